@@ -1,0 +1,153 @@
+//! The command line: flags and help, no logic.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Measures how language-model loss scales: trains IsoFLOP grids of small transformers, fits the scaling laws and
+/// reports compute-optimal tokens per parameter, with intervals.
+#[derive(Debug, Parser)]
+#[command(name = "runner", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Plan the grid, train every run, fit the laws, write the report. Run again, it resumes.
+    Sweep(SweepArgs),
+    /// Show every run of a sweep, with its size, FLOPs and hours, without training.
+    Plan(PlanArgs),
+    /// Train one run.
+    Train(TrainArgs),
+    /// Fit scaling laws to a table of runs.
+    Fit(FitArgs),
+    /// Prepare a corpus, or tell what is in it.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// List the devices that this build can train on.
+    Devices,
+    /// Train runs of a sweep until none is left (started by `sweep`, one process a slot).
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+}
+
+/// Where to train, and where the tokens are cached.
+#[derive(Args, Clone, Debug)]
+pub struct Place {
+    /// Device: auto, cpu, wgpu, cuda, cuda:1, or rehearsal (no training: losses from a known surface).
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Folder for tokenized corpora.
+    #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
+    pub cache: PathBuf,
+}
+
+/// Flags of `runner sweep`.
+#[derive(Args, Debug)]
+pub struct SweepArgs {
+    /// The spec, a TOML file.
+    pub spec: PathBuf,
+    /// Results folder [default: results/<name of the sweep>].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Where to train.
+    #[command(flatten)]
+    pub place: Place,
+    /// Runs trained side by side [default: as many as cores on the CPU, otherwise 1].
+    #[arg(long)]
+    pub slots: Option<usize>,
+    /// Threads of each run on the CPU. Losses do not depend on it.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+}
+
+/// Flags of `runner plan`.
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    /// The spec, a TOML file.
+    pub spec: PathBuf,
+    /// Where the hours are estimated for.
+    #[command(flatten)]
+    pub place: Place,
+    /// Sustained FLOP/s of one slot, instead of a short measurement on the device.
+    #[arg(long)]
+    pub flops_per_second: Option<f64>,
+    /// Runs trained side by side [default: as many as cores on the CPU, otherwise 1].
+    #[arg(long)]
+    pub slots: Option<usize>,
+    /// Print the plan as CSV, one row a run with every count.
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// Flags of `runner train`.
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    /// The config, a spec without `[sweep]`.
+    pub config: PathBuf,
+    /// Results folder [default: results/<name of the run>].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Where to train.
+    #[command(flatten)]
+    pub place: Place,
+    /// Threads on the CPU [default: all cores]. The loss does not depend on it.
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+/// Flags of `runner fit`.
+#[derive(Args, Debug)]
+pub struct FitArgs {
+    /// The table: a CSV with parameters, tokens, loss and, for approach 2, budgets or FLOPs.
+    pub runs: PathBuf,
+    /// Names of the columns where they differ: params=N,tokens=D,loss=L,flops=C,budget=B,seed=S.
+    #[arg(long, value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Bootstrap resamples behind each interval.
+    #[arg(long, default_value_t = 1000)]
+    pub bootstrap: usize,
+    /// Seed of the bootstrap.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON, one object an approach.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `runner data` does.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Train or load the tokenizer, tokenize, split and cache the corpus of a spec.
+    Prepare(DataArgs),
+    /// Tell vocabulary, tokens, split and, for the built-in language, its entropy.
+    Info(DataArgs),
+}
+
+/// Flags of `runner data`.
+#[derive(Args, Debug)]
+pub struct DataArgs {
+    /// A spec or config with the `[data]` to look at.
+    pub spec: PathBuf,
+    /// Folder for tokenized corpora.
+    #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
+    pub cache: PathBuf,
+}
+
+/// Flags of `runner worker`.
+#[derive(Args, Debug)]
+pub struct WorkerArgs {
+    /// Results folder of the sweep.
+    #[arg(long)]
+    pub sweep: PathBuf,
+    /// Where to train.
+    #[command(flatten)]
+    pub place: Place,
+    /// Threads of each run on the CPU.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+}

@@ -1,0 +1,9 @@
+//! One file a command: load, call one stage, print. The only place that prints, and the only one that uses anyhow.
+
+pub mod data;
+pub mod devices;
+pub mod fit;
+pub mod plan;
+pub mod sweep;
+pub mod train;
+pub mod worker;

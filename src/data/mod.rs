@@ -1,0 +1,1 @@
+//! Corpora, tokenizer, splits, the sampler, and the built-in language.

@@ -1,0 +1,1 @@
+//! Worker processes, claims, progress. Never burn: training is reached through one trait.

@@ -1,0 +1,1 @@
+//! Scaling laws with intervals. Knows observations only: no plan, no ledger, no burn.

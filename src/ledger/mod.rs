@@ -1,0 +1,1 @@
+//! Run folders, first-wins results, derived tables.

@@ -1,0 +1,40 @@
+//! `runner`: how language-model loss scales, measured on your own machine.
+//!
+//! ```text
+//! spec (TOML) -> plan (grid of runs, FLOPs counted) -> execute (train each run, one result each)
+//!             -> fit (laws with intervals) -> report (figures, page)
+//! ```
+//!
+//! Data flows one way. A stage is a function from value to value; only [`commands`] prints.
+//!
+//! | module | owns | may use |
+//! |---|---|---|
+//! | [`units`] | parameters, tokens, FLOPs and how they print | nothing |
+//! | [`parameterization`] | THE table: init, learning rate, multiplier, decay by role | nothing |
+//! | [`observation`] | one measured point, the noun shared by ledger and fits | units |
+//! | [`spec`] | TOML to validated structs, errors with file, line and key | units, parameterization |
+//! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization |
+//! | [`trainer`] | the seam between orchestration and training | plan |
+//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec |
+//! | `train` | the only place that knows burn | spec, plan, parameterization, data, trainer |
+//! | [`execute`] | worker processes, claims, progress | plan, ledger, trainer; never burn |
+//! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, trainer |
+//! | [`fit`] | scaling laws with intervals | units, observation |
+//! | [`report`] | figures (CSV and SVG) and the page | fit, observation |
+//! | [`commands`] | one file a command: load, call a stage, print | everything |
+
+pub mod cli;
+pub mod commands;
+pub mod data;
+pub mod execute;
+pub mod fit;
+pub mod ledger;
+pub mod observation;
+pub mod parameterization;
+pub mod plan;
+pub mod report;
+pub mod spec;
+#[cfg(feature = "train")]
+pub mod train;
+pub mod trainer;
+pub mod units;

@@ -1,0 +1,30 @@
+//! Parse, dispatch, print an error once, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use runner::cli::{Cli, Command};
+use runner::commands;
+
+/// Training allocates and frees the same large buffers every step, which the system's allocator maps anew each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Sweep(args) => commands::sweep::run(&args),
+        Command::Plan(args) => commands::plan::run(&args),
+        Command::Train(args) => commands::train::run(&args),
+        Command::Fit(args) => commands::fit::run(&args),
+        Command::Data(command) => commands::data::run(&command),
+        Command::Devices => commands::devices::run(),
+        Command::Worker(args) => commands::worker::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

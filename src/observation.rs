@@ -1,0 +1,63 @@
+//! One measured point: the noun that the ledger writes and the fits read.
+
+use serde::{Deserialize, Serialize};
+
+/// Which weights count as parameters. The choice moves the fitted exponents, so fits are shown under all three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counting {
+    /// Every weight, embeddings included (Hoffmann et al. 2022).
+    All,
+    /// The blocks alone, without embedding and unembedding (Kaplan et al. 2020).
+    NonEmbedding,
+    /// Blocks and unembedding: the weights that take part in a matrix product (Porian et al. 2024).
+    BlocksAndUnembedding,
+}
+
+impl Counting {
+    /// All conventions, in the order in which tables show them.
+    pub const ALL: [Self; 3] = [Self::All, Self::NonEmbedding, Self::BlocksAndUnembedding];
+
+    /// The name used in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::NonEmbedding => "non_embedding",
+            Self::BlocksAndUnembedding => "blocks_and_unembedding",
+        }
+    }
+}
+
+/// The final state of one training run, or one row of somebody's table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Number of all parameters.
+    pub params: f64,
+    /// Number of parameters without embedding and unembedding, where known.
+    pub params_non_embedding: Option<f64>,
+    /// Number of parameters of blocks and unembedding, where known.
+    pub params_blocks_and_unembedding: Option<f64>,
+    /// Training tokens.
+    pub tokens: f64,
+    /// Training FLOPs.
+    pub flops: f64,
+    /// The IsoFLOP budget that the run belongs to, in FLOPs.
+    pub flop_budget: Option<f64>,
+    /// Final loss, in nats per token.
+    pub loss: f64,
+    /// Standard error of the loss, in nats, where known.
+    pub loss_se: Option<f64>,
+    /// Seed of the run: runs that differ in it alone are repeats of each other.
+    pub seed: Option<u64>,
+}
+
+impl Observation {
+    /// Parameters by a convention, or nothing where the table does not tell.
+    pub fn params_by(&self, counting: Counting) -> Option<f64> {
+        match counting {
+            Counting::All => Some(self.params),
+            Counting::NonEmbedding => self.params_non_embedding,
+            Counting::BlocksAndUnembedding => self.params_blocks_and_unembedding,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Training FLOPs per token, by every convention in use. Which one is taken moves the exponents, so all are kept.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ParamCounts, Shape};
+
+/// Training FLOPs per token (forward and backward) by convention.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlopsPerToken {
+    /// Every matrix product that is needed: blocks, causal attention (each position reads the keys up to itself) and
+    /// unembedding, times 3 for training. The default.
+    pub exact: f64,
+    /// 6 x all parameters (Hoffmann et al. 2022, arXiv 2203.15556, approach 3).
+    pub hoffmann: f64,
+    /// 6 x parameters of blocks and unembedding (Porian et al. 2024, arXiv 2406.19146).
+    pub porian: f64,
+    /// 6 x parameters of the blocks (Kaplan et al. 2020, arXiv 2001.08361).
+    pub kaplan: f64,
+    /// Blocks, unembedding and unmasked attention, 12 T width depth (PaLM, arXiv 2204.02311, appendix B).
+    pub palm: f64,
+    /// Appendix F of Hoffmann et al.: embedding as a product, softmax counted, attention unmasked.
+    pub chinchilla: f64,
+    /// Levanter's and Marin's count: unmasked attention with softmax, no embedding.
+    pub levanter: f64,
+}
+
+impl FlopsPerToken {
+    /// Counts a shape by every convention.
+    pub fn of(shape: &Shape) -> Self {
+        let params = ParamCounts::of(shape);
+        let [d, l, t, v, h] = [shape.width, shape.depth, shape.context, shape.vocab, shape.heads].map(|x| x as f64);
+        // The matrices of the blocks; their gains take part in no product.
+        let matrices = 12.0 * l * d * d;
+        let products = matrices + v * d;
+        Self {
+            exact: 6.0 * products + 6.0 * l * d * (t + 1.0),
+            hoffmann: 6.0 * params.total() as f64,
+            porian: 6.0 * products,
+            kaplan: 6.0 * matrices,
+            palm: 6.0 * products + 12.0 * l * t * d,
+            chinchilla: 3.0 * (2.0 * v * d + l * (24.0 * d * d + 4.0 * t * d + 3.0 * h * t) + 2.0 * d * v),
+            levanter: 3.0 * (l * (24.0 * d * d + 4.0 * t * d + 3.0 * t * h) + 2.0 * d * v),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! One run, resolved: every number that training needs, and nothing that it does not.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::parameterization::{Parameterization, Scale};
+use crate::spec::{Data, Eval, OptimizerKind, ScheduleKind};
+
+/// What planning must know of the corpus. The data module finds it out; a plan only uses it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CorpusFacts {
+    /// Size of the vocabulary.
+    pub vocab: usize,
+    /// Training tokens of one epoch; nothing where the source is unlimited.
+    pub train_tokens: Option<u64>,
+    /// Validation tokens; nothing where the source is unlimited.
+    pub validation_tokens: Option<u64>,
+    /// Hash of the text, the tokenizer and the split: other data, other runs.
+    pub fingerprint: String,
+}
+
+/// The shape of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shape {
+    /// Channels of the residual stream.
+    pub width: usize,
+    /// Number of blocks.
+    pub depth: usize,
+    /// Attention heads of each block.
+    pub heads: usize,
+    /// Tokens of one sequence.
+    pub context: usize,
+    /// Size of the vocabulary.
+    pub vocab: usize,
+}
+
+impl Shape {
+    /// Channels of one attention head.
+    pub fn head_dim(&self) -> usize {
+        self.width / self.heads
+    }
+}
+
+/// Everything that decides the outcome of a run. Its content hash is its identity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// What to train on.
+    pub data: Data,
+    /// Hash of the corpus, see [`CorpusFacts`].
+    pub corpus: String,
+    /// What to train.
+    pub shape: Shape,
+    /// How hyper-parameters change with width.
+    pub parameterization: Parameterization,
+    /// The width at which every parameterization is the same.
+    pub base_width: usize,
+    /// How weights are updated.
+    pub optimizer: RunOptimizer,
+    /// The learning rate over the run.
+    pub schedule: RunSchedule,
+    /// How the loss is measured.
+    pub eval: Eval,
+    /// Seed of initialization and data order.
+    pub seed: u64,
+    /// The IsoFLOP budget that this run spends, in FLOPs.
+    pub flop_budget: Option<f64>,
+}
+
+/// The optimizer with its rules worked out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunOptimizer {
+    /// Which optimizer.
+    pub kind: OptimizerKind,
+    /// Peak learning rate at the base width.
+    pub learning_rate: f64,
+    /// Sequences of one step.
+    pub batch_sequences: usize,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay of matrices.
+    pub weight_decay: f64,
+    /// Global norm to which gradients are clipped; 0 turns clipping off.
+    pub clip_norm: f64,
+}
+
+/// The schedule with its rules worked out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSchedule {
+    /// The shape of the decay.
+    pub kind: ScheduleKind,
+    /// Learning rate at the end, as a share of the peak.
+    pub floor: f64,
+    /// Steps of linear warm-up.
+    pub warmup_steps: usize,
+    /// Steps of decay at the end (`wsd`); all after warm-up for `cosine`, 0 for `constant`.
+    pub decay_steps: usize,
+    /// Steps of the whole run.
+    pub steps: usize,
+}
+
+impl Run {
+    /// Tokens of one step.
+    pub fn tokens_per_step(&self) -> usize {
+        self.optimizer.batch_sequences * self.shape.context
+    }
+
+    /// Training tokens of the whole run.
+    pub fn tokens(&self) -> u64 {
+        self.tokens_per_step() as u64 * self.schedule.steps as u64
+    }
+
+    /// What the table of parameterizations looks at.
+    pub fn scale(&self) -> Scale {
+        Scale {
+            width: self.shape.width,
+            base_width: self.base_width,
+            depth: self.shape.depth,
+            head_dim: self.shape.head_dim(),
+            base_head_dim: self.shape.head_dim(),
+        }
+    }
+
+    /// The content hash: 16 hexadecimal digits of BLAKE3 over the JSON of this struct, paths left out.
+    pub fn id(&self) -> RunId {
+        let mut content = self.clone();
+        // The corpus is identified by its hash, so that results survive a move of the file.
+        content.data.path = None;
+        content.data.validation_path = None;
+        content.data.tokenizer = None;
+        let json = serde_json::to_vec(&content).expect("a run has only string keys");
+        RunId(blake3::hash(&json).to_hex()[..16].to_owned())
+    }
+}
+
+/// Identity of a run: a content hash, also the name of its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+impl RunId {
+    /// The hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A run with what was counted for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedRun {
+    /// Content hash of `run`.
+    pub id: RunId,
+    /// The run.
+    pub run: Run,
+    /// The values of the sweep's axes that led here, by field.
+    pub axes: BTreeMap<String, String>,
+    /// Parameters by group.
+    pub params: super::ParamCounts,
+    /// Training FLOPs per token, by convention.
+    pub flops_per_token: super::FlopsPerToken,
+    /// Training tokens.
+    pub tokens: u64,
+    /// Training FLOPs, counted exactly.
+    pub flops: f64,
+    /// How often the corpus is seen; nothing where the source is unlimited.
+    pub epochs: Option<f64>,
+}
+
+/// A point of the grid that is not trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The IsoFLOP budget, in FLOPs.
+    pub flop_budget: Option<f64>,
+    /// The model's shape.
+    pub shape: Shape,
+    /// Why, and what would let it in.
+    pub reason: String,
+}
+
+/// The whole grid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Every run, in the order of the grid.
+    pub runs: Vec<PlannedRun>,
+    /// Every point that is not trained, with the reason.
+    pub left_out: Vec<LeftOut>,
+}

@@ -1,0 +1,1 @@
+//! Figures (CSV and SVG) and the page, from observations and fits.

@@ -1,0 +1,188 @@
+//! From a TOML file to a validated [`Spec`]: one run, or a sweep of many.
+//!
+//! Nothing scientific is silently defaulted: a value is written, or derived by a rule that the spec names. Unknown
+//! keys, wrong types and impossible values are errors with file, line, key and what to write instead.
+
+mod rule;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::parameterization::Parameterization;
+pub use rule::PowerRule;
+
+/// A whole spec file. With `[sweep]` it describes a grid, without it one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Name of the sweep or run; results go to `results/<name>`.
+    pub name: String,
+    /// What to train on.
+    pub data: Data,
+    /// What to train.
+    pub model: Model,
+    /// How weights are updated.
+    pub optimizer: Optimizer,
+    /// How the learning rate moves and how long the run is.
+    pub schedule: Schedule,
+    /// How the loss is measured.
+    pub eval: Eval,
+    /// The grid of runs.
+    pub sweep: Option<Sweep>,
+}
+
+/// Where tokens come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The built-in language: unlimited, of known entropy.
+    Synthetic,
+    /// UTF-8 text, documents separated by blank lines.
+    Text,
+    /// Token files: nanoGPT's raw uint16, or llm.c's layout, told apart by its header.
+    Bin,
+}
+
+/// `[data]`: what to train on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Where tokens come from.
+    pub source: Source,
+    /// The text or token file, relative to the current directory.
+    pub path: Option<PathBuf>,
+    /// A separate validation file, for token files that come split.
+    pub validation_path: Option<PathBuf>,
+    /// A Hugging Face `tokenizer.json` to use for text instead of training one.
+    pub tokenizer: Option<PathBuf>,
+    /// Vocabulary: of the tokenizer to train, of the token file, or of the built-in language.
+    pub vocab: Option<u32>,
+    /// Share of documents (of tokens, for a token file without a validation file) held out for validation.
+    pub validation_fraction: Option<f64>,
+    /// How often the training tokens may be seen; 1 refuses to repeat data.
+    pub max_epochs: f64,
+    /// Seed of the split, of the order of sequences, and of the built-in language.
+    pub seed: u64,
+}
+
+/// `[model]`: a decoder-only transformer. An IsoFLOP sweep chooses width and depth itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// How hyper-parameters change with width.
+    pub parameterization: Parameterization,
+    /// Tokens of one training sequence.
+    pub context: usize,
+    /// Channels of one attention head.
+    pub head_dim: usize,
+    /// Channels of the residual stream, a multiple of `head_dim`.
+    pub width: Option<usize>,
+    /// Number of blocks.
+    pub depth: Option<usize>,
+    /// Width per block on the ladder of sizes: a model of width 128 at aspect ratio 32 has 4 blocks.
+    pub aspect_ratio: Option<f64>,
+    /// The width at which muP's hyper-parameters were tuned.
+    pub base_width: Option<usize>,
+}
+
+/// `[optimizer]`: AdamW.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimizer {
+    /// Which optimizer.
+    pub kind: OptimizerKind,
+    /// Peak learning rate: a number, or a rule in the number of parameters.
+    pub learning_rate: PowerRule,
+    /// Tokens of one step: a number, or a rule in the number of parameters.
+    pub batch_tokens: PowerRule,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay of matrices: each step takes learning rate x this away.
+    pub weight_decay: f64,
+    /// Global norm to which gradients are clipped; 0 turns clipping off.
+    pub clip_norm: f64,
+}
+
+/// Which optimizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+    Adamw,
+}
+
+/// `[schedule]`: the learning rate over a run, and the run's length where no sweep decides it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The shape of the decay.
+    pub kind: ScheduleKind,
+    /// Learning rate at the end, as a share of the peak.
+    pub floor: f64,
+    /// Warm-up in tokens for each parameter (of blocks and unembedding); Porian et al. use 1.
+    pub warmup_tokens_per_param: f64,
+    /// The longest warm-up, as a share of the run.
+    pub warmup_max_fraction: f64,
+    /// Share of the run over which `wsd` decays.
+    pub decay_fraction: Option<f64>,
+    /// Length of a single run in tokens.
+    pub tokens: Option<f64>,
+    /// Length of a single run in tokens for each parameter.
+    pub tokens_per_param: Option<f64>,
+    /// Length of a single run in training FLOPs.
+    pub flops: Option<f64>,
+}
+
+/// The shape of the learning rate's decay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleKind {
+    /// Half a cosine from the peak to the floor over exactly the run's tokens.
+    Cosine,
+    /// Warm-up, stable, decay: constant, then a straight line to the floor over `decay_fraction`.
+    Wsd,
+    /// The peak all the way after warm-up.
+    Constant,
+}
+
+/// `[eval]`: how the loss is measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Eval {
+    /// Validation tokens, the same for all runs.
+    pub tokens: u64,
+    /// Points of the recorded training-loss curve, each the mean over its interval.
+    pub curve_points: usize,
+}
+
+/// `[sweep]`: the grid. With `budgets` an IsoFLOP sweep; `axes` and `zip` vary any field besides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// Training FLOPs of the runs, one IsoFLOP curve each.
+    pub budgets: Option<Vec<f64>>,
+    /// Sizes in parameters (of blocks and unembedding), instead of the rule of the next three fields.
+    pub params: Option<Vec<f64>>,
+    /// Number of sizes for each budget, at least 7.
+    pub sizes: Option<usize>,
+    /// Factor in parameters from the expected optimum to either end of the sizes.
+    pub spread: Option<f64>,
+    /// Tokens per parameter expected at the optimum: it centres the grid and decides nothing else.
+    pub expected_tokens_per_param: Option<f64>,
+    /// Runs of fewer steps are left out.
+    pub min_steps: usize,
+    /// Seeds of initialization and data order: each point is trained once for each.
+    pub seeds: Vec<u64>,
+    /// Fields and the values they take, in every combination: `"model.width" = [64, 128]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub axes: BTreeMap<String, Vec<toml::Value>>,
+    /// Groups of fields whose values go together: `[[sweep.zip]]` with lists of one length.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zip: Vec<BTreeMap<String, Vec<toml::Value>>>,
+}

@@ -1,0 +1,1 @@
+//! The only place that knows burn: device, model, optimizer, schedule, trainer, evaluation.

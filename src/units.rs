@@ -1,0 +1,106 @@
+//! Parameters, tokens and FLOPs: plain numbers in the code, these wrappers when they are printed.
+
+use std::fmt;
+
+/// A number of parameters; prints as `1.25M`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Params(pub f64);
+
+/// A number of tokens; prints as `20.5M`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Tokens(pub f64);
+
+/// A number of floating-point operations; prints as `3.2e15`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Flops(pub f64);
+
+/// A duration in seconds; prints as `45 s`, `12 min` or `3.4 h`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Seconds(pub f64);
+
+impl fmt::Display for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&metric(self.0))
+    }
+}
+
+impl fmt::Display for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&metric(self.0))
+    }
+}
+
+impl fmt::Display for Flops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&scientific(self.0))
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = self.0;
+        f.pad(&match s {
+            _ if !s.is_finite() => "-".to_owned(),
+            _ if s < 10.0 => format!("{s:.1} s"),
+            _ if s < 120.0 => format!("{s:.0} s"),
+            _ if s < 7200.0 => format!("{:.0} min", s / 60.0),
+            _ => format!("{:.1} h", s / 3600.0),
+        })
+    }
+}
+
+/// Three significant digits and a metric letter: `950`, `12.3k`, `1.25M`, `70.4B`, `1.4T`.
+fn metric(x: f64) -> String {
+    if !x.is_finite() {
+        return "-".to_owned();
+    }
+    let steps = [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"), (1.0, "")];
+    // Compared after rounding to three digits, so that 999_999 is 1M and not 1000k.
+    let rounded = three_digits(x);
+    let (unit, letter) = steps.into_iter().find(|(unit, _)| rounded.abs() >= *unit).unwrap_or((1.0, ""));
+    format!("{}{letter}", three_digits(rounded / unit))
+}
+
+/// Two significant digits and the exponent: `3.2e15`, `1e18`.
+fn scientific(x: f64) -> String {
+    if !x.is_finite() {
+        return "-".to_owned();
+    }
+    let text = format!("{x:.1e}");
+    text.replace(".0e", "e")
+}
+
+/// Rounds to three significant digits by way of the decimal text, so that the result prints short.
+fn three_digits(x: f64) -> f64 {
+    format!("{x:.2e}").parse().unwrap_or(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_print_with_three_digits_and_a_letter() {
+        let print = |x| Params(x).to_string();
+        assert_eq!(print(950.0), "950");
+        assert_eq!(print(12_345.0), "12.3k");
+        assert_eq!(print(999_999.0), "1M");
+        assert_eq!(print(1.25e6), "1.25M");
+        assert_eq!(print(7.04e10), "70.4B");
+        assert_eq!(Tokens(0.5).to_string(), "0.5");
+        assert_eq!(Tokens(f64::NAN).to_string(), "-");
+    }
+
+    #[test]
+    fn flops_print_with_their_exponent() {
+        assert_eq!(Flops(3.21e15).to_string(), "3.2e15");
+        assert_eq!(Flops(1e18).to_string(), "1e18");
+    }
+
+    #[test]
+    fn seconds_choose_their_unit() {
+        assert_eq!(Seconds(4.25).to_string(), "4.2 s");
+        assert_eq!(Seconds(600.0).to_string(), "10 min");
+        assert_eq!(Seconds(12_240.0).to_string(), "3.4 h");
+    }
+}

@@ -1,0 +1,1 @@
+//! One integration test binary, because linking burn is slow.
