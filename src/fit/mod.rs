@@ -1,1 +1,32 @@
 //! Scaling laws with intervals. Knows observations only: no plan, no ledger, no burn.
+
+pub mod approach2;
+
+use serde::{Deserialize, Serialize};
+
+/// A value with its 95% interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The fit to the data themselves.
+    pub value: f64,
+    /// 2.5th percentile of the bootstrap.
+    pub low: f64,
+    /// 97.5th percentile of the bootstrap.
+    pub high: f64,
+}
+
+/// How far a fit may be trusted. A soft failure is a status, shown in every table; it is never hidden in a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// A minimum was found inside the range of the data.
+    Converged,
+    /// A parameter ended at the edge of what was searched.
+    BoundHit,
+    /// The least loss lies at the edge of the sizes that were trained: the optimum is outside.
+    EdgeMinimum,
+    /// Fewer points than the law has parameters plus one.
+    TooFewPoints,
+    /// The data do not decide: the curve has no minimum, or the resamples disagree about having one.
+    NotIdentified,
+}
