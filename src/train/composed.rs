@@ -1,0 +1,70 @@
+//! The operations of the model, composed from burn's own: for every device but the CPU, and the yardstick of the fused
+//! ones there. `[n, d]` has one row for each token of the batch, sequence after sequence.
+
+use burn::tensor::activation::{gelu as composed_gelu, log_softmax, softmax};
+use burn::tensor::{Bool, Int, Tensor};
+
+use super::ops::Positions;
+use super::optimizer::Update;
+
+/// Added to the mean square, so that a row of zeros stays zero.
+pub const NORM_EPSILON: f64 = 1e-6;
+
+/// Turns channels i and i + half of `x` `[batch, heads, context, head_dim]` by the angle of their position.
+fn rotate(x: Tensor<4>, positions: &Positions) -> Tensor<4> {
+    let half = x.dims()[3] / 2;
+    let [cos, sin] = [&positions.cos, &positions.sin].map(|table| table.clone().unsqueeze::<4>());
+    let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+    let turned = [a.clone() * cos.clone() - b.clone() * sin.clone(), a * sin + b * cos];
+    Tensor::cat(turned.to_vec(), 3)
+}
+
+/// Root-mean-square normalization of each row of `x` `[n, d]`, times `gain` `[1, d]` (Zhang and Sennrich 2019, arXiv
+/// 1910.07467).
+pub fn rms_norm(x: Tensor<2>, gain: Tensor<2>) -> Tensor<2> {
+    let mean_square = x.clone().square().mean_dim(1);
+    x * mean_square.add_scalar(NORM_EPSILON).sqrt().recip() * gain
+}
+
+/// x Phi(x), with the exact normal distribution function (Hendrycks and Gimpel 2016, arXiv 1606.08415).
+pub fn gelu(x: Tensor<2>) -> Tensor<2> {
+    composed_gelu(x)
+}
+
+/// Causal attention with rotary positions on packed `qkv` `[n, 3 d]`, logits `scale` q.k; returns `[n, d]`.
+pub fn attention(qkv: Tensor<2>, heads: usize, positions: &Positions, scale: f64) -> Tensor<2> {
+    let [n, three_d] = qkv.dims();
+    let context = positions.cos.dims()[0];
+    let (batch, d) = (n / context, three_d / 3);
+    let packed = qkv.reshape([batch, context, 3 * heads, d / heads]).swap_dims(1, 2);
+    let [q, k, v] = [0, 1, 2].map(|part| packed.clone().narrow(1, part * heads, heads));
+    let (q, k) = (rotate(q, positions), rotate(k, positions));
+    let hidden = Tensor::<2, Bool>::tril_mask([context, context], 0, &q.device()).unsqueeze::<4>();
+    let logits = q.mul_scalar(scale).matmul(k.swap_dims(2, 3)).mask_fill(hidden, f32::NEG_INFINITY);
+    softmax(logits, 3).matmul(v).swap_dims(1, 2).reshape([n, d])
+}
+
+/// Rows of the embedding `[vocab, d]` for `ids` `[n]`.
+pub fn embed(embedding: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+    embedding.select(0, ids)
+}
+
+/// Cross entropy of each token `[n]`, in nats, of logits `multiplier` x `unembedding`, with `x` `[n, d]` and
+/// `unembedding` `[d, vocab]`.
+pub fn token_losses(x: Tensor<2>, unembedding: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
+    let n = targets.dims()[0];
+    let logits = x.matmul(unembedding).mul_scalar(multiplier);
+    log_softmax(logits, 1).gather(1, targets.reshape([n, 1])).reshape([n]).neg()
+}
+
+/// One `AdamW` step of value, first and second moment, from the gradient times `clip` `[1]`.
+pub fn adamw(state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Update) -> [Tensor<2>; 3] {
+    let Update { beta1, beta2, epsilon, rate, second_correction, keep } = update;
+    let [value, first, second] = state;
+    let grad = grad * clip.unsqueeze::<2>();
+    let first = first.mul_scalar(beta1) + grad.clone().mul_scalar(1.0 - beta1);
+    let second = second.mul_scalar(beta2) + grad.square().mul_scalar(1.0 - beta2);
+    let root = second.clone().mul_scalar(second_correction).sqrt().add_scalar(epsilon);
+    let value = value.mul_scalar(keep) - first.clone().mul_scalar(rate) / root;
+    [value, first, second]
+}

@@ -1,0 +1,192 @@
+//! Devices: the only file that names cpu, wgpu and cuda.
+//!
+//! There is no silent fall-back. `auto` takes the first of cuda, wgpu and cpu that is compiled in and present, and
+//! every result records which one it was.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+
+use crate::trainer::{DeviceInfo, TrainError};
+
+/// The kinds of device, in the order in which `auto` tries them.
+pub const KINDS: [&str; 3] = ["cuda", "wgpu", "cpu"];
+
+/// A device ready for training.
+pub struct Opened {
+    /// burn's handle, with automatic differentiation.
+    pub device: Device,
+    /// What is recorded with every result.
+    pub info: DeviceInfo,
+}
+
+/// Opens a device by its name, such as `cuda:1`. On the CPU, `threads` holds for the whole process.
+pub fn open(name: &str, threads: usize) -> Result<Opened, TrainError> {
+    let (kind, index) = resolve(name)?;
+    if let Some(reason) = unavailable(kind) {
+        return Err(TrainError::Configuration(format!("--device {name}: {reason}")));
+    }
+    let device = handle(kind, index);
+    let on_cpu = kind == "cpu";
+    if on_cpu {
+        use_threads(threads);
+    }
+    let info = DeviceInfo {
+        kind: kind.to_owned(),
+        name: if on_cpu { processor() } else { adapter(&device) },
+        driver: driver(kind),
+        threads: if on_cpu { threads } else { 1 },
+        precision: "f32".to_owned(),
+    };
+    Ok(Opened { device: device.autodiff(), info })
+}
+
+/// What a kind of device is on this machine, or why it cannot be used.
+pub fn describe(kind: &str) -> String {
+    match unavailable(kind) {
+        Some(reason) => format!("not available: {reason}"),
+        None if kind == "cpu" => format!("{} ({})", processor(), driver(kind)),
+        None => driver(kind),
+    }
+}
+
+/// Splits `cuda:1` into kind and index; `auto` chooses.
+fn resolve(name: &str) -> Result<(&'static str, Option<usize>), TrainError> {
+    let (kind, index) = name.split_once(':').map_or((name, None), |(kind, index)| (kind, Some(index)));
+    let unknown = || {
+        TrainError::Configuration(format!(
+            "--device {name}: no such device; write auto, cpu, wgpu, cuda, or with an index cuda:1"
+        ))
+    };
+    let index = index.map(|text| text.parse().map_err(|_| unknown())).transpose()?;
+    if kind == "auto" {
+        let present = KINDS.into_iter().find(|kind| unavailable(kind).is_none());
+        let none = || TrainError::Configuration("--device auto: this build has no device that this machine has".into());
+        return Ok((present.ok_or_else(none)?, index));
+    }
+    let kind = KINDS.into_iter().find(|known| *known == kind).ok_or_else(unknown)?;
+    Ok((kind, index))
+}
+
+/// burn's handle. Called only for a kind that [`unavailable`] has nothing against.
+fn handle(kind: &str, index: Option<usize>) -> Device {
+    match (kind, index) {
+        #[cfg(feature = "cpu")]
+        ("cpu", _) => Device::flex(),
+        #[cfg(feature = "wgpu")]
+        ("wgpu", None) => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        #[cfg(feature = "wgpu")]
+        ("wgpu", Some(index)) => Device::wgpu(burn::tensor::DeviceKind::DiscreteGpu(index)),
+        #[cfg(feature = "cuda")]
+        ("cuda", index) => Device::cuda(index.unwrap_or(0)),
+        (other, index) => unreachable!("{other} {index:?} was not checked"),
+    }
+}
+
+/// Why a kind of device cannot be used, found out before burn is asked: a missing driver makes it panic in a thread of
+/// its own.
+fn unavailable(kind: &str) -> Option<String> {
+    let compiled_in = match kind {
+        "cpu" => cfg!(feature = "cpu"),
+        "wgpu" => cfg!(feature = "wgpu"),
+        "cuda" => cfg!(feature = "cuda"),
+        _ => false,
+    };
+    if !compiled_in {
+        return Some(format!("not compiled in; build with: cargo build --release --features {kind}"));
+    }
+    match kind {
+        "cuda" if !Path::new(NVIDIA_DRIVER).exists() => {
+            Some(format!("no NVIDIA driver ({NVIDIA_DRIVER} is missing); install it, or choose another device"))
+        }
+        "wgpu" if cfg!(target_os = "linux") && !has_vulkan_driver() => {
+            Some("no Vulkan driver (no *.json in vulkan/icd.d); install your GPU's, or mesa-vulkan-drivers".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The kernel module's own statement of its version.
+const NVIDIA_DRIVER: &str = "/proc/driver/nvidia/version";
+
+/// Whether the Vulkan loader would find a driver's manifest.
+fn has_vulkan_driver() -> bool {
+    if std::env::var_os("VK_ICD_FILENAMES").or_else(|| std::env::var_os("VK_DRIVER_FILES")).is_some() {
+        return true;
+    }
+    let folders = ["/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
+    folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).any(|mut entries| entries.next().is_some())
+}
+
+/// Limits the process to `threads` threads. Losses do not depend on it: no reduction is cut by the number of threads.
+fn use_threads(threads: usize) {
+    // The pool can be built once; a second call in one process keeps the first number, and only speed depends on it.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+}
+
+/// Version of what drives the device.
+fn driver(kind: &str) -> String {
+    match kind {
+        "cuda" => std::fs::read_to_string(NVIDIA_DRIVER)
+            .ok()
+            .and_then(|text| text.lines().next().map(str::to_owned))
+            .unwrap_or_else(|| "unknown driver".to_owned()),
+        "wgpu" => "Vulkan".to_owned(),
+        _ => format!("flex 0.22.1, {}", instruction_set()),
+    }
+}
+
+/// The widest vector instructions that the kernels will find.
+fn instruction_set() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::is_x86_feature_detected!("avx512f") {
+            return "AVX-512";
+        }
+        if std::is_x86_feature_detected!("avx2") {
+            return "AVX2";
+        }
+    }
+    std::env::consts::ARCH
+}
+
+/// Model of the processor.
+fn processor() -> String {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_owned()))
+        .unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}
+
+/// Name of the graphics adapter.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn adapter(device: &Device) -> String {
+    device.identity().map_or_else(|| "unknown adapter".to_owned(), |identity| identity.name.to_string())
+}
+
+/// Without a GPU backend there is no adapter to ask.
+#[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+fn adapter(_: &Device) -> String {
+    String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_device_is_an_error_that_names_the_known_ones() {
+        for name in ["tpu", "cuda:x", "cpu:", ""] {
+            let error = resolve(name).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(error.contains("write auto, cpu, wgpu, cuda"), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "cuda"))]
+    fn a_device_that_is_not_compiled_in_names_the_feature_that_brings_it() {
+        let error = open("cuda", 1).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(error.contains("--features cuda"), "{error}");
+    }
+}

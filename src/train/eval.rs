@@ -1,0 +1,53 @@
+//! The validation loss: the same tokens for all runs, with its standard error.
+
+use burn::tensor::Device;
+
+use super::model::Model;
+use super::trainer::upload;
+use crate::data::Corpus;
+use crate::plan::Run;
+
+/// Tokens of one evaluation batch: large enough to be quick, small enough to need less memory than training.
+const BATCH_TOKENS: usize = 4096;
+
+/// Mean loss over the validation tokens of `run`, in nats per token, and its standard error. The tokens of one
+/// sequence depend on each other, so the error is that of the mean over sequences.
+pub fn validation_loss(model: &Model, corpus: &Corpus, run: &Run, device: &Device) -> (f64, f64) {
+    let model = model.without_gradients();
+    let device = device.clone().inner();
+    let context = run.shape.context;
+    let total = corpus.validation_sequences(run.eval.tokens);
+    let batch = (BATCH_TOKENS / context).max(1);
+    let mut sequences = Vec::with_capacity(total);
+    let mut tokens = Vec::new();
+    for first in (0..total).step_by(batch) {
+        let count = batch.min(total - first);
+        corpus.validation_batch(run.eval.tokens, first, count, &mut tokens);
+        let (ids, targets) = upload(&tokens, context, &device);
+        let losses =
+            model.token_losses(ids, targets).into_data_as::<f32>().try_to_vec::<f32>().expect("losses are f32");
+        let mean = |sequence: &[f32]| sequence.iter().map(|&x| f64::from(x)).sum::<f64>() / context as f64;
+        sequences.extend(losses.chunks_exact(context).map(mean));
+    }
+    mean_and_error(&sequences)
+}
+
+/// Mean and its standard error.
+fn mean_and_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    (mean, (variance / n).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_standard_error_is_that_of_the_mean() {
+        let (mean, error) = mean_and_error(&[1.0, 2.0, 3.0, 4.0]);
+        assert!((mean - 2.5).abs() < 1e-12);
+        assert!((error - (5.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,153 @@
+//! Fused operations of the CPU device with hand-written backward passes, through burn's backend extensions.
+//!
+//! Each has a composed twin in `train/composed.rs`, which every other device uses and against which it is tested.
+//! `simd` and `product` hold what they share; each other file is one operation on slices; `flex` puts them on
+//! tensors and threads, `gradients` into burn's automatic differentiation.
+//!
+//! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
+//! taken in their order.
+
+mod activation;
+mod adamw;
+mod attention;
+mod cross_entropy;
+mod embedding;
+mod flex;
+mod gradients;
+mod norm;
+mod product;
+mod simd;
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
+use burn::tensor::{Device, Int, Tensor};
+
+use super::optimizer::Update;
+
+/// The operations as burn's dispatcher sees them. `[n, d]` has one row for each token of the batch.
+#[backend_extension(Flex, Autodiff)]
+pub trait FusedOps: Backend {
+    /// Normalizes the rows of `x` `[n, d]` by their root mean square and multiplies by `gain` `[1, d]`.
+    fn rms_norm(x: FloatTensor<Self>, gain: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradients of `x` and `gain`.
+    fn rms_norm_backward(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// x Phi(x).
+    fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Gradient of `x`.
+    fn fused_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Causal attention on packed `qkv` `[n, 3 d]` after turning queries and keys by `cos`, `sin` `[context, half]`.
+    /// Returns the output `[n, d]`, `qkv` as turned, and the logarithm of each row's softmax denominator.
+    fn causal_attention(
+        qkv: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        heads: usize,
+        scale: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// Gradient of `qkv`, from what the forward pass returned and the gradient of its output.
+    #[allow(clippy::too_many_arguments)]
+    fn causal_attention_backward(
+        turned: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        denominators: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        heads: usize,
+        scale: f64,
+    ) -> FloatTensor<Self>;
+
+    /// Rows of `table` `[vocab, d]` for `ids` `[n]`.
+    fn embed(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self>;
+    /// Gradient of the table.
+    fn embed_backward(ids: IntTensor<Self>, grad: FloatTensor<Self>, vocab: usize) -> FloatTensor<Self>;
+
+    /// Cross entropy of each token `[n]` of the logits `multiplier` x `x` `[n, d]` x `unembedding` `[d, vocab]`.
+    fn token_losses(
+        x: FloatTensor<Self>,
+        unembedding: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        multiplier: f64,
+    ) -> FloatTensor<Self>;
+    /// Their mean `[1]`, with its gradients by `x` and `unembedding`: the logits are kept nowhere.
+    fn mean_loss(
+        x: FloatTensor<Self>,
+        unembedding: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        multiplier: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// `x` times the only element of `factor`.
+    fn scale_by(x: FloatTensor<Self>, factor: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Sum of squares `[1]`.
+    fn sum_squares(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// One step of AdamW: value, first and second moment, from the gradient times the only element of `clip`.
+    fn adamw(
+        value: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        clip: FloatTensor<Self>,
+        update: Update,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// Whether tensors on this device can go through the fused operations.
+pub fn serve(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// See [`FusedOps::rms_norm`].
+pub fn rms_norm(x: Tensor<2>, gain: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::rms_norm(x.into_dispatch(), gain.into_dispatch()))
+}
+
+/// See [`FusedOps::fused_gelu`].
+pub fn gelu(x: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::fused_gelu(x.into_dispatch()))
+}
+
+/// See [`FusedOps::causal_attention`].
+pub fn attention(qkv: Tensor<2>, cos: Tensor<2>, sin: Tensor<2>, heads: usize, scale: f64) -> Tensor<2> {
+    let [qkv, cos, sin] = [qkv, cos, sin].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::causal_attention(qkv, cos, sin, heads, scale).0)
+}
+
+/// See [`FusedOps::embed`].
+pub fn embed(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::embed(table.into_dispatch(), ids.into_dispatch()))
+}
+
+/// See [`FusedOps::token_losses`].
+pub fn token_losses(x: Tensor<2>, unembedding: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
+    let [x, unembedding] = [x, unembedding].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::token_losses(x, unembedding, targets.into_dispatch(), multiplier))
+}
+
+/// See [`FusedOps::mean_loss`].
+pub fn mean_loss(x: Tensor<2>, unembedding: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
+    let [x, unembedding] = [x, unembedding].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::mean_loss(x, unembedding, targets.into_dispatch(), multiplier).0)
+}
+
+/// See [`FusedOps::sum_squares`].
+pub fn sum_squares(x: Tensor<2>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::sum_squares(x.into_dispatch()))
+}
+
+/// See [`FusedOps::adamw`]. `state` is value, first and second moment.
+pub fn adamw(state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Update) -> [Tensor<2>; 3] {
+    let [value, first, second] = state.map(Tensor::into_dispatch);
+    let (value, first, second) =
+        Dispatch::adamw(value, first, second, grad.into_dispatch(), clip.into_dispatch(), update);
+    [value, first, second].map(Tensor::from_dispatch)
+}
+
+#[cfg(test)]
+mod tests;

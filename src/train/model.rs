@@ -1,0 +1,135 @@
+//! The model: a decoder-only transformer with pre-norm, rotary positions, untied unembedding, an MLP of four times the
+//! width with GELU, and no biases.
+
+use burn::tensor::{Device, Int, Tensor};
+
+use super::ops::{Ops, Positions, scaled};
+use super::weights::{Initializer, Weight};
+use crate::parameterization::{Role, attention_scale};
+use crate::plan::Run;
+
+/// A whole model.
+#[derive(Clone, Debug)]
+pub struct Model {
+    embedding: Weight,
+    blocks: Vec<Block>,
+    norm: Weight,
+    unembedding: Weight,
+    positions: Positions,
+    ops: Ops,
+}
+
+/// One block: attention and MLP, each behind a normalization and added to the residual stream.
+#[derive(Clone, Debug)]
+struct Block {
+    heads: usize,
+    attention_scale: f64,
+    norm_attention: Weight,
+    qkv: Weight,
+    attention_out: Weight,
+    norm_mlp: Weight,
+    mlp_in: Weight,
+    mlp_out: Weight,
+}
+
+impl Model {
+    /// Draws a model for `run` on `device`.
+    pub fn new(run: &Run, device: &Device) -> Self {
+        let shape = run.shape;
+        let mut init = Initializer::new(run, device);
+        Self {
+            embedding: init.weight("embedding", Role::Embedding, [shape.vocab, shape.width]),
+            blocks: (0..shape.depth).map(|i| Block::new(run, &format!("blocks.{i}"), &mut init)).collect(),
+            norm: init.weight("norm", Role::Vector, [1, shape.width]),
+            unembedding: init.weight("unembedding", Role::Unembedding, [shape.width, shape.vocab]),
+            positions: Positions::new(shape.context, shape.head_dim(), device),
+            ops: Ops::on(device),
+        }
+    }
+
+    /// The same model with burn's own operations, which the fused ones are tested against.
+    #[cfg(test)]
+    pub fn composed(mut self) -> Self {
+        self.ops = Ops::Composed;
+        self
+    }
+
+    /// Mean cross entropy `[1]`, in nats per token, for `ids` and `targets` `[n]`: whole sequences, one after another.
+    pub fn mean_loss(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
+        let Weight { value, rule, .. } = &self.unembedding;
+        self.ops.mean_loss(self.hidden(ids), value.clone(), rule.multiplier, targets)
+    }
+
+    /// Cross entropy of each token `[n]`. Only of a model without gradients.
+    pub fn token_losses(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
+        let Weight { value, rule, .. } = &self.unembedding;
+        self.ops.token_losses(self.hidden(ids), value.clone(), rule.multiplier, targets)
+    }
+
+    /// What the unembedding reads, `[n, width]`.
+    fn hidden(&self, ids: Tensor<1, Int>) -> Tensor<2> {
+        let x = self.ops.embed(self.embedding.value.clone(), ids);
+        let mut x = scaled(x, self.embedding.rule.multiplier);
+        for block in &self.blocks {
+            x = block.forward(x, &self.positions, self.ops);
+        }
+        self.ops.rms_norm(x, self.norm.value.clone())
+    }
+
+    /// The implementation that this model uses.
+    pub fn ops(&self) -> Ops {
+        self.ops
+    }
+
+    /// All weights, always in the same order.
+    pub fn weights_mut(&mut self) -> impl Iterator<Item = &mut Weight> {
+        let Self { embedding, blocks, norm, unembedding, positions: _, ops: _ } = self;
+        let blocks = blocks.iter_mut().flat_map(Block::weights_mut);
+        [embedding].into_iter().chain(blocks).chain([norm, unembedding])
+    }
+
+    /// The same model for evaluation: no graph is recorded.
+    pub fn without_gradients(&self) -> Self {
+        let mut model = self.clone();
+        for weight in model.weights_mut() {
+            weight.value = weight.value.clone().inner();
+        }
+        model.positions = model.positions.without_gradients();
+        model
+    }
+}
+
+impl Block {
+    fn new(run: &Run, name: &str, init: &mut Initializer<'_>) -> Self {
+        let d = run.shape.width;
+        let mut weight = |part: &str, role, shape| init.weight(format!("{name}.{part}"), role, shape);
+        Self {
+            heads: run.shape.heads,
+            attention_scale: attention_scale(run.parameterization, &run.scale()),
+            norm_attention: weight("norm_attention", Role::Vector, [1, d]),
+            qkv: weight("qkv", Role::Hidden, [d, 3 * d]),
+            attention_out: weight("attention_out", Role::Residual, [d, d]),
+            norm_mlp: weight("norm_mlp", Role::Vector, [1, d]),
+            mlp_in: weight("mlp_in", Role::Hidden, [d, 4 * d]),
+            mlp_out: weight("mlp_out", Role::Residual, [4 * d, d]),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>, positions: &Positions, ops: Ops) -> Tensor<2> {
+        let normed = ops.rms_norm(x.clone(), self.norm_attention.value.clone());
+        let mixed = ops.attention(linear(normed, &self.qkv), self.heads, positions, self.attention_scale);
+        let x = x + linear(mixed, &self.attention_out);
+        let normed = ops.rms_norm(x.clone(), self.norm_mlp.value.clone());
+        x + linear(ops.gelu(linear(normed, &self.mlp_in)), &self.mlp_out)
+    }
+
+    fn weights_mut(&mut self) -> [&mut Weight; 6] {
+        let Self { norm_attention, qkv, attention_out, norm_mlp, mlp_in, mlp_out, .. } = self;
+        [norm_attention, qkv, attention_out, norm_mlp, mlp_in, mlp_out]
+    }
+}
+
+/// `x` `[n, inputs]` times a weight `[inputs, outputs]` and its multiplier.
+fn linear(x: Tensor<2>, weight: &Weight) -> Tensor<2> {
+    scaled(x.matmul(weight.value.clone()), weight.rule.multiplier)
+}

@@ -1,0 +1,138 @@
+//! The operations of the model, each fused where the device has it and composed elsewhere. `[n, d]` has one row for
+//! each token of the batch, sequence after sequence.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::composed;
+#[cfg(feature = "cpu")]
+use super::kernels;
+use super::optimizer::Update;
+
+/// Base of the rotary frequencies (Su et al. 2021, arXiv 2104.09864).
+const ROTARY_BASE: f64 = 10_000.0;
+
+/// Which implementation a model uses: decided once, by its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ops {
+    /// burn's own operations.
+    Composed,
+    /// The kernels of the CPU.
+    #[cfg(feature = "cpu")]
+    Fused,
+}
+
+/// Cosines and sines of the rotary positions, `[context, head_dim / 2]`, made once for a run.
+#[derive(Clone, Debug)]
+pub struct Positions {
+    pub(super) cos: Tensor<2>,
+    pub(super) sin: Tensor<2>,
+}
+
+impl Positions {
+    /// Tables for sequences of `context` tokens and heads of `head_dim` channels.
+    pub fn new(context: usize, head_dim: usize, device: &Device) -> Self {
+        let half = head_dim / 2;
+        let table = |f: fn(f64) -> f64| {
+            let value = |i: usize| f((i / half) as f64 * ROTARY_BASE.powf(-((i % half) as f64) / half as f64)) as f32;
+            let values: Vec<f32> = (0..context * half).map(value).collect();
+            Tensor::from_data(TensorData::new(values, [context, half]), device)
+        };
+        Self { cos: table(f64::cos), sin: table(f64::sin) }
+    }
+
+    /// The same tables for a model that is only evaluated.
+    pub fn without_gradients(self) -> Self {
+        Self { cos: self.cos.inner(), sin: self.sin.inner() }
+    }
+}
+
+impl Ops {
+    /// The fastest implementation on a device.
+    pub fn on(device: &Device) -> Self {
+        #[cfg(feature = "cpu")]
+        if kernels::serve(device) {
+            return Self::Fused;
+        }
+        let _ = device;
+        Self::Composed
+    }
+
+    /// Root-mean-square normalization of each row of `x` `[n, d]`, times `gain` `[1, d]`.
+    pub fn rms_norm(self, x: Tensor<2>, gain: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Composed => composed::rms_norm(x, gain),
+            #[cfg(feature = "cpu")]
+            Self::Fused => kernels::rms_norm(x, gain),
+        }
+    }
+
+    /// x Phi(x).
+    pub fn gelu(self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Composed => composed::gelu(x),
+            #[cfg(feature = "cpu")]
+            Self::Fused => kernels::gelu(x),
+        }
+    }
+
+    /// Causal attention with rotary positions on packed `qkv` `[n, 3 d]`, logits `scale` q.k; returns `[n, d]`.
+    pub fn attention(self, qkv: Tensor<2>, heads: usize, positions: &Positions, scale: f64) -> Tensor<2> {
+        match self {
+            Self::Composed => composed::attention(qkv, heads, positions, scale),
+            #[cfg(feature = "cpu")]
+            Self::Fused => kernels::attention(qkv, positions.cos.clone(), positions.sin.clone(), heads, scale),
+        }
+    }
+
+    /// Rows of the embedding `[vocab, d]` for `ids` `[n]`.
+    pub fn embed(self, embedding: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+        match self {
+            Self::Composed => composed::embed(embedding, ids),
+            #[cfg(feature = "cpu")]
+            Self::Fused => kernels::embed(embedding, ids),
+        }
+    }
+
+    /// Cross entropy of each token `[n]`, in nats, of logits `multiplier` x `unembedding`, with `x` `[n, d]` and
+    /// `unembedding` `[d, vocab]`. Without gradients.
+    pub fn token_losses(self, x: Tensor<2>, head: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
+        match self {
+            Self::Composed => composed::token_losses(x, head, multiplier, targets),
+            #[cfg(feature = "cpu")]
+            Self::Fused => kernels::token_losses(x, head, multiplier, targets),
+        }
+    }
+
+    /// The mean `[1]` of the cross entropies.
+    pub fn mean_loss(self, x: Tensor<2>, head: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
+        match self {
+            Self::Composed => composed::token_losses(x, head, multiplier, targets).mean(),
+            #[cfg(feature = "cpu")]
+            Self::Fused => kernels::mean_loss(x, head, multiplier, targets),
+        }
+    }
+
+    /// Sum of squares `[1]`. Without gradients.
+    pub fn sum_squares(self, x: Tensor<2>) -> Tensor<1> {
+        match self {
+            Self::Composed => x.square().sum(),
+            #[cfg(feature = "cpu")]
+            Self::Fused => kernels::sum_squares(x),
+        }
+    }
+
+    /// One AdamW step of value, first and second moment, from the gradient times `clip` `[1]`. Without gradients.
+    pub fn adamw(self, state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Update) -> [Tensor<2>; 3] {
+        match self {
+            Self::Composed => composed::adamw(state, grad, clip, update),
+            #[cfg(feature = "cpu")]
+            Self::Fused => kernels::adamw(state, grad, clip, update),
+        }
+    }
+}
+
+/// `x` times a multiplier of the parameterization, which is 1 more often than not.
+#[allow(clippy::float_cmp)] // exactly 1 is the case of the base width, where nothing may change
+pub fn scaled(x: Tensor<2>, multiplier: f64) -> Tensor<2> {
+    if multiplier == 1.0 { x } else { x.mul_scalar(multiplier) }
+}

@@ -1,0 +1,82 @@
+//! AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with the learning rate and the decay of each weight from the
+//! table of parameterizations, after clipping by the global norm.
+//!
+//! burn has an AdamW of its own; this one clips by the norm over all weights (burn's clips each tensor) and never waits
+//! for the device: the norm stays a tensor.
+
+use burn::tensor::{Gradients, Tensor};
+
+use super::model::Model;
+use super::ops::Ops;
+use super::weights::Weight;
+use crate::plan::RunOptimizer;
+
+/// The optimizer's state for one model.
+pub struct AdamW {
+    config: RunOptimizer,
+    steps: i32,
+    /// First and second moment of each weight, in the order of [`Model::weights_mut`].
+    moments: Vec<[Tensor<2>; 2]>,
+}
+
+/// The numbers of one step for one weight.
+#[derive(Clone, Copy, Debug)]
+pub struct Update {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Learning rate, over the correction of the first moment.
+    pub rate: f64,
+    /// Reciprocal of the correction of the second moment.
+    pub second_correction: f64,
+    /// What decay leaves of the value.
+    pub keep: f64,
+}
+
+impl AdamW {
+    /// An optimizer that has seen no gradient.
+    pub fn new(config: &RunOptimizer, model: &mut Model) -> Self {
+        let zeros = |weight: &mut Weight| [(); 2].map(|()| weight.value.clone().inner().zeros_like());
+        Self { config: config.clone(), steps: 0, moments: model.weights_mut().map(zeros).collect() }
+    }
+
+    /// One step down the gradients at a share of the peak learning rate.
+    pub fn step(&mut self, model: &mut Model, mut gradients: Gradients, share_of_peak: f64) {
+        self.steps += 1;
+        let RunOptimizer { beta1, beta2, epsilon, weight_decay, learning_rate, clip_norm, .. } = self.config;
+        // The moments begin at zero; these undo their bias towards it.
+        let correction1 = 1.0 - beta1.powi(self.steps);
+        let second_correction = (1.0 - beta2.powi(self.steps)).recip();
+        let ops = model.ops();
+        let gradients: Vec<Tensor<2>> = model
+            .weights_mut()
+            .map(|weight| weight.value.grad_remove(&mut gradients).expect("every weight takes part in the loss"))
+            .collect();
+        let clip = clip_factor(ops, &gradients, clip_norm);
+        for ((weight, gradient), moments) in model.weights_mut().zip(gradients).zip(&mut self.moments) {
+            let rate = learning_rate * share_of_peak * weight.rule.learning_rate;
+            let keep = 1.0 - rate * weight_decay * weight.rule.weight_decay;
+            let update = Update { beta1, beta2, epsilon, rate: rate / correction1, second_correction, keep };
+            // Taken out of their places, so that they are updated where they lie.
+            let [first, second] =
+                std::mem::replace(moments, [(); 2].map(|()| Tensor::empty([1, 1], &gradient.device())));
+            let state = [weight.take(), first, second];
+            let [value, first, second] = ops.adamw(state, gradient, clip.clone(), update);
+            weight.value = Tensor::from_inner(value).require_grad();
+            *moments = [first, second];
+        }
+    }
+}
+
+/// Factor `[1]` that brings the common norm of all gradients down to `limit`, at most 1; 0 leaves them alone.
+fn clip_factor(ops: Ops, gradients: &[Tensor<2>], limit: f64) -> Tensor<1> {
+    let squares = gradients.iter().map(|gradient| ops.sum_squares(gradient.clone()));
+    let norm = squares.reduce(|a, b| a + b).expect("a model has weights").sqrt();
+    if limit <= 0.0 {
+        return norm.ones_like();
+    }
+    norm.add_scalar(f32::MIN_POSITIVE).recip().mul_scalar(limit).clamp_max(1.0)
+}

@@ -1,0 +1,57 @@
+//! The learning rate over a run, as a share of its peak.
+
+use std::f64::consts::PI;
+
+use crate::plan::RunSchedule;
+use crate::spec::ScheduleKind;
+
+/// Learning rate at `step` (from 0), as a share of the peak: linear warm-up, the peak, then the decay that ends at
+/// the floor with the last step.
+pub fn share_of_peak(schedule: &RunSchedule, step: usize) -> f64 {
+    if step < schedule.warmup_steps {
+        return (step + 1) as f64 / schedule.warmup_steps as f64;
+    }
+    let left = schedule.steps.saturating_sub(step + 1);
+    // 0 before the decay begins, 1 at the last step.
+    let decayed = 1.0 - (left as f64 / schedule.decay_steps.max(1) as f64).min(1.0);
+    let falling = match schedule.kind {
+        ScheduleKind::Constant => return 1.0,
+        ScheduleKind::Cosine => f64::midpoint(1.0, (PI * decayed).cos()),
+        ScheduleKind::Wsd => 1.0 - decayed,
+    };
+    schedule.floor + (1.0 - schedule.floor) * falling
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(kind: ScheduleKind, decay_steps: usize) -> RunSchedule {
+        RunSchedule { kind, floor: 0.1, warmup_steps: 10, decay_steps, steps: 110 }
+    }
+
+    #[test]
+    fn cosine_rises_to_the_peak_and_ends_at_the_floor() {
+        let cosine = schedule(ScheduleKind::Cosine, 100);
+        let at = |step| share_of_peak(&cosine, step);
+        assert!((at(0) - 0.1).abs() < 1e-12);
+        assert!((at(9) - 1.0).abs() < 1e-12);
+        assert!((at(59) - 0.55).abs() < 1e-12, "half-way down at half the decay: {}", at(59));
+        assert!((at(109) - 0.1).abs() < 1e-12);
+        assert!((10..109).all(|step| at(step + 1) < at(step)));
+    }
+
+    #[test]
+    fn wsd_stays_at_the_peak_until_its_decay() {
+        let wsd = schedule(ScheduleKind::Wsd, 20);
+        assert!((10..90).all(|step| (share_of_peak(&wsd, step) - 1.0).abs() < 1e-12));
+        assert!((share_of_peak(&wsd, 99) - 0.55).abs() < 1e-12);
+        assert!((share_of_peak(&wsd, 109) - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn constant_never_decays() {
+        let constant = schedule(ScheduleKind::Constant, 0);
+        assert!((10..110).all(|step| (share_of_peak(&constant, step) - 1.0).abs() < 1e-12));
+    }
+}
