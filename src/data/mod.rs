@@ -4,12 +4,17 @@
 //! Batches are a pure function of the seeds and the step.
 
 mod alias;
+mod bin;
+mod bpe;
 mod cache;
 mod error;
 mod hash;
 mod recipe;
 mod sampler;
+mod split;
 mod synthetic;
+mod text;
+mod tokenizer;
 
 use std::path::Path;
 
