@@ -1,1 +1,4 @@
 //! One integration test binary, because linking burn is slow.
+
+mod plan;
+mod spec;
