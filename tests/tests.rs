@@ -1,4 +1,5 @@
 //! One integration test binary, because linking burn is slow.
 
+mod fit;
 mod plan;
 mod spec;
