@@ -2,4 +2,5 @@
 
 mod fit;
 mod plan;
+mod report;
 mod spec;
