@@ -1,0 +1,236 @@
+//! Keeps one worker a slot alive until every run has ended or was given up.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::slot::{Said, Worker};
+use super::{Display, Event};
+use crate::ledger::{Failure, FailureClass, Ledger, LedgerError, State};
+use crate::plan::RunId;
+use crate::trainer::Outcome;
+
+/// Why a sweep could not go on.
+#[derive(Debug, Error)]
+pub enum ExecuteError {
+    /// The results folder could not be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The system would not start a worker.
+    #[error("cannot start a worker: {0}")]
+    Spawn(io::Error),
+    /// Every worker gave up for a reason that is not a run's.
+    #[error("no worker can go on; {0}")]
+    NoWorker(String),
+}
+
+/// How a sweep stands when its workers have ended.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Runs trained to their end.
+    pub finished: usize,
+    /// Runs that diverged.
+    pub diverged: Vec<RunId>,
+    /// Runs that were given up, with the reason.
+    pub failed: Vec<(RunId, Failure)>,
+    /// Runs without a result, where the sweep was interrupted.
+    pub pending: usize,
+    /// Later results that differ from the first.
+    pub conflicts: Vec<PathBuf>,
+    /// The signal that ended the sweep, if one did.
+    pub interrupted: Option<i32>,
+}
+
+impl Summary {
+    /// Counts what is in the ledger.
+    pub fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let mut summary = Self { conflicts: ledger.conflicts()?, ..Self::default() };
+        for run in &ledger.plan().runs {
+            match ledger.state(&run.id)? {
+                State::Pending => summary.pending += 1,
+                State::Failed(failure) => summary.failed.push((run.id.clone(), failure)),
+                State::Ended(result) => match result.outcome {
+                    Outcome::Finished { .. } => summary.finished += 1,
+                    Outcome::Diverged { .. } => summary.diverged.push(run.id.clone()),
+                },
+            }
+        }
+        Ok(summary)
+    }
+}
+
+/// How often the supervisor looks up when nothing is said, and waits for runs that other processes hold.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A run is tried this many times by one sweep, unless its configuration is at fault.
+const ATTEMPTS: usize = 2;
+
+/// Runs `slots` workers, each started by `command`, until every run of the plan has ended or was given up, or a
+/// signal comes. A worker that dies fails its run and no other.
+pub fn supervise(
+    ledger: &Ledger,
+    slots: usize,
+    command: &dyn Fn() -> Command,
+    display: &mut Display<'_>,
+    interrupts: &Receiver<i32>,
+) -> Result<Summary, ExecuteError> {
+    let (sender, receiver) = channel();
+    let workers = (0..slots.max(1)).map(|_| Slot::Idle).collect();
+    let failures = HashMap::new();
+    let mut supervisor = Supervisor { ledger, command, display, workers, failures, sender };
+    let interrupted = supervisor.run(&receiver, interrupts);
+    // Also after an error: no worker outlives its supervisor.
+    supervisor.kill_all();
+    let interrupted = interrupted?;
+    Ok(Summary { interrupted, ..Summary::of(ledger)? })
+}
+
+enum Slot {
+    Idle,
+    Busy(Worker),
+    /// Its worker ended for a reason that is not a run's, and another would too.
+    Closed(String),
+}
+
+struct Supervisor<'a, 'p> {
+    ledger: &'a Ledger,
+    command: &'a dyn Fn() -> Command,
+    display: &'a mut Display<'p>,
+    workers: Vec<Slot>,
+    failures: HashMap<RunId, usize>,
+    sender: Sender<(usize, Said)>,
+}
+
+impl Supervisor<'_, '_> {
+    fn run(
+        &mut self,
+        receiver: &Receiver<(usize, Said)>,
+        interrupts: &Receiver<i32>,
+    ) -> Result<Option<i32>, ExecuteError> {
+        let mut waiting = false;
+        let pending = self.pending();
+        // No more processes than there is work for.
+        for slot in 0..self.workers.len().min(pending) {
+            self.start(slot)?;
+        }
+        loop {
+            if let Ok(signal) = interrupts.try_recv() {
+                return Ok(Some(signal));
+            }
+            match receiver.recv_timeout(TICK) {
+                Ok((slot, said)) => self.heard(slot, said)?,
+                Err(RecvTimeoutError::Timeout) => self.display.tick(),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the supervisor keeps a sender"),
+            }
+            if self.workers.iter().any(|slot| matches!(slot, Slot::Busy(_))) {
+                continue;
+            }
+            let pending = self.pending();
+            if pending == 0 {
+                return Ok(None);
+            }
+            let Some(slot) = self.workers.iter().position(|slot| matches!(slot, Slot::Idle)) else {
+                return Err(ExecuteError::NoWorker(self.last_words()));
+            };
+            // Nothing to claim and yet something to do: another process, perhaps of a sweep that was killed, holds it.
+            if !waiting {
+                self.display.say(&format!("waiting for {pending} runs that another process holds"));
+                waiting = true;
+            }
+            std::thread::sleep(TICK);
+            self.start(slot)?;
+        }
+    }
+
+    fn start(&mut self, slot: usize) -> Result<(), ExecuteError> {
+        let worker = Worker::start(slot, (self.command)(), &self.sender).map_err(ExecuteError::Spawn)?;
+        self.workers[slot] = Slot::Busy(worker);
+        Ok(())
+    }
+
+    fn pending(&self) -> usize {
+        self.ledger.plan().runs.iter().filter(|run| !self.ledger.is_over(&run.id)).count()
+    }
+
+    fn heard(&mut self, slot: usize, said: Said) -> Result<(), ExecuteError> {
+        let Slot::Busy(worker) = &mut self.workers[slot] else { return Ok(()) };
+        match said {
+            Said::Talk(line) => {
+                self.display.say(&format!("slot {}: {line}", slot + 1));
+                worker.talked(line);
+            }
+            Said::Event(event) => {
+                match &event {
+                    Event::Claimed { run, attempt } => worker.current = Some((run.clone(), *attempt)),
+                    Event::Finished { .. } | Event::Diverged { .. } | Event::Failed { .. } => worker.current = None,
+                    Event::Progress { .. } | Event::Conflict { .. } => {}
+                }
+                if let Event::Failed { failure, .. } = &event {
+                    worker.lost_its_device = failure.class == FailureClass::Device;
+                }
+                self.display.show(slot, &event);
+                if let Event::Failed { run, failure } = event {
+                    self.failed(&run, failure)?;
+                }
+            }
+            Said::Closed => self.closed(slot)?,
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, slot: usize) -> Result<(), ExecuteError> {
+        let Slot::Busy(mut worker) = std::mem::replace(&mut self.workers[slot], Slot::Idle) else { return Ok(()) };
+        let status = worker.ended().map_err(ExecuteError::Spawn)?;
+        if status.success() {
+            return Ok(());
+        }
+        let message = worker.epitaph(status);
+        if let Some((run, attempt)) = worker.current.take() {
+            let failure = Failure { class: FailureClass::Crash, message };
+            self.ledger.record_failure(&run, attempt, &failure)?;
+            self.display.show(slot, &Event::Failed { run: run.clone(), failure: failure.clone() });
+            self.failed(&run, failure)?;
+        } else if !worker.lost_its_device {
+            self.workers[slot] = Slot::Closed(message);
+            return Ok(());
+        }
+        if self.pending() > 0 {
+            self.start(slot)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a failure, and gives the run up when it has had its attempts.
+    fn failed(&mut self, run: &RunId, failure: Failure) -> Result<(), LedgerError> {
+        let count = self.failures.entry(run.clone()).or_default();
+        *count += 1;
+        if failure.class == FailureClass::Configuration || *count >= ATTEMPTS {
+            self.ledger.give_up(run, &failure)?;
+            self.display.given_up(run);
+        } else {
+            self.display.say(&format!("run {run} is tried once more"));
+        }
+        Ok(())
+    }
+
+    fn last_words(&self) -> String {
+        let words = self.workers.iter().filter_map(|slot| match slot {
+            Slot::Closed(message) => Some(message.as_str()),
+            Slot::Idle | Slot::Busy(_) => None,
+        });
+        words.last().unwrap_or("none was started").to_owned()
+    }
+
+    fn kill_all(&mut self) {
+        for slot in &mut self.workers {
+            if let Slot::Busy(worker) = slot {
+                worker.kill();
+            }
+        }
+    }
+}
