@@ -175,7 +175,7 @@ impl Supervisor<'_, '_> {
                 }
                 self.display.show(slot, &event);
                 if let Event::Failed { run, failure } = event {
-                    self.failed(&run, failure)?;
+                    self.failed(&run, &failure)?;
                 }
             }
             Said::Closed => self.closed(slot)?,
@@ -194,7 +194,7 @@ impl Supervisor<'_, '_> {
             let failure = Failure { class: FailureClass::Crash, message };
             self.ledger.record_failure(&run, attempt, &failure)?;
             self.display.show(slot, &Event::Failed { run: run.clone(), failure: failure.clone() });
-            self.failed(&run, failure)?;
+            self.failed(&run, &failure)?;
         } else if !worker.lost_its_device {
             self.workers[slot] = Slot::Closed(message);
             return Ok(());
@@ -206,11 +206,11 @@ impl Supervisor<'_, '_> {
     }
 
     /// Counts a failure, and gives the run up when it has had its attempts.
-    fn failed(&mut self, run: &RunId, failure: Failure) -> Result<(), LedgerError> {
+    fn failed(&mut self, run: &RunId, failure: &Failure) -> Result<(), LedgerError> {
         let count = self.failures.entry(run.clone()).or_default();
         *count += 1;
         if failure.class == FailureClass::Configuration || *count >= ATTEMPTS {
-            self.ledger.give_up(run, &failure)?;
+            self.ledger.give_up(run, failure)?;
             self.display.given_up(run);
         } else {
             self.display.say(&format!("run {run} is tried once more"));
@@ -219,11 +219,11 @@ impl Supervisor<'_, '_> {
     }
 
     fn last_words(&self) -> String {
-        let words = self.workers.iter().filter_map(|slot| match slot {
+        let mut words = self.workers.iter().rev().filter_map(|slot| match slot {
             Slot::Closed(message) => Some(message.as_str()),
             Slot::Idle | Slot::Busy(_) => None,
         });
-        words.last().unwrap_or("none was started").to_owned()
+        words.next().unwrap_or("none was started").to_owned()
     }
 
     fn kill_all(&mut self) {

@@ -84,7 +84,7 @@ fn train(
     // A curve with holes is not published.
     recorded?;
     match outcome {
-        Ok(outcome) => publish(claim, run, sound(outcome, run), trainer, emit)?,
+        Ok(outcome) => publish(claim, run, sound(&outcome, run), trainer, emit)?,
         Err(error) => {
             let message = error.to_string();
             let class = match error {
@@ -124,9 +124,9 @@ fn publish(
 }
 
 /// A loss that is no number is divergence, whatever the trainer calls it, and JSON has no word for such numbers.
-fn sound(outcome: Outcome, run: &PlannedRun) -> Outcome {
+fn sound(outcome: &Outcome, run: &PlannedRun) -> Outcome {
     let number = |value: f64| if value.is_finite() { value } else { 0.0 };
-    match outcome {
+    match *outcome {
         Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds }
             if [val_loss, val_loss_se, train_loss].iter().all(|value| value.is_finite()) =>
         {

@@ -37,19 +37,14 @@ impl Ledger {
         if self.is_over(&run.id) {
             return Ok(None);
         }
-        if !dir.is_dir() {
-            files::create_dir(&dir)?;
-            files::sync_dir(&self.dir.join("runs"))?;
-        }
+        files::create_dir(&dir)?;
         let Some(lock) = try_lock(&dir.join("lock"))? else { return Ok(None) };
         // Whoever held it before may have finished meanwhile.
         if self.is_over(&run.id) {
             return Ok(None);
         }
-        let config = dir.join("config.json");
-        if !config.exists() {
-            files::write_json(&config, run)?;
-        }
+        // For people: it repeats the plan, so nothing is lost with it, and it need not be durable.
+        files::write_unsynced(&dir.join("config.json"), &files::json(run))?;
         let (attempt, attempt_dir) = self.new_attempt(&run.id)?;
         let path = attempt_dir.join("metrics.jsonl");
         let metrics =
@@ -94,10 +89,11 @@ impl Claim<'_> {
     /// Publishes the outcome, durably, unless another was first.
     pub fn publish(self, outcome: Outcome, device: DeviceInfo) -> Result<Published, LedgerError> {
         let dir = self.dir();
-        // The curve must not be lost once the result stands.
+        // The curve must not be lost once the result stands: the file, its name, and the names of its folders.
         self.metrics.sync_all().map_err(LedgerError::io("sync", &dir.join("metrics.jsonl")))?;
-        files::sync_dir(&dir)?;
-        files::sync_dir(&self.ledger.run_dir(&self.id).join("attempts"))?;
+        for folder in dir.ancestors().take(4) {
+            files::sync_dir(folder)?;
+        }
 
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let result = RunResult { id: self.id.clone(), attempt: self.attempt, outcome, device, version };

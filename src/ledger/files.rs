@@ -10,15 +10,23 @@ use serde::de::DeserializeOwned;
 
 use super::LedgerError;
 
-/// Replaces a file as a whole.
+/// Replaces a file as a whole, durably.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), LedgerError> {
-    let aside = write_aside(path, content)?;
-    if let Err(cause) = fs::rename(&aside, path) {
-        // The reason is in `cause`; what is left aside is only litter.
-        let _ = fs::remove_file(&aside);
-        return Err(LedgerError::io("write", path)(cause));
-    }
+    rename(&write_aside(path, content, File::sync_all)?, path)?;
     sync_dir(parent(path))
+}
+
+/// Replaces a file as a whole; when the machine fails soon after, it may be lost.
+pub(super) fn write_unsynced(path: &Path, content: &[u8]) -> Result<(), LedgerError> {
+    rename(&write_aside(path, content, |_| Ok(()))?, path)
+}
+
+fn rename(aside: &Path, path: &Path) -> Result<(), LedgerError> {
+    fs::rename(aside, path).map_err(|cause| {
+        // The reason is in `cause`; what is left aside is only litter.
+        let _ = fs::remove_file(aside);
+        LedgerError::io("write", path)(cause)
+    })
 }
 
 /// Replaces a file by a value as JSON.
@@ -29,7 +37,7 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Ledg
 /// Gives `content` the name `path` unless that name is taken; tells whether it was free. Of many who call this at
 /// once exactly one gets `true`, on NFS too, because link(2) never replaces.
 pub(super) fn publish(path: &Path, content: &[u8]) -> Result<bool, LedgerError> {
-    let aside = write_aside(path, content)?;
+    let aside = write_aside(path, content, File::sync_all)?;
     let linked = fs::hard_link(&aside, path);
     let _ = fs::remove_file(&aside);
     match linked {
@@ -89,10 +97,10 @@ pub(super) fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Led
         .collect()
 }
 
-/// Writes to a new file beside `path`, fsynced.
-fn write_aside(path: &Path, content: &[u8]) -> Result<PathBuf, LedgerError> {
+/// Writes to a new file beside `path`, and makes it durable by `sync`.
+fn write_aside(path: &Path, content: &[u8], sync: fn(&File) -> io::Result<()>) -> Result<PathBuf, LedgerError> {
     let (aside, mut file) = create_aside(path).map_err(LedgerError::io("write", path))?;
-    if let Err(cause) = file.write_all(content).and_then(|()| file.sync_all()) {
+    if let Err(cause) = file.write_all(content).and_then(|()| sync(&file)) {
         let _ = fs::remove_file(&aside);
         return Err(LedgerError::io("write", path)(cause));
     }

@@ -76,7 +76,8 @@ fn refuse_foreign(dir: &Path) -> Result<(), LedgerError> {
     }
     for entry in fs::read_dir(dir).map_err(LedgerError::io("read", dir))? {
         let name = entry.map_err(LedgerError::io("read", dir))?.file_name().to_string_lossy().into_owned();
-        if !BEFORE_THE_SPEC.contains(&name.as_str()) && !name.ends_with(".tmp") {
+        let litter = Path::new(&name).extension().is_some_and(|extension| extension == "tmp");
+        if !litter && !BEFORE_THE_SPEC.contains(&name.as_str()) {
             return Err(LedgerError::NotALedger { dir: dir.to_owned(), found: name });
         }
     }
