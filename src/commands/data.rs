@@ -1,10 +1,54 @@
-//! `runner data`.
+//! `runner data`: prepare a corpus, or tell what is in it.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
 use crate::cli::DataCommand;
+use crate::data::Corpus;
+use crate::spec::Spec;
+use crate::units::Tokens;
 
 /// Runs the command.
-pub fn run(_args: &DataCommand) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
+    let (DataCommand::Prepare(args) | DataCommand::Info(args)) = command;
+    let spec = load(&args.spec)?;
+    let corpus = Corpus::prepare(&spec.data, spec.model.context, &args.cache, &mut |line| eprintln!("{line}"))?;
+    println!("{}", table(&corpus).trim_fmt());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stands in for `spec::load` until that is merged.
+fn load(path: &Path) -> anyhow::Result<Spec> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{}", path.display()))
+}
+
+fn table(corpus: &Corpus) -> Table {
+    let facts = corpus.facts();
+    let count = |tokens: Option<u64>| match tokens {
+        Some(tokens) => format!("{tokens} ({})", Tokens(tokens as f64)),
+        None => "unlimited".to_owned(),
+    };
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.add_row(["vocabulary", &facts.vocab.to_string()]);
+    table.add_row(["training tokens", &count(facts.train_tokens)]);
+    table.add_row(["validation tokens", &count(facts.validation_tokens)]);
+    if let Some(text) = &corpus.manifest().text {
+        table.add_row(["text", &format!("{:.1} MB", text.bytes as f64 / 1e6)]);
+        table.add_row(["bytes per token", &format!("{:.3}", text.bytes_per_token)]);
+        table.add_row(["documents", &text.documents.to_string()]);
+        table.add_row(["held out for validation", &text.validation_documents.to_string()]);
+        table.add_row(["near-duplicates moved to training", &text.near_duplicates_moved.to_string()]);
+    }
+    if let Some(entropy) = corpus.entropy() {
+        let value = format!("{:.4} +- {:.4} nats per token", entropy.nats_per_token, entropy.standard_error);
+        table.add_row(["entropy", &value]);
+    }
+    table.add_row(["fingerprint", &facts.fingerprint]);
+    table
 }

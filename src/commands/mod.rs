@@ -4,6 +4,7 @@ pub mod data;
 pub mod devices;
 pub mod fit;
 pub mod plan;
+pub mod planning;
 pub mod sweep;
 pub mod train;
 pub mod worker;

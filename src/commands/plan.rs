@@ -1,10 +1,143 @@
-//! `runner plan`.
+//! `runner plan`: every run of a sweep with its counts, FLOPs and hours, and the points that are left out.
 
+use std::collections::BTreeSet;
+use std::io;
+use std::num::NonZero;
 use std::process::ExitCode;
 
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::planning;
 use crate::cli::PlanArgs;
+use crate::plan::{self, Plan, PlannedRun};
+use crate::spec;
+use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
-pub fn run(_args: &PlanArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
+    let rate_given = args.flops_per_second;
+    if let Some(rate) = rate_given.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+        anyhow::bail!("--flops-per-second {rate} is no speed; give FLOP/s above 0, such as 2e10");
+    }
+    if args.slots == Some(0) {
+        anyhow::bail!("--slots 0 trains nothing; give 1 or more");
+    }
+    let spec = spec::load(&args.spec)?;
+    let plan = planning::plan_of(&spec, &args.place.cache)?;
+    if args.csv {
+        for left_out in &plan.left_out {
+            eprintln!("left out: {}: {}", describe(left_out), left_out.reason);
+        }
+        plan::write_csv(&plan, io::stdout().lock())?;
+    } else {
+        let slots = args.slots.unwrap_or_else(default_slots);
+        print!("{}", render(&plan, flops_per_second(args, &plan), slots));
+    }
+    planning::require_runs(&plan)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sustained FLOP/s of one slot: as given, or nothing where this build cannot measure it.
+fn flops_per_second(args: &PlanArgs, _plan: &Plan) -> Option<f64> {
+    if args.flops_per_second.is_none() {
+        eprintln!("hours: give --flops-per-second, the sustained FLOP/s of one slot, to see them");
+    }
+    args.flops_per_second
+}
+
+fn default_slots() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// The whole plan as text: a table for each budget, what is left out, totals.
+fn render(plan: &Plan, flops_per_second: Option<f64>, slots: usize) -> String {
+    let seconds = |flops: f64| Seconds(flops_per_second.map_or(f64::NAN, |rate| flops / rate));
+    let mut text = String::new();
+    let mut budgets: Vec<Option<f64>> = Vec::new();
+    for planned in &plan.runs {
+        if !budgets.contains(&planned.run.flop_budget) {
+            budgets.push(planned.run.flop_budget);
+        }
+    }
+    for budget in budgets {
+        let runs: Vec<&PlannedRun> = plan.runs.iter().filter(|planned| planned.run.flop_budget == budget).collect();
+        if let Some(budget) = budget {
+            text += &format!("Budget {} FLOPs\n", Flops(budget));
+        }
+        text += &format!("{}\n\n", table(&runs, seconds));
+    }
+    if !plan.left_out.is_empty() {
+        text += "Left out\n";
+        for left_out in &plan.left_out {
+            text += &format!("  {}: {}\n", describe(left_out), left_out.reason);
+        }
+        text += "\n";
+    }
+    let flops: f64 = plan.runs.iter().map(|planned| planned.flops).sum();
+    let hours = seconds(flops / slots as f64);
+    text + &format!("{} runs, {} FLOPs, {hours} of training on {slots} slots\n", plan.runs.len(), Flops(flops))
+}
+
+fn table(runs: &[&PlannedRun], seconds: impl Fn(f64) -> Seconds) -> Table {
+    let axes: BTreeSet<&String> = runs.iter().flat_map(|planned| planned.axes.keys()).collect();
+    let fixed = [
+        "run",
+        "width",
+        "depth",
+        "heads",
+        "embedding",
+        "blocks",
+        "unembed",
+        "params",
+        "tokens",
+        "D/N",
+        "batch",
+        "steps",
+        "warm-up",
+        "lr",
+        "seed",
+        "FLOPs",
+        "off",
+        "epochs",
+        "time",
+    ];
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(axes.iter().map(|field| field.as_str()).chain(fixed));
+    for planned in runs {
+        let PlannedRun { id, run, params, tokens, flops, epochs, .. } = planned;
+        let shape = run.shape;
+        let cells = [
+            id.as_str()[..8].to_owned(),
+            shape.width.to_string(),
+            shape.depth.to_string(),
+            shape.heads.to_string(),
+            Params((params.embedding + params.position) as f64).to_string(),
+            Params(params.blocks as f64).to_string(),
+            Params(params.unembedding as f64).to_string(),
+            Params(params.total() as f64).to_string(),
+            Tokens(*tokens as f64).to_string(),
+            format!("{:.1}", planned.tokens_per_param()),
+            run.tokens_per_step().to_string(),
+            run.schedule.steps.to_string(),
+            run.schedule.warmup_steps.to_string(),
+            format!("{:.2e}", run.optimizer.learning_rate),
+            run.seed.to_string(),
+            Flops(*flops).to_string(),
+            planned.budget_deviation().map_or_else(|| "-".to_owned(), |off| format!("{:+.2}%", 100.0 * off)),
+            epochs.map_or_else(|| "-".to_owned(), |epochs| format!("{epochs:.2}")),
+            seconds(*flops).to_string(),
+        ];
+        let values = axes.iter().map(|field| planned.axes.get(*field).cloned().unwrap_or_default());
+        table.add_row(values.chain(cells));
+    }
+    for column in table.column_iter_mut().skip(axes.len() + 1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn describe(left_out: &plan::LeftOut) -> String {
+    let budget = left_out.flop_budget.map_or_else(String::new, |budget| format!("{} FLOPs, ", Flops(budget)));
+    format!("{budget}width {}, depth {}", left_out.shape.width, left_out.shape.depth)
 }

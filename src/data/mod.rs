@@ -1,1 +1,166 @@
 //! Corpora, tokenizer, splits, the sampler, and the built-in language.
+//!
+//! [`Corpus::prepare`] turns `[data]` into cached tokens once; [`Corpus::open`] finds them again by their fingerprint.
+//! Batches are a pure function of the seeds and the step.
+
+mod alias;
+mod cache;
+mod error;
+mod hash;
+mod recipe;
+mod sampler;
+mod synthetic;
+
+use std::path::Path;
+
+pub use cache::{Manifest, TextFacts, TokenFacts};
+pub use error::DataError;
+pub use synthetic::{Entropy, Language, Split};
+
+use crate::plan::CorpusFacts;
+use crate::spec::{Data, Source};
+use cache::TokenFile;
+use recipe::Recipe;
+use sampler::Sampler;
+
+/// Tokens to train and to validate on.
+pub struct Corpus {
+    manifest: Manifest,
+    context: usize,
+    seed: u64,
+    tokens: Tokens,
+}
+
+enum Tokens {
+    Language(Language),
+    Files { train: TokenFile, validation: TokenFile, sampler: Sampler },
+}
+
+impl Corpus {
+    /// Finds the prepared corpus in `cache`, or prepares it: tokenizer, tokens, split. `context` is the number of tokens
+    /// of a training sequence. Tells through `say` what takes long.
+    pub fn prepare(data: &Data, context: usize, cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Self, DataError> {
+        let recipe = Recipe::new(data, context)?;
+        let fingerprint = recipe.fingerprint();
+        if cache::manifest(cache, &fingerprint)?.is_none() {
+            cache::publish(cache, &fingerprint, |folder| recipe.prepare(folder, say))?;
+        }
+        Self::open(data, &fingerprint, context, cache)
+    }
+
+    /// Opens a corpus that [`Corpus::prepare`] made, by its fingerprint, and compares it with its checksums. The file
+    /// that it was made from need not be there any more.
+    pub fn open(data: &Data, fingerprint: &str, context: usize, cache: &Path) -> Result<Self, DataError> {
+        let folder = cache::folder(cache, fingerprint);
+        let manifest = cache::manifest(cache, fingerprint)?.ok_or_else(|| DataError::Cache {
+            folder: folder.clone(),
+            what: "this corpus is not in the cache; make it with `runner data prepare`".to_owned(),
+        })?;
+        let tokens = match (&manifest.train, &manifest.validation) {
+            (Some(train), Some(validation)) => {
+                let sampler = Sampler::new(train.tokens, context);
+                let train = TokenFile::open(&folder, "train.u16", train)?;
+                let validation = TokenFile::open(&folder, "validation.u16", validation)?;
+                enough(data, "training", train.len(), 2 * context)?;
+                enough(data, "validation", validation.len(), context + 1)?;
+                Tokens::Files { train, validation, sampler }
+            }
+            _ => Tokens::Language(Language::new(manifest.vocab, data.seed)),
+        };
+        Ok(Self { manifest, context, seed: data.seed, tokens })
+    }
+
+    /// What planning must know. Tokens are those that the sequences of one epoch have.
+    pub fn facts(&self) -> CorpusFacts {
+        let (train_tokens, validation_tokens) = match &self.tokens {
+            Tokens::Language(_) => (None, None),
+            Tokens::Files { validation, sampler, .. } => {
+                let context = self.context as u64;
+                (Some(sampler.windows() * context), Some(validation_windows(validation, self.context) * context))
+            }
+        };
+        CorpusFacts {
+            vocab: self.manifest.vocab,
+            train_tokens,
+            validation_tokens,
+            fingerprint: self.manifest.fingerprint.clone(),
+        }
+    }
+
+    /// Everything that was found out when the corpus was prepared.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The entropy rate of the built-in language, in nats per token; nothing for other sources.
+    pub fn entropy(&self) -> Option<Entropy> {
+        self.manifest.entropy
+    }
+
+    /// Fills `out` with `batch` sequences of context + 1 token ids (row-major): training batch number `step` of the run
+    /// with this seed. The stream of sequences does not depend on how it is cut into batches.
+    pub fn train_batch(&self, seed: u64, batch: usize, step: usize, out: &mut Vec<u16>) {
+        out.clear();
+        let first = step as u64 * batch as u64;
+        for index in first..first + batch as u64 {
+            match &self.tokens {
+                Tokens::Language(language) => language.sequence(Split::Train(seed), index, self.context + 1, out),
+                Tokens::Files { train, sampler, .. } => {
+                    train.read(sampler.start(hash::key(&[self.seed, seed]), index), self.context + 1, out);
+                }
+            }
+        }
+    }
+
+    /// Number of validation sequences that `tokens` validation tokens make: rounded up, and no more than there are.
+    pub fn validation_sequences(&self, tokens: u64) -> usize {
+        let wanted = tokens.div_ceil(self.context as u64).max(1);
+        match &self.tokens {
+            Tokens::Language(_) => wanted as usize,
+            Tokens::Files { validation, .. } => wanted.min(validation_windows(validation, self.context)) as usize,
+        }
+    }
+
+    /// Fills `out` with validation sequences first..first + count of those that [`Corpus::validation_sequences`] counts
+    /// (fewer at the end), context + 1 token ids each, row-major. They are the same for all runs, and spread evenly over
+    /// the validation tokens where `tokens` is less than all of them.
+    pub fn validation_batch(&self, tokens: u64, first: usize, count: usize, out: &mut Vec<u16>) {
+        out.clear();
+        let sequences = self.validation_sequences(tokens);
+        for index in first..(first + count).min(sequences) {
+            match &self.tokens {
+                Tokens::Language(language) => {
+                    language.sequence(Split::Validation, index as u64, self.context + 1, out);
+                }
+                Tokens::Files { validation, .. } => {
+                    let windows = validation_windows(validation, self.context);
+                    let window = index as u64 * windows / sequences as u64;
+                    validation.read(window * self.context as u64, self.context + 1, out);
+                }
+            }
+        }
+    }
+}
+
+/// Validation sequences in a file: each has a target after its last token.
+fn validation_windows(file: &TokenFile, context: usize) -> u64 {
+    file.len().saturating_sub(1) / context as u64
+}
+
+fn enough(data: &Data, split: &str, tokens: u64, needed: usize) -> Result<(), DataError> {
+    if tokens >= needed as u64 {
+        return Ok(());
+    }
+    let (key, path) = match (data.source, &data.validation_path) {
+        (Source::Bin, Some(path)) if split == "validation" => ("validation_path", Some(path)),
+        _ => ("path", data.path.as_ref()),
+    };
+    let path = path.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+    Err(DataError::configuration(
+        key,
+        format!(
+            "{path}only {tokens} {split} tokens, and this context needs at least {needed}; take more text, a shorter \
+             model.context, or another validation_fraction"
+        ),
+    ))
+}

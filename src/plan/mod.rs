@@ -1,9 +1,88 @@
 //! From a spec to the grid of runs: shapes, counts, FLOPs, steps, identity. Pure: no files, no training.
 
 mod flops;
+mod grid;
+mod ladder;
 mod params;
+mod resolve;
 mod run;
+mod table;
+
+use std::collections::BTreeSet;
+
+use thiserror::Error;
+
+use crate::spec::Point;
 
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
 pub use run::{CorpusFacts, LeftOut, Plan, PlannedRun, Run, RunId, RunOptimizer, RunSchedule, Shape};
+pub use table::{PlanRow, write_csv};
+
+/// Why a spec has no plan at all.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PlanError {
+    /// All runs are measured on the same tokens, so these must exist.
+    #[error(
+        "eval.tokens = {wanted}, but the corpus holds out {available} validation tokens; write eval.tokens of at most \
+         {available}, or a larger data.validation_fraction"
+    )]
+    Validation {
+        /// Validation tokens asked for.
+        wanted: u64,
+        /// Validation tokens of the corpus.
+        available: u64,
+    },
+}
+
+/// Multiplies points, budgets, sizes and seeds out to runs. Each point comes with the facts of its corpus.
+pub fn expand(points: &[(Point, CorpusFacts)]) -> Result<Plan, PlanError> {
+    let mut plan = Plan { runs: Vec::new(), left_out: Vec::new() };
+    let mut taken = BTreeSet::new();
+    for (point, facts) in points {
+        let spec = &point.spec;
+        if let Some(available) = facts.validation_tokens.filter(|available| *available < spec.eval.tokens) {
+            return Err(PlanError::Validation { wanted: spec.eval.tokens, available });
+        }
+        let (cells, without_shape) = grid::cells(spec, facts);
+        plan.left_out.extend(without_shape);
+        // A single run has no list of seeds: the seed of its data is also the seed of its weights.
+        let seeds = spec.sweep.as_ref().map_or_else(|| vec![spec.data.seed], |sweep| sweep.seeds.clone());
+        for (shape, length) in cells {
+            for seed in &seeds {
+                let leave_out = |reason| LeftOut { flop_budget: length.budget(), shape, reason };
+                match resolve::run(spec, facts, shape, length, *seed) {
+                    Ok(run) => {
+                        let planned = planned(run, point, facts);
+                        if taken.insert(planned.id.clone()) {
+                            plan.runs.push(planned);
+                        } else {
+                            let reason = format!("the same run as {}, which another point of the axes has", planned.id);
+                            plan.left_out.push(leave_out(reason));
+                        }
+                    }
+                    // What is infeasible does not depend on the seed: told once.
+                    Err(reason) if *seed == seeds[0] => plan.left_out.push(leave_out(reason)),
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+    Ok(plan)
+}
+
+/// A run with everything counted for it.
+fn planned(run: Run, point: &Point, facts: &CorpusFacts) -> PlannedRun {
+    let flops_per_token = FlopsPerToken::of(&run.shape);
+    let tokens = run.tokens();
+    PlannedRun {
+        id: run.id(),
+        axes: point.axes.clone(),
+        params: ParamCounts::of(&run.shape),
+        flops_per_token,
+        tokens,
+        flops: tokens as f64 * flops_per_token.exact,
+        epochs: facts.train_tokens.map(|epoch| tokens as f64 / epoch as f64),
+        run,
+    }
+}

@@ -3,15 +3,22 @@
 //! Nothing scientific is silently defaulted: a value is written, or derived by a rule that the spec names. Unknown
 //! keys, wrong types and impossible values are errors with file, line, key and what to write instead.
 
+mod axes;
+mod error;
+mod locate;
 mod rule;
+mod validate;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::parameterization::Parameterization;
+pub use axes::Point;
+pub use error::SpecError;
 pub use rule::PowerRule;
+pub(crate) use validate::MIN_STEPS;
 
 /// A whole spec file. With `[sweep]` it describes a grid, without it one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +38,40 @@ pub struct Spec {
     pub eval: Eval,
     /// The grid of runs.
     pub sweep: Option<Sweep>,
+}
+
+/// Reads a spec file and checks everything in it, every point of its grid included.
+pub fn load(path: &Path) -> Result<Spec, SpecError> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| SpecError {
+        file: file.clone(),
+        line: None,
+        key: String::new(),
+        problem: format!("cannot be read: {error}"),
+        remedy: "give the path of a spec, a TOML file in UTF-8 such as sweeps/quickstart.toml".to_owned(),
+    })?;
+    parse(&text, &file)
+}
+
+/// Reads and checks the text of a spec; `file` only names it in errors.
+pub fn parse(text: &str, file: &str) -> Result<Spec, SpecError> {
+    let locator = locate::Locator::new(text);
+    let spec: Spec = toml::from_str(text).map_err(|error| error::from_toml(&error, file, &locator))?;
+    axes::points(&spec).map_err(|fault| fault.located(file, &locator))?;
+    Ok(spec)
+}
+
+impl Spec {
+    /// The spec as TOML that [`parse`] reads back to the same value.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a spec that was read can be written")
+    }
+
+    /// Every combination of the values of `[sweep.axes]` and `[[sweep.zip]]`, checked; one point where there are none.
+    /// Seeds, budgets and sizes stay in each point's `[sweep]`.
+    pub fn points(&self) -> Result<Vec<Point>, SpecError> {
+        axes::points(self).map_err(error::Fault::nowhere)
+    }
 }
 
 /// Where tokens come from.
@@ -94,8 +135,10 @@ pub struct Optimizer {
     /// Which optimizer.
     pub kind: OptimizerKind,
     /// Peak learning rate: a number, or a rule in the number of parameters.
+    #[serde(deserialize_with = "rule::learning_rate")]
     pub learning_rate: PowerRule,
     /// Tokens of one step: a number, or a rule in the number of parameters.
+    #[serde(deserialize_with = "rule::batch_tokens")]
     pub batch_tokens: PowerRule,
     /// Decay of the first moment.
     pub beta1: f64,

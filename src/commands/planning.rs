@@ -1,0 +1,46 @@
+//! From a spec to its plan, corpora prepared on the way: what several commands begin with.
+
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::data::Corpus;
+use crate::plan::{self, CorpusFacts, Plan};
+use crate::spec::{Data, Point, Spec};
+
+/// Plans every run of a spec. Corpora that are not in the cache are prepared, each distinct one once.
+pub fn plan_of(spec: &Spec, cache: &Path) -> anyhow::Result<Plan> {
+    let mut known: Vec<(Data, usize, CorpusFacts)> = Vec::new();
+    let mut points: Vec<(Point, CorpusFacts)> = Vec::new();
+    for point in spec.points()? {
+        let (data, context) = (&point.spec.data, point.spec.model.context);
+        let facts = match known.iter().find(|(d, c, _)| d == data && *c == context) {
+            Some((_, _, facts)) => facts.clone(),
+            None => {
+                let facts = corpus_facts(data, context, cache)?;
+                known.push((data.clone(), context, facts.clone()));
+                facts
+            }
+        };
+        points.push((point, facts));
+    }
+    Ok(plan::expand(&points)?)
+}
+
+/// Fails, with the first reason, for a plan without a single run.
+pub fn require_runs(plan: &Plan) -> anyhow::Result<()> {
+    match plan.left_out.first() {
+        Some(first) if plan.runs.is_empty() => {
+            let count = plan.left_out.len();
+            anyhow::bail!("no run is feasible: all {count} points are left out, the first because of {}", first.reason)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What planning must know of a corpus.
+fn corpus_facts(data: &Data, context: usize, cache: &Path) -> anyhow::Result<CorpusFacts> {
+    let mut say = |line: &str| eprintln!("{line}");
+    let corpus = Corpus::prepare(data, context, cache, &mut say).context("the corpus of [data]")?;
+    Ok(corpus.facts())
+}

@@ -1,0 +1,211 @@
+//! Prepared corpora on disk: `<cache>/<fingerprint>/{train.u16,validation.u16,tokenizer.json,manifest.json}`.
+//!
+//! A folder is made under a temporary name, synced and renamed, so that neither a crash nor two processes at once leave
+//! a half-made one. Token files are little-endian 16-bit ids, read through a memory map.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
+
+use super::{DataError, Entropy};
+use crate::spec::Source;
+
+/// Raised when anything changes that decides the tokens: part of every fingerprint.
+pub const FORMAT: u32 = 1;
+
+/// What a prepared corpus is: `manifest.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of tokens and layout, see [`FORMAT`].
+    pub format: u32,
+    /// Where the tokens come from.
+    pub source: Source,
+    /// Hash of the content and of every setting that decides the tokens; the name of the folder.
+    pub fingerprint: String,
+    /// Size of the vocabulary.
+    pub vocab: usize,
+    /// The training tokens; nothing where the source is unlimited.
+    pub train: Option<TokenFacts>,
+    /// The validation tokens; nothing where the source is unlimited.
+    pub validation: Option<TokenFacts>,
+    /// What was found in the text, for text.
+    pub text: Option<TextFacts>,
+    /// The entropy rate, for the built-in language.
+    pub entropy: Option<Entropy>,
+}
+
+/// One token file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenFacts {
+    /// Number of tokens.
+    pub tokens: u64,
+    /// BLAKE3 of the file.
+    pub blake3: String,
+}
+
+/// What was found in a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextFacts {
+    /// Bytes of UTF-8, without the blank lines between documents.
+    pub bytes: u64,
+    /// Bytes of one token in the mean, over training and validation.
+    pub bytes_per_token: f64,
+    /// Bytes of one token in the mean, over validation alone: turns its loss into nats per byte.
+    pub validation_bytes_per_token: f64,
+    /// Number of documents.
+    pub documents: u64,
+    /// Documents held out for validation.
+    pub validation_documents: u64,
+    /// Documents that were drawn for validation but repeat training documents, and so were trained on.
+    pub near_duplicates_moved: u64,
+}
+
+/// The folder of a corpus.
+pub fn folder(cache: &Path, fingerprint: &str) -> PathBuf {
+    cache.join(fingerprint)
+}
+
+/// Makes a corpus's folder by `fill`, which writes into the path it is given and returns the manifest. Where another
+/// process was faster, its folder stays.
+pub fn publish(
+    cache: &Path,
+    fingerprint: &str,
+    fill: impl FnOnce(&Path) -> Result<Manifest, DataError>,
+) -> Result<(), DataError> {
+    fs::create_dir_all(cache).map_err(DataError::io("create", cache))?;
+    let scratch = tempfile::Builder::new()
+        .prefix("preparing-")
+        .tempdir_in(cache)
+        .map_err(DataError::io("create a folder in", cache))?;
+    let manifest = fill(scratch.path())?;
+    let path = scratch.path().join("manifest.json");
+    let mut json = serde_json::to_vec_pretty(&manifest).expect("a manifest has only string keys");
+    json.push(b'\n');
+    write_synced(&path, &json)?;
+    sync_folder(scratch.path())?;
+
+    let target = folder(cache, fingerprint);
+    let scratch = scratch.keep();
+    match fs::rename(&scratch, &target) {
+        Ok(()) => sync_folder(cache),
+        Err(error) => {
+            let _ = fs::remove_dir_all(&scratch);
+            if target.join("manifest.json").exists() {
+                return Ok(());
+            }
+            Err(DataError::io("create", &target)(error))
+        }
+    }
+}
+
+/// Writes a file and waits until it is on the disk.
+pub fn write_synced(path: &Path, content: &[u8]) -> Result<(), DataError> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(DataError::io("write", path))
+}
+
+fn sync_folder(path: &Path) -> Result<(), DataError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(DataError::io("sync", path))
+}
+
+/// Reads the manifest of a prepared corpus, or nothing where there is none.
+pub fn manifest(cache: &Path, fingerprint: &str) -> Result<Option<Manifest>, DataError> {
+    let folder = folder(cache, fingerprint);
+    let path = folder.join("manifest.json");
+    let json = match fs::read(&path) {
+        Ok(json) => json,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !folder.exists() => return Ok(None),
+        Err(error) => return Err(DataError::io("read", &path)(error)),
+    };
+    let manifest: Manifest =
+        serde_json::from_slice(&json).map_err(|error| damaged(&folder, &format!("manifest.json: {error}")))?;
+    if manifest.fingerprint != fingerprint || manifest.format != FORMAT {
+        return Err(damaged(&folder, "manifest.json is of another corpus"));
+    }
+    Ok(Some(manifest))
+}
+
+fn damaged(folder: &Path, what: &str) -> DataError {
+    let what = format!("the cached corpus is damaged ({what}); delete this folder and run `runner data prepare` again");
+    DataError::Cache { folder: folder.to_owned(), what }
+}
+
+/// Token ids in memory that the system pages in from the file.
+pub struct TokenFile(Mmap);
+
+impl TokenFile {
+    /// Maps a token file of a corpus and compares it with its checksum.
+    pub fn open(folder: &Path, name: &str, facts: &TokenFacts) -> Result<Self, DataError> {
+        let path = folder.join(name);
+        let map = map(&path)?;
+        if map.len() as u64 != 2 * facts.tokens {
+            return Err(damaged(folder, &format!("{name} has {} bytes instead of {}", map.len(), 2 * facts.tokens)));
+        }
+        if blake3::hash(&map).to_hex().as_str() != facts.blake3 {
+            return Err(damaged(folder, &format!("{name} does not have its checksum")));
+        }
+        Ok(Self(map))
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> u64 {
+        self.0.len() as u64 / 2
+    }
+
+    /// Appends `length` tokens from `start` on.
+    pub fn read(&self, start: u64, length: usize, out: &mut Vec<u16>) {
+        let start = 2 * start as usize;
+        let bytes = &self.0[start..start + 2 * length];
+        out.extend(bytes.as_chunks().0.iter().copied().map(u16::from_le_bytes));
+    }
+}
+
+/// Maps a whole file for reading.
+#[allow(unsafe_code)]
+pub fn map(path: &Path) -> Result<Mmap, DataError> {
+    let file = File::open(path).map_err(DataError::io("read", path))?;
+    // SAFETY: the map is only read. Nobody changes a file of the cache once it is renamed into place, and a corpus that
+    // somebody cuts short while it is being read ends the process, as it would end any reader's work.
+    unsafe { Mmap::map(&file) }.map_err(DataError::io("read", path))
+}
+
+/// Writes a token file piece by piece.
+pub struct TokenWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+    hasher: blake3::Hasher,
+    tokens: u64,
+}
+
+impl TokenWriter {
+    /// Creates the file.
+    pub fn create(folder: &Path, name: &str) -> Result<Self, DataError> {
+        let path = folder.join(name);
+        let file = File::create(&path).map_err(DataError::io("create", &path))?;
+        Ok(Self { path, file: BufWriter::new(file), hasher: blake3::Hasher::new(), tokens: 0 })
+    }
+
+    /// Appends tokens.
+    pub fn write(&mut self, tokens: &[u16]) -> Result<(), DataError> {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+        self.hasher.update(&bytes);
+        self.tokens += tokens.len() as u64;
+        self.file.write_all(&bytes).map_err(DataError::io("write", &self.path))
+    }
+
+    /// Waits until everything is on the disk.
+    pub fn finish(mut self) -> Result<TokenFacts, DataError> {
+        self.file.flush().and_then(|()| self.file.get_ref().sync_all()).map_err(DataError::io("write", &self.path))?;
+        Ok(TokenFacts { tokens: self.tokens, blake3: self.hasher.finalize().to_hex().to_string() })
+    }
+}

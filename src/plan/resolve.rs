@@ -1,0 +1,115 @@
+//! From a point of the grid to a run: batch, steps, warm-up and learning rate from the spec's rules.
+
+use super::grid::Length;
+use super::ladder::size;
+use super::{CorpusFacts, FlopsPerToken, Run, RunOptimizer, RunSchedule, Shape};
+use crate::parameterization::Parameterization;
+use crate::spec::{MIN_STEPS, Optimizer, Schedule, ScheduleKind, Spec};
+use crate::units::{Flops, Params, Tokens};
+
+/// No corpus and no step counter goes beyond this many tokens.
+const MOST_TOKENS: f64 = 1e15;
+
+/// The run of one shape, or the reason why it is left out.
+pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed: u64) -> Result<Run, String> {
+    let params = size(&shape);
+    let flops_per_token = FlopsPerToken::of(&shape).exact;
+    let tokens = match length {
+        Length::Flops(flops) => flops / flops_per_token,
+        Length::Tokens(tokens) => tokens,
+        Length::TokensPerParam(ratio) => ratio * params,
+    };
+    if tokens > MOST_TOKENS {
+        return Err(format!(
+            "{} tokens for {} parameters are more than can be counted: a smaller budget or larger sizes would let it in",
+            Tokens(tokens),
+            Params(params),
+        ));
+    }
+    let optimizer = optimizer(&spec.optimizer, params, shape.context)?;
+    let tokens_per_step = (optimizer.batch_sequences * shape.context) as f64;
+    // The length in steps as a real number: 50 or more of them, rounded, are within 1% of it.
+    let steps = tokens / tokens_per_step;
+    let min_steps = spec.sweep.as_ref().map_or(MIN_STEPS, |sweep| sweep.min_steps);
+    if steps < min_steps as f64 {
+        return Err(too_short(&shape, length, tokens, steps, min_steps));
+    }
+    let steps = steps.round() as usize;
+    let trained = steps as f64 * tokens_per_step;
+    if let Some(epoch) = facts.train_tokens
+        && trained > spec.data.max_epochs * epoch as f64
+    {
+        let epochs = trained / epoch as f64;
+        return Err(format!(
+            "{} tokens are {epochs:.2} epochs of {}: max_epochs of {} (now {}), more text, or a {} would let it in",
+            Tokens(trained),
+            Tokens(epoch as f64),
+            (epochs * 100.0).ceil() / 100.0,
+            spec.data.max_epochs,
+            if length.budget().is_some() { "smaller budget or a larger size" } else { "shorter run" },
+        ));
+    }
+    Ok(Run {
+        data: spec.data.clone(),
+        corpus: facts.fingerprint.clone(),
+        shape,
+        parameterization: spec.model.parameterization,
+        base_width: match spec.model.parameterization {
+            Parameterization::Standard => shape.width,
+            Parameterization::Mup => spec.model.base_width.unwrap_or(shape.width),
+        },
+        optimizer,
+        schedule: schedule(&spec.schedule, params, tokens_per_step, steps),
+        eval: spec.eval.clone(),
+        seed,
+        flop_budget: length.budget(),
+    })
+}
+
+/// The optimizer with its rules worked out at a size.
+fn optimizer(optimizer: &Optimizer, params: f64, context: usize) -> Result<RunOptimizer, String> {
+    let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = *optimizer;
+    let learning_rate = learning_rate.at(params);
+    if !(learning_rate.is_finite() && learning_rate > 0.0) {
+        return Err(format!("the rule gives a learning rate of {learning_rate}: another exponent would let it in"));
+    }
+    let sequences = batch_tokens.at(params) / context as f64;
+    if sequences.is_nan() || sequences > MOST_TOKENS / context as f64 {
+        return Err(format!("the rule gives a batch of {sequences} sequences: another exponent would let it in"));
+    }
+    let batch_sequences = sequences.round().max(1.0) as usize;
+    Ok(RunOptimizer { kind, learning_rate, batch_sequences, beta1, beta2, epsilon, weight_decay, clip_norm })
+}
+
+/// The schedule in steps. Warm-up grows with the model (Porian et al. 2024: as many tokens as parameters), is never
+/// lost to rounding, and is cut to its share of the run.
+fn schedule(schedule: &Schedule, params: f64, tokens_per_step: f64, steps: usize) -> RunSchedule {
+    let warmup = (schedule.warmup_tokens_per_param * params / tokens_per_step).ceil();
+    let longest = (schedule.warmup_max_fraction * steps as f64).floor();
+    let warmup_steps = warmup.min(longest) as usize;
+    let after_warmup = steps - warmup_steps;
+    let decay_steps = match schedule.kind {
+        ScheduleKind::Cosine => after_warmup,
+        ScheduleKind::Wsd => {
+            let wanted = schedule.decay_fraction.unwrap_or_default() * steps as f64;
+            (wanted.round() as usize).clamp(1, after_warmup)
+        }
+        ScheduleKind::Constant => 0,
+    };
+    RunSchedule { kind: schedule.kind, floor: schedule.floor, warmup_steps, decay_steps, steps }
+}
+
+fn too_short(shape: &Shape, length: Length, tokens: f64, steps: f64, min_steps: usize) -> String {
+    // Rounded up by a hundredth, so that what is printed is enough.
+    let tokens_needed = 1.01 * tokens * min_steps as f64 / steps;
+    let longer = match length {
+        Length::Flops(_) => format!("a budget of {} FLOPs", Flops(tokens_needed * FlopsPerToken::of(shape).exact)),
+        Length::Tokens(_) | Length::TokensPerParam(_) => format!("{} tokens", Tokens(tokens_needed)),
+    };
+    let sequences = (tokens / min_steps as f64 / shape.context as f64).floor();
+    let batch = match sequences {
+        0.0 => String::new(),
+        _ => format!("a batch of {} tokens or ", sequences * shape.context as f64),
+    };
+    format!("{steps:.1} steps, fewer than {min_steps}: {batch}{longer} would let it in")
+}

@@ -1,0 +1,184 @@
+//! General axes: any field of a spec varied, in every combination (`[sweep.axes]`) or side by side (`[[sweep.zip]]`).
+//!
+//! Works on the TOML values of the spec and reads each combination strictly again, so that a field needs no code of
+//! its own to be varied, and a value of an axis is checked like a value that is written in place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::{Table, Value};
+
+use super::error::{Fault, explain};
+use super::locate::Key;
+use super::{Spec, validate};
+
+/// More points than this are a slip of the pen, not a sweep.
+const MAX_POINTS: usize = 10_000;
+
+/// One combination of the values of a sweep's axes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// The spec with these values in place and no axes left.
+    pub spec: Spec,
+    /// The values by field, as text.
+    pub axes: BTreeMap<String, String>,
+}
+
+/// One field with one value, and where that stands.
+#[derive(Clone)]
+struct Setting<'a> {
+    field: &'a str,
+    value: &'a Value,
+    key: Key,
+}
+
+/// All points of a spec in the order of its axes, the last varying fastest, each one validated.
+pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
+    let Some(sweep) = &spec.sweep else {
+        validate::spec(spec)?;
+        return Ok(vec![Point { spec: spec.clone(), axes: BTreeMap::new() }]);
+    };
+    let dimensions = dimensions(&sweep.axes, &sweep.zip)?;
+    let count = dimensions.iter().try_fold(1_usize, |count, dimension| count.checked_mul(dimension.len()));
+    if count.is_none_or(|count| count > MAX_POINTS) {
+        let problem = format!("the axes make more than {MAX_POINTS} points");
+        return Err(Fault::new("sweep.axes", problem, "write fewer values, or put fields that go together in a zip"));
+    }
+    let mut base = spec.clone();
+    base.sweep = Some(super::Sweep { axes: BTreeMap::new(), zip: Vec::new(), ..sweep.clone() });
+    // TOML's whole numbers end where those of a spec do not.
+    validate::seeds(&base)?;
+    let document =
+        Table::try_from(&base).map_err(|error| Fault::new("", error.to_string(), "write smaller numbers"))?;
+
+    let mut combinations: Vec<Vec<Setting>> = vec![Vec::new()];
+    for dimension in &dimensions {
+        // Each value by itself first, so that an error names the axis and not the combination.
+        for setting in dimension.iter().flatten() {
+            read(&document, std::slice::from_ref(setting))?;
+        }
+        let mut longer = Vec::with_capacity(combinations.len() * dimension.len());
+        for head in &combinations {
+            longer.extend(dimension.iter().map(|settings| [head.as_slice(), settings.as_slice()].concat()));
+        }
+        combinations = longer;
+    }
+    combinations.iter().map(|settings| point(&document, settings)).collect()
+}
+
+/// The axes and zips, each a list of what is set together.
+fn dimensions<'a>(
+    axes: &'a BTreeMap<String, Vec<Value>>,
+    zip: &'a [BTreeMap<String, Vec<Value>>],
+) -> Result<Vec<Vec<Vec<Setting<'a>>>>, Fault> {
+    let groups = axes.iter().map(|axis| (Key::from("sweep.axes"), vec![axis]));
+    let zips =
+        zip.iter().enumerate().map(|(i, group)| (Key::from("sweep.zip").child(&i.to_string()), group.iter().collect()));
+    let mut seen: Vec<&str> = Vec::new();
+    let mut dimensions = Vec::new();
+    for (parent, group) in groups.chain(zips) {
+        let Some((first, length)) = group.first().map(|(field, values)| (*field, values.len())) else {
+            return Err(Fault::new(parent, "no fields", "write fields with lists of values, or delete the table"));
+        };
+        for (field, values) in &group {
+            let key = parent.child(field);
+            check_field(field, &key, &seen)?;
+            seen.push(field);
+            if values.is_empty() {
+                return Err(Fault::new(key, "no values", "write a list of at least one value"));
+            }
+            if values.len() != length {
+                let problem = format!("{} values beside the {length} of {first:?}", values.len());
+                return Err(Fault::new(key, problem, "write lists of one length, whose values go together"));
+            }
+        }
+        let rows: Vec<Vec<Setting>> = (0..length)
+            .map(|i| {
+                let setting = |(field, values): &(&'a String, &'a Vec<Value>)| Setting {
+                    field,
+                    value: &values[i],
+                    key: parent.child(field),
+                };
+                group.iter().map(setting).collect()
+            })
+            .collect();
+        let texts: BTreeSet<Vec<String>> =
+            rows.iter().map(|row| row.iter().map(|setting| setting.value.to_string()).collect()).collect();
+        if texts.len() < rows.len() {
+            let problem = "the same value twice, which would be the same runs twice";
+            return Err(Fault::new(
+                parent.child(first),
+                problem,
+                "write each once; repeats are what sweep.seeds is for",
+            ));
+        }
+        dimensions.push(rows);
+    }
+    Ok(dimensions)
+}
+
+fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
+    const REMEDY: &str = "write the dotted path of a field outside name, sweep.axes, sweep.zip and sweep.seeds";
+    let fixed = ["name", "sweep", "sweep.axes", "sweep.zip"].contains(&field)
+        || ["sweep.axes.", "sweep.zip."].iter().any(|start| field.starts_with(start));
+    if field == "sweep.seeds" {
+        return Err(Fault::new(
+            key.clone(),
+            "seeds are no axis",
+            "write them in sweep.seeds: they multiply every point",
+        ));
+    }
+    if fixed || !field.contains('.') {
+        return Err(Fault::new(key.clone(), "not a field that can be varied", REMEDY));
+    }
+    let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+    if let Some(other) = seen.iter().find(|other| **other == field || within(other, field) || within(field, other)) {
+        return Err(Fault::new(key.clone(), format!("already varied by {other:?}"), "vary each field in one place"));
+    }
+    Ok(())
+}
+
+fn point(document: &Table, settings: &[Setting]) -> Result<Point, Fault> {
+    let spec = read(document, settings)?;
+    validate::spec(&spec).map_err(|fault| blame(fault, settings))?;
+    let axes = settings.iter().map(|setting| (setting.field.to_owned(), text(setting.value))).collect();
+    Ok(Point { spec, axes })
+}
+
+/// The document with some fields set, read strictly.
+fn read(document: &Table, settings: &[Setting]) -> Result<Spec, Fault> {
+    let mut document = document.clone();
+    for Setting { field, value, key } in settings {
+        let (parents, last) = field.rsplit_once('.').expect("checked to have a dot");
+        let mut table = &mut document;
+        for parent in parents.split('.') {
+            let inner = table.entry(parent).or_insert_with(|| Value::Table(Table::new()));
+            table = inner.as_table_mut().ok_or_else(|| {
+                Fault::new(key.clone(), format!("{parent:?} is a single value here"), "vary it as a whole")
+            })?;
+        }
+        table.insert(last.to_owned(), (*value).clone());
+    }
+    document.try_into().map_err(|error: toml::de::Error| {
+        let fallback = Key::default();
+        let setting = settings.last();
+        let fault = explain(error.message(), &setting.map_or(fallback, |setting| Key::from(setting.field)));
+        let key = setting.map_or(fault.key, |setting| setting.key.clone());
+        Fault { key, ..fault }
+    })
+}
+
+/// Puts an error on the axis that set the faulty field, and tells at which values it shows.
+fn blame(fault: Fault, settings: &[Setting]) -> Fault {
+    if settings.is_empty() {
+        return fault;
+    }
+    let values: Vec<String> = settings.iter().map(|setting| format!("{} = {}", setting.field, setting.value)).collect();
+    let axis = settings.iter().find(|setting| setting.field == fault.key.dotted());
+    let key = axis.map_or(fault.key, |setting| setting.key.clone());
+    Fault { key, problem: format!("{} (where {})", fault.problem, values.join(", ")), ..fault }
+}
+
+/// A value as it stands in a table: text without quotes.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

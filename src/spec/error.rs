@@ -1,0 +1,186 @@
+//! What is wrong with a spec: file, line, key, and what to write instead.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::locate::{Key, Locator};
+
+/// What is wrong with a spec. Prints as `file:line: key: what is wrong; what to write instead`.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct SpecError {
+    /// The file, empty where a spec was not read from one.
+    pub file: String,
+    /// The line, counted from 1, where it is known.
+    pub line: Option<usize>,
+    /// The dotted key, empty where the whole file is meant.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.file.as_str(), self.line) {
+            ("", _) => {}
+            (file, Some(line)) => write!(f, "{file}:{line}: ")?,
+            (file, None) => write!(f, "{file}: ")?,
+        }
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        write!(f, "{}; {}", self.problem, self.remedy)
+    }
+}
+
+/// A [`SpecError`] before its place in the file is known.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub key: Key,
+    pub problem: String,
+    pub remedy: String,
+}
+
+impl Fault {
+    pub fn new(key: impl Into<Key>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { key: key.into(), problem: problem.into(), remedy: remedy.into() }
+    }
+
+    /// The error of a spec that no file is known of.
+    pub fn nowhere(self) -> SpecError {
+        let Self { key, problem, remedy } = self;
+        SpecError { file: String::new(), line: None, key: key.to_string(), problem, remedy }
+    }
+
+    /// The error in a file whose text is known.
+    pub fn located(self, file: &str, locator: &Locator) -> SpecError {
+        let line = locator.line_of(&self.key);
+        SpecError { file: file.to_owned(), line, ..self.nowhere() }
+    }
+}
+
+/// The error of a text that the TOML parser or the strict reading of [`super::Spec`] refused.
+pub(super) fn from_toml(error: &toml::de::Error, file: &str, locator: &Locator) -> SpecError {
+    let span = error.span().unwrap_or(0..0);
+    let fault = explain(error.message(), &locator.key_at(&span));
+    // The span is better than the key: it also exists for text that is no TOML, and for keys that are unknown.
+    let line = Some(locator.line_at(span.start));
+    SpecError { file: file.to_owned(), line, ..fault.nowhere() }
+}
+
+/// Turns serde's message about the value at `key` into a problem and a remedy.
+pub(super) fn explain(message: &str, key: &Key) -> Fault {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if message.starts_with("unknown field") {
+        let (unknown, known) = (quoted.first().copied().unwrap_or_default(), quoted.get(1..).unwrap_or_default());
+        let key = if key.last() == unknown { key.clone() } else { key.child(unknown) };
+        return Fault { key, problem: "there is no such key".to_owned(), remedy: instead(unknown, known, "") };
+    }
+    if message.starts_with("unknown variant") {
+        let (unknown, known) = (quoted.first().copied().unwrap_or_default(), quoted.get(1..).unwrap_or_default());
+        let problem = format!("{unknown:?} is not one of {}", known.join(", "));
+        return Fault { key: key.clone(), problem, remedy: instead(unknown, known, "\"") };
+    }
+    if message.starts_with("missing field") {
+        let key = key.child(quoted.first().copied().unwrap_or_default());
+        let remedy = example(&key.dotted()).map_or_else(
+            || format!("write it, as in sweeps/quickstart.toml: {key}"),
+            |value| {
+                if value.starts_with('[') && !value.contains(',') {
+                    format!("write the table {value}, as in sweeps/quickstart.toml")
+                } else {
+                    format!("write {} = followed by what you mean, such as {value}", key.last())
+                }
+            },
+        );
+        return Fault { key, problem: "missing".to_owned(), remedy };
+    }
+    let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
+    if let Some((found, expected)) = wrong.and_then(|rest| rest.rsplit_once(", expected ")) {
+        let problem = format!("{} stands where {} belongs", found.replace('`', ""), plain(expected));
+        let remedy = example(&key.dotted())
+            .map_or_else(|| format!("write {}", plain(expected)), |value| format!("write for example {value}"));
+        return Fault { key: key.clone(), problem, remedy };
+    }
+    if message == "duplicate key" {
+        return Fault::new("", "a key or table is written twice", "keep one of the two");
+    }
+    // Our own messages, such as those of rules, carry their remedy after a semicolon.
+    let (problem, remedy) = message.split_once("; ").unwrap_or((message, "see https://toml.io for what TOML allows"));
+    Fault { key: key.clone(), problem: problem.to_owned(), remedy: remedy.to_owned() }
+}
+
+/// Serde's words for a type, in words of TOML.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u32" | "u64" | "usize" => "a whole number of 0 or more",
+        "f64" => "a number",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        "path string" => "a path in quotes",
+        other if other.starts_with("struct ") => "a table",
+        other if other.starts_with("enum ") => "a word in quotes",
+        other => other,
+    }
+}
+
+/// The nearest of the known words, or all of them where none is near.
+fn instead(unknown: &str, known: &[&str], quote: &str) -> String {
+    let distance = |word: &&&str| strsim::damerau_levenshtein(unknown, word);
+    match known.iter().min_by_key(distance) {
+        Some(word) if distance(&word) <= 1 + word.len() / 3 => format!("write {quote}{word}{quote}"),
+        Some(_) => format!("write one of {}", known.join(", ")),
+        None => "delete it".to_owned(),
+    }
+}
+
+/// A value that could stand at a key, for remedies.
+fn example(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "name" => "\"quickstart\"",
+        "data" => "[data]",
+        "data.source" => "\"synthetic\"",
+        "data.path" => "\"corpora/rfc.txt\"",
+        "data.validation_path" => "\"corpora/validation.bin\"",
+        "data.tokenizer" => "\"corpora/tokenizer.json\"",
+        "data.vocab" => "1024",
+        "data.validation_fraction" => "0.02",
+        "data.max_epochs" => "1.0",
+        "data.seed" => "1",
+        "model" => "[model]",
+        "model.parameterization" => "\"standard\"",
+        "model.context" => "128",
+        "model.head_dim" => "16",
+        "model.width" | "model.base_width" => "64",
+        "model.depth" => "4",
+        "model.aspect_ratio" => "32.0",
+        "optimizer" => "[optimizer]",
+        "optimizer.kind" => "\"adamw\"",
+        "optimizer.learning_rate" => "{ value = 0.01, at_params = 1e5, exponent = -0.333 }",
+        "optimizer.batch_tokens" => "{ value = 4096, at_params = 1e5, exponent = 0.667 }",
+        "optimizer.beta1" => "0.9",
+        "optimizer.beta2" => "0.99",
+        "optimizer.epsilon" => "1e-8",
+        "optimizer.weight_decay" | "schedule.floor" => "0.1",
+        "optimizer.clip_norm" | "schedule.warmup_tokens_per_param" => "1.0",
+        "schedule" => "[schedule]",
+        "schedule.kind" => "\"cosine\"",
+        "schedule.warmup_max_fraction" | "schedule.decay_fraction" => "0.2",
+        "schedule.tokens" => "1e7",
+        "schedule.tokens_per_param" => "20.0",
+        "schedule.flops" => "1e12",
+        "eval" => "[eval]",
+        "eval.tokens" => "131072",
+        "eval.curve_points" => "50",
+        "sweep.budgets" => "[1e12, 3e12, 1e13]",
+        "sweep.params" => "[3e4, 1e5, 3e5, 1e6]",
+        "sweep.sizes" => "7",
+        "sweep.spread" => "4.0",
+        "sweep.expected_tokens_per_param" => "20.0",
+        "sweep.min_steps" => "100",
+        "sweep.seeds" => "[1]",
+        _ => return None,
+    })
+}

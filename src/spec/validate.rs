@@ -1,0 +1,315 @@
+//! What a spec may say: ranges of values, and which fields belong together.
+
+use std::collections::BTreeSet;
+
+use super::error::Fault;
+use super::{Data, Eval, Model, Optimizer, PowerRule, Schedule, ScheduleKind, Source, Spec, Sweep};
+use crate::parameterization::Parameterization;
+
+type Checked = Result<(), Fault>;
+
+/// The shortest run whose length can be met within 1% by a whole number of steps.
+pub(crate) const MIN_STEPS: usize = 50;
+/// Fewer sizes do not show where the minimum of an IsoFLOP curve lies.
+const MIN_SIZES: usize = 7;
+
+/// Checks one point of a sweep, or a single run.
+pub(super) fn spec(spec: &Spec) -> Checked {
+    name(&spec.name)?;
+    data(&spec.data)?;
+    let ladder = spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some() || sweep.params.is_some());
+    model(&spec.model, ladder)?;
+    optimizer(&spec.optimizer)?;
+    schedule(&spec.schedule, spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some()))?;
+    eval(&spec.eval, spec.model.context)?;
+    spec.sweep.as_ref().map_or(Ok(()), sweep)?;
+    seeds(spec)
+}
+
+/// Checks the seeds, which must fit TOML's whole numbers before a spec can be written.
+pub(super) fn seeds(spec: &Spec) -> Checked {
+    let fits = |key: &str, seed: u64| {
+        require(i64::try_from(seed).is_ok(), key, || (format!("{seed} is too large for TOML"), "write a smaller seed"))
+    };
+    fits("data.seed", spec.data.seed)?;
+    let Some(sweep) = &spec.sweep else { return Ok(()) };
+    sweep.seeds.iter().try_for_each(|seed| fits("sweep.seeds", *seed))?;
+    let distinct: BTreeSet<u64> = sweep.seeds.iter().copied().collect();
+    require(!sweep.seeds.is_empty(), "sweep.seeds", || ("no seeds".to_owned(), "write at least one, such as [1]"))?;
+    require(distinct.len() == sweep.seeds.len(), "sweep.seeds", || {
+        ("a seed is listed twice, which would be the same runs twice".to_owned(), "write each once, such as [1, 2, 3]")
+    })
+}
+
+fn name(name: &str) -> Checked {
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    require(first && rest && name.len() <= 100 && !name.contains(".."), "name", || {
+        let problem = format!("{name:?} cannot name a results folder");
+        (problem, "write up to 100 of A-Z a-z 0-9 . _ - beginning with a letter or digit, such as \"isoflop-rfc\"")
+    })
+}
+
+fn data(data: &Data) -> Checked {
+    let Data { source, path, validation_path, tokenizer, vocab, validation_fraction, max_epochs, seed: _ } = data;
+    if let Some(vocab) = vocab {
+        require((256..=65_536).contains(vocab), "data.vocab", || {
+            (format!("a vocabulary of {vocab} is impossible"), "write a whole number from 256 to 65536, such as 1024")
+        })?;
+    }
+    if let Some(fraction) = validation_fraction {
+        require(*fraction > 0.0 && *fraction < 1.0, "data.validation_fraction", || {
+            (format!("{fraction} is not a share"), "write a number above 0 and below 1, such as 0.02")
+        })?;
+    }
+    positive("data.max_epochs", *max_epochs, "1.0, which refuses to repeat data")?;
+    match source {
+        Source::Synthetic => {
+            let why = "the built-in language is generated, without files or a split";
+            absent("data.path", path.is_some(), why)?;
+            absent("data.validation_path", validation_path.is_some(), why)?;
+            absent("data.tokenizer", tokenizer.is_some(), why)?;
+            absent("data.validation_fraction", validation_fraction.is_some(), why)?;
+            present("data.vocab", vocab.is_some(), "write the size of the language's vocabulary, such as 512")
+        }
+        Source::Text => {
+            present("data.path", path.is_some(), "write the text file, such as \"corpora/rfc.txt\"")?;
+            absent("data.validation_path", validation_path.is_some(), "text is split by validation_fraction")?;
+            present("data.validation_fraction", validation_fraction.is_some(), "write a share such as 0.02")?;
+            require(tokenizer.is_some() != vocab.is_some(), "data.vocab", || match tokenizer {
+                None => ("missing".to_owned(), "write the vocabulary to train, such as 1024, or tokenizer = a file"),
+                Some(_) => ("written beside tokenizer, which has its own".to_owned(), "delete one of the two"),
+            })
+        }
+        Source::Bin => {
+            present("data.path", path.is_some(), "write the token file, such as \"corpora/train.bin\"")?;
+            absent("data.tokenizer", tokenizer.is_some(), "a token file is tokenized already")?;
+            present("data.vocab", vocab.is_some(), "write the vocabulary of the tokens, such as 50257")?;
+            require(validation_path.is_some() != validation_fraction.is_some(), "data.validation_fraction", || {
+                match validation_path {
+                    None => ("missing".to_owned(), "write a share such as 0.02, or validation_path = a file"),
+                    Some(_) => ("written beside validation_path".to_owned(), "delete one of the two"),
+                }
+            })
+        }
+    }
+}
+
+fn model(model: &Model, ladder: bool) -> Checked {
+    let Model { parameterization, context, head_dim, width, depth, aspect_ratio, base_width } = model;
+    let within = |key: &str, value: usize, most: usize, such: &'static str| {
+        require((1..=most).contains(&value), key, || {
+            (format!("{value} is impossible"), format!("write a whole number from 1 to {most}, such as {such}"))
+        })
+    };
+    within("model.context", *context, 1 << 20, "128")?;
+    within("model.head_dim", *head_dim, 1024, "16")?;
+    require(head_dim.is_multiple_of(2), "model.head_dim", || {
+        (format!("{head_dim} is odd"), "write an even number such as 16: rotary positions turn channels in pairs")
+    })?;
+    for (key, width) in [("model.width", width), ("model.base_width", base_width)] {
+        let Some(width) = width else { continue };
+        within(key, *width, 1 << 17, "64")?;
+        require(width.is_multiple_of(*head_dim), key, || {
+            let near = (width / head_dim).max(1) * head_dim;
+            (format!("{width} is not a multiple of head_dim = {head_dim}"), format!("write such as {near}"))
+        })?;
+    }
+    if let Some(depth) = depth {
+        within("model.depth", *depth, 10_000, "4")?;
+    }
+    if let Some(aspect_ratio) = aspect_ratio {
+        positive("model.aspect_ratio", *aspect_ratio, "32.0")?;
+    }
+    if ladder {
+        let why = "the sweep chooses the shapes";
+        absent("model.width", width.is_some(), why)?;
+        absent("model.depth", depth.is_some(), why)?;
+        present("model.aspect_ratio", aspect_ratio.is_some(), "write the width per block of the sizes, such as 32.0")?;
+    } else {
+        present("model.width", width.is_some(), "write the channels of the residual stream, such as 64")?;
+        present("model.depth", depth.is_some(), "write the number of blocks, such as 4")?;
+        absent("model.aspect_ratio", aspect_ratio.is_some(), "width and depth are written out")?;
+    }
+    // A base width beside the standard parameterization is allowed: an axis may compare the two.
+    require(*parameterization != Parameterization::Mup || base_width.is_some(), "model.base_width", || {
+        ("missing, and mup needs it".to_owned(), "write the width at which learning rate was tuned, such as 64")
+    })
+}
+
+fn optimizer(optimizer: &Optimizer) -> Checked {
+    let Optimizer { kind: _, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = optimizer;
+    rule("optimizer.learning_rate", learning_rate, "0.01")?;
+    rule("optimizer.batch_tokens", batch_tokens, "4096")?;
+    for (key, beta, such) in [("optimizer.beta1", beta1, "0.9"), ("optimizer.beta2", beta2, "0.99")] {
+        require((0.0..1.0).contains(beta), key, || {
+            (format!("{beta} is not a decay"), format!("write a number from 0 to below 1, such as {such}"))
+        })?;
+    }
+    positive("optimizer.epsilon", *epsilon, "1e-8")?;
+    not_negative("optimizer.weight_decay", *weight_decay, "0.1, or 0 for none")?;
+    not_negative("optimizer.clip_norm", *clip_norm, "1.0, or 0 for no clipping")
+}
+
+fn rule(key: &str, rule: &PowerRule, such: &'static str) -> Checked {
+    let PowerRule { value, at_params, exponent } = *rule;
+    if rule == &PowerRule::constant(value) || !value.is_finite() {
+        return positive(key, value, such);
+    }
+    positive(&format!("{key}.value"), value, such)?;
+    positive(&format!("{key}.at_params"), at_params, "1e5")?;
+    require(exponent.is_finite() && exponent.abs() <= 10.0, &format!("{key}.exponent"), || {
+        (format!("{exponent} is not a usable exponent"), "write a number such as -0.333")
+    })
+}
+
+fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
+    let Schedule {
+        kind,
+        floor,
+        warmup_tokens_per_param,
+        warmup_max_fraction,
+        decay_fraction,
+        tokens,
+        tokens_per_param,
+        flops,
+    } = schedule;
+    share("schedule.floor", *floor, "0.1")?;
+    not_negative("schedule.warmup_tokens_per_param", *warmup_tokens_per_param, "1.0, or 0 for no warm-up")?;
+    share("schedule.warmup_max_fraction", *warmup_max_fraction, "0.2")?;
+    if *kind == ScheduleKind::Wsd {
+        let Some(decay) = *decay_fraction else {
+            return present("schedule.decay_fraction", false, "write the share over which wsd decays, such as 0.2");
+        };
+        share("schedule.decay_fraction", decay, "0.2")?;
+        require(decay > 0.0 && decay + warmup_max_fraction <= 1.0, "schedule.decay_fraction", || {
+            let problem = format!("{decay} does not fit beside a warm-up of up to {warmup_max_fraction}");
+            (problem, "write a number above 0 that leaves room for it, such as 0.2")
+        })?;
+    } else {
+        absent("schedule.decay_fraction", decay_fraction.is_some(), "only kind = \"wsd\" has it")?;
+    }
+    let lengths = [
+        ("schedule.tokens", tokens, "1e7"),
+        ("schedule.tokens_per_param", tokens_per_param, "20.0"),
+        ("schedule.flops", flops, "1e12"),
+    ];
+    for (key, length, such) in lengths {
+        let Some(length) = length else { continue };
+        absent(key, budgets, "sweep.budgets decide how long runs are")?;
+        positive(key, *length, such)?;
+    }
+    let written: Vec<&str> = lengths.iter().filter(|length| length.1.is_some()).map(|length| length.0).collect();
+    match written.as_slice() {
+        [] if !budgets => Err(Fault::new(
+            "schedule.tokens",
+            "missing: nothing says how long a run is",
+            "write one of tokens, tokens_per_param and flops, such as tokens = 1e7",
+        )),
+        [first, second, ..] => Err(Fault::new(
+            *second,
+            format!("written beside {first}"),
+            "keep one of tokens, tokens_per_param and flops",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn eval(eval: &Eval, context: usize) -> Checked {
+    let Eval { tokens, curve_points } = eval;
+    require(*tokens >= 2 * context as u64 && *tokens <= 1 << 40, "eval.tokens", || {
+        let problem = format!("{tokens} tokens cannot measure a loss");
+        (problem, format!("write at least two sequences of {context}, such as {}", 1024 * context))
+    })?;
+    require((1..=1_000_000).contains(curve_points), "eval.curve_points", || {
+        (format!("{curve_points} points are no curve"), "write a whole number of 1 or more, such as 50")
+    })
+}
+
+fn sweep(sweep: &Sweep) -> Checked {
+    // Axes and zips are checked where they are multiplied out, seeds in `seeds`.
+    let Sweep { budgets, params, sizes, spread, expected_tokens_per_param, min_steps, seeds: _, axes: _, zip: _ } =
+        sweep;
+    if let Some(budgets) = budgets {
+        let remedy = "write training FLOPs above 0, such as [1e12, 3e12, 1e13]";
+        list("sweep.budgets", budgets, "budget", remedy)?;
+    }
+    if let Some(params) = params {
+        list("sweep.params", params, "size", "write numbers of parameters above 0, such as [3e4, 1e5, 3e5]")?;
+    }
+    require(*min_steps >= MIN_STEPS, "sweep.min_steps", || {
+        let problem = format!("a run of {min_steps} steps cannot meet its budget within 1%");
+        (problem, format!("write {MIN_STEPS} or more, such as 100"))
+    })?;
+    let spreading = [
+        ("sweep.sizes", sizes.is_some(), "write how many sizes each budget gets, such as 7"),
+        ("sweep.spread", spread.is_some(), "write the factor from the expected optimum to either end, such as 4.0"),
+        ("sweep.expected_tokens_per_param", expected_tokens_per_param.is_some(), "write where to centre, such as 20.0"),
+    ];
+    for (key, written, remedy) in spreading {
+        absent(
+            key,
+            written && budgets.is_none(),
+            "sizes are spread around the optimum of a budget, and there is none",
+        )?;
+        absent(key, written && params.is_some(), "sweep.params lists the sizes")?;
+        present(key, written || budgets.is_none() || params.is_some(), remedy)?;
+    }
+    if let Some(sizes) = *sizes {
+        require((MIN_SIZES..=1000).contains(&sizes), "sweep.sizes", || {
+            (format!("{sizes} sizes do not show a minimum"), format!("write {MIN_SIZES} or more (up to 1000)"))
+        })?;
+    }
+    if let Some(spread) = *spread {
+        require(spread > 1.0 && spread <= 1e4, "sweep.spread", || {
+            (format!("{spread} does not spread sizes"), "write a factor above 1, such as 4.0")
+        })?;
+    }
+    expected_tokens_per_param.map_or(Ok(()), |ratio| positive("sweep.expected_tokens_per_param", ratio, "20.0"))
+}
+
+fn list(key: &str, values: &[f64], noun: &str, remedy: &str) -> Checked {
+    let fault = |problem: String| Err(Fault::new(key, problem, remedy));
+    if values.is_empty() {
+        return fault("an empty list".to_owned());
+    }
+    if let Some(value) = values.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
+        return fault(format!("{value} is not a {noun}"));
+    }
+    let twice = values.iter().enumerate().find(|(i, value)| values[..*i].contains(value));
+    twice.map_or(Ok(()), |(_, value)| fault(format!("{value:e} is listed twice")))
+}
+
+fn require<P: Into<String>, R: Into<String>>(holds: bool, key: &str, fault: impl FnOnce() -> (P, R)) -> Checked {
+    if holds {
+        return Ok(());
+    }
+    let (problem, remedy) = fault();
+    Err(Fault::new(key, problem, remedy))
+}
+
+fn present(key: &str, written: bool, remedy: &str) -> Checked {
+    require(written, key, || ("missing", remedy))
+}
+
+fn absent(key: &str, written: bool, why: &str) -> Checked {
+    require(!written, key, || (format!("does not belong here: {why}"), "delete it"))
+}
+
+fn positive(key: &str, value: f64, such: &str) -> Checked {
+    require(value.is_finite() && value > 0.0, key, || {
+        (format!("{value} is impossible"), format!("write a number above 0, such as {such}"))
+    })
+}
+
+fn not_negative(key: &str, value: f64, such: &str) -> Checked {
+    require(value.is_finite() && value >= 0.0, key, || {
+        (format!("{value} is impossible"), format!("write a number of 0 or more, such as {such}"))
+    })
+}
+
+fn share(key: &str, value: f64, such: &str) -> Checked {
+    require((0.0..=1.0).contains(&value), key, || {
+        (format!("{value} is not a share"), format!("write a number from 0 to 1, such as {such}"))
+    })
+}
