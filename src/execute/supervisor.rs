@@ -113,37 +113,37 @@ impl Supervisor<'_, '_> {
         interrupts: &Receiver<i32>,
     ) -> Result<Option<i32>, ExecuteError> {
         let mut waiting = false;
-        let pending = self.pending();
         // No more processes than there is work for.
-        for slot in 0..self.workers.len().min(pending) {
+        for slot in 0..self.workers.len().min(self.pending()) {
             self.start(slot)?;
         }
         loop {
             if let Ok(signal) = interrupts.try_recv() {
                 return Ok(Some(signal));
             }
+            if !self.workers.iter().any(|slot| matches!(slot, Slot::Busy(_))) {
+                let pending = self.pending();
+                if pending == 0 {
+                    return Ok(None);
+                }
+                let Some(slot) = self.workers.iter().position(|slot| matches!(slot, Slot::Idle)) else {
+                    return Err(ExecuteError::NoWorker(self.last_words()));
+                };
+                // Nothing to claim and yet something to do: another process, perhaps of a sweep that was killed just
+                // now, holds it.
+                if !waiting {
+                    self.display.say(&format!("waiting for {pending} runs that another process holds"));
+                    waiting = true;
+                }
+                if self.claimable() {
+                    self.start(slot)?;
+                }
+            }
             match receiver.recv_timeout(TICK) {
                 Ok((slot, said)) => self.heard(slot, said)?,
                 Err(RecvTimeoutError::Timeout) => self.display.tick(),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the supervisor keeps a sender"),
             }
-            if self.workers.iter().any(|slot| matches!(slot, Slot::Busy(_))) {
-                continue;
-            }
-            let pending = self.pending();
-            if pending == 0 {
-                return Ok(None);
-            }
-            let Some(slot) = self.workers.iter().position(|slot| matches!(slot, Slot::Idle)) else {
-                return Err(ExecuteError::NoWorker(self.last_words()));
-            };
-            // Nothing to claim and yet something to do: another process, perhaps of a sweep that was killed, holds it.
-            if !waiting {
-                self.display.say(&format!("waiting for {pending} runs that another process holds"));
-                waiting = true;
-            }
-            std::thread::sleep(TICK);
-            self.start(slot)?;
         }
     }
 
@@ -155,6 +155,11 @@ impl Supervisor<'_, '_> {
 
     fn pending(&self) -> usize {
         self.ledger.plan().runs.iter().filter(|run| !self.ledger.is_over(&run.id)).count()
+    }
+
+    fn claimable(&self) -> bool {
+        let runs = &self.ledger.plan().runs;
+        runs.iter().any(|run| !self.ledger.is_over(&run.id) && !self.ledger.is_held(&run.id))
     }
 
     fn heard(&mut self, slot: usize, said: Said) -> Result<(), ExecuteError> {

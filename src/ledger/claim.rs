@@ -57,6 +57,12 @@ impl Ledger {
         self.result_path(id).exists() || self.failed_path(id).exists()
     }
 
+    /// Whether a process holds a run just now.
+    pub fn is_held(&self, id: &RunId) -> bool {
+        let lock = File::open(self.run_dir(id).join("lock"));
+        lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Makes the folder of the next attempt: whoever makes it owns it.
     fn new_attempt(&self, id: &RunId) -> Result<(u32, PathBuf), LedgerError> {
         let attempts = self.run_dir(id).join("attempts");
@@ -167,8 +173,9 @@ mod tests {
         let (_dir, ledger) = ledger(1);
         let run = &ledger.plan().runs[0];
         let first = ledger.claim(run).unwrap();
-        assert!(first.is_some() && ledger.claim(run).unwrap().is_none());
+        assert!(first.is_some() && ledger.is_held(&run.id) && ledger.claim(run).unwrap().is_none());
         drop(first);
+        assert!(!ledger.is_held(&run.id));
         assert_eq!(ledger.claim(run).unwrap().expect("free again").attempt(), 2);
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, LedgerError, Losses, claim, files};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 
 /// What the folder is, beside spec and plan.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,6 +44,7 @@ impl Ledger {
         } else {
             files::write_json(&dir.join("ledger.json"), &Kind { layout: LAYOUT, losses })?;
             files::write_json(&dir.join("plan.json"), &plan)?;
+            files::write(&dir.join("plan.csv"), &plan_csv(&plan))?;
             files::write(&spec_path, spec.as_bytes())?;
             plan
         };
@@ -67,6 +68,12 @@ impl Ledger {
         let plan = files::read_json(&dir.join("plan.json"))?.ok_or_else(|| missing("plan.json"))?;
         Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, _lock: None })
     }
+}
+
+fn plan_csv(plan: &Plan) -> Vec<u8> {
+    let mut table = Vec::new();
+    plan::write_csv(plan, &mut table).expect("rows of one length, written to memory");
+    table
 }
 
 /// A folder with other things in it is somebody's, not ours.
