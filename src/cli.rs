@@ -109,11 +109,14 @@ pub struct FitArgs {
     #[arg(long, value_delimiter = ',')]
     pub columns: Vec<String>,
     /// Bootstrap resamples behind each interval.
-    #[arg(long, default_value_t = 1000)]
-    pub bootstrap: usize,
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub bootstrap: u32,
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Take tokens as FLOPs / (6 x parameters) where the table has no column of tokens.
+    #[arg(long)]
+    pub tokens_from_flops: bool,
     /// Print JSON, one object an approach.
     #[arg(long)]
     pub json: bool,

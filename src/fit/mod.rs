@@ -1,6 +1,12 @@
 //! Scaling laws with intervals. Knows observations only: no plan, no ledger, no burn.
 
 pub mod approach2;
+pub mod bootstrap;
+pub mod regress;
+pub mod summary;
+pub mod table;
+
+pub use bootstrap::Bootstrap;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,4 +35,17 @@ pub enum Status {
     TooFewPoints,
     /// The data do not decide: the curve has no minimum, or the resamples disagree about having one.
     NotIdentified,
+}
+
+impl Status {
+    /// The words used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::BoundHit => "bound hit",
+            Self::EdgeMinimum => "edge minimum",
+            Self::TooFewPoints => "too few points",
+            Self::NotIdentified => "not identified",
+        }
+    }
 }

@@ -1,0 +1,110 @@
+//! What approach 2 may conclude, in plain sentences.
+
+use std::fmt::Write as _;
+
+use super::{Approach2, PowerLaw, TokensPerParam};
+use crate::fit::{Estimate, Status};
+use crate::units::Flops;
+
+/// The conclusion of a fit whose numbers are all in place.
+pub(super) fn of(fit: &Approach2) -> String {
+    let mut sentences = Vec::new();
+    match (&fit.n_opt, &fit.d_opt) {
+        (Some(n_opt), Some(d_opt)) => sentences.push(laws(fit, n_opt, d_opt)),
+        _ => sentences.push(nothing(fit)),
+    }
+    sentences.extend(left_out(fit));
+    sentences.join(" ")
+}
+
+fn laws(fit: &Approach2, n_opt: &PowerLaw, d_opt: &PowerLaw) -> String {
+    let identified: Vec<f64> =
+        fit.optima.iter().filter(|optimum| optimum.status == Status::Converged).map(|optimum| optimum.budget).collect();
+    let [low, high] = [identified[0], identified[identified.len() - 1]];
+    let at = |flops: f64| fit.tokens_per_param.iter().find(|row| row.flops.total_cmp(&flops).is_eq());
+    let mut text = format!(
+        "From {} to {} FLOPs N_opt grows as C^{} and D_opt as C^{}",
+        Flops(low),
+        Flops(high),
+        exponent(&n_opt.exponent),
+        exponent(&d_opt.exponent)
+    );
+    if let (Some(first), Some(last)) = (at(low), at(high)) {
+        let (from, to) = (ratio(&first.ratio), ratio(&last.ratio));
+        let _ = write!(text, ", so tokens per parameter go from {from} to {to}; {}.", trend(first, last));
+    }
+    if identified.len() == 2 {
+        text += " Two budgets always lie on a line: the intervals hold the noise of the runs and nothing of whether a \
+                 power law is right. Train a third budget.";
+    }
+    text
+}
+
+/// Whether the ratio changes over the budgets, judged by intervals that do not touch.
+fn trend(first: &TokensPerParam, last: &TokensPerParam) -> &'static str {
+    if last.ratio.high < first.ratio.low {
+        "the ratio falls with compute"
+    } else if last.ratio.low > first.ratio.high {
+        "the ratio grows with compute"
+    } else {
+        "the intervals do not tell whether the ratio changes with compute"
+    }
+}
+
+fn nothing(fit: &Approach2) -> String {
+    let identified = fit.optima.iter().filter(|optimum| optimum.status == Status::Converged).count();
+    match (fit.optima.len(), identified) {
+        (0, _) => format!("No observation tells parameters counted as {}.", fit.counting.name()),
+        (1, 1) => "One budget gives one optimum and no law: train at least two more budgets.".to_owned(),
+        (_, 1) => "One optimum gives no law: only one of the budgets is identified.".to_owned(),
+        _ => "Not identified: no budget has a minimum that may be used, so nothing may be concluded.".to_owned(),
+    }
+}
+
+/// One sentence for each reason for which budgets were left out.
+fn left_out(fit: &Approach2) -> impl Iterator<Item = String> {
+    let reasons = [
+        (Status::TooFewPoints, "fewer than 4 different sizes; train more sizes"),
+        (
+            Status::EdgeMinimum,
+            "the vertex lies outside the sizes trained; train sizes on the side where the loss falls",
+        ),
+        (
+            Status::NotIdentified,
+            "no minimum, or one that too many resamples lose; train sizes farther apart or more seeds",
+        ),
+    ];
+    reasons.into_iter().filter_map(|(status, reason)| {
+        let budgets: Vec<String> = fit
+            .optima
+            .iter()
+            .filter(|optimum| optimum.status == status)
+            .map(|optimum| Flops(optimum.budget).to_string())
+            .collect();
+        (!budgets.is_empty()).then(|| format!("Left out {}: {reason}.", budgets.join(", ")))
+    })
+}
+
+fn exponent(estimate: &Estimate) -> String {
+    format!("{:.3} ({:.3} to {:.3})", estimate.value, estimate.low, estimate.high)
+}
+
+fn ratio(estimate: &Estimate) -> String {
+    format!("{} ({} to {})", Rounded(estimate.value), Rounded(estimate.low), Rounded(estimate.high))
+}
+
+/// A ratio with three significant digits.
+struct Rounded(f64);
+
+impl std::fmt::Display for Rounded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let decimals = if self.0.abs() >= 100.0 {
+            0
+        } else if self.0.abs() >= 10.0 {
+            1
+        } else {
+            2
+        };
+        write!(f, "{:.decimals$}", self.0)
+    }
+}

@@ -1,0 +1,118 @@
+//! `runner fit` on good and bad tables, from the command line.
+
+use std::fmt::Write as _;
+
+use assert_cmd::Command;
+use predicates::str::contains;
+
+use super::surface::{CHINCHILLA, noisy};
+
+/// The columns of our own runs.csv, in another order, with columns of no interest between them.
+fn runs_csv() -> String {
+    let mut text =
+        "id,status,loss_note,val_loss,flop_budget,params,tokens,flops,val_loss_se,seed,params_non_embedding,\
+                    params_blocks_and_unembedding\n"
+            .to_owned();
+    for run in noisy(CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0), 0.002, 1) {
+        let (n, d) = (run.params, run.tokens);
+        writeln!(text, "x,finished,,{},{},{n},{d},{},0.001,1,{},{}", run.loss, run.flops, run.flops, n * 0.9, n * 0.95)
+            .unwrap();
+    }
+    text + "y,diverged,,,1e18,1e6,1e9,1e18,,,,\n"
+}
+
+fn fit(csv: &[u8], flags: &[&str]) -> assert_cmd::assert::Assert {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("runs.csv"), csv).unwrap();
+    let mut command = Command::cargo_bin("runner").unwrap();
+    command.current_dir(folder.path()).args(["fit", "runs.csv"]).args(flags).assert()
+}
+
+#[test]
+fn our_own_table_prints_three_conventions_side_by_side() {
+    fit(runs_csv().as_bytes(), &[])
+        .success()
+        .stdout(contains("exponent of N_opt"))
+        .stdout(contains("blocks_and_unembedding"))
+        .stdout(contains("x beyond the data"))
+        .stderr(contains("1 rows are not finished"));
+}
+
+#[test]
+fn json_is_one_object_with_the_fields_that_were_promised() {
+    let output = fit(runs_csv().as_bytes(), &["--json"]).success();
+    let object: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    for field in ["approach", "status", "points", "E", "A", "B", "alpha", "beta", "objective", "delta"] {
+        assert!(object.get(field).is_some(), "{field}");
+    }
+    let (n, d) = (object["n_exponent"].as_f64().unwrap(), object["d_exponent"].as_f64().unwrap());
+    assert!((n - CHINCHILLA.n_exponent()).abs() < 0.05 && (n + d - 1.0).abs() < 0.01);
+    let interval = object["intervals"]["n_exponent"].as_array().unwrap();
+    assert!(interval[0].as_f64().unwrap() <= n && n <= interval[1].as_f64().unwrap());
+    let ratio = &object["tokens_per_param"][0];
+    assert!(["flops", "value", "low", "high"].iter().all(|field| ratio[field].as_f64().unwrap() > 0.0));
+    let optimum = &object["optima"][0];
+    assert!(["budget", "params", "tokens", "loss", "low", "high"].iter().all(|field| optimum[field].is_f64()));
+    assert_eq!(optimum["status"], "converged");
+    assert_eq!(object["other_countings"][1]["counting"], "blocks_and_unembedding");
+}
+
+#[test]
+fn columns_are_renamed_and_missing_tokens_taken_from_flops_only_when_asked() {
+    let mut csv = "Model Size,Training FLOP,loss\n".to_owned();
+    for run in CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0) {
+        writeln!(csv, "{},{},{}", run.params, run.flops, run.loss).unwrap();
+    }
+    let columns = ["--columns", "params=Model Size,flops=Training FLOP"];
+    fit(csv.as_bytes(), &columns).code(2).stderr(contains("'tokens'")).stderr(contains("--tokens-from-flops"));
+    fit(csv.as_bytes(), &[&columns[..], &["--tokens-from-flops"]].concat())
+        .success()
+        .stdout(contains("converged"))
+        .stderr(contains("as asked"));
+}
+
+#[test]
+fn bad_tables_name_file_line_and_column() {
+    let header = "params,tokens,flop_budget,loss\n";
+    let cases: [(&str, &str); 12] = [
+        ("", "runs.csv"),
+        (header, "no rows"),
+        ("params,tokens,flop_budget\n1,2,3\n", "no column 'val_loss'"),
+        ("params,params,tokens,loss\n1,1,2,3\n", "'params' is there twice"),
+        ("params,tokens,flop_budget,loss\n1e6,2e6,1e15,3\n1e6,many,1e15,3\n", "runs.csv:3: column 'tokens': 'many'"),
+        (
+            "params,tokens,flop_budget,loss\n-1e6,2e6,1e15,3\n",
+            "runs.csv:2: column 'params': -1000000 is not above zero",
+        ),
+        ("params,tokens,flop_budget,loss\n0,2e6,1e15,3\n", "column 'params': 0 is not above zero"),
+        ("params,tokens,flop_budget,loss\n1e6,2e6,1e15,NaN\n", "column 'loss': NaN is not above zero and finite"),
+        ("params,tokens,flop_budget,loss\n1e6,2e6,1e15,\n", "runs.csv:2: column 'loss': is empty"),
+        ("params,tokens,flop_budget,loss\n1e6,2e6\n", "runs.csv:2: 2 cells"),
+        ("params,tokens,loss,status\n1e6,2e6,3,failed\n", "none of its 1 rows"),
+        ("params,tokens,loss,val_loss_se\n1e6,2e6,3,-1\n", "column 'val_loss_se': -1"),
+    ];
+    for (csv, message) in cases {
+        fit(csv.as_bytes(), &[]).code(2).stderr(contains(message)).stdout("");
+    }
+    fit(b"params,tokens,loss\n1,2,\xff\n", &[]).code(2).stderr(contains("UTF-8"));
+    fit(runs_csv().as_bytes(), &["--columns", "size=N"]).code(2).stderr(contains("--columns size=N"));
+    fit(runs_csv().as_bytes(), &["--columns", "params=N"]).code(2).stderr(contains("no column 'N'"));
+}
+
+#[test]
+fn a_missing_file_is_an_error_and_a_byte_order_mark_is_not() {
+    let mut command = Command::cargo_bin("runner").unwrap();
+    command.args(["fit", "nowhere.csv"]).assert().code(2).stderr(contains("nowhere.csv"));
+    let rows = "\u{feff}params,tokens,flop_budget,loss\n1e6,8e9,4.8e16,3\n";
+    fit(rows.as_bytes(), &[]).success().stdout(contains("too few points"));
+}
+
+#[test]
+fn one_budget_one_size_and_equal_losses_are_statuses_and_not_errors() {
+    let mut csv = "params,tokens,flop_budget,loss\n".to_owned();
+    for (params, tokens) in [(1e6, 8e9), (2e6, 4e9), (4e6, 2e9), (8e6, 1e9), (1.6e7, 5e8)] {
+        writeln!(csv, "{params},{tokens},4.8e16,3.0").unwrap();
+    }
+    fit(csv.as_bytes(), &[]).success().stdout(contains("not identified"));
+    fit(b"params,tokens,flop_budget,loss\n1e6,8e9,4.8e16,3\n", &[]).success().stdout(contains("too few points"));
+}
