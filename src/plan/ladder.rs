@@ -48,7 +48,7 @@ impl Ladder {
         let mut rungs = Vec::with_capacity(targets.len());
         for &target in targets {
             let shape = self.nearest(target, last);
-            let near = (size(&shape) / target).ln().abs() <= FARTHEST.ln();
+            let near = !Cost::of(size(&shape), target, 1.0).far;
             if near {
                 last = size(&shape);
             }
@@ -57,34 +57,32 @@ impl Ladder {
         rungs
     }
 
-    /// The shape of least cost above a size. There always is one: widths grow until a shape exceeds both.
+    /// The shape of least cost above a size, one near the target before any that is not.
     fn nearest(&self, target: f64, above: f64) -> Shape {
-        let mut best: Option<(f64, Shape)> = None;
+        let mut best: Option<(Cost, Shape)> = None;
         for width in (1..).map(|heads| heads * self.head_dim) {
             let ideal = width as f64 / self.aspect_ratio;
             let least = (ideal / ASPECT_RANGE).ceil().max(1.0);
             let most = (ideal * ASPECT_RANGE).floor().max(least);
+            let smallest = size(&self.shape(width, least as usize));
+            if smallest > target.max(above)
+                && let Some((least, shape)) = best
+                && Cost::of(smallest, target, 1.0) >= least
+            {
+                // Wider shapes are only further off.
+                return shape;
+            }
             let one_block = size(&self.shape(width, 1));
             let block = size(&self.shape(width, 2)) - one_block;
-            let depth_at = |n: f64| ((n - one_block) / block + 1.0).floor();
-            // Around the target, and the first that is larger than the rung before.
+            let depth_at = |params: f64| ((params - one_block) / block + 1.0).floor();
+            // On either side of the target, and the first that is larger than the rung before.
             for depth in [depth_at(target), depth_at(target) + 1.0, depth_at(above) + 1.0] {
                 let depth = depth.clamp(least, most);
                 let shape = self.shape(width, depth as usize);
-                let off_size = (size(&shape) / target).ln();
-                let off_aspect = (depth / ideal).ln();
-                let cost = off_size * off_size + ASPECT_PENALTY * off_aspect * off_aspect;
+                let cost = Cost::of(size(&shape), target, depth / ideal);
                 if size(&shape) > above && best.is_none_or(|(least, _)| cost < least) {
                     best = Some((cost, shape));
                 }
-            }
-            // Wider shapes only get larger from here.
-            let smallest = size(&self.shape(width, least as usize));
-            if let Some((cost, shape)) = best
-                && smallest > target.max(above)
-                && (smallest / target).ln().powi(2) > cost
-            {
-                return shape;
             }
         }
         unreachable!("sizes grow without end")
@@ -106,6 +104,20 @@ impl Ladder {
             if cost(middle) < flops { low = middle } else { high = middle }
         }
         params(low)
+    }
+}
+
+/// How badly a shape serves a target: first whether it is too far to stand for it, then by how much it is off.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+struct Cost {
+    far: bool,
+    off: f64,
+}
+
+impl Cost {
+    fn of(params: f64, target: f64, aspect: f64) -> Self {
+        let off_size = (params / target).ln();
+        Self { far: off_size.abs() > FARTHEST.ln(), off: off_size.powi(2) + ASPECT_PENALTY * aspect.ln().powi(2) }
     }
 }
 
