@@ -152,7 +152,8 @@ impl<'a> Display<'a> {
     fn line(&self, text: &str) {
         let left = self.seconds_left();
         let left = if left.is_finite() { format!(", {} left", Seconds(left)) } else { String::new() };
-        self.say(&format!("[{:.0}%{left}] {text}", 100.0 * self.share()));
+        // Rounded down: 100% is said when nothing is left.
+        self.say(&format!("[{:.0}%{left}] {text}", (100.0 * self.share()).floor()));
     }
 
     fn spent(&self) -> f64 {

@@ -10,11 +10,13 @@ mod event;
 mod interrupt;
 pub mod rehearsal;
 mod slot;
+mod summary;
 mod supervisor;
 mod worker;
 
 pub use display::Display;
 pub use event::Event;
 pub use interrupt::interrupts;
-pub use supervisor::{ExecuteError, Summary, supervise};
+pub use summary::Summary;
+pub use supervisor::{ExecuteError, supervise};
 pub use worker::{WorkError, work};

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -10,10 +9,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::slot::{Said, Worker};
-use super::{Display, Event};
-use crate::ledger::{Failure, FailureClass, Ledger, LedgerError, State};
+use super::{Display, Event, Summary};
+use crate::ledger::{Failure, FailureClass, Ledger, LedgerError};
 use crate::plan::RunId;
-use crate::trainer::Outcome;
 
 /// Why a sweep could not go on.
 #[derive(Debug, Error)]
@@ -27,41 +25,6 @@ pub enum ExecuteError {
     /// Every worker gave up for a reason that is not a run's.
     #[error("no worker can go on; {0}")]
     NoWorker(String),
-}
-
-/// How a sweep stands when its workers have ended.
-#[derive(Debug, Default)]
-pub struct Summary {
-    /// Runs trained to their end.
-    pub finished: usize,
-    /// Runs that diverged.
-    pub diverged: Vec<RunId>,
-    /// Runs that were given up, with the reason.
-    pub failed: Vec<(RunId, Failure)>,
-    /// Runs without a result, where the sweep was interrupted.
-    pub pending: usize,
-    /// Later results that differ from the first.
-    pub conflicts: Vec<PathBuf>,
-    /// The signal that ended the sweep, if one did.
-    pub interrupted: Option<i32>,
-}
-
-impl Summary {
-    /// Counts what is in the ledger.
-    pub fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
-        let mut summary = Self { conflicts: ledger.conflicts()?, ..Self::default() };
-        for run in &ledger.plan().runs {
-            match ledger.state(&run.id)? {
-                State::Pending => summary.pending += 1,
-                State::Failed(failure) => summary.failed.push((run.id.clone(), failure)),
-                State::Ended(result) => match result.outcome {
-                    Outcome::Finished { .. } => summary.finished += 1,
-                    Outcome::Diverged { .. } => summary.diverged.push(run.id.clone()),
-                },
-            }
-        }
-        Ok(summary)
-    }
 }
 
 /// How often the supervisor looks up when nothing is said, and waits for runs that other processes hold.
@@ -237,5 +200,85 @@ impl Supervisor<'_, '_> {
                 worker.kill();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::State;
+    use crate::ledger::testing::ledger;
+
+    /// Supervises workers that are shell scripts; `$RUN` is the run of the plan.
+    fn supervised(script: &str, slots: usize) -> (tempfile::TempDir, Ledger, Result<Summary, ExecuteError>) {
+        let (dir, ledger) = ledger(1);
+        let run = ledger.plan().runs[0].id.to_string();
+        let command = || {
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(script).env("RUN", &run);
+            command
+        };
+        let (_sender, nobody) = channel();
+        let outcome = supervise(&ledger, slots, &command, &mut Display::new(&ledger, slots, false), &nobody);
+        (dir, ledger, outcome)
+    }
+
+    const CLAIM: &str = r#"echo "{\"event\":\"claimed\",\"run\":\"$RUN\",\"attempt\":$$}"; "#;
+
+    #[test]
+    fn a_worker_that_dies_fails_its_run_which_is_tried_once_more_and_then_given_up() {
+        let (_dir, ledger, outcome) = supervised(&format!("{CLAIM} echo boom >&2; kill -9 $$"), 1);
+        let summary = outcome.unwrap();
+        let [(run, failure)] = summary.failed.as_slice() else { panic!("{summary:?}") };
+        assert_eq!(failure.class, FailureClass::Crash);
+        assert!(failure.message.contains("signal: 9") && failure.message.contains("boom"), "{}", failure.message);
+        let attempts: Vec<_> = std::fs::read_dir(ledger.dir().join("runs").join(run.as_str()).join("attempts"))
+            .unwrap()
+            .map(|attempt| attempt.unwrap().path().join("error.json").exists())
+            .collect();
+        assert_eq!(attempts, [true, true], "each attempt left its reason");
+    }
+
+    #[test]
+    fn a_device_that_fails_costs_its_run_an_attempt_and_the_slot_goes_on() {
+        let failed =
+            r#"echo "{\"event\":\"failed\",\"run\":\"$RUN\",\"class\":\"device\",\"message\":\"gone\"}"; exit 2"#;
+        let (_dir, ledger, outcome) = supervised(&format!("{CLAIM} {failed}"), 1);
+        assert_eq!(outcome.unwrap().failed.len(), 1);
+        let state = ledger.state(&ledger.plan().runs[0].id).unwrap();
+        assert!(matches!(state, State::Failed(failure) if failure.message == "gone"));
+    }
+
+    #[test]
+    fn workers_that_cannot_begin_end_the_sweep_with_their_words_and_fail_no_run() {
+        let (_dir, ledger, outcome) = supervised("echo 'error: no such device' >&2; exit 2", 2);
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("no such device"), "{error}");
+        assert_eq!(ledger.state(&ledger.plan().runs[0].id).unwrap(), State::Pending);
+    }
+
+    #[test]
+    fn a_signal_ends_workers_that_would_run_on() {
+        let (_dir, ledger) = ledger(1);
+        let (sender, interrupts) = channel();
+        let pids = tempfile::NamedTempFile::new().unwrap();
+        let command = || {
+            let mut command = Command::new("sh");
+            command.arg("-c").arg("echo $$ > \"$PIDS\"; exec sleep 600").env("PIDS", pids.path());
+            command
+        };
+        let written = || std::fs::read_to_string(pids.path()).unwrap();
+        let summary = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !written().ends_with('\n') {
+                    std::thread::sleep(TICK);
+                }
+                sender.send(2).unwrap();
+            });
+            supervise(&ledger, 1, &command, &mut Display::new(&ledger, 1, false), &interrupts).unwrap()
+        });
+        assert_eq!((summary.interrupted, summary.pending, summary.failed.len()), (Some(2), 1, 0));
+        let gone = Command::new("kill").args(["-0", written().trim()]).output().unwrap();
+        assert!(!gone.status.success(), "the worker is dead");
     }
 }

@@ -107,7 +107,9 @@ impl Ledger {
 
     /// Records why an attempt has no outcome.
     pub fn record_failure(&self, id: &RunId, attempt: u32, failure: &Failure) -> Result<(), LedgerError> {
-        files::write_json(&self.attempt_dir(id, attempt).join("error.json"), failure)
+        let dir = self.attempt_dir(id, attempt);
+        files::create_dir(&dir)?;
+        files::write_json(&dir.join("error.json"), failure)
     }
 
     /// The curve of an attempt; a line torn by a crash at its end is left out.

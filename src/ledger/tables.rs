@@ -31,6 +31,11 @@ impl Ledger {
         files::write(&self.dir.join("curves.csv"), &curves.bytes())
     }
 
+    /// Writes a file derived from the results, such as `fits.json`, into the folder.
+    pub fn write_derived(&self, name: &str, content: &[u8]) -> Result<(), LedgerError> {
+        files::write(&self.dir.join(name), content)
+    }
+
     fn add_curve(&self, curves: &mut Table, run: &PlannedRun, result: &RunResult) -> Result<(), LedgerError> {
         for point in self.curve(&run.id, result.attempt)? {
             let flops = point.tokens as f64 * run.flops_per_token.exact;
