@@ -1,8 +1,18 @@
-//! `runner devices`.
+//! `runner devices`: what this build can train on.
 
 use std::process::ExitCode;
 
+use comfy_table::{Table, presets};
+
+use super::device;
+
 /// Runs the command.
 pub fn run() -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["device", "description"]);
+    for (name, description) in device::list() {
+        table.add_row([name, description]);
+    }
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
 }

@@ -39,7 +39,7 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The optima of each convention, then the laws side by side.
-fn text(fits: &[Approach2]) -> String {
+pub(super) fn text(fits: &[Approach2]) -> String {
     let optima =
         fits.iter().map(|fit| format!("Approach 2, parameters counted: {}\n{}\n", fit.counting.name(), optima(fit)));
     let laws = format!("Side by side\n{}\n", side_by_side(fits));

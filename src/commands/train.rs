@@ -1,10 +1,88 @@
-//! `runner train`.
+//! `runner train`: one run, in this process.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use comfy_table::{Table, presets};
+
+use super::{device, planning, results, sweep};
 use crate::cli::TrainArgs;
+use crate::execute::{self, Display, WorkError};
+use crate::ledger::{FailureClass, Ledger, Losses, RunResult, State};
+use crate::observation::Counting;
+use crate::plan::PlannedRun;
+use crate::spec;
+use crate::trainer::Outcome;
+use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
-pub fn run(_args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    let TrainArgs { config, out, place, threads } = args;
+    let spec = spec::load(config)?;
+    if spec.sweep.is_some() {
+        anyhow::bail!("{} has a [sweep]: it describes many runs; train them with `runner sweep`", config.display());
+    }
+    let mut trainer = device::trainer(&place.device, &place.cache, threads.unwrap_or_else(device::cores))?;
+    let plan = planning::plan_of(&spec, &place.cache)?;
+    planning::require_runs(&plan)?;
+    let dir = sweep::results_dir(out.as_deref(), &spec, &trainer.device());
+    let ledger = Ledger::create(&dir, &spec.to_toml(), plan, sweep::losses(&trainer.device()))?;
+    let [run] = ledger.plan().runs.as_slice() else { anyhow::bail!("a config plans one run") };
+    if ledger.losses() == Losses::Rehearsed {
+        eprintln!("{}", results::REHEARSAL);
+    }
+    if ledger.is_over(&run.id) {
+        eprintln!("already trained: this is its result. Train it anew with another --out");
+    }
+
+    let mut display = Display::new(&ledger, 1, std::io::stderr().is_terminal());
+    let worked = execute::work(&ledger, trainer.as_mut(), &mut |event| display.show(0, &event));
+    display.clear();
+    match worked {
+        Err(error @ WorkError::Device { .. }) => {
+            eprintln!("error: {error}");
+            return Ok(ExitCode::from(1));
+        }
+        other => other?,
+    }
+    ledger.rebuild_tables()?;
+    match ledger.state(&run.id)? {
+        State::Ended(result) => {
+            println!("{}", table(run, &result));
+            eprintln!("tables in {}, the run in {}", dir.display(), dir.join("runs").join(run.id.as_str()).display());
+            Ok(ExitCode::SUCCESS)
+        }
+        State::Failed(failure) => {
+            eprintln!("error: run {}: {}", run.id, failure.message);
+            Ok(ExitCode::from(if failure.class == FailureClass::Configuration { 2 } else { 1 }))
+        }
+        State::Pending => anyhow::bail!("another process trains this run; wait for it, or choose another --out"),
+    }
+}
+
+fn table(run: &PlannedRun, result: &RunResult) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut row = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    row("run", run.id.to_string());
+    row("parameters", Params(run.params.by(Counting::All) as f64).to_string());
+    row("tokens", Tokens(run.tokens as f64).to_string());
+    row("FLOPs", Flops(run.flops).to_string());
+    match result.outcome {
+        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds } => {
+            row("validation loss", format!("{val_loss:.4} ± {val_loss_se:.4} nats per token"));
+            row("training loss", format!("{train_loss:.4}"));
+            row("tokens per second", Tokens(tokens_per_second).to_string());
+            row("time", Seconds(seconds).to_string());
+        }
+        Outcome::Diverged { step, train_loss, seconds } => {
+            let loss = train_loss.map_or_else(|| "no number".to_owned(), |loss| format!("{loss:.4}"));
+            row("diverged", format!("at step {step}, training loss {loss}"));
+            row("time", Seconds(seconds).to_string());
+        }
+    }
+    row("device", format!("{}: {}", result.device.kind, result.device.name));
+    table
 }

@@ -1,0 +1,219 @@
+//! What is seen of a sweep while it runs: a bar a slot and one for all on a terminal, plain lines elsewhere. On
+//! standard error, since standard output is for results.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Event;
+use crate::ledger::Ledger;
+use crate::observation::Counting;
+use crate::plan::{PlannedRun, RunId};
+use crate::units::{Flops, Params, Seconds, Tokens};
+
+/// Shows the events of workers.
+pub struct Display<'a> {
+    runs: HashMap<&'a RunId, &'a PlannedRun>,
+    /// FLOPs of all runs that were not given up, of those that have ended, and of those that had before this call.
+    total: f64,
+    done: f64,
+    before: f64,
+    started: Instant,
+    /// FLOPs spent so far on the run of each slot.
+    partial: Vec<f64>,
+    bars: Option<Bars>,
+}
+
+struct Bars {
+    all: MultiProgress,
+    slots: Vec<ProgressBar>,
+    sweep: ProgressBar,
+}
+
+/// Bars count in thousandths: FLOPs do not fit into an integer.
+const THOUSAND: u64 = 1000;
+
+impl<'a> Display<'a> {
+    /// A display of `slots` workers on the runs of a ledger; bars where `terminal`, lines otherwise.
+    pub fn new(ledger: &'a Ledger, slots: usize, terminal: bool) -> Self {
+        let runs = &ledger.plan().runs;
+        let total = runs.iter().map(|run| run.flops).sum();
+        let done = runs.iter().filter(|run| ledger.is_over(&run.id)).map(|run| run.flops).sum();
+        Self {
+            runs: runs.iter().map(|run| (&run.id, run)).collect(),
+            total,
+            done,
+            before: done,
+            started: Instant::now(),
+            partial: vec![0.0; slots],
+            bars: terminal.then(|| Bars::new(slots)),
+        }
+    }
+
+    /// Shows what happened in a slot.
+    pub fn show(&mut self, slot: usize, event: &Event) {
+        match event {
+            Event::Claimed { run, attempt } => self.claimed(slot, run, *attempt),
+            Event::Progress { run, tokens, train_loss, tokens_per_second } => {
+                self.progressed(slot, run, *tokens, *train_loss, *tokens_per_second);
+            }
+            Event::Finished { run, val_loss, tokens_per_second, seconds } => {
+                let rate = Tokens(*tokens_per_second);
+                let text = format!("finished: loss {val_loss:.4}, {rate} tokens/s, {}", Seconds(*seconds));
+                self.ended(slot, run, true, &text);
+            }
+            Event::Diverged { run, step } => self.ended(slot, run, true, &format!("diverged at step {step}")),
+            Event::Failed { run, failure } => self.ended(slot, run, false, &format!("failed: {}", failure.message)),
+            Event::Conflict { run, kept } => self.say(&format!(
+                "WARNING: run {run} gave two different results; the first stands, the other is kept in {}",
+                kept.display()
+            )),
+        }
+        self.tick();
+    }
+
+    /// Prints a line above the bars.
+    pub fn say(&self, line: &str) {
+        match &self.bars {
+            Some(bars) => bars.all.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    /// Leaves a run out of the work to be done.
+    pub fn given_up(&mut self, run: &RunId) {
+        if let Some(run) = self.runs.get(run) {
+            self.total -= run.flops;
+        }
+    }
+
+    /// Brings the bar of the sweep up to date.
+    pub fn tick(&self) {
+        if let Some(bars) = &self.bars {
+            bars.sweep.set_position((self.share() * THOUSAND as f64) as u64);
+            let (done, total) = (Flops(self.spent()), Flops(self.total));
+            bars.sweep.set_message(format!("{done} of {total} FLOPs, {} left", Seconds(self.seconds_left())));
+        }
+    }
+
+    /// Takes the bars away.
+    pub fn clear(&self) {
+        if let Some(bars) = &self.bars {
+            // Fails only where the terminal is gone.
+            let _ = bars.all.clear();
+        }
+    }
+
+    fn claimed(&mut self, slot: usize, id: &RunId, attempt: u32) {
+        self.partial[slot] = 0.0;
+        let Some(run) = self.runs.get(id) else { return };
+        let params = Params(run.params.by(Counting::All) as f64);
+        let (tokens, flops) = (Tokens(run.tokens as f64), Flops(run.flops));
+        if let Some(bars) = &self.bars {
+            let bar = &bars.slots[slot];
+            bar.set_prefix(format!("slot {} {id}", slot + 1));
+            bar.set_position(0);
+            bar.set_message(format!("{params} parameters"));
+        } else {
+            let again = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            self.line(&format!("run {id} starts: {params} parameters, {tokens} tokens, {flops} FLOPs{again}"));
+        }
+    }
+
+    fn progressed(&mut self, slot: usize, id: &RunId, tokens: u64, loss: Option<f64>, rate: Option<f64>) {
+        let Some(run) = self.runs.get(id) else { return };
+        self.partial[slot] = tokens as f64 * run.flops_per_token.exact;
+        if let Some(bars) = &self.bars {
+            let left = run.tokens.saturating_sub(tokens) as f64 / rate.unwrap_or(f64::NAN);
+            let (loss, rate) = (loss.unwrap_or(f64::NAN), Tokens(rate.unwrap_or(f64::NAN)));
+            let bar = &bars.slots[slot];
+            bar.set_position(tokens * THOUSAND / run.tokens.max(1));
+            bar.set_message(format!("loss {loss:.3}, {rate} tokens/s, {} left", Seconds(left)));
+        }
+    }
+
+    fn ended(&mut self, slot: usize, id: &RunId, has_result: bool, text: &str) {
+        self.partial[slot] = 0.0;
+        if has_result {
+            self.done += self.runs.get(id).map_or(0.0, |run| run.flops);
+        }
+        if let Some(bars) = &self.bars {
+            bars.slots[slot].set_prefix(format!("slot {} {:16}", slot + 1, ""));
+            bars.slots[slot].set_position(0);
+            bars.slots[slot].set_message(String::new());
+        }
+        // A terminal shows what goes wrong and otherwise the bars.
+        if self.bars.is_none() || !has_result {
+            self.line(&format!("run {id} {text}"));
+        }
+    }
+
+    fn line(&self, text: &str) {
+        let left = self.seconds_left();
+        let left = if left.is_finite() { format!(", {} left", Seconds(left)) } else { String::new() };
+        // Rounded down: 100% is said when nothing is left.
+        self.say(&format!("[{:.0}%{left}] {text}", (100.0 * self.share()).floor()));
+    }
+
+    fn spent(&self) -> f64 {
+        self.done + self.partial.iter().sum::<f64>()
+    }
+
+    fn share(&self) -> f64 {
+        if self.total > 0.0 { (self.spent() / self.total).min(1.0) } else { 1.0 }
+    }
+
+    /// At the rate of this call so far; infinite before anything was done.
+    fn seconds_left(&self) -> f64 {
+        let rate = (self.spent() - self.before) / self.started.elapsed().as_secs_f64();
+        if rate > 0.0 { (self.total - self.spent()).max(0.0) / rate } else { f64::INFINITY }
+    }
+}
+
+impl Bars {
+    fn new(slots: usize) -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+        let style = ProgressStyle::with_template("{prefix:24} [{bar:24}] {percent:>3}% {msg}")
+            .expect("a constant template")
+            .progress_chars("=> ");
+        let bar = |prefix: String| {
+            let bar = all.add(ProgressBar::new(THOUSAND).with_style(style.clone()).with_prefix(prefix));
+            bar.enable_steady_tick(Duration::from_millis(500));
+            bar
+        };
+        let slots = (1..=slots).map(|slot| bar(format!("slot {slot}"))).collect();
+        let sweep = bar("sweep".to_owned());
+        Self { all, slots, sweep }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::testing::{device, finished, ledger};
+
+    #[test]
+    fn the_share_done_is_in_flops_and_counts_what_was_done_before() {
+        let (_dir, ledger) = ledger(3);
+        let runs = &ledger.plan().runs;
+        ledger.claim(&runs[2]).unwrap().unwrap().publish(finished(3.0), device()).unwrap();
+        let mut display = Display::new(&ledger, 2, false);
+        let total: f64 = runs.iter().map(|run| run.flops).sum();
+        assert!((display.share() - runs[2].flops / total).abs() < 1e-12);
+        assert!(display.seconds_left().is_infinite(), "nothing was done by this call");
+
+        let half = runs[1].tokens / 2;
+        let run = runs[1].id.clone();
+        let progress = Event::Progress { run, tokens: half, train_loss: None, tokens_per_second: None };
+        display.show(1, &progress);
+        let expected = (runs[2].flops + half as f64 * runs[1].flops_per_token.exact) / total;
+        assert!((display.share() - expected).abs() < 1e-12);
+        assert!(display.seconds_left().is_finite());
+
+        let run = runs[1].id.clone();
+        display.show(1, &Event::Finished { run, val_loss: 3.0, tokens_per_second: 1.0, seconds: 1.0 });
+        display.given_up(&runs[0].id);
+        assert!((display.share() - 1.0).abs() < 1e-12, "what was given up is not left to do");
+    }
+}

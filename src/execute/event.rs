@@ -1,0 +1,65 @@
+//! What a worker tells its supervisor: one JSON object a line on standard output.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::Failure;
+use crate::plan::RunId;
+
+/// Something happened to a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The worker holds the run and begins to train it.
+    Claimed {
+        /// The run.
+        run: RunId,
+        /// Number of the attempt.
+        attempt: u32,
+    },
+    /// Training goes on.
+    Progress {
+        /// The run.
+        run: RunId,
+        /// Tokens seen.
+        tokens: u64,
+        /// Recent training loss in nats per token; nothing where it is no number.
+        train_loss: Option<f64>,
+        /// Training tokens per second so far.
+        tokens_per_second: Option<f64>,
+    },
+    /// The run was trained to its end and its result is on disk.
+    Finished {
+        /// The run.
+        run: RunId,
+        /// Loss on the validation tokens, in nats per token.
+        val_loss: f64,
+        /// Training tokens per second.
+        tokens_per_second: f64,
+        /// Wall-clock seconds.
+        seconds: f64,
+    },
+    /// The run diverged, which is its result, and that is on disk.
+    Diverged {
+        /// The run.
+        run: RunId,
+        /// Step at which it was noticed.
+        step: usize,
+    },
+    /// The attempt has no outcome.
+    Failed {
+        /// The run.
+        run: RunId,
+        /// Why.
+        #[serde(flatten)]
+        failure: Failure,
+    },
+    /// The run had a different result already, which stands.
+    Conflict {
+        /// The run.
+        run: RunId,
+        /// Where the later result is kept.
+        kept: PathBuf,
+    },
+}

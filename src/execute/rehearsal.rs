@@ -1,0 +1,164 @@
+//! A trainer that does not train: its losses come from a known surface.
+//!
+//! With `--device rehearsal` a sweep goes its whole way in seconds: does the grid bracket its optima, how wide will
+//! the intervals be, what will the report look like, before the compute is paid for. The end-to-end tests use it to
+//! see that the planted exponents come back.
+
+use crate::observation::Counting;
+use crate::plan::{PlannedRun, RunId};
+use crate::trainer::{DeviceInfo, Outcome, Progress, TrainError, Trainer};
+
+/// Name of the device on the command line and in results.
+pub const DEVICE: &str = "rehearsal";
+
+/// The loss surface L(N, D) = E + A/N^alpha + B/D^beta of Hoffmann et al. 2022 (arXiv 2203.15556, equation 2), with N
+/// counted as blocks and unembedding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Surface {
+    /// Irreducible loss E, in nats per token.
+    pub e: f64,
+    /// A.
+    pub a: f64,
+    /// B.
+    pub b: f64,
+    /// Exponent of parameters.
+    pub alpha: f64,
+    /// Exponent of tokens.
+    pub beta: f64,
+}
+
+/// The surface that is rehearsed. At C = 6ND it has `N_opt` ~ C^0.4545 and `D_opt` ~ C^0.5455, so that tokens per
+/// parameter grow slowly: 13 at 1e11 FLOPs, 20 at 1e13, 30 at 1e15, which is where runs of this program lie.
+pub const SURFACE: Surface = Surface { e: 1.8, a: 73.9, b: 102.5, alpha: 0.36, beta: 0.30 };
+
+/// Standard deviation of the noise on the final loss, in nats.
+pub const NOISE: f64 = 0.002;
+
+/// FLOP/s of the notional device, which gives the notional times: 1e12.
+const FLOPS_PER_SECOND: f64 = 1e12;
+
+impl Surface {
+    /// The loss, without noise, in nats per token.
+    pub fn loss(&self, params: f64, tokens: f64) -> f64 {
+        self.e + self.a / params.powf(self.alpha) + self.b / tokens.powf(self.beta)
+    }
+
+    /// Exponent of `N_opt` in compute: beta / (alpha + beta), Hoffmann et al., equation 4.
+    pub fn n_exponent(&self) -> f64 {
+        self.beta / (self.alpha + self.beta)
+    }
+
+    /// Exponent of `D_opt` in compute.
+    pub fn d_exponent(&self) -> f64 {
+        1.0 - self.n_exponent()
+    }
+
+    /// Compute-optimal parameters and tokens where compute is 6ND, by the same equation.
+    pub fn optimum(&self, flops: f64) -> (f64, f64) {
+        let g = (self.alpha * self.a / (self.beta * self.b)).powf(1.0 / (self.alpha + self.beta));
+        let params = g * (flops / 6.0).powf(self.n_exponent());
+        (params, flops / 6.0 / params)
+    }
+}
+
+/// Gives every run the loss of [`SURFACE`] and noise drawn from the run's identity, its seed included. The shape of
+/// the model, the optimizer and the schedule make no difference; time is that of a notional device of 1e12 FLOP/s, so
+/// that all of a rehearsal is reproducible.
+#[derive(Clone, Copy, Debug)]
+pub struct Rehearsal;
+
+impl Trainer for Rehearsal {
+    fn device(&self) -> DeviceInfo {
+        DeviceInfo {
+            kind: DEVICE.to_owned(),
+            name: "known loss surface, nothing trained".to_owned(),
+            driver: "none".to_owned(),
+            threads: 1,
+            precision: "f64".to_owned(),
+        }
+    }
+
+    fn train(&mut self, run: &PlannedRun, on_progress: &mut dyn FnMut(Progress)) -> Result<Outcome, TrainError> {
+        let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
+        let tokens_per_second = FLOPS_PER_SECOND / run.flops_per_token.exact;
+        // Untrained, a model spreads its guess over the vocabulary.
+        let untrained = (run.run.shape.vocab as f64).ln();
+        let steps = run.run.schedule.steps;
+        let points = run.run.eval.curve_points.clamp(1, steps.max(1));
+        let mut train_loss = untrained;
+        for point in 1..=points {
+            let step = steps * point / points;
+            let tokens = run.run.tokens_per_step() as u64 * step as u64;
+            train_loss = SURFACE.loss(params, tokens as f64).min(untrained);
+            let learning_rate = run.run.optimizer.learning_rate;
+            on_progress(Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true });
+        }
+        Ok(Outcome::Finished {
+            val_loss: SURFACE.loss(params, run.tokens as f64) + NOISE * gaussian(&run.id),
+            val_loss_se: NOISE,
+            train_loss,
+            tokens_per_second,
+            seconds: run.tokens as f64 / tokens_per_second,
+        })
+    }
+}
+
+/// A standard normal number that depends on the run alone (Box and Muller 1958).
+fn gaussian(id: &RunId) -> f64 {
+    let hash = blake3::derive_key("runner 2026 noise of rehearsals", id.as_str().as_bytes());
+    let uniform = |at: usize| {
+        let bits = u64::from_le_bytes(hash[at..at + 8].try_into().expect("eight bytes"));
+        ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    };
+    (-2.0 * uniform(0).ln()).sqrt() * (std::f64::consts::TAU * uniform(8)).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::testing::planned;
+
+    #[test]
+    fn the_surfaces_optimum_is_where_no_neighbour_on_the_curve_is_better() {
+        for budget in [1e11, 1e13, 1e15] {
+            let (params, tokens) = SURFACE.optimum(budget);
+            let best = SURFACE.loss(params, tokens);
+            for factor in [0.8, 0.99, 1.01, 1.25] {
+                assert!(SURFACE.loss(params * factor, tokens / factor) > best);
+            }
+            assert!((10.0..35.0).contains(&(tokens / params)), "{budget}: {}", tokens / params);
+        }
+        let (params, tokens) = SURFACE.optimum(1e13);
+        assert!((tokens / params - 20.0).abs() < 0.2, "{}", tokens / params);
+    }
+
+    #[test]
+    fn a_rehearsal_is_reproducible_and_seeds_scatter_around_the_surface() {
+        let loss = |seed| {
+            let run = planned(2, seed);
+            match Rehearsal.train(&run, &mut |_| {}).unwrap() {
+                Outcome::Finished { val_loss, .. } => {
+                    let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
+                    (val_loss - SURFACE.loss(params, run.tokens as f64)) / NOISE
+                }
+                Outcome::Diverged { .. } => panic!("the surface is finite"),
+            }
+        };
+        assert_eq!(loss(1).to_bits(), loss(1).to_bits());
+        let n = 4000;
+        let noise: Vec<f64> = (0..n).map(loss).collect();
+        let mean = noise.iter().sum::<f64>() / n as f64;
+        let variance = noise.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / n as f64;
+        assert!(mean.abs() < 0.06 && (variance - 1.0).abs() < 0.1, "mean {mean}, variance {variance}");
+    }
+
+    #[test]
+    fn the_curve_has_its_points_and_ends_with_the_run() {
+        let run = planned(1, 0);
+        let mut points = Vec::new();
+        Rehearsal.train(&run, &mut |progress| points.push(progress)).unwrap();
+        assert_eq!(points.len(), run.run.eval.curve_points);
+        assert_eq!(points.last().map(|point| (point.step, point.tokens)), Some((100, run.tokens)));
+        assert!(points.is_sorted_by(|a, b| a.step < b.step && a.train_loss >= b.train_loss));
+    }
+}

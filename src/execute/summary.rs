@@ -1,0 +1,42 @@
+//! How a sweep stands: a count of what is in the ledger.
+
+use std::path::PathBuf;
+
+use crate::ledger::{Failure, Ledger, LedgerError, State};
+use crate::plan::RunId;
+use crate::trainer::Outcome;
+
+/// How a sweep stands when its workers have ended.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Runs trained to their end.
+    pub finished: usize,
+    /// Runs that diverged.
+    pub diverged: Vec<RunId>,
+    /// Runs that were given up, with the reason.
+    pub failed: Vec<(RunId, Failure)>,
+    /// Runs without a result, where the sweep was interrupted.
+    pub pending: usize,
+    /// Later results that differ from the first.
+    pub conflicts: Vec<PathBuf>,
+    /// The signal that ended the sweep, if one did.
+    pub interrupted: Option<i32>,
+}
+
+impl Summary {
+    /// Counts what is in the ledger.
+    pub fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let mut summary = Self { conflicts: ledger.conflicts()?, ..Self::default() };
+        for run in &ledger.plan().runs {
+            match ledger.state(&run.id)? {
+                State::Pending => summary.pending += 1,
+                State::Failed(failure) => summary.failed.push((run.id.clone(), failure)),
+                State::Ended(result) => match result.outcome {
+                    Outcome::Finished { .. } => summary.finished += 1,
+                    Outcome::Diverged { .. } => summary.diverged.push(run.id.clone()),
+                },
+            }
+        }
+        Ok(summary)
+    }
+}

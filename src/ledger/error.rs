@@ -1,0 +1,96 @@
+//! What can go wrong with a results folder, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Why the ledger could not do what was asked.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    /// The system refused a file operation.
+    #[error("cannot {action} {path}: {cause}{}", hint(cause))]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said; not named `source`, since it is already in the text.
+        cause: io::Error,
+    },
+    /// A file of the ledger does not hold what it should.
+    #[error("{path} is damaged: {reason}. Restore it from a backup, or remove {} and run the sweep again", whole(path))]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The folder belongs to another sweep.
+    #[error(
+        "{dir} holds the results of another sweep: {difference}. Choose another folder with --out, or move this one away"
+    )]
+    AnotherSweep {
+        /// The folder.
+        dir: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// The folder holds files that are no ledger's.
+    #[error("{dir} is no results folder: it holds {found}. Choose a new or empty folder with --out")]
+    NotALedger {
+        /// The folder.
+        dir: PathBuf,
+        /// A name found in it.
+        found: String,
+    },
+    /// No ledger is there.
+    #[error("{dir} holds no sweep: {missing} is missing. Name a folder that `runner sweep` made")]
+    NoLedger {
+        /// The folder.
+        dir: PathBuf,
+        /// The file looked for.
+        missing: &'static str,
+    },
+    /// Another process runs this sweep.
+    #[error(
+        "another process runs the sweep in {dir}{holder}. Wait for it or end it, or choose another folder with --out"
+    )]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+        /// Which process, where known.
+        holder: String,
+    },
+}
+
+impl LedgerError {
+    /// Wraps an error of the system, for `map_err`.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Io { action, path: path.to_owned(), cause }
+    }
+}
+
+fn hint(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ". Choose a folder that you may write to with --out"
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            ". A part of this path is a file; choose another folder with --out"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ". Make room and run the sweep again: finished runs are kept"
+        }
+        io::ErrorKind::Unsupported | io::ErrorKind::CrossesDevices => {
+            ". Results need a file system with hard links; choose another folder with --out"
+        }
+        _ => "",
+    }
+}
+
+/// What to remove when a file is damaged: the run's folder where it belongs to a run.
+fn whole(path: &Path) -> String {
+    let in_a_run = path.ancestors().find(|part| part.parent().is_some_and(|parent| parent.ends_with("runs")));
+    in_a_run.unwrap_or(path).display().to_string()
+}

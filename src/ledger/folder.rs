@@ -1,0 +1,254 @@
+//! Making a results folder, and telling whether an existing one belongs to this sweep.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Ledger, LedgerError, Losses, claim, files};
+use crate::plan::{self, Plan};
+
+/// What the folder is, beside spec and plan.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kind {
+    /// Version of the layout.
+    layout: u32,
+    /// Where the losses come from.
+    losses: Losses,
+}
+
+/// Version of the layout described at the head of the module.
+const LAYOUT: u32 = 1;
+
+/// What an interrupted creation may leave behind. `spec.toml` comes last: where it is, the rest is too.
+const BEFORE_THE_SPEC: [&str; 5] = ["lock", "runs", "ledger.json", "plan.csv", "plan.json"];
+
+impl Ledger {
+    /// Makes the folder of a sweep, or takes up the one that is there if it belongs to the same sweep, with the lock
+    /// that keeps a second sweep out. Runs that an earlier call gave up become free again.
+    pub fn create(dir: &Path, spec: &str, plan: Plan, losses: Losses) -> Result<Self, LedgerError> {
+        refuse_foreign(dir)?;
+        files::create_dir(&dir.join("runs"))?;
+        let lock = lock(dir)?;
+        let spec_path = dir.join("spec.toml");
+        let plan = if let Some(there) = files::read(&spec_path)? {
+            let stored = Self::open(dir)?;
+            let there = String::from_utf8_lossy(&there);
+            if let Some(difference) = difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
+                return Err(LedgerError::AnotherSweep { dir: dir.to_owned(), difference });
+            }
+            stored.plan
+        } else {
+            files::write_json(&dir.join("ledger.json"), &Kind { layout: LAYOUT, losses })?;
+            files::write_json(&dir.join("plan.json"), &plan)?;
+            files::write(&dir.join("plan.csv"), &plan_csv(&plan))?;
+            files::write(&spec_path, spec.as_bytes())?;
+            plan
+        };
+        let ledger = Self { dir: dir.to_owned(), plan, losses, _lock: Some(lock) };
+        for run in &ledger.plan.runs {
+            // Mostly absent; one that cannot be removed keeps its run failed, which the summary shows.
+            let _ = fs::remove_file(ledger.failed_path(&run.id));
+        }
+        Ok(ledger)
+    }
+
+    /// Opens the folder of a sweep that [`Ledger::create`] made, as its workers do.
+    pub fn open(dir: &Path) -> Result<Self, LedgerError> {
+        let missing = |missing| LedgerError::NoLedger { dir: dir.to_owned(), missing };
+        let kind_path = dir.join("ledger.json");
+        let kind: Kind = files::read_json(&kind_path)?.ok_or_else(|| missing("ledger.json"))?;
+        if kind.layout != LAYOUT {
+            let reason = format!("layout {} is not layout {LAYOUT}, the one that this version reads", kind.layout);
+            return Err(LedgerError::Damaged { path: kind_path, reason });
+        }
+        let plan = files::read_json(&dir.join("plan.json"))?.ok_or_else(|| missing("plan.json"))?;
+        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, _lock: None })
+    }
+}
+
+fn plan_csv(plan: &Plan) -> Vec<u8> {
+    let mut table = Vec::new();
+    plan::write_csv(plan, &mut table).expect("rows of one length, written to memory");
+    table
+}
+
+/// A folder with other things in it is somebody's, not ours.
+fn refuse_foreign(dir: &Path) -> Result<(), LedgerError> {
+    if !dir.is_dir() || dir.join("spec.toml").exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir).map_err(LedgerError::io("read", dir))? {
+        let name = entry.map_err(LedgerError::io("read", dir))?.file_name().to_string_lossy().into_owned();
+        let litter = Path::new(&name).extension().is_some_and(|extension| extension == "tmp");
+        if !litter && !BEFORE_THE_SPEC.contains(&name.as_str()) {
+            return Err(LedgerError::NotALedger { dir: dir.to_owned(), found: name });
+        }
+    }
+    Ok(())
+}
+
+/// Takes the lock on a folder and writes into it who holds it.
+fn lock(dir: &Path) -> Result<File, LedgerError> {
+    let path = dir.join("lock");
+    let Some(mut file) = claim::try_lock(&path)? else {
+        let holder = fs::read_to_string(&path).unwrap_or_default();
+        let holder = if holder.is_empty() { holder } else { format!(" ({})", holder.trim_end()) };
+        return Err(LedgerError::Locked { dir: dir.to_owned(), holder });
+    };
+    file.set_len(0)
+        .and_then(|()| file.write_all(format!("process {}\n", std::process::id()).as_bytes()))
+        .map_err(LedgerError::io("write", &path))?;
+    Ok(file)
+}
+
+/// What keeps two sweeps from sharing a folder, if anything.
+fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses)) -> Option<String> {
+    match (there.2, here.2) {
+        (Losses::Trained, Losses::Rehearsed) => {
+            return Some("its models were trained, and a rehearsal trains none".to_owned());
+        }
+        (Losses::Rehearsed, Losses::Trained) => {
+            return Some("it is a rehearsal, whose losses no training produced".to_owned());
+        }
+        _ => {}
+    }
+    if there.0 != here.0 {
+        return Some(spec_difference(there.0, here.0));
+    }
+    let same = there.1.runs.len() == here.1.runs.len()
+        && there.1.runs.iter().zip(&here.1.runs).all(|(there, here)| there.id == here.id);
+    if same {
+        return None;
+    }
+    let corpus = |plan: &Plan| plan.runs.first().map(|run| run.run.corpus.clone());
+    Some(if corpus(there.1) == corpus(here.1) {
+        format!(
+            "the same spec gave {} runs there and gives {} here, not all of them the same (was it made by another version?)",
+            there.1.runs.len(),
+            here.1.runs.len()
+        )
+    } else {
+        "the corpus has changed since: text, tokenizer or split".to_owned()
+    })
+}
+
+/// The keys in which two specs differ.
+fn spec_difference(there: &str, here: &str) -> String {
+    let (Ok(there), Ok(here)) = (there.parse::<toml::Table>(), here.parse::<toml::Table>()) else {
+        return "its spec.toml cannot be read".to_owned();
+    };
+    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
+    flatten("", &there, &mut old);
+    flatten("", &here, &mut new);
+    let absent = "absent".to_owned();
+    let mut keys: Vec<_> = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))).collect();
+    keys.sort();
+    let differences: Vec<_> = keys
+        .into_iter()
+        .map(|key| (key, old.get(key).unwrap_or(&absent), new.get(key).unwrap_or(&absent)))
+        .filter(|(_, there, here)| there != here)
+        .map(|(key, there, here)| format!("{key} is {there} there and {here} here"))
+        .collect();
+    match differences.len() {
+        0 => "its spec.toml is written differently".to_owned(),
+        1..=4 => differences.join("; "),
+        more => format!("{}; and {} more", differences[..3].join("; "), more - 3),
+    }
+}
+
+/// Every value of a table under its dotted key.
+fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(table) => flatten(&format!("{prefix}{key}."), table, into),
+            value => {
+                into.insert(format!("{prefix}{key}"), value.to_string());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{SPEC, plan};
+    use super::*;
+    use crate::ledger::{Failure, FailureClass, State};
+
+    #[test]
+    fn the_same_sweep_takes_its_folder_up_and_tries_again_what_was_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = plan(2).runs[0].id.clone();
+        let failure = Failure { class: FailureClass::Crash, message: "signal 9".to_owned() };
+        let first = Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap();
+        first.give_up(&id, &failure).unwrap();
+        assert_eq!(first.state(&id).unwrap(), State::Failed(failure));
+        drop(first);
+        let second = Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap();
+        assert_eq!(second.state(&id).unwrap(), State::Pending);
+        assert_eq!(Ledger::open(dir.path()).unwrap().plan(), &plan(2));
+    }
+
+    #[test]
+    fn a_second_sweep_is_refused_while_the_first_runs_and_told_its_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = Ledger::create(dir.path(), SPEC, plan(1), Losses::Trained).unwrap();
+        let error = Ledger::create(dir.path(), SPEC, plan(1), Losses::Trained).unwrap_err().to_string();
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    }
+
+    #[test]
+    fn another_spec_another_plan_and_a_rehearsal_are_refused_with_the_difference() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap());
+        let refusal = |spec: &str, runs, losses| {
+            let error = Ledger::create(dir.path(), spec, plan(runs), losses).unwrap_err();
+            assert!(matches!(error, LedgerError::AnotherSweep { .. }), "{error}");
+            error.to_string()
+        };
+        let other = SPEC.replace("64", "128");
+        assert!(refusal(&other, 2, Losses::Trained).contains("model.context is 64 there and 128 here"));
+        assert!(refusal(SPEC, 3, Losses::Trained).contains("2 runs there and gives 3"));
+        assert!(refusal(SPEC, 2, Losses::Rehearsed).contains("rehearsal"));
+        let mut moved = plan(2);
+        moved.runs.iter_mut().for_each(|run| {
+            run.run.corpus = "another".to_owned();
+            run.id = run.run.id();
+        });
+        let error = Ledger::create(dir.path(), SPEC, moved, Losses::Trained).unwrap_err().to_string();
+        assert!(error.contains("corpus"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_with_other_files_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("thesis.tex"), "years of work").unwrap();
+        let error = Ledger::create(dir.path(), SPEC, plan(1), Losses::Trained).unwrap_err();
+        assert!(matches!(&error, LedgerError::NotALedger { found, .. } if found == "thesis.tex"), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was added");
+    }
+
+    #[test]
+    fn a_creation_that_was_cut_short_is_begun_again() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap());
+        fs::remove_file(dir.path().join("spec.toml")).unwrap();
+        fs::write(dir.path().join("plan.json"), "{\"runs\": [").unwrap();
+        fs::write(dir.path().join(".plan.json.7-0.tmp"), "{").unwrap();
+        let ledger = Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap();
+        assert_eq!(Ledger::open(ledger.dir()).unwrap().plan(), &plan(2));
+    }
+
+    #[test]
+    fn damage_and_absence_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(Ledger::open(dir.path()), Err(LedgerError::NoLedger { missing: "ledger.json", .. })));
+        drop(Ledger::create(dir.path(), SPEC, plan(1), Losses::Trained).unwrap());
+        fs::write(dir.path().join("plan.json"), "{}").unwrap();
+        let error = Ledger::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("plan.json is damaged"), "{error}");
+    }
+}

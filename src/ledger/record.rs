@@ -1,0 +1,115 @@
+//! What is written about a run: its result, its curve, its failures.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::RunId;
+use crate::trainer::{DeviceInfo, Outcome, Progress};
+
+/// How a run ended, where and by what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// The run.
+    pub id: RunId,
+    /// Which attempt came to this end; its folder holds the curve.
+    pub attempt: u32,
+    /// The end.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Where it was trained.
+    pub device: DeviceInfo,
+    /// Version of `runner` that trained it.
+    pub version: String,
+}
+
+impl RunResult {
+    /// Whether both say the same of the run: equal but for time, place and attempt.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        self.id == other.id && without_timing(&self.outcome) == without_timing(&other.outcome)
+    }
+}
+
+fn without_timing(outcome: &Outcome) -> Outcome {
+    match *outcome {
+        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second: _, seconds: _ } => {
+            Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second: 0.0, seconds: 0.0 }
+        }
+        Outcome::Diverged { step, train_loss, seconds: _ } => Outcome::Diverged { step, train_loss, seconds: 0.0 },
+    }
+}
+
+/// A point of the training-loss curve, one line of `metrics.jsonl`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Steps done.
+    pub step: usize,
+    /// Tokens seen.
+    pub tokens: u64,
+    /// Mean training loss since the last point, in nats per token; nothing where it is no number.
+    pub train_loss: Option<f64>,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+}
+
+impl From<&Progress> for CurvePoint {
+    fn from(progress: &Progress) -> Self {
+        let Progress { step, tokens, train_loss, learning_rate, tokens_per_second: _, curve_point: _ } = *progress;
+        // JSON has no word for infinity or not-a-number.
+        Self { step, tokens, train_loss: Some(train_loss).filter(|loss| loss.is_finite()), learning_rate }
+    }
+}
+
+/// What kind of failure, which decides what is done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The run asks for what cannot be had: never tried again by the same sweep.
+    Configuration,
+    /// The device failed: tried once more, by a new process.
+    Device,
+    /// The process died: tried once more, by a new process.
+    Crash,
+}
+
+/// Why an attempt has no outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind.
+    pub class: FailureClass,
+    /// What happened.
+    pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{finished, result};
+    use super::*;
+
+    #[test]
+    fn a_result_survives_json_to_the_bit() {
+        let mut loss = 3.0_f64;
+        for _ in 0..2000 {
+            loss = loss.next_up();
+            let wrote = result("0123456789abcdef", finished(loss * 1.000_000_1));
+            let read: RunResult = serde_json::from_slice(&serde_json::to_vec(&wrote).unwrap()).unwrap();
+            assert_eq!(wrote, read);
+        }
+    }
+
+    #[test]
+    fn results_agree_when_only_time_and_place_differ() {
+        let first = result("0123456789abcdef", finished(3.0));
+        let mut later = first.clone();
+        later.attempt = 2;
+        later.device.name = "another machine".to_owned();
+        later.outcome = Outcome::Finished {
+            val_loss: 3.0,
+            val_loss_se: 0.002,
+            train_loss: 3.0,
+            tokens_per_second: 1.0,
+            seconds: 99.0,
+        };
+        assert!(first.agrees_with(&later));
+        later.outcome = finished(3.0_f64.next_up());
+        assert!(!first.agrees_with(&later));
+    }
+}

@@ -1,0 +1,257 @@
+//! The derived tables `runs.csv` and `curves.csv`: a pure function of plan and results, in the order of the plan, so
+//! that the same results give the same bytes whenever and however often they are rebuilt.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use super::{Ledger, LedgerError, RunResult, State, files};
+use crate::observation::Counting;
+use crate::plan::PlannedRun;
+use crate::trainer::Outcome;
+
+impl Ledger {
+    /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve).
+    pub fn rebuild_tables(&self) -> Result<(), LedgerError> {
+        let axes: BTreeSet<&str> = self.plan.runs.iter().flat_map(|run| run.axes.keys().map(String::as_str)).collect();
+        let (mut runs, mut curves) = (Table::new(), Table::new());
+        for (at, run) in self.plan.runs.iter().enumerate() {
+            let state = self.state(&run.id)?;
+            let row = row(run, &axes, &state);
+            if at == 0 {
+                runs.line(row.iter().map(|(name, _)| name.as_str()));
+                curves.line(CURVE_COLUMNS);
+            }
+            runs.line(row.iter().map(|(_, value)| value.as_str()));
+            if let State::Ended(result) = state {
+                self.add_curve(&mut curves, run, &result)?;
+            }
+        }
+        files::write(&self.dir.join("runs.csv"), &runs.bytes())?;
+        files::write(&self.dir.join("curves.csv"), &curves.bytes())
+    }
+
+    /// Writes a file derived from the results, such as `fits.json`, into the folder.
+    pub fn write_derived(&self, name: &str, content: &[u8]) -> Result<(), LedgerError> {
+        files::write(&self.dir.join(name), content)
+    }
+
+    fn add_curve(&self, curves: &mut Table, run: &PlannedRun, result: &RunResult) -> Result<(), LedgerError> {
+        for point in self.curve(&run.id, result.attempt)? {
+            let flops = point.tokens as f64 * run.flops_per_token.exact;
+            curves.line([
+                run.id.to_string(),
+                point.step.to_string(),
+                point.tokens.to_string(),
+                flops.to_string(),
+                optional(point.train_loss),
+                point.learning_rate.to_string(),
+            ]);
+        }
+        Ok(())
+    }
+
+    /// Results that differ from an earlier one of the same run, which stands. There should be none: the same run
+    /// gives the same losses.
+    pub fn conflicts(&self) -> Result<Vec<PathBuf>, LedgerError> {
+        let mut conflicts = Vec::new();
+        for run in &self.plan.runs {
+            let dir = self.run_dir(&run.id);
+            let Ok(entries) = fs::read_dir(&dir) else { continue };
+            for entry in entries {
+                let path = entry.map_err(LedgerError::io("read", &dir))?.path();
+                if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("conflict-")) {
+                    conflicts.push(path);
+                }
+            }
+        }
+        conflicts.sort();
+        Ok(conflicts)
+    }
+}
+
+const CURVE_COLUMNS: [&str; 6] = ["id", "step", "tokens", "flops", "train_loss", "learning_rate"];
+
+/// Names and values of a row. What depends on the clock comes last, so that comparisons can leave it out.
+fn row(planned: &PlannedRun, axes: &BTreeSet<&str>, state: &State) -> Vec<(String, String)> {
+    let PlannedRun { id, run, axes: values, params, flops_per_token, tokens, flops, epochs } = planned;
+    let mut row = vec![("id".to_owned(), id.to_string()), ("status".to_owned(), status(state).to_owned())];
+    for axis in axes {
+        row.push((format!("axis.{axis}"), values.get(*axis).cloned().unwrap_or_default()));
+    }
+    let shape = &run.shape;
+    let planned_columns = [
+        ("parameterization", run.parameterization.name().to_owned()),
+        ("width", shape.width.to_string()),
+        ("depth", shape.depth.to_string()),
+        ("heads", shape.heads.to_string()),
+        ("head_dim", shape.head_dim().to_string()),
+        ("context", shape.context.to_string()),
+        ("vocab", shape.vocab.to_string()),
+        ("seed", run.seed.to_string()),
+        ("flop_budget", optional(run.flop_budget)),
+        ("params", params.total().to_string()),
+        ("params_embedding", params.embedding.to_string()),
+        ("params_position", params.position.to_string()),
+        ("params_blocks", params.blocks.to_string()),
+        ("params_unembedding", params.unembedding.to_string()),
+        ("params_non_embedding", params.by(Counting::NonEmbedding).to_string()),
+        ("params_blocks_and_unembedding", params.by(Counting::BlocksAndUnembedding).to_string()),
+        ("batch_sequences", run.optimizer.batch_sequences.to_string()),
+        ("steps", run.schedule.steps.to_string()),
+        ("warmup_steps", run.schedule.warmup_steps.to_string()),
+        ("learning_rate", run.optimizer.learning_rate.to_string()),
+        ("tokens", tokens.to_string()),
+        ("epochs", optional(*epochs)),
+        ("flops", flops.to_string()),
+        ("flops_per_token_exact", flops_per_token.exact.to_string()),
+        ("flops_per_token_hoffmann", flops_per_token.hoffmann.to_string()),
+        ("flops_per_token_porian", flops_per_token.porian.to_string()),
+        ("flops_per_token_kaplan", flops_per_token.kaplan.to_string()),
+        ("flops_per_token_palm", flops_per_token.palm.to_string()),
+        ("flops_per_token_chinchilla", flops_per_token.chinchilla.to_string()),
+        ("flops_per_token_levanter", flops_per_token.levanter.to_string()),
+    ];
+    row.extend(planned_columns.map(|(name, value)| (name.to_owned(), value)));
+    row.extend(measured(state).map(|(name, value)| (name.to_owned(), value)));
+    row
+}
+
+fn status(state: &State) -> &'static str {
+    match state {
+        State::Pending => "pending",
+        State::Failed(_) => "failed",
+        State::Ended(RunResult { outcome: Outcome::Finished { .. }, .. }) => "finished",
+        State::Ended(RunResult { outcome: Outcome::Diverged { .. }, .. }) => "diverged",
+    }
+}
+
+fn measured(state: &State) -> [(&'static str, String); 12] {
+    let result = match state {
+        State::Ended(result) => Some(result),
+        State::Pending | State::Failed(_) => None,
+    };
+    let [mut val_loss, mut val_loss_se, mut train_loss, mut tokens_per_second, mut seconds] = [None; 5];
+    let mut diverged_at = None;
+    match result.map(|result| &result.outcome) {
+        Some(&Outcome::Finished { val_loss: v, val_loss_se: e, train_loss: t, tokens_per_second: r, seconds: s }) => {
+            [val_loss, val_loss_se, train_loss, tokens_per_second, seconds] = [v, e, t, r, s].map(Some);
+        }
+        Some(&Outcome::Diverged { step, train_loss: t, seconds: s }) => {
+            (diverged_at, train_loss, seconds) = (Some(step), t, Some(s));
+        }
+        None => {}
+    }
+    let device = |field: fn(&RunResult) -> String| result.map(field).unwrap_or_default();
+    [
+        ("val_loss", optional(val_loss)),
+        ("val_loss_se", optional(val_loss_se)),
+        ("train_loss", optional(train_loss)),
+        ("diverged_at_step", optional(diverged_at)),
+        ("device", device(|result| result.device.kind.clone())),
+        ("device_name", device(|result| result.device.name.clone())),
+        ("driver", device(|result| result.device.driver.clone())),
+        ("threads", device(|result| result.device.threads.to_string())),
+        ("precision", device(|result| result.device.precision.clone())),
+        ("version", device(|result| result.version.clone())),
+        ("tokens_per_second", optional(tokens_per_second)),
+        ("seconds", optional(seconds)),
+    ]
+}
+
+/// Numbers print with the fewest digits that read back as the same number.
+fn optional(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// A CSV in memory.
+struct Table(csv::Writer<Vec<u8>>);
+
+impl Table {
+    fn new() -> Self {
+        Self(csv::Writer::from_writer(Vec::new()))
+    }
+
+    fn line<T: AsRef<[u8]>>(&mut self, fields: impl IntoIterator<Item = T>) {
+        self.0.write_record(fields).expect("rows of one length, written to memory");
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        self.0.into_inner().expect("written to memory")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{device, finished, ledger};
+    use super::*;
+    use crate::ledger::{CurvePoint, Failure, FailureClass};
+
+    /// Five runs: finished, diverged, failed, pending, finished.
+    fn mixed() -> (tempfile::TempDir, Ledger) {
+        let (dir, ledger) = ledger(5);
+        let publish = |at: usize, outcome| {
+            let mut claim = ledger.claim(&ledger.plan().runs[at]).unwrap().unwrap();
+            claim.record(&CurvePoint { step: 50, tokens: 12_800, train_loss: None, learning_rate: 0.1 + 0.2 }).unwrap();
+            claim.publish(outcome, device()).unwrap();
+        };
+        publish(4, finished(0.1 + 0.2));
+        publish(0, finished(3.0));
+        publish(1, Outcome::Diverged { step: 70, train_loss: None, seconds: 1.5 });
+        let failure = Failure { class: FailureClass::Configuration, message: "no such corpus".to_owned() };
+        ledger.claim(&ledger.plan().runs[2]).unwrap().unwrap().fail(&failure).unwrap();
+        (dir, ledger)
+    }
+
+    fn read(ledger: &Ledger, name: &str) -> (Vec<String>, Vec<Vec<String>>) {
+        let mut reader = csv::Reader::from_path(ledger.dir().join(name)).unwrap();
+        let header = reader.headers().unwrap().iter().map(str::to_owned).collect();
+        let rows = reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();
+        (header, rows)
+    }
+
+    #[test]
+    fn every_planned_run_has_a_row_with_its_state_and_its_numbers_read_back_exactly() {
+        let (_dir, ledger) = mixed();
+        ledger.rebuild_tables().unwrap();
+        let (header, rows) = read(&ledger, "runs.csv");
+        let column = |name: &str| header.iter().position(|h| h == name).unwrap();
+        let values = |name: &str| rows.iter().map(|row| row[column(name)].clone()).collect::<Vec<_>>();
+        assert_eq!(values("status"), ["finished", "diverged", "failed", "pending", "finished"]);
+        assert_eq!(values("axis.model.depth"), ["1", "2", "3", "4", "5"]);
+        assert_eq!(values("val_loss"), ["3", "", "", "", "0.30000000000000004"]);
+        assert_eq!(values("diverged_at_step"), ["", "70", "", "", ""]);
+        for (run, row) in ledger.plan().runs.iter().zip(&rows) {
+            assert_eq!(row[column("flops")].parse::<f64>().unwrap().to_bits(), run.flops.to_bits());
+        }
+        assert_eq!(header[header.len() - 2..], ["tokens_per_second", "seconds"]);
+        let (curve_header, points) = read(&ledger, "curves.csv");
+        assert_eq!(curve_header, CURVE_COLUMNS);
+        assert_eq!(points.len(), 3, "one point each of the runs that ended");
+    }
+
+    #[test]
+    fn tables_are_the_same_bytes_however_often_and_wherever_they_are_rebuilt() {
+        let ((_one, first), (_two, second)) = (mixed(), mixed());
+        let bytes = |ledger: &Ledger| {
+            ledger.rebuild_tables().unwrap();
+            ["runs.csv", "curves.csv"].map(|name| fs::read(ledger.dir().join(name)).unwrap())
+        };
+        let expected = bytes(&first);
+        assert_eq!(bytes(&first), expected);
+        assert_eq!(bytes(&second), expected);
+    }
+
+    #[test]
+    fn a_damaged_result_is_named_and_never_silently_left_out() {
+        let (_dir, ledger) = mixed();
+        let path = ledger.result_path(&ledger.plan().runs[0].id);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let error = ledger.rebuild_tables().unwrap_err().to_string();
+        assert!(error.contains("result.json is damaged") && error.contains("remove "), "{error}");
+        fs::copy(ledger.result_path(&ledger.plan().runs[4].id), &path).unwrap();
+        let error = ledger.rebuild_tables().unwrap_err().to_string();
+        assert!(error.contains("is the result of run"), "{error}");
+    }
+}
