@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn reductions_take_every_element_at_any_length() {
-        for n in [0, 1, 15, 16, 17, 100] {
+        for n in [0_usize, 1, 15, 16, 17, 100] {
             let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
             assert_eq!(sum_of(&x, |x| x) as usize, n * n.saturating_sub(1) / 2);
             assert_eq!(dot(&x, &vec![2.0; n]) as usize, n * n.saturating_sub(1));
