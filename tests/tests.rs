@@ -1,1 +1,3 @@
 //! One integration test binary, because linking burn is slow.
+
+mod data;
