@@ -94,12 +94,13 @@ impl BinFile {
                     "llm.c's layout of version {version:?}; only version {VERSION}, 16-bit ids, is read"
                 ));
             }
-            let (stated, there) = (integer(2), map.len().checked_sub(header).map(|bytes| bytes / 2));
-            if stated.map(|n| n as usize) != there || map.len() % 2 == 1 {
+            let stated = integer(2);
+            let there = map.len().checked_sub(header).filter(|bytes| bytes % 2 == 0).map(|bytes| bytes / 2);
+            if there.is_none() || stated.map(|n| n as usize) != there {
+                let stated = stated.map_or("no number of".to_owned(), |n| n.to_string());
+                let bytes = map.len().saturating_sub(header);
                 return wrong(format!(
-                    "its header states {} tokens and {} follow; it was cut short, get it again",
-                    stated.map_or("no number of".to_owned(), |n| n.to_string()),
-                    there.unwrap_or(0),
+                    "its header states {stated} tokens of 2 bytes, and {bytes} bytes follow; it was cut short, get it again"
                 ));
             }
         } else if map.len() % 2 == 1 {

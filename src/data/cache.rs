@@ -20,7 +20,7 @@ pub const FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Version of tokens and layout, see [`FORMAT`].
+    /// Version of tokens and layout.
     pub format: u32,
     /// Where the tokens come from.
     pub source: Source,

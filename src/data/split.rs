@@ -12,6 +12,9 @@ const PASSAGE: usize = 13;
 /// Share of repeated passages above which a document is a near-duplicate.
 const REPEATED: f64 = 0.2;
 
+/// Base of the polynomial that hashes a passage: any odd number with its bits well spread.
+const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Whether a document is held out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -79,7 +82,6 @@ fn passages(text: &str) -> impl Iterator<Item = u64> {
     let words: Vec<u64> = text.split_whitespace().map(word).collect();
     let length = words.len().min(PASSAGE);
     // A polynomial in the words' hashes, rolled on by one word at a time.
-    const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
     let top = BASE.wrapping_pow(length as u32);
     let first = words[..length].iter().fold(0, |sum: u64, word| sum.wrapping_mul(BASE).wrapping_add(*word));
     let mut sum = first;
@@ -107,7 +109,8 @@ mod tests {
 
     /// `n` words of a document of its own.
     fn prose(document: u64, n: u64) -> String {
-        (0..n).map(|i| format!("w{} ", hash::key(&[document, i]) % 1000)).collect()
+        let words: Vec<String> = (0..n).map(|i| format!("w{} ", hash::key(&[document, i]) % 1000)).collect();
+        words.concat()
     }
 
     fn out(documents: &[String], fraction: f64, seed: u64) -> (Vec<String>, usize) {

@@ -1,14 +1,18 @@
 //! The built-in language: unlimited text from a seed, whose next-token distribution is known exactly.
 //!
-//! p(x | past) = w_0 u(x) + sum over components k of w_k p_k(x | c_k(past)). The unigram u is Zipf-Mandelbrot. The
-//! context c_k is one to three earlier tokens at fixed distances between 1 and 32. Each context has eight candidates,
-//! drawn from u by a hash of the context, with weights that halve. So unigrams stay close to u, and contexts are Zipfian
-//! too: a model that learns them in the order of their frequency, as many as it has room and data for, has a loss that
-//! falls as a power law (the picture of Michaud et al. 2023, arXiv 2303.13506).
+//! ```text
+//! p(x | past) = w_0 u(x) + sum over components k of w_k p_k(x | c_k(past))
+//! ```
 //!
-//! At 512 tokens the unigram's loss is about 5.06 nats; knowing all bigrams gives 4.60, all single tokens 4.33, and the
-//! entropy is 3.39. From a thousand to a million known contexts, what is left above the entropy falls as their number to
-//! the power of -0.2 to -0.4.
+//! The unigram u is Zipf-Mandelbrot. The context c of a component is one to three earlier tokens at fixed distances
+//! between 1 and 32. Each context has eight candidates, drawn from u by a hash of the context, with weights that halve.
+//! So unigrams stay close to u, and contexts are Zipfian too: a model that learns them in the order of their frequency,
+//! as many as it has room and data for, has a loss that falls as a power law (the picture of Michaud et al. 2023, arXiv
+//! 2303.13506).
+//!
+//! Measured at 512 tokens, seed 11, context 128: the unigram's loss is 5.06 nats; knowing all bigrams gives 4.60, all
+//! single tokens 4.33, and the entropy is 3.39. From a thousand to a million known contexts, what is left above the
+//! entropy falls as their number to the power of -0.2, later -0.45.
 //!
 //! Sequence i of a split is a document of its own, generated from the seeds, the split and i alone: nothing is stored.
 
@@ -92,7 +96,9 @@ impl Language {
             })
             .collect();
         let total: f64 = unigram.iter().sum();
-        unigram.iter_mut().for_each(|u| *u /= total);
+        for u in &mut unigram {
+            *u /= total;
+        }
         let floor: Vec<f64> = unigram.iter().map(|u| UNIGRAM_WEIGHT * u).collect();
         let floor_terms: Vec<f64> = floor.iter().copied().map(surprise).collect();
         let mut sum = 0.0;

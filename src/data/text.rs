@@ -66,6 +66,10 @@ impl TextRecipe {
             documents.iter().zip(&held).filter(|(_, held)| **held == wanted).map(|(text, _)| *text).collect()
         };
         let (train, validation) = (of(Held::In), of(Held::Out));
+        say(&format!(
+            "{} documents for validation; {near_duplicates} near-duplicates moved to training",
+            validation.len()
+        ));
         if train.is_empty() || validation.is_empty() {
             return Err(DataError::content(
                 &self.path,
