@@ -1,3 +1,5 @@
 //! One integration test binary, because linking burn is slow.
 
 mod fit;
+mod report;
+mod sweep;

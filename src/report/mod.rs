@@ -1,1 +1,150 @@
 //! Figures (CSV and SVG) and the page, from observations and fits.
+//!
+//! ```text
+//! ReportInput -> figures (one value each) -> figures/*.csv, figures/*.svg
+//!                                         -> report.html, which draws the same values inline
+//! ```
+//!
+//! | module | owns |
+//! |---|---|
+//! | `figure` | what a figure is: axes, series of marks, and the table behind them |
+//! | `isoflop`, `optima` | which figures there are |
+//! | `chart` | drawing a figure as SVG |
+//! | `words` | statuses, conventions and estimates in words |
+//! | `conclusions` | what may and may not be concluded |
+//! | `page` | the HTML page |
+
+mod chart;
+mod conclusions;
+mod figure;
+mod isoflop;
+mod optima;
+mod page;
+mod words;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::fit::approach2::Approach2;
+use crate::observation::{Counting, Observation};
+use figure::Figure;
+
+/// Everything that a report tells. All text in it is treated as hostile and escaped.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportInput<'a> {
+    /// Name of the sweep.
+    pub name: &'a str,
+    /// The resolved spec, TOML text.
+    pub spec: &'a str,
+    /// Finished runs.
+    pub observations: &'a [Observation],
+    /// The fits, one for each counting convention.
+    pub approach2: &'a [Approach2],
+    /// Known entropy of the built-in language and its standard error, in nats per token.
+    pub entropy: Option<(f64, f64)>,
+    /// The table of runs, as in `runs.csv`.
+    pub runs: &'a RunTable,
+    /// Points of the grid that were not planned, and why.
+    pub left_out: &'a [(String, String)],
+    /// Runs without a final loss, diverged ones too, and why.
+    pub failed: &'a [(String, String)],
+    /// Device, versions and the like: name and value.
+    pub provenance: &'a [(String, String)],
+}
+
+impl ReportInput<'_> {
+    /// The convention that figures draw: blocks and unembedding, unless the data do not tell it.
+    fn counting(&self) -> Counting {
+        let known = |counting| self.observations.iter().any(|o| o.params_by(counting).is_some());
+        let preferred = Counting::BlocksAndUnembedding;
+        if self.observations.is_empty() || known(preferred) { preferred } else { Counting::All }
+    }
+
+    /// The fit under the convention that figures draw.
+    fn drawn(&self) -> Option<&Approach2> {
+        let counting = self.counting();
+        self.approach2.iter().find(|fit| fit.counting == counting)
+    }
+}
+
+/// A table of text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunTable {
+    /// Names of the columns.
+    pub header: Vec<String>,
+    /// One cell a column.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The file system refused.
+    #[error("cannot write {path}: {source}; check that the folder exists and that you may write to it", path = path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A table could not be put into words.
+    #[error("cannot write the table of figure {figure}: {source}")]
+    Table {
+        /// Name of the figure.
+        figure: &'static str,
+        /// What went wrong.
+        source: csv::Error,
+    },
+    /// The data of the figures could not be embedded.
+    #[error("cannot embed the figures' data in report.html: {0}")]
+    Data(#[from] serde_json::Error),
+    /// The page could not be rendered.
+    #[error("cannot render report.html: {0}")]
+    Page(#[from] askama::Error),
+}
+
+/// Writes `figures/*.{csv,svg}` and `report.html` below `dir`, which is made where it is missing. Each file is written
+/// beside its place and renamed, so that a reader never sees half of one. Returns the paths written.
+pub fn write(dir: &Path, input: &ReportInput<'_>) -> Result<Vec<PathBuf>, ReportError> {
+    let figures = figures(input);
+    let folder = dir.join("figures");
+    fs::create_dir_all(&folder).map_err(|source| ReportError::Write { path: folder.clone(), source })?;
+    let mut written = Vec::new();
+    for figure in &figures {
+        let table = figure.csv().map_err(|source| ReportError::Table { figure: figure.id, source })?;
+        written.push(publish(folder.join(format!("{}.csv", figure.id)), &table)?);
+        let drawing = chart::standalone(figure, input.name);
+        written.push(publish(folder.join(format!("{}.svg", figure.id)), &drawing)?);
+    }
+    written.push(publish(dir.join("report.html"), &page::render(input, &figures)?)?);
+    Ok(written)
+}
+
+/// All figures of a report, in the order of the page.
+fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
+    vec![
+        isoflop::against(input, isoflop::Variable::Params),
+        isoflop::against(input, isoflop::Variable::Tokens),
+        optima::optimal(input),
+        optima::tokens_per_param(input),
+    ]
+}
+
+/// Writes a file beside its place and renames it.
+fn publish(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.suffix(".tmp");
+    // A temporary file is private by default; a report is for everybody whom the umask allows.
+    #[cfg(unix)]
+    let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let outcome = builder.tempfile_in(folder).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.persist(&path).map_err(|e| e.error)
+    });
+    match outcome {
+        Ok(_) => Ok(path),
+        Err(source) => Err(ReportError::Write { path, source }),
+    }
+}

@@ -1,0 +1,110 @@
+//! What may and may not be concluded: the sentences of the fits, and warnings that the data call for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ReportInput, optima, words};
+use crate::fit::Status;
+use crate::fit::approach2::Approach2;
+use crate::units::Flops;
+
+/// A law through fewer optima than this cannot show that it is one.
+const FEWEST_BUDGETS: usize = 3;
+/// A forecast further beyond the largest budget than this factor is called far.
+const FAR: f64 = 10.0;
+
+/// What each fit concludes, with the convention that it counts by.
+pub fn of_fits(input: &ReportInput<'_>) -> Vec<(String, String)> {
+    let named = |fit: &Approach2| (words::counting(fit.counting).to_owned(), fit.conclusion.clone());
+    input.approach2.iter().map(named).collect()
+}
+
+/// What a reader must know before believing the numbers.
+pub fn warnings(input: &ReportInput<'_>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(fit) = input.drawn() {
+        warnings.extend(too_few_budgets(fit));
+        warnings.extend(without_minimum(fit));
+        warnings.extend(far(fit));
+    } else {
+        let missing = if input.observations.is_empty() { "No run has finished" } else { "No fit was made" };
+        warnings.push(format!("{missing}, so nothing follows about the optimum."));
+    }
+    warnings.extend(one_seed(input));
+    if !input.failed.is_empty() {
+        let n = words::count(input.failed.len(), "run");
+        warnings.push(format!("{n} ended without a final loss and {} in no fit.", verb(input.failed.len())));
+    }
+    warnings.extend(below_entropy(input));
+    warnings
+}
+
+/// Least loss of all runs with its standard error.
+pub fn lowest_loss(input: &ReportInput<'_>) -> Option<(f64, Option<f64>)> {
+    let finite = input.observations.iter().filter(|o| o.loss.is_finite());
+    finite.min_by(|a, b| a.loss.total_cmp(&b.loss)).map(|o| (o.loss, o.loss_se))
+}
+
+fn verb(n: usize) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
+fn too_few_budgets(fit: &Approach2) -> Option<String> {
+    let found = fit.optima.iter().filter(|o| o.status == Status::Converged).count();
+    let has = if found == 1 { "has" } else { "have" };
+    (found < FEWEST_BUDGETS).then(|| {
+        format!(
+            "{} {has} a minimum inside the sizes trained: with fewer than {FEWEST_BUDGETS} the data cannot show whether \
+             the optimum follows a power law. Add budgets.",
+            words::count(found, "budget")
+        )
+    })
+}
+
+fn without_minimum(fit: &Approach2) -> impl Iterator<Item = String> {
+    fit.optima.iter().filter(|o| o.status != Status::Converged).map(|o| {
+        let advice = match o.status {
+            Status::EdgeMinimum => ", so the optimum is outside. Widen the sizes of this budget",
+            Status::TooFewPoints => ". Train more sizes",
+            _ => "",
+        };
+        format!("Budget {}: {}{advice}. It is in no power law.", Flops(o.budget), words::status(o.status))
+    })
+}
+
+fn far(fit: &Approach2) -> Option<String> {
+    let largest = fit.optima.iter().map(|o| o.budget).fold(0.0, f64::max);
+    let furthest = optima::ratios(fit).last()?.flops;
+    let factor = furthest / largest;
+    (factor.is_finite() && factor > FAR).then(|| {
+        format!(
+            "Numbers for {} FLOPs are {factor:.0} times beyond the largest budget trained ({}): they assume that the same \
+             power laws go on, and their intervals do not cover that assumption.",
+            Flops(furthest),
+            Flops(largest)
+        )
+    })
+}
+
+/// Repeats are runs that differ in their seed alone.
+fn one_seed(input: &ReportInput<'_>) -> Option<String> {
+    let mut seeds: BTreeMap<[u64; 3], BTreeSet<Option<u64>>> = BTreeMap::new();
+    for o in input.observations {
+        let budget = o.flop_budget.unwrap_or(o.flops);
+        seeds.entry([o.params, o.tokens, budget].map(f64::to_bits)).or_default().insert(o.seed);
+    }
+    (!seeds.is_empty() && seeds.values().all(|s| s.len() == 1)).then(|| {
+        "Every point was trained with one seed only: how far another seed would move it was not measured.".to_owned()
+    })
+}
+
+/// No model can be better than the language's entropy, so a loss below it is a mistake somewhere.
+fn below_entropy(input: &ReportInput<'_>) -> Option<String> {
+    let (entropy, error) = input.entropy?;
+    let (loss, loss_error) = lowest_loss(input)?;
+    let margin = 3.0 * error.hypot(loss_error.unwrap_or(0.0));
+    (loss + margin < entropy).then(|| {
+        "The lowest loss lies below the true entropy by more than three standard errors, which is impossible: validation \
+         leaked into training, or the loss or the entropy is measured wrongly."
+            .to_owned()
+    })
+}

@@ -1,0 +1,221 @@
+//! The curves of equal compute: loss against parameters or tokens, one curve for each budget.
+
+use super::ReportInput;
+use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
+use super::words;
+use crate::fit::Estimate;
+use crate::fit::approach2::{Approach2, Optimum};
+use crate::observation::{Counting, Observation};
+use crate::units::{Flops, Params, Tokens};
+
+/// What lies along the horizontal axis.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Variable {
+    /// Parameters, by the counting convention.
+    Params,
+    /// Training tokens.
+    Tokens,
+}
+
+impl Variable {
+    fn of(self, run: &Observation, counting: Counting) -> Option<f64> {
+        match self {
+            Self::Params => run.params_by(counting),
+            Self::Tokens => Some(run.tokens),
+        }
+    }
+
+    fn optimum(self, optimum: &Optimum) -> Option<Estimate> {
+        words::shown(optimum.status, if self == Self::Params { optimum.params } else { optimum.tokens })
+    }
+
+    fn parabola(self, optimum: &Optimum) -> Option<[f64; 3]> {
+        let found = if self == Self::Params { optimum.parabola_params } else { optimum.parabola_tokens };
+        found.filter(|c| c.iter().all(|x| x.is_finite()))
+    }
+}
+
+/// Runs of one budget, or of none, with what was fitted to them.
+struct Curve<'a> {
+    budget: Option<f64>,
+    runs: Vec<&'a Observation>,
+    optimum: Option<&'a Optimum>,
+}
+
+/// Columns of the tables; `value` is the quantity of the horizontal axis.
+const HEADER: &[&str] = &[
+    "counting",
+    "flop_budget",
+    "kind",
+    "status",
+    "value",
+    "low",
+    "high",
+    "loss",
+    "loss_low",
+    "loss_high",
+    "loss_se",
+    "seed",
+    "p",
+    "q",
+    "r",
+];
+
+/// Loss against `variable`, with parabolas and minima.
+pub fn against(input: &ReportInput<'_>, variable: Variable) -> Figure {
+    let counting = input.counting();
+    let curves = curves(input, input.drawn());
+    let count = curves.iter().filter(|c| c.budget.is_some()).count();
+    let series = curves.iter().enumerate().map(|(i, curve)| series(curve, variable, counting, i, count));
+    let (id, title, axis) = match variable {
+        Variable::Params => {
+            ("isoflop", "IsoFLOP curves over parameters", format!("parameters ({})", words::counting(counting)))
+        }
+        Variable::Tokens => ("isoflop_tokens", "IsoFLOP curves over tokens", "training tokens".to_owned()),
+    };
+    Figure {
+        id,
+        title,
+        note:
+            "One colour and shape for each budget in FLOPs. Filled: single runs. Line: the fitted parabola, over the \
+               sizes that were trained. Hollow: its minimum, with the 95% interval."
+                .to_owned(),
+        x: Axis { label: axis, unit: Unit::Count },
+        y: Axis { label: "validation loss (nats per token)".to_owned(), unit: Unit::Loss },
+        series: series.collect(),
+        table: table(input, variable),
+    }
+}
+
+/// Splits runs by budget, ascending; runs of no budget come last. Runs within a curve are sorted, so that the figure
+/// does not depend on the order in which they finished.
+fn curves<'a>(input: &ReportInput<'a>, fit: Option<&'a Approach2>) -> Vec<Curve<'a>> {
+    let optima = fit.map_or(&[][..], |fit| &fit.optima);
+    let mut budgets: Vec<f64> =
+        input.observations.iter().filter_map(|o| o.flop_budget).chain(optima.iter().map(|o| o.budget)).collect();
+    budgets.sort_by(f64::total_cmp);
+    budgets.dedup_by(|b, a| same(*a, *b));
+    let mut curves: Vec<Curve<'a>> = budgets.into_iter().map(|b| curve(input, optima, Some(b))).collect();
+    let others = curve(input, optima, None);
+    if !others.runs.is_empty() {
+        curves.push(others);
+    }
+    curves
+}
+
+fn curve<'a>(input: &ReportInput<'a>, optima: &'a [Optimum], budget: Option<f64>) -> Curve<'a> {
+    let belongs = |run: &&Observation| match (budget, run.flop_budget) {
+        (Some(a), Some(b)) => same(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let mut runs: Vec<&Observation> = input.observations.iter().filter(belongs).collect();
+    runs.sort_by(|a, b| a.params.total_cmp(&b.params).then(a.loss.total_cmp(&b.loss)).then(a.seed.cmp(&b.seed)));
+    Curve { budget, runs, optimum: budget.and_then(|b| optima.iter().find(|o| same(o.budget, b))) }
+}
+
+/// Budgets are written by people, so two that agree to a millionth are one.
+fn same(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-6 * a.abs().max(b.abs())
+}
+
+fn series(curve: &Curve<'_>, variable: Variable, counting: Counting, index: usize, count: usize) -> Series {
+    let places = || curve.runs.iter().filter_map(|run| variable.of(run, counting));
+    let low = places().fold(f64::INFINITY, f64::min);
+    let high = places().fold(0.0, f64::max);
+    let mut marks = Vec::new();
+    if let Some(coefficients) = curve.optimum.and_then(|o| variable.parabola(o)) {
+        marks.push(Mark::Line { points: parabola(coefficients, low, high), dashed: false });
+    }
+    let runs = curve.runs.iter().filter_map(|run| {
+        Some(Point {
+            x: variable.of(run, counting)?,
+            y: run.loss,
+            x_interval: None,
+            y_interval: None,
+            title: describe(run, counting),
+        })
+    });
+    marks.push(Mark::Runs(runs.collect()));
+    let minimum = curve.optimum.and_then(|o| minimum(o, variable));
+    let found = minimum.as_ref().map(|(_, text)| text.clone());
+    if let Some((point, _)) = minimum {
+        marks.push(Mark::Estimates(vec![point]));
+    }
+    let label = match (curve.budget, found, curve.optimum) {
+        (None, ..) => "runs of no budget".to_owned(),
+        (Some(b), Some(text), _) => format!("{}: minimum at {text}", Flops(b)),
+        (Some(b), None, Some(o)) => format!("{}: {}", Flops(b), without(o)),
+        (Some(b), None, None) => format!("{}: not fitted", Flops(b)),
+    };
+    let color = if curve.budget.is_some() { Color::budget(index, count) } else { Color::Muted };
+    Series { label, color, shape: Shape::of(index), marks }
+}
+
+/// Why a budget has no minimum to show.
+fn without(optimum: &Optimum) -> &'static str {
+    match optimum.status {
+        crate::fit::Status::Converged => "no minimum",
+        status => words::status(status),
+    }
+}
+
+/// The minimum as a point, and as text.
+fn minimum(optimum: &Optimum, variable: Variable) -> Option<(Point, String)> {
+    let place = variable.optimum(optimum)?;
+    let on_curve = variable.parabola(optimum).map(|c| value(c, place.value.log10()));
+    let y = on_curve.or_else(|| words::shown(optimum.status, optimum.loss).map(|l| l.value))?;
+    let text = words::estimate(place, words::amount);
+    let title = format!("{} FLOPs: minimum at {text}, loss {y:.3}", Flops(optimum.budget));
+    Some((Point { x: place.value, y, x_interval: interval(place), y_interval: None, title }, text))
+}
+
+fn describe(run: &Observation, counting: Counting) -> String {
+    let params = run.params_by(counting).map_or_else(String::new, |n| format!("{} parameters, ", Params(n)));
+    let error = run.loss_se.map_or_else(String::new, |se| format!(" ± {se:.4}"));
+    let seed = run.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
+    format!("{params}{} tokens: loss {:.4}{error}{seed}", Tokens(run.tokens), run.loss)
+}
+
+fn value([p, q, r]: [f64; 3], x: f64) -> f64 {
+    (p * x + q) * x + r
+}
+
+/// The parabola between two places, evenly spaced in the logarithm.
+fn parabola(coefficients: [f64; 3], low: f64, high: f64) -> Vec<[f64; 2]> {
+    const PIECES: u32 = 32;
+    if !(low > 0.0 && low < high) {
+        return Vec::new();
+    }
+    let (start, end) = (low.log10(), high.log10());
+    let step = |i| start + (end - start) * f64::from(i) / f64::from(PIECES);
+    (0..=PIECES).map(|i| [10f64.powf(step(i)), value(coefficients, step(i))]).collect()
+}
+
+/// Runs and minima under every convention.
+fn table(input: &ReportInput<'_>, variable: Variable) -> Table {
+    let mut rows = Vec::new();
+    for counting in Counting::ALL {
+        let fit = input.approach2.iter().find(|fit| fit.counting == counting);
+        for curve in curves(input, fit) {
+            for run in &curve.runs {
+                let Some(x) = variable.of(run, counting) else { continue };
+                let seed = run.seed.map_or_else(String::new, |s| s.to_string());
+                let [name, budget] = [counting.name().to_owned(), cell(curve.budget)];
+                let mut row = vec![name, budget, "run".to_owned(), String::new(), cell(x)];
+                row.extend([String::new(), String::new(), cell(run.loss), String::new(), String::new()]);
+                row.extend([cell(run.loss_se), seed, String::new(), String::new(), String::new()]);
+                rows.push(row);
+            }
+            let Some(optimum) = curve.optimum else { continue };
+            let status = words::status_key(optimum.status).to_owned();
+            let mut row = vec![counting.name().to_owned(), cell(curve.budget), "minimum".to_owned(), status];
+            row.extend(cells(variable.optimum(optimum)));
+            row.extend(cells(words::shown(optimum.status, optimum.loss)));
+            row.extend([String::new(), String::new()]);
+            let coefficients = variable.parabola(optimum);
+            row.extend((0..3).map(|i| cell(coefficients.map(|c| c[i]))));
+            rows.push(row);
+        }
+    }
+    Table { header: HEADER, rows }
+}

@@ -1,0 +1,94 @@
+//! Statuses, conventions and estimates in words.
+
+use crate::fit::{Estimate, Status};
+use crate::observation::Counting;
+use crate::units::{Flops, Params};
+
+/// What is counted as a parameter, in words.
+pub fn counting(counting: Counting) -> &'static str {
+    match counting {
+        Counting::All => "all parameters",
+        Counting::NonEmbedding => "blocks only",
+        Counting::BlocksAndUnembedding => "blocks and unembedding",
+    }
+}
+
+/// A status in words.
+pub fn status(status: Status) -> &'static str {
+    match status {
+        Status::Converged => "converged",
+        Status::BoundHit => "stopped at the edge of what was searched",
+        Status::EdgeMinimum => "no interior minimum: the least loss lies at the edge of the sizes trained",
+        Status::TooFewPoints => "too few points",
+        Status::NotIdentified => "not identified: the data do not decide",
+    }
+}
+
+/// A status as tables for machines name it.
+pub fn status_key(status: Status) -> &'static str {
+    match status {
+        Status::Converged => "converged",
+        Status::BoundHit => "bound_hit",
+        Status::EdgeMinimum => "edge_minimum",
+        Status::TooFewPoints => "too_few_points",
+        Status::NotIdentified => "not_identified",
+    }
+}
+
+/// A number that may be shown: the fit converged and there is one.
+pub fn shown(status: Status, estimate: Option<Estimate>) -> Option<Estimate> {
+    estimate.filter(|e| status == Status::Converged && e.value.is_finite())
+}
+
+/// An estimate and its interval: `18.4 (15.2 to 22.9)`.
+pub fn estimate(e: Estimate, print: impl Fn(f64) -> String) -> String {
+    if e.low.is_finite() && e.high.is_finite() {
+        format!("{} ({} to {})", print(e.value), print(e.low), print(e.high))
+    } else {
+        format!("{} (no interval)", print(e.value))
+    }
+}
+
+/// A number of parameters or tokens, or their ratio: `1.25M`, `18.4`.
+pub fn amount(x: f64) -> String {
+    // Letters end at T: beyond, and far below one, the exponent is shorter.
+    if (1e-3..1e15).contains(&x) { Params(x).to_string() } else { Flops(x).to_string() }
+}
+
+/// An exponent or a loss, with three decimals.
+pub fn decimal(x: f64) -> String {
+    format!("{x:.3}")
+}
+
+/// `1 run`, `2 runs`.
+pub fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_without_a_converged_fit_is_not_shown() {
+        let e = Estimate { value: 2.0, low: 1.0, high: 3.0 };
+        assert_eq!(shown(Status::Converged, Some(e)), Some(e));
+        assert_eq!(shown(Status::EdgeMinimum, Some(e)), None);
+        assert_eq!(shown(Status::Converged, Some(Estimate { value: f64::NAN, ..e })), None);
+    }
+
+    #[test]
+    fn an_estimate_prints_with_its_interval() {
+        let e = Estimate { value: 0.49, low: 0.462, high: 0.534 };
+        assert_eq!(estimate(e, decimal), "0.490 (0.462 to 0.534)");
+        assert_eq!(estimate(Estimate { low: f64::NAN, ..e }, decimal), "0.490 (no interval)");
+    }
+
+    #[test]
+    fn a_status_has_the_key_that_its_serialization_has() {
+        for s in [Status::Converged, Status::BoundHit, Status::EdgeMinimum, Status::TooFewPoints, Status::NotIdentified]
+        {
+            assert_eq!(serde_json::json!(s), status_key(s));
+        }
+    }
+}
