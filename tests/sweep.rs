@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -19,7 +20,7 @@ max_epochs = 1.0
 seed = 1
 [model]
 parameterization = "standard"
-context = 16
+context = 4
 head_dim = 16
 aspect_ratio = 16.0
 [optimizer]
@@ -97,12 +98,25 @@ impl Place {
     }
 }
 
+/// Seeds of a sweep that is long enough to be disturbed.
+const MANY: usize = 12;
+
+/// The tables and the number of results of a sweep of so many seeds that nobody disturbs.
+fn undisturbed() -> &'static ([String; 3], usize) {
+    static UNDISTURBED: OnceLock<([String; 3], usize)> = OnceLock::new();
+    UNDISTURBED.get_or_init(|| {
+        let place = Place::new(MANY);
+        assert_code(&place.rehearse(), 0);
+        (place.tables(), place.results())
+    })
+}
+
 const REHEARSE: [&str; 6] = ["sweep", "grid.toml", "--device", "rehearsal", "--slots", "2"];
 
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {
-        assert!(started.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        assert!(started.elapsed() < Duration::from_mins(1), "waited a minute for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -160,9 +174,9 @@ fn a_rehearsed_sweep_gives_the_planted_exponents_back() {
     }
     for row in fit["tokens_per_param"].as_array().unwrap().iter().take(4) {
         let (params, tokens) = surface.optimum(row["flops"].as_f64().unwrap());
-        // Exact FLOPs count attention, which the closed form leaves out: up to a few per cent fewer tokens.
+        // Exact FLOPs count attention and unequal sides of the curve pull a parabola: a few per cent from the closed form.
         let measured = row["value"].as_f64().unwrap();
-        assert!((measured / (tokens / params) - 1.0).abs() < 0.06, "{measured} for {}", tokens / params);
+        assert!((measured / (tokens / params) - 1.0).abs() < 0.04, "{measured} for {}", tokens / params);
     }
     for name in ["spec.toml", "plan.csv", "plan.json", "report.html", "figures"] {
         assert!(place.path("results/grid-rehearsal").join(name).exists(), "{name}");
@@ -197,12 +211,10 @@ fn a_second_call_trains_nothing_and_gives_the_same_tables() {
 
 #[test]
 fn killed_at_any_moment_and_called_again_it_ends_with_the_same_tables() {
-    let undisturbed = Place::new(12);
-    assert_code(&undisturbed.rehearse(), 0);
-    let place = Place::new(12);
-    let total = undisturbed.results();
-    for (round, share) in [0.0, 0.05, 0.2, 0.4, 0.6, 0.8].into_iter().enumerate() {
-        let mut sweep = place.start((share * total as f64) as usize);
+    let (tables, total) = undisturbed();
+    let place = Place::new(MANY);
+    for (round, share) in [0.0, 0.05, 0.1, 0.2, 0.3, 0.5].into_iter().enumerate() {
+        let mut sweep = place.start((share * *total as f64) as usize);
         let workers = children(sweep.id());
         // In turn the sweep alone, the sweep and then its workers, the workers and then the sweep.
         match round % 3 {
@@ -213,31 +225,29 @@ fn killed_at_any_moment_and_called_again_it_ends_with_the_same_tables() {
         sweep.wait().unwrap();
         // Orphans end by themselves, because nobody reads what they say.
         wait_for("the workers' end", || !workers.iter().any(|pid| is_alive(*pid)));
-        assert!(place.results() < total, "round {round} was killed too late to mean anything");
+        assert!(place.results() < *total, "round {round} was killed too late to mean anything");
     }
     assert_code(&place.rehearse(), 0);
-    assert_eq!(place.tables(), undisturbed.tables());
+    assert_eq!(&place.tables(), tables);
 }
 
 #[test]
 fn a_killed_worker_costs_an_attempt_and_the_sweep_goes_on() {
-    let undisturbed = Place::new(12);
-    assert_code(&undisturbed.rehearse(), 0);
-    let place = Place::new(12);
+    let (tables, _) = undisturbed();
+    let place = Place::new(MANY);
     let mut sweep = place.start(40);
     let workers = children(sweep.id());
     assert_eq!(workers.len(), 2);
     kill("-9", &workers[..1]);
     wait_for("a new worker", || children(sweep.id()).iter().any(|pid| !workers.contains(pid)) || !is_alive(sweep.id()));
     assert_eq!(sweep.wait().unwrap().code(), Some(0));
-    assert_eq!(place.tables(), undisturbed.tables());
+    assert_eq!(&place.tables(), tables);
 }
 
 #[test]
 fn ctrl_c_ends_the_workers_and_says_that_a_second_call_goes_on() {
-    let undisturbed = Place::new(12);
-    assert_code(&undisturbed.rehearse(), 0);
-    let place = Place::new(12);
+    let (tables, _) = undisturbed();
+    let place = Place::new(MANY);
     let sweep = place.command(&REHEARSE).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("results", || place.results() >= 20);
     let workers = children(sweep.id());
@@ -249,12 +259,12 @@ fn ctrl_c_ends_the_workers_and_says_that_a_second_call_goes_on() {
     let resumed = place.rehearse();
     assert_code(&resumed, 0);
     assert!(text(&resumed.stderr).contains("are done already"));
-    assert_eq!(place.tables(), undisturbed.tables());
+    assert_eq!(&place.tables(), tables);
 }
 
 #[test]
 fn a_second_sweep_on_the_same_folder_is_refused_while_the_first_runs() {
-    let place = Place::new(12);
+    let place = Place::new(MANY);
     let mut first = place.start(10);
     kill("-STOP", &[first.id()]);
     let second = place.rehearse();
@@ -278,7 +288,7 @@ fn the_folder_of_another_spec_is_refused_and_left_as_it_was() {
 fn a_folder_that_cannot_be_written_is_refused_before_anything_is_trained() {
     let place = Place::new(1);
     fs::write(place.path("file"), "").unwrap();
-    for out in ["file", "file/below", "/proc/nowhere"] {
+    for out in ["file", "file/below"] {
         let output = place.run(&[&REHEARSE[..], &["--out", out]].concat());
         assert_refused(&output, &["cannot create", out, "--out"]);
         assert!(!text(&output.stderr).contains(" starts: "));
