@@ -41,6 +41,7 @@ def read(path):
 
 def paragraphs(text):
     """Lists of lines between blank lines. A page break inside a sentence does not end its paragraph."""
+    # An empty string at the end of `current` marks blank lines, until what follows tells whether they end it.
     current, page_break = [], False
     for line in text.split("\n"):
         if "\f" in line:
@@ -51,8 +52,7 @@ def paragraphs(text):
         elif CONTENTS.search(line):
             continue
         elif line:
-            yield_now = current and current[-1] == ""
-            if yield_now:
+            if current and current[-1] == "":
                 current.pop()
                 continues = page_break and line.lstrip()[0].islower() and current[-1][-1] not in ".:"
                 if not continues:

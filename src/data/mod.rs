@@ -4,12 +4,17 @@
 //! Batches are a pure function of the seeds and the step.
 
 mod alias;
+mod bin;
+mod bpe;
 mod cache;
 mod error;
 mod hash;
 mod recipe;
 mod sampler;
+mod split;
 mod synthetic;
+mod text;
+mod tokenizer;
 
 use std::path::Path;
 
@@ -32,7 +37,7 @@ pub struct Corpus {
 }
 
 enum Tokens {
-    Language(Language),
+    Language(Box<Language>),
     Files { train: TokenFile, validation: TokenFile, sampler: Sampler },
 }
 
@@ -65,7 +70,12 @@ impl Corpus {
                 enough(data, "validation", validation.len(), context + 1)?;
                 Tokens::Files { train, validation, sampler }
             }
-            _ => Tokens::Language(Language::new(manifest.vocab, data.seed)),
+            // A language has no file to check: that these are its settings, the fingerprint tells.
+            _ if Recipe::new(data, context)?.fingerprint() != fingerprint => {
+                let what = "this language has another vocabulary, seed or context; make it with `runner data prepare`";
+                return Err(DataError::Cache { folder, what: what.to_owned() });
+            }
+            _ => Tokens::Language(Box::new(Language::new(manifest.vocab, data.seed))),
         };
         Ok(Self { manifest, context, seed: data.seed, tokens })
     }

@@ -3,14 +3,20 @@
 use std::path::Path;
 
 use super::DataError;
+use super::bin::BinRecipe;
 use super::cache::{self, Manifest};
 use super::synthetic::Language;
+use super::text::TextRecipe;
 use crate::spec::{Data, Source};
 
 /// Everything that decides the tokens of a corpus.
 pub enum Recipe {
     /// The built-in language.
     Synthetic(SyntheticRecipe),
+    /// A text file.
+    Text(TextRecipe),
+    /// Token files.
+    Bin(BinRecipe),
 }
 
 impl Recipe {
@@ -18,7 +24,8 @@ impl Recipe {
     pub fn new(data: &Data, context: usize) -> Result<Self, DataError> {
         match data.source {
             Source::Synthetic => SyntheticRecipe::new(data, context).map(Self::Synthetic),
-            Source::Text | Source::Bin => Err(DataError::configuration("source", "only synthetic is there yet")),
+            Source::Text => TextRecipe::new(data).map(Self::Text),
+            Source::Bin => BinRecipe::new(data).map(Self::Bin),
         }
     }
 
@@ -26,14 +33,17 @@ impl Recipe {
     pub fn fingerprint(&self) -> String {
         match self {
             Self::Synthetic(recipe) => recipe.fingerprint(),
+            Self::Text(recipe) => recipe.fingerprint(),
+            Self::Bin(recipe) => recipe.fingerprint(),
         }
     }
 
     /// Writes the corpus into a folder.
     pub fn prepare(&self, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Manifest, DataError> {
-        let _ = folder;
         match self {
             Self::Synthetic(recipe) => Ok(recipe.prepare(say)),
+            Self::Text(recipe) => recipe.prepare(folder, say),
+            Self::Bin(recipe) => recipe.prepare(folder, say),
         }
     }
 }

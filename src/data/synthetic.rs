@@ -1,11 +1,18 @@
 //! The built-in language: unlimited text from a seed, whose next-token distribution is known exactly.
 //!
-//! p(x | past) = w_0 u(x) + sum over components k of w_k p_k(x | c_k(past)). The unigram u is Zipf-Mandelbrot. The
-//! context c_k is one earlier token, or a pair of them, at fixed distances between 1 and 32. Each context has eight
-//! candidates, drawn from u by a hash of the context, with weights that halve. So unigrams stay close to u, and pairs
-//! of tokens are Zipfian too: a model that learns contexts in the order of their frequency, as many as it has room and
-//! data for, has a loss that falls as a power law (the picture of Michaud et al. 2023, arXiv 2303.13506; hashed
-//! contexts with power-law frequencies are those of Hutter 2021, arXiv 2102.04074).
+//! ```text
+//! p(x | past) = w_0 u(x) + sum over components k of w_k p_k(x | c_k(past))
+//! ```
+//!
+//! The unigram u is Zipf-Mandelbrot. The context c of a component is one to three earlier tokens at fixed distances
+//! between 1 and 32. Each context has eight candidates, drawn from u by a hash of the context, with weights that halve.
+//! So unigrams stay close to u, and contexts are Zipfian too: a model that learns them in the order of their frequency,
+//! as many as it has room and data for, has a loss that falls as a power law (the picture of Michaud et al. 2023, arXiv
+//! 2303.13506).
+//!
+//! At 512 tokens the unigram's loss is about 5.06 nats; knowing all bigrams gives 4.60, all single tokens 4.33, and the
+//! entropy is 3.39. From a thousand to a million known contexts, what is left above the entropy falls as their number to
+//! the power of -0.2 to -0.4.
 //!
 //! Sequence i of a split is a document of its own, generated from the seeds, the split and i alone: nothing is stored.
 
@@ -17,21 +24,21 @@ use super::hash::{self, Stream};
 
 /// A component of the mixture: its weight, and the distances back to the tokens that make its context.
 const COMPONENTS: [(f64, &[usize]); 10] = [
-    (0.17, &[1]),
-    (0.24, &[1, 2]),
-    (0.10, &[1, 3]),
-    (0.08, &[2, 3]),
-    (0.06, &[1, 8]),
-    (0.05, &[2]),
+    (0.26, &[1]),
+    (0.22, &[1, 2]),
+    (0.07, &[1, 3]),
+    (0.05, &[2, 3]),
+    (0.09, &[1, 2, 3]),
+    (0.08, &[2]),
     (0.05, &[4]),
-    (0.05, &[8]),
-    (0.05, &[16]),
-    (0.05, &[32]),
+    (0.04, &[8]),
+    (0.04, &[16]),
+    (0.03, &[32]),
 ];
 /// Raised with any change that gives another language: part of the fingerprint.
 pub const VERSION: u32 = 1;
 /// Weight of the unigram in the mixture: what the components leave.
-const UNIGRAM_WEIGHT: f64 = 0.10;
+const UNIGRAM_WEIGHT: f64 = 0.07;
 /// Candidates of one context; the weight of each is twice that of the next.
 const CANDIDATES: usize = 8;
 /// Shift of the Zipf-Mandelbrot law u(rank) ~ (rank + shift)^-1.25, rank from 1. It flattens the head.
@@ -89,7 +96,9 @@ impl Language {
             })
             .collect();
         let total: f64 = unigram.iter().sum();
-        unigram.iter_mut().for_each(|u| *u /= total);
+        for u in &mut unigram {
+            *u /= total;
+        }
         let floor: Vec<f64> = unigram.iter().map(|u| UNIGRAM_WEIGHT * u).collect();
         let floor_terms: Vec<f64> = floor.iter().copied().map(surprise).collect();
         let mut sum = 0.0;

@@ -1,0 +1,224 @@
+//! Text to token ids: a byte-level BPE that is trained here, or somebody's `tokenizer.json`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+use tokenizers::models::bpe::BPE;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::tokenizer::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
+
+use super::{DataError, bpe};
+
+/// Names of the token that ends a document, in the order in which a loaded tokenizer is asked for them.
+const END_OF_TEXT: [&str; 3] = ["<|endoftext|>", "</s>", "<|end_of_text|>"];
+/// Longer documents are encoded in pieces that end at a line's end, or at the next character if there is none for as
+/// long again: a single encoding of a whole book takes 50 times its size in memory.
+const PIECE: usize = 1 << 16;
+
+/// Encodes text.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    /// The token between two documents.
+    pub separator: u16,
+    /// One more than the largest token id.
+    pub vocab: usize,
+}
+
+impl Tokenizer {
+    /// Trains a byte-level BPE of `vocab` tokens on a sample. Ids below 256 are the bytes; with 256 tokens it is plain
+    /// bytes. Documents are joined by the byte 0. Text splits into words as for GPT-2 (Radford et al. 2019).
+    pub fn train(sample: &[&str], vocab: usize, path: &Path) -> Result<Self, DataError> {
+        let mut counts: Vec<(Vec<u8>, u64)> = count_words(sample).into_iter().collect();
+        // The map has an order of its own in every process.
+        counts.sort_unstable();
+        let words: Vec<(&[u8], u64)> = counts.iter().map(|(word, count)| (&word[..], *count)).collect();
+        let merges = bpe::train(&words, vocab);
+        if merges.tokens.len() < vocab {
+            return Err(DataError::configuration(
+                "vocab",
+                format!(
+                    "{} has only {} different tokens to learn; write at most that, or take more text than its {} bytes",
+                    path.display(),
+                    merges.tokens.len(),
+                    sample.iter().map(|text| text.len()).sum::<usize>(),
+                ),
+            ));
+        }
+        let alphabet = byte_characters();
+        let written =
+            |id: u32| -> String { merges.tokens[id as usize].iter().map(|&b| alphabet[usize::from(b)]).collect() };
+        let ids: HashMap<String, u32> = (0..vocab as u32).map(|id| (written(id), id)).collect();
+        let pairs = merges.pairs.iter().map(|pair| (written(pair.0), written(pair.1))).collect();
+        let model = BPE::builder()
+            .vocab_and_merges(ids.into_iter().collect::<tokenizers::models::bpe::Vocab>(), pairs)
+            .build()
+            .expect("every merge is of tokens that exist");
+        let mut inner = tokenizers::Tokenizer::new(model);
+        inner.with_pre_tokenizer(Some(word_splitter()));
+        inner.with_decoder(Some(word_splitter()));
+        Ok(Self { inner, separator: 0, vocab })
+    }
+
+    /// Loads a `tokenizer.json` of Hugging Face's library.
+    pub fn load(path: &Path) -> Result<Self, DataError> {
+        let json = std::fs::read(path).map_err(DataError::io("read", path))?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|error| {
+            DataError::content(path, format!("not a tokenizer.json of the tokenizers library: {error}"))
+        })?;
+        inner.with_truncation(None).expect("without truncation there is nothing to check");
+        inner.with_padding(None);
+        // What looks like a special token inside a text is text.
+        inner.set_encode_special_tokens(true);
+        let vocab = inner.get_vocab(true).values().max().map_or(0, |largest| *largest as usize + 1);
+        if vocab > 65_536 {
+            let what = format!("its vocabulary of {vocab} does not fit 16-bit token ids; take one of at most 65536");
+            return Err(DataError::content(path, what));
+        }
+        let named = END_OF_TEXT.iter().find_map(|name| inner.token_to_id(name));
+        let separator = named.or_else(|| {
+            let encoding = inner.encode_fast("\0", false).ok()?;
+            let [id] = encoding.get_ids() else { return None };
+            (inner.decode(&[*id], false).ok()? == "\0").then_some(*id)
+        });
+        let Some(separator) = separator else {
+            let what =
+                format!("no token to end a document with: it has none of {END_OF_TEXT:?} and no token of the byte 0");
+            return Err(DataError::content(path, what));
+        };
+        Ok(Self { inner, separator: separator as u16, vocab })
+    }
+
+    /// Token ids of one of the [`pieces`] of a document.
+    pub fn encode(&self, piece: &str) -> Vec<u16> {
+        let encoding = self.inner.encode_fast(piece, false).expect("nothing in the pipeline refuses text");
+        encoding.get_ids().iter().map(|&id| id as u16).collect()
+    }
+
+    /// The text of `tokenizer.json`, equal for equal tokenizers.
+    pub fn to_json(&self) -> String {
+        self.inner.to_string(true).expect("a tokenizer is made of strings and numbers")
+    }
+}
+
+/// GPT-2's rule without its leading space.
+fn word_splitter() -> ByteLevel {
+    ByteLevel::new(false, false, true)
+}
+
+/// Words of all texts, as bytes, with how often they occur.
+fn count_words(texts: &[&str]) -> HashMap<Vec<u8>, u64> {
+    let count = |mut counts: HashMap<Vec<u8>, u64>, (piece, _): (&str, bool)| {
+        // Split alone, without the change of bytes into characters, which is undone here anyway.
+        let mut split = PreTokenizedString::from(piece);
+        word_splitter().pre_tokenize(&mut split).expect("the splitter takes any text");
+        for (_, (start, end), _) in split.get_splits(OffsetReferential::Original, OffsetType::Byte) {
+            let word = &piece.as_bytes()[start..end];
+            match counts.get_mut(word) {
+                Some(n) => *n += 1,
+                None => {
+                    counts.insert(word.to_vec(), 1);
+                }
+            }
+        }
+        counts
+    };
+    texts.par_iter().flat_map_iter(|text| pieces(text)).fold(HashMap::new, count).reduce(HashMap::new, |mut a, b| {
+        for (word, n) in b {
+            *a.entry(word).or_default() += n;
+        }
+        a
+    })
+}
+
+/// Cuts a document into pieces of about [`PIECE`] bytes, at ends of lines if possible; with each, whether it is the last.
+pub fn pieces(mut text: &str) -> impl Iterator<Item = (&str, bool)> {
+    std::iter::from_fn(move || {
+        if text.is_empty() {
+            return None;
+        }
+        let bytes = text.as_bytes();
+        let line = bytes.iter().skip(PIECE).take(PIECE).position(|&b| b == b'\n').map(|at| PIECE + at + 1);
+        let cut = line.unwrap_or_else(|| text.ceil_char_boundary((2 * PIECE).min(text.len())));
+        let (piece, rest) = text.split_at(cut);
+        text = rest;
+        Some((piece, rest.is_empty()))
+    })
+}
+
+/// The character that stands for each byte in a `tokenizer.json`: printable ones for themselves, the others from U+0100
+/// on, as in GPT-2.
+fn byte_characters() -> [char; 256] {
+    let mut unprintable = '\u{100}'..;
+    std::array::from_fn(|byte| {
+        let printable = matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+        if printable {
+            char::from(byte as u8)
+        } else {
+            unprintable.next().expect("there are more characters than bytes")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use tokenizers::models::bpe::BpeTrainer;
+    use tokenizers::tokenizer::Trainer;
+
+    use super::*;
+
+    const TEXT: &str = "The quick brown fox doesn't jump over the lazy dog; the dog, 1234 times asked, doesn't jump either.\n\
+        Straße, naïve café, 東京, 🦊  and\tsome   white space.\n";
+
+    #[test]
+    fn text_comes_back_from_its_tokens_whatever_the_vocabulary() {
+        for vocab in [256, 270, 300] {
+            let tokenizer = Tokenizer::train(&[TEXT, TEXT], vocab, Path::new("t")).unwrap();
+            let ids: Vec<u32> = tokenizer.encode(TEXT).into_iter().map(u32::from).collect();
+            assert_eq!(tokenizer.inner.decode(&ids, false).unwrap(), TEXT);
+            assert!(ids.iter().all(|&id| (id as usize) < vocab));
+            if vocab == 256 {
+                assert_eq!(ids, TEXT.bytes().map(u32::from).collect::<Vec<_>>(), "plain bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_at_line_ends_and_lose_nothing() {
+        for text in [TEXT.repeat(3000), "é".repeat(300_000)] {
+            let cut: Vec<(&str, bool)> = pieces(&text).collect();
+            assert_eq!(cut.iter().map(|(piece, _)| *piece).collect::<String>(), text);
+            assert!(cut.len() > 3 && cut.iter().all(|(piece, _)| piece.len() <= 2 * PIECE + 4));
+            assert_eq!(cut.iter().position(|(_, last)| *last), Some(cut.len() - 1));
+            assert!(!text.contains('\n') || cut.iter().all(|(piece, _)| piece.ends_with('\n')));
+        }
+    }
+
+    #[test]
+    fn training_learns_the_tokens_that_the_trainer_of_the_tokenizers_crate_learns() {
+        let text = [include_str!("synthetic.rs"), include_str!("text.rs"), include_str!("tokenizer.rs")].concat();
+        let ours = Tokenizer::train(&[&text], 400, Path::new("t")).unwrap().inner.get_vocab(false);
+        let mut trainer = BpeTrainer::builder()
+            .vocab_size(400)
+            .show_progress(false)
+            .initial_alphabet(byte_characters().into_iter().collect())
+            .build();
+        let words = |text: &str| {
+            let mut split = PreTokenizedString::from(text);
+            word_splitter().pre_tokenize(&mut split)?;
+            let words = split.get_splits(OffsetReferential::Original, OffsetType::Byte);
+            Ok(words.into_iter().map(|(word, _, _)| word.to_owned()).collect())
+        };
+        trainer.feed([&text].into_iter(), words).unwrap();
+        let mut theirs = BPE::default();
+        trainer.train(&mut theirs).unwrap();
+        let (ours, theirs): (HashSet<_>, HashSet<_>) =
+            (ours.into_keys().collect(), theirs.get_vocab().into_keys().collect());
+        let shared = ours.intersection(&theirs).count();
+        // They break ties of frequency by ids, and number the bytes in another order: a few of the rare ones differ.
+        assert!(shared >= 256 + 130, "only {shared} of 400 tokens are the same");
+        assert!(ours.len() == 400 && theirs.len() == 400);
+    }
+}
