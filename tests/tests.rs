@@ -2,5 +2,7 @@
 
 mod data;
 mod fit;
+mod plan;
 mod report;
+mod spec;
 mod sweep;

@@ -1,7 +1,7 @@
 //! `runner plan`: every run of a sweep with its counts, FLOPs and hours, and the points that are left out.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::process::ExitCode;
 
@@ -31,7 +31,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         plan::write_csv(&plan, io::stdout().lock())?;
     } else {
         let slots = args.slots.unwrap_or_else(default_slots);
-        print!("{}", render(&plan, flops_per_second(args, &plan), slots));
+        print(&plan, flops_per_second(args, &plan), slots, io::stdout().lock())?;
     }
     planning::require_runs(&plan)?;
     Ok(ExitCode::SUCCESS)
@@ -49,10 +49,9 @@ fn default_slots() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-/// The whole plan as text: a table for each budget, what is left out, totals.
-fn render(plan: &Plan, flops_per_second: Option<f64>, slots: usize) -> String {
+/// Prints the whole plan: a table for each budget, what is left out, totals.
+fn print(plan: &Plan, flops_per_second: Option<f64>, slots: usize, mut out: impl Write) -> io::Result<()> {
     let seconds = |flops: f64| Seconds(flops_per_second.map_or(f64::NAN, |rate| flops / rate));
-    let mut text = String::new();
     let mut budgets: Vec<Option<f64>> = Vec::new();
     for planned in &plan.runs {
         if !budgets.contains(&planned.run.flop_budget) {
@@ -62,20 +61,24 @@ fn render(plan: &Plan, flops_per_second: Option<f64>, slots: usize) -> String {
     for budget in budgets {
         let runs: Vec<&PlannedRun> = plan.runs.iter().filter(|planned| planned.run.flop_budget == budget).collect();
         if let Some(budget) = budget {
-            text += &format!("Budget {} FLOPs\n", Flops(budget));
+            writeln!(out, "Budget {} FLOPs", Flops(budget))?;
         }
-        text += &format!("{}\n\n", table(&runs, seconds));
+        writeln!(out, "{}\n", table(&runs, seconds))?;
     }
     if !plan.left_out.is_empty() {
-        text += "Left out\n";
+        writeln!(out, "Left out")?;
         for left_out in &plan.left_out {
-            text += &format!("  {}: {}\n", describe(left_out), left_out.reason);
+            writeln!(out, "  {}: {}", describe(left_out), left_out.reason)?;
         }
-        text += "\n";
+        writeln!(out)?;
     }
     let flops: f64 = plan.runs.iter().map(|planned| planned.flops).sum();
-    let hours = seconds(flops / slots as f64);
-    text + &format!("{} runs, {} FLOPs, {hours} of training on {slots} slots\n", plan.runs.len(), Flops(flops))
+    let longest = plan.runs.iter().map(|planned| planned.flops).fold(0.0, f64::max);
+    // A run is not split, so that one run on many slots takes as long as on one.
+    let time = seconds(longest.max(flops / slots as f64));
+    let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };
+    let (runs, slots) = (count(plan.runs.len(), "run"), count(slots, "slot"));
+    writeln!(out, "{runs}, {} FLOPs, {time} of training on {slots}", Flops(flops))
 }
 
 fn table(runs: &[&PlannedRun], seconds: impl Fn(f64) -> Seconds) -> Table {

@@ -14,13 +14,12 @@ pub fn plan_of(spec: &Spec, cache: &Path) -> anyhow::Result<Plan> {
     let mut points: Vec<(Point, CorpusFacts)> = Vec::new();
     for point in spec.points()? {
         let (data, context) = (&point.spec.data, point.spec.model.context);
-        let facts = match known.iter().find(|(d, c, _)| d == data && *c == context) {
-            Some((_, _, facts)) => facts.clone(),
-            None => {
-                let facts = corpus_facts(data, context, cache)?;
-                known.push((data.clone(), context, facts.clone()));
-                facts
-            }
+        let facts = if let Some((_, _, facts)) = known.iter().find(|(d, c, _)| d == data && *c == context) {
+            facts.clone()
+        } else {
+            let facts = corpus_facts(data, context, cache)?;
+            known.push((data.clone(), context, facts.clone()));
+            facts
         };
         points.push((point, facts));
     }
@@ -29,10 +28,10 @@ pub fn plan_of(spec: &Spec, cache: &Path) -> anyhow::Result<Plan> {
 
 /// Fails, with the first reason, for a plan without a single run.
 pub fn require_runs(plan: &Plan) -> anyhow::Result<()> {
-    match plan.left_out.first() {
-        Some(first) if plan.runs.is_empty() => {
-            let count = plan.left_out.len();
-            anyhow::bail!("no run is feasible: all {count} points are left out, the first because of {}", first.reason)
+    match plan.left_out.as_slice() {
+        [only] if plan.runs.is_empty() => anyhow::bail!("the run is not feasible: {}", only.reason),
+        [first, ..] if plan.runs.is_empty() => {
+            anyhow::bail!("none of {} runs is feasible; the first: {}", plan.left_out.len(), first.reason)
         }
         _ => Ok(()),
     }

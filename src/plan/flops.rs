@@ -43,3 +43,52 @@ impl FlopsPerToken {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// GPT-2 small. The numbers come from a count matrix by matrix and, for causal attention, position by position.
+    const GPT2: Shape = Shape { width: 768, depth: 12, heads: 12, context: 1024, vocab: 50_257 };
+    const SMALL: Shape = Shape { width: 64, depth: 2, heads: 4, context: 64, vocab: 512 };
+
+    #[test]
+    fn every_convention_agrees_with_an_independent_count() {
+        let expected = |exact, hoffmann, porian, kaplan, palm, chinchilla, levanter| FlopsPerToken {
+            exact,
+            hoffmann,
+            porian,
+            kaplan,
+            palm,
+            chinchilla,
+            levanter,
+        };
+        let gpt2 = expected(
+            797_870_592.0,
+            972_891_648.0,
+            741_192_192.0,
+            509_607_936.0,
+            854_438_400.0,
+            1_087_349_760.0,
+            855_765_504.0,
+        );
+        assert_eq!(FlopsPerToken::of(&GPT2), gpt2);
+        let small = expected(836_352.0, 984_960.0, 786_432.0, 589_824.0, 884_736.0, 1_085_952.0, 889_344.0);
+        assert_eq!(FlopsPerToken::of(&SMALL), small);
+    }
+
+    #[test]
+    fn the_exact_count_is_the_sum_over_positions_of_what_each_reads() {
+        for shape in [GPT2, SMALL, Shape { width: 32, depth: 5, heads: 2, context: 7, vocab: 300 }] {
+            let [d, v] = [shape.width, shape.vocab].map(|x| x as f64);
+            let mut forward = 0.0;
+            for position in 0..shape.context {
+                let keys = (position + 1) as f64;
+                let block = [3.0 * d * d, d * d, 4.0 * d * d, 4.0 * d * d, keys * d, keys * d];
+                forward += 2.0 * (shape.depth as f64 * block.iter().sum::<f64>() + d * v);
+            }
+            let exact = FlopsPerToken::of(&shape).exact * shape.context as f64;
+            assert!((exact / (3.0 * forward) - 1.0).abs() < 1e-12, "{shape:?}");
+        }
+    }
+}

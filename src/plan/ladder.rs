@@ -88,8 +88,8 @@ impl Ladder {
         unreachable!("sizes grow without end")
     }
 
-    /// Width, as a real number, of the shape on the aspect ratio whose training on `tokens_per_param` tokens for each
-    /// parameter takes `flops`; then its parameters of blocks and unembedding.
+    /// Parameters (blocks and unembedding) of the model that spends `flops` on `tokens_per_param` tokens for each of
+    /// them: C = `FlopsPerToken::exact` * ratio * N, with width and depth as real numbers on the aspect ratio.
     pub fn expected_optimum(&self, flops: f64, tokens_per_param: f64) -> f64 {
         let [t, v] = [self.context, self.vocab].map(|x| x as f64);
         let params = |d: f64| 12.0 * d.powi(3) / self.aspect_ratio + v * d;
@@ -124,4 +124,77 @@ impl Cost {
 /// Parameters of blocks and unembedding: what ladders, grids and rules count.
 pub fn size(shape: &Shape) -> f64 {
     ParamCounts::of(shape).by(Counting::BlocksAndUnembedding) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::FlopsPerToken;
+
+    /// Targets evenly spaced in log N.
+    fn spaced(from: f64, to: f64, count: usize) -> Vec<f64> {
+        (0..count).map(|i| from * (to / from).powf(i as f64 / (count - 1) as f64)).collect()
+    }
+
+    #[test]
+    fn the_expected_optimum_spends_the_budget_at_the_expected_ratio() {
+        let ladder = Ladder { context: 128, vocab: 1024, head_dim: 16, aspect_ratio: 32.0 };
+        let shape = ladder.shape(512, 16);
+        let flops = FlopsPerToken::of(&shape).exact * 20.0 * size(&shape);
+        // Only the gains, which the real-valued ladder does not have, make a difference.
+        assert!((ladder.expected_optimum(flops, 20.0) / size(&shape) - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_target_below_the_smallest_shape_gets_it_but_not_as_near() {
+        let ladder = Ladder { context: 64, vocab: 512, head_dim: 16, aspect_ratio: 16.0 };
+        let rungs = ladder.rungs(&[100.0, 11_000.0]);
+        assert_eq!(
+            rungs.iter().map(|rung| (rung.shape.width, rung.near)).collect::<Vec<_>>(),
+            [(16, false), (16, true)]
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// From 12 times the smallest shape on, sizes are within 12% of their targets, and so spacing is even.
+        #[test]
+        fn sizes_are_near_their_targets_and_rise(
+            head_dim in prop::sample::select(vec![8_usize, 16, 32, 64]),
+            vocab in prop::sample::select(vec![256_usize, 512, 1024, 4096, 32_768]),
+            aspect_ratio in 12.0..96.0_f64,
+            above in 1.0..100.0_f64,
+            spread in 6.0..40.0_f64,
+            count in 7..10_usize,
+        ) {
+            let ladder = Ladder { context: 128, vocab, head_dim, aspect_ratio };
+            let smallest = 12.0 * size(&ladder.shape(head_dim, 1));
+            let targets = spaced(smallest * above, smallest * above * spread, count);
+            let rungs = ladder.rungs(&targets);
+            for rung in &rungs {
+                prop_assert!(rung.near);
+                prop_assert!((size(&rung.shape) / rung.target).ln().abs() < 0.12, "{rung:?} {}", size(&rung.shape));
+                prop_assert_eq!(rung.shape.heads * head_dim, rung.shape.width);
+            }
+            for pair in rungs.windows(2) {
+                prop_assert!(size(&pair[0].shape) < size(&pair[1].shape));
+            }
+        }
+
+        #[test]
+        fn no_shape_stands_twice_however_dense_the_targets(
+            from in 1e3..1e7_f64,
+            spread in 1.05..10.0_f64,
+            count in 2..40_usize,
+            vocab in 256..65_536_usize,
+        ) {
+            let ladder = Ladder { context: 64, vocab, head_dim: 16, aspect_ratio: 32.0 };
+            let rungs = ladder.rungs(&spaced(from, from * spread, count));
+            let sizes: Vec<f64> = rungs.iter().filter(|rung| rung.near).map(|rung| size(&rung.shape)).collect();
+            prop_assert!(sizes.windows(2).all(|pair| pair[0] < pair[1]), "{sizes:?}");
+        }
+    }
 }

@@ -45,3 +45,17 @@ impl ParamCounts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpt2_small_without_positions_and_biases_has_the_parameters_of_its_matrices_and_gains() {
+        let shape = Shape { width: 768, depth: 12, heads: 12, context: 1024, vocab: 50_257 };
+        let counts = ParamCounts::of(&shape);
+        let expected = ParamCounts { embedding: 38_597_376, position: 0, blocks: 84_953_856, unembedding: 38_597_376 };
+        assert_eq!(counts, expected);
+        assert_eq!(Counting::ALL.map(|counting| counts.by(counting)), [162_148_608, 84_953_856, 123_551_232]);
+    }
+}

@@ -21,8 +21,7 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
     };
     if tokens > MOST_TOKENS {
         return Err(format!(
-            "{} tokens for {} parameters are more than can be counted: a smaller budget or larger sizes would let it in",
-            Tokens(tokens),
+            "{tokens:.1e} tokens for {} parameters are beyond any corpus: a smaller budget or a larger size would let it in",
             Params(params),
         ));
     }
@@ -100,16 +99,24 @@ fn schedule(schedule: &Schedule, params: f64, tokens_per_step: f64, steps: usize
 }
 
 fn too_short(shape: &Shape, length: Length, tokens: f64, steps: f64, min_steps: usize) -> String {
-    // Rounded up by a hundredth, so that what is printed is enough.
-    let tokens_needed = 1.01 * tokens * min_steps as f64 / steps;
+    let tokens_needed = tokens * min_steps as f64 / steps;
     let longer = match length {
-        Length::Flops(_) => format!("a budget of {} FLOPs", Flops(tokens_needed * FlopsPerToken::of(shape).exact)),
-        Length::Tokens(_) | Length::TokensPerParam(_) => format!("{} tokens", Tokens(tokens_needed)),
+        Length::Flops(_) => {
+            format!("a budget of {} FLOPs", Flops(round_up(tokens_needed * FlopsPerToken::of(shape).exact)))
+        }
+        Length::Tokens(_) | Length::TokensPerParam(_) => format!("{} tokens", Tokens(round_up(tokens_needed))),
     };
     let sequences = (tokens / min_steps as f64 / shape.context as f64).floor();
     let batch = match sequences {
         0.0 => String::new(),
         _ => format!("a batch of {} tokens or ", sequences * shape.context as f64),
     };
-    format!("{steps:.1} steps, fewer than {min_steps}: {batch}{longer} would let it in")
+    let steps = if steps < 1.0 { "less than one step".to_owned() } else { format!("{steps:.1} steps") };
+    format!("{steps}, fewer than {min_steps}: {batch}{longer} would let it in")
+}
+
+/// Up to two significant digits, so that what is printed is enough.
+fn round_up(x: f64) -> f64 {
+    let unit = 10_f64.powf(x.log10().floor() - 1.0);
+    (x / unit).ceil() * unit
 }

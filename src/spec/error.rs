@@ -85,22 +85,19 @@ pub(super) fn explain(message: &str, key: &Key) -> Fault {
     }
     if message.starts_with("missing field") {
         let key = key.child(quoted.first().copied().unwrap_or_default());
-        let remedy = example(&key.dotted()).map_or_else(
-            || format!("write it, as in sweeps/quickstart.toml: {key}"),
-            |value| {
-                if value.starts_with('[') && !value.contains(',') {
-                    format!("write the table {value}, as in sweeps/quickstart.toml")
-                } else {
-                    format!("write {} = followed by what you mean, such as {value}", key.last())
-                }
-            },
-        );
+        let remedy = match example(&key) {
+            Some(table) if table.starts_with('[') && table[1..].starts_with(char::is_alphabetic) => {
+                format!("write the table {table}, as in sweeps/quickstart.toml")
+            }
+            Some(value) => format!("write a line such as {} = {value}", key.last()),
+            None => format!("write {} = and its value", key.last()),
+        };
         return Fault { key, problem: "missing".to_owned(), remedy };
     }
     let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
     if let Some((found, expected)) = wrong.and_then(|rest| rest.rsplit_once(", expected ")) {
         let problem = format!("{} stands where {} belongs", found.replace('`', ""), plain(expected));
-        let remedy = example(&key.dotted())
+        let remedy = example(key)
             .map_or_else(|| format!("write {}", plain(expected)), |value| format!("write for example {value}"));
         return Fault { key: key.clone(), problem, remedy };
     }
@@ -137,8 +134,15 @@ fn instead(unknown: &str, known: &[&str], quote: &str) -> String {
 }
 
 /// A value that could stand at a key, for remedies.
-fn example(key: &str) -> Option<&'static str> {
-    Some(match key {
+fn example(key: &Key) -> Option<&'static str> {
+    if ["optimizer.learning_rate", "optimizer.batch_tokens"].contains(&key.parent().dotted().as_str()) {
+        return [("value", "0.01"), ("at_params", "1e5"), ("exponent", "-0.333")]
+            .into_iter()
+            .find_map(|(name, value)| (name == key.last()).then_some(value));
+    }
+    // An element of a list is shown the whole list.
+    let key = if key.last().parse::<usize>().is_ok() { &key.parent() } else { key };
+    Some(match key.dotted().as_str() {
         "name" => "\"quickstart\"",
         "data" => "[data]",
         "data.source" => "\"synthetic\"",
@@ -147,7 +151,6 @@ fn example(key: &str) -> Option<&'static str> {
         "data.tokenizer" => "\"corpora/tokenizer.json\"",
         "data.vocab" => "1024",
         "data.validation_fraction" => "0.02",
-        "data.max_epochs" => "1.0",
         "data.seed" => "1",
         "model" => "[model]",
         "model.parameterization" => "\"standard\"",
@@ -164,12 +167,11 @@ fn example(key: &str) -> Option<&'static str> {
         "optimizer.beta2" => "0.99",
         "optimizer.epsilon" => "1e-8",
         "optimizer.weight_decay" | "schedule.floor" => "0.1",
-        "optimizer.clip_norm" | "schedule.warmup_tokens_per_param" => "1.0",
+        "data.max_epochs" | "optimizer.clip_norm" | "schedule.warmup_tokens_per_param" => "1.0",
         "schedule" => "[schedule]",
         "schedule.kind" => "\"cosine\"",
         "schedule.warmup_max_fraction" | "schedule.decay_fraction" => "0.2",
         "schedule.tokens" => "1e7",
-        "schedule.tokens_per_param" => "20.0",
         "schedule.flops" => "1e12",
         "eval" => "[eval]",
         "eval.tokens" => "131072",
@@ -178,7 +180,7 @@ fn example(key: &str) -> Option<&'static str> {
         "sweep.params" => "[3e4, 1e5, 3e5, 1e6]",
         "sweep.sizes" => "7",
         "sweep.spread" => "4.0",
-        "sweep.expected_tokens_per_param" => "20.0",
+        "schedule.tokens_per_param" | "sweep.expected_tokens_per_param" => "20.0",
         "sweep.min_steps" => "100",
         "sweep.seeds" => "[1]",
         _ => return None,

@@ -18,6 +18,11 @@ impl Key {
         Self(path)
     }
 
+    /// The key around this one.
+    pub fn parent(&self) -> Self {
+        Self(self.0[..self.0.len().saturating_sub(1)].to_vec())
+    }
+
     /// The last segment, empty for the whole file.
     pub fn last(&self) -> &str {
         self.0.last().map_or("", String::as_str)
@@ -65,8 +70,11 @@ impl<'a> Locator<'a> {
 
     /// The line, counted from 1, of a byte of the text.
     pub fn line_at(&self, offset: usize) -> usize {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        let mut before = offset.min(self.text.len());
+        while !self.text.is_char_boundary(before) {
+            before -= 1;
+        }
+        1 + self.text[..before].matches('\n').count()
     }
 
     /// The line of a key, or of the nearest table around it that is written.

@@ -4,6 +4,7 @@
 //! keys, wrong types and impossible values are errors with file, line, key and what to write instead.
 
 mod axes;
+mod check;
 mod error;
 mod locate;
 mod rule;

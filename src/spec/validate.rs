@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::check::{Checked, absent, list, not_negative, positive, present, require, share};
 use super::error::Fault;
 use super::{Data, Eval, Model, Optimizer, PowerRule, Schedule, ScheduleKind, Source, Spec, Sweep};
 use crate::parameterization::Parameterization;
-
-type Checked = Result<(), Fault>;
 
 /// The shortest run whose length can be met within 1% by a whole number of steps.
 pub(crate) const MIN_STEPS: usize = 50;
@@ -17,12 +16,13 @@ const MIN_SIZES: usize = 7;
 pub(super) fn spec(spec: &Spec) -> Checked {
     name(&spec.name)?;
     data(&spec.data)?;
+    // Before the shapes and lengths, which depend on what the sweep decides.
+    spec.sweep.as_ref().map_or(Ok(()), sweep)?;
     let ladder = spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some() || sweep.params.is_some());
     model(&spec.model, ladder)?;
     optimizer(&spec.optimizer)?;
     schedule(&spec.schedule, spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some()))?;
     eval(&spec.eval, spec.model.context)?;
-    spec.sweep.as_ref().map_or(Ok(()), sweep)?;
     seeds(spec)
 }
 
@@ -119,7 +119,9 @@ fn model(model: &Model, ladder: bool) -> Checked {
         within("model.depth", *depth, 10_000, "4")?;
     }
     if let Some(aspect_ratio) = aspect_ratio {
-        positive("model.aspect_ratio", *aspect_ratio, "32.0")?;
+        require((1.0..=1000.0).contains(aspect_ratio), "model.aspect_ratio", || {
+            (format!("{aspect_ratio} is impossible"), "write a number from 1 to 1000, such as 32.0")
+        })?;
     }
     if ladder {
         let why = "the sweep chooses the shapes";
@@ -232,10 +234,10 @@ fn sweep(sweep: &Sweep) -> Checked {
         sweep;
     if let Some(budgets) = budgets {
         let remedy = "write training FLOPs above 0, such as [1e12, 3e12, 1e13]";
-        list("sweep.budgets", budgets, "budget", remedy)?;
+        list("sweep.budgets", budgets, 1e27, "budget", remedy)?;
     }
     if let Some(params) = params {
-        list("sweep.params", params, "size", "write numbers of parameters above 0, such as [3e4, 1e5, 3e5]")?;
+        list("sweep.params", params, 1e14, "size", "write numbers of parameters above 0, such as [3e4, 1e5, 3e5]")?;
     }
     require(*min_steps >= MIN_STEPS, "sweep.min_steps", || {
         let problem = format!("a run of {min_steps} steps cannot meet its budget within 1%");
@@ -261,55 +263,12 @@ fn sweep(sweep: &Sweep) -> Checked {
         })?;
     }
     if let Some(spread) = *spread {
-        require(spread > 1.0 && spread <= 1e4, "sweep.spread", || {
-            (format!("{spread} does not spread sizes"), "write a factor above 1, such as 4.0")
+        require(spread > 1.0 && spread <= 100.0, "sweep.spread", || {
+            (format!("{spread} does not spread sizes"), "write a factor above 1, up to 100, such as 4.0")
         })?;
     }
-    expected_tokens_per_param.map_or(Ok(()), |ratio| positive("sweep.expected_tokens_per_param", ratio, "20.0"))
-}
-
-fn list(key: &str, values: &[f64], noun: &str, remedy: &str) -> Checked {
-    let fault = |problem: String| Err(Fault::new(key, problem, remedy));
-    if values.is_empty() {
-        return fault("an empty list".to_owned());
-    }
-    if let Some(value) = values.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
-        return fault(format!("{value} is not a {noun}"));
-    }
-    let twice = values.iter().enumerate().find(|(i, value)| values[..*i].contains(value));
-    twice.map_or(Ok(()), |(_, value)| fault(format!("{value:e} is listed twice")))
-}
-
-fn require<P: Into<String>, R: Into<String>>(holds: bool, key: &str, fault: impl FnOnce() -> (P, R)) -> Checked {
-    if holds {
-        return Ok(());
-    }
-    let (problem, remedy) = fault();
-    Err(Fault::new(key, problem, remedy))
-}
-
-fn present(key: &str, written: bool, remedy: &str) -> Checked {
-    require(written, key, || ("missing", remedy))
-}
-
-fn absent(key: &str, written: bool, why: &str) -> Checked {
-    require(!written, key, || (format!("does not belong here: {why}"), "delete it"))
-}
-
-fn positive(key: &str, value: f64, such: &str) -> Checked {
-    require(value.is_finite() && value > 0.0, key, || {
-        (format!("{value} is impossible"), format!("write a number above 0, such as {such}"))
-    })
-}
-
-fn not_negative(key: &str, value: f64, such: &str) -> Checked {
-    require(value.is_finite() && value >= 0.0, key, || {
-        (format!("{value} is impossible"), format!("write a number of 0 or more, such as {such}"))
-    })
-}
-
-fn share(key: &str, value: f64, such: &str) -> Checked {
-    require((0.0..=1.0).contains(&value), key, || {
-        (format!("{value} is not a share"), format!("write a number from 0 to 1, such as {such}"))
+    let Some(ratio) = *expected_tokens_per_param else { return Ok(()) };
+    require((1e-3..=1e6).contains(&ratio), "sweep.expected_tokens_per_param", || {
+        (format!("{ratio} is impossible"), "write a number from 0.001 to 1e6, such as 20.0")
     })
 }

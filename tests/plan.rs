@@ -1,0 +1,320 @@
+//! Plans: the grid of the quickstart, budgets met, rules followed, and what is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use runner::observation::Counting;
+use runner::parameterization::Parameterization;
+use runner::plan::{self, CorpusFacts, Plan, PlanRow, PlannedRun};
+use runner::spec::{self, PowerRule, ScheduleKind, Spec};
+
+fn quickstart() -> Spec {
+    spec::parse(include_str!("../sweeps/quickstart.toml"), "quickstart.toml").unwrap()
+}
+
+fn single() -> Spec {
+    spec::parse(include_str!("../configs/small.toml"), "small.toml").unwrap()
+}
+
+fn unlimited() -> CorpusFacts {
+    CorpusFacts { vocab: 512, train_tokens: None, validation_tokens: None, fingerprint: "language".to_owned() }
+}
+
+fn plan_with(spec: &Spec, facts: &CorpusFacts) -> Plan {
+    let points: Vec<_> = spec.points().unwrap().into_iter().map(|point| (point, facts.clone())).collect();
+    plan::expand(&points).unwrap()
+}
+
+fn size(planned: &PlannedRun) -> f64 {
+    planned.params.by(Counting::BlocksAndUnembedding) as f64
+}
+
+#[test]
+fn the_quickstart_plans_three_curves_of_seven_sizes() {
+    let plan = plan_with(&quickstart(), &unlimited());
+    let line = |p: &PlannedRun| {
+        let (run, off) = (&p.run, 100.0 * p.budget_deviation().unwrap());
+        format!(
+            "{:.1e}  {:2}x{}  {:6.0} params  {:7} tokens  {:4} steps  {:3} warm-up  lr {:.4}  {off:+.2}%",
+            run.flop_budget.unwrap(),
+            run.shape.width,
+            run.shape.depth,
+            size(p),
+            p.tokens,
+            run.schedule.steps,
+            run.schedule.warmup_steps,
+            run.optimizer.learning_rate,
+        )
+    };
+    assert_eq!(plan.left_out, []);
+    insta::assert_snapshot!(plan.runs.iter().map(line).collect::<Vec<_>>().join("\n"), @"
+    7.0e10  16x1   11312 params   948480 tokens  1235 steps   15 warm-up  lr 0.0207  +0.03%
+    7.0e10  16x2   14416 params   710400 tokens   925 steps   19 warm-up  lr 0.0191  -0.04%
+    7.0e10  16x4   20624 params   473856 tokens   617 steps   27 warm-up  lr 0.0169  +0.08%
+    7.0e10  32x1   28768 params   379392 tokens   494 steps   38 warm-up  lr 0.0151  +0.00%
+    7.0e10  32x2   41120 params   258816 tokens   337 steps   54 warm-up  lr 0.0134  +0.10%
+    7.0e10  32x4   65824 params   158208 tokens   206 steps   41 warm-up  lr 0.0115  +0.15%
+    7.0e10  48x3  107856 params    99840 tokens   130 steps   26 warm-up  lr 0.0098  +0.02%
+    2.2e11  16x3   17520 params  1786368 tokens  2326 steps   23 warm-up  lr 0.0179  +0.01%
+    2.2e11  32x1   28768 params  1192704 tokens  1553 steps   38 warm-up  lr 0.0151  +0.03%
+    2.2e11  32x2   41120 params   812544 tokens  1058 steps   54 warm-up  lr 0.0134  -0.01%
+    2.2e11  32x3   53472 params   616704 tokens   803 steps   70 warm-up  lr 0.0123  +0.05%
+    2.2e11  48x2   80112 params   425472 tokens   554 steps  105 warm-up  lr 0.0108  -0.08%
+    2.2e11  48x3  107856 params   313344 tokens   408 steps   81 warm-up  lr 0.0098  -0.12%
+    2.2e11  64x3  180672 params   190464 tokens   248 steps   49 warm-up  lr 0.0082  +0.10%
+    7.0e11  32x2   41120 params  2585856 tokens  3367 steps   54 warm-up  lr 0.0134  +0.01%
+    7.0e11  32x3   53472 params  1961472 tokens  2554 steps   70 warm-up  lr 0.0123  +0.01%
+    7.0e11  48x2   80112 params  1354752 tokens  1764 steps  105 warm-up  lr 0.0108  -0.01%
+    7.0e11  48x3  107856 params   998400 tokens  1300 steps  141 warm-up  lr 0.0098  +0.02%
+    7.0e11  48x4  135600 params   790272 tokens  1029 steps  177 warm-up  lr 0.0090  +0.01%
+    7.0e11  64x4  229952 params   473856 tokens   617 steps  123 warm-up  lr 0.0076  -0.08%
+    7.0e11  64x6  328512 params   331008 tokens   431 steps   86 warm-up  lr 0.0067  +0.05%
+    ");
+}
+
+#[test]
+fn the_quickstart_fits_into_four_minutes_at_4e10_flops_per_second() {
+    let plan = plan_with(&quickstart(), &unlimited());
+    let evaluation = |p: &PlannedRun| p.run.eval.tokens as f64 * p.flops_per_token.exact / 3.0;
+    let total: f64 = plan.runs.iter().map(|p| p.flops + evaluation(p)).sum();
+    assert!(total < 4.0 * 60.0 * 4e10, "{total:e}");
+}
+
+#[test]
+fn a_plan_and_its_identities_do_not_change_from_call_to_call_nor_with_names_and_places() {
+    let mut spec = spec::parse(include_str!("../sweeps/isoflop.toml"), "isoflop.toml").unwrap();
+    let plan = plan_with(&spec, &unlimited());
+    assert_eq!(plan, plan_with(&spec, &unlimited()));
+    let ids: BTreeSet<_> = plan.runs.iter().map(|p| p.id.clone()).collect();
+    assert_eq!(ids.len(), plan.runs.len());
+    spec.name = "renamed".to_owned();
+    spec.data.path = Some("elsewhere/rfc.txt".into());
+    let moved = plan_with(&spec, &unlimited());
+    assert!(moved.runs.iter().map(|p| &p.id).eq(plan.runs.iter().map(|p| &p.id)));
+    let other_text = CorpusFacts { fingerprint: "other".to_owned(), ..unlimited() };
+    assert!(plan_with(&spec, &other_text).runs.iter().all(|p| !ids.contains(&p.id)));
+}
+
+#[test]
+fn seeds_multiply_every_point_and_differ_in_nothing_else() {
+    let mut spec = quickstart();
+    let once = plan_with(&spec, &unlimited());
+    spec.sweep.as_mut().unwrap().seeds = vec![1, 7];
+    let twice = plan_with(&spec, &unlimited());
+    assert_eq!(twice.runs.len(), 2 * once.runs.len());
+    for (pair, alone) in twice.runs.chunks(2).zip(&once.runs) {
+        assert_eq!(&pair[0], alone);
+        assert_eq!(pair[1].run, plan::Run { seed: 7, ..alone.run.clone() });
+        assert_ne!(pair[1].id, alone.id);
+    }
+}
+
+#[test]
+fn a_single_run_takes_the_seed_of_its_data_and_the_length_that_is_written() {
+    let mut spec = single();
+    spec.data.seed = 5;
+    let by_flops = plan_with(&spec, &unlimited());
+    assert_eq!((by_flops.runs.len(), by_flops.runs[0].run.seed), (1, 5));
+    assert_eq!(by_flops.runs[0].run.flop_budget, spec.schedule.flops);
+
+    (spec.schedule.flops, spec.schedule.tokens) = (None, Some(1e6));
+    let by_tokens = &plan_with(&spec, &unlimited()).runs[0];
+    assert_eq!((by_tokens.run.schedule.steps, by_tokens.tokens), (977, 977 * 1024));
+    assert_eq!(by_tokens.run.flop_budget, None);
+
+    (spec.schedule.tokens, spec.schedule.tokens_per_param) = (None, Some(20.0));
+    let by_ratio = &plan_with(&spec, &unlimited()).runs[0];
+    assert!((by_ratio.tokens_per_param() - 20.0).abs() < 0.01);
+}
+
+#[test]
+fn sizes_that_are_listed_are_trained_at_a_ratio_without_budgets() {
+    let mut spec = quickstart();
+    let sweep = spec.sweep.as_mut().unwrap();
+    (sweep.budgets, sweep.sizes, sweep.spread, sweep.expected_tokens_per_param) = (None, None, None, None);
+    sweep.params = Some(vec![3e5, 3e4, 1e5]);
+    spec.schedule.tokens_per_param = Some(10.0);
+    let plan = plan_with(&spec, &unlimited());
+    let sizes: Vec<f64> = plan.runs.iter().map(size).collect();
+    assert_eq!(sizes.len(), 3);
+    for (size, asked) in sizes.iter().zip([3e4, 1e5, 3e5]) {
+        assert!((size / asked).ln().abs() < 0.2, "{size} for {asked}");
+    }
+    assert!(plan.runs.iter().all(|p| (p.tokens_per_param() / 10.0 - 1.0).abs() < 0.01));
+}
+
+#[test]
+fn mup_keeps_its_base_width_and_the_standard_parameterization_has_its_own() {
+    let mut spec = quickstart();
+    spec.model.base_width = Some(32);
+    assert!(plan_with(&spec, &unlimited()).runs.iter().all(|p| p.run.base_width == p.run.shape.width));
+    spec.model.parameterization = Parameterization::Mup;
+    assert!(plan_with(&spec, &unlimited()).runs.iter().all(|p| p.run.base_width == 32));
+}
+
+#[test]
+fn a_point_with_too_few_steps_is_left_out_and_what_its_reason_says_lets_it_in() {
+    let mut spec = single();
+    spec.schedule.flops = Some(2e10);
+    let plan = plan_with(&spec, &unlimited());
+    assert!(plan.runs.is_empty());
+    insta::assert_snapshot!(plan.left_out[0].reason, @"23.4 steps, fewer than 50: a batch of 448 tokens or a budget of 4.3e10 FLOPs would let it in");
+    spec.schedule.flops = Some(4.3e10);
+    assert_eq!(plan_with(&spec, &unlimited()).runs.len(), 1);
+    spec.schedule.flops = Some(2e10);
+    spec.optimizer.batch_tokens = PowerRule::constant(448.0);
+    assert_eq!(plan_with(&spec, &unlimited()).runs.len(), 1);
+}
+
+#[test]
+fn a_point_that_would_repeat_data_is_left_out_until_the_spec_allows_it() {
+    let mut spec = single();
+    let small = CorpusFacts { train_tokens: Some(200_000), validation_tokens: Some(1 << 20), ..unlimited() };
+    let plan = plan_with(&spec, &small);
+    assert!(plan.runs.is_empty());
+    insta::assert_snapshot!(plan.left_out[0].reason, @"419k tokens are 2.09 epochs of 200k: max_epochs of 2.1 (now 1), more text, or a smaller budget or a larger size would let it in");
+    spec.data.max_epochs = 2.1;
+    let allowed = plan_with(&spec, &small);
+    assert!((allowed.runs[0].epochs.unwrap() - 2.094).abs() < 0.001);
+}
+
+#[test]
+fn a_size_without_a_shape_is_left_out() {
+    let mut spec = quickstart();
+    let sweep = spec.sweep.as_mut().unwrap();
+    (sweep.sizes, sweep.spread, sweep.expected_tokens_per_param) = (None, None, None);
+    sweep.params = Some(vec![5e3, 3e4]);
+    sweep.budgets = Some(vec![1e11]);
+    let plan = plan_with(&spec, &unlimited());
+    assert_eq!(plan.runs.len(), 1);
+    insta::assert_snapshot!(plan.left_out[0].reason, @"no shape that is not taken lies within a factor of 1.25 of 5k parameters (the nearest has 11.3k): a smaller head_dim or vocabulary, or fewer or larger sizes, would let it in");
+}
+
+#[test]
+fn a_point_that_makes_the_same_run_again_is_left_out() {
+    let mut spec = single();
+    spec.sweep = quickstart().sweep;
+    let sweep = spec.sweep.as_mut().unwrap();
+    (sweep.budgets, sweep.sizes, sweep.spread, sweep.expected_tokens_per_param) = (None, None, None, None);
+    // The base width says nothing in the standard parameterization.
+    sweep.axes.insert("model.base_width".to_owned(), vec![32.into(), 64.into()]);
+    let plan = plan_with(&spec, &unlimited());
+    assert_eq!((plan.runs.len(), plan.left_out.len()), (1, 1));
+    assert!(plan.left_out[0].reason.contains(plan.runs[0].id.as_str()), "{}", plan.left_out[0].reason);
+}
+
+#[test]
+fn more_evaluation_than_the_corpus_holds_out_is_an_error() {
+    let point = single().points().unwrap().remove(0);
+    let facts = CorpusFacts { train_tokens: Some(1 << 30), validation_tokens: Some(1000), ..unlimited() };
+    insta::assert_snapshot!(plan::expand(&[(point, facts)]).unwrap_err(), @"eval.tokens = 163840, but the corpus holds out 1000 validation tokens; write eval.tokens of at most 1000, or a larger data.validation_fraction");
+}
+
+#[test]
+fn the_csv_has_a_row_a_run_that_reads_back() {
+    let plan = plan_with(&quickstart(), &unlimited());
+    let mut text = Vec::new();
+    plan::write_csv(&plan, &mut text).unwrap();
+    let rows: Vec<PlanRow> = csv::Reader::from_reader(text.as_slice()).deserialize().map(Result::unwrap).collect();
+    assert_eq!(rows, plan.runs.iter().map(PlanRow::from).collect::<Vec<_>>());
+    let groups =
+        |row: &PlanRow| row.params_embedding + row.params_position + row.params_blocks + row.params_unembedding;
+    assert!(rows.iter().all(|row| groups(row) == row.params));
+}
+
+/// `runner plan` on a spec, with its own cache.
+fn runner_plan(spec: &str, flags: &[&str]) -> assert_cmd::assert::Assert {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spec.toml");
+    std::fs::write(&path, spec).unwrap();
+    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_runner"));
+    command.arg("plan").arg(path).arg("--cache").arg(folder.path().join("cache")).args(flags).assert()
+}
+
+#[test]
+fn the_command_prints_tables_and_hours_or_csv_alone_and_refuses_with_2() {
+    let small = include_str!("../configs/small.toml");
+    let table = runner_plan(small, &["--flops-per-second", "1e9", "--slots", "4"]).success();
+    let text = String::from_utf8(table.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("Budget 3.5e11 FLOPs") && text.contains("1 run, 3.5e11 FLOPs, 6 min"), "{text}");
+
+    let csv = runner_plan(small, &["--csv"]).success();
+    let rows: Vec<PlanRow> =
+        csv::Reader::from_reader(csv.get_output().stdout.as_slice()).deserialize().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 1);
+
+    let error = |spec: &str, flags: &[&str]| {
+        let output = runner_plan(spec, flags).code(2).get_output().clone();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(error(&small.replace("width = 64", "width = 65"), &[]).contains("spec.toml:14: model.width: 65"));
+    assert!(error(&small.replace("flops = 3.5e11", "flops = 1e6"), &[]).contains("the run is not feasible: less than"));
+    assert!(error(small, &["--slots", "0"]).contains("--slots 0"));
+    assert!(error(small, &["--flops-per-second", "nan"]).contains("--flops-per-second NaN"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn budgets_are_met_within_a_percent_and_rules_are_followed(
+        budget in 1e10..1e20_f64,
+        ratio in 2.0..200.0_f64,
+        sizes in 7..12_usize,
+        spread in 1.5..8.0_f64,
+        batch in 64.0..1e6_f64,
+        exponent in -0.5..1.0_f64,
+        context in prop::sample::select(vec![32_usize, 128, 1024]),
+        vocab in 256..65_536_u32,
+        min_steps in 50..500_usize,
+        max_fraction in 0.0..0.5_f64,
+        wsd in any::<bool>(),
+        epoch in 1_000_000..10_000_000_000_u64,
+    ) {
+        let mut spec = quickstart();
+        spec.data.vocab = Some(vocab);
+        spec.model.context = context;
+        spec.optimizer.batch_tokens = PowerRule { value: batch, at_params: 1e6, exponent };
+        spec.schedule.warmup_max_fraction = max_fraction;
+        if wsd {
+            (spec.schedule.kind, spec.schedule.decay_fraction) = (ScheduleKind::Wsd, Some(0.2));
+        }
+        let sweep = spec.sweep.as_mut().unwrap();
+        (sweep.budgets, sweep.min_steps) = (Some(vec![budget]), min_steps);
+        (sweep.sizes, sweep.spread, sweep.expected_tokens_per_param) = (Some(sizes), Some(spread), Some(ratio));
+        let facts = CorpusFacts {
+            vocab: vocab as usize,
+            train_tokens: Some(epoch),
+            validation_tokens: Some(1 << 30),
+            fingerprint: String::new(),
+        };
+        let plan = plan_with(&spec, &facts);
+        prop_assert_eq!(plan.runs.len() + plan.left_out.len(), sizes);
+        prop_assert!(plan.left_out.iter().all(|out| out.reason.contains("would let it in")));
+        prop_assert!(plan.runs.windows(2).all(|pair| size(&pair[0]) < size(&pair[1])));
+        for planned in &plan.runs {
+            let (run, schedule) = (&planned.run, &planned.run.schedule);
+            prop_assert!(planned.budget_deviation().unwrap().abs() <= 0.01, "{:?}", planned.budget_deviation());
+            prop_assert!(schedule.steps >= min_steps);
+            prop_assert!(planned.epochs.unwrap() <= spec.data.max_epochs);
+            prop_assert!(schedule.warmup_steps as f64 <= max_fraction * schedule.steps as f64);
+            prop_assert!(schedule.warmup_steps + schedule.decay_steps <= schedule.steps);
+            prop_assert!(schedule.decay_steps > 0);
+            let wanted = spec.optimizer.batch_tokens.at(size(planned));
+            let within_a_sequence = (run.tokens_per_step() as f64 - wanted).abs() <= 0.5001 * context as f64;
+            prop_assert!(within_a_sequence || run.optimizer.batch_sequences == 1, "{wanted} {}", run.tokens_per_step());
+            let rate = spec.optimizer.learning_rate.at(size(planned));
+            prop_assert_eq!(run.optimizer.learning_rate.to_bits(), rate.to_bits());
+        }
+    }
+
+    #[test]
+    fn a_larger_model_of_one_budget_sees_fewer_tokens(budget in 1e11..1e18_f64) {
+        let mut spec = quickstart();
+        spec.sweep.as_mut().unwrap().budgets = Some(vec![budget]);
+        let plan = plan_with(&spec, &unlimited());
+        let by_size: BTreeMap<u64, u64> = plan.runs.iter().map(|p| (size(p) as u64, p.tokens)).collect();
+        let tokens: Vec<u64> = by_size.into_values().collect();
+        prop_assert!(tokens.windows(2).all(|pair| pair[0] > pair[1]), "{tokens:?}");
+    }
+}
