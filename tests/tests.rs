@@ -5,3 +5,4 @@ mod fit;
 mod plan;
 mod report;
 mod spec;
+mod sweep;

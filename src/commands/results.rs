@@ -1,16 +1,22 @@
 //! What is derived when the runs of a sweep have ended: tables, fits, figures, the page.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use anyhow::Context;
 use serde::Serialize;
 
 use super::fit;
+use crate::data::Corpus;
 use crate::execute::Summary;
 use crate::fit::Bootstrap;
 use crate::fit::approach2::{self, Approach2};
-use crate::ledger::{Ledger, Losses};
+use crate::ledger::{Ledger, Losses, State};
 use crate::observation::{Counting, Observation};
-use crate::spec::Spec;
+use crate::plan::LeftOut;
+use crate::report::{self, ReportInput, RunTable};
+use crate::spec::{Source, Spec};
+use crate::units::Flops;
 
 /// Said whenever losses were rehearsed.
 pub(super) const REHEARSAL: &str =
@@ -24,20 +30,33 @@ struct Fits {
 }
 
 /// Derives everything in the folder of results and returns the tables for people.
-pub(super) fn write(ledger: &Ledger, _spec: &Spec, _cache: &Path, _summary: &Summary) -> anyhow::Result<String> {
+pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<String> {
     ledger.rebuild_tables()?;
     let observations = ledger.observations()?;
     let fits = Fits { approach2: isoflop_fits(ledger, &observations) };
     let mut json = serde_json::to_vec_pretty(&fits)?;
     json.push(b'\n');
     ledger.write_derived("fits.json", &json)?;
-    if fits.approach2.is_empty() {
-        return Ok(String::new());
-    }
-    let heading = match ledger.losses() {
-        Losses::Rehearsed => format!("{REHEARSAL}\n\n"),
-        Losses::Trained => String::new(),
+
+    let (title, heading) = match ledger.losses() {
+        Losses::Trained => (spec.name.clone(), String::new()),
+        Losses::Rehearsed => (format!("{} ({REHEARSAL})", spec.name), format!("{REHEARSAL}\n\n")),
     };
+    let input = ReportInput {
+        name: &title,
+        spec: &spec.to_toml(),
+        observations: &observations,
+        approach2: &fits.approach2,
+        entropy: entropy(ledger, spec, cache)?,
+        runs: &run_table(ledger)?,
+        left_out: &ledger.plan().left_out.iter().map(left_out).collect::<Vec<_>>(),
+        failed: &failed(summary),
+        provenance: &provenance(ledger)?,
+    };
+    report::write(ledger.dir(), &input)?;
+    if fits.approach2.is_empty() {
+        return Ok(heading);
+    }
     Ok(heading + &fit::text(&fits.approach2))
 }
 
@@ -47,7 +66,7 @@ fn isoflop_fits(ledger: &Ledger, observations: &[Observation]) -> Vec<Approach2>
     if runs.iter().all(|run| run.run.flop_budget.is_none()) {
         return Vec::new();
     }
-    let axes: Vec<&String> = runs.first().map(|run| run.axes.keys().collect()).unwrap_or_default();
+    let axes: BTreeSet<&String> = runs.iter().flat_map(|run| run.axes.keys()).collect();
     if !axes.is_empty() {
         // A parabola through runs of several learning rates, say, would mean nothing.
         eprintln!("no fit: the IsoFLOP curves vary {axes:?} as well; fit the rows of runs.csv that belong together");
@@ -55,4 +74,54 @@ fn isoflop_fits(ledger: &Ledger, observations: &[Observation]) -> Vec<Approach2>
     }
     let bootstrap = Bootstrap::default();
     Counting::ALL.map(|counting| approach2::fit(observations, counting, &bootstrap)).to_vec()
+}
+
+/// Entropy of the built-in language with its standard error. It bounds trained losses, and no rehearsed ones.
+fn entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> anyhow::Result<Option<(f64, f64)>> {
+    if ledger.losses() == Losses::Rehearsed || spec.data.source != Source::Synthetic {
+        return Ok(None);
+    }
+    let corpus = Corpus::prepare(&spec.data, spec.model.context, cache, &mut |line| eprintln!("{line}"))?;
+    Ok(corpus.entropy().map(|entropy| (entropy.nats_per_token, entropy.standard_error)))
+}
+
+fn run_table(ledger: &Ledger) -> anyhow::Result<RunTable> {
+    let path = ledger.dir().join("runs.csv");
+    let mut reader = csv::Reader::from_path(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let cells = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect();
+    let header = cells(reader.headers()?);
+    let rows = reader.records().map(|record| Ok(cells(&record?))).collect::<Result<_, csv::Error>>()?;
+    Ok(RunTable { header, rows })
+}
+
+fn left_out(point: &LeftOut) -> (String, String) {
+    let LeftOut { flop_budget, shape, reason } = point;
+    let budget = flop_budget.map_or_else(String::new, |budget| format!("{} FLOPs, ", Flops(budget)));
+    (format!("{budget}width {}, depth {}", shape.width, shape.depth), reason.clone())
+}
+
+fn failed(summary: &Summary) -> Vec<(String, String)> {
+    let diverged = summary.diverged.iter().map(|run| (run.to_string(), "diverged".to_owned()));
+    let failed = summary.failed.iter().map(|(run, failure)| (run.to_string(), failure.message.clone()));
+    diverged.chain(failed).collect()
+}
+
+/// Where the results come from: every device and version that has a part in them.
+fn provenance(ledger: &Ledger) -> anyhow::Result<Vec<(String, String)>> {
+    let (mut devices, mut versions) = (BTreeSet::new(), BTreeSet::new());
+    for run in &ledger.plan().runs {
+        if let State::Ended(result) = ledger.state(&run.id)? {
+            let device = result.device;
+            devices.insert(format!("{}: {} ({}, {})", device.kind, device.name, device.driver, device.precision));
+            versions.insert(format!("runner {}", result.version));
+        }
+    }
+    let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join("; ");
+    let losses = match ledger.losses() {
+        Losses::Trained => "trained",
+        Losses::Rehearsed => REHEARSAL,
+    };
+    Ok([("device", list(devices)), ("version", list(versions)), ("losses", losses.to_owned())]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec())
 }

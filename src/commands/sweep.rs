@@ -86,7 +86,7 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, slots: usize, before: &Summary
     }
     if before.pending > 0 {
         let DeviceInfo { kind, name, driver, threads, precision } = device;
-        eprintln!("{slots} slots on {kind}: {name} ({driver}, {precision}, {threads} threads a run)");
+        eprintln!("{slots} slots on {kind}: {name} ({driver}, {precision}, threads a run: {threads})");
     }
 }
 

@@ -88,8 +88,8 @@ impl Ladder {
         unreachable!("sizes grow without end")
     }
 
-    /// Width, as a real number, of the shape on the aspect ratio whose training on `tokens_per_param` tokens for each
-    /// parameter takes `flops`; then its parameters of blocks and unembedding.
+    /// Parameters (blocks and unembedding) of the model that spends `flops` on `tokens_per_param` tokens for each of
+    /// them: C = `FlopsPerToken::exact` * ratio * N, with width and depth as real numbers on the aspect ratio.
     pub fn expected_optimum(&self, flops: f64, tokens_per_param: f64) -> f64 {
         let [t, v] = [self.context, self.vocab].map(|x| x as f64);
         let params = |d: f64| 12.0 * d.powi(3) / self.aspect_ratio + v * d;
@@ -160,7 +160,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// From 12 times the unembedding of one head on, sizes are within 12% of their targets, and so spacing even.
+        /// From 12 times the smallest shape on, sizes are within 12% of their targets, and so spacing is even.
         #[test]
         fn sizes_are_near_their_targets_and_rise(
             head_dim in prop::sample::select(vec![8_usize, 16, 32, 64]),
