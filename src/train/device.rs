@@ -118,10 +118,11 @@ fn has_vulkan_driver() -> bool {
     folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).any(|mut entries| entries.next().is_some())
 }
 
-/// Limits the process to `threads` threads. Losses do not depend on it: no reduction is cut by the number of threads.
+/// Limits the process to `threads` threads, this one among them, so that a single thread never waits for another.
+/// Losses do not depend on their number: no reduction is cut by it.
 fn use_threads(threads: usize) {
     // The pool can be built once; a second call in one process keeps the first number, and only speed depends on it.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global();
 }
 
 /// Version of what drives the device.

@@ -19,19 +19,25 @@ fn normal(x: f32) -> (f32, f32) {
 
 /// y = x Phi(x).
 pub fn gelu(x: &[f32], y: &mut [f32]) {
-    vectorized(|| {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = x * normal(x).0;
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = x * normal(x).0;
+            }
+        },
+    );
 }
 
 /// Turns the gradient of y into that of x: times Phi(x) + x phi(x).
 pub fn gelu_backward(x: &[f32], grad: &mut [f32]) {
-    vectorized(|| {
-        for (grad, &x) in grad.iter_mut().zip(x) {
-            let (cdf, e) = normal(x);
-            *grad *= (x * DENSITY_AT_ZERO).mul_add(e, cdf);
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for (grad, &x) in grad.iter_mut().zip(x) {
+                let (cdf, e) = normal(x);
+                *grad *= (x * DENSITY_AT_ZERO).mul_add(e, cdf);
+            }
+        },
+    );
 }

@@ -50,17 +50,20 @@ impl Heads {
 pub fn rotate(shape: Heads, qkv: &mut [f32], cos: &[f32], sin: &[f32], direction: f32) {
     let half = shape.head_dim() / 2;
     let tables = cos.chunks_exact(half).zip(sin.chunks_exact(half));
-    vectorized(|| {
-        for (row, (cos, sin)) in qkv.chunks_exact_mut(3 * shape.width).zip(tables) {
-            for head in row[..2 * shape.width].chunks_exact_mut(2 * half) {
-                let (a, b) = head.split_at_mut(half);
-                for (((a, b), &cos), &sin) in a.iter_mut().zip(b).zip(cos).zip(sin) {
-                    let sin = sin * direction;
-                    (*a, *b) = (*a * cos - *b * sin, a.mul_add(sin, *b * cos));
+    vectorized(
+        #[inline(always)]
+        || {
+            for (row, (cos, sin)) in qkv.chunks_exact_mut(3 * shape.width).zip(tables) {
+                for head in row[..2 * shape.width].chunks_exact_mut(2 * half) {
+                    let (a, b) = head.split_at_mut(half);
+                    for (((a, b), &cos), &sin) in a.iter_mut().zip(b).zip(cos).zip(sin) {
+                        let sin = sin * direction;
+                        (*a, *b) = (*a * cos - *b * sin, a.mul_add(sin, *b * cos));
+                    }
                 }
             }
-        }
-    });
+        },
+    );
 }
 
 /// Output `[context, width]` of one sequence, and the logarithm of each softmax denominator `[heads, context]`.
@@ -125,17 +128,20 @@ pub fn backward(shape: Heads, saved: Saved<'_>, grad_qkv: &mut [f32], scratch: [
 fn softmax(row: &mut [f32], seen: usize, scale: f32) -> f32 {
     let (row, hidden) = row.split_at_mut(seen);
     hidden.fill(0.0);
-    vectorized(|| {
-        let highest = max(row) * scale;
-        for x in row.iter_mut() {
-            *x = exp(x.mul_add(scale, -highest));
-        }
-        let sum = sum_of(row, |x| x);
-        for x in row.iter_mut() {
-            *x /= sum;
-        }
-        highest + sum.ln()
-    })
+    vectorized(
+        #[inline(always)]
+        || {
+            let highest = max(row) * scale;
+            for x in row.iter_mut() {
+                *x = exp(x.mul_add(scale, -highest));
+            }
+            let sum = sum_of(row, |x| x);
+            for x in row.iter_mut() {
+                *x /= sum;
+            }
+            highest + sum.ln()
+        },
+    )
 }
 
 /// Turns logits into probabilities p and the gradient dp by them into that by the products q.k: p (dp - delta) scale,
@@ -144,10 +150,13 @@ fn softmax(row: &mut [f32], seen: usize, scale: f32) -> f32 {
 fn softmax_backward(p: &mut [f32], dp: &mut [f32], seen: usize, scale: f32, denominator: f32, delta: f32) {
     p[seen..].fill(0.0);
     dp[seen..].fill(0.0);
-    vectorized(|| {
-        for (p, dp) in p[..seen].iter_mut().zip(&mut dp[..seen]) {
-            *p = exp(p.mul_add(scale, -denominator));
-            *dp = *p * (*dp - delta) * scale;
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for (p, dp) in p[..seen].iter_mut().zip(&mut dp[..seen]) {
+                *p = exp(p.mul_add(scale, -denominator));
+                *dp = *p * (*dp - delta) * scale;
+            }
+        },
+    );
 }

@@ -77,14 +77,17 @@ pub fn loss_and_gradients(
 #[inline]
 fn row_loss(row: &mut [f32], target: usize, multiplier: f32) -> (f32, f32) {
     let at_target = row[target] * multiplier;
-    vectorized(|| {
-        let highest = max(row) * multiplier;
-        for x in row.iter_mut() {
-            *x = exp(x.mul_add(multiplier, -highest));
-        }
-        let sum = sum_of(row, |x| x);
-        (highest + sum.ln() - at_target, sum)
-    })
+    vectorized(
+        #[inline(always)]
+        || {
+            let highest = max(row) * multiplier;
+            for x in row.iter_mut() {
+                *x = exp(x.mul_add(multiplier, -highest));
+            }
+            let sum = sum_of(row, |x| x);
+            (highest + sum.ln() - at_target, sum)
+        },
+    )
 }
 
 /// Turns a row of logits into the gradient of `weight` x its loss by the product x W; returns the loss.
@@ -92,11 +95,14 @@ fn row_loss(row: &mut [f32], target: usize, multiplier: f32) -> (f32, f32) {
 fn row_gradient(row: &mut [f32], target: usize, multiplier: f32, weight: f32) -> f32 {
     let (loss, sum) = row_loss(row, target, multiplier);
     let factor = weight * multiplier;
-    vectorized(|| {
-        for x in row.iter_mut() {
-            *x *= factor / sum;
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for x in row.iter_mut() {
+                *x *= factor / sum;
+            }
+        },
+    );
     row[target] -= factor;
     loss
 }

@@ -216,7 +216,12 @@ impl FusedOps for Flex {
 
     fn sum_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let x = packed(x);
-        let square = |piece: &[f32]| f64::from(simd::vectorized(|| simd::dot(piece, piece)));
+        let square = |piece: &[f32]| {
+            f64::from(simd::vectorized(
+                #[inline(always)]
+                || simd::dot(piece, piece),
+            ))
+        };
         let parts: Vec<f64> = x.storage::<f32>().par_chunks(PIECE).map(square).collect();
         tensor(vec![parts.iter().sum::<f64>() as f32], [1])
     }

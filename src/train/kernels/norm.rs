@@ -11,14 +11,17 @@ fn reciprocal_rms(x: &[f32]) -> f32 {
 
 /// Normalizes each row of `x` by its root mean square and multiplies by `gain`.
 pub fn forward(x: &[f32], gain: &[f32], y: &mut [f32]) {
-    vectorized(|| {
-        for (x, y) in x.chunks_exact(gain.len()).zip(y.chunks_exact_mut(gain.len())) {
-            let r = reciprocal_rms(x);
-            for ((y, &x), &gain) in y.iter_mut().zip(x).zip(gain) {
-                *y = x * r * gain;
+    vectorized(
+        #[inline(always)]
+        || {
+            for (x, y) in x.chunks_exact(gain.len()).zip(y.chunks_exact_mut(gain.len())) {
+                let r = reciprocal_rms(x);
+                for ((y, &x), &gain) in y.iter_mut().zip(x).zip(gain) {
+                    *y = x * r * gain;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// Turns the gradient of y into that of x, and adds that of the gain to `grad_gain`.
@@ -27,17 +30,20 @@ pub fn forward(x: &[f32], gain: &[f32], y: &mut [f32]) {
 pub fn backward(x: &[f32], gain: &[f32], grad: &mut [f32], grad_gain: &mut [f32]) {
     let d = gain.len();
     let mut product = vec![0.0; d];
-    vectorized(|| {
-        for (x, grad) in x.chunks_exact(d).zip(grad.chunks_exact_mut(d)) {
-            let r = reciprocal_rms(x);
-            for i in 0..d {
-                grad_gain[i] = (grad[i] * x[i]).mul_add(r, grad_gain[i]);
-                product[i] = grad[i] * gain[i];
+    vectorized(
+        #[inline(always)]
+        || {
+            for (x, grad) in x.chunks_exact(d).zip(grad.chunks_exact_mut(d)) {
+                let r = reciprocal_rms(x);
+                for i in 0..d {
+                    grad_gain[i] = (grad[i] * x[i]).mul_add(r, grad_gain[i]);
+                    product[i] = grad[i] * gain[i];
+                }
+                let mean = dot(&product, x) * r * r / d as f32;
+                for i in 0..d {
+                    grad[i] = r * (-x[i]).mul_add(mean, product[i]);
+                }
             }
-            let mean = dot(&product, x) * r * r / d as f32;
-            for i in 0..d {
-                grad[i] = r * (-x[i]).mul_add(mean, product[i]);
-            }
-        }
-    });
+        },
+    );
 }
