@@ -51,7 +51,7 @@ pub struct Place {
 pub struct SweepArgs {
     /// The spec, a TOML file.
     pub spec: PathBuf,
-    /// Results folder [default: results/<name of the sweep>].
+    /// Results folder [default: results/NAME, where NAME is the name in the spec].
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Where to train.
@@ -89,7 +89,7 @@ pub struct PlanArgs {
 pub struct TrainArgs {
     /// The config, a spec without `[sweep]`.
     pub config: PathBuf,
-    /// Results folder [default: results/<name of the run>].
+    /// Results folder [default: results/NAME, where NAME is the name in the config].
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Where to train.

@@ -72,7 +72,7 @@ fn text(documents: usize) -> String {
         (state >> 33) % n
     };
     let syllables = ["ka", "lo", "mi", "tur", "sen", "é", "vo", "pra", "ish", "un"];
-    let mut word = || (0..1 + draw(3)).map(|_| syllables[draw(10) as usize]).collect::<String>();
+    let mut word = || (0..=draw(3)).map(|_| syllables[draw(10) as usize]).collect::<String>();
     (0..documents).map(|_| (0..40).map(|_| word() + " ").collect::<String>() + "\n\n").collect()
 }
 
@@ -323,13 +323,16 @@ fn a_tokenizer_json_is_used_as_it_is_with_its_own_end_of_text() {
     assert!(error.contains("data.vocab"), "{error}");
 }
 
+/// What is done to a file, in words and in bytes.
+type Damage = (&'static str, fn(&mut Vec<u8>));
+
 #[test]
 fn a_damaged_cache_is_noticed_and_the_folder_to_delete_is_named() {
     let place = Place::new();
     let data = place.text(100);
     let fingerprint = place.prepare(&data).unwrap().facts().fingerprint;
     let folder = place.cache().join(&fingerprint);
-    let damages: [(&str, fn(&mut Vec<u8>)); 4] = [
+    let damages: [Damage; 4] = [
         ("train.u16", |bytes| bytes[100] ^= 1),
         ("validation.u16", |bytes| bytes.truncate(50)),
         ("manifest.json", |bytes| bytes.truncate(20)),

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use runner::observation::Counting;
 use runner::parameterization::Parameterization;
 use runner::plan::{self, CorpusFacts, Plan, PlanRow, PlannedRun};
-use runner::spec::{self, PowerRule, ScheduleKind, Spec};
+use runner::spec::{self, At, PowerRule, ScheduleKind, Spec};
 
 fn quickstart() -> Spec {
     spec::parse(include_str!("../sweeps/quickstart.toml"), "quickstart.toml").unwrap()
@@ -236,7 +236,7 @@ fn the_command_prints_tables_and_hours_or_csv_alone_and_refuses_with_2() {
     let small = include_str!("../configs/small.toml");
     let table = runner_plan(small, &["--flops-per-second", "1e9", "--slots", "4"]).success();
     let text = String::from_utf8(table.get_output().stdout.clone()).unwrap();
-    assert!(text.contains("Budget 3.5e11 FLOPs") && text.contains("1 run, 3.5e11 FLOPs, 6 min"), "{text}");
+    assert!(text.contains("Budget 3.5e11 FLOPs") && text.contains("1 run, 3.5e11 FLOPs, 7 min"), "{text}");
 
     let csv = runner_plan(small, &["--csv"]).success();
     let rows: Vec<PlanRow> =
@@ -274,7 +274,7 @@ proptest! {
         let mut spec = quickstart();
         spec.data.vocab = Some(vocab);
         spec.model.context = context;
-        spec.optimizer.batch_tokens = PowerRule { value: batch, at_params: 1e6, exponent };
+        spec.optimizer.batch_tokens = PowerRule { value: batch, at: At::Params(1e6), exponent };
         spec.schedule.warmup_max_fraction = max_fraction;
         if wsd {
             (spec.schedule.kind, spec.schedule.decay_fraction) = (ScheduleKind::Wsd, Some(0.2));

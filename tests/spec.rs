@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use runner::parameterization::Parameterization;
-use runner::spec::{self, PowerRule, ScheduleKind, Spec};
+use runner::spec::{self, At, PowerRule, ScheduleKind, Spec};
 
 const QUICKSTART: &str = include_str!("../sweeps/quickstart.toml");
 const GRID: &str = include_str!("../sweeps/lr-grid.toml");
@@ -171,7 +171,7 @@ fn rules_are_numbers_tables_or_the_tuned_rule_of_their_field() {
     let rate = |value: &str| parse(&edit(SINGLE, "learning_rate", &format!("learning_rate = {value}"))).optimizer;
     assert_eq!(rate("1").learning_rate, PowerRule::constant(1.0));
     assert_eq!(rate("0.5").learning_rate, PowerRule::constant(0.5));
-    let table = PowerRule { value: 0.1, at_params: 1e6, exponent: -0.5 };
+    let table = PowerRule { value: 0.1, at: At::Params(1e6), exponent: -0.5 };
     assert_eq!(rate("{ value = 0.1, at_params = 1000000, exponent = -0.5 }").learning_rate, table);
     assert_eq!(rate("\"tuned\"").learning_rate, PowerRule::TUNED_LEARNING_RATE);
     let batch = parse(&edit(SINGLE, "batch_tokens", "batch_tokens = \"tuned\"")).optimizer.batch_tokens;
@@ -233,7 +233,12 @@ fn rules() -> impl Strategy<Value = PowerRule> {
         (1e-6..1e6_f64).prop_map(PowerRule::constant),
         (1e-6..1e6_f64, 1.0..1e12_f64, -2.0..2.0_f64).prop_map(|(value, at_params, exponent)| PowerRule {
             value,
-            at_params,
+            at: At::Params(at_params),
+            exponent
+        }),
+        (1e-6..1e6_f64, 1.0..1e12_f64, -2.0..2.0_f64).prop_map(|(value, at_tokens, exponent)| PowerRule {
+            value,
+            at: At::Tokens(at_tokens),
             exponent
         }),
         Just(PowerRule::TUNED_LEARNING_RATE),

@@ -6,3 +6,5 @@ mod plan;
 mod report;
 mod spec;
 mod sweep;
+#[cfg(feature = "cpu")]
+mod train;

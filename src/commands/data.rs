@@ -1,30 +1,22 @@
 //! `runner data`: prepare a corpus, or tell what is in it.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
 use crate::cli::DataCommand;
 use crate::data::Corpus;
-use crate::spec::Spec;
+use crate::spec;
 use crate::units::Tokens;
 
 /// Runs the command.
 pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
     let (DataCommand::Prepare(args) | DataCommand::Info(args)) = command;
-    let spec = load(&args.spec)?;
+    let spec = spec::load(&args.spec)?;
     let corpus = Corpus::prepare(&spec.data, spec.model.context, &args.cache, &mut |line| eprintln!("{line}"))?;
     println!("{}", table(&corpus).trim_fmt());
     Ok(ExitCode::SUCCESS)
-}
-
-/// Stands in for `spec::load` until that is merged.
-fn load(path: &Path) -> anyhow::Result<Spec> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("{}", path.display()))
 }
 
 fn table(corpus: &Corpus) -> Table {

@@ -8,5 +8,6 @@ pub mod plan;
 pub mod planning;
 mod results;
 pub mod sweep;
+pub mod throughput;
 pub mod train;
 pub mod worker;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::planning;
+use super::throughput::Throughput;
 use crate::cli::PlanArgs;
 use crate::plan::{self, Plan, PlannedRun};
 use crate::spec;
@@ -31,18 +32,14 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         plan::write_csv(&plan, io::stdout().lock())?;
     } else {
         let slots = args.slots.unwrap_or_else(default_slots);
-        print(&plan, flops_per_second(args, &plan), slots, io::stdout().lock())?;
+        let throughput = match rate_given {
+            Some(rate) => Throughput::constant(rate),
+            None => Throughput::measure(&args.place, &plan)?,
+        };
+        print(&plan, &throughput, slots, io::stdout().lock())?;
     }
     planning::require_runs(&plan)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Sustained FLOP/s of one slot: as given, or nothing where this build cannot measure it.
-fn flops_per_second(args: &PlanArgs, _plan: &Plan) -> Option<f64> {
-    if args.flops_per_second.is_none() {
-        eprintln!("hours: give --flops-per-second, the sustained FLOP/s of one slot, to see them");
-    }
-    args.flops_per_second
 }
 
 fn default_slots() -> usize {
@@ -50,8 +47,7 @@ fn default_slots() -> usize {
 }
 
 /// Prints the whole plan: a table for each budget, what is left out, totals.
-fn print(plan: &Plan, flops_per_second: Option<f64>, slots: usize, mut out: impl Write) -> io::Result<()> {
-    let seconds = |flops: f64| Seconds(flops_per_second.map_or(f64::NAN, |rate| flops / rate));
+fn print(plan: &Plan, throughput: &Throughput, slots: usize, mut out: impl Write) -> io::Result<()> {
     let mut budgets: Vec<Option<f64>> = Vec::new();
     for planned in &plan.runs {
         if !budgets.contains(&planned.run.flop_budget) {
@@ -63,7 +59,7 @@ fn print(plan: &Plan, flops_per_second: Option<f64>, slots: usize, mut out: impl
         if let Some(budget) = budget {
             writeln!(out, "Budget {} FLOPs", Flops(budget))?;
         }
-        writeln!(out, "{}\n", table(&runs, seconds))?;
+        writeln!(out, "{}\n", table(&runs, throughput))?;
     }
     if !plan.left_out.is_empty() {
         writeln!(out, "Left out")?;
@@ -73,15 +69,16 @@ fn print(plan: &Plan, flops_per_second: Option<f64>, slots: usize, mut out: impl
         writeln!(out)?;
     }
     let flops: f64 = plan.runs.iter().map(|planned| planned.flops).sum();
-    let longest = plan.runs.iter().map(|planned| planned.flops).fold(0.0, f64::max);
+    let seconds = || plan.runs.iter().map(|planned| throughput.seconds(planned));
     // A run is not split, so that one run on many slots takes as long as on one.
-    let time = seconds(longest.max(flops / slots as f64));
+    let longest = seconds().fold(0.0, f64::max);
+    let time = Seconds(longest.max(seconds().sum::<f64>() / slots as f64));
     let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };
     let (runs, slots) = (count(plan.runs.len(), "run"), count(slots, "slot"));
     writeln!(out, "{runs}, {} FLOPs, {time} of training on {slots}", Flops(flops))
 }
 
-fn table(runs: &[&PlannedRun], seconds: impl Fn(f64) -> Seconds) -> Table {
+fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Table {
     let axes: BTreeSet<&String> = runs.iter().flat_map(|planned| planned.axes.keys()).collect();
     let fixed = [
         "run",
@@ -129,7 +126,7 @@ fn table(runs: &[&PlannedRun], seconds: impl Fn(f64) -> Seconds) -> Table {
             Flops(*flops).to_string(),
             planned.budget_deviation().map_or_else(|| "-".to_owned(), |off| format!("{:+.2}%", 100.0 * off)),
             epochs.map_or_else(|| "-".to_owned(), |epochs| format!("{epochs:.2}")),
-            seconds(*flops).to_string(),
+            Seconds(throughput.seconds(planned)).to_string(),
         ];
         let values = axes.iter().map(|field| planned.axes.get(*field).cloned().unwrap_or_default());
         table.add_row(values.chain(cells));

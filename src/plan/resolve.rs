@@ -25,7 +25,7 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
             Params(params),
         ));
     }
-    let optimizer = optimizer(&spec.optimizer, params, shape.context)?;
+    let optimizer = optimizer(&spec.optimizer, params, tokens, shape.context)?;
     let tokens_per_step = (optimizer.batch_sequences * shape.context) as f64;
     // The length in steps as a real number: 50 or more of them, rounded, are within 1% of it.
     let steps = tokens / tokens_per_step;
@@ -66,13 +66,13 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
 }
 
 /// The optimizer with its rules worked out at a size.
-fn optimizer(optimizer: &Optimizer, params: f64, context: usize) -> Result<RunOptimizer, String> {
+fn optimizer(optimizer: &Optimizer, params: f64, tokens: f64, context: usize) -> Result<RunOptimizer, String> {
     let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = *optimizer;
-    let learning_rate = learning_rate.at(params);
+    let learning_rate = learning_rate.at(params, tokens);
     if !(learning_rate.is_finite() && learning_rate > 0.0) {
         return Err(format!("the rule gives a learning rate of {learning_rate}: another exponent would let it in"));
     }
-    let sequences = batch_tokens.at(params) / context as f64;
+    let sequences = batch_tokens.at(params, tokens) / context as f64;
     if sequences.is_nan() || sequences > MOST_TOKENS / context as f64 {
         return Err(format!("the rule gives a batch of {sequences} sequences: another exponent would let it in"));
     }

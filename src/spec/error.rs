@@ -136,7 +136,7 @@ fn instead(unknown: &str, known: &[&str], quote: &str) -> String {
 /// A value that could stand at a key, for remedies.
 fn example(key: &Key) -> Option<&'static str> {
     if ["optimizer.learning_rate", "optimizer.batch_tokens"].contains(&key.parent().dotted().as_str()) {
-        return [("value", "0.01"), ("at_params", "1e5"), ("exponent", "-0.333")]
+        return [("value", "0.01"), ("at_params", "1e5"), ("at_tokens", "2e6"), ("exponent", "-0.333")]
             .into_iter()
             .find_map(|(name, value)| (name == key.last()).then_some(value));
     }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::parameterization::Parameterization;
 pub use axes::Point;
 pub use error::SpecError;
-pub use rule::PowerRule;
+pub use rule::{At, PowerRule};
 pub(crate) use validate::MIN_STEPS;
 
 /// A whole spec file. With `[sweep]` it describes a grid, without it one run.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::check::{Checked, absent, list, not_negative, positive, present, require, share};
 use super::error::Fault;
-use super::{Data, Eval, Model, Optimizer, PowerRule, Schedule, ScheduleKind, Source, Spec, Sweep};
+use super::{At, Data, Eval, Model, Optimizer, PowerRule, Schedule, ScheduleKind, Source, Spec, Sweep};
 use crate::parameterization::Parameterization;
 
 /// The shortest run whose length can be met within 1% by a whole number of steps.
@@ -154,12 +154,15 @@ fn optimizer(optimizer: &Optimizer) -> Checked {
 }
 
 fn rule(key: &str, rule: &PowerRule, such: &'static str) -> Checked {
-    let PowerRule { value, at_params, exponent } = *rule;
+    let PowerRule { value, at, exponent } = *rule;
     if rule == &PowerRule::constant(value) || !value.is_finite() {
         return positive(key, value, such);
     }
     positive(&format!("{key}.value"), value, such)?;
-    positive(&format!("{key}.at_params"), at_params, "1e5")?;
+    match at {
+        At::Params(at) => positive(&format!("{key}.at_params"), at, "1e5")?,
+        At::Tokens(at) => positive(&format!("{key}.at_tokens"), at, "2e6")?,
+    }
     require(exponent.is_finite() && exponent.abs() <= 10.0, &format!("{key}.exponent"), || {
         (format!("{exponent} is not a usable exponent"), "write a number such as -0.333")
     })

@@ -53,7 +53,10 @@ impl AdamW {
         let ops = model.ops();
         let gradients: Vec<Tensor<2>> = model
             .weights_mut()
-            .map(|weight| weight.value.grad_remove(&mut gradients).expect("every weight takes part in the loss"))
+            .map(|weight| {
+                let gradient = weight.value.grad_remove(&mut gradients);
+                gradient.unwrap_or_else(|| panic!("{} takes no part in the loss", weight.name))
+            })
             .collect();
         let clip = clip_factor(ops, &gradients, clip_norm);
         for ((weight, gradient), moments) in model.weights_mut().zip(gradients).zip(&mut self.moments) {

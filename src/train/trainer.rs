@@ -90,7 +90,7 @@ impl Trainer for BurnTrainer {
             }
             // The only place where the host waits for the device.
             train_loss = session.take_mean_loss();
-            if !(train_loss < diverged_above) {
+            if train_loss.is_nan() || train_loss > diverged_above {
                 let train_loss = train_loss.is_finite().then_some(train_loss);
                 return Ok(Outcome::Diverged { step: done, train_loss, seconds: begun.elapsed().as_secs_f64() });
             }

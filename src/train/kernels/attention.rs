@@ -10,14 +10,14 @@ const BLOCK: usize = 64;
 
 /// The shape of one sequence: `context` rows of 3 x `width` numbers, heads of `head_dim`.
 #[derive(Clone, Copy)]
-pub struct Heads {
+pub struct Sequence {
     pub context: usize,
     pub width: usize,
     pub heads: usize,
     pub scale: f32,
 }
 
-impl Heads {
+impl Sequence {
     fn head_dim(&self) -> usize {
         self.width / self.heads
     }
@@ -47,7 +47,7 @@ impl Heads {
 
 /// Turns queries and keys of one packed sequence by the angle of their position, back with `direction` -1. `cos` and
 /// `sin` have a row of `head_dim` / 2 for each position.
-pub fn rotate(shape: Heads, qkv: &mut [f32], cos: &[f32], sin: &[f32], direction: f32) {
+pub fn rotate(shape: Sequence, qkv: &mut [f32], cos: &[f32], sin: &[f32], direction: f32) {
     let half = shape.head_dim() / 2;
     let tables = cos.chunks_exact(half).zip(sin.chunks_exact(half));
     vectorized(
@@ -67,7 +67,7 @@ pub fn rotate(shape: Heads, qkv: &mut [f32], cos: &[f32], sin: &[f32], direction
 }
 
 /// Output `[context, width]` of one sequence, and the logarithm of each softmax denominator `[heads, context]`.
-pub fn forward(shape: Heads, qkv: &[f32], output: &mut [f32], denominators: &mut [f32], scratch: &mut [f32]) {
+pub fn forward(shape: Sequence, qkv: &[f32], output: &mut [f32], denominators: &mut [f32], scratch: &mut [f32]) {
     for (head, denominators) in denominators.chunks_exact_mut(shape.context).enumerate() {
         for (first, rows) in shape.blocks() {
             // Row i sees keys 0..=i.
@@ -95,7 +95,7 @@ pub struct Saved<'a> {
 }
 
 /// Gradient of the packed sequence as turned.
-pub fn backward(shape: Heads, saved: Saved<'_>, grad_qkv: &mut [f32], scratch: [&mut [f32]; 2]) {
+pub fn backward(shape: Sequence, saved: Saved<'_>, grad_qkv: &mut [f32], scratch: [&mut [f32]; 2]) {
     let Saved { qkv, output, grad, denominators } = saved;
     let [p, ds] = scratch;
     for head in 0..shape.heads {

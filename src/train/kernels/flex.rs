@@ -6,7 +6,7 @@ use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
-use super::attention::{self, Heads, Saved};
+use super::attention::{self, Saved, Sequence};
 use super::cross_entropy::{self, Unembedding};
 use super::{FusedOps, Update, activation, adamw, embedding, norm, simd};
 
@@ -106,7 +106,7 @@ impl FusedOps for Flex {
         let (mut qkv, cos, sin) = (packed(qkv), packed(cos), packed(sin));
         let ([n, d3], [context, _]) = (dims(&qkv), dims(&cos));
         let width = d3 / 3;
-        let shape = Heads { context, width, heads, scale: scale as f32 };
+        let shape = Sequence { context, width, heads, scale: scale as f32 };
         let mut output = vec![0.0; n * width];
         let mut denominators = vec![0.0; n * heads];
         let sequences = qkv.storage_mut::<f32>().par_chunks_mut(context * d3);
@@ -132,7 +132,7 @@ impl FusedOps for Flex {
         let (cos, sin, grad) = (packed(cos), packed(sin), packed(grad));
         let ([n, d3], [context, _]) = (dims(&turned), dims(&cos));
         let width = d3 / 3;
-        let shape = Heads { context, width, heads, scale: scale as f32 };
+        let shape = Sequence { context, width, heads, scale: scale as f32 };
         let mut grad_qkv = vec![0.0; n * d3];
         let sequences = turned
             .storage::<f32>()

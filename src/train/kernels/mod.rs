@@ -7,6 +7,9 @@
 //! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
 //! taken in their order.
 
+// A function that is not inlined is compiled for the baseline instead of the instructions chosen at run time.
+#![allow(clippy::inline_always)]
+
 mod activation;
 mod adamw;
 mod attention;

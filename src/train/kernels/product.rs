@@ -85,7 +85,7 @@ mod tests {
         let layout = Layout::rows(0, 2, 2, 3);
         let mut c = [1.0; 4];
         multiply((&mut c, Layout::rows(0, 2, 2, 2)), true, (&a, layout), (&a, layout.transposed()));
-        assert_eq!(c, [6.0, 12.0, 12.0, 26.0]);
+        assert_eq!(c.map(|x| x as i32), [6, 12, 12, 26]);
     }
 
     #[test]

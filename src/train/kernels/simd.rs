@@ -106,7 +106,7 @@ mod tests {
             let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
             assert_eq!(sum_of(&x, |x| x) as usize, n * n.saturating_sub(1) / 2);
             assert_eq!(dot(&x, &vec![2.0; n]) as usize, n * n.saturating_sub(1));
-            assert_eq!(max(&x), if n == 0 { f32::NEG_INFINITY } else { n as f32 - 1.0 });
+            assert_eq!(max(&x) as i64, i64::try_from(n).map_or(0, |n| if n == 0 { i64::MIN } else { n - 1 }));
         }
     }
 }

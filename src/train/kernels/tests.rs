@@ -2,8 +2,10 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use crate::plan::{CorpusFacts, Run};
+use crate::train::model::Model;
 use crate::train::ops::{Ops, Positions};
-use crate::train::optimizer::Update;
+use crate::train::optimizer::{AdamW, Update};
 
 const CONTEXT: usize = 80;
 const ROWS: usize = 2 * CONTEXT;
@@ -19,8 +21,8 @@ fn numbers(shape: [usize; 2], seed: usize) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, shape), &device())
 }
 
-fn ids(vocab: usize) -> Tensor<1, Int> {
-    let values: Vec<i32> = (0..ROWS).map(|i| ((i * i + 3 * i) % vocab) as i32).collect();
+fn ids(vocab: i32) -> Tensor<1, Int> {
+    let values: Vec<i32> = (0..).map(|i| (i * i + 3 * i) % vocab).take(ROWS).collect();
     Tensor::from_data(TensorData::new(values, [ROWS]), &device())
 }
 
@@ -99,10 +101,48 @@ fn adamw_agrees_with_the_composed_one() {
     assert!(relative(square(Ops::Fused), square(Ops::Composed)) < 1e-5);
 }
 
+/// A run whose shape has every case of the kernels: two blocks of attention rows, two pieces of the loss.
+fn run() -> Run {
+    let text = include_str!("../../../configs/small.toml");
+    let spec = crate::spec::parse(text, "small.toml").expect("valid");
+    let facts = CorpusFacts { vocab: 512, train_tokens: None, validation_tokens: None, fingerprint: String::new() };
+    let points: Vec<_> = spec.points().expect("one point").into_iter().map(|point| (point, facts.clone())).collect();
+    let mut run = crate::plan::expand(&points).expect("feasible").runs.remove(0).run;
+    run.shape.context = CONTEXT;
+    run
+}
+
+#[test]
+fn training_agrees_with_the_composed_operations() {
+    let run = run();
+    let trained = |composed: bool| {
+        let mut model = Model::new(&run, &device());
+        if composed {
+            model = model.composed();
+        }
+        let mut optimizer = AdamW::new(&run.optimizer, &mut model);
+        let mut losses = Vec::new();
+        for _ in 0..20 {
+            let loss = model.mean_loss(ids(512), ids(511));
+            losses.push(loss.clone().into_scalar::<f32>());
+            optimizer.step(&mut model, loss.backward(), 1.0);
+        }
+        losses
+    };
+    let (fused, composed) = (trained(false), trained(true));
+    assert!(fused[19] < fused[0] - 1.0, "nothing was learned: {fused:?}");
+    for (fused, composed) in fused.into_iter().zip(composed) {
+        assert!((fused / composed - 1.0).abs() < 1e-4, "{fused} is not {composed}");
+    }
+}
+
+/// Name, shape of the input, operation.
+type Case<'a> = (&'a str, [usize; 2], &'a dyn Fn(Tensor<2>) -> Tensor<2>);
+
 #[test]
 fn gradients_agree_with_finite_differences() {
     let positions = Positions::new(CONTEXT, 8, &device());
-    let ops: [(&str, [usize; 2], &dyn Fn(Tensor<2>) -> Tensor<2>); 3] = [
+    let ops: [Case<'_>; 3] = [
         ("rms_norm", [ROWS, 16], &|x| Ops::Fused.rms_norm(x, numbers([1, 16], 2))),
         ("gelu", [ROWS, 16], &|x| Ops::Fused.gelu(x)),
         ("attention", [ROWS, 48], &|x| Ops::Fused.attention(x, 2, &positions, 0.3)),

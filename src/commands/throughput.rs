@@ -1,0 +1,80 @@
+//! How fast a device trains models of different sizes, to turn FLOPs into hours.
+
+use crate::cli::Place;
+use crate::plan::{Plan, PlannedRun};
+
+/// Sustained training FLOP/s of one slot by the number of parameters: small models keep a device less busy.
+pub struct Throughput {
+    /// Parameters and FLOP/s, ascending; empty where nothing is known.
+    points: Vec<(f64, f64)>,
+}
+
+impl Throughput {
+    /// The same speed at every size.
+    pub fn constant(flops_per_second: f64) -> Self {
+        Self { points: vec![(1.0, flops_per_second)] }
+    }
+
+    /// Measures the smallest, the middle and the largest model of a plan, each for about a second, on one thread.
+    #[cfg(feature = "train")]
+    pub fn measure(place: &Place, plan: &Plan) -> anyhow::Result<Self> {
+        if place.device == crate::execute::rehearsal::DEVICE {
+            return Ok(Self { points: Vec::new() });
+        }
+        let mut by_size: Vec<&PlannedRun> = plan.runs.iter().collect();
+        by_size.sort_by_key(|planned| planned.params.total());
+        by_size.dedup_by_key(|planned| planned.params.total());
+        let Some(last) = by_size.len().checked_sub(1) else { return Ok(Self { points: Vec::new() }) };
+        let mut chosen = vec![0, last / 2, last];
+        chosen.dedup();
+        let mut points = Vec::new();
+        for index in chosen {
+            let planned = by_size[index];
+            let rate = crate::train::throughput(&place.device, &place.cache, 1, planned)?;
+            eprintln!("measured: {:.1e} FLOP/s at width {}", rate, planned.run.shape.width);
+            points.push((planned.params.total() as f64, rate));
+        }
+        Ok(Self { points })
+    }
+
+    /// Without a device there is nothing to measure.
+    #[cfg(not(feature = "train"))]
+    pub fn measure(_: &Place, _: &Plan) -> anyhow::Result<Self> {
+        eprintln!("hours: this build cannot train; give --flops-per-second, the sustained FLOP/s of one slot");
+        Ok(Self { points: Vec::new() })
+    }
+
+    /// Seconds of one run, its evaluation included; NaN where the speed is not known.
+    pub fn seconds(&self, planned: &PlannedRun) -> f64 {
+        // A forward pass is a third of training.
+        let evaluation = planned.run.eval.tokens as f64 * planned.flops_per_token.exact / 3.0;
+        (planned.flops + evaluation) / self.rate(planned.params.total() as f64)
+    }
+
+    /// FLOP/s at a number of parameters: a straight line in its logarithm between measurements, constant outside.
+    fn rate(&self, params: f64) -> f64 {
+        let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else { return f64::NAN };
+        if params <= first.0 {
+            return first.1;
+        }
+        let between = self.points.windows(2).find(|pair| params <= pair[1].0);
+        between.map_or(last.1, |pair| {
+            let ((low, slow), (high, fast)) = (pair[0], pair[1]);
+            slow + (fast - slow) * (params / low).ln() / (high / low).ln()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speed_is_interpolated_in_the_logarithm_of_the_size() {
+        let throughput = Throughput { points: vec![(1e4, 1e9), (1e6, 3e9)] };
+        for (params, rate) in [(1e3, 1e9), (1e4, 1e9), (1e5, 2e9), (1e6, 3e9), (1e8, 3e9)] {
+            assert!((throughput.rate(params) / rate - 1.0).abs() < 1e-12, "{params}");
+        }
+        assert!(Throughput { points: Vec::new() }.rate(1e5).is_nan());
+    }
+}

@@ -1,0 +1,131 @@
+//! Real training through the real binary: the same bits for any number of threads, after a kill, and for every
+//! parameterization at the base width.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A small sweep of four runs, about a second each.
+const SPEC: &str = r#"name = "tiny"
+[data]
+source = "synthetic"
+vocab = 256
+max_epochs = 1.0
+seed = 3
+[model]
+parameterization = "standard"
+context = 32
+head_dim = 8
+width = 32
+depth = 2
+base_width = 32
+[optimizer]
+kind = "adamw"
+learning_rate = 0.01
+batch_tokens = 2560
+beta1 = 0.9
+beta2 = 0.99
+epsilon = 1e-8
+weight_decay = 0.1
+clip_norm = 1.0
+[schedule]
+kind = "cosine"
+floor = 0.1
+warmup_tokens_per_param = 1.0
+warmup_max_fraction = 0.2
+flops = 3e10
+[eval]
+tokens = 8192
+curve_points = 10
+"#;
+
+const SWEEP: &str = "[sweep]\nmin_steps = 50\nseeds = [1, 2, 3, 4]\n";
+
+struct Place(TempDir);
+
+impl Place {
+    fn new(spec: &str) -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs::write(place.path("spec.toml"), spec).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `runner COMMAND spec.toml --out OUT --device cpu ...` in this folder.
+    fn runner(&self, command: &str, out: &str, flags: &[&str]) -> Command {
+        let mut runner = Command::new(env!("CARGO_BIN_EXE_runner"));
+        runner.current_dir(self.0.path()).args([command, "spec.toml", "--out", out, "--device", "cpu"]).args(flags);
+        runner.stdout(Stdio::null()).stderr(Stdio::null());
+        runner
+    }
+}
+
+/// The rows of runs.csv without the two columns at the end that depend on time, and without those in `dropped`.
+fn runs(folder: &Path, dropped: &[&str]) -> Vec<Vec<String>> {
+    let mut reader = csv::Reader::from_path(folder.join("runs.csv")).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let timed = ["tokens_per_second", "seconds"];
+    let kept = |record: &csv::StringRecord| {
+        let columns = header.iter().zip(record).filter(|(name, _)| !timed.contains(name) && !dropped.contains(name));
+        columns.map(|(_, value)| value.to_owned()).collect()
+    };
+    reader.records().map(|record| kept(&record.unwrap())).collect()
+}
+
+fn wait_for(child: &mut Child, happened: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !happened() {
+        assert!(child.try_wait().unwrap().is_none(), "the sweep ended before it could be killed");
+        assert!(begun.elapsed() < Duration::from_secs(120), "the sweep makes no progress");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn losses_are_the_same_bits_for_any_number_of_threads() {
+    let place = Place::new(SPEC);
+    for threads in ["1", "3"] {
+        assert!(place.runner("train", threads, &["--threads", threads]).status().unwrap().success());
+    }
+    let [one, three] = ["1", "3"].map(|out| runs(&place.path(out), &["threads"]));
+    assert_eq!(one.len(), 1);
+    assert_eq!(one, three);
+}
+
+#[test]
+fn a_killed_sweep_ends_with_the_same_runs_as_an_undisturbed_one() {
+    let place = Place::new(&format!("{SPEC}{SWEEP}"));
+    assert!(place.runner("sweep", "undisturbed", &["--slots", "2"]).status().unwrap().success());
+
+    let mut sweep = place.runner("sweep", "killed", &["--slots", "2"]).spawn().unwrap();
+    let folder = place.path("killed/runs");
+    let finished = || {
+        let runs = fs::read_dir(&folder).into_iter().flatten().flatten();
+        runs.filter(|run| run.path().join("result.json").exists()).count()
+    };
+    wait_for(&mut sweep, || finished() >= 1);
+    sweep.kill().unwrap();
+    sweep.wait().unwrap();
+    let before = finished();
+    assert!((1..4).contains(&before), "{before} of 4 runs had finished");
+
+    assert!(place.runner("sweep", "killed", &["--slots", "2"]).status().unwrap().success());
+    assert_eq!(runs(&place.path("killed"), &[]), runs(&place.path("undisturbed"), &[]));
+}
+
+#[test]
+fn every_parameterization_is_the_same_model_at_the_base_width() {
+    let standard = Place::new(SPEC);
+    let mup = Place::new(&SPEC.replace("\"standard\"", "\"mup\""));
+    for place in [&standard, &mup] {
+        assert!(place.runner("train", "out", &[]).status().unwrap().success());
+    }
+    let [standard, mup] = [standard, mup].map(|place| runs(&place.path("out"), &["id", "parameterization"]));
+    assert_eq!(standard, mup);
+}
