@@ -37,7 +37,7 @@ pub struct Progress {
     pub step: usize,
     /// Tokens seen.
     pub tokens: u64,
-    /// Mean training loss since the last point of the curve, in nats per token.
+    /// Mean training loss over the interval that the last point of the curve closed, in nats per token; NaN before.
     pub train_loss: f64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
@@ -55,7 +55,8 @@ pub enum Outcome {
     Finished {
         /// Loss on the validation tokens, in nats per token.
         val_loss: f64,
-        /// Its standard error, over sequences.
+        /// Its standard error over the sequences of the fixed set: what another draw of sequences from the same held-out
+        /// documents would change. All runs see the same tokens, so differences between runs are known better.
         val_loss_se: f64,
         /// Mean training loss over the last point of the curve.
         train_loss: f64,

@@ -1,7 +1,7 @@
 //! The training loop.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -12,10 +12,14 @@ use super::optimizer::AdamW;
 use super::schedule::share_of_peak;
 use crate::data::Corpus;
 use crate::plan::{PlannedRun, Run};
+use crate::spec::Data;
 use crate::trainer::{DeviceInfo, Outcome, Progress, TrainError, Trainer};
 
 /// A run has diverged when its mean loss is this far above that of guessing, in nats.
 const DIVERGED_ABOVE_GUESSING: f64 = 3.0;
+
+/// How often a run tells that it is alive, between the points of its curve.
+const REPORT_EVERY: Duration = Duration::from_millis(300);
 
 /// Steps by which [`BurnTrainer::throughput`] warms up, and seconds for which it then measures.
 const THROUGHPUT_WARMUP: usize = 2;
@@ -25,8 +29,8 @@ const THROUGHPUT_SECONDS: f64 = 0.7;
 pub struct BurnTrainer {
     opened: Opened,
     cache: PathBuf,
-    /// The corpus of the last run: the next one mostly needs the same.
-    corpus: Option<(String, usize, Corpus)>,
+    /// The corpus of the last run and what it was opened with: the next run mostly needs the same.
+    corpus: Option<(Data, String, usize, Corpus)>,
 }
 
 impl BurnTrainer {
@@ -55,15 +59,15 @@ impl BurnTrainer {
 
     /// The corpus of `run`, opened unless it is that of the last run.
     fn corpus(&mut self, run: &Run) -> Result<&Corpus, TrainError> {
-        let same = |(fingerprint, context, _): &(String, usize, Corpus)| {
-            *fingerprint == run.corpus && *context == run.shape.context
+        let same = |(data, fingerprint, context, _): &(Data, String, usize, Corpus)| {
+            *data == run.data && *fingerprint == run.corpus && *context == run.shape.context
         };
         if !self.corpus.as_ref().is_some_and(same) {
             let corpus = Corpus::open(&run.data, &run.corpus, run.shape.context, &self.cache)
                 .map_err(|error| TrainError::Configuration(error.to_string()))?;
-            self.corpus = Some((run.corpus.clone(), run.shape.context, corpus));
+            self.corpus = Some((run.data.clone(), run.corpus.clone(), run.shape.context, corpus));
         }
-        Ok(&self.corpus.as_ref().expect("opened above").2)
+        Ok(&self.corpus.as_ref().expect("opened above").3)
     }
 }
 
@@ -79,21 +83,26 @@ impl Trainer for BurnTrainer {
         let begun = Instant::now();
         let mut session = Session::new(run, corpus, &device);
         let steps = run.schedule.steps;
-        let interval = (steps / run.eval.curve_points.max(1)).max(1);
+        // Points of the curve up to a step, so that all its intervals are of one length, give or take a step.
+        let points = |step: usize| step * run.eval.curve_points.clamp(1, steps) / steps;
         let diverged_above = (run.shape.vocab as f64).ln() + DIVERGED_ABOVE_GUESSING;
         let mut train_loss = f64::NAN;
+        let mut reported = Instant::now();
         for step in 0..steps {
             session.step(step);
             let done = step + 1;
-            if done % interval != 0 && done != steps {
+            let curve_point = points(done) > points(step);
+            if curve_point {
+                // The only place where the host waits for the device.
+                train_loss = session.take_mean_loss();
+                if train_loss.is_nan() || train_loss > diverged_above {
+                    let train_loss = train_loss.is_finite().then_some(train_loss);
+                    return Ok(Outcome::Diverged { step: done, train_loss, seconds: begun.elapsed().as_secs_f64() });
+                }
+            } else if reported.elapsed() < REPORT_EVERY {
                 continue;
             }
-            // The only place where the host waits for the device.
-            train_loss = session.take_mean_loss();
-            if train_loss.is_nan() || train_loss > diverged_above {
-                let train_loss = train_loss.is_finite().then_some(train_loss);
-                return Ok(Outcome::Diverged { step: done, train_loss, seconds: begun.elapsed().as_secs_f64() });
-            }
+            reported = Instant::now();
             let tokens = (done * run.tokens_per_step()) as u64;
             on_progress(Progress {
                 step: done,
@@ -101,7 +110,7 @@ impl Trainer for BurnTrainer {
                 train_loss,
                 learning_rate: run.optimizer.learning_rate * share_of_peak(&run.schedule, step),
                 tokens_per_second: tokens as f64 / begun.elapsed().as_secs_f64(),
-                curve_point: true,
+                curve_point,
             });
         }
         let tokens_per_second = run.tokens() as f64 / begun.elapsed().as_secs_f64();
