@@ -1,10 +1,16 @@
 //! Scaling laws with intervals. Knows observations only: no plan, no ledger, no burn.
 
 pub mod approach2;
+pub mod approach3;
 pub mod bootstrap;
+pub mod minimize;
+pub mod parametric;
+pub mod points;
 pub mod regress;
 pub mod summary;
+pub mod surface;
 pub mod table;
+pub mod vpnls;
 
 pub use bootstrap::Bootstrap;
 

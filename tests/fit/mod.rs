@@ -1,5 +1,8 @@
 //! The fitter: recovery of known surfaces, and statuses where nothing can be recovered.
 
 mod approach2;
+mod approach3;
+mod shared;
 mod surface;
 mod table;
+mod vpnls;
