@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Measures how language-model loss scales: trains IsoFLOP grids of small transformers, fits the scaling laws and
 /// reports compute-optimal tokens per parameter, with intervals.
@@ -100,11 +100,38 @@ pub struct TrainArgs {
     pub threads: Option<usize>,
 }
 
+/// A way to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Approach {
+    /// The envelope of training curves.
+    #[value(name = "1")]
+    Envelope,
+    /// IsoFLOP parabolas.
+    #[value(name = "2")]
+    Parabolas,
+    /// Huber loss on log loss, L-BFGS from a start grid.
+    #[value(name = "3")]
+    Huber,
+    /// Variable projection with non-negative least squares.
+    Vpnls,
+    /// All of them side by side.
+    All,
+}
+
 /// Flags of `runner fit`.
 #[derive(Args, Debug)]
 pub struct FitArgs {
     /// The table: a CSV with parameters, tokens, loss and, for approach 2, budgets or FLOPs.
     pub runs: PathBuf,
+    /// Which approach: 1 (envelope), 2 (IsoFLOP parabolas), 3 (Huber fit of the surface), vpnls, or all of them.
+    #[arg(long, default_value = "all", value_enum)]
+    pub approach: Approach,
+    /// Approach 3: residual in log loss above which the Huber loss is linear; 1e-8 is least absolute deviations.
+    #[arg(long, default_value_t = 1e-3)]
+    pub delta: f64,
+    /// Leave out the K runs of the highest loss.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub drop_highest: usize,
     /// Names of the columns where they differ: params=N,tokens=D,loss=L,flops=C,budget=B,seed=S.
     #[arg(long, value_delimiter = ',')]
     pub columns: Vec<String>,

@@ -3,6 +3,7 @@
 pub mod data;
 pub mod devices;
 pub mod fit;
+mod fit_table;
 pub mod plan;
 pub mod sweep;
 pub mod train;

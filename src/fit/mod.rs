@@ -1,8 +1,10 @@
 //! Scaling laws with intervals. Knows observations only: no plan, no ledger, no burn.
 
+pub mod approach1;
 pub mod approach2;
 pub mod approach3;
 pub mod bootstrap;
+pub mod forecast;
 pub mod minimize;
 pub mod parametric;
 pub mod points;

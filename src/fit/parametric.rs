@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::approach2::TokensPerParam;
-use super::points::Points;
+use super::points::{Points, same_budget};
 use super::surface::Surface;
 use super::{Estimate, Status};
 use crate::observation::Counting;
@@ -79,12 +79,12 @@ pub struct Residuals {
 }
 
 /// Puts the result together from the surface and its resamples.
-pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<Fitted>, draws: Vec<Surface>) -> SurfaceFit {
+pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>, draws: Vec<Surface>) -> SurfaceFit {
     let usable = |surface: &Surface| surface.is_proper() && surface.alpha < STEEPEST && surface.beta < STEEPEST;
     let resamples = draws.len();
     let draws: Vec<Surface> = draws.into_iter().filter(usable).collect();
     let floor = NO_FLOOR * points.loss.iter().copied().fold(f64::INFINITY, f64::min);
-    let status = match &fitted {
+    let status = match fitted {
         None if points.flat() && !points.too_few() => Status::NotIdentified,
         None => Status::TooFewPoints,
         Some(fitted) if !usable(&fitted.surface) => Status::NotIdentified,
@@ -92,7 +92,7 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<Fitted>,
         Some(fitted) if fitted.surface.e < floor || !fitted.converged => Status::BoundHit,
         Some(_) => Status::Converged,
     };
-    let surface = fitted.as_ref().map(|fitted| fitted.surface).filter(usable);
+    let surface = fitted.map(|fitted| fitted.surface).filter(usable);
     let of = |read: &dyn Fn(&Surface) -> f64| surface.map(|s| Estimate::from_draws(read(&s), draws.iter().map(read)));
     let constants = surface.map(|surface| {
         let constants = |s: &Surface| [s.e, s.a, s.b, s.alpha, s.beta];
@@ -108,7 +108,7 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<Fitted>,
         status,
         points: points.len(),
         surface,
-        objective: fitted.as_ref().map(|fitted| fitted.objective),
+        objective: fitted.map(|fitted| fitted.objective),
         delta: method.delta,
         constants,
         n_exponent: of(&Surface::n_exponent),
@@ -127,7 +127,7 @@ fn budgets(points: &Points) -> Vec<f64> {
     let mut sorted = points.flops.clone();
     sorted.sort_by(f64::total_cmp);
     let Some((low, high)) = sorted.first().copied().zip(sorted.last().copied()) else { return Vec::new() };
-    sorted.dedup_by(|a, b| *a <= *b * 1.01);
+    sorted.dedup_by(|next, kept| same_budget(*kept, *next));
     if sorted.len() > 12 {
         let decades = (low.log10().ceil() as i32)..=(high.log10().floor() as i32);
         sorted = decades.map(|decade| 10_f64.powi(decade)).collect();

@@ -4,6 +4,10 @@ use rand::{Rng, RngExt};
 
 use crate::observation::{Counting, Observation};
 
+/// Rows above which every second, third, ... row in sorted order is taken. Tables of that length are training curves,
+/// whose neighbouring rows say the same, and the intervals of a whole surface would take hours.
+pub const MOST: usize = 20_000;
+
 /// Logarithms of parameters, tokens and loss of the runs that tell parameters by one convention.
 ///
 /// Sorted, so that nothing depends on the order of rows, and centred: ln N and ln D are given relative to their
@@ -39,6 +43,7 @@ impl Points {
         rows.sort_by(|a, b| {
             (0..4).map(|k| a[k].total_cmp(&b[k])).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
         });
+        let rows: Vec<[f64; 4]> = rows.iter().step_by(rows.len().div_ceil(MOST).max(1)).copied().collect();
         let mean = |k: usize| rows.iter().map(|row| row[k].ln()).sum::<f64>() / rows.len().max(1) as f64;
         let (mean_n, mean_d) = (mean(0), mean(1));
         Self {
@@ -89,4 +94,9 @@ fn distinct(column: &[f64]) -> usize {
     sorted.sort_by(f64::total_cmp);
     sorted.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
     sorted.len()
+}
+
+/// Whether two ascending budgets are one: achieved FLOPs differ from planned ones by up to 1%.
+pub fn same_budget(lower: f64, upper: f64) -> bool {
+    upper <= lower * 1.01
 }

@@ -44,7 +44,7 @@ pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstr
     let inside = |x: f64| x > LIMITS.0 * 1.01 && x < LIMITS.1 * 0.99;
     let converged = inside(best.0[0]) && inside(best.0[1]);
     let fitted = Fitted { surface: problem.surface(&best.0), objective: best.1, converged };
-    assemble(&method, &points, Some(fitted), draws)
+    assemble(&method, &points, Some(&fitted), draws)
 }
 
 struct Problem<'a> {
@@ -108,6 +108,7 @@ impl Problem<'_> {
 
     /// Non-negative E, A, B of least squares at these exponents: the best feasible solution among all choices of which
     /// of them are zero.
+    #[expect(clippy::needless_range_loop, reason = "indices read as in the formula")]
     fn project(&self, exponents: &[f64; 2]) -> [f64; 3] {
         let (mut matrix, mut right) = ([[0.0; 3]; 3], [0.0; 3]);
         for (i, weight) in self.weights.iter().enumerate() {

@@ -3,13 +3,14 @@
 use rand::{Rng, RngExt};
 
 use crate::fit::Status;
+use crate::fit::minimize::search;
+use crate::fit::points::same_budget;
 use crate::fit::regress::{Design, Parabola};
+use crate::fit::surface::Surface;
 use crate::observation::{Counting, Observation};
 
 /// Sizes below which a parabola has nothing left to judge it by.
 const MIN_SIZES: usize = 4;
-/// Budgets closer than this are one budget: achieved FLOPs differ from planned ones by up to 1%.
-const SAME_BUDGET: f64 = 1.01;
 /// Share of resamples without an interior minimum above which the curve is not identified: what lies beyond one end
 /// of a 95% interval. Of flat curves with noise 3 to 4% pass it, of curves that rise by ten times their noise all.
 const MAX_LOST: f64 = 0.025;
@@ -75,13 +76,16 @@ pub(super) fn split(observations: &[Observation], counting: Counting) -> Vec<Cur
     let mut clusters: Vec<(Vec<f64>, Vec<Point>)> = Vec::new();
     for (budget, point) in rows {
         match clusters.last_mut() {
-            Some((budgets, points)) if budget <= budgets[0] * SAME_BUDGET => {
+            Some((budgets, points)) if same_budget(budgets[0], budget) => {
                 budgets.push(budget);
                 points.push(point);
             }
             _ => clusters.push((vec![budget], vec![point])),
         }
     }
+    // One run alone whose budget no column names is no curve: a table of training curves has thousands of those.
+    let named = observations.iter().any(|run| run.flop_budget.is_some());
+    clusters.retain(|(_, points)| named || points.len() > 1);
     clusters.into_iter().map(|(budgets, points)| Curve::new(centre(&budgets), points)).collect()
 }
 
@@ -121,6 +125,17 @@ impl Curve {
     /// The minimum of the runs themselves.
     pub(super) fn minimum(&self) -> Minimum {
         self.fitted.as_ref().map_or_else(Minimum::default, |fitted| self.locate(&fitted.parabolas))
+    }
+
+    /// log10 of parameters and tokens where a surface is least along this curve, whose tokens are interpolated by a
+    /// parabola in log N.
+    pub(super) fn minimum_of(&self, surface: &Surface) -> Option<[f64; 2]> {
+        let fitted = self.fitted.as_ref()?;
+        let (low, high) = range(self.points.iter().map(|point| point.x[0]));
+        let tokens = fitted.designs[0].parabola(&self.points.iter().map(|point| point.x[1]).collect::<Vec<_>>());
+        let loss = |x: f64| surface.loss(10_f64.powf(x), 10_f64.powf(tokens.at(x)));
+        let x = search(loss, low, high, 33);
+        Some([x, tokens.at(x)])
     }
 
     /// The minimum of one resample.
