@@ -25,6 +25,10 @@ pub enum Command {
     Train(TrainArgs),
     /// Fit scaling laws to a table of runs.
     Fit(FitArgs),
+    /// Say what to train for a budget, from a fitted surface.
+    Allocate(AllocateArgs),
+    /// Predict the loss of one model, from a fitted surface.
+    Predict(PredictArgs),
     /// Prepare a corpus, or tell what is in it.
     #[command(subcommand)]
     Data(DataCommand),
@@ -147,6 +151,51 @@ pub struct FitArgs {
     /// Print JSON, one object an approach.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A fitted surface to read.
+#[derive(Args, Debug)]
+pub struct SurfaceArgs {
+    /// What `runner fit --json` printed.
+    #[arg(long, value_name = "FILE")]
+    pub fit: PathBuf,
+    /// Use the surface of this approach (3 or vpnls) [default: the first one in the file that converged].
+    #[arg(long)]
+    pub approach: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `runner allocate`.
+#[derive(Args, Debug)]
+pub struct AllocateArgs {
+    /// The surface.
+    #[command(flatten)]
+    pub surface: SurfaceArgs,
+    /// Training budget in FLOPs.
+    #[arg(long)]
+    pub flops: f64,
+    /// Tokens that the model will serve over its life: inference costs 2N FLOPs each.
+    #[arg(long)]
+    pub inference_tokens: Option<f64>,
+    /// Training tokens that there are.
+    #[arg(long)]
+    pub max_tokens: Option<f64>,
+}
+
+/// Flags of `runner predict`.
+#[derive(Args, Debug)]
+pub struct PredictArgs {
+    /// The surface.
+    #[command(flatten)]
+    pub surface: SurfaceArgs,
+    /// Parameters.
+    #[arg(long)]
+    pub params: f64,
+    /// Training tokens.
+    #[arg(long)]
+    pub tokens: f64,
 }
 
 /// What `runner data` does.

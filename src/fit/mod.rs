@@ -1,10 +1,13 @@
 //! Scaling laws with intervals. Knows observations only: no plan, no ledger, no burn.
 
+pub mod allocate;
 pub mod approach1;
 pub mod approach2;
 pub mod approach3;
 pub mod bootstrap;
+pub mod broken;
 pub mod forecast;
+pub mod least_squares;
 pub mod minimize;
 pub mod parametric;
 pub mod points;
