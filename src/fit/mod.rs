@@ -6,6 +6,7 @@ pub mod approach2;
 pub mod approach3;
 pub mod bootstrap;
 pub mod broken;
+pub mod compare;
 pub mod critical_batch;
 pub mod forecast;
 pub mod kaplan;
@@ -19,6 +20,7 @@ pub mod repetition;
 pub mod summary;
 pub mod surface;
 pub mod table;
+pub mod transfer;
 pub mod vpnls;
 
 pub use bootstrap::Bootstrap;
