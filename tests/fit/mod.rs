@@ -4,6 +4,7 @@ mod allocate;
 mod approach1;
 mod approach2;
 mod approach3;
+mod coverage;
 mod shared;
 mod surface;
 mod table;
