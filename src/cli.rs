@@ -122,6 +122,17 @@ pub enum Approach {
     All,
 }
 
+/// The variable of a law.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LawAxis {
+    /// L(N): the table should hold runs that data do not limit.
+    Params,
+    /// L(D): the table should hold runs that size does not limit.
+    Tokens,
+    /// L(C): the table should hold compute-optimal runs.
+    Flops,
+}
+
 /// Flags of `runner fit`.
 #[derive(Args, Debug)]
 pub struct FitArgs {
@@ -130,6 +141,9 @@ pub struct FitArgs {
     /// Which approach: 1 (envelope), 2 (IsoFLOP parabolas), 3 (Huber fit of the surface), vpnls, or all of them.
     #[arg(long, default_value = "all", value_enum)]
     pub approach: Approach,
+    /// Fit laws of one variable instead (pure, offset, exponential, broken) and say which one the data prefer.
+    #[arg(long, value_enum)]
+    pub law: Option<LawAxis>,
     /// Approach 3: residual in log loss above which the Huber loss is linear; 1e-8 is least absolute deviations.
     #[arg(long, default_value_t = 1e-3)]
     pub delta: f64,

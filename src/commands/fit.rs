@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 
 use super::fit_table;
-use crate::cli::{Approach, FitArgs};
+use crate::cli::{Approach, FitArgs, LawAxis};
+use crate::fit::approach2::akima::Noise;
 use crate::fit::approach3::Options;
+use crate::fit::power::{self, Form};
 use crate::fit::summary::Summary;
 use crate::fit::table::{self, Columns};
 use crate::fit::{Bootstrap, approach1, approach2, approach3, forecast, points, vpnls};
@@ -38,6 +40,9 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
         eprintln!("note: surfaces are fitted to an even share of at most {} of the {} rows", points::MOST, runs.len());
     }
 
+    if let Some(axis) = args.law {
+        return law(&runs, axis, args);
+    }
     let fits: Vec<Summary> = approaches(args.approach)
         .iter()
         .map(|approach| fit(&runs, *approach, args).context("no row tells parameters"))
@@ -48,6 +53,35 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
         }
     } else {
         print!("{}", fit_table::text(&fits));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Laws of one variable instead of the approaches.
+fn law(runs: &[Observation], axis: LawAxis, args: &FitArgs) -> anyhow::Result<ExitCode> {
+    let x: Vec<f64> = runs
+        .iter()
+        .map(|run| match axis {
+            LawAxis::Params => run.params,
+            LawAxis::Tokens => run.tokens,
+            LawAxis::Flops => run.flops,
+        })
+        .collect();
+    let loss: Vec<f64> = runs.iter().map(|run| run.loss).collect();
+    let selection = power::select(&x, &loss).with_context(|| {
+        format!("{}: a law of one variable needs at least 4 rows with different values of it", args.runs.display())
+    })?;
+    let bootstrap = Bootstrap { resamples: args.bootstrap as usize, seed: args.seed };
+    // Breaks are too many unknowns to resample a thousand times; the two plain laws are not.
+    let exponent = |law: &power::Law| match law.form {
+        Form::Pure | Form::Offset => power::exponent(&x, &loss, law.form, &bootstrap),
+        Form::Broken | Form::Exponential => None,
+    };
+    if args.json {
+        let exponents: Vec<_> = selection.laws.iter().map(exponent).collect();
+        println!("{}", serde_json::json!({ "selection": selection, "exponents": exponents }));
+    } else {
+        print!("{}", fit_table::laws(&selection, exponent));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -88,7 +122,9 @@ fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, args: &
             let smaller = held_out.map(|(smaller, _)| approach2::fit(&smaller, counting, &none));
             let bias = project(runs, none).surface.and_then(|truth| approach2::bias::bias(runs, counting, &truth));
             let forecast = smaller.and_then(|smaller| forecast::of_optima(&smaller, &fitted));
-            Summary { forecast, bias: bias.filter(|_| fitted.n_opt.is_some()), ..Summary::from(&fitted) }
+            let spline = approach2::akima::fit(runs, counting, Noise::default(), &bootstrap);
+            let spline = Some(spline).filter(|spline| spline.n_opt.is_some());
+            Summary { forecast, spline, bias: bias.filter(|_| fitted.n_opt.is_some()), ..Summary::from(&fitted) }
         }
         Approach::Huber => surface(&huber),
         Approach::Vpnls => surface(&project),

@@ -3,6 +3,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::fit::Estimate;
+use crate::fit::power::{Form, Law, Selection};
 use crate::fit::summary::{BudgetOptimum, Summary};
 use crate::units::{Flops, Params, Tokens};
 
@@ -23,7 +24,7 @@ pub fn text(fits: &[Summary]) -> String {
     if let Some(checks) = forecasts(&all) {
         out += &titled("The largest budget held out and predicted from the smaller ones", &checks);
     }
-    out.extend(all.iter().map(|fit| format!("{}: {}{}\n", name(fit), fit.conclusion, bias(fit))));
+    out.extend(all.iter().map(|fit| format!("{}: {}{}{}\n", name(fit), fit.conclusion, spline(fit), bias(fit))));
     out
 }
 
@@ -144,6 +145,45 @@ fn forecasts(all: &[&Summary]) -> Option<Table> {
         any = true;
     }
     any.then_some(table)
+}
+
+/// The laws of one variable with what speaks for each.
+pub fn laws(selection: &Selection, exponent: impl Fn(&Law) -> Option<Estimate>) -> String {
+    let mut table = new_table([
+        "law",
+        "E",
+        "A",
+        "alpha",
+        "1/alpha",
+        "x_c",
+        "rms of log residuals",
+        "AICc",
+        "error on held-out quarter",
+    ]);
+    for law in &selection.laws {
+        let alpha = exponent(law).map_or_else(|| format!("{:.4}", law.alpha), |e| cell(Some(e), |x| format!("{x:.4}")));
+        let power = law.form != Form::Exponential;
+        table.add_row([
+            law.form.name().to_owned(),
+            format!("{:.4}", law.e),
+            format!("{:.4e}", law.a),
+            if power { alpha } else { format!("{:.3e}", law.alpha) },
+            if power { format!("{:.2}", law.intrinsic_dimension()) } else { "-".to_owned() },
+            if power { format!("{:.3e}", law.critical()) } else { "-".to_owned() },
+            format!("{:.5}", law.rms),
+            format!("{:.1}", law.aicc),
+            law.held_out.map_or_else(|| "-".to_owned(), |error| format!("{error:.5}")),
+        ]);
+    }
+    format!("{table}\n{}\n", selection.conclusion)
+}
+
+fn spline(fit: &Summary) -> String {
+    let laws = fit.spline.as_ref().and_then(|spline| Some((spline.n_opt?.exponent, spline.d_opt?.exponent)));
+    laws.map_or_else(String::new, |(n, d)| {
+        let exponent = |e: Estimate| cell(Some(e), |x| format!("{x:.3}"));
+        format!(" Splines and weighted regression give C^{} and C^{}.", exponent(n), exponent(d))
+    })
 }
 
 fn bias(fit: &Summary) -> String {

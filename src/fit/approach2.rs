@@ -9,6 +9,7 @@
 //! upwards enters them wherever its vertex lies, so that intervals are not cut off at the edge of the grid; a budget
 //! whose resamples lack an interior minimum too often is not identified.
 
+pub mod akima;
 pub mod bias;
 mod conclusion;
 mod curve;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::approach1::Approach1;
+use super::approach2::akima::SplineFit;
 use super::approach2::bias::Bias;
 use super::approach2::{Approach2, TokensPerParam};
 use super::forecast::Forecast;
@@ -61,6 +62,9 @@ pub struct Summary {
     /// What the parabola does to this grid where the surface of approach 3 is the truth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias: Option<Bias>,
+    /// Approach 2 with splines and weighted regression instead of parabolas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spline: Option<SplineFit>,
     /// Resampled surfaces, from which `allocate` and `predict` take their intervals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub draws: Vec<Surface>,
@@ -169,6 +173,7 @@ impl Summary {
             residuals: None,
             forecast: None,
             bias: None,
+            spline: None,
             draws: Vec::new(),
             conclusion: conclusion.to_owned(),
             other_countings: Vec::new(),

@@ -149,3 +149,17 @@ fn flags_that_make_no_sense_are_refused() {
         fit(csv.as_bytes(), flags).code(2).stderr(contains(message)).stdout("");
     }
 }
+
+#[test]
+fn laws_of_one_variable_are_compared_on_the_command_line() {
+    let mut csv = "params,tokens,loss\n".to_owned();
+    for i in 0..24 {
+        let params = 1e6 * 10_f64.powf(f64::from(i) / 6.0);
+        writeln!(csv, "{params},1e12,{}", 1.69 + 406.4 * params.powf(-0.34)).unwrap();
+    }
+    fit(csv.as_bytes(), &["--law", "params", "--bootstrap", "100"])
+        .success()
+        .stdout(contains("offset"))
+        .stdout(contains("0.3400"));
+    fit(csv.as_bytes(), &["--law", "tokens"]).code(2).stderr(contains("different values"));
+}

@@ -138,6 +138,15 @@ impl Curve {
         Some([x, tokens.at(x)])
     }
 
+    /// ln of parameters and of tokens, and mean loss, of each size.
+    pub(super) fn means(&self) -> Vec<([f64; 2], f64)> {
+        let mean = |group: &[Point]| {
+            let loss = group.iter().map(|point| point.loss).sum::<f64>() / group.len() as f64;
+            (group[0].x.map(|x| x * std::f64::consts::LN_10), loss)
+        };
+        self.points.chunk_by(Point::repeats_of).map(mean).collect()
+    }
+
     /// The minimum of one resample.
     ///
     /// The sizes stay as they are, because they were chosen and not drawn: seven sizes drawn with replacement are
