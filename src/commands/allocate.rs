@@ -45,7 +45,9 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
             quality.loss
         );
     }
-    print!("{}", flatness(&off));
+    for off in &off {
+        println!("{}", flatness(off));
+    }
     if let (Some(served), Some(found)) = (served, inference) {
         println!("{}", serving(served, &found));
         if max_tokens.is_some_and(|most| found.allocation.tokens > most) {
@@ -56,16 +58,12 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn flatness(off: &[OffOptimum]) -> String {
-    off.iter()
-        .map(|off| {
-            let lost = 100.0 * (1.0 - off.equivalent_flops);
-            format!(
-                "{} x the parameters of the unlimited optimum costs {:.4} nats, as if {lost:.1}% of the budget were lost\n",
-                off.factor, off.excess
-            )
-        })
-        .collect()
+fn flatness(off: &OffOptimum) -> String {
+    let lost = 100.0 * (1.0 - off.equivalent_flops);
+    format!(
+        "{} x the parameters of the unlimited optimum costs {:.4} nats, as if {lost:.1}% of the budget were lost",
+        off.factor, off.excess
+    )
 }
 
 fn serving(served: f64, found: &InferenceAware) -> String {

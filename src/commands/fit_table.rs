@@ -7,6 +7,9 @@ use crate::fit::power::{Form, Law, Selection};
 use crate::fit::summary::{BudgetOptimum, Summary};
 use crate::units::{Flops, Params, Tokens};
 
+/// Budgets of one table; a table of training curves has thousands.
+const MOST_ROWS: usize = 40;
+
 /// Optima by budget, constants of surfaces, the approaches side by side, what each forecasts and concludes.
 pub fn text(fits: &[Summary]) -> String {
     let all: Vec<&Summary> = fits.iter().flat_map(|fit| std::iter::once(fit).chain(&fit.other_countings)).collect();
@@ -39,7 +42,7 @@ fn titled(title: &str, table: &Table) -> String {
 
 fn optima(found: &[BudgetOptimum]) -> Table {
     let mut table = new_table(["budget", "runs", "N_opt", "D_opt", "tokens/param", "loss", "status"]);
-    for optimum in found {
+    for optimum in &found[..found.len().min(MOST_ROWS)] {
         let interval = |value: Option<f64>, interval: Option<[f64; 2]>| {
             interval.zip(value).map(|([low, high], value)| Estimate { value, low, high })
         };
@@ -53,6 +56,9 @@ fn optima(found: &[BudgetOptimum]) -> Table {
             optimum.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
             optimum.status.name().to_owned(),
         ]);
+    }
+    if found.len() > MOST_ROWS {
+        table.add_row([format!("{} more", found.len() - MOST_ROWS)]);
     }
     table
 }

@@ -58,7 +58,7 @@ pub struct InferenceAware {
     pub saving: f64,
 }
 
-/// Minimises 6ND + 2N D_inference at the loss of `quality` (Sardana et al. 2024, arXiv 2401.00448, equation 3).
+/// Minimises 6ND + 2N `D_inference` at the loss of `quality` (Sardana et al. 2024, arXiv 2401.00448, equation 3).
 ///
 /// Along the contour of that loss D follows from N, so the search is over ln N alone: from the least N that can reach
 /// the loss with unlimited tokens to ten times the N of `quality`.

@@ -1,5 +1,5 @@
 //! Smoothly broken power laws (Caballero et al. 2022, arXiv 2210.14891, equation 1):
-//! y = a + b x^-c0 PROD_i (1 + (x/d_i)^(1/f_i))^(-c_i f_i).
+//! y = a + b x^-c0 `PROD_i` (1 + (x/d_i)^(1/f_i))^(-c_i `f_i`).
 //!
 //! Without a break this is the power law with an irreducible term. The fit is least squares in log y, by
 //! Levenberg-Marquardt with analytic derivatives from a grid of breaks inside and beyond the data. Unknowns are ln a,

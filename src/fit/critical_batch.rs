@@ -1,7 +1,7 @@
-//! The critical batch size (McCandlish et al. 2018, arXiv 1812.06162): steps against examples, against loss, against
+//! The critical batch size (`McCandlish` et al. 2018, arXiv 1812.06162): steps against examples, against loss, against
 //! data, and from gradients alone.
 //!
-//! Loss and data give different laws, Kaplan's B* / L^(1/alpha_B) and the power law in tokens of Bergsma et al. (arXiv
+//! Loss and data give different laws, Kaplan's B* / `L^(1/alpha_B)` and the power law in tokens of Bergsma et al. (arXiv
 //! 2505.13738); they are fitted apart and never mixed.
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::least_squares::best_of;
 use super::regress::Design;
 
-/// (S/S_min - 1)(E/E_min - 1) = 1 for S steps and E examples to reach one loss.
+/// (`S/S_min` - `1)(E/E_min` - 1) = 1 for S steps and E examples to reach one loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hyperbola {
     /// Least steps, with unlimited batch.
@@ -19,7 +19,7 @@ pub struct Hyperbola {
 }
 
 impl Hyperbola {
-    /// The batch at which steps and examples are both twice their least: E_min/S_min.
+    /// The batch at which steps and examples are both twice their least: `E_min/S_min`.
     pub fn critical_batch(&self) -> f64 {
         self.min_examples / self.min_steps
     }
@@ -57,22 +57,22 @@ pub fn hyperbola(runs: &[(f64, f64)]) -> Option<Hyperbola> {
     Some(Hyperbola { min_steps, min_examples: min_steps * critical })
 }
 
-/// Kaplan et al. 2020 (arXiv 2001.08361, equation 1.4): B_crit = B* / L^(1/alpha_B).
+/// Kaplan et al. 2020 (arXiv 2001.08361, equation 1.4): `B_crit` = B* / `L^(1/alpha_B)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgainstLoss {
     /// B*, the critical batch at a loss of one nat.
     pub b_star: f64,
-    /// The exponent alpha_B.
+    /// The exponent `alpha_B`.
     pub alpha_b: f64,
 }
 
-/// Fits B_crit against loss to pairs (loss, critical batch).
+/// Fits `B_crit` against loss to pairs (loss, critical batch).
 pub fn against_loss(pairs: &[(f64, f64)]) -> Option<AgainstLoss> {
     let (coefficient, exponent) = power_law(pairs)?;
     Some(AgainstLoss { b_star: coefficient, alpha_b: -1.0 / exponent })
 }
 
-/// A power law in training tokens, B_crit = coefficient x tokens^exponent.
+/// A power law in training tokens, `B_crit` = coefficient x tokens^exponent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgainstTokens {
     /// Batch at one token.
@@ -81,7 +81,7 @@ pub struct AgainstTokens {
     pub exponent: f64,
 }
 
-/// Fits B_crit against data to pairs (tokens, critical batch).
+/// Fits `B_crit` against data to pairs (tokens, critical batch).
 pub fn against_tokens(pairs: &[(f64, f64)]) -> Option<AgainstTokens> {
     power_law(pairs).map(|(coefficient, exponent)| AgainstTokens { coefficient, exponent })
 }
@@ -112,7 +112,7 @@ pub struct NormPair {
     pub big: f64,
 }
 
-/// The simple noise scale tr(Sigma)/|G|^2 from pairs of norms (McCandlish et al. 2018, appendix A.1). Numerator and
+/// The simple noise scale tr(Sigma)/|G|^2 from pairs of norms (`McCandlish` et al. 2018, appendix A.1). Numerator and
 /// denominator are unbiased and averaged apart before they are divided; nothing where the mean of |G|^2 is not positive.
 pub fn noise_scale(pairs: &[NormPair]) -> Option<f64> {
     let (mut square, mut trace) = (0.0, 0.0);

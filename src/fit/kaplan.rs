@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::least_squares::best_of;
 
-/// L(N, D) = ((N_c/N)^(alpha_N/alpha_D) + D_c/D)^alpha_D.
+/// L(N, D) = ((`N_c/N)^(alpha_N/alpha_D`) + `D_c/D)^alpha_D`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParamsAndTokens {
     /// Scale of parameters.
@@ -24,7 +24,7 @@ impl ParamsAndTokens {
     }
 }
 
-/// L(N, S) = (N_c/N)^alpha_N + (S_c/S)^alpha_S for S steps at a batch well above the critical one.
+/// L(N, S) = (`N_c/N)^alpha_N` + (`S_c/S)^alpha_S` for S steps at a batch well above the critical one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParamsAndSteps {
     /// Scale of parameters.

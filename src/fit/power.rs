@@ -1,6 +1,6 @@
 //! Laws of one variable, L(N), L(D) or L(C), and which of them the data prefer.
 //!
-//! Four forms, all fitted by least squares in log loss: the pure power law (x_c/x)^alpha of Kaplan et al. 2020 (arXiv
+//! Four forms, all fitted by least squares in log loss: the pure power law (`x_c/x)^alpha` of Kaplan et al. 2020 (arXiv
 //! 2001.08361, equations 1.1 to 1.3), the same with an irreducible term, one with a smooth break ([`super::broken`]),
 //! and the exponential that pruning of data can turn a power law into (Sorscher et al. 2022, arXiv 2206.14486).
 //! They are compared by the information criterion `AICc` (Hurvich and Tsai 1989) and by predicting the quarter of
@@ -82,7 +82,7 @@ impl Law {
         }
     }
 
-    /// Kaplan's scale `x_c`, at which the reducible part is one nat: (x_c/x)^alpha = A x^-alpha.
+    /// Kaplan's scale `x_c`, at which the reducible part is one nat: (`x_c/x)^alpha` = A x^-alpha.
     pub fn critical(&self) -> f64 {
         self.a.powf(1.0 / self.alpha)
     }
@@ -238,16 +238,14 @@ mod tests {
     fn each_form_is_preferred_on_its_own_data() {
         let broken =
             broken::Broken { a: 0.5, b: 20.0, c0: 0.1, breaks: vec![broken::Break { d: 1e8, c: 0.4, f: 0.2 }] };
-        let cases: [(Form, Box<dyn Fn(f64) -> f64>); 3] = [
-            (Form::Offset, Box::new(|x| 1.7 + 400.0 * x.powf(-0.34))),
-            (Form::Exponential, Box::new(|x| 0.2 + 3.0 * (-x / 3e9).exp())),
-            (Form::Broken, Box::new(move |x| broken.at(x))),
-        ];
-        for (form, law) in cases {
+        let prefers = |law: &dyn Fn(f64) -> f64, form| {
             let (x, y) = series(law);
             let selection = select(&x, &y).unwrap();
             assert_eq!(selection.by_criterion, form, "{selection:?}");
-        }
+        };
+        prefers(&|x| 1.7 + 400.0 * x.powf(-0.34), Form::Offset);
+        prefers(&|x| 0.2 + 3.0 * (-x / 3e9).exp(), Form::Exponential);
+        prefers(&|x| broken.at(x), Form::Broken);
     }
 
     #[test]

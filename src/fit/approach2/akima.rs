@@ -20,6 +20,8 @@ use crate::observation::{Counting, Observation};
 const FINER: usize = 25;
 /// Least standard error of an optimum, in steps between sizes.
 const LEAST_STEP: f64 = 0.33;
+/// Sizes of one budget above which a spline would follow nothing but noise.
+const MOST_SIZES: usize = 200;
 /// Share of draws that must have an interior minimum.
 const MIN_VALID: f64 = 0.5;
 
@@ -92,7 +94,7 @@ pub fn fit(observations: &[Observation], counting: Counting, noise: Noise, boots
     for (k, curve) in curves.iter().enumerate() {
         let valid: Vec<[f64; 2]> = draws.iter().filter_map(|draw| draw[k]).collect();
         let status = match () {
-            () if sizes[k].len() < 5 => Status::TooFewPoints,
+            () if !fits(&sizes[k]) => Status::TooFewPoints,
             () if lowest(&sizes[k]).is_none() || (valid.len() as f64) < MIN_VALID * draws.len() as f64 => {
                 Status::EdgeMinimum
             }
@@ -138,9 +140,14 @@ pub fn fit(observations: &[Observation], counting: Counting, noise: Noise, boots
     SplineFit { status, optima, n_opt: power(0), d_opt: power(1) }
 }
 
+/// Whether a spline can go through the sizes: enough, not too many, and no two of the same number of parameters.
+fn fits(points: &[([f64; 2], f64)]) -> bool {
+    (5..=MOST_SIZES).contains(&points.len()) && points.windows(2).all(|pair| pair[0].0[0] < pair[1].0[0])
+}
+
 /// ln N and ln D at the lowest point of the spline through (ln N, ln D, loss), unless it is an end.
 fn lowest(points: &[([f64; 2], f64)]) -> Option<[f64; 2]> {
-    if points.len() < 5 {
+    if !fits(points) {
         return None;
     }
     let x: Vec<f64> = points.iter().map(|(x, _)| x[0]).collect();

@@ -242,9 +242,7 @@ impl Fitted {
 /// Student's 97.5% quantile over the normal one, by the expansion of Cornish and Fisher (1960).
 fn student(freedom: usize) -> f64 {
     let (z, n) = (1.959_964_f64, freedom as f64);
-    let odd = |coefficients: [f64; 4]| {
-        coefficients.iter().enumerate().map(|(k, c)| c * z.powi(1 + 2 * k as i32)).sum::<f64>()
-    };
+    let odd = |coefficients: [f64; 4]| coefficients.iter().rev().fold(0.0, |sum, c| sum * z * z + c) * z;
     let terms = [
         odd([1.0, 1.0, 0.0, 0.0]) / 4.0 / n,
         odd([3.0, 16.0, 5.0, 0.0]) / 96.0 / n.powi(2),
