@@ -92,7 +92,8 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
         Some(fitted) if fitted.surface.e < floor || !fitted.converged => Status::BoundHit,
         Some(_) => Status::Converged,
     };
-    let surface = fitted.map(|fitted| fitted.surface).filter(usable);
+    // A value whose every resample failed has no interval, and a value without an interval is not shown.
+    let surface = fitted.map(|fitted| fitted.surface).filter(usable).filter(|_| resamples == 0 || !draws.is_empty());
     let of = |read: &dyn Fn(&Surface) -> f64| surface.map(|s| Estimate::from_draws(read(&s), draws.iter().map(read)));
     let constants = surface.map(|surface| {
         let constants = |s: &Surface| [s.e, s.a, s.b, s.alpha, s.beta];
