@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Measures how language-model loss scales: trains IsoFLOP grids of small transformers, fits the scaling laws and
 /// reports compute-optimal tokens per parameter, with intervals.
@@ -25,6 +25,10 @@ pub enum Command {
     Train(TrainArgs),
     /// Fit scaling laws to a table of runs.
     Fit(FitArgs),
+    /// Say what to train for a budget, from a fitted surface.
+    Allocate(AllocateArgs),
+    /// Predict the loss of one model, from a fitted surface.
+    Predict(PredictArgs),
     /// Prepare a corpus, or tell what is in it.
     #[command(subcommand)]
     Data(DataCommand),
@@ -100,11 +104,52 @@ pub struct TrainArgs {
     pub threads: Option<usize>,
 }
 
+/// A way to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Approach {
+    /// The envelope of training curves.
+    #[value(name = "1")]
+    Envelope,
+    /// IsoFLOP parabolas.
+    #[value(name = "2")]
+    Parabolas,
+    /// Huber loss on log loss, L-BFGS from a start grid.
+    #[value(name = "3")]
+    Huber,
+    /// Variable projection with non-negative least squares.
+    Vpnls,
+    /// All of them side by side.
+    All,
+}
+
+/// The variable of a law.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LawAxis {
+    /// L(N): the table should hold runs that data do not limit.
+    Params,
+    /// L(D): the table should hold runs that size does not limit.
+    Tokens,
+    /// L(C): the table should hold compute-optimal runs.
+    Flops,
+}
+
 /// Flags of `runner fit`.
 #[derive(Args, Debug)]
 pub struct FitArgs {
     /// The table: a CSV with parameters, tokens, loss and, for approach 2, budgets or FLOPs.
     pub runs: PathBuf,
+    /// Which approach: 1 (envelope), 2 (IsoFLOP parabolas), 3 (Huber fit of the surface), vpnls, or all of them.
+    #[arg(long, default_value = "all", value_enum)]
+    pub approach: Approach,
+    /// Fit laws of one variable instead (pure, offset, exponential, broken) and say which one the data prefer.
+    #[arg(long, value_enum)]
+    pub law: Option<LawAxis>,
+    /// Approach 3: residual in log loss above which the Huber loss is linear; 1e-8 is least absolute deviations.
+    #[arg(long, default_value_t = 1e-3)]
+    pub delta: f64,
+    /// Leave out the K runs of the highest loss.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub drop_highest: usize,
     /// Names of the columns where they differ: params=N,tokens=D,loss=L,flops=C,budget=B,seed=S.
     #[arg(long, value_delimiter = ',')]
     pub columns: Vec<String>,
@@ -120,6 +165,51 @@ pub struct FitArgs {
     /// Print JSON, one object an approach.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A fitted surface to read.
+#[derive(Args, Debug)]
+pub struct SurfaceArgs {
+    /// What `runner fit --json` printed.
+    #[arg(long, value_name = "FILE")]
+    pub fit: PathBuf,
+    /// Use the surface of this approach (3 or vpnls) [default: the first one in the file that converged].
+    #[arg(long)]
+    pub approach: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `runner allocate`.
+#[derive(Args, Debug)]
+pub struct AllocateArgs {
+    /// The surface.
+    #[command(flatten)]
+    pub surface: SurfaceArgs,
+    /// Training budget in FLOPs.
+    #[arg(long)]
+    pub flops: f64,
+    /// Tokens that the model will serve over its life: inference costs 2N FLOPs each.
+    #[arg(long)]
+    pub inference_tokens: Option<f64>,
+    /// Training tokens that there are.
+    #[arg(long)]
+    pub max_tokens: Option<f64>,
+}
+
+/// Flags of `runner predict`.
+#[derive(Args, Debug)]
+pub struct PredictArgs {
+    /// The surface.
+    #[command(flatten)]
+    pub surface: SurfaceArgs,
+    /// Parameters.
+    #[arg(long)]
+    pub params: f64,
+    /// Training tokens.
+    #[arg(long)]
+    pub tokens: f64,
 }
 
 /// What `runner data` does.

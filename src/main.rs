@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         Command::Plan(args) => commands::plan::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Fit(args) => commands::fit::run(&args),
+        Command::Allocate(args) => commands::allocate::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
         Command::Data(command) => commands::data::run(&command),
         Command::Devices => commands::devices::run(),
         Command::Worker(args) => commands::worker::run(&args),

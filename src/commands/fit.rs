@@ -2,102 +2,131 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use comfy_table::{ContentArrangement, Table, presets};
+use anyhow::{Context, ensure};
 
-use crate::cli::FitArgs;
-use crate::fit::approach2::{self, Approach2};
+use super::fit_table;
+use crate::cli::{Approach, FitArgs, LawAxis};
+use crate::fit::approach2::akima::Noise;
+use crate::fit::approach3::Options;
+use crate::fit::power::{self, Form};
 use crate::fit::summary::Summary;
-use crate::fit::table::{self, Columns, Options};
-use crate::fit::{Bootstrap, Estimate};
-use crate::observation::Counting;
-use crate::units::{Flops, Params, Tokens};
+use crate::fit::table::{self, Columns};
+use crate::fit::{Bootstrap, approach1, approach2, approach3, forecast, points, vpnls};
+use crate::observation::{Counting, Observation};
 
 /// Runs the command.
 pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
+    ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
     let columns = Columns::parse(&args.columns)?;
-    let read = table::read(&args.runs, &columns, Options { tokens_from_flops: args.tokens_from_flops })?;
+    let options = table::Options { tokens_from_flops: args.tokens_from_flops };
+    let read = table::read(&args.runs, &columns, options)?;
     if read.skipped > 0 {
         eprintln!("note: {} rows are not finished and were skipped", read.skipped);
     }
     for note in &read.notes {
         eprintln!("note: {note}");
     }
-    let options = Bootstrap { resamples: args.bootstrap as usize, seed: args.seed };
-    let fits: Vec<Approach2> = Counting::ALL
-        .into_iter()
-        .filter(|counting| read.observations.iter().any(|run| run.params_by(*counting).is_some()))
-        .map(|counting| approach2::fit(&read.observations, counting, &options))
-        .collect();
+    let mut runs = read.observations;
+    ensure!(
+        args.drop_highest < runs.len(),
+        "--drop-highest {} leaves none of the {} runs of {}",
+        args.drop_highest,
+        runs.len(),
+        args.runs.display()
+    );
+    runs.sort_by(|a, b| a.loss.total_cmp(&b.loss));
+    runs.truncate(runs.len() - args.drop_highest);
+    if runs.len() > points::MOST && args.approach != Approach::Parabolas {
+        eprintln!("note: surfaces are fitted to an even share of at most {} of the {} rows", points::MOST, runs.len());
+    }
+
+    if let Some(axis) = args.law {
+        return law(&runs, axis, args);
+    }
+    let fits: Vec<Summary> = approaches(args.approach)
+        .iter()
+        .map(|approach| fit(&runs, *approach, args).context("no row tells parameters"))
+        .collect::<anyhow::Result<_>>()?;
     if args.json {
-        let summary = Summary::nested(fits.iter().map(Summary::from).collect()).context("no parameters to count")?;
-        println!("{}", serde_json::to_string(&summary)?);
+        for fit in &fits {
+            println!("{}", serde_json::to_string(fit)?);
+        }
     } else {
-        print!("{}", text(&fits));
+        print!("{}", fit_table::text(&fits));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The optima of each convention, then the laws side by side.
-pub(super) fn text(fits: &[Approach2]) -> String {
-    let optima =
-        fits.iter().map(|fit| format!("Approach 2, parameters counted: {}\n{}\n", fit.counting.name(), optima(fit)));
-    let laws = format!("Side by side\n{}\n", side_by_side(fits));
-    let conclusions = fits.iter().map(|fit| format!("{}: {}\n", fit.counting.name(), fit.conclusion));
-    optima.chain([laws]).chain(conclusions).collect()
-}
-
-fn optima(fit: &Approach2) -> Table {
-    let mut table = new_table(["budget", "runs", "N_opt", "D_opt", "tokens/param", "loss", "status"]);
-    for optimum in &fit.optima {
-        table.add_row([
-            Flops(optimum.budget).to_string(),
-            optimum.points.to_string(),
-            cell(optimum.params, |x| Params(x).to_string()),
-            cell(optimum.tokens, |x| Tokens(x).to_string()),
-            cell(optimum.tokens_per_param, |x| Params(x).to_string()),
-            cell(optimum.loss, |x| format!("{x:.4}")),
-            optimum.status.name().to_owned(),
-        ]);
-    }
-    table
-}
-
-fn side_by_side(fits: &[Approach2]) -> Table {
-    let mut table = new_table(std::iter::once("").chain(fits.iter().map(|fit| fit.counting.name())));
-    let mut row = |name: String, of: &dyn Fn(&Approach2) -> String| {
-        table.add_row(std::iter::once(name).chain(fits.iter().map(of)));
+/// Laws of one variable instead of the approaches.
+fn law(runs: &[Observation], axis: LawAxis, args: &FitArgs) -> anyhow::Result<ExitCode> {
+    let x: Vec<f64> = runs
+        .iter()
+        .map(|run| match axis {
+            LawAxis::Params => run.params,
+            LawAxis::Tokens => run.tokens,
+            LawAxis::Flops => run.flops,
+        })
+        .collect();
+    let loss: Vec<f64> = runs.iter().map(|run| run.loss).collect();
+    let selection = power::select(&x, &loss).with_context(|| {
+        format!("{}: a law of one variable needs at least 4 rows with different values of it", args.runs.display())
+    })?;
+    let bootstrap = Bootstrap { resamples: args.bootstrap as usize, seed: args.seed };
+    // Breaks are too many unknowns to resample a thousand times; the two plain laws are not.
+    let exponent = |law: &power::Law| match law.form {
+        Form::Pure | Form::Offset => power::exponent(&x, &loss, law.form, &bootstrap),
+        Form::Broken | Form::Exponential => None,
     };
-    let exponent = |x: f64| format!("{x:.3}");
-    row("status".to_owned(), &|fit| fit.status.name().to_owned());
-    row("exponent of N_opt".to_owned(), &|fit| cell(fit.n_opt.map(|law| law.exponent), exponent));
-    row("exponent of D_opt".to_owned(), &|fit| cell(fit.d_opt.map(|law| law.exponent), exponent));
-    let Some(longest) = fits.iter().max_by_key(|fit| fit.tokens_per_param.len()) else { return table };
-    let largest = longest.optima.last().map_or(f64::NAN, |optimum| optimum.budget);
-    for (k, known) in longest.tokens_per_param.iter().enumerate() {
-        let distance = if known.flops > largest {
-            format!(", {:.0}x beyond the data", known.flops / largest)
-        } else {
-            String::new()
-        };
-        row(format!("tokens/param at {}{distance}", Flops(known.flops)), &|fit| {
-            cell(fit.tokens_per_param.get(k).map(|row| row.ratio), |x| Params(x).to_string())
-        });
+    if args.json {
+        let exponents: Vec<_> = selection.laws.iter().map(exponent).collect();
+        println!("{}", serde_json::json!({ "selection": selection, "exponents": exponents }));
+    } else {
+        print!("{}", fit_table::laws(&selection, exponent));
     }
-    table
+    Ok(ExitCode::SUCCESS)
 }
 
-fn new_table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
-    table
+fn approaches(asked: Approach) -> Vec<Approach> {
+    match asked {
+        Approach::All => vec![Approach::Envelope, Approach::Parabolas, Approach::Huber, Approach::Vpnls],
+        one => vec![one],
+    }
 }
 
-/// A value with its interval, or a dash where the status allows no number.
-fn cell(estimate: Option<Estimate>, print: impl Fn(f64) -> String) -> String {
-    estimate.map_or_else(
-        || "-".to_owned(),
-        |estimate| format!("{} ({} to {})", print(estimate.value), print(estimate.low), print(estimate.high)),
-    )
+/// One approach under every convention of counting that the table tells.
+fn fit(runs: &[Observation], approach: Approach, args: &FitArgs) -> Option<Summary> {
+    let told = |counting: &Counting| runs.iter().any(|run| run.params_by(*counting).is_some());
+    let countings = Counting::ALL.into_iter().filter(told);
+    Summary::nested(countings.map(|counting| fit_one(runs, approach, counting, args)).collect())
+}
+
+fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, args: &FitArgs) -> Summary {
+    let bootstrap = Bootstrap { resamples: args.bootstrap as usize, seed: args.seed };
+    let none = Bootstrap { resamples: 0, ..bootstrap };
+    let held_out = forecast::hold_out(runs);
+    let huber = |runs: &[Observation], bootstrap| {
+        approach3::fit(runs, counting, &Options { delta: args.delta, bootstrap, ..Options::default() })
+    };
+    let project = |runs: &[Observation], bootstrap| vpnls::fit(runs, counting, &bootstrap);
+    let surface = |fit: &dyn Fn(&[Observation], Bootstrap) -> _| {
+        let forecast = held_out.as_ref().and_then(|(smaller, largest)| {
+            let fitted: crate::fit::parametric::SurfaceFit = fit(smaller, none);
+            forecast::of_surface(&fitted.surface?, largest, counting)
+        });
+        Summary { forecast, ..Summary::from(&fit(runs, bootstrap)) }
+    };
+    match approach {
+        Approach::Envelope => Summary::from(&approach1::fit(runs, counting, &bootstrap)),
+        Approach::Parabolas | Approach::All => {
+            let fitted = approach2::fit(runs, counting, &bootstrap);
+            let smaller = held_out.map(|(smaller, _)| approach2::fit(&smaller, counting, &none));
+            let bias = project(runs, none).surface.and_then(|truth| approach2::bias::bias(runs, counting, &truth));
+            let forecast = smaller.and_then(|smaller| forecast::of_optima(&smaller, &fitted));
+            let spline = approach2::akima::fit(runs, counting, Noise::default(), &bootstrap);
+            let spline = Some(spline).filter(|spline| spline.n_opt.is_some());
+            Summary { forecast, spline, bias: bias.filter(|_| fitted.n_opt.is_some()), ..Summary::from(&fitted) }
+        }
+        Approach::Huber => surface(&huber),
+        Approach::Vpnls => surface(&project),
+    }
 }

@@ -1,12 +1,16 @@
 //! One file a command: load, call one stage, print. The only place that prints, and the only one that uses anyhow.
 
+pub mod allocate;
 pub mod data;
 pub mod device;
 pub mod devices;
 pub mod fit;
+mod fit_table;
 pub mod plan;
 pub mod planning;
+pub mod predict;
 mod results;
+mod surface;
 pub mod sweep;
 pub mod throughput;
 pub mod train;

@@ -6,11 +6,12 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::fit;
+use super::fit_table;
 use crate::data::Corpus;
 use crate::execute::Summary;
 use crate::fit::Bootstrap;
 use crate::fit::approach2::{self, Approach2};
+use crate::fit::summary::Summary as FitSummary;
 use crate::ledger::{Ledger, Losses, State};
 use crate::observation::{Counting, Observation};
 use crate::plan::LeftOut;
@@ -57,7 +58,8 @@ pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summar
     if fits.approach2.is_empty() {
         return Ok(heading);
     }
-    Ok(heading + &fit::text(&fits.approach2))
+    let table = FitSummary::nested(fits.approach2.iter().map(FitSummary::from).collect());
+    Ok(heading + &fit_table::text(&table.into_iter().collect::<Vec<_>>()))
 }
 
 /// Approach 2 by every convention, where the sweep is made of IsoFLOP curves.

@@ -5,10 +5,12 @@
 //! the parabola opens upwards and its vertex lies within the sizes trained. The logarithms of the optima are then
 //! regressed on log10 of the budget, each optimum with the same weight.
 //!
-//! Intervals are percentiles over resamples of the losses (`curve` says how). A resample whose parabola opens
+//! Intervals are percentiles over resamples of the losses (`curve.rs` says how). A resample whose parabola opens
 //! upwards enters them wherever its vertex lies, so that intervals are not cut off at the edge of the grid; a budget
 //! whose resamples lack an interior minimum too often is not identified.
 
+pub mod akima;
+pub mod bias;
 mod conclusion;
 mod curve;
 

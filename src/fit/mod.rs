@@ -1,10 +1,27 @@
 //! Scaling laws with intervals. Knows observations only: no plan, no ledger, no burn.
 
+pub mod allocate;
+pub mod approach1;
 pub mod approach2;
+pub mod approach3;
 pub mod bootstrap;
+pub mod broken;
+pub mod compare;
+pub mod critical_batch;
+pub mod forecast;
+pub mod kaplan;
+pub mod least_squares;
+pub mod minimize;
+pub mod parametric;
+pub mod points;
+pub mod power;
 pub mod regress;
+pub mod repetition;
 pub mod summary;
+pub mod surface;
 pub mod table;
+pub mod transfer;
+pub mod vpnls;
 
 pub use bootstrap::Bootstrap;
 

@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::approach1::Approach1;
+use super::approach2::akima::SplineFit;
+use super::approach2::bias::Bias;
 use super::approach2::{Approach2, TokensPerParam};
+use super::forecast::Forecast;
+use super::parametric::{Residuals, SurfaceFit};
+use super::surface::Surface;
 use super::{Estimate, Status};
 use crate::observation::Counting;
 
@@ -47,6 +53,21 @@ pub struct Summary {
     /// The optimum of each budget, for approaches that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optima: Option<Vec<BudgetOptimum>>,
+    /// Residuals in log loss, for approaches that fit all runs at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residuals: Option<Residuals>,
+    /// The largest budget predicted from the smaller ones, where there are enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
+    /// What the parabola does to this grid where the surface of approach 3 is the truth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias: Option<Bias>,
+    /// Approach 2 with splines and weighted regression instead of parabolas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spline: Option<SplineFit>,
+    /// Resampled surfaces, from which `allocate` and `predict` take their intervals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub draws: Vec<Surface>,
     /// What may be concluded, in a sentence.
     pub conclusion: String,
     /// The same approach under other conventions of counting.
@@ -79,14 +100,18 @@ pub struct BudgetOptimum {
     pub status: Status,
 }
 
+impl From<&Approach1> for Summary {
+    fn from(fit: &Approach1) -> Self {
+        let mut summary = Self::new("1", fit.counting, fit.status, fit.points, &fit.conclusion);
+        summary.set_laws(fit.n_opt.map(|law| law.exponent), fit.d_opt.map(|law| law.exponent));
+        Self { tokens_per_param: fit.tokens_per_param.clone(), ..summary }
+    }
+}
+
 impl From<&Approach2> for Summary {
     fn from(fit: &Approach2) -> Self {
-        let exponents = [("n_exponent", fit.n_opt), ("d_exponent", fit.d_opt)];
-        let intervals = exponents
-            .iter()
-            .filter_map(|(name, law)| Some(((*name).to_owned(), law.as_ref()?.exponent)))
-            .map(|(name, exponent)| (name, [exponent.low, exponent.high]))
-            .collect();
+        let mut summary = Self::new("2", fit.counting, fit.status, fit.points, &fit.conclusion);
+        summary.set_laws(fit.n_opt.map(|law| law.exponent), fit.d_opt.map(|law| law.exponent));
         let optima = fit.optima.iter().map(|optimum| BudgetOptimum {
             budget: optimum.budget,
             points: optimum.points,
@@ -99,30 +124,82 @@ impl From<&Approach2> for Summary {
             tokens_per_param: optimum.tokens_per_param,
             status: optimum.status,
         });
+        Self { tokens_per_param: fit.tokens_per_param.clone(), optima: Some(optima.collect()), ..summary }
+    }
+}
+
+impl From<&SurfaceFit> for Summary {
+    fn from(fit: &SurfaceFit) -> Self {
+        let mut summary = Self::new(&fit.approach, fit.counting, fit.status, fit.points, &fit.conclusion);
+        summary.set_laws(fit.n_exponent, fit.d_exponent);
+        for (name, estimate) in ["E", "A", "B", "alpha", "beta"].into_iter().zip(fit.constants.into_iter().flatten()) {
+            summary.intervals.insert(name.to_owned(), [estimate.low, estimate.high]);
+        }
         Self {
-            approach: "2".to_owned(),
-            counting: fit.counting,
-            status: fit.status,
-            points: fit.points,
-            e: None,
-            a: None,
-            b: None,
-            alpha: None,
-            beta: None,
-            n_exponent: fit.n_opt.map(|law| law.exponent.value),
-            d_exponent: fit.d_opt.map(|law| law.exponent.value),
-            objective: None,
-            delta: None,
-            intervals,
+            e: fit.surface.map(|surface| surface.e),
+            a: fit.surface.map(|surface| surface.a),
+            b: fit.surface.map(|surface| surface.b),
+            alpha: fit.surface.map(|surface| surface.alpha),
+            beta: fit.surface.map(|surface| surface.beta),
+            objective: fit.objective,
+            delta: fit.delta,
             tokens_per_param: fit.tokens_per_param.clone(),
-            optima: Some(optima.collect()),
-            conclusion: fit.conclusion.clone(),
-            other_countings: Vec::new(),
+            residuals: fit.residuals,
+            draws: fit.draws.clone(),
+            ..summary
         }
     }
 }
 
 impl Summary {
+    fn new(approach: &str, counting: Counting, status: Status, points: usize, conclusion: &str) -> Self {
+        Self {
+            approach: approach.to_owned(),
+            counting,
+            status,
+            points,
+            e: None,
+            a: None,
+            b: None,
+            alpha: None,
+            beta: None,
+            n_exponent: None,
+            d_exponent: None,
+            objective: None,
+            delta: None,
+            intervals: BTreeMap::new(),
+            tokens_per_param: Vec::new(),
+            optima: None,
+            residuals: None,
+            forecast: None,
+            bias: None,
+            spline: None,
+            draws: Vec::new(),
+            conclusion: conclusion.to_owned(),
+            other_countings: Vec::new(),
+        }
+    }
+
+    fn set_laws(&mut self, n: Option<Estimate>, d: Option<Estimate>) {
+        (self.n_exponent, self.d_exponent) = (n.map(|n| n.value), d.map(|d| d.value));
+        for (name, exponent) in [("n_exponent", n), ("d_exponent", d)] {
+            if let Some(exponent) = exponent {
+                self.intervals.insert(name.to_owned(), [exponent.low, exponent.high]);
+            }
+        }
+    }
+
+    /// The fitted surface, where the approach has one.
+    pub fn surface(&self) -> Option<Surface> {
+        Some(Surface { e: self.e?, a: self.a?, b: self.b?, alpha: self.alpha?, beta: self.beta? })
+    }
+
+    /// A value with its interval by the name of its field.
+    pub fn estimate(&self, name: &str, value: Option<f64>) -> Option<Estimate> {
+        let [low, high] = *self.intervals.get(name)?;
+        Some(Estimate { value: value?, low, high })
+    }
+
     /// One object an approach: the first of `countings` leads and carries the others.
     pub fn nested(mut countings: Vec<Self>) -> Option<Self> {
         if countings.is_empty() {

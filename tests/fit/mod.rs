@@ -1,5 +1,12 @@
 //! The fitter: recovery of known surfaces, and statuses where nothing can be recovered.
 
+mod allocate;
+mod approach1;
 mod approach2;
+mod approach3;
+mod coverage;
+mod porian;
+mod shared;
 mod surface;
 mod table;
+mod vpnls;

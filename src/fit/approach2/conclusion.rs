@@ -6,6 +6,9 @@ use super::{Approach2, PowerLaw, TokensPerParam};
 use crate::fit::{Estimate, Status};
 use crate::units::Flops;
 
+/// Budgets that a sentence names before it counts the rest.
+const MOST_NAMED: usize = 8;
+
 /// The conclusion of a fit whose numbers are all in place.
 pub(super) fn of(fit: &Approach2) -> String {
     let mut sentences = Vec::new();
@@ -81,7 +84,10 @@ fn left_out(fit: &Approach2) -> impl Iterator<Item = String> {
             .filter(|optimum| optimum.status == status)
             .map(|optimum| Flops(optimum.budget).to_string())
             .collect();
-        (!budgets.is_empty()).then(|| format!("Left out {}: {reason}.", budgets.join(", ")))
+        let named = budgets[..budgets.len().min(MOST_NAMED)].join(", ");
+        let more = budgets.len().saturating_sub(MOST_NAMED);
+        let rest = if more > 0 { format!(" and {more} more budgets") } else { String::new() };
+        (!budgets.is_empty()).then(|| format!("Left out {named}{rest}: {reason}."))
     })
 }
 

@@ -1,0 +1,220 @@
+//! The tables that `runner fit` prints.
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::fit::Estimate;
+use crate::fit::power::{Form, Law, Selection};
+use crate::fit::summary::{BudgetOptimum, Summary};
+use crate::units::{Flops, Params, Tokens};
+
+/// Budgets of one table; a table of training curves has thousands.
+const MOST_ROWS: usize = 40;
+
+/// Optima by budget, constants of surfaces, the approaches side by side, what each forecasts and concludes.
+pub fn text(fits: &[Summary]) -> String {
+    let all: Vec<&Summary> = fits.iter().flat_map(|fit| std::iter::once(fit).chain(&fit.other_countings)).collect();
+    let mut out = String::new();
+    for fit in &all {
+        if let Some(found) = &fit.optima {
+            out += &titled(&format!("{}: the optimum of each budget", name(fit)), &optima(found));
+        }
+    }
+    let surfaces: Vec<&Summary> = all.iter().copied().filter(|fit| fit.surface().is_some()).collect();
+    if !surfaces.is_empty() {
+        out += &titled("Surfaces L = E + A/N^alpha + B/D^beta", &constants(&surfaces));
+    }
+    out += &titled("Side by side (surfaces: FLOPs are 6ND, in the parameters that were counted)", &side_by_side(&all));
+    if let Some(checks) = forecasts(&all) {
+        out += &titled("The largest budget held out and predicted from the smaller ones", &checks);
+    }
+    out.extend(all.iter().map(|fit| format!("{}: {}{}{}\n", name(fit), fit.conclusion, spline(fit), bias(fit))));
+    out
+}
+
+fn name(fit: &Summary) -> String {
+    let approach = if fit.approach == "vpnls" { "VPNLS".to_owned() } else { format!("Approach {}", fit.approach) };
+    format!("{approach}, {}", fit.counting.name())
+}
+
+fn titled(title: &str, table: &Table) -> String {
+    format!("{title}\n{table}\n\n")
+}
+
+fn optima(found: &[BudgetOptimum]) -> Table {
+    let mut table = new_table(["budget", "runs", "N_opt", "D_opt", "tokens/param", "loss", "status"]);
+    for optimum in &found[..found.len().min(MOST_ROWS)] {
+        let interval = |value: Option<f64>, interval: Option<[f64; 2]>| {
+            interval.zip(value).map(|([low, high], value)| Estimate { value, low, high })
+        };
+        let params = interval(optimum.params, optimum.low.zip(optimum.high).map(|(low, high)| [low, high]));
+        table.add_row([
+            Flops(optimum.budget).to_string(),
+            optimum.points.to_string(),
+            cell(params, |x| Params(x).to_string()),
+            cell(interval(optimum.tokens, optimum.tokens_interval), |x| Tokens(x).to_string()),
+            cell(optimum.tokens_per_param, |x| Params(x).to_string()),
+            optimum.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
+            optimum.status.name().to_owned(),
+        ]);
+    }
+    if found.len() > MOST_ROWS {
+        table.add_row([format!("{} more", found.len() - MOST_ROWS)]);
+    }
+    table
+}
+
+fn constants(surfaces: &[&Summary]) -> Table {
+    let mut table = new_table(["fit", "E", "A", "B", "alpha", "beta", "objective", "rms of log residuals", "largest"]);
+    for fit in surfaces {
+        let number = |name: &str, value, digits: usize| cell(fit.estimate(name, value), |x| format!("{x:.digits$}"));
+        let coefficient = |name: &str, value| cell(fit.estimate(name, value), |x| Params(x).to_string());
+        let residual = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.5}"));
+        table.add_row([
+            name(fit),
+            number("E", fit.e, 4),
+            coefficient("A", fit.a),
+            coefficient("B", fit.b),
+            number("alpha", fit.alpha, 4),
+            number("beta", fit.beta, 4),
+            fit.objective.map_or_else(|| "-".to_owned(), |objective| format!("{objective:.6e}")),
+            residual(fit.residuals.map(|residuals| residuals.rms)),
+            residual(fit.residuals.map(|residuals| residuals.largest)),
+        ]);
+    }
+    table
+}
+
+/// One row a fit; tokens per parameter at the ends of the data and beyond.
+fn side_by_side(all: &[&Summary]) -> Table {
+    let rows = |fit: &Summary| fit.tokens_per_param.iter().map(|row| row.flops).collect::<Vec<_>>();
+    let longest = all.iter().map(|fit| rows(fit)).max_by_key(Vec::len).unwrap_or_default();
+    // Every list ends in three budgets beyond its data, of which the middle one is shown.
+    let shown: Vec<f64> = match longest.len() {
+        0 => Vec::new(),
+        n if n <= 4 => longest.clone(),
+        n => vec![longest[0], longest[n - 4], longest[n - 2]],
+    };
+    let last = longest.len().checked_sub(2).map_or(f64::NAN, |k| longest[k] / 100.0);
+    let mut header = ["fit", "status", "points", "exponent of N_opt", "exponent of D_opt"].map(str::to_owned).to_vec();
+    header.extend(shown.iter().map(|flops| {
+        let beyond = if *flops > last * 1.01 { format!(", {:.0}x beyond", flops / last) } else { String::new() };
+        format!("tokens/param at {}{beyond}", Flops(*flops))
+    }));
+    let mut table = new_table(header);
+    for fit in all {
+        let exponent = |x: f64| format!("{x:.3}");
+        let mut row = vec![
+            name(fit),
+            fit.status.name().to_owned(),
+            fit.points.to_string(),
+            cell(fit.estimate("n_exponent", fit.n_exponent), exponent),
+            cell(fit.estimate("d_exponent", fit.d_exponent), exponent),
+        ];
+        row.extend(shown.iter().map(|flops| cell(at(fit, *flops), |x| Params(x).to_string())));
+        table.add_row(row);
+    }
+    table
+}
+
+/// Tokens per parameter at a budget, from the two neighbours of the list: power laws are straight in the logarithms.
+fn at(fit: &Summary, flops: f64) -> Option<Estimate> {
+    let rows = &fit.tokens_per_param;
+    if let Some(row) = rows.iter().find(|row| (row.flops / flops - 1.0).abs() < 1e-6) {
+        return Some(row.ratio);
+    }
+    let after = rows.iter().position(|row| row.flops > flops)?;
+    let (left, right) = (rows.get(after.checked_sub(1)?)?, rows[after]);
+    let share = (flops / left.flops).ln() / (right.flops / left.flops).ln();
+    let between = |low: f64, high: f64| low * (high / low).powf(share);
+    Some(Estimate {
+        value: between(left.ratio.value, right.ratio.value),
+        low: between(left.ratio.low, right.ratio.low),
+        high: between(left.ratio.high, right.ratio.high),
+    })
+}
+
+fn forecasts(all: &[&Summary]) -> Option<Table> {
+    let mut table = new_table(["fit", "budget", "runs", "rms error of loss", "mean error of loss", "N_opt", "D_opt"]);
+    let mut any = false;
+    for (fit, forecast) in all.iter().filter_map(|fit| Some((fit, fit.forecast?))) {
+        let nats = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
+        let factor = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.3}x the measured"));
+        table.add_row([
+            name(fit),
+            Flops(forecast.budget).to_string(),
+            forecast.points.to_string(),
+            nats(forecast.loss_rms),
+            nats(forecast.loss_mean),
+            factor(forecast.n_opt_ratio),
+            factor(forecast.d_opt_ratio),
+        ]);
+        any = true;
+    }
+    any.then_some(table)
+}
+
+/// The laws of one variable with what speaks for each.
+pub fn laws(selection: &Selection, exponent: impl Fn(&Law) -> Option<Estimate>) -> String {
+    let mut table = new_table([
+        "law",
+        "E",
+        "A",
+        "alpha",
+        "1/alpha",
+        "x_c",
+        "rms of log residuals",
+        "AICc",
+        "error on held-out quarter",
+    ]);
+    for law in &selection.laws {
+        let alpha = exponent(law).map_or_else(|| format!("{:.4}", law.alpha), |e| cell(Some(e), |x| format!("{x:.4}")));
+        let power = law.form != Form::Exponential;
+        table.add_row([
+            law.form.name().to_owned(),
+            format!("{:.4}", law.e),
+            format!("{:.4e}", law.a),
+            if power { alpha } else { format!("{:.3e}", law.alpha) },
+            if power { format!("{:.2}", law.intrinsic_dimension()) } else { "-".to_owned() },
+            if power { format!("{:.3e}", law.critical()) } else { "-".to_owned() },
+            format!("{:.5}", law.rms),
+            format!("{:.1}", law.aicc),
+            law.held_out.map_or_else(|| "-".to_owned(), |error| format!("{error:.5}")),
+        ]);
+    }
+    format!("{table}\n{}\n", selection.conclusion)
+}
+
+fn spline(fit: &Summary) -> String {
+    let laws = fit.spline.as_ref().and_then(|spline| Some((spline.n_opt?.exponent, spline.d_opt?.exponent)));
+    laws.map_or_else(String::new, |(n, d)| {
+        let exponent = |e: Estimate| cell(Some(e), |x| format!("{x:.3}"));
+        format!(" Splines and weighted regression give C^{} and C^{}.", exponent(n), exponent(d))
+    })
+}
+
+fn bias(fit: &Summary) -> String {
+    fit.bias.map_or_else(String::new, |bias| {
+        format!(
+            " On noiseless losses of the VPNLS surface this grid would err by {:+.4} in the exponent of N_opt and by \
+             {:+.1}% in D_opt at the largest budget, {:+.1}% at 1000 times that.",
+            bias.n_exponent,
+            100.0 * bias.tokens_at_largest,
+            100.0 * bias.tokens_beyond
+        )
+    })
+}
+
+fn new_table(header: impl IntoIterator<Item = impl Into<comfy_table::Cell>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.into_iter().map(Into::into).collect::<Vec<comfy_table::Cell>>());
+    table
+}
+
+/// A value with its interval, or a dash where the status allows no number.
+fn cell(estimate: Option<Estimate>, print: impl Fn(f64) -> String) -> String {
+    estimate.map_or_else(
+        || "-".to_owned(),
+        |estimate| format!("{} ({} to {})", print(estimate.value), print(estimate.low), print(estimate.high)),
+    )
+}

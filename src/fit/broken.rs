@@ -1,0 +1,216 @@
+//! Smoothly broken power laws (Caballero et al. 2022, arXiv 2210.14891, equation 1):
+//! y = a + b x^-c0 `PROD_i` (1 + (x/d_i)^(1/f_i))^(-c_i `f_i`).
+//!
+//! Without a break this is the power law with an irreducible term. The fit is least squares in log y, by
+//! Levenberg-Marquardt with analytic derivatives from a grid of breaks inside and beyond the data. Unknowns are ln a,
+//! ln b, c0 and for each break ln d, c, ln f, so that what must be positive is.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::least_squares::{Row, least_squares};
+use super::minimize::Stop;
+
+/// A broken power law.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Broken {
+    /// What is left where x is unlimited.
+    pub a: f64,
+    /// Coefficient of the first segment.
+    pub b: f64,
+    /// Exponent of the first segment.
+    pub c0: f64,
+    /// The breaks, by ascending place.
+    pub breaks: Vec<Break>,
+}
+
+/// Where the exponent changes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Break {
+    /// The x of the change.
+    pub d: f64,
+    /// By how much the exponent changes.
+    pub c: f64,
+    /// How gradual the change is: a factor of e^f in x to either side.
+    pub f: f64,
+}
+
+impl Broken {
+    /// Value at x.
+    pub fn at(&self, x: f64) -> f64 {
+        let factors = self.breaks.iter().map(|k| (1.0 + (x / k.d).powf(1.0 / k.f)).powf(-k.c * k.f));
+        self.a + self.b * x.powf(-self.c0) * factors.product::<f64>()
+    }
+
+    fn from_unknowns(unknowns: &[f64]) -> Self {
+        let mut breaks: Vec<Break> =
+            unknowns[3..].chunks(3).map(|k| Break { d: k[0].exp(), c: k[1], f: k[2].exp() }).collect();
+        breaks.sort_by(|a, b| a.d.total_cmp(&b.d));
+        Self { a: unknowns[0].exp(), b: unknowns[1].exp(), c0: unknowns[2], breaks }
+    }
+}
+
+/// A fit with its error, the root of the mean squared residual in log y.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BrokenFit {
+    /// The law.
+    pub law: Broken,
+    /// Root of the mean squared residual in log y.
+    pub rms: f64,
+    /// Whether the solver finished.
+    pub converged: bool,
+}
+
+/// Fits a law with 0, 1 or 2 breaks to positive `x` and `y`; nothing where there are no more points than unknowns, or
+/// for more breaks.
+pub fn fit(x: &[f64], y: &[f64], breaks: usize) -> Option<BrokenFit> {
+    let data = Data { ln_x: x.iter().map(|x| x.ln()).collect(), ln_y: y.iter().map(|y| y.ln()).collect() };
+    if x.len() <= 3 + 3 * breaks || x.len() != y.len() {
+        return None;
+    }
+    match breaks {
+        0 => data.solve::<3>(),
+        1 => data.solve::<6>(),
+        2 => data.solve::<9>(),
+        _ => None,
+    }
+}
+
+struct Data {
+    ln_x: Vec<f64>,
+    ln_y: Vec<f64>,
+}
+
+impl Data {
+    fn solve<const P: usize>(&self) -> Option<BrokenFit> {
+        let stops: Vec<Stop<P>> =
+            self.starts::<P>().into_par_iter().map(|start| least_squares(|u| self.rows(u), start, 400)).collect();
+        let best = stops
+            .into_iter()
+            .filter(|stop| stop.value.is_finite() && stop.x.iter().all(|u| u.is_finite()))
+            .min_by(|a, b| a.value.total_cmp(&b.value))?;
+        // A valley along which place and steepness of a break trade against each other takes many short steps.
+        let best = least_squares(|u| self.rows(u), best.x, 20_000);
+        let rms = (2.0 * best.value / self.ln_x.len() as f64).sqrt();
+        Some(BrokenFit { law: Broken::from_unknowns(&best.x), rms, converged: best.converged })
+    }
+
+    /// Floors below the least y, slopes of several steepness through the first point, breaks from the first x to four
+    /// times the last, sharp and gradual.
+    fn starts<const P: usize>(&self) -> Vec<[f64; P]> {
+        let (low, high) = self.ln_x.iter().fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(*x), h.max(*x)));
+        let least = self.ln_y.iter().copied().fold(f64::MAX, f64::min);
+        let first = self.ln_y[(0..self.ln_x.len()).min_by(|&i, &j| self.ln_x[i].total_cmp(&self.ln_x[j])).unwrap_or(0)];
+        let mut starts = Vec::new();
+        for share in [0.05, 0.5, 0.9] {
+            for c0 in [0.0, 0.05, 0.2, 0.6] {
+                let mut start = [0.0; P];
+                start[0] = least + f64::ln(share);
+                start[1] = (first.exp() - start[0].exp()).max(1e-3 * first.exp()).ln() + c0 * low;
+                start[2] = c0;
+                starts.push(start);
+            }
+        }
+        let places: Vec<f64> = (1..=8).map(|k| low + (high + 4_f64.ln() - low) * f64::from(k) / 8.0).collect();
+        for break_index in 0..(P - 3) / 3 {
+            let offset = 3 + 3 * break_index;
+            starts = starts
+                .iter()
+                .flat_map(|start| {
+                    // Breaks in ascending order, so that no pair is tried twice.
+                    let after = if break_index == 0 { f64::MIN } else { start[offset - 3] };
+                    let shapes: &[(f64, f64)] =
+                        if P > 6 { &[(0.4, 0.2)] } else { &[(0.5, 0.05), (0.5, 0.5), (3.0, 0.1)] };
+                    let place = places.iter().filter(move |place| **place > after);
+                    place.flat_map(move |place| {
+                        shapes.iter().map(move |(c, f)| {
+                            let mut next = *start;
+                            (next[offset], next[offset + 1], next[offset + 2]) = (*place, *c, f.ln());
+                            next
+                        })
+                    })
+                })
+                .collect();
+        }
+        starts
+    }
+
+    /// Residuals in log y and their derivatives.
+    fn rows<const P: usize>(&self, unknowns: &[f64; P]) -> Vec<Row<P>> {
+        let floor = unknowns[0].exp();
+        let row = |(ln_x, ln_y): (&f64, &f64)| {
+            let mut slope = [0.0; P];
+            let mut ln_s = unknowns[1] - unknowns[2] * ln_x;
+            (slope[1], slope[2]) = (1.0, -ln_x);
+            for k in (3..P).step_by(3) {
+                let (ln_d, c, f) = (unknowns[k], unknowns[k + 1], unknowns[k + 2].exp());
+                let distance = (ln_x - ln_d) / f;
+                // ln(1 + u) without overflow, and u/(1 + u).
+                let soft = if distance > 30.0 { distance } else { distance.exp().ln_1p() };
+                let share = 1.0 / (1.0 + (-distance).exp());
+                ln_s -= c * f * soft;
+                slope[k] = c * share;
+                slope[k + 1] = -f * soft;
+                slope[k + 2] = -c * f * (soft - distance * share);
+            }
+            let s = ln_s.exp();
+            let y = floor + s;
+            let mut scaled = slope.map(|slope| slope * s / y);
+            scaled[0] = floor / y;
+            (y.ln() - ln_y, scaled)
+        };
+        self.ln_x.iter().zip(&self.ln_y).map(row).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_constants_come_back_from_a_noiseless_series() {
+        let truth = Broken {
+            a: 0.413_884_53,
+            b: 2.277_272_29,
+            c0: 0.055_077_35,
+            breaks: vec![Break { d: 612.583_617, c: 5.662_903_82, f: 0.059_193_04 }],
+        };
+        let x: Vec<f64> = (1..=404).map(f64::from).collect();
+        let y: Vec<f64> = x.iter().map(|x| truth.at(*x)).collect();
+        let found = fit(&x, &y, 1).unwrap();
+        let law = found.law;
+        for (value, expected) in [
+            (law.a, truth.a),
+            (law.b, truth.b),
+            (law.c0, truth.c0),
+            (law.breaks[0].d, truth.breaks[0].d),
+            (law.breaks[0].c, truth.breaks[0].c),
+            (law.breaks[0].f, truth.breaks[0].f),
+        ] {
+            assert!((value / expected - 1.0).abs() < 1e-3, "{value} and not {expected}; rms {:e}", found.rms);
+        }
+    }
+
+    #[test]
+    fn two_breaks_are_found() {
+        let truth = Broken {
+            a: 0.1,
+            b: 5.0,
+            c0: 0.1,
+            breaks: vec![Break { d: 1e2, c: 0.5, f: 0.2 }, Break { d: 1e4, c: -0.4, f: 0.3 }],
+        };
+        let x: Vec<f64> = (0..80).map(|i| 10_f64.powf(f64::from(i) / 13.0)).collect();
+        let y: Vec<f64> = x.iter().map(|x| truth.at(*x)).collect();
+        let found = fit(&x, &y, 2).unwrap();
+        assert!(found.rms < 1e-6, "{found:?}");
+        assert!((found.law.breaks[0].d.ln() - 1e2_f64.ln()).abs() < 0.01, "{found:?}");
+        assert!(fit(&x, &y, 0).unwrap().rms > 1e-2);
+    }
+
+    #[test]
+    fn too_few_points_or_too_many_breaks_give_nothing() {
+        assert!(fit(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.5], 0).is_none());
+        let x: Vec<f64> = (1..50).map(f64::from).collect();
+        assert!(fit(&x, &x, 3).is_none());
+    }
+}

@@ -1,0 +1,180 @@
+//! What every fit of a whole surface reports: constants, exponents and ratios with intervals, residuals, status.
+
+use serde::{Deserialize, Serialize};
+
+use super::approach2::TokensPerParam;
+use super::points::{Points, same_budget};
+use super::surface::Surface;
+use super::{Estimate, Status};
+use crate::observation::Counting;
+
+/// Share of resamples without a proper surface above which the fit is not identified: what lies beyond one end of a
+/// 95% interval.
+const MAX_LOST: f64 = 0.025;
+/// An irreducible loss below this share of the least loss seen is none at all: the bound at zero was hit.
+const NO_FLOOR: f64 = 1e-3;
+/// Exponents above this are a step and not a power law.
+const STEEPEST: f64 = 10.0;
+/// Resamples kept in the result, for intervals of whatever is asked later.
+const DRAWS_KEPT: usize = 200;
+/// Budgets, as multiples of the largest one seen, to which tokens per parameter are extrapolated.
+const BEYOND: [f64; 3] = [10.0, 100.0, 1000.0];
+
+/// What is fitted, and how.
+pub(super) struct Method {
+    pub(super) approach: &'static str,
+    pub(super) counting: Counting,
+    pub(super) delta: Option<f64>,
+}
+
+/// A solver's answer.
+pub(super) struct Fitted {
+    pub(super) surface: Surface,
+    pub(super) objective: f64,
+    pub(super) converged: bool,
+}
+
+/// A fitted surface with the intervals of its constants and of what follows from them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SurfaceFit {
+    /// 3 or vpnls.
+    pub approach: String,
+    /// Which weights were counted as parameters.
+    pub counting: Counting,
+    /// Whether the numbers may be used.
+    pub status: Status,
+    /// Observations used.
+    pub points: usize,
+    /// The fitted surface; absent where nothing could be fitted.
+    pub surface: Option<Surface>,
+    /// What was minimised, at its minimum.
+    pub objective: Option<f64>,
+    /// Where the Huber loss becomes linear.
+    pub delta: Option<f64>,
+    /// 95% intervals of E, A, B, alpha, beta.
+    pub constants: Option<[Estimate; 5]>,
+    /// Exponent of `N_opt` in compute.
+    pub n_exponent: Option<Estimate>,
+    /// Exponent of `D_opt` in compute.
+    pub d_exponent: Option<Estimate>,
+    /// Tokens per parameter at the budgets of the data and beyond.
+    pub tokens_per_param: Vec<TokensPerParam>,
+    /// Residuals in log loss.
+    pub residuals: Option<Residuals>,
+    /// Some of the resampled surfaces, for intervals of whatever is asked later.
+    pub draws: Vec<Surface>,
+    /// What may be concluded, in a sentence.
+    pub conclusion: String,
+}
+
+/// Residuals in log loss: predicted minus measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Residuals {
+    /// Root of the mean square.
+    pub rms: f64,
+    /// Median of the absolute residuals.
+    pub median: f64,
+    /// The largest absolute residual.
+    pub largest: f64,
+}
+
+/// Puts the result together from the surface and its resamples.
+pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>, draws: Vec<Surface>) -> SurfaceFit {
+    let usable = |surface: &Surface| surface.is_proper() && surface.alpha < STEEPEST && surface.beta < STEEPEST;
+    let resamples = draws.len();
+    let draws: Vec<Surface> = draws.into_iter().filter(usable).collect();
+    let floor = NO_FLOOR * points.loss.iter().copied().fold(f64::INFINITY, f64::min);
+    let status = match fitted {
+        None if points.flat() && !points.too_few() => Status::NotIdentified,
+        None => Status::TooFewPoints,
+        Some(fitted) if !usable(&fitted.surface) => Status::NotIdentified,
+        Some(_) if (resamples - draws.len()) as f64 > MAX_LOST * resamples as f64 => Status::NotIdentified,
+        Some(fitted) if fitted.surface.e < floor || !fitted.converged => Status::BoundHit,
+        Some(_) => Status::Converged,
+    };
+    // A value whose every resample failed has no interval, and a value without an interval is not shown.
+    let surface = fitted.map(|fitted| fitted.surface).filter(usable).filter(|_| resamples == 0 || !draws.is_empty());
+    let of = |read: &dyn Fn(&Surface) -> f64| surface.map(|s| Estimate::from_draws(read(&s), draws.iter().map(read)));
+    let constants = surface.map(|surface| {
+        let constants = |s: &Surface| [s.e, s.a, s.b, s.alpha, s.beta];
+        std::array::from_fn(|k| Estimate::from_draws(constants(&surface)[k], draws.iter().map(|d| constants(d)[k])))
+    });
+    let tokens_per_param = budgets(points)
+        .into_iter()
+        .filter_map(|flops| Some(TokensPerParam { flops, ratio: of(&|s| s.tokens_per_param(flops))? }))
+        .collect();
+    let mut result = SurfaceFit {
+        approach: method.approach.to_owned(),
+        counting: method.counting,
+        status,
+        points: points.len(),
+        surface,
+        objective: fitted.map(|fitted| fitted.objective),
+        delta: method.delta,
+        constants,
+        n_exponent: of(&Surface::n_exponent),
+        d_exponent: of(&Surface::d_exponent),
+        tokens_per_param,
+        residuals: surface.map(|surface| residuals(points, &surface)),
+        draws: thin(&draws),
+        conclusion: String::new(),
+    };
+    result.conclusion = conclusion(&result);
+    result
+}
+
+/// The budgets trained where they are few, otherwise the powers of ten among them; then some beyond.
+fn budgets(points: &Points) -> Vec<f64> {
+    let mut sorted = points.flops.clone();
+    sorted.sort_by(f64::total_cmp);
+    let Some((low, high)) = sorted.first().copied().zip(sorted.last().copied()) else { return Vec::new() };
+    sorted.dedup_by(|next, kept| same_budget(*kept, *next));
+    if sorted.len() > 12 {
+        let decades = (low.log10().ceil() as i32)..=(high.log10().floor() as i32);
+        sorted = decades.map(|decade| 10_f64.powi(decade)).collect();
+    }
+    sorted.into_iter().chain(BEYOND.map(|factor| factor * high)).collect()
+}
+
+fn residuals(points: &Points, surface: &Surface) -> Residuals {
+    let mut sizes: Vec<f64> = (0..points.len())
+        .map(|i| {
+            let [n, d] = [points.ln_n[i] + points.mean_n, points.ln_d[i] + points.mean_d].map(f64::exp);
+            (surface.loss(n, d).ln() - points.ln_loss[i]).abs()
+        })
+        .collect();
+    sizes.sort_by(f64::total_cmp);
+    let square = sizes.iter().map(|r| r * r).sum::<f64>() / sizes.len() as f64;
+    Residuals { rms: square.sqrt(), median: super::bootstrap::quantile(&sizes, 0.5), largest: sizes[sizes.len() - 1] }
+}
+
+fn thin(draws: &[Surface]) -> Vec<Surface> {
+    draws.iter().step_by(draws.len().div_ceil(DRAWS_KEPT).max(1)).copied().collect()
+}
+
+fn conclusion(fit: &SurfaceFit) -> String {
+    let (Some(n), Some(d)) = (fit.n_exponent, fit.d_exponent) else {
+        return match fit.status {
+            Status::TooFewPoints => {
+                "A surface needs at least 6 runs with 3 different sizes and 3 different numbers of tokens.".to_owned()
+            }
+            _ => "Not identified: the loss does not follow from parameters and tokens, so nothing may be concluded."
+                .to_owned(),
+        };
+    };
+    let exponent = |e: Estimate| format!("{:.3} ({:.3} to {:.3})", e.value, e.low, e.high);
+    let laws = format!("N_opt grows as C^{} and D_opt as C^{}", exponent(n), exponent(d));
+    let equal = if n.low > 0.5 || n.high < 0.5 {
+        "parameters and tokens do not grow in step"
+    } else {
+        "parameters and tokens may grow in step, the interval holds 0.5"
+    };
+    match fit.status {
+        Status::Converged => format!("{laws}; {equal}."),
+        Status::BoundHit => format!("{laws}, but the irreducible loss ended at zero: the data do not show a floor."),
+        _ => format!(
+            "Not identified: {laws} fits best, but too many resamples have no such surface; the numbers show what the \
+             fit found and not what is known."
+        ),
+    }
+}

@@ -1,0 +1,102 @@
+//! Observations as the columns of logarithms that fits of a whole surface work on.
+
+use rand::{Rng, RngExt};
+
+use crate::observation::{Counting, Observation};
+
+/// Rows above which every second, third, ... row in sorted order is taken. Tables of that length are training curves,
+/// whose neighbouring rows say the same, and the intervals of a whole surface would take hours.
+pub const MOST: usize = 20_000;
+
+/// Logarithms of parameters, tokens and loss of the runs that tell parameters by one convention.
+///
+/// Sorted, so that nothing depends on the order of rows, and centred: ln N and ln D are given relative to their
+/// means, which leaves the fitted surface as it is and makes its coefficients nearly independent of its exponents. A
+/// change of units moves the means alone.
+#[derive(Clone, Debug)]
+pub struct Points {
+    /// ln N - mean.
+    pub ln_n: Vec<f64>,
+    /// ln D - mean.
+    pub ln_d: Vec<f64>,
+    /// ln of the loss in nats per token.
+    pub ln_loss: Vec<f64>,
+    /// The loss in nats per token.
+    pub loss: Vec<f64>,
+    /// Training FLOPs of the runs, or their budgets where these are known.
+    pub flops: Vec<f64>,
+    /// Mean of ln N.
+    pub mean_n: f64,
+    /// Mean of ln D.
+    pub mean_d: f64,
+}
+
+impl Points {
+    /// The runs of `observations` that tell parameters by `counting`.
+    pub fn new(observations: &[Observation], counting: Counting) -> Self {
+        let mut rows: Vec<[f64; 4]> = observations
+            .iter()
+            .filter_map(|run| {
+                Some([run.params_by(counting)?, run.tokens, run.loss, run.flop_budget.unwrap_or(run.flops)])
+            })
+            .collect();
+        rows.sort_by(|a, b| {
+            (0..4).map(|k| a[k].total_cmp(&b[k])).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+        });
+        let rows: Vec<[f64; 4]> = rows.iter().step_by(rows.len().div_ceil(MOST).max(1)).copied().collect();
+        let mean = |k: usize| rows.iter().map(|row| row[k].ln()).sum::<f64>() / rows.len().max(1) as f64;
+        let (mean_n, mean_d) = (mean(0), mean(1));
+        Self {
+            ln_n: rows.iter().map(|row| row[0].ln() - mean_n).collect(),
+            ln_d: rows.iter().map(|row| row[1].ln() - mean_d).collect(),
+            ln_loss: rows.iter().map(|row| row[2].ln()).collect(),
+            loss: rows.iter().map(|row| row[2]).collect(),
+            flops: rows.iter().map(|row| row[3]).collect(),
+            mean_n,
+            mean_d,
+        }
+    }
+
+    /// Number of runs.
+    pub fn len(&self) -> usize {
+        self.loss.len()
+    }
+
+    /// Whether there are no runs.
+    pub fn is_empty(&self) -> bool {
+        self.loss.is_empty()
+    }
+
+    /// How often each run is drawn when all are drawn with replacement.
+    pub fn resample(&self, rng: &mut impl Rng) -> Vec<f64> {
+        let mut counts = vec![0.0; self.len()];
+        for _ in 0..self.len() {
+            counts[rng.random_range(0..self.len())] += 1.0;
+        }
+        counts
+    }
+
+    /// Whether fewer than three sizes or three numbers of tokens differ: two exponents need at least that.
+    pub fn too_few(&self) -> bool {
+        self.len() < 6 || [&self.ln_n, &self.ln_d].into_iter().any(|column| distinct(column) < 3)
+    }
+
+    /// Whether the loss is the same everywhere.
+    pub fn flat(&self) -> bool {
+        let (low, high) =
+            self.ln_loss.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
+        high - low < 1e-9
+    }
+}
+
+fn distinct(column: &[f64]) -> usize {
+    let mut sorted = column.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+    sorted.len()
+}
+
+/// Whether two ascending budgets are one: achieved FLOPs differ from planned ones by up to 1%.
+pub fn same_budget(lower: f64, upper: f64) -> bool {
+    upper <= lower * 1.01
+}
