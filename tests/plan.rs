@@ -173,6 +173,18 @@ fn a_point_with_too_few_steps_is_left_out_and_what_its_reason_says_lets_it_in() 
 }
 
 #[test]
+fn warm_up_leaves_a_step_for_the_decay_however_short_it_is() {
+    let mut spec = single();
+    spec.schedule.warmup_max_fraction = 1.0;
+    spec.schedule.warmup_tokens_per_param = 1e6;
+    for (kind, decay_fraction) in [(ScheduleKind::Wsd, Some(1e-17)), (ScheduleKind::Cosine, None)] {
+        (spec.schedule.kind, spec.schedule.decay_fraction) = (kind, decay_fraction);
+        let schedule = &planned(&spec).runs[0].run.schedule;
+        assert_eq!((schedule.warmup_steps, schedule.decay_steps), (schedule.steps - 1, 1));
+    }
+}
+
+#[test]
 fn a_point_that_would_repeat_data_is_left_out_until_the_spec_allows_it() {
     let mut spec = single();
     let small = CorpusFacts { train_tokens: Some(200_000), validation_tokens: Some(1 << 20), ..unlimited() };
