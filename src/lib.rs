@@ -5,7 +5,8 @@
 //!             -> fit (laws with intervals) -> report (figures, page)
 //! ```
 //!
-//! Data flows one way. A stage is a function from value to value; only [`commands`] prints.
+//! Data flows one way. A stage is a function from value to value; only [`commands`] prints, and
+//! [`execute`] its progress, to stderr.
 //!
 //! | module | owns | may use |
 //! |---|---|---|
@@ -13,14 +14,14 @@
 //! | [`parameterization`] | THE table: init, learning rate, multiplier, decay by role | nothing |
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | units |
 //! | [`spec`] | TOML to validated structs, errors with file, line and key | units, parameterization |
-//! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization |
+//! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan |
-//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec |
+//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
 //! | `train` | the only place that knows burn | spec, plan, parameterization, data, trainer |
-//! | [`execute`] | worker processes, claims, progress | plan, ledger, trainer; never burn |
+//! | [`execute`] | worker processes, claims, progress | plan, ledger, trainer, units; never burn |
 //! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, trainer |
 //! | [`fit`] | scaling laws with intervals | units, observation |
-//! | [`report`] | figures (CSV and SVG) and the page | fit, observation |
+//! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
 //! | [`commands`] | one file a command: load, call a stage, print | everything |
 
 pub mod cli;

@@ -1,5 +1,6 @@
 //! Parse, dispatch, print an error once, exit code.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,9 +25,26 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
+        // A reader that has read enough, such as `head`, is no failure.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)
         }
     }
+}
+
+/// Whether nobody reads what is written to stdout.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let kind = match (cause.downcast_ref::<io::Error>(), cause.downcast_ref::<csv::Error>()) {
+            (Some(error), _) => Some(error.kind()),
+            (_, Some(error)) => match error.kind() {
+                csv::ErrorKind::Io(error) => Some(error.kind()),
+                _ => None,
+            },
+            _ => None,
+        };
+        kind == Some(io::ErrorKind::BrokenPipe)
+    })
 }

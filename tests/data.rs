@@ -316,6 +316,12 @@ fn a_tokenizer_json_is_used_as_it_is_with_its_own_end_of_text() {
     assert_eq!(named.vocab, 301);
     assert_eq!(place.tokens(&named.fingerprint, "train.u16").last(), Some(&300));
 
+    let word_level = r#"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": {"</s>": 0, "a": 1}, "unk_token": "[UNK]"}}"#;
+    let error = place.error(&with(word_level));
+    assert!(error.contains("tokenizer.json: it cannot encode all of the text"), "{error}");
+
     let error = place.error(&with("{\"no\": \"tokenizer\"}"));
     assert!(error.contains("tokenizer.json"), "{error}");
     value["added_tokens"][0]["id"] = serde_json::json!(70_000);

@@ -51,8 +51,8 @@ fn a_wrong_type_is_refused_with_an_example() {
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = 1e12")), @"x.toml:43: sweep.budgets: floating point 1000000000000.0 stands where a list belongs; write for example [1e12, 3e12, 1e13]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "seeds", "seeds = [1, -1]")), @"x.toml:48: sweep.seeds[1]: integer -1 stands where a whole number of 0 or more belongs; write for example [1]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "parameterization", "parameterization = \"mpu\"")), @r#"x.toml:14: model.parameterization: "mpu" is not one of standard, mup; write "mup""#);
-    insta::assert_snapshot!(complaint(&edit(SINGLE, "learning_rate", "learning_rate = \"tune\"")), @r#"x.toml:19: optimizer.learning_rate: "tune" is not a rule; write "tuned", a number, or value, at_params and exponent"#);
-    insta::assert_snapshot!(complaint(&edit(SINGLE, "learning_rate", "learning_rate = true")), @r#"x.toml:19: optimizer.learning_rate: boolean true stands where a number, "tuned", or a rule with value, at_params and exponent belongs; write for example { value = 0.01, at_params = 1e5, exponent = -0.333 }"#);
+    insta::assert_snapshot!(complaint(&edit(SINGLE, "learning_rate", "learning_rate = \"tune\"")), @r#"x.toml:19: optimizer.learning_rate: "tune" is not a rule; write "tuned", a number, or a table of value, exponent, and at_params or at_tokens"#);
+    insta::assert_snapshot!(complaint(&edit(SINGLE, "learning_rate", "learning_rate = true")), @r#"x.toml:19: optimizer.learning_rate: boolean true stands where a number, "tuned", or a rule with value, exponent, and at_params or at_tokens belongs; write for example { value = 0.01, at_params = 1e5, exponent = -0.333 }"#);
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn text_that_is_no_toml_is_refused_at_its_line() {
 
 #[test]
 fn impossible_values_are_refused_with_what_to_write_instead() {
-    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = [0, 1e12]")), @"x.toml:43: sweep.budgets: 0 is not a budget; write training FLOPs above 0, such as [1e12, 3e12, 1e13]");
-    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = [nan]")), @"x.toml:43: sweep.budgets: NaN is not a budget; write training FLOPs above 0, such as [1e12, 3e12, 1e13]");
+    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = [0, 1e12]")), @"x.toml:43: sweep.budgets: 0 is not a budget; write training FLOPs above 0 and up to 1e27, such as [1e12, 3e12, 1e13]");
+    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = [nan]")), @"x.toml:43: sweep.budgets: NaN is not a budget; write training FLOPs above 0 and up to 1e27, such as [1e12, 3e12, 1e13]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = [1e12, 1000000000000]")), @"x.toml:43: sweep.budgets: 1e12 is listed twice; write each once");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "sizes", "sizes = 6")), @"x.toml:44: sweep.sizes: 6 sizes do not show a minimum; write 7 or more (up to 1000)");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "min_steps", "min_steps = 49")), @"x.toml:47: sweep.min_steps: a run of 49 steps cannot meet its budget within 1%; write 50 or more, such as 100");
@@ -202,7 +202,7 @@ fn axes_make_every_combination_and_a_zip_goes_side_by_side() {
 fn faulty_axes_are_refused_at_the_axis() {
     let axis = |line: &str| complaint(&edit(GRID, "\"optimizer.learning_rate\"", line));
     insta::assert_snapshot!(axis("\"optimizer.lerning_rate\" = [1]"), @r#"x.toml:43: sweep.axes."optimizer.lerning_rate": there is no such key; write learning_rate"#);
-    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, \"x\"]"), @r#"x.toml:43: sweep.axes."optimizer.learning_rate": "x" is not a rule; write "tuned", a number, or value, at_params and exponent"#);
+    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, \"x\"]"), @r#"x.toml:43: sweep.axes."optimizer.learning_rate": "x" is not a rule; write "tuned", a number, or a table of value, exponent, and at_params or at_tokens"#);
     insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, -1.0]"), @r#"x.toml:43: sweep.axes."optimizer.learning_rate": -1 is impossible (where model.parameterization = "standard", optimizer.learning_rate = -1.0, model.depth = 2, model.width = 32); write a number above 0, such as 0.01"#);
     insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = []"), @r#"x.toml:43: sweep.axes."optimizer.learning_rate": no values; write a list of at least one value"#);
     insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, 0.1]"), @r#"x.toml:43: sweep.axes."optimizer.learning_rate": the same value twice, which would be the same runs twice; write each once; repeats are what sweep.seeds is for"#);
@@ -225,6 +225,19 @@ fn a_file_that_cannot_be_read_is_named() {
     let path = folder.path().join("latin1.toml");
     std::fs::write(&path, b"name = \"\xe9\"").unwrap();
     assert!(error(&path).contains("UTF-8"));
+}
+
+#[test]
+fn a_table_in_double_brackets_and_numbers_of_hundreds_of_digits_are_told_in_short() {
+    let error = |text: String| spec::parse(&text, "s.toml").unwrap_err().to_string();
+    let doubled = error(QUICKSTART.replace("[sweep]", "[[sweep]]"));
+    assert!(doubled.contains("sweep: a table, and no list of tables; write [sweep] once, with single"), "{doubled}");
+    let large = error(QUICKSTART.replace("budgets = [1.2e11", "budgets = [1e300"));
+    assert!(large.contains("1e300 is not a budget") && large.contains("up to 1e27"), "{large}");
+    let negative = error(QUICKSTART.replace("epsilon = 1e-8", "epsilon = -1e300"));
+    assert!(negative.contains("-1e300 is impossible"), "{negative}");
+    let word = error(QUICKSTART.replace("batch_tokens = {", "batch_tokens = \"auto\" #"));
+    assert!(word.contains("at_params or at_tokens"), "{word}");
 }
 
 /// Rules as a spec may have them.

@@ -2,6 +2,8 @@
 
 mod data;
 mod fit;
+mod help;
+mod output;
 mod plan;
 mod report;
 mod spec;

@@ -1,7 +1,9 @@
 //! `runner data`: prepare a corpus, or tell what is in it.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
@@ -14,8 +16,15 @@ use crate::units::Tokens;
 pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
     let (DataCommand::Prepare(args) | DataCommand::Info(args)) = command;
     let spec = spec::load(&args.spec)?;
-    let corpus = Corpus::prepare(&spec.data, spec.model.context, &args.cache, &mut |line| eprintln!("{line}"))?;
-    println!("{}", table(&corpus).trim_fmt());
+    let (data, context) = (&spec.data, spec.model.context);
+    let corpus = match command {
+        DataCommand::Prepare(_) => Corpus::prepare(data, context, &args.cache, &mut |line| eprintln!("{line}"))?,
+        DataCommand::Info(_) => Corpus::cached(data, context, &args.cache)?.with_context(|| {
+            let (cache, spec) = (args.cache.display(), args.spec.display());
+            format!("this corpus is not in the cache {cache}; make it with `runner data prepare {spec}`")
+        })?,
+    };
+    writeln!(io::stdout(), "{}", table(&corpus).trim_fmt())?;
     Ok(ExitCode::SUCCESS)
 }
 

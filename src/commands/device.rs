@@ -3,17 +3,60 @@
 use std::path::Path;
 
 use crate::execute::rehearsal::{self, Rehearsal};
-use crate::trainer::{DeviceInfo, Trainer};
+use crate::trainer::Trainer;
 
 /// Opens a device: `rehearsal`, or one that this build can train on.
 pub fn trainer(device: &str, cache: &Path, threads: usize) -> anyhow::Result<Box<dyn Trainer>> {
     if threads == 0 {
         anyhow::bail!("--threads 0 computes nothing; give 1 or more");
     }
+    let most = 4 * cores();
+    if threads > most {
+        anyhow::bail!("--threads {threads} is more than 4 for each core; give at most {most}");
+    }
     if device == rehearsal::DEVICE {
         return Ok(Box::new(Rehearsal));
     }
     real(device, cache, threads)
+}
+
+/// The device that `auto` stands for, told with the reason on stderr; any other name as it is.
+pub fn choose(name: &str) -> String {
+    match chosen(&real_devices()) {
+        Some((device, why)) if name == "auto" => {
+            eprintln!("auto chose {device}{why}");
+            device
+        }
+        _ => name.to_owned(),
+    }
+}
+
+/// The first device that can be used, and why none before it.
+fn chosen(devices: &[(String, String)]) -> Option<(String, String)> {
+    let missing = |description: &str| {
+        let reason = description.strip_prefix("not available: ")?;
+        Some(reason.split(';').next().unwrap_or(reason).to_owned())
+    };
+    let mut passed = Vec::new();
+    for (name, description) in devices {
+        match missing(description) {
+            Some(reason) => passed.push(format!("{name} is not available ({reason})")),
+            None if passed.is_empty() => return Some((name.clone(), String::new())),
+            None => return Some((name.clone(), format!(": {}", passed.join(", ")))),
+        }
+    }
+    None
+}
+
+/// The kind of a device by its name, without opening it: `cuda` of `cuda:1`.
+pub fn kind(name: &str) -> anyhow::Result<&str> {
+    let kind = name.split(':').next().unwrap_or(name);
+    match kind {
+        // Still `auto` where nothing is there to train on: planned as if for the CPU.
+        "auto" => Ok("cpu"),
+        "cpu" | "wgpu" | "cuda" | rehearsal::DEVICE => Ok(kind),
+        _ => anyhow::bail!("--device {name}: no such device; write auto, cpu, wgpu, cuda, cuda:1, or rehearsal"),
+    }
 }
 
 #[cfg(feature = "train")]
@@ -45,16 +88,21 @@ fn real_devices() -> Vec<(String, String)> {
 #[cfg(not(feature = "train"))]
 fn real_devices() -> Vec<(String, String)> {
     ["cpu", "wgpu", "cuda"]
-        .map(|name| (name.to_owned(), format!("not in this build; build it with --features {name}")))
+        .map(|name| {
+            (
+                name.to_owned(),
+                format!("not available: not compiled in; build with: cargo build --release --features {name}"),
+            )
+        })
         .to_vec()
 }
 
 /// Runs trained side by side: as asked for, or as many as the cores hold on the CPU, otherwise 1.
-pub fn slots(asked: Option<usize>, device: &DeviceInfo, threads: usize) -> anyhow::Result<usize> {
+pub fn slots(asked: Option<usize>, kind: &str, threads: usize) -> anyhow::Result<usize> {
     match asked {
         Some(0) => anyhow::bail!("--slots 0 trains nothing; give 1 or more"),
         Some(slots) => Ok(slots),
-        None if device.kind == "cpu" || device.kind == rehearsal::DEVICE => Ok((cores() / threads).max(1)),
+        None if kind == "cpu" || kind == rehearsal::DEVICE => Ok((cores() / threads).max(1)),
         None => Ok(1),
     }
 }
@@ -62,4 +110,34 @@ pub fn slots(asked: Option<usize>, device: &DeviceInfo, threads: usize) -> anyho
 /// Cores that this process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_takes_the_first_device_that_is_there_and_says_why_none_before_it() {
+        let devices = [("cuda", "not available: not compiled in; build it"), ("cpu", "some processor")]
+            .map(|(name, description)| (name.to_owned(), description.to_owned()));
+        let why = ": cuda is not available (not compiled in)";
+        assert_eq!(chosen(&devices), Some(("cpu".to_owned(), why.to_owned())));
+        assert_eq!(chosen(&devices[..1]), None);
+    }
+
+    #[test]
+    fn a_gpu_has_one_slot_and_the_cpu_one_for_each_of_its_cores() {
+        assert_eq!(slots(None, kind("cuda:1").unwrap(), 1).unwrap(), 1);
+        assert_eq!(slots(None, kind("cpu").unwrap(), 1).unwrap(), cores());
+        assert_eq!(slots(Some(3), "cuda", 1).unwrap(), 3);
+        assert!(kind("tpu").is_err());
+    }
+
+    #[test]
+    fn threads_beyond_reason_are_refused_with_the_limit() {
+        let most = 4 * cores();
+        assert!(trainer(rehearsal::DEVICE, Path::new("cache"), most).is_ok());
+        let error = trainer(rehearsal::DEVICE, Path::new("cache"), most + 1).err().unwrap().to_string();
+        assert!(error.contains(&format!("at most {most}")), "{error}");
+    }
 }

@@ -1,5 +1,6 @@
 //! `runner devices`: what this build can train on.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
@@ -13,6 +14,6 @@ pub fn run() -> anyhow::Result<ExitCode> {
     for (name, description) in device::list() {
         table.add_row([name, description]);
     }
-    println!("{table}");
+    writeln!(io::stdout(), "{table}")?;
     Ok(ExitCode::SUCCESS)
 }

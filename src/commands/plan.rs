@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::num::NonZero;
 use std::process::ExitCode;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::planning;
 use super::throughput::Throughput;
+use super::{device, planning};
 use crate::cli::PlanArgs;
 use crate::plan::{self, Plan, PlannedRun};
 use crate::spec;
@@ -20,30 +19,24 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(rate) = rate_given.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
         anyhow::bail!("--flops-per-second {rate} is no speed; give FLOP/s above 0, such as 2e10");
     }
-    if args.slots == Some(0) {
-        anyhow::bail!("--slots 0 trains nothing; give 1 or more");
-    }
+    let name = device::choose(&args.place.device);
+    let slots = device::slots(args.slots, device::kind(&name)?, 1)?;
     let spec = spec::load(&args.spec)?;
     let plan = planning::plan_of(&spec, &args.place.cache)?;
     if args.csv {
         for left_out in &plan.left_out {
-            eprintln!("left out: {}: {}", describe(left_out), left_out.reason);
+            eprintln!("left out: {}: {}", planning::describe(left_out), left_out.reason);
         }
         plan::write_csv(&plan, io::stdout().lock())?;
     } else {
-        let slots = args.slots.unwrap_or_else(default_slots);
         let throughput = match rate_given {
             Some(rate) => Throughput::constant(rate),
-            None => Throughput::measure(&args.place, &plan)?,
+            None => Throughput::measure(&name, &args.place.cache, &plan)?,
         };
         print(&plan, &throughput, slots, io::stdout().lock())?;
     }
     planning::require_runs(&plan)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn default_slots() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Prints the whole plan: a table for each budget, what is left out, totals.
@@ -64,7 +57,7 @@ fn print(plan: &Plan, throughput: &Throughput, slots: usize, mut out: impl Write
     if !plan.left_out.is_empty() {
         writeln!(out, "Left out")?;
         for left_out in &plan.left_out {
-            writeln!(out, "  {}: {}", describe(left_out), left_out.reason)?;
+            writeln!(out, "  {}: {}", planning::describe(left_out), left_out.reason)?;
         }
         writeln!(out)?;
     }
@@ -135,9 +128,4 @@ fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
-}
-
-fn describe(left_out: &plan::LeftOut) -> String {
-    let budget = left_out.flop_budget.map_or_else(String::new, |budget| format!("{} FLOPs, ", Flops(budget)));
-    format!("{budget}width {}, depth {}", left_out.shape.width, left_out.shape.depth)
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::data::Corpus;
-use crate::plan::{self, CorpusFacts, Plan};
+use crate::plan::{self, CorpusFacts, LeftOut, Plan};
 use crate::spec::{Data, Point, Spec};
+use crate::units::Flops;
 
 /// Plans every run of a spec. Corpora that are not in the cache are prepared, each distinct one once.
 pub fn plan_of(spec: &Spec, cache: &Path) -> anyhow::Result<Plan> {
@@ -35,6 +36,12 @@ pub fn require_runs(plan: &Plan) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Which point was left out.
+pub fn describe(left_out: &LeftOut) -> String {
+    let budget = left_out.flop_budget.map_or_else(String::new, |budget| format!("{} FLOPs, ", Flops(budget)));
+    format!("{budget}width {}, depth {}", left_out.shape.width, left_out.shape.depth)
 }
 
 /// What planning must know of a corpus.

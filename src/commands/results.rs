@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::fit_table;
+use super::{fit_table, planning};
 use crate::data::Corpus;
 use crate::execute::Summary;
 use crate::fit::Bootstrap;
@@ -14,10 +14,8 @@ use crate::fit::approach2::{self, Approach2};
 use crate::fit::summary::Summary as FitSummary;
 use crate::ledger::{Ledger, Losses, State};
 use crate::observation::{Counting, Observation};
-use crate::plan::LeftOut;
 use crate::report::{self, ReportInput, RunTable};
 use crate::spec::{Source, Spec};
-use crate::units::Flops;
 
 /// Said whenever losses were rehearsed.
 pub(super) const REHEARSAL: &str =
@@ -50,7 +48,7 @@ pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summar
         approach2: &fits.approach2,
         entropy: entropy(ledger, spec, cache)?,
         runs: &run_table(ledger)?,
-        left_out: &ledger.plan().left_out.iter().map(left_out).collect::<Vec<_>>(),
+        left_out: &left_out(ledger),
         failed: &failed(summary),
         provenance: &provenance(ledger)?,
     };
@@ -96,10 +94,8 @@ fn run_table(ledger: &Ledger) -> anyhow::Result<RunTable> {
     Ok(RunTable { header, rows })
 }
 
-fn left_out(point: &LeftOut) -> (String, String) {
-    let LeftOut { flop_budget, shape, reason } = point;
-    let budget = flop_budget.map_or_else(String::new, |budget| format!("{} FLOPs, ", Flops(budget)));
-    (format!("{budget}width {}, depth {}", shape.width, shape.depth), reason.clone())
+fn left_out(ledger: &Ledger) -> Vec<(String, String)> {
+    ledger.plan().left_out.iter().map(|point| (planning::describe(point), point.reason.clone())).collect()
 }
 
 fn failed(summary: &Summary) -> Vec<(String, String)> {

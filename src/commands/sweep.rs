@@ -1,6 +1,6 @@
 //! `runner sweep`: plan, train, fit, report.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -20,8 +20,9 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("{} has no [sweep]: it describes one run; train it with `runner train`", path.display());
     }
     // Opened here as well, so that a device that is missing is told before anything is written.
-    let device = device::trainer(&place.device, &place.cache, *threads)?.device();
-    let slots = device::slots(*slots, &device, *threads)?;
+    let name = device::choose(&place.device);
+    let device = device::trainer(&name, &place.cache, *threads)?.device();
+    let slots = device::slots(*slots, &device.kind, *threads)?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
     let dir = results_dir(out.as_deref(), &spec, &device);
@@ -32,7 +33,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let worker = || {
         let mut command = Command::new(&program);
         command.arg("worker").arg("--sweep").arg(&dir);
-        command.arg("--device").arg(&place.device).arg("--cache").arg(&place.cache);
+        command.arg("--device").arg(&name).arg("--cache").arg(&place.cache);
         command.arg("--threads").arg(threads.to_string()).env("RAYON_NUM_THREADS", threads.to_string());
         command
     };
@@ -51,9 +52,13 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         // As shells count a death by signal.
         return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
     }
-    print!("{}", results::write(&ledger, &spec, &place.cache, &summary)?);
+    let printed = write!(io::stdout(), "{}", results::write(&ledger, &spec, &place.cache, &summary)?);
     conclude(&ledger, &summary);
-    Ok(if summary.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    if !summary.failed.is_empty() {
+        return Ok(ExitCode::from(1));
+    }
+    printed?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The folder of results: as asked for, or by the spec's name; a rehearsal has one of its own.

@@ -1,6 +1,7 @@
 //! How fast a device trains models of different sizes, to turn FLOPs into hours.
 
-use crate::cli::Place;
+use std::path::Path;
+
 use crate::plan::{Plan, PlannedRun};
 
 /// Sustained training FLOP/s of one slot by the number of parameters: small models keep a device less busy.
@@ -17,8 +18,8 @@ impl Throughput {
 
     /// Measures the smallest, the middle and the largest model of a plan, each for about a second, on one thread.
     #[cfg(feature = "train")]
-    pub fn measure(place: &Place, plan: &Plan) -> anyhow::Result<Self> {
-        if place.device == crate::execute::rehearsal::DEVICE {
+    pub fn measure(device: &str, cache: &Path, plan: &Plan) -> anyhow::Result<Self> {
+        if device == crate::execute::rehearsal::DEVICE {
             return Ok(Self { points: Vec::new() });
         }
         let mut by_size: Vec<&PlannedRun> = plan.runs.iter().collect();
@@ -30,7 +31,7 @@ impl Throughput {
         let mut points = Vec::new();
         for index in chosen {
             let planned = by_size[index];
-            let rate = crate::train::throughput(&place.device, &place.cache, 1, planned)?;
+            let rate = crate::train::throughput(device, cache, 1, planned)?;
             eprintln!("measured: {:.1e} FLOP/s at width {}", rate, planned.run.shape.width);
             points.push((planned.params.total() as f64, rate));
         }
@@ -39,7 +40,7 @@ impl Throughput {
 
     /// Without a device there is nothing to measure.
     #[cfg(not(feature = "train"))]
-    pub fn measure(_: &Place, _: &Plan) -> anyhow::Result<Self> {
+    pub fn measure(_: &str, _: &Path, _: &Plan) -> anyhow::Result<Self> {
         eprintln!("hours: this build cannot train; give --flops-per-second, the sustained FLOP/s of one slot");
         Ok(Self { points: Vec::new() })
     }

@@ -1,6 +1,6 @@
 //! `runner train`: one run, in this process.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use comfy_table::{Table, presets};
@@ -22,7 +22,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     if spec.sweep.is_some() {
         anyhow::bail!("{} has a [sweep]: it describes many runs; train them with `runner sweep`", config.display());
     }
-    let mut trainer = device::trainer(&place.device, &place.cache, threads.unwrap_or_else(device::cores))?;
+    let mut trainer =
+        device::trainer(&device::choose(&place.device), &place.cache, threads.unwrap_or_else(device::cores))?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
     let dir = sweep::results_dir(out.as_deref(), &spec, &trainer.device());
@@ -48,8 +49,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     ledger.rebuild_tables()?;
     match ledger.state(&run.id)? {
         State::Ended(result) => {
-            println!("{}", table(run, &result));
+            let printed = writeln!(io::stdout(), "{}", table(run, &result));
             eprintln!("tables in {}, the run in {}", dir.display(), dir.join("runs").join(run.id.as_str()).display());
+            printed?;
             Ok(ExitCode::SUCCESS)
         }
         State::Failed(failure) => {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
+use super::DataError;
 use super::cache::{self, Manifest, TokenFacts, TokenWriter};
-use super::recipe::{fingerprint, refuse, vocab};
-use super::{DataError, text};
+use super::recipe::fingerprint;
 use crate::spec::{Data, Source};
 
 /// The header of llm.c: 256 integers of 32 bits, of which these are the first two; the third is the number of tokens.
@@ -25,20 +25,12 @@ pub struct BinRecipe {
 }
 
 impl BinRecipe {
-    /// Checks `[data]` and maps the files.
+    /// Maps the files of `[data]`, which was checked.
     pub fn new(data: &Data) -> Result<Self, DataError> {
-        let missing = || DataError::configuration("path", "is missing; write the token file");
-        let train = BinFile::open(data.path.as_ref().ok_or_else(missing)?)?;
-        refuse("tokenizer", data.tokenizer.is_some(), "a token file is tokenized already; remove it")?;
+        let train = BinFile::open(data.path.as_ref().expect("checked: a token file has a path"))?;
         let validation = data.validation_path.as_deref().map(BinFile::open).transpose()?;
-        let validation_fraction = if validation.is_some() {
-            let given = data.validation_fraction.is_some();
-            refuse("validation_fraction", given, "validation_path is there already; remove one of the two")?;
-            None
-        } else {
-            Some(text::share(data)?)
-        };
-        Ok(Self { train, validation, validation_fraction, vocab: vocab(data, 1)? })
+        let vocab = data.vocab.expect("checked: a token file has a vocabulary") as usize;
+        Ok(Self { train, validation, validation_fraction: data.validation_fraction, vocab })
     }
 
     /// Hash of the tokens, the vocabulary and the split.
@@ -90,8 +82,9 @@ impl BinFile {
         if header > 0 {
             let version = integer(1);
             if version != Some(VERSION) {
+                let version = version.map_or("no number".to_owned(), |n| n.to_string());
                 return wrong(format!(
-                    "llm.c's layout of version {version:?}; only version {VERSION}, 16-bit ids, is read"
+                    "llm.c's layout of version {version}; only version {VERSION}, 16-bit ids, is read"
                 ));
             }
             let stated = integer(2);

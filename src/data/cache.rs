@@ -174,6 +174,10 @@ impl TokenFile {
 #[allow(unsafe_code)]
 pub fn map(path: &Path) -> Result<Mmap, DataError> {
     let file = File::open(path).map_err(DataError::io("read", path))?;
+    if file.metadata().is_ok_and(|about| about.is_dir()) {
+        // The system would only say that there is no such device.
+        return Err(DataError::io("read", path)(std::io::ErrorKind::IsADirectory.into()));
+    }
     // SAFETY: the map is only read. Nobody changes a file of the cache once it is renamed into place, and a corpus that
     // somebody cuts short while it is being read ends the process, as it would end any reader's work.
     unsafe { Mmap::map(&file) }.map_err(DataError::io("read", path))

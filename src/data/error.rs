@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::spec::SpecError;
+
 /// Why there is no corpus.
 #[derive(Debug, Error)]
 pub enum DataError {
-    /// A field of `[data]` is missing, impossible, or means nothing for this source.
+    /// A field of `[data]` does not go with what the files hold.
     #[error("data.{key}: {what}")]
     Configuration {
         /// The field.
@@ -17,15 +19,18 @@ pub enum DataError {
         what: String,
     },
     /// The operating system refused.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {cause}{}", path.display(), hint(doing, path, cause))]
     Io {
         /// The verb: "read", "create".
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// What the system said; not named `source`, since it is already in the text.
+        cause: io::Error,
     },
+    /// `[data]` says what no spec may say.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
     /// A file holds what it must not hold.
     #[error("{}: {what}", path.display())]
     Content {
@@ -56,6 +61,21 @@ impl DataError {
     /// For `map_err`: names what was being done to which file.
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { doing, path, source }
+        move |cause| Self::Io { doing, path, cause }
+    }
+}
+
+/// What to do where the system refused.
+fn hint(doing: &str, path: &Path, cause: &io::Error) -> &'static str {
+    if doing != "read" {
+        return "; choose a folder that you may write to with --cache";
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    match cause.kind() {
+        io::ErrorKind::IsADirectory => "; it is a folder, and a file belongs here",
+        io::ErrorKind::NotFound if name.contains("rfc") => "; scripts/corpus-rfc.sh makes the corpus of RFCs",
+        io::ErrorKind::NotFound if name.contains("linux") => "; scripts/corpus-linux.sh makes the corpus of Linux",
+        io::ErrorKind::NotFound => "; give the path of a file, relative to the current directory",
+        _ => "",
     }
 }

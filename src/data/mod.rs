@@ -53,6 +53,13 @@ impl Corpus {
         Self::open(data, &fingerprint, context, cache)
     }
 
+    /// Finds the prepared corpus in `cache` and makes none; nothing where it is not there.
+    pub fn cached(data: &Data, context: usize, cache: &Path) -> Result<Option<Self>, DataError> {
+        let fingerprint = Recipe::new(data, context)?.fingerprint();
+        let manifest = cache::manifest(cache, &fingerprint)?;
+        manifest.map(|_| Self::open(data, &fingerprint, context, cache)).transpose()
+    }
+
     /// Opens a corpus that [`Corpus::prepare`] made, by its fingerprint, and compares it with its checksums. The file
     /// that it was made from need not be there any more.
     pub fn open(data: &Data, fingerprint: &str, context: usize, cache: &Path) -> Result<Self, DataError> {

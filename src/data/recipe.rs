@@ -1,4 +1,4 @@
-//! From `[data]` to what has to be prepared: the settings that a source needs, checked, and their fingerprint.
+//! From `[data]` to what has to be prepared: the settings that a source needs, and their fingerprint.
 
 use std::path::Path;
 
@@ -20,10 +20,11 @@ pub enum Recipe {
 }
 
 impl Recipe {
-    /// Checks `[data]` and opens what it names.
+    /// Checks `[data]`, by the rules of a spec, and opens what it names.
     pub fn new(data: &Data, context: usize) -> Result<Self, DataError> {
+        data.check()?;
         match data.source {
-            Source::Synthetic => SyntheticRecipe::new(data, context).map(Self::Synthetic),
+            Source::Synthetic => Ok(Self::Synthetic(SyntheticRecipe::new(data, context))),
             Source::Text => TextRecipe::new(data).map(Self::Text),
             Source::Bin => BinRecipe::new(data).map(Self::Bin),
         }
@@ -56,17 +57,9 @@ pub struct SyntheticRecipe {
 }
 
 impl SyntheticRecipe {
-    fn new(data: &Data, context: usize) -> Result<Self, DataError> {
-        refuse("path", data.path.is_some(), "the built-in language has no file; remove it, or set source = \"text\"")?;
-        refuse("validation_path", data.validation_path.is_some(), "the built-in language has no file; remove it")?;
-        refuse("tokenizer", data.tokenizer.is_some(), "the built-in language has no tokenizer; remove it")?;
-        refuse(
-            "validation_fraction",
-            data.validation_fraction.is_some(),
-            "the built-in language is unlimited and needs no share held out; remove it",
-        )?;
-        let vocab = vocab(data, 16)?;
-        Ok(Self { vocab, seed: data.seed, context })
+    fn new(data: &Data, context: usize) -> Self {
+        let vocab = data.vocab.expect("checked: a language has a vocabulary") as usize;
+        Self { vocab, seed: data.seed, context }
     }
 
     fn fingerprint(&self) -> String {
@@ -93,18 +86,4 @@ impl SyntheticRecipe {
 pub fn fingerprint(source: Source, settings: &impl serde::Serialize) -> String {
     let json = serde_json::to_vec(&(cache::FORMAT, source, settings)).expect("settings have only string keys");
     blake3::hash(&json).to_hex()[..16].to_owned()
-}
-
-/// `data.vocab`, which must be there and within what 16-bit token ids can hold.
-pub fn vocab(data: &Data, least: u32) -> Result<usize, DataError> {
-    match data.vocab {
-        Some(vocab) if (least..=65_536).contains(&vocab) => Ok(vocab as usize),
-        Some(vocab) => Err(DataError::configuration("vocab", format!("{vocab} is not between {least} and 65536"))),
-        None => Err(DataError::configuration("vocab", format!("is missing; write a number from {least} to 65536"))),
-    }
-}
-
-/// An error where a key is there that means nothing for the source.
-pub fn refuse(key: &'static str, given: bool, what: &str) -> Result<(), DataError> {
-    if given { Err(DataError::configuration(key, what)) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 
 use super::cache::{self, Manifest, TextFacts, TokenFacts, TokenWriter};
-use super::recipe::{fingerprint, refuse, vocab};
+use super::recipe::fingerprint;
 use super::split::{self, Held};
 use super::tokenizer::{self, Tokenizer};
 use super::{DataError, hash};
@@ -29,19 +29,18 @@ pub struct TextRecipe {
 }
 
 impl TextRecipe {
-    /// Checks `[data]` and maps the file.
+    /// Maps the file of `[data]`, which was checked.
     pub fn new(data: &Data) -> Result<Self, DataError> {
-        let path =
-            data.path.clone().ok_or_else(|| DataError::configuration("path", "is missing; write the text file"))?;
-        refuse("validation_path", data.validation_path.is_some(), "text is split by validation_fraction; remove it")?;
-        let validation_fraction = share(data)?;
-        let (tokenizer, vocab) = if let Some(path) = &data.tokenizer {
-            refuse("vocab", data.vocab.is_some(), "the tokenizer has its own vocabulary; remove one of the two")?;
-            let json = std::fs::read(path).map_err(DataError::io("read", path))?;
-            (Some((path.clone(), blake3::hash(&json))), None)
-        } else {
-            (None, Some(vocab(data, 256)?))
+        let path = data.path.clone().expect("checked: text has a path");
+        let validation_fraction = data.validation_fraction.expect("checked: text is split");
+        let tokenizer = match &data.tokenizer {
+            Some(path) => {
+                let json = std::fs::read(path).map_err(DataError::io("read", path))?;
+                Some((path.clone(), blake3::hash(&json)))
+            }
+            None => None,
         };
+        let vocab = data.vocab.map(|vocab| vocab as usize);
         let text = cache::map(&path)?;
         let content = blake3::hash(&text);
         Ok(Self { path, text, tokenizer, vocab, validation_fraction, seed: data.seed, content })
@@ -117,18 +116,6 @@ impl TextRecipe {
     }
 }
 
-/// `data.validation_fraction`, which must be there and inside (0, 1).
-pub fn share(data: &Data) -> Result<f64, DataError> {
-    match data.validation_fraction {
-        Some(share) if share > 0.0 && share < 1.0 => Ok(share),
-        Some(share) => Err(DataError::configuration(
-            "validation_fraction",
-            format!("{share} is not a share; write one such as 0.02"),
-        )),
-        None => Err(DataError::configuration("validation_fraction", "is missing; write a share such as 0.02")),
-    }
-}
-
 /// The text as UTF-8 without the byte 0, which is what separates documents in the token files.
 fn checked<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, DataError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -189,11 +176,11 @@ fn encode(documents: &[&str], tokenizer: &Tokenizer, mut out: TokenWriter) -> Re
         let encoded: Vec<Vec<u16>> = group
             .par_iter()
             .map(|&(piece, ends_document)| {
-                let mut ids = tokenizer.encode(piece);
+                let mut ids = tokenizer.encode(piece)?;
                 ids.extend(ends_document.then_some(tokenizer.separator));
-                ids
+                Ok(ids)
             })
-            .collect();
+            .collect::<Result<_, DataError>>()?;
         encoded.iter().try_for_each(|ids| out.write(ids))?;
     }
     out.finish()

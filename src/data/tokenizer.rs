@@ -1,7 +1,7 @@
 //! Text to token ids: a byte-level BPE that is trained here, or somebody's `tokenizer.json`.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use tokenizers::models::bpe::BPE;
@@ -19,6 +19,8 @@ const PIECE: usize = 1 << 16;
 /// Encodes text.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// Where it comes from, for errors.
+    path: PathBuf,
     /// The token between two documents.
     pub separator: u16,
     /// One more than the largest token id.
@@ -57,7 +59,7 @@ impl Tokenizer {
         let mut inner = tokenizers::Tokenizer::new(model);
         inner.with_pre_tokenizer(Some(word_splitter()));
         inner.with_decoder(Some(word_splitter()));
-        Ok(Self { inner, separator: 0, vocab })
+        Ok(Self { inner, path: path.to_owned(), separator: 0, vocab })
     }
 
     /// Loads a `tokenizer.json` of Hugging Face's library.
@@ -86,13 +88,18 @@ impl Tokenizer {
                 format!("no token to end a document with: it has none of {END_OF_TEXT:?} and no token of the byte 0");
             return Err(DataError::content(path, what));
         };
-        Ok(Self { inner, separator: separator as u16, vocab })
+        Ok(Self { inner, path: path.to_owned(), separator: separator as u16, vocab })
     }
 
-    /// Token ids of one of the [`pieces`] of a document.
-    pub fn encode(&self, piece: &str) -> Vec<u16> {
-        let encoding = self.inner.encode_fast(piece, false).expect("nothing in the pipeline refuses text");
-        encoding.get_ids().iter().map(|&id| id as u16).collect()
+    /// Token ids of one of the [`pieces`] of a document. A loaded tokenizer may have no tokens for some texts, and none
+    /// that stands for the unknown.
+    pub fn encode(&self, piece: &str) -> Result<Vec<u16>, DataError> {
+        let encoding = self.inner.encode_fast(piece, false).map_err(|error| {
+            let what =
+                format!("it cannot encode all of the text: {error}; take a byte-level BPE, which encodes any text");
+            DataError::content(&self.path, what)
+        })?;
+        Ok(encoding.get_ids().iter().map(|&id| id as u16).collect())
     }
 
     /// The text of `tokenizer.json`, equal for equal tokenizers.
@@ -176,7 +183,7 @@ mod tests {
     fn text_comes_back_from_its_tokens_whatever_the_vocabulary() {
         for vocab in [256, 270, 300] {
             let tokenizer = Tokenizer::train(&[TEXT, TEXT], vocab, Path::new("t")).unwrap();
-            let ids: Vec<u32> = tokenizer.encode(TEXT).into_iter().map(u32::from).collect();
+            let ids: Vec<u32> = tokenizer.encode(TEXT).unwrap().into_iter().map(u32::from).collect();
             assert_eq!(tokenizer.inner.decode(&ids, false).unwrap(), TEXT);
             assert!(ids.iter().all(|&id| (id as usize) < vocab));
             if vocab == 256 {

@@ -37,6 +37,10 @@ impl Ledger {
         let plan = if let Some(there) = files::read(&spec_path)? {
             let stored = Self::open(dir)?;
             let there = String::from_utf8_lossy(&there);
+            if let Err(error) = there.parse::<toml::Table>() {
+                let reason = format!("it is not TOML any more: {}", error.message());
+                return Err(LedgerError::Damaged { path: spec_path, reason });
+            }
             if let Some(difference) = difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
                 return Err(LedgerError::AnotherSweep { dir: dir.to_owned(), difference });
             }
@@ -116,8 +120,8 @@ fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses)) -> Opti
         }
         _ => {}
     }
-    if there.0 != here.0 {
-        return Some(spec_difference(there.0, here.0));
+    if let Some(difference) = spec_difference(there.0, here.0) {
+        return Some(difference);
     }
     let same = there.1.runs.len() == here.1.runs.len()
         && there.1.runs.iter().zip(&here.1.runs).all(|(there, here)| there.id == here.id);
@@ -136,10 +140,13 @@ fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses)) -> Opti
     })
 }
 
-/// The keys in which two specs differ.
-fn spec_difference(there: &str, here: &str) -> String {
+/// Fields that may differ: a corpus is identified by its content, so that results survive a move of its files.
+const PLACES: [&str; 3] = ["data.path", "data.validation_path", "data.tokenizer"];
+
+/// The keys in which two specs differ, if any.
+fn spec_difference(there: &str, here: &str) -> Option<String> {
     let (Ok(there), Ok(here)) = (there.parse::<toml::Table>(), here.parse::<toml::Table>()) else {
-        return "its spec.toml cannot be read".to_owned();
+        return Some("its spec.toml cannot be read".to_owned());
     };
     let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
     flatten("", &there, &mut old);
@@ -150,13 +157,13 @@ fn spec_difference(there: &str, here: &str) -> String {
     let differences: Vec<_> = keys
         .into_iter()
         .map(|key| (key, old.get(key).unwrap_or(&absent), new.get(key).unwrap_or(&absent)))
-        .filter(|(_, there, here)| there != here)
+        .filter(|(key, there, here)| there != here && !PLACES.contains(&key.as_str()))
         .map(|(key, there, here)| format!("{key} is {there} there and {here} here"))
         .collect();
     match differences.len() {
-        0 => "its spec.toml is written differently".to_owned(),
-        1..=4 => differences.join("; "),
-        more => format!("{}; and {} more", differences[..3].join("; "), more - 3),
+        0 => None,
+        1..=4 => Some(differences.join("; ")),
+        more => Some(format!("{}; and {} more", differences[..3].join("; "), more - 3)),
     }
 }
 
@@ -220,6 +227,23 @@ mod tests {
         });
         let error = Ledger::create(dir.path(), SPEC, moved, Losses::Trained).unwrap_err().to_string();
         assert!(error.contains("corpus"), "{error}");
+    }
+
+    #[test]
+    fn results_survive_a_move_of_the_corpus() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| format!("{SPEC}\n[data]\npath = {path:?}\n");
+        drop(Ledger::create(dir.path(), &at("here/rfc.txt"), plan(2), Losses::Trained).unwrap());
+        drop(Ledger::create(dir.path(), &at("there/rfc.txt"), plan(2), Losses::Trained).unwrap());
+    }
+
+    #[test]
+    fn a_damaged_spec_is_not_taken_for_another_sweep() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap());
+        fs::write(dir.path().join("spec.toml"), "name = \"x").unwrap();
+        let error = Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap_err().to_string();
+        assert!(error.contains("spec.toml is damaged"), "{error}");
     }
 
     #[test]

@@ -70,22 +70,23 @@ fn optimizer(optimizer: &Optimizer, params: f64, tokens: f64, context: usize) ->
     let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = *optimizer;
     let learning_rate = learning_rate.at(params, tokens);
     if !(learning_rate.is_finite() && learning_rate > 0.0) {
-        return Err(format!("the rule gives a learning rate of {learning_rate}: another exponent would let it in"));
+        return Err(format!("the rule gives a learning rate of {learning_rate:e}: another exponent would let it in"));
     }
     let sequences = batch_tokens.at(params, tokens) / context as f64;
     if sequences.is_nan() || sequences > MOST_TOKENS / context as f64 {
-        return Err(format!("the rule gives a batch of {sequences} sequences: another exponent would let it in"));
+        return Err(format!("the rule gives a batch of {sequences:.2e} sequences: another exponent would let it in"));
     }
     let batch_sequences = sequences.round().max(1.0) as usize;
     Ok(RunOptimizer { kind, learning_rate, batch_sequences, beta1, beta2, epsilon, weight_decay, clip_norm })
 }
 
 /// The schedule in steps. Warm-up grows with the model (Porian et al. 2024: as many tokens as parameters), is never
-/// lost to rounding, and is cut to its share of the run.
+/// lost to rounding, and is cut to its share of the run, of which it leaves a step where there is a decay.
 fn schedule(schedule: &Schedule, params: f64, tokens_per_step: f64, steps: usize) -> RunSchedule {
     let warmup = (schedule.warmup_tokens_per_param * params / tokens_per_step).ceil();
     let longest = (schedule.warmup_max_fraction * steps as f64).floor();
-    let warmup_steps = warmup.min(longest) as usize;
+    let decays = usize::from(schedule.kind != ScheduleKind::Constant);
+    let warmup_steps = (warmup.min(longest) as usize).min(steps - decays);
     let after_warmup = steps - warmup_steps;
     let decay_steps = match schedule.kind {
         ScheduleKind::Cosine => after_warmup,

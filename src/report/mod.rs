@@ -81,26 +81,26 @@ pub struct RunTable {
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The file system refused.
-    #[error("cannot write {path}: {source}; check that the folder exists and that you may write to it", path = path.display())]
+    #[error("cannot write {path}: {cause}; check that the folder exists and that you may write to it", path = path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system said; not named `source`, since it is already in the text.
+        cause: std::io::Error,
     },
     /// A table could not be put into words.
-    #[error("cannot write the table of figure {figure}: {source}")]
+    #[error("cannot write the table of figure {figure}: {cause}")]
     Table {
         /// Name of the figure.
         figure: &'static str,
-        /// What went wrong.
-        source: csv::Error,
+        /// What went wrong, in the text as well.
+        cause: csv::Error,
     },
     /// The data of the figures could not be embedded.
-    #[error("cannot embed the figures' data in report.html: {0}")]
+    #[error("cannot embed the figures' data in report.html")]
     Data(#[from] serde_json::Error),
     /// The page could not be rendered.
-    #[error("cannot render report.html: {0}")]
+    #[error("cannot render report.html")]
     Page(#[from] askama::Error),
 }
 
@@ -109,10 +109,10 @@ pub enum ReportError {
 pub fn write(dir: &Path, input: &ReportInput<'_>) -> Result<Vec<PathBuf>, ReportError> {
     let figures = figures(input);
     let folder = dir.join("figures");
-    fs::create_dir_all(&folder).map_err(|source| ReportError::Write { path: folder.clone(), source })?;
+    fs::create_dir_all(&folder).map_err(|cause| ReportError::Write { path: folder.clone(), cause })?;
     let mut written = Vec::new();
     for figure in &figures {
-        let table = figure.csv().map_err(|source| ReportError::Table { figure: figure.id, source })?;
+        let table = figure.csv().map_err(|cause| ReportError::Table { figure: figure.id, cause })?;
         written.push(publish(folder.join(format!("{}.csv", figure.id)), &table)?);
         let drawing = chart::standalone(figure, input.name);
         written.push(publish(folder.join(format!("{}.svg", figure.id)), &drawing)?);
@@ -145,6 +145,6 @@ fn publish(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
     });
     match outcome {
         Ok(_) => Ok(path),
-        Err(source) => Err(ReportError::Write { path, source }),
+        Err(cause) => Err(ReportError::Write { path, cause }),
     }
 }

@@ -99,6 +99,13 @@ impl<'a> Locator<'a> {
         line
     }
 
+    /// A table at the top that is written as a list, `[[sweep]]`, which serde would take for the list of its fields.
+    pub fn list_of_tables(&self) -> Option<&str> {
+        let is_list = |value: &DeValue| matches!(value, DeValue::Array(list) if list.iter().any(|element| matches!(element.get_ref(), DeValue::Table(_))));
+        let mut entries = self.root.as_ref()?.get_ref().iter();
+        entries.find(|(_, value)| is_list(value.get_ref())).map(|(name, _)| name.get_ref().as_ref())
+    }
+
     /// The key whose name or value stands at `span`.
     pub fn key_at(&self, span: &Range<usize>) -> Key {
         let root = self.root.as_ref();

@@ -57,6 +57,10 @@ pub fn load(path: &Path) -> Result<Spec, SpecError> {
 /// Reads and checks the text of a spec; `file` only names it in errors.
 pub fn parse(text: &str, file: &str) -> Result<Spec, SpecError> {
     let locator = locate::Locator::new(text);
+    if let Some(name) = locator.list_of_tables() {
+        let remedy = format!("write [{name}] once, with single brackets");
+        return Err(error::Fault::new(name, "a table, and no list of tables", remedy).located(file, &locator));
+    }
     let spec: Spec = toml::from_str(text).map_err(|error| error::from_toml(&error, file, &locator))?;
     axes::points(&spec).map_err(|fault| fault.located(file, &locator))?;
     Ok(spec)
@@ -109,6 +113,13 @@ pub struct Data {
     pub seed: u64,
 }
 
+impl Data {
+    /// Checks `[data]` alone, as [`load`] does with everything: a corpus may be prepared without a spec.
+    pub fn check(&self) -> Result<(), SpecError> {
+        validate::data(self).map_err(error::Fault::nowhere)
+    }
+}
+
 /// `[model]`: a decoder-only transformer. An IsoFLOP sweep chooses width and depth itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,10 +146,10 @@ pub struct Model {
 pub struct Optimizer {
     /// Which optimizer.
     pub kind: OptimizerKind,
-    /// Peak learning rate: a number, or a rule in the number of parameters.
+    /// Peak learning rate: a number, or a rule in the number of parameters or tokens.
     #[serde(deserialize_with = "rule::learning_rate")]
     pub learning_rate: PowerRule,
-    /// Tokens of one step: a number, or a rule in the number of parameters.
+    /// Tokens of one step: a number, or a rule in the number of parameters or tokens.
     #[serde(deserialize_with = "rule::batch_tokens")]
     pub batch_tokens: PowerRule,
     /// Decay of the first moment.

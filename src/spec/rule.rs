@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for RuleVisitor {
     type Value = PowerRule;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a number, \"tuned\", or a rule with value, at_params and exponent")
+        f.write_str("a number, \"tuned\", or a rule with value, exponent, and at_params or at_tokens")
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<PowerRule, E> {
@@ -114,7 +114,9 @@ impl<'de> Visitor<'de> for RuleVisitor {
         if word == "tuned" {
             return Ok(self.tuned);
         }
-        Err(E::custom(format!("{word:?} is not a rule; write \"tuned\", a number, or value, at_params and exponent")))
+        Err(E::custom(format!(
+            "{word:?} is not a rule; write \"tuned\", a number, or a table of value, exponent, and at_params or at_tokens"
+        )))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PowerRule, A::Error> {

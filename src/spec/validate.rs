@@ -50,7 +50,8 @@ fn name(name: &str) -> Checked {
     })
 }
 
-fn data(data: &Data) -> Checked {
+/// Checks `[data]`.
+pub(super) fn data(data: &Data) -> Checked {
     let Data { source, path, validation_path, tokenizer, vocab, validation_fraction, max_epochs, seed: _ } = data;
     if let Some(vocab) = vocab {
         require((256..=65_536).contains(vocab), "data.vocab", || {
@@ -236,11 +237,17 @@ fn sweep(sweep: &Sweep) -> Checked {
     let Sweep { budgets, params, sizes, spread, expected_tokens_per_param, min_steps, seeds: _, axes: _, zip: _ } =
         sweep;
     if let Some(budgets) = budgets {
-        let remedy = "write training FLOPs above 0, such as [1e12, 3e12, 1e13]";
+        let remedy = "write training FLOPs above 0 and up to 1e27, such as [1e12, 3e12, 1e13]";
         list("sweep.budgets", budgets, 1e27, "budget", remedy)?;
     }
     if let Some(params) = params {
-        list("sweep.params", params, 1e14, "size", "write numbers of parameters above 0, such as [3e4, 1e5, 3e5]")?;
+        list(
+            "sweep.params",
+            params,
+            1e14,
+            "size",
+            "write numbers of parameters above 0 and up to 1e14, such as [3e4, 1e5, 3e5]",
+        )?;
     }
     require(*min_steps >= MIN_STEPS, "sweep.min_steps", || {
         let problem = format!("a run of {min_steps} steps cannot meet its budget within 1%");

@@ -1,0 +1,14 @@
+//! What `--help` says, for the program and each command. After a change of flags: `INSTA_UPDATE=always cargo test help`.
+
+use assert_cmd::Command;
+
+#[test]
+fn help_of_the_program_and_of_each_command_is_as_reviewed() {
+    for command in ["", "sweep", "plan", "train", "fit", "data", "data prepare", "data info", "devices"] {
+        let mut runner = Command::new(env!("CARGO_BIN_EXE_runner"));
+        runner.args(command.split_whitespace()).arg("--help").env("COLUMNS", "100").env_remove("RUNNER_CACHE");
+        let output = runner.assert().success().get_output().stdout.clone();
+        let name = format!("help {command}").trim_end().replace(' ', "-");
+        insta::assert_snapshot!(name, String::from_utf8(output).unwrap());
+    }
+}
