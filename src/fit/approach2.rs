@@ -90,9 +90,8 @@ pub struct Approach2 {
 
 /// Fits approach 2 to `observations`, counting parameters by `counting`.
 ///
-/// It never fails: what the data do not decide is a status, and the numbers are absent. Two identified budgets are
-/// the least for the power laws, with status [`Status::TooFewPoints`] because nothing is left to judge them by; three
-/// are the least for an honest interval. The result does not depend on the order of the observations or on the
+/// It never fails: what the data do not decide is a status, and the numbers are absent. Three identified budgets are
+/// the least for the power laws: two always lie on a line, with nothing left to judge it by. The result does not depend on the order of the observations or on the
 /// number of threads.
 pub fn fit(observations: &[Observation], counting: Counting, options: &Bootstrap) -> Approach2 {
     let curves = curve::split(observations, counting);
@@ -171,7 +170,7 @@ fn laws(budgets: &[f64], minima: &[Minimum]) -> Option<[Line; 2]> {
         .zip(minima)
         .filter_map(|(budget, minimum)| Some((*budget, [minimum.x[0]?, minimum.x[1]?])))
         .collect();
-    if found.len() < 2 {
+    if found.len() < 3 {
         return None;
     }
     let design = Design::new(&found.iter().map(|(budget, _)| *budget).collect::<Vec<_>>());

@@ -112,10 +112,11 @@ fn one_budget_gives_its_optimum_and_no_law() {
 }
 
 #[test]
-fn two_budgets_give_laws_that_say_they_are_too_few() {
+fn two_budgets_give_optima_and_no_law() {
     let result = fit_all(&noisy(CHINCHILLA.grid(&[1e18, 1e19], 9, 4.0), 0.001, 2));
     assert_eq!(result.status, Status::TooFewPoints);
-    assert!(result.n_opt.is_some());
+    assert!(result.optima.iter().all(|optimum| optimum.params.is_some()));
+    assert!(result.n_opt.is_none() && result.d_opt.is_none() && result.tokens_per_param.is_empty());
     assert!(result.conclusion.contains("third budget"), "{}", result.conclusion);
 }
 

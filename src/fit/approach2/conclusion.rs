@@ -36,10 +36,6 @@ fn laws(fit: &Approach2, n_opt: &PowerLaw, d_opt: &PowerLaw) -> String {
         let (from, to) = (ratio(&first.ratio), ratio(&last.ratio));
         let _ = write!(text, ", so tokens per parameter go from {from} to {to}; {}.", trend(first, last));
     }
-    if identified.len() == 2 {
-        text += " Two budgets always lie on a line: the intervals hold the noise of the runs and nothing of whether a \
-                 power law is right. Train a third budget.";
-    }
     text
 }
 
@@ -60,6 +56,7 @@ fn nothing(fit: &Approach2) -> String {
         (0, _) => format!("No observation tells parameters counted as {}.", fit.counting.name()),
         (1, 1) => "One budget gives one optimum and no law: train at least two more budgets.".to_owned(),
         (_, 1) => "One optimum gives no law: only one of the budgets is identified.".to_owned(),
+        (_, 2) => "Two optima always lie on a line, which says nothing of a law: train a third budget.".to_owned(),
         _ => "Not identified: no budget has a minimum that may be used, so nothing may be concluded.".to_owned(),
     }
 }
