@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
+use super::STDOUT;
 use crate::cli::DataCommand;
 use crate::data::Corpus;
 use crate::spec;
@@ -24,7 +25,7 @@ pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
             format!("this corpus is not in the cache {cache}; make it with `runner data prepare {spec}`")
         })?,
     };
-    writeln!(io::stdout(), "{}", table(&corpus).trim_fmt())?;
+    writeln!(io::stdout(), "{}", table(&corpus).trim_fmt()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,9 +3,10 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
-use super::device;
+use super::{STDOUT, device};
 
 /// Runs the command.
 pub fn run() -> anyhow::Result<ExitCode> {
@@ -14,6 +15,6 @@ pub fn run() -> anyhow::Result<ExitCode> {
     for (name, description) in device::list() {
         table.add_row([name, description]);
     }
-    writeln!(io::stdout(), "{table}")?;
+    writeln!(io::stdout(), "{table}").context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }

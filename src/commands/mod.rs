@@ -1,4 +1,5 @@
-//! One file a command: load, call one stage, print. The only place that prints, and the only one that uses anyhow.
+//! One file a command: load, call one stage, print. The only place that writes to stdout, and the only one
+//! that uses anyhow.
 
 pub mod allocate;
 pub mod data;
@@ -15,3 +16,6 @@ pub mod sweep;
 pub mod throughput;
 pub mod train;
 pub mod worker;
+
+/// Said where stdout cannot be written.
+const STDOUT: &str = "cannot write to stdout";

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::throughput::Throughput;
-use super::{device, planning};
+use super::{STDOUT, device, planning};
 use crate::cli::PlanArgs;
 use crate::plan::{self, Plan, PlannedRun};
 use crate::spec;
@@ -27,13 +28,13 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         for left_out in &plan.left_out {
             eprintln!("left out: {}: {}", planning::describe(left_out), left_out.reason);
         }
-        plan::write_csv(&plan, io::stdout().lock())?;
+        plan::write_csv(&plan, io::stdout().lock()).context(STDOUT)?;
     } else {
         let throughput = match rate_given {
             Some(rate) => Throughput::constant(rate),
             None => Throughput::measure(&name, &args.place.cache, &plan)?,
         };
-        print(&plan, &throughput, slots, io::stdout().lock())?;
+        print(&plan, &throughput, slots, io::stdout().lock()).context(STDOUT)?;
     }
     planning::require_runs(&plan)?;
     Ok(ExitCode::SUCCESS)
@@ -60,6 +61,9 @@ fn print(plan: &Plan, throughput: &Throughput, slots: usize, mut out: impl Write
             writeln!(out, "  {}: {}", planning::describe(left_out), left_out.reason)?;
         }
         writeln!(out)?;
+    }
+    if plan.runs.is_empty() {
+        return Ok(());
     }
     let flops: f64 = plan.runs.iter().map(|planned| planned.flops).sum();
     let seconds = || plan.runs.iter().map(|planned| throughput.seconds(planned));

@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use super::{device, planning, results};
+use anyhow::Context as _;
+
+use super::{STDOUT, device, planning, results};
 use crate::cli::SweepArgs;
 use crate::execute::{self, Display, Summary, rehearsal};
 use crate::ledger::{Ledger, Losses};
@@ -57,7 +59,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     if !summary.failed.is_empty() {
         return Ok(ExitCode::from(1));
     }
-    printed?;
+    printed.context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,9 +3,10 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
-use super::{device, planning, results, sweep};
+use super::{STDOUT, device, planning, results, sweep};
 use crate::cli::TrainArgs;
 use crate::execute::{self, Display, WorkError};
 use crate::ledger::{FailureClass, Ledger, Losses, RunResult, State};
@@ -51,7 +52,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         State::Ended(result) => {
             let printed = writeln!(io::stdout(), "{}", table(run, &result));
             eprintln!("tables in {}, the run in {}", dir.display(), dir.join("runs").join(run.id.as_str()).display());
-            printed?;
+            printed.context(STDOUT)?;
             Ok(ExitCode::SUCCESS)
         }
         State::Failed(failure) => {

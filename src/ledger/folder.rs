@@ -46,6 +46,11 @@ impl Ledger {
             }
             stored.plan
         } else {
+            // A folder whose spec was removed keeps its results, if they are of the same kind.
+            let before: Option<Kind> = files::read_json(&dir.join("ledger.json"))?;
+            if let Some(difference) = before.and_then(|kind| losses_difference(kind.losses, losses)) {
+                return Err(LedgerError::AnotherSweep { dir: dir.to_owned(), difference });
+            }
             files::write_json(&dir.join("ledger.json"), &Kind { layout: LAYOUT, losses })?;
             files::write_json(&dir.join("plan.json"), &plan)?;
             files::write(&dir.join("plan.csv"), &plan_csv(&plan))?;
@@ -82,7 +87,7 @@ fn plan_csv(plan: &Plan) -> Vec<u8> {
 
 /// A folder with other things in it is somebody's, not ours.
 fn refuse_foreign(dir: &Path) -> Result<(), LedgerError> {
-    if !dir.is_dir() || dir.join("spec.toml").exists() {
+    if !dir.is_dir() || ["spec.toml", "ledger.json"].iter().any(|name| dir.join(name).exists()) {
         return Ok(());
     }
     for entry in fs::read_dir(dir).map_err(LedgerError::io("read", dir))? {
@@ -111,17 +116,9 @@ fn lock(dir: &Path) -> Result<File, LedgerError> {
 
 /// What keeps two sweeps from sharing a folder, if anything.
 fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses)) -> Option<String> {
-    match (there.2, here.2) {
-        (Losses::Trained, Losses::Rehearsed) => {
-            return Some("its models were trained, and a rehearsal trains none".to_owned());
-        }
-        (Losses::Rehearsed, Losses::Trained) => {
-            return Some("it is a rehearsal, whose losses no training produced".to_owned());
-        }
-        _ => {}
-    }
-    if let Some(difference) = spec_difference(there.0, here.0) {
-        return Some(difference);
+    let difference = losses_difference(there.2, here.2).or_else(|| spec_difference(there.0, here.0));
+    if difference.is_some() {
+        return difference;
     }
     let same = there.1.runs.len() == here.1.runs.len()
         && there.1.runs.iter().zip(&here.1.runs).all(|(there, here)| there.id == here.id);
@@ -138,6 +135,15 @@ fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses)) -> Opti
     } else {
         "the corpus has changed since: text, tokenizer or split".to_owned()
     })
+}
+
+/// Why losses do not go together, if they do not.
+fn losses_difference(there: Losses, here: Losses) -> Option<String> {
+    match (there, here) {
+        (Losses::Trained, Losses::Rehearsed) => Some("its models were trained, and a rehearsal trains none".to_owned()),
+        (Losses::Rehearsed, Losses::Trained) => Some("it is a rehearsal, whose losses no training produced".to_owned()),
+        _ => None,
+    }
 }
 
 /// Fields that may differ: a corpus is identified by its content, so that results survive a move of its files.
@@ -244,6 +250,11 @@ mod tests {
         fs::write(dir.path().join("spec.toml"), "name = \"x").unwrap();
         let error = Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap_err().to_string();
         assert!(error.contains("spec.toml is damaged"), "{error}");
+        // What the error says to do.
+        fs::write(dir.path().join("runs.csv"), "derived").unwrap();
+        fs::remove_file(dir.path().join("spec.toml")).unwrap();
+        assert!(Ledger::create(dir.path(), SPEC, plan(2), Losses::Rehearsed).is_err());
+        assert!(Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).is_ok());
     }
 
     #[test]
