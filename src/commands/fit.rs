@@ -1,10 +1,11 @@
 //! `runner fit`.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 
-use super::fit_table;
+use super::{STDOUT, fit_table};
 use crate::cli::{Approach, FitArgs, LawAxis};
 use crate::fit::approach2::akima::Noise;
 use crate::fit::approach3::Options;
@@ -49,10 +50,10 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
         .collect::<anyhow::Result<_>>()?;
     if args.json {
         for fit in &fits {
-            println!("{}", serde_json::to_string(fit)?);
+            writeln!(io::stdout(), "{}", serde_json::to_string(fit)?).context(STDOUT)?;
         }
     } else {
-        print!("{}", fit_table::text(&fits));
+        write!(io::stdout(), "{}", fit_table::text(&fits)).context(STDOUT)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -79,9 +80,10 @@ fn law(runs: &[Observation], axis: LawAxis, args: &FitArgs) -> anyhow::Result<Ex
     };
     if args.json {
         let exponents: Vec<_> = selection.laws.iter().map(exponent).collect();
-        println!("{}", serde_json::json!({ "selection": selection, "exponents": exponents }));
+        let json = serde_json::json!({ "selection": selection, "exponents": exponents });
+        writeln!(io::stdout(), "{json}").context(STDOUT)?;
     } else {
-        print!("{}", fit_table::laws(&selection, exponent));
+        write!(io::stdout(), "{}", fit_table::laws(&selection, exponent)).context(STDOUT)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -110,12 +110,12 @@ pub struct Table {
 #[derive(Debug, Error)]
 pub enum TableError {
     /// The file cannot be opened.
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {cause}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A pair of `--columns` that means nothing.
     #[error("--columns {pair}: write field=column, with a field out of {known}")]
@@ -284,7 +284,7 @@ impl Reader<'_> {
 /// 6ND where that is absent too, which is noted. Rows whose `status` is not `finished` are skipped and counted.
 pub fn read(path: &Path, columns: &Columns, options: Options) -> Result<Table, TableError> {
     let empty = |what: &str| TableError::Empty { path: path.to_owned(), what: what.to_owned() };
-    let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
+    let file = File::open(path).map_err(|cause| TableError::Open { path: path.to_owned(), cause })?;
     let mut csv = csv::Reader::from_reader(file);
     let mut reader = Reader { path, headers: StringRecord::new(), columns };
     reader.headers = csv.headers().map_err(|error| reader.row_error(&error))?.clone();
@@ -308,6 +308,7 @@ pub fn read(path: &Path, columns: &Columns, options: Options) -> Result<Table, T
     let blocks = reader.find(Field::ParamsBlocksAndUnembedding)?;
     let (loss_se, seed, status) = (reader.find(Field::LossSe)?, reader.find(Field::Seed)?, reader.find(Field::Status)?);
 
+    let mut mixture = Mixture::of(&reader.headers);
     let mut table = Table { observations: Vec::new(), skipped: 0, notes: Vec::new() };
     let mut row = StringRecord::new();
     while csv.read_record(&mut row).map_err(|error| reader.row_error(&error))? {
@@ -315,6 +316,7 @@ pub fn read(path: &Path, columns: &Columns, options: Options) -> Result<Table, T
             table.skipped += 1;
             continue;
         }
+        mixture.see(&row);
         let params = reader.required(&row, &params)?;
         let flop_budget = reader.maybe(&row, budget.as_ref())?;
         let known_flops = reader.maybe(&row, flops.as_ref())?.or(flop_budget);
@@ -359,5 +361,35 @@ pub fn read(path: &Path, columns: &Columns, options: Options) -> Result<Table, T
     if tokens.is_none() {
         table.notes.push("tokens are taken as FLOPs / (6 x params), as asked".to_owned());
     }
+    table.notes.extend(mixture.note());
     Ok(table)
+}
+
+/// Whether the rows of a sweep's table differ in more than size, tokens and seed: then one curve through them mixes
+/// what the sweep set out to tell apart.
+struct Mixture {
+    /// Column, its name, the first value seen, whether another one was.
+    columns: Vec<(usize, String, Option<String>, bool)>,
+}
+
+impl Mixture {
+    fn of(headers: &StringRecord) -> Self {
+        let told = |header: &str| header.starts_with("axis.") || header == "parameterization";
+        let columns = headers.iter().enumerate().filter(|(_, header)| told(header.trim()));
+        Self { columns: columns.map(|(index, header)| (index, header.to_owned(), None, false)).collect() }
+    }
+
+    fn see(&mut self, row: &StringRecord) {
+        for (index, _, first, varies) in &mut self.columns {
+            let value = &row[*index];
+            *varies |= first.get_or_insert_with(|| value.to_owned()) != value;
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let varying: Vec<&str> =
+            self.columns.iter().filter(|column| column.3).map(|column| column.1.as_str()).collect();
+        let warning = "rows differ in it and are fitted as one curve; fit the rows that belong together";
+        (!varying.is_empty()).then(|| format!("{}: {warning}", varying.join(", ")))
+    }
 }
