@@ -34,6 +34,13 @@ pub enum Command {
     Data(DataCommand),
     /// List the devices that this build can train on.
     Devices,
+    /// Measure how fast this machine trains, and where the time goes.
+    #[cfg(feature = "train")]
+    Bench(BenchArgs),
+    /// One slot of a benchmark (started by `bench`).
+    #[cfg(feature = "train")]
+    #[command(hide = true)]
+    BenchSlot(BenchSlotArgs),
     /// Train runs of a sweep until none is left (started by `sweep`, one process a slot).
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -243,4 +250,44 @@ pub struct WorkerArgs {
     /// Threads of each run on the CPU.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+}
+
+/// Flags of `runner bench`.
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    /// A model to measure, the config of one run; may be given again [default: three models of 0.16 to 6.8 million
+    /// parameters].
+    #[arg(long, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+    /// Where to train.
+    #[command(flatten)]
+    pub place: Place,
+    /// Threads of each run on the CPU.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Runs side by side [default: one alone, then as many as a sweep would].
+    #[arg(long)]
+    pub slots: Option<usize>,
+    /// Length of each measurement.
+    #[arg(long, default_value_t = 10.0)]
+    pub seconds: f64,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `runner bench-slot`.
+#[derive(Args, Debug)]
+pub struct BenchSlotArgs {
+    /// The config.
+    pub config: PathBuf,
+    /// Where to train.
+    #[command(flatten)]
+    pub place: Place,
+    /// Threads on the CPU.
+    #[arg(long)]
+    pub threads: usize,
+    /// Length of the measurement.
+    #[arg(long)]
+    pub seconds: f64,
 }

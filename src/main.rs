@@ -22,6 +22,10 @@ fn main() -> ExitCode {
         Command::Data(command) => commands::data::run(&command),
         Command::Devices => commands::devices::run(),
         Command::Worker(args) => commands::worker::run(&args),
+        #[cfg(feature = "train")]
+        Command::Bench(args) => commands::bench::run(&args),
+        #[cfg(feature = "train")]
+        Command::BenchSlot(args) => commands::bench::slot(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -2,6 +2,8 @@
 //! that uses anyhow.
 
 pub mod allocate;
+#[cfg(feature = "train")]
+pub mod bench;
 pub mod data;
 pub mod device;
 pub mod devices;

@@ -1,5 +1,6 @@
 //! The only place that knows burn: device, model, optimizer, schedule, trainer, evaluation.
 
+mod bench;
 mod composed;
 mod device;
 mod eval;
@@ -13,6 +14,8 @@ mod trainer;
 mod weights;
 
 use std::path::Path;
+
+pub use bench::{Measurement, Phases, bench};
 
 use crate::plan::PlannedRun;
 use crate::trainer::{TrainError, Trainer};

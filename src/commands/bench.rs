@@ -1,0 +1,233 @@
+//! `runner bench`: how fast this machine trains, one slot alone and all slots together.
+//!
+//! Each slot is a process of its own, as in a sweep: so its peak of memory is its own, and slots disturb each other as
+//! they will in earnest. All wait at the same line until every one of them is warm.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+
+use anyhow::Context as _;
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::{STDOUT, device, planning};
+use crate::cli::{BenchArgs, BenchSlotArgs};
+use crate::observation::Counting;
+use crate::plan::PlannedRun;
+use crate::spec;
+use crate::train::{Measurement, Phases};
+use crate::units::{Params, Tokens};
+
+/// The models of the benchmark, where no other is named.
+const MODELS: [(&str, &str); 3] = [
+    ("configs/bench-a.toml", include_str!("../../configs/bench-a.toml")),
+    ("configs/bench-b.toml", include_str!("../../configs/bench-b.toml")),
+    ("configs/bench-c.toml", include_str!("../../configs/bench-c.toml")),
+];
+
+/// Runs the command.
+pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
+    let BenchArgs { config, place, threads, slots, seconds, json } = args;
+    if !(*seconds > 0.0 && *seconds <= 3600.0) {
+        anyhow::bail!("--seconds {seconds}: give the length of one measurement, up to an hour");
+    }
+    let name = device::choose(&place.device);
+    let kind = device::kind(&name)?;
+    let alone = [1, device::slots(*slots, kind, *threads)?];
+    // Asked for by number, only that number is measured.
+    let numbers = if slots.is_some() || alone[1] == 1 { &alone[1..] } else { &alone[..] };
+    let bundled = tempfile::tempdir()?;
+    let configs = if config.is_empty() { write_models(bundled.path())? } else { config.clone() };
+    let mut rows = Vec::new();
+    for config in &configs {
+        // Prepared and checked here, before several processes do it at once.
+        let planned = planned(config, &place.cache)?;
+        for &number in numbers {
+            eprintln!("{}: {number} of {} slots, {seconds} seconds", planned.name, alone[1]);
+            let slot = || slot_command(config, &name, &place.cache, *threads, *seconds);
+            rows.push(Row { name: planned.name.clone(), planned: planned.run.clone(), slots: measure(number, &slot)? });
+        }
+    }
+    if *json {
+        for row in &rows {
+            writeln!(io::stdout(), "{}", row.json()).context(STDOUT)?;
+        }
+    } else {
+        writeln!(io::stdout(), "{}", table(&rows)).context(STDOUT)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures in this process: `runner bench-slot`.
+pub fn slot(args: &BenchSlotArgs) -> anyhow::Result<ExitCode> {
+    let BenchSlotArgs { config, place, threads, seconds } = args;
+    let planned = planned(config, &place.cache)?.run;
+    let mut ready = || {
+        println!("ready");
+        // Whatever comes, also the end of the stream, is the starting signal.
+        let _ = io::stdin().lock().read_line(&mut String::new());
+    };
+    let measured = crate::train::bench((&place.device, *threads), &place.cache, &planned, *seconds, &mut ready)?;
+    println!("{}", serde_json::to_string(&measured)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A config with its only run.
+struct Planned {
+    name: String,
+    run: PlannedRun,
+}
+
+fn planned(config: &Path, cache: &Path) -> anyhow::Result<Planned> {
+    let spec = spec::load(config)?;
+    if spec.sweep.is_some() {
+        anyhow::bail!("{} has a [sweep]: give the config of one run", config.display());
+    }
+    let plan = planning::plan_of(&spec, cache)?;
+    planning::require_runs(&plan)?;
+    let run = plan.runs.into_iter().next().context("a config plans one run")?;
+    Ok(Planned { name: spec.name, run })
+}
+
+/// The bundled configs as files, for the processes of the slots.
+fn write_models(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let write = |(name, text): &(&str, &str)| {
+        let path = dir.join(Path::new(name).file_name().expect("a file"));
+        std::fs::write(&path, text)?;
+        Ok(path)
+    };
+    MODELS.iter().map(write).collect()
+}
+
+fn slot_command(config: &Path, device: &str, cache: &Path, threads: usize, seconds: f64) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("bench-slot").arg(config).args(["--device", device]).arg("--cache").arg(cache);
+    command.args(["--threads", &threads.to_string(), "--seconds", &seconds.to_string()]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    Ok(command)
+}
+
+/// Starts `number` slots and lets them measure at the same time.
+fn measure(number: usize, command: &dyn Fn() -> io::Result<Command>) -> anyhow::Result<Vec<Measurement>> {
+    let mut slots: Vec<Slot> = (0..number).map(|_| Slot::start(command()?)).collect::<anyhow::Result<_>>()?;
+    for slot in &mut slots {
+        slot.line()?;
+    }
+    for slot in &mut slots {
+        slot.stdin.write_all(b"go\n").context("a slot has ended before it began")?;
+    }
+    slots.iter_mut().map(|slot| Ok(serde_json::from_str(&slot.line()?)?)).collect()
+}
+
+/// A process that measures; killed when dropped.
+struct Slot {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Slot {
+    fn start(mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command.spawn().context("cannot start a slot")?;
+        let (stdin, stdout) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+        Ok(Self { child, stdin, stdout: BufReader::new(stdout) })
+    }
+
+    fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        if self.stdout.read_line(&mut line)? == 0 {
+            anyhow::bail!("a slot ended without a measurement: {}", self.child.wait()?);
+        }
+        Ok(line)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // An error means that it has ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One line of the table: a model on some slots at once.
+struct Row {
+    name: String,
+    planned: PlannedRun,
+    slots: Vec<Measurement>,
+}
+
+impl Row {
+    /// Sum over the slots.
+    fn sum(&self, value: impl Fn(&Measurement) -> f64) -> f64 {
+        self.slots.iter().map(value).sum()
+    }
+
+    /// Mean over the slots.
+    fn mean(&self, value: impl Fn(&Measurement) -> f64) -> f64 {
+        self.sum(value) / self.slots.len() as f64
+    }
+
+    fn peak_memory(&self) -> Option<u64> {
+        self.slots.iter().map(|slot| slot.peak_memory).sum()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "name": self.name,
+            "params": self.planned.params.by(Counting::All),
+            "flops_per_token": self.planned.flops_per_token.exact,
+            "tokens_per_second": self.sum(|slot| slot.tokens_per_second),
+            "flops_per_second": self.sum(|slot| slot.flops_per_second),
+            "peak_flops_per_second": self.sum(|slot| slot.peak_flops_per_second),
+            "share_of_peak": self.mean(|slot| slot.share_of_peak),
+            "peak_memory": self.peak_memory(),
+            "slots": self.slots,
+        })
+    }
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "model",
+        "params",
+        "slots",
+        "tokens/s",
+        "GFLOP/s",
+        "of peak",
+        "MB",
+        "step",
+        "data",
+        "forward",
+        "backward",
+        "optimizer",
+        "products",
+        "eval",
+    ]);
+    for row in rows {
+        let seconds = row.mean(|slot| slot.phases.total());
+        let share = |value: f64| format!("{:.0}%", 100.0 * value);
+        let phase = |value: fn(&Phases) -> f64| share(row.mean(|slot| value(&slot.phases)) / seconds);
+        table.add_row([
+            row.name.clone(),
+            Params(row.planned.params.by(Counting::All) as f64).to_string(),
+            row.slots.len().to_string(),
+            Tokens(row.sum(|slot| slot.tokens_per_second)).to_string(),
+            format!("{:.1}", row.sum(|slot| slot.flops_per_second) / 1e9),
+            share(row.mean(|slot| slot.share_of_peak)),
+            row.peak_memory().map_or_else(|| "?".to_owned(), |bytes| (bytes >> 20).to_string()),
+            format!("{:.1} ms", 1e3 * seconds),
+            phase(|phases| phases.data),
+            phase(|phases| phases.forward),
+            phase(|phases| phases.backward),
+            phase(|phases| phases.optimizer),
+            share(row.mean(|slot| slot.share_of_products)),
+            format!("{:.2} s", row.mean(|slot| slot.eval)),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}

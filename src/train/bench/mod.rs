@@ -1,0 +1,238 @@
+//! How fast this device trains a model, beside how fast it multiplies matrices.
+
+mod products;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::device;
+use super::eval::validation_loss;
+use super::model::Model;
+use super::ops::Ops;
+use super::optimizer::AdamW;
+use super::schedule::share_of_peak;
+use super::trainer::upload;
+use crate::data::Corpus;
+use crate::plan::PlannedRun;
+use crate::trainer::TrainError;
+
+/// What was measured of one model in one process. Rates and times are medians over rounds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Training tokens per second.
+    pub tokens_per_second: f64,
+    /// Training FLOPs per second, counted exactly.
+    pub flops_per_second: f64,
+    /// FLOPs per second of large f32 matrix products on as many threads.
+    pub peak_flops_per_second: f64,
+    /// The one over the other: the median of the ratio within each round, since a shared machine's speed wanders.
+    pub share_of_peak: f64,
+    /// Seconds of one step by phase.
+    pub phases: Phases,
+    /// Share of a step that its matrix products take when they are all there is to do; likewise within each round.
+    pub share_of_products: f64,
+    /// Seconds of one evaluation.
+    pub eval: f64,
+    /// Most memory that the process ever held, in bytes; nothing where the system does not tell.
+    pub peak_memory: Option<u64>,
+}
+
+/// Seconds of one training step.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Phases {
+    /// Sampling a batch and bringing it to the device.
+    pub data: f64,
+    /// From tokens to the loss.
+    pub forward: f64,
+    /// From the loss to the gradients.
+    pub backward: f64,
+    /// Clipping and AdamW.
+    pub optimizer: f64,
+}
+
+impl Phases {
+    /// Seconds of the whole step.
+    pub fn total(&self) -> f64 {
+        let Self { data, forward, backward, optimizer } = self;
+        data + forward + backward + optimizer
+    }
+}
+
+/// Steps before the clock starts: kernels are compiled, buffers allocated.
+const WARMUP: usize = 3;
+
+/// Length of the training part of a round; its large matrix products take a third of that.
+const ROUND: Duration = Duration::from_millis(600);
+
+/// Measures `run` for about `seconds` after calling `ready`, which returns when the clock may start.
+pub fn bench(
+    (name, threads): (&str, usize),
+    cache: &Path,
+    run: &PlannedRun,
+    seconds: f64,
+    ready: &mut dyn FnMut(),
+) -> Result<Measurement, TrainError> {
+    let device = device::open(name, threads)?.device;
+    let corpus = Corpus::open(&run.run.data, &run.run.corpus, run.run.shape.context, cache)
+        .map_err(|error| TrainError::Configuration(error.to_string()))?;
+    let inner = device.clone().inner();
+    // Large enough to show what the device can do at best: a GPU needs more to be busy.
+    let n = if Ops::on(&device) == Ops::Composed { 4096 } else { 768 };
+    let mut stepper = Stepper::new(run, &corpus, &device);
+    for _ in 0..WARMUP {
+        stepper.step();
+    }
+    ready();
+    let begun = Instant::now();
+    let mut rounds = Vec::new();
+    let mut memory = None;
+    while rounds.is_empty() || begun.elapsed().as_secs_f64() < seconds {
+        let phases = stepper.round();
+        // Before the matrices of the comparison, which are not training's.
+        if rounds.is_empty() {
+            memory = peak_memory();
+        }
+        rounds.push(Round {
+            phases,
+            peak: products::peak(n, &inner, ROUND / 3),
+            products: products::of_a_step(&run.run, &inner),
+        });
+    }
+    let before_eval = Instant::now();
+    validation_loss(&stepper.model, &corpus, &run.run, &device);
+    let eval = before_eval.elapsed().as_secs_f64();
+
+    let over_rounds = |value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
+    let tokens = run.run.tokens_per_step() as f64;
+    let flops = tokens * run.flops_per_token.exact;
+    let tokens_per_second = tokens / over_rounds(&|round| round.phases.total());
+    Ok(Measurement {
+        tokens_per_second,
+        flops_per_second: tokens_per_second * run.flops_per_token.exact,
+        peak_flops_per_second: over_rounds(&|round| round.peak),
+        share_of_peak: over_rounds(&|round| flops / round.phases.total() / round.peak),
+        phases: Phases {
+            data: over_rounds(&|round| round.phases.data),
+            forward: over_rounds(&|round| round.phases.forward),
+            backward: over_rounds(&|round| round.phases.backward),
+            optimizer: over_rounds(&|round| round.phases.optimizer),
+        },
+        share_of_products: over_rounds(&|round| round.products / round.phases.total()),
+        eval,
+        peak_memory: memory,
+    })
+}
+
+/// What one round measured.
+struct Round {
+    phases: Phases,
+    /// FLOP/s of large products.
+    peak: f64,
+    /// Seconds of a step's products alone.
+    products: f64,
+}
+
+/// A run under way, its phases apart. On a GPU the wait after each phase costs a little: what is measured here is a
+/// lower bound of what training reaches, which never waits.
+struct Stepper<'a> {
+    run: &'a PlannedRun,
+    corpus: &'a Corpus,
+    device: &'a Device,
+    model: Model,
+    optimizer: AdamW,
+    tokens: Vec<u16>,
+    steps: usize,
+}
+
+impl<'a> Stepper<'a> {
+    fn new(run: &'a PlannedRun, corpus: &'a Corpus, device: &'a Device) -> Self {
+        let mut model = Model::new(&run.run, device);
+        let optimizer = AdamW::new(&run.run.optimizer, &mut model);
+        Self { run, corpus, device, model, optimizer, tokens: Vec::new(), steps: 0 }
+    }
+
+    /// One step.
+    fn step(&mut self) -> Phases {
+        let run = &self.run.run;
+        let mut clock = Instant::now();
+        let mut lap = || {
+            wait(self.device);
+            std::mem::replace(&mut clock, Instant::now()).elapsed().as_secs_f64()
+        };
+        // A run may be shorter than the benchmark: its schedule and its data then begin anew.
+        let step = self.steps % run.schedule.steps;
+        self.steps += 1;
+        self.corpus.train_batch(run.seed, run.optimizer.batch_sequences, step, &mut self.tokens);
+        let (ids, targets) = upload(&self.tokens, run.shape.context, self.device);
+        let data = lap();
+        let loss = self.model.mean_loss(ids, targets);
+        let forward = lap();
+        let gradients = loss.backward();
+        let backward = lap();
+        self.optimizer.step(&mut self.model, gradients, share_of_peak(&run.schedule, step));
+        Phases { data, forward, backward, optimizer: lap() }
+    }
+
+    /// Mean seconds of a step over one round.
+    fn round(&mut self) -> Phases {
+        let begun = Instant::now();
+        let mut sum = Phases::default();
+        let mut steps = 0.0;
+        while begun.elapsed() < ROUND {
+            let Phases { data, forward, backward, optimizer } = self.step();
+            sum.data += data;
+            sum.forward += forward;
+            sum.backward += backward;
+            sum.optimizer += optimizer;
+            steps += 1.0;
+        }
+        let Phases { data, forward, backward, optimizer } = sum;
+        Phases {
+            data: data / steps,
+            forward: forward / steps,
+            backward: backward / steps,
+            optimizer: optimizer / steps,
+        }
+    }
+}
+
+/// Until the device has done what it was given. A device that fails is seen when its numbers are read.
+fn wait(device: &Device) {
+    let _ = device.sync();
+}
+
+/// The peak of this process's resident memory, as Linux tells it.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        assert!((median(vec![4.0, 1.0, 3.0]) - 3.0).abs() < 1e-12);
+        assert!((median(vec![4.0, 1.0, 3.0, 2.0]) - 2.5).abs() < 1e-12);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_peak_of_memory_never_falls() {
+        let before = peak_memory().unwrap();
+        drop(std::hint::black_box(vec![1_u8; 64 << 20]));
+        assert!(peak_memory().unwrap() >= before.max(64 << 20));
+    }
+}

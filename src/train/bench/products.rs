@@ -1,0 +1,76 @@
+//! The matrix products of a training step, timed alone: what a step would take if nothing else had to be done.
+
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Device, Distribution, Tensor};
+
+use super::wait;
+use crate::plan::{Run, Shape};
+
+/// Rows of a product at a time, so that the logits of a large vocabulary need no memory of their own.
+const PIECE_ROWS: usize = 512;
+
+/// FLOPs per second of products of two large square matrices, `n` rows each.
+pub fn peak(n: usize, device: &Device, at_least: Duration) -> f64 {
+    let [a, b] = [random([n, n], device), random([n, n], device)];
+    wait(device);
+    let begun = Instant::now();
+    let mut products = 0.0;
+    while begun.elapsed() < at_least {
+        drop(a.clone().matmul(b.clone()));
+        wait(device);
+        products += 1.0;
+    }
+    products * 2.0 * (n as f64).powi(3) / begun.elapsed().as_secs_f64()
+}
+
+/// Seconds of all matrix products of one training step of `run`: every weight's output, the gradient of its input and
+/// its own, and those of attention, of which the causal half counts.
+pub fn of_a_step(run: &Run, device: &Device) -> f64 {
+    let Shape { width: d, depth, heads, context, vocab } = run.shape;
+    let tokens = run.tokens_per_step();
+    let block: f64 =
+        [(d, 3 * d), (d, d), (d, 4 * d), (4 * d, d)].map(|shape| linear(tokens, shape, device)).iter().sum();
+    let attention = attention(tokens / context * heads, context, d / heads, device);
+    depth as f64 * (block + attention) + linear(tokens, (d, vocab), device)
+}
+
+/// Seconds of the three products of a weight `[inputs, outputs]`.
+fn linear(tokens: usize, (inputs, outputs): (usize, usize), device: &Device) -> f64 {
+    let rows = tokens.min(PIECE_ROWS);
+    let (x, weight, grad) =
+        (random([rows, inputs], device), random([inputs, outputs], device), random([rows, outputs], device));
+    let once = timed(device, || {
+        drop(x.clone().matmul(weight.clone()));
+        drop(grad.clone().matmul(weight.clone().transpose()));
+        drop(x.clone().transpose().matmul(grad.clone()));
+    });
+    once * tokens as f64 / rows as f64
+}
+
+/// Seconds of the two products of the forward pass and the five of the backward pass (one is made anew) of all heads.
+fn attention(heads: usize, context: usize, head_dim: usize, device: &Device) -> f64 {
+    let some = heads.min(16);
+    let wide = Tensor::<3>::random([some, context, head_dim], Distribution::Default, device);
+    let square = Tensor::<3>::random([some, context, context], Distribution::Default, device);
+    let to_square = timed(device, || drop(wide.clone().matmul(wide.clone().swap_dims(1, 2))));
+    let to_wide = timed(device, || drop(square.clone().matmul(wide.clone())));
+    (3.0 * to_square + 4.0 * to_wide) / 2.0 * heads as f64 / some as f64
+}
+
+/// The median time of a few calls, after one that warms up.
+fn timed(device: &Device, work: impl Fn()) -> f64 {
+    work();
+    wait(device);
+    let times = (0..5).map(|_| {
+        let begun = Instant::now();
+        work();
+        wait(device);
+        begun.elapsed().as_secs_f64()
+    });
+    super::median(times.collect())
+}
+
+fn random(shape: [usize; 2], device: &Device) -> Tensor<2> {
+    Tensor::random(shape, Distribution::Default, device)
+}
