@@ -1,16 +1,17 @@
 //! THE table of parameterizations: what each role of weight gets at a given shape.
 //!
-//! A parameterization says how initialization, learning rate, forward multiplier and weight decay change with
-//! width. Only `train/model.rs` and `train/optimizer.rs` read this table; nothing else asks which one is in use.
-//! At the base width every parameterization is the same model, to the bit.
+//! A parameterization says how initialization, learning rate, forward multiplier, weight decay and Adam's epsilon
+//! change with width and depth. Only `train/model.rs`, `train/weights.rs` and `train/optimizer.rs` read it; nothing else
+//! asks which one is in use. To change a rule, change its line in [`rule`]; to add a parameterization, add five lines.
+//! At the base shape every parameterization is the same model, to the bit.
 //!
-//! Of the two equivalent forms in Tensor Programs V (arXiv 2203.03466, tables 3 and 8) this is the one with the
-//! 1/m multiplier on the logits, as practised by Cerebras and nanoGPT-mup: with m = width / `base_width`, hidden
-//! matrices have variance and Adam learning rate divided by m, embedding and unembedding keep theirs.
+//! Tensor Programs V (arXiv 2203.03466) gives muP in equivalent forms: table 3 shrinks initialization and learning
+//! rate of the output weights, table 8 keeps both and multiplies the logits by 1/m. This is the second form, as
+//! practised by Cerebras and nanoGPT-mup. `CompleteP` (arXiv 2505.01618, table 1 with alpha = 1) adds the depth.
 
 use serde::{Deserialize, Serialize};
 
-/// How hyper-parameters change with the width of the model.
+/// How hyper-parameters change with the shape of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Parameterization {
@@ -18,15 +19,32 @@ pub enum Parameterization {
     Standard,
     /// Maximal update parameterization: the best learning rate stays put as width grows.
     Mup,
+    /// muP in width, and in depth every block's share of the residual stream is 1 / depth: the best learning rate
+    /// stays put as either grows.
+    CompleteP,
 }
 
 impl Parameterization {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 3] = [Self::Standard, Self::Mup, Self::CompleteP];
+
     /// The name used in specs and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Standard => "standard",
             Self::Mup => "mup",
+            Self::CompleteP => "completep",
         }
+    }
+
+    /// Whether the table looks at the base width and the base head size.
+    pub fn reads_base_width(self) -> bool {
+        self != Self::Standard
+    }
+
+    /// Whether the table looks at the base depth.
+    pub fn reads_base_depth(self) -> bool {
+        self == Self::CompleteP
     }
 }
 
@@ -41,29 +59,39 @@ pub enum Role {
     Residual,
     /// The unembedding `[width, vocab]`.
     Unembedding,
-    /// Gains of the normalizations: one number a channel.
-    Vector,
+    /// Gains of the normalizations inside blocks: one number a channel.
+    BlockGain,
+    /// Gain of the last normalization.
+    FinalGain,
 }
 
-/// The shape that the rules look at, beside the shape at which they are all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+impl Role {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 6] =
+        [Self::Embedding, Self::Hidden, Self::Residual, Self::Unembedding, Self::BlockGain, Self::FinalGain];
+}
+
+/// The shape that the rules look at, beside the base shape, at which they are all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scale {
-    /// Width of the model.
+    /// Channels of the residual stream.
     pub width: usize,
     /// Width at which the hyper-parameters were tuned.
     pub base_width: usize,
     /// Number of blocks.
     pub depth: usize,
+    /// Number of blocks at which the hyper-parameters were tuned.
+    pub base_depth: usize,
     /// Channels of one attention head.
     pub head_dim: usize,
-    /// Channels of one attention head at the base shape.
+    /// Channels of one attention head at which the hyper-parameters were tuned.
     pub base_head_dim: usize,
 }
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
-    /// Standard deviation of the initial weights.
+    /// Standard deviation of the initial weights around their mean: 1 for gains, 0 for all others.
     pub init_std: f64,
     /// Factor on the learning rate.
     pub learning_rate: f64,
@@ -71,95 +99,97 @@ pub struct Rule {
     pub multiplier: f64,
     /// Factor on the weight decay coefficient; the decay of one step is learning rate x coefficient.
     pub weight_decay: f64,
+    /// Factor on Adam's epsilon.
+    pub epsilon: f64,
 }
 
-/// Standard deviation of the token embedding, the same at every width (GPT-2's).
+/// Standard deviation of the token embedding, the same at every shape (GPT-2's).
 const EMBEDDING_STD: f64 = 0.02;
 
 /// The row of `role`, a weight with `fan_in` inputs, at `scale`.
 ///
-/// ```text
-///              standard                       muP (m = width / base_width)
-/// role         init       lr  mult  decay     init                  lr   mult  decay
-/// embedding    0.02       1   1     1         0.02                  1    1     1
-/// hidden       fan_in^-½  1   1     1         fan_in^-½             1/m  1     m
-/// residual     ditto / sqrt(2 depth), both                          1/m  1     m
-/// unembedding  width^-½   1   1     1         base_width^-½         1    1/m   1
-/// vector       (one)      1   1     0         (one)                 1    1     0
-/// ```
-///
-/// muP's hidden decay is m because AdamW multiplies it by the learning rate, which has lost that factor.
+/// `m` and `l` are width and depth over those of the base shape. Hidden weight decay is m because `AdamW` multiplies it
+/// by the learning rate, which has lost that factor. Epsilon follows the size of the gradients, which the multipliers
+/// of the logits and of the residual branches shrink. The two residual branches of each block start smaller by
+/// sqrt(2 depth) (GPT-2); in `CompleteP`, whose multiplier does that work, by that of the base depth.
+#[rustfmt::skip] // A table.
 pub fn rule(parameterization: Parameterization, role: Role, fan_in: usize, scale: &Scale) -> Rule {
-    let fan_in_std = 1.0 / (fan_in as f64).sqrt();
-    let residual_std = fan_in_std / (2.0 * scale.depth as f64).sqrt();
-    let m = match parameterization {
-        Parameterization::Standard => 1.0,
-        Parameterization::Mup => scale.width as f64 / scale.base_width as f64,
+    use Parameterization::{CompleteP, Mup, Standard};
+    use Role::{BlockGain, Embedding, FinalGain, Hidden, Residual, Unembedding};
+
+    let m = scale.width as f64 / scale.base_width as f64;
+    let l = scale.depth as f64 / scale.base_depth as f64;
+    let fan = 1.0 / (fan_in as f64).sqrt();
+    let branch = fan / (2.0 * scale.depth as f64).sqrt();
+    let base_branch = fan / (2.0 * scale.base_depth as f64).sqrt();
+    // The unembedding's inputs are the width, so this is its standard deviation at the base width.
+    let base_fan = fan * m.sqrt();
+
+    let row = |init_std, learning_rate, multiplier, weight_decay, epsilon| {
+        Rule { init_std, learning_rate, multiplier, weight_decay, epsilon }
     };
-    let row =
-        |init_std, learning_rate, multiplier, weight_decay| Rule { init_std, learning_rate, multiplier, weight_decay };
-    match role {
-        Role::Embedding => row(EMBEDDING_STD, 1.0, 1.0, 1.0),
-        Role::Hidden => row(fan_in_std, 1.0 / m, 1.0, m),
-        Role::Residual => row(residual_std, 1.0 / m, 1.0, m),
-        // fan_in is width here: in muP the standard deviation stays that of the base width.
-        Role::Unembedding => row((m / fan_in as f64).sqrt(), 1.0, 1.0 / m, 1.0),
-        Role::Vector => row(0.0, 1.0, 1.0, 0.0),
+    match (parameterization, role) {
+        //                              init           rate     multiplier  decay  epsilon
+        (Standard,  Embedding)   => row(EMBEDDING_STD, 1.0,     1.0,        1.0,   1.0),
+        (Standard,  Hidden)      => row(fan,           1.0,     1.0,        1.0,   1.0),
+        (Standard,  Residual)    => row(branch,        1.0,     1.0,        1.0,   1.0),
+        (Standard,  Unembedding) => row(fan,           1.0,     1.0,        1.0,   1.0),
+        (Standard,  BlockGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0),
+        (Standard,  FinalGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0),
+
+        (Mup,       Embedding)   => row(EMBEDDING_STD, 1.0,     1.0,        1.0,   1.0 / m),
+        (Mup,       Hidden)      => row(fan,           1.0 / m, 1.0,        m,     1.0 / m),
+        (Mup,       Residual)    => row(branch,        1.0 / m, 1.0,        m,     1.0 / m),
+        (Mup,       Unembedding) => row(base_fan,      1.0,     1.0 / m,    1.0,   1.0 / m),
+        (Mup,       BlockGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0 / m),
+        (Mup,       FinalGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0 / m),
+
+        (CompleteP, Embedding)   => row(EMBEDDING_STD, 1.0,     1.0,        1.0,   1.0 / m),
+        (CompleteP, Hidden)      => row(fan,           1.0 / m, 1.0,        m,     1.0 / (m * l)),
+        (CompleteP, Residual)    => row(base_branch,   1.0 / m, 1.0 / l,    m,     1.0 / (m * l)),
+        (CompleteP, Unembedding) => row(base_fan,      1.0,     1.0 / m,    1.0,   1.0 / m),
+        (CompleteP, BlockGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0 / (m * l)),
+        (CompleteP, FinalGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0 / m),
     }
 }
 
-/// Factor on the dot product of query and key: 1/sqrt(d) in the standard parameterization, in muP 1/d with a
+/// Factor on the dot product of query and key: 1/sqrt(d) in the standard parameterization, otherwise 1/d with a
 /// constant that makes both agree at the base head size (2203.03466, definition 4.1).
 pub fn attention_scale(parameterization: Parameterization, scale: &Scale) -> f64 {
     let reference = match parameterization {
         Parameterization::Standard => scale.head_dim,
-        Parameterization::Mup => scale.base_head_dim,
+        Parameterization::Mup | Parameterization::CompleteP => scale.base_head_dim,
     };
     (reference as f64).sqrt() / scale.head_dim as f64
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a model and its optimizer ask of a parameterization. The table is the one that trains; tests put in others to
+/// see that a wrong rule is noticed.
+pub trait Rules {
+    /// The row of a role, for a weight with `fan_in` inputs.
+    fn rule(&self, role: Role, fan_in: usize) -> Rule;
+    /// Factor on the dot product of query and key.
+    fn attention_scale(&self) -> f64;
+}
 
-    const ROLES: [Role; 5] = [Role::Embedding, Role::Hidden, Role::Residual, Role::Unembedding, Role::Vector];
+/// The table at one shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Which rows.
+    pub parameterization: Parameterization,
+    /// The shape.
+    pub scale: Scale,
+}
 
-    fn scale(width: usize) -> Scale {
-        Scale { width, base_width: 64, depth: 4, head_dim: 16, base_head_dim: 16 }
+impl Rules for Table {
+    fn rule(&self, role: Role, fan_in: usize) -> Rule {
+        rule(self.parameterization, role, fan_in, &self.scale)
     }
 
-    #[test]
-    fn at_the_base_width_both_parameterizations_agree_to_the_bit() {
-        let at_base = scale(64);
-        for role in ROLES {
-            let [standard, mup] =
-                [Parameterization::Standard, Parameterization::Mup].map(|p| rule(p, role, 64, &at_base));
-            assert_eq!(standard, mup, "{role:?}");
-        }
-        let [standard, mup] = [Parameterization::Standard, Parameterization::Mup].map(|p| attention_scale(p, &at_base));
-        assert_eq!(standard.to_bits(), mup.to_bits());
-    }
-
-    #[test]
-    fn mup_follows_the_papers_table_at_four_times_the_base_width() {
-        let wide = scale(256);
-        let at = |role| rule(Parameterization::Mup, role, 256, &wide);
-        assert_eq!(
-            at(Role::Hidden),
-            Rule { init_std: 1.0 / 16.0, learning_rate: 0.25, multiplier: 1.0, weight_decay: 4.0 }
-        );
-        assert_eq!(
-            at(Role::Unembedding),
-            Rule { init_std: 1.0 / 8.0, learning_rate: 1.0, multiplier: 0.25, weight_decay: 1.0 }
-        );
-        assert_eq!(at(Role::Embedding), rule(Parameterization::Standard, Role::Embedding, 1, &wide));
-    }
-
-    #[test]
-    fn effective_weight_decay_does_not_depend_on_width() {
-        for width in [32, 64, 512] {
-            let hidden = rule(Parameterization::Mup, Role::Hidden, width, &scale(width));
-            assert!((hidden.learning_rate * hidden.weight_decay - 1.0).abs() < 1e-12);
-        }
+    fn attention_scale(&self) -> f64 {
+        attention_scale(self.parameterization, &self.scale)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,12 +128,39 @@ fn sizes_that_are_listed_are_trained_at_a_ratio_without_budgets() {
 }
 
 #[test]
-fn mup_keeps_its_base_width_and_the_standard_parameterization_has_its_own() {
+fn a_base_shape_is_kept_where_the_parameterization_reads_it_and_is_the_runs_own_elsewhere() {
     let mut spec = quickstart();
-    spec.model.base_width = Some(32);
-    assert!(planned(&spec).runs.iter().all(|p| p.run.base_width == p.run.shape.width));
-    spec.model.parameterization = Parameterization::Mup;
-    assert!(planned(&spec).runs.iter().all(|p| p.run.base_width == 32));
+    (spec.model.base_width, spec.model.base_head_dim, spec.model.base_depth) = (Some(32), Some(16), Some(7));
+    let mut bases = |parameterization| {
+        spec.model.parameterization = parameterization;
+        let runs = planned(&spec).runs.into_iter().map(|p| p.run);
+        runs.map(|run| [run.base_width, run.base_head_dim, run.base_depth, run.shape.width, run.shape.depth])
+            .collect::<Vec<_>>()
+    };
+    let head_dim = 8;
+    let standard = bases(Parameterization::Standard);
+    assert!(standard.iter().all(|[w, h, d, width, depth]| (w, *h, d) == (width, head_dim, depth)));
+    let mup = bases(Parameterization::Mup);
+    assert!(mup.iter().all(|[w, h, d, _, depth]| (*w, *h, d) == (32, 16, depth)));
+    let completep = bases(Parameterization::CompleteP);
+    assert!(completep.iter().all(|[w, h, d, _, _]| (*w, *h, *d) == (32, 16, 7)));
+}
+
+#[test]
+fn the_identity_holds_what_decides_the_outcome_and_nothing_else() {
+    let spec = single();
+    let id = |edit: &dyn Fn(&mut Spec)| {
+        let mut spec = spec.clone();
+        edit(&mut spec);
+        planned(&spec).runs[0].id.clone()
+    };
+    let same = id(&|_| {});
+    assert_eq!(id(&|spec| spec.eval.curve_points += 1), same);
+    assert_eq!(id(&|spec| spec.data.max_epochs = 7.0), same);
+    assert_eq!(id(&|spec| (spec.model.base_width, spec.model.base_depth) = (Some(16), Some(9))), same);
+    assert_ne!(id(&|spec| spec.eval.tokens *= 2), same);
+    assert_ne!(id(&|spec| spec.model.zero_init_unembedding = true), same);
+    assert_ne!(id(&|spec| spec.model.zero_init_query = true), same);
 }
 
 #[test]
@@ -192,7 +219,7 @@ fn a_point_that_makes_the_same_run_again_is_left_out() {
     spec.sweep = quickstart().sweep;
     let sweep = spec.sweep.as_mut().unwrap();
     (sweep.budgets, sweep.sizes, sweep.spread, sweep.expected_tokens_per_param) = (None, None, None, None);
-    // The base width says nothing in the standard parameterization.
+    // The base width decides nothing in the standard parameterization.
     sweep.axes.insert("model.base_width".to_owned(), vec![32.into(), 64.into()]);
     let plan = planned(&spec);
     assert_eq!((plan.runs.len(), plan.left_out.len()), (1, 1));

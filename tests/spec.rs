@@ -50,7 +50,7 @@ fn a_wrong_type_is_refused_with_an_example() {
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "context", "context = \"64\"")), @r#"x.toml:15: model.context: string "64" stands where a whole number of 0 or more belongs; write for example 128"#);
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = 1e12")), @"x.toml:43: sweep.budgets: floating point 1000000000000.0 stands where a list belongs; write for example [1e12, 3e12, 1e13]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "seeds", "seeds = [1, -1]")), @"x.toml:48: sweep.seeds[1]: integer -1 stands where a whole number of 0 or more belongs; write for example [1]");
-    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "parameterization", "parameterization = \"mpu\"")), @r#"x.toml:14: model.parameterization: "mpu" is not one of standard, mup; write "mup""#);
+    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "parameterization", "parameterization = \"mpu\"")), @r#"x.toml:14: model.parameterization: "mpu" is not one of standard, mup, completep; write "mup""#);
     insta::assert_snapshot!(complaint(&edit(SINGLE, "learning_rate", "learning_rate = \"tune\"")), @r#"x.toml:19: optimizer.learning_rate: "tune" is not a rule; write "tuned", a number, or a table of value, exponent, and at_params or at_tokens"#);
     insta::assert_snapshot!(complaint(&edit(SINGLE, "learning_rate", "learning_rate = true")), @r#"x.toml:19: optimizer.learning_rate: boolean true stands where a number, "tuned", or a rule with value, exponent, and at_params or at_tokens belongs; write for example { value = 0.01, at_params = 1e5, exponent = -0.333 }"#);
 }
@@ -98,7 +98,17 @@ fn each_value_out_of_its_range_is_refused_under_its_own_key() {
         ("depth", "depth = 0", "model.depth"),
         ("depth", "depth = 2\naspect_ratio = 32", "model.aspect_ratio"),
         ("depth", "depth = 2\nbase_width = 40", "model.base_width"),
+        ("depth", "depth = 2\nbase_width = 48\nbase_head_dim = 32", "model.base_width"),
+        ("depth", "depth = 2\nbase_head_dim = 15", "model.base_head_dim"),
+        ("depth", "depth = 2\nbase_depth = 0", "model.base_depth"),
+        ("depth", "depth = 2\nzero_init_query = 1", "model.zero_init_query"),
         ("parameterization", "parameterization = \"mup\"", "model.base_width"),
+        ("parameterization", "parameterization = \"mup\"\nbase_width = 32", "model.base_head_dim"),
+        (
+            "parameterization",
+            "parameterization = \"completep\"\nbase_width = 32\nbase_head_dim = 16",
+            "model.base_depth",
+        ),
         ("batch_tokens", "batch_tokens = 0", "optimizer.batch_tokens"),
         (
             "batch_tokens",
@@ -201,19 +211,19 @@ fn axes_make_every_combination_and_a_zip_goes_side_by_side() {
 #[test]
 fn faulty_axes_are_refused_at_the_axis() {
     let axis = |line: &str| complaint(&edit(GRID, "\"optimizer.learning_rate\"", line));
-    insta::assert_snapshot!(axis("\"optimizer.lerning_rate\" = [1]"), @r#"x.toml:43: sweep.axes."optimizer.lerning_rate": there is no such key; write learning_rate"#);
-    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, \"x\"]"), @r#"x.toml:43: sweep.axes."optimizer.learning_rate": "x" is not a rule; write "tuned", a number, or a table of value, exponent, and at_params or at_tokens"#);
-    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, -1.0]"), @r#"x.toml:43: sweep.axes."optimizer.learning_rate": -1 is impossible (where model.parameterization = "standard", optimizer.learning_rate = -1.0, model.depth = 2, model.width = 32); write a number above 0, such as 0.01"#);
-    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = []"), @r#"x.toml:43: sweep.axes."optimizer.learning_rate": no values; write a list of at least one value"#);
-    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, 0.1]"), @r#"x.toml:43: sweep.axes."optimizer.learning_rate": the same value twice, which would be the same runs twice; write each once; repeats are what sweep.seeds is for"#);
-    insta::assert_snapshot!(axis("\"model.width\" = [64]"), @r#"x.toml:47: sweep.zip[0]."model.width": already varied by "model.width"; vary each field in one place"#);
-    insta::assert_snapshot!(axis("\"model.depth.x\" = [64]"), @r#"x.toml:48: sweep.zip[0]."model.depth": already varied by "model.depth.x"; vary each field in one place"#);
-    insta::assert_snapshot!(axis("\"sweep.seeds\" = [[1], [2]]"), @r#"x.toml:43: sweep.axes."sweep.seeds": seeds are no axis; write them in sweep.seeds: they multiply every point"#);
-    insta::assert_snapshot!(axis("\"name\" = [\"a\"]"), @"x.toml:43: sweep.axes.name: not a field that can be varied; write the dotted path of a field outside name, sweep.axes, sweep.zip and sweep.seeds");
-    insta::assert_snapshot!(complaint(&edit(GRID, "\"model.depth\"", "\"model.depth\" = [2, 2]")), @r#"x.toml:47: sweep.zip[0]."model.width": 3 values beside the 2 of "model.depth"; write lists of one length, whose values go together"#);
+    insta::assert_snapshot!(axis("\"optimizer.lerning_rate\" = [1]"), @r#"x.toml:44: sweep.axes."optimizer.lerning_rate": there is no such key; write learning_rate"#);
+    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, \"x\"]"), @r#"x.toml:44: sweep.axes."optimizer.learning_rate": "x" is not a rule; write "tuned", a number, or a table of value, exponent, and at_params or at_tokens"#);
+    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, -1.0]"), @r#"x.toml:44: sweep.axes."optimizer.learning_rate": -1 is impossible (where model.parameterization = "standard", optimizer.learning_rate = -1.0, model.depth = 2, model.width = 32); write a number above 0, such as 0.01"#);
+    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = []"), @r#"x.toml:44: sweep.axes."optimizer.learning_rate": no values; write a list of at least one value"#);
+    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, 0.1]"), @r#"x.toml:44: sweep.axes."optimizer.learning_rate": the same value twice, which would be the same runs twice; write each once; repeats are what sweep.seeds is for"#);
+    insta::assert_snapshot!(axis("\"model.width\" = [64]"), @r#"x.toml:48: sweep.zip[0]."model.width": already varied by "model.width"; vary each field in one place"#);
+    insta::assert_snapshot!(axis("\"model.depth.x\" = [64]"), @r#"x.toml:49: sweep.zip[0]."model.depth": already varied by "model.depth.x"; vary each field in one place"#);
+    insta::assert_snapshot!(axis("\"sweep.seeds\" = [[1], [2]]"), @r#"x.toml:44: sweep.axes."sweep.seeds": seeds are no axis; write them in sweep.seeds: they multiply every point"#);
+    insta::assert_snapshot!(axis("\"name\" = [\"a\"]"), @"x.toml:44: sweep.axes.name: not a field that can be varied; write the dotted path of a field outside name, sweep.axes, sweep.zip and sweep.seeds");
+    insta::assert_snapshot!(complaint(&edit(GRID, "\"model.depth\"", "\"model.depth\" = [2, 2]")), @r#"x.toml:48: sweep.zip[0]."model.width": 3 values beside the 2 of "model.depth"; write lists of one length, whose values go together"#);
     let many: Vec<String> = (1..200).map(|i| i.to_string()).collect();
     let many = format!("\"optimizer.epsilon\" = [{0}]\n\"optimizer.weight_decay\" = [{0}]", many.join(", "));
-    insta::assert_snapshot!(axis(&many), @"x.toml:42: sweep.axes: the axes make more than 10000 points; write fewer values, or put fields that go together in a zip");
+    insta::assert_snapshot!(axis(&many), @"x.toml:43: sweep.axes: the axes make more than 10000 points; write fewer values, or put fields that go together in a zip");
 }
 
 #[test]
@@ -268,6 +278,8 @@ proptest! {
         seeds in prop::collection::btree_set(0..=i64::MAX as u64, 1..4),
         mut budgets in prop::collection::vec(1.0..1e20_f64, 1..4),
         base_width in prop::option::of(1..64_usize),
+        base_depth in prop::option::of(1..64_usize),
+        zero_inits in any::<[bool; 2]>(),
         floor in 0.0..=1.0_f64,
         wsd in any::<bool>(),
         data_seed in 0..=i64::MAX as u64,
@@ -277,6 +289,8 @@ proptest! {
         spec.optimizer.learning_rate = learning_rate;
         spec.optimizer.batch_tokens = batch_tokens;
         spec.model.base_width = base_width.map(|heads| heads * spec.model.head_dim);
+        spec.model.base_depth = base_depth;
+        [spec.model.zero_init_unembedding, spec.model.zero_init_query] = zero_inits;
         spec.schedule.floor = floor;
         if wsd {
             (spec.schedule.kind, spec.schedule.decay_fraction) = (ScheduleKind::Wsd, Some(0.3));

@@ -1,5 +1,5 @@
 //! Real training through the real binary: the same bits for any number of threads, after a kill, and for every
-//! parameterization at the base width.
+//! parameterization at the base shape.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,8 @@ head_dim = 8
 width = 32
 depth = 2
 base_width = 32
+base_depth = 2
+base_head_dim = 8
 [optimizer]
 kind = "adamw"
 learning_rate = 0.01
@@ -120,12 +122,12 @@ fn a_killed_sweep_ends_with_the_same_runs_as_an_undisturbed_one() {
 }
 
 #[test]
-fn every_parameterization_is_the_same_model_at_the_base_width() {
-    let standard = Place::new(SPEC);
-    let mup = Place::new(&SPEC.replace("\"standard\"", "\"mup\""));
-    for place in [&standard, &mup] {
+fn every_parameterization_is_the_same_model_at_the_base_shape() {
+    let [standard, mup, completep] = ["standard", "mup", "completep"].map(|parameterization| {
+        let place = Place::new(&SPEC.replace("\"standard\"", &format!("{parameterization:?}")));
         assert!(place.runner("train", "out", &[]).status().unwrap().success());
-    }
-    let [standard, mup] = [standard, mup].map(|place| runs(&place.path("out"), &["id", "parameterization"]));
+        runs(&place.path("out"), &["id", "parameterization"])
+    });
     assert_eq!(standard, mup);
+    assert_eq!(standard, completep);
 }

@@ -3,7 +3,6 @@
 use super::grid::Length;
 use super::ladder::size;
 use super::{CorpusFacts, FlopsPerToken, Run, RunOptimizer, RunSchedule, Shape};
-use crate::parameterization::Parameterization;
 use crate::spec::{MIN_STEPS, Optimizer, Schedule, ScheduleKind, Spec};
 use crate::units::{Flops, Params, Tokens};
 
@@ -48,15 +47,19 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
             if length.budget().is_some() { "smaller budget or a larger size" } else { "shorter run" },
         ));
     }
+    let parameterization = spec.model.parameterization;
+    let base_head_dim = spec.model.base_head_dim.filter(|_| parameterization.reads_base_width());
     Ok(Run {
         data: spec.data.clone(),
         corpus: facts.fingerprint.clone(),
         shape,
-        parameterization: spec.model.parameterization,
-        base_width: match spec.model.parameterization {
-            Parameterization::Standard => shape.width,
-            Parameterization::Mup => spec.model.base_width.unwrap_or(shape.width),
-        },
+        parameterization,
+        // A base shape that is not read must not make two runs of one.
+        base_width: spec.model.base_width.filter(|_| parameterization.reads_base_width()).unwrap_or(shape.width),
+        base_depth: spec.model.base_depth.filter(|_| parameterization.reads_base_depth()).unwrap_or(shape.depth),
+        base_head_dim: base_head_dim.unwrap_or(shape.head_dim()),
+        zero_init_unembedding: spec.model.zero_init_unembedding,
+        zero_init_query: spec.model.zero_init_query,
         optimizer,
         schedule: schedule(&spec.schedule, params, tokens_per_step, steps),
         eval: spec.eval.clone(),

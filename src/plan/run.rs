@@ -5,8 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::parameterization::{Parameterization, Scale};
+use crate::parameterization::{Parameterization, Scale, Table};
 use crate::spec::{Data, Eval, OptimizerKind, ScheduleKind};
+
+/// Version of what a run computes. It is part of every identity: raise it when a change of the training code makes the
+/// same run end in another loss, so that old results are not taken for new ones.
+const MODEL_VERSION: u32 = 1;
 
 /// What planning must know of the corpus. The data module finds it out; a plan only uses it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,10 +57,19 @@ pub struct Run {
     pub corpus: String,
     /// What to train.
     pub shape: Shape,
-    /// How hyper-parameters change with width.
+    /// How hyper-parameters change with width and depth.
     pub parameterization: Parameterization,
-    /// The width at which every parameterization is the same.
+    /// The width at which every parameterization is the same; the run's own where the parameterization has no use for
+    /// it, and so for the next two.
     pub base_width: usize,
+    /// The depth at which every parameterization is the same.
+    pub base_depth: usize,
+    /// The channels of a head at which every parameterization is the same.
+    pub base_head_dim: usize,
+    /// Whether the unembedding starts at zero.
+    pub zero_init_unembedding: bool,
+    /// Whether the queries start at zero.
+    pub zero_init_query: bool,
     /// How weights are updated.
     pub optimizer: RunOptimizer,
     /// The learning rate over the run.
@@ -75,7 +88,7 @@ pub struct Run {
 pub struct RunOptimizer {
     /// Which optimizer.
     pub kind: OptimizerKind,
-    /// Peak learning rate at the base width.
+    /// Peak learning rate at the base shape.
     pub learning_rate: f64,
     /// Sequences of one step.
     pub batch_sequences: usize,
@@ -118,25 +131,31 @@ impl Run {
         self.tokens_per_step() as u64 * self.schedule.steps as u64
     }
 
-    /// What the table of parameterizations looks at.
-    pub fn scale(&self) -> Scale {
-        Scale {
+    /// The table of parameterizations at this run's shape.
+    pub fn table(&self) -> Table {
+        let scale = Scale {
             width: self.shape.width,
             base_width: self.base_width,
             depth: self.shape.depth,
+            base_depth: self.base_depth,
             head_dim: self.shape.head_dim(),
-            base_head_dim: self.shape.head_dim(),
-        }
+            base_head_dim: self.base_head_dim,
+        };
+        Table { parameterization: self.parameterization, scale }
     }
 
-    /// The content hash: 16 hexadecimal digits of BLAKE3 over the JSON of this struct, paths left out.
+    /// The content hash: 16 hexadecimal digits of BLAKE3 over the JSON of [`MODEL_VERSION`] and this struct, without
+    /// what does not decide the outcome.
     pub fn id(&self) -> RunId {
         let mut content = self.clone();
         // The corpus is identified by its hash, so that results survive a move of the file.
         content.data.path = None;
         content.data.validation_path = None;
         content.data.tokenizer = None;
-        let json = serde_json::to_vec(&content).expect("a run has only string keys");
+        // How much may be repeated decides which runs there are, how often is written down only what is seen of one.
+        content.data.max_epochs = 0.0;
+        content.eval.curve_points = 0;
+        let json = serde_json::to_vec(&(MODEL_VERSION, content)).expect("a run has only string keys");
         RunId(blake3::hash(&json).to_hex()[..16].to_owned())
     }
 }

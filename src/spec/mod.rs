@@ -124,7 +124,7 @@ impl Data {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// How hyper-parameters change with width.
+    /// How hyper-parameters change with width and depth.
     pub parameterization: Parameterization,
     /// Tokens of one training sequence.
     pub context: usize,
@@ -136,8 +136,18 @@ pub struct Model {
     pub depth: Option<usize>,
     /// Width per block on the ladder of sizes: a model of width 128 at aspect ratio 32 has 4 blocks.
     pub aspect_ratio: Option<f64>,
-    /// The width at which muP's hyper-parameters were tuned.
+    /// The width at which hyper-parameters were tuned; mup and completep need it, standard has no use for it.
     pub base_width: Option<usize>,
+    /// The depth at which hyper-parameters were tuned; completep needs it, the others have no use for it.
+    pub base_depth: Option<usize>,
+    /// The `head_dim` at which hyper-parameters were tuned; mup and completep need it.
+    pub base_head_dim: Option<usize>,
+    /// Whether the unembedding starts at zero, so that every token is equally likely at first; false if not written.
+    #[serde(default)]
+    pub zero_init_unembedding: bool,
+    /// Whether the queries start at zero, so that attention is even at first; false if not written.
+    #[serde(default)]
+    pub zero_init_query: bool,
 }
 
 /// `[optimizer]`: AdamW.

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::ops::{Ops, Positions, scaled};
 use super::weights::{Initializer, Weight};
-use crate::parameterization::{Role, attention_scale};
+use crate::parameterization::{Role, Rules};
 use crate::plan::Run;
 
 /// A whole model.
@@ -35,13 +35,20 @@ struct Block {
 impl Model {
     /// Draws a model for `run` on `device`.
     pub fn new(run: &Run, device: &Device) -> Self {
+        Self::with_rules(run, &run.table(), device)
+    }
+
+    /// Draws a model that follows other rules than those of the run's parameterization.
+    pub fn with_rules(run: &Run, rules: &dyn Rules, device: &Device) -> Self {
         let shape = run.shape;
-        let mut init = Initializer::new(run, device);
+        let mut init = Initializer::new(rules, run.seed, device);
+        let zeros = if run.zero_init_unembedding { shape.vocab } else { 0 };
+        let scale = rules.attention_scale();
         Self {
-            embedding: init.weight("embedding", Role::Embedding, [shape.vocab, shape.width]),
-            blocks: (0..shape.depth).map(|i| Block::new(run, &format!("blocks.{i}"), &mut init)).collect(),
-            norm: init.weight("norm", Role::Vector, [1, shape.width]),
-            unembedding: init.weight("unembedding", Role::Unembedding, [shape.width, shape.vocab]),
+            embedding: init.weight("embedding", Role::Embedding, [shape.vocab, shape.width], 0),
+            blocks: (0..shape.depth).map(|i| Block::new(run, scale, &format!("blocks.{i}"), &mut init)).collect(),
+            norm: init.weight("norm", Role::FinalGain, [1, shape.width], 0),
+            unembedding: init.weight("unembedding", Role::Unembedding, [shape.width, shape.vocab], zeros),
             positions: Positions::new(shape.context, shape.head_dim(), device),
             ops: Ops::on(device),
         }
@@ -100,18 +107,20 @@ impl Model {
 }
 
 impl Block {
-    fn new(run: &Run, name: &str, init: &mut Initializer<'_>) -> Self {
+    fn new(run: &Run, attention_scale: f64, name: &str, init: &mut Initializer<'_>) -> Self {
         let d = run.shape.width;
-        let mut weight = |part: &str, role, shape| init.weight(format!("{name}.{part}"), role, shape);
+        let mut weight = |part: &str, role, shape, zeros| init.weight(format!("{name}.{part}"), role, shape, zeros);
+        // Queries are the first third of the columns.
+        let zero_queries = if run.zero_init_query { d } else { 0 };
         Self {
             heads: run.shape.heads,
-            attention_scale: attention_scale(run.parameterization, &run.scale()),
-            norm_attention: weight("norm_attention", Role::Vector, [1, d]),
-            qkv: weight("qkv", Role::Hidden, [d, 3 * d]),
-            attention_out: weight("attention_out", Role::Residual, [d, d]),
-            norm_mlp: weight("norm_mlp", Role::Vector, [1, d]),
-            mlp_in: weight("mlp_in", Role::Hidden, [d, 4 * d]),
-            mlp_out: weight("mlp_out", Role::Residual, [4 * d, d]),
+            attention_scale,
+            norm_attention: weight("norm_attention", Role::BlockGain, [1, d], 0),
+            qkv: weight("qkv", Role::Hidden, [d, 3 * d], zero_queries),
+            attention_out: weight("attention_out", Role::Residual, [d, d], 0),
+            norm_mlp: weight("norm_mlp", Role::BlockGain, [1, d], 0),
+            mlp_in: weight("mlp_in", Role::Hidden, [d, 4 * d], 0),
+            mlp_out: weight("mlp_out", Role::Residual, [4 * d, d], 0),
         }
     }
 

@@ -1,5 +1,5 @@
-//! AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with the learning rate and the decay of each weight from the
-//! table of parameterizations, after clipping by the global norm.
+//! AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with the learning rate, the decay and the epsilon of each weight
+//! from the table of parameterizations, after clipping by the global norm.
 //!
 //! burn has an AdamW of its own; this one clips by the norm over all weights (burn's clips each tensor) and never waits
 //! for the device: the norm stays a tensor.
@@ -62,6 +62,7 @@ impl AdamW {
         for ((weight, gradient), moments) in model.weights_mut().zip(gradients).zip(&mut self.moments) {
             let rate = learning_rate * share_of_peak * weight.rule.learning_rate;
             let keep = 1.0 - rate * weight_decay * weight.rule.weight_decay;
+            let epsilon = epsilon * weight.rule.epsilon;
             let update = Update { beta1, beta2, epsilon, rate: rate / correction1, second_correction, keep };
             // Taken out of their places, so that they are updated where they lie.
             let [first, second] =

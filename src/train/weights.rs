@@ -5,8 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::parameterization::{Role, Rule, rule};
-use crate::plan::Run;
+use crate::parameterization::{Role, Rule, Rules};
 
 /// One weight of the model. Gains are kept as `[1, width]`, so that every weight is a matrix.
 #[derive(Clone, Debug)]
@@ -27,30 +26,30 @@ impl Weight {
     }
 }
 
-/// Draws the initial weights of one model from the run's own generator: burn's seed is one for the whole process.
+/// Draws the initial weights of one model from a generator of its own: burn's seed is one for the whole process.
 pub struct Initializer<'a> {
-    run: &'a Run,
+    rules: &'a dyn Rules,
+    seed: u64,
     device: &'a Device,
     drawn: u64,
 }
 
 impl<'a> Initializer<'a> {
-    /// Begins the weights of `run` on `device`.
-    pub fn new(run: &'a Run, device: &'a Device) -> Self {
-        Self { run, device, drawn: 0 }
+    /// Begins the weights of the model of a seed on `device`.
+    pub fn new(rules: &'a dyn Rules, seed: u64, device: &'a Device) -> Self {
+        Self { rules, seed, device, drawn: 0 }
     }
 
-    /// The next weight. Each has a stream of its own, so that none depends on the sizes of those before it.
-    pub fn weight(&mut self, name: impl Into<String>, role: Role, shape: [usize; 2]) -> Weight {
-        let rule = rule(self.run.parameterization, role, shape[0], &self.run.scale());
-        let count = shape[0] * shape[1];
-        let values: Vec<f32> = if role == Role::Vector {
-            vec![1.0; count]
-        } else {
-            let mut generator = ChaCha8Rng::seed_from_u64(self.run.seed);
-            generator.set_stream(self.drawn);
-            StandardNormal.sample_iter(&mut generator).take(count).map(|x: f64| (x * rule.init_std) as f32).collect()
-        };
+    /// The next weight `[inputs, outputs]`, its first `zeros` columns at zero. Each has a stream of its own, so that
+    /// none depends on the sizes of those before it.
+    pub fn weight(&mut self, name: impl Into<String>, role: Role, shape: [usize; 2], zeros: usize) -> Weight {
+        let rule = self.rules.rule(role, shape[0]);
+        let mean = if matches!(role, Role::BlockGain | Role::FinalGain) { 1.0 } else { 0.0 };
+        let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
+        generator.set_stream(self.drawn);
+        let drawn = StandardNormal.sample_iter(&mut generator).map(|x: f64| (mean + x * rule.init_std) as f32);
+        let begin = |(i, x)| if i % shape[1] < zeros { 0.0 } else { x };
+        let values: Vec<f32> = drawn.take(shape[0] * shape[1]).enumerate().map(begin).collect();
         self.drawn += 1;
         let value = Tensor::from_data(TensorData::new(values, shape), self.device).require_grad();
         Weight { name: name.into(), rule, value }
