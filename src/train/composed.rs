@@ -2,7 +2,7 @@
 //! ones there. `[n, d]` has one row for each token of the batch, sequence after sequence.
 
 use burn::tensor::activation::{gelu as composed_gelu, log_softmax, softmax};
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 
 use super::ops::Positions;
 use super::optimizer::Update;
@@ -39,7 +39,7 @@ pub fn attention(qkv: Tensor<2>, heads: usize, positions: &Positions, scale: f64
     let packed = qkv.reshape([batch, context, 3 * heads, d / heads]).swap_dims(1, 2);
     let [q, k, v] = [0, 1, 2].map(|part| packed.clone().narrow(1, part * heads, heads));
     let (q, k) = (rotate(q, positions), rotate(k, positions));
-    let hidden = Tensor::<2, Bool>::tril_mask([context, context], 0, &q.device()).unsqueeze::<4>();
+    let hidden = positions.hidden.clone().unsqueeze::<4>();
     let logits = q.mul_scalar(scale).matmul(k.swap_dims(2, 3)).mask_fill(hidden, f32::NEG_INFINITY);
     softmax(logits, 3).matmul(v).swap_dims(1, 2).reshape([n, d])
 }

@@ -7,7 +7,7 @@ mod eval;
 #[cfg(feature = "cpu")]
 mod kernels;
 mod model;
-mod ops;
+pub mod ops;
 mod optimizer;
 mod schedule;
 mod trainer;

@@ -1,7 +1,7 @@
 //! The operations of the model, each fused where the device has it and composed elsewhere. `[n, d]` has one row for
 //! each token of the batch, sequence after sequence.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::composed;
 #[cfg(feature = "cpu")]
@@ -21,11 +21,15 @@ pub enum Ops {
     Fused,
 }
 
-/// Cosines and sines of the rotary positions, `[context, head_dim / 2]`, made once for a run.
+/// What attention knows of positions, made once for a run.
 #[derive(Clone, Debug)]
 pub struct Positions {
+    /// Cosines of the rotary angles, `[context, head_dim / 2]`.
     pub(super) cos: Tensor<2>,
+    /// Their sines.
     pub(super) sin: Tensor<2>,
+    /// Which keys (columns) a query (row) does not see, `[context, context]`.
+    pub(super) hidden: Tensor<2, Bool>,
 }
 
 impl Positions {
@@ -37,12 +41,13 @@ impl Positions {
             let values: Vec<f32> = (0..context * half).map(value).collect();
             Tensor::from_data(TensorData::new(values, [context, half]), device)
         };
-        Self { cos: table(f64::cos), sin: table(f64::sin) }
+        let hidden = Tensor::tril_mask([context, context], 0, device);
+        Self { cos: table(f64::cos), sin: table(f64::sin), hidden }
     }
 
     /// The same tables for a model that is only evaluated.
     pub fn without_gradients(self) -> Self {
-        Self { cos: self.cos.inner(), sin: self.sin.inner() }
+        Self { cos: self.cos.inner(), sin: self.sin.inner(), hidden: self.hidden.inner() }
     }
 }
 

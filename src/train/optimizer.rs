@@ -77,10 +77,10 @@ impl AdamW {
 
 /// Factor `[1]` that brings the common norm of all gradients down to `limit`, at most 1; 0 leaves them alone.
 fn clip_factor(ops: Ops, gradients: &[Tensor<2>], limit: f64) -> Tensor<1> {
+    if limit <= 0.0 {
+        return Tensor::ones([1], &gradients[0].device());
+    }
     let squares = gradients.iter().map(|gradient| ops.sum_squares(gradient.clone()));
     let norm = squares.reduce(|a, b| a + b).expect("a model has weights").sqrt();
-    if limit <= 0.0 {
-        return norm.ones_like();
-    }
     norm.add_scalar(f32::MIN_POSITIVE).recip().mul_scalar(limit).clamp_max(1.0)
 }

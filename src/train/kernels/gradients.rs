@@ -5,17 +5,14 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, AutodiffBackend};
+use burn::backend::{Autodiff, TensorMetadata};
 
-use super::{FusedOps, Update};
-
-/// Why the helpers of backward passes and of the optimizer have no gradient of their own.
-const INNER_ONLY: &str = "called on tensors without gradients only";
+use super::{BackwardOps, FusedOps, SavedAttention};
 
 #[derive(Debug)]
 struct RmsNorm;
 
-impl<B: FusedOps> Backward<B, 2> for RmsNorm {
+impl<B: BackwardOps> Backward<B, 2> for RmsNorm {
     type State = [FloatTensor<B>; 2];
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
@@ -33,7 +30,7 @@ impl<B: FusedOps> Backward<B, 2> for RmsNorm {
 #[derive(Debug)]
 struct Gelu;
 
-impl<B: FusedOps> Backward<B, 1> for Gelu {
+impl<B: BackwardOps> Backward<B, 1> for Gelu {
     type State = FloatTensor<B>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
@@ -45,22 +42,15 @@ impl<B: FusedOps> Backward<B, 1> for Gelu {
 }
 
 #[derive(Debug)]
-struct Attention {
-    heads: usize,
-    scale: f64,
-}
+struct Attention;
 
-impl<B: FusedOps> Backward<B, 1> for Attention {
-    /// `qkv` as turned, output, denominators, cosines, sines.
-    type State = [FloatTensor<B>; 5];
+impl<B: BackwardOps> Backward<B, 1> for Attention {
+    type State = SavedAttention<B>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let [turned, output, denominators, cos, sin] = ops.state;
         if let [Some(parent)] = ops.parents {
-            let grad =
-                B::causal_attention_backward(turned, output, denominators, cos, sin, grad, self.heads, self.scale);
-            grads.register::<B>(parent.id, grad);
+            grads.register::<B>(parent.id, B::causal_attention_backward(ops.state, grad));
         }
     }
 }
@@ -70,7 +60,7 @@ struct Embed {
     vocab: usize,
 }
 
-impl<B: FusedOps> Backward<B, 1> for Embed {
+impl<B: BackwardOps> Backward<B, 1> for Embed {
     type State = IntTensor<B>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
@@ -84,7 +74,7 @@ impl<B: FusedOps> Backward<B, 1> for Embed {
 #[derive(Debug)]
 struct MeanLoss;
 
-impl<B: FusedOps> Backward<B, 2> for MeanLoss {
+impl<B: BackwardOps> Backward<B, 2> for MeanLoss {
     /// Gradients of the loss by the hidden states and by the unembedding.
     type State = [FloatTensor<B>; 2];
 
@@ -98,7 +88,7 @@ impl<B: FusedOps> Backward<B, 2> for MeanLoss {
     }
 }
 
-impl<B: FusedOps, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
+impl<B: BackwardOps, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
     fn rms_norm(x: FloatTensor<Self>, gain: FloatTensor<Self>) -> FloatTensor<Self> {
         let ((x, x_node), (gain, gain_node)) = (x.into_parts(), gain.into_parts());
         match RmsNorm.prepare::<C>([x_node, gain_node]).compute_bound().stateful() {
@@ -121,22 +111,19 @@ impl<B: FusedOps, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
         sin: FloatTensor<Self>,
         heads: usize,
         scale: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+    ) -> FloatTensor<Self> {
         let (qkv, qkv_node) = qkv.into_parts();
         let [cos, sin] = [cos, sin].map(|table| table.into_parts().0);
-        let (output, turned, denominators) = B::causal_attention(qkv, cos.clone(), sin.clone(), heads, scale);
-        // What the backward pass needs has no gradient of its own.
-        let [turned_constant, denominators_constant] =
-            [turned.clone(), denominators.clone()].map(<Self as AutodiffBackend>::from_inner);
-        let output = match (Attention { heads, scale }).prepare::<C>([qkv_node]).compute_bound().stateful() {
-            OpsKind::Tracked(node) => node.finish([turned, output.clone(), denominators, cos, sin], output),
-            OpsKind::UnTracked(node) => node.finish(output),
-        };
-        (output, turned_constant, denominators_constant)
+        match Attention.prepare::<C>([qkv_node]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => {
+                let (output, saved) = B::causal_attention_saving(qkv, cos, sin, heads, scale);
+                node.finish(saved, output)
+            }
+            OpsKind::UnTracked(node) => node.finish(B::causal_attention(qkv, cos, sin, heads, scale)),
+        }
     }
 
     fn embed(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
-        use burn::backend::TensorMetadata;
         let (table, table_node) = table.into_parts();
         let vocab = table.shape()[0];
         match (Embed { vocab }).prepare::<C>([table_node]).compute_bound().stateful() {
@@ -150,67 +137,14 @@ impl<B: FusedOps, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let ((x, x_node), (unembedding, unembedding_node)) = (x.into_parts(), unembedding.into_parts());
-        let (loss, grad_x, grad_unembedding) = B::mean_loss(x, unembedding, targets, multiplier);
-        let [grad_x_constant, grad_unembedding_constant] =
-            [grad_x.clone(), grad_unembedding.clone()].map(<Self as AutodiffBackend>::from_inner);
-        let loss = match MeanLoss.prepare::<C>([x_node, unembedding_node]).compute_bound().stateful() {
-            OpsKind::Tracked(node) => node.finish([grad_x, grad_unembedding], loss),
-            OpsKind::UnTracked(node) => node.finish(loss),
-        };
-        (loss, grad_x_constant, grad_unembedding_constant)
-    }
-
-    fn rms_norm_backward(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        unreachable!("{INNER_ONLY}")
-    }
-
-    fn fused_gelu_backward(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
-        unreachable!("{INNER_ONLY}")
-    }
-
-    fn causal_attention_backward(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: usize,
-        _: f64,
     ) -> FloatTensor<Self> {
-        unreachable!("{INNER_ONLY}")
-    }
-
-    fn embed_backward(_: IntTensor<Self>, _: FloatTensor<Self>, _: usize) -> FloatTensor<Self> {
-        unreachable!("{INNER_ONLY}")
-    }
-
-    fn token_losses(_: FloatTensor<Self>, _: FloatTensor<Self>, _: IntTensor<Self>, _: f64) -> FloatTensor<Self> {
-        unreachable!("{INNER_ONLY}")
-    }
-
-    fn scale_by(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
-        unreachable!("{INNER_ONLY}")
-    }
-
-    fn sum_squares(_: FloatTensor<Self>) -> FloatTensor<Self> {
-        unreachable!("{INNER_ONLY}")
-    }
-
-    fn adamw(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: Update,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        unreachable!("{INNER_ONLY}")
+        let ((x, x_node), (unembedding, unembedding_node)) = (x.into_parts(), unembedding.into_parts());
+        match MeanLoss.prepare::<C>([x_node, unembedding_node]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => {
+                let (loss, gradients) = B::mean_loss_and_gradients(x, unembedding, targets, multiplier);
+                node.finish(gradients, loss)
+            }
+            OpsKind::UnTracked(node) => node.finish(B::mean_loss(x, unembedding, targets, multiplier)),
+        }
     }
 }

@@ -1,0 +1,88 @@
+"""One of the benchmark's three models in PyTorch, for comparison with `runner bench`: the same matrices, attention by
+PyTorch's own fused operation, AdamW. Prints one line of JSON. Needs: pip install torch numpy.
+
+usage: bench-torch.py MODEL(a|b|c) THREADS SECONDS
+"""
+
+import json
+import resource
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+# Width, blocks, heads, context, vocabulary, sequences of a batch: those of configs/bench-*.toml.
+MODELS = {
+    "a": (64, 2, 2, 128, 512, 32),
+    "b": (128, 4, 4, 256, 2048, 16),
+    "c": (256, 6, 8, 256, 4096, 16),
+}
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.before_attention = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.before_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width, bias=False), nn.GELU(), nn.Linear(4 * width, width, bias=False)
+        )
+
+    def forward(self, x):
+        batch, context, width = x.shape
+        packed = self.qkv(self.before_attention(x)).view(batch, context, 3, self.heads, width // self.heads)
+        query, key, value = packed.permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).reshape(batch, context, width))
+        return x + self.mlp(self.before_mlp(x))
+
+
+class Model(nn.Module):
+    def __init__(self, width, depth, heads, context, vocab):
+        super().__init__()
+        self.tokens = nn.Embedding(vocab, width)
+        self.positions = nn.Parameter(0.02 * torch.randn(context, width))
+        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width)
+        self.unembedding = nn.Linear(width, vocab, bias=False)
+
+    def forward(self, ids, targets):
+        logits = self.unembedding(self.norm(self.blocks(self.tokens(ids) + self.positions)))
+        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def main():
+    name, threads, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    width, depth, heads, context, vocab, batch = MODELS[name]
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    model = Model(width, depth, heads, context, vocab)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+    times = []
+    begun = time.perf_counter()
+    # Three steps of warm-up, then until the time is over.
+    while len(times) < 6 or time.perf_counter() - begun < seconds:
+        stream = torch.randint(0, vocab, (batch, context + 1))
+        before = time.perf_counter()
+        loss = model(stream[:, :-1].contiguous(), stream[:, 1:].contiguous())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        loss.item()
+        times.append(time.perf_counter() - before)
+    steady = sorted(times[3:])
+    result = {
+        "name": name,
+        "tokens_per_second": batch * context / steady[len(steady) // 2],
+        "peak_memory": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "torch": torch.__version__,
+    }
+    print(json.dumps(result))
+
+
+main()
