@@ -103,7 +103,7 @@ fn slot_command(config: &Path, device: &str, cache: &Path, threads: usize, secon
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("bench-slot").arg(config).args(["--device", device]).arg("--cache").arg(cache);
     command.args(["--threads", &threads.to_string(), "--seconds", &seconds.to_string()]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.env(device::KEEP_PAGES.0, device::KEEP_PAGES.1).stdin(Stdio::piped()).stdout(Stdio::piped());
     Ok(command)
 }
 
