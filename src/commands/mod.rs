@@ -2,6 +2,7 @@
 //! that uses anyhow.
 
 pub mod allocate;
+pub mod coord_check;
 pub mod data;
 pub mod device;
 pub mod devices;

@@ -7,6 +7,7 @@ pub mod approach3;
 pub mod bootstrap;
 pub mod broken;
 pub mod compare;
+pub mod coordinates;
 pub mod critical_batch;
 pub mod forecast;
 pub mod kaplan;

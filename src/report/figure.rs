@@ -11,9 +11,9 @@ use crate::units::Flops;
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
     /// Stem of its files.
-    pub id: &'static str,
+    pub id: String,
     /// What it shows.
-    pub title: &'static str,
+    pub title: String,
     /// How to read it, in a sentence or two.
     pub note: String,
     /// Horizontal axis.

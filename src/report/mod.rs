@@ -8,7 +8,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `figure` | what a figure is: axes, series of marks, and the table behind them |
-//! | `isoflop`, `optima` | which figures there are |
+//! | `isoflop`, `optima`, `transfer`, [`coordinates`] | which figures there are |
 //! | `chart` | drawing a figure as SVG |
 //! | `words` | statuses, conventions and estimates in words |
 //! | `conclusions` | what may and may not be concluded |
@@ -16,6 +16,7 @@
 
 mod chart;
 mod conclusions;
+pub mod coordinates;
 mod figure;
 mod isoflop;
 mod optima;
@@ -92,7 +93,7 @@ pub enum ReportError {
     #[error("cannot write the table of figure {figure}: {cause}")]
     Table {
         /// Name of the figure.
-        figure: &'static str,
+        figure: String,
         /// What went wrong, in the text as well.
         cause: csv::Error,
     },
@@ -108,16 +109,22 @@ pub enum ReportError {
 /// beside its place and renamed, so that a reader never sees half of one. Returns the paths written.
 pub fn write(dir: &Path, input: &ReportInput<'_>) -> Result<Vec<PathBuf>, ReportError> {
     let figures = figures(input);
+    let mut written = write_figures(dir, input.name, &figures)?;
+    written.push(publish(dir.join("report.html"), &page::render(input, &figures)?)?);
+    Ok(written)
+}
+
+/// Writes `figures/*.{csv,svg}` below `dir` and returns the paths.
+fn write_figures(dir: &Path, name: &str, figures: &[Figure]) -> Result<Vec<PathBuf>, ReportError> {
     let folder = dir.join("figures");
     fs::create_dir_all(&folder).map_err(|cause| ReportError::Write { path: folder.clone(), cause })?;
     let mut written = Vec::new();
-    for figure in &figures {
-        let table = figure.csv().map_err(|cause| ReportError::Table { figure: figure.id, cause })?;
+    for figure in figures {
+        let table = figure.csv().map_err(|cause| ReportError::Table { figure: figure.id.clone(), cause })?;
         written.push(publish(folder.join(format!("{}.csv", figure.id)), &table)?);
-        let drawing = chart::standalone(figure, input.name);
+        let drawing = chart::standalone(figure, name);
         written.push(publish(folder.join(format!("{}.svg", figure.id)), &drawing)?);
     }
-    written.push(publish(dir.join("report.html"), &page::render(input, &figures)?)?);
     Ok(written)
 }
 

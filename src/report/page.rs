@@ -75,7 +75,7 @@ struct Drawing<'a> {
 impl<'a> Drawing<'a> {
     fn of(figure: &'a Figure) -> Self {
         let [wide, narrow] = [chart::inline(figure), chart::inline_narrow(figure)];
-        Self { id: figure.id, title: figure.title, note: &figure.note, wide, narrow }
+        Self { id: &figure.id, title: &figure.title, note: &figure.note, wide, narrow }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The only place that knows burn: device, model, optimizer, schedule, trainer, evaluation.
 
 mod composed;
+pub mod coordinates;
 mod device;
 mod eval;
 #[cfg(feature = "cpu")]

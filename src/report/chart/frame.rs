@@ -43,7 +43,7 @@ pub fn draw(figure: &Figure, canvas: &Canvas<'_>, style: &str) -> String {
     let style = if style.is_empty() { String::new() } else { format!("<style>{style}</style>") };
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="{title}" viewBox="0 0 {w} {h}" width="{w}" height="{h}">{style}<rect class="paper" width="{w}" height="{h}"/>{body}</svg>"#,
-        title = escape(figure.title),
+        title = escape(&figure.title),
     )
 }
 
