@@ -54,8 +54,9 @@ impl Site {
         };
         let place = match block {
             _ if !several_depths => (block + 1).to_string(),
-            // The stream after the middle block has half of the blocks behind it.
             _ if block + 1 == depth => "last".to_owned(),
+            // The stream after the first block holds a share of it that shrinks with depth, as it should.
+            0 if matches!(self, Self::Stream(_)) => return None,
             0 => "first".to_owned(),
             _ if 2 * (block + 1) == depth => "middle".to_owned(),
             _ => return None,
@@ -144,3 +145,6 @@ pub fn mean_abs_logits(qkv: &Tensor<2>, heads: usize, positions: &Positions, sca
     let visible = batch * heads * context * (context + 1) / 2;
     f64::from(sum.into_scalar::<f32>()) / visible as f64
 }
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests;
