@@ -1,6 +1,6 @@
 //! What is derived when the runs of a sweep have ended: tables, fits, figures, the page.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context;
@@ -12,10 +12,12 @@ use crate::execute::Summary;
 use crate::fit::Bootstrap;
 use crate::fit::approach2::{self, Approach2};
 use crate::fit::summary::Summary as FitSummary;
+use crate::fit::transfer::{self, Group};
 use crate::ledger::{Ledger, Losses, State};
 use crate::observation::{Counting, Observation};
 use crate::report::{self, ReportInput, RunTable};
 use crate::spec::{Source, Spec};
+use crate::trainer::Outcome;
 
 /// Said whenever losses were rehearsed.
 pub(super) const REHEARSAL: &str =
@@ -26,13 +28,18 @@ pub(super) const REHEARSAL: &str =
 struct Fits {
     /// One for each counting convention.
     approach2: Vec<Approach2>,
+    /// One for each parameterization of a sweep of learning rate and width.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    transfer: Vec<transfer::Summary>,
 }
 
 /// Derives everything in the folder of results and returns the tables for people.
 pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<String> {
     ledger.rebuild_tables()?;
     let observations = ledger.observations()?;
-    let fits = Fits { approach2: isoflop_fits(ledger, &observations) };
+    let groups = transfer_groups(ledger)?;
+    let approach2 = if groups.is_empty() { isoflop_fits(ledger, &observations) } else { Vec::new() };
+    let fits = Fits { approach2, transfer: groups.iter().map(transfer::Summary::from).collect() };
     let mut json = serde_json::to_vec_pretty(&fits)?;
     json.push(b'\n');
     ledger.write_derived("fits.json", &json)?;
@@ -46,6 +53,7 @@ pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summar
         spec: &spec.to_toml(),
         observations: &observations,
         approach2: &fits.approach2,
+        transfer: &groups,
         entropy: entropy(ledger, spec, cache)?,
         runs: &run_table(ledger)?,
         left_out: &left_out(ledger),
@@ -54,7 +62,8 @@ pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summar
     };
     report::write(ledger.dir(), &input)?;
     if fits.approach2.is_empty() {
-        return Ok(heading);
+        let verdicts = groups.iter().map(|group| format!("{}: {}\n", group.parameterization, group.transfer.conclusion));
+        return Ok(heading + &verdicts.collect::<String>());
     }
     let table = FitSummary::nested(fits.approach2.iter().map(FitSummary::from).collect());
     Ok(heading + &fit_table::text(&table.into_iter().collect::<Vec<_>>()))
@@ -74,6 +83,38 @@ fn isoflop_fits(ledger: &Ledger, observations: &[Observation]) -> Vec<Approach2>
     }
     let bootstrap = Bootstrap::default();
     Counting::ALL.map(|counting| approach2::fit(observations, counting, &bootstrap)).to_vec()
+}
+
+/// The fields that a sweep of transfer varies.
+const TUNED: &str = "optimizer.learning_rate";
+const SCALED: &str = "model.width";
+const COMPARED: &str = "model.parameterization";
+
+/// Sweeps of learning rate and width, one for each parameterization and whatever else varies; none where the axes are
+/// others.
+fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
+    let mut groups: BTreeMap<String, Vec<transfer::Run>> = BTreeMap::new();
+    for planned in &ledger.plan().runs {
+        if ![TUNED, SCALED].iter().all(|field| planned.axes.contains_key(*field)) {
+            return Ok(Vec::new());
+        }
+        let run = &planned.run;
+        let others = planned.axes.iter().filter(|(field, _)| ![TUNED, SCALED, COMPARED].contains(&field.as_str()));
+        let others: String = others.map(|(field, value)| format!(", {field} {value}")).collect();
+        let loss = match ledger.result(&planned.id)?.map(|result| result.outcome) {
+            Some(Outcome::Finished { val_loss, .. }) => val_loss,
+            Some(Outcome::Diverged { .. }) => f64::INFINITY,
+            None => continue,
+        };
+        let (width, learning_rate) = (run.shape.width as f64, run.optimizer.learning_rate);
+        let name = format!("{}{others}", run.parameterization.name());
+        groups.entry(name).or_default().push(transfer::Run { width, learning_rate, loss });
+    }
+    let fit = |(parameterization, runs): (String, Vec<transfer::Run>)| {
+        let transfer = transfer::fit(&runs, &Bootstrap::default());
+        Group { parameterization, runs, transfer }
+    };
+    Ok(groups.into_iter().map(fit).collect())
 }
 
 /// Entropy of the built-in language with its standard error. It bounds trained losses, and no rehearsed ones.

@@ -65,6 +65,69 @@ impl Transfer {
     }
 }
 
+/// The runs that belong together, such as those of one parameterization, and what they say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Name of the parameterization, with the values of whatever else the sweep varies.
+    pub parameterization: String,
+    /// The runs.
+    pub runs: Vec<Run>,
+    /// Their optima and drift.
+    pub transfer: Transfer,
+}
+
+/// What `fits.json` holds of a [`Group`]: lists by width, with nothing where there is no optimum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the parameterization, with the values of whatever else the sweep varies.
+    pub parameterization: String,
+    /// Whether the drift may be used.
+    pub status: Status,
+    /// Widths, ascending.
+    pub widths: Vec<f64>,
+    /// Whether each width has an optimum.
+    pub statuses: Vec<Status>,
+    /// Best learning rate of each width.
+    pub best_lr: Vec<Option<f64>>,
+    /// Lower end of its 95% interval.
+    pub low: Vec<Option<f64>>,
+    /// Upper end of its 95% interval.
+    pub high: Vec<Option<f64>>,
+    /// Loss of each width at its best learning rate, in nats per token.
+    pub best_loss: Vec<Option<f64>>,
+    /// Loss lost by each width at the narrowest one's best learning rate, in nats.
+    pub lost: Vec<Option<Estimate>>,
+    /// Octaves of the best learning rate for each doubling of width.
+    pub drift_octaves_per_doubling: Option<Estimate>,
+    /// Loss lost by the widest, in nats.
+    pub transfer_loss_gap: Option<Estimate>,
+    /// What may be concluded, in a sentence.
+    pub conclusion: String,
+}
+
+impl From<&Group> for Summary {
+    fn from(group: &Group) -> Self {
+        let Group { parameterization, transfer, .. } = group;
+        let rates = |part: fn(Estimate) -> f64| {
+            transfer.widths.iter().map(|width| width.learning_rate.map(part)).collect::<Vec<_>>()
+        };
+        Self {
+            parameterization: parameterization.clone(),
+            status: transfer.status,
+            widths: transfer.widths.iter().map(|width| width.width).collect(),
+            statuses: transfer.widths.iter().map(|width| width.status).collect(),
+            best_lr: rates(|rate| rate.value),
+            low: rates(|rate| rate.low),
+            high: rates(|rate| rate.high),
+            best_loss: transfer.widths.iter().map(|width| width.loss.map(|loss| loss.value)).collect(),
+            lost: transfer.widths.iter().map(|width| width.lost).collect(),
+            drift_octaves_per_doubling: transfer.drift,
+            transfer_loss_gap: transfer.gap(),
+            conclusion: transfer.conclusion.clone(),
+        }
+    }
+}
+
 /// The losses of one width, by learning rate.
 struct Sweep {
     width: f64,

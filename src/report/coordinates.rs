@@ -65,6 +65,7 @@ fn sizes(check: &Check, axis: &str) -> Figure {
         x: Axis { label: axis.to_owned(), unit: Unit::Count },
         y: Axis { label: "mean |x|".to_owned(), unit: Unit::Count },
         series: check.coordinates.iter().enumerate().map(drawn).collect(),
+        panels: Vec::new(),
         table: Table {
             header: &["size", "seed", "step", "activation", "mean_abs"],
             rows: check.measurements.iter().map(row).collect(),
@@ -106,6 +107,7 @@ fn slopes(check: &Check, axis: &str) -> Figure {
         x: Axis { label: "step that comes next".to_owned(), unit: Unit::Loss },
         y: Axis { label: format!("slope of log mean |x| in log {axis}"), unit: Unit::Loss },
         series: check.coordinates.iter().enumerate().map(drawn).chain([limits]).collect(),
+        panels: Vec::new(),
         table: Table {
             header: &["activation", "step", "slope", "low", "high", "may_fade", "verdict"],
             rows: rows.collect(),

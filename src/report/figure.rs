@@ -22,6 +22,9 @@ pub struct Figure {
     pub y: Axis,
     /// What is drawn, each with its own entry in the legend.
     pub series: Vec<Series>,
+    /// Figures drawn side by side instead of `series`, each with axes of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub panels: Vec<Figure>,
     /// The CSV: all counting conventions, also those that are not drawn.
     #[serde(skip)]
     pub table: Table,

@@ -83,6 +83,7 @@ pub fn against(input: &ReportInput<'_>, variable: Variable) -> Figure {
         x: Axis { label: axis, unit: Unit::Count },
         y: Axis { label: "validation loss (nats per token)".to_owned(), unit: Unit::Loss },
         series: series.collect(),
+        panels: Vec::new(),
         table: table(input, variable),
     }
 }

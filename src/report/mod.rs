@@ -21,6 +21,7 @@ mod figure;
 mod isoflop;
 mod optima;
 mod page;
+mod transfer;
 mod words;
 
 use std::fs;
@@ -28,6 +29,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::fit::approach2::Approach2;
+use crate::fit::transfer::Group;
 use crate::observation::{Counting, Observation};
 use figure::Figure;
 
@@ -42,6 +44,8 @@ pub struct ReportInput<'a> {
     pub observations: &'a [Observation],
     /// The fits, one for each counting convention.
     pub approach2: &'a [Approach2],
+    /// Sweeps of learning rate and width, one for each parameterization.
+    pub transfer: &'a [Group],
     /// Known entropy of the built-in language and its standard error, in nats per token.
     pub entropy: Option<(f64, f64)>,
     /// The table of runs, as in `runs.csv`.
@@ -130,6 +134,9 @@ fn write_figures(dir: &Path, name: &str, figures: &[Figure]) -> Result<Vec<PathB
 
 /// All figures of a report, in the order of the page.
 fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
+    if !input.transfer.is_empty() {
+        return vec![transfer::curves(input.transfer), transfer::optima(input.transfer)];
+    }
     vec![
         isoflop::against(input, isoflop::Variable::Params),
         isoflop::against(input, isoflop::Variable::Tokens),

@@ -103,6 +103,7 @@ pub fn optimal(input: &ReportInput<'_>) -> Figure {
         x: Axis { label: "training compute (FLOPs)".to_owned(), unit: Unit::Flops },
         y: Axis { label: "optimal parameters, tokens".to_owned(), unit: Unit::Count },
         series: input.drawn().map_or_else(Vec::new, |fit| QUANTITIES.iter().map(|q| quantity(fit, q)).collect()),
+        panels: Vec::new(),
         table: Table { header: OPTIMAL, rows },
     }
 }
@@ -176,6 +177,7 @@ pub fn tokens_per_param(input: &ReportInput<'_>) -> Figure {
         x: Axis { label: "training compute (FLOPs)".to_owned(), unit: Unit::Flops },
         y: Axis { label: "tokens per parameter".to_owned(), unit: Unit::Count },
         series,
+        panels: Vec::new(),
         table: Table { header: RATIO, rows },
     }
 }

@@ -32,6 +32,7 @@ impl Sweep {
             spec: &self.spec,
             observations: &self.observations,
             approach2: &self.fits,
+            transfer: &[],
             entropy: self.entropy,
             runs: &self.runs,
             left_out: &self.left_out,
