@@ -11,10 +11,13 @@ use crate::data::Corpus;
 use crate::execute::Summary;
 use crate::fit::Bootstrap;
 use crate::fit::approach2::{self, Approach2};
+use crate::fit::frontier::{self, Comparison, Way};
 use crate::fit::summary::Summary as FitSummary;
 use crate::fit::transfer::{self, Group};
 use crate::ledger::{Ledger, Losses, State};
 use crate::observation::{Counting, Observation};
+use crate::parameterization::Parameterization;
+use crate::plan::Run;
 use crate::report::{self, ReportInput, RunTable};
 use crate::spec::{Source, Spec};
 use crate::trainer::Outcome;
@@ -31,6 +34,9 @@ struct Fits {
     /// One for each parameterization of a sweep of learning rate and width.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     transfer: Vec<transfer::Summary>,
+    /// What each further parameterization of a sweep of IsoFLOP curves saves against the standard one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    savings: Vec<Comparison>,
 }
 
 /// Derives everything in the folder of results and returns the tables for people.
@@ -38,8 +44,10 @@ pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summar
     ledger.rebuild_tables()?;
     let observations = ledger.observations()?;
     let groups = transfer_groups(ledger)?;
-    let approach2 = if groups.is_empty() { isoflop_fits(ledger, &observations) } else { Vec::new() };
-    let fits = Fits { approach2, transfer: groups.iter().map(transfer::Summary::from).collect() };
+    let savings = savings(ledger)?;
+    let other = !groups.is_empty() || !savings.is_empty();
+    let approach2 = if other { Vec::new() } else { isoflop_fits(ledger, &observations) };
+    let fits = Fits { approach2, transfer: groups.iter().map(transfer::Summary::from).collect(), savings };
     let mut json = serde_json::to_vec_pretty(&fits)?;
     json.push(b'\n');
     ledger.write_derived("fits.json", &json)?;
@@ -54,6 +62,7 @@ pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summar
         observations: &observations,
         approach2: &fits.approach2,
         transfer: &groups,
+        savings: &fits.savings,
         entropy: entropy(ledger, spec, cache)?,
         runs: &run_table(ledger)?,
         left_out: &left_out(ledger),
@@ -63,7 +72,8 @@ pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summar
     report::write(ledger.dir(), &input)?;
     if fits.approach2.is_empty() {
         let verdicts = groups.iter().map(|group| format!("{}: {}\n", group.parameterization, group.transfer.conclusion));
-        return Ok(heading + &verdicts.collect::<String>());
+        let savings = fits.savings.iter().map(|saving| format!("{}\n", saving.conclusion));
+        return Ok(heading + &verdicts.chain(savings).collect::<String>());
     }
     let table = FitSummary::nested(fits.approach2.iter().map(FitSummary::from).collect());
     Ok(heading + &fit_table::text(&table.into_iter().collect::<Vec<_>>()))
@@ -89,13 +99,16 @@ fn isoflop_fits(ledger: &Ledger, observations: &[Observation]) -> Vec<Approach2>
 const TUNED: &str = "optimizer.learning_rate";
 const SCALED: &str = "model.width";
 const COMPARED: &str = "model.parameterization";
+/// The field that a sweep of IsoFLOP curves of listed widths varies.
+const BUDGET: &str = "schedule.flops";
 
 /// Sweeps of learning rate and width, one for each parameterization and whatever else varies; none where the axes are
 /// others.
 fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
     let mut groups: BTreeMap<String, Vec<transfer::Run>> = BTreeMap::new();
     for planned in &ledger.plan().runs {
-        if ![TUNED, SCALED].iter().all(|field| planned.axes.contains_key(*field)) {
+        let wanted = [TUNED, SCALED].iter().all(|field| planned.axes.contains_key(*field));
+        if !wanted || planned.axes.contains_key(BUDGET) {
             return Ok(Vec::new());
         }
         let run = &planned.run;
@@ -115,6 +128,45 @@ fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
         Group { parameterization, runs, transfer }
     };
     Ok(groups.into_iter().map(fit).collect())
+}
+
+/// What each parameterization saves against the standard one, where the sweep is made of IsoFLOP curves of several.
+fn savings(ledger: &Ledger) -> anyhow::Result<Vec<Comparison>> {
+    let mut ways: BTreeMap<Parameterization, Vec<(&Run, frontier::Run)>> = BTreeMap::new();
+    for planned in &ledger.plan().runs {
+        let (run, params) = (&planned.run, planned.params.by(Counting::BlocksAndUnembedding) as f64);
+        let Some(budget) = run.flop_budget.filter(|_| planned.axes.contains_key(COMPARED)) else {
+            return Ok(Vec::new());
+        };
+        let loss = match ledger.result(&planned.id)?.map(|result| result.outcome) {
+            Some(Outcome::Finished { val_loss, .. }) => val_loss,
+            Some(Outcome::Diverged { .. }) => f64::INFINITY,
+            None => continue,
+        };
+        let point = frontier::Run { budget, params, loss, flops: planned.flops };
+        ways.entry(run.parameterization).or_default().push((run, point));
+    }
+    let Some(standard) = ways.remove(&Parameterization::Standard) else { return Ok(Vec::new()) };
+    let way = |parameterization: Parameterization, runs: &[(&Run, frontier::Run)], tuning_flops| {
+        let runs = runs.iter().map(|(_, point)| *point).collect();
+        Way { name: parameterization.name().to_owned(), runs, tuning_flops }
+    };
+    let compared = ways.iter().map(|(parameterization, runs)| {
+        let tuning_flops = tuning_at_base(runs[0].0, &standard);
+        let reference = way(Parameterization::Standard, &standard, 0.0);
+        frontier::compare(&reference, &way(*parameterization, runs, tuning_flops), &Bootstrap::default())
+    });
+    Ok(compared.collect())
+}
+
+/// FLOPs of tuning a parameterization at its base shape: all runs of that shape at the smallest budget, which are the
+/// same to the bit in the standard parameterization.
+fn tuning_at_base(run: &Run, standard: &[(&Run, frontier::Run)]) -> f64 {
+    let base = [run.base_width, run.base_head_dim];
+    let at_base = |other: &Run| [other.shape.width, other.shape.head_dim()] == base && other.base_depth == run.base_depth;
+    let runs: Vec<&frontier::Run> = standard.iter().filter(|(run, _)| at_base(run)).map(|(_, point)| point).collect();
+    let smallest = runs.iter().map(|point| point.budget).fold(f64::INFINITY, f64::min);
+    runs.iter().filter(|point| point.budget <= smallest).map(|point| point.flops).sum()
 }
 
 /// Entropy of the built-in language with its standard error. It bounds trained losses, and no rehearsed ones.

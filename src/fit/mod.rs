@@ -10,6 +10,7 @@ pub mod compare;
 pub mod coordinates;
 pub mod critical_batch;
 pub mod forecast;
+pub mod frontier;
 pub mod kaplan;
 pub mod least_squares;
 pub mod minimize;

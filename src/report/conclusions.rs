@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{ReportInput, optima, words};
 use crate::fit::Status;
 use crate::fit::approach2::Approach2;
+use crate::fit::frontier::{BudgetSaving, Comparison};
 use crate::fit::transfer::Group;
 use crate::units::Flops;
 
@@ -17,7 +18,8 @@ const FAR: f64 = 10.0;
 pub fn of_fits(input: &ReportInput<'_>) -> Vec<(String, String)> {
     let named = |fit: &Approach2| (words::counting(fit.counting).to_owned(), fit.conclusion.clone());
     let transfers = input.transfer.iter().map(|g| (g.parameterization.clone(), g.transfer.conclusion.clone()));
-    input.approach2.iter().map(named).chain(transfers).collect()
+    let savings = input.savings.iter().map(|c| (c.other.clone(), c.conclusion.clone()));
+    input.approach2.iter().map(named).chain(transfers).chain(savings).collect()
 }
 
 /// What a reader must know before believing the numbers.
@@ -29,6 +31,8 @@ pub fn warnings(input: &ReportInput<'_>) -> Vec<String> {
         warnings.extend(far(fit));
     } else if !input.transfer.is_empty() {
         warnings.extend(without_optimum(input));
+    } else if !input.savings.is_empty() {
+        warnings.extend(without_both(input));
     } else {
         let missing = if input.observations.is_empty() { "No run has finished" } else { "No fit was made" };
         warnings.push(format!("{missing}, so nothing follows about the optimum."));
@@ -89,6 +93,18 @@ fn without_optimum(input: &ReportInput<'_>) -> impl Iterator<Item = String> {
         .collect::<Vec<_>>()
     };
     input.transfer.iter().flat_map(of)
+}
+
+fn without_both(input: &ReportInput<'_>) -> impl Iterator<Item = String> {
+    let open = |comparison: &Comparison| {
+        let budgets = comparison.budgets.iter().filter(|budget| budget.status != Status::Converged);
+        let told = |budget: &BudgetSaving| {
+            let (flops, other) = (Flops(budget.budget), &comparison.other);
+            format!("Budget {flops}, {other}: {}. Nothing is compared there.", words::status(budget.status))
+        };
+        budgets.map(told).collect::<Vec<_>>()
+    };
+    input.savings.iter().flat_map(open)
 }
 
 fn far(fit: &Approach2) -> Option<String> {

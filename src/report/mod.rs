@@ -18,6 +18,7 @@ mod chart;
 mod conclusions;
 pub mod coordinates;
 mod figure;
+mod frontier;
 mod isoflop;
 mod optima;
 mod page;
@@ -29,6 +30,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::fit::approach2::Approach2;
+use crate::fit::frontier::Comparison;
 use crate::fit::transfer::Group;
 use crate::observation::{Counting, Observation};
 use figure::Figure;
@@ -46,6 +48,8 @@ pub struct ReportInput<'a> {
     pub approach2: &'a [Approach2],
     /// Sweeps of learning rate and width, one for each parameterization.
     pub transfer: &'a [Group],
+    /// What parameterizations save against the standard one.
+    pub savings: &'a [Comparison],
     /// Known entropy of the built-in language and its standard error, in nats per token.
     pub entropy: Option<(f64, f64)>,
     /// The table of runs, as in `runs.csv`.
@@ -136,6 +140,9 @@ fn write_figures(dir: &Path, name: &str, figures: &[Figure]) -> Result<Vec<PathB
 fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
     if !input.transfer.is_empty() {
         return vec![transfer::curves(input.transfer), transfer::optima(input.transfer)];
+    }
+    if !input.savings.is_empty() {
+        return vec![frontier::frontier(input.savings)];
     }
     vec![
         isoflop::against(input, isoflop::Variable::Params),

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::figure::Figure;
 use super::{ReportError, ReportInput, RunTable, chart, conclusions, optima, words};
 use crate::fit::approach2::{Approach2, Optimum, PowerLaw};
+use crate::fit::frontier::{BudgetSaving, Comparison};
 use crate::fit::transfer::{Group, WidthOptimum};
 use crate::fit::{Estimate, Status};
 use crate::units::Flops;
@@ -30,6 +31,7 @@ pub fn render(input: &ReportInput<'_>, figures: &[Figure]) -> Result<String, Rep
         warnings: conclusions::warnings(input),
         conclusions: conclusions::of_fits(input),
         figures: figures.iter().map(Drawing::of).collect(),
+        savings: input.savings.iter().flat_map(savings).collect(),
         transfers: input.transfer.iter().flat_map(transfers).collect(),
         optima: input.approach2.iter().map(Optima::of).collect(),
         forecasts: input.approach2.iter().flat_map(forecasts).collect(),
@@ -55,6 +57,7 @@ struct Page<'a> {
     warnings: Vec<String>,
     conclusions: Vec<(String, String)>,
     figures: Vec<Drawing<'a>>,
+    savings: Vec<SavingRow>,
     transfers: Vec<TransferRow>,
     optima: Vec<Optima>,
     forecasts: Vec<[String; 3]>,
@@ -92,6 +95,32 @@ struct Headline {
     d_exponent: String,
     budgets: String,
     points: usize,
+}
+
+/// One budget of a comparison.
+struct SavingRow {
+    other: String,
+    budget: String,
+    status: &'static str,
+    good: bool,
+    cells: [String; 4],
+}
+
+/// The budgets of one comparison.
+fn savings(comparison: &Comparison) -> Vec<SavingRow> {
+    let row = |b: &BudgetSaving| SavingRow {
+        other: comparison.other.clone(),
+        budget: Flops(b.budget).to_string(),
+        status: words::status(b.status),
+        good: b.status == Status::Converged,
+        cells: [
+            estimate(b.status, b.reference_loss, words::decimal),
+            estimate(b.status, b.loss, words::decimal),
+            estimate(b.status, b.saving, words::amount),
+            estimate(b.status, b.saving_with_tuning, words::amount),
+        ],
+    };
+    comparison.budgets.iter().map(row).collect()
 }
 
 /// One width of a sweep of learning rates.
@@ -180,6 +209,10 @@ fn answer(input: &ReportInput<'_>) -> String {
         let verdict = |group: &Group| format!("{}: {}", group.parameterization, group.transfer.conclusion);
         let verdicts: Vec<String> = input.transfer.iter().map(verdict).collect();
         return format!("Does the best learning rate hold at other widths? {}", verdicts.join(" "));
+    }
+    if !input.savings.is_empty() {
+        let verdicts: Vec<&str> = input.savings.iter().map(|saving| saving.conclusion.as_str()).collect();
+        return verdicts.join(" ");
     }
     let Some(fit) = input.drawn() else {
         return "There is no answer yet: no fit was made.".to_owned();

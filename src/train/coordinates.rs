@@ -83,13 +83,19 @@ pub struct Seen {
 }
 
 /// Trains `steps` steps of `run` under `rules`, at the peak learning rate and without warm-up, and records all
-/// activations before each, on the batch of that step.
-pub fn probe(run: &Run, rules: &dyn Rules, corpus: &Corpus, steps: usize, device: &Device) -> Vec<Seen> {
+/// activations before each, on the batch of that step, which `batch` fills in as [`Corpus::train_batch`] does.
+fn probe(
+    run: &Run,
+    rules: &dyn Rules,
+    batch: &dyn Fn(usize, &mut Vec<u16>),
+    steps: usize,
+    device: &Device,
+) -> Vec<Seen> {
     let mut model = Model::with_rules(run, rules, device);
     let mut optimizer = AdamW::new(&run.optimizer, &mut model);
     let (mut seen, mut tokens) = (Vec::new(), Vec::new());
     for step in 1..=steps {
-        corpus.train_batch(run.seed, run.optimizer.batch_sequences, step - 1, &mut tokens);
+        batch(step - 1, &mut tokens);
         let (ids, targets) = upload(&tokens, run.shape.context, device);
         model.without_gradients().watch(ids.clone().inner(), &mut |site, mean_abs| {
             seen.push(Seen { step, site, mean_abs: mean_abs() });
@@ -116,14 +122,11 @@ impl Prober {
         Ok(Self { device: device::open(device, threads)?.device, corpus })
     }
 
-    /// [`probe`] with the rules of the run's own parameterization.
+    /// Sizes of all activations of a run before each of its first steps, taken at the peak learning rate.
     pub fn probe(&self, run: &Run, steps: usize) -> Vec<Seen> {
-        self.probe_with(run, &run.table(), steps)
-    }
-
-    /// [`probe`] with any rules.
-    pub fn probe_with(&self, run: &Run, rules: &dyn Rules, steps: usize) -> Vec<Seen> {
-        probe(run, rules, &self.corpus, steps, &self.device)
+        let sequences = run.optimizer.batch_sequences;
+        let batch = |step: usize, out: &mut Vec<u16>| self.corpus.train_batch(run.seed, sequences, step, out);
+        probe(run, &run.table(), &batch, steps, &self.device)
     }
 }
 

@@ -33,6 +33,7 @@ impl Sweep {
             observations: &self.observations,
             approach2: &self.fits,
             transfer: &[],
+            savings: &[],
             entropy: self.entropy,
             runs: &self.runs,
             left_out: &self.left_out,
