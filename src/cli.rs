@@ -25,6 +25,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Fit scaling laws to a table of runs.
     Fit(FitArgs),
+    /// Check that activations keep their size as models grow, which is what muP promises.
+    CoordCheck(CoordCheckArgs),
     /// Say what to train for a budget, from a fitted surface.
     Allocate(AllocateArgs),
     /// Predict the loss of one model, from a fitted surface.
@@ -109,6 +111,25 @@ pub struct TrainArgs {
     /// Threads on the CPU [default: all cores]. The loss does not depend on it.
     #[arg(long)]
     pub threads: Option<usize>,
+}
+
+/// Flags of `runner coord-check`.
+#[derive(Args, Debug)]
+pub struct CoordCheckArgs {
+    /// The spec: a sweep over `model.width` or `model.depth`, and over whatever else should be compared.
+    pub spec: PathBuf,
+    /// Results folder [default: results/NAME, where NAME is the name in the spec].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Where to train.
+    #[command(flatten)]
+    pub place: Place,
+    /// Steps before each of which activations are measured, at the peak learning rate without warm-up.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub steps: u32,
+    /// Threads on the CPU. What is measured does not depend on it.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
 }
 
 /// A way to fit.

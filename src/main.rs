@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Sweep(args) => commands::sweep::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Train(args) => commands::train::run(&args),
+        Command::CoordCheck(args) => commands::coord_check::run(&args),
         Command::Fit(args) => commands::fit::run(&args),
         Command::Allocate(args) => commands::allocate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),

@@ -4,6 +4,7 @@
 pub mod allocate;
 #[cfg(feature = "train")]
 pub mod bench;
+pub mod coord_check;
 pub mod data;
 pub mod device;
 pub mod devices;

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{ReportInput, optima, words};
 use crate::fit::Status;
 use crate::fit::approach2::Approach2;
+use crate::fit::frontier::{BudgetSaving, Comparison};
+use crate::fit::transfer::Group;
 use crate::units::Flops;
 
 /// A law through fewer optima than this cannot show that it is one.
@@ -15,7 +17,9 @@ const FAR: f64 = 10.0;
 /// What each fit concludes, with the convention that it counts by.
 pub fn of_fits(input: &ReportInput<'_>) -> Vec<(String, String)> {
     let named = |fit: &Approach2| (words::counting(fit.counting).to_owned(), fit.conclusion.clone());
-    input.approach2.iter().map(named).collect()
+    let transfers = input.transfer.iter().map(|g| (g.parameterization.clone(), g.transfer.conclusion.clone()));
+    let savings = input.savings.iter().map(|c| (c.other.clone(), c.conclusion.clone()));
+    input.approach2.iter().map(named).chain(transfers).chain(savings).collect()
 }
 
 /// What a reader must know before believing the numbers.
@@ -25,6 +29,10 @@ pub fn warnings(input: &ReportInput<'_>) -> Vec<String> {
         warnings.extend(too_few_budgets(fit));
         warnings.extend(without_minimum(fit));
         warnings.extend(far(fit));
+    } else if !input.transfer.is_empty() {
+        warnings.extend(without_optimum(input));
+    } else if !input.savings.is_empty() {
+        warnings.extend(without_both(input));
     } else {
         let missing = if input.observations.is_empty() { "No run has finished" } else { "No fit was made" };
         warnings.push(format!("{missing}, so nothing follows about the optimum."));
@@ -69,6 +77,34 @@ fn without_minimum(fit: &Approach2) -> impl Iterator<Item = String> {
         };
         format!("Budget {}: {}{advice}. It is in no power law.", Flops(o.budget), words::status(o.status))
     })
+}
+
+fn without_optimum(input: &ReportInput<'_>) -> impl Iterator<Item = String> {
+    let of = |group: &Group| {
+        let name = group.parameterization.clone();
+        let open = group.transfer.widths.iter().filter(|width| width.status != Status::Converged);
+        open.map(move |width| {
+            let why = match width.status {
+                Status::EdgeMinimum => "the lowest loss lies at the edge of the learning rates. Widen them",
+                other => words::status(other),
+            };
+            format!("{name}, width {}: {why}. It is in no drift.", width.width)
+        })
+        .collect::<Vec<_>>()
+    };
+    input.transfer.iter().flat_map(of)
+}
+
+fn without_both(input: &ReportInput<'_>) -> impl Iterator<Item = String> {
+    let open = |comparison: &Comparison| {
+        let budgets = comparison.budgets.iter().filter(|budget| budget.status != Status::Converged);
+        let told = |budget: &BudgetSaving| {
+            let (flops, other) = (Flops(budget.budget), &comparison.other);
+            format!("Budget {flops}, {other}: {}. Nothing is compared there.", words::status(budget.status))
+        };
+        budgets.map(told).collect::<Vec<_>>()
+    };
+    input.savings.iter().flat_map(open)
 }
 
 fn far(fit: &Approach2) -> Option<String> {

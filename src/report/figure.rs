@@ -11,9 +11,9 @@ use crate::units::Flops;
 #[derive(Clone, Debug, Serialize)]
 pub struct Figure {
     /// Stem of its files.
-    pub id: &'static str,
+    pub id: String,
     /// What it shows.
-    pub title: &'static str,
+    pub title: String,
     /// How to read it, in a sentence or two.
     pub note: String,
     /// Horizontal axis.
@@ -22,6 +22,9 @@ pub struct Figure {
     pub y: Axis,
     /// What is drawn, each with its own entry in the legend.
     pub series: Vec<Series>,
+    /// Figures drawn side by side instead of `series`, each with axes of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub panels: Vec<Figure>,
     /// The CSV: all counting conventions, also those that are not drawn.
     #[serde(skip)]
     pub table: Table,

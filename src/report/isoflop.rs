@@ -74,8 +74,8 @@ pub fn against(input: &ReportInput<'_>, variable: Variable) -> Figure {
         Variable::Tokens => ("isoflop_tokens", "IsoFLOP curves over tokens", "training tokens".to_owned()),
     };
     Figure {
-        id,
-        title,
+        id: id.to_owned(),
+        title: title.to_owned(),
         note:
             "One colour and shape for each budget in FLOPs. Filled: single runs. Line: the fitted parabola, over the \
                sizes that were trained. Hollow: its minimum, with the 95% interval."
@@ -83,6 +83,7 @@ pub fn against(input: &ReportInput<'_>, variable: Variable) -> Figure {
         x: Axis { label: axis, unit: Unit::Count },
         y: Axis { label: "validation loss (nats per token)".to_owned(), unit: Unit::Loss },
         series: series.collect(),
+        panels: Vec::new(),
         table: table(input, variable),
     }
 }

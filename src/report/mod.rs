@@ -8,7 +8,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `figure` | what a figure is: axes, series of marks, and the table behind them |
-//! | `isoflop`, `optima` | which figures there are |
+//! | `isoflop`, `optima`, `transfer`, [`coordinates`] | which figures there are |
 //! | `chart` | drawing a figure as SVG |
 //! | `words` | statuses, conventions and estimates in words |
 //! | `conclusions` | what may and may not be concluded |
@@ -16,10 +16,13 @@
 
 mod chart;
 mod conclusions;
+pub mod coordinates;
 mod figure;
+mod frontier;
 mod isoflop;
 mod optima;
 mod page;
+mod transfer;
 mod words;
 
 use std::fs;
@@ -27,6 +30,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::fit::approach2::Approach2;
+use crate::fit::frontier::Comparison;
+use crate::fit::transfer::Group;
 use crate::observation::{Counting, Observation};
 use figure::Figure;
 
@@ -41,6 +46,10 @@ pub struct ReportInput<'a> {
     pub observations: &'a [Observation],
     /// The fits, one for each counting convention.
     pub approach2: &'a [Approach2],
+    /// Sweeps of learning rate and width, one for each parameterization.
+    pub transfer: &'a [Group],
+    /// What parameterizations save against the standard one.
+    pub savings: &'a [Comparison],
     /// Known entropy of the built-in language and its standard error, in nats per token.
     pub entropy: Option<(f64, f64)>,
     /// The table of runs, as in `runs.csv`.
@@ -92,7 +101,7 @@ pub enum ReportError {
     #[error("cannot write the table of figure {figure}: {cause}")]
     Table {
         /// Name of the figure.
-        figure: &'static str,
+        figure: String,
         /// What went wrong, in the text as well.
         cause: csv::Error,
     },
@@ -108,21 +117,33 @@ pub enum ReportError {
 /// beside its place and renamed, so that a reader never sees half of one. Returns the paths written.
 pub fn write(dir: &Path, input: &ReportInput<'_>) -> Result<Vec<PathBuf>, ReportError> {
     let figures = figures(input);
+    let mut written = write_figures(dir, input.name, &figures)?;
+    written.push(publish(dir.join("report.html"), &page::render(input, &figures)?)?);
+    Ok(written)
+}
+
+/// Writes `figures/*.{csv,svg}` below `dir` and returns the paths.
+fn write_figures(dir: &Path, name: &str, figures: &[Figure]) -> Result<Vec<PathBuf>, ReportError> {
     let folder = dir.join("figures");
     fs::create_dir_all(&folder).map_err(|cause| ReportError::Write { path: folder.clone(), cause })?;
     let mut written = Vec::new();
-    for figure in &figures {
-        let table = figure.csv().map_err(|cause| ReportError::Table { figure: figure.id, cause })?;
+    for figure in figures {
+        let table = figure.csv().map_err(|cause| ReportError::Table { figure: figure.id.clone(), cause })?;
         written.push(publish(folder.join(format!("{}.csv", figure.id)), &table)?);
-        let drawing = chart::standalone(figure, input.name);
+        let drawing = chart::standalone(figure, name);
         written.push(publish(folder.join(format!("{}.svg", figure.id)), &drawing)?);
     }
-    written.push(publish(dir.join("report.html"), &page::render(input, &figures)?)?);
     Ok(written)
 }
 
 /// All figures of a report, in the order of the page.
 fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
+    if !input.transfer.is_empty() {
+        return vec![transfer::curves(input.transfer), transfer::optima(input.transfer)];
+    }
+    if !input.savings.is_empty() {
+        return vec![frontier::frontier(input.savings)];
+    }
     vec![
         isoflop::against(input, isoflop::Variable::Params),
         isoflop::against(input, isoflop::Variable::Tokens),

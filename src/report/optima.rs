@@ -93,8 +93,8 @@ pub fn optimal(input: &ReportInput<'_>) -> Figure {
         }
     }
     Figure {
-        id: "optimal",
-        title: "Compute-optimal parameters and tokens",
+        id: "optimal".to_owned(),
+        title: "Compute-optimal parameters and tokens".to_owned(),
         note: format!(
             "Points: the minima of the IsoFLOP curves, with 95% intervals; parameters counted as {}. Lines: the fitted \
              power laws of compute C, over the budgets that were trained.",
@@ -103,6 +103,7 @@ pub fn optimal(input: &ReportInput<'_>) -> Figure {
         x: Axis { label: "training compute (FLOPs)".to_owned(), unit: Unit::Flops },
         y: Axis { label: "optimal parameters, tokens".to_owned(), unit: Unit::Count },
         series: input.drawn().map_or_else(Vec::new, |fit| QUANTITIES.iter().map(|q| quantity(fit, q)).collect()),
+        panels: Vec::new(),
         table: Table { header: OPTIMAL, rows },
     }
 }
@@ -166,8 +167,8 @@ pub fn tokens_per_param(input: &ReportInput<'_>) -> Figure {
         marks: vec![Mark::Level(HOFFMANN)],
     });
     Figure {
-        id: "tokens_per_param",
-        title: "Compute-optimal tokens per parameter",
+        id: "tokens_per_param".to_owned(),
+        title: "Compute-optimal tokens per parameter".to_owned(),
         note: format!(
             "Points: the minima of the IsoFLOP curves; line and band: the ratio of the two power laws; each with its 95% \
              interval, parameters counted as {}. Dashed: beyond the budgets that were trained.",
@@ -176,6 +177,7 @@ pub fn tokens_per_param(input: &ReportInput<'_>) -> Figure {
         x: Axis { label: "training compute (FLOPs)".to_owned(), unit: Unit::Flops },
         y: Axis { label: "tokens per parameter".to_owned(), unit: Unit::Count },
         series,
+        panels: Vec::new(),
         table: Table { header: RATIO, rows },
     }
 }

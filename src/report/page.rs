@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::figure::Figure;
 use super::{ReportError, ReportInput, RunTable, chart, conclusions, optima, words};
 use crate::fit::approach2::{Approach2, Optimum, PowerLaw};
+use crate::fit::frontier::{BudgetSaving, Comparison};
+use crate::fit::transfer::{Group, WidthOptimum};
 use crate::fit::{Estimate, Status};
 use crate::units::Flops;
 
@@ -29,6 +31,8 @@ pub fn render(input: &ReportInput<'_>, figures: &[Figure]) -> Result<String, Rep
         warnings: conclusions::warnings(input),
         conclusions: conclusions::of_fits(input),
         figures: figures.iter().map(Drawing::of).collect(),
+        savings: input.savings.iter().flat_map(savings).collect(),
+        transfers: input.transfer.iter().flat_map(transfers).collect(),
         optima: input.approach2.iter().map(Optima::of).collect(),
         forecasts: input.approach2.iter().flat_map(forecasts).collect(),
         runs: input.runs,
@@ -53,6 +57,8 @@ struct Page<'a> {
     warnings: Vec<String>,
     conclusions: Vec<(String, String)>,
     figures: Vec<Drawing<'a>>,
+    savings: Vec<SavingRow>,
+    transfers: Vec<TransferRow>,
     optima: Vec<Optima>,
     forecasts: Vec<[String; 3]>,
     runs: &'a RunTable,
@@ -75,7 +81,7 @@ struct Drawing<'a> {
 impl<'a> Drawing<'a> {
     fn of(figure: &'a Figure) -> Self {
         let [wide, narrow] = [chart::inline(figure), chart::inline_narrow(figure)];
-        Self { id: figure.id, title: figure.title, note: &figure.note, wide, narrow }
+        Self { id: &figure.id, title: &figure.title, note: &figure.note, wide, narrow }
     }
 }
 
@@ -89,6 +95,57 @@ struct Headline {
     d_exponent: String,
     budgets: String,
     points: usize,
+}
+
+/// One budget of a comparison.
+struct SavingRow {
+    other: String,
+    budget: String,
+    status: &'static str,
+    good: bool,
+    cells: [String; 4],
+}
+
+/// The budgets of one comparison.
+fn savings(comparison: &Comparison) -> Vec<SavingRow> {
+    let row = |b: &BudgetSaving| SavingRow {
+        other: comparison.other.clone(),
+        budget: Flops(b.budget).to_string(),
+        status: words::status(b.status),
+        good: b.status == Status::Converged,
+        cells: [
+            estimate(b.status, b.reference_loss, words::decimal),
+            estimate(b.status, b.loss, words::decimal),
+            estimate(b.status, b.saving, words::amount),
+            estimate(b.status, b.saving_with_tuning, words::amount),
+        ],
+    };
+    comparison.budgets.iter().map(row).collect()
+}
+
+/// One width of a sweep of learning rates.
+struct TransferRow {
+    parameterization: String,
+    width: String,
+    status: &'static str,
+    good: bool,
+    cells: [String; 3],
+}
+
+/// The widths of one parameterization.
+fn transfers(group: &Group) -> Vec<TransferRow> {
+    let row = |width: &WidthOptimum| TransferRow {
+        parameterization: group.parameterization.clone(),
+        width: width.width.to_string(),
+        status: words::status(width.status),
+        good: width.status == Status::Converged,
+        cells: [
+            estimate(width.status, width.learning_rate, words::amount),
+            estimate(width.status, width.loss, words::decimal),
+            estimate(width.status, width.lost, words::decimal),
+        ],
+    };
+    group.transfer.widths.iter().map(row).collect()
 }
 
 /// The optima under one convention.
@@ -148,6 +205,15 @@ fn at_largest(fit: &Approach2) -> Option<(f64, Estimate)> {
 
 /// The answer in a sentence.
 fn answer(input: &ReportInput<'_>) -> String {
+    if !input.transfer.is_empty() {
+        let verdict = |group: &Group| format!("{}: {}", group.parameterization, group.transfer.conclusion);
+        let verdicts: Vec<String> = input.transfer.iter().map(verdict).collect();
+        return format!("Does the best learning rate hold at other widths? {}", verdicts.join(" "));
+    }
+    if !input.savings.is_empty() {
+        let verdicts: Vec<&str> = input.savings.iter().map(|saving| saving.conclusion.as_str()).collect();
+        return verdicts.join(" ");
+    }
     let Some(fit) = input.drawn() else {
         return "There is no answer yet: no fit was made.".to_owned();
     };

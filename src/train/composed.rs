@@ -11,7 +11,7 @@ use super::optimizer::Update;
 pub const NORM_EPSILON: f64 = 1e-6;
 
 /// Turns channels i and i + half of `x` `[batch, heads, context, head_dim]` by the angle of their position.
-fn rotate(x: Tensor<4>, positions: &Positions) -> Tensor<4> {
+pub(super) fn rotate(x: Tensor<4>, positions: &Positions) -> Tensor<4> {
     let half = x.dims()[3] / 2;
     let [cos, sin] = [&positions.cos, &positions.sin].map(|table| table.clone().unsqueeze::<4>());
     let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));

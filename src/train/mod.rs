@@ -2,6 +2,7 @@
 
 mod bench;
 mod composed;
+pub mod coordinates;
 mod device;
 mod eval;
 #[cfg(feature = "cpu")]

@@ -3,6 +3,7 @@
 
 use burn::tensor::{Device, Int, Tensor};
 
+use super::coordinates::{Site, Watch, mean_abs, mean_abs_logits};
 use super::ops::{Ops, Positions, scaled};
 use super::weights::{Initializer, Weight};
 use crate::parameterization::{Role, Rules};
@@ -64,23 +65,32 @@ impl Model {
     /// Mean cross entropy `[1]`, in nats per token, for `ids` and `targets` `[n]`: whole sequences, one after another.
     pub fn mean_loss(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
         let Weight { value, rule, .. } = &self.unembedding;
-        self.ops.mean_loss(self.hidden(ids), value.clone(), rule.multiplier, targets)
+        self.ops.mean_loss(self.hidden(ids, &mut |_, _| {}), value.clone(), rule.multiplier, targets)
     }
 
     /// Cross entropy of each token `[n]`. Only of a model without gradients.
     pub fn token_losses(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
         let Weight { value, rule, .. } = &self.unembedding;
-        self.ops.token_losses(self.hidden(ids), value.clone(), rule.multiplier, targets)
+        self.ops.token_losses(self.hidden(ids, &mut |_, _| {}), value.clone(), rule.multiplier, targets)
+    }
+
+    /// Shows every activation, up to the logits, for `ids` `[n]`. Only of a model without gradients.
+    pub fn watch(&self, ids: Tensor<1, Int>, watch: Watch<'_>) {
+        let x = self.hidden(ids, watch);
+        watch(Site::Logits, &|| mean_abs(linear(x.clone(), &self.unembedding)));
     }
 
     /// What the unembedding reads, `[n, width]`.
-    fn hidden(&self, ids: Tensor<1, Int>) -> Tensor<2> {
+    fn hidden(&self, ids: Tensor<1, Int>, watch: Watch<'_>) -> Tensor<2> {
         let x = self.ops.embed(self.embedding.value.clone(), ids);
         let mut x = scaled(x, self.embedding.rule.multiplier);
-        for block in &self.blocks {
-            x = block.forward(x, &self.positions, self.ops);
+        watch(Site::Embedding, &|| mean_abs(x.clone()));
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = block.forward(x, &self.positions, self.ops, i, watch);
         }
-        self.ops.rms_norm(x, self.norm.value.clone())
+        let x = self.ops.rms_norm(x, self.norm.value.clone());
+        watch(Site::FinalNorm, &|| mean_abs(x.clone()));
+        x
     }
 
     /// The implementation that this model uses.
@@ -124,12 +134,22 @@ impl Block {
         }
     }
 
-    fn forward(&self, x: Tensor<2>, positions: &Positions, ops: Ops) -> Tensor<2> {
+    fn forward(&self, x: Tensor<2>, positions: &Positions, ops: Ops, index: usize, watch: Watch<'_>) -> Tensor<2> {
         let normed = ops.rms_norm(x.clone(), self.norm_attention.value.clone());
-        let mixed = ops.attention(linear(normed, &self.qkv), self.heads, positions, self.attention_scale);
-        let x = x + linear(mixed, &self.attention_out);
+        let qkv = linear(normed, &self.qkv);
+        watch(Site::AttentionLogits(index), &|| {
+            mean_abs_logits(&qkv, self.heads, positions, self.attention_scale)
+        });
+        let mixed = ops.attention(qkv, self.heads, positions, self.attention_scale);
+        let attention = mixed.matmul(self.attention_out.value.clone());
+        watch(Site::Attention(index), &|| mean_abs(attention.clone()));
+        let x = x + scaled(attention, self.attention_out.rule.multiplier);
         let normed = ops.rms_norm(x.clone(), self.norm_mlp.value.clone());
-        x + linear(ops.gelu(linear(normed, &self.mlp_in)), &self.mlp_out)
+        let mlp = ops.gelu(linear(normed, &self.mlp_in)).matmul(self.mlp_out.value.clone());
+        watch(Site::Mlp(index), &|| mean_abs(mlp.clone()));
+        let x = x + scaled(mlp, self.mlp_out.rule.multiplier);
+        watch(Site::Stream(index), &|| mean_abs(x.clone()));
+        x
     }
 
     fn weights_mut(&mut self) -> [&mut Weight; 6] {

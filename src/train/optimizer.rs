@@ -84,3 +84,54 @@ fn clip_factor(ops: Ops, gradients: &[Tensor<2>], limit: f64) -> Tensor<1> {
     let norm = squares.reduce(|a, b| a + b).expect("a model has weights").sqrt();
     norm.add_scalar(f32::MIN_POSITIVE).recip().mul_scalar(limit).clamp_max(1.0)
 }
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use super::*;
+    use crate::parameterization::Parameterization;
+    use crate::plan::{CorpusFacts, Run, expand};
+    use crate::train::device;
+    use crate::train::trainer::upload;
+
+    fn run(parameterization: Parameterization, width: usize) -> Run {
+        let spec = crate::spec::parse(include_str!("../../configs/small.toml"), "small.toml").unwrap();
+        let facts = CorpusFacts { vocab: 512, train_tokens: None, validation_tokens: None, fingerprint: String::new() };
+        let points: Vec<_> = spec.points().unwrap().into_iter().map(|point| (point, facts.clone())).collect();
+        let mut run = expand(&points).unwrap().runs.remove(0).run;
+        (run.shape.width, run.shape.heads, run.parameterization) = (width, width / 16, parameterization);
+        (run.base_width, run.base_depth, run.base_head_dim) = (32, run.shape.depth, 16);
+        run.optimizer.weight_decay = 0.0;
+        run
+    }
+
+    /// Name and largest change of every weight in the first step.
+    fn changes(run: &Run) -> Vec<(String, f64)> {
+        let device = device::open("cpu", 1).unwrap().device;
+        let mut model = Model::new(run, &device);
+        let mut optimizer = AdamW::new(&run.optimizer, &mut model);
+        let tokens: Vec<u16> = (0..8 * (run.shape.context as u32 + 1)).map(|i| (i * i * 31 % 512) as u16).collect();
+        let (ids, targets) = upload(&tokens, run.shape.context, &device);
+        let before: Vec<_> = model.weights_mut().map(|weight| weight.value.clone().inner()).collect();
+        let gradients = model.mean_loss(ids, targets).backward();
+        optimizer.step(&mut model, gradients, 1.0);
+        let change = |(weight, before): (&mut Weight, Tensor<2>)| {
+            let change = (weight.value.clone().inner() - before).abs().max().into_scalar::<f32>();
+            (weight.name.clone(), f64::from(change))
+        };
+        model.weights_mut().zip(before).map(change).collect()
+    }
+
+    /// Adam's first step changes a weight by its learning rate, whatever the gradient: constant for vector-like weights
+    /// and the unembedding, and in muP 1/m for matrices from width to width.
+    #[test]
+    fn the_first_step_of_each_role_scales_with_width_as_the_theory_says() {
+        for (parameterization, matrices) in [(Parameterization::Standard, 1.0), (Parameterization::Mup, 0.25)] {
+            let run = run(parameterization, 128);
+            for (name, change) in changes(&run) {
+                let hidden = ["qkv", "attention_out", "mlp_in", "mlp_out"].iter().any(|part| name.ends_with(part));
+                let expected = run.optimizer.learning_rate * if hidden { matrices } else { 1.0 };
+                assert!((change / expected - 1.0).abs() < 1e-2, "{parameterization:?} {name}: {change}");
+            }
+        }
+    }
+}

@@ -32,6 +32,8 @@ impl Sweep {
             spec: &self.spec,
             observations: &self.observations,
             approach2: &self.fits,
+            transfer: &[],
+            savings: &[],
             entropy: self.entropy,
             runs: &self.runs,
             left_out: &self.left_out,

@@ -14,6 +14,8 @@ const LINE: f64 = 18.0;
 const MARGIN: f64 = 12.0;
 /// Length of a legend's sample.
 const SAMPLE: f64 = 28.0;
+/// The least width of a panel.
+const PANEL: f64 = 300.0;
 
 /// What there is to draw on.
 pub struct Canvas<'a> {
@@ -25,7 +27,7 @@ pub struct Canvas<'a> {
     pub heading: Option<&'a str>,
 }
 
-/// Draws a figure; `style` is embedded unless empty.
+/// Draws a figure; `style` is embedded unless empty. Panels stand side by side where each has room, or below each other.
 pub fn draw(figure: &Figure, canvas: &Canvas<'_>, style: &str) -> String {
     let mut body = String::new();
     let mut y = MARGIN;
@@ -33,8 +35,12 @@ pub fn draw(figure: &Figure, canvas: &Canvas<'_>, style: &str) -> String {
         let heading = format!("{} ({name})", figure.title);
         y = lines(&mut body, "heading", &wrap(&heading, 1.2 * TEXT, canvas.width - 2.0 * MARGIN), [MARGIN, y]) + 6.0;
     }
-    y = plot(&mut body, figure, canvas, y);
-    y = legend(&mut body, figure, canvas, y);
+    y = if figure.panels.is_empty() {
+        y = plot(&mut body, figure, canvas, y);
+        legend(&mut body, figure, canvas, y)
+    } else {
+        panels(&mut body, &figure.panels, canvas, y)
+    };
     if canvas.heading.is_some() {
         let note = wrap(&figure.note, TEXT, canvas.width - 2.0 * MARGIN);
         y = lines(&mut body, "note", &note, [MARGIN, y + 6.0]);
@@ -43,8 +49,30 @@ pub fn draw(figure: &Figure, canvas: &Canvas<'_>, style: &str) -> String {
     let style = if style.is_empty() { String::new() } else { format!("<style>{style}</style>") };
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="{title}" viewBox="0 0 {w} {h}" width="{w}" height="{h}">{style}<rect class="paper" width="{w}" height="{h}"/>{body}</svg>"#,
-        title = escape(figure.title),
+        title = escape(&figure.title),
     )
+}
+
+/// The panels of a figure, each under its own title; returns where they end.
+fn panels(out: &mut String, panels: &[Figure], canvas: &Canvas<'_>, top: f64) -> f64 {
+    let columns = ((canvas.width / PANEL).floor() as usize).clamp(1, panels.len());
+    let width = canvas.width / columns as f64;
+    let mut y = top;
+    for row in panels.chunks(columns) {
+        let mut end = y;
+        for (i, panel) in row.iter().enumerate() {
+            let canvas = Canvas { width, plot_height: canvas.plot_height, heading: None };
+            let mut body = String::new();
+            let below = lines(&mut body, "heading", std::slice::from_ref(&panel.title), [MARGIN, 0.0]) + 6.0;
+            let below = plot(&mut body, panel, &canvas, below);
+            let below = legend(&mut body, panel, &canvas, below);
+            let [x, at, w, h] = [i as f64 * width, y, width, below].map(px);
+            let _ = write!(out, r#"<svg x="{x}" y="{at}" width="{w}" height="{h}">{body}</svg>"#);
+            end = end.max(y + below);
+        }
+        y = end + 10.0;
+    }
+    y
 }
 
 /// Axes, grid and marks; returns where they end.

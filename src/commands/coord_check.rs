@@ -1,0 +1,167 @@
+//! `runner coord-check`: whether activations keep their size as models grow.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use comfy_table::{Table, presets};
+
+use super::{STDOUT, device, planning};
+use crate::cli::CoordCheckArgs;
+use crate::fit::Estimate;
+use crate::fit::coordinates::{self, Coordinate, Measurement};
+use crate::plan::{Plan, Run};
+use crate::report::coordinates::{Check, write};
+use crate::spec;
+
+/// What grows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Axis {
+    Width,
+    Depth,
+}
+
+impl Axis {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Width => "width",
+            Self::Depth => "depth",
+        }
+    }
+
+    fn of(self, run: &Run) -> usize {
+        match self {
+            Self::Width => run.shape.width,
+            Self::Depth => run.shape.depth,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
+    let CoordCheckArgs { spec: path, out, place, steps, threads } = args;
+    let spec = spec::load(path)?;
+    let device = device::choose(&place.device);
+    let plan = planning::plan_of(&spec, &place.cache)?;
+    planning::require_runs(&plan)?;
+    let axis = axis(&plan)?;
+    let measured = measure(&plan, axis, &device, *threads, &place.cache, *steps as usize)?;
+
+    let checks: Vec<Check> = measured
+        .into_iter()
+        .map(|(parameterization, measurements)| {
+            let coordinates = coordinates::check(&measurements, |name| may_fade(axis, name));
+            Check { parameterization, measurements, coordinates }
+        })
+        .collect();
+    let dir = out.clone().unwrap_or_else(|| Path::new("results").join(&spec.name));
+    let unwritable = || format!("cannot write to {}", dir.display());
+    fs::create_dir_all(&dir).with_context(unwritable)?;
+    fs::write(dir.join("spec.toml"), spec.to_toml()).with_context(unwritable)?;
+    write(&dir, &spec.name, axis.name(), &checks)?;
+
+    writeln!(io::stdout(), "{}", table(&checks)).context(STDOUT)?;
+    let mut passed = true;
+    for Check { parameterization, coordinates, .. } in &checks {
+        let failed = coordinates.iter().filter(|coordinate| !coordinate.passes()).count();
+        passed &= failed == 0;
+        let verdict = if failed == 0 { "passes" } else { "FAILS" };
+        eprintln!("{parameterization} {verdict}: {failed} of {} activations move with {}", coordinates.len(), axis.name());
+    }
+    eprintln!("figures and their tables in {}", dir.join("figures").display());
+    Ok(ExitCode::from(u8::from(!passed)))
+}
+
+/// What the spec varies, which must be one of the two.
+fn axis(plan: &Plan) -> anyhow::Result<Axis> {
+    let varied = |axis: Axis| plan.runs.iter().map(|run| axis.of(&run.run)).collect::<BTreeSet<_>>().len() > 1;
+    match (varied(Axis::Width), varied(Axis::Depth)) {
+        (true, false) => Ok(Axis::Width),
+        (false, true) => Ok(Axis::Depth),
+        (false, false) => anyhow::bail!(
+            "the spec has models of one shape: write \"model.width\" = [32, 64, 128, 256] (or \"model.depth\") in \
+             [sweep.axes]"
+        ),
+        (true, true) => {
+            anyhow::bail!("the spec varies width and depth: write one of them in [sweep.axes] and keep the other")
+        }
+    }
+}
+
+/// Random sums: over width the products that attention and unembedding are made of, over depth all that blocks add.
+fn may_fade(axis: Axis, activation: &str) -> bool {
+    match axis {
+        Axis::Width => activation.ends_with("logits"),
+        Axis::Depth => activation != "embedding",
+    }
+}
+
+/// Measurements by parameterization, in the order of the plan.
+#[cfg(feature = "train")]
+fn measure(
+    plan: &Plan,
+    axis: Axis,
+    device: &str,
+    threads: usize,
+    cache: &Path,
+    steps: usize,
+) -> anyhow::Result<Vec<(String, Vec<Measurement>)>> {
+    use crate::train::coordinates::Prober;
+
+    let prober = Prober::open(device, threads, &plan.runs[0].run, cache)?;
+    let several_depths = axis == Axis::Depth;
+    let mut groups: Vec<(String, Vec<Measurement>)> = Vec::new();
+    for planned in &plan.runs {
+        let run = &planned.run;
+        let name = run.parameterization.name();
+        eprintln!("{name}, {} {}, seed {}", axis.name(), axis.of(run), run.seed);
+        let measured = prober.probe(run, steps).into_iter().filter_map(|seen| {
+            Some(Measurement {
+                size: axis.of(run) as f64,
+                seed: run.seed,
+                step: seen.step,
+                activation: seen.site.name(run.shape.depth, several_depths)?,
+                mean_abs: seen.mean_abs,
+            })
+        });
+        match groups.iter_mut().find(|(group, _)| group == name) {
+            Some((_, measurements)) => measurements.extend(measured),
+            None => groups.push((name.to_owned(), measured.collect())),
+        }
+    }
+    Ok(groups)
+}
+
+#[cfg(not(feature = "train"))]
+fn measure(
+    _plan: &Plan,
+    _axis: Axis,
+    device: &str,
+    threads: usize,
+    cache: &Path,
+    _steps: usize,
+) -> anyhow::Result<Vec<(String, Vec<Measurement>)>> {
+    device::trainer(device, cache, threads)?;
+    anyhow::bail!("--device {device} has no activations to check")
+}
+
+fn table(checks: &[Check]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["parameterization", "activation", "verdict", "slope at first", "at last", "worst", "before step"]);
+    let slope = |slope: Option<Estimate>| {
+        slope.map_or_else(|| "zero".to_owned(), |s| format!("{:+.2} ({:+.2} to {:+.2})", s.value, s.low, s.high))
+    };
+    for Check { parameterization, coordinates, .. } in checks {
+        for Coordinate { activation, slopes, worst, verdict, .. } in coordinates {
+            let [first, last] = [slopes.first(), slopes.last()].map(|at| slope(at.and_then(|at| at.slope)));
+            let step = worst.map_or_else(String::new, |at| at.step.to_string());
+            let worst = slope(worst.and_then(|at| at.slope));
+            table.add_row([parameterization, activation, verdict.name(), &first, &last, &worst, &step]);
+        }
+    }
+    table
+}

@@ -1,0 +1,147 @@
+//! The figures of a sweep of learning rate and width: the curves of each parameterization side by side, and how their
+//! optima move.
+
+use std::collections::BTreeMap;
+
+use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
+use super::words;
+use crate::fit::transfer::{Group, Run, WidthOptimum};
+
+/// Loss against learning rate, a panel for each parameterization and a curve for each width.
+pub fn curves(groups: &[Group]) -> Figure {
+    let rows = groups.iter().flat_map(|group| {
+        let row = |run: &Run| {
+            vec![group.parameterization.clone(), cell(run.width), cell(run.learning_rate), cell(run.loss)]
+        };
+        sorted(&group.runs).iter().map(row).collect::<Vec<_>>()
+    });
+    Figure {
+        id: "transfer".to_owned(),
+        title: "Loss against learning rate, by width".to_owned(),
+        note: "Filled: single runs. Line: through the mean of the seeds. Hollow: the optimum, with its 95% interval. Where \
+               the learning rate transfers, the optima stand above each other."
+            .to_owned(),
+        x: learning_rate(),
+        y: loss(),
+        series: Vec::new(),
+        panels: groups.iter().map(panel).collect(),
+        table: Table { header: &["parameterization", "width", "learning_rate", "loss"], rows: rows.collect() },
+    }
+}
+
+fn learning_rate() -> Axis {
+    Axis { label: "peak learning rate at the base shape".to_owned(), unit: Unit::Count }
+}
+
+fn loss() -> Axis {
+    Axis { label: "validation loss (nats per token)".to_owned(), unit: Unit::Loss }
+}
+
+fn sorted(runs: &[Run]) -> Vec<Run> {
+    let mut runs = runs.to_vec();
+    runs.sort_by(|a, b| {
+        let keys = |run: &Run| [run.width, run.learning_rate, run.loss];
+        let order = keys(a).into_iter().zip(keys(b)).map(|(a, b)| a.total_cmp(&b)).find(|order| order.is_ne());
+        order.unwrap_or(std::cmp::Ordering::Equal)
+    });
+    runs
+}
+
+fn panel(group: &Group) -> Figure {
+    let widths = &group.transfer.widths;
+    let series = widths.iter().enumerate().map(|(i, width)| curve(group, width, i, widths.len()));
+    Figure {
+        id: format!("transfer_{}", group.parameterization),
+        title: group.parameterization.clone(),
+        note: group.transfer.conclusion.clone(),
+        x: learning_rate(),
+        y: loss(),
+        series: series.collect(),
+        panels: Vec::new(),
+        table: Table::default(),
+    }
+}
+
+fn curve(group: &Group, optimum: &WidthOptimum, index: usize, count: usize) -> Series {
+    let width = optimum.width;
+    let runs: Vec<Run> = sorted(&group.runs)
+        .into_iter()
+        .filter(|run| run.width.total_cmp(&width).is_eq() && run.loss.is_finite())
+        .collect();
+    let mut means: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for run in &runs {
+        // Positive numbers order as their bits do.
+        means.entry(run.learning_rate.to_bits()).or_default().push(run.loss);
+    }
+    let mean = |losses: &Vec<f64>| losses.iter().sum::<f64>() / losses.len() as f64;
+    let line = means.iter().map(|(rate, losses)| [f64::from_bits(*rate), mean(losses)]).collect();
+    let dot = |run: &Run| {
+        let title = format!("width {width}, learning rate {}: {:.4}", words::amount(run.learning_rate), run.loss);
+        Point { x: run.learning_rate, y: run.loss, x_interval: None, y_interval: None, title }
+    };
+    let mut marks = vec![Mark::Line { points: line, dashed: false }, Mark::Runs(runs.iter().map(dot).collect())];
+    if let (Some(rate), Some(loss)) = (optimum.learning_rate, optimum.loss) {
+        let title = format!("width {width}: best learning rate {}", words::estimate(rate, words::amount));
+        let point = Point { x: rate.value, y: loss.value, x_interval: interval(rate), y_interval: None, title };
+        marks.push(Mark::Estimates(vec![point]));
+    }
+    Series { label: format!("width {width}"), color: Color::budget(index, count), shape: Shape::of(index), marks }
+}
+
+/// The best learning rate against width, one line for each parameterization.
+pub fn optima(groups: &[Group]) -> Figure {
+    let drawn = |(index, group): (usize, &Group)| {
+        let known = || group.transfer.widths.iter().filter_map(|width| Some((width.width, width.learning_rate?)));
+        let point = |(x, rate): (f64, crate::fit::Estimate)| {
+            let title = format!("{} at width {x}: {}", group.parameterization, words::estimate(rate, words::amount));
+            Point { x, y: rate.value, x_interval: None, y_interval: interval(rate), title }
+        };
+        let line = Mark::Line { points: known().map(|(x, rate)| [x, rate.value]).collect(), dashed: false };
+        let drift = group.transfer.drift.map_or_else(
+            || "no drift can be told".to_owned(),
+            |drift| format!("{} octaves per doubling", words::estimate(drift, |x| format!("{x:+.2}"))),
+        );
+        Series {
+            label: format!("{}: {drift}", group.parameterization),
+            color: Color::budget(index, groups.len()),
+            shape: Shape::of(index),
+            marks: vec![line, Mark::Estimates(known().map(point).collect())],
+        }
+    };
+    let rows = groups.iter().flat_map(|group| {
+        group.transfer.widths.iter().map(|width| {
+            let mut row = vec![group.parameterization.clone(), cell(width.width)];
+            row.push(words::status_key(width.status).to_owned());
+            row.extend(cells(width.learning_rate));
+            row.extend(cells(width.loss));
+            row.extend(cells(width.lost));
+            row
+        })
+    });
+    Figure {
+        id: "best_learning_rate".to_owned(),
+        title: "The best learning rate against width".to_owned(),
+        note: "Hollow: the optimum of each width, with its 95% interval. Level is perfect transfer.".to_owned(),
+        x: Axis { label: "width".to_owned(), unit: Unit::Count },
+        y: Axis { label: "best peak learning rate at the base shape".to_owned(), unit: Unit::Count },
+        series: groups.iter().enumerate().map(drawn).collect(),
+        panels: Vec::new(),
+        table: Table {
+            header: &[
+                "parameterization",
+                "width",
+                "status",
+                "best_lr",
+                "low",
+                "high",
+                "loss",
+                "loss_low",
+                "loss_high",
+                "lost",
+                "lost_low",
+                "lost_high",
+            ],
+            rows: rows.collect(),
+        },
+    }
+}
