@@ -1,5 +1,6 @@
 //! The only place that knows burn: device, model, optimizer, schedule, trainer, evaluation.
 
+mod checkpoint;
 mod composed;
 mod device;
 mod eval;
@@ -9,6 +10,7 @@ mod model;
 mod ops;
 mod optimizer;
 mod schedule;
+mod session;
 mod trainer;
 mod weights;
 
