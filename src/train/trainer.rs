@@ -80,10 +80,10 @@ impl Trainer for BurnTrainer {
         let run = &planned.run;
         let device = self.opened.device.clone();
         let corpus = self.corpus(run)?;
+        let begun = Instant::now();
         let mut session = Session::new(run, corpus, &device, micro_batches);
         let pace = Pace::new(checkpoint_every, session.checkpoint_bytes());
-        let mut course =
-            Course { planned, begun: Instant::now(), place: Place::default(), checkpoints, pace, on_progress };
+        let mut course = Course { planned, begun, place: Place::default(), checkpoints, pace, on_progress };
         course.resume(&mut session)?;
         if let Some(diverged) = course.steps(&mut session)? {
             return Ok(diverged);
@@ -126,7 +126,6 @@ impl Course<'_> {
         }
         found.points = std::mem::take(&mut self.place.points);
         self.place = found;
-        self.begun = Instant::now();
         Ok(())
     }
 
@@ -191,14 +190,15 @@ impl Course<'_> {
         let run = &self.planned.run;
         let step = self.place.step;
         let tokens = (step * run.tokens_per_step()) as u64;
-        (self.on_progress)(Progress {
+        let progress = Progress {
             step,
             tokens,
             train_loss: point.unwrap_or_else(|| self.train_loss()),
             learning_rate: run.optimizer.learning_rate * share_of_peak(&run.schedule, step.saturating_sub(1)),
             tokens_per_second: tokens as f64 / self.seconds(),
             curve_point: point.is_some(),
-        })
+        };
+        (self.on_progress)(progress)
     }
 
     /// Training loss of the last point of the curve.
