@@ -45,7 +45,8 @@ pub trait Checkpoints {
     /// tells people which ones were not, and why.
     fn load(&mut self, read: &mut dyn FnMut(&mut File) -> Result<(), String>) -> bool;
 
-    /// Keeps what `write` writes, durably, and the checkpoint before it; nothing of it where it fails.
+    /// Keeps what `write` writes, durably, and the checkpoint before it; nothing of it where it fails, which people are
+    /// told by whoever implements this.
     fn save(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
 }
 
@@ -133,13 +134,10 @@ pub enum TrainError {
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),
-    /// The state could not be kept, when it had to be.
-    #[error("cannot write a checkpoint: {0}")]
-    Checkpoint(io::Error),
-    /// It was asked to stop.
+    /// It was asked to stop. The next attempt goes on from the newest checkpoint that could be written.
     #[error("interrupted after step {step}")]
     Interrupted {
-        /// Steps done, up to the checkpoint.
+        /// Steps done.
         step: usize,
     },
 }

@@ -27,8 +27,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         let text = if *json { serde_json::to_string(&status)? + "\n" } else { text(&status) };
         io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
         if !watch || status.is_over() {
-            let code = if status.failed.is_empty() { 0 } else { 1 };
-            return Ok(ExitCode::from(code));
+            return Ok(ExitCode::from(u8::from(!status.failed.is_empty())));
         }
         std::thread::sleep(LOOK_AGAIN);
     }

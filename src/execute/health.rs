@@ -11,7 +11,7 @@ use crate::plan::RunId;
 const FAILURES: usize = 3;
 
 /// A failure within this time is quick.
-const QUICKLY: Duration = Duration::from_secs(60);
+const QUICKLY: Duration = Duration::from_mins(1);
 
 /// What is known of the devices.
 #[derive(Debug, Default)]

@@ -101,8 +101,9 @@ impl Trainer for Rehearsal {
             let progress = Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true };
             if on_progress(progress).is_break() {
                 let told = told.max(point);
-                let saved = checkpoints.save(&mut |out| Ok(serde_json::to_writer(out, &told)?));
-                return Err(saved.map_or_else(TrainError::Checkpoint, |()| TrainError::Interrupted { step }));
+                // Where it fails the rehearsal begins anew, which takes no time.
+                let _ = checkpoints.save(&mut |out| Ok(serde_json::to_writer(out, &told)?));
+                return Err(TrainError::Interrupted { step });
             }
         }
         Ok(Outcome::Finished {

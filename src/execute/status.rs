@@ -89,13 +89,11 @@ impl Status {
         let done = match ledger.state(&run.id)? {
             State::Failed(_) => return Ok(()),
             State::Ended(_) => 1.0,
-            State::Pending => match ledger.holder(&run.id) {
-                Some(holder) => self.add_running(run, holder),
-                None => {
-                    self.waiting += 1;
-                    0.0
-                }
-            },
+            State::Pending => {
+                let holder = ledger.holder(&run.id);
+                self.waiting += usize::from(holder.is_none());
+                holder.map_or(0.0, |holder| self.add_running(run, holder))
+            }
         };
         self.flops += run.flops;
         self.flops_done += done * run.flops;

@@ -230,7 +230,7 @@ impl Supervisor<'_, '_> {
             }
             self.display.show(slot, &Event::Failed { run: run.clone(), failure: failure.clone() });
             self.failed(slot, &run, &failure, Some(since));
-        } else if !worker.failed && !worker.hung && status.code() != Some(REQUEUE.into()) {
+        } else if !worker.failed && status.code() != Some(REQUEUE.into()) {
             self.workers[slot] = Slot::Closed(message);
         }
         if self.health.is_quarantined(&self.pool.devices[slot]) {

@@ -61,6 +61,9 @@ pub struct Terms<'a> {
 /// Time between two events of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
+/// Time between two looks at runs of which it is not known whether somebody still trains them.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Trains every run that it can claim, largest first so that the end of the sweep keeps all slots busy; those that have
 /// failed on this device before come last, so that others get them first.
 pub fn work(
@@ -78,31 +81,33 @@ pub fn work(
     loop {
         let mut trained_any = false;
         let mut failed_here = Vec::new();
-        for &run in &runs {
-            if terms.stop.load(Ordering::Relaxed) {
-                return Ok(Work::Interrupted);
-            }
-            let Some(claim) = ledger.claim(run)? else { continue };
-            if claim.failures().iter().any(|failure| failure.device.as_deref() == Some(terms.device)) {
-                failed_here.push(run);
-                continue;
-            }
-            trained_any = true;
-            if train(claim, run, trainer, terms, emit)? == Work::Interrupted {
-                return Ok(Work::Interrupted);
-            }
-        }
-        for run in failed_here {
-            let Some(claim) = ledger.claim(run)? else { continue };
-            trained_any = true;
-            if train(claim, run, trainer, terms, emit)? == Work::Interrupted {
-                return Ok(Work::Interrupted);
+        for last in [false, true] {
+            let these = if last { std::mem::take(&mut failed_here) } else { runs.clone() };
+            for run in these {
+                if terms.stop.load(Ordering::Relaxed) {
+                    return Ok(Work::Interrupted);
+                }
+                let Some(claim) = ledger.claim(run)? else { continue };
+                let its = |failure: &Failure| failure.device.as_deref() == Some(terms.device);
+                if !last && claim.failures().iter().any(its) {
+                    failed_here.push(run);
+                    continue;
+                }
+                trained_any = true;
+                if train(claim, run, trainer, terms, emit)? == Work::Interrupted {
+                    return Ok(Work::Interrupted);
+                }
             }
         }
         // Another pass finds runs that a worker let go meanwhile.
-        if !trained_any {
+        if trained_any {
+            continue;
+        }
+        if !runs.iter().any(|run| !ledger.is_over(&run.id) && ledger.is_unclear(&run.id)) {
             return Ok(Work::Done);
         }
+        // A process of another machine may have died with a run in its hands: some minutes will tell.
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 
@@ -184,7 +189,7 @@ fn failure(error: &TrainError) -> (FailureClass, String) {
             FailureClass::OutOfMemory => FailureClass::OutOfMemory,
             _ => FailureClass::Device,
         },
-        TrainError::Checkpoint(_) | TrainError::Interrupted { .. } => FailureClass::Crash,
+        TrainError::Interrupted { .. } => FailureClass::Crash,
     };
     (class, error.to_string())
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::attempt::{self, Attempt};
-use super::lease::Lease;
-use super::{CurvePoint, Doing, Failure, Ledger, LedgerError, RunResult, files, lease};
+use super::lease::{Lease, Sight};
+use super::{CurvePoint, Doing, Failure, Ledger, LedgerError, RunResult, files};
 use crate::plan::{PlannedRun, RunId};
 use crate::trainer::{DeviceInfo, Outcome};
 
@@ -69,9 +69,14 @@ impl Ledger {
         self.result_path(id).exists() || self.failed_path(id).exists()
     }
 
-    /// Whether a process holds a run just now.
+    /// Whether a process holds a run just now, as far as is known.
     pub fn is_held(&self, id: &RunId) -> bool {
-        lease::holder(&self.lock_path(id)).is_some()
+        matches!(self.watch.sight(&self.lock_path(id)), Some(Sight::Alive | Sight::Unknown))
+    }
+
+    /// Whether a process of another machine held a run, of which it is not known yet whether it lives.
+    pub fn is_unclear(&self, id: &RunId) -> bool {
+        self.watch.sight(&self.lock_path(id)) == Some(Sight::Unknown)
     }
 }
 
@@ -240,6 +245,7 @@ mod tests {
         let theirs = super::super::Holder { host: "other".into(), boot: "other".into(), pid: 7, ..Default::default() };
         std::fs::write(ledger.lock_path(&run.id), serde_json::to_vec(&theirs).unwrap()).unwrap();
         assert!(ledger.claim(run).unwrap().is_none() && ledger.claim(run).unwrap().is_none());
+        assert!(ledger.is_held(&run.id) && ledger.is_unclear(&run.id));
         assert_eq!(ledger.holder(&run.id), Some(theirs));
         // What a crash of the machine tore, and what the process left that died on this one, hold nobody back.
         std::fs::write(ledger.lock_path(&run.id), "{\"host\": \"ot").unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::lease::{self, Lease, Taken, Watch};
+use super::lease::{Lease, Taken, Watch};
 use super::{Ledger, LedgerError, Losses, files};
 use crate::plan::{self, Plan, RunId};
 
@@ -34,7 +34,7 @@ const BEFORE_THE_SPEC: [&str; 5] = ["lock", "runs", "ledger.json", "plan.csv", "
 
 impl Ledger {
     /// Makes the folder of a sweep, or takes up the one that is there if it belongs to the same sweep, with the lock
-    /// that keeps a second sweep out. Runs that an earlier call gave up become free again. Waits up to [`lease::EXPIRY`]
+    /// that keeps a second sweep out. Runs that an earlier call gave up become free again. Waits up to [`super::EXPIRY`]
     /// where a process of another machine had the lock, to see whether it lives.
     pub fn create(dir: &Path, spec: &str, plan: Plan, losses: Losses) -> Result<Self, LedgerError> {
         refuse_foreign(dir)?;
@@ -140,24 +140,19 @@ fn lock(dir: &Path) -> Result<Lease, LedgerError> {
     let path = dir.join("lock");
     let watch = Watch::default();
     loop {
-        let taken = Lease::take(&path, &watch)?;
-        let first = match taken {
+        match Lease::take(&path, &watch)? {
             Ok(lease) => return Ok(lease),
-            Err(Taken::Unknown(holder)) => holder,
+            Err(Taken::Unknown) => std::thread::sleep(LOOK_AGAIN),
             Err(Taken::Alive(holder)) => {
                 let holder = holder.map(|holder| format!(" ({holder})")).unwrap_or_default();
                 return Err(LedgerError::Locked { dir: dir.to_owned(), holder });
             }
-        };
-        std::thread::sleep(LOOK_AGAIN);
-        if let Some(now) = lease::holder(&path).filter(|now| *now != first) {
-            return Err(LedgerError::Locked { dir: dir.to_owned(), holder: format!(" ({now})") });
         }
     }
 }
 
 /// Time between two looks at the heartbeat of another machine's process.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What keeps two sweeps from sharing a folder, if anything.
 fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses)) -> Option<String> {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::LedgerError;
 
 /// Time after which a lease whose heartbeat stands still is taken over, if its holder ran on another machine.
-pub const EXPIRY: Duration = Duration::from_secs(180);
+pub const EXPIRY: Duration = Duration::from_mins(3);
 
 /// Time between two heartbeats.
 const BEAT: Duration = Duration::from_secs(2);
@@ -63,17 +63,36 @@ pub(super) struct Lease {
     written: Instant,
 }
 
-/// The heartbeats of others that a process has seen, and when each last changed.
+/// The heartbeats of other machines that a process has seen.
 #[derive(Debug, Default)]
-pub(super) struct Watch(Mutex<HashMap<PathBuf, (Holder, Instant)>>);
+pub(super) struct Watch(Mutex<HashMap<PathBuf, Seen>>);
+
+#[derive(Debug)]
+struct Seen {
+    holder: Holder,
+    since: Instant,
+    /// Whether the heartbeat has ever changed under our eyes.
+    alive: bool,
+}
+
+/// What is known of the one who says that it holds a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// It lives.
+    Alive,
+    /// It is on another machine, and has not been watched for long enough.
+    Unknown,
+    /// It is dead.
+    Dead,
+}
 
 /// Why a lease cannot be had.
 #[derive(Debug)]
 pub(super) enum Taken {
     /// Its holder lives.
     Alive(Option<Holder>),
-    /// A process of another machine, of which it is not known yet whether it lives.
-    Unknown(Holder),
+    /// It is not known yet whether its holder lives.
+    Unknown,
 }
 
 impl Lease {
@@ -90,10 +109,10 @@ impl Lease {
             Err(TryLockError::Error(cause)) => return Err(LedgerError::io("lock", path)(cause)),
         };
         if let Some(holder) = read(&mut file) {
-            // On this machine it would hold the lock.
-            let dead = locked && holder.boot == boot();
-            if !dead && !watch.expired(path, &holder) {
-                return Ok(Err(Taken::Unknown(holder)));
+            match watch.look(path, &holder, locked) {
+                Sight::Dead => {}
+                Sight::Alive => return Ok(Err(Taken::Alive(Some(holder)))),
+                Sight::Unknown => return Ok(Err(Taken::Unknown)),
             }
         }
         let holder =
@@ -139,16 +158,36 @@ impl Drop for Lease {
 }
 
 impl Watch {
-    /// Whether the heartbeat has not changed for too long under our eyes.
-    fn expired(&self, path: &Path, holder: &Holder) -> bool {
-        let mut seen = self.0.lock().expect("no holder of this lock panics");
-        match seen.get(path) {
-            Some((last, since)) if last == holder => since.elapsed() >= EXPIRY,
-            _ => {
-                seen.insert(path.to_owned(), (holder.clone(), Instant::now()));
-                false
-            }
+    /// What is known of the holder of a lease that we have `locked`, or could not lock because locks are unknown there.
+    fn look(&self, path: &Path, holder: &Holder, locked: bool) -> Sight {
+        // On this machine it would hold the lock.
+        if locked && holder.boot == boot() {
+            return Sight::Dead;
         }
+        let mut seen = self.0.lock().expect("no holder of this lock panics");
+        let now = || Seen { holder: holder.clone(), since: Instant::now(), alive: false };
+        let seen = seen.entry(path.to_owned()).or_insert_with(now);
+        if seen.holder != *holder {
+            // A lease that changed hands has not been watched yet.
+            let same = (&seen.holder.boot, seen.holder.pid) == (&holder.boot, holder.pid);
+            *seen = Seen { alive: same, ..now() };
+        }
+        match seen.since.elapsed() {
+            still if still >= EXPIRY => Sight::Dead,
+            _ if seen.alive => Sight::Alive,
+            _ => Sight::Unknown,
+        }
+    }
+
+    /// What is known of the holder of the lease at `path`, without taking it; nothing where it is free.
+    pub(super) fn sight(&self, path: &Path) -> Option<Sight> {
+        let mut file = File::open(path).ok()?;
+        let locked = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => return Some(Sight::Alive),
+            Err(TryLockError::Error(_)) => false,
+        };
+        Some(self.look(path, &read(&mut file)?, locked))
     }
 }
 
@@ -196,4 +235,41 @@ fn boot() -> &'static str {
 fn system(name: &str) -> String {
     fs::read_to_string(Path::new("/proc/sys/kernel").join(name))
         .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn other(beat: u64) -> Holder {
+        Holder { host: "other".to_owned(), boot: "other".to_owned(), pid: 7, beat, doing: None }
+    }
+
+    #[test]
+    fn a_process_of_another_machine_is_dead_only_when_its_heartbeat_stands_still_under_our_eyes() {
+        let (watch, path) = (Watch::default(), Path::new("lock"));
+        let look = |beat| watch.look(path, &other(beat), true);
+        let later = |by: Duration| {
+            for seen in watch.0.lock().unwrap().values_mut() {
+                seen.since = seen.since.checked_sub(by).expect("the machine has run for longer");
+            }
+        };
+        assert_eq!((look(1), look(1)), (Sight::Unknown, Sight::Unknown));
+        later(EXPIRY / 2);
+        assert_eq!(look(2), Sight::Alive);
+        later(EXPIRY / 2);
+        assert_eq!(look(2), Sight::Alive, "not long enough");
+        later(EXPIRY / 2);
+        assert_eq!(look(2), Sight::Dead);
+        assert_eq!(look(3), Sight::Alive, "it was only slow");
+    }
+
+    #[test]
+    fn a_dead_process_of_this_machine_holds_nobody_back_where_locks_are_known() {
+        let watch = Watch::default();
+        let ours = Holder { boot: boot().to_owned(), pid: 1, ..Holder::default() };
+        assert_eq!(watch.look(Path::new("lock"), &ours, true), Sight::Dead);
+        let theirs = Holder { boot: "other".to_owned(), ..ours };
+        assert_eq!(watch.look(Path::new("lock"), &theirs, false), Sight::Unknown, "it is watched");
+    }
 }

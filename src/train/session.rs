@@ -151,3 +151,70 @@ pub fn upload(tokens: &[u16], context: usize, device: &Device) -> (Tensor<1, Int
     };
     (part(0), part(1))
 }
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use std::io::Seek as _;
+
+    use super::*;
+    use crate::plan::PlannedRun;
+
+    /// A run of a small model, and its corpus.
+    fn small() -> (PlannedRun, Corpus) {
+        let text = include_str!("../../configs/small.toml");
+        let spec = crate::spec::parse(text, "small.toml").expect("valid");
+        let cache = tempfile::tempdir().expect("a folder");
+        let mut data = spec.data.clone();
+        data.vocab = Some(64);
+        let corpus = Corpus::prepare(&data, 16, cache.path(), &mut |_| {}).expect("a language");
+        let mut run = crate::ledger::testing::planned(2, 7);
+        run.run.shape = crate::plan::Shape { width: 32, depth: 2, heads: 2, context: 16, vocab: 64 };
+        run.run.optimizer.batch_sequences = 7;
+        (run, corpus)
+    }
+
+    /// Losses of steps `from` to `to`.
+    fn losses(session: &mut Session<'_>, from: usize, to: usize) -> Vec<f64> {
+        let mut loss = |step| {
+            session.step(step);
+            session.take_mean_loss()
+        };
+        (from..to).map(&mut loss).collect()
+    }
+
+    #[test]
+    fn gradients_summed_over_micro_batches_are_those_of_the_whole_batch() {
+        let ((planned, corpus), device) = (small(), Device::flex().autodiff());
+        let trained = |parts| losses(&mut Session::new(&planned.run, &corpus, &device, parts), 0, 20);
+        let whole = trained(1);
+        // Seven sequences in two parts, in four, in one each, and in more parts than there are sequences.
+        for parts in [2, 4, 7, 100] {
+            for (step, (a, b)) in whole.iter().zip(trained(parts)).enumerate() {
+                assert!((a - b).abs() < 1e-4, "{parts} parts, step {step}: {a} and {b}");
+            }
+        }
+        assert!(whole[19] < whole[0] - 0.1, "it learns: {whole:?}");
+    }
+
+    #[test]
+    fn a_session_that_is_written_and_read_goes_on_to_the_same_bits() {
+        let ((planned, corpus), device) = (small(), Device::flex().autodiff());
+        let new = || Session::new(&planned.run, &corpus, &device, 1);
+        let mut first = new();
+        losses(&mut first, 0, 5);
+        // In the middle of an interval of the curve.
+        first.step(5);
+        let mut file = tempfile::tempfile().unwrap();
+        let place = Place { step: 6, ..Place::default() };
+        first.write(&mut file, &planned.id, &place).unwrap();
+        file.rewind().unwrap();
+        let mut second = new();
+        assert_eq!(second.read(&mut file, &planned.id).unwrap(), Place { losses: 1, ..place });
+        for session in [&mut first, &mut second] {
+            session.step(6);
+        }
+        let bits = |losses: Vec<f64>| losses.into_iter().map(f64::to_bits).collect::<Vec<_>>();
+        assert_eq!(first.take_mean_loss().to_bits(), second.take_mean_loss().to_bits());
+        assert_eq!(bits(losses(&mut first, 7, 20)), bits(losses(&mut second, 7, 20)));
+    }
+}

@@ -161,8 +161,7 @@ impl Course<'_> {
             }
             // The last steps are not worth it: what comes next is the result.
             if self.pace.is_due() && done < steps {
-                // A checkpoint that cannot be written now is no reason to lose the run. It is told, and tried again.
-                let _ = self.checkpoint(session);
+                self.checkpoint(session);
             }
         }
         Ok(None)
@@ -170,19 +169,17 @@ impl Course<'_> {
 
     /// Keeps the state for the next attempt.
     fn interrupt(&mut self, session: &mut Session<'_>) -> TrainError {
-        match self.checkpoint(session) {
-            Ok(()) => TrainError::Interrupted { step: self.place.step },
-            Err(error) => TrainError::Checkpoint(error),
-        }
+        self.checkpoint(session);
+        TrainError::Interrupted { step: self.place.step }
     }
 
-    fn checkpoint(&mut self, session: &mut Session<'_>) -> std::io::Result<()> {
+    /// Writes a checkpoint. One that cannot be written now is no reason to lose the run: it is told, and tried again.
+    fn checkpoint(&mut self, session: &mut Session<'_>) {
         let begun = Instant::now();
         let place = Place { seconds: self.seconds(), ..self.place.clone() };
         let id = &self.planned.id;
-        let saved = self.checkpoints.save(&mut |out| session.write(out, id, &place));
+        let _ = self.checkpoints.save(&mut |out| session.write(out, id, &place));
         self.pace.written(begun);
-        saved
     }
 
     /// Tells how far the run is: a point of the curve where there is a loss for it.
