@@ -43,6 +43,11 @@ pub enum Command {
     #[cfg(feature = "train")]
     #[command(hide = true)]
     BenchSlot(BenchSlotArgs),
+    /// Say how a sweep stands: runs, throughput, time left, failures, devices.
+    Status(StatusArgs),
+    /// Look for damage in a results folder, or derive its tables again.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Train runs of a sweep until none is left (started by `sweep`, one process a slot).
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -70,12 +75,29 @@ pub struct SweepArgs {
     /// Where to train.
     #[command(flatten)]
     pub place: Place,
-    /// Runs trained side by side [default: as many as cores on the CPU, otherwise 1].
-    #[arg(long)]
-    pub slots: Option<usize>,
+    /// Devices to train on, as in cuda:0,cuda:1 [default: all of the kind that --device names].
+    #[arg(long, value_delimiter = ',', value_name = "LIST", conflicts_with = "device")]
+    pub devices: Vec<String>,
+    /// Runs trained side by side on each device [default: as many as cores on the CPU, otherwise 1].
+    #[arg(long, visible_alias = "slots", value_name = "N")]
+    pub slots_per_device: Option<usize>,
     /// Threads of each run on the CPU. Losses do not depend on it.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+    /// How long runs may go on without a sign.
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+/// How long a run goes on by itself.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Patience {
+    /// Least seconds between two checkpoints of a run. Writing them never takes more than 2% of the time.
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub checkpoint_every: f64,
+    /// Seconds without a sign of life after which a worker is ended and its run tried again.
+    #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub hang_after: u64,
 }
 
 /// Flags of `runner plan`.
@@ -111,6 +133,9 @@ pub struct TrainArgs {
     /// Threads on the CPU [default: all cores]. The loss does not depend on it.
     #[arg(long)]
     pub threads: Option<usize>,
+    /// Least seconds between two checkpoints. Writing them never takes more than 2% of the time.
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub checkpoint_every: f64,
 }
 
 /// Flags of `runner coord-check`.
@@ -271,6 +296,44 @@ pub struct WorkerArgs {
     /// Threads of each run on the CPU.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+    /// Least seconds between two checkpoints of a run.
+    #[arg(long, default_value_t = 60.0)]
+    pub checkpoint_every: f64,
+    /// What to call the device where it is told of [default: its name].
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Cores to stay on, counted among those that the process may use, as in 0-1.
+    #[arg(long)]
+    pub cores: Option<String>,
+}
+
+/// Flags of `runner status`.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// Results folder of the sweep.
+    pub dir: PathBuf,
+    /// Look again every two seconds until every run has ended.
+    #[arg(long)]
+    pub watch: bool,
+    /// Print JSON, one object a look.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `runner ledger` does.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Compare every result with its checksum and name each damaged file.
+    Check(LedgerArgs),
+    /// Derive runs.csv and curves.csv from the results again.
+    Rebuild(LedgerArgs),
+}
+
+/// A results folder.
+#[derive(Args, Debug)]
+pub struct LedgerArgs {
+    /// Results folder of the sweep.
+    pub dir: PathBuf,
 }
 
 /// Flags of `runner bench`.

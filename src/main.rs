@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Command::Predict(args) => commands::predict::run(&args),
         Command::Data(command) => commands::data::run(&command),
         Command::Devices => commands::devices::run(),
+        Command::Status(args) => commands::status::run(&args),
+        Command::Ledger(command) => commands::ledger::run(&command),
         Command::Worker(args) => commands::worker::run(&args),
         #[cfg(feature = "train")]
         Command::Bench(args) => commands::bench::run(&args),

@@ -1,6 +1,11 @@
 //! The seam between orchestration and training. `train` implements it with burn; `execute` rehearses with a trainer
 //! whose losses come from a known surface.
 
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -11,8 +16,49 @@ pub trait Trainer {
     /// The device and what runs on it; recorded with every result.
     fn device(&self) -> DeviceInfo;
 
-    /// Trains a run to its end. `on_progress` is called a few times a second and at every point of the curve.
-    fn train(&mut self, run: &PlannedRun, on_progress: &mut dyn FnMut(Progress)) -> Result<Outcome, TrainError>;
+    /// Trains a run to its end, from its newest checkpoint where it has one; the points of the curve before that are told
+    /// again, so that every attempt tells the whole curve. `on_progress` is called a few times a second and at every
+    /// point of the curve; where it answers `Break`, the state is checkpointed and the run ends as
+    /// [`TrainError::Interrupted`].
+    fn train(&mut self, job: Job<'_>, on_progress: OnProgress<'_>) -> Result<Outcome, TrainError>;
+}
+
+/// Hears of progress and says whether to go on.
+pub type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+
+/// One attempt at a run.
+pub struct Job<'a> {
+    /// The run.
+    pub run: &'a PlannedRun,
+    /// Parts into which each batch is cut, whose gradients are summed: more of them need less memory. The same
+    /// mathematics, not the same bits.
+    pub micro_batches: usize,
+    /// Where the state is kept.
+    pub checkpoints: &'a mut dyn Checkpoints,
+    /// Least time between two checkpoints. The cost of writing may make it longer.
+    pub checkpoint_every: Duration,
+}
+
+/// The checkpoints of one run. What is in them only the trainer knows.
+pub trait Checkpoints {
+    /// Opens the checkpoints, newest first, until `read` accepts one; tells whether one was. Whoever implements this
+    /// tells people which ones were not, and why.
+    fn load(&mut self, read: &mut dyn FnMut(&mut File) -> Result<(), String>) -> bool;
+
+    /// Keeps what `write` writes, durably, and the checkpoint before it; nothing of it where it fails, which people are
+    /// told by whoever implements this.
+    fn save(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
+}
+
+/// No checkpoints: for measurements and tests.
+impl Checkpoints for () {
+    fn load(&mut self, _: &mut dyn FnMut(&mut File) -> Result<(), String>) -> bool {
+        false
+    }
+
+    fn save(&mut self, _: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Where a result was computed.
@@ -82,7 +128,16 @@ pub enum TrainError {
     /// The run asks for what this device or corpus cannot give.
     #[error("{0}")]
     Configuration(String),
+    /// There was not enough memory, on the device or beside it.
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),
+    /// It was asked to stop. The next attempt goes on from the newest checkpoint that could be written.
+    #[error("interrupted after step {step}")]
+    Interrupted {
+        /// Steps done.
+        step: usize,
+    },
 }

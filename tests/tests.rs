@@ -1,6 +1,7 @@
 //! One integration test binary, because linking burn is slow.
 
 mod data;
+mod faults;
 mod fit;
 mod help;
 mod output;

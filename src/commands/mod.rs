@@ -10,15 +10,24 @@ pub mod device;
 pub mod devices;
 pub mod fit;
 mod fit_table;
+pub mod ledger;
 pub mod plan;
 pub mod planning;
+pub mod pool;
 pub mod predict;
 mod results;
+pub mod status;
 mod surface;
 pub mod sweep;
 pub mod throughput;
 pub mod train;
 pub mod worker;
+
+/// A number of seconds from the command line.
+fn seconds(flag: &str, value: f64) -> anyhow::Result<std::time::Duration> {
+    std::time::Duration::try_from_secs_f64(value)
+        .map_err(|_| anyhow::anyhow!("--{flag} {value} is no number of seconds; give 0 or more"))
+}
 
 /// Said where stdout cannot be written.
 const STDOUT: &str = "cannot write to stdout";

@@ -3,60 +3,77 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{STDOUT, device, planning, results};
-use crate::cli::SweepArgs;
-use crate::execute::{self, Display, Summary, rehearsal};
-use crate::ledger::{Ledger, Losses};
+use super::{STDOUT, device, planning, pool, results};
+use crate::cli::{Patience, SweepArgs};
+use crate::execute::{self, Display, Pool, Summary, rehearsal};
+use crate::ledger::{self, Ledger, Losses};
 use crate::spec::{self, Spec};
 use crate::trainer::DeviceInfo;
 use crate::units::Flops;
 
 /// Runs the command.
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
-    let SweepArgs { spec: path, out, place, slots, threads } = args;
+    let SweepArgs { spec: path, out, place, devices, slots_per_device, threads, patience } = args;
+    let Patience { checkpoint_every, hang_after } = *patience;
+    super::seconds("checkpoint-every", checkpoint_every)?;
     let spec = spec::load(path)?;
     if spec.sweep.is_none() {
         anyhow::bail!("{} has no [sweep]: it describes one run; train it with `runner train`", path.display());
     }
     // Opened here as well, so that a device that is missing is told before anything is written.
-    let name = device::choose(&place.device);
-    let device = device::trainer(&name, &place.cache, *threads)?.device();
-    let slots = device::slots(*slots, &device.kind, *threads)?;
+    let name = devices.first().map_or_else(|| device::choose(&place.device), Clone::clone);
+    let devices = pool::devices(devices, &name)?;
+    let device = device::trainer(&devices[0], &place.cache, *threads)?.device();
+    let per_device = device::slots(*slots_per_device, &device.kind, *threads)?;
+    let slots = pool::slots(&devices, per_device);
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
     let dir = results_dir(out.as_deref(), &spec, &device);
+    if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
+        let seconds = ledger::EXPIRY.as_secs();
+        eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
+    }
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses(&device))?;
-    announce(&ledger, &device, slots, &Summary::of(&ledger)?);
+    announce(&ledger, &device, (slots.len(), &devices), &Summary::of(&ledger)?);
 
     let program = std::env::current_exe()?;
-    let worker = || {
+    let worker = |slot: usize| {
         let mut command = Command::new(&program);
-        command.arg("worker").arg("--sweep").arg(&dir);
-        command.arg("--device").arg(&name).arg("--cache").arg(&place.cache);
+        command.arg("worker").arg("--sweep").arg(&dir).arg("--cache").arg(&place.cache);
         command.arg("--threads").arg(threads.to_string()).env("RAYON_NUM_THREADS", threads.to_string());
+        command.arg("--checkpoint-every").arg(checkpoint_every.to_string());
+        command.env(device::KEEP_PAGES.0, device::KEEP_PAGES.1);
+        pool::pin(&mut command, &slots[slot], *threads, per_device);
         command
     };
+    let workers = Pool {
+        devices: slots.iter().map(|slot| slot.device.clone()).collect(),
+        command: &worker,
+        patience: Duration::from_secs(hang_after),
+    };
     let interrupts = execute::interrupts()?;
-    let mut display = Display::new(&ledger, slots, std::io::stderr().is_terminal());
-    let summary = execute::supervise(&ledger, slots, &worker, &mut display, &interrupts);
+    let mut display = Display::new(&ledger, slots.len(), std::io::stderr().is_terminal());
+    let summary = execute::supervise(&ledger, &workers, &mut display, &interrupts);
     display.clear();
+    // What comes now is short, and repeated by the next call: a signal ends it at once.
+    drop(interrupts);
     let summary = summary?;
 
-    if let Some(signal) = summary.interrupted {
+    if summary.interrupted.is_some() {
+        let runs = ledger.plan().runs.len();
+        let done = runs - summary.pending;
         eprintln!(
-            "interrupted with {} of {} runs done. Nothing is lost: the same command again goes on from there",
-            ledger.plan().runs.len() - summary.pending,
-            ledger.plan().runs.len()
+            "interrupted with {done} of {runs} runs done. Nothing is lost: the same command again goes on from there"
         );
-        // As shells count a death by signal.
-        return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
+        return Ok(ExitCode::from(execute::REQUEUE));
     }
     let printed = write!(io::stdout(), "{}", results::write(&ledger, &spec, &place.cache, &summary)?);
     conclude(&ledger, &summary);
-    if !summary.failed.is_empty() {
+    if !summary.failed.is_empty() || summary.pending > 0 {
         return Ok(ExitCode::from(1));
     }
     printed.context(STDOUT)?;
@@ -77,7 +94,7 @@ pub(super) fn losses(device: &DeviceInfo) -> Losses {
     if device.kind == rehearsal::DEVICE { Losses::Rehearsed } else { Losses::Trained }
 }
 
-fn announce(ledger: &Ledger, device: &DeviceInfo, slots: usize, before: &Summary) {
+fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[String]), before: &Summary) {
     if ledger.losses() == Losses::Rehearsed {
         eprintln!("{}", results::REHEARSAL);
     }
@@ -93,7 +110,8 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, slots: usize, before: &Summary
     }
     if before.pending > 0 {
         let DeviceInfo { kind, name, driver, threads, precision } = device;
-        eprintln!("{slots} slots on {kind}: {name} ({driver}, {precision}, threads a run: {threads})");
+        let devices = if let [_] = devices { kind } else { &devices.join(", ") };
+        eprintln!("{slots} slots on {devices}: {name} ({driver}, {precision}, threads a run: {threads})");
     }
 }
 
@@ -108,10 +126,20 @@ fn conclude(ledger: &Ledger, summary: &Summary) {
         let diverged: Vec<&str> = summary.diverged.iter().map(crate::plan::RunId::as_str).collect();
         eprintln!("{} runs diverged: {}", diverged.len(), diverged.join(", "));
     }
+    for (device, reason) in &summary.quarantined {
+        eprintln!("device {device} failed run after run and got no more of them: {reason}");
+    }
+    if summary.pending > 0 {
+        eprintln!(
+            "{} runs were not trained, since no device was left; the same command again tries them",
+            summary.pending
+        );
+    }
     if !summary.failed.is_empty() {
         eprintln!("{} runs failed; the same command again tries them once more:", summary.failed.len());
         for (run, failure) in summary.failed.iter().take(LISTED) {
-            eprintln!("  {run}: {}", failure.message);
+            let device = failure.device.as_ref().map(|device| format!(" on {device}")).unwrap_or_default();
+            eprintln!("  {run}: {}{device}: {}", failure.class, failure.message);
         }
         if let Some(more @ 1..) = summary.failed.len().checked_sub(LISTED) {
             eprintln!("  and {more} more, each in its folder below {}", ledger.dir().join("runs").display());

@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 
 use super::{STDOUT, device, planning, results, sweep};
 use crate::cli::TrainArgs;
-use crate::execute::{self, Display, WorkError};
+use crate::execute::{self, Display, Terms, Work, WorkError};
 use crate::ledger::{FailureClass, Ledger, Losses, RunResult, State};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
@@ -18,7 +18,8 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let TrainArgs { config, out, place, threads } = args;
+    let TrainArgs { config, out, place, threads, checkpoint_every } = args;
+    let checkpoint_every = super::seconds("checkpoint-every", *checkpoint_every)?;
     let spec = spec::load(config)?;
     if spec.sweep.is_some() {
         anyhow::bail!("{} has a [sweep]: it describes many runs; train them with `runner sweep`", config.display());
@@ -38,14 +39,22 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     }
 
     let mut display = Display::new(&ledger, 1, std::io::stderr().is_terminal());
-    let worked = execute::work(&ledger, trainer.as_mut(), &mut |event| display.show(0, &event));
+    let stop = execute::stop_flag()?;
+    let label = trainer.device().kind;
+    let terms = Terms { device: &label, checkpoint_every, stop: &stop };
+    let worked = execute::work(&ledger, trainer.as_mut(), terms, &mut |event| display.show(0, &event));
     display.clear();
     match worked {
-        Err(error @ WorkError::Device { .. }) => {
+        Err(error @ WorkError::Failed { .. }) => {
             eprintln!("error: {error}");
             return Ok(ExitCode::from(1));
         }
-        other => other?,
+        Ok(Work::Interrupted) => {
+            eprintln!("interrupted. Nothing is lost: the same command again goes on from there");
+            return Ok(ExitCode::from(execute::REQUEUE));
+        }
+        Ok(Work::Done) => {}
+        Err(error) => return Err(error.into()),
     }
     ledger.rebuild_tables()?;
     match ledger.state(&run.id)? {

@@ -2,27 +2,49 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
-use super::device;
+use super::{device, pool};
 use crate::cli::WorkerArgs;
-use crate::execute::{self, Event};
-use crate::ledger::Ledger;
+use crate::execute::{self, Event, Terms, Work, WorkError};
+use crate::ledger::{FailureClass, Ledger};
 
 /// Runs the command.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
-    let ledger = Ledger::open(&args.sweep)?;
-    let mut trainer = device::trainer(&args.place.device, &args.place.cache, args.threads)?;
-    execute::work(&ledger, trainer.as_mut(), &mut |event| tell(&event))?;
-    Ok(ExitCode::SUCCESS)
+    let WorkerArgs { sweep, place, threads, checkpoint_every, label, cores } = args;
+    let checkpoint_every = super::seconds("checkpoint-every", *checkpoint_every)?;
+    if let Some(cores) = cores {
+        pool::use_cores(cores)?;
+    }
+    let stop = execute::stop_flag()?;
+    let ledger = Ledger::open(sweep)?;
+    let mut trainer = device::trainer(&place.device, &place.cache, *threads)?;
+    let terms = Terms { device: label.as_deref().unwrap_or(&place.device), checkpoint_every, stop: &stop };
+    // Where nobody reads any more the supervisor is dead, and training on, unseen and perhaps for hours, would only hold
+    // the run that the next sweep wants.
+    let worked = execute::work(&ledger, trainer.as_mut(), terms, &mut |event| {
+        if tell(&event).is_err() {
+            stop.store(true, Ordering::Relaxed);
+        }
+    });
+    match worked {
+        Ok(Work::Done) => Ok(ExitCode::SUCCESS),
+        Ok(Work::Interrupted) => Ok(ExitCode::from(execute::REQUEUE)),
+        Err(WorkError::Failed { run, failure }) => {
+            // Standard error may have nobody left to read it either.
+            let _ = writeln!(io::stderr(), "error: run {run}: {}", failure.message);
+            // Memory is whole again in a new process, which takes smaller steps; a device may not be.
+            let code = if failure.class == FailureClass::OutOfMemory { execute::REQUEUE } else { 1 };
+            Ok(ExitCode::from(code))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Prints an event. Where nobody reads any more the supervisor is dead, and training on, unseen and perhaps for hours,
-/// would only hold the run that the next sweep wants: the process ends here.
-fn tell(event: &Event) {
+/// Prints an event.
+fn tell(event: &Event) -> io::Result<()> {
     let mut line = serde_json::to_vec(event).expect("an event has only string keys");
     line.push(b'\n');
     let mut out = io::stdout().lock();
-    if out.write_all(&line).and_then(|()| out.flush()).is_err() {
-        std::process::exit(1);
-    }
+    out.write_all(&line).and_then(|()| out.flush())
 }

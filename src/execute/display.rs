@@ -64,6 +64,7 @@ impl<'a> Display<'a> {
                 self.ended(slot, run, true, &text);
             }
             Event::Diverged { run, step } => self.ended(slot, run, true, &format!("diverged at step {step}")),
+            Event::Interrupted { run, step } => self.ended(slot, run, false, &format!("stopped after step {step}")),
             Event::Failed { run, failure } => self.ended(slot, run, false, &format!("failed: {}", failure.message)),
             Event::Conflict { run, kept } => self.say(&format!(
                 "WARNING: run {run} gave two different results; the first stands, the other is kept in {}",
@@ -197,7 +198,7 @@ mod tests {
     fn the_share_done_is_in_flops_and_counts_what_was_done_before() {
         let (_dir, ledger) = ledger(3);
         let runs = &ledger.plan().runs;
-        ledger.claim(&runs[2]).unwrap().unwrap().publish(finished(3.0), device()).unwrap();
+        ledger.claim(&runs[2]).unwrap().unwrap().publish(finished(3.0), device(), 1).unwrap();
         let mut display = Display::new(&ledger, 2, false);
         let total: f64 = runs.iter().map(|run| run.flops).sum();
         assert!((display.share() - runs[2].flops / total).abs() < 1e-12);

@@ -47,6 +47,13 @@ pub enum Event {
         /// Step at which it was noticed.
         step: usize,
     },
+    /// The worker was asked to stop; the run goes on from a checkpoint.
+    Interrupted {
+        /// The run.
+        run: RunId,
+        /// Steps done.
+        step: usize,
+    },
     /// The attempt has no outcome.
     Failed {
         /// The run.

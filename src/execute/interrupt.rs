@@ -1,25 +1,43 @@
 //! Ctrl-C and its kin, as values.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-/// The number of each signal that asks this process to end, once they are asked for here. A second one ends it at
-/// once, with the exit code 128 + its number, as shells have it.
+/// The number of the signal that asks this process to end, once it is asked for here; a second Ctrl-C comes as well,
+/// other signals only once. Where nobody listens any more a signal ends the process at once, with the exit code 128 +
+/// its number, as shells have it.
 pub fn interrupts() -> io::Result<Receiver<i32>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])?;
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let mut asked = false;
         for signal in signals.forever() {
-            // Nobody listens any more: what comes after the runs is short, and repeated by the next call.
-            if asked || sender.send(signal).is_err() {
+            // A batch system sends several before it kills; only a person means "at once" by the second.
+            if (!asked || signal == SIGINT) && sender.send(signal).is_err() {
                 std::process::exit(128 + signal);
             }
             asked = true;
         }
     });
     Ok(receiver)
+}
+
+/// A flag that becomes true when this process is asked to end; a second Ctrl-C ends it at once.
+pub fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+    let interrupts = interrupts()?;
+    let flag = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&flag);
+    std::thread::spawn(move || {
+        for signal in interrupts {
+            if stop.swap(true, Ordering::Relaxed) {
+                std::process::exit(128 + signal);
+            }
+        }
+    });
+    Ok(flag)
 }

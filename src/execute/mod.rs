@@ -7,16 +7,26 @@
 
 mod display;
 mod event;
+mod failpoint;
+mod health;
 mod interrupt;
 pub mod rehearsal;
+mod retry;
+mod shelf;
 mod slot;
+mod status;
 mod summary;
 mod supervisor;
 mod worker;
 
 pub use display::Display;
 pub use event::Event;
-pub use interrupt::interrupts;
+pub use interrupt::{interrupts, stop_flag};
+pub use status::{Failed, Running, Status};
 pub use summary::Summary;
-pub use supervisor::{ExecuteError, supervise};
-pub use worker::{WorkError, work};
+pub use supervisor::{ExecuteError, Pool, supervise};
+pub use worker::{Terms, Work, WorkError, work};
+
+/// Exit code of a process that was asked to stop, has checkpointed, and wants to be started again: that of a temporary
+/// failure in BSD's `sysexits.h`.
+pub const REQUEUE: u8 = 75;

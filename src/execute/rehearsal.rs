@@ -5,8 +5,8 @@
 //! see that the planted exponents come back.
 
 use crate::observation::Counting;
-use crate::plan::{PlannedRun, RunId};
-use crate::trainer::{DeviceInfo, Outcome, Progress, TrainError, Trainer};
+use crate::plan::RunId;
+use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError, Trainer};
 
 /// Name of the device on the command line and in results.
 pub const DEVICE: &str = "rehearsal";
@@ -78,7 +78,9 @@ impl Trainer for Rehearsal {
         }
     }
 
-    fn train(&mut self, run: &PlannedRun, on_progress: &mut dyn FnMut(Progress)) -> Result<Outcome, TrainError> {
+    /// Its checkpoint is the number of the point that it has come to, and all else follows from the run.
+    fn train(&mut self, job: Job<'_>, on_progress: OnProgress<'_>) -> Result<Outcome, TrainError> {
+        let Job { run, checkpoints, .. } = job;
         let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
         let tokens_per_second = FLOPS_PER_SECOND / run.flops_per_token.exact;
         // Untrained, a model spreads its guess over the vocabulary.
@@ -86,12 +88,23 @@ impl Trainer for Rehearsal {
         let steps = run.run.schedule.steps;
         let points = run.run.eval.curve_points.clamp(1, steps.max(1));
         let mut train_loss = untrained;
+        let mut told = 0;
+        checkpoints.load(&mut |file| {
+            told = serde_json::from_reader(file).map_err(|error| error.to_string())?;
+            Ok(())
+        });
         for point in 1..=points {
             let step = steps * point / points;
             let tokens = run.run.tokens_per_step() as u64 * step as u64;
             train_loss = SURFACE.loss(params, tokens as f64).min(untrained);
             let learning_rate = run.run.optimizer.learning_rate;
-            on_progress(Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true });
+            let progress = Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true };
+            if on_progress(progress).is_break() {
+                let told = told.max(point);
+                // Where it fails the rehearsal begins anew, which takes no time.
+                let _ = checkpoints.save(&mut |out| Ok(serde_json::to_writer(out, &told)?));
+                return Err(TrainError::Interrupted { step });
+            }
         }
         Ok(Outcome::Finished {
             val_loss: SURFACE.loss(params, run.tokens as f64) + NOISE * gaussian(&run.id),
@@ -117,6 +130,16 @@ fn gaussian(id: &RunId) -> f64 {
 mod tests {
     use super::*;
     use crate::ledger::testing::planned;
+    use crate::plan::PlannedRun;
+
+    fn train(run: &PlannedRun, told: &mut dyn FnMut(Progress)) -> Outcome {
+        let job = Job { run, micro_batches: 1, checkpoints: &mut (), checkpoint_every: std::time::Duration::MAX };
+        let mut on_progress = |progress| {
+            told(progress);
+            std::ops::ControlFlow::Continue(())
+        };
+        Rehearsal.train(job, &mut on_progress).unwrap()
+    }
 
     #[test]
     fn the_surfaces_optimum_is_where_no_neighbour_on_the_curve_is_better() {
@@ -136,7 +159,7 @@ mod tests {
     fn a_rehearsal_is_reproducible_and_seeds_scatter_around_the_surface() {
         let loss = |seed| {
             let run = planned(2, seed);
-            match Rehearsal.train(&run, &mut |_| {}).unwrap() {
+            match train(&run, &mut |_| {}) {
                 Outcome::Finished { val_loss, .. } => {
                     let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
                     (val_loss - SURFACE.loss(params, run.tokens as f64)) / NOISE
@@ -156,7 +179,7 @@ mod tests {
     fn the_curve_has_its_points_and_ends_with_the_run() {
         let run = planned(1, 0);
         let mut points = Vec::new();
-        Rehearsal.train(&run, &mut |progress| points.push(progress)).unwrap();
+        train(&run, &mut |progress| points.push(progress));
         assert_eq!(points.len(), run.run.eval.curve_points);
         assert_eq!(points.last().map(|point| (point.step, point.tokens)), Some((100, run.tokens)));
         assert!(points.is_sorted_by(|a, b| a.step < b.step && a.train_loss >= b.train_loss));

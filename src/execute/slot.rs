@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread;
+use std::time::Instant;
 
 use super::Event;
 use crate::plan::RunId;
@@ -22,10 +23,14 @@ pub(super) enum Said {
 /// A worker process.
 pub(super) struct Worker {
     child: Child,
-    /// The run that it trains, with the number of the attempt.
-    pub(super) current: Option<(RunId, u32)>,
-    /// Whether it ended, or is about to, because the device failed.
-    pub(super) lost_its_device: bool,
+    /// The run that it trains, with the number of the attempt, and since when.
+    pub(super) current: Option<(RunId, u32, Instant)>,
+    /// Whether it ended, or is about to, because its run failed.
+    pub(super) failed: bool,
+    /// When it last said something.
+    pub(super) heard: Instant,
+    /// Whether it was ended because nothing was heard of it.
+    pub(super) hung: bool,
     /// Its last lines on standard error.
     tail: VecDeque<String>,
 }
@@ -52,7 +57,8 @@ impl Worker {
             });
             say(Said::Closed);
         });
-        Ok(Self { child, current: None, lost_its_device: false, tail: VecDeque::new() })
+        let (heard, tail) = (Instant::now(), VecDeque::new());
+        Ok(Self { child, current: None, failed: false, heard, hung: false, tail })
     }
 
     /// Remembers a line of talk.
@@ -75,6 +81,16 @@ impl Worker {
             [] => format!("the worker ended with {status}"),
             lines => format!("the worker ended with {status}: {}", lines.join(" | ")),
         }
+    }
+
+    /// Asks it to checkpoint and end.
+    pub(super) fn ask_to_stop(&mut self) {
+        #[cfg(unix)]
+        // An error means that it has ended by itself.
+        let _ =
+            rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM);
+        #[cfg(not(unix))]
+        self.kill();
     }
 
     /// Ends it at once; its run is trained again by the next call.

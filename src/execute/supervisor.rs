@@ -1,15 +1,15 @@
 //! Keeps one worker a slot alive until every run has ended or was given up.
 
-use std::collections::HashMap;
 use std::io;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use super::health::Health;
 use super::slot::{Said, Worker};
-use super::{Display, Event, Summary};
+use super::{Display, Event, REQUEUE, Summary, retry};
 use crate::ledger::{Failure, FailureClass, Ledger, LedgerError};
 use crate::plan::RunId;
 
@@ -30,27 +30,38 @@ pub enum ExecuteError {
 /// How often the supervisor looks up when nothing is said, and waits for runs that other processes hold.
 const TICK: Duration = Duration::from_millis(100);
 
-/// A run is tried this many times by one sweep, unless its configuration is at fault.
-const ATTEMPTS: usize = 2;
+/// How often it looks for work that idle slots could do.
+const LOOK_FOR_WORK: Duration = Duration::from_secs(1);
 
-/// Runs `slots` workers, each started by `command`, until every run of the plan has ended or was given up, or a
-/// signal comes. A worker that dies fails its run and no other.
+/// The workers of a sweep.
+pub struct Pool<'a> {
+    /// The device of each slot, by name.
+    pub devices: Vec<String>,
+    /// Starts the worker of a slot.
+    pub command: &'a dyn Fn(usize) -> Command,
+    /// A worker of which nothing is heard for so long hangs, and is ended.
+    pub patience: Duration,
+}
+
+/// Runs a worker in each slot until every run of the plan has ended or was given up, no device is left, or a signal
+/// comes: then the workers checkpoint, and a second signal ends them at once. A worker that dies fails its run and no
+/// other.
 pub fn supervise(
     ledger: &Ledger,
-    slots: usize,
-    command: &dyn Fn() -> Command,
+    pool: &Pool<'_>,
     display: &mut Display<'_>,
     interrupts: &Receiver<i32>,
 ) -> Result<Summary, ExecuteError> {
     let (sender, receiver) = channel();
-    let workers = (0..slots.max(1)).map(|_| Slot::Idle).collect();
-    let failures = HashMap::new();
-    let mut supervisor = Supervisor { ledger, command, display, workers, failures, sender };
-    let interrupted = supervisor.run(&receiver, interrupts);
+    let workers = pool.devices.iter().map(|_| Slot::Idle).collect();
+    let (health, stopping) = (Health::default(), None);
+    let mut supervisor = Supervisor { ledger, pool, display, workers, health, stopping, sender };
+    let ended = supervisor.run(&receiver, interrupts);
     // Also after an error: no worker outlives its supervisor.
     supervisor.kill_all();
-    let interrupted = interrupted?;
-    Ok(Summary { interrupted, ..Summary::of(ledger)? })
+    ended?;
+    let Supervisor { health, stopping, .. } = supervisor;
+    Ok(Summary { interrupted: stopping, quarantined: health.quarantined, ..Summary::of(ledger)? })
 }
 
 enum Slot {
@@ -62,56 +73,85 @@ enum Slot {
 
 struct Supervisor<'a, 'p> {
     ledger: &'a Ledger,
-    command: &'a dyn Fn() -> Command,
+    pool: &'a Pool<'a>,
     display: &'a mut Display<'p>,
     workers: Vec<Slot>,
-    failures: HashMap<RunId, usize>,
+    health: Health,
+    /// The signal that asks for the end.
+    stopping: Option<i32>,
     sender: Sender<(usize, Said)>,
 }
 
 impl Supervisor<'_, '_> {
-    fn run(
-        &mut self,
-        receiver: &Receiver<(usize, Said)>,
-        interrupts: &Receiver<i32>,
-    ) -> Result<Option<i32>, ExecuteError> {
-        let mut waiting = false;
+    fn run(&mut self, receiver: &Receiver<(usize, Said)>, interrupts: &Receiver<i32>) -> Result<(), ExecuteError> {
         // No more processes than there is work for.
         for slot in 0..self.workers.len().min(self.pending()) {
             self.start(slot)?;
         }
+        let mut waiting = false;
+        let mut looked: Option<Instant> = None;
         loop {
             if let Ok(signal) = interrupts.try_recv() {
-                return Ok(Some(signal));
+                if self.stopping.is_some() {
+                    return Ok(());
+                }
+                self.stop(signal);
             }
-            if !self.workers.iter().any(|slot| matches!(slot, Slot::Busy(_))) {
-                let pending = self.pending();
-                if pending == 0 {
-                    return Ok(None);
+            let busy = self.workers.iter().any(|slot| matches!(slot, Slot::Busy(_)));
+            if self.stopping.is_some() {
+                if !busy {
+                    return Ok(());
                 }
-                let Some(slot) = self.workers.iter().position(|slot| matches!(slot, Slot::Idle)) else {
-                    return Err(ExecuteError::NoWorker(self.last_words()));
-                };
-                // Nothing to claim and yet something to do: another process, perhaps of a sweep that was killed just
-                // now, holds it.
-                if !waiting {
-                    self.display.say(&format!("waiting for {pending} runs that another process holds"));
-                    waiting = true;
+            } else if looked.is_none_or(|at| at.elapsed() >= if busy { LOOK_FOR_WORK } else { TICK }) {
+                looked = Some(Instant::now());
+                if !busy && self.pending() == 0 {
+                    return Ok(());
                 }
-                if self.claimable() {
-                    self.start(slot)?;
+                if !self.start_idle()? && !busy {
+                    if self.workers.iter().all(|slot| matches!(slot, Slot::Closed(_))) {
+                        return self.nobody_left();
+                    }
+                    // Nothing to claim and yet something to do: another process, perhaps of a sweep that was killed
+                    // just now, holds it.
+                    if !std::mem::replace(&mut waiting, true) {
+                        self.display.say(&format!("waiting for {} runs that another process holds", self.pending()));
+                    }
                 }
+                self.ledger.beat();
             }
             match receiver.recv_timeout(TICK) {
                 Ok((slot, said)) => self.heard(slot, said)?,
-                Err(RecvTimeoutError::Timeout) => self.display.tick(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.display.tick();
+                    // Only when all has been heard that was said.
+                    self.end_the_silent();
+                }
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the supervisor keeps a sender"),
             }
         }
     }
 
+    fn stop(&mut self, signal: i32) {
+        self.stopping = Some(signal);
+        self.display.say("stopping: the runs under way are checkpointed; Ctrl-C again to stop at once");
+        for slot in &mut self.workers {
+            if let Slot::Busy(worker) = slot {
+                worker.ask_to_stop();
+            }
+        }
+    }
+
+    /// Starts a worker in an idle slot where there is a run for it to claim.
+    fn start_idle(&mut self) -> Result<bool, ExecuteError> {
+        let idle = self.workers.iter().position(|slot| matches!(slot, Slot::Idle));
+        match idle {
+            Some(slot) if self.claimable() => self.start(slot).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
     fn start(&mut self, slot: usize) -> Result<(), ExecuteError> {
-        let worker = Worker::start(slot, (self.command)(), &self.sender).map_err(ExecuteError::Spawn)?;
+        let worker = Worker::start(slot, (self.pool.command)(slot), &self.sender).map_err(ExecuteError::Spawn)?;
         self.workers[slot] = Slot::Busy(worker);
         Ok(())
     }
@@ -125,28 +165,47 @@ impl Supervisor<'_, '_> {
         runs.iter().any(|run| !self.ledger.is_over(&run.id) && !self.ledger.is_held(&run.id))
     }
 
+    fn end_the_silent(&mut self) {
+        for slot in &mut self.workers {
+            if let Slot::Busy(worker) = slot
+                && worker.heard.elapsed() > self.pool.patience
+            {
+                worker.hung = true;
+                worker.kill();
+            }
+        }
+    }
+
     fn heard(&mut self, slot: usize, said: Said) -> Result<(), ExecuteError> {
         let Slot::Busy(worker) = &mut self.workers[slot] else { return Ok(()) };
-        match said {
+        worker.heard = Instant::now();
+        let event = match said {
             Said::Talk(line) => {
                 self.display.say(&format!("slot {}: {line}", slot + 1));
                 worker.talked(line);
+                return Ok(());
             }
-            Said::Event(event) => {
-                match &event {
-                    Event::Claimed { run, attempt } => worker.current = Some((run.clone(), *attempt)),
-                    Event::Finished { .. } | Event::Diverged { .. } | Event::Failed { .. } => worker.current = None,
-                    Event::Progress { .. } | Event::Conflict { .. } => {}
-                }
-                if let Event::Failed { failure, .. } = &event {
-                    worker.lost_its_device = failure.class == FailureClass::Device;
-                }
-                self.display.show(slot, &event);
-                if let Event::Failed { run, failure } = event {
-                    self.failed(&run, &failure)?;
-                }
+            Said::Closed => return self.closed(slot),
+            Said::Event(event) => event,
+        };
+        let device = &self.pool.devices[slot];
+        let claimed = worker.current.as_ref().map(|(_, _, since)| *since);
+        match &event {
+            Event::Claimed { run, attempt } => worker.current = Some((run.clone(), *attempt, Instant::now())),
+            Event::Finished { .. } | Event::Diverged { .. } => {
+                worker.current = None;
+                self.health.worked(device);
             }
-            Said::Closed => self.closed(slot)?,
+            Event::Interrupted { .. } => worker.current = None,
+            Event::Failed { failure, .. } => {
+                worker.current = None;
+                worker.failed = failure.class != FailureClass::Configuration;
+            }
+            Event::Progress { .. } | Event::Conflict { .. } => {}
+        }
+        self.display.show(slot, &event);
+        if let Event::Failed { run, failure } = event {
+            self.failed(slot, &run, &failure, claimed);
         }
         Ok(())
     }
@@ -154,44 +213,62 @@ impl Supervisor<'_, '_> {
     fn closed(&mut self, slot: usize) -> Result<(), ExecuteError> {
         let Slot::Busy(mut worker) = std::mem::replace(&mut self.workers[slot], Slot::Idle) else { return Ok(()) };
         let status = worker.ended().map_err(ExecuteError::Spawn)?;
-        if status.success() {
+        if status.success() || self.stopping.is_some() && status.code() == Some(REQUEUE.into()) {
             return Ok(());
         }
-        let message = worker.epitaph(status);
-        if let Some((run, attempt)) = worker.current.take() {
-            let failure = Failure { class: FailureClass::Crash, message };
+        let mut message = worker.epitaph(status);
+        let mut class = retry::class_of_death(&message);
+        if worker.hung {
+            class = FailureClass::Hang;
+            message = format!("nothing was heard of the worker for {} s; it was ended", self.pool.patience.as_secs());
+        }
+        if let Some((run, attempt, since)) = worker.current.take() {
+            let failure = Failure { class, message, device: Some(self.pool.devices[slot].clone()) };
             self.ledger.record_failure(&run, attempt, &failure)?;
+            if retry::is_hopeless(&self.ledger.failures(&run)?) {
+                self.ledger.give_up(&run, &failure)?;
+            }
             self.display.show(slot, &Event::Failed { run: run.clone(), failure: failure.clone() });
-            self.failed(&run, &failure)?;
-        } else if !worker.lost_its_device {
+            self.failed(slot, &run, &failure, Some(since));
+        } else if !worker.failed && status.code() != Some(REQUEUE.into()) {
             self.workers[slot] = Slot::Closed(message);
-            return Ok(());
         }
-        if self.pending() > 0 {
-            self.start(slot)?;
+        if self.health.is_quarantined(&self.pool.devices[slot]) {
+            self.workers[slot] = Slot::Closed("its device failed run after run".to_owned());
         }
-        Ok(())
+        let open = matches!(self.workers[slot], Slot::Idle) && self.stopping.is_none();
+        if open && self.pending() > 0 { self.start(slot) } else { Ok(()) }
     }
 
-    /// Counts a failure, and gives the run up when it has had its attempts.
-    fn failed(&mut self, run: &RunId, failure: &Failure) -> Result<(), LedgerError> {
-        let count = self.failures.entry(run.clone()).or_default();
-        *count += 1;
-        if failure.class == FailureClass::Configuration || *count >= ATTEMPTS {
-            self.ledger.give_up(run, failure)?;
+    /// Says what becomes of a run that has failed, and whether its device can be trusted.
+    fn failed(&mut self, slot: usize, run: &RunId, failure: &Failure, claimed: Option<Instant>) {
+        if self.ledger.is_over(run) {
             self.display.given_up(run);
         } else {
-            self.display.say(&format!("run {run} is tried once more"));
+            self.display.say(&format!("run {run} is tried again"));
         }
-        Ok(())
+        let device = &self.pool.devices[slot];
+        if self.health.failed(device, run, failure, claimed.map(|at| at.elapsed())) {
+            self.display.say(&format!("device {device} failed run after run and gets no more of them"));
+            for (slot, its) in self.pool.devices.iter().enumerate() {
+                // A worker that is busy there may go on; when it ends its slot is closed.
+                if its == device && !matches!(self.workers[slot], Slot::Busy(_)) {
+                    self.workers[slot] = Slot::Closed(format!("device {its}: {}", failure.message));
+                }
+            }
+        }
     }
 
-    fn last_words(&self) -> String {
+    /// No device is left: bad ones are a result of the sweep, and workers that cannot even begin an error.
+    fn nobody_left(&self) -> Result<(), ExecuteError> {
+        if !self.health.quarantined.is_empty() {
+            return Ok(());
+        }
         let mut words = self.workers.iter().rev().filter_map(|slot| match slot {
-            Slot::Closed(message) => Some(message.as_str()),
+            Slot::Closed(message) => Some(message.clone()),
             Slot::Idle | Slot::Busy(_) => None,
         });
-        words.next().unwrap_or("none was started").to_owned()
+        Err(ExecuteError::NoWorker(words.next().unwrap_or_else(|| "none was started".to_owned())))
     }
 
     fn kill_all(&mut self) {
@@ -213,20 +290,25 @@ mod tests {
     fn supervised(script: &str, slots: usize) -> (tempfile::TempDir, Ledger, Result<Summary, ExecuteError>) {
         let (dir, ledger) = ledger(1);
         let run = ledger.plan().runs[0].id.to_string();
-        let command = || {
+        let command = |_| {
             let mut command = Command::new("sh");
             command.arg("-c").arg(script).env("RUN", &run);
             command
         };
         let (_sender, nobody) = channel();
-        let outcome = supervise(&ledger, slots, &command, &mut Display::new(&ledger, slots, false), &nobody);
+        let pool = pool(slots, &command);
+        let outcome = supervise(&ledger, &pool, &mut Display::new(&ledger, slots, false), &nobody);
         (dir, ledger, outcome)
+    }
+
+    fn pool(slots: usize, command: &dyn Fn(usize) -> Command) -> Pool<'_> {
+        Pool { devices: vec!["cpu".to_owned(); slots], command, patience: Duration::from_millis(700) }
     }
 
     const CLAIM: &str = r#"echo "{\"event\":\"claimed\",\"run\":\"$RUN\",\"attempt\":$$}"; "#;
 
     #[test]
-    fn a_worker_that_dies_fails_its_run_which_is_tried_once_more_and_then_given_up() {
+    fn a_worker_that_dies_fails_its_run_which_is_tried_twice_more_and_then_given_up() {
         let (_dir, ledger, outcome) = supervised(&format!("{CLAIM} echo boom >&2; kill -9 $$"), 1);
         let summary = outcome.unwrap();
         let [(run, failure)] = summary.failed.as_slice() else { panic!("{summary:?}") };
@@ -236,17 +318,32 @@ mod tests {
             .unwrap()
             .map(|attempt| attempt.unwrap().path().join("error.json").exists())
             .collect();
-        assert_eq!(attempts, [true, true], "each attempt left its reason");
+        assert_eq!(attempts, [true; 3], "each attempt left its reason");
     }
 
     #[test]
-    fn a_device_that_fails_costs_its_run_an_attempt_and_the_slot_goes_on() {
-        let failed =
-            r#"echo "{\"event\":\"failed\",\"run\":\"$RUN\",\"class\":\"device\",\"message\":\"gone\"}"; exit 2"#;
-        let (_dir, ledger, outcome) = supervised(&format!("{CLAIM} {failed}"), 1);
-        assert_eq!(outcome.unwrap().failed.len(), 1);
-        let state = ledger.state(&ledger.plan().runs[0].id).unwrap();
-        assert!(matches!(state, State::Failed(failure) if failure.message == "gone"));
+    fn a_worker_that_says_nothing_is_ended_and_its_run_has_hung() {
+        let (_dir, _ledger, outcome) = supervised(&format!("{CLAIM} exec sleep 600"), 1);
+        let summary = outcome.unwrap();
+        assert_eq!(summary.failed[0].1.class, FailureClass::Hang, "{summary:?}");
+        assert_eq!(summary.failed[0].1.device.as_deref(), Some("cpu"));
+    }
+
+    #[test]
+    fn a_device_that_fails_run_after_run_gets_no_more_of_them_and_the_sweep_says_so() {
+        let (_dir, ledger) = ledger(5);
+        let ids: Vec<String> = ledger.plan().runs.iter().map(|run| run.id.to_string()).collect();
+        let next = std::cell::Cell::new(0);
+        let command = |_| {
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(format!("{CLAIM} exit 3")).env("RUN", &ids[next.replace(next.get() + 1) % 5]);
+            command
+        };
+        let (_sender, nobody) = channel();
+        let mut display = Display::new(&ledger, 1, false);
+        let summary = supervise(&ledger, &pool(1, &command), &mut display, &nobody).unwrap();
+        assert_eq!((next.get(), summary.pending, summary.failed.len()), (3, 5, 0));
+        assert_eq!(summary.quarantined[0].0, "cpu");
     }
 
     #[test]
@@ -258,27 +355,36 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_ends_workers_that_would_run_on() {
-        let (_dir, ledger) = ledger(1);
-        let (sender, interrupts) = channel();
-        let pids = tempfile::NamedTempFile::new().unwrap();
-        let command = || {
-            let mut command = Command::new("sh");
-            command.arg("-c").arg("echo $$ > \"$PIDS\"; exec sleep 600").env("PIDS", pids.path());
-            command
-        };
-        let written = || std::fs::read_to_string(pids.path()).unwrap();
-        let summary = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !written().ends_with('\n') {
-                    std::thread::sleep(TICK);
-                }
-                sender.send(2).unwrap();
+    fn a_signal_asks_workers_to_stop_and_a_second_one_ends_them() {
+        for stubborn in [false, true] {
+            let (_dir, ledger) = ledger(1);
+            let (sender, interrupts) = channel();
+            let pids = tempfile::NamedTempFile::new().unwrap();
+            let trap = if stubborn { "trap '' TERM" } else { "trap 'exit 75' TERM" };
+            let command = |_| {
+                let mut command = Command::new("sh");
+                let script = format!("{trap}; echo $$ > \"$PIDS\"; while :; do sleep 0.05; done");
+                command.arg("-c").arg(script).env("PIDS", pids.path());
+                command
+            };
+            let written = || std::fs::read_to_string(pids.path()).unwrap();
+            let patience = Duration::from_secs(60);
+            let summary = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !written().ends_with('\n') {
+                        std::thread::sleep(TICK);
+                    }
+                    sender.send(15).unwrap();
+                    if stubborn {
+                        sender.send(2).unwrap();
+                    }
+                });
+                let pool = Pool { patience, ..pool(1, &command) };
+                supervise(&ledger, &pool, &mut Display::new(&ledger, 1, false), &interrupts).unwrap()
             });
-            supervise(&ledger, 1, &command, &mut Display::new(&ledger, 1, false), &interrupts).unwrap()
-        });
-        assert_eq!((summary.interrupted, summary.pending, summary.failed.len()), (Some(2), 1, 0));
-        let gone = Command::new("kill").args(["-0", written().trim()]).output().unwrap();
-        assert!(!gone.status.success(), "the worker is dead");
+            assert_eq!((summary.interrupted, summary.pending, summary.failed.len()), (Some(15), 1, 0));
+            let gone = Command::new("kill").args(["-0", written().trim()]).output().unwrap();
+            assert!(!gone.status.success(), "the worker is dead");
+        }
     }
 }

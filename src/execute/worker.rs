@@ -1,13 +1,18 @@
 //! One worker: claim, train, publish, until nothing is left to claim.
 
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::{Event, rehearsal};
+use super::shelf::Shelf;
+use super::{Event, failpoint, rehearsal, retry};
 use crate::ledger::{Claim, CurvePoint, Failure, FailureClass, Ledger, LedgerError, Losses, Published};
 use crate::plan::PlannedRun;
-use crate::trainer::{Outcome, Progress, TrainError, Trainer};
+use crate::trainer::{Job, Outcome, Progress, TrainError, Trainer};
 
 /// Why a worker stopped before everything was done.
 #[derive(Debug, Error)]
@@ -15,13 +20,13 @@ pub enum WorkError {
     /// The results folder could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The device failed, and nothing more is expected of it in this process.
-    #[error("run {run}: {message}")]
-    Device {
+    /// The run failed in a way after which nothing more is expected of this process.
+    #[error("run {run}: {}", failure.message)]
+    Failed {
         /// The run that was being trained.
         run: String,
         /// What happened.
-        message: String,
+        failure: Failure,
     },
     /// A rehearsal in a folder of trained runs, or the other way round.
     #[error("device {device} cannot add to {dir}: rehearsed and trained losses never mix. Choose another folder")]
@@ -33,11 +38,40 @@ pub enum WorkError {
     },
 }
 
+/// How a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing is left that it could claim.
+    Done,
+    /// It was asked to stop; a run under way is checkpointed.
+    Interrupted,
+}
+
+/// How a worker works.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Name of the device, as in `cuda:1`, for whoever looks.
+    pub device: &'a str,
+    /// Least time between two checkpoints of a run.
+    pub checkpoint_every: Duration,
+    /// Becomes true when the worker is to checkpoint and end.
+    pub stop: &'a AtomicBool,
+}
+
 /// Time between two events of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// Trains every run that it can claim, largest first so that the end of the sweep keeps all slots busy.
-pub fn work(ledger: &Ledger, trainer: &mut dyn Trainer, emit: &mut dyn FnMut(Event)) -> Result<(), WorkError> {
+/// Time between two looks at runs of which it is not known whether somebody still trains them.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Trains every run that it can claim, largest first so that the end of the sweep keeps all slots busy; those that have
+/// failed on this device before come last, so that others get them first.
+pub fn work(
+    ledger: &Ledger,
+    trainer: &mut dyn Trainer,
+    terms: Terms<'_>,
+    emit: &mut dyn FnMut(Event),
+) -> Result<Work, WorkError> {
     let device = trainer.device().kind;
     if (device == rehearsal::DEVICE) != (ledger.losses() == Losses::Rehearsed) {
         return Err(WorkError::Mixed { device, dir: ledger.dir().display().to_string() });
@@ -46,16 +80,34 @@ pub fn work(ledger: &Ledger, trainer: &mut dyn Trainer, emit: &mut dyn FnMut(Eve
     runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
     loop {
         let mut trained_any = false;
-        for &run in &runs {
-            if let Some(claim) = ledger.claim(run)? {
+        let mut failed_here = Vec::new();
+        for last in [false, true] {
+            let these = if last { std::mem::take(&mut failed_here) } else { runs.clone() };
+            for run in these {
+                if terms.stop.load(Ordering::Relaxed) {
+                    return Ok(Work::Interrupted);
+                }
+                let Some(claim) = ledger.claim(run)? else { continue };
+                let its = |failure: &Failure| failure.device.as_deref() == Some(terms.device);
+                if !last && claim.failures().iter().any(its) {
+                    failed_here.push(run);
+                    continue;
+                }
                 trained_any = true;
-                train(claim, run, trainer, emit)?;
+                if train(claim, run, trainer, terms, emit)? == Work::Interrupted {
+                    return Ok(Work::Interrupted);
+                }
             }
         }
         // Another pass finds runs that a worker let go meanwhile.
-        if !trained_any {
-            return Ok(());
+        if trained_any {
+            continue;
         }
+        if !runs.iter().any(|run| !ledger.is_over(&run.id) && ledger.is_unclear(&run.id)) {
+            return Ok(Work::Done);
+        }
+        // A process of another machine may have died with a run in its hands: some minutes will tell.
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 
@@ -63,43 +115,89 @@ fn train(
     mut claim: Claim<'_>,
     run: &PlannedRun,
     trainer: &mut dyn Trainer,
+    terms: Terms<'_>,
     emit: &mut dyn FnMut(Event),
-) -> Result<(), WorkError> {
+) -> Result<Work, WorkError> {
     let id = || run.id.clone();
     emit(Event::Claimed { run: id(), attempt: claim.attempt() });
-    let mut recorded = Ok(());
+    claim.begin(terms.device);
+    let micro_batches = retry::micro_batches(claim.failures());
+    let claim = RefCell::new(claim);
+    let mut unseen = false;
     let mut emitted: Option<Instant> = None;
-    let outcome = trainer.train(run, &mut |progress| {
-        if progress.curve_point && recorded.is_ok() {
-            recorded = claim.record(&CurvePoint::from(&progress));
+    let mut on_progress = |progress: Progress| {
+        failpoint::hit(run, &progress);
+        let Progress { tokens, train_loss, tokens_per_second, .. } = progress;
+        let [train_loss, tokens_per_second] =
+            [train_loss, tokens_per_second].map(|value| Some(value).filter(|value| value.is_finite()));
+        let mut claim = claim.borrow_mut();
+        if progress.curve_point
+            && let Err(error) = claim.record(&CurvePoint::from(&progress))
+            && !std::mem::replace(&mut unseen, true)
+        {
+            // The result will have the whole curve; until then nobody can watch it.
+            eprintln!("the curve cannot be watched: {error}");
         }
+        claim.beat(terms.device, tokens, tokens_per_second);
         if emitted.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
             emitted = Some(Instant::now());
-            let Progress { tokens, train_loss, tokens_per_second, .. } = progress;
-            let [train_loss, tokens_per_second] =
-                [train_loss, tokens_per_second].map(|value| Some(value).filter(|value| value.is_finite()));
             emit(Event::Progress { run: id(), tokens, train_loss, tokens_per_second });
         }
-    });
-    // A curve with holes is not published.
-    recorded?;
-    match outcome {
-        Ok(outcome) => publish(claim, run, sound(&outcome, run), trainer, emit)?,
-        Err(error) => {
-            let message = error.to_string();
-            let class = match error {
-                TrainError::Configuration(_) => FailureClass::Configuration,
-                TrainError::Device(_) => FailureClass::Device,
-            };
-            let failure = Failure { class, message: message.clone() };
-            claim.fail(&failure)?;
-            emit(Event::Failed { run: id(), failure });
-            if class == FailureClass::Device {
-                return Err(WorkError::Device { run: run.id.to_string(), message });
-            }
+        if terms.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let checkpoints = &mut Shelf(&claim);
+    let job = Job { run, micro_batches, checkpoints, checkpoint_every: terms.checkpoint_every };
+    // A trainer that panicked is not used again: the process ends.
+    let outcome = catch_unwind(AssertUnwindSafe(|| trainer.train(job, &mut on_progress)));
+    let claim = claim.into_inner();
+    let (class, message) = match outcome {
+        Ok(Ok(outcome)) => {
+            let outcome = failpoint::outcome(run, sound(&outcome, run));
+            publish(claim, run, sound(&outcome, run), trainer, micro_batches, emit)?;
+            return Ok(Work::Done);
         }
+        Ok(Err(TrainError::Interrupted { step })) => {
+            emit(Event::Interrupted { run: id(), step });
+            return Ok(Work::Interrupted);
+        }
+        Ok(Err(error)) => failure(&error),
+        Err(panic) => {
+            let message = words(panic.as_ref());
+            (retry::class_of_death(&message), format!("the trainer panicked: {message}"))
+        }
+    };
+    let failure = Failure { class, message, device: Some(terms.device.to_owned()) };
+    fail(claim, run, failure, emit)
+}
+
+/// Records a failure, and gives the run up where that is hopeless. Ends the worker unless the run alone is at fault.
+fn fail(claim: Claim<'_>, run: &PlannedRun, failure: Failure, emit: &mut dyn FnMut(Event)) -> Result<Work, WorkError> {
+    let failures: Vec<Failure> = claim.failures().iter().chain([&failure]).cloned().collect();
+    claim.fail(&failure, retry::is_hopeless(&failures))?;
+    emit(Event::Failed { run: run.id.clone(), failure: failure.clone() });
+    match failure.class {
+        FailureClass::Configuration => Ok(Work::Done),
+        _ => Err(WorkError::Failed { run: run.id.to_string(), failure }),
     }
-    Ok(())
+}
+
+fn failure(error: &TrainError) -> (FailureClass, String) {
+    let class = match error {
+        TrainError::Configuration(_) => FailureClass::Configuration,
+        TrainError::OutOfMemory(_) => FailureClass::OutOfMemory,
+        TrainError::Device(message) => match retry::class_of_death(message) {
+            FailureClass::OutOfMemory => FailureClass::OutOfMemory,
+            _ => FailureClass::Device,
+        },
+        TrainError::Interrupted { .. } => FailureClass::Crash,
+    };
+    (class, error.to_string())
+}
+
+/// What a panic said.
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
 }
 
 fn publish(
@@ -107,6 +205,7 @@ fn publish(
     run: &PlannedRun,
     outcome: Outcome,
     trainer: &dyn Trainer,
+    micro_batches: usize,
     emit: &mut dyn FnMut(Event),
 ) -> Result<(), WorkError> {
     let id = || run.id.clone();
@@ -116,7 +215,7 @@ fn publish(
         }
         Outcome::Diverged { step, .. } => Event::Diverged { run: id(), step },
     };
-    if let Published::Conflict(kept) = claim.publish(outcome, trainer.device())? {
+    if let Published::Conflict(kept) = claim.publish(outcome, trainer.device(), micro_batches)? {
         emit(Event::Conflict { run: id(), kept });
     }
     emit(event);
@@ -150,12 +249,25 @@ mod tests {
     use super::*;
     use crate::ledger::State;
     use crate::ledger::testing::{device, finished, ledger};
-    use crate::trainer::DeviceInfo;
+    use crate::trainer::{DeviceInfo, OnProgress};
+
+    static STOP: AtomicBool = AtomicBool::new(true);
+    static GO: AtomicBool = AtomicBool::new(false);
+
+    /// Works until the end.
+    fn work(ledger: &Ledger, trainer: &mut dyn Trainer, emit: &mut dyn FnMut(Event)) -> Result<Work, WorkError> {
+        super::work(ledger, trainer, terms("here"), emit)
+    }
+
+    fn terms(device: &str) -> Terms<'_> {
+        Terms { device, checkpoint_every: Duration::ZERO, stop: &GO }
+    }
 
     /// Ends each run as the function says, in the order in which they come.
     struct Scripted<F> {
         end: F,
         seen: Vec<usize>,
+        micro_batches: Vec<usize>,
     }
 
     impl<F: FnMut(usize) -> Result<Outcome, TrainError>> Trainer for Scripted<F> {
@@ -163,8 +275,10 @@ mod tests {
             device()
         }
 
-        fn train(&mut self, run: &PlannedRun, on: &mut dyn FnMut(Progress)) -> Result<Outcome, TrainError> {
+        fn train(&mut self, job: Job<'_>, on: OnProgress<'_>) -> Result<Outcome, TrainError> {
+            let run = job.run;
             self.seen.push(run.run.shape.depth);
+            self.micro_batches.push(job.micro_batches);
             let nan = f64::NAN;
             let step = Progress {
                 step: 1,
@@ -174,13 +288,15 @@ mod tests {
                 tokens_per_second: nan,
                 curve_point: true,
             };
-            on(step);
+            if on(step).is_break() {
+                return Err(TrainError::Interrupted { step: 1 });
+            }
             (self.end)(run.run.shape.depth)
         }
     }
 
     fn scripted<F: FnMut(usize) -> Result<Outcome, TrainError>>(end: F) -> Scripted<F> {
-        Scripted { end, seen: Vec::new() }
+        Scripted { end, seen: Vec::new(), micro_batches: Vec::new() }
     }
 
     #[test]
@@ -216,9 +332,70 @@ mod tests {
         let (_dir, ledger) = ledger(2);
         let mut trainer = scripted(|_| Err(TrainError::Device("fell off the bus".to_owned())));
         let error = work(&ledger, &mut trainer, &mut |_| {}).unwrap_err();
-        assert!(matches!(error, WorkError::Device { .. }), "{error}");
+        assert!(matches!(error, WorkError::Failed { .. }), "{error}");
         work(&ledger, &mut scripted(|_| Ok(finished(3.0))), &mut |_| {}).unwrap();
         assert_eq!(ledger.observations().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_failed_on_this_device_comes_last() {
+        let (_dir, ledger) = ledger(3);
+        let lost = |depth| match depth {
+            3 => Err(TrainError::Device("fell off the bus".to_owned())),
+            _ => Ok(finished(3.0)),
+        };
+        super::work(&ledger, &mut scripted(lost), terms("cuda:0"), &mut |_| {}).unwrap_err();
+        let mut here = scripted(|_| Ok(finished(3.0)));
+        super::work(&ledger, &mut here, terms("cuda:0"), &mut |_| {}).unwrap();
+        assert_eq!(here.seen, [2, 1, 3]);
+    }
+
+    #[test]
+    fn a_run_that_needs_too_much_memory_is_tried_with_half_the_micro_batch_and_the_result_says_so() {
+        let (_dir, ledger) = ledger(1);
+        let short = |_| panic!("CUDA_ERROR_OUT_OF_MEMORY");
+        let Err(WorkError::Failed { failure, .. }) = work(&ledger, &mut scripted(short), &mut |_| {}) else {
+            panic!("memory is short")
+        };
+        assert_eq!(failure.class, FailureClass::OutOfMemory);
+        let mut second = scripted(|_| Ok(finished(3.0)));
+        work(&ledger, &mut second, &mut |_| {}).unwrap();
+        assert_eq!(second.micro_batches, [2]);
+        assert_eq!(ledger.result(&ledger.plan().runs[0].id).unwrap().unwrap().micro_batches, 2);
+    }
+
+    #[test]
+    fn a_run_that_needs_too_much_memory_twice_or_crashes_three_times_is_given_up() {
+        for (times, words) in [(2, "out of memory"), (3, "gone")] {
+            let (_dir, ledger) = ledger(1);
+            let fails = |_| Err(TrainError::Device(words.to_owned()));
+            for time in 1..=times {
+                work(&ledger, &mut scripted(fails), &mut |_| {}).unwrap_err();
+                assert_eq!(ledger.is_over(&ledger.plan().runs[0].id), time == times);
+            }
+        }
+    }
+
+    #[test]
+    fn a_worker_that_is_asked_to_stop_lets_its_run_go() {
+        let (_dir, ledger) = ledger(2);
+        let terms = Terms { stop: &STOP, ..terms("here") };
+        let nothing = super::work(&ledger, &mut scripted(|_| Ok(finished(3.0))), terms, &mut |_| {}).unwrap();
+        assert_eq!(nothing, Work::Interrupted);
+        // Asked in the middle of a run, the rehearsal keeps its place, and goes on from there to the same curve.
+        let stop = AtomicBool::new(false);
+        let terms = Terms { stop: &stop, ..terms };
+        let mut in_the_middle = |event| stop.store(matches!(event, Event::Progress { .. }), Ordering::Relaxed);
+        let run = &ledger.plan().runs[1];
+        assert_eq!(
+            super::work(&ledger, &mut rehearsal::Rehearsal, terms, &mut in_the_middle).unwrap(),
+            Work::Interrupted
+        );
+        assert!(!ledger.is_held(&run.id) && !ledger.is_over(&run.id));
+        assert_eq!(ledger.claim(run).unwrap().unwrap().checkpoints().unwrap().len(), 1);
+        work(&ledger, &mut rehearsal::Rehearsal, &mut |_| {}).unwrap();
+        let result = ledger.result(&run.id).unwrap().unwrap();
+        assert_eq!((result.attempt, result.curve.len()), (2, 10));
     }
 
     #[test]
@@ -242,7 +419,7 @@ mod tests {
             fn device(&self) -> DeviceInfo {
                 DeviceInfo { kind: "cpu".to_owned(), ..device() }
             }
-            fn train(&mut self, _: &PlannedRun, _: &mut dyn FnMut(Progress)) -> Result<Outcome, TrainError> {
+            fn train(&mut self, _: Job<'_>, _: OnProgress<'_>) -> Result<Outcome, TrainError> {
                 panic!("nothing is trained")
             }
         }

@@ -1,22 +1,28 @@
 //! One process, one run: the claim under which an attempt is made.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use super::{CurvePoint, Failure, FailureClass, Ledger, LedgerError, RunResult, files};
+use super::attempt::{self, Attempt};
+use super::lease::{Lease, Sight};
+use super::{CurvePoint, Doing, Failure, Ledger, LedgerError, RunResult, files};
 use crate::plan::{PlannedRun, RunId};
 use crate::trainer::{DeviceInfo, Outcome};
 
-/// The right to train a run, held until dropped. The kernel takes it back when the process dies, so no claim on this
-/// machine is ever stale. It saves work and no more: two claims of one run would still give one result.
+/// The right to train a run, held until dropped. It saves work and no more: two claims of one run would still give one
+/// result.
 #[derive(Debug)]
 pub struct Claim<'a> {
     ledger: &'a Ledger,
     id: RunId,
-    attempt: u32,
-    metrics: File,
-    _lock: File,
+    attempt: Attempt,
+    /// Failures of earlier attempts.
+    failures: Vec<Failure>,
+    curve: Vec<CurvePoint>,
+    begun: Instant,
+    lease: Lease,
 }
 
 /// What became of a result.
@@ -30,26 +36,32 @@ pub enum Published {
     Conflict(PathBuf),
 }
 
+/// An attempt that takes longer has a folder in which its curve can be watched.
+const QUICK: Duration = Duration::from_secs(1);
+
 impl Ledger {
     /// Claims a run that has no result, is not given up, and is held by nobody.
     pub fn claim(&self, run: &PlannedRun) -> Result<Option<Claim<'_>>, LedgerError> {
-        let dir = self.run_dir(&run.id);
         if self.is_over(&run.id) {
             return Ok(None);
         }
-        files::create_dir(&dir)?;
-        let Some(lock) = try_lock(&dir.join("lock"))? else { return Ok(None) };
+        if self.make_run_dir(&run.id)? {
+            files::sync_dir(&self.dir.join("runs"))?;
+        }
+        let Ok(lease) = Lease::take(&self.lock_path(&run.id), &self.watch)? else { return Ok(None) };
         // Whoever held it before may have finished meanwhile.
         if self.is_over(&run.id) {
             return Ok(None);
         }
-        // For people: it repeats the plan, so nothing is lost with it, and it need not be durable.
-        files::write_unsynced(&dir.join("config.json"), &files::json(run))?;
-        let (attempt, attempt_dir) = self.new_attempt(&run.id)?;
-        let path = attempt_dir.join("metrics.jsonl");
-        let metrics =
-            OpenOptions::new().create_new(true).append(true).open(&path).map_err(LedgerError::io("create", &path))?;
-        Ok(Some(Claim { ledger: self, id: run.id.clone(), attempt, metrics, _lock: lock }))
+        let config = self.run_dir(&run.id).join("config.json");
+        if !config.exists() {
+            // For people: it repeats the plan, so nothing is lost with it, and it need not be durable.
+            files::write_unsynced(&config, &files::json(run))?;
+        }
+        let attempt = Attempt::next(self.attempts_dir(&run.id))?;
+        let failures = if attempt.number() > 1 { self.failures(&run.id)? } else { Vec::new() };
+        let (id, curve, begun) = (run.id.clone(), Vec::new(), Instant::now());
+        Ok(Some(Claim { ledger: self, id, attempt, failures, curve, begun, lease }))
     }
 
     /// Whether a run has a result or was given up, without reading either.
@@ -57,93 +69,103 @@ impl Ledger {
         self.result_path(id).exists() || self.failed_path(id).exists()
     }
 
-    /// Whether a process holds a run just now.
+    /// Whether a process holds a run just now, as far as is known.
     pub fn is_held(&self, id: &RunId) -> bool {
-        let lock = File::open(self.run_dir(id).join("lock"));
-        lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+        matches!(self.watch.sight(&self.lock_path(id)), Some(Sight::Alive | Sight::Unknown))
     }
 
-    /// Makes the folder of the next attempt: whoever makes it owns it.
-    fn new_attempt(&self, id: &RunId) -> Result<(u32, PathBuf), LedgerError> {
-        let attempts = self.run_dir(id).join("attempts");
-        files::create_dir(&attempts)?;
-        let mut attempt = 1;
-        loop {
-            let dir = self.attempt_dir(id, attempt);
-            match fs::create_dir(&dir) {
-                Ok(()) => return Ok((attempt, dir)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => attempt += 1,
-                Err(cause) => return Err(LedgerError::io("create", &dir)(cause)),
-            }
-        }
+    /// Whether a process of another machine held a run, of which it is not known yet whether it lives.
+    pub fn is_unclear(&self, id: &RunId) -> bool {
+        self.watch.sight(&self.lock_path(id)) == Some(Sight::Unknown)
     }
 }
 
 impl Claim<'_> {
     /// Number of this attempt, from 1.
     pub fn attempt(&self) -> u32 {
-        self.attempt
+        self.attempt.number()
     }
 
-    /// Adds a point to the curve: one write(2), so that a crash tears at most the last line.
+    /// Why earlier attempts have no outcome.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+
+    /// Tells whoever looks on which device the run is trained.
+    pub fn begin(&mut self, device: &str) {
+        let (device, attempt) = (device.to_owned(), self.attempt());
+        self.lease.begin(Doing { device, attempt, ..Doing::default() });
+    }
+
+    /// Tells whoever looks that the attempt is alive, and how far it is.
+    pub fn beat(&mut self, device: &str, tokens: u64, tokens_per_second: Option<f64>) {
+        let attempt = self.attempt.number();
+        self.lease.beat(|| Some(Doing { device: device.to_owned(), attempt, tokens, tokens_per_second }));
+    }
+
+    /// Adds a point to the curve.
     pub fn record(&mut self, point: &CurvePoint) -> Result<(), LedgerError> {
-        let mut line = serde_json::to_vec(point).expect("a point has only string keys");
-        line.push(b'\n');
-        self.metrics.write_all(&line).map_err(LedgerError::io("write", &self.dir().join("metrics.jsonl")))
+        self.curve.push(*point);
+        if self.attempt.has_folder() {
+            self.attempt.record(std::slice::from_ref(point))
+        } else if self.begun.elapsed() >= QUICK {
+            self.attempt.record(&self.curve)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Opens the checkpoints of the run, newest first.
+    pub fn checkpoints(&self) -> Result<Vec<(PathBuf, File)>, LedgerError> {
+        let paths = attempt::checkpoints(&self.ledger.attempts_dir(&self.id))?;
+        let open = |path: PathBuf| {
+            let file = File::open(&path).map_err(LedgerError::io("open", &path))?;
+            Ok((path, file))
+        };
+        paths.into_iter().map(open).collect()
+    }
+
+    /// Keeps a checkpoint, durably, and the one before it.
+    pub fn save(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Result<(), LedgerError> {
+        if !self.attempt.has_folder() {
+            self.attempt.record(&self.curve)?;
+        }
+        self.attempt.save(write)
     }
 
     /// Publishes the outcome, durably, unless another was first.
-    pub fn publish(self, outcome: Outcome, device: DeviceInfo) -> Result<Published, LedgerError> {
-        let dir = self.dir();
-        // The curve must not be lost once the result stands: the file, its name, and the names of its folders.
-        self.metrics.sync_all().map_err(LedgerError::io("sync", &dir.join("metrics.jsonl")))?;
-        for folder in dir.ancestors().take(4) {
-            files::sync_dir(folder)?;
-        }
-
+    pub fn publish(self, outcome: Outcome, device: DeviceInfo, micro_batches: usize) -> Result<Published, LedgerError> {
+        let Self { ledger, id, attempt, curve, lease: _held, .. } = self;
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let result = RunResult { id: self.id.clone(), attempt: self.attempt, outcome, device, version };
-        if files::publish(&self.ledger.result_path(&self.id), &files::json(&result))? {
-            return Ok(Published::First);
-        }
-        match self.ledger.result(&self.id)? {
-            Some(first) if first.agrees_with(&result) => Ok(Published::Equal),
-            _ => {
-                let path = self.ledger.run_dir(&self.id).join(format!("conflict-{}.json", self.attempt));
-                files::write_json(&path, &result)?;
-                Ok(Published::Conflict(path))
+        let attempt = attempt.number();
+        let result = RunResult { id, attempt, outcome, device, version, micro_batches, curve };
+        let published = if files::publish(&ledger.result_path(&result.id), &ledger.text(&result))? {
+            Published::First
+        } else {
+            match ledger.result(&result.id)? {
+                Some(first) if first.agrees_with(&result) => Published::Equal,
+                _ => {
+                    let path = ledger.run_dir(&result.id).join(format!("conflict-{attempt}.json"));
+                    files::write(&path, &ledger.text(&result))?;
+                    Published::Conflict(path)
+                }
             }
-        }
+        };
+        attempt::remove_all_checkpoints(&ledger.attempts_dir(&result.id));
+        Ok(published)
     }
 
-    /// Records that the attempt failed; a failure of configuration gives the run up.
-    pub fn fail(self, failure: &Failure) -> Result<(), LedgerError> {
-        self.ledger.record_failure(&self.id, self.attempt, failure)?;
-        match failure.class {
-            FailureClass::Configuration => self.ledger.give_up(&self.id, failure),
-            FailureClass::Device | FailureClass::Crash => Ok(()),
-        }
-    }
-
-    fn dir(&self) -> PathBuf {
-        self.ledger.attempt_dir(&self.id, self.attempt)
-    }
-}
-
-/// Locks a file, made if need be; nothing where another process holds it.
-pub(super) fn try_lock(path: &Path) -> Result<Option<File>, LedgerError> {
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(LedgerError::io("create", path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(cause)) => Err(LedgerError::io("lock", path)(cause)),
+    /// Records that the attempt failed, and gives the run up where that is hopeless.
+    pub fn fail(self, failure: &Failure, hopeless: bool) -> Result<(), LedgerError> {
+        self.ledger.record_failure(&self.id, self.attempt(), failure)?;
+        if hopeless { self.ledger.give_up(&self.id, failure) } else { Ok(()) }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
     use super::super::testing::{device, finished, ledger};
+    use super::super::{FailureClass, State};
     use super::*;
 
     fn point(step: usize) -> CurvePoint {
@@ -157,11 +179,11 @@ mod tests {
         let mut claim = ledger.claim(run).unwrap().expect("nobody holds it");
         claim.record(&point(10)).unwrap();
         claim.record(&point(20)).unwrap();
-        assert_eq!(claim.publish(finished(3.25), device()).unwrap(), Published::First);
+        assert_eq!(claim.publish(finished(3.25), device(), 1).unwrap(), Published::First);
 
         let result = ledger.result(&run.id).unwrap().unwrap();
         assert_eq!((result.attempt, &result.outcome), (1, &finished(3.25)));
-        assert_eq!(ledger.curve(&run.id, 1).unwrap(), [point(10), point(20)]);
+        assert_eq!(ledger.curve(&result).unwrap(), [point(10), point(20)]);
         assert!(ledger.claim(run).unwrap().is_none(), "a finished run is not trained again");
         assert_eq!(ledger.state(&ledger.plan().runs[0].id).unwrap(), State::Pending);
         let [observation] = ledger.observations().unwrap().try_into().unwrap();
@@ -174,34 +196,72 @@ mod tests {
         let run = &ledger.plan().runs[0];
         let first = ledger.claim(run).unwrap();
         assert!(first.is_some() && ledger.is_held(&run.id) && ledger.claim(run).unwrap().is_none());
+        let holder = ledger.holder(&run.id).expect("held");
+        assert_eq!(holder.pid, std::process::id());
         drop(first);
-        // A process that another test is just starting holds a copy of the lock until its own program begins.
-        let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while ledger.is_held(&run.id) && std::time::Instant::now() < patience {
-            std::thread::yield_now();
-        }
         assert!(!ledger.is_held(&run.id));
-        assert_eq!(ledger.claim(run).unwrap().expect("free again").attempt(), 2);
+        assert!(ledger.claim(run).unwrap().is_some(), "free again");
     }
 
     /// Two claims of one run at once, as two hosts without common locks would have.
     fn twice(ledger: &Ledger) -> (Claim<'_>, Claim<'_>) {
         let run = &ledger.plan().runs[0];
         let first = ledger.claim(run).unwrap().unwrap();
-        fs::remove_file(ledger.run_dir(&run.id).join("lock")).unwrap();
+        std::fs::remove_file(ledger.run_dir(&run.id).join("lock")).unwrap();
         (first, ledger.claim(run).unwrap().unwrap())
+    }
+
+    #[test]
+    fn of_checkpoints_the_newest_comes_first_and_none_is_left_beside_a_result() {
+        let (_dir, ledger) = ledger(1);
+        let run = &ledger.plan().runs[0];
+        let saved = |claim: &mut Claim<'_>, text: &str| claim.save(&mut |out| out.write_all(text.as_bytes())).unwrap();
+        let found = |claim: &Claim<'_>| -> Vec<String> {
+            let read = |(_, file)| io::read_to_string::<File>(file).unwrap();
+            claim.checkpoints().unwrap().into_iter().map(read).collect()
+        };
+        let mut first = ledger.claim(run).unwrap().unwrap();
+        for text in ["one", "two", "three"] {
+            saved(&mut first, text);
+        }
+        assert_eq!(found(&first), ["three", "two"]);
+        drop(first);
+        let mut second = ledger.claim(run).unwrap().unwrap();
+        saved(&mut second, "four");
+        assert_eq!((second.attempt(), found(&second)), (2, ["four", "three", "two"].map(str::to_owned).to_vec()));
+        let failed = second.save(&mut |_| Err(io::ErrorKind::StorageFull.into())).unwrap_err().to_string();
+        assert!(failed.contains("checkpoint.safetensors") && failed.contains("Make room"), "{failed}");
+        assert_eq!(found(&second).len(), 3, "what was there stays");
+        saved(&mut second, "five");
+        assert_eq!(found(&second), ["five", "four"]);
+        second.publish(finished(3.0), device(), 1).unwrap();
+        assert_eq!(attempt::checkpoints(&ledger.attempts_dir(&run.id)).unwrap(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn what_a_process_of_another_machine_holds_is_not_taken_before_its_heartbeat_stands_still() {
+        let (_dir, ledger) = ledger(1);
+        let run = &ledger.plan().runs[0];
+        let theirs = super::super::Holder { host: "other".into(), boot: "other".into(), pid: 7, ..Default::default() };
+        std::fs::write(ledger.lock_path(&run.id), serde_json::to_vec(&theirs).unwrap()).unwrap();
+        assert!(ledger.claim(run).unwrap().is_none() && ledger.claim(run).unwrap().is_none());
+        assert!(ledger.is_held(&run.id) && ledger.is_unclear(&run.id));
+        assert_eq!(ledger.holder(&run.id), Some(theirs));
+        // What a crash of the machine tore, and what the process left that died on this one, hold nobody back.
+        std::fs::write(ledger.lock_path(&run.id), "{\"host\": \"ot").unwrap();
+        assert!(ledger.claim(run).unwrap().is_some());
     }
 
     #[test]
     fn an_equal_second_result_is_fine() {
         let (_dir, ledger) = ledger(1);
         let (first, second) = twice(&ledger);
-        first.publish(finished(3.0), device()).unwrap();
+        first.publish(finished(3.0), device(), 1).unwrap();
         let mut slower = finished(3.0);
         if let Outcome::Finished { seconds, .. } = &mut slower {
             *seconds *= 2.0;
         }
-        assert_eq!(second.publish(slower, device()).unwrap(), Published::Equal);
+        assert_eq!(second.publish(slower, device(), 1).unwrap(), Published::Equal);
         assert_eq!(ledger.conflicts().unwrap(), Vec::<PathBuf>::new());
     }
 
@@ -209,26 +269,27 @@ mod tests {
     fn a_different_second_result_is_kept_aside_and_reported_and_the_first_stands() {
         let (_dir, ledger) = ledger(1);
         let (first, second) = twice(&ledger);
-        first.publish(finished(3.0), device()).unwrap();
-        let Published::Conflict(path) = second.publish(finished(3.1), device()).unwrap() else {
+        first.publish(finished(3.0), device(), 1).unwrap();
+        let Published::Conflict(path) = second.publish(finished(3.1), device(), 1).unwrap() else {
             panic!("3.1 is not 3.0");
         };
         let id = &ledger.plan().runs[0].id;
         assert_eq!(ledger.result(id).unwrap().unwrap().outcome, finished(3.0));
-        let kept: RunResult = files::read_json(&path).unwrap().unwrap();
-        assert_eq!((kept.attempt, kept.outcome), (2, finished(3.1)));
+        let kept: RunResult = files::read_sealed(&path).unwrap().unwrap();
+        assert_eq!(kept.outcome, finished(3.1));
         assert_eq!(ledger.conflicts().unwrap(), [path]);
     }
 
     #[test]
-    fn a_failure_of_configuration_gives_the_run_up_and_one_of_the_device_does_not() {
+    fn a_hopeless_failure_gives_the_run_up_and_another_is_remembered() {
         let (_dir, ledger) = ledger(2);
         let [wrong, unlucky] = [&ledger.plan().runs[0], &ledger.plan().runs[1]];
-        let failure = |class| Failure { class, message: "because".to_owned() };
-        ledger.claim(wrong).unwrap().unwrap().fail(&failure(FailureClass::Configuration)).unwrap();
-        ledger.claim(unlucky).unwrap().unwrap().fail(&failure(FailureClass::Device)).unwrap();
+        let failure = |class| Failure { class, message: "because".to_owned(), device: None };
+        ledger.claim(wrong).unwrap().unwrap().fail(&failure(FailureClass::Configuration), true).unwrap();
+        ledger.claim(unlucky).unwrap().unwrap().fail(&failure(FailureClass::Device), false).unwrap();
         assert!(ledger.claim(wrong).unwrap().is_none());
         assert_eq!(ledger.state(&wrong.id).unwrap(), State::Failed(failure(FailureClass::Configuration)));
-        assert_eq!(ledger.claim(unlucky).unwrap().unwrap().attempt(), 2);
+        let again = ledger.claim(unlucky).unwrap().unwrap();
+        assert_eq!((again.attempt(), again.failures()), (2, &[failure(FailureClass::Device)][..]));
     }
 }

@@ -70,6 +70,33 @@ pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
     text
 }
 
+/// What stands before the checksum of a sealed file, and after it.
+const SEAL: [&str; 2] = [",\n  \"blake3\": \"", "\"\n}\n"];
+
+/// An object as pretty JSON whose last field is the BLAKE3 checksum of all the text before it.
+pub(super) fn sealed_json(value: &impl Serialize) -> Vec<u8> {
+    let mut text = json(value);
+    text.truncate(text.len() - "\n}\n".len());
+    let checksum = blake3::hash(&text).to_hex();
+    text.extend([SEAL[0], &checksum, SEAL[1]].concat().bytes());
+    text
+}
+
+/// The value of a sealed file, nothing where there is none.
+pub(super) fn read_sealed<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LedgerError> {
+    let Some(mut content) = read(path)? else { return Ok(None) };
+    let damaged = |reason: String| LedgerError::Damaged { path: path.to_owned(), reason };
+    let seal = SEAL[0].len() + 2 * blake3::OUT_LEN + SEAL[1].len();
+    let end = content.len().saturating_sub(seal);
+    let expected = [SEAL[0], &blake3::hash(&content[..end]).to_hex(), SEAL[1]].concat();
+    if content[end..] != *expected.as_bytes() {
+        return Err(damaged("its checksum does not match".to_owned()));
+    }
+    content.truncate(end);
+    content.push(b'}');
+    serde_json::from_slice(&content).map(Some).map_err(|error| damaged(error.to_string()))
+}
+
 /// The bytes of a file, nothing where there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, LedgerError> {
     match fs::read(path) {
@@ -105,6 +132,27 @@ fn write_aside(path: &Path, content: &[u8], sync: fn(&File) -> io::Result<()>) -
         return Err(LedgerError::io("write", path)(cause));
     }
     Ok(aside)
+}
+
+/// Replaces a file by what `fill` writes, durably, and keeps the file before it as `previous`. After a crash at any
+/// moment one of the two is whole.
+pub(super) fn rotate(
+    path: &Path,
+    previous: &Path,
+    fill: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let (aside, file) = create_aside(path)?;
+    let mut file = io::BufWriter::with_capacity(1 << 20, file);
+    let written = fill(&mut file).and_then(|()| file.flush()).and_then(|()| file.get_ref().sync_all());
+    let renamed = written.and_then(|()| match fs::rename(path, previous) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::rename(&aside, path),
+    });
+    if let Err(error) = renamed {
+        let _ = fs::remove_file(&aside);
+        return Err(error);
+    }
+    if cfg!(unix) { File::open(parent(path))?.sync_all() } else { Ok(()) }
 }
 
 /// A new file beside `path` that nobody else writes to. Not the `tempfile` crate: it makes files that only their

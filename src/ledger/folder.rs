@@ -1,14 +1,17 @@
 //! Making a results folder, and telling whether an existing one belongs to this sweep.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
+use std::io;
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ledger, LedgerError, Losses, claim, files};
-use crate::plan::{self, Plan};
+use super::lease::{Lease, Taken, Watch};
+use super::{Ledger, LedgerError, Losses, files};
+use crate::plan::{self, Plan, RunId};
 
 /// What the folder is, beside spec and plan.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,20 +24,24 @@ struct Kind {
 }
 
 /// Version of the layout described at the head of the module.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
+
+/// The layout before: no checksums, and curves beside the results. Still read, and added to.
+const UNSEALED: u32 = 1;
 
 /// What an interrupted creation may leave behind. `spec.toml` comes last: where it is, the rest is too.
 const BEFORE_THE_SPEC: [&str; 5] = ["lock", "runs", "ledger.json", "plan.csv", "plan.json"];
 
 impl Ledger {
     /// Makes the folder of a sweep, or takes up the one that is there if it belongs to the same sweep, with the lock
-    /// that keeps a second sweep out. Runs that an earlier call gave up become free again.
+    /// that keeps a second sweep out. Runs that an earlier call gave up become free again. Waits up to [`super::EXPIRY`]
+    /// where a process of another machine had the lock, to see whether it lives.
     pub fn create(dir: &Path, spec: &str, plan: Plan, losses: Losses) -> Result<Self, LedgerError> {
         refuse_foreign(dir)?;
         files::create_dir(&dir.join("runs"))?;
-        let lock = lock(dir)?;
+        let lease = lock(dir)?;
         let spec_path = dir.join("spec.toml");
-        let plan = if let Some(there) = files::read(&spec_path)? {
+        let (plan, sealed) = if let Some(there) = files::read(&spec_path)? {
             let stored = Self::open(dir)?;
             let there = String::from_utf8_lossy(&there);
             if let Err(error) = there.parse::<toml::Table>() {
@@ -44,23 +51,28 @@ impl Ledger {
             if let Some(difference) = difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
                 return Err(LedgerError::AnotherSweep { dir: dir.to_owned(), difference });
             }
-            stored.plan
+            (stored.plan, stored.sealed)
         } else {
             // A folder whose spec was removed keeps its results, if they are of the same kind.
             let before: Option<Kind> = files::read_json(&dir.join("ledger.json"))?;
+            let before_layout = before.as_ref().map_or(LAYOUT, |kind| kind.layout);
             if let Some(difference) = before.and_then(|kind| losses_difference(kind.losses, losses)) {
                 return Err(LedgerError::AnotherSweep { dir: dir.to_owned(), difference });
             }
-            files::write_json(&dir.join("ledger.json"), &Kind { layout: LAYOUT, losses })?;
-            files::write_json(&dir.join("plan.json"), &plan)?;
+            let sealed = before_layout != UNSEALED;
+            let layout = if sealed { LAYOUT } else { UNSEALED };
+            files::write_json(&dir.join("ledger.json"), &Kind { layout, losses })?;
+            let text = if sealed { files::sealed_json(&plan) } else { files::json(&plan) };
+            files::write(&dir.join("plan.json"), &text)?;
             files::write(&dir.join("plan.csv"), &plan_csv(&plan))?;
             files::write(&spec_path, spec.as_bytes())?;
-            plan
+            (plan, sealed)
         };
-        let ledger = Self { dir: dir.to_owned(), plan, losses, _lock: Some(lock) };
+        let lease = Some(Mutex::new(lease));
+        let ledger = Self { dir: dir.to_owned(), plan, losses, sealed, lease, watch: Watch::default() };
+        ledger.make_run_dirs()?;
         for run in &ledger.plan.runs {
-            // Mostly absent; one that cannot be removed keeps its run failed, which the summary shows.
-            let _ = fs::remove_file(ledger.failed_path(&run.id));
+            ledger.forgive(&run.id);
         }
         Ok(ledger)
     }
@@ -70,12 +82,35 @@ impl Ledger {
         let missing = |missing| LedgerError::NoLedger { dir: dir.to_owned(), missing };
         let kind_path = dir.join("ledger.json");
         let kind: Kind = files::read_json(&kind_path)?.ok_or_else(|| missing("ledger.json"))?;
-        if kind.layout != LAYOUT {
+        let sealed = kind.layout == LAYOUT;
+        if !sealed && kind.layout != UNSEALED {
             let reason = format!("layout {} is not layout {LAYOUT}, the one that this version reads", kind.layout);
             return Err(LedgerError::Damaged { path: kind_path, reason });
         }
-        let plan = files::read_json(&dir.join("plan.json"))?.ok_or_else(|| missing("plan.json"))?;
-        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, _lock: None })
+        let path = dir.join("plan.json");
+        let plan = if sealed { files::read_sealed(&path)? } else { files::read_json(&path)? };
+        let plan = plan.ok_or_else(|| missing("plan.json"))?;
+        let watch = Watch::default();
+        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, sealed, lease: None, watch })
+    }
+
+    /// Makes the folders of all runs at once, so that their names are made durable by one call and not by one a run.
+    fn make_run_dirs(&self) -> Result<(), LedgerError> {
+        let mut made_any = false;
+        for run in &self.plan.runs {
+            made_any |= self.make_run_dir(&run.id)?;
+        }
+        if made_any { files::sync_dir(&self.dir.join("runs")) } else { Ok(()) }
+    }
+
+    /// Makes the folder of a run, and tells whether it was not there.
+    pub(super) fn make_run_dir(&self, id: &RunId) -> Result<bool, LedgerError> {
+        let dir = self.run_dir(id);
+        match fs::create_dir(&dir) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(cause) => Err(LedgerError::io("create", &dir)(cause)),
+        }
     }
 }
 
@@ -100,19 +135,24 @@ fn refuse_foreign(dir: &Path) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Takes the lock on a folder and writes into it who holds it.
-fn lock(dir: &Path) -> Result<File, LedgerError> {
+/// Takes the lock on a folder.
+fn lock(dir: &Path) -> Result<Lease, LedgerError> {
     let path = dir.join("lock");
-    let Some(mut file) = claim::try_lock(&path)? else {
-        let holder = fs::read_to_string(&path).unwrap_or_default();
-        let holder = if holder.is_empty() { holder } else { format!(" ({})", holder.trim_end()) };
-        return Err(LedgerError::Locked { dir: dir.to_owned(), holder });
-    };
-    file.set_len(0)
-        .and_then(|()| file.write_all(format!("process {}\n", std::process::id()).as_bytes()))
-        .map_err(LedgerError::io("write", &path))?;
-    Ok(file)
+    let watch = Watch::default();
+    loop {
+        match Lease::take(&path, &watch)? {
+            Ok(lease) => return Ok(lease),
+            Err(Taken::Unknown) => std::thread::sleep(LOOK_AGAIN),
+            Err(Taken::Alive(holder)) => {
+                let holder = holder.map(|holder| format!(" ({holder})")).unwrap_or_default();
+                return Err(LedgerError::Locked { dir: dir.to_owned(), holder });
+            }
+        }
+    }
 }
+
+/// Time between two looks at the heartbeat of another machine's process.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What keeps two sweeps from sharing a folder, if anything.
 fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses)) -> Option<String> {
@@ -195,7 +235,7 @@ mod tests {
     fn the_same_sweep_takes_its_folder_up_and_tries_again_what_was_given_up() {
         let dir = tempfile::tempdir().unwrap();
         let id = plan(2).runs[0].id.clone();
-        let failure = Failure { class: FailureClass::Crash, message: "signal 9".to_owned() };
+        let failure = Failure { class: FailureClass::Crash, message: "signal 9".to_owned(), device: None };
         let first = Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap();
         first.give_up(&id, &failure).unwrap();
         assert_eq!(first.state(&id).unwrap(), State::Failed(failure));

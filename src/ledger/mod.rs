@@ -4,9 +4,10 @@
 //! spec.toml  plan.csv  plan.json     the resolved spec and the whole plan, written once
 //! ledger.json                        layout and kind of losses (trained or rehearsed), written once
 //! runs/<id>/config.json              one planned run
-//! runs/<id>/lock                     held by the process that trains it; the kernel frees it when that process dies
-//! runs/<id>/attempts/<n>/            metrics.jsonl, and error.json where the attempt failed
-//! runs/<id>/result.json              published by link(2): the first wins
+//! runs/<id>/lock                     the lease of the process that trains it
+//! runs/<id>/attempts/<n>/            of an attempt of more than a second: metrics.jsonl to look at, checkpoints until
+//!                                    the run has a result, and error.json where the attempt failed
+//! runs/<id>/result.json              with the curve and a checksum, published by link(2): the first wins
 //! runs/<id>/conflict-<n>.json        a later result that differs from the first
 //! runs/<id>/failed.json              given up by the sweep that is running or ran last; the next one tries again
 //! runs.csv  curves.csv               derived from the above, rebuilt at will
@@ -15,17 +16,23 @@
 //! Correctness rests on the publication alone; locks only save work. Whatever dies whenever, a result is whole or
 //! absent. The order of writes makes it so: contents, fsync, name, fsync of the folder.
 
+mod attempt;
+mod check;
 mod claim;
 mod error;
 mod files;
 mod folder;
+mod lease;
 mod record;
 mod tables;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use check::Check;
 pub use claim::{Claim, Published};
 pub use error::LedgerError;
+pub use lease::{Doing, EXPIRY, Holder};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
 
 use crate::observation::{Counting, Observation};
@@ -48,8 +55,12 @@ pub struct Ledger {
     dir: PathBuf,
     plan: Plan,
     losses: Losses,
+    /// Whether plan and results carry checksums; they do since layout 2.
+    sealed: bool,
     /// Held by the process that runs the sweep, absent in workers.
-    _lock: Option<std::fs::File>,
+    lease: Option<std::sync::Mutex<lease::Lease>>,
+    /// What is known of the processes that hold runs.
+    watch: lease::Watch,
 }
 
 /// How far a run is.
@@ -79,6 +90,11 @@ impl Ledger {
         self.losses
     }
 
+    /// Whether plan and results carry checksums; older folders have none.
+    pub fn has_checksums(&self) -> bool {
+        self.sealed
+    }
+
     /// How far a run is.
     pub fn state(&self, id: &RunId) -> Result<State, LedgerError> {
         if let Some(result) = self.result(id)? {
@@ -90,7 +106,7 @@ impl Ledger {
     /// The published result of a run.
     pub fn result(&self, id: &RunId) -> Result<Option<RunResult>, LedgerError> {
         let path = self.result_path(id);
-        let result: Option<RunResult> = files::read_json(&path)?;
+        let result: Option<RunResult> = self.read(&path)?;
         match result {
             Some(result) if result.id != *id => {
                 Err(LedgerError::Damaged { path, reason: format!("it is the result of run {}", result.id) })
@@ -112,9 +128,62 @@ impl Ledger {
         files::write_json(&dir.join("error.json"), failure)
     }
 
-    /// The curve of an attempt; a line torn by a crash at its end is left out.
-    pub fn curve(&self, id: &RunId, attempt: u32) -> Result<Vec<CurvePoint>, LedgerError> {
-        files::read_lines(&self.attempt_dir(id, attempt).join("metrics.jsonl"))
+    /// Why earlier attempts at a run have no outcome, those of a sweep before this one that gave the run up excepted.
+    pub fn failures(&self, id: &RunId) -> Result<Vec<Failure>, LedgerError> {
+        let mut failures = Vec::new();
+        for attempt in attempt::numbers(&self.attempts_dir(id))? {
+            failures.extend(files::read_json(&self.attempt_dir(id, attempt).join("error.json"))?);
+        }
+        Ok(failures)
+    }
+
+    /// Lets a run that was given up be tried anew, with all its attempts.
+    fn forgive(&self, id: &RunId) {
+        let failed = self.failed_path(id);
+        if !failed.exists() {
+            return;
+        }
+        // Where this fails the run stays failed, which the summary shows.
+        for attempt in attempt::numbers(&self.attempts_dir(id)).unwrap_or_default() {
+            let dir = self.attempt_dir(id, attempt);
+            let _ = fs::rename(dir.join("error.json"), dir.join("error-of-an-earlier-sweep.json"));
+        }
+        let _ = fs::remove_file(&failed);
+    }
+
+    /// The curve of a result; a line torn by a crash at its end is left out.
+    pub fn curve(&self, result: &RunResult) -> Result<Vec<CurvePoint>, LedgerError> {
+        if self.sealed || !result.curve.is_empty() {
+            return Ok(result.curve.clone());
+        }
+        files::read_lines(&self.attempt_dir(&result.id, result.attempt).join("metrics.jsonl"))
+    }
+
+    /// Who holds a run now, if anybody.
+    pub fn holder(&self, id: &RunId) -> Option<Holder> {
+        lease::holder(&self.lock_path(id))
+    }
+
+    /// Who runs the sweep in a folder now, if anybody.
+    pub fn sweep_holder(dir: &Path) -> Option<Holder> {
+        lease::holder(&dir.join("lock"))
+    }
+
+    /// Tells other machines that this process still runs the sweep.
+    pub fn beat(&self) {
+        if let Some(lease) = &self.lease {
+            lease.lock().expect("no holder of this lock panics").beat(|| None);
+        }
+    }
+
+    /// A value with its checksum, where this folder has them.
+    fn read<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, LedgerError> {
+        if self.sealed { files::read_sealed(path) } else { files::read_json(path) }
+    }
+
+    /// The text of a value, with its checksum, where this folder has them.
+    fn text(&self, value: &impl serde::Serialize) -> Vec<u8> {
+        if self.sealed { files::sealed_json(value) } else { files::json(value) }
     }
 
     /// One observation for each finished run, in the order of the plan.
@@ -142,8 +211,16 @@ impl Ledger {
         self.run_dir(id).join("failed.json")
     }
 
+    fn lock_path(&self, id: &RunId) -> PathBuf {
+        self.run_dir(id).join("lock")
+    }
+
+    fn attempts_dir(&self, id: &RunId) -> PathBuf {
+        self.run_dir(id).join("attempts")
+    }
+
     fn attempt_dir(&self, id: &RunId, attempt: u32) -> PathBuf {
-        self.run_dir(id).join("attempts").join(attempt.to_string())
+        self.attempts_dir(id).join(attempt.to_string())
     }
 }
 

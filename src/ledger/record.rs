@@ -19,6 +19,21 @@ pub struct RunResult {
     pub device: DeviceInfo,
     /// Version of `runner` that trained it.
     pub version: String,
+    /// Parts into which batches were cut to need less memory: another order of sums, so other last bits.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub micro_batches: usize,
+    /// The curve of the attempt.
+    #[serde(default)]
+    pub curve: Vec<CurvePoint>,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 impl RunResult {
@@ -64,10 +79,26 @@ impl From<&Progress> for CurvePoint {
 pub enum FailureClass {
     /// The run asks for what cannot be had: never tried again by the same sweep.
     Configuration,
-    /// The device failed: tried once more, by a new process.
+    /// Not enough memory: tried once more, by a new process, with smaller micro-batches.
+    OutOfMemory,
+    /// The device failed: tried again by a new process, on another device if there is one.
     Device,
-    /// The process died: tried once more, by a new process.
+    /// The process died: tried again as after a failure of the device.
     Crash,
+    /// Nothing was heard of it for too long: tried again as after a failure of the device.
+    Hang,
+}
+
+impl std::fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Configuration => "configuration",
+            Self::OutOfMemory => "out of memory",
+            Self::Device => "device",
+            Self::Crash => "crash",
+            Self::Hang => "hang",
+        })
+    }
 }
 
 /// Why an attempt has no outcome.
@@ -77,6 +108,9 @@ pub struct Failure {
     pub class: FailureClass,
     /// What happened.
     pub message: String,
+    /// On which device, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Ledger {
     }
 
     fn add_curve(&self, curves: &mut Table, run: &PlannedRun, result: &RunResult) -> Result<(), LedgerError> {
-        for point in self.curve(&run.id, result.attempt)? {
+        for point in self.curve(result)? {
             let flops = point.tokens as f64 * run.flops_per_token.exact;
             curves.line([
                 run.id.to_string(),
@@ -126,7 +126,7 @@ fn status(state: &State) -> &'static str {
     }
 }
 
-fn measured(state: &State) -> [(&'static str, String); 12] {
+fn measured(state: &State) -> [(&'static str, String); 13] {
     let result = match state {
         State::Ended(result) => Some(result),
         State::Pending | State::Failed(_) => None,
@@ -153,6 +153,7 @@ fn measured(state: &State) -> [(&'static str, String); 12] {
         ("driver", device(|result| result.device.driver.clone())),
         ("threads", device(|result| result.device.threads.to_string())),
         ("precision", device(|result| result.device.precision.clone())),
+        ("micro_batches", device(|result| result.micro_batches.to_string())),
         ("version", device(|result| result.version.clone())),
         ("tokens_per_second", optional(tokens_per_second)),
         ("seconds", optional(seconds)),
@@ -193,13 +194,14 @@ mod tests {
         let publish = |at: usize, outcome| {
             let mut claim = ledger.claim(&ledger.plan().runs[at]).unwrap().unwrap();
             claim.record(&CurvePoint { step: 50, tokens: 12_800, train_loss: None, learning_rate: 0.1 + 0.2 }).unwrap();
-            claim.publish(outcome, device()).unwrap();
+            claim.publish(outcome, device(), 1).unwrap();
         };
         publish(4, finished(0.1 + 0.2));
         publish(0, finished(3.0));
         publish(1, Outcome::Diverged { step: 70, train_loss: None, seconds: 1.5 });
-        let failure = Failure { class: FailureClass::Configuration, message: "no such corpus".to_owned() };
-        ledger.claim(&ledger.plan().runs[2]).unwrap().unwrap().fail(&failure).unwrap();
+        let failure =
+            Failure { class: FailureClass::Configuration, message: "no such corpus".to_owned(), device: None };
+        ledger.claim(&ledger.plan().runs[2]).unwrap().unwrap().fail(&failure, true).unwrap();
         (dir, ledger)
     }
 

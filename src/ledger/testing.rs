@@ -96,5 +96,13 @@ pub(crate) fn device() -> DeviceInfo {
 /// A result of a run with this name.
 pub(crate) fn result(id: &str, outcome: Outcome) -> RunResult {
     let id: RunId = serde_json::from_value(id.into()).unwrap();
-    RunResult { id, attempt: 1, outcome, device: device(), version: "0.0.0".to_owned() }
+    RunResult {
+        id,
+        attempt: 1,
+        outcome,
+        device: device(),
+        version: "0.0.0".to_owned(),
+        micro_batches: 1,
+        curve: Vec::new(),
+    }
 }

@@ -162,8 +162,24 @@ impl Run {
 
 /// Identity of a run: a content hash, also the name of its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(into = "String", try_from = "String")]
 pub struct RunId(String);
+
+impl TryFrom<String> for RunId {
+    type Error = String;
+
+    /// Takes what [`Run::id`] can give and nothing else, since folders are named by it.
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if digits && text.len() == 16 { Ok(Self(text)) } else { Err(format!("{text:?} is no run's identity")) }
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0
+    }
+}
 
 impl RunId {
     /// The hexadecimal digits.

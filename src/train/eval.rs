@@ -1,21 +1,30 @@
 //! The validation loss: the same tokens for all runs, with its standard error.
 
+use std::ops::ControlFlow;
+
 use burn::tensor::Device;
 
 use super::model::Model;
-use super::trainer::upload;
+use super::session::upload;
 use crate::data::Corpus;
 use crate::plan::Run;
 
 /// Tokens of one evaluation batch: large enough to be quick, small enough to need less memory than training.
 const BATCH_TOKENS: usize = 4096;
 
-/// Mean loss over the validation tokens of `run`, in nats per token, and its standard error.
+/// Mean loss over the validation tokens of `run`, in nats per token, and its standard error; nothing where `go_on`,
+/// asked after each batch, wants no more.
 ///
 /// The tokens of one sequence depend on each other, so the error is that of the mean over sequences. Sequences of one
 /// document do too: as a statement about *other documents* the error would be several times larger (about four times
 /// on the RFC text), but every run is measured on the same ones.
-pub fn validation_loss(model: &Model, corpus: &Corpus, run: &Run, device: &Device) -> (f64, f64) {
+pub fn validation_loss(
+    model: &Model,
+    corpus: &Corpus,
+    run: &Run,
+    device: &Device,
+    go_on: &mut dyn FnMut() -> ControlFlow<()>,
+) -> ControlFlow<(), (f64, f64)> {
     let model = model.without_gradients();
     let device = device.clone().inner();
     let context = run.shape.context;
@@ -31,8 +40,9 @@ pub fn validation_loss(model: &Model, corpus: &Corpus, run: &Run, device: &Devic
             model.token_losses(ids, targets).into_data_as::<f32>().try_to_vec::<f32>().expect("losses are f32");
         let mean = |sequence: &[f32]| sequence.iter().map(|&x| f64::from(x)).sum::<f64>() / context as f64;
         sequences.extend(losses.chunks_exact(context).map(mean));
+        go_on()?;
     }
-    mean_and_error(&sequences)
+    ControlFlow::Continue(mean_and_error(&sequences))
 }
 
 /// Mean and its standard error.

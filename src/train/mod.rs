@@ -1,6 +1,7 @@
 //! The only place that knows burn: device, model, optimizer, schedule, trainer, evaluation.
 
 mod bench;
+mod checkpoint;
 mod composed;
 pub mod coordinates;
 mod device;
@@ -11,6 +12,7 @@ mod model;
 pub mod ops;
 mod optimizer;
 mod schedule;
+mod session;
 mod trainer;
 mod weights;
 

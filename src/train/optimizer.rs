@@ -43,21 +43,26 @@ impl AdamW {
         Self { config: config.clone(), steps: 0, moments: model.weights_mut().map(zeros).collect() }
     }
 
-    /// One step down the gradients at a share of the peak learning rate.
-    pub fn step(&mut self, model: &mut Model, mut gradients: Gradients, share_of_peak: f64) {
+    /// First and second moment of each weight, in the order of [`Model::weights_mut`].
+    pub fn moments(&self) -> &[[Tensor<2>; 2]] {
+        &self.moments
+    }
+
+    /// Goes back to the moments that it had after so many steps.
+    pub fn restore(&mut self, steps: usize, moments: Vec<[Tensor<2>; 2]>) {
+        assert_eq!(moments.len(), self.moments.len(), "moments of another model");
+        self.steps = i32::try_from(steps).expect("steps of a run");
+        self.moments = moments;
+    }
+
+    /// One step down the gradients, in the order of [`Model::weights_mut`], at a share of the peak learning rate.
+    pub fn step(&mut self, model: &mut Model, gradients: Vec<Tensor<2>>, share_of_peak: f64) {
         self.steps += 1;
         let RunOptimizer { beta1, beta2, epsilon, weight_decay, learning_rate, clip_norm, .. } = self.config;
         // The moments begin at zero; these undo their bias towards it.
         let correction1 = 1.0 - beta1.powi(self.steps);
         let second_correction = (1.0 - beta2.powi(self.steps)).recip();
         let ops = model.ops();
-        let gradients: Vec<Tensor<2>> = model
-            .weights_mut()
-            .map(|weight| {
-                let gradient = weight.value.grad_remove(&mut gradients);
-                gradient.unwrap_or_else(|| panic!("{} takes no part in the loss", weight.name))
-            })
-            .collect();
         let clip = clip_factor(ops, &gradients, clip_norm);
         for ((weight, gradient), moments) in model.weights_mut().zip(gradients).zip(&mut self.moments) {
             let rate = learning_rate * share_of_peak * weight.rule.learning_rate;
@@ -73,6 +78,15 @@ impl AdamW {
             *moments = [first, second];
         }
     }
+}
+
+/// The gradient of each weight, in the order of [`Model::weights_mut`].
+pub fn gradients(model: &mut Model, mut gradients: Gradients) -> Vec<Tensor<2>> {
+    let gradient = |weight: &mut Weight| {
+        let gradient = weight.value.grad_remove(&mut gradients);
+        gradient.unwrap_or_else(|| panic!("{} takes no part in the loss", weight.name))
+    };
+    model.weights_mut().map(gradient).collect()
 }
 
 /// Factor `[1]` that brings the common norm of all gradients down to `limit`, at most 1; 0 leaves them alone.

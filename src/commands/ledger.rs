@@ -1,0 +1,37 @@
+//! `runner ledger`: looks for damage in a results folder, or derives its tables again.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::STDOUT;
+use crate::cli::{LedgerArgs, LedgerCommand};
+use crate::ledger::Ledger;
+
+/// Runs the command.
+pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
+    let (LedgerCommand::Check(LedgerArgs { dir }) | LedgerCommand::Rebuild(LedgerArgs { dir })) = command;
+    let ledger = Ledger::open(dir)?;
+    let check = ledger.check();
+    for error in &check.damaged {
+        eprintln!("error: {error}");
+    }
+    let conflicts = ledger.conflicts()?;
+    for path in &conflicts {
+        eprintln!("WARNING: a run gave two different results; the first stands, the other is {}", path.display());
+    }
+    if !check.damaged.is_empty() {
+        eprintln!("{} damaged files in {}; nothing was changed", check.damaged.len(), dir.display());
+        return Ok(ExitCode::from(1));
+    }
+    if let LedgerCommand::Rebuild(_) = command {
+        ledger.rebuild_tables()?;
+        eprintln!("{} and curves.csv are derived from {} results", dir.join("runs.csv").display(), check.results);
+    }
+    let (results, runs) = (check.results, check.runs);
+    let sealed = if ledger.has_checksums() { "checksums match" } else { "no checksums in this older layout" };
+    writeln!(io::stdout(), "{results} results of {runs} runs are whole ({sealed}), {} conflicts", conflicts.len())
+        .context(STDOUT)?;
+    Ok(ExitCode::SUCCESS)
+}

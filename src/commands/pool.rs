@@ -1,0 +1,137 @@
+//! The slots of a sweep: on which device each is, and how its worker is kept there.
+
+use std::process::Command;
+
+use super::device;
+use crate::execute::rehearsal;
+
+/// One slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The device by its name, as in `cuda:1`.
+    pub device: String,
+    /// Number of the slot on its device.
+    pub index: usize,
+}
+
+/// Slots on every device of a list, device by device in turn, so that few runs spread over all devices.
+pub fn slots(devices: &[String], per_device: usize) -> Vec<Slot> {
+    let on_each = |index| devices.iter().map(move |device| Slot { device: device.clone(), index });
+    (0..per_device).flat_map(on_each).collect()
+}
+
+/// The devices of a sweep: those asked for, or all of the kind of `device`.
+pub fn devices(asked: &[String], device: &str) -> anyhow::Result<Vec<String>> {
+    if asked.is_empty() {
+        return Ok(all(device, visible(), gpus()));
+    }
+    let mut devices = Vec::new();
+    for name in asked {
+        let kind = device::kind(name)?;
+        if kind != device::kind(&asked[0])? {
+            anyhow::bail!("--devices {}: one sweep trains on one kind of device", asked.join(","));
+        }
+        if devices.contains(name) {
+            anyhow::bail!("--devices names {name} twice; for more runs side by side give --slots-per-device");
+        }
+        if name == "auto" {
+            anyhow::bail!("--devices auto: name devices here, as in cuda:0,cuda:1, or give --device auto");
+        }
+        devices.push(name.clone());
+    }
+    Ok(devices)
+}
+
+/// Every device that a name stands for: `cuda` for all GPUs of NVIDIA that this process may see, another for itself.
+fn all(device: &str, visible: Option<Vec<String>>, gpus: usize) -> Vec<String> {
+    match (device, visible.map_or(gpus, |list| list.len())) {
+        ("cuda", count @ 1..) => (0..count).map(|index| format!("cuda:{index}")).collect(),
+        _ => vec![device.to_owned()],
+    }
+}
+
+/// What `CUDA_VISIBLE_DEVICES` leaves of the GPUs, if it is set.
+fn visible() -> Option<Vec<String>> {
+    let list = std::env::var("CUDA_VISIBLE_DEVICES").ok()?;
+    Some(list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+/// GPUs of NVIDIA, by what the driver lists.
+fn gpus() -> usize {
+    std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count)
+}
+
+/// Adds to a worker's command what keeps it on the device of its slot. Cores are given out where the slots of the CPU use
+/// all of them: otherwise the system knows better which are free.
+pub fn pin(command: &mut Command, slot: &Slot, threads: usize, per_device: usize) {
+    let (kind, index) = slot.device.split_once(':').unwrap_or((&slot.device, "0"));
+    let mut name = slot.device.clone();
+    match kind {
+        "cuda" => {
+            let at = index.parse::<usize>().ok();
+            let gpu = visible().and_then(|list| list.get(at?).cloned()).unwrap_or_else(|| index.to_owned());
+            command.env("CUDA_VISIBLE_DEVICES", gpu);
+            // The only one that it sees.
+            "cuda:0".clone_into(&mut name);
+        }
+        "cpu" | rehearsal::DEVICE if per_device * threads == device::cores() => {
+            let first = slot.index * threads;
+            command.args(["--cores", &format!("{first}-{}", first + threads - 1)]);
+        }
+        _ => {}
+    }
+    command.args(["--device", &name, "--label", &slot.device]);
+}
+
+/// Limits this process to some of the cores that it may use, by their place among them, as in `2-3`. Losses do not depend
+/// on it, so that nothing is said where the system refuses.
+pub fn use_cores(range: &str) -> anyhow::Result<()> {
+    let ends = range.split_once('-').map(|(first, last)| (first.parse::<usize>(), last.parse::<usize>()));
+    let Some((Ok(first), Ok(last))) = ends else { anyhow::bail!("--cores {range}: write a range, as in 0-1") };
+    #[cfg(target_os = "linux")]
+    if let Ok(allowed) = rustix::thread::sched_getaffinity(None) {
+        use rustix::thread::{CpuSet, sched_setaffinity};
+        let mut set = CpuSet::new();
+        let mine = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).skip(first).take(last + 1 - first);
+        mine.for_each(|core| set.set(core));
+        let _ = sched_setaffinity(None, &set);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuda_stands_for_all_gpus_that_can_be_seen_and_the_first_slots_are_on_different_ones() {
+        let all = |device: &str, visible: Option<&[&str]>, gpus| {
+            all(device, visible.map(|list| list.iter().map(ToString::to_string).collect()), gpus)
+        };
+        assert_eq!(all("cuda", None, 2), ["cuda:0", "cuda:1"]);
+        assert_eq!(all("cuda", Some(&["GPU-7"]), 2), ["cuda:0"]);
+        assert_eq!(all("cuda:1", None, 2), ["cuda:1"]);
+        assert_eq!(all("cpu", None, 2), ["cpu"]);
+        let names: Vec<_> = slots(&all("cuda", None, 2), 2).into_iter().map(|slot| slot.device).collect();
+        assert_eq!(names, ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]);
+    }
+
+    #[test]
+    fn lists_that_make_no_sense_are_refused() {
+        for (list, word) in [(&["cuda:0", "cuda:0"][..], "twice"), (&["cuda:0", "cpu"], "one kind"), (&["tpu"], "tpu")]
+        {
+            let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+            let error = devices(&list, "auto").unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_worker_of_a_gpu_sees_that_one_alone() {
+        let mut command = Command::new("runner");
+        pin(&mut command, &Slot { device: "cuda:1".to_owned(), index: 0 }, 1, 1);
+        let args: Vec<_> = command.get_args().map(|arg| arg.to_str().unwrap()).collect();
+        assert_eq!(args, ["--device", "cuda:0", "--label", "cuda:1"]);
+        assert!(command.get_envs().any(|(name, value)| name == "CUDA_VISIBLE_DEVICES" && value.is_some()));
+    }
+}

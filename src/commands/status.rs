@@ -1,0 +1,66 @@
+//! `runner status`: how a sweep stands.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::STDOUT;
+use crate::cli::StatusArgs;
+use crate::execute::Status;
+use crate::ledger::Ledger;
+use crate::units::{Flops, Seconds};
+
+/// Time between two looks.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Runs and failures listed one by one; more of them are only counted.
+const LISTED: usize = 20;
+
+/// Runs the command.
+pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    let StatusArgs { dir, watch, json } = args;
+    let ledger = Ledger::open(dir)?;
+    loop {
+        let status = Status::of(&ledger)?;
+        let text = if *json { serde_json::to_string(&status)? + "\n" } else { text(&status) };
+        io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
+        if !watch || status.is_over() {
+            return Ok(ExitCode::from(u8::from(!status.failed.is_empty())));
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+fn text(status: &Status) -> String {
+    let Status { runs, finished, diverged, running, waiting, failed, flops, flops_done, .. } = status;
+    let mut lines = vec![format!(
+        "{runs} runs: {finished} finished, {} diverged, {} running, {waiting} waiting, {} failed",
+        diverged.len(),
+        running.len(),
+        failed.len()
+    )];
+    let left = status.seconds_left.map_or_else(String::new, |left| format!(", {} left", Seconds(left)));
+    let rate = Flops(status.flops_per_second);
+    lines.push(format!("{} of {} FLOPs, {rate} FLOP/s{left}", Flops(*flops_done), Flops(*flops)));
+    match &status.sweep {
+        Some(holder) => lines.push(format!("swept by {holder}")),
+        None if status.is_over() => {}
+        None => lines.push("no `runner sweep` is at it now".to_owned()),
+    }
+    for (device, count) in &status.devices {
+        lines.push(format!("{device}: {count} running"));
+    }
+    for running in running.iter().take(LISTED) {
+        lines.push(format!("  {}: {:.0}%, {}", running.run, 100.0 * running.share, running.holder));
+    }
+    for failed in failed.iter().take(LISTED) {
+        let device = failed.failure.device.as_ref().map(|device| format!(" on {device}")).unwrap_or_default();
+        lines.push(format!("  {} failed: {}{device}: {}", failed.run, failed.failure.class, failed.failure.message));
+    }
+    if running.len().max(failed.len()) > LISTED {
+        lines.push("  and more; --json lists all".to_owned());
+    }
+    lines.join("\n") + "\n"
+}

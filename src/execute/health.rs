@@ -1,0 +1,77 @@
+//! Which devices can still be trusted.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::ledger::{Failure, FailureClass};
+use crate::plan::RunId;
+
+/// A device that fails so many different runs, each quickly and with none in between that ends well, gets no more. One
+/// run that fails again and again is the run's fault.
+const FAILURES: usize = 3;
+
+/// A failure within this time is quick.
+const QUICKLY: Duration = Duration::from_mins(1);
+
+/// What is known of the devices.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// Runs that failed quickly on each device since it last did well.
+    failed: HashMap<String, Vec<RunId>>,
+    /// Devices that get no more runs, with the last reason.
+    pub(super) quarantined: Vec<(String, String)>,
+}
+
+impl Health {
+    /// Notes that a run ended well.
+    pub(super) fn worked(&mut self, device: &str) {
+        self.failed.remove(device);
+    }
+
+    /// Notes a failure this long after the claim; tells whether the device is now to be left alone.
+    pub(super) fn failed(&mut self, device: &str, run: &RunId, failure: &Failure, after: Option<Duration>) -> bool {
+        let quickly = after.is_some_and(|after| after < QUICKLY);
+        let its_fault = matches!(failure.class, FailureClass::Device | FailureClass::Crash);
+        if !quickly || !its_fault {
+            return false;
+        }
+        let failed = self.failed.entry(device.to_owned()).or_default();
+        if !failed.contains(run) {
+            failed.push(run.clone());
+        }
+        if failed.len() < FAILURES || self.quarantined.iter().any(|(bad, _)| bad == device) {
+            return false;
+        }
+        self.quarantined.push((device.to_owned(), failure.message.clone()));
+        true
+    }
+
+    /// Whether a device gets no more runs.
+    pub(super) fn is_quarantined(&self, device: &str) -> bool {
+        self.quarantined.iter().any(|(bad, _)| bad == device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::testing::planned;
+
+    #[test]
+    fn a_device_that_fails_three_runs_in_a_row_is_bad_and_a_run_that_fails_three_times_is_not_its_fault() {
+        let run = |depth| planned(depth, 0).id;
+        let crash = Failure { class: FailureClass::Crash, message: "gone".to_owned(), device: None };
+        let quickly = Some(Duration::from_secs(1));
+        let mut health = Health::default();
+        assert!((0..5).all(|_| !health.failed("cuda:0", &run(1), &crash, quickly)));
+        assert!(!health.failed("cuda:0", &run(2), &crash, quickly));
+        assert!(!health.failed("cuda:1", &run(3), &crash, quickly), "another device");
+        assert!(!health.failed("cuda:0", &run(3), &crash, Some(Duration::from_secs(3600))), "not quickly");
+        let wrong = Failure { class: FailureClass::OutOfMemory, ..crash.clone() };
+        assert!(!health.failed("cuda:0", &run(3), &wrong, quickly), "the run's fault");
+        assert!(health.failed("cuda:0", &run(3), &crash, quickly));
+        assert!(health.is_quarantined("cuda:0") && !health.is_quarantined("cuda:1"));
+        health.worked("cuda:1");
+        assert!((1..3).all(|depth| !health.failed("cuda:1", &run(depth), &crash, quickly)), "it did well in between");
+    }
+}

@@ -1,0 +1,41 @@
+//! Checkpoints of the run that a worker holds, as the trainer sees them.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Write};
+
+use crate::ledger::Claim;
+use crate::trainer::Checkpoints;
+
+/// Puts checkpoints into the folder of the claim's attempt, and says on standard error which ones are of no use.
+pub(super) struct Shelf<'a, 'l>(pub(super) &'a RefCell<Claim<'l>>);
+
+impl Checkpoints for Shelf<'_, '_> {
+    fn load(&mut self, read: &mut dyn FnMut(&mut File) -> Result<(), String>) -> bool {
+        let found = match self.0.borrow().checkpoints() {
+            Ok(found) => found,
+            Err(error) => {
+                eprintln!("the run begins anew: {error}");
+                return false;
+            }
+        };
+        let last = found.len();
+        for (at, (path, mut file)) in found.into_iter().enumerate() {
+            match read(&mut file) {
+                Ok(()) => return true,
+                Err(reason) => {
+                    let next = if at + 1 < last { "the one before it is used" } else { "the run begins anew" };
+                    eprintln!("checkpoint {} cannot be used: {reason}; {next}", path.display());
+                }
+            }
+        }
+        false
+    }
+
+    fn save(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        self.0.borrow_mut().save(write).map_err(|error| {
+            eprintln!("no checkpoint: {error}");
+            io::Error::other(error)
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! How a sweep stands while it runs, from its folder alone: any process on any machine may ask.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Summary;
+use crate::ledger::{Failure, Holder, Ledger, LedgerError, State};
+use crate::plan::{PlannedRun, RunId};
+
+/// How a sweep stands.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Runs of the plan.
+    pub runs: usize,
+    /// Runs trained to their end.
+    pub finished: usize,
+    /// Runs that diverged.
+    pub diverged: Vec<RunId>,
+    /// Runs that are trained now.
+    pub running: Vec<Running>,
+    /// Runs that nobody has begun.
+    pub waiting: usize,
+    /// Runs that were given up.
+    pub failed: Vec<Failed>,
+    /// Training FLOPs of the plan, runs that were given up excepted.
+    pub flops: f64,
+    /// Training FLOPs spent on runs that have ended or are under way.
+    pub flops_done: f64,
+    /// Training FLOPs per second of the runs under way, each since it was begun.
+    pub flops_per_second: f64,
+    /// Seconds left at this rate; nothing where nothing is known.
+    pub seconds_left: Option<f64>,
+    /// Runs under way by machine and device.
+    pub devices: BTreeMap<String, usize>,
+    /// Who runs the sweep, if anybody does.
+    pub sweep: Option<Holder>,
+}
+
+/// A run under way.
+#[derive(Debug, Serialize)]
+pub struct Running {
+    /// The run.
+    pub run: RunId,
+    /// Its share that is done.
+    pub share: f64,
+    /// Who trains it.
+    pub holder: Holder,
+}
+
+/// A run that was given up.
+#[derive(Debug, Serialize)]
+pub struct Failed {
+    /// The run.
+    pub run: RunId,
+    /// The last failure, with the last lines of its worker.
+    #[serde(flatten)]
+    pub failure: Failure,
+}
+
+impl Status {
+    /// Looks at a folder.
+    pub fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let Summary { finished, diverged, failed, .. } = Summary::of(ledger)?;
+        let failed: Vec<Failed> = failed.into_iter().map(|(run, failure)| Failed { run, failure }).collect();
+        let mut status = Self {
+            runs: ledger.plan().runs.len(),
+            finished,
+            diverged,
+            failed,
+            running: Vec::new(),
+            waiting: 0,
+            flops: 0.0,
+            flops_done: 0.0,
+            flops_per_second: 0.0,
+            seconds_left: None,
+            devices: BTreeMap::new(),
+            sweep: Ledger::sweep_holder(ledger.dir()),
+        };
+        for run in &ledger.plan().runs {
+            status.add(run, ledger)?;
+        }
+        let left = (status.flops - status.flops_done).max(0.0);
+        status.seconds_left = (status.flops_per_second > 0.0).then(|| left / status.flops_per_second);
+        Ok(status)
+    }
+
+    fn add(&mut self, run: &PlannedRun, ledger: &Ledger) -> Result<(), LedgerError> {
+        let done = match ledger.state(&run.id)? {
+            State::Failed(_) => return Ok(()),
+            State::Ended(_) => 1.0,
+            State::Pending => {
+                let holder = ledger.holder(&run.id);
+                self.waiting += usize::from(holder.is_none());
+                holder.map_or(0.0, |holder| self.add_running(run, holder))
+            }
+        };
+        self.flops += run.flops;
+        self.flops_done += done * run.flops;
+        Ok(())
+    }
+
+    fn add_running(&mut self, run: &PlannedRun, holder: Holder) -> f64 {
+        let mut share = 0.0;
+        if let Some(doing) = &holder.doing {
+            share = (doing.tokens as f64 / run.tokens as f64).min(1.0);
+            self.flops_per_second += doing.tokens_per_second.unwrap_or(0.0) * run.flops_per_token.exact;
+            *self.devices.entry(format!("{} {}", holder.host, doing.device)).or_default() += 1;
+        }
+        self.running.push(Running { run: run.id.clone(), share, holder });
+        share
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_over(&self) -> bool {
+        self.waiting == 0 && self.running.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::FailureClass;
+    use crate::ledger::testing::{device, finished, ledger};
+    use crate::trainer::Outcome;
+
+    #[test]
+    fn every_run_is_counted_once_by_how_far_it_is() {
+        let (_dir, ledger) = ledger(5);
+        let runs = &ledger.plan().runs;
+        let claim = |at: usize| ledger.claim(&runs[at]).unwrap().unwrap();
+        claim(0).publish(finished(3.0), device(), 1).unwrap();
+        claim(1).publish(Outcome::Diverged { step: 1, train_loss: None, seconds: 1.0 }, device(), 1).unwrap();
+        let failure = Failure { class: FailureClass::Crash, message: "boom".to_owned(), device: None };
+        claim(2).fail(&failure, true).unwrap();
+        let mut held = claim(3);
+        held.begin("cuda:1");
+        let status = Status::of(&ledger).unwrap();
+        assert_eq!((status.runs, status.finished, status.waiting), (5, 1, 1));
+        assert_eq!((status.diverged.len(), status.running.len(), status.failed.len()), (1, 1, 1));
+        assert!((status.flops_done - runs[0].flops - runs[1].flops).abs() < 1.0 && !status.is_over());
+        assert!(status.devices.keys().all(|name| name.ends_with("cuda:1")) && status.devices.len() == 1);
+    }
+}

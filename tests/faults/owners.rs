@@ -1,0 +1,64 @@
+//! Two who want the same.
+
+use std::fs;
+
+use super::{Place, assert_code, assert_said, signal, text, wait_for};
+
+#[test]
+fn the_lock_of_a_sweep_that_was_killed_is_taken_over_at_once() {
+    let place = Place::new(400);
+    let mut first = place.sweep("rehearsal", &["--slots", "1"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    wait_for("results", || !place.files("result.json").is_empty());
+    signal("-STOP", &first);
+    let second = place.rehearse();
+    assert_code(&second, 2);
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_said(&second, &[&format!("process {} on {}", first.id(), host.trim()), "--out"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(fs::metadata(place.path("out/lock")).unwrap().len() > 0, "it had no time to clean up");
+    assert_code(&place.rehearse(), 0);
+}
+
+#[test]
+fn several_workers_on_one_folder_share_its_runs_and_train_none_twice() {
+    let place = Place::new(200);
+    let mut sweep = place.sweep("rehearsal", &["--slots", "1"]).spawn().unwrap();
+    wait_for("a result", || !place.files("result.json").is_empty());
+    sweep.kill().unwrap();
+    sweep.wait().unwrap();
+    let worker = || place.runner(&["worker", "--sweep", "out", "--device", "rehearsal"]).spawn().unwrap();
+    let workers = [worker(), worker(), worker()];
+    let before = place.files("result.json").len();
+    let outputs = workers.map(|worker| worker.wait_with_output().unwrap());
+    let ended: usize =
+        outputs.iter().map(|output| text(&output.stdout).matches("\"event\":\"finished\"").count()).sum();
+    outputs.iter().for_each(|output| assert_code(output, 0));
+    assert_eq!(place.files("result.json").len(), 200);
+    assert!((200 - before..=200).contains(&ended), "{ended} runs were trained where {before} were done at most");
+    assert_code(&place.rehearse(), 0);
+    let all = text(&place.run(&["ledger", "check", "out"]).stdout);
+    assert!(all.contains("200 results of 200 runs are whole (checksums match), 0 conflicts"), "{all}");
+}
+
+#[test]
+fn two_processes_that_train_one_run_give_one_result_and_no_conflict() {
+    let place = Place::new(1);
+    assert_code(&place.rehearse(), 0);
+    let tables = place.tables();
+    let result = place.files("result.json").remove(0);
+    for _ in 0..5 {
+        fs::remove_file(&result).unwrap();
+        let worker = || {
+            // As on machines without common locks: each takes the lease.
+            fs::remove_file(result.with_file_name("lock")).unwrap_or_default();
+            place.runner(&["worker", "--sweep", "out", "--device", "rehearsal"]).spawn().unwrap()
+        };
+        for worker in [worker(), worker(), worker(), worker()] {
+            assert_code(&worker.wait_with_output().unwrap(), 0);
+        }
+        assert_code(&place.run(&["ledger", "check", "out"]), 0);
+    }
+    assert_code(&place.rehearse(), 0);
+    assert_eq!(place.tables(), tables);
+}
