@@ -92,10 +92,12 @@ fn every_parameterization_is_known_by_its_name_in_specs() {
 }
 
 fn shapes() -> impl Strategy<Value = Scale> {
-    (1..100_usize, 1..100_usize, 1..60_usize, 1..60_usize, 1..65_usize, 1..65_usize).prop_map(|(w, bw, d, bd, h, bh)| {
-        let [width, base_width, head_dim, base_head_dim] = [8 * w, 8 * bw, 2 * h, 2 * bh];
-        Scale { width, base_width, depth: d, base_depth: bd, head_dim, base_head_dim }
-    })
+    (1..100_usize, 1..100_usize, 1..60_usize, 1..60_usize, 1..65_usize, 1..65_usize).prop_map(
+        |(w, bw, d, bd, h, bh)| {
+            let [width, base_width, head_dim, base_head_dim] = [8 * w, 8 * bw, 2 * h, 2 * bh];
+            Scale { width, base_width, depth: d, base_depth: bd, head_dim, base_head_dim }
+        },
+    )
 }
 
 proptest! {

@@ -10,9 +10,8 @@ use crate::fit::transfer::{Group, Run, WidthOptimum};
 /// Loss against learning rate, a panel for each parameterization and a curve for each width.
 pub fn curves(groups: &[Group]) -> Figure {
     let rows = groups.iter().flat_map(|group| {
-        let row = |run: &Run| {
-            vec![group.parameterization.clone(), cell(run.width), cell(run.learning_rate), cell(run.loss)]
-        };
+        let row =
+            |run: &Run| vec![group.parameterization.clone(), cell(run.width), cell(run.learning_rate), cell(run.loss)];
         sorted(&group.runs).iter().map(row).collect::<Vec<_>>()
     });
     Figure {
