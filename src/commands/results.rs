@@ -106,7 +106,7 @@ const BUDGET: &str = "schedule.flops";
 /// Sweeps of learning rate and width, one for each parameterization and whatever else varies; none where the axes are
 /// others.
 fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
-    let mut groups: BTreeMap<String, Vec<transfer::Run>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Parameterization, String), Vec<transfer::Run>> = BTreeMap::new();
     for planned in &ledger.plan().runs {
         let wanted = [TUNED, SCALED].iter().all(|field| planned.axes.contains_key(*field));
         if !wanted || planned.axes.contains_key(BUDGET) {
@@ -121,12 +121,15 @@ fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
             None => continue,
         };
         let (width, learning_rate) = (run.shape.width as f64, run.optimizer.learning_rate);
-        let name = format!("{}{}", run.parameterization.name(), others.concat());
-        groups.entry(name).or_default().push(transfer::Run { width, learning_rate, loss });
+        groups.entry((run.parameterization, others.concat())).or_default().push(transfer::Run {
+            width,
+            learning_rate,
+            loss,
+        });
     }
-    let fit = |(parameterization, runs): (String, Vec<transfer::Run>)| {
+    let fit = |((parameterization, others), runs): ((Parameterization, String), Vec<transfer::Run>)| {
         let transfer = transfer::fit(&runs, &Bootstrap::default());
-        Group { parameterization, runs, transfer }
+        Group { parameterization: format!("{}{others}", parameterization.name()), runs, transfer }
     };
     Ok(groups.into_iter().map(fit).collect())
 }

@@ -226,7 +226,7 @@ mod tests {
 
     const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 200, seed: 1 };
 
-    /// L = 2 + (C/1e10)^-0.1 + 0.05 (log10 N - log10 N_opt)^2, where the way uses its compute with an efficiency, and
+    /// L = 2 + (C/1e10)^-0.1 + 0.05 (log10 N/N*)^2, where the way uses its compute with an efficiency, and
     /// loses 0.02 at rates that are off.
     fn way(name: &str, efficiency: f64, rates: usize, noise: f64) -> Way {
         let mut runs = Vec::new();
