@@ -112,7 +112,8 @@ const EMBEDDING_STD: f64 = 0.02;
 /// by the learning rate, which has lost that factor. Epsilon follows the size of the gradients, which the multipliers
 /// of the logits and of the residual branches shrink. The two residual branches of each block start smaller by
 /// sqrt(2 depth) (GPT-2); in `CompleteP`, whose multiplier does that work, by that of the base depth.
-#[rustfmt::skip] // A table.
+#[rustfmt::skip] // A table,
+#[allow(clippy::match_same_arms)] // in which every cell is written out.
 pub fn rule(parameterization: Parameterization, role: Role, fan_in: usize, scale: &Scale) -> Rule {
     use Parameterization::{CompleteP, Mup, Standard};
     use Role::{BlockGain, Embedding, FinalGain, Hidden, Residual, Unembedding};

@@ -131,3 +131,38 @@ fn every_parameterization_is_the_same_model_at_the_base_shape() {
     assert_eq!(standard, mup);
     assert_eq!(standard, completep);
 }
+
+const WIDTHS: &str = "[sweep]\nmin_steps = 50\nseeds = [1, 2]\n[sweep.axes]\n\"model.width\" = [32, 64, 128]\n";
+
+#[test]
+fn a_coordinate_check_passes_mup_fails_the_standard_parameterization_and_writes_its_figures() {
+    let spec = SPEC.to_owned() + WIDTHS;
+    let standard = Place::new(&spec);
+    let mup = Place::new(&spec.replace("\"standard\"", "\"mup\""));
+    let check = |place: &Place| {
+        let output = place.runner("coord-check", "out", &["--steps", "6"]).stdout(Stdio::piped()).output().unwrap();
+        let files: Vec<String> = fs::read_dir(place.path("out/figures"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(files.len(), 4, "{files:?}");
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, table) = check(&mup);
+    assert_eq!(code, Some(0), "{table}");
+    let (code, table) = check(&standard);
+    assert_eq!(code, Some(1), "{table}");
+    assert!(table.contains("grows"), "{table}");
+}
+
+#[test]
+fn a_coordinate_check_of_one_shape_or_of_two_axes_says_what_to_write() {
+    let depths = WIDTHS.to_owned() + "\"model.depth\" = [2, 4]\n";
+    for (sweep, told) in [("", "of one shape"), (&depths, "varies width and depth")] {
+        let place = Place::new(&(SPEC.to_owned() + sweep));
+        let output = place.runner("coord-check", "out", &[]).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(told), "{stderr}");
+    }
+}

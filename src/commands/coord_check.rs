@@ -69,7 +69,11 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
         let failed = coordinates.iter().filter(|coordinate| !coordinate.passes()).count();
         passed &= failed == 0;
         let verdict = if failed == 0 { "passes" } else { "FAILS" };
-        eprintln!("{parameterization} {verdict}: {failed} of {} activations move with {}", coordinates.len(), axis.name());
+        eprintln!(
+            "{parameterization} {verdict}: {failed} of {} activations move with {}",
+            coordinates.len(),
+            axis.name()
+        );
     }
     eprintln!("figures and their tables in {}", dir.join("figures").display());
     Ok(ExitCode::from(u8::from(!passed)))
@@ -151,7 +155,15 @@ fn measure(
 fn table(checks: &[Check]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["parameterization", "activation", "verdict", "slope at first", "at last", "worst", "before step"]);
+    table.set_header([
+        "parameterization",
+        "activation",
+        "verdict",
+        "slope at first",
+        "at last",
+        "worst",
+        "before step",
+    ]);
     let slope = |slope: Option<Estimate>| {
         slope.map_or_else(|| "zero".to_owned(), |s| format!("{:+.2} ({:+.2} to {:+.2})", s.value, s.low, s.high))
     };

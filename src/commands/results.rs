@@ -71,7 +71,8 @@ pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summar
     };
     report::write(ledger.dir(), &input)?;
     if fits.approach2.is_empty() {
-        let verdicts = groups.iter().map(|group| format!("{}: {}\n", group.parameterization, group.transfer.conclusion));
+        let verdicts =
+            groups.iter().map(|group| format!("{}: {}\n", group.parameterization, group.transfer.conclusion));
         let savings = fits.savings.iter().map(|saving| format!("{}\n", saving.conclusion));
         return Ok(heading + &verdicts.chain(savings).collect::<String>());
     }
@@ -105,7 +106,7 @@ const BUDGET: &str = "schedule.flops";
 /// Sweeps of learning rate and width, one for each parameterization and whatever else varies; none where the axes are
 /// others.
 fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
-    let mut groups: BTreeMap<String, Vec<transfer::Run>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Parameterization, String), Vec<transfer::Run>> = BTreeMap::new();
     for planned in &ledger.plan().runs {
         let wanted = [TUNED, SCALED].iter().all(|field| planned.axes.contains_key(*field));
         if !wanted || planned.axes.contains_key(BUDGET) {
@@ -113,19 +114,22 @@ fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
         }
         let run = &planned.run;
         let others = planned.axes.iter().filter(|(field, _)| ![TUNED, SCALED, COMPARED].contains(&field.as_str()));
-        let others: String = others.map(|(field, value)| format!(", {field} {value}")).collect();
+        let others: Vec<String> = others.map(|(field, value)| format!(", {field} {value}")).collect();
         let loss = match ledger.result(&planned.id)?.map(|result| result.outcome) {
             Some(Outcome::Finished { val_loss, .. }) => val_loss,
             Some(Outcome::Diverged { .. }) => f64::INFINITY,
             None => continue,
         };
         let (width, learning_rate) = (run.shape.width as f64, run.optimizer.learning_rate);
-        let name = format!("{}{others}", run.parameterization.name());
-        groups.entry(name).or_default().push(transfer::Run { width, learning_rate, loss });
+        groups.entry((run.parameterization, others.concat())).or_default().push(transfer::Run {
+            width,
+            learning_rate,
+            loss,
+        });
     }
-    let fit = |(parameterization, runs): (String, Vec<transfer::Run>)| {
+    let fit = |((parameterization, others), runs): ((Parameterization, String), Vec<transfer::Run>)| {
         let transfer = transfer::fit(&runs, &Bootstrap::default());
-        Group { parameterization, runs, transfer }
+        Group { parameterization: format!("{}{others}", parameterization.name()), runs, transfer }
     };
     Ok(groups.into_iter().map(fit).collect())
 }
@@ -163,7 +167,8 @@ fn savings(ledger: &Ledger) -> anyhow::Result<Vec<Comparison>> {
 /// same to the bit in the standard parameterization.
 fn tuning_at_base(run: &Run, standard: &[(&Run, frontier::Run)]) -> f64 {
     let base = [run.base_width, run.base_head_dim];
-    let at_base = |other: &Run| [other.shape.width, other.shape.head_dim()] == base && other.base_depth == run.base_depth;
+    let at_base =
+        |other: &Run| [other.shape.width, other.shape.head_dim()] == base && other.base_depth == run.base_depth;
     let runs: Vec<&frontier::Run> = standard.iter().filter(|(run, _)| at_base(run)).map(|(_, point)| point).collect();
     let smallest = runs.iter().map(|point| point.budget).fold(f64::INFINITY, f64::min);
     runs.iter().filter(|point| point.budget <= smallest).map(|point| point.flops).sum()

@@ -148,9 +148,8 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Transfer {
         let noise = |loss: f64| if pool.is_empty() { loss } else { loss + pool[rng.random_range(0..pool.len())] };
         optima(&usable, |sweep| sweep.windows()[sides.next().expect("one for each width")], noise)
     });
-    let estimate = |of: &dyn Fn(&[Optimum]) -> f64| {
-        Estimate::from_draws(of(&original), draws.iter().map(|draw| of(draw)))
-    };
+    let estimate =
+        |of: &dyn Fn(&[Optimum]) -> f64| Estimate::from_draws(of(&original), draws.iter().map(|draw| of(draw)));
     let mut next = 0..usable.len();
     let widths = sweeps
         .iter()
@@ -206,7 +205,8 @@ fn optima(
         let reused = *narrowest.get_or_insert(vertex);
         let near = reused >= noisy[from][0] && reused <= noisy[to - 1][0];
         // Far from the optimum, the cubic through the rates around the place asked for.
-        let lost = if near { Some(curve(reused)) } else { around(&noisy, reused).map(|four| interpolate(four, reused)) };
+        let lost =
+            if near { Some(curve(reused)) } else { around(&noisy, reused).map(|four| interpolate(four, reused)) };
         Optimum { vertex, loss, lost: lost.map_or(f64::NAN, |lost| lost - loss) }
     };
     sweeps.iter().map(of).collect()
@@ -307,7 +307,8 @@ fn scatter(sweeps: &[&Sweep]) -> Vec<f64> {
     }
     for sweep in sweeps {
         for [from, to] in sweep.windows() {
-            let (x, losses): (Vec<f64>, Vec<f64>) = sweep.rates[from..to].iter().map(|rate| (rate.0, rate.1[0])).unzip();
+            let (x, losses): (Vec<f64>, Vec<f64>) =
+                sweep.rates[from..to].iter().map(|rate| (rate.0, rate.1[0])).unzip();
             let design = Design::new(&x);
             let parabola = design.parabola(&losses);
             let residual = |i: usize| (losses[i] - parabola.at(x[i])) / (1.0 - design.leverage(i)).max(0.05).sqrt();

@@ -46,8 +46,8 @@ fn the_standard_parameterization_is_fan_in_with_one_learning_rate_at_every_shape
     assert_row(Standard, Role::FinalGain, shape, [0.0, 1.0, 1.0, 0.0, 1.0]);
 }
 
-/// Tensor Programs V, table 8 with Adam: hidden variance 1/fan_in and rate 1/fan_in, output variance constant with
-/// multiplier 1/fan_in and constant rate, input and vector weights constant; all over their values at the base width.
+/// Tensor Programs V, table 8 with Adam, n inputs: hidden variance 1/n and rate 1/n, output variance constant with
+/// multiplier 1/n and constant rate, input and vector weights constant; all over their values at the base width.
 #[test]
 fn mup_is_table_8_of_tensor_programs_v_at_four_times_and_half_the_base_width() {
     let wide = [256, 8, 16];
@@ -62,7 +62,7 @@ fn mup_is_table_8_of_tensor_programs_v_at_four_times_and_half_the_base_width() {
     assert_row(Mup, Role::Unembedding, narrow, [0.125, 1.0, 2.0, 1.0, 2.0]);
 }
 
-/// `CompleteP`, table 1 with alpha = 1: branch multiplier 1/m_L, rates without m_L, epsilon of blocks 1/(m_N m_L).
+/// `CompleteP`, table 1 with alpha = 1: branch multiplier 1/l, rates without l, epsilon of blocks 1/(m l).
 #[test]
 fn completep_is_its_papers_table_at_four_times_the_width_and_twice_the_depth() {
     let shape = [256, 8, 16];

@@ -101,9 +101,10 @@ fn slopes(check: &Check, axis: &str) -> Figure {
     Figure {
         id: format!("slopes_{}", check.parameterization),
         title: format!("Slopes of activations in log {axis}: {}", check.parameterization),
-        note: "0 is an activation that keeps its size. Bars: 95% intervals over seeds. Attention logits and logits may \
+        note:
+            "0 is an activation that keeps its size. Bars: 95% intervals over seeds. Attention logits and logits may \
                begin at -0.5, where they are sums of random terms."
-            .to_owned(),
+                .to_owned(),
         x: Axis { label: "step that comes next".to_owned(), unit: Unit::Loss },
         y: Axis { label: format!("slope of log mean |x| in log {axis}"), unit: Unit::Loss },
         series: check.coordinates.iter().enumerate().map(drawn).chain([limits]).collect(),

@@ -10,9 +10,8 @@ use crate::fit::transfer::{Group, Run, WidthOptimum};
 /// Loss against learning rate, a panel for each parameterization and a curve for each width.
 pub fn curves(groups: &[Group]) -> Figure {
     let rows = groups.iter().flat_map(|group| {
-        let row = |run: &Run| {
-            vec![group.parameterization.clone(), cell(run.width), cell(run.learning_rate), cell(run.loss)]
-        };
+        let row =
+            |run: &Run| vec![group.parameterization.clone(), cell(run.width), cell(run.learning_rate), cell(run.loss)];
         sorted(&group.runs).iter().map(row).collect::<Vec<_>>()
     });
     Figure {
@@ -143,5 +142,69 @@ pub fn optima(groups: &[Group]) -> Figure {
             ],
             rows: rows.collect(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::Bootstrap;
+    use crate::fit::transfer::fit;
+    use crate::report::{ReportInput, RunTable, write};
+
+    /// Four widths, six rates, two seeds; the optimum drifts by so many octaves a doubling.
+    fn group(name: &str, drift: f64) -> Group {
+        let mut runs = Vec::new();
+        for doubling in 0..4_i32 {
+            for octave in 0..6 {
+                for seed in [-1.0, 1.0] {
+                    let off = f64::from(octave) - 2.5 - drift * f64::from(doubling);
+                    let loss = 4.0 - 0.1 * f64::from(doubling) + 0.05 * off * off + 0.002 * seed;
+                    let learning_rate = 0.002 * f64::from(octave).exp2();
+                    runs.push(Run { width: 32.0 * f64::from(doubling).exp2(), learning_rate, loss });
+                }
+            }
+        }
+        let transfer = fit(&runs, &Bootstrap { resamples: 100, seed: 1 });
+        Group { parameterization: name.to_owned(), runs, transfer }
+    }
+
+    #[test]
+    fn the_curves_of_each_parameterization_stand_side_by_side_with_all_runs_in_the_table() {
+        let figure = curves(&[group("standard", -0.5), group("mup", 0.0)]);
+        assert_eq!(figure.panels.len(), 2);
+        assert!(figure.panels.iter().all(|panel| panel.series.len() == 4));
+        assert_eq!(figure.table.rows.len(), 2 * 4 * 6 * 2);
+        assert!(figure.csv().unwrap().starts_with("parameterization,width,learning_rate,loss\nstandard,32,0.002,"));
+        let optima = optima(&[group("mup", 0.0)]);
+        assert_eq!(optima.table.rows.len(), 4);
+        assert!(optima.series[0].label.contains("octaves per doubling"), "{}", optima.series[0].label);
+    }
+
+    #[test]
+    fn the_page_of_a_transfer_sweep_holds_its_verdicts_optima_and_figures() {
+        let groups = [group("standard", -0.6), group("mup", 0.0)];
+        let dir = tempfile::tempdir().unwrap();
+        let input = ReportInput {
+            name: "mup-transfer",
+            spec: "",
+            observations: &[],
+            approach2: &[],
+            transfer: &groups,
+            savings: &[],
+            entropy: None,
+            runs: &RunTable::default(),
+            left_out: &[],
+            failed: &[],
+            provenance: &[],
+        };
+        assert_eq!(write(dir.path(), &input).unwrap().len(), 5);
+        let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
+        assert!(page.contains("moves with width") && page.contains("transfers"), "verdicts");
+        assert!(page.contains("Best learning rate by width") && !page.contains("Approach 2"));
+        let drawing = std::fs::read_to_string(dir.path().join("figures/transfer.svg")).unwrap();
+        let svg = roxmltree::Document::parse(&drawing).unwrap();
+        let headings = svg.descendants().filter(|node| node.attribute("class") == Some("heading"));
+        assert_eq!(headings.filter_map(|node| node.text()).skip(1).collect::<Vec<_>>(), ["standard", "mup"]);
     }
 }

@@ -137,9 +137,7 @@ impl Block {
     fn forward(&self, x: Tensor<2>, positions: &Positions, ops: Ops, index: usize, watch: Watch<'_>) -> Tensor<2> {
         let normed = ops.rms_norm(x.clone(), self.norm_attention.value.clone());
         let qkv = linear(normed, &self.qkv);
-        watch(Site::AttentionLogits(index), &|| {
-            mean_abs_logits(&qkv, self.heads, positions, self.attention_scale)
-        });
+        watch(Site::AttentionLogits(index), &|| mean_abs_logits(&qkv, self.heads, positions, self.attention_scale));
         let mixed = ops.attention(qkv, self.heads, positions, self.attention_scale);
         let attention = mixed.matmul(self.attention_out.value.clone());
         watch(Site::Attention(index), &|| mean_abs(attention.clone()));

@@ -83,8 +83,10 @@ fn checked(runs: &[Run], several_depths: bool, change: Change<'_>, attention: &d
 
 /// Names of the activations that fail from width 16 to 128: the ends are all that a slope needs.
 fn over_width(parameterization: Parameterization, change: Change<'_>, attention: &dyn Fn(f64) -> f64) -> Vec<String> {
-    let runs: Vec<Run> =
-        [16, 128].iter().flat_map(|&width| [1, 2].map(|seed| run(parameterization, 16, [width, BASE_DEPTH], seed))).collect();
+    let runs: Vec<Run> = [16, 128]
+        .iter()
+        .flat_map(|&width| [1, 2].map(|seed| run(parameterization, 16, [width, BASE_DEPTH], seed)))
+        .collect();
     failures(&checked(&runs, false, change, attention))
 }
 
