@@ -9,8 +9,8 @@ use super::composed::rotate;
 use super::device;
 use super::model::Model;
 use super::ops::Positions;
-use super::optimizer::AdamW;
-use super::trainer::upload;
+use super::optimizer::{self, AdamW};
+use super::session::upload;
 use crate::data::Corpus;
 use crate::parameterization::Rules;
 use crate::plan::Run;
@@ -101,7 +101,8 @@ fn probe(
             seen.push(Seen { step, site, mean_abs: mean_abs() });
         });
         if step < steps {
-            let gradients = model.mean_loss(ids, targets).backward();
+            let loss = model.mean_loss(ids, targets);
+            let gradients = optimizer::gradients(&mut model, loss.backward());
             optimizer.step(&mut model, gradients, 1.0);
         }
     }

@@ -105,7 +105,7 @@ mod tests {
     use crate::parameterization::Parameterization;
     use crate::plan::{CorpusFacts, Run, expand};
     use crate::train::device;
-    use crate::train::trainer::upload;
+    use crate::train::session::upload;
 
     fn run(parameterization: Parameterization, width: usize) -> Run {
         let spec = crate::spec::parse(include_str!("../../configs/small.toml"), "small.toml").unwrap();
@@ -126,7 +126,8 @@ mod tests {
         let tokens: Vec<u16> = (0..8 * (run.shape.context as u32 + 1)).map(|i| (i * i * 31 % 512) as u16).collect();
         let (ids, targets) = upload(&tokens, run.shape.context, &device);
         let before: Vec<_> = model.weights_mut().map(|weight| weight.value.clone().inner()).collect();
-        let gradients = model.mean_loss(ids, targets).backward();
+        let loss = model.mean_loss(ids, targets);
+        let gradients = gradients(&mut model, loss.backward());
         optimizer.step(&mut model, gradients, 1.0);
         let change = |(weight, before): (&mut Weight, Tensor<2>)| {
             let change = (weight.value.clone().inner() - before).abs().max().into_scalar::<f32>();

@@ -2,6 +2,7 @@
 
 mod products;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,9 @@ use super::device;
 use super::eval::validation_loss;
 use super::model::Model;
 use super::ops::Ops;
-use super::optimizer::AdamW;
+use super::optimizer::{self, AdamW};
 use super::schedule::share_of_peak;
-use super::trainer::upload;
+use super::session::upload;
 use crate::data::Corpus;
 use crate::plan::PlannedRun;
 use crate::trainer::TrainError;
@@ -102,7 +103,7 @@ pub fn bench(
         });
     }
     let before_eval = Instant::now();
-    validation_loss(&stepper.model, &corpus, &run.run, &device);
+    let _ = validation_loss(&stepper.model, &corpus, &run.run, &device, &mut || ControlFlow::Continue(()));
     let eval = before_eval.elapsed().as_secs_f64();
 
     let over_rounds = |value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
@@ -170,7 +171,7 @@ impl<'a> Stepper<'a> {
         let data = lap();
         let loss = self.model.mean_loss(ids, targets);
         let forward = lap();
-        let gradients = loss.backward();
+        let gradients = optimizer::gradients(&mut self.model, loss.backward());
         let backward = lap();
         self.optimizer.step(&mut self.model, gradients, share_of_peak(&run.schedule, step));
         Phases { data, forward, backward, optimizer: lap() }
