@@ -14,6 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Sweep(args) => commands::sweep::run(&args),
+        Command::Cancel(args) => commands::cancel::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Fit(args) => commands::fit::run(&args),
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Data(command) => commands::data::run(&command),
         Command::Devices => commands::devices::run(),
         Command::Worker(args) => commands::worker::run(&args),
+        Command::SlurmTask(args) => commands::slurm_task::run(&args),
     };
     match outcome {
         Ok(code) => code,

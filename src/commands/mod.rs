@@ -2,6 +2,7 @@
 //! that uses anyhow.
 
 pub mod allocate;
+pub mod cancel;
 pub mod data;
 pub mod device;
 pub mod devices;
@@ -11,6 +12,8 @@ pub mod plan;
 pub mod planning;
 pub mod predict;
 mod results;
+mod slurm;
+pub mod slurm_task;
 mod surface;
 pub mod sweep;
 pub mod throughput;

@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
 
-use super::{STDOUT, device, planning, results};
-use crate::cli::SweepArgs;
+use super::{STDOUT, device, planning, results, slurm};
+use crate::cli::{LauncherName, SweepArgs};
 use crate::execute::{self, Display, Summary, rehearsal};
 use crate::ledger::{Ledger, Losses};
 use crate::spec::{self, Spec};
@@ -16,10 +16,24 @@ use crate::units::Flops;
 
 /// Runs the command.
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
-    let SweepArgs { spec: path, out, place, slots, threads } = args;
-    let spec = spec::load(path)?;
+    let SweepArgs { spec: path, out, place, slots, threads, launcher, wait, dry_run } = args;
+    let mut spec = spec::load(path)?;
     if spec.sweep.is_none() {
         anyhow::bail!("{} has no [sweep]: it describes one run; train it with `runner train`", path.display());
+    }
+    // Where runs are trained is not part of what is trained, and may change from call to call.
+    match (spec.launcher.take(), launcher) {
+        (Some(table), None | Some(LauncherName::Slurm)) => return slurm::run(args, &spec, &table),
+        (None, Some(LauncherName::Slurm)) => anyhow::bail!(
+            "{} has no [launcher]; write one with kind = \"slurm\" and the number of workers, see docs/slurm.md",
+            path.display()
+        ),
+        (_, Some(LauncherName::Local)) | (None, None) => {}
+    }
+    if *wait || *dry_run {
+        anyhow::bail!(
+            "--wait and --dry-run are for --launcher slurm; `runner plan` shows what a local sweep would train"
+        );
     }
     // Opened here as well, so that a device that is missing is told before anything is written.
     let name = device::choose(&place.device);
@@ -27,18 +41,12 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let slots = device::slots(*slots, &device.kind, *threads)?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
-    let dir = results_dir(out.as_deref(), &spec, &device);
+    let dir = results_dir(out.as_deref(), &spec, losses(&device));
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses(&device))?;
     announce(&ledger, &device, slots, &Summary::of(&ledger)?);
 
     let program = std::env::current_exe()?;
-    let worker = || {
-        let mut command = Command::new(&program);
-        command.arg("worker").arg("--sweep").arg(&dir);
-        command.arg("--device").arg(&name).arg("--cache").arg(&place.cache);
-        command.arg("--threads").arg(threads.to_string()).env("RAYON_NUM_THREADS", threads.to_string());
-        command
-    };
+    let worker = || worker(&program, &dir, &name, &place.cache, *threads);
     let interrupts = execute::interrupts()?;
     let mut display = Display::new(&ledger, slots, std::io::stderr().is_terminal());
     let summary = execute::supervise(&ledger, slots, &worker, &mut display, &interrupts);
@@ -54,8 +62,21 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         // As shells count a death by signal.
         return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
     }
-    let printed = write!(io::stdout(), "{}", results::write(&ledger, &spec, &place.cache, &summary)?);
-    conclude(&ledger, &summary);
+    finish(&ledger, &spec, &place.cache, &summary)
+}
+
+/// The command of a worker.
+pub(super) fn worker(program: &Path, dir: &Path, device: &str, cache: &Path, threads: usize) -> Command {
+    let mut command = Command::new(program);
+    command.arg("worker").arg("--sweep").arg(dir).arg("--device").arg(device).arg("--cache").arg(cache);
+    command.arg("--threads").arg(threads.to_string()).env("RAYON_NUM_THREADS", threads.to_string());
+    command
+}
+
+/// Fits and reports when all runs are over.
+pub(super) fn finish(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<ExitCode> {
+    let printed = write!(io::stdout(), "{}", results::write(ledger, spec, cache, summary)?);
+    conclude(ledger, summary);
     if !summary.failed.is_empty() {
         return Ok(ExitCode::from(1));
     }
@@ -64,8 +85,8 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The folder of results: as asked for, or by the spec's name; a rehearsal has one of its own.
-pub(super) fn results_dir(out: Option<&Path>, spec: &Spec, device: &DeviceInfo) -> PathBuf {
-    let suffix = match losses(device) {
+pub(super) fn results_dir(out: Option<&Path>, spec: &Spec, losses: Losses) -> PathBuf {
+    let suffix = match losses {
         Losses::Trained => "",
         Losses::Rehearsed => "-rehearsal",
     };

@@ -92,6 +92,10 @@ impl Supervisor<'_, '_> {
                 let Some(slot) = self.workers.iter().position(|slot| matches!(slot, Slot::Idle)) else {
                     return Err(ExecuteError::NoWorker(self.last_words()));
                 };
+                // A task of an array ends instead of holding its processors while others finish.
+                if !self.ledger.is_locked() && !self.claimable() {
+                    return Ok(None);
+                }
                 // Nothing to claim and yet something to do: another process, perhaps of a sweep that was killed just
                 // now, holds it.
                 if !waiting {

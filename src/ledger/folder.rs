@@ -27,9 +27,16 @@ const LAYOUT: u32 = 1;
 const BEFORE_THE_SPEC: [&str; 5] = ["lock", "runs", "ledger.json", "plan.csv", "plan.json"];
 
 impl Ledger {
-    /// Makes the folder of a sweep, or takes up the one that is there if it belongs to the same sweep, with the lock
-    /// that keeps a second sweep out. Runs that an earlier call gave up become free again.
+    /// As [`Ledger::attach`]; runs that an earlier call gave up become free again.
     pub fn create(dir: &Path, spec: &str, plan: Plan, losses: Losses) -> Result<Self, LedgerError> {
+        let ledger = Self::attach(dir, spec, plan, losses)?;
+        ledger.retry_failed();
+        Ok(ledger)
+    }
+
+    /// Makes the folder of a sweep, or takes up the one that is there if it belongs to the same sweep, with the lock
+    /// that keeps a second sweep out.
+    pub fn attach(dir: &Path, spec: &str, plan: Plan, losses: Losses) -> Result<Self, LedgerError> {
         refuse_foreign(dir)?;
         files::create_dir(&dir.join("runs"))?;
         let lock = lock(dir)?;
@@ -57,12 +64,15 @@ impl Ledger {
             files::write(&spec_path, spec.as_bytes())?;
             plan
         };
-        let ledger = Self { dir: dir.to_owned(), plan, losses, _lock: Some(lock) };
-        for run in &ledger.plan.runs {
+        Ok(Self { dir: dir.to_owned(), plan, losses, lock: Some(lock) })
+    }
+
+    /// Frees the runs that were given up.
+    pub fn retry_failed(&self) {
+        for run in &self.plan.runs {
             // Mostly absent; one that cannot be removed keeps its run failed, which the summary shows.
-            let _ = fs::remove_file(ledger.failed_path(&run.id));
+            let _ = fs::remove_file(self.failed_path(&run.id));
         }
-        Ok(ledger)
     }
 
     /// Opens the folder of a sweep that [`Ledger::create`] made, as its workers do.
@@ -75,7 +85,7 @@ impl Ledger {
             return Err(LedgerError::Damaged { path: kind_path, reason });
         }
         let plan = files::read_json(&dir.join("plan.json"))?.ok_or_else(|| missing("plan.json"))?;
-        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, _lock: None })
+        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, lock: None })
     }
 }
 

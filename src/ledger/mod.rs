@@ -49,7 +49,7 @@ pub struct Ledger {
     plan: Plan,
     losses: Losses,
     /// Held by the process that runs the sweep, absent in workers.
-    _lock: Option<std::fs::File>,
+    lock: Option<std::fs::File>,
 }
 
 /// How far a run is.
@@ -72,6 +72,11 @@ impl Ledger {
     /// The plan that the folder was made for.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Whether this process has the lock that keeps a second sweep out.
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// Where the losses come from.

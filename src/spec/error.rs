@@ -183,6 +183,18 @@ fn example(key: &Key) -> Option<&'static str> {
         "schedule.tokens_per_param" | "sweep.expected_tokens_per_param" => "20.0",
         "sweep.min_steps" => "100",
         "sweep.seeds" => "[1]",
+        "launcher" => "[launcher]",
+        "launcher.kind" => "\"slurm\"",
+        "launcher.workers" | "launcher.cpus" => "4",
+        "launcher.partition" => "\"gpu\"",
+        "launcher.account" => "\"physics\"",
+        "launcher.time" => "\"08:00:00\"",
+        "launcher.gres" => "\"gpu:1\"",
+        "launcher.mem" => "\"16G\"",
+        "launcher.checkpoint_seconds" => "120",
+        "launcher.requeue_limit" => "20",
+        "launcher.options" => "[\"--qos=long\"]",
+        "launcher.setup" => "[\"module load cuda\"]",
         _ => return None,
     })
 }
