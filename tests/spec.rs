@@ -209,7 +209,7 @@ fn faulty_axes_are_refused_at_the_axis() {
     insta::assert_snapshot!(axis("\"model.width\" = [64]"), @r#"x.toml:47: sweep.zip[0]."model.width": already varied by "model.width"; vary each field in one place"#);
     insta::assert_snapshot!(axis("\"model.depth.x\" = [64]"), @r#"x.toml:48: sweep.zip[0]."model.depth": already varied by "model.depth.x"; vary each field in one place"#);
     insta::assert_snapshot!(axis("\"sweep.seeds\" = [[1], [2]]"), @r#"x.toml:43: sweep.axes."sweep.seeds": seeds are no axis; write them in sweep.seeds: they multiply every point"#);
-    insta::assert_snapshot!(axis("\"name\" = [\"a\"]"), @"x.toml:43: sweep.axes.name: not a field that can be varied; write the dotted path of a field outside name, sweep.axes, sweep.zip and sweep.seeds");
+    insta::assert_snapshot!(axis("\"name\" = [\"a\"]"), @"x.toml:43: sweep.axes.name: not a field that can be varied; write the dotted path of a field outside name, launcher, sweep.axes, sweep.zip and sweep.seeds");
     insta::assert_snapshot!(complaint(&edit(GRID, "\"model.depth\"", "\"model.depth\" = [2, 2]")), @r#"x.toml:47: sweep.zip[0]."model.width": 3 values beside the 2 of "model.depth"; write lists of one length, whose values go together"#);
     let many: Vec<String> = (1..200).map(|i| i.to_string()).collect();
     let many = format!("\"optimizer.epsilon\" = [{0}]\n\"optimizer.weight_decay\" = [{0}]", many.join(", "));

@@ -130,12 +130,48 @@ mod tests {
             options = ["--qos=long"]
             setup = ["module load cuda"]"#,
         );
-        insta::assert_snapshot!(script(&launcher, "/home/ada/scaling").unwrap(), @"");
+        insta::assert_snapshot!(script(&launcher, "/home/ada/scaling").unwrap(), @r#"
+        #!/bin/bash
+        # Written by runner for sbatch: one worker a task. Written anew by every submission.
+        #SBATCH --job-name=runner-grid-0badcafe
+        #SBATCH --array=0-3
+        #SBATCH --nodes=1
+        #SBATCH --ntasks=1
+        #SBATCH --chdir="/home/ada/scaling"
+        #SBATCH --output="/home/ada/scaling/results/slurm/logs/%A_%a.log"
+        #SBATCH --open-mode=append
+        #SBATCH --requeue
+        #SBATCH --signal=B:USR1@300
+        #SBATCH --partition=gpu
+        #SBATCH --account=physics
+        #SBATCH --time=08:00:00
+        #SBATCH --gres=gpu:1
+        #SBATCH --cpus-per-task=4
+        #SBATCH --mem=16G
+        #SBATCH --qos=long
+        set -e
+        module load cuda
+        exec /opt/runner/bin/runner slurm-task --sweep /home/ada/scaling/results
+        "#);
     }
 
     #[test]
     fn what_is_not_chosen_is_left_to_the_cluster_and_spaces_stay_in_their_place() {
-        insta::assert_snapshot!(script(&launcher(""), "/home/ada/my $(sweeps)").unwrap(), @"");
+        insta::assert_snapshot!(script(&launcher(""), "/home/ada/my $(sweeps)").unwrap(), @r#"
+        #!/bin/bash
+        # Written by runner for sbatch: one worker a task. Written anew by every submission.
+        #SBATCH --job-name=runner-grid-0badcafe
+        #SBATCH --array=0-3
+        #SBATCH --nodes=1
+        #SBATCH --ntasks=1
+        #SBATCH --chdir="/home/ada/my $(sweeps)"
+        #SBATCH --output="/home/ada/my $(sweeps)/results/slurm/logs/%A_%a.log"
+        #SBATCH --open-mode=append
+        #SBATCH --requeue
+        #SBATCH --signal=B:USR1@120
+        set -e
+        exec /opt/runner/bin/runner slurm-task --sweep '/home/ada/my $(sweeps)/results'
+        "#);
     }
 
     #[test]
