@@ -81,7 +81,7 @@ spec() {
     printf '%s\n' 'setup = ["echo gpu $CUDA_VISIBLE_DEVICES of $SLURMD_NODENAME"]' "${@:4}"
 }
 spec many '2e10, 4e10, 8e10' "$(seq -s, 1 700)" >many.toml
-spec trained '5e10, 1e11, 2e11' '1, 2' >trained.toml
+spec trained '2e10, 4e10, 8e10' '1, 2, 3, 4' >trained.toml
 many() { "$runner" sweep many.toml --device rehearsal --out "$scratch/many" "$@"; }
 trained() { "$runner" sweep trained.toml --device cpu --out "$scratch/trained" "$@"; }
 
@@ -155,7 +155,7 @@ kept=$(over trained)
 
 # Slurm looks at time limits every 30 s, and so sends the signal 10 to 40 s before a limit of a minute. That the
 # launcher is another one now makes no difference to the sweep.
-spec trained '5e10, 1e11, 2e11' '1, 2' 'time = "1"' 'checkpoint_seconds = 10' >trained.toml
+spec trained '2e10, 4e10, 8e10' '1, 2, 3, 4' 'time = "1"' 'checkpoint_seconds = 10' >trained.toml
 step 'called again it trains the rest: stopped before the time limit, queued again, the controller down meanwhile'
 trained --wait >trained.out 2>trained.err &
 waiting=$!
@@ -168,7 +168,7 @@ slurm controller start
 
 step 'a node daemon dies under training; its tasks are queued again while their first copies run'
 slurm node n1 kill
-for _ in $(seq 150); do
+for _ in $(seq 200); do
     kill -0 "$waiting" 2>/dev/null || break
     start_now
     sleep 1

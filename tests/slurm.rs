@@ -193,6 +193,23 @@ fn waiting_ends_with_the_report_and_an_array_that_ends_no_run_is_not_repeated_fo
 }
 
 #[test]
+fn runs_that_failed_are_reported_once_and_tried_again_by_the_call_after() {
+    let place = Place::new();
+    assert_code(&place.sweep(&[]), 0);
+    let run = fs::read_dir(place.path("out/runs")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(run.join("result.json")).unwrap();
+    fs::write(run.join("failed.json"), r#"{"class": "crash", "message": "it was unlucky"}"#).unwrap();
+    let reported = place.sweep(&[]);
+    assert_code(&reported, 1);
+    assert!(text(&reported.stderr).contains("it was unlucky") && place.calls("sbatch") == 1);
+    let again = place.sweep(&[]);
+    assert_eq!(text(&again.stdout), "42\n", "{}", text(&again.stderr));
+    assert!(text(&again.stderr).contains("1 runs to train; submitted array 42 of 1 workers"));
+    assert_code(&place.sweep(&[]), 0);
+    assert_eq!(place.calls("sbatch"), 2);
+}
+
+#[test]
 fn cancelling_is_recorded_before_slurm_is_told() {
     let place = Place::new();
     assert_refused(&place.run(&["cancel", "out"]), &["out holds no sweep"]);
@@ -229,7 +246,7 @@ fn flags_and_places_that_make_no_sense_are_refused() {
     assert_refused(&place.sweep(&["--wait", "--dry-run"]), &["cannot be used with"]);
     assert_refused(&place.sweep(&["--slots", "2"]), &["--slots", "workers"]);
     assert_refused(&place.sweep(&["--threads", "0"]), &["--threads 0"]);
-    assert_refused(&place.sweep(&["--device", "abacus"]), &["cannot be used multiple times"]);
+    assert_refused(&place.run(&["sweep", "grid.toml", "--device", "abacus"]), &["abacus", "no such device"]);
     let quoted = place.run(&["sweep", "grid.toml", "--device", "rehearsal", "--out", "it's"]);
     assert_refused(&quoted, &["it's", "cannot stand in a batch script"]);
     let bare =

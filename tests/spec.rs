@@ -293,3 +293,18 @@ proptest! {
         prop_assert_eq!(again.points().unwrap(), spec.points().unwrap());
     }
 }
+
+#[test]
+fn a_launcher_is_checked_like_the_rest_and_is_no_axis() {
+    let with = |lines: &str| complaint(&format!("{QUICKSTART}\n[launcher]\n{lines}\n"));
+    insta::assert_snapshot!(with("kind = \"slurm\""), @r#"x.toml:50: launcher.workers: missing; write a line such as workers = 4"#);
+    insta::assert_snapshot!(with("kind = \"pbs\"\nworkers = 4"), @r#"x.toml:51: launcher.kind: "pbs" is not one of slurm; write one of slurm"#);
+    insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\nparition = \"gpu\""), @r#"x.toml:53: launcher.parition: there is no such key; write partition"#);
+    insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 0"), @r#"x.toml:52: launcher.workers: an array of 0 workers is impossible; write a whole number of 1 or more, such as 4"#);
+    insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\ntime = 08:00:00"), @r#"x.toml:53: launcher.time: map stands where a string belongs; write for example "08:00:00""#);
+    insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\npartition = \"gpu; id\""), @r#"x.toml:53: launcher.partition: "gpu; id" cannot stand in a batch script; write letters, digits, _ and . , -, beginning with a letter or digit, such as "gpu""#);
+    insta::assert_snapshot!(complaint(&format!("{SINGLE}\n[launcher]\nkind = \"slurm\"\nworkers = 4\n")), @r#"x.toml:38: launcher: does not belong here: one run is trained where it is started; delete it"#);
+    insta::assert_snapshot!(complaint(&format!("{QUICKSTART}\n[sweep.axes]\n\"launcher.workers\" = [1, 2]\n")), @r#"x.toml:51: sweep.axes."launcher.workers": not a field that can be varied; write the dotted path of a field outside name, launcher, sweep.axes, sweep.zip and sweep.seeds"#);
+    let spec = parse(&format!("{QUICKSTART}\n[launcher]\nkind = \"slurm\"\nworkers = 4\noptions = [\"--qos=long\"]\n"));
+    assert_eq!(parse(&spec.to_toml()), spec);
+}

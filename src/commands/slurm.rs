@@ -75,7 +75,7 @@ impl Sweep<'_> {
     fn run(&self, ledger: &Ledger) -> anyhow::Result<ExitCode> {
         let interrupts = if self.args.wait { Some(execute::interrupts()?) } else { None };
         let mut submission = Submission::take_up(ledger, &self.client)?;
-        // Runs that this call has submitted before, and how many of them are left.
+        // Runs that were left when this call last submitted, or found, an array.
         let mut left_before: Option<usize> = None;
         loop {
             let state = submission.as_ref().map(|submission| submission.state(&self.client));
@@ -94,7 +94,7 @@ impl Sweep<'_> {
                 (None, _) | (_, None | Some(ArrayState::Gone { .. })) => {
                     if let Some(before) = left_before {
                         if summary.pending >= before {
-                            return Ok(self.give_up(ledger, &summary));
+                            return Ok(give_up(ledger, &summary));
                         }
                     } else {
                         ledger.retry_failed();
@@ -108,8 +108,8 @@ impl Sweep<'_> {
                 }
             }
             let Some(submission) = &submission else { continue };
-            let Some(interrupts) = &interrupts else { return self.leave(ledger, submission) };
-            match self.watch(ledger, submission, interrupts)? {
+            let Some(interrupts) = &interrupts else { return leave(ledger, submission) };
+            match watch(ledger, submission, interrupts)? {
                 Watched::Interrupted(signal) => {
                     eprintln!("no longer watched; the array goes on. The same command watches it again");
                     return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
@@ -162,45 +162,6 @@ impl Sweep<'_> {
         Script { name, tasks, launcher: self.launcher, current_dir, logs: &logs, program, args: &args }.text()
     }
 
-    /// Tells how to watch the array, and ends.
-    fn leave(&self, ledger: &Ledger, submission: &Submission) -> anyhow::Result<ExitCode> {
-        let dir = ledger.dir().display();
-        let job = number(submission);
-        eprintln!("logs in {dir}/{FOLDER}/logs; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them");
-        eprintln!("the same command again, when they have ended, fits and reports; with --wait it waits for that");
-        writeln!(io::stdout(), "{job}").context(STDOUT)?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    /// Tells of the array, on change, until it ends or nothing is left to train.
-    fn watch(&self, ledger: &Ledger, submission: &Submission, interrupts: &Receiver<i32>) -> anyhow::Result<Watched> {
-        let client = Client::impatient();
-        let mut told = String::new();
-        loop {
-            let state = submission.state(&client);
-            // Counted after the array was looked at: what it did before its end is there.
-            let summary = Summary::of(ledger)?;
-            let runs = ledger.plan().runs.len();
-            let line = format!("{} of {runs} runs are over; {state}", runs - summary.pending);
-            if line != told {
-                eprintln!("{line}");
-                told = line;
-            }
-            if summary.pending == 0 {
-                return Ok(Watched::Done);
-            }
-            if let ArrayState::Gone { cancelled } = state {
-                let asked = Submission::read(ledger.dir())?.is_some_and(|record| record.cancelled);
-                return Ok(Watched::Ended { cancelled: cancelled || asked });
-            }
-            match interrupts.recv_timeout(POLL) {
-                Ok(signal) => return Ok(Watched::Interrupted(signal)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL),
-            }
-        }
-    }
-
     /// Fits and reports. Tasks that are still to come would find nothing to do.
     fn conclude(
         &self,
@@ -219,17 +180,56 @@ impl Sweep<'_> {
         }
         sweep::finish(ledger, self.spec, &self.args.place.cache, summary)
     }
+}
 
-    /// An array ended without having ended a single run: the next one would not do better.
-    fn give_up(&self, ledger: &Ledger, summary: &Summary) -> ExitCode {
-        eprintln!(
-            "error: {} runs are left, and the last array ended none; its logs in {} say why. The same command again tries \
-             once more",
-            summary.pending,
-            ledger.dir().join(FOLDER).join("logs").display()
-        );
-        ExitCode::from(1)
+/// Tells how to watch the array, and ends.
+fn leave(ledger: &Ledger, submission: &Submission) -> anyhow::Result<ExitCode> {
+    let dir = ledger.dir().display();
+    let job = number(submission);
+    eprintln!("logs in {dir}/{FOLDER}/logs; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them");
+    eprintln!("the same command again, when they have ended, fits and reports; with --wait it waits for that");
+    writeln!(io::stdout(), "{job}").context(STDOUT)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells of the array, on change, until it ends or nothing is left to train.
+fn watch(ledger: &Ledger, submission: &Submission, interrupts: &Receiver<i32>) -> anyhow::Result<Watched> {
+    let client = Client::impatient();
+    let mut told = String::new();
+    loop {
+        let state = submission.state(&client);
+        // Counted after the array was looked at: what it did before its end is there.
+        let summary = Summary::of(ledger)?;
+        let runs = ledger.plan().runs.len();
+        let line = format!("{} of {runs} runs are over; {state}", runs - summary.pending);
+        if line != told {
+            eprintln!("{line}");
+            told = line;
+        }
+        if summary.pending == 0 {
+            return Ok(Watched::Done);
+        }
+        if let ArrayState::Gone { cancelled } = state {
+            let asked = Submission::read(ledger.dir())?.is_some_and(|record| record.cancelled);
+            return Ok(Watched::Ended { cancelled: cancelled || asked });
+        }
+        match interrupts.recv_timeout(POLL) {
+            Ok(signal) => return Ok(Watched::Interrupted(signal)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL),
+        }
     }
+}
+
+/// An array ended without having ended a single run: the next one would not do better.
+fn give_up(ledger: &Ledger, summary: &Summary) -> ExitCode {
+    eprintln!(
+        "error: {} runs are left, and the last array ended none; its logs in {} say why. The same command again tries \
+         once more",
+        summary.pending,
+        ledger.dir().join(FOLDER).join("logs").display()
+    );
+    ExitCode::from(1)
 }
 
 fn number(submission: &Submission) -> String {

@@ -93,7 +93,7 @@ impl Supervisor<'_, '_> {
                     return Err(ExecuteError::NoWorker(self.last_words()));
                 };
                 // A task of an array ends instead of holding its processors while others finish.
-                if !self.ledger.is_locked() && !self.claimable() {
+                if !self.ledger.holds_lock() && !self.claimable() {
                     return Ok(None);
                 }
                 // Nothing to claim and yet something to do: another process, perhaps of a sweep that was killed just

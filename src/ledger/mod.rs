@@ -75,7 +75,7 @@ impl Ledger {
     }
 
     /// Whether this process has the lock that keeps a second sweep out.
-    pub fn is_locked(&self) -> bool {
+    pub fn holds_lock(&self) -> bool {
         self.lock.is_some()
     }
 

@@ -96,9 +96,9 @@ pub(super) fn check(launcher: &Launcher) -> Checked {
         (format!("an array of {workers} workers is impossible"), "write a whole number of 1 or more, such as 4")
     })?;
     require(*cpus != Some(0), "launcher.cpus", || ("a task without CPUs", "write a whole number of 1 or more"))?;
-    word("launcher.partition", partition.as_deref(), "._,-", "\"gpu\"")?;
-    word("launcher.account", account.as_deref(), "._-@", "\"physics\"")?;
-    word("launcher.gres", gres.as_deref(), "._,:-", "\"gpu:1\"")?;
+    word("launcher.partition", partition.as_deref(), ".,-", "\"gpu\"")?;
+    word("launcher.account", account.as_deref(), ".-@", "\"physics\"")?;
+    word("launcher.gres", gres.as_deref(), ".,:-", "\"gpu:1\"")?;
     if let Some(mem) = mem {
         let digits = mem.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or(mem);
         require(number(digits).is_some_and(|mem| mem > 0), "launcher.mem", || {

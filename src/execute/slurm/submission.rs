@@ -128,7 +128,7 @@ impl Submission {
         Ok(state)
     }
 
-    /// Cancels the array; tasks that run are told to stop and have Slurm's KillWait to do so.
+    /// Cancels the array; tasks that run are told to stop and have Slurm's `KillWait` to do so.
     pub fn cancel(&mut self, ledger: &Ledger, client: &Client) -> Result<(), SlurmError> {
         // Recorded first: whoever watches the array must not submit it again.
         self.cancelled = true;
@@ -162,9 +162,42 @@ pub(super) fn logs(dir: &Path) -> PathBuf {
     dir.join(FOLDER).join("logs")
 }
 
-/// A number that no other submission of this user has.
+/// A number that hardly any other submission has.
 fn unique() -> u32 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let hash = blake3::hash(format!("{now} {}", std::process::id()).as_bytes());
     u32::from_le_bytes(hash.as_bytes()[..4].try_into().expect("four bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::execute::slurm;
+    use crate::ledger::testing::ledger;
+
+    #[test]
+    fn the_state_is_nothing_without_a_submission_and_unknown_where_its_cluster_is_not() {
+        let (_dir, ledger) = ledger(1);
+        assert_eq!(slurm::state(ledger.dir()).unwrap(), None);
+        let submission = Submission {
+            name: "runner-grid-0badcafe".to_owned(),
+            cluster: "a cluster that is not here".to_owned(),
+            job: Some(u64::from(u32::MAX)),
+            tasks: 2,
+            cancelled: false,
+            concluded: false,
+        };
+        fs::create_dir(ledger.dir().join(FOLDER)).unwrap();
+        submission.write(&ledger).unwrap();
+        assert_eq!(Submission::read(ledger.dir()).unwrap(), Some(submission));
+        // Whether this machine has no Slurm, one that is down, or one that does not know the job.
+        assert!(matches!(slurm::state(ledger.dir()).unwrap(), Some(ArrayState::Unknown { .. })));
+        fs::write(ledger.dir().join(FOLDER).join(RECORD), "{\"name\": ").unwrap();
+        assert!(slurm::state(ledger.dir()).unwrap_err().to_string().contains("submission.json is damaged"));
+    }
+
+    #[test]
+    fn submissions_have_names_of_their_own() {
+        assert_ne!(unique(), unique());
+    }
 }
