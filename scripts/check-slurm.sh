@@ -9,6 +9,10 @@ root=$PWD
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/check-slurm.XXXXXX")
 slurm() { "$root/scripts/slurm.sh" "$1" "$scratch/slurm" "${@:2}"; }
 clean() {
+    # What still waits for a sweep, and then the daemons.
+    for job in $(jobs -p); do
+        pkill -P "$job" || true
+    done
     slurm down
     rm -rf "$scratch"
 }
@@ -46,7 +50,11 @@ is_alive() { alive | grep -qx "$1"; }
 is_gone() { ! is_alive "$1"; }
 in_logs() { grep -q -- "$2" "$1"/slurm/logs/*.log; }
 # Processes of a sweep: found by the folder that only they name.
-processes() { pgrep -f -- "$1 --sweep $2 " || true; }
+processes() { pgrep -f -- "$1 --sweep $scratch/$2 " || true; }
+# Stops the workers of a sweep where they are, so that it cannot end before it is disturbed, and lets them go on.
+hold() { kill -STOP $(processes worker "$1"); }
+held() { hold trained 2>/dev/null || true; "$@"; }
+release() { kill -CONT $(processes worker "$1") 2>/dev/null || true; }
 # Slurm keeps a task that is queued again for two minutes. Not here.
 start_now() {
     local task
@@ -55,6 +63,15 @@ start_now() {
     done
 }
 start_until() { start_now && "$@"; }
+# A task that runs on n1, as ARRAY_INDEX; whether a task waits; whether two processes are the same task of a sweep.
+task_on_n1() { squeue -h -r -t RUNNING -w n1 -o %i | head -n 1 | grep .; }
+is_pending() { [ "$(squeue -h -r -j "$1" -o %T)" = PENDING ]; }
+has_two_copies() {
+    local pid
+    for pid in $(processes slurm-task trained); do
+        tr '\0' '\n' <"/proc/$pid/environ" | grep -x "SLURM_ARRAY_TASK_ID=${1#*_}" || true
+    done | [ "$(wc -l)" -ge 2 ]
+}
 # All columns but the last two, which are seconds and tokens per second.
 without_clock() { sed 's/,[^,]*,[^,]*$//' "$1"; }
 
@@ -80,8 +97,8 @@ spec() {
     printf '\n[launcher]\nkind = "slurm"\nworkers = 4\ngres = "gpu:1"\n'
     printf '%s\n' 'setup = ["echo gpu $CUDA_VISIBLE_DEVICES of $SLURMD_NODENAME"]' "${@:4}"
 }
-spec many '2e10, 4e10, 8e10' "$(seq -s, 1 700)" >many.toml
-spec trained '2e10, 4e10, 8e10' '1, 2, 3, 4' >trained.toml
+spec many '2e10, 4e10, 8e10' "$(seq -s, 1 250)" >many.toml
+spec trained '2e10, 4e10, 8e10' 1 >trained.toml
 many() { "$runner" sweep many.toml --device rehearsal --out "$scratch/many" "$@"; }
 trained() { "$runner" sweep trained.toml --device cpu --out "$scratch/trained" "$@"; }
 
@@ -111,17 +128,19 @@ slurm controller start
 wait "$first" || { cat first.err >&2; fail 'the submission'; }
 job=$(cat first.out)
 until_true 30 'first results' at_least many 200
+hold many
 is_alive "$job" || fail "array $job of the sweep is not in the queue"
 
 step 'a second call finds the array and does not submit again; a worker, a task and a node daemon are killed'
 many >second.out 2>second.err
 [ "$(cat second.out)" = "$job" ] && [ "$(arrays)" = "$job" ] || fail "submitted twice: $(arrays | xargs)"
 says second.err "array $job of an earlier call goes on"
-kill -9 $(processes worker "$scratch/many" | head -n 1)
-until_true 10 'the word that a worker died' in_logs many 'signal: 9'
-kill -9 $(processes slurm-task "$scratch/many" | head -n 1)
-slurm node n1 kill
 disturbed=$(over many)
+kill -9 $(processes worker many | head -n 1)
+until_true 10 'the word that a worker died' in_logs many 'signal: 9'
+kill -9 $(processes slurm-task many | head -n 1)
+slurm node n1 kill
+release many
 many --wait >many.out 2>many.err || fail 'the sweep does not end'
 echo "killed at $disturbed of $(over many) runs"
 [ "$disturbed" -lt "$(over many)" ] || fail 'it was over before it was disturbed'
@@ -142,6 +161,7 @@ until_true 60 'both nodes' sh -c '[ "$(sinfo -h -N -t idle -o %N | wc -l)" = 2 ]
 trained --wait >waiting.out 2>waiting.err &
 waiting=$!
 until_true 60 'the first trained run' at_least trained 1
+hold trained
 job=$(alive)
 "$runner" cancel "$scratch/trained" 2>cancel.err || fail 'cannot cancel'
 says cancel.err "array $job is cancelled"
@@ -150,28 +170,35 @@ code=0
 wait "$waiting" || code=$?
 [ "$code" = 75 ] || { cat waiting.err >&2; fail "the waiting sweep ended with $code instead of 75"; }
 says waiting.err 'the array was cancelled'
-[ -z "$(processes worker "$scratch/trained")" ] || fail 'workers are left'
+[ -z "$(processes worker trained)" ] || fail 'workers are left'
 kept=$(over trained)
 
 # Slurm looks at time limits every 30 s, and so sends the signal 10 to 40 s before a limit of a minute. That the
 # launcher is another one now makes no difference to the sweep.
-spec trained '2e10, 4e10, 8e10' '1, 2, 3, 4' 'time = "1"' 'checkpoint_seconds = 10' >trained.toml
+spec trained '2e10, 4e10, 8e10' 1 'time = "1"' 'checkpoint_seconds = 10' >trained.toml
 step 'called again it trains the rest: stopped before the time limit, queued again, the controller down meanwhile'
 trained --wait >trained.out 2>trained.err &
 waiting=$!
-until_true 120 'a task that is told of its time limit' in_logs trained 'queued again as'
-until_true 60 'a task that starts once more' start_until in_logs trained 'queued again 1 times'
+until_true 60 'another trained run' at_least trained $((kept + 1))
+until_true 120 'a task that is told of its time limit' held in_logs trained 'queued again as'
+until_true 60 'a task that starts once more' held start_until in_logs trained 'queued again 1 times'
 slurm controller stop
-until_true 40 'the word that nobody answers' grep -q 'unknown, Slurm has no answer' trained.err
+until_true 40 'the word that nobody answers' held grep -q 'unknown, Slurm has no answer' trained.err
 kill -0 "$waiting" || fail 'the waiting sweep ended while the controller was down'
 slurm controller start
+until_true 30 'the controller' sinfo
 
-step 'a node daemon dies under training; its tasks are queued again while their first copies run'
+step 'a node daemon dies under training; its task is queued again and starts while its first copy runs'
+until_true 60 'a task on n1' held start_until task_on_n1
+task=$(task_on_n1)
 slurm node n1 kill
-for _ in $(seq 200); do
+until_true 90 'the loss of the node' held is_pending "$task"
+until_true 120 'a second copy of the task' held start_until has_two_copies "$task"
+release trained
+for _ in $(seq 240); do
     kill -0 "$waiting" 2>/dev/null || break
     start_now
-    sleep 1
+    sleep 0.5
 done
 kill -0 "$waiting" 2>/dev/null && fail 'the trained sweep does not end'
 wait "$waiting" || { cat trained.err >&2; fail 'the trained sweep'; }
