@@ -13,7 +13,7 @@ clean() {
     for job in $(jobs -p); do
         pkill -P "$job" || true
     done
-    slurm down
+    slurm down || true
     rm -rf "$scratch"
 }
 trap clean EXIT

@@ -125,6 +125,7 @@ up() {
     [ ! -e "$root" ] || { echo "error: $root exists; name a folder that does not" >&2; exit 2; }
     mkdir -p "$root"
     root=$(cd "$root" && pwd)
+    touch "$root/private-slurm"
     if ! { command -v slurmctld && command -v slurmd && command -v sbatch && command -v munged; } >/dev/null; then
         command -v apt-get >/dev/null || { rm -rf "$root"; lacking 'it is not installed, and apt-get is missing'; }
         unpack
@@ -163,7 +164,8 @@ ENV
 }
 
 down() {
-    [ -d "$root/run" ] || { rm -rf "$root"; return; }
+    [ -e "$root" ] || return 0
+    [ -f "$root/private-slurm" ] || { echo "error: $root was not made by this script" >&2; exit 2; }
     if [ -s "$root/run/slurmctld.pid" ] && kill -0 "$(cat "$root/run/slurmctld.pid")" 2>/dev/null; then
         scancel --user root 2>/dev/null || true
         for _ in $(seq 100); do
