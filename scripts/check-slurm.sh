@@ -63,8 +63,9 @@ start_now() {
     done
 }
 start_until() { start_now && "$@"; }
-# A task that runs on n1, as ARRAY_INDEX; whether a task waits; whether two processes are the same task of a sweep.
-task_on_n1() { squeue -h -r -t RUNNING -w n1 -o %i | head -n 1 | grep .; }
+# A task that runs on a node, as ARRAY_INDEX; whether a task waits; whether two processes are the same task.
+task_on() { squeue -h -r -t RUNNING -w "$1" -o %i | head -n 1 | grep .; }
+start_task() { scontrol update JobId="$1" StartTime=now 2>/dev/null || true; "${@:2}"; }
 is_pending() { [ "$(squeue -h -r -j "$1" -o %T)" = PENDING ]; }
 has_two_copies() {
     local pid
@@ -180,7 +181,9 @@ step 'called again it trains the rest: stopped before the time limit, queued aga
 trained --wait >trained.out 2>trained.err &
 waiting=$!
 until_true 60 'another trained run' at_least trained $((kept + 1))
-until_true 120 'a task that is told of its time limit' held in_logs trained 'queued again as'
+until_true 120 'a task that is told of its time limit' held in_logs trained '^stopp'
+release trained
+until_true 60 'a task that asks to be queued again' in_logs trained 'queued again as'
 until_true 60 'a task that starts once more' held start_until in_logs trained 'queued again 1 times'
 slurm controller stop
 until_true 40 'the word that nobody answers' held grep -q 'unknown, Slurm has no answer' trained.err
@@ -189,11 +192,13 @@ slurm controller start
 until_true 30 'the controller' sinfo
 
 step 'a node daemon dies under training; its task is queued again and starts while its first copy runs'
-until_true 60 'a task on n1' held start_until task_on_n1
-task=$(task_on_n1)
+until_true 60 'a task on n1' held start_until task_on n1
+task=$(task_on n1)
 slurm node n1 kill
 until_true 90 'the loss of the node' held is_pending "$task"
-until_true 120 'a second copy of the task' held start_until has_two_copies "$task"
+# Room for it on the other node.
+scontrol requeue "$(task_on n0)" || true
+until_true 60 'a second copy of the task' held start_task "$task" has_two_copies "$task"
 release trained
 for _ in $(seq 240); do
     kill -0 "$waiting" 2>/dev/null || break
