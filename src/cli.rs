@@ -19,6 +19,8 @@ pub struct Cli {
 pub enum Command {
     /// Plan the grid, train every run, fit the laws, write the report. Run again, it resumes.
     Sweep(SweepArgs),
+    /// End the cluster jobs of a sweep. Finished runs are kept.
+    Cancel(CancelArgs),
     /// Show every run of a sweep, with its size, FLOPs and hours, without training.
     Plan(PlanArgs),
     /// Train one run.
@@ -51,6 +53,9 @@ pub enum Command {
     /// Train runs of a sweep until none is left (started by `sweep`, one process a slot).
     #[command(hide = true)]
     Worker(WorkerArgs),
+    /// Supervise one worker (started by the batch script of `sweep --launcher slurm`, one process a task).
+    #[command(hide = true)]
+    SlurmTask(SlurmTaskArgs),
 }
 
 /// Where to train, and where the tokens are cached.
@@ -87,6 +92,15 @@ pub struct SweepArgs {
     /// How long runs may go on without a sign.
     #[command(flatten)]
     pub patience: Patience,
+    /// Who starts the workers [default: the one of [launcher] in the spec, otherwise local].
+    #[arg(long, value_enum)]
+    pub launcher: Option<LauncherName>,
+    /// Slurm: wait until all runs are over, then fit and report, instead of leaving after submission.
+    #[arg(long)]
+    pub wait: bool,
+    /// Slurm: print the batch script and have it checked by `sbatch --test-only`, and submit nothing.
+    #[arg(long, conflicts_with = "wait")]
+    pub dry_run: bool,
 }
 
 /// How long a run goes on by itself.
@@ -98,6 +112,22 @@ pub struct Patience {
     /// Seconds without a sign of life after which a worker is ended and its run tried again.
     #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub hang_after: u64,
+}
+
+/// Who starts the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LauncherName {
+    /// This process, on this machine.
+    Local,
+    /// Slurm, as `[launcher]` in the spec says.
+    Slurm,
+}
+
+/// Flags of `runner cancel`.
+#[derive(Args, Debug)]
+pub struct CancelArgs {
+    /// Results folder of the sweep.
+    pub dir: PathBuf,
 }
 
 /// Flags of `runner plan`.
@@ -374,4 +404,24 @@ pub struct BenchSlotArgs {
     /// Length of the measurement.
     #[arg(long)]
     pub seconds: f64,
+}
+
+/// Flags of `runner slurm-task`.
+#[derive(Args, Debug)]
+pub struct SlurmTaskArgs {
+    /// Results folder of the sweep.
+    #[arg(long)]
+    pub sweep: PathBuf,
+    /// Where to train.
+    #[command(flatten)]
+    pub place: Place,
+    /// Threads of each run on the CPU.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// How long runs may go on without a sign.
+    #[command(flatten)]
+    pub patience: Patience,
+    /// How often the task may be queued again.
+    #[arg(long, default_value_t = 0)]
+    pub requeue_limit: u32,
 }

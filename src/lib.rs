@@ -18,7 +18,7 @@
 //! | [`trainer`] | the seam between orchestration and training | plan |
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
 //! | `train` | the only place that knows burn | spec, plan, parameterization, data, trainer |
-//! | [`execute`] | worker processes, claims, progress | plan, ledger, trainer, units; never burn |
+//! | [`execute`] | worker processes, claims, progress, Slurm | spec (`[launcher]`), plan, ledger, trainer, units; never burn |
 //! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, trainer |
 //! | [`fit`] | scaling laws with intervals | units, observation |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |

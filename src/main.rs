@@ -14,6 +14,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Sweep(args) => commands::sweep::run(&args),
+        Command::Cancel(args) => commands::cancel::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::CoordCheck(args) => commands::coord_check::run(&args),
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::run(&args),
         #[cfg(feature = "train")]
         Command::BenchSlot(args) => commands::bench::slot(&args),
+        Command::SlurmTask(args) => commands::slurm_task::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -7,6 +7,8 @@ mod help;
 mod output;
 mod plan;
 mod report;
+#[cfg(unix)]
+mod slurm;
 mod spec;
 mod sweep;
 #[cfg(feature = "cpu")]

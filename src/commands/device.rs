@@ -63,6 +63,18 @@ pub fn kind(name: &str) -> anyhow::Result<&str> {
     }
 }
 
+/// Fails for a device that this build cannot train on, wherever it is started. Whether the device is there is another
+/// question, which this machine cannot answer for another.
+pub fn require_compiled(name: &str) -> anyhow::Result<()> {
+    let kind = name.split(':').next().unwrap_or(name);
+    match list().into_iter().find(|(device, _)| device == kind) {
+        Some((_, description)) if description.contains("not compiled in") => {
+            anyhow::bail!("device {name}: {description}")
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(feature = "train")]
 fn real(device: &str, cache: &Path, threads: usize) -> anyhow::Result<Box<dyn Trainer>> {
     Ok(crate::train::open(device, cache, threads)?)

@@ -4,6 +4,7 @@
 pub mod allocate;
 #[cfg(feature = "train")]
 pub mod bench;
+pub mod cancel;
 pub mod coord_check;
 pub mod data;
 pub mod device;
@@ -16,6 +17,8 @@ pub mod planning;
 pub mod pool;
 pub mod predict;
 mod results;
+mod slurm;
+pub mod slurm_task;
 pub mod status;
 mod surface;
 pub mod sweep;

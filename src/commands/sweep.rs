@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{STDOUT, device, planning, pool, results};
-use crate::cli::{Patience, SweepArgs};
+use super::{STDOUT, device, planning, pool, results, slurm};
+use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::{self, Display, Pool, Summary, rehearsal};
 use crate::ledger::{self, Ledger, Losses};
 use crate::spec::{self, Spec};
@@ -17,12 +17,27 @@ use crate::units::Flops;
 
 /// Runs the command.
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
-    let SweepArgs { spec: path, out, place, devices, slots_per_device, threads, patience } = args;
+    let SweepArgs { spec: path, out, place, devices, slots_per_device, threads, patience, launcher, wait, dry_run } =
+        args;
     let Patience { checkpoint_every, hang_after } = *patience;
     super::seconds("checkpoint-every", checkpoint_every)?;
-    let spec = spec::load(path)?;
+    let mut spec = spec::load(path)?;
     if spec.sweep.is_none() {
         anyhow::bail!("{} has no [sweep]: it describes one run; train it with `runner train`", path.display());
+    }
+    // Where runs are trained is not part of what is trained, and may change from call to call.
+    match (spec.launcher.take(), launcher) {
+        (Some(table), None | Some(LauncherName::Slurm)) => return slurm::run(args, &spec, &table),
+        (None, Some(LauncherName::Slurm)) => anyhow::bail!(
+            "{} has no [launcher]; write one with kind = \"slurm\" and the number of workers, see docs/slurm.md",
+            path.display()
+        ),
+        (_, Some(LauncherName::Local)) | (None, None) => {}
+    }
+    if *wait || *dry_run {
+        anyhow::bail!(
+            "--wait and --dry-run are for --launcher slurm; `runner plan` shows what a local sweep would train"
+        );
     }
     // Opened here as well, so that a device that is missing is told before anything is written.
     let name = devices.first().map_or_else(|| device::choose(&place.device), Clone::clone);
@@ -32,7 +47,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let slots = pool::slots(&devices, per_device);
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
-    let dir = results_dir(out.as_deref(), &spec, &device);
+    let dir = results_dir(out.as_deref(), &spec, losses(&device));
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
         let seconds = ledger::EXPIRY.as_secs();
         eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
@@ -42,11 +57,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
 
     let program = std::env::current_exe()?;
     let worker = |slot: usize| {
-        let mut command = Command::new(&program);
-        command.arg("worker").arg("--sweep").arg(&dir).arg("--cache").arg(&place.cache);
-        command.arg("--threads").arg(threads.to_string()).env("RAYON_NUM_THREADS", threads.to_string());
-        command.arg("--checkpoint-every").arg(checkpoint_every.to_string());
-        command.env(device::KEEP_PAGES.0, device::KEEP_PAGES.1);
+        let mut command = worker(&program, &dir, &place.cache, *threads, checkpoint_every);
         pool::pin(&mut command, &slots[slot], *threads, per_device);
         command
     };
@@ -71,8 +82,23 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::from(execute::REQUEUE));
     }
-    let printed = write!(io::stdout(), "{}", results::write(&ledger, &spec, &place.cache, &summary)?);
-    conclude(&ledger, &summary);
+    finish(&ledger, &spec, &place.cache, &summary)
+}
+
+/// The command of a worker, still without its device.
+pub(super) fn worker(program: &Path, dir: &Path, cache: &Path, threads: usize, checkpoint_every: f64) -> Command {
+    let mut command = Command::new(program);
+    command.arg("worker").arg("--sweep").arg(dir).arg("--cache").arg(cache);
+    command.arg("--threads").arg(threads.to_string()).env("RAYON_NUM_THREADS", threads.to_string());
+    command.arg("--checkpoint-every").arg(checkpoint_every.to_string());
+    command.env(device::KEEP_PAGES.0, device::KEEP_PAGES.1);
+    command
+}
+
+/// Fits and reports when all runs are over.
+pub(super) fn finish(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<ExitCode> {
+    let printed = write!(io::stdout(), "{}", results::write(ledger, spec, cache, summary)?);
+    conclude(ledger, summary);
     if !summary.failed.is_empty() || summary.pending > 0 {
         return Ok(ExitCode::from(1));
     }
@@ -81,8 +107,8 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The folder of results: as asked for, or by the spec's name; a rehearsal has one of its own.
-pub(super) fn results_dir(out: Option<&Path>, spec: &Spec, device: &DeviceInfo) -> PathBuf {
-    let suffix = match losses(device) {
+pub(super) fn results_dir(out: Option<&Path>, spec: &Spec, losses: Losses) -> PathBuf {
+    let suffix = match losses {
         Losses::Trained => "",
         Losses::Rehearsed => "-rehearsal",
     };

@@ -28,7 +28,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         device::trainer(&device::choose(&place.device), &place.cache, threads.unwrap_or_else(device::cores))?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
-    let dir = sweep::results_dir(out.as_deref(), &spec, &trainer.device());
+    let dir = sweep::results_dir(out.as_deref(), &spec, sweep::losses(&trainer.device()));
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, sweep::losses(&trainer.device()))?;
     let [run] = ledger.plan().runs.as_slice() else { anyhow::bail!("a config plans one run") };
     if ledger.losses() == Losses::Rehearsed {

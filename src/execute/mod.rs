@@ -3,7 +3,8 @@
 //! A worker ([`work`]) walks the plan, claims a run, trains it through [`crate::trainer::Trainer`], publishes, and goes
 //! on until nothing is left to claim; it tells what it does as [`Event`]s, one JSON line each. A supervisor
 //! ([`supervise`]) keeps one worker a slot alive and shows their events. They share nothing but the results folder
-//! and those lines, so that a crash of one worker costs one attempt of one run. Never burn.
+//! and those lines, so that a crash of one worker costs one attempt of one run. On a cluster ([`slurm`]) each task of an
+//! array is such a supervisor with one slot. Never burn.
 
 mod display;
 mod event;
@@ -14,6 +15,7 @@ pub mod rehearsal;
 mod retry;
 mod shelf;
 mod slot;
+pub mod slurm;
 mod status;
 mod summary;
 mod supervisor;

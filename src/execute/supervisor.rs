@@ -111,6 +111,10 @@ impl Supervisor<'_, '_> {
                     if self.workers.iter().all(|slot| matches!(slot, Slot::Closed(_))) {
                         return self.nobody_left();
                     }
+                    // A task of an array ends instead of holding its processors while others finish.
+                    if !self.ledger.holds_lock() {
+                        return Ok(());
+                    }
                     // Nothing to claim and yet something to do: another process, perhaps of a sweep that was killed
                     // just now, holds it.
                     if !std::mem::replace(&mut waiting, true) {

@@ -33,10 +33,17 @@ const UNSEALED: u32 = 1;
 const BEFORE_THE_SPEC: [&str; 5] = ["lock", "runs", "ledger.json", "plan.csv", "plan.json"];
 
 impl Ledger {
-    /// Makes the folder of a sweep, or takes up the one that is there if it belongs to the same sweep, with the lock
-    /// that keeps a second sweep out. Runs that an earlier call gave up become free again. Waits up to [`super::EXPIRY`]
-    /// where a process of another machine had the lock, to see whether it lives.
+    /// As [`Ledger::attach`]; runs that an earlier call gave up become free again.
     pub fn create(dir: &Path, spec: &str, plan: Plan, losses: Losses) -> Result<Self, LedgerError> {
+        let ledger = Self::attach(dir, spec, plan, losses)?;
+        ledger.retry_failed();
+        Ok(ledger)
+    }
+
+    /// Makes the folder of a sweep, or takes up the one that is there if it belongs to the same sweep, with the lock
+    /// that keeps a second sweep out. Waits up to [`super::EXPIRY`] where a process of another machine had the lock, to
+    /// see whether it lives.
+    pub fn attach(dir: &Path, spec: &str, plan: Plan, losses: Losses) -> Result<Self, LedgerError> {
         refuse_foreign(dir)?;
         files::create_dir(&dir.join("runs"))?;
         let lease = lock(dir)?;
@@ -71,10 +78,14 @@ impl Ledger {
         let lease = Some(Mutex::new(lease));
         let ledger = Self { dir: dir.to_owned(), plan, losses, sealed, lease, watch: Watch::default() };
         ledger.make_run_dirs()?;
-        for run in &ledger.plan.runs {
-            ledger.forgive(&run.id);
-        }
         Ok(ledger)
+    }
+
+    /// Frees the runs that were given up.
+    pub fn retry_failed(&self) {
+        for run in &self.plan.runs {
+            self.forgive(&run.id);
+        }
     }
 
     /// Opens the folder of a sweep that [`Ledger::create`] made, as its workers do.

@@ -85,6 +85,11 @@ impl Ledger {
         &self.plan
     }
 
+    /// Whether this process has the lock that keeps a second sweep out.
+    pub fn holds_lock(&self) -> bool {
+        self.lease.is_some()
+    }
+
     /// Where the losses come from.
     pub fn losses(&self) -> Losses {
         self.losses

@@ -6,6 +6,7 @@
 mod axes;
 mod check;
 mod error;
+mod launcher;
 mod locate;
 mod rule;
 mod validate;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::parameterization::Parameterization;
 pub use axes::Point;
 pub use error::SpecError;
+pub use launcher::{Launcher, LauncherKind};
 pub use rule::{At, PowerRule};
 pub(crate) use validate::MIN_STEPS;
 
@@ -39,6 +41,8 @@ pub struct Spec {
     pub eval: Eval,
     /// The grid of runs.
     pub sweep: Option<Sweep>,
+    /// Where the workers of the sweep run, if not here.
+    pub launcher: Option<Launcher>,
 }
 
 /// Reads a spec file and checks everything in it, every point of its grid included.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::check::{Checked, absent, list, not_negative, positive, present, require, share};
 use super::error::Fault;
+use super::launcher;
 use super::{At, Data, Eval, Model, Optimizer, PowerRule, Schedule, ScheduleKind, Source, Spec, Sweep};
 
 /// The shortest run whose length can be met within 1% by a whole number of steps.
@@ -22,6 +23,8 @@ pub(super) fn spec(spec: &Spec) -> Checked {
     optimizer(&spec.optimizer)?;
     schedule(&spec.schedule, spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some()))?;
     eval(&spec.eval, spec.model.context)?;
+    absent("launcher", spec.launcher.is_some() && spec.sweep.is_none(), "one run is trained where it is started")?;
+    spec.launcher.as_ref().map_or(Ok(()), launcher::check)?;
     seeds(spec)
 }
 

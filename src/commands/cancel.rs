@@ -1,0 +1,30 @@
+//! `runner cancel`: ends the array that trains the runs of a folder. It needs the folder alone, neither spec nor corpus.
+
+use std::process::ExitCode;
+
+use crate::cli::CancelArgs;
+use crate::execute::Summary;
+use crate::execute::slurm::{ArrayState, Client, Submission};
+use crate::ledger::Ledger;
+
+/// Runs the command.
+pub fn run(args: &CancelArgs) -> anyhow::Result<ExitCode> {
+    let ledger = Ledger::open(&args.dir)?;
+    let client = Client::default();
+    let Some(mut submission) = Submission::take_up(&ledger, &client)? else {
+        anyhow::bail!("no array of jobs was submitted for {}; a local sweep ends with Ctrl-C", args.dir.display());
+    };
+    let job = submission.job.map_or_else(|| "an array".to_owned(), |job| format!("array {job}"));
+    let before = submission.state(&client);
+    match before {
+        ArrayState::Gone { .. } => eprintln!("{job} had ended already"),
+        before => {
+            submission.cancel(&ledger, &client)?;
+            eprintln!("{job} is cancelled ({before} before)");
+        }
+    }
+    let summary = Summary::of(&ledger)?;
+    let runs = ledger.plan().runs.len();
+    eprintln!("{} of {runs} runs are over and kept; `runner sweep` goes on with the rest", runs - summary.pending);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,244 @@
+//! `runner sweep` where Slurm trains: prepare the folder, submit an array of workers, leave or watch, report at the end.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{STDOUT, device, planning, sweep};
+use crate::cli::SweepArgs;
+use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
+use crate::execute::{self, Summary, rehearsal};
+use crate::ledger::{Ledger, Losses};
+use crate::spec::{Launcher, Spec};
+
+/// Time between two looks at the queue, which controllers of busy clusters bear.
+const POLL: Duration = Duration::from_secs(10);
+
+/// A sweep that Slurm trains.
+struct Sweep<'a> {
+    args: &'a SweepArgs,
+    spec: &'a Spec,
+    launcher: &'a Launcher,
+    client: Client,
+}
+
+/// How watching ended.
+enum Watched {
+    /// The array has no tasks left.
+    Ended { cancelled: bool },
+    /// Every run is over.
+    Done,
+    /// A signal came.
+    Interrupted(i32),
+}
+
+/// Runs the command.
+pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow::Result<ExitCode> {
+    let kind = device::kind(&args.place.device)?;
+    device::require_compiled(&args.place.device)?;
+    if args.slots_per_device.is_some() || !args.devices.is_empty() {
+        anyhow::bail!(
+            "--devices and --slots-per-device are for local workers; an array has as many as `workers` in [launcher] says"
+        );
+    }
+    if args.threads == 0 {
+        anyhow::bail!("--threads 0 computes nothing; give 1 or more");
+    }
+    if let Some(cpus) = launcher.cpus.filter(|cpus| args.threads > *cpus as usize) {
+        anyhow::bail!("--threads {} is more than the {cpus} cpus of a task in [launcher]", args.threads);
+    }
+    let losses = if kind == rehearsal::DEVICE { Losses::Rehearsed } else { Losses::Trained };
+    let plan = planning::plan_of(spec, &args.place.cache)?;
+    planning::require_runs(&plan)?;
+    let dir = sweep::results_dir(args.out.as_deref(), spec, losses);
+    let sweep = Sweep { args, spec, launcher, client: Client::default() };
+    if args.dry_run {
+        return sweep.dry_run(&std::path::absolute(&dir)?, plan.runs.len());
+    }
+    sweep.run(&Ledger::attach(&dir, &spec.to_toml(), plan, losses)?)
+}
+
+impl Sweep<'_> {
+    /// Has the script checked by Slurm, which says when it would start. Writes nothing into the results folder.
+    fn dry_run(&self, dir: &Path, runs: usize) -> anyhow::Result<ExitCode> {
+        let text = self.script(dir, self.launcher.workers.min(runs), &format!("runner-{}", self.spec.name))?;
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), &text)?;
+        let said = self.client.test(file.path())?;
+        io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
+        eprintln!("nothing is submitted; Slurm says: {said}");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn run(&self, ledger: &Ledger) -> anyhow::Result<ExitCode> {
+        let interrupts = if self.args.wait { Some(execute::interrupts()?) } else { None };
+        let mut submission = Submission::take_up(ledger, &self.client)?;
+        // Runs that were left when this call last submitted, or found, an array.
+        let mut left_before: Option<usize> = None;
+        loop {
+            let state = submission.as_ref().map(|submission| submission.state(&self.client));
+            let summary = Summary::of(ledger)?;
+            let concluded = submission.as_ref().is_none_or(|submission| submission.concluded);
+            if summary.pending == 0 && (!concluded || summary.failed.is_empty()) {
+                return self.conclude(ledger, submission, state.as_ref(), &summary);
+            }
+            match (&submission, state) {
+                (_, Some(ArrayState::Unknown { said })) if interrupts.is_none() => {
+                    anyhow::bail!(
+                        "whether the submitted array lives cannot be told: {said}. Nothing is submitted a second time; \
+                         try again when the controller is back"
+                    );
+                }
+                (None, _) | (_, None | Some(ArrayState::Gone { .. })) => {
+                    if let Some(before) = left_before {
+                        if summary.pending >= before {
+                            return Ok(give_up(ledger, &summary));
+                        }
+                    } else {
+                        ledger.retry_failed();
+                    }
+                    let pending = Summary::of(ledger)?.pending;
+                    left_before = Some(pending);
+                    submission = Some(self.submit(ledger, pending)?);
+                }
+                (Some(submission), Some(state)) => {
+                    eprintln!("array {} of an earlier call goes on: {state}", number(submission));
+                }
+            }
+            let Some(submission) = &submission else { continue };
+            let Some(interrupts) = &interrupts else { return leave(ledger, submission) };
+            match watch(ledger, submission, interrupts)? {
+                Watched::Interrupted(signal) => {
+                    eprintln!("no longer watched; the array goes on. The same command watches it again");
+                    return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
+                }
+                Watched::Ended { cancelled: true } => {
+                    eprintln!("the array was cancelled; the same command again goes on with the rest");
+                    return Ok(ExitCode::from(execute::REQUEUE));
+                }
+                Watched::Ended { cancelled: false } | Watched::Done => {
+                    left_before = left_before.or(Some(usize::MAX));
+                }
+            }
+        }
+    }
+
+    fn submit(&self, ledger: &Ledger, pending: usize) -> anyhow::Result<Submission> {
+        let dir = ledger.dir().canonicalize().with_context(|| format!("cannot find {}", ledger.dir().display()))?;
+        let tasks = self.launcher.workers.min(pending);
+        let script = |name: &str| self.script(&dir, tasks, name);
+        let submission = Submission::submit(ledger, &self.client, &self.spec.name, tasks, script)?;
+        eprintln!("{pending} runs to train; submitted array {} of {tasks} workers", number(&submission));
+        Ok(submission)
+    }
+
+    /// The batch script for a results folder by its absolute path.
+    fn script(&self, dir: &Path, tasks: usize, name: &str) -> Result<String, SlurmError> {
+        let SweepArgs { place, threads, patience, .. } = self.args;
+        let found = |action, path: &str| {
+            let path = PathBuf::from(path);
+            move |cause| SlurmError::Ledger(crate::ledger::LedgerError::Io { action, path, cause })
+        };
+        let current_dir = std::env::current_dir().map_err(found("find", "."))?;
+        let program = std::env::current_exe().map_err(found("find", "runner"))?;
+        let cache = current_dir.join(&place.cache);
+        let args = [
+            "slurm-task".to_owned(),
+            "--sweep".to_owned(),
+            dir.to_string_lossy().into_owned(),
+            "--device".to_owned(),
+            place.device.clone(),
+            "--cache".to_owned(),
+            cache.to_string_lossy().into_owned(),
+            "--threads".to_owned(),
+            threads.to_string(),
+            "--checkpoint-every".to_owned(),
+            patience.checkpoint_every.to_string(),
+            "--hang-after".to_owned(),
+            patience.hang_after.to_string(),
+            "--requeue-limit".to_owned(),
+            self.launcher.requeue_limit.to_string(),
+        ];
+        let logs = dir.join(FOLDER).join("logs");
+        let (current_dir, program) = (&current_dir, &program);
+        Script { name, tasks, launcher: self.launcher, current_dir, logs: &logs, program, args: &args }.text()
+    }
+
+    /// Fits and reports. Tasks that are still to come would find nothing to do.
+    fn conclude(
+        &self,
+        ledger: &Ledger,
+        submission: Option<Submission>,
+        state: Option<&ArrayState>,
+        summary: &Summary,
+    ) -> anyhow::Result<ExitCode> {
+        if let Some(mut submission) = submission {
+            if matches!(state, Some(ArrayState::Pending { .. } | ArrayState::Running { .. }))
+                && let Err(error) = submission.drop_pending(&Client::impatient())
+            {
+                eprintln!("tasks that are still pending find nothing to do and end by themselves ({error})");
+            }
+            submission.conclude(ledger)?;
+        }
+        sweep::finish(ledger, self.spec, &self.args.place.cache, summary)
+    }
+}
+
+/// Tells how to watch the array, and ends.
+fn leave(ledger: &Ledger, submission: &Submission) -> anyhow::Result<ExitCode> {
+    let dir = ledger.dir().display();
+    let job = number(submission);
+    eprintln!("logs in {dir}/{FOLDER}/logs; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them");
+    eprintln!("the same command again, when they have ended, fits and reports; with --wait it waits for that");
+    writeln!(io::stdout(), "{job}").context(STDOUT)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells of the array, on change, until it ends or nothing is left to train.
+fn watch(ledger: &Ledger, submission: &Submission, interrupts: &Receiver<i32>) -> anyhow::Result<Watched> {
+    let client = Client::impatient();
+    let mut told = String::new();
+    loop {
+        ledger.beat();
+        let state = submission.state(&client);
+        // Counted after the array was looked at: what it did before its end is there.
+        let summary = Summary::of(ledger)?;
+        let runs = ledger.plan().runs.len();
+        let line = format!("{} of {runs} runs are over; {state}", runs - summary.pending);
+        if line != told {
+            eprintln!("{line}");
+            told = line;
+        }
+        if summary.pending == 0 {
+            return Ok(Watched::Done);
+        }
+        if let ArrayState::Gone { cancelled } = state {
+            let asked = Submission::read(ledger.dir())?.is_some_and(|record| record.cancelled);
+            return Ok(Watched::Ended { cancelled: cancelled || asked });
+        }
+        match interrupts.recv_timeout(POLL) {
+            Ok(signal) => return Ok(Watched::Interrupted(signal)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL),
+        }
+    }
+}
+
+/// An array ended without having ended a single run: the next one would not do better.
+fn give_up(ledger: &Ledger, summary: &Summary) -> ExitCode {
+    eprintln!(
+        "error: {} runs are left, and the last array ended none; its logs in {} say why. The same command again tries \
+         once more",
+        summary.pending,
+        ledger.dir().join(FOLDER).join("logs").display()
+    );
+    ExitCode::from(1)
+}
+
+fn number(submission: &Submission) -> String {
+    submission.job.map_or_else(|| submission.name.clone(), |job| job.to_string())
+}

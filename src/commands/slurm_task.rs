@@ -1,0 +1,58 @@
+//! `runner slurm-task`: what each task of an array runs. One supervised worker, without plan, fit and report.
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use super::{device, sweep};
+use crate::cli::{Patience, SlurmTaskArgs};
+use crate::execute::slurm::{self, Client, Task};
+use crate::execute::{self, Display, Pool};
+use crate::ledger::Ledger;
+
+/// Runs the command.
+pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
+    let SlurmTaskArgs { sweep: dir, place, threads, patience, requeue_limit } = args;
+    let Patience { checkpoint_every, hang_after } = *patience;
+    let signals = slurm::signals()?;
+    let ledger = Ledger::open(dir)?;
+    // Here and not where the sweep was submitted, which may have no such device.
+    let name = device::choose(&place.device);
+    let task = Task::from_env();
+    if let Some(Task { address, restarts }) = &task {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        eprintln!("task {address} on {}, queued again {restarts} times", host.trim_end());
+    }
+    let program = std::env::current_exe()?;
+    let worker = |_: usize| -> Command {
+        let mut command = sweep::worker(&program, dir, &place.cache, *threads, checkpoint_every);
+        command.args(["--device", &name]);
+        command
+    };
+    let pool = Pool { devices: vec![name.clone()], command: &worker, patience: Duration::from_secs(hang_after) };
+    let mut display = Display::new(&ledger, 1, false);
+    let summary = execute::supervise(&ledger, &pool, &mut display, &signals)?;
+    if let Some(signal) = summary.interrupted {
+        eprintln!("stopped by signal {signal}, {} runs are left", summary.pending);
+        if slurm::is_time_limit(signal) && summary.pending > 0 {
+            requeue(task.as_ref(), *requeue_limit);
+        }
+        return Ok(ExitCode::from(execute::REQUEUE));
+    }
+    Ok(ExitCode::from(u8::from(!summary.failed.is_empty())))
+}
+
+/// Asks Slurm for another turn. If that fails the runs are still there for whoever comes next.
+fn requeue(task: Option<&Task>, limit: u32) {
+    let Some(task) = task else {
+        eprintln!("not queued again: this is no task of Slurm");
+        return;
+    };
+    if task.restarts >= limit {
+        eprintln!("not queued again: {limit} times is the requeue_limit of [launcher]; `runner sweep` submits anew");
+        return;
+    }
+    eprintln!("queued again as {}; Slurm starts it after its delay of some 2 minutes", task.address);
+    if let Err(error) = task.requeue(&Client::default()) {
+        eprintln!("not queued again: {error}");
+    }
+}
