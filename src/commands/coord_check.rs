@@ -12,7 +12,7 @@ use comfy_table::{Table, presets};
 use super::{STDOUT, device, planning};
 use crate::cli::CoordCheckArgs;
 use crate::fit::Estimate;
-use crate::fit::coordinates::{self, Coordinate, Measurement};
+use crate::fit::coordinates::{self, Coordinate, First, Measurement};
 use crate::plan::{Plan, Run};
 use crate::report::coordinates::{Check, write};
 use crate::spec;
@@ -53,7 +53,7 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     let checks: Vec<Check> = measured
         .into_iter()
         .map(|(parameterization, measurements)| {
-            let coordinates = coordinates::check(&measurements, |name| may_fade(axis, name));
+            let coordinates = coordinates::check(&measurements, |name| drawn(axis, name));
             Check { parameterization, measurements, coordinates }
         })
         .collect();
@@ -95,11 +95,14 @@ fn axis(plan: &Plan) -> anyhow::Result<Axis> {
     }
 }
 
-/// Random sums: over width the products that attention and unembedding are made of, over depth all that blocks add.
-fn may_fade(axis: Axis, activation: &str) -> bool {
-    match axis {
-        Axis::Width => activation.ends_with("logits"),
-        Axis::Depth => activation != "embedding",
+/// What the theory says of the drawn model: over width the unembedding multiplies random numbers, and so do queries and
+/// keys where heads grow; over depth what random blocks add averages out.
+fn drawn(axis: Axis, activation: &str) -> First {
+    match (axis, activation) {
+        (Axis::Width, "logits") => First::Fades,
+        (Axis::Width, name) if name.ends_with("logits") => First::MayFade,
+        (Axis::Width, _) | (Axis::Depth, "embedding") => First::Flat,
+        (Axis::Depth, _) => First::MayFade,
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! For each activation and step, the slope of log mean |x| in log size (width or depth), one slope a seed; their mean
 //! has a Student interval. An activation passes if it does not grow at any step and does not fade at any, but for those
-//! that the theory lets fade at first: sums of independent random terms, which are as 1/sqrt(size) in the drawn model
-//! and flatten once training has aligned them.
+//! that are sums of independent random terms in the drawn model: these are as 1/sqrt(size) there, and flatten once
+//! training has aligned the terms.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,38 @@ pub struct Measurement {
     pub activation: String,
     /// Mean of |x|.
     pub mean_abs: f64,
+}
+
+/// What the theory says of an activation in the drawn model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum First {
+    /// It does not depend on size.
+    Flat,
+    /// It may be as 1/sqrt(size).
+    MayFade,
+    /// It is as 1/sqrt(size), or zero: more would be too much once training has aligned its terms.
+    Fades,
+}
+
+impl First {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flat => "flat",
+            Self::MayFade => "may fade",
+            Self::Fades => "fades",
+        }
+    }
+
+    /// The slopes that the drawn model may have, without the tolerance.
+    fn allowed(self) -> [f64; 2] {
+        match self {
+            Self::Flat => [0.0, 0.0],
+            Self::MayFade => [RANDOM, 0.0],
+            Self::Fades => [RANDOM, RANDOM],
+        }
+    }
 }
 
 /// What an activation does as models grow.
@@ -74,8 +106,8 @@ pub struct StepSlope {
 pub struct Coordinate {
     /// Name of the activation.
     pub activation: String,
-    /// Whether it may fade in the drawn model.
-    pub may_fade: bool,
+    /// What it should do in the drawn model.
+    pub first: First,
     /// Slopes by step, ascending.
     pub slopes: Vec<StepSlope>,
     /// The step whose slope is farthest from what is allowed, or from flat where all are.
@@ -91,9 +123,9 @@ impl Coordinate {
     }
 }
 
-/// Judges every activation that several sizes have, in the order in which they first appear. `may_fade` tells those that
-/// are random sums in the drawn model.
-pub fn check(measurements: &[Measurement], may_fade: impl Fn(&str) -> bool) -> Vec<Coordinate> {
+/// Judges every activation that several sizes have, in the order in which they first appear. `first` tells what each
+/// should do in the drawn model.
+pub fn check(measurements: &[Measurement], first: impl Fn(&str) -> First) -> Vec<Coordinate> {
     let mut names: Vec<&str> = Vec::new();
     for measurement in measurements {
         if !names.contains(&measurement.activation.as_str()) {
@@ -103,10 +135,10 @@ pub fn check(measurements: &[Measurement], may_fade: impl Fn(&str) -> bool) -> V
     let of = |name: &str| measurements.iter().filter(|m| m.activation == name).collect::<Vec<_>>();
     let several = |of: &Vec<&Measurement>| of.iter().any(|m| m.size.total_cmp(&of[0].size).is_ne());
     let judged = names.into_iter().map(|name| (name, of(name))).filter(|(_, of)| several(of));
-    judged.map(|(name, of)| coordinate(name, may_fade(name), &of)).collect()
+    judged.map(|(name, of)| coordinate(name, first(name), &of)).collect()
 }
 
-fn coordinate(name: &str, may_fade: bool, measurements: &[&Measurement]) -> Coordinate {
+fn coordinate(name: &str, drawn: First, measurements: &[&Measurement]) -> Coordinate {
     let mut steps: BTreeMap<usize, Vec<&Measurement>> = BTreeMap::new();
     for measurement in measurements {
         steps.entry(measurement.step).or_default().push(measurement);
@@ -117,20 +149,25 @@ fn coordinate(name: &str, may_fade: bool, measurements: &[&Measurement]) -> Coor
     // How far a slope is beyond what is allowed; within, how far from flat, made negative.
     let excess = |at: &StepSlope| {
         let slope = at.slope.map_or(0.0, |slope| slope.value);
-        // In between, what was random at first may still be on its way.
-        let lowest = if may_fade && at.step < last { RANDOM } else { 0.0 };
-        let lowest = if may_fade && at.step == first { RANDOM } else { lowest };
-        (slope - TOLERANCE).max(lowest - TOLERANCE - slope)
+        let [low, high] = match at.slope {
+            None => [0.0, 0.0],
+            Some(_) if at.step == first => drawn.allowed(),
+            // In between, what was random at first may still be on its way.
+            Some(_) if at.step < last => [drawn.allowed()[0], 0.0],
+            Some(_) => [0.0, 0.0],
+        };
+        (slope - high).max(low - slope) - TOLERANCE
     };
     let worst = slopes.iter().filter(|at| at.slope.is_some()).max_by(|a, b| excess(a).total_cmp(&excess(b))).copied();
     let verdict = match worst {
         _ if measurements.iter().any(|m| !m.mean_abs.is_finite()) => Verdict::NotFinite,
         Some(StepSlope { slope: Some(slope), .. }) if worst.is_some_and(|worst| excess(&worst) > 0.0) => {
-            if slope.value > 0.0 { Verdict::Grows } else { Verdict::Fades }
+            // Flat where it should fade is growth, too.
+            if slope.value > -TOLERANCE { Verdict::Grows } else { Verdict::Fades }
         }
         _ => Verdict::Flat,
     };
-    Coordinate { activation: name.to_owned(), may_fade, slopes, worst, verdict }
+    Coordinate { activation: name.to_owned(), first: drawn, slopes, worst, verdict }
 }
 
 /// The mean of the slopes of each seed, with its Student interval; NaN bounds for a single seed.
@@ -180,31 +217,33 @@ mod tests {
         measurements
     }
 
-    fn verdict(first: f64, last: f64, may_fade: bool) -> Verdict {
-        check(&measured(first, last, 0.0), |_| may_fade).remove(0).verdict
+    fn verdict(first: f64, last: f64, drawn: First) -> Verdict {
+        check(&measured(first, last, 0.0), |_| drawn).remove(0).verdict
     }
 
     #[test]
     fn what_grows_fails_at_whatever_step_and_what_keeps_its_size_passes() {
-        assert_eq!(verdict(0.0, 0.0, false), Verdict::Flat);
-        assert_eq!(verdict(0.1, -0.1, false), Verdict::Flat);
-        assert_eq!(verdict(0.0, 0.5, false), Verdict::Grows);
-        assert_eq!(verdict(0.5, 0.0, true), Verdict::Grows);
-        assert_eq!(verdict(0.0, 1.0, true), Verdict::Grows);
+        assert_eq!(verdict(0.0, 0.0, First::Flat), Verdict::Flat);
+        assert_eq!(verdict(0.1, -0.1, First::Flat), Verdict::Flat);
+        assert_eq!(verdict(0.0, 0.5, First::Flat), Verdict::Grows);
+        assert_eq!(verdict(0.5, 0.0, First::MayFade), Verdict::Grows);
+        assert_eq!(verdict(0.0, 1.0, First::MayFade), Verdict::Grows);
     }
 
     #[test]
     fn fading_is_allowed_to_random_sums_in_the_drawn_model_if_training_flattens_them() {
-        assert_eq!(verdict(-0.5, 0.0, true), Verdict::Flat);
-        assert_eq!(verdict(-0.5, 0.0, false), Verdict::Fades);
-        assert_eq!(verdict(-1.0, 0.0, true), Verdict::Fades);
-        assert_eq!(verdict(-0.5, -0.5, true), Verdict::Fades);
+        assert_eq!(verdict(-0.5, 0.0, First::MayFade), Verdict::Flat);
+        assert_eq!(verdict(-0.5, 0.0, First::Fades), Verdict::Flat);
+        assert_eq!(verdict(0.0, 0.0, First::Fades), Verdict::Grows);
+        assert_eq!(verdict(-0.5, 0.0, First::Flat), Verdict::Fades);
+        assert_eq!(verdict(-1.0, 0.0, First::Fades), Verdict::Fades);
+        assert_eq!(verdict(-0.5, -0.5, First::MayFade), Verdict::Fades);
     }
 
     #[test]
     fn the_interval_is_students_over_the_seeds() {
         // Slopes -0.1, 0, 0.1: standard deviation 0.1, so 4.303 x 0.1 / sqrt(3).
-        let slope = check(&measured(0.0, 0.0, 0.1), |_| false)[0].slopes[4].slope.unwrap();
+        let slope = check(&measured(0.0, 0.0, 0.1), |_| First::Flat)[0].slopes[4].slope.unwrap();
         assert!(slope.value.abs() < 1e-12);
         assert!((slope.high - 0.248_43).abs() < 1e-4 && (slope.low + 0.248_43).abs() < 1e-4, "{slope:?}");
         assert!((student(10) - 2.228).abs() < 5e-3 && (student(30) - 2.042).abs() < 2e-3);
@@ -214,11 +253,11 @@ mod tests {
     fn zeros_at_first_are_no_slope_and_infinities_fail() {
         let mut measurements = measured(0.0, 0.0, 0.0);
         measurements.iter_mut().filter(|m| m.step == 1).for_each(|m| m.mean_abs = 0.0);
-        let coordinate = check(&measurements, |_| true).remove(0);
+        let coordinate = check(&measurements, |_| First::MayFade).remove(0);
         assert_eq!((coordinate.slopes[0].slope, coordinate.verdict), (None, Verdict::Flat));
         measurements[5].mean_abs = f64::INFINITY;
-        assert_eq!(check(&measurements, |_| true)[0].verdict, Verdict::NotFinite);
+        assert_eq!(check(&measurements, |_| First::MayFade)[0].verdict, Verdict::NotFinite);
         let one: Vec<Measurement> = measured(0.0, 0.0, 0.0).into_iter().filter(|m| m.size < 40.0).collect();
-        assert!(check(&one, |_| true).is_empty(), "one size has no slope");
+        assert!(check(&one, |_| First::MayFade).is_empty(), "one size has no slope");
     }
 }

@@ -94,23 +94,22 @@ fn slopes(check: &Check, axis: &str) -> Figure {
         coordinate.slopes.iter().map(|at| {
             let mut row = vec![coordinate.activation.clone(), at.step.to_string()];
             row.extend(cells(at.slope));
-            row.extend([coordinate.may_fade.to_string(), coordinate.verdict.name().to_owned()]);
+            row.extend([coordinate.first.name().to_owned(), coordinate.verdict.name().to_owned()]);
             row
         })
     });
     Figure {
         id: format!("slopes_{}", check.parameterization),
         title: format!("Slopes of activations in log {axis}: {}", check.parameterization),
-        note:
-            "0 is an activation that keeps its size. Bars: 95% intervals over seeds. Attention logits and logits may \
-               begin at -0.5, where they are sums of random terms."
-                .to_owned(),
+        note: "0 is an activation that keeps its size. Bars: 95% intervals over seeds. What is a sum \
+               of random terms in the drawn model may begin at -0.5."
+            .to_owned(),
         x: Axis { label: "step that comes next".to_owned(), unit: Unit::Loss },
         y: Axis { label: format!("slope of log mean |x| in log {axis}"), unit: Unit::Loss },
         series: check.coordinates.iter().enumerate().map(drawn).chain([limits]).collect(),
         panels: Vec::new(),
         table: Table {
-            header: &["activation", "step", "slope", "low", "high", "may_fade", "verdict"],
+            header: &["activation", "step", "slope", "low", "high", "drawn", "verdict"],
             rows: rows.collect(),
         },
     }

@@ -43,7 +43,7 @@ impl Site {
             Self::Embedding => return Some("embedding".to_owned()),
             Self::FinalNorm => return Some("final norm".to_owned()),
             Self::Logits => return Some("logits".to_owned()),
-            Self::AttentionLogits(_) => ATTENTION_LOGITS,
+            Self::AttentionLogits(_) => "attention logits",
             Self::Attention(_) => "attention",
             Self::Mlp(_) => "MLP",
             Self::Stream(_) => "residual stream",
@@ -64,9 +64,6 @@ impl Site {
         Some(if several_depths { format!("{place} block {part}") } else { format!("block {place} {part}") })
     }
 }
-
-/// Part of the name of those activations.
-pub const ATTENTION_LOGITS: &str = "attention logits";
 
 /// Told of every activation; its mean absolute value is computed only if asked for, so that training pays nothing.
 pub type Watch<'a> = &'a mut dyn FnMut(Site, &dyn Fn() -> f64);
