@@ -64,7 +64,7 @@ pub struct BrokenFit {
 /// Fits a law with 0, 1 or 2 breaks to positive `x` and `y`; nothing where there are no more points than unknowns, or
 /// for more breaks.
 pub fn fit(x: &[f64], y: &[f64], breaks: usize) -> Option<BrokenFit> {
-    let data = Data { ln_x: x.iter().map(|x| x.ln()).collect(), ln_y: y.iter().map(|y| y.ln()).collect() };
+    let data = Data::new(x, y);
     if x.len() <= 3 + 3 * breaks || x.len() != y.len() {
         return None;
     }
@@ -76,12 +76,38 @@ pub fn fit(x: &[f64], y: &[f64], breaks: usize) -> Option<BrokenFit> {
     }
 }
 
+/// The law with as many breaks as `law`, refitted from there: for resamples, which need no search.
+pub fn refine(x: &[f64], y: &[f64], law: &Broken) -> Broken {
+    let data = Data::new(x, y);
+    match law.breaks.len() {
+        0 => data.refine::<3>(law),
+        1 => data.refine::<6>(law),
+        _ => data.refine::<9>(law),
+    }
+}
+
 struct Data {
     ln_x: Vec<f64>,
     ln_y: Vec<f64>,
 }
 
 impl Data {
+    fn new(x: &[f64], y: &[f64]) -> Self {
+        Self { ln_x: x.iter().map(|x| x.ln()).collect(), ln_y: y.iter().map(|y| y.ln()).collect() }
+    }
+
+    fn refine<const P: usize>(&self, law: &Broken) -> Broken {
+        // A floor that vanished is far below the least y, and finite.
+        let least = self.ln_y.iter().copied().fold(f64::MAX, f64::min);
+        let mut start = [0.0; P];
+        (start[0], start[1], start[2]) = (law.a.ln().max(least - 30.0), law.b.ln(), law.c0);
+        for (k, broken) in law.breaks.iter().enumerate() {
+            let offset = 3 + 3 * k;
+            (start[offset], start[offset + 1], start[offset + 2]) = (broken.d.ln(), broken.c, broken.f.ln());
+        }
+        Broken::from_unknowns(&least_squares(|u| self.rows(u), start, 60).x)
+    }
+
     fn solve<const P: usize>(&self) -> Option<BrokenFit> {
         let stops: Vec<Stop<P>> =
             self.starts::<P>().into_par_iter().map(|start| least_squares(|u| self.rows(u), start, 400)).collect();

@@ -1,7 +1,9 @@
 //! Observations as the columns of logarithms that fits of a whole surface work on.
 
-use rand::{Rng, RngExt};
+use rand::Rng;
 
+use super::bootstrap::{Resample, Units};
+use super::cost::Cost;
 use crate::observation::{Counting, Observation};
 
 /// Rows above which every second, third, ... row in sorted order is taken. Tables of that length are training curves,
@@ -67,13 +69,26 @@ impl Points {
         self.loss.is_empty()
     }
 
-    /// How often each run is drawn when all are drawn with replacement.
-    pub fn resample(&self, rng: &mut impl Rng) -> Vec<f64> {
+    /// The runs in the units that are drawn together.
+    pub fn units(&self, resample: Resample) -> Units {
+        Units::new(resample, &self.flops)
+    }
+
+    /// How often each run is drawn in one resample.
+    pub fn resample(&self, units: &Units, rng: &mut impl Rng) -> Vec<f64> {
         let mut counts = vec![0.0; self.len()];
-        for _ in 0..self.len() {
-            counts[rng.random_range(0..self.len())] += 1.0;
+        for row in units.draw(rng) {
+            counts[row] += 1.0;
         }
         counts
+    }
+
+    /// What the FLOPs or budgets of the runs say of the cost of training.
+    pub fn cost(&self) -> Cost {
+        let ln_n: Vec<f64> = self.ln_n.iter().map(|ln_n| ln_n + self.mean_n).collect();
+        let per_token: Vec<f64> =
+            self.flops.iter().zip(&self.ln_d).map(|(flops, ln_d)| flops.ln() - ln_d - self.mean_d).collect();
+        Cost::fit(&ln_n, &per_token)
     }
 
     /// Whether fewer than three sizes or three numbers of tokens differ: two exponents need at least that.

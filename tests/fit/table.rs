@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use assert_cmd::Command;
 use predicates::str::contains;
 
-use super::surface::{CHINCHILLA, noisy};
+use super::surface::{CHINCHILLA, Runs as _, noisy};
 
 /// The columns of our own runs.csv, in another order, with columns of no interest between them.
 fn runs_csv() -> String {
