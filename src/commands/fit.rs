@@ -10,8 +10,10 @@ use super::{STDOUT, fit_law, fit_table};
 use crate::cli::{self, Approach, FitArgs};
 use crate::fit::approach2::akima::{self, Noise};
 use crate::fit::approach3::StartGrid;
+use crate::fit::bootstrap::Units;
 use crate::fit::parametric::SurfaceFit;
 use crate::fit::summary::Summary;
+use crate::fit::surface::Surface;
 use crate::fit::table::{self, Columns, Table};
 use crate::fit::{Bootstrap, Resample, approach1, approach2, approach3, forecast, points, vpnls};
 use crate::observation::{Counting, Observation};
@@ -102,6 +104,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
     let groups = groups(table, &args.runs, args.drop_highest, |run| run.loss)?;
     let mut said = String::new();
     for (group, runs) in groups {
+        require_budgets(request, runs.iter().map(Observation::budget))?;
         tell_shares(&runs, args.approach);
         let fits: Vec<Summary> = approaches(args.approach)
             .iter()
@@ -121,6 +124,16 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         }
     }
     Ok(said)
+}
+
+/// Whole budgets drawn from one or two are nearly always the same, which would look like certainty.
+pub(super) fn require_budgets(request: &Request, budgets: impl Iterator<Item = f64>) -> anyhow::Result<()> {
+    if request.resample == Resample::Budgets {
+        let count = Units::new(Resample::Budgets, &budgets.collect::<Vec<_>>()).count();
+        let path = request.args.runs.display();
+        ensure!(count >= 3, "--resample budgets needs at least 3 budgets to draw from; {path} has {count}");
+    }
+    Ok(())
 }
 
 /// Says where a table is too long for every row to count.
@@ -159,17 +172,17 @@ fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request
     let &Request { bootstrap, resample, .. } = request;
     let none = Bootstrap { resamples: 0, ..bootstrap };
     let held_out = forecast::hold_out(runs);
-    let huber = |runs: &[Observation], bootstrap| {
-        let options =
-            approach3::Options { delta: request.args.delta, starts: request.starts.clone(), bootstrap, resample };
+    let huber = |runs: &[Observation], bootstrap, starts: StartGrid| {
+        let options = approach3::Options { delta: request.args.delta, starts, bootstrap, resample };
         approach3::fit(runs, counting, &options)
     };
     let project = |runs: &[Observation], bootstrap| vpnls::fit(runs, counting, vpnls::Options { bootstrap, resample });
-    let surface = |fit: &dyn Fn(&[Observation], Bootstrap) -> SurfaceFit| {
-        let forecast = held_out
-            .as_ref()
-            .and_then(|(smaller, largest)| forecast::of_surface(&fit(smaller, none).surface?, largest, counting));
-        Summary { forecast, ..Summary::from(&fit(runs, bootstrap)) }
+    // The same surface from the smaller budgets, which predict the largest.
+    let surface = |fitted: &SurfaceFit, again: &dyn Fn(&[Observation], &Surface) -> SurfaceFit| {
+        let forecast = held_out.as_ref().zip(fitted.surface).and_then(|((smaller, largest), surface)| {
+            forecast::of_surface(&again(smaller, &surface).surface?, largest, counting)
+        });
+        Summary { forecast, ..Summary::from(fitted) }
     };
     match approach {
         Approach::Envelope => Summary::from(&approach1::fit(runs, counting, &bootstrap)),
@@ -191,7 +204,9 @@ fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request
             }
             Summary { forecast, spline, bias: bias.filter(|_| fitted.n_opt.is_some()), ..summary }
         }
-        Approach::Huber => surface(&huber),
-        Approach::Vpnls => surface(&project),
+        Approach::Huber => surface(&huber(runs, bootstrap, request.starts.clone()), &|smaller, surface| {
+            huber(smaller, none, StartGrid::around(surface))
+        }),
+        Approach::Vpnls => surface(&project(runs, bootstrap), &|smaller, _| project(smaller, none)),
     }
 }

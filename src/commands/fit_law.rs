@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::ensure;
 use serde::Serialize;
 
-use super::fit::{Groups, Request, countings, groups};
+use super::fit::{Groups, Request, countings, groups, require_budgets};
 use super::{fit_table, law_table};
 use crate::cli::Law;
 use crate::fit::bootstrap::Units;
@@ -13,6 +13,7 @@ use crate::fit::critical_batch::{self, NormPair};
 use crate::fit::law::LawFit;
 use crate::fit::table::{self, Field};
 use crate::fit::{Resample, approach3, compare, kaplan, power, pruning, repetition};
+use crate::observation::Observation;
 
 /// Fits one law and returns what is to be printed.
 pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
@@ -173,13 +174,13 @@ fn joint(request: &Request, said: &mut Said) -> anyhow::Result<()> {
         if runs.len() > power::MOST {
             eprintln!("note: the law is fitted to an even share of at most {} of the {} rows", power::MOST, runs.len());
         }
+        require_budgets(request, runs.iter().map(Observation::budget))?;
         runs.sort_by(|a, b| a.flops.total_cmp(&b.flops).then(a.params.total_cmp(&b.params)));
         let share = runs.len().div_ceil(power::MOST).max(1);
         for counting in countings(&runs) {
             let counted = runs.iter().step_by(share).filter_map(|run| Some((run.params_by(counting)?, run)));
-            let (points, budgets): (Vec<kaplan::Point>, Vec<f64>) = counted
-                .map(|(params, run)| ([params, run.tokens, run.loss], run.flop_budget.unwrap_or(run.flops)))
-                .unzip();
+            let (points, budgets): (Vec<kaplan::Point>, Vec<f64>) =
+                counted.map(|(params, run)| ([params, run.tokens, run.loss], run.budget())).unzip();
             let units = Units::new(request.resample, &budgets);
             let fit: LawFit = kaplan::params_and_tokens(&points, &units, &request.bootstrap);
             let labels = [("group", group.as_deref()), ("counting", Some(counting.name()))];

@@ -48,7 +48,7 @@ pub(super) fn selection(selection: &Selection, of: &str) -> String {
     let mut table = new_table(header);
     for law in &selection.laws {
         let curve = &law.curve;
-        let [e, a, alpha] = law.intervals.map(|estimate| cell(Some(estimate), number));
+        let [e, a, alpha] = law.estimates().map(|estimate| cell(Some(estimate), number));
         let power = curve.form != Form::Exponential;
         let breaks = curve.breaks.iter().map(|k| format!("{:.3e}", k.d)).collect::<Vec<_>>().join(", ");
         let or_dash = |shown: bool, text: String| if shown { text } else { "-".to_owned() };
@@ -117,11 +117,13 @@ pub(super) fn critical_batch(fit: &CriticalBatch) -> String {
         }
         let _ = writeln!(text, "{table}");
     }
-    let pair = |[first, second]: [Estimate; 2]| [cell(Some(first), number), cell(Some(second), number)];
-    if let Some([b_star, alpha]) = fit.against_loss.map(pair) {
-        let _ = writeln!(text, "against loss: B_crit = B*/L^(1/alpha_B), B* {b_star}, alpha_B {alpha}");
+    let show = |estimate| cell(Some(estimate), number);
+    if let Some(law) = fit.against_loss {
+        let (b_star, alpha_b) = (show(law.b_star), show(law.alpha_b));
+        let _ = writeln!(text, "against loss: B_crit = B*/L^(1/alpha_B), B* {b_star}, alpha_B {alpha_b}");
     }
-    if let Some([coefficient, exponent]) = fit.against_examples.map(pair) {
+    if let Some(law) = fit.against_examples {
+        let (coefficient, exponent) = (show(law.coefficient), show(law.exponent));
         let _ = writeln!(text, "against data: B_crit = c D^p, c {coefficient}, p {exponent}");
     }
     text + &foot(fit.status, fit.points, fit.residuals, &fit.resampled, &fit.conclusion)

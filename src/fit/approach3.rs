@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::bootstrap::{Bootstrap, Resample};
 use super::minimize::{Stop, bfgs, newton};
 use super::parametric::{Fitted, Method, SurfaceFit, assemble};
-use super::points::Points;
+use super::points::{ENOUGH, Points};
 use super::surface::Surface;
 use crate::observation::{Counting, Observation};
 
@@ -26,8 +26,6 @@ const FIRST_DELTA: f64 = 1e-3;
 const KEPT: usize = 4;
 /// Combinations of starting values that are accepted.
 const MOST_STARTS: usize = 1_000_000;
-/// Runs on which the start grid is searched.
-const ENOUGH: usize = 2000;
 
 /// How approach 3 is fitted.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,6 +127,18 @@ impl StartGrid {
         if count > MOST_STARTS { Err(StartError::TooMany { count }) } else { Ok(grid) }
     }
 
+    /// Starts near a surface, for another fit to nearly the same runs.
+    pub fn around(surface: &Surface) -> Self {
+        let near = |value: f64| vec![0.7 * value, value, 1.4 * value];
+        Self {
+            a: near(surface.a.ln()),
+            b: near(surface.b.ln()),
+            e: vec![surface.e.max(1e-3).ln(), 0.0],
+            alpha: near(surface.alpha),
+            beta: near(surface.beta),
+        }
+    }
+
     /// Every combination as [a, b, e, alpha, beta].
     fn all(&self) -> Vec<[f64; 5]> {
         let mut starts = vec![[0.0; 5]];
@@ -169,7 +179,7 @@ pub fn fit(observations: &[Observation], counting: Counting, options: &Options) 
         let weights = points.resample(&units, rng);
         let resampled = Problem { points: &points, weights: &weights };
         let mut starts = vec![best.x];
-        starts.extend(&ends);
+        starts.extend(ends.iter().filter(|_| points.len() <= ENOUGH));
         points.surface(&resampled.best(&starts, options.delta).x)
     });
     let surface = points.surface(&best.x);

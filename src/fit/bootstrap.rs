@@ -56,6 +56,11 @@ impl Units {
         Self { resample, members: units }
     }
 
+    /// How many units there are.
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+
     /// Rows of as many units as there are, drawn with replacement.
     pub fn draw(&self, rng: &mut impl Rng) -> impl Iterator<Item = usize> {
         let drawn: Vec<usize> = self.members.iter().map(|_| rng.random_range(0..self.members.len())).collect();

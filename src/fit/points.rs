@@ -8,7 +8,10 @@ use crate::observation::{Counting, Observation};
 
 /// Rows above which every second, third, ... row in sorted order is taken. Tables of that length are training curves,
 /// whose neighbouring rows say the same, and the intervals of a whole surface would take hours.
-pub const MOST: usize = 20_000;
+pub const MOST: usize = 5000;
+/// Rows above which a surface has no second minimum that a resample could fall into: resamples start from the best one
+/// alone, and the start grid is searched on an even share of that many.
+pub const ENOUGH: usize = 2000;
 
 /// Logarithms of parameters, tokens and loss of the runs that tell parameters by one convention.
 ///
@@ -38,9 +41,7 @@ impl Points {
     pub fn new(observations: &[Observation], counting: Counting) -> Self {
         let mut rows: Vec<[f64; 4]> = observations
             .iter()
-            .filter_map(|run| {
-                Some([run.params_by(counting)?, run.tokens, run.loss, run.flop_budget.unwrap_or(run.flops)])
-            })
+            .filter_map(|run| Some([run.params_by(counting)?, run.tokens, run.loss, run.budget()]))
             .collect();
         rows.sort_by(|a, b| {
             (0..4).map(|k| a[k].total_cmp(&b[k])).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)

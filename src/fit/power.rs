@@ -6,6 +6,8 @@
 //! 2206.14486). They are compared by the information criterion `AICc` (Hurvich and Tsai 1989) and by predicting the
 //! quarter of largest x from the rest. Intervals resample runs, each resample starting from the law itself.
 
+use std::collections::BTreeMap;
+
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +22,7 @@ use super::{Estimate, Status};
 /// An irreducible loss below this share of the least loss seen is none at all.
 const NO_FLOOR: f64 = 1e-3;
 /// Rows above which every second, third, ... in the order of x is taken.
-pub const MOST: usize = 2000;
+pub const MOST: usize = 1000;
 
 /// The form of a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,14 +136,24 @@ pub struct Law {
     pub curve: Curve,
     /// Whether they may be used.
     pub status: Status,
-    /// E, A and alpha with intervals.
-    pub intervals: [Estimate; 3],
+    /// 95% intervals of E, A and alpha, by name.
+    pub intervals: BTreeMap<String, [f64; 2]>,
     /// Residuals in log loss.
     pub residuals: Residuals,
     /// `AICc`; lower is better, a difference above 10 is decisive.
     pub aicc: f64,
     /// Root of the mean squared error in log loss on the quarter of largest x, predicted from the rest.
     pub held_out: Option<f64>,
+}
+
+impl Law {
+    /// E, A and alpha with their intervals.
+    pub fn estimates(&self) -> [Estimate; 3] {
+        [("E", self.curve.e), ("A", self.curve.a), ("alpha", self.curve.alpha)].map(|(name, value)| {
+            let [low, high] = self.intervals.get(name).copied().unwrap_or([f64::NAN; 2]);
+            Estimate { value, low, high }
+        })
+    }
 }
 
 /// Fits one form to positive `x` and loss `y`; nothing where there are no more points than unknowns plus one.
@@ -159,7 +171,10 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
         refine(&take(x, &chosen), &take(y, &chosen), &curve)
     });
     let draws: Vec<Curve> = draws.into_iter().filter(Curve::falls).collect();
-    let estimate = |read: fn(&Curve) -> f64| Estimate::from_draws(read(&curve), draws.iter().map(read));
+    let interval = |name: &str, read: fn(&Curve) -> f64| {
+        let estimate = Estimate::from_draws(read(&curve), draws.iter().map(read));
+        (name.to_owned(), [estimate.low, estimate.high])
+    };
     let residuals = residuals(&curve, x, y);
     // One more unknown: the variance of the residuals.
     let (points, k) = (x.len() as f64, form.unknowns() as f64 + 1.0);
@@ -177,7 +192,7 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
     };
     Some(Law {
         status,
-        intervals: [estimate(|c| c.e), estimate(|c| c.a), estimate(|c| c.alpha)],
+        intervals: BTreeMap::from([interval("E", |c| c.e), interval("A", |c| c.a), interval("alpha", |c| c.alpha)]),
         residuals,
         aicc: 2.0 * points * residuals.rms.max(1e-15).ln() + 2.0 * k + correction,
         held_out,
@@ -369,7 +384,7 @@ mod tests {
         assert!((law.curve.e - 1.7).abs() < 0.01 && (law.curve.alpha - 0.34).abs() < 0.005, "{law:?}");
         assert_eq!(law.status, Status::Converged);
         assert!(law.held_out.unwrap() < 1e-3);
-        let [e, a, alpha] = law.intervals;
+        let [e, a, alpha] = law.estimates();
         assert!(alpha.holds(0.34) && alpha.high - alpha.low < 0.02, "{alpha:?}");
         assert!(e.holds(1.7) && a.holds(400.0), "{e:?} {a:?}");
     }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::bootstrap::{Bootstrap, Resample};
 use super::minimize::{bfgs, solve_positive};
 use super::parametric::{Fitted, Method, SurfaceFit, assemble};
-use super::points::Points;
+use super::points::{ENOUGH, Points};
 use super::surface::Surface;
 use crate::observation::{Counting, Observation};
 
@@ -54,7 +54,7 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
     let draws = bootstrap.draws(|rng| {
         let weights = points.resample(&units, rng);
         let mut from = vec![best.0];
-        from.extend(&starts);
+        from.extend(starts.iter().filter(|_| points.len() <= ENOUGH));
         let resampled = Problem { points: &points, weights: &weights };
         resampled.surface(&resampled.best(&from).0)
     });

@@ -77,7 +77,7 @@ pub(super) fn split(observations: &[Observation], counting: Counting, weighted: 
         .filter_map(|run| {
             let x = [run.params_by(counting)?.log10(), run.tokens.log10()];
             let weight = error(run).filter(|_| weighted).map_or(1.0, |error| error.powi(-2));
-            Some((run.flop_budget.unwrap_or(run.flops), Point { x, loss: run.loss, weight, repeats: 0..0 }))
+            Some((run.budget(), Point { x, loss: run.loss, weight, repeats: 0..0 }))
         })
         .collect();
     rows.sort_by(|(a, p), (b, q)| a.total_cmp(b).then(p.x[0].total_cmp(&q.x[0])).then(p.loss.total_cmp(&q.loss)));

@@ -37,6 +37,24 @@ pub struct Target {
     pub critical_batch: Option<Estimate>,
 }
 
+/// Kaplan's law, `B_crit` = B* / `L^(1/alpha_B)`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossLaw {
+    /// The critical batch at a loss of one nat.
+    pub b_star: Estimate,
+    /// The exponent.
+    pub alpha_b: Estimate,
+}
+
+/// `B_crit` as a power law in the least examples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataLaw {
+    /// Batch at one example.
+    pub coefficient: Estimate,
+    /// The exponent.
+    pub exponent: Estimate,
+}
+
 /// The critical batch size of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CriticalBatch {
@@ -46,10 +64,10 @@ pub struct CriticalBatch {
     pub points: usize,
     /// One for each loss, the highest first.
     pub targets: Vec<Target>,
-    /// B* and `alpha_B` of `B_crit` = B* / `L^(1/alpha_B)`.
-    pub against_loss: Option<[Estimate; 2]>,
-    /// Coefficient and exponent of `B_crit` as a power law in the least examples.
-    pub against_examples: Option<[Estimate; 2]>,
+    /// The critical batch against loss, where at least three losses have one.
+    pub against_loss: Option<LossLaw>,
+    /// The critical batch against data, likewise.
+    pub against_examples: Option<DataLaw>,
     /// Residuals in log steps.
     pub residuals: Option<Residuals>,
     /// What was drawn with replacement for the intervals, which are 95% percentiles.
@@ -91,11 +109,6 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
     };
     let value = laws(&mut found.iter().map(|fitted| fitted.law));
     let drawn: Vec<_> = draws.iter().map(|draw| laws(&mut draw.iter().copied())).collect();
-    let law = |which: usize| {
-        let value = value[which]?;
-        let of = |k: usize| drawn.iter().filter_map(move |draw| Some(draw[which]?[k]));
-        Some([0, 1].map(|k| Estimate::from_draws(value[k], of(k))))
-    };
     let mut next = 0;
     let targets: Vec<Target> = fitted
         .iter()
@@ -115,11 +128,17 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
         () if count(Status::EdgeMinimum) > 0 => Status::EdgeMinimum,
         () => Status::NotIdentified,
     };
+    let usable = status == Status::Converged;
+    let law = |which: usize| {
+        let value = value[which]?;
+        let of = |k: usize| drawn.iter().filter_map(move |draw| Some(draw[which]?[k]));
+        Some([0, 1].map(|k| Estimate::from_draws(value[k], of(k)))).filter(|_| usable)
+    };
     let mut result = CriticalBatch {
         status,
         points: rows.len(),
-        against_loss: law(0).filter(|_| status == Status::Converged),
-        against_examples: law(1).filter(|_| status == Status::Converged),
+        against_loss: law(0).map(|[b_star, alpha_b]| LossLaw { b_star, alpha_b }),
+        against_examples: law(1).map(|[coefficient, exponent]| DataLaw { coefficient, exponent }),
         residuals: (!all.is_empty()).then(|| Residuals::of(all.into_iter())),
         resampled: "residuals of batch sizes".to_owned(),
         conclusion: String::new(),
@@ -255,12 +274,12 @@ fn conclusion(fit: &CriticalBatch) -> String {
         "To reach a loss of {loss:.4}, a batch of {} costs twice the least steps and twice the least data.",
         large(batch)
     );
-    if let Some([_, exponent]) = fit.against_examples {
+    if let Some(DataLaw { exponent, .. }) = fit.against_examples {
         text += &format!(" The critical batch grows with data as D^{}", words(exponent));
         text += if exponent.low > 0.0 { "." } else { ", which may be not at all." };
     }
-    if let Some([_, alpha]) = fit.against_loss {
-        text += &format!(" Against loss alpha_B is {}.", words(alpha));
+    if let Some(LossLaw { alpha_b, .. }) = fit.against_loss {
+        text += &format!(" Against loss alpha_B is {}.", words(alpha_b));
     }
     text
 }
@@ -295,9 +314,9 @@ mod tests {
             let truth = 2e6 / target.loss.powf(1.0 / 0.3);
             assert!((target.critical_batch.unwrap().value / truth - 1.0).abs() < 1e-3, "{target:?}");
         }
-        let [b_star, alpha] = found.against_loss.unwrap();
-        assert!((b_star.value / 2e6 - 1.0).abs() < 0.01 && (alpha.value - 0.3).abs() < 1e-3, "{b_star:?} {alpha:?}");
-        assert!(found.against_examples.unwrap()[1].value > 0.0);
+        let law = found.against_loss.unwrap();
+        assert!((law.b_star.value / 2e6 - 1.0).abs() < 0.01 && (law.alpha_b.value - 0.3).abs() < 1e-3, "{law:?}");
+        assert!(found.against_examples.unwrap().exponent.value > 0.0);
     }
 
     #[test]
@@ -308,7 +327,7 @@ mod tests {
             let batch = target.critical_batch.unwrap();
             assert!(batch.high > batch.low && batch.holds(2e6 / target.loss.powf(1.0 / 0.3)), "{target:?}");
         }
-        assert!(found.against_loss.unwrap()[1].holds(0.3), "{found:?}");
+        assert!(found.against_loss.unwrap().alpha_b.holds(0.3), "{found:?}");
     }
 
     #[test]
