@@ -52,6 +52,11 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// The budget in FLOPs, or the FLOPs where none is known.
+    pub fn budget(&self) -> f64 {
+        self.flop_budget.unwrap_or(self.flops)
+    }
+
     /// Parameters by a convention, or nothing where the table does not tell.
     pub fn params_by(&self, counting: Counting) -> Option<f64> {
         match counting {

@@ -14,6 +14,10 @@ pub struct Tokens(pub f64);
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Flops(pub f64);
 
+/// A ratio, such as tokens per parameter; prints as `20.5`, with three significant digits.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Ratio(pub f64);
+
 /// A duration in seconds; prints as `45 s`, `12 min` or `3.4 h`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Seconds(pub f64);
@@ -33,6 +37,20 @@ impl fmt::Display for Tokens {
 impl fmt::Display for Flops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&scientific(self.0))
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The exponent after rounding, so that 9.996 is 10.0.
+        let x = three_digits(self.0);
+        let exponent = x.abs().log10().floor();
+        f.pad(&match x {
+            _ if !x.is_finite() => "-".to_owned(),
+            0.0 => "0".to_owned(),
+            _ if !(-3.0..6.0).contains(&exponent) => format!("{x:.2e}"),
+            _ => format!("{x:.0$}", (2.0 - exponent).max(0.0) as usize),
+        })
     }
 }
 
@@ -89,6 +107,18 @@ mod tests {
         assert_eq!(print(7.04e10), "70.4B");
         assert_eq!(Tokens(0.5).to_string(), "0.5");
         assert_eq!(Tokens(f64::NAN).to_string(), "-");
+    }
+
+    #[test]
+    fn ratios_print_with_three_digits_and_no_letter() {
+        let print = |x| Ratio(x).to_string();
+        assert_eq!(print(20.04), "20.0");
+        assert_eq!(print(9.996), "10.0");
+        assert_eq!(print(0.976), "0.976");
+        assert_eq!(print(0.0123), "0.0123");
+        assert_eq!(print(1234.0), "1230");
+        assert_eq!(print(1.2e7), "1.20e7");
+        assert_eq!((print(0.0), print(f64::NAN)), ("0".to_owned(), "-".to_owned()));
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! `runner allocate`.
 
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::STDOUT;
 use super::surface::{self, Fitted, positive, show};
 use crate::cli::AllocateArgs;
 use crate::fit::Estimate;
 use crate::fit::allocate::{self, Allocation, InferenceAware, LANDMARKS, OffOptimum};
-use crate::units::{Flops, Params, Tokens};
+use crate::units::{Flops, Params, Ratio, Tokens};
 
 /// Runs the command.
 pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
@@ -16,45 +20,49 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     let max_tokens = args.max_tokens.map(|tokens| positive("max-tokens", tokens)).transpose()?;
     let served = args.inference_tokens.map(|tokens| positive("inference-tokens", tokens)).transpose()?;
     let fitted = surface::read(&args.surface)?;
-    let best = allocate::for_training(&fitted.surface, flops, max_tokens);
+    let best = allocate::for_training(&fitted.priced, flops, max_tokens);
     let of = |read: fn(&Allocation) -> f64| {
-        fitted.estimate(|surface| read(&allocate::for_training(surface, flops, max_tokens)))
+        fitted.estimate(|priced| read(&allocate::for_training(priced, flops, max_tokens)))
     };
     let [params, tokens, loss] = [of(|best| best.params), of(|best| best.tokens), of(|best| best.loss)];
-    let off = [0.5, 2.0].map(|factor| allocate::off_optimum(&fitted.surface, flops, factor));
-    let quality = allocate::for_training(&fitted.surface, flops, None);
-    let inference = served.and_then(|served| allocate::with_inference(&fitted.surface, &quality, served));
+    let ratio = of(|best| best.tokens / best.params);
+    let off = [0.5, 2.0].map(|factor| allocate::off_optimum(&fitted.priced, flops, factor));
+    let quality = allocate::for_training(&fitted.priced, flops, None);
+    let inference = served.and_then(|served| allocate::with_inference(&fitted.priced, &quality, served));
     if args.surface.json {
         let object = serde_json::json!({
             "approach": fitted.summary.approach, "status": fitted.summary.status, "flops": flops, "params": params,
-            "tokens": tokens, "loss": loss, "tokens_per_param": best.tokens / best.params, "off_optimum": off,
+            "tokens": tokens, "loss": loss, "tokens_per_param": ratio, "cost": fitted.priced.cost, "off_optimum": off,
             "inference_aware": inference, "landmarks": landmarks(&fitted),
         });
-        println!("{object}");
+        writeln!(io::stdout(), "{object}").context(STDOUT)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("Approach {}, {} FLOPs (6ND)", fitted.summary.approach, Flops(flops));
-    println!("parameters       {}", show(params, |x| Params(x).to_string()));
-    println!("tokens           {}", show(tokens, |x| Tokens(x).to_string()));
-    println!("tokens per param {}", Params(best.tokens / best.params));
-    println!("loss             {} nats per token", show(loss, |x| format!("{x:.4}")));
+    let mut out = String::new();
+    writeln!(out, "Approach {}, {} FLOPs ({})", fitted.summary.approach, Flops(flops), fitted.priced.cost)?;
+    writeln!(out, "parameters       {}", show(params, |x| Params(x).to_string()))?;
+    writeln!(out, "tokens           {}", show(tokens, |x| Tokens(x).to_string()))?;
+    writeln!(out, "tokens per param {}", show(ratio, |x| Ratio(x).to_string()))?;
+    writeln!(out, "loss             {} nats per token", show(loss, |x| format!("{x:.4}")))?;
     if best.tokens < quality.tokens {
-        println!(
+        writeln!(
+            out,
             "the tokens there are bind: unlimited, {} tokens would give loss {:.4}",
             Tokens(quality.tokens),
             quality.loss
-        );
+        )?;
     }
     for off in &off {
-        println!("{}", flatness(off));
+        writeln!(out, "{}", flatness(off))?;
     }
     if let (Some(served), Some(found)) = (served, inference) {
-        println!("{}", serving(served, &found));
+        writeln!(out, "{}", serving(served, &found))?;
         if max_tokens.is_some_and(|most| found.allocation.tokens > most) {
-            println!("which is more training tokens than there are");
+            writeln!(out, "which is more training tokens than there are")?;
         }
     }
-    println!("\nOther models on this surface\n{}", landmark_table(&fitted));
+    writeln!(out, "\nOther models on this surface\n{}", landmark_table(&fitted))?;
+    io::stdout().write_all(out.as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,12 +98,13 @@ struct Seen {
 
 fn landmarks(fitted: &Fitted) -> Vec<Seen> {
     let seen = LANDMARKS.iter().map(|model| {
-        let best = allocate::for_training(&fitted.surface, 6.0 * model.params * model.tokens, None);
+        let flops = fitted.priced.flops(model.params, model.tokens);
+        let best = allocate::for_training(&fitted.priced, flops, None);
         Seen {
             name: model.name,
             params: model.params,
             tokens: model.tokens,
-            loss: fitted.estimate(|surface| surface.loss(model.params, model.tokens)),
+            loss: fitted.estimate(|priced| priced.surface.loss(model.params, model.tokens)),
             optimal_params: best.params,
             optimal_loss: best.loss,
         }
@@ -110,7 +119,7 @@ fn landmark_table(fitted: &Fitted) -> Table {
     for seen in landmarks(fitted) {
         table.add_row([
             seen.name.to_owned(),
-            Params(seen.tokens / seen.params).to_string(),
+            Ratio(seen.tokens / seen.params).to_string(),
             show(seen.loss, |x| format!("{x:.4}")),
             Params(seen.optimal_params).to_string(),
             format!("{:.4}", seen.optimal_loss),

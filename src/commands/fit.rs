@@ -1,91 +1,154 @@
 //! `runner fit`.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 
-use super::{STDOUT, fit_table};
-use crate::cli::{Approach, FitArgs, LawAxis};
-use crate::fit::approach2::akima::Noise;
-use crate::fit::approach3::Options;
-use crate::fit::power::{self, Form};
+use super::{STDOUT, fit_law, fit_table};
+use crate::cli::{self, Approach, FitArgs};
+use crate::fit::approach2::akima::{self, Noise};
+use crate::fit::approach3::StartGrid;
+use crate::fit::bootstrap::Units;
+use crate::fit::parametric::SurfaceFit;
 use crate::fit::summary::Summary;
-use crate::fit::table::{self, Columns};
-use crate::fit::{Bootstrap, approach1, approach2, approach3, forecast, points, vpnls};
+use crate::fit::surface::Surface;
+use crate::fit::table::{self, Columns, Table};
+use crate::fit::{Bootstrap, Resample, approach1, approach2, approach3, forecast, points, vpnls};
 use crate::observation::{Counting, Observation};
 
 /// Runs the command.
 pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
-    let columns = Columns::parse(&args.columns)?;
-    let options = table::Options { tokens_from_flops: args.tokens_from_flops };
-    let read = table::read(&args.runs, &columns, options)?;
-    if read.skipped > 0 {
-        eprintln!("note: {} rows are not finished and were skipped", read.skipped);
-    }
-    for note in &read.notes {
-        eprintln!("note: {note}");
-    }
-    let mut runs = read.observations;
-    ensure!(
-        args.drop_highest < runs.len(),
-        "--drop-highest {} leaves none of the {} runs of {}",
-        args.drop_highest,
-        runs.len(),
-        args.runs.display()
-    );
-    runs.sort_by(|a, b| a.loss.total_cmp(&b.loss));
-    runs.truncate(runs.len() - args.drop_highest);
-    if runs.len() > points::MOST && args.approach != Approach::Parabolas {
-        eprintln!("note: surfaces are fitted to an even share of at most {} of the {} rows", points::MOST, runs.len());
-    }
-
-    if let Some(axis) = args.law {
-        return law(&runs, axis, args);
-    }
-    let fits: Vec<Summary> = approaches(args.approach)
-        .iter()
-        .map(|approach| fit(&runs, *approach, args).context("no row tells parameters"))
-        .collect::<anyhow::Result<_>>()?;
-    if args.json {
-        for fit in &fits {
-            writeln!(io::stdout(), "{}", serde_json::to_string(fit)?).context(STDOUT)?;
-        }
-    } else {
-        write!(io::stdout(), "{}", fit_table::text(&fits)).context(STDOUT)?;
-    }
+    let request = Request {
+        args,
+        columns: Columns::parse(&args.columns)?,
+        table: table::Options { tokens_from_flops: args.tokens_from_flops, by: args.by.clone() },
+        bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
+        resample: match args.resample {
+            cli::Resample::Runs => Resample::Runs,
+            cli::Resample::Budgets => Resample::Budgets,
+        },
+        starts: StartGrid::parse(&args.starts).context("--starts")?,
+    };
+    let said = match args.law {
+        Some(law) => fit_law::run(&request, law)?,
+        None => surfaces(&request)?,
+    };
+    write!(io::stdout(), "{said}").context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Laws of one variable instead of the approaches.
-fn law(runs: &[Observation], axis: LawAxis, args: &FitArgs) -> anyhow::Result<ExitCode> {
-    let x: Vec<f64> = runs
-        .iter()
-        .map(|run| match axis {
-            LawAxis::Params => run.params,
-            LawAxis::Tokens => run.tokens,
-            LawAxis::Flops => run.flops,
-        })
-        .collect();
-    let loss: Vec<f64> = runs.iter().map(|run| run.loss).collect();
-    let selection = power::select(&x, &loss).with_context(|| {
-        format!("{}: a law of one variable needs at least 4 rows with different values of it", args.runs.display())
-    })?;
-    let bootstrap = Bootstrap { resamples: args.bootstrap as usize, seed: args.seed };
-    // Breaks are too many unknowns to resample a thousand times; the two plain laws are not.
-    let exponent = |law: &power::Law| match law.form {
-        Form::Pure | Form::Offset => power::exponent(&x, &loss, law.form, &bootstrap),
-        Form::Broken | Form::Exponential => None,
-    };
-    if args.json {
-        let exponents: Vec<_> = selection.laws.iter().map(exponent).collect();
-        let json = serde_json::json!({ "selection": selection, "exponents": exponents });
-        writeln!(io::stdout(), "{json}").context(STDOUT)?;
-    } else {
-        write!(io::stdout(), "{}", fit_table::laws(&selection, exponent)).context(STDOUT)?;
+/// What was asked for, checked.
+pub(super) struct Request<'a> {
+    pub(super) args: &'a FitArgs,
+    pub(super) columns: Columns,
+    pub(super) table: table::Options,
+    pub(super) bootstrap: Bootstrap,
+    pub(super) resample: Resample,
+    pub(super) starts: StartGrid,
+}
+
+/// Rows that belong together, with the name of their group where there is one.
+pub(super) type Groups<T> = Vec<(Option<String>, Vec<T>)>;
+
+/// Tells what was skipped and assumed, leaves out the highest losses and splits the rows into groups.
+pub(super) fn groups<T>(
+    table: Table<T>,
+    path: &Path,
+    drop: usize,
+    loss: impl Fn(&T) -> f64,
+) -> anyhow::Result<Groups<T>> {
+    if table.skipped > 0 {
+        eprintln!("note: {} rows are not finished and were skipped", table.skipped);
     }
-    Ok(ExitCode::SUCCESS)
+    for note in &table.notes {
+        eprintln!("note: {note}");
+    }
+    let mut groups = table.groups.split(table.rows);
+    for (name, rows) in &mut groups {
+        let of = name.as_ref().map_or_else(String::new, |name| format!(" in the group '{name}'"));
+        ensure!(
+            drop < rows.len(),
+            "--drop-highest {drop} leaves none of the {} runs of {}{of}",
+            rows.len(),
+            path.display()
+        );
+        if drop > 0 {
+            rows.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
+            rows.truncate(rows.len() - drop);
+        }
+    }
+    Ok(groups)
+}
+
+/// The approaches to the surface, group by group.
+fn surfaces(request: &Request) -> anyhow::Result<String> {
+    let args = request.args;
+    ensure!(
+        args.against.is_none(),
+        "--against compares laws of one variable: say which with --law params|tokens|flops"
+    );
+    ensure!(args.target_loss.is_empty(), "--target-loss belongs to --law critical-batch");
+    let table = table::read(&args.runs, &request.columns, &request.table)?;
+    if args.weighted {
+        let known = |run: &Observation| run.loss_se.is_some_and(|error| error > 0.0);
+        ensure!(
+            table.rows.iter().all(known),
+            "--weighted needs a standard error above zero in every row of {}: the column val_loss_se, or \
+             --columns val_loss_se=NAME",
+            args.runs.display()
+        );
+    }
+    let groups = groups(table, &args.runs, args.drop_highest, |run| run.loss)?;
+    let mut said = String::new();
+    for (group, runs) in groups {
+        require_budgets(request, runs.iter().map(Observation::budget))?;
+        tell_shares(&runs, args.approach);
+        let fits: Vec<Summary> = approaches(args.approach)
+            .iter()
+            .map(|approach| {
+                let fit = fit(&runs, *approach, request).context("no row tells parameters")?;
+                Ok(Summary { group: group.clone(), ..fit })
+            })
+            .collect::<anyhow::Result<_>>()?;
+        if args.json {
+            for fit in &fits {
+                said += &serde_json::to_string(fit)?;
+                said.push('\n');
+            }
+        } else {
+            said.extend(group.map(|group| fit_table::heading(&group)));
+            said += &fit_table::text(&fits);
+        }
+    }
+    Ok(said)
+}
+
+/// Whole budgets drawn from one or two are nearly always the same, which would look like certainty.
+pub(super) fn require_budgets(request: &Request, budgets: impl Iterator<Item = f64>) -> anyhow::Result<()> {
+    if request.resample == Resample::Budgets {
+        let count = Units::new(Resample::Budgets, &budgets.collect::<Vec<_>>()).count();
+        let path = request.args.runs.display();
+        ensure!(count >= 3, "--resample budgets needs at least 3 budgets to draw from; {path} has {count}");
+    }
+    Ok(())
+}
+
+/// Says where a table is too long for every row to count.
+fn tell_shares(runs: &[Observation], approach: Approach) {
+    let count = runs.len();
+    let is = |one| approach == one || approach == Approach::All;
+    if count > points::MOST && (is(Approach::Huber) || is(Approach::Vpnls)) {
+        eprintln!("note: surfaces are fitted to an even share of at most {} of the {count} rows", points::MOST);
+    }
+    if count > approach2::MOST && is(Approach::Parabolas) {
+        eprintln!("note: parabolas are fitted to an even share of at most {} of the {count} rows", approach2::MOST);
+    }
+    if count > akima::MOST_RUNS && is(Approach::Parabolas) {
+        eprintln!("note: no splines beside the parabolas, for {count} rows are more than {}", akima::MOST_RUNS);
+    }
 }
 
 fn approaches(asked: Approach) -> Vec<Approach> {
@@ -95,40 +158,55 @@ fn approaches(asked: Approach) -> Vec<Approach> {
     }
 }
 
-/// One approach under every convention of counting that the table tells.
-fn fit(runs: &[Observation], approach: Approach, args: &FitArgs) -> Option<Summary> {
-    let told = |counting: &Counting| runs.iter().any(|run| run.params_by(*counting).is_some());
-    let countings = Counting::ALL.into_iter().filter(told);
-    Summary::nested(countings.map(|counting| fit_one(runs, approach, counting, args)).collect())
+/// The conventions of counting that some run tells.
+pub(super) fn countings(runs: &[Observation]) -> impl Iterator<Item = Counting> {
+    Counting::ALL.into_iter().filter(|counting| runs.iter().any(|run| run.params_by(*counting).is_some()))
 }
 
-fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, args: &FitArgs) -> Summary {
-    let bootstrap = Bootstrap { resamples: args.bootstrap as usize, seed: args.seed };
+/// One approach under every convention of counting that the table tells.
+fn fit(runs: &[Observation], approach: Approach, request: &Request) -> Option<Summary> {
+    Summary::nested(countings(runs).map(|counting| fit_one(runs, approach, counting, request)).collect())
+}
+
+fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request: &Request) -> Summary {
+    let &Request { bootstrap, resample, .. } = request;
     let none = Bootstrap { resamples: 0, ..bootstrap };
     let held_out = forecast::hold_out(runs);
-    let huber = |runs: &[Observation], bootstrap| {
-        approach3::fit(runs, counting, &Options { delta: args.delta, bootstrap, ..Options::default() })
+    let huber = |runs: &[Observation], bootstrap, starts: StartGrid| {
+        let options = approach3::Options { delta: request.args.delta, starts, bootstrap, resample };
+        approach3::fit(runs, counting, &options)
     };
-    let project = |runs: &[Observation], bootstrap| vpnls::fit(runs, counting, &bootstrap);
-    let surface = |fit: &dyn Fn(&[Observation], Bootstrap) -> _| {
-        let forecast = held_out.as_ref().and_then(|(smaller, largest)| {
-            let fitted: crate::fit::parametric::SurfaceFit = fit(smaller, none);
-            forecast::of_surface(&fitted.surface?, largest, counting)
+    let project = |runs: &[Observation], bootstrap| vpnls::fit(runs, counting, vpnls::Options { bootstrap, resample });
+    // The same surface from the smaller budgets, which predict the largest.
+    let surface = |fitted: &SurfaceFit, again: &dyn Fn(&[Observation], &Surface) -> SurfaceFit| {
+        let forecast = held_out.as_ref().zip(fitted.surface).and_then(|((smaller, largest), surface)| {
+            forecast::of_surface(&again(smaller, &surface).surface?, largest, counting)
         });
-        Summary { forecast, ..Summary::from(&fit(runs, bootstrap)) }
+        Summary { forecast, ..Summary::from(fitted) }
     };
     match approach {
         Approach::Envelope => Summary::from(&approach1::fit(runs, counting, &bootstrap)),
         Approach::Parabolas | Approach::All => {
-            let fitted = approach2::fit(runs, counting, &bootstrap);
-            let smaller = held_out.map(|(smaller, _)| approach2::fit(&smaller, counting, &none));
+            let parabolas = |runs: &[Observation], bootstrap| {
+                let options = approach2::Options { bootstrap, resample, weighted: request.args.weighted };
+                approach2::fit(runs, counting, options)
+            };
+            let fitted = parabolas(runs, bootstrap);
+            let smaller = held_out.map(|(smaller, _)| parabolas(&smaller, none));
             let bias = project(runs, none).surface.and_then(|truth| approach2::bias::bias(runs, counting, &truth));
             let forecast = smaller.and_then(|smaller| forecast::of_optima(&smaller, &fitted));
-            let spline = approach2::akima::fit(runs, counting, Noise::default(), &bootstrap);
-            let spline = Some(spline).filter(|spline| spline.n_opt.is_some());
-            Summary { forecast, spline, bias: bias.filter(|_| fitted.n_opt.is_some()), ..Summary::from(&fitted) }
+            let spline = (runs.len() <= akima::MOST_RUNS)
+                .then(|| akima::fit(runs, counting, Noise::default(), &bootstrap))
+                .filter(|spline| spline.n_opt.is_some());
+            let mut summary = Summary::from(&fitted);
+            if resample == Resample::Budgets {
+                resample.name().clone_into(&mut summary.resampled);
+            }
+            Summary { forecast, spline, bias: bias.filter(|_| fitted.n_opt.is_some()), ..summary }
         }
-        Approach::Huber => surface(&huber),
-        Approach::Vpnls => surface(&project),
+        Approach::Huber => surface(&huber(runs, bootstrap, request.starts.clone()), &|smaller, surface| {
+            huber(smaller, none, StartGrid::around(surface))
+        }),
+        Approach::Vpnls => surface(&project(runs, bootstrap), &|smaller, _| project(smaller, none)),
     }
 }

@@ -3,9 +3,8 @@
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::fit::Estimate;
-use crate::fit::power::{Form, Law, Selection};
 use crate::fit::summary::{BudgetOptimum, Summary};
-use crate::units::{Flops, Params, Tokens};
+use crate::units::{Flops, Params, Ratio, Tokens};
 
 /// Budgets of one table; a table of training curves has thousands.
 const MOST_ROWS: usize = 40;
@@ -23,7 +22,7 @@ pub fn text(fits: &[Summary]) -> String {
     if !surfaces.is_empty() {
         out += &titled("Surfaces L = E + A/N^alpha + B/D^beta", &constants(&surfaces));
     }
-    out += &titled("Side by side (surfaces: FLOPs are 6ND, in the parameters that were counted)", &side_by_side(&all));
+    out += &titled(&format!("Side by side ({})", resampled(&all)), &side_by_side(&all));
     if let Some(checks) = forecasts(&all) {
         out += &titled("The largest budget held out and predicted from the smaller ones", &checks);
     }
@@ -31,9 +30,26 @@ pub fn text(fits: &[Summary]) -> String {
     out
 }
 
+/// The line above what belongs to one group.
+pub(super) fn heading(group: &str) -> String {
+    format!("== {group} ==\n")
+}
+
+fn approach(fit: &Summary) -> String {
+    if fit.approach == "vpnls" { "VPNLS".to_owned() } else { format!("approach {}", fit.approach) }
+}
+
 fn name(fit: &Summary) -> String {
     let approach = if fit.approach == "vpnls" { "VPNLS".to_owned() } else { format!("Approach {}", fit.approach) };
     format!("{approach}, {}", fit.counting.name())
+}
+
+/// What the intervals of each approach resample.
+fn resampled(all: &[&Summary]) -> String {
+    let mut told: Vec<String> =
+        all.iter().map(|fit| format!("{} resamples {}", approach(fit), fit.resampled)).collect();
+    told.dedup();
+    format!("95% percentile intervals: {}", told.join(", "))
 }
 
 fn titled(title: &str, table: &Table) -> String {
@@ -52,7 +68,7 @@ fn optima(found: &[BudgetOptimum]) -> Table {
             optimum.points.to_string(),
             cell(params, |x| Params(x).to_string()),
             cell(interval(optimum.tokens, optimum.tokens_interval), |x| Tokens(x).to_string()),
-            cell(optimum.tokens_per_param, |x| Params(x).to_string()),
+            cell(optimum.tokens_per_param, |x| Ratio(x).to_string()),
             optimum.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
             optimum.status.name().to_owned(),
         ]);
@@ -64,13 +80,17 @@ fn optima(found: &[BudgetOptimum]) -> Table {
 }
 
 fn constants(surfaces: &[&Summary]) -> Table {
-    let mut table = new_table(["fit", "E", "A", "B", "alpha", "beta", "objective", "rms of log residuals", "largest"]);
+    let mut table =
+        new_table(["fit", "FLOPs", "E", "A", "B", "alpha", "beta", "objective", "rms of log residuals", "largest"]);
     for fit in surfaces {
         let number = |name: &str, value, digits: usize| cell(fit.estimate(name, value), |x| format!("{x:.digits$}"));
         let coefficient = |name: &str, value| cell(fit.estimate(name, value), |x| Params(x).to_string());
         let residual = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.5}"));
+        let cost = fit.cost.unwrap_or_default();
+        let scatter = if cost.rms > 0.02 { format!(" +- {:.0}%", 100.0 * cost.rms) } else { String::new() };
         table.add_row([
             name(fit),
+            format!("{cost}{scatter}"),
             number("E", fit.e, 4),
             coefficient("A", fit.a),
             coefficient("B", fit.b),
@@ -110,7 +130,7 @@ fn side_by_side(all: &[&Summary]) -> Table {
             cell(fit.estimate("n_exponent", fit.n_exponent), exponent),
             cell(fit.estimate("d_exponent", fit.d_exponent), exponent),
         ];
-        row.extend(shown.iter().map(|flops| cell(at(fit, *flops), |x| Params(x).to_string())));
+        row.extend(shown.iter().map(|flops| cell(at(fit, *flops), |x| Ratio(x).to_string())));
         table.add_row(row);
     }
     table
@@ -153,37 +173,6 @@ fn forecasts(all: &[&Summary]) -> Option<Table> {
     any.then_some(table)
 }
 
-/// The laws of one variable with what speaks for each.
-pub fn laws(selection: &Selection, exponent: impl Fn(&Law) -> Option<Estimate>) -> String {
-    let mut table = new_table([
-        "law",
-        "E",
-        "A",
-        "alpha",
-        "1/alpha",
-        "x_c",
-        "rms of log residuals",
-        "AICc",
-        "error on held-out quarter",
-    ]);
-    for law in &selection.laws {
-        let alpha = exponent(law).map_or_else(|| format!("{:.4}", law.alpha), |e| cell(Some(e), |x| format!("{x:.4}")));
-        let power = law.form != Form::Exponential;
-        table.add_row([
-            law.form.name().to_owned(),
-            format!("{:.4}", law.e),
-            format!("{:.4e}", law.a),
-            if power { alpha } else { format!("{:.3e}", law.alpha) },
-            if power { format!("{:.2}", law.intrinsic_dimension()) } else { "-".to_owned() },
-            if power { format!("{:.3e}", law.critical()) } else { "-".to_owned() },
-            format!("{:.5}", law.rms),
-            format!("{:.1}", law.aicc),
-            law.held_out.map_or_else(|| "-".to_owned(), |error| format!("{error:.5}")),
-        ]);
-    }
-    format!("{table}\n{}\n", selection.conclusion)
-}
-
 fn spline(fit: &Summary) -> String {
     let laws = fit.spline.as_ref().and_then(|spline| Some((spline.n_opt?.exponent, spline.d_opt?.exponent)));
     laws.map_or_else(String::new, |(n, d)| {
@@ -204,7 +193,7 @@ fn bias(fit: &Summary) -> String {
     })
 }
 
-fn new_table(header: impl IntoIterator<Item = impl Into<comfy_table::Cell>>) -> Table {
+pub(super) fn new_table(header: impl IntoIterator<Item = impl Into<comfy_table::Cell>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.into_iter().map(Into::into).collect::<Vec<comfy_table::Cell>>());
@@ -212,7 +201,7 @@ fn new_table(header: impl IntoIterator<Item = impl Into<comfy_table::Cell>>) -> 
 }
 
 /// A value with its interval, or a dash where the status allows no number.
-fn cell(estimate: Option<Estimate>, print: impl Fn(f64) -> String) -> String {
+pub(super) fn cell(estimate: Option<Estimate>, print: impl Fn(f64) -> String) -> String {
     estimate.map_or_else(
         || "-".to_owned(),
         |estimate| format!("{} ({} to {})", print(estimate.value), print(estimate.low), print(estimate.high)),

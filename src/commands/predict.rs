@@ -1,7 +1,12 @@
 //! `runner predict`.
 
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context;
+
+use super::STDOUT;
 use super::surface::{self, positive, show};
 use crate::cli::PredictArgs;
 use crate::fit::allocate;
@@ -11,24 +16,28 @@ use crate::units::{Flops, Params, Tokens};
 pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let (params, tokens) = (positive("params", args.params)?, positive("tokens", args.tokens)?);
     let fitted = surface::read(&args.surface)?;
-    let flops = 6.0 * params * tokens;
-    let loss = fitted.estimate(|surface| surface.loss(params, tokens));
-    let best = allocate::for_training(&fitted.surface, flops, None);
+    let flops = fitted.priced.flops(params, tokens);
+    let loss = fitted.estimate(|priced| priced.surface.loss(params, tokens));
+    let best = allocate::for_training(&fitted.priced, flops, None);
     if args.surface.json {
         let object = serde_json::json!({
             "approach": fitted.summary.approach, "status": fitted.summary.status, "params": params, "tokens": tokens,
             "flops": flops, "loss": loss, "tokens_per_param": tokens / params, "optimum": best,
         });
-        println!("{object}");
+        writeln!(io::stdout(), "{object}").context(STDOUT)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} parameters, {} tokens, {} FLOPs (6ND)", Params(params), Tokens(tokens), Flops(flops));
-    println!("loss {} nats per token", show(loss, |x| format!("{x:.4}")));
-    println!(
+    let mut out = String::new();
+    let cost = fitted.priced.cost;
+    writeln!(out, "{} parameters, {} tokens, {} FLOPs ({cost})", Params(params), Tokens(tokens), Flops(flops))?;
+    writeln!(out, "loss {} nats per token", show(loss, |x| format!("{x:.4}")))?;
+    writeln!(
+        out,
         "the optimum for these FLOPs: {} parameters, {} tokens, loss {:.4}",
         Params(best.params),
         Tokens(best.tokens),
         best.loss
-    );
+    )?;
+    io::stdout().write_all(out.as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail, ensure};
 
 use crate::cli::SurfaceArgs;
+use crate::fit::cost::Priced;
 use crate::fit::summary::Summary;
 use crate::fit::surface::Surface;
 use crate::fit::{Estimate, Status};
@@ -11,14 +12,15 @@ use crate::fit::{Estimate, Status};
 pub struct Fitted {
     /// Where it comes from, for the first line that is printed.
     pub summary: Summary,
-    /// The fit itself.
-    pub surface: Surface,
+    /// The fit itself, and what training costs on it.
+    pub priced: Priced,
 }
 
 impl Fitted {
     /// A quantity of the surface with its 95% interval.
-    pub fn estimate(&self, of: impl Fn(&Surface) -> f64) -> Estimate {
-        Estimate::from_draws(of(&self.surface), self.summary.draws.iter().map(&of))
+    pub fn estimate(&self, of: impl Fn(&Priced) -> f64) -> Estimate {
+        let drawn = |surface: &Surface| of(&Priced { surface: *surface, ..self.priced });
+        Estimate::from_draws(of(&self.priced), self.summary.draws.iter().map(drawn))
     }
 }
 
@@ -40,12 +42,13 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     let Some(summary) = surfaces.into_iter().next() else {
         bail!("{path}: has no fitted surface of that kind; write one with `runner fit RUNS.csv --approach 3 --json`");
     };
-    let surface = summary.surface().context("a surface without constants")?;
+    let priced = summary.priced().context("a surface without constants")?;
+    let surface = priced.surface;
     ensure!(surface.is_proper(), "{path}: {surface:?} is no surface: all of A, B, alpha, beta must be above zero");
     if summary.status != Status::Converged {
         eprintln!("warning: the status of this fit is '{}': {}", summary.status.name(), summary.conclusion);
     }
-    Ok(Fitted { summary, surface })
+    Ok(Fitted { summary, priced })
 }
 
 /// A number of the command line that must be above zero.

@@ -20,6 +20,8 @@ use crate::observation::{Counting, Observation};
 
 /// FLOP values at which the envelope is read.
 const VALUES: usize = 1500;
+/// Sizes above which every second, third, ... is taken.
+const MOST_CURVES: usize = 1000;
 /// Farthest distance in FLOPs to the nearest point of a curve, as a share.
 const NEAREST: f64 = 0.10;
 /// Half the smoothing window, as a share of the steps so far; it reaches the first neighbour after 20 points.
@@ -67,15 +69,16 @@ type Winner = [f64; 3];
 /// is a status.
 pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstrap) -> Approach1 {
     let curves = split(observations, counting);
-    let everyone: Vec<usize> = (0..curves.len()).collect();
-    let (winners, at_edge) = envelope(&curves, &everyone);
+    let values = values(&curves);
+    let (winners, at_edge) = envelope(&curves, &values, &vec![true; curves.len()]);
     let found = laws(&winners);
     let drawn: Vec<Option<[Line; 2]>> = bootstrap.draws(|rng| {
         use rand::RngExt;
-        let mut chosen: Vec<usize> = everyone.iter().map(|_| rng.random_range(0..curves.len())).collect();
-        chosen.sort_unstable();
-        chosen.dedup();
-        laws(&envelope(&curves, &chosen).0)
+        let mut chosen = vec![false; curves.len()];
+        for _ in 0..curves.len() {
+            chosen[rng.random_range(0..curves.len())] = true;
+        }
+        laws(&envelope(&curves, &values, &chosen).0)
     });
     let lost = drawn.iter().filter(|draw| draw.is_none()).count();
     let drawn: Vec<[Line; 2]> = drawn.into_iter().flatten().collect();
@@ -134,6 +137,8 @@ fn split(observations: &[Observation], counting: Counting) -> Vec<Curve> {
             _ => curves.push(Curve { ln_n, points: vec![[ln_c, ln_d, ln_loss]] }),
         }
     }
+    let share = curves.len().div_ceil(MOST_CURVES).max(1);
+    let mut curves: Vec<Curve> = curves.into_iter().step_by(share).collect();
     for curve in &mut curves {
         let losses: Vec<f64> = curve.points.iter().map(|point| point[2]).collect();
         for (i, point) in curve.points.iter_mut().enumerate() {
@@ -164,21 +169,36 @@ impl Curve {
     }
 }
 
-/// The winners at evenly spaced FLOP values, and how many were left out because the best size was an end of the range.
-fn envelope(curves: &[Curve], chosen: &[usize]) -> (Vec<Winner>, usize) {
+/// One FLOP value: ln C, and of each curve that can be read there its place with ln D and ln L, by ascending size.
+struct Value {
+    ln_c: f64,
+    there: Vec<(usize, [f64; 2])>,
+}
+
+/// Evenly spaced FLOP values over the range of all curves.
+fn values(curves: &[Curve]) -> Vec<Value> {
     let ends = curves.iter().flat_map(|curve| curve.points.first().into_iter().chain(curve.points.last()));
     let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p[0]), high.max(p[0])));
-    let (mut winners, mut at_edge) = (Vec::new(), 0);
-    for i in 0..VALUES {
+    let value = |i: usize| {
         let ln_c = low + (high - low) * i as f64 / (VALUES - 1) as f64;
-        let there: Vec<(f64, [f64; 2])> =
-            chosen.iter().filter_map(|&k| Some((curves[k].ln_n, curves[k].at(ln_c)?))).collect();
-        let Some(best) = (0..there.len()).min_by(|&a, &b| there[a].1[1].total_cmp(&there[b].1[1])) else { continue };
-        // Curves come by ascending size, so the ends of the list are the ends of the range.
-        if best == 0 || best + 1 == there.len() {
+        let there = curves.iter().enumerate().filter_map(|(k, curve)| Some((k, curve.at(ln_c)?)));
+        Value { ln_c, there: there.collect() }
+    };
+    (0..VALUES).map(value).collect()
+}
+
+/// The winners at the FLOP values among the curves chosen, and how many were left out because the best size was an end
+/// of the range.
+fn envelope(curves: &[Curve], values: &[Value], chosen: &[bool]) -> (Vec<Winner>, usize) {
+    let (mut winners, mut at_edge) = (Vec::new(), 0);
+    for value in values {
+        let there = || value.there.iter().filter(|(k, _)| chosen[*k]);
+        let Some((best, [ln_d, _])) = there().min_by(|a, b| a.1[1].total_cmp(&b.1[1])) else { continue };
+        let is_end = |end: Option<&(usize, [f64; 2])>| end.is_some_and(|(k, _)| k == best);
+        if is_end(there().next()) || is_end(there().next_back()) {
             at_edge += 1;
         } else {
-            winners.push([ln_c, there[best].0, there[best].1[0]]);
+            winners.push([value.ln_c, curves[*best].ln_n, *ln_d]);
         }
     }
     (winners, at_edge)

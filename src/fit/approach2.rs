@@ -14,12 +14,15 @@ pub mod bias;
 mod conclusion;
 mod curve;
 
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::Bootstrap;
+use super::bootstrap::{Bootstrap, Resample};
 use super::regress::{Design, Line};
 use super::{Estimate, Status};
 use crate::observation::{Counting, Observation};
+pub use curve::MOST;
 use curve::{AXES, Curve, Minimum};
 
 /// Budgets, as multiples of the largest one trained, to which tokens per parameter are extrapolated.
@@ -88,14 +91,34 @@ pub struct Approach2 {
     pub conclusion: String,
 }
 
+/// How approach 2 is fitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// How often to resample.
+    pub bootstrap: Bootstrap,
+    /// What the intervals of the laws resample: losses at fixed sizes (`Runs`), or whole budgets with their optima. The
+    /// optima themselves always resample losses.
+    pub resample: Resample,
+    /// Weigh each run by one over the square of its standard error, where every run has one, and each optimum in the
+    /// laws by one over its variance (Porian et al. 2024, arXiv 2406.19146, appendix B).
+    pub weighted: bool,
+}
+
+impl From<&Bootstrap> for Options {
+    fn from(bootstrap: &Bootstrap) -> Self {
+        Self { bootstrap: *bootstrap, ..Self::default() }
+    }
+}
+
 /// Fits approach 2 to `observations`, counting parameters by `counting`.
 ///
 /// It never fails: what the data do not decide is a status, and the numbers are absent. Three identified budgets are
-/// the least for the power laws: two always lie on a line, with nothing left to judge it by. The result does not depend on the order of the observations or on the
-/// number of threads.
-pub fn fit(observations: &[Observation], counting: Counting, options: &Bootstrap) -> Approach2 {
-    let curves = curve::split(observations, counting);
-    let resamples: Vec<Vec<Minimum>> = options.draws(|rng| curves.iter().map(|curve| curve.resample(rng)).collect());
+/// the least for the power laws: two always lie on a line, with nothing left to judge it by. The result does not
+/// depend on the order of the observations or on the number of threads.
+pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<Options>) -> Approach2 {
+    let Options { bootstrap, resample, weighted } = options.into();
+    let curves = curve::split(observations, counting, weighted);
+    let resamples: Vec<Vec<Minimum>> = bootstrap.draws(|rng| curves.iter().map(|curve| curve.resample(rng)).collect());
     let optima: Vec<Optimum> = curves
         .iter()
         .enumerate()
@@ -103,11 +126,30 @@ pub fn fit(observations: &[Observation], counting: Counting, options: &Bootstrap
         .collect();
 
     let identified: Vec<usize> = (0..curves.len()).filter(|&k| optima[k].status == Status::Converged).collect();
-    let budgets: Vec<f64> = identified.iter().map(|&k| curves[k].budget.log10()).collect();
-    let minima = |all: &[Minimum]| identified.iter().map(|&k| all[k]).collect::<Vec<_>>();
-    let laws = laws(&budgets, &minima(&curves.iter().map(Curve::minimum).collect::<Vec<_>>()));
-    let drawn: Vec<[Line; 2]> =
-        resamples.iter().filter_map(|resample| self::laws(&budgets, &minima(resample))).collect();
+    let weights_of = |k: usize| {
+        AXES.map(|axis| if weighted { weight(resamples.iter().map(|minima| minima[k].x[axis])) } else { 1.0 })
+    };
+    let weights: Vec<[f64; 2]> = identified.iter().map(|&k| weights_of(k)).collect();
+    let places = |minima: &[Minimum]| -> Vec<Place> {
+        let place = |(&k, &weights): (&usize, &[f64; 2])| Place {
+            budget: curves[k].budget.log10(),
+            minimum: minima[k],
+            weights,
+        };
+        identified.iter().zip(&weights).map(place).collect()
+    };
+    let found = places(&curves.iter().map(Curve::minimum).collect::<Vec<_>>());
+    let laws = laws(&found);
+    let drawn: Vec<[Line; 2]> = match resample {
+        Resample::Runs => resamples.iter().filter_map(|minima| self::laws(&places(minima))).collect(),
+        Resample::Budgets => {
+            let draw = |rng: &mut ChaCha8Rng| {
+                let chosen: Vec<Place> = found.iter().map(|_| found[rng.random_range(0..found.len())]).collect();
+                self::laws(&chosen)
+            };
+            bootstrap.draws(draw).into_iter().flatten().collect()
+        }
+    };
 
     let mut result = Approach2 {
         counting,
@@ -163,18 +205,36 @@ fn optimum(curve: &Curve, resamples: &(impl Iterator<Item = Minimum> + Clone)) -
     }
 }
 
+/// The optimum of one budget as a point of the two laws.
+#[derive(Clone, Copy)]
+struct Place {
+    /// log10 of the budget.
+    budget: f64,
+    minimum: Minimum,
+    weights: [f64; 2],
+}
+
+/// One over the variance of an optimum over its resamples.
+fn weight(resamples: impl Iterator<Item = Option<f64>> + Clone) -> f64 {
+    /// Standard errors of log10 below this are rounding.
+    const LEAST: f64 = 1e-6;
+    let (count, sum) = resamples.clone().flatten().fold((0.0, 0.0), |(count, sum), x| (count + 1.0, sum + x));
+    let square: f64 = resamples.flatten().map(|x| (x - sum / count).powi(2)).sum();
+    1.0 / (square / count).max(LEAST * LEAST)
+}
+
 /// Straight lines of log10 `N_opt` and log10 `D_opt` in log10 of the budget, through the minima that are there.
-fn laws(budgets: &[f64], minima: &[Minimum]) -> Option<[Line; 2]> {
-    let found: Vec<(f64, [f64; 2])> = budgets
-        .iter()
-        .zip(minima)
-        .filter_map(|(budget, minimum)| Some((*budget, [minimum.x[0]?, minimum.x[1]?])))
-        .collect();
-    if found.len() < 3 {
+fn laws(places: &[Place]) -> Option<[Line; 2]> {
+    let found: Vec<(&Place, [f64; 2])> =
+        places.iter().filter_map(|place| Some((place, [place.minimum.x[0]?, place.minimum.x[1]?]))).collect();
+    let budgets: Vec<f64> = found.iter().map(|(place, _)| place.budget).collect();
+    if found.len() < 3 || budgets.iter().all(|budget| budget.total_cmp(&budgets[0]).is_eq()) {
         return None;
     }
-    let design = Design::new(&found.iter().map(|(budget, _)| *budget).collect::<Vec<_>>());
-    Some(AXES.map(|axis| design.line(&found.iter().map(|(_, x)| x[axis]).collect::<Vec<_>>())))
+    let column = |read: &dyn Fn(&(&Place, [f64; 2])) -> f64| found.iter().map(read).collect::<Vec<f64>>();
+    Some(AXES.map(|axis| {
+        Design::weighted(&budgets, &column(&|(place, _)| place.weights[axis])).line(&column(&|(_, x)| x[axis]))
+    }))
 }
 
 /// The status of the two laws from those of the budgets.

@@ -11,11 +11,12 @@
 //! signs and tells nothing of the distance to the minimum.
 
 use rayon::prelude::*;
+use thiserror::Error;
 
-use super::bootstrap::Bootstrap;
+use super::bootstrap::{Bootstrap, Resample};
 use super::minimize::{Stop, bfgs, newton};
 use super::parametric::{Fitted, Method, SurfaceFit, assemble};
-use super::points::Points;
+use super::points::{ENOUGH, Points};
 use super::surface::Surface;
 use crate::observation::{Counting, Observation};
 
@@ -23,8 +24,8 @@ use crate::observation::{Counting, Observation};
 const FIRST_DELTA: f64 = 1e-3;
 /// Ends of the start grid that Newton's method takes further, and that resamples start from.
 const KEPT: usize = 4;
-/// Runs on which the start grid is searched.
-const ENOUGH: usize = 2000;
+/// Combinations of starting values that are accepted.
+const MOST_STARTS: usize = 1_000_000;
 
 /// How approach 3 is fitted.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,13 +34,20 @@ pub struct Options {
     pub delta: f64,
     /// Starting values.
     pub starts: StartGrid,
-    /// Resamples of the runs.
+    /// How often to resample.
     pub bootstrap: Bootstrap,
+    /// What is resampled.
+    pub resample: Resample,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { delta: 1e-3, starts: StartGrid::default(), bootstrap: Bootstrap::default() }
+        Self {
+            delta: 1e-3,
+            starts: StartGrid::default(),
+            bootstrap: Bootstrap::default(),
+            resample: Resample::default(),
+        }
     }
 }
 
@@ -73,7 +81,64 @@ impl Default for StartGrid {
     }
 }
 
+/// A start grid that means nothing.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Not `name=value,value`.
+    #[error("'{text}': write NAME=VALUE,VALUE,... with a name out of a, b, e (the logarithms of A, B, E), alpha, beta")]
+    Unreadable {
+        /// What was written.
+        text: String,
+    },
+    /// More starts than anybody waits for.
+    #[error("{count} starts: give fewer values, there may be {MOST_STARTS} combinations")]
+    TooMany {
+        /// The number of combinations.
+        count: usize,
+    },
+}
+
 impl StartGrid {
+    /// The default grid with the values of `name=value,value` in place of its own.
+    pub fn parse(axes: &[String]) -> Result<Self, StartError> {
+        let mut grid = Self::default();
+        for text in axes {
+            let unreadable = || StartError::Unreadable { text: text.clone() };
+            let (name, list) = text.split_once('=').ok_or_else(unreadable)?;
+            let values: Vec<f64> = list
+                .split(',')
+                .map(|value| value.trim().parse().map_err(|_| unreadable()))
+                .collect::<Result<_, _>>()?;
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(unreadable());
+            }
+            let axis = match name.trim() {
+                "a" => &mut grid.a,
+                "b" => &mut grid.b,
+                "e" => &mut grid.e,
+                "alpha" => &mut grid.alpha,
+                "beta" => &mut grid.beta,
+                _ => return Err(unreadable()),
+            };
+            *axis = values;
+        }
+        let axes = [&grid.a, &grid.b, &grid.e, &grid.alpha, &grid.beta];
+        let count = axes.iter().fold(1, |count: usize, axis| count.saturating_mul(axis.len()));
+        if count > MOST_STARTS { Err(StartError::TooMany { count }) } else { Ok(grid) }
+    }
+
+    /// Starts near a surface, for another fit to nearly the same runs.
+    pub fn around(surface: &Surface) -> Self {
+        let near = |value: f64| vec![0.7 * value, value, 1.4 * value];
+        Self {
+            a: near(surface.a.ln()),
+            b: near(surface.b.ln()),
+            e: vec![surface.e.max(1e-3).ln(), 0.0],
+            alpha: near(surface.alpha),
+            beta: near(surface.beta),
+        }
+    }
+
     /// Every combination as [a, b, e, alpha, beta].
     fn all(&self) -> Vec<[f64; 5]> {
         let mut starts = vec![[0.0; 5]];
@@ -97,7 +162,7 @@ impl StartGrid {
 /// is a status.
 pub fn fit(observations: &[Observation], counting: Counting, options: &Options) -> SurfaceFit {
     let points = Points::new(observations, counting);
-    let method = Method { approach: "3", counting, delta: Some(options.delta) };
+    let method = Method { approach: "3", counting, delta: Some(options.delta), resample: options.resample };
     if points.too_few() || points.flat() {
         return assemble(&method, &points, None, Vec::new());
     }
@@ -109,15 +174,17 @@ pub fn fit(observations: &[Observation], counting: Counting, options: &Options) 
     let rough = Problem { points: &points, weights: &thinned };
     let ends = rough.ends_of(&options.starts.all(), options.delta.max(FIRST_DELTA));
     let best = problem.best(&ends, options.delta);
+    let units = points.units(options.resample);
     let draws = options.bootstrap.draws(|rng| {
-        let weights = points.resample(rng);
+        let weights = points.resample(&units, rng);
         let resampled = Problem { points: &points, weights: &weights };
         let mut starts = vec![best.x];
-        starts.extend(&ends);
+        starts.extend(ends.iter().filter(|_| points.len() <= ENOUGH));
         points.surface(&resampled.best(&starts, options.delta).x)
     });
     let surface = points.surface(&best.x);
-    assemble(&method, &points, Some(&Fitted { surface, objective: best.value, converged: best.converged }), draws)
+    let unfinished = (!best.converged).then_some("the solver ran out of iterations");
+    assemble(&method, &points, Some(&Fitted { surface, objective: best.value, unfinished }), draws)
 }
 
 impl Points {

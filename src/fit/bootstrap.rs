@@ -3,11 +3,70 @@
 //! Every resample has a stream of its own of one `ChaCha` generator, so that what it draws depends on the seed and its
 //! number only. Intervals are percentiles (Efron and Tibshirani 1993, chapter 13).
 
-use rand::SeedableRng;
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::Estimate;
+use super::points::same_budget;
+
+/// What is drawn with replacement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resample {
+    /// Single runs.
+    #[default]
+    Runs,
+    /// Whole budgets: where the runs of one budget err together, single runs would give intervals too narrow.
+    Budgets,
+}
+
+impl Resample {
+    /// The name used in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Runs => "runs",
+            Self::Budgets => "budgets",
+        }
+    }
+}
+
+/// Rows in the units that are drawn together.
+#[derive(Clone, Debug)]
+pub struct Units {
+    /// What a unit is.
+    pub resample: Resample,
+    members: Vec<Vec<usize>>,
+}
+
+impl Units {
+    /// Units of the rows whose budgets in FLOPs are `budgets`.
+    pub fn new(resample: Resample, budgets: &[f64]) -> Self {
+        let mut rows: Vec<usize> = (0..budgets.len()).collect();
+        if resample == Resample::Runs {
+            return Self { resample, members: rows.into_iter().map(|row| vec![row]).collect() };
+        }
+        rows.sort_by(|&i, &j| budgets[i].total_cmp(&budgets[j]));
+        let mut units: Vec<Vec<usize>> = Vec::new();
+        for row in rows {
+            match units.last_mut() {
+                Some(unit) if same_budget(budgets[unit[0]], budgets[row]) => unit.push(row),
+                _ => units.push(vec![row]),
+            }
+        }
+        Self { resample, members: units }
+    }
+
+    /// How many units there are.
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Rows of as many units as there are, drawn with replacement.
+    pub fn draw(&self, rng: &mut impl Rng) -> impl Iterator<Item = usize> {
+        let drawn: Vec<usize> = self.members.iter().map(|_| rng.random_range(0..self.members.len())).collect();
+        drawn.into_iter().flat_map(|unit| self.members[unit].iter().copied())
+    }
+}
 
 /// How often to resample, and from which seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +134,6 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::RngExt;
 
     #[test]
     fn quantiles_interpolate_between_neighbours() {
@@ -97,5 +155,19 @@ mod tests {
         let one = run(1);
         assert_eq!(one, run(2));
         assert!(one.iter().collect::<std::collections::BTreeSet<_>>().len() > 90, "streams must differ");
+    }
+
+    #[test]
+    fn whole_budgets_are_drawn_together() {
+        let budgets = [1e18, 1e19, 1.005e18, 1e19, 1e20];
+        let units = Units::new(Resample::Budgets, &budgets);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..50 {
+            let drawn: Vec<usize> = units.draw(&mut rng).collect();
+            let count = |row| drawn.iter().filter(|other| **other == row).count();
+            assert_eq!((count(0), count(1)), (count(2), count(3)));
+            assert_eq!(count(0) + count(1) + count(4), 3);
+        }
+        assert_eq!(Units::new(Resample::Runs, &budgets).draw(&mut rng).count(), 5);
     }
 }

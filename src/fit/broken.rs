@@ -11,6 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::least_squares::{Row, least_squares};
 use super::minimize::Stop;
 
+/// Points on which the starts are searched.
+const ENOUGH: usize = 256;
+/// Iterations of the search, and of a resample that starts from the law itself.
+const SEARCH: usize = 80;
+const REFINE: usize = 30;
+/// Ends of the search that are taken further.
+const KEPT: usize = 8;
+
 /// A broken power law.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Broken {
@@ -64,15 +72,26 @@ pub struct BrokenFit {
 /// Fits a law with 0, 1 or 2 breaks to positive `x` and `y`; nothing where there are no more points than unknowns, or
 /// for more breaks.
 pub fn fit(x: &[f64], y: &[f64], breaks: usize) -> Option<BrokenFit> {
-    let data = Data { ln_x: x.iter().map(|x| x.ln()).collect(), ln_y: y.iter().map(|y| y.ln()).collect() };
+    let data = Data::new(x, y);
     if x.len() <= 3 + 3 * breaks || x.len() != y.len() {
         return None;
     }
+    let simpler = breaks.checked_sub(1).and_then(|fewer| fit(x, y, fewer)).map(|fit| fit.law);
     match breaks {
-        0 => data.solve::<3>(),
-        1 => data.solve::<6>(),
-        2 => data.solve::<9>(),
+        0 => data.solve::<3>(None),
+        1 => data.solve::<6>(simpler.as_ref()),
+        2 => data.solve::<9>(simpler.as_ref()),
         _ => None,
+    }
+}
+
+/// The law with as many breaks as `law`, refitted from there: for resamples, which need no search.
+pub fn refine(x: &[f64], y: &[f64], law: &Broken) -> Broken {
+    let data = Data::new(x, y);
+    match law.breaks.len() {
+        0 => data.refine::<3>(law),
+        1 => data.refine::<6>(law),
+        _ => data.refine::<9>(law),
     }
 }
 
@@ -82,17 +101,68 @@ struct Data {
 }
 
 impl Data {
-    fn solve<const P: usize>(&self) -> Option<BrokenFit> {
-        let stops: Vec<Stop<P>> =
-            self.starts::<P>().into_par_iter().map(|start| least_squares(|u| self.rows(u), start, 400)).collect();
-        let best = stops
-            .into_iter()
-            .filter(|stop| stop.value.is_finite() && stop.x.iter().all(|u| u.is_finite()))
-            .min_by(|a, b| a.value.total_cmp(&b.value))?;
+    fn new(x: &[f64], y: &[f64]) -> Self {
+        Self { ln_x: x.iter().map(|x| x.ln()).collect(), ln_y: y.iter().map(|y| y.ln()).collect() }
+    }
+
+    fn refine<const P: usize>(&self, law: &Broken) -> Broken {
+        Broken::from_unknowns(&least_squares(|u| self.rows(u), self.unknowns::<P>(law), REFINE).x)
+    }
+
+    /// A law with at most as many breaks as unknowns; those without a break are zero.
+    fn unknowns<const P: usize>(&self, law: &Broken) -> [f64; P] {
+        // A floor that vanished is far below the least y, and finite.
+        let least = self.ln_y.iter().copied().fold(f64::MAX, f64::min);
+        let mut start = [0.0; P];
+        (start[0], start[1], start[2]) = (law.a.ln().max(least - 30.0), law.b.ln(), law.c0);
+        for (unknowns, broken) in start[3..].chunks_mut(3).zip(&law.breaks) {
+            unknowns.copy_from_slice(&[broken.d.ln(), broken.c, broken.f.ln()]);
+        }
+        start
+    }
+
+    /// The best of many starts: a short search of all of them on an even share of the points, the best few taken
+    /// further on all points, the best one to the end. `simpler` is the law with one break less, which lies within
+    /// this one.
+    fn solve<const P: usize>(&self, simpler: Option<&Broken>) -> Option<BrokenFit> {
+        let thin = self.thin();
+        let mut starts = self.starts::<P>();
+        starts.extend(simpler.into_iter().flat_map(|law| self.within::<P>(law)));
+        let search = |start: [f64; P]| least_squares(|u| thin.rows(u), start, SEARCH);
+        let finite = |stop: &Stop<P>| stop.value.is_finite() && stop.x.iter().all(|u| u.is_finite());
+        let mut ends: Vec<Stop<P>> = starts.into_par_iter().map(search).filter(finite).collect();
+        ends.sort_by(|a, b| a.value.total_cmp(&b.value));
+        let further = ends.into_par_iter().take(KEPT).map(|end| least_squares(|u| self.rows(u), end.x, 400));
+        let further: Vec<Stop<P>> = further.filter(finite).collect();
+        let best = further.into_iter().min_by(|a, b| a.value.total_cmp(&b.value))?;
         // A valley along which place and steepness of a break trade against each other takes many short steps.
         let best = least_squares(|u| self.rows(u), best.x, 20_000);
         let rms = (2.0 * best.value / self.ln_x.len() as f64).sqrt();
         Some(BrokenFit { law: Broken::from_unknowns(&best.x), rms, converged: best.converged })
+    }
+
+    /// Every second, third, ... point in the order of x.
+    fn thin(&self) -> Self {
+        let mut order: Vec<usize> = (0..self.ln_x.len()).collect();
+        order.sort_by(|&i, &j| self.ln_x[i].total_cmp(&self.ln_x[j]).then(self.ln_y[i].total_cmp(&self.ln_y[j])));
+        let kept: Vec<usize> = order.into_iter().step_by(self.ln_x.len().div_ceil(ENOUGH).max(1)).collect();
+        let take = |from: &[f64]| kept.iter().map(|&i| from[i]).collect();
+        Self { ln_x: take(&self.ln_x), ln_y: take(&self.ln_y) }
+    }
+
+    /// Starts at the law with one break less, with a faint break more at some places.
+    fn within<const P: usize>(&self, law: &Broken) -> Vec<[f64; P]> {
+        let (low, high) = self.ln_x.iter().fold((f64::MAX, f64::MIN), |(l, h), x| (l.min(*x), h.max(*x)));
+        let start = self.unknowns::<P>(law);
+        let places = (1..=8).map(|k| low + (high - low) * f64::from(k) / 9.0);
+        let faint = |place: f64| {
+            [-0.05, 0.05].map(|c| {
+                let mut start = start;
+                (start[P - 3], start[P - 2], start[P - 1]) = (place, c, 0.3_f64.ln());
+                start
+            })
+        };
+        places.flat_map(faint).collect()
     }
 
     /// Floors below the least y, slopes of several steepness through the first point, breaks from the first x to four

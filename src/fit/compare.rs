@@ -8,10 +8,12 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::Estimate;
 use super::bootstrap::Bootstrap;
+use super::law::distinct;
 use super::least_squares::{Row, best_of, least_squares};
 use super::minimize::Stop;
+use super::parametric::Residuals;
+use super::{Estimate, Status};
 
 /// How the second curve may differ from the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,17 @@ pub enum Difference {
 }
 
 impl Difference {
+    /// The name used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Factor => "factor",
+            Self::Offset => "offset",
+            Self::Slope => "slope",
+            Self::Everything => "everything",
+        }
+    }
+
     const ALL: [Self; 5] = [Self::None, Self::Factor, Self::Offset, Self::Slope, Self::Everything];
 
     /// Which of [ln E, ln A, alpha] have a difference of their own.
@@ -47,6 +60,10 @@ impl Difference {
 /// The comparison of two curves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
+    /// Whether the numbers may be used.
+    pub status: Status,
+    /// Points of both curves.
+    pub points: usize,
     /// The preferred difference.
     pub difference: Difference,
     /// `AICc` of each difference above the least.
@@ -57,6 +74,10 @@ pub struct Comparison {
     pub offset: Estimate,
     /// alpha of the second minus that of the first, if everything may differ.
     pub slope: Estimate,
+    /// Residuals in log loss if everything may differ.
+    pub residuals: Residuals,
+    /// What was drawn with replacement for the intervals, which are 95% percentiles.
+    pub resampled: String,
     /// What may be concluded, in a sentence.
     pub conclusion: String,
 }
@@ -67,11 +88,13 @@ struct Curves<'a> {
     first: &'a [(f64, f64)],
 }
 
-/// Compares `second` with `first`, each a list of (x, loss). Nothing where either has fewer than 5 points.
-pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], bootstrap: &Bootstrap) -> Option<Comparison> {
-    if first.len() < 5 || second.len() < 5 {
+/// Compares `second` with `first`, each a list of (x, loss), where x counts what `of` says. Nothing where either has
+/// fewer than 5 points or 3 different x.
+pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], of: &str, bootstrap: &Bootstrap) -> Option<Comparison> {
+    if [first, second].iter().any(|curve| curve.len() < 5 || distinct(curve.iter().map(|(x, _)| *x)) < 3) {
         return None;
     }
+    let noun = of;
     let all: Vec<f64> = first.iter().chain(second).map(|(x, _)| x.ln()).collect();
     let middle = all.iter().sum::<f64>() / all.len() as f64;
     let point = |second: bool| move |(x, y): &(f64, f64)| (x.ln() - middle, y.ln(), second);
@@ -104,9 +127,20 @@ pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], bootstrap: &Bootstra
     let estimate = |k: usize| Estimate::from_draws(value[k], draws.iter().map(|draw| draw[k]));
     let factor = estimate(0).map(f64::exp);
     let (offset, slope) = (estimate(1), estimate(2));
-    let conclusion = conclusion(difference, factor, offset, slope);
+    // Curves that do not fall have no factor.
+    let falls = factor.value.is_finite() && factor.low > 0.0 && factor.high.is_finite() && full[2] > 0.0;
+    let status = if falls { Status::Converged } else { Status::NotIdentified };
+    let conclusion = if falls {
+        conclusion(noun, difference, factor, offset, slope)
+    } else {
+        "Not identified: the curves, or too many of their resamples, do not fall.".to_owned()
+    };
+    let fitted = curves.rows(&full, Difference::Everything.free());
+    let residuals = Residuals::of(fitted.iter().map(|(r, _)| *r));
+    let resampled = "runs of each curve".to_owned();
+    let points = curves.points.len();
     let excess = scores.into_iter().map(|(difference, score)| (difference, score - least)).collect();
-    Some(Comparison { difference, excess, factor, offset, slope, conclusion })
+    Some(Comparison { status, points, difference, excess, factor, offset, slope, residuals, resampled, conclusion })
 }
 
 impl Curves<'_> {
@@ -158,12 +192,12 @@ impl Curves<'_> {
     }
 }
 
-fn conclusion(difference: Difference, factor: Estimate, offset: Estimate, slope: Estimate) -> String {
+fn conclusion(noun: &str, difference: Difference, factor: Estimate, offset: Estimate, slope: Estimate) -> String {
     let show = |e: Estimate| format!("{:.3} ({:.3} to {:.3})", e.value, e.low, e.high);
     match difference {
         Difference::None => "The data show no difference between the two curves.".to_owned(),
         Difference::Factor => {
-            format!("The second curve needs {} times the compute of the first for the same loss.", show(factor))
+            format!("The second curve needs {} times the {noun} of the first for the same loss.", show(factor))
         }
         Difference::Offset => format!("The curves differ in the irreducible loss, by {} nats.", show(offset)),
         Difference::Slope => format!("The curves differ in the exponent, by {}.", show(slope)),
@@ -199,7 +233,7 @@ mod tests {
             (slower, Difference::Factor),
             (curve(2.2, 1.0, 0.15, 5), Difference::Offset),
         ] {
-            let found = compare(&first, &second, &BOOTSTRAP).unwrap();
+            let found = compare(&first, &second, "compute", &BOOTSTRAP).unwrap();
             assert_eq!(found.difference, expected, "{found:?}");
             match expected {
                 Difference::Factor => assert!(found.factor.holds(2.0), "{found:?}"),
@@ -207,7 +241,7 @@ mod tests {
                 _ => assert!(found.factor.holds(1.0), "{found:?}"),
             }
         }
-        let steeper = compare(&first, &curve(2.0, 1.0, 0.25, 5), &BOOTSTRAP).unwrap();
+        let steeper = compare(&first, &curve(2.0, 1.0, 0.25, 5), "compute", &BOOTSTRAP).unwrap();
         assert!([Difference::Slope, Difference::Everything].contains(&steeper.difference), "{steeper:?}");
         assert!((steeper.slope.value - 0.1).abs() < 0.02, "{steeper:?}");
     }
@@ -215,6 +249,6 @@ mod tests {
     #[test]
     fn four_points_are_too_few() {
         let first = curve(2.0, 1.0, 0.15, 0);
-        assert!(compare(&first, &first[..4], &BOOTSTRAP).is_none());
+        assert!(compare(&first, &first[..4], "compute", &BOOTSTRAP).is_none());
     }
 }

@@ -4,10 +4,15 @@
 //! Loss and data give different laws, Kaplan's B* / `L^(1/alpha_B)` and the power law in tokens of Bergsma et al. (arXiv
 //! 2505.13738); they are fitted apart and never mixed.
 
+pub mod runs;
+
 use serde::{Deserialize, Serialize};
 
+use super::bootstrap::Bootstrap;
+use super::law::{LawFit, MAX_LOST, Parameter, large};
 use super::least_squares::best_of;
 use super::regress::Design;
+use super::{Estimate, Status};
 
 /// (`S/S_min` - `1)(E/E_min` - 1) = 1 for S steps and E examples to reach one loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,12 +120,59 @@ pub struct NormPair {
 /// The simple noise scale tr(Sigma)/|G|^2 from pairs of norms (`McCandlish` et al. 2018, appendix A.1). Numerator and
 /// denominator are unbiased and averaged apart before they are divided; nothing where the mean of |G|^2 is not positive.
 pub fn noise_scale(pairs: &[NormPair]) -> Option<f64> {
+    let [square, trace] = moments(pairs);
+    (square > 0.0 && square.is_finite() && trace.is_finite()).then(|| trace / square)
+}
+
+/// Estimates of |G|^2 and tr(Sigma), averaged over the pairs.
+fn moments(pairs: &[NormPair]) -> [f64; 2] {
     let (mut square, mut trace) = (0.0, 0.0);
     for pair in pairs {
         square += (pair.big_batch * pair.big - pair.small_batch * pair.small) / (pair.big_batch - pair.small_batch);
         trace += (pair.small - pair.big) / (1.0 / pair.small_batch - 1.0 / pair.big_batch);
     }
-    (square > 0.0 && square.is_finite() && trace.is_finite()).then(|| trace / square)
+    [square, trace].map(|sum| sum / pairs.len() as f64)
+}
+
+/// The noise scale with intervals over resampled pairs.
+pub fn gradient_noise(pairs: &[NormPair], bootstrap: &Bootstrap) -> LawFit {
+    use rand::RngExt;
+    const LAW: &str = "B_simple = tr(Sigma) / |G|^2";
+    if pairs.len() < 3 {
+        let sentence = "The noise scale needs at least 3 pairs of gradient norms; a hundred make it useful.";
+        return LawFit::without_numbers(LAW, Status::TooFewPoints, pairs.len(), sentence);
+    }
+    let value = moments(pairs);
+    let draws: Vec<[f64; 2]> = bootstrap
+        .draws(|rng| moments(&pairs.iter().map(|_| pairs[rng.random_range(0..pairs.len())]).collect::<Vec<_>>()));
+    // A mean of |G|^2 at or below zero says that the batch may be as large as one likes.
+    let scale = |[square, trace]: &[f64; 2]| if *square > 0.0 { trace / square } else { f64::INFINITY };
+    let estimate = |of: &dyn Fn(&[f64; 2]) -> f64| Estimate::from_draws(of(&value), draws.iter().map(of));
+    let batch = estimate(&scale);
+    let lost = draws.iter().filter(|[square, trace]| *square <= 0.0 || *trace <= 0.0).count();
+    let identified = value.iter().all(|x| *x > 0.0) && lost as f64 <= MAX_LOST * draws.len() as f64;
+    LawFit {
+        formula: LAW.to_owned(),
+        status: if identified { Status::Converged } else { Status::NotIdentified },
+        points: pairs.len(),
+        parameters: vec![
+            Parameter::new("B_simple", "noise scale, in the unit of the batches", batch),
+            Parameter::new("|G|^2", "squared norm of the true gradient", estimate(&|[square, _]| *square)),
+            Parameter::new("tr(Sigma)", "variance of the gradient of one example", estimate(&|[_, trace]| *trace)),
+        ],
+        residuals: None,
+        resampled: "pairs of norms".to_owned(),
+        conclusion: if identified {
+            format!(
+                "The simple noise scale is {}: batches well below it waste steps, batches well above it waste data. It \
+                 stands for the critical batch as far as the Hessian is like the identity.",
+                large(batch)
+            )
+        } else {
+            "Not identified: the mean of |G|^2 is not safely above zero; measure more pairs, or a bigger big batch."
+                .to_owned()
+        },
+    }
 }
 
 #[cfg(test)]
@@ -173,5 +225,13 @@ mod tests {
             .collect();
         let scale = noise_scale(&pairs).unwrap();
         assert!((scale / 100.0 - 1.0).abs() < 0.03, "{scale}");
+        let bootstrap = Bootstrap { resamples: 200, seed: 1 };
+        let fit = gradient_noise(&pairs, &bootstrap);
+        let interval = fit.get("B_simple").unwrap();
+        assert!(fit.status == Status::Converged && interval.holds(100.0) && interval.high < 110.0, "{fit:?}");
+        let few = gradient_noise(&pairs[..8], &bootstrap).get("B_simple").unwrap();
+        assert!(few.high - few.low > 3.0 * (interval.high - interval.low), "{few:?}");
+        let noise: Vec<NormPair> = pairs.iter().map(|pair| NormPair { small: pair.big * 16.0, ..*pair }).collect();
+        assert_eq!(gradient_noise(&noise, &bootstrap).status, Status::NotIdentified);
     }
 }

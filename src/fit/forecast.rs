@@ -27,15 +27,14 @@ pub struct Forecast {
 /// The observations without the largest budget, and that budget's; nothing where fewer than three budgets are there or
 /// most runs would be held out.
 pub fn hold_out(observations: &[Observation]) -> Option<(Vec<Observation>, Vec<Observation>)> {
-    let budget = |run: &Observation| run.flop_budget.unwrap_or(run.flops);
-    let mut budgets: Vec<f64> = observations.iter().map(budget).collect();
+    let mut budgets: Vec<f64> = observations.iter().map(Observation::budget).collect();
     budgets.sort_by(f64::total_cmp);
     budgets.dedup_by(|next, kept| same_budget(*kept, *next));
     let largest = *budgets.last().filter(|_| budgets.len() >= 3)?;
     // Where no column names budgets, single runs are no budget: the last half decade is held out.
     let named = observations.iter().any(|run| run.flop_budget.is_some());
     let edge = if named { largest } else { largest / 10_f64.sqrt() };
-    let parts: (Vec<_>, Vec<_>) = observations.iter().cloned().partition(|run| budget(run) < edge);
+    let parts: (Vec<_>, Vec<_>) = observations.iter().cloned().partition(|run| run.budget() < edge);
     (parts.0.len() > parts.1.len()).then_some(parts)
 }
 
@@ -44,7 +43,7 @@ pub fn of_surface(surface: &Surface, held_out: &[Observation], counting: Countin
     let errors: Vec<f64> =
         held_out.iter().filter_map(|run| Some(surface.loss(run.params_by(counting)?, run.tokens) - run.loss)).collect();
     let mean = |f: &dyn Fn(f64) -> f64| errors.iter().map(|error| f(*error)).sum::<f64>() / errors.len() as f64;
-    let budgets = held_out.iter().map(|run| run.flop_budget.unwrap_or(run.flops));
+    let budgets = held_out.iter().map(Observation::budget);
     (!errors.is_empty()).then(|| Forecast {
         budget: budgets.fold(f64::NEG_INFINITY, f64::max),
         points: errors.len(),

@@ -8,15 +8,18 @@ pub mod bootstrap;
 pub mod broken;
 pub mod compare;
 pub mod coordinates;
+pub mod cost;
 pub mod critical_batch;
 pub mod forecast;
 pub mod frontier;
 pub mod kaplan;
+pub mod law;
 pub mod least_squares;
 pub mod minimize;
 pub mod parametric;
 pub mod points;
 pub mod power;
+pub mod pruning;
 pub mod regress;
 pub mod repetition;
 pub mod summary;
@@ -25,7 +28,7 @@ pub mod table;
 pub mod transfer;
 pub mod vpnls;
 
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, Resample};
 
 use serde::{Deserialize, Serialize};
 

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::approach2::TokensPerParam;
+use super::bootstrap::{Resample, quantile};
+use super::cost::{Cost, Priced};
 use super::points::{Points, same_budget};
 use super::surface::Surface;
 use super::{Estimate, Status};
@@ -25,13 +27,15 @@ pub(super) struct Method {
     pub(super) approach: &'static str,
     pub(super) counting: Counting,
     pub(super) delta: Option<f64>,
+    pub(super) resample: Resample,
 }
 
 /// A solver's answer.
 pub(super) struct Fitted {
     pub(super) surface: Surface,
     pub(super) objective: f64,
-    pub(super) converged: bool,
+    /// What kept the solver from a minimum, if anything did.
+    pub(super) unfinished: Option<&'static str>,
 }
 
 /// A fitted surface with the intervals of its constants and of what follows from them.
@@ -57,6 +61,10 @@ pub struct SurfaceFit {
     pub n_exponent: Option<Estimate>,
     /// Exponent of `D_opt` in compute.
     pub d_exponent: Option<Estimate>,
+    /// FLOPs of training by the table, from which the exponents and the ratios follow.
+    pub cost: Cost,
+    /// What was resampled: runs or budgets.
+    pub resampled: String,
     /// Tokens per parameter at the budgets of the data and beyond.
     pub tokens_per_param: Vec<TokensPerParam>,
     /// Residuals in log loss.
@@ -78,6 +86,16 @@ pub struct Residuals {
     pub largest: f64,
 }
 
+impl Residuals {
+    /// Of at least one residual.
+    pub(super) fn of(residuals: impl Iterator<Item = f64>) -> Self {
+        let mut sizes: Vec<f64> = residuals.map(f64::abs).collect();
+        sizes.sort_by(f64::total_cmp);
+        let square = sizes.iter().map(|r| r * r).sum::<f64>() / sizes.len() as f64;
+        Self { rms: square.sqrt(), median: quantile(&sizes, 0.5), largest: sizes.last().copied().unwrap_or(f64::NAN) }
+    }
+}
+
 /// Puts the result together from the surface and its resamples.
 pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>, draws: Vec<Surface>) -> SurfaceFit {
     let usable = |surface: &Surface| surface.is_proper() && surface.alpha < STEEPEST && surface.beta < STEEPEST;
@@ -89,12 +107,16 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
         None => Status::TooFewPoints,
         Some(fitted) if !usable(&fitted.surface) => Status::NotIdentified,
         Some(_) if (resamples - draws.len()) as f64 > MAX_LOST * resamples as f64 => Status::NotIdentified,
-        Some(fitted) if fitted.surface.e < floor || !fitted.converged => Status::BoundHit,
+        Some(fitted) if fitted.surface.e < floor || fitted.unfinished.is_some() => Status::BoundHit,
         Some(_) => Status::Converged,
     };
     // A value whose every resample failed has no interval, and a value without an interval is not shown.
     let surface = fitted.map(|fitted| fitted.surface).filter(usable).filter(|_| resamples == 0 || !draws.is_empty());
-    let of = |read: &dyn Fn(&Surface) -> f64| surface.map(|s| Estimate::from_draws(read(&s), draws.iter().map(read)));
+    let cost = if points.is_empty() { Cost::SIX_ND } else { points.cost() };
+    let of = |read: &dyn Fn(&Priced) -> f64| {
+        let read = |surface: &Surface| read(&Priced { surface: *surface, cost });
+        surface.map(|surface| Estimate::from_draws(read(&surface), draws.iter().map(read)))
+    };
     let constants = surface.map(|surface| {
         let constants = |s: &Surface| [s.e, s.a, s.b, s.alpha, s.beta];
         std::array::from_fn(|k| Estimate::from_draws(constants(&surface)[k], draws.iter().map(|d| constants(d)[k])))
@@ -112,14 +134,17 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
         objective: fitted.map(|fitted| fitted.objective),
         delta: method.delta,
         constants,
-        n_exponent: of(&Surface::n_exponent),
-        d_exponent: of(&Surface::d_exponent),
+        n_exponent: of(&Priced::n_exponent),
+        d_exponent: of(&Priced::d_exponent),
+        cost,
+        resampled: method.resample.name().to_owned(),
         tokens_per_param,
         residuals: surface.map(|surface| residuals(points, &surface)),
         draws: thin(&draws),
         conclusion: String::new(),
     };
-    result.conclusion = conclusion(&result);
+    let lead = of(&|priced| priced.d_exponent() - priced.n_exponent());
+    result.conclusion = conclusion(&result, lead, fitted.and_then(|fitted| fitted.unfinished));
     result
 }
 
@@ -137,23 +162,19 @@ fn budgets(points: &Points) -> Vec<f64> {
 }
 
 fn residuals(points: &Points, surface: &Surface) -> Residuals {
-    let mut sizes: Vec<f64> = (0..points.len())
-        .map(|i| {
-            let [n, d] = [points.ln_n[i] + points.mean_n, points.ln_d[i] + points.mean_d].map(f64::exp);
-            (surface.loss(n, d).ln() - points.ln_loss[i]).abs()
-        })
-        .collect();
-    sizes.sort_by(f64::total_cmp);
-    let square = sizes.iter().map(|r| r * r).sum::<f64>() / sizes.len() as f64;
-    Residuals { rms: square.sqrt(), median: super::bootstrap::quantile(&sizes, 0.5), largest: sizes[sizes.len() - 1] }
+    Residuals::of((0..points.len()).map(|i| {
+        let [n, d] = [points.ln_n[i] + points.mean_n, points.ln_d[i] + points.mean_d].map(f64::exp);
+        surface.loss(n, d).ln() - points.ln_loss[i]
+    }))
 }
 
 fn thin(draws: &[Surface]) -> Vec<Surface> {
     draws.iter().step_by(draws.len().div_ceil(DRAWS_KEPT).max(1)).copied().collect()
 }
 
-fn conclusion(fit: &SurfaceFit) -> String {
-    let (Some(n), Some(d)) = (fit.n_exponent, fit.d_exponent) else {
+/// `lead` is the exponent of `D_opt` minus that of `N_opt`.
+fn conclusion(fit: &SurfaceFit, lead: Option<Estimate>, unfinished: Option<&str>) -> String {
+    let (Some(n), Some(d), Some(lead)) = (fit.n_exponent, fit.d_exponent, lead) else {
         return match fit.status {
             Status::TooFewPoints => {
                 "A surface needs at least 6 runs with 3 different sizes and 3 different numbers of tokens.".to_owned()
@@ -164,14 +185,19 @@ fn conclusion(fit: &SurfaceFit) -> String {
     };
     let exponent = |e: Estimate| format!("{:.3} ({:.3} to {:.3})", e.value, e.low, e.high);
     let laws = format!("N_opt grows as C^{} and D_opt as C^{}", exponent(n), exponent(d));
-    let equal = if n.low > 0.5 || n.high < 0.5 {
-        "parameters and tokens do not grow in step"
+    let equal = if lead.low > 0.0 {
+        "tokens grow faster than parameters"
+    } else if lead.high < 0.0 {
+        "parameters grow faster than tokens"
     } else {
-        "parameters and tokens may grow in step, the interval holds 0.5"
+        "parameters and tokens may grow in step"
     };
     match fit.status {
         Status::Converged => format!("{laws}; {equal}."),
-        Status::BoundHit => format!("{laws}, but the irreducible loss ended at zero: the data do not show a floor."),
+        Status::BoundHit => {
+            let why = unfinished.unwrap_or("the irreducible loss ended at zero: the data do not show a floor");
+            format!("{laws}, but {why}.")
+        }
         _ => format!(
             "Not identified: {laws} fits best, but too many resamples have no such surface; the numbers show what the \
              fit found and not what is known."

@@ -1,12 +1,17 @@
 //! Observations as the columns of logarithms that fits of a whole surface work on.
 
-use rand::{Rng, RngExt};
+use rand::Rng;
 
+use super::bootstrap::{Resample, Units};
+use super::cost::Cost;
 use crate::observation::{Counting, Observation};
 
 /// Rows above which every second, third, ... row in sorted order is taken. Tables of that length are training curves,
 /// whose neighbouring rows say the same, and the intervals of a whole surface would take hours.
-pub const MOST: usize = 20_000;
+pub const MOST: usize = 5000;
+/// Rows above which a surface has no second minimum that a resample could fall into: resamples start from the best one
+/// alone, and the start grid is searched on an even share of that many.
+pub const ENOUGH: usize = 2000;
 
 /// Logarithms of parameters, tokens and loss of the runs that tell parameters by one convention.
 ///
@@ -36,9 +41,7 @@ impl Points {
     pub fn new(observations: &[Observation], counting: Counting) -> Self {
         let mut rows: Vec<[f64; 4]> = observations
             .iter()
-            .filter_map(|run| {
-                Some([run.params_by(counting)?, run.tokens, run.loss, run.flop_budget.unwrap_or(run.flops)])
-            })
+            .filter_map(|run| Some([run.params_by(counting)?, run.tokens, run.loss, run.budget()]))
             .collect();
         rows.sort_by(|a, b| {
             (0..4).map(|k| a[k].total_cmp(&b[k])).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
@@ -67,13 +70,26 @@ impl Points {
         self.loss.is_empty()
     }
 
-    /// How often each run is drawn when all are drawn with replacement.
-    pub fn resample(&self, rng: &mut impl Rng) -> Vec<f64> {
+    /// The runs in the units that are drawn together.
+    pub fn units(&self, resample: Resample) -> Units {
+        Units::new(resample, &self.flops)
+    }
+
+    /// How often each run is drawn in one resample.
+    pub fn resample(&self, units: &Units, rng: &mut impl Rng) -> Vec<f64> {
         let mut counts = vec![0.0; self.len()];
-        for _ in 0..self.len() {
-            counts[rng.random_range(0..self.len())] += 1.0;
+        for row in units.draw(rng) {
+            counts[row] += 1.0;
         }
         counts
+    }
+
+    /// What the FLOPs or budgets of the runs say of the cost of training.
+    pub fn cost(&self) -> Cost {
+        let ln_n: Vec<f64> = self.ln_n.iter().map(|ln_n| ln_n + self.mean_n).collect();
+        let per_token: Vec<f64> =
+            self.flops.iter().zip(&self.ln_d).map(|(flops, ln_d)| flops.ln() - ln_d - self.mean_d).collect();
+        Cost::fit(&ln_n, &per_token)
     }
 
     /// Whether fewer than three sizes or three numbers of tokens differ: two exponents need at least that.

@@ -1,18 +1,28 @@
 //! Laws of one variable, L(N), L(D) or L(C), and which of them the data prefer.
 //!
-//! Four forms, all fitted by least squares in log loss: the pure power law (`x_c/x)^alpha` of Kaplan et al. 2020 (arXiv
-//! 2001.08361, equations 1.1 to 1.3), the same with an irreducible term, one with a smooth break ([`super::broken`]),
-//! and the exponential that pruning of data can turn a power law into (Sorscher et al. 2022, arXiv 2206.14486).
-//! They are compared by the information criterion `AICc` (Hurvich and Tsai 1989) and by predicting the quarter of
-//! largest x from the rest.
+//! Five forms, all fitted by least squares in log loss: the pure power law (`x_c/x)^alpha` of Kaplan et al. 2020 (arXiv
+//! 2001.08361, equations 1.1 to 1.3), the same with an irreducible term, one with one or two smooth breaks
+//! ([`super::broken`]), and the exponential that pruning of data can turn a power law into (Sorscher et al. 2022, arXiv
+//! 2206.14486). They are compared by the information criterion `AICc` (Hurvich and Tsai 1989) and by predicting the
+//! quarter of largest x from the rest. Intervals resample runs, each resample starting from the law itself.
 
+use std::collections::BTreeMap;
+
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::Estimate;
 use super::bootstrap::Bootstrap;
-use super::broken;
-use super::least_squares::best_of;
+use super::broken::{self, Broken};
+use super::law::{MAX_LOST, distinct};
+use super::least_squares::{Row, best_of, least_squares};
+use super::parametric::Residuals;
 use super::regress::Design;
+use super::{Estimate, Status};
+
+/// An irreducible loss below this share of the least loss seen is none at all.
+const NO_FLOOR: f64 = 1e-3;
+/// Rows above which every second, third, ... in the order of x is taken.
+pub const MOST: usize = 1000;
 
 /// The form of a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,23 +32,26 @@ pub enum Form {
     Pure,
     /// E + A x^-alpha.
     Offset,
-    /// A power law with one smooth break and an irreducible term.
-    Broken,
     /// E + A exp(-x/scale).
     Exponential,
+    /// A power law with one smooth break and an irreducible term.
+    Broken,
+    /// The same with two breaks.
+    TwiceBroken,
 }
 
 impl Form {
     /// All forms, the simplest first.
-    pub const ALL: [Self; 4] = [Self::Pure, Self::Offset, Self::Exponential, Self::Broken];
+    pub const ALL: [Self; 5] = [Self::Pure, Self::Offset, Self::Exponential, Self::Broken, Self::TwiceBroken];
 
     /// The name used in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pure => "pure",
             Self::Offset => "offset",
-            Self::Broken => "broken",
             Self::Exponential => "exponential",
+            Self::Broken => "broken",
+            Self::TwiceBroken => "twice broken",
         }
     }
 
@@ -47,39 +60,52 @@ impl Form {
             Self::Pure => 2,
             Self::Offset | Self::Exponential => 3,
             Self::Broken => 6,
+            Self::TwiceBroken => 9,
+        }
+    }
+
+    fn breaks(self) -> usize {
+        match self {
+            Self::Pure | Self::Offset | Self::Exponential => 0,
+            Self::Broken => 1,
+            Self::TwiceBroken => 2,
         }
     }
 }
 
-/// A fitted law of one variable.
+/// The constants of a law of one variable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Law {
+pub struct Curve {
     /// Its form.
     pub form: Form,
     /// Irreducible loss E, in nats per token; 0 for the pure form.
+    #[serde(rename = "E")]
     pub e: f64,
     /// Coefficient A.
+    #[serde(rename = "A")]
     pub a: f64,
     /// Exponent alpha: of the first segment where there is a break, 1/scale for the exponential.
     pub alpha: f64,
-    /// The broken law in full.
-    pub broken: Option<broken::Broken>,
-    /// Root of the mean squared residual in log loss.
-    pub rms: f64,
-    /// `AICc`; lower is better, a difference above 10 is decisive.
-    pub aicc: f64,
-    /// Root of the mean squared error in log loss on the quarter of largest x, predicted from the rest.
-    pub held_out: Option<f64>,
+    /// Where the exponent changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaks: Vec<broken::Break>,
 }
 
-impl Law {
+impl Curve {
     /// Loss at x.
     pub fn at(&self, x: f64) -> f64 {
-        match (&self.broken, self.form) {
-            (Some(broken), _) => broken.at(x),
-            (None, Form::Exponential) => self.e + self.a * (-self.alpha * x).exp(),
-            (None, _) => self.e + self.a * x.powf(-self.alpha),
+        match self.form {
+            Form::Exponential => self.e + self.a * (-self.alpha * x).exp(),
+            _ => self.broken().at(x),
         }
+    }
+
+    fn broken(&self) -> Broken {
+        Broken { a: self.e, b: self.a, c0: self.alpha, breaks: self.breaks.clone() }
+    }
+
+    fn of(form: Form, law: Broken) -> Self {
+        Self { form, e: law.a, a: law.b, alpha: law.c0, breaks: law.breaks }
     }
 
     /// Kaplan's scale `x_c`, at which the reducible part is one nat: (`x_c/x)^alpha` = A x^-alpha.
@@ -87,58 +113,128 @@ impl Law {
         self.a.powf(1.0 / self.alpha)
     }
 
-    /// The intrinsic dimension of the data that a data exponent implies, d = 1/alpha.
-    pub fn intrinsic_dimension(&self) -> f64 {
-        1.0 / self.alpha
+    /// The intrinsic dimension of the data that an exponent of parameters or data implies: at least d = 1/alpha, and
+    /// up to 4/alpha where model and data are smooth (Sharma and Kaplan 2020, arXiv 2004.10802; Bahri et al. 2021,
+    /// arXiv 2102.06701).
+    pub fn intrinsic_dimension(&self) -> [f64; 2] {
+        [1.0 / self.alpha, 4.0 / self.alpha]
+    }
+
+    /// Whether this curve is a law that falls, for a resample to count.
+    fn falls(&self) -> bool {
+        let finite = [self.e, self.a, self.alpha].iter().all(|x| x.is_finite());
+        // The first segment of a broken law may be flat.
+        finite && self.a > 0.0 && (self.alpha > 0.0 || !self.breaks.is_empty())
+    }
+}
+
+/// A fitted law of one variable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Law {
+    /// The constants.
+    #[serde(flatten)]
+    pub curve: Curve,
+    /// Whether they may be used.
+    pub status: Status,
+    /// 95% intervals of E, A and alpha, by name.
+    pub intervals: BTreeMap<String, [f64; 2]>,
+    /// Residuals in log loss.
+    pub residuals: Residuals,
+    /// `AICc`; lower is better, a difference above 10 is decisive.
+    pub aicc: f64,
+    /// Root of the mean squared error in log loss on the quarter of largest x, predicted from the rest.
+    pub held_out: Option<f64>,
+}
+
+impl Law {
+    /// E, A and alpha with their intervals.
+    pub fn estimates(&self) -> [Estimate; 3] {
+        [("E", self.curve.e), ("A", self.curve.a), ("alpha", self.curve.alpha)].map(|(name, value)| {
+            let [low, high] = self.intervals.get(name).copied().unwrap_or([f64::NAN; 2]);
+            Estimate { value, low, high }
+        })
     }
 }
 
 /// Fits one form to positive `x` and loss `y`; nothing where there are no more points than unknowns plus one.
-pub fn fit(x: &[f64], y: &[f64], form: Form) -> Option<Law> {
-    let mut law = solve(x, y, form)?;
+pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<Law> {
+    let curve = solve(x, y, form)?;
     let mut order: Vec<usize> = (0..x.len()).collect();
     order.sort_by(|&i, &j| x[i].total_cmp(&x[j]));
     let (known, beyond) = order.split_at(x.len() - x.len() / 4);
     let take = |from: &[f64], which: &[usize]| which.iter().map(|&i| from[i]).collect::<Vec<_>>();
-    law.held_out = solve(&take(x, known), &take(y, known), form)
+    let held_out = solve(&take(x, known), &take(y, known), form)
         .filter(|_| !beyond.is_empty())
-        .map(|smaller| rms(&smaller, &take(x, beyond), &take(y, beyond)));
-    Some(law)
+        .map(|smaller| residuals(&smaller, &take(x, beyond), &take(y, beyond)).rms);
+    let draws: Vec<Curve> = bootstrap.draws(|rng| {
+        let chosen: Vec<usize> = (0..x.len()).map(|_| rng.random_range(0..x.len())).collect();
+        refine(&take(x, &chosen), &take(y, &chosen), &curve)
+    });
+    let draws: Vec<Curve> = draws.into_iter().filter(Curve::falls).collect();
+    let interval = |name: &str, read: fn(&Curve) -> f64| {
+        let estimate = Estimate::from_draws(read(&curve), draws.iter().map(read));
+        (name.to_owned(), [estimate.low, estimate.high])
+    };
+    let residuals = residuals(&curve, x, y);
+    // One more unknown: the variance of the residuals.
+    let (points, k) = (x.len() as f64, form.unknowns() as f64 + 1.0);
+    let correction = if points > k + 1.0 { 2.0 * k * (k + 1.0) / (points - k - 1.0) } else { f64::INFINITY };
+    let floor = NO_FLOOR * y.iter().copied().fold(f64::INFINITY, f64::min);
+    let outside = |at: f64| at < x[order[0]] || at > x[order[order.len() - 1]];
+    let status = match () {
+        () if !curve.falls() => Status::NotIdentified,
+        () if (bootstrap.resamples - draws.len()) as f64 > MAX_LOST * bootstrap.resamples as f64 => {
+            Status::NotIdentified
+        }
+        () if curve.breaks.iter().any(|k| outside(k.d)) => Status::EdgeMinimum,
+        () if form != Form::Pure && curve.e < floor => Status::BoundHit,
+        () => Status::Converged,
+    };
+    Some(Law {
+        status,
+        intervals: BTreeMap::from([interval("E", |c| c.e), interval("A", |c| c.a), interval("alpha", |c| c.alpha)]),
+        residuals,
+        aicc: 2.0 * points * residuals.rms.max(1e-15).ln() + 2.0 * k + correction,
+        held_out,
+        curve,
+    })
 }
 
-fn solve(x: &[f64], y: &[f64], form: Form) -> Option<Law> {
-    let (points, unknowns) = (x.len() as f64, form.unknowns() as f64);
-    if points <= unknowns + 1.0 || x.iter().all(|other| other.total_cmp(&x[0]).is_eq()) {
+fn solve(x: &[f64], y: &[f64], form: Form) -> Option<Curve> {
+    // Two segments need two values of x at least, each.
+    if x.len() <= form.unknowns() + 1
+        || distinct(x.iter().copied()) < (2 + 2 * form.breaks()).max(form.unknowns().min(3))
+    {
         return None;
     }
-    let plain = |e, a, alpha| Law { form, e, a, alpha, broken: None, rms: 0.0, aicc: 0.0, held_out: None };
-    let mut law = match form {
-        Form::Pure => {
-            let logs = |values: &[f64]| values.iter().map(|value| value.ln()).collect::<Vec<_>>();
-            let line = Design::new(&logs(x)).line(&logs(y));
-            plain(0.0, line.intercept.exp(), -line.slope)
-        }
-        Form::Offset => {
-            let found = broken::fit(x, y, 0)?.law;
-            plain(found.a, found.b, found.c0)
-        }
-        Form::Exponential => exponential(x, y).map(|[e, a, rate]| plain(e, a, rate))?,
-        Form::Broken => {
-            let found = broken::fit(x, y, 1)?.law;
-            Law { broken: Some(found.clone()), ..plain(found.a, found.b, found.c0) }
-        }
-    };
-    law.rms = rms(&law, x, y);
-    // One more unknown: the variance of the residuals.
-    let k = unknowns + 1.0;
-    let correction = if points > k + 1.0 { 2.0 * k * (k + 1.0) / (points - k - 1.0) } else { f64::INFINITY };
-    law.aicc = 2.0 * points * law.rms.max(1e-15).ln() + 2.0 * k + correction;
-    Some(law)
+    match form {
+        Form::Pure => Some(pure(x, y)),
+        Form::Exponential => exponential(x, y).map(|[e, a, alpha]| Curve { form, e, a, alpha, breaks: Vec::new() }),
+        _ => Some(Curve::of(form, broken::fit(x, y, form.breaks())?.law)),
+    }
 }
 
-fn rms(law: &Law, x: &[f64], y: &[f64]) -> f64 {
-    let square = x.iter().zip(y).map(|(x, y)| (law.at(*x).max(f64::MIN_POSITIVE).ln() - y.ln()).powi(2));
-    (square.sum::<f64>() / x.len() as f64).sqrt()
+/// The same form from where `curve` is, for resamples.
+fn refine(x: &[f64], y: &[f64], curve: &Curve) -> Curve {
+    match curve.form {
+        Form::Pure => pure(x, y),
+        Form::Exponential => {
+            let start = [curve.e.max(1e-12), curve.a, curve.alpha].map(f64::ln);
+            let [e, a, alpha] = least_squares(|u| exponential_rows(x, y, u), start, 60).x.map(f64::exp);
+            Curve { e, a, alpha, ..curve.clone() }
+        }
+        form => Curve::of(form, broken::refine(x, y, &curve.broken())),
+    }
+}
+
+fn pure(x: &[f64], y: &[f64]) -> Curve {
+    let logs = |values: &[f64]| values.iter().map(|value| value.ln()).collect::<Vec<_>>();
+    let line = Design::new(&logs(x)).line(&logs(y));
+    Curve { form: Form::Pure, e: 0.0, a: line.intercept.exp(), alpha: -line.slope, breaks: Vec::new() }
+}
+
+fn residuals(curve: &Curve, x: &[f64], y: &[f64]) -> Residuals {
+    Residuals::of(x.iter().zip(y).map(|(x, y)| curve.at(*x).max(f64::MIN_POSITIVE).ln() - y.ln()))
 }
 
 /// E, A and rate of E + A exp(-rate x), by least squares in log loss with unknowns ln E, ln A, ln rate.
@@ -146,76 +242,109 @@ fn exponential(x: &[f64], y: &[f64]) -> Option<[f64; 3]> {
     let least = y.iter().copied().fold(f64::INFINITY, f64::min);
     let most = y.iter().copied().fold(0.0, f64::max);
     let span = x.iter().copied().fold(0.0, f64::max);
-    let rows = |u: &[f64; 3]| {
-        let (e, rate) = (u[0].exp(), u[2].exp());
-        let row = |(x, y): (&f64, &f64)| {
-            let s = (u[1] - rate * x).exp();
-            let value = e + s;
-            (value.ln() - y.ln(), [e / value, s / value, -s * rate * x / value])
-        };
-        x.iter().zip(y).map(row).collect()
-    };
     let starts = [0.5, 0.99].into_iter().flat_map(|share| {
         let start =
             move |speed: f64| [(share * least).ln(), (most - share * least).max(1e-9).ln(), (speed / span).ln()];
         [0.3, 1.0, 3.0, 10.0, 30.0].map(start)
     });
-    best_of(rows, starts, 400).map(|stop| stop.x.map(f64::exp))
+    best_of(|u| exponential_rows(x, y, u), starts, 400).map(|stop| stop.x.map(f64::exp))
+}
+
+fn exponential_rows(x: &[f64], y: &[f64], u: &[f64; 3]) -> Vec<Row<3>> {
+    let (e, rate) = (u[0].exp(), u[2].exp());
+    let row = |(x, y): (&f64, &f64)| {
+        let s = (u[1] - rate * x).exp();
+        let value = e + s;
+        (value.ln() - y.ln(), [e / value, s / value, -s * rate * x / value])
+    };
+    x.iter().zip(y).map(row).collect()
 }
 
 /// The forms that could be fitted, and which one is preferred.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Selection {
+    /// Whether there is a law to use: the status of the preferred form.
+    pub status: Status,
+    /// Rows used.
+    pub points: usize,
     /// One law for each form that has enough points.
     pub laws: Vec<Law>,
-    /// The form of the least `AICc`.
-    pub by_criterion: Form,
+    /// The simplest form that is not clearly worse than the least `AICc`.
+    pub by_criterion: Option<Form>,
     /// The form that predicts the quarter of largest x best.
     pub by_forecast: Option<Form>,
+    /// What was drawn with replacement for the intervals, which are 95% percentiles.
+    pub resampled: String,
     /// What may be concluded, in a sentence.
     pub conclusion: String,
 }
 
-/// Fits every form and compares them; nothing where even the pure law has too few points.
-pub fn select(x: &[f64], y: &[f64]) -> Option<Selection> {
-    let laws: Vec<Law> = Form::ALL.into_iter().filter_map(|form| fit(x, y, form)).collect();
-    let best = laws.iter().min_by(|a, b| a.aicc.total_cmp(&b.aicc))?;
-    let with_forecast = laws.iter().filter_map(|law| Some((law.form, law.held_out?)));
+/// Fits every form and compares them. It never fails: what the data do not decide is a status.
+pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
+    let mut rows: Vec<[f64; 2]> = x.iter().zip(y).map(|(x, y)| [*x, *y]).collect();
+    rows.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+    let rows: Vec<[f64; 2]> = rows.iter().step_by(rows.len().div_ceil(MOST).max(1)).copied().collect();
+    let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
+    let refuse = |status, sentence: &str| Selection {
+        status,
+        points: rows.len(),
+        laws: Vec::new(),
+        by_criterion: None,
+        by_forecast: None,
+        resampled: "runs".to_owned(),
+        conclusion: sentence.to_owned(),
+    };
+    if distinct(y.iter().copied()) < 2 && rows.len() > 1 {
+        return refuse(Status::NotIdentified, "Not identified: all losses are equal.");
+    }
+    let laws: Vec<Law> = Form::ALL.into_iter().filter_map(|form| fit(&x, &y, form, bootstrap)).collect();
+    let Some(best) = laws.iter().min_by(|a, b| a.aicc.total_cmp(&b.aicc)) else {
+        return refuse(
+            Status::TooFewPoints,
+            "A law of one variable needs at least 4 runs with 2 different values of it.",
+        );
+    };
+    let with_forecast = laws.iter().filter_map(|law| Some((law.curve.form, law.held_out?)));
     let by_forecast = with_forecast.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(form, _)| form);
     // The simplest law that is not clearly worse: a difference of 2 in AICc decides nothing (Burnham and Anderson).
-    let simplest = laws.iter().find(|law| law.aicc <= best.aicc + 2.0).unwrap_or(best).form;
-    let conclusion = match by_forecast {
-        Some(form) if form == simplest => {
-            format!("The {} law is preferred, by the information criterion and by its forecast.", form.name())
-        }
-        Some(form) => format!(
-            "The data do not decide: the information criterion prefers the {} law, the forecast the {} law.",
-            simplest.name(),
-            form.name()
-        ),
-        None => format!(
-            "The {} law is preferred by the information criterion; too few points to forecast.",
-            simplest.name()
-        ),
-    };
-    Some(Selection { by_criterion: simplest, by_forecast, laws, conclusion })
+    let preferred = laws.iter().find(|law| law.aicc <= best.aicc + 2.0).unwrap_or(best);
+    Selection {
+        status: preferred.status,
+        points: rows.len(),
+        by_criterion: Some(preferred.curve.form),
+        by_forecast,
+        resampled: "runs".to_owned(),
+        conclusion: conclusion(preferred, by_forecast),
+        laws,
+    }
 }
 
-/// The 95% interval of the exponent, resampling points.
-pub fn exponent(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<Estimate> {
-    use rand::RngExt;
-    let value = solve(x, y, form)?.alpha;
-    let draws = bootstrap.draws(|rng| {
-        let chosen: Vec<usize> = (0..x.len()).map(|_| rng.random_range(0..x.len())).collect();
-        let take = |from: &[f64]| chosen.iter().map(|&i| from[i]).collect::<Vec<_>>();
-        solve(&take(x), &take(y), form).map_or(f64::NAN, |law| law.alpha)
-    });
-    Some(Estimate::from_draws(value, draws))
+fn conclusion(preferred: &Law, by_forecast: Option<Form>) -> String {
+    let name = preferred.curve.form.name();
+    let choice = match by_forecast {
+        Some(form) if form == preferred.curve.form => {
+            format!("The {name} law is preferred, by the information criterion and by its forecast.")
+        }
+        Some(form) => format!(
+            "The data do not decide: the information criterion prefers the {name} law, the forecast the {} law.",
+            form.name()
+        ),
+        None => format!("The {name} law is preferred by the information criterion; too few points to forecast."),
+    };
+    let caution = match preferred.status {
+        Status::NotIdentified => " But it is not identified: resamples do not agree on a loss that falls.",
+        Status::EdgeMinimum => " But a break lies outside the data, which do not show both its sides.",
+        Status::BoundHit => " But its irreducible loss ended at zero: the data show no floor.",
+        Status::Converged | Status::TooFewPoints => "",
+    };
+    choice + caution
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 100, seed: 1 };
 
     fn series(law: impl Fn(f64) -> f64) -> (Vec<f64>, Vec<f64>) {
         // Deviations of 1e-4 that are no law of x.
@@ -227,11 +356,11 @@ mod tests {
     #[test]
     fn kaplans_law_of_parameters_comes_back_with_its_scale() {
         let (x, y) = series(|x| (8.8e13 / x).powf(0.076));
-        let selection = select(&x, &y).unwrap();
-        assert_eq!(selection.by_criterion, Form::Pure, "{}", selection.conclusion);
-        let law = &selection.laws[0];
+        let selection = select(&x, &y, &BOOTSTRAP);
+        assert_eq!(selection.by_criterion, Some(Form::Pure), "{}", selection.conclusion);
+        let law = &selection.laws[0].curve;
         assert!((law.alpha - 0.076).abs() < 1e-4 && (law.critical() / 8.8e13).ln().abs() < 0.05, "{law:?}");
-        assert!((law.intrinsic_dimension() - 1.0 / 0.076).abs() < 0.05);
+        assert!((law.intrinsic_dimension()[0] - 1.0 / 0.076).abs() < 0.05);
     }
 
     #[test]
@@ -240,8 +369,8 @@ mod tests {
             broken::Broken { a: 0.5, b: 20.0, c0: 0.1, breaks: vec![broken::Break { d: 1e8, c: 0.4, f: 0.2 }] };
         let prefers = |law: &dyn Fn(f64) -> f64, form| {
             let (x, y) = series(law);
-            let selection = select(&x, &y).unwrap();
-            assert_eq!(selection.by_criterion, form, "{selection:?}");
+            let selection = select(&x, &y, &BOOTSTRAP);
+            assert_eq!(selection.by_criterion, Some(form), "{selection:?}");
         };
         prefers(&|x| 1.7 + 400.0 * x.powf(-0.34), Form::Offset);
         prefers(&|x| 0.2 + 3.0 * (-x / 3e9).exp(), Form::Exponential);
@@ -251,16 +380,32 @@ mod tests {
     #[test]
     fn the_offset_law_recovers_its_constants_and_an_interval_that_holds_them() {
         let (x, y) = series(|x| 1.7 + 400.0 * x.powf(-0.34));
-        let law = fit(&x, &y, Form::Offset).unwrap();
-        assert!((law.e - 1.7).abs() < 0.01 && (law.alpha - 0.34).abs() < 0.005, "{law:?}");
+        let law = fit(&x, &y, Form::Offset, &BOOTSTRAP).unwrap();
+        assert!((law.curve.e - 1.7).abs() < 0.01 && (law.curve.alpha - 0.34).abs() < 0.005, "{law:?}");
+        assert_eq!(law.status, Status::Converged);
         assert!(law.held_out.unwrap() < 1e-3);
-        let interval = exponent(&x, &y, Form::Offset, &Bootstrap { resamples: 100, seed: 1 }).unwrap();
-        assert!(interval.holds(0.34) && interval.high - interval.low < 0.02, "{interval:?}");
+        let [e, a, alpha] = law.estimates();
+        assert!(alpha.holds(0.34) && alpha.high - alpha.low < 0.02, "{alpha:?}");
+        assert!(e.holds(1.7) && a.holds(400.0), "{e:?} {a:?}");
     }
 
     #[test]
-    fn too_few_points_and_one_x_give_nothing() {
-        assert!(select(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]).is_none());
-        assert!(select(&[5.0; 9], &[3.0; 9]).is_none());
+    fn a_loss_without_a_floor_and_one_that_does_not_fall_are_statuses() {
+        let (x, y) = series(|x| 30.0 * x.powf(-0.1));
+        assert_eq!(fit(&x, &y, Form::Offset, &BOOTSTRAP).unwrap().status, Status::BoundHit);
+        let noise: Vec<f64> = (0..40_u64).map(|i| 3.0 + 0.01 * ((i * 7919 % 13) as f64 - 6.0)).collect();
+        let selection = select(&x, &noise, &BOOTSTRAP);
+        assert_eq!(selection.status, Status::NotIdentified, "{selection:?}");
+    }
+
+    #[test]
+    fn too_few_points_and_one_x_and_equal_losses_are_statuses() {
+        assert_eq!(select(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0], &BOOTSTRAP).status, Status::TooFewPoints);
+        assert_eq!(
+            select(&[5.0; 9], &[3.0, 2.0, 1.0, 3.0, 2.0, 1.0, 3.0, 2.0, 1.0], &BOOTSTRAP).status,
+            Status::TooFewPoints
+        );
+        assert_eq!(select(&[1.0, 2.0, 3.0, 4.0, 5.0], &[3.0; 5], &BOOTSTRAP).status, Status::NotIdentified);
+        assert_eq!(select(&[], &[], &BOOTSTRAP).status, Status::TooFewPoints);
     }
 }

@@ -6,8 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::approach3;
+use super::law::{LawFit, Parameter, words};
+use super::least_squares::least_squares;
 use super::minimize::search;
+use super::parametric::Residuals;
 use super::surface::Surface;
+use super::{Estimate, Status};
+use crate::observation::{Counting, Observation};
 
 /// A surface that knows how data wear out.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,26 +63,156 @@ impl Repetition {
     }
 }
 
+/// Range of the half-lives that is searched, in epochs.
+const RANGE: (f64, f64) = (0.1, 1e3);
+/// What the law is called.
+const LAW: &str = "L = E + A/N'^alpha + B/D'^beta, N' and D' worth less the more is repeated";
+
 /// Fits the two half-lives to runs on limited data, the surface being known from runs that repeat nothing: least
 /// squares in log loss over a grid and golden sections in ln `r_d`, with ln `r_n` searched inside. Nothing where no run
 /// repeats data.
-pub fn fit(surface: &Surface, runs: &[Run]) -> Option<Repetition> {
-    if !runs.iter().any(|run| run.tokens > 1.01 * run.unique_tokens) {
+pub fn half_lives(surface: &Surface, runs: &[Run]) -> Option<Repetition> {
+    if !runs.iter().any(Run::repeats) {
         return None;
     }
     let error = |r_d: f64, r_n: f64| -> f64 {
         let law = Repetition { surface: *surface, r_d, r_n };
-        runs.iter().map(|run| (law.loss(run.params, run.tokens, run.unique_tokens) / run.loss).ln().powi(2)).sum()
+        runs.iter().map(|run| law.residual(run).powi(2)).sum()
     };
-    let range = (0.1_f64.ln(), 1e3_f64.ln());
-    let inner = |r_d: f64| search(|ln_n| error(r_d, ln_n.exp()), range.0, range.1, 21).exp();
-    let r_d = search(|ln_d| error(ln_d.exp(), inner(ln_d.exp())), range.0, range.1, 21).exp();
+    let (low, high) = (RANGE.0.ln(), RANGE.1.ln());
+    let inner = |r_d: f64| search(|ln_n| error(r_d, ln_n.exp()), low, high, 21).exp();
+    let r_d = search(|ln_d| error(ln_d.exp(), inner(ln_d.exp())), low, high, 21).exp();
     Some(Repetition { surface: *surface, r_d, r_n: inner(r_d) })
+}
+
+impl Run {
+    fn observation(&self) -> Observation {
+        Observation {
+            params: self.params,
+            params_non_embedding: None,
+            params_blocks_and_unembedding: None,
+            tokens: self.tokens,
+            flops: 6.0 * self.params * self.tokens,
+            flop_budget: None,
+            loss: self.loss,
+            loss_se: None,
+            seed: None,
+        }
+    }
+
+    /// Whether it sees tokens again, by more than rounding.
+    pub fn repeats(&self) -> bool {
+        self.tokens > 1.01 * self.unique_tokens
+    }
+}
+
+impl Repetition {
+    fn residual(&self, run: &Run) -> f64 {
+        (self.loss(run.params, run.tokens, run.unique_tokens) / run.loss).ln()
+    }
+
+    /// The half-lives for another surface or other runs, from these ones. Derivatives are central differences in the
+    /// logarithms: residuals are smooth in them.
+    fn refine(&self, runs: &[Run]) -> Self {
+        const STEP: f64 = 1e-4;
+        let at = |u: &[f64; 2]| Self { r_d: u[0].exp(), r_n: u[1].exp(), ..*self };
+        let rows = |u: &[f64; 2]| {
+            let row = |run: &Run| {
+                let slope = std::array::from_fn(|k| {
+                    let moved = |step: f64| at(&std::array::from_fn(|j| if j == k { u[j] + step } else { u[j] }));
+                    (moved(STEP).residual(run) - moved(-STEP).residual(run)) / (2.0 * STEP)
+                });
+                (at(u).residual(run), slope)
+            };
+            runs.iter().map(row).collect::<Vec<_>>()
+        };
+        at(&least_squares(rows, [self.r_d.ln(), self.r_n.ln()], 60).x)
+    }
+}
+
+/// Fits the surface to the runs that repeat nothing, by approach 3, and the half-lives to those that do. Intervals
+/// resample both kinds of runs.
+pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
+    let (repeating, once): (Vec<Run>, Vec<Run>) = runs.iter().partition(|run| run.repeats());
+    let refuse = |status, sentence: &str| LawFit::without_numbers(LAW, status, runs.len(), sentence);
+    if repeating.len() < 3 {
+        let sentence = "At least 3 runs must see tokens again (tokens above unique_tokens).";
+        return refuse(Status::TooFewPoints, sentence);
+    }
+    let observations: Vec<Observation> = once.iter().map(Run::observation).collect();
+    let base = approach3::fit(&observations, Counting::All, options);
+    let Some(surface) = base.surface.filter(|_| base.status != Status::NotIdentified) else {
+        let sentence = format!("The runs that repeat nothing give no surface. {}", base.conclusion);
+        return refuse(base.status, &sentence);
+    };
+    let Some(best) = half_lives(&surface, &repeating) else {
+        return refuse(Status::NotIdentified, "Not identified: the half-lives cannot be fitted.");
+    };
+    // Each draw takes a resampled surface, in turn, and resamples the runs that repeat.
+    let bootstrap = options.bootstrap;
+    let draws: Vec<[f64; 2]> = bootstrap.draws(|rng| {
+        use rand::RngExt;
+        let drawn: Vec<Run> = repeating.iter().map(|_| repeating[rng.random_range(0..repeating.len())]).collect();
+        let surface = match base.draws.len() {
+            0 => surface,
+            count => base.draws[rng.random_range(0..count)],
+        };
+        let found = Repetition { surface, ..best }.refine(&drawn);
+        [found.r_d, found.r_n].map(|x| x.clamp(RANGE.0, RANGE.1))
+    });
+    let estimate = |k: usize, value| Estimate::from_draws(value, draws.iter().map(|draw| draw[k]));
+    let (r_d, r_n) = (estimate(0, best.r_d), estimate(1, best.r_n));
+    let bound = |x: f64| x < 1.01 * RANGE.0 || x > 0.99 * RANGE.1;
+    let status = match () {
+        () if bound(r_d.low) && bound(r_d.high) => Status::NotIdentified,
+        () if bound(best.r_d) || bound(best.r_n) => Status::BoundHit,
+        () => Status::Converged,
+    };
+    let mut parameters = vec![
+        Parameter::new("R_D*", "epochs over which repeated tokens lose their value", r_d),
+        Parameter::new("R_N*", "the same for parameters beyond what the unique tokens call for", r_n),
+    ];
+    let names = [("E", "nats per token"), ("A", "of the runs that repeat nothing"), ("B", "the same")];
+    let exponents = [("alpha", "exponent of parameters"), ("beta", "exponent of tokens")];
+    let constants = base.constants.into_iter().flatten();
+    parameters.extend(names.into_iter().chain(exponents).zip(constants).map(|((n, m), e)| Parameter::new(n, m, e)));
+    LawFit {
+        formula: LAW.to_owned(),
+        status,
+        points: runs.len(),
+        parameters,
+        residuals: Some(Residuals::of(repeating.iter().map(|run| best.residual(run)))),
+        resampled: "runs".to_owned(),
+        conclusion: conclusion(status, &best, r_d),
+    }
+}
+
+fn conclusion(status: Status, best: &Repetition, r_d: Estimate) -> String {
+    let worth = |epochs: f64| best.effective_tokens(epochs, 1.0);
+    match status {
+        Status::NotIdentified => {
+            "Not identified: resamples put the half-life anywhere in the range that is searched.".to_owned()
+        }
+        Status::BoundHit => format!(
+            "A half-life ended at the edge of what is searched ({} to {} epochs): the runs do not repeat enough, or have \
+             too few parameters in excess, to tell it.",
+            RANGE.0, RANGE.1
+        ),
+        _ => format!(
+            "Repeated tokens lose their value over {} epochs: 4 epochs are worth {:.2} of fresh data, 16 epochs {:.1}, and \
+             any number of them less than {:.1}.",
+            words(r_d),
+            worth(4.0),
+            worth(16.0),
+            1.0 + best.r_d
+        ),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fit::Bootstrap;
 
     /// The constants of the paper's own code, with alpha and beta tied.
     fn published() -> Repetition {
@@ -118,8 +254,20 @@ mod tests {
             Run { params, tokens, unique_tokens, loss: law.loss(params, tokens, unique_tokens) }
         };
         let runs: Vec<Run> = (0..60).map(run).collect();
-        let found = fit(&law.surface, &runs).unwrap();
+        let found = half_lives(&law.surface, &runs).unwrap();
         assert!((found.r_d / law.r_d - 1.0).abs() < 1e-3 && (found.r_n / law.r_n - 1.0).abs() < 1e-3, "{found:?}");
-        assert!(fit(&law.surface, &runs[..10]).is_none(), "one epoch tells nothing");
+        assert!(half_lives(&law.surface, &runs[..10]).is_none(), "one epoch tells nothing");
+        let options = approach3::Options { bootstrap: Bootstrap { resamples: 100, seed: 1 }, ..Default::default() };
+        // Those that repeat nothing come from enough amounts of data for a surface of their own.
+        let once = (0..30).map(|i| {
+            let (params, tokens) = (1e8 * 3_f64.powi(i % 5), 1e9 * 2_f64.powi(i / 5));
+            Run { params, tokens, unique_tokens: tokens, loss: law.loss(params, tokens, tokens) }
+        });
+        let all: Vec<Run> = once.chain(runs).collect();
+        let whole = super::fit(&all, &options);
+        assert_eq!(whole.status, Status::Converged, "{whole:?}");
+        let r_d = whole.get("R_D*").unwrap();
+        assert!((r_d.value / law.r_d - 1.0).abs() < 0.02, "{r_d:?}");
+        assert_eq!(super::fit(&all[..30], &options).status, Status::TooFewPoints, "nothing is repeated");
     }
 }

@@ -8,6 +8,7 @@ use super::approach1::Approach1;
 use super::approach2::akima::SplineFit;
 use super::approach2::bias::Bias;
 use super::approach2::{Approach2, TokensPerParam};
+use super::cost::{Cost, Priced};
 use super::forecast::Forecast;
 use super::parametric::{Residuals, SurfaceFit};
 use super::surface::Surface;
@@ -48,6 +49,15 @@ pub struct Summary {
     pub delta: Option<f64>,
     /// 95% intervals by the name of the field.
     pub intervals: BTreeMap<String, [f64; 2]>,
+    /// FLOPs of training from which exponents and ratios follow, for surfaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// What was drawn with replacement for the intervals, which are 95% percentiles.
+    #[serde(default)]
+    pub resampled: String,
+    /// The group of rows, where the table was split by a column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Tokens per parameter at the budgets of the data and beyond.
     pub tokens_per_param: Vec<TokensPerParam>,
     /// The optimum of each budget, for approaches that have one.
@@ -104,7 +114,8 @@ impl From<&Approach1> for Summary {
     fn from(fit: &Approach1) -> Self {
         let mut summary = Self::new("1", fit.counting, fit.status, fit.points, &fit.conclusion);
         summary.set_laws(fit.n_opt.map(|law| law.exponent), fit.d_opt.map(|law| law.exponent));
-        Self { tokens_per_param: fit.tokens_per_param.clone(), ..summary }
+        let resampled = "whole curves".to_owned();
+        Self { tokens_per_param: fit.tokens_per_param.clone(), resampled, ..summary }
     }
 }
 
@@ -124,7 +135,8 @@ impl From<&Approach2> for Summary {
             tokens_per_param: optimum.tokens_per_param,
             status: optimum.status,
         });
-        Self { tokens_per_param: fit.tokens_per_param.clone(), optima: Some(optima.collect()), ..summary }
+        let resampled = "losses at fixed sizes".to_owned();
+        Self { tokens_per_param: fit.tokens_per_param.clone(), optima: Some(optima.collect()), resampled, ..summary }
     }
 }
 
@@ -146,6 +158,8 @@ impl From<&SurfaceFit> for Summary {
             tokens_per_param: fit.tokens_per_param.clone(),
             residuals: fit.residuals,
             draws: fit.draws.clone(),
+            cost: Some(fit.cost),
+            resampled: fit.resampled.clone(),
             ..summary
         }
     }
@@ -168,6 +182,9 @@ impl Summary {
             objective: None,
             delta: None,
             intervals: BTreeMap::new(),
+            cost: None,
+            resampled: String::new(),
+            group: None,
             tokens_per_param: Vec::new(),
             optima: None,
             residuals: None,
@@ -192,6 +209,11 @@ impl Summary {
     /// The fitted surface, where the approach has one.
     pub fn surface(&self) -> Option<Surface> {
         Some(Surface { e: self.e?, a: self.a?, b: self.b?, alpha: self.alpha?, beta: self.beta? })
+    }
+
+    /// The fitted surface and what training costs; 6ND where the file does not say.
+    pub fn priced(&self) -> Option<Priced> {
+        Some(Priced { surface: self.surface()?, cost: self.cost.unwrap_or_default() })
     }
 
     /// A value with its interval by the name of its field.

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::Priced;
+
 /// The five constants of the surface, for N in parameters, D in tokens and the loss in nats per token.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Surface {
@@ -39,8 +41,7 @@ impl Surface {
 
     /// Compute-optimal parameters for a budget in FLOPs: G (C/6)^a with G = (alpha A/(beta B))^(1/(alpha+beta)).
     pub fn n_opt(&self, flops: f64) -> f64 {
-        let g = ((self.alpha * self.a / (self.beta * self.b)).ln() / (self.alpha + self.beta)).exp();
-        g * (flops / 6.0).powf(self.n_exponent())
+        Priced::from(*self).n_opt(flops)
     }
 
     /// Compute-optimal tokens for a budget in FLOPs.

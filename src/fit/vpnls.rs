@@ -7,10 +7,10 @@
 
 use rayon::prelude::*;
 
-use super::bootstrap::Bootstrap;
+use super::bootstrap::{Bootstrap, Resample};
 use super::minimize::{bfgs, solve_positive};
 use super::parametric::{Fitted, Method, SurfaceFit, assemble};
-use super::points::Points;
+use super::points::{ENOUGH, Points};
 use super::surface::Surface;
 use crate::observation::{Counting, Observation};
 
@@ -22,11 +22,27 @@ const LIMITS: (f64, f64) = (1e-3, 5.0);
 /// Ends of the grid from which BFGS runs.
 const KEPT: usize = 3;
 
+/// How VPNLS is fitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// How often to resample.
+    pub bootstrap: Bootstrap,
+    /// What is resampled.
+    pub resample: Resample,
+}
+
+impl From<&Bootstrap> for Options {
+    fn from(bootstrap: &Bootstrap) -> Self {
+        Self { bootstrap: *bootstrap, resample: Resample::Runs }
+    }
+}
+
 /// Fits VPNLS to `observations`, counting parameters by `counting`. It never fails: what the data do not decide is a
 /// status.
-pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstrap) -> SurfaceFit {
+pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<Options>) -> SurfaceFit {
+    let Options { bootstrap, resample } = options.into();
     let points = Points::new(observations, counting);
-    let method = Method { approach: "vpnls", counting, delta: None };
+    let method = Method { approach: "vpnls", counting, delta: None, resample };
     if points.too_few() || points.flat() {
         return assemble(&method, &points, None, Vec::new());
     }
@@ -34,16 +50,17 @@ pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstr
     let problem = Problem { points: &points, weights: &weights };
     let starts = problem.grid();
     let best = problem.best(&starts);
+    let units = points.units(resample);
     let draws = bootstrap.draws(|rng| {
-        let weights = points.resample(rng);
+        let weights = points.resample(&units, rng);
         let mut from = vec![best.0];
-        from.extend(&starts);
+        from.extend(starts.iter().filter(|_| points.len() <= ENOUGH));
         let resampled = Problem { points: &points, weights: &weights };
         resampled.surface(&resampled.best(&from).0)
     });
     let inside = |x: f64| x > LIMITS.0 * 1.01 && x < LIMITS.1 * 0.99;
-    let converged = inside(best.0[0]) && inside(best.0[1]);
-    let fitted = Fitted { surface: problem.surface(&best.0), objective: best.1, converged };
+    let unfinished = (!best.0.into_iter().all(inside)).then_some("an exponent ended at the edge of what is searched");
+    let fitted = Fitted { surface: problem.surface(&best.0), objective: best.1, unfinished };
     assemble(&method, &points, Some(&fitted), draws)
 }
 

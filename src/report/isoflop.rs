@@ -5,6 +5,7 @@ use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit
 use super::words;
 use crate::fit::Estimate;
 use crate::fit::approach2::{Approach2, Optimum};
+use crate::fit::points::same_budget;
 use crate::observation::{Counting, Observation};
 use crate::units::{Flops, Params, Tokens};
 
@@ -114,9 +115,8 @@ fn curve<'a>(input: &ReportInput<'a>, optima: &'a [Optimum], budget: Option<f64>
     Curve { budget, runs, optimum: budget.and_then(|b| optima.iter().find(|o| same(o.budget, b))) }
 }
 
-/// Budgets are written by people, so two that agree to a millionth are one.
 fn same(a: f64, b: f64) -> bool {
-    (a - b).abs() <= 1e-6 * a.abs().max(b.abs())
+    same_budget(a.min(b), a.max(b))
 }
 
 fn series(curve: &Curve<'_>, variable: Variable, counting: Counting, index: usize, count: usize) -> Series {

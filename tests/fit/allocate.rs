@@ -6,7 +6,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use predicates::str::contains;
 
-use super::surface::{CHINCHILLA, noisy};
+use super::surface::{CHINCHILLA, Runs as _, noisy};
 
 fn runner(folder: &Path, arguments: &[&str]) -> assert_cmd::assert::Assert {
     Command::cargo_bin("runner").unwrap().current_dir(folder).args(arguments).assert()

@@ -1,6 +1,6 @@
 //! Approach 1 by recovery.
 
-use super::surface::{CHINCHILLA, Surface};
+use super::surface::{CHINCHILLA, Runs as _, Surface};
 use runner::fit::approach1::fit;
 use runner::fit::{Bootstrap, Status};
 use runner::observation::{Counting, Observation};

@@ -1,6 +1,6 @@
 //! Approach 2 by recovery, and by what it must refuse to say.
 
-use super::surface::{CHINCHILLA, Surface, noisy};
+use super::surface::{CHINCHILLA, Runs as _, Surface, noisy};
 use runner::fit::approach2::{Approach2, fit};
 use runner::fit::{Bootstrap, Status};
 use runner::observation::{Counting, Observation};

@@ -1,7 +1,7 @@
 //! Approach 3 by recovery and against published data.
 
 use super::shared;
-use super::surface::{CHINCHILLA, noisy};
+use super::surface::{CHINCHILLA, Runs as _, noisy};
 use runner::fit::approach3::{Options, StartGrid, fit};
 use runner::fit::{Bootstrap, Status};
 use runner::observation::{Counting, Observation};

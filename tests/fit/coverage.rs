@@ -1,6 +1,6 @@
 //! How often 95% intervals hold the truth, over 200 simulated data sets of a known surface and noise.
 
-use super::surface::{CHINCHILLA, noisy};
+use super::surface::{CHINCHILLA, Runs as _, noisy};
 use runner::fit::approach3::{Options, StartGrid};
 use runner::fit::{Bootstrap, Estimate, approach2, approach3, vpnls};
 use runner::observation::{Counting, Observation};
@@ -44,7 +44,8 @@ fn intervals_of_approach_3_and_vpnls_hold_the_truth_as_often_as_they_say() {
     };
     let huber = |runs: &[Observation], seed| {
         let bootstrap = Bootstrap { resamples: 400, seed };
-        approach3::fit(runs, Counting::All, &Options { delta: 1e-3, starts: starts.clone(), bootstrap }).n_exponent
+        approach3::fit(runs, Counting::All, &Options { starts: starts.clone(), bootstrap, ..Options::default() })
+            .n_exponent
     };
     let project =
         |runs: &[Observation], seed| vpnls::fit(runs, Counting::All, &Bootstrap { resamples: 400, seed }).n_exponent;

@@ -1,7 +1,7 @@
 //! The corrections of Porian et al. (arXiv 2406.19146): their weighted regression exactly, their splines nearly.
 
 use super::shared;
-use super::surface::CHINCHILLA;
+use super::surface::{CHINCHILLA, Runs as _};
 use runner::fit::approach2::akima::{self, Noise};
 use runner::fit::regress::Design;
 use runner::fit::{Bootstrap, Status};

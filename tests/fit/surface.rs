@@ -2,36 +2,23 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+pub use runner::fit::surface::Surface;
 use runner::observation::Observation;
-
-#[derive(Clone, Copy)]
-pub struct Surface {
-    pub e: f64,
-    pub a: f64,
-    pub b: f64,
-    pub alpha: f64,
-    pub beta: f64,
-}
 
 /// Hoffmann et al. 2022, rounded as they print it.
 pub const CHINCHILLA: Surface = Surface { e: 1.69, a: 406.4, b: 410.7, alpha: 0.34, beta: 0.28 };
 
-impl Surface {
-    pub fn loss(&self, params: f64, tokens: f64) -> f64 {
-        self.e + self.a / params.powf(self.alpha) + self.b / tokens.powf(self.beta)
-    }
+/// Noiseless runs of a surface.
+pub trait Runs {
+    /// A run of these FLOPs, which are 6ND.
+    fn run(&self, flops: f64, params: f64) -> Observation;
 
-    pub fn n_exponent(&self) -> f64 {
-        self.beta / (self.alpha + self.beta)
-    }
+    /// `sizes` evenly spaced in log N within a factor of `spread` of the optimum of each budget.
+    fn grid(&self, budgets: &[f64], sizes: usize, spread: f64) -> Vec<Observation>;
+}
 
-    /// `N_opt` where FLOPs are 6ND.
-    pub fn n_opt(&self, flops: f64) -> f64 {
-        let g = (self.alpha * self.a / (self.beta * self.b)).powf(1.0 / (self.alpha + self.beta));
-        g * (flops / 6.0).powf(self.n_exponent())
-    }
-
-    pub fn run(&self, flops: f64, params: f64) -> Observation {
+impl Runs for Surface {
+    fn run(&self, flops: f64, params: f64) -> Observation {
         let tokens = flops / (6.0 * params);
         Observation {
             params,
@@ -46,8 +33,7 @@ impl Surface {
         }
     }
 
-    /// `sizes` evenly spaced in log N within a factor of `spread` of the optimum of each budget.
-    pub fn grid(&self, budgets: &[f64], sizes: usize, spread: f64) -> Vec<Observation> {
+    fn grid(&self, budgets: &[f64], sizes: usize, spread: f64) -> Vec<Observation> {
         let place = |i: usize| 2.0 * i as f64 / (sizes - 1) as f64 - 1.0;
         budgets
             .iter()

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use assert_cmd::Command;
 use predicates::str::contains;
 
-use super::surface::{CHINCHILLA, noisy};
+use super::surface::{CHINCHILLA, Runs as _, noisy};
 
 /// The columns of our own runs.csv, in another order, with columns of no interest between them.
 fn runs_csv() -> String {
@@ -161,5 +161,81 @@ fn laws_of_one_variable_are_compared_on_the_command_line() {
         .success()
         .stdout(contains("offset"))
         .stdout(contains("0.3400"));
-    fit(csv.as_bytes(), &["--law", "tokens"]).code(2).stderr(contains("different values"));
+    fit(csv.as_bytes(), &["--law", "tokens"]).success().stdout(contains("different values"));
+}
+
+#[test]
+fn whole_budgets_weights_and_starts_change_the_fit_and_are_said() {
+    let csv = runs_csv();
+    let object = |flags: &[&str]| -> serde_json::Value {
+        let output = fit(csv.as_bytes(), &[&["--json", "--bootstrap", "100"], flags].concat()).success();
+        serde_json::from_slice(&output.get_output().stdout).unwrap()
+    };
+    for (approach, runs) in [("2", "losses at fixed sizes"), ("3", "runs"), ("vpnls", "runs")] {
+        let (plain, whole) =
+            (object(&["--approach", approach]), object(&["--approach", approach, "--resample", "budgets"]));
+        assert_eq!((&plain["resampled"], &whole["resampled"]), (&runs.into(), &"budgets".into()));
+        assert_eq!(plain["n_exponent"], whole["n_exponent"]);
+        assert_ne!(plain["intervals"], whole["intervals"], "approach {approach}");
+    }
+    assert_eq!(object(&["--approach", "1"])["resampled"], "whole curves");
+    let weighted = object(&["--approach", "2", "--weighted"]);
+    assert!((weighted["n_exponent"].as_f64().unwrap() - CHINCHILLA.n_exponent()).abs() < 0.05);
+    let all = object(&["--approach", "3"])["objective"].as_f64().unwrap();
+    let starts =
+        ["--approach", "3", "--starts", "alpha=0.3", "--starts", "beta=0.3", "--starts", "a=6", "--starts", "b=6"];
+    let few = object(&starts)["objective"].as_f64().unwrap();
+    assert!((few / all - 1.0).abs() < 1e-6, "{few} {all}");
+}
+
+/// FLOPs of 6ND in all parameters, of which a tenth of a power law are not counted: the other countings must say that
+/// their FLOPs are no 6ND, and find the same optima as the parabolas.
+#[test]
+fn surfaces_take_flops_as_the_table_counts_them() {
+    let mut csv = "params,params_non_embedding,tokens,flop_budget,loss\n".to_owned();
+    for run in CHINCHILLA.grid(&[1e18, 1e19, 1e20], 9, 2.0) {
+        let blocks = 0.02 * run.params.powf(1.2);
+        // The loss is that of the parameters that are counted.
+        let loss = CHINCHILLA.loss(blocks, run.tokens);
+        writeln!(csv, "{},{blocks},{},{},{loss}", run.params, run.tokens, run.flops).unwrap();
+    }
+    let output = fit(csv.as_bytes(), &["--json", "--bootstrap", "100"]).success();
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let fits: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let counted = |k: usize| &fits[k]["other_countings"][0];
+    let cost = &counted(2)["cost"];
+    assert!((cost["exponent"].as_f64().unwrap() - 1.0 / 1.2).abs() < 1e-6, "{cost}");
+    // N_opt of the blocks grows as C^(beta/(alpha + beta/1.2)).
+    let expected = CHINCHILLA.beta / (CHINCHILLA.alpha + CHINCHILLA.beta / 1.2);
+    for k in [1, 2, 3] {
+        let exponent = counted(k)["n_exponent"].as_f64().unwrap();
+        let tolerance = if k == 1 { 0.02 } else { 1e-4 };
+        assert!((exponent - expected).abs() < tolerance, "{k}: {exponent} and not {expected}");
+    }
+    assert_eq!(fits[2]["cost"]["exponent"], 1.0);
+    fit(csv.as_bytes(), &["--bootstrap", "100"]).success().stdout(contains("6ND")).stdout(contains("N^0.833 D"));
+}
+
+/// Rows as `i` counts them: checkpoints of 50 sizes.
+fn long_table(rows: usize) -> String {
+    let mut csv = "params,tokens,loss\n".to_owned();
+    for i in 0..rows {
+        let (params, tokens) = (1e7 * 1.1_f64.powi((i % 50) as i32), 1e8 * (1.0 + (i / 50) as f64));
+        writeln!(csv, "{params},{tokens},{}", CHINCHILLA.loss(params, tokens)).unwrap();
+    }
+    csv
+}
+
+#[test]
+fn a_long_table_is_fitted_to_an_even_share_and_says_so() {
+    let csv = long_table(120_000);
+    fit(csv.as_bytes(), &["--bootstrap", "100", "--approach", "2"]).success().stderr(contains("at most 100000"));
+    fit(csv.as_bytes(), &["--bootstrap", "100", "--approach", "vpnls"]).success().stderr(contains("at most 5000"));
+    fit(csv.as_bytes(), &["--bootstrap", "100", "--law", "tokens"]).success().stderr(contains("at most 1000"));
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_million_rows_are_fitted_by_every_approach() {
+    fit(long_table(1_000_000).as_bytes(), &[]).success().stdout(contains("VPNLS")).stderr(contains("1000000 rows"));
 }

@@ -1,7 +1,7 @@
 //! VPNLS by recovery, and against approach 3.
 
 use super::shared;
-use super::surface::{CHINCHILLA, noisy};
+use super::surface::{CHINCHILLA, Runs as _, noisy};
 use runner::fit::{Bootstrap, Status, approach3, vpnls};
 use runner::observation::{Counting, Observation};
 

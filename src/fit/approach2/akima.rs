@@ -16,6 +16,8 @@ use crate::fit::regress::{Design, Line};
 use crate::fit::{Estimate, Status};
 use crate::observation::{Counting, Observation};
 
+/// Runs above which drawing noise a thousand times takes too long to be worth it.
+pub const MOST_RUNS: usize = 5000;
 /// Points of the fine grid for each step between sizes.
 const FINER: usize = 25;
 /// Least standard error of an optimum, in steps between sizes.
@@ -79,7 +81,7 @@ pub struct SplineFit {
 
 /// Fits splines to the budgets of `observations`; `bootstrap` says how many draws of the noise there are.
 pub fn fit(observations: &[Observation], counting: Counting, noise: Noise, bootstrap: &Bootstrap) -> SplineFit {
-    let curves = curve::split(observations, counting);
+    let curves = curve::split(observations, counting, false);
     let sizes: Vec<Vec<([f64; 2], f64)>> = curves.iter().map(Curve::means).collect();
     let draws: Vec<Vec<Option<[f64; 2]>>> = bootstrap.draws(|rng| {
         let noisy = |points: &Vec<([f64; 2], f64)>| {

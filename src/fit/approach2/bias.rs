@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::curve::{self, AXES, Minimum};
-use super::laws;
+use super::{Place, laws};
 use crate::fit::surface::Surface;
 use crate::observation::{Counting, Observation};
 
@@ -32,19 +32,19 @@ pub fn bias(observations: &[Observation], counting: Counting, surface: &Surface)
         .iter()
         .filter_map(|run| Some(Observation { loss: surface.loss(run.params_by(counting)?, run.tokens), ..run.clone() }))
         .collect();
-    let curves = curve::split(&noiseless, counting);
-    let (mut budgets, mut fitted, mut truth) = (Vec::new(), Vec::new(), Vec::new());
+    let curves = curve::split(&noiseless, counting, false);
+    let (mut fitted, mut truth) = (Vec::new(), Vec::new());
     for curve in &curves {
         if let (minimum, Some(x)) = (curve.minimum(), curve.minimum_of(surface))
             && minimum.interior
         {
-            budgets.push(curve.budget.log10());
-            fitted.push(minimum);
-            truth.push(Minimum { x: x.map(Some), ..minimum });
+            let place = |minimum| Place { budget: curve.budget.log10(), minimum, weights: [1.0; 2] };
+            fitted.push(place(minimum));
+            truth.push(place(Minimum { x: x.map(Some), ..minimum }));
         }
     }
-    let (fitted, truth) = (laws(&budgets, &fitted)?, laws(&budgets, &truth)?);
-    let largest = *budgets.last()?;
+    let largest = fitted.last()?.budget;
+    let (fitted, truth) = (laws(&fitted)?, laws(&truth)?);
     let tokens = AXES[1];
     let error = |x: f64| 10_f64.powf(fitted[tokens].at(x) - truth[tokens].at(x)) - 1.0;
     Some(Bias {

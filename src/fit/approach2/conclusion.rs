@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Approach2, PowerLaw, TokensPerParam};
 use crate::fit::{Estimate, Status};
-use crate::units::Flops;
+use crate::units::{Flops, Ratio};
 
 /// Budgets that a sentence names before it counts the rest.
 const MOST_NAMED: usize = 8;
@@ -93,21 +93,5 @@ fn exponent(estimate: &Estimate) -> String {
 }
 
 fn ratio(estimate: &Estimate) -> String {
-    format!("{} ({} to {})", Rounded(estimate.value), Rounded(estimate.low), Rounded(estimate.high))
-}
-
-/// A ratio with three significant digits.
-struct Rounded(f64);
-
-impl std::fmt::Display for Rounded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let decimals = if self.0.abs() >= 100.0 {
-            0
-        } else if self.0.abs() >= 10.0 {
-            1
-        } else {
-            2
-        };
-        write!(f, "{:.decimals$}", self.0)
-    }
+    format!("{} ({} to {})", Ratio(estimate.value), Ratio(estimate.low), Ratio(estimate.high))
 }

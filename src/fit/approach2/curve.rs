@@ -9,6 +9,8 @@ use crate::fit::regress::{Design, Parabola};
 use crate::fit::surface::Surface;
 use crate::observation::{Counting, Observation};
 
+/// Rows above which every second, third, ... in the order of budget and size is taken.
+pub const MOST: usize = 100_000;
 /// Sizes below which a parabola has nothing left to judge it by.
 const MIN_SIZES: usize = 4;
 /// Share of resamples without an interior minimum above which the curve is not identified: what lies beyond one end
@@ -31,6 +33,8 @@ pub(super) struct Curve {
 struct Point {
     x: [f64; 2],
     loss: f64,
+    /// Proportional to 1/variance of the loss.
+    weight: f64,
     /// Runs of the same size and tokens, as a range of points: repeats that differ in their seed.
     repeats: std::ops::Range<usize>,
 }
@@ -44,7 +48,7 @@ impl Point {
 struct Fitted {
     designs: [Design; 2],
     parabolas: [Parabola; 2],
-    /// Residuals of each parabola, corrected for leverage and centred.
+    /// Residuals of each parabola, of weight 1, corrected for leverage and centred.
     residuals: [Vec<f64>; 2],
     /// Mean loss of the run's repeats, and the run's deviation from it corrected for their small number.
     means: Vec<(f64, f64)>,
@@ -63,16 +67,22 @@ pub(super) struct Minimum {
 
 /// Sorts observations into curves, by ascending budget; those without a count of this kind are left out.
 ///
-/// The budget is the column `flop_budget`, or the FLOPs where it is absent.
-pub(super) fn split(observations: &[Observation], counting: Counting) -> Vec<Curve> {
+/// The budget is the column `flop_budget`, or the FLOPs where it is absent. With `weighted` a run counts by one over the
+/// square of its standard error, where all have one.
+pub(super) fn split(observations: &[Observation], counting: Counting, weighted: bool) -> Vec<Curve> {
+    let error = |run: &Observation| run.loss_se.filter(|error| *error > 0.0);
+    let weighted = weighted && observations.iter().all(|run| error(run).is_some());
     let mut rows: Vec<(f64, Point)> = observations
         .iter()
         .filter_map(|run| {
             let x = [run.params_by(counting)?.log10(), run.tokens.log10()];
-            Some((run.flop_budget.unwrap_or(run.flops), Point { x, loss: run.loss, repeats: 0..0 }))
+            let weight = error(run).filter(|_| weighted).map_or(1.0, |error| error.powi(-2));
+            Some((run.budget(), Point { x, loss: run.loss, weight, repeats: 0..0 }))
         })
         .collect();
-    rows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    rows.sort_by(|(a, p), (b, q)| a.total_cmp(b).then(p.x[0].total_cmp(&q.x[0])).then(p.loss.total_cmp(&q.loss)));
+    let share = rows.len().div_ceil(MOST);
+    let rows = rows.into_iter().step_by(share.max(1));
     let mut clusters: Vec<(Vec<f64>, Vec<Point>)> = Vec::new();
     for (budget, point) in rows {
         match clusters.last_mut() {
@@ -169,7 +179,7 @@ impl Curve {
                 losses[axis].push(if seeds.len() > 1 {
                     fitted.means[donor].0 + fitted.means[donor].1
                 } else {
-                    fitted.parabolas[axis].at(point.x[axis]) + fitted.residuals[axis][donor]
+                    fitted.parabolas[axis].at(point.x[axis]) + fitted.residuals[axis][donor] / point.weight.sqrt()
                 });
             }
         }
@@ -209,7 +219,9 @@ impl Curve {
 impl Fitted {
     fn new(points: &[Point]) -> Self {
         let losses: Vec<f64> = points.iter().map(|point| point.loss).collect();
-        let designs = AXES.map(|axis| Design::new(&points.iter().map(|point| point.x[axis]).collect::<Vec<_>>()));
+        let weights: Vec<f64> = points.iter().map(|point| point.weight).collect();
+        let designs =
+            AXES.map(|axis| Design::weighted(&points.iter().map(|point| point.x[axis]).collect::<Vec<_>>(), &weights));
         let parabolas = AXES.map(|axis| designs[axis].parabola(&losses));
         let residuals = AXES.map(|axis| {
             let corrected: Vec<f64> = points
@@ -218,7 +230,7 @@ impl Fitted {
                 // Above a leverage of 0.95 the residual says too little of the noise to be blown up further.
                 .map(|(i, point)| {
                     let freedom = (1.0 - designs[axis].leverage(i)).max(0.05);
-                    (point.loss - parabolas[axis].at(point.x[axis])) / freedom.sqrt()
+                    (point.loss - parabolas[axis].at(point.x[axis])) * (point.weight / freedom).sqrt()
                 })
                 .collect();
             let mean = corrected.iter().sum::<f64>() / corrected.len() as f64;

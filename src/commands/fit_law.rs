@@ -1,0 +1,236 @@
+//! `runner fit --law`: every law but the surface.
+
+use std::path::Path;
+
+use anyhow::ensure;
+use serde::Serialize;
+
+use super::fit::{Groups, Request, countings, groups, require_budgets};
+use super::{fit_table, law_table};
+use crate::cli::Law;
+use crate::fit::bootstrap::Units;
+use crate::fit::critical_batch::{self, NormPair};
+use crate::fit::law::LawFit;
+use crate::fit::table::{self, Field};
+use crate::fit::{Resample, approach3, compare, kaplan, power, pruning, repetition};
+use crate::observation::Observation;
+
+/// Fits one law and returns what is to be printed.
+pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
+    refuse(request, law)?;
+    let mut said = Said { text: String::new(), json: request.args.json, law: name(law) };
+    match law {
+        Law::Params => single(request, &mut said, &[Field::Params], "parameters")?,
+        Law::Tokens => single(request, &mut said, &[Field::Tokens], "tokens")?,
+        Law::Flops => single(request, &mut said, &[Field::Flops, Field::FlopBudget], "compute")?,
+        Law::Kaplan => joint(request, &mut said)?,
+        Law::KaplanSteps => {
+            let fields = [&[Field::ParamsNonEmbedding, Field::Params][..], &[Field::Steps], &[Field::Loss]];
+            let fit = |rows: Vec<[f64; 3]>| {
+                let units = Units::new(Resample::Runs, &vec![1.0; rows.len()]);
+                kaplan::params_and_steps(&rows, &units, &request.bootstrap)
+            };
+            each(request, &mut said, fields, |_| None, fit, law_table::law)?;
+        }
+        Law::Repetition => {
+            let fields = [&[Field::Params][..], &[Field::Tokens], &[Field::UniqueTokens], &[Field::Loss]];
+            let options = approach3::Options {
+                delta: request.args.delta,
+                starts: request.starts.clone(),
+                bootstrap: request.bootstrap,
+                resample: Resample::Runs,
+            };
+            let run = |[params, tokens, unique_tokens, loss]: [f64; 4]| repetition::Run {
+                params,
+                tokens,
+                unique_tokens,
+                loss,
+            };
+            let fit = |rows: Vec<[f64; 4]>| repetition::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &options);
+            each(request, &mut said, fields, |_| None, fit, law_table::law)?;
+        }
+        Law::CriticalBatch => {
+            let fields = [&[Field::Batch][..], &[Field::Steps], &[Field::Loss]];
+            let targets = &request.args.target_loss;
+            let fit = |rows: Vec<[f64; 3]>| critical_batch::runs::fit(&rows, targets, &request.bootstrap);
+            each(request, &mut said, fields, |_| None, fit, law_table::critical_batch)?;
+        }
+        Law::GradientNoise => {
+            let fields = [&[Field::SmallBatch][..], &[Field::SmallNorm], &[Field::BigBatch], &[Field::BigNorm]];
+            let check = |[small, _, big, _]: &[f64; 4]| {
+                (small >= big).then(|| (2, format!("{big} is not above the small batch of {small}")))
+            };
+            let pair = |[small_batch, small, big_batch, big]: [f64; 4]| NormPair { small_batch, small, big_batch, big };
+            let fit = |rows: Vec<[f64; 4]>| {
+                let pairs: Vec<NormPair> = rows.into_iter().map(pair).collect();
+                critical_batch::gradient_noise(&pairs, &request.bootstrap)
+            };
+            each(request, &mut said, fields, check, fit, law_table::law)?;
+        }
+        Law::Pruning => {
+            let fields = [&[Field::Keep][..], &[Field::Tokens], &[Field::Loss]];
+            let check = |[keep, ..]: &[f64; 3]| {
+                (*keep > 1.0).then(|| (0, format!("{keep} is not a share: write a number above 0 and up to 1")))
+            };
+            let run = |[keep, tokens, loss]: [f64; 3]| pruning::Run { keep, tokens, loss };
+            let fit =
+                |rows: Vec<[f64; 3]>| pruning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap);
+            each(request, &mut said, fields, check, fit, law_table::pruning)?;
+        }
+    }
+    Ok(said.text)
+}
+
+fn name(law: Law) -> &'static str {
+    match law {
+        Law::Params => "params",
+        Law::Tokens => "tokens",
+        Law::Flops => "flops",
+        Law::Kaplan => "kaplan",
+        Law::KaplanSteps => "kaplan-steps",
+        Law::Repetition => "repetition",
+        Law::CriticalBatch => "critical-batch",
+        Law::GradientNoise => "gradient-noise",
+        Law::Pruning => "pruning",
+    }
+}
+
+/// Flags that the law would ignore.
+fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
+    let args = request.args;
+    let single = matches!(law, Law::Params | Law::Tokens | Law::Flops);
+    let unused = [
+        ("--against", args.against.is_some() && !single),
+        ("--target-loss", !args.target_loss.is_empty() && law != Law::CriticalBatch),
+        ("--resample budgets", request.resample == Resample::Budgets && law != Law::Kaplan),
+        ("--tokens-from-flops", args.tokens_from_flops && law != Law::Kaplan),
+        ("--starts", !args.starts.is_empty() && law != Law::Repetition),
+        ("--drop-highest", args.drop_highest > 0 && law == Law::GradientNoise),
+    ];
+    for (flag, given) in unused {
+        ensure!(!given, "{flag} means nothing with --law {}: leave it out", name(law));
+    }
+    let above_zero = |loss: &f64| loss.is_finite() && *loss > 0.0;
+    ensure!(args.target_loss.iter().all(above_zero), "--target-loss: write losses above zero");
+    Ok(())
+}
+
+/// What is printed, in words or as JSON.
+struct Said {
+    text: String,
+    json: bool,
+    law: &'static str,
+}
+
+impl Said {
+    /// One object, or its tables.
+    fn say<T: Serialize>(&mut self, labels: &[(&str, Option<&str>)], fit: &T, words: &str) -> anyhow::Result<()> {
+        if !self.json {
+            self.text += words;
+            return Ok(());
+        }
+        let mut object = serde_json::Map::from_iter([("law".to_owned(), self.law.into())]);
+        object.extend(labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.into()))));
+        if let serde_json::Value::Object(fields) = serde_json::to_value(fit)? {
+            object.extend(fields);
+        }
+        self.text += &serde_json::to_string(&object)?;
+        self.text.push('\n');
+        Ok(())
+    }
+
+    fn heading(&mut self, group: Option<&str>) {
+        if let (Some(group), false) = (group, self.json) {
+            self.text += &fit_table::heading(group);
+        }
+    }
+}
+
+/// A law over plain columns, group by group.
+fn each<T: Serialize, const K: usize>(
+    request: &Request,
+    said: &mut Said,
+    fields: [&[Field]; K],
+    check: impl Fn(&[f64; K]) -> Option<(usize, String)>,
+    fit: impl Fn(Vec<[f64; K]>) -> T,
+    words: fn(&T) -> String,
+) -> anyhow::Result<()> {
+    let args = request.args;
+    let table = table::numbers(&args.runs, &request.columns, fields, &request.table, check)?;
+    for (group, rows) in groups(table, &args.runs, args.drop_highest, |row| row[K - 1])? {
+        said.heading(group.as_deref());
+        let fitted = fit(rows);
+        said.say(&[("group", group.as_deref())], &fitted, &words(&fitted))?;
+    }
+    Ok(())
+}
+
+/// Kaplan's L(N, D) under every convention of counting that the table tells.
+fn joint(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+    let args = request.args;
+    let table = table::read(&args.runs, &request.columns, &request.table)?;
+    for (group, mut runs) in groups(table, &args.runs, args.drop_highest, |run| run.loss)? {
+        said.heading(group.as_deref());
+        if runs.len() > power::MOST {
+            eprintln!("note: the law is fitted to an even share of at most {} of the {} rows", power::MOST, runs.len());
+        }
+        require_budgets(request, runs.iter().map(Observation::budget))?;
+        runs.sort_by(|a, b| a.flops.total_cmp(&b.flops).then(a.params.total_cmp(&b.params)));
+        let share = runs.len().div_ceil(power::MOST).max(1);
+        for counting in countings(&runs) {
+            let counted = runs.iter().step_by(share).filter_map(|run| Some((run.params_by(counting)?, run)));
+            let (points, budgets): (Vec<kaplan::Point>, Vec<f64>) =
+                counted.map(|(params, run)| ([params, run.tokens, run.loss], run.budget())).unzip();
+            let units = Units::new(request.resample, &budgets);
+            let fit: LawFit = kaplan::params_and_tokens(&points, &units, &request.bootstrap);
+            let labels = [("group", group.as_deref()), ("counting", Some(counting.name()))];
+            said.say(&labels, &fit, &format!("Parameters counted as {}\n{}", counting.name(), law_table::law(&fit)))?;
+        }
+    }
+    Ok(())
+}
+
+/// A law of one variable for each group, and each group compared with the first.
+fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str) -> anyhow::Result<()> {
+    let args = request.args;
+    let read = |path: &Path| -> anyhow::Result<Groups<[f64; 2]>> {
+        let table = table::numbers(path, &request.columns, [axis, &[Field::Loss]], &request.table, |_| None)?;
+        groups(table, path, args.drop_highest, |row| row[1])
+    };
+    let mut curves = read(&args.runs)?;
+    if let Some(other) = &args.against {
+        curves.extend(read(other)?);
+        for ((name, _), path) in curves.iter_mut().zip([&args.runs, other]) {
+            *name = Some(path.display().to_string());
+        }
+    }
+    for (group, rows) in &curves {
+        said.heading(group.as_deref());
+        if rows.len() > power::MOST {
+            eprintln!("note: laws are fitted to an even share of at most {} of the {} rows", power::MOST, rows.len());
+        }
+        let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
+        let selection = power::select(&x, &y, &request.bootstrap);
+        said.say(&[("group", group.as_deref())], &selection, &law_table::selection(&selection, noun))?;
+    }
+    let Some(((first, base), others)) = curves.split_first() else { return Ok(()) };
+    for (group, rows) in others {
+        let curve = |rows: &[[f64; 2]]| -> Vec<(f64, f64)> {
+            let mut pairs: Vec<(f64, f64)> = rows.iter().map(|[x, y]| (*x, *y)).collect();
+            pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+            pairs.iter().step_by(pairs.len().div_ceil(power::MOST).max(1)).copied().collect()
+        };
+        let found = compare::compare(&curve(base), &curve(rows), noun, &request.bootstrap);
+        let labels = [("compared", first.as_deref()), ("with", group.as_deref())];
+        let title = format!("'{}' against '{}'", group.as_deref().unwrap_or(""), first.as_deref().unwrap_or(""));
+        match found {
+            Some(found) => said.say(&labels, &found, &law_table::comparison(&title, &found, noun))?,
+            None => {
+                let conclusion = "Each curve needs at least 5 runs of 3 different values to be compared.";
+                let object = serde_json::json!({ "status": "too_few_points", "conclusion": conclusion });
+                said.say(&labels, &object, &format!("{title}: too few points. {conclusion}\n"))?;
+            }
+        }
+    }
+    Ok(())
+}

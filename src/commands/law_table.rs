@@ -1,0 +1,161 @@
+//! The tables that `runner fit --law` prints.
+
+use std::fmt::Write as _;
+
+use super::fit_table::{cell, new_table};
+use crate::fit::compare::Comparison;
+use crate::fit::critical_batch::runs::CriticalBatch;
+use crate::fit::law::LawFit;
+use crate::fit::parametric::Residuals;
+use crate::fit::power::{Form, Selection};
+use crate::fit::pruning::Pruning;
+use crate::fit::{Estimate, Status};
+
+/// Rows of the envelope of pruning.
+const MOST_ROWS: usize = 20;
+
+/// A law with its numbers, one a line.
+pub(super) fn law(fit: &LawFit) -> String {
+    let mut text = format!("{}\n", fit.formula);
+    if !fit.parameters.is_empty() {
+        let mut table = new_table(["", "value (95% interval)", "what it is"]);
+        for parameter in &fit.parameters {
+            table.add_row([parameter.name.clone(), cell(Some(parameter.estimate), number), parameter.meaning.clone()]);
+        }
+        let _ = writeln!(text, "{table}");
+    }
+    text + &foot(fit.status, fit.points, fit.residuals, &fit.resampled, &fit.conclusion)
+}
+
+/// What stands below every law.
+fn foot(status: Status, points: usize, residuals: Option<Residuals>, resampled: &str, conclusion: &str) -> String {
+    let residuals = residuals.map_or_else(String::new, |residuals| {
+        format!(", residuals in the logarithm {:.5} (rms), {:.5} (largest)", residuals.rms, residuals.largest)
+    });
+    format!(
+        "status {}, {points} points{residuals}; intervals: 95% percentiles, resampling {resampled}\n{conclusion}\n\n",
+        status.name()
+    )
+}
+
+/// The laws of one variable with what speaks for each.
+pub(super) fn selection(selection: &Selection, of: &str) -> String {
+    let dimension = of != "compute";
+    let mut header = vec!["law", "status", "E", "A", "alpha", "x_c", "breaks at", "rms", "AICc", "held-out error"];
+    if dimension {
+        header.insert(5, "1/alpha to 4/alpha");
+    }
+    let mut table = new_table(header);
+    for law in &selection.laws {
+        let curve = &law.curve;
+        let [e, a, alpha] = law.estimates().map(|estimate| cell(Some(estimate), number));
+        let power = curve.form != Form::Exponential;
+        let breaks = curve.breaks.iter().map(|k| format!("{:.3e}", k.d)).collect::<Vec<_>>().join(", ");
+        let or_dash = |shown: bool, text: String| if shown { text } else { "-".to_owned() };
+        let mut row = vec![
+            curve.form.name().to_owned(),
+            law.status.name().to_owned(),
+            or_dash(curve.form != Form::Pure, e),
+            a,
+            alpha,
+            or_dash(power, format!("{:.3e}", curve.critical())),
+            or_dash(!breaks.is_empty(), breaks),
+            format!("{:.5}", law.residuals.rms),
+            format!("{:.1}", law.aicc),
+            law.held_out.map_or_else(|| "-".to_owned(), |error| format!("{error:.5}")),
+        ];
+        if dimension {
+            let [low, high] = curve.intrinsic_dimension();
+            row.insert(5, or_dash(power && curve.breaks.is_empty(), format!("{low:.1} to {high:.1}")));
+        }
+        table.add_row(row);
+    }
+    let mut text = format!("Loss against {of}\n");
+    if !selection.laws.is_empty() {
+        let _ = writeln!(text, "{table}");
+    }
+    let preferred = selection.laws.iter().find(|law| Some(law.curve.form) == selection.by_criterion);
+    let residuals = preferred.map(|law| law.residuals);
+    text + &foot(selection.status, selection.points, residuals, &selection.resampled, &selection.conclusion)
+}
+
+/// Two curves of one law.
+pub(super) fn comparison(title: &str, found: &Comparison, of: &str) -> String {
+    let mut table = new_table(["the second curve has", "value (95% interval)", "excess AICc if that were all"]);
+    let excess = |name: &str| {
+        let found = found.excess.iter().find(|(difference, _)| difference.name() == name);
+        found.map_or_else(|| "-".to_owned(), |(_, excess)| format!("{excess:.1}"))
+    };
+    let rows: [(String, Option<Estimate>, &str); 5] = [
+        ("no difference".to_owned(), None, "none"),
+        (format!("a multiple of {of} for the same loss"), Some(found.factor), "factor"),
+        ("another irreducible loss, by (nats)".to_owned(), Some(found.offset), "offset"),
+        ("another exponent, by".to_owned(), Some(found.slope), "slope"),
+        ("all of these".to_owned(), None, "everything"),
+    ];
+    for (what, estimate, name) in rows {
+        table.add_row([what, cell(estimate, number), excess(name)]);
+    }
+    let foot = foot(found.status, found.points, Some(found.residuals), &found.resampled, &found.conclusion);
+    format!("{title}\n{table}\n{foot}")
+}
+
+/// The critical batch at each loss, and its laws.
+pub(super) fn critical_batch(fit: &CriticalBatch) -> String {
+    let mut text = "(S/S_min - 1)(E/E_min - 1) = 1, B_crit = E_min/S_min\n".to_owned();
+    if !fit.targets.is_empty() {
+        let mut table = new_table(["loss", "batches", "least steps", "least examples", "critical batch", "status"]);
+        for target in &fit.targets {
+            table.add_row([
+                format!("{:.4}", target.loss),
+                target.batches.to_string(),
+                cell(target.min_steps, number),
+                cell(target.min_examples, number),
+                cell(target.critical_batch, number),
+                target.status.name().to_owned(),
+            ]);
+        }
+        let _ = writeln!(text, "{table}");
+    }
+    let show = |estimate| cell(Some(estimate), number);
+    if let Some(law) = fit.against_loss {
+        let (b_star, alpha_b) = (show(law.b_star), show(law.alpha_b));
+        let _ = writeln!(text, "against loss: B_crit = B*/L^(1/alpha_B), B* {b_star}, alpha_B {alpha_b}");
+    }
+    if let Some(law) = fit.against_examples {
+        let (coefficient, exponent) = (show(law.coefficient), show(law.exponent));
+        let _ = writeln!(text, "against data: B_crit = c D^p, c {coefficient}, p {exponent}");
+    }
+    text + &foot(fit.status, fit.points, fit.residuals, &fit.resampled, &fit.conclusion)
+}
+
+/// The best share to keep, with the laws at it and without pruning.
+pub(super) fn pruning(fit: &Pruning) -> String {
+    let mut text = String::new();
+    if !fit.envelope.is_empty() {
+        let mut table = new_table(["examples kept", "best share to keep", "loss"]);
+        for best in fit.envelope.iter().step_by(fit.envelope.len().div_ceil(MOST_ROWS).max(1)) {
+            table.add_row([number(best.tokens), number(best.keep), number(best.loss)]);
+        }
+        let _ = writeln!(text, "{table}");
+    }
+    text += "At the best share. ";
+    text += &selection(&fit.pruned, "examples kept");
+    text += "At the largest share. ";
+    text += &selection(&fit.unpruned, "examples kept");
+    text + &foot(fit.status, fit.points, None, "points of the envelope", &fit.conclusion)
+}
+
+/// Four digits, with an exponent where the number is large or small.
+fn number(x: f64) -> String {
+    let size = x.abs();
+    if x == 0.0 {
+        "0".to_owned()
+    } else if (1e-3..10.0).contains(&size) {
+        format!("{x:.4}")
+    } else if (10.0..1e4).contains(&size) {
+        format!("{x:.1}")
+    } else {
+        format!("{x:.3e}")
+    }
+}

@@ -1,0 +1,124 @@
+//! What columns may hold, and how they are renamed.
+
+use super::TableError;
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// Number of parameters, embeddings included.
+    Params,
+    /// Parameters without embedding and unembedding.
+    ParamsNonEmbedding,
+    /// Parameters of blocks and unembedding.
+    ParamsBlocksAndUnembedding,
+    /// Training tokens, repeats included.
+    Tokens,
+    /// Training FLOPs.
+    Flops,
+    /// The IsoFLOP budget, in FLOPs.
+    FlopBudget,
+    /// Final loss in nats per token.
+    Loss,
+    /// Its standard error.
+    LossSe,
+    /// Seed of the run.
+    Seed,
+    /// How the run ended.
+    Status,
+    /// Different tokens among those trained on.
+    UniqueTokens,
+    /// Batch size, in examples or tokens: what it counts is the unit of every result.
+    Batch,
+    /// Optimizer steps.
+    Steps,
+    /// Share of the data that pruning kept, above 0 and up to 1.
+    Keep,
+    /// Examples of the smaller of two batches.
+    SmallBatch,
+    /// Squared norm of its gradient.
+    SmallNorm,
+    /// Examples of the bigger of two batches.
+    BigBatch,
+    /// Squared norm of its gradient.
+    BigNorm,
+}
+
+impl Field {
+    const ALL: [Self; 18] = [
+        Self::Params,
+        Self::ParamsNonEmbedding,
+        Self::ParamsBlocksAndUnembedding,
+        Self::Tokens,
+        Self::Flops,
+        Self::FlopBudget,
+        Self::Loss,
+        Self::LossSe,
+        Self::Seed,
+        Self::Status,
+        Self::UniqueTokens,
+        Self::Batch,
+        Self::Steps,
+        Self::Keep,
+        Self::SmallBatch,
+        Self::SmallNorm,
+        Self::BigBatch,
+        Self::BigNorm,
+    ];
+
+    /// The names that it may have without `--columns`, the preferred one first.
+    pub(super) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Params => &["params"],
+            Self::ParamsNonEmbedding => &["params_non_embedding"],
+            Self::ParamsBlocksAndUnembedding => &["params_blocks_and_unembedding"],
+            Self::Tokens => &["tokens"],
+            Self::Flops => &["flops"],
+            Self::FlopBudget => &["flop_budget", "budget"],
+            Self::Loss => &["val_loss", "loss"],
+            Self::LossSe => &["val_loss_se", "loss_se"],
+            Self::Seed => &["seed"],
+            Self::Status => &["status"],
+            Self::UniqueTokens => &["unique_tokens"],
+            Self::Batch => &["batch", "batch_tokens", "batch_sequences"],
+            Self::Steps => &["steps", "step"],
+            Self::Keep => &["keep"],
+            Self::SmallBatch => &["small_batch"],
+            Self::SmallNorm => &["small_norm2"],
+            Self::BigBatch => &["big_batch"],
+            Self::BigNorm => &["big_norm2"],
+        }
+    }
+}
+
+/// The renamed columns of `--columns params=N,tokens=D`.
+#[derive(Clone, Debug, Default)]
+pub struct Columns(Vec<(Field, String)>);
+
+impl Columns {
+    /// Reads `field=column` pairs.
+    pub fn parse(pairs: &[String]) -> Result<Self, TableError> {
+        let mut renamed: Vec<(Field, String)> = Vec::new();
+        for pair in pairs {
+            let wrong = || TableError::Columns { pair: pair.clone(), known: known_fields() };
+            let (name, column) = pair.split_once('=').ok_or_else(wrong)?;
+            let (name, column) = (name.trim(), column.trim());
+            let field = Field::ALL.into_iter().find(|field| field.names().contains(&name)).ok_or_else(wrong)?;
+            if column.is_empty() {
+                return Err(wrong());
+            }
+            if renamed.iter().any(|(other, _)| *other == field) {
+                return Err(TableError::NamedTwice { name: name.to_owned() });
+            }
+            renamed.push((field, column.to_owned()));
+        }
+        Ok(Self(renamed))
+    }
+
+    pub(super) fn named(&self, field: Field) -> Option<&str> {
+        self.0.iter().find(|(renamed, _)| *renamed == field).map(|(_, column)| column.as_str())
+    }
+}
+
+fn known_fields() -> String {
+    Field::ALL.map(|field| field.names()[0]).join(", ")
+}

@@ -1,0 +1,75 @@
+//! Rows that belong together, and a warning where rows are mixed that do not.
+
+use std::collections::HashMap;
+
+use csv::StringRecord;
+
+/// Groups above which a column is not one to group by.
+const MOST: usize = 100;
+
+/// The group of each row, by the values of one column in the order in which they come.
+#[derive(Clone, Debug, Default)]
+pub struct Groups {
+    names: Vec<String>,
+    index: HashMap<String, u32>,
+    of: Vec<u32>,
+}
+
+impl Groups {
+    /// Notes the value of the next row; the most groups there may be where it is one too many.
+    pub(super) fn see(&mut self, value: &str) -> Result<(), usize> {
+        let group = if let Some(known) = self.index.get(value) {
+            *known
+        } else if self.names.len() == MOST {
+            return Err(MOST);
+        } else {
+            self.names.push(value.to_owned());
+            self.index.insert(value.to_owned(), self.names.len() as u32 - 1);
+            self.names.len() as u32 - 1
+        };
+        self.of.push(group);
+        Ok(())
+    }
+
+    /// `rows` group by group with the group's name; all of them under no name where nothing was grouped.
+    pub fn split<T>(&self, rows: Vec<T>) -> Vec<(Option<String>, Vec<T>)> {
+        if self.names.is_empty() {
+            return vec![(None, rows)];
+        }
+        let mut groups: Vec<_> = self.names.iter().map(|name| (Some(name.clone()), Vec::new())).collect();
+        for (row, group) in rows.into_iter().zip(&self.of) {
+            groups[*group as usize].1.push(row);
+        }
+        groups
+    }
+}
+
+/// Whether the rows of a sweep's table differ in more than size, tokens and seed: then one curve through them mixes
+/// what the sweep set out to tell apart.
+pub(super) struct Mixture {
+    /// Column, its name, the first value seen, whether another one was.
+    columns: Vec<(usize, String, Option<String>, bool)>,
+}
+
+impl Mixture {
+    /// The columns in which rows should agree, but for the one by which they are grouped.
+    pub(super) fn of(headers: &StringRecord, by: Option<&str>) -> Self {
+        let told = |header: &str| Some(header) != by && (header.starts_with("axis.") || header == "parameterization");
+        let columns = headers.iter().enumerate().filter(|(_, header)| told(header.trim()));
+        Self { columns: columns.map(|(index, header)| (index, header.to_owned(), None, false)).collect() }
+    }
+
+    pub(super) fn see(&mut self, row: &StringRecord) {
+        for (index, _, first, varies) in &mut self.columns {
+            let value = &row[*index];
+            *varies |= first.get_or_insert_with(|| value.to_owned()) != value;
+        }
+    }
+
+    pub(super) fn note(&self) -> Option<String> {
+        let varying: Vec<&str> =
+            self.columns.iter().filter(|column| column.3).map(|column| column.1.as_str()).collect();
+        let warning = "rows differ in it and are fitted as one curve; --by COLUMN fits each of its values by itself";
+        (!varying.is_empty()).then(|| format!("{}: {warning}", varying.join(", ")))
+    }
+}

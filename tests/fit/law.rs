@@ -1,0 +1,295 @@
+//! Laws other than the surface, from the command line: what each recovers, and what each refuses.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use predicates::str::contains;
+use runner::fit::kaplan::{ParamsAndSteps, ParamsAndTokens};
+use runner::fit::repetition::Repetition;
+use serde_json::Value;
+
+use super::surface::CHINCHILLA;
+
+/// Fits `csv`, with another table beside it for `--against`.
+fn fit_beside(csv: &str, other: &str, flags: &[&str]) -> Assert {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("runs.csv"), csv).unwrap();
+    std::fs::write(folder.path().join("other.csv"), other).unwrap();
+    run(folder.path(), flags)
+}
+
+fn run(folder: &Path, flags: &[&str]) -> Assert {
+    let mut command = Command::cargo_bin("runner").unwrap();
+    command.current_dir(folder).args(["fit", "runs.csv", "--bootstrap", "100"]).args(flags).assert()
+}
+
+fn fit(csv: &str, flags: &[&str]) -> Assert {
+    fit_beside(csv, "", flags)
+}
+
+fn objects(said: &Assert) -> Vec<Value> {
+    let text = String::from_utf8(said.get_output().stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What every fit prints: status, points, what was resampled, and a sentence.
+fn complete(object: &Value) {
+    assert!(object["status"].is_string() && object["points"].is_u64(), "{object}");
+    assert!(object["resampled"].as_str().is_none_or(|text| !text.is_empty()), "{object}");
+    assert!(object["conclusion"].as_str().unwrap().len() > 10, "{object}");
+}
+
+/// A parameter of a law with its interval, which holds it.
+fn parameter(object: &Value, name: &str) -> f64 {
+    let all = object["parameters"].as_array().unwrap();
+    let found = all.iter().find(|parameter| parameter["name"] == name).unwrap();
+    let [value, low, high] = ["value", "low", "high"].map(|end| found[end].as_f64().unwrap());
+    assert!(low <= value && value <= high, "{found}");
+    value
+}
+
+fn close(value: f64, truth: f64, relative: f64) {
+    assert!((value / truth - 1.0).abs() < relative, "{value} and not {truth}");
+}
+
+/// A factor near 1 that is no law of anything.
+fn wobble(i: i32) -> f64 {
+    1.0 + 2e-4 * (f64::from(i * 7919 % 13) / 6.0 - 1.0)
+}
+
+fn grid(header: &str, row: impl Fn(i32, i32) -> String) -> String {
+    let rows: Vec<String> = (0..36).map(|i| row(i / 6, i % 6)).collect();
+    format!("{header}\n{}\n", rows.join("\n"))
+}
+
+#[test]
+fn both_joint_laws_of_kaplan_come_back_from_a_table() {
+    let truth = ParamsAndTokens { n_c: 6.4e13, d_c: 1.8e13, alpha_n: 0.076, alpha_d: 0.103 };
+    let csv = grid("params,tokens,loss,flop_budget", |i, k| {
+        let (n, d) = (1e6 * 4_f64.powi(i), 1e8 * 5_f64.powi(k));
+        format!("{n},{d},{},{}", truth.loss(n, d) * wobble(6 * i + k), 10_f64.powi(15 + i))
+    });
+    let found = &objects(&fit(&csv, &["--law", "kaplan", "--json"]).success())[0];
+    complete(found);
+    assert_eq!((&found["law"], &found["counting"]), (&"kaplan".into(), &"all".into()));
+    close(parameter(found, "alpha_N"), 0.076, 0.01);
+    close(parameter(found, "alpha_D"), 0.103, 0.01);
+    assert!(found["residuals"]["rms"].as_f64().unwrap() < 2e-4);
+    let budgets = &objects(&fit(&csv, &["--law", "kaplan", "--resample", "budgets", "--json"]).success())[0];
+    assert_eq!(budgets["resampled"], "budgets");
+    assert_ne!(budgets["parameters"], found["parameters"]);
+
+    let truth = ParamsAndSteps { n_c: 6.5e13, s_c: 2.1e3, alpha_n: 0.077, alpha_s: 0.76 };
+    let csv = grid("params_non_embedding,steps,val_loss", |i, k| {
+        let (n, s) = (1e6 * 4_f64.powi(i), 1e3 * 5_f64.powi(k));
+        format!("{n},{s},{}", truth.loss(n, s) * wobble(6 * i + k))
+    });
+    let said = fit(&csv, &["--law", "kaplan-steps", "--json"]).success();
+    close(parameter(&objects(&said)[0], "alpha_S"), 0.76, 0.02);
+    fit(&csv, &["--law", "kaplan-steps"]).success().stdout(contains("S_c")).stdout(contains("status converged"));
+}
+
+#[test]
+fn half_lives_of_repeated_data_come_back_from_a_table() {
+    let law = Repetition { surface: CHINCHILLA, r_d: 15.0, r_n: 5.0 };
+    let mut csv = "params,tokens,unique_tokens,loss\n".to_owned();
+    for i in 0..8 {
+        for k in 0..8 {
+            let (params, tokens) = (1e7 * 3_f64.powi(i), 1e9 * 2_f64.powi(k));
+            for unique in [tokens, tokens / 4.0, tokens / 30.0] {
+                let loss = law.loss(params, tokens, unique) * wobble(8 * i + k);
+                writeln!(csv, "{params},{tokens},{unique},{loss}").unwrap();
+            }
+        }
+    }
+    let found = &objects(&fit(&csv, &["--law", "repetition", "--json"]).success())[0];
+    complete(found);
+    close(parameter(found, "R_D*"), 15.0, 0.05);
+    close(parameter(found, "R_N*"), 5.0, 0.1);
+    close(parameter(found, "alpha"), CHINCHILLA.alpha, 0.02);
+    fit(&csv, &["--law", "repetition"]).success().stdout(contains("4 epochs are worth"));
+    let once = "params,tokens,unique_tokens,loss\n1e7,1e9,1e9,3\n2e7,1e9,1e9,2.9\n";
+    fit(once, &["--law", "repetition"]).success().stdout(contains("too few points"));
+}
+
+#[test]
+fn the_critical_batch_comes_back_from_training_curves_and_from_steps_to_a_loss() {
+    let (mut curves, mut to_loss) = ("batch,steps,loss\n".to_owned(), "batch_tokens,step,loss\n".to_owned());
+    for i in 0..8 {
+        let batch = 1e3 * 4_f64.powi(i);
+        let steps = |loss: f64| 300.0 / (loss - 1.5) * (1.0 + 2e6 / loss.powf(1.0 / 0.3) / batch);
+        for k in 0..40 {
+            let loss = 4.0 - 0.05 * f64::from(k);
+            writeln!(curves, "{batch},{},{loss}", steps(loss) * wobble(i)).unwrap();
+        }
+        writeln!(to_loss, "{batch},{},3.0", steps(3.0) * wobble(i)).unwrap();
+    }
+    let flags = ["--law", "critical-batch", "--json"];
+    let found = &objects(&fit(&curves, &[&flags[..], &["--target-loss", "3.5,3.0,2.6"]].concat()).success())[0];
+    complete(found);
+    let truth = 2e6 / 3_f64.powf(1.0 / 0.3);
+    close(found["targets"][1]["critical_batch"]["value"].as_f64().unwrap(), truth, 0.01);
+    close(found["against_loss"]["alpha_b"]["value"].as_f64().unwrap(), 0.3, 0.02);
+    assert!(found["against_examples"]["exponent"]["value"].as_f64().unwrap() > 0.0);
+    let one = &objects(&fit(&to_loss, &flags).success())[0];
+    close(one["targets"][0]["critical_batch"]["value"].as_f64().unwrap(), truth, 0.01);
+    fit(&to_loss, &["--law", "critical-batch"]).success().stdout(contains("twice the least steps"));
+    fit(&curves, &["--law", "critical-batch", "--target-loss", "1.0"]).success().stdout(contains("too few points"));
+}
+
+#[test]
+fn the_gradient_noise_scale_is_read_from_a_table_of_norms() {
+    let mut csv = "small_batch,small_norm2,big_batch,big_norm2\n".to_owned();
+    for i in 0..50 {
+        // |G|^2 = 0.5 and tr(Sigma) = 50: a noise scale of 100.
+        let (small, big) = (0.5 + 50.0 / 32.0, 0.5 + 50.0 / 512.0);
+        writeln!(csv, "32,{},512,{}", small * wobble(i), big * wobble(i + 3)).unwrap();
+    }
+    let found = &objects(&fit(&csv, &["--law", "gradient-noise", "--json"]).success())[0];
+    complete(found);
+    close(parameter(found, "B_simple"), 100.0, 0.01);
+    let swapped = "small_batch,small_norm2,big_batch,big_norm2\n32,1,512,0.5\n512,1,32,0.5\n";
+    fit(swapped, &["--law", "gradient-noise"])
+        .code(2)
+        .stderr(contains("runs.csv:3: column 'big_batch': 32 is not above the small batch of 512"));
+}
+
+/// L = E + (x/c)^-alpha at 24 values of x from 1e15.
+fn curve(e: f64, factor: f64, alpha: f64, salt: i32) -> Vec<(f64, f64)> {
+    (0..24)
+        .map(|i| (1e15 * 2_f64.powi(i), i))
+        .map(|(x, i)| (x, (e + (x / 1e17 / factor).powf(-alpha)) * wobble(i + salt)))
+        .collect()
+}
+
+fn table(curves: &[(&str, Vec<(f64, f64)>)]) -> String {
+    let mut csv = "flops,loss,optimizer\n".to_owned();
+    for (name, points) in curves {
+        for (x, loss) in points {
+            writeln!(csv, "{x},{loss},{name}").unwrap();
+        }
+    }
+    csv
+}
+
+#[test]
+fn two_groups_of_one_table_and_two_tables_are_compared() {
+    let (first, slower) = (curve(2.0, 1.0, 0.15, 0), curve(2.0, 2.0, 0.15, 5));
+    let both = table(&[("adamw", first.clone()), ("sgd", slower.clone())]);
+    let said = fit(&both, &["--law", "flops", "--by", "optimizer", "--json"]).success();
+    let [one, two, compared] = &objects(&said)[..] else { panic!("two laws and a comparison") };
+    assert_eq!((&one["group"], &two["group"]), (&"adamw".into(), &"sgd".into()));
+    for object in [one, two, compared] {
+        complete(object);
+    }
+    assert_eq!((&compared["compared"], &compared["with"]), (&"adamw".into(), &"sgd".into()));
+    assert_eq!(compared["difference"], "factor");
+    close(compared["factor"]["value"].as_f64().unwrap(), 2.0, 0.05);
+    assert!(compared["offset"]["low"].is_f64() && compared["slope"]["high"].is_f64());
+    fit_beside(&table(&[("", first)]), &table(&[("", slower)]), &["--law", "flops", "--against", "other.csv"])
+        .success()
+        .stdout(contains("'other.csv' against 'runs.csv'"))
+        .stdout(contains("times the compute of the first"));
+    let few = table(&[("a", curve(2.0, 1.0, 0.15, 0)), ("b", curve(2.0, 1.0, 0.15, 0)[..4].to_vec())]);
+    fit(&few, &["--law", "flops", "--by", "optimizer"]).success().stdout(contains("too few points"));
+}
+
+#[test]
+fn laws_of_one_variable_show_intervals_dimension_and_status() {
+    let mut csv = "tokens,loss\n".to_owned();
+    for i in 0..30 {
+        let tokens = 1e7 * 1.7_f64.powi(i);
+        writeln!(csv, "{tokens},{}", (1.7 + 400.0 * tokens.powf(-0.25)) * wobble(i)).unwrap();
+    }
+    let found = &objects(&fit(&csv, &["--law", "tokens", "--json"]).success())[0];
+    complete(found);
+    assert_eq!((&found["by_criterion"], &found["status"]), (&"offset".into(), &"converged".into()));
+    let offset = &found["laws"][1];
+    let [low, high] = [0, 1].map(|end| offset["intervals"]["alpha"][end].as_f64().unwrap());
+    assert!(low < 0.25 && 0.25 < high && offset["residuals"]["rms"].is_f64(), "{offset}");
+    fit(&csv, &["--law", "tokens"]).success().stdout(contains("1/alpha to 4/alpha")).stdout(contains("4.0 to 16.0"));
+    fit("tokens,loss\n1,3\n2,3\n3,3\n4,3\n5,3\n", &["--law", "tokens"])
+        .success()
+        .stdout(contains("all losses are equal"));
+    fit("tokens,loss\n1,3\n2,2\n", &["--law", "tokens"]).success().stdout(contains("too few points"));
+    fit("tokens,loss\n7,3\n7,2\n7,1\n7,3\n7,2\n", &["--law", "tokens"]).success().stdout(contains("too few points"));
+}
+
+#[test]
+fn a_table_is_fitted_group_by_group() {
+    let mut csv = "params,tokens,flop_budget,loss,axis.parameterization\n".to_owned();
+    for (name, factor) in [("standard", 1.0), ("mup", 1.02)] {
+        use super::surface::Runs as _;
+        for run in CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0) {
+            writeln!(csv, "{},{},{},{},{name}", run.params, run.tokens, run.flops, run.loss * factor).unwrap();
+        }
+    }
+    let flags = ["--by", "axis.parameterization"];
+    let said = fit(&csv, &[&flags[..], &["--json"]].concat()).success();
+    let groups: Vec<(String, String, u64)> = objects(&said)
+        .iter()
+        .map(|object| {
+            let text = |name: &str| object[name].as_str().unwrap().to_owned();
+            (text("group"), text("approach"), object["points"].as_u64().unwrap())
+        })
+        .collect();
+    assert_eq!(groups.len(), 8);
+    assert!(groups.iter().all(|(_, _, points)| *points == 21), "{groups:?}");
+    assert_eq!((groups[0].0.as_str(), groups[7].0.as_str()), ("standard", "mup"));
+    fit(&csv, &flags).success().stdout(contains("== mup ==")).stderr(contains("differ in it").count(0));
+    fit(&csv, &[]).success().stderr(contains("--by COLUMN"));
+    fit(&csv, &["--by", "nowhere"]).code(2).stderr(contains("runs.csv:1: there is no column 'nowhere' for --by"));
+    fit(&csv, &["--by", "loss"]).success();
+    fit(&csv, &[&flags[..], &["--drop-highest", "21"]].concat()).code(2).stderr(contains("in the group 'standard'"));
+}
+
+#[test]
+fn flags_that_a_law_would_ignore_and_columns_it_lacks_are_refused() {
+    let csv = "params,tokens,loss\n1,2,3\n";
+    for (flags, message) in [
+        (&["--law", "tokens", "--approach", "3"][..], "cannot be used with"),
+        (&["--law", "kaplan", "--against", "other.csv"], "--against means nothing with --law kaplan"),
+        (&["--law", "tokens", "--target-loss", "3"], "--target-loss means nothing"),
+        (&["--law", "tokens", "--resample", "budgets"], "--resample budgets means nothing"),
+        (&["--law", "critical-batch", "--target-loss=-1"], "--target-loss: write losses above zero"),
+        (&["--against", "other.csv"], "say which with --law"),
+        (&["--target-loss", "3"], "belongs to --law critical-batch"),
+        (&["--weighted"], "--weighted needs a standard error"),
+        (&["--resample", "budgets"], "--resample budgets needs at least 3 budgets"),
+        (&["--law", "kaplan", "--resample", "budgets"], "--resample budgets needs at least 3 budgets"),
+        (&["--starts", "gamma=1"], "write NAME=VALUE"),
+        (&["--starts", "alpha=fast"], "write NAME=VALUE"),
+        (&["--law", "repetition"], "runs.csv:1: there is no column 'unique_tokens'"),
+        (&["--law", "critical-batch"], "no column 'batch'"),
+        (&["--law", "kaplan-steps"], "no column 'steps'"),
+        (&["--law", "gradient-noise"], "no column 'small_batch'"),
+        (&["--law", "pruning"], "no column 'keep'"),
+        (&["--law", "flops"], "no column 'flops'"),
+    ] {
+        fit(csv, flags).code(2).stderr(contains(message)).stdout("");
+    }
+    let shares = "keep,tokens,loss\n0.5,10,3\n1.5,10,3\n";
+    fit(shares, &["--law", "pruning"]).code(2).stderr(contains("runs.csv:3: column 'keep': 1.5 is not a share"));
+    let ids: String = (0..150).map(|i| format!("{},{i}\n", 3.0 - 0.001 * f64::from(i))).collect();
+    let csv = format!("loss,tokens\n{ids}");
+    fit(&csv, &["--law", "tokens", "--by", "tokens"]).code(2).stderr(contains("more than 100 different values"));
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: Vec<(f64, f64)> = curve(2.0, 1.0, 0.15, 0);
+    std::fs::write(folder.path().join("runs.csv"), table(&[("a", rows)])).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_runner"));
+    let output = command
+        .current_dir(folder.path())
+        .args(["fit", "runs.csv", "--law", "flops", "--bootstrap", "100"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

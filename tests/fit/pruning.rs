@@ -1,0 +1,84 @@
+//! Pruning in the one setting where it is understood, a perceptron that learns from another one (Sorscher et al. 2022,
+//! arXiv 2206.14486, section 3): simulated, and its errors fitted.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use runner::fit::Bootstrap;
+use runner::fit::power::Form;
+use runner::fit::pruning::{Run, fit};
+
+use super::surface::normal;
+
+const DIMENSION: usize = 40;
+const SEEDS: u64 = 4;
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The direction of largest margin on examples that are labelled by sign, by coordinate ascent in its dual.
+fn student(examples: &[Vec<f64>]) -> Vec<f64> {
+    let (mut weights, mut pulls) = (vec![0.0; DIMENSION], vec![0.0; examples.len()]);
+    for _ in 0..3000 {
+        let mut moved = 0.0_f64;
+        for (example, pull) in examples.iter().zip(&mut pulls) {
+            let next = (*pull + (1.0 - dot(&weights, example)) / dot(example, example)).max(0.0_f64);
+            weights.iter_mut().zip(example).for_each(|(w, x)| *w += (next - *pull) * x);
+            moved = moved.max((next - *pull).abs());
+            *pull = next;
+        }
+        if moved < 1e-5 {
+            break;
+        }
+    }
+    weights
+}
+
+/// Share of fresh examples on which a student errs that saw the `kept` ones nearest to the teacher's boundary, out of
+/// `kept / keep`.
+fn error(kept: usize, keep: f64, seed: u64) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut gaussian = || (0..DIMENSION).map(|_| normal(&mut rng)).collect::<Vec<f64>>();
+    let teacher = gaussian();
+    let mut examples: Vec<Vec<f64>> = (0..(kept as f64 / keep).round() as usize).map(|_| gaussian()).collect();
+    // With its label multiplied in, an example's margin is above zero.
+    for example in &mut examples {
+        let sign = dot(&teacher, example).signum();
+        example.iter_mut().for_each(|x| *x *= sign);
+    }
+    examples.sort_by(|a, b| dot(&teacher, a).total_cmp(&dot(&teacher, b)));
+    let found = student(&examples[..kept]);
+    let overlap = dot(&teacher, &found) / (dot(&teacher, &teacher) * dot(&found, &found)).sqrt();
+    overlap.clamp(-1.0, 1.0).acos() / std::f64::consts::PI
+}
+
+fn simulate() -> Vec<Run> {
+    let mut runs = Vec::new();
+    for keep in [1.0, 0.6, 0.35, 0.2, 0.1, 0.05] {
+        for load in [1.0, 1.25, 1.5, 1.75, 2.0, 2.2, 2.4, 2.6] {
+            let kept = (load * DIMENSION as f64) as usize;
+            let mean = (0..SEEDS).map(|seed| error(kept, keep, seed)).sum::<f64>() / SEEDS as f64;
+            runs.push(Run { keep, tokens: kept as f64, loss: mean });
+        }
+    }
+    runs
+}
+
+#[test]
+fn a_perceptron_prunes_hard_where_data_abound_and_escapes_its_power_law() {
+    let found = fit(&simulate(), &Bootstrap { resamples: 100, seed: 1 });
+    let (first, last) = (found.envelope[0], found.envelope[found.envelope.len() - 1]);
+    assert!(first.keep > 2.0 * last.keep, "few data want easy examples, many hard ones: {:?}", found.envelope);
+    let slope = |selection: &runner::fit::power::Selection| selection.laws[0].curve.alpha;
+    assert!(slope(&found.pruned) > 2.0 * slope(&found.unpruned), "{} {}", slope(&found.pruned), slope(&found.unpruned));
+    assert_eq!(found.pruned.by_criterion, Some(Form::Exponential), "{found:?}");
+    assert!(found.conclusion.contains("faster than any power law"), "{}", found.conclusion);
+}
+
+#[test]
+fn one_share_is_too_few() {
+    let runs: Vec<Run> = (1..20).map(|i| Run { keep: 1.0, tokens: f64::from(i), loss: 1.0 / f64::from(i) }).collect();
+    let found = fit(&runs, &Bootstrap { resamples: 100, seed: 1 });
+    assert_eq!(found.status, runner::fit::Status::TooFewPoints);
+    assert!(found.conclusion.contains("at least two shares"));
+}
