@@ -106,8 +106,12 @@ fn half_lives_of_repeated_data_come_back_from_a_table() {
     }
     let found = &objects(&fit(&csv, &["--law", "repetition", "--json"]).success())[0];
     complete(found);
-    close(parameter(found, "R_D*"), 15.0, 0.05);
-    close(parameter(found, "R_N*"), 5.0, 0.1);
+    for (name, truth) in [("R_D*", 15.0), ("R_N*", 5.0)] {
+        let all = found["parameters"].as_array().unwrap();
+        let interval = all.iter().find(|parameter| parameter["name"] == name).unwrap();
+        assert!(interval["low"].as_f64() < Some(truth) && interval["high"].as_f64() > Some(truth), "{interval}");
+        close(parameter(found, name), truth, 0.2);
+    }
     close(parameter(found, "alpha"), CHINCHILLA.alpha, 0.02);
     fit(&csv, &["--law", "repetition"]).success().stdout(contains("4 epochs are worth"));
     let once = "params,tokens,unique_tokens,loss\n1e7,1e9,1e9,3\n2e7,1e9,1e9,2.9\n";
@@ -272,7 +276,7 @@ fn flags_that_a_law_would_ignore_and_columns_it_lacks_are_refused() {
     }
     let shares = "keep,tokens,loss\n0.5,10,3\n1.5,10,3\n";
     fit(shares, &["--law", "pruning"]).code(2).stderr(contains("runs.csv:3: column 'keep': 1.5 is not a share"));
-    let ids: String = (0..150).map(|i| format!("{},{i}\n", 3.0 - 0.001 * f64::from(i))).collect();
+    let ids: String = (1..=150).map(|i| format!("{},{i}\n", 3.0 - 0.001 * f64::from(i))).collect();
     let csv = format!("loss,tokens\n{ids}");
     fit(&csv, &["--law", "tokens", "--by", "tokens"]).code(2).stderr(contains("more than 100 different values"));
 }
