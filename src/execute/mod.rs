@@ -5,6 +5,7 @@
 //! ([`supervise`]) keeps one worker a slot alive and shows their events. They share nothing but the results folder
 //! and those lines, so that a crash of one worker costs one attempt of one run. Never burn.
 
+mod attempt;
 mod display;
 mod event;
 mod failpoint;
