@@ -23,6 +23,8 @@ done
 scratch=$(mktemp -d -p /dev/shm)
 trap 'umount "$scratch/small" 2> /dev/null || true; rm -rf "$scratch"' EXIT
 cd "$scratch"
+# A command that may be killed, without bash's word on it.
+unheard() { bash -c '"$@" || true' _ "$@" > /dev/null 2>&1; }
 fail() { echo "FAILED: $*"; exit 1; }
 
 # spec FILE RUNS FLOPS: a sweep of so many runs.
@@ -88,21 +90,22 @@ sweep quiet
 
 calls() {
     local total=0
-    for call in write pwrite64 fsync rename linkat unlink ftruncate mkdir; do
-        local at=0 killed=1
-        while [ "$killed" = 1 ]; do
-            at=$((at + 1))
-            rm -rf hit && cp quiet.toml hit.toml
-            # In turn the first, second, ... call of each process: of the supervisor, and of every worker.
-            if strace -f -qq -o /dev/null -e "trace=$call" -e "inject=$call:signal=SIGKILL:when=$at" \
-                "$runner" sweep hit.toml --device rehearsal --slots 1 --out hit > /dev/null 2> hit.err; then
-                killed=0
-            fi
+    for call in write fsync rename linkat unlink ftruncate mkdir flock; do
+        # How often the busiest thread makes this call.
+        local most at
+        rm -rf hit && cp quiet.toml hit.toml
+        strace -f -qq -o trace -e "trace=$call" "$runner" sweep hit.toml --device rehearsal --slots 1 --out hit \
+            > /dev/null 2>&1
+        most=$(cut -d' ' -f1 trace | sort | uniq -c | sort -n | tail -1 | awk '{print $1}')
+        for at in $(seq "$most"); do
+            rm -rf hit
+            # Whichever thread comes to its call of this number is killed with its process, supervisor and workers alike.
+            unheard strace -f -qq -o /dev/null -e "trace=$call" -e "inject=$call:signal=SIGKILL:when=$at" \
+                "$runner" sweep hit.toml --device rehearsal --slots 1 --out hit
             resumed hit "killed at $call number $at"
-            total=$((total + 1))
-            [ "$at" -lt 400 ] || break
         done
-        echo "calls: $call: killed at each of $((at - 1)) in turn, resumed to the same bytes"
+        echo "calls: $call: killed at each of $most in turn, resumed to the same bytes"
+        total=$((total + most))
     done
     echo "calls: $total kills"
 }

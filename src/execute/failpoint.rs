@@ -33,7 +33,7 @@ mod imp {
             Some("memory") => panic!("CUDA_ERROR_OUT_OF_MEMORY (failpoint)"),
             Some("abort") => std::process::abort(),
             Some("hang") => loop {
-                std::thread::sleep(Duration::from_secs(3600));
+                std::thread::sleep(Duration::from_hours(1));
             },
             Some("slow") => std::thread::sleep(Duration::from_millis(100)),
             _ => {}

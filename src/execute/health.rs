@@ -66,7 +66,7 @@ mod tests {
         assert!((0..5).all(|_| !health.failed("cuda:0", &run(1), &crash, quickly)));
         assert!(!health.failed("cuda:0", &run(2), &crash, quickly));
         assert!(!health.failed("cuda:1", &run(3), &crash, quickly), "another device");
-        assert!(!health.failed("cuda:0", &run(3), &crash, Some(Duration::from_secs(3600))), "not quickly");
+        assert!(!health.failed("cuda:0", &run(3), &crash, Some(Duration::from_hours(1))), "not quickly");
         let wrong = Failure { class: FailureClass::OutOfMemory, ..crash.clone() };
         assert!(!health.failed("cuda:0", &run(3), &wrong, quickly), "the run's fault");
         assert!(health.failed("cuda:0", &run(3), &crash, quickly));

@@ -6,6 +6,7 @@
 //! and those lines, so that a crash of one worker costs one attempt of one run. On a cluster ([`slurm`]) each task of an
 //! array is such a supervisor with one slot. Never burn.
 
+mod attempt;
 mod display;
 mod event;
 mod failpoint;

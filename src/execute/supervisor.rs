@@ -372,7 +372,7 @@ mod tests {
                 command
             };
             let written = || std::fs::read_to_string(pids.path()).unwrap();
-            let patience = Duration::from_secs(60);
+            let patience = Duration::from_mins(1);
             let summary = std::thread::scope(|scope| {
                 scope.spawn(|| {
                     while !written().ends_with('\n') {

@@ -122,6 +122,7 @@ impl Place {
 }
 
 /// `runs.csv` without the columns that depend on the clock: the last two.
+#[cfg(feature = "cpu")]
 fn untimed(runs: &str) -> String {
     let row = |line: &str| line.rsplitn(3, ',').nth(2).unwrap().to_owned();
     runs.lines().map(row).collect::<Vec<_>>().join("\n")

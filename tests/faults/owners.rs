@@ -33,7 +33,9 @@ fn several_workers_on_one_folder_share_its_runs_and_train_none_twice() {
     let outputs = workers.map(|worker| worker.wait_with_output().unwrap());
     let ended: usize =
         outputs.iter().map(|output| text(&output.stdout).matches("\"event\":\"finished\"").count()).sum();
-    outputs.iter().for_each(|output| assert_code(output, 0));
+    for output in &outputs {
+        assert_code(output, 0);
+    }
     assert_eq!(place.files("result.json").len(), 200);
     assert!((200 - before..=200).contains(&ended), "{ended} runs were trained where {before} were done at most");
     assert_code(&place.rehearse(), 0);
