@@ -275,9 +275,10 @@ fn stopped(place: &Place, signal: &str, restarts: &str) -> (Option<i32>, String)
     task.env("SLURM_ARRAY_JOB_ID", "41").env("SLURM_ARRAY_TASK_ID", "1").env("SLURM_RESTART_COUNT", restarts);
     let task = task.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let started = Instant::now();
-    let begun = || fs::read_dir(place.path("out/runs")).unwrap().count() > 5;
+    let over = |run: &fs::DirEntry| run.path().join("result.json").exists();
+    let begun = || fs::read_dir(place.path("out/runs")).unwrap().filter(|run| over(run.as_ref().unwrap())).count() > 5;
     while !begun() {
-        assert!(started.elapsed() < Duration::from_mins(1), "no run begins");
+        assert!(started.elapsed() < Duration::from_mins(1), "no run ends");
         std::thread::sleep(Duration::from_millis(2));
     }
     Command::new("kill").args([signal, &task.id().to_string()]).status().unwrap();

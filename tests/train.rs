@@ -132,11 +132,16 @@ fn every_parameterization_is_the_same_model_at_the_base_shape() {
     assert_eq!(standard, completep);
 }
 
+/// The spec of a coordinate check: batches small enough for a second, runs long enough to be planned.
+fn checked(sweep: &str) -> String {
+    SPEC.replace("batch_tokens = 2560", "batch_tokens = 256").replace("flops = 3e10", "tokens = 25600") + sweep
+}
+
 const WIDTHS: &str = "[sweep]\nmin_steps = 50\nseeds = [1, 2]\n[sweep.axes]\n\"model.width\" = [32, 64, 128]\n";
 
 #[test]
 fn a_coordinate_check_passes_mup_fails_the_standard_parameterization_and_writes_its_figures() {
-    let spec = SPEC.to_owned() + WIDTHS;
+    let spec = checked(WIDTHS);
     let standard = Place::new(&spec);
     let mup = Place::new(&spec.replace("\"standard\"", "\"mup\""));
     let check = |place: &Place| {
@@ -159,7 +164,7 @@ fn a_coordinate_check_passes_mup_fails_the_standard_parameterization_and_writes_
 fn a_coordinate_check_of_one_shape_or_of_two_axes_says_what_to_write() {
     let depths = WIDTHS.to_owned() + "\"model.depth\" = [2, 4]\n";
     for (sweep, told) in [("", "of one shape"), (&depths, "varies width and depth")] {
-        let place = Place::new(&(SPEC.to_owned() + sweep));
+        let place = Place::new(&checked(sweep));
         let output = place.runner("coord-check", "out", &[]).stderr(Stdio::piped()).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         let stderr = String::from_utf8(output.stderr).unwrap();

@@ -165,10 +165,10 @@ mod tests {
         let spec = crate::spec::parse(text, "small.toml").expect("valid");
         let cache = tempfile::tempdir().expect("a folder");
         let mut data = spec.data.clone();
-        data.vocab = Some(64);
+        data.vocab = Some(256);
         let corpus = Corpus::prepare(&data, 16, cache.path(), &mut |_| {}).expect("a language");
         let mut run = crate::ledger::testing::planned(2, 7);
-        run.run.shape = crate::plan::Shape { width: 32, depth: 2, heads: 2, context: 16, vocab: 64 };
+        run.run.shape = crate::plan::Shape { width: 32, depth: 2, heads: 2, context: 16, vocab: 256 };
         run.run.optimizer.batch_sequences = 7;
         (run, corpus)
     }
