@@ -110,7 +110,7 @@ fn half_lives_of_repeated_data_come_back_from_a_table() {
         let all = found["parameters"].as_array().unwrap();
         let interval = all.iter().find(|parameter| parameter["name"] == name).unwrap();
         assert!(interval["low"].as_f64() < Some(truth) && interval["high"].as_f64() > Some(truth), "{interval}");
-        close(parameter(found, name), truth, 0.2);
+        close(parameter(found, name), truth, 0.1);
     }
     close(parameter(found, "alpha"), CHINCHILLA.alpha, 0.02);
     fit(&csv, &["--law", "repetition"]).success().stdout(contains("4 epochs are worth"));

@@ -17,6 +17,9 @@ use crate::fit::{Estimate, Status};
 /// Losses that are chosen where none is asked for.
 const TARGETS: usize = 5;
 
+/// Losses shared by batch sizes that are all taken.
+const MOST_NAMED: usize = 12;
+
 /// One row: batch size, steps, loss.
 pub type Row = [f64; 3];
 
@@ -176,7 +179,9 @@ fn choose(curves: &[(f64, Vec<[f64; 2]>)]) -> Vec<f64> {
         .map(|group| group[0].exp())
         .collect();
     if !shared.is_empty() {
-        return shared;
+        // A table of checkpoints may share hundreds of them.
+        let step = if shared.len() > MOST_NAMED { shared.len().div_ceil(TARGETS) } else { 1 };
+        return shared.into_iter().step_by(step).collect();
     }
     let ends = |end: fn(&[[f64; 2]]) -> Option<&[f64; 2]>| curves.iter().filter_map(move |(_, p)| Some(end(p)?[1]));
     let high = ends(|points| points.first()).fold(f64::INFINITY, f64::min);
