@@ -1,4 +1,5 @@
 //! The command line: flags and help, no logic.
+#![allow(clippy::doc_markdown)] // The comments are help texts, in which backticks would be shown.
 
 use std::path::PathBuf;
 

@@ -13,7 +13,7 @@ use crate::ledger::Ledger;
 pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
     let SlurmTaskArgs { sweep: dir, place, threads, patience, requeue_limit } = args;
     let Patience { checkpoint_every, hang_after } = *patience;
-    let signals = slurm::signals()?;
+    let signals = execute::interrupts()?;
     let ledger = Ledger::open(dir)?;
     // Here and not where the sweep was submitted, which may have no such device.
     let name = device::choose(&place.device);

@@ -19,7 +19,7 @@ pub use array::ArrayState;
 pub use client::Client;
 pub use script::Script;
 pub use submission::Submission;
-pub use task::{Task, is_time_limit, signals};
+pub use task::{Task, is_time_limit};
 
 use crate::ledger::LedgerError;
 

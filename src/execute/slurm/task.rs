@@ -1,22 +1,10 @@
 //! A task of the array, as seen from inside: who it is, and being queued again.
 
-use std::sync::mpsc::{Receiver, channel};
-use std::{env, io, thread};
+use std::env;
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::SIGUSR1;
 
 use super::{Client, SlurmError};
-
-/// The signals that ask a task to stop: `SIGUSR1` shortly before the time limit, `SIGTERM` when it is cancelled or
-/// preempted.
-pub fn signals() -> io::Result<Receiver<i32>> {
-    let mut signals = Signals::new([SIGUSR1, SIGTERM, SIGINT])?;
-    let (sender, receiver) = channel();
-    // Ends when nobody listens any more.
-    thread::spawn(move || signals.forever().try_for_each(|signal| sender.send(signal)));
-    Ok(receiver)
-}
 
 /// Whether a signal says that the time limit is near, and the task wants queueing again. After a preemption Slurm does
 /// so itself, and after a cancellation nobody should.
