@@ -231,9 +231,10 @@ fn laws(places: &[Place]) -> Option<[Line; 2]> {
     if found.len() < 3 || budgets.iter().all(|budget| budget.total_cmp(&budgets[0]).is_eq()) {
         return None;
     }
-    let column = |read: &dyn Fn(&(&Place, [f64; 2])) -> f64| found.iter().map(read).collect::<Vec<f64>>();
     Some(AXES.map(|axis| {
-        Design::weighted(&budgets, &column(&|(place, _)| place.weights[axis])).line(&column(&|(_, x)| x[axis]))
+        let weights: Vec<f64> = found.iter().map(|(place, _)| place.weights[axis]).collect();
+        let x: Vec<f64> = found.iter().map(|(_, x)| x[axis]).collect();
+        Design::weighted(&budgets, &weights).line(&x)
     }))
 }
 

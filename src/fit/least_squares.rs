@@ -53,7 +53,9 @@ struct Triangle<const P: usize> {
 impl<const P: usize> Triangle<P> {
     fn of(rows: &[Row<P>]) -> Self {
         let mut triangle = Self { upper: [[0.0; P]; P], right: [0.0; P] };
-        rows.iter().for_each(|(value, slope)| triangle.add(*value, *slope));
+        for (value, slope) in rows {
+            triangle.add(*value, *slope);
+        }
         triangle
     }
 

@@ -46,6 +46,7 @@ impl Positions {
     }
 
     /// The same tables for a model that is only evaluated.
+    #[must_use]
     pub fn without_gradients(self) -> Self {
         Self { cos: self.cos.inner(), sin: self.sin.inner(), hidden: self.hidden.inner() }
     }

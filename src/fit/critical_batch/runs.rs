@@ -5,6 +5,8 @@
 //! are read off their lower envelope, since each batch counts at its tuned learning rate. Intervals resample the
 //! residuals of batch sizes, one draw for all losses, because the same runs reach them all.
 
+use std::fmt::Write as _;
+
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -119,7 +121,7 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
             Err(target) => target.clone(),
             Ok(fitted) => {
                 next += 1;
-                fitted.target(draws.iter().map(|draw| draw[next - 1]))
+                fitted.target(&draws.iter().map(|draw| draw[next - 1]))
             }
         })
         .collect();
@@ -184,8 +186,8 @@ fn choose(curves: &[(f64, Vec<[f64; 2]>)]) -> Vec<f64> {
         return shared.into_iter().step_by(step).collect();
     }
     let ends = |end: fn(&[[f64; 2]]) -> Option<&[f64; 2]>| curves.iter().filter_map(move |(_, p)| Some(end(p)?[1]));
-    let high = ends(|points| points.first()).fold(f64::INFINITY, f64::min);
-    let low = ends(|points| points.last()).fold(f64::NEG_INFINITY, f64::max);
+    let high = ends(<[[f64; 2]]>::first).fold(f64::INFINITY, f64::min);
+    let low = ends(<[[f64; 2]]>::last).fold(f64::NEG_INFINITY, f64::max);
     if low > high || !low.is_finite() {
         return Vec::new();
     }
@@ -233,7 +235,7 @@ impl Fitted {
         hyperbola(&shaken).unwrap_or(self.law)
     }
 
-    fn target(&self, draws: impl Iterator<Item = Hyperbola> + Clone) -> Target {
+    fn target(&self, draws: &(impl Iterator<Item = Hyperbola> + Clone)) -> Target {
         let batches = || self.points.iter().map(|(batch, _)| *batch);
         let (low, high) = batches().fold((f64::INFINITY, 0.0_f64), |(low, high), b| (low.min(b), high.max(b)));
         let inside = |law: &Hyperbola| (low / 10.0..high * 10.0).contains(&law.critical_batch());
@@ -259,7 +261,7 @@ impl Fitted {
 
 fn conclusion(fit: &CriticalBatch) -> String {
     let found = fit.targets.iter().filter(|target| target.status == Status::Converged);
-    let lowest = found.filter_map(|target| Some((target.loss, target.critical_batch?))).last();
+    let lowest = found.filter_map(|target| Some((target.loss, target.critical_batch?))).next_back();
     let Some((loss, batch)) = lowest else {
         return match fit.status {
             Status::EdgeMinimum => {
@@ -280,11 +282,11 @@ fn conclusion(fit: &CriticalBatch) -> String {
         large(batch)
     );
     if let Some(DataLaw { exponent, .. }) = fit.against_examples {
-        text += &format!(" The critical batch grows with data as D^{}", words(exponent));
+        let _ = write!(text, " The critical batch grows with data as D^{}", words(exponent));
         text += if exponent.low > 0.0 { "." } else { ", which may be not at all." };
     }
     if let Some(LossLaw { alpha_b, .. }) = fit.against_loss {
-        text += &format!(" Against loss alpha_B is {}.", words(alpha_b));
+        let _ = write!(text, " Against loss alpha_B is {}.", words(alpha_b));
     }
     text
 }

@@ -55,7 +55,7 @@ fn attention(heads: usize, context: usize, head_dim: usize, device: &Device) -> 
     let square = Tensor::<3>::random([some, context, context], Distribution::Default, device);
     let to_square = timed(device, || drop(wide.clone().matmul(wide.clone().swap_dims(1, 2))));
     let to_wide = timed(device, || drop(square.clone().matmul(wide.clone())));
-    (3.0 * to_square + 4.0 * to_wide) / 2.0 * heads as f64 / some as f64
+    f64::midpoint(3.0 * to_square, 4.0 * to_wide) * heads as f64 / some as f64
 }
 
 /// The median time of a few calls, after one that warms up.
