@@ -137,7 +137,7 @@ fn checked(sweep: &str) -> String {
     SPEC.replace("flops = 3e10", "tokens = 256000") + sweep
 }
 
-const WIDTHS: &str = "[sweep]\nmin_steps = 50\nseeds = [1, 2]\n[sweep.axes]\n\"model.width\" = [32, 64, 128]\n";
+const WIDTHS: &str = "[sweep]\nmin_steps = 50\nseeds = [1, 2, 3, 4]\n[sweep.axes]\n\"model.width\" = [32, 64, 128]\n";
 
 #[test]
 fn a_coordinate_check_passes_mup_fails_the_standard_parameterization_and_writes_its_figures() {
@@ -145,7 +145,7 @@ fn a_coordinate_check_passes_mup_fails_the_standard_parameterization_and_writes_
     let standard = Place::new(&spec);
     let mup = Place::new(&spec.replace("\"standard\"", "\"mup\""));
     let check = |place: &Place| {
-        let output = place.runner("coord-check", "out", &["--steps", "6"]).stdout(Stdio::piped()).output().unwrap();
+        let output = place.runner("coord-check", "out", &["--steps", "4"]).stdout(Stdio::piped()).output().unwrap();
         let files: Vec<String> = fs::read_dir(place.path("out/figures"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

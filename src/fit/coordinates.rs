@@ -153,6 +153,7 @@ fn coordinate(name: &str, drawn: First, measurements: &[&Measurement]) -> Coordi
             Some(_) if at.step == first => drawn.allowed(),
             // In between, what was random at first may still be on its way.
             Some(_) if at.step < last => [drawn.allowed()[0], 0.0],
+            // Zero passes, as after an initialization at zero.
             _ => [0.0, 0.0],
         };
         (slope - high).max(low - slope) - TOLERANCE

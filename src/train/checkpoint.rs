@@ -131,8 +131,8 @@ pub fn read(file: &mut File, run: &RunId, layout: &[Entry]) -> Result<(Place, Ve
     }
     let expected = infos(layout);
     if header.tensors != expected {
-        let other = expected.iter().find(|(name, info)| header.tensors.get(*name) != Some(info));
-        let name = other.map_or("one more", |(name, _)| name);
+        let other = layout.iter().find(|entry| header.tensors.get(&entry.name) != expected.get(&entry.name));
+        let name = other.map_or("one more", |entry| &entry.name);
         return Err(format!("its tensors are not those of this run (the first that differs: {name})"));
     }
     let data = expected.values().map(|info| info.data_offsets[1]).max().unwrap_or(0);
