@@ -93,7 +93,7 @@ pub struct SweepArgs {
     /// How long runs may go on without a sign.
     #[command(flatten)]
     pub patience: Patience,
-    /// Who starts the workers [default: the one of [launcher] in the spec, otherwise local].
+    /// Who starts the workers [default: the one in the spec, otherwise local].
     #[arg(long, value_enum)]
     pub launcher: Option<LauncherName>,
     /// Slurm: wait until all runs are over, then fit and report, instead of leaving after submission.

@@ -10,7 +10,7 @@ use crate::spec::{Data, Eval, OptimizerKind, ScheduleKind};
 
 /// Version of what a run computes. It is part of every identity: raise it when a change of the training code makes the
 /// same run end in another loss, so that old results are not taken for new ones.
-const MODEL_VERSION: u32 = 1;
+pub const MODEL_VERSION: u32 = 1;
 
 /// What planning must know of the corpus. The data module finds it out; a plan only uses it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -144,7 +144,7 @@ impl Run {
         Table { parameterization: self.parameterization, scale }
     }
 
-    /// The content hash: 16 hexadecimal digits of BLAKE3 over the JSON of [`MODEL_VERSION`] and this struct, without
+    /// The content hash: 16 hexadecimal digits of BLAKE3 over the JSON of the model version and this struct, without
     /// what does not decide the outcome.
     pub fn id(&self) -> RunId {
         let mut content = self.clone();
