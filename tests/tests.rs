@@ -3,6 +3,8 @@
 mod data;
 mod faults;
 mod fit;
+// Without a device there is no `bench` to help with.
+#[cfg(feature = "train")]
 mod help;
 mod output;
 mod plan;
