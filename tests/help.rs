@@ -4,7 +4,8 @@ use assert_cmd::Command;
 
 #[test]
 fn help_of_the_program_and_of_each_command_is_as_reviewed() {
-    for command in ["", "sweep", "plan", "train", "fit", "data", "data prepare", "data info", "devices"] {
+    for command in ["", "sweep", "plan", "train", "fit", "coord-check", "data", "data prepare", "data info", "devices"]
+    {
         let mut runner = Command::new(env!("CARGO_BIN_EXE_runner"));
         runner.args(command.split_whitespace()).arg("--help").env("COLUMNS", "100").env_remove("RUNNER_CACHE");
         let output = runner.assert().success().get_output().stdout.clone();

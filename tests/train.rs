@@ -156,9 +156,10 @@ fn a_coordinate_check_passes_mup_fails_the_standard_parameterization_and_writes_
 }
 
 #[test]
-fn a_coordinate_check_of_one_shape_or_of_two_axes_says_what_to_write() {
+fn a_coordinate_check_of_one_shape_or_of_more_than_shapes_says_what_to_write() {
     let depths = WIDTHS.to_owned() + "\"model.depth\" = [2, 4]\n";
-    for (sweep, told) in [("", "of one shape"), (&depths, "varies width and depth")] {
+    let rates = WIDTHS.to_owned() + "\"optimizer.learning_rate\" = [0.01, 0.02]\n";
+    for (sweep, told) in [("", "of one shape"), (&depths, "varies width and depth"), (&rates, "of one recipe")] {
         let place = Place::new(&(SPEC.to_owned() + sweep));
         let output = place.runner("coord-check", "out", &[]).stderr(Stdio::piped()).output().unwrap();
         assert_eq!(output.status.code(), Some(2));

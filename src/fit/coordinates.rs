@@ -150,11 +150,11 @@ fn coordinate(name: &str, drawn: First, measurements: &[&Measurement]) -> Coordi
     let excess = |at: &StepSlope| {
         let slope = at.slope.map_or(0.0, |slope| slope.value);
         let [low, high] = match at.slope {
-            None => [0.0, 0.0],
             Some(_) if at.step == first => drawn.allowed(),
             // In between, what was random at first may still be on its way.
             Some(_) if at.step < last => [drawn.allowed()[0], 0.0],
-            Some(_) => [0.0, 0.0],
+            // Zero passes, as after an initialization at zero.
+            _ => [0.0, 0.0],
         };
         (slope - high).max(low - slope) - TOLERANCE
     };

@@ -87,10 +87,11 @@ fn clip_factor(ops: Ops, gradients: &[Tensor<2>], limit: f64) -> Tensor<1> {
 
 #[cfg(all(test, feature = "cpu"))]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
     use crate::parameterization::Parameterization;
     use crate::plan::{CorpusFacts, Run, expand};
-    use crate::train::device;
     use crate::train::trainer::upload;
 
     fn run(parameterization: Parameterization, width: usize) -> Run {
@@ -106,7 +107,7 @@ mod tests {
 
     /// Name and largest change of every weight in the first step.
     fn changes(run: &Run) -> Vec<(String, f64)> {
-        let device = device::open("cpu", 1).unwrap().device;
+        let device = Device::flex().autodiff();
         let mut model = Model::new(run, &device);
         let mut optimizer = AdamW::new(&run.optimizer, &mut model);
         let tokens: Vec<u16> = (0..8 * (run.shape.context as u32 + 1)).map(|i| (i * i * 31 % 512) as u16).collect();

@@ -36,10 +36,10 @@ pub fn draw(figure: &Figure, canvas: &Canvas<'_>, style: &str) -> String {
         y = lines(&mut body, "heading", &wrap(&heading, 1.2 * TEXT, canvas.width - 2.0 * MARGIN), [MARGIN, y]) + 6.0;
     }
     y = if figure.panels.is_empty() {
-        y = plot(&mut body, figure, canvas, y);
+        y = plot(&mut body, figure, canvas, y, &Extents::of(figure));
         legend(&mut body, figure, canvas, y)
     } else {
-        panels(&mut body, &figure.panels, canvas, y)
+        panels(&mut body, figure, canvas, y)
     };
     if canvas.heading.is_some() {
         let note = wrap(&figure.note, TEXT, canvas.width - 2.0 * MARGIN);
@@ -53,8 +53,9 @@ pub fn draw(figure: &Figure, canvas: &Canvas<'_>, style: &str) -> String {
     )
 }
 
-/// The panels of a figure, each under its own title; returns where they end.
-fn panels(out: &mut String, panels: &[Figure], canvas: &Canvas<'_>, top: f64) -> f64 {
+/// The panels of a figure, each under its own title and all with the same axes; returns where they end.
+fn panels(out: &mut String, figure: &Figure, canvas: &Canvas<'_>, top: f64) -> f64 {
+    let (panels, extents) = (&figure.panels, Extents::of(figure));
     let columns = ((canvas.width / PANEL).floor() as usize).clamp(1, panels.len());
     let width = canvas.width / columns as f64;
     let mut y = top;
@@ -64,7 +65,7 @@ fn panels(out: &mut String, panels: &[Figure], canvas: &Canvas<'_>, top: f64) ->
             let canvas = Canvas { width, plot_height: canvas.plot_height, heading: None };
             let mut body = String::new();
             let below = lines(&mut body, "heading", std::slice::from_ref(&panel.title), [MARGIN, 0.0]) + 6.0;
-            let below = plot(&mut body, panel, &canvas, below);
+            let below = plot(&mut body, panel, &canvas, below, &extents);
             let below = legend(&mut body, panel, &canvas, below);
             let [x, at, w, h] = [i as f64 * width, y, width, below].map(px);
             let _ = write!(out, r#"<svg x="{x}" y="{at}" width="{w}" height="{h}">{body}</svg>"#);
@@ -76,8 +77,7 @@ fn panels(out: &mut String, panels: &[Figure], canvas: &Canvas<'_>, top: f64) ->
 }
 
 /// Axes, grid and marks; returns where they end.
-fn plot(out: &mut String, figure: &Figure, canvas: &Canvas<'_>, top: f64) -> f64 {
-    let extents = Extents::of(figure);
+fn plot(out: &mut String, figure: &Figure, canvas: &Canvas<'_>, top: f64, extents: &Extents) -> f64 {
     let top = lines(out, "axis", std::slice::from_ref(&figure.y.label), [MARGIN, top]) + 6.0;
     // A frame with nothing in it need not be tall.
     let height = if extents.x.is_empty() || extents.y.is_empty() { 4.0 * LINE } else { canvas.plot_height };

@@ -40,9 +40,11 @@ struct Extents {
 }
 
 impl Extents {
+    /// Of a figure with its panels, which share their axes.
     fn of(figure: &Figure) -> Self {
         let mut extents = Self::default();
-        for mark in figure.series.iter().flat_map(|s| &s.marks) {
+        let series = figure.panels.iter().flat_map(|panel| &panel.series).chain(&figure.series);
+        for mark in series.flat_map(|s| &s.marks) {
             match mark {
                 Mark::Runs(points) | Mark::Estimates(points) => {
                     // A point without a place on one axis must not stretch the other.

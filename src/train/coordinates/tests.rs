@@ -59,7 +59,7 @@ impl Rules for Broken<'_> {
 type Change<'a> = &'a dyn Fn(Role, Rule, f64, f64) -> Rule;
 
 fn checked(runs: &[Run], several_depths: bool, change: Change<'_>, attention: &dyn Fn(f64) -> f64) -> Vec<Coordinate> {
-    let device = device::open("cpu", 1).unwrap().device;
+    let device = Device::flex().autodiff();
     let mut measurements = Vec::new();
     for run in runs {
         let broken = Broken { table: run.table(), change, attention };
