@@ -46,7 +46,9 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     let spec = spec::load(path)?;
     let device = device::choose(&place.device);
     let plan = planning::plan_of(&spec, &place.cache)?;
-    planning::require_runs(&plan)?;
+    if let Some(left_out) = plan.left_out.first() {
+        anyhow::bail!("the check would lack {}: {}", planning::describe(left_out), left_out.reason);
+    }
     let axis = axis(&plan)?;
     require_nothing_else(&plan, axis)?;
     let measured = measure(&plan, axis, &device, *threads, &place.cache, *steps as usize)?;
