@@ -335,6 +335,8 @@ fn a_place_that_cannot_be_written_is_an_error_that_names_it() {
         name: "x",
         spec: "",
         observations: &[],
+        transfer: &[],
+        savings: &[],
         approach2: &[],
         entropy: None,
         runs: &RunTable::default(),

@@ -132,20 +132,15 @@ fn every_parameterization_is_the_same_model_at_the_base_shape() {
     assert_eq!(standard, completep);
 }
 
-/// The spec of a coordinate check, whose runs are long enough to be planned at every width.
-fn checked(sweep: &str) -> String {
-    SPEC.replace("flops = 3e10", "tokens = 256000") + sweep
-}
-
 const WIDTHS: &str = "[sweep]\nmin_steps = 50\nseeds = [1, 2, 3, 4]\n[sweep.axes]\n\"model.width\" = [32, 64, 128]\n";
 
 #[test]
 fn a_coordinate_check_passes_mup_fails_the_standard_parameterization_and_writes_its_figures() {
-    let spec = checked(WIDTHS);
+    let spec = SPEC.replace("flops = 3e10", "tokens = 5e5").replace("rate = 0.01", "rate = 0.006") + WIDTHS;
     let standard = Place::new(&spec);
     let mup = Place::new(&spec.replace("\"standard\"", "\"mup\""));
     let check = |place: &Place| {
-        let output = place.runner("coord-check", "out", &["--steps", "4"]).stdout(Stdio::piped()).output().unwrap();
+        let output = place.runner("coord-check", "out", &["--steps", "8"]).stdout(Stdio::piped()).output().unwrap();
         let files: Vec<String> = fs::read_dir(place.path("out/figures"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -161,10 +156,18 @@ fn a_coordinate_check_passes_mup_fails_the_standard_parameterization_and_writes_
 }
 
 #[test]
-fn a_coordinate_check_of_one_shape_or_of_two_axes_says_what_to_write() {
+fn a_coordinate_check_of_one_shape_or_of_more_than_shapes_says_what_to_write() {
     let depths = WIDTHS.to_owned() + "\"model.depth\" = [2, 4]\n";
-    for (sweep, told) in [("", "of one shape"), (&depths, "varies width and depth")] {
-        let place = Place::new(&checked(sweep));
+    let rates = WIDTHS.to_owned() + "\"optimizer.learning_rate\" = [0.01, 0.02]\n";
+    let long = SPEC.replace("flops = 3e10", "tokens = 5e5");
+    let cases = [
+        (long.clone(), "of one shape"),
+        (long.clone() + &depths, "varies width and depth"),
+        (long + &rates, "of one recipe"),
+        (SPEC.to_owned() + WIDTHS, "would lack"),
+    ];
+    for (spec, told) in cases {
+        let place = Place::new(&spec);
         let output = place.runner("coord-check", "out", &[]).stderr(Stdio::piped()).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         let stderr = String::from_utf8(output.stderr).unwrap();

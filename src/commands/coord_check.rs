@@ -46,8 +46,11 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     let spec = spec::load(path)?;
     let device = device::choose(&place.device);
     let plan = planning::plan_of(&spec, &place.cache)?;
-    planning::require_runs(&plan)?;
+    if let Some(left_out) = plan.left_out.first() {
+        anyhow::bail!("the check would lack {}: {}", planning::describe(left_out), left_out.reason);
+    }
     let axis = axis(&plan)?;
+    require_nothing_else(&plan, axis)?;
     let measured = measure(&plan, axis, &device, *threads, &place.cache, *steps as usize)?;
 
     let checks: Vec<Check> = measured
@@ -93,6 +96,24 @@ fn axis(plan: &Plan) -> anyhow::Result<Axis> {
             anyhow::bail!("the spec varies width and depth: write one of them in [sweep.axes] and keep the other")
         }
     }
+}
+
+/// Fails where runs differ in more than size, seed and parameterization: they would be taken for repeats.
+fn require_nothing_else(plan: &Plan, axis: Axis) -> anyhow::Result<()> {
+    let mut seen = BTreeSet::new();
+    for planned in &plan.runs {
+        let run = &planned.run;
+        let same_corpus = run.corpus == plan.runs[0].run.corpus && run.shape.context == plan.runs[0].run.shape.context;
+        if !seen.insert((run.parameterization, axis.of(run), run.seed)) || !same_corpus {
+            let varied: Vec<&String> = planned.axes.keys().collect();
+            anyhow::bail!(
+                "the spec varies {varied:?}: a coordinate check compares models of one recipe; keep in [sweep.axes] only \
+                 \"model.{}\" and \"model.parameterization\"",
+                axis.name()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// What the theory says of the drawn model: over width the unembedding multiplies random numbers, and so do queries and
