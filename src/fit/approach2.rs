@@ -225,15 +225,15 @@ fn weight(resamples: impl Iterator<Item = Option<f64>> + Clone) -> f64 {
 
 /// Straight lines of log10 `N_opt` and log10 `D_opt` in log10 of the budget, through the minima that are there.
 fn laws(places: &[Place]) -> Option<[Line; 2]> {
-    let found: Vec<(&Place, [f64; 2])> =
-        places.iter().filter_map(|place| Some((place, [place.minimum.x[0]?, place.minimum.x[1]?]))).collect();
-    let budgets: Vec<f64> = found.iter().map(|(place, _)| place.budget).collect();
+    let found: Vec<&Place> = places.iter().filter(|place| place.minimum.x.iter().all(Option::is_some)).collect();
+    let budgets: Vec<f64> = found.iter().map(|place| place.budget).collect();
     if found.len() < 3 || budgets.iter().all(|budget| budget.total_cmp(&budgets[0]).is_eq()) {
         return None;
     }
-    let column = |read: &dyn Fn(&(&Place, [f64; 2])) -> f64| found.iter().map(read).collect::<Vec<f64>>();
     Some(AXES.map(|axis| {
-        Design::weighted(&budgets, &column(&|(place, _)| place.weights[axis])).line(&column(&|(_, x)| x[axis]))
+        let weights: Vec<f64> = found.iter().map(|place| place.weights[axis]).collect();
+        let optima: Vec<f64> = found.iter().filter_map(|place| place.minimum.x[axis]).collect();
+        Design::weighted(&budgets, &weights).line(&optima)
     }))
 }
 

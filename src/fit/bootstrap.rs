@@ -131,6 +131,18 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] * (1.0 - weight) + sorted[above] * weight
 }
 
+/// Student's 97.5% quantile over the normal one, by the expansion of Cornish and Fisher (1960).
+pub(super) fn student(freedom: usize) -> f64 {
+    let (z, n) = (1.959_964_f64, freedom as f64);
+    let odd = |coefficients: [f64; 4]| coefficients.iter().rev().fold(0.0, |sum, c| sum * z * z + c) * z;
+    let terms = [
+        odd([1.0, 1.0, 0.0, 0.0]) / 4.0 / n,
+        odd([3.0, 16.0, 5.0, 0.0]) / 96.0 / n.powi(2),
+        odd([-15.0, 17.0, 19.0, 3.0]) / 384.0 / n.powi(3),
+    ];
+    1.0 + terms.iter().sum::<f64>() / z
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,5 +181,13 @@ mod tests {
             assert_eq!(count(0) + count(1) + count(4), 3);
         }
         assert_eq!(Units::new(Resample::Runs, &budgets).draw(&mut rng).count(), 5);
+    }
+
+    #[test]
+    fn students_quantile_is_that_of_the_tables() {
+        for (freedom, quantile) in [(4, 2.776), (6, 2.447), (10, 2.228), (30, 2.042)] {
+            let got = student(freedom) * 1.959_964;
+            assert!((got - quantile).abs() < 0.01, "{freedom}: {got} and not {quantile}");
+        }
     }
 }

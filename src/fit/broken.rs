@@ -14,7 +14,7 @@ use super::minimize::Stop;
 /// Points on which the starts are searched.
 const ENOUGH: usize = 256;
 /// Iterations of the search, and of a resample that starts from the law itself.
-const SEARCH: usize = 80;
+const SEARCH: usize = 400;
 const REFINE: usize = 30;
 /// Ends of the search that are taken further.
 const KEPT: usize = 8;

@@ -29,9 +29,10 @@ pub fn least_squares<const P: usize>(
             Some((next, lower)) if cost(&lower) < value => {
                 let gain = value - cost(&lower);
                 (x, linear) = (next, Triangle::of(&lower));
-                idle = if gain <= 1e-12 * value { idle + 1 } else { 0 };
+                // Along a valley nothing is gained until damping is below the square of its slope.
+                idle = if gain <= 1e-12 * value && damping < 1e-15 { idle + 1 } else { 0 };
                 value -= gain;
-                damping = (damping * 0.2).max(1e-16);
+                damping = (damping * 0.1).max(1e-20);
                 if value <= f64::MIN_POSITIVE || idle >= 3 {
                     return Stop { x, value, converged: true };
                 }
@@ -53,7 +54,9 @@ struct Triangle<const P: usize> {
 impl<const P: usize> Triangle<P> {
     fn of(rows: &[Row<P>]) -> Self {
         let mut triangle = Self { upper: [[0.0; P]; P], right: [0.0; P] };
-        rows.iter().for_each(|(value, slope)| triangle.add(*value, *slope));
+        for (value, slope) in rows {
+            triangle.add(*value, *slope);
+        }
         triangle
     }
 

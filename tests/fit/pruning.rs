@@ -44,7 +44,9 @@ fn error(kept: usize, keep: f64, seed: u64) -> f64 {
     // With its label multiplied in, an example's margin is above zero.
     for example in &mut examples {
         let sign = dot(&teacher, example).signum();
-        example.iter_mut().for_each(|x| *x *= sign);
+        for x in example {
+            *x *= sign;
+        }
     }
     examples.sort_by(|a, b| dot(&teacher, a).total_cmp(&dot(&teacher, b)));
     let found = student(&examples[..kept]);

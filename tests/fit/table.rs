@@ -220,7 +220,7 @@ fn surfaces_take_flops_as_the_table_counts_them() {
 fn long_table(rows: usize) -> String {
     let mut csv = "params,tokens,loss\n".to_owned();
     for i in 0..rows {
-        let (params, tokens) = (1e7 * 1.1_f64.powi((i % 50) as i32), 1e8 * (1.0 + (i / 50) as f64));
+        let (params, tokens) = (1e7 * 1.1_f64.powf((i % 50) as f64), 1e8 * (1.0 + (i / 50) as f64));
         writeln!(csv, "{params},{tokens},{}", CHINCHILLA.loss(params, tokens)).unwrap();
     }
     csv

@@ -3,6 +3,7 @@
 use rand::{Rng, RngExt};
 
 use crate::fit::Status;
+use crate::fit::bootstrap::student;
 use crate::fit::minimize::search;
 use crate::fit::points::same_budget;
 use crate::fit::regress::{Design, Parabola};
@@ -251,18 +252,6 @@ impl Fitted {
     }
 }
 
-/// Student's 97.5% quantile over the normal one, by the expansion of Cornish and Fisher (1960).
-fn student(freedom: usize) -> f64 {
-    let (z, n) = (1.959_964_f64, freedom as f64);
-    let odd = |coefficients: [f64; 4]| coefficients.iter().rev().fold(0.0, |sum, c| sum * z * z + c) * z;
-    let terms = [
-        odd([1.0, 1.0, 0.0, 0.0]) / 4.0 / n,
-        odd([3.0, 16.0, 5.0, 0.0]) / 96.0 / n.powi(2),
-        odd([-15.0, 17.0, 19.0, 3.0]) / 384.0 / n.powi(3),
-    ];
-    1.0 + terms.iter().sum::<f64>() / z
-}
-
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
 }
@@ -272,17 +261,4 @@ fn distinct(values: impl Iterator<Item = f64>) -> usize {
     sorted.sort_by(f64::total_cmp);
     sorted.dedup();
     sorted.len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn students_quantile_is_that_of_the_tables() {
-        for (freedom, quantile) in [(4, 2.776), (6, 2.447), (10, 2.228), (30, 2.042)] {
-            let got = student(freedom) * 1.959_964;
-            assert!((got - quantile).abs() < 0.01, "{freedom}: {got} and not {quantile}");
-        }
-    }
 }
