@@ -136,7 +136,7 @@ pub struct Law {
     pub curve: Curve,
     /// Whether they may be used.
     pub status: Status,
-    /// 95% intervals of E, A and alpha, by name.
+    /// 95% intervals by name: E, A, alpha, and d1, c1, f1 of the first break and so on.
     pub intervals: BTreeMap<String, [f64; 2]>,
     /// Residuals in log loss.
     pub residuals: Residuals,
@@ -149,10 +149,19 @@ pub struct Law {
 impl Law {
     /// E, A and alpha with their intervals.
     pub fn estimates(&self) -> [Estimate; 3] {
-        [("E", self.curve.e), ("A", self.curve.a), ("alpha", self.curve.alpha)].map(|(name, value)| {
-            let [low, high] = self.intervals.get(name).copied().unwrap_or([f64::NAN; 2]);
-            Estimate { value, low, high }
-        })
+        [("E", self.curve.e), ("A", self.curve.a), ("alpha", self.curve.alpha)]
+            .map(|(name, value)| self.estimate(name, value))
+    }
+
+    /// The places of the breaks with their intervals.
+    pub fn places(&self) -> Vec<Estimate> {
+        let breaks = self.curve.breaks.iter().enumerate();
+        breaks.map(|(k, found)| self.estimate(&format!("d{}", k + 1), found.d)).collect()
+    }
+
+    fn estimate(&self, name: &str, value: f64) -> Estimate {
+        let [low, high] = self.intervals.get(name).copied().unwrap_or([f64::NAN; 2]);
+        Estimate { value, low, high }
     }
 }
 
@@ -171,10 +180,19 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
         refine(&take(x, &chosen), &take(y, &chosen), &curve)
     });
     let draws: Vec<Curve> = draws.into_iter().filter(Curve::falls).collect();
-    let interval = |name: &str, read: fn(&Curve) -> f64| {
+    let interval = |name: &str, read: &dyn Fn(&Curve) -> f64| {
         let estimate = Estimate::from_draws(read(&curve), draws.iter().map(read));
         (name.to_owned(), [estimate.low, estimate.high])
     };
+    let mut intervals =
+        BTreeMap::from([interval("E", &|c| c.e), interval("A", &|c| c.a), interval("alpha", &|c| c.alpha)]);
+    for k in 0..curve.breaks.len() {
+        intervals.extend([
+            interval(&format!("d{}", k + 1), &|c| c.breaks[k].d),
+            interval(&format!("c{}", k + 1), &|c| c.breaks[k].c),
+            interval(&format!("f{}", k + 1), &|c| c.breaks[k].f),
+        ]);
+    }
     let residuals = residuals(&curve, x, y);
     // One more unknown: the variance of the residuals.
     let (points, k) = (x.len() as f64, form.unknowns() as f64 + 1.0);
@@ -192,7 +210,7 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
     };
     Some(Law {
         status,
-        intervals: BTreeMap::from([interval("E", |c| c.e), interval("A", |c| c.a), interval("alpha", |c| c.alpha)]),
+        intervals,
         residuals,
         aicc: 2.0 * points * residuals.rms.max(1e-15).ln() + 2.0 * k + correction,
         held_out,
