@@ -96,8 +96,8 @@ pub struct Approach2 {
 pub struct Options {
     /// How often to resample.
     pub bootstrap: Bootstrap,
-    /// What the intervals of the laws resample: losses at fixed sizes (`Runs`), or whole budgets with their optima. The
-    /// optima themselves always resample losses.
+    /// What the intervals of the laws resample: losses at fixed sizes (`Runs`), or budgets and the losses within them: a
+    /// handful of optima alone would look more certain than they are. The optima themselves resample losses.
     pub resample: Resample,
     /// Weigh each run by one over the square of its standard error, where every run has one, and each optimum in the
     /// laws by one over its variance (Porian et al. 2024, arXiv 2406.19146, appendix B).
@@ -143,11 +143,13 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
     let drawn: Vec<[Line; 2]> = match resample {
         Resample::Runs => resamples.iter().filter_map(|minima| self::laws(&places(minima))).collect(),
         Resample::Budgets => {
-            let draw = |rng: &mut ChaCha8Rng| {
-                let chosen: Vec<Place> = found.iter().map(|_| found[rng.random_range(0..found.len())]).collect();
-                self::laws(&chosen)
+            let draw = |rng: &mut ChaCha8Rng| found.iter().map(|_| rng.random_range(0..found.len())).collect();
+            let drawn: Vec<Vec<usize>> = bootstrap.draws(draw);
+            let law = |(chosen, minima): (&Vec<usize>, &Vec<Minimum>)| {
+                let all = places(minima);
+                self::laws(&chosen.iter().map(|&k| all[k]).collect::<Vec<_>>())
             };
-            bootstrap.draws(draw).into_iter().flatten().collect()
+            drawn.iter().zip(&resamples).filter_map(law).collect()
         }
     };
 

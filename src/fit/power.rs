@@ -25,6 +25,7 @@ use super::{Estimate, Status};
 
 /// An irreducible loss below this share of the least loss seen is none at all.
 const NO_FLOOR: f64 = 1e-3;
+
 /// The form of a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
