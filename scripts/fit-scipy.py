@@ -42,9 +42,9 @@ def objective(x):
 coefficients, exponents = [0, 5, 10, 15, 20, 25], [0, 0.5, 1, 1.5, 2]
 grid = list(itertools.product(coefficients, coefficients, [-1, -0.5, 0, 0.5, 1], exponents, exponents))
 chosen = [grid[i] for i in np.linspace(0, len(grid) - 1, args.starts).astype(int)]
-start = time.perf_counter()
+start = time.process_time()
 best = min((minimize(objective, x, method="L-BFGS-B", options={"ftol": 1e-12}) for x in chosen), key=lambda r: r.fun)
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 a, b, e, alpha, beta = best.x
 print(f"objective {best.fun:.9e} A {np.exp(a):.3f} B {np.exp(b):.3f} E {np.exp(e):.6f} alpha {alpha:.7f} beta {beta:.7f}")
-print(f"{len(chosen)} starts in {seconds:.2f} s, {len(grid)} would take {seconds * len(grid) / len(chosen):.0f} s")
+print(f"{len(chosen)} starts in {seconds:.2f} CPU s, {len(grid)} would take {seconds * len(grid) / len(chosen):.0f}")

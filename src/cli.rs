@@ -219,11 +219,13 @@ pub enum Law {
     Kaplan,
     /// Kaplan's L(N,S). Columns: params, steps, loss.
     KaplanSteps,
-    /// Half-lives of repeated data. Columns: params, tokens, unique_tokens, loss.
+    /// Half-lives of repeated data.
+    #[value(help = "Half-lives of repeated data. Columns: params, tokens, unique_tokens, loss")]
     Repetition,
     /// Steps against data, and the batch at which both are twice their least. Columns: batch, steps, loss.
     CriticalBatch,
-    /// The noise scale from gradients. Columns: small_batch, small_norm2, big_batch, big_norm2.
+    /// The noise scale from gradients.
+    #[value(help = "The noise scale from gradients. Columns: small_batch, small_norm2, big_batch, big_norm2")]
     GradientNoise,
     /// The best share of data to keep, and what pruning makes of the power law. Columns: keep, tokens, loss.
     Pruning,
@@ -262,7 +264,7 @@ pub struct FitArgs {
     /// repeated) [default: the 4500 of Hoffmann et al.].
     #[arg(long, value_name = "NAME=VALUES")]
     pub starts: Vec<String>,
-    /// Approach 2: weigh runs by 1/val_loss_se^2 and each optimum by one over its variance.
+    /// Approach 2: weigh runs by one over the square of their standard error, optima by one over their variance.
     #[arg(long)]
     pub weighted: bool,
     /// Leave out the K runs of the highest loss.

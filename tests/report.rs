@@ -343,8 +343,6 @@ fn a_place_that_cannot_be_written_is_an_error_that_names_it() {
         left_out: &[],
         failed: &[],
         provenance: &[],
-        transfer: &[],
-        savings: &[],
     };
     let error = write(&file, &input).unwrap_err().to_string();
     assert!(error.contains("report-in-the-way") && error.contains("check that"), "{error}");

@@ -200,7 +200,7 @@ fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request
                 .filter(|spline| spline.n_opt.is_some());
             let mut summary = Summary::from(&fitted);
             if resample == Resample::Budgets {
-                resample.name().clone_into(&mut summary.resampled);
+                "budgets and losses within them".clone_into(&mut summary.resampled);
             }
             Summary { forecast, spline, bias: bias.filter(|_| fitted.n_opt.is_some()), ..summary }
         }

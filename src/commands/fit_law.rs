@@ -12,7 +12,7 @@ use crate::fit::bootstrap::Units;
 use crate::fit::critical_batch::{self, NormPair};
 use crate::fit::law::LawFit;
 use crate::fit::table::{self, Field};
-use crate::fit::{Resample, approach3, compare, kaplan, power, pruning, repetition};
+use crate::fit::{Resample, Status, approach3, compare, kaplan, power, pruning, repetition};
 use crate::observation::Observation;
 
 /// Fits one law and returns what is to be printed.
@@ -227,8 +227,8 @@ fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str
             said.say(&labels, &found, &law_table::comparison(&title, &found, noun))?;
         } else {
             let conclusion = "Each curve needs at least 5 runs of 3 different values to be compared.";
-            let object = serde_json::json!({ "status": "too_few_points", "conclusion": conclusion });
-            said.say(&labels, &object, &format!("{title}: too few points. {conclusion}\n"))?;
+            let object = serde_json::json!({ "status": Status::TooFewPoints, "conclusion": conclusion });
+            said.say(&labels, &object, &format!("{title}: {}. {conclusion}\n", Status::TooFewPoints.name()))?;
         }
     }
     Ok(())

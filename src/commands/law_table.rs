@@ -50,7 +50,7 @@ pub(super) fn selection(selection: &Selection, of: &str) -> String {
         let curve = &law.curve;
         let [e, a, alpha] = law.estimates().map(|estimate| cell(Some(estimate), number));
         let power = curve.form != Form::Exponential;
-        let breaks = curve.breaks.iter().map(|k| format!("{:.3e}", k.d)).collect::<Vec<_>>().join(", ");
+        let breaks = law.places().into_iter().map(|place| cell(Some(place), number)).collect::<Vec<_>>().join(", ");
         let or_dash = |shown: bool, text: String| if shown { text } else { "-".to_owned() };
         let mut row = vec![
             curve.form.name().to_owned(),

@@ -96,8 +96,8 @@ pub struct Approach2 {
 pub struct Options {
     /// How often to resample.
     pub bootstrap: Bootstrap,
-    /// What the intervals of the laws resample: losses at fixed sizes (`Runs`), or whole budgets with their optima. The
-    /// optima themselves always resample losses.
+    /// What the intervals of the laws resample: losses at fixed sizes (`Runs`), or budgets and the losses within them: a
+    /// handful of optima alone would look more certain than they are. The optima themselves resample losses.
     pub resample: Resample,
     /// Weigh each run by one over the square of its standard error, where every run has one, and each optimum in the
     /// laws by one over its variance (Porian et al. 2024, arXiv 2406.19146, appendix B).
@@ -143,11 +143,13 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
     let drawn: Vec<[Line; 2]> = match resample {
         Resample::Runs => resamples.iter().filter_map(|minima| self::laws(&places(minima))).collect(),
         Resample::Budgets => {
-            let draw = |rng: &mut ChaCha8Rng| {
-                let chosen: Vec<Place> = found.iter().map(|_| found[rng.random_range(0..found.len())]).collect();
-                self::laws(&chosen)
+            let draw = |rng: &mut ChaCha8Rng| found.iter().map(|_| rng.random_range(0..found.len())).collect();
+            let drawn: Vec<Vec<usize>> = bootstrap.draws(draw);
+            let law = |(chosen, minima): (&Vec<usize>, &Vec<Minimum>)| {
+                let all = places(minima);
+                self::laws(&chosen.iter().map(|&k| all[k]).collect::<Vec<_>>())
             };
-            bootstrap.draws(draw).into_iter().flatten().collect()
+            drawn.iter().zip(&resamples).filter_map(law).collect()
         }
     };
 
@@ -225,16 +227,15 @@ fn weight(resamples: impl Iterator<Item = Option<f64>> + Clone) -> f64 {
 
 /// Straight lines of log10 `N_opt` and log10 `D_opt` in log10 of the budget, through the minima that are there.
 fn laws(places: &[Place]) -> Option<[Line; 2]> {
-    let found: Vec<(&Place, [f64; 2])> =
-        places.iter().filter_map(|place| Some((place, [place.minimum.x[0]?, place.minimum.x[1]?]))).collect();
-    let budgets: Vec<f64> = found.iter().map(|(place, _)| place.budget).collect();
+    let found: Vec<&Place> = places.iter().filter(|place| place.minimum.x.iter().all(Option::is_some)).collect();
+    let budgets: Vec<f64> = found.iter().map(|place| place.budget).collect();
     if found.len() < 3 || budgets.iter().all(|budget| budget.total_cmp(&budgets[0]).is_eq()) {
         return None;
     }
     Some(AXES.map(|axis| {
-        let weights: Vec<f64> = found.iter().map(|(place, _)| place.weights[axis]).collect();
-        let x: Vec<f64> = found.iter().map(|(_, x)| x[axis]).collect();
-        Design::weighted(&budgets, &weights).line(&x)
+        let weights: Vec<f64> = found.iter().map(|place| place.weights[axis]).collect();
+        let optima: Vec<f64> = found.iter().filter_map(|place| place.minimum.x[axis]).collect();
+        Design::weighted(&budgets, &weights).line(&optima)
     }))
 }
 

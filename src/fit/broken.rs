@@ -46,8 +46,8 @@ pub struct Break {
 impl Broken {
     /// Value at x.
     pub fn at(&self, x: f64) -> f64 {
-        let factors = self.breaks.iter().map(|k| (1.0 + (x / k.d).powf(1.0 / k.f)).powf(-k.c * k.f));
-        self.a + self.b * x.powf(-self.c0) * factors.product::<f64>()
+        let bend = |k: &Break| -k.c * k.f * softplus((x / k.d).ln() / k.f);
+        self.a + self.b * (self.breaks.iter().map(bend).sum::<f64>() - self.c0 * x.ln()).exp()
     }
 
     fn from_unknowns(unknowns: &[f64]) -> Self {
@@ -56,6 +56,11 @@ impl Broken {
         breaks.sort_by(|a, b| a.d.total_cmp(&b.d));
         Self { a: unknowns[0].exp(), b: unknowns[1].exp(), c0: unknowns[2], breaks }
     }
+}
+
+/// ln(1 + e^x) without overflow.
+fn softplus(x: f64) -> f64 {
+    if x > 30.0 { x } else { x.exp().ln_1p() }
 }
 
 /// A fit with its error, the root of the mean squared residual in log y.
@@ -215,8 +220,7 @@ impl Data {
             for k in (3..P).step_by(3) {
                 let (ln_d, c, f) = (unknowns[k], unknowns[k + 1], unknowns[k + 2].exp());
                 let distance = (ln_x - ln_d) / f;
-                // ln(1 + u) without overflow, and u/(1 + u).
-                let soft = if distance > 30.0 { distance } else { distance.exp().ln_1p() };
+                let soft = softplus(distance);
                 let share = 1.0 / (1.0 + (-distance).exp());
                 ln_s -= c * f * soft;
                 slope[k] = c * share;
@@ -275,6 +279,18 @@ mod tests {
         assert!(found.rms < 1e-6, "{found:?}");
         assert!((found.law.breaks[0].d.ln() - 1e2_f64.ln()).abs() < 0.01, "{found:?}");
         assert!(fit(&x, &y, 0).unwrap().rms > 1e-2);
+    }
+
+    #[test]
+    fn a_break_of_any_sharpness_has_a_value() {
+        let law = |c, f| Broken { a: 0.1, b: 2.0, c0: 0.1, breaks: vec![Break { d: 10.0, c, f }] };
+        for c in [-0.05, 0.5] {
+            let sharp = law(c, 1e-6).at(1e4);
+            let expected = 0.1 + 2.0 * 1e4_f64.powf(-0.1) * 1e3_f64.powf(-c);
+            assert!((sharp / expected - 1.0).abs() < 1e-5, "{sharp} and not {expected}");
+            let formula = 0.1 + 2.0 * 7_f64.powf(-0.1) * (1.0 + 0.7_f64.powf(2.0)).powf(-c * 0.5);
+            assert!((law(c, 0.5).at(7.0) / formula - 1.0).abs() < 1e-12);
+        }
     }
 
     #[test]

@@ -6,6 +6,10 @@
 //! 2206.14486). They are compared by the information criterion `AICc` (Hurvich and Tsai 1989) and by predicting the
 //! quarter of largest x from the rest. Intervals resample runs, each resample starting from the law itself.
 
+mod selection;
+
+pub use selection::{MOST, Selection, select};
+
 use std::collections::BTreeMap;
 
 use rand::RngExt;
@@ -21,8 +25,6 @@ use super::{Estimate, Status};
 
 /// An irreducible loss below this share of the least loss seen is none at all.
 const NO_FLOOR: f64 = 1e-3;
-/// Rows above which every second, third, ... in the order of x is taken.
-pub const MOST: usize = 1000;
 
 /// The form of a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,7 +138,7 @@ pub struct Law {
     pub curve: Curve,
     /// Whether they may be used.
     pub status: Status,
-    /// 95% intervals of E, A and alpha, by name.
+    /// 95% intervals by name: E, A, alpha, and d1, c1, f1 of the first break and so on.
     pub intervals: BTreeMap<String, [f64; 2]>,
     /// Residuals in log loss.
     pub residuals: Residuals,
@@ -149,10 +151,19 @@ pub struct Law {
 impl Law {
     /// E, A and alpha with their intervals.
     pub fn estimates(&self) -> [Estimate; 3] {
-        [("E", self.curve.e), ("A", self.curve.a), ("alpha", self.curve.alpha)].map(|(name, value)| {
-            let [low, high] = self.intervals.get(name).copied().unwrap_or([f64::NAN; 2]);
-            Estimate { value, low, high }
-        })
+        [("E", self.curve.e), ("A", self.curve.a), ("alpha", self.curve.alpha)]
+            .map(|(name, value)| self.estimate(name, value))
+    }
+
+    /// The places of the breaks with their intervals.
+    pub fn places(&self) -> Vec<Estimate> {
+        let breaks = self.curve.breaks.iter().enumerate();
+        breaks.map(|(k, found)| self.estimate(&format!("d{}", k + 1), found.d)).collect()
+    }
+
+    fn estimate(&self, name: &str, value: f64) -> Estimate {
+        let [low, high] = self.intervals.get(name).copied().unwrap_or([f64::NAN; 2]);
+        Estimate { value, low, high }
     }
 }
 
@@ -171,10 +182,19 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
         refine(&take(x, &chosen), &take(y, &chosen), &curve)
     });
     let draws: Vec<Curve> = draws.into_iter().filter(Curve::falls).collect();
-    let interval = |name: &str, read: fn(&Curve) -> f64| {
+    let interval = |name: &str, read: &dyn Fn(&Curve) -> f64| {
         let estimate = Estimate::from_draws(read(&curve), draws.iter().map(read));
         (name.to_owned(), [estimate.low, estimate.high])
     };
+    let mut intervals =
+        BTreeMap::from([interval("E", &|c| c.e), interval("A", &|c| c.a), interval("alpha", &|c| c.alpha)]);
+    for k in 0..curve.breaks.len() {
+        intervals.extend([
+            interval(&format!("d{}", k + 1), &|c| c.breaks[k].d),
+            interval(&format!("c{}", k + 1), &|c| c.breaks[k].c),
+            interval(&format!("f{}", k + 1), &|c| c.breaks[k].f),
+        ]);
+    }
     let residuals = residuals(&curve, x, y);
     // One more unknown: the variance of the residuals.
     let (points, k) = (x.len() as f64, form.unknowns() as f64 + 1.0);
@@ -192,7 +212,7 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
     };
     Some(Law {
         status,
-        intervals: BTreeMap::from([interval("E", |c| c.e), interval("A", |c| c.a), interval("alpha", |c| c.alpha)]),
+        intervals,
         residuals,
         aicc: 2.0 * points * residuals.rms.max(1e-15).ln() + 2.0 * k + correction,
         held_out,
@@ -258,86 +278,6 @@ fn exponential_rows(x: &[f64], y: &[f64], u: &[f64; 3]) -> Vec<Row<3>> {
         (value.ln() - y.ln(), [e / value, s / value, -s * rate * x / value])
     };
     x.iter().zip(y).map(row).collect()
-}
-
-/// The forms that could be fitted, and which one is preferred.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Selection {
-    /// Whether there is a law to use: the status of the preferred form.
-    pub status: Status,
-    /// Rows used.
-    pub points: usize,
-    /// One law for each form that has enough points.
-    pub laws: Vec<Law>,
-    /// The simplest form that is not clearly worse than the least `AICc`.
-    pub by_criterion: Option<Form>,
-    /// The form that predicts the quarter of largest x best.
-    pub by_forecast: Option<Form>,
-    /// What was drawn with replacement for the intervals, which are 95% percentiles.
-    pub resampled: String,
-    /// What may be concluded, in a sentence.
-    pub conclusion: String,
-}
-
-/// Fits every form and compares them. It never fails: what the data do not decide is a status.
-pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
-    let mut rows: Vec<[f64; 2]> = x.iter().zip(y).map(|(x, y)| [*x, *y]).collect();
-    rows.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
-    let rows: Vec<[f64; 2]> = rows.iter().step_by(rows.len().div_ceil(MOST).max(1)).copied().collect();
-    let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
-    let refuse = |status, sentence: &str| Selection {
-        status,
-        points: rows.len(),
-        laws: Vec::new(),
-        by_criterion: None,
-        by_forecast: None,
-        resampled: "runs".to_owned(),
-        conclusion: sentence.to_owned(),
-    };
-    if distinct(y.iter().copied()) < 2 && rows.len() > 1 {
-        return refuse(Status::NotIdentified, "Not identified: all losses are equal.");
-    }
-    let laws: Vec<Law> = Form::ALL.into_iter().filter_map(|form| fit(&x, &y, form, bootstrap)).collect();
-    let Some(best) = laws.iter().min_by(|a, b| a.aicc.total_cmp(&b.aicc)) else {
-        return refuse(
-            Status::TooFewPoints,
-            "A law of one variable needs at least 4 runs with 2 different values of it.",
-        );
-    };
-    let with_forecast = laws.iter().filter_map(|law| Some((law.curve.form, law.held_out?)));
-    let by_forecast = with_forecast.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(form, _)| form);
-    // The simplest law that is not clearly worse: a difference of 2 in AICc decides nothing (Burnham and Anderson).
-    let preferred = laws.iter().find(|law| law.aicc <= best.aicc + 2.0).unwrap_or(best);
-    Selection {
-        status: preferred.status,
-        points: rows.len(),
-        by_criterion: Some(preferred.curve.form),
-        by_forecast,
-        resampled: "runs".to_owned(),
-        conclusion: conclusion(preferred, by_forecast),
-        laws,
-    }
-}
-
-fn conclusion(preferred: &Law, by_forecast: Option<Form>) -> String {
-    let name = preferred.curve.form.name();
-    let choice = match by_forecast {
-        Some(form) if form == preferred.curve.form => {
-            format!("The {name} law is preferred, by the information criterion and by its forecast.")
-        }
-        Some(form) => format!(
-            "The data do not decide: the information criterion prefers the {name} law, the forecast the {} law.",
-            form.name()
-        ),
-        None => format!("The {name} law is preferred by the information criterion; too few points to forecast."),
-    };
-    let caution = match preferred.status {
-        Status::NotIdentified => " But it is not identified: resamples do not agree on a loss that falls.",
-        Status::EdgeMinimum => " But a break lies outside the data, which do not show both its sides.",
-        Status::BoundHit => " But its irreducible loss ended at zero: the data show no floor.",
-        Status::Converged | Status::TooFewPoints => "",
-    };
-    choice + caution
 }
 
 #[cfg(test)]

@@ -127,9 +127,19 @@ fn conclusion(status: Status, envelope: &[Best], pruned: &Selection) -> String {
         ),
         _ => String::new(),
     };
-    let law = match pruned.by_criterion {
-        Some(Form::Exponential) => "At the best share the loss falls like an exponential, faster than any power law",
-        _ => "At the best share the loss is no exponential of the number of examples",
+    let law = match exponential(pruned) {
+        Some(true) => "At the best share the loss falls like an exponential rather than a power law",
+        Some(false) => "At the best share the loss falls like a power law rather than an exponential",
+        None => "The data do not tell whether the loss at the best share falls like an exponential or a power law",
     };
-    format!("{shares} {law}: {}", pruned.conclusion)
+    format!("{shares} {law}. Of all forms: {}", pruned.conclusion)
+}
+
+/// Whether an exponential describes the loss better than a power law with or without a floor; nothing where their
+/// `AICc` differ by less than 2.
+pub fn exponential(selection: &Selection) -> Option<bool> {
+    let of = |form| selection.laws.iter().find(|law| law.curve.form == form).map(|law| law.aicc);
+    let power = of(Form::Pure)?.min(of(Form::Offset)?);
+    let lead = power - of(Form::Exponential)?;
+    (lead.abs() >= 2.0).then_some(lead > 0.0)
 }

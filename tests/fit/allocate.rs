@@ -77,3 +77,22 @@ fn wrong_numbers_and_wrong_files_are_refused() {
     std::fs::write(folder.path().join("empty.json"), "").unwrap();
     runner(folder.path(), &["allocate", "--fit", "empty.json", "--flops", "1e20"]).code(2).stderr(contains("no fit"));
 }
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let folder = fitted();
+    for arguments in [
+        &["allocate", "--flops", "1e20"][..],
+        &["allocate", "--flops", "1e20", "--json"],
+        &["predict", "--params", "1e8", "--tokens", "2e10"],
+        &["predict", "--params", "1e8", "--tokens", "2e10", "--json"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(folder.path()).args(arguments).args(["--fit", "fits.json"]);
+        let output = command.stdout(writer).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !told.contains("error") && !told.contains("panic"), "{arguments:?}: {told}");
+    }
+}

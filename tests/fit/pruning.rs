@@ -4,8 +4,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use runner::fit::Bootstrap;
-use runner::fit::power::Form;
-use runner::fit::pruning::{Run, fit};
+use runner::fit::pruning::{Run, exponential, fit};
 
 use super::surface::normal;
 
@@ -44,7 +43,7 @@ fn error(kept: usize, keep: f64, seed: u64) -> f64 {
     // With its label multiplied in, an example's margin is above zero.
     for example in &mut examples {
         let sign = dot(&teacher, example).signum();
-        for x in example.iter_mut() {
+        for x in example {
             *x *= sign;
         }
     }
@@ -73,8 +72,23 @@ fn a_perceptron_prunes_hard_where_data_abound_and_escapes_its_power_law() {
     assert!(first.keep > 2.0 * last.keep, "few data want easy examples, many hard ones: {:?}", found.envelope);
     let slope = |selection: &runner::fit::power::Selection| selection.laws[0].curve.alpha;
     assert!(slope(&found.pruned) > 2.0 * slope(&found.unpruned), "{} {}", slope(&found.pruned), slope(&found.unpruned));
-    assert_eq!(found.pruned.by_criterion, Some(Form::Exponential), "{found:?}");
-    assert!(found.conclusion.contains("faster than any power law"), "{}", found.conclusion);
+    assert_eq!(exponential(&found.pruned), Some(true), "{found:?}");
+    assert!(found.conclusion.contains("like an exponential rather than a power law"), "{}", found.conclusion);
+}
+
+#[test]
+fn pruning_that_teaches_nothing_leaves_a_power_law() {
+    let run = |i: i32| {
+        let tokens = 100.0 * 1.5_f64.powi(i / 2);
+        Run {
+            keep: f64::from(1 + i % 2) / 2.0,
+            tokens,
+            loss: 0.1 + 3.0 * tokens.powf(-0.5) * (1.0 + 1e-3 * f64::from(i * 7 % 5)),
+        }
+    };
+    let found = fit(&(0..40).map(run).collect::<Vec<_>>(), &Bootstrap { resamples: 100, seed: 1 });
+    assert_eq!(exponential(&found.pruned), Some(false), "{found:?}");
+    assert!(found.conclusion.contains("like a power law rather than"), "{}", found.conclusion);
 }
 
 #[test]

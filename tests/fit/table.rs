@@ -171,10 +171,15 @@ fn whole_budgets_weights_and_starts_change_the_fit_and_are_said() {
         let output = fit(csv.as_bytes(), &[&["--json", "--bootstrap", "100"], flags].concat()).success();
         serde_json::from_slice(&output.get_output().stdout).unwrap()
     };
-    for (approach, runs) in [("2", "losses at fixed sizes"), ("3", "runs"), ("vpnls", "runs")] {
+    let told = [
+        ("2", "losses at fixed sizes", "budgets and losses within them"),
+        ("3", "runs", "budgets"),
+        ("vpnls", "runs", "budgets"),
+    ];
+    for (approach, runs, budgets) in told {
         let (plain, whole) =
             (object(&["--approach", approach]), object(&["--approach", approach, "--resample", "budgets"]));
-        assert_eq!((&plain["resampled"], &whole["resampled"]), (&runs.into(), &"budgets".into()));
+        assert_eq!((&plain["resampled"], &whole["resampled"]), (&runs.into(), &budgets.into()));
         assert_eq!(plain["n_exponent"], whole["n_exponent"]);
         assert_ne!(plain["intervals"], whole["intervals"], "approach {approach}");
     }
