@@ -5,9 +5,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::common::{assert_code, assert_refused, text, wait_for};
 
 const QUICKSTART: &str = include_str!("../sweeps/quickstart.toml");
 
@@ -96,24 +97,6 @@ impl Place {
         let name = record["name"].as_str().unwrap();
         let lines = states.iter().map(|state| format!("41|{state}|N/A|None|{name}\n"));
         self.write("bin/queue", &lines.collect::<String>());
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-#[track_caller]
-fn assert_code(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "{}{}", text(&output.stdout), text(&output.stderr));
-}
-
-#[track_caller]
-fn assert_refused(output: &Output, words: &[&str]) {
-    assert_code(output, 2);
-    let said = text(&output.stderr);
-    for word in words {
-        assert!(said.contains(word), "{word:?} is not in {said}");
     }
 }
 
@@ -256,6 +239,19 @@ fn flags_and_places_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn status_says_how_the_array_stands() {
+    let place = Place::new();
+    place.write("bin/do-nothing", "");
+    assert_code(&place.sweep(&[]), 0);
+    place.queue(&["RUNNING", "PENDING"]);
+    let status = place.run(&["status", "out"]);
+    assert_code(&status, 0);
+    assert!(text(&status.stdout).contains("Slurm: 1 tasks running, 1 pending"), "{}", text(&status.stdout));
+    let status: serde_json::Value = serde_json::from_slice(&place.run(&["status", "out", "--json"]).stdout).unwrap();
+    assert_eq!(status["slurm"], "1 tasks running, 1 pending");
+}
+
+#[test]
 fn a_damaged_record_is_named() {
     let place = Place::new();
     assert_code(&place.sweep(&[]), 0);
@@ -274,13 +270,9 @@ fn stopped(place: &Place, signal: &str, restarts: &str) -> (Option<i32>, String)
     let mut task = place.command(&["slurm-task", "--sweep", "out", "--device", "rehearsal", "--requeue-limit", "3"]);
     task.env("SLURM_ARRAY_JOB_ID", "41").env("SLURM_ARRAY_TASK_ID", "1").env("SLURM_RESTART_COUNT", restarts);
     let task = task.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let started = Instant::now();
     let over = |run: &fs::DirEntry| run.path().join("result.json").exists();
     let begun = || fs::read_dir(place.path("out/runs")).unwrap().filter(|run| over(run.as_ref().unwrap())).count() > 5;
-    while !begun() {
-        assert!(started.elapsed() < Duration::from_mins(1), "no run ends");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_for("runs that end", begun);
     Command::new("kill").args([signal, &task.id().to_string()]).status().unwrap();
     let output = task.wait_with_output().unwrap();
     (output.status.code(), text(&output.stderr))

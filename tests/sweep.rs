@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::common::{assert_code, assert_refused, text, wait_for};
 
 /// An IsoFLOP sweep with so many seeds. Its context is short, so that attention costs little and 6ND is nearly exact.
 fn spec(seeds: usize) -> String {
@@ -112,33 +113,6 @@ fn undisturbed() -> &'static ([String; 3], usize) {
 }
 
 const REHEARSE: [&str; 6] = ["sweep", "grid.toml", "--device", "rehearsal", "--slots", "2"];
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_mins(1), "waited a minute for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-#[track_caller]
-fn assert_code(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "{}{}", text(&output.stdout), text(&output.stderr));
-}
-
-/// A refusal: exit code 2 and these words on standard error.
-#[track_caller]
-fn assert_refused(output: &Output, words: &[&str]) {
-    assert_code(output, 2);
-    let said = text(&output.stderr);
-    for word in words {
-        assert!(said.contains(word), "{word:?} is not in {said}");
-    }
-}
 
 fn kill(signal: &str, pids: &[u32]) {
     let pids = pids.iter().map(ToString::to_string);

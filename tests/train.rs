@@ -3,47 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A small sweep of four runs, about a second each.
-const SPEC: &str = r#"name = "tiny"
-[data]
-source = "synthetic"
-vocab = 256
-max_epochs = 1.0
-seed = 3
-[model]
-parameterization = "standard"
-context = 32
-head_dim = 8
-width = 32
-depth = 2
-base_width = 32
-base_depth = 2
-base_head_dim = 8
-[optimizer]
-kind = "adamw"
-learning_rate = 0.01
-batch_tokens = 2560
-beta1 = 0.9
-beta2 = 0.99
-epsilon = 1e-8
-weight_decay = 0.1
-clip_norm = 1.0
-[schedule]
-kind = "cosine"
-floor = 0.1
-warmup_tokens_per_param = 1.0
-warmup_max_fraction = 0.2
-flops = 3e10
-[eval]
-tokens = 8192
-curve_points = 10
-"#;
+use crate::common::{TINY, wait_for};
 
+/// A small sweep of four runs, about a second each.
 const SWEEP: &str = "[sweep]\nmin_steps = 50\nseeds = [1, 2, 3, 4]\n";
 
 struct Place(TempDir);
@@ -80,18 +46,9 @@ fn runs(folder: &Path, dropped: &[&str]) -> Vec<Vec<String>> {
     reader.records().map(|record| kept(&record.unwrap())).collect()
 }
 
-fn wait_for(child: &mut Child, happened: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !happened() {
-        assert!(child.try_wait().unwrap().is_none(), "the sweep ended before it could be killed");
-        assert!(begun.elapsed() < Duration::from_mins(2), "the sweep makes no progress");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn losses_are_the_same_bits_for_any_number_of_threads() {
-    let place = Place::new(SPEC);
+    let place = Place::new(TINY);
     for threads in ["1", "3"] {
         assert!(place.runner("train", threads, &["--threads", threads]).status().unwrap().success());
     }
@@ -102,7 +59,7 @@ fn losses_are_the_same_bits_for_any_number_of_threads() {
 
 #[test]
 fn a_killed_sweep_ends_with_the_same_runs_as_an_undisturbed_one() {
-    let place = Place::new(&format!("{SPEC}{SWEEP}"));
+    let place = Place::new(&format!("{TINY}{SWEEP}"));
     assert!(place.runner("sweep", "undisturbed", &["--slots", "2"]).status().unwrap().success());
 
     let mut sweep = place.runner("sweep", "killed", &["--slots", "2"]).spawn().unwrap();
@@ -111,7 +68,7 @@ fn a_killed_sweep_ends_with_the_same_runs_as_an_undisturbed_one() {
         let runs = fs::read_dir(&folder).into_iter().flatten().flatten();
         runs.filter(|run| run.path().join("result.json").exists()).count()
     };
-    wait_for(&mut sweep, || finished() >= 1);
+    wait_for("a result", || finished() >= 1);
     sweep.kill().unwrap();
     sweep.wait().unwrap();
     let before = finished();
@@ -124,7 +81,7 @@ fn a_killed_sweep_ends_with_the_same_runs_as_an_undisturbed_one() {
 #[test]
 fn every_parameterization_is_the_same_model_at_the_base_shape() {
     let [standard, mup, completep] = ["standard", "mup", "completep"].map(|parameterization| {
-        let place = Place::new(&SPEC.replace("\"standard\"", &format!("{parameterization:?}")));
+        let place = Place::new(&TINY.replace("\"standard\"", &format!("{parameterization:?}")));
         assert!(place.runner("train", "out", &[]).status().unwrap().success());
         runs(&place.path("out"), &["id", "parameterization"])
     });
@@ -136,7 +93,7 @@ const WIDTHS: &str = "[sweep]\nmin_steps = 50\nseeds = [1, 2, 3, 4]\n[sweep.axes
 
 #[test]
 fn a_coordinate_check_passes_mup_fails_the_standard_parameterization_and_writes_its_figures() {
-    let spec = SPEC.replace("flops = 3e10", "tokens = 5e5").replace("rate = 0.01", "rate = 0.006") + WIDTHS;
+    let spec = TINY.replace("flops = 3e10", "tokens = 5e5").replace("rate = 0.01", "rate = 0.006") + WIDTHS;
     let standard = Place::new(&spec);
     let mup = Place::new(&spec.replace("\"standard\"", "\"mup\""));
     let check = |place: &Place| {
@@ -159,12 +116,12 @@ fn a_coordinate_check_passes_mup_fails_the_standard_parameterization_and_writes_
 fn a_coordinate_check_of_one_shape_or_of_more_than_shapes_says_what_to_write() {
     let depths = WIDTHS.to_owned() + "\"model.depth\" = [2, 4]\n";
     let rates = WIDTHS.to_owned() + "\"optimizer.learning_rate\" = [0.01, 0.02]\n";
-    let long = SPEC.replace("flops = 3e10", "tokens = 5e5");
+    let long = TINY.replace("flops = 3e10", "tokens = 5e5");
     let cases = [
         (long.clone(), "of one shape"),
         (long.clone() + &depths, "varies width and depth"),
         (long + &rates, "of one recipe"),
-        (SPEC.to_owned() + WIDTHS, "would lack"),
+        (TINY.to_owned() + WIDTHS, "would lack"),
     ];
     for (spec, told) in cases {
         let place = Place::new(&spec);

@@ -14,7 +14,6 @@ use super::{STDOUT, device, planning};
 use crate::cli::{BenchArgs, BenchSlotArgs};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
-use crate::spec;
 use crate::train::{Measurement, Phases};
 use crate::units::{Params, Tokens};
 
@@ -33,19 +32,19 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     }
     let name = device::choose(&place.device);
     let kind = device::kind(&name)?;
-    let alone = [1, device::slots(*slots, kind, *threads)?];
+    let counts = [1, device::slots(*slots, kind, *threads)?];
     // Asked for by number, only that number is measured.
-    let numbers = if slots.is_some() || alone[1] == 1 { &alone[1..] } else { &alone[..] };
+    let numbers = if slots.is_some() || counts[1] == 1 { &counts[1..] } else { &counts[..] };
     let bundled = tempfile::tempdir()?;
     let configs = if config.is_empty() { write_models(bundled.path())? } else { config.clone() };
     let mut rows = Vec::new();
     for config in &configs {
         // Prepared and checked here, before several processes do it at once.
-        let planned = planned(config, &place.cache)?;
+        let (spec, run) = planning::single(config, &place.cache)?;
         for &number in numbers {
-            eprintln!("{}: {number} of {} slots, {seconds} seconds", planned.name, alone[1]);
+            eprintln!("{}: {number} of {} slots, {seconds} seconds", spec.name, counts[1]);
             let slot = || slot_command(config, &name, &place.cache, *threads, *seconds);
-            rows.push(Row { name: planned.name.clone(), planned: planned.run.clone(), slots: measure(number, &slot)? });
+            rows.push(Row { name: spec.name.clone(), planned: run.clone(), slots: measure(number, &slot)? });
         }
     }
     if *json {
@@ -61,7 +60,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
 /// Measures in this process: `runner bench-slot`.
 pub fn slot(args: &BenchSlotArgs) -> anyhow::Result<ExitCode> {
     let BenchSlotArgs { config, place, threads, seconds } = args;
-    let planned = planned(config, &place.cache)?.run;
+    let (_, planned) = planning::single(config, &place.cache)?;
     let mut ready = || {
         println!("ready");
         // Whatever comes, also the end of the stream, is the starting signal.
@@ -70,23 +69,6 @@ pub fn slot(args: &BenchSlotArgs) -> anyhow::Result<ExitCode> {
     let measured = crate::train::bench((&place.device, *threads), &place.cache, &planned, *seconds, &mut ready)?;
     println!("{}", serde_json::to_string(&measured)?);
     Ok(ExitCode::SUCCESS)
-}
-
-/// A config with its only run.
-struct Planned {
-    name: String,
-    run: PlannedRun,
-}
-
-fn planned(config: &Path, cache: &Path) -> anyhow::Result<Planned> {
-    let spec = spec::load(config)?;
-    if spec.sweep.is_some() {
-        anyhow::bail!("{} has a [sweep]: give the config of one run", config.display());
-    }
-    let plan = planning::plan_of(&spec, cache)?;
-    planning::require_runs(&plan)?;
-    let run = plan.runs.into_iter().next().context("a config plans one run")?;
-    Ok(Planned { name: spec.name, run })
 }
 
 /// The bundled configs as files, for the processes of the slots.

@@ -5,8 +5,10 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::data::Corpus;
+#[cfg(feature = "train")]
+use crate::plan::PlannedRun;
 use crate::plan::{self, CorpusFacts, LeftOut, Plan};
-use crate::spec::{Data, Point, Spec};
+use crate::spec::{self, Data, Point, Spec};
 use crate::units::Flops;
 
 /// Plans every run of a spec. Corpora that are not in the cache are prepared, each distinct one once.
@@ -25,6 +27,25 @@ pub fn plan_of(spec: &Spec, cache: &Path) -> anyhow::Result<Plan> {
         points.push((point, facts));
     }
     Ok(plan::expand(&points)?)
+}
+
+/// The spec of one run.
+pub fn config(path: &Path) -> anyhow::Result<Spec> {
+    let spec = spec::load(path)?;
+    if spec.sweep.is_some() {
+        anyhow::bail!("{} has a [sweep]: it describes many runs; train them with `runner sweep`", path.display());
+    }
+    Ok(spec)
+}
+
+/// The spec of one run, and the run.
+#[cfg(feature = "train")]
+pub fn single(path: &Path, cache: &Path) -> anyhow::Result<(Spec, PlannedRun)> {
+    let spec = config(path)?;
+    let plan = plan_of(&spec, cache)?;
+    require_runs(&plan)?;
+    let run = plan.runs.into_iter().next().context("a config plans one run")?;
+    Ok((spec, run))
 }
 
 /// Fails, with the first reason, for a plan without a single run.

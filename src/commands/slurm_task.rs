@@ -7,7 +7,7 @@ use super::{device, sweep};
 use crate::cli::{Patience, SlurmTaskArgs};
 use crate::execute::slurm::{self, Client, Task};
 use crate::execute::{self, Display, Pool};
-use crate::ledger::Ledger;
+use crate::ledger::{self, Ledger};
 
 /// Runs the command.
 pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
@@ -19,8 +19,7 @@ pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
     let name = device::choose(&place.device);
     let task = Task::from_env();
     if let Some(Task { address, restarts }) = &task {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        eprintln!("task {address} on {}, queued again {restarts} times", host.trim_end());
+        eprintln!("task {address} on {}, queued again {restarts} times", ledger::host());
     }
     let program = std::env::current_exe()?;
     let worker = |_: usize| -> Command {

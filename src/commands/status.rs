@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde::Serialize;
 
 use super::STDOUT;
 use crate::cli::StatusArgs;
-use crate::execute::Status;
+use crate::execute::{Status, slurm};
 use crate::ledger::Ledger;
 use crate::units::{Flops, Seconds};
 
@@ -24,7 +25,9 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let ledger = Ledger::open(dir)?;
     loop {
         let status = Status::of(&ledger)?;
-        let text = if *json { serde_json::to_string(&status)? + "\n" } else { text(&status) };
+        // Tasks in the queue are workers to come, of which the folder knows nothing.
+        let array = slurm::state(dir)?.map(|array| array.to_string());
+        let text = if *json { json_line(&status, array.as_deref())? } else { text(&status, array.as_deref()) };
         io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
         if !watch || status.is_over() {
             return Ok(ExitCode::from(u8::from(!status.failed.is_empty())));
@@ -33,7 +36,18 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn text(status: &Status) -> String {
+fn json_line(status: &Status, array: Option<&str>) -> anyhow::Result<String> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        #[serde(flatten)]
+        status: &'a Status,
+        /// How the array of Slurm stands, where one was submitted.
+        slurm: Option<&'a str>,
+    }
+    Ok(serde_json::to_string(&Line { status, slurm: array })? + "\n")
+}
+
+fn text(status: &Status, array: Option<&str>) -> String {
     let Status { runs, finished, diverged, running, waiting, failed, flops, flops_done, .. } = status;
     let mut lines = vec![format!(
         "{runs} runs: {finished} finished, {} diverged, {} running, {waiting} waiting, {} failed",
@@ -47,8 +61,10 @@ fn text(status: &Status) -> String {
     match &status.sweep {
         Some(holder) => lines.push(format!("swept by {holder}")),
         None if status.is_over() => {}
+        None if array.is_some() => {}
         None => lines.push("no `runner sweep` is at it now".to_owned()),
     }
+    lines.extend(array.map(|array| format!("Slurm: {array}")));
     for (device, count) in &status.devices {
         lines.push(format!("{device}: {count} running"));
     }

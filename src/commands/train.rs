@@ -12,7 +12,6 @@ use crate::execute::{self, Display, Terms, Work, WorkError};
 use crate::ledger::{FailureClass, Ledger, Losses, RunResult, State};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
-use crate::spec;
 use crate::trainer::Outcome;
 use crate::units::{Flops, Params, Seconds, Tokens};
 
@@ -20,10 +19,7 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let TrainArgs { config, out, place, threads, checkpoint_every } = args;
     let checkpoint_every = super::seconds("checkpoint-every", *checkpoint_every)?;
-    let spec = spec::load(config)?;
-    if spec.sweep.is_some() {
-        anyhow::bail!("{} has a [sweep]: it describes many runs; train them with `runner sweep`", config.display());
-    }
+    let spec = planning::config(config)?;
     let mut trainer =
         device::trainer(&device::choose(&place.device), &place.cache, threads.unwrap_or_else(device::cores))?;
     let plan = planning::plan_of(&spec, &place.cache)?;

@@ -204,19 +204,19 @@ fn conclusion(reference: &str, other: &str, budgets: &[BudgetSaving]) -> String 
     else {
         return format!("{other} cannot be compared with {reference}: no budget has a minimum in both.");
     };
-    let factor = |e: Estimate| format!("{:.2} ({:.2} to {:.2})", e.value, e.low, e.high);
-    let verdict = |e: Estimate| match (e.low > 1.0, e.high < 1.0) {
-        (true, _) => "less",
-        (_, true) => "more",
-        _ => "not certainly less or more",
+    let share = |saving: Estimate| {
+        let verdict = match (saving.low > 1.0, saving.high < 1.0) {
+            (true, _) => "less",
+            (_, true) => "more",
+            _ => "no difference can be told",
+        };
+        let [value, low, high] = [saving.value, saving.high, saving.low].map(|saving| 1.0 / saving);
+        format!("{value:.2} of the compute ({low:.2} to {high:.2}: {verdict})")
     };
     format!(
-        "To reach what {reference} reaches with {budget:.2e} FLOPs, {other} needs {} compute for the model itself, by a \
-         factor of {}, and {} with tuning, by {}.",
-        verdict(saving),
-        factor(saving),
-        verdict(with_tuning),
-        factor(with_tuning)
+        "{other} reaches the loss of {reference} at {budget:.2e} FLOPs with {}; with what tuning costs counted, with {}.",
+        share(saving),
+        share(with_tuning)
     )
 }
 
@@ -257,7 +257,7 @@ mod tests {
             let spent = 6.0 * b.budget / b.saving.unwrap().value + 1e12;
             assert!((b.saving_with_tuning.unwrap().value / (18.0 * b.budget / spent) - 1.0).abs() < 1e-9);
         }
-        assert!(result.conclusion.contains("less compute"), "{}", result.conclusion);
+        assert!(result.conclusion.contains(": less)"), "{}", result.conclusion);
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
         for b in &result.budgets {
             assert!(b.saving.unwrap().holds(1.0), "{b:?}");
         }
-        assert!(result.conclusion.contains("not certainly"), "{}", result.conclusion);
+        assert!(result.conclusion.contains("no difference can be told"), "{}", result.conclusion);
     }
 
     #[test]

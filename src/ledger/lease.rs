@@ -220,7 +220,7 @@ impl std::fmt::Display for Holder {
 }
 
 /// Name of this machine.
-fn host() -> &'static str {
+pub fn host() -> &'static str {
     static HOST: OnceLock<String> = OnceLock::new();
     HOST.get_or_init(|| system("hostname"))
 }

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 pub use check::Check;
 pub use claim::{Claim, Published};
 pub use error::LedgerError;
-pub use lease::{Doing, EXPIRY, Holder};
+pub use lease::{Doing, EXPIRY, Holder, host};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
 
 use crate::observation::{Counting, Observation};

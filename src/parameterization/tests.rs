@@ -157,3 +157,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_readme_links_to_the_line_of_every_rule() {
+    let lines: Vec<&str> = include_str!("../parameterization.rs").lines().collect();
+    let readme = include_str!("../../README.md");
+    let rows = readme.split("## Parameterizations").nth(1).unwrap().lines().filter(|line| line.contains("#L"));
+    let mut role = String::new();
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let number: usize = row.split("#L").nth(1).unwrap().split(')').next().unwrap().parse().unwrap();
+        let line = lines[number - 1];
+        if cells.len() < 3 {
+            assert!(line.contains("pub fn rule"), "the table begins elsewhere: {line}");
+            continue;
+        }
+        if !cells[1].is_empty() {
+            cells[1].clone_into(&mut role);
+        }
+        let named = match role.as_str() {
+            "embedding" => "Embedding",
+            "hidden" => "Hidden",
+            "residual" => "Residual",
+            "unembedding" => "Unembedding",
+            "gains" => "BlockGain",
+            "attention" => "fn attention_scale",
+            other => panic!("no role is called {other}"),
+        };
+        let parameterization =
+            ["standard", "muP", "CompleteP"].into_iter().find(|name| cells[2].contains(&format!("[{name}")));
+        let expected = parameterization.unwrap().replace("standard", "Standard").replace("muP", "Mup");
+        assert!(line.contains(named), "line {number}: {line}");
+        assert!(named.starts_with("fn ") || line.contains(&expected), "line {number}: {line}");
+    }
+}

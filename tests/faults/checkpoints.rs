@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Child;
 use std::sync::OnceLock;
 
-use super::{Place, assert_code, assert_said, signal, spec, untimed, wait_for};
+use super::{Place, signal, spec, untimed};
+use crate::common::{assert_code, assert_said, wait_for};
 
 const CHECKPOINTS: [&str; 2] = ["checkpoint.safetensors", "checkpoint-previous.safetensors"];
 

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{Place, assert_code, assert_said, text};
+use super::Place;
+use crate::common::{assert_code, assert_said, text};
 
 /// Sweeps with a failpoint that strikes so many times.
 fn sweep(place: &Place, kind: &str, times: usize, flags: &[&str]) -> std::process::Output {

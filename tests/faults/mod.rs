@@ -13,50 +13,15 @@ mod signals;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::common::TINY;
 
 /// A sweep of so many runs, small enough to be really trained in about half a second each, and rehearsed in no time.
 fn spec(runs: usize) -> String {
     let seeds: Vec<usize> = (1..=runs).collect();
-    format!(
-        r#"name = "faults"
-[data]
-source = "synthetic"
-vocab = 256
-max_epochs = 1.0
-seed = 3
-[model]
-parameterization = "standard"
-context = 32
-head_dim = 8
-width = 32
-depth = 2
-base_width = 32
-[optimizer]
-kind = "adamw"
-learning_rate = 0.01
-batch_tokens = 2560
-beta1 = 0.9
-beta2 = 0.99
-epsilon = 1e-8
-weight_decay = 0.1
-clip_norm = 1.0
-[schedule]
-kind = "cosine"
-floor = 0.1
-warmup_tokens_per_param = 1.0
-warmup_max_fraction = 0.2
-flops = 3e10
-[eval]
-tokens = 8192
-curve_points = 10
-[sweep]
-min_steps = 50
-seeds = {seeds:?}
-"#
-    )
+    format!("{TINY}[sweep]\nmin_steps = 50\nseeds = {seeds:?}\n")
 }
 
 /// A folder to work in.
@@ -126,31 +91,6 @@ impl Place {
 fn untimed(runs: &str) -> String {
     let row = |line: &str| line.rsplitn(3, ',').nth(2).unwrap().to_owned();
     runs.lines().map(row).collect::<Vec<_>>().join("\n")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-#[track_caller]
-fn assert_code(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "{}{}", text(&output.stdout), text(&output.stderr));
-}
-
-#[track_caller]
-fn assert_said(output: &Output, words: &[&str]) {
-    let said = text(&output.stderr);
-    for word in words {
-        assert!(said.contains(word), "{word:?} is not in {said}");
-    }
-}
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_mins(2), "waited two minutes for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 fn signal(name: &str, child: &Child) {

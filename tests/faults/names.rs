@@ -1,6 +1,7 @@
 //! Names that would lead out of the results folder, or into a page.
 
-use super::{Place, assert_code, spec, text};
+use super::{Place, spec};
+use crate::common::{assert_code, text};
 
 #[test]
 fn a_name_that_is_no_plain_name_is_refused_and_nothing_is_written() {
@@ -8,7 +9,7 @@ fn a_name_that_is_no_plain_name_is_refused_and_nothing_is_written() {
     for name in
         ["../up", "/tmp/absolute", "a/b", "nul\\u0000", &long, "<script>alert(1)</script>", "", ".", "..", "a\\nb"]
     {
-        let place = Place::of(&spec(1).replace("\"faults\"", &format!("\"{name}\"")));
+        let place = Place::of(&spec(1).replace("\"tiny\"", &format!("\"{name}\"")));
         let output = place.run(&["sweep", "spec.toml", "--device", "rehearsal"]);
         assert_code(&output, 2);
         let said = text(&output.stderr);

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{Place, assert_code, assert_said, signal, text, wait_for};
+use super::{Place, signal};
+use crate::common::{assert_code, assert_said, text, wait_for};
 
 #[test]
 fn the_lock_of_a_sweep_that_was_killed_is_taken_over_at_once() {

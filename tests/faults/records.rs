@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{Place, assert_code, assert_said, text};
+use super::Place;
+use crate::common::{assert_code, assert_said, text};
 
 #[test]
 fn any_byte_of_a_result_that_is_altered_is_noticed_and_the_file_is_named() {

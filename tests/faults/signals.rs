@@ -1,6 +1,7 @@
 //! Signals that ask a sweep to end.
 
-use super::{Place, assert_code, assert_said, signal, wait_for};
+use super::{Place, signal};
+use crate::common::{assert_code, assert_said, wait_for};
 
 /// Runs of a sweep that lasts long enough to be disturbed.
 const MANY: usize = 600;
