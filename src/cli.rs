@@ -227,6 +227,9 @@ pub enum Law {
     /// The noise scale from gradients.
     #[value(help = "The noise scale from gradients. Columns: small_batch, small_norm2, big_batch, big_norm2")]
     GradientNoise,
+    /// The rules of learning rate and batch size, from a grid of both over sizes. Columns: params, tokens,
+    /// learning_rate, batch (in tokens, for the rule as a spec takes it), loss.
+    Tuning,
     /// The best share of data to keep, and what pruning makes of the power law. Columns: keep, tokens, loss.
     Pruning,
 }

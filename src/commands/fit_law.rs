@@ -12,7 +12,7 @@ use crate::fit::bootstrap::Units;
 use crate::fit::critical_batch::{self, NormPair};
 use crate::fit::law::LawFit;
 use crate::fit::table::{self, Field};
-use crate::fit::{Resample, Status, approach3, compare, kaplan, power, pruning, repetition};
+use crate::fit::{Resample, Status, approach3, compare, kaplan, power, pruning, repetition, tuning};
 use crate::observation::Observation;
 
 /// Fits one law and returns what is to be printed.
@@ -67,6 +67,20 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
             };
             each(request, &mut said, fields, check, fit, law_table::law)?;
         }
+        Law::Tuning => {
+            let fields =
+                [&[Field::Params][..], &[Field::Tokens], &[Field::LearningRate], &[Field::Batch], &[Field::Loss]];
+            let run = |[params, tokens, learning_rate, batch, loss]: [f64; 5]| tuning::Run {
+                params,
+                tokens,
+                learning_rate,
+                batch,
+                loss,
+            };
+            let fit =
+                |rows: Vec<[f64; 5]>| tuning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap);
+            each(request, &mut said, fields, |_| None, fit, law_table::tuning)?;
+        }
         Law::Pruning => {
             let fields = [&[Field::Keep][..], &[Field::Tokens], &[Field::Loss]];
             let check = |[keep, ..]: &[f64; 3]| {
@@ -91,6 +105,7 @@ fn name(law: Law) -> &'static str {
         Law::Repetition => "repetition",
         Law::CriticalBatch => "critical-batch",
         Law::GradientNoise => "gradient-noise",
+        Law::Tuning => "tuning",
         Law::Pruning => "pruning",
     }
 }

@@ -9,6 +9,7 @@ use crate::fit::law::LawFit;
 use crate::fit::parametric::Residuals;
 use crate::fit::power::{Form, Selection};
 use crate::fit::pruning::Pruning;
+use crate::fit::tuning::Tuning;
 use crate::fit::{Estimate, Status};
 
 /// Rows of the envelope of pruning.
@@ -36,6 +37,34 @@ fn foot(status: Status, points: usize, residuals: Option<Residuals>, resampled: 
         "status {}, {points} points{residuals}; intervals: 95% percentiles, resampling {resampled}\n{conclusion}\n\n",
         status.name()
     )
+}
+
+/// The best learning rate and batch size of each size, and the rules as a spec takes them.
+pub(super) fn tuning(tuning: &Tuning) -> String {
+    let mut table =
+        new_table(["params", "tokens", "best learning rate", "status", "best batch", "best trained", "status", "loss"]);
+    for size in &tuning.sizes {
+        table.add_row([
+            number(size.params),
+            number(size.tokens),
+            cell(size.learning_rate, number),
+            size.status.name().to_owned(),
+            cell(size.batch, number),
+            size.batch_trained.map_or_else(|| "-".to_owned(), number),
+            size.batch_status.name().to_owned(),
+            cell(size.loss, |loss| format!("{loss:.4}")),
+        ]);
+    }
+    let mut text = format!("{table}\n");
+    let rules = [("learning_rate", "at_params", tuning.learning_rate), ("batch_tokens", "at_tokens", tuning.batch)];
+    for (key, at, rule) in rules.into_iter().filter_map(|(key, at, rule)| Some((key, at, rule?))) {
+        let _ = writeln!(
+            text,
+            "{key} = {{ value = {:.3e}, {at} = {:.3e}, exponent = {:.3} }}",
+            rule.value.value, rule.at, rule.exponent.value
+        );
+    }
+    text + &format!("status {}\n{}\n\n", tuning.status.name(), tuning.conclusion)
 }
 
 /// The laws of one variable with what speaks for each.

@@ -26,6 +26,8 @@ pub mod summary;
 pub mod surface;
 pub mod table;
 pub mod transfer;
+pub mod tuning;
+mod valley;
 pub mod vpnls;
 
 pub use bootstrap::{Bootstrap, Resample};

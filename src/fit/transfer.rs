@@ -1,10 +1,9 @@
 //! Whether a learning rate tuned on a small model holds on a wide one (Yang et al. 2022, arXiv 2203.03466, figure 1).
 //!
-//! At each width a cubic of the loss in log2 of the learning rate, through the lowest rate, its neighbours and the next
-//! on the lower side: a U ends in divergence on one side, and a parabola through rates a factor of 2 apart misses the
-//! minimum of such by 0.15 octaves, the cubic by 0.05. The drift is the slope of the optima in log2 of width, in octaves
-//! for each doubling: 0 is perfect transfer, -1 halves the best rate with each doubling. What reuse costs is the loss of
-//! each width at the narrowest one's optimum, above its own minimum.
+//! At each width the optimum is the lowest point of the loss over log2 of the learning rate (`fit/valley.rs`). The drift
+//! is the slope of the optima in log2 of width, in octaves for each doubling: 0 is perfect transfer, -1 halves the best
+//! rate with each doubling. What reuse costs is the loss of each width at the narrowest one's optimum, above its own
+//! minimum.
 //!
 //! Intervals come from resamples that add the scatter between seeds to every run and draw the side of the fourth rate
 //! too: the two cubics miss the minimum to either side.
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bootstrap::Bootstrap;
 use super::regress::Design;
+use super::valley::{self, Valley};
 use super::{Estimate, Status};
 
 /// A drift of at most this many octaves for each doubling counts as transfer: half of the usual step of a sweep.
@@ -128,36 +128,33 @@ impl From<&Group> for Summary {
     }
 }
 
-/// The losses of one width, by learning rate.
-struct Sweep {
+/// The curve of one width.
+struct Curve {
     width: f64,
-    /// log2 of each rate, ascending, with the losses of its seeds.
-    rates: Vec<(f64, Vec<f64>)>,
-    /// The rate of the lowest mean loss.
-    lowest: usize,
+    valley: Valley,
 }
 
 /// Fits the optima and their drift. It never fails: what the data do not decide is a status.
 pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Transfer {
-    let sweeps = split(runs);
-    let usable: Vec<&Sweep> = sweeps.iter().filter(|sweep| sweep.status() == Status::Converged).collect();
-    let pool = scatter(&usable);
-    let original: Vec<Optimum> = optima(&usable, Sweep::window, |loss| loss);
+    let curves = curves(runs);
+    let usable: Vec<&Curve> = curves.iter().filter(|curve| curve.valley.status() == Status::Converged).collect();
+    let pool = valley::scatter(usable.iter().map(|curve| &curve.valley));
+    let original: Vec<Optimum> = optima(&usable, Valley::window, |loss| loss);
     let draws: Vec<Vec<Optimum>> = bootstrap.draws(|rng| {
         let mut sides = (0..usable.len()).map(|_| rng.random_range(0..2)).collect::<Vec<usize>>().into_iter();
         let noise = |loss: f64| if pool.is_empty() { loss } else { loss + pool[rng.random_range(0..pool.len())] };
-        optima(&usable, |sweep| sweep.windows()[sides.next().expect("one for each width")], noise)
+        optima(&usable, |valley| valley.windows()[sides.next().expect("one for each width")], noise)
     });
     let estimate =
         |of: &dyn Fn(&[Optimum]) -> f64| Estimate::from_draws(of(&original), draws.iter().map(|draw| of(draw)));
     let mut next = 0..usable.len();
-    let widths = sweeps
+    let widths = curves
         .iter()
-        .map(|sweep| {
-            let status = sweep.status();
+        .map(|curve| {
+            let status = curve.valley.status();
             let place = (status == Status::Converged).then(|| next.next().expect("one for each usable width"));
             WidthOptimum {
-                width: sweep.width,
+                width: curve.width,
                 status,
                 learning_rate: place.map(|k| estimate(&|o| o[k].vertex).map(f64::exp2)),
                 loss: place.map(|k| estimate(&|o| o[k].loss)),
@@ -166,13 +163,13 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Transfer {
         })
         .collect();
     let drift = (usable.len() >= 2).then(|| {
-        let design = Design::new(&usable.iter().map(|sweep| sweep.width.log2()).collect::<Vec<_>>());
+        let design = Design::new(&usable.iter().map(|curve| curve.width.log2()).collect::<Vec<_>>());
         estimate(&|o| design.line(&o.iter().map(|o| o.vertex).collect::<Vec<_>>()).slope)
     });
     let status = match usable.len() {
         3.. => Status::Converged,
         1 | 2 => Status::TooFewPoints,
-        _ => sweeps.first().map_or(Status::TooFewPoints, Sweep::status),
+        _ => curves.first().map_or(Status::TooFewPoints, |curve| curve.valley.status()),
     };
     Transfer { status, conclusion: conclusion(status, drift), widths, drift }
 }
@@ -187,136 +184,32 @@ struct Optimum {
 }
 
 fn optima(
-    sweeps: &[&Sweep],
-    mut window: impl FnMut(&Sweep) -> [usize; 2],
+    curves: &[&Curve],
+    mut window: impl FnMut(&Valley) -> [usize; 2],
     mut noise: impl FnMut(f64) -> f64,
 ) -> Vec<Optimum> {
     let mut narrowest = None;
-    let of = |sweep: &&Sweep| {
-        let noisy: Vec<[f64; 2]> = sweep
-            .rates
-            .iter()
-            .map(|(x, losses)| [*x, losses.iter().map(|loss| noise(*loss)).sum::<f64>() / losses.len() as f64])
-            .collect();
-        let [from, to] = window(sweep);
-        let curve = |x: f64| interpolate(&noisy[from..to], x);
-        let vertex = lowest(curve, noisy[sweep.lowest - 1][0], noisy[sweep.lowest + 1][0]);
-        let loss = curve(vertex);
+    let of = |curve: &&Curve| {
+        let means = curve.valley.means(&mut noise);
+        let window = window(&curve.valley);
+        let [vertex, loss] = curve.valley.bottom(&means, window);
         let reused = *narrowest.get_or_insert(vertex);
-        let near = reused >= noisy[from][0] && reused <= noisy[to - 1][0];
-        // Far from the optimum, the cubic through the rates around the place asked for.
-        let lost =
-            if near { Some(curve(reused)) } else { around(&noisy, reused).map(|four| interpolate(four, reused)) };
-        Optimum { vertex, loss, lost: lost.map_or(f64::NAN, |lost| lost - loss) }
+        Optimum { vertex, loss, lost: valley::at(&means, window, reused) - loss }
     };
-    sweeps.iter().map(of).collect()
+    curves.iter().map(of).collect()
 }
 
-/// The polynomial through all points, at `x` (Lagrange's form).
-fn interpolate(points: &[[f64; 2]], x: f64) -> f64 {
-    let weight = |i: usize| -> f64 {
-        let others = points.iter().enumerate().filter(|(j, _)| *j != i);
-        others.map(|(_, other)| (x - other[0]) / (points[i][0] - other[0])).product()
-    };
-    points.iter().enumerate().map(|(i, point)| point[1] * weight(i)).sum()
-}
-
-/// Where a function with one minimum between `low` and `high` has it, as closely as rounding tells a flat bottom.
-fn lowest(f: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
-    for _ in 0..52 {
-        let third = (high - low) / 3.0;
-        if f(low + third) < f(high - third) { high -= third } else { low += third }
-    }
-    f64::midpoint(low, high)
-}
-
-/// The four rates around `x`, two to either side where there are; nothing outside the rates.
-fn around(rates: &[[f64; 2]], x: f64) -> Option<&[[f64; 2]]> {
-    let above = rates.iter().position(|rate| rate[0] >= x)?;
-    let inside = above > 0 || rates[0][0] <= x;
-    let from = above.saturating_sub(2).min(rates.len().saturating_sub(4));
-    inside.then(|| &rates[from..(from + 4).min(rates.len())])
-}
-
-fn split(runs: &[Run]) -> Vec<Sweep> {
-    let mut rows: Vec<[f64; 3]> = runs
-        .iter()
-        .filter(|run| run.loss.is_finite())
-        .map(|run| [run.width, run.learning_rate.log2(), run.loss])
-        .collect();
-    rows.sort_by(|a, b| {
-        (0..3).map(|k| a[k].total_cmp(&b[k])).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-    });
-    rows.chunk_by(|a, b| a[0].total_cmp(&b[0]).is_eq()).map(Sweep::new).collect()
-}
-
-impl Sweep {
-    fn new(rows: &[[f64; 3]]) -> Self {
-        let rates: Vec<(f64, Vec<f64>)> = rows
-            .chunk_by(|a, b| a[1].total_cmp(&b[1]).is_eq())
-            .map(|same| (same[0][1], same.iter().map(|row| row[2]).collect()))
-            .collect();
-        let lowest = (0..rates.len()).min_by(|&i, &j| mean(&rates[i].1).total_cmp(&mean(&rates[j].1))).unwrap_or(0);
-        Self { width: rows[0][0], rates, lowest }
-    }
-
-    fn status(&self) -> Status {
-        if self.rates.len() < 3 {
-            Status::TooFewPoints
-        } else if self.lowest == 0 || self.lowest == self.rates.len() - 1 {
-            // All the same also ends here, at the first.
-            let first = self.rates[0].1[0];
-            let flat = self.rates.iter().flat_map(|rate| &rate.1).all(|loss| (loss - first).abs() <= 1e-12 * first);
-            if flat { Status::NotIdentified } else { Status::EdgeMinimum }
-        } else {
-            Status::Converged
-        }
-    }
-
-    /// The rates of the cubic, as a range: the fourth lies on the side of the lower neighbour, if it was trained.
-    fn window(&self) -> [usize; 2] {
-        let [left, right] = [self.lowest - 1, self.lowest + 1].map(|i| mean(&self.rates[i].1));
-        self.windows()[usize::from(right < left)]
-    }
-
-    /// The lowest rate, its neighbours, and the next to the left or to the right, if it was trained.
-    fn windows(&self) -> [[usize; 2]; 2] {
-        let (from, to) = (self.lowest - 1, self.lowest + 2);
-        [[from.saturating_sub(1), to], [from, (to + 1).min(self.rates.len())]]
-    }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// How far a run lies from what it would be on average: from the mean of its seeds, over all rates of all cubics, as
-/// each alone has only a few. Without repeats, from parabolas through the four rates, whose misfit then counts as
-/// scatter.
-fn scatter(sweeps: &[&Sweep]) -> Vec<f64> {
-    let mut pool = Vec::new();
-    for sweep in sweeps {
-        let [from, to] = sweep.window();
-        for (_, losses) in sweep.rates[from..to].iter().filter(|rate| rate.1.len() > 1) {
-            let (n, mean) = (losses.len() as f64, mean(losses));
-            pool.extend(losses.iter().map(|loss| (loss - mean) * (n / (n - 1.0)).sqrt()));
-        }
-    }
-    if !pool.is_empty() {
-        return pool;
-    }
-    for sweep in sweeps {
-        for [from, to] in sweep.windows() {
-            let (x, losses): (Vec<f64>, Vec<f64>) =
-                sweep.rates[from..to].iter().map(|rate| (rate.0, rate.1[0])).unzip();
-            let design = Design::new(&x);
-            let parabola = design.parabola(&losses);
-            let residual = |i: usize| (losses[i] - parabola.at(x[i])) / (1.0 - design.leverage(i)).max(0.05).sqrt();
-            pool.extend((0..x.len()).map(residual));
-        }
-    }
-    let centre = mean(&pool);
-    pool.iter().map(|residual| residual - centre).collect()
+/// One curve a width, ascending.
+fn curves(runs: &[Run]) -> Vec<Curve> {
+    let mut finite: Vec<&Run> = runs.iter().filter(|run| run.loss.is_finite()).collect();
+    finite.sort_by(|a, b| a.width.total_cmp(&b.width));
+    finite
+        .chunk_by(|a, b| a.width.total_cmp(&b.width).is_eq())
+        .map(|same| Curve {
+            width: same[0].width,
+            valley: Valley::new(same.iter().map(|run| [run.learning_rate.log2(), run.loss]).collect()),
+        })
+        .collect()
 }
 
 fn conclusion(status: Status, drift: Option<Estimate>) -> String {

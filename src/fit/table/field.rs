@@ -29,6 +29,8 @@ pub enum Field {
     UniqueTokens,
     /// Batch size, in examples or tokens: what it counts is the unit of every result.
     Batch,
+    /// Peak learning rate.
+    LearningRate,
     /// Optimizer steps.
     Steps,
     /// Share of the data that pruning kept, above 0 and up to 1.
@@ -44,7 +46,7 @@ pub enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Params,
         Self::ParamsNonEmbedding,
         Self::ParamsBlocksAndUnembedding,
@@ -57,6 +59,7 @@ impl Field {
         Self::Status,
         Self::UniqueTokens,
         Self::Batch,
+        Self::LearningRate,
         Self::Steps,
         Self::Keep,
         Self::SmallBatch,
@@ -80,6 +83,7 @@ impl Field {
             Self::Status => &["status"],
             Self::UniqueTokens => &["unique_tokens"],
             Self::Batch => &["batch", "batch_tokens", "batch_sequences"],
+            Self::LearningRate => &["learning_rate", "lr"],
             Self::Steps => &["steps", "step"],
             Self::Keep => &["keep"],
             Self::SmallBatch => &["small_batch"],
