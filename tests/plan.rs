@@ -181,7 +181,7 @@ fn a_point_with_too_few_steps_is_left_out_and_what_its_reason_says_lets_it_in() 
 fn warm_up_leaves_a_step_for_the_decay_however_short_it_is() {
     let mut spec = single();
     spec.schedule.warmup_max_fraction = 1.0;
-    spec.schedule.warmup_tokens_per_param = 1e6;
+    spec.schedule.warmup_tokens_per_param = Some(1e6);
     for (kind, decay_fraction) in [(ScheduleKind::Wsd, Some(1e-17)), (ScheduleKind::Cosine, None)] {
         (spec.schedule.kind, spec.schedule.decay_fraction) = (kind, decay_fraction);
         let schedule = &planned(&spec).runs[0].run.schedule;
@@ -340,4 +340,38 @@ proptest! {
         let tokens: Vec<u64> = by_size.into_values().collect();
         prop_assert!(tokens.windows(2).all(|pair| pair[0] > pair[1]), "{tokens:?}");
     }
+}
+
+#[test]
+fn a_cosine_cut_short_keeps_its_horizon_and_leaves_out_what_outlasts_it() {
+    let mut spec = single();
+    let whole = planned(&spec).runs.remove(0);
+    let per_step = (whole.run.optimizer.batch_sequences * whole.run.shape.context) as f64;
+    spec.schedule.warmup_tokens_per_param = None;
+    spec.schedule.warmup_tokens = Some(7.0 * per_step);
+    spec.schedule.decay_tokens = Some(3.0 * whole.tokens as f64);
+    let short = planned(&spec).runs.remove(0);
+    assert_eq!(short.run.schedule.warmup_steps, 7);
+    assert_eq!(short.run.schedule.steps, whole.run.schedule.steps);
+    assert_eq!(short.run.schedule.decay_steps, 3 * whole.run.schedule.steps - 7);
+    spec.schedule.decay_tokens = Some(0.5 * whole.tokens as f64);
+    let plan = plan_with(&spec, &unlimited());
+    assert!(plan.runs.is_empty() && plan.left_out[0].reason.contains("outlast the cosine"), "{:?}", plan.left_out);
+}
+
+#[test]
+fn large_budgets_may_be_trained_with_the_first_seed_only() {
+    let mut spec = quickstart();
+    let sweep = spec.sweep.as_mut().unwrap();
+    let mut budgets = sweep.budgets.clone().unwrap();
+    budgets.sort_by(f64::total_cmp);
+    let largest = *budgets.last().unwrap();
+    (sweep.seeds, sweep.one_seed_from) = (vec![4, 5], Some(largest));
+    let plan = planned(&spec);
+    let seeds = |of: &dyn Fn(f64) -> bool, seed| {
+        plan.runs.iter().filter(|run| of(run.run.flop_budget.unwrap()) && run.run.seed == seed).count()
+    };
+    let (below, at) = (|budget: f64| budget < largest, |budget: f64| budget >= largest);
+    assert!(seeds(&below, 5) > 0 && seeds(&below, 4) == seeds(&below, 5));
+    assert!(seeds(&at, 4) > 0 && seeds(&at, 5) == 0);
 }

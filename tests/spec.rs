@@ -127,6 +127,8 @@ fn each_value_out_of_its_range_is_refused_under_its_own_key() {
         ("kind = \"cosine\"", "kind = \"wsd\"", "schedule.decay_fraction"),
         ("kind = \"cosine\"", "kind = \"wsd\"\ndecay_fraction = 0.9", "schedule.decay_fraction"),
         ("floor", "floor = 0.1\ndecay_fraction = 0.2", "schedule.decay_fraction"),
+        ("floor", "floor = 0.1\ndecay_tokens = 0", "schedule.decay_tokens"),
+        ("floor", "floor = 0.1\nwarmup_tokens = 1e5", "schedule.warmup_tokens"),
         ("flops", "", "schedule.tokens"),
         ("flops", "flops = 1e12\ntokens = 1e6", "schedule.flops"),
         ("flops", "tokens = 0", "schedule.tokens"),

@@ -68,8 +68,9 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
             each(request, &mut said, fields, check, fit, law_table::law)?;
         }
         Law::Tuning => {
-            let fields =
-                [&[Field::Params][..], &[Field::Tokens], &[Field::LearningRate], &[Field::Batch], &[Field::Loss]];
+            // The rules of a spec follow parameters of blocks and unembedding.
+            let size = &[Field::ParamsBlocksAndUnembedding, Field::Params][..];
+            let fields = [size, &[Field::Tokens], &[Field::LearningRate], &[Field::Batch], &[Field::Loss]];
             let run = |[params, tokens, learning_rate, batch, loss]: [f64; 5]| tuning::Run {
                 params,
                 tokens,

@@ -18,7 +18,7 @@ use super::{Estimate, Status};
 /// One trained point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Run {
-    /// Parameters of the model.
+    /// Parameters of the model; a spec's rules follow those of blocks and unembedding.
     pub params: f64,
     /// Tokens that it was trained on.
     pub tokens: f64,
@@ -224,20 +224,15 @@ fn conclusion(status: Status, sizes: &[SizeOptimum], rate: Option<Rule>, batch: 
             value.value, value.low, value.high, exponent.value, exponent.low, exponent.high
         )
     };
-    let mut text = words("learning rate", "parameters", rate);
-    text += &match batch {
-        Some(rule) => format!("; {}", words("batch size", "tokens", rule)),
-        None => "; no rule of batch sizes".to_owned(),
-    };
     let edges = sizes.iter().filter(|size| size.batch_status == Status::EdgeMinimum).count();
-    if edges > 0 {
-        text += &format!(
-            "; at {edges} of {} sizes the best batch size is the smallest or largest that was trained",
-            sizes.len()
-        );
-    }
-    let caution = if status == Status::TooFewPoints { ", from two sizes only" } else { "" };
-    text + caution + "."
+    let parts = [
+        Some(words("learning rate", "parameters", rate)),
+        Some(batch.map_or_else(|| "no rule of batch sizes".to_owned(), |rule| words("batch size", "tokens", rule))),
+        (edges > 0)
+            .then(|| format!("at {edges} of {} sizes the best batch is the smallest or largest trained", sizes.len())),
+        (status == Status::TooFewPoints).then(|| "from two sizes only".to_owned()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ") + "."
 }
 
 #[cfg(test)]
@@ -292,7 +287,7 @@ mod tests {
         let tuning = fit(&small, &BOOTSTRAP);
         assert!(tuning.sizes.iter().any(|size| size.batch_status == Status::EdgeMinimum && size.batch.is_none()));
         assert!((tuning.learning_rate.unwrap().exponent.value + 0.4).abs() < 1e-6);
-        assert!(tuning.conclusion.contains("smallest or largest"), "{}", tuning.conclusion);
+        assert!(tuning.conclusion.contains("smallest or largest trained"), "{}", tuning.conclusion);
     }
 
     #[test]

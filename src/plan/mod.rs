@@ -48,8 +48,10 @@ pub fn expand(points: &[(Point, CorpusFacts)]) -> Result<Plan, PlanError> {
         plan.left_out.extend(without_shape);
         // A single run has no list of seeds: the seed of its data is also the seed of its weights.
         let seeds = spec.sweep.as_ref().map_or_else(|| vec![spec.data.seed], |sweep| sweep.seeds.clone());
+        let one_seed_from = spec.sweep.as_ref().and_then(|sweep| sweep.one_seed_from).unwrap_or(f64::INFINITY);
         for (shape, length) in cells {
-            for seed in &seeds {
+            let one = length.budget().is_some_and(|budget| budget >= one_seed_from);
+            for seed in seeds.iter().take(if one { 1 } else { seeds.len() }) {
                 let leave_out = |reason| LeftOut { flop_budget: length.budget(), shape, reason };
                 match resolve::run(spec, facts, shape, length, *seed) {
                     Ok(run) => {

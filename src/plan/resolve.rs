@@ -47,6 +47,15 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
             if length.budget().is_some() { "smaller budget or a larger size" } else { "shorter run" },
         ));
     }
+    if let Some(horizon) = spec.schedule.decay_tokens
+        && trained > horizon
+    {
+        return Err(format!(
+            "{} tokens outlast the cosine of {}: a longer schedule.decay_tokens would let it in",
+            Tokens(trained),
+            Tokens(horizon)
+        ));
+    }
     let parameterization = spec.model.parameterization;
     let base_head_dim = spec.model.base_head_dim.filter(|_| parameterization.reads_base_width());
     Ok(Run {
@@ -86,13 +95,18 @@ fn optimizer(optimizer: &Optimizer, params: f64, tokens: f64, context: usize) ->
 /// The schedule in steps. Warm-up grows with the model (Porian et al. 2024: as many tokens as parameters), is never
 /// lost to rounding, and is cut to its share of the run, of which it leaves a step where there is a decay.
 fn schedule(schedule: &Schedule, params: f64, tokens_per_step: f64, steps: usize) -> RunSchedule {
-    let warmup = (schedule.warmup_tokens_per_param * params / tokens_per_step).ceil();
+    let warmup_tokens =
+        schedule.warmup_tokens.unwrap_or_else(|| schedule.warmup_tokens_per_param.unwrap_or_default() * params);
+    let warmup = (warmup_tokens / tokens_per_step).ceil();
     let longest = (schedule.warmup_max_fraction * steps as f64).floor();
     let decays = usize::from(schedule.kind != ScheduleKind::Constant);
     let warmup_steps = (warmup.min(longest) as usize).min(steps - decays);
     let after_warmup = steps - warmup_steps;
     let decay_steps = match schedule.kind {
-        ScheduleKind::Cosine => after_warmup,
+        // Cut short, it is steeper nowhere than where it would have ended at its horizon.
+        ScheduleKind::Cosine => schedule.decay_tokens.map_or(after_warmup, |horizon| {
+            ((horizon / tokens_per_step).round() as usize).saturating_sub(warmup_steps).max(after_warmup)
+        }),
         ScheduleKind::Wsd => {
             let wanted = schedule.decay_fraction.unwrap_or_default() * steps as f64;
             (wanted.round() as usize).clamp(1, after_warmup)

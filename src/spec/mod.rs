@@ -195,11 +195,16 @@ pub struct Schedule {
     /// Learning rate at the end, as a share of the peak.
     pub floor: f64,
     /// Warm-up in tokens for each parameter (of blocks and unembedding); Porian et al. use 1.
-    pub warmup_tokens_per_param: f64,
+    pub warmup_tokens_per_param: Option<f64>,
+    /// Warm-up in tokens, the same for every size, instead.
+    pub warmup_tokens: Option<f64>,
     /// The longest warm-up, as a share of the run.
     pub warmup_max_fraction: f64,
     /// Share of the run over which `wsd` decays.
     pub decay_fraction: Option<f64>,
+    /// Where in tokens the cosine would end: the run is the beginning of a longer one that is cut short (as Kaplan et
+    /// al. 2020 trained). Without it the cosine ends with the run.
+    pub decay_tokens: Option<f64>,
     /// Length of a single run in tokens.
     pub tokens: Option<f64>,
     /// Length of a single run in tokens for each parameter.
@@ -248,6 +253,9 @@ pub struct Sweep {
     pub min_steps: usize,
     /// Seeds of initialization and data order: each point is trained once for each.
     pub seeds: Vec<u64>,
+    /// Budgets of at least so many FLOPs are trained with the first seed only: repeats tell the scatter where they are
+    /// cheap.
+    pub one_seed_from: Option<f64>,
     /// Fields and the values they take, in every combination: `"model.width" = [64, 128]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub axes: BTreeMap<String, Vec<toml::Value>>,

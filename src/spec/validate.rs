@@ -206,14 +206,22 @@ fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
         kind,
         floor,
         warmup_tokens_per_param,
+        warmup_tokens,
         warmup_max_fraction,
         decay_fraction,
+        decay_tokens,
         tokens,
         tokens_per_param,
         flops,
     } = schedule;
     share("schedule.floor", *floor, "0.1")?;
-    not_negative("schedule.warmup_tokens_per_param", *warmup_tokens_per_param, "1.0, or 0 for no warm-up")?;
+    let such = "1.0, or 0 for no warm-up";
+    present("schedule.warmup_tokens_per_param", warmup_tokens_per_param.or(*warmup_tokens).is_some(), such)?;
+    if let Some(tokens) = *warmup_tokens_per_param {
+        not_negative("schedule.warmup_tokens_per_param", tokens, such)?;
+        absent("schedule.warmup_tokens", warmup_tokens.is_some(), "warmup_tokens_per_param says how long warm-up is")?;
+    }
+    not_negative("schedule.warmup_tokens", warmup_tokens.unwrap_or_default(), "5e5, or 0 for no warm-up")?;
     share("schedule.warmup_max_fraction", *warmup_max_fraction, "0.2")?;
     if *kind == ScheduleKind::Wsd {
         let Some(decay) = *decay_fraction else {
@@ -226,6 +234,10 @@ fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
         })?;
     } else {
         absent("schedule.decay_fraction", decay_fraction.is_some(), "only kind = \"wsd\" has it")?;
+    }
+    if let Some(tokens) = *decay_tokens {
+        absent("schedule.decay_tokens", *kind != ScheduleKind::Cosine, "only kind = \"cosine\" has it")?;
+        positive("schedule.decay_tokens", tokens, "1e8")?;
     }
     let lengths = [
         ("schedule.tokens", tokens, "1e7"),
@@ -266,8 +278,22 @@ fn eval(eval: &Eval, context: usize) -> Checked {
 
 fn sweep(sweep: &Sweep) -> Checked {
     // Axes and zips are checked where they are multiplied out, seeds in `seeds`.
-    let Sweep { budgets, params, sizes, spread, expected_tokens_per_param, min_steps, seeds: _, axes: _, zip: _ } =
-        sweep;
+    let Sweep {
+        budgets,
+        params,
+        sizes,
+        spread,
+        expected_tokens_per_param,
+        min_steps,
+        one_seed_from,
+        seeds: _,
+        axes: _,
+        zip: _,
+    } = sweep;
+    if let Some(flops) = *one_seed_from {
+        absent("sweep.one_seed_from", budgets.is_none(), "it is a budget, and there is none")?;
+        positive("sweep.one_seed_from", flops, "1e13")?;
+    }
     if let Some(budgets) = budgets {
         let remedy = "write training FLOPs above 0 and up to 1e27, such as [1e12, 3e12, 1e13]";
         list("sweep.budgets", budgets, 1e27, "budget", remedy)?;

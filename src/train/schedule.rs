@@ -6,12 +6,13 @@ use crate::plan::RunSchedule;
 use crate::spec::ScheduleKind;
 
 /// Learning rate at `step` (from 0), as a share of the peak: linear warm-up, the peak, then the decay that ends at
-/// the floor with the last step.
+/// the floor with the last step, or would have if the run were not cut short.
 pub fn share_of_peak(schedule: &RunSchedule, step: usize) -> f64 {
     if step < schedule.warmup_steps {
         return (step + 1) as f64 / schedule.warmup_steps as f64;
     }
-    let left = schedule.steps.saturating_sub(step + 1);
+    let end = schedule.steps.max(schedule.warmup_steps + schedule.decay_steps);
+    let left = end.saturating_sub(step + 1);
     // 0 before the decay begins, 1 at the last step.
     let decayed = 1.0 - (left as f64 / schedule.decay_steps.max(1) as f64).min(1.0);
     let falling = match schedule.kind {
@@ -39,6 +40,15 @@ mod tests {
         assert!((at(59) - 0.55).abs() < 1e-12, "half-way down at half the decay: {}", at(59));
         assert!((at(109) - 0.1).abs() < 1e-12);
         assert!((10..109).all(|step| at(step + 1) < at(step)));
+    }
+
+    #[test]
+    fn a_cosine_cut_short_is_the_beginning_of_the_long_one() {
+        let short = schedule(ScheduleKind::Cosine, 400);
+        let long = RunSchedule { steps: 410, ..short.clone() };
+        assert!((0..110).all(|step| share_of_peak(&short, step).to_bits() == share_of_peak(&long, step).to_bits()));
+        assert!((share_of_peak(&long, 209) - 0.55).abs() < 1e-12);
+        assert!(share_of_peak(&short, 109) > 0.8);
     }
 
     #[test]
