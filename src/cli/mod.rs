@@ -2,7 +2,9 @@
 #![allow(clippy::doc_markdown)] // The comments are help texts, in which backticks would be shown.
 
 mod fitting;
+mod looking;
 mod planning;
+mod specs;
 mod sweeps;
 mod training;
 
@@ -11,14 +13,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use fitting::*;
+pub use looking::*;
 pub use planning::*;
+pub use specs::*;
 pub use sweeps::*;
 pub use training::*;
 
 /// Measures how language-model loss scales: trains IsoFLOP grids of small transformers, fits the scaling laws and
 /// reports compute-optimal tokens per parameter, with intervals.
 #[derive(Debug, Parser)]
-#[command(name = "runner", version, propagate_version = true)]
+#[command(name = "runner", version, long_version = crate::provenance::version(), propagate_version = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -28,6 +32,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a commented spec to begin with.
+    Init(InitArgs),
     /// Plan the grid, train every run, fit the laws, write the report. Run again, it resumes.
     Sweep(SweepArgs),
     /// End the cluster jobs of a sweep. Finished runs are kept.
@@ -58,9 +64,23 @@ pub enum Command {
     BenchSlot(BenchSlotArgs),
     /// Say how a sweep stands: runs, throughput, time left, failures, devices.
     Status(StatusArgs),
+    /// List sweeps: runs, status, what they found.
+    Ls(LsArgs),
+    /// Show one run: configuration, loss, curve, attempts.
+    Show(ShowArgs),
+    /// Say what differs between two sweeps, or two runs, in spec and outcome.
+    Compare(CompareArgs),
     /// Look for damage in a results folder, or derive its tables again.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Say what a key of a spec means: text, unit, default, example.
+    Explain(ExplainArgs),
+    /// Print the JSON schema of a spec, for editors.
+    Schema(SchemaArgs),
+    /// Print what a shell needs to complete commands and flags.
+    Completions(CompletionsArgs),
+    /// Write manual pages.
+    Man(ManArgs),
     /// Train runs of a sweep until none is left (started by `sweep`, one process a slot).
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -78,4 +98,12 @@ pub struct Place {
     /// Folder for tokenized corpora.
     #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
     pub cache: PathBuf,
+}
+
+/// Keys of a spec set otherwise.
+#[derive(Args, Clone, Debug)]
+pub struct Overrides {
+    /// Set a key of the spec, as in sweep.seeds=[1,2,3]; KEY= takes a key away. May be given again.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }

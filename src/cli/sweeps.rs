@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Place;
+use super::{Overrides, Place};
 
 /// Flags of `runner sweep`.
 #[derive(Args, Debug)]
 pub struct SweepArgs {
     /// The spec, a TOML file.
     pub spec: PathBuf,
+    /// What to set otherwise.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Results folder [default: results/NAME, where NAME is the name in the spec].
     #[arg(long)]
     pub out: Option<PathBuf>,

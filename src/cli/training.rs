@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Place;
+use super::{Overrides, Place};
 
 /// Flags of `runner train`.
 #[derive(Args, Debug)]
 pub struct TrainArgs {
     /// The config, a spec without `[sweep]`.
     pub config: PathBuf,
+    /// What to set otherwise.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Results folder [default: results/NAME, where NAME is the name in the config].
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -30,6 +33,9 @@ pub struct TrainArgs {
 pub struct CoordCheckArgs {
     /// The spec: a sweep over `model.width` or `model.depth`, and over whatever else should be compared.
     pub spec: PathBuf,
+    /// What to set otherwise.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Results folder [default: results/NAME, where NAME is the name in the spec].
     #[arg(long)]
     pub out: Option<PathBuf>,

@@ -5,26 +5,45 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::data::Corpus;
-use crate::plan::{self, CorpusFacts, LeftOut, Plan};
+use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError};
 use crate::spec::{Data, Point, Spec};
 use crate::units::Flops;
 
 /// Plans every run of a spec. Corpora that are not in the cache are prepared, each distinct one once.
 pub fn plan_of(spec: &Spec, cache: &Path) -> anyhow::Result<Plan> {
-    let mut known: Vec<(Data, usize, CorpusFacts)> = Vec::new();
-    let mut points: Vec<(Point, CorpusFacts)> = Vec::new();
-    for point in spec.points()? {
-        let (data, context) = (&point.spec.data, point.spec.model.context);
-        let facts = if let Some((_, _, facts)) = known.iter().find(|(d, c, _)| d == data && *c == context) {
-            facts.clone()
-        } else {
-            let facts = corpus_facts(data, context, cache)?;
-            known.push((data.clone(), context, facts.clone()));
-            facts
-        };
-        points.push((point, facts));
+    Ok(Corpora::of(spec, cache)?.plan(spec)?)
+}
+
+/// What planning must know of every corpus of a spec.
+pub struct Corpora {
+    known: Vec<(Data, usize, CorpusFacts)>,
+}
+
+impl Corpora {
+    /// Prepares the corpora that are not in the cache.
+    pub fn of(spec: &Spec, cache: &Path) -> anyhow::Result<Self> {
+        let mut known: Vec<(Data, usize, CorpusFacts)> = Vec::new();
+        for point in spec.points()? {
+            let (data, context) = (&point.spec.data, point.spec.model.context);
+            if !known.iter().any(|(d, c, _)| d == data && *c == context) {
+                known.push((data.clone(), context, corpus_facts(data, context, cache)?));
+            }
+        }
+        Ok(Self { known })
     }
-    Ok(plan::expand(&points)?)
+
+    /// Plans a spec on the same corpora: one that differs at most in its grid.
+    pub fn plan(&self, spec: &Spec) -> Result<Plan, PlanError> {
+        let facts = |point: &Point| {
+            let (data, context) = (&point.spec.data, point.spec.model.context);
+            let known = self.known.iter().find(|(d, c, _)| d == data && *c == context);
+            known.expect("the corpus of every point was prepared").2.clone()
+        };
+        let points = spec.points().expect("the spec was checked");
+        let points: Vec<(Point, CorpusFacts)> =
+            points.into_iter().map(|point| (point.clone(), facts(&point))).collect();
+        plan::expand(&points)
+    }
 }
 
 /// Fails, with the first reason, for a plan without a single run.

@@ -18,9 +18,9 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let TrainArgs { config, out, place, threads, checkpoint_every } = args;
+    let TrainArgs { config, overrides, out, place, threads, checkpoint_every } = args;
     let checkpoint_every = super::seconds("checkpoint-every", *checkpoint_every)?;
-    let spec = spec::load(config)?;
+    let spec = spec::load_with(config, &overrides.set)?;
     if spec.sweep.is_some() {
         anyhow::bail!("{} has a [sweep]: it describes many runs; train them with `runner sweep`", config.display());
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::RunId;
+use crate::provenance::Build;
 use crate::trainer::{DeviceInfo, Outcome, Progress};
 
 /// How a run ended, where and by what.
@@ -19,6 +20,9 @@ pub struct RunResult {
     pub device: DeviceInfo,
     /// Version of `runner` that trained it.
     pub version: String,
+    /// What that was built from; older results do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
     /// Parts into which batches were cut to need less memory: another order of sums, so other last bits.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub micro_batches: usize,
