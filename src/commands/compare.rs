@@ -63,10 +63,20 @@ fn table(header: [&str; 3], rows: &[[String; 3]]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(header);
-    rows.iter().for_each(|row| {
-        table.add_row(row);
-    });
+    for row in rows {
+        table.add_row(row.iter().map(|cell| short(cell)));
+    }
     format!("{}\n", table.trim_fmt())
+}
+
+/// The beginning of a cell that would fill the screen, such as a zip of many values.
+fn short(cell: &str) -> String {
+    const MOST: usize = 60;
+    if cell.chars().count() <= MOST {
+        cell.to_owned()
+    } else {
+        cell.chars().take(MOST - 3).chain("...".chars()).collect()
+    }
 }
 
 /// What is said where nothing differs.
@@ -91,8 +101,8 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<S
             let lower = pairs.iter().filter(|(a, b)| b < a).count();
             let Estimate { value, low, high } = mean_difference(pairs);
             format!(
-                "{} runs in common (shape, length, seed and corpus): the second's loss is {value:+.4} nats per token away \
-                 on average (95% over pairs: {low:+.4} to {high:+.4}), and lower in {lower}\n",
+                "{} runs in common (shape, length, seed and corpus): the second's loss minus the first's is {value:+.4} nats \
+                 per token on average (95% over pairs: {low:+.4} to {high:+.4}), and below 0 in {lower}\n",
                 pairs.len()
             )
         }
@@ -118,7 +128,7 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
     row("diverged", both.map(|f| Some(count(f, "diverged")).filter(|n| *n > 0).map(|n| n.to_string())));
     let flops = |f: &Folder| Flops(f.ledger.plan().runs.iter().map(|run| run.flops).sum()).to_string();
     row("FLOPs", both.map(|f| Some(flops(f))));
-    let fits = both.map(|f| f.fits().and_then(|fits| approach2(&fits)));
+    let fits = both.map(|f| folder::fits(f.ledger.dir()).and_then(|fits| approach2(&fits)));
     for (name, law) in [("N_opt exponent", "n_opt"), ("D_opt exponent", "d_opt")] {
         row(name, fits.each_ref().map(|fit| interval(&fit.as_ref()?[law]["exponent"], |x| format!("{x:.3}"))));
     }
@@ -230,8 +240,8 @@ fn runs(first: &Found, second: &Found) -> String {
         let error = xe.hypot(ye);
         if first.run.run.corpus == second.run.run.corpus {
             out += &format!(
-                "\nthe second's loss is {:+.4} nats per token away; were the two measured on different tokens, 95% would be \
-                 {:+.4} to {:+.4}, and they were measured on the same, which is more exact\n",
+                "\nthe second's loss minus the first's is {:+.4} nats per token, within {:+.4} to {:+.4}: 95% as if \
+                 each had tokens of its own, where both are measured on the same\n",
                 y - x,
                 y - x - 1.96 * error,
                 y - x + 1.96 * error

@@ -77,11 +77,6 @@ impl Folder {
         text.parse().with_context(|| format!("{} is damaged", path.display()))
     }
 
-    /// What `fits.json` holds, where there is one.
-    pub fn fits(&self) -> Option<serde_json::Value> {
-        serde_json::from_slice(&fs::read(self.ledger.dir().join("fits.json")).ok()?).ok()
-    }
-
     /// Tokens and training loss along the curve of a run, as far as it is known.
     pub fn curve(&self, id: &RunId) -> anyhow::Result<Vec<(f64, f64)>> {
         if let Some(result) = self.ledger.result(id)? {
@@ -100,6 +95,11 @@ impl Folder {
         }
         Ok(points)
     }
+}
+
+/// What `fits.json` in a results folder holds, where there is one.
+pub fn fits(dir: &Path) -> Option<serde_json::Value> {
+    serde_json::from_slice(&fs::read(dir.join("fits.json")).ok()?).ok()
 }
 
 /// Whether a folder holds a sweep or a run.
@@ -125,7 +125,15 @@ pub fn find(text: &str, results: &Path) -> anyhow::Result<Found> {
     };
     let mut found: Vec<Found> = Vec::new();
     for dir in &dirs {
-        let folder = Folder::open(dir)?;
+        let folder = match Folder::open(dir) {
+            Ok(folder) => folder,
+            // Of several, one that cannot be read does not hide the others.
+            Err(error) if dirs.len() > 1 => {
+                eprintln!("not looked at: {error:#}");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let runs: Vec<PlannedRun> =
             folder.ledger.plan().runs.iter().filter(|run| run.id.as_str().starts_with(&prefix)).cloned().collect();
         match <[PlannedRun; 1]>::try_from(runs) {

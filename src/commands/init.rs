@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::ValueEnum as _;
-use toml_edit::{DocumentMut, Item, value};
+use toml_edit::{DocumentMut, Item};
 
 use super::STDOUT;
 use crate::cli::{InitArgs, SpecKind};
@@ -82,37 +82,29 @@ const RFC: [&str; 3] = [
 fn adapt(template: &str, name: &str, text: Option<&Path>) -> anyhow::Result<String> {
     let mut document: DocumentMut = template.parse()?;
     let old = document["name"].as_str().unwrap_or_default().to_owned();
-    let mut named = value(name);
-    if let (Some(new), Some(item)) = (named.as_value_mut(), document["name"].as_value()) {
-        *new.decor_mut() = item.decor().clone();
-        let comment = item.decor().suffix().and_then(|suffix| suffix.as_str()).unwrap_or_default();
-        new.decor_mut().set_suffix(comment.replace(&format!("results/{old}"), &format!("results/{name}")));
+    let mut set = vec![format!("name={}", toml_edit::Value::from(name))];
+    if let Some(path) = text {
+        let path = path.to_str().context("--text: the path must be UTF-8")?;
+        set.push(format!("data.path={}", toml_edit::Value::from(path)));
     }
-    document["name"] = named;
-    let Some(path) = text else { return Ok(document.to_string()) };
-
-    let mut note = format!("# The text is {}, whatever else is said below.\n", path.display());
-    if document["data"]["source"].as_str() == Some("synthetic") {
-        note = format!("# Trains on the text {} and not on the built-in language.\n", path.display());
+    let synthetic = document["data"]["source"].as_str() == Some("synthetic");
+    if synthetic && text.is_some() {
         // The table of a spec that has a text, with the vocabulary of this one.
+        set.push(format!("data.vocab={}", document["data"]["vocab"].as_integer().unwrap_or(1024)));
         let mut data = include_str!("../../sweeps/isoflop.toml").parse::<DocumentMut>()?["data"].clone();
         if let (Item::Table(new), Item::Table(old)) = (&mut data, &document["data"]) {
             new.set_position(old.position());
-            if let (Some(new), Some(old)) = (new["vocab"].as_value_mut(), old["vocab"].as_value()) {
-                let decor = new.decor().clone();
-                *new = old.clone();
-                *new.decor_mut() = decor;
-            }
         }
         document["data"] = data;
     }
-    let path = path.to_str().context("--text: the path must be UTF-8")?;
-    let mut new = value(path);
-    if let (Some(new), Some(old)) = (new.as_value_mut(), document["data"]["path"].as_value()) {
-        *new.decor_mut() = old.decor().clone();
-    }
-    document["data"]["path"] = new;
-    let adapted = RFC.iter().fold(document.to_string(), |text, words| text.replace(words, ""));
-    let tidy: String = adapted.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-    Ok(note + &tidy)
+    let adapted = spec::edit(&document.to_string(), &set)?;
+    let adapted =
+        adapted.replace(&format!("# results go to results/{old}\n"), &format!("# results go to results/{name}\n"));
+    let Some(path) = text else { return Ok(adapted) };
+    let adapted = RFC.iter().fold(adapted, |text, words| text.replace(words, ""));
+    let note = match (synthetic, path.display()) {
+        (true, path) => format!("# Trains on the text {path} and not on the built-in language.\n"),
+        (false, path) => format!("# The text is {path}, whatever else is said below.\n"),
+    };
+    Ok(adapted.lines().fold(note, |text, line| text + line.trim_end() + "\n"))
 }

@@ -1,5 +1,6 @@
 //! `runner ls`: the sweeps in a folder, how each stands, and what it found.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
     table.load_style(presets::NOTHING);
     table.set_header(["sweep", "runs", "finished", "diverged", "failed", "FLOPs", "status", "headline"]);
     for dir in &dirs {
-        table.add_row(row(dir).unwrap_or_else(|error| damaged(dir, &error)));
+        table.add_row(row(dir).or_else(|error| by_tables(dir, error)).unwrap_or_else(|error| damaged(dir, &error)));
     }
     writeln!(io::stdout(), "{}", table.trim_fmt()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
@@ -45,10 +46,22 @@ fn row(dir: &Path) -> anyhow::Result<Vec<String>> {
     if folder.ledger.losses() == Losses::Rehearsed {
         status += ", rehearsed";
     }
-    let headline = folder.fits().as_ref().and_then(headline).unwrap_or_else(|| best(&folder));
+    let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_else(|| best(&folder));
     let flops = Flops(runs.iter().map(|run| run.flops).sum()).to_string();
     let counts = [runs.len(), finished, diverged, failed].map(|count| count.to_string());
     Ok([vec![name(dir)], counts.to_vec(), vec![flops, status, headline]].concat())
+}
+
+/// A folder whose plan cannot be read, such as one of an older version, by its tables.
+fn by_tables(dir: &Path, error: anyhow::Error) -> anyhow::Result<Vec<String>> {
+    let Ok(mut reader) = csv::Reader::from_path(dir.join("runs.csv")) else { return Err(error) };
+    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().collect::<Result<_, _>>()?;
+    let count = |status: &str| rows.iter().filter(|row| row.get("status").is_some_and(|of| of == status)).count();
+    let counts = [rows.len(), count("finished"), count("diverged"), count("failed")].map(|count| count.to_string());
+    let flops = rows.iter().filter_map(|row| row.get("flops")?.parse::<f64>().ok()).sum();
+    let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_default();
+    let status = "tables only, its plan cannot be read by this version".to_owned();
+    Ok([vec![name(dir)], counts.to_vec(), vec![Flops(flops).to_string(), status, headline]].concat())
 }
 
 fn damaged(dir: &Path, error: &anyhow::Error) -> Vec<String> {

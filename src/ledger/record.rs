@@ -134,6 +134,18 @@ mod tests {
     }
 
     #[test]
+    fn a_result_of_before_builds_were_recorded_is_read_and_written_as_it_was() {
+        let old = result("0123456789abcdef", finished(3.0));
+        let text = serde_json::to_string(&old).unwrap();
+        assert!(!text.contains("build"), "{text}");
+        assert_eq!(serde_json::from_str::<RunResult>(&text).unwrap(), old);
+        let new = RunResult { build: Some(Build::current()), ..old.clone() };
+        let text = serde_json::to_string(&new).unwrap();
+        assert_eq!(serde_json::from_str::<RunResult>(&text).unwrap(), new);
+        assert!(new.agrees_with(&old), "another build that says the same is no conflict");
+    }
+
+    #[test]
     fn results_agree_when_only_time_and_place_differ() {
         let first = result("0123456789abcdef", finished(3.0));
         let mut later = first.clone();

@@ -98,3 +98,18 @@ pub(super) fn position(key: &str) -> usize {
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|row| row.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_types_has_a_row_and_every_row_is_a_key() {
+        let entries = super::super::entries();
+        let keys: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(keys, all().collect(), "keep KEYS in step with the types");
+        assert_eq!(entries.len(), all().count(), "no key stands twice");
+    }
+}

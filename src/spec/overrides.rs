@@ -47,9 +47,13 @@ impl Override {
         self.key.iter().fold(Key::default(), |key, segment| key.child(segment))
     }
 
-    /// Whether a key of an error is this one or inside it.
-    fn covers(&self, key: &str) -> bool {
-        key.strip_prefix(&self.key().to_string()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    /// Whether an error at a key comes from this one: it is here, inside it, or at a table that it is in.
+    fn causes(&self, error: &str) -> bool {
+        let own = self.key().to_string();
+        let within = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        within(error, &own) || (!error.is_empty() && within(&own, error))
     }
 
     fn apply(&self, document: &mut DocumentMut) -> Result<(), SpecError> {
@@ -65,23 +69,32 @@ impl Override {
                 .as_table_like_mut()
                 .ok_or_else(|| wrong(&format!("{parent} is no table"), "set it as a whole, or edit the file"))?;
         }
-        let Some(mut value) = self.value.clone() else {
+        let Some(value) = self.value.clone() else {
             let taken = table.remove(last);
             return taken
                 .map(drop)
                 .ok_or_else(|| wrong("there is nothing to take away", "name a key that is written in the spec"));
         };
         match table.get_mut(last) {
-            Some(Item::Value(old)) => {
-                *value.decor_mut() = old.decor().clone();
-                *old = value;
-            }
+            Some(Item::Value(old)) => replace(old, value),
             _ => {
                 table.insert(last, Item::Value(value));
             }
         }
         Ok(())
     }
+}
+
+/// Puts a value in the place of another, the comment behind it in the same column where there is room.
+fn replace(old: &mut Value, mut new: Value) {
+    *new.decor_mut() = old.decor().clone();
+    let suffix = old.decor().suffix().and_then(|suffix| suffix.as_str()).unwrap_or_default();
+    if let Some(comment) = suffix.find('#') {
+        let length = |value: &Value| value.clone().decorated("", "").to_string().chars().count();
+        let room = (length(old) + comment).saturating_sub(length(&new)).max(1);
+        new.decor_mut().set_suffix(format!("{:room$}{}", "", &suffix[comment..]));
+    }
+    *old = new;
 }
 
 /// A value of TOML, or else a plain word or path as a text.
@@ -113,7 +126,7 @@ pub(super) fn read(written: &[String]) -> Result<Vec<Override>, SpecError> {
 
 /// Puts an error of the edited text on the override that made it, or on the line of the text as it was.
 pub(super) fn blame(error: SpecError, overrides: &[Override], text: &str) -> SpecError {
-    match overrides.iter().find(|each| each.covers(&error.key)) {
+    match overrides.iter().find(|each| each.causes(&error.key)) {
         Some(each) => SpecError { file: format!("--set {}", each.written), line: None, ..error },
         None => SpecError { line: Locator::new(text).line_of(&Key::from(error.key.as_str())), ..error },
     }

@@ -204,7 +204,7 @@ fn kind(value: &Value) -> String {
                 one => format!("list of {one}s"),
             };
         }
-        _ if value["oneOf"].is_array() => "one word of",
+        _ if value["oneOf"].is_array() => "a word",
         _ => "anything",
     }
     .to_owned()
