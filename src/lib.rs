@@ -15,11 +15,12 @@
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | units |
 //! | [`spec`] | TOML to validated structs, errors with file, line and key | units, parameterization |
 //! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, observation, units |
+//! | [`provenance`] | what this program was built from | nothing |
 //! | [`trainer`] | the seam between orchestration and training | plan |
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
 //! | `train` | the only place that knows burn | spec, plan, parameterization, data, trainer |
 //! | [`execute`] | worker processes, claims, progress, Slurm | spec (`[launcher]`), plan, ledger, trainer, units; never burn |
-//! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, trainer |
+//! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, provenance, trainer |
 //! | [`fit`] | scaling laws with intervals | units, observation |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
 //! | [`commands`] | one file a command: load, call a stage, print | everything |
@@ -33,6 +34,7 @@ pub mod ledger;
 pub mod observation;
 pub mod parameterization;
 pub mod plan;
+pub mod provenance;
 pub mod report;
 pub mod spec;
 #[cfg(feature = "train")]

@@ -13,6 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Init(args) => commands::init::run(&args),
         Command::Sweep(args) => commands::sweep::run(&args),
         Command::Cancel(args) => commands::cancel::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
@@ -24,7 +25,14 @@ fn main() -> ExitCode {
         Command::Data(command) => commands::data::run(&command),
         Command::Devices => commands::devices::run(),
         Command::Status(args) => commands::status::run(&args),
+        Command::Ls(args) => commands::ls::run(&args),
+        Command::Show(args) => commands::show::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
         Command::Ledger(command) => commands::ledger::run(&command),
+        Command::Explain(args) => commands::explain::run(&args),
+        Command::Schema(args) => commands::schema::run(&args),
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man(args) => commands::completions::man(&args),
         Command::Worker(args) => commands::worker::run(&args),
         #[cfg(feature = "train")]
         Command::Bench(args) => commands::bench::run(&args),

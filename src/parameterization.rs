@@ -9,10 +9,11 @@
 //! rate of the output weights, table 8 keeps both and multiplies the logits by 1/m. This is the second form, as
 //! practised by Cerebras and nanoGPT-mup. `CompleteP` (arXiv 2505.01618, table 1 with alpha = 1) adds the depth.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How hyper-parameters change with the shape of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Parameterization {
     /// Fan-in initialization and one learning rate for all weights, the practice of GPT-2 and its heirs.

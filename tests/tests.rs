@@ -1,5 +1,6 @@
 //! One integration test binary, because linking burn is slow.
 
+mod comfort;
 mod common;
 mod data;
 mod faults;

@@ -42,8 +42,8 @@ impl Axis {
 
 /// Runs the command.
 pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
-    let CoordCheckArgs { spec: path, out, place, steps, threads } = args;
-    let spec = spec::load(path)?;
+    let CoordCheckArgs { spec: path, overrides, out, place, steps, threads } = args;
+    let spec = spec::load_with(path, &overrides.set)?;
     let device = device::choose(&place.device);
     let plan = planning::plan_of(&spec, &place.cache)?;
     if let Some(left_out) = plan.left_out.first() {

@@ -7,41 +7,95 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::planning::Corpora;
 use super::throughput::Throughput;
-use super::{STDOUT, device, planning};
+use super::{STDOUT, device, init, planning};
 use crate::cli::PlanArgs;
-use crate::plan::{self, Plan, PlannedRun};
-use crate::spec;
-use crate::units::{Flops, Params, Seconds, Tokens};
+use crate::plan::{self, Costs, Estimate, Machine, Plan, PlannedRun, Trimmed};
+use crate::spec::{self, Spec};
+use crate::units::{Flops, Params, Ratio, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
-    let rate_given = args.flops_per_second;
-    if let Some(rate) = rate_given.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
-        anyhow::bail!("--flops-per-second {rate} is no speed; give FLOP/s above 0, such as 2e10");
-    }
+    let rate_given = positive("flops-per-second", args.flops_per_second, "FLOP/s", "2e10")?;
+    let price = positive("price", args.price, "money for an hour", "2.5")?;
+    let limit = positive("budget-hours", args.budget_hours, "device hours", "8")?;
     let name = device::choose(&args.place.device);
     let slots = device::slots(args.slots, device::kind(&name)?, 1)?;
-    let spec = spec::load(&args.spec)?;
-    let plan = planning::plan_of(&spec, &args.place.cache)?;
+    let machine = Machine { devices: args.device_count.into(), slots };
+    let mut spec = spec::load_with(&args.spec, &args.overrides.set)?;
+    let corpora = Corpora::of(&spec, &args.place.cache)?;
+    let mut plan = corpora.plan(&spec)?;
+    let throughput = match rate_given {
+        Some(rate) => Throughput::constant(rate),
+        None if args.csv && limit.is_none() => Throughput::unknown(),
+        None => Throughput::measure(&name, &args.place.cache, &plan)?,
+    };
+    let mut set = args.overrides.set.clone();
+    if let Some(limit) = limit
+        && let Some(trimmed) = trim(&spec, &corpora, machine, &throughput, limit)?
+    {
+        eprintln!("cut down to {limit} device hours:");
+        trimmed.said.iter().for_each(|line| eprintln!("  {line}"));
+        eprintln!("the same by hand: --set {}", trimmed.set.join(" --set "));
+        (spec, plan) = (trimmed.spec, trimmed.plan);
+        // A key that was set from outside is set anew.
+        let key = |set: &str| set.split('=').next().unwrap_or_default().trim().to_owned();
+        set.retain(|old| !trimmed.set.iter().any(|new| key(new) == key(old)));
+        set.extend(trimmed.set);
+    }
     if args.csv {
         for left_out in &plan.left_out {
             eprintln!("left out: {}: {}", planning::describe(left_out), left_out.reason);
         }
         plan::write_csv(&plan, io::stdout().lock()).context(STDOUT)?;
     } else {
-        let throughput = match rate_given {
-            Some(rate) => Throughput::constant(rate),
-            None => Throughput::measure(&name, &args.place.cache, &plan)?,
-        };
-        print(&plan, &throughput, slots, io::stdout().lock()).context(STDOUT)?;
+        print(&plan, &throughput, (machine, price), io::stdout().lock()).context(STDOUT)?;
     }
     planning::require_runs(&plan)?;
+    if let Some(out) = &args.out {
+        let text = spec::edit(&spec::read(&args.spec)?, &set)?;
+        anyhow::ensure!(spec::parse(&text, "")? == spec, "{}: its keys could not be set", args.spec.display());
+        init::write_new(out, &text)?;
+        eprintln!("wrote {}", out.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// A number above 0 from the command line.
+fn positive(flag: &str, value: Option<f64>, of: &str, such: &str) -> anyhow::Result<Option<f64>> {
+    match value.filter(|value| !(value.is_finite() && *value > 0.0)) {
+        Some(wrong) => anyhow::bail!("--{flag} {wrong} is no number of {of}; give one above 0, such as {such}"),
+        None => Ok(value),
+    }
+}
+
+/// Cuts a sweep down to device hours.
+fn trim(
+    spec: &Spec,
+    corpora: &Corpora,
+    machine: Machine,
+    throughput: &Throughput,
+    limit: f64,
+) -> anyhow::Result<Option<Trimmed>> {
+    if throughput.is_unknown() {
+        anyhow::bail!("--budget-hours needs a speed; give --flops-per-second, the sustained FLOP/s of one slot");
+    }
+    let seconds = |run: &PlannedRun| throughput.seconds(run);
+    let costs = Costs {
+        expand: &|spec| corpora.plan(spec),
+        hours: &|runs| Estimate::of(runs.iter().copied(), machine, seconds).device_hours,
+    };
+    Ok(plan::trim(spec, limit, &costs)?)
+}
+
 /// Prints the whole plan: a table for each budget, what is left out, totals.
-fn print(plan: &Plan, throughput: &Throughput, slots: usize, mut out: impl Write) -> io::Result<()> {
+fn print(
+    plan: &Plan,
+    throughput: &Throughput,
+    (machine, price): (Machine, Option<f64>),
+    mut out: impl Write,
+) -> io::Result<()> {
     let mut budgets: Vec<Option<f64>> = Vec::new();
     for planned in &plan.runs {
         if !budgets.contains(&planned.run.flop_budget) {
@@ -65,14 +119,23 @@ fn print(plan: &Plan, throughput: &Throughput, slots: usize, mut out: impl Write
     if plan.runs.is_empty() {
         return Ok(());
     }
-    let flops: f64 = plan.runs.iter().map(|planned| planned.flops).sum();
-    let seconds = || plan.runs.iter().map(|planned| throughput.seconds(planned));
-    // A run is not split, so that one run on many slots takes as long as on one.
-    let longest = seconds().fold(0.0, f64::max);
-    let time = Seconds(longest.max(seconds().sum::<f64>() / slots as f64));
+    let estimate = Estimate::of_plan(plan, machine, |run| throughput.seconds(run));
+    let Estimate { flops, seconds, device_hours, busy, results, checkpoints } = estimate;
     let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };
-    let (runs, slots) = (count(plan.runs.len(), "run"), count(slots, "slot"));
-    writeln!(out, "{runs}, {} FLOPs, {time} of training on {slots}", Flops(flops))
+    let (runs, slots) = (count(plan.runs.len(), "run"), count(machine.slots * machine.devices, "slot"));
+    writeln!(out, "{runs}, {} FLOPs, {} of training on {slots}", Flops(flops), Seconds(seconds))?;
+    if device_hours.is_finite() {
+        let devices = count(machine.devices, "device");
+        writeln!(out, "{} device hours on {devices}, {:.0}% of them busy", Ratio(device_hours), 100.0 * busy)?;
+    }
+    writeln!(out, "disk: {}B of results, checkpoints of up to {}B meanwhile", Params(results), Params(checkpoints))?;
+    match price {
+        Some(price) if device_hours.is_finite() => {
+            writeln!(out, "price: {:.2} at {price} a device hour", price * device_hours)
+        }
+        Some(_) => writeln!(out, "price: not known without a speed; give --flops-per-second"),
+        None => Ok(()),
+    }
 }
 
 fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Table {

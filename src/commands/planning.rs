@@ -7,31 +7,50 @@ use anyhow::Context;
 use crate::data::Corpus;
 #[cfg(feature = "train")]
 use crate::plan::PlannedRun;
-use crate::plan::{self, CorpusFacts, LeftOut, Plan};
+use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError};
 use crate::spec::{self, Data, Point, Spec};
 use crate::units::Flops;
 
 /// Plans every run of a spec. Corpora that are not in the cache are prepared, each distinct one once.
 pub fn plan_of(spec: &Spec, cache: &Path) -> anyhow::Result<Plan> {
-    let mut known: Vec<(Data, usize, CorpusFacts)> = Vec::new();
-    let mut points: Vec<(Point, CorpusFacts)> = Vec::new();
-    for point in spec.points()? {
-        let (data, context) = (&point.spec.data, point.spec.model.context);
-        let facts = if let Some((_, _, facts)) = known.iter().find(|(d, c, _)| d == data && *c == context) {
-            facts.clone()
-        } else {
-            let facts = corpus_facts(data, context, cache)?;
-            known.push((data.clone(), context, facts.clone()));
-            facts
-        };
-        points.push((point, facts));
-    }
-    Ok(plan::expand(&points)?)
+    Ok(Corpora::of(spec, cache)?.plan(spec)?)
 }
 
-/// The spec of one run.
-pub fn config(path: &Path) -> anyhow::Result<Spec> {
-    let spec = spec::load(path)?;
+/// What planning must know of every corpus of a spec.
+pub struct Corpora {
+    known: Vec<(Data, usize, CorpusFacts)>,
+}
+
+impl Corpora {
+    /// Prepares the corpora that are not in the cache.
+    pub fn of(spec: &Spec, cache: &Path) -> anyhow::Result<Self> {
+        let mut known: Vec<(Data, usize, CorpusFacts)> = Vec::new();
+        for point in spec.points()? {
+            let (data, context) = (&point.spec.data, point.spec.model.context);
+            if !known.iter().any(|(d, c, _)| d == data && *c == context) {
+                known.push((data.clone(), context, corpus_facts(data, context, cache)?));
+            }
+        }
+        Ok(Self { known })
+    }
+
+    /// Plans a spec on the same corpora: one that differs at most in its grid.
+    pub fn plan(&self, spec: &Spec) -> Result<Plan, PlanError> {
+        let facts = |point: &Point| {
+            let (data, context) = (&point.spec.data, point.spec.model.context);
+            let known = self.known.iter().find(|(d, c, _)| d == data && *c == context);
+            known.expect("the corpus of every point was prepared").2.clone()
+        };
+        let points = spec.points().expect("the spec was checked");
+        let points: Vec<(Point, CorpusFacts)> =
+            points.into_iter().map(|point| (point.clone(), facts(&point))).collect();
+        plan::expand(&points)
+    }
+}
+
+/// The spec of one run, with values set on the command line.
+pub fn config(path: &Path, set: &[String]) -> anyhow::Result<Spec> {
+    let spec = spec::load_with(path, set)?;
     if spec.sweep.is_some() {
         anyhow::bail!("{} has a [sweep]: it describes many runs; train them with `runner sweep`", path.display());
     }
@@ -41,7 +60,7 @@ pub fn config(path: &Path) -> anyhow::Result<Spec> {
 /// The spec of one run, and the run.
 #[cfg(feature = "train")]
 pub fn single(path: &Path, cache: &Path) -> anyhow::Result<(Spec, PlannedRun)> {
-    let spec = config(path)?;
+    let spec = config(path, &[])?;
     let plan = plan_of(&spec, cache)?;
     require_runs(&plan)?;
     let run = plan.runs.into_iter().next().context("a config plans one run")?;

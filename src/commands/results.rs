@@ -209,7 +209,8 @@ fn provenance(ledger: &Ledger) -> anyhow::Result<Vec<(String, String)>> {
         if let State::Ended(result) = ledger.state(&run.id)? {
             let device = result.device;
             devices.insert(format!("{}: {} ({}, {})", device.kind, device.name, device.driver, device.precision));
-            versions.insert(format!("runner {}", result.version));
+            let build = result.build.map(|build| format!(" ({build}, {})", build.rustc)).unwrap_or_default();
+            versions.insert(format!("runner {}{build}", result.version));
         }
     }
     let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join("; ");

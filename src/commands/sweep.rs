@@ -17,11 +17,22 @@ use crate::units::Flops;
 
 /// Runs the command.
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
-    let SweepArgs { spec: path, out, place, devices, slots_per_device, threads, patience, launcher, wait, dry_run } =
-        args;
+    let SweepArgs {
+        spec: path,
+        overrides,
+        out,
+        place,
+        devices,
+        slots_per_device,
+        threads,
+        patience,
+        launcher,
+        wait,
+        dry_run,
+    } = args;
     let Patience { checkpoint_every, hang_after } = *patience;
     super::seconds("checkpoint-every", checkpoint_every)?;
-    let mut spec = spec::load(path)?;
+    let mut spec = spec::load_with(path, &overrides.set)?;
     if spec.sweep.is_none() {
         anyhow::bail!("{} has no [sweep]: it describes one run; train it with `runner train`", path.display());
     }

@@ -16,16 +16,26 @@ impl Throughput {
         Self { points: vec![(1.0, flops_per_second)] }
     }
 
+    /// Nothing is known.
+    pub fn unknown() -> Self {
+        Self { points: Vec::new() }
+    }
+
+    /// Whether nothing is known.
+    pub fn is_unknown(&self) -> bool {
+        self.points.is_empty()
+    }
+
     /// Measures the smallest, the middle and the largest model of a plan, each for about a second, on one thread.
     #[cfg(feature = "train")]
     pub fn measure(device: &str, cache: &Path, plan: &Plan) -> anyhow::Result<Self> {
         if device == crate::execute::rehearsal::DEVICE {
-            return Ok(Self { points: Vec::new() });
+            return Ok(Self::unknown());
         }
         let mut by_size: Vec<&PlannedRun> = plan.runs.iter().collect();
         by_size.sort_by_key(|planned| planned.params.total());
         by_size.dedup_by_key(|planned| planned.params.total());
-        let Some(last) = by_size.len().checked_sub(1) else { return Ok(Self { points: Vec::new() }) };
+        let Some(last) = by_size.len().checked_sub(1) else { return Ok(Self::unknown()) };
         let mut chosen = vec![0, last / 2, last];
         chosen.dedup();
         let mut points = Vec::new();
@@ -42,7 +52,7 @@ impl Throughput {
     #[cfg(not(feature = "train"))]
     pub fn measure(_: &str, _: &Path, _: &Plan) -> anyhow::Result<Self> {
         eprintln!("hours: this build cannot train; give --flops-per-second, the sustained FLOP/s of one slot");
-        Ok(Self { points: Vec::new() })
+        Ok(Self::unknown())
     }
 
     /// Seconds of one run, its evaluation included; NaN where the speed is not known.

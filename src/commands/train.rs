@@ -17,9 +17,9 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let TrainArgs { config, out, place, threads, checkpoint_every } = args;
+    let TrainArgs { config, overrides, out, place, threads, checkpoint_every } = args;
     let checkpoint_every = super::seconds("checkpoint-every", *checkpoint_every)?;
-    let spec = planning::config(config)?;
+    let spec = planning::config(config, &overrides.set)?;
     let mut trainer =
         device::trainer(&device::choose(&place.device), &place.cache, threads.unwrap_or_else(device::cores))?;
     let plan = planning::plan_of(&spec, &place.cache)?;

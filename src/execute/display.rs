@@ -94,7 +94,8 @@ impl<'a> Display<'a> {
         if let Some(bars) = &self.bars {
             bars.sweep.set_position((self.share() * THOUSAND as f64) as u64);
             let (done, total) = (Flops(self.spent()), Flops(self.total));
-            bars.sweep.set_message(format!("{done} of {total} FLOPs, {} left", Seconds(self.seconds_left())));
+            let (so_far, left) = (Seconds(self.started.elapsed().as_secs_f64()), Seconds(self.seconds_left()));
+            bars.sweep.set_message(format!("{done} of {total} FLOPs, {so_far} so far, {left} left"));
         }
     }
 

@@ -9,6 +9,7 @@ use super::attempt::{self, Attempt};
 use super::lease::{Lease, Sight};
 use super::{CurvePoint, Doing, Failure, Ledger, LedgerError, RunResult, files};
 use crate::plan::{PlannedRun, RunId};
+use crate::provenance::Build;
 use crate::trainer::{DeviceInfo, Outcome};
 
 /// The right to train a run, held until dropped. It saves work and no more: two claims of one run would still give one
@@ -137,8 +138,9 @@ impl Claim<'_> {
     pub fn publish(self, outcome: Outcome, device: DeviceInfo, micro_batches: usize) -> Result<Published, LedgerError> {
         let Self { ledger, id, attempt, curve, lease: _held, .. } = self;
         let version = env!("CARGO_PKG_VERSION").to_owned();
+        let build = Some(Build::current());
         let attempt = attempt.number();
-        let result = RunResult { id, attempt, outcome, device, version, micro_batches, curve };
+        let result = RunResult { id, attempt, outcome, device, version, build, micro_batches, curve };
         let published = if files::publish(&ledger.result_path(&result.id), &ledger.text(&result))? {
             Published::First
         } else {

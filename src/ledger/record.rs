@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::RunId;
+use crate::provenance::Build;
 use crate::trainer::{DeviceInfo, Outcome, Progress};
 
 /// How a run ended, where and by what.
@@ -19,6 +20,9 @@ pub struct RunResult {
     pub device: DeviceInfo,
     /// Version of `runner` that trained it.
     pub version: String,
+    /// What that was built from; older results do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
     /// Parts into which batches were cut to need less memory: another order of sums, so other last bits.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub micro_batches: usize,
@@ -127,6 +131,18 @@ mod tests {
             let read: RunResult = serde_json::from_slice(&serde_json::to_vec(&wrote).unwrap()).unwrap();
             assert_eq!(wrote, read);
         }
+    }
+
+    #[test]
+    fn a_result_of_before_builds_were_recorded_is_read_and_written_as_it_was() {
+        let old = result("0123456789abcdef", finished(3.0));
+        let text = serde_json::to_string(&old).unwrap();
+        assert!(!text.contains("build"), "{text}");
+        assert_eq!(serde_json::from_str::<RunResult>(&text).unwrap(), old);
+        let new = RunResult { build: Some(Build::current()), ..old.clone() };
+        let text = serde_json::to_string(&new).unwrap();
+        assert_eq!(serde_json::from_str::<RunResult>(&text).unwrap(), new);
+        assert!(new.agrees_with(&old), "another build that says the same is no conflict");
     }
 
     #[test]

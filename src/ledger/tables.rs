@@ -126,7 +126,7 @@ fn status(state: &State) -> &'static str {
     }
 }
 
-fn measured(state: &State) -> [(&'static str, String); 13] {
+fn measured(state: &State) -> [(&'static str, String); 14] {
     let result = match state {
         State::Ended(result) => Some(result),
         State::Pending | State::Failed(_) => None,
@@ -155,6 +155,7 @@ fn measured(state: &State) -> [(&'static str, String); 13] {
         ("precision", device(|result| result.device.precision.clone())),
         ("micro_batches", device(|result| result.micro_batches.to_string())),
         ("version", device(|result| result.version.clone())),
+        ("build", device(|result| result.build.as_ref().map(ToString::to_string).unwrap_or_default())),
         ("tokens_per_second", optional(tokens_per_second)),
         ("seconds", optional(seconds)),
     ]

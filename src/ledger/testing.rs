@@ -102,6 +102,7 @@ pub(crate) fn result(id: &str, outcome: Outcome) -> RunResult {
         outcome,
         device: device(),
         version: "0.0.0".to_owned(),
+        build: None,
         micro_batches: 1,
         curve: Vec::new(),
     }

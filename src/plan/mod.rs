@@ -1,5 +1,6 @@
 //! From a spec to the grid of runs: shapes, counts, FLOPs, steps, identity. Pure: no files, no training.
 
+mod estimate;
 mod flops;
 mod grid;
 mod ladder;
@@ -7,6 +8,7 @@ mod params;
 mod resolve;
 mod run;
 mod table;
+mod trim;
 
 use std::collections::BTreeSet;
 
@@ -14,10 +16,12 @@ use thiserror::Error;
 
 use crate::spec::Point;
 
+pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
 pub use run::{CorpusFacts, LeftOut, Plan, PlannedRun, Run, RunId, RunOptimizer, RunSchedule, Shape};
 pub use table::{PlanRow, write_csv};
+pub use trim::{Costs, TrimError, Trimmed, trim};
 
 /// Why a spec has no plan at all.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

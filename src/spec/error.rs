@@ -4,6 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::keys;
 use super::locate::{Key, Locator};
 
 /// What is wrong with a spec. Prints as `file:line: key: what is wrong; what to write instead`.
@@ -125,76 +126,24 @@ fn plain(expected: &str) -> &str {
 
 /// The nearest of the known words, or all of them where none is near.
 fn instead(unknown: &str, known: &[&str], quote: &str) -> String {
-    let distance = |word: &&&str| strsim::damerau_levenshtein(unknown, word);
-    match known.iter().min_by_key(distance) {
-        Some(word) if distance(&word) <= 1 + word.len() / 3 => format!("write {quote}{word}{quote}"),
-        Some(_) => format!("write one of {}", known.join(", ")),
-        None => "delete it".to_owned(),
+    match nearest(unknown, known) {
+        Some(word) => format!("write {quote}{word}{quote}"),
+        None if known.is_empty() => "delete it".to_owned(),
+        None => format!("write one of {}", known.join(", ")),
     }
+}
+
+/// The known word that was probably meant.
+pub(super) fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+    let distance = |word: &str| strsim::damerau_levenshtein(unknown, word);
+    let word = known.iter().min_by_key(|word| distance(word))?;
+    (distance(word) <= 1 + word.len() / 3).then_some(word)
 }
 
 /// A value that could stand at a key, for remedies.
 fn example(key: &Key) -> Option<&'static str> {
-    if ["optimizer.learning_rate", "optimizer.batch_tokens"].contains(&key.parent().dotted().as_str()) {
-        return [("value", "0.01"), ("at_params", "1e5"), ("at_tokens", "2e6"), ("exponent", "-0.333")]
-            .into_iter()
-            .find_map(|(name, value)| (name == key.last()).then_some(value));
-    }
+    let dotted = key.dotted();
     // An element of a list is shown the whole list.
-    let key = if key.last().parse::<usize>().is_ok() { &key.parent() } else { key };
-    Some(match key.dotted().as_str() {
-        "name" => "\"quickstart\"",
-        "data" => "[data]",
-        "data.source" => "\"synthetic\"",
-        "data.path" => "\"corpora/rfc.txt\"",
-        "data.validation_path" => "\"corpora/validation.bin\"",
-        "data.tokenizer" => "\"corpora/tokenizer.json\"",
-        "data.vocab" => "1024",
-        "data.validation_fraction" => "0.02",
-        "data.seed" => "1",
-        "model" => "[model]",
-        "model.parameterization" => "\"standard\"",
-        "model.context" => "128",
-        "model.head_dim" | "model.base_head_dim" => "16",
-        "model.width" | "model.base_width" => "64",
-        "model.depth" | "model.base_depth" | "launcher.workers" | "launcher.cpus" => "4",
-        "model.zero_init_unembedding" | "model.zero_init_query" => "true",
-        "model.aspect_ratio" => "32.0",
-        "optimizer" => "[optimizer]",
-        "optimizer.kind" => "\"adamw\"",
-        "optimizer.learning_rate" => "{ value = 0.01, at_params = 1e5, exponent = -0.333 }",
-        "optimizer.batch_tokens" => "{ value = 4096, at_params = 1e5, exponent = 0.667 }",
-        "optimizer.beta1" => "0.9",
-        "optimizer.beta2" => "0.99",
-        "optimizer.epsilon" => "1e-8",
-        "optimizer.weight_decay" | "schedule.floor" => "0.1",
-        "data.max_epochs" | "optimizer.clip_norm" | "schedule.warmup_tokens_per_param" => "1.0",
-        "schedule" => "[schedule]",
-        "schedule.kind" => "\"cosine\"",
-        "schedule.warmup_max_fraction" | "schedule.decay_fraction" => "0.2",
-        "schedule.tokens" => "1e7",
-        "schedule.flops" => "1e12",
-        "eval" => "[eval]",
-        "eval.tokens" => "131072",
-        "eval.curve_points" => "50",
-        "sweep.budgets" => "[1e12, 3e12, 1e13]",
-        "sweep.params" => "[3e4, 1e5, 3e5, 1e6]",
-        "sweep.sizes" => "7",
-        "sweep.spread" => "4.0",
-        "schedule.tokens_per_param" | "sweep.expected_tokens_per_param" => "20.0",
-        "sweep.min_steps" => "100",
-        "sweep.seeds" => "[1]",
-        "launcher" => "[launcher]",
-        "launcher.kind" => "\"slurm\"",
-        "launcher.partition" => "\"gpu\"",
-        "launcher.account" => "\"physics\"",
-        "launcher.time" => "\"08:00:00\"",
-        "launcher.gres" => "\"gpu:1\"",
-        "launcher.mem" => "\"16G\"",
-        "launcher.checkpoint_seconds" => "120",
-        "launcher.requeue_limit" => "20",
-        "launcher.options" => "[\"--qos=long\"]",
-        "launcher.setup" => "[\"module load cuda\"]",
-        _ => return None,
-    })
+    keys::example(&dotted)
+        .or_else(|| keys::example(&key.parent().dotted()).filter(|_| key.last().parse::<usize>().is_ok()))
 }

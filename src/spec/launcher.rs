@@ -2,12 +2,13 @@
 //!
 //! Values end up in a batch script, so each may hold only what its kind of value needs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{Checked, require};
 
 /// `[launcher]`: an array of cluster jobs, one worker each.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Launcher {
     /// Which batch system.
@@ -41,7 +42,7 @@ pub struct Launcher {
 }
 
 /// Which batch system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LauncherKind {
     /// Slurm, through sbatch.

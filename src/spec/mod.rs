@@ -6,25 +6,32 @@
 mod axes;
 mod check;
 mod error;
+mod keys;
 mod launcher;
 mod locate;
+mod overrides;
+mod reference;
 mod rule;
+mod schema;
 mod validate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::parameterization::Parameterization;
 pub use axes::Point;
 pub use error::SpecError;
 pub use launcher::{Launcher, LauncherKind};
+pub use reference::{Entry, UnknownKey, entries, explain, markdown};
 pub use rule::{At, PowerRule};
-pub(crate) use validate::MIN_STEPS;
+pub use schema::schema;
+pub(crate) use validate::{MIN_SIZES, MIN_STEPS};
 
 /// A whole spec file. With `[sweep]` it describes a grid, without it one run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// Name of the sweep or run; results go to `results/<name>`.
@@ -47,15 +54,36 @@ pub struct Spec {
 
 /// Reads a spec file and checks everything in it, every point of its grid included.
 pub fn load(path: &Path) -> Result<Spec, SpecError> {
+    load_with(path, &[])
+}
+
+/// Reads a spec file as [`load`] does, with keys set otherwise: each of `set` is `KEY=VALUE` in TOML, or `KEY=`, which
+/// takes the key away.
+pub fn load_with(path: &Path, set: &[String]) -> Result<Spec, SpecError> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| SpecError {
-        file: file.clone(),
+    let text = read(path)?;
+    if set.is_empty() {
+        return parse(&text, &file);
+    }
+    let overrides = overrides::read(set)?;
+    let edited = overrides::apply(&text, &overrides)?;
+    parse(&edited, &file).map_err(|error| overrides::blame(error, &overrides, &text))
+}
+
+/// The text of a spec with keys set as in [`load_with`], its comments kept.
+pub fn edit(text: &str, set: &[String]) -> Result<String, SpecError> {
+    overrides::apply(text, &overrides::read(set)?)
+}
+
+/// The text of a spec file.
+pub fn read(path: &Path) -> Result<String, SpecError> {
+    std::fs::read_to_string(path).map_err(|error| SpecError {
+        file: path.display().to_string(),
         line: None,
         key: String::new(),
         problem: format!("cannot be read: {error}"),
         remedy: "give the path of a spec, a TOML file in UTF-8 such as sweeps/quickstart.toml".to_owned(),
-    })?;
-    parse(&text, &file)
+    })
 }
 
 /// Reads and checks the text of a spec; `file` only names it in errors.
@@ -84,7 +112,7 @@ impl Spec {
 }
 
 /// Where tokens come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// The built-in language: unlimited, of known entropy.
@@ -96,7 +124,7 @@ pub enum Source {
 }
 
 /// `[data]`: what to train on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// Where tokens come from.
@@ -125,7 +153,7 @@ impl Data {
 }
 
 /// `[model]`: a decoder-only transformer. An IsoFLOP sweep chooses width and depth itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// How hyper-parameters change with width and depth.
@@ -155,7 +183,7 @@ pub struct Model {
 }
 
 /// `[optimizer]`: AdamW.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Optimizer {
     /// Which optimizer.
@@ -179,7 +207,7 @@ pub struct Optimizer {
 }
 
 /// Which optimizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
     /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
@@ -187,7 +215,7 @@ pub enum OptimizerKind {
 }
 
 /// `[schedule]`: the learning rate over a run, and the run's length where no sweep decides it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// The shape of the decay.
@@ -214,7 +242,7 @@ pub struct Schedule {
 }
 
 /// The shape of the learning rate's decay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ScheduleKind {
     /// Half a cosine from the peak to the floor over exactly the run's tokens.
@@ -226,7 +254,7 @@ pub enum ScheduleKind {
 }
 
 /// `[eval]`: how the loss is measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Eval {
     /// Validation tokens, the same for all runs.
@@ -236,7 +264,7 @@ pub struct Eval {
 }
 
 /// `[sweep]`: the grid. With `budgets` an IsoFLOP sweep; `axes` and `zip` vary any field besides.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
     /// Training FLOPs of the runs, one IsoFLOP curve each.
@@ -258,8 +286,10 @@ pub struct Sweep {
     pub one_seed_from: Option<f64>,
     /// Fields and the values they take, in every combination: `"model.width" = [64, 128]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Vec<serde_json::Value>>")]
     pub axes: BTreeMap<String, Vec<toml::Value>>,
     /// Groups of fields whose values go together: `[[sweep.zip]]` with lists of one length.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<BTreeMap<String, Vec<serde_json::Value>>>")]
     pub zip: Vec<BTreeMap<String, Vec<toml::Value>>>,
 }

@@ -1,7 +1,9 @@
 //! Values that follow the number of parameters, or of tokens, by a power law.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -51,15 +53,32 @@ impl PowerRule {
 }
 
 /// The table form, in which serde checks the keys.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["at_params"] }, { "required": ["at_tokens"] }]))]
 struct Table {
+    /// The value at `at_params` or `at_tokens`.
     value: f64,
+    /// Parameters (of blocks and unembedding) at which the value is `value`; this or `at_tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_params: Option<f64>,
+    /// Training tokens of the run at which the value is `value`; this or `at_params`.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_tokens: Option<f64>,
+    /// Exponent of the parameters or tokens.
     exponent: f64,
+}
+
+impl JsonSchema for PowerRule {
+    fn schema_name() -> Cow<'static, str> {
+        "PowerRule".into()
+    }
+
+    /// What [`RuleVisitor`] takes.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<Table>();
+        json_schema!({ "anyOf": [{ "type": "number" }, { "const": "tuned" }, table] })
+    }
 }
 
 impl Serialize for PowerRule {

@@ -10,7 +10,7 @@ use super::{At, Data, Eval, Model, Optimizer, PowerRule, Schedule, ScheduleKind,
 /// The shortest run whose length can be met within 1% by a whole number of steps.
 pub(crate) const MIN_STEPS: usize = 50;
 /// Fewer sizes do not show where the minimum of an IsoFLOP curve lies.
-const MIN_SIZES: usize = 7;
+pub(crate) const MIN_SIZES: usize = 7;
 
 /// Checks one point of a sweep, or a single run.
 pub(super) fn spec(spec: &Spec) -> Checked {

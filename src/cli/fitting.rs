@@ -1,0 +1,158 @@
+//! Flags of fits and of what is read off them.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// A way to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Approach {
+    /// The envelope of training curves.
+    #[value(name = "1")]
+    Envelope,
+    /// IsoFLOP parabolas.
+    #[value(name = "2")]
+    Parabolas,
+    /// Huber loss on log loss, L-BFGS from a start grid.
+    #[value(name = "3")]
+    Huber,
+    /// Variable projection with non-negative least squares.
+    Vpnls,
+    /// All of them side by side.
+    All,
+}
+
+/// A law other than the surface E + A/N^alpha + B/D^beta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Law {
+    /// L(N) of runs that data do not limit: pure, offset, exponential, broken. Columns: params, loss.
+    Params,
+    /// L(D) of runs that size does not limit, with the intrinsic dimension. Columns: tokens, loss.
+    Tokens,
+    /// L(C) of compute-optimal runs. Columns: flops or budget, loss.
+    Flops,
+    /// Kaplan's joint L(N,D). Columns: params, tokens, loss.
+    Kaplan,
+    /// Kaplan's L(N,S). Columns: params, steps, loss.
+    KaplanSteps,
+    /// Half-lives of repeated data.
+    #[value(help = "Half-lives of repeated data. Columns: params, tokens, unique_tokens, loss")]
+    Repetition,
+    /// Steps against data, and the batch at which both are twice their least. Columns: batch, steps, loss.
+    CriticalBatch,
+    /// The noise scale from gradients.
+    #[value(help = "The noise scale from gradients. Columns: small_batch, small_norm2, big_batch, big_norm2")]
+    GradientNoise,
+    /// The rules of learning rate and batch size.
+    #[value(help = "The rules of learning rate and batch size. Columns: params, tokens, learning_rate, batch, loss")]
+    Tuning,
+    /// The best share of data to keep, and what pruning makes of the power law. Columns: keep, tokens, loss.
+    Pruning,
+}
+
+/// What resamples draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Resample {
+    /// Single runs (approach 1: whole curves; approach 2: losses at fixed sizes).
+    Runs,
+    /// Whole budgets.
+    Budgets,
+}
+
+/// Flags of `runner fit`.
+#[derive(Args, Debug)]
+pub struct FitArgs {
+    /// The table: a CSV with parameters, tokens, loss and, for approach 2, budgets or FLOPs.
+    pub runs: PathBuf,
+    /// Which approach: 1 (envelope), 2 (IsoFLOP parabolas), 3 (Huber fit of the surface), vpnls, or all of them.
+    #[arg(long, default_value = "all", value_enum)]
+    pub approach: Approach,
+    /// Fit another law instead of the surface.
+    #[arg(long, value_enum, conflicts_with_all = ["approach", "weighted"])]
+    pub law: Option<Law>,
+    /// Split the table by the values of a column and fit each part; laws of one variable are compared with the first.
+    #[arg(long, value_name = "COLUMN")]
+    pub by: Option<String>,
+    /// Laws of one variable: compare with the curve of another table (offset, slope, or a factor of the variable).
+    #[arg(long, value_name = "FILE", conflicts_with = "by")]
+    pub against: Option<PathBuf>,
+    /// Approach 3: residual in log loss above which the Huber loss is linear; 1e-8 is least absolute deviations.
+    #[arg(long, default_value_t = 1e-3)]
+    pub delta: f64,
+    /// Approach 3: starting values of one unknown, a, b, e (logarithms of A, B, E), alpha or beta: alpha=0.2,0.4 (may be
+    /// repeated) [default: the 4500 of Hoffmann et al.].
+    #[arg(long, value_name = "NAME=VALUES")]
+    pub starts: Vec<String>,
+    /// Approach 2: weigh runs by one over the square of their standard error, optima by one over their variance.
+    #[arg(long)]
+    pub weighted: bool,
+    /// Leave out the K runs of the highest loss.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub drop_highest: usize,
+    /// Critical batch: losses to reach [default: five that all batch sizes reach].
+    #[arg(long, value_name = "LOSS", value_delimiter = ',')]
+    pub target_loss: Vec<f64>,
+    /// Names of the columns where they differ: params=N,tokens=D,loss=L,flops=C,budget=B,seed=S.
+    #[arg(long, value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Bootstrap resamples behind each interval.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub bootstrap: u32,
+    /// What each resample draws with replacement.
+    #[arg(long, default_value = "runs", value_enum)]
+    pub resample: Resample,
+    /// Seed of the bootstrap.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Take tokens as FLOPs / (6 x parameters) where the table has no column of tokens.
+    #[arg(long)]
+    pub tokens_from_flops: bool,
+    /// Print JSON, one object an approach or law.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A fitted surface to read.
+#[derive(Args, Debug)]
+pub struct SurfaceArgs {
+    /// What `runner fit --json` printed.
+    #[arg(long, value_name = "FILE")]
+    pub fit: PathBuf,
+    /// Use the surface of this approach (3 or vpnls) [default: the first one in the file that converged].
+    #[arg(long)]
+    pub approach: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `runner allocate`.
+#[derive(Args, Debug)]
+pub struct AllocateArgs {
+    /// The surface.
+    #[command(flatten)]
+    pub surface: SurfaceArgs,
+    /// Training budget in FLOPs.
+    #[arg(long)]
+    pub flops: f64,
+    /// Tokens that the model will serve over its life: inference costs 2N FLOPs each.
+    #[arg(long)]
+    pub inference_tokens: Option<f64>,
+    /// Training tokens that there are.
+    #[arg(long)]
+    pub max_tokens: Option<f64>,
+}
+
+/// Flags of `runner predict`.
+#[derive(Args, Debug)]
+pub struct PredictArgs {
+    /// The surface.
+    #[command(flatten)]
+    pub surface: SurfaceArgs,
+    /// Parameters.
+    #[arg(long)]
+    pub params: f64,
+    /// Training tokens.
+    #[arg(long)]
+    pub tokens: f64,
+}

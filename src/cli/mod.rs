@@ -1,0 +1,109 @@
+//! The command line: flags and help, no logic. A file a group of commands.
+#![allow(clippy::doc_markdown)] // The comments are help texts, in which backticks would be shown.
+
+mod fitting;
+mod looking;
+mod planning;
+mod specs;
+mod sweeps;
+mod training;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use fitting::*;
+pub use looking::*;
+pub use planning::*;
+pub use specs::*;
+pub use sweeps::*;
+pub use training::*;
+
+/// Measures how language-model loss scales: trains IsoFLOP grids of small transformers, fits the scaling laws and
+/// reports compute-optimal tokens per parameter, with intervals.
+#[derive(Debug, Parser)]
+#[command(name = "runner", version, long_version = crate::provenance::version(), propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented spec to begin with.
+    Init(InitArgs),
+    /// Plan the grid, train every run, fit the laws, write the report. Run again, it resumes.
+    Sweep(SweepArgs),
+    /// End the cluster jobs of a sweep. Finished runs are kept.
+    Cancel(CancelArgs),
+    /// Show every run of a sweep, with its size, FLOPs and hours, without training.
+    Plan(PlanArgs),
+    /// Train one run.
+    Train(TrainArgs),
+    /// Fit scaling laws to a table of runs.
+    Fit(FitArgs),
+    /// Check that activations keep their size as models grow, which is what muP promises.
+    CoordCheck(CoordCheckArgs),
+    /// Say what to train for a budget, from a fitted surface.
+    Allocate(AllocateArgs),
+    /// Predict the loss of one model, from a fitted surface.
+    Predict(PredictArgs),
+    /// Prepare a corpus, or tell what is in it.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// List the devices that this build can train on.
+    Devices,
+    /// Measure how fast this machine trains, and where the time goes.
+    #[cfg(feature = "train")]
+    Bench(BenchArgs),
+    /// One slot of a benchmark (started by `bench`).
+    #[cfg(feature = "train")]
+    #[command(hide = true)]
+    BenchSlot(BenchSlotArgs),
+    /// Say how a sweep stands: runs, throughput, time left, failures, devices.
+    Status(StatusArgs),
+    /// List sweeps: runs, status, what they found.
+    Ls(LsArgs),
+    /// Show one run: configuration, loss, curve, attempts.
+    Show(ShowArgs),
+    /// Say what differs between two sweeps, or two runs, in spec and outcome.
+    Compare(CompareArgs),
+    /// Look for damage in a results folder, or derive its tables again.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Say what a key of a spec means: text, unit, default, example.
+    Explain(ExplainArgs),
+    /// Print the JSON schema of a spec, for editors.
+    Schema(SchemaArgs),
+    /// Print what a shell needs to complete commands and flags.
+    Completions(CompletionsArgs),
+    /// Write manual pages.
+    Man(ManArgs),
+    /// Train runs of a sweep until none is left (started by `sweep`, one process a slot).
+    #[command(hide = true)]
+    Worker(WorkerArgs),
+    /// Supervise one worker (started by the batch script of `sweep --launcher slurm`, one process a task).
+    #[command(hide = true)]
+    SlurmTask(SlurmTaskArgs),
+}
+
+/// Where to train, and where the tokens are cached.
+#[derive(Args, Clone, Debug)]
+pub struct Place {
+    /// Device: auto, cpu, wgpu, cuda, cuda:1, or rehearsal (no training: losses from a known surface).
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Folder for tokenized corpora.
+    #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
+    pub cache: PathBuf,
+}
+
+/// Keys of a spec set otherwise.
+#[derive(Args, Clone, Debug)]
+pub struct Overrides {
+    /// Set a key of the spec, as in sweep.seeds=[1,2,3]; KEY= takes a key away. May be given again.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}

@@ -1,0 +1,60 @@
+//! Flags of what comes before training: plans and corpora.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Overrides, Place};
+
+/// Flags of `runner plan`.
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    /// The spec, a TOML file.
+    pub spec: PathBuf,
+    /// What to set otherwise.
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Where the hours are estimated for.
+    #[command(flatten)]
+    pub place: Place,
+    /// Sustained FLOP/s of one slot, instead of a short measurement on the device.
+    #[arg(long)]
+    pub flops_per_second: Option<f64>,
+    /// Runs trained side by side on each device [default: as many as cores on the CPU, otherwise 1].
+    #[arg(long)]
+    pub slots: Option<usize>,
+    /// Devices to train on.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub device_count: u16,
+    /// Price of one device hour, in any currency.
+    #[arg(long, value_name = "MONEY")]
+    pub price: Option<f64>,
+    /// Cut the sweep down to so many device hours: seeds go first, then sizes (down to 7), then budgets (down to 3).
+    #[arg(long, value_name = "HOURS")]
+    pub budget_hours: Option<f64>,
+    /// Write the spec that is planned, cuts and --set included, to a file that does not exist yet.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print the plan as CSV, one row a run with every count.
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// What `runner data` does.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Train or load the tokenizer, tokenize, split and cache the corpus of a spec.
+    Prepare(DataArgs),
+    /// Tell vocabulary, tokens, split and, for the built-in language, its entropy.
+    Info(DataArgs),
+}
+
+/// Flags of `runner data`.
+#[derive(Args, Debug)]
+pub struct DataArgs {
+    /// A spec or config with the `[data]` to look at.
+    pub spec: PathBuf,
+    /// Folder for tokenized corpora.
+    #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
+    pub cache: PathBuf,
+}

@@ -1,0 +1,79 @@
+//! Flags of what helps to write a spec.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use clap_complete::Shell;
+
+/// Flags of `runner init`.
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// What to begin with.
+    #[arg(value_enum)]
+    pub kind: SpecKind,
+    /// The file to write, - for standard output; never one that exists [default: NAME.toml].
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Name of the sweep or run, and of its results folder [default: the kind].
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Train on this text: UTF-8, documents separated by blank lines.
+    #[arg(long, value_name = "PATH")]
+    pub text: Option<PathBuf>,
+    /// Set a key of the spec, as in sweep.seeds=[1,2,3]; KEY= takes a key away. May be given again.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// The specs that `runner init` can begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SpecKind {
+    /// IsoFLOP curves of the built-in language in minutes on a laptop.
+    Quickstart,
+    /// IsoFLOP curves of a text.
+    Isoflop,
+    /// What muP saves against tuning each size of IsoFLOP curves.
+    IsoflopMup,
+    /// Whether the best learning rate of a narrow model holds on a wide one.
+    MupTransfer,
+    /// Learning rate and batch size against size.
+    Tune,
+    /// Learning rate against width.
+    LrGrid,
+    /// Whether activations keep their size with width, for `runner coord-check`.
+    CoordCheck,
+    /// Whether activations keep their size with depth, for `runner coord-check`.
+    CoordCheckDepth,
+    /// One run, for `runner train`.
+    Run,
+}
+
+/// Flags of `runner explain`.
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// A key of a spec, such as sweep.seeds, or a table of it, such as sweep [default: the names of all].
+    pub key: Option<String>,
+}
+
+/// Flags of `runner schema`.
+#[derive(Args, Debug)]
+pub struct SchemaArgs {
+    /// Print the reference of all keys in Markdown, which is docs/spec.md.
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+/// Flags of `runner completions`.
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Flags of `runner man`.
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// Folder for the pages, one a command; it is made where it is not there.
+    pub dir: PathBuf,
+}

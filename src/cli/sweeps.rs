@@ -1,0 +1,143 @@
+//! Flags of what runs a sweep, looks after it and looks at it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Overrides, Place};
+
+/// Flags of `runner sweep`.
+#[derive(Args, Debug)]
+pub struct SweepArgs {
+    /// The spec, a TOML file.
+    pub spec: PathBuf,
+    /// What to set otherwise.
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Results folder [default: results/NAME, where NAME is the name in the spec].
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Where to train.
+    #[command(flatten)]
+    pub place: Place,
+    /// Devices to train on, as in cuda:0,cuda:1 [default: all of the kind that --device names].
+    #[arg(long, value_delimiter = ',', value_name = "LIST", conflicts_with = "device")]
+    pub devices: Vec<String>,
+    /// Runs trained side by side on each device [default: as many as cores on the CPU, otherwise 1].
+    #[arg(long, visible_alias = "slots", value_name = "N")]
+    pub slots_per_device: Option<usize>,
+    /// Threads of each run on the CPU. Losses do not depend on it.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// How long runs may go on without a sign.
+    #[command(flatten)]
+    pub patience: Patience,
+    /// Who starts the workers [default: the one in the spec, otherwise local].
+    #[arg(long, value_enum)]
+    pub launcher: Option<LauncherName>,
+    /// Slurm: wait until all runs are over, then fit and report, instead of leaving after submission.
+    #[arg(long)]
+    pub wait: bool,
+    /// Slurm: print the batch script and have it checked by `sbatch --test-only`, and submit nothing.
+    #[arg(long, conflicts_with = "wait")]
+    pub dry_run: bool,
+}
+
+/// How long a run goes on by itself.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Patience {
+    /// Least seconds between two checkpoints of a run. Writing them never takes more than 2% of the time.
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub checkpoint_every: f64,
+    /// Seconds without a sign of life after which a worker is ended and its run tried again.
+    #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub hang_after: u64,
+}
+
+/// Who starts the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LauncherName {
+    /// This process, on this machine.
+    Local,
+    /// Slurm, as `[launcher]` in the spec says.
+    Slurm,
+}
+
+/// Flags of `runner cancel`.
+#[derive(Args, Debug)]
+pub struct CancelArgs {
+    /// Results folder of the sweep.
+    pub dir: PathBuf,
+}
+
+/// Flags of `runner status`.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// Results folder of the sweep.
+    pub dir: PathBuf,
+    /// Look again every two seconds until every run has ended.
+    #[arg(long)]
+    pub watch: bool,
+    /// Print JSON, one object a look.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `runner worker`.
+#[derive(Args, Debug)]
+pub struct WorkerArgs {
+    /// Results folder of the sweep.
+    #[arg(long)]
+    pub sweep: PathBuf,
+    /// Where to train.
+    #[command(flatten)]
+    pub place: Place,
+    /// Threads of each run on the CPU.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Least seconds between two checkpoints of a run.
+    #[arg(long, default_value_t = 60.0)]
+    pub checkpoint_every: f64,
+    /// What to call the device where it is told of [default: its name].
+    #[arg(long)]
+    pub label: Option<String>,
+    /// Cores to stay on, counted among those that the process may use, as in 0-1.
+    #[arg(long)]
+    pub cores: Option<String>,
+}
+
+/// Flags of `runner slurm-task`.
+#[derive(Args, Debug)]
+pub struct SlurmTaskArgs {
+    /// Results folder of the sweep.
+    #[arg(long)]
+    pub sweep: PathBuf,
+    /// Where to train.
+    #[command(flatten)]
+    pub place: Place,
+    /// Threads of each run on the CPU.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// How long runs may go on without a sign.
+    #[command(flatten)]
+    pub patience: Patience,
+    /// How often the task may be queued again.
+    #[arg(long, default_value_t = 0)]
+    pub requeue_limit: u32,
+}
+
+/// What `runner ledger` does.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Compare every result with its checksum and name each damaged file.
+    Check(LedgerArgs),
+    /// Derive runs.csv and curves.csv from the results again.
+    Rebuild(LedgerArgs),
+}
+
+/// A results folder.
+#[derive(Args, Debug)]
+pub struct LedgerArgs {
+    /// Results folder of the sweep.
+    pub dir: PathBuf,
+}

@@ -1,0 +1,254 @@
+//! `runner compare`: what differs between two sweeps, or two runs, in spec and in outcome.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use comfy_table::{Table, presets};
+use rand::RngExt as _;
+use serde_json::Value;
+
+use super::STDOUT;
+use super::folder::{self, Folder, Found, Row};
+use crate::cli::CompareArgs;
+use crate::fit::compare;
+use crate::fit::{Bootstrap, Estimate};
+use crate::plan::PlannedRun;
+use crate::units::{Flops, Ratio, Seconds, Tokens};
+
+/// Runs the command.
+pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
+    let CompareArgs { first, second, results } = args;
+    let is_sweep = |text: &str| folder::is_folder(Path::new(text));
+    let text = match (is_sweep(first), is_sweep(second)) {
+        (true, true) => sweeps(&Folder::open(Path::new(first))?, &Folder::open(Path::new(second))?, [first, second])?,
+        (false, false) => runs(&folder::find(first, results)?, &folder::find(second, results)?),
+        _ => anyhow::bail!("{first} and {second}: one is a sweep and one a run; compare two of a kind"),
+    };
+    io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every leaf of a value under its dotted key.
+fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(table) => {
+            let dot = if prefix.is_empty() { "" } else { "." };
+            table.iter().for_each(|(key, value)| flatten(&format!("{prefix}{dot}{key}"), value, into));
+        }
+        Value::String(text) => {
+            into.insert(prefix.to_owned(), text.clone());
+        }
+        value => {
+            into.insert(prefix.to_owned(), value.to_string());
+        }
+    }
+}
+
+/// Rows of the keys in which two values differ.
+fn differences(first: &Value, second: &Value) -> Vec<[String; 3]> {
+    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
+    flatten("", first, &mut old);
+    flatten("", second, &mut new);
+    let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let cell = |side: &BTreeMap<String, String>, key: &String| side.get(key).cloned().unwrap_or_else(|| "-".to_owned());
+    keys.into_iter().map(|key| [key.clone(), cell(&old, key), cell(&new, key)]).filter(|[_, a, b]| a != b).collect()
+}
+
+fn table(header: [&str; 3], rows: &[[String; 3]]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row.iter().map(|cell| short(cell)));
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+/// The beginning of a cell that would fill the screen, such as a zip of many values.
+fn short(cell: &str) -> String {
+    const MOST: usize = 60;
+    if cell.chars().count() <= MOST {
+        cell.to_owned()
+    } else {
+        cell.chars().take(MOST - 3).chain("...".chars()).collect()
+    }
+}
+
+/// What is said where nothing differs.
+fn or_same(what: &str, header: [&str; 3], rows: &[[String; 3]]) -> String {
+    if rows.is_empty() { format!("{what}: no difference\n") } else { table(header, rows) }
+}
+
+fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<String> {
+    let spec = |folder: &Folder| anyhow::Ok(serde_json::to_value(folder.spec()?)?);
+    let spec = differences(&spec(first)?, &spec(second)?);
+    let mut out = or_same("spec", ["spec", names[0], names[1]], &spec);
+    out += "\n";
+    out += &table(["outcome", names[0], names[1]], &outcomes(first, second));
+    let pairs = pairs(first, second);
+    out += "\n";
+    out += &match pairs.as_slice() {
+        [] => "no two runs have shape, length, seed and corpus in common, so that no losses are compared\n".to_owned(),
+        [(a, b)] => {
+            format!("one run in common: loss {a:.4} and {b:.4}, a difference of {:+.4} nats per token\n", b - a)
+        }
+        pairs => {
+            let lower = pairs.iter().filter(|(a, b)| b < a).count();
+            let Estimate { value, low, high } = mean_difference(pairs);
+            format!(
+                "{} runs in common (shape, length, seed and corpus): the second's loss minus the first's is {value:+.4} nats \
+                 per token on average (95% over pairs: {low:+.4} to {high:+.4}), and below 0 in {lower}\n",
+                pairs.len()
+            )
+        }
+    };
+    out += &frontiers(first, second);
+    Ok(out)
+}
+
+/// Counts, exponents, tokens per parameter and loss at each budget that both have.
+fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
+    let both = [first, second];
+    let mut rows = Vec::new();
+    let mut row = |name: &str, cells: [Option<String>; 2]| {
+        if cells.iter().any(Option::is_some) {
+            let [a, b] = cells.map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
+            rows.push([name.to_owned(), a, b]);
+        }
+    };
+    let count = |folder: &Folder, status: &str| {
+        folder.ledger.plan().runs.iter().filter(|run| folder.row(&run.id).status == status).count()
+    };
+    row("finished", both.map(|f| Some(format!("{} of {}", count(f, "finished"), f.ledger.plan().runs.len()))));
+    row("diverged", both.map(|f| Some(count(f, "diverged")).filter(|n| *n > 0).map(|n| n.to_string())));
+    let flops = |f: &Folder| Flops(f.ledger.plan().runs.iter().map(|run| run.flops).sum()).to_string();
+    row("FLOPs", both.map(|f| Some(flops(f))));
+    let fits = both.map(|f| folder::fits(f.ledger.dir()).and_then(|fits| approach2(&fits)));
+    for (name, law) in [("N_opt exponent", "n_opt"), ("D_opt exponent", "d_opt")] {
+        row(name, fits.each_ref().map(|fit| interval(&fit.as_ref()?[law]["exponent"], |x| format!("{x:.3}"))));
+    }
+    let mut budgets: Vec<f64> = fits.iter().flatten().flat_map(optima).filter_map(|o| o["budget"].as_f64()).collect();
+    budgets.sort_by(f64::total_cmp);
+    budgets.dedup();
+    for budget in budgets {
+        let at = |fit: &Option<Value>, key: &str, show: fn(f64) -> String| {
+            let optimum = optima(fit.as_ref()?).into_iter().find(|o| o["budget"].as_f64() == Some(budget))?;
+            interval(&optimum[key], show)
+        };
+        let budget = Flops(budget);
+        let ratio = |x: f64| Ratio(x).to_string();
+        row(&format!("tokens per parameter, {budget}"), fits.each_ref().map(|fit| at(fit, "tokens_per_param", ratio)));
+        row(&format!("least loss, {budget}"), fits.each_ref().map(|fit| at(fit, "loss", |x| format!("{x:.4}"))));
+    }
+    rows
+}
+
+/// Approach 2 as it is reported first.
+fn approach2(fits: &Value) -> Option<Value> {
+    fits["approach2"].as_array()?.iter().find(|fit| fit["counting"] == "blocks_and_unembedding").cloned()
+}
+
+fn optima(fit: &Value) -> Vec<Value> {
+    fit["optima"].as_array().cloned().unwrap_or_default()
+}
+
+fn interval(value: &Value, show: impl Fn(f64) -> String) -> Option<String> {
+    let [value, low, high] = ["value", "low", "high"].map(|key| value[key].as_f64());
+    Some(format!("{} ({} to {})", show(value?), show(low?), show(high?)))
+}
+
+/// Losses of runs of the same shape, length, seed and corpus, where there is one such run on either side.
+fn pairs(first: &Folder, second: &Folder) -> Vec<(f64, f64)> {
+    let by_key = |folder: &Folder| {
+        let mut by_key: BTreeMap<String, Option<f64>> = BTreeMap::new();
+        for run in &folder.ledger.plan().runs {
+            let PlannedRun { run, tokens, .. } = run;
+            let length = run.flop_budget.map_or_else(|| tokens.to_string(), |budget| format!("{budget:e}"));
+            let key = format!("{:?} {length} {} {}", run.shape, run.seed, run.corpus);
+            let loss = folder.row(&run.id()).val_loss;
+            // Two runs under one key differ in something else: neither can stand for it.
+            by_key.entry(key).and_modify(|known| *known = None).or_insert(loss);
+        }
+        by_key
+    };
+    let second = by_key(second);
+    by_key(first).into_iter().filter_map(|(key, loss)| Some((loss?, (*second.get(&key)?)?))).collect()
+}
+
+/// Mean of the second minus the first, with its interval over resampled pairs.
+fn mean_difference(pairs: &[(f64, f64)]) -> Estimate {
+    let differences: Vec<f64> = pairs.iter().map(|(a, b)| b - a).collect();
+    let n = differences.len();
+    let draws =
+        Bootstrap::default().draws(|rng| (0..n).map(|_| differences[rng.random_range(0..n)]).sum::<f64>() / n as f64);
+    Estimate::from_draws(differences.iter().sum::<f64>() / n as f64, draws)
+}
+
+/// Whether the curves of least loss against FLOPs differ, where both are long enough to tell.
+fn frontiers(first: &Folder, second: &Folder) -> String {
+    let frontier = |folder: &Folder| {
+        let mut least: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
+        for run in &folder.ledger.plan().runs {
+            if let (Some(budget), Some(loss)) = (run.run.flop_budget, folder.row(&run.id).val_loss) {
+                let entry = least.entry(budget.to_bits()).or_insert((run.flops, loss));
+                if loss < entry.1 {
+                    *entry = (run.flops, loss);
+                }
+            }
+        }
+        least.into_values().collect::<Vec<_>>()
+    };
+    let [a, b] = [first, second].map(frontier);
+    match compare::compare(&a, &b, "FLOPs", &Bootstrap::default()) {
+        Some(comparison) => format!("least loss against FLOPs: {}\n", comparison.conclusion),
+        None if a.is_empty() || b.is_empty() => String::new(),
+        None => format!(
+            "least loss against FLOPs: {} and {} budgets are too few to compare laws (5 would do)\n",
+            a.len(),
+            b.len()
+        ),
+    }
+}
+
+fn runs(first: &Found, second: &Found) -> String {
+    let names = [first, second].map(|found| found.run.id.to_string());
+    let config = |found: &Found| serde_json::to_value(&found.run.run).expect("a run has only string keys");
+    let config = differences(&config(first), &config(second));
+    let header = [names[0].as_str(), names[1].as_str()];
+    let mut out = or_same("configuration", ["configuration", header[0], header[1]], &config);
+    let [a, b] = [first, second].map(|found| found.folder.row(&found.run.id));
+    let cells =
+        |show: fn(&Row) -> Option<String>| [show(&a), show(&b)].map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
+    let rows: Vec<[String; 3]> = [
+        ("status", cells(|row| Some(row.status.clone()))),
+        ("validation loss", cells(|row| Some(format!("{:.4} ± {:.4}", row.val_loss?, row.val_loss_se?)))),
+        ("training loss", cells(|row| Some(format!("{:.4}", row.train_loss?)))),
+        ("tokens/s", cells(|row| Some(Tokens(row.tokens_per_second?).to_string()))),
+        ("time", cells(|row| Some(Seconds(row.seconds?).to_string()))),
+    ]
+    .into_iter()
+    .map(|(name, [a, b])| [name.to_owned(), a, b])
+    .collect();
+    out += "\n";
+    out += &table(["outcome", header[0], header[1]], &rows);
+    if let (Some(x), Some(y), Some(xe), Some(ye)) = (a.val_loss, b.val_loss, a.val_loss_se, b.val_loss_se) {
+        let error = xe.hypot(ye);
+        if first.run.run.corpus == second.run.run.corpus {
+            out += &format!(
+                "\nthe second's loss minus the first's is {:+.4} nats per token, within {:+.4} to {:+.4}: 95% as if \
+                 each had tokens of its own, where both are measured on the same\n",
+                y - x,
+                y - x - 1.96 * error,
+                y - x + 1.96 * error
+            );
+        } else {
+            out += "\nthe corpora differ, so that losses per token do not compare\n";
+        }
+    }
+    out
+}

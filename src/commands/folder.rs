@@ -1,0 +1,235 @@
+//! A results folder as people look at it: its runs with how each ended, read from the results, or from the tables where
+//! those are all that was kept, as in git.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::ledger::{Ledger, RunResult, State};
+use crate::plan::{PlannedRun, RunId};
+use crate::trainer::Outcome;
+
+/// How a run stands.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    /// finished, diverged, failed or pending; running is asked of the ledger.
+    pub status: String,
+    /// Loss on the validation tokens, in nats per token.
+    pub val_loss: Option<f64>,
+    /// Its standard error.
+    pub val_loss_se: Option<f64>,
+    /// Mean training loss over the last point of the curve.
+    pub train_loss: Option<f64>,
+    /// Training tokens per second.
+    pub tokens_per_second: Option<f64>,
+    /// Wall-clock seconds.
+    pub seconds: Option<f64>,
+    /// Device, version and build, or why there is no result.
+    pub about: Vec<(&'static str, String)>,
+}
+
+/// A results folder.
+pub struct Folder {
+    /// The folder with its plan.
+    pub ledger: Ledger,
+    rows: BTreeMap<String, Row>,
+}
+
+impl Folder {
+    /// Opens a folder and reads how every run stands.
+    pub fn open(dir: &Path) -> anyhow::Result<Self> {
+        let ledger = Ledger::open(dir)?;
+        let table = dir.join("runs.csv");
+        let rows = if dir.join("runs").exists() || !table.exists() {
+            let row = |run: &PlannedRun| Ok((run.id.to_string(), of_state(&ledger.state(&run.id)?)));
+            ledger.plan().runs.iter().map(row).collect::<anyhow::Result<_>>()?
+        } else {
+            of_table(&table).with_context(|| format!("cannot read {}", table.display()))?
+        };
+        Ok(Self { ledger, rows })
+    }
+
+    /// Every results folder directly inside a folder, by name.
+    pub fn inside(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot read {}", dir.display()))?.path();
+            if is_folder(&path) {
+                found.push(path);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// How a run stands.
+    pub fn row(&self, id: &RunId) -> Row {
+        self.rows.get(id.as_str()).cloned().unwrap_or_else(|| Row { status: "pending".to_owned(), ..Row::default() })
+    }
+
+    /// The spec, as it was resolved.
+    pub fn spec(&self) -> anyhow::Result<toml::Table> {
+        let path = self.ledger.dir().join("spec.toml");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        text.parse().with_context(|| format!("{} is damaged", path.display()))
+    }
+
+    /// Tokens and training loss along the curve of a run, as far as it is known.
+    pub fn curve(&self, id: &RunId) -> anyhow::Result<Vec<(f64, f64)>> {
+        if let Some(result) = self.ledger.result(id)? {
+            let points = self.ledger.curve(&result)?;
+            return Ok(points.iter().filter_map(|point| Some((point.tokens as f64, point.train_loss?))).collect());
+        }
+        let table = self.ledger.dir().join("curves.csv");
+        let Ok(mut reader) = csv::Reader::from_path(&table) else { return Ok(Vec::new()) };
+        let mut points = Vec::new();
+        for record in reader.deserialize::<BTreeMap<String, String>>() {
+            let record = record.with_context(|| format!("cannot read {}", table.display()))?;
+            let number = |name: &str| record.get(name).and_then(|text| text.parse::<f64>().ok());
+            if record.get("id").is_some_and(|of| of == id.as_str()) {
+                points.extend(number("tokens").zip(number("train_loss")));
+            }
+        }
+        Ok(points)
+    }
+}
+
+/// What `fits.json` in a results folder holds, where there is one.
+pub fn fits(dir: &Path) -> Option<serde_json::Value> {
+    serde_json::from_slice(&fs::read(dir.join("fits.json")).ok()?).ok()
+}
+
+/// Whether a folder holds a sweep or a run.
+pub fn is_folder(dir: &Path) -> bool {
+    dir.join("ledger.json").exists() && dir.join("plan.json").exists()
+}
+
+/// A run and the folder that it is in.
+pub struct Found {
+    /// The folder.
+    pub folder: Folder,
+    /// The run.
+    pub run: PlannedRun,
+}
+
+/// Finds a run by the beginning of its identity: `DIR/PREFIX` in a folder, `PREFIX` in any folder inside `results`.
+pub fn find(text: &str, results: &Path) -> anyhow::Result<Found> {
+    let path = Path::new(text);
+    let (dirs, prefix) = match (path.parent().filter(|dir| is_folder(dir)), path.file_name()) {
+        (Some(dir), Some(name)) => (vec![dir.to_owned()], name.to_string_lossy().into_owned()),
+        _ if is_folder(results) => (vec![results.to_owned()], text.to_owned()),
+        _ => (Folder::inside(results)?, text.to_owned()),
+    };
+    let mut found: Vec<Found> = Vec::new();
+    for dir in &dirs {
+        let folder = match Folder::open(dir) {
+            Ok(folder) => folder,
+            // Of several, one that cannot be read does not hide the others.
+            Err(error) if dirs.len() > 1 => {
+                eprintln!("not looked at: {error:#}");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let runs: Vec<PlannedRun> =
+            folder.ledger.plan().runs.iter().filter(|run| run.id.as_str().starts_with(&prefix)).cloned().collect();
+        match <[PlannedRun; 1]>::try_from(runs) {
+            Ok([run]) => found.push(Found { folder, run }),
+            Err(runs) if runs.is_empty() => {}
+            Err(runs) => {
+                let ids: Vec<&str> = runs.iter().take(5).map(|run| run.id.as_str()).collect();
+                let (count, dir) = (runs.len(), dir.display());
+                anyhow::bail!(
+                    "{count} runs of {dir} begin with {prefix:?}, such as {}; give more digits",
+                    ids.join(", ")
+                )
+            }
+        }
+    }
+    let place = |found: &Found| format!("{}/{}", found.folder.ledger.dir().display(), found.run.id);
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => {
+            let dirs: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+            let searched = if dirs.is_empty() { format!("no sweep in {}", results.display()) } else { dirs.join(", ") };
+            anyhow::bail!("no run begins with {prefix:?} (looked at: {searched}); `runner ls` lists the sweeps")
+        }
+        _ => anyhow::bail!(
+            "several sweeps have that run: give one of {}",
+            found.iter().map(place).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+fn of_state(state: &State) -> Row {
+    let with = |status: &str| Row { status: status.to_owned(), ..Row::default() };
+    let result = match state {
+        State::Pending => return with("pending"),
+        State::Failed(failure) => {
+            let about = vec![("reason", format!("{}: {}", failure.class, failure.message))];
+            return Row { about, ..with("failed") };
+        }
+        State::Ended(result) => result,
+    };
+    let about = about(result);
+    match result.outcome {
+        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds } => Row {
+            val_loss: Some(val_loss),
+            val_loss_se: Some(val_loss_se),
+            train_loss: Some(train_loss),
+            tokens_per_second: Some(tokens_per_second),
+            seconds: Some(seconds),
+            about,
+            ..with("finished")
+        },
+        Outcome::Diverged { train_loss, seconds, .. } => {
+            Row { train_loss, seconds: Some(seconds), about, ..with("diverged") }
+        }
+    }
+}
+
+fn about(result: &RunResult) -> Vec<(&'static str, String)> {
+    let device = &result.device;
+    let mut about = vec![
+        ("device", format!("{}: {} ({}, {})", device.kind, device.name, device.driver, device.precision)),
+        ("version", result.version.clone()),
+    ];
+    if let Some(build) = &result.build {
+        about.push(("build", format!("{build}, {}", build.rustc)));
+        about.extend(build.burn.clone().map(|burn| ("burn", burn)));
+        about.extend(build.lock.clone().map(|lock| ("Cargo.lock", format!("sha256 {lock}"))));
+    }
+    about.push(("attempt", result.attempt.to_string()));
+    about
+}
+
+fn of_table(path: &Path) -> anyhow::Result<BTreeMap<String, Row>> {
+    let mut reader = csv::Reader::from_path(path)?;
+    let mut rows = BTreeMap::new();
+    for record in reader.deserialize::<BTreeMap<String, String>>() {
+        let record = record?;
+        let text = |name: &str| record.get(name).cloned().unwrap_or_default();
+        let number = |name: &str| text(name).parse::<f64>().ok();
+        let about = vec![
+            (
+                "device",
+                format!("{}: {} ({}, {})", text("device"), text("device_name"), text("driver"), text("precision")),
+            ),
+            ("version", text("version")),
+        ];
+        let row = Row {
+            status: text("status"),
+            val_loss: number("val_loss"),
+            val_loss_se: number("val_loss_se"),
+            train_loss: number("train_loss"),
+            tokens_per_second: number("tokens_per_second"),
+            seconds: number("seconds"),
+            about,
+        };
+        rows.insert(text("id"), row);
+    }
+    Ok(rows)
+}

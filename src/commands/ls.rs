@@ -1,0 +1,108 @@
+//! `runner ls`: the sweeps in a folder, how each stands, and what it found.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use comfy_table::{Table, presets};
+use serde_json::Value;
+
+use super::STDOUT;
+use super::folder::{self, Folder};
+use crate::cli::LsArgs;
+use crate::ledger::{Ledger, Losses};
+use crate::units::{Flops, Ratio};
+
+/// Runs the command.
+pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
+    let dirs = if folder::is_folder(&args.dir) { vec![args.dir.clone()] } else { Folder::inside(&args.dir)? };
+    if dirs.is_empty() {
+        eprintln!("no sweep in {}; `runner sweep` writes to results/NAME", args.dir.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["sweep", "runs", "finished", "diverged", "failed", "FLOPs", "status", "headline"]);
+    for dir in &dirs {
+        table.add_row(row(dir).or_else(|error| by_tables(dir, error)).unwrap_or_else(|error| damaged(dir, &error)));
+    }
+    writeln!(io::stdout(), "{}", table.trim_fmt()).context(STDOUT)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(dir: &Path) -> anyhow::Result<Vec<String>> {
+    let folder = Folder::open(dir)?;
+    let runs = &folder.ledger.plan().runs;
+    let count = |status: &str| runs.iter().filter(|run| folder.row(&run.id).status == status).count();
+    let [finished, diverged, failed] = ["finished", "diverged", "failed"].map(count);
+    let left = runs.len() - finished - diverged - failed;
+    let mut status = match (Ledger::sweep_holder(dir), left) {
+        (Some(_), 1..) => format!("running, {left} left"),
+        (None, 1..) => format!("stopped, {left} left"),
+        _ => "complete".to_owned(),
+    };
+    if folder.ledger.losses() == Losses::Rehearsed {
+        status += ", rehearsed";
+    }
+    let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_else(|| best(&folder));
+    let flops = Flops(runs.iter().map(|run| run.flops).sum()).to_string();
+    let counts = [runs.len(), finished, diverged, failed].map(|count| count.to_string());
+    Ok([vec![name(dir)], counts.to_vec(), vec![flops, status, headline]].concat())
+}
+
+/// A folder whose plan cannot be read, such as one of an older version, by its tables.
+fn by_tables(dir: &Path, error: anyhow::Error) -> anyhow::Result<Vec<String>> {
+    let Ok(mut reader) = csv::Reader::from_path(dir.join("runs.csv")) else { return Err(error) };
+    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().collect::<Result<_, _>>()?;
+    let count = |status: &str| rows.iter().filter(|row| row.get("status").is_some_and(|of| of == status)).count();
+    let counts = [rows.len(), count("finished"), count("diverged"), count("failed")].map(|count| count.to_string());
+    let flops = rows.iter().filter_map(|row| row.get("flops")?.parse::<f64>().ok()).sum();
+    let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_default();
+    let status = "tables only, its plan cannot be read by this version".to_owned();
+    Ok([vec![name(dir)], counts.to_vec(), vec![Flops(flops).to_string(), status, headline]].concat())
+}
+
+fn damaged(dir: &Path, error: &anyhow::Error) -> Vec<String> {
+    let nothing = || "-".to_owned();
+    vec![name(dir), nothing(), nothing(), nothing(), nothing(), nothing(), "damaged".to_owned(), format!("{error:#}")]
+}
+
+fn name(dir: &Path) -> String {
+    dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// What a sweep found, in one line: tokens per parameter at its largest budget, or else its first conclusion.
+fn headline(fits: &Value) -> Option<String> {
+    let approaches = fits["approach2"].as_array()?;
+    let ours = approaches.iter().find(|fit| fit["counting"] == "blocks_and_unembedding");
+    if let Some(fit) = ours.filter(|fit| fit["status"] == "converged") {
+        // Those beyond the largest budget are extrapolated.
+        let largest = fit["optima"].as_array()?.iter().filter_map(|o| o["budget"].as_f64()).fold(0.0, f64::max);
+        let rows = fit["tokens_per_param"].as_array()?;
+        let at =
+            rows.iter().find(|row| row["flops"].as_f64().is_some_and(|flops| (flops / largest - 1.0).abs() < 1e-9))?;
+        let [value, low, high] = ["value", "low", "high"].map(|key| Ratio(at[key].as_f64().unwrap_or(f64::NAN)));
+        return Some(format!("{value} tokens per parameter ({low} to {high}) at {} FLOPs", Flops(largest)));
+    }
+    let conclusions = [ours.into_iter().collect::<Vec<_>>(), list(&fits["transfer"]), list(&fits["savings"])].concat();
+    let said = conclusions.iter().filter_map(|fit| {
+        let name = fit["parameterization"].as_str().map(|name| format!("{name}: ")).unwrap_or_default();
+        Some(name + fit["conclusion"].as_str()?)
+    });
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| said.join("\n"))
+}
+
+fn list(value: &Value) -> Vec<&Value> {
+    value.as_array().into_iter().flatten().collect()
+}
+
+/// The least loss.
+fn best(folder: &Folder) -> String {
+    let runs = folder.ledger.plan().runs.iter();
+    let losses = runs.filter_map(|run| Some((folder.row(&run.id).val_loss?, &run.id)));
+    let best = losses.min_by(|a, b| a.0.total_cmp(&b.0));
+    best.map_or_else(String::new, |(loss, id)| format!("least loss {loss:.4} ({})", &id.as_str()[..8]))
+}

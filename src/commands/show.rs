@@ -1,0 +1,115 @@
+//! `runner show`: one run, with its configuration, loss, curve and attempts.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use comfy_table::{Table, presets};
+
+use super::STDOUT;
+use super::folder::{self, Found};
+use crate::cli::ShowArgs;
+use crate::observation::Counting;
+use crate::units::{Flops, Params, Seconds, Tokens};
+
+/// Runs the command.
+pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let Found { folder, run } = folder::find(&args.run, &args.results)?;
+    let row = folder.row(&run.id);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut add = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    add("run", run.id.to_string());
+    add("sweep", folder.ledger.dir().display().to_string());
+    let held = folder.ledger.holder(&run.id).filter(|_| row.status == "pending");
+    add("status", held.map_or_else(|| row.status.clone(), |holder| format!("running, {holder}")));
+    for (field, value) in &run.axes {
+        add(field, value.clone());
+    }
+    let shape = run.run.shape;
+    add("model", format!("width {}, depth {}, heads {}", shape.width, shape.depth, shape.heads));
+    add("parameterization", run.run.parameterization.name().to_owned());
+    let params = |counting| Params(run.params.by(counting) as f64);
+    add(
+        "parameters",
+        format!("{} ({} of blocks and unembedding)", params(Counting::All), params(Counting::BlocksAndUnembedding)),
+    );
+    add("tokens", format!("{} ({:.1} a parameter)", Tokens(run.tokens as f64), run.tokens_per_param()));
+    add("FLOPs", Flops(run.flops).to_string());
+    let (optimizer, schedule) = (&run.run.optimizer, &run.run.schedule);
+    add("learning rate", format!("{:.3e}", optimizer.learning_rate));
+    add("batch", format!("{} tokens, {} steps", run.run.tokens_per_step(), schedule.steps));
+    add("seed", run.run.seed.to_string());
+    if let Some(loss) = row.val_loss {
+        let error = row.val_loss_se.map(|se| format!(" ± {se:.4}")).unwrap_or_default();
+        add("validation loss", format!("{loss:.4}{error} nats per token"));
+    }
+    if let Some(loss) = row.train_loss {
+        add("training loss", format!("{loss:.4}"));
+    }
+    let curve = folder.curve(&run.id)?;
+    if let (Some((_, first)), Some((_, last))) = (curve.first(), curve.last()) {
+        let losses: Vec<f64> = curve.iter().map(|(_, loss)| *loss).collect();
+        add("curve", format!("{first:.3} {} {last:.3}", sparkline(&losses)));
+    }
+    if let Some(rate) = row.tokens_per_second {
+        add("speed", format!("{} tokens/s", Tokens(rate)));
+    }
+    if let Some(seconds) = row.seconds {
+        add("time", Seconds(seconds).to_string());
+    }
+    for (name, value) in &row.about {
+        add(name, value.clone());
+    }
+    let dir = folder.ledger.dir().join("runs").join(run.id.as_str());
+    for failure in folder.ledger.failures(&run.id)? {
+        let device = failure.device.map(|device| format!(" on {device}")).unwrap_or_default();
+        add("failed attempt", format!("{}{device}: {}", failure.class, failure.message));
+    }
+    if dir.exists() {
+        add("files", files(&dir));
+    }
+    writeln!(io::stdout(), "{}", table.trim_fmt()).context(STDOUT)?;
+    if args.config {
+        writeln!(io::stdout(), "\n{}", serde_json::to_string_pretty(&run.run)?).context(STDOUT)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Losses as blocks of eight heights, averaged to at most 48 of them.
+fn sparkline(losses: &[f64]) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let width = losses.len().min(48);
+    let mean = |column: usize| {
+        let part = &losses[column * losses.len() / width..(column + 1) * losses.len() / width];
+        part.iter().sum::<f64>() / part.len() as f64
+    };
+    let means: Vec<f64> = (0..width).map(mean).collect();
+    let (low, high) = means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x)));
+    let height = |x: f64| if high > low { ((x - low) / (high - low) * 7.0).round() as usize } else { 0 };
+    means.into_iter().map(|x| BLOCKS[height(x).min(7)]).collect()
+}
+
+/// What lies in the folder of a run.
+fn files(dir: &Path) -> String {
+    let attempts = fs::read_dir(dir.join("attempts")).map_or(0, Iterator::count);
+    format!("{} (folders of attempts: {attempts})", dir.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_falling_curve_falls_and_a_long_one_is_averaged() {
+        assert_eq!(sparkline(&[8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]), "█▇▆▅▄▃▂▁");
+        assert_eq!(sparkline(&[3.0, 3.0]), "▁▁");
+        assert_eq!(sparkline(&[]), "");
+        let long: Vec<f64> = (0..1000).map(f64::from).collect();
+        assert_eq!(sparkline(&long).chars().count(), 48);
+    }
+}

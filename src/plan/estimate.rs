@@ -1,0 +1,104 @@
+//! What a plan takes before any of it is trained: time, device hours, disk.
+
+use super::{Plan, PlannedRun};
+
+/// What trains the runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Machine {
+    /// Devices that are paid for.
+    pub devices: usize,
+    /// Runs trained side by side on each of them.
+    pub slots: usize,
+}
+
+/// What a plan takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Training FLOPs of all runs.
+    pub flops: f64,
+    /// Seconds from the first start to the last end; NaN where the speed is not known.
+    pub seconds: f64,
+    /// Hours for which devices are held: all of them until the last run ends.
+    pub device_hours: f64,
+    /// Share of these hours in which they train.
+    pub busy: f64,
+    /// Bytes that stay: results, curves, tables, the report.
+    pub results: f64,
+    /// Most bytes of checkpoints at a time; they go when their runs end.
+    pub checkpoints: f64,
+}
+
+impl Estimate {
+    /// Of some runs on a machine where a run takes so many seconds.
+    pub fn of<'a>(
+        runs: impl IntoIterator<Item = &'a PlannedRun>,
+        machine: Machine,
+        seconds_of: impl Fn(&PlannedRun) -> f64,
+    ) -> Self {
+        let mut runs: Vec<&PlannedRun> = runs.into_iter().collect();
+        // The order in which workers take them.
+        runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
+        let slots = (machine.devices * machine.slots).max(1);
+        let times: Vec<f64> = runs.iter().map(|run| seconds_of(run)).collect();
+        let seconds = makespan(&times, slots);
+        Self {
+            flops: runs.iter().map(|run| run.flops).sum(),
+            seconds,
+            device_hours: seconds * machine.devices as f64 / 3600.0,
+            busy: times.iter().sum::<f64>() / (seconds * slots as f64),
+            results: runs.iter().map(|run| kept(run)).sum::<f64>(),
+            checkpoints: checkpoints(&runs, slots),
+        }
+    }
+
+    /// Of a whole plan.
+    pub fn of_plan(plan: &Plan, machine: Machine, seconds_of: impl Fn(&PlannedRun) -> f64) -> Self {
+        Self::of(&plan.runs, machine, seconds_of)
+    }
+}
+
+/// Seconds until the last of these runs ends, where each is begun in this order by the first slot that is free. A run is
+/// not split, so that one run on many slots takes as long as on one.
+fn makespan(times: &[f64], slots: usize) -> f64 {
+    let mut free_at = vec![0.0_f64; slots.min(times.len()).max(1)];
+    for time in times {
+        let first = free_at.iter_mut().min_by(|a, b| a.total_cmp(b)).expect("at least one slot");
+        *first += time;
+    }
+    // Not `f64::max`, which loses what is not a number.
+    free_at.into_iter().fold(0.0, |longest, at| if at > longest || at.is_nan() { at } else { longest })
+}
+
+/// Bytes that a run leaves: small files in blocks of 4 KiB, and its curve in the result, in `metrics.jsonl` and in
+/// `curves.csv`, about 100 bytes a point each (measured).
+fn kept(run: &PlannedRun) -> f64 {
+    3.0 * 4096.0 + 300.0 * run.run.eval.curve_points as f64
+}
+
+/// Weights and both moments in 4 bytes each; two checkpoints are kept while a third is written.
+const CHECKPOINT_BYTES_PER_PARAM: f64 = 3.0 * 4.0 * 3.0;
+
+fn checkpoints(runs: &[&PlannedRun], slots: usize) -> f64 {
+    let mut params: Vec<u64> = runs.iter().map(|run| run.params.total()).collect();
+    params.sort_unstable_by(|a, b| b.cmp(a));
+    params.iter().take(slots).map(|params| CHECKPOINT_BYTES_PER_PARAM * *params as f64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_free_slot_takes_the_next_run_and_no_run_is_split() {
+        for (times, slots, expected) in [
+            (&[4.0, 3.0, 2.0, 1.0][..], 1, 10.0),
+            (&[4.0, 3.0, 2.0, 1.0], 2, 5.0),
+            (&[4.0, 3.0, 2.0, 1.0], 9, 4.0),
+            (&[3.0, 3.0, 2.0, 2.0, 2.0], 2, 7.0),
+            (&[], 2, 0.0),
+        ] {
+            assert!((makespan(times, slots) - expected).abs() < 1e-12, "{times:?} on {slots}");
+        }
+        assert!(makespan(&[f64::NAN, 1.0], 2).is_nan());
+    }
+}

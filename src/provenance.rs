@@ -1,0 +1,93 @@
+//! What this program was built from, so that every result can say by what it was computed.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// `Cargo.lock` at build time; empty where there was none.
+const LOCK: &str = include_str!(concat!(env!("OUT_DIR"), "/Cargo.lock"));
+
+/// The build of a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// Git commit; nothing where it was built from files of no known commit.
+    pub commit: Option<String>,
+    /// Whether something that goes into the program differed from that commit.
+    pub dirty: bool,
+    /// SHA-256 of `Cargo.lock`, as `sha256sum` prints it: which version of each dependency.
+    pub lock: Option<String>,
+    /// The compiler.
+    pub rustc: String,
+    /// Version of burn; nothing in a build that cannot train.
+    pub burn: Option<String>,
+}
+
+impl Build {
+    /// The build of the running program.
+    pub fn current() -> Self {
+        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Self {
+            commit: known(env!("RUNNER_COMMIT")),
+            dirty: env!("RUNNER_DIRTY") == "true",
+            lock: known(LOCK).map(|lock| Sha256::digest(lock).iter().map(|byte| format!("{byte:02x}")).collect()),
+            rustc: env!("RUNNER_RUSTC").to_owned(),
+            burn: if cfg!(feature = "train") { locked("burn") } else { None },
+        }
+    }
+}
+
+/// Prints as `0123456789ab`, `0123456789ab-dirty`, or `unknown commit`.
+impl fmt::Display for Build {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.commit {
+            Some(commit) => {
+                let short = commit.get(..12).unwrap_or(commit);
+                write!(f, "{short}{}", if self.dirty { "-dirty" } else { "" })
+            }
+            None => f.write_str("unknown commit"),
+        }
+    }
+}
+
+/// What `--version` tells: version, commit, compiler, burn.
+pub fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let build = Build::current();
+        let burn = build.burn.as_ref().map(|burn| format!(", burn {burn}")).unwrap_or_default();
+        format!("{} ({build}, {}{burn})", env!("CARGO_PKG_VERSION"), build.rustc)
+    });
+    &VERSION
+}
+
+/// The version of a package in `Cargo.lock`.
+fn locked(name: &str) -> Option<String> {
+    let package = format!("name = \"{name}\"\nversion = \"");
+    let (_, rest) = LOCK.split_once(&package)?;
+    rest.split('"').next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_file_is_the_one_of_the_repository() {
+        let lock = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
+        let expected: String = Sha256::digest(&lock).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(Build::current().lock, Some(expected));
+        assert_eq!(locked("burn").as_deref(), Some("0.22.1"), "pinned in Cargo.toml");
+        assert_eq!(locked("no-such-package"), None);
+    }
+
+    #[test]
+    fn a_build_is_called_by_its_commit_and_whether_that_is_all_of_it() {
+        let mut build = Build { commit: Some("0123456789abcdef".repeat(3)), dirty: false, ..Build::current() };
+        assert_eq!(build.to_string(), "0123456789ab");
+        build.dirty = true;
+        assert_eq!(build.to_string(), "0123456789ab-dirty");
+        build.commit = None;
+        assert_eq!(build.to_string(), "unknown commit");
+    }
+}

@@ -1,0 +1,211 @@
+//! What every key of a spec means: read off its schema, which is derived from the types.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::error::nearest;
+use super::keys;
+use super::schema::{join, schema};
+
+/// What there is to say of a key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The dotted key.
+    pub key: String,
+    /// What it means.
+    pub text: String,
+    /// What may stand there, in words.
+    pub kind: String,
+    /// Words that may stand there, with what they mean.
+    pub choices: Vec<(String, String)>,
+    /// The unit of the value, where it has one.
+    pub unit: Option<String>,
+    /// What holds where nothing is written.
+    pub default: String,
+    /// A value that could stand there, as TOML.
+    pub example: String,
+}
+
+impl Entry {
+    /// Whether it is a table of further keys.
+    pub fn is_table(&self) -> bool {
+        self.kind == TABLE
+    }
+
+    /// Lines for people.
+    pub fn text(&self) -> String {
+        let Self { key, text, kind, choices, unit, default, example } = self;
+        let mut out = format!("{key}\n  {text}\n\n  type     {kind}\n");
+        for (word, meaning) in choices {
+            let _ = writeln!(out, "             {word}: {meaning}");
+        }
+        if let Some(unit) = unit {
+            let _ = writeln!(out, "  unit     {unit}");
+        }
+        let _ = writeln!(out, "  default  {default}");
+        let last = key.rsplit('.').next().unwrap_or(key);
+        let example = if self.is_table() { example.clone() } else { format!("{last} = {example}") };
+        let _ = writeln!(out, "  example  {example}");
+        out
+    }
+}
+
+const TABLE: &str = "table";
+
+/// A key that no spec has.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{key:?} is no key of a spec; {remedy}")]
+pub struct UnknownKey {
+    /// What was asked for.
+    pub key: String,
+    /// What to ask for instead.
+    pub remedy: String,
+}
+
+/// Every key of a spec, in the order of its types: a table comes before its keys.
+pub fn entries() -> Vec<Entry> {
+    let mut entries = Vec::new();
+    add(&schema(), "", &mut entries);
+    // A JSON object has no order, the table of keys has.
+    entries.sort_by_key(|entry| keys::position(&entry.key));
+    entries
+}
+
+/// What there is to say of a key; for a table, of its keys as well.
+pub fn explain(key: &str) -> Result<Vec<Entry>, UnknownKey> {
+    let entries = entries();
+    let within =
+        |entry: &Entry| entry.key.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let found: Vec<Entry> = entries.iter().filter(|entry| within(entry)).cloned().collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+    // A last segment alone is often meant.
+    let ends: Vec<&str> = keys.iter().copied().filter(|known| known.rsplit('.').next() == Some(key)).collect();
+    let remedy = match (nearest(key, &keys), ends.as_slice()) {
+        (_, [_, ..]) => format!("ask for {}", ends.join(" or ")),
+        (Some(word), []) => format!("ask for {word}"),
+        (None, []) => "`runner explain` lists them all".to_owned(),
+    };
+    Err(UnknownKey { key: key.to_owned(), remedy })
+}
+
+/// The reference of all keys as Markdown: `docs/spec.md`.
+pub fn markdown() -> String {
+    let mut out = HEAD.to_owned();
+    let (tables, top): (Vec<_>, Vec<_>) =
+        entries().into_iter().partition(|entry| entry.key.contains('.') || entry.is_table());
+    section(&mut out, "At the top", "", &top);
+    let mut tables = tables.into_iter().peekable();
+    while let Some(table) = tables.next() {
+        let mut keys = Vec::new();
+        while let Some(key) = tables.next_if(|entry| entry.key.contains('.')) {
+            keys.push(key);
+        }
+        section(&mut out, &format!("`[{}]`", table.key), &table.text, &keys);
+    }
+    out
+}
+
+const HEAD: &str = "# Keys of a spec
+
+Written by `runner schema --markdown` from the types in `src/spec`; `runner explain KEY` prints the same. `runner schema`
+prints a JSON schema: editors that know TOML complete and check a spec whose first line is `#:schema spec.schema.json`,
+next to that file.
+
+A spec is a TOML file. With `[sweep]` it describes a grid of runs for `runner sweep`, without it one run for `runner train`.
+Every key can be set from outside, as in `--set sweep.seeds=[1,2,3]`.
+";
+
+fn section(out: &mut String, title: &str, text: &str, keys: &[Entry]) {
+    let _ = writeln!(out, "\n## {title}\n");
+    if !text.is_empty() {
+        let _ = writeln!(out, "{text}\n");
+    }
+    out.push_str("| key | meaning | type | unit | default | example |\n|---|---|---|---|---|---|\n");
+    for Entry { key, text, kind, choices, unit, default, example } in keys {
+        let key = key.split_once('.').map_or(key.as_str(), |(_, rest)| rest);
+        let choices: Vec<String> = choices.iter().map(|(word, text)| format!("<br>`{word}`: {text}")).collect();
+        let unit = unit.as_deref().unwrap_or_default();
+        let cells = format!("| `{key}` | {text}{} | {kind} | {unit} | {default} | `{example}` |", choices.concat());
+        let _ = writeln!(out, "{cells}");
+    }
+}
+
+/// Adds the keys of a table.
+fn add(table: &Value, path: &str, entries: &mut Vec<Entry>) {
+    let required = |name: &str| table["required"].as_array().is_some_and(|list| list.iter().any(|key| key == name));
+    for (name, value) in properties(table) {
+        let key = join(path, name);
+        entries.push(entry(&key, value, required(name)));
+        add(value, &key, entries);
+        for form in value["anyOf"].as_array().into_iter().flatten() {
+            add(form, &key, entries);
+        }
+    }
+}
+
+fn properties(table: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    table["properties"].as_object().into_iter().flat_map(Map::iter)
+}
+
+fn entry(key: &str, value: &Value, required: bool) -> Entry {
+    let string = |name: &str| value[name].as_str().map(str::to_owned);
+    let default = match value.get("default") {
+        Some(default) => default.to_string(),
+        None if required => "none, must be written".to_owned(),
+        None => "not written".to_owned(),
+    };
+    Entry {
+        key: key.to_owned(),
+        // A paragraph is one line in the types' comments after their ends are joined.
+        text: string("description").unwrap_or_default().replace('\n', " "),
+        kind: kind(value),
+        choices: choices(value),
+        unit: string("x-unit"),
+        default,
+        example: string("x-example").unwrap_or_default(),
+    }
+}
+
+/// Words that may stand at a key.
+fn choices(value: &Value) -> Vec<(String, String)> {
+    let choice = |form: &Value| {
+        let text = form["description"].as_str().unwrap_or_default().replace('\n', " ");
+        Some((form["const"].as_str()?.to_owned(), text))
+    };
+    value["oneOf"].as_array().into_iter().flatten().filter_map(choice).collect()
+}
+
+/// What may stand at a key, in words.
+fn kind(value: &Value) -> String {
+    if let Some(forms) = value["anyOf"].as_array() {
+        return forms.iter().map(kind).collect::<Vec<_>>().join(", ");
+    }
+    if let Some(word) = value["const"].as_str() {
+        return format!("\"{word}\"");
+    }
+    match value["type"].as_str() {
+        Some("string") => "text",
+        Some("integer") => "whole number",
+        Some("number") => "number",
+        Some("boolean") => "true or false",
+        Some("object") if value.get("properties").is_none() => "table of lists",
+        Some("object") => TABLE,
+        Some("array") => {
+            return match kind(&value["items"]).as_str() {
+                "text" => "list of texts".to_owned(),
+                TABLE => "list of tables".to_owned(),
+                "table of lists" => "list of tables of lists".to_owned(),
+                "anything" => "list".to_owned(),
+                one => format!("list of {one}s"),
+            };
+        }
+        _ if value["oneOf"].is_array() => "a word",
+        _ => "anything",
+    }
+    .to_owned()
+}

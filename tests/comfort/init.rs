@@ -1,0 +1,64 @@
+//! Specs to begin with.
+
+use runner::spec::{self, Source};
+
+use super::{Place, repository};
+
+const KINDS: [(&str, &str); 9] = [
+    ("quickstart", "sweeps/quickstart.toml"),
+    ("isoflop", "sweeps/isoflop.toml"),
+    ("isoflop-mup", "sweeps/isoflop-mup.toml"),
+    ("mup-transfer", "sweeps/mup-transfer.toml"),
+    ("tune", "sweeps/tune.toml"),
+    ("lr-grid", "sweeps/lr-grid.toml"),
+    ("coord-check", "sweeps/coord-check.toml"),
+    ("coord-check-depth", "sweeps/coord-check-depth.toml"),
+    ("run", "configs/small.toml"),
+];
+
+#[test]
+fn every_kind_is_a_spec_of_the_repository_under_its_own_name() {
+    let place = Place::new();
+    for (kind, file) in KINDS {
+        place.says(&["init", kind]);
+        let written = spec::load(&place.path(&format!("{kind}.toml"))).unwrap();
+        let theirs = spec::load(&repository().join(file)).unwrap();
+        assert_eq!(written, spec::Spec { name: kind.to_owned(), ..theirs });
+        if kind != "run" {
+            let file = std::fs::read_to_string(repository().join(file)).unwrap();
+            assert_eq!(place.read(&format!("{kind}.toml")), file, "comments and all");
+        }
+    }
+}
+
+#[test]
+fn a_text_of_ones_own_is_trained_on_whatever_the_kind() {
+    let place = Place::new();
+    for (kind, _) in KINDS {
+        let written = place.says(&["init", kind, "--text", "my \"own\".txt", "--name", "mine", "--out", "-"]);
+        let spec = spec::parse(&written, kind).unwrap();
+        assert_eq!((spec.data.source, spec.name.as_str()), (Source::Text, "mine"));
+        assert_eq!(spec.data.path.unwrap().to_str(), Some("my \"own\".txt"));
+        assert!(!written.contains("corpus-rfc") && written.contains("# results go to results/mine\n"), "{written}");
+        assert!(!written.contains("of the language"), "{written}");
+    }
+}
+
+#[test]
+fn nothing_is_overwritten_and_nothing_invalid_is_written() {
+    let place = Place::new();
+    place.says(&["init", "quickstart", "--set", "sweep.seeds=[1,2]"]);
+    let before = place.read("quickstart.toml");
+    assert!(before.contains("seeds = [1,2]                       # of initialization"), "{before}");
+    assert!(place.refusal(&["init", "quickstart"]).contains("quickstart.toml exists and is left as it is"));
+    assert_eq!(place.read("quickstart.toml"), before);
+    for (args, words) in [
+        (&["--name", "../up"][..], "cannot name a results folder"),
+        (&["--set", "sweep.sizes=2"], "2 sizes do not show a minimum"),
+        (&["--out", "nowhere/x.toml"], "cannot create nowhere/x.toml"),
+    ] {
+        let error = place.refusal(&[&["init", "isoflop"], args].concat());
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(!place.path("isoflop.toml").exists());
+}

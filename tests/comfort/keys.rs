@@ -1,0 +1,109 @@
+//! The schema of a spec, and what is told of its keys.
+
+use jsonschema::Validator;
+use runner::spec::{self, Entry};
+use serde_json::Value;
+
+use super::{Place, repository};
+
+fn schema() -> Validator {
+    jsonschema::validator_for(&spec::schema()).unwrap()
+}
+
+/// TOML as the JSON that an editor checks.
+fn json(toml: &str) -> Value {
+    serde_json::to_value(toml.parse::<toml::Table>().unwrap()).unwrap()
+}
+
+const QUICKSTART: &str = include_str!("../../sweeps/quickstart.toml");
+
+#[test]
+fn every_spec_of_the_repository_is_valid_by_the_schema() {
+    let schema = schema();
+    let mut count = 0;
+    for folder in ["sweeps", "configs"] {
+        for entry in std::fs::read_dir(repository().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let errors: Vec<String> =
+                schema.iter_errors(&json(&std::fs::read_to_string(&path).unwrap())).map(|e| e.to_string()).collect();
+            assert_eq!(errors, Vec::<String>::new(), "{}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 10);
+}
+
+#[test]
+fn what_the_program_refuses_for_its_form_the_schema_refuses_too() {
+    let schema = schema();
+    for (from, to) in [
+        ("sizes = 7", "sizes = \"7\""),
+        ("sizes = 7", "size = 7"),
+        ("seeds = [1]", "seeds = 1"),
+        ("seeds = [1]", ""),
+        ("kind = \"cosine\"", "kind = \"sine\""),
+        ("beta1 = 0.9", "beta1 = true"),
+        ("learning_rate = { value = 0.01, at_params = 1e5,", "learning_rate = { value = 0.01,"),
+        ("learning_rate = { value = 0.01, at_params = 1e5,", "learning_rate = { value = 0.01, at_parms = 1e5,"),
+        ("[sweep]", "[sweeps]"),
+    ] {
+        assert!(QUICKSTART.contains(from), "{from}");
+        let edited = QUICKSTART.replace(from, to);
+        assert!(spec::parse(&edited, "x.toml").is_err() && !schema.is_valid(&json(&edited)), "{from} -> {to}");
+    }
+    let tuned = QUICKSTART.replace("{ value = 0.01, at_params = 1e5, exponent = -0.333 }", "\"tuned\"");
+    assert!(spec::parse(&tuned, "x.toml").is_ok() && schema.is_valid(&json(&tuned)));
+}
+
+/// Part of the schema that stands at a key.
+fn at<'a>(schema: &'a Value, key: &str) -> &'a Value {
+    key.split('.').fold(schema, |schema, name| {
+        let forms = schema["anyOf"].as_array().into_iter().flatten().chain([schema]);
+        forms.map(|form| &form["properties"][name]).find(|found| !found.is_null()).unwrap_or(&Value::Null)
+    })
+}
+
+#[test]
+fn every_key_is_explained_and_its_example_is_valid() {
+    let schema = spec::schema();
+    let entries = spec::entries();
+    assert!(entries.len() > 60);
+    for Entry { key, text, kind, example, .. } in &entries {
+        assert!(text.ends_with('.') && !example.is_empty(), "{key}: {text:?} {example:?}");
+        assert!(!text.contains("[`") && kind != "anything", "{key}: {text} {kind}");
+        if kind == "table" {
+            assert_eq!(example, &format!("[{key}]"));
+            continue;
+        }
+        let value = &json(&format!("value = {example}"))["value"];
+        let validator = jsonschema::validator_for(at(&schema, key)).unwrap();
+        assert!(validator.is_valid(value), "{key} = {example}");
+    }
+}
+
+#[test]
+fn the_reference_in_docs_is_what_the_types_say() {
+    let written = std::fs::read_to_string(repository().join("docs/spec.md")).unwrap_or_default();
+    assert!(written == spec::markdown(), "run: runner schema --markdown > docs/spec.md");
+}
+
+#[test]
+fn explain_tells_text_unit_default_and_example_of_a_key_or_a_table_and_the_nearest_of_others() {
+    let place = Place::new();
+    let one = place.says(&["explain", "launcher.checkpoint_seconds"]);
+    for words in ["Seconds before the time limit", "unit     seconds", "default  120", "checkpoint_seconds = 120"] {
+        assert!(one.contains(words), "{words} is not in {one}");
+    }
+    let table = place.says(&["explain", "sweep"]);
+    assert!(table.contains("sweep.budgets") && table.contains("sweep.zip") && !table.contains("eval."), "{table}");
+    assert!(place.says(&["explain"]).lines().any(|line| line == "optimizer.learning_rate.at_params"));
+    for (asked, words) in [
+        ("sweep.sedes", "ask for sweep.seeds"),
+        ("seeds", "ask for sweep.seeds"),
+        ("tokens", "ask for schedule.tokens or eval.tokens"),
+        ("colour", "`runner explain` lists them all"),
+    ] {
+        let error = place.refusal(&["explain", asked]);
+        assert!(error.contains(words), "{error}");
+    }
+}

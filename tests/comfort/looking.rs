@@ -1,0 +1,113 @@
+//! Results looked at: `ls`, `show`, `compare`; and what is installed beside the program.
+
+use super::Place;
+
+/// Two rehearsed sweeps of one surface, the second with a seed more and another name.
+fn two() -> Place {
+    let place = Place::with("sweeps/quickstart.toml");
+    for (name, seeds) in [("one", "[1]"), ("two", "[1,2]")] {
+        let [name, seeds] = [format!("name={name}"), format!("sweep.seeds={seeds}")];
+        place.says(&["sweep", "spec.toml", "--device", "rehearsal", "--set", &name, "--set", &seeds]);
+    }
+    place
+}
+
+#[test]
+fn ls_lists_counts_and_what_was_found_and_does_not_stumble_over_a_damaged_folder() {
+    let place = two();
+    let listed = place.says(&["ls"]);
+    let line = |name: &str| listed.lines().find(|line| line.contains(name)).expect(name);
+    assert!(line("one-rehearsal").contains("21") && line("two-rehearsal").contains("42"), "{listed}");
+    assert!(line("one-rehearsal").contains("complete, rehearsed"), "{listed}");
+    assert!(line("two-rehearsal").contains("tokens per parameter (") && listed.contains("at 1.5e12 FLOPs"), "{listed}");
+    std::fs::write(place.path("results/one-rehearsal/plan.json"), "{").unwrap();
+    let listed = place.says(&["ls"]);
+    assert!(listed.contains("tables only") && listed.contains("two-rehearsal"), "{listed}");
+    std::fs::remove_file(place.path("results/one-rehearsal/runs.csv")).unwrap();
+    assert!(place.says(&["ls", "results"]).contains("damaged"));
+    assert!(place.refusal(&["ls", "nowhere"]).contains("nowhere"));
+}
+
+#[test]
+fn show_finds_a_run_by_its_beginning_and_tells_what_built_it() {
+    let place = two();
+    let runs = place.read("results/two-rehearsal/runs.csv");
+    // Of the second seed, so in one sweep alone.
+    let only = runs.lines().skip(1).find(|line| line.split(',').nth(9) == Some("2")).unwrap();
+    let id = &only[..16];
+    let shown = place.says(&["show", &id[..8]]);
+    for words in [id, "two-rehearsal", "validation loss", "Cargo.lock", "rustc", "curve", "seed"] {
+        assert!(shown.contains(words), "{words} is not in {shown}");
+    }
+    assert_eq!(shown, place.says(&["show", &format!("results/two-rehearsal/{id}")]));
+    let whole = place.says(&["show", id, "--in", "results/two-rehearsal", "--config"]);
+    assert!(whole.contains("\"flop_budget\""), "{whole}");
+    let both = &runs.lines().nth(1).unwrap()[..16];
+    assert!(place.refusal(&["show", both]).contains("several sweeps have that run: give one of results/one"));
+    assert!(place.refusal(&["show", "xyz"]).contains("no run begins with \"xyz\""));
+    assert!(place.refusal(&["show", "results/two-rehearsal/"]).contains("no run"));
+}
+
+#[test]
+fn a_folder_of_tables_alone_as_git_keeps_it_shows_the_same_losses() {
+    let place = two();
+    let runs = place.read("results/two-rehearsal/runs.csv");
+    let id = &runs.lines().nth(1).unwrap()[..16];
+    let lines = |what: &str| {
+        let shown = place.says(&["show", &format!("results/two-rehearsal/{id}")]);
+        shown.lines().filter(|line| line.contains(what)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = [lines("validation loss"), lines("curve")];
+    assert!(before.iter().all(|lines| lines.len() == 1));
+    std::fs::remove_dir_all(place.path("results/two-rehearsal/runs")).unwrap();
+    assert_eq!([lines("validation loss"), lines("curve")], before);
+    assert!(place.says(&["ls"]).contains("complete"));
+}
+
+#[test]
+fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
+    let place = two();
+    let said = place.says(&["compare", "results/one-rehearsal", "results/two-rehearsal"]);
+    for words in ["sweep.seeds", "[1,2]", "N_opt exponent", "tokens per parameter, 1.5e12", "21 runs in common"] {
+        assert!(said.contains(words), "{words} is not in {said}");
+    }
+    assert!(said.contains("is +0.0000 nats per token on average (95% over pairs: +0.0000 to +0.0000)"), "{said}");
+    assert!(said.contains("3 and 3 budgets are too few"), "{said}");
+    assert!(place.says(&["compare", "results/one-rehearsal", "results/one-rehearsal"]).contains("spec: no difference"));
+
+    let runs = place.read("results/one-rehearsal/runs.csv");
+    let run = |row: usize| format!("results/one-rehearsal/{}", &runs.lines().nth(row).unwrap()[..16]);
+    let said = place.says(&["compare", &run(1), &run(2)]);
+    assert!(said.contains("shape.") && said.contains("the second's loss minus the first's is"), "{said}");
+    assert!(place.refusal(&["compare", "results/one-rehearsal", &run(1)]).contains("one is a sweep and one a run"));
+}
+
+#[test]
+fn the_table_of_runs_names_the_build_of_each_result() {
+    let place = two();
+    let runs = place.read("results/one-rehearsal/runs.csv");
+    let header: Vec<&str> = runs.lines().next().unwrap().split(',').collect();
+    let at = header.iter().position(|name| *name == "build").unwrap();
+    let builds: std::collections::BTreeSet<&str> =
+        runs.lines().skip(1).map(|row| row.rsplit(',').nth(header.len() - 1 - at).unwrap()).collect();
+    assert_eq!(builds.len(), 1);
+    assert_eq!(builds.first(), Some(&runner::provenance::Build::current().to_string().as_str()));
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = place.says(&["completions", shell]);
+        assert!(["explain", "budget-hours", "coord-check"].iter().all(|word| script.contains(word)), "{shell}");
+    }
+    place.says(&["man", "pages"]);
+    let help = place.says(&["--help"]);
+    let commands = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
+    let commands = commands.take_while(|line| line.starts_with("  ")).filter_map(|line| line.split_whitespace().next());
+    let commands: Vec<&str> = commands.filter(|name| *name != "help").collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands {
+        assert!(place.path(&format!("pages/runner-{command}.1")).exists(), "{command}");
+    }
+}
