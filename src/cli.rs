@@ -1,6 +1,8 @@
 //! The command line: flags and help, no logic.
 #![allow(clippy::doc_markdown)] // The comments are help texts, in which backticks would be shown.
 
+pub mod export;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -51,6 +53,9 @@ pub enum Command {
     /// Look for damage in a results folder, or derive its tables again.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Write runs, curves and models in the formats of other programs.
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Train runs of a sweep until none is left (started by `sweep`, one process a slot).
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -102,6 +107,9 @@ pub struct SweepArgs {
     /// Slurm: print the batch script and have it checked by `sbatch --test-only`, and submit nothing.
     #[arg(long, conflicts_with = "wait")]
     pub dry_run: bool,
+    /// Keep the weights of every run that is trained from now on, for `runner export transformers`.
+    #[arg(long)]
+    pub keep_models: bool,
 }
 
 /// How long a run goes on by itself.
@@ -167,6 +175,9 @@ pub struct TrainArgs {
     /// Least seconds between two checkpoints. Writing them never takes more than 2% of the time.
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     pub checkpoint_every: f64,
+    /// Keep the weights, for `runner export transformers`.
+    #[arg(long)]
+    pub keep_model: bool,
 }
 
 /// Flags of `runner coord-check`.

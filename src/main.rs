@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Devices => commands::devices::run(),
         Command::Status(args) => commands::status::run(&args),
         Command::Ledger(command) => commands::ledger::run(&command),
+        Command::Export(command) => commands::export::run(&command),
         Command::Worker(args) => commands::worker::run(&args),
         #[cfg(feature = "train")]
         Command::Bench(args) => commands::bench::run(&args),

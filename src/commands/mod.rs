@@ -9,6 +9,7 @@ pub mod coord_check;
 pub mod data;
 pub mod device;
 pub mod devices;
+pub mod export;
 pub mod fit;
 mod fit_law;
 mod fit_table;

@@ -16,7 +16,7 @@ mod synthetic;
 mod text;
 mod tokenizer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use cache::{Manifest, TextFacts, TokenFacts};
 pub use error::DataError;
@@ -157,6 +157,17 @@ impl Corpus {
             }
         }
     }
+}
+
+/// Where the tokenizer of a prepared corpus lies, if it has one.
+pub fn tokenizer_path(cache: &Path, fingerprint: &str) -> PathBuf {
+    cache::folder(cache, fingerprint).join("tokenizer.json")
+}
+
+/// The text of a `tokenizer.json`, and the token that ends a document.
+pub fn tokenizer_facts(path: &Path) -> Result<(String, u16), DataError> {
+    let tokenizer = tokenizer::Tokenizer::load(path)?;
+    Ok((tokenizer.to_json(), tokenizer.separator))
 }
 
 /// Validation sequences in a file: each has a target after its last token.
