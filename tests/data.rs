@@ -17,12 +17,14 @@ fn data(source: Source) -> Data {
     Data {
         source,
         path: None,
+        column: None,
         validation_path: None,
         tokenizer: None,
         vocab: Some(256),
         validation_fraction: None,
         max_epochs: 1.0,
         seed: 7,
+        parts: Vec::new(),
     }
 }
 
