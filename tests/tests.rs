@@ -1,8 +1,10 @@
 //! One integration test binary, because linking burn is slow.
 
 mod data;
+mod export;
 mod faults;
 mod fit;
+mod formats;
 // Without a device there is no `bench` to help with.
 #[cfg(feature = "train")]
 mod help;
