@@ -184,7 +184,7 @@ step 'called again it trains the rest: stopped before the time limit, queued aga
 trained --wait >trained.out 2>trained.err &
 waiting=$!
 until_true 60 'another trained run' at_least trained $((kept + 1))
-until_true 120 'a task that is told of its time limit' held in_logs trained '^stopp'
+until_true 120 'a task that is told of its time limit' held in_logs trained '^stopped by signal 10,'
 release trained
 until_true 60 'a task that asks to be queued again' in_logs trained 'queued again as'
 until_true 60 'a task that starts once more' held start_until in_logs trained 'queued again 1 times'

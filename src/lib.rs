@@ -21,14 +21,18 @@
 //! | `train` | the only place that knows burn | spec, plan, parameterization, data, trainer |
 //! | [`execute`] | worker processes, claims, progress, Slurm | spec (`[launcher]`), plan, ledger, trainer, units; never burn |
 //! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, provenance, trainer |
+//! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan |
 //! | [`fit`] | scaling laws with intervals | units, observation |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
+//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, checkpoint, data (the tokenizer) |
 //! | [`commands`] | one file a command: load, call a stage, print | everything |
 
+pub mod checkpoint;
 pub mod cli;
 pub mod commands;
 pub mod data;
 pub mod execute;
+pub mod export;
 pub mod fit;
 pub mod ledger;
 pub mod observation;

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Schema(args) => commands::schema::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Man(args) => commands::completions::man(&args),
+        Command::Export(command) => commands::export::run(&command),
         Command::Worker(args) => commands::worker::run(&args),
         #[cfg(feature = "train")]
         Command::Bench(args) => commands::bench::run(&args),

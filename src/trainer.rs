@@ -48,6 +48,10 @@ pub trait Checkpoints {
     /// Keeps what `write` writes, durably, and the checkpoint before it; nothing of it where it fails, which people are
     /// told by whoever implements this.
     fn save(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
+
+    /// Keeps the weights of a finished run that `write` writes, where models are kept at all. As above people are told of
+    /// a failure.
+    fn keep_model(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
 }
 
 /// No checkpoints: for measurements and tests.
@@ -57,6 +61,10 @@ impl Checkpoints for () {
     }
 
     fn save(&mut self, _: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn keep_model(&mut self, _: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         Ok(())
     }
 }

@@ -11,61 +11,63 @@ use runner::data::{Corpus, DataError};
 use runner::spec::{Data, Source};
 use tempfile::TempDir;
 
-const CONTEXT: usize = 16;
+pub const CONTEXT: usize = 16;
 
-fn data(source: Source) -> Data {
+pub fn data(source: Source) -> Data {
     Data {
         source,
         path: None,
+        column: None,
         validation_path: None,
         tokenizer: None,
         vocab: Some(256),
         validation_fraction: None,
         max_epochs: 1.0,
         seed: 7,
+        parts: Vec::new(),
     }
 }
 
 /// A folder with files in it and a cache.
-struct Place(TempDir);
+pub struct Place(pub TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    fn cache(&self) -> PathBuf {
+    pub fn cache(&self) -> PathBuf {
         self.0.path().join("cache")
     }
 
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.path().join(name);
         fs::write(&path, content).unwrap();
         path
     }
 
-    fn prepare(&self, data: &Data) -> Result<Corpus, DataError> {
+    pub fn prepare(&self, data: &Data) -> Result<Corpus, DataError> {
         Corpus::prepare(data, CONTEXT, &self.cache(), &mut |_| ())
     }
 
-    fn error(&self, data: &Data) -> String {
+    pub fn error(&self, data: &Data) -> String {
         self.prepare(data).err().expect("this must not be accepted").to_string()
     }
 
     /// A text of `documents` documents, as `[data]` with a fifth held out.
-    fn text(&self, documents: usize) -> Data {
+    pub fn text(&self, documents: usize) -> Data {
         let path = self.file("text.txt", text(documents));
         Data { path: Some(path), validation_fraction: Some(0.2), ..data(Source::Text) }
     }
 
-    fn tokens(&self, fingerprint: &str, name: &str) -> Vec<u16> {
+    pub fn tokens(&self, fingerprint: &str, name: &str) -> Vec<u16> {
         let bytes = fs::read(self.cache().join(fingerprint).join(name)).unwrap();
         bytes.chunks(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect()
     }
 }
 
 /// Documents of pseudo-words, each with words of its own.
-fn text(documents: usize) -> String {
+pub fn text(documents: usize) -> String {
     let mut state = 1_u64;
     let mut draw = move |n: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

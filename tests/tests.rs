@@ -3,8 +3,10 @@
 mod comfort;
 mod common;
 mod data;
+mod export;
 mod faults;
 mod fit;
+mod formats;
 // Without a device there is no `bench` to help with.
 #[cfg(feature = "train")]
 mod help;

@@ -1,6 +1,7 @@
 //! The command line: flags and help, no logic. A file a group of commands.
 #![allow(clippy::doc_markdown)] // The comments are help texts, in which backticks would be shown.
 
+pub mod export;
 mod fitting;
 mod looking;
 mod planning;
@@ -73,6 +74,9 @@ pub enum Command {
     /// Look for damage in a results folder, or derive its tables again.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Write runs, curves and models in the formats of other programs.
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Say what a key of a spec means: text, unit, default, example.
     Explain(ExplainArgs),
     /// Print the JSON schema of a spec, for editors.

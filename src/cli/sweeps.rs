@@ -41,6 +41,9 @@ pub struct SweepArgs {
     /// Slurm: print the batch script and have it checked by `sbatch --test-only`, and submit nothing.
     #[arg(long, conflicts_with = "wait")]
     pub dry_run: bool,
+    /// Keep the weights of every run that is trained from now on, for `runner export transformers`.
+    #[arg(long)]
+    pub keep_models: bool,
 }
 
 /// How long a run goes on by itself.

@@ -26,6 +26,9 @@ pub struct TrainArgs {
     /// Least seconds between two checkpoints. Writing them never takes more than 2% of the time.
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     pub checkpoint_every: f64,
+    /// Keep the weights, for `runner export transformers`.
+    #[arg(long)]
+    pub keep_model: bool,
 }
 
 /// Flags of `runner coord-check`.

@@ -9,7 +9,7 @@ use comfy_table::presets::NOTHING;
 
 use super::STDOUT;
 use crate::cli::DataCommand;
-use crate::data::Corpus;
+use crate::data::{Corpus, PartFacts};
 use crate::spec;
 use crate::units::Tokens;
 
@@ -46,6 +46,17 @@ fn table(corpus: &Corpus) -> Table {
         table.add_row(["documents", &text.documents.to_string()]);
         table.add_row(["held out for validation", &text.validation_documents.to_string()]);
         table.add_row(["near-duplicates moved to training", &text.near_duplicates_moved.to_string()]);
+    }
+    for (at, part) in corpus.manifest().parts.iter().enumerate() {
+        let PartFacts { share, train_tokens, validation_tokens, documents, validation_documents } = part;
+        let value = format!(
+            "{:.3}% of the tokens, from {} of training and {} of validation ({documents} documents, {validation_documents} \
+             held out)",
+            100.0 * f64::from(*share) / 65_536.0,
+            Tokens(*train_tokens as f64),
+            Tokens(*validation_tokens as f64),
+        );
+        table.add_row([&format!("part {}", at + 1), &value]);
     }
     if let Some(entropy) = corpus.entropy() {
         let value = format!("{:.4} +- {:.4} nats per token", entropy.nats_per_token, entropy.standard_error);

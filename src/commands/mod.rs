@@ -12,6 +12,7 @@ pub mod data;
 pub mod device;
 pub mod devices;
 pub mod explain;
+pub mod export;
 pub mod fit;
 mod fit_law;
 mod fit_table;

@@ -59,7 +59,11 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     if args.dry_run {
         return sweep.dry_run(&std::path::absolute(&dir)?, plan.runs.len());
     }
-    sweep.run(&Ledger::attach(&dir, &spec.to_toml(), plan, losses)?)
+    let ledger = Ledger::attach(&dir, &spec.to_toml(), plan, losses)?;
+    if args.keep_models {
+        ledger.keep_models()?;
+    }
+    sweep.run(&ledger)
 }
 
 impl Sweep<'_> {

@@ -29,6 +29,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         launcher,
         wait,
         dry_run,
+        keep_models,
     } = args;
     let Patience { checkpoint_every, hang_after } = *patience;
     super::seconds("checkpoint-every", checkpoint_every)?;
@@ -64,6 +65,9 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
     }
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses(&device))?;
+    if *keep_models {
+        ledger.keep_models()?;
+    }
     announce(&ledger, &device, (slots.len(), &devices), &Summary::of(&ledger)?);
 
     let program = std::env::current_exe()?;

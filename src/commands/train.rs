@@ -17,7 +17,7 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let TrainArgs { config, overrides, out, place, threads, checkpoint_every } = args;
+    let TrainArgs { config, overrides, out, place, threads, checkpoint_every, keep_model } = args;
     let checkpoint_every = super::seconds("checkpoint-every", *checkpoint_every)?;
     let spec = planning::config(config, &overrides.set)?;
     let mut trainer =
@@ -26,6 +26,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     planning::require_runs(&plan)?;
     let dir = sweep::results_dir(out.as_deref(), &spec, sweep::losses(&trainer.device()));
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, sweep::losses(&trainer.device()))?;
+    if *keep_model {
+        ledger.keep_models()?;
+    }
     let [run] = ledger.plan().runs.as_slice() else { anyhow::bail!("a config plans one run") };
     if ledger.losses() == Losses::Rehearsed {
         eprintln!("{}", results::REHEARSAL);

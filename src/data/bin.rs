@@ -59,6 +59,7 @@ impl BinRecipe {
             validation: Some(validation),
             text: None,
             entropy: None,
+            parts: Vec::new(),
         })
     }
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
+use super::mixture::PartFacts;
 use super::{DataError, Entropy};
 use crate::spec::Source;
 
@@ -36,6 +37,9 @@ pub struct Manifest {
     pub text: Option<TextFacts>,
     /// The entropy rate, for the built-in language.
     pub entropy: Option<Entropy>,
+    /// The parts of a mixture with weights, which lie one after another in the token files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartFacts>,
 }
 
 /// One token file.
@@ -171,16 +175,21 @@ impl TokenFile {
 }
 
 /// Maps a whole file for reading.
-#[allow(unsafe_code)]
 pub fn map(path: &Path) -> Result<Mmap, DataError> {
     let file = File::open(path).map_err(DataError::io("read", path))?;
     if file.metadata().is_ok_and(|about| about.is_dir()) {
         // The system would only say that there is no such device.
         return Err(DataError::io("read", path)(std::io::ErrorKind::IsADirectory.into()));
     }
+    map_file(&file, path)
+}
+
+/// Maps an open file for reading; `path` only names it in errors.
+#[allow(unsafe_code)]
+pub fn map_file(file: &File, path: &Path) -> Result<Mmap, DataError> {
     // SAFETY: the map is only read. Nobody changes a file of the cache once it is renamed into place, and a corpus that
     // somebody cuts short while it is being read ends the process, as it would end any reader's work.
-    unsafe { Mmap::map(&file) }.map_err(DataError::io("read", path))
+    unsafe { Mmap::map(file) }.map_err(DataError::io("read", path))
 }
 
 /// Writes a token file piece by piece.
@@ -205,6 +214,11 @@ impl TokenWriter {
         self.hasher.update(&bytes);
         self.tokens += tokens.len() as u64;
         self.file.write_all(&bytes).map_err(DataError::io("write", &self.path))
+    }
+
+    /// Tokens so far.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
     }
 
     /// Waits until everything is on the disk.

@@ -8,7 +8,11 @@ mod bin;
 mod bpe;
 mod cache;
 mod error;
+mod files;
 mod hash;
+mod jsonl;
+mod mixture;
+mod parquet;
 mod recipe;
 mod sampler;
 mod split;
@@ -16,15 +20,17 @@ mod synthetic;
 mod text;
 mod tokenizer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use cache::{Manifest, TextFacts, TokenFacts};
 pub use error::DataError;
+pub use mixture::PartFacts;
 pub use synthetic::{Entropy, Language, Split};
 
 use crate::plan::CorpusFacts;
 use crate::spec::{Data, Source};
 use cache::TokenFile;
+use mixture::Mixture;
 use recipe::Recipe;
 use sampler::Sampler;
 
@@ -38,7 +44,15 @@ pub struct Corpus {
 
 enum Tokens {
     Language(Box<Language>),
-    Files { train: TokenFile, validation: TokenFile, sampler: Sampler },
+    Files { train: TokenFile, validation: TokenFile, order: Order },
+}
+
+/// Which part of the files a sequence is.
+enum Order {
+    /// Of one corpus.
+    One(Sampler),
+    /// Of the parts of a mixture.
+    Mixed(Box<Mixture>),
 }
 
 impl Corpus {
@@ -70,12 +84,17 @@ impl Corpus {
         })?;
         let tokens = match (&manifest.train, &manifest.validation) {
             (Some(train), Some(validation)) => {
-                let sampler = Sampler::new(train.tokens, context);
+                let order = if manifest.parts.is_empty() {
+                    Order::One(Sampler::new(train.tokens, context))
+                } else {
+                    enough_of_each(&manifest, context)?;
+                    Order::Mixed(Box::new(Mixture::new(&manifest.parts, context)))
+                };
                 let train = TokenFile::open(&folder, "train.u16", train)?;
                 let validation = TokenFile::open(&folder, "validation.u16", validation)?;
                 enough(data, "training", train.len(), 2 * context)?;
                 enough(data, "validation", validation.len(), context + 1)?;
-                Tokens::Files { train, validation, sampler }
+                Tokens::Files { train, validation, order }
             }
             // A language has no file to check: that these are its settings, the fingerprint tells.
             _ if Recipe::new(data, context)?.fingerprint() != fingerprint => {
@@ -91,9 +110,9 @@ impl Corpus {
     pub fn facts(&self) -> CorpusFacts {
         let (train_tokens, validation_tokens) = match &self.tokens {
             Tokens::Language(_) => (None, None),
-            Tokens::Files { validation, sampler, .. } => {
+            Tokens::Files { validation, order, .. } => {
                 let context = self.context as u64;
-                (Some(sampler.windows() * context), Some(validation_windows(validation, self.context) * context))
+                (Some(order.windows() * context), Some(order.validation_windows(validation, self.context) * context))
             }
         };
         CorpusFacts {
@@ -122,8 +141,12 @@ impl Corpus {
         for index in first..first + batch as u64 {
             match &self.tokens {
                 Tokens::Language(language) => language.sequence(Split::Train(seed), index, self.context + 1, out),
-                Tokens::Files { train, sampler, .. } => {
-                    train.read(sampler.start(hash::key(&[self.seed, seed]), index), self.context + 1, out);
+                Tokens::Files { train, order, .. } => {
+                    let start = match order {
+                        Order::One(sampler) => sampler.start(hash::key(&[self.seed, seed]), index),
+                        Order::Mixed(mixture) => mixture.start(|part| hash::key(&[self.seed, seed, part]), index),
+                    };
+                    train.read(start, self.context + 1, out);
                 }
             }
         }
@@ -134,7 +157,9 @@ impl Corpus {
         let wanted = tokens.div_ceil(self.context as u64).max(1);
         match &self.tokens {
             Tokens::Language(_) => wanted as usize,
-            Tokens::Files { validation, .. } => wanted.min(validation_windows(validation, self.context)) as usize,
+            Tokens::Files { validation, order, .. } => {
+                wanted.min(order.validation_windows(validation, self.context)) as usize
+            }
         }
     }
 
@@ -149,14 +174,67 @@ impl Corpus {
                 Tokens::Language(language) => {
                     language.sequence(Split::Validation, index as u64, self.context + 1, out);
                 }
-                Tokens::Files { validation, .. } => {
-                    let windows = validation_windows(validation, self.context);
-                    let window = index as u64 * windows / sequences as u64;
-                    validation.read(window * self.context as u64, self.context + 1, out);
+                Tokens::Files { validation, order, .. } => {
+                    let (index, sequences) = (index as u64, sequences as u64);
+                    let start = match order {
+                        Order::One(_) => {
+                            index * validation_windows(validation, self.context) / sequences * self.context as u64
+                        }
+                        Order::Mixed(mixture) => mixture.validation_start(index, sequences),
+                    };
+                    validation.read(start, self.context + 1, out);
                 }
             }
         }
     }
+}
+
+impl Order {
+    /// Training sequences before anything repeats.
+    fn windows(&self) -> u64 {
+        match self {
+            Self::One(sampler) => sampler.windows(),
+            Self::Mixed(mixture) => mixture.windows(),
+        }
+    }
+
+    /// Validation sequences without a repetition.
+    fn validation_windows(&self, validation: &TokenFile, context: usize) -> u64 {
+        match self {
+            Self::One(_) => validation_windows(validation, context),
+            Self::Mixed(mixture) => mixture.validation_windows(),
+        }
+    }
+}
+
+/// Every part of a mixture needs tokens for a few sequences.
+fn enough_of_each(manifest: &Manifest, context: usize) -> Result<(), DataError> {
+    for (at, part) in manifest.parts.iter().enumerate() {
+        for (split, tokens, needed) in
+            [("training", part.train_tokens, 2 * context), ("validation", part.validation_tokens, context + 1)]
+        {
+            if tokens < needed as u64 {
+                let what = format!(
+                    "part {} has only {tokens} {split} tokens, and this context needs at least {needed}; take more text, a \
+                     shorter model.context, or another validation_fraction",
+                    at + 1
+                );
+                return Err(DataError::configuration("parts", what));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the tokenizer of a prepared corpus lies, if it has one.
+pub fn tokenizer_path(cache: &Path, fingerprint: &str) -> PathBuf {
+    cache::folder(cache, fingerprint).join("tokenizer.json")
+}
+
+/// The text of a `tokenizer.json`, and the token that ends a document.
+pub fn tokenizer_facts(path: &Path) -> Result<(String, u16), DataError> {
+    let tokenizer = tokenizer::Tokenizer::load(path)?;
+    Ok((tokenizer.to_json(), tokenizer.separator))
 }
 
 /// Validation sequences in a file: each has a target after its last token.

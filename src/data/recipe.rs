@@ -13,7 +13,7 @@ use crate::spec::{Data, Source};
 pub enum Recipe {
     /// The built-in language.
     Synthetic(SyntheticRecipe),
-    /// A text file.
+    /// Texts: files of text, JSON Lines or Parquet, or a mixture of them.
     Text(TextRecipe),
     /// Token files.
     Bin(BinRecipe),
@@ -25,7 +25,7 @@ impl Recipe {
         data.check()?;
         match data.source {
             Source::Synthetic => Ok(Self::Synthetic(SyntheticRecipe::new(data, context))),
-            Source::Text => TextRecipe::new(data).map(Self::Text),
+            Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture => TextRecipe::new(data).map(Self::Text),
             Source::Bin => BinRecipe::new(data).map(Self::Bin),
         }
     }
@@ -78,6 +78,7 @@ impl SyntheticRecipe {
             validation: None,
             text: None,
             entropy: Some(Language::new(self.vocab, self.seed).entropy(self.context)),
+            parts: Vec::new(),
         }
     }
 }

@@ -38,4 +38,10 @@ impl Checkpoints for Shelf<'_, '_> {
             io::Error::other(error)
         })
     }
+    fn keep_model(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        self.0.borrow().keep_model(write).map_err(|error| {
+            eprintln!("the model is not kept: {error}");
+            io::Error::other(error)
+        })
+    }
 }

@@ -134,6 +134,19 @@ impl Claim<'_> {
         self.attempt.save(write)
     }
 
+    /// Keeps the weights of a finished run, durably, where this folder keeps models.
+    pub fn keep_model(&self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Result<(), LedgerError> {
+        if !self.ledger.keeps_models() {
+            return Ok(());
+        }
+        let path = self.ledger.model_path(&self.id);
+        let previous = path.with_extension("previous");
+        files::rotate(&path, &previous, write).map_err(LedgerError::io("write", &path))?;
+        // Two processes that train one run write the same weights.
+        let _ = std::fs::remove_file(previous);
+        Ok(())
+    }
+
     /// Publishes the outcome, durably, unless another was first.
     pub fn publish(self, outcome: Outcome, device: DeviceInfo, micro_batches: usize) -> Result<Published, LedgerError> {
         let Self { ledger, id, attempt, curve, lease: _held, .. } = self;

@@ -8,6 +8,7 @@
 //! runs/<id>/attempts/<n>/            of an attempt of more than a second: metrics.jsonl to look at, checkpoints until
 //!                                    the run has a result, and error.json where the attempt failed
 //! runs/<id>/result.json              with the curve and a checksum, published by link(2): the first wins
+//! runs/<id>/model.safetensors        the weights at the end, where `keep-models` lies in the folder
 //! runs/<id>/conflict-<n>.json        a later result that differs from the first
 //! runs/<id>/failed.json              given up by the sweep that is running or ran last; the next one tries again
 //! runs.csv  curves.csv               derived from the above, rebuilt at will
@@ -48,6 +49,9 @@ pub enum Losses {
     /// Losses of a known surface; nothing was trained.
     Rehearsed,
 }
+
+/// A file in whose presence weights are kept.
+const KEEP_MODELS: &str = "keep-models";
 
 /// The results folder of a sweep, with its plan.
 #[derive(Debug)]
@@ -202,6 +206,21 @@ impl Ledger {
             }
         }
         Ok(observations)
+    }
+
+    /// Has the weights of every run that ends from now on kept, whichever process trains it.
+    pub fn keep_models(&self) -> Result<(), LedgerError> {
+        files::write(&self.dir.join(KEEP_MODELS), b"")
+    }
+
+    /// Whether the weights of finished runs are kept.
+    pub fn keeps_models(&self) -> bool {
+        self.dir.join(KEEP_MODELS).exists()
+    }
+
+    /// Where the weights of a run are, if they were kept.
+    pub fn model_path(&self, id: &RunId) -> PathBuf {
+        self.run_dir(id).join("model.safetensors")
     }
 
     fn run_dir(&self, id: &RunId) -> PathBuf {

@@ -14,12 +14,14 @@ pub(crate) fn planned(depth: usize, seed: u64) -> PlannedRun {
     let data = Data {
         source: Source::Synthetic,
         path: None,
+        column: None,
         validation_path: None,
         tokenizer: None,
         vocab: Some(512),
         validation_fraction: None,
         max_epochs: 1.0,
         seed: 0,
+        parts: Vec::new(),
     };
     let optimizer = RunOptimizer {
         kind: OptimizerKind::Adamw,

@@ -152,6 +152,8 @@ impl Run {
         content.data.path = None;
         content.data.validation_path = None;
         content.data.tokenizer = None;
+        content.data.column = None;
+        content.data.parts = Vec::new();
         // How much may be repeated decides which runs there are, how often is written down only what is seen of one.
         content.data.max_epochs = 0.0;
         content.eval.curve_points = 0;

@@ -121,6 +121,12 @@ pub enum Source {
     Text,
     /// Token files: nanoGPT's raw uint16, or llm.c's layout, told apart by its header.
     Bin,
+    /// JSON Lines: one object a line, one of whose fields is the text of a document.
+    Jsonl,
+    /// Parquet, one of whose columns has the texts of documents.
+    Parquet,
+    /// Several sources of text, listed in `[[data.parts]]`.
+    Mixture,
 }
 
 /// `[data]`: what to train on.
@@ -129,8 +135,12 @@ pub enum Source {
 pub struct Data {
     /// Where tokens come from.
     pub source: Source,
-    /// The text or token file, relative to the current directory.
+    /// The text or token file, relative to the current directory. Text, JSON Lines and Parquet may be several files, by a
+    /// pattern such as `corpora/web-*.jsonl`; they are read in the order of their names.
     pub path: Option<PathBuf>,
+    /// The field or column with the text, for JSON Lines and Parquet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
     /// A separate validation file, for token files that come split.
     pub validation_path: Option<PathBuf>,
     /// A Hugging Face `tokenizer.json` to use for text instead of training one.
@@ -143,9 +153,41 @@ pub struct Data {
     pub max_epochs: f64,
     /// Seed of the split, of the order of sequences, and of the built-in language.
     pub seed: u64,
+    /// The parts of a mixture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// `[[data.parts]]`: one part of a mixture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Text, JSON Lines or Parquet.
+    pub source: Source,
+    /// The files, as in `[data]`.
+    pub path: PathBuf,
+    /// The field or column with the text, for JSON Lines and Parquet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// Share of the training tokens that come from this part, in proportion to the weights of the others, whatever the
+    /// sizes of the parts; the validation tokens have the same shares. Without any weights the parts are one corpus, in
+    /// which each has the share of its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
 }
 
 impl Data {
+    /// The texts of this source, a mixture's or its own; none where it has no text.
+    pub fn texts(&self) -> Vec<Part> {
+        match (self.source, &self.path) {
+            (Source::Mixture, _) => self.parts.clone(),
+            (Source::Text | Source::Jsonl | Source::Parquet, Some(path)) => {
+                vec![Part { source: self.source, path: path.clone(), column: self.column.clone(), weight: None }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Checks `[data]` alone, as [`load`] does with everything: a corpus may be prepared without a spec.
     pub fn check(&self) -> Result<(), SpecError> {
         validate::data(self).map_err(error::Fault::nowhere)

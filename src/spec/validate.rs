@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use super::check::{Checked, absent, list, not_negative, positive, present, require, share};
 use super::error::Fault;
 use super::launcher;
-use super::{At, Data, Eval, Model, Optimizer, PowerRule, Schedule, ScheduleKind, Source, Spec, Sweep};
+use super::{At, Data, Eval, Model, Optimizer, Part, PowerRule, Schedule, ScheduleKind, Source, Spec, Sweep};
 
 /// The shortest run whose length can be met within 1% by a whole number of steps.
 pub(crate) const MIN_STEPS: usize = 50;
 /// Fewer sizes do not show where the minimum of an IsoFLOP curve lies.
 pub(crate) const MIN_SIZES: usize = 7;
+
+/// More parts are a slip of the pen.
+const MOST_PARTS: usize = 1000;
 
 /// Checks one point of a sweep, or a single run.
 pub(super) fn spec(spec: &Spec) -> Checked {
@@ -54,7 +57,18 @@ fn name(name: &str) -> Checked {
 
 /// Checks `[data]`.
 pub(super) fn data(data: &Data) -> Checked {
-    let Data { source, path, validation_path, tokenizer, vocab, validation_fraction, max_epochs, seed: _ } = data;
+    let Data {
+        source,
+        path,
+        column,
+        validation_path,
+        tokenizer,
+        vocab,
+        validation_fraction,
+        max_epochs,
+        seed: _,
+        parts,
+    } = data;
     if let Some(vocab) = vocab {
         require((256..=65_536).contains(vocab), "data.vocab", || {
             (format!("a vocabulary of {vocab} is impossible"), "write a whole number from 256 to 65536, such as 1024")
@@ -66,6 +80,9 @@ pub(super) fn data(data: &Data) -> Checked {
         })?;
     }
     positive("data.max_epochs", *max_epochs, "1.0, which refuses to repeat data")?;
+    let columns = matches!(source, Source::Jsonl | Source::Parquet);
+    absent("data.column", column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
+    absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
     match source {
         Source::Synthetic => {
             let why = "the built-in language is generated, without files or a split";
@@ -75,14 +92,16 @@ pub(super) fn data(data: &Data) -> Checked {
             absent("data.validation_fraction", validation_fraction.is_some(), why)?;
             present("data.vocab", vocab.is_some(), "write the size of the language's vocabulary, such as 512")
         }
-        Source::Text => {
-            present("data.path", path.is_some(), "write the text file, such as \"corpora/rfc.txt\"")?;
-            absent("data.validation_path", validation_path.is_some(), "text is split by validation_fraction")?;
-            present("data.validation_fraction", validation_fraction.is_some(), "write a share such as 0.02")?;
-            require(tokenizer.is_some() != vocab.is_some(), "data.vocab", || match tokenizer {
-                None => ("missing".to_owned(), "write the vocabulary to train, such as 1024, or tokenizer = a file"),
-                Some(_) => ("written beside tokenizer, which has its own".to_owned(), "delete one of the two"),
-            })
+        Source::Text | Source::Jsonl | Source::Parquet => {
+            let such = format!("write the file, such as \"corpora/{}\"", example(*source));
+            present("data.path", path.is_some(), &such)?;
+            present("data.column", column.is_some() || !columns, "write the one with the text, such as \"text\"")?;
+            text(data)
+        }
+        Source::Mixture => {
+            absent("data.path", path.is_some(), "each part of a mixture has its own")?;
+            mixture(parts)?;
+            text(data)
         }
         Source::Bin => {
             present("data.path", path.is_some(), "write the token file, such as \"corpora/train.bin\"")?;
@@ -96,6 +115,47 @@ pub(super) fn data(data: &Data) -> Checked {
             })
         }
     }
+}
+
+/// Name of a file, for errors.
+fn example(source: Source) -> &'static str {
+    match source {
+        Source::Jsonl => "web-*.jsonl",
+        Source::Parquet => "train-*.parquet",
+        _ => "rfc.txt",
+    }
+}
+
+/// What all texts need: a split, and a tokenizer or the size of one to train.
+fn text(data: &Data) -> Checked {
+    let Data { validation_path, validation_fraction, tokenizer, vocab, .. } = data;
+    absent("data.validation_path", validation_path.is_some(), "text is split by validation_fraction")?;
+    present("data.validation_fraction", validation_fraction.is_some(), "write a share such as 0.02")?;
+    require(tokenizer.is_some() != vocab.is_some(), "data.vocab", || match tokenizer {
+        None => ("missing".to_owned(), "write the vocabulary to train, such as 1024, or tokenizer = a file"),
+        Some(_) => ("written beside tokenizer, which has its own".to_owned(), "delete one of the two"),
+    })
+}
+
+/// Checks the parts of a mixture.
+fn mixture(parts: &[Part]) -> Checked {
+    require(!parts.is_empty() && parts.len() <= MOST_PARTS, "data.parts", || {
+        let problem = format!("{} parts are no mixture", parts.len());
+        (problem, format!("write 1 to {MOST_PARTS} tables [[data.parts]] with source, path and weight"))
+    })?;
+    let weighted = parts.iter().any(|part| part.weight.is_some());
+    for (at, Part { source, path: _, column, weight }) in parts.iter().enumerate() {
+        let key = |name: &str| format!("data.parts.{at}.{name}");
+        let columns = matches!(source, Source::Jsonl | Source::Parquet);
+        require(columns || *source == Source::Text, &key("source"), || {
+            ("only texts can be mixed".to_owned(), "write \"text\", \"jsonl\" or \"parquet\"")
+        })?;
+        absent(&key("column"), column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
+        present(&key("column"), column.is_some() || !columns, "write the one with the text, such as \"text\"")?;
+        present(&key("weight"), weight.is_some() || !weighted, "write a weight for every part, or for none")?;
+        positive(&key("weight"), weight.unwrap_or(1.0), "0.5")?;
+    }
+    Ok(())
 }
 
 fn model(model: &Model, ladder: bool) -> Checked {

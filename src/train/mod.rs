@@ -1,7 +1,6 @@
 //! The only place that knows burn: device, model, optimizer, schedule, trainer, evaluation.
 
 mod bench;
-mod checkpoint;
 mod composed;
 pub mod coordinates;
 mod device;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::checkpoint::{self, Entry, Place};
+use crate::checkpoint::{self, Place};
 use super::model::Model;
 use super::optimizer::{self, AdamW};
 use super::schedule::share_of_peak;
@@ -80,12 +80,12 @@ impl<'a> Session<'a> {
 
     /// Bytes of a checkpoint, nearly.
     pub fn checkpoint_bytes(&mut self) -> usize {
-        layout(&mut self.model).iter().map(|entry| 4 * entry.shape.iter().product::<usize>()).sum()
+        checkpoint::layout(&self.run.shape).iter().map(|entry| 4 * entry.shape.iter().product::<usize>()).sum()
     }
 
     /// Writes the state; `place` says how far it is, losses excepted.
     pub fn write(&mut self, out: &mut dyn Write, id: &RunId, place: &Place) -> io::Result<()> {
-        let layout = layout(&mut self.model);
+        let layout = checkpoint::layout(&self.run.shape);
         let place = Place { losses: self.losses, ..place.clone() };
         let (weights, moments, loss_sum) = (self.model.weights_mut(), self.optimizer.moments(), &self.loss_sum);
         let mut tensors = Vec::with_capacity(layout.len());
@@ -100,9 +100,17 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// Writes the weights alone, those of the whole run.
+    pub fn write_model(&mut self, out: &mut dyn Write, id: &RunId) -> io::Result<()> {
+        let place = Place { step: self.run.schedule.steps, ..Place::default() };
+        let mut weights = self.model.weights_mut().map(|weight| weight.value.clone().inner());
+        let mut next = |_| floats(weights.next().expect("as many as the layout has"));
+        checkpoint::write(out, id, &place, &checkpoint::model_layout(&self.run.shape), &mut next)
+    }
+
     /// Takes up the state in a file, and says how far it is; nothing is changed where that fails.
     pub fn read(&mut self, file: &mut File, id: &RunId) -> Result<Place, String> {
-        let layout = layout(&mut self.model);
+        let layout = checkpoint::layout(&self.run.shape);
         let (place, tensors) = checkpoint::read(file, id, &layout)?;
         let device = self.device.clone().inner();
         let mut tensors = tensors.into_iter();
@@ -125,20 +133,6 @@ impl<'a> Session<'a> {
 
 fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data_as::<f32>().try_to_vec::<f32>().expect("weights are f32")
-}
-
-/// Names and shapes in a checkpoint: each weight with its moments, then the sum of losses.
-fn layout(model: &mut Model) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    for weight in model.weights_mut() {
-        let shape = weight.value.dims().to_vec();
-        entries.extend(
-            ["model", "first", "second"]
-                .map(|part| Entry { name: format!("{part}.{}", weight.name), shape: shape.clone() }),
-        );
-    }
-    entries.push(Entry { name: "loss_sum".to_owned(), shape: vec![1] });
-    entries
 }
 
 /// Sequences of `context` + 1 tokens as ids and targets `[n]` on the device: each token's target is the next one.
@@ -194,6 +188,27 @@ mod tests {
             }
         }
         assert!(whole[19] < whole[0] - 0.1, "it learns: {whole:?}");
+    }
+
+    #[test]
+    fn the_layout_of_a_checkpoint_is_that_of_the_model() {
+        let ((planned, corpus), device) = (small(), Device::flex().autodiff());
+        let mut session = Session::new(&planned.run, &corpus, &device, 1);
+        let table = planned.run.table();
+        let expected = checkpoint::weights(&planned.run.shape);
+        assert_eq!(session.model.weights_mut().count(), expected.len());
+        for (weight, (name, role, shape)) in session.model.weights_mut().zip(expected) {
+            let rule = crate::parameterization::Rules::rule(&table, role, shape[0]);
+            assert_eq!((&weight.name, weight.value.dims(), weight.rule), (&name, shape, rule));
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        session.write_model(&mut file, &planned.id).unwrap();
+        file.rewind().unwrap();
+        let layout = checkpoint::model_layout(&planned.run.shape);
+        let (_, kept) = checkpoint::read(&mut file, &planned.id, &layout).unwrap();
+        for (weight, values) in session.model.weights_mut().zip(kept) {
+            assert_eq!(floats(weight.value.clone().inner()), values, "{}", weight.name);
+        }
     }
 
     #[test]

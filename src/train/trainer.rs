@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::checkpoint::{Pace, Place, Point};
+use crate::checkpoint::{Pace, Place, Point};
 use super::device::Opened;
 use super::eval::validation_loss;
 use super::schedule::share_of_peak;
@@ -93,6 +93,8 @@ impl Trainer for BurnTrainer {
         let ControlFlow::Continue((val_loss, val_loss_se)) = measured else {
             return Err(course.interrupt(&mut session));
         };
+        // The result is worth more than the weights: whoever keeps them tells where that fails.
+        let _ = course.checkpoints.keep_model(&mut |out| session.write_model(out, &planned.id));
         let (train_loss, seconds) = (course.train_loss(), course.seconds());
         Ok(Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds })
     }

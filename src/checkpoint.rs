@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::RunId;
+use crate::parameterization::Role;
+use crate::plan::{RunId, Shape};
 
 /// Version of what is described above.
 const FORMAT: &str = "runner-checkpoint-1";
@@ -62,6 +63,44 @@ impl Entry {
     fn len(&self) -> usize {
         self.shape.iter().product()
     }
+}
+
+/// Every weight of a model in its order: name, as in `blocks.2.qkv`, what it does, and shape `[inputs, outputs]`.
+pub fn weights(shape: &Shape) -> Vec<(String, Role, [usize; 2])> {
+    let (d, vocab) = (shape.width, shape.vocab);
+    let mut weights = vec![("embedding".to_owned(), Role::Embedding, [vocab, d])];
+    for block in 0..shape.depth {
+        let parts = [
+            ("norm_attention", Role::BlockGain, [1, d]),
+            ("qkv", Role::Hidden, [d, 3 * d]),
+            ("attention_out", Role::Residual, [d, d]),
+            ("norm_mlp", Role::BlockGain, [1, d]),
+            ("mlp_in", Role::Hidden, [d, 4 * d]),
+            ("mlp_out", Role::Residual, [4 * d, d]),
+        ];
+        weights.extend(parts.map(|(part, role, shape)| (format!("blocks.{block}.{part}"), role, shape)));
+    }
+    weights.push(("norm".to_owned(), Role::FinalGain, [1, d]));
+    weights.push(("unembedding".to_owned(), Role::Unembedding, [d, vocab]));
+    weights
+}
+
+/// Layout of the file of a model that is kept: its weights alone.
+pub fn model_layout(shape: &Shape) -> Vec<Entry> {
+    weights(shape)
+        .into_iter()
+        .map(|(name, _, shape)| Entry { name: format!("model.{name}"), shape: shape.to_vec() })
+        .collect()
+}
+
+/// Layout of a checkpoint: each weight with its moments, then the sum of losses.
+pub fn layout(shape: &Shape) -> Vec<Entry> {
+    let with_moments = |(name, _, shape): (String, Role, [usize; 2])| {
+        ["model", "first", "second"].map(|part| Entry { name: format!("{part}.{name}"), shape: shape.to_vec() })
+    };
+    let mut entries: Vec<Entry> = weights(shape).into_iter().flat_map(with_moments).collect();
+    entries.push(Entry { name: "loss_sum".to_owned(), shape: vec![1] });
+    entries
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Exports a rehearsed sweep and a trained model in every format and reads them with the packages that they are for:
+# pyarrow, tensorboard, mlflow, wandb, and transformers with torch for the CPU.
+#
+# Usage: check-export.sh [FORMAT...]      (default: all of jsonl parquet tensorboard mlflow wandb transformers)
+#   RUNNER   the program [default: target/release/runner, built if it is missing]
+#   PYTHON   a Python that has the packages [default: one made from PyPI in ~/.cache/runner/venv-export, 2 GB]
+# Without a device to train on (a build without default features) transformers is left out, which is told.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+formats=("$@")
+[ $# -gt 0 ] || formats=(jsonl parquet tensorboard mlflow wandb transformers)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+runner=${RUNNER:-${CARGO_TARGET_DIR:-target}/release/runner}
+[ -x "$runner" ] || cargo build --release
+if [ -z "${PYTHON:-}" ]; then
+    venv="$HOME/.cache/runner/venv-export"
+    PYTHON="$venv/bin/python"
+    if ! "$PYTHON" -c 'import pyarrow, tensorboard, mlflow, wandb, transformers, torch' 2> /dev/null; then
+        python3 -m venv "$venv"
+        "$venv/bin/pip" install -q torch numpy pyarrow tensorboard mlflow wandb transformers safetensors
+    fi
+fi
+export WANDB_MODE=offline WANDB_SILENT=true HF_HUB_OFFLINE=1 TF_CPP_MIN_LOG_LEVEL=3 RUNNER_CACHE="$scratch/cache"
+check() { "$PYTHON" scripts/check-export.py "$@"; }
+
+results="$scratch/results"
+"$runner" sweep sweeps/quickstart.toml --device rehearsal --out "$results" > /dev/null 2> "$scratch/log" || { cat "$scratch/log"; exit 1; }
+
+trained() { # a model whose parameterization multiplies everything that it can, and its corpus
+    cat src/*/*.rs > "$scratch/corpus.txt"
+    cat > "$scratch/model.toml" <<'TOML'
+name = "model"
+[data]
+source = "text"
+path = "corpus.txt"
+vocab = 512
+validation_fraction = 0.2
+max_epochs = 10.0
+seed = 1
+[model]
+parameterization = "completep"
+context = 64
+head_dim = 16
+width = 64
+depth = 3
+base_width = 32
+base_depth = 1
+base_head_dim = 8
+[optimizer]
+kind = "adamw"
+learning_rate = 0.01
+batch_tokens = 1024
+beta1 = 0.9
+beta2 = 0.99
+epsilon = 1e-8
+weight_decay = 0.1
+clip_norm = 1.0
+[schedule]
+kind = "cosine"
+floor = 0.1
+warmup_tokens_per_param = 1.0
+warmup_max_fraction = 0.2
+tokens = 300000
+[eval]
+tokens = 32768
+curve_points = 10
+TOML
+    (cd "$scratch" && "$runner" train model.toml --device cpu --out model --keep-model > /dev/null)
+}
+
+for format in "${formats[@]}"; do
+    echo "== $format"
+    out="$scratch/$format"
+    case $format in
+        jsonl | parquet)
+            "$runner" export "$format" "$results" --out "$out-runs"
+            "$runner" export "$format" "$results/runs.csv" --curves --out "$out-curves"
+            check "$format" "$results/runs.csv" "$out-runs"
+            check "$format" "$results/curves.csv" "$out-curves"
+            ;;
+        tensorboard)
+            "$runner" export tensorboard "$results" --out "$out"
+            check tensorboard "$results" "$out"
+            ;;
+        mlflow)
+            "$runner" export mlflow "$results" --out "$out"
+            store="sqlite:///$scratch/mlflow.db"
+            (cd "$scratch" && "$PYTHON" "$out/import.py" "$store" 2> "$scratch/log") || { cat "$scratch/log"; exit 1; }
+            # Again: nothing comes twice.
+            (cd "$scratch" && "$PYTHON" "$out/import.py" "$store" 2> /dev/null) | grep -q '^0 runs'
+            check mlflow "$results" "$out" "$store" 2> /dev/null
+            ;;
+        wandb)
+            "$runner" export wandb "$results" --out "$out"
+            (cd "$out" && "$PYTHON" import.py check)
+            check wandb "$results" "$out"
+            ;;
+        transformers)
+            if ! "$runner" devices | grep -q '^ *cpu .*flex'; then
+                echo "left out: this build cannot train on the CPU"
+                continue
+            fi
+            runner=$(realpath "$runner")
+            trained
+            id=$(ls "$scratch/model/runs")
+            corpus=$(dirname "$(ls "$scratch"/cache/*/validation.u16)")
+            for architecture in arcee llama; do
+                "$runner" export transformers "$scratch/model" --architecture "$architecture" --out "$out-$architecture"
+                run="$scratch/model/runs/$id"
+                check transformers "$out-$architecture" "$run/model.safetensors" "$run/config.json" "$corpus" "$run/result.json"
+            done
+            ;;
+        *)
+            echo "no format $format; choose among jsonl parquet tensorboard mlflow wandb transformers"
+            exit 2
+            ;;
+    esac
+done
+echo "export: all good"

@@ -1,0 +1,123 @@
+//! `runner export`: runs, curves and models in the formats of other programs.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::STDOUT;
+use crate::cli::export::{ArchitectureName, ExportCommand, FolderArgs, TableArgs, TransformersArgs};
+use crate::data;
+use crate::export::runs::{self, Run};
+use crate::export::table::{Table, Tables};
+use crate::export::trackers::{self, Tracker};
+use crate::export::transformers::{self, Architecture};
+use crate::export::{jsonl, parquet, tensorboard};
+use crate::ledger::{Ledger, Losses};
+use crate::plan::PlannedRun;
+
+/// Runs the command.
+pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ExportCommand::Jsonl(args) => table(args, |table, out| Ok(jsonl::write(table, out)?))?,
+        ExportCommand::Parquet(args) if args.out.is_none() && io::stdout().is_terminal() => {
+            anyhow::bail!("Parquet is not for a terminal; give --out {}.parquet", name(&args.runs));
+        }
+        ExportCommand::Parquet(args) => table(args, |table, out| Ok(parquet::write(table, out)?))?,
+        ExportCommand::Tensorboard(args) => {
+            let (name, runs) = of_folder(args)?;
+            tensorboard::export(&name, &runs, &args.out)?;
+            let out = args.out.display();
+            eprintln!("{} runs in {out}; look at them with `tensorboard --logdir {out}`", runs.len());
+        }
+        ExportCommand::Mlflow(args) => tracker(Tracker::Mlflow, "mlflow", args)?,
+        ExportCommand::Wandb(args) => tracker(Tracker::Wandb, "wandb", args)?,
+        ExportCommand::Transformers(args) => model(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(
+    args: &TableArgs,
+    write: impl Fn(&Table, &mut (dyn Write + Send)) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let TableArgs { runs, out, curves } = args;
+    let tables = Tables::read(runs)?;
+    let table = if *curves {
+        tables.curves.with_context(|| format!("there is no curves.csv beside {}; leave out --curves", runs.display()))?
+    } else {
+        tables.runs
+    };
+    let Some(path) = out else {
+        return write(&table, &mut io::stdout()).context(STDOUT);
+    };
+    let cannot = || format!("cannot write {}", path.display());
+    let mut file = BufWriter::new(File::create(path).with_context(cannot)?);
+    write(&table, &mut file).and_then(|()| Ok(file.flush()?)).with_context(cannot)?;
+    eprintln!("{} rows of {} columns in {}", table.rows, table.columns.len(), path.display());
+    Ok(())
+}
+
+fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result<()> {
+    let (name, runs) = of_folder(args)?;
+    trackers::export(tracker, &name, &runs, &args.out)?;
+    let script = args.out.join("import.py");
+    eprintln!("{} runs; hand them over with `python {}`, which needs the {package} package", runs.len(), script.display());
+    Ok(())
+}
+
+/// Name and runs of what is asked for.
+fn of_folder(args: &FolderArgs) -> anyhow::Result<(String, Vec<Run>)> {
+    let FolderArgs { runs: path, out: _, name: given } = args;
+    let runs = runs::runs(&Tables::read(path)?)?;
+    Ok((given.clone().unwrap_or_else(|| name(path)), runs))
+}
+
+/// The name of a folder of results, or of the folder around a table.
+fn name(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = if whole.is_dir() { Some(whole.as_path()) } else { whole.parent() };
+    let name = folder.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| "runner".to_owned())
+}
+
+fn model(args: &TransformersArgs) -> anyhow::Result<()> {
+    let TransformersArgs { dir, run, out, checkpoint, architecture, cache } = args;
+    let ledger = Ledger::open(dir)?;
+    if ledger.losses() == Losses::Rehearsed {
+        anyhow::bail!("{} holds a rehearsal: no model was trained", dir.display());
+    }
+    let planned = chosen(&ledger, run.as_deref())?;
+    let weights: PathBuf = checkpoint.clone().unwrap_or_else(|| ledger.model_path(&planned.id));
+    if checkpoint.is_none() && !weights.exists() {
+        anyhow::bail!(
+            "the weights of run {} were not kept; train it with --keep-models (`runner train`: --keep-model) into another \
+             folder, or give --checkpoint",
+            planned.id
+        );
+    }
+    let tokenizer = data::tokenizer_path(cache, &planned.run.corpus);
+    let tokenizer = tokenizer.exists().then_some(tokenizer);
+    let architecture = match architecture {
+        ArchitectureName::Arcee => Architecture::Arcee,
+        ArchitectureName::Llama => Architecture::Llama,
+    };
+    transformers::export(planned, &weights, architecture, tokenizer.as_deref(), out)?;
+    let tokenizer = if tokenizer.is_some() { "with its tokenizer" } else { "without a tokenizer (none in the cache)" };
+    eprintln!("run {} in {}, {tokenizer}", planned.id, out.display());
+    Ok(())
+}
+
+/// The run whose id begins so, or the only one.
+fn chosen<'a>(ledger: &'a Ledger, asked: Option<&str>) -> anyhow::Result<&'a PlannedRun> {
+    let runs = &ledger.plan().runs;
+    let found: Vec<&PlannedRun> =
+        runs.iter().filter(|run| asked.is_none_or(|asked| run.id.as_str().starts_with(asked))).collect();
+    match (found.as_slice(), asked) {
+        ([run], _) => Ok(run),
+        ([], Some(asked)) => anyhow::bail!("no run's id begins with {asked:?}; runs.csv lists them"),
+        (several, _) => anyhow::bail!("{} runs; choose one by the beginning of its id with --run", several.len()),
+    }
+}

@@ -1,0 +1,161 @@
+//! JSON Lines: one object a line, one of whose fields is the text of a document. A line of white space, and a field that
+//! is null, is no document.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+
+use super::DataError;
+
+/// How files begin that are given for JSON Lines by mistake, and what to do.
+const MISTAKEN: [(&[u8], &str); 5] = [
+    (b"\x1f\x8b", "compressed by gzip; unpack it with `gunzip`"),
+    (b"\x28\xb5\x2f\xfd", "compressed by Zstandard; unpack it with `unzstd`"),
+    (b"PAR1", "Parquet; write source = \"parquet\""),
+    (b"[", "a JSON list and not one object a line; convert it with `jq -c '.[]'`"),
+    (b"\xff\xfe", "UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`"),
+];
+
+/// Reads the field called `column` of each line and hands it to `document`, which says what is wrong with it. Errors name
+/// the line, and the column of it.
+pub fn read(
+    bytes: &[u8],
+    column: &str,
+    path: &Path,
+    document: &mut dyn FnMut(&str) -> Result<(), String>,
+) -> Result<(), DataError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if let Some((_, what)) = MISTAKEN.iter().find(|(start, _)| bytes.starts_with(start)) {
+        return Err(DataError::content(path, format!("this is {what}")));
+    }
+    for (at, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        let wrong = |column: usize, what: String| {
+            let place = if column == 0 { String::new() } else { format!(":{column}") };
+            DataError::content(path, format!("line {}{place}: {what}", at + 1))
+        };
+        let mut reader = serde_json::Deserializer::from_slice(line);
+        let text = Field(column).deserialize(&mut reader).and_then(|text| reader.end().map(|()| text));
+        let text = text.map_err(|error| {
+            let message = error.to_string();
+            let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+            wrong(error.column(), format!("{message}; correct or remove the line"))
+        })?;
+        if let Some(text) = text {
+            document(&text).map_err(|what| wrong(0, format!("{column}: {what}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// The text in one field of an object; everything else is passed over without being kept.
+struct Field<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = Option<Cow<'de, str>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Field<'_> {
+    type Value = Option<Cow<'de, str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an object with the field {:?}", self.0)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            if key.0.as_deref() != Some(self.0) {
+                map.next_value::<IgnoredAny>()?;
+            } else if found.replace(map.next_value::<Text<'de>>()?.0).is_some() {
+                return Err(A::Error::custom(format_args!("the field {:?} is there twice", self.0)));
+            }
+        }
+        found.ok_or_else(|| A::Error::custom(format_args!("there is no field {:?}, which data.column names", self.0)))
+    }
+}
+
+/// A text, borrowed where it is written without escapes, or nothing.
+struct Text<'de>(Option<Cow<'de, str>>);
+
+impl<'de> serde::Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or null")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Borrowed(text))))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Owned(text.to_owned()))))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Text(None))
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(bytes: &[u8]) -> Result<Vec<String>, String> {
+        let mut texts = Vec::new();
+        let mut keep = |text: &str| {
+            texts.push(text.to_owned());
+            if text == "bad" { Err("it is bad".to_owned()) } else { Ok(()) }
+        };
+        read(bytes, "text", Path::new("x.jsonl"), &mut keep).map_err(|error| error.to_string())?;
+        Ok(texts)
+    }
+
+    #[test]
+    fn one_field_of_each_line_is_read_and_all_else_passed_over() {
+        let lines = b"\xef\xbb\xbf{\"text\": \"a \\\"b\\\"\\n\\u00e9\", \"meta\": {\"text\": [1, {\"deep\": null}]}}\r\n\n  \n\
+            {\"id\": 7, \"text\": \"plain\"}\n{\"text\": null}\n{\"te\\u0078t\": \"last\"}";
+        assert_eq!(texts(lines).unwrap(), ["a \"b\"\n\u{e9}", "plain", "last"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_line_and_column() {
+        let deep = [b"{\"x\": ".to_vec(), b"[".repeat(100_000)].concat();
+        let cases: [(&[u8], &str); 14] = [
+            (b"{\"text\": \"a\"}\n{\"text\": 5}", "x.jsonl: line 2:10: invalid type: integer `5`, expected a text or null"),
+            (b"{\"body\": \"a\"}", "line 1:13: there is no field \"text\", which data.column names"),
+            (b"{\"text\": \"a\", \"text\": \"b\"}", "twice"),
+            (b"\n\n{\"text\": \"a\"", "line 3:12: EOF while parsing an object"),
+            (b"{\"text\": \"a\"} {}", "line 1:15: trailing characters"),
+            (b"\"text\"", "expected an object with the field \"text\""),
+            (b"{\"text\": \"\xff\"}", "invalid unicode"),
+            (b"{\"text\": \"\\ud800\"}", "line 1:"),
+            (b"{\"text\": \"bad\"}", "line 1: text: it is bad"),
+            (b"nonsense", "line 1:2: expected ident"),
+            (b"\x1f\x8b\x08", "gunzip"),
+            (b"PAR1", "source = \"parquet\""),
+            (b"[{\"text\": \"a\"}]", "jq -c"),
+            (&deep, "recursion limit"),
+        ];
+        for (bytes, expected) in cases {
+            let error = texts(bytes).unwrap_err();
+            assert!(error.contains(expected), "{}: {error}", String::from_utf8_lossy(&bytes[..bytes.len().min(40)]));
+        }
+    }
+}

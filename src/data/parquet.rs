@@ -1,0 +1,110 @@
+//! Parquet: one column has the texts of documents. A null is no document.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use parquet::basic::Type as Physical;
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+
+use super::DataError;
+
+/// Rows that are read at once.
+const ROWS: usize = 1024;
+
+/// Takes a document, or says what is wrong with it.
+type Take<'a> = &'a mut dyn FnMut(&str) -> Result<(), String>;
+
+/// Reads the column and hands each text to `document`, which says what is wrong with it. Errors name the row, from 1.
+pub fn read(path: &Path, column: &str, document: Take<'_>) -> Result<(), DataError> {
+    let wrong = |what: String| DataError::content(path, what);
+    let file = File::open(path).map_err(DataError::io("read", path))?;
+    // The crate checks much, but files that lie have made it panic before.
+    catch_unwind(AssertUnwindSafe(|| texts(file, column, document)))
+        .unwrap_or_else(|_| Err("it makes the reader of Parquet panic; it is damaged, get it again".to_owned()))
+        .map_err(wrong)
+}
+
+fn texts(file: File, column: &str, document: Take<'_>) -> Result<(), String> {
+    let damaged = |error: ParquetError| {
+        let advice = match &error {
+            ParquetError::NYI(_) => "write it anew, compressed by Snappy or Zstandard or not at all",
+            _ => "it is no Parquet, or damaged; get it again",
+        };
+        format!("{error}; {advice}")
+    };
+    let reader = SerializedFileReader::new(file).map_err(damaged)?;
+    let index = find(reader.metadata().file_metadata().schema_descr(), column)?;
+    let mut row = 0;
+    for at in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(at).map_err(damaged)?;
+        let stated = group.metadata().num_rows();
+        let ColumnReader::ByteArrayColumnReader(values) = group.get_column_reader(index).map_err(damaged)? else {
+            return Err(format!("column {column:?} holds no text in row group {at}; get the file again"));
+        };
+        let before = row;
+        rows(values, &mut row, document, &damaged, column)?;
+        if i64::try_from(row - before) != Ok(stated) {
+            let there = row - before;
+            return Err(format!("row group {at} states {stated} rows and has {there}; it is damaged, get it again"));
+        }
+    }
+    Ok(())
+}
+
+/// The rows of one column of one row group.
+fn rows(
+    mut reader: ColumnReaderImpl<ByteArrayType>,
+    row: &mut usize,
+    document: Take<'_>,
+    damaged: &dyn Fn(ParquetError) -> String,
+    column: &str,
+) -> Result<(), String> {
+    let (mut values, mut present): (Vec<ByteArray>, Vec<i16>) = (Vec::new(), Vec::new());
+    loop {
+        values.clear();
+        present.clear();
+        let (records, _, levels) = reader.read_records(ROWS, Some(&mut present), None, &mut values).map_err(damaged)?;
+        if records == 0 {
+            return Ok(());
+        }
+        let mut texts = values.iter();
+        // Without levels every row has a value; with them those at the highest.
+        let highest = present.iter().copied().max().unwrap_or_default();
+        let all = levels == 0 || texts.len() == records;
+        for at in 0..records {
+            *row += 1;
+            if !all && present.get(at) != Some(&highest) {
+                continue;
+            }
+            let Some(value) = texts.next() else { continue };
+            let wrong = |what: String| format!("row {row}: {column}: {what}");
+            let text = std::str::from_utf8(value.data())
+                .map_err(|error| wrong(format!("not UTF-8 after {} bytes; correct or remove the row", error.valid_up_to())))?;
+            document(text).map_err(wrong)?;
+        }
+    }
+}
+
+/// The place of the column, which has to hold one text a row.
+fn find(schema: &SchemaDescriptor, column: &str) -> Result<usize, String> {
+    let named = |about: &&ColumnDescPtr| about.path().string() == column;
+    let is_text = |about: &ColumnDescPtr| about.physical_type() == Physical::BYTE_ARRAY && about.max_rep_level() == 0;
+    let names: Vec<String> = schema.columns().iter().filter(|about| is_text(about)).map(|about| about.path().string()).collect();
+    let there = if names.is_empty() { "no columns of text".to_owned() } else { names.join(", ") };
+    let advice = format!("its columns of text: {there}; correct data.column");
+    let index = schema.columns().iter().position(|about| named(&about));
+    let index = index.ok_or_else(|| format!("there is no column {column:?}; {advice}"))?;
+    let about = schema.column(index);
+    if about.max_rep_level() > 0 {
+        return Err(format!("column {column:?} is a list and no text; {advice}"));
+    }
+    if !is_text(&about) {
+        return Err(format!("column {column:?} holds {} and no text; {advice}", about.physical_type()));
+    }
+    Ok(index)
+}
