@@ -22,6 +22,7 @@
 //! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, trainer |
 //! | [`fit`] | scaling laws with intervals | units, observation |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
+//! | [`serve`] | serving a report while a sweep runs | report |
 //! | [`commands`] | one file a command: load, call a stage, print | everything |
 
 pub mod cli;
@@ -34,6 +35,7 @@ pub mod observation;
 pub mod parameterization;
 pub mod plan;
 pub mod report;
+pub mod serve;
 pub mod spec;
 #[cfg(feature = "train")]
 pub mod train;

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Data(command) => commands::data::run(&command),
         Command::Devices => commands::devices::run(),
         Command::Status(args) => commands::status::run(&args),
+        Command::Watch(args) => commands::watch::run(&args),
         Command::Ledger(command) => commands::ledger::run(&command),
         Command::Worker(args) => commands::worker::run(&args),
         #[cfg(feature = "train")]

@@ -338,11 +338,15 @@ fn a_place_that_cannot_be_written_is_an_error_that_names_it() {
         transfer: &[],
         savings: &[],
         approach2: &[],
+        approaches: &[],
+        held_out: &[],
+        curves: &[],
         entropy: None,
         runs: &RunTable::default(),
         left_out: &[],
         failed: &[],
         provenance: &[],
+        progress: None,
     };
     let error = write(&file, &input).unwrap_err().to_string();
     assert!(error.contains("report-in-the-way") && error.contains("check that"), "{error}");

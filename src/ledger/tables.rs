@@ -13,6 +13,17 @@ use crate::trainer::Outcome;
 impl Ledger {
     /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve).
     pub fn rebuild_tables(&self) -> Result<(), LedgerError> {
+        let [runs, curves] = self.tables()?;
+        files::write(&self.dir.join("runs.csv"), &runs)?;
+        files::write(&self.dir.join("curves.csv"), &curves)
+    }
+
+    /// What `runs.csv` is to hold, for whoever must not write.
+    pub fn run_table(&self) -> Result<Vec<u8>, LedgerError> {
+        self.tables().map(|[runs, _]| runs)
+    }
+
+    fn tables(&self) -> Result<[Vec<u8>; 2], LedgerError> {
         let axes: BTreeSet<&str> = self.plan.runs.iter().flat_map(|run| run.axes.keys().map(String::as_str)).collect();
         let (mut runs, mut curves) = (Table::new(), Table::new());
         for (at, run) in self.plan.runs.iter().enumerate() {
@@ -27,8 +38,7 @@ impl Ledger {
                 self.add_curve(&mut curves, run, &result)?;
             }
         }
-        files::write(&self.dir.join("runs.csv"), &runs.bytes())?;
-        files::write(&self.dir.join("curves.csv"), &curves.bytes())
+        Ok([runs.bytes(), curves.bytes()])
     }
 
     /// Writes a file derived from the results, such as `fits.json`, into the folder.
