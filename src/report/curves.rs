@@ -1,7 +1,5 @@
 //! The figure of loss curves: training loss against compute, a line for each run.
 
-use std::collections::BTreeSet;
-
 use super::figure::{Axis, Color, Figure, Mark, Series, Shape, Table, Unit, cell};
 use super::words;
 
@@ -53,7 +51,12 @@ pub fn curves(curves: &[LossCurve]) -> Option<Figure> {
     let known = |curve: &&LossCurve| curve.points.iter().any(|p| p[2].is_finite());
     let curves: Vec<&LossCurve> = curves.iter().filter(known).collect();
     let every = curves.iter().map(|curve| curve.points.len()).sum::<usize>().div_ceil(MOST).max(1);
-    let names: BTreeSet<&str> = curves.iter().map(|curve| curve.panel.as_str()).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for curve in &curves {
+        if !names.contains(&curve.panel.as_str()) {
+            names.push(&curve.panel);
+        }
+    }
     let split = (2..=PANELS).contains(&names.len());
     let panel = |name: &&str| {
         let of: Vec<&LossCurve> = curves.iter().copied().filter(|curve| curve.panel == **name).collect();

@@ -39,7 +39,7 @@ pub fn surfaces(input: &ReportInput<'_>) -> Figure {
     let panels: Vec<Figure> = input.shown_surfaces().map(|(fit, priced)| panel(input, fit, &priced)).collect();
     let without = input.approaches_by(counting).filter(|fit| is_surface(fit) && fit.status != Status::Converged);
     let without: Vec<String> = without
-        .map(|fit| format!(" {}: {}, so it is not drawn.", words::approach(&fit.approach), words::status(fit.status)))
+        .map(|fit| format!(" Not drawn is {}: {}.", words::approach_short(&fit.approach), words::status(fit.status)))
         .collect();
     Figure {
         id: "surface".to_owned(),

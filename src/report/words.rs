@@ -74,10 +74,10 @@ pub fn budget(flops: f64) -> String {
 /// An approach to the optimum.
 pub fn approach(name: &str) -> String {
     match name {
-        "1" => "Approach 1, envelope of the loss curves".to_owned(),
-        "2" => "Approach 2, IsoFLOP parabolas".to_owned(),
-        "3" => "Approach 3, surface by robust fit of log loss".to_owned(),
-        "vpnls" => "VPNLS, surface by least squares".to_owned(),
+        "1" => "1, envelope".to_owned(),
+        "2" => "2, IsoFLOP parabolas".to_owned(),
+        "3" => "3, surface, robust".to_owned(),
+        "vpnls" => "VPNLS, surface, least squares".to_owned(),
         other => other.to_owned(),
     }
 }

@@ -15,7 +15,7 @@ const MARGIN: f64 = 12.0;
 /// Length of a legend's sample.
 const SAMPLE: f64 = 28.0;
 /// The least width of a panel.
-const PANEL: f64 = 300.0;
+const PANEL: f64 = 280.0;
 
 /// What there is to draw on.
 pub struct Canvas<'a> {

@@ -15,7 +15,10 @@ const ESTIMATE: f64 = 5.5;
 pub fn series(out: &mut String, series: &Series, x: &Scale, y: &Scale, width: f64) {
     let class = series.color.class();
     let group = series.group.as_ref().map_or_else(String::new, |g| format!(r#" data-group="{}""#, escape(g)));
-    let _ = write!(out, r#"<g class="series {class}" data-series="{}"{group}>"#, escape(&series.label));
+    // Many lines of one colour are told apart where they are thin.
+    let lines = series.marks.iter().filter(|mark| matches!(mark, Mark::Line { .. })).count();
+    let many = if lines > 3 { " many" } else { "" };
+    let _ = write!(out, r#"<g class="series {class}{many}" data-series="{}"{group}>"#, escape(&series.label));
     for mark in &series.marks {
         match mark {
             Mark::Runs(points) => points.iter().for_each(|p| run(out, p, series.shape, x, y)),
