@@ -1,6 +1,7 @@
 //! The report as a reader and as an attacker meet it: files written, drawings parsed, text escaped.
 
 mod fixture;
+mod watch;
 
 use std::fs;
 use std::path::Path;
