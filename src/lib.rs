@@ -25,6 +25,7 @@
 //! | [`fit`] | scaling laws with intervals | units, observation |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, checkpoint, data (the tokenizer) |
+//! | [`serve`] | serving a report while a sweep runs | report |
 //! | [`commands`] | one file a command: load, call a stage, print | everything |
 
 pub mod checkpoint;
@@ -40,6 +41,7 @@ pub mod parameterization;
 pub mod plan;
 pub mod provenance;
 pub mod report;
+pub mod serve;
 pub mod spec;
 #[cfg(feature = "train")]
 pub mod train;

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Ls(args) => commands::ls::run(&args),
         Command::Show(args) => commands::show::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
+        Command::Watch(args) => commands::watch::run(&args),
         Command::Ledger(command) => commands::ledger::run(&command),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Schema(args) => commands::schema::run(&args),

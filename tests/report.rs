@@ -1,6 +1,7 @@
 //! The report as a reader and as an attacker meet it: files written, drawings parsed, text escaped.
 
 mod fixture;
+mod watch;
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,10 @@ use sha2::Digest as _;
 
 const HOSTILE: [&str; 3] = ["</script><img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "<!--\u{0}&'"];
 
+/// Figures that every report of IsoFLOP curves has.
 const FIGURES: [&str; 4] = ["isoflop", "isoflop_tokens", "optimal", "tokens_per_param"];
+/// Figures of what follows from all runs at once.
+const MORE: [&str; 4] = ["surface", "residuals", "forecast", "loss_curves"];
 
 fn svg(dir: &Path, figure: &str) -> String {
     fs::read_to_string(dir.join(format!("figures/{figure}.svg"))).unwrap()
@@ -111,6 +115,51 @@ fn every_run_and_every_minimum_is_drawn_where_its_numbers_say() {
 }
 
 #[test]
+fn the_surface_the_residuals_and_the_forecast_say_what_the_fit_says() {
+    let sweep = sweep();
+    let dir = sweep.write("surface");
+    MORE.iter().for_each(|figure| assert_sound(&svg(&dir, figure)));
+    let number = |row: &std::collections::BTreeMap<String, String>, key: &str| row[key].parse::<f64>().unwrap();
+    // The frontier spends its budget, and no neighbour of that budget has a smaller loss.
+    let surface = sweep.approaches[3].surface().unwrap();
+    let frontier = csv_rows(&dir, "surface");
+    assert_eq!(frontier.len(), 3);
+    for row in &frontier {
+        let [c, n, d] = ["flops", "params", "tokens"].map(|key| number(row, key));
+        assert!((6.0 * n * d / c - 1.0).abs() < 1e-9);
+        assert!([0.9, 1.1].iter().all(|by| surface.loss(n * by, d / by) > number(row, "loss")));
+    }
+    // On a contour the loss is the one that stands beside it.
+    let text = svg(&dir, "surface");
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let labels = document.descendants().filter(|n| n.attribute("class") == Some("label")).count();
+    let contours = document.descendants().find(|n| n.attribute("data-series") == Some("equal loss")).unwrap();
+    assert!(labels > 4 && contours.children().filter(|n| n.has_tag_name("path")).count() == labels);
+    let residuals = csv_rows(&dir, "residuals");
+    assert_eq!(residuals.len(), 2 * 42);
+    let of_surface = residuals.iter().filter(|row| row["approach"] == "3");
+    assert!(of_surface.clone().count() == 42);
+    for row in of_surface {
+        let predicted = surface.loss(number(row, "params"), number(row, "tokens"));
+        assert!((number(row, "predicted") - predicted).abs() < 1e-12);
+    }
+    let forecast = csv_rows(&dir, "forecast");
+    assert_eq!(forecast.len(), 3 * 14);
+    assert!(forecast.iter().all(|r| number(r, "low") < number(r, "predicted") && number(r, "predicted") < number(r, "high")));
+    assert_eq!(csv_rows(&dir, "loss_curves").len(), 3 * 42);
+}
+
+#[test]
+fn every_approach_stands_in_the_headline_with_its_interval() {
+    let page = html(&sweep().write("headline"));
+    let headline = between(&page, "<section id=\"headline\">", "</section>");
+    assert!(headline.contains("2, IsoFLOP parabolas") && headline.contains("3, surface, robust"));
+    let ratio = sweep().approaches[3].tokens_per_param[2].ratio;
+    assert!(headline.contains(&format!("{:.1} ({:.1} to {:.1})", ratio.value, ratio.low, ratio.high)), "{ratio:?}");
+    assert!(between(&page, "<p class=\"answer\">", "</p>").contains("approach 3 says"));
+}
+
+#[test]
 fn the_tables_hold_every_convention_and_the_figures_draw_one() {
     let sweep = sweep();
     let dir = sweep.write("tables");
@@ -159,6 +208,9 @@ fn hostile_names_are_text_everywhere() {
     sweep.left_out.push(pair.clone());
     sweep.failed.push(pair.clone());
     sweep.provenance.push(pair);
+    sweep.curves[0].run.clone_from(&evil);
+    sweep.curves[0].panel.clone_from(&evil);
+    sweep.approaches[3].conclusion.clone_from(&evil);
     let dir = sweep.write("hostile");
     for figure in FIGURES {
         let text = svg(&dir, figure);
@@ -172,26 +224,29 @@ fn hostile_names_are_text_everywhere() {
     for tag in ["<img", "<svg onload", "<!--"] {
         assert!(!page.contains(tag), "{tag}");
     }
-    assert_eq!(page.matches("<script").count(), 1);
-    assert_eq!(page.matches("</script").count(), 1);
-    // Title, headline, spec, header, cell, conclusion, and three pairs; the page's data hold it in JSON.
+    // The data and the script of the page itself.
+    assert_eq!(page.matches("<script").count(), 2);
+    assert_eq!(page.matches("</script").count(), 2);
+    // Title, headline, spec, header, cell, conclusion, three pairs and provenance of a group; the data hold it in JSON.
     assert_eq!(page.matches("&#60;img src=x onerror=alert(1)&#62;").count(), 12);
+    assert!(page.matches("&lt;img src=x onerror=alert(1)&gt;").count() >= 4, "labels of drawings");
     let page = html(&dir);
     let data = between(&page, r#"<script type="application/json" id="data">"#, "</script>");
     assert!(!data.contains('<'));
     let data: serde_json::Value = serde_json::from_str(data).unwrap();
     assert_eq!(data["name"], evil.as_str());
-    assert_eq!(data["figures"].as_array().unwrap().len(), 4);
+    assert_eq!(data["figures"].as_array().unwrap().len(), 8);
 }
 
 #[test]
-fn the_page_allows_its_own_style_sheet_and_nothing_else() {
+fn the_page_allows_its_own_style_sheet_and_script_and_nothing_else() {
     use base64::Engine as _;
     let page = html(&sweep().write("policy"));
     let policy = between(&page, r#"<meta http-equiv="Content-Security-Policy" content=""#, "\"");
-    let hash = sha2::Sha256::digest(between(&page, "<style>", "</style>"));
-    let hash = base64::engine::general_purpose::STANDARD.encode(hash);
-    assert_eq!(policy, format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'"));
+    let hash = |text: &str| base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(text));
+    let (style, script) = (hash(between(&page, "<style>", "</style>")), hash(between(&page, "<script>", "</script>")));
+    let own = format!("style-src 'sha256-{style}'; script-src 'sha256-{script}'");
+    assert_eq!(policy, format!("default-src 'none'; {own}; base-uri 'none'; form-action 'none'"));
     assert_eq!(page.matches("<style").count(), 1);
     assert!(!page.contains(" style="));
     assert!(!page.contains("src="));
@@ -216,11 +271,28 @@ fn a_fit_that_is_not_identified_is_said_in_words_and_shows_no_number() {
             ratio.ratio = Estimate { value: 777.0, low: 776.0, high: 778.0 };
         }
     }
+    for fit in &mut sweep.approaches {
+        fit.status = Status::NotIdentified;
+        (fit.n_exponent, fit.e) = (Some(0.777), Some(7.77));
+        for interval in fit.intervals.values_mut() {
+            *interval = [0.776, 0.778];
+        }
+        for ratio in &mut fit.tokens_per_param {
+            ratio.ratio = Estimate { value: 777.0, low: 776.0, high: 778.0 };
+        }
+    }
+    for held in &mut sweep.held_out {
+        held.fit.status = Status::NotIdentified;
+    }
     let dir = sweep.write("not-identified");
     let page = html(&dir);
     assert!(page.contains("There is no compute-optimal ratio to report: not identified"));
     assert!(page.contains("0 budgets have a minimum inside the sizes trained"));
     assert!(page.contains("Widen the sizes of this budget"));
+    assert!(page.contains("approach 3, smaller budgets only: not identified"));
+    assert!(page.contains("Not drawn is approach 3: not identified"));
+    assert!(csv_rows(&dir, "surface").is_empty() && csv_rows(&dir, "residuals").iter().all(|r| r["approach"] == "2"));
+    assert!(csv_rows(&dir, "forecast").iter().all(|r| r["predicted"].is_empty() && !r["measured"].is_empty()));
     for number in ["77.7M", "776 to 778", "0.776"] {
         assert!(!between(&page, "<body>", "</body>").contains(number), "{number}");
     }
@@ -263,6 +335,7 @@ fn nothing_and_one_point_give_a_page_that_says_so() {
     let mut one = sweep();
     one.observations.truncate(1);
     one.fits.clear();
+    (one.approaches, one.held_out, one.curves) = (Vec::new(), Vec::new(), Vec::new());
     let dir = one.write("one");
     assert!(html(&dir).contains("No fit was made"));
     assert_all_sound(&dir);
@@ -338,11 +411,15 @@ fn a_place_that_cannot_be_written_is_an_error_that_names_it() {
         transfer: &[],
         savings: &[],
         approach2: &[],
+        approaches: &[],
+        held_out: &[],
+        curves: &[],
         entropy: None,
         runs: &RunTable::default(),
         left_out: &[],
         failed: &[],
         provenance: &[],
+        progress: None,
     };
     let error = write(&file, &input).unwrap_err().to_string();
     assert!(error.contains("report-in-the-way") && error.contains("check that"), "{error}");

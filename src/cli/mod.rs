@@ -65,6 +65,8 @@ pub enum Command {
     BenchSlot(BenchSlotArgs),
     /// Say how a sweep stands: runs, throughput, time left, failures, devices.
     Status(StatusArgs),
+    /// Serve the report of a sweep while it runs, to a browser on this machine.
+    Watch(WatchArgs),
     /// List sweeps: runs, status, what they found.
     Ls(LsArgs),
     /// Show one run: configuration, loss, curve, attempts.

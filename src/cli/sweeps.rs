@@ -66,6 +66,25 @@ pub enum LauncherName {
     Slurm,
 }
 
+/// Flags of `runner watch`.
+#[derive(Args, Debug)]
+pub struct WatchArgs {
+    /// The results folder. Nothing is written into it.
+    pub dir: PathBuf,
+    /// Port to listen on; 0 takes any that is free.
+    #[arg(long, default_value_t = 8311)]
+    pub port: u16,
+    /// Address to listen on; anything but a loopback address needs --public.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDR")]
+    pub host: std::net::IpAddr,
+    /// Let everybody who reaches the address read the report. Nothing is encrypted and nobody is asked for a password.
+    #[arg(long)]
+    pub public: bool,
+    /// Folder of tokenized corpora, for the entropy of the built-in language.
+    #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
+    pub cache: PathBuf,
+}
+
 /// Flags of `runner cancel`.
 #[derive(Args, Debug)]
 pub struct CancelArgs {

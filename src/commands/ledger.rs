@@ -1,13 +1,15 @@
-//! `runner ledger`: looks for damage in a results folder, or derives its tables again.
+//! `runner ledger`: looks for damage in a results folder, or derives its tables, fits and report again.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::STDOUT;
+use super::{STDOUT, results};
 use crate::cli::{LedgerArgs, LedgerCommand};
+use crate::execute::Summary;
 use crate::ledger::Ledger;
+use crate::spec;
 
 /// Runs the command.
 pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
@@ -26,8 +28,10 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(1));
     }
     if let LedgerCommand::Rebuild(_) = command {
-        ledger.rebuild_tables()?;
-        eprintln!("{} and curves.csv are derived from {} results", dir.join("runs.csv").display(), check.results);
+        let spec = spec::load(&dir.join("spec.toml"))?;
+        results::rebuild(&ledger, &spec, &Summary::of(&ledger)?)?;
+        let runs = dir.join("runs.csv");
+        eprintln!("{}, curves.csv, fits.json and report.html are derived from {} results", runs.display(), check.results);
     }
     let (results, runs) = (check.results, check.runs);
     let sealed = if ledger.has_checksums() { "checksums match" } else { "no checksums in this older layout" };

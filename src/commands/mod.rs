@@ -33,8 +33,10 @@ pub mod slurm_task;
 pub mod status;
 mod surface;
 pub mod sweep;
+mod sweep_fits;
 pub mod throughput;
 pub mod train;
+pub mod watch;
 pub mod worker;
 
 /// A number of seconds from the command line.

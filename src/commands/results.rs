@@ -1,26 +1,22 @@
 //! What is derived when the runs of a sweep have ended: tables, fits, figures, the page.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::Context;
 use serde::Serialize;
 
+use super::sweep_fits::{self, Approaches};
 use super::{fit_table, planning};
 use crate::data::Corpus;
 use crate::execute::Summary;
 use crate::fit::Bootstrap;
-use crate::fit::approach2::{self, Approach2};
-use crate::fit::frontier::{self, Comparison, Way};
+use crate::fit::approach2::Approach2;
+use crate::fit::frontier::Comparison;
 use crate::fit::summary::Summary as FitSummary;
 use crate::fit::transfer::{self, Group};
-use crate::ledger::{Ledger, Losses, State};
-use crate::observation::{Counting, Observation};
-use crate::parameterization::Parameterization;
-use crate::plan::Run;
-use crate::report::{self, ReportInput, RunTable};
+use crate::ledger::{CurvePoint, Ledger, Losses, State};
+use crate::report::{self, Key, LossCurve, Report, ReportInput, RunTable};
 use crate::spec::{Source, Spec};
-use crate::trainer::Outcome;
 
 /// Said whenever losses were rehearsed.
 pub(super) const REHEARSAL: &str =
@@ -28,150 +24,145 @@ pub(super) const REHEARSAL: &str =
 
 /// What `fits.json` holds.
 #[derive(Serialize)]
-struct Fits {
+struct Fits<'a> {
     /// One for each counting convention.
-    approach2: Vec<Approach2>,
+    approach2: &'a [Approach2],
+    /// Every approach under every convention, without its resamples.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    approaches: Vec<FitSummary>,
     /// One for each parameterization of a sweep of learning rate and width.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     transfer: Vec<transfer::Summary>,
     /// What each further parameterization of a sweep of IsoFLOP curves saves against the standard one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "<[Comparison]>::is_empty")]
+    savings: &'a [Comparison],
+}
+
+/// All that follows from the results of a sweep, finished or not.
+pub(super) struct Derived {
+    approaches: Approaches,
+    groups: Vec<Group>,
     savings: Vec<Comparison>,
+    losses: Losses,
+    /// The page and its figures.
+    pub(super) report: Report,
+}
+
+impl Derived {
+    /// Fits what there is; `resamples` are those of the approaches to IsoFLOP curves. A sweep that is still running says
+    /// how far it is by `progress`.
+    pub(super) fn of(
+        ledger: &Ledger,
+        spec: &Spec,
+        entropy: Option<(f64, f64)>,
+        summary: &Summary,
+        (resamples, progress): (usize, Option<&str>),
+    ) -> anyhow::Result<Self> {
+        let observations = ledger.observations()?;
+        let groups = sweep_fits::transfer_groups(ledger)?;
+        let savings = sweep_fits::savings(ledger)?;
+        let other = !groups.is_empty() || !savings.is_empty();
+        let fit = || Approaches::fit(ledger, &observations, resamples);
+        let approaches = if other || observations.is_empty() { Approaches::default() } else { fit() };
+        let losses = ledger.losses();
+        let title = match losses {
+            Losses::Trained => spec.name.clone(),
+            Losses::Rehearsed => format!("{} ({REHEARSAL})", spec.name),
+        };
+        let report = report::render(&ReportInput {
+            name: &title,
+            spec: &spec.to_toml(),
+            observations: &observations,
+            approach2: &approaches.parabolas,
+            approaches: &approaches.all,
+            held_out: &approaches.held_out,
+            curves: &loss_curves(ledger)?,
+            transfer: &groups,
+            savings: &savings,
+            entropy,
+            runs: &run_table(ledger)?,
+            left_out: &left_out(ledger),
+            failed: &failed(summary),
+            provenance: &provenance(ledger)?,
+            progress,
+        })?;
+        Ok(Self { approaches, groups, savings, losses, report })
+    }
+
+    /// The fits as JSON.
+    fn json(&self) -> anyhow::Result<Vec<u8>> {
+        let thin = |fit: &FitSummary| FitSummary { draws: Vec::new(), ..fit.clone() };
+        let fits = Fits {
+            approach2: &self.approaches.parabolas,
+            approaches: self.approaches.all.iter().map(thin).collect(),
+            transfer: self.groups.iter().map(transfer::Summary::from).collect(),
+            savings: &self.savings,
+        };
+        let mut json = serde_json::to_vec_pretty(&fits)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// The tables for people.
+    fn text(&self) -> String {
+        let heading = if self.losses == Losses::Rehearsed { format!("{REHEARSAL}\n\n") } else { String::new() };
+        if self.approaches.parabolas.is_empty() {
+            let verdicts =
+                self.groups.iter().map(|group| format!("{}: {}\n", group.parameterization, group.transfer.conclusion));
+            let savings = self.savings.iter().map(|saving| format!("{}\n", saving.conclusion));
+            return heading + &verdicts.chain(savings).collect::<String>();
+        }
+        let table = FitSummary::nested(self.approaches.parabolas.iter().map(FitSummary::from).collect());
+        heading + &fit_table::text(&table.into_iter().collect::<Vec<_>>())
+    }
 }
 
 /// Derives everything in the folder of results and returns the tables for people.
 pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<String> {
+    Ok(publish(ledger, spec, entropy(ledger, spec, cache)?, summary)?.text())
+}
+
+/// Derives everything in the folder of results again, from what is there.
+pub(super) fn rebuild(ledger: &Ledger, spec: &Spec, summary: &Summary) -> anyhow::Result<()> {
+    let cache = std::env::var_os("RUNNER_CACHE").unwrap_or_else(|| "cache".into());
+    publish(ledger, spec, cached_entropy(ledger, spec, cache.as_ref()), summary).map(|_| ())
+}
+
+fn publish(ledger: &Ledger, spec: &Spec, entropy: Option<(f64, f64)>, summary: &Summary) -> anyhow::Result<Derived> {
     ledger.rebuild_tables()?;
-    let observations = ledger.observations()?;
-    let groups = transfer_groups(ledger)?;
-    let savings = savings(ledger)?;
-    let other = !groups.is_empty() || !savings.is_empty();
-    let approach2 = if other { Vec::new() } else { isoflop_fits(ledger, &observations) };
-    let fits = Fits { approach2, transfer: groups.iter().map(transfer::Summary::from).collect(), savings };
-    let mut json = serde_json::to_vec_pretty(&fits)?;
-    json.push(b'\n');
-    ledger.write_derived("fits.json", &json)?;
-
-    let (title, heading) = match ledger.losses() {
-        Losses::Trained => (spec.name.clone(), String::new()),
-        Losses::Rehearsed => (format!("{} ({REHEARSAL})", spec.name), format!("{REHEARSAL}\n\n")),
-    };
-    let input = ReportInput {
-        name: &title,
-        spec: &spec.to_toml(),
-        observations: &observations,
-        approach2: &fits.approach2,
-        transfer: &groups,
-        savings: &fits.savings,
-        entropy: entropy(ledger, spec, cache)?,
-        runs: &run_table(ledger)?,
-        left_out: &left_out(ledger),
-        failed: &failed(summary),
-        provenance: &provenance(ledger)?,
-    };
-    report::write(ledger.dir(), &input)?;
-    if fits.approach2.is_empty() {
-        let verdicts =
-            groups.iter().map(|group| format!("{}: {}\n", group.parameterization, group.transfer.conclusion));
-        let savings = fits.savings.iter().map(|saving| format!("{}\n", saving.conclusion));
-        return Ok(heading + &verdicts.chain(savings).collect::<String>());
-    }
-    let table = FitSummary::nested(fits.approach2.iter().map(FitSummary::from).collect());
-    Ok(heading + &fit_table::text(&table.into_iter().collect::<Vec<_>>()))
+    let derived = Derived::of(ledger, spec, entropy, summary, (Bootstrap::default().resamples, None))?;
+    ledger.write_derived("fits.json", &derived.json()?)?;
+    derived.report.write(ledger.dir())?;
+    Ok(derived)
 }
 
-/// Approach 2 by every convention, where the sweep is made of IsoFLOP curves.
-fn isoflop_fits(ledger: &Ledger, observations: &[Observation]) -> Vec<Approach2> {
-    let runs = &ledger.plan().runs;
-    if runs.iter().all(|run| run.run.flop_budget.is_none()) {
-        return Vec::new();
+/// The entropy, where the corpus is in the cache already: nothing is made to look at results.
+pub(super) fn cached_entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> Option<(f64, f64)> {
+    if ledger.losses() == Losses::Rehearsed || spec.data.source != Source::Synthetic {
+        return None;
     }
-    let axes: BTreeSet<&String> = runs.iter().flat_map(|run| run.axes.keys()).collect();
-    if !axes.is_empty() {
-        // A parabola through runs of several learning rates, say, would mean nothing.
-        eprintln!("no fit: the IsoFLOP curves vary {axes:?} as well; fit the rows of runs.csv that belong together");
-        return Vec::new();
-    }
-    let bootstrap = Bootstrap::default();
-    Counting::ALL.map(|counting| approach2::fit(observations, counting, &bootstrap)).to_vec()
+    let entropy = Corpus::cached(&spec.data, spec.model.context, cache).ok()??.entropy()?;
+    Some((entropy.nats_per_token, entropy.standard_error))
 }
 
-/// The fields that a sweep of transfer varies.
-const TUNED: &str = "optimizer.learning_rate";
-const SCALED: &str = "model.width";
-const COMPARED: &str = "model.parameterization";
-/// The field that a sweep of IsoFLOP curves of listed widths varies.
-const BUDGET: &str = "schedule.flops";
-
-/// Sweeps of learning rate and width, one for each parameterization and whatever else varies; none where the axes are
-/// others.
-fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
-    let mut groups: BTreeMap<(Parameterization, String), Vec<transfer::Run>> = BTreeMap::new();
+/// The training losses of all runs that have ended.
+fn loss_curves(ledger: &Ledger) -> anyhow::Result<Vec<LossCurve>> {
+    let mut curves = Vec::new();
     for planned in &ledger.plan().runs {
-        let wanted = [TUNED, SCALED].iter().all(|field| planned.axes.contains_key(*field));
-        if !wanted || planned.axes.contains_key(BUDGET) {
-            return Ok(Vec::new());
-        }
-        let run = &planned.run;
-        let others = planned.axes.iter().filter(|(field, _)| ![TUNED, SCALED, COMPARED].contains(&field.as_str()));
-        let others: Vec<String> = others.map(|(field, value)| format!(", {field} {value}")).collect();
-        let loss = match ledger.result(&planned.id)?.map(|result| result.outcome) {
-            Some(Outcome::Finished { val_loss, .. }) => val_loss,
-            Some(Outcome::Diverged { .. }) => f64::INFINITY,
-            None => continue,
+        let Some(result) = ledger.result(&planned.id)? else { continue };
+        let point = |at: &CurvePoint| {
+            let tokens = at.tokens as f64;
+            [tokens, tokens * planned.flops_per_token.exact, at.train_loss.unwrap_or(f64::NAN)]
         };
-        let (width, learning_rate) = (run.shape.width as f64, run.optimizer.learning_rate);
-        groups.entry((run.parameterization, others.concat())).or_default().push(transfer::Run {
-            width,
-            learning_rate,
-            loss,
+        curves.push(LossCurve {
+            run: planned.id.to_string(),
+            panel: planned.run.parameterization.name().to_owned(),
+            key: planned.run.flop_budget.map_or(Key::Width(planned.run.shape.width as f64), Key::Budget),
+            params: planned.params.total() as f64,
+            points: ledger.curve(&result)?.iter().map(point).collect(),
         });
     }
-    let fit = |((parameterization, others), runs): ((Parameterization, String), Vec<transfer::Run>)| {
-        let transfer = transfer::fit(&runs, &Bootstrap::default());
-        Group { parameterization: format!("{}{others}", parameterization.name()), runs, transfer }
-    };
-    Ok(groups.into_iter().map(fit).collect())
-}
-
-/// What each parameterization saves against the standard one, where the sweep is made of IsoFLOP curves of several.
-fn savings(ledger: &Ledger) -> anyhow::Result<Vec<Comparison>> {
-    let mut ways: BTreeMap<Parameterization, Vec<(&Run, frontier::Run)>> = BTreeMap::new();
-    for planned in &ledger.plan().runs {
-        let (run, params) = (&planned.run, planned.params.by(Counting::BlocksAndUnembedding) as f64);
-        let Some(budget) = run.flop_budget.filter(|_| planned.axes.contains_key(COMPARED)) else {
-            return Ok(Vec::new());
-        };
-        let loss = match ledger.result(&planned.id)?.map(|result| result.outcome) {
-            Some(Outcome::Finished { val_loss, .. }) => val_loss,
-            Some(Outcome::Diverged { .. }) => f64::INFINITY,
-            None => continue,
-        };
-        let point = frontier::Run { budget, params, loss, flops: planned.flops };
-        ways.entry(run.parameterization).or_default().push((run, point));
-    }
-    let Some(standard) = ways.remove(&Parameterization::Standard) else { return Ok(Vec::new()) };
-    let way = |parameterization: Parameterization, runs: &[(&Run, frontier::Run)], tuning_flops| {
-        let runs = runs.iter().map(|(_, point)| *point).collect();
-        Way { name: parameterization.name().to_owned(), runs, tuning_flops }
-    };
-    let compared = ways.iter().map(|(parameterization, runs)| {
-        let tuning_flops = tuning_at_base(runs[0].0, &standard);
-        let reference = way(Parameterization::Standard, &standard, 0.0);
-        frontier::compare(&reference, &way(*parameterization, runs, tuning_flops), &Bootstrap::default())
-    });
-    Ok(compared.collect())
-}
-
-/// FLOPs of tuning a parameterization at its base shape: all runs of that shape at the smallest budget, which are the
-/// same to the bit in the standard parameterization.
-fn tuning_at_base(run: &Run, standard: &[(&Run, frontier::Run)]) -> f64 {
-    let base = [run.base_width, run.base_head_dim];
-    let at_base =
-        |other: &Run| [other.shape.width, other.shape.head_dim()] == base && other.base_depth == run.base_depth;
-    let runs: Vec<&frontier::Run> = standard.iter().filter(|(run, _)| at_base(run)).map(|(_, point)| point).collect();
-    let smallest = runs.iter().map(|point| point.budget).fold(f64::INFINITY, f64::min);
-    runs.iter().filter(|point| point.budget <= smallest).map(|point| point.flops).sum()
+    Ok(curves)
 }
 
 /// Entropy of the built-in language with its standard error. It bounds trained losses, and no rehearsed ones.
@@ -183,9 +174,10 @@ fn entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> anyhow::Result<Option<
     Ok(corpus.entropy().map(|entropy| (entropy.nats_per_token, entropy.standard_error)))
 }
 
+/// The table of runs. It is derived here and not read from `runs.csv`: a sweep that is running has none yet.
 fn run_table(ledger: &Ledger) -> anyhow::Result<RunTable> {
-    let path = ledger.dir().join("runs.csv");
-    let mut reader = csv::Reader::from_path(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let [table, _] = ledger.tables()?;
+    let mut reader = csv::Reader::from_reader(table.as_slice());
     let cells = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect();
     let header = cells(reader.headers()?);
     let rows = reader.records().map(|record| Ok(cells(&record?))).collect::<Result<_, csv::Error>>()?;

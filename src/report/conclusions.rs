@@ -16,10 +16,13 @@ const FAR: f64 = 10.0;
 
 /// What each fit concludes, with the convention that it counts by.
 pub fn of_fits(input: &ReportInput<'_>) -> Vec<(String, String)> {
-    let named = |fit: &Approach2| (words::counting(fit.counting).to_owned(), fit.conclusion.clone());
+    let named = |fit: &Approach2| (format!("approach 2, {}", words::counting(fit.counting)), fit.conclusion.clone());
     let transfers = input.transfer.iter().map(|g| (g.parameterization.clone(), g.transfer.conclusion.clone()));
     let savings = input.savings.iter().map(|c| (c.other.clone(), c.conclusion.clone()));
-    input.approach2.iter().map(named).chain(transfers).chain(savings).collect()
+    let drawn = words::counting(input.counting());
+    let surfaces = input.approaches_by(input.counting()).filter(|fit| fit.approach != "2");
+    let surfaces = surfaces.map(|fit| (format!("{}, {drawn}", words::approach_short(&fit.approach)), fit.conclusion.clone()));
+    input.approach2.iter().map(named).chain(surfaces).chain(transfers).chain(savings).collect()
 }
 
 /// What a reader must know before believing the numbers.

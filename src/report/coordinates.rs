@@ -26,12 +26,8 @@ pub fn write(dir: &Path, name: &str, axis: &str, checks: &[Check]) -> Result<Vec
 
 fn series(index: usize, check: &Check, marks: Vec<Mark>) -> Series {
     let coordinate = &check.coordinates[index];
-    Series {
-        label: format!("{} ({})", coordinate.activation, coordinate.verdict.name()),
-        color: Color::budget(index, check.coordinates.len()),
-        shape: Shape::of(index),
-        marks,
-    }
+    let label = format!("{} ({})", coordinate.activation, coordinate.verdict.name());
+    Series::new(label, Color::budget(index, check.coordinates.len()), Shape::of(index), marks)
 }
 
 /// Mean |x| against width or depth after the last step.
@@ -62,8 +58,8 @@ fn sizes(check: &Check, axis: &str) -> Figure {
             "Mean |x| of each activation before step {last}, the geometric mean over seeds. Where hyper-parameters \
              transfer the lines are flat."
         ),
-        x: Axis { label: axis.to_owned(), unit: Unit::Count },
-        y: Axis { label: "mean |x|".to_owned(), unit: Unit::Count },
+        x: Axis::new(axis, Unit::Count),
+        y: Axis::new("mean |x|", Unit::Count),
         series: check.coordinates.iter().enumerate().map(drawn).collect(),
         panels: Vec::new(),
         table: Table {
@@ -84,12 +80,7 @@ fn slopes(check: &Check, axis: &str) -> Figure {
         let line = Mark::Line { points: known().map(|(x, slope)| [x, slope.value]).collect(), dashed: false };
         series(index, check, vec![line, Mark::Estimates(known().map(point).collect())])
     };
-    let limits = Series {
-        label: format!("limits of flat, ±{TOLERANCE}"),
-        color: Color::Muted,
-        shape: Shape::Circle,
-        marks: vec![Mark::Level(-TOLERANCE), Mark::Level(TOLERANCE)],
-    };
+    let limits = Series::new(format!("limits of flat, ±{TOLERANCE}"), Color::Muted, Shape::Circle, vec![Mark::Level(-TOLERANCE), Mark::Level(TOLERANCE)]);
     let rows = check.coordinates.iter().flat_map(|coordinate| {
         coordinate.slopes.iter().map(|at| {
             let mut row = vec![coordinate.activation.clone(), at.step.to_string()];
@@ -104,8 +95,8 @@ fn slopes(check: &Check, axis: &str) -> Figure {
         note: "0 is an activation that keeps its size. Bars: 95% intervals over seeds. What is a sum \
                of random terms in the drawn model may begin at -0.5."
             .to_owned(),
-        x: Axis { label: "step that comes next".to_owned(), unit: Unit::Loss },
-        y: Axis { label: format!("slope of log mean |x| in log {axis}"), unit: Unit::Loss },
+        x: Axis::new("step that comes next", Unit::Loss),
+        y: Axis::new(format!("slope of log mean |x| in log {axis}"), Unit::Loss),
         series: check.coordinates.iter().enumerate().map(drawn).chain([limits]).collect(),
         panels: Vec::new(),
         table: Table {

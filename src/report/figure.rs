@@ -31,6 +31,18 @@ pub struct Figure {
 }
 
 impl Figure {
+    /// Whether a reader may have an axis the other way.
+    pub fn is_switchable(&self) -> bool {
+        self.x.switchable || self.y.switchable
+    }
+
+    /// The figure with its switchable axes the other way, in its panels as well.
+    pub fn switched(&self) -> Self {
+        let flip = |axis: &Axis| Axis { log: axis.log != axis.switchable, ..axis.clone() };
+        let panels = self.panels.iter().map(Self::switched).collect();
+        Self { x: flip(&self.x), y: flip(&self.y), panels, ..self.clone() }
+    }
+
     /// The table as CSV text.
     pub fn csv(&self) -> csv::Result<String> {
         let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
@@ -57,8 +69,25 @@ pub struct Table {
 pub struct Axis {
     /// What it measures, with its unit.
     pub label: String,
-    /// How its numbers print and whether it is logarithmic.
+    /// How its numbers print.
     pub unit: Unit,
+    /// Whether it is logarithmic.
+    pub log: bool,
+    /// Whether a reader of the page may have it the other way.
+    #[serde(skip)]
+    pub switchable: bool,
+}
+
+impl Axis {
+    /// The axis that a unit usually has.
+    pub fn new(label: impl Into<String>, unit: Unit) -> Self {
+        Self { label: label.into(), unit, log: unit.is_log(), switchable: false }
+    }
+
+    /// The same for a reader who may have it logarithmic or linear.
+    pub fn switchable(self) -> Self {
+        Self { switchable: true, ..self }
+    }
 }
 
 /// What is measured along an axis.
@@ -71,12 +100,14 @@ pub enum Unit {
     Flops,
     /// Nats per token; linear.
     Loss,
+    /// A difference of losses in nats per token; linear, with its sign.
+    Difference,
 }
 
 impl Unit {
-    /// Whether the axis is logarithmic.
+    /// Whether its axis is logarithmic unless told otherwise.
     pub fn is_log(self) -> bool {
-        self != Self::Loss
+        matches!(self, Self::Count | Self::Flops)
     }
 
     /// A value as text: `1.25M`, `3e12`, `3.215`.
@@ -85,6 +116,7 @@ impl Unit {
             Self::Count => words::amount(value),
             Self::Flops => Flops(value).to_string(),
             Self::Loss => format!("{value:.3}"),
+            Self::Difference => format!("{value:+.4}"),
         }
     }
 }
@@ -98,8 +130,23 @@ pub struct Series {
     pub color: Color,
     /// Shape of its points, so that colour is never the only difference.
     pub shape: Shape,
+    /// What a reader shows and hides it by in all figures at once, such as its budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What is drawn.
     pub marks: Vec<Mark>,
+}
+
+impl Series {
+    /// A series of no group.
+    pub fn new(label: impl Into<String>, color: Color, shape: Shape, marks: Vec<Mark>) -> Self {
+        Self { label: label.into(), color, shape, group: None, marks }
+    }
+
+    /// The same as a member of a group.
+    pub fn of_group(self, group: impl Into<String>) -> Self {
+        Self { group: Some(group.into()), ..self }
+    }
 }
 
 /// Something drawn. Lines of a band and points of a line come in the order in which they are joined.
@@ -121,6 +168,13 @@ pub enum Mark {
     Band(Vec<[f64; 3]>),
     /// A horizontal line over the whole width.
     Level(f64),
+    /// Text at (x, y).
+    Text {
+        /// Where its middle is.
+        at: [f64; 2],
+        /// What it says.
+        text: String,
+    },
 }
 
 /// One point.

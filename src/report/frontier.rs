@@ -27,8 +27,8 @@ pub fn frontier(comparisons: &[Comparison]) -> Figure {
         note: "Each point is the minimum of an IsoFLOP curve with its 95% interval: standard with the best of several \
                learning rates at each size, the others with the one of the base width."
             .to_owned(),
-        x: Axis { label: "training compute of one model (FLOPs)".to_owned(), unit: Unit::Flops },
-        y: Axis { label: "validation loss (nats per token)".to_owned(), unit: Unit::Loss },
+        x: Axis::new("training compute of one model (FLOPs)", Unit::Flops),
+        y: Axis::new("validation loss (nats per token)", Unit::Loss),
         series: reference.into_iter().chain(others).collect(),
         panels: Vec::new(),
         table: Table {
@@ -68,10 +68,6 @@ fn series(
         Point { x, y: loss.value, x_interval: None, y_interval: interval(loss), title }
     };
     let line = Mark::Line { points: known().map(|(x, loss)| [x, loss.value]).collect(), dashed: false };
-    Series {
-        label: name.to_owned(),
-        color: Color::budget(index, count),
-        shape: Shape::of(index),
-        marks: vec![line, Mark::Estimates(known().map(point).collect())],
-    }
+    let marks = vec![line, Mark::Estimates(known().map(point).collect())];
+    Series::new(name, Color::budget(index, count), Shape::of(index), marks)
 }

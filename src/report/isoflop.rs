@@ -37,10 +37,10 @@ impl Variable {
 }
 
 /// Runs of one budget, or of none, with what was fitted to them.
-struct Curve<'a> {
-    budget: Option<f64>,
-    runs: Vec<&'a Observation>,
-    optimum: Option<&'a Optimum>,
+pub struct Curve<'a> {
+    pub budget: Option<f64>,
+    pub runs: Vec<&'a Observation>,
+    pub optimum: Option<&'a Optimum>,
 }
 
 /// Columns of the tables; `value` is the quantity of the horizontal axis.
@@ -81,8 +81,8 @@ pub fn against(input: &ReportInput<'_>, variable: Variable) -> Figure {
             "One colour and shape for each budget in FLOPs. Filled: single runs. Line: the fitted parabola, over the \
                sizes that were trained. Hollow: its minimum, with the 95% interval."
                 .to_owned(),
-        x: Axis { label: axis, unit: Unit::Count },
-        y: Axis { label: "validation loss (nats per token)".to_owned(), unit: Unit::Loss },
+        x: Axis::new(axis, Unit::Count).switchable(),
+        y: Axis::new("validation loss (nats per token)", Unit::Loss),
         series: series.collect(),
         panels: Vec::new(),
         table: table(input, variable),
@@ -91,7 +91,7 @@ pub fn against(input: &ReportInput<'_>, variable: Variable) -> Figure {
 
 /// Splits runs by budget, ascending; runs of no budget come last. Runs within a curve are sorted, so that the figure
 /// does not depend on the order in which they finished.
-fn curves<'a>(input: &ReportInput<'a>, fit: Option<&'a Approach2>) -> Vec<Curve<'a>> {
+pub fn curves<'a>(input: &ReportInput<'a>, fit: Option<&'a Approach2>) -> Vec<Curve<'a>> {
     let optima = fit.map_or(&[][..], |fit| &fit.optima);
     let mut budgets: Vec<f64> =
         input.observations.iter().filter_map(|o| o.flop_budget).chain(optima.iter().map(|o| o.budget)).collect();
@@ -149,7 +149,8 @@ fn series(curve: &Curve<'_>, variable: Variable, counting: Counting, index: usiz
         (Some(b), None, None) => format!("{}: not fitted", Flops(b)),
     };
     let color = if curve.budget.is_some() { Color::budget(index, count) } else { Color::Muted };
-    Series { label, color, shape: Shape::of(index), marks }
+    let group = curve.budget.map(|b| words::budget(b));
+    Series { label, color, shape: Shape::of(index), group, marks }
 }
 
 /// Why a budget has no minimum to show.
@@ -170,14 +171,15 @@ fn minimum(optimum: &Optimum, variable: Variable) -> Option<(Point, String)> {
     Some((Point { x: place.value, y, x_interval: interval(place), y_interval: None, title }, text))
 }
 
-fn describe(run: &Observation, counting: Counting) -> String {
+pub fn describe(run: &Observation, counting: Counting) -> String {
     let params = run.params_by(counting).map_or_else(String::new, |n| format!("{} parameters, ", Params(n)));
     let error = run.loss_se.map_or_else(String::new, |se| format!(" ± {se:.4}"));
     let seed = run.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
     format!("{params}{} tokens: loss {:.4}{error}{seed}", Tokens(run.tokens), run.loss)
 }
 
-fn value([p, q, r]: [f64; 3], x: f64) -> f64 {
+/// The parabola at a logarithm.
+pub fn value([p, q, r]: [f64; 3], x: f64) -> f64 {
     (p * x + q) * x + r
 }
 

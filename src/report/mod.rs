@@ -1,14 +1,14 @@
 //! Figures (CSV and SVG) and the page, from observations and fits.
 //!
 //! ```text
-//! ReportInput -> figures (one value each) -> figures/*.csv, figures/*.svg
-//!                                         -> report.html, which draws the same values inline
+//! ReportInput -> figures (one value each) -> Report { page, files } -> report.html, figures/*.csv, figures/*.svg
 //! ```
 //!
 //! | module | owns |
 //! |---|---|
 //! | `figure` | what a figure is: axes, series of marks, and the table behind them |
-//! | `isoflop`, `optima`, `transfer`, [`coordinates`] | which figures there are |
+//! | `isoflop`, `optima`, `surface`, `residuals`, `curves`, `forecast` | the figures of a sweep of IsoFLOP curves |
+//! | `transfer`, `frontier`, [`coordinates`] | the figures of other sweeps and checks |
 //! | `chart` | drawing a figure as SVG |
 //! | `words` | statuses, conventions and estimates in words |
 //! | `conclusions` | what may and may not be concluded |
@@ -17,11 +17,15 @@
 mod chart;
 mod conclusions;
 pub mod coordinates;
+mod curves;
 mod figure;
+mod forecast;
 mod frontier;
 mod isoflop;
 mod optima;
 mod page;
+mod residuals;
+mod surface;
 mod transfer;
 mod words;
 
@@ -31,9 +35,12 @@ use std::path::{Path, PathBuf};
 
 use crate::fit::approach2::Approach2;
 use crate::fit::frontier::Comparison;
+use crate::fit::summary::Summary;
 use crate::fit::transfer::Group;
 use crate::observation::{Counting, Observation};
+pub use curves::{Key, LossCurve};
 use figure::Figure;
+pub use forecast::HeldOut;
 
 /// Everything that a report tells. All text in it is treated as hostile and escaped.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +53,12 @@ pub struct ReportInput<'a> {
     pub observations: &'a [Observation],
     /// The fits, one for each counting convention.
     pub approach2: &'a [Approach2],
+    /// Every approach under every convention, also those of `approach2`.
+    pub approaches: &'a [Summary],
+    /// Surfaces fitted without the largest budget.
+    pub held_out: &'a [HeldOut],
+    /// Training losses on the way.
+    pub curves: &'a [LossCurve],
     /// Sweeps of learning rate and width, one for each parameterization.
     pub transfer: &'a [Group],
     /// What parameterizations save against the standard one.
@@ -60,6 +73,8 @@ pub struct ReportInput<'a> {
     pub failed: &'a [(String, String)],
     /// Device, versions and the like: name and value.
     pub provenance: &'a [(String, String)],
+    /// How a sweep stands that is still running; the page then looks for a newer one of itself.
+    pub progress: Option<&'a str>,
 }
 
 impl ReportInput<'_> {
@@ -113,43 +128,84 @@ pub enum ReportError {
     Page(#[from] askama::Error),
 }
 
+/// A report that is written nowhere yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The page.
+    pub page: String,
+    /// Tables and drawings that it links to: path relative to the page, and contents.
+    pub files: Vec<(String, String)>,
+}
+
+/// The report as text.
+pub fn render(input: &ReportInput<'_>) -> Result<Report, ReportError> {
+    let figures = figures(input);
+    Ok(Report { page: page::render(input, &figures)?, files: files(input.name, &figures)? })
+}
+
 /// Writes `figures/*.{csv,svg}` and `report.html` below `dir`, which is made where it is missing. Each file is written
 /// beside its place and renamed, so that a reader never sees half of one. Returns the paths written.
 pub fn write(dir: &Path, input: &ReportInput<'_>) -> Result<Vec<PathBuf>, ReportError> {
-    let figures = figures(input);
-    let mut written = write_figures(dir, input.name, &figures)?;
-    written.push(publish(dir.join("report.html"), &page::render(input, &figures)?)?);
-    Ok(written)
+    render(input)?.write(dir)
+}
+
+impl Report {
+    /// Writes it, as [`write`] does.
+    pub fn write(&self, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
+        let mut written = write_files(dir, &self.files)?;
+        written.push(publish(dir.join("report.html"), &self.page)?);
+        Ok(written)
+    }
 }
 
 /// Writes `figures/*.{csv,svg}` below `dir` and returns the paths.
 fn write_figures(dir: &Path, name: &str, figures: &[Figure]) -> Result<Vec<PathBuf>, ReportError> {
+    write_files(dir, &files(name, figures)?)
+}
+
+fn write_files(dir: &Path, files: &[(String, String)]) -> Result<Vec<PathBuf>, ReportError> {
     let folder = dir.join("figures");
     fs::create_dir_all(&folder).map_err(|cause| ReportError::Write { path: folder.clone(), cause })?;
-    let mut written = Vec::new();
+    files.iter().map(|(path, text)| publish(dir.join(path), text)).collect()
+}
+
+/// The CSV and the SVG of each figure.
+fn files(name: &str, figures: &[Figure]) -> Result<Vec<(String, String)>, ReportError> {
+    let mut files = Vec::new();
     for figure in figures {
         let table = figure.csv().map_err(|cause| ReportError::Table { figure: figure.id.clone(), cause })?;
-        written.push(publish(folder.join(format!("{}.csv", figure.id)), &table)?);
-        let drawing = chart::standalone(figure, name);
-        written.push(publish(folder.join(format!("{}.svg", figure.id)), &drawing)?);
+        files.push((format!("figures/{}.csv", figure.id), table));
+        files.push((format!("figures/{}.svg", figure.id), chart::standalone(figure, name)));
     }
-    Ok(written)
+    Ok(files)
 }
 
 /// All figures of a report, in the order of the page.
 fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
-    if !input.transfer.is_empty() {
-        return vec![transfer::curves(input.transfer), transfer::optima(input.transfer)];
-    }
-    if !input.savings.is_empty() {
-        return vec![frontier::frontier(input.savings)];
-    }
-    vec![
+    let mut figures = if !input.transfer.is_empty() {
+        vec![transfer::curves(input.transfer), transfer::optima(input.transfer)]
+    } else if !input.savings.is_empty() {
+        vec![frontier::frontier(input.savings)]
+    } else {
+        isoflop_figures(input)
+    };
+    figures.extend(curves::curves(input.curves));
+    figures
+}
+
+fn isoflop_figures(input: &ReportInput<'_>) -> Vec<Figure> {
+    let mut figures = vec![
         isoflop::against(input, isoflop::Variable::Params),
         isoflop::against(input, isoflop::Variable::Tokens),
         optima::optimal(input),
         optima::tokens_per_param(input),
-    ]
+    ];
+    // Without a fit there is no surface to speak of, not even in words.
+    if !input.approaches.is_empty() {
+        figures.extend([surface::surfaces(input), residuals::residuals(input)]);
+    }
+    figures.extend(forecast::forecast(input));
+    figures
 }
 
 /// Writes a file beside its place and renames it.

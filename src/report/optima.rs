@@ -100,8 +100,8 @@ pub fn optimal(input: &ReportInput<'_>) -> Figure {
              power laws of compute C, over the budgets that were trained.",
             words::counting(counting)
         ),
-        x: Axis { label: "training compute (FLOPs)".to_owned(), unit: Unit::Flops },
-        y: Axis { label: "optimal parameters, tokens".to_owned(), unit: Unit::Count },
+        x: Axis::new("training compute (FLOPs)", Unit::Flops),
+        y: Axis::new("optimal parameters, tokens", Unit::Count),
         series: input.drawn().map_or_else(Vec::new, |fit| QUANTITIES.iter().map(|q| quantity(fit, q)).collect()),
         panels: Vec::new(),
         table: Table { header: OPTIMAL, rows },
@@ -125,7 +125,7 @@ fn quantity(fit: &Approach2, quantity: &Quantity) -> Series {
         None => format!("{}: no power law, {}", quantity.label, words::status(fit.status)),
     };
     marks.push(Mark::Estimates(points));
-    Series { label, color: quantity.color, shape: quantity.shape, marks }
+    Series { label, color: quantity.color, shape: quantity.shape, group: None, marks }
 }
 
 /// The optima that may be shown, against their budgets.
@@ -160,12 +160,8 @@ pub fn tokens_per_param(input: &ReportInput<'_>) -> Figure {
         }
     }
     let mut series = input.drawn().map_or_else(Vec::new, ratio_series);
-    series.push(Series {
-        label: "20, Hoffmann et al. (2022), all parameters counted".to_owned(),
-        color: Color::Muted,
-        shape: Shape::Circle,
-        marks: vec![Mark::Level(HOFFMANN)],
-    });
+    let chinchilla = "20, Hoffmann et al. (2022), all parameters counted";
+    series.push(Series::new(chinchilla, Color::Muted, Shape::Circle, vec![Mark::Level(HOFFMANN)]));
     Figure {
         id: "tokens_per_param".to_owned(),
         title: "Compute-optimal tokens per parameter".to_owned(),
@@ -174,8 +170,8 @@ pub fn tokens_per_param(input: &ReportInput<'_>) -> Figure {
              interval, parameters counted as {}. Dashed: beyond the budgets that were trained.",
             words::counting(input.counting())
         ),
-        x: Axis { label: "training compute (FLOPs)".to_owned(), unit: Unit::Flops },
-        y: Axis { label: "tokens per parameter".to_owned(), unit: Unit::Count },
+        x: Axis::new("training compute (FLOPs)", Unit::Flops),
+        y: Axis::new("tokens per parameter", Unit::Count).switchable(),
         series,
         panels: Vec::new(),
         table: Table { header: RATIO, rows },
@@ -205,13 +201,9 @@ fn ratio_series(fit: &Approach2) -> Vec<Series> {
         (false, Status::Converged) => "ratio of the two power laws: none".to_owned(),
         (false, status) => format!("ratio of the two power laws: {}", words::status(status)),
     };
+    let found = if points.is_empty() { "no budget has a minimum" } else { "minimum of each budget" };
     vec![
-        Series { label: law(!ratios.is_empty()), color: Color::Tokens, shape: Shape::Square, marks },
-        Series {
-            label: if points.is_empty() { "no budget has a minimum" } else { "minimum of each budget" }.to_owned(),
-            color: Color::Params,
-            shape: Shape::Circle,
-            marks: vec![Mark::Estimates(points)],
-        },
+        Series::new(law(!ratios.is_empty()), Color::Tokens, Shape::Square, marks),
+        Series::new(found, Color::Params, Shape::Circle, vec![Mark::Estimates(points)]),
     ]
 }

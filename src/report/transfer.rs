@@ -29,11 +29,11 @@ pub fn curves(groups: &[Group]) -> Figure {
 }
 
 fn learning_rate() -> Axis {
-    Axis { label: "peak learning rate at the base shape".to_owned(), unit: Unit::Count }
+    Axis::new("peak learning rate at the base shape", Unit::Count)
 }
 
 fn loss() -> Axis {
-    Axis { label: "validation loss (nats per token)".to_owned(), unit: Unit::Loss }
+    Axis::new("validation loss (nats per token)", Unit::Loss)
 }
 
 fn sorted(runs: &[Run]) -> Vec<Run> {
@@ -84,7 +84,8 @@ fn curve(group: &Group, optimum: &WidthOptimum, index: usize, count: usize) -> S
         let point = Point { x: rate.value, y: loss.value, x_interval: interval(rate), y_interval: None, title };
         marks.push(Mark::Estimates(vec![point]));
     }
-    Series { label: format!("width {width}"), color: Color::budget(index, count), shape: Shape::of(index), marks }
+    let label = format!("width {width}");
+    Series::new(label.clone(), Color::budget(index, count), Shape::of(index), marks).of_group(label)
 }
 
 /// The best learning rate against width, one line for each parameterization.
@@ -100,12 +101,9 @@ pub fn optima(groups: &[Group]) -> Figure {
             || "no drift can be told".to_owned(),
             |drift| format!("{} octaves per doubling", words::estimate(drift, |x| format!("{x:+.2}"))),
         );
-        Series {
-            label: format!("{}: {drift}", group.parameterization),
-            color: Color::budget(index, groups.len()),
-            shape: Shape::of(index),
-            marks: vec![line, Mark::Estimates(known().map(point).collect())],
-        }
+        let marks = vec![line, Mark::Estimates(known().map(point).collect())];
+        let label = format!("{}: {drift}", group.parameterization);
+        Series::new(label, Color::budget(index, groups.len()), Shape::of(index), marks)
     };
     let rows = groups.iter().flat_map(|group| {
         group.transfer.widths.iter().map(|width| {
@@ -121,8 +119,8 @@ pub fn optima(groups: &[Group]) -> Figure {
         id: "best_learning_rate".to_owned(),
         title: "The best learning rate against width".to_owned(),
         note: "Hollow: the optimum of each width, with its 95% interval. Level is perfect transfer.".to_owned(),
-        x: Axis { label: "width".to_owned(), unit: Unit::Count },
-        y: Axis { label: "best peak learning rate at the base shape".to_owned(), unit: Unit::Count },
+        x: Axis::new("width", Unit::Count),
+        y: Axis::new("best peak learning rate at the base shape", Unit::Count),
         series: groups.iter().enumerate().map(drawn).collect(),
         panels: Vec::new(),
         table: Table {
@@ -190,6 +188,9 @@ mod tests {
             spec: "",
             observations: &[],
             approach2: &[],
+            approaches: &[],
+            held_out: &[],
+            curves: &[],
             transfer: &groups,
             savings: &[],
             entropy: None,
@@ -197,6 +198,7 @@ mod tests {
             left_out: &[],
             failed: &[],
             provenance: &[],
+            progress: None,
         };
         assert_eq!(write(dir.path(), &input).unwrap().len(), 5);
         let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();

@@ -55,9 +55,36 @@ pub fn amount(x: f64) -> String {
     if (1e-3..1e15).contains(&x) { Params(x).to_string() } else { Flops(x).to_string() }
 }
 
+/// A loss with as many decimals as it needs, six at most.
+pub fn short(x: f64) -> String {
+    let text = format!("{x:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// An exponent or a loss, with three decimals.
 pub fn decimal(x: f64) -> String {
     format!("{x:.3}")
+}
+
+/// A budget as the name of what belongs to it: `budget 1e12`.
+pub fn budget(flops: f64) -> String {
+    format!("budget {}", Flops(flops))
+}
+
+/// An approach to the optimum.
+pub fn approach(name: &str) -> String {
+    match name {
+        "1" => "1, envelope".to_owned(),
+        "2" => "2, IsoFLOP parabolas".to_owned(),
+        "3" => "3, surface, robust".to_owned(),
+        "vpnls" => "VPNLS, surface, least squares".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// An approach in a word or two.
+pub fn approach_short(name: &str) -> String {
+    if name == "vpnls" { "VPNLS".to_owned() } else { format!("approach {name}") }
 }
 
 /// `1 run`, `2 runs`.

@@ -5,6 +5,7 @@ mod init;
 mod keys;
 mod looking;
 mod overrides;
+mod schema;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use runner::fit::approach2::{Approach2, Optimum, PowerLaw, TokensPerParam};
+use runner::fit::cost::{Cost, Priced};
 use runner::fit::{Estimate, Status};
 use runner::observation::{Counting, Observation};
-use runner::report::{ReportInput, RunTable, write};
+use runner::fit::parametric::{Residuals, SurfaceFit};
+use runner::fit::summary::Summary;
+use runner::fit::surface::Surface;
+use runner::report::{HeldOut, Key, LossCurve, ReportInput, RunTable, write};
 
 const BUDGETS: [f64; 3] = [1e12, 3e12, 1e13];
 
@@ -16,6 +20,9 @@ pub struct Sweep {
     pub spec: String,
     pub observations: Vec<Observation>,
     pub fits: Vec<Approach2>,
+    pub approaches: Vec<Summary>,
+    pub held_out: Vec<HeldOut>,
+    pub curves: Vec<LossCurve>,
     pub entropy: Option<(f64, f64)>,
     pub runs: RunTable,
     pub left_out: Vec<(String, String)>,
@@ -32,6 +39,9 @@ impl Sweep {
             spec: &self.spec,
             observations: &self.observations,
             approach2: &self.fits,
+            approaches: &self.approaches,
+            held_out: &self.held_out,
+            curves: &self.curves,
             transfer: &[],
             savings: &[],
             entropy: self.entropy,
@@ -39,9 +49,12 @@ impl Sweep {
             left_out: &self.left_out,
             failed: &self.failed,
             provenance: &self.provenance,
+            progress: None,
         };
         let written = write(&dir, &input).unwrap();
-        assert_eq!(written.len(), 9);
+        // Four figures that are always there, two of the approaches, the forecast and the curves; and the page.
+        let more = 2 * usize::from(!self.approaches.is_empty()) + usize::from(!self.held_out.is_empty());
+        assert_eq!(written.len(), 2 * (4 + more + usize::from(!self.curves.is_empty())) + 1);
         assert!(written.iter().all(|path| path.is_file()));
         dir
     }
@@ -79,12 +92,25 @@ pub fn sweep() -> Sweep {
         [vec![format!("run-{i:02}")], cells.to_vec(), vec![seed, "finished".to_owned()]].concat()
     });
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    let fits = [Counting::All, Counting::NonEmbedding, Counting::BlocksAndUnembedding].map(fit).to_vec();
+    let surfaces = Counting::ALL.map(|counting| Summary::from(&surface_fit(counting)));
+    let held_out = surfaces.iter().map(|fit| HeldOut { fit: fit.clone(), runs: observations[28..].to_vec() });
+    let curve = |(i, o): (usize, &Observation)| LossCurve {
+        run: format!("run-{i:02}"),
+        panel: "standard".to_owned(),
+        key: Key::Budget(o.flops),
+        params: o.params,
+        points: [4.0, 2.0, 1.0].map(|part| [o.tokens / part, o.flops / part, o.loss + 0.3 * part]).to_vec(),
+    };
     Sweep {
+        approaches: fits.iter().map(Summary::from).chain(surfaces.iter().cloned()).collect(),
+        held_out: held_out.collect(),
+        curves: observations.iter().enumerate().map(curve).collect(),
         name: "isoflop-rfc".to_owned(),
         spec: "name = \"isoflop-rfc\"\n\n[sweep]\nbudgets = [1e12, 3e12, 1e13]\nsizes = 7\nseeds = [0, 1]\n".to_owned(),
         runs: RunTable { header, rows: rows.collect() },
         observations,
-        fits: [Counting::All, Counting::NonEmbedding, Counting::BlocksAndUnembedding].map(fit).to_vec(),
+        fits,
         entropy: None,
         left_out: vec![pair("1e13, 12.4M parameters", "31 steps, fewer than the 100 that the spec asks for")],
         failed: vec![pair("run-42", "diverged at step 212: loss is not a number")],
@@ -152,6 +178,33 @@ fn fit(counting: Counting) -> Approach2 {
         d_opt: Some(d_opt),
         tokens_per_param: [1e12, 3e12, 1e13, 1e14, 1e15].into_iter().enumerate().map(ratio).collect(),
         conclusion: "Parameters and tokens grow together, within the intervals.".to_owned(),
+    }
+}
+
+/// What a fit of the whole surface would give: the surface itself, with resamples around it.
+fn surface_fit(counting: Counting) -> SurfaceFit {
+    let surface = |by: f64| Surface { e: 1.8172 * by, a: 48.201, b: 208.543, alpha: 0.3478, beta: 0.3658 };
+    let priced = Priced::from(surface(1.0));
+    let estimate = |value: f64| Estimate { value, low: 0.9 * value, high: 1.1 * value };
+    SurfaceFit {
+        approach: "3".to_owned(),
+        counting,
+        status: Status::Converged,
+        points: 42,
+        surface: Some(surface(1.0)),
+        objective: Some(1e-5),
+        delta: Some(1e-3),
+        constants: Some([1.8172, 48.201, 208.543, 0.3478, 0.3658].map(estimate)),
+        n_exponent: Some(estimate(priced.n_exponent())),
+        d_exponent: Some(estimate(priced.d_exponent())),
+        cost: Cost::SIX_ND,
+        resampled: "runs".to_owned(),
+        tokens_per_param: BUDGETS
+            .map(|flops| TokensPerParam { flops, ratio: estimate(priced.tokens_per_param(flops)) })
+            .to_vec(),
+        residuals: Some(Residuals { rms: 0.01, median: 0.01, largest: 0.02 }),
+        draws: [0.99, 1.0, 1.01].map(surface).to_vec(),
+        conclusion: "The surface stands.".to_owned(),
     }
 }
 

@@ -15,7 +15,7 @@ const MARGIN: f64 = 12.0;
 /// Length of a legend's sample.
 const SAMPLE: f64 = 28.0;
 /// The least width of a panel.
-const PANEL: f64 = 300.0;
+const PANEL: f64 = 280.0;
 
 /// What there is to draw on.
 pub struct Canvas<'a> {
@@ -81,16 +81,20 @@ fn plot(out: &mut String, figure: &Figure, canvas: &Canvas<'_>, top: f64, extent
     let top = lines(out, "axis", std::slice::from_ref(&figure.y.label), [MARGIN, top]) + 6.0;
     // A frame with nothing in it need not be tall.
     let height = if extents.x.is_empty() || extents.y.is_empty() { 4.0 * LINE } else { canvas.plot_height };
-    let y = Scale::new(figure.y.unit, &extents.y, &extents.y_intervals, [height, 0.0]);
+    let y = Scale::new(&figure.y, &extents.y, &extents.y_intervals, [height, 0.0]);
     let y_ticks = y.as_ref().map_or_else(Vec::new, |y| y.ticks(|_| 2.4 * TEXT));
     let left = MARGIN + y_ticks.iter().map(|t| width(&t.label, TEXT)).fold(0.0, f64::max) + 8.0;
     let plot_width = canvas.width - left - MARGIN - 8.0;
-    let x = Scale::new(figure.x.unit, &extents.x, &extents.x_intervals, [0.0, plot_width]);
+    let x = Scale::new(&figure.x, &extents.x, &extents.x_intervals, [0.0, plot_width]);
     let x_ticks = x.as_ref().map_or_else(Vec::new, |x| x.ticks(|label| width(label, TEXT) + 2.0 * TEXT));
     grid(out, [left, top, plot_width, height], &x_ticks, &y_ticks);
     // A nested svg cuts what leaves the plot, and needs no identifier that another chart could have too.
     let [a, b, w, h] = [left, top, plot_width, height].map(px);
-    let _ = write!(out, r#"<svg x="{a}" y="{b}" width="{w}" height="{h}">"#);
+    let ruler = |scale: &Option<Scale>| scale.as_ref().map_or_else(String::new, Scale::ruler);
+    let [x_ruler, y_ruler] = [ruler(&x), ruler(&y)];
+    let _ = write!(out, r#"<svg class="plot" x="{a}" y="{b}" width="{w}" height="{h}" "#);
+    let _ = write!(out, r#"data-x-ruler="{x_ruler}" data-y-ruler="{y_ruler}">"#);
+    let _ = write!(out, r#"<rect class="sheet" width="{w}" height="{h}"/>"#);
     if let (Some(x), Some(y)) = (&x, &y) {
         figure.series.iter().for_each(|s| marks::series(out, s, x, y, plot_width));
     } else {
@@ -135,9 +139,12 @@ fn legend(out: &mut String, figure: &Figure, canvas: &Canvas<'_>, top: f64) -> f
         let mut end = y;
         for (i, series) in row.iter().enumerate() {
             let x = MARGIN + i as f64 * (column + 20.0);
+            let group = series.group.as_ref().map_or_else(String::new, |g| format!(r#" data-group="{}""#, escape(g)));
+            let _ = write!(out, r#"<g class="entry"{group}>"#);
             sample(out, series, [x, y + LINE / 2.0]);
             let label = wrap(&series.label, TEXT, text_room);
             end = end.max(lines(out, "legend", &label, [x + SAMPLE + 8.0, y]));
+            out.push_str("</g>");
         }
         y = end + 2.0;
     }

@@ -14,13 +14,22 @@ const ESTIMATE: f64 = 5.5;
 /// All marks of a series, in a group of its colour.
 pub fn series(out: &mut String, series: &Series, x: &Scale, y: &Scale, width: f64) {
     let class = series.color.class();
-    let _ = write!(out, r#"<g class="series {class}" data-series="{}">"#, escape(&series.label));
+    let group = series.group.as_ref().map_or_else(String::new, |g| format!(r#" data-group="{}""#, escape(g)));
+    // Many lines of one colour are told apart where they are thin.
+    let lines = series.marks.iter().filter(|mark| matches!(mark, Mark::Line { .. })).count();
+    let many = if lines > 3 { " many" } else { "" };
+    let _ = write!(out, r#"<g class="series {class}{many}" data-series="{}"{group}>"#, escape(&series.label));
     for mark in &series.marks {
         match mark {
             Mark::Runs(points) => points.iter().for_each(|p| run(out, p, series.shape, x, y)),
             Mark::Estimates(points) => points.iter().for_each(|p| estimate(out, p, series.shape, x, y)),
             Mark::Line { points, dashed } => line(out, points, if *dashed { "line dashed" } else { "line" }, x, y),
             Mark::Band(points) => band(out, points, x, y),
+            Mark::Text { at: [a, b], text } => {
+                if let (Some(a), Some(b)) = (x.place(*a).map(px), y.place(*b).map(|b| px(b + 4.0))) {
+                    let _ = write!(out, r#"<text class="label" x="{a}" y="{b}">{}</text>"#, escape(text));
+                }
+            }
             Mark::Level(level) => {
                 if let Some(at) = y.place(*level).map(px) {
                     let _ = write!(out, r#"<path class="line dotted" d="M0 {at}H{}"/>"#, px(width));

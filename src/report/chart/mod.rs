@@ -51,7 +51,7 @@ impl Extents {
                     let shown = |v: f64, log: bool| v.is_finite() && (!log || v > 0.0);
                     for p in points
                         .iter()
-                        .filter(|p| shown(p.x, figure.x.unit.is_log()) && shown(p.y, figure.y.unit.is_log()))
+                        .filter(|p| shown(p.x, figure.x.log) && shown(p.y, figure.y.log))
                     {
                         extents.x.push(p.x);
                         extents.y.push(p.y);
@@ -68,6 +68,7 @@ impl Extents {
                     extents.y_intervals.extend(points.iter().flat_map(|p| [p[1], p[2]]));
                 }
                 Mark::Level(level) => extents.y.push(*level),
+                Mark::Text { .. } => {}
             }
         }
         extents

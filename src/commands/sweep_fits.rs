@@ -1,0 +1,177 @@
+//! The fits of a sweep, by what it varies: IsoFLOP curves, learning rate and width, or parameterizations.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fit::approach2::{self, Approach2};
+use crate::fit::approach3::StartGrid;
+use crate::fit::frontier::{self, Comparison, Way};
+use crate::fit::parametric::SurfaceFit;
+use crate::fit::summary::Summary;
+use crate::fit::surface::Surface;
+use crate::fit::transfer::{self, Group};
+use crate::fit::{Bootstrap, Resample, approach1, approach3, forecast, vpnls};
+use crate::ledger::Ledger;
+use crate::observation::{Counting, Observation};
+use crate::parameterization::Parameterization;
+use crate::plan::Run;
+use crate::report::HeldOut;
+use crate::trainer::Outcome;
+
+/// Resamples of what is fitted again without the largest budget.
+const HELD_OUT: usize = 200;
+
+/// Every approach to a sweep of IsoFLOP curves.
+#[derive(Default)]
+pub(super) struct Approaches {
+    /// Approach 2 under every convention of counting.
+    pub(super) parabolas: Vec<Approach2>,
+    /// Approaches 1, 2, 3 and VPNLS under every convention.
+    pub(super) all: Vec<Summary>,
+    /// The surfaces again, without the largest budget.
+    pub(super) held_out: Vec<HeldOut>,
+}
+
+impl Approaches {
+    /// Fits `observations`; nothing where the sweep is not made of IsoFLOP curves of one kind.
+    pub(super) fn fit(ledger: &Ledger, observations: &[Observation], resamples: usize) -> Self {
+        let bootstrap = Bootstrap { resamples, ..Bootstrap::default() };
+        let parabolas = parabolas(ledger, observations, bootstrap);
+        let mut approaches = Self { all: Vec::new(), held_out: Vec::new(), parabolas };
+        // Where there are no parabolas to fit, the other approaches would mean nothing either.
+        for fit in &approaches.parabolas {
+            let counting = fit.counting;
+            approaches.all.push(Summary::from(&approach1::fit(observations, counting, &bootstrap)));
+            approaches.all.push(with_forecast(fit, observations));
+            for solve in [huber, least_squares] {
+                let fitted = solve(observations, counting, bootstrap, None);
+                let held = held_out(&fitted, observations, solve);
+                let forecast = held.as_ref().and_then(|held| {
+                    let converged = held.fit.surface().filter(|_| held.fit.status == crate::fit::Status::Converged);
+                    forecast::of_surface(&converged?, &held.runs, counting)
+                });
+                approaches.all.push(Summary { forecast, ..Summary::from(&fitted) });
+                approaches.held_out.extend(held);
+            }
+        }
+        approaches
+    }
+}
+
+/// Approach 2 with what it predicts of the largest budget from the smaller ones.
+fn with_forecast(fit: &Approach2, observations: &[Observation]) -> Summary {
+    let none = Bootstrap { resamples: 0, ..Bootstrap::default() };
+    let smaller = forecast::hold_out(observations).map(|(smaller, _)| approach2::fit(&smaller, fit.counting, &none));
+    Summary { forecast: smaller.and_then(|smaller| forecast::of_optima(&smaller, fit)), ..Summary::from(fit) }
+}
+
+/// A fit of a whole surface, from starts near one where it is known.
+type Solve = fn(&[Observation], Counting, Bootstrap, Option<&Surface>) -> SurfaceFit;
+
+fn huber(runs: &[Observation], counting: Counting, bootstrap: Bootstrap, near: Option<&Surface>) -> SurfaceFit {
+    let starts = near.map_or_else(StartGrid::default, StartGrid::around);
+    approach3::fit(runs, counting, &approach3::Options { bootstrap, starts, ..approach3::Options::default() })
+}
+
+fn least_squares(runs: &[Observation], counting: Counting, bootstrap: Bootstrap, _: Option<&Surface>) -> SurfaceFit {
+    vpnls::fit(runs, counting, vpnls::Options { bootstrap, resample: Resample::default() })
+}
+
+fn held_out(fitted: &SurfaceFit, observations: &[Observation], solve: Solve) -> Option<HeldOut> {
+    let (smaller, runs) = forecast::hold_out(observations)?;
+    let bootstrap = Bootstrap { resamples: HELD_OUT, ..Bootstrap::default() };
+    let fit = solve(&smaller, fitted.counting, bootstrap, fitted.surface.as_ref());
+    Some(HeldOut { fit: Summary::from(&fit), runs })
+}
+
+/// Approach 2 by every convention, where the sweep is made of IsoFLOP curves.
+fn parabolas(ledger: &Ledger, observations: &[Observation], bootstrap: Bootstrap) -> Vec<Approach2> {
+    let runs = &ledger.plan().runs;
+    if runs.iter().all(|run| run.run.flop_budget.is_none()) {
+        return Vec::new();
+    }
+    let axes: BTreeSet<&String> = runs.iter().flat_map(|run| run.axes.keys()).collect();
+    if !axes.is_empty() {
+        // A parabola through runs of several learning rates, say, would mean nothing.
+        eprintln!("no fit: the IsoFLOP curves vary {axes:?} as well; fit the rows of runs.csv that belong together");
+        return Vec::new();
+    }
+    Counting::ALL.map(|counting| approach2::fit(observations, counting, &bootstrap)).to_vec()
+}
+
+/// The fields that a sweep of transfer varies.
+const TUNED: &str = "optimizer.learning_rate";
+const SCALED: &str = "model.width";
+const COMPARED: &str = "model.parameterization";
+/// The field that a sweep of IsoFLOP curves of listed widths varies.
+const BUDGET: &str = "schedule.flops";
+
+/// Sweeps of learning rate and width, one for each parameterization and whatever else varies; none where the axes are
+/// others.
+pub(super) fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
+    let mut groups: BTreeMap<(Parameterization, String), Vec<transfer::Run>> = BTreeMap::new();
+    for planned in &ledger.plan().runs {
+        let wanted = [TUNED, SCALED].iter().all(|field| planned.axes.contains_key(*field));
+        if !wanted || planned.axes.contains_key(BUDGET) {
+            return Ok(Vec::new());
+        }
+        let run = &planned.run;
+        let others = planned.axes.iter().filter(|(field, _)| ![TUNED, SCALED, COMPARED].contains(&field.as_str()));
+        let others: Vec<String> = others.map(|(field, value)| format!(", {field} {value}")).collect();
+        let loss = match ledger.result(&planned.id)?.map(|result| result.outcome) {
+            Some(Outcome::Finished { val_loss, .. }) => val_loss,
+            Some(Outcome::Diverged { .. }) => f64::INFINITY,
+            None => continue,
+        };
+        let (width, learning_rate) = (run.shape.width as f64, run.optimizer.learning_rate);
+        groups.entry((run.parameterization, others.concat())).or_default().push(transfer::Run {
+            width,
+            learning_rate,
+            loss,
+        });
+    }
+    let fit = |((parameterization, others), runs): ((Parameterization, String), Vec<transfer::Run>)| {
+        let transfer = transfer::fit(&runs, &Bootstrap::default());
+        Group { parameterization: format!("{}{others}", parameterization.name()), runs, transfer }
+    };
+    Ok(groups.into_iter().map(fit).collect())
+}
+
+/// What each parameterization saves against the standard one, where the sweep is made of IsoFLOP curves of several.
+pub(super) fn savings(ledger: &Ledger) -> anyhow::Result<Vec<Comparison>> {
+    let mut ways: BTreeMap<Parameterization, Vec<(&Run, frontier::Run)>> = BTreeMap::new();
+    for planned in &ledger.plan().runs {
+        let (run, params) = (&planned.run, planned.params.by(Counting::BlocksAndUnembedding) as f64);
+        let Some(budget) = run.flop_budget.filter(|_| planned.axes.contains_key(COMPARED)) else {
+            return Ok(Vec::new());
+        };
+        let loss = match ledger.result(&planned.id)?.map(|result| result.outcome) {
+            Some(Outcome::Finished { val_loss, .. }) => val_loss,
+            Some(Outcome::Diverged { .. }) => f64::INFINITY,
+            None => continue,
+        };
+        let point = frontier::Run { budget, params, loss, flops: planned.flops };
+        ways.entry(run.parameterization).or_default().push((run, point));
+    }
+    let Some(standard) = ways.remove(&Parameterization::Standard) else { return Ok(Vec::new()) };
+    let way = |parameterization: Parameterization, runs: &[(&Run, frontier::Run)], tuning_flops| {
+        let runs = runs.iter().map(|(_, point)| *point).collect();
+        Way { name: parameterization.name().to_owned(), runs, tuning_flops }
+    };
+    let compared = ways.iter().map(|(parameterization, runs)| {
+        let tuning_flops = tuning_at_base(runs[0].0, &standard);
+        let reference = way(Parameterization::Standard, &standard, 0.0);
+        frontier::compare(&reference, &way(*parameterization, runs, tuning_flops), &Bootstrap::default())
+    });
+    Ok(compared.collect())
+}
+
+/// FLOPs of tuning a parameterization at its base shape: all runs of that shape at the smallest budget, which are the
+/// same to the bit in the standard parameterization.
+fn tuning_at_base(run: &Run, standard: &[(&Run, frontier::Run)]) -> f64 {
+    let base = [run.base_width, run.base_head_dim];
+    let at_base =
+        |other: &Run| [other.shape.width, other.shape.head_dim()] == base && other.base_depth == run.base_depth;
+    let runs: Vec<&frontier::Run> = standard.iter().filter(|(run, _)| at_base(run)).map(|(_, point)| point).collect();
+    let smallest = runs.iter().map(|point| point.budget).fold(f64::INFINITY, f64::min);
+    runs.iter().filter(|point| point.budget <= smallest).map(|point| point.flops).sum()
+}

@@ -1,0 +1,107 @@
+//! `runner watch`: serves the report of a sweep while it runs.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::STDOUT;
+use super::results::{self, Derived};
+use crate::cli::WatchArgs;
+use crate::execute::{Status, Summary};
+use crate::ledger::{Ledger, State};
+use crate::plan::RunId;
+use crate::serve::{Server, Shelf, Site};
+use crate::spec::{self, Spec};
+use crate::units::{Flops, Seconds};
+
+/// Time between two looks at the folder.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Resamples of a report that will soon be another: its intervals are a little rough.
+const RESAMPLES: usize = 200;
+
+/// Runs the command.
+pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
+    let WatchArgs { dir, port, host, public, cache } = args;
+    let ledger = Ledger::open(dir)?;
+    let spec = spec::load(&dir.join("spec.toml"))?;
+    // Taken first: a port that is not free is said at once.
+    let server = Server::bind(*host, *port, *public)?;
+    let url = server.url().context("cannot tell the address")?;
+    let shelf = server.shelf();
+    let watch = Watch { entropy: results::cached_entropy(&ledger, &spec, cache), ledger, spec };
+    let mut seen = watch.seen()?;
+    shelf.put(watch.site()?);
+    watch.tell(&shelf)?;
+    writeln!(io::stdout(), "{url}").context(STDOUT)?;
+    eprintln!("serving the report of {} until interrupted", dir.display());
+    std::thread::spawn(move || server.run());
+    loop {
+        std::thread::sleep(LOOK_AGAIN);
+        // What cannot be read now may be in the middle of a change: the report of before stays.
+        if let Err(error) = watch.refresh(&shelf, &mut seen) {
+            eprintln!("warning: {error:#}");
+        }
+    }
+}
+
+struct Watch {
+    ledger: Ledger,
+    spec: Spec,
+    entropy: Option<(f64, f64)>,
+}
+
+/// Runs that have ended and runs that were given up.
+type Seen = BTreeSet<(RunId, bool)>;
+
+impl Watch {
+    /// A new report where a run has ended or was given up, and in any case how far the sweep is.
+    fn refresh(&self, shelf: &Shelf, seen: &mut Seen) -> anyhow::Result<()> {
+        let now = self.seen()?;
+        if now != *seen {
+            shelf.put(self.site()?);
+            *seen = now;
+        }
+        self.tell(shelf)
+    }
+
+    fn seen(&self) -> anyhow::Result<Seen> {
+        let mut seen = Seen::new();
+        for run in &self.ledger.plan().runs {
+            match self.ledger.state(&run.id)? {
+                State::Pending => {}
+                State::Failed(_) => drop(seen.insert((run.id.clone(), false))),
+                State::Ended(_) => drop(seen.insert((run.id.clone(), true))),
+            }
+        }
+        Ok(seen)
+    }
+
+    fn site(&self) -> anyhow::Result<Site> {
+        let summary = Summary::of(&self.ledger)?;
+        let progress = progress(&Status::of(&self.ledger)?);
+        let how = (RESAMPLES, Some(progress.as_str()));
+        Ok(Derived::of(&self.ledger, &self.spec, self.entropy, &summary, how)?.report.into())
+    }
+
+    fn tell(&self, shelf: &Shelf) -> anyhow::Result<()> {
+        shelf.tell(&progress(&Status::of(&self.ledger)?));
+        Ok(())
+    }
+}
+
+/// How far a sweep is, in a line.
+fn progress(status: &Status) -> String {
+    let Status { runs, finished, diverged, running, waiting, failed, flops, flops_done, .. } = status;
+    let [diverged, running, failed] = [diverged.len(), running.len(), failed.len()];
+    let counts = format!("{finished} of {runs} runs finished, {diverged} diverged, {failed} failed");
+    if status.is_over() {
+        return format!("Over: {counts}.");
+    }
+    let left = status.seconds_left.map_or_else(String::new, |left| format!(", {} left", Seconds(left)));
+    let nobody = if status.sweep.is_none() { "; no `runner sweep` is at it now" } else { "" };
+    let share = format!("{} of {} FLOPs", Flops(*flops_done), Flops(*flops));
+    format!("Running: {counts}, {running} running, {waiting} waiting; {share}{left}{nobody}.")
+}
