@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What goes into the program.
-const INPUTS: [&str; 6] = ["src", "templates", "sweeps", "build.rs", "Cargo.toml", "Cargo.lock"];
+const INPUTS: [&str; 7] = ["src", "templates", "sweeps", "configs", "build.rs", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));

@@ -87,12 +87,10 @@ fn or_same(what: &str, header: [&str; 3], rows: &[[String; 3]]) -> String {
 fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<String> {
     let spec = |folder: &Folder| anyhow::Ok(serde_json::to_value(folder.spec()?)?);
     let spec = differences(&spec(first)?, &spec(second)?);
-    let mut out = or_same("spec", ["spec", names[0], names[1]], &spec);
-    out += "\n";
-    out += &table(["outcome", names[0], names[1]], &outcomes(first, second));
+    let spec = or_same("spec", ["spec", names[0], names[1]], &spec);
+    let outcome = table(["outcome", names[0], names[1]], &outcomes(first, second));
     let pairs = pairs(first, second);
-    out += "\n";
-    out += &match pairs.as_slice() {
+    let losses = match pairs.as_slice() {
         [] => "no two runs have shape, length, seed and corpus in common, so that no losses are compared\n".to_owned(),
         [(a, b)] => {
             format!("one run in common: loss {a:.4} and {b:.4}, a difference of {:+.4} nats per token\n", b - a)
@@ -107,8 +105,7 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<S
             )
         }
     };
-    out += &frontiers(first, second);
-    Ok(out)
+    Ok([spec, outcome, losses + &frontiers(first, second)].join("\n"))
 }
 
 /// Counts, exponents, tokens per parameter and loss at each budget that both have.
@@ -220,7 +217,7 @@ fn runs(first: &Found, second: &Found) -> String {
     let config = |found: &Found| serde_json::to_value(&found.run.run).expect("a run has only string keys");
     let config = differences(&config(first), &config(second));
     let header = [names[0].as_str(), names[1].as_str()];
-    let mut out = or_same("configuration", ["configuration", header[0], header[1]], &config);
+    let config = or_same("configuration", ["configuration", header[0], header[1]], &config);
     let [a, b] = [first, second].map(|found| found.folder.row(&found.run.id));
     let cells =
         |show: fn(&Row) -> Option<String>| [show(&a), show(&b)].map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
@@ -234,21 +231,21 @@ fn runs(first: &Found, second: &Found) -> String {
     .into_iter()
     .map(|(name, [a, b])| [name.to_owned(), a, b])
     .collect();
-    out += "\n";
-    out += &table(["outcome", header[0], header[1]], &rows);
-    if let (Some(x), Some(y), Some(xe), Some(ye)) = (a.val_loss, b.val_loss, a.val_loss_se, b.val_loss_se) {
-        let error = xe.hypot(ye);
-        if first.run.run.corpus == second.run.run.corpus {
-            out += &format!(
-                "\nthe second's loss minus the first's is {:+.4} nats per token, within {:+.4} to {:+.4}: 95% as if \
-                 each had tokens of its own, where both are measured on the same\n",
-                y - x,
-                y - x - 1.96 * error,
-                y - x + 1.96 * error
-            );
-        } else {
-            out += "\nthe corpora differ, so that losses per token do not compare\n";
+    let outcome = table(["outcome", header[0], header[1]], &rows);
+    let difference = match (a.val_loss, b.val_loss, a.val_loss_se, b.val_loss_se) {
+        _ if first.run.run.corpus != second.run.run.corpus => {
+            "the corpora differ, so that losses per token do not compare\n".to_owned()
         }
-    }
-    out
+        (Some(a), Some(b), Some(a_error), Some(b_error)) => {
+            let (difference, half) = (b - a, 1.96 * a_error.hypot(b_error));
+            format!(
+                "the second's loss minus the first's is {difference:+.4} nats per token, within {:+.4} to {:+.4}: 95% as \
+                 if each had validation tokens of its own, where both are measured on the same\n",
+                difference - half,
+                difference + half
+            )
+        }
+        _ => return [config, outcome].join("\n"),
+    };
+    [config, outcome, difference].join("\n")
 }

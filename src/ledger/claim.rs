@@ -151,7 +151,7 @@ impl Claim<'_> {
     pub fn publish(self, outcome: Outcome, device: DeviceInfo, micro_batches: usize) -> Result<Published, LedgerError> {
         let Self { ledger, id, attempt, curve, lease: _held, .. } = self;
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let build = Some(Build::current());
+        let build = Some(Box::new(Build::current()));
         let attempt = attempt.number();
         let result = RunResult { id, attempt, outcome, device, version, build, micro_batches, curve };
         let published = if files::publish(&ledger.result_path(&result.id), &ledger.text(&result))? {

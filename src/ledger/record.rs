@@ -22,7 +22,7 @@ pub struct RunResult {
     pub version: String,
     /// What that was built from; older results do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub build: Option<Build>,
+    pub build: Option<Box<Build>>,
     /// Parts into which batches were cut to need less memory: another order of sums, so other last bits.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub micro_batches: usize,
@@ -139,7 +139,7 @@ mod tests {
         let text = serde_json::to_string(&old).unwrap();
         assert!(!text.contains("build"), "{text}");
         assert_eq!(serde_json::from_str::<RunResult>(&text).unwrap(), old);
-        let new = RunResult { build: Some(Build::current()), ..old.clone() };
+        let new = RunResult { build: Some(Box::new(Build::current())), ..old.clone() };
         let text = serde_json::to_string(&new).unwrap();
         assert_eq!(serde_json::from_str::<RunResult>(&text).unwrap(), new);
         assert!(new.agrees_with(&old), "another build that says the same is no conflict");

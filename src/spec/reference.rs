@@ -157,7 +157,7 @@ fn entry(key: &str, value: &Value, required: bool) -> Entry {
     let default = match value.get("default") {
         Some(default) => default.to_string(),
         None if required => "none, must be written".to_owned(),
-        None => "not written".to_owned(),
+        None => "may be left out".to_owned(),
     };
     Entry {
         key: key.to_owned(),
