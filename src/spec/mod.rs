@@ -159,7 +159,7 @@ pub struct Data {
 }
 
 /// `[[data.parts]]`: one part of a mixture.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// Text, JSON Lines or Parquet.
