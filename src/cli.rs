@@ -50,7 +50,7 @@ pub enum Command {
     Status(StatusArgs),
     /// Serve the report of a sweep while it runs, to a browser on this machine.
     Watch(WatchArgs),
-    /// Look for damage in a results folder, or derive its tables again.
+    /// Look for damage in a results folder, or derive its tables, fits and report again.
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Train runs of a sweep until none is left (started by `sweep`, one process a slot).
@@ -419,7 +419,7 @@ pub struct StatusArgs {
 pub enum LedgerCommand {
     /// Compare every result with its checksum and name each damaged file.
     Check(LedgerArgs),
-    /// Derive runs.csv and curves.csv from the results again.
+    /// Derive runs.csv, curves.csv, fits.json, the figures and report.html from the results again.
     Rebuild(LedgerArgs),
 }
 
