@@ -118,7 +118,9 @@ fn every_run_and_every_minimum_is_drawn_where_its_numbers_say() {
 fn the_surface_the_residuals_and_the_forecast_say_what_the_fit_says() {
     let sweep = sweep();
     let dir = sweep.write("surface");
-    MORE.iter().for_each(|figure| assert_sound(&svg(&dir, figure)));
+    for figure in MORE {
+        assert_sound(&svg(&dir, figure));
+    }
     let number = |row: &std::collections::BTreeMap<String, String>, key: &str| row[key].parse::<f64>().unwrap();
     // The frontier spends its budget, and no neighbour of that budget has a smaller loss.
     let surface = sweep.approaches[3].surface().unwrap();
@@ -145,7 +147,11 @@ fn the_surface_the_residuals_and_the_forecast_say_what_the_fit_says() {
     }
     let forecast = csv_rows(&dir, "forecast");
     assert_eq!(forecast.len(), 3 * 14);
-    assert!(forecast.iter().all(|r| number(r, "low") < number(r, "predicted") && number(r, "predicted") < number(r, "high")));
+    assert!(
+        forecast
+            .iter()
+            .all(|r| number(r, "low") < number(r, "predicted") && number(r, "predicted") < number(r, "high"))
+    );
     assert_eq!(csv_rows(&dir, "loss_curves").len(), 3 * 42);
 }
 

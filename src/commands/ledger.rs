@@ -31,7 +31,11 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
         let spec = spec::load(&dir.join("spec.toml"))?;
         results::rebuild(&ledger, &spec, &Summary::of(&ledger)?)?;
         let runs = dir.join("runs.csv");
-        eprintln!("{}, curves.csv, fits.json and report.html are derived from {} results", runs.display(), check.results);
+        eprintln!(
+            "{}, curves.csv, fits.json and report.html are derived from {} results",
+            runs.display(),
+            check.results
+        );
     }
     let (results, runs) = (check.results, check.runs);
     let sealed = if ledger.has_checksums() { "checksums match" } else { "no checksums in this older layout" };

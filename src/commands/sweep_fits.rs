@@ -69,7 +69,7 @@ type Solve = fn(&[Observation], Counting, Bootstrap, Option<&Surface>) -> Surfac
 
 fn huber(runs: &[Observation], counting: Counting, bootstrap: Bootstrap, near: Option<&Surface>) -> SurfaceFit {
     let starts = near.map_or_else(StartGrid::default, StartGrid::around);
-    approach3::fit(runs, counting, &approach3::Options { bootstrap, starts, ..approach3::Options::default() })
+    approach3::fit(runs, counting, &approach3::Options { starts, bootstrap, ..approach3::Options::default() })
 }
 
 fn least_squares(runs: &[Observation], counting: Counting, bootstrap: Bootstrap, _: Option<&Surface>) -> SurfaceFit {

@@ -21,7 +21,8 @@ pub fn of_fits(input: &ReportInput<'_>) -> Vec<(String, String)> {
     let savings = input.savings.iter().map(|c| (c.other.clone(), c.conclusion.clone()));
     let drawn = words::counting(input.counting());
     let surfaces = input.approaches_by(input.counting()).filter(|fit| fit.approach != "2");
-    let surfaces = surfaces.map(|fit| (format!("{}, {drawn}", words::approach_short(&fit.approach)), fit.conclusion.clone()));
+    let surfaces =
+        surfaces.map(|fit| (format!("{}, {drawn}", words::approach_short(&fit.approach)), fit.conclusion.clone()));
     input.approach2.iter().map(named).chain(surfaces).chain(transfers).chain(savings).collect()
 }
 

@@ -80,7 +80,12 @@ fn slopes(check: &Check, axis: &str) -> Figure {
         let line = Mark::Line { points: known().map(|(x, slope)| [x, slope.value]).collect(), dashed: false };
         series(index, check, vec![line, Mark::Estimates(known().map(point).collect())])
     };
-    let limits = Series::new(format!("limits of flat, ±{TOLERANCE}"), Color::Muted, Shape::Circle, vec![Mark::Level(-TOLERANCE), Mark::Level(TOLERANCE)]);
+    let limits = Series::new(
+        format!("limits of flat, ±{TOLERANCE}"),
+        Color::Muted,
+        Shape::Circle,
+        vec![Mark::Level(-TOLERANCE), Mark::Level(TOLERANCE)],
+    );
     let rows = check.coordinates.iter().flat_map(|coordinate| {
         coordinate.slopes.iter().map(|at| {
             let mut row = vec![coordinate.activation.clone(), at.step.to_string()];

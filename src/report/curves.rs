@@ -60,7 +60,7 @@ pub fn curves(curves: &[LossCurve]) -> Option<Figure> {
     let split = (2..=PANELS).contains(&names.len());
     let panel = |name: &&str| {
         let of: Vec<&LossCurve> = curves.iter().copied().filter(|curve| curve.panel == **name).collect();
-        figure(*name, series(&of, every))
+        figure(name, series(&of, every))
     };
     let rows = curves.iter().flat_map(|curve| {
         curve.points.iter().map(|[tokens, flops, loss]| {
@@ -105,7 +105,8 @@ fn series(curves: &[&LossCurve], every: usize) -> Vec<Series> {
         of.sort_by(|a, b| a.params.total_cmp(&b.params).then(a.run.cmp(&b.run)));
         let line = |curve: &&&LossCurve| {
             let last = curve.points.len() - 1;
-            let kept = curve.points.iter().enumerate().filter(|(i, p)| (i % every == 0 || *i == last) && p[2].is_finite());
+            let kept =
+                curve.points.iter().enumerate().filter(|(i, p)| (i % every == 0 || *i == last) && p[2].is_finite());
             Mark::Line { points: kept.map(|(_, p)| [p[1], p[2]]).collect(), dashed: false }
         };
         let marks = of.iter().map(line).collect();

@@ -82,8 +82,11 @@ fn predicted(held: &HeldOut, color: Color) -> Series {
     runs.dedup_by(|a, b| a.1.total_cmp(&b.1).is_eq());
     let told: Vec<(f64, Estimate)> =
         runs.iter().map(|(run, params)| (*params, predict(held, &surface, run, *params))).collect();
-    let band: Vec<[f64; 3]> =
-        told.iter().filter(|(_, e)| e.low.is_finite() && e.high.is_finite()).map(|(n, e)| [*n, e.low, e.high]).collect();
+    let band: Vec<[f64; 3]> = told
+        .iter()
+        .filter(|(_, e)| e.low.is_finite() && e.high.is_finite())
+        .map(|(n, e)| [*n, e.low, e.high])
+        .collect();
     let mut marks = vec![Mark::Line { points: told.iter().map(|(n, e)| [*n, e.value]).collect(), dashed: false }];
     if band.len() > 1 {
         marks.insert(0, Mark::Band(band));

@@ -149,7 +149,7 @@ fn series(curve: &Curve<'_>, variable: Variable, counting: Counting, index: usiz
         (Some(b), None, None) => format!("{}: not fitted", Flops(b)),
     };
     let color = if curve.budget.is_some() { Color::budget(index, count) } else { Color::Muted };
-    let group = curve.budget.map(|b| words::budget(b));
+    let group = curve.budget.map(words::budget);
     Series { label, color, shape: Shape::of(index), group, marks }
 }
 

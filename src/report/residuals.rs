@@ -35,7 +35,8 @@ pub fn residuals(input: &ReportInput<'_>) -> Figure {
     let fitted = input.drawn().is_some_and(|fit| fit.optima.iter().any(|o| o.parabola_params.is_some()));
     let parabolas = fitted.then_some(("2".to_owned(), Model::Parabolas));
     let surfaces = input.shown_surfaces().map(|(fit, priced)| (fit.approach.clone(), Model::Surface(priced)));
-    let panels: Vec<Figure> = parabolas.into_iter().chain(surfaces).map(|(name, model)| panel(input, &name, &model)).collect();
+    let panels: Vec<Figure> =
+        parabolas.into_iter().chain(surfaces).map(|(name, model)| panel(input, &name, &model)).collect();
     Figure {
         id: "residuals".to_owned(),
         title: "Residuals".to_owned(),

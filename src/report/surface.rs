@@ -204,6 +204,8 @@ impl<'a> ReportInput<'a> {
     pub(super) fn shown_surfaces(&self) -> impl Iterator<Item = (&'a Summary, Priced)> + use<'a> {
         let converged = |fit: &&Summary| is_surface(fit) && fit.status == Status::Converged;
         let proper = |priced: &Priced| priced.surface.is_proper();
-        self.approaches_by(self.counting()).filter(converged).filter_map(move |fit| Some((fit, fit.priced().filter(proper)?)))
+        self.approaches_by(self.counting())
+            .filter(converged)
+            .filter_map(move |fit| Some((fit, fit.priced().filter(proper)?)))
     }
 }

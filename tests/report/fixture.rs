@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use runner::fit::approach2::{Approach2, Optimum, PowerLaw, TokensPerParam};
 use runner::fit::cost::{Cost, Priced};
-use runner::fit::{Estimate, Status};
-use runner::observation::{Counting, Observation};
 use runner::fit::parametric::{Residuals, SurfaceFit};
 use runner::fit::summary::Summary;
 use runner::fit::surface::Surface;
+use runner::fit::{Estimate, Status};
+use runner::observation::{Counting, Observation};
 use runner::report::{HeldOut, Key, LossCurve, ReportInput, RunTable, write};
 
 const BUDGETS: [f64; 3] = [1e12, 3e12, 1e13];

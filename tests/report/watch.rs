@@ -18,7 +18,8 @@ fn half_a_sweep(dir: &Path) -> PathBuf {
     let results = dir.join("half");
     let out = results.to_str().unwrap();
     let cache = dir.join("cache");
-    let sweep = ["sweep", "sweeps/quickstart.toml", "--device", "rehearsal", "--out", out, "--cache", cache.to_str().unwrap()];
+    let sweep =
+        ["sweep", "sweeps/quickstart.toml", "--device", "rehearsal", "--out", out, "--cache", cache.to_str().unwrap()];
     let swept = runner(&sweep).output().unwrap();
     assert!(swept.status.success(), "{}", String::from_utf8_lossy(&swept.stderr));
     let mut runs: Vec<_> = fs::read_dir(results.join("runs")).unwrap().map(|run| run.unwrap().path()).collect();
@@ -42,7 +43,8 @@ impl Drop for Served {
 
 impl Served {
     fn new(results: &Path) -> Self {
-        let mut child = runner(&["watch", results.to_str().unwrap(), "--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            runner(&["watch", results.to_str().unwrap(), "--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
         let address = url.trim().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
@@ -52,7 +54,7 @@ impl Served {
     /// The whole answer to a request of these bytes.
     fn ask(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(&self.1).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         // A refusal may come before all was read, as a reset after the answer.

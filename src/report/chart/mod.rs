@@ -49,10 +49,7 @@ impl Extents {
                 Mark::Runs(points) | Mark::Estimates(points) => {
                     // A point without a place on one axis must not stretch the other.
                     let shown = |v: f64, log: bool| v.is_finite() && (!log || v > 0.0);
-                    for p in points
-                        .iter()
-                        .filter(|p| shown(p.x, figure.x.log) && shown(p.y, figure.y.log))
-                    {
+                    for p in points.iter().filter(|p| shown(p.x, figure.x.log) && shown(p.y, figure.y.log)) {
                         extents.x.push(p.x);
                         extents.y.push(p.y);
                         extents.x_intervals.extend(p.x_interval.into_iter().flatten());

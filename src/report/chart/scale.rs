@@ -186,11 +186,15 @@ mod tests {
     fn an_axis_the_other_way_has_round_ticks_as_well() {
         let axis = |unit: Unit| Axis { log: !unit.is_log(), ..Axis::new("", unit) };
         let losses = Scale::new(&axis(Unit::Loss), &[3.1, 7.2], &[], [0.0, 300.0]).unwrap();
-        assert_eq!(labels(&losses), ["3.0", "3.5", "4.0", "4.5", "5.0", "5.5", "6.0", "6.5", "7.0", "7.5"]);
+        assert_eq!(labels(&losses), ["3", "4", "5", "6", "7"]);
         let params = Scale::new(&axis(Unit::Count), &[2e4, 1e6], &[], [0.0, 300.0]).unwrap();
         assert_eq!(labels(&params), ["0", "200k", "400k", "600k", "800k", "1M"]);
         let ruler: Vec<f64> = params.ruler().split(' ').skip(1).map(|x| x.parse().unwrap()).collect();
-        assert!(params.ruler().starts_with("linear ") && (ruler[0] + 38_800.0).abs() < 1.0 && ruler[3] == 300.0);
+        assert!(
+            params.ruler().starts_with("linear ")
+                && (ruler[0] + 38_800.0).abs() < 1.0
+                && (ruler[3] - 300.0).abs() < 1e-9
+        );
     }
 
     #[test]
