@@ -17,8 +17,19 @@ use crate::units::Flops;
 
 /// Runs the command.
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
-    let SweepArgs { spec: path, out, place, devices, slots_per_device, threads, patience, launcher, wait, dry_run, keep_models } =
-        args;
+    let SweepArgs {
+        spec: path,
+        out,
+        place,
+        devices,
+        slots_per_device,
+        threads,
+        patience,
+        launcher,
+        wait,
+        dry_run,
+        keep_models,
+    } = args;
     let Patience { checkpoint_every, hang_after } = *patience;
     super::seconds("checkpoint-every", checkpoint_every)?;
     let mut spec = spec::load(path)?;

@@ -8,10 +8,10 @@
 
 use std::path::Path;
 
+use super::ExportError;
 use super::error::{create_dir, write};
 use super::protobuf::Message;
 use super::runs::{Run, Setting};
-use super::ExportError;
 
 /// Name of every event file: readers take what contains `tfevents`, in the order of the number.
 const FILE: &str = "events.out.tfevents.0000000000.runner";
