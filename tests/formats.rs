@@ -41,7 +41,7 @@ fn parquet(documents: &[String], compression: Compression) -> Vec<u8> {
         // A null before every tenth document.
         let present: Vec<i16> =
             half.iter().enumerate().flat_map(|(at, _)| if at % 10 == 0 { vec![0, 1] } else { vec![1] }).collect();
-        let ids: Vec<i64> = (0..present.len() as i64).collect();
+        let ids: Vec<i64> = (0..).take(present.len()).collect();
         let values: Vec<ByteArray> = half.iter().map(|text| ByteArray::from(text.as_str())).collect();
         let mut column = group.next_column().unwrap().unwrap();
         column.typed::<Int64Type>().write_batch(&ids, None, None).unwrap();
