@@ -55,7 +55,14 @@ fn runs_and_curves_come_back_from_json_lines_and_parquet() {
             }
         }
         let file = dir.path().join("t.parquet");
-        runner().args(["export", "parquet"]).arg(results.join("runs.csv")).arg("-o").arg(&file).args(flag).assert().success();
+        runner()
+            .args(["export", "parquet"])
+            .arg(results.join("runs.csv"))
+            .arg("-o")
+            .arg(&file)
+            .args(flag)
+            .assert()
+            .success();
         let reader = SerializedFileReader::new(fs::File::open(&file).unwrap()).unwrap();
         let about = reader.metadata().file_metadata();
         assert_eq!(about.num_rows() as usize, expected.len());

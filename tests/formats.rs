@@ -39,8 +39,9 @@ fn parquet(documents: &[String], compression: Compression) -> Vec<u8> {
     for half in documents.chunks(documents.len().div_ceil(2).max(1)) {
         let mut group = file.next_row_group().unwrap();
         // A null before every tenth document.
-        let present: Vec<i16> = half.iter().enumerate().flat_map(|(at, _)| if at % 10 == 0 { vec![0, 1] } else { vec![1] }).collect();
-        let ids: Vec<i64> = (0..present.len() as i64).collect();
+        let present: Vec<i16> =
+            half.iter().enumerate().flat_map(|(at, _)| if at % 10 == 0 { vec![0, 1] } else { vec![1] }).collect();
+        let ids: Vec<i64> = (0..).take(present.len()).collect();
         let values: Vec<ByteArray> = half.iter().map(|text| ByteArray::from(text.as_str())).collect();
         let mut column = group.next_column().unwrap().unwrap();
         column.typed::<Int64Type>().write_batch(&ids, None, None).unwrap();
@@ -108,7 +109,8 @@ fn the_same_documents_give_the_same_tokens_in_every_format() {
 /// Two parts told apart by their letters: one of small words, one of capitals, with six times as much text.
 fn letters(place: &Place, weights: [Option<f64>; 2]) -> Data {
     let small = place.file("small.jsonl", jsonl(&documents(100)));
-    let capitals: Vec<String> = documents(700)[100..].iter().map(|text| text.to_uppercase().replace('É', "E")).collect();
+    let capitals: Vec<String> =
+        documents(700)[100..].iter().map(|text| text.to_uppercase().replace('É', "E")).collect();
     let capitals = place.file("capitals.parquet", parquet(&capitals, Compression::SNAPPY));
     mixture(vec![part(Source::Jsonl, small, weights[0]), part(Source::Parquet, capitals, weights[1])])
 }
@@ -192,7 +194,7 @@ fn broken_files_are_errors_that_say_where_and_what_to_do() {
     assert!(parquet_error(&whole[..whole.len() / 2], "body").contains("damaged"));
     let bad = parquet(&["fine".to_owned(), "nul \0 inside".to_owned()], Compression::UNCOMPRESSED);
     let error = parquet_error(&bad, "body");
-    assert!(error.contains("row 2: body: a NUL character after 4 bytes"), "{error}");
+    assert!(error.contains("row 4: body: a NUL character after 4 bytes"), "{error}");
 
     let path = place.file("x.jsonl", "{\"body\": \"a\"}\n{\"body\": \"a\\u0000b\"}\n");
     let error = place.error(&of(Source::Jsonl, path));
@@ -259,13 +261,16 @@ fn a_mixture_in_a_spec_is_read_and_its_faults_are_told_with_their_line() {
     };
     let common = "source = \"mixture\"\nvocab = 512\nvalidation_fraction = 0.1\nmax_epochs = 1.0\nseed = 1\n";
     let part = |rest: &str| format!("[[data.parts]]\nsource = \"jsonl\"\npath = \"web/*.jsonl\"\n{rest}\n");
-    let read = with(&(common.to_owned() + &part("column = \"text\"\nweight = 0.7") + &part("column = \"text\"\nweight = 0.3")));
+    let read = with(
+        &(common.to_owned() + &part("column = \"text\"\nweight = 0.7") + &part("column = \"text\"\nweight = 0.3")),
+    );
     let read = read.unwrap();
     assert_eq!(read.data.parts[1].weight, Some(0.3));
     assert_eq!(spec::parse(&read.to_toml(), "again").unwrap(), read);
     let error = with(&(common.to_owned() + &part("column = \"text\"") + &part("colum = \"text\""))).unwrap_err();
     assert!(error.line.is_some() && error.to_string().contains("colum"), "{error}");
-    let error = with(&(common.to_owned() + &part("column = \"text\"\nweight = 1.0") + &part("column = \"text\""))).unwrap_err();
+    let error =
+        with(&(common.to_owned() + &part("column = \"text\"\nweight = 1.0") + &part("column = \"text\""))).unwrap_err();
     assert_eq!(error.key, "data.parts[1].weight", "{error}");
     assert!(error.line.is_some());
 }

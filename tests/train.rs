@@ -131,3 +131,31 @@ fn a_coordinate_check_of_one_shape_or_of_more_than_shapes_says_what_to_write() {
         assert!(stderr.contains(told), "{stderr}");
     }
 }
+
+#[test]
+fn a_sweep_keeps_its_models_when_asked_and_they_change_no_result() {
+    let place = Place::new(&format!("{SPEC}{SWEEP}"));
+    assert!(place.runner("sweep", "plain", &[]).status().unwrap().success());
+    assert!(place.runner("sweep", "kept", &["--keep-models"]).status().unwrap().success());
+    let losses = |folder: &str| -> Vec<String> {
+        let mut reader = csv::Reader::from_path(place.path(folder).join("runs.csv")).unwrap();
+        let column = reader.headers().unwrap().iter().position(|name| name == "val_loss").unwrap();
+        reader.records().map(|row| row.unwrap()[column].to_owned()).collect()
+    };
+    assert_eq!(losses("plain"), losses("kept"));
+    let export = |folder: &str, run: &str| {
+        let mut runner = Command::new(env!("CARGO_BIN_EXE_runner"));
+        runner.args(["export", "transformers"]).arg(place.path(folder)).args(["--run", run, "--out"]);
+        runner.arg(place.path("model")).output().unwrap()
+    };
+    for entry in fs::read_dir(place.path("kept").join("runs")).unwrap() {
+        let run = entry.unwrap().file_name().into_string().unwrap();
+        assert!(export("kept", &run).status.success());
+        let config = fs::read_to_string(place.path("model").join("config.json")).unwrap();
+        assert!(config.contains("\"ArceeForCausalLM\""), "{config}");
+        let refused = export("plain", &run);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(said.contains("were not kept") && said.contains("--keep-models"), "{said}");
+    }
+}

@@ -73,7 +73,7 @@ pub enum Command {
     Show(ShowArgs),
     /// Say what differs between two sweeps, or two runs, in spec and outcome.
     Compare(CompareArgs),
-    /// Look for damage in a results folder, or derive its tables again.
+    /// Look for damage in a results folder, or derive its tables, fits and report again.
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Write runs, curves and models in the formats of other programs.

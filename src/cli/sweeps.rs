@@ -153,7 +153,7 @@ pub struct SlurmTaskArgs {
 pub enum LedgerCommand {
     /// Compare every result with its checksum and name each damaged file.
     Check(LedgerArgs),
-    /// Derive runs.csv and curves.csv from the results again.
+    /// Derive runs.csv, curves.csv, fits.json, the figures and report.html from the results again.
     Rebuild(LedgerArgs),
 }
 

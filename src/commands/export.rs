@@ -46,7 +46,9 @@ fn table(
     let TableArgs { runs, out, curves } = args;
     let tables = Tables::read(runs)?;
     let table = if *curves {
-        tables.curves.with_context(|| format!("there is no curves.csv beside {}; leave out --curves", runs.display()))?
+        tables
+            .curves
+            .with_context(|| format!("there is no curves.csv beside {}; leave out --curves", runs.display()))?
     } else {
         tables.runs
     };
@@ -64,7 +66,11 @@ fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result
     let (name, runs) = of_folder(args)?;
     trackers::export(tracker, &name, &runs, &args.out)?;
     let script = args.out.join("import.py");
-    eprintln!("{} runs; hand them over with `python {}`, which needs the {package} package", runs.len(), script.display());
+    eprintln!(
+        "{} runs; hand them over with `python {}`, which needs the {package} package",
+        runs.len(),
+        script.display()
+    );
     Ok(())
 }
 

@@ -37,9 +37,15 @@ fn find(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists()) else {
         return Ok(vec![path.to_owned()]);
     };
-    let options = glob::MatchOptions { require_literal_separator: true, require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    let options = glob::MatchOptions {
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::new()
+    };
     let found = glob::glob_with(pattern, options).map_err(|error| {
-        let what = format!("no pattern of file names: {error}; * and ? stand for characters, ** for folders, [ab] for one of them");
+        let what = format!(
+            "no pattern of file names: {error}; * and ? stand for characters, ** for folders, [ab] for one of them"
+        );
         DataError::content(path, what)
     })?;
     let mut files = Vec::new();

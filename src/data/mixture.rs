@@ -200,6 +200,9 @@ mod tests {
         // A few of many: still spread over all of each part.
         let few: Vec<u64> = (0..16).map(|index| mixture.validation_start(index, 16)).collect();
         assert_eq!(few.iter().filter(|start| **start >= 1000).count(), 4);
-        assert!(few.iter().any(|start| (800..1000).contains(start)) && few.iter().any(|start| *start >= 1200), "{few:?}");
+        assert!(
+            few.iter().any(|start| (800..1000).contains(start)) && few.iter().any(|start| *start >= 1200),
+            "{few:?}"
+        );
     }
 }

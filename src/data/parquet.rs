@@ -4,7 +4,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use parquet::basic::Type as Physical;
+use parquet::basic::{Compression, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::errors::ParquetError;
@@ -30,19 +30,19 @@ pub fn read(path: &Path, column: &str, document: Take<'_>) -> Result<(), DataErr
 }
 
 fn texts(file: File, column: &str, document: Take<'_>) -> Result<(), String> {
-    let damaged = |error: ParquetError| {
-        let advice = match &error {
-            ParquetError::NYI(_) => "write it anew, compressed by Snappy or Zstandard or not at all",
-            _ => "it is no Parquet, or damaged; get it again",
-        };
-        format!("{error}; {advice}")
-    };
+    let damaged = |error: ParquetError| format!("{error}; it is no Parquet, or damaged; get it again");
     let reader = SerializedFileReader::new(file).map_err(damaged)?;
     let index = find(reader.metadata().file_metadata().schema_descr(), column)?;
     let mut row = 0;
     for at in 0..reader.num_row_groups() {
         let group = reader.get_row_group(at).map_err(damaged)?;
         let stated = group.metadata().num_rows();
+        let compression = group.metadata().column(index).compression();
+        if !matches!(compression, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_)) {
+            return Err(format!(
+                "compressed by {compression}; write it anew with Snappy, Zstandard or without compression"
+            ));
+        }
         let ColumnReader::ByteArrayColumnReader(values) = group.get_column_reader(index).map_err(damaged)? else {
             return Err(format!("column {column:?} holds no text in row group {at}; get the file again"));
         };
@@ -83,8 +83,9 @@ fn rows(
             }
             let Some(value) = texts.next() else { continue };
             let wrong = |what: String| format!("row {row}: {column}: {what}");
-            let text = std::str::from_utf8(value.data())
-                .map_err(|error| wrong(format!("not UTF-8 after {} bytes; correct or remove the row", error.valid_up_to())))?;
+            let text = std::str::from_utf8(value.data()).map_err(|error| {
+                wrong(format!("not UTF-8 after {} bytes; correct or remove the row", error.valid_up_to()))
+            })?;
             document(text).map_err(wrong)?;
         }
     }
@@ -94,7 +95,8 @@ fn rows(
 fn find(schema: &SchemaDescriptor, column: &str) -> Result<usize, String> {
     let named = |about: &&ColumnDescPtr| about.path().string() == column;
     let is_text = |about: &ColumnDescPtr| about.physical_type() == Physical::BYTE_ARRAY && about.max_rep_level() == 0;
-    let names: Vec<String> = schema.columns().iter().filter(|about| is_text(about)).map(|about| about.path().string()).collect();
+    let names: Vec<String> =
+        schema.columns().iter().filter(|about| is_text(about)).map(|about| about.path().string()).collect();
     let there = if names.is_empty() { "no columns of text".to_owned() } else { names.join(", ") };
     let advice = format!("its columns of text: {there}; correct data.column");
     let index = schema.columns().iter().position(|about| named(&about));

@@ -194,7 +194,7 @@ struct Halves<'a> {
     validation: Vec<&'a str>,
 }
 
-impl<'a> Halves<'a> {
+impl Halves<'_> {
     /// All parts as one.
     fn all(parts: Vec<Self>) -> Self {
         let mut all = Self { train: Vec::new(), validation: Vec::new() };

@@ -52,7 +52,7 @@ impl Message {
 
     /// A field that is a message.
     #[must_use]
-    pub fn message(self, field: u32, value: Self) -> Self {
+    pub fn message(self, field: u32, value: &Self) -> Self {
         self.text(field, &value.0)
     }
 
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(first.clone().bytes(), [0x08, 0x96, 0x01]);
         let testing = [0x12, 0x07, 0x74, 0x65, 0x73, 0x74, 0x69, 0x6e, 0x67];
         assert_eq!(Message::new().text(2, b"testing").bytes(), testing);
-        assert_eq!(Message::new().message(3, first).bytes(), [0x1a, 0x03, 0x08, 0x96, 0x01]);
+        assert_eq!(Message::new().message(3, &first).bytes(), [0x1a, 0x03, 0x08, 0x96, 0x01]);
         assert_eq!(Message::new().integer(1, -1).bytes().len(), 11, "negative numbers take ten bytes");
     }
 }

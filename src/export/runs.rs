@@ -89,7 +89,8 @@ fn setting(values: &Values, row: usize) -> Option<Setting> {
 /// The points of each run, by its id.
 fn curves(table: &Table) -> Result<BTreeMap<String, Vec<Point>>, ExportError> {
     let column = |name: &str| {
-        let what = || format!("curves.csv has no column {name}; move it away, or derive it with `runner ledger rebuild`");
+        let what =
+            || format!("curves.csv has no column {name}; move it away, or derive it with `runner ledger rebuild`");
         table.column(name).ok_or_else(|| ExportError::Impossible(what()))
     };
     let (ids, steps) = (column("id")?, column("step")?);
@@ -127,7 +128,8 @@ mod tests {
         let runs = runs.unwrap();
         let named = |name: &str, value| (name.to_owned(), value);
         assert_eq!(runs[0].status.as_deref(), Some("finished"));
-        let settings = [("id", Setting::Text("a".into())), ("width", Setting::Integer(64)), ("note", Setting::Text("x".into()))];
+        let settings =
+            [("id", Setting::Text("a".into())), ("width", Setting::Integer(64)), ("note", Setting::Text("x".into()))];
         assert_eq!(runs[0].settings, settings.map(|(name, value)| named_setting(name, value)));
         assert_eq!(runs[0].results, [named("val_loss", 3.5)]);
         let steps: Vec<_> = runs[0].curve.iter().map(|point| (point.step, point.values.clone())).collect();
@@ -141,9 +143,8 @@ mod tests {
 
     #[test]
     fn names_that_would_leave_the_folder_are_replaced() {
-        let names = |csv: &str| {
-            runs(&tables(csv, None)).map(|runs| runs.into_iter().map(|run| run.name).collect::<Vec<_>>())
-        };
+        let names =
+            |csv: &str| runs(&tables(csv, None)).map(|runs| runs.into_iter().map(|run| run.name).collect::<Vec<_>>());
         assert_eq!(names("id,x\n../../etc,1\n,2\nok,3\nok,4\n").unwrap(), ["row-1", "row-2", "ok", "row-4"]);
         assert_eq!(names("x\n1\n").unwrap(), ["row-1"]);
         let error = names("id\nrow-2\n../x\n").unwrap_err().to_string();

@@ -39,18 +39,45 @@ pub enum Values {
 }
 
 /// Columns of text in the tables of a ledger; an identity such as 6e1 followed by digits would pass for a number.
-const TEXT: [&str; 8] =
-    ["id", "status", "parameterization", "device", "device_name", "driver", "precision", "version"];
+const TEXT: [&str; 8] = ["id", "status", "parameterization", "device", "device_name", "driver", "precision", "version"];
 /// Columns of whole numbers in the tables of a ledger.
 const INTEGER: [&str; 23] = [
-    "width", "depth", "heads", "head_dim", "context", "vocab", "seed", "params", "params_embedding", "params_position",
-    "params_blocks", "params_unembedding", "params_non_embedding", "params_blocks_and_unembedding", "batch_sequences",
-    "steps", "warmup_steps", "tokens", "diverged_at_step", "threads", "micro_batches", "step", "unique_tokens",
+    "width",
+    "depth",
+    "heads",
+    "head_dim",
+    "context",
+    "vocab",
+    "seed",
+    "params",
+    "params_embedding",
+    "params_position",
+    "params_blocks",
+    "params_unembedding",
+    "params_non_embedding",
+    "params_blocks_and_unembedding",
+    "batch_sequences",
+    "steps",
+    "warmup_steps",
+    "tokens",
+    "diverged_at_step",
+    "threads",
+    "micro_batches",
+    "step",
+    "unique_tokens",
 ];
 /// Columns of numbers in the tables of a ledger, those of `flops_per_token_` apart.
 const NUMBER: [&str; 10] = [
-    "flop_budget", "learning_rate", "epochs", "flops", "val_loss", "val_loss_se", "train_loss", "tokens_per_second",
-    "seconds", "loss",
+    "flop_budget",
+    "learning_rate",
+    "epochs",
+    "flops",
+    "val_loss",
+    "val_loss_se",
+    "train_loss",
+    "tokens_per_second",
+    "seconds",
+    "loss",
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -90,13 +117,15 @@ impl Tables {
 impl Table {
     /// Reads a CSV with a header; `path` only names it in errors.
     pub fn parse(csv: &[u8], path: &Path) -> Result<Self, ExportError> {
-        let wrong =
-            |line: Option<u64>, what: String| ExportError::Table { path: path.to_owned(), line, what };
+        let wrong = |line: Option<u64>, what: String| ExportError::Table { path: path.to_owned(), line, what };
         let fault = |error: &csv::Error| wrong(error.position().map(csv::Position::line), explain(error));
         let mut reader = csv::Reader::from_reader(csv);
         let names: Vec<String> = reader.headers().map_err(|error| fault(&error))?.iter().map(str::to_owned).collect();
         if names.iter().all(String::is_empty) {
-            return Err(wrong(Some(1), "no header; give a results folder or a CSV whose first line names columns".into()));
+            return Err(wrong(
+                Some(1),
+                "no header; give a results folder or a CSV whose first line names columns".into(),
+            ));
         }
         let mut seen = BTreeSet::new();
         if let Some(name) = names.iter().find(|name| !seen.insert(name.as_str())) {
@@ -118,7 +147,10 @@ impl Table {
                 Ok(values) => Ok(Column { name, values }),
                 Err(row) => {
                     let (cell, noun) = (cells[row].as_deref().unwrap_or_default(), noun(kind));
-                    Err(wrong(lines[row], format!("column {name}: {cell:?} is no {noun}; correct it, or rename the column")))
+                    Err(wrong(
+                        lines[row],
+                        format!("column {name}: {cell:?} is no {noun}; correct it, or rename the column"),
+                    ))
                 }
             }
         };
@@ -211,7 +243,8 @@ mod tests {
 
     #[test]
     fn columns_of_a_ledger_keep_their_type_whatever_is_in_them() {
-        let table = parse("id,flops,seed,val_loss,axis.model.width\n1234567890123456,5,1,,64\n12e4567890123456,6,2,,\n");
+        let table =
+            parse("id,flops,seed,val_loss,axis.model.width\n1234567890123456,5,1,,64\n12e4567890123456,6,2,,\n");
         let table = table.unwrap();
         let text = |values: [&str; 2]| Values::Text(values.map(|value| Some(value.to_owned())).to_vec());
         assert_eq!(table.column("id"), Some(&text(["1234567890123456", "12e4567890123456"])));

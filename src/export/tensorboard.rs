@@ -8,10 +8,10 @@
 
 use std::path::Path;
 
+use super::ExportError;
 use super::error::{create_dir, write};
 use super::protobuf::Message;
 use super::runs::{Run, Setting};
-use super::ExportError;
 
 /// Name of every event file: readers take what contains `tfevents`, in the order of the number.
 const FILE: &str = "events.out.tfevents.0000000000.runner";
@@ -25,7 +25,7 @@ fn last_step(run: &Run) -> i64 {
 pub fn export(name: &str, runs: &[Run], out: &Path) -> Result<(), ExportError> {
     create_dir(out)?;
     let mut file = EventFile::new();
-    file.hparams("_hparams_/experiment", 0.0, Message::new().message(2, experiment(name, runs)));
+    file.hparams("_hparams_/experiment", 0.0, Message::new().message(2, &experiment(name, runs)));
     write(&out.join(FILE), &file.0)?;
     for run in runs {
         let folder = out.join(&run.name);
@@ -41,7 +41,7 @@ fn events(run: &Run) -> Vec<u8> {
     let last = last_step(run);
     let time = |step: i64| if last == 0 { 0.0 } else { seconds * step as f64 / last as f64 };
     let mut file = EventFile::new();
-    file.hparams("_hparams_/session_start_info", 0.0, Message::new().message(3, session_start(run)));
+    file.hparams("_hparams_/session_start_info", 0.0, Message::new().message(3, &session_start(run)));
     for point in &run.curve {
         for (name, value) in &point.values {
             file.scalar(name, point.step, time(point.step), *value);
@@ -58,7 +58,7 @@ fn events(run: &Run) -> Vec<u8> {
         _ => 0,
     };
     let end = Message::new().integer(1, status).double(2, seconds);
-    file.hparams("_hparams_/session_end_info", seconds, Message::new().message(4, end));
+    file.hparams("_hparams_/session_end_info", seconds, Message::new().message(4, &end));
     file.0
 }
 
@@ -67,11 +67,11 @@ fn experiment(name: &str, runs: &[Run]) -> Message {
     let mut message = Message::new().text(6, name.as_bytes());
     for (name, setting) in distinct(runs.iter().flat_map(|run| run.settings.iter())) {
         let kind = if matches!(setting, Setting::Text(_)) { 1 } else { 3 };
-        message = message.message(4, Message::new().text(1, name.as_bytes()).integer(4, kind));
+        message = message.message(4, &Message::new().text(1, name.as_bytes()).integer(4, kind));
     }
     for (name, _) in distinct(runs.iter().flat_map(|run| run.results.iter())) {
         let metric = Message::new().text(1, b"").text(2, name.as_bytes());
-        message = message.message(5, Message::new().message(1, metric));
+        message = message.message(5, &Message::new().message(1, &metric));
     }
     message
 }
@@ -91,7 +91,7 @@ fn session_start(run: &Run) -> Message {
             Setting::Integer(value) => Message::new().double(2, *value as f64),
             Setting::Number(value) => Message::new().double(2, *value),
         };
-        message = message.message(1, Message::new().text(1, name.as_bytes()).message(2, value));
+        message = message.message(1, &Message::new().text(1, name.as_bytes()).message(2, &value));
     }
     message.text(4, run.name.as_bytes()).double(5, 0.0)
 }
@@ -107,22 +107,22 @@ impl EventFile {
     }
 
     /// An event with one value.
-    fn event(&mut self, step: i64, time: f64, value: Message) {
+    fn event(&mut self, step: i64, time: f64, value: &Message) {
         let summary = Message::new().message(1, value);
-        self.record(&Message::new().double(1, time).integer(2, step).message(5, summary).bytes());
+        self.record(&Message::new().double(1, time).integer(2, step).message(5, &summary).bytes());
     }
 
     fn scalar(&mut self, tag: &str, step: i64, time: f64, value: f64) {
-        self.event(step, time, Message::new().text(1, tag.as_bytes()).float(2, value as f32));
+        self.event(step, time, &Message::new().text(1, tag.as_bytes()).float(2, value as f32));
     }
 
     /// An event for the plugin of hyper-parameters: its data, and an empty tensor without which it is not looked at.
     fn hparams(&mut self, tag: &str, time: f64, data: Message) {
         let data = data.integer(1, 0);
         let plugin = Message::new().text(1, b"hparams").text(2, &data.bytes());
-        let metadata = Message::new().message(1, plugin);
-        let empty = Message::new().integer(1, 1).message(2, Message::new().message(2, Message::new().integer(1, 0)));
-        self.event(0, time, Message::new().text(1, tag.as_bytes()).message(9, metadata).message(8, empty));
+        let metadata = Message::new().message(1, &plugin);
+        let empty = Message::new().integer(1, 1).message(2, &Message::new().message(2, &Message::new().integer(1, 0)));
+        self.event(0, time, &Message::new().text(1, tag.as_bytes()).message(9, &metadata).message(8, &empty));
     }
 
     fn record(&mut self, data: &[u8]) {

@@ -85,7 +85,10 @@ fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError>
     };
     kept.map_err(|reason| ExportError::Weights {
         path: path.to_owned(),
-        what: format!("no weights of run {}: {reason}; train it again with --keep-model into another folder", planned.id),
+        what: format!(
+            "no weights of run {}: {reason}; train it again with --keep-model into another folder",
+            planned.id
+        ),
     })
 }
 
@@ -221,7 +224,8 @@ mod tests {
         let planned = planned(3, 0);
         let run = &planned.run;
         let written = tensors(run, numbered(run), Architecture::Arcee);
-        let count = |tensors: &BTreeMap<String, Tensor>| tensors.values().map(|(_, values)| values.len() as u64).sum::<u64>();
+        let count =
+            |tensors: &BTreeMap<String, Tensor>| tensors.values().map(|(_, values)| values.len() as u64).sum::<u64>();
         assert_eq!(count(&written), planned.params.total());
         let d = run.shape.width;
         let (shape, up) = &written["model.layers.2.mlp.up_proj.weight"];

@@ -197,8 +197,9 @@ fn losses_difference(there: Losses, here: Losses) -> Option<String> {
     }
 }
 
-/// Fields that may differ: a corpus is identified by its content, so that results survive a move of its files.
-const PLACES: [&str; 3] = ["data.path", "data.validation_path", "data.tokenizer"];
+/// Fields that may differ: a corpus is identified by its content, so that results survive a move of its files. Where the
+/// content differs, so do the plans.
+const PLACES: [&str; 5] = ["data.path", "data.validation_path", "data.tokenizer", "data.column", "data.parts"];
 
 /// The keys in which two specs differ, if any.
 fn spec_difference(there: &str, here: &str) -> Option<String> {

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::checkpoint::{self, Place};
 use super::model::Model;
 use super::optimizer::{self, AdamW};
 use super::schedule::share_of_peak;
+use crate::checkpoint::{self, Place};
 use crate::data::Corpus;
 use crate::plan::{Run, RunId};
 

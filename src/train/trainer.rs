@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::{Pace, Place, Point};
 use super::device::Opened;
 use super::eval::validation_loss;
 use super::schedule::share_of_peak;
 use super::session::Session;
+use crate::checkpoint::{Pace, Place, Point};
 use crate::data::Corpus;
 use crate::plan::{PlannedRun, Run};
 use crate::spec::Data;
