@@ -99,6 +99,11 @@ fn unavailable(kind: &str) -> Option<String> {
         "cuda" if !Path::new(NVIDIA_DRIVER).exists() => {
             Some(format!("no NVIDIA driver ({NVIDIA_DRIVER} is missing); install it, or choose another device"))
         }
+        "cuda" if cfg!(target_os = "linux") && !has_cuda_toolkit() => Some(
+            "no CUDA toolkit, whose compiler builds the kernels (not in /usr/local/cuda, /opt/cuda or /usr/bin/nvcc); install \
+             it, or set CUDA_PATH"
+                .to_owned(),
+        ),
         "wgpu" if cfg!(target_os = "linux") && !has_vulkan_driver() => {
             Some("no Vulkan driver (no *.json in vulkan/icd.d); install your GPU's, or mesa-vulkan-drivers".to_owned())
         }
@@ -108,6 +113,12 @@ fn unavailable(kind: &str) -> Option<String> {
 
 /// The kernel module's own statement of its version.
 const NVIDIA_DRIVER: &str = "/proc/driver/nvidia/version";
+
+/// Whether burn would find the toolkit, by the places where it looks.
+fn has_cuda_toolkit() -> bool {
+    std::env::var_os("CUDA_PATH").is_some()
+        || ["/usr/local/cuda", "/opt/cuda", "/usr/bin/nvcc"].iter().any(|path| Path::new(path).exists())
+}
 
 /// Whether the Vulkan loader would find a driver's manifest.
 fn has_vulkan_driver() -> bool {
