@@ -211,13 +211,13 @@ fn no_damage_to_a_parquet_file_ends_the_process() {
     let whole = parquet(&documents(12), Compression::SNAPPY);
     let mut outcomes: BTreeMap<bool, usize> = BTreeMap::new();
     let path = place.file("x.parquet", &whole);
-    for (at, _) in whole.iter().enumerate().step_by(3) {
+    for (at, _) in whole.iter().enumerate().step_by(11) {
         let mut damaged = whole.clone();
         damaged[at] ^= 0xff;
         fs::write(&path, damaged).unwrap();
         *outcomes.entry(place.prepare(&of(Source::Parquet, path.clone())).is_ok()).or_default() += 1;
     }
-    assert!(outcomes.get(&false).copied().unwrap_or_default() > 20, "most damage is noticed: {outcomes:?}");
+    assert!(outcomes.get(&false).copied().unwrap_or_default() > 10, "most damage is noticed: {outcomes:?}");
 }
 
 #[test]
