@@ -134,7 +134,7 @@ fn a_coordinate_check_of_one_shape_or_of_more_than_shapes_says_what_to_write() {
 
 #[test]
 fn a_sweep_keeps_its_models_when_asked_and_they_change_no_result() {
-    let place = Place::new(&format!("{SPEC}{SWEEP}"));
+    let place = Place::new(&format!("{TINY}{SWEEP}"));
     assert!(place.runner("sweep", "plain", &[]).status().unwrap().success());
     assert!(place.runner("sweep", "kept", &["--keep-models"]).status().unwrap().success());
     let losses = |folder: &str| -> Vec<String> {
