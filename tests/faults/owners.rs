@@ -38,7 +38,8 @@ fn several_workers_on_one_folder_share_its_runs_and_train_none_twice() {
         assert_code(output, 0);
     }
     assert_eq!(place.files("result.json").len(), 200);
-    assert!((200 - before..=200).contains(&ended), "{ended} runs were trained where {before} were done at most");
+    // The worker of the killed sweep may have ended one more run, of which nobody heard.
+    assert!((199 - before..=200).contains(&ended), "{ended} runs were trained where {before} were done at most");
     assert_code(&place.rehearse(), 0);
     let all = text(&place.run(&["ledger", "check", "out"]).stdout);
     assert!(all.contains("200 results of 200 runs are whole (checksums match), 0 conflicts"), "{all}");
