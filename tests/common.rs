@@ -1,5 +1,6 @@
 //! What tests of the whole program share: outputs and their codes, patience, a tiny model.
 
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -74,4 +75,20 @@ pub fn wait_for(what: &str, mut come: impl FnMut() -> bool) {
         assert!(started.elapsed() < Duration::from_mins(5), "waited five minutes for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Every spec and config of the repository.
+pub fn specs() -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut found = Vec::new();
+    for folder in ["sweeps", "configs"] {
+        walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut found);
+    }
+    assert!(found.len() >= 10, "{found:?}");
+    found
 }

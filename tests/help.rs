@@ -5,7 +5,8 @@ use assert_cmd::Command;
 #[test]
 fn help_of_the_program_and_of_each_command_is_as_reviewed() {
     let data = ["data", "data prepare", "data info"];
-    let commands = ["", "sweep", "cancel", "plan", "train", "fit", "coord-check", "devices", "status", "watch", "ledger"];
+    let commands =
+        ["", "sweep", "cancel", "plan", "train", "fit", "coord-check", "devices", "status", "watch", "ledger"];
     let comfort = ["init", "explain", "schema", "ls", "show", "compare", "completions", "man", "export"];
     for command in commands.into_iter().chain(data).chain(comfort) {
         let mut runner = Command::new(env!("CARGO_BIN_EXE_runner"));
