@@ -118,7 +118,7 @@ fn run() -> Run {
 /// A text of which every second token follows from the one before, and the others from nothing.
 fn token(place: usize) -> i32 {
     let drawn: i32 = ChaCha8Rng::seed_from_u64(place as u64 / 2).random_range(0..512);
-    (drawn + (place % 2) as i32) % 512
+    (drawn + i32::from(place % 2 == 1)) % 512
 }
 
 /// Steps over which rounding may add up.
