@@ -109,7 +109,11 @@ pub struct Place {
 /// Keys of a spec set otherwise.
 #[derive(Args, Clone, Debug)]
 pub struct Overrides {
-    /// Set a key of the spec, as in sweep.seeds=[1,2,3]; KEY= takes a key away. May be given again.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    /// Keys with their values as TOML.
+    #[arg(
+        long = "set",
+        value_name = "KEY=VALUE",
+        help = "Set a key of the spec, as in sweep.seeds=[1,2,3]; KEY= takes a key away. May be given again"
+    )]
     pub set: Vec<String>,
 }

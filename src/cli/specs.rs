@@ -20,8 +20,12 @@ pub struct InitArgs {
     /// Train on this text: UTF-8, documents separated by blank lines.
     #[arg(long, value_name = "PATH")]
     pub text: Option<PathBuf>,
-    /// Set a key of the spec, as in sweep.seeds=[1,2,3]; KEY= takes a key away. May be given again.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    /// Keys with their values as TOML.
+    #[arg(
+        long = "set",
+        value_name = "KEY=VALUE",
+        help = "Set a key of the spec, as in sweep.seeds=[1,2,3]; KEY= takes a key away. May be given again"
+    )]
     pub set: Vec<String>,
 }
 

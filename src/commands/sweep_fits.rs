@@ -9,7 +9,7 @@ use crate::fit::parametric::SurfaceFit;
 use crate::fit::summary::Summary;
 use crate::fit::surface::Surface;
 use crate::fit::transfer::{self, Group};
-use crate::fit::{Bootstrap, Resample, approach1, approach3, forecast, vpnls};
+use crate::fit::{Bootstrap, Resample, Status, approach1, approach3, forecast, vpnls};
 use crate::ledger::Ledger;
 use crate::observation::{Counting, Observation};
 use crate::parameterization::Parameterization;
@@ -42,11 +42,14 @@ impl Approaches {
             let counting = fit.counting;
             approaches.all.push(Summary::from(&approach1::fit(observations, counting, &bootstrap)));
             approaches.all.push(with_forecast(fit, observations));
-            for solve in [huber, least_squares] {
-                let fitted = solve(observations, counting, bootstrap, None);
+            let squares = least_squares(observations, counting, bootstrap, None);
+            // Its two unknowns are searched everywhere: a start near it spares the 4500 of the whole grid.
+            let near = squares.surface.as_ref().filter(|_| squares.status == Status::Converged);
+            let robust = huber(observations, counting, bootstrap, near);
+            for (fitted, solve) in [(robust, huber as Solve), (squares, least_squares)] {
                 let held = held_out(&fitted, observations, solve);
                 let forecast = held.as_ref().and_then(|held| {
-                    let converged = held.fit.surface().filter(|_| held.fit.status == crate::fit::Status::Converged);
+                    let converged = held.fit.surface().filter(|_| held.fit.status == Status::Converged);
                     forecast::of_surface(&converged?, &held.runs, counting)
                 });
                 approaches.all.push(Summary { forecast, ..Summary::from(&fitted) });

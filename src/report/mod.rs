@@ -150,7 +150,7 @@ pub fn write(dir: &Path, input: &ReportInput<'_>) -> Result<Vec<PathBuf>, Report
 }
 
 impl Report {
-    /// Writes it, as [`write`] does.
+    /// Writes it, as [`write()`] does.
     pub fn write(&self, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
         let mut written = write_files(dir, &self.files)?;
         written.push(publish(dir.join("report.html"), &self.page)?);

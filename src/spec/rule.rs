@@ -74,7 +74,7 @@ impl JsonSchema for PowerRule {
         "PowerRule".into()
     }
 
-    /// What [`RuleVisitor`] takes.
+    /// What the visitor takes.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let table = generator.subschema_for::<Table>();
         json_schema!({ "anyOf": [{ "type": "number" }, { "const": "tuned" }, table] })

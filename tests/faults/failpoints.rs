@@ -51,7 +51,7 @@ fn a_lack_of_memory_halves_the_micro_batch_once_and_the_table_says_so() {
 #[test]
 fn a_run_that_always_crashes_is_given_up_and_the_rest_is_trained() {
     let spec =
-        super::spec(2).replace("depth = 2\n", "").replace("[sweep]\n", "[sweep]\naxes.\"model.depth\" = [1, 2]\n");
+        super::spec(2).replace("\ndepth = 2\n", "\n").replace("[sweep]\n", "[sweep]\naxes.\"model.depth\" = [1, 2]\n");
     let place = Place::of(&spec);
     let mut command = place.sweep("rehearsal", &["--slots", "1"]);
     let output = command.env("RUNNER_FAILPOINT", "abort@2").output().unwrap();
