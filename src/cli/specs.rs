@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 
+use super::Overrides;
+
 /// Flags of `runner init`.
 #[derive(Args, Debug)]
 pub struct InitArgs {
@@ -20,13 +22,9 @@ pub struct InitArgs {
     /// Train on this text: UTF-8, documents separated by blank lines.
     #[arg(long, value_name = "PATH")]
     pub text: Option<PathBuf>,
-    /// Keys with their values as TOML.
-    #[arg(
-        long = "set",
-        value_name = "KEY=VALUE",
-        help = "Set a key of the spec, as in sweep.seeds=[1,2,3]; KEY= takes a key away. May be given again"
-    )]
-    pub set: Vec<String>,
+    /// What to set otherwise.
+    #[command(flatten)]
+    pub overrides: Overrides,
 }
 
 /// The specs that `runner init` can begin with.

@@ -15,11 +15,11 @@ use crate::spec::{self, Source};
 
 /// Runs the command.
 pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
-    let InitArgs { kind, out, name, text, set } = args;
+    let InitArgs { kind, out, name, text, overrides } = args;
     let kind_name = kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let name = name.clone().unwrap_or_else(|| kind_name.clone());
     let adapted = adapt(template(*kind), &name, text.as_deref())?;
-    let adapted = spec::edit(&adapted, set)?;
+    let adapted = spec::edit(&adapted, &overrides.set)?;
     let file = out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     // Refused before a file of it is written.
     let spec = spec::parse(&adapted, &format!("{kind_name} as it would be written"))?;

@@ -85,7 +85,7 @@ pub(super) fn at(means: &[[f64; 2]], [from, to]: [usize; 2], x: f64) -> f64 {
 }
 
 /// The polynomial through all points, at `x` (Lagrange's form).
-pub(super) fn interpolate(points: &[[f64; 2]], x: f64) -> f64 {
+fn interpolate(points: &[[f64; 2]], x: f64) -> f64 {
     let weight = |i: usize| -> f64 {
         let others = points.iter().enumerate().filter(|(j, _)| *j != i);
         others.map(|(_, other)| (x - other[0]) / (points[i][0] - other[0])).product()

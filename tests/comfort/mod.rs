@@ -12,6 +12,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use crate::common::text;
+
 /// A folder to work in.
 struct Place(TempDir);
 
@@ -59,8 +61,4 @@ impl Place {
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }
