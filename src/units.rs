@@ -14,6 +14,10 @@ pub struct Tokens(pub f64);
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Flops(pub f64);
 
+/// A number of bytes; prints as `1.21GB`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Bytes(pub f64);
+
 /// A ratio, such as tokens per parameter; prints as `20.5`, with three significant digits.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Ratio(pub f64);
@@ -31,6 +35,14 @@ impl fmt::Display for Params {
 impl fmt::Display for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&metric(self.0))
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = metric(self.0);
+        // What is B for parameters is G for bytes.
+        f.pad(&text.strip_suffix('B').map_or_else(|| format!("{text}B"), |billions| format!("{billions}GB")))
     }
 }
 
@@ -107,6 +119,12 @@ mod tests {
         assert_eq!(print(7.04e10), "70.4B");
         assert_eq!(Tokens(0.5).to_string(), "0.5");
         assert_eq!(Tokens(f64::NAN).to_string(), "-");
+    }
+
+    #[test]
+    fn bytes_print_with_their_unit() {
+        let print = |x| Bytes(x).to_string();
+        assert_eq!([print(950.0), print(39_600.0), print(1.21e9)], ["950B", "39.6kB", "1.21GB"]);
     }
 
     #[test]

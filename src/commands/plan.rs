@@ -13,7 +13,7 @@ use super::{STDOUT, device, init, planning};
 use crate::cli::PlanArgs;
 use crate::plan::{self, Costs, Estimate, Machine, Plan, PlannedRun, Trimmed};
 use crate::spec::{self, Spec};
-use crate::units::{Flops, Params, Ratio, Seconds, Tokens};
+use crate::units::{Bytes, Flops, Params, Ratio, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
@@ -128,7 +128,7 @@ fn print(
         let devices = count(machine.devices, "device");
         writeln!(out, "{} device hours on {devices}, {:.0}% of them busy", Ratio(device_hours), 100.0 * busy)?;
     }
-    writeln!(out, "disk: {}B of results, checkpoints of up to {}B meanwhile", Params(results), Params(checkpoints))?;
+    writeln!(out, "disk: {} of results, checkpoints of up to {} meanwhile", Bytes(results), Bytes(checkpoints))?;
     match price {
         Some(price) if device_hours.is_finite() => {
             writeln!(out, "price: {:.2} at {price} a device hour", price * device_hours)
