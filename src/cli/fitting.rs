@@ -59,6 +59,17 @@ pub enum Resample {
     Budgets,
 }
 
+/// Which weights count as parameters in 6ND.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub enum Recount {
+    /// Every weight (Hoffmann et al.).
+    All,
+    /// The blocks alone (Kaplan et al.).
+    NonEmbedding,
+    /// Blocks and unembedding (Porian et al.).
+    BlocksAndUnembedding,
+}
+
 /// Flags of `runner fit`.
 #[derive(Args, Debug)]
 pub struct FitArgs {
@@ -86,6 +97,10 @@ pub struct FitArgs {
     /// Approach 2: weigh runs by one over the square of their standard error, optima by one over their variance.
     #[arg(long)]
     pub weighted: bool,
+    /// Count compute as 6ND with N by a convention, and cut the runs into IsoFLOP curves of that count: losses are
+    /// interpolated between the runs of one size.
+    #[arg(long, value_name = "CONVENTION", value_enum, conflicts_with = "law")]
+    pub recount: Option<Recount>,
     /// Leave out the K runs of the highest loss.
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub drop_highest: usize,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 
 use super::{STDOUT, fit_law, fit_table};
-use crate::cli::{self, Approach, FitArgs};
+use crate::cli::{self, Approach, FitArgs, Recount};
 use crate::fit::approach2::akima::{self, Noise};
 use crate::fit::approach3::StartGrid;
 use crate::fit::bootstrap::Units;
@@ -15,7 +15,7 @@ use crate::fit::parametric::SurfaceFit;
 use crate::fit::summary::Summary;
 use crate::fit::surface::Surface;
 use crate::fit::table::{self, Columns, Table};
-use crate::fit::{Bootstrap, Resample, approach1, approach2, approach3, forecast, points, vpnls};
+use crate::fit::{Bootstrap, Resample, approach1, approach2, approach3, forecast, points, recount, vpnls};
 use crate::observation::{Counting, Observation};
 
 /// Runs the command.
@@ -103,7 +103,20 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
     }
     let groups = groups(table, &args.runs, args.drop_highest, |run| run.loss)?;
     let mut said = String::new();
-    for (group, runs) in groups {
+    for (group, mut runs) in groups {
+        if let Some(counting) = args.recount.map(counting) {
+            runs = recount::recount(&runs, counting);
+            ensure!(
+                !runs.is_empty(),
+                "--recount needs several runs of each size, which differ in tokens, and parameters by that convention: {} \
+                 has no such runs",
+                args.runs.display()
+            );
+            eprintln!(
+                "note: compute is 6ND with N counted by {}; losses are interpolated within each size",
+                counting.name()
+            );
+        }
         require_budgets(request, runs.iter().map(Observation::budget))?;
         tell_shares(&runs, args.approach);
         let fits: Vec<Summary> = approaches(args.approach)
@@ -124,6 +137,14 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         }
     }
     Ok(said)
+}
+
+fn counting(recount: Recount) -> Counting {
+    match recount {
+        Recount::All => Counting::All,
+        Recount::NonEmbedding => Counting::NonEmbedding,
+        Recount::BlocksAndUnembedding => Counting::BlocksAndUnembedding,
+    }
 }
 
 /// Whole budgets drawn from one or two are nearly always the same, which would look like certainty.

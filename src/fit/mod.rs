@@ -20,6 +20,7 @@ pub mod parametric;
 pub mod points;
 pub mod power;
 pub mod pruning;
+pub mod recount;
 pub mod regress;
 pub mod repetition;
 pub mod summary;

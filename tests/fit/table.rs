@@ -145,9 +145,40 @@ fn flags_that_make_no_sense_are_refused() {
         (&["--drop-highest", "21"], "leaves none"),
         (&["--bootstrap", "5"], "100"),
         (&["--approach", "4"], "vpnls"),
+        // Every size was trained once.
+        (&["--recount", "non-embedding"], "several runs of each size"),
+        (&["--recount", "kaplan"], "non-embedding"),
+        (&["--recount", "all", "--law", "flops"], "cannot be used with"),
     ] {
         fit(csv.as_bytes(), flags).code(2).stderr(contains(message)).stdout("");
     }
+}
+
+/// Small models are mostly head: what the head costs decides which of them is the best at a budget.
+#[test]
+fn counting_the_head_changes_the_exponent_of_the_same_runs() {
+    let mut csv = "params,params_non_embedding,params_blocks_and_unembedding,tokens,flop_budget,loss\n".to_owned();
+    for budget in [5e10, 1e11, 2e11, 4e11, 8e11] {
+        for i in 0..12 {
+            let blocks = 1e4 * 1.4_f64.powi(i);
+            let (counted, all) = (blocks + 2e4, blocks + 4e4);
+            let tokens = budget / (6.0 * counted);
+            let loss = 1.7 + 400.0 / blocks.powf(0.45) + 900.0 / tokens.powf(0.45);
+            writeln!(csv, "{all},{blocks},{counted},{tokens},{budget},{loss}").unwrap();
+        }
+    }
+    let exponent = |flags: &[&str], counting: &str| {
+        let flags = [&["--approach", "2", "--json", "--bootstrap", "100"], flags].concat();
+        let output = fit(csv.as_bytes(), &flags).success();
+        let object: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+        let others = object["other_countings"].as_array().unwrap();
+        others.iter().find(|other| other["counting"] == counting).unwrap()["n_exponent"].as_f64().unwrap()
+    };
+    let recounted = exponent(&["--recount", "non-embedding"], "non_embedding");
+    let as_trained = exponent(&[], "non_embedding");
+    // The loss is a symmetric surface of the blocks: half of the budget's growth goes to them where only they cost.
+    assert!((recounted - 0.5).abs() < 0.02, "{recounted}");
+    assert!((as_trained - recounted).abs() > 0.02, "{as_trained} and {recounted}");
 }
 
 #[test]
