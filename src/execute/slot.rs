@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Event;
 use crate::plan::RunId;
@@ -27,8 +27,8 @@ pub(super) struct Worker {
     pub(super) current: Option<(RunId, u32, Instant)>,
     /// Whether it ended, or is about to, because its run failed.
     pub(super) failed: bool,
-    /// When it last said something.
-    pub(super) heard: Instant,
+    /// For how long it has said nothing.
+    pub(super) silent: Duration,
     /// Whether it was ended because nothing was heard of it.
     pub(super) hung: bool,
     /// Its last lines on standard error.
@@ -57,8 +57,8 @@ impl Worker {
             });
             say(Said::Closed);
         });
-        let (heard, tail) = (Instant::now(), VecDeque::new());
-        Ok(Self { child, current: None, failed: false, heard, hung: false, tail })
+        let (silent, tail) = (Duration::ZERO, VecDeque::new());
+        Ok(Self { child, current: None, failed: false, silent, hung: false, tail })
     }
 
     /// Remembers a line of talk.

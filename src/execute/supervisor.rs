@@ -33,6 +33,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often it looks for work that idle slots could do.
 const LOOK_FOR_WORK: Duration = Duration::from_secs(1);
 
+/// The longest time between two looks that counts as silence. What is longer was not the workers' doing: a machine, a
+/// container or a Slurm job that was suspended, workers and supervisor together.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+
 /// The workers of a sweep.
 pub struct Pool<'a> {
     /// The device of each slot, by name.
@@ -90,6 +94,7 @@ impl Supervisor<'_, '_> {
         }
         let mut waiting = false;
         let mut looked: Option<Instant> = None;
+        let mut pass = Instant::now();
         loop {
             if let Ok(signal) = interrupts.try_recv() {
                 if self.stopping.is_some() {
@@ -125,13 +130,10 @@ impl Supervisor<'_, '_> {
             }
             match receiver.recv_timeout(TICK) {
                 Ok((slot, said)) => self.heard(slot, said)?,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.display.tick();
-                    // Only when all has been heard that was said.
-                    self.end_the_silent();
-                }
+                Err(RecvTimeoutError::Timeout) => self.display.tick(),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the supervisor keeps a sender"),
             }
+            self.end_the_silent(std::mem::replace(&mut pass, Instant::now()).elapsed());
         }
     }
 
@@ -169,20 +171,22 @@ impl Supervisor<'_, '_> {
         runs.iter().any(|run| !self.ledger.is_over(&run.id) && !self.ledger.is_held(&run.id))
     }
 
-    fn end_the_silent(&mut self) {
+    /// Counts the time since the last look, and ends workers that have said nothing for too long.
+    fn end_the_silent(&mut self, since: Duration) {
         for slot in &mut self.workers {
-            if let Slot::Busy(worker) = slot
-                && worker.heard.elapsed() > self.pool.patience
-            {
-                worker.hung = true;
-                worker.kill();
+            if let Slot::Busy(worker) = slot {
+                worker.silent += since.min(LONGEST_LOOK);
+                if worker.silent > self.pool.patience {
+                    worker.hung = true;
+                    worker.kill();
+                }
             }
         }
     }
 
     fn heard(&mut self, slot: usize, said: Said) -> Result<(), ExecuteError> {
         let Slot::Busy(worker) = &mut self.workers[slot] else { return Ok(()) };
-        worker.heard = Instant::now();
+        worker.silent = Duration::ZERO;
         let event = match said {
             Said::Talk(line) => {
                 self.display.say(&format!("slot {}: {line}", slot + 1));
@@ -331,6 +335,31 @@ mod tests {
         let summary = outcome.unwrap();
         assert_eq!(summary.failed[0].1.class, FailureClass::Hang, "{summary:?}");
         assert_eq!(summary.failed[0].1.device.as_deref(), Some("cpu"));
+    }
+
+    #[test]
+    fn time_in_which_the_supervisor_was_suspended_too_is_not_held_against_a_worker() {
+        let (_dir, ledger) = ledger(1);
+        let command = |_| {
+            let mut command = Command::new("sleep");
+            command.arg("600");
+            command
+        };
+        let pool = Pool { patience: Duration::from_mins(15), ..pool(1, &command) };
+        let mut display = Display::new(&ledger, 1, false);
+        let (workers, health, stopping, sender) = (vec![Slot::Idle], Health::default(), None, channel().0);
+        let mut supervisor =
+            Supervisor { ledger: &ledger, pool: &pool, display: &mut display, workers, health, stopping, sender };
+        supervisor.start(0).unwrap();
+        let hung =
+            |supervisor: &Supervisor<'_, '_>| matches!(&supervisor.workers[0], Slot::Busy(worker) if worker.hung);
+        supervisor.end_the_silent(Duration::from_hours(10));
+        assert!(!hung(&supervisor));
+        // Awake and waiting, it loses patience.
+        for _ in 0..9001 {
+            supervisor.end_the_silent(TICK);
+        }
+        assert!(hung(&supervisor));
     }
 
     #[test]
