@@ -1,7 +1,8 @@
-"""One of the benchmark's three models in PyTorch, for comparison with `runner bench`: the same matrices, attention by
+"""One of the benchmark's models in PyTorch, for comparison with `runner bench`: the same matrices, attention by
 PyTorch's own fused operation, AdamW. Prints one line of JSON. Needs: pip install torch numpy.
 
-usage: bench-torch.py MODEL(a|b|c) THREADS SECONDS
+usage: bench-torch.py MODEL(a|b|c|d) THREADS SECONDS [DEVICE [f32|tf32]]
+DEVICE is cpu, unless said otherwise, or cuda; tf32 lets a GPU round the factors of f32 products.
 """
 
 import json
@@ -18,6 +19,7 @@ MODELS = {
     "a": (64, 2, 2, 128, 512, 32),
     "b": (128, 4, 4, 256, 2048, 16),
     "c": (256, 6, 8, 256, 4096, 16),
+    "d": (512, 8, 8, 512, 8192, 64),
 }
 
 
@@ -58,16 +60,19 @@ class Model(nn.Module):
 
 def main():
     name, threads, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    device = sys.argv[4] if len(sys.argv) > 4 else "cpu"
+    precision = sys.argv[5] if len(sys.argv) > 5 else "f32"
+    torch.set_float32_matmul_precision({"f32": "highest", "tf32": "high"}[precision])
     width, depth, heads, context, vocab, batch = MODELS[name]
     torch.set_num_threads(threads)
     torch.manual_seed(1)
-    model = Model(width, depth, heads, context, vocab)
+    model = Model(width, depth, heads, context, vocab).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
     times = []
     begun = time.perf_counter()
     # Three steps of warm-up, then until the time is over.
     while len(times) < 6 or time.perf_counter() - begun < seconds:
-        stream = torch.randint(0, vocab, (batch, context + 1))
+        stream = torch.randint(0, vocab, (batch, context + 1), device=device)
         before = time.perf_counter()
         loss = model(stream[:, :-1].contiguous(), stream[:, 1:].contiguous())
         optimizer.zero_grad(set_to_none=True)
@@ -78,6 +83,8 @@ def main():
     steady = sorted(times[3:])
     result = {
         "name": name,
+        "device": device,
+        "precision": precision,
         "tokens_per_second": batch * context / steady[len(steady) // 2],
         "peak_memory": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "torch": torch.__version__,

@@ -3,7 +3,8 @@
 //! There is no silent fall-back. `auto` takes the first of cuda, wgpu and cpu that is compiled in and present, and
 //! every result records which one it was.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
@@ -99,11 +100,11 @@ fn unavailable(kind: &str) -> Option<String> {
         "cuda" if !Path::new(NVIDIA_DRIVER).exists() => {
             Some(format!("no NVIDIA driver ({NVIDIA_DRIVER} is missing); install it, or choose another device"))
         }
-        "cuda" if cfg!(target_os = "linux") && !has_cuda_toolkit() => Some(
-            "no CUDA toolkit, whose compiler builds the kernels (not in /usr/local/cuda, /opt/cuda or /usr/bin/nvcc); install \
-             it, or set CUDA_PATH"
-                .to_owned(),
-        ),
+        "cuda" if cfg!(target_os = "linux") && !has_libdevice(std::env::var_os("CUDA_PATH")) => Some(format!(
+            "no CUDA toolkit, whose {LIBDEVICE} the kernels are linked with (neither in CUDA_PATH nor in {}); install it, or \
+             set CUDA_PATH to where it is",
+            TOOLKITS.join(", ")
+        )),
         "wgpu" if cfg!(target_os = "linux") && !has_vulkan_driver() => {
             Some("no Vulkan driver (no *.json in vulkan/icd.d); install your GPU's, or mesa-vulkan-drivers".to_owned())
         }
@@ -114,10 +115,15 @@ fn unavailable(kind: &str) -> Option<String> {
 /// The kernel module's own statement of its version.
 const NVIDIA_DRIVER: &str = "/proc/driver/nvidia/version";
 
-/// Whether burn would find the toolkit, by the places where it looks.
-fn has_cuda_toolkit() -> bool {
-    std::env::var_os("CUDA_PATH").is_some()
-        || ["/usr/local/cuda", "/opt/cuda", "/usr/bin/nvcc"].iter().any(|path| Path::new(path).exists())
+/// Where burn looks for the CUDA toolkit unless `CUDA_PATH` is set, and the file of it that the kernels need: the
+/// mathematical functions that a GPU has no instruction for.
+const TOOLKITS: [&str; 4] = ["/usr/local/cuda", "/opt/cuda", "/usr/lib/cuda", "/usr"];
+const LIBDEVICE: &str = "nvvm/libdevice/libdevice.10.bc";
+
+/// Whether burn would find that file.
+fn has_libdevice(cuda_path: Option<OsString>) -> bool {
+    let roots = cuda_path.map_or_else(|| TOOLKITS.map(PathBuf::from).to_vec(), |path| vec![PathBuf::from(path)]);
+    roots.iter().any(|root| root.join(LIBDEVICE).is_file())
 }
 
 /// Whether the Vulkan loader would find a driver's manifest.
@@ -193,6 +199,17 @@ mod tests {
             let error = resolve(name).err().map(|e| e.to_string()).unwrap_or_default();
             assert!(error.contains("write auto, cpu, wgpu, cuda"), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn a_toolkit_counts_where_its_file_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = || Some(folder.path().as_os_str().to_owned());
+        assert!(!has_libdevice(path()));
+        let file = folder.path().join(LIBDEVICE);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "").unwrap();
+        assert!(has_libdevice(path()));
     }
 
     #[test]

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Trains a tiny model on a device and compares it with the CPU: losses, evaluation, and a run that is interrupted and
+# goes on from its checkpoint.
+#
+# usage: check-device.sh DEVICE RUNNER [STEPS]     such as: check-device.sh cuda target/release/runner 600
+# The fewer steps, the harder it is to interrupt a fast device in the middle.
+set -euo pipefail
+device=$1 runner=$2 steps=${3:-60}
+here=$(cd "$(dirname "$0")" && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# Width 32, one block.
+sed 's/^name = .*/name = "tiny"/; s/^width = .*/width = 32/; s/^depth = .*/depth = 1/; s/^vocab = .*/vocab = 256/
+     s/^flops = .*/tokens = '$((1024 * steps))'/; s/^tokens = 163840/tokens = 8192/; s/^curve_points = .*/curve_points = 12/' \
+    "$here/../configs/small.toml" > "$scratch/tiny.toml"
+
+train=("$runner" train "$scratch/tiny.toml" --cache "$scratch/cache")
+compare() { # two folders: the curves and the validation losses agree within 1e-3
+    python3 - "$scratch/$1" "$scratch/$2" <<'PYTHON'
+import csv, sys
+def losses(folder, table, column):
+    return [float(row[column]) for row in csv.DictReader(open(f"{folder}/{table}"))]
+worst = 0.0
+for table, column in (("curves.csv", "train_loss"), ("runs.csv", "val_loss")):
+    a, b = (losses(folder, table, column) for folder in sys.argv[1:3])
+    assert a and len(a) == len(b), f"{table}: {len(a)} and {len(b)} losses"
+    worst = max([worst] + [abs(x - y) for x, y in zip(a, b)])
+print(f"largest difference of a loss: {worst:.1e} nats")
+assert worst < 1e-3
+PYTHON
+}
+
+echo "== the same run on the CPU and on $device"
+"${train[@]}" --device cpu --out "$scratch/cpu"
+time "${train[@]}" --device "$device" --out "$scratch/device"
+compare cpu device
+
+echo "== interrupted, then gone on with"
+"${train[@]}" --device "$device" --out "$scratch/again" & pid=$!
+while kill -0 "$pid" 2> /dev/null && ! grep -qs . "$scratch"/again/runs/*/attempts/*/metrics.jsonl; do sleep 0.01; done
+kill -TERM "$pid" || true
+code=0; wait "$pid" || code=$?
+test "$code" = 75 || { echo "expected exit 75 (checkpointed), got $code (0: it was faster; give more STEPS)"; exit 1; }
+"${train[@]}" --device "$device" --out "$scratch/again"
+compare device again
+echo "$device: all good"
