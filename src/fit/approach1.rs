@@ -117,7 +117,8 @@ pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstr
             })
             .collect();
     }
-    result.conclusion = conclusion(&result);
+    let short = curves.iter().filter(|curve| curve.points.len() < 2).count();
+    result.conclusion = conclusion(&result, short, curves.len());
     result
 }
 
@@ -217,13 +218,18 @@ fn laws(winners: &[Winner]) -> Option<[Line; 2]> {
     Some([design.line(&column(1)), design.line(&column(2))])
 }
 
-fn conclusion(fit: &Approach1) -> String {
+/// `short` of all `curves` have a single point.
+fn conclusion(fit: &Approach1, short: usize, curves: usize) -> String {
     let (Some(n), Some(d)) = (&fit.n_opt, &fit.d_opt) else {
         return match fit.status {
             Status::TooFewPoints => "An envelope needs at least 5 sizes.".to_owned(),
             Status::EdgeMinimum => {
                 "At most FLOP values the smallest or the largest size is best: the optimum is outside.".to_owned()
             }
+            _ if 2 * short > curves => format!(
+                "Not identified: {short} of {curves} sizes were trained for one number of tokens only, and an envelope \
+                 needs each size at several."
+            ),
             _ => {
                 "Not identified: fewer than 3 sizes are ever the best one inside the range of sizes, or resamples lose \
                   them."
