@@ -246,6 +246,9 @@ def printed(report, name):
     check(f"{name}: every figure and what is folded is printed", all(title in words for title in titles), titles)
     controls = [what for what in ["all columns", "Filter", "horizontal axis", "CSV", "Show\n"] if what in words]
     check(f"{name}: nothing to press is printed", not controls, controls)
+    cells = browser.value("[...document.querySelectorAll('td, th')].filter(c => !c.classList.contains('more')).flatMap(c => c.textContent.split(/\\s+/))")
+    lost = {word for word in cells if word} - set(words.replace("\u2212", "-").split())
+    check(f"{name}: every cell of every table is printed", not lost, sorted(lost)[:20])
     boxes = [float(x) for x in re.findall(r'<word xMin="[^"]*" yMin="[^"]*" xMax="([^"]*)"', text("-bbox"))]
     wide = float(re.search(r'<page width="([^"]*)"', text("-bbox")).group(1))
     check(f"{name}: nothing leaves the paper", boxes and max(boxes) <= wide, (max(boxes), wide))

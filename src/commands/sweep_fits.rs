@@ -110,13 +110,18 @@ const MOST_GROUPS: usize = 12;
 /// The IsoFLOP curves of each group of runs that agree in all axes but those along a curve; none where nothing else
 /// varies.
 pub(super) fn isoflop_groups(ledger: &Ledger, resamples: usize) -> anyhow::Result<Vec<IsoflopGroup>> {
-    let mut groups: BTreeMap<String, Vec<Observation>> = BTreeMap::new();
+    // In the order of the plan.
+    let mut groups: Vec<(String, Vec<Observation>)> = Vec::new();
     for planned in &ledger.plan().runs {
         if planned.run.flop_budget.is_none() || planned.axes.is_empty() {
             return Ok(Vec::new());
         }
         let Some(observation) = ledger.observation(planned)? else { continue };
-        groups.entry(group(planned)).or_default().push(observation);
+        let name = group(planned);
+        match groups.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, runs)) => runs.push(observation),
+            None => groups.push((name, vec![observation])),
+        }
     }
     if groups.len() > MOST_GROUPS {
         eprintln!(

@@ -117,8 +117,8 @@ pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstr
             })
             .collect();
     }
-    let short = curves.iter().filter(|curve| curve.points.len() < 2).count();
-    result.conclusion = conclusion(&result, short, curves.len());
+    let compared = values.iter().filter(|value| value.there.len() >= MIN_WINNERS).count();
+    result.conclusion = conclusion(&result, compared);
     result
 }
 
@@ -218,17 +218,17 @@ fn laws(winners: &[Winner]) -> Option<[Line; 2]> {
     Some([design.line(&column(1)), design.line(&column(2))])
 }
 
-/// `short` of all `curves` have a single point.
-fn conclusion(fit: &Approach1, short: usize, curves: usize) -> String {
+/// At `compared` FLOP values there are sizes enough to choose from.
+fn conclusion(fit: &Approach1, compared: usize) -> String {
     let (Some(n), Some(d)) = (&fit.n_opt, &fit.d_opt) else {
         return match fit.status {
             Status::TooFewPoints => "An envelope needs at least 5 sizes.".to_owned(),
             Status::EdgeMinimum => {
                 "At most FLOP values the smallest or the largest size is best: the optimum is outside.".to_owned()
             }
-            _ if 2 * short > curves => format!(
-                "Not identified: {short} of {curves} sizes were trained for one number of tokens only, and an envelope \
-                 needs each size at several."
+            _ if 10 * compared < VALUES => format!(
+                "Not identified: at {compared} of {VALUES} FLOP values {MIN_WINNERS} or more sizes can be compared. An \
+                 envelope needs each size at many numbers of tokens, which a grid of IsoFLOP curves has not."
             ),
             _ => {
                 "Not identified: fewer than 3 sizes are ever the best one inside the range of sizes, or resamples lose \
