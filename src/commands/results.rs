@@ -65,7 +65,8 @@ impl Derived {
         let observations = ledger.observations()?;
         let groups = sweep_fits::transfer_groups(ledger)?;
         let savings = sweep_fits::savings(ledger)?;
-        let isoflop_groups = sweep_fits::isoflop_groups(ledger, resamples)?;
+        let isoflop = || sweep_fits::isoflop_groups(ledger, resamples);
+        let isoflop_groups = if groups.is_empty() { isoflop()? } else { Vec::new() };
         let other = !groups.is_empty() || !savings.is_empty() || !isoflop_groups.is_empty();
         let fit = || Approaches::fit(ledger, &observations, resamples);
         let approaches = if other || observations.is_empty() { Approaches::default() } else { fit() };

@@ -20,7 +20,8 @@ pub enum LedgerError {
     },
     /// A file of the ledger does not hold what it should.
     #[error(
-        "{path} is damaged: {reason} (or another version of runner wrote it). Restore it from a backup, or remove {} and run the sweep again",
+        "{path} is damaged: {reason} (or another version of runner wrote it). Restore it from a backup, or remove {} and \
+         run the sweep again",
         whole(path)
     )]
     Damaged {

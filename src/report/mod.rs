@@ -187,10 +187,12 @@ fn files(name: &str, figures: &[Figure]) -> Result<Vec<(String, String)>, Report
 fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
     let mut figures = if !input.transfer.is_empty() {
         vec![transfer::curves(input.transfer), transfer::optima(input.transfer)]
-    } else if !input.isoflop_groups.is_empty() {
+    } else if !input.savings.is_empty() || !input.isoflop_groups.is_empty() {
         let least = (!input.savings.is_empty()).then(|| frontier::frontier(input.savings));
-        let variables = [isoflop::Variable::Params, isoflop::Variable::Tokens];
-        least.into_iter().chain(variables.map(|variable| isoflop::by_group(input, variable))).collect()
+        let by_group = (!input.isoflop_groups.is_empty()).then(|| {
+            [isoflop::Variable::Params, isoflop::Variable::Tokens].map(|variable| isoflop::by_group(input, variable))
+        });
+        least.into_iter().chain(by_group.into_iter().flatten()).collect()
     } else {
         isoflop_figures(input)
     };

@@ -29,6 +29,17 @@ fn ls_lists_counts_and_what_was_found_and_does_not_stumble_over_a_damaged_folder
 }
 
 #[test]
+fn a_sweep_s_own_fits_are_a_surface_to_allocate_on() {
+    let place = two();
+    let fits = ["--fit", "results/one-rehearsal/fits.json"];
+    let said = place.says(&[&["allocate"][..], &fits, &["--flops", "1e13"]].concat());
+    assert!(said.contains("tokens/param"), "{said}");
+    let said =
+        place.says(&[&["predict"][..], &fits, &["--params", "1e5", "--tokens", "2e6", "--approach", "vpnls"]].concat());
+    assert!(said.contains("nats per token"), "{said}");
+}
+
+#[test]
 fn show_finds_a_run_by_its_beginning_and_tells_what_built_it() {
     let place = two();
     let runs = place.read("results/two-rehearsal/runs.csv");
