@@ -186,7 +186,7 @@ fn a_compressed_file_that_is_cut_short_or_damaged_is_an_error_wherever_it_happen
 fn a_mixture_is_planned_and_rehearsed() {
     let place = Place::new();
     place.file("web.jsonl.gz", gzip(&jsonl(&documents(4000))));
-    place.file("books.txt", documents(2000).join("\n\n"));
+    place.file("books.txt", documents(6000)[4000..].join("\n\n"));
     let quickstart = include_str!("../sweeps/quickstart.toml");
     let model = &quickstart[quickstart.find("[model]").unwrap()..];
     let data = "name = \"mixed\"\n[data]\nsource = \"mixture\"\nvocab = 256\nvalidation_fraction = 0.1\nmax_epochs = 50.0\n\
@@ -203,9 +203,9 @@ fn a_mixture_is_planned_and_rehearsed() {
     assert!(run(&["data", "info"]).contains("75.000% of the tokens"));
     assert!(run(&["plan"]).contains("21 runs"));
     run(&["sweep", "--device", "rehearsal"]);
-    let spec = fs::read_to_string(place.0.path().join("results/mixed/spec.toml")).unwrap();
+    let spec = fs::read_to_string(place.0.path().join("results/mixed-rehearsal/spec.toml")).unwrap();
     assert_eq!(spec.matches("[[data.parts]]").count(), 2, "{spec}");
-    let rows = fs::read_to_string(place.0.path().join("results/mixed/runs.csv")).unwrap();
+    let rows = fs::read_to_string(place.0.path().join("results/mixed-rehearsal/runs.csv")).unwrap();
     assert_eq!(rows.matches(",finished,").count(), 21);
 }
 
