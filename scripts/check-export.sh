@@ -4,7 +4,8 @@
 #
 # Usage: check-export.sh [FORMAT...]      (default: all of jsonl parquet tensorboard mlflow wandb transformers)
 #   RUNNER   the program [default: target/release/runner, built if it is missing]
-#   PYTHON   a Python that has the packages [default: one made from PyPI in ~/.cache/runner/venv-export, 2 GB]
+#   PYTHON   a Python that has the packages [default: one in ~/.cache/runner/venv-export that gets from PyPI what the
+#            formats need: 310 MB to download for all but transformers, some gigabytes with its torch]
 # Without a device to train on (a build without default features) transformers is left out, which is told.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,12 +19,24 @@ runner=${RUNNER:-${CARGO_TARGET_DIR:-target}/release/runner}
 if [ -z "${PYTHON:-}" ]; then
     venv="$HOME/.cache/runner/venv-export"
     PYTHON="$venv/bin/python"
-    if ! "$PYTHON" -c 'import pyarrow, tensorboard, mlflow, wandb, transformers, torch' 2> /dev/null; then
-        python3 -m venv "$venv"
-        "$venv/bin/pip" install -q torch numpy pyarrow tensorboard mlflow wandb transformers safetensors
-    fi
+    packages=()
+    for format in "${formats[@]}"; do
+        case $format in
+            jsonl) ;;
+            parquet) packages+=(pyarrow) ;;
+            transformers) packages+=(transformers torch numpy) ;;
+            *) packages+=("$format") ;;
+        esac
+    done
+    [ -x "$PYTHON" ] || python3 -m venv "$venv"
+    missing=()
+    for package in "${packages[@]}"; do
+        "$PYTHON" -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$package') is None)" || missing+=("$package")
+    done
+    [ "${#missing[@]}" -eq 0 ] || "$venv/bin/pip" install -q "${missing[@]}"
 fi
-export WANDB_MODE=offline WANDB_SILENT=true HF_HUB_OFFLINE=1 TF_CPP_MIN_LOG_LEVEL=3 RUNNER_CACHE="$scratch/cache"
+# The document that is encoded last is longer than a context, which transformers would warn of.
+export TRANSFORMERS_VERBOSITY=error WANDB_MODE=offline WANDB_SILENT=true HF_HUB_OFFLINE=1 TF_CPP_MIN_LOG_LEVEL=3 RUNNER_CACHE="$scratch/cache"
 check() { "$PYTHON" scripts/check-export.py "$@"; }
 
 results="$scratch/results"

@@ -1,7 +1,4 @@
-"""The checks of check-report.sh: runs headless Chromium over reports and reads the page that comes out.
-
-State of the page is in its address (#filter=...&sort=...), so that nothing needs to be clicked.
-"""
+"""The checks of check-report.sh: drives headless Chromium over reports and reads the page that comes out."""
 
 import json
 import re
@@ -12,14 +9,17 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from html.parser import HTMLParser
 from pathlib import Path
+
+sys.dont_write_bytecode = True
+from browser import Browser, Page
 
 RUNNER, OUT = sys.argv[1], Path(sys.argv[2])
 HOSTILE = Path(sys.argv[3]) if len(sys.argv) > 3 else None
 SWEEPS = Path(__file__).parent.parent / "sweeps"
 EVIL = "</script><img src=x onerror=document.title='owned'>"
 failures = []
+browser = Browser(OUT / "profile")
 
 
 def check(what, holds, seen=""):
@@ -28,68 +28,18 @@ def check(what, holds, seen=""):
         failures.append(what)
 
 
-def chromium(*flags):
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
-    command.append(f"--user-data-dir={OUT / 'profile'}")
-    return subprocess.run([*command, *flags], capture_output=True, text=True, timeout=120)
-
-
-class Page(HTMLParser):
-    """The document after its scripts ran."""
-
-    VOID = {"meta", "input", "img", "br", "hr", "link"}
-
-    def __init__(self, url):
-        super().__init__()
-        self.nodes, self.open = [], []
-        done = chromium("--virtual-time-budget=5000", "--enable-logging=stderr", "--dump-dom", url)
-        self.text, self.log = done.stdout, done.stderr
-        self.feed(self.text)
-
-    def handle_starttag(self, tag, attributes):
-        node = {"tag": tag, "in": [n["tag"] for n in self.open], "text": "", **dict(attributes)}
-        self.nodes.append(node)
-        if tag not in self.VOID:
-            self.open.append(node)
-
-    def handle_endtag(self, tag):
-        while self.open and self.open.pop()["tag"] != tag:
-            pass
-
-    def handle_data(self, data):
-        for node in self.open:
-            node["text"] += data
-
-    def all(self, tag=None, **wanted):
-        names = {key.replace("_", "-").replace("klass", "class"): value for key, value in wanted.items()}
-        fits = lambda node: all(node.get(key) == value for key, value in names.items())
-        return [node for node in self.nodes if (tag is None or node["tag"] == tag) and fits(node)]
-
-    def one(self, tag=None, **wanted):
-        return (self.all(tag, **wanted) or [{"text": "", "in": []}])[0]
-
-    def complaints(self):
-        return [line for line in self.log.splitlines() if "CONSOLE" in line]
+def opened(url):
+    browser.show(url)
+    return Page(browser)
 
 
 def address(path, **state):
     return path.resolve().as_uri() + ("#" + urllib.parse.urlencode(state) if state else "")
 
 
-def rows(page):
-    """Rows of the table of runs that are shown, by the names of their columns."""
-    start = page.text.index('id="run-table"')
-    table = page.text[start:page.text.index("</table>", start)]
-    cells = lambda row: [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S)]
-    head, body = table.split("</thead>")
-    names = cells(head)
-    shown = [row for row in re.findall(r"<tr([^>]*)>(.*?)</tr>", body, re.S) if "hidden" not in row[0]]
-    return [dict(zip(names, cells(row))) for _, row in shown]
-
-
 def plain(report):
-    page = Page(address(report))
-    check("the page opens from disk and its script runs without complaint", not page.complaints(), page.complaints())
+    page = opened(address(report))
+    check("the page opens from disk and its script runs without complaint", not page.complaints, page.complaints)
     check("the script has run", "scripted" in page.one("body").get("class", ""))
     figures = [node["id"] for node in page.all("figure")]
     wanted = ["isoflop", "isoflop_tokens", "optimal", "tokens_per_param", "surface", "residuals", "forecast", "loss_curves"]
@@ -105,17 +55,17 @@ def plain(report):
     headline = page.one("section", id="headline")["text"]
     names = ["1, envelope", "2, IsoFLOP parabolas", "3, surface, robust", "VPNLS, surface, least squares"]
     check("every approach is in the headline", all(name in headline for name in names))
-    everything = len(rows(page))
+    everything = len(page.rows())
     check("the table holds all runs", everything == 21, everything)
     return page
 
 
 def states(report):
-    budgets = [node["data-group"] for node in Page(address(report)).all("g", klass="entry") if "data-group" in node]
+    budgets = [node["data-group"] for node in opened(address(report)).all("g", klass="entry") if "data-group" in node]
     hidden = budgets[0]
     state = {"hide": hidden, "switch": "isoflop", "sort": "-val_loss", "filter": "finished flop_budget>2e11", "columns": "all"}
-    page = Page(address(report, **state))
-    shown = rows(page)
+    page = opened(address(report, **state))
+    shown = page.rows()
     losses = [float(row["val_loss"]) for row in shown]
     check("a filter compares numbers", len(shown) == 14, len(shown))
     check("it says how many rows are shown", page.one(id="shown")["text"] == "14 of 21 runs", page.one(id="shown"))
@@ -129,9 +79,9 @@ def states(report):
     check("the others are not", not others)
     check("an axis is switched", "is-switched" in page.one("figure", id="isoflop").get("class", ""))
     check("other figures are not", not page.one("figure", id="optimal").get("class"))
-    words = rows(Page(address(report, filter="no-such-word")))
+    words = opened(address(report, filter="no-such-word")).rows()
     check("a word that is nowhere leaves no row", words == [], len(words))
-    check("strange columns in the address do nothing", not Page(address(report, sort="x", hide="<b>|", switch="y")).complaints())
+    check("strange columns in the address do nothing", not opened(address(report, sort="x", hide="<b>|", switch="y")).complaints)
 
 
 def harmless(page):
@@ -149,7 +99,7 @@ def hostile_run():
     (run / "result.json").unlink()
     (run / "failed.json").write_text(json.dumps({"class": "crash", "message": EVIL, "device": None}))
     subprocess.run([RUNNER, "ledger", "rebuild", folder], check=True, capture_output=True)
-    page = Page(address(folder / "report.html"))
+    page = opened(address(folder / "report.html"))
     check("a hostile failure is shown as it is", EVIL in page.one("section", id="failed")["text"], page.one("section", id="failed"))
     harmless(page)
 
@@ -165,7 +115,7 @@ def hostile_name():
     if HOSTILE is None or not HOSTILE.is_file():
         print("skipped the page of a hostile name: run the tests first (cargo test report)")
         return
-    page = Page(address(HOSTILE))
+    page = opened(address(HOSTILE))
     check("a hostile name is shown as it is", page.one("h1")["text"].startswith("</script><img src=x onerror="), page.one("h1"))
     harmless(page)
 
@@ -175,9 +125,9 @@ def strange(report):
     text = report.read_text()
     added = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"><b style='color:red'></b>"
     copy.write_text(text.replace("</main>", added + "</main>"))
-    page = Page(address(copy))
+    page = opened(address(copy))
     check("a script that is not the page's own is not run", page.one("title")["text"] != "owned", page.one("title"))
-    check("the browser says so", any("Content Security Policy" in line for line in page.complaints()), page.complaints())
+    check("the browser says so", any("Content Security Policy" in line for line in page.complaints), page.complaints)
 
 
 def get(url, method="GET", host=None):
@@ -204,10 +154,10 @@ def watch():
     try:
         url = served.stdout.readline().strip()
         port = urllib.parse.urlsplit(url).port
-        page = Page(url)
+        page = opened(url)
         check("a partial sweep is served", "12 of 21 runs finished" in page.one("p", klass="progress")["text"], page.one("p", klass="progress"))
-        check("without complaint", not page.complaints(), page.complaints())
-        check("its table has every run", len(rows(page)) == 21)
+        check("without complaint", not page.complaints, page.complaints)
+        check("its table has every run", len(page.rows()) == 21)
         code, headers, body = get(url)
         check("the report is not written", not (folder / "report.html").exists())
         for path in ["spec.toml", "runs.csv", "../Cargo.toml", "figures/", "%2e%2e/spec.toml"]:
@@ -230,20 +180,110 @@ def watch():
     check("other interfaces are refused", refused.returncode != 0 and "--public" in refused.stderr, refused.stderr)
 
 
-def pictures(report):
-    for name, size, dark in [("desk", "1200,8000", 1), ("phone", "500,9000", 1), ("desk-dark", "1200,8000", 0)]:
-        path = OUT / f"{name}.png"
-        chromium(f"--window-size={size}", f"--blink-settings=preferredColorScheme={dark}", f"--screenshot={path}", address(report))
-        check(f"a picture of the {name}", path.is_file() and path.stat().st_size > 50_000)
+def touched(report):
+    """What a pointer does: values at a point, an axis the other way, a budget hidden, runs sorted by a click."""
+    browser.show(address(report))
+    titles = browser.value("[...document.querySelectorAll('#isoflop .wide [data-title]')].map(e => e.dataset.title)")
+    check("points of a figure know what they are", len(titles) >= 21 and all("loss" in title for title in titles), titles)
+    point = "#isoflop .plain .wide .series [data-x]"
+    browser.hover(point)
+    tip = "(() => { const t = document.getElementById('tip'); return t.hidden ? null : t.textContent; })()"
+    wanted = browser.value(f"document.querySelector({point!r}).dataset.title")
+    check("pointing at a point shows its values", browser.value(tip) == wanted, (browser.value(tip), wanted))
+    browser.window(OUT / "hover.png")
+    box = browser.value("(() => { const b = document.getElementById('tip').getBoundingClientRect(); return [b.x, b.right, innerWidth]; })()")
+    check("inside of the window", box[0] >= 0 and box[1] <= box[2], box)
+    browser.hover("#surface .plain .wide path.line")
+    check("pointing at a curve shows its values", bool(re.search(r": .*\d", browser.value(tip) or "")), browser.value(tip))
+    browser.hover("h1")
+    check("pointing elsewhere hides them", browser.value(tip) is None, browser.value(tip))
+
+    ticks = "[...document.querySelectorAll('#isoflop svg')].filter(s => s.checkVisibility()).flatMap(s => [...s.querySelectorAll('.tick.x')].map(t => t.textContent))"
+    before = browser.value(ticks)
+    browser.click("#isoflop .switch")
+    after = browser.value(ticks)
+    check("a click makes a logarithmic axis linear", before and after and before != after, (before, after))
+    steps = {round(b - a, 6) for a, b in zip(*(lambda v: (v, v[1:]))([plain_number(tick) for tick in after]))}
+    check("with even steps", len(steps) == 1, after)
+    check("and the address keeps it", "switch=isoflop" in browser.value("location.hash"), browser.value("location.hash"))
+
+    hidden = "document.querySelectorAll('svg .series.off').length"
+    check("nothing is hidden at first", browser.value(hidden) == 0, browser.value(hidden))
+    browser.click("#groups input")
+    gone, group = browser.value(hidden), browser.value("document.querySelector('#groups label').textContent.trim()")
+    left = browser.value(f"[...document.querySelectorAll('svg .series')].filter(s => s.dataset.group === {group!r} && getComputedStyle(s).display !== 'none').length")
+    check("a click hides a budget in all figures", gone > 5 and left == 0, (group, gone, left))
+    browser.hover(point)
+    check("and its points have no values to show", browser.value(tip) != wanted, browser.value(tip))
+    browser.click("#groups input")
+    check("another click shows it again", browser.value(hidden) == 0, browser.value(hidden))
+
+    browser.click("#run-table th button")
+    check("a click on a column sorts", "sort=" in browser.value("location.hash"), browser.value("location.hash"))
+    check("nothing of it is complained about", not browser.complaints, browser.complaints)
+
+
+def plain_number(text):
+    """12.5k as a number."""
+    units = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+    return float(text[:-1]) * units[text[-1]] if text[-1] in units else float(text)
+
+
+def printed(report, name):
+    """Print as PDF: all figures and all runs, nothing to press, nothing beyond the edge of the paper."""
+    browser.show(address(report, columns="all"))
+    runs = len(Page(browser).rows())
+    path = OUT / f"{name}.pdf"
+    browser.pdf(path)
+    text = lambda *flags: subprocess.run(["pdftotext", *flags, path, "-"], capture_output=True, text=True, check=True).stdout
+    words = text("-layout")
+    ids = browser.value("[...document.querySelectorAll('#run-table tbody tr')].map(r => r.cells[0].textContent)")
+    found = [run for run in ids if run[:12] in words]
+    check(f"{name}: every run is printed", len(found) == runs > 0, f"{len(found)} of {runs}")
+    losses = browser.value("(() => { const t = document.getElementById('run-table'), i = [...t.tHead.rows[0].cells].findIndex(c => c.textContent === 'val_loss'); return [...t.tBodies[0].rows].map(r => r.cells[i].textContent); })()")
+    check(f"{name}: with its loss", all(loss in words for loss in losses if loss) and "val_loss" in words, losses)
+    titles = browser.value("[...document.querySelectorAll('figure h3, summary')].map(h => h.textContent)")
+    check(f"{name}: every figure and what is folded is printed", all(title in words for title in titles), titles)
+    controls = [what for what in ["all columns", "Filter", "horizontal axis", "CSV", "Show\n"] if what in words]
+    check(f"{name}: nothing to press is printed", not controls, controls)
+    cells = browser.value("[...document.querySelectorAll('td, th')].filter(c => !c.classList.contains('more')).flatMap(c => c.textContent.split(/\\s+/))")
+    lost = {word for word in cells if word} - set(words.replace("\u2212", "-").split())
+    check(f"{name}: every cell of every table is printed", not lost, sorted(lost)[:20])
+    boxes = [float(x) for x in re.findall(r'<word xMin="[^"]*" yMin="[^"]*" xMax="([^"]*)"', text("-bbox"))]
+    wide = float(re.search(r'<page width="([^"]*)"', text("-bbox")).group(1))
+    check(f"{name}: nothing leaves the paper", boxes and max(boxes) <= wide, (max(boxes), wide))
+    subprocess.run(["pdftoppm", "-r", "60", "-png", path, OUT / name], check=True)
+
+
+def pictures(report, name):
+    """For a person to look at; a page wider than its window would have to be pushed about."""
+    looks = {"desk": (1200, False, False), "desk-dark": (1200, True, False), "phone": (390, False, True), "phone-dark": (390, True, True)}
+    for look, (width, dark, phone) in looks.items():
+        browser.show(address(report), width=width, height=844, dark=dark, phone=phone)
+        wide = browser.value("document.documentElement.scrollWidth")
+        check(f"{name}: the page is as wide as the {look}", wide <= width, (wide, width))
+        path = OUT / f"{name}-{look}.png"
+        browser.picture(path)
+        check(f"{name}: a picture of the {look}", path.stat().st_size > 50_000)
 
 
 report = OUT / "plain/report.html"
-plain(report)
-states(report)
-strange(report)
-hostile_run()
-hostile_name()
-watch()
-pictures(report)
+try:
+    plain(report)
+    states(report)
+    touched(report)
+    printed(report, "isoflop")
+    strange(report)
+    hostile_run()
+    hostile_name()
+    watch()
+    pictures(report, "isoflop")
+    for folder in sorted(OUT.glob("other-*")):
+        name = folder.name.removeprefix("other-")
+        check(f"{name}: opens without complaint", not opened(address(folder / "report.html")).complaints, browser.complaints)
+        printed(folder / "report.html", name)
+        pictures(folder / "report.html", name)
+finally:
+    browser.close()
 if failures:
     sys.exit(f"{len(failures)} checks failed")

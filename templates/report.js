@@ -177,6 +177,14 @@
     columns.addEventListener("change", () => remember("columns", columns.checked ? "all" : ""));
   }
 
+  // On paper nothing can be unfolded.
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = all("details:not([open])");
+    for (const part of folded) part.open = true;
+  });
+  addEventListener("afterprint", () => { for (const part of folded) part.open = false; });
+
   // A page of a running sweep looks for a newer one of itself.
   if ("live" in document.body.dataset) {
     let known = null;

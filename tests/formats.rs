@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -104,6 +105,108 @@ fn the_same_documents_give_the_same_tokens_in_every_format() {
     let corpus = place.prepare(&whole).unwrap();
     assert_eq!(place.tokens(&corpus.facts().fingerprint, "train.u16"), tokens[0][0]);
     assert!(corpus.manifest().parts.is_empty());
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// With a checksum, as the program zstd writes it.
+fn zstandard(text: &str) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn compressed_text_gives_the_tokens_of_the_text() {
+    let place = Place::new();
+    let documents = documents(200);
+    let (lines, text) = (jsonl(&documents), documents.join("\n\n"));
+    let (first, rest) = lines.split_at(lines.find('\n').unwrap() + 1);
+    let files = [
+        (Source::Text, place.file("plain.txt", &text)),
+        (Source::Text, place.file("a.txt.gz", gzip(&text))),
+        (Source::Text, place.file("a.txt.zst", zstandard(&text))),
+        (Source::Jsonl, place.file("a.jsonl.gz", gzip(&lines))),
+        (Source::Jsonl, place.file("a.jsonl.zst", zstandard(&lines))),
+        // Members and frames one after another, whatever the name says.
+        (Source::Jsonl, place.file("joined.jsonl", [gzip(first), gzip(rest)].concat())),
+        (Source::Jsonl, place.file("joined.gz", [zstandard(first), zstandard(rest)].concat())),
+    ];
+    let tokens = files.map(|(source, path)| {
+        let fingerprint = place.prepare(&of(source, path)).unwrap().facts().fingerprint;
+        ["train.u16", "validation.u16"].map(|name| place.tokens(&fingerprint, name))
+    });
+    assert!(tokens.iter().all(|each| *each == tokens[0]));
+}
+
+#[test]
+fn a_compressed_file_that_is_cut_short_or_damaged_is_an_error_wherever_it_happens() {
+    let place = Place::new();
+    let text = documents(60).join("\n\n");
+    let lines = jsonl(&documents(60));
+    for (name, source, whole) in [
+        ("x.txt.gz", Source::Text, gzip(&text)),
+        ("x.jsonl.gz", Source::Jsonl, gzip(&lines)),
+        ("x.jsonl.zst", Source::Jsonl, zstandard(&lines)),
+    ] {
+        for length in [4, 20, whole.len() / 2, whole.len() - 1] {
+            let error = place.error(&of(source, place.file(name, &whole[..length])));
+            assert!(
+                error.contains(name) && error.contains("damaged or cut short"),
+                "{name} of {length} bytes: {error}"
+            );
+        }
+        let mut outcomes = BTreeMap::new();
+        for at in (4..whole.len()).step_by(whole.len() / 40) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x55;
+            let outcome = place.prepare(&of(source, place.file(name, damaged)));
+            *outcomes.entry(outcome.is_ok()).or_insert(0) += 1;
+        }
+        // Bits of a header, such as the time in gzip's, say nothing of the text.
+        assert!(outcomes.get(&true).copied().unwrap_or(0) <= 2, "{name}: damage is noticed: {outcomes:?}");
+    }
+    // What is inside is checked like any other text, by its own line.
+    let error = place.error(&of(Source::Jsonl, place.file("y.jsonl.gz", gzip("{\"body\": \"a\"}\n{\"body\": 5}\n"))));
+    assert!(error.contains("y.jsonl.gz: line 2:10: invalid type"), "{error}");
+    let error = place.error(&of(Source::Text, place.file("y.txt.gz", gzip("a\0b"))));
+    assert!(error.contains("NUL character at byte offset 1"), "{error}");
+    let error = place.error(&of(Source::Text, place.file("empty.txt.zst", zstandard(""))));
+    assert!(error.contains("holds no text"), "{error}");
+    let error = place.error(&of(Source::Jsonl, place.file("y.jsonl.bz2", "BZh91AY")));
+    assert!(error.contains("bunzip2"), "{error}");
+}
+
+#[test]
+fn a_mixture_is_planned_and_rehearsed() {
+    let place = Place::new();
+    place.file("web.jsonl.gz", gzip(&jsonl(&documents(4000))));
+    place.file("books.txt", documents(6000)[4000..].join("\n\n"));
+    let quickstart = include_str!("../sweeps/quickstart.toml");
+    let model = &quickstart[quickstart.find("[model]").unwrap()..];
+    let data = "name = \"mixed\"\n[data]\nsource = \"mixture\"\nvocab = 256\nvalidation_fraction = 0.1\nmax_epochs = 50.0\n\
+        seed = 1\n[[data.parts]]\nsource = \"jsonl\"\npath = \"web*.jsonl.gz\"\ncolumn = \"body\"\nweight = 3.0\n\
+        [[data.parts]]\nsource = \"text\"\npath = \"books.txt\"\nweight = 1.0\n";
+    place.file("mixed.toml", format!("{data}{model}"));
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(place.0.path()).env_remove("RUNNER_CACHE").args(arguments);
+        let output = command.args(["mixed.toml", "--set", "eval.tokens=16384"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&["data", "info"]).contains("75.000% of the tokens"));
+    assert!(run(&["plan"]).contains("21 runs"));
+    run(&["sweep", "--device", "rehearsal"]);
+    let spec = fs::read_to_string(place.0.path().join("results/mixed-rehearsal/spec.toml")).unwrap();
+    assert_eq!(spec.matches("[[data.parts]]").count(), 2, "{spec}");
+    let rows = fs::read_to_string(place.0.path().join("results/mixed-rehearsal/runs.csv")).unwrap();
+    assert_eq!(rows.matches(",finished,").count(), 21);
 }
 
 /// Two parts told apart by their letters: one of small words, one of capitals, with six times as much text.

@@ -1,6 +1,7 @@
 //! The report as a reader and as an attacker meet it: files written, drawings parsed, text escaped.
 
 mod fixture;
+mod groups;
 mod watch;
 
 use std::fs;
@@ -416,6 +417,7 @@ fn a_place_that_cannot_be_written_is_an_error_that_names_it() {
         observations: &[],
         transfer: &[],
         savings: &[],
+        isoflop_groups: &[],
         approach2: &[],
         approaches: &[],
         held_out: &[],

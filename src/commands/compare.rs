@@ -25,7 +25,11 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let text = match (is_sweep(first), is_sweep(second)) {
         (true, true) => sweeps(&Folder::open(Path::new(first))?, &Folder::open(Path::new(second))?, [first, second])?,
         (false, false) => runs(&folder::find(first, results)?, &folder::find(second, results)?),
-        _ => anyhow::bail!("{first} and {second}: one is a sweep and one a run; compare two of a kind"),
+        (first_is_sweep, _) => {
+            let [sweep, other] = if first_is_sweep { [first, second] } else { [second, first] };
+            folder::find(other, results).with_context(|| format!("{sweep} is a sweep, and {other} is none"))?;
+            anyhow::bail!("{sweep} is a sweep and {other} a run; compare two of a kind")
+        }
     };
     io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)

@@ -42,7 +42,7 @@ impl Folder {
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
         let ledger = Ledger::open(dir)?;
         let table = dir.join("runs.csv");
-        let rows = if dir.join("runs").exists() || !table.exists() {
+        let rows = if !has_tables_only(dir) {
             let row = |run: &PlannedRun| Ok((run.id.to_string(), of_state(&ledger.state(&run.id)?)));
             ledger.plan().runs.iter().map(row).collect::<anyhow::Result<_>>()?
         } else {
@@ -105,6 +105,22 @@ pub fn fits(dir: &Path) -> Option<serde_json::Value> {
 /// Whether a folder holds a sweep or a run.
 pub fn is_folder(dir: &Path) -> bool {
     dir.join("ledger.json").exists() && dir.join("plan.json").exists()
+}
+
+/// Whether the results themselves are not there, but what was derived from them is: what git keeps.
+fn has_tables_only(dir: &Path) -> bool {
+    !dir.join("runs").exists() && dir.join("runs.csv").exists()
+}
+
+/// Refuses a folder of tables only to a command that goes by the results of its runs.
+pub fn require_results(dir: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !has_tables_only(dir),
+        "{} holds tables only, as git keeps them, and not the results of its runs: see its report.html, `runner ls` and \
+         `runner show RUN`",
+        dir.display()
+    );
+    Ok(())
 }
 
 /// A run and the folder that it is in.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{STDOUT, results};
+use super::{STDOUT, folder, results};
 use crate::cli::{LedgerArgs, LedgerCommand};
 use crate::execute::Summary;
 use crate::ledger::Ledger;
@@ -28,6 +28,7 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(1));
     }
     if let LedgerCommand::Rebuild(_) = command {
+        folder::require_results(dir)?;
         let spec = spec::load(&dir.join("spec.toml"))?;
         results::rebuild(&ledger, &spec, &Summary::of(&ledger)?)?;
         let runs = dir.join("runs.csv");

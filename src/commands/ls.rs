@@ -15,6 +15,9 @@ use crate::cli::LsArgs;
 use crate::ledger::{Ledger, Losses};
 use crate::units::{Flops, Ratio};
 
+/// Conclusions of one sweep that are shown.
+const MOST_SAID: usize = 3;
+
 /// Runs the command.
 pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
     let dirs = if folder::is_folder(&args.dir) { vec![args.dir.clone()] } else { Folder::inside(&args.dir)? };
@@ -73,7 +76,7 @@ fn name(dir: &Path) -> String {
     dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// What a sweep found, in one line: tokens per parameter at its largest budget, or else its first conclusion.
+/// What a sweep found: tokens per parameter at its largest budget, or else its first conclusions.
 fn headline(fits: &Value) -> Option<String> {
     let approaches = fits["approach2"].as_array()?;
     let ours = approaches.iter().find(|fit| fit["counting"] == "blocks_and_unembedding");
@@ -92,7 +95,10 @@ fn headline(fits: &Value) -> Option<String> {
         Some(name + fit["conclusion"].as_str()?)
     });
     let said: Vec<String> = said.collect();
-    (!said.is_empty()).then(|| said.join("\n"))
+    let more = said.len().saturating_sub(MOST_SAID);
+    let rest = (more > 0).then(|| format!("and {more} more: report.html has them all"));
+    let lines: Vec<String> = said.into_iter().take(MOST_SAID).chain(rest).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 fn list(value: &Value) -> Vec<&Value> {

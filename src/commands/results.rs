@@ -1,6 +1,6 @@
 //! What is derived when the runs of a sweep have ended: tables, fits, figures, the page.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::fit::frontier::Comparison;
 use crate::fit::summary::Summary as FitSummary;
 use crate::fit::transfer::{self, Group};
 use crate::ledger::{CurvePoint, Ledger, Losses, State};
-use crate::report::{self, Key, LossCurve, Report, ReportInput, RunTable};
+use crate::report::{self, IsoflopGroup, Key, LossCurve, Report, ReportInput, RunTable};
 use crate::spec::{Source, Spec};
 
 /// Said whenever losses were rehearsed.
@@ -36,6 +36,9 @@ struct Fits<'a> {
     /// What each further parameterization of a sweep of IsoFLOP curves saves against the standard one.
     #[serde(skip_serializing_if = "<[Comparison]>::is_empty")]
     savings: &'a [Comparison],
+    /// IsoFLOP curves of each group of a sweep that varies something else as well, by group.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    isoflop_groups: BTreeMap<&'a str, &'a [Approach2]>,
 }
 
 /// All that follows from the results of a sweep, finished or not.
@@ -43,6 +46,7 @@ pub(super) struct Derived {
     approaches: Approaches,
     groups: Vec<Group>,
     savings: Vec<Comparison>,
+    isoflop_groups: Vec<IsoflopGroup>,
     losses: Losses,
     /// The page and its figures.
     pub(super) report: Report,
@@ -61,7 +65,9 @@ impl Derived {
         let observations = ledger.observations()?;
         let groups = sweep_fits::transfer_groups(ledger)?;
         let savings = sweep_fits::savings(ledger)?;
-        let other = !groups.is_empty() || !savings.is_empty();
+        let isoflop = || sweep_fits::isoflop_groups(ledger, resamples);
+        let isoflop_groups = if groups.is_empty() { isoflop()? } else { Vec::new() };
+        let other = !groups.is_empty() || !savings.is_empty() || !isoflop_groups.is_empty();
         let fit = || Approaches::fit(ledger, &observations, resamples);
         let approaches = if other || observations.is_empty() { Approaches::default() } else { fit() };
         let losses = ledger.losses();
@@ -79,6 +85,7 @@ impl Derived {
             curves: &loss_curves(ledger)?,
             transfer: &groups,
             savings: &savings,
+            isoflop_groups: &isoflop_groups,
             entropy,
             runs: &run_table(ledger)?,
             left_out: &left_out(ledger),
@@ -86,7 +93,7 @@ impl Derived {
             provenance: &provenance(ledger)?,
             progress,
         })?;
-        Ok(Self { approaches, groups, savings, losses, report })
+        Ok(Self { approaches, groups, savings, isoflop_groups, losses, report })
     }
 
     /// The fits as JSON.
@@ -97,6 +104,7 @@ impl Derived {
             approaches: self.approaches.all.iter().map(thin).collect(),
             transfer: self.groups.iter().map(transfer::Summary::from).collect(),
             savings: &self.savings,
+            isoflop_groups: self.isoflop_groups.iter().map(|group| (group.name.as_str(), &group.fits[..])).collect(),
         };
         let mut json = serde_json::to_vec_pretty(&fits)?;
         json.push(b'\n');
@@ -110,7 +118,12 @@ impl Derived {
             let verdicts =
                 self.groups.iter().map(|group| format!("{}: {}\n", group.parameterization, group.transfer.conclusion));
             let savings = self.savings.iter().map(|saving| format!("{}\n", saving.conclusion));
-            return heading + &verdicts.chain(savings).collect::<String>();
+            let of_group = |group: &IsoflopGroup| {
+                let told = |fit: &Approach2| format!("{}, {}: {}\n", group.name, fit.counting.name(), fit.conclusion);
+                group.fits.iter().map(told).collect::<String>()
+            };
+            let isoflop = self.isoflop_groups.iter().map(of_group);
+            return heading + &verdicts.chain(savings).chain(isoflop).collect::<String>();
         }
         let table = FitSummary::nested(self.approaches.parabolas.iter().map(FitSummary::from).collect());
         heading + &fit_table::text(&table.into_iter().collect::<Vec<_>>())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::STDOUT;
+use super::{STDOUT, folder};
 use crate::cli::StatusArgs;
 use crate::execute::{Status, slurm};
 use crate::ledger::Ledger;
@@ -23,6 +23,7 @@ const LISTED: usize = 20;
 pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let StatusArgs { dir, watch, json } = args;
     let ledger = Ledger::open(dir)?;
+    folder::require_results(dir)?;
     loop {
         let status = Status::of(&ledger)?;
         // Tasks in the queue are workers to come, of which the folder knows nothing.

@@ -1,6 +1,7 @@
 //! The fitted surface that `runner allocate` and `runner predict` work on.
 
 use anyhow::{Context, bail, ensure};
+use serde_json::Value;
 
 use crate::cli::SurfaceArgs;
 use crate::fit::cost::Priced;
@@ -24,15 +25,22 @@ impl Fitted {
     }
 }
 
-/// Reads what `runner fit --json` printed: objects one after another, or lists of them. Objects that are no fits of
-/// `runner` are passed over.
+/// Reads what `runner fit --json` printed, objects one after another or lists of them, or the `fits.json` of a sweep,
+/// which keeps no resamples. Objects that are no fits of `runner` are passed over.
 pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     let path = args.fit.display();
     let text = std::fs::read_to_string(&args.fit).with_context(|| format!("{path}: cannot be read"))?;
     let mut found = Vec::new();
-    for value in serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>() {
+    for value in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
         let value = value.with_context(|| format!("{path}: is not what `runner fit --json` prints"))?;
-        let values = if let serde_json::Value::Array(values) = value { values } else { vec![value] };
+        let values = match value {
+            Value::Array(values) => values,
+            Value::Object(mut sweep) => match sweep.remove("approaches") {
+                Some(Value::Array(values)) => values,
+                _ => vec![Value::Object(sweep)],
+            },
+            value => vec![value],
+        };
         found.extend(values.into_iter().filter_map(|value| serde_json::from_value::<Summary>(value).ok()));
     }
     ensure!(!found.is_empty(), "{path}: has no fit in it; write one with `runner fit RUNS.csv --json`");

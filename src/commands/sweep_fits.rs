@@ -1,6 +1,7 @@
-//! The fits of a sweep, by what it varies: IsoFLOP curves, learning rate and width, or parameterizations.
+//! The fits of a sweep, by what it varies: IsoFLOP curves, alone or in groups, learning rate and width, or
+//! parameterizations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::fit::approach2::{self, Approach2};
 use crate::fit::approach3::StartGrid;
@@ -13,8 +14,8 @@ use crate::fit::{Bootstrap, Resample, Status, approach1, approach3, forecast, vp
 use crate::ledger::Ledger;
 use crate::observation::{Counting, Observation};
 use crate::parameterization::Parameterization;
-use crate::plan::Run;
-use crate::report::HeldOut;
+use crate::plan::{PlannedRun, Run};
+use crate::report::{HeldOut, IsoflopGroup};
 use crate::trainer::Outcome;
 
 /// Resamples of what is fitted again without the largest budget.
@@ -92,13 +93,75 @@ fn parabolas(ledger: &Ledger, observations: &[Observation], bootstrap: Bootstrap
     if runs.iter().all(|run| run.run.flop_budget.is_none()) {
         return Vec::new();
     }
-    let axes: BTreeSet<&String> = runs.iter().flat_map(|run| run.axes.keys()).collect();
-    if !axes.is_empty() {
-        // A parabola through runs of several learning rates, say, would mean nothing.
-        eprintln!("no fit: the IsoFLOP curves vary {axes:?} as well; fit the rows of runs.csv that belong together");
+    if runs.iter().any(|run| !run.axes.is_empty()) {
+        // A parabola through runs of several learning rates, say, would mean nothing: they are fitted by group.
         return Vec::new();
     }
     Counting::ALL.map(|counting| approach2::fit(observations, counting, &bootstrap)).to_vec()
+}
+
+/// Axes along an IsoFLOP curve: a group has all of their values.
+const ALONG: [&str; 4] = [BUDGET, SCALED, "model.depth", "model.head_dim"];
+/// Axes of which a curve takes, at each size, the value of least loss.
+const LEAST: [&str; 2] = [TUNED, "optimizer.batch_tokens"];
+/// Groups above which a report has no room for a panel each.
+const MOST_GROUPS: usize = 12;
+
+/// The IsoFLOP curves of each group of runs that agree in all axes but those along a curve; none where nothing else
+/// varies.
+pub(super) fn isoflop_groups(ledger: &Ledger, resamples: usize) -> anyhow::Result<Vec<IsoflopGroup>> {
+    // In the order of the plan.
+    let mut groups: Vec<(String, Vec<Observation>)> = Vec::new();
+    for planned in &ledger.plan().runs {
+        if planned.run.flop_budget.is_none() || planned.axes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(observation) = ledger.observation(planned)? else { continue };
+        let name = group(planned);
+        match groups.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, runs)) => runs.push(observation),
+            None => groups.push((name, vec![observation])),
+        }
+    }
+    if groups.len() > MOST_GROUPS {
+        eprintln!(
+            "no fit by group: the axes make {} groups of IsoFLOP curves, and {MOST_GROUPS} is the most",
+            groups.len()
+        );
+        return Ok(Vec::new());
+    }
+    let bootstrap = Bootstrap { resamples, ..Bootstrap::default() };
+    let fit = |(name, runs): (String, Vec<Observation>)| {
+        let observations = least(runs);
+        let fits = Counting::ALL.map(|counting| approach2::fit(&observations, counting, &bootstrap)).to_vec();
+        IsoflopGroup { name, observations, fits }
+    };
+    Ok(groups.into_iter().map(fit).collect())
+}
+
+/// What the runs of a group have in common, in words.
+fn group(planned: &PlannedRun) -> String {
+    let others = planned.axes.iter().filter(|(field, _)| !ALONG.contains(&field.as_str()));
+    let (tuned, others): (Vec<_>, Vec<_>) = others.partition(|(field, _)| LEAST.contains(&field.as_str()));
+    let named = others.iter().map(
+        |(field, value)| {
+            if *field == COMPARED { (*value).clone() } else { format!("{field} {value}") }
+        },
+    );
+    let named: Vec<String> = named.collect();
+    match (named.is_empty(), tuned.is_empty()) {
+        (false, _) => named.join(", "),
+        (true, true) => "all runs".to_owned(),
+        (true, false) => "the best of what was tuned".to_owned(),
+    }
+}
+
+/// Of runs of one budget, size and seed the one of least loss.
+fn least(mut runs: Vec<Observation>) -> Vec<Observation> {
+    let key = |run: &Observation| ([run.budget(), run.params].map(f64::to_bits), run.seed);
+    runs.sort_by(|a, b| key(a).cmp(&key(b)).then(a.loss.total_cmp(&b.loss)));
+    runs.dedup_by(|next, kept| key(next) == key(kept));
+    runs
 }
 
 /// The fields that a sweep of transfer varies.

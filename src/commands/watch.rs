@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::STDOUT;
 use super::results::{self, Derived};
+use super::{STDOUT, folder};
 use crate::cli::WatchArgs;
 use crate::execute::{Status, Summary};
 use crate::ledger::{Ledger, State};
@@ -26,6 +26,7 @@ const RESAMPLES: usize = 200;
 pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let WatchArgs { dir, port, host, public, cache } = args;
     let ledger = Ledger::open(dir)?;
+    folder::require_results(dir)?;
     let spec = spec::load(&dir.join("spec.toml"))?;
     // Taken first: a port that is not free is said at once.
     let server = Server::bind(*host, *port, *public)?;

@@ -1,7 +1,7 @@
 //! The files of a source of text: found by name or pattern, and the documents in them.
 //!
-//! Text is cut where it lies. What JSON Lines and Parquet hold is written out first, one document after another, into a
-//! file without a name, so that a corpus never lies in memory as a whole.
+//! Text is cut where it lies, or where it was unpacked. What JSON Lines and Parquet hold is written out first, one
+//! document after another, into a file without a name, so that a corpus never lies in memory as a whole.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use rayon::prelude::*;
 
-use super::{DataError, cache, jsonl, parquet, text};
+use super::{DataError, cache, compressed, jsonl, parquet, text};
 use crate::spec::{Part, Source};
 
 /// A file of a part.
@@ -70,7 +70,7 @@ fn find(path: &Path) -> Result<Vec<PathBuf>, DataError> {
 pub enum Documents<'a> {
     /// Of the file itself.
     Here(Vec<&'a str>),
-    /// Of what was written out.
+    /// Of what was written out or unpacked.
     Out(Spilled),
 }
 
@@ -81,8 +81,8 @@ impl Documents<'_> {
             Self::Here(texts) => texts.clone(),
             Self::Out(Spilled { bytes, ranges }) => {
                 let text = |range: &Range<usize>| {
-                    // It was written from strings, and no other process knows this file.
-                    std::str::from_utf8(&bytes[range.clone()]).expect("written as text")
+                    // It was written from strings or checked, and no other process knows this file.
+                    std::str::from_utf8(&bytes[range.clone()]).expect("known to be text")
                 };
                 ranges.par_iter().map(text).collect()
             }
@@ -97,8 +97,10 @@ impl InputFile {
         let spill = || Spill::new(folder, &self.path);
         match part.source {
             Source::Jsonl => {
+                let unpacked = compressed::unpack(&self.bytes, &self.path, folder)?;
+                let bytes = unpacked.as_deref().unwrap_or(&self.bytes);
                 let mut spill = spill()?;
-                jsonl::read(&self.bytes, column, &self.path, &mut |document| spill.add(document))?;
+                jsonl::read(bytes, column, &self.path, &mut |document| spill.add(document))?;
                 spill.finish().map(Documents::Out)
             }
             Source::Parquet => {
@@ -106,12 +108,22 @@ impl InputFile {
                 parquet::read(&self.path, column, &mut |document| spill.add(document))?;
                 spill.finish().map(Documents::Out)
             }
-            _ => text::checked(&self.bytes, &self.path).map(|text| Documents::Here(text::documents(text))),
+            _ => match compressed::unpack(&self.bytes, &self.path, folder)? {
+                None => text::checked(&self.bytes, &self.path).map(|text| Documents::Here(text::documents(text))),
+                Some(bytes) => {
+                    let text = text::checked(&bytes, &self.path)?;
+                    // The documents are slices of the text.
+                    let place = |document: &str| document.as_ptr().addr() - text.as_ptr().addr();
+                    let range = |document: &str| place(document)..place(document) + document.len();
+                    let ranges = text::documents(text).into_iter().map(range).collect();
+                    Ok(Documents::Out(Spilled { bytes, ranges }))
+                }
+            },
         }
     }
 }
 
-/// Documents that were written out.
+/// Documents that were written out or unpacked.
 pub struct Spilled {
     bytes: Mmap,
     ranges: Vec<Range<usize>>,

@@ -11,8 +11,8 @@ use super::DataError;
 
 /// How files begin that are given for JSON Lines by mistake, and what to do.
 const MISTAKEN: [(&[u8], &str); 5] = [
-    (b"\x1f\x8b", "compressed by gzip; unpack it with `gunzip`"),
-    (b"\x28\xb5\x2f\xfd", "compressed by Zstandard; unpack it with `unzstd`"),
+    (b"BZh", "compressed by bzip2; unpack it with `bunzip2`, or compress it by gzip or Zstandard"),
+    (b"\xfd7zXZ", "compressed by xz; unpack it with `unxz`, or compress it by gzip or Zstandard"),
     (b"PAR1", "Parquet; write source = \"parquet\""),
     (b"[", "a JSON list and not one object a line; convert it with `jq -c '.[]'`"),
     (b"\xff\xfe", "UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`"),
@@ -152,7 +152,7 @@ mod tests {
             (b"{\"text\": \"\\ud800\"}", "line 1:"),
             (b"{\"text\": \"bad\"}", "line 1: text: it is bad"),
             (b"nonsense", "line 1:2: expected ident"),
-            (b"\x1f\x8b\x08", "gunzip"),
+            (b"BZh9", "bunzip2"),
             (b"PAR1", "source = \"parquet\""),
             (b"[{\"text\": \"a\"}]", "jq -c"),
             (&deep, "EOF while parsing a list"),

@@ -7,6 +7,7 @@ mod alias;
 mod bin;
 mod bpe;
 mod cache;
+mod compressed;
 mod error;
 mod files;
 mod hash;

@@ -193,6 +193,25 @@ mod tests {
     }
 
     #[test]
+    fn a_tokenizer_in_the_layout_of_gpt2_encodes_as_the_python_package_does() {
+        // Merges as texts, bytes numbered in GPT-2's order, <|endoftext|> last. The ids are those of the package
+        // tokenizers 0.23.3 from PyPI, with encode_special_tokens.
+        #[derive(serde::Deserialize)]
+        struct Case {
+            text: String,
+            ids: Vec<u16>,
+        }
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gpt2-layout"));
+        let tokenizer = Tokenizer::load(&folder.join("tokenizer.json")).unwrap();
+        assert_eq!((tokenizer.vocab, tokenizer.separator), (600, 599));
+        let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(folder.join("ids.json")).unwrap()).unwrap();
+        assert_eq!(cases.len(), 8);
+        for Case { text, ids } in cases {
+            assert_eq!(tokenizer.encode(&text).unwrap(), ids, "{text:?}");
+        }
+    }
+
+    #[test]
     fn long_texts_are_cut_at_line_ends_and_lose_nothing() {
         for text in [TEXT.repeat(3000), "é".repeat(300_000)] {
             let cut: Vec<(&str, bool)> = pieces(&text).collect();

@@ -117,7 +117,8 @@ pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstr
             })
             .collect();
     }
-    result.conclusion = conclusion(&result);
+    let compared = values.iter().filter(|value| value.there.len() >= MIN_WINNERS).count();
+    result.conclusion = conclusion(&result, compared);
     result
 }
 
@@ -217,13 +218,18 @@ fn laws(winners: &[Winner]) -> Option<[Line; 2]> {
     Some([design.line(&column(1)), design.line(&column(2))])
 }
 
-fn conclusion(fit: &Approach1) -> String {
+/// At `compared` FLOP values there are sizes enough to choose from.
+fn conclusion(fit: &Approach1, compared: usize) -> String {
     let (Some(n), Some(d)) = (&fit.n_opt, &fit.d_opt) else {
         return match fit.status {
             Status::TooFewPoints => "An envelope needs at least 5 sizes.".to_owned(),
             Status::EdgeMinimum => {
                 "At most FLOP values the smallest or the largest size is best: the optimum is outside.".to_owned()
             }
+            _ if 10 * compared < VALUES => format!(
+                "Not identified: at {compared} of {VALUES} FLOP values {MIN_WINNERS} or more sizes can be compared. An \
+                 envelope needs each size at many numbers of tokens, which a grid of IsoFLOP curves has not."
+            ),
             _ => {
                 "Not identified: fewer than 3 sizes are ever the best one inside the range of sizes, or resamples lose \
                   them."

@@ -19,7 +19,11 @@ pub enum LedgerError {
         cause: io::Error,
     },
     /// A file of the ledger does not hold what it should.
-    #[error("{path} is damaged: {reason}. Restore it from a backup, or remove {} and run the sweep again", whole(path))]
+    #[error(
+        "{path} is damaged: {reason} (or another version of runner wrote it). Restore it from a backup, or remove {} and \
+         run the sweep again",
+        whole(path)
+    )]
     Damaged {
         /// The file.
         path: PathBuf,

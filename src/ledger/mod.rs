@@ -197,15 +197,16 @@ impl Ledger {
 
     /// One observation for each finished run, in the order of the plan.
     pub fn observations(&self) -> Result<Vec<Observation>, LedgerError> {
-        let mut observations = Vec::new();
-        for run in &self.plan.runs {
-            if let Some(result) = self.result(&run.id)?
-                && let Outcome::Finished { val_loss, val_loss_se, .. } = result.outcome
-            {
-                observations.push(observation(run, val_loss, val_loss_se));
-            }
-        }
-        Ok(observations)
+        self.plan.runs.iter().filter_map(|run| self.observation(run).transpose()).collect()
+    }
+
+    /// The observation of one run, once it has finished.
+    pub fn observation(&self, run: &PlannedRun) -> Result<Option<Observation>, LedgerError> {
+        let outcome = self.result(&run.id)?.map(|result| result.outcome);
+        Ok(match outcome {
+            Some(Outcome::Finished { val_loss, val_loss_se, .. }) => Some(observation(run, val_loss, val_loss_se)),
+            _ => None,
+        })
     }
 
     /// Has the weights of every run that ends from now on kept, whichever process trains it.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ReportInput, optima, words};
+use super::{IsoflopGroup, ReportInput, optima, words};
 use crate::fit::Status;
 use crate::fit::approach2::Approach2;
 use crate::fit::frontier::{BudgetSaving, Comparison};
@@ -23,7 +23,11 @@ pub fn of_fits(input: &ReportInput<'_>) -> Vec<(String, String)> {
     let surfaces = input.approaches_by(input.counting()).filter(|fit| fit.approach != "2");
     let surfaces =
         surfaces.map(|fit| (format!("{}, {drawn}", words::approach_short(&fit.approach)), fit.conclusion.clone()));
-    input.approach2.iter().map(named).chain(surfaces).chain(transfers).chain(savings).collect()
+    let groups = input.isoflop_groups.iter().flat_map(|group| {
+        let fits = group.fits.iter().filter(|fit| fit.counting == input.counting());
+        fits.map(|fit| (format!("{}, {drawn}", group.name), fit.conclusion.clone()))
+    });
+    input.approach2.iter().map(named).chain(surfaces).chain(transfers).chain(savings).chain(groups).collect()
 }
 
 /// What a reader must know before believing the numbers.
@@ -37,6 +41,8 @@ pub fn warnings(input: &ReportInput<'_>) -> Vec<String> {
         warnings.extend(without_optimum(input));
     } else if !input.savings.is_empty() {
         warnings.extend(without_both(input));
+    } else if !input.isoflop_groups.is_empty() {
+        warnings.extend(by_group(input));
     } else {
         let missing = if input.observations.is_empty() { "No run has finished" } else { "No fit was made" };
         warnings.push(format!("{missing}, so nothing follows about the optimum."));
@@ -81,6 +87,16 @@ fn without_minimum(fit: &Approach2) -> impl Iterator<Item = String> {
         };
         format!("Budget {}: {}{advice}. It is in no power law.", Flops(o.budget), words::status(o.status))
     })
+}
+
+/// What holds of one group, with its name before it.
+fn by_group(input: &ReportInput<'_>) -> Vec<String> {
+    let of = |group: &IsoflopGroup| {
+        let drawn = group.fits.iter().filter(|fit| fit.counting == input.counting());
+        let told = drawn.flat_map(|fit| too_few_budgets(fit).into_iter().chain(without_minimum(fit)).chain(far(fit)));
+        told.map(|warning| format!("{}: {warning}", group.name)).collect::<Vec<_>>()
+    };
+    input.isoflop_groups.iter().flat_map(of).collect()
 }
 
 fn without_optimum(input: &ReportInput<'_>) -> impl Iterator<Item = String> {

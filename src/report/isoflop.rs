@@ -60,7 +60,37 @@ const HEADER: &[&str] = &[
     "p",
     "q",
     "r",
+    "group",
 ];
+
+/// The IsoFLOP curves of the runs that agree in what else a sweep varies, such as the parameterization.
+#[derive(Clone, Debug)]
+pub struct IsoflopGroup {
+    /// What they agree in.
+    pub name: String,
+    /// Finished runs; where something is tuned at each size, the best of it.
+    pub observations: Vec<Observation>,
+    /// Approach 2 under every convention of counting.
+    pub fits: Vec<Approach2>,
+}
+
+/// A panel for each group, all with the same axes.
+pub fn by_group(input: &ReportInput<'_>, variable: Variable) -> Figure {
+    let panel = |group: &IsoflopGroup| {
+        let of_group = ReportInput { observations: &group.observations, approach2: &group.fits, ..*input };
+        let mut figure = against(&of_group, variable);
+        for row in &mut figure.table.rows {
+            *row.last_mut().expect("a row has cells") = group.name.clone();
+        }
+        figure.title.clone_from(&group.name);
+        figure
+    };
+    let mut panels: Vec<Figure> = input.isoflop_groups.iter().map(panel).collect();
+    let rows = panels.iter_mut().flat_map(|panel| std::mem::take(&mut panel.table.rows)).collect();
+    let whole = against(&ReportInput { observations: &[], approach2: &[], ..*input }, variable);
+    let note = format!("{} A panel for each group of runs; of what was tuned at each size, the best.", whole.note);
+    Figure { note, panels, series: Vec::new(), table: Table { header: HEADER, rows }, ..whole }
+}
 
 /// Loss against `variable`, with parabolas and minima.
 pub fn against(input: &ReportInput<'_>, variable: Variable) -> Figure {
@@ -206,7 +236,8 @@ fn table(input: &ReportInput<'_>, variable: Variable) -> Table {
                 let [name, budget] = [counting.name().to_owned(), cell(curve.budget)];
                 let mut row = vec![name, budget, "run".to_owned(), String::new(), cell(x)];
                 row.extend([String::new(), String::new(), cell(run.loss), String::new(), String::new()]);
-                row.extend([cell(run.loss_se), seed, String::new(), String::new(), String::new()]);
+                row.extend([cell(run.loss_se), seed]);
+                row.extend([const { String::new() }; 4]);
                 rows.push(row);
             }
             let Some(optimum) = curve.optimum else { continue };
@@ -217,6 +248,7 @@ fn table(input: &ReportInput<'_>, variable: Variable) -> Table {
             row.extend([String::new(), String::new()]);
             let coefficients = variable.parabola(optimum);
             row.extend((0..3).map(|i| cell(coefficients.map(|c| c[i]))));
+            row.push(String::new());
             rows.push(row);
         }
     }

@@ -41,6 +41,7 @@ use crate::observation::{Counting, Observation};
 pub use curves::{Key, LossCurve};
 use figure::Figure;
 pub use forecast::HeldOut;
+pub use isoflop::IsoflopGroup;
 
 /// Everything that a report tells. All text in it is treated as hostile and escaped.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +64,8 @@ pub struct ReportInput<'a> {
     pub transfer: &'a [Group],
     /// What parameterizations save against the standard one.
     pub savings: &'a [Comparison],
+    /// IsoFLOP curves by group, where the sweep varies more than size and budget; `approach2` is empty then.
+    pub isoflop_groups: &'a [IsoflopGroup],
     /// Known entropy of the built-in language and its standard error, in nats per token.
     pub entropy: Option<(f64, f64)>,
     /// The table of runs, as in `runs.csv`.
@@ -184,8 +187,12 @@ fn files(name: &str, figures: &[Figure]) -> Result<Vec<(String, String)>, Report
 fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
     let mut figures = if !input.transfer.is_empty() {
         vec![transfer::curves(input.transfer), transfer::optima(input.transfer)]
-    } else if !input.savings.is_empty() {
-        vec![frontier::frontier(input.savings)]
+    } else if !input.savings.is_empty() || !input.isoflop_groups.is_empty() {
+        let least = (!input.savings.is_empty()).then(|| frontier::frontier(input.savings));
+        let by_group = (!input.isoflop_groups.is_empty()).then(|| {
+            [isoflop::Variable::Params, isoflop::Variable::Tokens].map(|variable| isoflop::by_group(input, variable))
+        });
+        least.into_iter().chain(by_group.into_iter().flatten()).collect()
     } else {
         isoflop_figures(input)
     };

@@ -193,6 +193,7 @@ mod tests {
             curves: &[],
             transfer: &groups,
             savings: &[],
+            isoflop_groups: &[],
             entropy: None,
             runs: &RunTable::default(),
             left_out: &[],

@@ -136,7 +136,8 @@ pub struct Data {
     /// Where tokens come from.
     pub source: Source,
     /// The text or token file, relative to the current directory. Text, JSON Lines and Parquet may be several files, by a
-    /// pattern such as `corpora/web-*.jsonl`; they are read in the order of their names.
+    /// pattern such as `corpora/web-*.jsonl`; they are read in the order of their names. Text and JSON Lines may be
+    /// compressed by gzip or Zstandard.
     pub path: Option<PathBuf>,
     /// The field or column with the text, for JSON Lines and Parquet.
     #[serde(default, skip_serializing_if = "Option::is_none")]

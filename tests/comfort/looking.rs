@@ -29,6 +29,17 @@ fn ls_lists_counts_and_what_was_found_and_does_not_stumble_over_a_damaged_folder
 }
 
 #[test]
+fn a_sweep_s_own_fits_are_a_surface_to_allocate_on() {
+    let place = two();
+    let fits = ["--fit", "results/one-rehearsal/fits.json"];
+    let said = place.says(&[&["allocate"][..], &fits, &["--flops", "1e13"]].concat());
+    assert!(said.contains("tokens/param"), "{said}");
+    let said =
+        place.says(&[&["predict"][..], &fits, &["--params", "1e5", "--tokens", "2e6", "--approach", "vpnls"]].concat());
+    assert!(said.contains("nats per token"), "{said}");
+}
+
+#[test]
 fn show_finds_a_run_by_its_beginning_and_tells_what_built_it() {
     let place = two();
     let runs = place.read("results/two-rehearsal/runs.csv");
@@ -62,6 +73,11 @@ fn a_folder_of_tables_alone_as_git_keeps_it_shows_the_same_losses() {
     std::fs::remove_dir_all(place.path("results/two-rehearsal/runs")).unwrap();
     assert_eq!([lines("validation loss"), lines("curve")], before);
     assert!(place.says(&["ls"]).contains("complete"));
+    for command in [&["status"][..], &["ledger", "rebuild"], &["watch"]] {
+        let refusal = place.refusal(&[command, &["results/two-rehearsal"]].concat());
+        assert!(refusal.contains("holds tables only"), "{refusal}");
+    }
+    assert_eq!(place.read("results/two-rehearsal/runs.csv"), runs);
 }
 
 #[test]
@@ -79,7 +95,9 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
     let run = |row: usize| format!("results/one-rehearsal/{}", &runs.lines().nth(row).unwrap()[..16]);
     let said = place.says(&["compare", &run(1), &run(2)]);
     assert!(said.contains("shape.") && said.contains("the second's loss minus the first's is"), "{said}");
-    assert!(place.refusal(&["compare", "results/one-rehearsal", &run(1)]).contains("one is a sweep and one a run"));
+    assert!(place.refusal(&["compare", "results/one-rehearsal", &run(1)]).contains("compare two of a kind"));
+    let missing = place.refusal(&["compare", "results/nowhere", "results/one-rehearsal"]);
+    assert!(missing.contains("results/nowhere is none") && missing.contains("no run"), "{missing}");
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Sweep {
             curves: &self.curves,
             transfer: &[],
             savings: &[],
+            isoflop_groups: &[],
             entropy: self.entropy,
             runs: &self.runs,
             left_out: &self.left_out,

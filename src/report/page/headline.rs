@@ -7,6 +7,9 @@ use crate::observation::Counting;
 use crate::report::{ReportInput, conclusions, optima, words};
 use crate::units::Flops;
 
+/// Groups that the answer speaks of; more of them are for the list of conclusions.
+const MOST_VERDICTS: usize = 4;
+
 /// One approach under one convention. Numbers are text already; a dash stands where none may be shown.
 pub struct Headline {
     pub approach: String,
@@ -27,7 +30,16 @@ pub fn rows(input: &ReportInput<'_>) -> Vec<Headline> {
     let others = Counting::ALL.into_iter().filter(|counting| *counting != drawn);
     let largest = largest(input);
     let of = |counting: Counting| input.approaches_by(counting).map(move |fit| row(fit, largest, counting == drawn));
-    std::iter::once(drawn).chain(others).flat_map(of).collect()
+    let approaches = std::iter::once(drawn).chain(others.clone()).flat_map(of);
+    let of_groups = |counting: Counting| {
+        let fits = input.isoflop_groups.iter().flat_map(|group| group.fits.iter().map(move |fit| (group, fit)));
+        let fits = fits.filter(move |(_, fit)| fit.counting == counting);
+        fits.map(move |(group, fit)| Headline {
+            approach: format!("{}: {}", group.name, words::approach("2")),
+            ..row(&Summary::from(fit), largest, counting == drawn)
+        })
+    };
+    approaches.chain(std::iter::once(drawn).chain(others).flat_map(of_groups)).collect()
 }
 
 /// The largest budget trained.
@@ -67,12 +79,17 @@ pub fn answer(input: &ReportInput<'_>) -> String {
     if !input.transfer.is_empty() {
         let verdict =
             |group: &crate::fit::transfer::Group| format!("{}: {}", group.parameterization, group.transfer.conclusion);
-        let verdicts: Vec<String> = input.transfer.iter().map(verdict).collect();
-        return format!("Does the best learning rate hold at other widths? {}", verdicts.join(" "));
+        let verdicts: Vec<String> = input.transfer.iter().take(MOST_VERDICTS).map(verdict).collect();
+        let more = input.transfer.len() - verdicts.len();
+        let more = if more == 0 { String::new() } else { format!(" {more} more groups are below.") };
+        return format!("Does the best learning rate hold at other widths? {}{more}", verdicts.join(" "));
     }
     if !input.savings.is_empty() {
         let verdicts: Vec<&str> = input.savings.iter().map(|saving| saving.conclusion.as_str()).collect();
         return verdicts.join(" ");
+    }
+    if !input.isoflop_groups.is_empty() {
+        return of_groups(input);
     }
     let Some(fit) = input.drawn() else {
         return "There is no answer yet: no fit was made.".to_owned();
@@ -93,6 +110,24 @@ pub fn answer(input: &ReportInput<'_>) -> String {
         }
         None => format!("There is no compute-optimal ratio to report: {}.", words::status(fit.status)),
     }
+}
+
+/// The ratio of each group, or why there is none.
+fn of_groups(input: &ReportInput<'_>) -> String {
+    let flops = largest(input);
+    let said = input.isoflop_groups.iter().filter_map(|group| {
+        let fit = group.fits.iter().find(|fit| fit.counting == input.counting())?;
+        let row = row(&Summary::from(fit), flops, true);
+        Some(format!("{}: {}", group.name, if row.good { &row.cells[0] } else { row.status }))
+    });
+    let said: Vec<String> = said.collect();
+    format!(
+        "Compute-optimal tokens per parameter at {} FLOPs, the largest budget trained, 95% interval in brackets, parameters \
+         counted as {}. {}.",
+        Flops(flops),
+        words::counting(input.counting()),
+        said.join("; ")
+    )
 }
 
 /// What the other approaches say of the same.

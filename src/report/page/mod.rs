@@ -39,7 +39,7 @@ pub fn render(input: &ReportInput<'_>, figures: &[Figure]) -> Result<String, Rep
         figures: figures.iter().map(Drawing::of).collect(),
         savings: input.savings.iter().flat_map(tables::savings).collect(),
         transfers: input.transfer.iter().flat_map(tables::transfers).collect(),
-        optima: input.approach2.iter().map(Optima::of).collect(),
+        optima: input.approach2.iter().map(Optima::of).chain(Optima::of_groups(input)).collect(),
         ratios: input.approaches.iter().flat_map(tables::ratios).collect(),
         forecasts: input.approaches.iter().filter_map(tables::forecast).collect(),
         runs: Runs::of(input.runs),

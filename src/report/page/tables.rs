@@ -5,7 +5,7 @@ use crate::fit::frontier::{BudgetSaving, Comparison};
 use crate::fit::summary::Summary;
 use crate::fit::transfer::{Group, WidthOptimum};
 use crate::fit::{Estimate, Status};
-use crate::report::words;
+use crate::report::{IsoflopGroup, ReportInput, words};
 use crate::units::Flops;
 
 fn estimate(status: Status, estimate: Option<Estimate>, print: impl Fn(f64) -> String) -> String {
@@ -65,7 +65,7 @@ pub fn transfers(group: &Group) -> Vec<TransferRow> {
 
 /// The optima under one convention.
 pub struct Optima {
-    pub counting: &'static str,
+    pub title: String,
     pub rows: Vec<OptimumRow>,
 }
 
@@ -79,6 +79,16 @@ pub struct OptimumRow {
 }
 
 impl Optima {
+    /// Of the parabolas of each group, by the convention that figures draw.
+    pub fn of_groups(input: &ReportInput<'_>) -> Vec<Self> {
+        let drawn = |group: &IsoflopGroup| {
+            let fit = group.fits.iter().find(|fit| fit.counting == input.counting())?;
+            let optima = Self::of(fit);
+            Some(Self { title: format!("{}, {}", group.name, optima.title), ..optima })
+        };
+        input.isoflop_groups.iter().filter_map(drawn).collect()
+    }
+
     /// Of the parabolas.
     pub fn of(fit: &Approach2) -> Self {
         let row = |o: &Optimum| OptimumRow {
@@ -93,7 +103,7 @@ impl Optima {
                 estimate(o.status, o.loss, words::decimal),
             ],
         };
-        Self { counting: words::counting(fit.counting), rows: fit.optima.iter().map(row).collect() }
+        Self { title: words::counting(fit.counting).to_owned(), rows: fit.optima.iter().map(row).collect() }
     }
 }
 

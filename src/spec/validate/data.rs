@@ -1,0 +1,110 @@
+//! `[data]`: what each source needs and what does not belong to it.
+
+use crate::spec::check::{Checked, absent, positive, present, require};
+use crate::spec::{Data, Part, Source};
+
+/// More parts are a slip of the pen.
+const MOST_PARTS: usize = 1000;
+
+/// Checks `[data]`.
+pub(in crate::spec) fn check(data: &Data) -> Checked {
+    let Data {
+        source,
+        path,
+        column,
+        validation_path,
+        tokenizer,
+        vocab,
+        validation_fraction,
+        max_epochs,
+        seed: _,
+        parts,
+    } = data;
+    if let Some(vocab) = vocab {
+        require((256..=65_536).contains(vocab), "data.vocab", || {
+            (format!("a vocabulary of {vocab} is impossible"), "write a whole number from 256 to 65536, such as 1024")
+        })?;
+    }
+    if let Some(fraction) = validation_fraction {
+        require(*fraction > 0.0 && *fraction < 1.0, "data.validation_fraction", || {
+            (format!("{fraction} is not a share"), "write a number above 0 and below 1, such as 0.02")
+        })?;
+    }
+    positive("data.max_epochs", *max_epochs, "1.0, which refuses to repeat data")?;
+    let columns = matches!(source, Source::Jsonl | Source::Parquet);
+    absent("data.column", column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
+    absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
+    match source {
+        Source::Synthetic => {
+            let why = "the built-in language is generated, without files or a split";
+            absent("data.path", path.is_some(), why)?;
+            absent("data.validation_path", validation_path.is_some(), why)?;
+            absent("data.tokenizer", tokenizer.is_some(), why)?;
+            absent("data.validation_fraction", validation_fraction.is_some(), why)?;
+            present("data.vocab", vocab.is_some(), "write the size of the language's vocabulary, such as 512")
+        }
+        Source::Text | Source::Jsonl | Source::Parquet => {
+            let such = format!("write the file, such as \"corpora/{}\"", example(*source));
+            present("data.path", path.is_some(), &such)?;
+            present("data.column", column.is_some() || !columns, "write the one with the text, such as \"text\"")?;
+            text(data)
+        }
+        Source::Mixture => {
+            absent("data.path", path.is_some(), "each part of a mixture has its own")?;
+            mixture(parts)?;
+            text(data)
+        }
+        Source::Bin => {
+            present("data.path", path.is_some(), "write the token file, such as \"corpora/train.bin\"")?;
+            absent("data.tokenizer", tokenizer.is_some(), "a token file is tokenized already")?;
+            present("data.vocab", vocab.is_some(), "write the vocabulary of the tokens, such as 50257")?;
+            require(validation_path.is_some() != validation_fraction.is_some(), "data.validation_fraction", || {
+                match validation_path {
+                    None => ("missing".to_owned(), "write a share such as 0.02, or validation_path = a file"),
+                    Some(_) => ("written beside validation_path".to_owned(), "delete one of the two"),
+                }
+            })
+        }
+    }
+}
+
+/// Name of a file, for errors.
+fn example(source: Source) -> &'static str {
+    match source {
+        Source::Jsonl => "web-*.jsonl",
+        Source::Parquet => "train-*.parquet",
+        _ => "rfc.txt",
+    }
+}
+
+/// What all texts need: a split, and a tokenizer or the size of one to train.
+fn text(data: &Data) -> Checked {
+    let Data { validation_path, validation_fraction, tokenizer, vocab, .. } = data;
+    absent("data.validation_path", validation_path.is_some(), "text is split by validation_fraction")?;
+    present("data.validation_fraction", validation_fraction.is_some(), "write a share such as 0.02")?;
+    require(tokenizer.is_some() != vocab.is_some(), "data.vocab", || match tokenizer {
+        None => ("missing".to_owned(), "write the vocabulary to train, such as 1024, or tokenizer = a file"),
+        Some(_) => ("written beside tokenizer, which has its own".to_owned(), "delete one of the two"),
+    })
+}
+
+/// Checks the parts of a mixture.
+fn mixture(parts: &[Part]) -> Checked {
+    require(!parts.is_empty() && parts.len() <= MOST_PARTS, "data.parts", || {
+        let problem = format!("{} parts are no mixture", parts.len());
+        (problem, format!("write 1 to {MOST_PARTS} tables [[data.parts]] with source, path and weight"))
+    })?;
+    let weighted = parts.iter().any(|part| part.weight.is_some());
+    for (at, Part { source, path: _, column, weight }) in parts.iter().enumerate() {
+        let key = |name: &str| format!("data.parts.{at}.{name}");
+        let columns = matches!(source, Source::Jsonl | Source::Parquet);
+        require(columns || *source == Source::Text, &key("source"), || {
+            ("only texts can be mixed".to_owned(), "write \"text\", \"jsonl\" or \"parquet\"")
+        })?;
+        absent(&key("column"), column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
+        present(&key("column"), column.is_some() || !columns, "write the one with the text, such as \"text\"")?;
+        present(&key("weight"), weight.is_some() || !weighted, "write a weight for every part, or for none")?;
+        positive(&key("weight"), weight.unwrap_or(1.0), "0.5")?;
+    }
+    Ok(())
+}
