@@ -131,7 +131,7 @@ class Browser:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def pdf(self, path):
-        """The page as it is printed on A4, in pieces, since the whole is long."""
+        """The page as it is printed on A4."""
         size = {"paperWidth": 8.27, "paperHeight": 11.69}
         path.write_bytes(base64.b64decode(self.call("Page.printToPDF", printBackground=False, **size)["data"]))
 
