@@ -130,7 +130,7 @@ pub struct FitArgs {
 /// A fitted surface to read.
 #[derive(Args, Debug)]
 pub struct SurfaceArgs {
-    /// What `runner fit --json` printed.
+    /// What runner fit --json printed, or the fits.json of a sweep.
     #[arg(long, value_name = "FILE")]
     pub fit: PathBuf,
     /// Use the surface of this approach (3 or vpnls) [default: the first one in the file that converged].

@@ -93,7 +93,7 @@ fn without_minimum(fit: &Approach2) -> impl Iterator<Item = String> {
 fn by_group(input: &ReportInput<'_>) -> Vec<String> {
     let of = |group: &IsoflopGroup| {
         let drawn = group.fits.iter().filter(|fit| fit.counting == input.counting());
-        let told = drawn.flat_map(|fit| too_few_budgets(fit).into_iter().chain(without_minimum(fit)).chain(far(fit)));
+        let told = drawn.flat_map(|fit| too_few_budgets(fit).into_iter().chain(without_minimum(fit)));
         told.map(|warning| format!("{}: {warning}", group.name)).collect::<Vec<_>>()
     };
     input.isoflop_groups.iter().flat_map(of).collect()
