@@ -42,11 +42,11 @@ impl Folder {
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
         let ledger = Ledger::open(dir)?;
         let table = dir.join("runs.csv");
-        let rows = if !has_tables_only(dir) {
+        let rows = if has_tables_only(dir) {
+            of_table(&table).with_context(|| format!("cannot read {}", table.display()))?
+        } else {
             let row = |run: &PlannedRun| Ok((run.id.to_string(), of_state(&ledger.state(&run.id)?)));
             ledger.plan().runs.iter().map(row).collect::<anyhow::Result<_>>()?
-        } else {
-            of_table(&table).with_context(|| format!("cannot read {}", table.display()))?
         };
         Ok(Self { ledger, rows })
     }

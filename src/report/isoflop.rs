@@ -80,7 +80,7 @@ pub fn by_group(input: &ReportInput<'_>, variable: Variable) -> Figure {
         let of_group = ReportInput { observations: &group.observations, approach2: &group.fits, ..*input };
         let mut figure = against(&of_group, variable);
         for row in &mut figure.table.rows {
-            *row.last_mut().expect("a row has cells") = group.name.clone();
+            row.last_mut().expect("a row has cells").clone_from(&group.name);
         }
         figure.title.clone_from(&group.name);
         figure
