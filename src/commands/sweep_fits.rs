@@ -97,7 +97,12 @@ fn parabolas(ledger: &Ledger, observations: &[Observation], bootstrap: Bootstrap
         // A parabola through runs of several learning rates, say, would mean nothing: they are fitted by group.
         return Vec::new();
     }
-    Counting::ALL.map(|counting| approach2::fit(observations, counting, &bootstrap)).to_vec()
+    parabolas_by_counting(observations, &bootstrap)
+}
+
+/// Approach 2 under every convention of counting.
+fn parabolas_by_counting(observations: &[Observation], bootstrap: &Bootstrap) -> Vec<Approach2> {
+    Counting::ALL.map(|counting| approach2::fit(observations, counting, bootstrap)).to_vec()
 }
 
 /// Axes along an IsoFLOP curve: a group has all of their values.
@@ -133,7 +138,7 @@ pub(super) fn isoflop_groups(ledger: &Ledger, resamples: usize) -> anyhow::Resul
     let bootstrap = Bootstrap { resamples, ..Bootstrap::default() };
     let fit = |(name, runs): (String, Vec<Observation>)| {
         let observations = least(runs);
-        let fits = Counting::ALL.map(|counting| approach2::fit(&observations, counting, &bootstrap)).to_vec();
+        let fits = parabolas_by_counting(&observations, &bootstrap);
         IsoflopGroup { name, observations, fits }
     };
     Ok(groups.into_iter().map(fit).collect())

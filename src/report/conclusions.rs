@@ -23,9 +23,9 @@ pub fn of_fits(input: &ReportInput<'_>) -> Vec<(String, String)> {
     let surfaces = input.approaches_by(input.counting()).filter(|fit| fit.approach != "2");
     let surfaces =
         surfaces.map(|fit| (format!("{}, {drawn}", words::approach_short(&fit.approach)), fit.conclusion.clone()));
-    let groups = input.isoflop_groups.iter().flat_map(|group| {
-        let fits = group.fits.iter().filter(|fit| fit.counting == input.counting());
-        fits.map(|fit| (format!("{}, {drawn}", group.name), fit.conclusion.clone()))
+    let groups = input.isoflop_groups.iter().filter_map(|group| {
+        let fit = group.fit_by(input.counting())?;
+        Some((format!("{}, {drawn}", group.name), fit.conclusion.clone()))
     });
     input.approach2.iter().map(named).chain(surfaces).chain(transfers).chain(savings).chain(groups).collect()
 }
@@ -92,8 +92,10 @@ fn without_minimum(fit: &Approach2) -> impl Iterator<Item = String> {
 /// What holds of one group, with its name before it.
 fn by_group(input: &ReportInput<'_>) -> Vec<String> {
     let of = |group: &IsoflopGroup| {
-        let drawn = group.fits.iter().filter(|fit| fit.counting == input.counting());
-        let told = drawn.flat_map(|fit| too_few_budgets(fit).into_iter().chain(without_minimum(fit)));
+        let told = group
+            .fit_by(input.counting())
+            .into_iter()
+            .flat_map(|fit| too_few_budgets(fit).into_iter().chain(without_minimum(fit)));
         told.map(|warning| format!("{}: {warning}", group.name)).collect::<Vec<_>>()
     };
     input.isoflop_groups.iter().flat_map(of).collect()

@@ -74,6 +74,13 @@ pub struct IsoflopGroup {
     pub fits: Vec<Approach2>,
 }
 
+impl IsoflopGroup {
+    /// The fit under one convention of counting.
+    pub fn fit_by(&self, counting: Counting) -> Option<&Approach2> {
+        self.fits.iter().find(|fit| fit.counting == counting)
+    }
+}
+
 /// A panel for each group, all with the same axes.
 pub fn by_group(input: &ReportInput<'_>, variable: Variable) -> Figure {
     let panel = |group: &IsoflopGroup| {

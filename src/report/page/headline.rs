@@ -32,8 +32,7 @@ pub fn rows(input: &ReportInput<'_>) -> Vec<Headline> {
     let of = |counting: Counting| input.approaches_by(counting).map(move |fit| row(fit, largest, counting == drawn));
     let approaches = std::iter::once(drawn).chain(others.clone()).flat_map(of);
     let of_groups = |counting: Counting| {
-        let fits = input.isoflop_groups.iter().flat_map(|group| group.fits.iter().map(move |fit| (group, fit)));
-        let fits = fits.filter(move |(_, fit)| fit.counting == counting);
+        let fits = input.isoflop_groups.iter().filter_map(move |group| Some((group, group.fit_by(counting)?)));
         fits.map(move |(group, fit)| Headline {
             approach: format!("{}: {}", group.name, words::approach("2")),
             ..row(&Summary::from(fit), largest, counting == drawn)
@@ -116,7 +115,7 @@ pub fn answer(input: &ReportInput<'_>) -> String {
 fn of_groups(input: &ReportInput<'_>) -> String {
     let flops = largest(input);
     let said = input.isoflop_groups.iter().filter_map(|group| {
-        let fit = group.fits.iter().find(|fit| fit.counting == input.counting())?;
+        let fit = group.fit_by(input.counting())?;
         let row = row(&Summary::from(fit), flops, true);
         Some(format!("{}: {}", group.name, if row.good { &row.cells[0] } else { row.status }))
     });

@@ -82,7 +82,7 @@ impl Optima {
     /// Of the parabolas of each group, by the convention that figures draw.
     pub fn of_groups(input: &ReportInput<'_>) -> Vec<Self> {
         let drawn = |group: &IsoflopGroup| {
-            let fit = group.fits.iter().find(|fit| fit.counting == input.counting())?;
+            let fit = group.fit_by(input.counting())?;
             let optima = Self::of(fit);
             Some(Self { title: format!("{}, {}", group.name, optima.title), ..optima })
         };
