@@ -59,9 +59,9 @@ pub enum Resample {
     Budgets,
 }
 
-/// Which weights count as parameters in 6ND.
+/// Which weights count as parameters.
 #[derive(ValueEnum, Clone, Copy, Debug)]
-pub enum Recount {
+pub enum Counting {
     /// Every weight (Hoffmann et al.).
     All,
     /// The blocks alone (Kaplan et al.).
@@ -100,13 +100,17 @@ pub struct FitArgs {
     /// Count compute as 6ND with N by a convention, and cut the runs into IsoFLOP curves of that count: losses are
     /// interpolated between the runs of one size.
     #[arg(long, value_name = "CONVENTION", value_enum, conflicts_with = "law")]
-    pub recount: Option<Recount>,
+    pub recount: Option<Counting>,
     /// Leave out the K runs of the highest loss.
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub drop_highest: usize,
     /// Critical batch: losses to reach [default: five that all batch sizes reach].
     #[arg(long, value_name = "LOSS", value_delimiter = ',')]
     pub target_loss: Vec<f64>,
+    /// Kaplan's L(N,S): turn steps into the least steps at a critical batch of B/L^(1/alpha) tokens, by the batch of each
+    /// row.
+    #[arg(long, value_name = "B,ALPHA", value_delimiter = ',', num_args = 2)]
+    pub critical_batch: Option<Vec<f64>>,
     /// Names of the columns where they differ: params=N,tokens=D,loss=L,flops=C,budget=B,seed=S.
     #[arg(long, value_delimiter = ',')]
     pub columns: Vec<String>,
@@ -136,6 +140,9 @@ pub struct SurfaceArgs {
     /// Use the surface of this approach (3 or vpnls) [default: the first one in the file that converged].
     #[arg(long)]
     pub approach: Option<String>,
+    /// Use a surface of parameters counted by this convention [default: that of the first one].
+    #[arg(long, value_name = "CONVENTION", value_enum)]
+    pub counting: Option<Counting>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

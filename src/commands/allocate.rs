@@ -8,10 +8,11 @@ use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::STDOUT;
-use super::surface::{self, Fitted, positive, show};
+use super::surface::{self, Asked, Fitted, positive};
 use crate::cli::AllocateArgs;
 use crate::fit::Estimate;
-use crate::fit::allocate::{self, Allocation, InferenceAware, LANDMARKS, OffOptimum};
+use crate::fit::allocate::{self, Allocation, InferenceAware, LANDMARKS, Landmark, OffOptimum};
+use crate::report::words::estimate;
 use crate::units::{Flops, Params, Ratio, Tokens};
 
 /// Runs the command.
@@ -20,6 +21,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     let max_tokens = args.max_tokens.map(|tokens| positive("max-tokens", tokens)).transpose()?;
     let served = args.inference_tokens.map(|tokens| positive("inference-tokens", tokens)).transpose()?;
     let fitted = surface::read(&args.surface)?;
+    fitted.warn_beyond(&[Asked::flops(flops)]);
     let best = allocate::for_training(&fitted.priced, flops, max_tokens);
     let of = |read: fn(&Allocation) -> f64| {
         fitted.estimate(|priced| read(&allocate::for_training(priced, flops, max_tokens)))
@@ -31,19 +33,20 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     let inference = served.and_then(|served| allocate::with_inference(&fitted.priced, &quality, served));
     if args.surface.json {
         let object = serde_json::json!({
-            "approach": fitted.summary.approach, "status": fitted.summary.status, "flops": flops, "params": params,
-            "tokens": tokens, "loss": loss, "tokens_per_param": ratio, "cost": fitted.priced.cost, "off_optimum": off,
+            "approach": fitted.summary.approach, "counting": fitted.summary.counting,
+            "status": fitted.summary.status, "trained": fitted.summary.trained, "flops": flops, "params": params, "tokens": tokens,
+            "loss": loss, "tokens_per_param": ratio, "cost": fitted.priced.cost, "off_optimum": off,
             "inference_aware": inference, "landmarks": landmarks(&fitted),
         });
         writeln!(io::stdout(), "{object}").context(STDOUT)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut out = String::new();
-    writeln!(out, "Approach {}, {} FLOPs ({})", fitted.summary.approach, Flops(flops), fitted.priced.cost)?;
-    writeln!(out, "parameters       {}", show(params, |x| Params(x).to_string()))?;
-    writeln!(out, "tokens           {}", show(tokens, |x| Tokens(x).to_string()))?;
-    writeln!(out, "tokens per param {}", show(ratio, |x| Ratio(x).to_string()))?;
-    writeln!(out, "loss             {} nats per token", show(loss, |x| format!("{x:.4}")))?;
+    writeln!(out, "{} at {} FLOPs", fitted.name(), Flops(flops))?;
+    writeln!(out, "parameters       {}", estimate(params, |x| Params(x).to_string()))?;
+    writeln!(out, "tokens           {}", estimate(tokens, |x| Tokens(x).to_string()))?;
+    writeln!(out, "tokens per param {}", estimate(ratio, |x| Ratio(x).to_string()))?;
+    writeln!(out, "loss             {} nats per token", estimate(loss, |x| format!("{x:.4}")))?;
     if best.tokens < quality.tokens {
         writeln!(
             out,
@@ -61,7 +64,9 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
             writeln!(out, "which is more training tokens than there are")?;
         }
     }
-    writeln!(out, "\nOther models on this surface\n{}", landmark_table(&fitted))?;
+    if !landmarks(&fitted).is_empty() {
+        writeln!(out, "\nOther models on this surface\n{}", landmark_table(&fitted))?;
+    }
     io::stdout().write_all(out.as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -96,9 +101,11 @@ struct Seen {
     optimal_loss: f64,
 }
 
+/// Those whose budgets the surface has something to say about.
 fn landmarks(fitted: &Fitted) -> Vec<Seen> {
-    let seen = LANDMARKS.iter().map(|model| {
-        let flops = fitted.priced.flops(model.params, model.tokens);
+    let flops = |model: &Landmark| fitted.priced.flops(model.params, model.tokens);
+    let seen = LANDMARKS.iter().filter(|model| !fitted.is_far(flops(model))).map(|model| {
+        let flops = flops(model);
         let best = allocate::for_training(&fitted.priced, flops, None);
         Seen {
             name: model.name,
@@ -120,7 +127,7 @@ fn landmark_table(fitted: &Fitted) -> Table {
         table.add_row([
             seen.name.to_owned(),
             Ratio(seen.tokens / seen.params).to_string(),
-            show(seen.loss, |x| format!("{x:.4}")),
+            estimate(seen.loss, |x| format!("{x:.4}")),
             Params(seen.optimal_params).to_string(),
             format!("{:.4}", seen.optimal_loss),
         ]);

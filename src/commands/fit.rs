@@ -7,15 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 
 use super::{STDOUT, fit_law, fit_table};
-use crate::cli::{self, Approach, FitArgs, Recount};
-use crate::fit::approach2::akima::{self, Noise};
+use crate::cli::{self, Approach, FitArgs};
+use crate::fit::approach2::akima;
 use crate::fit::approach3::StartGrid;
 use crate::fit::bootstrap::Units;
-use crate::fit::parametric::SurfaceFit;
 use crate::fit::summary::Summary;
-use crate::fit::surface::Surface;
 use crate::fit::table::{self, Columns, Table};
-use crate::fit::{Bootstrap, Resample, approach1, approach2, approach3, forecast, points, recount, vpnls};
+use crate::fit::{Bootstrap, Resample, approach2, approaches, points, recount};
 use crate::observation::{Counting, Observation};
 
 /// Runs the command.
@@ -119,7 +117,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         }
         require_budgets(request, runs.iter().map(Observation::budget))?;
         tell_shares(&runs, args.approach);
-        let fits: Vec<Summary> = approaches(args.approach)
+        let fits: Vec<Summary> = asked(args.approach)
             .iter()
             .map(|approach| {
                 let fit = fit(&runs, *approach, request).context("no row tells parameters")?;
@@ -139,11 +137,12 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
     Ok(said)
 }
 
-fn counting(recount: Recount) -> Counting {
-    match recount {
-        Recount::All => Counting::All,
-        Recount::NonEmbedding => Counting::NonEmbedding,
-        Recount::BlocksAndUnembedding => Counting::BlocksAndUnembedding,
+/// The convention that a flag names.
+pub(super) fn counting(flag: cli::Counting) -> Counting {
+    match flag {
+        cli::Counting::All => Counting::All,
+        cli::Counting::NonEmbedding => Counting::NonEmbedding,
+        cli::Counting::BlocksAndUnembedding => Counting::BlocksAndUnembedding,
     }
 }
 
@@ -172,8 +171,8 @@ fn tell_shares(runs: &[Observation], approach: Approach) {
     }
 }
 
-fn approaches(asked: Approach) -> Vec<Approach> {
-    match asked {
+fn asked(approach: Approach) -> Vec<Approach> {
+    match approach {
         Approach::All => vec![Approach::Envelope, Approach::Parabolas, Approach::Huber, Approach::Vpnls],
         one => vec![one],
     }
@@ -190,44 +189,20 @@ fn fit(runs: &[Observation], approach: Approach, request: &Request) -> Option<Su
 }
 
 fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request: &Request) -> Summary {
-    let &Request { bootstrap, resample, .. } = request;
-    let none = Bootstrap { resamples: 0, ..bootstrap };
-    let held_out = forecast::hold_out(runs);
-    let huber = |runs: &[Observation], bootstrap, starts: StartGrid| {
-        let options = approach3::Options { delta: request.args.delta, starts, bootstrap, resample };
-        approach3::fit(runs, counting, &options)
-    };
-    let project = |runs: &[Observation], bootstrap| vpnls::fit(runs, counting, vpnls::Options { bootstrap, resample });
-    // The same surface from the smaller budgets, which predict the largest.
-    let surface = |fitted: &SurfaceFit, again: &dyn Fn(&[Observation], &Surface) -> SurfaceFit| {
-        let forecast = held_out.as_ref().zip(fitted.surface).and_then(|((smaller, largest), surface)| {
-            forecast::of_surface(&again(smaller, &surface).surface?, largest, counting)
-        });
-        Summary { forecast, ..Summary::from(fitted) }
+    let options = approaches::Options {
+        bootstrap: request.bootstrap,
+        resample: request.resample,
+        weighted: request.args.weighted,
+        delta: request.args.delta,
+        starts: request.starts.clone(),
+        ..approaches::Options::default()
     };
     match approach {
-        Approach::Envelope => Summary::from(&approach1::fit(runs, counting, &bootstrap)),
+        Approach::Envelope => approaches::envelope(runs, counting, &options),
         Approach::Parabolas | Approach::All => {
-            let parabolas = |runs: &[Observation], bootstrap| {
-                let options = approach2::Options { bootstrap, resample, weighted: request.args.weighted };
-                approach2::fit(runs, counting, options)
-            };
-            let fitted = parabolas(runs, bootstrap);
-            let smaller = held_out.map(|(smaller, _)| parabolas(&smaller, none));
-            let bias = project(runs, none).surface.and_then(|truth| approach2::bias::bias(runs, counting, &truth));
-            let forecast = smaller.and_then(|smaller| forecast::of_optima(&smaller, &fitted));
-            let spline = (runs.len() <= akima::MOST_RUNS)
-                .then(|| akima::fit(runs, counting, Noise::default(), &bootstrap))
-                .filter(|spline| spline.n_opt.is_some());
-            let mut summary = Summary::from(&fitted);
-            if resample == Resample::Budgets {
-                "budgets and losses within them".clone_into(&mut summary.resampled);
-            }
-            Summary { forecast, spline, bias: bias.filter(|_| fitted.n_opt.is_some()), ..summary }
+            approaches::with_parabolas(&approaches::parabolas(runs, counting, &options), runs, &options)
         }
-        Approach::Huber => surface(&huber(runs, bootstrap, request.starts.clone()), &|smaller, surface| {
-            huber(smaller, none, StartGrid::around(surface))
-        }),
-        Approach::Vpnls => surface(&project(runs, bootstrap), &|smaller, _| project(smaller, none)),
+        Approach::Huber => approaches::huber(runs, counting, &options).0,
+        Approach::Vpnls => approaches::least_squares(runs, counting, &options).0,
     }
 }

@@ -9,7 +9,7 @@ use super::fit::{Groups, Request, countings, groups, require_budgets};
 use super::{fit_table, law_table};
 use crate::cli::Law;
 use crate::fit::bootstrap::Units;
-use crate::fit::critical_batch::{self, NormPair};
+use crate::fit::critical_batch::{self, AgainstLoss, NormPair};
 use crate::fit::law::LawFit;
 use crate::fit::table::{self, Field};
 use crate::fit::{Resample, Status, approach3, compare, kaplan, power, pruning, repetition, tuning};
@@ -25,12 +25,24 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
         Law::Flops => single(request, &mut said, &[Field::Flops, Field::FlopBudget], "compute")?,
         Law::Kaplan => joint(request, &mut said)?,
         Law::KaplanSteps => {
-            let fields = [&[Field::ParamsNonEmbedding, Field::Params][..], &[Field::Steps], &[Field::Loss]];
+            let params = &[Field::ParamsNonEmbedding, Field::Params][..];
             let fit = |rows: Vec<[f64; 3]>| {
                 let units = Units::new(Resample::Runs, &vec![1.0; rows.len()]);
                 kaplan::params_and_steps(&rows, &units, &request.bootstrap)
             };
-            each(request, &mut said, fields, |_| None, fit, law_table::law)?;
+            if let Some(&[b_star, alpha_b]) = request.args.critical_batch.as_deref() {
+                let law = AgainstLoss { b_star, alpha_b };
+                let least = |[n, s, batch, loss]: [f64; 4]| [n, law.least_steps(s, batch, loss), loss];
+                let fields = [params, &[Field::Steps], &[Field::Batch], &[Field::Loss]];
+                let fit = |rows: Vec<[f64; 4]>| fit(rows.into_iter().map(least).collect());
+                each(request, &mut said, fields, |_| None, fit, law_table::law)?;
+            } else {
+                eprintln!(
+                    "note: steps are taken as they are; --critical-batch B,ALPHA turns them into the least steps"
+                );
+                let fields = [params, &[Field::Steps], &[Field::Loss]];
+                each(request, &mut said, fields, |_| None, fit, law_table::law)?;
+            }
         }
         Law::Repetition => {
             let fields = [&[Field::Params][..], &[Field::Tokens], &[Field::UniqueTokens], &[Field::Loss]];
@@ -121,6 +133,7 @@ fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
         ("--resample budgets", request.resample == Resample::Budgets && law != Law::Kaplan),
         ("--tokens-from-flops", args.tokens_from_flops && law != Law::Kaplan),
         ("--starts", !args.starts.is_empty() && law != Law::Repetition),
+        ("--critical-batch", args.critical_batch.is_some() && law != Law::KaplanSteps),
         ("--drop-highest", args.drop_highest > 0 && law == Law::GradientNoise),
     ];
     for (flag, given) in unused {
@@ -128,8 +141,13 @@ fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
     }
     let above_zero = |loss: &f64| loss.is_finite() && *loss > 0.0;
     ensure!(args.target_loss.iter().all(above_zero), "--target-loss: write losses above zero");
+    let mut law = args.critical_batch.iter().flatten();
+    ensure!(law.all(above_zero), "--critical-batch: write a number of tokens and an exponent, both above zero");
     Ok(())
 }
+
+/// Factor by which another variable may differ over the runs of a law of one variable.
+const VARIES: f64 = 3.0;
 
 /// What is printed, in words or as JSON.
 struct Said {
@@ -206,6 +224,27 @@ fn joint(request: &Request, said: &mut Said) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A law of one variable holds where no other one limits, which a grid of several sizes and tokens is not.
+fn tell_what_else_varies(request: &Request, axis: Field, noun: &str) {
+    let Ok(table) = table::read(&request.args.runs, &request.columns, &request.table) else { return };
+    let spread = |read: fn(&Observation) -> f64| {
+        let values = || table.rows.iter().map(read);
+        values().fold(0.0, f64::max) / values().fold(f64::INFINITY, f64::min)
+    };
+    let (other, factor) = match axis {
+        Field::Tokens => ("parameters", spread(|run| run.params)),
+        Field::Params => ("tokens", spread(|run| run.tokens)),
+        // Along compute both grow; several sizes of one budget are no frontier.
+        _ => ("tokens per parameter", spread(|run| run.tokens / run.params)),
+    };
+    if factor > VARIES {
+        eprintln!(
+            "warning: {other} differ by a factor of {factor:.1} in this table: a law in {noun} alone mixes runs that they hold \
+             back with runs that they do not, and its numbers mean little; split it with --by, or fit the surface"
+        );
+    }
+}
+
 /// A law of one variable for each group, and each group compared with the first.
 fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str) -> anyhow::Result<()> {
     let args = request.args;
@@ -220,6 +259,7 @@ fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str
             *name = Some(path.display().to_string());
         }
     }
+    tell_what_else_varies(request, axis[0], noun);
     for (group, rows) in &curves {
         said.heading(group.as_deref());
         if rows.len() > power::MOST {

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::STDOUT;
-use super::surface::{self, positive, show};
+use super::surface::{self, Asked, positive};
 use crate::cli::PredictArgs;
 use crate::fit::allocate;
+use crate::report::words::estimate;
 use crate::units::{Flops, Params, Tokens};
 
 /// Runs the command.
@@ -17,20 +18,22 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let (params, tokens) = (positive("params", args.params)?, positive("tokens", args.tokens)?);
     let fitted = surface::read(&args.surface)?;
     let flops = fitted.priced.flops(params, tokens);
+    fitted.warn_beyond(&[Asked::params(params), Asked::tokens(tokens)]);
     let loss = fitted.estimate(|priced| priced.surface.loss(params, tokens));
     let best = allocate::for_training(&fitted.priced, flops, None);
     if args.surface.json {
         let object = serde_json::json!({
-            "approach": fitted.summary.approach, "status": fitted.summary.status, "params": params, "tokens": tokens,
+            "approach": fitted.summary.approach, "counting": fitted.summary.counting,
+            "status": fitted.summary.status, "trained": fitted.summary.trained, "params": params, "tokens": tokens,
             "flops": flops, "loss": loss, "tokens_per_param": tokens / params, "optimum": best,
         });
         writeln!(io::stdout(), "{object}").context(STDOUT)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut out = String::new();
-    let cost = fitted.priced.cost;
-    writeln!(out, "{} parameters, {} tokens, {} FLOPs ({cost})", Params(params), Tokens(tokens), Flops(flops))?;
-    writeln!(out, "loss {} nats per token", show(loss, |x| format!("{x:.4}")))?;
+    writeln!(out, "{}", fitted.name())?;
+    writeln!(out, "{} parameters, {} tokens, {} FLOPs", Params(params), Tokens(tokens), Flops(flops))?;
+    writeln!(out, "loss {} nats per token", estimate(loss, |x| format!("{x:.4}")))?;
     writeln!(
         out,
         "the optimum for these FLOPs: {} parameters, {} tokens, loss {:.4}",

@@ -28,8 +28,8 @@ struct Fits<'a> {
     /// One for each counting convention.
     approach2: &'a [Approach2],
     /// Every approach under every convention, without its resamples.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    approaches: Vec<FitSummary>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    approaches: &'a [FitSummary],
     /// One for each parameterization of a sweep of learning rate and width.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     transfer: Vec<transfer::Summary>,
@@ -98,10 +98,9 @@ impl Derived {
 
     /// The fits as JSON.
     fn json(&self) -> anyhow::Result<Vec<u8>> {
-        let thin = |fit: &FitSummary| FitSummary { draws: Vec::new(), ..fit.clone() };
         let fits = Fits {
             approach2: &self.approaches.parabolas,
-            approaches: self.approaches.all.iter().map(thin).collect(),
+            approaches: &self.approaches.all,
             transfer: self.groups.iter().map(transfer::Summary::from).collect(),
             savings: &self.savings,
             isoflop_groups: self.isoflop_groups.iter().map(|group| (group.name.as_str(), &group.fits[..])).collect(),

@@ -3,11 +3,18 @@
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
+use super::fit;
 use crate::cli::SurfaceArgs;
 use crate::fit::cost::Priced;
+use crate::fit::parametric::Trained;
 use crate::fit::summary::Summary;
 use crate::fit::surface::Surface;
 use crate::fit::{Estimate, Status};
+use crate::report::words;
+use crate::units::{Flops, Params, Ratio, Tokens};
+
+/// Multiples of the largest budget behind a surface above which nothing is said of other people's models.
+const FAR: f64 = 1000.0;
 
 /// A surface with the resamples that give intervals.
 pub struct Fitted {
@@ -23,10 +30,72 @@ impl Fitted {
         let drawn = |surface: &Surface| of(&Priced { surface: *surface, ..self.priced });
         Estimate::from_draws(of(&self.priced), self.summary.draws.iter().map(drawn))
     }
+
+    /// What is fitted, in words.
+    pub fn name(&self) -> String {
+        let counted = words::counting(self.summary.counting);
+        format!("{}, {counted}, FLOPs {}", words::approach_short(&self.summary.approach), self.priced.cost)
+    }
+
+    /// Warns of what lies beyond the runs that the surface was fitted to: name, value, and their range.
+    pub fn warn_beyond(&self, asked: &[Asked]) {
+        for Asked { what, value, range, print } in asked {
+            let Some([least, greatest]) = self.summary.trained.map(range) else { continue };
+            // Achieved FLOPs differ a little from planned ones.
+            let (far, end, word) = if *value > 1.01 * greatest {
+                (value / greatest, greatest, "largest")
+            } else if *value < 0.99 * least {
+                (least / value, least, "smallest")
+            } else {
+                continue;
+            };
+            eprintln!(
+                "warning: {} {what} are a factor of {} beyond the {word} behind this surface, {}: intervals tell how well \
+                 the surface is known if its form holds that far, and not whether it does",
+                print(*value),
+                Ratio(far),
+                print(end),
+            );
+        }
+    }
+
+    /// Whether a budget is so far beyond the runs that the surface says nothing of it.
+    pub fn is_far(&self, flops: f64) -> bool {
+        self.summary.trained.is_some_and(|trained| flops > FAR * trained.flops[1])
+    }
 }
 
-/// Reads what `runner fit --json` printed, objects one after another or lists of them, or the `fits.json` of a sweep,
-/// which keeps no resamples. Objects that are no fits of `runner` are passed over.
+/// A quantity that somebody asks the surface about.
+pub struct Asked {
+    /// Its name.
+    pub what: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// What of it the runs span.
+    pub range: fn(Trained) -> [f64; 2],
+    /// How it is printed.
+    pub print: fn(f64) -> String,
+}
+
+impl Asked {
+    /// A budget.
+    pub fn flops(value: f64) -> Self {
+        Self { what: "FLOPs", value, range: |trained| trained.flops, print: |x| Flops(x).to_string() }
+    }
+
+    /// A number of parameters.
+    pub fn params(value: f64) -> Self {
+        Self { what: "parameters", value, range: |trained| trained.params, print: |x| Params(x).to_string() }
+    }
+
+    /// A number of tokens.
+    pub fn tokens(value: f64) -> Self {
+        Self { what: "tokens", value, range: |trained| trained.tokens, print: |x| Tokens(x).to_string() }
+    }
+}
+
+/// Reads what `runner fit --json` printed, objects one after another or lists of them, or the `fits.json` of a sweep.
+/// Objects that are no fits of `runner` are passed over.
 pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     let path = args.fit.display();
     let text = std::fs::read_to_string(&args.fit).with_context(|| format!("{path}: cannot be read"))?;
@@ -41,20 +110,34 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
             },
             value => vec![value],
         };
-        found.extend(values.into_iter().filter_map(|value| serde_json::from_value::<Summary>(value).ok()));
+        for mut fit in values.into_iter().filter_map(|value| serde_json::from_value::<Summary>(value).ok()) {
+            let others = std::mem::take(&mut fit.other_countings);
+            found.push(fit);
+            found.extend(others);
+        }
     }
     ensure!(!found.is_empty(), "{path}: has no fit in it; write one with `runner fit RUNS.csv --json`");
-    let asked = |fit: &Summary| args.approach.as_ref().is_none_or(|approach| *approach == fit.approach);
+    let counting = args.counting.map(fit::counting);
+    let asked = |fit: &Summary| {
+        args.approach.as_ref().is_none_or(|approach| *approach == fit.approach)
+            && counting.is_none_or(|counting| counting == fit.counting)
+    };
     let mut surfaces: Vec<Summary> = found.into_iter().filter(|fit| asked(fit) && fit.surface().is_some()).collect();
     surfaces.sort_by_key(|fit| fit.status != Status::Converged);
     let Some(summary) = surfaces.into_iter().next() else {
-        bail!("{path}: has no fitted surface of that kind; write one with `runner fit RUNS.csv --approach 3 --json`");
+        bail!(
+            "{path}: has no fitted surface of that kind: `runner fit RUNS.csv --approach 3 --json` writes one for each convention that \
+             the table tells"
+        );
     };
     let priced = summary.priced().context("a surface without constants")?;
     let surface = priced.surface;
     ensure!(surface.is_proper(), "{path}: {surface:?} is no surface: all of A, B, alpha, beta must be above zero");
     if summary.status != Status::Converged {
         eprintln!("warning: the status of this fit is '{}': {}", summary.status.name(), summary.conclusion);
+    }
+    if summary.draws.is_empty() {
+        eprintln!("note: no intervals: this file keeps no resamples; `runner fit RUNS.csv --json` writes them");
     }
     Ok(Fitted { summary, priced })
 }
@@ -63,12 +146,4 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
 pub fn positive(flag: &str, value: f64) -> anyhow::Result<f64> {
     ensure!(value.is_finite() && value > 0.0, "--{flag} {value}: write a number above zero");
     Ok(value)
-}
-
-/// A value with its interval, or alone where the file has no resamples.
-pub fn show(estimate: Estimate, print: impl Fn(f64) -> String) -> String {
-    if estimate.low.is_nan() {
-        return print(estimate.value);
-    }
-    format!("{} ({} to {})", print(estimate.value), print(estimate.low), print(estimate.high))
 }

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 use crate::fit::approach2::{self, Approach2};
 use crate::fit::approach3::StartGrid;
+use crate::fit::approaches::{self, Options};
+use crate::fit::forecast::HeldOut;
 use crate::fit::frontier::{self, Comparison, Way};
-use crate::fit::parametric::SurfaceFit;
 use crate::fit::summary::Summary;
-use crate::fit::surface::Surface;
 use crate::fit::transfer::{self, Group};
-use crate::fit::{Bootstrap, Resample, Status, approach1, approach3, forecast, vpnls};
+use crate::fit::{Bootstrap, Status};
 use crate::ledger::Ledger;
 use crate::observation::{Counting, Observation};
 use crate::parameterization::Parameterization;
 use crate::plan::{PlannedRun, Run};
-use crate::report::{HeldOut, IsoflopGroup};
+use crate::report::IsoflopGroup;
 use crate::trainer::Outcome;
 
 /// Resamples of what is fitted again without the largest budget.
@@ -36,55 +36,24 @@ impl Approaches {
     /// Fits `observations`; nothing where the sweep is not made of IsoFLOP curves of one kind.
     pub(super) fn fit(ledger: &Ledger, observations: &[Observation], resamples: usize) -> Self {
         let bootstrap = Bootstrap { resamples, ..Bootstrap::default() };
-        let parabolas = parabolas(ledger, observations, bootstrap);
-        let mut approaches = Self { all: Vec::new(), held_out: Vec::new(), parabolas };
+        let options = Options { bootstrap, held_out: HELD_OUT, ..Options::default() };
+        let mut fits = Self { parabolas: parabolas(ledger, observations, bootstrap), ..Self::default() };
         // Where there are no parabolas to fit, the other approaches would mean nothing either.
-        for fit in &approaches.parabolas {
-            let counting = fit.counting;
-            approaches.all.push(Summary::from(&approach1::fit(observations, counting, &bootstrap)));
-            approaches.all.push(with_forecast(fit, observations));
-            let squares = least_squares(observations, counting, bootstrap, None);
+        for parabolas in &fits.parabolas {
+            let counting = parabolas.counting;
+            let (squares, squares_held) = approaches::least_squares(observations, counting, &options);
             // Its two unknowns are searched everywhere: a start near it spares the 4500 of the whole grid.
-            let near = squares.surface.as_ref().filter(|_| squares.status == Status::Converged);
-            let robust = huber(observations, counting, bootstrap, near);
-            for (fitted, solve) in [(robust, huber as Solve), (squares, least_squares)] {
-                let held = held_out(&fitted, observations, solve);
-                let forecast = held.as_ref().and_then(|held| {
-                    let converged = held.fit.surface().filter(|_| held.fit.status == Status::Converged);
-                    forecast::of_surface(&converged?, &held.runs, counting)
-                });
-                approaches.all.push(Summary { forecast, ..Summary::from(&fitted) });
-                approaches.held_out.extend(held);
-            }
+            let near = squares.surface().filter(|_| squares.status == Status::Converged);
+            let starts = near.as_ref().map_or_else(|| options.starts.clone(), StartGrid::around);
+            let near = Options { starts, ..options.clone() };
+            let (robust, robust_held) = approaches::huber(observations, counting, &near);
+            fits.all.push(approaches::envelope(observations, counting, &options));
+            fits.all.push(approaches::with_parabolas(parabolas, observations, &options));
+            fits.all.extend([robust, squares]);
+            fits.held_out.extend(robust_held.into_iter().chain(squares_held));
         }
-        approaches
+        fits
     }
-}
-
-/// Approach 2 with what it predicts of the largest budget from the smaller ones.
-fn with_forecast(fit: &Approach2, observations: &[Observation]) -> Summary {
-    let none = Bootstrap { resamples: 0, ..Bootstrap::default() };
-    let smaller = forecast::hold_out(observations).map(|(smaller, _)| approach2::fit(&smaller, fit.counting, &none));
-    Summary { forecast: smaller.and_then(|smaller| forecast::of_optima(&smaller, fit)), ..Summary::from(fit) }
-}
-
-/// A fit of a whole surface, from starts near one where it is known.
-type Solve = fn(&[Observation], Counting, Bootstrap, Option<&Surface>) -> SurfaceFit;
-
-fn huber(runs: &[Observation], counting: Counting, bootstrap: Bootstrap, near: Option<&Surface>) -> SurfaceFit {
-    let starts = near.map_or_else(StartGrid::default, StartGrid::around);
-    approach3::fit(runs, counting, &approach3::Options { starts, bootstrap, ..approach3::Options::default() })
-}
-
-fn least_squares(runs: &[Observation], counting: Counting, bootstrap: Bootstrap, _: Option<&Surface>) -> SurfaceFit {
-    vpnls::fit(runs, counting, vpnls::Options { bootstrap, resample: Resample::default() })
-}
-
-fn held_out(fitted: &SurfaceFit, observations: &[Observation], solve: Solve) -> Option<HeldOut> {
-    let (smaller, runs) = forecast::hold_out(observations)?;
-    let bootstrap = Bootstrap { resamples: HELD_OUT, ..Bootstrap::default() };
-    let fit = solve(&smaller, fitted.counting, bootstrap, fitted.surface.as_ref());
-    Some(HeldOut { fit: Summary::from(&fit), runs })
 }
 
 /// Approach 2 by every convention, where the sweep is made of IsoFLOP curves.
@@ -220,7 +189,7 @@ pub(super) fn savings(ledger: &Ledger) -> anyhow::Result<Vec<Comparison>> {
             Some(Outcome::Diverged { .. }) => f64::INFINITY,
             None => continue,
         };
-        let point = frontier::Run { budget, params, loss, flops: planned.flops };
+        let point = frontier::Run { budget, params, loss, flops: planned.flops, seed: run.seed };
         ways.entry(run.parameterization).or_default().push((run, point));
     }
     let Some(standard) = ways.remove(&Parameterization::Standard) else { return Ok(Vec::new()) };
@@ -230,19 +199,22 @@ pub(super) fn savings(ledger: &Ledger) -> anyhow::Result<Vec<Comparison>> {
     };
     let compared = ways.iter().map(|(parameterization, runs)| {
         let tuning_flops = tuning_at_base(runs[0].0, &standard);
-        let reference = way(Parameterization::Standard, &standard, 0.0);
+        let reference = way(Parameterization::Standard, &standard, Some(0.0));
         frontier::compare(&reference, &way(*parameterization, runs, tuning_flops), &Bootstrap::default())
     });
     Ok(compared.collect())
 }
 
 /// FLOPs of tuning a parameterization at its base shape: all runs of that shape at the smallest budget, which are the
-/// same to the bit in the standard parameterization.
-fn tuning_at_base(run: &Run, standard: &[(&Run, frontier::Run)]) -> f64 {
+/// same to the bit in the standard parameterization. Nothing where the sweep has no such runs.
+fn tuning_at_base(run: &Run, standard: &[(&Run, frontier::Run)]) -> Option<f64> {
     let base = [run.base_width, run.base_head_dim];
-    let at_base =
-        |other: &Run| [other.shape.width, other.shape.head_dim()] == base && other.base_depth == run.base_depth;
-    let runs: Vec<&frontier::Run> = standard.iter().filter(|(run, _)| at_base(run)).map(|(_, point)| point).collect();
-    let smallest = runs.iter().map(|point| point.budget).fold(f64::INFINITY, f64::min);
-    runs.iter().filter(|point| point.budget <= smallest).map(|point| point.flops).sum()
+    let at_base = |other: &Run| [other.shape.width, other.shape.head_dim()] == base;
+    let runs: Vec<_> = standard.iter().filter(|(run, _)| at_base(run)).collect();
+    // Where depth varies as well: the depth of the base, which only some parameterizations have, or the least.
+    let depths = || runs.iter().map(|(run, _)| run.shape.depth);
+    let depth = depths().find(|depth| *depth == run.base_depth).or_else(|| depths().min())?;
+    let runs = || runs.iter().filter(|(run, _)| run.shape.depth == depth).map(|(_, point)| point);
+    let smallest = runs().map(|point| point.budget).fold(f64::INFINITY, f64::min);
+    Some(runs().filter(|point| point.budget <= smallest).map(|point| point.flops).sum())
 }

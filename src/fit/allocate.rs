@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cost::Priced;
-use super::minimize::search;
+use super::minimize::{root, search};
 
 /// A model of the literature, by its parameters and training tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -110,11 +110,10 @@ pub fn off_optimum(priced: &Priced, flops: f64, factor: f64) -> OffOptimum {
     }
 }
 
-/// FLOPs at which the compute-optimal loss is `loss`; nothing at or below the irreducible loss. The optimal loss is E
-/// plus a power law in C, so it can be solved for C.
+/// FLOPs at which the compute-optimal loss is `loss`; nothing at or below the irreducible loss.
 pub fn flops_for(priced: &Priced, loss: f64) -> Option<f64> {
-    let reducible = for_training(priced, 1.0, None).loss - priced.surface.e;
-    (loss > priced.surface.e).then(|| (reducible / (loss - priced.surface.e)).powf(1.0 / priced.loss_exponent()))
+    let above = |ln_flops: f64| for_training(priced, ln_flops.exp(), None).loss - loss;
+    (loss > priced.surface.e).then(|| root(above, 1e20_f64.ln()).exp())
 }
 
 #[cfg(test)]
@@ -133,7 +132,7 @@ mod tests {
 
     /// The training optimum with this many parameters.
     fn quality(surface: &Priced, params: f64) -> Allocation {
-        let flops = 6.0 * (params / surface.n_opt(6.0)).powf(1.0 / surface.n_exponent());
+        let flops = 6.0 * (params / surface.n_opt(6.0)).powf(1.0 / surface.exponents([1.0, 2.0])[0]);
         let best = for_training(surface, flops, None);
         assert!((best.params / params - 1.0).abs() < 1e-9);
         best

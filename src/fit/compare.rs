@@ -172,7 +172,7 @@ impl Curves<'_> {
         let level = self.first.iter().map(|(_, y)| y).sum::<f64>() / self.first.len() as f64;
         let starts = [0.3, 0.8, 0.95].into_iter().flat_map(|share| {
             let floor = least + f64::ln(share);
-            [0.05, 0.2, 0.5].map(|alpha| [floor, (level - floor.exp()).max(1e-3).ln(), alpha, 0.0, 0.0, 0.0])
+            [0.05, 0.2, 0.5].map(|alpha| [floor, (level.exp() - floor.exp()).max(1e-3).ln(), alpha, 0.0, 0.0, 0.0])
         });
         best_of(|u| self.rows(u, difference.free()), starts, 500)
     }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Estimate;
+use super::bootstrap::student;
 use super::regress::Design;
 
 /// A slope of at most this counts as flat: a factor of 1.5 in the activation over a factor of 8 in size.
@@ -189,15 +190,6 @@ fn slope(measured: &[&Measurement]) -> Option<Estimate> {
     (!slopes.is_empty()).then_some(Estimate { value: mean, low: mean - half, high: mean + half })
 }
 
-/// The 97.5th percentile of Student's t by degrees of freedom; NaN for none.
-fn student(degrees: usize) -> f64 {
-    const FIRST: [f64; 10] = [f64::NAN, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
-    // The first terms of its expansion at the normal quantile (Abramowitz and Stegun, 26.7.5), within 0.003 from here.
-    let (z, n) = (1.959_964_f64, degrees as f64);
-    let expansion = z + (z.powi(3) + z) / (4.0 * n) + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n);
-    FIRST.get(degrees).copied().unwrap_or(expansion)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,7 +238,6 @@ mod tests {
         let slope = check(&measured(0.0, 0.0, 0.1), |_| First::Flat)[0].slopes[4].slope.unwrap();
         assert!(slope.value.abs() < 1e-12);
         assert!((slope.high - 0.248_43).abs() < 1e-4 && (slope.low + 0.248_43).abs() < 1e-4, "{slope:?}");
-        assert!((student(10) - 2.228).abs() < 5e-3 && (student(30) - 2.042).abs() < 2e-3);
     }
 
     #[test]

@@ -1,32 +1,73 @@
-//! What training costs: FLOPs as C = k N^p D, and the optimum of a surface under that cost.
+//! What training costs: FLOPs as C = f(N) D, and the optimum of a surface under that cost.
 //!
 //! FLOPs are 6ND only for one way to count parameters and FLOPs. Under another one (attention counted, embeddings not)
-//! FLOPs per token still follow a power law in N over the sizes of one table, which its columns of FLOPs or budgets give.
-//! Minimising E + A/N^alpha + B/D^beta at C = k N^p D gives alpha A N^-alpha = p beta B D^-beta, hence `N_opt` ~
-//! C^(beta/(alpha + p beta)) and `D_opt` ~ C^(alpha/(alpha + p beta)): Hoffmann et al. 2022 (arXiv 2203.15556, equation
-//! 4) for p = 1.
+//! FLOPs per token follow f(N) = k N^p over the sizes of one table, which its columns of FLOPs or budgets give, or bend
+//! where a part that is not counted weighs less and less (Pearce and Song 2024, arXiv 2406.12907): then the logarithm of
+//! f is a parabola in ln N over those sizes.
+//!
+//! Minimising E + A/N^alpha + B/D^beta at C = f(N) D gives alpha A N^-alpha = s beta B D^-beta, where s is the slope of
+//! ln f in ln N. For f = k N^p that is `N_opt` ~ C^(beta/(alpha + p beta)) and `D_opt` ~ C^(alpha/(alpha + p beta)), with
+//! p = 1 Hoffmann et al. 2022 (arXiv 2203.15556, equation 4); otherwise it is solved, and the exponents are those between
+//! two budgets.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::regress::Design;
+use super::minimize::root;
+use super::regress::{Design, distinct};
 use super::surface::Surface;
 
 /// Largest deviation from 6ND, in the logarithm, that is rounding of steps and batches.
 const ROUNDING: f64 = 0.02;
 /// Exponents outside of this are no count of FLOPs.
 const SENSIBLE: std::ops::Range<f64> = 0.3..3.0;
+/// A bend must leave less than this share of what a power law leaves, and the power law more than rounding, ...
+const WORTH_A_BEND: f64 = 0.7;
+/// ... and so many sizes must show it.
+const BENT_SIZES: usize = 5;
 
-/// FLOPs of training, C = coefficient x N^exponent x D.
+/// FLOPs of training: C = coefficient x N^exponent x D, times what a bend makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// FLOPs per token of a model of one parameter.
     pub coefficient: f64,
-    /// Exponent of parameters.
+    /// Exponent of parameters; with a bend, in the middle of the sizes.
     pub exponent: f64,
+    /// How the exponent changes over the sizes, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bend: Option<Bend>,
     /// Root of the mean squared deviation of the table's FLOPs from this, in the logarithm.
     pub rms: f64,
+}
+
+/// A factor exp(curvature x t^2) in FLOPs per token, where t is ln N from the middle of the sizes that it was fitted to.
+/// Beyond them the exponent stays what it is at their ends.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bend {
+    /// Half the change of the exponent for each unit of ln N.
+    pub curvature: f64,
+    /// Parameters of the smallest model it was fitted to.
+    pub smallest: f64,
+    /// Parameters of the largest.
+    pub largest: f64,
+}
+
+impl Bend {
+    /// The middle of the sizes in ln N, and how far their ends are from it.
+    fn middle(&self) -> (f64, f64) {
+        let (low, high) = (self.smallest.ln(), self.largest.ln());
+        (f64::midpoint(low, high), 0.5 * (high - low))
+    }
+
+    /// What it adds to the logarithm of FLOPs per token, and to the exponent.
+    fn at(&self, ln_params: f64) -> (f64, f64) {
+        let (middle, half) = self.middle();
+        let t = ln_params - middle;
+        let inside = t.clamp(-half, half);
+        // The tangent beyond the ends: t^2 within them.
+        (self.curvature * inside * (2.0 * t - inside), 2.0 * self.curvature * inside)
+    }
 }
 
 impl Default for Cost {
@@ -41,6 +82,10 @@ impl fmt::Display for Cost {
             return f.pad("6ND");
         }
         let Self { coefficient: k, exponent: p, .. } = self;
+        if let Some(Bend { smallest, largest, .. }) = self.bend {
+            let [low, high] = [smallest, largest].map(|params| self.slope(params.ln()));
+            return f.pad(&format!("N^{low:.2} to N^{high:.2} D"));
+        }
         let text = if (0.1..1e4).contains(k) { format!("{k:.1} N^{p:.3} D") } else { format!("{k:.2e} N^{p:.3} D") };
         f.pad(&text)
     }
@@ -48,7 +93,7 @@ impl fmt::Display for Cost {
 
 impl Cost {
     /// Six FLOPs for each parameter and token.
-    pub const SIX_ND: Self = Self { coefficient: 6.0, exponent: 1.0, rms: 0.0 };
+    pub const SIX_ND: Self = Self { coefficient: 6.0, exponent: 1.0, bend: None, rms: 0.0 };
 
     /// The cost that FLOPs per token follow, by least squares in the logarithms; 6ND where they are that, or where they
     /// are no power law of parameters.
@@ -57,21 +102,63 @@ impl Cost {
         if (0..ln_params.len()).all(|i| off(i).abs() < ROUNDING) {
             return Self::SIX_ND;
         }
-        let line = Design::new(ln_params).line(ln_flops_per_token);
-        let square = ln_params.iter().zip(ln_flops_per_token).map(|(x, y)| (line.at(*x) - y).powi(2));
-        let rms = (square.sum::<f64>() / ln_params.len() as f64).sqrt();
-        let fitted = Self { coefficient: line.intercept.exp(), exponent: line.slope, rms };
-        if fitted.coefficient.is_finite() && SENSIBLE.contains(&fitted.exponent) { fitted } else { Self::SIX_ND }
+        let design = Design::new(ln_params);
+        let rms = |fitted: &dyn Fn(f64) -> f64| {
+            let square = ln_params.iter().zip(ln_flops_per_token).map(|(x, y)| (fitted(*x) - y).powi(2));
+            (square.sum::<f64>() / ln_params.len() as f64).sqrt()
+        };
+        let line = design.line(ln_flops_per_token);
+        let straight =
+            Self { coefficient: line.intercept.exp(), exponent: line.slope, bend: None, rms: rms(&|x| line.at(x)) };
+        if straight.rms > ROUNDING && distinct(ln_params.iter().copied()) >= BENT_SIZES {
+            let parabola = design.parabola(ln_flops_per_token);
+            let bent = Self::bent(parabola.coefficients(), ln_params, rms(&|x| parabola.at(x)));
+            if bent.rms < WORTH_A_BEND * straight.rms && bent.is_sensible() {
+                return bent;
+            }
+        }
+        if straight.is_sensible() { straight } else { Self::SIX_ND }
+    }
+
+    /// From the parabola y = p x^2 + q x + r of ln FLOPs per token in ln N.
+    fn bent([curvature, q, r]: [f64; 3], ln_params: &[f64], rms: f64) -> Self {
+        let (low, high) =
+            ln_params.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
+        let bend = Bend { curvature, smallest: low.exp(), largest: high.exp() };
+        let (middle, _) = bend.middle();
+        let coefficient = (r - curvature * middle * middle).exp();
+        Self { coefficient, exponent: q + 2.0 * curvature * middle, bend: Some(bend), rms }
+    }
+
+    fn is_sensible(&self) -> bool {
+        let ends = self.bend.map_or([1.0; 2], |bend| [bend.smallest, bend.largest]);
+        self.coefficient.is_finite() && ends.iter().all(|params| SENSIBLE.contains(&self.slope(params.ln())))
+    }
+
+    /// The exponent of parameters at a size.
+    fn slope(&self, ln_params: f64) -> f64 {
+        self.exponent + self.bend.map_or(0.0, |bend| bend.at(ln_params).1)
+    }
+
+    fn ln_per_token(&self, ln_params: f64) -> f64 {
+        self.coefficient.ln() + self.exponent * ln_params + self.bend.map_or(0.0, |bend| bend.at(ln_params).0)
     }
 
     /// FLOPs of one token in training.
     pub fn per_token(&self, params: f64) -> f64 {
-        self.coefficient * params.powf(self.exponent)
+        match self.bend {
+            None => self.coefficient * params.powf(self.exponent),
+            Some(_) => self.ln_per_token(params.ln()).exp(),
+        }
     }
 
     /// Parameters of the model that spends these FLOPs on each token.
     pub fn params(&self, per_token: f64) -> f64 {
-        (per_token / self.coefficient).powf(1.0 / self.exponent)
+        let straight = (per_token / self.coefficient).powf(1.0 / self.exponent);
+        match self.bend {
+            None => straight,
+            Some(_) => root(|ln_n| per_token.ln() - self.ln_per_token(ln_n), straight.ln()).exp(),
+        }
     }
 }
 
@@ -92,30 +179,34 @@ impl From<Surface> for Priced {
 }
 
 impl Priced {
-    /// Exponent of `N_opt` in compute.
-    pub fn n_exponent(&self) -> f64 {
-        self.surface.beta / self.sum()
-    }
-
-    /// Exponent of `D_opt` in compute.
-    pub fn d_exponent(&self) -> f64 {
-        self.surface.alpha / self.sum()
-    }
-
-    /// Exponent with which the reducible part of the optimal loss falls in compute.
-    pub fn loss_exponent(&self) -> f64 {
-        self.surface.alpha * self.surface.beta / self.sum()
-    }
-
-    fn sum(&self) -> f64 {
-        self.surface.alpha + self.cost.exponent * self.surface.beta
+    /// Exponents of `N_opt` and `D_opt` in compute between two budgets in FLOPs. Without a bend they are the same between
+    /// any two.
+    pub fn exponents(&self, [low, high]: [f64; 2]) -> [f64; 2] {
+        let Surface { alpha, beta, .. } = self.surface;
+        if self.cost.bend.is_none() {
+            let sum = alpha + self.cost.exponent * beta;
+            return [beta / sum, alpha / sum];
+        }
+        // One budget has the slope of its surroundings.
+        let high = high.max(1.01 * low);
+        [Self::n_opt, Self::d_opt].map(|opt| (opt(self, high) / opt(self, low)).ln() / (high / low).ln())
     }
 
     /// Compute-optimal parameters for a budget in FLOPs.
     pub fn n_opt(&self, flops: f64) -> f64 {
         let Surface { a, b, alpha, beta, .. } = self.surface;
-        let Cost { coefficient, exponent, .. } = self.cost;
-        (((alpha * a / (exponent * beta * b)).ln() + beta * (flops / coefficient).ln()) / self.sum()).exp()
+        let Cost { coefficient, exponent, bend, .. } = self.cost;
+        let straight =
+            ((alpha * a / (exponent * beta * b)).ln() + beta * (flops / coefficient).ln()) / (alpha + exponent * beta);
+        if bend.is_none() {
+            return straight.exp();
+        }
+        // What more parameters gain over what the tokens they cost would gain.
+        let gain = |ln_n: f64| {
+            let ln_d = flops.ln() - self.cost.ln_per_token(ln_n);
+            (alpha * a / (self.cost.slope(ln_n) * beta * b)).ln() - alpha * ln_n + beta * ln_d
+        };
+        root(gain, straight).exp()
     }
 
     /// Compute-optimal tokens for a budget in FLOPs.
@@ -139,21 +230,41 @@ mod tests {
     use super::*;
 
     const SURFACE: Surface = Surface { e: 1.7, a: 300.0, b: 900.0, alpha: 0.3, beta: 0.35 };
+    const BENT: Cost = Cost {
+        coefficient: 200.0,
+        exponent: 0.75,
+        bend: Some(Bend { curvature: 0.05, smallest: 1e4, largest: 1e6 }),
+        rms: 0.0,
+    };
 
     #[test]
     fn the_optimum_under_any_cost_is_lower_than_its_neighbours_of_the_same_compute() {
-        for cost in [Cost::SIX_ND, Cost { coefficient: 40.0, exponent: 0.8, rms: 0.0 }] {
-            let priced = Priced { surface: SURFACE, cost };
-            let (n, d) = (priced.n_opt(1e19), priced.d_opt(1e19));
-            assert!((priced.flops(n, d) / 1e19 - 1.0).abs() < 1e-9);
-            let at = |n: f64| SURFACE.loss(n, 1e19 / cost.per_token(n));
-            assert!(at(n) < at(1.01 * n) && at(n) < at(n / 1.01), "{cost}");
-            let slope = |of: &dyn Fn(f64) -> f64| (of(1e20) / of(1e19)).log10();
-            assert!((slope(&|c| priced.n_opt(c)) - priced.n_exponent()).abs() < 1e-9);
-            assert!((slope(&|c| priced.d_opt(c)) - priced.d_exponent()).abs() < 1e-9);
-            let reducible = |c: f64| SURFACE.loss(priced.n_opt(c), priced.d_opt(c)) - SURFACE.e;
-            assert!((slope(&reducible) + priced.loss_exponent()).abs() < 1e-9);
+        for cost in [Cost::SIX_ND, Cost { coefficient: 40.0, exponent: 0.8, ..Cost::SIX_ND }, BENT] {
+            // The bent cost has the middle of its sizes, one end of them and what lies beyond among these.
+            for flops in [1e13, 1e16, 1e19] {
+                let priced = Priced { surface: SURFACE, cost };
+                let (n, d) = (priced.n_opt(flops), priced.d_opt(flops));
+                assert!((priced.flops(n, d) / flops - 1.0).abs() < 1e-9);
+                let at = |n: f64| SURFACE.loss(n, flops / cost.per_token(n));
+                assert!(at(n) < at(1.01 * n) && at(n) < at(n / 1.01), "{cost} at {flops:e}");
+                let slope = |of: &dyn Fn(f64) -> f64| (of(10.0 * flops) / of(flops)).log10();
+                let [n_exponent, d_exponent] = priced.exponents([flops, 10.0 * flops]);
+                assert!((slope(&|c| priced.n_opt(c)) - n_exponent).abs() < 1e-9);
+                assert!((slope(&|c| priced.d_opt(c)) - d_exponent).abs() < 1e-9);
+            }
         }
+    }
+
+    #[test]
+    fn a_bent_cost_is_found_and_inverted() {
+        let ln_n: Vec<f64> = (0..9).map(|k| 1e4_f64.ln() + 100_f64.ln() * f64::from(k) / 8.0).collect();
+        let ln_f: Vec<f64> = ln_n.iter().map(|x| BENT.per_token(x.exp()).ln()).collect();
+        let found = Cost::fit(&ln_n, &ln_f);
+        for params in [1e3, 1e4, 1e5, 1e6, 1e8] {
+            assert!((found.per_token(params) / BENT.per_token(params) - 1.0).abs() < 1e-9, "{found:?}");
+            assert!((found.params(found.per_token(params)) / params - 1.0).abs() < 1e-9);
+        }
+        assert_eq!(found.to_string(), "N^0.52 to N^0.98 D");
     }
 
     #[test]

@@ -71,6 +71,18 @@ pub struct AgainstLoss {
     pub alpha_b: f64,
 }
 
+impl AgainstLoss {
+    /// The critical batch at a loss in nats per token.
+    pub fn critical_batch(&self, loss: f64) -> f64 {
+        self.b_star * loss.powf(-1.0 / self.alpha_b)
+    }
+
+    /// The least steps that a run could have reached its loss with, at a batch far above the critical one (equation 5.4).
+    pub fn least_steps(&self, steps: f64, batch: f64, loss: f64) -> f64 {
+        steps / (1.0 + self.critical_batch(loss) / batch)
+    }
+}
+
 /// Fits `B_crit` against loss to pairs (loss, critical batch).
 pub fn against_loss(pairs: &[(f64, f64)]) -> Option<AgainstLoss> {
     let (coefficient, exponent) = power_law(pairs)?;
@@ -96,12 +108,6 @@ fn power_law(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
     let differ = x.iter().any(|other| (other - x[0]).abs() > 1e-9);
     let line = Design::new(&x).line(&pairs.iter().map(|(_, batch)| batch.ln()).collect::<Vec<_>>());
     (pairs.len() >= 3 && differ).then(|| (line.intercept.exp(), line.slope))
-}
-
-/// Kaplan et al. 2020, equations 5.4 and 5.5: least steps and least compute of a run at a finite batch. `C_min` goes to
-/// C as the batch vanishes and `S_min` to S as it grows.
-pub fn least_steps_and_compute(steps: f64, flops: f64, batch: f64, critical: f64) -> (f64, f64) {
-    (steps / (1.0 + critical / batch), flops / (1.0 + batch / critical))
 }
 
 /// Squared gradient norms measured with a small and a big batch at one step.
@@ -204,11 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn compute_is_not_wasted_by_a_small_batch_nor_steps_by_a_big_one() {
-        let (steps, compute) = least_steps_and_compute(1e4, 1e15, 1.0, 1e6);
-        assert!(steps < 1.0 && (compute / 1e15 - 1.0).abs() < 1e-5);
-        let (steps, compute) = least_steps_and_compute(1e4, 1e15, 1e12, 1e6);
-        assert!((steps / 1e4 - 1.0).abs() < 1e-5 && compute < 1e10);
+    fn steps_are_wasted_by_a_batch_below_the_critical_one_and_not_by_a_big_one() {
+        let law = AgainstLoss { b_star: 2e8, alpha_b: 0.21 };
+        let critical = law.critical_batch(3.0);
+        assert!((critical / 1.0691e6 - 1.0).abs() < 1e-3, "{critical}");
+        assert!(
+            (law.least_steps(1e4, critical, 3.0) - 5e3).abs() < 1e-6,
+            "twice the least steps at the critical batch"
+        );
+        assert!((law.least_steps(1e4, 1e12, 3.0) / 1e4 - 1.0).abs() < 1e-5);
+        assert!(law.least_steps(1e4, 1.0, 3.0) < 0.01);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approach2::Approach2;
 use super::points::same_budget;
+use super::summary::Summary;
 use super::surface::Surface;
 use crate::observation::{Counting, Observation};
 
@@ -22,6 +23,15 @@ pub struct Forecast {
     pub n_opt_ratio: Option<f64>,
     /// Predicted over measured number of compute-optimal tokens.
     pub d_opt_ratio: Option<f64>,
+}
+
+/// A surface fitted without the largest budget.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldOut {
+    /// The fit to the smaller budgets.
+    pub fit: Summary,
+    /// The runs of the largest budget, which it has not seen.
+    pub runs: Vec<Observation>,
 }
 
 /// The observations without the largest budget, and that budget's; nothing where fewer than three budgets are there or

@@ -1,16 +1,19 @@
 //! How much compute one way of training saves against another to reach the same loss, the cost of tuning included.
 //!
-//! For each way and budget, a parabola of loss in log parameters through its best learning rate at each size; its minimum
+//! For each way and budget, a parabola of loss in log parameters through its best learning rate at each size, taken for
+//! each seed and averaged over the seeds; its minimum
 //! is the frontier. Between budgets the frontier's loss is a straight line in log compute, beyond them the line goes on.
 //! For each budget of the reference: the budget at which the other way reaches the same loss, alone and with everything
 //! that was spent to get there, which is all learning rates at all sizes, and tuning done elsewhere.
 //!
-//! Intervals come from resampled, leverage-corrected residuals of the parabolas, pooled over the budgets of a way.
+//! Intervals come from resampled, leverage-corrected residuals of the parabolas, pooled over the budgets of a way and
+//! widened by Student's t for what the parabolas took.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::Bootstrap;
+use super::bootstrap::{Bootstrap, widening};
+use super::law::MAX_LOST;
 use super::regress::{Design, Parabola};
 use super::{Estimate, Status};
 
@@ -25,6 +28,8 @@ pub struct Run {
     pub loss: f64,
     /// Training FLOPs.
     pub flops: f64,
+    /// Seed: runs that differ in it alone are repeats of each other.
+    pub seed: u64,
 }
 
 /// A way of training, with all its runs: several of one budget and size differ in the learning rate.
@@ -34,8 +39,8 @@ pub struct Way {
     pub name: String,
     /// All runs.
     pub runs: Vec<Run>,
-    /// FLOPs of tuning that its runs do not hold.
-    pub tuning_flops: f64,
+    /// FLOPs of tuning that its runs do not hold, where known.
+    pub tuning_flops: Option<f64>,
 }
 
 /// The two ways at one budget of the reference.
@@ -62,8 +67,8 @@ pub struct Comparison {
     pub reference: String,
     /// Name of the other way.
     pub other: String,
-    /// FLOPs that the other way spent on tuning elsewhere.
-    pub tuning_flops: f64,
+    /// FLOPs that the other way spent on tuning elsewhere, where known.
+    pub tuning_flops: Option<f64>,
     /// One for each budget of both, ascending.
     pub budgets: Vec<BudgetSaving>,
     /// What may be concluded, in a sentence.
@@ -98,7 +103,8 @@ pub fn compare(reference: &Way, other: &Way, bootstrap: &Bootstrap) -> Compariso
     });
     let estimate = |of: &dyn Fn(&Frontiers) -> f64| {
         let estimate = Estimate::from_draws(of(&original), draws.iter().map(of));
-        estimate.value.is_finite().then_some(estimate)
+        let lost = draws.iter().filter(|draw| of(draw).is_nan()).count();
+        (estimate.value.is_finite() && lost as f64 <= MAX_LOST * draws.len() as f64).then_some(estimate)
     };
     let saving = |budget: f64| {
         let curves = [0, 1].map(|way| at(&ways[way], budget).expect("a budget of both"));
@@ -108,16 +114,16 @@ pub fn compare(reference: &Way, other: &Way, bootstrap: &Bootstrap) -> Compariso
         // The budget at which the other way reaches the loss that the reference has at this one.
         let needed = |f: &Frontiers| budget_for(&f[1], loss_at(&f[0], budget));
         let runs_of_a_budget = curves[1].spent / budget;
+        let tuning = reference.tuning_flops.zip(other.tuning_flops);
         BudgetSaving {
             budget,
             status: status.unwrap_or(Status::Converged),
             reference_loss: loss(0),
             loss: loss(1),
             saving: estimate(&|f| budget / needed(f)).filter(|_| known),
-            saving_with_tuning: estimate(&|f| {
-                (curves[0].spent + reference.tuning_flops) / (runs_of_a_budget * needed(f) + other.tuning_flops)
-            })
-            .filter(|_| known),
+            saving_with_tuning: tuning.filter(|_| known).and_then(|(before, here)| {
+                estimate(&|f| (curves[0].spent + before) / (runs_of_a_budget * needed(f) + here))
+            }),
         }
     };
     let budgets: Vec<BudgetSaving> = budgets.into_iter().map(saving).collect();
@@ -129,10 +135,15 @@ pub fn compare(reference: &Way, other: &Way, bootstrap: &Bootstrap) -> Compariso
 
 fn curves(way: &Way) -> Vec<Curve> {
     let mut runs = way.runs.clone();
-    runs.sort_by(|a, b| a.budget.total_cmp(&b.budget).then(a.params.total_cmp(&b.params)));
+    runs.sort_by(|a, b| a.budget.total_cmp(&b.budget).then(a.params.total_cmp(&b.params)).then(a.seed.cmp(&b.seed)));
     let curve = |runs: &[Run]| {
         let sizes = runs.chunk_by(|a, b| a.params.total_cmp(&b.params).is_eq());
-        let best = |size: &[Run]| [size[0].params.log10(), size.iter().map(|r| r.loss).fold(f64::INFINITY, f64::min)];
+        let least = |rates: &[Run]| rates.iter().map(|run| run.loss).fold(f64::INFINITY, f64::min);
+        let best = |size: &[Run]| {
+            let seeds: Vec<f64> = size.chunk_by(|a, b| a.seed == b.seed).map(least).filter(|x| x.is_finite()).collect();
+            let mean = if seeds.is_empty() { f64::INFINITY } else { seeds.iter().sum::<f64>() / seeds.len() as f64 };
+            [size[0].params.log10(), mean]
+        };
         let points: Vec<[f64; 2]> = sizes.map(best).filter(|point| point[1].is_finite()).collect();
         let (x, losses): (Vec<f64>, Vec<f64>) = points.iter().map(|[x, loss]| (*x, *loss)).unzip();
         (x.len() >= 4).then(|| {
@@ -175,10 +186,13 @@ fn frontier(curves: &[Curve], mut noise: impl FnMut() -> f64) -> Vec<[f64; 2]> {
 }
 
 fn residuals(curves: &[Curve]) -> Vec<f64> {
+    // Three unknowns a curve.
+    let pooled = curves.iter().map(|curve| curve.points.len() - 3).sum();
     let of = |curve: &Curve| -> Vec<f64> {
         let points = curve.points.iter().enumerate();
+        let wider = widening(pooled);
         let residual = |(i, [x, loss]): (usize, &[f64; 2])| {
-            (loss - curve.fitted.at(*x)) / (1.0 - curve.design.leverage(i)).max(0.05).sqrt()
+            wider * (loss - curve.fitted.at(*x)) / (1.0 - curve.design.leverage(i)).max(0.05).sqrt()
         };
         points.map(residual).collect()
     };
@@ -200,7 +214,7 @@ fn budget_for(frontier: &[[f64; 2]], loss: f64) -> f64 {
 
 fn conclusion(reference: &str, other: &str, budgets: &[BudgetSaving]) -> String {
     let Some((saving, with_tuning, budget)) =
-        budgets.iter().rev().find_map(|b| Some((b.saving?, b.saving_with_tuning?, b.budget)))
+        budgets.iter().rev().find_map(|b| Some((b.saving?, b.saving_with_tuning, b.budget)))
     else {
         return format!("{other} cannot be compared with {reference}: no budget has a minimum in both.");
     };
@@ -213,11 +227,11 @@ fn conclusion(reference: &str, other: &str, budgets: &[BudgetSaving]) -> String 
         let [value, low, high] = [saving.value, saving.high, saving.low].map(|saving| 1.0 / saving);
         format!("{value:.2} of the compute ({low:.2} to {high:.2}: {verdict})")
     };
-    format!(
-        "{other} reaches the loss of {reference} at {budget:.2e} FLOPs with {}; with what tuning costs counted, with {}.",
-        share(saving),
-        share(with_tuning)
-    )
+    let tuned = with_tuning.map_or_else(
+        || "what tuning costs is not known".to_owned(),
+        |saving| format!("with what tuning costs counted, with {}", share(saving)),
+    );
+    format!("{other} reaches the loss of {reference} at {budget:.2e} FLOPs with {}; {tuned}.", share(saving))
 }
 
 #[cfg(test)]
@@ -237,18 +251,18 @@ mod tests {
                 for rate in 0..rates {
                     let wobble = noise * (f64::from(size * 7 + budget.log10() as i32 * 5) * 12.9898).sin();
                     let loss = 2.0 + (efficiency * budget / 1e10).powf(-0.1) + 0.3 * off * off;
-                    runs.push(Run { budget, params, loss: loss + 0.02 * rate as f64 + wobble, flops: budget });
+                    runs.push(Run { budget, params, loss: loss + 0.02 * rate as f64 + wobble, flops: budget, seed: 1 });
                 }
             }
         }
-        Way { name: name.to_owned(), runs, tuning_flops: 0.0 }
+        Way { name: name.to_owned(), runs, tuning_flops: Some(0.0) }
     }
 
     #[test]
     fn a_way_that_needs_two_thirds_of_the_compute_saves_half_and_tuning_multiplies_it() {
         let tuned = way("standard", 1.0, 3, 0.0);
         let mut once = way("mup", 1.5, 1, 0.0);
-        once.tuning_flops = 1e12;
+        once.tuning_flops = Some(1e12);
         let result = compare(&tuned, &once, &BOOTSTRAP);
         assert_eq!(result.budgets.len(), 4);
         for b in &result.budgets[1..] {
@@ -270,14 +284,34 @@ mod tests {
     }
 
     #[test]
+    fn seeds_are_averaged_and_rates_are_not() {
+        let one = way("one seed", 1.0, 3, 0.0);
+        let mut two = way("two seeds", 1.0, 3, 0.0);
+        let shifted = |run: &Run, seed, by: f64| Run { seed, loss: run.loss + by, ..*run };
+        two.runs = one.runs.iter().flat_map(|run| [shifted(run, 1, 0.03), shifted(run, 2, -0.03)]).collect();
+        for saving in compare(&one, &two, &BOOTSTRAP).budgets {
+            assert!((saving.saving.unwrap().value - 1.0).abs() < 1e-6, "{saving:?}");
+        }
+    }
+
+    #[test]
+    fn what_tuning_costs_may_be_unknown() {
+        let mut other = way("b", 1.0, 1, 0.0);
+        other.tuning_flops = None;
+        let result = compare(&way("a", 1.0, 1, 0.0), &other, &BOOTSTRAP);
+        assert!(result.budgets.iter().all(|b| b.saving.is_some() && b.saving_with_tuning.is_none()));
+        assert!(result.conclusion.contains("is not known"), "{}", result.conclusion);
+    }
+
+    #[test]
     fn a_curve_without_a_minimum_is_a_status_and_diverged_runs_are_passed_over() {
         let mut edge = way("edge", 1.0, 1, 0.0);
         edge.runs.retain(|run| run.params < 1e4 * (run.budget / 1e11).sqrt());
         edge.runs.iter_mut().for_each(|run| run.loss -= run.params.log10());
-        edge.runs.push(Run { budget: 1e11, params: 77.0, loss: f64::INFINITY, flops: 1e11 });
+        edge.runs.push(Run { budget: 1e11, params: 77.0, loss: f64::INFINITY, flops: 1e11, seed: 1 });
         let result = compare(&way("a", 1.0, 1, 0.0), &edge, &BOOTSTRAP);
         assert!(result.budgets.iter().all(|b| b.status != Status::Converged && b.saving.is_none()), "{result:?}");
-        let nothing = Way { name: "nothing".to_owned(), runs: Vec::new(), tuning_flops: 0.0 };
+        let nothing = Way { name: "nothing".to_owned(), runs: Vec::new(), tuning_flops: Some(0.0) };
         assert!(compare(&nothing, &edge, &BOOTSTRAP).conclusion.contains("cannot be compared"));
     }
 }

@@ -82,7 +82,7 @@ pub fn params_and_tokens(points: &[Point], units: &Units, bootstrap: &Bootstrap)
 }
 
 /// Fits L(N, S); `units` says which rows are resampled together. Steps are taken as those at a batch well above the
-/// critical one; [`super::critical_batch::least_steps_and_compute`] converts others.
+/// critical one; [`super::critical_batch::AgainstLoss::least_steps`] converts others.
 pub fn params_and_steps(points: &[Point], units: &Units, bootstrap: &Bootstrap) -> LawFit {
     const LAW: &str = "L(N,S) = (N_c/N)^alpha_N + (S_c/S)^alpha_S";
     let row = |[n, s, loss]: &Point, [a, b, alpha_n, alpha_s]: &[f64; 4]| {

@@ -210,6 +210,20 @@ pub fn search(mut f: impl FnMut(f64) -> f64, low: f64, high: f64, points: usize)
     f64::midpoint(left, right)
 }
 
+/// Where a falling function of one variable crosses zero: bisection around `near`, to the last bit but a few.
+pub fn root(f: impl Fn(f64) -> f64, near: f64) -> f64 {
+    let mut width = 1.0;
+    while width < 1e6 && (f(near - width) < 0.0 || f(near + width) > 0.0) {
+        width *= 2.0;
+    }
+    let (mut low, mut high) = (near - width, near + width);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if f(middle) > 0.0 { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +264,13 @@ mod tests {
         let x = solve_positive(&[[4.0, 1.0], [1.0, 3.0]], &[1.0, 2.0]).unwrap();
         assert!((x[0] - 1.0 / 11.0).abs() < 1e-14 && (x[1] - 7.0 / 11.0).abs() < 1e-14);
         assert!(solve_positive(&[[1.0, 2.0], [2.0, 1.0]], &[1.0, 1.0]).is_none());
+    }
+
+    #[test]
+    fn a_root_is_found_near_and_far() {
+        for near in [1.0, -300.0] {
+            assert!((root(|x| 8.0 - x * x * x, near) - 2.0).abs() < 1e-12);
+        }
     }
 
     #[test]

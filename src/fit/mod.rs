@@ -4,6 +4,7 @@ pub mod allocate;
 pub mod approach1;
 pub mod approach2;
 pub mod approach3;
+pub mod approaches;
 pub mod bootstrap;
 pub mod broken;
 pub mod compare;

@@ -63,6 +63,8 @@ pub struct SurfaceFit {
     pub d_exponent: Option<Estimate>,
     /// FLOPs of training by the table, from which the exponents and the ratios follow.
     pub cost: Cost,
+    /// What the runs span; absent where there are none.
+    pub trained: Option<Trained>,
     /// What was resampled: runs or budgets.
     pub resampled: String,
     /// Tokens per parameter at the budgets of the data and beyond.
@@ -73,6 +75,17 @@ pub struct SurfaceFit {
     pub draws: Vec<Surface>,
     /// What may be concluded, in a sentence.
     pub conclusion: String,
+}
+
+/// What the runs of a fit span, each from its least to its greatest: beyond it a surface is extrapolated.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trained {
+    /// Parameters.
+    pub params: [f64; 2],
+    /// Tokens.
+    pub tokens: [f64; 2],
+    /// Training FLOPs, or budgets where these are known.
+    pub flops: [f64; 2],
 }
 
 /// Residuals in log loss: predicted minus measured.
@@ -113,6 +126,7 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
     // A value whose every resample failed has no interval, and a value without an interval is not shown.
     let surface = fitted.map(|fitted| fitted.surface).filter(usable).filter(|_| resamples == 0 || !draws.is_empty());
     let cost = if points.is_empty() { Cost::SIX_ND } else { points.cost() };
+    let trained = points.trained();
     let of = |read: &dyn Fn(&Priced) -> f64| {
         let read = |surface: &Surface| read(&Priced { surface: *surface, cost });
         surface.map(|surface| Estimate::from_draws(read(&surface), draws.iter().map(read)))
@@ -121,6 +135,7 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
         let constants = |s: &Surface| [s.e, s.a, s.b, s.alpha, s.beta];
         std::array::from_fn(|k| Estimate::from_draws(constants(&surface)[k], draws.iter().map(|d| constants(d)[k])))
     });
+    let exponents = |priced: &Priced| priced.exponents(trained.map_or([1.0; 2], |trained| trained.flops));
     let tokens_per_param = budgets(points)
         .into_iter()
         .filter_map(|flops| Some(TokensPerParam { flops, ratio: of(&|s| s.tokens_per_param(flops))? }))
@@ -134,16 +149,20 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
         objective: fitted.map(|fitted| fitted.objective),
         delta: method.delta,
         constants,
-        n_exponent: of(&Priced::n_exponent),
-        d_exponent: of(&Priced::d_exponent),
+        n_exponent: of(&|priced| exponents(priced)[0]),
+        d_exponent: of(&|priced| exponents(priced)[1]),
         cost,
+        trained,
         resampled: method.resample.name().to_owned(),
         tokens_per_param,
         residuals: surface.map(|surface| residuals(points, &surface)),
         draws: thin(&draws),
         conclusion: String::new(),
     };
-    let lead = of(&|priced| priced.d_exponent() - priced.n_exponent());
+    let lead = of(&|priced| {
+        let [n, d] = exponents(priced);
+        d - n
+    });
     result.conclusion = conclusion(&result, lead, fitted.and_then(|fitted| fitted.unfinished));
     result
 }

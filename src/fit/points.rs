@@ -4,6 +4,8 @@ use rand::Rng;
 
 use super::bootstrap::{Resample, Units};
 use super::cost::Cost;
+use super::parametric::Trained;
+use super::regress::distinct;
 use crate::observation::{Counting, Observation};
 
 /// Rows above which every second, third, ... row in sorted order is taken. Tables of that length are training curves,
@@ -92,9 +94,23 @@ impl Points {
         Cost::fit(&ln_n, &per_token)
     }
 
+    /// What the runs span.
+    pub fn trained(&self) -> Option<Trained> {
+        let span = |column: &[f64], ln_mean: Option<f64>| {
+            let ends =
+                column.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| [low.min(*x), high.max(*x)]);
+            ln_mean.map_or(ends, |mean| ends.map(|ln| (ln + mean).exp()))
+        };
+        (!self.is_empty()).then(|| Trained {
+            params: span(&self.ln_n, Some(self.mean_n)),
+            tokens: span(&self.ln_d, Some(self.mean_d)),
+            flops: span(&self.flops, None),
+        })
+    }
+
     /// Whether fewer than three sizes or three numbers of tokens differ: two exponents need at least that.
     pub fn too_few(&self) -> bool {
-        self.len() < 6 || [&self.ln_n, &self.ln_d].into_iter().any(|column| distinct(column) < 3)
+        self.len() < 6 || [&self.ln_n, &self.ln_d].into_iter().any(|column| distinct(column.iter().copied()) < 3)
     }
 
     /// Whether the loss is the same everywhere.
@@ -103,13 +119,6 @@ impl Points {
             self.ln_loss.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
         high - low < 1e-9
     }
-}
-
-fn distinct(column: &[f64]) -> usize {
-    let mut sorted = column.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
-    sorted.len()
 }
 
 /// Whether two ascending budgets are one: achieved FLOPs differ from planned ones by up to 1% to either side.

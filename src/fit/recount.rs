@@ -27,13 +27,16 @@ pub fn recount(runs: &[Observation], counting: Counting) -> Vec<Observation> {
     (0..count).flat_map(|i| curves.iter().filter_map(move |curve| curve.at(at(i)))).collect()
 }
 
+/// Runs of one size and seed differ in tokens by more than this, or they are repeats of each other.
+const REPEATS: f64 = 1.01;
+
 /// Runs of one size and seed, from the fewest tokens to the most.
-struct Curve<'a> {
+struct Curve {
     params: f64,
-    runs: Vec<&'a Observation>,
+    runs: Vec<Observation>,
 }
 
-fn curves(runs: &[Observation], counting: Counting) -> Vec<Curve<'_>> {
+fn curves(runs: &[Observation], counting: Counting) -> Vec<Curve> {
     let mut sorted: Vec<_> = runs.iter().filter_map(|run| Some((run.params_by(counting)?, run))).collect();
     let key = |run: &Observation| (run.params, run.seed);
     sorted.sort_by(|(_, a), (_, b)| {
@@ -41,13 +44,23 @@ fn curves(runs: &[Observation], counting: Counting) -> Vec<Curve<'_>> {
     });
     sorted
         .chunk_by(|(_, a), (_, b)| key(a) == key(b))
-        .map(|same| Curve { params: same[0].0, runs: same.iter().map(|(_, run)| *run).collect() })
+        .map(|same| {
+            let runs: Vec<&Observation> = same.iter().map(|(_, run)| *run).collect();
+            let repeats = runs.chunk_by(|a, b| b.tokens <= REPEATS * a.tokens);
+            Curve { params: same[0].0, runs: repeats.map(mean).collect() }
+        })
         .filter(|curve| curve.runs.len() > 1)
         .collect()
 }
 
+/// One run of the mean tokens and loss of some that agree in size and tokens.
+fn mean(repeats: &[&Observation]) -> Observation {
+    let of = |read: fn(&Observation) -> f64| repeats.iter().map(|run| read(run)).sum::<f64>() / repeats.len() as f64;
+    Observation { tokens: of(|run| run.tokens), loss: of(|run| run.loss), ..repeats[0].clone() }
+}
+
 /// Logarithms of the least and the greatest FLOPs that enough curves cover.
-fn range(curves: &[Curve<'_>]) -> Option<(f64, f64)> {
+fn range(curves: &[Curve]) -> Option<(f64, f64)> {
     let ends: Vec<(f64, f64)> = curves.iter().map(Curve::range).collect();
     let enough = |ln_c: f64| {
         let covered = ends.iter().filter(|(low, high)| (*low..=*high).contains(&ln_c)).count();
@@ -59,14 +72,14 @@ fn range(curves: &[Curve<'_>]) -> Option<(f64, f64)> {
     (high > low).then_some((low, high))
 }
 
-impl Curve<'_> {
+impl Curve {
     /// ln C of a run.
     fn ln_flops(&self, run: &Observation) -> f64 {
         (6.0 * self.params * run.tokens).ln()
     }
 
     fn range(&self) -> (f64, f64) {
-        (self.ln_flops(self.runs[0]), self.ln_flops(self.runs[self.runs.len() - 1]))
+        (self.ln_flops(&self.runs[0]), self.ln_flops(&self.runs[self.runs.len() - 1]))
     }
 
     /// The run of so many FLOPs: ln loss against ln tokens is the parabola through the three nearest runs, or a line
@@ -78,7 +91,7 @@ impl Curve<'_> {
         if !(low - 1e-9..=high + 1e-9).contains(&ln_c) {
             return None;
         }
-        let mut nearest: Vec<&Observation> = self.runs.clone();
+        let mut nearest: Vec<&Observation> = self.runs.iter().collect();
         nearest.sort_by(|a, b| (self.ln_flops(a) - ln_c).abs().total_cmp(&(self.ln_flops(b) - ln_c).abs()));
         nearest.truncate(3);
         let loss = lagrange(ln_c, &nearest.iter().map(|run| (self.ln_flops(run), run.loss.ln())).collect::<Vec<_>>());
@@ -150,6 +163,19 @@ mod tests {
             assert!((6.0 * blocks * run.tokens / run.flops - 1.0).abs() < 1e-12);
             let error = (run.loss - surface(blocks, run.tokens)).abs();
             assert!(error < 5e-3, "{error} at {blocks} parameters and {} tokens", run.tokens);
+        }
+    }
+
+    #[test]
+    fn repeats_of_a_run_count_as_their_mean() {
+        let unseeded = |run: Observation| Observation { seed: None, ..run };
+        let off = |by: f64| move |run: &Observation| Observation { loss: run.loss + by, ..run.clone() };
+        let once: Vec<Observation> = runs(surface).into_iter().map(unseeded).collect();
+        let twice: Vec<Observation> = once.iter().map(off(0.01)).chain(once.iter().map(off(-0.01))).collect();
+        let [once, twice] = [once, twice].map(|runs| recount(&runs, Counting::NonEmbedding));
+        assert_eq!(once.len(), twice.len());
+        for (once, twice) in once.iter().zip(&twice) {
+            assert!((once.loss - twice.loss).abs() < 1e-9, "{} and {}", once.loss, twice.loss);
         }
     }
 

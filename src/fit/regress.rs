@@ -110,6 +110,14 @@ impl Line {
     }
 }
 
+/// How many of these logarithms differ.
+pub fn distinct(logarithms: impl Iterator<Item = f64>) -> usize {
+    let mut sorted: Vec<f64> = logarithms.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+    sorted.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

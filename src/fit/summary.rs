@@ -10,7 +10,7 @@ use super::approach2::bias::Bias;
 use super::approach2::{Approach2, TokensPerParam};
 use super::cost::{Cost, Priced};
 use super::forecast::Forecast;
-use super::parametric::{Residuals, SurfaceFit};
+use super::parametric::{Residuals, SurfaceFit, Trained};
 use super::surface::Surface;
 use super::{Estimate, Status};
 use crate::observation::Counting;
@@ -52,6 +52,9 @@ pub struct Summary {
     /// FLOPs of training from which exponents and ratios follow, for surfaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
+    /// What the runs span, for surfaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained: Option<Trained>,
     /// What was drawn with replacement for the intervals, which are 95% percentiles.
     #[serde(default)]
     pub resampled: String,
@@ -69,7 +72,7 @@ pub struct Summary {
     /// The largest budget predicted from the smaller ones, where there are enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
-    /// What the parabola does to this grid where the surface of approach 3 is the truth.
+    /// What the parabola does to this grid where the surface of VPNLS is the truth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias: Option<Bias>,
     /// Approach 2 with splines and weighted regression instead of parabolas.
@@ -159,6 +162,7 @@ impl From<&SurfaceFit> for Summary {
             residuals: fit.residuals,
             draws: fit.draws.clone(),
             cost: Some(fit.cost),
+            trained: fit.trained,
             resampled: fit.resampled.clone(),
             ..summary
         }
@@ -183,6 +187,7 @@ impl Summary {
             delta: None,
             intervals: BTreeMap::new(),
             cost: None,
+            trained: None,
             resampled: String::new(),
             group: None,
             tokens_per_param: Vec::new(),

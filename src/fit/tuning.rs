@@ -2,7 +2,7 @@
 //! (power laws in parameters and in tokens, as Porian et al. 2024, arXiv 2406.19146, appendix C, and Li et al. 2025,
 //! arXiv 2503.04715, fit them).
 //!
-//! For each size the best rate at every batch size (`fit/valley.rs`), and over these least losses the best batch size;
+//! For each size and number of tokens the best rate at every batch size (`fit/valley.rs`), and over these least losses the best batch size;
 //! the best rate is that of the best batch. Where the best batch is the smallest or largest that was trained, the rate is
 //! that of this batch and the size takes no part in the rule of batches. Intervals come from resamples that add the
 //! scatter of the runs to each of them.
@@ -30,12 +30,15 @@ pub struct Run {
     pub loss: f64,
 }
 
-/// The optimum of one size.
+/// Runs of one size are trained on as many tokens where these differ by no more than the rounding of batches and steps.
+const SAME_TOKENS: f64 = 1.05;
+
+/// The optimum of one size and number of tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SizeOptimum {
     /// Parameters.
     pub params: f64,
-    /// Tokens, the geometric mean over the runs.
+    /// Tokens, the geometric mean over the runs, which differ by rounding.
     pub tokens: f64,
     /// Whether a best learning rate was found inside of those trained.
     pub status: Status,
@@ -67,7 +70,7 @@ pub struct Rule {
 pub struct Tuning {
     /// Whether the rule of learning rates may be used.
     pub status: Status,
-    /// One for each size, ascending.
+    /// One for each size and number of tokens, ascending.
     pub sizes: Vec<SizeOptimum>,
     /// The learning rate by parameters.
     pub learning_rate: Option<Rule>,
@@ -203,17 +206,18 @@ impl Grid {
     }
 }
 
-/// One grid a size, ascending.
+/// One grid a size and number of tokens, ascending.
 fn grids(runs: &[Run]) -> Vec<Grid> {
     let mut finite: Vec<&Run> = runs.iter().filter(|run| run.loss.is_finite()).collect();
-    finite.sort_by(|a, b| a.params.total_cmp(&b.params));
-    finite.chunk_by(|a, b| a.params.total_cmp(&b.params).is_eq()).map(Grid::new).collect()
+    finite.sort_by(|a, b| a.params.total_cmp(&b.params).then(a.tokens.total_cmp(&b.tokens)));
+    let one = |a: &&Run, b: &&Run| a.params.total_cmp(&b.params).is_eq() && b.tokens <= SAME_TOKENS * a.tokens;
+    finite.chunk_by(one).map(Grid::new).collect()
 }
 
 fn conclusion(status: Status, sizes: &[SizeOptimum], rate: Option<Rule>, batch: Option<Rule>) -> String {
     let Some(rate) = rate else {
         return format!(
-            "No rule can be told ({}): at least two sizes need their best learning rate inside the grid.",
+            "No rule can be told ({}): at least two sizes or numbers of tokens need their best learning rate inside the grid.",
             status.name()
         );
     };
@@ -230,7 +234,10 @@ fn conclusion(status: Status, sizes: &[SizeOptimum], rate: Option<Rule>, batch: 
         Some(batch.map_or_else(|| "no rule of batch sizes".to_owned(), |rule| words("batch size", "tokens", rule))),
         (edges > 0)
             .then(|| format!("at {edges} of {} sizes the best batch is the smallest or largest trained", sizes.len())),
-        (status == Status::TooFewPoints).then(|| "from two sizes only".to_owned()),
+        (status == Status::TooFewPoints).then(|| "from two optima only".to_owned()),
+        sizes.windows(2).any(|pair| pair[0].params.total_cmp(&pair[1].params).is_eq()).then(|| {
+            "the rule of rates takes sizes alone, over all the numbers of tokens that one was trained on".to_owned()
+        }),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ") + "."
 }
@@ -271,6 +278,24 @@ mod tests {
         assert!((rate.value.value.log2() + 6.5 + 0.4 * (rate.at.log2() - 16.0)).abs() < 1e-6, "{rate:?}");
         assert!((batch.exponent.value - 0.5).abs() < 1e-6, "{batch:?}");
         assert!((batch.value.value.log2() - 10.0 - 0.5 * (batch.at.log2() - 20.0)).abs() < 1e-6, "{batch:?}");
+    }
+
+    #[test]
+    fn one_size_at_several_numbers_of_tokens_has_an_optimum_at_each() {
+        let longer = |run: Run| {
+            let factor = 16.0;
+            // Sixteen times the tokens want four times the batch.
+            Run { tokens: factor * run.tokens, batch: factor.sqrt() * run.batch, ..run }
+        };
+        let both: Vec<Run> = runs(0.0).into_iter().flat_map(|run| [run, longer(run)]).collect();
+        let tuning = fit(&both, &BOOTSTRAP);
+        assert_eq!(tuning.sizes.len(), 8, "{:?}", tuning.sizes);
+        for optimum in &tuning.sizes {
+            let best = 10.0 + 0.5 * (optimum.tokens.log2() - 20.0);
+            assert!((optimum.batch.unwrap().value.log2() - best).abs() < 1e-6, "{optimum:?}");
+        }
+        assert!((tuning.batch.unwrap().exponent.value - 0.5).abs() < 1e-6);
+        assert!(tuning.conclusion.contains("sizes alone"), "{}", tuning.conclusion);
     }
 
     #[test]

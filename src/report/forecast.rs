@@ -2,20 +2,11 @@
 
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell};
 use super::{ReportInput, isoflop, words};
-use crate::fit::summary::Summary;
+use crate::fit::forecast::HeldOut;
 use crate::fit::surface::Surface;
 use crate::fit::{Estimate, Status};
 use crate::observation::{Counting, Observation};
 use crate::units::Flops;
-
-/// A surface fitted without the largest budget.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HeldOut {
-    /// The fit to the smaller budgets.
-    pub fit: Summary,
-    /// The runs of the largest budget, which it has not seen.
-    pub runs: Vec<Observation>,
-}
 
 /// Losses of the budget held out against parameters, as measured and as predicted; nothing where no budget can be held
 /// out.

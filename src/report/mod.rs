@@ -27,20 +27,20 @@ mod page;
 mod residuals;
 mod surface;
 mod transfer;
-mod words;
+pub(crate) mod words;
 
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::fit::approach2::Approach2;
+use crate::fit::forecast::HeldOut;
 use crate::fit::frontier::Comparison;
 use crate::fit::summary::Summary;
 use crate::fit::transfer::Group;
 use crate::observation::{Counting, Observation};
 pub use curves::{Key, LossCurve};
 use figure::Figure;
-pub use forecast::HeldOut;
 pub use isoflop::IsoflopGroup;
 
 /// Everything that a report tells. All text in it is treated as hostile and escaped.

@@ -33,7 +33,7 @@ fn a_sweep_s_own_fits_are_a_surface_to_allocate_on() {
     let place = two();
     let fits = ["--fit", "results/one-rehearsal/fits.json"];
     let said = place.says(&[&["allocate"][..], &fits, &["--flops", "1e13"]].concat());
-    assert!(said.contains("tokens/param"), "{said}");
+    assert!(said.contains("tokens per param") && said.contains(" to "), "with its interval: {said}");
     let said =
         place.says(&[&["predict"][..], &fits, &["--params", "1e5", "--tokens", "2e6", "--approach", "vpnls"]].concat());
     assert!(said.contains("nats per token"), "{said}");

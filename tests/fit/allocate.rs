@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use assert_cmd::Command;
+use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 
 use super::surface::{CHINCHILLA, Runs as _, noisy};
@@ -16,7 +17,7 @@ fn runner(folder: &Path, arguments: &[&str]) -> assert_cmd::assert::Assert {
 fn fitted() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut csv = "params,tokens,flop_budget,loss\n".to_owned();
-    for run in noisy(CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 8.0), 0.001, 1) {
+    for run in noisy(CHINCHILLA.grid(&[1e19, 1e20, 1e21], 7, 8.0), 0.001, 1) {
         writeln!(csv, "{},{},{},{}", run.params, run.tokens, run.flops, run.loss).unwrap();
     }
     std::fs::write(folder.path().join("runs.csv"), csv).unwrap();
@@ -51,13 +52,40 @@ fn the_text_says_how_flat_the_optimum_is_and_when_data_bind() {
         .success()
         .stdout(contains("0.5 x the parameters"))
         .stdout(contains("bind"))
-        .stdout(contains("Llama 3 405B"));
+        .stdout(contains("Chinchilla 70B"))
+        .stdout(contains("Llama 3 405B").not())
+        .stderr("");
     runner(
         folder.path(),
         &["predict", "--fit", "fits.json", "--params", "1e8", "--tokens", "2e10", "--approach", "vpnls"],
     )
     .success()
     .stdout(contains("nats per token"));
+}
+
+#[test]
+fn what_lies_beyond_the_runs_is_warned_of_and_far_beyond_other_models_are_not_spoken_of() {
+    let folder = fitted();
+    let allocate = |flops: &str| runner(folder.path(), &["allocate", "--fit", "fits.json", "--flops", flops]).success();
+    allocate("1e24").stderr(contains("a factor of 1000 beyond the largest behind this surface, 1e21"));
+    allocate("1e18").stderr(contains("beyond the smallest behind this surface, 1e19"));
+    let predict = ["predict", "--fit", "fits.json", "--params", "1e12", "--tokens", "2e10"];
+    runner(folder.path(), &predict).success().stderr(contains("1T parameters are a factor of"));
+    // As small a budget as two cores train: nothing is said of GPT-3.
+    let text = std::fs::read_to_string(folder.path().join("fits.json")).unwrap();
+    let small = text.replace("\"flops\":[1e19,1e21]", "\"flops\":[1e12,3e13]");
+    assert_ne!(small, text);
+    std::fs::write(folder.path().join("fits.json"), small).unwrap();
+    allocate("1e13").stdout(contains("Other models").not());
+}
+
+#[test]
+fn a_surface_is_chosen_by_its_counting() {
+    let folder = fitted();
+    let predict = ["predict", "--fit", "fits.json", "--params", "1e8", "--tokens", "2e10", "--counting"];
+    let by = |counting| runner(folder.path(), &[&predict[..], &[counting]].concat());
+    by("all").success().stdout(contains("approach 3, all parameters, FLOPs 6ND"));
+    by("non-embedding").code(2).stderr(contains("no fitted surface"));
 }
 
 #[test]

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use runner::fit::approach2::{Approach2, Optimum, PowerLaw, TokensPerParam};
 use runner::fit::cost::{Cost, Priced};
+use runner::fit::forecast::HeldOut;
 use runner::fit::parametric::{Residuals, SurfaceFit};
 use runner::fit::summary::Summary;
 use runner::fit::surface::Surface;
 use runner::fit::{Estimate, Status};
 use runner::observation::{Counting, Observation};
-use runner::report::{HeldOut, Key, LossCurve, ReportInput, RunTable, write};
+use runner::report::{Key, LossCurve, ReportInput, RunTable, write};
 
 const BUDGETS: [f64; 3] = [1e12, 3e12, 1e13];
 
@@ -187,7 +188,9 @@ fn surface_fit(counting: Counting) -> SurfaceFit {
     let surface = |by: f64| Surface { e: 1.8172 * by, a: 48.201, b: 208.543, alpha: 0.3478, beta: 0.3658 };
     let priced = Priced::from(surface(1.0));
     let estimate = |value: f64| Estimate { value, low: 0.9 * value, high: 1.1 * value };
+    let [n_exponent, d_exponent] = priced.exponents([1e12, 1e14]);
     SurfaceFit {
+        trained: None,
         approach: "3".to_owned(),
         counting,
         status: Status::Converged,
@@ -196,8 +199,8 @@ fn surface_fit(counting: Counting) -> SurfaceFit {
         objective: Some(1e-5),
         delta: Some(1e-3),
         constants: Some([1.8172, 48.201, 208.543, 0.3478, 0.3658].map(estimate)),
-        n_exponent: Some(estimate(priced.n_exponent())),
-        d_exponent: Some(estimate(priced.d_exponent())),
+        n_exponent: Some(estimate(n_exponent)),
+        d_exponent: Some(estimate(d_exponent)),
         cost: Cost::SIX_ND,
         resampled: "runs".to_owned(),
         tokens_per_param: BUDGETS

@@ -128,16 +128,17 @@ pub fn fit(observations: &[Observation], counting: Counting, noise: Noise, boots
         let column = |read: &dyn Fn(&(f64, f64, f64)) -> f64| found.iter().map(read).collect::<Vec<f64>>();
         (found.len() >= 2).then(|| Design::weighted(&column(&|p| p.0), &column(&|p| p.2)).line(&column(&|p| p.1)))
     };
-    let power = |axis: usize| {
-        let line = law(&|_, median| Some(median), axis)?;
-        let slopes = draws.iter().filter_map(|draw| law(&|k, _| draw[k], axis)).map(|line| line.slope);
-        Some(PowerLaw { coefficient: line.intercept.exp(), exponent: Estimate::from_draws(line.slope, slopes) })
-    };
     let status = match kept.len() {
         3.. => Status::Converged,
         1 | 2 => Status::TooFewPoints,
         _ if optima.iter().any(|optimum| optimum.status == Status::EdgeMinimum) => Status::EdgeMinimum,
         _ => Status::TooFewPoints,
+    };
+    // Two optima always lie on a line.
+    let power = |axis: usize| {
+        let line = law(&|_, median| Some(median), axis).filter(|_| status == Status::Converged)?;
+        let slopes = draws.iter().filter_map(|draw| law(&|k, _| draw[k], axis)).map(|line| line.slope);
+        Some(PowerLaw { coefficient: line.intercept.exp(), exponent: Estimate::from_draws(line.slope, slopes) })
     };
     SplineFit { status, optima, n_opt: power(0), d_opt: power(1) }
 }

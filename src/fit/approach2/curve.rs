@@ -3,10 +3,10 @@
 use rand::{Rng, RngExt};
 
 use crate::fit::Status;
-use crate::fit::bootstrap::student;
+use crate::fit::bootstrap::widening;
 use crate::fit::minimize::search;
 use crate::fit::points::same_budget;
-use crate::fit::regress::{Design, Parabola};
+use crate::fit::regress::{Design, Parabola, distinct};
 use crate::fit::surface::Surface;
 use crate::observation::{Counting, Observation};
 
@@ -235,11 +235,11 @@ impl Fitted {
                 })
                 .collect();
             let mean = corrected.iter().sum::<f64>() / corrected.len() as f64;
-            let wider = student(points.len() - 3);
+            let wider = widening(points.len() - 3);
             corrected.into_iter().map(|residual| wider * (residual - mean)).collect()
         });
         let sizes = points.chunk_by(Point::repeats_of).count();
-        let wider = student((points.len() - sizes).max(1));
+        let wider = widening((points.len() - sizes).max(1));
         let means = points
             .iter()
             .map(|point| {
@@ -254,11 +254,4 @@ impl Fitted {
 
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
-}
-
-fn distinct(values: impl Iterator<Item = f64>) -> usize {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.dedup();
-    sorted.len()
 }

@@ -11,7 +11,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::{Hyperbola, against_loss, against_tokens, hyperbola};
-use crate::fit::bootstrap::{Bootstrap, student};
+use crate::fit::bootstrap::{Bootstrap, widening};
 use crate::fit::law::{MAX_LOST, distinct, large, words};
 use crate::fit::parametric::Residuals;
 use crate::fit::{Estimate, Status};
@@ -69,7 +69,7 @@ pub struct CriticalBatch {
     pub points: usize,
     /// One for each loss, the highest first.
     pub targets: Vec<Target>,
-    /// The critical batch against loss, where at least three losses have one.
+    /// The critical batch against loss, where at least three losses have one that is known.
     pub against_loss: Option<LossLaw>,
     /// The critical batch against data, likewise.
     pub against_examples: Option<DataLaw>,
@@ -103,17 +103,6 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
         let donors: Vec<f64> = curves.iter().map(|_| rng.random()).collect();
         found.iter().map(|fitted| fitted.resample(&donors)).collect()
     });
-    let laws = |hyperbolas: &mut dyn Iterator<Item = Hyperbola>| {
-        let all: Vec<(f64, Hyperbola)> = found.iter().map(|fitted| fitted.loss).zip(hyperbolas).collect();
-        let pairs = |of: fn(&(f64, Hyperbola)) -> f64| {
-            all.iter().map(|pair| (of(pair), pair.1.critical_batch())).collect::<Vec<_>>()
-        };
-        let loss = against_loss(&pairs(|(loss, _)| *loss)).map(|law| [law.b_star, law.alpha_b]);
-        let data = against_tokens(&pairs(|(_, law)| law.min_examples)).map(|law| [law.coefficient, law.exponent]);
-        [loss, data]
-    };
-    let value = laws(&mut found.iter().map(|fitted| fitted.law));
-    let drawn: Vec<_> = draws.iter().map(|draw| laws(&mut draw.iter().copied())).collect();
     let mut next = 0;
     let targets: Vec<Target> = fitted
         .iter()
@@ -125,6 +114,20 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
             }
         })
         .collect();
+    // A critical batch that is not identified says nothing of a law either.
+    let known = |loss: f64| targets.iter().any(|target| target.loss == loss && target.status == Status::Converged);
+    let laws = |hyperbolas: &mut dyn Iterator<Item = Hyperbola>| {
+        let all = found.iter().map(|fitted| fitted.loss).zip(hyperbolas);
+        let all: Vec<(f64, Hyperbola)> = all.filter(|(loss, _)| known(*loss)).collect();
+        let pairs = |of: fn(&(f64, Hyperbola)) -> f64| {
+            all.iter().map(|pair| (of(pair), pair.1.critical_batch())).collect::<Vec<_>>()
+        };
+        let loss = against_loss(&pairs(|(loss, _)| *loss)).map(|law| [law.b_star, law.alpha_b]);
+        let data = against_tokens(&pairs(|(_, law)| law.min_examples)).map(|law| [law.coefficient, law.exponent]);
+        [loss, data]
+    };
+    let value = laws(&mut found.iter().map(|fitted| fitted.law));
+    let drawn: Vec<_> = draws.iter().map(|draw| laws(&mut draw.iter().copied())).collect();
     let all: Vec<f64> = found.iter().flat_map(|fitted| fitted.residuals.clone()).collect();
     let count = |status| targets.iter().filter(|target| target.status == status).count();
     let status = match () {
@@ -215,7 +218,7 @@ fn fit_one(curves: &[(f64, Vec<[f64; 2]>)], loss: f64) -> Result<Fitted, Target>
         return Err(Target { loss, batches: points.len(), status, min_steps, min_examples, critical_batch });
     };
     let freedom = points.len() - 2;
-    let wider = student(freedom) * (points.len() as f64 / freedom as f64).sqrt();
+    let wider = widening(freedom) * (points.len() as f64 / freedom as f64).sqrt();
     let residuals = points.iter().map(|(batch, steps)| wider * (steps / law.steps(*batch)).ln()).collect();
     Ok(Fitted { loss, points, law, residuals })
 }
@@ -340,6 +343,18 @@ mod tests {
             assert!(truth > batch.low / width && truth < batch.high * width, "{target:?}");
         }
         assert!((found.against_loss.unwrap().alpha_b.value - 0.3).abs() < 0.02, "{found:?}");
+    }
+
+    #[test]
+    fn losses_whose_critical_batch_is_unknown_take_no_part_in_the_laws() {
+        // Below 2.8 every batch costs the same data: the critical batch is far above all that were trained.
+        let cut = |row: &Row| if row[2] < 2.8 { [row[0], 1e10 / row[0] / (row[2] - 1.5), row[2]] } else { *row };
+        let rows: Vec<Row> = curves(0.0).iter().map(cut).collect();
+        let found = fit(&rows, &[3.5, 2.5, 2.2, 2.0], &BOOTSTRAP);
+        let statuses: Vec<Status> = found.targets.iter().map(|target| target.status).collect();
+        assert_eq!(statuses.iter().filter(|status| **status == Status::Converged).count(), 1, "{statuses:?}");
+        assert_eq!((found.status, found.against_loss), (Status::Converged, None), "one loss has no law");
+        assert_eq!(found.against_examples, None);
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Field {
             Self::Seed => &["seed"],
             Self::Status => &["status"],
             Self::UniqueTokens => &["unique_tokens"],
-            Self::Batch => &["batch", "batch_tokens", "batch_sequences"],
+            Self::Batch => &["batch", "batch_tokens"],
             Self::LearningRate => &["learning_rate", "lr"],
             Self::Steps => &["steps", "step"],
             Self::Keep => &["keep"],
