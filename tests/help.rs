@@ -1,18 +1,28 @@
 //! What `--help` says, for the program and each command. After a change of flags: `INSTA_UPDATE=always cargo test help`.
 
-use assert_cmd::Command;
+use clap::CommandFactory as _;
+use runner::cli::Cli;
+
+use crate::common::{Place, text};
+
+/// The command and all below it that are shown, as they are typed.
+fn commands(command: &clap::Command, typed: &[String], found: &mut Vec<Vec<String>>) {
+    found.push(typed.to_vec());
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        commands(below, &[typed, &[below.get_name().to_owned()]].concat(), found);
+    }
+}
 
 #[test]
 fn help_of_the_program_and_of_each_command_is_as_reviewed() {
-    let data = ["data", "data prepare", "data info"];
-    let commands =
-        ["", "sweep", "cancel", "plan", "train", "fit", "coord-check", "devices", "status", "watch", "ledger"];
-    let comfort = ["init", "explain", "schema", "ls", "show", "compare", "completions", "man", "export"];
-    for command in commands.into_iter().chain(data).chain(comfort) {
-        let mut runner = Command::new(env!("CARGO_BIN_EXE_runner"));
-        runner.args(command.split_whitespace()).arg("--help").env("COLUMNS", "100").env_remove("RUNNER_CACHE");
-        let output = runner.assert().success().get_output().stdout.clone();
-        let name = format!("help {command}").trim_end().replace(' ', "-");
-        insta::assert_snapshot!(name, String::from_utf8(output).unwrap());
+    let mut all = Vec::new();
+    commands(&Cli::command(), &[], &mut all);
+    let place = Place::new();
+    // Without a device there is no `bench` to list.
+    for typed in all.into_iter().filter(|typed| cfg!(feature = "train") || !typed.is_empty()) {
+        let args: Vec<&str> = typed.iter().map(String::as_str).chain(["--help"]).collect();
+        let output = place.runner(&args).env("COLUMNS", "100").output().unwrap();
+        assert!(output.status.success(), "{args:?}");
+        insta::assert_snapshot!([&["help".to_owned()], typed.as_slice()].concat().join("-"), text(&output.stdout));
     }
 }

@@ -8,12 +8,14 @@ use runner::parameterization::Parameterization;
 use runner::plan::{self, CorpusFacts, Plan, PlanRow, PlannedRun};
 use runner::spec::{self, At, PowerRule, ScheduleKind, Spec};
 
+use crate::common::{Place, QUICKSTART, SMALL, assert_refused};
+
 fn quickstart() -> Spec {
-    spec::parse(include_str!("../sweeps/quickstart.toml"), "quickstart.toml").unwrap()
+    spec::parse(QUICKSTART, "quickstart.toml").unwrap()
 }
 
 fn single() -> Spec {
-    spec::parse(include_str!("../configs/small.toml"), "small.toml").unwrap()
+    spec::parse(SMALL, "small.toml").unwrap()
 }
 
 fn unlimited() -> CorpusFacts {
@@ -245,35 +247,26 @@ fn the_csv_has_a_row_a_run_that_reads_back() {
     assert!(rows.iter().all(|row| groups(row) == row.params));
 }
 
-/// `runner plan` on a spec, with its own cache.
-fn runner_plan(spec: &str, flags: &[&str]) -> assert_cmd::assert::Assert {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("spec.toml");
-    std::fs::write(&path, spec).unwrap();
-    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_runner"));
-    command.arg("plan").arg(path).arg("--cache").arg(folder.path().join("cache")).args(flags).assert()
-}
-
 #[test]
 fn the_command_prints_tables_and_hours_or_csv_alone_and_refuses_with_2() {
-    let small = include_str!("../configs/small.toml");
-    let table = runner_plan(small, &["--flops-per-second", "1e9", "--slots", "4"]).success();
-    let text = String::from_utf8(table.get_output().stdout.clone()).unwrap();
+    let place = Place::with(SMALL);
+    let text = place.says(&["plan", "spec.toml", "--flops-per-second", "1e9", "--slots", "4"]);
     assert!(text.contains("Budget 3.5e11 FLOPs") && text.contains("1 run, 3.5e11 FLOPs, 7 min"), "{text}");
 
-    let csv = runner_plan(small, &["--csv"]).success();
-    let rows: Vec<PlanRow> =
-        csv::Reader::from_reader(csv.get_output().stdout.as_slice()).deserialize().map(Result::unwrap).collect();
+    let csv = place.says(&["plan", "spec.toml", "--csv"]);
+    let rows: Vec<PlanRow> = csv::Reader::from_reader(csv.as_bytes()).deserialize().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 1);
 
-    let error = |spec: &str, flags: &[&str]| {
-        let output = runner_plan(spec, flags).code(2).get_output().clone();
-        String::from_utf8(output.stderr).unwrap()
-    };
-    assert!(error(&small.replace("width = 64", "width = 65"), &[]).contains("spec.toml:14: model.width: 65"));
-    assert!(error(&small.replace("flops = 3.5e11", "flops = 1e6"), &[]).contains("the run is not feasible: less than"));
-    assert!(error(small, &["--slots", "0"]).contains("--slots 0"));
-    assert!(error(small, &["--flops-per-second", "nan"]).contains("--flops-per-second NaN"));
+    for (flags, words) in [(["--slots", "0"], "--slots 0"), (["--flops-per-second", "nan"], "--flops-per-second NaN")] {
+        assert_refused(&place.run(&[&["plan", "spec.toml"][..], &flags].concat()), &[words]);
+    }
+    for (from, to, words) in [
+        ("width = 64", "width = 65", "spec.toml:14: model.width: 65"),
+        ("flops = 3.5e11", "flops = 1e6", "the run is not feasible: less than"),
+    ] {
+        place.write("spec.toml", SMALL.replace(from, to));
+        assert_refused(&place.run(&["plan", "spec.toml"]), &[words]);
+    }
 }
 
 proptest! {

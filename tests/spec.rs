@@ -4,11 +4,9 @@ use proptest::prelude::*;
 use runner::parameterization::Parameterization;
 use runner::spec::{self, At, PowerRule, ScheduleKind, Spec};
 
-use crate::common::specs;
+use crate::common::{Place, QUICKSTART, SMALL, specs};
 
-const QUICKSTART: &str = include_str!("../sweeps/quickstart.toml");
 const GRID: &str = include_str!("../sweeps/lr-grid.toml");
-const SINGLE: &str = include_str!("../configs/small.toml");
 
 /// The text with the line that begins with `start` replaced; an empty replacement deletes it.
 fn edit(text: &str, start: &str, replacement: &str) -> String {
@@ -41,7 +39,7 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "[eval]", "[evl]")), @"x.toml:36: evl: there is no such key; write eval");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "vocab", "vocab = 512\nflavour = 3")), @"x.toml:10: data.flavour: there is no such key; write one of source, path, column, validation_path, tokenizer, vocab, validation_fraction, max_epochs, seed, parts");
     insta::assert_snapshot!(
-        complaint(&edit(SINGLE, "learning_rate", "learning_rate = { value = 1, exponet = 1 }")), @"x.toml:19: optimizer.learning_rate.exponet: there is no such key; write exponent");
+        complaint(&edit(SMALL, "learning_rate", "learning_rate = { value = 1, exponet = 1 }")), @"x.toml:19: optimizer.learning_rate.exponet: there is no such key; write exponent");
 }
 
 #[test]
@@ -50,15 +48,15 @@ fn a_wrong_type_is_refused_with_an_example() {
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = 1e12")), @"x.toml:43: sweep.budgets: floating point 1000000000000.0 stands where a list belongs; write for example [1e12, 3e12, 1e13]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "seeds", "seeds = [1, -1]")), @"x.toml:48: sweep.seeds[1]: integer -1 stands where a whole number of 0 or more belongs; write for example [1]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "parameterization", "parameterization = \"mpu\"")), @r#"x.toml:14: model.parameterization: "mpu" is not one of standard, mup, completep; write "mup""#);
-    insta::assert_snapshot!(complaint(&edit(SINGLE, "learning_rate", "learning_rate = \"tune\"")), @r#"x.toml:19: optimizer.learning_rate: "tune" is not a rule; write "tuned", a number, or a table of value, exponent, and at_params or at_tokens"#);
-    insta::assert_snapshot!(complaint(&edit(SINGLE, "learning_rate", "learning_rate = true")), @r#"x.toml:19: optimizer.learning_rate: boolean true stands where a number, "tuned", or a rule with value, exponent, and at_params or at_tokens belongs; write for example { value = 0.01, at_params = 1e5, exponent = -0.333 }"#);
+    insta::assert_snapshot!(complaint(&edit(SMALL, "learning_rate", "learning_rate = \"tune\"")), @r#"x.toml:19: optimizer.learning_rate: "tune" is not a rule; write "tuned", a number, or a table of value, exponent, and at_params or at_tokens"#);
+    insta::assert_snapshot!(complaint(&edit(SMALL, "learning_rate", "learning_rate = true")), @r#"x.toml:19: optimizer.learning_rate: boolean true stands where a number, "tuned", or a rule with value, exponent, and at_params or at_tokens belongs; write for example { value = 0.01, at_params = 1e5, exponent = -0.333 }"#);
 }
 
 #[test]
 fn a_missing_key_is_refused_at_its_table() {
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "seeds", "")), @"x.toml:42: sweep.seeds: missing; write a line such as seeds = [1]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "sizes", "")), @"x.toml:42: sweep.sizes: missing; write how many sizes each budget gets, such as 7");
-    insta::assert_snapshot!(complaint(&edit(SINGLE, "width", "")), @"x.toml:10: model.width: missing; write the channels of the residual stream, such as 64");
+    insta::assert_snapshot!(complaint(&edit(SMALL, "width", "")), @"x.toml:10: model.width: missing; write the channels of the residual stream, such as 64");
     insta::assert_snapshot!(complaint(""), @r#"x.toml:1: name: missing; write a line such as name = "quickstart""#);
 }
 
@@ -78,9 +76,9 @@ fn impossible_values_are_refused_with_what_to_write_instead() {
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "min_steps", "min_steps = 49")), @"x.toml:47: sweep.min_steps: a run of 49 steps cannot meet its budget within 1%; write 50 or more, such as 100");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "seeds", "seeds = [1, 1]")), @"x.toml:48: sweep.seeds: a seed is listed twice, which would be the same runs twice; write each once, such as [1, 2, 3]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "name", "name = \"../up\"")), @r#"x.toml:5: name: "../up" cannot name a results folder; write up to 100 of A-Z a-z 0-9 . _ - beginning with a letter or digit, such as "isoflop-rfc""#);
-    insta::assert_snapshot!(complaint(&edit(SINGLE, "head_dim", "head_dim = 15")), @"x.toml:13: model.head_dim: 15 is odd; write an even number such as 16: rotary positions turn channels in pairs");
-    insta::assert_snapshot!(complaint(&edit(SINGLE, "width", "width = 65")), @"x.toml:14: model.width: 65 is not a multiple of head_dim = 16; write such as 64");
-    insta::assert_snapshot!(complaint(&edit(SINGLE, "learning_rate", "learning_rate = -0.1")), @"x.toml:19: optimizer.learning_rate: -0.1 is impossible; write a number above 0, such as 0.01");
+    insta::assert_snapshot!(complaint(&edit(SMALL, "head_dim", "head_dim = 15")), @"x.toml:13: model.head_dim: 15 is odd; write an even number such as 16: rotary positions turn channels in pairs");
+    insta::assert_snapshot!(complaint(&edit(SMALL, "width", "width = 65")), @"x.toml:14: model.width: 65 is not a multiple of head_dim = 16; write such as 64");
+    insta::assert_snapshot!(complaint(&edit(SMALL, "learning_rate", "learning_rate = -0.1")), @"x.toml:19: optimizer.learning_rate: -0.1 is impossible; write a number above 0, such as 0.01");
 }
 
 /// Every one of these lines alone makes a spec invalid, and the error names its key.
@@ -143,7 +141,7 @@ fn each_value_out_of_its_range_is_refused_under_its_own_key() {
         ("source", "source = \"bin\"\npath = \"x\"\ntokenizer = \"t\"", "data.tokenizer"),
     ];
     for (start, replacement, key) in cases {
-        let error = spec::parse(&edit(SINGLE, start, replacement), "x.toml").expect_err(replacement);
+        let error = spec::parse(&edit(SMALL, start, replacement), "x.toml").expect_err(replacement);
         assert_eq!(error.key, key, "{replacement}: {error}");
         assert!(error.line.is_some() && !error.remedy.is_empty(), "{error}");
     }
@@ -169,23 +167,23 @@ fn each_value_out_of_its_range_is_refused_under_its_own_key() {
 fn names_that_are_no_folder_are_refused() {
     let long = "a".repeat(101);
     for name in ["", ".", "..", "a/b", "-a", "a b", "a\\u0000", "a..b", "é", long.as_str()] {
-        let error = spec::parse(&edit(SINGLE, "name", &format!("name = \"{name}\"")), "x.toml").expect_err(name);
+        let error = spec::parse(&edit(SMALL, "name", &format!("name = \"{name}\"")), "x.toml").expect_err(name);
         assert_eq!((error.key.as_str(), error.line), ("name", Some(2)));
     }
     for name in ["a", "0", "isoflop-rfc_2.1", &long[..100]] {
-        assert_eq!(parse(&edit(SINGLE, "name", &format!("name = \"{name}\""))).name, name);
+        assert_eq!(parse(&edit(SMALL, "name", &format!("name = \"{name}\""))).name, name);
     }
 }
 
 #[test]
 fn rules_are_numbers_tables_or_the_tuned_rule_of_their_field() {
-    let rate = |value: &str| parse(&edit(SINGLE, "learning_rate", &format!("learning_rate = {value}"))).optimizer;
+    let rate = |value: &str| parse(&edit(SMALL, "learning_rate", &format!("learning_rate = {value}"))).optimizer;
     assert_eq!(rate("1").learning_rate, PowerRule::constant(1.0));
     assert_eq!(rate("0.5").learning_rate, PowerRule::constant(0.5));
     let table = PowerRule { value: 0.1, at: At::Params(1e6), exponent: -0.5 };
     assert_eq!(rate("{ value = 0.1, at_params = 1000000, exponent = -0.5 }").learning_rate, table);
     assert_eq!(rate("\"tuned\"").learning_rate, PowerRule::TUNED_LEARNING_RATE);
-    let batch = parse(&edit(SINGLE, "batch_tokens", "batch_tokens = \"tuned\"")).optimizer.batch_tokens;
+    let batch = parse(&edit(SMALL, "batch_tokens", "batch_tokens = \"tuned\"")).optimizer.batch_tokens;
     assert_eq!(batch, PowerRule::TUNED_BATCH_TOKENS);
 }
 
@@ -229,13 +227,11 @@ fn faulty_axes_are_refused_at_the_axis() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let error = |path: &std::path::Path| spec::load(path).expect_err("unreadable").to_string();
-    assert!(error(&folder.path().join("nope.toml")).contains("nope.toml: cannot be read: No such file"));
-    assert!(error(folder.path()).contains("cannot be read"));
-    let path = folder.path().join("latin1.toml");
-    std::fs::write(&path, b"name = \"\xe9\"").unwrap();
-    assert!(error(&path).contains("UTF-8"));
+    assert!(error(&place.path("nope.toml")).contains("nope.toml: cannot be read: No such file"));
+    assert!(error(&place.path("")).contains("cannot be read"));
+    assert!(error(&place.write("latin1.toml", b"name = \"\xe9\"")).contains("UTF-8"));
 }
 
 #[test]
@@ -318,7 +314,7 @@ fn a_launcher_is_checked_like_the_rest_and_is_no_axis() {
     insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 0"), @r#"x.toml:52: launcher.workers: an array of 0 workers is impossible; write a whole number of 1 or more, such as 4"#);
     insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\ntime = 08:00:00"), @r#"x.toml:53: launcher.time: map stands where a string belongs; write for example "08:00:00""#);
     insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\npartition = \"gpu; id\""), @r#"x.toml:53: launcher.partition: "gpu; id" cannot stand in a batch script; write letters, digits, _ and . , -, beginning with a letter or digit, such as "gpu""#);
-    insta::assert_snapshot!(complaint(&format!("{SINGLE}\n[launcher]\nkind = \"slurm\"\nworkers = 4\n")), @r#"x.toml:38: launcher: does not belong here: one run is trained where it is started; delete it"#);
+    insta::assert_snapshot!(complaint(&format!("{SMALL}\n[launcher]\nkind = \"slurm\"\nworkers = 4\n")), @r#"x.toml:38: launcher: does not belong here: one run is trained where it is started; delete it"#);
     insta::assert_snapshot!(complaint(&format!("{QUICKSTART}\n[sweep.axes]\n\"launcher.workers\" = [1, 2]\n")), @r#"x.toml:51: sweep.axes."launcher.workers": not a field that can be varied; write the dotted path of a field outside name, launcher, sweep.axes, sweep.zip and sweep.seeds"#);
     let spec = parse(&format!("{QUICKSTART}\n[launcher]\nkind = \"slurm\"\nworkers = 4\noptions = [\"--qos=long\"]\n"));
     assert_eq!(parse(&spec.to_toml()), spec);

@@ -6,9 +6,6 @@ mod data;
 mod export;
 mod faults;
 mod fit;
-mod formats;
-// Without a device there is no `bench` to help with.
-#[cfg(feature = "train")]
 mod help;
 mod output;
 mod plan;

@@ -55,7 +55,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::testing::planned;
+    use crate::plan::testing::planned;
 
     #[test]
     fn a_device_that_fails_three_runs_in_a_row_is_bad_and_a_run_that_fails_three_times_is_not_its_fault() {

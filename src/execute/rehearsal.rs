@@ -129,8 +129,8 @@ fn gaussian(id: &RunId) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::testing::planned;
     use crate::plan::PlannedRun;
+    use crate::plan::testing::planned;
 
     fn train(run: &PlannedRun, told: &mut dyn FnMut(Progress)) -> Outcome {
         let job = Job { run, micro_batches: 1, checkpoints: &mut (), checkpoint_every: std::time::Duration::MAX };

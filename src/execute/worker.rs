@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn two_thousand_runs_are_rehearsed_and_two_workers_share_them() {
         let dir = tempfile::tempdir().unwrap();
-        let runs = (0..2000).map(|seed| crate::ledger::testing::planned(1, seed)).collect();
+        let runs = (0..2000).map(|seed| crate::plan::testing::planned(1, seed)).collect();
         let plan = crate::plan::Plan { runs, left_out: Vec::new() };
         let ledger = Ledger::create(&dir.path().join("r"), "", plan, Losses::Rehearsed).unwrap();
         let started = Instant::now();

@@ -210,8 +210,8 @@ fn pretty(value: &Value) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::testing::planned;
     use crate::parameterization::Parameterization;
+    use crate::plan::testing::planned;
 
     /// Weights that tell from where they come: each is its place in the file.
     fn numbered(run: &Run) -> Vec<Vec<f32>> {

@@ -239,9 +239,10 @@ fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{SPEC, plan};
+    use super::super::testing::SPEC;
     use super::*;
     use crate::ledger::{Failure, FailureClass, State};
+    use crate::plan::testing::plan;
 
     #[test]
     fn the_same_sweep_takes_its_folder_up_and_tries_again_what_was_given_up() {

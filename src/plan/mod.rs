@@ -8,6 +8,8 @@ mod params;
 mod resolve;
 mod run;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 mod trim;
 
 use std::collections::BTreeSet;

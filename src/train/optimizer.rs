@@ -105,14 +105,12 @@ mod tests {
 
     use super::*;
     use crate::parameterization::Parameterization;
-    use crate::plan::{CorpusFacts, Run, expand};
+    use crate::plan::Run;
+    use crate::plan::testing::small;
     use crate::train::session::upload;
 
     fn run(parameterization: Parameterization, width: usize) -> Run {
-        let spec = crate::spec::parse(include_str!("../../configs/small.toml"), "small.toml").unwrap();
-        let facts = CorpusFacts { vocab: 512, train_tokens: None, validation_tokens: None, fingerprint: String::new() };
-        let points: Vec<_> = spec.points().unwrap().into_iter().map(|point| (point, facts.clone())).collect();
-        let mut run = expand(&points).unwrap().runs.remove(0).run;
+        let mut run = small(|_| ()).run;
         (run.shape.width, run.shape.heads, run.parameterization) = (width, width / 16, parameterization);
         (run.base_width, run.base_depth, run.base_head_dim) = (32, run.shape.depth, 16);
         run.optimizer.weight_decay = 0.0;

@@ -151,20 +151,20 @@ mod tests {
     use std::io::Seek as _;
 
     use super::*;
-    use crate::plan::PlannedRun;
+    use crate::plan::{PlannedRun, testing};
+    use crate::spec::PowerRule;
 
     /// A run of a small model, and its corpus.
     fn small() -> (PlannedRun, Corpus) {
-        let text = include_str!("../../configs/small.toml");
-        let spec = crate::spec::parse(text, "small.toml").expect("valid");
+        let planned = testing::small(|spec| {
+            (spec.data.vocab, spec.model.context, spec.model.width) = (Some(256), 16, Some(32));
+            spec.optimizer.batch_tokens = PowerRule::constant(7.0 * 16.0);
+            (spec.schedule.flops, spec.schedule.tokens) = (None, Some(100.0 * 7.0 * 16.0));
+            spec.schedule.warmup_max_fraction = 0.05;
+        });
         let cache = tempfile::tempdir().expect("a folder");
-        let mut data = spec.data.clone();
-        data.vocab = Some(256);
-        let corpus = Corpus::prepare(&data, 16, cache.path(), &mut |_| {}).expect("a language");
-        let mut run = crate::ledger::testing::planned(2, 7);
-        run.run.shape = crate::plan::Shape { width: 32, depth: 2, heads: 2, context: 16, vocab: 256 };
-        run.run.optimizer.batch_sequences = 7;
-        (run, corpus)
+        let corpus = Corpus::prepare(&planned.run.data, 16, cache.path(), &mut |_| {}).expect("a language");
+        (planned, corpus)
     }
 
     /// Losses of steps `from` to `to`.

@@ -4,16 +4,15 @@ use runner::observation::Counting;
 use runner::plan::{self, CorpusFacts, Costs, Estimate, Machine, Plan, PlannedRun, TrimError, Trimmed};
 use runner::spec::{self, Spec};
 
-use super::Place;
+use crate::common::{Place, QUICKSTART, SMALL, assert_refused, edited, text};
 
 const RATE: f64 = 1e10;
 const MACHINE: Machine = Machine { devices: 1, slots: 2 };
 
 /// Five budgets, eleven sizes and three seeds of the quickstart.
 fn sweep() -> Spec {
-    let set = ["sweep.budgets=[1e11,3e11,1e12,3e12,1e13]", "sweep.sizes=11", "sweep.seeds=[5,6,7]"].map(str::to_owned);
-    let text = spec::edit(include_str!("../../sweeps/quickstart.toml"), &set).unwrap();
-    spec::parse(&text, "x.toml").unwrap()
+    let set = ["sweep.budgets=[1e11,3e11,1e12,3e12,1e13]", "sweep.sizes=11", "sweep.seeds=[5,6,7]"];
+    spec::parse(&edited(QUICKSTART, &set), "x.toml").unwrap()
 }
 
 fn expand(spec: &Spec) -> Result<Plan, plan::PlanError> {
@@ -100,7 +99,7 @@ fn what_cannot_be_cut_is_refused_with_the_hours_that_it_takes() {
     assert!(trim(&whole, 1.001 * hours).unwrap().is_some(), "the hours that are asked for are enough");
     let axes = spec::parse(include_str!("../../sweeps/lr-grid.toml"), "x.toml").unwrap();
     assert!(matches!(trim(&axes, 1e-6), Err(TrimError::Axes { .. })));
-    let single = spec::parse(include_str!("../../configs/small.toml"), "x.toml").unwrap();
+    let single = spec::parse(SMALL, "x.toml").unwrap();
     assert!(matches!(trim(&single, 1e-6), Err(TrimError::OneRun { .. })));
 }
 
@@ -118,12 +117,12 @@ fn device_hours_count_all_devices_until_the_last_run_ends() {
 
 #[test]
 fn the_command_prints_hours_disk_and_money_and_writes_the_cut_spec_once() {
-    let place = Place::with("sweeps/quickstart.toml");
+    let place = Place::with(QUICKSTART);
     let plan = |more: &[&str]| {
         let args = ["plan", "spec.toml", "--flops-per-second", "1e10", "--slots", "2", "--set", "sweep.seeds=[1,2,3]"];
         place.run(&[&args[..], more].concat())
     };
-    let out = super::text(&plan(&["--price", "3"]).stdout);
+    let out = text(&plan(&["--price", "3"]).stdout);
     let after = |word: &str| out.lines().find_map(|line| line.split_once(word)).expect(word);
     let hours: f64 = after(" device hours on 1 device").0.parse().unwrap();
     let money: f64 = after("price: ").1.split(' ').next().unwrap().parse().unwrap();
@@ -131,11 +130,11 @@ fn the_command_prints_hours_disk_and_money_and_writes_the_cut_spec_once() {
     assert!(out.contains("disk: "));
 
     let cut = plan(&["--budget-hours", "0.25", "--out", "cut.toml"]);
-    let said = super::text(&cut.stderr);
+    let said = text(&cut.stderr);
     assert!(said.contains("seeds: 1 of 3") && said.contains("--set sweep.seeds=[1]"), "{said}");
     assert!(place.read("cut.toml").contains("seeds = [1] "));
-    assert_eq!(plan(&["--budget-hours", "0.25", "--out", "cut.toml"]).status.code(), Some(2), "it exists");
+    assert_refused(&plan(&["--budget-hours", "0.25", "--out", "cut.toml"]), &["cut.toml exists"]);
     for (flag, value) in [("--price", "0"), ("--price", "nan"), ("--budget-hours", "-1"), ("--device-count", "0")] {
-        assert_eq!(plan(&[&format!("{flag}={value}")]).status.code(), Some(2), "{flag}={value}");
+        assert_refused(&plan(&[&format!("{flag}={value}")]), &[flag]);
     }
 }

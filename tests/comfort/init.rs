@@ -2,7 +2,7 @@
 
 use runner::spec::{self, Source};
 
-use super::{Place, repository};
+use crate::common::{Place, repository};
 
 const KINDS: [(&str, &str); 9] = [
     ("quickstart", "sweeps/quickstart.toml"),

@@ -4,15 +4,12 @@ use runner::spec::{self, Entry};
 use serde_json::Value;
 
 use super::schema::is_valid;
-use super::{Place, repository};
-use crate::common::specs;
+use crate::common::{Place, QUICKSTART, repository, specs};
 
 /// TOML as the JSON that an editor checks.
 fn json(toml: &str) -> Value {
     serde_json::to_value(toml.parse::<toml::Table>().unwrap()).unwrap()
 }
-
-const QUICKSTART: &str = include_str!("../../sweeps/quickstart.toml");
 
 #[test]
 fn every_spec_of_the_repository_is_valid_by_the_schema() {

@@ -1,10 +1,10 @@
 //! Results looked at: `ls`, `show`, `compare`; and what is installed beside the program.
 
-use super::Place;
+use crate::common::{Place, QUICKSTART};
 
 /// Two rehearsed sweeps of one surface, the second with a seed more and another name.
 fn two() -> Place {
-    let place = Place::with("sweeps/quickstart.toml");
+    let place = Place::with(QUICKSTART);
     for (name, seeds) in [("one", "[1]"), ("two", "[1,2]")] {
         let [name, seeds] = [format!("name={name}"), format!("sweep.seeds={seeds}")];
         place.says(&["sweep", "spec.toml", "--device", "rehearsal", "--set", &name, "--set", &seeds]);

@@ -14,17 +14,17 @@ fn sweep(place: &Place, kind: &str, times: usize, flags: &[&str]) -> std::proces
 
 #[test]
 fn what_fails_once_is_tried_again_and_ends_with_the_same_bytes() {
-    let undisturbed = Place::new(3);
+    let undisturbed = Place::of_runs(3);
     assert_code(&undisturbed.rehearse(), 0);
     for kind in ["panic", "abort", "hang"] {
-        let place = Place::new(3);
+        let place = Place::of_runs(3);
         // Long enough for a loaded machine, where workers are slow to say their first word.
         let patience = if kind == "hang" { "5" } else { "900" };
         let output = sweep(&place, kind, 1, &["--hang-after", patience]);
         assert_code(&output, 0);
         assert_said(&output, &["is tried again"]);
         assert_eq!(place.tables(), undisturbed.tables(), "{kind}");
-        let error = fs::read_to_string(place.files("error.json").remove(0)).unwrap();
+        let error = fs::read_to_string(place.files("out/runs", "error.json").remove(0)).unwrap();
         let class = if kind == "hang" { "hang" } else { "crash" };
         assert!(error.contains(class), "{error}");
     }
@@ -32,7 +32,7 @@ fn what_fails_once_is_tried_again_and_ends_with_the_same_bytes() {
 
 #[test]
 fn a_lack_of_memory_halves_the_micro_batch_once_and_the_table_says_so() {
-    let place = Place::new(2);
+    let place = Place::of_runs(2);
     assert_code(&sweep(&place, "memory", 1, &[]), 0);
     let runs = place.tables()[0].clone();
     let mut reader = csv::Reader::from_reader(runs.as_bytes());
@@ -41,23 +41,23 @@ fn a_lack_of_memory_halves_the_micro_batch_once_and_the_table_says_so() {
     parts.sort();
     assert_eq!(parts, ["1", "2"]);
 
-    let place = Place::new(1);
+    let place = Place::of_runs(1);
     let output = sweep(&place, "memory", 5, &[]);
     assert_code(&output, 1);
     assert_said(&output, &["1 runs failed", "out of memory on rehearsal"]);
-    assert_eq!(place.files("error.json").len(), 2, "tried once more and given up");
+    assert_eq!(place.files("out/runs", "error.json").len(), 2, "tried once more and given up");
 }
 
 #[test]
 fn a_run_that_always_crashes_is_given_up_and_the_rest_is_trained() {
     let spec =
         super::spec(2).replace("\ndepth = 2\n", "\n").replace("[sweep]\n", "[sweep]\naxes.\"model.depth\" = [1, 2]\n");
-    let place = Place::of(&spec);
+    let place = Place::with(&spec);
     let mut command = place.sweep("rehearsal", &["--slots", "1"]);
     let output = command.env("RUNNER_FAILPOINT", "abort@2").output().unwrap();
     assert_code(&output, 1);
     assert_said(&output, &["2 runs failed", "crash on rehearsal", "SIGABRT"]);
-    assert_eq!(place.files("result.json").len(), 2);
+    assert_eq!(place.results().len(), 2);
     let status = place.run(&["status", "out"]);
     assert_code(&status, 1);
     assert!(text(&status.stdout).contains("failed: crash on rehearsal"), "{}", text(&status.stdout));
@@ -67,7 +67,7 @@ fn a_run_that_always_crashes_is_given_up_and_the_rest_is_trained() {
 
 #[test]
 fn a_device_that_fails_everything_is_quarantined_and_the_sweep_says_what_was_left() {
-    let place = Place::new(8);
+    let place = Place::of_runs(8);
     let output = sweep(&place, "panic", 1000, &[]);
     assert_code(&output, 1);
     assert_said(&output, &["device rehearsal failed run after run", "were not trained, since no device was left"]);
@@ -75,7 +75,7 @@ fn a_device_that_fails_everything_is_quarantined_and_the_sweep_says_what_was_lef
 
 #[test]
 fn a_loss_that_is_no_number_is_a_result() {
-    let place = Place::new(2);
+    let place = Place::of_runs(2);
     let output = place.sweep("rehearsal", &[]).env("RUNNER_FAILPOINT", "nan").output().unwrap();
     assert_code(&output, 0);
     assert_said(&output, &["2 runs diverged"]);

@@ -7,9 +7,9 @@ use crate::common::{assert_code, assert_said, text};
 
 #[test]
 fn any_byte_of_a_result_that_is_altered_is_noticed_and_the_file_is_named() {
-    let place = Place::new(2);
+    let place = Place::of_runs(2);
     assert_code(&place.rehearse(), 0);
-    let path = place.files("result.json").remove(0);
+    let path = place.results().remove(0);
     let whole = fs::read(&path).unwrap();
     for at in (0..whole.len()).step_by(97).chain([0, whole.len() - 1]) {
         let mut altered = whole.clone();
@@ -32,7 +32,7 @@ fn any_byte_of_a_result_that_is_altered_is_noticed_and_the_file_is_named() {
 
 #[test]
 fn a_damaged_plan_is_named_and_nothing_is_trained_by_it() {
-    let place = Place::new(2);
+    let place = Place::of_runs(2);
     assert_code(&place.rehearse(), 0);
     let plan = fs::read_to_string(place.path("out/plan.json")).unwrap();
     for altered in [plan.replace("\"seed\": 1", "\"seed\": 7"), plan[..plan.len() / 2].to_owned()] {
@@ -47,7 +47,7 @@ fn a_damaged_plan_is_named_and_nothing_is_trained_by_it() {
 
 #[test]
 fn tables_that_were_lost_or_altered_are_derived_again_to_the_same_bytes() {
-    let place = Place::new(3);
+    let place = Place::of_runs(3);
     assert_code(&place.rehearse(), 0);
     let tables = place.tables();
     fs::remove_file(place.path("out/runs.csv")).unwrap();
@@ -58,12 +58,12 @@ fn tables_that_were_lost_or_altered_are_derived_again_to_the_same_bytes() {
 
 #[test]
 fn status_counts_the_runs_and_its_json_says_the_same() {
-    let place = Place::new(3);
+    let place = Place::of_runs(3);
     assert_code(&place.rehearse(), 0);
     let output = place.run(&["status", "out"]);
     assert_code(&output, 0);
     assert!(text(&output.stdout).starts_with("3 runs: 3 finished, 0 diverged, 0 running, 0 waiting, 0 failed"));
-    let run = place.files("result.json").remove(0);
+    let run = place.results().remove(0);
     fs::remove_dir_all(run.parent().unwrap()).unwrap();
     let output = place.run(&["status", "out", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -1,28 +1,22 @@
 //! Laws other than the surface, from the command line: what each recovers, and what each refuses.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use assert_cmd::Command;
-use assert_cmd::assert::Assert;
+use assert_cmd::assert::{Assert, OutputAssertExt as _};
 use predicates::str::contains;
 use runner::fit::kaplan::{ParamsAndSteps, ParamsAndTokens};
 use runner::fit::repetition::Repetition;
 use serde_json::Value;
 
 use super::surface::CHINCHILLA;
+use crate::common::{Place, assert_needs_no_reader};
 
 /// Fits `csv`, with another table beside it for `--against`.
 fn fit_beside(csv: &str, other: &str, flags: &[&str]) -> Assert {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("runs.csv"), csv).unwrap();
-    std::fs::write(folder.path().join("other.csv"), other).unwrap();
-    run(folder.path(), flags)
-}
-
-fn run(folder: &Path, flags: &[&str]) -> Assert {
-    let mut command = Command::cargo_bin("runner").unwrap();
-    command.current_dir(folder).args(["fit", "runs.csv", "--bootstrap", "100"]).args(flags).assert()
+    let place = Place::new();
+    place.write("runs.csv", csv);
+    place.write("other.csv", other);
+    place.run(&[&["fit", "runs.csv", "--bootstrap", "100"], flags].concat()).assert()
 }
 
 fn fit(csv: &str, flags: &[&str]) -> Assert {
@@ -285,17 +279,8 @@ fn flags_that_a_law_would_ignore_and_columns_it_lacks_are_refused() {
 
 #[test]
 fn a_reader_that_has_gone_is_no_failure() {
-    let folder = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let rows: Vec<(f64, f64)> = curve(2.0, 1.0, 0.15, 0);
-    std::fs::write(folder.path().join("runs.csv"), table(&[("a", rows)])).unwrap();
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_runner"));
-    let output = command
-        .current_dir(folder.path())
-        .args(["fit", "runs.csv", "--law", "flops", "--bootstrap", "100"])
-        .stdout(writer)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    place.write("runs.csv", table(&[("a", rows)]));
+    assert_needs_no_reader(place.runner(&["fit", "runs.csv", "--law", "flops", "--bootstrap", "100"]));
 }

@@ -17,6 +17,7 @@ fn the_weighted_regression_gives_the_published_exponents() {
     };
     let pairs = shared::columns("porian_optimal_pairs.csv", [k0, k1, k2, k3, k4, k5, "flops", "n_opt", "ln_n_opt_std"])
         .unwrap();
+    assert!(!published.is_empty());
     for row in &published {
         let points: Vec<[f64; 3]> = pairs
             .iter()
@@ -40,7 +41,9 @@ fn splines_on_the_public_points_come_close_to_the_published_exponents() {
     };
     let points =
         shared::columns("porian_isoflop_points.csv", [k0, k1, k2, k3, k4, k5, "flops", "n", "tokens", "loss"]).unwrap();
-    for row in published.iter().filter(|row| row[0] == "rw") {
+    let published: Vec<_> = published.iter().filter(|row| row[0] == "rw").collect();
+    assert!(!published.is_empty());
+    for row in published {
         let runs: Vec<Observation> = points
             .iter()
             .filter(|point| point[..6] == row[..6])

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use assert_cmd::Command;
+use assert_cmd::assert::{Assert, OutputAssertExt as _};
 use predicates::str::contains;
 
 use super::surface::{CHINCHILLA, Runs as _, noisy};
+use crate::common::Place;
 
 /// The columns of our own runs.csv, in another order, with columns of no interest between them.
 fn runs_csv() -> String {
@@ -21,16 +22,15 @@ fn runs_csv() -> String {
     text + "y,diverged,,,1e18,1e6,1e9,1e18,,,,\n"
 }
 
-fn fit(csv: &[u8], flags: &[&str]) -> assert_cmd::assert::Assert {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("runs.csv"), csv).unwrap();
-    let mut command = Command::cargo_bin("runner").unwrap();
-    command.current_dir(folder.path()).args(["fit", "runs.csv"]).args(flags).assert()
+fn fit(csv: impl AsRef<[u8]>, flags: &[&str]) -> Assert {
+    let place = Place::new();
+    place.write("runs.csv", csv);
+    place.run(&[&["fit", "runs.csv"], flags].concat()).assert()
 }
 
 #[test]
 fn our_own_table_prints_three_conventions_side_by_side() {
-    fit(runs_csv().as_bytes(), &["--bootstrap", "100"])
+    fit(runs_csv(), &["--bootstrap", "100"])
         .success()
         .stdout(contains("exponent of N_opt"))
         .stdout(contains("blocks_and_unembedding"))
@@ -40,7 +40,7 @@ fn our_own_table_prints_three_conventions_side_by_side() {
 
 #[test]
 fn json_is_one_object_with_the_fields_that_were_promised() {
-    let output = fit(runs_csv().as_bytes(), &["--json", "--approach", "2"]).success();
+    let output = fit(runs_csv(), &["--json", "--approach", "2"]).success();
     let object: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
     for field in ["approach", "status", "points", "E", "A", "B", "alpha", "beta", "objective", "delta"] {
         assert!(object.get(field).is_some(), "{field}");
@@ -64,8 +64,8 @@ fn columns_are_renamed_and_missing_tokens_taken_from_flops_only_when_asked() {
         writeln!(csv, "{},{},{}", run.params, run.flops, run.loss).unwrap();
     }
     let columns = ["--columns", "params=Model Size,flops=Training FLOP"];
-    fit(csv.as_bytes(), &columns).code(2).stderr(contains("'tokens'")).stderr(contains("--tokens-from-flops"));
-    fit(csv.as_bytes(), &[&columns[..], &["--tokens-from-flops", "--approach", "2"]].concat())
+    fit(&csv, &columns).code(2).stderr(contains("'tokens'")).stderr(contains("--tokens-from-flops"));
+    fit(&csv, &[&columns[..], &["--tokens-from-flops", "--approach", "2"]].concat())
         .success()
         .stdout(contains("converged"))
         .stderr(contains("as asked"));
@@ -92,19 +92,18 @@ fn bad_tables_name_file_line_and_column() {
         ("params,tokens,loss,val_loss_se\n1e6,2e6,3,-1\n", "column 'val_loss_se': -1"),
     ];
     for (csv, message) in cases {
-        fit(csv.as_bytes(), &[]).code(2).stderr(contains(message)).stdout("");
+        fit(csv, &[]).code(2).stderr(contains(message)).stdout("");
     }
     fit(b"params,tokens,loss\n1,2,\xff\n", &[]).code(2).stderr(contains("UTF-8"));
-    fit(runs_csv().as_bytes(), &["--columns", "size=N"]).code(2).stderr(contains("--columns size=N"));
-    fit(runs_csv().as_bytes(), &["--columns", "params=N"]).code(2).stderr(contains("no column 'N'"));
+    fit(runs_csv(), &["--columns", "size=N"]).code(2).stderr(contains("--columns size=N"));
+    fit(runs_csv(), &["--columns", "params=N"]).code(2).stderr(contains("no column 'N'"));
 }
 
 #[test]
 fn a_missing_file_is_an_error_and_a_byte_order_mark_is_not() {
-    let mut command = Command::cargo_bin("runner").unwrap();
-    command.args(["fit", "nowhere.csv"]).assert().code(2).stderr(contains("nowhere.csv"));
+    assert!(Place::new().refusal(&["fit", "nowhere.csv"]).contains("nowhere.csv"));
     let rows = "\u{feff}params,tokens,flop_budget,loss\n1e6,8e9,4.8e16,3\n";
-    fit(rows.as_bytes(), &[]).success().stdout(contains("too few points"));
+    fit(rows, &[]).success().stdout(contains("too few points"));
 }
 
 #[test]
@@ -113,13 +112,13 @@ fn one_budget_one_size_and_equal_losses_are_statuses_and_not_errors() {
     for (params, tokens) in [(1e6, 8e9), (2e6, 4e9), (4e6, 2e9), (8e6, 1e9), (1.6e7, 5e8)] {
         writeln!(csv, "{params},{tokens},4.8e16,3.0").unwrap();
     }
-    fit(csv.as_bytes(), &[]).success().stdout(contains("not identified"));
+    fit(&csv, &[]).success().stdout(contains("not identified"));
     fit(b"params,tokens,flop_budget,loss\n1e6,8e9,4.8e16,3\n", &[]).success().stdout(contains("too few points"));
 }
 
 #[test]
 fn every_approach_is_one_json_object_and_surfaces_have_constants() {
-    let output = fit(runs_csv().as_bytes(), &["--json", "--bootstrap", "100"]).success();
+    let output = fit(runs_csv(), &["--json", "--bootstrap", "100"]).success();
     let lines = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     let objects: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let approaches: Vec<&str> = objects.iter().map(|object| object["approach"].as_str().unwrap()).collect();
@@ -150,7 +149,7 @@ fn flags_that_make_no_sense_are_refused() {
         (&["--recount", "kaplan"], "non-embedding"),
         (&["--recount", "all", "--law", "flops"], "cannot be used with"),
     ] {
-        fit(csv.as_bytes(), flags).code(2).stderr(contains(message)).stdout("");
+        fit(&csv, flags).code(2).stderr(contains(message)).stdout("");
     }
 }
 
@@ -169,7 +168,7 @@ fn counting_the_head_changes_the_exponent_of_the_same_runs() {
     }
     let exponent = |flags: &[&str], counting: &str| {
         let flags = [&["--approach", "2", "--json", "--bootstrap", "100"], flags].concat();
-        let output = fit(csv.as_bytes(), &flags).success();
+        let output = fit(&csv, &flags).success();
         let object: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
         let others = object["other_countings"].as_array().unwrap();
         others.iter().find(|other| other["counting"] == counting).unwrap()["n_exponent"].as_f64().unwrap()
@@ -188,18 +187,18 @@ fn laws_of_one_variable_are_compared_on_the_command_line() {
         let params = 1e6 * 10_f64.powf(f64::from(i) / 6.0);
         writeln!(csv, "{params},1e12,{}", 1.69 + 406.4 * params.powf(-0.34)).unwrap();
     }
-    fit(csv.as_bytes(), &["--law", "params", "--bootstrap", "100"])
+    fit(&csv, &["--law", "params", "--bootstrap", "100"])
         .success()
         .stdout(contains("offset"))
         .stdout(contains("0.3400"));
-    fit(csv.as_bytes(), &["--law", "tokens"]).success().stdout(contains("different values"));
+    fit(&csv, &["--law", "tokens"]).success().stdout(contains("different values"));
 }
 
 #[test]
 fn whole_budgets_weights_and_starts_change_the_fit_and_are_said() {
     let csv = runs_csv();
     let object = |flags: &[&str]| -> serde_json::Value {
-        let output = fit(csv.as_bytes(), &[&["--json", "--bootstrap", "100"], flags].concat()).success();
+        let output = fit(&csv, &[&["--json", "--bootstrap", "100"], flags].concat()).success();
         serde_json::from_slice(&output.get_output().stdout).unwrap()
     };
     let told = [
@@ -235,7 +234,7 @@ fn surfaces_take_flops_as_the_table_counts_them() {
         let loss = CHINCHILLA.loss(blocks, run.tokens);
         writeln!(csv, "{},{blocks},{},{},{loss}", run.params, run.tokens, run.flops).unwrap();
     }
-    let output = fit(csv.as_bytes(), &["--json", "--bootstrap", "100"]).success();
+    let output = fit(&csv, &["--json", "--bootstrap", "100"]).success();
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     let fits: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let counted = |k: usize| &fits[k]["other_countings"][0];
@@ -249,7 +248,7 @@ fn surfaces_take_flops_as_the_table_counts_them() {
         assert!((exponent - expected).abs() < tolerance, "{k}: {exponent} and not {expected}");
     }
     assert_eq!(fits[2]["cost"]["exponent"], 1.0);
-    fit(csv.as_bytes(), &["--bootstrap", "100"]).success().stdout(contains("6ND")).stdout(contains("N^0.833 D"));
+    fit(&csv, &["--bootstrap", "100"]).success().stdout(contains("6ND")).stdout(contains("N^0.833 D"));
 }
 
 /// Rows as `i` counts them: checkpoints of 50 sizes.
@@ -265,13 +264,13 @@ fn long_table(rows: usize) -> String {
 #[test]
 fn a_long_table_is_fitted_to_an_even_share_and_says_so() {
     let csv = long_table(120_000);
-    fit(csv.as_bytes(), &["--bootstrap", "100", "--approach", "2"]).success().stderr(contains("at most 100000"));
-    fit(csv.as_bytes(), &["--bootstrap", "100", "--approach", "vpnls"]).success().stderr(contains("at most 5000"));
-    fit(csv.as_bytes(), &["--bootstrap", "100", "--law", "tokens"]).success().stderr(contains("at most 1000"));
+    fit(&csv, &["--bootstrap", "100", "--approach", "2"]).success().stderr(contains("at most 100000"));
+    fit(&csv, &["--bootstrap", "100", "--approach", "vpnls"]).success().stderr(contains("at most 5000"));
+    fit(&csv, &["--bootstrap", "100", "--law", "tokens"]).success().stderr(contains("at most 1000"));
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn a_million_rows_are_fitted_by_every_approach() {
-    fit(long_table(1_000_000).as_bytes(), &[]).success().stdout(contains("VPNLS")).stderr(contains("1000000 rows"));
+    fit(long_table(1_000_000), &[]).success().stdout(contains("VPNLS")).stderr(contains("1000000 rows"));
 }

@@ -10,7 +10,7 @@ use runner::fit::summary::Summary;
 use runner::fit::surface::Surface;
 use runner::fit::{Estimate, Status};
 use runner::observation::{Counting, Observation};
-use runner::report::{Key, LossCurve, ReportInput, RunTable, write};
+use runner::report::{Key, LossCurve, ReportError, ReportInput, RunTable, write};
 
 const BUDGETS: [f64; 3] = [1e12, 3e12, 1e13];
 
@@ -35,6 +35,16 @@ impl Sweep {
     /// Writes the report below the target folder, where a person can look at it, and returns its folder.
     pub fn write(&self, folder: &str) -> PathBuf {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report").join(folder);
+        let written = self.write_to(&dir).unwrap();
+        // Four figures that are always there, two of the approaches, the forecast and the curves; and the page.
+        let more = 2 * usize::from(!self.approaches.is_empty()) + usize::from(!self.held_out.is_empty());
+        assert_eq!(written.len(), 2 * (4 + more + usize::from(!self.curves.is_empty())) + 1);
+        assert!(written.iter().all(|path| path.is_file()));
+        dir
+    }
+
+    /// Writes the report into `dir` and returns the paths of its files.
+    pub fn write_to(&self, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
         let input = ReportInput {
             name: &self.name,
             spec: &self.spec,
@@ -53,12 +63,7 @@ impl Sweep {
             provenance: &self.provenance,
             progress: None,
         };
-        let written = write(&dir, &input).unwrap();
-        // Four figures that are always there, two of the approaches, the forecast and the curves; and the page.
-        let more = 2 * usize::from(!self.approaches.is_empty()) + usize::from(!self.held_out.is_empty());
-        assert_eq!(written.len(), 2 * (4 + more + usize::from(!self.curves.is_empty())) + 1);
-        assert!(written.iter().all(|path| path.is_file()));
-        dir
+        write(dir, &input)
     }
 }
 

@@ -3,32 +3,19 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-fn runner(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
-    command
-}
+use crate::common::{Place, assert_refused};
 
 /// A rehearsed sweep of which some results are missing.
-fn half_a_sweep(dir: &Path) -> PathBuf {
-    let results = dir.join("half");
-    let out = results.to_str().unwrap();
-    let cache = dir.join("cache");
-    let sweep =
-        ["sweep", "sweeps/quickstart.toml", "--device", "rehearsal", "--out", out, "--cache", cache.to_str().unwrap()];
-    let swept = runner(&sweep).output().unwrap();
-    assert!(swept.status.success(), "{}", String::from_utf8_lossy(&swept.stderr));
-    let mut runs: Vec<_> = fs::read_dir(results.join("runs")).unwrap().map(|run| run.unwrap().path()).collect();
-    runs.sort();
-    for run in &runs[..9] {
-        fs::remove_file(run.join("result.json")).unwrap();
+fn half_a_sweep() -> Place {
+    let place = Place::rehearsed(&[]);
+    for result in &place.results()[..9] {
+        fs::remove_file(result).unwrap();
     }
-    fs::remove_file(results.join("report.html")).unwrap();
-    results
+    fs::remove_file(place.path("out/report.html")).unwrap();
+    place
 }
 
 /// A server that ends with the test.
@@ -42,9 +29,8 @@ impl Drop for Served {
 }
 
 impl Served {
-    fn new(results: &Path) -> Self {
-        let mut child =
-            runner(&["watch", results.to_str().unwrap(), "--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
+    fn new(place: &Place) -> Self {
+        let mut child = place.runner(&["watch", "out", "--port", "0"]).stderr(Stdio::null()).spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
         let address = url.trim().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
@@ -69,29 +55,28 @@ impl Served {
 
 #[test]
 fn a_sweep_that_is_not_over_is_served_and_nothing_is_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let results = half_a_sweep(dir.path());
-    let served = Served::new(&results);
+    let place = half_a_sweep();
+    let served = Served::new(&place);
     let page = served.get("/");
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("12 of 21 runs finished"), "{page:.600}");
     assert!(page.contains("connect-src 'self'") && page.contains("<body data-live>"));
     assert!(served.get("/figures/isoflop.csv").contains("blocks_and_unembedding,"));
-    for path in ["/runs.csv", "/spec.toml", "/../half/spec.toml", "/figures/../../half/spec.toml"] {
+    for path in ["/runs.csv", "/spec.toml", "/../out/spec.toml", "/figures/../../out/spec.toml"] {
         assert!(served.get(path).starts_with("HTTP/1.1 404 "), "{path}");
     }
     let strange = served.ask("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n");
     assert!(strange.starts_with("HTTP/1.1 421 ") && !strange.contains("<html"), "{strange}");
-    assert!(served.ask(&"x".repeat(40_000)).is_empty() || served.ask("\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    let refused = served.ask(&"x".repeat(40_000));
+    assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 400 "), "{refused}");
+    assert!(served.ask("\r\n\r\n").starts_with("HTTP/1.1 400 "));
     assert!(served.get("/").starts_with("HTTP/1.1 200 OK\r\n"), "it goes on after all that");
-    assert!(!results.join("report.html").exists());
+    assert!(!place.path("out/report.html").exists());
 }
 
 #[test]
 fn other_interfaces_need_a_word_and_no_results_are_an_error() {
-    let dir = tempfile::tempdir().unwrap();
-    let missing = runner(&["watch", dir.path().to_str().unwrap(), "--port", "0"]).output().unwrap();
-    assert_eq!(missing.status.code(), Some(2), "{}", String::from_utf8_lossy(&missing.stderr));
-    assert!(missing.stdout.is_empty());
-    let name = runner(&["watch", "x", "--host", "evil.example"]).output().unwrap();
-    assert_eq!(name.status.code(), Some(2));
+    let place = Place::rehearsed(&[]);
+    assert_refused(&place.run(&["watch", "out", "--port", "0", "--host", "0.0.0.0"]), &["--public"]);
+    assert_refused(&place.run(&["watch", "out", "--host", "evil.example"]), &["evil.example"]);
+    assert_refused(&place.run(&["watch", "cache", "--port", "0"]), &["holds no sweep"]);
 }

@@ -6,8 +6,8 @@ use super::*;
 use crate::data::{Language, Split};
 use crate::fit::coordinates::{Coordinate, First, Measurement, check};
 use crate::parameterization::{Parameterization, Role, Rule, Table};
-use crate::plan::{CorpusFacts, expand};
-use crate::spec;
+use crate::plan::testing::small;
+use crate::spec::PowerRule;
 
 const CONTEXT: usize = 32;
 const STEPS: usize = 8;
@@ -18,12 +18,11 @@ static LANGUAGE: LazyLock<Language> = LazyLock::new(|| Language::new(256, 1));
 
 /// A run of a width and a depth, with heads of 8 channels.
 fn run(parameterization: Parameterization, base_width: usize, [width, depth]: [usize; 2], seed: u64) -> Run {
-    let mut spec = spec::parse(include_str!("../../../configs/small.toml"), "small.toml").unwrap();
-    spec.model.context = CONTEXT;
-    spec.optimizer.batch_tokens = spec::PowerRule::constant(256.0);
-    let facts = CorpusFacts { vocab: 256, train_tokens: None, validation_tokens: None, fingerprint: String::new() };
-    let points: Vec<_> = spec.points().unwrap().into_iter().map(|point| (point, facts.clone())).collect();
-    let mut run = expand(&points).unwrap().runs.remove(0).run;
+    let mut run = small(|spec| {
+        (spec.data.vocab, spec.model.context) = (Some(256), CONTEXT);
+        spec.optimizer.batch_tokens = PowerRule::constant(256.0);
+    })
+    .run;
     (run.shape.width, run.shape.depth, run.shape.heads, run.seed) = (width, depth, width / 8, seed);
     (run.parameterization, run.base_width, run.base_depth, run.base_head_dim) =
         (parameterization, base_width, BASE_DEPTH, 8);

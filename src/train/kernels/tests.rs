@@ -4,7 +4,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::plan::{CorpusFacts, Run, RunSchedule};
+use crate::plan::testing::small;
+use crate::plan::{Run, RunSchedule};
 use crate::train::model::Model;
 use crate::train::ops::{Ops, Positions};
 use crate::train::optimizer::{self, AdamW, Update};
@@ -106,13 +107,7 @@ fn adamw_agrees_with_the_composed_one() {
 
 /// A run whose shape has every case of the kernels: two blocks of attention rows, two pieces of the loss.
 fn run() -> Run {
-    let text = include_str!("../../../configs/small.toml");
-    let spec = crate::spec::parse(text, "small.toml").expect("valid");
-    let facts = CorpusFacts { vocab: 512, train_tokens: None, validation_tokens: None, fingerprint: String::new() };
-    let points: Vec<_> = spec.points().expect("one point").into_iter().map(|point| (point, facts.clone())).collect();
-    let mut run = crate::plan::expand(&points).expect("feasible").runs.remove(0).run;
-    run.shape.context = CONTEXT;
-    run
+    small(|spec| spec.model.context = CONTEXT).run
 }
 
 /// A text of which every second token follows from the one before, and the others from nothing.

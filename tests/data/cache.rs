@@ -1,0 +1,62 @@
+//! The cache: damaged, shared, and not to be written.
+
+use std::fs;
+
+use runner::data::Corpus;
+
+use super::CONTEXT;
+use crate::common::Place;
+
+/// What is done to a file, in words and in bytes.
+type Damage = (&'static str, fn(&mut Vec<u8>));
+
+#[test]
+fn a_damaged_cache_is_noticed_and_the_folder_to_delete_is_named() {
+    let place = Place::new();
+    let data = place.text(100);
+    let fingerprint = place.prepare(&data).unwrap().facts().fingerprint;
+    let folder = place.cache().join(&fingerprint);
+    let damages: [Damage; 4] = [
+        ("train.u16", |bytes| bytes[100] ^= 1),
+        ("validation.u16", |bytes| bytes.truncate(50)),
+        ("manifest.json", |bytes| bytes.truncate(20)),
+        ("manifest.json", |bytes| bytes.clear()),
+    ];
+    for (name, damage) in damages {
+        let path = folder.join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut bytes = whole.clone();
+        damage(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        let error = place.error(&data);
+        assert!(error.contains(folder.to_str().unwrap()) && error.contains("delete"), "{name}: {error}");
+        fs::write(&path, whole).unwrap();
+        place.prepare(&data).unwrap();
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    let error = Corpus::open(&data, &fingerprint, CONTEXT, &place.cache()).err().unwrap().to_string();
+    assert!(error.contains("runner data prepare"), "{error}");
+    assert_eq!(place.prepare(&data).unwrap().facts().fingerprint, fingerprint);
+}
+
+#[test]
+fn many_may_prepare_one_corpus_at_once() {
+    let place = Place::new();
+    let data = place.text(300);
+    let facts: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(|| place.prepare(&data).unwrap().facts())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(facts.iter().all(|each| *each == facts[0]));
+    let left: Vec<_> = fs::read_dir(place.cache()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, [facts[0].fingerprint.as_str()], "nothing temporary is left");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_named() {
+    let place = Place::new();
+    let file = place.write("file", "not a folder");
+    let cache = file.join("cache");
+    let error = Corpus::prepare(&place.text(100), CONTEXT, &cache, &mut |_| ()).err().unwrap().to_string();
+    assert!(error.contains(cache.to_str().unwrap()), "{error}");
+}

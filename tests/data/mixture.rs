@@ -1,0 +1,94 @@
+//! Mixtures of corpora, by weight and by size.
+
+use std::fs;
+
+use parquet::basic::Compression;
+use runner::data::Corpus;
+use runner::spec::{Data, Source};
+
+use super::formats::{gzip, parquet};
+use super::{CONTEXT, documents, jsonl, mixture, part};
+use crate::common::{Place, QUICKSTART, assert_code, edited, with_data};
+
+#[test]
+fn a_mixture_is_planned_and_rehearsed() {
+    let place = Place::new();
+    place.write("web.jsonl.gz", gzip(&jsonl(&documents(4000))));
+    place.write("books.txt", documents(6000)[4000..].join("\n\n"));
+    let data = "source = \"mixture\"\nvocab = 256\nvalidation_fraction = 0.1\nmax_epochs = 50.0\nseed = 1\n\
+        [[data.parts]]\nsource = \"jsonl\"\npath = \"web*.jsonl.gz\"\ncolumn = \"body\"\nweight = 3.0\n\
+        [[data.parts]]\nsource = \"text\"\npath = \"books.txt\"\nweight = 1.0\n";
+    // The corpus is small, and so is what it holds out.
+    place.write("spec.toml", edited(&with_data(QUICKSTART, data), &["eval.tokens=16384"]));
+    assert!(place.says(&["data", "prepare", "spec.toml"]).contains("75.000% of the tokens"));
+    assert!(place.says(&["plan", "spec.toml"]).contains("21 runs"));
+    assert_code(&place.rehearse(), 0);
+    assert_eq!(place.read("out/spec.toml").matches("[[data.parts]]").count(), 2);
+    assert_eq!(place.read("out/runs.csv").matches(",finished,").count(), 21);
+}
+
+/// Two parts told apart by their letters: one of small words, one of capitals, with six times as much text.
+pub fn letters(place: &Place, weights: [Option<f64>; 2]) -> Data {
+    let small = place.write("small.jsonl", jsonl(&documents(100)));
+    let capitals: Vec<String> =
+        documents(700)[100..].iter().map(|text| text.to_uppercase().replace('É', "E")).collect();
+    let capitals = place.write("capitals.parquet", parquet(&capitals, Compression::SNAPPY));
+    mixture(vec![part(Source::Jsonl, small, weights[0]), part(Source::Parquet, capitals, weights[1])])
+}
+
+/// Share of sequences with more small letters than capitals.
+fn share(tokens: &[u16]) -> f64 {
+    let small = |row: &&[u16]| {
+        let count = |range: std::ops::RangeInclusive<u8>| {
+            row.iter().filter(|id| u8::try_from(**id).is_ok_and(|byte| range.contains(&byte))).count()
+        };
+        count(b'a'..=b'z') > count(b'A'..=b'Z')
+    };
+    let rows = tokens.chunks(CONTEXT + 1);
+    rows.clone().filter(small).count() as f64 / rows.len() as f64
+}
+
+#[test]
+fn weights_are_shares_of_the_tokens_whatever_the_sizes_in_training_and_validation() {
+    let place = Place::new();
+    for weight in [0.25, 0.5] {
+        let data = letters(&place, [Some(weight), Some(1.0 - weight)]);
+        let corpus = place.prepare(&data).unwrap();
+        let mut tokens = Vec::new();
+        // Every batch has the shares, not only all of them together.
+        for step in 0..20 {
+            corpus.train_batch(3, 64, step, &mut tokens);
+            assert!((share(&tokens) - weight).abs() < 0.02, "step {step}: {} instead of {weight}", share(&tokens));
+        }
+        let sequences = corpus.validation_sequences(u64::MAX);
+        corpus.validation_batch(u64::MAX, 0, sequences, &mut tokens);
+        assert!((share(&tokens) - weight).abs() < 0.02, "validation: {} instead of {weight}", share(&tokens));
+        // An epoch ends with the part that is used up first.
+        let facts = corpus.manifest().parts[0].clone();
+        let epoch = corpus.facts().train_tokens.unwrap() as f64;
+        assert!((epoch * weight / facts.train_tokens as f64 - 1.0).abs() < 0.05, "{epoch} of {facts:?}");
+    }
+    let unweighted = place.prepare(&letters(&place, [None, None])).unwrap();
+    let mut tokens = Vec::new();
+    unweighted.train_batch(3, 1000, 0, &mut tokens);
+    assert!((share(&tokens) - 1.0 / 7.0).abs() < 0.04, "by size: {}", share(&tokens));
+}
+
+#[test]
+fn a_mixture_is_another_corpus_with_other_weights_and_the_same_wherever_its_files_lie() {
+    let place = Place::new();
+    let fingerprint = |data: &Data| place.prepare(data).unwrap().facts().fingerprint;
+    let data = letters(&place, [Some(1.0), Some(3.0)]);
+    let first = fingerprint(&data);
+    assert_eq!(fingerprint(&letters(&place, [Some(2.0), Some(6.0)])), first, "only the shares count");
+    assert_ne!(fingerprint(&letters(&place, [Some(1.0), Some(1.0)])), first);
+    assert_ne!(fingerprint(&letters(&place, [None, None])), first);
+    let mut moved = data.clone();
+    moved.parts[0].path = place.write("elsewhere.jsonl", fs::read(&data.parts[0].path).unwrap());
+    assert_eq!(fingerprint(&moved), first);
+    let (one, two) = (place.prepare(&data).unwrap(), Corpus::open(&moved, &first, CONTEXT, &place.cache()).unwrap());
+    let [mut a, mut b] = [Vec::new(), Vec::new()];
+    one.train_batch(5, 32, 7, &mut a);
+    two.train_batch(5, 8, 28, &mut b);
+    assert_eq!(a[..8 * (CONTEXT + 1)], b, "the stream does not depend on how it is cut into batches");
+}
