@@ -41,7 +41,7 @@ pub enum Values {
 /// Columns of text in the tables of a ledger; an identity such as 6e1 followed by digits would pass for a number.
 const TEXT: [&str; 8] = ["id", "status", "parameterization", "device", "device_name", "driver", "precision", "version"];
 /// Columns of whole numbers in the tables of a ledger.
-const INTEGER: [&str; 23] = [
+const INTEGER: [&str; 24] = [
     "width",
     "depth",
     "heads",
@@ -57,6 +57,7 @@ const INTEGER: [&str; 23] = [
     "params_non_embedding",
     "params_blocks_and_unembedding",
     "batch_sequences",
+    "batch_tokens",
     "steps",
     "warmup_steps",
     "tokens",

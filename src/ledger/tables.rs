@@ -104,6 +104,7 @@ fn row(planned: &PlannedRun, axes: &BTreeSet<&str>, state: &State) -> Vec<(Strin
         ("params_non_embedding", params.by(Counting::NonEmbedding).to_string()),
         ("params_blocks_and_unembedding", params.by(Counting::BlocksAndUnembedding).to_string()),
         ("batch_sequences", run.optimizer.batch_sequences.to_string()),
+        ("batch_tokens", run.tokens_per_step().to_string()),
         ("steps", run.schedule.steps.to_string()),
         ("warmup_steps", run.schedule.warmup_steps.to_string()),
         ("learning_rate", run.optimizer.learning_rate.to_string()),
@@ -232,6 +233,7 @@ mod tests {
         assert_eq!(values("diverged_at_step"), ["", "70", "", "", ""]);
         for (run, row) in ledger.plan().runs.iter().zip(&rows) {
             assert_eq!(row[column("flops")].parse::<f64>().unwrap().to_bits(), run.flops.to_bits());
+            assert_eq!(row[column("batch_tokens")], "256", "four sequences of 64 tokens");
         }
         assert_eq!(header[header.len() - 2..], ["tokens_per_second", "seconds"]);
         let (curve_header, points) = read(&ledger, "curves.csv");
