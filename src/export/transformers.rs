@@ -21,12 +21,7 @@ use super::error::{create_dir, write};
 use crate::checkpoint;
 use crate::data::tokenizer_facts;
 use crate::parameterization::{Role, Rules as _};
-use crate::plan::{PlannedRun, Run, Shape};
-
-/// The epsilon of every normalization (`train/composed.rs`).
-const NORM_EPSILON: f64 = 1e-6;
-/// The base of the rotary frequencies (`train/ops.rs`).
-const ROTARY_BASE: f64 = 10_000.0;
+use crate::plan::{NORM_EPSILON, PlannedRun, ROTARY_BASE, Run, Shape};
 
 /// As which architecture of the package a model is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

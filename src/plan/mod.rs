@@ -19,7 +19,9 @@ use crate::spec::Point;
 pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
-pub use run::{CorpusFacts, LeftOut, Plan, PlannedRun, Run, RunId, RunOptimizer, RunSchedule, Shape};
+pub use run::{
+    CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, ROTARY_BASE, Run, RunId, RunOptimizer, RunSchedule, Shape,
+};
 pub use table::{PlanRow, write_csv};
 pub use trim::{Costs, TrimError, Trimmed, trim};
 

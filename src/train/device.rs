@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
+use crate::provenance::locked;
 use crate::trainer::{DeviceInfo, TrainError};
 
 /// The kinds of device, in the order in which `auto` tries them.
@@ -150,7 +151,10 @@ fn driver(kind: &str) -> String {
             .and_then(|text| text.lines().next().map(str::to_owned))
             .unwrap_or_else(|| "unknown driver".to_owned()),
         "wgpu" => "Vulkan".to_owned(),
-        _ => format!("flex 0.22.1, {}", instruction_set()),
+        _ => {
+            let version = locked("burn-flex").unwrap_or_else(|| "of unknown version".to_owned());
+            format!("flex {version}, {}", instruction_set())
+        }
     }
 }
 
