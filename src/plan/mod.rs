@@ -22,7 +22,7 @@ pub use params::ParamCounts;
 pub use run::{
     CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, ROTARY_BASE, Run, RunId, RunOptimizer, RunSchedule, Shape,
 };
-pub use table::{PlanRow, write_csv};
+pub use table::write_csv;
 pub use trim::{Costs, TrimError, Trimmed, trim};
 
 /// Why a spec has no plan at all.
