@@ -1,6 +1,7 @@
 //! The seam between orchestration and training. `train` implements it with burn; `execute` rehearses with a trainer
 //! whose losses come from a known surface.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -82,6 +83,13 @@ pub struct DeviceInfo {
     pub threads: usize,
     /// Number format of weights and products.
     pub precision: String,
+}
+
+impl fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, driver, threads: _, precision } = self;
+        write!(f, "{kind}: {name} ({driver}, {precision})")
+    }
 }
 
 /// What a run tells while it trains.

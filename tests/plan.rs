@@ -267,7 +267,7 @@ fn runner_plan(spec: &str, flags: &[&str]) -> assert_cmd::assert::Assert {
 #[test]
 fn the_command_prints_tables_and_hours_or_csv_alone_and_refuses_with_2() {
     let small = include_str!("../configs/small.toml");
-    let table = runner_plan(small, &["--flops-per-second", "1e9", "--slots", "4"]).success();
+    let table = runner_plan(small, &["--flops-per-second", "1e9", "--slots-per-device", "4"]).success();
     let text = String::from_utf8(table.get_output().stdout.clone()).unwrap();
     assert!(text.contains("Budget 3.5e11 FLOPs") && text.contains("1 run, 3.5e11 FLOPs, 7 min"), "{text}");
 
@@ -280,7 +280,7 @@ fn the_command_prints_tables_and_hours_or_csv_alone_and_refuses_with_2() {
     };
     assert!(error(&small.replace("width = 64", "width = 65"), &[]).contains("spec.toml:14: model.width: 65"));
     assert!(error(&small.replace("flops = 3.5e11", "flops = 1e6"), &[]).contains("the run is not feasible: less than"));
-    assert!(error(small, &["--slots", "0"]).contains("--slots 0"));
+    assert!(error(small, &["--slots", "0"]).contains("--slots-per-device 0"));
     assert!(error(small, &["--flops-per-second", "nan"]).contains("--flops-per-second NaN"));
 }
 

@@ -293,7 +293,7 @@ fn a_damaged_result_is_named_with_what_to_do() {
 fn flags_and_specs_that_make_no_sense_are_refused() {
     let place = Place::new(1);
     let sweep = |more: &[&str]| place.run(&[&REHEARSE[..4], more].concat());
-    assert_refused(&sweep(&["--slots", "0"]), &["--slots 0"]);
+    assert_refused(&sweep(&["--slots", "0"]), &["--slots-per-device 0"]);
     assert_refused(&sweep(&["--threads", "0"]), &["--threads 0"]);
     assert_refused(&place.run(&["sweep", "nowhere.toml"]), &["nowhere.toml"]);
     assert_refused(&place.run(&["sweep", "grid.toml", "--device", "abacus"]), &["abacus"]);

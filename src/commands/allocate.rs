@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::STDOUT;
-use super::surface::{self, Fitted, positive, show};
+use super::surface::{self, Fitted, show};
+use super::{STDOUT, positive};
 use crate::cli::AllocateArgs;
 use crate::fit::Estimate;
 use crate::fit::allocate::{self, Allocation, InferenceAware, LANDMARKS, OffOptimum};

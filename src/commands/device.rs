@@ -116,7 +116,7 @@ fn real_devices() -> Vec<(String, String)> {
 /// Runs trained side by side: as asked for, or as many as the cores hold on the CPU, otherwise 1.
 pub fn slots(asked: Option<usize>, kind: &str, threads: usize) -> anyhow::Result<usize> {
     match asked {
-        Some(0) => anyhow::bail!("--slots 0 trains nothing; give 1 or more"),
+        Some(0) => anyhow::bail!("--slots-per-device 0 trains nothing; give 1 or more"),
         Some(slots) => Ok(slots),
         None if kind == "cpu" || kind == rehearsal::DEVICE => Ok((cores() / threads).max(1)),
         None => Ok(1),

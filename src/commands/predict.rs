@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::STDOUT;
-use super::surface::{self, positive, show};
+use super::surface::{self, show};
+use super::{STDOUT, positive};
 use crate::cli::PredictArgs;
 use crate::fit::allocate;
 use crate::units::{Flops, Params, Tokens};

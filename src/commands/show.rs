@@ -67,8 +67,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     }
     let dir = folder.ledger.dir().join("runs").join(run.id.as_str());
     for failure in folder.ledger.failures(&run.id)? {
-        let device = failure.device.map(|device| format!(" on {device}")).unwrap_or_default();
-        add("failed attempt", format!("{}{device}: {}", failure.class, failure.message));
+        add("failed attempt", failure.to_string());
     }
     if dir.exists() {
         add("files", files(&dir));

@@ -59,12 +59,6 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     Ok(Fitted { summary, priced })
 }
 
-/// A number of the command line that must be above zero.
-pub fn positive(flag: &str, value: f64) -> anyhow::Result<f64> {
-    ensure!(value.is_finite() && value > 0.0, "--{flag} {value}: write a number above zero");
-    Ok(value)
-}
-
 /// A value with its interval, or alone where the file has no resamples.
 pub fn show(estimate: Estimate, print: impl Fn(f64) -> String) -> String {
     if estimate.low.is_nan() {

@@ -81,7 +81,7 @@ fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError>
     kept.map_err(|reason| ExportError::Weights {
         path: path.to_owned(),
         what: format!(
-            "no weights of run {}: {reason}; train it again with --keep-model into another folder",
+            "no weights of run {}: {reason}; train it again with --keep-models into another folder",
             planned.id
         ),
     })
@@ -266,7 +266,7 @@ mod tests {
             assert_eq!(weights.len(), checkpoint::weights(shape).len());
             assert!(weights.iter().flatten().all(|value| (value - 1.0).abs() < 1e-6), "moments are no weights");
             let error = read(&other, &path).unwrap_err().to_string();
-            assert!(error.contains("belongs to run") && error.contains("--keep-model"), "{error}");
+            assert!(error.contains("belongs to run") && error.contains("--keep-models"), "{error}");
         }
         std::fs::write(&path, [0; 4]).unwrap();
         assert!(read(&planned, &path).unwrap_err().to_string().contains("only 4 bytes"));

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::attempt::{self, Attempt};
@@ -35,6 +35,11 @@ pub enum Published {
     Equal,
     /// Another said something else before, and that stands; this one is kept in the file named here.
     Conflict(PathBuf),
+}
+
+/// What people are told of a result that differs from the first one of its run.
+pub fn conflict_warning(kept: &Path) -> String {
+    format!("WARNING: a run gave two different results; the first stands, the other is {}", kept.display())
 }
 
 /// An attempt that takes longer has a folder in which its curve can be watched.

@@ -31,7 +31,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use check::Check;
-pub use claim::{Claim, Published};
+pub use claim::{Claim, Published, conflict_warning};
 pub use error::LedgerError;
 pub use lease::{Doing, EXPIRY, Holder, host};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
