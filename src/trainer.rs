@@ -92,6 +92,34 @@ impl fmt::Display for DeviceInfo {
     }
 }
 
+/// A kind of device, and what is known of it before it is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is, or why it cannot be used.
+    pub state: Result<String, Missing>,
+}
+
+/// Why a kind of device cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Missing {
+    /// This build has no code for it.
+    #[error("not compiled in; build with: cargo build --release --features {feature}")]
+    NotCompiled {
+        /// What brings it.
+        feature: &'static str,
+    },
+    /// This machine does not have it, or not what drives it.
+    #[error("{what}; {remedy}")]
+    Absent {
+        /// What is not there.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
 /// What a run tells while it trains.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {

@@ -68,7 +68,7 @@ pub fn export(
 fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError> {
     let mut file = File::open(path).map_err(ExportError::io("read", path))?;
     let shape = &planned.run.shape;
-    let count = checkpoint::weights(shape).len();
+    let count = shape.weights().len();
     let kept = match checkpoint::read(&mut file, &planned.id, &checkpoint::model_layout(shape)) {
         Ok((_, tensors)) => Ok(tensors),
         Err(reason) => {
@@ -125,7 +125,7 @@ fn tensors(run: &Run, weights: Vec<Vec<f32>>, architecture: Architecture) -> BTr
     let (shape, table) = (&run.shape, run.table());
     let query_scale = table.attention_scale() * (shape.head_dim() as f64).sqrt();
     let mut tensors = BTreeMap::new();
-    for ((name, role, [inputs, outputs]), values) in checkpoint::weights(shape).into_iter().zip(weights) {
+    for ((name, role, [inputs, outputs]), values) in shape.weights().into_iter().zip(weights) {
         let multiplier = match role {
             // Normalization multiplies by its gain alone.
             Role::BlockGain | Role::FinalGain => 1.0,
@@ -210,7 +210,7 @@ mod tests {
 
     /// Weights that tell from where they come: each is its place in the file.
     fn numbered(run: &Run) -> Vec<Vec<f32>> {
-        let shapes = checkpoint::weights(&run.shape);
+        let shapes = run.shape.weights();
         shapes.iter().map(|(_, _, [inputs, outputs])| (0..inputs * outputs).map(|i| i as f32).collect()).collect()
     }
 
@@ -263,7 +263,7 @@ mod tests {
             };
             checkpoint::write(&mut file, &planned.id, &checkpoint::Place::default(), &layout, &mut values).unwrap();
             let weights = read(&planned, &path).unwrap();
-            assert_eq!(weights.len(), checkpoint::weights(shape).len());
+            assert_eq!(weights.len(), shape.weights().len());
             assert!(weights.iter().flatten().all(|value| (value - 1.0).abs() < 1e-6), "moments are no weights");
             let error = read(&other, &path).unwrap_err().to_string();
             assert!(error.contains("belongs to run") && error.contains("--keep-models"), "{error}");

@@ -9,6 +9,7 @@ mod resolve;
 mod run;
 mod table;
 mod trim;
+mod weights;
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,7 @@ pub use run::{
 };
 pub use table::write_csv;
 pub use trim::{Costs, TrimError, Trimmed, trim};
+pub use weights::Weight;
 
 /// Why a spec has no plan at all.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
