@@ -173,7 +173,7 @@ mod tests {
         publish(1, Outcome::Diverged { step: 70, train_loss: None, seconds: 1.5 });
         let failure =
             Failure { class: FailureClass::Configuration, message: "no such corpus".to_owned(), device: None };
-        ledger.claim(&ledger.plan().runs[2]).unwrap().unwrap().fail(&failure, true).unwrap();
+        ledger.claim(&ledger.plan().runs[2]).unwrap().unwrap().fail(&failure, |_| true).unwrap();
         (dir, ledger)
     }
 
