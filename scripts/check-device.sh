@@ -2,11 +2,13 @@
 # Trains a tiny model on a device and compares it with the CPU: losses, evaluation, and a run that is interrupted and
 # goes on from its checkpoint.
 #
-# usage: check-device.sh DEVICE RUNNER [STEPS]     such as: check-device.sh cuda target/release/runner 600
+# Usage: check-device.sh DEVICE [STEPS]     such as: check-device.sh cuda 600
+#   RUNNER   the program [default: target/release/runner]
 # The fewer steps, the harder it is to interrupt a fast device in the middle.
 set -euo pipefail
-device=$1 runner=$2 steps=${3:-60}
+device=$1 steps=${2:-60}
 here=$(cd "$(dirname "$0")" && pwd)
+runner=${RUNNER:-${CARGO_TARGET_DIR:-$here/../target}/release/runner}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 

@@ -81,7 +81,7 @@ tokens = 300000
 tokens = 32768
 curve_points = 10
 TOML
-    (cd "$scratch" && "$runner" train model.toml --device cpu --out model --keep-model > /dev/null)
+    (cd "$scratch" && "$runner" train model.toml --device cpu --out model --keep-models > /dev/null)
 }
 
 for format in "${formats[@]}"; do

@@ -8,12 +8,8 @@
 # RUNNER names the program, SEED seeds the random moments, ROUNDS is their number (200).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-runner=${RUNNER:-}
-if [ -z "$runner" ]; then
-    cargo build --release
-    runner=${CARGO_TARGET_DIR:-target}/release/runner
-fi
-runner=$(realpath "$runner")
+[ -n "${RUNNER:-}" ] || cargo build --release
+runner=$(realpath "${RUNNER:-${CARGO_TARGET_DIR:-target}/release/runner}")
 rounds=${ROUNDS:-200}
 RANDOM=${SEED:-1}
 for tool in strace faketime; do

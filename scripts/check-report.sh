@@ -4,12 +4,13 @@
 # page that `runner watch` serves while a sweep goes on. Pictures at the widths of a desk and a phone, light and dark, and
 # pages printed to PDF are left in $OUT for a person to look at.
 #
-# Usage: scripts/check-report.sh [RUNNER]     a built runner, otherwise target/release/runner
-#        OUT=folder                           where pages and pictures go, otherwise a new one below /tmp
+# Usage: scripts/check-report.sh
+#   RUNNER   the program [default: target/release/runner]
+#   OUT      where pages and pictures go [default: a new folder below /tmp]
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-runner=$(realpath "${1:-$here/../target/release/runner}")
+runner=$(realpath "${RUNNER:-${CARGO_TARGET_DIR:-$here/../target}/release/runner}")
 [ -x "$runner" ] || { echo "$runner is not there; build it with cargo build --release" >&2; exit 2; }
 if ! command -v chromium >/dev/null 2>&1 || ! command -v pdftoppm >/dev/null 2>&1; then
     echo "chromium or poppler-utils is missing: installing them from Debian" >&2

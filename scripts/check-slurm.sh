@@ -2,7 +2,8 @@
 # Sweeps on a real Slurm of two emulated nodes with fake GPUs, disturbed in every way below, must end with the tables
 # of a local sweep. About 6 minutes, as root on Debian; elsewhere it says why not and ends with 0.
 #
-#   scripts/check-slurm.sh [RUNNER]      RUNNER is the program [default: built with cargo]
+# Usage: scripts/check-slurm.sh
+#   RUNNER   the program [default: target/release/runner, built with cargo]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -77,12 +78,8 @@ has_two_copies() {
 # All columns but the last two, which are seconds and tokens per second.
 without_clock() { sed 's/,[^,]*,[^,]*$//' "$1"; }
 
-if [ $# -gt 0 ]; then
-    runner=$(realpath "$1")
-else
-    cargo build --release
-    runner=$(realpath "${CARGO_TARGET_DIR:-target}/release/runner")
-fi
+[ -n "${RUNNER:-}" ] || cargo build --release
+runner=$(realpath "${RUNNER:-${CARGO_TARGET_DIR:-target}/release/runner}")
 
 step 'a private Slurm comes up'
 code=0

@@ -15,4 +15,4 @@ cargo build --release --features wgpu
 export VK_ICD_FILENAMES="$(ls /usr/share/vulkan/icd.d/lvp_icd*.json | head -1)"
 export XDG_RUNTIME_DIR="$scratch" MESA_SHADER_CACHE_DIR="$HOME/.cache/runner/shaders"
 mkdir -p "$MESA_SHADER_CACHE_DIR"
-scripts/check-device.sh wgpu "$CARGO_TARGET_DIR/release/runner"
+RUNNER="$CARGO_TARGET_DIR/release/runner" scripts/check-device.sh wgpu

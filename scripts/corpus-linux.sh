@@ -24,6 +24,6 @@ echo "fetching $package" >&2
 (cd "$work" && apt-get -qq download "$package")
 dpkg-deb --fsys-tarfile "$work"/linux-source-*.deb | tar -x -C "$work" --wildcards '*/linux-source-*.tar.xz'
 echo "cleaning" >&2
-python3 "$here/clean_c.py" "$work"/usr/src/linux-source-*.tar.xz "$work/linux.txt"
+python3 "$here/clean-c.py" "$work"/usr/src/linux-source-*.tar.xz "$work/linux.txt"
 mv "$work/linux.txt" "$dir/linux.txt"
 echo "$dir/linux.txt"

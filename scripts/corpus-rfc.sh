@@ -27,6 +27,6 @@ for package in "$work"/doc-rfc-*.deb; do
     dpkg-deb --fsys-tarfile "$package" | tar -x -C "$work/rfc" --wildcards '*/rfc*.txt.gz' '*/rfc*.txt' 2>/dev/null || true
 done
 echo "cleaning" >&2
-python3 "$here/clean_rfc.py" "$work/rfc" "$work/rfc.txt"
+python3 "$here/clean-rfc.py" "$work/rfc" "$work/rfc.txt"
 mv "$work/rfc.txt" "$dir/rfc.txt"
 echo "$dir/rfc.txt"

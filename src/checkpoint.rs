@@ -9,12 +9,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::parameterization::Role;
-use crate::plan::{RunId, Shape};
+use crate::plan::{RunId, Shape, Weight};
 
 /// Version of what is described above.
 const FORMAT: &str = "runner-checkpoint-1";
@@ -65,40 +63,18 @@ impl Entry {
     }
 }
 
-/// Every weight of a model in its order: name, as in `blocks.2.qkv`, what it does, and shape `[inputs, outputs]`.
-pub fn weights(shape: &Shape) -> Vec<(String, Role, [usize; 2])> {
-    let (d, vocab) = (shape.width, shape.vocab);
-    let mut weights = vec![("embedding".to_owned(), Role::Embedding, [vocab, d])];
-    for block in 0..shape.depth {
-        let parts = [
-            ("norm_attention", Role::BlockGain, [1, d]),
-            ("qkv", Role::Hidden, [d, 3 * d]),
-            ("attention_out", Role::Residual, [d, d]),
-            ("norm_mlp", Role::BlockGain, [1, d]),
-            ("mlp_in", Role::Hidden, [d, 4 * d]),
-            ("mlp_out", Role::Residual, [4 * d, d]),
-        ];
-        weights.extend(parts.map(|(part, role, shape)| (format!("blocks.{block}.{part}"), role, shape)));
-    }
-    weights.push(("norm".to_owned(), Role::FinalGain, [1, d]));
-    weights.push(("unembedding".to_owned(), Role::Unembedding, [d, vocab]));
-    weights
-}
-
 /// Layout of the file of a model that is kept: its weights alone.
 pub fn model_layout(shape: &Shape) -> Vec<Entry> {
-    weights(shape)
-        .into_iter()
-        .map(|(name, _, shape)| Entry { name: format!("model.{name}"), shape: shape.to_vec() })
-        .collect()
+    let entry = |(name, _, shape): Weight| Entry { name: format!("model.{name}"), shape: shape.to_vec() };
+    shape.weights().into_iter().map(entry).collect()
 }
 
 /// Layout of a checkpoint: each weight with its moments, then the sum of losses.
 pub fn layout(shape: &Shape) -> Vec<Entry> {
-    let with_moments = |(name, _, shape): (String, Role, [usize; 2])| {
+    let with_moments = |(name, _, shape): Weight| {
         ["model", "first", "second"].map(|part| Entry { name: format!("{part}.{name}"), shape: shape.to_vec() })
     };
-    let mut entries: Vec<Entry> = weights(shape).into_iter().flat_map(with_moments).collect();
+    let mut entries: Vec<Entry> = shape.weights().into_iter().flat_map(with_moments).collect();
     entries.push(Entry { name: "loss_sum".to_owned(), shape: vec![1] });
     entries
 }
@@ -245,43 +221,6 @@ impl Write for Hashing<'_> {
     }
 }
 
-/// Largest share of a run's time that goes into checkpoints.
-const SHARE: f64 = 0.02;
-
-/// Bytes per second that a disk is believed to take until the first checkpoint is measured.
-const FIRST_GUESS: f64 = 1e8;
-
-/// When a checkpoint is due.
-pub struct Pace {
-    every: Duration,
-    last: Instant,
-    /// What the last one took.
-    cost: Duration,
-}
-
-impl Pace {
-    /// At most one each `every`, of so many bytes, from now on.
-    pub fn new(every: Duration, bytes: usize) -> Self {
-        let cost = Duration::from_secs_f64(0.01 + bytes as f64 / FIRST_GUESS);
-        Self { every, last: Instant::now(), cost }
-    }
-
-    /// Whether the time has come.
-    pub fn is_due(&self) -> bool {
-        self.last.elapsed() >= self.interval()
-    }
-
-    /// Notes one that was begun at `begun` and is written now.
-    pub fn written(&mut self, begun: Instant) {
-        self.last = Instant::now();
-        self.cost = begun.elapsed();
-    }
-
-    fn interval(&self) -> Duration {
-        self.every.max(self.cost.div_f64(SHARE))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,14 +295,5 @@ mod tests {
         let mut bytes = u64::MAX.to_le_bytes().to_vec();
         bytes.extend([0; 100]);
         assert!(read_back(&bytes, &id("a"), &layout()).unwrap_err().contains("claims"));
-    }
-
-    #[test]
-    fn no_more_than_two_per_cent_of_the_time_goes_into_checkpoints() {
-        let mut pace = Pace::new(Duration::from_secs(1), 1_000_000_000);
-        assert!(pace.interval() >= Duration::from_secs(500), "ten seconds each are expected");
-        pace.written(Instant::now());
-        assert!(pace.interval() < Duration::from_secs(2) && !pace.is_due());
-        assert!(Pace::new(Duration::ZERO, 0).interval() >= Duration::from_millis(500));
     }
 }

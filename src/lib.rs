@@ -8,24 +8,25 @@
 //! Data flows one way. A stage is a function from value to value; only [`commands`] prints, and
 //! [`execute`] its progress, to stderr.
 //!
-//! | module | owns | may use |
+//! | module | owns | uses |
 //! |---|---|---|
 //! | [`units`] | parameters, tokens, FLOPs and how they print | nothing |
 //! | [`parameterization`] | THE table: init, learning rate, multiplier, decay by role | nothing |
-//! | [`observation`] | one measured point, the noun shared by ledger and fits | units |
-//! | [`spec`] | TOML to validated structs, errors with file, line and key | units, parameterization |
-//! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, observation, units |
+//! | [`observation`] | one measured point, the noun shared by ledger and fits | nothing |
 //! | [`provenance`] | what this program was built from | nothing |
+//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization |
+//! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan |
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
-//! | `train` | the only place that knows burn | spec, plan, parameterization, data, trainer |
-//! | [`execute`] | worker processes, claims, progress, Slurm | spec (`[launcher]`), plan, ledger, trainer, units; never burn |
-//! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, provenance, trainer |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan |
+//! | `train` | the only place that knows burn | spec, plan, parameterization, data, checkpoint, provenance, trainer |
+//! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, provenance, trainer |
+//! | [`execute`] | worker processes, claims, progress, Slurm | spec (`[launcher]`), plan, ledger, trainer, observation, units; never burn |
 //! | [`fit`] | scaling laws with intervals | units, observation |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
-//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, checkpoint, data (the tokenizer) |
+//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, parameterization, checkpoint, data (the tokenizer) |
 //! | [`serve`] | serving a report while a sweep runs | report |
+//! | [`cli`] | flags and help, no logic | provenance |
 //! | [`commands`] | one file a command: load, call a stage, print | everything |
 
 pub mod checkpoint;
@@ -47,3 +48,59 @@ pub mod spec;
 pub mod train;
 pub mod trainer;
 pub mod units;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    type Uses = BTreeMap<String, BTreeSet<String>>;
+
+    /// The third column of the table above, without what is said in brackets and after semicolons.
+    fn told() -> Uses {
+        let rows = include_str!("lib.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
+        let row = |row: &str| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let uses = cells[2].split(';').next().unwrap_or_default().split(',');
+            let uses = uses.filter_map(|name| name.split_whitespace().next()).filter(|name| *name != "nothing");
+            (cells[0].trim_matches(['[', ']', '`']).to_owned(), uses.map(str::to_owned).collect())
+        };
+        rows.skip(1).map(row).collect()
+    }
+
+    /// What each module names of the others, tests and comments apart.
+    fn named() -> Uses {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut uses: Uses = BTreeMap::new();
+        for path in files(&sources) {
+            let inside = path.strip_prefix(&sources).unwrap().with_extension("");
+            let module = inside.iter().next().unwrap().to_str().unwrap();
+            if ["lib", "main"].contains(&module) || inside.ends_with("tests") || inside.ends_with("testing") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("\nmod tests {").next().unwrap();
+            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let names = lines.flat_map(|line| line.split("crate::").skip(1));
+            let names = names.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap());
+            let others = names.filter(|name| *name != module).map(str::to_owned);
+            uses.entry(module.to_owned()).or_default().extend(others);
+        }
+        uses
+    }
+
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn the_table_of_modules_tells_what_each_uses() {
+        let (mut told, mut named) = (told(), named());
+        let everything = told.remove("commands");
+        assert_eq!(everything, Some(BTreeSet::from(["everything".to_owned()])));
+        named.remove("commands");
+        assert_eq!(named, told);
+    }
+}

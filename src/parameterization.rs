@@ -1,9 +1,9 @@
 //! THE table of parameterizations: what each role of weight gets at a given shape.
 //!
 //! A parameterization says how initialization, learning rate, forward multiplier, weight decay and Adam's epsilon
-//! change with width and depth. Only `train/model.rs`, `train/weights.rs` and `train/optimizer.rs` read it; nothing else
-//! asks which one is in use. To change a rule, change its line in [`rule`]; to add a parameterization, add five lines.
-//! At the base shape every parameterization is the same model, to the bit.
+//! change with width and depth. Training reads it (`train/model.rs`, `train/weights.rs` and `train/optimizer.rs`), and
+//! `export/transformers.rs` multiplies it into weights. To change a rule, change its line in [`rule`]; to add a
+//! parameterization, add five lines. At the base shape every parameterization is the same model, to the bit.
 //!
 //! Tensor Programs V (arXiv 2203.03466) gives muP in equivalent forms: table 3 shrinks initialization and learning
 //! rate of the output weights, table 8 keeps both and multiplies the logits by 1/m. This is the second form, as

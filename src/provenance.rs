@@ -68,8 +68,8 @@ fn sha256(bytes: &[u8]) -> String {
     })
 }
 
-/// The version of a package in `Cargo.lock`.
-fn locked(name: &str) -> Option<String> {
+/// The version of a package in `Cargo.lock`; nothing where there was no such file, or it is not in there.
+pub(crate) fn locked(name: &str) -> Option<String> {
     let package = format!("name = \"{name}\"\nversion = \"");
     let (_, rest) = LOCK.split_once(&package)?;
     rest.split('"').next().map(str::to_owned)

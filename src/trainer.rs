@@ -1,6 +1,7 @@
 //! The seam between orchestration and training. `train` implements it with burn; `execute` rehearses with a trainer
 //! whose losses come from a known surface.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -82,6 +83,41 @@ pub struct DeviceInfo {
     pub threads: usize,
     /// Number format of weights and products.
     pub precision: String,
+}
+
+impl fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, driver, threads: _, precision } = self;
+        write!(f, "{kind}: {name} ({driver}, {precision})")
+    }
+}
+
+/// A kind of device, and what is known of it before it is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is, or why it cannot be used.
+    pub state: Result<String, Missing>,
+}
+
+/// Why a kind of device cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Missing {
+    /// This build has no code for it.
+    #[error("not compiled in; build with: cargo build --release --features {feature}")]
+    NotCompiled {
+        /// What brings it.
+        feature: &'static str,
+    },
+    /// This machine does not have it, or not what drives it.
+    #[error("{what}; {remedy}")]
+    Absent {
+        /// What is not there.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
 }
 
 /// What a run tells while it trains.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use runner::observation::Counting;
 use runner::parameterization::Parameterization;
-use runner::plan::{self, CorpusFacts, Plan, PlanRow, PlannedRun};
+use runner::plan::{self, CorpusFacts, Plan, PlannedRun};
 use runner::spec::{self, At, PowerRule, ScheduleKind, Spec};
 
 use crate::common::{Place, QUICKSTART, SMALL, assert_refused};
@@ -240,24 +240,35 @@ fn the_csv_has_a_row_a_run_that_reads_back() {
     let plan = planned(&quickstart());
     let mut text = Vec::new();
     plan::write_csv(&plan, &mut text).unwrap();
-    let rows: Vec<PlanRow> = csv::Reader::from_reader(text.as_slice()).deserialize().map(Result::unwrap).collect();
-    assert_eq!(rows, plan.runs.iter().map(PlanRow::from).collect::<Vec<_>>());
-    let groups =
-        |row: &PlanRow| row.params_embedding + row.params_position + row.params_blocks + row.params_unembedding;
-    assert!(rows.iter().all(|row| groups(row) == row.params));
+    let rows = csv_rows(&text);
+    assert_eq!(rows.len(), plan.runs.len());
+    for (row, run) in rows.iter().zip(&plan.runs) {
+        let whole = |name: &str| row[name].parse::<u64>().unwrap();
+        assert_eq!(row["id"], run.id.as_str());
+        assert_eq!(row["flops"].parse::<f64>().unwrap().to_bits(), run.flops.to_bits());
+        assert_eq!(whole("batch_tokens"), run.run.tokens_per_step() as u64);
+        let groups = ["embedding", "position", "blocks", "unembedding"].map(|group| whole(&format!("params_{group}")));
+        assert_eq!(groups.iter().sum::<u64>(), run.params.total());
+    }
+}
+
+/// The rows of a CSV by column.
+fn csv_rows(csv: &[u8]) -> Vec<BTreeMap<String, String>> {
+    csv::Reader::from_reader(csv).deserialize().map(Result::unwrap).collect()
 }
 
 #[test]
 fn the_command_prints_tables_and_hours_or_csv_alone_and_refuses_with_2() {
     let place = Place::with(SMALL);
-    let text = place.says(&["plan", "spec.toml", "--flops-per-second", "1e9", "--slots", "4"]);
+    let text = place.says(&["plan", "spec.toml", "--flops-per-second", "1e9", "--slots-per-device", "4"]);
     assert!(text.contains("Budget 3.5e11 FLOPs") && text.contains("1 run, 3.5e11 FLOPs, 7 min"), "{text}");
 
     let csv = place.says(&["plan", "spec.toml", "--csv"]);
-    let rows: Vec<PlanRow> = csv::Reader::from_reader(csv.as_bytes()).deserialize().map(Result::unwrap).collect();
-    assert_eq!(rows.len(), 1);
+    assert_eq!(csv_rows(csv.as_bytes()).len(), 1);
 
-    for (flags, words) in [(["--slots", "0"], "--slots 0"), (["--flops-per-second", "nan"], "--flops-per-second NaN")] {
+    for (flags, words) in
+        [(["--slots", "0"], "--slots-per-device 0"), (["--flops-per-second", "nan"], "--flops-per-second NaN")]
+    {
         assert_refused(&place.run(&[&["plan", "spec.toml"][..], &flags].concat()), &[words]);
     }
     for (from, to, words) in [

@@ -220,7 +220,7 @@ fn a_damaged_result_is_named_with_what_to_do() {
 fn flags_and_specs_that_make_no_sense_are_refused() {
     let place = Place::of_seeds(1);
     let sweep = |more: &[&str]| place.sweep("rehearsal", more).output().unwrap();
-    assert_refused(&sweep(&["--slots", "0"]), &["--slots 0"]);
+    assert_refused(&sweep(&["--slots", "0"]), &["--slots-per-device 0"]);
     assert_refused(&sweep(&["--threads", "0"]), &["--threads 0"]);
     assert_refused(&place.run(&["sweep", "nowhere.toml"]), &["nowhere.toml"]);
     assert_refused(&place.run(&["sweep", "spec.toml", "--device", "abacus"]), &["abacus"]);

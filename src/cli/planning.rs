@@ -21,8 +21,8 @@ pub struct PlanArgs {
     #[arg(long)]
     pub flops_per_second: Option<f64>,
     /// Runs trained side by side on each device [default: as many as cores on the CPU, otherwise 1].
-    #[arg(long)]
-    pub slots: Option<usize>,
+    #[arg(long, visible_alias = "slots", value_name = "N")]
+    pub slots_per_device: Option<usize>,
     /// Devices to train on.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub device_count: u16,

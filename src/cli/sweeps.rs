@@ -154,7 +154,7 @@ pub enum LedgerCommand {
     /// Compare every result with its checksum and name each damaged file.
     Check(LedgerArgs),
     /// Derive runs.csv, curves.csv, fits.json, the figures and report.html from the results again.
-    Rebuild(LedgerArgs),
+    Rebuild(RebuildArgs),
 }
 
 /// A results folder.
@@ -162,4 +162,14 @@ pub enum LedgerCommand {
 pub struct LedgerArgs {
     /// Results folder of the sweep.
     pub dir: PathBuf,
+}
+
+/// Flags of `runner ledger rebuild`.
+#[derive(Args, Debug)]
+pub struct RebuildArgs {
+    /// Results folder of the sweep.
+    pub dir: PathBuf,
+    /// Folder of tokenized corpora, for the entropy of the built-in language.
+    #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
+    pub cache: PathBuf,
 }

@@ -27,8 +27,8 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     pub checkpoint_every: f64,
     /// Keep the weights, for `runner export transformers`.
-    #[arg(long)]
-    pub keep_model: bool,
+    #[arg(long, alias = "keep-model")]
+    pub keep_models: bool,
 }
 
 /// Flags of `runner coord-check`.
@@ -67,8 +67,8 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
     /// Runs side by side [default: one alone, then as many as a sweep would].
-    #[arg(long)]
-    pub slots: Option<usize>,
+    #[arg(long, visible_alias = "slots", value_name = "N")]
+    pub slots_per_device: Option<usize>,
     /// Length of each measurement.
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::STDOUT;
-use super::surface::{self, Asked, Fitted, positive};
+use super::surface::{self, Asked, Fitted};
+use super::{STDOUT, positive};
 use crate::cli::AllocateArgs;
 use crate::fit::Estimate;
 use crate::fit::allocate::{self, Allocation, InferenceAware, LANDMARKS, Landmark, OffOptimum};

@@ -26,15 +26,15 @@ const MODELS: [(&str, &str); 3] = [
 
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
-    let BenchArgs { config, place, threads, slots, seconds, json } = args;
+    let BenchArgs { config, place, threads, slots_per_device, seconds, json } = args;
     if !(*seconds > 0.0 && *seconds <= 3600.0) {
         anyhow::bail!("--seconds {seconds}: give the length of one measurement, up to an hour");
     }
     let name = device::choose(&place.device);
     let kind = device::kind(&name)?;
-    let counts = [1, device::slots(*slots, kind, *threads)?];
+    let counts = [1, device::slots(*slots_per_device, kind, *threads)?];
     // Asked for by number, only that number is measured.
-    let numbers = if slots.is_some() || counts[1] == 1 { &counts[1..] } else { &counts[..] };
+    let numbers = if slots_per_device.is_some() || counts[1] == 1 { &counts[1..] } else { &counts[..] };
     let bundled = tempfile::tempdir()?;
     let configs = if config.is_empty() { write_models(bundled.path())? } else { config.clone() };
     let mut rows = Vec::new();

@@ -122,14 +122,11 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
             rows.push([name.to_owned(), a, b]);
         }
     };
-    let count = |folder: &Folder, status: &str| {
-        folder.ledger.plan().runs.iter().filter(|run| folder.row(&run.id).status == status).count()
-    };
-    row("finished", both.map(|f| Some(format!("{} of {}", count(f, "finished"), f.ledger.plan().runs.len()))));
-    row("diverged", both.map(|f| Some(count(f, "diverged")).filter(|n| *n > 0).map(|n| n.to_string())));
+    row("finished", both.map(|f| Some(format!("{} of {}", f.count("finished"), f.ledger.plan().runs.len()))));
+    row("diverged", both.map(|f| Some(f.count("diverged")).filter(|n| *n > 0).map(|n| n.to_string())));
     let flops = |f: &Folder| Flops(f.ledger.plan().runs.iter().map(|run| run.flops).sum()).to_string();
     row("FLOPs", both.map(|f| Some(flops(f))));
-    let fits = both.map(|f| folder::fits(f.ledger.dir()).and_then(|fits| approach2(&fits)));
+    let fits = both.map(|f| folder::fits(f.ledger.dir()).and_then(|fits| folder::approach2(&fits).cloned()));
     for (name, law) in [("N_opt exponent", "n_opt"), ("D_opt exponent", "d_opt")] {
         row(name, fits.each_ref().map(|fit| interval(&fit.as_ref()?[law]["exponent"], |x| format!("{x:.3}"))));
     }
@@ -147,11 +144,6 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
         row(&format!("least loss, {budget}"), fits.each_ref().map(|fit| at(fit, "loss", |x| format!("{x:.4}"))));
     }
     rows
-}
-
-/// Approach 2 as it is reported first.
-fn approach2(fits: &Value) -> Option<Value> {
-    fits["approach2"].as_array()?.iter().find(|fit| fit["counting"] == "blocks_and_unembedding").cloned()
 }
 
 fn optima(fit: &Value) -> Vec<Value> {

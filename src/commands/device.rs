@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::execute::rehearsal::{self, Rehearsal};
-use crate::trainer::Trainer;
+use crate::trainer::{Listed, Missing, Trainer};
 
 /// What the environment of a process that trains must hold: freed pages stay with it, since the next step takes them
 /// again. By default mimalloc returns them after 10 ms, and 3 to 5% of a step went into zeroed pages.
@@ -36,18 +36,16 @@ pub fn choose(name: &str) -> String {
 }
 
 /// The first device that can be used, and why none before it.
-fn chosen(devices: &[(String, String)]) -> Option<(String, String)> {
-    let missing = |description: &str| {
-        let reason = description.strip_prefix("not available: ")?;
-        Some(reason.split(';').next().unwrap_or(reason).to_owned())
-    };
+fn chosen(devices: &[Listed]) -> Option<(String, String)> {
     let mut passed = Vec::new();
-    for (name, description) in devices {
-        match missing(description) {
-            Some(reason) => passed.push(format!("{name} is not available ({reason})")),
-            None if passed.is_empty() => return Some((name.clone(), String::new())),
-            None => return Some((name.clone(), format!(": {}", passed.join(", ")))),
-        }
+    for Listed { name, state } in devices {
+        let reason = match state {
+            Ok(_) if passed.is_empty() => return Some(((*name).to_owned(), String::new())),
+            Ok(_) => return Some(((*name).to_owned(), format!(": {}", passed.join(", ")))),
+            Err(Missing::NotCompiled { .. }) => "not compiled in",
+            Err(Missing::Absent { what, .. }) => what,
+        };
+        passed.push(format!("{name} is not available ({reason})"));
     }
     None
 }
@@ -67,10 +65,8 @@ pub fn kind(name: &str) -> anyhow::Result<&str> {
 /// question, which this machine cannot answer for another.
 pub fn require_compiled(name: &str) -> anyhow::Result<()> {
     let kind = name.split(':').next().unwrap_or(name);
-    match list().into_iter().find(|(device, _)| device == kind) {
-        Some((_, description)) if description.contains("not compiled in") => {
-            anyhow::bail!("device {name}: {description}")
-        }
+    match list().into_iter().find(|listed| listed.name == kind).map(|listed| listed.state) {
+        Some(Err(missing @ Missing::NotCompiled { .. })) => anyhow::bail!("device {name}: {missing}"),
         _ => Ok(()),
     }
 }
@@ -89,34 +85,27 @@ fn real(device: &str, _cache: &Path, _threads: usize) -> anyhow::Result<Box<dyn 
 }
 
 /// Every device with what it is, or the reason why it cannot be used.
-pub fn list() -> Vec<(String, String)> {
+pub fn list() -> Vec<Listed> {
     let rehearsal = "no training: losses of a known surface, to try out a sweep before paying for it";
-    let mut devices = real_devices();
-    devices.push((rehearsal::DEVICE.to_owned(), rehearsal.to_owned()));
+    let mut devices = real_devices().to_vec();
+    devices.push(Listed { name: rehearsal::DEVICE, state: Ok(rehearsal.to_owned()) });
     devices
 }
 
 #[cfg(feature = "train")]
-fn real_devices() -> Vec<(String, String)> {
+fn real_devices() -> [Listed; 3] {
     crate::train::devices()
 }
 
 #[cfg(not(feature = "train"))]
-fn real_devices() -> Vec<(String, String)> {
-    ["cpu", "wgpu", "cuda"]
-        .map(|name| {
-            (
-                name.to_owned(),
-                format!("not available: not compiled in; build with: cargo build --release --features {name}"),
-            )
-        })
-        .to_vec()
+fn real_devices() -> [Listed; 3] {
+    ["cpu", "wgpu", "cuda"].map(|name| Listed { name, state: Err(Missing::NotCompiled { feature: name }) })
 }
 
 /// Runs trained side by side: as asked for, or as many as the cores hold on the CPU, otherwise 1.
 pub fn slots(asked: Option<usize>, kind: &str, threads: usize) -> anyhow::Result<usize> {
     match asked {
-        Some(0) => anyhow::bail!("--slots 0 trains nothing; give 1 or more"),
+        Some(0) => anyhow::bail!("--slots-per-device 0 trains nothing; give 1 or more"),
         Some(slots) => Ok(slots),
         None if kind == "cpu" || kind == rehearsal::DEVICE => Ok((cores() / threads).max(1)),
         None => Ok(1),
@@ -134,11 +123,17 @@ mod tests {
 
     #[test]
     fn auto_takes_the_first_device_that_is_there_and_says_why_none_before_it() {
-        let devices = [("cuda", "not available: not compiled in; build it"), ("cpu", "some processor")]
-            .map(|(name, description)| (name.to_owned(), description.to_owned()));
-        let why = ": cuda is not available (not compiled in)";
+        let devices = [
+            Listed { name: "cuda", state: Err(Missing::NotCompiled { feature: "cuda" }) },
+            Listed {
+                name: "wgpu",
+                state: Err(Missing::Absent { what: "no driver".to_owned(), remedy: "install one" }),
+            },
+            Listed { name: "cpu", state: Ok("some processor".to_owned()) },
+        ];
+        let why = ": cuda is not available (not compiled in), wgpu is not available (no driver)";
         assert_eq!(chosen(&devices), Some(("cpu".to_owned(), why.to_owned())));
-        assert_eq!(chosen(&devices[..1]), None);
+        assert_eq!(chosen(&devices[..2]), None);
     }
 
     #[test]

@@ -99,8 +99,7 @@ fn model(args: &TransformersArgs) -> anyhow::Result<()> {
     let weights: PathBuf = checkpoint.clone().unwrap_or_else(|| ledger.model_path(&planned.id));
     if checkpoint.is_none() && !weights.exists() {
         anyhow::bail!(
-            "the weights of run {} were not kept; train it with --keep-models (`runner train`: --keep-model) into another \
-             folder, or give --checkpoint",
+            "the weights of run {} were not kept; train it with --keep-models into another folder, or give --checkpoint",
             planned.id
         );
     }

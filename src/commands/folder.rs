@@ -1,5 +1,5 @@
-//! A results folder as people look at it: its runs with how each ended, read from the results, or from the tables where
-//! those are all that was kept, as in git.
+//! A results folder as people look at it: its runs with how each ended, by the table of runs as it follows from the
+//! results, or as it was kept where tables are all that was, as in git.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::ledger::{Ledger, RunResult, State};
+use crate::ledger::Ledger;
+use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
-use crate::trainer::Outcome;
+use crate::trainer::DeviceInfo;
 
 /// How a run stands.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
     /// finished, diverged, failed or pending; running is asked of the ledger.
     pub status: String,
+    /// Training FLOPs.
+    pub flops: Option<f64>,
     /// Loss on the validation tokens, in nats per token.
     pub val_loss: Option<f64>,
     /// Its standard error.
@@ -26,7 +29,7 @@ pub struct Row {
     pub tokens_per_second: Option<f64>,
     /// Wall-clock seconds.
     pub seconds: Option<f64>,
-    /// Device, version and build, or why there is no result.
+    /// Device, version and build of its result.
     pub about: Vec<(&'static str, String)>,
 }
 
@@ -41,12 +44,11 @@ impl Folder {
     /// Opens a folder and reads how every run stands.
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
         let ledger = Ledger::open(dir)?;
-        let table = dir.join("runs.csv");
         let rows = if has_tables_only(dir) {
-            of_table(&table).with_context(|| format!("cannot read {}", table.display()))?
+            table(dir)?
         } else {
-            let row = |run: &PlannedRun| Ok((run.id.to_string(), of_state(&ledger.state(&run.id)?)));
-            ledger.plan().runs.iter().map(row).collect::<anyhow::Result<_>>()?
+            let [runs, _] = ledger.tables()?;
+            rows(&runs)?
         };
         Ok(Self { ledger, rows })
     }
@@ -68,6 +70,11 @@ impl Folder {
     /// How a run stands.
     pub fn row(&self, id: &RunId) -> Row {
         self.rows.get(id.as_str()).cloned().unwrap_or_else(|| Row { status: "pending".to_owned(), ..Row::default() })
+    }
+
+    /// How many runs stand so.
+    pub fn count(&self, status: &str) -> usize {
+        count(&self.rows, status)
     }
 
     /// The spec, as it was resolved.
@@ -97,9 +104,27 @@ impl Folder {
     }
 }
 
+/// How the runs of a folder stand by its `runs.csv`, by identity.
+pub fn table(dir: &Path) -> anyhow::Result<BTreeMap<String, Row>> {
+    let path = dir.join("runs.csv");
+    let cannot = || format!("cannot read {}", path.display());
+    rows(&fs::read(&path).with_context(cannot)?).with_context(cannot)
+}
+
+/// How many rows stand so.
+pub fn count(rows: &BTreeMap<String, Row>, status: &str) -> usize {
+    rows.values().filter(|row| row.status == status).count()
+}
+
 /// What `fits.json` in a results folder holds, where there is one.
 pub fn fits(dir: &Path) -> Option<serde_json::Value> {
     serde_json::from_slice(&fs::read(dir.join("fits.json")).ok()?).ok()
+}
+
+/// Approach 2 as it is reported first, of what `fits.json` holds.
+pub fn approach2(fits: &serde_json::Value) -> Option<&serde_json::Value> {
+    let counting = Counting::BlocksAndUnembedding.name();
+    fits["approach2"].as_array()?.iter().find(|fit| fit["counting"] == counting)
 }
 
 /// Whether a folder holds a sweep or a run.
@@ -180,70 +205,31 @@ pub fn find(text: &str, results: &Path) -> anyhow::Result<Found> {
     }
 }
 
-fn of_state(state: &State) -> Row {
-    let with = |status: &str| Row { status: status.to_owned(), ..Row::default() };
-    let result = match state {
-        State::Pending => return with("pending"),
-        State::Failed(failure) => {
-            let about = vec![("reason", format!("{}: {}", failure.class, failure.message))];
-            return Row { about, ..with("failed") };
-        }
-        State::Ended(result) => result,
-    };
-    let about = about(result);
-    match result.outcome {
-        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds } => Row {
-            val_loss: Some(val_loss),
-            val_loss_se: Some(val_loss_se),
-            train_loss: Some(train_loss),
-            tokens_per_second: Some(tokens_per_second),
-            seconds: Some(seconds),
-            about,
-            ..with("finished")
-        },
-        Outcome::Diverged { train_loss, seconds, .. } => {
-            Row { train_loss, seconds: Some(seconds), about, ..with("diverged") }
-        }
-    }
-}
-
-fn about(result: &RunResult) -> Vec<(&'static str, String)> {
-    let device = &result.device;
-    let mut about = vec![
-        ("device", format!("{}: {} ({}, {})", device.kind, device.name, device.driver, device.precision)),
-        ("version", result.version.clone()),
-    ];
-    if let Some(build) = &result.build {
-        about.push(("build", format!("{build}, {}", build.rustc)));
-        about.extend(build.burn.clone().map(|burn| ("burn", burn)));
-        about.extend(build.lock.clone().map(|lock| ("Cargo.lock", format!("sha256 {lock}"))));
-    }
-    about.push(("attempt", result.attempt.to_string()));
-    about
-}
-
-fn of_table(path: &Path) -> anyhow::Result<BTreeMap<String, Row>> {
-    let mut reader = csv::Reader::from_path(path)?;
+/// The rows of a table of runs, by identity.
+fn rows(table: &[u8]) -> csv::Result<BTreeMap<String, Row>> {
     let mut rows = BTreeMap::new();
-    for record in reader.deserialize::<BTreeMap<String, String>>() {
+    for record in csv::Reader::from_reader(table).deserialize::<BTreeMap<String, String>>() {
         let record = record?;
         let text = |name: &str| record.get(name).cloned().unwrap_or_default();
         let number = |name: &str| text(name).parse::<f64>().ok();
-        let about = vec![
-            (
-                "device",
-                format!("{}: {} ({}, {})", text("device"), text("device_name"), text("driver"), text("precision")),
-            ),
-            ("version", text("version")),
-        ];
+        let device = DeviceInfo {
+            kind: text("device"),
+            name: text("device_name"),
+            driver: text("driver"),
+            threads: text("threads").parse().unwrap_or(1),
+            precision: text("precision"),
+        };
+        let about = [("device", device.to_string()), ("version", text("version")), ("build", text("build"))];
         let row = Row {
             status: text("status"),
+            flops: number("flops"),
             val_loss: number("val_loss"),
             val_loss_se: number("val_loss_se"),
             train_loss: number("train_loss"),
             tokens_per_second: number("tokens_per_second"),
             seconds: number("seconds"),
-            about,
+            // A run without a result has no device.
+            about: about.into_iter().filter(|(_, value)| !value.is_empty() && !device.kind.is_empty()).collect(),
         };
         rows.insert(text("id"), row);
     }

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::{STDOUT, folder, results};
-use crate::cli::{LedgerArgs, LedgerCommand};
+use crate::cli::{LedgerArgs, LedgerCommand, RebuildArgs};
 use crate::execute::Summary;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, conflict_warning};
 use crate::spec;
 
 /// Runs the command.
 pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
-    let (LedgerCommand::Check(LedgerArgs { dir }) | LedgerCommand::Rebuild(LedgerArgs { dir })) = command;
+    let (LedgerCommand::Check(LedgerArgs { dir }) | LedgerCommand::Rebuild(RebuildArgs { dir, .. })) = command;
     let ledger = Ledger::open(dir)?;
     let check = ledger.check();
     for error in &check.damaged {
@@ -21,16 +21,16 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
     }
     let conflicts = ledger.conflicts()?;
     for path in &conflicts {
-        eprintln!("WARNING: a run gave two different results; the first stands, the other is {}", path.display());
+        eprintln!("{}", conflict_warning(path));
     }
     if !check.damaged.is_empty() {
         eprintln!("{} damaged files in {}; nothing was changed", check.damaged.len(), dir.display());
         return Ok(ExitCode::from(1));
     }
-    if let LedgerCommand::Rebuild(_) = command {
+    if let LedgerCommand::Rebuild(RebuildArgs { cache, .. }) = command {
         folder::require_results(dir)?;
         let spec = spec::load(&dir.join("spec.toml"))?;
-        results::rebuild(&ledger, &spec, &Summary::of(&ledger)?)?;
+        results::rebuild(&ledger, &spec, cache, &Summary::of(&ledger)?)?;
         let runs = dir.join("runs.csv");
         eprintln!(
             "{}, curves.csv, fits.json and report.html are derived from {} results",

@@ -1,6 +1,5 @@
 //! `runner ls`: the sweeps in a folder, how each stands, and what it found.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,8 +37,7 @@ pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
 fn row(dir: &Path) -> anyhow::Result<Vec<String>> {
     let folder = Folder::open(dir)?;
     let runs = &folder.ledger.plan().runs;
-    let count = |status: &str| runs.iter().filter(|run| folder.row(&run.id).status == status).count();
-    let [finished, diverged, failed] = ["finished", "diverged", "failed"].map(count);
+    let [finished, diverged, failed] = ["finished", "diverged", "failed"].map(|status| folder.count(status));
     let left = runs.len() - finished - diverged - failed;
     let mut status = match (Ledger::sweep_holder(dir), left) {
         (Some(_), 1..) => format!("running, {left} left"),
@@ -57,11 +55,10 @@ fn row(dir: &Path) -> anyhow::Result<Vec<String>> {
 
 /// A folder whose plan cannot be read, such as one of an older version, by its tables.
 fn by_tables(dir: &Path, error: anyhow::Error) -> anyhow::Result<Vec<String>> {
-    let Ok(mut reader) = csv::Reader::from_path(dir.join("runs.csv")) else { return Err(error) };
-    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().collect::<Result<_, _>>()?;
-    let count = |status: &str| rows.iter().filter(|row| row.get("status").is_some_and(|of| of == status)).count();
-    let counts = [rows.len(), count("finished"), count("diverged"), count("failed")].map(|count| count.to_string());
-    let flops = rows.iter().filter_map(|row| row.get("flops")?.parse::<f64>().ok()).sum();
+    let Ok(rows) = folder::table(dir) else { return Err(error) };
+    let [finished, diverged, failed] = ["finished", "diverged", "failed"].map(|status| folder::count(&rows, status));
+    let counts = [rows.len(), finished, diverged, failed].map(|count| count.to_string());
+    let flops = rows.values().filter_map(|row| row.flops).sum();
     let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_default();
     let status = "tables only, its plan cannot be read by this version".to_owned();
     Ok([vec![name(dir)], counts.to_vec(), vec![Flops(flops).to_string(), status, headline]].concat())
@@ -78,8 +75,7 @@ fn name(dir: &Path) -> String {
 
 /// What a sweep found: tokens per parameter at its largest budget, or else its first conclusions.
 fn headline(fits: &Value) -> Option<String> {
-    let approaches = fits["approach2"].as_array()?;
-    let ours = approaches.iter().find(|fit| fit["counting"] == "blocks_and_unembedding");
+    let ours = folder::approach2(fits);
     if let Some(fit) = ours.filter(|fit| fit["status"] == "converged") {
         // Those beyond the largest budget are extrapolated.
         let largest = fit["optima"].as_array()?.iter().filter_map(|o| o["budget"].as_f64()).fold(0.0, f64::max);

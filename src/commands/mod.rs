@@ -45,5 +45,11 @@ fn seconds(flag: &str, value: f64) -> anyhow::Result<std::time::Duration> {
         .map_err(|_| anyhow::anyhow!("--{flag} {value} is no number of seconds; give 0 or more"))
 }
 
+/// A number from the command line that must be above zero.
+fn positive(flag: &str, value: f64) -> anyhow::Result<f64> {
+    anyhow::ensure!(value.is_finite() && value > 0.0, "--{flag} {value}: write a number above zero");
+    Ok(value)
+}
+
 /// Said where stdout cannot be written.
 const STDOUT: &str = "cannot write to stdout";

@@ -9,7 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::planning::Corpora;
 use super::throughput::Throughput;
-use super::{STDOUT, device, init, planning};
+use super::{STDOUT, device, init, planning, positive};
 use crate::cli::PlanArgs;
 use crate::plan::{self, Costs, Estimate, Machine, Plan, PlannedRun, Trimmed};
 use crate::spec::{self, Spec};
@@ -17,11 +17,12 @@ use crate::units::{Bytes, Flops, Params, Ratio, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
-    let rate_given = positive("flops-per-second", args.flops_per_second, "FLOP/s", "2e10")?;
-    let price = positive("price", args.price, "money for an hour", "2.5")?;
-    let limit = positive("budget-hours", args.budget_hours, "device hours", "8")?;
+    let positive = |flag, value: Option<f64>| value.map(|value| positive(flag, value)).transpose();
+    let rate_given = positive("flops-per-second", args.flops_per_second)?;
+    let price = positive("price", args.price)?;
+    let limit = positive("budget-hours", args.budget_hours)?;
     let name = device::choose(&args.place.device);
-    let slots = device::slots(args.slots, device::kind(&name)?, 1)?;
+    let slots = device::slots(args.slots_per_device, device::kind(&name)?, 1)?;
     let machine = Machine { devices: args.device_count.into(), slots };
     let mut spec = spec::load_with(&args.spec, &args.overrides.set)?;
     let corpora = Corpora::of(&spec, &args.place.cache)?;
@@ -60,14 +61,6 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("wrote {}", out.display());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A number above 0 from the command line.
-fn positive(flag: &str, value: Option<f64>, of: &str, such: &str) -> anyhow::Result<Option<f64>> {
-    match value.filter(|value| !(value.is_finite() && *value > 0.0)) {
-        Some(wrong) => anyhow::bail!("--{flag} {wrong} is no number of {of}; give one above 0, such as {such}"),
-        None => Ok(value),
-    }
 }
 
 /// Cuts a sweep down to device hours.

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::STDOUT;
-use super::surface::{self, Asked, positive};
+use super::surface::{self, Asked};
+use super::{STDOUT, positive};
 use crate::cli::PredictArgs;
 use crate::fit::allocate;
 use crate::report::words::estimate;

@@ -135,9 +135,8 @@ pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summar
 }
 
 /// Derives everything in the folder of results again, from what is there.
-pub(super) fn rebuild(ledger: &Ledger, spec: &Spec, summary: &Summary) -> anyhow::Result<()> {
-    let cache = std::env::var_os("RUNNER_CACHE").unwrap_or_else(|| "cache".into());
-    publish(ledger, spec, cached_entropy(ledger, spec, cache.as_ref()), summary).map(|_| ())
+pub(super) fn rebuild(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<()> {
+    publish(ledger, spec, cached_entropy(ledger, spec, cache), summary).map(|_| ())
 }
 
 fn publish(ledger: &Ledger, spec: &Spec, entropy: Option<(f64, f64)>, summary: &Summary) -> anyhow::Result<Derived> {
@@ -211,8 +210,7 @@ fn provenance(ledger: &Ledger) -> anyhow::Result<Vec<(String, String)>> {
     let (mut devices, mut versions) = (BTreeSet::new(), BTreeSet::new());
     for run in &ledger.plan().runs {
         if let State::Ended(result) = ledger.state(&run.id)? {
-            let device = result.device;
-            devices.insert(format!("{}: {} ({}, {})", device.kind, device.name, device.driver, device.precision));
+            devices.insert(result.device.to_string());
             let build = result.build.map(|build| format!(" ({build}, {})", build.rustc)).unwrap_or_default();
             versions.insert(format!("runner {}{build}", result.version));
         }

@@ -65,10 +65,17 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     for (name, value) in &row.about {
         add(name, value.clone());
     }
+    if let Some(result) = folder.ledger.result(&run.id)? {
+        if let Some(build) = result.build {
+            add("compiler", build.rustc);
+            build.burn.into_iter().for_each(|burn| add("burn", burn));
+            build.lock.into_iter().for_each(|lock| add("Cargo.lock", format!("sha256 {lock}")));
+        }
+        add("attempt", result.attempt.to_string());
+    }
     let dir = folder.ledger.dir().join("runs").join(run.id.as_str());
     for failure in folder.ledger.failures(&run.id)? {
-        let device = failure.device.map(|device| format!(" on {device}")).unwrap_or_default();
-        add("failed attempt", format!("{}{device}: {}", failure.class, failure.message));
+        add("failed attempt", failure.to_string());
     }
     if dir.exists() {
         add("files", files(&dir));

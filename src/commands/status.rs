@@ -73,8 +73,7 @@ fn text(status: &Status, array: Option<&str>) -> String {
         lines.push(format!("  {}: {:.0}%, {}", running.run, 100.0 * running.share, running.holder));
     }
     for failed in failed.iter().take(LISTED) {
-        let device = failed.failure.device.as_ref().map(|device| format!(" on {device}")).unwrap_or_default();
-        lines.push(format!("  {} failed: {}{device}: {}", failed.run, failed.failure.class, failed.failure.message));
+        lines.push(format!("  {} failed: {}", failed.run, failed.failure));
     }
     if running.len().max(failed.len()) > LISTED {
         lines.push("  and more; --json lists all".to_owned());

@@ -141,9 +141,3 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     }
     Ok(Fitted { summary, priced })
 }
-
-/// A number of the command line that must be above zero.
-pub fn positive(flag: &str, value: f64) -> anyhow::Result<f64> {
-    ensure!(value.is_finite() && value > 0.0, "--{flag} {value}: write a number above zero");
-    Ok(value)
-}

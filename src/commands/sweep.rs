@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::{STDOUT, device, planning, pool, results, slurm};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::{self, Display, Pool, Summary, rehearsal};
-use crate::ledger::{self, Ledger, Losses};
+use crate::ledger::{self, Ledger, Losses, conflict_warning};
 use crate::spec::{self, Spec};
 use crate::trainer::DeviceInfo;
 use crate::units::Flops;
@@ -59,12 +59,13 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let slots = pool::slots(&devices, per_device);
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
-    let dir = results_dir(out.as_deref(), &spec, losses(&device));
+    let losses = rehearsal::losses(&device.kind);
+    let dir = results_dir(out.as_deref(), &spec, losses);
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
         let seconds = ledger::EXPIRY.as_secs();
         eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
     }
-    let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses(&device))?;
+    let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
     if *keep_models {
         ledger.keep_models()?;
     }
@@ -130,11 +131,6 @@ pub(super) fn results_dir(out: Option<&Path>, spec: &Spec, losses: Losses) -> Pa
     out.map_or_else(|| Path::new("results").join(format!("{}{suffix}", spec.name)), Path::to_owned)
 }
 
-/// What kind of losses a device gives.
-pub(super) fn losses(device: &DeviceInfo) -> Losses {
-    if device.kind == rehearsal::DEVICE { Losses::Rehearsed } else { Losses::Trained }
-}
-
 fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[String]), before: &Summary) {
     if ledger.losses() == Losses::Rehearsed {
         eprintln!("{}", results::REHEARSAL);
@@ -161,7 +157,7 @@ const LISTED: usize = 20;
 
 fn conclude(ledger: &Ledger, summary: &Summary) {
     for path in &summary.conflicts {
-        eprintln!("WARNING: a run gave two different results; the first stands, the other is {}", path.display());
+        eprintln!("{}", conflict_warning(path));
     }
     if !summary.diverged.is_empty() {
         let diverged: Vec<&str> = summary.diverged.iter().map(crate::plan::RunId::as_str).collect();
@@ -179,8 +175,7 @@ fn conclude(ledger: &Ledger, summary: &Summary) {
     if !summary.failed.is_empty() {
         eprintln!("{} runs failed; the same command again tries them once more:", summary.failed.len());
         for (run, failure) in summary.failed.iter().take(LISTED) {
-            let device = failure.device.as_ref().map(|device| format!(" on {device}")).unwrap_or_default();
-            eprintln!("  {run}: {}{device}: {}", failure.class, failure.message);
+            eprintln!("  {run}: {failure}");
         }
         if let Some(more @ 1..) = summary.failed.len().checked_sub(LISTED) {
             eprintln!("  and {more} more, each in its folder below {}", ledger.dir().join("runs").display());

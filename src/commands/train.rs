@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 
 use super::{STDOUT, device, planning, results, sweep};
 use crate::cli::TrainArgs;
-use crate::execute::{self, Display, Terms, Work, WorkError};
+use crate::execute::{self, Display, Terms, Work, WorkError, rehearsal};
 use crate::ledger::{FailureClass, Ledger, Losses, RunResult, State};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
@@ -17,16 +17,17 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let TrainArgs { config, overrides, out, place, threads, checkpoint_every, keep_model } = args;
+    let TrainArgs { config, overrides, out, place, threads, checkpoint_every, keep_models } = args;
     let checkpoint_every = super::seconds("checkpoint-every", *checkpoint_every)?;
     let spec = planning::config(config, &overrides.set)?;
     let mut trainer =
         device::trainer(&device::choose(&place.device), &place.cache, threads.unwrap_or_else(device::cores))?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
-    let dir = sweep::results_dir(out.as_deref(), &spec, sweep::losses(&trainer.device()));
-    let ledger = Ledger::create(&dir, &spec.to_toml(), plan, sweep::losses(&trainer.device()))?;
-    if *keep_model {
+    let losses = rehearsal::losses(&trainer.device().kind);
+    let dir = sweep::results_dir(out.as_deref(), &spec, losses);
+    let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
+    if *keep_models {
         ledger.keep_models()?;
     }
     let [run] = ledger.plan().runs.as_slice() else { anyhow::bail!("a config plans one run") };

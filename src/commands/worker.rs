@@ -18,8 +18,9 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     }
     let stop = execute::stop_flag()?;
     let ledger = Ledger::open(sweep)?;
-    let mut trainer = device::trainer(&place.device, &place.cache, *threads)?;
-    let terms = Terms { device: label.as_deref().unwrap_or(&place.device), checkpoint_every, stop: &stop };
+    let device = device::choose(&place.device);
+    let mut trainer = device::trainer(&device, &place.cache, *threads)?;
+    let terms = Terms { device: label.as_deref().unwrap_or(&device), checkpoint_every, stop: &stop };
     // Where nobody reads any more the supervisor is dead, and training on, unseen and perhaps for hours, would only hold
     // the run that the next sweep wants.
     let worked = execute::work(&ledger, trainer.as_mut(), terms, &mut |event| {

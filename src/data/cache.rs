@@ -185,7 +185,7 @@ pub fn map(path: &Path) -> Result<Mmap, DataError> {
 }
 
 /// Maps an open file for reading; `path` only names it in errors.
-#[allow(unsafe_code)]
+#[allow(unsafe_code)] // the one place outside of the kernels: memmap2 cannot promise what the system may do
 pub fn map_file(file: &File, path: &Path) -> Result<Mmap, DataError> {
     // SAFETY: the map is only read. Nobody changes a file of the cache once it is renamed into place, and a corpus that
     // somebody cuts short while it is being read ends the process, as it would end any reader's work.

@@ -78,8 +78,7 @@ pub(super) fn train(
 
 /// Records a failure, and gives the run up where that is hopeless. Ends the worker unless the run alone is at fault.
 fn fail(claim: Claim<'_>, run: &PlannedRun, failure: Failure, emit: &mut dyn FnMut(Event)) -> Result<Work, WorkError> {
-    let failures: Vec<Failure> = claim.failures().iter().chain([&failure]).cloned().collect();
-    claim.fail(&failure, retry::is_hopeless(&failures))?;
+    claim.fail(&failure, retry::is_hopeless)?;
     emit(Event::Failed { run: run.id.clone(), failure: failure.clone() });
     match failure.class {
         FailureClass::Configuration => Ok(Work::Done),

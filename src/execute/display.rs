@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Event;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, conflict_warning};
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
 use crate::units::{Flops, Params, Seconds, Tokens};
@@ -66,10 +66,7 @@ impl<'a> Display<'a> {
             Event::Diverged { run, step } => self.ended(slot, run, true, &format!("diverged at step {step}")),
             Event::Interrupted { run, step } => self.ended(slot, run, false, &format!("stopped after step {step}")),
             Event::Failed { run, failure } => self.ended(slot, run, false, &format!("failed: {}", failure.message)),
-            Event::Conflict { run, kept } => self.say(&format!(
-                "WARNING: run {run} gave two different results; the first stands, the other is kept in {}",
-                kept.display()
-            )),
+            Event::Conflict { run: _, kept } => self.say(&conflict_warning(kept)),
         }
         self.tick();
     }

@@ -1,4 +1,4 @@
-//! One slot: a worker process, what it says, and how it ended.
+//! One slot and its worker process: what it says, and how it ended.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
@@ -18,6 +18,16 @@ pub(super) enum Said {
     Talk(String),
     /// Both its streams are closed: it has ended, or is about to.
     Closed,
+}
+
+/// What a slot holds.
+pub(super) enum Slot {
+    /// Nothing.
+    Idle,
+    /// A worker.
+    Busy(Worker),
+    /// Its worker ended for this reason, which is not a run's, and another would too.
+    Closed(String),
 }
 
 /// A worker process.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Summary;
 use crate::ledger::{Failure, Holder, Ledger, LedgerError, State};
 use crate::plan::{PlannedRun, RunId};
+use crate::trainer::Outcome;
 
 /// How a sweep stands.
 #[derive(Debug, Serialize)]
@@ -61,13 +61,11 @@ pub struct Failed {
 impl Status {
     /// Looks at a folder.
     pub fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
-        let Summary { finished, diverged, failed, .. } = Summary::of(ledger)?;
-        let failed: Vec<Failed> = failed.into_iter().map(|(run, failure)| Failed { run, failure }).collect();
         let mut status = Self {
             runs: ledger.plan().runs.len(),
-            finished,
-            diverged,
-            failed,
+            finished: 0,
+            diverged: Vec::new(),
+            failed: Vec::new(),
             running: Vec::new(),
             waiting: 0,
             flops: 0.0,
@@ -87,8 +85,17 @@ impl Status {
 
     fn add(&mut self, run: &PlannedRun, ledger: &Ledger) -> Result<(), LedgerError> {
         let done = match ledger.state(&run.id)? {
-            State::Failed(_) => return Ok(()),
-            State::Ended(_) => 1.0,
+            State::Failed(failure) => {
+                self.failed.push(Failed { run: run.id.clone(), failure });
+                return Ok(());
+            }
+            State::Ended(result) => {
+                match result.outcome {
+                    Outcome::Finished { .. } => self.finished += 1,
+                    Outcome::Diverged { .. } => self.diverged.push(run.id.clone()),
+                }
+                1.0
+            }
             State::Pending => {
                 let holder = ledger.holder(&run.id);
                 self.waiting += usize::from(holder.is_none());
@@ -122,7 +129,6 @@ mod tests {
     use super::*;
     use crate::ledger::FailureClass;
     use crate::ledger::testing::{device, finished, ledger};
-    use crate::trainer::Outcome;
 
     #[test]
     fn every_run_is_counted_once_by_how_far_it_is() {
@@ -132,7 +138,7 @@ mod tests {
         claim(0).publish(finished(3.0), device(), 1).unwrap();
         claim(1).publish(Outcome::Diverged { step: 1, train_loss: None, seconds: 1.0 }, device(), 1).unwrap();
         let failure = Failure { class: FailureClass::Crash, message: "boom".to_owned(), device: None };
-        claim(2).fail(&failure, true).unwrap();
+        claim(2).fail(&failure, |_| true).unwrap();
         let mut held = claim(3);
         held.begin("cuda:1");
         let status = Status::of(&ledger).unwrap();

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::attempt::train;
 use super::{Event, rehearsal};
-use crate::ledger::{Failure, Ledger, LedgerError, Losses};
+use crate::ledger::{Failure, Ledger, LedgerError};
 use crate::plan::PlannedRun;
 use crate::trainer::Trainer;
 
@@ -67,7 +67,7 @@ pub fn work(
     emit: &mut dyn FnMut(Event),
 ) -> Result<Work, WorkError> {
     let device = trainer.device().kind;
-    if (device == rehearsal::DEVICE) != (ledger.losses() == Losses::Rehearsed) {
+    if rehearsal::losses(&device) != ledger.losses() {
         return Err(WorkError::Mixed { device, dir: ledger.dir().display().to_string() });
     }
     let mut runs: Vec<&PlannedRun> = ledger.plan().runs.iter().collect();
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::testing::{device, finished, ledger};
-    use crate::ledger::{FailureClass, State};
+    use crate::ledger::{FailureClass, Losses, State};
     use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError};
 
     static STOP: AtomicBool = AtomicBool::new(true);

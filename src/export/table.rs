@@ -39,7 +39,8 @@ pub enum Values {
 }
 
 /// Columns of text in the tables of a ledger; an identity such as 6e1 followed by digits would pass for a number.
-const TEXT: [&str; 8] = ["id", "status", "parameterization", "device", "device_name", "driver", "precision", "version"];
+const TEXT: [&str; 9] =
+    ["id", "status", "parameterization", "device", "device_name", "driver", "precision", "version", "build"];
 /// Columns of whole numbers in the tables of a ledger.
 const INTEGER: [&str; 23] = [
     "width",
@@ -57,6 +58,7 @@ const INTEGER: [&str; 23] = [
     "params_non_embedding",
     "params_blocks_and_unembedding",
     "batch_sequences",
+    "batch_tokens",
     "steps",
     "warmup_steps",
     "tokens",
@@ -64,10 +66,9 @@ const INTEGER: [&str; 23] = [
     "threads",
     "micro_batches",
     "step",
-    "unique_tokens",
 ];
-/// Columns of numbers in the tables of a ledger, those of `flops_per_token_` apart.
-const NUMBER: [&str; 10] = [
+/// Columns of numbers in the tables of a ledger, those of [`FLOPS`] apart.
+const NUMBER: [&str; 9] = [
     "flop_budget",
     "learning_rate",
     "epochs",
@@ -77,8 +78,10 @@ const NUMBER: [&str; 10] = [
     "train_loss",
     "tokens_per_second",
     "seconds",
-    "loss",
 ];
+
+/// How the columns of FLOPs per token begin, one for each convention.
+const FLOPS: &str = "flops_per_token_";
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -202,7 +205,7 @@ impl Values {
 fn known(name: &str) -> Option<Kind> {
     let list = [(&TEXT[..], Kind::Text), (&INTEGER, Kind::Integer), (&NUMBER, Kind::Number)];
     let listed = list.into_iter().find(|(names, _)| names.contains(&name)).map(|(_, kind)| kind);
-    listed.or(name.starts_with("flops_per_token_").then_some(Kind::Number))
+    listed.or(name.starts_with(FLOPS).then_some(Kind::Number))
 }
 
 /// The narrowest kind that takes every value; text where there is none.
@@ -236,6 +239,7 @@ fn explain(error: &csv::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::testing::ledger;
 
     fn parse(csv: &str) -> Result<Table, String> {
         Table::parse(csv.as_bytes(), Path::new("t.csv")).map_err(|error| error.to_string())
@@ -252,6 +256,17 @@ mod tests {
         assert_eq!(table.column("seed"), Some(&Values::Integer(vec![Some(1), Some(2)])));
         assert_eq!(table.column("val_loss"), Some(&Values::Number(vec![None, None])));
         assert_eq!(table.column("axis.model.width"), Some(&Values::Integer(vec![Some(64), None])));
+    }
+
+    #[test]
+    fn the_columns_of_known_type_are_those_that_a_ledger_writes() {
+        let (_dir, ledger) = ledger(1);
+        let [runs, curves] = ledger.tables().unwrap();
+        let headers = [runs, curves].map(|csv| csv::Reader::from_reader(&csv[..]).headers().unwrap().clone());
+        let written: BTreeSet<&str> =
+            headers.iter().flatten().filter(|name| !name.starts_with("axis.") && !name.starts_with(FLOPS)).collect();
+        let known: BTreeSet<&str> = TEXT.iter().chain(&INTEGER).chain(&NUMBER).copied().collect();
+        assert_eq!(written, known);
     }
 
     #[test]

@@ -21,12 +21,7 @@ use super::error::{create_dir, write};
 use crate::checkpoint;
 use crate::data::tokenizer_facts;
 use crate::parameterization::{Role, Rules as _};
-use crate::plan::{PlannedRun, Run, Shape};
-
-/// The epsilon of every normalization (`train/composed.rs`).
-const NORM_EPSILON: f64 = 1e-6;
-/// The base of the rotary frequencies (`train/ops.rs`).
-const ROTARY_BASE: f64 = 10_000.0;
+use crate::plan::{NORM_EPSILON, PlannedRun, ROTARY_BASE, Run, Shape};
 
 /// As which architecture of the package a model is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +68,7 @@ pub fn export(
 fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError> {
     let mut file = File::open(path).map_err(ExportError::io("read", path))?;
     let shape = &planned.run.shape;
-    let count = checkpoint::weights(shape).len();
+    let count = shape.weights().len();
     let kept = match checkpoint::read(&mut file, &planned.id, &checkpoint::model_layout(shape)) {
         Ok((_, tensors)) => Ok(tensors),
         Err(reason) => {
@@ -86,7 +81,7 @@ fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError>
     kept.map_err(|reason| ExportError::Weights {
         path: path.to_owned(),
         what: format!(
-            "no weights of run {}: {reason}; train it again with --keep-model into another folder",
+            "no weights of run {}: {reason}; train it again with --keep-models into another folder",
             planned.id
         ),
     })
@@ -130,7 +125,7 @@ fn tensors(run: &Run, weights: Vec<Vec<f32>>, architecture: Architecture) -> BTr
     let (shape, table) = (&run.shape, run.table());
     let query_scale = table.attention_scale() * (shape.head_dim() as f64).sqrt();
     let mut tensors = BTreeMap::new();
-    for ((name, role, [inputs, outputs]), values) in checkpoint::weights(shape).into_iter().zip(weights) {
+    for ((name, role, [inputs, outputs]), values) in shape.weights().into_iter().zip(weights) {
         let multiplier = match role {
             // Normalization multiplies by its gain alone.
             Role::BlockGain | Role::FinalGain => 1.0,
@@ -215,7 +210,7 @@ mod tests {
 
     /// Weights that tell from where they come: each is its place in the file.
     fn numbered(run: &Run) -> Vec<Vec<f32>> {
-        let shapes = checkpoint::weights(&run.shape);
+        let shapes = run.shape.weights();
         shapes.iter().map(|(_, _, [inputs, outputs])| (0..inputs * outputs).map(|i| i as f32).collect()).collect()
     }
 
@@ -268,10 +263,10 @@ mod tests {
             };
             checkpoint::write(&mut file, &planned.id, &checkpoint::Place::default(), &layout, &mut values).unwrap();
             let weights = read(&planned, &path).unwrap();
-            assert_eq!(weights.len(), checkpoint::weights(shape).len());
+            assert_eq!(weights.len(), shape.weights().len());
             assert!(weights.iter().flatten().all(|value| (value - 1.0).abs() < 1e-6), "moments are no weights");
             let error = read(&other, &path).unwrap_err().to_string();
-            assert!(error.contains("belongs to run") && error.contains("--keep-model"), "{error}");
+            assert!(error.contains("belongs to run") && error.contains("--keep-models"), "{error}");
         }
         std::fs::write(&path, [0; 4]).unwrap();
         assert!(read(&planned, &path).unwrap_err().to_string().contains("only 4 bytes"));

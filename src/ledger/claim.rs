@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::attempt::{self, Attempt};
@@ -35,6 +35,11 @@ pub enum Published {
     Equal,
     /// Another said something else before, and that stands; this one is kept in the file named here.
     Conflict(PathBuf),
+}
+
+/// What people are told of a result that differs from the first one of its run.
+pub fn conflict_warning(kept: &Path) -> String {
+    format!("WARNING: a run gave two different results; the first stands, the other is {}", kept.display())
 }
 
 /// An attempt that takes longer has a folder in which its curve can be watched.
@@ -170,10 +175,9 @@ impl Claim<'_> {
         Ok(published)
     }
 
-    /// Records that the attempt failed, and gives the run up where that is hopeless.
-    pub fn fail(self, failure: &Failure, hopeless: bool) -> Result<(), LedgerError> {
-        self.ledger.record_failure(&self.id, self.attempt(), failure)?;
-        if hopeless { self.ledger.give_up(&self.id, failure) } else { Ok(()) }
+    /// Records that the attempt failed, see [`Ledger::fail`].
+    pub fn fail(self, failure: &Failure, hopeless: fn(&[Failure]) -> bool) -> Result<(), LedgerError> {
+        self.ledger.fail(&self.id, self.attempt(), failure, hopeless)
     }
 }
 
@@ -300,8 +304,8 @@ mod tests {
         let (_dir, ledger) = ledger(2);
         let [wrong, unlucky] = [&ledger.plan().runs[0], &ledger.plan().runs[1]];
         let failure = |class| Failure { class, message: "because".to_owned(), device: None };
-        ledger.claim(wrong).unwrap().unwrap().fail(&failure(FailureClass::Configuration), true).unwrap();
-        ledger.claim(unlucky).unwrap().unwrap().fail(&failure(FailureClass::Device), false).unwrap();
+        ledger.claim(wrong).unwrap().unwrap().fail(&failure(FailureClass::Configuration), |_| true).unwrap();
+        ledger.claim(unlucky).unwrap().unwrap().fail(&failure(FailureClass::Device), |_| false).unwrap();
         assert!(ledger.claim(wrong).unwrap().is_none());
         assert_eq!(ledger.state(&wrong.id).unwrap(), State::Failed(failure(FailureClass::Configuration)));
         let again = ledger.claim(unlucky).unwrap().unwrap();

@@ -31,7 +31,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use check::Check;
-pub use claim::{Claim, Published};
+pub use claim::{Claim, Published, conflict_warning};
 pub use error::LedgerError;
 pub use lease::{Doing, EXPIRY, Holder, host};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
@@ -125,16 +125,23 @@ impl Ledger {
     }
 
     /// Gives a run up: workers skip it from now on.
-    pub fn give_up(&self, id: &RunId, failure: &Failure) -> Result<(), LedgerError> {
+    fn give_up(&self, id: &RunId, failure: &Failure) -> Result<(), LedgerError> {
         files::create_dir(&self.run_dir(id))?;
         files::write_json(&self.failed_path(id), failure)
     }
 
-    /// Records why an attempt has no outcome.
-    pub fn record_failure(&self, id: &RunId, attempt: u32, failure: &Failure) -> Result<(), LedgerError> {
+    /// Records why an attempt has no outcome, and gives the run up where it is `hopeless` after all its failures.
+    pub fn fail(
+        &self,
+        id: &RunId,
+        attempt: u32,
+        failure: &Failure,
+        hopeless: fn(&[Failure]) -> bool,
+    ) -> Result<(), LedgerError> {
         let dir = self.attempt_dir(id, attempt);
         files::create_dir(&dir)?;
-        files::write_json(&dir.join("error.json"), failure)
+        files::write_json(&dir.join("error.json"), failure)?;
+        if hopeless(&self.failures(id)?) { self.give_up(id, failure) } else { Ok(()) }
     }
 
     /// Why earlier attempts at a run have no outcome, those of a sweep before this one that gave the run up excepted.

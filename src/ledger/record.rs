@@ -11,7 +11,7 @@ use crate::trainer::{DeviceInfo, Outcome, Progress};
 pub struct RunResult {
     /// The run.
     pub id: RunId,
-    /// Which attempt came to this end; its folder holds the curve.
+    /// Which attempt came to this end.
     pub attempt: u32,
     /// The end.
     #[serde(flatten)]
@@ -115,6 +115,16 @@ pub struct Failure {
     /// On which device, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { class, message, device } = self;
+        match device {
+            Some(device) => write!(f, "{class} on {device}: {message}"),
+            None => write!(f, "{class}: {message}"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{Ledger, LedgerError, RunResult, State, files};
-use crate::observation::Counting;
 use crate::plan::PlannedRun;
 use crate::trainer::Outcome;
 
@@ -80,45 +79,11 @@ const CURVE_COLUMNS: [&str; 6] = ["id", "step", "tokens", "flops", "train_loss",
 
 /// Names and values of a row. What depends on the clock comes last, so that comparisons can leave it out.
 fn row(planned: &PlannedRun, axes: &BTreeSet<&str>, state: &State) -> Vec<(String, String)> {
-    let PlannedRun { id, run, axes: values, params, flops_per_token, tokens, flops, epochs } = planned;
-    let mut row = vec![("id".to_owned(), id.to_string()), ("status".to_owned(), status(state).to_owned())];
+    let mut row = vec![("id".to_owned(), planned.id.to_string()), ("status".to_owned(), status(state).to_owned())];
     for axis in axes {
-        row.push((format!("axis.{axis}"), values.get(*axis).cloned().unwrap_or_default()));
+        row.push((format!("axis.{axis}"), planned.axes.get(*axis).cloned().unwrap_or_default()));
     }
-    let shape = &run.shape;
-    let planned_columns = [
-        ("parameterization", run.parameterization.name().to_owned()),
-        ("width", shape.width.to_string()),
-        ("depth", shape.depth.to_string()),
-        ("heads", shape.heads.to_string()),
-        ("head_dim", shape.head_dim().to_string()),
-        ("context", shape.context.to_string()),
-        ("vocab", shape.vocab.to_string()),
-        ("seed", run.seed.to_string()),
-        ("flop_budget", optional(run.flop_budget)),
-        ("params", params.total().to_string()),
-        ("params_embedding", params.embedding.to_string()),
-        ("params_position", params.position.to_string()),
-        ("params_blocks", params.blocks.to_string()),
-        ("params_unembedding", params.unembedding.to_string()),
-        ("params_non_embedding", params.by(Counting::NonEmbedding).to_string()),
-        ("params_blocks_and_unembedding", params.by(Counting::BlocksAndUnembedding).to_string()),
-        ("batch_sequences", run.optimizer.batch_sequences.to_string()),
-        ("steps", run.schedule.steps.to_string()),
-        ("warmup_steps", run.schedule.warmup_steps.to_string()),
-        ("learning_rate", run.optimizer.learning_rate.to_string()),
-        ("tokens", tokens.to_string()),
-        ("epochs", optional(*epochs)),
-        ("flops", flops.to_string()),
-        ("flops_per_token_exact", flops_per_token.exact.to_string()),
-        ("flops_per_token_hoffmann", flops_per_token.hoffmann.to_string()),
-        ("flops_per_token_porian", flops_per_token.porian.to_string()),
-        ("flops_per_token_kaplan", flops_per_token.kaplan.to_string()),
-        ("flops_per_token_palm", flops_per_token.palm.to_string()),
-        ("flops_per_token_chinchilla", flops_per_token.chinchilla.to_string()),
-        ("flops_per_token_levanter", flops_per_token.levanter.to_string()),
-    ];
-    row.extend(planned_columns.map(|(name, value)| (name.to_owned(), value)));
+    row.extend(planned.columns().map(|(name, value)| (name.to_owned(), value)));
     row.extend(measured(state).map(|(name, value)| (name.to_owned(), value)));
     row
 }
@@ -208,7 +173,7 @@ mod tests {
         publish(1, Outcome::Diverged { step: 70, train_loss: None, seconds: 1.5 });
         let failure =
             Failure { class: FailureClass::Configuration, message: "no such corpus".to_owned(), device: None };
-        ledger.claim(&ledger.plan().runs[2]).unwrap().unwrap().fail(&failure, true).unwrap();
+        ledger.claim(&ledger.plan().runs[2]).unwrap().unwrap().fail(&failure, |_| true).unwrap();
         (dir, ledger)
     }
 
@@ -232,6 +197,7 @@ mod tests {
         assert_eq!(values("diverged_at_step"), ["", "70", "", "", ""]);
         for (run, row) in ledger.plan().runs.iter().zip(&rows) {
             assert_eq!(row[column("flops")].parse::<f64>().unwrap().to_bits(), run.flops.to_bits());
+            assert_eq!(row[column("batch_tokens")], "256", "four sequences of 64 tokens");
         }
         assert_eq!(header[header.len() - 2..], ["tokens_per_second", "seconds"]);
         let (curve_header, points) = read(&ledger, "curves.csv");

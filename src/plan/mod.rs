@@ -11,6 +11,7 @@ mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trim;
+mod weights;
 
 use std::collections::BTreeSet;
 
@@ -21,9 +22,12 @@ use crate::spec::Point;
 pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
-pub use run::{CorpusFacts, LeftOut, Plan, PlannedRun, Run, RunId, RunOptimizer, RunSchedule, Shape};
-pub use table::{PlanRow, write_csv};
+pub use run::{
+    CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, ROTARY_BASE, Run, RunId, RunOptimizer, RunSchedule, Shape,
+};
+pub use table::write_csv;
 pub use trim::{Costs, TrimError, Trimmed, trim};
+pub use weights::Weight;
 
 /// Why a spec has no plan at all.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -12,6 +12,12 @@ use crate::spec::{Data, Eval, OptimizerKind, ScheduleKind};
 /// same run end in another loss, so that old results are not taken for new ones.
 pub const MODEL_VERSION: u32 = 1;
 
+/// Added to the mean square by every normalization of the model, so that a row of zeros stays zero.
+pub const NORM_EPSILON: f64 = 1e-6;
+
+/// Base of the rotary frequencies (Su et al. 2021, arXiv 2104.09864).
+pub const ROTARY_BASE: f64 = 10_000.0;
+
 /// What planning must know of the corpus. The data module finds it out; a plan only uses it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CorpusFacts {

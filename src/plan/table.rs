@@ -2,87 +2,8 @@
 
 use std::io;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Plan, PlannedRun};
 use crate::observation::Counting;
-
-/// One row of `plan.csv`. Parameters, tokens and FLOPs are plain numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PlanRow {
-    /// Content hash of the run.
-    pub id: String,
-    /// The values of the sweep's axes, as `field=value` joined by `;`.
-    pub axes: String,
-    /// Name of the parameterization.
-    pub parameterization: String,
-    /// Channels of the residual stream.
-    pub width: usize,
-    /// Number of blocks.
-    pub depth: usize,
-    /// Attention heads of each block.
-    pub heads: usize,
-    /// Tokens of one sequence.
-    pub context: usize,
-    /// Size of the vocabulary.
-    pub vocab: usize,
-    /// The width at which every parameterization is the same.
-    pub base_width: usize,
-    /// All parameters.
-    pub params: u64,
-    /// Parameters of the token embedding.
-    pub params_embedding: u64,
-    /// Parameters of position embeddings.
-    pub params_position: u64,
-    /// Parameters of the blocks.
-    pub params_blocks: u64,
-    /// Parameters of the unembedding.
-    pub params_unembedding: u64,
-    /// Parameters without embedding and unembedding.
-    pub params_non_embedding: u64,
-    /// Parameters of blocks and unembedding, which ladders and rules count.
-    pub params_blocks_and_unembedding: u64,
-    /// Training tokens.
-    pub tokens: u64,
-    /// Tokens for each parameter of blocks and unembedding.
-    pub tokens_per_param: f64,
-    /// How often the corpus is seen; empty where the source is unlimited.
-    pub epochs: Option<f64>,
-    /// Sequences of one step.
-    pub batch_sequences: usize,
-    /// Tokens of one step.
-    pub batch_tokens: usize,
-    /// Steps of the run.
-    pub steps: usize,
-    /// Steps of warm-up.
-    pub warmup_steps: usize,
-    /// Steps of decay.
-    pub decay_steps: usize,
-    /// Peak learning rate at the base width.
-    pub learning_rate: f64,
-    /// Seed of initialization and data order.
-    pub seed: u64,
-    /// The IsoFLOP budget, in FLOPs.
-    pub flop_budget: Option<f64>,
-    /// Training FLOPs, counted exactly.
-    pub flops: f64,
-    /// Achieved FLOPs over the budget, minus 1.
-    pub budget_deviation: Option<f64>,
-    /// Training FLOPs per token: every matrix product that is needed.
-    pub flops_per_token: f64,
-    /// 6 x all parameters.
-    pub flops_per_token_hoffmann: f64,
-    /// 6 x parameters of blocks and unembedding.
-    pub flops_per_token_porian: f64,
-    /// 6 x parameters of blocks.
-    pub flops_per_token_kaplan: f64,
-    /// Unmasked attention added.
-    pub flops_per_token_palm: f64,
-    /// Appendix F of Hoffmann et al.
-    pub flops_per_token_chinchilla: f64,
-    /// Levanter's and Marin's count.
-    pub flops_per_token_levanter: f64,
-}
 
 impl PlannedRun {
     /// Tokens for each parameter of blocks and unembedding.
@@ -94,58 +15,70 @@ impl PlannedRun {
     pub fn budget_deviation(&self) -> Option<f64> {
         self.run.flop_budget.map(|budget| self.flops / budget - 1.0)
     }
-}
 
-impl From<&PlannedRun> for PlanRow {
-    fn from(planned: &PlannedRun) -> Self {
-        let PlannedRun { id, run, axes, params, flops_per_token, tokens, flops, epochs } = planned;
-        let axes: Vec<String> = axes.iter().map(|(field, value)| format!("{field}={value}")).collect();
-        Self {
-            id: id.to_string(),
-            axes: axes.join(";"),
-            parameterization: run.parameterization.name().to_owned(),
-            width: run.shape.width,
-            depth: run.shape.depth,
-            heads: run.shape.heads,
-            context: run.shape.context,
-            vocab: run.shape.vocab,
-            base_width: run.base_width,
-            params: params.by(Counting::All),
-            params_embedding: params.embedding,
-            params_position: params.position,
-            params_blocks: params.blocks,
-            params_unembedding: params.unembedding,
-            params_non_embedding: params.by(Counting::NonEmbedding),
-            params_blocks_and_unembedding: params.by(Counting::BlocksAndUnembedding),
-            tokens: *tokens,
-            tokens_per_param: planned.tokens_per_param(),
-            epochs: *epochs,
-            batch_sequences: run.optimizer.batch_sequences,
-            batch_tokens: run.tokens_per_step(),
-            steps: run.schedule.steps,
-            warmup_steps: run.schedule.warmup_steps,
-            decay_steps: run.schedule.decay_steps,
-            learning_rate: run.optimizer.learning_rate,
-            seed: run.seed,
-            flop_budget: run.flop_budget,
-            flops: *flops,
-            budget_deviation: planned.budget_deviation(),
-            flops_per_token: flops_per_token.exact,
-            flops_per_token_hoffmann: flops_per_token.hoffmann,
-            flops_per_token_porian: flops_per_token.porian,
-            flops_per_token_kaplan: flops_per_token.kaplan,
-            flops_per_token_palm: flops_per_token.palm,
-            flops_per_token_chinchilla: flops_per_token.chinchilla,
-            flops_per_token_levanter: flops_per_token.levanter,
-        }
+    /// Names and values of what `plan.csv` and `runs.csv` tell of a run. Parameters, tokens and FLOPs are plain numbers,
+    /// which print with the fewest digits that read back as the same number.
+    pub fn columns(&self) -> [(&'static str, String); 31] {
+        let Self { id: _, run, axes: _, params, flops_per_token, tokens, flops, epochs } = self;
+        let shape = &run.shape;
+        [
+            ("parameterization", run.parameterization.name().to_owned()),
+            ("width", shape.width.to_string()),
+            ("depth", shape.depth.to_string()),
+            ("heads", shape.heads.to_string()),
+            ("head_dim", shape.head_dim().to_string()),
+            ("context", shape.context.to_string()),
+            ("vocab", shape.vocab.to_string()),
+            ("seed", run.seed.to_string()),
+            ("flop_budget", optional(run.flop_budget)),
+            ("params", params.total().to_string()),
+            ("params_embedding", params.embedding.to_string()),
+            ("params_position", params.position.to_string()),
+            ("params_blocks", params.blocks.to_string()),
+            ("params_unembedding", params.unembedding.to_string()),
+            ("params_non_embedding", params.by(Counting::NonEmbedding).to_string()),
+            ("params_blocks_and_unembedding", params.by(Counting::BlocksAndUnembedding).to_string()),
+            ("batch_sequences", run.optimizer.batch_sequences.to_string()),
+            ("batch_tokens", run.tokens_per_step().to_string()),
+            ("steps", run.schedule.steps.to_string()),
+            ("warmup_steps", run.schedule.warmup_steps.to_string()),
+            ("learning_rate", run.optimizer.learning_rate.to_string()),
+            ("tokens", tokens.to_string()),
+            ("epochs", optional(*epochs)),
+            ("flops", flops.to_string()),
+            ("flops_per_token_exact", flops_per_token.exact.to_string()),
+            ("flops_per_token_hoffmann", flops_per_token.hoffmann.to_string()),
+            ("flops_per_token_porian", flops_per_token.porian.to_string()),
+            ("flops_per_token_kaplan", flops_per_token.kaplan.to_string()),
+            ("flops_per_token_palm", flops_per_token.palm.to_string()),
+            ("flops_per_token_chinchilla", flops_per_token.chinchilla.to_string()),
+            ("flops_per_token_levanter", flops_per_token.levanter.to_string()),
+        ]
     }
 }
 
-/// Writes the plan as CSV, one [`PlanRow`] a run.
+fn optional(value: Option<f64>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// Writes the plan as CSV, one row a run: identity, the values of the axes as `field=value` joined by `;`,
+/// [`PlannedRun::columns`], and what only a plan tells.
 pub fn write_csv(plan: &Plan, out: impl io::Write) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
-    for planned in &plan.runs {
-        writer.serialize(PlanRow::from(planned))?;
+    for (at, planned) in plan.runs.iter().enumerate() {
+        let axes: Vec<String> = planned.axes.iter().map(|(field, value)| format!("{field}={value}")).collect();
+        let mut row = vec![("id", planned.id.to_string()), ("axes", axes.join(";"))];
+        row.extend(planned.columns());
+        row.extend([
+            ("base_width", planned.run.base_width.to_string()),
+            ("decay_steps", planned.run.schedule.decay_steps.to_string()),
+            ("tokens_per_param", planned.tokens_per_param().to_string()),
+            ("budget_deviation", optional(planned.budget_deviation())),
+        ]);
+        if at == 0 {
+            writer.write_record(row.iter().map(|(name, _)| name))?;
+        }
+        writer.write_record(row.iter().map(|(_, value)| value))?;
     }
     writer.flush()?;
     Ok(())

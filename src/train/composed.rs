@@ -6,9 +6,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::ops::Positions;
 use super::optimizer::Update;
-
-/// Added to the mean square, so that a row of zeros stays zero.
-pub const NORM_EPSILON: f64 = 1e-6;
+use crate::plan::NORM_EPSILON;
 
 /// Turns channels i and i + half of `x` `[batch, heads, context, head_dim]` by the angle of their position.
 pub(super) fn rotate(x: Tensor<4>, positions: &Positions) -> Tensor<4> {

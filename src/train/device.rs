@@ -1,16 +1,16 @@
-//! Devices: the only file that names cpu, wgpu and cuda.
+//! Devices: which of cpu, wgpu and cuda are there, and how burn opens them.
 //!
-//! There is no silent fall-back. `auto` takes the first of cuda, wgpu and cpu that is compiled in and present, and
-//! every result records which one it was.
+//! There is no silent fall-back, and every result records which one it was.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
-use crate::trainer::{DeviceInfo, TrainError};
+use crate::provenance::locked;
+use crate::trainer::{DeviceInfo, Listed, Missing, TrainError};
 
-/// The kinds of device, in the order in which `auto` tries them.
+/// The kinds of device, in the order in which `auto` of the command line tries them.
 pub const KINDS: [&str; 3] = ["cuda", "wgpu", "cpu"];
 
 /// A device ready for training.
@@ -24,8 +24,8 @@ pub struct Opened {
 /// Opens a device by its name, such as `cuda:1`. On the CPU, `threads` holds for the whole process.
 pub fn open(name: &str, threads: usize) -> Result<Opened, TrainError> {
     let (kind, index) = resolve(name)?;
-    if let Some(reason) = unavailable(kind) {
-        return Err(TrainError::Configuration(format!("--device {name}: {reason}")));
+    if let Some(missing) = missing(kind) {
+        return Err(TrainError::Configuration(format!("--device {name}: {missing}")));
     }
     let device = handle(kind, index);
     let on_cpu = kind == "cpu";
@@ -43,33 +43,30 @@ pub fn open(name: &str, threads: usize) -> Result<Opened, TrainError> {
 }
 
 /// What a kind of device is on this machine, or why it cannot be used.
-pub fn describe(kind: &str) -> String {
-    match unavailable(kind) {
-        Some(reason) => format!("not available: {reason}"),
-        None if kind == "cpu" => format!("{} ({})", processor(), driver(kind)),
-        None => driver(kind),
-    }
+pub fn listed(kind: &'static str) -> Listed {
+    let state = match missing(kind) {
+        Some(missing) => Err(missing),
+        None if kind == "cpu" => Ok(format!("{} ({})", processor(), driver(kind))),
+        None => Ok(driver(kind)),
+    };
+    Listed { name: kind, state }
 }
 
-/// Splits `cuda:1` into kind and index; `auto` chooses.
+/// Splits `cuda:1` into kind and index.
 fn resolve(name: &str) -> Result<(&'static str, Option<usize>), TrainError> {
     let (kind, index) = name.split_once(':').map_or((name, None), |(kind, index)| (kind, Some(index)));
     let unknown = || {
         TrainError::Configuration(format!(
-            "--device {name}: no such device; write auto, cpu, wgpu, cuda, or with an index cuda:1"
+            "--device {name}: no such device here; write cpu, wgpu, cuda, or with an index cuda:1 (`runner devices` tells \
+             which are there)"
         ))
     };
     let index = index.map(|text| text.parse().map_err(|_| unknown())).transpose()?;
-    if kind == "auto" {
-        let present = KINDS.into_iter().find(|kind| unavailable(kind).is_none());
-        let none = || TrainError::Configuration("--device auto: this build has no device that this machine has".into());
-        return Ok((present.ok_or_else(none)?, index));
-    }
     let kind = KINDS.into_iter().find(|known| *known == kind).ok_or_else(unknown)?;
     Ok((kind, index))
 }
 
-/// burn's handle. Called only for a kind that [`unavailable`] has nothing against.
+/// burn's handle. Called only for a kind that is not [`missing`].
 fn handle(kind: &str, index: Option<usize>) -> Device {
     match (kind, index) {
         #[cfg(feature = "cpu")]
@@ -86,7 +83,7 @@ fn handle(kind: &str, index: Option<usize>) -> Device {
 
 /// Why a kind of device cannot be used, found out before burn is asked: a missing driver makes it panic in a thread of
 /// its own.
-fn unavailable(kind: &str) -> Option<String> {
+fn missing(kind: &'static str) -> Option<Missing> {
     let compiled_in = match kind {
         "cpu" => cfg!(feature = "cpu"),
         "wgpu" => cfg!(feature = "wgpu"),
@@ -94,22 +91,25 @@ fn unavailable(kind: &str) -> Option<String> {
         _ => false,
     };
     if !compiled_in {
-        return Some(format!("not compiled in; build with: cargo build --release --features {kind}"));
+        return Some(Missing::NotCompiled { feature: kind });
     }
-    match kind {
+    let (what, remedy) = match kind {
         "cuda" if !Path::new(NVIDIA_DRIVER).exists() => {
-            Some(format!("no NVIDIA driver ({NVIDIA_DRIVER} is missing); install it, or choose another device"))
+            (format!("no NVIDIA driver ({NVIDIA_DRIVER} is missing)"), "install it, or choose another device")
         }
-        "cuda" if cfg!(target_os = "linux") && !has_libdevice(std::env::var_os("CUDA_PATH")) => Some(format!(
-            "no CUDA toolkit, whose {LIBDEVICE} the kernels are linked with (neither in CUDA_PATH nor in {}); install it, or \
-             set CUDA_PATH to where it is",
-            TOOLKITS.join(", ")
-        )),
+        "cuda" if cfg!(target_os = "linux") && !has_libdevice(std::env::var_os("CUDA_PATH")) => {
+            let places = TOOLKITS.join(", ");
+            let what = format!(
+                "no CUDA toolkit, whose {LIBDEVICE} the kernels are linked with (neither in CUDA_PATH nor in {places})"
+            );
+            (what, "install it, or set CUDA_PATH to where it is")
+        }
         "wgpu" if cfg!(target_os = "linux") && !has_vulkan_driver() => {
-            Some("no Vulkan driver (no *.json in vulkan/icd.d); install your GPU's, or mesa-vulkan-drivers".to_owned())
+            ("no Vulkan driver (no *.json in vulkan/icd.d)".to_owned(), "install your GPU's, or mesa-vulkan-drivers")
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(Missing::Absent { what, remedy })
 }
 
 /// The kernel module's own statement of its version.
@@ -150,7 +150,10 @@ fn driver(kind: &str) -> String {
             .and_then(|text| text.lines().next().map(str::to_owned))
             .unwrap_or_else(|| "unknown driver".to_owned()),
         "wgpu" => "Vulkan".to_owned(),
-        _ => format!("flex 0.22.1, {}", instruction_set()),
+        _ => {
+            let version = locked("burn-flex").unwrap_or_else(|| "of unknown version".to_owned());
+            format!("flex {version}, {}", instruction_set())
+        }
     }
 }
 
@@ -197,7 +200,7 @@ mod tests {
     fn an_unknown_device_is_an_error_that_names_the_known_ones() {
         for name in ["tpu", "cuda:x", "cpu:", ""] {
             let error = resolve(name).err().map(|e| e.to_string()).unwrap_or_default();
-            assert!(error.contains("write auto, cpu, wgpu, cuda"), "{name}: {error}");
+            assert!(error.contains("write cpu, wgpu, cuda"), "{name}: {error}");
         }
     }
 

@@ -10,6 +10,7 @@ mod kernels;
 mod model;
 pub mod ops;
 mod optimizer;
+mod pace;
 mod schedule;
 mod session;
 mod trainer;
@@ -20,17 +21,17 @@ use std::path::Path;
 pub use bench::{Measurement, Phases, bench};
 
 use crate::plan::PlannedRun;
-use crate::trainer::{TrainError, Trainer};
+use crate::trainer::{Listed, TrainError, Trainer};
 
-/// Opens a device (`auto`, `cpu`, `wgpu`, `cuda`, `cuda:1`) for training with `threads` threads of the CPU. Corpora
+/// Opens a device (`cpu`, `wgpu`, `cuda`, `cuda:1`) for training with `threads` threads of the CPU. Corpora
 /// are read from `cache`.
 pub fn open(device: &str, cache: &Path, threads: usize) -> Result<Box<dyn Trainer>, TrainError> {
     Ok(Box::new(trainer::BurnTrainer::new(device::open(device, threads)?, cache)))
 }
 
-/// Every kind of device that there is: its name, and its description or the reason why it cannot be used.
-pub fn devices() -> Vec<(String, String)> {
-    device::KINDS.iter().map(|kind| ((*kind).to_owned(), device::describe(kind))).collect()
+/// Every kind of device that there is, in the order of preference.
+pub fn devices() -> [Listed; 3] {
+    device::KINDS.map(device::listed)
 }
 
 /// Trains a few steps of a run and returns the sustained training FLOPs per second, counted exactly.

@@ -7,9 +7,7 @@ use super::composed;
 #[cfg(feature = "cpu")]
 use super::kernels;
 use super::optimizer::Update;
-
-/// Base of the rotary frequencies (Su et al. 2021, arXiv 2104.09864).
-const ROTARY_BASE: f64 = 10_000.0;
+use crate::plan::ROTARY_BASE;
 
 /// Which implementation a model uses: decided once, by its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

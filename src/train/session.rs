@@ -195,7 +195,7 @@ mod tests {
         let ((planned, corpus), device) = (small(), Device::flex().autodiff());
         let mut session = Session::new(&planned.run, &corpus, &device, 1);
         let table = planned.run.table();
-        let expected = checkpoint::weights(&planned.run.shape);
+        let expected = planned.run.shape.weights();
         assert_eq!(session.model.weights_mut().count(), expected.len());
         for (weight, (name, role, shape)) in session.model.weights_mut().zip(expected) {
             let rule = crate::parameterization::Rules::rule(&table, role, shape[0]);

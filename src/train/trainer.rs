@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::device::Opened;
 use super::eval::validation_loss;
+use super::pace::Pace;
 use super::schedule::share_of_peak;
 use super::session::Session;
-use crate::checkpoint::{Pace, Place, Point};
+use crate::checkpoint::{Place, Point};
 use crate::data::Corpus;
 use crate::plan::{PlannedRun, Run};
 use crate::spec::Data;

@@ -1,7 +1,7 @@
 //! Root-mean-square normalization.
 
 use super::simd::{dot, vectorized};
-use crate::train::composed::NORM_EPSILON;
+use crate::plan::NORM_EPSILON;
 
 /// Reciprocal of the root mean square of a row.
 #[inline(always)]

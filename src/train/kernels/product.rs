@@ -37,6 +37,7 @@ impl Layout {
 
 /// c = a b, or c += a b with `accumulate`, on one thread. Panics where the shapes do not fit or a matrix leaves its
 /// slice.
+#[allow(unsafe_code)] // gemm takes pointers
 pub fn multiply(
     (c, to): (&mut [f32], Layout),
     accumulate: bool,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turns a tree of RFC texts into prose: one paragraph a line, one RFC a document, a blank line between documents.
 
-usage: clean_rfc.py TREE OUTPUT
+usage: clean-rfc.py TREE OUTPUT
 
 Page furniture goes, paragraphs cut by a page break are joined again, and only paragraphs that look like prose stay:
 no tables, diagrams, code, grammars, lists of contents. A paragraph that an earlier RFC had is dropped. The output

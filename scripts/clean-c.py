@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turns a source tarball into C text: one file a document, a blank line between documents.
 
-usage: clean_c.py TARBALL OUTPUT
+usage: clean-c.py TARBALL OUTPUT
 
 Licence comments at the top go, blank lines inside a file go (they separate documents here), files that repeat an
 earlier one, are tiny, or are so large that they are tables go too. The output depends on nothing but the tarball.

@@ -1,0 +1,131 @@
+//! Supervision of workers that are shell scripts.
+
+use super::*;
+use crate::ledger::State;
+use crate::ledger::testing::ledger;
+
+/// Supervises workers that are shell scripts; `$RUN` is the run of the plan.
+fn supervised(script: &str, slots: usize) -> (tempfile::TempDir, Ledger, Result<Summary, ExecuteError>) {
+    let (dir, ledger) = ledger(1);
+    let run = ledger.plan().runs[0].id.to_string();
+    let command = |_| {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script).env("RUN", &run);
+        command
+    };
+    let (_sender, nobody) = channel();
+    let pool = pool(slots, &command);
+    let outcome = supervise(&ledger, &pool, &mut Display::new(&ledger, slots, false), &nobody);
+    (dir, ledger, outcome)
+}
+
+fn pool(slots: usize, command: &dyn Fn(usize) -> Command) -> Pool<'_> {
+    Pool { devices: vec!["cpu".to_owned(); slots], command, patience: Duration::from_millis(700) }
+}
+
+const CLAIM: &str = r#"echo "{\"event\":\"claimed\",\"run\":\"$RUN\",\"attempt\":$$}"; "#;
+
+#[test]
+fn a_worker_that_dies_fails_its_run_which_is_tried_twice_more_and_then_given_up() {
+    let (_dir, ledger, outcome) = supervised(&format!("{CLAIM} echo boom >&2; kill -9 $$"), 1);
+    let summary = outcome.unwrap();
+    let [(run, failure)] = summary.failed.as_slice() else { panic!("{summary:?}") };
+    assert_eq!(failure.class, FailureClass::Crash);
+    assert!(failure.message.contains("signal: 9") && failure.message.contains("boom"), "{}", failure.message);
+    let attempts: Vec<_> = std::fs::read_dir(ledger.dir().join("runs").join(run.as_str()).join("attempts"))
+        .unwrap()
+        .map(|attempt| attempt.unwrap().path().join("error.json").exists())
+        .collect();
+    assert_eq!(attempts, [true; 3], "each attempt left its reason");
+}
+
+#[test]
+fn a_worker_that_says_nothing_is_ended_and_its_run_has_hung() {
+    let (_dir, _ledger, outcome) = supervised(&format!("{CLAIM} exec sleep 600"), 1);
+    let summary = outcome.unwrap();
+    assert_eq!(summary.failed[0].1.class, FailureClass::Hang, "{summary:?}");
+    assert_eq!(summary.failed[0].1.device.as_deref(), Some("cpu"));
+}
+
+#[test]
+fn time_in_which_the_supervisor_was_suspended_too_is_not_held_against_a_worker() {
+    let (_dir, ledger) = ledger(1);
+    let command = |_| {
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        command
+    };
+    let pool = Pool { patience: Duration::from_mins(15), ..pool(1, &command) };
+    let mut display = Display::new(&ledger, 1, false);
+    let (slots, health, stopping, sender) = (vec![Slot::Idle], Health::default(), None, channel().0);
+    let mut supervisor =
+        Supervisor { ledger: &ledger, pool: &pool, display: &mut display, slots, health, stopping, sender };
+    supervisor.start(0).unwrap();
+    let hung = |supervisor: &Supervisor<'_, '_>| matches!(&supervisor.slots[0], Slot::Busy(worker) if worker.hung);
+    supervisor.end_the_silent(Duration::from_hours(10));
+    assert!(!hung(&supervisor));
+    // Awake and waiting, it loses patience.
+    for _ in 0..9001 {
+        supervisor.end_the_silent(TICK);
+    }
+    assert!(hung(&supervisor));
+}
+
+#[test]
+fn a_device_that_fails_run_after_run_gets_no_more_of_them_and_the_sweep_says_so() {
+    let (_dir, ledger) = ledger(5);
+    let ids: Vec<String> = ledger.plan().runs.iter().map(|run| run.id.to_string()).collect();
+    let next = std::cell::Cell::new(0);
+    let command = |_| {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{CLAIM} exit 3")).env("RUN", &ids[next.replace(next.get() + 1) % 5]);
+        command
+    };
+    let (_sender, nobody) = channel();
+    let mut display = Display::new(&ledger, 1, false);
+    let summary = supervise(&ledger, &pool(1, &command), &mut display, &nobody).unwrap();
+    assert_eq!((next.get(), summary.pending, summary.failed.len()), (3, 5, 0));
+    assert_eq!(summary.quarantined[0].0, "cpu");
+}
+
+#[test]
+fn workers_that_cannot_begin_end_the_sweep_with_their_words_and_fail_no_run() {
+    let (_dir, ledger, outcome) = supervised("echo 'error: no such device' >&2; exit 2", 2);
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains("no such device"), "{error}");
+    assert_eq!(ledger.state(&ledger.plan().runs[0].id).unwrap(), State::Pending);
+}
+
+#[test]
+fn a_signal_asks_workers_to_stop_and_a_second_one_ends_them() {
+    for stubborn in [false, true] {
+        let (_dir, ledger) = ledger(1);
+        let (sender, interrupts) = channel();
+        let pids = tempfile::NamedTempFile::new().unwrap();
+        let trap = if stubborn { "trap '' TERM" } else { "trap 'exit 75' TERM" };
+        let command = |_| {
+            let mut command = Command::new("sh");
+            let script = format!("{trap}; echo $$ > \"$PIDS\"; while :; do sleep 0.05; done");
+            command.arg("-c").arg(script).env("PIDS", pids.path());
+            command
+        };
+        let written = || std::fs::read_to_string(pids.path()).unwrap();
+        let patience = Duration::from_mins(1);
+        let summary = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !written().ends_with('\n') {
+                    std::thread::sleep(TICK);
+                }
+                sender.send(15).unwrap();
+                if stubborn {
+                    sender.send(2).unwrap();
+                }
+            });
+            let pool = Pool { patience, ..pool(1, &command) };
+            supervise(&ledger, &pool, &mut Display::new(&ledger, 1, false), &interrupts).unwrap()
+        });
+        assert_eq!((summary.interrupted, summary.pending, summary.failed.len()), (Some(15), 1, 0));
+        let gone = Command::new("kill").args(["-0", written().trim()]).output().unwrap();
+        assert!(!gone.status.success(), "the worker is dead");
+    }
+}
