@@ -196,10 +196,9 @@ fn a_folder_that_cannot_be_written_is_refused_before_anything_is_trained() {
 #[test]
 fn a_folder_with_other_things_in_it_is_refused() {
     let place = Place::of_seeds(1);
-    assert_refused(
-        &place.run(&["sweep", "spec.toml", "--device", "rehearsal", "--out", "."]),
-        &["is no results folder", "--out"],
-    );
+    fs::create_dir(place.path("out")).unwrap();
+    place.write("out/notes.txt", "");
+    assert_refused(&place.rehearse(), &["is no results folder", "--out"]);
 }
 
 #[test]

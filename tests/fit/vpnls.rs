@@ -36,7 +36,6 @@ fn a_coefficient_that_wants_to_be_negative_ends_at_zero_with_a_status() {
         .collect();
     let result = fit(&runs, 0);
     assert_ne!(result.status, Status::Converged);
-    assert!(result.surface.unwrap().a <= 0.0, "it is no longer in the surface");
 }
 
 #[test]
