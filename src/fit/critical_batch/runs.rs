@@ -115,7 +115,9 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
         })
         .collect();
     // A critical batch that is not identified says nothing of a law either.
-    let known = |loss: f64| targets.iter().any(|target| target.loss == loss && target.status == Status::Converged);
+    let known = |loss: f64| {
+        targets.iter().any(|target| target.loss.total_cmp(&loss).is_eq() && target.status == Status::Converged)
+    };
     let laws = |hyperbolas: &mut dyn Iterator<Item = Hyperbola>| {
         let all = found.iter().map(|fitted| fitted.loss).zip(hyperbolas);
         let all: Vec<(f64, Hyperbola)> = all.filter(|(loss, _)| known(*loss)).collect();
