@@ -59,8 +59,8 @@ fn what_lies_beyond_the_runs_is_warned_of_and_far_beyond_other_models_are_not_sp
     place.runner(&predict).assert().success().stderr(contains("1T parameters are a factor of"));
     // As small a budget as two cores train: nothing is said of GPT-3.
     let text = place.read("fits.json");
-    let small = text.replace("\"flops\":[1e19,1e21]", "\"flops\":[1e12,3e13]");
-    assert_ne!(small, text);
+    let small = text.replace("\"flops\":[1e+19,1e+21]", "\"flops\":[1e12,3e13]");
+    assert!(small != text, "the range of the budgets is not in the file");
     place.write("fits.json", small);
     assert!(!place.says(&["allocate", "--fit", "fits.json", "--flops", "1e13"]).contains("Other models"));
 }
