@@ -109,8 +109,8 @@ pub struct FitArgs {
     pub target_loss: Vec<f64>,
     /// Kaplan's L(N,S): turn steps into the least steps at a critical batch of B/L^(1/alpha) tokens, by the batch of each
     /// row.
-    #[arg(long, value_name = "B,ALPHA", value_delimiter = ',', num_args = 2)]
-    pub critical_batch: Option<Vec<f64>>,
+    #[arg(long, value_name = "B,ALPHA", value_delimiter = ',')]
+    pub critical_batch: Vec<f64>,
     /// Names of the columns where they differ: params=N,tokens=D,loss=L,flops=C,budget=B,seed=S.
     #[arg(long, value_delimiter = ',')]
     pub columns: Vec<String>,

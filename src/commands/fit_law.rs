@@ -30,7 +30,7 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
                 let units = Units::new(Resample::Runs, &vec![1.0; rows.len()]);
                 kaplan::params_and_steps(&rows, &units, &request.bootstrap)
             };
-            if let Some(&[b_star, alpha_b]) = request.args.critical_batch.as_deref() {
+            if let [b_star, alpha_b] = request.args.critical_batch[..] {
                 let law = AgainstLoss { b_star, alpha_b };
                 let least = |[n, s, batch, loss]: [f64; 4]| [n, law.least_steps(s, batch, loss), loss];
                 let fields = [params, &[Field::Steps], &[Field::Batch], &[Field::Loss]];
@@ -133,7 +133,7 @@ fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
         ("--resample budgets", request.resample == Resample::Budgets && law != Law::Kaplan),
         ("--tokens-from-flops", args.tokens_from_flops && law != Law::Kaplan),
         ("--starts", !args.starts.is_empty() && law != Law::Repetition),
-        ("--critical-batch", args.critical_batch.is_some() && law != Law::KaplanSteps),
+        ("--critical-batch", !args.critical_batch.is_empty() && law != Law::KaplanSteps),
         ("--drop-highest", args.drop_highest > 0 && law == Law::GradientNoise),
     ];
     for (flag, given) in unused {
@@ -141,8 +141,10 @@ fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
     }
     let above_zero = |loss: &f64| loss.is_finite() && *loss > 0.0;
     ensure!(args.target_loss.iter().all(above_zero), "--target-loss: write losses above zero");
-    let mut law = args.critical_batch.iter().flatten();
-    ensure!(law.all(above_zero), "--critical-batch: write a number of tokens and an exponent, both above zero");
+    ensure!(
+        [0, 2].contains(&args.critical_batch.len()) && args.critical_batch.iter().all(above_zero),
+        "--critical-batch: write a number of tokens and an exponent, B,ALPHA, both above zero"
+    );
     Ok(())
 }
 

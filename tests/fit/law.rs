@@ -6,9 +6,10 @@ use assert_cmd::assert::{Assert, OutputAssertExt as _};
 use predicates::str::contains;
 use runner::fit::kaplan::{ParamsAndSteps, ParamsAndTokens};
 use runner::fit::repetition::Repetition;
+use runner::observation::Observation;
 use serde_json::Value;
 
-use super::surface::CHINCHILLA;
+use super::surface::{CHINCHILLA, Runs as _};
 use crate::common::{Place, assert_needs_no_reader};
 
 /// Fits `csv`, with another table beside it for `--against`.
@@ -83,6 +84,35 @@ fn both_joint_laws_of_kaplan_come_back_from_a_table() {
     let said = fit(&csv, &["--law", "kaplan-steps", "--json"]).success();
     close(parameter(&objects(&said)[0], "alpha_S"), 0.76, 0.02);
     fit(&csv, &["--law", "kaplan-steps"]).success().stdout(contains("S_c")).stdout(contains("status converged"));
+
+    // Steps at batches about the critical one, 2e8/L^(1/0.21) tokens, are turned into the least ones.
+    let csv = grid("params_non_embedding,steps,batch_tokens,val_loss", |i, k| {
+        let (n, s, batch) = (1e6 * 4_f64.powi(i), 1e3 * 5_f64.powi(k), 1e5 * 3_f64.powi((i + k) % 4));
+        let loss = truth.loss(n, s) * wobble(6 * i + k);
+        format!("{n},{},{batch},{loss}", s * (1.0 + 2e8 / loss.powf(1.0 / 0.21) / batch))
+    });
+    let law = &["--law", "kaplan-steps", "--json", "--critical-batch"];
+    let said = fit(&csv, &[&law[..], &["2e8,0.21"]].concat()).success();
+    close(parameter(&objects(&said)[0], "alpha_S"), 0.76, 0.02);
+    for wrong in ["2e8", "2e8,0", "2e8,0.21,3"] {
+        fit(&csv, &[&law[..], &[wrong]].concat()).code(2).stderr(contains("write a number of tokens and an exponent"));
+    }
+}
+
+#[test]
+fn a_law_of_tokens_from_a_grid_of_sizes_is_warned_of() {
+    let grid = CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 8.0);
+    let row = |run: &Observation| format!("{},{},{},{}\n", run.params, run.tokens, run.flops, run.loss);
+    let csv = "params,tokens,flops,loss\n".to_owned() + &grid.iter().map(row).collect::<String>();
+    fit(&csv, &["--law", "tokens"]).success().stderr(contains("warning: parameters differ by a factor of"));
+    fit(&csv, &["--law", "params"]).success().stderr(contains("warning: tokens differ by a factor of"));
+    fit(&csv, &["--law", "flops"]).success().stderr(contains("warning: tokens per parameter differ"));
+    let optimal = |flops: f64| {
+        let [n, d] = [CHINCHILLA.n_opt(flops), CHINCHILLA.d_opt(flops)];
+        format!("{n},{d},{flops},{}\n", CHINCHILLA.loss(n, d))
+    };
+    let csv = "params,tokens,flops,loss\n".to_owned() + &[1e17, 1e18, 3e18, 1e19, 1e20].map(optimal).concat();
+    fit(&csv, &["--law", "flops"]).success().stderr("");
 }
 
 #[test]
