@@ -81,8 +81,9 @@ fn flatness(off: &OffOptimum) -> String {
 
 fn serving(served: f64, found: &InferenceAware) -> String {
     format!(
-        "serving {} tokens at this loss: {} parameters, {} tokens, {} FLOPs in all, {:.1}% less than the training optimum",
+        "serving {} tokens at a loss of {:.4}: {} parameters, {} tokens, {} FLOPs in all, {:.1}% less than the training optimum",
         Tokens(served),
+        found.allocation.loss,
         Params(found.allocation.params),
         Tokens(found.allocation.tokens),
         Flops(found.flops),

@@ -5,16 +5,18 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use comfy_table::{Table, presets};
 use rand::RngExt as _;
 use serde_json::Value;
 
 use super::STDOUT;
-use super::folder::{self, Folder, Found, Row};
+use super::folder::{self, COUNTED, Folder, Found, Row};
+use super::results::REHEARSAL;
 use crate::cli::CompareArgs;
 use crate::fit::compare;
 use crate::fit::{Bootstrap, Estimate};
+use crate::ledger::Losses;
 use crate::plan::PlannedRun;
 use crate::units::{Flops, Ratio, Seconds, Tokens};
 
@@ -89,6 +91,15 @@ fn or_same(what: &str, header: [&str; 3], rows: &[[String; 3]]) -> String {
 }
 
 fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<String> {
+    let [rehearsed, other] = [first, second].map(|folder| folder.ledger.losses() == Losses::Rehearsed);
+    ensure!(
+        rehearsed == other,
+        "{} was rehearsed: its losses come from a known surface, and say nothing beside trained ones",
+        names[usize::from(other)]
+    );
+    if rehearsed {
+        eprintln!("{REHEARSAL}");
+    }
     let spec = |folder: &Folder| anyhow::Ok(serde_json::to_value(folder.spec()?)?);
     let spec = differences(&spec(first)?, &spec(second)?);
     let spec = or_same("spec", ["spec", names[0], names[1]], &spec);
@@ -127,8 +138,11 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
     let flops = |f: &Folder| Flops(f.ledger.plan().runs.iter().map(|run| run.flops).sum()).to_string();
     row("FLOPs", both.map(|f| Some(flops(f))));
     let fits = both.map(|f| folder::fits(f.ledger.dir()).and_then(|fits| folder::approach2(&fits).cloned()));
-    for (name, law) in [("N_opt exponent", "n_opt"), ("D_opt exponent", "d_opt")] {
-        row(name, fits.each_ref().map(|fit| interval(&fit.as_ref()?[law]["exponent"], |x| format!("{x:.3}"))));
+    for (name, law) in [("N_opt", "n_opt"), ("D_opt", "d_opt")] {
+        row(
+            &format!("{name} exponent ({COUNTED})"),
+            fits.each_ref().map(|fit| interval(&fit.as_ref()?[law]["exponent"], |x| format!("{x:.3}"))),
+        );
     }
     let mut budgets: Vec<f64> = fits.iter().flatten().flat_map(optima).filter_map(|o| o["budget"].as_f64()).collect();
     budgets.sort_by(f64::total_cmp);
@@ -140,7 +154,10 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
         };
         let budget = Flops(budget);
         let ratio = |x: f64| Ratio(x).to_string();
-        row(&format!("tokens per parameter, {budget}"), fits.each_ref().map(|fit| at(fit, "tokens_per_param", ratio)));
+        row(
+            &format!("tokens per parameter ({COUNTED}), {budget}"),
+            fits.each_ref().map(|fit| at(fit, "tokens_per_param", ratio)),
+        );
         row(&format!("least loss, {budget}"), fits.each_ref().map(|fit| at(fit, "loss", |x| format!("{x:.4}"))));
     }
     rows

@@ -52,8 +52,13 @@ fn chosen(devices: &[Listed]) -> Option<(String, String)> {
 
 /// The kind of a device by its name, without opening it: `cuda` of `cuda:1`.
 pub fn kind(name: &str) -> anyhow::Result<&str> {
-    let kind = name.split(':').next().unwrap_or(name);
+    let (kind, index) = name.split_once(':').map_or((name, None), |(kind, index)| (kind, Some(index)));
+    // There is one CPU, and GPUs are numbered.
+    let numbered = |index: &str| matches!(kind, "wgpu" | "cuda") && index.parse::<usize>().is_ok();
     match kind {
+        _ if !index.is_none_or(numbered) => {
+            anyhow::bail!("--device {name}: no such device; only GPUs have numbers, as in cuda:1")
+        }
         // Still `auto` where nothing is there to train on: planned as if for the CPU.
         "auto" => Ok("cpu"),
         "cpu" | "wgpu" | "cuda" | rehearsal::DEVICE => Ok(kind),
@@ -134,6 +139,14 @@ mod tests {
         let why = ": cuda is not available (not compiled in), wgpu is not available (no driver)";
         assert_eq!(chosen(&devices), Some(("cpu".to_owned(), why.to_owned())));
         assert_eq!(chosen(&devices[..2]), None);
+    }
+
+    #[test]
+    fn only_gpus_have_numbers() {
+        assert_eq!(kind("cuda:1").unwrap(), "cuda");
+        for name in ["cpu:3", "cuda:x", "rehearsal:0", "auto:1", "abacus"] {
+            assert!(kind(name).unwrap_err().to_string().contains("no such device"), "{name}");
+        }
     }
 
     #[test]

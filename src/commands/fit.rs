@@ -48,6 +48,9 @@ pub(super) struct Request<'a> {
     pub(super) starts: StartGrid,
 }
 
+/// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.
+const STRANGE: f64 = 0.2;
+
 /// Rows that belong together, with the name of their group where there is one.
 pub(super) type Groups<T> = Vec<(Option<String>, Vec<T>)>;
 
@@ -124,6 +127,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
                 Ok(Summary { group: group.clone(), ..fit })
             })
             .collect::<anyhow::Result<_>>()?;
+        warn_of_costs(&fits);
         if args.json {
             for fit in &fits {
                 said += &serde_json::to_string(fit)?;
@@ -154,6 +158,18 @@ pub(super) fn require_budgets(request: &Request, budgets: impl Iterator<Item = f
         ensure!(count >= 3, "--resample budgets needs at least 3 budgets to draw from; {path} has {count}");
     }
     Ok(())
+}
+
+/// Warns where the FLOPs of a table are none that its parameters and tokens could have cost.
+fn warn_of_costs(fits: &[Summary]) {
+    let all = fits.iter().flat_map(|fit| std::iter::once(fit).chain(&fit.other_countings));
+    if let Some(cost) = all.filter_map(|fit| fit.cost).find(|cost| cost.rms > STRANGE) {
+        eprintln!(
+            "warning: FLOPs per token scatter by {:.0}% about a function of size ({cost}): do the columns of FLOPs, tokens and \
+             parameters belong together? Optima follow from it, and their intervals know nothing of that",
+            100.0 * cost.rms
+        );
+    }
 }
 
 /// Says where a table is too long for every row to count.

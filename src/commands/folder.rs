@@ -121,6 +121,9 @@ pub fn fits(dir: &Path) -> Option<serde_json::Value> {
     serde_json::from_slice(&fs::read(dir.join("fits.json")).ok()?).ok()
 }
 
+/// What approach 2 counts where it is reported first.
+pub const COUNTED: &str = "blocks and unembedding";
+
 /// Approach 2 as it is reported first, of what `fits.json` holds.
 pub fn approach2(fits: &serde_json::Value) -> Option<&serde_json::Value> {
     let counting = Counting::BlocksAndUnembedding.name();

@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::STDOUT;
-use super::folder::{self, Folder};
+use super::folder::{self, COUNTED, Folder};
 use crate::cli::LsArgs;
 use crate::ledger::{Ledger, Losses};
 use crate::units::{Flops, Ratio};
@@ -83,7 +83,8 @@ fn headline(fits: &Value) -> Option<String> {
         let at =
             rows.iter().find(|row| row["flops"].as_f64().is_some_and(|flops| (flops / largest - 1.0).abs() < 1e-9))?;
         let [value, low, high] = ["value", "low", "high"].map(|key| Ratio(at[key].as_f64().unwrap_or(f64::NAN)));
-        return Some(format!("{value} tokens per parameter ({low} to {high}) at {} FLOPs", Flops(largest)));
+        let at = Flops(largest);
+        return Some(format!("{value} tokens per parameter ({low} to {high}) at {at} FLOPs, counting {COUNTED}"));
     }
     let conclusions = [ours.into_iter().collect::<Vec<_>>(), list(&fits["transfer"]), list(&fits["savings"])].concat();
     let said = conclusions.iter().filter_map(|fit| {

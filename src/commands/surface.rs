@@ -34,7 +34,8 @@ impl Fitted {
     /// What is fitted, in words.
     pub fn name(&self) -> String {
         let counted = words::counting(self.summary.counting);
-        format!("{}, {counted}, FLOPs {}", words::approach_short(&self.summary.approach), self.priced.cost)
+        let group = self.summary.group.as_ref().map_or_else(String::new, |group| format!(" of the group '{group}'"));
+        format!("{}{group}, {counted}, FLOPs {}", words::approach_short(&self.summary.approach), self.priced.cost)
     }
 
     /// Warns of what lies beyond the runs that the surface was fitted to: name, value, and their range.
@@ -124,6 +125,11 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     };
     let mut surfaces: Vec<Summary> = found.into_iter().filter(|fit| asked(fit) && fit.surface().is_some()).collect();
     surfaces.sort_by_key(|fit| fit.status != Status::Converged);
+    if let Some(first) = surfaces.first()
+        && surfaces.iter().any(|fit| fit.group != first.group)
+    {
+        eprintln!("warning: {path} holds fits of several groups, of which the first that converged is taken");
+    }
     let Some(summary) = surfaces.into_iter().next() else {
         bail!(
             "{path}: has no fitted surface of that kind: `runner fit RUNS.csv --approach 3 --json` writes one for each convention that \

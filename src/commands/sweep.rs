@@ -115,7 +115,8 @@ pub(super) fn worker(program: &Path, dir: &Path, cache: &Path, threads: usize, c
 pub(super) fn finish(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<ExitCode> {
     let printed = write!(io::stdout(), "{}", results::write(ledger, spec, cache, summary)?);
     conclude(ledger, summary);
-    if !summary.failed.is_empty() || summary.pending > 0 {
+    // Divergence of some is a finding; of all it is a mistake.
+    if !summary.failed.is_empty() || summary.pending > 0 || summary.finished == 0 {
         return Ok(ExitCode::from(1));
     }
     printed.context(STDOUT)?;

@@ -8,11 +8,10 @@ use std::path::Path;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::DataError;
+use super::compressed::PACKED;
 
 /// How files begin that are given for JSON Lines by mistake, and what to do.
-const MISTAKEN: [(&[u8], &str); 5] = [
-    (b"BZh", "compressed by bzip2; unpack it with `bunzip2`, or compress it by gzip or Zstandard"),
-    (b"\xfd7zXZ", "compressed by xz; unpack it with `unxz`, or compress it by gzip or Zstandard"),
+const MISTAKEN: [(&[u8], &str); 3] = [
     (b"PAR1", "Parquet; write source = \"parquet\""),
     (b"[", "a JSON list and not one object a line; convert it with `jq -c '.[]'`"),
     (b"\xff\xfe", "UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`"),
@@ -27,7 +26,7 @@ pub fn read(
     document: &mut dyn FnMut(&str) -> Result<(), String>,
 ) -> Result<(), DataError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if let Some((_, what)) = MISTAKEN.iter().find(|(start, _)| bytes.starts_with(start)) {
+    if let Some((_, what)) = PACKED.iter().chain(&MISTAKEN).find(|(start, _)| bytes.starts_with(start)) {
         return Err(DataError::content(path, format!("this is {what}")));
     }
     for (at, line) in bytes.split(|&byte| byte == b'\n').enumerate() {

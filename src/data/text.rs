@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::cache::{self, Manifest, TextFacts, TokenFacts, TokenWriter};
+use super::compressed::PACKED;
 use super::files::{self, Documents, InputFile};
 use super::mixture::{self, PartFacts};
 use super::recipe::fingerprint;
@@ -223,6 +224,9 @@ impl Halves<'_> {
 
 /// The text as UTF-8 without the byte 0, which is what separates documents in the token files.
 pub fn checked<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, DataError> {
+    if let Some((_, what)) = PACKED.iter().find(|(start, _)| bytes.starts_with(start)) {
+        return Err(DataError::content(path, format!("this is {what}")));
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let offset = error.valid_up_to();
         let what =
@@ -317,5 +321,7 @@ mod tests {
         assert!(error.contains("x.txt") && error.contains("byte offset 3") && error.contains("UTF-8"), "{error}");
         let error = checked(b"ab\0c", path).unwrap_err().to_string();
         assert!(error.contains("NUL") && error.contains("byte offset 2"), "{error}");
+        let error = checked(b"\xfd7zXZ\0\xff", path).unwrap_err().to_string();
+        assert!(error.contains("unxz") && !error.contains("iconv"), "{error}");
     }
 }

@@ -65,7 +65,8 @@ pub fn with_parabolas(parabolas: &Approach2, runs: &[Observation], options: &Opt
     }
     Summary {
         forecast: smaller.and_then(|smaller| forecast::of_optima(&smaller, parabolas)),
-        spline: spline.filter(|spline| spline.n_opt.is_some()),
+        // Where parabolas know nothing, splines through the same curves would only look as if they did.
+        spline: spline.filter(|spline| spline.n_opt.is_some() && parabolas.status == Status::Converged),
         bias: bias.filter(|_| parabolas.n_opt.is_some()),
         ..summary
     }

@@ -48,7 +48,7 @@ pub fn read(path: &Path, columns: &Columns, options: &Options) -> Result<Table<O
     let source = Source::open(path, columns)?;
     let reader = &source.reader;
     let places = Places::find(reader, options)?;
-    let mixture = Mixture::of(&reader.headers, options.by.as_deref());
+    let mixture = Mixture::of(&reader.headers, options.by.as_deref(), false);
     let notes = places.notes();
     let mut table = scan(source, options, mixture, |reader, row| places.observation(reader, row))?;
     table.notes.splice(0..0, notes);
@@ -66,7 +66,8 @@ pub fn numbers<const K: usize>(
 ) -> Result<Table<[f64; K]>, TableError> {
     let source = Source::open(path, columns)?;
     let places = fields.iter().map(|fields| source.reader.first(fields)).collect::<Result<Vec<_>, _>>()?;
-    let mixture = Mixture::of(&source.reader.headers, options.by.as_deref());
+    let tuned = fields.concat().contains(&Field::LearningRate);
+    let mixture = Mixture::of(&source.reader.headers, options.by.as_deref(), tuned);
     scan(source, options, mixture, |reader, row| {
         let mut values = [0.0; K];
         for (value, place) in values.iter_mut().zip(&places) {

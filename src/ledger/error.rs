@@ -93,8 +93,12 @@ fn hint(cause: &io::Error) -> &'static str {
     }
 }
 
-/// What to remove when a file is damaged: the run's folder where it belongs to a run.
+/// What to remove when a file is damaged: the run's folder where it belongs to a run, and the spec where it is the plan,
+/// which is written anew with the spec.
 fn whole(path: &Path) -> String {
+    if path.ends_with("plan.json") {
+        return path.with_file_name("spec.toml").display().to_string();
+    }
     let in_a_run = path.ancestors().find(|part| part.parent().is_some_and(|parent| parent.ends_with("runs")));
     in_a_run.unwrap_or(path).display().to_string()
 }

@@ -35,8 +35,9 @@ pub enum TrimError {
     },
     /// Three budgets are needed.
     #[error(
-        "three IsoFLOP curves with sizes on both sides of the optimum, {sizes} each and one seed, take at least {hours:.2} \
-         device hours; give that many, or write smaller budgets"
+        "three IsoFLOP curves with sizes on both sides of the optimum, {sizes} each and one seed, take at least {} \
+         device hours; give that many, or write smaller budgets",
+        rounded_up(*hours)
     )]
     TooFew {
         /// Sizes of each curve.
@@ -50,6 +51,14 @@ pub enum TrimError {
          be spared; `runner plan` tells which points are left out and why"
     )]
     NotBracketed,
+}
+
+/// Hours with two digits, never fewer than they are.
+fn rounded_up(hours: f64) -> String {
+    let unit = 10_f64.powi(hours.log10().floor() as i32 - 1);
+    let up = (hours / unit - 1e-9).ceil() * unit;
+    let digits = (1 - hours.log10().floor() as i32).max(0) as usize;
+    format!("{up:.digits$}")
 }
 
 /// A sweep cut down.
@@ -231,4 +240,15 @@ fn describe(sweep: &Sweep, cut: &Cut) -> (Vec<String>, Vec<String>) {
         set.push(format!("sweep.budgets=[{}]", exact.join(",")));
     }
     (said, set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded_up;
+
+    #[test]
+    fn hours_that_are_asked_for_are_enough() {
+        let rounded = [0.0203, 0.02, 1.0, 9.91, 123.4].map(rounded_up);
+        assert_eq!(rounded, ["0.021", "0.020", "1.0", "10.0", "130"]);
+    }
 }

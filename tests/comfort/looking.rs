@@ -84,7 +84,13 @@ fn a_folder_of_tables_alone_as_git_keeps_it_shows_the_same_losses() {
 fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
     let place = two();
     let said = place.says(&["compare", "results/one-rehearsal", "results/two-rehearsal"]);
-    for words in ["sweep.seeds", "[1,2]", "N_opt exponent", "tokens per parameter, 1.5e12", "21 runs in common"] {
+    for words in [
+        "sweep.seeds",
+        "[1,2]",
+        "N_opt exponent",
+        "tokens per parameter (blocks and unembedding), 1.5e12",
+        "21 runs in common",
+    ] {
         assert!(said.contains(words), "{words} is not in {said}");
     }
     assert!(said.contains("is +0.0000 nats per token on average (95% over pairs: +0.0000 to +0.0000)"), "{said}");
@@ -96,6 +102,11 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
     let said = place.says(&["compare", &run(1), &run(2)]);
     assert!(said.contains("shape.") && said.contains("the second's loss minus the first's is"), "{said}");
     assert!(place.refusal(&["compare", "results/one-rehearsal", &run(1)]).contains("compare two of a kind"));
+    // Losses of a known surface are not compared with trained ones.
+    let kind = place.read("results/two-rehearsal/ledger.json").replace("rehearsed", "trained");
+    place.write("results/two-rehearsal/ledger.json", kind);
+    let refused = place.refusal(&["compare", "results/one-rehearsal", "results/two-rehearsal"]);
+    assert!(refused.contains("results/one-rehearsal was rehearsed"), "{refused}");
     let missing = place.refusal(&["compare", "results/nowhere", "results/one-rehearsal"]);
     assert!(missing.contains("results/nowhere is none") && missing.contains("no run"), "{missing}");
 }

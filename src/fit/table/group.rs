@@ -53,8 +53,13 @@ pub(super) struct Mixture {
 
 impl Mixture {
     /// The columns in which rows should agree, but for the one by which they are grouped.
-    pub(super) fn of(headers: &StringRecord, by: Option<&str>) -> Self {
-        let told = |header: &str| Some(header) != by && (header.starts_with("axis.") || header == "parameterization");
+    /// `tuned` says that the fit is one of what the optimizer's settings do.
+    pub(super) fn of(headers: &StringRecord, by: Option<&str>, tuned: bool) -> Self {
+        let told = |header: &str| {
+            Some(header) != by
+                && (header.starts_with("axis.") || header == "parameterization")
+                && !(tuned && header.starts_with("axis.optimizer."))
+        };
         let columns = headers.iter().enumerate().filter(|(_, header)| told(header.trim()));
         Self { columns: columns.map(|(index, header)| (index, header.to_owned(), None, false)).collect() }
     }
