@@ -27,7 +27,7 @@
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, parameterization, checkpoint, data (the tokenizer) |
 //! | [`serve`] | serving a report while a sweep runs | report |
 //! | [`cli`] | flags and help, no logic | provenance |
-//! | [`commands`] | one file a command: load, call a stage, print | everything |
+//! | [`commands`] | one file or folder a command: load, call a stage, print | everything |
 
 pub mod checkpoint;
 pub mod cli;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::surface::{self, Asked, Fitted};
+use super::shared::surface::{self, Asked, Fitted};
 use super::{STDOUT, positive};
 use crate::cli::AllocateArgs;
 use crate::fit::Estimate;

@@ -10,7 +10,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::{STDOUT, device, planning};
+use super::STDOUT;
+use super::shared::{device, planning};
 use crate::cli::{BenchArgs, BenchSlotArgs};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;

@@ -11,8 +11,8 @@ use rand::RngExt as _;
 use serde_json::Value;
 
 use super::STDOUT;
-use super::folder::{self, COUNTED, Folder, Found, Row};
-use super::results::REHEARSAL;
+use super::shared::folder::{self, COUNTED, Folder, Found, Row};
+use super::sweep::results::REHEARSAL;
 use crate::cli::CompareArgs;
 use crate::fit::compare;
 use crate::fit::{Bootstrap, Estimate};

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
-use super::{STDOUT, device, planning};
+use super::STDOUT;
+use super::shared::{device, planning};
 use crate::cli::CoordCheckArgs;
 use crate::fit::Estimate;
 use crate::fit::coordinates::{self, Coordinate, First, Measurement};

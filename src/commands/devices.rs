@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
-use super::{STDOUT, device};
+use super::STDOUT;
+use super::shared::device;
 use crate::trainer::Listed;
 
 /// Runs the command.

@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::STDOUT;
-use super::folder::{self, COUNTED, Folder};
+use super::shared::folder::{self, COUNTED, Folder};
 use crate::cli::LsArgs;
 use crate::ledger::{Ledger, Losses};
 use crate::units::{Flops, Ratio};

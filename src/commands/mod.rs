@@ -1,5 +1,5 @@
-//! One file a command: load, call one stage, print. The only place that writes to stdout, and the only one
-//! that uses anyhow.
+//! One file or folder a command: load, call one stage, print. The only place that writes to stdout, and the only one that
+//! uses anyhow. What several of them do is in `shared/`.
 
 pub mod allocate;
 #[cfg(feature = "train")]
@@ -9,32 +9,21 @@ pub mod compare;
 pub mod completions;
 pub mod coord_check;
 pub mod data;
-pub mod device;
 pub mod devices;
 pub mod explain;
 pub mod export;
 pub mod fit;
-mod fit_law;
-mod fit_table;
-mod folder;
 pub mod init;
-mod law_table;
 pub mod ledger;
 pub mod ls;
 pub mod plan;
-pub mod planning;
-pub mod pool;
 pub mod predict;
-mod results;
 pub mod schema;
+mod shared;
 pub mod show;
-mod slurm;
 pub mod slurm_task;
 pub mod status;
-mod surface;
 pub mod sweep;
-mod sweep_fits;
-pub mod throughput;
 pub mod train;
 pub mod watch;
 pub mod worker;

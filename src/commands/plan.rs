@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::planning::Corpora;
-use super::throughput::Throughput;
-use super::{STDOUT, device, init, planning, positive};
+use super::shared::planning::Corpora;
+use super::shared::throughput::Throughput;
+use super::shared::{device, planning};
+use super::{STDOUT, init, positive};
 use crate::cli::PlanArgs;
 use crate::plan::{self, Costs, Estimate, Machine, Plan, PlannedRun, Trimmed};
 use crate::spec::{self, Spec};

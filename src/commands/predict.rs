@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::surface::{self, Asked};
+use super::shared::surface::{self, Asked};
 use super::{STDOUT, positive};
 use crate::cli::PredictArgs;
 use crate::fit::allocate;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
 use super::STDOUT;
-use super::folder::{self, Found};
+use super::shared::folder::{self, Found};
 use crate::cli::ShowArgs;
 use crate::observation::Counting;
 use crate::units::{Flops, Params, Seconds, Tokens};

@@ -3,7 +3,8 @@
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use super::{device, sweep};
+use super::shared::device;
+use super::sweep;
 use crate::cli::{Patience, SlurmTaskArgs};
 use crate::execute::slurm::{self, Client, Task};
 use crate::execute::{self, Display, Pool};

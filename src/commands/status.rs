@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::{STDOUT, folder};
+use super::STDOUT;
+use super::shared::folder;
 use crate::cli::StatusArgs;
 use crate::execute::{Status, slurm};
 use crate::ledger::Ledger;

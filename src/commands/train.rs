@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
-use super::{STDOUT, device, planning, results, sweep};
+use super::shared::{device, planning};
+use super::sweep::{self, results};
+use super::{STDOUT, seconds};
 use crate::cli::TrainArgs;
 use crate::execute::{self, Display, Terms, Work, WorkError, rehearsal};
 use crate::ledger::{FailureClass, Ledger, Losses, RunResult, State};
@@ -18,7 +20,7 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let TrainArgs { config, overrides, out, place, threads, checkpoint_every, keep_models } = args;
-    let checkpoint_every = super::seconds("checkpoint-every", *checkpoint_every)?;
+    let checkpoint_every = seconds("checkpoint-every", *checkpoint_every)?;
     let spec = planning::config(config, &overrides.set)?;
     let mut trainer =
         device::trainer(&device::choose(&place.device), &place.cache, threads.unwrap_or_else(device::cores))?;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::results::{self, Derived};
-use super::{STDOUT, folder};
+use super::STDOUT;
+use super::shared::folder;
+use super::sweep::results::{self, Derived};
 use crate::cli::WatchArgs;
 use crate::execute::{Status, Summary};
 use crate::ledger::{Ledger, State};

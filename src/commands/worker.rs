@@ -4,7 +4,9 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use super::{device, pool};
+use super::seconds;
+use super::shared::device;
+use super::sweep::pool;
 use crate::cli::WorkerArgs;
 use crate::execute::{self, Event, Terms, Work, WorkError};
 use crate::ledger::{FailureClass, Ledger};
@@ -12,7 +14,7 @@ use crate::ledger::{FailureClass, Ledger};
 /// Runs the command.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     let WorkerArgs { sweep, place, threads, checkpoint_every, label, cores } = args;
-    let checkpoint_every = super::seconds("checkpoint-every", *checkpoint_every)?;
+    let checkpoint_every = seconds("checkpoint-every", *checkpoint_every)?;
     if let Some(cores) = cores {
         pool::use_cores(cores)?;
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::approach2::{PowerLaw, TokensPerParam};
 use super::bootstrap::Bootstrap;
 use super::regress::{Design, Line};
-use super::{Estimate, Status};
+use super::{BEYOND, Estimate, MAX_LOST, Status, words};
 use crate::observation::{Counting, Observation};
 
 /// FLOP values at which the envelope is read.
@@ -28,10 +28,6 @@ const NEAREST: f64 = 0.10;
 const WINDOW: f64 = 0.05;
 /// Different sizes that must win somewhere.
 const MIN_WINNERS: usize = 3;
-/// Share of resamples without a law above which nothing is identified.
-const MAX_LOST: f64 = 0.025;
-/// Budgets, as multiples of the largest one on the envelope, to which tokens per parameter are extrapolated.
-const BEYOND: [f64; 3] = [10.0, 100.0, 1000.0];
 
 /// The result of approach 1 under one convention of counting parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -237,11 +233,10 @@ fn conclusion(fit: &Approach1, compared: usize) -> String {
             }
         };
     };
-    let exponent = |e: Estimate| format!("{:.3} ({:.3} to {:.3})", e.value, e.low, e.high);
     format!(
         "On the envelope N_opt grows as C^{} and D_opt as C^{}; the sizes on it are a few steps, which the intervals \
          over curves show only in part.",
-        exponent(n.exponent),
-        exponent(d.exponent)
+        words(n.exponent),
+        words(d.exponent)
     )
 }

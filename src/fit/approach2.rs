@@ -20,13 +20,10 @@ use serde::{Deserialize, Serialize};
 
 use super::bootstrap::{Bootstrap, Resample};
 use super::regress::{Design, Line};
-use super::{Estimate, Status};
+use super::{BEYOND, Estimate, Status};
 use crate::observation::{Counting, Observation};
 pub use curve::MOST;
 use curve::{AXES, Curve, Minimum};
-
-/// Budgets, as multiples of the largest one trained, to which tokens per parameter are extrapolated.
-const BEYOND: [f64; 3] = [10.0, 100.0, 1000.0];
 
 /// The optimum of one budget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

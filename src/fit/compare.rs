@@ -13,7 +13,7 @@ use super::law::distinct;
 use super::least_squares::{Row, best_of, least_squares};
 use super::minimize::Stop;
 use super::parametric::Residuals;
-use super::{Estimate, Status};
+use super::{Estimate, Status, words};
 
 /// How the second curve may differ from the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,18 +193,17 @@ impl Curves<'_> {
 }
 
 fn conclusion(noun: &str, difference: Difference, factor: Estimate, offset: Estimate, slope: Estimate) -> String {
-    let show = |e: Estimate| format!("{:.3} ({:.3} to {:.3})", e.value, e.low, e.high);
     match difference {
         Difference::None => "The data show no difference between the two curves.".to_owned(),
         Difference::Factor => {
-            format!("The second curve needs {} times the {noun} of the first for the same loss.", show(factor))
+            format!("The second curve needs {} times the {noun} of the first for the same loss.", words(factor))
         }
-        Difference::Offset => format!("The curves differ in the irreducible loss, by {} nats.", show(offset)),
-        Difference::Slope => format!("The curves differ in the exponent, by {}.", show(slope)),
+        Difference::Offset => format!("The curves differ in the irreducible loss, by {} nats.", words(offset)),
+        Difference::Slope => format!("The curves differ in the exponent, by {}.", words(slope)),
         Difference::Everything => format!(
             "The curves differ in more than one way: irreducible loss by {} nats, exponent by {}.",
-            show(offset),
-            show(slope)
+            words(offset),
+            words(slope)
         ),
     }
 }

@@ -9,10 +9,10 @@ pub mod runs;
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::Bootstrap;
-use super::law::{LawFit, MAX_LOST, Parameter, large};
+use super::law::{LawFit, Parameter, large};
 use super::least_squares::best_of;
 use super::regress::Design;
-use super::{Estimate, Status};
+use super::{Estimate, MAX_LOST, Status};
 
 /// (`S/S_min` - `1)(E/E_min` - 1) = 1 for S steps and E examples to reach one loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -13,9 +13,8 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::{Bootstrap, widening};
-use super::law::MAX_LOST;
 use super::regress::{Design, Parabola};
-use super::{Estimate, Status};
+use super::{Estimate, MAX_LOST, Status};
 
 /// One trained point.
 #[derive(Clone, Copy, Debug, PartialEq)]

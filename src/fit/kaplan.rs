@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Status;
 use super::bootstrap::{Bootstrap, Units};
-use super::law::{LawFit, Recipe, distinct, words};
+use super::law::{LawFit, Recipe, distinct};
+use super::{Status, words};
 
 /// L(N, D) = ((`N_c/N)^(alpha_N/alpha_D`) + `D_c/D)^alpha_D`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

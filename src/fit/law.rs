@@ -6,10 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::bootstrap::{Bootstrap, Units};
 use super::least_squares::{Row, best_of, least_squares};
 use super::parametric::Residuals;
-use super::{Estimate, Status};
-
-/// Share of resamples without a usable law above which it is not identified.
-pub(super) const MAX_LOST: f64 = 0.025;
+use super::{Estimate, MAX_LOST, Status};
 
 /// A number of a fitted law.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,12 +136,7 @@ pub(super) fn distinct(values: impl Iterator<Item = f64>) -> usize {
     sorted.len()
 }
 
-/// A value and its interval in words.
-pub(super) fn words(estimate: Estimate) -> String {
-    format!("{:.3} ({:.3} to {:.3})", estimate.value, estimate.low, estimate.high)
-}
-
-/// The same for numbers of any size.
+/// A value and its interval in words, for numbers of any size.
 pub(super) fn large(estimate: Estimate) -> String {
     format!("{:.3e} ({:.2e} to {:.2e})", estimate.value, estimate.low, estimate.high)
 }

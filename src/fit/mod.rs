@@ -1,4 +1,15 @@
 //! Scaling laws with intervals. Knows observations only: no plan, no ledger, no burn.
+//!
+//! | what | modules |
+//! |---|---|
+//! | the approaches to the optimum | [`approach1`], [`approach2`], [`approach3`], [`vpnls`]; with all that belongs to them in [`approaches`] |
+//! | what they share | [`surface`], [`cost`], [`points`], [`parametric`], [`forecast`], [`summary`] |
+//! | what follows from them | [`allocate`] |
+//! | other laws | [`power`], [`broken`], [`kaplan`], [`repetition`], [`critical_batch`], [`pruning`]; [`law`] holds what they share |
+//! | settings | [`tuning`], [`transfer`], [`coordinates`], and `valley`, which finds the best of a setting |
+//! | comparisons | [`compare`], [`frontier`] |
+//! | tables | [`table`] reads them, [`recount`] counts their compute anew |
+//! | solvers | [`regress`], [`least_squares`], [`minimize`], [`bootstrap`] |
 
 pub mod allocate;
 pub mod approach1;
@@ -36,6 +47,14 @@ pub use bootstrap::{Bootstrap, Resample};
 
 use serde::{Deserialize, Serialize};
 
+/// Share of resamples that may be without an answer: what lies beyond one end of a 95% interval. With more of them the
+/// answer is not identified.
+const MAX_LOST: f64 = 0.025;
+/// An irreducible loss below this share of the least loss seen is none at all: the bound at zero was hit.
+const NO_FLOOR: f64 = 1e-3;
+/// Budgets, as multiples of the largest one seen, to which tokens per parameter are extrapolated.
+const BEYOND: [f64; 3] = [10.0, 100.0, 1000.0];
+
 /// A value with its 95% interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
@@ -45,6 +64,11 @@ pub struct Estimate {
     pub low: f64,
     /// 97.5th percentile of the bootstrap.
     pub high: f64,
+}
+
+/// An exponent or another number of that size in words: `0.521 (0.504 to 0.543)`.
+fn words(estimate: Estimate) -> String {
+    format!("{:.3} ({:.3} to {:.3})", estimate.value, estimate.low, estimate.high)
 }
 
 /// How far a fit may be trusted. A soft failure is a status, shown in every table; it is never hidden in a number.

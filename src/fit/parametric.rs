@@ -7,20 +7,13 @@ use super::bootstrap::{Resample, quantile};
 use super::cost::{Cost, Priced};
 use super::points::{Points, same_budget};
 use super::surface::Surface;
-use super::{Estimate, Status};
+use super::{BEYOND, Estimate, MAX_LOST, NO_FLOOR, Status, words};
 use crate::observation::Counting;
 
-/// Share of resamples without a proper surface above which the fit is not identified: what lies beyond one end of a
-/// 95% interval.
-const MAX_LOST: f64 = 0.025;
-/// An irreducible loss below this share of the least loss seen is none at all: the bound at zero was hit.
-const NO_FLOOR: f64 = 1e-3;
 /// Exponents above this are a step and not a power law.
 const STEEPEST: f64 = 10.0;
 /// Resamples kept in the result, for intervals of whatever is asked later.
 const DRAWS_KEPT: usize = 200;
-/// Budgets, as multiples of the largest one seen, to which tokens per parameter are extrapolated.
-const BEYOND: [f64; 3] = [10.0, 100.0, 1000.0];
 
 /// What is fitted, and how.
 pub(super) struct Method {
@@ -202,8 +195,7 @@ fn conclusion(fit: &SurfaceFit, lead: Option<Estimate>, unfinished: Option<&str>
                 .to_owned(),
         };
     };
-    let exponent = |e: Estimate| format!("{:.3} ({:.3} to {:.3})", e.value, e.low, e.high);
-    let laws = format!("N_opt grows as C^{} and D_opt as C^{}", exponent(n), exponent(d));
+    let laws = format!("N_opt grows as C^{} and D_opt as C^{}", words(n), words(d));
     let equal = if lead.low > 0.0 {
         "tokens grow faster than parameters"
     } else if lead.high < 0.0 {

@@ -17,14 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use super::bootstrap::Bootstrap;
 use super::broken::{self, Broken};
-use super::law::{MAX_LOST, distinct};
+use super::law::distinct;
 use super::least_squares::{Row, best_of, least_squares};
 use super::parametric::Residuals;
 use super::regress::Design;
-use super::{Estimate, Status};
-
-/// An irreducible loss below this share of the least loss seen is none at all.
-const NO_FLOOR: f64 = 1e-3;
+use super::{Estimate, MAX_LOST, NO_FLOOR, Status};
 
 /// The form of a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::approach3;
 use super::bootstrap::Bootstrap;
-use super::law::{LawFit, MAX_LOST, Parameter, words};
+use super::law::{LawFit, Parameter};
 use super::least_squares::{Row, least_squares};
 use super::minimize::search;
 use super::parametric::Residuals;
 use super::surface::Surface;
-use super::{Estimate, Status};
+use super::{Estimate, MAX_LOST, Status, words};
 use crate::observation::{Counting, Observation};
 
 /// A surface that knows how data wear out.

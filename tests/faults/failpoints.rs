@@ -74,9 +74,9 @@ fn a_device_that_fails_everything_is_quarantined_and_the_sweep_says_what_was_lef
 }
 
 #[test]
-fn a_loss_that_is_no_number_is_a_result() {
+fn losses_that_are_no_numbers_are_results_and_a_sweep_of_nothing_else_fails() {
     let place = Place::of_runs(2);
     let output = place.sweep("rehearsal", &[]).env("RUNNER_FAILPOINT", "nan").output().unwrap();
-    assert_code(&output, 0);
-    assert_said(&output, &["2 runs diverged"]);
+    assert_code(&output, 1);
+    assert_said(&output, &["2 runs diverged", "0 runs finished"]);
 }

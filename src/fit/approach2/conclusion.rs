@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Approach2, PowerLaw, TokensPerParam};
-use crate::fit::{Estimate, Status};
+use crate::fit::{Estimate, Status, words};
 use crate::units::{Flops, Ratio};
 
 /// Budgets that a sentence names before it counts the rest.
@@ -29,8 +29,8 @@ fn laws(fit: &Approach2, n_opt: &PowerLaw, d_opt: &PowerLaw) -> String {
         "From {} to {} FLOPs N_opt grows as C^{} and D_opt as C^{}",
         Flops(low),
         Flops(high),
-        exponent(&n_opt.exponent),
-        exponent(&d_opt.exponent)
+        words(n_opt.exponent),
+        words(d_opt.exponent)
     );
     if let (Some(first), Some(last)) = (at(low), at(high)) {
         let (from, to) = (ratio(&first.ratio), ratio(&last.ratio));
@@ -86,10 +86,6 @@ fn left_out(fit: &Approach2) -> impl Iterator<Item = String> {
         let rest = if more > 0 { format!(" and {more} more budgets") } else { String::new() };
         (!budgets.is_empty()).then(|| format!("Left out {named}{rest}: {reason}."))
     })
-}
-
-fn exponent(estimate: &Estimate) -> String {
-    format!("{:.3} ({:.3} to {:.3})", estimate.value, estimate.low, estimate.high)
 }
 
 fn ratio(estimate: &Estimate) -> String {

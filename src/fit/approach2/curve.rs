@@ -2,21 +2,18 @@
 
 use rand::{Rng, RngExt};
 
-use crate::fit::Status;
 use crate::fit::bootstrap::widening;
 use crate::fit::minimize::search;
 use crate::fit::points::same_budget;
 use crate::fit::regress::{Design, Parabola, distinct};
 use crate::fit::surface::Surface;
+use crate::fit::{MAX_LOST, Status};
 use crate::observation::{Counting, Observation};
 
 /// Rows above which every second, third, ... in the order of budget and size is taken.
 pub const MOST: usize = 100_000;
 /// Sizes below which a parabola has nothing left to judge it by.
 const MIN_SIZES: usize = 4;
-/// Share of resamples without an interior minimum above which the curve is not identified: what lies beyond one end
-/// of a 95% interval. Of flat curves of 9 sizes with noise 1 to 2% pass it.
-const MAX_LOST: f64 = 0.025;
 /// Least curvature, as a share of the loss, that is not rounding: all losses equal is no minimum.
 const ROUNDING: f64 = 1e-12;
 

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Hyperbola, against_loss, against_tokens, hyperbola};
 use crate::fit::bootstrap::{Bootstrap, widening};
-use crate::fit::law::{MAX_LOST, distinct, large, words};
+use crate::fit::law::{distinct, large};
 use crate::fit::parametric::Residuals;
-use crate::fit::{Estimate, Status};
+use crate::fit::{Estimate, MAX_LOST, Status, words};
 
 /// Losses that are chosen where none is asked for.
 const TARGETS: usize = 5;

@@ -31,7 +31,7 @@ pub fn text(fits: &[Summary]) -> String {
 }
 
 /// The line above what belongs to one group.
-pub(super) fn heading(group: &str) -> String {
+pub(in crate::commands) fn heading(group: &str) -> String {
     format!("== {group} ==\n")
 }
 
@@ -193,7 +193,7 @@ fn bias(fit: &Summary) -> String {
     })
 }
 
-pub(super) fn new_table(header: impl IntoIterator<Item = impl Into<comfy_table::Cell>>) -> Table {
+pub(in crate::commands) fn new_table(header: impl IntoIterator<Item = impl Into<comfy_table::Cell>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.into_iter().map(Into::into).collect::<Vec<comfy_table::Cell>>());
@@ -201,7 +201,7 @@ pub(super) fn new_table(header: impl IntoIterator<Item = impl Into<comfy_table::
 }
 
 /// A value with its interval, or a dash where the status allows no number.
-pub(super) fn cell(estimate: Option<Estimate>, print: impl Fn(f64) -> String) -> String {
+pub(in crate::commands) fn cell(estimate: Option<Estimate>, print: impl Fn(f64) -> String) -> String {
     estimate.map_or_else(
         || "-".to_owned(),
         |estimate| format!("{} ({} to {})", print(estimate.value), print(estimate.low), print(estimate.high)),

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{STDOUT, device, planning, sweep};
 use crate::cli::SweepArgs;
+use crate::commands::STDOUT;
+use crate::commands::shared::{device, planning};
 use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
 use crate::execute::{self, Summary, rehearsal};
 use crate::ledger::Ledger;
@@ -54,7 +55,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     let losses = rehearsal::losses(kind);
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
-    let dir = sweep::results_dir(args.out.as_deref(), spec, losses);
+    let dir = super::results_dir(args.out.as_deref(), spec, losses);
     let sweep = Sweep { args, spec, launcher, client: Client::default() };
     if args.dry_run {
         return sweep.dry_run(&std::path::absolute(&dir)?, plan.runs.len());
@@ -188,7 +189,7 @@ impl Sweep<'_> {
             }
             submission.conclude(ledger)?;
         }
-        sweep::finish(ledger, self.spec, &self.args.place.cache, summary)
+        super::finish(ledger, self.spec, &self.args.place.cache, summary)
     }
 }
 

@@ -3,8 +3,8 @@
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use super::fit;
 use crate::cli::SurfaceArgs;
+use crate::commands::fit;
 use crate::fit::cost::Priced;
 use crate::fit::parametric::Trained;
 use crate::fit::summary::Summary;

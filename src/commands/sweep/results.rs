@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::sweep_fits::{self, Approaches};
-use super::{fit_table, planning};
+use super::fits::{self, Approaches};
+use crate::commands::fit::print;
+use crate::commands::shared::planning;
 use crate::data::Corpus;
 use crate::execute::Summary;
 use crate::fit::Bootstrap;
@@ -19,7 +20,7 @@ use crate::report::{self, IsoflopGroup, Key, LossCurve, Report, ReportInput, Run
 use crate::spec::{Source, Spec};
 
 /// Said whenever losses were rehearsed.
-pub(super) const REHEARSAL: &str =
+pub(in crate::commands) const REHEARSAL: &str =
     "REHEARSAL: no model is trained; every loss comes from a known surface and some noise";
 
 /// What `fits.json` holds.
@@ -42,20 +43,20 @@ struct Fits<'a> {
 }
 
 /// All that follows from the results of a sweep, finished or not.
-pub(super) struct Derived {
+pub(in crate::commands) struct Derived {
     approaches: Approaches,
     groups: Vec<Group>,
     savings: Vec<Comparison>,
     isoflop_groups: Vec<IsoflopGroup>,
     losses: Losses,
     /// The page and its figures.
-    pub(super) report: Report,
+    pub(in crate::commands) report: Report,
 }
 
 impl Derived {
     /// Fits what there is; `resamples` are those of the approaches to IsoFLOP curves. A sweep that is still running says
     /// how far it is by `progress`.
-    pub(super) fn of(
+    pub(in crate::commands) fn of(
         ledger: &Ledger,
         spec: &Spec,
         entropy: Option<(f64, f64)>,
@@ -63,9 +64,9 @@ impl Derived {
         (resamples, progress): (usize, Option<&str>),
     ) -> anyhow::Result<Self> {
         let observations = ledger.observations()?;
-        let groups = sweep_fits::transfer_groups(ledger)?;
-        let savings = sweep_fits::savings(ledger)?;
-        let isoflop = || sweep_fits::isoflop_groups(ledger, resamples);
+        let groups = fits::transfer_groups(ledger)?;
+        let savings = fits::savings(ledger)?;
+        let isoflop = || fits::isoflop_groups(ledger, resamples);
         let isoflop_groups = if groups.is_empty() { isoflop()? } else { Vec::new() };
         let other = !groups.is_empty() || !savings.is_empty() || !isoflop_groups.is_empty();
         let fit = || Approaches::fit(ledger, &observations, resamples);
@@ -125,17 +126,27 @@ impl Derived {
             return heading + &verdicts.chain(savings).chain(isoflop).collect::<String>();
         }
         let table = FitSummary::nested(self.approaches.parabolas.iter().map(FitSummary::from).collect());
-        heading + &fit_table::text(&table.into_iter().collect::<Vec<_>>())
+        heading + &print::text(&table.into_iter().collect::<Vec<_>>())
     }
 }
 
 /// Derives everything in the folder of results and returns the tables for people.
-pub(super) fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<String> {
+pub(in crate::commands) fn write(
+    ledger: &Ledger,
+    spec: &Spec,
+    cache: &Path,
+    summary: &Summary,
+) -> anyhow::Result<String> {
     Ok(publish(ledger, spec, entropy(ledger, spec, cache)?, summary)?.text())
 }
 
 /// Derives everything in the folder of results again, from what is there.
-pub(super) fn rebuild(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<()> {
+pub(in crate::commands) fn rebuild(
+    ledger: &Ledger,
+    spec: &Spec,
+    cache: &Path,
+    summary: &Summary,
+) -> anyhow::Result<()> {
     publish(ledger, spec, cached_entropy(ledger, spec, cache), summary).map(|_| ())
 }
 
@@ -148,7 +159,7 @@ fn publish(ledger: &Ledger, spec: &Spec, entropy: Option<(f64, f64)>, summary: &
 }
 
 /// The entropy, where the corpus is in the cache already: nothing is made to look at results.
-pub(super) fn cached_entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> Option<(f64, f64)> {
+pub(in crate::commands) fn cached_entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> Option<(f64, f64)> {
     if ledger.losses() == Losses::Rehearsed || spec.data.source != Source::Synthetic {
         return None;
     }

@@ -1,5 +1,10 @@
 //! `runner sweep`: plan, train, fit, report.
 
+mod fits;
+pub(super) mod pool;
+pub(super) mod results;
+mod slurm;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -7,7 +12,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{STDOUT, device, planning, pool, results, slurm};
+use super::shared::{device, planning};
+use super::{STDOUT, seconds};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::{self, Display, Pool, Summary, rehearsal};
 use crate::ledger::{self, Ledger, Losses, conflict_warning};
@@ -32,7 +38,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         keep_models,
     } = args;
     let Patience { checkpoint_every, hang_after } = *patience;
-    super::seconds("checkpoint-every", checkpoint_every)?;
+    seconds("checkpoint-every", checkpoint_every)?;
     let mut spec = spec::load_with(path, &overrides.set)?;
     if spec.sweep.is_none() {
         anyhow::bail!("{} has no [sweep]: it describes one run; train it with `runner train`", path.display());

@@ -5,8 +5,7 @@ use std::path::Path;
 use anyhow::ensure;
 use serde::Serialize;
 
-use super::fit::{Groups, Request, countings, groups, require_budgets};
-use super::{fit_table, law_table};
+use super::{Groups, Request, countings, groups, print, print_law, require_budgets};
 use crate::cli::Law;
 use crate::fit::bootstrap::Units;
 use crate::fit::critical_batch::{self, AgainstLoss, NormPair};
@@ -35,13 +34,13 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
                 let least = |[n, s, batch, loss]: [f64; 4]| [n, law.least_steps(s, batch, loss), loss];
                 let fields = [params, &[Field::Steps], &[Field::Batch], &[Field::Loss]];
                 let fit = |rows: Vec<[f64; 4]>| fit(rows.into_iter().map(least).collect());
-                each(request, &mut said, fields, |_| None, fit, law_table::law)?;
+                each(request, &mut said, fields, |_| None, fit, print_law::law)?;
             } else {
                 eprintln!(
                     "note: steps are taken as they are; --critical-batch B,ALPHA turns them into the least steps"
                 );
                 let fields = [params, &[Field::Steps], &[Field::Loss]];
-                each(request, &mut said, fields, |_| None, fit, law_table::law)?;
+                each(request, &mut said, fields, |_| None, fit, print_law::law)?;
             }
         }
         Law::Repetition => {
@@ -59,13 +58,13 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
                 loss,
             };
             let fit = |rows: Vec<[f64; 4]>| repetition::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &options);
-            each(request, &mut said, fields, |_| None, fit, law_table::law)?;
+            each(request, &mut said, fields, |_| None, fit, print_law::law)?;
         }
         Law::CriticalBatch => {
             let fields = [&[Field::Batch][..], &[Field::Steps], &[Field::Loss]];
             let targets = &request.args.target_loss;
             let fit = |rows: Vec<[f64; 3]>| critical_batch::runs::fit(&rows, targets, &request.bootstrap);
-            each(request, &mut said, fields, |_| None, fit, law_table::critical_batch)?;
+            each(request, &mut said, fields, |_| None, fit, print_law::critical_batch)?;
         }
         Law::GradientNoise => {
             let fields = [&[Field::SmallBatch][..], &[Field::SmallNorm], &[Field::BigBatch], &[Field::BigNorm]];
@@ -77,7 +76,7 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
                 let pairs: Vec<NormPair> = rows.into_iter().map(pair).collect();
                 critical_batch::gradient_noise(&pairs, &request.bootstrap)
             };
-            each(request, &mut said, fields, check, fit, law_table::law)?;
+            each(request, &mut said, fields, check, fit, print_law::law)?;
         }
         Law::Tuning => {
             // The rules of a spec follow parameters of blocks and unembedding.
@@ -92,7 +91,7 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
             };
             let fit =
                 |rows: Vec<[f64; 5]>| tuning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap);
-            each(request, &mut said, fields, |_| None, fit, law_table::tuning)?;
+            each(request, &mut said, fields, |_| None, fit, print_law::tuning)?;
         }
         Law::Pruning => {
             let fields = [&[Field::Keep][..], &[Field::Tokens], &[Field::Loss]];
@@ -102,7 +101,7 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
             let run = |[keep, tokens, loss]: [f64; 3]| pruning::Run { keep, tokens, loss };
             let fit =
                 |rows: Vec<[f64; 3]>| pruning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap);
-            each(request, &mut said, fields, check, fit, law_table::pruning)?;
+            each(request, &mut said, fields, check, fit, print_law::pruning)?;
         }
     }
     Ok(said.text)
@@ -177,7 +176,7 @@ impl Said {
 
     fn heading(&mut self, group: Option<&str>) {
         if let (Some(group), false) = (group, self.json) {
-            self.text += &fit_table::heading(group);
+            self.text += &print::heading(group);
         }
     }
 }
@@ -220,7 +219,7 @@ fn joint(request: &Request, said: &mut Said) -> anyhow::Result<()> {
             let units = Units::new(request.resample, &budgets);
             let fit: LawFit = kaplan::params_and_tokens(&points, &units, &request.bootstrap);
             let labels = [("group", group.as_deref()), ("counting", Some(counting.name()))];
-            said.say(&labels, &fit, &format!("Parameters counted as {}\n{}", counting.name(), law_table::law(&fit)))?;
+            said.say(&labels, &fit, &format!("Parameters counted as {}\n{}", counting.name(), print_law::law(&fit)))?;
         }
     }
     Ok(())
@@ -269,7 +268,7 @@ fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str
         }
         let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
         let selection = power::select(&x, &y, &request.bootstrap);
-        said.say(&[("group", group.as_deref())], &selection, &law_table::selection(&selection, noun))?;
+        said.say(&[("group", group.as_deref())], &selection, &print_law::selection(&selection, noun))?;
     }
     let Some(((first, base), others)) = curves.split_first() else { return Ok(()) };
     for (group, rows) in others {
@@ -282,7 +281,7 @@ fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str
         let labels = [("compared", first.as_deref()), ("with", group.as_deref())];
         let title = format!("'{}' against '{}'", group.as_deref().unwrap_or(""), first.as_deref().unwrap_or(""));
         if let Some(found) = found {
-            said.say(&labels, &found, &law_table::comparison(&title, &found, noun))?;
+            said.say(&labels, &found, &print_law::comparison(&title, &found, noun))?;
         } else {
             let conclusion = "Each curve needs at least 5 runs of 3 different values to be compared.";
             let object = serde_json::json!({ "status": Status::TooFewPoints, "conclusion": conclusion });

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::device;
+use crate::commands::shared::device;
 use crate::execute::rehearsal;
 
 /// One slot.

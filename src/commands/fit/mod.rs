@@ -1,12 +1,16 @@
 //! `runner fit`.
 
+mod law;
+pub(super) mod print;
+mod print_law;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 
-use super::{STDOUT, fit_law, fit_table};
+use super::STDOUT;
 use crate::cli::{self, Approach, FitArgs};
 use crate::fit::approach2::akima;
 use crate::fit::approach3::StartGrid;
@@ -31,7 +35,7 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
         starts: StartGrid::parse(&args.starts).context("--starts")?,
     };
     let said = match args.law {
-        Some(law) => fit_law::run(&request, law)?,
+        Some(law) => law::run(&request, law)?,
         None => surfaces(&request)?,
     };
     write!(io::stdout(), "{said}").context(STDOUT)?;
@@ -134,8 +138,8 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
                 said.push('\n');
             }
         } else {
-            said.extend(group.map(|group| fit_table::heading(&group)));
-            said += &fit_table::text(&fits);
+            said.extend(group.map(|group| print::heading(&group)));
+            said += &print::text(&fits);
         }
     }
     Ok(said)

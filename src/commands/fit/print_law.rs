@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::fit_table::{cell, new_table};
+use super::print::{cell, new_table};
 use crate::fit::compare::Comparison;
 use crate::fit::critical_batch::runs::CriticalBatch;
 use crate::fit::law::LawFit;

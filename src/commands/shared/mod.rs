@@ -1,0 +1,8 @@
+//! What several commands do: open a device, a folder of results, the corpora of a plan or a fitted surface, and measure the
+//! speed of a device.
+
+pub mod device;
+pub mod folder;
+pub mod planning;
+pub mod surface;
+pub mod throughput;
