@@ -64,8 +64,9 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
             writeln!(out, "which is more training tokens than there are")?;
         }
     }
-    if !landmarks(&fitted).is_empty() {
-        writeln!(out, "\nOther models on this surface\n{}", landmark_table(&fitted))?;
+    let seen = landmarks(&fitted);
+    if !seen.is_empty() {
+        writeln!(out, "\nOther models on this surface\n{}", landmark_table(&seen))?;
     }
     io::stdout().write_all(out.as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
@@ -120,11 +121,11 @@ fn landmarks(fitted: &Fitted) -> Vec<Seen> {
     seen.collect()
 }
 
-fn landmark_table(fitted: &Fitted) -> Table {
+fn landmark_table(landmarks: &[Seen]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["model", "tokens/param", "loss", "N_opt for its FLOPs", "loss there"]);
-    for seen in landmarks(fitted) {
+    for seen in landmarks {
         table.add_row([
             seen.name.to_owned(),
             Ratio(seen.tokens / seen.params).to_string(),

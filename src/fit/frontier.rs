@@ -1,8 +1,8 @@
 //! How much compute one way of training saves against another to reach the same loss, the cost of tuning included.
 //!
 //! For each way and budget, a parabola of loss in log parameters through its best learning rate at each size, taken for
-//! each seed and averaged over the seeds; its minimum
-//! is the frontier. Between budgets the frontier's loss is a straight line in log compute, beyond them the line goes on.
+//! each seed and averaged over the seeds; its minimum is the frontier. Between budgets the frontier's loss is a straight
+//! line in log compute, beyond them the line goes on.
 //! For each budget of the reference: the budget at which the other way reaches the same loss, alone and with everything
 //! that was spent to get there, which is all learning rates at all sizes, and tuning done elsewhere.
 //!
@@ -186,10 +186,9 @@ fn frontier(curves: &[Curve], mut noise: impl FnMut() -> f64) -> Vec<[f64; 2]> {
 
 fn residuals(curves: &[Curve]) -> Vec<f64> {
     // Three unknowns a curve.
-    let pooled = curves.iter().map(|curve| curve.points.len() - 3).sum();
+    let wider = widening(curves.iter().map(|curve| curve.points.len() - 3).sum());
     let of = |curve: &Curve| -> Vec<f64> {
         let points = curve.points.iter().enumerate();
-        let wider = widening(pooled);
         let residual = |(i, [x, loss]): (usize, &[f64; 2])| {
             wider * (loss - curve.fitted.at(*x)) / (1.0 - curve.design.leverage(i)).max(0.05).sqrt()
         };

@@ -5,7 +5,7 @@ use crate::observation::Counting;
 use crate::units::{Flops, Params};
 
 /// What is counted as a parameter, in words.
-pub fn counting(counting: Counting) -> &'static str {
+pub const fn counting(counting: Counting) -> &'static str {
     match counting {
         Counting::All => "all parameters",
         Counting::NonEmbedding => "blocks only",

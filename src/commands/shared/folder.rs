@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use crate::ledger::Ledger;
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
+use crate::report::words;
 use crate::trainer::DeviceInfo;
 
 /// How a run stands.
@@ -122,12 +123,13 @@ pub fn fits(dir: &Path) -> Option<serde_json::Value> {
 }
 
 /// What approach 2 counts where it is reported first.
-pub const COUNTED: &str = "blocks and unembedding";
+const REPORTED: Counting = Counting::BlocksAndUnembedding;
+/// That in words.
+pub const COUNTED: &str = words::counting(REPORTED);
 
 /// Approach 2 as it is reported first, of what `fits.json` holds.
 pub fn approach2(fits: &serde_json::Value) -> Option<&serde_json::Value> {
-    let counting = Counting::BlocksAndUnembedding.name();
-    fits["approach2"].as_array()?.iter().find(|fit| fit["counting"] == counting)
+    fits["approach2"].as_array()?.iter().find(|fit| fit["counting"] == REPORTED.name())
 }
 
 /// Whether a folder holds a sweep or a run.
