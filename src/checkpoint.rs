@@ -110,7 +110,7 @@ pub fn write(
     run: &RunId,
     place: &Place,
     layout: &[Entry],
-    tensor: &mut dyn FnMut(usize) -> Vec<f32>,
+    tensor: &mut dyn FnMut(usize) -> io::Result<Vec<f32>>,
 ) -> io::Result<()> {
     let metadata = Metadata { format: FORMAT.to_owned(), run: run.clone(), place: serde_json::to_string(place)? };
     let mut header = serde_json::to_vec(&Header { metadata, tensors: infos(layout) })?;
@@ -120,7 +120,7 @@ pub fn write(
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(&header)?;
     for (at, entry) in layout.iter().enumerate() {
-        let values = tensor(at);
+        let values = tensor(at)?;
         assert_eq!(values.len(), entry.len(), "{} has another shape", entry.name);
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         out.write_all(&bytes)?;
@@ -245,7 +245,7 @@ mod tests {
 
     fn whole() -> Vec<u8> {
         let mut bytes = Vec::new();
-        write(&mut bytes, &id("a"), &place(), &layout(), &mut values).unwrap();
+        write(&mut bytes, &id("a"), &place(), &layout(), &mut |at| Ok(values(at))).unwrap();
         bytes
     }
 

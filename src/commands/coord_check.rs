@@ -147,7 +147,7 @@ fn measure(
         let run = &planned.run;
         let name = run.parameterization.name();
         eprintln!("{name}, {} {}, seed {}", axis.name(), axis.of(run), run.seed);
-        let measured = prober.probe(run, steps).into_iter().filter_map(|seen| {
+        let measured = prober.probe(run, steps)?.into_iter().filter_map(|seen| {
             Some(Measurement {
                 size: axis.of(run) as f64,
                 seed: run.seed,

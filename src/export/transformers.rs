@@ -257,9 +257,9 @@ mod tests {
         let path = dir.path().join("w.safetensors");
         for layout in [checkpoint::model_layout(shape), checkpoint::layout(shape)] {
             let mut file = File::create(&path).unwrap();
-            let mut values = |at: usize| -> Vec<f32> {
+            let mut values = |at: usize| {
                 let mark = if layout[at].name.starts_with("model.") { 1.0 } else { 9.0 };
-                vec![mark; layout[at].shape.iter().product()]
+                Ok(vec![mark; layout[at].shape.iter().product()])
             };
             checkpoint::write(&mut file, &planned.id, &checkpoint::Place::default(), &layout, &mut values).unwrap();
             let weights = read(&planned, &path).unwrap();

@@ -3,16 +3,10 @@
 
 use std::path::Path;
 
-use burn::tensor::{Bool, Device, Tensor};
-
-use super::composed::rotate;
 use super::device;
-use super::model::Model;
-use super::ops::Positions;
-use super::optimizer::{self, AdamW};
-use super::session::upload;
+use super::engine::Engine;
+use super::trainer::open_corpus;
 use crate::data::Corpus;
-use crate::parameterization::Rules;
 use crate::plan::Run;
 use crate::trainer::TrainError;
 
@@ -65,9 +59,6 @@ impl Site {
     }
 }
 
-/// Told of every activation; its mean absolute value is computed only if asked for, so that training pays nothing.
-pub type Watch<'a> = &'a mut dyn FnMut(Site, &dyn Fn() -> f64);
-
 /// Mean absolute value of one activation before a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seen {
@@ -79,73 +70,25 @@ pub struct Seen {
     pub mean_abs: f64,
 }
 
-/// Trains `steps` steps of `run` under `rules`, at the peak learning rate and without warm-up, and records all
-/// activations before each, on the batch of that step, which `batch` fills in as [`Corpus::train_batch`] does.
-fn probe(
-    run: &Run,
-    rules: &dyn Rules,
-    batch: &dyn Fn(usize, &mut Vec<u16>),
-    steps: usize,
-    device: &Device,
-) -> Vec<Seen> {
-    let mut model = Model::with_rules(run, rules, device);
-    let mut optimizer = AdamW::new(&run.optimizer, &mut model);
-    let (mut seen, mut tokens) = (Vec::new(), Vec::new());
-    for step in 1..=steps {
-        batch(step - 1, &mut tokens);
-        let (ids, targets) = upload(&tokens, run.shape.context, device);
-        model.without_gradients().watch(ids.clone().inner(), &mut |site, mean_abs| {
-            seen.push(Seen { step, site, mean_abs: mean_abs() });
-        });
-        if step < steps {
-            let loss = model.mean_loss(ids, targets);
-            let gradients = optimizer::gradients(&mut model, loss.backward());
-            optimizer.step(&mut model, gradients, 1.0);
-        }
-    }
-    seen
-}
+/// Fills in the batch of a step, as [`Corpus::train_batch`] does.
+pub type Batches<'a> = &'a dyn Fn(usize, &mut Vec<u16>);
 
 /// A device and a corpus to probe runs on.
 pub struct Prober {
-    device: Device,
+    engine: Box<dyn Engine>,
     corpus: Corpus,
 }
 
 impl Prober {
     /// Opens a device by its name and the corpus of `run` from `cache`.
     pub fn open(device: &str, threads: usize, run: &Run, cache: &Path) -> Result<Self, TrainError> {
-        let corpus = Corpus::open(&run.data, &run.corpus, run.shape.context, cache)
-            .map_err(|error| TrainError::Configuration(error.to_string()))?;
-        Ok(Self { device: device::open(device, threads)?.device, corpus })
+        Ok(Self { corpus: open_corpus(run, cache)?, engine: device::open(device, threads)? })
     }
 
     /// Sizes of all activations of a run before each of its first steps, taken at the peak learning rate.
-    pub fn probe(&self, run: &Run, steps: usize) -> Vec<Seen> {
+    pub fn probe(&self, run: &Run, steps: usize) -> Result<Vec<Seen>, TrainError> {
         let sequences = run.optimizer.batch_sequences;
         let batch = |step: usize, out: &mut Vec<u16>| self.corpus.train_batch(run.seed, sequences, step, out);
-        probe(run, &run.table(), &batch, steps, &self.device)
+        self.engine.probe(run, &run.table(), &batch, steps)
     }
 }
-
-/// Mean absolute value of all elements.
-pub fn mean_abs(x: Tensor<2>) -> f64 {
-    f64::from(x.abs().mean().into_scalar::<f32>())
-}
-
-/// Mean absolute value of the scaled products of query and key, from packed `qkv` `[n, 3 d]`, that the causal mask
-/// leaves.
-pub fn mean_abs_logits(qkv: &Tensor<2>, heads: usize, positions: &Positions, scale: f64) -> f64 {
-    let [n, three_d] = qkv.dims();
-    let context = positions.cos.dims()[0];
-    let (batch, d) = (n / context, three_d / 3);
-    let packed = qkv.clone().reshape([batch, context, 3 * heads, d / heads]).swap_dims(1, 2);
-    let [q, k] = [0, 1].map(|part| rotate(packed.clone().narrow(1, part * heads, heads), positions));
-    let hidden = Tensor::<2, Bool>::tril_mask([context, context], 0, &q.device()).unsqueeze::<4>();
-    let sum = q.matmul(k.swap_dims(2, 3)).mul_scalar(scale).mask_fill(hidden, 0.0).abs().sum();
-    let visible = batch * heads * context * (context + 1) / 2;
-    f64::from(sum.into_scalar::<f32>()) / visible as f64
-}
-
-#[cfg(all(test, feature = "cpu"))]
-mod tests;

@@ -1,20 +1,19 @@
-//! The only place that knows burn: device, model, optimizer, schedule, trainer, evaluation.
+//! Training. What all engines share lies here: schedule, pace and course of a run, its state as a file, its evaluation, the
+//! initial weights, the coordinate check, the benchmark, the choice of a device. `engine` is the seam; `burn` serves the
+//! CPU and wgpu.
 
 mod bench;
-mod composed;
+pub mod burn;
 pub mod coordinates;
+mod course;
 mod device;
-mod eval;
-#[cfg(feature = "cpu")]
-mod kernels;
-mod model;
-pub mod ops;
-mod optimizer;
+mod engine;
+mod evaluation;
+mod initial;
 mod pace;
 mod schedule;
-mod session;
+mod state;
 mod trainer;
-mod weights;
 
 use std::path::Path;
 
@@ -26,7 +25,7 @@ use crate::trainer::{Listed, TrainError, Trainer};
 /// Opens a device (`cpu`, `wgpu`, `cuda`, `cuda:1`) for training with `threads` threads of the CPU. Corpora
 /// are read from `cache`.
 pub fn open(device: &str, cache: &Path, threads: usize) -> Result<Box<dyn Trainer>, TrainError> {
-    Ok(Box::new(trainer::BurnTrainer::new(device::open(device, threads)?, cache)))
+    Ok(Box::new(trainer::EngineTrainer::new(device::open(device, threads)?, cache)))
 }
 
 /// Every kind of device that there is, in the order of preference.
@@ -36,5 +35,5 @@ pub fn devices() -> [Listed; 3] {
 
 /// Trains a few steps of a run and returns the sustained training FLOPs per second, counted exactly.
 pub fn throughput(device: &str, cache: &Path, threads: usize, run: &PlannedRun) -> Result<f64, TrainError> {
-    trainer::BurnTrainer::new(device::open(device, threads)?, cache).throughput(run)
+    trainer::EngineTrainer::new(device::open(device, threads)?, cache).throughput(run)
 }

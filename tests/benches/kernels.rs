@@ -5,7 +5,8 @@ use std::hint::black_box;
 
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use runner::train::ops::{Ops, Positions};
+use runner::train::burn::ops::Ops;
+use runner::train::burn::positions::Positions;
 
 /// Width, heads, context, vocabulary and sequences of the models a, b and c.
 const MODELS: [(&str, [usize; 5]); 3] =

@@ -3,11 +3,14 @@
 
 use burn::tensor::{Device, Int, Tensor};
 
-use super::coordinates::{Site, Watch, mean_abs, mean_abs_logits};
-use super::ops::{Ops, Positions, scaled};
-use super::weights::{Initializer, Weight};
-use crate::parameterization::{Role, Rules};
+use super::ops::{Ops, scaled};
+use super::positions::Positions;
+use super::watch::{Watch, mean_abs, mean_abs_logits};
+use super::weight::Weight;
+use crate::parameterization::Rules;
 use crate::plan::Run;
+use crate::train::coordinates::Site;
+use crate::train::initial;
 
 /// A whole model.
 #[derive(Clone, Debug)]
@@ -42,14 +45,13 @@ impl Model {
     /// Draws a model that follows other rules than those of the run's parameterization.
     pub fn with_rules(run: &Run, rules: &dyn Rules, device: &Device) -> Self {
         let shape = run.shape;
-        let mut init = Initializer::new(rules, run.seed, device);
-        let zeros = if run.zero_init_unembedding { shape.vocab } else { 0 };
-        let scale = rules.attention_scale();
+        let mut weights = initial::weights(run, rules).map(|drawn| Weight::new(drawn, device));
+        let mut next = || weights.next().expect("a model has all its weights");
         Self {
-            embedding: init.weight("embedding", Role::Embedding, [shape.vocab, shape.width], 0),
-            blocks: (0..shape.depth).map(|i| Block::new(run, scale, &format!("blocks.{i}"), &mut init)).collect(),
-            norm: init.weight("norm", Role::FinalGain, [1, shape.width], 0),
-            unembedding: init.weight("unembedding", Role::Unembedding, [shape.width, shape.vocab], zeros),
+            embedding: next(),
+            blocks: (0..shape.depth).map(|_| Block::new(shape.heads, rules.attention_scale(), &mut next)).collect(),
+            norm: next(),
+            unembedding: next(),
             positions: Positions::new(shape.context, shape.head_dim(), device),
             ops: Ops::on(device),
         }
@@ -117,20 +119,16 @@ impl Model {
 }
 
 impl Block {
-    fn new(run: &Run, attention_scale: f64, name: &str, init: &mut Initializer<'_>) -> Self {
-        let d = run.shape.width;
-        let mut weight = |part: &str, role, shape, zeros| init.weight(format!("{name}.{part}"), role, shape, zeros);
-        // Queries are the first third of the columns.
-        let zero_queries = if run.zero_init_query { d } else { 0 };
+    fn new(heads: usize, attention_scale: f64, next: &mut dyn FnMut() -> Weight) -> Self {
         Self {
-            heads: run.shape.heads,
+            heads,
             attention_scale,
-            norm_attention: weight("norm_attention", Role::BlockGain, [1, d], 0),
-            qkv: weight("qkv", Role::Hidden, [d, 3 * d], zero_queries),
-            attention_out: weight("attention_out", Role::Residual, [d, d], 0),
-            norm_mlp: weight("norm_mlp", Role::BlockGain, [1, d], 0),
-            mlp_in: weight("mlp_in", Role::Hidden, [d, 4 * d], 0),
-            mlp_out: weight("mlp_out", Role::Residual, [4 * d, d], 0),
+            norm_attention: next(),
+            qkv: next(),
+            attention_out: next(),
+            norm_mlp: next(),
+            mlp_in: next(),
+            mlp_out: next(),
         }
     }
 

@@ -2,12 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::Device;
-
-use super::model::Model;
-use super::session::upload;
+use super::engine::Session;
 use crate::data::Corpus;
 use crate::plan::Run;
+use crate::trainer::TrainError;
 
 /// Tokens of one evaluation batch: large enough to be quick, small enough to need less memory than training.
 const BATCH_TOKENS: usize = 4096;
@@ -19,14 +17,11 @@ const BATCH_TOKENS: usize = 4096;
 /// document do too: as a statement about *other documents* the error would be several times larger (about four times
 /// on the RFC text), but every run is measured on the same ones.
 pub fn validation_loss(
-    model: &Model,
+    session: &mut dyn Session,
     corpus: &Corpus,
     run: &Run,
-    device: &Device,
     go_on: &mut dyn FnMut() -> ControlFlow<()>,
-) -> ControlFlow<(), (f64, f64)> {
-    let model = model.without_gradients();
-    let device = device.clone().inner();
+) -> Result<ControlFlow<(), (f64, f64)>, TrainError> {
     let context = run.shape.context;
     let total = corpus.validation_sequences(run.eval.tokens);
     let batch = (BATCH_TOKENS / context).max(1);
@@ -35,14 +30,14 @@ pub fn validation_loss(
     for first in (0..total).step_by(batch) {
         let count = batch.min(total - first);
         corpus.validation_batch(run.eval.tokens, first, count, &mut tokens);
-        let (ids, targets) = upload(&tokens, context, &device);
-        let losses =
-            model.token_losses(ids, targets).into_data_as::<f32>().try_to_vec::<f32>().expect("losses are f32");
+        let losses = session.token_losses(&tokens)?;
         let mean = |sequence: &[f32]| sequence.iter().map(|&x| f64::from(x)).sum::<f64>() / context as f64;
         sequences.extend(losses.chunks_exact(context).map(mean));
-        go_on()?;
+        if go_on().is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
     }
-    ControlFlow::Continue(mean_and_error(&sequences))
+    Ok(ControlFlow::Continue(mean_and_error(&sequences)))
 }
 
 /// Mean and its standard error.

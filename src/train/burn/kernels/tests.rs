@@ -6,9 +6,11 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::plan::testing::small;
 use crate::plan::{Run, RunSchedule};
-use crate::train::model::Model;
-use crate::train::ops::{Ops, Positions};
-use crate::train::optimizer::{self, AdamW, Update};
+use crate::train::burn::model::Model;
+use crate::train::burn::ops::Ops;
+use crate::train::burn::optimizer::{self, AdamW};
+use crate::train::burn::positions::Positions;
+use crate::train::burn::update::Update;
 use crate::train::schedule::share_of_peak;
 
 const CONTEXT: usize = 80;

@@ -1,6 +1,6 @@
 //! Fused operations of the CPU device with hand-written backward passes, through burn's backend extensions.
 //!
-//! Each has a composed twin in `train/composed.rs`, which every other device uses and against which it is tested.
+//! Each has a composed twin in `train/burn/composed.rs`, which every other device uses and against which it is tested.
 //! `simd` and `product` hold what they share; each other file is one operation on slices; `flex` puts them on
 //! tensors and threads, `gradients` into burn's automatic differentiation.
 //!
@@ -25,7 +25,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
 use burn::tensor::{Device, Int, Tensor};
 
-use super::optimizer::Update;
+use super::update::Update;
 
 /// The operations with gradients, as burn's dispatcher sees them. `[n, d]` has one row for each token of the batch.
 #[backend_extension(Flex, Autodiff)]

@@ -5,8 +5,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use rayon::prelude::*;
 
 use super::{PIECE, SUM_ROWS, dims, head, ids, packed, tensor};
-use crate::train::kernels::attention::{self, Saved, Sequence};
-use crate::train::kernels::{BackwardOps, SavedAttention, activation, cross_entropy, embedding, norm};
+use crate::train::burn::kernels::attention::{self, Saved, Sequence};
+use crate::train::burn::kernels::{BackwardOps, SavedAttention, activation, cross_entropy, embedding, norm};
 
 /// Element by element sum of parts, in their order.
 fn sum_in_order(parts: Vec<Vec<f32>>) -> Vec<f32> {

@@ -1,17 +1,16 @@
-//! One run under way: its model, its optimizer, the losses since the last point of the curve, and how all of it goes
-//! into a checkpoint and comes back.
+//! One run under way in burn: its model, its optimizer and the losses since they were last forgotten.
 
-use std::fs::File;
-use std::io::{self, Write};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-
+use super::batch::upload;
 use super::model::Model;
 use super::optimizer::{self, AdamW};
-use super::schedule::share_of_peak;
-use crate::checkpoint::{self, Place};
+use crate::checkpoint::Place;
 use crate::data::Corpus;
-use crate::plan::{Run, RunId};
+use crate::plan::Run;
+use crate::train::engine::{self, Part};
+use crate::train::schedule::share_of_peak;
+use crate::trainer::TrainError;
 
 /// One run under way.
 pub struct Session<'a> {
@@ -19,8 +18,8 @@ pub struct Session<'a> {
     corpus: &'a Corpus,
     device: &'a Device,
     /// The model as it is now.
-    pub model: Model,
-    optimizer: AdamW,
+    pub(super) model: Model,
+    pub(super) optimizer: AdamW,
     micro_batches: usize,
     tokens: Vec<u16>,
     /// Sum of the losses since it was last read, on the device, and their number.
@@ -34,19 +33,6 @@ impl<'a> Session<'a> {
         let mut model = Model::new(run, device);
         let optimizer = AdamW::new(&run.optimizer, &mut model);
         Self { run, corpus, device, model, optimizer, micro_batches, tokens: Vec::new(), loss_sum: None, losses: 0 }
-    }
-
-    /// Step number `step`, from 0. Nothing is read back.
-    pub fn step(&mut self, step: usize) {
-        let batch = self.run.optimizer.batch_sequences;
-        self.corpus.train_batch(self.run.seed, batch, step, &mut self.tokens);
-        let (loss, gradients) = self.gradients();
-        self.optimizer.step(&mut self.model, gradients, share_of_peak(&self.run.schedule, step));
-        self.loss_sum = Some(match self.loss_sum.take() {
-            Some(sum) => sum + loss,
-            None => loss,
-        });
-        self.losses += 1;
     }
 
     /// Mean loss of the batch and its gradients, summed over the micro-batches.
@@ -71,50 +57,45 @@ impl<'a> Session<'a> {
         }
         total.expect("a batch has sequences")
     }
+}
 
-    /// Mean of the losses since the last call, in nats per token.
-    pub fn take_mean_loss(&mut self) -> f64 {
-        let count = std::mem::take(&mut self.losses);
-        self.loss_sum.take().map_or(f64::NAN, |sum| f64::from(sum.into_scalar::<f32>()) / count as f64)
+impl engine::Session for Session<'_> {
+    fn step(&mut self, step: usize) -> Result<(), TrainError> {
+        let batch = self.run.optimizer.batch_sequences;
+        self.corpus.train_batch(self.run.seed, batch, step, &mut self.tokens);
+        let (loss, gradients) = self.gradients();
+        self.optimizer.step(&mut self.model, gradients, share_of_peak(&self.run.schedule, step));
+        self.loss_sum = Some(match self.loss_sum.take() {
+            Some(sum) => sum + loss,
+            None => loss,
+        });
+        self.losses += 1;
+        Ok(())
     }
 
-    /// Bytes of a checkpoint, nearly.
-    pub fn checkpoint_bytes(&mut self) -> usize {
-        checkpoint::layout(&self.run.shape).iter().map(|entry| 4 * entry.shape.iter().product::<usize>()).sum()
+    fn losses(&mut self) -> Result<(f32, usize), TrainError> {
+        Ok((self.loss_sum.clone().map_or(0.0, Tensor::into_scalar::<f32>), self.losses))
     }
 
-    /// Writes the state; `place` says how far it is, losses excepted.
-    pub fn write(&mut self, out: &mut dyn Write, id: &RunId, place: &Place) -> io::Result<()> {
-        let layout = checkpoint::layout(&self.run.shape);
-        let place = Place { losses: self.losses, ..place.clone() };
-        let (weights, moments, loss_sum) = (self.model.weights_mut(), self.optimizer.moments(), &self.loss_sum);
-        let mut tensors = Vec::with_capacity(layout.len());
-        for (weight, [first, second]) in weights.zip(moments) {
-            tensors.extend([weight.value.clone().inner(), first.clone(), second.clone()]);
-        }
-        // One after another, so that no more than one of them is copied at a time.
-        let mut tensors = tensors.into_iter();
-        checkpoint::write(out, id, &place, &layout, &mut |_| match tensors.next() {
-            Some(tensor) => floats(tensor),
-            None => loss_sum.clone().map_or_else(|| vec![0.0], floats),
-        })
+    fn forget_losses(&mut self) -> Result<(), TrainError> {
+        (self.loss_sum, self.losses) = (None, 0);
+        Ok(())
     }
 
-    /// Writes the weights alone, those of the whole run.
-    pub fn write_model(&mut self, out: &mut dyn Write, id: &RunId) -> io::Result<()> {
-        let place = Place { step: self.run.schedule.steps, ..Place::default() };
-        let mut weights = self.model.weights_mut().map(|weight| weight.value.clone().inner());
-        let mut next = |_| floats(weights.next().expect("as many as the layout has"));
-        checkpoint::write(out, id, &place, &checkpoint::model_layout(&self.run.shape), &mut next)
+    fn numbers(&mut self, weight: usize, part: Part) -> Result<Vec<f32>, TrainError> {
+        let value = self.model.weights_mut().nth(weight).expect("a weight of the model").value.clone();
+        let [first, second] = &self.optimizer.moments()[weight];
+        Ok(floats(match part {
+            Part::Value => value.inner(),
+            Part::First => first.clone(),
+            Part::Second => second.clone(),
+        }))
     }
 
-    /// Takes up the state in a file, and says how far it is; nothing is changed where that fails.
-    pub fn read(&mut self, file: &mut File, id: &RunId) -> Result<Place, String> {
-        let layout = checkpoint::layout(&self.run.shape);
-        let (place, tensors) = checkpoint::read(file, id, &layout)?;
+    fn restore(&mut self, place: &Place, loss_sum: f32, numbers: Vec<Vec<f32>>) -> Result<(), TrainError> {
         let device = self.device.clone().inner();
-        let mut tensors = tensors.into_iter();
-        let mut next = || tensors.next().expect("as many as the layout has");
+        let mut numbers = numbers.into_iter();
+        let mut next = || numbers.next().expect("as many as the layout has");
         let mut moments = Vec::new();
         for weight in self.model.weights_mut() {
             let shape = weight.value.dims();
@@ -125,9 +106,14 @@ impl<'a> Session<'a> {
         }
         self.optimizer.restore(place.step, moments);
         self.losses = place.losses;
-        let loss_sum = Tensor::from_data(TensorData::new(next(), [1]), &device);
-        self.loss_sum = (self.losses > 0).then_some(loss_sum);
-        Ok(place)
+        self.loss_sum = (self.losses > 0).then(|| Tensor::from_data(TensorData::new(vec![loss_sum], [1]), &device));
+        Ok(())
+    }
+
+    fn token_losses(&mut self, tokens: &[u16]) -> Result<Vec<f32>, TrainError> {
+        let (ids, targets) = upload(tokens, self.run.shape.context, &self.device.clone().inner());
+        let losses = self.model.without_gradients().token_losses(ids, targets);
+        Ok(losses.into_data_as::<f32>().try_to_vec::<f32>().expect("losses are f32"))
     }
 }
 
@@ -135,24 +121,16 @@ fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data_as::<f32>().try_to_vec::<f32>().expect("weights are f32")
 }
 
-/// Sequences of `context` + 1 tokens as ids and targets `[n]` on the device: each token's target is the next one.
-pub fn upload(tokens: &[u16], context: usize, device: &Device) -> (Tensor<1, Int>, Tensor<1, Int>) {
-    let part = |from: usize| {
-        let rows = tokens.chunks_exact(context + 1);
-        let ids: Vec<i32> = rows.flat_map(|row| row[from..from + context].iter().map(|&id| i32::from(id))).collect();
-        let n = ids.len();
-        Tensor::from_data(TensorData::new(ids, [n]), device)
-    };
-    (part(0), part(1))
-}
-
 #[cfg(all(test, feature = "cpu"))]
 mod tests {
     use std::io::Seek as _;
 
     use super::*;
+    use crate::checkpoint;
     use crate::plan::{PlannedRun, testing};
     use crate::spec::PowerRule;
+    use crate::train::engine::{Session as _, take_mean_loss};
+    use crate::train::state;
 
     /// A run of a small model, and its corpus.
     fn small() -> (PlannedRun, Corpus) {
@@ -170,8 +148,8 @@ mod tests {
     /// Losses of steps `from` to `to`.
     fn losses(session: &mut Session<'_>, from: usize, to: usize) -> Vec<f64> {
         let mut loss = |step| {
-            session.step(step);
-            session.take_mean_loss()
+            session.step(step).unwrap();
+            take_mean_loss(session).unwrap()
         };
         (from..to).map(&mut loss).collect()
     }
@@ -202,7 +180,7 @@ mod tests {
             assert_eq!((&weight.name, weight.value.dims(), weight.rule), (&name, shape, rule));
         }
         let mut file = tempfile::tempfile().unwrap();
-        session.write_model(&mut file, &planned.id).unwrap();
+        state::write_model(&mut session, &planned.run, &mut file, &planned.id).unwrap();
         file.rewind().unwrap();
         let layout = checkpoint::model_layout(&planned.run.shape);
         let (_, kept) = checkpoint::read(&mut file, &planned.id, &layout).unwrap();
@@ -218,18 +196,21 @@ mod tests {
         let mut first = new();
         losses(&mut first, 0, 5);
         // In the middle of an interval of the curve.
-        first.step(5);
+        first.step(5).unwrap();
         let mut file = tempfile::tempfile().unwrap();
         let place = Place { step: 6, ..Place::default() };
-        first.write(&mut file, &planned.id, &place).unwrap();
+        state::write(&mut first, &planned.run, &mut file, &planned.id, &place).unwrap();
         file.rewind().unwrap();
         let mut second = new();
-        assert_eq!(second.read(&mut file, &planned.id).unwrap(), Place { losses: 1, ..place });
+        assert_eq!(
+            state::read(&mut second, &planned.run, &mut file, &planned.id).unwrap(),
+            Place { losses: 1, ..place }
+        );
         for session in [&mut first, &mut second] {
-            session.step(6);
+            session.step(6).unwrap();
         }
         let bits = |losses: Vec<f64>| losses.into_iter().map(f64::to_bits).collect::<Vec<_>>();
-        assert_eq!(first.take_mean_loss().to_bits(), second.take_mean_loss().to_bits());
+        assert_eq!(take_mean_loss(&mut first).unwrap().to_bits(), take_mean_loss(&mut second).unwrap().to_bits());
         assert_eq!(bits(losses(&mut first, 7, 20)), bits(losses(&mut second, 7, 20)));
     }
 }

@@ -8,7 +8,8 @@ use burn::tensor::{Gradients, Tensor};
 
 use super::model::Model;
 use super::ops::Ops;
-use super::weights::Weight;
+use super::update::Update;
+use super::weight::Weight;
 use crate::plan::RunOptimizer;
 
 /// The optimizer's state for one model.
@@ -17,23 +18,6 @@ pub struct AdamW {
     steps: i32,
     /// First and second moment of each weight, in the order of [`Model::weights_mut`].
     moments: Vec<[Tensor<2>; 2]>,
-}
-
-/// The numbers of one step for one weight.
-#[derive(Clone, Copy, Debug)]
-pub struct Update {
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Learning rate, over the correction of the first moment.
-    pub rate: f64,
-    /// Reciprocal of the correction of the second moment.
-    pub second_correction: f64,
-    /// What decay leaves of the value.
-    pub keep: f64,
 }
 
 impl AdamW {
@@ -107,7 +91,7 @@ mod tests {
     use crate::parameterization::Parameterization;
     use crate::plan::Run;
     use crate::plan::testing::small;
-    use crate::train::session::upload;
+    use crate::train::burn::batch::upload;
 
     fn run(parameterization: Parameterization, width: usize) -> Run {
         let mut run = small(|_| ()).run;

@@ -5,8 +5,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use rayon::prelude::*;
 
 use super::{PIECE, SUM_ROWS, head, ids, packed, tensor};
-use crate::train::kernels::{PlainOps, adamw, cross_entropy, simd};
-use crate::train::optimizer::Update;
+use crate::train::burn::kernels::{PlainOps, adamw, cross_entropy, simd};
+use crate::train::burn::update::Update;
 
 impl PlainOps for Flex {
     fn token_losses(

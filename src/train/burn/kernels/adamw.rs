@@ -1,7 +1,7 @@
 //! One AdamW step that reads and writes each number once.
 
 use super::simd::vectorized;
-use crate::train::optimizer::Update;
+use crate::train::burn::update::Update;
 
 /// Updates value and moments from the gradient times `clip`.
 pub fn step(value: &mut [f32], first: &mut [f32], second: &mut [f32], grad: &[f32], clip: f32, update: Update) {

@@ -1,22 +1,15 @@
 //! How fast this device trains a model, beside how fast it multiplies matrices.
 
-mod products;
-
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::device;
-use super::eval::validation_loss;
-use super::model::Model;
-use super::ops::Ops;
-use super::optimizer::{self, AdamW};
-use super::schedule::share_of_peak;
-use super::session::upload;
-use crate::data::Corpus;
+use super::engine::Session;
+use super::evaluation::validation_loss;
+use super::trainer::open_corpus;
 use crate::plan::PlannedRun;
 use crate::trainer::TrainError;
 
@@ -76,34 +69,28 @@ pub fn bench(
     seconds: f64,
     ready: &mut dyn FnMut(),
 ) -> Result<Measurement, TrainError> {
-    let device = device::open(name, threads)?.device;
-    let corpus = Corpus::open(&run.run.data, &run.run.corpus, run.run.shape.context, cache)
-        .map_err(|error| TrainError::Configuration(error.to_string()))?;
-    let inner = device.clone().inner();
-    // Large enough to show what the device can do at best: a GPU needs more to be busy.
-    let n = if Ops::on(&device) == Ops::Composed { 4096 } else { 768 };
-    let mut stepper = Stepper::new(run, &corpus, &device);
+    let engine = device::open(name, threads)?;
+    let corpus = open_corpus(&run.run, cache)?;
+    let mut bench = engine.measure(&run.run, &corpus)?;
+    // A run may be shorter than the benchmark: its schedule and its data then begin anew.
+    let mut steps = (0..run.run.schedule.steps).cycle();
     for _ in 0..WARMUP {
-        stepper.step();
+        bench.step(steps.next().expect("a run has steps"))?;
     }
     ready();
     let begun = Instant::now();
     let mut rounds = Vec::new();
     let mut memory = None;
     while rounds.is_empty() || begun.elapsed().as_secs_f64() < seconds {
-        let phases = stepper.round();
+        let phases = round(bench.as_mut(), &mut steps)?;
         // Before the matrices of the comparison, which are not training's.
         if rounds.is_empty() {
             memory = peak_memory();
         }
-        rounds.push(Round {
-            phases,
-            peak: products::peak(n, &inner, ROUND / 3),
-            products: products::of_a_step(&run.run, &inner),
-        });
+        rounds.push(Round { phases, peak: bench.peak(ROUND / 3)?, products: bench.products()? });
     }
     let before_eval = Instant::now();
-    let _ = validation_loss(&stepper.model, &corpus, &run.run, &device, &mut || ControlFlow::Continue(()));
+    let _ = validation_loss(bench.session(), &corpus, &run.run, &mut || ControlFlow::Continue(()))?;
     let eval = before_eval.elapsed().as_secs_f64();
 
     let over_rounds = |value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
@@ -127,6 +114,39 @@ pub fn bench(
     })
 }
 
+/// A run that is measured. On a GPU the wait after each phase costs a little: what is measured here is a lower bound of what
+/// training reaches, which never waits.
+pub trait Bench {
+    /// One training step, its phases apart.
+    fn step(&mut self, step: usize) -> Result<Phases, TrainError>;
+
+    /// FLOPs per second of large matrix products, measured for at least so long.
+    fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError>;
+
+    /// Seconds of all matrix products of one step when they are all there is to do.
+    fn products(&mut self) -> Result<f64, TrainError>;
+
+    /// The run.
+    fn session(&mut self) -> &mut dyn Session;
+}
+
+/// Mean seconds of a step over one round.
+fn round(bench: &mut dyn Bench, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError> {
+    let begun = Instant::now();
+    let mut sum = Phases::default();
+    let mut done = 0.0;
+    while begun.elapsed() < ROUND {
+        let Phases { data, forward, backward, optimizer } = bench.step(steps.next().expect("they go round"))?;
+        sum.data += data;
+        sum.forward += forward;
+        sum.backward += backward;
+        sum.optimizer += optimizer;
+        done += 1.0;
+    }
+    let Phases { data, forward, backward, optimizer } = sum;
+    Ok(Phases { data: data / done, forward: forward / done, backward: backward / done, optimizer: optimizer / done })
+}
+
 /// What one round measured.
 struct Round {
     phases: Phases,
@@ -134,75 +154,6 @@ struct Round {
     peak: f64,
     /// Seconds of a step's products alone.
     products: f64,
-}
-
-/// A run under way, its phases apart. On a GPU the wait after each phase costs a little: what is measured here is a
-/// lower bound of what training reaches, which never waits.
-struct Stepper<'a> {
-    run: &'a PlannedRun,
-    corpus: &'a Corpus,
-    device: &'a Device,
-    model: Model,
-    optimizer: AdamW,
-    tokens: Vec<u16>,
-    steps: usize,
-}
-
-impl<'a> Stepper<'a> {
-    fn new(run: &'a PlannedRun, corpus: &'a Corpus, device: &'a Device) -> Self {
-        let mut model = Model::new(&run.run, device);
-        let optimizer = AdamW::new(&run.run.optimizer, &mut model);
-        Self { run, corpus, device, model, optimizer, tokens: Vec::new(), steps: 0 }
-    }
-
-    /// One step.
-    fn step(&mut self) -> Phases {
-        let run = &self.run.run;
-        let mut clock = Instant::now();
-        let mut lap = || {
-            wait(self.device);
-            std::mem::replace(&mut clock, Instant::now()).elapsed().as_secs_f64()
-        };
-        // A run may be shorter than the benchmark: its schedule and its data then begin anew.
-        let step = self.steps % run.schedule.steps;
-        self.steps += 1;
-        self.corpus.train_batch(run.seed, run.optimizer.batch_sequences, step, &mut self.tokens);
-        let (ids, targets) = upload(&self.tokens, run.shape.context, self.device);
-        let data = lap();
-        let loss = self.model.mean_loss(ids, targets);
-        let forward = lap();
-        let gradients = optimizer::gradients(&mut self.model, loss.backward());
-        let backward = lap();
-        self.optimizer.step(&mut self.model, gradients, share_of_peak(&run.schedule, step));
-        Phases { data, forward, backward, optimizer: lap() }
-    }
-
-    /// Mean seconds of a step over one round.
-    fn round(&mut self) -> Phases {
-        let begun = Instant::now();
-        let mut sum = Phases::default();
-        let mut steps = 0.0;
-        while begun.elapsed() < ROUND {
-            let Phases { data, forward, backward, optimizer } = self.step();
-            sum.data += data;
-            sum.forward += forward;
-            sum.backward += backward;
-            sum.optimizer += optimizer;
-            steps += 1.0;
-        }
-        let Phases { data, forward, backward, optimizer } = sum;
-        Phases {
-            data: data / steps,
-            forward: forward / steps,
-            backward: backward / steps,
-            optimizer: optimizer / steps,
-        }
-    }
-}
-
-/// Until the device has done what it was given. A device that fails is seen when its numbers are read.
-fn wait(device: &Device) {
-    let _ = device.sync();
 }
 
 /// The peak of this process's resident memory, as Linux tells it.
@@ -213,7 +164,8 @@ fn peak_memory() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The value in the middle.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 
 use super::wait;
 use crate::plan::{Run, Shape};
+use crate::train::bench::median;
 
 /// Rows of a product at a time, so that the logits of a large vocabulary need no memory of their own.
 const PIECE_ROWS: usize = 512;
@@ -68,7 +69,7 @@ fn timed(device: &Device, work: impl Fn()) -> f64 {
         wait(device);
         begun.elapsed().as_secs_f64()
     });
-    super::median(times.collect())
+    median(times.collect())
 }
 
 fn random(shape: [usize; 2], device: &Device) -> Tensor<2> {

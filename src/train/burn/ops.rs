@@ -1,13 +1,13 @@
 //! The operations of the model, each fused where the device has it and composed elsewhere. `[n, d]` has one row for
 //! each token of the batch, sequence after sequence.
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 
 use super::composed;
 #[cfg(feature = "cpu")]
 use super::kernels;
-use super::optimizer::Update;
-use crate::plan::ROTARY_BASE;
+use super::positions::Positions;
+use super::update::Update;
 
 /// Which implementation a model uses: decided once, by its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,37 +17,6 @@ pub enum Ops {
     /// The kernels of the CPU.
     #[cfg(feature = "cpu")]
     Fused,
-}
-
-/// What attention knows of positions, made once for a run.
-#[derive(Clone, Debug)]
-pub struct Positions {
-    /// Cosines of the rotary angles, `[context, head_dim / 2]`.
-    pub(super) cos: Tensor<2>,
-    /// Their sines.
-    pub(super) sin: Tensor<2>,
-    /// Which keys (columns) a query (row) does not see, `[context, context]`.
-    pub(super) hidden: Tensor<2, Bool>,
-}
-
-impl Positions {
-    /// Tables for sequences of `context` tokens and heads of `head_dim` channels.
-    pub fn new(context: usize, head_dim: usize, device: &Device) -> Self {
-        let half = head_dim / 2;
-        let table = |f: fn(f64) -> f64| {
-            let value = |i: usize| f((i / half) as f64 * ROTARY_BASE.powf(-((i % half) as f64) / half as f64)) as f32;
-            let values: Vec<f32> = (0..context * half).map(value).collect();
-            Tensor::from_data(TensorData::new(values, [context, half]), device)
-        };
-        let hidden = Tensor::tril_mask([context, context], 0, device);
-        Self { cos: table(f64::cos), sin: table(f64::sin), hidden }
-    }
-
-    /// The same tables for a model that is only evaluated.
-    #[must_use]
-    pub fn without_gradients(self) -> Self {
-        Self { cos: self.cos.inner(), sin: self.sin.inner(), hidden: self.hidden.inner() }
-    }
 }
 
 impl Ops {

@@ -4,8 +4,8 @@
 use burn::tensor::activation::{gelu as composed_gelu, log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
 
-use super::ops::Positions;
-use super::optimizer::Update;
+use super::positions::Positions;
+use super::update::Update;
 use crate::plan::NORM_EPSILON;
 
 /// Turns channels i and i + half of `x` `[batch, heads, context, head_dim]` by the angle of their position.

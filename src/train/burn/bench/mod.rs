@@ -1,0 +1,73 @@
+//! The benchmark of burn: a step with a wait after each phase.
+
+mod products;
+
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+
+use super::batch::upload;
+use super::ops::Ops;
+use super::optimizer;
+use super::session::Session;
+use crate::data::Corpus;
+use crate::plan::Run;
+use crate::train::bench::{Bench, Phases};
+use crate::train::engine;
+use crate::train::schedule::share_of_peak;
+use crate::trainer::TrainError;
+
+/// A run under way, its phases apart.
+pub struct Stepper<'a> {
+    run: &'a Run,
+    corpus: &'a Corpus,
+    device: &'a Device,
+    session: Session<'a>,
+    tokens: Vec<u16>,
+}
+
+impl<'a> Stepper<'a> {
+    /// A run of which nothing is done.
+    pub fn new(run: &'a Run, corpus: &'a Corpus, device: &'a Device) -> Self {
+        Self { run, corpus, device, session: Session::new(run, corpus, device, 1), tokens: Vec::new() }
+    }
+}
+
+impl Bench for Stepper<'_> {
+    fn step(&mut self, step: usize) -> Result<Phases, TrainError> {
+        let Self { run, corpus, device, session, tokens } = self;
+        let mut clock = Instant::now();
+        let mut lap = || {
+            wait(device);
+            std::mem::replace(&mut clock, Instant::now()).elapsed().as_secs_f64()
+        };
+        corpus.train_batch(run.seed, run.optimizer.batch_sequences, step, tokens);
+        let (ids, targets) = upload(tokens, run.shape.context, device);
+        let data = lap();
+        let loss = session.model.mean_loss(ids, targets);
+        let forward = lap();
+        let gradients = optimizer::gradients(&mut session.model, loss.backward());
+        let backward = lap();
+        session.optimizer.step(&mut session.model, gradients, share_of_peak(&run.schedule, step));
+        Ok(Phases { data, forward, backward, optimizer: lap() })
+    }
+
+    fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError> {
+        // Large enough to show what the device can do at best: a GPU needs more to be busy.
+        let n = if Ops::on(self.device) == Ops::Composed { 4096 } else { 768 };
+        Ok(products::peak(n, &self.device.clone().inner(), at_least))
+    }
+
+    fn products(&mut self) -> Result<f64, TrainError> {
+        Ok(products::of_a_step(self.run, &self.device.clone().inner()))
+    }
+
+    fn session(&mut self) -> &mut dyn engine::Session {
+        &mut self.session
+    }
+}
+
+/// Until the device has done what it was given. A device that fails is seen when its numbers are read.
+fn wait(device: &Device) {
+    let _ = device.sync();
+}

@@ -1,0 +1,58 @@
+//! The engine of the CPU and of wgpu, and the only place that knows burn: model, optimizer, kernels.
+//!
+//! From the bottom: `update`, `positions` and `weight` are nouns; `kernels` (the CPU's) and `composed` (burn's own
+//! operations) compute; `ops` chooses between them; `model` and `optimizer` use it; `session`, `probe` and `bench` train.
+
+mod batch;
+mod bench;
+mod composed;
+mod device;
+#[cfg(feature = "cpu")]
+mod kernels;
+mod model;
+pub mod ops;
+mod optimizer;
+pub mod positions;
+mod probe;
+mod session;
+mod update;
+mod watch;
+mod weight;
+
+pub use device::{description, missing};
+
+use super::bench::Bench;
+use super::coordinates::{Batches, Seen};
+use super::engine::{Engine, Session};
+use crate::data::Corpus;
+use crate::parameterization::Rules;
+use crate::plan::Run;
+use crate::trainer::{DeviceInfo, TrainError};
+
+/// Opens a device that is not [`missing`]. On the CPU, `threads` holds for the whole process.
+pub fn open(kind: &str, index: Option<usize>, threads: usize) -> impl Engine + use<> {
+    device::open(kind, index, threads)
+}
+
+impl Engine for device::Opened {
+    fn info(&self) -> DeviceInfo {
+        self.info.clone()
+    }
+
+    fn begin<'a>(
+        &'a self,
+        run: &'a Run,
+        corpus: &'a Corpus,
+        micro_batches: usize,
+    ) -> Result<Box<dyn Session + 'a>, TrainError> {
+        Ok(Box::new(session::Session::new(run, corpus, &self.device, micro_batches)))
+    }
+
+    fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus) -> Result<Box<dyn Bench + 'a>, TrainError> {
+        Ok(Box::new(bench::Stepper::new(run, corpus, &self.device)))
+    }
+
+    fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError> {
+        Ok(probe::probe(run, rules, batches, steps, &self.device))
+    }
+}

@@ -1,0 +1,36 @@
+//! Rotary positions and the causal mask, as tables on the device.
+
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+
+use crate::plan::ROTARY_BASE;
+
+/// What attention knows of positions, made once for a run.
+#[derive(Clone, Debug)]
+pub struct Positions {
+    /// Cosines of the rotary angles, `[context, head_dim / 2]`.
+    pub(super) cos: Tensor<2>,
+    /// Their sines.
+    pub(super) sin: Tensor<2>,
+    /// Which keys (columns) a query (row) does not see, `[context, context]`.
+    pub(super) hidden: Tensor<2, Bool>,
+}
+
+impl Positions {
+    /// Tables for sequences of `context` tokens and heads of `head_dim` channels.
+    pub fn new(context: usize, head_dim: usize, device: &Device) -> Self {
+        let half = head_dim / 2;
+        let table = |f: fn(f64) -> f64| {
+            let value = |i: usize| f((i / half) as f64 * ROTARY_BASE.powf(-((i % half) as f64) / half as f64)) as f32;
+            let values: Vec<f32> = (0..context * half).map(value).collect();
+            Tensor::from_data(TensorData::new(values, [context, half]), device)
+        };
+        let hidden = Tensor::tril_mask([context, context], 0, device);
+        Self { cos: table(f64::cos), sin: table(f64::sin), hidden }
+    }
+
+    /// The same tables for a model that is only evaluated.
+    #[must_use]
+    pub fn without_gradients(self) -> Self {
+        Self { cos: self.cos.inner(), sin: self.sin.inner(), hidden: self.hidden.inner() }
+    }
+}

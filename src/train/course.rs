@@ -1,0 +1,161 @@
+//! The course of a run: its steps, the points of its curve, its checkpoints, and how it ends. The same for every engine.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use super::engine::{Session, take_mean_loss};
+use super::evaluation::validation_loss;
+use super::pace::Pace;
+use super::schedule::share_of_peak;
+use super::state;
+use crate::checkpoint::{Place, Point};
+use crate::data::Corpus;
+use crate::plan::PlannedRun;
+use crate::trainer::{Checkpoints, OnProgress, Outcome, Progress, TrainError};
+
+/// A run has diverged when its mean loss is this far above that of guessing, in nats.
+const DIVERGED_ABOVE_GUESSING: f64 = 3.0;
+
+/// How often a run tells that it is alive, between the points of its curve.
+const REPORT_EVERY: Duration = Duration::from_millis(300);
+
+/// How far a run is, and who wants to know.
+pub struct Course<'a> {
+    planned: &'a PlannedRun,
+    begun: Instant,
+    /// As of the beginning of this attempt where it speaks of seconds, and as of now otherwise.
+    place: Place,
+    checkpoints: &'a mut dyn Checkpoints,
+    pace: Pace,
+    on_progress: OnProgress<'a>,
+}
+
+impl<'a> Course<'a> {
+    /// The course of a run of which nothing is done, begun at a time.
+    pub fn new(
+        (planned, begun): (&'a PlannedRun, Instant),
+        checkpoints: &'a mut dyn Checkpoints,
+        checkpoint_every: Duration,
+        on_progress: OnProgress<'a>,
+    ) -> Self {
+        let pace = Pace::new(checkpoint_every, state::checkpoint_bytes(&planned.run));
+        Self { planned, begun, place: Place::default(), checkpoints, pace, on_progress }
+    }
+
+    /// From the newest checkpoint to the end.
+    pub fn run(&mut self, session: &mut dyn Session, corpus: &Corpus) -> Result<Outcome, TrainError> {
+        let run = &self.planned.run;
+        self.resume(session)?;
+        if let Some(diverged) = self.steps(session)? {
+            return Ok(diverged);
+        }
+        let tokens_per_second = run.tokens() as f64 / self.seconds();
+        let measured = validation_loss(session, corpus, run, &mut || self.tell(None))?;
+        let ControlFlow::Continue((val_loss, val_loss_se)) = measured else {
+            return Err(self.interrupt(session));
+        };
+        // The result is worth more than the weights: whoever keeps them tells where that fails.
+        let id = &self.planned.id;
+        let _ = self.checkpoints.keep_model(&mut |out| state::write_model(session, run, out, id));
+        let (train_loss, seconds) = (self.train_loss(), self.seconds());
+        Ok(Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds })
+    }
+
+    /// Takes up the newest checkpoint that can be used, and tells the curve up to there.
+    fn resume(&mut self, session: &mut dyn Session) -> Result<(), TrainError> {
+        let PlannedRun { run, id, .. } = self.planned;
+        let mut found = Place::default();
+        let place = &mut found;
+        self.checkpoints.load(&mut |file| state::read(session, run, file, id).map(|read| *place = read));
+        for point in std::mem::take(&mut found.points) {
+            self.place.step = point.step;
+            self.place.points.push(point);
+            if self.tell(Some(point.train_loss)).is_break() {
+                // Nothing was done that the checkpoint does not have.
+                return Err(TrainError::Interrupted { step: found.step });
+            }
+        }
+        found.points = std::mem::take(&mut self.place.points);
+        self.place = found;
+        Ok(())
+    }
+
+    /// Trains to the last step, unless the run diverges.
+    fn steps(&mut self, session: &mut dyn Session) -> Result<Option<Outcome>, TrainError> {
+        let run = &self.planned.run;
+        let steps = run.schedule.steps;
+        // Points of the curve up to a step, so that all its intervals are of one length, give or take a step.
+        let points = |step: usize| step * run.eval.curve_points.clamp(1, steps) / steps;
+        let diverged_above = (run.shape.vocab as f64).ln() + DIVERGED_ABOVE_GUESSING;
+        let mut reported = Instant::now();
+        for step in self.place.step..steps {
+            session.step(step)?;
+            let done = step + 1;
+            self.place.step = done;
+            let mut goes_on = ControlFlow::Continue(());
+            if points(done) > points(step) {
+                // The only place where the host waits for the device, checkpoints apart.
+                let train_loss = take_mean_loss(session)?;
+                if train_loss.is_nan() || train_loss > diverged_above {
+                    let train_loss = train_loss.is_finite().then_some(train_loss);
+                    return Ok(Some(Outcome::Diverged { step: done, train_loss, seconds: self.seconds() }));
+                }
+                self.place.points.push(Point { step: done, train_loss });
+                goes_on = self.tell(Some(train_loss));
+                reported = Instant::now();
+            } else if reported.elapsed() >= REPORT_EVERY {
+                goes_on = self.tell(None);
+                reported = Instant::now();
+            }
+            if goes_on.is_break() {
+                return Err(self.interrupt(session));
+            }
+            // The last steps are not worth it: what comes next is the result.
+            if self.pace.is_due() && done < steps {
+                self.checkpoint(session);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps the state for the next attempt.
+    fn interrupt(&mut self, session: &mut dyn Session) -> TrainError {
+        self.checkpoint(session);
+        TrainError::Interrupted { step: self.place.step }
+    }
+
+    /// Writes a checkpoint. One that cannot be written now is no reason to lose the run: it is told, and tried again.
+    fn checkpoint(&mut self, session: &mut dyn Session) {
+        let begun = Instant::now();
+        let place = Place { seconds: self.seconds(), ..self.place.clone() };
+        let PlannedRun { run, id, .. } = self.planned;
+        let _ = self.checkpoints.save(&mut |out| state::write(session, run, out, id, &place));
+        self.pace.written(begun);
+    }
+
+    /// Tells how far the run is: a point of the curve where there is a loss for it.
+    fn tell(&mut self, point: Option<f64>) -> ControlFlow<()> {
+        let run = &self.planned.run;
+        let step = self.place.step;
+        let tokens = (step * run.tokens_per_step()) as u64;
+        let progress = Progress {
+            step,
+            tokens,
+            train_loss: point.unwrap_or_else(|| self.train_loss()),
+            learning_rate: run.optimizer.learning_rate * share_of_peak(&run.schedule, step.saturating_sub(1)),
+            tokens_per_second: tokens as f64 / self.seconds(),
+            curve_point: point.is_some(),
+        };
+        (self.on_progress)(progress)
+    }
+
+    /// Training loss of the last point of the curve.
+    fn train_loss(&self) -> f64 {
+        self.place.points.last().map_or(f64::NAN, |point| point.train_loss)
+    }
+
+    /// Wall-clock seconds of the run, those of earlier attempts up to the checkpoint included.
+    fn seconds(&self) -> f64 {
+        self.place.seconds + self.begun.elapsed().as_secs_f64()
+    }
+}

@@ -1,0 +1,75 @@
+//! What a device has to be able to do so that runs can be trained on it. Behind this stand burn (`burn/`, for the CPU and
+//! wgpu) and the engine for NVIDIA cards (`cuda/`); everything else in this folder knows only these traits.
+
+use super::bench::Bench;
+use super::coordinates::{Batches, Seen};
+use crate::checkpoint::Place;
+use crate::data::Corpus;
+use crate::parameterization::Rules;
+use crate::plan::Run;
+use crate::trainer::{DeviceInfo, TrainError};
+
+/// An open device.
+pub trait Engine {
+    /// What is recorded with every result.
+    fn info(&self) -> DeviceInfo;
+
+    /// The beginning of a run whose batches are cut into so many parts.
+    fn begin<'a>(
+        &'a self,
+        run: &'a Run,
+        corpus: &'a Corpus,
+        micro_batches: usize,
+    ) -> Result<Box<dyn Session + 'a>, TrainError>;
+
+    /// The beginning of a measurement of a run.
+    fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus) -> Result<Box<dyn Bench + 'a>, TrainError>;
+
+    /// Trains `steps` steps of `run` under `rules`, at the peak learning rate and without warm-up, and records all
+    /// activations before each, on the batch of that step.
+    fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError>;
+}
+
+/// What is kept for each weight, in the order of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The weight itself.
+    Value,
+    /// First moment of its gradients.
+    First,
+    /// Second moment of its gradients.
+    Second,
+}
+
+impl Part {
+    /// All of them, in that order.
+    pub const ALL: [Self; 3] = [Self::Value, Self::First, Self::Second];
+}
+
+/// One run under way.
+pub trait Session {
+    /// Step number `step`, from 0. Nothing is read back.
+    fn step(&mut self, step: usize) -> Result<(), TrainError>;
+
+    /// Sum of the losses of the steps since they were last forgotten, each in nats per token, and their number.
+    fn losses(&mut self) -> Result<(f32, usize), TrainError>;
+
+    /// Begins that sum anew.
+    fn forget_losses(&mut self) -> Result<(), TrainError>;
+
+    /// Numbers of the weight at a place in the order of [`crate::plan::Shape::weights`].
+    fn numbers(&mut self, weight: usize, part: Part) -> Result<Vec<f32>, TrainError>;
+
+    /// Takes up the state at `place`: the sum of losses, and for each weight the numbers of each [`Part`].
+    fn restore(&mut self, place: &Place, loss_sum: f32, numbers: Vec<Vec<f32>>) -> Result<(), TrainError>;
+
+    /// Cross entropy of each token of whole sequences of context + 1 tokens, in nats. Trains nothing.
+    fn token_losses(&mut self, tokens: &[u16]) -> Result<Vec<f32>, TrainError>;
+}
+
+/// Mean of the losses since the last call, in nats per token.
+pub fn take_mean_loss(session: &mut dyn Session) -> Result<f64, TrainError> {
+    let (sum, count) = session.losses()?;
+    session.forget_losses()?;
+    Ok(if count == 0 { f64::NAN } else { f64::from(sum) / count as f64 })
+}
