@@ -1,7 +1,7 @@
 //! THE table of parameterizations: what each role of weight gets at a given shape.
 //!
 //! A parameterization says how initialization, learning rate, forward multiplier, weight decay and Adam's epsilon
-//! change with width and depth. Training reads it (`train/model.rs`, `train/weights.rs` and `train/optimizer.rs`), and
+//! change with width and depth. Training reads it (`train/initial.rs`, and the model and the optimizer of each engine), and
 //! `export/transformers.rs` multiplies it into weights. To change a rule, change its line in [`rule`]; to add a
 //! parameterization, add five lines. At the base shape every parameterization is the same model, to the bit.
 //!
