@@ -5,6 +5,17 @@
 //!             -> fit (laws with intervals) -> report (figures, page)
 //! ```
 //!
+//! ```
+//! use runner::units::Flops;
+//!
+//! let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sweeps/quickstart.toml"));
+//! let longer = runner::spec::edit(text, &["sweep.budgets=[1e12, 2e12, 4e12]".to_owned()])?;
+//! let spec = runner::spec::parse(&longer, "quickstart.toml")?;
+//! assert_eq!(spec.sweep.unwrap().budgets.unwrap().len(), 3);
+//! assert_eq!(Flops(4e12).to_string(), "4e12");
+//! # Ok::<(), runner::spec::SpecError>(())
+//! ```
+//!
 //! Data flows one way. A stage is a function from value to value; only [`commands`] prints, and
 //! [`execute`] its progress, to stderr.
 //!

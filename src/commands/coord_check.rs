@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_table::{Table, presets};
 
 use super::STDOUT;
+use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::{device, planning};
 use crate::cli::CoordCheckArgs;
 use crate::fit::Estimate;
@@ -43,7 +43,7 @@ impl Axis {
 
 /// Runs the command.
 pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
-    let CoordCheckArgs { spec: path, overrides, out, place, steps, threads } = args;
+    let CoordCheckArgs { spec: path, overrides, out, place, steps, threads, tables } = args;
     let spec = spec::load_with(path, &overrides.set)?;
     let device = device::choose(&place.device);
     let plan = planning::plan_of(&spec, &place.cache)?;
@@ -67,7 +67,7 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     fs::write(dir.join("spec.toml"), spec.to_toml()).with_context(unwritable)?;
     write(&dir, &spec.name, axis.name(), &checks)?;
 
-    writeln!(io::stdout(), "{}", table(&checks)).context(STDOUT)?;
+    write!(io::stdout(), "{}", table(&checks).text(Room::of(tables.wide))).context(STDOUT)?;
     let mut passed = true;
     for Check { parameterization, coordinates, .. } in &checks {
         let failed = coordinates.iter().filter(|coordinate| !coordinate.passes()).count();
@@ -177,17 +177,15 @@ fn measure(
     anyhow::bail!("--device {device} has no activations to check")
 }
 
-fn table(checks: &[Check]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
-        "parameterization",
-        "activation",
-        "verdict",
-        "slope at first",
-        "at last",
-        "worst",
-        "before step",
+fn table(checks: &[Check]) -> Sheet {
+    let mut table = Sheet::new([
+        ("parameterization", Worth::Must),
+        ("activation", Worth::Must),
+        ("verdict", Worth::Must),
+        ("slope at first", Worth::More(3)),
+        ("at last", Worth::More(3)),
+        ("worst", Worth::More(1)),
+        ("before step", Worth::More(2)),
     ]);
     let slope = |slope: Option<Estimate>| {
         slope.map_or_else(|| "zero".to_owned(), |s| format!("{:+.2} ({:+.2} to {:+.2})", s.value, s.low, s.high))
@@ -197,7 +195,7 @@ fn table(checks: &[Check]) -> Table {
             let [first, last] = [slopes.first(), slopes.last()].map(|at| slope(at.and_then(|at| at.slope)));
             let step = worst.map_or_else(String::new, |at| at.step.to_string());
             let worst = slope(worst.and_then(|at| at.slope));
-            table.add_row([parameterization, activation, verdict.name(), &first, &last, &worst, &step]);
+            table.add_row([parameterization.as_str(), activation, verdict.name(), &first, &last, &worst, &step]);
         }
     }
     table

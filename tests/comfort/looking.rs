@@ -88,7 +88,8 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
         "sweep.seeds",
         "[1,2]",
         "N_opt exponent",
-        "tokens per parameter (blocks and unembedding), 1.5e12",
+        "tokens/param at 1.5e12",
+        "parameters counted as blocks and unembedding",
         "21 runs in common",
     ] {
         assert!(said.contains(words), "{words} is not in {said}");

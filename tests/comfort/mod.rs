@@ -6,3 +6,4 @@ mod keys;
 mod looking;
 mod overrides;
 mod schema;
+mod widths;

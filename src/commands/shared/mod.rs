@@ -1,8 +1,9 @@
-//! What several commands do: open a device, a folder of results, the corpora of a plan or a fitted surface, and measure the
+//! What several commands do: lay out tables, open a device, a folder of results, the corpora of a plan or a fitted surface, and measure the
 //! speed of a device.
 
 pub mod device;
 pub mod folder;
 pub mod planning;
+pub mod sheet;
 pub mod surface;
 pub mod throughput;
