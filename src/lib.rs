@@ -84,7 +84,8 @@ mod tests {
     fn named() -> Uses {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut uses: Uses = BTreeMap::new();
-        for path in files(&sources) {
+        let is_rust = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "rs");
+        for path in files(&sources).into_iter().filter(is_rust) {
             let inside = path.strip_prefix(&sources).unwrap().with_extension("");
             let module = inside.iter().next().unwrap().to_str().unwrap();
             if ["lib", "main"].contains(&module) || inside.ends_with("tests") || inside.ends_with("testing") {
