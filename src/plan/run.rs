@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::parameterization::{Parameterization, Scale, Table};
-use crate::spec::{Data, Eval, OptimizerKind, ScheduleKind};
+use crate::spec::{Data, Eval, OptimizerKind, Precision, ScheduleKind};
 
 /// Version of what a run computes. It is part of every identity: raise it when a change of the training code makes the
 /// same run end in another loss, so that old results are not taken for new ones.
@@ -82,6 +82,9 @@ pub struct Run {
     pub schedule: RunSchedule,
     /// How the loss is measured.
     pub eval: Eval,
+    /// Numbers of the factors of matrix products. Not written where it is f32, as no run before had another.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
     /// Seed of initialization and data order.
     pub seed: u64,
     /// The IsoFLOP budget that this run spends, in FLOPs.

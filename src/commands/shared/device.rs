@@ -54,14 +54,14 @@ fn chosen(devices: &[Listed]) -> Option<(String, String)> {
 pub fn kind(name: &str) -> anyhow::Result<&str> {
     let (kind, index) = name.split_once(':').map_or((name, None), |(kind, index)| (kind, Some(index)));
     // There is one CPU, and GPUs are numbered.
-    let numbered = |index: &str| matches!(kind, "wgpu" | "cuda") && index.parse::<usize>().is_ok();
+    let numbered = |index: &str| matches!(kind, "wgpu" | "cuda" | "burn-cuda") && index.parse::<usize>().is_ok();
     match kind {
         _ if !index.is_none_or(numbered) => {
             anyhow::bail!("--device {name}: no such device; only GPUs have numbers, as in cuda:1")
         }
         // Still `auto` where nothing is there to train on: planned as if for the CPU.
         "auto" => Ok("cpu"),
-        "cpu" | "wgpu" | "cuda" | rehearsal::DEVICE => Ok(kind),
+        "cpu" | "wgpu" | "cuda" | "burn-cuda" | rehearsal::DEVICE => Ok(kind),
         _ => anyhow::bail!("--device {name}: no such device; write auto, cpu, wgpu, cuda, cuda:1, or rehearsal"),
     }
 }
@@ -92,19 +92,19 @@ fn real(device: &str, _cache: &Path, _threads: usize) -> anyhow::Result<Box<dyn 
 /// Every device with what it is, or the reason why it cannot be used.
 pub fn list() -> Vec<Listed> {
     let rehearsal = "no training: losses of a known surface, to try out a sweep before paying for it";
-    let mut devices = real_devices().to_vec();
+    let mut devices = real_devices();
     devices.push(Listed { name: rehearsal::DEVICE, state: Ok(rehearsal.to_owned()) });
     devices
 }
 
 #[cfg(feature = "train")]
-fn real_devices() -> [Listed; 3] {
+fn real_devices() -> Vec<Listed> {
     crate::train::devices()
 }
 
 #[cfg(not(feature = "train"))]
-fn real_devices() -> [Listed; 3] {
-    ["cpu", "wgpu", "cuda"].map(|name| Listed { name, state: Err(Missing::NotCompiled { feature: name }) })
+fn real_devices() -> Vec<Listed> {
+    ["cuda", "wgpu", "cpu"].map(|name| Listed { name, state: Err(Missing::NotCompiled { feature: name }) }).to_vec()
 }
 
 /// Runs trained side by side: as asked for, or as many as the cores hold on the CPU, otherwise 1.
