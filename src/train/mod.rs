@@ -14,6 +14,7 @@ mod engine;
 mod evaluation;
 mod initial;
 mod pace;
+mod rotary;
 mod schedule;
 mod state;
 mod trainer;

@@ -46,7 +46,7 @@ impl Bench for Stepper<'_> {
         let begun = Instant::now();
         let mut done = 0;
         while begun.elapsed() < about {
-            for step in steps.by_ref().take(AT_ONCE) {
+            for step in (&mut *steps).take(AT_ONCE) {
                 engine::Session::step(&mut self.session, step)?;
             }
             done += AT_ONCE;
@@ -71,7 +71,8 @@ impl Bench for Stepper<'_> {
         let n = if self.gpu.card().driver == "emulator" { 64 } else { PEAK_ROWS };
         let factors = if self.precision == Precision::Bf16 { Number::Bf16 } else { Number::F32 };
         let arena = Arena::new(self.gpu);
-        let [a, b, out] = [arena.numbers(n * n, factors)?, arena.numbers(n * n, factors)?, arena.numbers(n * n, factors)?];
+        let [a, b, out] =
+            [arena.numbers(n * n, factors)?, arena.numbers(n * n, factors)?, arena.numbers(n * n, factors)?];
         let plain = |at| Factor { at, transposed: false };
         let product = Product {
             a: plain(a),

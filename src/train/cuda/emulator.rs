@@ -132,7 +132,8 @@ impl Gpu for Emulator {
     fn allocate(&self, bytes: usize) -> Result<Address, TrainError> {
         let free = self.memory()?.free;
         if bytes > free {
-            let what = format!("cannot take {} MiB of {} ({} MiB are free)", bytes >> 20, self.inner.card.name, free >> 20);
+            let what =
+                format!("cannot take {} MiB of {} ({} MiB are free)", bytes >> 20, self.inner.card.name, free >> 20);
             return Err(super::faults::failed(&what, 2));
         }
         let lines = bytes.div_ceil(size_of::<Line>()).max(1);

@@ -57,6 +57,12 @@ impl From<f32> for Argument {
     }
 }
 
+impl From<f64> for Argument {
+    fn from(value: f64) -> Self {
+        Self(value.to_bits())
+    }
+}
+
 impl From<i32> for Argument {
     fn from(value: i32) -> Self {
         Self(u64::from(value.cast_unsigned()))

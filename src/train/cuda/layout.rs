@@ -9,12 +9,12 @@ use crate::plan::Shape;
 use crate::trainer::TrainError;
 
 /// Each weight begins at a multiple of this, in elements; what lies between is zero and stays zero.
-const ALIGNMENT: usize = 64;
+pub const ALIGNMENT: usize = 64;
 
 /// Bytes of logits worked on at a time.
 const LOGIT_BYTES: usize = 256 << 20;
 
-/// Rows of one piece of a sum over rows, such as the gradient of a gain.
+/// Rows of one piece of the gradient of a gain (`NORM_ROWS`).
 pub const SUM_ROWS: usize = 64;
 
 /// The order of weights in the flat buffers, that of [`Shape::weights`].
@@ -179,8 +179,6 @@ pub struct Activations {
     pub logit_rows: usize,
     /// Loss of each row, f32 `[rows]`.
     pub losses: Address,
-    /// Logarithm of each row's softmax denominator, f32 `[rows]`.
-    pub loss_denominators: Address,
     /// Pieces of sums over rows, f32 `[rows / SUM_ROWS, d]`.
     pub partials: Address,
 }
@@ -190,9 +188,8 @@ impl Activations {
     pub fn new(arena: &Arena<'_>, shape: &Shape, rows: usize, number: Number) -> Result<Self, TrainError> {
         let Shape { width: d, depth, heads, vocab, .. } = *shape;
         let act = |columns: usize| arena.numbers(rows * columns, number);
-        let normed = || {
-            Ok::<_, TrainError>(Normed { x: arena.words(rows * d)?, rms: arena.words(rows)?, out: act(d)? })
-        };
+        let normed =
+            || Ok::<_, TrainError>(Normed { x: arena.words(rows * d)?, rms: arena.words(rows)?, out: act(d)? });
         let block = |_| {
             Ok(BlockActivations {
                 attention: normed()?,
@@ -217,7 +214,6 @@ impl Activations {
             logits: arena.numbers(logit_rows * vocab, number)?,
             logit_rows,
             losses: arena.words(rows)?,
-            loss_denominators: arena.words(rows)?,
             partials: arena.words(rows.div_ceil(SUM_ROWS) * d)?,
         })
     }

@@ -16,7 +16,7 @@ mod probe;
 mod program;
 mod session;
 mod step;
-#[cfg(test)]
+#[cfg(all(test, feature = "cpu"))]
 mod tests;
 
 use std::path::PathBuf;
@@ -92,13 +92,7 @@ impl Engine for Cuda {
         Ok(Box::new(bench::Stepper::new(self.gpu.as_ref(), run, corpus)?))
     }
 
-    fn probe(
-        &self,
-        run: &Run,
-        rules: &dyn Rules,
-        batches: Batches<'_>,
-        steps: usize,
-    ) -> Result<Vec<Seen>, TrainError> {
+    fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError> {
         check(run)?;
         probe::probe(self.gpu.as_ref(), (run, rules), batches, steps)
     }

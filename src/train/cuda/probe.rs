@@ -1,7 +1,8 @@
 //! Sizes of activations over the first steps of a model on the card.
 
-use super::gpu::{Gpu, Number};
+use super::gpu::{Address, Gpu, Number};
 use super::launches;
+use super::layout::Arena;
 use super::program::Program;
 use super::step::{Step, Watched};
 use crate::parameterization::Rules;
@@ -18,12 +19,14 @@ pub fn probe(
     steps: usize,
 ) -> Result<Vec<Seen>, TrainError> {
     let program = Program::new(gpu, (run, rules), &vec![1.0; steps], 1, run.tokens_per_step())?;
+    let arena = Arena::new(gpu);
+    let room = arena.bytes(8 * run.optimizer.batch_sequences * run.shape.heads)?;
     let (mut seen, mut tokens) = (Vec::new(), Vec::new());
     for step in 1..=steps {
         batches(step - 1, &mut tokens);
         let batch = program.show(&tokens)?;
         let launches = program.step();
-        let measure = Measure { program: &program, step: &launches, run, scale: rules.attention_scale() };
+        let measure = Measure { program: &program, step: &launches, run, scale: rules.attention_scale(), room };
         let mut note = |site, watched| {
             seen.push(Seen { step, site, mean_abs: measure.mean_abs(watched)? });
             Ok(())
@@ -44,39 +47,43 @@ struct Measure<'a> {
     step: &'a Step<'a>,
     run: &'a Run,
     scale: f64,
+    /// Memory for sums, f64: one for each head of each sequence, and one at least.
+    room: Address,
 }
 
 impl Measure<'_> {
-    /// Mean of |x|, the sums in f64.
+    /// Mean of |x|, summed in f64.
     fn mean_abs(&self, watched: Watched) -> Result<f64, TrainError> {
         let rows = self.run.tokens_per_step();
+        let (step, run) = (self.step, self.run);
         match watched {
-            Watched::Numbers(at, number, count) => Ok(self.sum_abs(at, number, count)? / count as f64),
+            Watched::Numbers(at, number, count) => self.mean(at, number, count, 1.0),
             Watched::Logits(qkv) => {
-                let activations = self.step.activations;
-                self.step.gpu.launch(&launches::watch_logits(&self.step.act(rows), qkv, activations, self.scale))?;
-                let sums = self.program.floats(activations.losses, rows)?;
-                let context = self.run.shape.context;
-                let visible = rows / context * self.run.shape.heads * context * (context + 1) / 2;
-                Ok(sums.into_iter().map(f64::from).sum::<f64>() / visible as f64)
+                let act = step.act(rows);
+                step.gpu.launch(&launches::attention_logits(&act, step.state.tables, qkv, self.room, self.scale))?;
+                let context = run.shape.context;
+                let sequences = run.optimizer.batch_sequences * run.shape.heads;
+                let sums = self.program.doubles(self.room, sequences)?;
+                let visible = sequences * context * (context + 1) / 2;
+                Ok(sums.into_iter().sum::<f64>() / visible as f64)
             }
             Watched::Unembedded => {
-                let (vocab, number) = (self.run.shape.vocab, self.step.recipe.number());
-                let multiplier = f64::from(self.step.recipe.multipliers[self.step.flat.unembedding()]);
+                let (vocab, number) = (run.shape.vocab, step.recipe.number());
+                let multiplier = step.recipe.multipliers[step.flat.unembedding()];
                 let mut sum = 0.0;
-                for (first, count) in self.step.pieces(rows) {
-                    self.step.logits(first, count)?;
-                    sum += self.sum_abs(self.step.activations.logits, number, count * vocab)?;
+                for (first, count) in step.pieces(rows) {
+                    step.logits(first, count)?;
+                    let mean = self.mean(step.activations.logits, number, count * vocab, multiplier)?;
+                    sum += mean * count as f64 / rows as f64;
                 }
-                Ok((sum * multiplier).abs() / (rows * vocab) as f64)
+                Ok(sum)
             }
         }
     }
 
-    /// Sum of |x|.
-    fn sum_abs(&self, at: u64, number: Number, count: usize) -> Result<f64, TrainError> {
-        let pieces = launches::watch_pieces(count);
-        self.step.gpu.launch(&launches::watch(at, number, count, self.step.state.watched))?;
-        Ok(self.program.doubles(self.step.state.watched, pieces)?.into_iter().sum())
+    /// Mean of |factor x|.
+    fn mean(&self, at: Address, number: Number, count: usize, factor: f32) -> Result<f64, TrainError> {
+        self.step.gpu.launch(&launches::mean_abs(at, number, count, factor, self.room))?;
+        Ok(self.program.doubles(self.room, 1)?[0])
     }
 }

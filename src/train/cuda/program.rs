@@ -7,7 +7,7 @@ use super::step::{Recipe, State, Step};
 use crate::parameterization::Rules;
 use crate::plan::Run;
 use crate::train::engine::Part;
-use crate::train::initial;
+use crate::train::{initial, rotary};
 use crate::trainer::TrainError;
 
 /// Batches on the card at a time.
@@ -69,21 +69,21 @@ impl<'g> Program<'g> {
             multipliers: drawn.iter().map(|drawn| drawn.rule.multiplier as f32).collect(),
         };
         let rows = (part * shape.context).max(shown_rows);
-        let state = memory(&arena, &flat, &recipe, shares.len(), rows)?;
+        let state = memory(&arena, &flat, &recipe, shares.len())?;
         let activations = Activations::new(&arena, &shape, rows, recipe.number())?;
         let ring = arena.bytes(RING * sequences * (shape.context + 1) * 2)?;
         let shown = arena.bytes(shown_rows / shape.context * (shape.context + 1) * 2)?;
         let program =
             Self { gpu, recipe, flat, state, activations, ring, shown, sequences: [sequences, part], _arena: arena };
-        let updates: Vec<UpdateRow> = drawn
-            .iter()
-            .enumerate()
-            .map(|(number, drawn)| UpdateRow::new(&program.recipe.optimizer, &drawn.rule, program.flat.place(number)))
-            .collect();
+        let updates: Vec<UpdateRow> =
+            drawn.iter().map(|drawn| UpdateRow::new(&program.recipe.optimizer, &drawn.rule)).collect();
         let bytes: Vec<u8> = updates.iter().flat_map(UpdateRow::bytes).collect();
         gpu.upload(state.updates, &bytes)?;
         let owners = launches::owners(&program.flat);
         gpu.upload(state.owners, &owners.iter().flat_map(|owner| owner.to_le_bytes()).collect::<Vec<u8>>())?;
+        for (table, at) in rotary::tables(shape.context, shape.head_dim()).iter().zip(state.tables) {
+            gpu.upload(at, &table.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
+        }
         gpu.upload(state.shares, &shares.iter().flat_map(|share| share.to_le_bytes()).collect::<Vec<u8>>())?;
         for (number, drawn) in drawn.into_iter().enumerate() {
             program.write(number, Part::Value, &drawn.values)?;
@@ -220,8 +220,9 @@ impl<'g> Program<'g> {
 }
 
 /// Memory for the state of a run.
-fn memory(arena: &Arena<'_>, flat: &Flat, recipe: &Recipe, steps: usize, rows: usize) -> Result<State, TrainError> {
+fn memory(arena: &Arena<'_>, flat: &Flat, recipe: &Recipe, steps: usize) -> Result<State, TrainError> {
     let len = flat.len();
+    let angles = recipe.shape.context * recipe.shape.head_dim() / 2;
     let masters = arena.words(len)?;
     Ok(State {
         masters,
@@ -233,8 +234,8 @@ fn memory(arena: &Arena<'_>, flat: &Flat, recipe: &Recipe, steps: usize, rows: u
         shares: arena.words(steps)?,
         updates: arena.bytes(flat.count() * UpdateRow::BYTES)?,
         owners: arena.words(launches::owners(flat).len())?,
-        squares: arena.words(launches::square_pieces(len))?,
-        order: arena.words(launches::order_words(rows, recipe.shape.vocab))?,
+        squares: arena.words(launches::pieces(len))?,
+        tables: [arena.words(angles)?, arena.words(angles)?],
     })
 }
 
@@ -258,7 +259,9 @@ mod tests {
     #[test]
     fn rounding_is_to_the_nearest_and_to_even() {
         let float = |bits: u16| f32::from_bits(u32::from(bits) << 16);
-        for (value, expected) in [(1.0, 1.0), (1.003_906_25, 1.0), (1.011_718_75, 1.015_625), (-2.5e-3, -2.502_441_4e-3)] {
+        for (value, expected) in
+            [(1.0, 1.0), (1.003_906_25, 1.0), (1.011_718_75, 1.015_625), (-2.5e-3, -2.502_441_4e-3)]
+        {
             assert!((float(rounded(value)) - expected).abs() < 1e-9, "{value}: {}", float(rounded(value)));
         }
         assert!(float(rounded(f32::NAN)).is_nan() && float(rounded(f32::INFINITY)).is_infinite());

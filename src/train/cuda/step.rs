@@ -53,10 +53,8 @@ pub struct State {
     pub owners: Address,
     /// Pieces of sums over a flat buffer.
     pub squares: Address,
-    /// Room for the order of tokens by id.
-    pub order: Address,
-    /// Pieces of sums over what is watched, f64.
-    pub watched: Address,
+    /// Cosines and sines of the rotary angles, f32 `[context, head_dim / 2]`.
+    pub tables: [Address; 2],
 }
 
 /// Told of every activation of the forward pass, where somebody watches.
@@ -140,7 +138,7 @@ impl Step<'_> {
     fn attention(&self, act: &Act, index: usize, block: &BlockActivations, watch: Watch<'_>) -> Result<(), TrainError> {
         self.linear(act.rows, block.attention.out, Flat::part(index, Part::Qkv), block.qkv)?;
         watch(Site::AttentionLogits(index), Watched::Logits(block.qkv))?;
-        self.gpu.launch(&launches::attention(act, block, self.recipe.attention_scale))?;
+        self.gpu.launch(&launches::attention(act, self.state.tables, block, self.recipe.attention_scale))?;
         self.linear(act.rows, block.mixed, Flat::part(index, Part::AttentionOut), self.activations.branch)
     }
 
@@ -166,7 +164,13 @@ impl Step<'_> {
         for (first, count) in self.pieces(act.rows) {
             self.logits(first, count)?;
             let multiplier = self.recipe.multipliers[self.flat.unembedding()];
-            self.gpu.launch(&launches::losses(&act, batch, self.activations, [first, count], multiplier))?;
+            self.gpu.launch(&launches::cross_entropy(
+                &act,
+                batch,
+                self.activations,
+                ([first, count], None),
+                multiplier,
+            ))?;
         }
         Ok(())
     }
@@ -182,7 +186,7 @@ impl Step<'_> {
         for (first, count) in self.pieces(act.rows) {
             self.logits(first, count)?;
             let multiplier = recipe.multipliers[head];
-            gpu.launch(&launches::loss(&act, batch, activations, [first, count, total], multiplier))?;
+            gpu.launch(&launches::cross_entropy(&act, batch, activations, ([first, count], Some(total)), multiplier))?;
             let offset = (first * d * number.bytes()) as u64;
             let (x, grad) = (activations.last.out + offset, activations.grad_narrow + offset);
             let logits = activations.logits;
@@ -196,7 +200,7 @@ impl Step<'_> {
 
     /// From the gradient of the last normalization's output to those of all weights.
     pub fn backward(&self, batch: &Batch, accumulate: bool) -> Result<(), TrainError> {
-        let Self { gpu, recipe, flat, activations, state } = self;
+        let Self { gpu, recipe, flat, activations, .. } = self;
         let act = self.act(batch.rows(&recipe.shape));
         let multiplier = |index: usize, part| Some(recipe.multipliers[Flat::part(index, part)]);
         let blocks = activations.blocks.len();
@@ -214,14 +218,22 @@ impl Step<'_> {
             self.norm_backward(&act, block.attention, gain, (false, accumulate), next)?;
         }
         let table = self.gradient(0);
-        for launch in launches::embed_backward(batch, &act, state, activations, (table, recipe.multipliers[0], accumulate)) {
-            gpu.launch(&launch)?;
-        }
-        Ok(())
+        gpu.launch(&launches::embed_backward(
+            batch,
+            &act,
+            activations.grad_x,
+            (table, recipe.multipliers[0], accumulate),
+        ))
     }
 
     /// From the gradient of what the MLP adds to that of its normalization's output.
-    fn mlp_backward(&self, act: &Act, index: usize, block: &BlockActivations, accumulate: bool) -> Result<(), TrainError> {
+    fn mlp_backward(
+        &self,
+        act: &Act,
+        index: usize,
+        block: &BlockActivations,
+        accumulate: bool,
+    ) -> Result<(), TrainError> {
         let Activations { branch, grad_wide, grad_narrow, .. } = *self.activations;
         let [inner, outer] = [Part::MlpIn, Part::MlpOut].map(|part| Flat::part(index, part));
         self.linear_backward(act.rows, (block.active, branch), outer, grad_wide, accumulate)?;
@@ -241,7 +253,9 @@ impl Step<'_> {
         let Activations { branch, grad_narrow, grad_qkv, .. } = *self.activations;
         let [qkv, out] = [Part::Qkv, Part::AttentionOut].map(|part| Flat::part(index, part));
         self.linear_backward(act.rows, (block.mixed, branch), out, grad_narrow, accumulate)?;
-        for launch in launches::attention_backward(act, block, self.activations, self.recipe.attention_scale) {
+        for launch in
+            launches::attention_backward(act, self.state.tables, block, self.activations, self.recipe.attention_scale)
+        {
             self.gpu.launch(&launch)?;
         }
         self.linear_backward(act.rows, (block.attention.out, grad_qkv), qkv, grad_narrow, accumulate)
@@ -253,7 +267,7 @@ impl Step<'_> {
         for launch in launches::clip(state, flat.len(), recipe.optimizer.clip_norm) {
             gpu.launch(&launch)?;
         }
-        gpu.launch(&launches::adamw(state, flat.len(), &recipe.optimizer, recipe.number()))
+        gpu.launch(&launches::adamw(state, flat.len(), &recipe.optimizer))
     }
 
     /// out = x weight, times its multiplier unless that waits for the residual stream.
@@ -343,7 +357,8 @@ impl Step<'_> {
         branch: Option<f32>,
     ) -> Result<(), TrainError> {
         let (gains, to) = (self.master(gain), self.gradient(gain));
-        for launch in launches::norm_backward(act, normed, (gains, to), self.activations, (begins, accumulate), branch) {
+        for launch in launches::norm_backward(act, normed, (gains, to), self.activations, (begins, accumulate), branch)
+        {
             self.gpu.launch(&launch)?;
         }
         Ok(())

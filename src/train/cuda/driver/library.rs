@@ -166,7 +166,8 @@ impl Library {
             return Err(Some("it does not start on this card".to_owned()));
         }
         // SAFETY: the context is current.
-        let workspace = unsafe { result::malloc_sync(WORKSPACE) }.map_err(|error| Some(failed("a workspace")(error).to_string()))?;
+        let workspace = unsafe { result::malloc_sync(WORKSPACE) }
+            .map_err(|error| Some(failed("a workspace")(error).to_string()))?;
         Ok(Self { functions, handle, workspace, plans: RefCell::default(), _file: file })
     }
 
@@ -239,19 +240,14 @@ impl Library {
             let set = |which, value: *const c_void, bytes| {
                 ((f.set_preference)(preference, which, value, bytes) == SUCCESS).then_some(())
             };
-            set(PREF_MAX_WORKSPACE_BYTES, (&raw const WORKSPACE).cast(), 8)?;
-            set(PREF_REDUCTION_SCHEME_MASK, (&raw const REDUCTION_WITHOUT_ATOMICS).cast(), 4)?;
+            let (workspace, reduction) = (WORKSPACE, REDUCTION_WITHOUT_ATOMICS);
+            set(PREF_MAX_WORKSPACE_BYTES, (&raw const workspace).cast(), 8)?;
+            set(PREF_REDUCTION_SCHEME_MASK, (&raw const reduction).cast(), 4)?;
             let [a, b, out] = key.alignment;
             for (which, alignment) in PREF_MIN_ALIGNMENT_BYTES.into_iter().zip([b, a, out, out]) {
                 set(which, (&raw const alignment).cast(), 4)?;
             }
-            let mut found = Heuristic {
-                algorithm: [0; 8],
-                workspace: 0,
-                state: 0,
-                waves: 0.0,
-                reserved: [0; 4],
-            };
+            let mut found = Heuristic { algorithm: [0; 8], workspace: 0, state: 0, waves: 0.0, reserved: [0; 4] };
             let mut count = 0;
             let status = (f.choose)(
                 self.handle,

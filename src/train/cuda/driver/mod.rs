@@ -104,7 +104,8 @@ fn card(index: i32) -> Result<Card, DriverError> {
 /// Version of the driver, as its kernel module tells it, and of the CUDA that it knows.
 fn driver() -> String {
     let text = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
-    let module = text.split_whitespace().find(|word| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()));
+    let module =
+        text.split_whitespace().find(|word| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()));
     module.map_or_else(|| format!("CUDA {}", cuda(version())), |module| format!("{module}, CUDA {}", cuda(version())))
 }
 
