@@ -1,0 +1,283 @@
+// Causal attention with rotary positions (Su et al. 2021, arXiv 2104.09864), in tiles, so that no matrix of context x context
+// is kept (Dao et al. 2022, arXiv 2205.14135).
+//
+// `qkv` [rows, 3 d] has queries, keys and values of all heads beside each other; a head has k = d / heads channels, at most
+// 128 and even. Queries and keys are turned by the angle of their position as they are read: with a = x[c], b = x[c + k / 2]
+// and the tables cos, sin [context, k / 2],
+//
+//   x[c] = a cos - b sin;   x[c + k / 2] = a sin + b cos
+//
+//   p[i, j] = softmax over j <= i of scale q_i . k_j;   out_i = sum of p[i, j] v_j
+//   denominators[i] = logarithm of the softmax's denominator
+//
+// A warp has one row: its lanes take one of 32 keys (or queries) each for the products, and a quarter of the channels for the
+// sums. Every sum is taken in a fixed order by one thread. Grid (tiles of 32 rows, heads, sequences), 128 threads.
+#include "common.cuh"
+
+#define ROWS 32
+#define WARPS 4
+// Channels of a head, at most, and of one lane.
+#define CHANNELS 128
+#define PER_LANE 4
+
+// Where a head's part of a packed sequence lies, and how large all of it is.
+struct Head {
+    int context, d, k, head, pitch;
+    long long first; // row of the batch
+
+    __device__ Head(int context, int heads, int k)
+        : context(context), d(heads * k), k(k), head(blockIdx.y), pitch(k + 1), first((long long)blockIdx.z * context) {}
+    // Channel c of query (0), key (1) or value (2) at a position.
+    __device__ long long packed(int part, int position, int c) const {
+        return (first + position) * 3 * d + part * d + head * k + c;
+    }
+    __device__ long long out(int position, int c) const { return (first + position) * d + head * k + c; }
+    __device__ long long row(int position) const {
+        return ((long long)blockIdx.z * gridDim.y + head) * context + position;
+    }
+};
+
+// Channel c of a query or key as turned.
+template <class T>
+__device__ inline float turned(const T* qkv, const Head& h, int part, int position, int c, const float* cos,
+                               const float* sin) {
+    int half = h.k / 2, pair = c % half;
+    float a = to_f32(qkv[h.packed(part, position, pair)]), b = to_f32(qkv[h.packed(part, position, pair + half)]);
+    float co = cos[position * half + pair], si = sin[position * half + pair];
+    return c < half ? a * co - b * si : a * si + b * co;
+}
+
+// 32 rows from `begin` on, [32, k + 1], zero behind the context: turned queries or keys, values, or rows of [rows, d].
+#define LOAD(tile, expression)                                                                                         \
+    _Pragma("unroll 1")                                                                                                \
+    for (int e = threadIdx.x; e < ROWS * h.k; e += blockDim.x) {                                                       \
+        int position = begin + e / h.k, c = e % h.k;                                                                   \
+        tile[e / h.k * h.pitch + c] = position < h.context ? (expression) : 0.0f;                                       \
+    }
+
+// Product of two rows of tiles.
+template <class A, class B> __device__ inline float dot(A& a, int row_a, B& b, int row_b, const Head& h) {
+    float sum = 0.0f;
+#pragma unroll 2
+    for (int c = 0; c < h.k; c++) sum += (float)a[row_a * h.pitch + c] * (float)b[row_b * h.pitch + c];
+    return sum;
+}
+
+// Dynamic shared memory: 3 x 32 x (k + 1) floats.
+template <class T>
+__device__ void attention(const T* qkv, const float* cos, const float* sin, T* out, float* denominators, int context,
+                          int heads, int head_dim, float scale) {
+    SHARED_DYNAMIC(float, memory);
+    Head h(context, heads, head_dim);
+    auto queries = memory, keys = memory + ROWS * h.pitch, values = memory + 2 * ROWS * h.pitch;
+    int first = blockIdx.x * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    {
+        int begin = first;
+        LOAD(queries, turned(qkv, h, 0, position, c, cos, sin))
+    }
+    float highest[ROWS / WARPS], sum[ROWS / WARPS], result[ROWS / WARPS][PER_LANE];
+#pragma unroll
+    for (int r = 0; r < ROWS / WARPS; r++) {
+        highest[r] = -__int_as_float(0x7f800000), sum[r] = 0.0f;
+#pragma unroll
+        for (int t = 0; t < PER_LANE; t++) result[r][t] = 0.0f;
+    }
+    // The last key that a row of the tile sees is its own.
+    for (int begin = 0; begin < first + ROWS && begin < context; begin += ROWS) {
+        __syncthreads();
+        LOAD(keys, turned(qkv, h, 1, position, c, cos, sin))
+        LOAD(values, to_f32(qkv[h.packed(2, position, c)]))
+        __syncthreads();
+#pragma unroll
+        for (int r = 0; r < ROWS / WARPS; r++) {
+            int local = warp + r * WARPS, query = first + local, key = begin + lane;
+            bool seen = key <= query && query < context;
+            float s = seen ? scale * dot(queries, local, keys, lane, h) : -__int_as_float(0x7f800000);
+            float next = warp_max(s);
+            next = highest[r] > next ? highest[r] : next;
+            // A tile of which a row sees nothing leaves it alone.
+            float p = seen ? expf(s - next) : 0.0f;
+            float keep = sum[r] > 0.0f || sum[r] != sum[r] ? expf(highest[r] - next) : 0.0f;
+            highest[r] = next;
+            sum[r] = sum[r] * keep + warp_sum(p);
+#pragma unroll
+            for (int t = 0; t < PER_LANE; t++) result[r][t] *= keep;
+#pragma unroll 4
+            for (int j = 0; j < 32; j++) {
+                float weight = __shfl_sync(0xffffffffu, p, j);
+#pragma unroll
+                for (int t = 0; t < PER_LANE; t++)
+                    if (lane + 32 * t < h.k) result[r][t] += weight * (float)values[j * h.pitch + lane + 32 * t];
+            }
+        }
+    }
+#pragma unroll
+    for (int r = 0; r < ROWS / WARPS; r++) {
+        int query = first + warp + r * WARPS;
+        if (query >= context) continue;
+#pragma unroll
+        for (int t = 0; t < PER_LANE; t++)
+            if (lane + 32 * t < h.k) out[h.out(query, lane + 32 * t)] = to<T>(result[r][t] / sum[r]);
+        if (lane == 0) denominators[h.row(query)] = highest[r] + logf(sum[r]);
+    }
+}
+
+// The gradient of one row of turned queries or keys, turned back and written: the transpose of turning. `row` is a row of a
+// tile that this warp alone uses, and once.
+template <class T, class Row>
+__device__ inline void write_turned_back(T* grad_qkv, const Head& h, int part, int position, const float* gradient, Row row,
+                                         const float* cos, const float* sin) {
+    int lane = threadIdx.x % 32, half = h.k / 2;
+#pragma unroll
+    for (int t = 0; t < PER_LANE; t++)
+        if (lane + 32 * t < h.k) row[lane + 32 * t] = gradient[t];
+    __syncwarp();
+    for (int c = lane; position < h.context && c < h.k; c += 32) {
+        int pair = c % half;
+        float a = row[pair], b = row[pair + half];
+        float co = cos[position * half + pair], si = sin[position * half + pair];
+        grad_qkv[h.packed(part, position, c)] = to<T>(c < half ? a * co + b * si : b * co - a * si);
+    }
+}
+
+// Gradient of the queries, and for the next kernel delta[i] = out_i . grad_i. With dp[i, j] = grad_i . v_j:
+//
+//   ds[i, j] = p[i, j] (dp[i, j] - delta[i]) scale;   dq_i = sum of ds[i, j] k_j
+//
+// Dynamic shared memory: 4 x 32 x (k + 1) floats.
+template <class T>
+__device__ void attention_dq(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,
+                                  const T* grad, float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {
+    SHARED_DYNAMIC(float, memory);
+    Head h(context, heads, head_dim);
+    auto queries = memory, grads = memory + ROWS * h.pitch, keys = memory + 2 * ROWS * h.pitch;
+    auto values = memory + 3 * ROWS * h.pitch;
+    int first = blockIdx.x * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    {
+        int begin = first;
+        LOAD(queries, turned(qkv, h, 0, position, c, cos, sin))
+        LOAD(grads, to_f32(grad[h.out(position, c)]))
+    }
+    __syncthreads();
+    float deltas[ROWS / WARPS], result[ROWS / WARPS][PER_LANE];
+#pragma unroll
+    for (int r = 0; r < ROWS / WARPS; r++) {
+        int local = warp + r * WARPS, query = first + local;
+        float sum = 0.0f;
+        for (int c = lane; query < context && c < h.k; c += 32)
+            sum += (float)grads[local * h.pitch + c] * to_f32(out[h.out(query, c)]);
+        deltas[r] = warp_sum(sum);
+        if (lane == 0 && query < context) delta[h.row(query)] = deltas[r];
+#pragma unroll
+        for (int t = 0; t < PER_LANE; t++) result[r][t] = 0.0f;
+    }
+    for (int begin = 0; begin < first + ROWS && begin < context; begin += ROWS) {
+        __syncthreads();
+        LOAD(keys, turned(qkv, h, 1, position, c, cos, sin))
+        LOAD(values, to_f32(qkv[h.packed(2, position, c)]))
+        __syncthreads();
+#pragma unroll
+        for (int r = 0; r < ROWS / WARPS; r++) {
+            int local = warp + r * WARPS, query = first + local, key = begin + lane;
+            float ds = 0.0f;
+            if (key <= query && query < context) {
+                float p = expf(scale * dot(queries, local, keys, lane, h) - denominators[h.row(query)]);
+                ds = p * (dot(grads, local, values, lane, h) - deltas[r]) * scale;
+            }
+#pragma unroll 4
+            for (int j = 0; j < 32; j++) {
+                float weight = __shfl_sync(0xffffffffu, ds, j);
+#pragma unroll
+                for (int t = 0; t < PER_LANE; t++)
+                    if (lane + 32 * t < h.k) result[r][t] += weight * (float)keys[j * h.pitch + lane + 32 * t];
+            }
+        }
+    }
+    __syncthreads();
+#pragma unroll
+    for (int r = 0; r < ROWS / WARPS; r++) {
+        int local = warp + r * WARPS;
+        write_turned_back(grad_qkv, h, 0, first + local, result[r], keys + local * h.pitch, cos, sin);
+    }
+}
+
+// Gradients of keys and values:
+//
+//   dk_j = sum over i >= j of ds[i, j] q_i;   dv_j = sum over i >= j of p[i, j] grad_i
+//
+// Dynamic shared memory: 4 x 32 x (k + 1) floats.
+template <class T>
+__device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, const float* denominators, const T* grad,
+                               const float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {
+    SHARED_DYNAMIC(float, memory);
+    Head h(context, heads, head_dim);
+    auto queries = memory, grads = memory + ROWS * h.pitch, keys = memory + 2 * ROWS * h.pitch;
+    auto values = memory + 3 * ROWS * h.pitch;
+    int first = blockIdx.x * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    {
+        int begin = first;
+        LOAD(keys, turned(qkv, h, 1, position, c, cos, sin))
+        LOAD(values, to_f32(qkv[h.packed(2, position, c)]))
+    }
+    float grad_k[ROWS / WARPS][PER_LANE], grad_v[ROWS / WARPS][PER_LANE];
+#pragma unroll
+    for (int r = 0; r < ROWS / WARPS; r++)
+#pragma unroll
+        for (int t = 0; t < PER_LANE; t++) grad_k[r][t] = grad_v[r][t] = 0.0f;
+    for (int begin = first; begin < context; begin += ROWS) {
+        __syncthreads();
+        LOAD(queries, turned(qkv, h, 0, position, c, cos, sin))
+        LOAD(grads, to_f32(grad[h.out(position, c)]))
+        __syncthreads();
+#pragma unroll
+        for (int r = 0; r < ROWS / WARPS; r++) {
+            int local = warp + r * WARPS, key = first + local, query = begin + lane;
+            float p = 0.0f, ds = 0.0f;
+            if (key <= query && query < context) {
+                p = expf(scale * dot(queries, lane, keys, local, h) - denominators[h.row(query)]);
+                ds = p * (dot(grads, lane, values, local, h) - delta[h.row(query)]) * scale;
+            }
+#pragma unroll 4
+            for (int j = 0; j < 32; j++) {
+                float weight_k = __shfl_sync(0xffffffffu, ds, j), weight_v = __shfl_sync(0xffffffffu, p, j);
+#pragma unroll
+                for (int t = 0; t < PER_LANE; t++) {
+                    if (lane + 32 * t >= h.k) continue;
+                    grad_k[r][t] += weight_k * (float)queries[j * h.pitch + lane + 32 * t];
+                    grad_v[r][t] += weight_v * (float)grads[j * h.pitch + lane + 32 * t];
+                }
+            }
+        }
+    }
+    __syncthreads();
+#pragma unroll
+    for (int r = 0; r < ROWS / WARPS; r++) {
+        int local = warp + r * WARPS, key = first + local;
+        write_turned_back(grad_qkv, h, 1, key, grad_k[r], queries + local * h.pitch, cos, sin);
+#pragma unroll
+        for (int t = 0; t < PER_LANE; t++)
+            if (key < context && lane + 32 * t < h.k)
+                grad_qkv[h.packed(2, key, lane + 32 * t)] = to<T>(grad_v[r][t]);
+    }
+}
+#define ATTENTION(T, forward, backward_q, backward_kv)                                                                 \
+    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+        forward(const T* qkv, const float* cos, const float* sin, T* out, float* denominators, int context,            \
+                int heads, int head_dim, float scale) {                                                                \
+        attention<T>(qkv, cos, sin, out, denominators, context, heads, head_dim, scale);                                      \
+    }                                                                                                                  \
+    LISTED(forward)                                                                                                    \
+    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+        backward_q(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,          \
+                   const T* grad, float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {             \
+        attention_dq<T>(qkv, cos, sin, out, denominators, grad, delta, grad_qkv, context, heads, head_dim, scale);       \
+    }                                                                                                                  \
+    LISTED(backward_q)                                                                                                 \
+    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+        backward_kv(const T* qkv, const float* cos, const float* sin, const float* denominators, const T* grad,        \
+                    const float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {                     \
+        attention_dkv<T>(qkv, cos, sin, denominators, grad, delta, grad_qkv, context, heads, head_dim, scale);               \
+    }                                                                                                                  \
+    LISTED(backward_kv)
+ATTENTION(float, attention_f32, attention_dq_f32, attention_dkv_f32)
+ATTENTION(bf16, attention_bf16, attention_dq_bf16, attention_dkv_bf16)

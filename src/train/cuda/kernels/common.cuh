@@ -1,0 +1,110 @@
+// What all kernels share: number formats, sums over warps and blocks, the state of a step, the batch.
+//
+// The same files are compiled for cards by NVRTC and, with ON_CPU, by a C++ compiler for tests (emulator/). Therefore
+// shared memory is declared by SHARED and SHARED_DYNAMIC, and every kernel that the host starts is listed by LISTED.
+#pragma once
+#ifdef ON_CPU
+#include "emulator/cuda_on_cpu.h"
+#else
+#define SHARED(type, name, size) __shared__ type name[size]
+extern __shared__ __align__(16) float shared_by_the_launch[];
+#define SHARED_DYNAMIC(type, name) type* name = shared_by_the_launch
+#define LISTED(name)
+#endif
+
+typedef unsigned short u16;
+
+// The upper half of an f32.
+struct bf16 {
+    u16 bits;
+};
+
+__device__ inline float to_f32(float x) { return x; }
+__device__ inline float to_f32(bf16 x) { return __uint_as_float((unsigned)x.bits << 16); }
+
+// The nearest number of a format; of two, the even one. What is no number stays none.
+template <class T> __device__ inline T to(float x);
+template <> __device__ inline float to<float>(float x) { return x; }
+template <> __device__ inline bf16 to<bf16>(float x) {
+    unsigned b = __float_as_uint(x);
+    if ((b & 0x7fffffffu) > 0x7f800000u) return bf16{(u16)(b >> 16 | 0x40)};
+    return bf16{(u16)((b + 0x7fff + (b >> 16 & 1)) >> 16)};
+}
+
+// An f32 of which the tensor cores keep ten bits behind the point, rounded to the nearest, ties away from zero.
+__device__ inline float to_tf32(float x) { return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u); }
+
+// The state of a run between and within steps. It lies on the card, so that one graph serves all steps.
+struct StepState {
+    unsigned next;           // the step that comes next, from 0
+    unsigned current;        // the step under way, or done last
+    float clip;              // factor on every gradient
+    float rate_share;        // of the peak learning rate
+    float correction1;       // 1 - beta1^t
+    float second_correction; // 1 / (1 - beta2^t)
+    float norm;              // of the gradient as a whole, before clipping
+    float loss_sum;          // of the mean losses since the host began it anew
+    unsigned unused[8];
+};
+
+// Tokens of a batch: `slots` batches lie one after another, each `stride` tokens long, and a step reads the one of its
+// number. A sequence is context + 1 tokens: inputs are all but the last, targets all but the first. Row r of the batch is
+// position r % context of sequence r / context.
+struct Tokens {
+    const u16* ids;
+    int context;
+
+    __device__ Tokens(const u16* ring, long long stride, int slots, const StepState* state, int context)
+        : ids(ring + state->current % slots * stride), context(context) {}
+    __device__ int input(int row) const { return ids[(long long)(row / context) * (context + 1) + row % context]; }
+    __device__ int target(int row) const { return ids[(long long)(row / context) * (context + 1) + row % context + 1]; }
+};
+
+__device__ inline float warp_sum(float x) {
+    for (int o = 16; o > 0; o /= 2) x += __shfl_xor_sync(0xffffffffu, x, o);
+    return x;
+}
+
+__device__ inline float warp_max(float x) {
+    for (int o = 16; o > 0; o /= 2) {
+        float other = __shfl_xor_sync(0xffffffffu, x, o);
+        // A NaN on either side stays.
+        x = x >= other || x != x ? x : other;
+    }
+    return x;
+}
+
+// Sum over a block of whole warps, the same in every thread and in the same order each time.
+__device__ inline float block_sum(float x) {
+    SHARED(float, parts, 32);
+    x = warp_sum(x);
+    // Whoever is still reading the parts of a sum before.
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
+    __syncthreads();
+    float part = threadIdx.x % 32 < blockDim.x / 32 ? (float)parts[threadIdx.x % 32] : 0.0f;
+    return warp_sum(part);
+}
+
+__device__ inline float block_max(float x) {
+    SHARED(float, parts, 32);
+    x = warp_max(x);
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
+    __syncthreads();
+    float part = threadIdx.x % 32 < blockDim.x / 32 ? (float)parts[threadIdx.x % 32] : -__int_as_float(0x7f800000);
+    return warp_max(part);
+}
+
+// As above in f64, for sums of many numbers.
+__device__ inline double block_sum_f64(double x) {
+    SHARED(double, parts, 1024);
+    __syncthreads();
+    parts[threadIdx.x] = x;
+    for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) parts[threadIdx.x] = (double)parts[threadIdx.x] + (double)parts[threadIdx.x + half];
+    }
+    __syncthreads();
+    return parts[0];
+}
