@@ -245,3 +245,24 @@ pub struct Plan {
     /// Every point that is not trained, with the reason.
     pub left_out: Vec<LeftOut>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The plan of the published sweep: what it was trained under is what it is found by.
+    const PUBLISHED: &str = include_str!("../../results/isoflop/plan.json");
+
+    #[test]
+    fn published_runs_keep_their_identities_and_precision_is_a_part_of_them() {
+        let plan: Plan = serde_json::from_str(PUBLISHED).unwrap();
+        assert!(plan.runs.len() > 50, "{}", plan.runs.len());
+        for PlannedRun { id, run, .. } in &plan.runs {
+            assert_eq!(run.id(), *id);
+            assert_eq!(run.precision, Precision::F32, "what was not written then");
+            assert!(!serde_json::to_string(run).unwrap().contains("precision"));
+            let others = [Precision::Tf32, Precision::Bf16].map(|precision| Run { precision, ..run.clone() }.id());
+            assert!(others[0] != *id && others[1] != *id && others[0] != others[1]);
+        }
+    }
+}

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use crate::execute::rehearsal::{self, Rehearsal};
+use crate::plan::Plan;
+use crate::spec::Precision;
 use crate::trainer::{Listed, Missing, Trainer};
 
 /// What the environment of a process that trains must hold: freed pages stay with it, since the next step takes them
@@ -76,6 +78,18 @@ pub fn require_compiled(name: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Fails where runs of a plan want numbers that a kind of device does not compute in, before any of them is begun.
+pub fn require_precision(kind: &str, plan: &Plan) -> anyhow::Result<()> {
+    let other = plan.runs.iter().map(|planned| planned.run.precision).find(|precision| *precision != Precision::F32);
+    match other {
+        Some(precision) if kind != "cuda" && kind != rehearsal::DEVICE => anyhow::bail!(
+            "train.precision = {:?}: the device {kind} computes in f32 only; train with --device cuda, or write f32",
+            precision.name()
+        ),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(feature = "train")]
 fn real(device: &str, cache: &Path, threads: usize) -> anyhow::Result<Box<dyn Trainer>> {
     Ok(crate::train::open(device, cache, threads)?)
@@ -139,6 +153,20 @@ mod tests {
         let why = ": cuda is not available (not compiled in), wgpu is not available (no driver)";
         assert_eq!(chosen(&devices), Some(("cpu".to_owned(), why.to_owned())));
         assert_eq!(chosen(&devices[..2]), None);
+    }
+
+    #[test]
+    fn a_precision_is_asked_of_cuda_or_of_a_rehearsal() {
+        let mut plan = crate::plan::testing::plan(2);
+        require_precision("cpu", &plan).unwrap();
+        plan.runs[1].run.precision = Precision::Tf32;
+        for kind in ["cpu", "wgpu", "burn-cuda"] {
+            let error = require_precision(kind, &plan).unwrap_err().to_string();
+            assert!(error.contains(&format!("\"tf32\": the device {kind} computes in f32 only")), "{error}");
+        }
+        for kind in ["cuda", rehearsal::DEVICE] {
+            require_precision(kind, &plan).unwrap();
+        }
     }
 
     #[test]

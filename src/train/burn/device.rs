@@ -33,6 +33,19 @@ pub fn open(kind: &str, index: Option<usize>, threads: usize) -> Opened {
     Opened { device: device.autodiff(), info }
 }
 
+/// The CPU, with whatever threads there are.
+#[cfg(all(test, feature = "cpu"))]
+pub fn testing() -> Opened {
+    let info = DeviceInfo {
+        kind: "cpu".to_owned(),
+        name: processor(),
+        driver: driver("cpu"),
+        threads: 1,
+        precision: "f32".to_owned(),
+    };
+    Opened { device: Device::flex().autodiff(), info }
+}
+
 /// What a device is that is not [`missing`].
 pub fn description(kind: &str) -> String {
     if kind == "cpu" { format!("{} ({})", processor(), driver(kind)) } else { driver(kind) }

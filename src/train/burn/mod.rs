@@ -61,6 +61,12 @@ impl Engine for device::Opened {
     }
 }
 
+/// The CPU for unit tests. Tests of one process share its threads, so that none may be made the only one.
+#[cfg(all(test, feature = "cpu"))]
+pub fn testing() -> impl Engine {
+    device::testing()
+}
+
 /// Refuses what burn does not compute.
 fn check(info: &DeviceInfo, run: &Run) -> Result<(), TrainError> {
     if run.precision == Precision::F32 {
@@ -81,7 +87,7 @@ mod tests {
     #[test]
     fn a_precision_that_the_device_lacks_is_refused_by_name() {
         let run = testing::small(|spec| spec.train.precision = Precision::Bf16).run;
-        let engine = open("cpu", None, 1);
+        let engine = testing();
         let error = engine.probe(&run, &run.table(), &|_, _| (), 1).unwrap_err().to_string();
         assert!(error.contains("train.precision = \"bf16\": the device cpu computes in f32 only"), "{error}");
     }

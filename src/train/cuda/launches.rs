@@ -1,5 +1,7 @@
 //! Every kernel with what it takes: grid, block, arguments. What it computes is written on top of its source, in `kernels/`.
 
+use std::ops::Range;
+
 use super::gpu::{Address, Argument, Launch, Number, Product};
 use super::layout::{ALIGNMENT, Activations, BlockActivations, Flat, Normed};
 use super::step::State;
@@ -12,18 +14,21 @@ const THREADS: u32 = 128;
 /// Threads of a kernel of one block.
 const ALONE: u32 = 1024;
 
-/// Rows of one block of attention (`ROWS`), and bytes of one of its tiles.
+/// Rows of one block of attention (`ROWS`).
 const ATTENTION_ROWS: usize = 32;
-const ATTENTION_TILE: u32 = 32 * 129 * 4;
 
 /// Rows and columns of one block of our own product (`TILE`).
-const PRODUCT_TILE: usize = 32;
+const PRODUCT_TILE: usize = 64;
 
 /// Ids of one block of the embedding's gradient (`EMBED_IDS`).
 const EMBED_IDS: usize = 8;
 
-/// Numbers of one piece of the norm (`SQUARES`).
-const SQUARES: usize = 4096;
+/// Most pieces of a sum over a flat buffer, and numbers of one as long as there are fewer.
+pub const MOST_PIECES: usize = 1024;
+const PIECE: usize = 4096;
+
+/// Numbers that one block of 256 threads updates.
+const UPDATED_AT_ONCE: usize = 1024;
 
 /// What kernels on rows of tokens are told.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +65,7 @@ impl Batch {
     }
 
     fn arguments(&self, context: usize) -> Vec<Argument> {
-        vec![self.at.into(), self.state.into(), int(self.slots), long(self.stride), int(context)]
+        vec![self.at.into(), long(self.stride), int(self.slots), self.state.into(), int(context)]
     }
 }
 
@@ -71,7 +76,7 @@ pub struct StepState {
     pub step: u32,
     /// The one under way, or done last.
     pub current: u32,
-    /// Learning rate as a share of its peak, both corrections, norm and clip factor: each step writes them anew.
+    /// Clip factor, learning rate as a share of its peak, both corrections, norm: each step writes them anew.
     pub numbers: [f32; 5],
     /// Sum of the losses of the steps.
     pub loss_sum: f32,
@@ -79,7 +84,7 @@ pub struct StepState {
 
 impl StepState {
     /// Bytes on the card.
-    pub const BYTES: usize = 32;
+    pub const BYTES: usize = 64;
 
     /// As it lies on the card.
     pub fn bytes(&self) -> [u8; Self::BYTES] {
@@ -101,22 +106,33 @@ impl StepState {
 
 /// What the optimizer knows of one weight: `UpdateRow` in the kernels.
 #[derive(Clone, Debug, PartialEq)]
-pub struct UpdateRow([f32; 4]);
+pub struct UpdateRow {
+    place: Range<usize>,
+    rate: f32,
+    decay: f32,
+    epsilon: f32,
+}
 
 impl UpdateRow {
     /// Bytes on the card.
-    pub const BYTES: usize = 16;
+    pub const BYTES: usize = 32;
 
-    /// The row of a weight: peak rate, decay coefficient and epsilon, each with its factor of the parameterization.
-    pub fn new(optimizer: &RunOptimizer, rule: &Rule) -> Self {
+    /// The row of a weight at a place of the flat buffers: peak rate, what decay takes at it, and epsilon.
+    pub fn new(optimizer: &RunOptimizer, rule: &Rule, place: Range<usize>) -> Self {
         let rate = optimizer.learning_rate * rule.learning_rate;
-        let decay = optimizer.weight_decay * rule.weight_decay;
-        Self([rate as f32, decay as f32, (optimizer.epsilon * rule.epsilon) as f32, 0.0])
+        let decay = rate * optimizer.weight_decay * rule.weight_decay;
+        Self { place, rate: rate as f32, decay: decay as f32, epsilon: (optimizer.epsilon * rule.epsilon) as f32 }
     }
 
     /// As it lies on the card.
-    pub fn bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|number| number.to_le_bytes()).collect()
+    pub fn bytes(&self) -> [u8; Self::BYTES] {
+        let Self { place, rate, decay, epsilon } = self;
+        let mut bytes = [0; Self::BYTES];
+        let places = [place.start, place.end].map(|place| (place as u64).to_le_bytes());
+        let floats = [rate, decay, epsilon].map(|number| number.to_le_bytes());
+        bytes[..16].copy_from_slice(places.as_flattened());
+        bytes[16..28].copy_from_slice(floats.as_flattened());
+        bytes
     }
 }
 
@@ -129,22 +145,21 @@ pub fn owners(flat: &Flat) -> Vec<i32> {
     (0..flat.count()).flat_map(pieces).collect()
 }
 
-/// Pieces of the norm over so many numbers.
+/// Pieces of a sum over so many numbers.
 pub fn pieces(count: usize) -> usize {
-    count.div_ceil(SQUARES)
+    count.div_ceil(PIECE).min(MOST_PIECES)
 }
 
 /// The numbers of the step that begins.
 pub fn advance(state: &State, optimizer: &RunOptimizer) -> Launch {
-    let betas = [optimizer.beta1, optimizer.beta2].map(|beta| beta as f32);
-    let arguments = vec![state.step.into(), state.shares.into(), betas[0].into(), betas[1].into()];
+    let arguments = vec![state.step.into(), state.shares.into(), optimizer.beta1.into(), optimizer.beta2.into()];
     launch("advance", [1, 1, 1], 1, arguments)
 }
 
 /// x = multiplier x rows of the table.
 pub fn embed(batch: &Batch, act: &Act, table: Address, x: Address, multiplier: f32) -> Launch {
     let mut arguments = batch.arguments(act.shape.context);
-    arguments.extend([table.into(), multiplier.into(), x.into(), int(act.shape.width)]);
+    arguments.extend([table.into(), x.into(), int(act.shape.width), multiplier.into()]);
     rows("embed", act.rows, arguments)
 }
 
@@ -157,8 +172,8 @@ pub fn embed_backward(
 ) -> Launch {
     let Shape { width: d, vocab, .. } = act.shape;
     let mut arguments = batch.arguments(act.shape.context);
-    arguments.extend([Argument::from(grad_x), multiplier.into(), table.into()]);
-    arguments.extend([int(d), int(act.rows), int(vocab), int(usize::from(accumulate))]);
+    arguments.extend([Argument::from(grad_x), table.into(), int(d), int(act.rows), int(vocab)]);
+    arguments.extend([multiplier.into(), int(usize::from(accumulate))]);
     let shared = extent(EMBED_IDS * d * 4);
     Launch { shared, ..launch("embed_backward", [extent(vocab.div_ceil(EMBED_IDS)), 1, 1], 256, arguments) }
 }
@@ -192,10 +207,10 @@ pub fn norm_backward(
     let d = act.shape.width;
     let pieces = act.rows.div_ceil(act.sum_rows);
     let arguments = vec![
+        grad_narrow.into(),
         normed.x.into(),
         normed.rms.into(),
         gain.into(),
-        grad_narrow.into(),
         if begins { 0_u64 } else { grad_x }.into(),
         grad_x.into(),
         branch.map_or(0, |_| activations.branch).into(),
@@ -204,9 +219,9 @@ pub fn norm_backward(
         int(act.rows),
         int(d),
     ];
-    let summing = vec![partials.into(), grad_gain.into(), int(pieces), int(d), int(usize::from(accumulate))];
+    let summing = vec![partials.into(), int(pieces), grad_gain.into(), int(d), int(usize::from(accumulate))];
     let name = named(act.number, "norm_backward_f32", "norm_backward_bf16");
-    [Launch { shared: extent(4 * d), ..rows(name, pieces, arguments) }, spread("gain_gradient", d, summing)]
+    [Launch { shared: extent(4 * d), ..rows(name, pieces, arguments) }, spread("gain_reduce", d, summing)]
 }
 
 /// y = x Phi(x).
@@ -242,8 +257,8 @@ pub fn attention_backward(
     let queries = addresses(&[block.mixed, block.denominators, grad_narrow, delta, grad_qkv]);
     let keys = addresses(&[block.denominators, grad_narrow, delta, grad_qkv]);
     [
-        attending((act, 4), named(act.number, "attention_queries_f32", "attention_queries_bf16"), queries, scale),
-        attending((act, 4), named(act.number, "attention_keys_f32", "attention_keys_bf16"), keys, scale),
+        attending((act, 4), named(act.number, "attention_dq_f32", "attention_dq_bf16"), queries, scale),
+        attending((act, 4), named(act.number, "attention_dkv_f32", "attention_dkv_bf16"), keys, scale),
     ]
 }
 
@@ -258,67 +273,71 @@ pub fn cross_entropy(
 ) -> Launch {
     let mut arguments: Vec<Argument> = vec![activations.logits.into()];
     arguments.extend(batch.arguments(act.shape.context));
-    let weight = total.map_or(0.0, |total| (1.0 / total as f64) as f32);
-    arguments.extend([int(first), multiplier.into(), weight.into(), activations.losses.into(), int(act.shape.vocab)]);
-    launch(named(act.number, "cross_entropy_f32", "cross_entropy_bf16"), [extent(count), 1, 1], 256, arguments)
+    arguments.extend([int(first), int(act.shape.vocab), multiplier.into()]);
+    let grid = [extent(count), 1, 1];
+    let Some(total) = total else {
+        arguments.push(activations.losses.into());
+        return launch(named(act.number, "token_losses_f32", "token_losses_bf16"), grid, 256, arguments);
+    };
+    arguments.extend([Argument::from((1.0 / total as f64) as f32), activations.losses.into()]);
+    launch(named(act.number, "cross_entropy_f32", "cross_entropy_bf16"), grid, 256, arguments)
 }
 
 /// Adds the rows' share of the mean loss over `total` rows to the sum of losses.
 pub fn sum_losses(state: &State, losses: Address, rows: usize, total: usize) -> Launch {
     let weight = (1.0 / total as f64) as f32;
-    launch("sum_losses", [1, 1, 1], ALONE, vec![losses.into(), int(rows), weight.into(), state.step.into()])
+    launch("loss_sum", [1, 1, 1], ALONE, vec![losses.into(), int(rows), weight.into(), state.step.into()])
 }
 
 /// The factor that brings the norm of all gradients down to the limit.
 pub fn clip(state: &State, count: usize, limit: f64) -> [Launch; 2] {
     let pieces = pieces(count);
-    let squares = vec![state.gradients.into(), state.squares.into(), long(count)];
+    let squares = vec![state.gradients.into(), long(count), state.squares.into()];
     let finish = vec![state.squares.into(), int(pieces), (limit as f32).into(), state.step.into()];
-    [launch("sum_squares", [extent(pieces), 1, 1], 256, squares), launch("clip", [1, 1, 1], ALONE, finish)]
+    [launch("square_sums", [extent(pieces), 1, 1], 256, squares), launch("clip", [1, 1, 1], ALONE, finish)]
 }
 
 /// AdamW of all weights.
-pub fn adamw(state: &State, count: usize, optimizer: &RunOptimizer) -> Launch {
-    let rounded = if state.factors == state.masters { 0 } else { state.factors };
+pub fn adamw(state: &State, count: usize, optimizer: &RunOptimizer, number: Number) -> Launch {
     let arguments = vec![
         state.masters.into(),
-        rounded.into(),
+        state.factors.into(),
         state.first.into(),
         state.second.into(),
         state.gradients.into(),
         state.updates.into(),
         state.owners.into(),
-        state.step.into(),
+        long(count),
         (optimizer.beta1 as f32).into(),
         (optimizer.beta2 as f32).into(),
-        long(count),
+        state.step.into(),
     ];
-    spread("adamw", count, arguments)
+    let grid = [extent(count.div_ceil(UPDATED_AT_ONCE)), 1, 1];
+    launch(named(number, "adamw_f32", "adamw_bf16"), grid, 256, arguments)
 }
 
-/// Mean of |factor x| over so many numbers, one f64.
-pub fn mean_abs(at: Address, number: Number, count: usize, factor: f32, mean: Address) -> Launch {
-    let arguments = vec![at.into(), long(count), factor.into(), mean.into()];
-    launch(named(number, "mean_abs_f32", "mean_abs_bf16"), [1, 1, 1], ALONE, arguments)
+/// Sums of |x| over pieces of so many numbers, f64.
+pub fn watch(at: Address, number: Number, count: usize, sums: Address) -> Launch {
+    let arguments = vec![at.into(), long(count), sums.into()];
+    launch(named(number, "watch_f32", "watch_bf16"), [extent(pieces(count)), 1, 1], 256, arguments)
 }
 
-/// Sums over visible keys of |scale q.k|, one f64 for each head of each sequence.
-pub fn attention_logits(act: &Act, tables: [Address; 2], qkv: Address, sums: Address, scale: f64) -> Launch {
+/// Sum over heads and visible keys of |scale q.k|, for each row.
+pub fn watch_logits(act: &Act, tables: [Address; 2], qkv: Address, sums: Address, scale: f64) -> Launch {
     let mut arguments = vec![qkv.into()];
     arguments.extend(tables.map(Argument::from));
     arguments.push(sums.into());
     arguments.extend(heads(act, scale));
-    let grid = [extent(act.shape.heads), extent(act.rows / act.shape.context), 1];
-    launch(named(act.number, "attention_logits_f32", "attention_logits_bf16"), grid, 256, arguments)
+    rows(named(act.number, "watch_logits_f32", "watch_logits_bf16"), act.rows, arguments)
 }
 
 /// Our own product.
 pub fn product(product: &Product) -> Launch {
     let Product { a, b, out, size: [m, n, k], factors, result, tf32, alpha, beta } = *product;
     let name = match (factors, result) {
-        (Number::F32, _) if tf32 => "product_tf32",
-        (Number::F32, _) => "product_f32",
-        (Number::Bf16, Number::Bf16) => "product_bf16",
+        (Number::F32, _) if tf32 => "product_tf32_f32",
+        (Number::F32, _) => "product_f32_f32",
+        (Number::Bf16, Number::Bf16) => "product_bf16_bf16",
         (Number::Bf16, Number::F32) => "product_bf16_f32",
     };
     let arguments = vec![
@@ -334,12 +353,12 @@ pub fn product(product: &Product) -> Launch {
         beta.into(),
     ];
     let grid = [extent(n.div_ceil(PRODUCT_TILE)), extent(m.div_ceil(PRODUCT_TILE)), 1];
-    launch(name, grid, 256, arguments)
+    launch(name, grid, 128, arguments)
 }
 
-/// Context, width, heads, and the factor on the product of query and key.
+/// Context, heads, their channels, and the factor on the product of query and key.
 fn heads(act: &Act, scale: f64) -> [Argument; 4] {
-    [int(act.shape.context), int(act.shape.width), int(act.shape.heads), (scale as f32).into()]
+    [int(act.shape.context), int(act.shape.heads), int(act.shape.head_dim()), (scale as f32).into()]
 }
 
 /// A kernel of attention with so many tiles.
@@ -347,7 +366,8 @@ fn attending((act, tiles): (&Act, u32), kernel: &'static str, mut arguments: Vec
     let Shape { context, heads: count, .. } = act.shape;
     arguments.extend(heads(act, scale));
     let grid = [extent(context.div_ceil(ATTENTION_ROWS)), extent(count), extent(act.rows / context)];
-    Launch { shared: tiles * ATTENTION_TILE, ..launch(kernel, grid, THREADS, arguments) }
+    let tile = 4 * ATTENTION_ROWS * (act.shape.head_dim() + 1);
+    Launch { shared: tiles * extent(tile), ..launch(kernel, grid, THREADS, arguments) }
 }
 
 fn named(number: Number, f32: &'static str, bf16: &'static str) -> &'static str {

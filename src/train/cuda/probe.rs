@@ -20,7 +20,7 @@ pub fn probe(
 ) -> Result<Vec<Seen>, TrainError> {
     let program = Program::new(gpu, (run, rules), &vec![1.0; steps], 1, run.tokens_per_step())?;
     let arena = Arena::new(gpu);
-    let room = arena.bytes(8 * run.optimizer.batch_sequences * run.shape.heads)?;
+    let room = arena.bytes(8 * launches::MOST_PIECES)?;
     let (mut seen, mut tokens) = (Vec::new(), Vec::new());
     for step in 1..=steps {
         batches(step - 1, &mut tokens);
@@ -47,7 +47,7 @@ struct Measure<'a> {
     step: &'a Step<'a>,
     run: &'a Run,
     scale: f64,
-    /// Memory for sums, f64: one for each head of each sequence, and one at least.
+    /// Memory for sums, f64.
     room: Address,
 }
 
@@ -57,33 +57,31 @@ impl Measure<'_> {
         let rows = self.run.tokens_per_step();
         let (step, run) = (self.step, self.run);
         match watched {
-            Watched::Numbers(at, number, count) => self.mean(at, number, count, 1.0),
+            Watched::Numbers(at, number, count) => Ok(self.sum(at, number, count)? / count as f64),
             Watched::Logits(qkv) => {
-                let act = step.act(rows);
-                step.gpu.launch(&launches::attention_logits(&act, step.state.tables, qkv, self.room, self.scale))?;
+                let sums = step.activations.losses;
+                step.gpu.launch(&launches::watch_logits(&step.act(rows), step.state.tables, qkv, sums, self.scale))?;
+                let sums = self.program.floats(sums, rows)?;
                 let context = run.shape.context;
-                let sequences = run.optimizer.batch_sequences * run.shape.heads;
-                let sums = self.program.doubles(self.room, sequences)?;
-                let visible = sequences * context * (context + 1) / 2;
-                Ok(sums.into_iter().sum::<f64>() / visible as f64)
+                let visible = run.optimizer.batch_sequences * run.shape.heads * context * (context + 1) / 2;
+                Ok(sums.into_iter().map(f64::from).sum::<f64>() / visible as f64)
             }
             Watched::Unembedded => {
                 let (vocab, number) = (run.shape.vocab, step.recipe.number());
-                let multiplier = step.recipe.multipliers[step.flat.unembedding()];
+                let multiplier = f64::from(step.recipe.multipliers[step.flat.unembedding()]);
                 let mut sum = 0.0;
                 for (first, count) in step.pieces(rows) {
                     step.logits(first, count)?;
-                    let mean = self.mean(step.activations.logits, number, count * vocab, multiplier)?;
-                    sum += mean * count as f64 / rows as f64;
+                    sum += self.sum(step.activations.logits, number, count * vocab)?;
                 }
-                Ok(sum)
+                Ok((sum * multiplier).abs() / (rows * vocab) as f64)
             }
         }
     }
 
-    /// Mean of |factor x|.
-    fn mean(&self, at: Address, number: Number, count: usize, factor: f32) -> Result<f64, TrainError> {
-        self.step.gpu.launch(&launches::mean_abs(at, number, count, factor, self.room))?;
-        Ok(self.program.doubles(self.room, 1)?[0])
+    /// Sum of |x|.
+    fn sum(&self, at: Address, number: Number, count: usize) -> Result<f64, TrainError> {
+        self.step.gpu.launch(&launches::watch(at, number, count, self.room))?;
+        Ok(self.program.doubles(self.room, launches::pieces(count))?.into_iter().sum())
     }
 }

@@ -75,8 +75,11 @@ impl<'g> Program<'g> {
         let shown = arena.bytes(shown_rows / shape.context * (shape.context + 1) * 2)?;
         let program =
             Self { gpu, recipe, flat, state, activations, ring, shown, sequences: [sequences, part], _arena: arena };
-        let updates: Vec<UpdateRow> =
-            drawn.iter().map(|drawn| UpdateRow::new(&program.recipe.optimizer, &drawn.rule)).collect();
+        let updates: Vec<UpdateRow> = drawn
+            .iter()
+            .enumerate()
+            .map(|(at, drawn)| UpdateRow::new(&program.recipe.optimizer, &drawn.rule, program.flat.place(at)))
+            .collect();
         let bytes: Vec<u8> = updates.iter().flat_map(UpdateRow::bytes).collect();
         gpu.upload(state.updates, &bytes)?;
         let owners = launches::owners(&program.flat);

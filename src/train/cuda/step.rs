@@ -267,7 +267,7 @@ impl Step<'_> {
         for launch in launches::clip(state, flat.len(), recipe.optimizer.clip_norm) {
             gpu.launch(&launch)?;
         }
-        gpu.launch(&launches::adamw(state, flat.len(), &recipe.optimizer))
+        gpu.launch(&launches::adamw(state, flat.len(), &recipe.optimizer, recipe.number()))
     }
 
     /// out = x weight, times its multiplier unless that waits for the residual stream.

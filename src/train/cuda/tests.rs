@@ -20,15 +20,20 @@ use crate::train::engine::{Part, take_mean_loss};
 use crate::train::state;
 use crate::trainer::{Outcome, Progress};
 
+/// Tokens of a sequence and sequences of a batch: no whole tile of any kernel.
+const CONTEXT: usize = 35;
+const SEQUENCES: usize = 3;
+
 /// Steps that are compared.
-const STEPS: usize = 12;
+const STEPS: usize = 6;
 
 /// The shared object of the kernels, built once for all tests.
 static OBJECT: LazyLock<Option<(tempfile::TempDir, PathBuf)>> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
     let object = folder.path().join("emulated.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/train/cuda/kernels/emulator/emulated.cpp");
-    let flags = ["-std=c++20", "-O2", "-shared", "-fPIC", "-DON_CPU", "-o"];
+    // The last but one so that a kernel's name is not taken for a function of the C library.
+    let flags = ["-std=c++20", "-O2", "-shared", "-fPIC", "-DON_CPU", "-Wl,-Bsymbolic", "-o"];
     let compiled = Command::new("c++").args(flags).arg(&object).arg(source).output();
     let Ok(compiled) = compiled else {
         eprintln!("skipped: no C++ compiler (c++)");
@@ -45,22 +50,22 @@ fn card() -> Option<Cuda> {
 }
 
 fn cpu() -> impl Engine {
-    burn::open("cpu", None, 1)
+    burn::testing()
 }
 
 /// A run of a small model with odd sizes, and its corpus.
 fn small(change: impl FnOnce(&mut Spec)) -> (PlannedRun, Corpus) {
     let planned = testing::small(|spec| {
-        (spec.data.vocab, spec.model.context) = (Some(257), 18);
-        (spec.model.width, spec.model.depth, spec.model.head_dim) = (Some(48), Some(2), 16);
-        spec.optimizer.batch_tokens = PowerRule::constant(5.0 * 18.0);
-        (spec.schedule.flops, spec.schedule.tokens) = (None, Some(100.0 * 5.0 * 18.0));
+        (spec.data.vocab, spec.model.context) = (Some(257), CONTEXT);
+        (spec.model.width, spec.model.depth, spec.model.head_dim) = (Some(24), Some(2), 8);
+        spec.optimizer.batch_tokens = PowerRule::constant((SEQUENCES * CONTEXT) as f64);
+        (spec.schedule.flops, spec.schedule.tokens) = (None, Some((50 * SEQUENCES * CONTEXT) as f64));
         spec.schedule.warmup_max_fraction = 0.05;
-        spec.eval.tokens = 20 * 18;
+        spec.eval.tokens = 20 * CONTEXT as u64;
         change(spec);
     });
     let cache = tempfile::tempdir().expect("a folder");
-    let corpus = Corpus::prepare(&planned.run.data, 18, cache.path(), &mut |_| {}).expect("a language");
+    let corpus = Corpus::prepare(&planned.run.data, CONTEXT, cache.path(), &mut |_| {}).expect("a language");
     (planned, corpus)
 }
 
@@ -162,14 +167,14 @@ fn every_weight_moves_as_on_the_cpu() {
 fn gradients_summed_over_micro_batches_are_those_of_the_whole_batch() {
     let Some(card) = card() else { return };
     let (planned, corpus) = small(|_| ());
-    let mut trained = |parts| losses(card.begin(&planned.run, &corpus, parts).expect("a session").as_mut(), 0, STEPS);
+    let trained = |parts| losses(card.begin(&planned.run, &corpus, parts).expect("a session").as_mut(), 0, STEPS);
     let whole = trained(1);
-    for parts in [2, 5, 100] {
+    for parts in [2, 3, 100] {
         for (step, (a, b)) in whole.iter().zip(trained(parts)).enumerate() {
             assert!((a / b - 1.0).abs() < 1e-5, "{parts} parts, step {step}: {a} and {b}");
         }
     }
-    assert!(whole[STEPS - 1] < whole[0] - 0.05, "it learns: {whole:?}");
+    assert!(whole[STEPS - 1] < whole[0] - 0.02, "it learns: {whole:?}");
 }
 
 fn bits(losses: &[f64]) -> Vec<u64> {
@@ -198,12 +203,13 @@ fn a_run_that_is_written_and_read_goes_on_to_the_same_bits() {
         let (mut planned, corpus) = small(|_| ());
         planned.run.precision = precision;
         let mut first = card.begin(&planned.run, &corpus, 1).unwrap();
-        // Over the end of the ring of batches, and in the middle of an interval of the curve.
-        losses(first.as_mut(), 0, program::RING - 2);
-        first.step(program::RING - 2).unwrap();
+        // Before the end of the ring of batches, and in the middle of an interval of the curve.
+        let begun = program::RING - 3;
+        losses(first.as_mut(), begun, begun + 1);
+        first.step(begun + 1).unwrap();
         let mut second = card.begin(&planned.run, &corpus, 1).unwrap();
-        hand_over(&planned, first.as_mut(), second.as_mut(), program::RING - 1);
-        let (from, to) = (program::RING - 1, program::RING + 4);
+        hand_over(&planned, first.as_mut(), second.as_mut(), begun + 2);
+        let (from, to) = (begun + 2, begun + 5);
         let [a, b] = [&mut first, &mut second].map(|session| losses(session.as_mut(), from, to));
         assert_eq!(bits(&a), bits(&b), "{precision:?}");
         let [a, b] = [&mut first, &mut second].map(|session| weights(session.as_mut(), &planned.run));
@@ -216,7 +222,7 @@ fn a_run_begun_on_the_cpu_goes_on_on_the_card_and_back() {
     let Some(card) = card() else { return };
     let (planned, corpus) = small(with(Parameterization::CompleteP));
     let (run, cpu) = (&planned.run, cpu());
-    let whole = losses(cpu.begin(run, &corpus, 1).unwrap().as_mut(), 0, 15);
+    let whole = losses(cpu.begin(run, &corpus, 1).unwrap().as_mut(), 0, 12);
     let mut begun = cpu.begin(run, &corpus, 1).unwrap();
     losses(begun.as_mut(), 0, 4);
     begun.step(4).unwrap();
@@ -225,11 +231,11 @@ fn a_run_begun_on_the_cpu_goes_on_on_the_card_and_back() {
     there.step(5).unwrap();
     let mut parts = vec![take_mean_loss(there.as_mut()).unwrap()];
     assert!((parts[0] / f64::midpoint(whole[4], whole[5]) - 1.0).abs() < 1e-5, "the mean of both devices' losses");
-    losses(there.as_mut(), 6, 10);
+    losses(there.as_mut(), 6, 8);
     let mut back = cpu.begin(run, &corpus, 1).unwrap();
-    hand_over(&planned, there.as_mut(), back.as_mut(), 10);
-    parts = losses(back.as_mut(), 10, 15);
-    for (a, b) in parts.iter().zip(&whole[10..]) {
+    hand_over(&planned, there.as_mut(), back.as_mut(), 8);
+    parts = losses(back.as_mut(), 8, 12);
+    for (a, b) in parts.iter().zip(&whole[8..]) {
         assert!((a / b - 1.0).abs() < 1e-5, "{a} and {b}");
     }
 }
@@ -249,7 +255,7 @@ fn a_run_goes_its_course_and_a_diverging_one_is_seen() {
         let outcome = course.run(session.as_mut(), corpus).unwrap();
         (outcome, points)
     };
-    let (planned, corpus) = small(|spec| spec.eval.curve_points = 5);
+    let (planned, corpus) = small(|spec| spec.eval.curve_points = 4);
     let (Outcome::Finished { val_loss, .. }, points) = outcome(&planned, &corpus, &card) else { panic!("it trains") };
     let (Outcome::Finished { val_loss: expected, .. }, theirs) = outcome(&planned, &corpus, &cpu()) else {
         panic!("it trains")
@@ -273,9 +279,9 @@ fn activations_are_measured_as_on_the_cpu() {
     let Some(card) = card() else { return };
     let (planned, corpus) = small(with(Parameterization::CompleteP));
     let run = &planned.run;
-    let batches = |step: usize, out: &mut Vec<u16>| corpus.train_batch(run.seed, 5, step, out);
-    let ours = card.probe(run, &run.table(), &batches, 4).unwrap();
-    let theirs = cpu().probe(run, &run.table(), &batches, 4).unwrap();
+    let batches = |step: usize, out: &mut Vec<u16>| corpus.train_batch(run.seed, SEQUENCES, step, out);
+    let ours = card.probe(run, &run.table(), &batches, 3).unwrap();
+    let theirs = cpu().probe(run, &run.table(), &batches, 3).unwrap();
     let sites = |seen: &[Seen]| {
         let mut sites: Vec<_> = seen.iter().map(|seen| (seen.step, seen.site)).collect();
         sites.sort_unstable();

@@ -314,3 +314,26 @@ impl Drop for Recorded {
         let _ = unsafe { result::graph::exec_destroy(self.executable) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_driver_the_message_says_what_is_missing_and_what_to_do() {
+        // SAFETY: see `cards`.
+        if unsafe { sys::is_culib_present() } {
+            eprintln!("skipped: this machine has a driver");
+            return;
+        }
+        let missing = cards().err().expect("no driver, no cards").to_string();
+        assert!(missing.contains("libcuda.so.1 cannot be loaded") && missing.contains("choose another"), "{missing}");
+        let error = Driver::open(0).err().expect("no driver, no card");
+        assert!(matches!(&error, TrainError::Configuration(text) if text.contains("no NVIDIA driver")), "{error}");
+    }
+
+    #[test]
+    fn versions_of_cuda_are_told_as_people_write_them() {
+        assert_eq!([cuda(12_040), cuda(13_000), cuda(11_080)], ["12.4", "13.0", "11.8"]);
+    }
+}
