@@ -29,17 +29,18 @@ fn every_command_that_prints_a_table_of_committed_results_fits_the_terminal() {
     let run = |row: usize| format!("results/isoflop/{}", &runs.lines().nth(row).unwrap()[..16]);
     let (first, second) = (run(1), run(2));
     let surface = "results/isoflop/fits.json";
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 15] = [
         &["ls"],
         &["ls", "results/isoflop"],
         &["show", &first],
         &["compare", &first, &second],
         &["compare", "results/isoflop", "results/isoflop-c"],
         &["compare", "results/mup-transfer", "results/isoflop-mup"],
-        &["fit", "results/isoflop/runs.csv", "--bootstrap", "20"],
-        &["fit", "results/isoflop/runs.csv", "--law", "params", "--bootstrap", "20"],
-        &["fit", "results/isoflop/runs.csv", "--law", "kaplan", "--bootstrap", "20"],
-        &["fit", "results/tune/runs.csv", "--law", "tuning", "--bootstrap", "20"],
+        &["fit", "results/isoflop/runs.csv", "--approach", "vpnls", "--bootstrap", "100"],
+        &["fit", "results/isoflop/runs.csv", "--approach", "2", "--bootstrap", "100"],
+        &["fit", "results/isoflop/runs.csv", "--law", "params", "--bootstrap", "100"],
+        &["fit", "results/isoflop/runs.csv", "--law", "kaplan", "--bootstrap", "100"],
+        &["fit", "results/tune/runs.csv", "--law", "tuning", "--bootstrap", "100"],
         &["allocate", "--fit", surface, "--flops", "1e23"],
         &["predict", "--fit", surface, "--params", "1e6", "--tokens", "1e8"],
         &["plan", "sweeps/quickstart.toml", "--device", "rehearsal", "--flops-per-second", "1e9"],
