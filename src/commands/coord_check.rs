@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
 use super::STDOUT;
-use super::shared::{device, planning};
+use super::shared::{claim, device, planning};
 use crate::cli::CoordCheckArgs;
 use crate::fit::Estimate;
 use crate::fit::coordinates::{self, Coordinate, First, Measurement};
@@ -45,6 +45,9 @@ impl Axis {
 pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     let CoordCheckArgs { spec: path, overrides, out, place, steps, threads } = args;
     let spec = spec::load_with(path, &overrides.set)?;
+    let dir = out.clone().unwrap_or_else(|| Path::new("results").join(&spec.name));
+    // Before the minutes of measuring.
+    claim::of_spec(&dir, &spec.to_toml(), |name| name == "figures")?;
     let device = device::choose(&place.device);
     let plan = planning::plan_of(&spec, &place.cache)?;
     if let Some(left_out) = plan.left_out.first() {
@@ -61,7 +64,6 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
             Check { parameterization, measurements, coordinates }
         })
         .collect();
-    let dir = out.clone().unwrap_or_else(|| Path::new("results").join(&spec.name));
     let unwritable = || format!("cannot write to {}", dir.display());
     fs::create_dir_all(&dir).with_context(unwritable)?;
     fs::write(dir.join("spec.toml"), spec.to_toml()).with_context(unwritable)?;

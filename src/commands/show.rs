@@ -25,6 +25,10 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     };
     add("run", run.id.to_string());
     add("sweep", folder.ledger.dir().display().to_string());
+    for (group, headline) in folder::fits(folder.ledger.dir()).iter().flat_map(folder::headlines) {
+        let of = group.map_or_else(String::new, |group| format!(" ({group})"));
+        add("its headline", format!("{headline}{of}"));
+    }
     let held = folder.ledger.holder(&run.id).filter(|_| row.status == "pending");
     add("status", held.map_or_else(|| row.status.clone(), |holder| format!("running, {holder}")));
     for (field, value) in &run.axes {

@@ -1,6 +1,7 @@
 //! What makes the program pleasant: specs written and explained, plans estimated, results looked at.
 
 mod estimate;
+mod headline;
 mod init;
 mod keys;
 mod looking;

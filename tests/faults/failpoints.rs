@@ -78,5 +78,5 @@ fn losses_that_are_no_numbers_are_results_and_a_sweep_of_nothing_else_fails() {
     let place = Place::of_runs(2);
     let output = place.sweep("rehearsal", &[]).env("RUNNER_FAILPOINT", "nan").output().unwrap();
     assert_code(&output, 1);
-    assert_said(&output, &["2 runs diverged", "0 runs finished"]);
+    assert_said(&output, &["diverged at step", "What to try", "0 runs finished, 2 runs diverged"]);
 }
