@@ -12,6 +12,7 @@ use super::STDOUT;
 use super::shared::folder::{self, Found};
 use crate::cli::ShowArgs;
 use crate::observation::Counting;
+use crate::trainer::Outcome;
 use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
@@ -70,6 +71,10 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         add(name, value.clone());
     }
     if let Some(result) = folder.ledger.result(&run.id)? {
+        if let Outcome::Diverged { step, train_loss, .. } = result.outcome {
+            let loss = train_loss.map_or_else(|| "no finite number".to_owned(), |loss| format!("{loss:.4}"));
+            add("diverged", format!("at step {step} of {}, training loss {loss}", schedule.steps));
+        }
         if let Some(build) = result.build {
             add("compiler", build.rustc);
             build.burn.into_iter().for_each(|burn| add("burn", burn));

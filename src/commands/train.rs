@@ -26,6 +26,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         device::trainer(&device::choose(&place.device), &place.cache, threads.unwrap_or_else(device::cores))?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
+    if let Some(raised) = planning::raised_batches(&spec, &plan) {
+        eprintln!("{raised}");
+    }
     let losses = rehearsal::losses(&trainer.device().kind);
     let dir = sweep::results_dir(out.as_deref(), &spec, losses);
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;

@@ -164,8 +164,9 @@ fn left_on_screen(bytes: &str) -> String {
                 }
             }
             c if !c.is_control() => {
-                lines[row].resize(lines[row].len().max(column + 1), ' ');
-                lines[row][column] = c;
+                let line = &mut lines[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = c;
                 column += 1;
             }
             _ => {}

@@ -5,5 +5,6 @@ mod headline;
 mod init;
 mod keys;
 mod looking;
+mod mistakes;
 mod overrides;
 mod schema;

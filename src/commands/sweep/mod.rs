@@ -66,6 +66,9 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let slots = pool::slots(&devices, per_device);
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
+    if let Some(raised) = planning::raised_batches(&spec, &plan) {
+        eprintln!("{raised}");
+    }
     let losses = rehearsal::losses(&device.kind);
     let dir = results_dir(out.as_deref(), &spec, losses);
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
