@@ -16,7 +16,7 @@ use super::sweep::results::REHEARSAL;
 use crate::cli::CompareArgs;
 use crate::fit::approach2::{Approach2, Optimum};
 use crate::fit::compare;
-use crate::fit::headline::{self, Headline};
+use crate::fit::headline;
 use crate::fit::{Bootstrap, Estimate};
 use crate::ledger::Losses;
 use crate::plan::PlannedRun;
@@ -123,7 +123,18 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<S
             )
         }
     };
-    Ok([spec, outcome, losses + &frontiers(first, second)].join("\n"))
+    let headlines = headlines(first, names[0]) + &headlines(second, names[1]);
+    Ok([spec, headlines, outcome, losses + &frontiers(first, second)].join("\n"))
+}
+
+/// The headline of a sweep, or of each of its groups, a line each: they are too long for a cell.
+fn headlines(folder: &Folder, name: &str) -> String {
+    let found = folder::fits(folder.ledger.dir()).as_ref().map(folder::headlines).unwrap_or_default();
+    let told = found.into_iter().map(|(group, headline)| {
+        let of = group.map_or_else(String::new, |group| format!(", {group}"));
+        format!("{name}{of}: {headline}\n")
+    });
+    told.collect()
 }
 
 /// Counts, exponents, tokens per parameter and loss at each budget that both have.
@@ -141,19 +152,6 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
     let flops = |f: &Folder| Flops(f.ledger.plan().runs.iter().map(|run| run.flops).sum()).to_string();
     row("FLOPs", both.map(|f| Some(flops(f))));
     let fits = both.map(|f| folder::fits(f.ledger.dir()));
-    let headlines = fits.each_ref().map(|fits| fits.as_ref().map(folder::headlines).unwrap_or_default());
-    let mut groups: Vec<Option<String>> = headlines.iter().flatten().map(|(group, _)| group.clone()).collect();
-    groups.sort();
-    groups.dedup();
-    for group in groups {
-        let of = |found: &Vec<(Option<String>, Headline)>| {
-            found.iter().find(|(name, _)| *name == group).map(|(_, headline)| headline.to_string())
-        };
-        row(
-            &group.as_ref().map_or_else(|| "headline".to_owned(), |group| format!("headline, {group}")),
-            [of(&headlines[0]), of(&headlines[1])],
-        );
-    }
     let fits = fits.map(|fits| fits.as_ref().and_then(folder::leading));
     let counted = headline::counted(headline::COUNTED);
     let exponents: [(&str, fn(&Approach2) -> Option<Estimate>); 2] =
@@ -177,7 +175,7 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
         };
         let flops = Flops(budget);
         let ratios = at(|o| o.tokens_per_param, &|x| Ratio(x).to_string());
-        row(&format!("tokens per parameter, the curve of {flops} alone, {counted}"), ratios);
+        row(&format!("tokens per parameter, curve of {flops} alone ({counted})"), ratios);
         row(&format!("least loss, {flops}"), at(|o| o.loss, &|x| format!("{x:.4}")));
     }
     rows

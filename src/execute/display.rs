@@ -56,7 +56,7 @@ impl<'a> Display<'a> {
             before: done,
             started: Instant::now(),
             partial: vec![0.0; slots],
-            resumed: vec![None; slots],
+            resumed: vec![Some(0.0); slots],
             finished: runs.iter().filter(has_loss).map(|run| run.id.clone()).collect(),
             bars: terminal.then(|| Bars::new(slots)),
         }

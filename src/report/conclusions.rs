@@ -191,7 +191,7 @@ fn truth(input: &ReportInput<'_>) -> Option<String> {
         "{found} Why: the best model is still {above:.2} nats above the entropy, and what it has yet to learn, contexts of \
          two and three tokens, does not fall by the power law of what the models have learnt. Not the window: the entropy \
          is that of the same window. What would close it: models large enough, and trained for long enough, to learn the \
-         contexts of two tokens; more budgets of this size would not (docs/log.md). Until then the fitted irreducible loss \
+         contexts of two tokens; more budgets of this size would not (docs/reproduction.md). Until then the fitted irreducible loss \
          is a number of this grid and not of the language."
     ))
 }

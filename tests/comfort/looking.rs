@@ -91,7 +91,7 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
         "sweep.seeds",
         "[1,2]",
         "N_opt exponent",
-        "tokens per parameter, the curve of 1.5e12 alone, all parameters",
+        "tokens per parameter, curve of 1.5e12 alone (all parameters)",
         "21 runs in common",
     ] {
         assert!(said.contains(words), "{words} is not in {said}");
