@@ -20,8 +20,8 @@ pub struct SpecError {
     pub problem: String,
     /// What to write instead.
     pub remedy: String,
-    /// Further mistakes of the same file.
-    pub also: Vec<SpecError>,
+    /// The next mistake of the same file.
+    pub next: Option<Box<SpecError>>,
 }
 
 impl fmt::Display for SpecError {
@@ -35,7 +35,7 @@ impl fmt::Display for SpecError {
             write!(f, "{}: ", self.key)?;
         }
         write!(f, "{}; {}", self.problem, self.remedy)?;
-        self.also.iter().try_for_each(|error| write!(f, "\nerror: {error}"))
+        self.next.as_ref().map_or(Ok(()), |next| write!(f, "\nerror: {next}"))
     }
 }
 
@@ -55,7 +55,7 @@ impl Fault {
     /// The error of a spec that no file is known of.
     pub fn nowhere(self) -> SpecError {
         let Self { key, problem, remedy } = self;
-        SpecError { file: String::new(), line: None, key: key.to_string(), problem, remedy, also: Vec::new() }
+        SpecError { file: String::new(), line: None, key: key.to_string(), problem, remedy, next: None }
     }
 
     /// The error in a file whose text is known.

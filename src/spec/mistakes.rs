@@ -24,7 +24,8 @@ pub(super) fn all(first: SpecError, text: &str, read: impl Fn(&str) -> Option<Sp
         let line = locator.line_of(&Key::from(error.key.as_str()));
         also.push(SpecError { line, ..error });
     }
-    SpecError { also, ..first }
+    let chain = |next: Option<Box<SpecError>>, error: SpecError| Some(Box::new(SpecError { next, ..error }));
+    SpecError { next: also.into_iter().rev().fold(None, chain), ..first }
 }
 
 /// The text without a mistake; nothing where its key has no example or stands in a list.

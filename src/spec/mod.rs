@@ -84,7 +84,7 @@ pub fn read(path: &Path) -> Result<String, SpecError> {
         key: String::new(),
         problem: format!("cannot be read: {error}"),
         remedy: "give the path of a spec, a TOML file in UTF-8 such as sweeps/quickstart.toml".to_owned(),
-        also: Vec::new(),
+        next: None,
     })
 }
 
