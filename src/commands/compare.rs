@@ -181,6 +181,9 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
     rows
 }
 
+/// What is read off a fit.
+type Exponent = fn(&Approach2) -> Option<Estimate>;
+
 /// Losses of runs of the same shape, length, seed and corpus, where there is one such run on either side.
 fn pairs(first: &Folder, second: &Folder) -> Vec<(f64, f64)> {
     let by_key = |folder: &Folder| {

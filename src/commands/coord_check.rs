@@ -70,7 +70,9 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     write(&dir, &spec.name, axis.name(), &checks)?;
 
     writeln!(io::stdout(), "{}", table(&checks)).context(STDOUT)?;
-    remarks(&checks, axis).iter().for_each(|remark| eprintln!("{remark}"));
+    for remark in remarks(&checks, axis) {
+        eprintln!("{remark}");
+    }
     let mut passed = true;
     for Check { parameterization, coordinates, .. } in &checks {
         let failed = coordinates.iter().filter(|coordinate| !coordinate.passes()).count();

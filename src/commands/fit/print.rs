@@ -1,5 +1,7 @@
 //! The tables that `runner fit` prints.
 
+use std::fmt::Write as _;
+
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::fit::Estimate;
@@ -28,7 +30,7 @@ pub fn text(fits: &[Summary]) -> String {
         out += &titled("The largest budget held out and predicted from the smaller ones", &checks);
     }
     if let Some(headline) = Headline::of(all.iter().copied()) {
-        out += &format!("Headline: {headline}\n\n");
+        let _ = writeln!(out, "Headline: {headline}\n");
     }
     out.extend(all.iter().map(|fit| format!("{}: {}{}{}\n", name(fit), fit.conclusion, spline(fit), bias(fit))));
     out
