@@ -9,7 +9,7 @@ use comfy_table::presets::NOTHING;
 
 use super::STDOUT;
 use crate::cli::DataCommand;
-use crate::data::{Corpus, PartFacts};
+use crate::data::{BinFacts, Corpus, ORIGINAL_IDS, PartFacts};
 use crate::spec;
 use crate::units::Tokens;
 
@@ -46,6 +46,14 @@ fn table(corpus: &Corpus) -> Table {
         table.add_row(["documents", &text.documents.to_string()]);
         table.add_row(["held out for validation", &text.validation_documents.to_string()]);
         table.add_row(["near-duplicates moved to training", &text.near_duplicates_moved.to_string()]);
+    }
+    if let Some(BinFacts { dtype, known, files, numbered_from }) = &corpus.manifest().bin {
+        table.add_row(["token files", &format!("{files} of {dtype} ({known})")]);
+        if let Some(vocab) = numbered_from {
+            let value =
+                format!("{} of {vocab} occur, numbered anew; {ORIGINAL_IDS} in the cache has them", facts.vocab);
+            table.add_row(["ids", &value]);
+        }
     }
     for (at, part) in corpus.manifest().parts.iter().enumerate() {
         let PartFacts { share, train_tokens, validation_tokens, documents, validation_documents } = part;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
+use super::bin::BinFacts;
 use super::mixture::PartFacts;
 use super::{DataError, Entropy};
 use crate::spec::Source;
@@ -35,6 +36,9 @@ pub struct Manifest {
     pub validation: Option<TokenFacts>,
     /// What was found in the text, for text.
     pub text: Option<TextFacts>,
+    /// What was found in token files, for token files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bin: Option<BinFacts>,
     /// The entropy rate, for the built-in language.
     pub entropy: Option<Entropy>,
     /// The parts of a mixture with weights, which lie one after another in the token files.
@@ -68,6 +72,12 @@ pub struct TextFacts {
     pub validation_documents: u64,
     /// Documents that were drawn for validation but repeat training documents, and so were trained on.
     pub near_duplicates_moved: u64,
+}
+
+/// 16 hexadecimal digits of BLAKE3 over the settings.
+pub fn fingerprint(source: Source, settings: &impl serde::Serialize) -> String {
+    let json = serde_json::to_vec(&(FORMAT, source, settings)).expect("settings have only string keys");
+    blake3::hash(&json).to_hex()[..16].to_owned()
 }
 
 /// The folder of a corpus.

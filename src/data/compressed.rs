@@ -13,11 +13,6 @@ use super::{DataError, cache};
 
 const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTANDARD: &[u8] = b"\x28\xb5\x2f\xfd";
-/// How files begin that are compressed in ways that are not read here, and what to do.
-pub(super) const PACKED: [(&[u8], &str); 2] = [
-    (b"BZh", "compressed by bzip2; unpack it with `bunzip2`, or compress it by gzip or Zstandard"),
-    (b"\xfd7zXZ", "compressed by xz; unpack it with `unxz`, or compress it by gzip or Zstandard"),
-];
 /// Bytes that are unpacked at once.
 const PIECE: usize = 1 << 18;
 

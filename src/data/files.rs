@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use rayon::prelude::*;
 
-use super::{DataError, cache, compressed, jsonl, parquet, text};
+use super::{DataError, cache, compressed, documents, find, jsonl, parquet};
 use crate::spec::{Part, Source};
 
 /// A file of a part.
@@ -29,41 +29,7 @@ pub fn open(part: &Part) -> Result<Vec<InputFile>, DataError> {
         let hash = blake3::hash(&bytes);
         Ok(InputFile { path, bytes, hash })
     };
-    find(&part.path)?.into_par_iter().map(open).collect()
-}
-
-/// The files that a path names: the one of that name, or those that match it as a pattern.
-fn find(path: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists()) else {
-        return Ok(vec![path.to_owned()]);
-    };
-    let options = glob::MatchOptions {
-        require_literal_separator: true,
-        require_literal_leading_dot: true,
-        ..glob::MatchOptions::new()
-    };
-    let found = glob::glob_with(pattern, options).map_err(|error| {
-        let what = format!(
-            "no pattern of file names: {error}; * and ? stand for characters, ** for folders, [ab] for one of them"
-        );
-        DataError::content(path, what)
-    })?;
-    let mut files = Vec::new();
-    for entry in found {
-        let entry = entry.map_err(|error| {
-            let path = error.path().to_owned();
-            DataError::io("read", &path)(error.into())
-        })?;
-        if entry.is_file() {
-            files.push(entry);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        let what = "no file matches this pattern; it is relative to the current directory, ** reaches into folders";
-        return Err(DataError::content(path, what));
-    }
-    Ok(files)
+    find::files(&part.path)?.into_par_iter().map(open).collect()
 }
 
 /// The documents of a file: slices of itself, or of what was written out.
@@ -109,13 +75,14 @@ impl InputFile {
                 spill.finish().map(Documents::Out)
             }
             _ => match compressed::unpack(&self.bytes, &self.path, folder)? {
-                None => text::checked(&self.bytes, &self.path).map(|text| Documents::Here(text::documents(text))),
+                None => documents::checked(&self.bytes, &self.path)
+                    .map(|text| Documents::Here(documents::between_blank_lines(text))),
                 Some(bytes) => {
-                    let text = text::checked(&bytes, &self.path)?;
+                    let text = documents::checked(&bytes, &self.path)?;
                     // The documents are slices of the text.
                     let place = |document: &str| document.as_ptr().addr() - text.as_ptr().addr();
                     let range = |document: &str| place(document)..place(document) + document.len();
-                    let ranges = text::documents(text).into_iter().map(range).collect();
+                    let ranges = documents::between_blank_lines(text).into_iter().map(range).collect();
                     Ok(Documents::Out(Spilled { bytes, ranges }))
                 }
             },
@@ -168,30 +135,5 @@ impl Spill {
         }
         let file = file.into_inner().map_err(|error| DataError::io("write into", &folder)(error.into_error()))?;
         Ok(Spilled { bytes: cache::map_file(&file, &folder)?, ranges })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_finds_files_in_the_order_of_their_names_and_no_folders() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["b-2.txt", "b-1.txt", "c.txt", ".b-0.txt", "odd[1].txt"] {
-            std::fs::write(dir.path().join(name), "x").unwrap();
-        }
-        std::fs::create_dir(dir.path().join("b-3.txt")).unwrap();
-        let names = |pattern: &str| {
-            find(&dir.path().join(pattern)).map(|files| {
-                files.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>()
-            })
-        };
-        assert_eq!(names("b-*.txt").unwrap(), ["b-1.txt", "b-2.txt"]);
-        assert_eq!(names("?.txt").unwrap(), ["c.txt"]);
-        assert_eq!(names("odd[1].txt").unwrap(), ["odd[1].txt"], "a file of that very name comes first");
-        assert_eq!(names("missing.txt").unwrap(), ["missing.txt"], "no pattern, for others to miss");
-        assert!(names("z*.txt").unwrap_err().to_string().contains("no file matches"));
-        assert!(names("[.txt").unwrap_err().to_string().contains("pattern"));
     }
 }

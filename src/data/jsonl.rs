@@ -7,15 +7,7 @@ use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use super::DataError;
-use super::compressed::PACKED;
-
-/// How files begin that are given for JSON Lines by mistake, and what to do.
-const MISTAKEN: [(&[u8], &str); 3] = [
-    (b"PAR1", "Parquet; write source = \"parquet\""),
-    (b"[", "a JSON list and not one object a line; convert it with `jq -c '.[]'`"),
-    (b"\xff\xfe", "UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`"),
-];
+use super::{DataError, foreign};
 
 /// Reads the field called `column` of each line and hands it to `document`, which says what is wrong with it. Errors name
 /// the line, and the column of it.
@@ -26,8 +18,10 @@ pub fn read(
     document: &mut dyn FnMut(&str) -> Result<(), String>,
 ) -> Result<(), DataError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if let Some((_, what)) = PACKED.iter().chain(&MISTAKEN).find(|(start, _)| bytes.starts_with(start)) {
-        return Err(DataError::content(path, format!("this is {what}")));
+    foreign::refuse(bytes, path)?;
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        let what = "this is a JSON list and not one object a line; convert it with `jq -c '.[]'`";
+        return Err(DataError::content(path, what));
     }
     for (at, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let line = line.trim_ascii();

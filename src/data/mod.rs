@@ -8,8 +8,11 @@ mod bin;
 mod bpe;
 mod cache;
 mod compressed;
+mod documents;
 mod error;
 mod files;
+mod find;
+mod foreign;
 mod hash;
 mod jsonl;
 mod mixture;
@@ -23,6 +26,7 @@ mod tokenizer;
 
 use std::path::{Path, PathBuf};
 
+pub use bin::{BinFacts, ORIGINAL_IDS};
 pub use cache::{Manifest, TextFacts, TokenFacts};
 pub use error::DataError;
 pub use mixture::PartFacts;

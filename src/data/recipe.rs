@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::DataError;
 use super::bin::BinRecipe;
-use super::cache::{self, Manifest};
+use super::cache::{self, Manifest, fingerprint};
 use super::synthetic::Language;
 use super::text::TextRecipe;
 use crate::spec::{Data, Source};
@@ -77,14 +77,9 @@ impl SyntheticRecipe {
             train: None,
             validation: None,
             text: None,
+            bin: None,
             entropy: Some(Language::new(self.vocab, self.seed).entropy(self.context)),
             parts: Vec::new(),
         }
     }
-}
-
-/// 16 hexadecimal digits of BLAKE3 over the settings.
-pub fn fingerprint(source: Source, settings: &impl serde::Serialize) -> String {
-    let json = serde_json::to_vec(&(cache::FORMAT, source, settings)).expect("settings have only string keys");
-    blake3::hash(&json).to_hex()[..16].to_owned()
 }

@@ -1,14 +1,12 @@
-//! Texts: documents held out by hash, encoded in parallel. In a file of text they stand between blank lines.
+//! Texts: documents held out by hash, encoded in parallel.
 
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::cache::{self, Manifest, TextFacts, TokenFacts, TokenWriter};
-use super::compressed::PACKED;
+use super::cache::{self, Manifest, TextFacts, TokenFacts, TokenWriter, fingerprint};
 use super::files::{self, Documents, InputFile};
 use super::mixture::{self, PartFacts};
-use super::recipe::fingerprint;
 use super::split::{self, Held};
 use super::tokenizer::{self, Tokenizer};
 use super::{DataError, hash};
@@ -148,6 +146,7 @@ impl TextRecipe {
                 validation_documents: held_out as u64,
                 near_duplicates_moved: near_duplicates as u64,
             }),
+            bin: None,
             train: Some(train_tokens),
             validation: Some(validation_tokens),
             entropy: None,
@@ -222,44 +221,6 @@ impl Halves<'_> {
     }
 }
 
-/// The text as UTF-8 without the byte 0, which is what separates documents in the token files.
-pub fn checked<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, DataError> {
-    if let Some((_, what)) = PACKED.iter().find(|(start, _)| bytes.starts_with(start)) {
-        return Err(DataError::content(path, format!("this is {what}")));
-    }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let offset = error.valid_up_to();
-        let what =
-            format!("not UTF-8 at byte offset {offset}; convert it, for instance with `iconv -f LATIN1 -t UTF-8`");
-        DataError::content(path, what)
-    })?;
-    match bytes.iter().position(|&byte| byte == 0) {
-        Some(offset) => {
-            let what = format!("a NUL character at byte offset {offset}; remove it, for instance with `tr -d '\\000'`");
-            Err(DataError::content(path, what))
-        }
-        None => Ok(text),
-    }
-}
-
-/// Documents: what stands between lines that are empty or have only white space, without the last line's end.
-pub fn documents(text: &str) -> Vec<&str> {
-    let mut documents = Vec::new();
-    let mut open: Option<(usize, usize)> = None;
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let content = line.trim_end_matches(['\n', '\r']);
-        if content.trim().is_empty() {
-            documents.extend(open.take().map(|(start, end)| &text[start..end]));
-        } else {
-            open = Some((open.map_or(at, |(start, _)| start), at + content.len()));
-        }
-        at += line.len();
-    }
-    documents.extend(open.map(|(start, end)| &text[start..end]));
-    documents
-}
-
 /// Whole documents in the order of their hash, and so in no order of the file, up to `most` bytes (the last one is cut).
 fn sample<'a>(documents: &[&'a str], most: usize) -> Vec<&'a str> {
     let mut order: Vec<(u64, &str)> =
@@ -300,28 +261,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_stand_between_blank_lines() {
-        assert_eq!(documents("\n\na\nb\n\n \t\nc\r\n\r\nd"), ["a\nb", "c", "d"]);
-        assert_eq!(documents("one"), ["one"]);
-        assert!(documents(" \n\n").is_empty());
-    }
-
-    #[test]
     fn a_sample_is_of_whole_documents_until_it_is_full_and_of_no_order() {
         let (a, b, c) = ("a".repeat(10), "b".repeat(10), "c".repeat(10));
         let chosen = sample(&[&a, &b, &c], 15);
         assert_eq!(chosen.iter().map(|text| text.len()).collect::<Vec<_>>(), [10, 5]);
         assert_eq!(chosen, sample(&[&c, &a, &b], 15));
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_named_by_their_offset() {
-        let path = Path::new("x.txt");
-        let error = checked(b"abc\xff", path).unwrap_err().to_string();
-        assert!(error.contains("x.txt") && error.contains("byte offset 3") && error.contains("UTF-8"), "{error}");
-        let error = checked(b"ab\0c", path).unwrap_err().to_string();
-        assert!(error.contains("NUL") && error.contains("byte offset 2"), "{error}");
-        let error = checked(b"\xfd7zXZ\0\xff", path).unwrap_err().to_string();
-        assert!(error.contains("unxz") && !error.contains("iconv"), "{error}");
     }
 }

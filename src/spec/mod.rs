@@ -14,6 +14,7 @@ mod overrides;
 mod reference;
 mod rule;
 mod schema;
+mod token_type;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use launcher::{Launcher, LauncherKind};
 pub use reference::{Entry, UnknownKey, entries, explain, markdown};
 pub use rule::{At, PowerRule};
 pub use schema::schema;
+pub use token_type::TokenType;
 pub(crate) use validate::{MIN_SIZES, MIN_STEPS};
 
 /// A whole spec file. With `[sweep]` it describes a grid, without it one run.
@@ -125,7 +127,7 @@ pub enum Source {
     Synthetic,
     /// UTF-8 text, documents separated by blank lines.
     Text,
-    /// Token files: nanoGPT's raw uint16, or llm.c's layout, told apart by its header.
+    /// Token files: raw ids of 8 to 64 bits, llm.c's, NumPy's `.npy`, or Megatron's `.bin` with its `.idx`.
     Bin,
     /// JSON Lines: one object a line, one of whose fields is the text of a document.
     Jsonl,
@@ -141,13 +143,16 @@ pub enum Source {
 pub struct Data {
     /// Where tokens come from.
     pub source: Source,
-    /// The text or token file, relative to the current directory. Text, JSON Lines and Parquet may be several files, by a
-    /// pattern such as `corpora/web-*.jsonl`; they are read in the order of their names. Text and JSON Lines may be
+    /// The text or token file, relative to the current directory. It may be several files, by a pattern such as
+    /// `corpora/web-*.jsonl`; they are read in the order of their names. Text and JSON Lines may be
     /// compressed by gzip or Zstandard.
     pub path: Option<PathBuf>,
     /// The field or column with the text, for JSON Lines and Parquet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
+    /// Numbers of a token file without a header; without it they are recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<TokenType>,
     /// A separate validation file, for token files that come split.
     pub validation_path: Option<PathBuf>,
     /// A Hugging Face `tokenizer.json` to use for text instead of training one.

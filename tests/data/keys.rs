@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use runner::spec::{self, Data, Part, Source};
+use runner::spec::{self, Data, Part, Source, TokenType};
 
 use super::mixture::letters;
 use super::{data, mixture, of, part, words};
@@ -27,6 +27,7 @@ fn keys_that_mean_nothing_for_a_source_are_errors_that_name_them() {
         ("data.validation_fraction", Data { validation_fraction: None, ..text.clone() }),
         ("data.validation_fraction", Data { validation_fraction: Some(1.0), ..text.clone() }),
         ("data.validation_fraction", Data { validation_fraction: Some(f64::NAN), ..text.clone() }),
+        ("data.dtype", Data { dtype: Some(TokenType::Uint32), ..text.clone() }),
         ("data.path", Data { path: None, ..bin.clone() }),
         ("data.vocab", Data { vocab: None, validation_fraction: Some(0.1), ..bin.clone() }),
         ("data.tokenizer", Data { tokenizer: some(), ..bin.clone() }),

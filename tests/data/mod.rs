@@ -23,6 +23,7 @@ fn data(source: Source) -> Data {
         source,
         path: None,
         column: None,
+        dtype: None,
         validation_path: None,
         tokenizer: None,
         vocab: Some(256),

@@ -12,6 +12,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         source,
         path,
         column,
+        dtype,
         validation_path,
         tokenizer,
         vocab,
@@ -21,8 +22,11 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         parts,
     } = data;
     if let Some(vocab) = vocab {
-        require((256..=65_536).contains(vocab), "data.vocab", || {
-            (format!("a vocabulary of {vocab} is impossible"), "write a whole number from 256 to 65536, such as 1024")
+        // Ids of token files that do not fit 16 bits are numbered anew.
+        let (least, most) = if *source == Source::Bin { (2, u32::MAX) } else { (256, 65_536) };
+        require((least..=most).contains(vocab), "data.vocab", || {
+            let remedy = format!("write a whole number from {least} to {most}, such as 1024");
+            (format!("a vocabulary of {vocab} is impossible"), remedy)
         })?;
     }
     if let Some(fraction) = validation_fraction {
@@ -33,6 +37,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     positive("data.max_epochs", *max_epochs, "1.0, which refuses to repeat data")?;
     let columns = matches!(source, Source::Jsonl | Source::Parquet);
     absent("data.column", column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
+    absent("data.dtype", dtype.is_some() && *source != Source::Bin, "only token files have numbers")?;
     absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
     match source {
         Source::Synthetic => {

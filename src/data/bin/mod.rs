@@ -1,0 +1,219 @@
+//! Token files made elsewhere: raw ids of any width, llm.c's, NumPy's and Megatron's, in one file or in shards.
+
+mod ids;
+mod layout;
+
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
+
+use self::ids::Numbering;
+use self::layout::{By, Layout};
+use super::cache::{self, Manifest, TokenFacts, TokenWriter, fingerprint};
+use super::{DataError, find};
+use crate::spec::{Data, Source, TokenType};
+
+/// Tokens that are checked and copied at once.
+const PIECE: usize = 1 << 20;
+
+/// Most ids that a corpus may use: more do not fit its token files.
+const MOST_IDS: u64 = 65_536;
+
+/// The file in the cache with the ids that were numbered anew, in the order of their new numbers.
+pub const ORIGINAL_IDS: &str = "ids.u32";
+
+/// What was found in token files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BinFacts {
+    /// Numbers of the first file.
+    pub dtype: TokenType,
+    /// Where that is known from.
+    pub known: String,
+    /// Files.
+    pub files: usize,
+    /// The vocabulary of the files where ids were numbered anew; the corpus's own is then those that occur.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbered_from: Option<u64>,
+}
+
+/// Token files and how they are split.
+pub struct BinRecipe {
+    train: Vec<BinFile>,
+    validation: Option<Vec<BinFile>>,
+    validation_fraction: Option<f64>,
+    vocab: u64,
+}
+
+impl BinRecipe {
+    /// Maps the files of `[data]`, which was checked.
+    pub fn new(data: &Data) -> Result<Self, DataError> {
+        let vocab = u64::from(data.vocab.expect("checked: a token file has a vocabulary"));
+        let open = |path: &PathBuf| -> Result<Vec<BinFile>, DataError> {
+            find::files(path)?.iter().map(|path| BinFile::open(path, data.dtype, vocab)).collect()
+        };
+        let train = open(data.path.as_ref().expect("checked: a token file has a path"))?;
+        let validation = data.validation_path.as_ref().map(open).transpose()?;
+        find::no_file_twice(train.iter().chain(validation.iter().flatten()).map(|file| file.path.as_path()))?;
+        Ok(Self { train, validation, validation_fraction: data.validation_fraction, vocab })
+    }
+
+    /// Hash of the tokens, the vocabulary and the split.
+    pub fn fingerprint(&self) -> String {
+        let hash = |file: &BinFile| blake3::hash(file.bytes()).to_hex().to_string();
+        let all = || self.train.iter().chain(self.validation.iter().flatten());
+        // One file of 16 bits for each half: as before there were others.
+        let plain = all().all(|file| file.layout.dtype == TokenType::Uint16)
+            && self.train.len() == 1
+            && self.validation.as_ref().is_none_or(|files| files.len() == 1)
+            && self.vocab <= MOST_IDS;
+        if plain {
+            let files = (hash(&self.train[0]), self.validation.as_ref().map(|files| hash(&files[0])));
+            return fingerprint(Source::Bin, &(files, self.vocab, self.validation_fraction));
+        }
+        let about = |files: &[BinFile]| files.iter().map(|file| (hash(file), file.layout.dtype)).collect::<Vec<_>>();
+        let files = (about(&self.train), self.validation.as_deref().map(about));
+        fingerprint(Source::Bin, &(files, self.vocab, self.validation_fraction))
+    }
+
+    /// Checks every id and copies the tokens.
+    pub fn prepare(&self, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Manifest, DataError> {
+        let Layout { dtype, by, .. } = self.train[0].layout;
+        let (name, more) = (self.train[0].path.display(), self.train.len() - 1);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        say(&format!("checking the tokens of {name}{more}: {dtype} ({by})"));
+        let numbering = self.numbering(say)?;
+        if let Numbering::Anew(originals) = &numbering {
+            let bytes: Vec<u8> = originals.iter().flat_map(|id| id.to_le_bytes()).collect();
+            cache::write_synced(&folder.join(ORIGINAL_IDS), &bytes)?;
+        }
+        let tokens: usize = self.train.iter().map(BinFile::tokens).sum();
+        let held_out = self.validation_fraction.map_or(0, |share| (tokens as f64 * share).round() as usize);
+        let copy = |files: &[BinFile], range: std::ops::Range<usize>, name: &str| {
+            let mut out = TokenWriter::create(folder, name)?;
+            let mut before = 0;
+            for file in files {
+                let end = before + file.tokens();
+                let within = range.start.clamp(before, end) - before..range.end.clamp(before, end) - before;
+                file.copy(within, &numbering, &mut out)?;
+                before = end;
+            }
+            out.finish()
+        };
+        let train: TokenFacts = copy(&self.train, 0..tokens - held_out, "train.u16")?;
+        let validation = match &self.validation {
+            Some(files) => copy(files, 0..usize::MAX, "validation.u16")?,
+            None => copy(&self.train, tokens - held_out..tokens, "validation.u16")?,
+        };
+        Ok(Manifest {
+            format: cache::FORMAT,
+            source: Source::Bin,
+            fingerprint: self.fingerprint(),
+            vocab: numbering.vocab() as usize,
+            train: Some(train),
+            validation: Some(validation),
+            text: None,
+            bin: Some(self.facts(&numbering)),
+            entropy: None,
+            parts: Vec::new(),
+        })
+    }
+
+    fn facts(&self, numbering: &Numbering) -> BinFacts {
+        let Layout { dtype, by, .. } = self.train[0].layout;
+        BinFacts {
+            dtype,
+            known: by.to_string(),
+            files: self.train.len() + self.validation.iter().flatten().count(),
+            numbered_from: matches!(numbering, Numbering::Anew(_)).then_some(self.vocab),
+        }
+    }
+
+    /// As they are where the vocabulary fits 16 bits, and otherwise those that occur, in their order.
+    fn numbering(&self, say: &mut dyn FnMut(&str)) -> Result<Numbering, DataError> {
+        if self.vocab <= MOST_IDS {
+            return Ok(Numbering::AsTheyAre(self.vocab));
+        }
+        let mut occurring = ids::Occurring::new(self.vocab);
+        for file in self.train.iter().chain(self.validation.iter().flatten()) {
+            occurring.add(file)?;
+        }
+        let originals = occurring.ids();
+        let (count, vocab) = (originals.len(), self.vocab);
+        if count as u64 > MOST_IDS {
+            let what = format!(
+                "{count} of {vocab} ids occur in these files, and at most {MOST_IDS} fit; take fewer files, or tokens of a \
+                 smaller vocabulary"
+            );
+            return Err(DataError::configuration("vocab", what));
+        }
+        say(&format!("{count} of {vocab} ids occur; they are numbered anew, and {ORIGINAL_IDS} in the cache has them"));
+        Ok(Numbering::Anew(originals))
+    }
+}
+
+/// One file, its layout found out.
+struct BinFile {
+    path: PathBuf,
+    map: Mmap,
+    layout: Layout,
+}
+
+impl BinFile {
+    fn open(path: &Path, dtype: Option<TokenType>, vocab: u64) -> Result<Self, DataError> {
+        let map = cache::map(path)?;
+        let layout = Layout::of(&map, path, dtype, vocab)?;
+        Ok(Self { path: path.to_owned(), map, layout })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.map[self.layout.header..]
+    }
+
+    fn tokens(&self) -> usize {
+        self.bytes().len() / self.layout.dtype.bytes()
+    }
+
+    /// Ids of a range, piece by piece, each with its place; all of them below `vocab`.
+    fn pieces(
+        &self,
+        range: std::ops::Range<usize>,
+        vocab: u64,
+        piece: &mut dyn FnMut(&[u32]) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let (dtype, size) = (self.layout.dtype, self.layout.dtype.bytes());
+        let mut at = range.start;
+        for bytes in self.bytes()[size * range.start..size * range.end].chunks(size * PIECE) {
+            let ids = bytes.chunks_exact(size).map(|id| dtype.read(id));
+            let ids: Vec<u32> = ids
+                .enumerate()
+                .map(|(i, id)| u32::try_from(id).ok().filter(|id| u64::from(*id) < vocab).ok_or((id, at + i)))
+                .collect::<Result<_, _>>()
+                .map_err(|(id, position)| self.outside(id, position, vocab))?;
+            at += ids.len();
+            piece(&ids)?;
+        }
+        Ok(())
+    }
+
+    fn outside(&self, id: i128, position: usize, vocab: u64) -> DataError {
+        let Layout { dtype, by, .. } = self.layout;
+        let mut what = format!(
+            "token id {id} at position {position} is outside the vocabulary of {vocab}; correct data.vocab, or the file"
+        );
+        if by == By::Ids {
+            what += &format!(" (read as {dtype}; write data.dtype if its ids are others)");
+        }
+        DataError::content(&self.path, what)
+    }
+
+    fn copy(
+        &self,
+        range: std::ops::Range<usize>,
+        numbering: &Numbering,
+        out: &mut TokenWriter,
+    ) -> Result<(), DataError> {
+        self.pieces(range, numbering.checked_against(), &mut |ids| out.write(&numbering.apply(ids)))
+    }
+}

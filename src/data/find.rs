@@ -1,0 +1,82 @@
+//! From a path or a pattern to the files that it names.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::DataError;
+
+/// The files that a path names: the one of that name, or those that match it as a pattern.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists()) else {
+        return Ok(vec![path.to_owned()]);
+    };
+    let options = glob::MatchOptions {
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::new()
+    };
+    let found = glob::glob_with(pattern, options).map_err(|error| {
+        let what = format!(
+            "no pattern of file names: {error}; * and ? stand for characters, ** for folders, [ab] for one of them"
+        );
+        DataError::content(path, what)
+    })?;
+    let mut files = Vec::new();
+    for entry in found {
+        let entry = entry.map_err(|error| {
+            let path = error.path().to_owned();
+            DataError::io("read", &path)(error.into())
+        })?;
+        if entry.is_file() {
+            files.push(entry);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        let what = "no file matches this pattern; it is relative to the current directory, ** reaches into folders";
+        return Err(DataError::content(path, what));
+    }
+    Ok(files)
+}
+
+/// One file that is named twice would be trained on twice, or held out and trained on.
+pub fn no_file_twice<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), DataError> {
+    let mut seen = HashMap::new();
+    for path in paths {
+        let real = path.canonicalize().map_err(DataError::io("read", path))?;
+        if let Some(before) = seen.insert(real, path) {
+            let what = if before == path {
+                "is named twice; name each file once".to_owned()
+            } else {
+                format!("is the same file as {}; name each file once", before.display())
+            };
+            return Err(DataError::content(path, what));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_finds_files_in_the_order_of_their_names_and_no_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b-2.txt", "b-1.txt", "c.txt", ".b-0.txt", "odd[1].txt"] {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        std::fs::create_dir(dir.path().join("b-3.txt")).unwrap();
+        let names = |pattern: &str| {
+            files(&dir.path().join(pattern)).map(|found| {
+                found.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(names("b-*.txt").unwrap(), ["b-1.txt", "b-2.txt"]);
+        assert_eq!(names("?.txt").unwrap(), ["c.txt"]);
+        assert_eq!(names("odd[1].txt").unwrap(), ["odd[1].txt"], "a file of that very name comes first");
+        assert_eq!(names("missing.txt").unwrap(), ["missing.txt"], "no pattern, for others to miss");
+        assert!(names("z*.txt").unwrap_err().to_string().contains("no file matches"));
+        assert!(names("[.txt").unwrap_err().to_string().contains("pattern"));
+    }
+}
