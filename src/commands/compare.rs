@@ -154,7 +154,7 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
     let fits = both.map(|f| folder::fits(f.ledger.dir()));
     let fits = fits.map(|fits| fits.as_ref().and_then(folder::leading));
     let counted = headline::counted(headline::COUNTED);
-    let exponents: [(&str, fn(&Approach2) -> Option<Estimate>); 2] =
+    let exponents: [(&str, Exponent); 2] =
         [("N_opt", |fit| fit.n_opt.map(|law| law.exponent)), ("D_opt", |fit| fit.d_opt.map(|law| law.exponent))];
     let decimals = |exponent: Estimate| words::estimate(exponent, words::decimal);
     for (name, exponent) in exponents {
