@@ -51,7 +51,7 @@ pub fn answer(input: &ReportInput<'_>) -> Answer {
         return lead_alone(format!("There is no compute-optimal ratio to report. {why}"));
     };
     Answer {
-        lead: format!("Compute-optimal are {headline}; the 95% interval is in brackets."),
+        lead: format!("The compute-optimal ratio is {headline}; the 95% interval is in brackets."),
         beside: beside(input, &headline),
         limits: headline.limited_by().unwrap_or_default(),
     }
