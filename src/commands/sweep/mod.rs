@@ -69,6 +69,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     if let Some(raised) = planning::raised_batches(&spec, &plan) {
         eprintln!("{raised}");
     }
+    device::require_precision(&device.kind, &plan)?;
     let losses = rehearsal::losses(&device.kind);
     let dir = results_dir(out.as_deref(), &spec, losses);
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
