@@ -47,8 +47,11 @@ pub fn answer(input: &ReportInput<'_>) -> Answer {
     }
     let Some(headline) = input.headline() else {
         let status = input.approach2.iter().find(|fit| fit.counting == crate::fit::headline::COUNTED);
-        let why = status.map_or_else(|| "all parameters were not counted".to_owned(), |fit| fit.conclusion.clone());
-        return lead_alone(format!("There is no compute-optimal ratio to report. {why}"));
+        let why = status.map_or_else(
+            || "all parameters were not counted".to_owned(),
+            |fit| format!("{}. {}", words::status(fit.status), fit.conclusion),
+        );
+        return lead_alone(format!("There is no compute-optimal ratio to report: {why}"));
     };
     Answer {
         lead: format!("The compute-optimal ratio is {headline}; the 95% interval is in brackets."),
