@@ -9,6 +9,7 @@ mod error;
 mod keys;
 mod launcher;
 mod locate;
+mod mistakes;
 mod overrides;
 mod reference;
 mod rule;
@@ -88,11 +89,16 @@ pub fn read(path: &Path) -> Result<String, SpecError> {
         key: String::new(),
         problem: format!("cannot be read: {error}"),
         remedy: "give the path of a spec, a TOML file in UTF-8 such as sweeps/quickstart.toml".to_owned(),
+        next: None,
     })
 }
 
-/// Reads and checks the text of a spec; `file` only names it in errors.
+/// Reads and checks the text of a spec; `file` only names it in errors. The error tells all mistakes.
 pub fn parse(text: &str, file: &str) -> Result<Spec, SpecError> {
+    first_mistake(text, file).map_err(|first| mistakes::all(first, text, |mended| first_mistake(mended, file).err()))
+}
+
+fn first_mistake(text: &str, file: &str) -> Result<Spec, SpecError> {
     let locator = locate::Locator::new(text);
     if let Some(name) = locator.list_of_tables() {
         let remedy = format!("write [{name}] once, with single brackets");
