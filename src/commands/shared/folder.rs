@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, has_tables_only};
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
 use crate::report::words;
@@ -135,11 +135,6 @@ pub fn approach2(fits: &serde_json::Value) -> Option<&serde_json::Value> {
 /// Whether a folder holds a sweep or a run.
 pub fn is_folder(dir: &Path) -> bool {
     dir.join("ledger.json").exists() && dir.join("plan.json").exists()
-}
-
-/// Whether the results themselves are not there, but what was derived from them is: what git keeps.
-fn has_tables_only(dir: &Path) -> bool {
-    !dir.join("runs").exists() && dir.join("runs.csv").exists()
 }
 
 /// Refuses a folder of tables only to a command that goes by the results of its runs.
