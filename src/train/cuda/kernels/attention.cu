@@ -244,22 +244,23 @@ __device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, 
                 grad_qkv[h.packed(2, key, lane + 32 * t)] = to<T>(grad_v[r][t]);
     }
 }
+// Three blocks a multiprocessor: registers below 168 a thread.
 #define ATTENTION(T, forward, backward_q, backward_kv, FORWARD_MMA, BACKWARD_Q_MMA, BACKWARD_KV_MMA)                      \
-    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+    extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
         forward(const T* qkv, const float* cos, const float* sin, T* out, float* denominators, int context,            \
                 int heads, int head_dim, float scale) {                                                                \
         FORWARD_MMA                                                                                                    \
         attention<T>(qkv, cos, sin, out, denominators, context, heads, head_dim, scale);                               \
     }                                                                                                                  \
     LISTED(forward)                                                                                                    \
-    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+    extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
         backward_q(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,          \
                    const T* grad, float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {      \
         BACKWARD_Q_MMA                                                                                                 \
         attention_dq<T>(qkv, cos, sin, out, denominators, grad, delta, grad_qkv, context, heads, head_dim, scale);     \
     }                                                                                                                  \
     LISTED(backward_q)                                                                                                 \
-    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+    extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
         backward_kv(const T* qkv, const float* cos, const float* sin, const float* denominators, const T* grad,        \
                     const float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {              \
         BACKWARD_KV_MMA                                                                                                \

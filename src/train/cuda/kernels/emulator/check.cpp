@@ -457,6 +457,7 @@ int main() {
     emulator();
     embedding(16, 20, 24, 30);
     embedding(7, 1, 5, 1000);
+    embedding(700, 2, 3, 9);
     norm<float>(150, 24);
     norm<float>(1, 257);
     norm<bf16>(70, 64);
