@@ -158,7 +158,9 @@ fn plan_csv(plan: &Plan) -> Vec<u8> {
 
 /// A folder with other things in it is somebody's, not ours.
 fn refuse_foreign(dir: &Path) -> Result<(), LedgerError> {
-    if !dir.is_dir() || ["spec.toml", "ledger.json"].iter().any(|name| dir.join(name).exists()) {
+    let has = |name: &str| dir.join(name).exists();
+    // A spec alone is that of another command, such as a coordinate check.
+    if !dir.is_dir() || has("ledger.json") || has("spec.toml") && has("runs") {
         return Ok(());
     }
     for entry in fs::read_dir(dir).map_err(LedgerError::io("read", dir))? {
