@@ -42,8 +42,19 @@ fn table(corpus: &Corpus) -> Sheet {
         table.add_row(["text", &format!("{:.1} MB", text.bytes as f64 / 1e6)]);
         table.add_row(["bytes per token", &format!("{:.3}", text.bytes_per_token)]);
         table.add_row(["documents", &text.documents.to_string()]);
+        if let Some(separator) = &text.separator {
+            table.add_row(["", separator]);
+        }
+        if let Some(repeats) = text.repeated_documents {
+            let fate = if text.deduplicated { "left out" } else { "trained on again" };
+            table.add_row(["the same as others", &format!("{repeats} ({fate})")]);
+        }
         table.add_row(["held out for validation", &text.validation_documents.to_string()]);
         table.add_row(["near-duplicates moved to training", &text.near_duplicates_moved.to_string()]);
+        if text.repeated_validation_documents > 0 {
+            let repeated = text.repeated_validation_documents.to_string();
+            table.add_row(["given for validation and like training", &repeated]);
+        }
     }
     if let Some(BinFacts { dtype, known, files, numbered_from }) = &corpus.manifest().bin {
         table.add_row(["token files", &format!("{files} of {dtype} ({known})")]);
