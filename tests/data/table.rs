@@ -41,6 +41,7 @@ fn make(place: &Place, file: &str, source: Source) -> PathBuf {
     let content: Vec<u8> = match file.trim_matches('`') {
         address if address.contains("://") => return PathBuf::from(address),
         "a folder" => {
+            std::fs::create_dir(place.path("folder")).unwrap();
             place.write("folder/a.txt", &text[..text.len() / 2]);
             place.write("folder/b.txt", &text[text.len() / 2..]);
             return place.path("folder");
