@@ -14,7 +14,7 @@ compile "$kernels" "$scratch/check"
 [ "${1:-}" = --quick ] && exit
 
 # `file:line` of every barrier that a kernel has.
-barriers=$(cd "$kernels" && grep -nE '__sync(threads|warp)\(\);' common.cuh ./*.cu | cut -d: -f1,2)
+barriers=$(cd "$kernels" && grep -nE '__sync(threads|warp)\(\);' ./*.cuh ./*.cu | cut -d: -f1,2)
 missed=()
 try() {
     local name=${1%:*} line=${1#*:} copy="$scratch/${1//[:\/]/-}"

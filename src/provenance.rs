@@ -20,7 +20,7 @@ pub struct Build {
     pub lock: Option<String>,
     /// The compiler.
     pub rustc: String,
-    /// Version of burn; nothing in a build that cannot train.
+    /// Version of burn; nothing in a build without it.
     pub burn: Option<String>,
 }
 
@@ -33,7 +33,7 @@ impl Build {
             dirty: env!("RUNNER_DIRTY") == "true",
             lock: known(LOCK).map(|lock| sha256(lock.as_bytes())),
             rustc: env!("RUNNER_RUSTC").to_owned(),
-            burn: if cfg!(feature = "train") { locked("burn") } else { None },
+            burn: if cfg!(feature = "burn") { locked("burn") } else { None },
         }
     }
 }

@@ -96,6 +96,9 @@ fn scientific(x: f64) -> String {
     if !x.is_finite() {
         return "-".to_owned();
     }
+    if x == 0.0 {
+        return "0".to_owned();
+    }
     let text = format!("{x:.1e}");
     text.replace(".0e", "e")
 }
@@ -142,7 +145,7 @@ mod tests {
     #[test]
     fn flops_print_with_their_exponent() {
         assert_eq!(Flops(3.21e15).to_string(), "3.2e15");
-        assert_eq!(Flops(1e18).to_string(), "1e18");
+        assert_eq!([Flops(1e18), Flops(0.0), Flops(-0.0)].map(|flops| flops.to_string()), ["1e18", "0", "0"]);
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub enum DataCommand {
 pub struct DataArgs {
     /// A spec or config with the `[data]` to look at.
     pub spec: PathBuf,
+    /// What to set otherwise.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Folder for tokenized corpora.
     #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
     pub cache: PathBuf,

@@ -11,13 +11,16 @@ use rand::RngExt as _;
 use serde_json::Value;
 
 use super::STDOUT;
-use super::shared::folder::{self, COUNTED, Folder, Found, Row};
+use super::shared::folder::{self, Folder, Found, Row};
 use super::sweep::results::REHEARSAL;
 use crate::cli::CompareArgs;
+use crate::fit::approach2::{Approach2, Optimum};
 use crate::fit::compare;
+use crate::fit::headline;
 use crate::fit::{Bootstrap, Estimate};
 use crate::ledger::Losses;
 use crate::plan::PlannedRun;
+use crate::report::words;
 use crate::units::{Flops, Ratio, Seconds, Tokens};
 
 /// Runs the command.
@@ -120,7 +123,18 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<S
             )
         }
     };
-    Ok([spec, outcome, losses + &frontiers(first, second)].join("\n"))
+    let headlines = headlines(first, names[0]) + &headlines(second, names[1]);
+    Ok([spec, headlines, outcome, losses + &frontiers(first, second)].join("\n"))
+}
+
+/// The headline of a sweep, or of each of its groups, a line each: they are too long for a cell.
+fn headlines(folder: &Folder, name: &str) -> String {
+    let found = folder::fits(folder.ledger.dir()).as_ref().map(folder::headlines).unwrap_or_default();
+    let told = found.into_iter().map(|(group, headline)| {
+        let of = group.map_or_else(String::new, |group| format!(", {group}"));
+        format!("{name}{of}: {headline}\n")
+    });
+    told.collect()
 }
 
 /// Counts, exponents, tokens per parameter and loss at each budget that both have.
@@ -137,40 +151,38 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
     row("diverged", both.map(|f| Some(f.count("diverged")).filter(|n| *n > 0).map(|n| n.to_string())));
     let flops = |f: &Folder| Flops(f.ledger.plan().runs.iter().map(|run| run.flops).sum()).to_string();
     row("FLOPs", both.map(|f| Some(flops(f))));
-    let fits = both.map(|f| folder::fits(f.ledger.dir()).and_then(|fits| folder::approach2(&fits).cloned()));
-    for (name, law) in [("N_opt", "n_opt"), ("D_opt", "d_opt")] {
+    let fits = both.map(|f| folder::fits(f.ledger.dir()));
+    let fits = fits.map(|fits| fits.as_ref().and_then(folder::leading));
+    let counted = headline::counted(headline::COUNTED);
+    let exponents: [(&str, Exponent); 2] =
+        [("N_opt", |fit| fit.n_opt.map(|law| law.exponent)), ("D_opt", |fit| fit.d_opt.map(|law| law.exponent))];
+    let decimals = |exponent: Estimate| words::estimate(exponent, words::decimal);
+    for (name, exponent) in exponents {
         row(
-            &format!("{name} exponent ({COUNTED})"),
-            fits.each_ref().map(|fit| interval(&fit.as_ref()?[law]["exponent"], |x| format!("{x:.3}"))),
+            &format!("{name} exponent, {counted}"),
+            fits.each_ref().map(|fit| fit.as_ref().and_then(exponent).map(decimals)),
         );
     }
-    let mut budgets: Vec<f64> = fits.iter().flatten().flat_map(optima).filter_map(|o| o["budget"].as_f64()).collect();
+    let mut budgets: Vec<f64> = fits.iter().flatten().flat_map(|fit| &fit.optima).map(|o| o.budget).collect();
     budgets.sort_by(f64::total_cmp);
     budgets.dedup();
     for budget in budgets {
-        let at = |fit: &Option<Value>, key: &str, show: fn(f64) -> String| {
-            let optimum = optima(fit.as_ref()?).into_iter().find(|o| o["budget"].as_f64() == Some(budget))?;
-            interval(&optimum[key], show)
+        let at = |of: fn(&Optimum) -> Option<Estimate>, show: &dyn Fn(f64) -> String| {
+            fits.each_ref().map(|fit| {
+                let optimum = fit.as_ref()?.optima.iter().find(|o| o.budget.total_cmp(&budget).is_eq())?;
+                Some(words::estimate(of(optimum)?, show))
+            })
         };
-        let budget = Flops(budget);
-        let ratio = |x: f64| Ratio(x).to_string();
-        row(
-            &format!("tokens per parameter ({COUNTED}), {budget}"),
-            fits.each_ref().map(|fit| at(fit, "tokens_per_param", ratio)),
-        );
-        row(&format!("least loss, {budget}"), fits.each_ref().map(|fit| at(fit, "loss", |x| format!("{x:.4}"))));
+        let flops = Flops(budget);
+        let ratios = at(|o| o.tokens_per_param, &|x| Ratio(x).to_string());
+        row(&format!("tokens per parameter, curve of {flops} alone ({counted})"), ratios);
+        row(&format!("least loss, {flops}"), at(|o| o.loss, &|x| format!("{x:.4}")));
     }
     rows
 }
 
-fn optima(fit: &Value) -> Vec<Value> {
-    fit["optima"].as_array().cloned().unwrap_or_default()
-}
-
-fn interval(value: &Value, show: impl Fn(f64) -> String) -> Option<String> {
-    let [value, low, high] = ["value", "low", "high"].map(|key| value[key].as_f64());
-    Some(format!("{} ({} to {})", show(value?), show(low?), show(high?)))
-}
+/// What is read off a fit.
+type Exponent = fn(&Approach2) -> Option<Estimate>;
 
 /// Losses of runs of the same shape, length, seed and corpus, where there is one such run on either side.
 fn pairs(first: &Folder, second: &Folder) -> Vec<(f64, f64)> {

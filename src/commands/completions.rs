@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::CommandFactory as _;
 
 use super::STDOUT;
+use super::shared::claim;
 use crate::cli::{Cli, CompletionsArgs, ManArgs};
 
 /// Prints what a shell needs to complete commands and flags.
@@ -21,6 +22,7 @@ pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
 /// Writes manual pages: `runner.1`, `runner-sweep.1` and so on.
 pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     let shown = args.dir.display();
+    claim::not_results(&args.dir)?;
     fs::create_dir_all(&args.dir).with_context(|| format!("cannot create {shown}"))?;
     clap_mangen::generate_to(Cli::command(), &args.dir).with_context(|| format!("cannot write into {shown}"))?;
     eprintln!("wrote the pages of runner(1) into {shown}; `man -l {shown}/runner.1` shows the first");

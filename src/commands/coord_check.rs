@@ -10,10 +10,10 @@ use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
 use super::STDOUT;
-use super::shared::{device, planning};
+use super::shared::{claim, device, planning};
 use crate::cli::CoordCheckArgs;
 use crate::fit::Estimate;
-use crate::fit::coordinates::{self, Coordinate, First, Measurement};
+use crate::fit::coordinates::{self, Coordinate, First, Measurement, SETTLED, TOLERANCE};
 use crate::plan::{Plan, Run};
 use crate::report::coordinates::{Check, write};
 use crate::spec;
@@ -45,6 +45,9 @@ impl Axis {
 pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     let CoordCheckArgs { spec: path, overrides, out, place, steps, threads } = args;
     let spec = spec::load_with(path, &overrides.set)?;
+    let dir = out.clone().unwrap_or_else(|| Path::new("results").join(&spec.name));
+    // Before the minutes of measuring.
+    claim::of_spec(&dir, &spec.to_toml(), |name| name == "figures")?;
     let device = device::choose(&place.device);
     let plan = planning::plan_of(&spec, &place.cache)?;
     if let Some(left_out) = plan.left_out.first() {
@@ -61,13 +64,15 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
             Check { parameterization, measurements, coordinates }
         })
         .collect();
-    let dir = out.clone().unwrap_or_else(|| Path::new("results").join(&spec.name));
     let unwritable = || format!("cannot write to {}", dir.display());
     fs::create_dir_all(&dir).with_context(unwritable)?;
     fs::write(dir.join("spec.toml"), spec.to_toml()).with_context(unwritable)?;
     write(&dir, &spec.name, axis.name(), &checks)?;
 
     writeln!(io::stdout(), "{}", table(&checks)).context(STDOUT)?;
+    for remark in remarks(&checks, axis) {
+        eprintln!("{remark}");
+    }
     let mut passed = true;
     for Check { parameterization, coordinates, .. } in &checks {
         let failed = coordinates.iter().filter(|coordinate| !coordinate.passes()).count();
@@ -184,21 +189,82 @@ fn table(checks: &[Check]) -> Table {
         "parameterization",
         "activation",
         "verdict",
-        "slope at first",
-        "at last",
-        "worst",
+        "slope as drawn",
+        "expected",
+        "slope trained",
+        "expected",
+        "farthest off",
         "before step",
     ]);
-    let slope = |slope: Option<Estimate>| {
-        slope.map_or_else(|| "zero".to_owned(), |s| format!("{:+.2} ({:+.2} to {:+.2})", s.value, s.low, s.high))
-    };
     for Check { parameterization, coordinates, .. } in checks {
-        for Coordinate { activation, slopes, worst, verdict, .. } in coordinates {
+        for Coordinate { activation, first: drawn, slopes, worst, verdict } in coordinates {
             let [first, last] = [slopes.first(), slopes.last()].map(|at| slope(at.and_then(|at| at.slope)));
             let step = worst.map_or_else(String::new, |at| at.step.to_string());
             let worst = slope(worst.and_then(|at| at.slope));
-            table.add_row([parameterization, activation, verdict.name(), &first, &last, &worst, &step]);
+            table.add_row([
+                parameterization,
+                activation,
+                verdict.name(),
+                &first,
+                drawn.expected(),
+                &last,
+                "0",
+                &worst,
+                &step,
+            ]);
         }
     }
     table
+}
+
+/// A slope with its interval; one seed has none.
+fn slope(slope: Option<Estimate>) -> String {
+    match slope {
+        None => "zero".to_owned(),
+        Some(s) if s.low.is_finite() && s.high.is_finite() => {
+            format!("{:+.2} ({:+.2} to {:+.2})", s.value, s.low, s.high)
+        }
+        Some(s) => format!("{:+.2}", s.value),
+    }
+}
+
+/// What a reader of the table must know.
+fn remarks(checks: &[Check], axis: Axis) -> Vec<String> {
+    let measurements = || checks.iter().flat_map(|check| &check.measurements);
+    let seeds = measurements().map(|m| m.seed).collect::<BTreeSet<_>>().len();
+    let last = measurements().map(|m| m.step).max().unwrap_or(0);
+    let axis = axis.name();
+    let mut remarks = vec![format!(
+        "A slope is that of log mean |x| in log {axis}: 0 keeps its size, 1 grows in proportion. Up to {TOLERANCE} off what is \
+         expected passes."
+    )];
+    if seeds == 1 {
+        remarks.push("One seed: no interval. [sweep] seeds = [1, 2, 3] gives one.".to_owned());
+    }
+    if last < SETTLED {
+        remarks.push(format!(
+            "{last} steps tell what grows; whether what is random at first flattens shows after {SETTLED}: give --steps 10."
+        ));
+    }
+    remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_seed_has_no_interval_and_says_so() {
+        let one = Estimate { value: 0.1, low: f64::NAN, high: f64::NAN };
+        assert_eq!(slope(Some(one)), "+0.10");
+        assert_eq!(slope(Some(Estimate { low: 0.0, high: 0.25, ..one })), "+0.10 (+0.00 to +0.25)");
+        let measured = |size: f64| Measurement { size, seed: 1, step: 1, activation: "x".to_owned(), mean_abs: size };
+        let measurements = vec![measured(1.0), measured(2.0)];
+        let coordinates = coordinates::check(&measurements, |_| First::Flat);
+        let checks = [Check { parameterization: "mup".to_owned(), measurements, coordinates }];
+        let said = remarks(&checks, Axis::Width).join("\n");
+        assert!(said.contains("One seed: no interval") && said.contains("give --steps 10"), "{said}");
+        let table = table(&checks).to_string();
+        assert!(!table.contains("NaN") && table.contains("expected") && table.contains("grows"), "{table}");
+    }
 }

@@ -16,7 +16,7 @@ use crate::units::Tokens;
 /// Runs the command.
 pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
     let (DataCommand::Prepare(args) | DataCommand::Info(args)) = command;
-    let spec = spec::load(&args.spec)?;
+    let spec = spec::load_with(&args.spec, &args.overrides.set)?;
     let (data, context) = (&spec.data, spec.model.context);
     let corpus = match command {
         DataCommand::Prepare(_) => Corpus::prepare(data, context, &args.cache, &mut |line| eprintln!("{line}"))?,

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::STDOUT;
+use super::shared::claim;
 use crate::cli::export::{ArchitectureName, ExportCommand, FolderArgs, TableArgs, TransformersArgs};
 use crate::data;
 use crate::export::runs::{self, Run};
@@ -27,6 +28,7 @@ pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
         }
         ExportCommand::Parquet(args) => table(args, |table, out| Ok(parquet::write(table, out)?))?,
         ExportCommand::Tensorboard(args) => {
+            claim::not_results(&args.out)?;
             let (name, runs) = of_folder(args)?;
             tensorboard::export(&name, &runs, &args.out)?;
             let out = args.out.display();
@@ -63,6 +65,7 @@ fn table(
 }
 
 fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result<()> {
+    claim::not_results(&args.out)?;
     let (name, runs) = of_folder(args)?;
     trackers::export(tracker, &name, &runs, &args.out)?;
     let script = args.out.join("import.py");
@@ -91,6 +94,7 @@ fn name(path: &Path) -> String {
 
 fn model(args: &TransformersArgs) -> anyhow::Result<()> {
     let TransformersArgs { dir, run, out, checkpoint, architecture, cache } = args;
+    claim::not_results(out)?;
     let ledger = Ledger::open(dir)?;
     if ledger.losses() == Losses::Rehearsed {
         anyhow::bail!("{} holds a rehearsal: no model was trained", dir.display());

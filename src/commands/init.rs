@@ -1,7 +1,7 @@
 //! `runner init`: a commented spec to begin with, one of those in `sweeps/`.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -36,7 +36,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let shown = file.display();
     eprintln!("wrote {shown}: `runner plan {shown}` shows what it trains, `runner {command} {shown}` trains it");
     match spec.data.path {
-        Some(path) if spec.data.source == Source::Text && !path.exists() => eprintln!(
+        Some(path) if spec.data.source != Source::Synthetic && !path.exists() && !is_pattern(&path) => eprintln!(
             "its text {} is not there yet; `--text PATH` takes another, and scripts/corpus-rfc.sh of the repository \
              writes corpora/rfc.txt",
             path.display()
@@ -44,6 +44,11 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         _ => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a path stands for several files.
+fn is_pattern(path: &Path) -> bool {
+    path.to_string_lossy().contains(['*', '?'])
 }
 
 /// Writes a file that must not be there yet.
@@ -86,6 +91,7 @@ fn adapt(template: &str, name: &str, text: Option<&Path>) -> anyhow::Result<Stri
     if let Some(path) = text {
         let path = path.to_str().context("--text: the path must be UTF-8")?;
         set.push(format!("data.path={}", toml_edit::Value::from(path)));
+        set.extend(text.iter().flat_map(|text| Format::of(text).keys(text)));
     }
     let synthetic = document["data"]["source"].as_str() == Some("synthetic");
     if synthetic && text.is_some() {
@@ -101,10 +107,84 @@ fn adapt(template: &str, name: &str, text: Option<&Path>) -> anyhow::Result<Stri
     let adapted =
         adapted.replace(&format!("# results go to results/{old}\n"), &format!("# results go to results/{name}\n"));
     let Some(path) = text else { return Ok(adapted) };
-    let adapted = RFC.iter().fold(adapted, |text, words| text.replace(words, ""));
-    let note = match (synthetic, path.display()) {
-        (true, path) => format!("# Trains on the text {path} and not on the built-in language.\n"),
-        (false, path) => format!("# The text is {path}, whatever else is said below.\n"),
-    };
-    Ok(adapted.lines().fold(note, |text, line| text + line.trim_end() + "\n"))
+    Ok(about(&adapted, path, synthetic))
 }
+
+/// The comments of a template, about this text and no other.
+fn about(adapted: &str, path: &Path, synthetic: bool) -> String {
+    let shown = path.display().to_string().replace(|c: char| c.is_control(), "?");
+    let adapted = RFC.iter().fold(adapted.to_owned(), |text, words| text.replace(words, ""));
+    let adapted = THEIRS.iter().fold(adapted, |text, (theirs, this)| text.replace(theirs, &this.replace("{}", &shown)));
+    let adapted = adapted.replace("# UTF-8, documents separated by blank lines", Format::of(path).comment());
+    let note = if synthetic {
+        format!("# Trains on the text {shown} and not on the built-in language.\n")
+    } else {
+        String::new()
+    };
+    adapted.lines().fold(note, |text, line| text + line.trim_end() + "\n")
+}
+
+/// What the comments of templates say of their text, and what they say of another.
+const THEIRS: [(&str, &str); 6] = [
+    ("IsoFLOP curves on English text: ", "IsoFLOP curves on {}: "),
+    (", measured on the RFC corpus.", "."),
+    (", on the RFC text;", ", on {};"),
+    ("on the text of sweeps/isoflop.toml", "on {}"),
+    (", without a download and without a GPU", ", without a GPU"),
+    ("learn the built-in language at", "learn {} at"),
+];
+
+/// How a file holds texts, by the end of its name; one that is compressed by gzip or Zstandard has a further end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    Jsonl,
+    Parquet,
+}
+
+impl Format {
+    fn of(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let name = [".gz", ".zst", ".zstd"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+        match name.rsplit('.').next() {
+            Some("jsonl" | "ndjson" | "json") => Self::Jsonl,
+            Some("parquet" | "pq") => Self::Parquet,
+            _ => Self::Text,
+        }
+    }
+
+    /// The keys of `[data]` beside the path.
+    fn keys(self, path: &Path) -> Vec<String> {
+        let column = |found: Option<String>| {
+            let column = found.unwrap_or_else(|| "text".to_owned());
+            format!("data.column={}", toml_edit::Value::from(column))
+        };
+        match self {
+            Self::Text => vec!["data.source=\"text\"".to_owned()],
+            Self::Jsonl => vec!["data.source=\"jsonl\"".to_owned(), column(field_of_text(path))],
+            Self::Parquet => vec!["data.source=\"parquet\"".to_owned(), column(None)],
+        }
+    }
+
+    fn comment(self) -> &'static str {
+        match self {
+            Self::Text => "# UTF-8, documents separated by blank lines",
+            Self::Jsonl => "# JSON Lines: a document a line, its text in data.column",
+            Self::Parquet => "# Parquet: a document a row, its text in data.column",
+        }
+    }
+}
+
+/// The field of the first line that has the text: `text`, or the longest string; nothing where the file is not there yet
+/// or is compressed.
+fn field_of_text(path: &Path) -> Option<String> {
+    let mut line = String::new();
+    BufReader::new(File::open(path).ok()?).take(LONGEST_LINE).read_line(&mut line).ok()?;
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line).ok()?;
+    let strings = || object.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
+    let text = strings().find(|(name, _)| *name == "text");
+    text.or_else(|| strings().max_by_key(|(_, value)| value.len())).map(|(name, _)| name.clone())
+}
+
+/// A first line that is longer is not looked at.
+const LONGEST_LINE: u64 = 1 << 24;

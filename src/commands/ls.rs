@@ -9,10 +9,10 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::STDOUT;
-use super::shared::folder::{self, COUNTED, Folder};
+use super::shared::folder::{self, Folder};
 use crate::cli::LsArgs;
 use crate::ledger::{Ledger, Losses};
-use crate::units::{Flops, Ratio};
+use crate::units::Flops;
 
 /// Conclusions of one sweep that are shown.
 const MOST_SAID: usize = 3;
@@ -73,25 +73,21 @@ fn name(dir: &Path) -> String {
     dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// What a sweep found: tokens per parameter at its largest budget, or else its first conclusions.
+/// What a sweep found: its headline, or that of each group, or else its first conclusions.
 fn headline(fits: &Value) -> Option<String> {
-    let ours = folder::approach2(fits);
-    if let Some(fit) = ours.filter(|fit| fit["status"] == "converged") {
-        // Those beyond the largest budget are extrapolated.
-        let largest = fit["optima"].as_array()?.iter().filter_map(|o| o["budget"].as_f64()).fold(0.0, f64::max);
-        let rows = fit["tokens_per_param"].as_array()?;
-        let at =
-            rows.iter().find(|row| row["flops"].as_f64().is_some_and(|flops| (flops / largest - 1.0).abs() < 1e-9))?;
-        let [value, low, high] = ["value", "low", "high"].map(|key| Ratio(at[key].as_f64().unwrap_or(f64::NAN)));
-        let at = Flops(largest);
-        return Some(format!("{value} tokens per parameter ({low} to {high}) at {at} FLOPs, counting {COUNTED}"));
-    }
-    let conclusions = [ours.into_iter().collect::<Vec<_>>(), list(&fits["transfer"]), list(&fits["savings"])].concat();
+    let headlines = folder::headlines(fits).into_iter().map(|(group, headline)| match group {
+        Some(group) => format!("{group}: {headline}"),
+        None => headline.to_string(),
+    });
+    let conclusions = [list(&fits["transfer"]), list(&fits["savings"])].concat();
     let said = conclusions.iter().filter_map(|fit| {
         let name = fit["parameterization"].as_str().map(|name| format!("{name}: ")).unwrap_or_default();
         Some(name + fit["conclusion"].as_str()?)
     });
-    let said: Vec<String> = said.collect();
+    let mut said: Vec<String> = said.chain(headlines).collect();
+    if said.is_empty() {
+        said.extend(folder::leading(fits).map(|fit| fit.conclusion));
+    }
     let more = said.len().saturating_sub(MOST_SAID);
     let rest = (more > 0).then(|| format!("and {more} more: report.html has them all"));
     let lines: Vec<String> = said.into_iter().take(MOST_SAID).chain(rest).collect();

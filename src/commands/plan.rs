@@ -46,6 +46,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         set.retain(|old| !trimmed.set.iter().any(|new| key(new) == key(old)));
         set.extend(trimmed.set);
     }
+    if let Some(raised) = planning::raised_batches(&spec, &plan) {
+        eprintln!("{raised}");
+    }
     if args.csv {
         for left_out in &plan.left_out {
             eprintln!("left out: {}: {}", planning::describe(left_out), left_out.reason);

@@ -12,6 +12,7 @@ use super::STDOUT;
 use super::shared::folder::{self, Found};
 use crate::cli::ShowArgs;
 use crate::observation::Counting;
+use crate::trainer::Outcome;
 use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
@@ -25,6 +26,10 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     };
     add("run", run.id.to_string());
     add("sweep", folder.ledger.dir().display().to_string());
+    for (group, headline) in folder::fits(folder.ledger.dir()).iter().flat_map(folder::headlines) {
+        let of = group.map_or_else(String::new, |group| format!(" ({group})"));
+        add("its headline", format!("{headline}{of}"));
+    }
     let held = folder.ledger.holder(&run.id).filter(|_| row.status == "pending");
     add("status", held.map_or_else(|| row.status.clone(), |holder| format!("running, {holder}")));
     for (field, value) in &run.axes {
@@ -66,6 +71,10 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         add(name, value.clone());
     }
     if let Some(result) = folder.ledger.result(&run.id)? {
+        if let Outcome::Diverged { step, train_loss, .. } = result.outcome {
+            let loss = train_loss.map_or_else(|| "no finite number".to_owned(), |loss| format!("{loss:.4}"));
+            add("diverged", format!("at step {step} of {}, training loss {loss}", schedule.steps));
+        }
         if let Some(build) = result.build {
             add("compiler", build.rustc);
             build.burn.into_iter().for_each(|burn| add("burn", burn));

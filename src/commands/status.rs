@@ -1,6 +1,6 @@
 //! `runner status`: how a sweep stands.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use crate::units::{Flops, Seconds};
 /// Time between two looks.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
+/// Clears a terminal and goes to its first line.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
 /// Runs and failures listed one by one; more of them are only counted.
 const LISTED: usize = 20;
 
@@ -30,7 +33,9 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         // Tasks in the queue are workers to come, of which the folder knows nothing.
         let array = slurm::state(dir)?.map(|array| array.to_string());
         let text = if *json { json_line(&status, array.as_deref())? } else { text(&status, array.as_deref()) };
-        io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
+        // On a terminal each look takes the place of the one before.
+        let again = if *watch && !json && io::stdout().is_terminal() { CLEAR } else { "" };
+        write!(io::stdout(), "{again}{text}").context(STDOUT)?;
         if !watch || status.is_over() {
             return Ok(ExitCode::from(u8::from(!status.failed.is_empty())));
         }
@@ -73,10 +78,13 @@ fn text(status: &Status, array: Option<&str>) -> String {
     for running in running.iter().take(LISTED) {
         lines.push(format!("  {}: {:.0}%, {}", running.run, 100.0 * running.share, running.holder));
     }
+    for run in diverged.iter().take(LISTED) {
+        lines.push(format!("  {run} diverged: its result; `runner show {run}` tells at which step"));
+    }
     for failed in failed.iter().take(LISTED) {
         lines.push(format!("  {} failed: {}", failed.run, failed.failure));
     }
-    if running.len().max(failed.len()) > LISTED {
+    if running.len().max(failed.len()).max(diverged.len()) > LISTED {
         lines.push("  and more; --json lists all".to_owned());
     }
     lines.join("\n") + "\n"

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use comfy_table::{Table, presets};
 
-use super::shared::{device, planning};
+use super::shared::{closing, device, planning};
 use super::sweep::{self, results};
 use super::{STDOUT, seconds};
 use crate::cli::TrainArgs;
@@ -26,6 +26,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         device::trainer(&device::choose(&place.device), &place.cache, threads.unwrap_or_else(device::cores))?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
+    if let Some(raised) = planning::raised_batches(&spec, &plan) {
+        eprintln!("{raised}");
+    }
     let losses = rehearsal::losses(&trainer.device().kind);
     let dir = sweep::results_dir(out.as_deref(), &spec, losses);
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
@@ -45,14 +48,17 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let label = trainer.device().kind;
     let terms = Terms { device: &label, checkpoint_every, stop: &stop };
     let worked = execute::work(&ledger, trainer.as_mut(), terms, &mut |event| display.show(0, &event));
-    display.clear();
+    display.finish();
     match worked {
         Err(error @ WorkError::Failed { .. }) => {
             eprintln!("error: {error}");
             return Ok(ExitCode::from(1));
         }
         Ok(Work::Interrupted) => {
-            eprintln!("interrupted. Nothing is lost: the same command again goes on from there");
+            closing::say(&[
+                format!("Interrupted. Nothing is lost: the run goes on from its checkpoint in {}.", dir.display()),
+                format!("To go on: {}", closing::this_command()),
+            ]);
             return Ok(ExitCode::from(execute::REQUEUE));
         }
         Ok(Work::Done) => {}

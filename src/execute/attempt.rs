@@ -118,7 +118,7 @@ fn publish(
         Outcome::Finished { val_loss, tokens_per_second, seconds, .. } => {
             Event::Finished { run: id(), val_loss, tokens_per_second, seconds }
         }
-        Outcome::Diverged { step, .. } => Event::Diverged { run: id(), step },
+        Outcome::Diverged { step, train_loss, .. } => Event::Diverged { run: id(), step, train_loss },
     };
     if let Published::Conflict(kept) = claim.publish(outcome, trainer.device(), micro_batches)? {
         emit(Event::Conflict { run: id(), kept });

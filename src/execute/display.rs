@@ -1,15 +1,16 @@
 //! What is seen of a sweep while it runs: a bar a slot and one for all on a terminal, plain lines elsewhere. On
 //! standard error, since standard output is for results.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Event;
+use super::{Event, diverged};
 use crate::ledger::{Ledger, conflict_warning};
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
+use crate::trainer::Outcome;
 use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Shows the events of workers.
@@ -22,6 +23,10 @@ pub struct Display<'a> {
     started: Instant,
     /// FLOPs spent so far on the run of each slot.
     partial: Vec<f64>,
+    /// FLOPs of the run of each slot that earlier attempts had spent, known once it tells how far it is.
+    resumed: Vec<Option<f64>>,
+    /// Runs trained to their end.
+    finished: HashSet<RunId>,
     bars: Option<Bars>,
 }
 
@@ -40,6 +45,10 @@ impl<'a> Display<'a> {
         let runs = &ledger.plan().runs;
         let total = runs.iter().map(|run| run.flops).sum();
         let done = runs.iter().filter(|run| ledger.is_over(&run.id)).map(|run| run.flops).sum();
+        let has_loss = |run: &&PlannedRun| {
+            let result = ledger.result(&run.id).ok().flatten();
+            result.is_some_and(|result| matches!(result.outcome, Outcome::Finished { .. }))
+        };
         Self {
             runs: runs.iter().map(|run| (&run.id, run)).collect(),
             total,
@@ -47,6 +56,8 @@ impl<'a> Display<'a> {
             before: done,
             started: Instant::now(),
             partial: vec![0.0; slots],
+            resumed: vec![Some(0.0); slots],
+            finished: runs.iter().filter(has_loss).map(|run| run.id.clone()).collect(),
             bars: terminal.then(|| Bars::new(slots)),
         }
     }
@@ -61,9 +72,10 @@ impl<'a> Display<'a> {
             Event::Finished { run, val_loss, tokens_per_second, seconds } => {
                 let rate = Tokens(*tokens_per_second);
                 let text = format!("finished: loss {val_loss:.4}, {rate} tokens/s, {}", Seconds(*seconds));
+                self.finished.insert(run.clone());
                 self.ended(slot, run, true, &text);
             }
-            Event::Diverged { run, step } => self.ended(slot, run, true, &format!("diverged at step {step}")),
+            Event::Diverged { run, step, train_loss } => self.diverged(slot, run, *step, *train_loss),
             Event::Interrupted { run, step } => self.ended(slot, run, false, &format!("stopped after step {step}")),
             Event::Failed { run, failure } => self.ended(slot, run, false, &format!("failed: {}", failure.message)),
             Event::Conflict { run: _, kept } => self.say(&conflict_warning(kept)),
@@ -96,16 +108,18 @@ impl<'a> Display<'a> {
         }
     }
 
-    /// Takes the bars away.
-    pub fn clear(&self) {
-        if let Some(bars) = &self.bars {
+    /// Takes the bars away for good: what is said from now on stays where it is.
+    pub fn finish(mut self) {
+        if let Some(bars) = self.bars.take() {
+            // Each one has a clock that draws it again, and the lines that have come since would be erased with it.
+            bars.slots.iter().chain([&bars.sweep]).for_each(ProgressBar::finish_and_clear);
             // Fails only where the terminal is gone.
             let _ = bars.all.clear();
         }
     }
 
     fn claimed(&mut self, slot: usize, id: &RunId, attempt: u32) {
-        self.partial[slot] = 0.0;
+        (self.partial[slot], self.resumed[slot]) = (0.0, (attempt == 1).then_some(0.0));
         let Some(run) = self.runs.get(id) else { return };
         let params = Params(run.params.by(Counting::All) as f64);
         let (tokens, flops) = (Tokens(run.tokens as f64), Flops(run.flops));
@@ -122,20 +136,44 @@ impl<'a> Display<'a> {
 
     fn progressed(&mut self, slot: usize, id: &RunId, tokens: u64, loss: Option<f64>, rate: Option<f64>) {
         let Some(run) = self.runs.get(id) else { return };
-        self.partial[slot] = tokens as f64 * run.flops_per_token.exact;
+        let spent = tokens as f64 * run.flops_per_token.exact;
+        self.partial[slot] = spent;
+        // What the checkpoint of an earlier attempt had is no work of this call.
+        if self.resumed[slot].is_none() {
+            self.resumed[slot] = Some(spent);
+            self.before += spent;
+        }
         if let Some(bars) = &self.bars {
             let left = run.tokens.saturating_sub(tokens) as f64 / rate.unwrap_or(f64::NAN);
-            let (loss, rate) = (loss.unwrap_or(f64::NAN), Tokens(rate.unwrap_or(f64::NAN)));
+            // The first loss comes with the first point of the curve.
+            let loss = loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.3}"));
+            let rate = Tokens(rate.unwrap_or(f64::NAN));
             let bar = &bars.slots[slot];
             bar.set_position(tokens * THOUSAND / run.tokens.max(1));
-            bar.set_message(format!("loss {loss:.3}, {rate} tokens/s, {} left", Seconds(left)));
+            bar.set_message(format!("loss {loss}, {rate} tokens/s, {} left", Seconds(left)));
         }
+    }
+
+    /// A run that diverged is told at once, on a terminal too: whoever looks may want to stop the sweep.
+    fn diverged(&mut self, slot: usize, id: &RunId, step: usize, train_loss: Option<f64>) {
+        let finished: Vec<&PlannedRun> = self.finished.iter().filter_map(|id| self.runs.get(id).copied()).collect();
+        let text = self.runs.get(id).map_or_else(
+            || format!("diverged at step {step}"),
+            |run| diverged::explain(run, step, train_loss, &finished),
+        );
+        if self.bars.is_some() {
+            self.say(&format!("run {id} {text}"));
+        }
+        self.ended(slot, id, true, &text);
     }
 
     fn ended(&mut self, slot: usize, id: &RunId, has_result: bool, text: &str) {
         self.partial[slot] = 0.0;
+        let resumed = self.resumed[slot].replace(0.0).unwrap_or(0.0);
         if has_result {
             self.done += self.runs.get(id).map_or(0.0, |run| run.flops);
+        } else {
+            self.before -= resumed;
         }
         if let Some(bars) = &self.bars {
             bars.slots[slot].set_prefix(format!("slot {} {:16}", slot + 1, ""));
@@ -214,5 +252,24 @@ mod tests {
         display.show(1, &Event::Finished { run, val_loss: 3.0, tokens_per_second: 1.0, seconds: 1.0 });
         display.given_up(&runs[0].id);
         assert!((display.share() - 1.0).abs() < 1e-12, "what was given up is not left to do");
+    }
+
+    #[test]
+    fn what_a_checkpoint_had_is_no_work_of_this_call() {
+        let (_dir, ledger) = ledger(1);
+        let run = &ledger.plan().runs[0];
+        let mut display = Display::new(&ledger, 1, false);
+        let progress = |share: f64| {
+            let tokens = (run.tokens as f64 * share) as u64;
+            Event::Progress { run: run.id.clone(), tokens, train_loss: None, tokens_per_second: None }
+        };
+        display.show(0, &Event::Claimed { run: run.id.clone(), attempt: 2 });
+        display.show(0, &progress(0.5));
+        assert!(display.seconds_left().is_infinite(), "nothing was done by this call");
+        display.show(0, &progress(0.75));
+        let done = (display.spent() - display.before) / run.flops;
+        assert!((done - 0.25).abs() < 1e-3, "{done}");
+        display.show(0, &Event::Interrupted { run: run.id.clone(), step: 75 });
+        assert!(display.spent().abs() < 1e-9 && display.before.abs() < 1e-9);
     }
 }

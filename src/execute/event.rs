@@ -46,6 +46,9 @@ pub enum Event {
         run: RunId,
         /// Step at which it was noticed.
         step: usize,
+        /// Training loss there; nothing where it is no finite number.
+        #[serde(default)]
+        train_loss: Option<f64>,
     },
     /// The worker was asked to stop; the run goes on from a checkpoint.
     Interrupted {

@@ -8,6 +8,7 @@
 
 mod attempt;
 mod display;
+pub mod diverged;
 mod event;
 mod failpoint;
 mod health;

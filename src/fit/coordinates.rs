@@ -17,6 +17,9 @@ use super::regress::Design;
 /// A slope of at most this counts as flat: a factor of 1.5 in the activation over a factor of 8 in size.
 pub const TOLERANCE: f64 = 0.2;
 
+/// Steps after which what was random at first has flattened, if it ever does: a shorter check cannot tell that it does not.
+pub const SETTLED: usize = 8;
+
 /// The slope of a sum of independent random terms that is divided by their number.
 const RANDOM: f64 = -0.5;
 
@@ -54,6 +57,15 @@ impl First {
             Self::Flat => "flat",
             Self::MayFade => "may fade",
             Self::Fades => "fades",
+        }
+    }
+
+    /// The slope that the drawn model should have, in words.
+    pub fn expected(self) -> &'static str {
+        match self {
+            Self::Flat => "0",
+            Self::MayFade => "-0.5 to 0",
+            Self::Fades => "-0.5",
         }
     }
 
@@ -153,7 +165,7 @@ fn coordinate(name: &str, drawn: First, measurements: &[&Measurement]) -> Coordi
         let [low, high] = match at.slope {
             Some(_) if at.step == first => drawn.allowed(),
             // In between, what was random at first may still be on its way.
-            Some(_) if at.step < last => [drawn.allowed()[0], 0.0],
+            Some(_) if at.step < last.max(SETTLED) => [drawn.allowed()[0], 0.0],
             // Zero passes, as after an initialization at zero.
             _ => [0.0, 0.0],
         };
@@ -230,6 +242,19 @@ mod tests {
         assert_eq!(verdict(-0.5, 0.0, First::Flat), Verdict::Fades);
         assert_eq!(verdict(-1.0, 0.0, First::Fades), Verdict::Fades);
         assert_eq!(verdict(-0.5, -0.5, First::MayFade), Verdict::Fades);
+    }
+
+    #[test]
+    fn a_check_of_few_steps_does_not_fail_what_a_longer_one_passes() {
+        let all = measured(-0.5, 0.0, 0.0);
+        let short: Vec<Measurement> = all.iter().filter(|m| m.step <= 4).cloned().collect();
+        for drawn in [First::MayFade, First::Fades] {
+            assert_eq!(check(&all, |_| drawn)[0].verdict, Verdict::Flat);
+            assert_eq!(check(&short, |_| drawn)[0].verdict, Verdict::Flat);
+        }
+        // Growth shows at any step.
+        let growing: Vec<Measurement> = measured(0.5, 0.5, 0.0).into_iter().filter(|m| m.step <= 4).collect();
+        assert_eq!(check(&growing, |_| First::MayFade)[0].verdict, Verdict::Grows);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | what | modules |
 //! |---|---|
 //! | the approaches to the optimum | [`approach1`], [`approach2`], [`approach3`], [`vpnls`]; with all that belongs to them in [`approaches`] |
-//! | what they share | [`surface`], [`cost`], [`points`], [`parametric`], [`forecast`], [`summary`] |
+//! | what they share | [`surface`], [`cost`], [`points`], [`parametric`], [`forecast`], [`summary`], [`headline`] |
 //! | what follows from them | [`allocate`] |
 //! | other laws | [`power`], [`broken`], [`kaplan`], [`repetition`], [`critical_batch`], [`pruning`]; [`law`] holds what they share |
 //! | settings | [`tuning`], [`transfer`], [`coordinates`], and `valley`, which finds the best of a setting |
@@ -24,6 +24,7 @@ pub mod cost;
 pub mod critical_batch;
 pub mod forecast;
 pub mod frontier;
+pub mod headline;
 pub mod kaplan;
 pub mod law;
 pub mod least_squares;

@@ -72,6 +72,7 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
         optimizer,
         schedule: schedule(&spec.schedule, params, tokens_per_step, steps),
         eval: spec.eval.clone(),
+        precision: spec.train.precision,
         seed,
         flop_budget: length.budget(),
     })

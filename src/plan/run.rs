@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::parameterization::{Parameterization, Scale, Table};
-use crate::spec::{Data, Eval, OptimizerKind, ScheduleKind};
+use crate::spec::{Data, Eval, OptimizerKind, Precision, ScheduleKind};
 
 /// Version of what a run computes. It is part of every identity: raise it when a change of the training code makes the
 /// same run end in another loss, so that old results are not taken for new ones.
@@ -82,6 +82,9 @@ pub struct Run {
     pub schedule: RunSchedule,
     /// How the loss is measured.
     pub eval: Eval,
+    /// Numbers of the factors of matrix products. Not written where it is f32, as no run before had another.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
     /// Seed of initialization and data order.
     pub seed: u64,
     /// The IsoFLOP budget that this run spends, in FLOPs.
@@ -241,4 +244,25 @@ pub struct Plan {
     pub runs: Vec<PlannedRun>,
     /// Every point that is not trained, with the reason.
     pub left_out: Vec<LeftOut>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The plan of the published sweep: what it was trained under is what it is found by.
+    const PUBLISHED: &str = include_str!("../../results/isoflop/plan.json");
+
+    #[test]
+    fn published_runs_keep_their_identities_and_precision_is_a_part_of_them() {
+        let plan: Plan = serde_json::from_str(PUBLISHED).unwrap();
+        assert!(plan.runs.len() > 50, "{}", plan.runs.len());
+        for PlannedRun { id, run, .. } in &plan.runs {
+            assert_eq!(run.id(), *id);
+            assert_eq!(run.precision, Precision::F32, "what was not written then");
+            assert!(!serde_json::to_string(run).unwrap().contains("precision"));
+            let others = [Precision::Tf32, Precision::Bf16].map(|precision| Run { precision, ..run.clone() }.id());
+            assert!(others[0] != *id && others[1] != *id && others[0] != others[1]);
+        }
+    }
 }

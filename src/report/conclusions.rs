@@ -1,12 +1,10 @@
 //! What may and may not be concluded: the sentences of the fits, and warnings that the data call for.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{IsoflopGroup, ReportInput, optima, words};
-use crate::fit::Status;
 use crate::fit::approach2::Approach2;
 use crate::fit::frontier::{BudgetSaving, Comparison};
 use crate::fit::transfer::Group;
+use crate::fit::{Estimate, Status, headline};
 use crate::units::Flops;
 
 /// A law through fewer optima than this cannot show that it is one.
@@ -53,6 +51,7 @@ pub fn warnings(input: &ReportInput<'_>) -> Vec<String> {
         warnings.push(format!("{n} ended without a final loss and {} in no fit.", verb(input.failed.len())));
     }
     warnings.extend(below_entropy(input));
+    warnings.extend(truth(input));
     warnings
 }
 
@@ -143,14 +142,9 @@ fn far(fit: &Approach2) -> Option<String> {
     })
 }
 
-/// Repeats are runs that differ in their seed alone.
+/// Nothing was repeated.
 fn one_seed(input: &ReportInput<'_>) -> Option<String> {
-    let mut seeds: BTreeMap<[u64; 3], BTreeSet<Option<u64>>> = BTreeMap::new();
-    for o in input.observations {
-        let budget = o.flop_budget.unwrap_or(o.flops);
-        seeds.entry([o.params, o.tokens, budget].map(f64::to_bits)).or_default().insert(o.seed);
-    }
-    (!seeds.is_empty() && seeds.values().all(|s| s.len() == 1)).then(|| {
+    headline::one_seed(input.observations).then(|| {
         "Every point was trained with one seed only: how far another seed would move it was not measured.".to_owned()
     })
 }
@@ -165,4 +159,39 @@ fn below_entropy(input: &ReportInput<'_>) -> Option<String> {
          leaked into training, or the loss or the entropy is measured wrongly."
             .to_owned()
     })
+}
+
+/// Where the entropy of the language is known: whether the fitted irreducible losses find it, and if not, why.
+fn truth(input: &ReportInput<'_>) -> Option<String> {
+    let (entropy, _) = input.entropy.filter(|(entropy, _)| entropy.is_finite())?;
+    let fitted = input.approaches_by(headline::COUNTED).filter_map(|fit| {
+        let e = words::shown(fit.status, fit.estimate("E", fit.e))?;
+        Some((words::approach_short(&fit.approach), e))
+    });
+    let fitted: Vec<(String, Estimate)> = fitted.collect();
+    let missed = |e: &Estimate| e.low > entropy || e.high < entropy;
+    let told = fitted.iter().map(|(name, e)| {
+        let (by, verdict) = (e.value - entropy, if missed(e) { "missed" } else { "inside the interval" });
+        format!("{name} says {}, {by:+.3} nats off: {verdict}", words::estimate(*e, words::decimal))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() {
+        return None;
+    }
+    let found = format!(
+        "The true entropy of the language is {entropy:.4} nats per token, so the fitted irreducible loss can be checked, all \
+         parameters counted: {}.",
+        told.join("; ")
+    );
+    if !fitted.iter().any(|(_, e)| missed(e)) {
+        return Some(found);
+    }
+    let above = lowest_loss(input)?.0 - entropy;
+    Some(format!(
+        "{found} Why: the best model is still {above:.2} nats above the entropy, and what it has yet to learn, contexts of \
+         two and three tokens, does not fall by the power law of what the models have learnt. Not the window: the entropy \
+         is that of the same window. What would close it: models large enough, and trained for long enough, to learn the \
+         contexts of two tokens; more budgets of this size would not (docs/reproduction.md). Until then the fitted irreducible loss \
+         is a number of this grid and not of the language."
+    ))
 }

@@ -11,9 +11,11 @@
 //! | `transfer`, `frontier`, [`coordinates`] | the figures of other sweeps and checks |
 //! | `chart` | drawing a figure as SVG |
 //! | `words` | statuses, conventions and estimates in words |
+//! | `answer` | the answer in words, the same for the page and for the closing lines |
 //! | `conclusions` | what may and may not be concluded |
 //! | `page` | the HTML page |
 
+mod answer;
 mod chart;
 mod conclusions;
 pub mod coordinates;
@@ -39,6 +41,7 @@ use crate::fit::frontier::Comparison;
 use crate::fit::summary::Summary;
 use crate::fit::transfer::Group;
 use crate::observation::{Counting, Observation};
+pub use answer::{Answer, answer};
 pub use curves::{Key, LossCurve};
 use figure::Figure;
 pub use isoflop::IsoflopGroup;

@@ -1,16 +1,13 @@
 //! Statuses, conventions and estimates in words.
 
-use crate::fit::{Estimate, Status};
+use crate::fit::approach2::TokensPerParam;
+use crate::fit::{Estimate, Status, headline};
 use crate::observation::Counting;
 use crate::units::{Flops, Params};
 
 /// What is counted as a parameter, in words.
 pub const fn counting(counting: Counting) -> &'static str {
-    match counting {
-        Counting::All => "all parameters",
-        Counting::NonEmbedding => "blocks only",
-        Counting::BlocksAndUnembedding => "blocks and unembedding",
-    }
+    headline::counted(counting)
 }
 
 /// A status in words.
@@ -47,6 +44,17 @@ pub fn estimate(e: Estimate, print: impl Fn(f64) -> String) -> String {
     } else {
         format!("{} (no interval)", print(e.value))
     }
+}
+
+/// Whether two budgets are one.
+pub fn same(a: f64, b: f64) -> bool {
+    (a / b - 1.0).abs() < 1e-6
+}
+
+/// The ratio at a budget, where an approach tells it: approach 1 ends at the last FLOP value of its envelope, which is
+/// not further from the budget than one curve may be.
+pub fn ratio_at(ratios: &[TokensPerParam], budget: f64) -> Option<Estimate> {
+    ratios.iter().find(|t| (t.flops / budget).ln().abs() < 0.1).map(|t| t.ratio)
 }
 
 /// A number of parameters or tokens, or their ratio: `1.25M`, `18.4`.

@@ -20,6 +20,8 @@ pub struct SpecError {
     pub problem: String,
     /// What to write instead.
     pub remedy: String,
+    /// The next mistake of the same file.
+    pub next: Option<Box<SpecError>>,
 }
 
 impl fmt::Display for SpecError {
@@ -32,7 +34,8 @@ impl fmt::Display for SpecError {
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
-        write!(f, "{}; {}", self.problem, self.remedy)
+        write!(f, "{}; {}", self.problem, self.remedy)?;
+        self.next.as_ref().map_or(Ok(()), |next| write!(f, "\nerror: {next}"))
     }
 }
 
@@ -52,7 +55,7 @@ impl Fault {
     /// The error of a spec that no file is known of.
     pub fn nowhere(self) -> SpecError {
         let Self { key, problem, remedy } = self;
-        SpecError { file: String::new(), line: None, key: key.to_string(), problem, remedy }
+        SpecError { file: String::new(), line: None, key: key.to_string(), problem, remedy, next: None }
     }
 
     /// The error in a file whose text is known.
@@ -65,10 +68,26 @@ impl Fault {
 /// The error of a text that the TOML parser or the strict reading of [`super::Spec`] refused.
 pub(super) fn from_toml(error: &toml::de::Error, file: &str, locator: &Locator) -> SpecError {
     let span = error.span().unwrap_or(0..0);
-    let fault = explain(error.message(), &locator.key_at(&span));
+    let foreign = foreign_word(locator.line_text(span.start));
+    let fault = foreign.unwrap_or_else(|| explain(error.message(), &locator.key_at(&span)));
     // The span is better than the key: it also exists for text that is no TOML, and for keys that are unknown.
     let line = Some(locator.line_at(span.start));
     SpecError { file: file.to_owned(), line, ..fault.nowhere() }
+}
+
+/// The fault of a line whose value is a word of Python or JSON.
+fn foreign_word(line: &str) -> Option<Fault> {
+    let (key, value) = line.split_once('=')?;
+    let word = value.split('#').next()?.trim();
+    let remedy = match word {
+        "True" | "TRUE" => "write true".to_owned(),
+        "False" | "FALSE" => "write false".to_owned(),
+        "None" | "null" | "nil" => {
+            format!("TOML has no word for nothing: delete the line of {}, if it may be left out", key.trim())
+        }
+        _ => return None,
+    };
+    Some(Fault::new(key.trim().trim_matches('"'), format!("{word} is no value of TOML"), remedy))
 }
 
 /// Turns serde's message about the value at `key` into a problem and a remedy.

@@ -60,6 +60,8 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("eval", "", "[eval]"),
     ("eval.tokens", "tokens", "131072"),
     ("eval.curve_points", "points", "50"),
+    ("train", "", "[train]"),
+    ("train.precision", "", "\"bf16\""),
     ("sweep", "", "[sweep]"),
     ("sweep.budgets", "FLOPs", "[1e12, 3e12, 1e13]"),
     ("sweep.params", "parameters", "[3e4, 1e5, 3e5, 1e6]"),

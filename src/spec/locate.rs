@@ -77,6 +77,11 @@ impl<'a> Locator<'a> {
         1 + self.text[..before].matches('\n').count()
     }
 
+    /// The text of the line of a byte.
+    pub fn line_text(&self, offset: usize) -> &'a str {
+        self.text.lines().nth(self.line_at(offset) - 1).unwrap_or_default()
+    }
+
     /// The line of a key, or of the nearest table around it that is written.
     pub fn line_of(&self, key: &Key) -> Option<usize> {
         let mut table = self.root.as_ref()?.get_ref();

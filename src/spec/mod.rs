@@ -9,6 +9,7 @@ mod error;
 mod keys;
 mod launcher;
 mod locate;
+mod mistakes;
 mod overrides;
 mod reference;
 mod rule;
@@ -48,6 +49,9 @@ pub struct Spec {
     pub schedule: Schedule,
     /// How the loss is measured.
     pub eval: Eval,
+    /// How exactly training computes.
+    #[serde(default, skip_serializing_if = "Train::is_default")]
+    pub train: Train,
     /// The grid of runs.
     pub sweep: Option<Sweep>,
     /// Where the workers of the sweep run, if not here.
@@ -85,11 +89,16 @@ pub fn read(path: &Path) -> Result<String, SpecError> {
         key: String::new(),
         problem: format!("cannot be read: {error}"),
         remedy: "give the path of a spec, a TOML file in UTF-8 such as sweeps/quickstart.toml".to_owned(),
+        next: None,
     })
 }
 
-/// Reads and checks the text of a spec; `file` only names it in errors.
+/// Reads and checks the text of a spec; `file` only names it in errors. The error tells all mistakes.
 pub fn parse(text: &str, file: &str) -> Result<Spec, SpecError> {
+    first_mistake(text, file).map_err(|first| mistakes::all(first, text, |mended| first_mistake(mended, file).err()))
+}
+
+fn first_mistake(text: &str, file: &str) -> Result<Spec, SpecError> {
     let locator = locate::Locator::new(text);
     if let Some(name) = locator.list_of_tables() {
         let remedy = format!("write [{name}] once, with single brackets");
@@ -331,6 +340,51 @@ pub struct Eval {
     pub tokens: u64,
     /// Points of the recorded training-loss curve, each the mean over its interval.
     pub curve_points: usize,
+}
+
+/// `[train]`: how exactly training computes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Train {
+    /// Numbers of the factors of matrix products; f32 if not written. Weights, sums and losses are f32 in all of them.
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+impl Train {
+    /// Whether nothing in it differs from what is meant where it is not written.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Numbers of the factors of matrix products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 24 bits of precision, on every device.
+    #[default]
+    F32,
+    /// f32 whose factors are rounded to 11 bits on their way into a product; NVIDIA cards only.
+    Tf32,
+    /// Factors and activations of 8 bits; NVIDIA cards only.
+    Bf16,
+}
+
+impl Precision {
+    /// The name used in specs and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// Whether it is what is meant where nothing is written.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `[sweep]`: the grid. With `budgets` an IsoFLOP sweep; `axes` and `zip` vary any field besides.

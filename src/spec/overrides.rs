@@ -125,7 +125,8 @@ pub(super) fn read(written: &[String]) -> Result<Vec<Override>, SpecError> {
 }
 
 /// Puts an error of the edited text on the override that made it, or on the line of the text as it was.
-pub(super) fn blame(error: SpecError, overrides: &[Override], text: &str) -> SpecError {
+pub(super) fn blame(mut error: SpecError, overrides: &[Override], text: &str) -> SpecError {
+    error.next = error.next.map(|next| Box::new(blame(*next, overrides, text)));
     match overrides.iter().find(|each| each.causes(&error.key)) {
         Some(each) => SpecError { file: format!("--set {}", each.written), line: None, ..error },
         None => SpecError { line: Locator::new(text).line_of(&Key::from(error.key.as_str())), ..error },
@@ -139,5 +140,6 @@ fn error(written: &str, key: &str, problem: &str, remedy: &str) -> SpecError {
         key: key.to_owned(),
         problem: problem.to_owned(),
         remedy: remedy.to_owned(),
+        next: None,
     }
 }

@@ -83,6 +83,22 @@ pub fn explain(key: &str) -> Result<Vec<Entry>, UnknownKey> {
         return Ok(found);
     }
     let keys: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+    // The beginning of a key, or of its last segment, is enough where one key alone begins so.
+    let last = |known: &str| known.rsplit('.').next().unwrap_or_default().to_owned();
+    for begins in [&|known: &str| known.starts_with(key), &|known: &str| last(known) == key, &|known: &str| {
+        last(known).starts_with(key)
+    }] as [&dyn Fn(&str) -> bool; 3]
+    {
+        if let (false, [only]) = (
+            key.is_empty(),
+            keys.iter()
+                .filter(|known| begins(known) && !within_other(&keys, known, &begins))
+                .collect::<Vec<_>>()
+                .as_slice(),
+        ) {
+            return explain(only);
+        }
+    }
     // A last segment alone is often meant.
     let ends: Vec<&str> = keys.iter().copied().filter(|known| known.rsplit('.').next() == Some(key)).collect();
     let remedy = match (nearest(key, &keys), ends.as_slice()) {
@@ -91,6 +107,11 @@ pub fn explain(key: &str) -> Result<Vec<Entry>, UnknownKey> {
         (None, []) => "`runner explain` lists them all".to_owned(),
     };
     Err(UnknownKey { key: key.to_owned(), remedy })
+}
+
+/// Whether a key belongs to a table that is found as well.
+fn within_other(keys: &[&str], key: &str, found: &dyn Fn(&str) -> bool) -> bool {
+    keys.iter().any(|table| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.')) && found(table))
 }
 
 /// The reference of all keys as Markdown: `docs/spec.md`.

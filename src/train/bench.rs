@@ -74,15 +74,16 @@ pub fn bench(
     let mut bench = engine.measure(&run.run, &corpus)?;
     // A run may be shorter than the benchmark: its schedule and its data then begin anew.
     let mut steps = (0..run.run.schedule.steps).cycle();
-    for _ in 0..WARMUP {
-        bench.step(steps.next().expect("a run has steps"))?;
+    for step in steps.by_ref().take(WARMUP) {
+        bench.session().step(step)?;
     }
+    bench.session().losses()?;
     ready();
     let begun = Instant::now();
     let mut rounds = Vec::new();
     let mut memory = None;
     while rounds.is_empty() || begun.elapsed().as_secs_f64() < seconds {
-        let phases = round(bench.as_mut(), &mut steps)?;
+        let phases = bench.train(ROUND, &mut steps)?;
         // Before the matrices of the comparison, which are not training's.
         if rounds.is_empty() {
             memory = peak_memory();
@@ -114,11 +115,10 @@ pub fn bench(
     })
 }
 
-/// A run that is measured. On a GPU the wait after each phase costs a little: what is measured here is a lower bound of what
-/// training reaches, which never waits.
+/// A run that is measured.
 pub trait Bench {
-    /// One training step, its phases apart.
-    fn step(&mut self, step: usize) -> Result<Phases, TrainError>;
+    /// Trains for about so long, on the steps that come; mean seconds of a step.
+    fn train(&mut self, about: Duration, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError>;
 
     /// FLOPs per second of large matrix products, measured for at least so long.
     fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError>;
@@ -128,23 +128,6 @@ pub trait Bench {
 
     /// The run.
     fn session(&mut self) -> &mut dyn Session;
-}
-
-/// Mean seconds of a step over one round.
-fn round(bench: &mut dyn Bench, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError> {
-    let begun = Instant::now();
-    let mut sum = Phases::default();
-    let mut done = 0.0;
-    while begun.elapsed() < ROUND {
-        let Phases { data, forward, backward, optimizer } = bench.step(steps.next().expect("they go round"))?;
-        sum.data += data;
-        sum.forward += forward;
-        sum.backward += backward;
-        sum.optimizer += optimizer;
-        done += 1.0;
-    }
-    let Phases { data, forward, backward, optimizer } = sum;
-    Ok(Phases { data: data / done, forward: forward / done, backward: backward / done, optimizer: optimizer / done })
 }
 
 /// What one round measured.

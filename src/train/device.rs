@@ -2,29 +2,60 @@
 //!
 //! There is no silent fall-back, and every result records which one it was.
 
+#[cfg(feature = "burn")]
 use super::burn;
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::engine::Engine;
-use crate::trainer::{Listed, TrainError};
+use crate::trainer::{Listed, Missing, TrainError};
 
-/// The kinds of device, in the order in which `auto` of the command line tries them.
-pub const KINDS: [&str; 3] = ["cuda", "wgpu", "cpu"];
+/// The kinds of device, in the order in which `auto` of the command line tries them. The last is for comparison: burn on
+/// the cards that `cuda` serves with an engine of its own.
+const KINDS: [&str; 4] = ["cuda", "wgpu", "cpu", BURN_CUDA];
+
+const BURN_CUDA: &str = "burn-cuda";
 
 /// Opens a device by its name, such as `cuda:1`. On the CPU, `threads` holds for the whole process.
 pub fn open(name: &str, threads: usize) -> Result<Box<dyn Engine>, TrainError> {
     let (kind, index) = resolve(name)?;
-    if let Some(missing) = burn::missing(kind) {
+    if let Err(missing) = state(kind) {
         return Err(TrainError::Configuration(format!("--device {name}: {missing}")));
     }
-    Ok(Box::new(burn::open(kind, index, threads)))
+    match kind {
+        #[cfg(feature = "cuda")]
+        "cuda" => Ok(Box::new(cuda::open(index.unwrap_or(0))?)),
+        #[cfg(feature = "burn")]
+        _ => Ok(Box::new(burn::open(kind, index, threads))),
+        #[cfg(not(feature = "burn"))]
+        _ => unreachable!("{kind} {index:?} with {threads} threads was not checked"),
+    }
+}
+
+/// Every kind of device, in the order of preference. What is only there for comparison is told where it is compiled in.
+pub fn devices() -> Vec<Listed> {
+    let listed = |kind| Listed { name: kind, state: state(kind) };
+    KINDS.into_iter().filter(|kind| *kind != BURN_CUDA || cfg!(feature = "burn-cuda")).map(listed).collect()
 }
 
 /// What a kind of device is on this machine, or why it cannot be used.
-pub fn listed(kind: &'static str) -> Listed {
-    let state = match burn::missing(kind) {
-        Some(missing) => Err(missing),
-        None => Ok(burn::description(kind)),
+fn state(kind: &'static str) -> Result<String, Missing> {
+    let compiled_in = match kind {
+        "cpu" => cfg!(feature = "cpu"),
+        "wgpu" => cfg!(feature = "wgpu"),
+        "cuda" => cfg!(feature = "cuda"),
+        _ => cfg!(feature = "burn-cuda"),
     };
-    Listed { name: kind, state }
+    if !compiled_in {
+        return Err(Missing::NotCompiled { feature: kind });
+    }
+    match kind {
+        #[cfg(feature = "cuda")]
+        "cuda" => cuda::description(),
+        #[cfg(feature = "burn")]
+        _ => burn::missing(kind).map_or_else(|| Ok(burn::description(kind)), Err),
+        #[cfg(not(feature = "burn"))]
+        _ => Err(Missing::NotCompiled { feature: kind }),
+    }
 }
 
 /// Splits `cuda:1` into kind and index.
@@ -54,9 +85,9 @@ mod tests {
     }
 
     #[test]
-    #[cfg(not(feature = "cuda"))]
+    #[cfg(not(feature = "burn-cuda"))]
     fn a_device_that_is_not_compiled_in_names_the_feature_that_brings_it() {
-        let error = open("cuda", 1).err().map(|e| e.to_string()).unwrap_or_default();
-        assert!(error.contains("--features cuda"), "{error}");
+        let error = open("burn-cuda", 1).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(error.contains("--features burn-cuda"), "{error}");
     }
 }

@@ -10,6 +10,11 @@ use crate::trainer::TrainError;
 /// Tokens of one evaluation batch: large enough to be quick, small enough to need less memory than training.
 const BATCH_TOKENS: usize = 4096;
 
+/// Tokens of one evaluation batch at a context: whole sequences, one at least.
+pub fn batch_rows(context: usize) -> usize {
+    (BATCH_TOKENS / context).max(1) * context
+}
+
 /// Mean loss over the validation tokens of `run`, in nats per token, and its standard error; nothing where `go_on`,
 /// asked after each batch, wants no more.
 ///
@@ -24,7 +29,7 @@ pub fn validation_loss(
 ) -> Result<ControlFlow<(), (f64, f64)>, TrainError> {
     let context = run.shape.context;
     let total = corpus.validation_sequences(run.eval.tokens);
-    let batch = (BATCH_TOKENS / context).max(1);
+    let batch = batch_rows(context) / context;
     let mut sequences = Vec::with_capacity(total);
     let mut tokens = Vec::new();
     for first in (0..total).step_by(batch) {

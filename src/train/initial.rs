@@ -8,6 +8,7 @@ use crate::parameterization::{Role, Rule, Rules};
 use crate::plan::Run;
 
 /// A weight as it is drawn.
+#[cfg_attr(not(feature = "burn"), allow(dead_code))] // one flat buffer has no use for names and shapes
 pub struct Drawn {
     /// Name, as in `blocks.2.qkv`.
     pub name: String,

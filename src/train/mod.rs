@@ -1,16 +1,20 @@
 //! Training. What all engines share lies here: schedule, pace and course of a run, its state as a file, its evaluation, the
-//! initial weights, the coordinate check, the benchmark, the choice of a device. `engine` is the seam; `burn` serves the
-//! CPU and wgpu.
+//! initial weights, the coordinate check, the benchmark, the choice of a device. `engine` is the seam; behind it `burn`
+//! serves the CPU and wgpu, and `cuda` NVIDIA cards.
 
 mod bench;
+#[cfg(feature = "burn")]
 pub mod burn;
 pub mod coordinates;
 mod course;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod engine;
 mod evaluation;
 mod initial;
 mod pace;
+mod rotary;
 mod schedule;
 mod state;
 mod trainer;
@@ -29,8 +33,8 @@ pub fn open(device: &str, cache: &Path, threads: usize) -> Result<Box<dyn Traine
 }
 
 /// Every kind of device that there is, in the order of preference.
-pub fn devices() -> [Listed; 3] {
-    device::KINDS.map(device::listed)
+pub fn devices() -> Vec<Listed> {
+    device::devices()
 }
 
 /// Trains a few steps of a run and returns the sustained training FLOPs per second, counted exactly.

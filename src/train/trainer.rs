@@ -7,7 +7,7 @@ use super::course::Course;
 use super::engine::{Engine, take_mean_loss};
 use crate::data::Corpus;
 use crate::plan::{PlannedRun, Run};
-use crate::spec::Data;
+use crate::spec::{Data, Precision};
 use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, TrainError, Trainer};
 
 /// Steps by which [`EngineTrainer::throughput`] warms up, and seconds for which it then measures.
@@ -18,12 +18,14 @@ const THROUGHPUT_SECONDS: f64 = 0.7;
 pub struct EngineTrainer {
     engine: Box<dyn Engine>,
     corpora: Corpora,
+    /// That of the run trained last.
+    precision: Precision,
 }
 
 impl EngineTrainer {
     /// A trainer on an open device, with corpora in `cache`.
     pub fn new(engine: Box<dyn Engine>, cache: &Path) -> Self {
-        Self { engine, corpora: Corpora { cache: cache.to_owned(), last: None } }
+        Self { engine, corpora: Corpora { cache: cache.to_owned(), last: None }, precision: Precision::default() }
     }
 
     /// Sustained training FLOPs per second of `run`, evaluation left out.
@@ -48,12 +50,13 @@ impl EngineTrainer {
 
 impl Trainer for EngineTrainer {
     fn device(&self) -> DeviceInfo {
-        self.engine.info()
+        DeviceInfo { precision: self.precision.name().to_owned(), ..self.engine.info() }
     }
 
     fn train(&mut self, job: Job<'_>, on_progress: OnProgress<'_>) -> Result<Outcome, TrainError> {
         let Job { run: planned, micro_batches, checkpoints, checkpoint_every } = job;
         let run = &planned.run;
+        self.precision = run.precision;
         let corpus = self.corpora.of(run)?;
         let begun = Instant::now();
         let mut session = self.engine.begin(run, corpus, micro_batches)?;

@@ -62,3 +62,30 @@ fn nothing_is_overwritten_and_nothing_invalid_is_written() {
     }
     assert!(!place.path("isoflop.toml").exists());
 }
+
+#[test]
+fn the_source_follows_from_the_file_and_the_comments_speak_of_it() {
+    let place = Place::new();
+    place.write("named.jsonl", "{\"id\": \"x\", \"body\": \"a longer text than its id\"}\n");
+    for (file, source, column) in [
+        ("my.txt", Source::Text, None),
+        ("my.txt.gz", Source::Text, None),
+        ("my.jsonl", Source::Jsonl, Some("text")),
+        ("my.jsonl.zst", Source::Jsonl, Some("text")),
+        ("named.jsonl", Source::Jsonl, Some("body")),
+        ("part-*.parquet", Source::Parquet, Some("text")),
+    ] {
+        for (kind, _) in KINDS {
+            let written = place.says(&["init", kind, "--text", file, "--name", "mine", "--out", "-"]);
+            let spec = spec::parse(&written, kind).unwrap();
+            assert_eq!((spec.data.source, spec.data.column.as_deref()), (source, column), "{kind} {file}");
+            for words in ["RFC", "English", "rfc.txt", "known entropy", "whatever else"] {
+                assert!(!written.contains(words), "{kind} {file}: {words} in {written}");
+            }
+            let blank = written.contains("separated by blank lines");
+            assert!(blank == (source == Source::Text) || !written.contains("# UTF-8"), "{written}");
+        }
+    }
+    let written = place.says(&["init", "isoflop", "--text", "my.jsonl", "--out", "-"]);
+    assert!(written.starts_with("# IsoFLOP curves on my.jsonl: how"), "{written}");
+}

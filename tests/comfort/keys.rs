@@ -88,7 +88,6 @@ fn explain_tells_text_unit_default_and_example_of_a_key_or_a_table_and_the_neare
     assert!(place.says(&["explain"]).lines().any(|line| line == "optimizer.learning_rate.at_params"));
     for (asked, words) in [
         ("sweep.sedes", "ask for sweep.seeds"),
-        ("seeds", "ask for sweep.seeds"),
         ("tokens", "ask for schedule.tokens or eval.tokens"),
         ("colour", "`runner explain` lists them all"),
     ] {

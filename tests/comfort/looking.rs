@@ -19,7 +19,10 @@ fn ls_lists_counts_and_what_was_found_and_does_not_stumble_over_a_damaged_folder
     let line = |name: &str| listed.lines().find(|line| line.contains(name)).expect(name);
     assert!(line("one-rehearsal").contains("21") && line("two-rehearsal").contains("42"), "{listed}");
     assert!(line("one-rehearsal").contains("complete, rehearsed"), "{listed}");
-    assert!(line("two-rehearsal").contains("tokens per parameter (") && listed.contains("at 1.5e12 FLOPs"), "{listed}");
+    assert!(
+        line("two-rehearsal").contains(" tokens per parameter at 1.5e12 FLOPs, approach 2, all parameters"),
+        "{listed}"
+    );
     std::fs::write(place.path("results/one-rehearsal/plan.json"), "{").unwrap();
     let listed = place.says(&["ls"]);
     assert!(listed.contains("tables only") && listed.contains("two-rehearsal"), "{listed}");
@@ -88,7 +91,7 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
         "sweep.seeds",
         "[1,2]",
         "N_opt exponent",
-        "tokens per parameter (blocks and unembedding), 1.5e12",
+        "tokens per parameter, curve of 1.5e12 alone (all parameters)",
         "21 runs in common",
     ] {
         assert!(said.contains(words), "{words} is not in {said}");

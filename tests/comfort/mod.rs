@@ -1,8 +1,10 @@
 //! What makes the program pleasant: specs written and explained, plans estimated, results looked at.
 
 mod estimate;
+mod headline;
 mod init;
 mod keys;
 mod looking;
+mod mistakes;
 mod overrides;
 mod schema;

@@ -78,5 +78,9 @@ fn losses_that_are_no_numbers_are_results_and_a_sweep_of_nothing_else_fails() {
     let place = Place::of_runs(2);
     let output = place.sweep("rehearsal", &[]).env("RUNNER_FAILPOINT", "nan").output().unwrap();
     assert_code(&output, 1);
-    assert_said(&output, &["2 runs diverged", "0 runs finished"]);
+    assert_said(&output, &["diverged at step", "What to try", "0 runs finished, 2 runs diverged"]);
+    let status = text(&place.run(&["status", "out"]).stdout);
+    assert!(status.contains("0 finished, 2 diverged") && status.contains("diverged: its result"), "{status}");
+    let listed = place.says(&["ls", "out"]);
+    assert!(listed.contains('2') && listed.contains("diverged"), "{listed}");
 }

@@ -17,7 +17,7 @@ fn every_approach_stands_in_the_headline_with_its_interval() {
     assert!(headline.contains("2, IsoFLOP parabolas") && headline.contains("3, surface, robust"));
     let ratio = sweep().approaches[3].tokens_per_param[2].ratio;
     assert!(headline.contains(&format!("{:.1} ({:.1} to {:.1})", ratio.value, ratio.low, ratio.high)), "{ratio:?}");
-    assert!(between(&page, "<p class=\"answer\">", "</p>").contains("approach 3 says"));
+    assert!(between(&page, "<p class=\"answer\">", "</p>").contains(" by approach 3"));
 }
 
 #[test]

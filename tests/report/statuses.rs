@@ -80,7 +80,7 @@ fn nothing_and_one_point_give_a_page_that_says_so() {
     let dir = empty.write("empty");
     let page = html(&dir);
     assert!(page.contains("There is no answer yet") && page.contains("No run has finished."));
-    assert!(page.contains("No run has finished, so nothing follows") && page.contains("<dd>0e0 FLOPs</dd>"));
+    assert!(page.contains("No run has finished, so nothing follows") && page.contains("<dd>0 FLOPs</dd>"));
     assert_all_sound(&dir);
     assert!(svg(&dir, "isoflop").contains("nothing to draw"));
 

@@ -65,8 +65,15 @@ pub(super) fn groups<T>(
     drop: usize,
     loss: impl Fn(&T) -> f64,
 ) -> anyhow::Result<Groups<T>> {
-    if table.skipped > 0 {
-        eprintln!("note: {} rows are not finished and were skipped", table.skipped);
+    if !table.skipped.is_empty() {
+        let skipped: usize = table.skipped.values().sum();
+        let named = |(status, count): (&String, &usize)| match status.as_str() {
+            "" => format!("{count} without a status"),
+            status => format!("{count} {status}"),
+        };
+        let each: Vec<String> = table.skipped.iter().map(named).collect();
+        let all = skipped + table.rows.len();
+        eprintln!("note: {skipped} of {all} rows are not finished and take no part: {}", each.join(", "));
     }
     for note in &table.notes {
         eprintln!("note: {note}");

@@ -1,8 +1,11 @@
 //! The tables that `runner fit` prints.
 
+use std::fmt::Write as _;
+
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::fit::Estimate;
+use crate::fit::headline::Headline;
 use crate::fit::summary::{BudgetOptimum, Summary};
 use crate::units::{Flops, Params, Ratio, Tokens};
 
@@ -25,6 +28,9 @@ pub fn text(fits: &[Summary]) -> String {
     out += &titled(&format!("Side by side ({})", resampled(&all)), &side_by_side(&all));
     if let Some(checks) = forecasts(&all) {
         out += &titled("The largest budget held out and predicted from the smaller ones", &checks);
+    }
+    if let Some(headline) = Headline::of(all.iter().copied()) {
+        let _ = writeln!(out, "Headline: {headline}\n");
     }
     out.extend(all.iter().map(|fit| format!("{}: {}{}{}\n", name(fit), fit.conclusion, spline(fit), bias(fit))));
     out

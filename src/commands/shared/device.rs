@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use crate::execute::rehearsal::{self, Rehearsal};
+use crate::plan::Plan;
+use crate::spec::Precision;
 use crate::trainer::{Listed, Missing, Trainer};
 
 /// What the environment of a process that trains must hold: freed pages stay with it, since the next step takes them
@@ -54,14 +56,14 @@ fn chosen(devices: &[Listed]) -> Option<(String, String)> {
 pub fn kind(name: &str) -> anyhow::Result<&str> {
     let (kind, index) = name.split_once(':').map_or((name, None), |(kind, index)| (kind, Some(index)));
     // There is one CPU, and GPUs are numbered.
-    let numbered = |index: &str| matches!(kind, "wgpu" | "cuda") && index.parse::<usize>().is_ok();
+    let numbered = |index: &str| matches!(kind, "wgpu" | "cuda" | "burn-cuda") && index.parse::<usize>().is_ok();
     match kind {
         _ if !index.is_none_or(numbered) => {
             anyhow::bail!("--device {name}: no such device; only GPUs have numbers, as in cuda:1")
         }
         // Still `auto` where nothing is there to train on: planned as if for the CPU.
         "auto" => Ok("cpu"),
-        "cpu" | "wgpu" | "cuda" | rehearsal::DEVICE => Ok(kind),
+        "cpu" | "wgpu" | "cuda" | "burn-cuda" | rehearsal::DEVICE => Ok(kind),
         _ => anyhow::bail!("--device {name}: no such device; write auto, cpu, wgpu, cuda, cuda:1, or rehearsal"),
     }
 }
@@ -72,6 +74,18 @@ pub fn require_compiled(name: &str) -> anyhow::Result<()> {
     let kind = name.split(':').next().unwrap_or(name);
     match list().into_iter().find(|listed| listed.name == kind).map(|listed| listed.state) {
         Some(Err(missing @ Missing::NotCompiled { .. })) => anyhow::bail!("device {name}: {missing}"),
+        _ => Ok(()),
+    }
+}
+
+/// Fails where runs of a plan want numbers that a kind of device does not compute in, before any of them is begun.
+pub fn require_precision(kind: &str, plan: &Plan) -> anyhow::Result<()> {
+    let other = plan.runs.iter().map(|planned| planned.run.precision).find(|precision| *precision != Precision::F32);
+    match other {
+        Some(precision) if kind != "cuda" && kind != rehearsal::DEVICE => anyhow::bail!(
+            "train.precision = {:?}: the device {kind} computes in f32 only; train with --device cuda, or write f32",
+            precision.name()
+        ),
         _ => Ok(()),
     }
 }
@@ -92,19 +106,19 @@ fn real(device: &str, _cache: &Path, _threads: usize) -> anyhow::Result<Box<dyn 
 /// Every device with what it is, or the reason why it cannot be used.
 pub fn list() -> Vec<Listed> {
     let rehearsal = "no training: losses of a known surface, to try out a sweep before paying for it";
-    let mut devices = real_devices().to_vec();
+    let mut devices = real_devices();
     devices.push(Listed { name: rehearsal::DEVICE, state: Ok(rehearsal.to_owned()) });
     devices
 }
 
 #[cfg(feature = "train")]
-fn real_devices() -> [Listed; 3] {
+fn real_devices() -> Vec<Listed> {
     crate::train::devices()
 }
 
 #[cfg(not(feature = "train"))]
-fn real_devices() -> [Listed; 3] {
-    ["cpu", "wgpu", "cuda"].map(|name| Listed { name, state: Err(Missing::NotCompiled { feature: name }) })
+fn real_devices() -> Vec<Listed> {
+    ["cuda", "wgpu", "cpu"].map(|name| Listed { name, state: Err(Missing::NotCompiled { feature: name }) }).to_vec()
 }
 
 /// Runs trained side by side: as asked for, or as many as the cores hold on the CPU, otherwise 1.
@@ -139,6 +153,20 @@ mod tests {
         let why = ": cuda is not available (not compiled in), wgpu is not available (no driver)";
         assert_eq!(chosen(&devices), Some(("cpu".to_owned(), why.to_owned())));
         assert_eq!(chosen(&devices[..2]), None);
+    }
+
+    #[test]
+    fn a_precision_is_asked_of_cuda_or_of_a_rehearsal() {
+        let mut plan = crate::plan::testing::plan(2);
+        require_precision("cpu", &plan).unwrap();
+        plan.runs[1].run.precision = Precision::Tf32;
+        for kind in ["cpu", "wgpu", "burn-cuda"] {
+            let error = require_precision(kind, &plan).unwrap_err().to_string();
+            assert!(error.contains(&format!("\"tf32\": the device {kind} computes in f32 only")), "{error}");
+        }
+        for kind in ["cuda", rehearsal::DEVICE] {
+            require_precision(kind, &plan).unwrap();
+        }
     }
 
     #[test]

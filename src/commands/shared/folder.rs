@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::ledger::Ledger;
-use crate::observation::Counting;
+use crate::fit::approach2::Approach2;
+use crate::fit::headline::{self, Headline};
+use crate::fit::summary::Summary;
+use crate::ledger::{Ledger, has_tables_only};
 use crate::plan::{PlannedRun, RunId};
-use crate::report::words;
 use crate::trainer::DeviceInfo;
 
 /// How a run stands.
@@ -122,24 +123,36 @@ pub fn fits(dir: &Path) -> Option<serde_json::Value> {
     serde_json::from_slice(&fs::read(dir.join("fits.json")).ok()?).ok()
 }
 
-/// What approach 2 counts where it is reported first.
-const REPORTED: Counting = Counting::BlocksAndUnembedding;
-/// That in words.
-pub const COUNTED: &str = words::counting(REPORTED);
+/// Approach 2 under every convention, of what `fits.json` holds, with the name of the group where it is of one.
+fn approach2(fits: &serde_json::Value) -> Vec<(Option<String>, Vec<Approach2>)> {
+    // One that cannot be read, such as one of an older version, is no reason to lose the others.
+    let list = |value: &serde_json::Value| {
+        let fits = value.as_array().into_iter().flatten();
+        fits.filter_map(|fit| serde_json::from_value(fit.clone()).ok()).collect::<Vec<Approach2>>()
+    };
+    let groups = fits["isoflop_groups"].as_object().into_iter().flatten();
+    let groups = groups.map(|(name, fits)| (Some(name.clone()), list(fits)));
+    std::iter::once((None, list(&fits["approach2"]))).chain(groups).filter(|(_, fits)| !fits.is_empty()).collect()
+}
 
-/// Approach 2 as it is reported first, of what `fits.json` holds.
-pub fn approach2(fits: &serde_json::Value) -> Option<&serde_json::Value> {
-    fits["approach2"].as_array()?.iter().find(|fit| fit["counting"] == REPORTED.name())
+/// The headline of a sweep, or of each of its groups, of what `fits.json` holds.
+pub fn headlines(fits: &serde_json::Value) -> Vec<(Option<String>, Headline)> {
+    let of = |(name, fits): (Option<String>, Vec<Approach2>)| {
+        let summaries: Vec<Summary> = fits.iter().map(Summary::from).collect();
+        Some((name, Headline::of(&summaries)?))
+    };
+    approach2(fits).into_iter().filter_map(of).collect()
+}
+
+/// Approach 2 under the headline's convention, of what `fits.json` holds.
+pub fn leading(fits: &serde_json::Value) -> Option<Approach2> {
+    let (_, fits) = approach2(fits).into_iter().find(|(group, _)| group.is_none())?;
+    fits.into_iter().find(|fit| fit.counting == headline::COUNTED)
 }
 
 /// Whether a folder holds a sweep or a run.
 pub fn is_folder(dir: &Path) -> bool {
     dir.join("ledger.json").exists() && dir.join("plan.json").exists()
-}
-
-/// Whether the results themselves are not there, but what was derived from them is: what git keeps.
-fn has_tables_only(dir: &Path) -> bool {
-    !dir.join("runs").exists() && dir.join("runs.csv").exists()
 }
 
 /// Refuses a folder of tables only to a command that goes by the results of its runs.

@@ -1,6 +1,8 @@
-//! What several commands do: open a device, a folder of results, the corpora of a plan or a fitted surface, and measure the
+//! What several commands do: say their last words, open a device, a folder of results, the corpora of a plan or a fitted surface, and measure the
 //! speed of a device.
 
+pub mod claim;
+pub mod closing;
 pub mod device;
 pub mod folder;
 pub mod planning;

@@ -5,9 +5,8 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::data::Corpus;
-#[cfg(feature = "train")]
-use crate::plan::PlannedRun;
-use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError};
+use crate::observation::Counting;
+use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError, PlannedRun};
 use crate::spec::{self, Data, Point, Spec};
 use crate::units::Flops;
 
@@ -77,6 +76,33 @@ pub fn require_runs(plan: &Plan) -> anyhow::Result<()> {
         _ => Ok(()),
     }
 }
+
+/// What is said where a batch was asked for that is smaller than one sequence, and raised to one.
+pub fn raised_batches(spec: &Spec, plan: &Plan) -> Option<String> {
+    let asked = |planned: &PlannedRun| {
+        let params = planned.params.by(Counting::BlocksAndUnembedding) as f64;
+        match planned.axes.get(BATCH) {
+            Some(value) => value.parse::<f64>().ok(),
+            None => Some(spec.optimizer.batch_tokens.at(params, planned.tokens as f64)),
+        }
+    };
+    let raised: Vec<(f64, usize)> = plan
+        .runs
+        .iter()
+        .filter_map(|planned| Some((asked(planned)?, planned.run.shape.context)))
+        .filter(|(asked, context)| asked.round() < *context as f64)
+        .collect();
+    let (least, context) = raised.iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(format!(
+        "{} of {} runs ask for a batch below one sequence, the least {least:.0} tokens where a sequence has {context}: it is \
+         raised to one sequence",
+        raised.len(),
+        plan.runs.len()
+    ))
+}
+
+/// The key of a run's batch.
+const BATCH: &str = "optimizer.batch_tokens";
 
 /// Which point was left out.
 pub fn describe(left_out: &LeftOut) -> String {

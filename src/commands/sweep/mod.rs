@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::shared::{device, planning};
+use super::shared::{closing, device, planning};
 use super::{STDOUT, seconds};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::{self, Display, Pool, Summary, rehearsal};
 use crate::ledger::{self, Ledger, Losses, conflict_warning};
+use crate::report::Answer;
 use crate::spec::{self, Spec};
 use crate::trainer::DeviceInfo;
 use crate::units::Flops;
@@ -65,6 +66,10 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let slots = pool::slots(&devices, per_device);
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
+    if let Some(raised) = planning::raised_batches(&spec, &plan) {
+        eprintln!("{raised}");
+    }
+    device::require_precision(&device.kind, &plan)?;
     let losses = rehearsal::losses(&device.kind);
     let dir = results_dir(out.as_deref(), &spec, losses);
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
@@ -91,20 +96,33 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let interrupts = execute::interrupts()?;
     let mut display = Display::new(&ledger, slots.len(), std::io::stderr().is_terminal());
     let summary = execute::supervise(&ledger, &workers, &mut display, &interrupts);
-    display.clear();
+    display.finish();
     // What comes now is short, and repeated by the next call: a signal ends it at once.
     drop(interrupts);
-    let summary = summary?;
-
-    if summary.interrupted.is_some() {
-        let runs = ledger.plan().runs.len();
-        let done = runs - summary.pending;
-        eprintln!(
-            "interrupted with {done} of {runs} runs done. Nothing is lost: the same command again goes on from there"
-        );
-        return Ok(ExitCode::from(execute::REQUEUE));
+    match summary {
+        Ok(summary) if summary.interrupted.is_some() => {
+            closing::say(&kept(&ledger, "Interrupted", &summary));
+            Ok(ExitCode::from(execute::REQUEUE))
+        }
+        Ok(summary) => finish(&ledger, &spec, &place.cache, &summary),
+        Err(error) => {
+            closing::say(&kept(&ledger, "Ended by a failure", &Summary::of(&ledger)?));
+            Err(error.into())
+        }
     }
-    finish(&ledger, &spec, &place.cache, &summary)
+}
+
+/// What is kept of a sweep that did not come to its end, and the command that goes on.
+fn kept(ledger: &Ledger, how: &str, summary: &Summary) -> Vec<String> {
+    let runs = ledger.plan().runs.len();
+    let (done, dir) = (runs - summary.pending, ledger.dir().display());
+    vec![
+        format!(
+            "{how} with {done} of {runs} runs done. Nothing is lost: they are kept in {dir}, and runs under way go on from \
+             their last checkpoints."
+        ),
+        format!("To go on: {}", closing::this_command()),
+    ]
 }
 
 /// The command of a worker, still without its device.
@@ -119,8 +137,10 @@ pub(super) fn worker(program: &Path, dir: &Path, cache: &Path, threads: usize, c
 
 /// Fits and reports when all runs are over.
 pub(super) fn finish(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<ExitCode> {
-    let printed = write!(io::stdout(), "{}", results::write(ledger, spec, cache, summary)?);
-    conclude(ledger, summary);
+    let derived = results::write(ledger, spec, cache, summary)?;
+    let printed = write!(io::stdout(), "{}", derived.text());
+    conclude(ledger, summary)?;
+    closing::say(&last_words(ledger, summary, &derived.answer));
     // Divergence of some is a finding; of all it is a mistake.
     if !summary.failed.is_empty() || summary.pending > 0 || summary.finished == 0 {
         return Ok(ExitCode::from(1));
@@ -162,25 +182,25 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[St
 /// Failures listed one by one; more of them are only counted.
 const LISTED: usize = 20;
 
-fn conclude(ledger: &Ledger, summary: &Summary) {
+fn conclude(ledger: &Ledger, summary: &Summary) -> anyhow::Result<()> {
     for path in &summary.conflicts {
         eprintln!("{}", conflict_warning(path));
     }
-    if !summary.diverged.is_empty() {
-        let diverged: Vec<&str> = summary.diverged.iter().map(crate::plan::RunId::as_str).collect();
-        eprintln!("{} runs diverged: {}", diverged.len(), diverged.join(", "));
+    let diverged = results::diverged(ledger, summary)?;
+    for (run, how) in diverged.iter().take(LISTED) {
+        eprintln!("run {run} {how}");
+    }
+    if let Some(more @ 1..) = diverged.len().checked_sub(LISTED) {
+        eprintln!("{more} more runs diverged: runs.csv lists them");
     }
     for (device, reason) in &summary.quarantined {
         eprintln!("device {device} failed run after run and got no more of them: {reason}");
     }
     if summary.pending > 0 {
-        eprintln!(
-            "{} runs were not trained, since no device was left; the same command again tries them",
-            summary.pending
-        );
+        eprintln!("{} runs were not trained, since no device was left", summary.pending);
     }
     if !summary.failed.is_empty() {
-        eprintln!("{} runs failed; the same command again tries them once more:", summary.failed.len());
+        eprintln!("{} runs failed:", summary.failed.len());
         for (run, failure) in summary.failed.iter().take(LISTED) {
             eprintln!("  {run}: {failure}");
         }
@@ -188,5 +208,22 @@ fn conclude(ledger: &Ledger, summary: &Summary) {
             eprintln!("  and {more} more, each in its folder below {}", ledger.dir().join("runs").display());
         }
     }
-    eprintln!("{} runs finished; tables, figures and report.html in {}", summary.finished, ledger.dir().display());
+    Ok(())
+}
+
+/// The closing lines: the answer, what limits it, what became of the runs, where the report is, and what to do about
+/// runs that are missing.
+fn last_words(ledger: &Ledger, summary: &Summary, answer: &Answer) -> Vec<String> {
+    let rehearsed = ledger.losses() == Losses::Rehearsed;
+    let lead = if rehearsed { format!("{}. {}", results::REHEARSAL, answer.lead) } else { answer.lead.clone() };
+    let counts = [("finished", summary.finished), ("diverged", summary.diverged.len())];
+    let more = [("failed", summary.failed.len()), ("not trained", summary.pending)];
+    let counted = counts.iter().chain(&more).filter(|(what, count)| *count > 0 || *what == "finished");
+    let counted: Vec<String> = counted.map(|(what, count)| format!("{count} runs {what}")).collect();
+    let report = ledger.dir().join("report.html");
+    let mut lines = vec![lead, answer.limits.clone(), format!("{}. Report: {}", counted.join(", "), report.display())];
+    if !summary.failed.is_empty() || summary.pending > 0 {
+        lines.push(format!("To try what is missing once more: {}", closing::this_command()));
+    }
+    lines
 }

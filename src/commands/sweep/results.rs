@@ -9,15 +9,17 @@ use super::fits::{self, Approaches};
 use crate::commands::fit::print;
 use crate::commands::shared::planning;
 use crate::data::Corpus;
-use crate::execute::Summary;
+use crate::execute::{Summary, diverged};
 use crate::fit::Bootstrap;
 use crate::fit::approach2::Approach2;
 use crate::fit::frontier::Comparison;
+use crate::fit::headline::Headline;
 use crate::fit::summary::Summary as FitSummary;
 use crate::fit::transfer::{self, Group};
 use crate::ledger::{CurvePoint, Ledger, Losses, State};
-use crate::report::{self, IsoflopGroup, Key, LossCurve, Report, ReportInput, RunTable};
+use crate::report::{self, Answer, IsoflopGroup, Key, LossCurve, Report, ReportInput, RunTable};
 use crate::spec::{Source, Spec};
+use crate::trainer::Outcome;
 
 /// Said whenever losses were rehearsed.
 pub(in crate::commands) const REHEARSAL: &str =
@@ -26,6 +28,9 @@ pub(in crate::commands) const REHEARSAL: &str =
 /// What `fits.json` holds.
 #[derive(Serialize)]
 struct Fits<'a> {
+    /// The one number of a sweep of IsoFLOP curves, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headline: Option<Headline>,
     /// One for each counting convention.
     approach2: &'a [Approach2],
     /// Every approach under every convention, without its resamples.
@@ -49,6 +54,8 @@ pub(in crate::commands) struct Derived {
     savings: Vec<Comparison>,
     isoflop_groups: Vec<IsoflopGroup>,
     losses: Losses,
+    /// The answer in words.
+    pub(in crate::commands) answer: Answer,
     /// The page and its figures.
     pub(in crate::commands) report: Report,
 }
@@ -76,7 +83,7 @@ impl Derived {
             Losses::Trained => spec.name.clone(),
             Losses::Rehearsed => format!("{} ({REHEARSAL})", spec.name),
         };
-        let report = report::render(&ReportInput {
+        let input = ReportInput {
             name: &title,
             spec: &spec.to_toml(),
             observations: &observations,
@@ -90,16 +97,19 @@ impl Derived {
             entropy,
             runs: &run_table(ledger)?,
             left_out: &left_out(ledger),
-            failed: &failed(summary),
+            failed: &failed(ledger, summary)?,
             provenance: &provenance(ledger)?,
             progress,
-        })?;
-        Ok(Self { approaches, groups, savings, isoflop_groups, losses, report })
+        };
+        let (answer, report) = (report::answer(&input), report::render(&input)?);
+        Ok(Self { approaches, groups, savings, isoflop_groups, losses, answer, report })
     }
 
     /// The fits as JSON.
     fn json(&self) -> anyhow::Result<Vec<u8>> {
+        let parabolas: Vec<FitSummary> = self.approaches.parabolas.iter().map(FitSummary::from).collect();
         let fits = Fits {
+            headline: Headline::of(&parabolas),
             approach2: &self.approaches.parabolas,
             approaches: &self.approaches.all,
             transfer: self.groups.iter().map(transfer::Summary::from).collect(),
@@ -112,7 +122,7 @@ impl Derived {
     }
 
     /// The tables for people.
-    fn text(&self) -> String {
+    pub(in crate::commands) fn text(&self) -> String {
         let heading = if self.losses == Losses::Rehearsed { format!("{REHEARSAL}\n\n") } else { String::new() };
         if self.approaches.parabolas.is_empty() {
             let verdicts =
@@ -130,14 +140,14 @@ impl Derived {
     }
 }
 
-/// Derives everything in the folder of results and returns the tables for people.
+/// Derives everything in the folder of results.
 pub(in crate::commands) fn write(
     ledger: &Ledger,
     spec: &Spec,
     cache: &Path,
     summary: &Summary,
-) -> anyhow::Result<String> {
-    Ok(publish(ledger, spec, entropy(ledger, spec, cache)?, summary)?.text())
+) -> anyhow::Result<Derived> {
+    publish(ledger, spec, entropy(ledger, spec, cache)?, summary)
 }
 
 /// Derives everything in the folder of results again, from what is there.
@@ -210,10 +220,28 @@ fn left_out(ledger: &Ledger) -> Vec<(String, String)> {
     ledger.plan().left_out.iter().map(|point| (planning::describe(point), point.reason.clone())).collect()
 }
 
-fn failed(summary: &Summary) -> Vec<(String, String)> {
-    let diverged = summary.diverged.iter().map(|run| (run.to_string(), "diverged".to_owned()));
+fn failed(ledger: &Ledger, summary: &Summary) -> anyhow::Result<Vec<(String, String)>> {
     let failed = summary.failed.iter().map(|(run, failure)| (run.to_string(), failure.message.clone()));
-    diverged.chain(failed).collect()
+    Ok(diverged(ledger, summary)?.into_iter().chain(failed).collect())
+}
+
+/// The runs that diverged, each with step, loss and what to try.
+pub(in crate::commands) fn diverged(ledger: &Ledger, summary: &Summary) -> anyhow::Result<Vec<(String, String)>> {
+    if summary.diverged.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut finished, mut diverged) = (Vec::new(), Vec::new());
+    for run in &ledger.plan().runs {
+        match ledger.result(&run.id)?.map(|result| result.outcome) {
+            Some(Outcome::Finished { .. }) => finished.push(run),
+            Some(Outcome::Diverged { step, train_loss, .. }) => diverged.push((run, step, train_loss)),
+            None => {}
+        }
+    }
+    let told = diverged
+        .into_iter()
+        .map(|(run, step, train_loss)| (run.id.to_string(), diverged::explain(run, step, train_loss, &finished)));
+    Ok(told.collect())
 }
 
 /// Where the results come from: every device and version that has a part in them.

@@ -1,7 +1,7 @@
 //! Cells of a CSV as numbers, with errors that say where.
 
 use std::fmt;
-use std::fs::File;
+use std::io::Cursor;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -24,14 +24,14 @@ pub(super) struct Reader<'a> {
 
 /// An open table whose header was read.
 pub(super) struct Source<'a> {
-    pub(super) csv: csv::Reader<File>,
+    pub(super) csv: csv::Reader<Cursor<Vec<u8>>>,
     pub(super) reader: Reader<'a>,
 }
 
 impl<'a> Source<'a> {
     pub(super) fn open(path: &'a Path, columns: &'a Columns) -> Result<Self, TableError> {
-        let file = File::open(path).map_err(|cause| TableError::Open { path: path.to_owned(), cause })?;
-        let mut csv = csv::Reader::from_reader(file);
+        let text = std::fs::read(path).map_err(|cause| TableError::Open { path: path.to_owned(), cause })?;
+        let mut csv = csv::Reader::from_reader(Cursor::new(unix_lines(text)));
         let mut reader = Reader { path, headers: StringRecord::new(), columns };
         reader.headers = csv.headers().map_err(|error| reader.row_error(&error))?.clone();
         if reader.headers.iter().all(|header| header.trim().is_empty()) {
@@ -39,6 +39,20 @@ impl<'a> Source<'a> {
         }
         Ok(Self { csv, reader })
     }
+}
+
+/// Lines that end as on Unix: after `\r\n` the csv crate counts a line too few.
+fn unix_lines(mut text: Vec<u8>) -> Vec<u8> {
+    let mut before = 0;
+    // Looks one ahead: what was kept so far is no longer than what was read.
+    for at in 0..text.len() {
+        if !(text[at] == b'\r' && text.get(at + 1) == Some(&b'\n')) {
+            text[before] = text[at];
+            before += 1;
+        }
+    }
+    text.truncate(before);
+    text
 }
 
 impl Reader<'_> {
@@ -126,7 +140,12 @@ impl Reader<'_> {
         if text.is_empty() {
             return Ok(None);
         }
-        text.parse().map(Some).map_err(|_| self.cell_error(row, place, format_args!("'{text}' is not {kind}")))
+        text.parse().map(Some).map_err(|_| {
+            // As pandas and others write what is missing.
+            let missing = ["None", "NA", "null", "nan", "NaN"].contains(&text);
+            let remedy = if missing { "; where there is none, leave the cell empty" } else { "" };
+            self.cell_error(row, place, format_args!("'{text}' is not {kind}{remedy}"))
+        })
     }
 
     /// A positive finite number, or nothing where the cell is empty.

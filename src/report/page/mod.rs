@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::figure::Figure;
-use super::{ReportError, ReportInput, chart, conclusions};
+use super::{ReportError, ReportInput, answer, chart, conclusions};
 use headline::Headline;
 use runs::Runs;
 use tables::{Optima, SavingRow, TransferRow};
@@ -31,7 +31,7 @@ pub fn render(input: &ReportInput<'_>, figures: &[Figure]) -> Result<String, Rep
         style,
         script: SCRIPT,
         progress: input.progress,
-        answer: headline::answer(input),
+        answer: answer::answer(input).paragraph(),
         headline: headline::rows(input),
         facts: headline::facts(input),
         warnings: conclusions::warnings(input),

@@ -33,6 +33,19 @@ pub fn open(kind: &str, index: Option<usize>, threads: usize) -> Opened {
     Opened { device: device.autodiff(), info }
 }
 
+/// The CPU, with whatever threads there are.
+#[cfg(all(test, feature = "cpu"))]
+pub fn testing() -> Opened {
+    let info = DeviceInfo {
+        kind: "cpu".to_owned(),
+        name: processor(),
+        driver: driver("cpu"),
+        threads: 1,
+        precision: "f32".to_owned(),
+    };
+    Opened { device: Device::flex().autodiff(), info }
+}
+
 /// What a device is that is not [`missing`].
 pub fn description(kind: &str) -> String {
     if kind == "cpu" { format!("{} ({})", processor(), driver(kind)) } else { driver(kind) }
@@ -47,29 +60,20 @@ fn handle(kind: &str, index: Option<usize>) -> Device {
         ("wgpu", None) => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
         #[cfg(feature = "wgpu")]
         ("wgpu", Some(index)) => Device::wgpu(burn::tensor::DeviceKind::DiscreteGpu(index)),
-        #[cfg(feature = "cuda")]
-        ("cuda", index) => Device::cuda(index.unwrap_or(0)),
+        #[cfg(feature = "burn-cuda")]
+        ("burn-cuda", index) => Device::cuda(index.unwrap_or(0)),
         (other, index) => unreachable!("{other} {index:?} was not checked"),
     }
 }
 
 /// Why a kind of device cannot be used, found out before burn is asked: a missing driver makes it panic in a thread of
 /// its own.
-pub fn missing(kind: &'static str) -> Option<Missing> {
-    let compiled_in = match kind {
-        "cpu" => cfg!(feature = "cpu"),
-        "wgpu" => cfg!(feature = "wgpu"),
-        "cuda" => cfg!(feature = "cuda"),
-        _ => false,
-    };
-    if !compiled_in {
-        return Some(Missing::NotCompiled { feature: kind });
-    }
+pub fn missing(kind: &str) -> Option<Missing> {
     let (what, remedy) = match kind {
-        "cuda" if !Path::new(NVIDIA_DRIVER).exists() => {
+        "burn-cuda" if !Path::new(NVIDIA_DRIVER).exists() => {
             (format!("no NVIDIA driver ({NVIDIA_DRIVER} is missing)"), "install it, or choose another device")
         }
-        "cuda" if cfg!(target_os = "linux") && !has_libdevice(std::env::var_os("CUDA_PATH")) => {
+        "burn-cuda" if cfg!(target_os = "linux") && !has_libdevice(std::env::var_os("CUDA_PATH")) => {
             let places = TOOLKITS.join(", ");
             let what = format!(
                 "no CUDA toolkit, whose {LIBDEVICE} the kernels are linked with (neither in CUDA_PATH nor in {places})"
@@ -117,7 +121,7 @@ fn use_threads(threads: usize) {
 /// Version of what drives the device.
 fn driver(kind: &str) -> String {
     match kind {
-        "cuda" => std::fs::read_to_string(NVIDIA_DRIVER)
+        "burn-cuda" => std::fs::read_to_string(NVIDIA_DRIVER)
             .ok()
             .and_then(|text| text.lines().next().map(str::to_owned))
             .unwrap_or_else(|| "unknown driver".to_owned()),
@@ -153,13 +157,13 @@ fn processor() -> String {
 }
 
 /// Name of the graphics adapter.
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(any(feature = "wgpu", feature = "burn-cuda"))]
 fn adapter(device: &Device) -> String {
     device.identity().map_or_else(|| "unknown adapter".to_owned(), |identity| identity.name.to_string())
 }
 
 /// Without a GPU backend there is no adapter to ask.
-#[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+#[cfg(not(any(feature = "wgpu", feature = "burn-cuda")))]
 fn adapter(_: &Device) -> String {
     String::new()
 }

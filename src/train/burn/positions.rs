@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
-use crate::plan::ROTARY_BASE;
+use crate::train::rotary;
 
 /// What attention knows of positions, made once for a run.
 #[derive(Clone, Debug)]
@@ -18,14 +18,11 @@ pub struct Positions {
 impl Positions {
     /// Tables for sequences of `context` tokens and heads of `head_dim` channels.
     pub fn new(context: usize, head_dim: usize, device: &Device) -> Self {
-        let half = head_dim / 2;
-        let table = |f: fn(f64) -> f64| {
-            let value = |i: usize| f((i / half) as f64 * ROTARY_BASE.powf(-((i % half) as f64) / half as f64)) as f32;
-            let values: Vec<f32> = (0..context * half).map(value).collect();
-            Tensor::from_data(TensorData::new(values, [context, half]), device)
-        };
+        let shape = [context, head_dim / 2];
+        let [cos, sin] =
+            rotary::tables(context, head_dim).map(|values| Tensor::from_data(TensorData::new(values, shape), device));
         let hidden = Tensor::tril_mask([context, context], 0, device);
-        Self { cos: table(f64::cos), sin: table(f64::sin), hidden }
+        Self { cos, sin, hidden }
     }
 
     /// The same tables for a model that is only evaluated.

@@ -12,30 +12,14 @@
 //
 // A warp has one row: its lanes take one of 32 keys (or queries) each for the products, and a quarter of the channels for the
 // sums. Every sum is taken in a fixed order by one thread. Grid (tiles of 32 rows, heads, sequences), 128 threads.
-#include "common.cuh"
+#include "attention_mma.cuh"
+#include "heads.cuh"
 
 #define ROWS 32
 #define WARPS 4
 // Channels of a head, at most, and of one lane.
 #define CHANNELS 128
 #define PER_LANE 4
-
-// Where a head's part of a packed sequence lies, and how large all of it is.
-struct Head {
-    int context, d, k, head, pitch;
-    long long first; // row of the batch
-
-    __device__ Head(int context, int heads, int k)
-        : context(context), d(heads * k), k(k), head(blockIdx.y), pitch(k + 1), first((long long)blockIdx.z * context) {}
-    // Channel c of query (0), key (1) or value (2) at a position.
-    __device__ long long packed(int part, int position, int c) const {
-        return (first + position) * 3 * d + part * d + head * k + c;
-    }
-    __device__ long long out(int position, int c) const { return (first + position) * d + head * k + c; }
-    __device__ long long row(int position) const {
-        return ((long long)blockIdx.z * gridDim.y + head) * context + position;
-    }
-};
 
 // Channel c of a query or key as turned.
 template <class T>
@@ -260,24 +244,32 @@ __device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, 
                 grad_qkv[h.packed(2, key, lane + 32 * t)] = to<T>(grad_v[r][t]);
     }
 }
-#define ATTENTION(T, forward, backward_q, backward_kv)                                                                 \
-    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+// Three blocks a multiprocessor: registers below 168 a thread.
+#define ATTENTION(T, forward, backward_q, backward_kv, FORWARD_MMA, BACKWARD_Q_MMA, BACKWARD_KV_MMA)                      \
+    extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
         forward(const T* qkv, const float* cos, const float* sin, T* out, float* denominators, int context,            \
                 int heads, int head_dim, float scale) {                                                                \
-        attention<T>(qkv, cos, sin, out, denominators, context, heads, head_dim, scale);                                      \
+        FORWARD_MMA                                                                                                    \
+        attention<T>(qkv, cos, sin, out, denominators, context, heads, head_dim, scale);                               \
     }                                                                                                                  \
     LISTED(forward)                                                                                                    \
-    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+    extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
         backward_q(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,          \
-                   const T* grad, float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {             \
-        attention_dq<T>(qkv, cos, sin, out, denominators, grad, delta, grad_qkv, context, heads, head_dim, scale);       \
+                   const T* grad, float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {      \
+        BACKWARD_Q_MMA                                                                                                 \
+        attention_dq<T>(qkv, cos, sin, out, denominators, grad, delta, grad_qkv, context, heads, head_dim, scale);     \
     }                                                                                                                  \
     LISTED(backward_q)                                                                                                 \
-    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+    extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
         backward_kv(const T* qkv, const float* cos, const float* sin, const float* denominators, const T* grad,        \
-                    const float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {                     \
-        attention_dkv<T>(qkv, cos, sin, denominators, grad, delta, grad_qkv, context, heads, head_dim, scale);               \
+                    const float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {              \
+        BACKWARD_KV_MMA                                                                                                \
+        attention_dkv<T>(qkv, cos, sin, denominators, grad, delta, grad_qkv, context, heads, head_dim, scale);         \
     }                                                                                                                  \
     LISTED(backward_kv)
-ATTENTION(float, attention_f32, attention_dq_f32, attention_dkv_f32)
-ATTENTION(bf16, attention_bf16, attention_dq_bf16, attention_dkv_bf16)
+ATTENTION(float, attention_f32, attention_dq_f32, attention_dkv_f32, , , )
+// In bf16, heads that the tensor cores take go to them.
+ATTENTION(bf16, attention_bf16, attention_dq_bf16, attention_dkv_bf16,
+          BY_MMA(mma_attention, qkv, cos, sin, out, denominators, context, heads, scale),
+          BY_MMA(mma_attention_dq, qkv, cos, sin, out, denominators, grad, delta, grad_qkv, context, heads, scale),
+          BY_MMA(mma_attention_dkv, qkv, cos, sin, denominators, grad, delta, grad_qkv, context, heads, scale))

@@ -8,7 +8,7 @@
 #else
 #define SHARED(type, name, size) __shared__ type name[size]
 extern __shared__ __align__(16) float shared_by_the_launch[];
-#define SHARED_DYNAMIC(type, name) type* name = shared_by_the_launch
+#define SHARED_DYNAMIC(type, name) type* name = (type*)shared_by_the_launch
 #define LISTED(name)
 #endif
 
@@ -33,6 +33,28 @@ template <> __device__ inline bf16 to<bf16>(float x) {
 
 // An f32 of which the tensor cores keep ten bits behind the point, rounded to the nearest, ties away from zero.
 __device__ inline float to_tf32(float x) { return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u); }
+
+// Two numbers as bf16 in one word, the first in the lower half, and back.
+__device__ inline float low_of(unsigned pair) { return __uint_as_float(pair << 16); }
+__device__ inline float high_of(unsigned pair) { return __uint_as_float(pair & 0xffff0000u); }
+#ifdef ON_CPU
+inline unsigned pair_of(float low, float high) { return to<bf16>(low).bits | (unsigned)to<bf16>(high).bits << 16; }
+#else
+__device__ inline unsigned pair_of(float low, float high) {
+    unsigned pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+}
+
+// sum [16, 8] += a [16, 16] b [16, 8] of a warp, in bf16. With g = lane / 4 and t = lane % 4 a lane has
+//   sum: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
+//   a: pairs (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8), along a row;   b: pairs (2t, g), (2t + 8, g), down a column
+__device__ inline void mma(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+#endif
 
 // The state of a run between and within steps. It lies on the card, so that one graph serves all steps.
 struct StepState {

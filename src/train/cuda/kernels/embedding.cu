@@ -13,12 +13,16 @@ LISTED(embed)
 
 // Ids of one block of `embed_backward`.
 #define EMBED_IDS 8
+// Rows that a block of 256 threads looks through at once, and those of one thread of them; rows asked for together.
+#define EMBED_ROWS 1024
+#define EMBED_MINE 4
+#define EMBED_TOGETHER 16
 
 // grad_table [vocab, d] (+)= multiplier x sum of grad [rows, d] over the rows of each id, in the order of the rows.
 //
 //   for each row: grad_table[id] += multiplier grad[row]
 //
-// One block for EMBED_IDS ids, of 256 threads. It reads the ids of all rows, 256 at a time, lists those that are its own in
+// One block for EMBED_IDS ids, of 256 threads. It reads the ids of all rows, 1024 at a time, lists those that are its own in
 // their order, and adds their rows; each channel belongs to one thread, so no sum depends on who comes first. The ids are
 // two bytes each and mostly in the cache: 32,768 rows and 50,304 ids are 0.4 GB of reads there and no list to sort.
 // Dynamic shared memory: EMBED_IDS x d floats.
@@ -27,32 +31,49 @@ extern "C" __global__ void embed_backward(const u16* ring, long long stride, int
                                           float multiplier, int accumulate) {
     SHARED_DYNAMIC(float, memory);
     auto sums = memory;
-    SHARED(int, listed, 256);
-    SHARED(int, counts, 8);
+    SHARED(int, listed, EMBED_ROWS);
+    SHARED(int, counts, EMBED_MINE * 8);
     Tokens tokens(ring, stride, slots, state, context);
     int first = blockIdx.x * EMBED_IDS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     for (int i = threadIdx.x; i < EMBED_IDS * d; i += blockDim.x) sums[i] = 0.0f;
-    for (int begin = 0; begin < rows; begin += 256) {
-        int row = begin + threadIdx.x;
-        int id = row < rows ? tokens.input(row) - first : -1;
-        bool ours = id >= 0 && id < EMBED_IDS;
-        unsigned votes = __ballot_sync(0xffffffffu, ours);
-        if (lane == 0) counts[warp] = __popc(votes);
-        __syncthreads();
-        int before = 0, all = 0;
-        for (int w = 0; w < 8; w++) {
-            int count = counts[w];
-            before += w < warp ? count : 0;
-            all += count;
+    for (int begin = 0; begin < rows; begin += EMBED_ROWS) {
+        int ids[EMBED_MINE];
+        unsigned votes[EMBED_MINE];
+#pragma unroll
+        for (int u = 0; u < EMBED_MINE; u++) {
+            int row = begin + u * 256 + threadIdx.x;
+            ids[u] = row < rows ? tokens.input(row) - first : -1;
         }
-        if (ours) listed[before + __popc(votes & ((1u << lane) - 1))] = row * EMBED_IDS + id;
-        __syncthreads();
-        for (int entry = 0; entry < all; entry++) {
-            int packed = listed[entry];
-            const float* from = grad + (long long)(packed / EMBED_IDS) * d;
-            int to = packed % EMBED_IDS * d;
-            for (int i = threadIdx.x; i < d; i += blockDim.x) sums[to + i] = (float)sums[to + i] + from[i];
+#pragma unroll
+        for (int u = 0; u < EMBED_MINE; u++) {
+            votes[u] = __ballot_sync(0xffffffffu, ids[u] >= 0 && ids[u] < EMBED_IDS);
+            if (lane == 0) counts[u * 8 + warp] = __popc(votes[u]);
         }
+        __syncthreads();
+        int all = 0;
+#pragma unroll
+        for (int u = 0; u < EMBED_MINE; u++)
+#pragma unroll
+            for (int w = 0; w < 8; w++) {
+                if (w == warp && ids[u] >= 0 && ids[u] < EMBED_IDS)
+                    listed[all + __popc(votes[u] & ((1u << lane) - 1))] = (begin + u * 256 + threadIdx.x) * EMBED_IDS + ids[u];
+                all += counts[u * 8 + w];
+            }
+        __syncthreads();
+        // A frequent id has many rows: some are asked for before the first is added.
+        for (int i = threadIdx.x; i < d; i += blockDim.x)
+            for (int entry = 0; entry < all; entry += EMBED_TOGETHER) {
+                float values[EMBED_TOGETHER];
+#pragma unroll
+                for (int u = 0; u < EMBED_TOGETHER; u++)
+                    values[u] = entry + u < all ? grad[(long long)(listed[entry + u] / EMBED_IDS) * d + i] : 0.0f;
+#pragma unroll
+                for (int u = 0; u < EMBED_TOGETHER; u++) {
+                    if (entry + u >= all) break;
+                    int to = listed[entry + u] % EMBED_IDS * d + i;
+                    sums[to] = (float)sums[to] + values[u];
+                }
+            }
     }
     __syncthreads();
     for (int i = threadIdx.x; i < EMBED_IDS * d && first + i / d < vocab; i += blockDim.x) {

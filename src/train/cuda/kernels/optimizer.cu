@@ -16,6 +16,7 @@ LISTED(advance)
 extern "C" __global__ void square_sums(const float* grad, long long n, float* partials) {
     long long piece = (n + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * piece;
     float sum = 0.0f;
+#pragma unroll 8
     for (long long i = begin + threadIdx.x; i < begin + piece && i < n; i += blockDim.x) sum += grad[i] * grad[i];
     sum = block_sum(sum);
     if (threadIdx.x == 0) partials[blockIdx.x] = sum;

@@ -95,6 +95,7 @@ struct Barrier {
 struct Warp {
     Barrier barrier, exchange;
     uint64_t slots[32];
+    uint32_t factors[32][6]; // of a product of the tensor cores
     unsigned left = 0; // threads that have not ended
 };
 
@@ -384,6 +385,30 @@ inline unsigned __ballot_sync(unsigned, bool vote) {
     for (int lane = 0; lane < 32; lane++) votes |= (unsigned)(w.slots[lane] & 1) << lane;
     cpu::wait(w.exchange, w.left);
     return votes;
+}
+// sum [16, 8] += a [16, 16] b [16, 8] in bf16, laid out as in common.cuh.
+inline void mma(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    cpu::Warp& w = cpu::warp();
+    unsigned lane = cpu::machine().current % 32;
+    const unsigned mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
+    memcpy(w.factors[lane], mine, sizeof mine);
+    cpu::wait(w.exchange, w.left);
+    auto half = [&](unsigned lane, unsigned word, unsigned odd) {
+        return std::bit_cast<float>(odd ? w.factors[lane][word] & 0xffff0000u : w.factors[lane][word] << 16);
+    };
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned l = 0; l < 16; l++) {
+            unsigned column = lane % 4 * 2 + i % 2, t = l % 8 / 2;
+            sum[i] += half(lane / 4 * 4 + t, i / 2 + l / 8 * 2, l % 2) * half(column * 4 + t, 4 + l / 8, l % 2);
+        }
+    cpu::wait(w.exchange, w.left);
+}
+// Four bytes of two words, chosen by four digits of four bits.
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned digits) {
+    uint64_t both = (uint64_t)y << 32 | x;
+    unsigned out = 0;
+    for (int i = 0; i < 4; i++) out |= (unsigned)(both >> (digits >> 4 * i & 7) * 8 & 0xff) << 8 * i;
+    return out;
 }
 struct float2 {
     float x, y;

@@ -1,0 +1,116 @@
+//! The answer of a sweep in words: the headline first, what stands beside it, and what limits it. The page, the closing
+//! lines of `runner sweep` and `runner ls` all say it in the words made here.
+
+use super::{ReportInput, words};
+use crate::fit::headline::Headline;
+use crate::fit::summary::Summary;
+use crate::fit::transfer::Group;
+use crate::observation::Counting;
+
+/// Groups that the answer speaks of; more of them are for the list of conclusions.
+const MOST_VERDICTS: usize = 4;
+
+/// The answer in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The answer itself, a sentence or a few.
+    pub lead: String,
+    /// The same by other conventions and approaches, named in full; empty where there is nothing of the kind.
+    pub beside: String,
+    /// What limits it, a sentence; empty where nothing does that is known.
+    pub limits: String,
+}
+
+impl Answer {
+    /// All of it as one paragraph.
+    pub fn paragraph(&self) -> String {
+        let said = [&self.lead, &self.beside, &self.limits].map(String::as_str);
+        said.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The answer to what the sweep asks.
+pub fn answer(input: &ReportInput<'_>) -> Answer {
+    let lead_alone = |lead: String| Answer { lead, ..Answer::default() };
+    if !input.transfer.is_empty() {
+        return lead_alone(of_transfer(input.transfer));
+    }
+    if !input.savings.is_empty() {
+        let verdicts: Vec<&str> = input.savings.iter().map(|saving| saving.conclusion.as_str()).collect();
+        return lead_alone(verdicts.join(" "));
+    }
+    if !input.isoflop_groups.is_empty() {
+        return of_groups(input);
+    }
+    if input.approach2.is_empty() {
+        return lead_alone("There is no answer yet: no fit was made.".to_owned());
+    }
+    let Some(headline) = input.headline() else {
+        let status = input.approach2.iter().find(|fit| fit.counting == crate::fit::headline::COUNTED);
+        let why = status.map_or_else(
+            || "all parameters were not counted".to_owned(),
+            |fit| format!("{}. {}", words::status(fit.status), fit.conclusion),
+        );
+        return lead_alone(format!("There is no compute-optimal ratio to report: {why}"));
+    };
+    Answer {
+        lead: format!("The compute-optimal ratio is {headline}; the 95% interval is in brackets."),
+        beside: beside(input, &headline),
+        limits: headline.limited_by().unwrap_or_default(),
+    }
+}
+
+fn of_transfer(groups: &[Group]) -> String {
+    let verdict = |group: &Group| format!("{}: {}", group.parameterization, group.transfer.conclusion);
+    let verdicts: Vec<String> = groups.iter().take(MOST_VERDICTS).map(verdict).collect();
+    let more = groups.len() - verdicts.len();
+    let more = if more == 0 { String::new() } else { format!(" {more} more groups are below.") };
+    format!("Does the best learning rate hold at other widths? {}{more}", verdicts.join(" "))
+}
+
+/// The headline of each group, or why there is none.
+fn of_groups(input: &ReportInput<'_>) -> Answer {
+    let said = input.isoflop_groups.iter().filter_map(|group| {
+        let fits: Vec<Summary> = group.fits.iter().map(Summary::from).collect();
+        match Headline::of(&fits) {
+            Some(headline) => Some(format!("{}: {headline}", group.name)),
+            None => Some(format!("{}: {}", group.name, words::status(fits.first()?.status))),
+        }
+    });
+    let lead = format!("Compute-optimal, 95% intervals in brackets. {}.", said.collect::<Vec<_>>().join("; "));
+    Answer { lead, ..Answer::default() }
+}
+
+/// The same number under other conventions, and what the other approaches say of it.
+fn beside(input: &ReportInput<'_>, headline: &Headline) -> String {
+    let fits: Vec<Summary> = input.approach2.iter().map(Summary::from).collect();
+    let others = Counting::ALL.into_iter().filter(|counting| *counting != headline.counting);
+    let countings = others.filter_map(|counting| {
+        let other = Headline::counting(&fits, counting).filter(|other| words::same(other.budget, headline.budget))?;
+        Some(format!("{} counting {}", other.number(), words::counting(counting)))
+    });
+    let approaches = input.approaches_by(headline.counting).filter(|fit| fit.approach != headline.approach);
+    let approaches = approaches.map(|fit| {
+        let name = words::approach_short(&fit.approach);
+        let ratio = words::ratio_at(&fit.tokens_per_param, headline.budget);
+        match words::shown(fit.status, ratio) {
+            Some(ratio) => format!("{} by {name}", words::estimate(ratio, words::amount)),
+            None => format!("nothing by {name} ({})", words::status(fit.status)),
+        }
+    });
+    let (countings, approaches): (Vec<String>, Vec<String>) = (countings.collect(), approaches.collect());
+    let listed = |said: &[String], what: &str| {
+        if said.is_empty() { None } else { Some(format!("{what}: {}.", said.join(", "))) }
+    };
+    let sentences =
+        [listed(&countings, "Other ways to count"), listed(&approaches, "Other approaches, all parameters")];
+    sentences.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+impl ReportInput<'_> {
+    /// The headline of a sweep of IsoFLOP curves.
+    pub(super) fn headline(&self) -> Option<Headline> {
+        let fits: Vec<Summary> = self.approach2.iter().map(Summary::from).collect();
+        Headline::of(&fits).map(|headline| headline.measured_by(self.observations))
+    }
+}

@@ -1,0 +1,365 @@
+//! Matrix products by cuBLASLt, where a CUDA toolkit or PyPI's package has it. Algorithms come from its heuristics, and none
+//! that adds parts by atomics, so that the same product gives the same bits.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::path::PathBuf;
+use std::ptr::null_mut;
+
+use cudarc::driver::{result, sys};
+
+use super::failed;
+use crate::train::cuda::gpu::{Factor, Number, Product};
+use crate::trainer::TrainError;
+
+/// Names a file of cuBLASLt, or `none`.
+const VARIABLE: &str = "RUNNER_CUBLASLT";
+
+/// Major versions whose functions are those declared below.
+const KNOWN_VERSIONS: [usize; 2] = [12, 13];
+
+/// Memory for an algorithm; what NVIDIA advises for Hopper.
+const WORKSPACE: usize = 32 << 20;
+
+// Numbers of cublasLt.h.
+const SUCCESS: c_int = 0;
+const COMPUTE_32F: c_int = 68;
+const COMPUTE_32F_FAST_TF32: c_int = 77;
+const R_32F: c_int = 0;
+const R_16BF: c_int = 14;
+const DESC_TRANSA: c_int = 3;
+const DESC_TRANSB: c_int = 4;
+const PREF_MAX_WORKSPACE_BYTES: c_int = 1;
+const PREF_REDUCTION_SCHEME_MASK: c_int = 3;
+const PREF_MIN_ALIGNMENT_BYTES: [c_int; 4] = [5, 6, 7, 8];
+/// Parts are added through the workspace, in the type of the sums or of the result; not in place, by atomics.
+const REDUCTION_WITHOUT_ATOMICS: u32 = 2 | 4;
+
+type Handle = *mut c_void;
+
+/// `cublasLtMatmulHeuristicResult_t`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Heuristic {
+    algorithm: [u64; 8],
+    workspace: usize,
+    state: c_int,
+    waves: f32,
+    reserved: [c_int; 4],
+}
+
+type Set = unsafe extern "C" fn(Handle, c_int, *const c_void, usize) -> c_int;
+type Multiply = unsafe extern "C" fn(
+    Handle,
+    Handle,
+    *const c_void,
+    *const c_void,
+    Handle,
+    *const c_void,
+    Handle,
+    *const c_void,
+    *const c_void,
+    Handle,
+    *mut c_void,
+    Handle,
+    *const [u64; 8],
+    *mut c_void,
+    usize,
+    sys::CUstream,
+) -> c_int;
+type Choose = unsafe extern "C" fn(
+    Handle,
+    Handle,
+    Handle,
+    Handle,
+    Handle,
+    Handle,
+    Handle,
+    c_int,
+    *mut Heuristic,
+    *mut c_int,
+) -> c_int;
+
+/// The functions of the library that are used.
+struct Functions {
+    version: unsafe extern "C" fn() -> usize,
+    create: unsafe extern "C" fn(*mut Handle) -> c_int,
+    describe: unsafe extern "C" fn(*mut Handle, c_int, c_int) -> c_int,
+    set_description: Set,
+    lay_out: unsafe extern "C" fn(*mut Handle, c_int, u64, u64, i64) -> c_int,
+    prefer: unsafe extern "C" fn(*mut Handle) -> c_int,
+    set_preference: Set,
+    choose: Choose,
+    multiply: Multiply,
+}
+
+/// The library, with what it chose for each product so far. What it hands out is kept until the process ends.
+pub struct Library {
+    functions: Functions,
+    handle: Handle,
+    workspace: sys::CUdeviceptr,
+    plans: RefCell<HashMap<Key, Option<Plan>>>,
+    _file: libloading::Library,
+}
+
+/// What decides an algorithm.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    size: [usize; 3],
+    transposed: [bool; 2],
+    numbers: [Number; 2],
+    tf32: bool,
+    /// Largest powers of two, up to 256, that the addresses of a, b and out are multiples of.
+    alignment: [u32; 3],
+}
+
+/// How a product is done.
+#[derive(Clone, Copy)]
+struct Plan {
+    description: Handle,
+    /// Of the first and the second factor, as the library counts, and of the result.
+    layouts: [Handle; 3],
+    algorithm: [u64; 8],
+}
+
+impl Library {
+    /// The library, where there is one that can be used; what was found is told once, on stderr. The card's context is
+    /// current.
+    pub fn find() -> Option<Self> {
+        if std::env::var(VARIABLE).is_ok_and(|name| name == "none") {
+            return None;
+        }
+        let mut refused = Vec::new();
+        for path in candidates() {
+            match Self::open(&path) {
+                Ok(library) => return Some(library),
+                Err(Some(why)) => refused.push(format!("{}: {why}", path.display())),
+                Err(None) => {}
+            }
+        }
+        static SAID: std::sync::Once = std::sync::Once::new();
+        SAID.call_once(|| {
+            let why = if refused.is_empty() { String::new() } else { format!(" ({})", refused.join("; ")) };
+            eprintln!(
+                "cuBLASLt was not found{why}: matrix products use our own kernels, which are slower. It comes with the CUDA \
+                 toolkit or with `pip install nvidia-cublas-cu12`; {VARIABLE}=/path/to/libcublasLt.so.12 names another place"
+            );
+        });
+        None
+    }
+
+    /// Opens one file; the error is why it cannot be used, nothing where it is not there.
+    fn open(path: &PathBuf) -> Result<Self, Option<String>> {
+        // SAFETY: a library of NVIDIA's, whose loading runs nothing of ours.
+        let file = unsafe { libloading::Library::new(path) }.map_err(|_| None)?;
+        let functions = functions(&file).map_err(|error| Some(error.to_string()))?;
+        // SAFETY: takes nothing.
+        let version = unsafe { (functions.version)() };
+        // As 120405 for 12.4.5.
+        if !KNOWN_VERSIONS.contains(&(version / 10_000)) {
+            return Err(Some(format!("version {version} is neither 12 nor 13")));
+        }
+        let mut handle = null_mut();
+        // SAFETY: writes one handle.
+        if unsafe { (functions.create)(&raw mut handle) } != SUCCESS {
+            return Err(Some("it does not start on this card".to_owned()));
+        }
+        // SAFETY: the context is current.
+        let workspace = unsafe { result::malloc_sync(WORKSPACE) }
+            .map_err(|error| Some(failed("a workspace")(error).to_string()))?;
+        Ok(Self { functions, handle, workspace, plans: RefCell::default(), _file: file })
+    }
+
+    /// Does a product; false where the library has no algorithm for it.
+    pub fn product(&self, product: &Product, stream: sys::CUstream) -> Result<bool, TrainError> {
+        let Product { a, b, out, alpha, beta, .. } = *product;
+        let key = Key::of(product);
+        let known = self.plans.borrow().get(&key).copied();
+        let plan = known.unwrap_or_else(|| {
+            let plan = self.plan(&key);
+            self.plans.borrow_mut().insert(key, plan);
+            plan
+        });
+        let Some(Plan { description, layouts: [first, second, result], algorithm }) = plan else { return Ok(false) };
+        // SAFETY: the plan was made for these sizes and alignments, and the memory is the session's. What we call rows
+        // the library calls columns: it sees every matrix transposed, and so computes out' = b' a'.
+        let status = unsafe {
+            (self.functions.multiply)(
+                self.handle,
+                description,
+                (&raw const alpha).cast(),
+                b.at as *const c_void,
+                first,
+                a.at as *const c_void,
+                second,
+                (&raw const beta).cast(),
+                out as *const c_void,
+                result,
+                out as *mut c_void,
+                result,
+                &raw const algorithm,
+                self.workspace as *mut c_void,
+                WORKSPACE,
+                stream,
+            )
+        };
+        if status == SUCCESS {
+            return Ok(true);
+        }
+        Err(TrainError::Device(format!("a product of {:?} failed: status {status} of cuBLASLt", product.size)))
+    }
+
+    /// The algorithm for a product; nothing where there is none.
+    fn plan(&self, key: &Key) -> Option<Plan> {
+        let [m, n, k] = key.size;
+        let number = |number| if number == Number::Bf16 { R_16BF } else { R_32F };
+        let [factors, result] = key.numbers.map(number);
+        let compute = if key.tf32 { COMPUTE_32F_FAST_TF32 } else { COMPUTE_32F };
+        let [a_transposed, b_transposed] = key.transposed;
+        let made = |make: &dyn Fn(*mut Handle) -> c_int| {
+            let mut handle = null_mut();
+            (make(&raw mut handle) == SUCCESS).then_some(handle)
+        };
+        let f = &self.functions;
+        // SAFETY: each call writes one handle or reads numbers of the size that is told, as cublasLt.h has it.
+        unsafe {
+            let description = made(&|to| (f.describe)(to, compute, R_32F))?;
+            for (which, transposed) in [(DESC_TRANSA, b_transposed), (DESC_TRANSB, a_transposed)] {
+                let operation = c_int::from(transposed);
+                let status = (f.set_description)(description, which, (&raw const operation).cast(), 4);
+                (status == SUCCESS).then_some(())?;
+            }
+            let lay_out = |number, rows: usize, columns: usize| {
+                made(&|to| (f.lay_out)(to, number, rows as u64, columns as u64, rows as i64))
+            };
+            let first = if b_transposed { lay_out(factors, k, n) } else { lay_out(factors, n, k) }?;
+            let second = if a_transposed { lay_out(factors, m, k) } else { lay_out(factors, k, m) }?;
+            let result = lay_out(result, n, m)?;
+            let preference = made(&|to| (f.prefer)(to))?;
+            let set = |which, value: *const c_void, bytes| {
+                ((f.set_preference)(preference, which, value, bytes) == SUCCESS).then_some(())
+            };
+            let (workspace, reduction) = (WORKSPACE, REDUCTION_WITHOUT_ATOMICS);
+            set(PREF_MAX_WORKSPACE_BYTES, (&raw const workspace).cast(), 8)?;
+            set(PREF_REDUCTION_SCHEME_MASK, (&raw const reduction).cast(), 4)?;
+            let [a, b, out] = key.alignment;
+            for (which, alignment) in PREF_MIN_ALIGNMENT_BYTES.into_iter().zip([b, a, out, out]) {
+                set(which, (&raw const alignment).cast(), 4)?;
+            }
+            let mut found = Heuristic { algorithm: [0; 8], workspace: 0, state: 0, waves: 0.0, reserved: [0; 4] };
+            let mut count = 0;
+            let status = (f.choose)(
+                self.handle,
+                description,
+                first,
+                second,
+                result,
+                result,
+                preference,
+                1,
+                &raw mut found,
+                &raw mut count,
+            );
+            let usable = status == SUCCESS && count == 1 && found.state == SUCCESS;
+            usable.then_some(Plan { description, layouts: [first, second, result], algorithm: found.algorithm })
+        }
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        // SAFETY: the stream's work is done. Handles go with the process.
+        let _ = unsafe { result::free_sync(self.workspace) };
+    }
+}
+
+impl Key {
+    fn of(product: &Product) -> Self {
+        let Product { a, b, out, size, factors, result, tf32, .. } = *product;
+        let alignment = |at: u64| 1 << at.trailing_zeros().min(8);
+        let transposed = |factor: Factor| factor.transposed;
+        Self {
+            size,
+            transposed: [a, b].map(transposed),
+            numbers: [factors, result],
+            tf32,
+            alignment: [a.at, b.at, out].map(alignment),
+        }
+    }
+}
+
+fn functions(file: &libloading::Library) -> Result<Functions, libloading::Error> {
+    // SAFETY: the types are those of cublasLt.h for these names, the same in versions 12 and 13.
+    unsafe {
+        Ok(Functions {
+            version: *file.get(b"cublasLtGetVersion")?,
+            create: *file.get(b"cublasLtCreate")?,
+            describe: *file.get(b"cublasLtMatmulDescCreate")?,
+            set_description: *file.get(b"cublasLtMatmulDescSetAttribute")?,
+            lay_out: *file.get(b"cublasLtMatrixLayoutCreate")?,
+            prefer: *file.get(b"cublasLtMatmulPreferenceCreate")?,
+            set_preference: *file.get(b"cublasLtMatmulPreferenceSetAttribute")?,
+            choose: *file.get(b"cublasLtMatmulAlgoGetHeuristic")?,
+            multiply: *file.get(b"cublasLtMatmul")?,
+        })
+    }
+}
+
+/// Where the library may lie: what the variable names, else the loader's own places, the toolkit's, and those of PyPI's
+/// packages.
+fn candidates() -> Vec<PathBuf> {
+    if let Some(path) = std::env::var_os(VARIABLE) {
+        return vec![path.into()];
+    }
+    let names = KNOWN_VERSIONS.map(|version| format!("libcublasLt.so.{version}"));
+    let mut paths: Vec<PathBuf> = names.iter().rev().map(PathBuf::from).collect();
+    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let mut patterns = vec!["/usr/local/cuda/lib64".to_owned(), "/opt/cuda/lib64".to_owned()];
+    patterns.extend(["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(environment).map(|root| format!("{root}/lib64")));
+    let mut roots: Vec<String> = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(environment).collect();
+    patterns.extend(roots.iter().map(|root| format!("{root}/lib")));
+    roots.extend(["/usr/local".to_owned(), "/usr".to_owned()]);
+    roots.extend(environment("HOME").map(|home| format!("{home}/.local")));
+    for root in roots {
+        for packages in ["site-packages", "dist-packages"] {
+            for package in ["cublas", "cu13", "cu12"] {
+                patterns.push(format!("{root}/lib/python3*/{packages}/nvidia/{package}/lib"));
+            }
+        }
+    }
+    let files = patterns.iter().flat_map(|folder| names.iter().map(move |name| format!("{folder}/{name}")));
+    paths.extend(files.filter_map(|pattern| glob::glob(&pattern).ok()).flatten().flatten());
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_algorithm_is_chosen_anew_where_size_place_or_numbers_differ() {
+        let factor = |at| Factor { at, transposed: false };
+        let product = Product {
+            a: factor(0x1000),
+            b: factor(0x2080),
+            out: 0x3010,
+            size: [4, 5, 6],
+            factors: Number::Bf16,
+            result: Number::F32,
+            tf32: false,
+            alpha: 1.0,
+            beta: 0.0,
+        };
+        assert_eq!(Key::of(&product).alignment, [256, 128, 16]);
+        assert!(Key::of(&product) == Key::of(&Product { beta: 1.0, a: factor(0x5000), ..product }));
+        for other in [
+            Product { a: factor(0x1008), ..product },
+            Product { size: [5, 4, 6], ..product },
+            Product { result: Number::Bf16, ..product },
+            Product { b: Factor { transposed: true, ..product.b }, ..product },
+        ] {
+            assert!(Key::of(&product) != Key::of(&other), "{other:?}");
+        }
+    }
+}

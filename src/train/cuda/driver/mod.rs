@@ -1,0 +1,339 @@
+//! A real card, through NVIDIA's driver, which cudarc loads when the first card is asked for. Nothing else of NVIDIA's is
+//! needed; the library of products is used where it is found.
+
+// Every call of the driver is unsafe: it takes handles and addresses on trust. Each says why they can be trusted.
+#![allow(unsafe_code)]
+
+mod library;
+mod staging;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{CString, c_int, c_void};
+
+use cudarc::driver::{DriverError, result, sys};
+
+use self::library::Library;
+use self::staging::Staging;
+use super::faults;
+use super::gpu::{Address, Card, Gpu, Launch, Memory, Product, Recording};
+use super::kernels;
+use crate::trainer::{Missing, TrainError};
+
+/// CUDA 12.4: what drivers from 550 (early 2024) speak, and what the kernels are translated to.
+const OLDEST_DRIVER: i32 = 12_040;
+
+/// Ampere: the first cards with bf16 products and asynchronous copies.
+const OLDEST_CARD: u32 = 80;
+
+/// Shared memory that a block may have without asking.
+const SHARED_UNASKED: u32 = 48 << 10;
+
+/// Error of the driver while doing `what`.
+fn failed(what: &str) -> impl Fn(DriverError) -> TrainError + '_ {
+    move |error| faults::failed(what, error.0 as u32)
+}
+
+/// All cards that the driver shows, or why there are none that can be used.
+pub fn cards() -> Result<Vec<Card>, Missing> {
+    let absent = |what: String, remedy| Missing::Absent { what, remedy };
+    // SAFETY: loads the driver's library by its usual names, as every program for CUDA does.
+    if !unsafe { sys::is_culib_present() } {
+        let what = "no NVIDIA driver (libcuda.so.1 cannot be loaded)".to_owned();
+        return Err(absent(what, "install it, or choose another device"));
+    }
+    if let Err(error) = result::init() {
+        let hidden = std::env::var("CUDA_VISIBLE_DEVICES").is_ok_and(|cards| matches!(cards.trim(), "" | "-1"));
+        return Err(match error.0 {
+            sys::CUresult::CUDA_ERROR_NO_DEVICE if hidden => absent(
+                "CUDA_VISIBLE_DEVICES hides every card".to_owned(),
+                "unset it, or write the number of a card into it",
+            ),
+            error => absent(
+                format!("the NVIDIA driver does not start: {}", faults::words(error as u32)),
+                "see whether nvidia-smi runs, or choose another device",
+            ),
+        });
+    }
+    let version = version();
+    if version < OLDEST_DRIVER {
+        let what = format!("the NVIDIA driver is too old: it knows CUDA {}", cuda(version));
+        return Err(absent(what, "install driver 550 or newer, which knows CUDA 12.4"));
+    }
+    let count = result::device::get_count().unwrap_or(0);
+    let cards: Vec<Card> = (0..count).filter_map(|index| card(index).ok()).collect();
+    match cards.iter().find(|card| card.capability >= OLDEST_CARD) {
+        Some(_) => Ok(cards),
+        None => {
+            let seen: Vec<&str> = cards.iter().map(|card| card.name.as_str()).collect();
+            let what = format!("no card from Ampere on (compute capability 8.0; seen: {})", seen.join(", "));
+            Err(absent(what, "choose another device"))
+        }
+    }
+}
+
+/// The highest version of CUDA that the driver knows, as 12040 for 12.4.
+fn version() -> i32 {
+    let mut version: c_int = 0;
+    // SAFETY: writes one number to where it is told.
+    let _ = unsafe { sys::cuDriverGetVersion(&raw mut version) };
+    version
+}
+
+fn cuda(version: i32) -> String {
+    format!("{}.{}", version / 1000, version % 1000 / 10)
+}
+
+/// What is known of a card by its number.
+fn card(index: i32) -> Result<Card, DriverError> {
+    use sys::CUdevice_attribute_enum as Attribute;
+    let device = result::device::get(index)?;
+    // SAFETY: the device comes from the driver.
+    let attribute = |attribute| unsafe { result::device::get_attribute(device, attribute) };
+    let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+    let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    let multiprocessors = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+    Ok(Card {
+        name: result::device::get_name(device)?,
+        driver: driver(),
+        capability: (10 * major + minor).unsigned_abs(),
+        multiprocessors: multiprocessors.unsigned_abs(),
+    })
+}
+
+/// Version of the driver, as its kernel module tells it, and of the CUDA that it knows.
+fn driver() -> String {
+    let text = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
+    let module =
+        text.split_whitespace().find(|word| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()));
+    module.map_or_else(|| format!("CUDA {}", cuda(version())), |module| format!("{module}, CUDA {}", cuda(version())))
+}
+
+/// One stream of a card. Several in one process, each on a thread of its own, share the card.
+pub struct Driver {
+    card: Card,
+    stream: sys::CUstream,
+    module: sys::CUmodule,
+    /// Functions of the module by name, and the shared memory that each was allowed.
+    functions: RefCell<HashMap<&'static str, (sys::CUfunction, u32)>>,
+    staging: RefCell<Staging>,
+    library: Option<Library>,
+    /// Last, so that it goes after all that lives in it.
+    _context: Context,
+}
+
+/// The context that all users of a card in one process share.
+struct Context(sys::CUdevice);
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: it was retained once by whoever made this, and what lived in it is gone. An error means that the card is
+        // lost.
+        let _ = unsafe { result::primary_ctx::release(self.0) };
+    }
+}
+
+impl Driver {
+    /// Opens a card by its number.
+    pub fn open(index: usize) -> Result<Self, TrainError> {
+        let cards = cards().map_err(|missing| TrainError::Configuration(format!("--device cuda: {missing}")))?;
+        let Some(card) = cards.get(index).cloned() else {
+            let count = cards.len();
+            let highest = count - 1;
+            let message = format!("--device cuda:{index}: there are {count} cards; give a number up to {highest}");
+            return Err(TrainError::Configuration(message));
+        };
+        if card.capability < OLDEST_CARD {
+            let message = format!("--device cuda:{index}: {} is older than Ampere (compute capability 8.0)", card.name);
+            return Err(TrainError::Configuration(message));
+        }
+        let what = format!("cannot open {}", card.name);
+        let failed = failed(&what);
+        let index = i32::try_from(index).expect("a number of a card");
+        let device = result::device::get(index).map_err(&failed)?;
+        let image = kernels::image();
+        // SAFETY: the device comes from the driver; the context stays until this is dropped; the image ends with a zero,
+        // as text for the driver must.
+        let (context, module, stream) = unsafe {
+            let current = result::primary_ctx::retain(device).map_err(&failed)?;
+            let context = Context(device);
+            result::ctx::set_current(current).map_err(&failed)?;
+            let module = result::module::load_data(image.as_ptr().cast()).map_err(&failed)?;
+            (context, module, result::stream::create(result::stream::StreamKind::NonBlocking).map_err(&failed)?)
+        };
+        let staging = RefCell::new(Staging::new(stream)?);
+        let library = Library::find();
+        let functions = RefCell::default();
+        Ok(Self { card, stream, module, functions, staging, library, _context: context })
+    }
+
+    /// A kernel by its name, allowed to have so much shared memory.
+    fn function(&self, name: &'static str, shared: u32) -> Result<sys::CUfunction, TrainError> {
+        let what = format!("kernel {name}");
+        let failed = failed(&what);
+        let mut functions = self.functions.borrow_mut();
+        let known = functions.get(name).copied();
+        if let Some((function, allowed)) = known
+            && allowed >= shared
+        {
+            return Ok(function);
+        }
+        let text = CString::new(name).expect("a name of a kernel");
+        // SAFETY: the module is loaded as long as this lives.
+        let function = match known {
+            Some((function, _)) => function,
+            None => unsafe { result::module::get_function(self.module, text) }.map_err(&failed)?,
+        };
+        if shared > SHARED_UNASKED {
+            let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            let bytes = i32::try_from(shared).expect("a block's memory");
+            // SAFETY: the function is one of the module.
+            unsafe { result::function::set_function_attribute(function, attribute, bytes) }.map_err(&failed)?;
+        }
+        functions.insert(name, (function, shared.max(SHARED_UNASKED)));
+        Ok(function)
+    }
+}
+
+impl Gpu for Driver {
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    fn memory(&self) -> Result<Memory, TrainError> {
+        let (free, total) = result::mem_get_info().map_err(failed("cannot ask for free memory"))?;
+        Ok(Memory { free, total })
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Address, TrainError> {
+        let what = || {
+            let free = self.memory().map_or_else(|_| "?".to_owned(), |memory| (memory.free >> 20).to_string());
+            format!("cannot take {} MiB of {} ({free} MiB are free)", bytes >> 20, self.card.name)
+        };
+        // SAFETY: nobody reads the memory before the zeros are there: all work is on this stream.
+        let taken = unsafe { result::malloc_sync(bytes.max(1)) };
+        let at = taken.map_err(|error| faults::failed(&what(), error.0 as u32))?;
+        self.zero(at, bytes)?;
+        Ok(at)
+    }
+
+    fn free(&self, at: Address) {
+        // SAFETY: the address is one that `allocate` gave; the driver waits for the work that uses it. An error means that
+        // the card is lost, and its memory with it.
+        let _ = unsafe { result::free_sync(at) };
+    }
+
+    fn upload(&self, to: Address, bytes: &[u8]) -> Result<(), TrainError> {
+        self.staging.borrow_mut().upload(to, bytes).map_err(failed("copying to the card"))
+    }
+
+    fn download(&self, from: Address, bytes: &mut [u8]) -> Result<(), TrainError> {
+        // SAFETY: the bytes stay borrowed until the copy is done.
+        let copied = unsafe {
+            result::memcpy_dtoh_async(bytes, from, self.stream).and_then(|()| result::stream::synchronize(self.stream))
+        };
+        copied.map_err(failed("copying from the card"))
+    }
+
+    fn zero(&self, at: Address, bytes: usize) -> Result<(), TrainError> {
+        // SAFETY: the memory was taken by `allocate`, whose users know its length.
+        unsafe { result::memset_d8_async(at, 0, bytes, self.stream) }.map_err(failed("writing zeros"))
+    }
+
+    fn launch(&self, launch: &Launch) -> Result<(), TrainError> {
+        let Launch { kernel, grid, block, shared, arguments } = launch;
+        let function = self.function(kernel, *shared)?;
+        let mut pointers: Vec<*mut c_void> =
+            arguments.iter().map(|argument| argument.pointer().cast_mut().cast()).collect();
+        let extent = |[x, y, z]: [u32; 3]| (x, y, z);
+        // SAFETY: `step` gives each kernel the arguments that its source declares, with memory of the sizes that `layout`
+        // gives them; the driver copies the arguments before it returns.
+        let started = unsafe {
+            result::launch_kernel(function, extent(*grid), extent(*block), *shared, self.stream, &mut pointers)
+        };
+        started.map_err(failed(&format!("kernel {kernel}")))
+    }
+
+    fn product(&self, product: &Product) -> Result<bool, TrainError> {
+        self.library.as_ref().map_or(Ok(false), |library| library.product(product, self.stream))
+    }
+
+    fn record(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Box<dyn Recording>, TrainError> {
+        let failed = failed("recording a step");
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream is this one's; what begins is ended below whatever happens.
+        unsafe { result::stream::begin_capture(self.stream, mode) }.map_err(&failed)?;
+        let worked = work();
+        // SAFETY: as above.
+        let graph = unsafe { result::stream::end_capture(self.stream) };
+        worked?;
+        let graph = graph.map_err(&failed)?;
+        // SAFETY: the graph was just recorded, and is not used again once it is instantiated.
+        let executable = unsafe {
+            let executable = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
+            let _ = result::graph::destroy(graph);
+            executable
+        };
+        Ok(Box::new(Recorded { executable: executable.map_err(&failed)?, stream: self.stream }))
+    }
+
+    fn synchronize(&self) -> Result<(), TrainError> {
+        // SAFETY: the stream is this one's.
+        unsafe { result::stream::synchronize(self.stream) }.map_err(failed("waiting for the card"))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // SAFETY: nothing of this is used any more, and graphs live no longer than their sessions, which borrow this. Errors
+        // mean that the card is lost.
+        unsafe {
+            let _ = result::stream::synchronize(self.stream);
+            let _ = result::stream::destroy(self.stream);
+            let _ = result::module::unload(self.module);
+        }
+    }
+}
+
+/// A graph of CUDA.
+struct Recorded {
+    executable: sys::CUgraphExec,
+    stream: sys::CUstream,
+}
+
+impl Recording for Recorded {
+    fn replay(&self) -> Result<(), TrainError> {
+        // SAFETY: graph and stream live: whoever holds this holds the memory that the graph works on.
+        unsafe { result::graph::launch(self.executable, self.stream) }.map_err(failed("starting a step"))
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        // SAFETY: it is not launched again; the driver keeps what still runs.
+        let _ = unsafe { result::graph::exec_destroy(self.executable) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_driver_the_message_says_what_is_missing_and_what_to_do() {
+        // SAFETY: see `cards`.
+        if unsafe { sys::is_culib_present() } {
+            eprintln!("skipped: this machine has a driver");
+            return;
+        }
+        let missing = cards().err().expect("no driver, no cards").to_string();
+        assert!(missing.contains("libcuda.so.1 cannot be loaded") && missing.contains("choose another"), "{missing}");
+        let error = Driver::open(0).err().expect("no driver, no card");
+        assert!(matches!(&error, TrainError::Configuration(text) if text.contains("no NVIDIA driver")), "{error}");
+    }
+
+    #[test]
+    fn versions_of_cuda_are_told_as_people_write_them() {
+        assert_eq!([cuda(12_040), cuda(13_000), cuda(11_080)], ["12.4", "13.0", "11.8"]);
+    }
+}

@@ -1,0 +1,190 @@
+//! What the engine asks of a card: memory, copies, launches, products, and a graph that repeats them. Two things answer: the
+//! driver of a real card, and an emulator on the CPU that runs the same kernels in tests.
+//!
+//! A `Gpu` is one stream: what is asked of it happens in the order of asking. Only `download` and `synchronize` wait.
+
+use crate::trainer::TrainError;
+
+/// A place in the memory of the card.
+pub type Address = u64;
+
+/// A grid or a block of threads.
+pub type Extent = [u32; 3];
+
+/// What is known of a card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// Its model.
+    pub name: String,
+    /// Version of its driver.
+    pub driver: String,
+    /// Compute capability, as 90 for 9.0.
+    pub capability: u32,
+    /// Multiprocessors.
+    pub multiprocessors: u32,
+}
+
+/// Bytes of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Not taken by anybody.
+    pub free: usize,
+    /// Of the whole card.
+    pub total: usize,
+}
+
+/// An argument of a kernel, in the width that its parameter has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argument(u64);
+
+impl Argument {
+    /// Where its bytes lie.
+    pub fn pointer(&self) -> *const u64 {
+        &raw const self.0
+    }
+}
+
+impl From<Address> for Argument {
+    fn from(address: Address) -> Self {
+        Self(address)
+    }
+}
+
+impl From<f32> for Argument {
+    // Both kinds of host are little-endian: the first four bytes are the number.
+    fn from(value: f32) -> Self {
+        Self(u64::from(value.to_bits()))
+    }
+}
+
+impl From<f64> for Argument {
+    fn from(value: f64) -> Self {
+        Self(value.to_bits())
+    }
+}
+
+impl From<i32> for Argument {
+    fn from(value: i32) -> Self {
+        Self(u64::from(value.cast_unsigned()))
+    }
+}
+
+impl From<u32> for Argument {
+    fn from(value: u32) -> Self {
+        Self(u64::from(value))
+    }
+}
+
+impl From<i64> for Argument {
+    fn from(value: i64) -> Self {
+        Self(value.cast_unsigned())
+    }
+}
+
+/// One start of a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// Its name in the kernels' source.
+    pub kernel: &'static str,
+    /// Blocks.
+    pub grid: Extent,
+    /// Threads of a block.
+    pub block: Extent,
+    /// Bytes of shared memory that the launch decides.
+    pub shared: u32,
+    /// Arguments in the order of its parameters.
+    pub arguments: Vec<Argument>,
+}
+
+/// The numbers of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Number {
+    /// Four bytes.
+    F32,
+    /// The upper two bytes of an f32.
+    Bf16,
+}
+
+impl Number {
+    /// Bytes of one.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+}
+
+/// A factor of a product: rows of `columns` numbers, one after another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Factor {
+    /// Its first number.
+    pub at: Address,
+    /// Whether its transpose is meant.
+    pub transposed: bool,
+}
+
+/// out `[m, n]` = alpha a b + beta out, row after row; a is `[m, k]` and b `[k, n]` after transposing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Product {
+    /// The left factor.
+    pub a: Factor,
+    /// The right factor.
+    pub b: Factor,
+    /// Where the result goes.
+    pub out: Address,
+    /// m, n and k.
+    pub size: [usize; 3],
+    /// Numbers of both factors.
+    pub factors: Number,
+    /// Numbers of the result.
+    pub result: Number,
+    /// Whether f32 factors may be rounded to TF32.
+    pub tf32: bool,
+    /// Factor on the product.
+    pub alpha: f32,
+    /// What stays of what was there: 0 or 1.
+    pub beta: f32,
+}
+
+/// One stream of a card.
+pub trait Gpu {
+    /// The card.
+    fn card(&self) -> &Card;
+
+    /// Its memory now.
+    fn memory(&self) -> Result<Memory, TrainError>;
+
+    /// So many bytes, all zero.
+    fn allocate(&self, bytes: usize) -> Result<Address, TrainError>;
+
+    /// Gives them back, once all work before is done.
+    fn free(&self, at: Address);
+
+    /// Copies bytes to the card; they may be changed as soon as this returns.
+    fn upload(&self, to: Address, bytes: &[u8]) -> Result<(), TrainError>;
+
+    /// Copies bytes from the card, after all work before.
+    fn download(&self, from: Address, bytes: &mut [u8]) -> Result<(), TrainError>;
+
+    /// Writes zeros.
+    fn zero(&self, at: Address, bytes: usize) -> Result<(), TrainError>;
+
+    /// Starts a kernel.
+    fn launch(&self, launch: &Launch) -> Result<(), TrainError>;
+
+    /// Computes a product by a library of the maker; false where there is none, and nothing is done.
+    fn product(&self, product: &Product) -> Result<bool, TrainError>;
+
+    /// Records the launches, products and zeros that `work` asks for, without doing them.
+    fn record(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Box<dyn Recording>, TrainError>;
+
+    /// Waits until all work is done.
+    fn synchronize(&self) -> Result<(), TrainError>;
+}
+
+/// Work that was recorded and can be done again, with the same addresses.
+pub trait Recording {
+    /// Does it once more.
+    fn replay(&self) -> Result<(), TrainError>;
+}

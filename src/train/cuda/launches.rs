@@ -1,0 +1,405 @@
+//! Every kernel with what it takes: grid, block, arguments. What it computes is written on top of its source, in `kernels/`.
+
+use std::ops::Range;
+
+use super::gpu::{Address, Argument, Launch, Number, Product};
+use super::layout::{ALIGNMENT, Activations, BlockActivations, Flat, Normed};
+use super::step::State;
+use crate::parameterization::Rule;
+use crate::plan::{RunOptimizer, Shape};
+
+/// Threads of most kernels.
+const THREADS: u32 = 128;
+
+/// Threads of a kernel of one block.
+const ALONE: u32 = 1024;
+
+/// Rows of one block of attention (`ROWS`).
+const ATTENTION_ROWS: usize = 32;
+
+/// Rows and columns of one block of our own product (`TILE`).
+const PRODUCT_TILE: usize = 64;
+
+/// Ids of one block of the embedding's gradient (`EMBED_IDS`).
+const EMBED_IDS: usize = 8;
+
+/// Most pieces of a sum over a flat buffer, and numbers of one as long as there are fewer.
+pub const MOST_PIECES: usize = 1024;
+const PIECE: usize = 4096;
+
+/// Numbers that one block of 256 threads updates.
+const UPDATED_AT_ONCE: usize = 1024;
+
+/// What kernels on rows of tokens are told.
+#[derive(Clone, Copy, Debug)]
+pub struct Act {
+    /// Numbers of activations.
+    pub number: Number,
+    /// The model's shape.
+    pub shape: Shape,
+    /// Tokens.
+    pub rows: usize,
+    /// Rows of one piece of a sum over rows.
+    pub sum_rows: usize,
+}
+
+/// Tokens on the card: sequences of context + 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// The first sequence at place 0 of the ring.
+    pub at: Address,
+    /// Tokens from a place of the ring to the next.
+    pub stride: usize,
+    /// Places of the ring.
+    pub slots: usize,
+    /// Sequences.
+    pub sequences: usize,
+    /// The state in which the step stands.
+    pub state: Address,
+}
+
+impl Batch {
+    /// Tokens that the model reads.
+    pub fn rows(&self, shape: &Shape) -> usize {
+        self.sequences * shape.context
+    }
+
+    fn arguments(&self, context: usize) -> Vec<Argument> {
+        vec![self.at.into(), long(self.stride), int(self.slots), self.state.into(), int(context)]
+    }
+}
+
+/// The small numbers of a step: `StepState` in the kernels.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepState {
+    /// The step that comes next, from 0.
+    pub step: u32,
+    /// The one under way, or done last.
+    pub current: u32,
+    /// Clip factor, learning rate as a share of its peak, both corrections, norm: each step writes them anew.
+    pub numbers: [f32; 5],
+    /// Sum of the losses of the steps.
+    pub loss_sum: f32,
+}
+
+impl StepState {
+    /// Bytes on the card.
+    pub const BYTES: usize = 64;
+
+    /// As it lies on the card.
+    pub fn bytes(&self) -> [u8; Self::BYTES] {
+        let floats = self.numbers.into_iter().chain([self.loss_sum]).map(f32::to_bits);
+        let mut bytes = [0; Self::BYTES];
+        for (place, word) in bytes.chunks_exact_mut(4).zip([self.step, self.current].into_iter().chain(floats)) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// From what lies on the card.
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let word = |at: usize| u32::from_le_bytes(bytes[4 * at..4 * at + 4].try_into().expect("four bytes"));
+        let float = |at| f32::from_bits(word(at));
+        Self { step: word(0), current: word(1), numbers: [2, 3, 4, 5, 6].map(float), loss_sum: float(7) }
+    }
+}
+
+/// What the optimizer knows of one weight: `UpdateRow` in the kernels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateRow {
+    place: Range<usize>,
+    rate: f32,
+    decay: f32,
+    epsilon: f32,
+}
+
+impl UpdateRow {
+    /// Bytes on the card.
+    pub const BYTES: usize = 32;
+
+    /// The row of a weight at a place of the flat buffers: peak rate, what decay takes at it, and epsilon.
+    pub fn new(optimizer: &RunOptimizer, rule: &Rule, place: Range<usize>) -> Self {
+        let rate = optimizer.learning_rate * rule.learning_rate;
+        let decay = rate * optimizer.weight_decay * rule.weight_decay;
+        Self { place, rate: rate as f32, decay: decay as f32, epsilon: (optimizer.epsilon * rule.epsilon) as f32 }
+    }
+
+    /// As it lies on the card.
+    pub fn bytes(&self) -> [u8; Self::BYTES] {
+        let Self { place, rate, decay, epsilon } = self;
+        let mut bytes = [0; Self::BYTES];
+        let places = [place.start, place.end].map(|place| (place as u64).to_le_bytes());
+        let floats = [rate, decay, epsilon].map(|number| number.to_le_bytes());
+        bytes[..16].copy_from_slice(places.as_flattened());
+        bytes[16..28].copy_from_slice(floats.as_flattened());
+        bytes
+    }
+}
+
+/// Number of the weight to which each piece of [`ALIGNMENT`] numbers of a flat buffer belongs.
+pub fn owners(flat: &Flat) -> Vec<i32> {
+    let pieces = |weight: usize| {
+        let length = flat.place(weight).len().div_ceil(ALIGNMENT);
+        std::iter::repeat_n(weight as i32, length)
+    };
+    (0..flat.count()).flat_map(pieces).collect()
+}
+
+/// Pieces of a sum over so many numbers.
+pub fn pieces(count: usize) -> usize {
+    count.div_ceil(PIECE).min(MOST_PIECES)
+}
+
+/// The numbers of the step that begins.
+pub fn advance(state: &State, optimizer: &RunOptimizer) -> Launch {
+    let arguments = vec![state.step.into(), state.shares.into(), optimizer.beta1.into(), optimizer.beta2.into()];
+    launch("advance", [1, 1, 1], 1, arguments)
+}
+
+/// x = multiplier x rows of the table.
+pub fn embed(batch: &Batch, act: &Act, table: Address, x: Address, multiplier: f32) -> Launch {
+    let mut arguments = batch.arguments(act.shape.context);
+    arguments.extend([table.into(), x.into(), int(act.shape.width), multiplier.into()]);
+    rows("embed", act.rows, arguments)
+}
+
+/// Gradient of the table, summed in the order of the tokens.
+pub fn embed_backward(
+    batch: &Batch,
+    act: &Act,
+    grad_x: Address,
+    (table, multiplier, accumulate): (Address, f32, bool),
+) -> Launch {
+    let Shape { width: d, vocab, .. } = act.shape;
+    let mut arguments = batch.arguments(act.shape.context);
+    arguments.extend([Argument::from(grad_x), table.into(), int(d), int(act.rows), int(vocab)]);
+    arguments.extend([multiplier.into(), int(usize::from(accumulate))]);
+    let shared = extent(EMBED_IDS * d * 4);
+    Launch { shared, ..launch("embed_backward", [extent(vocab.div_ceil(EMBED_IDS)), 1, 1], 256, arguments) }
+}
+
+/// x_out = x + multiplier x branch, and its normalization.
+pub fn add_norm(act: &Act, x: Address, added: Option<(Address, f32)>, to: Normed, gain: Address) -> Launch {
+    let (branch, multiplier) = added.unwrap_or((0, 0.0));
+    let arguments = vec![
+        x.into(),
+        branch.into(),
+        multiplier.into(),
+        gain.into(),
+        to.x.into(),
+        to.out.into(),
+        to.rms.into(),
+        int(act.shape.width),
+    ];
+    rows(named(act.number, "add_norm_f32", "add_norm_bf16"), act.rows, arguments)
+}
+
+/// Gradients through a normalization: of the stream, of the gain, and of the branch before with its multiplier.
+pub fn norm_backward(
+    act: &Act,
+    normed: Normed,
+    (gain, grad_gain): (Address, Address),
+    activations: &Activations,
+    (begins, accumulate): (bool, bool),
+    branch: Option<f32>,
+) -> [Launch; 2] {
+    let Activations { grad_x, grad_narrow, partials, .. } = *activations;
+    let d = act.shape.width;
+    let pieces = act.rows.div_ceil(act.sum_rows);
+    let arguments = vec![
+        grad_narrow.into(),
+        normed.x.into(),
+        normed.rms.into(),
+        gain.into(),
+        if begins { 0_u64 } else { grad_x }.into(),
+        grad_x.into(),
+        branch.map_or(0, |_| activations.branch).into(),
+        branch.unwrap_or(0.0).into(),
+        partials.into(),
+        int(act.rows),
+        int(d),
+    ];
+    let summing = vec![partials.into(), int(pieces), grad_gain.into(), int(d), int(usize::from(accumulate))];
+    let name = named(act.number, "norm_backward_f32", "norm_backward_bf16");
+    [Launch { shared: extent(4 * d), ..rows(name, pieces, arguments) }, spread("gain_reduce", d, summing)]
+}
+
+/// y = x Phi(x).
+pub fn gelu(act: &Act, x: Address, y: Address, count: usize) -> Launch {
+    spread(named(act.number, "gelu_f32", "gelu_bf16"), count, vec![x.into(), y.into(), long(count)])
+}
+
+/// Turns the gradient of y into that of x.
+pub fn gelu_backward(act: &Act, x: Address, grad: Address, count: usize) -> Launch {
+    let name = named(act.number, "gelu_backward_f32", "gelu_backward_bf16");
+    spread(name, count, vec![x.into(), grad.into(), long(count)])
+}
+
+/// Causal attention with rotary positions.
+pub fn attention(act: &Act, tables: [Address; 2], block: &BlockActivations, scale: f64) -> Launch {
+    let mut arguments = vec![block.qkv.into()];
+    arguments.extend(tables.map(Argument::from));
+    arguments.extend([block.mixed, block.denominators].map(Argument::from));
+    attending((act, 3), named(act.number, "attention_f32", "attention_bf16"), arguments, scale)
+}
+
+/// Gradient of queries, keys and values from that of what attention mixed.
+pub fn attention_backward(
+    act: &Act,
+    tables: [Address; 2],
+    block: &BlockActivations,
+    activations: &Activations,
+    scale: f64,
+) -> [Launch; 2] {
+    let Activations { grad_narrow, grad_qkv, delta, .. } = *activations;
+    let begin = || [block.qkv, tables[0], tables[1]].into_iter();
+    let addresses = |rest: &[Address]| begin().chain(rest.iter().copied()).map(Argument::from).collect();
+    let queries = addresses(&[block.mixed, block.denominators, grad_narrow, delta, grad_qkv]);
+    let keys = addresses(&[block.denominators, grad_narrow, delta, grad_qkv]);
+    [
+        attending((act, 4), named(act.number, "attention_dq_f32", "attention_dq_bf16"), queries, scale),
+        attending((act, 4), named(act.number, "attention_dkv_f32", "attention_dkv_bf16"), keys, scale),
+    ]
+}
+
+/// Cross entropy of rows of logits, `count` of them from row `first` on. With a total of rows, the logits become the
+/// gradients of the mean over them by the product without its multiplier.
+pub fn cross_entropy(
+    act: &Act,
+    batch: &Batch,
+    activations: &Activations,
+    ([first, count], total): ([usize; 2], Option<usize>),
+    multiplier: f32,
+) -> Launch {
+    let mut arguments: Vec<Argument> = vec![activations.logits.into()];
+    arguments.extend(batch.arguments(act.shape.context));
+    arguments.extend([int(first), int(act.shape.vocab), multiplier.into()]);
+    let grid = [extent(count), 1, 1];
+    let Some(total) = total else {
+        arguments.push(activations.losses.into());
+        return launch(named(act.number, "token_losses_f32", "token_losses_bf16"), grid, 256, arguments);
+    };
+    arguments.extend([Argument::from((1.0 / total as f64) as f32), activations.losses.into()]);
+    launch(named(act.number, "cross_entropy_f32", "cross_entropy_bf16"), grid, 256, arguments)
+}
+
+/// Adds the rows' share of the mean loss over `total` rows to the sum of losses.
+pub fn sum_losses(state: &State, losses: Address, rows: usize, total: usize) -> Launch {
+    let weight = (1.0 / total as f64) as f32;
+    launch("loss_sum", [1, 1, 1], ALONE, vec![losses.into(), int(rows), weight.into(), state.step.into()])
+}
+
+/// The factor that brings the norm of all gradients down to the limit.
+pub fn clip(state: &State, count: usize, limit: f64) -> [Launch; 2] {
+    let pieces = pieces(count);
+    let squares = vec![state.gradients.into(), long(count), state.squares.into()];
+    let finish = vec![state.squares.into(), int(pieces), (limit as f32).into(), state.step.into()];
+    [launch("square_sums", [extent(pieces), 1, 1], 256, squares), launch("clip", [1, 1, 1], ALONE, finish)]
+}
+
+/// AdamW of all weights.
+pub fn adamw(state: &State, count: usize, optimizer: &RunOptimizer, number: Number) -> Launch {
+    let arguments = vec![
+        state.masters.into(),
+        state.factors.into(),
+        state.first.into(),
+        state.second.into(),
+        state.gradients.into(),
+        state.updates.into(),
+        state.owners.into(),
+        long(count),
+        (optimizer.beta1 as f32).into(),
+        (optimizer.beta2 as f32).into(),
+        state.step.into(),
+    ];
+    let grid = [extent(count.div_ceil(UPDATED_AT_ONCE)), 1, 1];
+    launch(named(number, "adamw_f32", "adamw_bf16"), grid, 256, arguments)
+}
+
+/// Sums of |x| over pieces of so many numbers, f64.
+pub fn watch(at: Address, number: Number, count: usize, sums: Address) -> Launch {
+    let arguments = vec![at.into(), long(count), sums.into()];
+    launch(named(number, "watch_f32", "watch_bf16"), [extent(pieces(count)), 1, 1], 256, arguments)
+}
+
+/// Sum over heads and visible keys of |scale q.k|, for each row.
+pub fn watch_logits(act: &Act, tables: [Address; 2], qkv: Address, sums: Address, scale: f64) -> Launch {
+    let mut arguments = vec![qkv.into()];
+    arguments.extend(tables.map(Argument::from));
+    arguments.push(sums.into());
+    arguments.extend(heads(act, scale));
+    rows(named(act.number, "watch_logits_f32", "watch_logits_bf16"), act.rows, arguments)
+}
+
+/// Our own product.
+pub fn product(product: &Product) -> Launch {
+    let Product { a, b, out, size: [m, n, k], factors, result, tf32, alpha, beta } = *product;
+    let name = match (factors, result) {
+        (Number::F32, _) if tf32 => "product_tf32_f32",
+        (Number::F32, _) => "product_f32_f32",
+        (Number::Bf16, Number::Bf16) => "product_bf16_bf16",
+        (Number::Bf16, Number::F32) => "product_bf16_f32",
+    };
+    let arguments = vec![
+        a.at.into(),
+        b.at.into(),
+        out.into(),
+        int(m),
+        int(n),
+        int(k),
+        int(usize::from(a.transposed)),
+        int(usize::from(b.transposed)),
+        alpha.into(),
+        beta.into(),
+    ];
+    let grid = [extent(n.div_ceil(PRODUCT_TILE)), extent(m.div_ceil(PRODUCT_TILE)), 1];
+    launch(name, grid, 128, arguments)
+}
+
+/// Context, heads, their channels, and the factor on the product of query and key.
+fn heads(act: &Act, scale: f64) -> [Argument; 4] {
+    [int(act.shape.context), int(act.shape.heads), int(act.shape.head_dim()), (scale as f32).into()]
+}
+
+/// A kernel of attention with so many tiles.
+fn attending((act, tiles): (&Act, u32), kernel: &'static str, mut arguments: Vec<Argument>, scale: f64) -> Launch {
+    let Shape { context, heads: count, .. } = act.shape;
+    arguments.extend(heads(act, scale));
+    let grid = [extent(context.div_ceil(ATTENTION_ROWS)), extent(count), extent(act.rows / context)];
+    let tile = 4 * ATTENTION_ROWS * (act.shape.head_dim() + 1);
+    Launch { shared: tiles * extent(tile), ..launch(kernel, grid, THREADS, arguments) }
+}
+
+fn named(number: Number, f32: &'static str, bf16: &'static str) -> &'static str {
+    match number {
+        Number::F32 => f32,
+        Number::Bf16 => bf16,
+    }
+}
+
+/// One block a row.
+fn rows(kernel: &'static str, rows: usize, arguments: Vec<Argument>) -> Launch {
+    launch(kernel, [extent(rows), 1, 1], THREADS, arguments)
+}
+
+/// One thread a number.
+fn spread(kernel: &'static str, count: usize, arguments: Vec<Argument>) -> Launch {
+    const TOGETHER: u32 = 256;
+    launch(kernel, [extent(count.div_ceil(TOGETHER as usize)), 1, 1], TOGETHER, arguments)
+}
+
+fn launch(kernel: &'static str, grid: [u32; 3], threads: u32, arguments: Vec<Argument>) -> Launch {
+    Launch { kernel, grid, block: [threads, 1, 1], shared: 0, arguments }
+}
+
+fn extent(count: usize) -> u32 {
+    u32::try_from(count).expect("a grid")
+}
+
+fn int(value: usize) -> Argument {
+    i32::try_from(value).expect("a number that a kernel can count to").into()
+}
+
+fn long(value: usize) -> Argument {
+    i64::try_from(value).expect("a number that a kernel can count to").into()
+}

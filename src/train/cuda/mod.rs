@@ -1,0 +1,116 @@
+//! The engine of NVIDIA cards, and the only place that knows cudarc: all state on the card, one graph a step.
+//!
+//! From the bottom: `gpu` is what a card can do, answered by `driver` (a real one) and `emulator` (the same kernels on the
+//! CPU, for tests); `kernels` holds their text; `launches` gives each kernel what it takes; `layout` says where things lie;
+//! `step` is one training step; `program` is a model on the card; `session`, `probe` and `bench` train it.
+
+mod bench;
+mod driver;
+mod emulator;
+mod faults;
+mod gpu;
+mod kernels;
+mod launches;
+mod layout;
+mod probe;
+mod program;
+mod session;
+mod step;
+#[cfg(all(test, feature = "cpu"))]
+mod tests;
+
+use std::path::PathBuf;
+
+use self::gpu::{Card, Gpu};
+use super::bench::Bench;
+use super::coordinates::{Batches, Seen};
+use super::engine::{Engine, Session};
+use crate::data::Corpus;
+use crate::parameterization::Rules;
+use crate::plan::Run;
+use crate::spec::Precision;
+use crate::trainer::{DeviceInfo, Missing, TrainError};
+
+/// The engine on one card.
+pub struct Cuda {
+    gpu: Box<dyn Gpu>,
+}
+
+/// Opens a card by its number.
+pub fn open(index: usize) -> Result<Cuda, TrainError> {
+    let gpu: Box<dyn Gpu> = match emulated() {
+        Some(path) => Box::new(emulator::Emulator::open(&path)?),
+        None => Box::new(driver::Driver::open(index)?),
+    };
+    Ok(Cuda { gpu })
+}
+
+/// The cards that there are, or why there is none.
+pub fn description() -> Result<String, Missing> {
+    if let Some(path) = emulated() {
+        return Ok(format!("an emulated card ({})", path.display()));
+    }
+    let cards = driver::cards()?;
+    let named = |(index, card): (usize, &Card)| match cards.len() {
+        1 => card.name.clone(),
+        _ => format!("cuda:{index} {}", card.name),
+    };
+    let names: Vec<String> = cards.iter().enumerate().map(named).collect();
+    let driver = cards.first().map(|card| card.driver.clone()).unwrap_or_default();
+    Ok(format!("{} (driver {driver})", names.join(", ")))
+}
+
+/// The shared object of the card that tests emulate.
+fn emulated() -> Option<PathBuf> {
+    std::env::var_os(emulator::VARIABLE).map(PathBuf::from)
+}
+
+impl Engine for Cuda {
+    fn info(&self) -> DeviceInfo {
+        let Card { name, driver, .. } = self.gpu.card();
+        DeviceInfo {
+            kind: "cuda".to_owned(),
+            name: name.clone(),
+            driver: driver.clone(),
+            threads: 1,
+            precision: Precision::default().name().to_owned(),
+        }
+    }
+
+    fn begin<'a>(
+        &'a self,
+        run: &'a Run,
+        corpus: &'a Corpus,
+        micro_batches: usize,
+    ) -> Result<Box<dyn Session + 'a>, TrainError> {
+        check(run)?;
+        Ok(Box::new(session::Session::new(self.gpu.as_ref(), run, corpus, micro_batches)?))
+    }
+
+    fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus) -> Result<Box<dyn Bench + 'a>, TrainError> {
+        check(run)?;
+        Ok(Box::new(bench::Stepper::new(self.gpu.as_ref(), run, corpus)?))
+    }
+
+    fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError> {
+        check(run)?;
+        probe::probe(self.gpu.as_ref(), (run, rules), batches, steps)
+    }
+}
+
+/// Head sizes that the kernels of attention are made for.
+const HEAD_DIMS: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// Refuses a run that the kernels are not made for.
+fn check(run: &Run) -> Result<(), TrainError> {
+    let head_dim = run.shape.head_dim();
+    if HEAD_DIMS.contains(&head_dim) && head_dim.is_multiple_of(8) {
+        return Ok(());
+    }
+    Err(TrainError::Configuration(format!(
+        "heads of {head_dim} channels: the device cuda has kernels for multiples of 8 from {} to {}; write another \
+         model.head_dim, or train on the CPU",
+        HEAD_DIMS.start(),
+        HEAD_DIMS.end()
+    )))
+}

@@ -1,0 +1,272 @@
+//! A model and its optimizer on the card: memory, the copies in and out, and the steps.
+
+use super::gpu::{Address, Gpu, Number};
+use super::launches::{self, Batch, StepState, UpdateRow};
+use super::layout::{Activations, Arena, Flat};
+use super::step::{Recipe, State, Step};
+use crate::parameterization::Rules;
+use crate::plan::Run;
+use crate::train::engine::Part;
+use crate::train::{initial, rotary};
+use crate::trainer::TrainError;
+
+/// Batches on the card at a time.
+pub const RING: usize = 32;
+
+/// A part of a step.
+#[derive(Clone, Copy, Debug)]
+pub enum Phase {
+    /// From tokens to what the unembedding reads.
+    Forward,
+    /// Loss and gradients.
+    Backward,
+    /// Clipping and AdamW.
+    Optimizer,
+}
+
+impl Phase {
+    /// All of them, in their order.
+    pub const ALL: [Self; 3] = [Self::Forward, Self::Backward, Self::Optimizer];
+}
+
+/// A model and its optimizer on the card.
+pub struct Program<'g> {
+    gpu: &'g dyn Gpu,
+    recipe: Recipe,
+    flat: Flat,
+    state: State,
+    activations: Activations,
+    /// Batches of the steps to come: that of step s at place s mod [`RING`].
+    ring: Address,
+    /// Tokens to be evaluated.
+    shown: Address,
+    /// Sequences of a step, and of one part of it.
+    sequences: [usize; 2],
+    /// Last, so that memory goes after what works on it.
+    _arena: Arena<'g>,
+}
+
+impl<'g> Program<'g> {
+    /// The beginning of `run` under `rules`, with the share of the peak rate at each step, in so many micro-batches.
+    pub fn new(
+        gpu: &'g dyn Gpu,
+        (run, rules): (&Run, &dyn Rules),
+        shares: &[f32],
+        micro_batches: usize,
+        shown_rows: usize,
+    ) -> Result<Self, TrainError> {
+        let shape = run.shape;
+        let sequences = run.optimizer.batch_sequences;
+        let part = sequences.div_ceil(micro_batches.clamp(1, sequences));
+        let arena = Arena::new(gpu);
+        let flat = Flat::of(&shape);
+        let drawn: Vec<initial::Drawn> = initial::weights(run, rules).collect();
+        let recipe = Recipe {
+            shape,
+            precision: run.precision,
+            optimizer: run.optimizer.clone(),
+            attention_scale: rules.attention_scale(),
+            multipliers: drawn.iter().map(|drawn| drawn.rule.multiplier as f32).collect(),
+        };
+        let rows = (part * shape.context).max(shown_rows);
+        let state = memory(&arena, &flat, &recipe, shares.len())?;
+        let activations = Activations::new(&arena, &shape, rows, recipe.number())?;
+        let ring = arena.bytes(RING * sequences * (shape.context + 1) * 2)?;
+        let shown = arena.bytes(shown_rows / shape.context * (shape.context + 1) * 2)?;
+        let program =
+            Self { gpu, recipe, flat, state, activations, ring, shown, sequences: [sequences, part], _arena: arena };
+        let updates: Vec<UpdateRow> = drawn
+            .iter()
+            .enumerate()
+            .map(|(at, drawn)| UpdateRow::new(&program.recipe.optimizer, &drawn.rule, program.flat.place(at)))
+            .collect();
+        let bytes: Vec<u8> = updates.iter().flat_map(UpdateRow::bytes).collect();
+        gpu.upload(state.updates, &bytes)?;
+        let owners = launches::owners(&program.flat);
+        gpu.upload(state.owners, &owners.iter().flat_map(|owner| owner.to_le_bytes()).collect::<Vec<u8>>())?;
+        for (table, at) in rotary::tables(shape.context, shape.head_dim()).iter().zip(state.tables) {
+            gpu.upload(at, &table.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
+        }
+        gpu.upload(state.shares, &shares.iter().flat_map(|share| share.to_le_bytes()).collect::<Vec<u8>>())?;
+        for (number, drawn) in drawn.into_iter().enumerate() {
+            program.write(number, Part::Value, &drawn.values)?;
+        }
+        Ok(program)
+    }
+
+    /// The card.
+    pub fn gpu(&self) -> &'g dyn Gpu {
+        self.gpu
+    }
+
+    /// Writes the numbers of a weight.
+    pub fn write(&self, weight: usize, part: Part, values: &[f32]) -> Result<(), TrainError> {
+        let begin = self.flat.place(weight).start as u64;
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.gpu.upload(self.buffer(part) + 4 * begin, &bytes)?;
+        if part == Part::Value && self.recipe.number() == Number::Bf16 {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| rounded(*value).to_le_bytes()).collect();
+            self.gpu.upload(self.state.factors + 2 * begin, &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the numbers of a weight.
+    pub fn read(&self, weight: usize, part: Part) -> Result<Vec<f32>, TrainError> {
+        let place = self.flat.place(weight);
+        self.floats(self.buffer(part) + 4 * place.start as u64, place.len())
+    }
+
+    /// Numbers at an address.
+    pub fn floats(&self, at: Address, count: usize) -> Result<Vec<f32>, TrainError> {
+        let mut bytes = vec![0; 4 * count];
+        self.gpu.download(at, &mut bytes)?;
+        Ok(bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four bytes"))).collect())
+    }
+
+    /// Numbers of eight bytes at an address.
+    pub fn doubles(&self, at: Address, count: usize) -> Result<Vec<f64>, TrainError> {
+        let mut bytes = vec![0; 8 * count];
+        self.gpu.download(at, &mut bytes)?;
+        Ok(bytes.chunks_exact(8).map(|eight| f64::from_le_bytes(eight.try_into().expect("eight bytes"))).collect())
+    }
+
+    /// The small numbers of a step.
+    pub fn step_state(&self) -> Result<StepState, TrainError> {
+        let mut bytes = [0; StepState::BYTES];
+        self.gpu.download(self.state.step, &mut bytes)?;
+        Ok(StepState::from_bytes(&bytes))
+    }
+
+    /// Sets them.
+    pub fn set_step_state(&self, state: &StepState) -> Result<(), TrainError> {
+        self.gpu.upload(self.state.step, &state.bytes())
+    }
+
+    /// Brings the tokens of steps to the card, whole batches one after another, of which the first is that of step `first`;
+    /// they do not reach over the end of the ring.
+    pub fn load(&self, first: usize, tokens: &[u16]) -> Result<(), TrainError> {
+        let slot = self.slot_tokens();
+        assert!(first % RING + tokens.len() / slot <= RING, "batches beyond the ring");
+        self.gpu.upload(self.ring + (first % RING * slot * 2) as u64, &bytes_of(tokens))
+    }
+
+    /// Asks for one training step on the batch of the step that comes next.
+    pub fn train(&self) -> Result<(), TrainError> {
+        self.step().train(&self.parts(), self.sequences[0])
+    }
+
+    /// One phase of a step on the first part of its batch, to see how long it takes.
+    pub fn phase(&self, phase: Phase) -> Result<(), TrainError> {
+        let (step, batch) = (self.step(), self.parts()[0]);
+        match phase {
+            Phase::Forward => step.forward(&batch, &mut |_, _| Ok(())),
+            Phase::Backward => {
+                step.loss(&batch, self.sequences[0], false)?;
+                step.backward(&batch, false)
+            }
+            Phase::Optimizer => step.optimize(),
+        }
+    }
+
+    /// All products of the weights on the first part of a batch.
+    pub fn products(&self) -> Result<(), TrainError> {
+        self.step().products(self.parts()[0].rows(&self.recipe.shape))
+    }
+
+    /// The batch of the next step, in parts.
+    fn parts(&self) -> Vec<Batch> {
+        let [sequences, part] = self.sequences;
+        let begin = |first: usize| Batch {
+            at: self.ring + (first * (self.recipe.shape.context + 1) * 2) as u64,
+            stride: self.slot_tokens(),
+            slots: RING,
+            sequences: part.min(sequences - first),
+            state: self.state.step,
+        };
+        (0..sequences).step_by(part).map(begin).collect()
+    }
+
+    /// Brings tokens to the card that are only shown to the model.
+    pub fn show(&self, tokens: &[u16]) -> Result<Batch, TrainError> {
+        self.gpu.upload(self.shown, &bytes_of(tokens))?;
+        let sequences = tokens.len() / (self.recipe.shape.context + 1);
+        Ok(Batch { at: self.shown, stride: 0, slots: 1, sequences, state: self.state.step })
+    }
+
+    /// Cross entropy of each token of whole sequences.
+    pub fn token_losses(&self, tokens: &[u16]) -> Result<Vec<f32>, TrainError> {
+        let batch = self.show(tokens)?;
+        let step = self.step();
+        step.forward(&batch, &mut |_, _| Ok(()))?;
+        step.token_losses(&batch)?;
+        self.floats(self.activations.losses, batch.rows(&self.recipe.shape))
+    }
+
+    /// The launches of a step.
+    pub fn step(&self) -> Step<'_> {
+        let Self { gpu, recipe, flat, state, activations, .. } = self;
+        Step { gpu: *gpu, recipe, flat, state: *state, activations }
+    }
+
+    fn slot_tokens(&self) -> usize {
+        self.sequences[0] * (self.recipe.shape.context + 1)
+    }
+
+    fn buffer(&self, part: Part) -> Address {
+        match part {
+            Part::Value => self.state.masters,
+            Part::First => self.state.first,
+            Part::Second => self.state.second,
+        }
+    }
+}
+
+/// Memory for the state of a run.
+fn memory(arena: &Arena<'_>, flat: &Flat, recipe: &Recipe, steps: usize) -> Result<State, TrainError> {
+    let len = flat.len();
+    let angles = recipe.shape.context * recipe.shape.head_dim() / 2;
+    let masters = arena.words(len)?;
+    Ok(State {
+        masters,
+        factors: if recipe.number() == Number::Bf16 { arena.numbers(len, Number::Bf16)? } else { masters },
+        gradients: arena.words(len)?,
+        first: arena.words(len)?,
+        second: arena.words(len)?,
+        step: arena.bytes(StepState::BYTES)?,
+        shares: arena.words(steps)?,
+        updates: arena.bytes(flat.count() * UpdateRow::BYTES)?,
+        owners: arena.words(launches::owners(flat).len())?,
+        squares: arena.words(launches::pieces(len))?,
+        tables: [arena.words(angles)?, arena.words(angles)?],
+    })
+}
+
+/// The nearest bf16; of two, the even one. What is no number stays none.
+pub fn rounded(value: f32) -> u16 {
+    let bits = value.to_bits();
+    if value.is_nan() {
+        return (bits >> 16) as u16 | 0x40;
+    }
+    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
+}
+
+fn bytes_of(tokens: &[u16]) -> Vec<u8> {
+    tokens.iter().flat_map(|token| token.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_to_the_nearest_and_to_even() {
+        let float = |bits: u16| f32::from_bits(u32::from(bits) << 16);
+        for (value, expected) in
+            [(1.0, 1.0), (1.003_906_25, 1.0), (1.011_718_75, 1.015_625), (-2.5e-3, -2.502_441_4e-3)]
+        {
+            assert!((float(rounded(value)) - expected).abs() < 1e-9, "{value}: {}", float(rounded(value)));
+        }
+        assert!(float(rounded(f32::NAN)).is_nan() && float(rounded(f32::INFINITY)).is_infinite());
+    }
+}

@@ -1,0 +1,417 @@
+//! One training step as launches, read from top to bottom: forward, loss, backward, optimizer. What a kernel computes stands in
+//! its source; what it is given, in `launches`.
+
+use super::gpu::{Address, Factor, Gpu, Number, Product};
+use super::launches::{self, Act, Batch};
+use super::layout::{Activations, BlockActivations, Flat, Normed, Part, SUM_ROWS};
+use crate::plan::{RunOptimizer, Shape};
+use crate::spec::Precision;
+use crate::train::coordinates::Site;
+use crate::trainer::TrainError;
+
+/// What stays the same over a run.
+pub struct Recipe {
+    /// The model's shape.
+    pub shape: Shape,
+    /// Numbers of factors of products.
+    pub precision: Precision,
+    /// Decays, epsilon and limit of the norm.
+    pub optimizer: RunOptimizer,
+    /// Factor on the product of query and key.
+    pub attention_scale: f64,
+    /// Factor of each weight on what it computes, in the order of the weights.
+    pub multipliers: Vec<f32>,
+}
+
+impl Recipe {
+    /// Numbers of activations.
+    pub fn number(&self) -> Number {
+        if self.precision == Precision::Bf16 { Number::Bf16 } else { Number::F32 }
+    }
+}
+
+/// The state of a run on the card: flat buffers of [`Flat::len`] numbers.
+#[derive(Clone, Copy)]
+pub struct State {
+    /// The weights.
+    pub masters: Address,
+    /// The weights as factors of products: a copy in bf16, or the masters themselves.
+    pub factors: Address,
+    /// Gradients.
+    pub gradients: Address,
+    /// First moments.
+    pub first: Address,
+    /// Second moments.
+    pub second: Address,
+    /// Step, rate, clip factor, losses: see `launches::StepState`.
+    pub step: Address,
+    /// Share of the peak rate at each step, f32.
+    pub shares: Address,
+    /// A row of numbers for each weight: see `launches::UpdateRow`.
+    pub updates: Address,
+    /// The row of each piece of a flat buffer.
+    pub owners: Address,
+    /// Pieces of sums over a flat buffer.
+    pub squares: Address,
+    /// Cosines and sines of the rotary angles, f32 `[context, head_dim / 2]`.
+    pub tables: [Address; 2],
+}
+
+/// Told of every activation of the forward pass, where somebody watches.
+pub type Watch<'a> = &'a mut dyn FnMut(Site, Watched) -> Result<(), TrainError>;
+
+/// An activation that can be measured.
+#[derive(Clone, Copy, Debug)]
+pub enum Watched {
+    /// So many numbers.
+    Numbers(Address, Number, usize),
+    /// Products of queries and keys of packed `qkv`.
+    Logits(Address),
+    /// What the last normalization gives, times the unembedding.
+    Unembedded,
+}
+
+/// One step of one run.
+pub struct Step<'a> {
+    /// The card.
+    pub gpu: &'a dyn Gpu,
+    /// The run.
+    pub recipe: &'a Recipe,
+    /// Order of the weights.
+    pub flat: &'a Flat,
+    /// State.
+    pub state: State,
+    /// Activations.
+    pub activations: &'a Activations,
+}
+
+impl Step<'_> {
+    /// A whole step on micro-batches, each with its tokens; `sequences` are those of all of them.
+    pub fn train(&self, parts: &[Batch], sequences: usize) -> Result<(), TrainError> {
+        self.gpu.launch(&launches::advance(&self.state, &self.recipe.optimizer))?;
+        for (number, batch) in parts.iter().enumerate() {
+            let accumulate = number > 0;
+            self.forward(batch, &mut |_, _| Ok(()))?;
+            self.loss(batch, sequences, accumulate)?;
+            self.backward(batch, accumulate)?;
+        }
+        self.optimize()
+    }
+
+    /// From tokens to what the unembedding reads.
+    pub fn forward(&self, batch: &Batch, watch: Watch<'_>) -> Result<(), TrainError> {
+        let Self { gpu, recipe, flat, activations, .. } = self;
+        let Shape { width: d, depth, .. } = recipe.shape;
+        let rows = batch.rows(&recipe.shape);
+        let act = self.act(rows);
+        let narrow = |at| Watched::Numbers(at, recipe.number(), rows * d);
+        let stream = |at| Watched::Numbers(at, Number::F32, rows * d);
+        let Some(first) = activations.blocks.first() else { return Ok(()) };
+        let x = first.attention.x;
+        gpu.launch(&launches::embed(batch, &act, self.master(0), x, recipe.multipliers[0]))?;
+        watch(Site::Embedding, stream(x))?;
+        // Where the stream is, and what is still to be added to it.
+        let (mut x, mut branch) = (x, None);
+        for (index, block) in activations.blocks.iter().enumerate() {
+            self.norm(&act, x, branch, block.attention, Flat::part(index, Part::NormAttention))?;
+            if index > 0 {
+                watch(Site::Stream(index - 1), stream(block.attention.x))?;
+            }
+            self.attention(&act, index, block, watch)?;
+            watch(Site::Attention(index), narrow(activations.branch))?;
+            let multiplier = recipe.multipliers[Flat::part(index, Part::AttentionOut)];
+            let added = Some((activations.branch, multiplier));
+            self.norm(&act, block.attention.x, added, block.mlp, Flat::part(index, Part::NormMlp))?;
+            self.linear(rows, block.mlp.out, Flat::part(index, Part::MlpIn), block.wide)?;
+            gpu.launch(&launches::gelu(&act, block.wide, block.active, rows * 4 * d))?;
+            self.linear(rows, block.active, Flat::part(index, Part::MlpOut), activations.branch)?;
+            watch(Site::Mlp(index), narrow(activations.branch))?;
+            let multiplier = recipe.multipliers[Flat::part(index, Part::MlpOut)];
+            (x, branch) = (block.mlp.x, Some((activations.branch, multiplier)));
+        }
+        self.norm(&act, x, branch, activations.last, flat.norm())?;
+        watch(Site::Stream(depth - 1), stream(activations.last.x))?;
+        watch(Site::FinalNorm, narrow(activations.last.out))
+    }
+
+    /// Attention of one block, up to what it adds to the stream.
+    fn attention(&self, act: &Act, index: usize, block: &BlockActivations, watch: Watch<'_>) -> Result<(), TrainError> {
+        self.linear(act.rows, block.attention.out, Flat::part(index, Part::Qkv), block.qkv)?;
+        watch(Site::AttentionLogits(index), Watched::Logits(block.qkv))?;
+        self.gpu.launch(&launches::attention(act, self.state.tables, block, self.recipe.attention_scale))?;
+        self.linear(act.rows, block.mixed, Flat::part(index, Part::AttentionOut), self.activations.branch)
+    }
+
+    /// Logits of the rows from `first` on, `count` of them.
+    pub fn logits(&self, first: usize, count: usize) -> Result<(), TrainError> {
+        let Self { recipe, flat, activations, .. } = self;
+        let Shape { width: d, vocab, .. } = recipe.shape;
+        let at = activations.last.out + (first * d * recipe.number().bytes()) as u64;
+        let weight = self.factor(flat.unembedding());
+        // The multiplier is the kernel's of the loss.
+        self.product([plain(at), plain(weight)], (activations.logits, recipe.number()), [count, vocab, d], (1.0, 0.0))
+    }
+
+    /// Pieces of rows whose logits are worked on at a time: first row and number of rows.
+    pub fn pieces(&self, rows: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let most = self.activations.logit_rows;
+        (0..rows).step_by(most).map(move |first| (first, most.min(rows - first)))
+    }
+
+    /// Cross entropy of each row, and nothing else.
+    pub fn token_losses(&self, batch: &Batch) -> Result<(), TrainError> {
+        let act = self.act(batch.rows(&self.recipe.shape));
+        for (first, count) in self.pieces(act.rows) {
+            self.logits(first, count)?;
+            let multiplier = self.recipe.multipliers[self.flat.unembedding()];
+            self.gpu.launch(&launches::cross_entropy(
+                &act,
+                batch,
+                self.activations,
+                ([first, count], None),
+                multiplier,
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Cross entropy of each row, its gradient by the last normalization's output, and that by the unembedding.
+    pub fn loss(&self, batch: &Batch, sequences: usize, accumulate: bool) -> Result<(), TrainError> {
+        let Self { gpu, recipe, flat, activations, state } = self;
+        let Shape { width: d, vocab, context, .. } = recipe.shape;
+        let act = self.act(batch.rows(&recipe.shape));
+        let number = recipe.number();
+        let total = sequences * context;
+        let head = flat.unembedding();
+        for (first, count) in self.pieces(act.rows) {
+            self.logits(first, count)?;
+            let multiplier = recipe.multipliers[head];
+            gpu.launch(&launches::cross_entropy(&act, batch, activations, ([first, count], Some(total)), multiplier))?;
+            let offset = (first * d * number.bytes()) as u64;
+            let (x, grad) = (activations.last.out + offset, activations.grad_narrow + offset);
+            let logits = activations.logits;
+            self.product([plain(logits), turned(self.factor(head))], (grad, number), [count, d, vocab], (1.0, 0.0))?;
+            let beta = if accumulate || first > 0 { 1.0 } else { 0.0 };
+            let to = (self.gradient(head), Number::F32);
+            self.product([turned(x), plain(logits)], to, [d, vocab, count], (1.0, beta))?;
+        }
+        gpu.launch(&launches::sum_losses(state, activations.losses, act.rows, total))
+    }
+
+    /// From the gradient of the last normalization's output to those of all weights.
+    pub fn backward(&self, batch: &Batch, accumulate: bool) -> Result<(), TrainError> {
+        let Self { gpu, recipe, flat, activations, .. } = self;
+        let act = self.act(batch.rows(&recipe.shape));
+        let multiplier = |index: usize, part| Some(recipe.multipliers[Flat::part(index, part)]);
+        let blocks = activations.blocks.len();
+        // The stream's gradient begins with the last normalization's.
+        let next = multiplier(blocks - 1, Part::MlpOut);
+        self.norm_backward(&act, activations.last, flat.norm(), (true, accumulate), next)?;
+        for (index, block) in activations.blocks.iter().enumerate().rev() {
+            self.mlp_backward(&act, index, block, accumulate)?;
+            let next = multiplier(index, Part::AttentionOut);
+            let gain = Flat::part(index, Part::NormMlp);
+            self.norm_backward(&act, block.mlp, gain, (false, accumulate), next)?;
+            self.attention_backward(&act, index, block, accumulate)?;
+            let next = index.checked_sub(1).and_then(|before| multiplier(before, Part::MlpOut));
+            let gain = Flat::part(index, Part::NormAttention);
+            self.norm_backward(&act, block.attention, gain, (false, accumulate), next)?;
+        }
+        let table = self.gradient(0);
+        gpu.launch(&launches::embed_backward(
+            batch,
+            &act,
+            activations.grad_x,
+            (table, recipe.multipliers[0], accumulate),
+        ))
+    }
+
+    /// From the gradient of what the MLP adds to that of its normalization's output.
+    fn mlp_backward(
+        &self,
+        act: &Act,
+        index: usize,
+        block: &BlockActivations,
+        accumulate: bool,
+    ) -> Result<(), TrainError> {
+        let Activations { branch, grad_wide, grad_narrow, .. } = *self.activations;
+        let [inner, outer] = [Part::MlpIn, Part::MlpOut].map(|part| Flat::part(index, part));
+        self.linear_backward(act.rows, (block.active, branch), outer, grad_wide, accumulate)?;
+        let count = act.rows * 4 * self.recipe.shape.width;
+        self.gpu.launch(&launches::gelu_backward(act, block.wide, grad_wide, count))?;
+        self.linear_backward(act.rows, (block.mlp.out, grad_wide), inner, grad_narrow, accumulate)
+    }
+
+    /// From the gradient of what attention adds to that of its normalization's output.
+    fn attention_backward(
+        &self,
+        act: &Act,
+        index: usize,
+        block: &BlockActivations,
+        accumulate: bool,
+    ) -> Result<(), TrainError> {
+        let Activations { branch, grad_narrow, grad_qkv, .. } = *self.activations;
+        let [qkv, out] = [Part::Qkv, Part::AttentionOut].map(|part| Flat::part(index, part));
+        self.linear_backward(act.rows, (block.mixed, branch), out, grad_narrow, accumulate)?;
+        for launch in
+            launches::attention_backward(act, self.state.tables, block, self.activations, self.recipe.attention_scale)
+        {
+            self.gpu.launch(&launch)?;
+        }
+        self.linear_backward(act.rows, (block.attention.out, grad_qkv), qkv, grad_narrow, accumulate)
+    }
+
+    /// Clipping, and AdamW of all weights.
+    pub fn optimize(&self) -> Result<(), TrainError> {
+        let Self { gpu, recipe, flat, state, .. } = self;
+        for launch in launches::clip(state, flat.len(), recipe.optimizer.clip_norm) {
+            gpu.launch(&launch)?;
+        }
+        gpu.launch(&launches::adamw(state, flat.len(), &recipe.optimizer, recipe.number()))
+    }
+
+    /// out = x weight, times its multiplier unless that waits for the residual stream.
+    fn linear(&self, rows: usize, x: Address, weight: usize, out: Address) -> Result<(), TrainError> {
+        let [inputs, outputs] = self.size(weight);
+        let result = (out, self.recipe.number());
+        self.product([plain(x), plain(self.factor(weight))], result, [rows, outputs, inputs], (self.alpha(weight), 0.0))
+    }
+
+    /// From the gradient of a product's output to those of its input and of the weight.
+    fn linear_backward(
+        &self,
+        rows: usize,
+        (x, grad): (Address, Address),
+        weight: usize,
+        grad_x: Address,
+        accumulate: bool,
+    ) -> Result<(), TrainError> {
+        let [inputs, outputs] = self.size(weight);
+        let alpha = self.alpha(weight);
+        let beta = if accumulate { 1.0 } else { 0.0 };
+        let to = (self.gradient(weight), Number::F32);
+        self.product([turned(x), plain(grad)], to, [inputs, outputs, rows], (alpha, beta))?;
+        let to = (grad_x, self.recipe.number());
+        self.product([plain(grad), turned(self.factor(weight))], to, [rows, inputs, outputs], (alpha, 0.0))
+    }
+
+    fn product(
+        &self,
+        [a, b]: [Factor; 2],
+        (out, result): (Address, Number),
+        size: [usize; 3],
+        (alpha, beta): (f32, f32),
+    ) -> Result<(), TrainError> {
+        let tf32 = self.recipe.precision == Precision::Tf32;
+        let product = Product { a, b, out, size, factors: self.recipe.number(), result, tf32, alpha, beta };
+        multiply(self.gpu, &product)
+    }
+
+    /// All products of the weights of a step on so many rows, of whatever lies in memory: how long they take alone.
+    pub fn products(&self, rows: usize) -> Result<(), TrainError> {
+        let Activations { branch, grad_narrow, grad_qkv, grad_wide, .. } = *self.activations;
+        for (index, block) in self.activations.blocks.iter().enumerate() {
+            for (part, x, out, grad_x) in [
+                (Part::Qkv, block.attention.out, grad_qkv, grad_narrow),
+                (Part::AttentionOut, block.mixed, branch, grad_narrow),
+                (Part::MlpIn, block.mlp.out, grad_wide, grad_narrow),
+                (Part::MlpOut, block.active, branch, grad_wide),
+            ] {
+                let weight = Flat::part(index, part);
+                self.linear(rows, x, weight, out)?;
+                self.linear_backward(rows, (x, out), weight, grad_x, false)?;
+            }
+        }
+        let Shape { width: d, vocab, .. } = self.recipe.shape;
+        let (head, number) = (self.flat.unembedding(), self.recipe.number());
+        for (first, count) in self.pieces(rows) {
+            self.logits(first, count)?;
+            let logits = plain(self.activations.logits);
+            self.product([logits, turned(self.factor(head))], (grad_narrow, number), [count, d, vocab], (1.0, 0.0))?;
+            let to = (self.gradient(head), Number::F32);
+            self.product([turned(self.activations.last.out), logits], to, [d, vocab, count], (1.0, 0.0))?;
+        }
+        Ok(())
+    }
+
+    /// Adds what waits to the stream and normalizes it.
+    fn norm(
+        &self,
+        act: &Act,
+        x: Address,
+        added: Option<(Address, f32)>,
+        to: Normed,
+        gain: usize,
+    ) -> Result<(), TrainError> {
+        self.gpu.launch(&launches::add_norm(act, x, added, to, self.master(gain)))
+    }
+
+    /// Adds the gradient through a normalization to the stream's, or begins that; gives that of the gain, and that of the
+    /// branch before, where there is one, with its multiplier.
+    fn norm_backward(
+        &self,
+        act: &Act,
+        normed: Normed,
+        gain: usize,
+        (begins, accumulate): (bool, bool),
+        branch: Option<f32>,
+    ) -> Result<(), TrainError> {
+        let (gains, to) = (self.master(gain), self.gradient(gain));
+        for launch in launches::norm_backward(act, normed, (gains, to), self.activations, (begins, accumulate), branch)
+        {
+            self.gpu.launch(&launch)?;
+        }
+        Ok(())
+    }
+
+    /// What every kernel on rows of tokens is told.
+    pub fn act(&self, rows: usize) -> Act {
+        Act { number: self.recipe.number(), shape: self.recipe.shape, rows, sum_rows: SUM_ROWS }
+    }
+
+    fn size(&self, weight: usize) -> [usize; 2] {
+        let d = self.recipe.shape.width;
+        match (weight - 1) % 6 {
+            n if n == Part::Qkv as usize => [d, 3 * d],
+            n if n == Part::MlpIn as usize => [d, 4 * d],
+            n if n == Part::MlpOut as usize => [4 * d, d],
+            _ => [d, d],
+        }
+    }
+
+    /// The multiplier of a weight of a block in its own product: that of a weight that writes into the residual stream is
+    /// taken there, in f32.
+    fn alpha(&self, weight: usize) -> f32 {
+        let part = (weight - 1) % 6;
+        let residual = part == Part::AttentionOut as usize || part == Part::MlpOut as usize;
+        if residual { 1.0 } else { self.recipe.multipliers[weight] }
+    }
+
+    fn master(&self, weight: usize) -> Address {
+        self.state.masters + 4 * self.flat.place(weight).start as u64
+    }
+
+    fn gradient(&self, weight: usize) -> Address {
+        self.state.gradients + 4 * self.flat.place(weight).start as u64
+    }
+
+    fn factor(&self, weight: usize) -> Address {
+        self.state.factors + (self.recipe.number().bytes() * self.flat.place(weight).start) as u64
+    }
+}
+
+/// A product by the library, or by our own kernel where there is none.
+pub fn multiply(gpu: &dyn Gpu, product: &Product) -> Result<(), TrainError> {
+    if gpu.product(product)? {
+        return Ok(());
+    }
+    gpu.launch(&launches::product(product))
+}
+
+fn plain(at: Address) -> Factor {
+    Factor { at, transposed: false }
+}
+
+fn turned(at: Address) -> Factor {
+    Factor { at, transposed: true }
+}
