@@ -77,7 +77,7 @@ pub fn place(path: &Path) -> Result<PathBuf, DataError> {
         return Err(DataError::content(path, what));
     }
     match (local.strip_prefix('~'), std::env::home_dir()) {
-        (Some(rest), Some(home)) if rest.is_empty() => Ok(home),
+        (Some(""), Some(home)) => Ok(home),
         (Some(rest), Some(home)) if rest.starts_with('/') && !path.exists() => {
             Ok(home.join(rest.trim_start_matches('/')))
         }

@@ -210,7 +210,7 @@ impl TextRecipe {
         let share = unknown as f64 / tokens.max(1) as f64;
         let counted = format!("{unknown} of {tokens} tokens ({:.2}%) are unknown to the tokenizer", 100.0 * share);
         if share > MOST_UNKNOWN {
-            let path = self.tokenizer.as_ref().map(|(path, _)| path.as_path()).unwrap_or(Path::new("the tokenizer"));
+            let path = self.tokenizer.as_ref().map_or(Path::new("the tokenizer"), |(path, _)| path.as_path());
             let what = format!(
                 "{counted}, and at most {:.0}% may be: it was made for other text. Take a byte-level BPE, which knows all \
                  text, or write data.vocab in place of data.tokenizer to train one",
@@ -277,7 +277,9 @@ impl TextRecipe {
                     _ => gathered.add(document, validation.map(|_| Held::In)),
                 }
             }
-            held_out.iter().for_each(|document| gathered.add(document, Some(Held::Out)));
+            for document in &held_out {
+                gathered.add(document, Some(Held::Out));
+            }
             gathered.ends.push(gathered.documents.len());
         }
         Ok(gathered)

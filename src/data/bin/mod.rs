@@ -2,6 +2,7 @@
 
 mod layout;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -192,7 +193,7 @@ impl BinFile {
             "token id {id} at position {position} is outside the vocabulary of {vocab}; correct data.vocab, or the file"
         );
         if by == By::Ids {
-            what += &format!(" (read as {dtype}; write data.dtype if its ids are others)");
+            let _ = write!(what, " (read as {dtype}; write data.dtype if its ids are others)");
         }
         DataError::content(&self.path, what)
     }
