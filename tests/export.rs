@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use crate::common::{Place, assert_refused, files};
+use crate::common::{Place, assert_code, assert_refused, files, text};
 
 fn rows(path: &Path) -> Vec<csv::StringRecord> {
     csv::Reader::from_path(path).unwrap().records().map(Result::unwrap).collect()
@@ -105,5 +105,36 @@ fn what_cannot_be_exported_is_told_with_the_reason() {
         (&["jsonl", "good.csv", "--out", "/nowhere/x"], "cannot write /nowhere/x"),
     ] {
         assert_refused(&place.run(&[&["export"], args].concat()), &[words]);
+    }
+}
+
+/// As git keeps them: without `runs/`, one of them by the first version of the program.
+#[test]
+fn a_folder_of_tables_exports_what_its_tables_say() {
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+    for (name, count) in [("isoflop", 56), ("isoflop-first", 27)] {
+        let folder = results.join(name);
+        let place = Place::new();
+        let output = place.run(&["export", "jsonl", folder.to_str().unwrap()]);
+        assert_code(&output, 0);
+        let rows: Vec<serde_json::Value> =
+            text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(rows.len(), count, "{name}");
+        for row in &rows {
+            assert_eq!(row["status"], "finished", "{name}: {row}");
+            assert!(row["val_loss"].as_f64().is_some_and(|loss| loss > 2.0), "{name}: {row}");
+        }
+        let output = place.run(&["export", "jsonl", "--curves", folder.to_str().unwrap()]);
+        assert_code(&output, 0);
+        assert!(text(&output.stdout).lines().count() > 20 * count, "{name}");
+        let out = place.path("events");
+        let output = place.run(&["export", "tensorboard", folder.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+        assert_code(&output, 0);
+        let folders = fs::read_dir(out).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
+        assert_eq!(folders, count, "{name}");
+        // And `show` knows its plan.
+        let id = rows[0]["id"].as_str().unwrap();
+        let output = place.run(&["show", &format!("{}/{id}", folder.display())]);
+        assert_code(&output, 0);
     }
 }

@@ -72,6 +72,18 @@ pub struct TextFacts {
     pub validation_documents: u64,
     /// Documents that were drawn for validation but repeat training documents, and so were trained on.
     pub near_duplicates_moved: u64,
+    /// What separates documents, in words; nothing where each row is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
+    /// Documents that are the same as one before; nothing where that was not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated_documents: Option<u64>,
+    /// Whether those were left out.
+    #[serde(default)]
+    pub deduplicated: bool,
+    /// Documents of a published validation set that repeat training documents.
+    #[serde(default)]
+    pub repeated_validation_documents: u64,
 }
 
 /// 16 hexadecimal digits of BLAKE3 over the settings.

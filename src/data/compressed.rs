@@ -16,6 +16,21 @@ const ZSTANDARD: &[u8] = b"\x28\xb5\x2f\xfd";
 /// Bytes that are unpacked at once.
 const PIECE: usize = 1 << 18;
 
+/// The beginning of the unpacked bytes of a file, as far as it can be read: what is damaged is told when all is read.
+pub fn beginning(bytes: &[u8], most: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let reader: Box<dyn Read + '_> = if bytes.starts_with(GZIP) {
+        Box::new(MultiGzDecoder::new(bytes))
+    } else {
+        match zstd::stream::read::Decoder::with_buffer(bytes) {
+            Ok(decoder) if bytes.starts_with(ZSTANDARD) => Box::new(decoder),
+            _ => Box::new(bytes),
+        }
+    };
+    let _ = reader.take(most as u64).read_to_end(&mut out);
+    out
+}
+
 /// The unpacked bytes of a file, or nothing where it is not compressed. `folder` takes them.
 pub fn unpack(bytes: &[u8], path: &Path, folder: &Path) -> Result<Option<Mmap>, DataError> {
     let (name, reader): (_, Box<dyn Read + '_>) = if bytes.starts_with(GZIP) {

@@ -1,5 +1,6 @@
 //! From the bytes of a file of text to its documents.
 
+use std::fmt;
 use std::path::Path;
 
 use super::{DataError, foreign};
@@ -20,6 +21,85 @@ pub fn checked<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, DataError> {
         }
         None => Ok(text),
     }
+}
+
+/// What separates the documents of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Separator {
+    /// A line that is empty or has only white space.
+    BlankLine,
+    /// The end of a line: each is a document.
+    Line,
+    /// The end of a file: each is a document.
+    File,
+    /// Nothing: one text, whose end is held out.
+    Nothing,
+    /// This text.
+    Text(String),
+}
+
+/// What many corpora write on a line of its own between two documents.
+const MARK: &str = "<|endoftext|>";
+
+/// The beginning of a text that is looked at to recognise its separator, in bytes.
+pub const LOOK: usize = 4 << 20;
+
+impl Separator {
+    /// As `data.separator` names it.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "blank line" => Self::BlankLine,
+            "line" => Self::Line,
+            "file" => Self::File,
+            "none" => Self::Nothing,
+            text => Self::Text(text.to_owned()),
+        }
+    }
+
+    /// What the beginning of the first file shows: lines with the mark, at least two; nothing, where the only file is one
+    /// document without a blank line; otherwise blank lines.
+    pub fn recognised(beginning: &[u8], only_file: bool) -> Self {
+        let lines = || beginning.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+        if lines().filter(|line| *line == MARK.as_bytes()).nth(1).is_some() {
+            return Self::Text(MARK.to_owned());
+        }
+        let mut blocks = lines().skip_while(|line| line.is_empty()).skip_while(|line| !line.is_empty());
+        if only_file && blocks.all(<[u8]>::is_empty) { Self::Nothing } else { Self::BlankLine }
+    }
+
+    /// The documents of a text, without the ends of lines around them; one of white space is none.
+    pub fn cut<'a>(&self, text: &'a str) -> Vec<&'a str> {
+        let pieces: Vec<&str> = match self {
+            Self::BlankLine => return between_blank_lines(text),
+            Self::Line => text.lines().collect(),
+            Self::File | Self::Nothing => vec![text],
+            Self::Text(mark) => text.split(mark.as_str()).collect(),
+        };
+        let trimmed = pieces.into_iter().map(|piece| piece.trim_matches(['\n', '\r']));
+        trimmed.filter(|piece| !piece.trim().is_empty()).collect()
+    }
+}
+
+impl fmt::Display for Separator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BlankLine => f.write_str("blank lines separate documents"),
+            Self::Line => f.write_str("each line is a document"),
+            Self::File => f.write_str("each file is a document"),
+            Self::Nothing => f.write_str("one text, held out from its end"),
+            Self::Text(mark) => write!(f, "{mark} separates documents"),
+        }
+    }
+}
+
+/// One text in two: all but its last share, and that; cut at the end of a line or word where there is one near.
+pub fn cut_once(text: &str, share: f64) -> [&str; 2] {
+    let at = text.floor_char_boundary((text.len() as f64 * (1.0 - share)) as usize);
+    let near = &text[at..text.ceil_char_boundary((at + (1 << 16)).min(text.len()))];
+    let end = near.find('\n').or_else(|| near.find(char::is_whitespace)).map_or(at, |found| at + found + 1);
+    // White space of several bytes ends where its character does.
+    let (first, last) = text.split_at(text.ceil_char_boundary(end));
+    [first, last]
 }
 
 /// Documents: what stands between lines that are empty or have only white space, without the last line's end.
@@ -49,6 +129,36 @@ mod tests {
         assert_eq!(between_blank_lines("\n\na\nb\n\n \t\nc\r\n\r\nd"), ["a\nb", "c", "d"]);
         assert_eq!(between_blank_lines("one"), ["one"]);
         assert!(between_blank_lines(" \n\n").is_empty());
+    }
+
+    #[test]
+    fn a_separator_cuts_where_it_stands_and_keeps_blank_lines_inside() {
+        let text = "a\n\nb\n<|endoftext|>\nc\r\n<|endoftext|>\n\n<|endoftext|>\n";
+        assert_eq!(Separator::named("<|endoftext|>").cut(text), ["a\n\nb", "c"]);
+        assert_eq!(Separator::named("line").cut("a\n\nb\r\n"), ["a", "b"]);
+        assert_eq!(Separator::named("file").cut("\na\n\nb\n"), ["a\n\nb"]);
+        assert_eq!(Separator::named("blank line").cut(text), between_blank_lines(text));
+    }
+
+    #[test]
+    fn a_separator_is_recognised_only_where_it_is_plain() {
+        let of = |text: &str| Separator::recognised(text.as_bytes(), true);
+        assert_eq!(of("a\n\nb\n<|endoftext|>\nc\n<|endoftext|>\n"), Separator::named("<|endoftext|>"));
+        assert_eq!(of("a\n\nOnce <|endoftext|> in a line\n\nand once\n<|endoftext|>\nalone"), Separator::BlankLine);
+        assert_eq!(of("a\n\nb"), Separator::BlankLine);
+        assert_eq!(of("\n\nanarchism originated as a term\n\n"), Separator::Nothing);
+        assert_eq!(Separator::recognised(b"one file of many", false), Separator::BlankLine);
+    }
+
+    #[test]
+    fn one_text_is_cut_once_at_an_end_of_a_word_and_loses_nothing() {
+        for text in
+            ["one two three four five six", "ein\u{2003}zwei\u{2003}drei\u{2003}vier", "abcdefghij", "a\nb\nc\nd"]
+        {
+            let [first, last] = cut_once(text, 0.5);
+            assert_eq!([first, last].concat(), text);
+            assert!(!first.is_empty() && !last.is_empty(), "{first:?} {last:?}");
+        }
     }
 
     #[test]

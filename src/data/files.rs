@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use rayon::prelude::*;
 
+use super::documents::Separator;
 use super::{DataError, cache, compressed, documents, find, jsonl, parquet};
 use crate::spec::{Part, Source};
 
 /// A file of a part.
 pub struct InputFile {
-    path: PathBuf,
+    /// Its name.
+    pub path: PathBuf,
     bytes: Mmap,
     /// BLAKE3 of its bytes.
     pub hash: blake3::Hash,
@@ -57,8 +59,19 @@ impl Documents<'_> {
 }
 
 impl InputFile {
+    /// What separates the documents, as the part says or as its beginning shows; `only_file` where the part has no other.
+    pub fn separator(&self, part: &Part, only_file: bool) -> Separator {
+        match &part.separator {
+            Some(name) => Separator::named(name),
+            None if part.source == Source::Text => {
+                Separator::recognised(&compressed::beginning(&self.bytes, documents::LOOK), only_file)
+            }
+            None => Separator::BlankLine,
+        }
+    }
+
     /// Reads the documents; `folder` takes what has to be written out.
-    pub fn documents(&self, part: &Part, folder: &Path) -> Result<Documents<'_>, DataError> {
+    pub fn documents(&self, part: &Part, separator: &Separator, folder: &Path) -> Result<Documents<'_>, DataError> {
         let column = part.column.as_deref().unwrap_or_default();
         let spill = || Spill::new(folder, &self.path);
         match part.source {
@@ -75,14 +88,13 @@ impl InputFile {
                 spill.finish().map(Documents::Out)
             }
             _ => match compressed::unpack(&self.bytes, &self.path, folder)? {
-                None => documents::checked(&self.bytes, &self.path)
-                    .map(|text| Documents::Here(documents::between_blank_lines(text))),
+                None => documents::checked(&self.bytes, &self.path).map(|text| Documents::Here(separator.cut(text))),
                 Some(bytes) => {
                     let text = documents::checked(&bytes, &self.path)?;
                     // The documents are slices of the text.
                     let place = |document: &str| document.as_ptr().addr() - text.as_ptr().addr();
                     let range = |document: &str| place(document)..place(document) + document.len();
-                    let ranges = documents::between_blank_lines(text).into_iter().map(range).collect();
+                    let ranges = separator.cut(text).into_iter().map(range).collect();
                     Ok(Documents::Out(Spilled { bytes, ranges }))
                 }
             },

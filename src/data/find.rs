@@ -5,10 +5,17 @@ use std::path::{Path, PathBuf};
 
 use super::DataError;
 
-/// The files that a path names: the one of that name, or those that match it as a pattern.
+/// The files that a path names: the one of that name, those in the folder of that name, or those that match it as a pattern.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists()) else {
-        return Ok(vec![path.to_owned()]);
+    let inside;
+    let pattern = match path.to_str() {
+        // All that is in a folder.
+        Some(text) if path.is_dir() => {
+            inside = format!("{}/**/*", glob::Pattern::escape(text.trim_end_matches('/')));
+            inside.as_str()
+        }
+        Some(text) if text.contains(['*', '?', '[']) && !path.exists() => text,
+        _ => return Ok(vec![path.to_owned()]),
     };
     let options = glob::MatchOptions {
         require_literal_separator: true,
@@ -33,7 +40,11 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     }
     files.sort();
     if files.is_empty() {
-        let what = "no file matches this pattern; it is relative to the current directory, ** reaches into folders";
+        let what = if path.is_dir() {
+            "there is no file in this folder"
+        } else {
+            "no file matches this pattern; it is relative to the current directory, ** reaches into folders"
+        };
         return Err(DataError::content(path, what));
     }
     Ok(files)

@@ -31,13 +31,17 @@ pub struct Split {
     /// Documents that were drawn for validation, but of whose 13-word passages more than 20% occur in training
     /// documents, and so were moved to training.
     pub near_duplicates: usize,
+    /// The same of those that were given for validation, and so stay there.
+    pub kept_duplicates: usize,
 }
 
 /// Draws `fraction` of the documents and moves near-duplicates back, until none is left: a document that was moved is a
-/// training document for the others.
-pub fn split(documents: &[&str], fraction: f64, seed: u64) -> Split {
-    let drawn = |text: &&str| hash::unit(hash::key(&[seed, content(text)])) < fraction;
-    let mut held: Vec<Held> = documents.par_iter().map(|text| if drawn(text) { Held::Out } else { Held::In }).collect();
+/// training document for the others. Documents whose half is `given` stay where they are.
+pub fn split(documents: &[&str], given: &[Option<Held>], fraction: f64, seed: u64) -> Split {
+    let drawn = |text: &str| hash::unit(hash::key(&[seed, content(text)])) < fraction;
+    let draw =
+        |(text, given): (&&str, &Option<Held>)| given.unwrap_or_else(|| if drawn(text) { Held::Out } else { Held::In });
+    let mut held: Vec<Held> = documents.par_iter().zip(given).map(draw).collect();
     let of = |held: &[Held], wanted| -> Vec<usize> { (0..held.len()).filter(|&i| held[i] == wanted).collect() };
 
     // Only the candidates' passages are kept in memory; the training documents stream past them.
@@ -58,9 +62,10 @@ pub fn split(documents: &[&str], fraction: f64, seed: u64) -> Split {
             passages.iter().filter(|passage| repeated.contains(passage)).count() as f64 / passages.len() as f64
         };
         let (moved, kept): (Vec<_>, Vec<_>) =
-            candidates.into_iter().partition(|(_, passages)| share(passages) > REPEATED);
+            candidates.into_iter().partition(|(at, passages)| given[*at].is_none() && share(passages) > REPEATED);
         if moved.is_empty() {
-            return Split { held, near_duplicates };
+            let kept_duplicates = kept.iter().filter(|(_, passages)| share(passages) > REPEATED).count();
+            return Split { held, near_duplicates, kept_duplicates };
         }
         for (document, passages) in moved {
             held[document] = Held::In;
@@ -115,7 +120,7 @@ mod tests {
 
     fn out(documents: &[String], fraction: f64, seed: u64) -> (Vec<String>, usize) {
         let texts: Vec<&str> = documents.iter().map(String::as_str).collect();
-        let split = split(&texts, fraction, seed);
+        let split = split(&texts, &vec![None; texts.len()], fraction, seed);
         let mut out: Vec<String> = documents
             .iter()
             .zip(&split.held)

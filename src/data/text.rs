@@ -1,15 +1,17 @@
 //! Texts: documents held out by hash, encoded in parallel.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::cache::{self, Manifest, TextFacts, TokenFacts, TokenWriter, fingerprint};
+use super::documents::{self, Separator};
 use super::files::{self, Documents, InputFile};
 use super::mixture::{self, PartFacts};
 use super::split::{self, Held};
 use super::tokenizer::{self, Tokenizer};
-use super::{DataError, hash};
+use super::{DataError, find, hash};
 use crate::spec::{Data, Part, Source};
 
 /// Most bytes of training documents that a tokenizer is trained on. More would hardly change the merges.
@@ -20,19 +22,41 @@ const PIECES_AT_ONCE: usize = 1024;
 /// Texts and how to make tokens of them.
 pub struct TextRecipe {
     source: Source,
-    parts: Vec<(Part, Vec<InputFile>)>,
+    parts: Vec<Texts>,
+    /// Files of validation texts, where the corpus comes split.
+    validation: Option<Texts>,
+    deduplicate: bool,
     /// Shares of the parts of a mixture with weights.
     shares: Option<Vec<u32>>,
     tokenizer: Option<(PathBuf, blake3::Hash)>,
     vocab: Option<usize>,
-    validation_fraction: f64,
+    validation_fraction: Option<f64>,
     seed: u64,
+}
+
+/// A part, its files, and what separates the documents in them.
+struct Texts {
+    part: Part,
+    files: Vec<InputFile>,
+    separator: Separator,
+}
+
+impl Texts {
+    fn open(part: Part) -> Result<Self, DataError> {
+        let files = files::open(&part)?;
+        let separator = files[0].separator(&part, files.len() == 1);
+        Ok(Self { part, files, separator })
+    }
+
+    /// The documents of every file.
+    fn read(&self, folder: &Path) -> Result<Vec<Documents<'_>>, DataError> {
+        self.files.par_iter().map(|file| file.documents(&self.part, &self.separator, folder)).collect()
+    }
 }
 
 impl TextRecipe {
     /// Opens the files of `[data]`, which was checked.
     pub fn new(data: &Data) -> Result<Self, DataError> {
-        let validation_fraction = data.validation_fraction.expect("checked: text is split");
         let tokenizer = match &data.tokenizer {
             Some(path) => {
                 let json = std::fs::read(path).map_err(DataError::io("read", path))?;
@@ -50,10 +74,13 @@ impl TextRecipe {
             );
             DataError::configuration("parts", what)
         })?;
-        let open = |part: Part| files::open(&part).map(|files| (part, files));
-        let parts = texts.into_iter().map(open).collect::<Result<_, _>>()?;
+        let parts = texts.into_iter().map(Texts::open).collect::<Result<Vec<_>, _>>()?;
+        let validation = data.validation_texts().map(Texts::open).transpose()?;
+        let all = parts.iter().chain(&validation).flat_map(|texts| &texts.files);
+        find::no_file_twice(all.map(|file| file.path.as_path()))?;
         let vocab = data.vocab.map(|vocab| vocab as usize);
-        Ok(Self { source: data.source, parts, shares, tokenizer, vocab, validation_fraction, seed: data.seed })
+        let Data { source, validation_fraction, deduplicate, seed, .. } = *data;
+        Ok(Self { source, parts, validation, deduplicate, shares, tokenizer, vocab, validation_fraction, seed })
     }
 
     /// Hash of texts, shares, tokenizer and split.
@@ -61,35 +88,44 @@ impl TextRecipe {
         let tokenizer = self.tokenizer.as_ref().map(|(_, hash)| hash.to_hex().to_string());
         let Self { vocab, validation_fraction, seed, .. } = *self;
         let hex = |file: &InputFile| file.hash.to_hex().to_string();
-        if let (Source::Text, [(_, files)]) = (self.source, self.parts.as_slice())
+        // What was not there from the beginning counts only where it is used, so that no corpus changed its name.
+        let plain = self.parts.iter().all(|texts| texts.separator == Separator::BlankLine)
+            && self.validation.is_none()
+            && !self.deduplicate;
+        if let (true, Source::Text, [Texts { files, .. }]) = (plain, self.source, self.parts.as_slice())
             && let [file] = files.as_slice()
         {
             return fingerprint(Source::Text, &(hex(file), tokenizer, vocab, validation_fraction, seed));
         }
-        let content = |(part, files): &(Part, Vec<InputFile>)| {
+        let content = |Texts { part, files, .. }: &Texts| {
             (part.source, part.column.clone(), files.iter().map(hex).collect::<Vec<_>>())
         };
-        let content: Vec<_> = self.parts.iter().map(content).collect();
-        fingerprint(self.source, &(content, &self.shares, tokenizer, vocab, validation_fraction, seed))
+        let parts: Vec<_> = self.parts.iter().map(content).collect();
+        if plain {
+            return fingerprint(self.source, &(parts, &self.shares, tokenizer, vocab, validation_fraction, seed));
+        }
+        let separators: Vec<String> = self.parts.iter().map(|texts| texts.separator.to_string()).collect();
+        let more = (separators, self.validation.as_ref().map(content), self.deduplicate);
+        fingerprint(self.source, &(parts, &self.shares, tokenizer, vocab, validation_fraction, seed, more))
     }
 
     /// Reads, splits, trains or loads the tokenizer, encodes.
     pub fn prepare(&self, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Manifest, DataError> {
         let read = self.read(folder, say)?;
-        let mut documents: Vec<&str> = Vec::new();
-        // Number of documents up to the end of each part.
-        let mut ends = Vec::new();
-        for (files, (part, _)) in read.iter().zip(&self.parts) {
-            let before = documents.len();
-            documents.extend(files.iter().flat_map(Documents::texts));
-            if documents.len() == before {
-                return Err(DataError::content(&part.path, "holds no text; give a file with text in it"));
-            }
-            ends.push(documents.len());
-        }
+        let validation = self.validation.as_ref().map(|texts| texts.read(folder)).transpose()?;
+        let Gathered { documents, given, ends, repeats } = self.gather(&read, validation.as_deref())?;
         say(&format!("splitting {} documents of {}", documents.len(), self.name()));
         // All parts at once, so that no part trains on what another is validated on.
-        let split::Split { held, near_duplicates } = split::split(&documents, self.validation_fraction, self.seed);
+        let fraction = self.validation_fraction.unwrap_or(0.0);
+        let split::Split { held, near_duplicates, kept_duplicates } =
+            split::split(&documents, &given, fraction, self.seed);
+        if repeats > 0 {
+            let remedy = if self.deduplicate { "left out" } else { "kept; data.deduplicate = true leaves them out" };
+            say(&format!("{repeats} documents are the same as others: {remedy}"));
+        }
+        if kept_duplicates > 0 {
+            say(&format!("{kept_duplicates} of the documents given for validation repeat training documents"));
+        }
         let starts = std::iter::once(0).chain(ends.iter().copied());
         let parts: Vec<Halves> = starts
             .zip(&ends)
@@ -105,7 +141,7 @@ impl TextRecipe {
         let held_out = parts.iter().map(|part| part.validation.len()).sum::<usize>();
         say(&format!("{held_out} documents for validation; {near_duplicates} near-duplicates moved to training"));
         for (at, part) in parts.iter().enumerate() {
-            part.check(&self.parts[at].0.path, near_duplicates)?;
+            part.check(&self.parts[at].part.path, near_duplicates)?;
         }
         let train: Vec<&str> = parts.iter().flat_map(|part| &part.train).copied().collect();
         let tokenizer = self.tokenizer(&train, say)?;
@@ -145,6 +181,10 @@ impl TextRecipe {
                 documents: documents.len() as u64,
                 validation_documents: held_out as u64,
                 near_duplicates_moved: near_duplicates as u64,
+                separator: (self.source == Source::Text).then(|| self.parts[0].separator.to_string()),
+                repeated_documents: Some(repeats as u64),
+                deduplicated: self.deduplicate,
+                repeated_validation_documents: kept_duplicates as u64,
             }),
             bin: None,
             train: Some(train_tokens),
@@ -156,14 +196,55 @@ impl TextRecipe {
 
     /// The documents of every file of every part.
     fn read<'a>(&'a self, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Vec<Vec<Documents<'a>>>, DataError> {
-        if self.source != Source::Text {
-            let files: usize = self.parts.iter().map(|(_, files)| files.len()).sum();
-            say(&format!("reading {files} files of {}", self.name()));
+        match self.parts.as_slice() {
+            [Texts { separator, .. }] if self.source == Source::Text => say(&format!("{}: {separator}", self.name())),
+            parts => {
+                let files: usize = parts.iter().map(|texts| texts.files.len()).sum();
+                say(&format!("reading {files} files of {}", self.name()));
+            }
         }
-        let documents = |(part, files): &'a (Part, Vec<InputFile>)| {
-            files.par_iter().map(|file| file.documents(part, folder)).collect()
-        };
-        self.parts.iter().map(documents).collect()
+        self.parts.iter().map(|texts| texts.read(folder)).collect()
+    }
+
+    /// The documents of all parts, in their order, and of the validation files behind those of the only part they belong
+    /// to.
+    fn gather<'a>(
+        &self,
+        read: &'a [Vec<Documents<'a>>],
+        validation: Option<&'a [Documents<'a>]>,
+    ) -> Result<Gathered<'a>, DataError> {
+        let mut gathered = Gathered { documents: Vec::new(), given: Vec::new(), ends: Vec::new(), repeats: 0 };
+        let mut seen = HashSet::new();
+        // First, so that of a document that is in both halves the one for validation stays.
+        let held_out: Vec<&str> = validation.into_iter().flatten().flat_map(Documents::texts).collect();
+        if self.deduplicate {
+            seen.extend(held_out.iter().map(|text| split::content(text)));
+        }
+        for (files, texts) in read.iter().zip(&self.parts) {
+            let found: Vec<&str> = files.iter().flat_map(Documents::texts).collect();
+            if found.is_empty() {
+                return Err(DataError::content(&texts.part.path, "holds no text; give a file with text in it"));
+            }
+            let contents: Vec<u64> = found.par_iter().map(|text| split::content(text)).collect();
+            for (document, content) in found.into_iter().zip(contents) {
+                let repeated = !seen.insert(content);
+                gathered.repeats += usize::from(repeated);
+                if repeated && self.deduplicate {
+                    continue;
+                }
+                match (&texts.separator, self.validation_fraction) {
+                    (Separator::Nothing, Some(share)) => {
+                        let [first, last] = documents::cut_once(document, share);
+                        gathered.add(first, Some(Held::In));
+                        gathered.add(last, Some(Held::Out));
+                    }
+                    _ => gathered.add(document, validation.map(|_| Held::In)),
+                }
+            }
+            held_out.iter().for_each(|document| gathered.add(document, Some(Held::Out)));
+            gathered.ends.push(gathered.documents.len());
+        }
+        Ok(gathered)
     }
 
     /// The tokenizer that was asked for, or one learned from a sample of the training documents.
@@ -179,9 +260,27 @@ impl TextRecipe {
     /// Where the texts come from, for people.
     fn name(&self) -> String {
         match self.parts.as_slice() {
-            [(part, _)] => part.path.display().to_string(),
+            [Texts { part, .. }] => part.path.display().to_string(),
             parts => format!("the {} parts of data.parts", parts.len()),
         }
+    }
+}
+
+/// All documents before they are split.
+struct Gathered<'a> {
+    documents: Vec<&'a str>,
+    /// The half of those that do not wait for the draw.
+    given: Vec<Option<Held>>,
+    /// Number of documents up to the end of each part.
+    ends: Vec<usize>,
+    /// Documents that are the same as one before.
+    repeats: usize,
+}
+
+impl<'a> Gathered<'a> {
+    fn add(&mut self, document: &'a str, given: Option<Held>) {
+        self.documents.push(document);
+        self.given.push(given);
     }
 }
 
@@ -213,8 +312,9 @@ impl Halves<'_> {
         }
         let what = format!(
             "of {} documents {validation} are for validation and {train} for training ({near_duplicates} near-duplicates \
-             moved to training); both need some. Documents are separated by blank lines (in text; elsewhere each row is \
-             one); take a text with more of them, or change data.validation_fraction or data.seed",
+             moved to training); both need some. Documents are separated by blank lines unless data.separator says \
+             otherwise (in text; elsewhere each row is one); take a text with more of them, or change \
+             data.validation_fraction or data.seed",
             train + validation,
         );
         Err(DataError::content(path, what))

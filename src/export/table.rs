@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::ExportError;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, has_tables_only};
 
 /// A table.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,10 +100,10 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Of a results folder, by its results as they are now; or of a CSV with a row for each run, beside which a
+    /// Of a results folder, by its results as they are now, or by its tables where they are all that was kept; or of a CSV with a row for each run, beside which a
     /// `curves.csv` may lie.
     pub fn read(path: &Path) -> Result<Self, ExportError> {
-        if path.is_dir() {
+        if path.is_dir() && !has_tables_only(path) {
             let [runs, curves] = Ledger::open(path)?.tables()?;
             let parse = |name: &str, csv: &[u8]| Table::parse(csv, &path.join(name));
             return Ok(Self { runs: parse("runs.csv", &runs)?, curves: Some(parse("curves.csv", &curves)?) });
@@ -111,8 +111,9 @@ impl Tables {
         let read = |path: &Path| -> Result<Table, ExportError> {
             Table::parse(&std::fs::read(path).map_err(ExportError::io("read", path))?, path)
         };
+        let path = &if path.is_dir() { path.join("runs.csv") } else { path.to_owned() };
         let curves = path.with_file_name("curves.csv");
-        let curves = if curves.exists() && curves != path { Some(read(&curves)?) } else { None };
+        let curves = if curves.exists() && curves != *path { Some(read(&curves)?) } else { None };
         Ok(Self { runs: read(path)?, curves })
     }
 }

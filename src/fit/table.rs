@@ -10,6 +10,7 @@ pub use error::TableError;
 pub use field::{Columns, Field};
 pub use group::Groups;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use csv::StringRecord;
@@ -34,8 +35,8 @@ pub struct Table<T> {
     pub rows: Vec<T>,
     /// The group of each row.
     pub groups: Groups,
-    /// Rows whose status is not `finished`.
-    pub skipped: usize,
+    /// Rows whose status is not `finished`, by that status.
+    pub skipped: BTreeMap<String, usize>,
     /// What was assumed, in sentences for the user.
     pub notes: Vec<String>,
 }
@@ -90,11 +91,12 @@ fn scan<T>(
     let Source { mut csv, reader } = source;
     let status = reader.find(Field::Status)?;
     let by = options.by.as_deref().map(|column| reader.by(column)).transpose()?;
-    let mut table = Table { rows: Vec::new(), groups: Groups::default(), skipped: 0, notes: Vec::new() };
+    let mut table = Table { rows: Vec::new(), groups: Groups::default(), skipped: BTreeMap::new(), notes: Vec::new() };
     let mut row = StringRecord::new();
     while csv.read_record(&mut row).map_err(|error| reader.row_error(&error))? {
-        if status.as_ref().is_some_and(|place| row[place.index].trim() != "finished") {
-            table.skipped += 1;
+        let status = status.as_ref().map(|place| row[place.index].trim()).filter(|status| *status != "finished");
+        if let Some(status) = status {
+            *table.skipped.entry(status.to_owned()).or_default() += 1;
             continue;
         }
         table.rows.push(of(&reader, &row)?);
@@ -103,8 +105,9 @@ fn scan<T>(
             table.groups.see(row[place.index].trim()).map_err(|most| reader.too_many_groups(&place.column, most))?;
         }
     }
-    if table.rows.is_empty() && table.skipped > 0 {
-        return Err(reader.empty(format!("none of its {} rows has the status 'finished'", table.skipped)));
+    let skipped: usize = table.skipped.values().sum();
+    if table.rows.is_empty() && skipped > 0 {
+        return Err(reader.empty(format!("none of its {skipped} rows has the status 'finished'")));
     }
     if table.rows.is_empty() {
         return Err(reader.empty("has a header and no rows".to_owned()));

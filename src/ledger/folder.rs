@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::lease::{Lease, Taken, Watch};
 use super::{Ledger, LedgerError, Losses, files};
@@ -28,6 +29,30 @@ const LAYOUT: u32 = 2;
 
 /// The layout before: no checksums, and curves beside the results. Still read, and added to.
 const UNSEALED: u32 = 1;
+
+/// A plan of the layout before, with what the first of its runs did not write yet: they had no bases other than their own
+/// shape, and nothing began at zero.
+fn unsealed_plan(path: &Path) -> Result<Option<Plan>, LedgerError> {
+    let Some(mut plan) = files::read_json::<Value>(path)? else { return Ok(None) };
+    for run in plan["runs"].as_array_mut().into_iter().flatten() {
+        let Some(run) = run["run"].as_object_mut() else { continue };
+        let shape = |key: &str| run["shape"][key].as_u64();
+        let head_dim = shape("width").zip(shape("heads")).and_then(|(width, heads)| width.checked_div(heads));
+        for (key, value) in [("base_depth", shape("depth")), ("base_head_dim", head_dim)] {
+            run.entry(key).or_insert_with(|| value.into());
+        }
+        for key in ["zero_init_unembedding", "zero_init_query"] {
+            run.entry(key).or_insert(false.into());
+        }
+    }
+    let damaged = |error: serde_json::Error| LedgerError::Damaged { path: path.to_owned(), reason: error.to_string() };
+    serde_json::from_value(plan).map(Some).map_err(damaged)
+}
+
+/// Whether a folder holds what was derived from results and not the results themselves: what git keeps.
+pub fn has_tables_only(dir: &Path) -> bool {
+    !dir.join("runs").exists() && dir.join("runs.csv").exists()
+}
 
 /// What an interrupted creation may leave behind. `spec.toml` comes last: where it is, the rest is too.
 const BEFORE_THE_SPEC: [&str; 5] = ["lock", "runs", "ledger.json", "plan.csv", "plan.json"];
@@ -99,7 +124,7 @@ impl Ledger {
             return Err(LedgerError::Damaged { path: kind_path, reason });
         }
         let path = dir.join("plan.json");
-        let plan = if sealed { files::read_sealed(&path)? } else { files::read_json(&path)? };
+        let plan = if sealed { files::read_sealed(&path)? } else { unsealed_plan(&path)? };
         let plan = plan.ok_or_else(|| missing("plan.json"))?;
         let watch = Watch::default();
         Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, sealed, lease: None, watch })

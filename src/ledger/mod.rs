@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 pub use check::Check;
 pub use claim::{Claim, Published, conflict_warning};
 pub use error::LedgerError;
+pub use folder::has_tables_only;
 pub use lease::{Doing, EXPIRY, Holder, host};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
 

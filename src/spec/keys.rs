@@ -8,6 +8,8 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("data.path", "", "\"corpora/rfc.txt\""),
     ("data.column", "", "\"text\""),
     ("data.parts", "", "[{ source = \"text\", path = \"corpora/rfc.txt\", weight = 0.5 }]"),
+    ("data.separator", "", "\"<|endoftext|>\""),
+    ("data.deduplicate", "", "true"),
     ("data.dtype", "", "\"uint32\""),
     ("data.validation_path", "", "\"corpora/validation.bin\""),
     ("data.tokenizer", "", "\"corpora/tokenizer.json\""),

@@ -153,10 +153,18 @@ pub struct Data {
     /// The field or column with the text, for JSON Lines and Parquet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
+    /// What separates the documents of a text: `blank line`, `line` (each is one), `file` (each is one), `none` (one text,
+    /// held out from its end), or any other text, such as `<|endoftext|>`. Without it lines of `<|endoftext|>` are
+    /// recognised, and otherwise blank lines separate documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
+    /// Whether documents that are there several times are trained on once; false if not written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deduplicate: bool,
     /// Numbers of a token file without a header; without it they are recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<TokenType>,
-    /// A separate validation file, for token files that come split.
+    /// Separate validation files, for corpora that come split; the same kind as `path`.
     pub validation_path: Option<PathBuf>,
     /// A Hugging Face `tokenizer.json` to use for text instead of training one.
     pub tokenizer: Option<PathBuf>,
@@ -184,6 +192,9 @@ pub struct Part {
     /// The field or column with the text, for JSON Lines and Parquet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
+    /// What separates the documents of a text, as in `[data]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
     /// Share of the training tokens that come from this part, in proportion to the weights of the others, whatever the
     /// sizes of the parts; the validation tokens have the same shares. Without any weights the parts are one corpus, in
     /// which each has the share of its size.
@@ -197,10 +208,21 @@ impl Data {
         match (self.source, &self.path) {
             (Source::Mixture, _) => self.parts.clone(),
             (Source::Text | Source::Jsonl | Source::Parquet, Some(path)) => {
-                vec![Part { source: self.source, path: path.clone(), column: self.column.clone(), weight: None }]
+                vec![self.part(path)]
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Its validation files as a part, where a text comes split.
+    pub fn validation_texts(&self) -> Option<Part> {
+        let split = matches!(self.source, Source::Text | Source::Jsonl | Source::Parquet);
+        self.validation_path.as_ref().filter(|_| split).map(|path| self.part(path))
+    }
+
+    fn part(&self, path: &Path) -> Part {
+        let Self { source, column, separator, .. } = self.clone();
+        Part { source, path: path.to_owned(), column, separator, weight: None }
     }
 
     /// Checks `[data]` alone, as [`load`] does with everything: a corpus may be prepared without a spec.

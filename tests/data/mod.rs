@@ -2,6 +2,7 @@
 
 mod batches;
 mod cache;
+mod documents;
 mod formats;
 mod keys;
 mod mixture;
@@ -23,6 +24,8 @@ fn data(source: Source) -> Data {
         source,
         path: None,
         column: None,
+        separator: None,
+        deduplicate: false,
         dtype: None,
         validation_path: None,
         tokenizer: None,
@@ -93,7 +96,7 @@ fn of(source: Source, path: PathBuf) -> Data {
 
 fn part(source: Source, path: PathBuf, weight: Option<f64>) -> Part {
     let column = (source != Source::Text).then(|| "body".to_owned());
-    Part { source, path, column, weight }
+    Part { source, path, column, separator: None, weight }
 }
 
 fn mixture(parts: Vec<Part>) -> Data {

@@ -124,7 +124,9 @@ fn unusable_text_is_an_error_that_says_what_to_do() {
     assert!(error(b"\n \n\n").contains("no text"));
     assert!(error(b"good\n\nbad \xe9").contains("byte offset 10"));
     assert!(error(b"a\0b").contains("NUL character at byte offset 1"));
-    let one = error(b"only one document\nof two lines\n");
+    let path = Some(place.write("text.txt", "only one document\nof two lines\n"));
+    let separator = Some("blank line".to_owned());
+    let one = place.error(&Data { path, separator, validation_fraction: Some(0.2), ..data(Source::Text) });
     assert!(one.contains("of 1 documents") && one.contains("blank lines"), "{one}");
     let small = error("ab\n\ncd\n\nef\n\ngh\n\nij\n\nkl\n\nmn\n\nop\n\nqr\n\nst\n\nuv\n\nwx\n\n".as_bytes());
     assert!(small.contains("at least 17") && small.contains("model.context"), "{small}");

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 
 use super::STDOUT;
+use super::shared::sheet::Room;
 use crate::cli::{self, Approach, FitArgs};
 use crate::fit::approach2::akima;
 use crate::fit::approach3::StartGrid;
@@ -33,11 +34,13 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
             cli::Resample::Budgets => Resample::Budgets,
         },
         starts: StartGrid::parse(&args.starts).context("--starts")?,
+        room: Room::of(args.tables.wide),
     };
     let said = match args.law {
         Some(law) => law::run(&request, law)?,
         None => surfaces(&request)?,
     };
+    let said = if args.json { said } else { request.room.fold(&said) };
     write!(io::stdout(), "{said}").context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -50,6 +53,8 @@ pub(super) struct Request<'a> {
     pub(super) bootstrap: Bootstrap,
     pub(super) resample: Resample,
     pub(super) starts: StartGrid,
+    /// Where tables are printed.
+    pub(super) room: Room,
 }
 
 /// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.
@@ -65,8 +70,15 @@ pub(super) fn groups<T>(
     drop: usize,
     loss: impl Fn(&T) -> f64,
 ) -> anyhow::Result<Groups<T>> {
-    if table.skipped > 0 {
-        eprintln!("note: {} rows are not finished and were skipped", table.skipped);
+    if !table.skipped.is_empty() {
+        let skipped: usize = table.skipped.values().sum();
+        let named = |(status, count): (&String, &usize)| match status.as_str() {
+            "" => format!("{count} without a status"),
+            status => format!("{count} {status}"),
+        };
+        let each: Vec<String> = table.skipped.iter().map(named).collect();
+        let all = skipped + table.rows.len();
+        eprintln!("note: {skipped} of {all} rows are not finished and take no part: {}", each.join(", "));
     }
     for note in &table.notes {
         eprintln!("note: {note}");
@@ -139,7 +151,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
             }
         } else {
             said.extend(group.map(|group| print::heading(&group)));
-            said += &print::text(&fits);
+            said += &print::text(&fits, request.room);
         }
     }
     Ok(said)

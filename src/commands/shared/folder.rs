@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use crate::fit::approach2::Approach2;
 use crate::fit::headline::{self, Headline};
 use crate::fit::summary::Summary;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, has_tables_only};
 use crate::plan::{PlannedRun, RunId};
 use crate::trainer::DeviceInfo;
 
@@ -153,11 +153,6 @@ pub fn leading(fits: &serde_json::Value) -> Option<Approach2> {
 /// Whether a folder holds a sweep or a run.
 pub fn is_folder(dir: &Path) -> bool {
     dir.join("ledger.json").exists() && dir.join("plan.json").exists()
-}
-
-/// Whether the results themselves are not there, but what was derived from them is: what git keeps.
-fn has_tables_only(dir: &Path) -> bool {
-    !dir.join("runs").exists() && dir.join("runs.csv").exists()
 }
 
 /// Refuses a folder of tables only to a command that goes by the results of its runs.

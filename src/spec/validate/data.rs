@@ -3,6 +3,9 @@
 use crate::spec::check::{Checked, absent, positive, present, require};
 use crate::spec::{Data, Part, Source};
 
+/// What to write where no separator is one.
+const SEPARATOR: &str = "write \"blank line\", \"line\", \"file\", \"none\", or the text between two documents";
+
 /// More parts are a slip of the pen.
 const MOST_PARTS: usize = 1000;
 
@@ -12,6 +15,8 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         source,
         path,
         column,
+        separator,
+        deduplicate,
         dtype,
         validation_path,
         tokenizer,
@@ -37,6 +42,12 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     positive("data.max_epochs", *max_epochs, "1.0, which refuses to repeat data")?;
     let columns = matches!(source, Source::Jsonl | Source::Parquet);
     absent("data.column", column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
+    let texts = matches!(source, Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture);
+    absent("data.separator", separator.is_some() && *source != Source::Text, "only text has separators")?;
+    require(separator.as_deref() != Some(""), "data.separator", || {
+        ("nothing separates nothing".to_owned(), SEPARATOR)
+    })?;
+    absent("data.deduplicate", *deduplicate && !texts, "only texts have documents")?;
     absent("data.dtype", dtype.is_some() && *source != Source::Bin, "only token files have numbers")?;
     absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
     match source {
@@ -56,6 +67,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         }
         Source::Mixture => {
             absent("data.path", path.is_some(), "each part of a mixture has its own")?;
+            absent("data.validation_path", validation_path.is_some(), "a mixture is split by validation_fraction")?;
             mixture(parts)?;
             text(data)
         }
@@ -63,14 +75,20 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
             present("data.path", path.is_some(), "write the token file, such as \"corpora/train.bin\"")?;
             absent("data.tokenizer", tokenizer.is_some(), "a token file is tokenized already")?;
             present("data.vocab", vocab.is_some(), "write the vocabulary of the tokens, such as 50257")?;
-            require(validation_path.is_some() != validation_fraction.is_some(), "data.validation_fraction", || {
-                match validation_path {
-                    None => ("missing".to_owned(), "write a share such as 0.02, or validation_path = a file"),
-                    Some(_) => ("written beside validation_path".to_owned(), "delete one of the two"),
-                }
-            })
+            one_split(validation_path.is_some(), validation_fraction.is_some())
         }
     }
+}
+
+/// A share is held out, or files of their own are.
+fn one_split(path: bool, fraction: bool) -> Checked {
+    require(path != fraction, "data.validation_fraction", || {
+        if path {
+            ("written beside validation_path".to_owned(), "delete one of the two")
+        } else {
+            ("missing".to_owned(), "write a share such as 0.02, or validation_path = a file")
+        }
+    })
 }
 
 /// Name of a file, for errors.
@@ -85,8 +103,7 @@ fn example(source: Source) -> &'static str {
 /// What all texts need: a split, and a tokenizer or the size of one to train.
 fn text(data: &Data) -> Checked {
     let Data { validation_path, validation_fraction, tokenizer, vocab, .. } = data;
-    absent("data.validation_path", validation_path.is_some(), "text is split by validation_fraction")?;
-    present("data.validation_fraction", validation_fraction.is_some(), "write a share such as 0.02")?;
+    one_split(validation_path.is_some(), validation_fraction.is_some())?;
     require(tokenizer.is_some() != vocab.is_some(), "data.vocab", || match tokenizer {
         None => ("missing".to_owned(), "write the vocabulary to train, such as 1024, or tokenizer = a file"),
         Some(_) => ("written beside tokenizer, which has its own".to_owned(), "delete one of the two"),
@@ -100,13 +117,16 @@ fn mixture(parts: &[Part]) -> Checked {
         (problem, format!("write 1 to {MOST_PARTS} tables [[data.parts]] with source, path and weight"))
     })?;
     let weighted = parts.iter().any(|part| part.weight.is_some());
-    for (at, Part { source, path: _, column, weight }) in parts.iter().enumerate() {
+    for (at, Part { source, path: _, column, separator, weight }) in parts.iter().enumerate() {
         let key = |name: &str| format!("data.parts.{at}.{name}");
         let columns = matches!(source, Source::Jsonl | Source::Parquet);
         require(columns || *source == Source::Text, &key("source"), || {
             ("only texts can be mixed".to_owned(), "write \"text\", \"jsonl\" or \"parquet\"")
         })?;
         absent(&key("column"), column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
+        absent(&key("separator"), separator.is_some() && *source != Source::Text, "only text has separators")?;
+        let some = separator.as_deref() != Some("");
+        require(some, &key("separator"), || ("nothing separates nothing".to_owned(), SEPARATOR))?;
         present(&key("column"), column.is_some() || !columns, "write the one with the text, such as \"text\"")?;
         present(&key("weight"), weight.is_some() || !weighted, "write a weight for every part, or for none")?;
         positive(&key("weight"), weight.unwrap_or(1.0), "0.5")?;

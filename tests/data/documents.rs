@@ -1,0 +1,171 @@
+//! What a document is: separators, texts without any, published splits, and documents that are there several times.
+
+use std::collections::BTreeSet;
+
+use parquet::basic::Compression;
+use runner::spec::{Data, Source};
+
+use super::formats::{gzip, parquet};
+use super::{data, documents, jsonl, mixture, of, part};
+use crate::common::Place;
+
+/// Stories with blank lines inside, as TinyStories V2 has them.
+fn stories(count: usize) -> Vec<String> {
+    documents(2 * count).chunks(2).map(|pair| pair.join("\n\n")).collect()
+}
+
+fn marked(stories: &[String]) -> String {
+    stories.iter().map(|story| format!("{story}\n<|endoftext|>\n")).collect()
+}
+
+/// The documents of one half as texts; with 256 tokens ids are bytes, and 0 ends a document.
+fn texts(tokens: &[u16]) -> BTreeSet<String> {
+    let bytes: Vec<u8> = tokens.iter().map(|id| u8::try_from(*id).unwrap()).collect();
+    let documents = bytes.split(|byte| *byte == 0).filter(|document| !document.is_empty());
+    documents.map(|document| String::from_utf8(document.to_vec()).unwrap()).collect()
+}
+
+fn set(texts: &[String]) -> BTreeSet<String> {
+    texts.iter().cloned().collect()
+}
+
+#[test]
+fn stories_between_marks_stay_whole_also_compressed_and_none_is_in_both_halves() {
+    let place = Place::new();
+    let stories = stories(200);
+    for path in [place.write("s.txt", marked(&stories)), place.write("s.txt.gz", gzip(&marked(&stories)))] {
+        let data = of(Source::Text, path);
+        let [train, validation] = place.split(&data).map(|half| texts(&half));
+        assert!(train.is_disjoint(&validation) && !validation.is_empty());
+        assert_eq!(&train | &validation, set(&stories));
+        let about = place.prepare(&data).unwrap().manifest().text.clone().unwrap();
+        assert_eq!(about.separator.unwrap(), "<|endoftext|> separates documents");
+    }
+}
+
+#[test]
+fn a_separator_that_is_written_holds() {
+    let place = Place::new();
+    let lines: Vec<String> = documents(100).iter().map(|text| text.trim().to_owned()).collect();
+    let with = |separator: &str, content: String| {
+        let separator = Some(separator.to_owned());
+        let data = Data { separator, ..of(Source::Text, place.write("t.txt", content)) };
+        let [train, validation] = place.split(&data).map(|half| texts(&half));
+        &train | &validation
+    };
+    assert_eq!(with("line", lines.join("\n")), set(&lines));
+    assert_eq!(with(" ### ", lines.join(" ### ")), set(&lines));
+    // Blank lines, although there are marks.
+    let blocks = with("blank line", marked(&stories(100)));
+    assert!(blocks.len() > 90 && blocks.iter().any(|block| block.contains("<|endoftext|>")), "{}", blocks.len());
+}
+
+#[test]
+fn a_folder_of_files_may_be_a_document_each() {
+    let place = Place::new();
+    let books = stories(60);
+    std::fs::create_dir_all(place.path("books/more")).unwrap();
+    for (at, book) in books.iter().enumerate() {
+        let folder = if at % 2 == 0 { "books" } else { "books/more" };
+        place.write(&format!("{folder}/{at:02}.txt"), book);
+    }
+    place.write("books/.hidden", "not this");
+    for path in [place.path("books"), place.path("books/**/*.txt")] {
+        let data = Data { separator: Some("file".to_owned()), ..of(Source::Text, path) };
+        let [train, validation] = place.split(&data).map(|half| texts(&half));
+        let trimmed: Vec<String> = books.iter().map(|book| book.trim_matches('\n').to_owned()).collect();
+        assert_eq!(&train | &validation, set(&trimmed));
+    }
+}
+
+#[test]
+fn a_text_without_separators_is_cut_at_one_place() {
+    let place = Place::new();
+    let text = documents(300).join(" ").replace('\n', " ");
+    for separator in [None, Some("none".to_owned())] {
+        let data = Data { separator, ..of(Source::Text, place.write("text8", &text)) };
+        let [train, validation] = place.split(&data);
+        // Each half ends as a document does.
+        assert_eq!((train.last(), validation.last()), (Some(&0), Some(&0)));
+        let bytes: Vec<u8> = [&train[..train.len() - 1], &validation[..validation.len() - 1]]
+            .concat()
+            .into_iter()
+            .map(|id| u8::try_from(id).unwrap())
+            .collect();
+        assert_eq!(String::from_utf8(bytes).unwrap(), text, "nothing is lost or moved");
+        let share = validation.len() as f64 / text.len() as f64;
+        assert!((share - 0.2).abs() < 0.01, "{share}");
+    }
+}
+
+#[test]
+fn a_published_split_is_kept_in_every_source_of_text() {
+    let place = Place::new();
+    let all = documents(120);
+    let (train, validation) = all.split_at(90);
+    // One of the held-out documents is trained on too: told, and left as it was published.
+    let train = [train, &validation[..1]].concat();
+    let pair =
+        |source, first, second| Data { validation_path: Some(second), validation_fraction: None, ..of(source, first) };
+    let packed = |documents: &[String]| parquet(documents, Compression::SNAPPY);
+    let cases = [
+        pair(Source::Text, place.write("a.txt", train.join("\n\n")), place.write("b.txt", validation.join("\n\n"))),
+        pair(Source::Jsonl, place.write("a.jsonl", jsonl(&train)), place.write("b.jsonl", jsonl(validation))),
+        pair(Source::Parquet, place.write("a.parquet", packed(&train)), place.write("b.parquet", packed(validation))),
+    ];
+    for data in cases {
+        let [first, second] = place.split(&data).map(|half| texts(&half));
+        let trimmed = |texts: &[String]| texts.iter().map(|text| text.trim_matches('\n').to_owned()).collect();
+        assert_eq!([first, second], [trimmed(&train), trimmed(validation)], "{:?}", data.source);
+        let about = place.prepare(&data).unwrap().manifest().text.clone().unwrap();
+        assert_eq!((about.repeated_validation_documents, about.validation_documents), (1, 30));
+        // Without the repeats it is trained on no document that is held out.
+        let [first, second] = place.split(&Data { deduplicate: true, ..data }).map(|half| texts(&half));
+        assert!(first.is_disjoint(&second) && first.len() == 90 && second.len() == 30);
+    }
+}
+
+#[test]
+fn documents_that_are_there_several_times_are_counted_and_left_out_on_demand() {
+    let place = Place::new();
+    let once = documents(100);
+    let data = of(Source::Text, place.write("five.txt", vec![once.join("\n\n"); 5].join("\n\n")));
+    let about = |data: &Data| place.prepare(data).unwrap().manifest().text.clone().unwrap();
+    let kept = about(&data);
+    assert_eq!((kept.documents, kept.repeated_documents, kept.deduplicated), (500, Some(400), false));
+    let left_out = Data { deduplicate: true, ..data };
+    let fewer = about(&left_out);
+    assert_eq!((fewer.documents, fewer.repeated_documents, fewer.deduplicated), (100, Some(400), true));
+    // As the text that has each once: the same tokens.
+    let plain = of(Source::Text, place.write("once.txt", once.join("\n\n")));
+    assert_eq!(place.split(&left_out), place.split(&plain));
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_refused() {
+    let place = Place::new();
+    let path = || place.write("t.txt", documents(100).join("\n\n"));
+    std::os::unix::fs::symlink(path(), place.path("u.txt")).unwrap();
+    let twice = mixture(vec![part(Source::Text, path(), None), part(Source::Text, path(), None)]);
+    assert!(place.error(&twice).contains("named twice"), "{}", place.error(&twice));
+    let linked = of(Source::Text, place.path("*.txt"));
+    assert!(place.error(&linked).contains("the same file as"), "{}", place.error(&linked));
+    let itself = Data { validation_path: Some(path()), validation_fraction: None, ..of(Source::Text, path()) };
+    assert!(place.error(&itself).contains("named twice"), "{}", place.error(&itself));
+}
+
+/// Computed by the program before it knew of separators: corpora keep their names, and runs their identities.
+#[test]
+fn corpora_that_were_read_rightly_keep_their_fingerprints() {
+    let place = Place::new();
+    let numbers = |i: usize| (1..30).map(|j| (i * j).to_string()).collect::<Vec<_>>().join(" ");
+    let texts: Vec<String> = (0..100).map(|i| format!("Document {i} has words of its own: {}.", numbers(i))).collect();
+    let text = texts.iter().map(|text| format!("{text}\n\n")).collect::<String>();
+    let lines = |texts: &[String]| texts.iter().map(|text| format!("{{\"body\": \"{text}\"}}\n")).collect::<String>();
+    place.write("s-1.jsonl", lines(&texts[..50]));
+    place.write("s-2.jsonl", lines(&texts[50..]));
+    let fingerprint = |data: &Data| place.prepare(data).unwrap().facts().fingerprint;
+    assert_eq!(fingerprint(&of(Source::Text, place.write("t.txt", text))), "d5ad173b6c48c247");
+    assert_eq!(fingerprint(&of(Source::Jsonl, place.path("s-*.jsonl"))), "15c8ba4b7f78df7f");
+    assert_eq!(data(Source::Text).separator, None);
+}
