@@ -267,6 +267,24 @@ def pictures(report, name):
         check(f"{name}: a picture of the {look}", path.stat().st_size > 50_000)
 
 
+def first_screen(report, name):
+    """Answer and first figure without scrolling, and no table cut, on a desk's screen and on a phone."""
+    for look, (width, height, phone) in {"screen": (1920, 1080, False), "phone": (390, 844, True)}.items():
+        browser.show(address(report), width=width, height=height, phone=phone)
+        bottom = lambda selector: browser.value(f"Math.max(...[...document.querySelectorAll({selector!r})].filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect().bottom))")
+        for what, selector in {"answer": ".answer", "figure": "#lead svg"}.items():
+            check(f"{name}: the {what} stands in the first {look}", 0 < (bottom(selector) or 0) <= height, (bottom(selector), height))
+        browser.value("document.querySelectorAll('details').forEach(part => part.open = true)")
+        cut = browser.value("[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth).map(s => [s.textContent.trim().slice(0, 40), s.scrollWidth, s.clientWidth])")
+        check(f"{name}: no table is cut on the {look}", not cut, cut)
+        loss = browser.value("[...document.querySelectorAll('#run-table th')].filter(h => h.textContent === 'val_loss' && h.checkVisibility()).map(h => h.getBoundingClientRect().right)")
+        check(f"{name}: the losses of the runs are seen on the {look}", loss and loss[0] <= width, loss)
+        wide = browser.value("document.documentElement.scrollWidth")
+        check(f"{name}: nothing is wider than the {look}", wide <= width, (wide, width))
+        browser.show(address(report), width=width, height=height, phone=phone)
+        browser.window(OUT / f"{name}-first-{look}.png")
+
+
 report = OUT / "plain/report.html"
 try:
     plain(report)
@@ -278,11 +296,13 @@ try:
     hostile_name()
     watch()
     pictures(report, "isoflop")
+    first_screen(report, "isoflop")
     for folder in sorted(OUT.glob("other-*")):
         name = folder.name.removeprefix("other-")
         check(f"{name}: opens without complaint", not opened(address(folder / "report.html")).complaints, browser.complaints)
         printed(folder / "report.html", name)
         pictures(folder / "report.html", name)
+        first_screen(folder / "report.html", name)
 finally:
     browser.close()
 if failures:

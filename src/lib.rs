@@ -5,6 +5,17 @@
 //!             -> fit (laws with intervals) -> report (figures, page)
 //! ```
 //!
+//! ```
+//! use runner::units::Flops;
+//!
+//! let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sweeps/quickstart.toml"));
+//! let longer = runner::spec::edit(text, &["sweep.budgets=[1e12, 2e12, 4e12]".to_owned()])?;
+//! let spec = runner::spec::parse(&longer, "quickstart.toml")?;
+//! assert_eq!(spec.sweep.unwrap().budgets.unwrap().len(), 3);
+//! assert_eq!(Flops(4e12).to_string(), "4e12");
+//! # Ok::<(), runner::spec::SpecError>(())
+//! ```
+//!
 //! Data flows one way. A stage is a function from value to value; only [`commands`] prints, and
 //! [`execute`] its progress, to stderr.
 //!
@@ -73,7 +84,8 @@ mod tests {
     fn named() -> Uses {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut uses: Uses = BTreeMap::new();
-        for path in files(&sources) {
+        let is_rust = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "rs");
+        for path in files(&sources).into_iter().filter(is_rust) {
             let inside = path.strip_prefix(&sources).unwrap().with_extension("");
             let module = inside.iter().next().unwrap().to_str().unwrap();
             if ["lib", "main"].contains(&module) || inside.ends_with("tests") || inside.ends_with("testing") {

@@ -11,6 +11,15 @@
   const list = key => new Set((state.get(key) || "").split("|").filter(Boolean));
   document.body.classList.add("scripted");
 
+  // On a phone a row becomes a block, whose cells tell their column. The table of runs shows fewer columns instead.
+  for (const small of all(".scroll table:not(#run-table)")) {
+    const names = small.tHead ? all("th", small.tHead).map(head => head.textContent) : [];
+    for (const row of small.tBodies[0].rows) {
+      [...row.cells].forEach((cell, i) => { if (names[i]) cell.dataset.label = names[i]; });
+    }
+    small.classList.add("stacked");
+  }
+
   // Axes the other way.
   const switched = list("switch");
   for (const box of all(".switch")) {

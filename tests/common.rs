@@ -61,6 +61,7 @@ impl Place {
         command.args(args).current_dir(self.0.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let own = |name: &str| ["RUNNER_", "SLURM_"].iter().any(|start| name.starts_with(start));
+        command.env_remove("COLUMNS");
         for (name, _) in std::env::vars_os().filter(|(name, _)| own(&name.to_string_lossy())) {
             command.env_remove(name);
         }

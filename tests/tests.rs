@@ -9,6 +9,7 @@ mod fit;
 mod help;
 mod output;
 mod plan;
+mod recipes;
 mod report;
 #[cfg(unix)]
 mod slurm;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::Tables;
+
 /// A way to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Approach {
@@ -129,6 +131,9 @@ pub struct FitArgs {
     /// Print JSON, one object an approach or law.
     #[arg(long)]
     pub json: bool,
+    /// How tables are printed.
+    #[command(flatten)]
+    pub tables: Tables,
 }
 
 /// A fitted surface to read.
@@ -163,6 +168,9 @@ pub struct AllocateArgs {
     /// Training tokens that there are.
     #[arg(long)]
     pub max_tokens: Option<f64>,
+    /// How tables are printed.
+    #[command(flatten)]
+    pub tables: Tables,
 }
 
 /// Flags of `runner predict`.

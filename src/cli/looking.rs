@@ -4,12 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Tables;
+
 /// Flags of `runner ls`.
 #[derive(Args, Debug)]
 pub struct LsArgs {
     /// Folder of results folders, or one results folder.
     #[arg(default_value = "results")]
     pub dir: PathBuf,
+    /// How tables are printed.
+    #[command(flatten)]
+    pub tables: Tables,
 }
 
 /// Flags of `runner show`.
@@ -35,4 +40,7 @@ pub struct CompareArgs {
     /// Where to look for runs: a results folder, or a folder of them.
     #[arg(long = "in", value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
+    /// How tables are printed.
+    #[command(flatten)]
+    pub tables: Tables,
 }

@@ -106,6 +106,14 @@ pub struct Place {
     pub cache: PathBuf,
 }
 
+/// How tables are printed.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Tables {
+    /// Show all columns of tables, and cells and lines whole, however narrow the terminal.
+    #[arg(long)]
+    pub wide: bool,
+}
+
 /// Keys of a spec set otherwise.
 #[derive(Args, Clone, Debug)]
 pub struct Overrides {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Overrides, Place};
+use super::{Overrides, Place, Tables};
 
 /// Flags of `runner plan`.
 #[derive(Args, Debug)]
@@ -38,6 +38,9 @@ pub struct PlanArgs {
     /// Print the plan as CSV, one row a run with every count.
     #[arg(long)]
     pub csv: bool,
+    /// How tables are printed.
+    #[command(flatten)]
+    pub tables: Tables,
 }
 
 /// What `runner data` does.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Overrides, Place};
+use super::{Overrides, Place, Tables};
 
 /// Flags of `runner train`.
 #[derive(Args, Debug)]
@@ -51,6 +51,9 @@ pub struct CoordCheckArgs {
     /// Threads on the CPU. What is measured does not depend on it.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+    /// How tables are printed.
+    #[command(flatten)]
+    pub tables: Tables,
 }
 
 /// Flags of `runner bench`.
@@ -75,6 +78,9 @@ pub struct BenchArgs {
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
+    /// How tables are printed.
+    #[command(flatten)]
+    pub tables: Tables,
 }
 
 /// Flags of `runner bench-slot`.

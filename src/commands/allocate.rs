@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use comfy_table::{ContentArrangement, Table, presets};
 
+use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::surface::{self, Asked, Fitted};
 use super::{STDOUT, positive};
 use crate::cli::AllocateArgs;
@@ -41,7 +41,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
         writeln!(io::stdout(), "{object}").context(STDOUT)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut out = String::new();
+    let (mut out, room) = (String::new(), Room::of(args.tables.wide));
     writeln!(out, "{} at {} FLOPs", fitted.name(), Flops(flops))?;
     writeln!(out, "parameters       {}", estimate(params, |x| Params(x).to_string()))?;
     writeln!(out, "tokens           {}", estimate(tokens, |x| Tokens(x).to_string()))?;
@@ -66,9 +66,9 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     }
     let seen = landmarks(&fitted);
     if !seen.is_empty() {
-        writeln!(out, "\nOther models on this surface\n{}", landmark_table(&seen))?;
+        write!(out, "\nOther models on this surface\n{}", landmark_table(&seen).text(room))?;
     }
-    io::stdout().write_all(out.as_bytes()).context(STDOUT)?;
+    io::stdout().write_all(room.fold(&out).as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,10 +121,14 @@ fn landmarks(fitted: &Fitted) -> Vec<Seen> {
     seen.collect()
 }
 
-fn landmark_table(landmarks: &[Seen]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["model", "tokens/param", "loss", "N_opt for its FLOPs", "loss there"]);
+fn landmark_table(landmarks: &[Seen]) -> Sheet {
+    let mut table = Sheet::new([
+        ("model", Worth::Must),
+        ("tokens/param", Worth::More(1)),
+        ("loss", Worth::Must),
+        ("N_opt for its FLOPs", Worth::More(2)),
+        ("loss there", Worth::More(2)),
+    ]);
     for seen in landmarks {
         table.add_row([
             seen.name.to_owned(),

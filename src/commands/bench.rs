@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
 use anyhow::Context as _;
-use comfy_table::{CellAlignment, Table, presets};
 
 use super::STDOUT;
+use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::{device, planning};
 use crate::cli::{BenchArgs, BenchSlotArgs};
 use crate::observation::Counting;
@@ -27,7 +27,7 @@ const MODELS: [(&str, &str); 3] = [
 
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
-    let BenchArgs { config, place, threads, slots_per_device, seconds, json } = args;
+    let BenchArgs { config, place, threads, slots_per_device, seconds, json, tables } = args;
     if !(*seconds > 0.0 && *seconds <= 3600.0) {
         anyhow::bail!("--seconds {seconds}: give the length of one measurement, up to an hour");
     }
@@ -53,7 +53,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
             writeln!(io::stdout(), "{}", row.json()).context(STDOUT)?;
         }
     } else {
-        writeln!(io::stdout(), "{}", table(&rows)).context(STDOUT)?;
+        write!(io::stdout(), "{}", table(&rows).text(Room::of(tables.wide))).context(STDOUT)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -170,24 +170,11 @@ impl Row {
     }
 }
 
-fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header([
-        "model",
-        "params",
-        "slots",
-        "tokens/s",
-        "GFLOP/s",
-        "of peak",
-        "MB",
-        "step",
-        "data",
-        "forward",
-        "backward",
-        "optimizer",
-        "products",
-        "eval",
-    ]);
+fn table(rows: &[Row]) -> Sheet {
+    let shares = ["data", "forward", "backward", "optimizer", "products", "eval"].map(|name| (name, Worth::More(2)));
+    let columns = ["model", "params", "slots", "tokens/s", "GFLOP/s"].map(|name| (name, Worth::Must));
+    let more = ["of peak", "MB", "step"].map(|name| (name, Worth::More(1)));
+    let mut table = Sheet::new(columns.into_iter().chain(more).chain(shares)).numbers_from(1);
     for row in rows {
         let seconds = row.mean(|slot| slot.phases.total());
         let share = |value: f64| format!("{:.0}%", 100.0 * value);
@@ -208,9 +195,6 @@ fn table(rows: &[Row]) -> Table {
             share(row.mean(|slot| slot.share_of_products)),
             format!("{:.2} s", row.mean(|slot| slot.eval)),
         ]);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }

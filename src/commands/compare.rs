@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
-use comfy_table::{Table, presets};
 use rand::RngExt as _;
 use serde_json::Value;
 
 use super::STDOUT;
 use super::shared::folder::{self, Folder, Found, Row};
+use super::shared::sheet::{Room, Sheet, Worth};
 use super::sweep::results::REHEARSAL;
 use crate::cli::CompareArgs;
 use crate::fit::approach2::{Approach2, Optimum};
@@ -25,18 +25,21 @@ use crate::units::{Flops, Ratio, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
-    let CompareArgs { first, second, results } = args;
+    let CompareArgs { first, second, results, tables } = args;
+    let room = Room::of(tables.wide);
     let is_sweep = |text: &str| folder::is_folder(Path::new(text));
     let text = match (is_sweep(first), is_sweep(second)) {
-        (true, true) => sweeps(&Folder::open(Path::new(first))?, &Folder::open(Path::new(second))?, [first, second])?,
-        (false, false) => runs(&folder::find(first, results)?, &folder::find(second, results)?),
+        (true, true) => {
+            sweeps(&Folder::open(Path::new(first))?, &Folder::open(Path::new(second))?, [first, second], room)?
+        }
+        (false, false) => runs(&folder::find(first, results)?, &folder::find(second, results)?, room),
         (first_is_sweep, _) => {
             let [sweep, other] = if first_is_sweep { [first, second] } else { [second, first] };
             folder::find(other, results).with_context(|| format!("{sweep} is a sweep, and {other} is none"))?;
             anyhow::bail!("{sweep} is a sweep and {other} a run; compare two of a kind")
         }
     };
-    io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
+    io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,32 +71,21 @@ fn differences(first: &Value, second: &Value) -> Vec<[String; 3]> {
     keys.into_iter().map(|key| [key.clone(), cell(&old, key), cell(&new, key)]).filter(|[_, a, b]| a != b).collect()
 }
 
-fn table(header: [&str; 3], rows: &[[String; 3]]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(header);
+fn table(header: [&str; 3], rows: &[[String; 3]], room: Room) -> String {
+    let [what, first, second] = header;
+    let mut table = Sheet::new([(what, Worth::Must), (first, Worth::Short), (second, Worth::Short)]);
     for row in rows {
-        table.add_row(row.iter().map(|cell| short(cell)));
+        table.add_row(row.iter());
     }
-    format!("{}\n", table.trim_fmt())
-}
-
-/// The beginning of a cell that would fill the screen, such as a zip of many values.
-fn short(cell: &str) -> String {
-    const MOST: usize = 60;
-    if cell.chars().count() <= MOST {
-        cell.to_owned()
-    } else {
-        cell.chars().take(MOST - 3).chain("...".chars()).collect()
-    }
+    table.text(room)
 }
 
 /// What is said where nothing differs.
-fn or_same(what: &str, header: [&str; 3], rows: &[[String; 3]]) -> String {
-    if rows.is_empty() { format!("{what}: no difference\n") } else { table(header, rows) }
+fn or_same(what: &str, header: [&str; 3], rows: &[[String; 3]], room: Room) -> String {
+    if rows.is_empty() { format!("{what}: no difference\n") } else { table(header, rows, room) }
 }
 
-fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<String> {
+fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], room: Room) -> anyhow::Result<String> {
     let [rehearsed, other] = [first, second].map(|folder| folder.ledger.losses() == Losses::Rehearsed);
     ensure!(
         rehearsed == other,
@@ -105,8 +97,9 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<S
     }
     let spec = |folder: &Folder| anyhow::Ok(serde_json::to_value(folder.spec()?)?);
     let spec = differences(&spec(first)?, &spec(second)?);
-    let spec = or_same("spec", ["spec", names[0], names[1]], &spec);
-    let outcome = table(["outcome", names[0], names[1]], &outcomes(first, second));
+    let spec = or_same("spec", ["spec", names[0], names[1]], &spec, room);
+    let counted = format!("parameters counted as {}\n", headline::counted(headline::COUNTED));
+    let outcome = table(["outcome", names[0], names[1]], &outcomes(first, second), room) + &counted;
     let pairs = pairs(first, second);
     let losses = match pairs.as_slice() {
         [] => "no two runs have shape, length, seed and corpus in common, so that no losses are compared\n".to_owned(),
@@ -153,15 +146,11 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
     row("FLOPs", both.map(|f| Some(flops(f))));
     let fits = both.map(|f| folder::fits(f.ledger.dir()));
     let fits = fits.map(|fits| fits.as_ref().and_then(folder::leading));
-    let counted = headline::counted(headline::COUNTED);
     let exponents: [(&str, Exponent); 2] =
         [("N_opt", |fit| fit.n_opt.map(|law| law.exponent)), ("D_opt", |fit| fit.d_opt.map(|law| law.exponent))];
     let decimals = |exponent: Estimate| words::estimate(exponent, words::decimal);
     for (name, exponent) in exponents {
-        row(
-            &format!("{name} exponent, {counted}"),
-            fits.each_ref().map(|fit| fit.as_ref().and_then(exponent).map(decimals)),
-        );
+        row(&format!("{name} exponent"), fits.each_ref().map(|fit| fit.as_ref().and_then(exponent).map(decimals)));
     }
     let mut budgets: Vec<f64> = fits.iter().flatten().flat_map(|fit| &fit.optima).map(|o| o.budget).collect();
     budgets.sort_by(f64::total_cmp);
@@ -175,7 +164,7 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
         };
         let flops = Flops(budget);
         let ratios = at(|o| o.tokens_per_param, &|x| Ratio(x).to_string());
-        row(&format!("tokens per parameter, curve of {flops} alone ({counted})"), ratios);
+        row(&format!("tokens/param, {flops} alone"), ratios);
         row(&format!("least loss, {flops}"), at(|o| o.loss, &|x| format!("{x:.4}")));
     }
     rows
@@ -237,12 +226,12 @@ fn frontiers(first: &Folder, second: &Folder) -> String {
     }
 }
 
-fn runs(first: &Found, second: &Found) -> String {
+fn runs(first: &Found, second: &Found, room: Room) -> String {
     let names = [first, second].map(|found| found.run.id.to_string());
     let config = |found: &Found| serde_json::to_value(&found.run.run).expect("a run has only string keys");
     let config = differences(&config(first), &config(second));
     let header = [names[0].as_str(), names[1].as_str()];
-    let config = or_same("configuration", ["configuration", header[0], header[1]], &config);
+    let config = or_same("configuration", ["configuration", header[0], header[1]], &config, room);
     let [a, b] = [first, second].map(|found| found.folder.row(&found.run.id));
     let cells =
         |show: fn(&Row) -> Option<String>| [show(&a), show(&b)].map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
@@ -256,7 +245,7 @@ fn runs(first: &Found, second: &Found) -> String {
     .into_iter()
     .map(|(name, [a, b])| [name.to_owned(), a, b])
     .collect();
-    let outcome = table(["outcome", header[0], header[1]], &rows);
+    let outcome = table(["outcome", header[0], header[1]], &rows, room);
     let difference = match (a.val_loss, b.val_loss, a.val_loss_se, b.val_loss_se) {
         _ if first.run.run.corpus != second.run.run.corpus => {
             "the corpora differ, so that losses per token do not compare\n".to_owned()

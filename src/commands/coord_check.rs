@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_table::{Table, presets};
 
 use super::STDOUT;
+use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::{claim, device, planning};
 use crate::cli::CoordCheckArgs;
 use crate::fit::Estimate;
@@ -43,7 +43,7 @@ impl Axis {
 
 /// Runs the command.
 pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
-    let CoordCheckArgs { spec: path, overrides, out, place, steps, threads } = args;
+    let CoordCheckArgs { spec: path, overrides, out, place, steps, threads, tables } = args;
     let spec = spec::load_with(path, &overrides.set)?;
     let dir = out.clone().unwrap_or_else(|| Path::new("results").join(&spec.name));
     // Before the minutes of measuring.
@@ -69,7 +69,7 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     fs::write(dir.join("spec.toml"), spec.to_toml()).with_context(unwritable)?;
     write(&dir, &spec.name, axis.name(), &checks)?;
 
-    writeln!(io::stdout(), "{}", table(&checks)).context(STDOUT)?;
+    write!(io::stdout(), "{}", table(&checks).text(Room::of(tables.wide))).context(STDOUT)?;
     for remark in remarks(&checks, axis) {
         eprintln!("{remark}");
     }
@@ -182,19 +182,17 @@ fn measure(
     anyhow::bail!("--device {device} has no activations to check")
 }
 
-fn table(checks: &[Check]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
-        "parameterization",
-        "activation",
-        "verdict",
-        "slope as drawn",
-        "expected",
-        "slope trained",
-        "expected",
-        "farthest off",
-        "before step",
+fn table(checks: &[Check]) -> Sheet {
+    let mut table = Sheet::new([
+        ("parameterization", Worth::Must),
+        ("activation", Worth::Must),
+        ("verdict", Worth::Must),
+        ("slope as drawn", Worth::More(4)),
+        ("expected", Worth::More(4)),
+        ("slope trained", Worth::More(3)),
+        ("expected", Worth::More(3)),
+        ("farthest off", Worth::More(1)),
+        ("before step", Worth::More(2)),
     ]);
     for Check { parameterization, coordinates, .. } in checks {
         for Coordinate { activation, first: drawn, slopes, worst, verdict } in coordinates {
@@ -202,7 +200,7 @@ fn table(checks: &[Check]) -> Table {
             let step = worst.map_or_else(String::new, |at| at.step.to_string());
             let worst = slope(worst.and_then(|at| at.slope));
             table.add_row([
-                parameterization,
+                parameterization.as_str(),
                 activation,
                 verdict.name(),
                 &first,
@@ -264,7 +262,7 @@ mod tests {
         let checks = [Check { parameterization: "mup".to_owned(), measurements, coordinates }];
         let said = remarks(&checks, Axis::Width).join("\n");
         assert!(said.contains("One seed: no interval") && said.contains("give --steps 10"), "{said}");
-        let table = table(&checks).to_string();
+        let table = table(&checks).text(Room::of(true));
         assert!(!table.contains("NaN") && table.contains("expected") && table.contains("grows"), "{table}");
     }
 }

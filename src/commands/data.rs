@@ -4,10 +4,9 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 
 use super::STDOUT;
+use super::shared::sheet::{Room, Sheet};
 use crate::cli::DataCommand;
 use crate::data::{BinFacts, Corpus, ORIGINAL_IDS, PartFacts};
 use crate::spec;
@@ -25,18 +24,17 @@ pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
             format!("this corpus is not in the cache {cache}; make it with `runner data prepare {spec}`")
         })?,
     };
-    writeln!(io::stdout(), "{}", table(&corpus).trim_fmt()).context(STDOUT)?;
+    write!(io::stdout(), "{}", table(&corpus).text(Room::of(false))).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(corpus: &Corpus) -> Table {
+fn table(corpus: &Corpus) -> Sheet {
     let facts = corpus.facts();
     let count = |tokens: Option<u64>| match tokens {
         Some(tokens) => format!("{tokens} ({})", Tokens(tokens as f64)),
         None => "unlimited".to_owned(),
     };
-    let mut table = Table::new();
-    table.load_style(NOTHING);
+    let mut table = Sheet::pairs();
     table.add_row(["vocabulary", &facts.vocab.to_string()]);
     table.add_row(["training tokens", &count(facts.train_tokens)]);
     table.add_row(["validation tokens", &count(facts.validation_tokens)]);

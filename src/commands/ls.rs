@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::STDOUT;
 use super::shared::folder::{self, Folder};
+use super::shared::sheet::{Room, Sheet, Worth};
 use crate::cli::LsArgs;
 use crate::ledger::{Ledger, Losses};
 use crate::units::Flops;
@@ -24,13 +24,21 @@ pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
         eprintln!("no sweep in {}; `runner sweep` writes to results/NAME", args.dir.display());
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["sweep", "runs", "finished", "diverged", "failed", "FLOPs", "status", "headline"]);
+    let mut table = Sheet::new([
+        ("sweep", Worth::Must),
+        ("runs", Worth::Must),
+        ("finished", Worth::More(1)),
+        ("diverged", Worth::More(3)),
+        ("failed", Worth::More(3)),
+        ("FLOPs", Worth::More(2)),
+        ("status", Worth::Must),
+        ("headline", Worth::Must),
+    ])
+    .with_prose();
     for dir in &dirs {
         table.add_row(row(dir).or_else(|error| by_tables(dir, error)).unwrap_or_else(|error| damaged(dir, &error)));
     }
-    writeln!(io::stdout(), "{}", table.trim_fmt()).context(STDOUT)?;
+    write!(io::stdout(), "{}", table.text(Room::of(args.tables.wide))).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,7 +68,8 @@ fn by_tables(dir: &Path, error: anyhow::Error) -> anyhow::Result<Vec<String>> {
     let counts = [rows.len(), finished, diverged, failed].map(|count| count.to_string());
     let flops = rows.values().filter_map(|row| row.flops).sum();
     let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_default();
-    let status = "tables only, its plan cannot be read by this version".to_owned();
+    let headline = format!("{headline}\nits plan cannot be read by this version").trim().to_owned();
+    let status = "tables only".to_owned();
     Ok([vec![name(dir)], counts.to_vec(), vec![Flops(flops).to_string(), status, headline]].concat())
 }
 

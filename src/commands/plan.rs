@@ -1,13 +1,14 @@
 //! `runner plan`: every run of a sweep with its counts, FLOPs and hours, and the points that are left out.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_table::{CellAlignment, Table, presets};
 
 use super::shared::planning::Corpora;
+use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
 use super::shared::{device, planning};
 use super::{STDOUT, init, positive};
@@ -55,7 +56,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         }
         plan::write_csv(&plan, io::stdout().lock()).context(STDOUT)?;
     } else {
-        print(&plan, &throughput, (machine, price), io::stdout().lock()).context(STDOUT)?;
+        let room = Room::of(args.tables.wide);
+        let text = text(&plan, &throughput, (machine, price), room)?;
+        io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
     }
     planning::require_runs(&plan)?;
     if let Some(out) = &args.out {
@@ -86,13 +89,14 @@ fn trim(
     Ok(plan::trim(spec, limit, &costs)?)
 }
 
-/// Prints the whole plan: a table for each budget, what is left out, totals.
-fn print(
+/// The whole plan: a table for each budget, what is left out, totals.
+fn text(
     plan: &Plan,
     throughput: &Throughput,
     (machine, price): (Machine, Option<f64>),
-    mut out: impl Write,
-) -> io::Result<()> {
+    room: Room,
+) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
     let mut budgets: Vec<Option<f64>> = Vec::new();
     for planned in &plan.runs {
         if !budgets.contains(&planned.run.flop_budget) {
@@ -104,7 +108,7 @@ fn print(
         if let Some(budget) = budget {
             writeln!(out, "Budget {} FLOPs", Flops(budget))?;
         }
-        writeln!(out, "{}\n", table(&runs, throughput))?;
+        writeln!(out, "{}", table(&runs, throughput).text(room))?;
     }
     if !plan.left_out.is_empty() {
         writeln!(out, "Left out")?;
@@ -114,7 +118,7 @@ fn print(
         writeln!(out)?;
     }
     if plan.runs.is_empty() {
-        return Ok(());
+        return Ok(out);
     }
     let estimate = Estimate::of_plan(plan, machine, |run| throughput.seconds(run));
     let Estimate { flops, seconds, device_hours, busy, results, checkpoints } = estimate;
@@ -128,39 +132,39 @@ fn print(
     writeln!(out, "disk: {} of results, checkpoints of up to {} meanwhile", Bytes(results), Bytes(checkpoints))?;
     match price {
         Some(price) if device_hours.is_finite() => {
-            writeln!(out, "price: {:.2} at {price} a device hour", price * device_hours)
+            writeln!(out, "price: {:.2} at {price} a device hour", price * device_hours)?;
         }
-        Some(_) => writeln!(out, "price: not known without a speed; give --flops-per-second"),
-        None => Ok(()),
+        Some(_) => writeln!(out, "price: not known without a speed; give --flops-per-second")?,
+        None => {}
     }
+    Ok(out)
 }
 
-fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Table {
+fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Sheet {
     let axes: BTreeSet<&String> = runs.iter().flat_map(|planned| planned.axes.keys()).collect();
     let fixed = [
-        "run",
-        "width",
-        "depth",
-        "heads",
-        "embedding",
-        "blocks",
-        "unembed",
-        "params",
-        "tokens",
-        "D/N",
-        "batch",
-        "steps",
-        "warm-up",
-        "lr",
-        "seed",
-        "FLOPs",
-        "off",
-        "epochs",
-        "time",
+        ("run", Worth::Must),
+        ("width", Worth::More(1)),
+        ("depth", Worth::More(1)),
+        ("heads", Worth::More(4)),
+        ("embedding", Worth::More(5)),
+        ("blocks", Worth::More(5)),
+        ("unembed", Worth::More(5)),
+        ("params", Worth::Must),
+        ("tokens", Worth::Must),
+        ("D/N", Worth::More(1)),
+        ("batch", Worth::More(2)),
+        ("steps", Worth::More(2)),
+        ("warm-up", Worth::More(4)),
+        ("lr", Worth::More(2)),
+        ("seed", Worth::More(3)),
+        ("FLOPs", Worth::More(3)),
+        ("off", Worth::More(5)),
+        ("epochs", Worth::More(4)),
+        ("time", Worth::Must),
     ];
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(axes.iter().map(|field| field.as_str()).chain(fixed));
+    let varied = axes.iter().map(|field| (field.as_str(), Worth::More(1)));
+    let mut table = Sheet::new(varied.chain(fixed)).numbers_from(axes.len() + 1);
     for planned in runs {
         let PlannedRun { id, run, params, tokens, flops, epochs, .. } = planned;
         let shape = run.shape;
@@ -187,9 +191,6 @@ fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Table {
         ];
         let values = axes.iter().map(|field| planned.axes.get(*field).cloned().unwrap_or_default());
         table.add_row(values.chain(cells));
-    }
-    for column in table.column_iter_mut().skip(axes.len() + 1) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }

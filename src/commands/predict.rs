@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::shared::sheet::Room;
 use super::shared::surface::{self, Asked};
 use super::{STDOUT, positive};
 use crate::cli::PredictArgs;
@@ -41,6 +42,6 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         Tokens(best.tokens),
         best.loss
     )?;
-    io::stdout().write_all(out.as_bytes()).context(STDOUT)?;
+    io::stdout().write_all(Room::of(false).fold(&out).as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }

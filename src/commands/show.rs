@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_table::{Table, presets};
 
 use super::STDOUT;
 use super::shared::folder::{self, Found};
+use super::shared::sheet::{Room, Sheet};
 use crate::cli::ShowArgs;
 use crate::observation::Counting;
 use crate::trainer::Outcome;
@@ -19,8 +19,7 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let Found { folder, run } = folder::find(&args.run, &args.results)?;
     let row = folder.row(&run.id);
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+    let mut table = Sheet::pairs();
     let mut add = |name: &str, value: String| {
         table.add_row([name.to_owned(), value]);
     };
@@ -89,7 +88,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     if dir.exists() {
         add("files", files(&dir));
     }
-    writeln!(io::stdout(), "{}", table.trim_fmt()).context(STDOUT)?;
+    write!(io::stdout(), "{}", table.text(Room::of(false))).context(STDOUT)?;
     if args.config {
         writeln!(io::stdout(), "\n{}", serde_json::to_string_pretty(&run.run)?).context(STDOUT)?;
     }

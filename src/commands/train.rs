@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use comfy_table::{Table, presets};
 
+use super::shared::sheet::{Room, Sheet};
 use super::shared::{closing, device, planning};
 use super::sweep::{self, results};
 use super::{STDOUT, seconds};
@@ -67,7 +67,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     ledger.rebuild_tables()?;
     match ledger.state(&run.id)? {
         State::Ended(result) => {
-            let printed = writeln!(io::stdout(), "{}", table(run, &result));
+            let printed = write!(io::stdout(), "{}", table(run, &result).text(Room::of(false)));
             eprintln!("tables in {}, the run in {}", dir.display(), dir.join("runs").join(run.id.as_str()).display());
             printed.context(STDOUT)?;
             Ok(ExitCode::SUCCESS)
@@ -80,9 +80,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn table(run: &PlannedRun, result: &RunResult) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+fn table(run: &PlannedRun, result: &RunResult) -> Sheet {
+    let mut table = Sheet::pairs();
     let mut row = |name: &str, value: String| {
         table.add_row([name.to_owned(), value]);
     };

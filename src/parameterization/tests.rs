@@ -159,10 +159,10 @@ proptest! {
 }
 
 #[test]
-fn the_readme_links_to_the_line_of_every_rule() {
+fn the_page_of_parameterizations_links_to_the_line_of_every_rule() {
     let lines: Vec<&str> = include_str!("../parameterization.rs").lines().collect();
-    let readme = include_str!("../../README.md");
-    let rows = readme.split("## Parameterizations").nth(1).unwrap().lines().filter(|line| line.contains("#L"));
+    let page = include_str!("../../docs/parameterizations.md");
+    let rows = page.split("## The rules").nth(1).unwrap().lines().filter(|line| line.contains("#L"));
     assert_eq!(rows.clone().count(), 18, "the table and its rules");
     let mut role = String::new();
     for row in rows {

@@ -10,6 +10,30 @@ pub const fn counting(counting: Counting) -> &'static str {
     headline::counted(counting)
 }
 
+/// What a reader should look for in a figure, by its name; nothing for a figure whose note says it.
+pub fn what_to_see(figure: &str) -> &'static str {
+    match figure {
+        "isoflop" => {
+            "Each curve has one lowest point, the best model for that compute; it should lie between the sizes that were trained."
+        }
+        "isoflop_tokens" => "The same runs by length: a curve's lowest point tells on how many tokens to train.",
+        "optimal" => "The steeper line should get more of additional compute; parallel lines keep the ratio as it is.",
+        "tokens_per_param" => {
+            "A level line is one ratio for every budget; a falling one asks for larger models, a rising one for more tokens."
+        }
+        "surface" => "The valley of equal losses, and the line along its bottom: the best models at each compute.",
+        "residuals" => "A cloud about zero is a law that holds; a bend is a law that does not.",
+        "forecast" => "Points on the line: the smaller budgets foretold the largest. Points off it: they did not.",
+        "loss_curves" => "Runs of one budget end together; one that ends above its neighbours did not train well.",
+        "transfer" => {
+            "Minima above each other: one learning rate serves all widths. Minima that wander: it must be tuned again."
+        }
+        "best_learning_rate" => "A level line is a learning rate that transfers.",
+        "frontier" => "The lower line needs less compute for the same loss.",
+        _ => "",
+    }
+}
+
 /// A status in words.
 pub fn status(status: Status) -> &'static str {
     match status {

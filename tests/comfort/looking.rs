@@ -91,7 +91,8 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
         "sweep.seeds",
         "[1,2]",
         "N_opt exponent",
-        "tokens per parameter, curve of 1.5e12 alone (all parameters)",
+        "tokens/param, 1.5e12 alone",
+        "parameters counted as all parameters",
         "21 runs in common",
     ] {
         assert!(said.contains(words), "{words} is not in {said}");

@@ -8,3 +8,4 @@ mod looking;
 mod mistakes;
 mod overrides;
 mod schema;
+mod widths;

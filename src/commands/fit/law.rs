@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Groups, Request, countings, groups, print, print_law, require_budgets};
 use crate::cli::Law;
+use crate::commands::shared::sheet::Room;
 use crate::fit::bootstrap::Units;
 use crate::fit::critical_batch::{self, AgainstLoss, NormPair};
 use crate::fit::law::LawFit;
@@ -188,14 +189,14 @@ fn each<T: Serialize, const K: usize>(
     fields: [&[Field]; K],
     check: impl Fn(&[f64; K]) -> Option<(usize, String)>,
     fit: impl Fn(Vec<[f64; K]>) -> T,
-    words: fn(&T) -> String,
+    words: fn(&T, Room) -> String,
 ) -> anyhow::Result<()> {
     let args = request.args;
     let table = table::numbers(&args.runs, &request.columns, fields, &request.table, check)?;
     for (group, rows) in groups(table, &args.runs, args.drop_highest, |row| row[K - 1])? {
         said.heading(group.as_deref());
         let fitted = fit(rows);
-        said.say(&[("group", group.as_deref())], &fitted, &words(&fitted))?;
+        said.say(&[("group", group.as_deref())], &fitted, &words(&fitted, request.room))?;
     }
     Ok(())
 }
@@ -219,7 +220,11 @@ fn joint(request: &Request, said: &mut Said) -> anyhow::Result<()> {
             let units = Units::new(request.resample, &budgets);
             let fit: LawFit = kaplan::params_and_tokens(&points, &units, &request.bootstrap);
             let labels = [("group", group.as_deref()), ("counting", Some(counting.name()))];
-            said.say(&labels, &fit, &format!("Parameters counted as {}\n{}", counting.name(), print_law::law(&fit)))?;
+            said.say(
+                &labels,
+                &fit,
+                &format!("Parameters counted as {}\n{}", counting.name(), print_law::law(&fit, request.room)),
+            )?;
         }
     }
     Ok(())
@@ -268,7 +273,7 @@ fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str
         }
         let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
         let selection = power::select(&x, &y, &request.bootstrap);
-        said.say(&[("group", group.as_deref())], &selection, &print_law::selection(&selection, noun))?;
+        said.say(&[("group", group.as_deref())], &selection, &print_law::selection(&selection, noun, request.room))?;
     }
     let Some(((first, base), others)) = curves.split_first() else { return Ok(()) };
     for (group, rows) in others {
@@ -281,7 +286,7 @@ fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str
         let labels = [("compared", first.as_deref()), ("with", group.as_deref())];
         let title = format!("'{}' against '{}'", group.as_deref().unwrap_or(""), first.as_deref().unwrap_or(""));
         if let Some(found) = found {
-            said.say(&labels, &found, &print_law::comparison(&title, &found, noun))?;
+            said.say(&labels, &found, &print_law::comparison(&title, &found, noun, request.room))?;
         } else {
             let conclusion = "Each curve needs at least 5 runs of 3 different values to be compared.";
             let object = serde_json::json!({ "status": Status::TooFewPoints, "conclusion": conclusion });

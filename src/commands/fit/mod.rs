@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 
 use super::STDOUT;
+use super::shared::sheet::Room;
 use crate::cli::{self, Approach, FitArgs};
 use crate::fit::approach2::akima;
 use crate::fit::approach3::StartGrid;
@@ -33,11 +34,13 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
             cli::Resample::Budgets => Resample::Budgets,
         },
         starts: StartGrid::parse(&args.starts).context("--starts")?,
+        room: Room::of(args.tables.wide),
     };
     let said = match args.law {
         Some(law) => law::run(&request, law)?,
         None => surfaces(&request)?,
     };
+    let said = if args.json { said } else { request.room.fold(&said) };
     write!(io::stdout(), "{said}").context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -50,6 +53,8 @@ pub(super) struct Request<'a> {
     pub(super) bootstrap: Bootstrap,
     pub(super) resample: Resample,
     pub(super) starts: StartGrid,
+    /// Where tables are printed.
+    pub(super) room: Room,
 }
 
 /// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.
@@ -146,7 +151,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
             }
         } else {
             said.extend(group.map(|group| print::heading(&group)));
-            said += &print::text(&fits);
+            said += &print::text(&fits, request.room);
         }
     }
     Ok(said)

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{ContentArrangement, Table, presets};
-
+use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::Estimate;
 use crate::fit::headline::Headline;
 use crate::fit::summary::{BudgetOptimum, Summary};
@@ -13,27 +12,27 @@ use crate::units::{Flops, Params, Ratio, Tokens};
 const MOST_ROWS: usize = 40;
 
 /// Optima by budget, constants of surfaces, the approaches side by side, what each forecasts and concludes.
-pub fn text(fits: &[Summary]) -> String {
+pub fn text(fits: &[Summary], room: Room) -> String {
     let all: Vec<&Summary> = fits.iter().flat_map(|fit| std::iter::once(fit).chain(&fit.other_countings)).collect();
     let mut out = String::new();
     for fit in &all {
         if let Some(found) = &fit.optima {
-            out += &titled(&format!("{}: the optimum of each budget", name(fit)), &optima(found));
+            out += &titled(&format!("{}: the optimum of each budget", name(fit)), &optima(found), room);
         }
     }
     let surfaces: Vec<&Summary> = all.iter().copied().filter(|fit| fit.surface().is_some()).collect();
     if !surfaces.is_empty() {
-        out += &titled("Surfaces L = E + A/N^alpha + B/D^beta", &constants(&surfaces));
+        out += &titled("Surfaces L = E + A/N^alpha + B/D^beta", &constants(&surfaces), room);
     }
-    out += &titled(&format!("Side by side ({})", resampled(&all)), &side_by_side(&all));
+    out += &titled(&format!("Side by side ({})", resampled(&all)), &side_by_side(&all), room);
     if let Some(checks) = forecasts(&all) {
-        out += &titled("The largest budget held out and predicted from the smaller ones", &checks);
+        out += &titled("The largest budget held out and predicted from the smaller ones", &checks, room);
     }
     if let Some(headline) = Headline::of(all.iter().copied()) {
         let _ = writeln!(out, "Headline: {headline}\n");
     }
     out.extend(all.iter().map(|fit| format!("{}: {}{}{}\n", name(fit), fit.conclusion, spline(fit), bias(fit))));
-    out
+    room.fold(&out)
 }
 
 /// The line above what belongs to one group.
@@ -58,12 +57,20 @@ fn resampled(all: &[&Summary]) -> String {
     format!("95% percentile intervals: {}", told.join(", "))
 }
 
-fn titled(title: &str, table: &Table) -> String {
-    format!("{title}\n{table}\n\n")
+fn titled(title: &str, table: &Sheet, room: Room) -> String {
+    format!("{title}\n{}\n", table.text(room))
 }
 
-fn optima(found: &[BudgetOptimum]) -> Table {
-    let mut table = new_table(["budget", "runs", "N_opt", "D_opt", "tokens/param", "loss", "status"]);
+fn optima(found: &[BudgetOptimum]) -> Sheet {
+    let mut table = Sheet::new([
+        ("budget", Worth::Must),
+        ("runs", Worth::More(5)),
+        ("N_opt", Worth::More(2)),
+        ("D_opt", Worth::More(4)),
+        ("tokens/param", Worth::Must),
+        ("loss", Worth::More(3)),
+        ("status", Worth::More(1)),
+    ]);
     for optimum in &found[..found.len().min(MOST_ROWS)] {
         let interval = |value: Option<f64>, interval: Option<[f64; 2]>| {
             interval.zip(value).map(|([low, high], value)| Estimate { value, low, high })
@@ -85,9 +92,19 @@ fn optima(found: &[BudgetOptimum]) -> Table {
     table
 }
 
-fn constants(surfaces: &[&Summary]) -> Table {
-    let mut table =
-        new_table(["fit", "FLOPs", "E", "A", "B", "alpha", "beta", "objective", "rms of log residuals", "largest"]);
+fn constants(surfaces: &[&Summary]) -> Sheet {
+    let mut table = Sheet::new([
+        ("fit", Worth::Must),
+        ("FLOPs", Worth::More(5)),
+        ("E", Worth::Must),
+        ("A", Worth::More(3)),
+        ("B", Worth::More(3)),
+        ("alpha", Worth::More(1)),
+        ("beta", Worth::More(1)),
+        ("objective", Worth::More(6)),
+        ("rms of log residuals", Worth::More(4)),
+        ("largest", Worth::More(5)),
+    ]);
     for fit in surfaces {
         let number = |name: &str, value, digits: usize| cell(fit.estimate(name, value), |x| format!("{x:.digits$}"));
         let coefficient = |name: &str, value| cell(fit.estimate(name, value), |x| Params(x).to_string());
@@ -111,7 +128,7 @@ fn constants(surfaces: &[&Summary]) -> Table {
 }
 
 /// One row a fit; tokens per parameter at the ends of the data and beyond.
-fn side_by_side(all: &[&Summary]) -> Table {
+fn side_by_side(all: &[&Summary]) -> Sheet {
     let rows = |fit: &Summary| fit.tokens_per_param.iter().map(|row| row.flops).collect::<Vec<_>>();
     let longest = all.iter().map(|fit| rows(fit)).max_by_key(Vec::len).unwrap_or_default();
     // Every list ends in three budgets beyond its data, of which the middle one is shown.
@@ -121,12 +138,23 @@ fn side_by_side(all: &[&Summary]) -> Table {
         n => vec![longest[0], longest[n - 4], longest[n - 2]],
     };
     let last = longest.len().checked_sub(2).map_or(f64::NAN, |k| longest[k] / 100.0);
-    let mut header = ["fit", "status", "points", "exponent of N_opt", "exponent of D_opt"].map(str::to_owned).to_vec();
-    header.extend(shown.iter().map(|flops| {
-        let beyond = if *flops > last * 1.01 { format!(", {:.0}x beyond", flops / last) } else { String::new() };
-        format!("tokens/param at {}{beyond}", Flops(*flops))
+    let mut columns = [
+        ("fit", Worth::Must),
+        ("status", Worth::Must),
+        ("points", Worth::More(5)),
+        ("exponent of N_opt", Worth::More(2)),
+        ("exponent of D_opt", Worth::More(3)),
+    ]
+    .map(|(name, worth)| (name.to_owned(), worth))
+    .to_vec();
+    columns.extend(shown.iter().map(|flops| {
+        let beyond = *flops > last * 1.01;
+        let how_far = if beyond { format!(", {:.0}x beyond", flops / last) } else { String::new() };
+        // The ratio at the largest budget that was trained is what the fits are for.
+        let worth = if (flops / last - 1.0).abs() < 0.01 { Worth::More(1) } else { Worth::More(4) };
+        (format!("tokens/param at {}{how_far}", Flops(*flops)), worth)
     }));
-    let mut table = new_table(header);
+    let mut table = Sheet::new(columns);
     for fit in all {
         let exponent = |x: f64| format!("{x:.3}");
         let mut row = vec![
@@ -159,8 +187,16 @@ fn at(fit: &Summary, flops: f64) -> Option<Estimate> {
     })
 }
 
-fn forecasts(all: &[&Summary]) -> Option<Table> {
-    let mut table = new_table(["fit", "budget", "runs", "rms error of loss", "mean error of loss", "N_opt", "D_opt"]);
+fn forecasts(all: &[&Summary]) -> Option<Sheet> {
+    let mut table = Sheet::new([
+        ("fit", Worth::Must),
+        ("budget", Worth::Must),
+        ("runs", Worth::More(4)),
+        ("rms error of loss", Worth::Must),
+        ("mean error of loss", Worth::More(3)),
+        ("N_opt", Worth::More(1)),
+        ("D_opt", Worth::More(2)),
+    ]);
     let mut any = false;
     for (fit, forecast) in all.iter().filter_map(|fit| Some((fit, fit.forecast?))) {
         let nats = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
@@ -197,13 +233,6 @@ fn bias(fit: &Summary) -> String {
             100.0 * bias.tokens_beyond
         )
     })
-}
-
-pub(in crate::commands) fn new_table(header: impl IntoIterator<Item = impl Into<comfy_table::Cell>>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.into_iter().map(Into::into).collect::<Vec<comfy_table::Cell>>());
-    table
 }
 
 /// A value with its interval, or a dash where the status allows no number.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::print::{cell, new_table};
+use super::print::cell;
+use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::compare::Comparison;
 use crate::fit::critical_batch::runs::CriticalBatch;
 use crate::fit::law::LawFit;
@@ -16,14 +17,16 @@ use crate::fit::{Estimate, Status};
 const MOST_ROWS: usize = 20;
 
 /// A law with its numbers, one a line.
-pub(super) fn law(fit: &LawFit) -> String {
+pub(super) fn law(fit: &LawFit, room: Room) -> String {
     let mut text = format!("{}\n", fit.formula);
     if !fit.parameters.is_empty() {
-        let mut table = new_table(["", "value (95% interval)", "what it is"]);
+        let mut table =
+            Sheet::new([("", Worth::Must), ("value (95% interval)", Worth::Must), ("what it is", Worth::Must)])
+                .with_prose();
         for parameter in &fit.parameters {
             table.add_row([parameter.name.clone(), cell(Some(parameter.estimate), number), parameter.meaning.clone()]);
         }
-        let _ = writeln!(text, "{table}");
+        text += &table.text(room);
     }
     text + &foot(fit.status, fit.points, fit.residuals, &fit.resampled, &fit.conclusion)
 }
@@ -40,9 +43,17 @@ fn foot(status: Status, points: usize, residuals: Option<Residuals>, resampled: 
 }
 
 /// The best learning rate and batch size of each size, and the rules as a spec takes them.
-pub(super) fn tuning(tuning: &Tuning) -> String {
-    let mut table =
-        new_table(["params", "tokens", "best learning rate", "status", "best batch", "best trained", "status", "loss"]);
+pub(super) fn tuning(tuning: &Tuning, room: Room) -> String {
+    let mut table = Sheet::new([
+        ("params", Worth::Must),
+        ("tokens", Worth::More(2)),
+        ("best learning rate", Worth::Must),
+        ("status", Worth::Must),
+        ("best batch", Worth::More(1)),
+        ("best trained", Worth::More(3)),
+        ("status of batch", Worth::More(3)),
+        ("loss", Worth::More(2)),
+    ]);
     for size in &tuning.sizes {
         table.add_row([
             number(size.params),
@@ -55,7 +66,7 @@ pub(super) fn tuning(tuning: &Tuning) -> String {
             cell(size.loss, |loss| format!("{loss:.4}")),
         ]);
     }
-    let mut text = format!("{table}\n");
+    let mut text = table.text(room);
     let rules = [("learning_rate", "at_params", tuning.learning_rate), ("batch_tokens", "at_tokens", tuning.batch)];
     for (key, at, rule) in rules.into_iter().filter_map(|(key, at, rule)| Some((key, at, rule?))) {
         let _ = writeln!(
@@ -68,13 +79,24 @@ pub(super) fn tuning(tuning: &Tuning) -> String {
 }
 
 /// The laws of one variable with what speaks for each.
-pub(super) fn selection(selection: &Selection, of: &str) -> String {
+pub(super) fn selection(selection: &Selection, of: &str, room: Room) -> String {
     let dimension = of != "compute";
-    let mut header = vec!["law", "status", "E", "A", "alpha", "x_c", "breaks at", "rms", "AICc", "held-out error"];
+    let mut columns = vec![
+        ("law", Worth::Must),
+        ("status", Worth::Must),
+        ("E", Worth::More(2)),
+        ("A", Worth::More(4)),
+        ("alpha", Worth::More(1)),
+        ("x_c", Worth::More(5)),
+        ("breaks at", Worth::More(6)),
+        ("rms", Worth::More(5)),
+        ("AICc", Worth::More(3)),
+        ("held-out error", Worth::More(3)),
+    ];
     if dimension {
-        header.insert(5, "1/alpha to 4/alpha");
+        columns.insert(5, ("1/alpha to 4/alpha", Worth::More(6)));
     }
-    let mut table = new_table(header);
+    let mut table = Sheet::new(columns);
     for law in &selection.laws {
         let curve = &law.curve;
         let [e, a, alpha] = law.estimates().map(|estimate| cell(Some(estimate), number));
@@ -101,7 +123,7 @@ pub(super) fn selection(selection: &Selection, of: &str) -> String {
     }
     let mut text = format!("Loss against {of}\n");
     if !selection.laws.is_empty() {
-        let _ = writeln!(text, "{table}");
+        text += &table.text(room);
     }
     let preferred = selection.laws.iter().find(|law| Some(law.curve.form) == selection.by_criterion);
     let residuals = preferred.map(|law| law.residuals);
@@ -109,8 +131,12 @@ pub(super) fn selection(selection: &Selection, of: &str) -> String {
 }
 
 /// Two curves of one law.
-pub(super) fn comparison(title: &str, found: &Comparison, of: &str) -> String {
-    let mut table = new_table(["the second curve has", "value (95% interval)", "excess AICc if that were all"]);
+pub(super) fn comparison(title: &str, found: &Comparison, of: &str, room: Room) -> String {
+    let mut table = Sheet::new([
+        ("the second curve has", Worth::Must),
+        ("value (95% interval)", Worth::Must),
+        ("excess AICc if that were all", Worth::More(1)),
+    ]);
     let excess = |name: &str| {
         let found = found.excess.iter().find(|(difference, _)| difference.name() == name);
         found.map_or_else(|| "-".to_owned(), |(_, excess)| format!("{excess:.1}"))
@@ -126,14 +152,21 @@ pub(super) fn comparison(title: &str, found: &Comparison, of: &str) -> String {
         table.add_row([what, cell(estimate, number), excess(name)]);
     }
     let foot = foot(found.status, found.points, Some(found.residuals), &found.resampled, &found.conclusion);
-    format!("{title}\n{table}\n{foot}")
+    format!("{title}\n{}{foot}", table.text(room))
 }
 
 /// The critical batch at each loss, and its laws.
-pub(super) fn critical_batch(fit: &CriticalBatch) -> String {
+pub(super) fn critical_batch(fit: &CriticalBatch, room: Room) -> String {
     let mut text = "(S/S_min - 1)(E/E_min - 1) = 1, B_crit = E_min/S_min\n".to_owned();
     if !fit.targets.is_empty() {
-        let mut table = new_table(["loss", "batches", "least steps", "least examples", "critical batch", "status"]);
+        let mut table = Sheet::new([
+            ("loss", Worth::Must),
+            ("batches", Worth::More(4)),
+            ("least steps", Worth::More(2)),
+            ("least examples", Worth::More(3)),
+            ("critical batch", Worth::Must),
+            ("status", Worth::More(1)),
+        ]);
         for target in &fit.targets {
             table.add_row([
                 format!("{:.4}", target.loss),
@@ -144,7 +177,7 @@ pub(super) fn critical_batch(fit: &CriticalBatch) -> String {
                 target.status.name().to_owned(),
             ]);
         }
-        let _ = writeln!(text, "{table}");
+        text += &table.text(room);
     }
     let show = |estimate| cell(Some(estimate), number);
     if let Some(law) = fit.against_loss {
@@ -159,19 +192,19 @@ pub(super) fn critical_batch(fit: &CriticalBatch) -> String {
 }
 
 /// The best share to keep, with the laws at it and without pruning.
-pub(super) fn pruning(fit: &Pruning) -> String {
+pub(super) fn pruning(fit: &Pruning, room: Room) -> String {
     let mut text = String::new();
     if !fit.envelope.is_empty() {
-        let mut table = new_table(["examples kept", "best share to keep", "loss"]);
+        let mut table = Sheet::new(["examples kept", "best share to keep", "loss"].map(|name| (name, Worth::Must)));
         for best in fit.envelope.iter().step_by(fit.envelope.len().div_ceil(MOST_ROWS).max(1)) {
             table.add_row([number(best.tokens), number(best.keep), number(best.loss)]);
         }
-        let _ = writeln!(text, "{table}");
+        text += &table.text(room);
     }
     text += "At the best share. ";
-    text += &selection(&fit.pruned, "examples kept");
+    text += &selection(&fit.pruned, "examples kept", room);
     text += "At the largest share. ";
-    text += &selection(&fit.unpruned, "examples kept");
+    text += &selection(&fit.unpruned, "examples kept", room);
     text + &foot(fit.status, fit.points, None, "points of the envelope", &fit.conclusion)
 }
 

@@ -1,4 +1,5 @@
-//! What several commands do: say their last words, open a device, a folder of results, the corpora of a plan or a fitted surface, and measure the
+//! What several commands do: say their last words, lay out tables, open a device, a folder of results, the corpora of a
+//! plan or a fitted surface, and measure the
 //! speed of a device.
 
 pub mod claim;
@@ -6,5 +7,6 @@ pub mod closing;
 pub mod device;
 pub mod folder;
 pub mod planning;
+pub mod sheet;
 pub mod surface;
 pub mod throughput;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::fits::{self, Approaches};
 use crate::commands::fit::print;
 use crate::commands::shared::planning;
+use crate::commands::shared::sheet::Room;
 use crate::data::Corpus;
 use crate::execute::{Summary, diverged};
 use crate::fit::Bootstrap;
@@ -123,6 +124,7 @@ impl Derived {
 
     /// The tables for people.
     pub(in crate::commands) fn text(&self) -> String {
+        let room = Room::of(false);
         let heading = if self.losses == Losses::Rehearsed { format!("{REHEARSAL}\n\n") } else { String::new() };
         if self.approaches.parabolas.is_empty() {
             let verdicts =
@@ -133,10 +135,10 @@ impl Derived {
                 group.fits.iter().map(told).collect::<String>()
             };
             let isoflop = self.isoflop_groups.iter().map(of_group);
-            return heading + &verdicts.chain(savings).chain(isoflop).collect::<String>();
+            return room.fold(&(heading + &verdicts.chain(savings).chain(isoflop).collect::<String>()));
         }
         let table = FitSummary::nested(self.approaches.parabolas.iter().map(FitSummary::from).collect());
-        heading + &print::text(&table.into_iter().collect::<Vec<_>>())
+        room.fold(&heading) + &print::text(&table.into_iter().collect::<Vec<_>>(), room)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::figure::Figure;
-use super::{ReportError, ReportInput, answer, chart, conclusions};
+use super::{ReportError, ReportInput, answer, chart, conclusions, words};
 use headline::Headline;
 use runs::Runs;
 use tables::{Optima, SavingRow, TransferRow};
@@ -96,6 +96,8 @@ fn policy(style: &str, live: bool) -> String {
 struct Drawing<'a> {
     id: &'a str,
     title: &'a str,
+    /// What to look for in it.
+    see: &'static str,
     note: &'a str,
     plain: [String; 2],
     switched: Option<[String; 2]>,
@@ -114,6 +116,7 @@ impl<'a> Drawing<'a> {
         Self {
             id: &figure.id,
             title: &figure.title,
+            see: words::what_to_see(&figure.id),
             note: &figure.note,
             plain: drawn(figure),
             switched: figure.is_switchable().then(|| drawn(&figure.switched())),

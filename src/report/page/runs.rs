@@ -23,6 +23,9 @@ const FIRST: [&str; 14] = [
     "val_loss_se",
 ];
 
+/// Those of them that a phone has room for.
+const FIRST_ON_A_PHONE: [&str; 5] = ["flop_budget", "width", "params", "learning_rate", "val_loss"];
+
 /// The table of runs as the page shows it.
 pub struct Runs<'a> {
     /// Columns that differ from run to run.
@@ -38,6 +41,8 @@ pub struct Column<'a> {
     pub name: &'a str,
     /// Whether it is shown only on demand.
     pub more: bool,
+    /// Whether a phone shows it too.
+    pub first: bool,
 }
 
 /// One cell.
@@ -47,6 +52,7 @@ pub struct Cell<'a> {
     /// The same for people.
     pub text: String,
     pub more: bool,
+    pub first: bool,
 }
 
 impl<'a> Runs<'a> {
@@ -63,17 +69,23 @@ impl<'a> Runs<'a> {
         // A table that names none of the columns known here is shown whole.
         let known = shown.iter().any(|k| rank(k).is_some());
         let more = |k: usize| known && rank(&k).is_none();
+        let on_a_phone = |k: usize| FIRST_ON_A_PHONE.contains(&table.header[k].as_str());
+        let some = shown.iter().any(|k| on_a_phone(*k));
+        let first = |k: usize| !some || on_a_phone(k);
         // Axes tell at length what the columns of the run say too.
         shown.sort_by_key(|k| (rank(k).unwrap_or(FIRST.len()), axis(k), *k));
         let row = |row: &'a Vec<String>| {
             let of = |k: &usize| {
                 let raw = cell(row, *k);
-                Cell { raw, text: short(&table.header[*k], raw), more: more(*k) }
+                Cell { raw, text: short(&table.header[*k], raw), more: more(*k), first: first(*k) }
             };
             shown.iter().map(of).collect()
         };
         Self {
-            header: shown.iter().map(|k| Column { name: table.header[*k].as_str(), more: more(*k) }).collect(),
+            header: shown
+                .iter()
+                .map(|k| Column { name: table.header[*k].as_str(), more: more(*k), first: first(*k) })
+                .collect(),
             rows: table.rows.iter().map(row).collect(),
             same: match table.rows.first() {
                 Some(first) => {
