@@ -55,13 +55,17 @@ fn table(corpus: &Corpus) -> Sheet {
             let repeated = text.repeated_validation_documents.to_string();
             table.add_row(["given for validation and like training", &repeated]);
         }
+        if text.unknown_tokens > 0 {
+            table.add_row(["tokens unknown to the tokenizer", &text.unknown_tokens.to_string()]);
+        }
+        if let Some(vocab) = text.numbered_from {
+            table.add_row(["ids", &numbered_anew(facts.vocab, vocab)]);
+        }
     }
     if let Some(BinFacts { dtype, known, files, numbered_from }) = &corpus.manifest().bin {
         table.add_row(["token files", &format!("{files} of {dtype} ({known})")]);
         if let Some(vocab) = numbered_from {
-            let value =
-                format!("{} of {vocab} occur, numbered anew; {ORIGINAL_IDS} in the cache has them", facts.vocab);
-            table.add_row(["ids", &value]);
+            table.add_row(["ids", &numbered_anew(facts.vocab, *vocab)]);
         }
     }
     for (at, part) in corpus.manifest().parts.iter().enumerate() {
@@ -81,4 +85,8 @@ fn table(corpus: &Corpus) -> Sheet {
     }
     table.add_row(["fingerprint", &facts.fingerprint]);
     table
+}
+
+fn numbered_anew(count: usize, vocab: u64) -> String {
+    format!("{count} of {vocab} occur, numbered anew; {ORIGINAL_IDS} in the cache has them")
 }

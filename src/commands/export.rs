@@ -114,7 +114,13 @@ fn model(args: &TransformersArgs) -> anyhow::Result<()> {
         ArchitectureName::Llama => Architecture::Llama,
     };
     transformers::export(planned, &weights, architecture, tokenizer.as_deref(), out)?;
-    let tokenizer = if tokenizer.is_some() { "with its tokenizer" } else { "without a tokenizer (none in the cache)" };
+    let tokenizer = match tokenizer {
+        Some(_) if out.join(data::ORIGINAL_IDS).exists() => {
+            "without its tokenizer: ids were numbered anew, and row n of the embedding is number n of ids.u32"
+        }
+        Some(_) => "with its tokenizer",
+        None => "without a tokenizer (none in the cache)",
+    };
     eprintln!("run {} in {}, {tokenizer}", planned.id, out.display());
     Ok(())
 }

@@ -84,6 +84,12 @@ pub struct TextFacts {
     /// Documents of a published validation set that repeat training documents.
     #[serde(default)]
     pub repeated_validation_documents: u64,
+    /// Tokens that stand for what the tokenizer does not know.
+    #[serde(default)]
+    pub unknown_tokens: u64,
+    /// The tokenizer's vocabulary where ids were numbered anew; the corpus's own is then those that occur.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbered_from: Option<u64>,
 }
 
 /// 16 hexadecimal digits of BLAKE3 over the settings.

@@ -16,13 +16,24 @@ const ZSTANDARD: &[u8] = b"\x28\xb5\x2f\xfd";
 /// Bytes that are unpacked at once.
 const PIECE: usize = 1 << 18;
 
+/// Binary logarithm of the largest window that the library can read, in bytes: `zstd --long=31`. Its own limit is lower,
+/// for programs that unpack what strangers send.
+const WINDOW: u32 = 31;
+
+/// A reader of Zstandard.
+fn zstandard(bytes: &[u8]) -> std::io::Result<zstd::stream::read::Decoder<'_, &[u8]>> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes)?;
+    decoder.window_log_max(WINDOW)?;
+    Ok(decoder)
+}
+
 /// The beginning of the unpacked bytes of a file, as far as it can be read: what is damaged is told when all is read.
 pub fn beginning(bytes: &[u8], most: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let reader: Box<dyn Read + '_> = if bytes.starts_with(GZIP) {
         Box::new(MultiGzDecoder::new(bytes))
     } else {
-        match zstd::stream::read::Decoder::with_buffer(bytes) {
+        match zstandard(bytes) {
             Ok(decoder) if bytes.starts_with(ZSTANDARD) => Box::new(decoder),
             _ => Box::new(bytes),
         }
@@ -36,8 +47,7 @@ pub fn unpack(bytes: &[u8], path: &Path, folder: &Path) -> Result<Option<Mmap>, 
     let (name, reader): (_, Box<dyn Read + '_>) = if bytes.starts_with(GZIP) {
         ("gzip", Box::new(MultiGzDecoder::new(bytes)))
     } else if bytes.starts_with(ZSTANDARD) {
-        let decoder =
-            zstd::stream::read::Decoder::with_buffer(bytes).map_err(|error| damaged("Zstandard", path, &error))?;
+        let decoder = zstandard(bytes).map_err(|error| damaged("Zstandard", path, &error))?;
         ("Zstandard", Box::new(decoder))
     } else {
         return Ok(None);
@@ -59,6 +69,12 @@ fn copy(mut reader: Box<dyn Read + '_>, name: &str, path: &Path, folder: &Path) 
 }
 
 fn damaged(name: &str, path: &Path, error: &std::io::Error) -> DataError {
+    if error.to_string().contains("requires too much memory") {
+        let what = format!(
+            "it is compressed by {name} with a window of more than 2^{WINDOW} bytes; compress it anew with `zstd --long={WINDOW}`"
+        );
+        return DataError::content(path, what);
+    }
     let what = format!("it is compressed by {name}, and damaged or cut short ({error}); get the file again");
     DataError::content(path, what)
 }

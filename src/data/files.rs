@@ -12,8 +12,11 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 
 use super::documents::Separator;
-use super::{DataError, cache, compressed, documents, find, jsonl, parquet};
+use super::{DataError, cache, compressed, documents, find, foreign, jsonl, parquet};
 use crate::spec::{Part, Source};
+
+/// How a Parquet file begins.
+const PARQUET: &[u8] = b"PAR1";
 
 /// A file of a part.
 pub struct InputFile {
@@ -43,6 +46,14 @@ pub enum Documents<'a> {
 }
 
 impl Documents<'_> {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Here(texts) => texts.is_empty(),
+            Self::Out(Spilled { ranges, .. }) => ranges.is_empty(),
+        }
+    }
+
     /// The documents in their order.
     pub fn texts(&self) -> Vec<&str> {
         match self {
@@ -59,6 +70,11 @@ impl Documents<'_> {
 }
 
 impl InputFile {
+    /// Whether it has not one byte.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// What separates the documents, as the part says or as its beginning shows; `only_file` where the part has no other.
     pub fn separator(&self, part: &Part, only_file: bool) -> Separator {
         match &part.separator {
@@ -73,7 +89,7 @@ impl InputFile {
     /// Reads the documents; `folder` takes what has to be written out.
     pub fn documents(&self, part: &Part, separator: &Separator, folder: &Path) -> Result<Documents<'_>, DataError> {
         let column = part.column.as_deref().unwrap_or_default();
-        let spill = || Spill::new(folder, &self.path);
+        let spill = || Spill::new(folder);
         match part.source {
             Source::Jsonl => {
                 let unpacked = compressed::unpack(&self.bytes, &self.path, folder)?;
@@ -83,6 +99,9 @@ impl InputFile {
                 spill.finish().map(Documents::Out)
             }
             Source::Parquet => {
+                if !self.bytes.starts_with(PARQUET) {
+                    foreign::refuse(&self.bytes, &self.path)?;
+                }
                 let mut spill = spill()?;
                 parquet::read(&self.path, column, &mut |document| spill.add(document))?;
                 spill.finish().map(Documents::Out)
@@ -112,16 +131,15 @@ pub struct Spilled {
 struct Spill {
     file: BufWriter<File>,
     folder: PathBuf,
-    from: PathBuf,
     ranges: Vec<Range<usize>>,
     end: usize,
 }
 
 impl Spill {
-    fn new(folder: &Path, from: &Path) -> Result<Self, DataError> {
+    fn new(folder: &Path) -> Result<Self, DataError> {
         let file = tempfile::tempfile_in(folder).map_err(DataError::io("write into", folder))?;
-        let (folder, from) = (folder.to_owned(), from.to_owned());
-        Ok(Self { file: BufWriter::new(file), folder, from, ranges: Vec::new(), end: 0 })
+        let folder = folder.to_owned();
+        Ok(Self { file: BufWriter::new(file), folder, ranges: Vec::new(), end: 0 })
     }
 
     /// Adds a document; one of white space is none. Says what is wrong with it.
@@ -141,10 +159,7 @@ impl Spill {
     }
 
     fn finish(self) -> Result<Spilled, DataError> {
-        let Self { file, folder, from, ranges, .. } = self;
-        if ranges.is_empty() {
-            return Err(DataError::content(&from, "holds no text; give a file with text in it"));
-        }
+        let Self { file, folder, ranges, .. } = self;
         let file = file.into_inner().map_err(|error| DataError::io("write into", &folder)(error.into_error()))?;
         Ok(Spilled { bytes: cache::map_file(&file, &folder)?, ranges })
     }

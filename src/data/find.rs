@@ -7,6 +7,7 @@ use super::DataError;
 
 /// The files that a path names: the one of that name, those in the folder of that name, or those that match it as a pattern.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let path = &place(path)?;
     let inside;
     let pattern = match path.to_str() {
         // All that is in a folder.
@@ -15,7 +16,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
             inside.as_str()
         }
         Some(text) if text.contains(['*', '?', '[']) && !path.exists() => text,
-        _ => return Ok(vec![path.to_owned()]),
+        _ => return Ok(vec![path.clone()]),
     };
     let options = glob::MatchOptions {
         require_literal_separator: true,
@@ -48,6 +49,40 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
         return Err(DataError::content(path, what));
     }
     Ok(files)
+}
+
+/// Addresses of things that are somewhere else, and how to get them.
+const ADDRESSES: [(&str, &str); 6] = [
+    ("s3://", "`aws s3 cp`"),
+    ("gs://", "`gcloud storage cp`"),
+    ("az://", "`azcopy copy`"),
+    ("hf://", "`hf download`"),
+    ("https://", "`curl -LO`"),
+    ("http://", "`curl -LO`"),
+];
+
+/// A path as the system takes it: `~` is the home of who runs this, `file://` is dropped, and an address is refused.
+pub fn place(path: &Path) -> Result<PathBuf, DataError> {
+    let Some(text) = path.to_str() else { return Ok(path.to_owned()) };
+    let local = text.strip_prefix("file://").unwrap_or(text);
+    if let Some((scheme, rest)) = local.split_once("://")
+        && !rest.is_empty()
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && !path.exists()
+    {
+        let known = ADDRESSES.iter().find(|(address, _)| local.starts_with(address));
+        let how = known.map_or(String::new(), |(_, command)| format!(" with {command}"));
+        let what =
+            format!("this is an address, and nothing is downloaded here; get it{how}, and give the path of the file");
+        return Err(DataError::content(path, what));
+    }
+    match (local.strip_prefix('~'), std::env::home_dir()) {
+        (Some(""), Some(home)) => Ok(home),
+        (Some(rest), Some(home)) if rest.starts_with('/') && !path.exists() => {
+            Ok(home.join(rest.trim_start_matches('/')))
+        }
+        _ => Ok(PathBuf::from(local)),
+    }
 }
 
 /// One file that is named twice would be trained on twice, or held out and trained on.

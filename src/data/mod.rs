@@ -9,11 +9,13 @@ mod bpe;
 mod cache;
 mod compressed;
 mod documents;
+mod encode;
 mod error;
 mod files;
 mod find;
 mod foreign;
 mod hash;
+mod ids;
 mod jsonl;
 mod mixture;
 mod parquet;
@@ -26,9 +28,10 @@ mod tokenizer;
 
 use std::path::{Path, PathBuf};
 
-pub use bin::{BinFacts, ORIGINAL_IDS};
+pub use bin::BinFacts;
 pub use cache::{Manifest, TextFacts, TokenFacts};
 pub use error::DataError;
+pub use ids::ORIGINAL_IDS;
 pub use mixture::PartFacts;
 pub use synthetic::{Entropy, Language, Split};
 
@@ -237,7 +240,7 @@ pub fn tokenizer_path(cache: &Path, fingerprint: &str) -> PathBuf {
 }
 
 /// The text of a `tokenizer.json`, and the token that ends a document.
-pub fn tokenizer_facts(path: &Path) -> Result<(String, u16), DataError> {
+pub fn tokenizer_facts(path: &Path) -> Result<(String, u32), DataError> {
     let tokenizer = tokenizer::Tokenizer::load(path)?;
     Ok((tokenizer.to_json(), tokenizer.separator))
 }

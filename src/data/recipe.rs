@@ -14,7 +14,7 @@ pub enum Recipe {
     /// The built-in language.
     Synthetic(SyntheticRecipe),
     /// Texts: files of text, JSON Lines or Parquet, or a mixture of them.
-    Text(TextRecipe),
+    Text(Box<TextRecipe>),
     /// Token files.
     Bin(BinRecipe),
 }
@@ -25,7 +25,9 @@ impl Recipe {
         data.check()?;
         match data.source {
             Source::Synthetic => Ok(Self::Synthetic(SyntheticRecipe::new(data, context))),
-            Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture => TextRecipe::new(data).map(Self::Text),
+            Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture => {
+                TextRecipe::new(data).map(|recipe| Self::Text(Box::new(recipe)))
+            }
             Source::Bin => BinRecipe::new(data).map(Self::Bin),
         }
     }

@@ -7,17 +7,20 @@ use rayon::prelude::*;
 
 use super::cache::{self, Manifest, TextFacts, TokenFacts, TokenWriter, fingerprint};
 use super::documents::{self, Separator};
+use super::encode::Encoder;
 use super::files::{self, Documents, InputFile};
+use super::ids::Numbering;
 use super::mixture::{self, PartFacts};
 use super::split::{self, Held};
-use super::tokenizer::{self, Tokenizer};
+use super::tokenizer::Tokenizer;
 use super::{DataError, find, hash};
 use crate::spec::{Data, Part, Source};
 
 /// Most bytes of training documents that a tokenizer is trained on. More would hardly change the merges.
 const SAMPLE_BYTES: usize = 16_000_000;
-/// Pieces of documents that are encoded at once, so that the tokens of a large corpus never lie in memory all together.
-const PIECES_AT_ONCE: usize = 1024;
+/// Largest share of unknown tokens. What a tokenizer does not know is lost to every model, and a loss over such tokens
+/// compares with no other.
+const MOST_UNKNOWN: f64 = 0.01;
 
 /// Texts and how to make tokens of them.
 pub struct TextRecipe {
@@ -44,7 +47,9 @@ struct Texts {
 impl Texts {
     fn open(part: Part) -> Result<Self, DataError> {
         let files = files::open(&part)?;
-        let separator = files[0].separator(&part, files.len() == 1);
+        // An empty shard shows nothing.
+        let first = files.iter().find(|file| !file.is_empty()).unwrap_or(&files[0]);
+        let separator = first.separator(&part, files.len() == 1);
         Ok(Self { part, files, separator })
     }
 
@@ -59,7 +64,7 @@ impl TextRecipe {
     pub fn new(data: &Data) -> Result<Self, DataError> {
         let tokenizer = match &data.tokenizer {
             Some(path) => {
-                let json = std::fs::read(path).map_err(DataError::io("read", path))?;
+                let json = std::fs::read(find::place(path)?).map_err(DataError::io("read", path))?;
                 Some((path.clone(), blake3::hash(&json)))
             }
             None => None,
@@ -149,18 +154,22 @@ impl TextRecipe {
         let bytes = |documents: &[&str]| documents.iter().map(|text| text.len() as u64).sum::<u64>();
         let all_bytes = bytes(&documents);
         say(&format!("encoding {:.0} MB", all_bytes as f64 / 1e6));
-        let encoded = |name: &str, half: Half| -> Result<(TokenFacts, Vec<u64>), DataError> {
+        let mut encoder = Encoder::new(&tokenizer, &documents, say)?;
+        encoder.numbering.keep(folder)?;
+        let mut encoded = |name: &str, half: Half| -> Result<(TokenFacts, Vec<u64>), DataError> {
             let mut out = TokenWriter::create(folder, name)?;
             let mut counts = Vec::new();
             for part in &parts {
                 let before = out.tokens();
-                encode(half(part), &tokenizer, &mut out)?;
+                encoder.write(half(part), &mut out)?;
                 counts.push(out.tokens() - before);
             }
             Ok((out.finish()?, counts))
         };
         let (validation_tokens, of_validation) = encoded("validation.u16", |part| &part.validation)?;
         let (train_tokens, of_train) = encoded("train.u16", |part| &part.train)?;
+        let Encoder { numbering, unknown, .. } = encoder;
+        self.check_unknown(unknown, validation_tokens.tokens + train_tokens.tokens, say)?;
         let facts = |(at, share): (usize, &u32)| PartFacts {
             share: *share,
             train_tokens: of_train[at],
@@ -173,7 +182,7 @@ impl TextRecipe {
             format: cache::FORMAT,
             source: self.source,
             fingerprint: self.fingerprint(),
-            vocab: tokenizer.vocab,
+            vocab: numbering.vocab() as usize,
             text: Some(TextFacts {
                 bytes: all_bytes,
                 bytes_per_token: all_bytes as f64 / (train_tokens.tokens + validation_tokens.tokens) as f64,
@@ -185,6 +194,8 @@ impl TextRecipe {
                 repeated_documents: Some(repeats as u64),
                 deduplicated: self.deduplicate,
                 repeated_validation_documents: kept_duplicates as u64,
+                unknown_tokens: unknown,
+                numbered_from: matches!(numbering, Numbering::Anew(_)).then_some(tokenizer.vocab as u64),
             }),
             bin: None,
             train: Some(train_tokens),
@@ -192,6 +203,25 @@ impl TextRecipe {
             entropy: None,
             parts: self.shares.iter().flatten().enumerate().map(facts).collect(),
         })
+    }
+
+    /// Tells of tokens that stand for what the tokenizer does not know, and refuses too many.
+    fn check_unknown(&self, unknown: u64, tokens: u64, say: &mut dyn FnMut(&str)) -> Result<(), DataError> {
+        let share = unknown as f64 / tokens.max(1) as f64;
+        let counted = format!("{unknown} of {tokens} tokens ({:.2}%) are unknown to the tokenizer", 100.0 * share);
+        if share > MOST_UNKNOWN {
+            let path = self.tokenizer.as_ref().map_or(Path::new("the tokenizer"), |(path, _)| path.as_path());
+            let what = format!(
+                "{counted}, and at most {:.0}% may be: it was made for other text. Take a byte-level BPE, which knows all \
+                 text, or write data.vocab in place of data.tokenizer to train one",
+                100.0 * MOST_UNKNOWN
+            );
+            return Err(DataError::content(path, what));
+        }
+        if unknown > 0 {
+            say(&counted);
+        }
+        Ok(())
     }
 
     /// The documents of every file of every part.
@@ -203,7 +233,13 @@ impl TextRecipe {
                 say(&format!("reading {files} files of {}", self.name()));
             }
         }
-        self.parts.iter().map(|texts| texts.read(folder)).collect()
+        let read: Vec<Vec<Documents<'a>>> =
+            self.parts.iter().map(|texts| texts.read(folder)).collect::<Result<_, _>>()?;
+        let empty = read.iter().flatten().filter(|file| file.is_empty()).count();
+        if empty > 0 {
+            say(&format!("{empty} of {} files hold no text", read.iter().map(Vec::len).sum::<usize>()));
+        }
+        Ok(read)
     }
 
     /// The documents of all parts, in their order, and of the validation files behind those of the only part they belong
@@ -241,7 +277,9 @@ impl TextRecipe {
                     _ => gathered.add(document, validation.map(|_| Held::In)),
                 }
             }
-            held_out.iter().for_each(|document| gathered.add(document, Some(Held::Out)));
+            for document in &held_out {
+                gathered.add(document, Some(Held::Out));
+            }
             gathered.ends.push(gathered.documents.len());
         }
         Ok(gathered)
@@ -250,7 +288,7 @@ impl TextRecipe {
     /// The tokenizer that was asked for, or one learned from a sample of the training documents.
     fn tokenizer(&self, train: &[&str], say: &mut dyn FnMut(&str)) -> Result<Tokenizer, DataError> {
         if let Some((path, _)) = &self.tokenizer {
-            return Tokenizer::load(path);
+            return Tokenizer::load(&find::place(path)?);
         }
         let vocab = self.vocab.unwrap_or(256);
         say(&format!("training a tokenizer of {vocab} tokens"));
@@ -337,23 +375,6 @@ fn sample<'a>(documents: &[&'a str], most: usize) -> Vec<&'a str> {
         }
     }
     chosen
-}
-
-/// Tokens of all documents, a separator after each, in the order of the file whatever the number of threads.
-fn encode(documents: &[&str], tokenizer: &Tokenizer, out: &mut TokenWriter) -> Result<(), DataError> {
-    let pieces: Vec<(&str, bool)> = documents.iter().flat_map(|text| tokenizer::pieces(text)).collect();
-    for group in pieces.chunks(PIECES_AT_ONCE) {
-        let encoded: Vec<Vec<u16>> = group
-            .par_iter()
-            .map(|&(piece, ends_document)| {
-                let mut ids = tokenizer.encode(piece)?;
-                ids.extend(ends_document.then_some(tokenizer.separator));
-                Ok(ids)
-            })
-            .collect::<Result<_, DataError>>()?;
-        encoded.iter().try_for_each(|ids| out.write(ids))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -22,7 +22,9 @@ pub struct Tokenizer {
     /// Where it comes from, for errors.
     path: PathBuf,
     /// The token between two documents.
-    pub separator: u16,
+    pub separator: u32,
+    /// The token that stands for what it does not know, if it has one.
+    pub unknown: Option<u32>,
     /// One more than the largest token id.
     pub vocab: usize,
 }
@@ -59,7 +61,7 @@ impl Tokenizer {
         let mut inner = tokenizers::Tokenizer::new(model);
         inner.with_pre_tokenizer(Some(word_splitter()));
         inner.with_decoder(Some(word_splitter()));
-        Ok(Self { inner, path: path.to_owned(), separator: 0, vocab })
+        Ok(Self { inner, path: path.to_owned(), separator: 0, unknown: None, vocab })
     }
 
     /// Loads a `tokenizer.json` of Hugging Face's library.
@@ -73,10 +75,6 @@ impl Tokenizer {
         // What looks like a special token inside a text is text.
         inner.set_encode_special_tokens(true);
         let vocab = inner.get_vocab(true).values().max().map_or(0, |largest| *largest as usize + 1);
-        if vocab > 65_536 {
-            let what = format!("its vocabulary of {vocab} does not fit 16-bit token ids; take one of at most 65536");
-            return Err(DataError::content(path, what));
-        }
         let named = END_OF_TEXT.iter().find_map(|name| inner.token_to_id(name));
         let separator = named.or_else(|| {
             let encoding = inner.encode_fast("\0", false).ok()?;
@@ -88,24 +86,33 @@ impl Tokenizer {
                 format!("no token to end a document with: it has none of {END_OF_TEXT:?} and no token of the byte 0");
             return Err(DataError::content(path, what));
         };
-        Ok(Self { inner, path: path.to_owned(), separator: separator as u16, vocab })
+        let unknown = unknown(&json, &inner);
+        Ok(Self { inner, path: path.to_owned(), separator, unknown, vocab })
     }
 
     /// Token ids of one of the [`pieces`] of a document. A loaded tokenizer may have no tokens for some texts, and none
     /// that stands for the unknown.
-    pub fn encode(&self, piece: &str) -> Result<Vec<u16>, DataError> {
+    pub fn encode(&self, piece: &str) -> Result<Vec<u32>, DataError> {
         let encoding = self.inner.encode_fast(piece, false).map_err(|error| {
             let what =
                 format!("it cannot encode all of the text: {error}; take a byte-level BPE, which encodes any text");
             DataError::content(&self.path, what)
         })?;
-        Ok(encoding.get_ids().iter().map(|&id| id as u16).collect())
+        Ok(encoding.get_ids().to_vec())
     }
 
     /// The text of `tokenizer.json`, equal for equal tokenizers.
     pub fn to_json(&self) -> String {
         self.inner.to_string(true).expect("a tokenizer is made of strings and numbers")
     }
+}
+
+/// The unknown token, which models name by its text, and Unigram by its id.
+fn unknown(json: &[u8], inner: &tokenizers::Tokenizer) -> Option<u32> {
+    let json: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let model = &json["model"];
+    let named = model["unk_token"].as_str().and_then(|name| inner.token_to_id(name));
+    named.or_else(|| model["unk_id"].as_u64().and_then(|id| u32::try_from(id).ok()))
 }
 
 /// GPT-2's rule without its leading space.
@@ -183,7 +190,7 @@ mod tests {
     fn text_comes_back_from_its_tokens_whatever_the_vocabulary() {
         for vocab in [256, 270, 300] {
             let tokenizer = Tokenizer::train(&[TEXT, TEXT], vocab, Path::new("t")).unwrap();
-            let ids: Vec<u32> = tokenizer.encode(TEXT).unwrap().into_iter().map(u32::from).collect();
+            let ids = tokenizer.encode(TEXT).unwrap();
             assert_eq!(tokenizer.inner.decode(&ids, false).unwrap(), TEXT);
             assert!(ids.iter().all(|&id| (id as usize) < vocab));
             if vocab == 256 {
@@ -199,7 +206,7 @@ mod tests {
         #[derive(serde::Deserialize)]
         struct Case {
             text: String,
-            ids: Vec<u16>,
+            ids: Vec<u32>,
         }
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gpt2-layout"));
         let tokenizer = Tokenizer::load(&folder.join("tokenizer.json")).unwrap();

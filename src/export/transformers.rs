@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::ExportError;
 use super::error::{create_dir, write};
 use crate::checkpoint;
-use crate::data::tokenizer_facts;
+use crate::data::{ORIGINAL_IDS, tokenizer_facts};
 use crate::parameterization::{Role, Rules as _};
 use crate::plan::{NORM_EPSILON, PlannedRun, ROTARY_BASE, Run, Shape};
 
@@ -47,7 +47,13 @@ pub fn export(
     let tensors = tensors(&planned.run, read(planned, weights)?, architecture);
     create_dir(out)?;
     let mut separator = None;
-    if let Some(path) = tokenizer {
+    // Numbered anew, the rows of the embedding are not the tokenizer's: the file that has the ids goes along in its place.
+    let original_ids = tokenizer.map(|path| path.with_file_name(ORIGINAL_IDS)).filter(|path| path.exists());
+    if let Some(path) = &original_ids {
+        let ids = std::fs::read(path).map_err(ExportError::io("read", path))?;
+        write(&out.join(ORIGINAL_IDS), &ids)?;
+    }
+    if let (Some(path), None) = (tokenizer, &original_ids) {
         let (json, token) = tokenizer_facts(path).map_err(|error| ExportError::Impossible(error.to_string()))?;
         separator = Some(token);
         write(&out.join("tokenizer.json"), json.as_bytes())?;
@@ -88,7 +94,7 @@ fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError>
 }
 
 /// `config.json`. Documents end with the separator, so it begins and ends a text.
-fn config(shape: &Shape, architecture: Architecture, separator: Option<u16>) -> Value {
+fn config(shape: &Shape, architecture: Architecture, separator: Option<u32>) -> Value {
     let (name, model_type) = match architecture {
         Architecture::Arcee => ("ArceeForCausalLM", "arcee"),
         Architecture::Llama => ("LlamaForCausalLM", "llama"),

@@ -382,6 +382,7 @@ impl Precision {
     }
 
     /// Whether it is what is meant where nothing is written.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
     }

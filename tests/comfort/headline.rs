@@ -128,13 +128,11 @@ fn in_a_terminal(place: &Place, args: &[&str]) -> Option<String> {
     let mut script = std::process::Command::new("script");
     script.args(["-qec", &format!("stty cols 80; {command}"), "/dev/null"]);
     script.current_dir(place.path("")).stdin(std::process::Stdio::null());
-    match script.output() {
-        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Err(_) => {
-            eprintln!("skipped: `script` of util-linux is not installed");
-            None
-        }
+    if let Ok(output) = script.output() {
+        return Some(String::from_utf8_lossy(&output.stdout).into_owned());
     }
+    eprintln!("skipped: `script` of util-linux is not installed");
+    None
 }
 
 /// What is left on a terminal of endless length: lines, with what was erased erased.

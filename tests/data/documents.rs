@@ -9,13 +9,13 @@ use super::formats::{gzip, parquet};
 use super::{data, documents, jsonl, mixture, of, part};
 use crate::common::Place;
 
-/// Stories with blank lines inside, as TinyStories V2 has them.
+/// Stories with blank lines inside, as `TinyStories` V2 has them.
 fn stories(count: usize) -> Vec<String> {
     documents(2 * count).chunks(2).map(|pair| pair.join("\n\n")).collect()
 }
 
 fn marked(stories: &[String]) -> String {
-    stories.iter().map(|story| format!("{story}\n<|endoftext|>\n")).collect()
+    stories.iter().flat_map(|story| [story, "\n<|endoftext|>\n"]).collect()
 }
 
 /// The documents of one half as texts; with 256 tokens ids are bytes, and 0 ends a document.
@@ -160,8 +160,8 @@ fn corpora_that_were_read_rightly_keep_their_fingerprints() {
     let place = Place::new();
     let numbers = |i: usize| (1..30).map(|j| (i * j).to_string()).collect::<Vec<_>>().join(" ");
     let texts: Vec<String> = (0..100).map(|i| format!("Document {i} has words of its own: {}.", numbers(i))).collect();
-    let text = texts.iter().map(|text| format!("{text}\n\n")).collect::<String>();
-    let lines = |texts: &[String]| texts.iter().map(|text| format!("{{\"body\": \"{text}\"}}\n")).collect::<String>();
+    let text = texts.iter().flat_map(|text| [text, "\n\n"]).collect::<String>();
+    let lines = |texts: &[String]| texts.iter().flat_map(|text| ["{\"body\": \"", text, "\"}\n"]).collect::<String>();
     place.write("s-1.jsonl", lines(&texts[..50]));
     place.write("s-2.jsonl", lines(&texts[50..]));
     let fingerprint = |data: &Data| place.prepare(data).unwrap().facts().fingerprint;

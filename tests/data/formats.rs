@@ -89,7 +89,7 @@ pub fn gzip(text: &str) -> Vec<u8> {
 }
 
 /// With a checksum, as the program zstd writes it.
-fn zstandard(text: &str) -> Vec<u8> {
+pub fn zstandard(text: &str) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
     encoder.include_checksum(true).unwrap();
     encoder.write_all(text.as_bytes()).unwrap();

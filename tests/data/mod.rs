@@ -6,6 +6,7 @@ mod documents;
 mod formats;
 mod keys;
 mod mixture;
+mod table;
 mod text;
 mod tokens;
 

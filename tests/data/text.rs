@@ -105,8 +105,6 @@ fn a_tokenizer_json_is_used_as_it_is_with_its_own_end_of_text() {
     let error = place.error(&with(word_level));
     assert!(error.contains("tokenizer.json: it cannot encode all of the text"), "{error}");
 
-    let error = place.error(&with(&word_level.replace("\"a\": 1", "\"a\": 70000")));
-    assert!(error.contains("16-bit"), "{error}");
     let error = place.error(&with("{\"no\": \"tokenizer\"}"));
     assert!(error.contains("tokenizer.json"), "{error}");
     let error = place.error(&Data { vocab: Some(300), ..with(&json) });
@@ -136,4 +134,64 @@ fn unusable_text_is_an_error_that_says_what_to_do() {
     assert!(missing.contains("cannot read") && missing.contains("nowhere.txt"), "{missing}");
     let folder = place.error(&Data { path: Some(place.path("")), ..place.text(20) });
     assert!(folder.contains(place.path("").to_str().unwrap()), "{folder}");
+}
+
+/// A tokenizer of words: each word of the text that `knows` gets the id that `id` gives it; 0 ends documents and 1 is unknown.
+fn of_words(text: &str, knows: impl Fn(&str) -> bool, id: impl Fn(usize) -> usize) -> String {
+    let words: std::collections::BTreeSet<&str> = text.split_whitespace().collect();
+    let mut vocab = serde_json::json!({"</s>": 0, "[UNK]": 1});
+    for (at, word) in words.into_iter().enumerate().filter(|(_, word)| knows(word)) {
+        vocab[word] = id(at).into();
+    }
+    serde_json::json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "[UNK]"}})
+    .to_string()
+}
+
+#[test]
+fn a_tokenizer_of_more_than_16_bits_is_numbered_anew_by_what_occurs() {
+    let place = Place::new();
+    let text = super::words(200);
+    let with = |id: fn(usize) -> usize| {
+        let json = of_words(&text, |_| true, id);
+        Data { tokenizer: Some(place.write("tokenizer.json", json)), vocab: None, ..place.text(200) }
+    };
+    let small = place.prepare(&with(|at| at + 2)).unwrap().facts().fingerprint;
+    let large = place.prepare(&with(|at| 70_000 + 13 * at)).unwrap();
+    let (facts, manifest) = (large.facts(), large.manifest());
+    let folder = place.cache().join(&facts.fingerprint);
+    let ids: Vec<u32> = fs::read(folder.join("ids.u32"))
+        .unwrap()
+        .chunks(4)
+        .map(|id| u32::from_le_bytes(id.try_into().unwrap()))
+        .collect();
+    // All words and the end of a document; the unknown token does not occur.
+    assert_eq!((ids.len(), ids[0], ids[1], ids[2]), (facts.vocab, 0, 70_000, 70_013));
+    assert_eq!(manifest.text.as_ref().unwrap().numbered_from, Some(70_000 + 13 * (facts.vocab as u64 - 2) + 1));
+    for name in ["train.u16", "validation.u16"] {
+        let renumbered = place.tokens(&facts.fingerprint, name);
+        let plain = place.tokens(&small, name).into_iter().map(|id| id.saturating_sub(1)).collect::<Vec<_>>();
+        assert_eq!(renumbered, plain, "{name}");
+    }
+}
+
+#[test]
+fn unknown_tokens_are_counted_and_too_many_refused() {
+    let place = Place::new();
+    let text = super::words(200);
+    let mut counts = std::collections::BTreeMap::new();
+    text.split_whitespace().for_each(|word| *counts.entry(word).or_insert(0) += 1);
+    let rare: Vec<&str> = counts.iter().filter(|(_, count)| **count == 1).map(|(word, _)| *word).collect();
+    let known = |unknown: usize| {
+        let json = of_words(&text, |word| !rare[..unknown].contains(&word), |at| at + 2);
+        Data { tokenizer: Some(place.write("tokenizer.json", json)), vocab: None, ..place.text(200) }
+    };
+    for unknown in [0, 2] {
+        let corpus = place.prepare(&known(unknown)).unwrap();
+        assert_eq!(corpus.manifest().text.as_ref().unwrap().unknown_tokens, unknown as u64);
+    }
+    let error = place.error(&known(rare.len()));
+    assert!(error.contains("tokenizer.json: ") && error.contains("unknown to the tokenizer"), "{error}");
+    assert!(error.contains("data.vocab"), "{error}");
 }

@@ -76,9 +76,9 @@ fn wide(ids: &[u32], size: usize) -> Vec<u8> {
     ids.iter().flat_map(|id| u64::from(*id).to_le_bytes()[..size].to_vec()).collect()
 }
 
-fn numpy(code: &str, content: Vec<u8>) -> Vec<u8> {
+fn numpy(code: &str, content: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': '{code}', 'fortran_order': False, 'shape': (1,), }}\n");
-    [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &content].concat()
+    [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), content].concat()
 }
 
 fn llm_c_wide(ids: &[u32]) -> Vec<u8> {
@@ -108,8 +108,8 @@ fn ids_of_every_width_and_layout_are_the_same_tokens_and_keep_their_entropy() {
         ("a.bin", wide(&ids, 2), "16 bits"),
         ("b.bin", wide(&ids, 4), "32 bits"),
         ("c.bin", wide(&ids, 8), "64 bits"),
-        ("d.npy", numpy("<u2", wide(&ids, 2)), "uint16 of NumPy"),
-        ("e.npy", numpy("<i8", wide(&ids, 8)), "int64 of NumPy"),
+        ("d.npy", numpy("<u2", &wide(&ids, 2)), "uint16 of NumPy"),
+        ("e.npy", numpy("<i8", &wide(&ids, 8)), "int64 of NumPy"),
         ("f.bin", llm_c_wide(&ids), "llm.c for Llama 3"),
     ];
     for (name, content, what) in files {
@@ -147,7 +147,7 @@ fn the_width_is_as_the_spec_says_where_it_says_it_and_data_info_tells_it() {
     let about = said.manifest().bin.as_ref().unwrap();
     assert_eq!((about.dtype, about.known.as_str()), (TokenType::Uint16, "data.dtype says so"));
     assert_eq!(place.tokens(&said.facts().fingerprint, "train.u16").len(), 3600);
-    let contradicted = place.write("c.npy", numpy("<u4", wide(&ids, 4)));
+    let contradicted = place.write("c.npy", numpy("<u4", &wide(&ids, 4)));
     let error = place.error(&Data { dtype: Some(TokenType::Uint16), ..split_of(contradicted, 300) });
     assert!(error.contains("holds uint32") && error.contains("delete data.dtype"), "{error}");
 }
@@ -202,8 +202,8 @@ fn what_is_no_token_file_is_refused_by_name() {
     let place = Place::new();
     let fill = |begin: &[u8]| [begin, &[7; 1000][..]].concat();
     let cases: [(&str, Vec<u8>, &str); 13] = [
-        ("t.npy", numpy("<f4", vec![0; 4000]), "array of <f4"),
-        ("t.npy", numpy(">u2", vec![0; 4000]), "array of >u2"),
+        ("t.npy", numpy("<f4", &[0; 4000]), "array of <f4"),
+        ("t.npy", numpy(">u2", &[0; 4000]), "array of >u2"),
         ("t.npy", b"\x93NUMPY\x01\0\xff\xff".to_vec(), "header is damaged"),
         ("alone.idx", megatron_index(8, &[1]), "index of a Megatron dataset"),
         ("t.bin", fill(b"LITPKDS"), "LitGPT"),

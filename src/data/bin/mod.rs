@@ -1,27 +1,21 @@
 //! Token files made elsewhere: raw ids of any width, llm.c's, NumPy's and Megatron's, in one file or in shards.
 
-mod ids;
 mod layout;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
-use self::ids::Numbering;
 use self::layout::{By, Layout};
 use super::cache::{self, Manifest, TokenFacts, TokenWriter, fingerprint};
+use super::ids::{MOST_IDS, Numbering, Occurring};
 use super::{DataError, find};
 use crate::spec::{Data, Source, TokenType};
 
 /// Tokens that are checked and copied at once.
 const PIECE: usize = 1 << 20;
-
-/// Most ids that a corpus may use: more do not fit its token files.
-const MOST_IDS: u64 = 65_536;
-
-/// The file in the cache with the ids that were numbered anew, in the order of their new numbers.
-pub const ORIGINAL_IDS: &str = "ids.u32";
 
 /// What was found in token files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +45,13 @@ impl BinRecipe {
     pub fn new(data: &Data) -> Result<Self, DataError> {
         let vocab = u64::from(data.vocab.expect("checked: a token file has a vocabulary"));
         let open = |path: &PathBuf| -> Result<Vec<BinFile>, DataError> {
-            find::files(path)?.iter().map(|path| BinFile::open(path, data.dtype, vocab)).collect()
+            let mut files = find::files(path)?;
+            // An empty shard has no tokens; only if all are empty the first is told of.
+            let is_empty = |path: &PathBuf| path.metadata().is_ok_and(|about| about.is_file() && about.len() == 0);
+            if files.iter().any(|path| !is_empty(path)) {
+                files.retain(|path| !is_empty(path));
+            }
+            files.iter().map(|path| BinFile::open(path, data.dtype, vocab)).collect()
         };
         let train = open(data.path.as_ref().expect("checked: a token file has a path"))?;
         let validation = data.validation_path.as_ref().map(open).transpose()?;
@@ -84,10 +84,7 @@ impl BinRecipe {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         say(&format!("checking the tokens of {name}{more}: {dtype} ({by})"));
         let numbering = self.numbering(say)?;
-        if let Numbering::Anew(originals) = &numbering {
-            let bytes: Vec<u8> = originals.iter().flat_map(|id| id.to_le_bytes()).collect();
-            cache::write_synced(&folder.join(ORIGINAL_IDS), &bytes)?;
-        }
+        numbering.keep(folder)?;
         let tokens: usize = self.train.iter().map(BinFile::tokens).sum();
         let held_out = self.validation_fraction.map_or(0, |share| (tokens as f64 * share).round() as usize);
         let copy = |files: &[BinFile], range: std::ops::Range<usize>, name: &str| {
@@ -135,21 +132,14 @@ impl BinRecipe {
         if self.vocab <= MOST_IDS {
             return Ok(Numbering::AsTheyAre(self.vocab));
         }
-        let mut occurring = ids::Occurring::new(self.vocab);
+        let mut occurring = Occurring::new(self.vocab);
         for file in self.train.iter().chain(self.validation.iter().flatten()) {
-            occurring.add(file)?;
+            file.pieces(0..file.tokens(), self.vocab, &mut |ids| {
+                occurring.add(ids);
+                Ok(())
+            })?;
         }
-        let originals = occurring.ids();
-        let (count, vocab) = (originals.len(), self.vocab);
-        if count as u64 > MOST_IDS {
-            let what = format!(
-                "{count} of {vocab} ids occur in these files, and at most {MOST_IDS} fit; take fewer files, or tokens of a \
-                 smaller vocabulary"
-            );
-            return Err(DataError::configuration("vocab", what));
-        }
-        say(&format!("{count} of {vocab} ids occur; they are numbered anew, and {ORIGINAL_IDS} in the cache has them"));
-        Ok(Numbering::Anew(originals))
+        occurring.numbering("vocab", say)
     }
 }
 
@@ -203,7 +193,7 @@ impl BinFile {
             "token id {id} at position {position} is outside the vocabulary of {vocab}; correct data.vocab, or the file"
         );
         if by == By::Ids {
-            what += &format!(" (read as {dtype}; write data.dtype if its ids are others)");
+            let _ = write!(what, " (read as {dtype}; write data.dtype if its ids are others)");
         }
         DataError::content(&self.path, what)
     }

@@ -1,6 +1,14 @@
 //! Ids as a corpus keeps them: as they are, or those that occur numbered anew, for vocabularies above 16 bits.
 
-use super::{BinFile, DataError};
+use std::path::Path;
+
+use super::{DataError, cache};
+
+/// Most ids that a corpus may use: more do not fit its token files.
+pub const MOST_IDS: u64 = 65_536;
+
+/// The file in the cache with the ids that were numbered anew, in the order of their new numbers.
+pub const ORIGINAL_IDS: &str = "ids.u32";
 
 /// How ids of the files become ids of the corpus.
 pub enum Numbering {
@@ -17,6 +25,13 @@ impl Numbering {
             Self::AsTheyAre(vocab) => *vocab,
             Self::Anew(originals) => originals.len() as u64,
         }
+    }
+
+    /// Writes the ids that were numbered anew into the corpus's folder.
+    pub fn keep(&self, folder: &Path) -> Result<(), DataError> {
+        let Self::Anew(originals) = self else { return Ok(()) };
+        let bytes: Vec<u8> = originals.iter().flat_map(|id| id.to_le_bytes()).collect();
+        cache::write_synced(&folder.join(ORIGINAL_IDS), &bytes)
     }
 
     /// What ids must be below.
@@ -51,19 +66,30 @@ impl Occurring {
         Self { vocab, bits: vec![0; vocab.div_ceil(64) as usize] }
     }
 
-    /// Adds those of a file.
-    pub fn add(&mut self, file: &BinFile) -> Result<(), DataError> {
-        let bits = &mut self.bits;
-        file.pieces(0..file.tokens(), self.vocab, &mut |ids| {
-            for id in ids {
-                bits[*id as usize / 64] |= 1 << (id % 64);
-            }
-            Ok(())
-        })
+    /// Adds some, all of them below the vocabulary.
+    pub fn add(&mut self, ids: &[u32]) {
+        for id in ids {
+            self.bits[*id as usize / 64] |= 1 << (id % 64);
+        }
+    }
+
+    /// Those that occur numbered anew, if they fit; `key` of `[data]` names the vocabulary.
+    pub fn numbering(&self, key: &'static str, say: &mut dyn FnMut(&str)) -> Result<Numbering, DataError> {
+        let originals = self.ids();
+        let (count, vocab) = (originals.len(), self.vocab);
+        if count as u64 > MOST_IDS {
+            let what = format!(
+                "{count} of {vocab} ids occur in these files, and at most {MOST_IDS} fit; take fewer files, or tokens of a \
+                 smaller vocabulary"
+            );
+            return Err(DataError::configuration(key, what));
+        }
+        say(&format!("{count} of {vocab} ids occur; they are numbered anew, and {ORIGINAL_IDS} in the cache has them"));
+        Ok(Numbering::Anew(originals))
     }
 
     /// All of them, in their order.
-    pub fn ids(&self) -> Vec<u32> {
+    fn ids(&self) -> Vec<u32> {
         let of = |(word, bits): (usize, &u64)| {
             let (word, bits) = (word as u32, *bits);
             (0..64_u32).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| 64 * word + bit)
