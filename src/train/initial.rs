@@ -42,7 +42,7 @@ fn zero_columns(run: &Run, role: Role, name: &str) -> usize {
     match role {
         Role::Unembedding if run.zero_init_unembedding => run.shape.vocab,
         // Queries are the first third of the columns.
-        Role::Hidden if run.zero_init_query && name.ends_with(".qkv") => run.shape.width,
+        Role::Hidden if run.zero_init_query && name.rsplit('.').next() == Some("qkv") => run.shape.width,
         _ => 0,
     }
 }

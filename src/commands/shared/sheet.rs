@@ -127,7 +127,7 @@ impl Sheet {
         let columns = self.header.len() - usize::from(self.prose);
         let (shown, gone) = self.choose(columns, room);
         let used: usize = shown.iter().map(|column| self.width(*column) + GAP).sum();
-        let prose = self.prose.then(|| columns);
+        let prose = self.prose.then_some(columns);
         let beside = prose.is_none_or(|last| match room.0 {
             None => true,
             Some(width) => used + self.width(last) <= width || used + LEAST_PROSE <= width,
@@ -169,7 +169,7 @@ impl Sheet {
 
     /// The longest line of a column.
     fn width(&self, column: usize) -> usize {
-        let title = self.titled.then(|| length(&self.header[column])).unwrap_or_default();
+        let title = if self.titled { length(&self.header[column]) } else { 0 };
         let cells = self.rows.iter().flat_map(|row| row[column].lines().map(length));
         cells.max().unwrap_or_default().max(title)
     }

@@ -159,7 +159,10 @@ impl Gpu for Emulator {
         if let Some((i, _)) = touched
             && !std::thread::panicking()
         {
-            panic!("a kernel wrote {} bytes from the beginning of {bytes} that it was given", i as i64 - begin as i64);
+            panic!(
+                "a kernel wrote {} bytes from the beginning of {bytes} that it was given",
+                i.cast_signed() - begin.cast_signed()
+            );
         }
     }
 

@@ -140,7 +140,7 @@ impl UpdateRow {
 pub fn owners(flat: &Flat) -> Vec<i32> {
     let pieces = |weight: usize| {
         let length = flat.place(weight).len().div_ceil(ALIGNMENT);
-        std::iter::repeat_n(weight as i32, length)
+        std::iter::repeat_n(weight.cast_signed() as i32, length)
     };
     (0..flat.count()).flat_map(pieces).collect()
 }
@@ -178,7 +178,7 @@ pub fn embed_backward(
     Launch { shared, ..launch("embed_backward", [extent(vocab.div_ceil(EMBED_IDS)), 1, 1], 256, arguments) }
 }
 
-/// x_out = x + multiplier x branch, and its normalization.
+/// The stream x + multiplier x branch, and its normalization.
 pub fn add_norm(act: &Act, x: Address, added: Option<(Address, f32)>, to: Normed, gain: Address) -> Launch {
     let (branch, multiplier) = added.unwrap_or((0, 0.0));
     let arguments = vec![

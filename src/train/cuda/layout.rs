@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(logit_rows(64, 256, Number::F32), 64);
         assert_eq!(logit_rows(4096, 512, Number::Bf16), 4096);
         let rows = logit_rows(32_768, 50_304, Number::Bf16);
-        assert!(rows * 50_304 * 2 <= LOGIT_BYTES + 128 * 50_304 * 2 && rows % 128 == 0, "{rows}");
+        assert!(rows * 50_304 * 2 <= LOGIT_BYTES + 128 * 50_304 * 2 && rows.is_multiple_of(128), "{rows}");
         assert!(32_768_usize.div_ceil(rows) <= 14, "{rows}");
     }
 }

@@ -263,7 +263,7 @@ mod tests {
     fn rounding_is_to_the_nearest_and_to_even() {
         let float = |bits: u16| f32::from_bits(u32::from(bits) << 16);
         for (value, expected) in
-            [(1.0, 1.0), (1.003_906_25, 1.0), (1.011_718_75, 1.015_625), (-2.5e-3, -2.502_441_4e-3)]
+            [(1.0, 1.0), (1.0 + 1.0 / 256.0, 1.0), (1.0 + 3.0 / 256.0, 1.015_625), (-2.5e-3, -2.502_441_4e-3)]
         {
             assert!((float(rounded(value)) - expected).abs() < 1e-9, "{value}: {}", float(rounded(value)));
         }

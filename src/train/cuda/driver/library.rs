@@ -1,4 +1,4 @@
-//! Matrix products by cuBLASLt, where a CUDA toolkit or PyPI's package has it. Algorithms come from its heuristics, and none
+//! Matrix products by `cuBLASLt`, where a CUDA toolkit or the package of PyPI has it. Algorithms come from its heuristics, and none
 //! that adds parts by atomics, so that the same product gives the same bits.
 
 use std::cell::RefCell;
@@ -127,6 +127,7 @@ impl Library {
     /// The library, where there is one that can be used; what was found is told once, on stderr. The card's context is
     /// current.
     pub fn find() -> Option<Self> {
+        static SAID: std::sync::Once = std::sync::Once::new();
         if std::env::var(VARIABLE).is_ok_and(|name| name == "none") {
             return None;
         }
@@ -138,7 +139,6 @@ impl Library {
                 Err(None) => {}
             }
         }
-        static SAID: std::sync::Once = std::sync::Once::new();
         SAID.call_once(|| {
             let why = if refused.is_empty() { String::new() } else { format!(" ({})", refused.join("; ")) };
             eprintln!(
@@ -231,7 +231,7 @@ impl Library {
                 (status == SUCCESS).then_some(())?;
             }
             let lay_out = |number, rows: usize, columns: usize| {
-                made(&|to| (f.lay_out)(to, number, rows as u64, columns as u64, rows as i64))
+                made(&|to| (f.lay_out)(to, number, rows as u64, columns as u64, rows.cast_signed() as i64))
             };
             let first = if b_transposed { lay_out(factors, k, n) } else { lay_out(factors, n, k) }?;
             let second = if a_transposed { lay_out(factors, m, k) } else { lay_out(factors, k, m) }?;
@@ -306,7 +306,7 @@ fn functions(file: &libloading::Library) -> Result<Functions, libloading::Error>
     }
 }
 
-/// Where the library may lie: what the variable names, else the loader's own places, the toolkit's, and those of PyPI's
+/// Where the library may lie: what the variable names, else the loader's own places, the toolkit's, and those of pip's
 /// packages.
 fn candidates() -> Vec<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE) {

@@ -62,14 +62,12 @@ pub fn cards() -> Result<Vec<Card>, Missing> {
     }
     let count = result::device::get_count().unwrap_or(0);
     let cards: Vec<Card> = (0..count).filter_map(|index| card(index).ok()).collect();
-    match cards.iter().find(|card| card.capability >= OLDEST_CARD) {
-        Some(_) => Ok(cards),
-        None => {
-            let seen: Vec<&str> = cards.iter().map(|card| card.name.as_str()).collect();
-            let what = format!("no card from Ampere on (compute capability 8.0; seen: {})", seen.join(", "));
-            Err(absent(what, "choose another device"))
-        }
+    if cards.iter().any(|card| card.capability >= OLDEST_CARD) {
+        return Ok(cards);
     }
+    let seen: Vec<&str> = cards.iter().map(|card| card.name.as_str()).collect();
+    let what = format!("no card from Ampere on (compute capability 8.0; seen: {})", seen.join(", "));
+    Err(absent(what, "choose another device"))
 }
 
 /// The highest version of CUDA that the driver knows, as 12040 for 12.4.
@@ -326,7 +324,7 @@ mod tests {
             eprintln!("skipped: this machine has a driver");
             return;
         }
-        let missing = cards().err().expect("no driver, no cards").to_string();
+        let missing = cards().expect_err("no driver, no cards").to_string();
         assert!(missing.contains("libcuda.so.1 cannot be loaded") && missing.contains("choose another"), "{missing}");
         let error = Driver::open(0).err().expect("no driver, no card");
         assert!(matches!(&error, TrainError::Configuration(text) if text.contains("no NVIDIA driver")), "{error}");
