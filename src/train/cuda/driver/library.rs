@@ -1,4 +1,4 @@
-//! Matrix products by `cuBLASLt`, where a CUDA toolkit or the package of PyPI has it. Algorithms come from its heuristics, and none
+//! Matrix products by `cuBLASLt`, where a CUDA toolkit or the package of pip has it. Algorithms come from its heuristics, and none
 //! that adds parts by atomics, so that the same product gives the same bits.
 
 use std::cell::RefCell;
