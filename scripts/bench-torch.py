@@ -1,8 +1,9 @@
 """One of the benchmark's models in PyTorch, for comparison with `runner bench`: the same matrices, attention by
 PyTorch's own fused operation, AdamW. Prints one line of JSON. Needs: pip install torch numpy.
 
-usage: bench-torch.py MODEL(a|b|c|d) THREADS SECONDS [DEVICE [f32|tf32]]
-DEVICE is cpu, unless said otherwise, or cuda; tf32 lets a GPU round the factors of f32 products.
+usage: bench-torch.py MODEL(a|b|c|d|e) THREADS SECONDS [DEVICE [f32|tf32|bf16 [eager|graph]]]
+DEVICE is cpu, unless said otherwise, or cuda. tf32 lets a GPU round the factors of f32 products, bf16 is autocast; graph
+compiles the model and replays each step as one CUDA graph.
 """
 
 import json
@@ -59,33 +60,62 @@ class Model(nn.Module):
         return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
+def captured(step):
+    """A step as one CUDA graph, after the warm-up on another stream that capturing asks for."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+
+    def replay():
+        graph.replay()
+        return loss
+
+    return replay
+
+
 def main():
     name, threads, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     device = sys.argv[4] if len(sys.argv) > 4 else "cpu"
     precision = sys.argv[5] if len(sys.argv) > 5 else "f32"
-    torch.set_float32_matmul_precision({"f32": "highest", "tf32": "high"}[precision])
+    how = sys.argv[6] if len(sys.argv) > 6 else "eager"
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     width, depth, heads, context, vocab, batch = MODELS[name]
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     model = Model(width, depth, heads, context, vocab).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1, capturable=how == "graph")
+    forward = torch.compile(model, mode="max-autotune-no-cudagraphs") if how == "graph" else model
+    stream = torch.randint(0, vocab, (batch, context + 1), device=device)
+
+    def step():
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            loss = forward(stream[:, :-1].contiguous(), stream[:, 1:].contiguous())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run = captured(step) if how == "graph" else step
     times = []
     begun = time.perf_counter()
     # Three steps of warm-up, then until the time is over.
     while len(times) < 6 or time.perf_counter() - begun < seconds:
-        stream = torch.randint(0, vocab, (batch, context + 1), device=device)
+        stream.copy_(torch.randint(0, vocab, (batch, context + 1), device=device))
         before = time.perf_counter()
-        loss = model(stream[:, :-1].contiguous(), stream[:, 1:].contiguous())
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        loss.item()
+        run().item()
         times.append(time.perf_counter() - before)
     steady = sorted(times[3:])
     result = {
         "name": name,
         "device": device,
         "precision": precision,
+        "how": how,
         "tokens_per_second": batch * context / steady[len(steady) // 2],
         "peak_memory": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "torch": torch.__version__,

@@ -79,7 +79,7 @@ bench() { # config, precision, slots: one JSON line
 speed() { # one run of each model, beside PyTorch where it is
     for model in a b d e; do
         bench $model bf16 1 || return 1
-        python3 "$here/scripts/bench-torch.py" $model 1 "$each" cuda bf16 2> /dev/null || echo "no PyTorch for $model"
+        python3 "$here/scripts/bench-torch.py" $model 1 "$each" cuda bf16 graph || echo "no line of PyTorch for $model"
     done
     bench a f32 1 && bench a tf32 1
     nvidia-smi --query-gpu=name,driver_version,memory.used,memory.total --format=csv

@@ -45,7 +45,7 @@ fn keys_that_the_recipes_set_are_keys_of_a_spec() {
         .collect();
     assert!(set.len() >= 3, "{set:?}");
     for key in set {
-        let edited = spec::edit(QUICKSTART, &[key.clone()]).unwrap();
+        let edited = spec::edit(QUICKSTART, std::slice::from_ref(&key)).unwrap();
         spec::parse(&edited, "spec.toml").unwrap_or_else(|error| panic!("{key}: {error}"));
     }
 }

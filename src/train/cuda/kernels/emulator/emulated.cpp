@@ -1,6 +1,8 @@
 // The kernels as a shared object for tests:
 //
-//   c++ -std=c++20 -O2 -shared -fPIC -DON_CPU -o emulated.so src/train/cuda/kernels/emulator/emulated.cpp
+//   c++ -std=c++20 -O2 -shared -fPIC -Wl,-Bsymbolic -DON_CPU -o emulated.so src/train/cuda/kernels/emulator/emulated.cpp
+//
+// -Bsymbolic, since a kernel may be called as a function of the C library is (advance).
 #include "../all.cu"
 
 // Starts a kernel as the driver does: `arguments` are the addresses of its parameters. 0 is success, 1 a launch that no card
