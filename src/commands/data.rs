@@ -51,6 +51,9 @@ fn table(corpus: &Corpus) -> Sheet {
         }
         table.add_row(["held out for validation", &text.validation_documents.to_string()]);
         table.add_row(["near-duplicates moved to training", &text.near_duplicates_moved.to_string()]);
+        if text.bad_rows > 0 {
+            table.add_row(["rows that cannot be read", &format!("{} (passed over)", text.bad_rows)]);
+        }
         if text.repeated_validation_documents > 0 {
             let repeated = text.repeated_validation_documents.to_string();
             table.add_row(["given for validation and like training", &repeated]);

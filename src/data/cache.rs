@@ -81,6 +81,9 @@ pub struct TextFacts {
     /// Whether those were left out.
     #[serde(default)]
     pub deduplicated: bool,
+    /// Rows that could not be read and were passed over.
+    #[serde(default)]
+    pub bad_rows: u64,
     /// Documents of a published validation set that repeat training documents.
     #[serde(default)]
     pub repeated_validation_documents: u64,

@@ -3,7 +3,7 @@
 //! What a file is compressed by is told by its first bytes and not by its name. Several members or frames one after
 //! another are one text, as `cat a.gz b.gz` makes them.
 
-use std::io::{Read, Write as _};
+use std::io::{BufReader, Read, Write as _};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
@@ -27,9 +27,8 @@ fn zstandard(bytes: &[u8]) -> std::io::Result<zstd::stream::read::Decoder<'_, &[
     Ok(decoder)
 }
 
-/// The beginning of the unpacked bytes of a file, as far as it can be read: what is damaged is told when all is read.
-pub fn beginning(bytes: &[u8], most: usize) -> Vec<u8> {
-    let mut out = Vec::new();
+/// The unpacked bytes of a file as they come, to look at.
+pub fn reader(bytes: &[u8]) -> BufReader<Box<dyn Read + '_>> {
     let reader: Box<dyn Read + '_> = if bytes.starts_with(GZIP) {
         Box::new(MultiGzDecoder::new(bytes))
     } else {
@@ -38,8 +37,7 @@ pub fn beginning(bytes: &[u8], most: usize) -> Vec<u8> {
             _ => Box::new(bytes),
         }
     };
-    let _ = reader.take(most as u64).read_to_end(&mut out);
-    out
+    BufReader::with_capacity(PIECE, reader)
 }
 
 /// The unpacked bytes of a file, or nothing where it is not compressed. `folder` takes them.

@@ -1,6 +1,7 @@
 //! From the bytes of a file of text to its documents.
 
 use std::fmt;
+use std::io::BufRead;
 use std::path::Path;
 
 use super::{DataError, foreign};
@@ -41,8 +42,8 @@ pub enum Separator {
 /// What many corpora write on a line of its own between two documents.
 const MARK: &str = "<|endoftext|>";
 
-/// The beginning of a text that is looked at to recognise its separator, in bytes.
-pub const LOOK: usize = 4 << 20;
+/// The beginning of a text in which marks are looked for, in bytes.
+const LOOK: usize = 4 << 20;
 
 impl Separator {
     /// As `data.separator` names it.
@@ -56,15 +57,31 @@ impl Separator {
         }
     }
 
-    /// What the beginning of the first file shows: lines with the mark, at least two; nothing, where the only file is one
-    /// document without a blank line; otherwise blank lines.
-    pub fn recognised(beginning: &[u8], only_file: bool) -> Self {
-        let lines = || beginning.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-        if lines().filter(|line| *line == MARK.as_bytes()).nth(1).is_some() {
-            return Self::Text(MARK.to_owned());
+    /// What the first file shows: two lines with the mark near its beginning; nothing, where the only file has no blank line
+    /// inside, to its end; otherwise blank lines. What cannot be read ends the look: it is told when all is read.
+    pub fn recognised(mut text: impl BufRead, only_file: bool) -> Self {
+        let (mut seen, mut marks, mut line) = (0, 0, Vec::new());
+        // Whether there was text, and a blank line behind it, and text behind that.
+        let (mut text_seen, mut gap_seen, mut several) = (false, false, false);
+        loop {
+            line.clear();
+            let count = text.read_until(b'\n', &mut line).unwrap_or_default();
+            if count == 0 {
+                return if only_file && !several { Self::Nothing } else { Self::BlankLine };
+            }
+            let content = line.trim_ascii();
+            several |= gap_seen && !content.is_empty();
+            gap_seen |= text_seen && content.is_empty();
+            text_seen |= !content.is_empty();
+            marks += usize::from(seen < LOOK && content == MARK.as_bytes());
+            if marks == 2 {
+                return Self::Text(MARK.to_owned());
+            }
+            seen += count;
+            if seen >= LOOK && (several || !only_file) {
+                return Self::BlankLine;
+            }
         }
-        let mut blocks = lines().skip_while(|line| line.is_empty()).skip_while(|line| !line.is_empty());
-        if only_file && blocks.all(<[u8]>::is_empty) { Self::Nothing } else { Self::BlankLine }
     }
 
     /// The documents of a text, without the ends of lines around them; one of white space is none.
@@ -147,7 +164,11 @@ mod tests {
         assert_eq!(of("a\n\nOnce <|endoftext|> in a line\n\nand once\n<|endoftext|>\nalone"), Separator::BlankLine);
         assert_eq!(of("a\n\nb"), Separator::BlankLine);
         assert_eq!(of("\n\nanarchism originated as a term\n\n"), Separator::Nothing);
-        assert_eq!(Separator::recognised(b"one file of many", false), Separator::BlankLine);
+        assert_eq!(Separator::recognised(&b"one file of many"[..], false), Separator::BlankLine);
+        // One document that is longer than the look, and others behind it.
+        let long = format!("{}\n\nanother\n", "line\n".repeat(LOOK / 5 + 10));
+        assert_eq!(of(&long), Separator::BlankLine);
+        assert_eq!(of(&long[..long.len() - 10]), Separator::Nothing);
     }
 
     #[test]

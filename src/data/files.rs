@@ -4,13 +4,14 @@
 //! document after another, into a file without a name, so that a corpus never lies in memory as a whole.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use rayon::prelude::*;
 
+use super::bad::Bad;
 use super::documents::Separator;
 use super::{DataError, cache, compressed, documents, find, foreign, jsonl, parquet};
 use crate::spec::{Part, Source};
@@ -54,11 +55,19 @@ impl Documents<'_> {
         }
     }
 
+    /// Rows that were passed over, and what was wrong with the first.
+    pub fn bad(&self) -> (u64, Option<&str>) {
+        match self {
+            Self::Here(_) => (0, None),
+            Self::Out(Spilled { bad, .. }) => (bad.count, bad.first.as_deref()),
+        }
+    }
+
     /// The documents in their order.
     pub fn texts(&self) -> Vec<&str> {
         match self {
             Self::Here(texts) => texts.clone(),
-            Self::Out(Spilled { bytes, ranges }) => {
+            Self::Out(Spilled { bytes, ranges, .. }) => {
                 let text = |range: &Range<usize>| {
                     // It was written from strings or checked, and no other process knows this file.
                     std::str::from_utf8(&bytes[range.clone()]).expect("known to be text")
@@ -79,15 +88,19 @@ impl InputFile {
     pub fn separator(&self, part: &Part, only_file: bool) -> Separator {
         match &part.separator {
             Some(name) => Separator::named(name),
-            None if part.source == Source::Text => {
-                Separator::recognised(&compressed::beginning(&self.bytes, documents::LOOK), only_file)
-            }
+            None if part.source == Source::Text => Separator::recognised(compressed::reader(&self.bytes), only_file),
             None => Separator::BlankLine,
         }
     }
 
     /// Reads the documents; `folder` takes what has to be written out.
-    pub fn documents(&self, part: &Part, separator: &Separator, folder: &Path) -> Result<Documents<'_>, DataError> {
+    pub fn documents(
+        &self,
+        part: &Part,
+        separator: &Separator,
+        mut bad: Bad,
+        folder: &Path,
+    ) -> Result<Documents<'_>, DataError> {
         let column = part.column.as_deref().unwrap_or_default();
         let spill = || Spill::new(folder);
         match part.source {
@@ -95,16 +108,16 @@ impl InputFile {
                 let unpacked = compressed::unpack(&self.bytes, &self.path, folder)?;
                 let bytes = unpacked.as_deref().unwrap_or(&self.bytes);
                 let mut spill = spill()?;
-                jsonl::read(bytes, column, &self.path, &mut |document| spill.add(document))?;
-                spill.finish().map(Documents::Out)
+                jsonl::read(bytes, column, &self.path, &mut |document| spill.add(document), &mut bad)?;
+                spill.finish(bad).map(Documents::Out)
             }
             Source::Parquet => {
                 if !self.bytes.starts_with(PARQUET) {
                     foreign::refuse(&self.bytes, &self.path)?;
                 }
                 let mut spill = spill()?;
-                parquet::read(&self.path, column, &mut |document| spill.add(document))?;
-                spill.finish().map(Documents::Out)
+                parquet::read(&self.path, column, &mut |document| spill.add(document), &mut bad)?;
+                spill.finish(bad).map(Documents::Out)
             }
             _ => match compressed::unpack(&self.bytes, &self.path, folder)? {
                 None => documents::checked(&self.bytes, &self.path).map(|text| Documents::Here(separator.cut(text))),
@@ -114,7 +127,7 @@ impl InputFile {
                     let place = |document: &str| document.as_ptr().addr() - text.as_ptr().addr();
                     let range = |document: &str| place(document)..place(document) + document.len();
                     let ranges = separator.cut(text).into_iter().map(range).collect();
-                    Ok(Documents::Out(Spilled { bytes, ranges }))
+                    Ok(Documents::Out(Spilled { bytes, ranges, bad }))
                 }
             },
         }
@@ -125,6 +138,7 @@ impl InputFile {
 pub struct Spilled {
     bytes: Mmap,
     ranges: Vec<Range<usize>>,
+    bad: Bad,
 }
 
 /// Documents being written out.
@@ -133,13 +147,15 @@ struct Spill {
     folder: PathBuf,
     ranges: Vec<Range<usize>>,
     end: usize,
+    /// Why they cannot be written out any more.
+    failed: Option<io::Error>,
 }
 
 impl Spill {
     fn new(folder: &Path) -> Result<Self, DataError> {
         let file = tempfile::tempfile_in(folder).map_err(DataError::io("write into", folder))?;
         let folder = folder.to_owned();
-        Ok(Self { file: BufWriter::new(file), folder, ranges: Vec::new(), end: 0 })
+        Ok(Self { file: BufWriter::new(file), folder, ranges: Vec::new(), end: 0, failed: None })
     }
 
     /// Adds a document; one of white space is none. Says what is wrong with it.
@@ -151,16 +167,19 @@ impl Spill {
         if let Some(at) = document.bytes().position(|byte| byte == 0) {
             return Err(format!("a NUL character after {at} bytes of the text; remove it"));
         }
-        let wrote = self.file.write_all(document.as_bytes());
-        wrote.map_err(|error| format!("cannot copy it into {}: {error}", self.folder.display()))?;
+        // A full disk is no fault of the document: told when all is read, so that it passes for none.
+        if self.failed.is_none() {
+            self.failed = self.file.write_all(document.as_bytes()).err();
+        }
         self.ranges.push(self.end..self.end + document.len());
         self.end += document.len();
         Ok(())
     }
 
-    fn finish(self) -> Result<Spilled, DataError> {
-        let Self { file, folder, ranges, .. } = self;
+    fn finish(self, bad: Bad) -> Result<Spilled, DataError> {
+        let Self { file, folder, ranges, failed, .. } = self;
+        failed.map_or(Ok(()), Err).map_err(DataError::io("write into", &folder))?;
         let file = file.into_inner().map_err(|error| DataError::io("write into", &folder)(error.into_error()))?;
-        Ok(Spilled { bytes: cache::map_file(&file, &folder)?, ranges })
+        Ok(Spilled { bytes: cache::map_file(&file, &folder)?, ranges, bad })
     }
 }

@@ -85,12 +85,25 @@ pub fn place(path: &Path) -> Result<PathBuf, DataError> {
     }
 }
 
+/// What tells a file from others, whatever its names: a link is no other file.
+#[cfg(unix)]
+fn identity(path: &Path) -> Result<(u64, u64), DataError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let about = path.metadata().map_err(DataError::io("read", path))?;
+    Ok((about.dev(), about.ino()))
+}
+
+/// What tells a file from others, as far as names can.
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Result<PathBuf, DataError> {
+    path.canonicalize().map_err(DataError::io("read", path))
+}
+
 /// One file that is named twice would be trained on twice, or held out and trained on.
 pub fn no_file_twice<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), DataError> {
     let mut seen = HashMap::new();
     for path in paths {
-        let real = path.canonicalize().map_err(DataError::io("read", path))?;
-        if let Some(before) = seen.insert(real, path) {
+        if let Some(before) = seen.insert(identity(path)?, path) {
             let what = if before == path {
                 "is named twice; name each file once".to_owned()
             } else {

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::bad::Bad;
 use super::{DataError, foreign};
 
 /// Reads the field called `column` of each line and hands it to `document`, which says what is wrong with it. Errors name
@@ -16,6 +17,7 @@ pub fn read(
     column: &str,
     path: &Path,
     document: &mut dyn FnMut(&str) -> Result<(), String>,
+    bad: &mut Bad,
 ) -> Result<(), DataError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     foreign::refuse(bytes, path)?;
@@ -33,47 +35,108 @@ pub fn read(
             DataError::content(path, format!("line {}{place}: {what}", at + 1))
         };
         let mut reader = serde_json::Deserializer::from_slice(line);
-        let text = Field(column).deserialize(&mut reader).and_then(|text| reader.end().map(|()| text));
+        let text = reader.deserialize_map(Line(column)).and_then(|text| reader.end().map(|()| text));
         let text = text.map_err(|error| {
             let message = error.to_string();
             let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
             wrong(error.column(), format!("{message}; correct or remove the line"))
-        })?;
-        if let Some(text) = text {
-            document(&text).map_err(|what| wrong(0, format!("{column}: {what}")))?;
-        }
+        });
+        let taken = text.and_then(|text| match text {
+            Some(text) => document(&text).map_err(|what| wrong(0, format!("{column}: {what}"))),
+            None => Ok(()),
+        });
+        taken.or_else(|error| bad.take(error))?;
     }
     Ok(())
 }
 
-/// The text in one field of an object; everything else is passed over without being kept.
+/// What is found under a name: nothing, a null, or a text.
+type Found<'de> = Option<Option<Cow<'de, str>>>;
+
+/// The text in one field of an object, or of an object in it: `data.text` is the field of that very name, and where there is
+/// none, `text` in `data`. Everything else is passed over without being kept.
 struct Field<'a>(&'a str);
 
 impl<'de> DeserializeSeed<'de> for Field<'_> {
-    type Value = Option<Cow<'de, str>>;
+    type Value = Found<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Field<'_> {
-    type Value = Option<Cow<'de, str>>;
+    type Value = Found<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "an object with the field {:?}", self.0)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
+        let (mut exact, mut inner): (Found<'de>, Found<'de>) = (None, None);
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            if key.0.as_deref() != Some(self.0) {
-                map.next_value::<IgnoredAny>()?;
-            } else if found.replace(map.next_value::<Text<'de>>()?.0).is_some() {
+            let key = key.0.as_deref().unwrap_or_default();
+            let inside = self.0.strip_prefix(key).and_then(|rest| rest.strip_prefix('.'));
+            let twice = match inside {
+                _ if key == self.0 => exact.replace(map.next_value::<Text<'de>>()?.0).is_some(),
+                Some(inside) if !key.is_empty() => {
+                    let found = map.next_value_seed(Field(inside))?;
+                    found.is_some_and(|text| inner.replace(text).is_some())
+                }
+                _ => map.next_value::<IgnoredAny>().map(|_| false)?,
+            };
+            if twice {
                 return Err(A::Error::custom(format_args!("the field {:?} is there twice", self.0)));
             }
         }
-        found.ok_or_else(|| A::Error::custom(format_args!("there is no field {:?}, which data.column names", self.0)))
+        Ok(exact.or(inner))
+    }
+
+    // Inside of an object anything may stand under the first part of the name; a null holds no text.
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Some(None))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}
+
+/// The same of a line, which has to be an object with that field.
+struct Line<'a>(&'a str);
+
+impl<'de> Visitor<'de> for Line<'_> {
+    type Value = Option<Cow<'de, str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Field(self.0).expecting(f)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let missing = || A::Error::custom(format_args!("there is no field {:?}, which data.column names", self.0));
+        Field(self.0).visit_map(map)?.ok_or_else(missing)
     }
 }
 
@@ -111,12 +174,16 @@ mod tests {
     use super::*;
 
     fn texts(bytes: &[u8]) -> Result<Vec<String>, String> {
+        texts_of(bytes, "text", &mut Bad::new(false))
+    }
+
+    fn texts_of(bytes: &[u8], column: &str, bad: &mut Bad) -> Result<Vec<String>, String> {
         let mut texts = Vec::new();
         let mut keep = |text: &str| {
             texts.push(text.to_owned());
             if text == "bad" { Err("it is bad".to_owned()) } else { Ok(()) }
         };
-        read(bytes, "text", Path::new("x.jsonl"), &mut keep).map_err(|error| error.to_string())?;
+        read(bytes, column, Path::new("x.jsonl"), &mut keep, bad).map_err(|error| error.to_string())?;
         Ok(texts)
     }
 
@@ -126,6 +193,33 @@ mod tests {
             b"\xef\xbb\xbf{\"text\": \"a \\\"b\\\"\\n\\u00e9\", \"meta\": {\"text\": [1, {\"deep\": null}]}}\r\n\n  \n\
             {\"id\": 7, \"text\": \"plain\"}\n{\"text\": null}\n{\"te\\u0078t\": \"last\"}";
         assert_eq!(texts(lines).unwrap(), ["a \"b\"\n\u{e9}", "plain", "last"]);
+    }
+
+    #[test]
+    fn a_field_inside_a_field_is_found_by_its_path() {
+        let of = |line: &str, column| texts_of(line.as_bytes(), column, &mut Bad::new(false));
+        let nested = "{\"data\": {\"id\": 1, \"text\": \"deep\"}, \"text\": \"shallow\"}\n{\"data\": null}\n";
+        assert_eq!(of(nested, "data.text").unwrap(), ["deep"]);
+        assert_eq!(of("{\"a\": {\"b\": {\"c\": \"x\"}}}", "a.b.c").unwrap(), ["x"]);
+        assert_eq!(of("{\"a.b\": \"whole\", \"c\": {}}", "a.b").unwrap(), ["whole"]);
+        let missing = of("{\"data\": {\"body\": \"x\"}}", "data.text").unwrap_err();
+        assert!(missing.contains("no field \"data.text\""), "{missing}");
+        let twice = of("{\"a\": {\"b\": \"x\"}, \"a\": {\"b\": \"y\"}}", "a.b").unwrap_err();
+        assert!(twice.contains("twice"), "{twice}");
+        // A field of the very name wins, whatever stands under the first part of it.
+        for other in ["\"x\"", "7", "-7", "0.5", "true", "[1, [2]]", "{\"id\": 1}", "{\"text\": \"x\"}", "null"] {
+            let line = format!("{{\"data\": {other}, \"data.text\": \"y\"}}");
+            assert_eq!(of(&line, "data.text").unwrap(), ["y"], "{other}");
+        }
+    }
+
+    #[test]
+    fn bad_lines_are_counted_and_passed_over_on_demand() {
+        let lines = b"{\"text\": \"one\"}\nnonsense\n{\"body\": 1}\n{\"text\": \"bad\"}\n{\"text\": \"two\"}\n";
+        let mut bad = Bad::new(true);
+        assert_eq!(texts_of(lines, "text", &mut bad).unwrap(), ["one", "bad", "two"], "what was handed over");
+        assert_eq!(bad.count, 3);
+        assert!(bad.first.unwrap().contains("line 2:2"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Batches are a pure function of the seeds and the step.
 
 mod alias;
+mod bad;
 mod bin;
 mod bpe;
 mod cache;

@@ -12,6 +12,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::DataError;
+use super::bad::Bad;
 
 /// Rows that are read at once.
 const ROWS: usize = 1024;
@@ -19,17 +20,18 @@ const ROWS: usize = 1024;
 /// Takes a document, or says what is wrong with it.
 type Take<'a> = &'a mut dyn FnMut(&str) -> Result<(), String>;
 
-/// Reads the column and hands each text to `document`, which says what is wrong with it. Errors name the row, from 1.
-pub fn read(path: &Path, column: &str, document: Take<'_>) -> Result<(), DataError> {
+/// Reads the column and hands each text to `document`, which says what is wrong with it. Errors name the row, from 1; what is
+/// wrong with a row and not with the file goes to `bad`.
+pub fn read(path: &Path, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<(), DataError> {
     let wrong = |what: String| DataError::content(path, what);
     let file = File::open(path).map_err(DataError::io("read", path))?;
     // The crate checks much, but files that lie have made it panic before.
-    catch_unwind(AssertUnwindSafe(|| texts(file, column, document)))
+    catch_unwind(AssertUnwindSafe(|| texts(file, column, document, bad)))
         .unwrap_or_else(|_| Err("it makes the reader of Parquet panic; it is damaged, get it again".to_owned()))
         .map_err(wrong)
 }
 
-fn texts(file: File, column: &str, document: Take<'_>) -> Result<(), String> {
+fn texts(file: File, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<(), String> {
     let damaged = |error: ParquetError| format!("{error}; it is no Parquet, or damaged; get it again");
     let reader = SerializedFileReader::new(file).map_err(damaged)?;
     let index = find(reader.metadata().file_metadata().schema_descr(), column)?;
@@ -47,7 +49,13 @@ fn texts(file: File, column: &str, document: Take<'_>) -> Result<(), String> {
             return Err(format!("column {column:?} holds no text in row group {at}; get the file again"));
         };
         let before = row;
-        rows(values, &mut row, document, &damaged, column)?;
+        let mut take = |row: usize, value: &[u8]| {
+            let wrong = |what: String| format!("row {row}: {column}: {what}");
+            let text = std::str::from_utf8(value)
+                .map_err(|error| format!("not UTF-8 after {} bytes; correct or remove the row", error.valid_up_to()));
+            text.and_then(&mut *document).map_err(wrong).or_else(|error| bad.take(error))
+        };
+        rows(values, &mut row, &mut take, &damaged)?;
         if i64::try_from(row - before) != Ok(stated) {
             let there = row - before;
             return Err(format!("row group {at} states {stated} rows and has {there}; it is damaged, get it again"));
@@ -60,9 +68,8 @@ fn texts(file: File, column: &str, document: Take<'_>) -> Result<(), String> {
 fn rows(
     mut reader: ColumnReaderImpl<ByteArrayType>,
     row: &mut usize,
-    document: Take<'_>,
+    take: &mut dyn FnMut(usize, &[u8]) -> Result<(), String>,
     damaged: &dyn Fn(ParquetError) -> String,
-    column: &str,
 ) -> Result<(), String> {
     let (mut values, mut present): (Vec<ByteArray>, Vec<i16>) = (Vec::new(), Vec::new());
     loop {
@@ -82,11 +89,7 @@ fn rows(
                 continue;
             }
             let Some(value) = texts.next() else { continue };
-            let wrong = |what: String| format!("row {row}: {column}: {what}");
-            let text = std::str::from_utf8(value.data()).map_err(|error| {
-                wrong(format!("not UTF-8 after {} bytes; correct or remove the row", error.valid_up_to()))
-            })?;
-            document(text).map_err(wrong)?;
+            take(*row, value.data())?;
         }
     }
 }

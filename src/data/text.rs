@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::bad::Bad;
 use super::cache::{self, Manifest, TextFacts, TokenFacts, TokenWriter, fingerprint};
 use super::documents::{self, Separator};
 use super::encode::Encoder;
@@ -16,6 +17,8 @@ use super::tokenizer::Tokenizer;
 use super::{DataError, find, hash};
 use crate::spec::{Data, Part, Source};
 
+/// Tokens that bytes alone take; a smaller vocabulary is of characters.
+const BYTES: usize = 256;
 /// Most bytes of training documents that a tokenizer is trained on. More would hardly change the merges.
 const SAMPLE_BYTES: usize = 16_000_000;
 /// Largest share of unknown tokens. What a tokenizer does not know is lost to every model, and a loss over such tokens
@@ -42,20 +45,31 @@ struct Texts {
     part: Part,
     files: Vec<InputFile>,
     separator: Separator,
+    skip_bad: bool,
 }
 
 impl Texts {
-    fn open(part: Part) -> Result<Self, DataError> {
+    /// Opens the files; `like` has the separator of the texts that these belong to.
+    fn open(part: Part, skip_bad: bool, like: Option<&Self>) -> Result<Self, DataError> {
         let files = files::open(&part)?;
         // An empty shard shows nothing.
         let first = files.iter().find(|file| !file.is_empty()).unwrap_or(&files[0]);
-        let separator = first.separator(&part, files.len() == 1);
-        Ok(Self { part, files, separator })
+        let recognised = || first.separator(&part, files.len() == 1);
+        let separator = like.map_or_else(recognised, |texts| texts.separator.clone());
+        Ok(Self { part, files, separator, skip_bad })
+    }
+
+    /// A separator that was written down and stands nowhere is a slip.
+    fn check_separator(&self, documents: usize) -> Result<(), DataError> {
+        let (Separator::Text(mark), true) = (&self.separator, documents <= self.files.len()) else { return Ok(()) };
+        let what = format!("data.separator {mark:?} stands between no two documents of it; correct or delete it");
+        Err(DataError::content(&self.part.path, what))
     }
 
     /// The documents of every file.
     fn read(&self, folder: &Path) -> Result<Vec<Documents<'_>>, DataError> {
-        self.files.par_iter().map(|file| file.documents(&self.part, &self.separator, folder)).collect()
+        let bad = || Bad::new(self.skip_bad);
+        self.files.par_iter().map(|file| file.documents(&self.part, &self.separator, bad(), folder)).collect()
     }
 }
 
@@ -79,8 +93,10 @@ impl TextRecipe {
             );
             DataError::configuration("parts", what)
         })?;
-        let parts = texts.into_iter().map(Texts::open).collect::<Result<Vec<_>, _>>()?;
-        let validation = data.validation_texts().map(Texts::open).transpose()?;
+        let parts =
+            texts.into_iter().map(|part| Texts::open(part, data.skip_bad, None)).collect::<Result<Vec<_>, _>>()?;
+        let validation =
+            data.validation_texts().map(|part| Texts::open(part, data.skip_bad, parts.first())).transpose()?;
         let all = parts.iter().chain(&validation).flat_map(|texts| &texts.files);
         find::no_file_twice(all.map(|file| file.path.as_path()))?;
         let vocab = data.vocab.map(|vocab| vocab as usize);
@@ -96,7 +112,8 @@ impl TextRecipe {
         // What was not there from the beginning counts only where it is used, so that no corpus changed its name.
         let plain = self.parts.iter().all(|texts| texts.separator == Separator::BlankLine)
             && self.validation.is_none()
-            && !self.deduplicate;
+            && !self.deduplicate
+            && self.parts.iter().all(|texts| !texts.skip_bad);
         if let (true, Source::Text, [Texts { files, .. }]) = (plain, self.source, self.parts.as_slice())
             && let [file] = files.as_slice()
         {
@@ -110,7 +127,8 @@ impl TextRecipe {
             return fingerprint(self.source, &(parts, &self.shares, tokenizer, vocab, validation_fraction, seed));
         }
         let separators: Vec<String> = self.parts.iter().map(|texts| texts.separator.to_string()).collect();
-        let more = (separators, self.validation.as_ref().map(content), self.deduplicate);
+        let skip_bad = self.parts.iter().any(|texts| texts.skip_bad);
+        let more = (separators, self.validation.as_ref().map(content), self.deduplicate, skip_bad);
         fingerprint(self.source, &(parts, &self.shares, tokenizer, vocab, validation_fraction, seed, more))
     }
 
@@ -118,6 +136,7 @@ impl TextRecipe {
     pub fn prepare(&self, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Manifest, DataError> {
         let read = self.read(folder, say)?;
         let validation = self.validation.as_ref().map(|texts| texts.read(folder)).transpose()?;
+        let bad = passed_over(read.iter().flatten().chain(validation.iter().flatten()), say);
         let Gathered { documents, given, ends, repeats } = self.gather(&read, validation.as_deref())?;
         say(&format!("splitting {} documents of {}", documents.len(), self.name()));
         // All parts at once, so that no part trains on what another is validated on.
@@ -190,10 +209,11 @@ impl TextRecipe {
                 documents: documents.len() as u64,
                 validation_documents: held_out as u64,
                 near_duplicates_moved: near_duplicates as u64,
-                separator: (self.source == Source::Text).then(|| self.parts[0].separator.to_string()),
+                separator: self.separators(),
                 repeated_documents: Some(repeats as u64),
                 deduplicated: self.deduplicate,
                 repeated_validation_documents: kept_duplicates as u64,
+                bad_rows: bad,
                 unknown_tokens: unknown,
                 numbered_from: matches!(numbering, Numbering::Anew(_)).then_some(tokenizer.vocab as u64),
             }),
@@ -231,6 +251,9 @@ impl TextRecipe {
             parts => {
                 let files: usize = parts.iter().map(|texts| texts.files.len()).sum();
                 say(&format!("reading {files} files of {}", self.name()));
+                if let Some(separators) = self.separators() {
+                    say(&separators);
+                }
             }
         }
         let read: Vec<Vec<Documents<'a>>> =
@@ -261,6 +284,7 @@ impl TextRecipe {
             if found.is_empty() {
                 return Err(DataError::content(&texts.part.path, "holds no text; give a file with text in it"));
             }
+            texts.check_separator(found.len())?;
             let contents: Vec<u64> = found.par_iter().map(|text| split::content(text)).collect();
             for (document, content) in found.into_iter().zip(contents) {
                 let repeated = !seen.insert(content);
@@ -290,9 +314,23 @@ impl TextRecipe {
         if let Some((path, _)) = &self.tokenizer {
             return Tokenizer::load(&find::place(path)?);
         }
-        let vocab = self.vocab.unwrap_or(256);
+        let vocab = self.vocab.unwrap_or(BYTES);
+        if vocab < BYTES {
+            say(&format!("a token for each of {vocab} characters"));
+            return Tokenizer::characters(train, vocab, Path::new(&self.name()));
+        }
         say(&format!("training a tokenizer of {vocab} tokens"));
         Tokenizer::train(&sample(train, SAMPLE_BYTES), vocab, Path::new(&self.name()))
+    }
+
+    /// What separates documents of text, by part where there are several; nothing where each row is one.
+    fn separators(&self) -> Option<String> {
+        let texts = self.parts.iter().enumerate().filter(|(_, texts)| texts.part.source == Source::Text);
+        let each = texts.map(|(at, texts)| match self.parts.len() {
+            1 => texts.separator.to_string(),
+            _ => format!("part {}: {}", at + 1, texts.separator),
+        });
+        Some(each.collect::<Vec<_>>().join("; ")).filter(|all| !all.is_empty())
     }
 
     /// Where the texts come from, for people.
@@ -302,6 +340,16 @@ impl TextRecipe {
             parts => format!("the {} parts of data.parts", parts.len()),
         }
     }
+}
+
+/// Rows that were passed over in all of these, told with what was wrong with the first.
+fn passed_over<'a>(read: impl Iterator<Item = &'a Documents<'a>>, say: &mut dyn FnMut(&str)) -> u64 {
+    let bad: Vec<(u64, Option<&str>)> = read.map(Documents::bad).collect();
+    let count = bad.iter().map(|(count, _)| count).sum();
+    if let Some(first) = bad.iter().find_map(|(_, first)| *first) {
+        say(&format!("{count} rows cannot be read and are passed over; the first: {first}"));
+    }
+    count
 }
 
 /// All documents before they are split.

@@ -1,17 +1,22 @@
-//! Text to token ids: a byte-level BPE that is trained here, or somebody's `tokenizer.json`.
+//! Text to token ids: a byte-level BPE that is trained here, single characters, or somebody's `tokenizer.json`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use tokenizers::decoders::fuse::Fuse;
 use tokenizers::models::bpe::BPE;
+use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::tokenizer::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::tokenizer::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
 
 use super::{DataError, bpe};
 
 /// Names of the token that ends a document, in the order in which a loaded tokenizer is asked for them.
 const END_OF_TEXT: [&str; 3] = ["<|endoftext|>", "</s>", "<|end_of_text|>"];
+/// What stands for characters that have no token of their own.
+const UNKNOWN: &str = "\u{fffd}";
 /// Longer documents are encoded in pieces that end at a line's end, or at the next character if there is none for as
 /// long again: a single encoding of a whole book takes 50 times its size in memory.
 const PIECE: usize = 1 << 16;
@@ -64,6 +69,34 @@ impl Tokenizer {
         Ok(Self { inner, path: path.to_owned(), separator: 0, unknown: None, vocab })
     }
 
+    /// A token for each character, numbered in their order: all that the text has where there are `vocab` of them, and
+    /// otherwise the most frequent and one for all others. Documents end with the end of a line, or else a blank.
+    pub fn characters(texts: &[&str], vocab: usize, path: &Path) -> Result<Self, DataError> {
+        let counts = texts.par_iter().flat_map_iter(|text| pieces(text)).fold(HashMap::new, count_characters);
+        let counts = counts.reduce(HashMap::new, |a, b| b.into_iter().fold(a, add));
+        if counts.len() < vocab {
+            let (path, count) = (path.display(), counts.len());
+            let what = format!("{path} has only {count} different characters; write at most that, or 256 and more");
+            return Err(DataError::configuration("vocab", what));
+        }
+        let all = counts.len() == vocab;
+        let mut chosen: Vec<(char, u64)> = counts.into_iter().collect();
+        chosen.sort_unstable_by_key(|&(character, count)| (std::cmp::Reverse(count), character));
+        chosen.truncate(if all { vocab } else { vocab - 1 });
+        let mut characters: Vec<char> = chosen.into_iter().map(|(character, _)| character).collect();
+        characters.sort_unstable();
+        let separator = ['\n', ' '].iter().find_map(|end| characters.binary_search(end).ok()).unwrap_or(0) as u32;
+        let unknown = (!all).then_some(vocab as u32 - 1);
+        let ids = characters.into_iter().map(String::from).chain(unknown.map(|_| UNKNOWN.to_owned())).zip(0..);
+        let model = WordLevel::builder().vocab(ids.collect()).unk_token(UNKNOWN.to_owned()).build();
+        let mut inner = tokenizers::Tokenizer::new(model.expect("a vocabulary of words"));
+        let each = SplitPattern::Regex("(?s).".to_owned());
+        let each = Split::new(each, SplitDelimiterBehavior::Isolated, false).expect("a regular expression");
+        inner.with_pre_tokenizer(Some(each));
+        inner.with_decoder(Some(Fuse::new()));
+        Ok(Self { inner, path: path.to_owned(), separator, unknown, vocab })
+    }
+
     /// Loads a `tokenizer.json` of Hugging Face's library.
     pub fn load(path: &Path) -> Result<Self, DataError> {
         let json = std::fs::read(path).map_err(DataError::io("read", path))?;
@@ -113,6 +146,16 @@ fn unknown(json: &[u8], inner: &tokenizers::Tokenizer) -> Option<u32> {
     let model = &json["model"];
     let named = model["unk_token"].as_str().and_then(|name| inner.token_to_id(name));
     named.or_else(|| model["unk_id"].as_u64().and_then(|id| u32::try_from(id).ok()))
+}
+
+/// How often each character occurs, with those of one more piece.
+fn count_characters(counts: HashMap<char, u64>, (piece, _): (&str, bool)) -> HashMap<char, u64> {
+    piece.chars().map(|character| (character, 1)).fold(counts, add)
+}
+
+fn add(mut counts: HashMap<char, u64>, (character, count): (char, u64)) -> HashMap<char, u64> {
+    *counts.entry(character).or_default() += count;
+    counts
 }
 
 /// GPT-2's rule without its leading space.
@@ -197,6 +240,26 @@ mod tests {
                 assert_eq!(ids, TEXT.bytes().map(u32::from).collect::<Vec<_>>(), "plain bytes");
             }
         }
+    }
+
+    #[test]
+    fn a_small_vocabulary_is_of_characters_in_their_order_and_the_rare_ones_are_one() {
+        let text = "to be, or not to be\n";
+        let all: Vec<char> = "\n ,benort".chars().collect();
+        let tokenizer = Tokenizer::characters(&[text], all.len(), Path::new("t")).unwrap();
+        let ids = tokenizer.encode(text).unwrap();
+        let expected: Vec<u32> = text.chars().map(|c| all.iter().position(|of| *of == c).unwrap() as u32).collect();
+        assert_eq!((ids.clone(), tokenizer.separator, tokenizer.unknown), (expected, 0, None));
+        assert_eq!(tokenizer.inner.decode(&ids, false).unwrap(), text);
+        let again = tokenizers::Tokenizer::from_bytes(tokenizer.to_json().as_bytes()).unwrap();
+        assert_eq!(again.encode_fast(text, false).unwrap().get_ids(), ids);
+        // Six of nine and one for the comma, n, r and the end of the line.
+        let few = Tokenizer::characters(&[text], 6, Path::new("t")).unwrap();
+        let ids = few.encode("o, é t").unwrap();
+        assert_eq!(few.unknown, Some(5));
+        assert_eq!(ids.iter().filter(|id| **id == 5).count(), 2, "{ids:?}");
+        let error = Tokenizer::characters(&[text], 10, Path::new("t")).err().unwrap().to_string();
+        assert!(error.contains("only 9 different characters"), "{error}");
     }
 
     #[test]

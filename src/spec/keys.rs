@@ -10,6 +10,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("data.parts", "", "[{ source = \"text\", path = \"corpora/rfc.txt\", weight = 0.5 }]"),
     ("data.separator", "", "\"<|endoftext|>\""),
     ("data.deduplicate", "", "true"),
+    ("data.skip_bad", "", "true"),
     ("data.dtype", "", "\"uint32\""),
     ("data.validation_path", "", "\"corpora/validation.bin\""),
     ("data.tokenizer", "", "\"corpora/tokenizer.json\""),

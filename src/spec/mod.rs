@@ -150,7 +150,7 @@ pub struct Data {
     /// `corpora/web-*.jsonl`; they are read in the order of their names. Text and JSON Lines may be
     /// compressed by gzip or Zstandard.
     pub path: Option<PathBuf>,
-    /// The field or column with the text, for JSON Lines and Parquet.
+    /// The field or column with the text, for JSON Lines and Parquet; `data.text` is the one inside another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
     /// What separates the documents of a text: `blank line`, `line` (each is one), `file` (each is one), `none` (one text,
@@ -161,6 +161,9 @@ pub struct Data {
     /// Whether documents that are there several times are trained on once; false if not written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deduplicate: bool,
+    /// Whether lines of JSON Lines and rows of Parquet that cannot be read are counted and passed over; false if not written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_bad: bool,
     /// Numbers of a token file without a header; without it they are recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<TokenType>,
@@ -168,7 +171,8 @@ pub struct Data {
     pub validation_path: Option<PathBuf>,
     /// A Hugging Face `tokenizer.json` to use for text instead of training one.
     pub tokenizer: Option<PathBuf>,
-    /// Vocabulary: of the tokenizer to train, of the token file, or of the built-in language.
+    /// Vocabulary: of the tokenizer to train (below 256 a token is a character), of the token file, or of the built-in
+    /// language.
     pub vocab: Option<u32>,
     /// Share of documents (of tokens, for a token file without a validation file) held out for validation.
     pub validation_fraction: Option<f64>,

@@ -61,6 +61,25 @@ fn a_separator_that_is_written_holds() {
 }
 
 #[test]
+fn a_separator_that_stands_nowhere_is_refused_and_validation_is_cut_as_training_is() {
+    let place = Place::new();
+    place.write("a-1.txt", marked(&stories(60)));
+    place.write("a-2.txt", marked(&stories(80)[60..]));
+    let data = Data { separator: Some("<eos>".to_owned()), ..of(Source::Text, place.path("a-*.txt")) };
+    let error = place.error(&data);
+    assert!(error.contains("data.separator \"<eos>\" stands between no two documents"), "{error}");
+    // A validation file of one story shows no separator of its own.
+    let last = stories(81)[80..].to_vec();
+    let validation_path = Some(place.write("b.txt", marked(&last)));
+    let data = Data { separator: None, validation_path, validation_fraction: None, ..data };
+    assert_eq!(texts(&place.split(&data)[1]), set(&last));
+    // Told by part in a mixture.
+    let parts = vec![part(Source::Text, place.path("a-1.txt"), None), part(Source::Text, place.path("b.txt"), None)];
+    let about = place.prepare(&mixture(parts)).unwrap().manifest().text.clone().unwrap();
+    assert!(about.separator.unwrap().starts_with("part 1: <|endoftext|> separates documents; part 2: "));
+}
+
+#[test]
 fn a_folder_of_files_may_be_a_document_each() {
     let place = Place::new();
     let books = stories(60);
@@ -150,8 +169,32 @@ fn a_file_that_is_named_twice_is_refused() {
     assert!(place.error(&twice).contains("named twice"), "{}", place.error(&twice));
     let linked = of(Source::Text, place.path("*.txt"));
     assert!(place.error(&linked).contains("the same file as"), "{}", place.error(&linked));
+    std::fs::remove_file(place.path("u.txt")).unwrap();
+    std::fs::hard_link(path(), place.path("v.txt")).unwrap();
+    assert!(place.error(&linked).contains("the same file as"), "{}", place.error(&linked));
     let itself = Data { validation_path: Some(path()), validation_fraction: None, ..of(Source::Text, path()) };
     assert!(place.error(&itself).contains("named twice"), "{}", place.error(&itself));
+}
+
+/// text8 has 27 characters, the plays of Shakespeare 65.
+#[test]
+fn a_vocabulary_below_256_is_of_characters() {
+    let place = Place::new();
+    let text: String = documents(300).join(" ").replace('é', "e").split_whitespace().collect::<Vec<_>>().join(" ");
+    let characters: BTreeSet<char> = text.chars().collect();
+    let vocab = characters.len() as u32;
+    let data = Data { vocab: Some(vocab), ..of(Source::Text, place.write("text8", &text)) };
+    let corpus = place.prepare(&data).unwrap();
+    assert_eq!((corpus.facts().vocab, corpus.manifest().text.as_ref().unwrap().unknown_tokens), (vocab as usize, 0));
+    let read: Vec<char> =
+        place.split(&data)[0].iter().map(|id| *characters.iter().nth(usize::from(*id)).unwrap()).collect();
+    // Documents end with a blank, since there are no lines.
+    assert!(text.starts_with(&read[..read.len() - 1].iter().collect::<String>()) && read.last() == Some(&' '));
+    let error = place.error(&Data { vocab: Some(200), ..data.clone() });
+    assert!(error.contains("data.vocab") && error.contains("different characters"), "{error}");
+    // Too few: more than one in a hundred would be unknown.
+    let error = place.error(&Data { vocab: Some(5), ..data });
+    assert!(error.contains("unknown to the tokenizer"), "{error}");
 }
 
 /// Computed by the program before it knew of separators: corpora keep their names, and runs their identities.

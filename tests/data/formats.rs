@@ -10,9 +10,10 @@ use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use runner::data::Corpus;
 use runner::spec::{Data, Source};
 
-use super::{documents, jsonl, mixture, of, part};
+use super::{CONTEXT, documents, jsonl, mixture, of, part};
 use crate::common::Place;
 
 /// A Parquet file of two row groups with the columns id and body, every tenth body null.
@@ -200,4 +201,37 @@ fn no_damage_to_a_parquet_file_ends_the_process() {
         *outcomes.entry(place.prepare(&of(Source::Parquet, path.clone())).is_ok()).or_default() += 1;
     }
     assert!(outcomes.get(&false).copied().unwrap_or_default() > 10, "most damage is noticed: {outcomes:?}");
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_passed_over_on_demand_and_counted() {
+    let place = Place::new();
+    let good = documents(100);
+    let mut lines = jsonl(&good);
+    lines.insert_str(
+        lines.find('\n').unwrap() + 1,
+        "{\"body\": \"torn\n{\"other\": 1}\n{\"body\": \"with \\u0000 inside\"}\n",
+    );
+    let mut rows = good.clone();
+    rows.insert(1, "with \0 inside".to_owned());
+    let cases = [
+        (Source::Jsonl, place.write("bad.jsonl", lines), 3, "line 2"),
+        (Source::Parquet, place.write("bad.parquet", parquet(&rows, Compression::SNAPPY)), 1, "NUL character"),
+    ];
+    let clean = place.split(&of(Source::Jsonl, place.write("good.jsonl", jsonl(&good))));
+    for (source, path, count, first) in cases {
+        let data = of(source, path);
+        let error = place.error(&data);
+        assert!(error.contains(first), "{error}");
+        let data = Data { skip_bad: true, ..data };
+        let mut said = Vec::new();
+        let corpus = Corpus::prepare(&data, CONTEXT, &place.cache(), &mut |line| said.push(line.to_owned())).unwrap();
+        assert_eq!(corpus.manifest().text.as_ref().unwrap().bad_rows, count);
+        assert!(said.iter().any(|line| line.contains(&format!("{count} rows")) && line.contains(first)), "{said:?}");
+        assert_eq!(place.split(&data), clean);
+    }
+    let nested = good.iter().map(|text| serde_json::json!({"data": {"body": text}}).to_string() + "\n");
+    let nested = place.write("nested.jsonl", nested.collect::<String>());
+    let data = Data { column: Some("data.body".to_owned()), ..of(Source::Jsonl, nested) };
+    assert_eq!(place.split(&data), clean);
 }

@@ -27,6 +27,7 @@ fn data(source: Source) -> Data {
         column: None,
         separator: None,
         deduplicate: false,
+        skip_bad: false,
         dtype: None,
         validation_path: None,
         tokenizer: None,

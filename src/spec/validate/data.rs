@@ -17,6 +17,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         column,
         separator,
         deduplicate,
+        skip_bad,
         dtype,
         validation_path,
         tokenizer,
@@ -28,7 +29,11 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     } = data;
     if let Some(vocab) = vocab {
         // Ids of token files that do not fit 16 bits are numbered anew.
-        let (least, most) = if *source == Source::Bin { (2, u32::MAX) } else { (256, 65_536) };
+        let (least, most) = match source {
+            Source::Bin => (2, u32::MAX),
+            Source::Synthetic => (256, 65_536),
+            _ => (2, 65_536),
+        };
         require((least..=most).contains(vocab), "data.vocab", || {
             let remedy = format!("write a whole number from {least} to {most}, such as 1024");
             (format!("a vocabulary of {vocab} is impossible"), remedy)
@@ -48,6 +53,8 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         ("nothing separates nothing".to_owned(), SEPARATOR)
     })?;
     absent("data.deduplicate", *deduplicate && !texts, "only texts have documents")?;
+    let rows = columns || *source == Source::Mixture;
+    absent("data.skip_bad", *skip_bad && !rows, "only JSON Lines and Parquet have rows")?;
     absent("data.dtype", dtype.is_some() && *source != Source::Bin, "only token files have numbers")?;
     absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
     match source {
