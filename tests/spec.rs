@@ -57,7 +57,10 @@ fn a_missing_key_is_refused_at_its_table() {
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "seeds", "")), @"x.toml:42: sweep.seeds: missing; write a line such as seeds = [1]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "sizes", "")), @"x.toml:42: sweep.sizes: missing; write how many sizes each budget gets, such as 7");
     insta::assert_snapshot!(complaint(&edit(SMALL, "width", "")), @"x.toml:10: model.width: missing; write the channels of the residual stream, such as 64");
-    insta::assert_snapshot!(complaint(""), @r#"x.toml:1: name: missing; write a line such as name = "quickstart""#);
+    insta::assert_snapshot!(complaint(""), @r#"
+    x.toml:1: name: missing; write a line such as name = "quickstart"
+    error: x.toml: data: missing; write the table [data], as in sweeps/quickstart.toml
+    "#);
 }
 
 #[test]

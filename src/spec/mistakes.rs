@@ -12,17 +12,23 @@ const MOST: usize = 20;
 pub(super) fn all(first: SpecError, text: &str, read: impl Fn(&str) -> Option<SpecError>) -> SpecError {
     let locator = Locator::new(text);
     let (mut mended, mut also) = (text.to_owned(), Vec::<SpecError>::new());
+    let (mut last, mut seen) = (first.clone(), vec![first.key.clone()]);
     while also.len() < MOST {
-        let last = also.last().unwrap_or(&first);
-        let Some(next) = mend(&mended, last) else { break };
+        let Some(next) = mend(&mended, &last) else { break };
         mended = next;
         let Some(error) = read(&mended) else { break };
         // A mistake that the mending made, or did not mend, would be told again and again.
-        if [&first].into_iter().chain(&also).any(|told| related(&told.key, &error.key)) {
+        if seen.iter().any(|key| related(key, &error.key)) {
             break;
         }
-        let line = locator.line_of(&Key::from(error.key.as_str()));
-        also.push(SpecError { line, ..error });
+        seen.push(error.key.clone());
+        // Where an unknown key was taken away, its table lacks what it was meant for: mended too, and not told.
+        let follows = keys::example(&last.key).is_none() && table(&last.key) == table(&error.key);
+        last = error.clone();
+        if !follows {
+            let line = locator.line_of(&Key::from(error.key.as_str()));
+            also.push(SpecError { line, ..error });
+        }
     }
     let chain = |next: Option<Box<SpecError>>, error: SpecError| Some(Box::new(SpecError { next, ..error }));
     SpecError { next: also.into_iter().rev().fold(None, chain), ..first }
@@ -36,10 +42,17 @@ fn mend(text: &str, error: &SpecError) -> Option<String> {
     }
     let written = match keys::example(key) {
         Some(table) if table.starts_with('[') && table[1..].starts_with(char::is_alphabetic) => return None,
+        // Of fields to vary, which would meet those that are there.
+        Some(fields) if fields.starts_with("{ \"") => return None,
         Some(value) => format!("{key}={value}"),
         None => format!("{key}="),
     };
     overrides::apply(text, &overrides::read(&[written]).ok()?).ok()
+}
+
+/// The table that a key stands in.
+fn table(key: &str) -> &str {
+    key.rsplit_once('.').map_or("", |(table, _)| table)
 }
 
 /// Whether two keys are one, or one is inside the other.
