@@ -20,6 +20,9 @@ const ROWS: usize = 1024;
 /// Takes a document, or says what is wrong with it.
 type Take<'a> = &'a mut dyn FnMut(&str) -> Result<(), String>;
 
+/// Takes the bytes of a row by its number, or says what ends it all.
+type TakeRow<'a> = &'a mut dyn FnMut(usize, &[u8]) -> Result<(), String>;
+
 /// Reads the column and hands each text to `document`, which says what is wrong with it. Errors name the row, from 1; what is
 /// wrong with a row and not with the file goes to `bad`.
 pub fn read(path: &Path, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<(), DataError> {
@@ -68,7 +71,7 @@ fn texts(file: File, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<
 fn rows(
     mut reader: ColumnReaderImpl<ByteArrayType>,
     row: &mut usize,
-    take: &mut dyn FnMut(usize, &[u8]) -> Result<(), String>,
+    take: TakeRow<'_>,
     damaged: &dyn Fn(ParquetError) -> String,
 ) -> Result<(), String> {
     let (mut values, mut present): (Vec<ByteArray>, Vec<i16>) = (Vec::new(), Vec::new());
