@@ -100,8 +100,8 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Of a results folder, by its results as they are now, or by its tables where they are all that was kept; or of a CSV with a row for each run, beside which a
-    /// `curves.csv` may lie.
+    /// Of a results folder, by its results as they are now, or by its tables where they are all that was kept; or of a CSV
+    /// with a row for each run, beside which a `curves.csv` may lie.
     pub fn read(path: &Path) -> Result<Self, ExportError> {
         if path.is_dir() && !has_tables_only(path) {
             let [runs, curves] = Ledger::open(path)?.tables()?;
