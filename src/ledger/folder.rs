@@ -51,7 +51,8 @@ fn unsealed_plan(path: &Path) -> Result<Option<Plan>, LedgerError> {
 
 /// Whether a folder holds what was derived from results and not the results themselves: what git keeps.
 pub fn has_tables_only(dir: &Path) -> bool {
-    !dir.join("runs").exists() && dir.join("runs.csv").exists()
+    let any_run = fs::read_dir(dir.join("runs")).is_ok_and(|mut runs| runs.next().is_some());
+    !any_run && dir.join("runs.csv").exists()
 }
 
 /// What an interrupted creation may leave behind. `spec.toml` comes last: where it is, the rest is too.

@@ -76,6 +76,8 @@ fn a_folder_of_tables_alone_as_git_keeps_it_shows_the_same_losses() {
     std::fs::remove_dir_all(place.path("results/two-rehearsal/runs")).unwrap();
     assert_eq!([lines("validation loss"), lines("curve")], before);
     assert!(place.says(&["ls"]).contains("complete"));
+    // So too where a copy left an empty folder.
+    std::fs::create_dir(place.path("results/two-rehearsal/runs")).unwrap();
     for command in [&["status"][..], &["ledger", "rebuild"], &["watch"]] {
         let refusal = place.refusal(&[command, &["results/two-rehearsal"]].concat());
         assert!(refusal.contains("holds tables only"), "{refusal}");
