@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
-use super::bin::BinFacts;
 use super::mixture::PartFacts;
 use super::{DataError, Entropy};
-use crate::spec::Source;
+use crate::spec::{Source, TokenType};
 
 /// Raised when anything changes that decides the tokens: part of every fingerprint.
 pub const FORMAT: u32 = 1;
@@ -99,6 +98,21 @@ pub struct TextFacts {
 pub fn fingerprint(source: Source, settings: &impl serde::Serialize) -> String {
     let json = serde_json::to_vec(&(FORMAT, source, settings)).expect("settings have only string keys");
     blake3::hash(&json).to_hex()[..16].to_owned()
+}
+
+/// What was found in token files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BinFacts {
+    /// Numbers of the first file.
+    pub dtype: TokenType,
+    /// Where that is known from.
+    pub known: String,
+    /// Files.
+    pub files: usize,
+    /// The vocabulary of the files where ids were numbered anew; the corpus's own is then those that occur.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbered_from: Option<u64>,
 }
 
 /// The folder of a corpus.

@@ -29,8 +29,7 @@ mod tokenizer;
 
 use std::path::{Path, PathBuf};
 
-pub use bin::BinFacts;
-pub use cache::{Manifest, TextFacts, TokenFacts};
+pub use cache::{BinFacts, Manifest, TextFacts, TokenFacts};
 pub use error::DataError;
 pub use ids::ORIGINAL_IDS;
 pub use mixture::PartFacts;

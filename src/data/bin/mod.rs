@@ -6,31 +6,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
-use serde::{Deserialize, Serialize};
 
 use self::layout::{By, Layout};
-use super::cache::{self, Manifest, TokenFacts, TokenWriter, fingerprint};
+use super::cache::{self, BinFacts, Manifest, TokenFacts, TokenWriter, fingerprint};
 use super::ids::{MOST_IDS, Numbering, Occurring};
 use super::{DataError, find};
 use crate::spec::{Data, Source, TokenType};
 
 /// Tokens that are checked and copied at once.
 const PIECE: usize = 1 << 20;
-
-/// What was found in token files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BinFacts {
-    /// Numbers of the first file.
-    pub dtype: TokenType,
-    /// Where that is known from.
-    pub known: String,
-    /// Files.
-    pub files: usize,
-    /// The vocabulary of the files where ids were numbered anew; the corpus's own is then those that occur.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub numbered_from: Option<u64>,
-}
 
 /// Token files and how they are split.
 pub struct BinRecipe {
