@@ -19,18 +19,7 @@ sed 's/^name = .*/name = "tiny"/; s/^width = .*/width = 32/; s/^depth = .*/depth
 
 train=("$runner" train "$scratch/tiny.toml" --cache "$scratch/cache")
 compare() { # two folders: the curves and the validation losses agree within 1e-3
-    python3 - "$scratch/$1" "$scratch/$2" <<'PYTHON'
-import csv, sys
-def losses(folder, table, column):
-    return [float(row[column]) for row in csv.DictReader(open(f"{folder}/{table}"))]
-worst = 0.0
-for table, column in (("curves.csv", "train_loss"), ("runs.csv", "val_loss")):
-    a, b = (losses(folder, table, column) for folder in sys.argv[1:3])
-    assert a and len(a) == len(b), f"{table}: {len(a)} and {len(b)} losses"
-    worst = max([worst] + [abs(x - y) for x, y in zip(a, b)])
-print(f"largest difference of a loss: {worst:.1e} nats")
-assert worst < 1e-3
-PYTHON
+    python3 "$here/compare-losses.py" "$scratch/$1" "$scratch/$2" 1e-3
 }
 
 echo "== the same run on the CPU and on $device"

@@ -36,18 +36,7 @@ train() { # config, device, folder
     "$runner" train "$out/$1.toml" --cache "$cache" --device "$2" --out "$out/$3"
 }
 compare() { # two folders and the largest difference of a loss
-    python3 - "$out/$1" "$out/$2" "$3" <<'PYTHON'
-import csv, sys
-def losses(folder, table, column):
-    return [float(row[column]) for row in csv.DictReader(open(f"{folder}/{table}"))]
-worst = 0.0
-for table, column in (("curves.csv", "train_loss"), ("runs.csv", "val_loss")):
-    a, b = (losses(folder, table, column) for folder in sys.argv[1:3])
-    assert a and len(a) == len(b), f"{table}: {len(a)} and {len(b)} losses"
-    worst = max([worst] + [abs(x - y) for x, y in zip(a, b)])
-print(f"{sys.argv[1]} and {sys.argv[2]}: largest difference of a loss {worst:.1e} nats")
-sys.exit(worst > float(sys.argv[3]))
-PYTHON
+    python3 "$here/scripts/compare-losses.py" "$out/$1" "$out/$2" "$3"
 }
 steps=300
 [ -z "${RUNNER_CUDA_EMULATOR:-}" ] || steps=60
