@@ -10,6 +10,8 @@ import pathlib
 import pty
 import re
 import select
+import shlex
+import signal
 import struct
 import sys
 import tempfile
@@ -80,7 +82,10 @@ def play(command, stop_after=None, code=0):
     if child == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         os.environ.update(TERM="xterm-256color", PATH=f"{pathlib.Path(RUNNER).parent}:{os.environ['PATH']}")
-        os.execvp("sh", ["sh", "-c", command])
+        # Without a shell between, which Ctrl-C would end first; and as in a terminal where this script runs behind `&`.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        words = shlex.split(command)
+        os.execvp(words[0], words)
     screen, stopped, begun = Screen(), False, time.monotonic()
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while True:
