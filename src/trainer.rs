@@ -22,6 +22,11 @@ pub trait Trainer {
     /// point of the curve; where it answers `Break`, the state is checkpointed and the run ends as
     /// [`TrainError::Interrupted`].
     fn train(&mut self, job: Job<'_>, on_progress: OnProgress<'_>) -> Result<Outcome, TrainError>;
+
+    /// What goes on before the first step of a run, for people who wait for it.
+    fn preparing(&self) -> &'static str {
+        "getting ready"
+    }
 }
 
 /// Hears of progress and says whether to go on.
@@ -135,6 +140,8 @@ pub struct Progress {
     pub tokens_per_second: f64,
     /// Whether this is a point of the recorded curve.
     pub curve_point: bool,
+    /// Whether an earlier attempt has told it: nothing was trained for it now.
+    pub again: bool,
 }
 
 /// How a run ended. Divergence is a result, not an error.

@@ -13,7 +13,7 @@ use crate::ledger::{FailureClass, Ledger};
 
 /// Runs the command.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
-    let WorkerArgs { sweep, place, threads, checkpoint_every, label, cores } = args;
+    let WorkerArgs { sweep, place, threads, runs, checkpoint_every, label, cores } = args;
     let checkpoint_every = seconds("checkpoint-every", *checkpoint_every)?;
     if let Some(cores) = cores {
         pool::use_cores(cores)?;
@@ -21,8 +21,23 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     let stop = execute::stop_flag()?;
     let ledger = Ledger::open(sweep)?;
     let device = device::choose(&place.device);
-    let mut trainer = device::trainer(&device, &place.cache, *threads)?;
-    let terms = Terms { device: label.as_deref().unwrap_or(&device), checkpoint_every, stop: &stop };
+    let open = || device::trainer(&device, &place.cache, *threads);
+    let mut trainer = open()?;
+    let leave = |worked| {
+        let code = code(worked).unwrap_or_else(|error| {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            2
+        });
+        execute::leave(code)
+    };
+    let terms = Terms {
+        device: label.as_deref().unwrap_or(&device),
+        runs: usize::from(*runs),
+        open: &|| open().map_err(|error| format!("{error:#}")),
+        checkpoint_every,
+        stop: &stop,
+        leave: &leave,
+    };
     // Where nobody reads any more the supervisor is dead, and training on, unseen and perhaps for hours, would only hold
     // the run that the next sweep wants.
     let worked = execute::work(&ledger, trainer.as_mut(), terms, &mut |event| {
@@ -30,17 +45,21 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
             stop.store(true, Ordering::Relaxed);
         }
     });
+    Ok(ExitCode::from(code(worked)?))
+}
+
+/// The exit code for an end of work.
+fn code(worked: Result<Work, WorkError>) -> Result<u8, WorkError> {
     match worked {
-        Ok(Work::Done) => Ok(ExitCode::SUCCESS),
-        Ok(Work::Interrupted) => Ok(ExitCode::from(execute::REQUEUE)),
+        Ok(Work::Done) => Ok(0),
+        Ok(Work::Interrupted) => Ok(execute::REQUEUE),
         Err(WorkError::Failed { run, failure }) => {
             // Standard error may have nobody left to read it either.
             let _ = writeln!(io::stderr(), "error: run {run}: {}", failure.message);
             // Memory is whole again in a new process, which takes smaller steps; a device may not be.
-            let code = if failure.class == FailureClass::OutOfMemory { execute::REQUEUE } else { 1 };
-            Ok(ExitCode::from(code))
+            Ok(if failure.class == FailureClass::OutOfMemory { execute::REQUEUE } else { 1 })
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

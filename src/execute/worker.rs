@@ -1,13 +1,17 @@
-//! One worker: claim, train, publish, until nothing is left to claim.
+//! One worker: claim, train, publish, until nothing is left to claim; several runs side by side where it is told so.
 
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
 
-use super::attempt::train;
-use super::{Event, rehearsal};
-use crate::ledger::{Failure, Ledger, LedgerError};
+use super::attempt::{End, Lane, train};
+use super::lanes::Lanes;
+use super::{Event, rehearsal, retry};
+use crate::ledger::{Claim, Failure, FailureClass, Ledger, LedgerError};
 use crate::plan::PlannedRun;
 use crate::trainer::Trainer;
 
@@ -25,6 +29,9 @@ pub enum WorkError {
         /// What happened.
         failure: Failure,
     },
+    /// No trainer for one more run side by side.
+    #[error("{0}")]
+    NoTrainer(String),
     /// A rehearsal in a folder of trained runs, or the other way round.
     #[error("device {device} cannot add to {dir}: rehearsed and trained losses never mix. Choose another folder")]
     Mixed {
@@ -36,7 +43,7 @@ pub enum WorkError {
 }
 
 /// How a worker ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// Nothing is left that it could claim.
     Done,
@@ -45,63 +52,195 @@ pub enum Work {
 }
 
 /// How a worker works.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Terms<'a> {
     /// Name of the device, as in `cuda:1`, for whoever looks.
     pub device: &'a str,
+    /// Runs that are trained side by side.
+    pub runs: usize,
+    /// Opens the device once more, for another run.
+    pub open: Open<'a>,
     /// Least time between two checkpoints of a run.
     pub checkpoint_every: Duration,
     /// Becomes true when the worker is to checkpoint and end.
     pub stop: &'a AtomicBool,
+    /// Ends the process at once, as if work had come to this end: other threads of it may never return.
+    pub leave: &'a (dyn Fn(Result<Work, WorkError>) + Sync),
 }
+
+/// Opens a device, or says why it cannot. Called on the thread that uses what it gives.
+pub type Open<'a> = &'a (dyn Fn() -> Result<Box<dyn Trainer>, String> + Sync);
 
 /// Time between two looks at runs of which it is not known whether somebody still trains them.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Time between two looks at runs that are before their first step.
+const LOOK_AT_LANES: Duration = Duration::from_millis(100);
+
 /// Trains every run that it can claim, largest first so that the end of the sweep keeps all slots busy; those that have
-/// failed on this device before come last, so that others get them first.
+/// failed on this device before come last, so that others get them first. The first place uses `trainer`, on this thread;
+/// each further one opens the device for itself, on a thread of its own. A run that ends in whatever way leaves those
+/// beside it alone, but for a failure of the device: then nothing of this process is trusted any more.
 pub fn work(
     ledger: &Ledger,
     trainer: &mut dyn Trainer,
     terms: Terms<'_>,
-    emit: &mut dyn FnMut(Event),
+    emit: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Work, WorkError> {
     let device = trainer.device().kind;
     if rehearsal::losses(&device) != ledger.losses() {
         return Err(WorkError::Mixed { device, dir: ledger.dir().display().to_string() });
     }
-    let mut runs: Vec<&PlannedRun> = ledger.plan().runs.iter().collect();
-    runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
-    loop {
+    let lanes = &Lanes::new(terms.runs, emit);
+    let lane = |number| Lane { number, lanes, terms };
+    thread::scope(|scope| {
+        let (working, over) = channel::<()>();
+        scope.spawn(move || {
+            while over.recv_timeout(LOOK_AT_LANES) == Err(RecvTimeoutError::Timeout) {
+                if lanes.look(terms.stop.load(Ordering::Relaxed)) {
+                    (terms.leave)(Ok(Work::Interrupted));
+                }
+            }
+        });
+        let others: Vec<_> = (1..terms.runs).map(|number| scope.spawn(move || beside(ledger, lane(number)))).collect();
+        let mut first = Place { ledger, lane: lane(0), trainer: Handle::Lent(trainer) };
+        let mut ends = vec![first.all(Company::Any)];
+        let joined = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ends.extend(joined);
+        let end = ends.into_iter().try_fold(Work::Done, |end, this| this.map(|this| end.max(this)));
+        let end = match end {
+            // Those that may have been the ruin of their neighbours.
+            Ok(Work::Done) if terms.runs > 1 => first.all(Company::None),
+            end => end,
+        };
+        drop(working);
+        end
+    })
+}
+
+/// A further place, on a thread of its own. Where the device cannot be opened once more the others go on without it.
+fn beside(ledger: &Ledger, lane: Lane<'_, '_>) -> Result<Work, WorkError> {
+    match (lane.terms.open)() {
+        Ok(trainer) => Place { ledger, lane, trainer: Handle::Own(trainer) }.all(Company::Any),
+        Err(message) if lane.lanes.close() => {
+            eprintln!("one run fewer is trained side by side: {message}");
+            Ok(Work::Done)
+        }
+        Err(message) => Err(WorkError::NoTrainer(message)),
+    }
+}
+
+/// Which runs a place takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    /// Those that may be trained beside others.
+    Any,
+    /// All: there are no others.
+    None,
+}
+
+/// One place of a worker, at work.
+struct Place<'a, 'e> {
+    ledger: &'a Ledger,
+    lane: Lane<'a, 'e>,
+    trainer: Handle<'a>,
+}
+
+enum Handle<'a> {
+    Lent(&'a mut dyn Trainer),
+    Own(Box<dyn Trainer>),
+}
+
+/// What a look at all runs came to.
+enum Pass {
+    /// Some were trained.
+    Trained,
+    /// None could be claimed.
+    Nothing,
+    /// This place works no more.
+    Over(Work),
+}
+
+impl Place<'_, '_> {
+    /// Trains until nothing is left to claim.
+    fn all(&mut self, company: Company) -> Result<Work, WorkError> {
+        let ledger = self.ledger;
+        let mut runs: Vec<&PlannedRun> = ledger.plan().runs.iter().collect();
+        runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
+        loop {
+            match self.pass(&runs, company)? {
+                Pass::Over(work) => return Ok(work),
+                // Another pass finds runs that a worker let go meanwhile.
+                Pass::Trained => {}
+                Pass::Nothing if runs.iter().any(|run| !ledger.is_over(&run.id) && ledger.is_unclear(&run.id)) => {
+                    // A process of another machine may have died with a run in its hands: some minutes will tell.
+                    thread::sleep(LOOK_AGAIN);
+                }
+                Pass::Nothing => return Ok(Work::Done),
+            }
+        }
+    }
+
+    /// Trains each run once that can be claimed.
+    fn pass(&mut self, runs: &[&PlannedRun], company: Company) -> Result<Pass, WorkError> {
+        let Lane { terms, .. } = self.lane;
+        let its = |failure: &Failure| {
+            failure.class != FailureClass::Shared && failure.device.as_deref() == Some(terms.device)
+        };
+        let needs_peace =
+            |claim: &Claim<'_>| company == Company::Any && terms.runs > 1 && retry::is_alone(claim.failures());
         let mut trained_any = false;
         let mut failed_here = Vec::new();
         for last in [false, true] {
-            let these = if last { std::mem::take(&mut failed_here) } else { runs.clone() };
+            let these = if last { std::mem::take(&mut failed_here) } else { runs.to_vec() };
             for run in these {
                 if terms.stop.load(Ordering::Relaxed) {
-                    return Ok(Work::Interrupted);
+                    return Ok(Pass::Over(Work::Interrupted));
                 }
-                let Some(claim) = ledger.claim(run)? else { continue };
-                let its = |failure: &Failure| failure.device.as_deref() == Some(terms.device);
+                let Some(claim) = self.ledger.claim(run)?.filter(|claim| !needs_peace(claim)) else { continue };
                 if !last && claim.failures().iter().any(its) {
                     failed_here.push(run);
                     continue;
                 }
                 trained_any = true;
-                if train(claim, run, trainer, terms, emit)? == Work::Interrupted {
-                    return Ok(Work::Interrupted);
+                match train(claim, run, self.trainer.get(), self.lane)? {
+                    End::Over => {}
+                    End::Interrupted => return Ok(Pass::Over(Work::Interrupted)),
+                    End::NoRoom => return Ok(Pass::Over(Work::Done)),
+                    End::Failed(failure) => self.go_on_after(failure, run)?,
                 }
             }
         }
-        // Another pass finds runs that a worker let go meanwhile.
-        if trained_any {
-            continue;
+        Ok(if trained_any { Pass::Trained } else { Pass::Nothing })
+    }
+
+    /// What a failed run means to its place. A wrong configuration is the run's alone. A trainer that panicked is replaced
+    /// where others go on beside it; otherwise the process ends, as it does when the device failed.
+    fn go_on_after(&mut self, failure: Failure, run: &PlannedRun) -> Result<(), WorkError> {
+        let Lane { terms, .. } = self.lane;
+        match failure.class {
+            FailureClass::Configuration => return Ok(()),
+            FailureClass::Crash if terms.runs > 1 => {
+                self.trainer = Handle::Own((terms.open)().map_err(WorkError::NoTrainer)?);
+                return Ok(());
+            }
+            _ => {}
         }
-        if !runs.iter().any(|run| !ledger.is_over(&run.id) && ledger.is_unclear(&run.id)) {
-            return Ok(Work::Done);
+        let shared = failure.class == FailureClass::Shared;
+        let error = || WorkError::Failed { run: run.id.to_string(), failure: failure.clone() };
+        if shared {
+            (terms.leave)(Err(error()));
         }
-        // A process of another machine may have died with a run in its hands: some minutes will tell.
-        std::thread::sleep(LOOK_AGAIN);
+        Err(error())
+    }
+}
+
+impl Handle<'_> {
+    fn get(&mut self) -> &mut dyn Trainer {
+        match self {
+            Self::Lent(trainer) => *trainer,
+            Self::Own(trainer) => trainer.as_mut(),
+        }
     }
 }
 
@@ -118,12 +257,17 @@ mod tests {
     static GO: AtomicBool = AtomicBool::new(false);
 
     /// Works until the end.
-    fn work(ledger: &Ledger, trainer: &mut dyn Trainer, emit: &mut dyn FnMut(Event)) -> Result<Work, WorkError> {
+    fn work(
+        ledger: &Ledger,
+        trainer: &mut dyn Trainer,
+        emit: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Work, WorkError> {
         super::work(ledger, trainer, terms("here"), emit)
     }
 
     fn terms(device: &str) -> Terms<'_> {
-        Terms { device, checkpoint_every: Duration::ZERO, stop: &GO }
+        let open: Open<'_> = &|| Ok(Box::new(rehearsal::Rehearsal));
+        Terms { device, runs: 1, open, checkpoint_every: Duration::ZERO, stop: &GO, leave: &|_| {} }
     }
 
     /// Ends each run as the function says, in the order in which they come.
@@ -150,6 +294,7 @@ mod tests {
                 learning_rate: 0.01,
                 tokens_per_second: nan,
                 curve_point: true,
+                again: false,
             };
             if on(step).is_break() {
                 return Err(TrainError::Interrupted { step: 1 });

@@ -14,6 +14,9 @@ pub trait Engine {
     /// What is recorded with every result.
     fn info(&self) -> DeviceInfo;
 
+    /// What goes on before the first step of a run, for people who wait for it.
+    fn preparing(&self) -> &'static str;
+
     /// The beginning of a run whose batches are cut into so many parts.
     fn begin<'a>(
         &'a self,

@@ -31,6 +31,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         place,
         devices,
         slots_per_device,
+        share_process,
         threads,
         patience,
         launcher,
@@ -63,7 +64,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let devices = pool::devices(devices, &name)?;
     let device = device::trainer(&devices[0], &place.cache, *threads)?.device();
     let per_device = device::slots(*slots_per_device, &device.kind, *threads)?;
-    let slots = pool::slots(&devices, per_device);
+    let share = pool::share(*share_process, &device.kind)?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
     if let Some(raised) = planning::raised_batches(&spec, &plan) {
@@ -80,21 +81,26 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     if *keep_models {
         ledger.keep_models()?;
     }
-    announce(&ledger, &device, (slots.len(), &devices), &Summary::of(&ledger)?);
+    let before = Summary::of(&ledger)?;
+    let (processes, runs) = pool::divide(per_device, share, before.pending.div_ceil(devices.len()));
+    let slots = pool::slots(&devices, processes);
+    announce(&ledger, &device, (slots.len() * runs, &devices), &before);
 
     let program = std::env::current_exe()?;
     let worker = |slot: usize| {
         let mut command = worker(&program, &dir, &place.cache, *threads, checkpoint_every);
-        pool::pin(&mut command, &slots[slot], *threads, per_device);
+        command.arg("--runs").arg(runs.to_string());
+        pool::pin(&mut command, &slots[slot], *threads, processes);
         command
     };
     let workers = Pool {
         devices: slots.iter().map(|slot| slot.device.clone()).collect(),
+        runs,
         command: &worker,
         patience: Duration::from_secs(hang_after),
     };
     let interrupts = execute::interrupts()?;
-    let mut display = Display::new(&ledger, slots.len(), std::io::stderr().is_terminal());
+    let mut display = Display::new(&ledger, slots.len() * runs, std::io::stderr().is_terminal());
     let summary = execute::supervise(&ledger, &workers, &mut display, &interrupts);
     display.finish();
     // What comes now is short, and repeated by the next call: a signal ends it at once.

@@ -77,6 +77,10 @@ impl Engine for Cuda {
         }
     }
 
+    fn preparing(&self) -> &'static str {
+        "loading kernels"
+    }
+
     fn begin<'a>(
         &'a self,
         run: &'a Run,
