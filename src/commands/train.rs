@@ -49,7 +49,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let stop = execute::stop_flag()?;
     let label = trainer.device().kind;
     let open = || device::trainer(&name, &place.cache, threads).map_err(|error| format!("{error:#}"));
-    let leave = |_| {
+    let leave = |_: &Result<Work, WorkError>| {
         closing::say(&interrupted(&dir));
         execute::leave(execute::REQUEUE)
     };

@@ -23,13 +23,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     let device = device::choose(&place.device);
     let open = || device::trainer(&device, &place.cache, *threads);
     let mut trainer = open()?;
-    let leave = |worked| {
-        let code = code(worked).unwrap_or_else(|error| {
-            let _ = writeln!(io::stderr(), "error: {error}");
-            2
-        });
-        execute::leave(code)
-    };
+    let leave = |worked: &Result<Work, WorkError>| execute::leave(code(worked).unwrap_or(1));
     let terms = Terms {
         device: label.as_deref().unwrap_or(&device),
         runs: usize::from(*runs),
@@ -45,21 +39,24 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
             stop.store(true, Ordering::Relaxed);
         }
     });
-    Ok(ExitCode::from(code(worked)?))
+    match code(&worked) {
+        Some(code) => Ok(ExitCode::from(code)),
+        None => Ok(worked.map(|_| ExitCode::SUCCESS)?),
+    }
 }
 
-/// The exit code for an end of work.
-fn code(worked: Result<Work, WorkError>) -> Result<u8, WorkError> {
+/// The exit code for an end of work; none for an error that is not a run's.
+fn code(worked: &Result<Work, WorkError>) -> Option<u8> {
     match worked {
-        Ok(Work::Done) => Ok(0),
-        Ok(Work::Interrupted) => Ok(execute::REQUEUE),
+        Ok(Work::Done) => Some(0),
+        Ok(Work::Interrupted) => Some(execute::REQUEUE),
         Err(WorkError::Failed { run, failure }) => {
             // Standard error may have nobody left to read it either.
             let _ = writeln!(io::stderr(), "error: run {run}: {}", failure.message);
             // Memory is whole again in a new process, which takes smaller steps; a device may not be.
-            Ok(if failure.class == FailureClass::OutOfMemory { execute::REQUEUE } else { 1 })
+            Some(if failure.class == FailureClass::OutOfMemory { execute::REQUEUE } else { 1 })
         }
-        Err(error) => Err(error),
+        Err(_) => None,
     }
 }
 

@@ -102,14 +102,15 @@ impl<'a> Lanes<'a> {
         if !nothing_to_keep {
             places.asked = None;
         }
-        let leave =
-            nothing_to_keep && places.asked.get_or_insert_with(Instant::now).elapsed() >= ANSWER_WITHIN;
+        let leave = nothing_to_keep && places.asked.get_or_insert_with(Instant::now).elapsed() >= ANSWER_WITHIN;
         if leave {
             let runs = places.under_way.iter().flatten();
             signs = runs.map(|waiting| Event::Interrupted { run: waiting.run.clone(), step: 0 }).collect();
         }
         drop(places);
-        signs.into_iter().for_each(|sign| self.tell(sign));
+        for sign in signs {
+            self.tell(sign);
+        }
         leave
     }
 

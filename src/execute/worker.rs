@@ -65,7 +65,7 @@ pub struct Terms<'a> {
     /// Becomes true when the worker is to checkpoint and end.
     pub stop: &'a AtomicBool,
     /// Ends the process at once, as if work had come to this end: other threads of it may never return.
-    pub leave: &'a (dyn Fn(Result<Work, WorkError>) + Sync),
+    pub leave: &'a (dyn Fn(&Result<Work, WorkError>) + Sync),
 }
 
 /// Opens a device, or says why it cannot. Called on the thread that uses what it gives.
@@ -98,7 +98,7 @@ pub fn work(
         scope.spawn(move || {
             while over.recv_timeout(LOOK_AT_LANES) == Err(RecvTimeoutError::Timeout) {
                 if lanes.look(terms.stop.load(Ordering::Relaxed)) {
-                    (terms.leave)(Ok(Work::Interrupted));
+                    (terms.leave)(&Ok(Work::Interrupted));
                 }
             }
         });
@@ -218,20 +218,21 @@ impl Place<'_, '_> {
     /// where others go on beside it; otherwise the process ends, as it does when the device failed.
     fn go_on_after(&mut self, failure: Failure, run: &PlannedRun) -> Result<(), WorkError> {
         let Lane { terms, .. } = self.lane;
-        match failure.class {
-            FailureClass::Configuration => return Ok(()),
+        let class = failure.class;
+        let error = WorkError::Failed { run: run.id.to_string(), failure };
+        match class {
+            FailureClass::Configuration => Ok(()),
             FailureClass::Crash if terms.runs > 1 => {
                 self.trainer = Handle::Own((terms.open)().map_err(WorkError::NoTrainer)?);
-                return Ok(());
+                Ok(())
             }
-            _ => {}
+            FailureClass::Shared => {
+                let worked = Err(error);
+                (terms.leave)(&worked);
+                worked.map(drop)
+            }
+            _ => Err(error),
         }
-        let shared = failure.class == FailureClass::Shared;
-        let error = || WorkError::Failed { run: run.id.to_string(), failure: failure.clone() };
-        if shared {
-            (terms.leave)(Err(error()));
-        }
-        Err(error())
     }
 }
 
@@ -246,6 +247,8 @@ impl Handle<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
     use std::time::Instant;
 
     use super::*;
@@ -404,6 +407,85 @@ mod tests {
         work(&ledger, &mut rehearsal::Rehearsal, &mut |_| {}).unwrap();
         let result = ledger.result(&run.id).unwrap().unwrap();
         assert_eq!((result.attempt, result.curve.len()), (2, 10));
+    }
+
+    /// Works with three runs side by side, on trainers that all do the same.
+    fn together(ledger: &Ledger, open: Open<'_>) -> (Result<Work, WorkError>, Vec<Event>) {
+        let mut events = Vec::new();
+        let terms = Terms { runs: 3, open, ..terms("cuda:0") };
+        let worked = super::work(ledger, open().unwrap().as_mut(), terms, &mut |event| events.push(event));
+        (worked, events)
+    }
+
+    /// Lets no run end before three have begun, so that nothing depends on who is quick.
+    struct Waiting(Arc<AtomicUsize>, fn(usize) -> Result<Outcome, TrainError>);
+
+    impl Trainer for Waiting {
+        fn device(&self) -> DeviceInfo {
+            device()
+        }
+
+        fn train(&mut self, job: Job<'_>, _: OnProgress<'_>) -> Result<Outcome, TrainError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            while self.0.load(Ordering::Relaxed) < 3 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let depth = job.run.run.shape.depth;
+            // What the third one does comes while the others are under way.
+            if depth != 3 {
+                thread::sleep(Duration::from_millis(300));
+            }
+            (self.1)(depth)
+        }
+    }
+
+    #[test]
+    fn three_runs_are_under_way_at_once_and_each_event_names_its_own() {
+        let (_dir, ledger) = ledger(6);
+        let begun = Arc::new(AtomicUsize::new(0));
+        let open: Open<'_> = &|| Ok(Box::new(Waiting(begun.clone(), |depth| Ok(finished(depth as f64)))));
+        let (worked, events) = together(&ledger, open);
+        assert_eq!(worked.unwrap(), Work::Done);
+        for run in &ledger.plan().runs {
+            let mine: Vec<_> = events.iter().filter(|event| *event.run() == run.id).collect();
+            let loss = run.run.shape.depth as f64;
+            assert!(
+                matches!(mine[..], [Event::Claimed { .. }, Event::Finished { val_loss, .. }]
+                if (val_loss - loss).abs() < 1e-12),
+                "{mine:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_card_ends_the_process_and_no_run_is_blamed() {
+        let (_dir, ledger) = ledger(3);
+        let begun = Arc::new(AtomicUsize::new(0));
+        let open: Open<'_> = &|| {
+            Ok(Box::new(Waiting(begun.clone(), |depth| match depth {
+                3 => Err(TrainError::Device("CUDA_ERROR_ILLEGAL_ADDRESS".to_owned())),
+                _ => Ok(finished(3.0)),
+            })))
+        };
+        let left = AtomicBool::new(false);
+        let leave = |worked: &Result<Work, WorkError>| {
+            left.store(matches!(worked, Err(WorkError::Failed { .. })), Ordering::Relaxed);
+        };
+        let terms = Terms { runs: 3, open, leave: &leave, ..terms("cuda:0") };
+        let mut events = Vec::new();
+        super::work(&ledger, open().unwrap().as_mut(), terms, &mut |event| events.push(event)).unwrap_err();
+        assert!(left.load(Ordering::Relaxed), "at once, while the others were under way");
+        assert!(events.iter().any(|event| matches!(event, Event::Failed { failure, .. }
+            if failure.class == FailureClass::Shared)));
+        assert!(ledger.observations().unwrap().len() >= 2, "those who were under way may end here");
+    }
+
+    #[test]
+    fn a_device_that_cannot_be_opened_so_often_trains_fewer_side_by_side() {
+        let (_dir, ledger) = ledger(3);
+        let terms = Terms { runs: 3, open: &|| Err("no room for a stream".to_owned()), ..terms("cuda:0") };
+        let worked = super::work(&ledger, &mut scripted(|_| Ok(finished(3.0))), terms, &mut |_| {});
+        assert_eq!((worked.unwrap(), ledger.observations().unwrap().len()), (Work::Done, 3));
     }
 
     #[test]

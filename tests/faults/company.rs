@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Child, Command, Output};
 
 use super::{Place, signal};
-use crate::common::{self, assert_code, assert_refused, assert_said, children, text, wait_for};
+use crate::common::{self, assert_code, assert_refused, assert_said, children, wait_for};
 
 /// A sweep of three runs side by side in one process, with failures on demand.
 fn command(place: &Place, failpoint: &str, flags: &[&str]) -> Command {
@@ -20,6 +20,11 @@ fn sweep(place: &Place, kind: &str, times: usize, flags: &[&str]) -> Output {
     command(place, &format!("slow:6:{first};{kind}:{times}:{count};slow"), flags).output().unwrap()
 }
 
+/// So many runs that take three seconds each where they are slow: long enough to be met on a loaded machine.
+fn long(runs: usize) -> Place {
+    Place::with(&super::spec(runs).replace("curve_points = 10", "curve_points = 30"))
+}
+
 /// The failures that were recorded, as JSON.
 fn failures(place: &Place) -> Vec<String> {
     place.files("out/runs", "error.json").iter().map(|path| fs::read_to_string(path).unwrap()).collect()
@@ -27,28 +32,29 @@ fn failures(place: &Place) -> Vec<String> {
 
 /// What must come out of a sweep of so many runs.
 fn undisturbed(runs: usize) -> [String; 2] {
-    let place = Place::of_runs(runs);
+    outcome(&Place::of_runs(runs))
+}
+
+fn outcome(place: &Place) -> [String; 2] {
     assert_code(&place.rehearse(), 0);
     place.tables()
 }
 
-/// Starts the sweep and waits until three runs are under way in its one worker.
-fn started(place: &Place, failpoint: &str) -> Child {
-    let sweep = command(place, failpoint, &[]).spawn().unwrap();
-    wait_for("a worker", || children(sweep.id()).len() == 1);
-    let held = || place.files("out/runs", "lock").iter().filter(|path| fs::metadata(path).unwrap().len() > 0).count();
-    wait_for("three runs under way", || held() == 3);
+/// Starts the sweep and waits until its one worker has told that three runs are under way. What is said goes to a file.
+fn started(place: &Place) -> Child {
+    let said = fs::File::create(place.path("said")).unwrap();
+    let sweep = command(place, "slow", &[]).stderr(said).spawn().unwrap();
+    wait_for("three runs under way", || place.read("said").matches(" starts: ").count() == 3);
+    assert_eq!(children(sweep.id()).len(), 1, "one process for all");
     sweep
 }
 
 #[test]
 fn runs_side_by_side_in_one_process_give_the_bytes_of_runs_alone() {
     let place = Place::of_runs(7);
-    let sweep = started(&place, "slow");
-    assert_eq!(children(sweep.id()).len(), 1, "one process for all");
-    let output = sweep.wait_with_output().unwrap();
-    assert_code(&output, 0);
-    assert_said(&output, &["3 slots on rehearsal"]);
+    let sweep = started(&place);
+    assert_code(&sweep.wait_with_output().unwrap(), 0);
+    assert!(place.read("said").contains("3 slots on rehearsal"));
     assert_eq!(place.tables(), undisturbed(7));
     assert_eq!(failures(&place), Vec::<String>::new());
 }
@@ -71,7 +77,8 @@ fn a_process_that_dies_costs_each_of_its_runs_an_attempt_and_is_nobodys_fault() 
         assert_code(&output, 0);
         assert_said(&output, &["is tried again"]);
         let failures = failures(&place);
-        assert!((2..=3).contains(&failures.len()), "{kind}: {failures:?}");
+        // What is lost is lost at the end of a run, when others may have ended just before.
+        assert!((if kind == "abort" { 2 } else { 1 }..=3).contains(&failures.len()), "{kind}: {failures:?}");
         assert!(failures.iter().all(|failure| failure.contains("\"shared\"")), "{kind}: {failures:?}");
         let words = if kind == "abort" { "SIGABRT" } else { "CUDA_ERROR_ILLEGAL_ADDRESS" };
         assert!(failures.iter().all(|failure| failure.contains(words)), "{kind}: {failures:?}");
@@ -81,12 +88,12 @@ fn a_process_that_dies_costs_each_of_its_runs_an_attempt_and_is_nobodys_fault() 
 
 #[test]
 fn a_killed_worker_loses_nothing_but_time() {
-    let place = Place::of_runs(5);
-    let sweep = started(&place, "slow");
+    let place = long(5);
+    let sweep = started(&place);
     assert!(common::signal("-9", &children(sweep.id())));
     assert_code(&sweep.wait_with_output().unwrap(), 0);
     assert_eq!(failures(&place).len(), 3);
-    assert_eq!(place.tables(), undisturbed(5));
+    assert_eq!(place.tables(), outcome(&long(5)));
 }
 
 #[test]
@@ -131,33 +138,29 @@ fn a_device_that_fails_everything_is_quarantined_in_company_too() {
 
 #[test]
 fn a_signal_checkpoints_all_of_them_and_the_next_call_goes_on() {
-    let place = Place::of_runs(5);
-    let sweep = started(&place, "slow");
+    let place = long(5);
+    let sweep = started(&place);
     signal("-TERM", &sweep);
-    let output = sweep.wait_with_output().unwrap();
-    assert_code(&output, 75);
-    let stopped = text(&output.stderr).matches("stopped after step").count();
+    assert_code(&sweep.wait_with_output().unwrap(), 75);
+    let stopped = place.read("said").matches("stopped after step").count();
     assert_eq!((stopped, place.files("out/runs", "checkpoint.safetensors").len()), (3, 3));
-    assert_code(&place.rehearse(), 0);
-    assert_eq!(place.tables(), undisturbed(5));
+    assert_eq!(outcome(&place), outcome(&long(5)));
 }
 
 #[test]
 fn before_the_first_step_there_is_a_sign_of_life_and_a_signal_is_answered() {
     for (slots, stopped) in [("1", 1), ("3", 3)] {
         let place = Place::of_runs(3);
-        let said = place.path("said");
         let mut command = place.sweep("rehearsal", &["--slots", slots, "--share-process"]);
-        command.env("RUNNER_FAILPOINT", "compile").stderr(fs::File::create(&said).unwrap());
+        command.env("RUNNER_FAILPOINT", "compile").stderr(fs::File::create(place.path("said")).unwrap());
         let sweep = command.spawn().unwrap();
-        let read = || fs::read_to_string(&said).unwrap();
+        let read = || place.read("said");
         wait_for("a sign of life", || read().matches("getting ready, 2 s").count() == stopped);
         signal("-TERM", &sweep);
         assert_code(&sweep.wait_with_output().unwrap(), 75);
         assert_eq!(read().matches("stopped before its first step").count(), stopped, "{}", read());
         assert_eq!(failures(&place), Vec::<String>::new());
-        assert_code(&place.rehearse(), 0);
-        assert_eq!(place.tables(), undisturbed(3));
+        assert_eq!(outcome(&place), undisturbed(3));
     }
 }
 
