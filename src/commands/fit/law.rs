@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::ensure;
 use serde::Serialize;
 
-use super::{Groups, Request, countings, groups, print, print_law, require_budgets};
+use super::request::{Groups, Request, countings, groups, require_budgets};
+use super::{print, print_law};
 use crate::cli::Law;
 use crate::commands::shared::sheet::Room;
 use crate::fit::Status;
