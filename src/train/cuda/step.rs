@@ -5,7 +5,7 @@ use super::gpu::{Address, Factor, Gpu, Number, Product};
 use super::launches::{self, Act, Batch};
 use super::layout::{Activations, BlockActivations, Flat, Normed, Part, SUM_ROWS};
 use super::state::{Recipe, State};
-use crate::plan::{RunOptimizer, Shape};
+use crate::plan::Shape;
 use crate::spec::Precision;
 use crate::train::site::Site;
 use crate::trainer::TrainError;
