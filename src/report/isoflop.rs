@@ -4,8 +4,8 @@ use super::ReportInput;
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
 use super::words;
 use crate::fit::Estimate;
-use crate::fit::approach2::{Approach2, Optimum};
-use crate::fit::points::same_budget;
+use crate::fit::approaches::approach2::{Approach2, Optimum};
+use crate::fit::table::budgets::same_budget;
 use crate::observation::{Counting, Observation};
 use crate::units::{Flops, Params, Tokens};
 

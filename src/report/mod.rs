@@ -35,11 +35,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::fit::approach2::Approach2;
-use crate::fit::forecast::HeldOut;
-use crate::fit::frontier::Comparison;
-use crate::fit::summary::Summary;
-use crate::fit::transfer::Group;
+use crate::fit::approaches::approach2::Approach2;
+use crate::fit::approaches::complete::HeldOut;
+use crate::fit::approaches::summary::Summary;
+use crate::fit::transfer::frontier::Comparison;
+use crate::fit::transfer::rates::Group;
 use crate::observation::{Counting, Observation};
 pub use answer::{Answer, answer};
 pub use curves::{Key, LossCurve};

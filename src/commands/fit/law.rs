@@ -8,11 +8,17 @@ use serde::Serialize;
 use super::{Groups, Request, countings, groups, print, print_law, require_budgets};
 use crate::cli::Law;
 use crate::commands::shared::sheet::Room;
-use crate::fit::bootstrap::Units;
-use crate::fit::critical_batch::{self, AgainstLoss, NormPair};
-use crate::fit::law::LawFit;
-use crate::fit::table::{self, Field};
-use crate::fit::{Resample, Status, approach3, compare, kaplan, power, pruning, repetition, tuning};
+use crate::fit::Status;
+use crate::fit::approaches::approach3;
+use crate::fit::laws::critical_batch;
+use crate::fit::laws::critical_batch::{AgainstLoss, NormPair};
+use crate::fit::laws::law::LawFit;
+use crate::fit::laws::{compare, kaplan, power, pruning, repetition};
+use crate::fit::table;
+use crate::fit::table::Field;
+use crate::fit::table::budgets::Resample;
+use crate::fit::table::budgets::Units;
+use crate::fit::transfer::tuning;
 use crate::observation::Observation;
 
 /// Fits one law and returns what is to be printed.

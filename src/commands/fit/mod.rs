@@ -13,12 +13,16 @@ use anyhow::{Context, ensure};
 use super::STDOUT;
 use super::shared::sheet::Room;
 use crate::cli::{self, Approach, FitArgs};
-use crate::fit::approach2::akima;
-use crate::fit::approach3::StartGrid;
-use crate::fit::bootstrap::Units;
-use crate::fit::summary::Summary;
-use crate::fit::table::{self, Columns, Table};
-use crate::fit::{Bootstrap, Resample, approach2, approaches, points, recount};
+use crate::fit::Bootstrap;
+use crate::fit::approaches::approach2::akima;
+use crate::fit::approaches::approach3::StartGrid;
+use crate::fit::approaches::summary::Summary;
+use crate::fit::approaches::{approach2, complete, points};
+use crate::fit::table;
+use crate::fit::table::budgets::Resample;
+use crate::fit::table::budgets::Units;
+use crate::fit::table::recount;
+use crate::fit::table::{Columns, Table};
 use crate::observation::{Counting, Observation};
 
 /// Runs the command.
@@ -221,20 +225,20 @@ fn fit(runs: &[Observation], approach: Approach, request: &Request) -> Option<Su
 }
 
 fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request: &Request) -> Summary {
-    let options = approaches::Options {
+    let options = complete::Options {
         bootstrap: request.bootstrap,
         resample: request.resample,
         weighted: request.args.weighted,
         delta: request.args.delta,
         starts: request.starts.clone(),
-        ..approaches::Options::default()
+        ..complete::Options::default()
     };
     match approach {
-        Approach::Envelope => approaches::envelope(runs, counting, &options),
+        Approach::Envelope => complete::envelope(runs, counting, &options),
         Approach::Parabolas | Approach::All => {
-            approaches::with_parabolas(&approaches::parabolas(runs, counting, &options), runs, &options)
+            complete::with_parabolas(&complete::parabolas(runs, counting, &options), runs, &options)
         }
-        Approach::Huber => approaches::huber(runs, counting, &options).0,
-        Approach::Vpnls => approaches::least_squares(runs, counting, &options).0,
+        Approach::Huber => complete::huber(runs, counting, &options).0,
+        Approach::Vpnls => complete::least_squares(runs, counting, &options).0,
     }
 }
