@@ -6,41 +6,26 @@ pub(super) mod pool;
 pub(super) mod results;
 mod slurm;
 
-use self::ending::finish;
-use self::pool::worker;
-use self::results::results_dir;
-
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use self::ending::finish;
+use self::pool::worker;
+use self::results::results_dir;
 use super::seconds;
 use super::shared::{closing, device, planning};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::{self, Display, Pool, Summary, rehearsal};
 use crate::ledger::{self, Ledger, Losses};
-use crate::spec;
+use crate::spec::{self, Spec};
 use crate::trainer::DeviceInfo;
 use crate::units::Flops;
 
 /// Runs the command.
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
-    let SweepArgs {
-        spec: path,
-        overrides,
-        out,
-        place,
-        devices,
-        slots_per_device,
-        threads,
-        patience,
-        launcher,
-        wait,
-        dry_run,
-        keep_models,
-    } = args;
-    let Patience { checkpoint_every, hang_after } = *patience;
-    seconds("checkpoint-every", checkpoint_every)?;
+    let SweepArgs { spec: path, overrides, patience, launcher, wait, dry_run, .. } = args;
+    seconds("checkpoint-every", patience.checkpoint_every)?;
     let mut spec = spec::load_with(path, &overrides.set)?;
     if spec.sweep.is_none() {
         anyhow::bail!("{} has no [sweep]: it describes one run; train it with `runner train`", path.display());
@@ -59,20 +44,27 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
             "--wait and --dry-run are for --launcher slurm; `runner plan` shows what a local sweep would train"
         );
     }
+    local(args, &spec)
+}
+
+/// A sweep that this machine trains.
+fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
+    let SweepArgs { out, place, devices, slots_per_device, threads, patience, keep_models, .. } = args;
+    let Patience { checkpoint_every, hang_after } = *patience;
     // Opened here as well, so that a device that is missing is told before anything is written.
     let name = devices.first().map_or_else(|| device::choose(&place.device), Clone::clone);
     let devices = pool::devices(devices, &name)?;
     let device = device::trainer(&devices[0], &place.cache, *threads)?.device();
     let per_device = device::slots(*slots_per_device, &device.kind, *threads)?;
     let slots = pool::slots(&devices, per_device);
-    let plan = planning::plan_of(&spec, &place.cache)?;
+    let plan = planning::plan_of(spec, &place.cache)?;
     planning::require_runs(&plan)?;
-    if let Some(raised) = planning::raised_batches(&spec, &plan) {
+    if let Some(raised) = planning::raised_batches(spec, &plan) {
         eprintln!("{raised}");
     }
     device::require_precision(&device.kind, &plan)?;
     let losses = rehearsal::losses(&device.kind);
-    let dir = results_dir(out.as_deref(), &spec, losses);
+    let dir = results_dir(out.as_deref(), spec, losses);
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
         let seconds = ledger::EXPIRY.as_secs();
         eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
@@ -105,7 +97,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
             closing::say(&kept(&ledger, "Interrupted", &summary));
             Ok(ExitCode::from(execute::REQUEUE))
         }
-        Ok(summary) => finish(&ledger, &spec, &place.cache, &summary),
+        Ok(summary) => finish(&ledger, spec, &place.cache, &summary),
         Err(error) => {
             closing::say(&kept(&ledger, "Ended by a failure", &Summary::of(&ledger)?));
             Err(error.into())
