@@ -26,16 +26,16 @@ impl Modules {
             name.pop_if(|last| last == "mod");
             let is_test = name.iter().any(|part| ["tests", "testing"].contains(&part.as_str()));
             if !is_test && name != ["lib"] && name != ["main"] {
-                modules.insert(name, &fs::read_to_string(&path).unwrap());
+                modules.insert(&name, &fs::read_to_string(&path).unwrap());
             }
         }
         modules
     }
 
-    fn insert(&mut self, name: Name, text: &str) {
+    fn insert(&mut self, name: &Name, text: &str) {
         let mut paths = Paths::default();
         paths.read(text.parse().unwrap());
-        let absolute = |path: &Name| absolute(path, &name);
+        let absolute = |path: &Name| absolute(path, name);
         let handed_on = paths.handed_on.iter().filter_map(|path| Some((path.last()?.clone(), absolute(path)?)));
         self.handed_on.insert(name.clone(), handed_on.collect());
         self.named.insert(name.clone(), paths.named.iter().filter_map(absolute).collect());
@@ -118,7 +118,7 @@ impl Paths {
                         matches!(&tokens[at], TokenTree::Group(g) if g.delimiter() == Delimiter::Parenthesis),
                     );
                     if word(at) == "use" {
-                        let end = (at..).find(|at| is(&tokens[*at], ';')).unwrap();
+                        let end = (at..tokens.len()).find(|at| is(&tokens[*at], ';')).unwrap();
                         // A path without a root is that of a child.
                         let own = |path: Name| match path[0].as_str() {
                             "crate" | "self" | "super" => path,
@@ -187,7 +187,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 fn modules(texts: &[(&str, &str)]) -> Modules {
     let mut modules = Modules::default();
     for (name, text) in texts {
-        modules.insert(name.split("::").map(str::to_owned).collect(), text);
+        modules.insert(&name.split("::").map(str::to_owned).collect(), text);
     }
     modules
 }
