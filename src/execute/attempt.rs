@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::lanes::Lanes;
 use super::shelf::Shelf;
-use super::worker::{Terms, WorkError};
+use super::terms::{Terms, WorkError};
 use super::{Event, failpoint, retry};
 use crate::ledger::{Claim, CurvePoint, Failure, FailureClass, Published};
 use crate::plan::PlannedRun;
@@ -46,25 +46,42 @@ pub(super) fn train(
     lane: Lane<'_, '_>,
 ) -> Result<End, WorkError> {
     let Lane { number, lanes, terms } = lane;
-    let id = || run.id.clone();
-    lanes.tell(Event::Claimed { run: id(), attempt: claim.attempt() });
+    lanes.tell(Event::Claimed { run: run.id.clone(), attempt: claim.attempt() });
     claim.begin(terms.device);
     lanes.begin(number, &run.id, trainer.preparing());
-    let end = attempt(claim, run, trainer, lane);
+    let micro_batches = retry::micro_batches(claim.failures());
+    let claim = RefCell::new(claim);
+    // A trainer that panicked is not used again.
+    let outcome = catch_unwind(AssertUnwindSafe(|| attempt(&claim, run, (trainer, micro_batches), lane)));
+    let claim = claim.into_inner();
+    let end = match outcome {
+        Ok(Ok(outcome)) => {
+            publish(claim, run, sound(&outcome, run), (trainer, micro_batches), lanes).map(|()| End::Over)
+        }
+        Ok(Err(TrainError::Interrupted { step })) => {
+            lanes.tell(Event::Interrupted { run: run.id.clone(), step });
+            Ok(End::Interrupted)
+        }
+        Ok(Err(error)) => fail(claim, run, failure(&error), lane),
+        Err(panic) => {
+            let message = words(panic.as_ref());
+            let class = retry::class_of_death(&message);
+            fail(claim, run, (class, format!("the trainer panicked: {message}")), lane)
+        }
+    };
     lanes.end(number);
     end
 }
 
+/// Trains, and tells of it.
 fn attempt(
-    claim: Claim<'_>,
+    claim: &RefCell<Claim<'_>>,
     run: &PlannedRun,
-    trainer: &mut dyn Trainer,
+    (trainer, micro_batches): (&mut dyn Trainer, usize),
     lane: Lane<'_, '_>,
-) -> Result<End, WorkError> {
+) -> Result<Outcome, TrainError> {
     let Lane { number, lanes, terms } = lane;
     let id = || run.id.clone();
-    let micro_batches = retry::micro_batches(claim.failures());
-    let claim = RefCell::new(claim);
     let mut unseen = false;
     let mut emitted: Option<Instant> = None;
     let mut on_progress = |progress: Progress| {
@@ -90,30 +107,21 @@ fn attempt(
         }
         if terms.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let checkpoints = &mut Shelf { claim: &claim, run: &run.id };
+    let checkpoints = &mut Shelf { claim, run: &run.id };
     let job = Job { run, micro_batches, checkpoints, checkpoint_every: terms.checkpoint_every };
-    let train = || {
-        failpoint::begin(run);
-        failpoint::outcome(run, trainer.train(job, &mut on_progress))
-    };
-    // A trainer that panicked is not used again.
-    let outcome = catch_unwind(AssertUnwindSafe(train));
-    let claim = claim.into_inner();
-    let (class, message) = match outcome {
-        Ok(Ok(outcome)) => {
-            publish(claim, run, sound(&outcome, run), (trainer, micro_batches), lanes)?;
-            return Ok(End::Over);
-        }
-        Ok(Err(TrainError::Interrupted { step })) => {
-            lanes.tell(Event::Interrupted { run: id(), step });
-            return Ok(End::Interrupted);
-        }
-        Ok(Err(error)) => failure(&error),
-        Err(panic) => {
-            let message = words(panic.as_ref());
-            (retry::class_of_death(&message), format!("the trainer panicked: {message}"))
-        }
-    };
+    failpoint::begin(run);
+    failpoint::outcome(run, trainer.train(job, &mut on_progress))
+}
+
+/// Records a failure, and gives the run up where that is hopeless. What comes of company is held against nobody.
+fn fail(
+    claim: Claim<'_>,
+    run: &PlannedRun,
+    (class, message): (FailureClass, String),
+    lane: Lane<'_, '_>,
+) -> Result<End, WorkError> {
+    let Lane { number, lanes, terms } = lane;
+    let id = || run.id.clone();
     let class = match (class, lanes.beside(number)) {
         (FailureClass::OutOfMemory, 1..) if lanes.close() => {
             lanes.tell(Event::Postponed { run: id(), message });
