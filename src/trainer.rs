@@ -110,7 +110,7 @@ pub struct Listed {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Missing {
     /// This build has no code for it.
-    #[error("not compiled in; build with: cargo build --release --features {feature}")]
+    #[error("not compiled in; build with: cargo build --release {}", flags(feature))]
     NotCompiled {
         /// What brings it.
         feature: &'static str,
@@ -123,6 +123,14 @@ pub enum Missing {
         /// What to do.
         remedy: &'static str,
     },
+}
+
+/// What cargo is told to bring a feature. The bindings of CUDA that burn and our engine want cannot be in one program.
+fn flags(feature: &str) -> String {
+    match feature {
+        "burn-cuda" => "--no-default-features --features cpu,burn-cuda".to_owned(),
+        feature => format!("--features {feature}"),
+    }
 }
 
 /// What a run tells while it trains.

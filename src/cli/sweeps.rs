@@ -23,7 +23,8 @@ pub struct SweepArgs {
     /// Devices to train on, as in cuda:0,cuda:1 [default: all of the kind that --device names].
     #[arg(long, value_delimiter = ',', value_name = "LIST", conflicts_with = "device")]
     pub devices: Vec<String>,
-    /// Runs trained side by side on each device [default: as many as cores on the CPU, otherwise 1].
+    /// Runs trained side by side on each device [default: as many as cores on the CPU, what is measured
+    /// to be fastest on cuda, otherwise 1].
     #[arg(long, visible_alias = "slots", value_name = "N")]
     pub slots_per_device: Option<usize>,
     /// Train the runs of a device in one process, each on a thread of its own [default: true on cuda, otherwise false].

@@ -135,12 +135,14 @@ impl<'a> Course<'a> {
 
     /// Tells how far the run is: a point of the curve where there is a loss for it.
     fn tell(&mut self, point: Option<f64>) -> ControlFlow<()> {
-        (self.on_progress)(self.progress(point))
+        let progress = self.progress(point);
+        (self.on_progress)(progress)
     }
 
     /// Tells a point of the curve that an earlier attempt has told.
     fn tell_again(&mut self, train_loss: f64) -> ControlFlow<()> {
-        (self.on_progress)(Progress { again: true, ..self.progress(Some(train_loss)) })
+        let progress = Progress { again: true, ..self.progress(Some(train_loss)) };
+        (self.on_progress)(progress)
     }
 
     fn progress(&self, point: Option<f64>) -> Progress {

@@ -18,6 +18,7 @@ use super::shared::{closing, device, planning};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::{self, Display, Pool, Summary, rehearsal};
 use crate::ledger::{self, Ledger, Losses};
+use crate::plan::PlannedRun;
 use crate::spec::{self, Spec};
 use crate::trainer::DeviceInfo;
 use crate::units::Flops;
@@ -55,11 +56,18 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let name = devices.first().map_or_else(|| device::choose(&place.device), Clone::clone);
     let devices = pool::devices(devices, &name)?;
     let device = device::trainer(&devices[0], &place.cache, *threads)?.device();
-    let per_device = device::slots(*slots_per_device, &device.kind, *threads)?;
+    let slots = device::slots(*slots_per_device, &device.kind, *threads)?;
     let share = pool::share(*share_process, &device.kind)?;
     let ledger = folder(args, spec, &device)?;
     let before = Summary::of(&ledger)?;
-    let (processes, runs) = pool::divide(per_device, share, before.pending.div_ceil(devices.len()));
+    let most = before.pending.div_ceil(devices.len());
+    let per_device = if slots_per_device.is_none() && share && device.kind == "cuda" {
+        let left: Vec<&PlannedRun> = ledger.plan().runs.iter().filter(|run| !ledger.is_over(&run.id)).collect();
+        device::side_by_side(&devices[0], &place.cache, &left, most)?
+    } else {
+        slots
+    };
+    let (processes, runs) = pool::divide(per_device, share, most);
     let slots = pool::slots(&devices, processes);
     announce(&ledger, &device, (slots.len() * runs, &devices), &before);
 

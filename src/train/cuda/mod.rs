@@ -82,6 +82,10 @@ impl Engine for Cuda {
         "loading kernels"
     }
 
+    fn free_memory(&self) -> Result<Option<usize>, TrainError> {
+        Ok(Some(self.gpu.memory()?.free))
+    }
+
     fn begin<'a>(
         &'a self,
         run: &'a Run,
