@@ -65,7 +65,7 @@ fn the_beginning_of_a_key_is_enough_to_explain_it() {
     for begins in ["sweep.see", "seeds", "sweep.seeds"] {
         assert_eq!(place.says(&["explain", begins]), seeds, "{begins}");
     }
-    assert!(place.refusal(&["explain", "s"]).contains("no key"));
+    assert!(place.refusal(&["explain", "s"]).contains("not a key"));
     assert!(place.refusal(&["explain", "nothing.of.it"]).contains("lists them all"));
 }
 
