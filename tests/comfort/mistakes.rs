@@ -34,9 +34,11 @@ fn every_mistake_of_a_spec_is_told_at_once_each_with_its_line() {
 #[test]
 fn words_of_python_are_answered_with_those_of_toml() {
     let place = Place::new();
-    for (word, told) in
-        [("True", "write true"), ("False", "write false"), ("None", "delete the line of zero_init_query")]
-    {
+    for (word, told) in [
+        ("True", "write true"),
+        ("False", "write false"),
+        ("None", "if zero_init_query may be left out, delete its line"),
+    ] {
         place
             .write("spec.toml", QUICKSTART.replace("[optimizer]", &format!("zero_init_query = {word}\n\n[optimizer]")));
         let refused = place.refusal(&["plan", "spec.toml"]);
