@@ -115,7 +115,7 @@ pub struct FitArgs {
     /// needs a column batch.
     #[arg(long, value_name = "B,ALPHA", value_delimiter = ',')]
     pub critical_batch: Vec<f64>,
-    /// Names of the columns, if they differ: params=N,tokens=D,loss=L,flops=C,budget=B,seed=S.
+    /// Names of the columns where they differ: params=N,tokens=D,loss=L,flops=C,budget=B,seed=S.
     #[arg(long, value_delimiter = ',')]
     pub columns: Vec<String>,
     /// Bootstrap resamples behind each interval.

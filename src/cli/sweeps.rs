@@ -26,7 +26,7 @@ pub struct SweepArgs {
     /// Runs trained side by side on each device [default: as many as cores on the CPU, otherwise 1].
     #[arg(long, visible_alias = "slots", value_name = "N")]
     pub slots_per_device: Option<usize>,
-    /// Threads of each run on the CPU. Losses do not depend on them.
+    /// Threads of each run on the CPU. Losses do not depend on it.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
     /// How long runs may go on without a sign.
@@ -117,7 +117,7 @@ pub struct WorkerArgs {
     /// Threads of each run on the CPU.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// Minimum seconds between two checkpoints of a run.
+    /// Least seconds between two checkpoints of a run.
     #[arg(long, default_value_t = 60.0)]
     pub checkpoint_every: f64,
     /// Name of the device in messages [default: its own name].
