@@ -268,10 +268,9 @@ pub struct TokenWriter {
 
 impl TokenWriter {
     /// Creates the file.
-    pub fn create(folder: &Path, name: &str) -> Result<Self, DataError> {
-        let path = folder.join(name);
-        let file = File::create(&path).map_err(DataError::io("create", &path))?;
-        Ok(Self { path, file: BufWriter::new(file), hasher: blake3::Hasher::new(), tokens: 0 })
+    pub fn create(path: &Path) -> Result<Self, DataError> {
+        let file = File::create(path).map_err(DataError::io("create", path))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), hasher: blake3::Hasher::new(), tokens: 0 })
     }
 
     /// Appends tokens.

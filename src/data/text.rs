@@ -124,29 +124,13 @@ impl TextRecipe {
         say(&format!("encoding {:.0} MB", all_bytes as f64 / 1e6));
         let mut encoder = Encoder::new(&tokenizer, &texts(documents), say)?;
         encoder.numbering.keep(folder)?;
-        let mut encoded = |name: &str, half: Half| -> Result<(TokenFacts, Vec<u64>), DataError> {
-            let mut out = TokenWriter::create(folder, name)?;
-            let mut counts = Vec::new();
-            for part in &parts {
-                let before = out.tokens();
-                encoder.write(&texts(half(part)), &mut out)?;
-                counts.push(out.tokens() - before);
-            }
-            Ok((out.finish()?, counts))
-        };
-        let (validation_tokens, of_validation) = encoded("validation.u16", |part| &part.validation)?;
-        let (train_tokens, of_train) = encoded("train.u16", |part| &part.train)?;
+        let mut encoded = |half: Half, name: &str| write_half(&parts, half, &mut encoder, &folder.join(name));
+        let (validation_tokens, of_validation) = encoded(|part| &part.validation, "validation.u16")?;
+        let (train_tokens, of_train) = encoded(|part| &part.train, "train.u16")?;
         let Encoder { numbering, unknown, dropped, .. } = encoder;
         let all_tokens = validation_tokens.tokens + train_tokens.tokens;
         self.check_known((unknown, all_tokens), "tokens", "are unknown to the tokenizer", say)?;
         self.check_known((dropped, all_bytes), "bytes of text", "have no token at all in the tokenizer", say)?;
-        let facts = |(at, share): (usize, &u32)| PartFacts {
-            share: *share,
-            train_tokens: of_train[at],
-            validation_tokens: of_validation[at],
-            documents: (parts[at].train.len() + parts[at].validation.len()) as u64,
-            validation_documents: parts[at].validation.len() as u64,
-        };
         let validation_bytes = parts.iter().map(|part| bytes(&part.validation)).sum::<u64>();
         Ok(Manifest {
             format: cache::FORMAT,
@@ -174,8 +158,20 @@ impl TextRecipe {
             train: Some(train_tokens),
             validation: Some(validation_tokens),
             entropy: None,
-            parts: self.shares.iter().flatten().enumerate().map(facts).collect(),
+            parts: self.part_facts(&parts, &of_train, &of_validation),
         })
+    }
+
+    /// Facts of the parts of a mixture with weights, whose tokens are given.
+    fn part_facts(&self, parts: &[Halves<'_>], train: &[u64], validation: &[u64]) -> Vec<PartFacts> {
+        let facts = |(at, share): (usize, &u32)| PartFacts {
+            share: *share,
+            train_tokens: train[at],
+            validation_tokens: validation[at],
+            documents: (parts[at].train.len() + parts[at].validation.len()) as u64,
+            validation_documents: parts[at].validation.len() as u64,
+        };
+        self.shares.iter().flatten().enumerate().map(facts).collect()
     }
 
     /// Counts the documents that repeat others, and tells.
@@ -422,6 +418,23 @@ impl Halves<'_> {
         );
         Err(DataError::content(path, what))
     }
+}
+
+/// Writes the tokens of one half of every part, and counts those of each.
+fn write_half(
+    parts: &[Halves<'_>],
+    half: Half,
+    encoder: &mut Encoder<'_>,
+    path: &Path,
+) -> Result<(TokenFacts, Vec<u64>), DataError> {
+    let mut out = TokenWriter::create(path)?;
+    let mut counts = Vec::new();
+    for part in parts {
+        let before = out.tokens();
+        encoder.write(&texts(half(part)), &mut out)?;
+        counts.push(out.tokens() - before);
+    }
+    Ok((out.finish()?, counts))
 }
 
 /// Whole documents in the order of their hash, and so in no order of the file, up to `most` bytes (the last one is cut).
