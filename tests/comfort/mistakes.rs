@@ -85,7 +85,10 @@ fn a_batch_below_one_sequence_is_raised_with_a_word() {
     let flags = ["--device", "rehearsal", "--flops-per-second", "1e9"];
     let output = place.run(&[&["plan", "spec.toml"][..], &flags].concat());
     let said = text(&output.stderr);
-    assert!(said.contains("21 of 21 runs ask for a batch of less than one sequence (the smallest has 10 tokens"), "{said}");
+    assert!(
+        said.contains("21 of 21 runs ask for a batch of less than one sequence (the smallest has 10 tokens"),
+        "{said}"
+    );
     let whole = place.run(&[&["plan", "spec.toml", "--set", "optimizer.batch_tokens=64"][..], &flags].concat());
     assert!(!text(&whole.stderr).contains("less than one sequence"), "{}", text(&whole.stderr));
 }
