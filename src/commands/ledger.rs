@@ -31,6 +31,9 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
     }
     if let LedgerCommand::Rebuild(RebuildArgs { cache, .. }) = command {
         folder::require_results(dir)?;
+        if let Some(missing) = folder::missing_results(&ledger) {
+            anyhow::bail!("{missing}: their rows would be lost; copy the rest of runs/, or remove runs.csv first");
+        }
         let spec = spec::load(&dir.join("spec.toml"))?;
         results::rebuild(&ledger, &spec, cache, &Summary::of(&ledger)?)?;
         let runs = dir.join("runs.csv");

@@ -63,8 +63,8 @@ fn resolve(name: &str) -> Result<(&'static str, Option<usize>), TrainError> {
     let (kind, index) = name.split_once(':').map_or((name, None), |(kind, index)| (kind, Some(index)));
     let unknown = || {
         TrainError::Configuration(format!(
-            "--device {name}: no such device here; write cpu, wgpu, cuda, or with an index cuda:1 (`runner devices` tells \
-             which are there)"
+            "--device {name}: no such device here; write cpu, wgpu, cuda, or with an index cuda:1 (`runner devices` \
+             shows which are there)"
         ))
     };
     let index = index.map(|text| text.parse().map_err(|_| unknown())).transpose()?;
