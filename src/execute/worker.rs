@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::Event;
 use super::attempt::train;
 use super::terms::{Terms, Work, WorkError};
-use super::{Event, rehearsal};
-use crate::ledger::{Failure, Ledger};
+use crate::ledger::{Failure, Ledger, Losses};
 use crate::plan::PlannedRun;
 use crate::trainer::Trainer;
 
@@ -22,7 +22,7 @@ pub fn work(
     emit: &mut dyn FnMut(Event),
 ) -> Result<Work, WorkError> {
     let device = trainer.device().kind;
-    if rehearsal::losses(&device) != ledger.losses() {
+    if Losses::of_device(&device) != ledger.losses() {
         return Err(WorkError::Mixed { device, dir: ledger.dir().display().to_string() });
     }
     let mut runs: Vec<&PlannedRun> = ledger.plan().runs.iter().collect();
@@ -66,8 +66,9 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::execute::rehearsal;
     use crate::ledger::testing::{device, finished, ledger};
-    use crate::ledger::{FailureClass, Losses, State};
+    use crate::ledger::{FailureClass, State};
     use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError};
 
     static STOP: AtomicBool = AtomicBool::new(true);

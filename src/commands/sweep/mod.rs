@@ -16,7 +16,7 @@ use self::results::results_dir;
 use super::seconds;
 use super::shared::{closing, device, planning};
 use crate::cli::{LauncherName, Patience, SweepArgs};
-use crate::execute::{self, Display, Pool, Summary, rehearsal};
+use crate::execute::{self, Display, Pool, Summary};
 use crate::ledger::{self, Ledger, Losses};
 use crate::spec::{self, Spec};
 use crate::trainer::DeviceInfo;
@@ -63,7 +63,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
         eprintln!("{raised}");
     }
     device::require_precision(&device.kind, &plan)?;
-    let losses = rehearsal::losses(&device.kind);
+    let losses = Losses::of_device(&device.kind);
     let dir = results_dir(out.as_deref(), spec, losses);
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
         let seconds = ledger::EXPIRY.as_secs();
