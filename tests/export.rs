@@ -126,6 +126,37 @@ fn what_cannot_be_exported_is_told_with_the_reason() {
     }
 }
 
+#[test]
+fn a_folder_that_was_copied_in_part_is_told_and_its_table_still_exports_all() {
+    let place = Place::rehearsed(&[]);
+    let table = place.read("out/runs.csv");
+    let whole = place.run(&["export", "jsonl", "out/runs.csv"]);
+    let quiet = place.run(&["export", "jsonl", "out"]);
+    assert!(quiet.stderr.is_empty(), "{}", text(&quiet.stderr));
+    let runs = rows(&place.path("out/runs.csv"));
+    for run in &runs[..2] {
+        fs::remove_dir_all(place.path("out/runs").join(&run[0])).unwrap();
+    }
+    let said = "2 runs ended by out/runs.csv and have no result in out/runs";
+    for (args, more) in [
+        (&["export", "jsonl", "out"][..], "export out/runs.csv"),
+        (&["export", "tensorboard", "out", "--out", "events"], "export out/runs.csv"),
+        (&["status", "out"], "count as pending"),
+    ] {
+        let output = place.run(args);
+        assert_code(&output, 0);
+        assert!(text(&output.stderr).contains(said) && text(&output.stderr).contains(more), "{}", text(&output.stderr));
+    }
+    let export = place.run(&["export", "jsonl", "out"]);
+    assert_eq!(text(&export.stdout).matches("\"status\":\"pending\"").count(), 2);
+    // As it says.
+    let from_table = place.run(&["export", "jsonl", "out/runs.csv"]);
+    assert_eq!((&from_table.stdout, from_table.stderr.is_empty()), (&whole.stdout, true));
+    // The rows are not written over.
+    assert_refused(&place.run(&["ledger", "rebuild", "out"]), &[said, "would be lost"]);
+    assert_eq!(place.read("out/runs.csv"), table);
+}
+
 /// As git keeps them: without `runs/`, one of them by the first version of the program.
 #[test]
 fn a_folder_of_tables_exports_what_its_tables_say() {

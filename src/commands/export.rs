@@ -16,7 +16,7 @@ use crate::export::table::{Table, Tables};
 use crate::export::trackers::{self, Tracker};
 use crate::export::transformers::{self, Architecture};
 use crate::export::{jsonl, parquet, tensorboard};
-use crate::ledger::{Ledger, Losses};
+use crate::ledger::{Ledger, Losses, has_tables_only};
 use crate::plan::PlannedRun;
 
 /// Runs the command.
@@ -49,7 +49,7 @@ fn table(
     write: impl Fn(&Table, &mut (dyn Write + Send)) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let TableArgs { runs, out, curves } = args;
-    let tables = Tables::read(runs)?;
+    let tables = read(runs)?;
     let table = if *curves {
         tables
             .curves
@@ -80,10 +80,26 @@ fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result
     Ok(())
 }
 
+/// The tables of a folder or a CSV, with a word where a folder's table knows more than its runs.
+fn read(path: &Path) -> anyhow::Result<Tables> {
+    let tables = Tables::read(path)?;
+    if path.is_dir()
+        && !has_tables_only(path)
+        && let Some(missing) = folder::missing_results(&Ledger::open(path)?)
+    {
+        let table = path.join("runs.csv");
+        eprintln!(
+            "warning: {missing}: they are exported as pending; copy the rest of runs/, or export {}",
+            table.display()
+        );
+    }
+    Ok(tables)
+}
+
 /// The experiment that is asked for, and its runs.
 fn of_folder(args: &FolderArgs) -> anyhow::Result<(Experiment, Vec<Run>)> {
     let FolderArgs { runs: path, out: _, name: given } = args;
-    let runs = runs::runs(&Tables::read(path)?)?;
+    let runs = runs::runs(&read(path)?)?;
     Ok((Experiment { name: given.clone().unwrap_or_else(|| name(path)), headline: headline(path) }, runs))
 }
 

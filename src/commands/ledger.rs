@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::STDOUT;
+use super::shared::folder;
 use super::sweep::results;
 use crate::cli::{LedgerArgs, LedgerCommand, RebuildArgs};
 use crate::execute::Summary;
@@ -29,6 +30,9 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(1));
     }
     if let LedgerCommand::Rebuild(RebuildArgs { cache, .. }) = command {
+        if let Some(missing) = folder::missing_results(&ledger) {
+            anyhow::bail!("{missing}: their rows would be lost; copy the rest of runs/, or remove runs.csv first");
+        }
         let spec = spec::load(&dir.join("spec.toml"))?;
         results::rebuild(&ledger, &spec, cache, &Summary::of(&ledger)?)?;
         let runs = dir.join("runs.csv");

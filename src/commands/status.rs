@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::STDOUT;
+use super::shared::folder;
 use crate::cli::StatusArgs;
 use crate::execute::{Status, slurm};
 use crate::ledger::Ledger;
@@ -26,6 +27,7 @@ const LISTED: usize = 20;
 pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let StatusArgs { dir, watch, json } = args;
     let ledger = Ledger::open(dir)?;
+    folder::warn_of_missing_results(&ledger);
     loop {
         let status = Status::of(&ledger)?;
         // Tasks in the queue are workers to come, of which the folder knows nothing.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::STDOUT;
+use super::shared::folder;
 use super::sweep::results::{self, Derived};
 use crate::cli::WatchArgs;
 use crate::execute::{Status, Summary};
@@ -26,6 +27,7 @@ const RESAMPLES: usize = 200;
 pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let WatchArgs { dir, port, host, public, cache } = args;
     let ledger = Ledger::open(dir)?;
+    folder::warn_of_missing_results(&ledger);
     let spec = spec::load(&dir.join("spec.toml"))?;
     // Taken first: a port that is not free is said at once.
     let server = Server::bind(*host, *port, *public)?;

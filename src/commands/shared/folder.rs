@@ -153,6 +153,20 @@ pub fn is_folder(dir: &Path) -> bool {
     has("plan.json") && (has("ledger.json") || has("runs"))
 }
 
+/// What is missing where `runs/` was copied in part.
+pub fn missing_results(ledger: &Ledger) -> Option<String> {
+    let lost = ledger.ended_without_result();
+    let dir = ledger.dir().display();
+    (lost > 0).then(|| format!("{lost} runs ended by {dir}/runs.csv and have no result in {dir}/runs"))
+}
+
+/// Says so to a command that takes these runs for pending.
+pub fn warn_of_missing_results(ledger: &Ledger) {
+    if let Some(missing) = missing_results(ledger) {
+        eprintln!("warning: {missing}: they count as pending here; copy the rest of runs/");
+    }
+}
+
 /// A run and the folder that it is in.
 pub struct Found {
     /// The folder.
