@@ -118,7 +118,7 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
     let run = |row: usize| format!("results/one-rehearsal/{}", &runs.lines().nth(row).unwrap()[..16]);
     let said = place.says(&["compare", &run(1), &run(2)]);
     assert!(said.contains("shape.") && said.contains("the second's loss minus the first's is"), "{said}");
-    assert!(place.refusal(&["compare", "results/one-rehearsal", &run(1)]).contains("compare two of a kind"));
+    assert!(place.refusal(&["compare", "results/one-rehearsal", &run(1)]).contains("give two sweeps or two runs"));
     // Losses of a known surface are not compared with trained ones.
     let kind = place.read("results/two-rehearsal/ledger.json").replace("rehearsed", "trained");
     place.write("results/two-rehearsal/ledger.json", kind);
