@@ -104,7 +104,9 @@ impl Trainer for Rehearsal {
             let tokens = run.run.tokens_per_step() as u64 * step as u64;
             train_loss = SURFACE.loss(params, tokens as f64).min(untrained);
             let learning_rate = run.run.optimizer.learning_rate;
-            let progress = Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true };
+            let again = point <= told;
+            let progress =
+                Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true, again };
             if on_progress(progress).is_break() {
                 let told = told.max(point);
                 // Where it fails the rehearsal begins anew, which takes no time.

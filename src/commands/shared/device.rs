@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::execute::rehearsal::{self, Rehearsal};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedRun};
 use crate::spec::Precision;
 use crate::trainer::{Listed, Missing, Trainer};
 
@@ -129,6 +129,26 @@ pub fn slots(asked: Option<usize>, kind: &str, threads: usize) -> anyhow::Result
         None if kind == "cpu" || kind == rehearsal::DEVICE => Ok((cores() / threads).max(1)),
         None => Ok(1),
     }
+}
+
+/// Runs that a card trains side by side, where nobody asked for a number: measured on the smallest and the largest of those
+/// that are left, and told.
+#[cfg(feature = "train")]
+pub fn side_by_side(device: &str, cache: &Path, runs: &[&PlannedRun], most: usize) -> anyhow::Result<usize> {
+    let size = |run: &&&PlannedRun| run.params.total();
+    let (Some(smallest), Some(largest)) = (runs.iter().min_by_key(size), runs.iter().max_by_key(size)) else {
+        return Ok(1);
+    };
+    let measured = crate::train::SideBySide::measure(device, cache, [smallest, largest], most)?;
+    eprintln!("runs side by side on {device}: {measured}");
+    Ok(measured.chosen())
+}
+
+/// Without a device there is nothing to measure.
+#[cfg(not(feature = "train"))]
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as with a device, where measuring may fail")]
+pub fn side_by_side(_: &str, _: &Path, _: &[&PlannedRun], _: usize) -> anyhow::Result<usize> {
+    Ok(1)
 }
 
 /// Cores that this process may use.
