@@ -35,7 +35,7 @@ pub struct Cli {
 pub enum Command {
     /// Write a commented spec to start from.
     Init(InitArgs),
-    /// Plan the grid, train every run, fit the laws, write the report. Run it again to resume.
+    /// Plan the grid, train every run, fit the laws, write the report. Run again to resume.
     Sweep(SweepArgs),
     /// End the cluster jobs of a sweep. Finished runs are kept.
     Cancel(CancelArgs),

@@ -20,7 +20,7 @@ pub struct PlanArgs {
     /// Sustained FLOP/s of one slot, instead of a short measurement on the device.
     #[arg(long)]
     pub flops_per_second: Option<f64>,
-    /// Runs trained side by side on each device [default: as many as cores on the CPU, otherwise 1].
+    /// Runs trained at once on each device [default: the number of cores on the CPU, otherwise 1].
     #[arg(long, visible_alias = "slots", value_name = "N")]
     pub slots_per_device: Option<usize>,
     /// Devices to train on.

@@ -23,14 +23,14 @@ pub struct SweepArgs {
     /// Devices to train on, such as cuda:0,cuda:1 [default: all devices of the kind in --device].
     #[arg(long, value_delimiter = ',', value_name = "LIST", conflicts_with = "device")]
     pub devices: Vec<String>,
-    /// Runs trained side by side on each device [default: as many as cores on the CPU, what is measured
-    /// to be fastest on cuda, otherwise 1].
+    /// Runs trained at once on each device [default: the number of cores on the CPU, the fastest number measured on
+    /// cuda, otherwise 1].
     #[arg(long, visible_alias = "slots", value_name = "N")]
     pub slots_per_device: Option<usize>,
-    /// Train the runs of a device in one process, each on a thread of its own [default: true on cuda, otherwise false].
+    /// Train the runs of a device in one process, each on its own thread [default: true on cuda, otherwise false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub share_process: Option<bool>,
-    /// Threads of each run on the CPU. Losses do not depend on it.
+    /// Threads of each run on the CPU. Losses do not depend on them.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
     /// How long runs may go on without a sign.
@@ -121,10 +121,10 @@ pub struct WorkerArgs {
     /// Threads of each run on the CPU.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// Runs trained side by side, each on a thread of its own.
+    /// Runs trained at once, each on its own thread.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub runs: u16,
-    /// Least seconds between two checkpoints of a run.
+    /// Minimum seconds between two checkpoints of a run.
     #[arg(long, default_value_t = 60.0)]
     pub checkpoint_every: f64,
     /// Name of the device in messages [default: its own name].

@@ -188,11 +188,11 @@ fn table(checks: &[Check]) -> Sheet {
         ("parameterization", Worth::Must),
         ("activation", Worth::Must),
         ("verdict", Worth::Must),
-        ("slope as drawn", Worth::More(4)),
+        ("slope at start", Worth::More(4)),
         ("expected", Worth::More(4)),
-        ("slope trained", Worth::More(3)),
+        ("slope at end", Worth::More(3)),
         ("expected", Worth::More(3)),
-        ("farthest off", Worth::More(1)),
+        ("worst slope", Worth::More(1)),
         ("before step", Worth::More(2)),
     ]);
     for Check { parameterization, coordinates, .. } in checks {

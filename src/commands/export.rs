@@ -11,7 +11,7 @@ use super::STDOUT;
 use super::shared::{claim, folder};
 use crate::cli::export::{ArchitectureName, ExportCommand, FolderArgs, TableArgs, TransformersArgs};
 use crate::data;
-use crate::export::runs::{self, Run};
+use crate::export::runs::{self, Experiment, Run};
 use crate::export::table::{Table, Tables};
 use crate::export::trackers::{self, Tracker};
 use crate::export::transformers::{self, Architecture};
@@ -26,11 +26,14 @@ pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
         ExportCommand::Parquet(args) if args.out.is_none() && io::stdout().is_terminal() => {
             anyhow::bail!("Parquet is not for a terminal; give --out {}.parquet", name(&args.runs));
         }
-        ExportCommand::Parquet(args) => table(args, |table, out| Ok(parquet::write(table, out)?))?,
+        ExportCommand::Parquet(args) => {
+            let headline = headline(&args.runs);
+            table(args, |table, out| Ok(parquet::write(table, headline.as_deref(), out)?))?;
+        }
         ExportCommand::Tensorboard(args) => {
             claim::not_results(&args.out)?;
-            let (name, runs) = of_folder(args)?;
-            tensorboard::export(&name, &runs, &args.out)?;
+            let (experiment, runs) = of_folder(args)?;
+            tensorboard::export(&experiment, &runs, &args.out)?;
             let out = args.out.display();
             eprintln!("{} runs in {out}; look at them with `tensorboard --logdir {out}`", runs.len());
         }
@@ -66,8 +69,8 @@ fn table(
 
 fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result<()> {
     claim::not_results(&args.out)?;
-    let (name, runs) = of_folder(args)?;
-    trackers::export(tracker, &name, &runs, &args.out)?;
+    let (experiment, runs) = of_folder(args)?;
+    trackers::export(tracker, &experiment, &runs, &args.out)?;
     let script = args.out.join("import.py");
     eprintln!(
         "{} runs; hand them over with `python {}`, which needs the {package} package",
@@ -93,11 +96,21 @@ fn read(path: &Path) -> anyhow::Result<Tables> {
     Ok(tables)
 }
 
-/// Name and runs of what is asked for.
-fn of_folder(args: &FolderArgs) -> anyhow::Result<(String, Vec<Run>)> {
+/// The experiment that is asked for, and its runs.
+fn of_folder(args: &FolderArgs) -> anyhow::Result<(Experiment, Vec<Run>)> {
     let FolderArgs { runs: path, out: _, name: given } = args;
     let runs = runs::runs(&read(path)?)?;
-    Ok((given.clone().unwrap_or_else(|| name(path)), runs))
+    Ok((Experiment { name: given.clone().unwrap_or_else(|| name(path)), headline: headline(path) }, runs))
+}
+
+/// What the fits of a folder, or of the folder around a table, found.
+fn headline(path: &Path) -> Option<String> {
+    let fits = folder::fits(if path.is_dir() { path } else { path.parent()? })?;
+    let found: Vec<String> = folder::headlines(&fits)
+        .into_iter()
+        .map(|(group, headline)| group.map_or_else(String::new, |group| format!("{group}: ")) + &headline.to_string())
+        .collect();
+    (!found.is_empty()).then(|| found.join("; "))
 }
 
 /// The name of a folder of results, or of the folder around a table.

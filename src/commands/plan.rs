@@ -129,10 +129,10 @@ fn text(
         let devices = count(machine.devices, "device");
         writeln!(out, "{} device hours on {devices}, {:.0}% of them busy", Ratio(device_hours), 100.0 * busy)?;
     }
-    writeln!(out, "disk: {} of results, checkpoints of up to {} meanwhile", Bytes(results), Bytes(checkpoints))?;
+    writeln!(out, "disk: {} for results, up to {} for checkpoints while training", Bytes(results), Bytes(checkpoints))?;
     match price {
         Some(price) if device_hours.is_finite() => {
-            writeln!(out, "price: {:.2} at {price} a device hour", price * device_hours)?;
+            writeln!(out, "price: {:.2} at {price} per device hour", price * device_hours)?;
         }
         Some(_) => writeln!(out, "price: needs a speed; give --flops-per-second")?,
         None => {}

@@ -11,7 +11,7 @@ use super::shared::{closing, device, planning};
 use super::sweep::results;
 use super::{STDOUT, seconds};
 use crate::cli::TrainArgs;
-use crate::execute::{self, Display, Terms, Work, WorkError, rehearsal};
+use crate::execute::{self, Display, Terms, Work, WorkError};
 use crate::ledger::{FailureClass, Ledger, Losses, RunResult, State};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
@@ -31,7 +31,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     if let Some(raised) = planning::raised_batches(&spec, &plan) {
         eprintln!("{raised}");
     }
-    let losses = rehearsal::losses(&trainer.device().kind);
+    let losses = Losses::of_device(&trainer.device().kind);
     let dir = results::results_dir(out.as_deref(), &spec, losses);
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
     if *keep_models {

@@ -4,18 +4,13 @@
 //! the intervals be, what will the report look like, before the compute is paid for. The end-to-end tests use it to
 //! see that the planted exponents come back.
 
-use crate::ledger::Losses;
+use crate::ledger::REHEARSAL;
 use crate::observation::Counting;
 use crate::plan::RunId;
 use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError, Trainer};
 
 /// Name of the device on the command line and in results.
-pub const DEVICE: &str = "rehearsal";
-
-/// What kind of losses a kind of device gives.
-pub fn losses(kind: &str) -> Losses {
-    if kind == DEVICE { Losses::Rehearsed } else { Losses::Trained }
-}
+pub const DEVICE: &str = REHEARSAL;
 
 /// The loss surface L(N, D) = E + A/N^alpha + B/D^beta of Hoffmann et al. 2022 (arXiv 2203.15556, equation 2), with N
 /// counted as blocks and unembedding.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::attempt::{End, Lane, train};
 use super::lanes::Lanes;
 use super::terms::{Terms, Work, WorkError};
-use super::{Event, rehearsal, retry};
-use crate::ledger::{Claim, Failure, FailureClass, Ledger};
+use super::{Event, retry};
+use crate::ledger::{Claim, Failure, FailureClass, Ledger, Losses};
 use crate::plan::PlannedRun;
 use crate::trainer::Trainer;
 
@@ -31,7 +31,7 @@ pub fn work(
     emit: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Work, WorkError> {
     let device = trainer.device().kind;
-    if rehearsal::losses(&device) != ledger.losses() {
+    if Losses::of_device(&device) != ledger.losses() {
         return Err(WorkError::Mixed { device, dir: ledger.dir().display().to_string() });
     }
     let lanes = &Lanes::new(terms.runs, emit);
@@ -196,8 +196,9 @@ mod tests {
 
     use super::*;
     use crate::execute::Open;
+    use crate::execute::rehearsal;
     use crate::ledger::testing::{device, finished, ledger};
-    use crate::ledger::{FailureClass, Losses, State};
+    use crate::ledger::{FailureClass, State};
     use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError};
 
     static STOP: AtomicBool = AtomicBool::new(true);

@@ -10,8 +10,12 @@ use crate::plan::PlannedRun;
 use crate::trainer::Outcome;
 
 impl Ledger {
-    /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve).
+    /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve). Where they
+    /// are all that was kept they stay as they are.
     pub fn rebuild_tables(&self) -> Result<(), LedgerError> {
+        if self.kept.is_some() {
+            return Ok(());
+        }
         let [runs, curves] = self.tables()?;
         files::write(&self.dir.join("runs.csv"), &runs)?;
         files::write(&self.dir.join("curves.csv"), &curves)
@@ -39,6 +43,9 @@ impl Ledger {
     /// Runs that ended by the `runs.csv` in the folder and have no result there, as when `runs/` was copied in part. A table
     /// that cannot be read says nothing: it is derived anyway.
     pub fn ended_without_result(&self) -> usize {
+        if self.kept.is_some() {
+            return 0;
+        }
         let Ok(mut table) = csv::Reader::from_path(self.dir.join("runs.csv")) else { return 0 };
         let rows = table.deserialize::<BTreeMap<String, String>>().filter_map(Result::ok);
         let is = |row: &BTreeMap<String, String>, name: &str, value: &str| row.get(name).is_some_and(|is| is == value);
@@ -87,6 +94,9 @@ impl Ledger {
     }
 }
 
+/// The column that only diverged runs fill in.
+pub(super) const DIVERGED_AT: &str = "diverged_at_step";
+
 const CURVE_COLUMNS: [&str; 6] = ["id", "step", "tokens", "flops", "train_loss", "learning_rate"];
 
 /// Names and values of a row. What depends on the clock comes last, so that comparisons can leave it out.
@@ -130,7 +140,7 @@ fn measured(state: &State) -> [(&'static str, String); 14] {
         ("val_loss", optional(val_loss)),
         ("val_loss_se", optional(val_loss_se)),
         ("train_loss", optional(train_loss)),
-        ("diverged_at_step", optional(diverged_at)),
+        (DIVERGED_AT, optional(diverged_at)),
         ("device", device(|result| result.device.kind.clone())),
         ("device_name", device(|result| result.device.name.clone())),
         ("driver", device(|result| result.device.driver.clone())),

@@ -16,7 +16,7 @@ use self::results::results_dir;
 use super::seconds;
 use super::shared::{closing, device, planning};
 use crate::cli::{LauncherName, Patience, SweepArgs};
-use crate::execute::{self, Display, Pool, Summary, rehearsal};
+use crate::execute::{self, Display, Pool, Summary};
 use crate::ledger::{self, Ledger, Losses};
 use crate::plan::PlannedRun;
 use crate::spec::{self, Spec};
@@ -111,7 +111,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo) -> anyhow::Result<
         eprintln!("{raised}");
     }
     device::require_precision(&device.kind, &plan)?;
-    let losses = rehearsal::losses(&device.kind);
+    let losses = Losses::of_device(&device.kind);
     let dir = results_dir(args.out.as_deref(), spec, losses);
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
         let seconds = ledger::EXPIRY.as_secs();

@@ -14,8 +14,8 @@ use crate::cli::SweepArgs;
 use crate::commands::STDOUT;
 use crate::commands::shared::{device, planning};
 use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
-use crate::execute::{self, Summary, rehearsal};
-use crate::ledger::Ledger;
+use crate::execute::{self, Summary};
+use crate::ledger::{Ledger, Losses};
 use crate::spec::{Launcher, Spec};
 
 /// Time between two looks at the queue, which controllers of busy clusters bear.
@@ -54,7 +54,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     if let Some(cpus) = launcher.cpus.filter(|cpus| args.threads > *cpus as usize) {
         anyhow::bail!("--threads {} is more than the {cpus} cpus of a task in [launcher]", args.threads);
     }
-    let losses = rehearsal::losses(kind);
+    let losses = Losses::of_device(kind);
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
     let dir = results_dir(args.out.as_deref(), spec, losses);
