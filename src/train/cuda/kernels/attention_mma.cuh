@@ -81,16 +81,12 @@ __device__ inline void load_plain(Tile tile, const bf16* x, const Head& h, int b
 // s [16, 32] = rows of the warp times the transpose of the tile.
 template <int K, class Tile>
 __device__ inline void times_rows(float (&s)[4][4], const unsigned (&rows)[K / 16][4], Tile tile) {
-    int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
     for (int n = 0; n < 4; n++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) s[n][i] = 0.0f;
 #pragma unroll
-        for (int step = 0; step < K / 16; step++) {
-            int at = (n * 8 + g) * MMA_PITCH + step * 8 + t;
-            mma(s[n], rows[step], tile[at], tile[at + 4]);
-        }
+        for (int step = 0; step < K / 16; step++) add_times_rows<bf16>(s[n], rows[step], tile, MMA_PITCH, n * 8, step * 8);
     }
 }
 // sum [16, K] += p [16, 32] times the tile.

@@ -23,3 +23,25 @@ __device__ inline void mma_tf32(float (&sum)[4], const unsigned (&a)[4], unsigne
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 #endif
+
+// Products of words of either kind: pairs of bf16, or single tf32. Both factors lie in shared memory with words of the dimension
+// that is summed over beside each other, `pitch` words from a row to the next; 8 words make one product.
+__device__ inline void mma_words(bf16, float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    mma(sum, a, b0, b1);
+}
+__device__ inline void mma_words(float, float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    mma_tf32(sum, a, b0, b1);
+}
+
+// The left factor's rows row .. row + 16 from `word` on.
+template <class Tile> __device__ inline void take_left(unsigned (&a)[4], Tile& tile, int pitch, int row, int word) {
+    int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+#pragma unroll
+    for (int i = 0; i < 4; i++) a[i] = tile[(row + g + i % 2 * 8) * pitch + word + t + i / 2 * 4];
+}
+// sum [16, 8] += left factor times the transpose of rows row .. row + 8 of the tile, from `word` on.
+template <class F, class Tile>
+__device__ inline void add_times_rows(float (&sum)[4], const unsigned (&a)[4], Tile& tile, int pitch, int row, int word) {
+    int at = (row + threadIdx.x % 32 / 4) * pitch + word + threadIdx.x % 4;
+    mma_words(F(), sum, a, tile[at], tile[at + 4]);
+}

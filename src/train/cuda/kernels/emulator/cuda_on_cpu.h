@@ -425,6 +425,9 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned digits) {
     for (int i = 0; i < 4; i++) out |= (unsigned)(both >> (digits >> 4 * i & 7) * 8 & 0xff) << 8 * i;
     return out;
 }
+struct int2 {
+    int x, y;
+};
 struct uint2 {
     unsigned x, y;
 };
