@@ -11,7 +11,8 @@ use super::shared::surface::{self, Asked, Fitted};
 use super::{STDOUT, positive};
 use crate::cli::AllocateArgs;
 use crate::fit::Estimate;
-use crate::fit::allocate::{self, Allocation, InferenceAware, LANDMARKS, Landmark, OffOptimum};
+use crate::fit::approaches::allocate;
+use crate::fit::approaches::allocate::{Allocation, InferenceAware, LANDMARKS, Landmark, OffOptimum};
 use crate::report::words::estimate;
 use crate::units::{Flops, Params, Ratio, Tokens};
 

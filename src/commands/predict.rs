@@ -10,7 +10,7 @@ use super::shared::sheet::Room;
 use super::shared::surface::{self, Asked};
 use super::{STDOUT, positive};
 use crate::cli::PredictArgs;
-use crate::fit::allocate;
+use crate::fit::approaches::allocate;
 use crate::report::words::estimate;
 use crate::units::{Flops, Params, Tokens};
 

@@ -1,10 +1,12 @@
 //! Any CSV of runs as observations, or as the columns that a law needs: columns by name, renamed where they differ,
 //! errors with file, line and column. The file is read row by row and never held as text.
 
+pub mod budgets;
 mod error;
 mod field;
 mod group;
 mod reader;
+pub mod recount;
 
 pub use error::TableError;
 pub use field::{Columns, Field};

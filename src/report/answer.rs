@@ -2,9 +2,9 @@
 //! lines of `runner sweep` and `runner ls` all say it in the words made here.
 
 use super::{ReportInput, words};
-use crate::fit::headline::Headline;
-use crate::fit::summary::Summary;
-use crate::fit::transfer::Group;
+use crate::fit::approaches::headline::Headline;
+use crate::fit::approaches::summary::Summary;
+use crate::fit::transfer::rates::Group;
 use crate::observation::Counting;
 
 /// Groups that the answer speaks of; more of them are for the list of conclusions.
@@ -46,7 +46,7 @@ pub fn answer(input: &ReportInput<'_>) -> Answer {
         return lead_alone("There is no answer yet: no fit was made.".to_owned());
     }
     let Some(headline) = input.headline() else {
-        let status = input.approach2.iter().find(|fit| fit.counting == crate::fit::headline::COUNTED);
+        let status = input.approach2.iter().find(|fit| fit.counting == crate::fit::approaches::headline::COUNTED);
         let why = status.map_or_else(
             || "all parameters were not counted".to_owned(),
             |fit| format!("{}. {}", words::status(fit.status), fit.conclusion),

@@ -1,10 +1,11 @@
 //! What may and may not be concluded: the sentences of the fits, and warnings that the data call for.
 
 use super::{IsoflopGroup, ReportInput, optima, words};
-use crate::fit::approach2::Approach2;
-use crate::fit::frontier::{BudgetSaving, Comparison};
-use crate::fit::transfer::Group;
-use crate::fit::{Estimate, Status, headline};
+use crate::fit::approaches::approach2::Approach2;
+use crate::fit::approaches::headline;
+use crate::fit::transfer::frontier::{BudgetSaving, Comparison};
+use crate::fit::transfer::rates::Group;
+use crate::fit::{Estimate, Status};
 use crate::units::Flops;
 
 /// A law through fewer optima than this cannot show that it is one.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
 use super::{ReportError, write_figures};
-use crate::fit::coordinates::{Coordinate, Measurement, TOLERANCE};
+use crate::fit::transfer::coordinates::{Coordinate, Measurement, TOLERANCE};
 
 /// The check of one parameterization.
 #[derive(Clone, Debug)]

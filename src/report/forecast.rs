@@ -2,8 +2,8 @@
 
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell};
 use super::{ReportInput, isoflop, words};
-use crate::fit::forecast::HeldOut;
-use crate::fit::surface::Surface;
+use crate::fit::approaches::complete::HeldOut;
+use crate::fit::approaches::surface::Surface;
 use crate::fit::{Estimate, Status};
 use crate::observation::{Counting, Observation};
 use crate::units::Flops;

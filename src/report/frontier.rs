@@ -3,7 +3,7 @@
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
 use super::words;
 use crate::fit::Estimate;
-use crate::fit::frontier::{BudgetSaving, Comparison};
+use crate::fit::transfer::frontier::{BudgetSaving, Comparison};
 use crate::units::Flops;
 
 /// Least loss against budget, the reference and every other way.

@@ -3,7 +3,8 @@
 use super::ReportInput;
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
 use super::words;
-use crate::fit::approach2::{Approach2, Optimum, PowerLaw, TokensPerParam};
+use crate::fit::approaches::approach2::{Approach2, Optimum};
+use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
 use crate::fit::{Estimate, Status};
 use crate::units::Flops;
 

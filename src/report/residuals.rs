@@ -3,7 +3,7 @@
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell};
 use super::isoflop::{self, Curve, value};
 use super::{ReportInput, words};
-use crate::fit::cost::Priced;
+use crate::fit::approaches::surface::Priced;
 use crate::observation::{Counting, Observation};
 
 const HEADER: &[&str] = &["approach", "counting", "flop_budget", "params", "tokens", "seed", "predicted", "measured"];

@@ -3,8 +3,8 @@
 
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, interval};
 use super::{ReportInput, isoflop, words};
-use crate::fit::cost::Priced;
-use crate::fit::summary::Summary;
+use crate::fit::approaches::summary::Summary;
+use crate::fit::approaches::surface::Priced;
 use crate::fit::{Estimate, Status};
 use crate::observation::{Counting, Observation};
 use crate::units::Flops;

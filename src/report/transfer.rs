@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
 use super::words;
-use crate::fit::transfer::{Group, Run, WidthOptimum};
+use crate::fit::transfer::rates::{Group, Run, WidthOptimum};
 
 /// Loss against learning rate, a panel for each parameterization and a curve for each width.
 pub fn curves(groups: &[Group]) -> Figure {
@@ -147,7 +147,7 @@ pub fn optima(groups: &[Group]) -> Figure {
 mod tests {
     use super::*;
     use crate::fit::Bootstrap;
-    use crate::fit::transfer::fit;
+    use crate::fit::transfer::rates::fit;
     use crate::report::{ReportInput, RunTable, write};
 
     /// Four widths, six rates, two seeds; the optimum drifts by so many octaves a doubling.

@@ -1,7 +1,8 @@
 //! Statuses, conventions and estimates in words.
 
-use crate::fit::approach2::TokensPerParam;
-use crate::fit::{Estimate, Status, headline};
+use crate::fit::approaches::headline;
+use crate::fit::approaches::optimal::TokensPerParam;
+use crate::fit::{Estimate, Status};
 use crate::observation::Counting;
 use crate::units::{Flops, Params};
 

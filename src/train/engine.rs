@@ -1,8 +1,10 @@
 //! What a device has to be able to do so that runs can be trained on it. Behind this stand burn (`burn/`, for the CPU and
 //! wgpu) and the engine for NVIDIA cards (`cuda/`); everything else in this folder knows only these traits.
 
-use super::bench::Bench;
-use super::coordinates::{Batches, Seen};
+use std::time::Duration;
+
+use super::site::{Batches, Seen};
+use super::timing::{KernelTime, Phases};
 use crate::checkpoint::Place;
 use crate::data::Corpus;
 use crate::parameterization::Rules;
@@ -65,6 +67,36 @@ pub trait Session {
 
     /// Cross entropy of each token of whole sequences of context + 1 tokens, in nats. Trains nothing.
     fn token_losses(&mut self, tokens: &[u16]) -> Result<Vec<f32>, TrainError>;
+}
+
+/// A run that is measured.
+pub trait Bench {
+    /// Trains for about so long, on the steps that come; mean seconds of a step.
+    fn train(&mut self, about: Duration, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError>;
+
+    /// FLOPs per second of large matrix products, measured for at least so long.
+    fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError>;
+
+    /// Seconds of all matrix products of one step when they are all there is to do.
+    fn products(&mut self) -> Result<f64, TrainError>;
+
+    /// What a step spends in each kernel, where the device can tell.
+    fn kernels(&mut self) -> Result<Vec<KernelTime>, TrainError> {
+        Ok(Vec::new())
+    }
+
+    /// Share of the time of the last training that the CPU was busy asking for it, where the device works by itself.
+    fn host_share(&self) -> Option<f64> {
+        None
+    }
+
+    /// Bytes of the card's own memory that the run holds, where there is a card.
+    fn card_memory(&self) -> Option<u64> {
+        None
+    }
+
+    /// The run.
+    fn session(&mut self) -> &mut dyn Session;
 }
 
 /// Mean of the losses since the last call, in nats per token.

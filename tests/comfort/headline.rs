@@ -1,8 +1,8 @@
 //! One number a sweep: whatever names its result names the same one, in the same words.
 
-use runner::fit::approach2::Approach2;
-use runner::fit::headline::Headline;
-use runner::fit::summary::Summary;
+use runner::fit::approaches::approach2::Approach2;
+use runner::fit::approaches::headline::Headline;
+use runner::fit::approaches::summary::Summary;
 use runner::report::{ReportInput, RunTable, answer};
 
 use crate::common::{Place, assert_code, repository, text};

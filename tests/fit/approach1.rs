@@ -1,7 +1,7 @@
 //! Approach 1 by recovery.
 
 use super::surface::{CHINCHILLA, Runs as _, Surface};
-use runner::fit::approach1::fit;
+use runner::fit::approaches::approach1::fit;
 use runner::fit::{Bootstrap, Status};
 use runner::observation::{Counting, Observation};
 

@@ -1,7 +1,7 @@
 //! Approach 2 by recovery, and by what it must refuse to say.
 
 use super::surface::{CHINCHILLA, Runs as _, Surface, noisy};
-use runner::fit::approach2::{Approach2, fit};
+use runner::fit::approaches::approach2::{Approach2, fit};
 use runner::fit::{Bootstrap, Status};
 use runner::observation::{Counting, Observation};
 

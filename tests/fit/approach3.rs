@@ -2,7 +2,7 @@
 
 use super::shared;
 use super::surface::{CHINCHILLA, Runs as _, noisy};
-use runner::fit::approach3::{Options, StartGrid, fit};
+use runner::fit::approaches::approach3::{Options, StartGrid, fit};
 use runner::fit::{Bootstrap, Status};
 use runner::observation::{Counting, Observation};
 

@@ -1,8 +1,9 @@
 //! How often 95% intervals hold the truth, over 200 simulated data sets of a known surface and noise.
 
 use super::surface::{CHINCHILLA, Runs as _, noisy};
-use runner::fit::approach3::{Options, StartGrid};
-use runner::fit::{Bootstrap, Estimate, approach2, approach3, vpnls};
+use runner::fit::approaches::approach3::{Options, StartGrid};
+use runner::fit::approaches::{approach2, approach3, vpnls};
+use runner::fit::{Bootstrap, Estimate};
 use runner::observation::{Counting, Observation};
 
 const DATA_SETS: u64 = 200;

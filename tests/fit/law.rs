@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use assert_cmd::assert::{Assert, OutputAssertExt as _};
 use predicates::str::contains;
-use runner::fit::kaplan::{ParamsAndSteps, ParamsAndTokens};
-use runner::fit::repetition::Repetition;
+use runner::fit::laws::kaplan::{ParamsAndSteps, ParamsAndTokens};
+use runner::fit::laws::repetition::Repetition;
 use runner::observation::Observation;
 use serde_json::Value;
 

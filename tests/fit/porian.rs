@@ -2,8 +2,9 @@
 
 use super::shared;
 use super::surface::{CHINCHILLA, Runs as _};
-use runner::fit::approach2::akima::{self, Noise};
-use runner::fit::regress::Design;
+use runner::fit::approaches::approach2::akima;
+use runner::fit::approaches::approach2::akima::Noise;
+use runner::fit::numerics::regress::Design;
 use runner::fit::{Bootstrap, Status};
 use runner::observation::{Counting, Observation};
 

@@ -4,7 +4,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use runner::fit::Bootstrap;
-use runner::fit::pruning::{Run, exponential, fit};
+use runner::fit::laws::pruning::{Run, exponential, fit};
 
 use super::surface::normal;
 
@@ -70,7 +70,7 @@ fn a_perceptron_prunes_hard_where_data_abound_and_escapes_its_power_law() {
     let found = fit(&simulate(), &Bootstrap { resamples: 100, seed: 1 });
     let (first, last) = (found.envelope[0], found.envelope[found.envelope.len() - 1]);
     assert!(first.keep > 2.0 * last.keep, "few data want easy examples, many hard ones: {:?}", found.envelope);
-    let slope = |selection: &runner::fit::power::Selection| selection.laws[0].curve.alpha;
+    let slope = |selection: &runner::fit::laws::power::Selection| selection.laws[0].curve.alpha;
     assert!(slope(&found.pruned) > 2.0 * slope(&found.unpruned), "{} {}", slope(&found.pruned), slope(&found.unpruned));
     assert_eq!(exponential(&found.pruned), Some(true), "{found:?}");
     assert!(found.conclusion.contains("like an exponential rather than a power law"), "{}", found.conclusion);

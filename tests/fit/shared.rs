@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use runner::fit::table::{self, Columns, Options};
+use runner::fit::table;
+use runner::fit::table::{Columns, Options};
 use runner::observation::Observation;
 
 /// A file of `science/data` in `$RUNNER_SHARED` or `../shared`; says so where it is absent.

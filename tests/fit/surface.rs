@@ -2,7 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-pub use runner::fit::surface::Surface;
+pub use runner::fit::approaches::surface::Surface;
 use runner::observation::Observation;
 
 /// Hoffmann et al. 2022, rounded as they print it.

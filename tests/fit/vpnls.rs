@@ -2,10 +2,11 @@
 
 use super::shared;
 use super::surface::{CHINCHILLA, Runs as _, noisy};
-use runner::fit::{Bootstrap, Status, approach3, vpnls};
+use runner::fit::approaches::{approach3, vpnls};
+use runner::fit::{Bootstrap, Status};
 use runner::observation::{Counting, Observation};
 
-fn fit(runs: &[Observation], resamples: usize) -> runner::fit::parametric::SurfaceFit {
+fn fit(runs: &[Observation], resamples: usize) -> runner::fit::approaches::parametric::SurfaceFit {
     vpnls::fit(runs, Counting::All, &Bootstrap { resamples, seed: 2 })
 }
 

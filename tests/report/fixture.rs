@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use runner::fit::approach2::{Approach2, Optimum, PowerLaw, TokensPerParam};
-use runner::fit::cost::{Cost, Priced};
-use runner::fit::forecast::HeldOut;
-use runner::fit::parametric::{Residuals, SurfaceFit};
-use runner::fit::summary::Summary;
-use runner::fit::surface::Surface;
+use runner::fit::approaches::approach2::{Approach2, Optimum};
+use runner::fit::approaches::complete::HeldOut;
+use runner::fit::approaches::cost::Cost;
+use runner::fit::approaches::optimal::{PowerLaw, TokensPerParam};
+use runner::fit::approaches::parametric::SurfaceFit;
+use runner::fit::approaches::summary::Summary;
+use runner::fit::approaches::surface::Priced;
+use runner::fit::approaches::surface::Surface;
+use runner::fit::numerics::residuals::Residuals;
 use runner::fit::{Estimate, Status};
 use runner::observation::{Counting, Observation};
 use runner::report::{Key, LossCurve, ReportError, ReportInput, RunTable, write};

@@ -3,22 +3,27 @@
 mod law;
 pub(super) mod print;
 mod print_law;
+mod request;
 
 use std::io::{self, Write};
-use std::path::Path;
+
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 
+use self::request::{Request, countings, groups, require_budgets};
 use super::STDOUT;
 use super::shared::sheet::Room;
 use crate::cli::{self, Approach, FitArgs};
-use crate::fit::approach2::akima;
-use crate::fit::approach3::StartGrid;
-use crate::fit::bootstrap::Units;
-use crate::fit::summary::Summary;
-use crate::fit::table::{self, Columns, Table};
-use crate::fit::{Bootstrap, Resample, approach2, approaches, points, recount};
+use crate::fit::Bootstrap;
+use crate::fit::approaches::approach2::akima;
+use crate::fit::approaches::approach3::StartGrid;
+use crate::fit::approaches::summary::Summary;
+use crate::fit::approaches::{approach2, complete, points};
+use crate::fit::table;
+use crate::fit::table::Columns;
+use crate::fit::table::budgets::Resample;
+use crate::fit::table::recount;
 use crate::observation::{Counting, Observation};
 
 /// Runs the command.
@@ -45,60 +50,8 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was asked for, checked.
-pub(super) struct Request<'a> {
-    pub(super) args: &'a FitArgs,
-    pub(super) columns: Columns,
-    pub(super) table: table::Options,
-    pub(super) bootstrap: Bootstrap,
-    pub(super) resample: Resample,
-    pub(super) starts: StartGrid,
-    /// Where tables are printed.
-    pub(super) room: Room,
-}
-
 /// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.
 const STRANGE: f64 = 0.2;
-
-/// Rows that belong together, with the name of their group where there is one.
-pub(super) type Groups<T> = Vec<(Option<String>, Vec<T>)>;
-
-/// Tells what was skipped and assumed, leaves out the highest losses and splits the rows into groups.
-pub(super) fn groups<T>(
-    table: Table<T>,
-    path: &Path,
-    drop: usize,
-    loss: impl Fn(&T) -> f64,
-) -> anyhow::Result<Groups<T>> {
-    if !table.skipped.is_empty() {
-        let skipped: usize = table.skipped.values().sum();
-        let named = |(status, count): (&String, &usize)| match status.as_str() {
-            "" => format!("{count} without a status"),
-            status => format!("{count} {status}"),
-        };
-        let each: Vec<String> = table.skipped.iter().map(named).collect();
-        let all = skipped + table.rows.len();
-        eprintln!("note: {skipped} of {all} rows are not finished and take no part: {}", each.join(", "));
-    }
-    for note in &table.notes {
-        eprintln!("note: {note}");
-    }
-    let mut groups = table.groups.split(table.rows);
-    for (name, rows) in &mut groups {
-        let of = name.as_ref().map_or_else(String::new, |name| format!(" in the group '{name}'"));
-        ensure!(
-            drop < rows.len(),
-            "--drop-highest {drop} leaves none of the {} runs of {}{of}",
-            rows.len(),
-            path.display()
-        );
-        if drop > 0 {
-            rows.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
-            rows.truncate(rows.len() - drop);
-        }
-    }
-    Ok(groups)
-}
 
 /// The approaches to the surface, group by group.
 fn surfaces(request: &Request) -> anyhow::Result<String> {
@@ -166,16 +119,6 @@ pub(super) fn counting(flag: cli::Counting) -> Counting {
     }
 }
 
-/// Whole budgets drawn from one or two are nearly always the same, which would look like certainty.
-pub(super) fn require_budgets(request: &Request, budgets: impl Iterator<Item = f64>) -> anyhow::Result<()> {
-    if request.resample == Resample::Budgets {
-        let count = Units::new(Resample::Budgets, &budgets.collect::<Vec<_>>()).count();
-        let path = request.args.runs.display();
-        ensure!(count >= 3, "--resample budgets needs at least 3 budgets to draw from; {path} has {count}");
-    }
-    Ok(())
-}
-
 /// Warns where the FLOPs of a table are none that its parameters and tokens could have cost.
 fn warn_of_costs(fits: &[Summary]) {
     let all = fits.iter().flat_map(|fit| std::iter::once(fit).chain(&fit.other_countings));
@@ -210,31 +153,26 @@ fn asked(approach: Approach) -> Vec<Approach> {
     }
 }
 
-/// The conventions of counting that some run tells.
-pub(super) fn countings(runs: &[Observation]) -> impl Iterator<Item = Counting> {
-    Counting::ALL.into_iter().filter(|counting| runs.iter().any(|run| run.params_by(*counting).is_some()))
-}
-
 /// One approach under every convention of counting that the table tells.
 fn fit(runs: &[Observation], approach: Approach, request: &Request) -> Option<Summary> {
     Summary::nested(countings(runs).map(|counting| fit_one(runs, approach, counting, request)).collect())
 }
 
 fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request: &Request) -> Summary {
-    let options = approaches::Options {
+    let options = complete::Options {
         bootstrap: request.bootstrap,
         resample: request.resample,
         weighted: request.args.weighted,
         delta: request.args.delta,
         starts: request.starts.clone(),
-        ..approaches::Options::default()
+        ..complete::Options::default()
     };
     match approach {
-        Approach::Envelope => approaches::envelope(runs, counting, &options),
+        Approach::Envelope => complete::envelope(runs, counting, &options),
         Approach::Parabolas | Approach::All => {
-            approaches::with_parabolas(&approaches::parabolas(runs, counting, &options), runs, &options)
+            complete::with_parabolas(&complete::parabolas(runs, counting, &options), runs, &options)
         }
-        Approach::Huber => approaches::huber(runs, counting, &options).0,
-        Approach::Vpnls => approaches::least_squares(runs, counting, &options).0,
+        Approach::Huber => complete::huber(runs, counting, &options).0,
+        Approach::Vpnls => complete::least_squares(runs, counting, &options).0,
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::Estimate;
-use crate::fit::headline::Headline;
-use crate::fit::summary::{BudgetOptimum, Summary};
+use crate::fit::approaches::headline::Headline;
+use crate::fit::approaches::summary::{BudgetOptimum, Summary};
 use crate::units::{Flops, Params, Ratio, Tokens};
 
 /// Budgets of one table; a table of training curves has thousands.

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use super::print::cell;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
-use crate::fit::compare::Comparison;
-use crate::fit::critical_batch::runs::CriticalBatch;
-use crate::fit::law::LawFit;
-use crate::fit::parametric::Residuals;
-use crate::fit::power::{Form, Selection};
-use crate::fit::pruning::Pruning;
-use crate::fit::tuning::Tuning;
+use crate::fit::laws::compare::Comparison;
+use crate::fit::laws::critical_batch::runs::CriticalBatch;
+use crate::fit::laws::law::LawFit;
+use crate::fit::laws::power::{Form, Selection};
+use crate::fit::laws::pruning::Pruning;
+use crate::fit::numerics::residuals::Residuals;
+use crate::fit::transfer::tuning::Tuning;
 use crate::fit::{Estimate, Status};
 
 /// Rows of the envelope of pruning.

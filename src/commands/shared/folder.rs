@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::fit::approach2::Approach2;
-use crate::fit::headline::{self, Headline};
-use crate::fit::summary::Summary;
+use crate::fit::approaches::approach2::Approach2;
+use crate::fit::approaches::headline;
+use crate::fit::approaches::headline::Headline;
+use crate::fit::approaches::summary::Summary;
 use crate::ledger::{Ledger, has_tables_only};
 use crate::plan::{PlannedRun, RunId};
 use crate::trainer::DeviceInfo;

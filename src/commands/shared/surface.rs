@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use crate::cli::SurfaceArgs;
 use crate::commands::fit;
-use crate::fit::cost::Priced;
-use crate::fit::parametric::Trained;
-use crate::fit::summary::Summary;
-use crate::fit::surface::Surface;
+use crate::fit::approaches::points::Trained;
+use crate::fit::approaches::summary::Summary;
+use crate::fit::approaches::surface::Priced;
+use crate::fit::approaches::surface::Surface;
 use crate::fit::{Estimate, Status};
 use crate::report::words;
 use crate::units::{Flops, Params, Ratio, Tokens};

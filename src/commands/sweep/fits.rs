@@ -3,13 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::fit::approach2::{self, Approach2};
-use crate::fit::approach3::StartGrid;
-use crate::fit::approaches::{self, Options};
-use crate::fit::forecast::HeldOut;
-use crate::fit::frontier::{self, Comparison, Way};
-use crate::fit::summary::Summary;
-use crate::fit::transfer::{self, Group};
+use crate::fit::approaches::approach2;
+use crate::fit::approaches::approach2::Approach2;
+use crate::fit::approaches::approach3::StartGrid;
+use crate::fit::approaches::complete;
+use crate::fit::approaches::complete::HeldOut;
+use crate::fit::approaches::complete::Options;
+use crate::fit::approaches::summary::Summary;
+use crate::fit::transfer::frontier;
+use crate::fit::transfer::frontier::{Comparison, Way};
+use crate::fit::transfer::rates;
+use crate::fit::transfer::rates::Group;
 use crate::fit::{Bootstrap, Status};
 use crate::ledger::Ledger;
 use crate::observation::{Counting, Observation};
@@ -41,14 +45,14 @@ impl Approaches {
         // Where there are no parabolas to fit, the other approaches would mean nothing either.
         for parabolas in &fits.parabolas {
             let counting = parabolas.counting;
-            let (squares, squares_held) = approaches::least_squares(observations, counting, &options);
+            let (squares, squares_held) = complete::least_squares(observations, counting, &options);
             // Its two unknowns are searched everywhere: a start near it spares the 4500 of the whole grid.
             let near = squares.surface().filter(|_| squares.status == Status::Converged);
             let starts = near.as_ref().map_or_else(|| options.starts.clone(), StartGrid::around);
             let near = Options { starts, ..options.clone() };
-            let (robust, robust_held) = approaches::huber(observations, counting, &near);
-            fits.all.push(approaches::envelope(observations, counting, &options));
-            fits.all.push(approaches::with_parabolas(parabolas, observations, &options));
+            let (robust, robust_held) = complete::huber(observations, counting, &near);
+            fits.all.push(complete::envelope(observations, counting, &options));
+            fits.all.push(complete::with_parabolas(parabolas, observations, &options));
             fits.all.extend([robust, squares]);
             fits.held_out.extend(robust_held.into_iter().chain(squares_held));
         }
@@ -148,7 +152,7 @@ const BUDGET: &str = "schedule.flops";
 /// Sweeps of learning rate and width, one for each parameterization and whatever else varies; none where the axes are
 /// others.
 pub(super) fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
-    let mut groups: BTreeMap<(Parameterization, String), Vec<transfer::Run>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Parameterization, String), Vec<rates::Run>> = BTreeMap::new();
     for planned in &ledger.plan().runs {
         let wanted = [TUNED, SCALED].iter().all(|field| planned.axes.contains_key(*field));
         if !wanted || planned.axes.contains_key(BUDGET) {
@@ -163,14 +167,14 @@ pub(super) fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
             None => continue,
         };
         let (width, learning_rate) = (run.shape.width as f64, run.optimizer.learning_rate);
-        groups.entry((run.parameterization, others.concat())).or_default().push(transfer::Run {
+        groups.entry((run.parameterization, others.concat())).or_default().push(rates::Run {
             width,
             learning_rate,
             loss,
         });
     }
-    let fit = |((parameterization, others), runs): ((Parameterization, String), Vec<transfer::Run>)| {
-        let transfer = transfer::fit(&runs, &Bootstrap::default());
+    let fit = |((parameterization, others), runs): ((Parameterization, String), Vec<rates::Run>)| {
+        let transfer = rates::fit(&runs, &Bootstrap::default());
         Group { parameterization: format!("{}{others}", parameterization.name()), runs, transfer }
     };
     Ok(groups.into_iter().map(fit).collect())

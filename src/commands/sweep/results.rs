@@ -1,7 +1,7 @@
 //! What is derived when the runs of a sweep have ended: tables, fits, figures, the page.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -12,11 +12,12 @@ use crate::commands::shared::sheet::Room;
 use crate::data::Corpus;
 use crate::execute::{Summary, diverged};
 use crate::fit::Bootstrap;
-use crate::fit::approach2::Approach2;
-use crate::fit::frontier::Comparison;
-use crate::fit::headline::Headline;
-use crate::fit::summary::Summary as FitSummary;
-use crate::fit::transfer::{self, Group};
+use crate::fit::approaches::approach2::Approach2;
+use crate::fit::approaches::headline::Headline;
+use crate::fit::approaches::summary::Summary as FitSummary;
+use crate::fit::transfer::frontier::Comparison;
+use crate::fit::transfer::rates;
+use crate::fit::transfer::rates::Group;
 use crate::ledger::{CurvePoint, Ledger, Losses, State};
 use crate::report::{self, Answer, IsoflopGroup, Key, LossCurve, Report, ReportInput, RunTable};
 use crate::spec::{Source, Spec};
@@ -39,7 +40,7 @@ struct Fits<'a> {
     approaches: &'a [FitSummary],
     /// One for each parameterization of a sweep of learning rate and width.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    transfer: Vec<transfer::Summary>,
+    transfer: Vec<rates::Summary>,
     /// What each further parameterization of a sweep of IsoFLOP curves saves against the standard one.
     #[serde(skip_serializing_if = "<[Comparison]>::is_empty")]
     savings: &'a [Comparison],
@@ -113,7 +114,7 @@ impl Derived {
             headline: Headline::of(&parabolas),
             approach2: &self.approaches.parabolas,
             approaches: &self.approaches.all,
-            transfer: self.groups.iter().map(transfer::Summary::from).collect(),
+            transfer: self.groups.iter().map(rates::Summary::from).collect(),
             savings: &self.savings,
             isoflop_groups: self.isoflop_groups.iter().map(|group| (group.name.as_str(), &group.fits[..])).collect(),
         };
@@ -264,4 +265,13 @@ fn provenance(ledger: &Ledger) -> anyhow::Result<Vec<(String, String)>> {
     Ok([("device", list(devices)), ("version", list(versions)), ("losses", losses.to_owned())]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec())
+}
+
+/// The folder of results: as asked for, or by the spec's name; a rehearsal has one of its own.
+pub fn results_dir(out: Option<&Path>, spec: &Spec, losses: Losses) -> PathBuf {
+    let suffix = match losses {
+        Losses::Trained => "",
+        Losses::Rehearsed => "-rehearsal",
+    };
+    out.map_or_else(|| Path::new("results").join(format!("{}{suffix}", spec.name)), Path::to_owned)
 }

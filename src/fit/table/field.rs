@@ -1,6 +1,6 @@
 //! What columns may hold, and how they are renamed.
 
-use super::TableError;
+use crate::fit::table::TableError;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

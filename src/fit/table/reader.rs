@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use csv::StringRecord;
 
-use super::{Columns, Field, TableError};
+use crate::fit::table::{Columns, Field, TableError};
 
 /// Where one field is.
 pub(super) struct Place {

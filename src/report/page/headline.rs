@@ -1,7 +1,8 @@
 //! The table of all approaches to the headline.
 
-use crate::fit::summary::Summary;
-use crate::fit::{Estimate, Status, headline};
+use crate::fit::approaches::headline;
+use crate::fit::approaches::summary::Summary;
+use crate::fit::{Estimate, Status};
 use crate::observation::Counting;
 use crate::report::{ReportInput, conclusions, words};
 use crate::units::Flops;

@@ -1,9 +1,9 @@
 //! The smaller tables of the page. Numbers are text already; a dash stands where none may be shown.
 
-use crate::fit::approach2::{Approach2, Optimum};
-use crate::fit::frontier::{BudgetSaving, Comparison};
-use crate::fit::summary::Summary;
-use crate::fit::transfer::{Group, WidthOptimum};
+use crate::fit::approaches::approach2::{Approach2, Optimum};
+use crate::fit::approaches::summary::Summary;
+use crate::fit::transfer::frontier::{BudgetSaving, Comparison};
+use crate::fit::transfer::rates::{Group, WidthOptimum};
 use crate::fit::{Estimate, Status};
 use crate::report::{IsoflopGroup, ReportInput, words};
 use crate::units::Flops;

@@ -106,7 +106,7 @@ impl Flat {
 /// Memory that goes when this goes.
 pub struct Arena<'g> {
     gpu: &'g dyn Gpu,
-    taken: RefCell<Vec<Address>>,
+    taken: RefCell<Vec<(Address, usize)>>,
 }
 
 impl<'g> Arena<'g> {
@@ -128,14 +128,19 @@ impl<'g> Arena<'g> {
     /// So many bytes, all zero.
     pub fn bytes(&self, bytes: usize) -> Result<Address, TrainError> {
         let at = self.gpu.allocate(bytes)?;
-        self.taken.borrow_mut().push(at);
+        self.taken.borrow_mut().push((at, bytes));
         Ok(at)
+    }
+
+    /// Bytes of all of it.
+    pub fn taken(&self) -> usize {
+        self.taken.borrow().iter().map(|(_, bytes)| bytes).sum()
     }
 }
 
 impl Drop for Arena<'_> {
     fn drop(&mut self) {
-        for &at in self.taken.borrow().iter() {
+        for &(at, _) in self.taken.borrow().iter() {
             self.gpu.free(at);
         }
     }

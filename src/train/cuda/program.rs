@@ -3,7 +3,8 @@
 use super::gpu::{Address, Gpu, Number};
 use super::launches::{self, Batch, StepState, UpdateRow};
 use super::layout::{Activations, Arena, Flat};
-use super::step::{Recipe, State, Step};
+use super::state::{Recipe, State};
+use super::step::Step;
 use crate::parameterization::Rules;
 use crate::plan::Run;
 use crate::train::engine::Part;
@@ -43,7 +44,7 @@ pub struct Program<'g> {
     /// Sequences of a step, and of one part of it.
     sequences: [usize; 2],
     /// Last, so that memory goes after what works on it.
-    _arena: Arena<'g>,
+    arena: Arena<'g>,
 }
 
 impl<'g> Program<'g> {
@@ -73,8 +74,7 @@ impl<'g> Program<'g> {
         let activations = Activations::new(&arena, &shape, [rows, sequences * shape.context], recipe.number())?;
         let ring = arena.bytes(RING * sequences * (shape.context + 1) * 2)?;
         let shown = arena.bytes(shown_rows / shape.context * (shape.context + 1) * 2)?;
-        let program =
-            Self { gpu, recipe, flat, state, activations, ring, shown, sequences: [sequences, part], _arena: arena };
+        let program = Self { gpu, recipe, flat, state, activations, ring, shown, sequences: [sequences, part], arena };
         let updates: Vec<UpdateRow> = drawn
             .iter()
             .enumerate()
@@ -94,6 +94,11 @@ impl<'g> Program<'g> {
             program.write(number, Part::Value, &drawn.values)?;
         }
         Ok(program)
+    }
+
+    /// Bytes of the card's memory that it holds.
+    pub fn bytes(&self) -> usize {
+        self.arena.taken()
     }
 
     /// The card.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::*;
 use crate::data::{Language, Split};
-use crate::fit::coordinates::{Coordinate, First, Measurement, check};
+use crate::fit::transfer::coordinates::{Coordinate, First, Measurement, check};
 use crate::parameterization::{Parameterization, Role, Rule, Table};
 use crate::plan::testing::small;
 use crate::spec::PowerRule;

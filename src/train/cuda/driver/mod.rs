@@ -4,6 +4,7 @@
 // Every call of the driver is unsafe: it takes handles and addresses on trust. Each says why they can be trusted.
 #![allow(unsafe_code)]
 
+mod failure;
 mod library;
 mod staging;
 
@@ -13,10 +14,11 @@ use std::ffi::{CString, c_int, c_void};
 
 use cudarc::driver::{DriverError, result, sys};
 
+use self::failure::failed;
 use self::library::Library;
 use self::staging::Staging;
 use super::faults;
-use super::gpu::{Address, Card, Gpu, Launch, Memory, Product, Recording};
+use super::gpu::{Address, Card, Gpu, LIBRARY_PRODUCT, Launch, Memory, Product, Recording, Taken};
 use super::kernels;
 use crate::trainer::{Missing, TrainError};
 
@@ -28,11 +30,6 @@ const OLDEST_CARD: u32 = 80;
 
 /// Shared memory that a block may have without asking.
 const SHARED_UNASKED: u32 = 48 << 10;
-
-/// Error of the driver while doing `what`.
-fn failed(what: &str) -> impl Fn(DriverError) -> TrainError + '_ {
-    move |error| faults::failed(what, error.0 as u32)
-}
 
 /// All cards that the driver shows, or why there are none that can be used.
 pub fn cards() -> Result<Vec<Card>, Missing> {
@@ -115,6 +112,8 @@ pub struct Driver {
     /// Functions of the module by name, and the shared memory that each was allowed.
     functions: RefCell<HashMap<&'static str, (sys::CUfunction, u32)>>,
     staging: RefCell<Staging>,
+    /// What was done since its timing was asked for, with what marks its end.
+    timing: RefCell<Option<Vec<(&'static str, Mark)>>>,
     library: Option<Library>,
     /// Last, so that it goes after all that lives in it.
     _context: Context,
@@ -161,8 +160,8 @@ impl Driver {
         };
         let staging = RefCell::new(Staging::new(stream)?);
         let library = Library::find();
-        let functions = RefCell::default();
-        Ok(Self { card, stream, module, functions, staging, library, _context: context })
+        let (functions, timing) = (RefCell::default(), RefCell::default());
+        Ok(Self { card, stream, module, functions, staging, timing, library, _context: context })
     }
 
     /// A kernel by its name, allowed to have so much shared memory.
@@ -190,6 +189,16 @@ impl Driver {
         }
         functions.insert(name, (function, shared.max(SHARED_UNASKED)));
         Ok(function)
+    }
+}
+
+impl Driver {
+    /// Marks the end of a kernel, while times are asked for.
+    fn mark(&self, kernel: &'static str) -> Result<(), TrainError> {
+        if let Some(marks) = self.timing.borrow_mut().as_mut() {
+            marks.push((kernel, Mark::here(self.stream)?));
+        }
+        Ok(())
     }
 }
 
@@ -249,11 +258,32 @@ impl Gpu for Driver {
         let started = unsafe {
             result::launch_kernel(function, extent(*grid), extent(*block), *shared, self.stream, &mut pointers)
         };
-        started.map_err(failed(&format!("kernel {kernel}")))
+        started.map_err(failed(&format!("kernel {kernel}")))?;
+        self.mark(kernel)
     }
 
     fn product(&self, product: &Product) -> Result<bool, TrainError> {
-        self.library.as_ref().map_or(Ok(false), |library| library.product(product, self.stream))
+        let Some(library) = &self.library else { return Ok(false) };
+        let done = library.product(product, self.stream)?;
+        if done {
+            self.mark(LIBRARY_PRODUCT)?;
+        }
+        Ok(done)
+    }
+
+    fn time(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Vec<Taken>, TrainError> {
+        let mut before = Mark::here(self.stream)?;
+        *self.timing.borrow_mut() = Some(Vec::new());
+        let worked = work();
+        let marks = self.timing.borrow_mut().take().unwrap_or_default();
+        worked?;
+        self.synchronize()?;
+        let mut taken = Vec::with_capacity(marks.len());
+        for (kernel, mark) in marks {
+            taken.push(Taken { kernel, seconds: mark.since(&before)? });
+            before = mark;
+        }
+        Ok(taken)
     }
 
     fn record(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Box<dyn Recording>, TrainError> {
@@ -290,6 +320,37 @@ impl Drop for Driver {
             let _ = result::stream::destroy(self.stream);
             let _ = result::module::unload(self.module);
         }
+    }
+}
+
+/// A moment in the work of a stream.
+struct Mark(sys::CUevent);
+
+impl Mark {
+    /// When all work so far is done.
+    fn here(stream: sys::CUstream) -> Result<Self, TrainError> {
+        // SAFETY: the context is current, and the event is recorded on a stream of it.
+        unsafe {
+            let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(failed("an event"))?;
+            let mark = Self(event);
+            result::event::record(event, stream).map_err(failed("an event"))?;
+            Ok(mark)
+        }
+    }
+
+    /// Seconds since another; both are over.
+    fn since(&self, before: &Self) -> Result<f64, TrainError> {
+        // SAFETY: both events were recorded, and the stream has been waited for.
+        let milliseconds =
+            unsafe { result::event::elapsed(before.0, self.0) }.map_err(failed("the time of a kernel"))?;
+        Ok(f64::from(milliseconds) / 1e3)
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        // SAFETY: the event is this one's. An error means that the card is lost.
+        let _ = unsafe { result::event::destroy(self.0) };
     }
 }
 

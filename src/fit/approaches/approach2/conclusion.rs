@@ -1,0 +1,95 @@
+//! What approach 2 may conclude, in plain sentences.
+
+use std::fmt::Write as _;
+
+use crate::fit::approaches::approach2::Approach2;
+use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
+use crate::fit::estimate::words;
+use crate::fit::{Estimate, Status};
+use crate::units::{Flops, Ratio};
+
+/// Budgets that a sentence names before it counts the rest.
+const MOST_NAMED: usize = 8;
+
+/// The conclusion of a fit whose numbers are all in place.
+pub(super) fn of(fit: &Approach2) -> String {
+    let mut sentences = Vec::new();
+    match (&fit.n_opt, &fit.d_opt) {
+        (Some(n_opt), Some(d_opt)) => sentences.push(laws(fit, n_opt, d_opt)),
+        _ => sentences.push(nothing(fit)),
+    }
+    sentences.extend(left_out(fit));
+    sentences.join(" ")
+}
+
+fn laws(fit: &Approach2, n_opt: &PowerLaw, d_opt: &PowerLaw) -> String {
+    let identified: Vec<f64> =
+        fit.optima.iter().filter(|optimum| optimum.status == Status::Converged).map(|optimum| optimum.budget).collect();
+    let [low, high] = [identified[0], identified[identified.len() - 1]];
+    let at = |flops: f64| fit.tokens_per_param.iter().find(|row| row.flops.total_cmp(&flops).is_eq());
+    let mut text = format!(
+        "From {} to {} FLOPs N_opt grows as C^{} and D_opt as C^{}",
+        Flops(low),
+        Flops(high),
+        words(n_opt.exponent),
+        words(d_opt.exponent)
+    );
+    if let (Some(first), Some(last)) = (at(low), at(high)) {
+        let (from, to) = (ratio(&first.ratio), ratio(&last.ratio));
+        let _ = write!(text, ", so tokens per parameter go from {from} to {to}; {}.", trend(first, last));
+    }
+    text
+}
+
+/// Whether the ratio changes over the budgets, judged by intervals that do not touch.
+fn trend(first: &TokensPerParam, last: &TokensPerParam) -> &'static str {
+    if last.ratio.high < first.ratio.low {
+        "the ratio falls with compute"
+    } else if last.ratio.low > first.ratio.high {
+        "the ratio grows with compute"
+    } else {
+        "the intervals do not tell whether the ratio changes with compute"
+    }
+}
+
+fn nothing(fit: &Approach2) -> String {
+    let identified = fit.optima.iter().filter(|optimum| optimum.status == Status::Converged).count();
+    match (fit.optima.len(), identified) {
+        (0, _) => format!("No observation tells parameters counted as {}.", fit.counting.name()),
+        (1, 1) => "One budget gives one optimum and no law: train at least two more budgets.".to_owned(),
+        (_, 1) => "One optimum gives no law: only one of the budgets is identified.".to_owned(),
+        (_, 2) => "Two optima always lie on a line, which says nothing of a law: train a third budget.".to_owned(),
+        _ => "Not identified: no budget has a minimum that may be used, so nothing may be concluded.".to_owned(),
+    }
+}
+
+/// One sentence for each reason for which budgets were left out.
+fn left_out(fit: &Approach2) -> impl Iterator<Item = String> {
+    let reasons = [
+        (Status::TooFewPoints, "fewer than 4 different sizes; train more sizes"),
+        (
+            Status::EdgeMinimum,
+            "the vertex lies outside the sizes trained; train sizes on the side where the loss falls",
+        ),
+        (
+            Status::NotIdentified,
+            "no minimum, or one that too many resamples lose; train sizes farther apart or more seeds",
+        ),
+    ];
+    reasons.into_iter().filter_map(|(status, reason)| {
+        let budgets: Vec<String> = fit
+            .optima
+            .iter()
+            .filter(|optimum| optimum.status == status)
+            .map(|optimum| Flops(optimum.budget).to_string())
+            .collect();
+        let named = budgets[..budgets.len().min(MOST_NAMED)].join(", ");
+        let more = budgets.len().saturating_sub(MOST_NAMED);
+        let rest = if more > 0 { format!(" and {more} more budgets") } else { String::new() };
+        (!budgets.is_empty()).then(|| format!("Left out {named}{rest}: {reason}."))
+    })
+}
+
+fn ratio(estimate: &Estimate) -> String {
+    format!("{} ({} to {})", Ratio(estimate.value), Ratio(estimate.low), Ratio(estimate.high))
+}

@@ -1,0 +1,10 @@
+//! Laws other than the approaches to the optimum, one file each. [`law`] holds what they share.
+
+pub mod broken;
+pub mod compare;
+pub mod critical_batch;
+pub mod kaplan;
+pub mod law;
+pub mod power;
+pub mod pruning;
+pub mod repetition;

@@ -1,0 +1,91 @@
+//! Which form of a law of one variable the data prefer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fit::Status;
+use crate::fit::laws::law::distinct;
+use crate::fit::laws::power::{Form, Law, fit};
+use crate::fit::numerics::bootstrap::Bootstrap;
+
+/// Rows above which every second, third, ... in the order of x is taken.
+pub const MOST: usize = 1000;
+
+/// The forms that could be fitted, and which one is preferred.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Whether there is a law to use: the status of the preferred form.
+    pub status: Status,
+    /// Rows used.
+    pub points: usize,
+    /// One law for each form that has enough points.
+    pub laws: Vec<Law>,
+    /// The simplest form that is not clearly worse than the least `AICc`.
+    pub by_criterion: Option<Form>,
+    /// The form that predicts the quarter of largest x best.
+    pub by_forecast: Option<Form>,
+    /// What was drawn with replacement for the intervals, which are 95% percentiles.
+    pub resampled: String,
+    /// What may be concluded, in a sentence.
+    pub conclusion: String,
+}
+
+/// Fits every form and compares them. It never fails: what the data do not decide is a status.
+pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
+    let mut rows: Vec<[f64; 2]> = x.iter().zip(y).map(|(x, y)| [*x, *y]).collect();
+    rows.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+    let rows: Vec<[f64; 2]> = rows.iter().step_by(rows.len().div_ceil(MOST).max(1)).copied().collect();
+    let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
+    let refuse = |status, sentence: &str| Selection {
+        status,
+        points: rows.len(),
+        laws: Vec::new(),
+        by_criterion: None,
+        by_forecast: None,
+        resampled: "runs".to_owned(),
+        conclusion: sentence.to_owned(),
+    };
+    if distinct(y.iter().copied()) < 2 && rows.len() > 1 {
+        return refuse(Status::NotIdentified, "Not identified: all losses are equal.");
+    }
+    let laws: Vec<Law> = Form::ALL.into_iter().filter_map(|form| fit(&x, &y, form, bootstrap)).collect();
+    let Some(best) = laws.iter().min_by(|a, b| a.aicc.total_cmp(&b.aicc)) else {
+        return refuse(
+            Status::TooFewPoints,
+            "A law of one variable needs at least 4 runs with 2 different values of it.",
+        );
+    };
+    let with_forecast = laws.iter().filter_map(|law| Some((law.curve.form, law.held_out?)));
+    let by_forecast = with_forecast.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(form, _)| form);
+    // The simplest law that is not clearly worse: a difference of 2 in AICc decides nothing (Burnham and Anderson).
+    let preferred = laws.iter().find(|law| law.aicc <= best.aicc + 2.0).unwrap_or(best);
+    Selection {
+        status: preferred.status,
+        points: rows.len(),
+        by_criterion: Some(preferred.curve.form),
+        by_forecast,
+        resampled: "runs".to_owned(),
+        conclusion: conclusion(preferred, by_forecast),
+        laws,
+    }
+}
+
+fn conclusion(preferred: &Law, by_forecast: Option<Form>) -> String {
+    let name = preferred.curve.form.name();
+    let choice = match by_forecast {
+        Some(form) if form == preferred.curve.form => {
+            format!("The {name} law is preferred, by the information criterion and by its forecast.")
+        }
+        Some(form) => format!(
+            "The data do not decide: the information criterion prefers the {name} law, the forecast the {} law.",
+            form.name()
+        ),
+        None => format!("The {name} law is preferred by the information criterion; too few points to forecast."),
+    };
+    let caution = match preferred.status {
+        Status::NotIdentified => " But it is not identified: resamples do not agree on a loss that falls.",
+        Status::EdgeMinimum => " But a break lies outside the data, which do not show both its sides.",
+        Status::BoundHit => " But its irreducible loss ended at zero: the data show no floor.",
+        Status::Converged | Status::TooFewPoints => "",
+    };
+    choice + caution
+}

@@ -1,0 +1,145 @@
+//! What pruning of data changes: the error against the number of examples kept, at the best share to keep (Sorscher et
+//! al. 2022, arXiv 2206.14486).
+//!
+//! Runs that keep a share f of their data, the rest pruned by some score, give one curve for each f. Their lower envelope
+//! is what pruning can reach. Without pruning it is a power law; where the score knows which examples teach, it may fall
+//! like an exponential, and the best share falls as data grow.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fit::Status;
+use crate::fit::laws::law::distinct;
+use crate::fit::laws::power::{Form, Selection, select};
+use crate::fit::numerics::bootstrap::Bootstrap;
+
+/// One run on pruned data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Run {
+    /// Share of the data that was kept, up to 1.
+    pub keep: f64,
+    /// Examples or tokens that were kept.
+    pub tokens: f64,
+    /// Loss or error.
+    pub loss: f64,
+}
+
+/// A point of the envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Examples or tokens kept.
+    pub tokens: f64,
+    /// The share to keep.
+    pub keep: f64,
+    /// Loss there.
+    pub loss: f64,
+}
+
+/// What pruning changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pruning {
+    /// Whether the envelope may be used.
+    pub status: Status,
+    /// Rows used.
+    pub points: usize,
+    /// The best share at each number of examples kept.
+    pub envelope: Vec<Best>,
+    /// Laws of the envelope.
+    pub pruned: Selection,
+    /// Laws of the largest share kept, which is nearest to no pruning.
+    pub unpruned: Selection,
+    /// What may be concluded, in a sentence.
+    pub conclusion: String,
+}
+
+/// ln of tokens and of loss, ascending, of one share.
+struct Curve {
+    keep: f64,
+    points: Vec<[f64; 2]>,
+}
+
+/// Fits the laws of the envelope and of the largest share. It never fails: what the data do not decide is a status.
+pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Pruning {
+    let curves = curves(runs);
+    let envelope = envelope(&curves);
+    let (tokens, losses): (Vec<f64>, Vec<f64>) = envelope.iter().map(|best| (best.tokens, best.loss)).unzip();
+    let pruned = select(&tokens, &losses, bootstrap);
+    let whole = curves.last().map_or(&[][..], |curve| &curve.points);
+    let (tokens, losses): (Vec<f64>, Vec<f64>) = whole.iter().map(|[x, y]| (x.exp(), y.exp())).unzip();
+    let unpruned = select(&tokens, &losses, bootstrap);
+    let status = if distinct(runs.iter().map(|run| run.keep)) < 2 { Status::TooFewPoints } else { pruned.status };
+    let conclusion = conclusion(status, &envelope, &pruned);
+    Pruning { status, points: runs.len(), envelope, pruned, unpruned, conclusion }
+}
+
+/// One curve for each share, the largest last; repeats are averaged in the logarithm.
+fn curves(runs: &[Run]) -> Vec<Curve> {
+    let mut sorted = runs.to_vec();
+    sorted
+        .sort_by(|a, b| a.keep.total_cmp(&b.keep).then(a.tokens.total_cmp(&b.tokens)).then(a.loss.total_cmp(&b.loss)));
+    let same = |a: f64, b: f64| a.total_cmp(&b).is_eq();
+    let mean = |repeats: &[Run]| {
+        let ln_loss = repeats.iter().map(|run| run.loss.ln()).sum::<f64>() / repeats.len() as f64;
+        [repeats[0].tokens.ln(), ln_loss]
+    };
+    let curve = |runs: &[Run]| Curve {
+        keep: runs[0].keep,
+        points: runs.chunk_by(|a, b| same(a.tokens, b.tokens)).map(mean).collect(),
+    };
+    sorted.chunk_by(|a, b| same(a.keep, b.keep)).map(curve).collect()
+}
+
+impl Curve {
+    /// ln of the loss, straight between neighbours; nothing outside the curve.
+    fn at(&self, ln_tokens: f64) -> Option<f64> {
+        let after = self.points.partition_point(|point| point[0] < ln_tokens);
+        let right = self.points.get(after)?;
+        if right[0] - ln_tokens < 1e-9 {
+            return Some(right[1]);
+        }
+        let left = self.points.get(after.checked_sub(1)?)?;
+        Some(left[1] + (ln_tokens - left[0]) / (right[0] - left[0]) * (right[1] - left[1]))
+    }
+}
+
+/// The best share at every number of tokens that any curve has, where at least two shares can be compared.
+fn envelope(curves: &[Curve]) -> Vec<Best> {
+    let mut places: Vec<f64> = curves.iter().flat_map(|curve| curve.points.iter().map(|point| point[0])).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+    let best = |ln_tokens: &f64| {
+        let there: Vec<(f64, f64)> =
+            curves.iter().filter_map(|curve| Some((curve.keep, curve.at(*ln_tokens)?))).collect();
+        let (keep, ln_loss) = there.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).filter(|_| there.len() > 1)?;
+        Some(Best { tokens: ln_tokens.exp(), keep, loss: ln_loss.exp() })
+    };
+    places.iter().filter_map(best).collect()
+}
+
+fn conclusion(status: Status, envelope: &[Best], pruned: &Selection) -> String {
+    if status == Status::TooFewPoints {
+        return "Pruning needs at least two shares kept, and 4 numbers of examples at which they can be compared."
+            .to_owned();
+    }
+    let shares = match (envelope.first(), envelope.last()) {
+        (Some(first), Some(last)) => format!(
+            "The best share to keep goes from {} at {:.3e} examples to {} at {:.3e}.",
+            first.keep, first.tokens, last.keep, last.tokens
+        ),
+        _ => String::new(),
+    };
+    let law = match exponential(pruned) {
+        Some(true) => "At the best share the loss falls like an exponential rather than a power law",
+        Some(false) => "At the best share the loss falls like a power law rather than an exponential",
+        None => "The data do not tell whether the loss at the best share falls like an exponential or a power law",
+    };
+    format!("{shares} {law}. Of all forms: {}", pruned.conclusion)
+}
+
+/// Whether an exponential describes the loss better than a power law with or without a floor; nothing where their
+/// `AICc` differ by less than 2.
+pub fn exponential(selection: &Selection) -> Option<bool> {
+    let of = |form| selection.laws.iter().find(|law| law.curve.form == form).map(|law| law.aicc);
+    let power = of(Form::Pure)?.min(of(Form::Offset)?);
+    let lead = power - of(Form::Exponential)?;
+    (lead.abs() >= 2.0).then_some(lead > 0.0)
+}

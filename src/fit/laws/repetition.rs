@@ -1,0 +1,307 @@
+//! Repeated data: the surface with effective tokens and effective parameters (Muennighoff et al. 2023, arXiv
+//! 2305.16264, equations 5 to 11).
+//!
+//! Tokens seen again are worth less each time, with a half-life of `r_d` epochs; parameters beyond what the unique
+//! tokens call for likewise, with `r_n`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fit::approaches::approach3;
+use crate::fit::approaches::surface::Surface;
+use crate::fit::estimate::{MAX_LOST, words};
+use crate::fit::laws::law::{LawFit, Parameter};
+use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::least_squares::{Row, least_squares};
+use crate::fit::numerics::minimize::search;
+use crate::fit::numerics::residuals::Residuals;
+use crate::fit::{Estimate, Status};
+use crate::observation::{Counting, Observation};
+
+/// A surface that knows how data wear out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Repetition {
+    /// The surface of data seen once.
+    pub surface: Surface,
+    /// Epochs over which a repeated token loses its value, `R_D`*.
+    pub r_d: f64,
+    /// The same for parameters in excess, `R_N`*.
+    pub r_n: f64,
+}
+
+/// One run on limited data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Run {
+    /// Parameters.
+    pub params: f64,
+    /// Training tokens, repeats included.
+    pub tokens: f64,
+    /// Different tokens among them.
+    pub unique_tokens: f64,
+    /// Final loss, in nats per token.
+    pub loss: f64,
+}
+
+/// `unique` units worth of `all`, where repeats lose their value over `half` repeats.
+fn effective(unique: f64, all: f64, half: f64) -> f64 {
+    let repeats = (all / unique - 1.0).max(0.0);
+    unique + unique * half * (1.0 - (-repeats / half).exp())
+}
+
+impl Repetition {
+    /// Tokens seen once that would teach as much.
+    pub fn effective_tokens(&self, tokens: f64, unique_tokens: f64) -> f64 {
+        effective(unique_tokens.min(tokens), tokens, self.r_d)
+    }
+
+    /// Loss in nats per token of a model trained on `tokens`, of which `unique_tokens` are different.
+    pub fn loss(&self, params: f64, tokens: f64, unique_tokens: f64) -> f64 {
+        let unique_tokens = unique_tokens.min(tokens);
+        let surface = &self.surface;
+        let g = ((surface.alpha * surface.a / (surface.beta * surface.b)).ln() / (surface.alpha + surface.beta)).exp();
+        // The parameters for which the unique tokens are compute-optimal.
+        let unique_params = params.min((unique_tokens * g).powf(surface.beta / surface.alpha) * g);
+        let worth = effective(unique_params, params, self.r_n);
+        surface.loss(worth, self.effective_tokens(tokens, unique_tokens))
+    }
+}
+
+/// Range of the half-lives that is searched, in epochs.
+const RANGE: (f64, f64) = (0.1, 1e3);
+/// What the law is called.
+const LAW: &str = "L = E + A/N'^alpha + B/D'^beta, N' and D' worth less the more is repeated";
+
+/// Fits the two half-lives to runs on limited data, the surface being known from runs that repeat nothing: least
+/// squares in log loss over a grid and golden sections in ln `r_d`, with ln `r_n` searched inside. Nothing where no run
+/// repeats data.
+pub fn half_lives(surface: &Surface, runs: &[Run]) -> Option<Repetition> {
+    if !runs.iter().any(Run::repeats) {
+        return None;
+    }
+    let error = |r_d: f64, r_n: f64| -> f64 {
+        let law = Repetition { surface: *surface, r_d, r_n };
+        runs.iter().map(|run| law.residual(run).powi(2)).sum()
+    };
+    let (low, high) = (RANGE.0.ln(), RANGE.1.ln());
+    let inner = |r_d: f64| search(|ln_n| error(r_d, ln_n.exp()), low, high, 21).exp();
+    let r_d = search(|ln_d| error(ln_d.exp(), inner(ln_d.exp())), low, high, 21).exp();
+    Some(Repetition { surface: *surface, r_d, r_n: inner(r_d) })
+}
+
+impl Run {
+    fn observation(&self) -> Observation {
+        Observation {
+            params: self.params,
+            params_non_embedding: None,
+            params_blocks_and_unembedding: None,
+            tokens: self.tokens,
+            flops: 6.0 * self.params * self.tokens,
+            flop_budget: None,
+            loss: self.loss,
+            loss_se: None,
+            seed: None,
+        }
+    }
+
+    /// Whether it sees tokens again, by more than rounding.
+    pub fn repeats(&self) -> bool {
+        self.tokens > 1.01 * self.unique_tokens
+    }
+}
+
+/// Unknowns of the whole law: ln E, ln A and ln B at the mean run, alpha, beta, ln `r_d`, ln `r_n`.
+type Unknowns = [f64; 7];
+
+/// Means of ln N and ln D, at which A and B are nearly independent of their exponents.
+#[derive(Clone, Copy)]
+struct Centre {
+    ln_n: f64,
+    ln_d: f64,
+}
+
+impl Centre {
+    fn of(runs: &[Run]) -> Self {
+        let mean = |read: fn(&Run) -> f64| runs.iter().map(|run| read(run).ln()).sum::<f64>() / runs.len() as f64;
+        Self { ln_n: mean(|run| run.params), ln_d: mean(|run| run.tokens) }
+    }
+
+    fn unknowns(self, law: &Repetition) -> Unknowns {
+        let Surface { e, a, b, alpha, beta } = law.surface;
+        let [a, b] = [a.ln() - alpha * self.ln_n, b.ln() - beta * self.ln_d];
+        [e.max(1e-6).ln(), a, b, alpha, beta, law.r_d.ln(), law.r_n.ln()]
+    }
+
+    fn law(self, u: &Unknowns) -> Repetition {
+        let [e, a, b, alpha, beta, r_d, r_n] = *u;
+        let [a, b] = [a + alpha * self.ln_n, b + beta * self.ln_d];
+        let surface = Surface { e: e.exp(), a: a.exp(), b: b.exp(), alpha, beta };
+        let inside = |ln: f64| ln.exp().clamp(RANGE.0, RANGE.1);
+        Repetition { surface, r_d: inside(r_d), r_n: inside(r_n) }
+    }
+
+    /// Residuals in log loss. Derivatives are central differences: the residual is smooth but where a run is at the
+    /// edge of having parameters in excess.
+    fn rows(self, runs: &[Run], u: &Unknowns) -> Vec<Row<7>> {
+        const STEP: f64 = 1e-5;
+        let moved: [[Repetition; 2]; 7] = std::array::from_fn(|k| {
+            [STEP, -STEP].map(|step| self.law(&std::array::from_fn(|j| if j == k { u[j] + step } else { u[j] })))
+        });
+        let law = self.law(u);
+        let slope =
+            |run: &Run| std::array::from_fn(|k| (moved[k][0].residual(run) - moved[k][1].residual(run)) / (2.0 * STEP));
+        runs.iter().map(|run| (law.residual(run), slope(run))).collect()
+    }
+
+    fn refine(self, runs: &[Run], law: &Repetition, iterations: usize) -> Repetition {
+        self.law(&least_squares(|u| self.rows(runs, u), self.unknowns(law), iterations).x)
+    }
+}
+
+impl Repetition {
+    fn residual(&self, run: &Run) -> f64 {
+        (self.loss(run.params, run.tokens, run.unique_tokens) / run.loss).ln()
+    }
+}
+
+/// Fits the surface and the half-lives together, by least squares in log loss: without repeats too, parameters beyond
+/// what the tokens call for are worth less. It starts from approach 3 on the runs that repeat nothing and
+/// [`half_lives`] on those that do. Intervals resample both kinds of runs.
+pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
+    let (repeating, once): (Vec<Run>, Vec<Run>) = runs.iter().partition(|run| run.repeats());
+    let refuse = |status, sentence: &str| LawFit::without_numbers(LAW, status, runs.len(), sentence);
+    if repeating.len() < 3 {
+        let sentence = "At least 3 runs must see tokens again (tokens above unique_tokens).";
+        return refuse(Status::TooFewPoints, sentence);
+    }
+    let observations: Vec<Observation> = once.iter().map(Run::observation).collect();
+    let quick = approach3::Options { bootstrap: Bootstrap { resamples: 0, ..options.bootstrap }, ..options.clone() };
+    let base = approach3::fit(&observations, Counting::All, &quick);
+    let Some(surface) = base.surface.filter(|_| base.status != Status::NotIdentified) else {
+        let sentence = format!("The runs that repeat nothing give no surface. {}", base.conclusion);
+        return refuse(base.status, &sentence);
+    };
+    let Some(first) = half_lives(&surface, &repeating) else {
+        return refuse(Status::NotIdentified, "Not identified: the half-lives cannot be fitted.");
+    };
+    let centre = Centre::of(runs);
+    let best = centre.refine(runs, &first, 500);
+    let draws: Vec<Repetition> = options.bootstrap.draws(|rng| {
+        use rand::RngExt;
+        let draw = |from: &[Run]| from.iter().map(|_| from[rng.random_range(0..from.len())]).collect::<Vec<Run>>();
+        let drawn: Vec<Run> = [&repeating[..], &once[..]].map(draw).concat();
+        centre.refine(&drawn, &best, 20)
+    });
+    let bound = |x: f64| x < 1.01 * RANGE.0 || x > 0.99 * RANGE.1;
+    let lost = draws.iter().filter(|law| bound(law.r_d) || !law.surface.is_proper()).count();
+    let status = match () {
+        () if !best.surface.is_proper() || lost as f64 > MAX_LOST * draws.len() as f64 => Status::NotIdentified,
+        () if bound(best.r_d) || bound(best.r_n) => Status::BoundHit,
+        () => Status::Converged,
+    };
+    let number = |name: &str, meaning: &str, read: fn(&Repetition) -> f64| {
+        Parameter::new(name, meaning, Estimate::from_draws(read(&best), draws.iter().map(read)))
+    };
+    let parameters = vec![
+        number("R_D*", "repeats over which tokens lose their value", |law| law.r_d),
+        number("R_N*", "the same for parameters beyond what the unique tokens call for", |law| law.r_n),
+        number("E", "irreducible loss, nats per token", |law| law.surface.e),
+        number("A", "coefficient of parameters", |law| law.surface.a),
+        number("B", "coefficient of tokens", |law| law.surface.b),
+        number("alpha", "exponent of parameters", |law| law.surface.alpha),
+        number("beta", "exponent of tokens", |law| law.surface.beta),
+    ];
+    LawFit {
+        formula: LAW.to_owned(),
+        status,
+        points: runs.len(),
+        residuals: Some(Residuals::of(runs.iter().map(|run| best.residual(run)))),
+        resampled: "runs".to_owned(),
+        conclusion: conclusion(status, &best, parameters[0].estimate),
+        parameters,
+    }
+}
+
+fn conclusion(status: Status, best: &Repetition, r_d: Estimate) -> String {
+    let worth = |epochs: f64| best.effective_tokens(epochs, 1.0);
+    match status {
+        Status::NotIdentified => {
+            "Not identified: too many resamples put the half-life of tokens at the edge of what is searched, or have no \
+             surface."
+                .to_owned()
+        }
+        Status::BoundHit => format!(
+            "A half-life ended at the edge of what is searched ({} to {} epochs): the runs do not repeat enough, or have \
+             too few parameters in excess, to tell it.",
+            RANGE.0, RANGE.1
+        ),
+        _ => format!(
+            "Repeated tokens lose their value over {} epochs: 4 epochs are worth {:.2} of fresh data, 16 epochs {:.1}, and \
+             any number of them less than {:.1}.",
+            words(r_d),
+            worth(4.0),
+            worth(16.0),
+            1.0 + best.r_d
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The constants of the paper's own code, with alpha and beta tied.
+    fn published() -> Repetition {
+        let surface = Surface {
+            e: 0.625_480_4_f64.exp(),
+            a: 6.255_414_f64.exp(),
+            b: 7.304_997_4_f64.exp(),
+            alpha: 0.352_659_6,
+            beta: 0.352_659_6,
+        };
+        Repetition { surface, r_d: 15.387_756, r_n: 5.309_743 }
+    }
+
+    #[test]
+    fn losses_are_those_of_the_papers_code() {
+        let law = published();
+        for (params, tokens, loss) in [(6.34e9, 242e9, 2.225_644_088_998_447_7), (8.67e9, 178e9, 2.226_963_407_507_587)]
+        {
+            let got = law.loss(params, tokens, 25e9);
+            assert!((got - loss).abs() < 2e-7, "{got} and not {loss}");
+        }
+    }
+
+    #[test]
+    fn four_epochs_are_nearly_free_and_forty_nearly_worthless() {
+        let law = published();
+        let worth = |epochs: f64| law.effective_tokens(epochs * 1e9, 1e9) / 1e9;
+        assert!(worth(4.0) > 3.6 && worth(1.0) < 1.0 + 1e-12);
+        assert!(worth(60.0) - worth(44.0) < 1.0, "{} {}", worth(44.0), worth(60.0));
+        assert!((law.loss(1e9, 2e9, 5e9) - law.loss(1e9, 2e9, 2e9)).abs() < 1e-15, "data left over do not help");
+    }
+
+    #[test]
+    fn both_half_lives_come_back_from_noiseless_runs() {
+        let law = published();
+        let run = |i: i32| {
+            let (params, unique_tokens) = (1e8 * 3_f64.powi(i % 5), 1e9 * 2_f64.powi(i / 5 % 2));
+            let tokens = unique_tokens * 2_f64.powi(i / 10);
+            Run { params, tokens, unique_tokens, loss: law.loss(params, tokens, unique_tokens) }
+        };
+        let runs: Vec<Run> = (0..60).map(run).collect();
+        let found = half_lives(&law.surface, &runs).unwrap();
+        assert!((found.r_d / law.r_d - 1.0).abs() < 1e-3 && (found.r_n / law.r_n - 1.0).abs() < 1e-3, "{found:?}");
+        assert!(half_lives(&law.surface, &runs[..10]).is_none(), "one epoch tells nothing");
+        let options = approach3::Options { bootstrap: Bootstrap { resamples: 100, seed: 1 }, ..Default::default() };
+        // Those that repeat nothing come from enough amounts of data for a surface of their own.
+        let once = (0..30).map(|i| {
+            let (params, tokens) = (1e8 * 3_f64.powi(i % 5), 1e9 * 2_f64.powi(i / 5));
+            Run { params, tokens, unique_tokens: tokens, loss: law.loss(params, tokens, tokens) }
+        });
+        let all: Vec<Run> = once.chain(runs).collect();
+        let whole = super::fit(&all, &options);
+        assert_eq!(whole.status, Status::Converged, "{whole:?}");
+        let r_d = whole.get("R_D*").unwrap();
+        assert!((r_d.value / law.r_d - 1.0).abs() < 1e-3, "{r_d:?}");
+        assert_eq!(super::fit(&all[..30], &options).status, Status::TooFewPoints, "nothing is repeated");
+    }
+}

@@ -1,0 +1,8 @@
+//! Solvers, regressions and resampling. Knows no law and no observation.
+
+pub mod bootstrap;
+pub mod least_squares;
+pub mod minimize;
+pub mod regress;
+pub mod residuals;
+pub(super) mod valley;

@@ -1,0 +1,144 @@
+//! A U-shaped curve of the loss over one tuned quantity, such as the learning rate, and its lowest point.
+//!
+//! In log2 of the quantity, a cubic through the lowest value, its neighbours and the next on the lower side: a U ends in
+//! divergence on one side, and a parabola through values a factor of 2 apart misses the minimum of such by 0.15
+//! octaves, the cubic by 0.05. The two possible cubics miss it to either side, so resamples draw the side.
+
+use crate::fit::Status;
+use crate::fit::numerics::regress::Design;
+
+/// The losses of one curve, by the tuned quantity.
+pub(in crate::fit) struct Valley {
+    /// log2 of each value, ascending, with the losses of its seeds.
+    points: Vec<(f64, Vec<f64>)>,
+    /// Which of them has the lowest mean loss.
+    lowest: usize,
+}
+
+impl Valley {
+    /// The curve through pairs of log2 of the quantity and loss, in any order.
+    pub(in crate::fit) fn new(mut rows: Vec<[f64; 2]>) -> Self {
+        rows.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+        let points: Vec<(f64, Vec<f64>)> = rows
+            .chunk_by(|a, b| a[0].total_cmp(&b[0]).is_eq())
+            .map(|same| (same[0][0], same.iter().map(|row| row[1]).collect()))
+            .collect();
+        let lowest = (0..points.len()).min_by(|&i, &j| mean(&points[i].1).total_cmp(&mean(&points[j].1))).unwrap_or(0);
+        Self { points, lowest }
+    }
+
+    /// Whether the lowest point lies inside.
+    pub(in crate::fit) fn status(&self) -> Status {
+        if self.points.len() < 3 {
+            Status::TooFewPoints
+        } else if self.lowest == 0 || self.lowest == self.points.len() - 1 {
+            // All the same also ends here, at the first.
+            let first = self.points[0].1[0];
+            let flat = self.points.iter().flat_map(|point| &point.1).all(|loss| (loss - first).abs() <= 1e-12 * first);
+            if flat { Status::NotIdentified } else { Status::EdgeMinimum }
+        } else {
+            Status::Converged
+        }
+    }
+
+    /// Place and mean loss of the lowest of the points themselves.
+    pub(in crate::fit) fn lowest_point(&self) -> [f64; 2] {
+        let (x, losses) = &self.points[self.lowest];
+        [*x, mean(losses)]
+    }
+
+    /// Mean losses by log2 of the quantity, after `noise` has been added to each run.
+    pub(in crate::fit) fn means(&self, mut noise: impl FnMut(f64) -> f64) -> Vec<[f64; 2]> {
+        let of = |(x, losses): &(f64, Vec<f64>)| {
+            [*x, losses.iter().map(|loss| noise(*loss)).sum::<f64>() / losses.len() as f64]
+        };
+        self.points.iter().map(of).collect()
+    }
+
+    /// The points of the cubic, as a range: the fourth lies on the side of the lower neighbour, if it was trained.
+    pub(in crate::fit) fn window(&self) -> [usize; 2] {
+        let [left, right] = [self.lowest - 1, self.lowest + 1].map(|i| mean(&self.points[i].1));
+        self.windows()[usize::from(right < left)]
+    }
+
+    /// The lowest point, its neighbours, and the next to the left or to the right, if it was trained.
+    pub(in crate::fit) fn windows(&self) -> [[usize; 2]; 2] {
+        let (from, to) = (self.lowest - 1, self.lowest + 2);
+        [[from.saturating_sub(1), to], [from, (to + 1).min(self.points.len())]]
+    }
+
+    /// Place and loss of the lowest point of the curve through `means`, by the cubic through a window.
+    pub(in crate::fit) fn bottom(&self, means: &[[f64; 2]], [from, to]: [usize; 2]) -> [f64; 2] {
+        let curve = |x: f64| interpolate(&means[from..to], x);
+        let x = lowest(curve, means[self.lowest - 1][0], means[self.lowest + 1][0]);
+        [x, curve(x)]
+    }
+}
+
+/// The curve at `x`: through a window where `x` lies in it, elsewhere by the cubic through the four points around it;
+/// NaN outside of what was trained.
+pub(in crate::fit) fn at(means: &[[f64; 2]], [from, to]: [usize; 2], x: f64) -> f64 {
+    if x >= means[from][0] && x <= means[to - 1][0] {
+        return interpolate(&means[from..to], x);
+    }
+    around(means, x).map_or(f64::NAN, |four| interpolate(four, x))
+}
+
+/// The polynomial through all points, at `x` (Lagrange's form).
+fn interpolate(points: &[[f64; 2]], x: f64) -> f64 {
+    let weight = |i: usize| -> f64 {
+        let others = points.iter().enumerate().filter(|(j, _)| *j != i);
+        others.map(|(_, other)| (x - other[0]) / (points[i][0] - other[0])).product()
+    };
+    points.iter().enumerate().map(|(i, point)| point[1] * weight(i)).sum()
+}
+
+/// Where a function with one minimum between `low` and `high` has it, as closely as rounding tells a flat bottom.
+fn lowest(f: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
+    for _ in 0..52 {
+        let third = (high - low) / 3.0;
+        if f(low + third) < f(high - third) { high -= third } else { low += third }
+    }
+    f64::midpoint(low, high)
+}
+
+/// The four points around `x`, two to either side where there are; nothing outside of them.
+fn around(points: &[[f64; 2]], x: f64) -> Option<&[[f64; 2]]> {
+    let above = points.iter().position(|point| point[0] >= x)?;
+    let inside = above > 0 || points[0][0] <= x;
+    let from = above.saturating_sub(2).min(points.len().saturating_sub(4));
+    inside.then(|| &points[from..(from + 4).min(points.len())])
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// How far a run lies from what it would be on average: from the mean of its seeds, over all points of all cubics, as
+/// each alone has only a few. Without repeats, from parabolas through the four points, whose misfit then counts as
+/// scatter.
+pub(in crate::fit) fn scatter<'a>(valleys: impl Iterator<Item = &'a Valley> + Clone) -> Vec<f64> {
+    let mut pool = Vec::new();
+    for valley in valleys.clone() {
+        let [from, to] = valley.window();
+        for (_, losses) in valley.points[from..to].iter().filter(|point| point.1.len() > 1) {
+            let (n, mean) = (losses.len() as f64, mean(losses));
+            pool.extend(losses.iter().map(|loss| (loss - mean) * (n / (n - 1.0)).sqrt()));
+        }
+    }
+    if !pool.is_empty() {
+        return pool;
+    }
+    for valley in valleys {
+        for [from, to] in valley.windows() {
+            let (x, losses): (Vec<f64>, Vec<f64>) =
+                valley.points[from..to].iter().map(|point| (point.0, point.1[0])).unzip();
+            let design = Design::new(&x);
+            let parabola = design.parabola(&losses);
+            let residual = |i: usize| (losses[i] - parabola.at(x[i])) / (1.0 - design.leverage(i)).max(0.05).sqrt();
+            pool.extend((0..x.len()).map(residual));
+        }
+    }
+    let centre = mean(&pool);
+    pool.iter().map(|residual| residual - centre).collect()
+}

@@ -1,0 +1,327 @@
+//! Whether a learning rate tuned on a small model holds on a wide one (Yang et al. 2022, arXiv 2203.03466, figure 1).
+//!
+//! At each width the optimum is the lowest point of the loss over log2 of the learning rate (`fit/numerics/valley.rs`). The drift
+//! is the slope of the optima in log2 of width, in octaves for each doubling: 0 is perfect transfer, -1 halves the best
+//! rate with each doubling. What reuse costs is the loss of each width at the narrowest one's optimum, above its own
+//! minimum.
+//!
+//! Intervals come from resamples that add the scatter between seeds to every run and draw the side of the fourth rate
+//! too: the two cubics miss the minimum to either side.
+
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::regress::Design;
+use crate::fit::numerics::valley;
+use crate::fit::numerics::valley::Valley;
+use crate::fit::{Estimate, Status};
+
+/// A drift of at most this many octaves for each doubling counts as transfer: half of the usual step of a sweep.
+pub const HALF_A_STEP: f64 = 0.5;
+
+/// One trained point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Run {
+    /// Width of the model, or whatever is scaled.
+    pub width: f64,
+    /// Learning rate, or whatever is tuned.
+    pub learning_rate: f64,
+    /// Final loss in nats per token; runs that diverged are left out or infinite.
+    pub loss: f64,
+}
+
+/// The optimum of one width.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WidthOptimum {
+    /// The width.
+    pub width: f64,
+    /// Whether the numbers below may be used; they are absent where they may not.
+    pub status: Status,
+    /// The best learning rate.
+    pub learning_rate: Option<Estimate>,
+    /// Loss at the best learning rate, in nats per token.
+    pub loss: Option<Estimate>,
+    /// Loss lost by using the narrowest width's optimum here, in nats; absent where that lies outside the rates trained.
+    pub lost: Option<Estimate>,
+}
+
+/// How the optimum moves with width.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Whether the drift may be used; it is absent where it may not.
+    pub status: Status,
+    /// One for each width, ascending.
+    pub widths: Vec<WidthOptimum>,
+    /// Octaves of the best learning rate for each doubling of width.
+    pub drift: Option<Estimate>,
+    /// What may be concluded, in a sentence.
+    pub conclusion: String,
+}
+
+impl Transfer {
+    /// Loss lost at the widest model by using the narrowest one's best learning rate, in nats.
+    pub fn gap(&self) -> Option<Estimate> {
+        self.widths.last().and_then(|widest| widest.lost)
+    }
+}
+
+/// The runs that belong together, such as those of one parameterization, and what they say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Name of the parameterization, with the values of whatever else the sweep varies.
+    pub parameterization: String,
+    /// The runs.
+    pub runs: Vec<Run>,
+    /// Their optima and drift.
+    pub transfer: Transfer,
+}
+
+/// What `fits.json` holds of a [`Group`]: lists by width, with nothing where there is no optimum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the parameterization, with the values of whatever else the sweep varies.
+    pub parameterization: String,
+    /// Whether the drift may be used.
+    pub status: Status,
+    /// Widths, ascending.
+    pub widths: Vec<f64>,
+    /// Whether each width has an optimum.
+    pub statuses: Vec<Status>,
+    /// Best learning rate of each width.
+    pub best_lr: Vec<Option<f64>>,
+    /// Lower end of its 95% interval.
+    pub low: Vec<Option<f64>>,
+    /// Upper end of its 95% interval.
+    pub high: Vec<Option<f64>>,
+    /// Loss of each width at its best learning rate, in nats per token.
+    pub best_loss: Vec<Option<f64>>,
+    /// Loss lost by each width at the narrowest one's best learning rate, in nats.
+    pub lost: Vec<Option<Estimate>>,
+    /// Octaves of the best learning rate for each doubling of width.
+    pub drift_octaves_per_doubling: Option<Estimate>,
+    /// Loss lost by the widest, in nats.
+    pub transfer_loss_gap: Option<Estimate>,
+    /// What may be concluded, in a sentence.
+    pub conclusion: String,
+}
+
+impl From<&Group> for Summary {
+    fn from(group: &Group) -> Self {
+        let Group { parameterization, transfer, .. } = group;
+        let rates = |part: fn(Estimate) -> f64| {
+            transfer.widths.iter().map(|width| width.learning_rate.map(part)).collect::<Vec<_>>()
+        };
+        Self {
+            parameterization: parameterization.clone(),
+            status: transfer.status,
+            widths: transfer.widths.iter().map(|width| width.width).collect(),
+            statuses: transfer.widths.iter().map(|width| width.status).collect(),
+            best_lr: rates(|rate| rate.value),
+            low: rates(|rate| rate.low),
+            high: rates(|rate| rate.high),
+            best_loss: transfer.widths.iter().map(|width| width.loss.map(|loss| loss.value)).collect(),
+            lost: transfer.widths.iter().map(|width| width.lost).collect(),
+            drift_octaves_per_doubling: transfer.drift,
+            transfer_loss_gap: transfer.gap(),
+            conclusion: transfer.conclusion.clone(),
+        }
+    }
+}
+
+/// The curve of one width.
+struct Curve {
+    width: f64,
+    valley: Valley,
+}
+
+/// Fits the optima and their drift. It never fails: what the data do not decide is a status.
+pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Transfer {
+    let curves = curves(runs);
+    let usable: Vec<&Curve> = curves.iter().filter(|curve| curve.valley.status() == Status::Converged).collect();
+    let pool = valley::scatter(usable.iter().map(|curve| &curve.valley));
+    let original: Vec<Optimum> = optima(&usable, Valley::window, |loss| loss);
+    let draws: Vec<Vec<Optimum>> = bootstrap.draws(|rng| {
+        let mut sides = (0..usable.len()).map(|_| rng.random_range(0..2)).collect::<Vec<usize>>().into_iter();
+        let noise = |loss: f64| if pool.is_empty() { loss } else { loss + pool[rng.random_range(0..pool.len())] };
+        optima(&usable, |valley| valley.windows()[sides.next().expect("one for each width")], noise)
+    });
+    let estimate =
+        |of: &dyn Fn(&[Optimum]) -> f64| Estimate::from_draws(of(&original), draws.iter().map(|draw| of(draw)));
+    let mut next = 0..usable.len();
+    let widths = curves
+        .iter()
+        .map(|curve| {
+            let status = curve.valley.status();
+            let place = (status == Status::Converged).then(|| next.next().expect("one for each usable width"));
+            WidthOptimum {
+                width: curve.width,
+                status,
+                learning_rate: place.map(|k| estimate(&|o| o[k].vertex).map(f64::exp2)),
+                loss: place.map(|k| estimate(&|o| o[k].loss)),
+                lost: place.map(|k| estimate(&|o| o[k].lost)).filter(|lost| lost.value.is_finite()),
+            }
+        })
+        .collect();
+    let drift = (usable.len() >= 2).then(|| {
+        let design = Design::new(&usable.iter().map(|curve| curve.width.log2()).collect::<Vec<_>>());
+        estimate(&|o| design.line(&o.iter().map(|o| o.vertex).collect::<Vec<_>>()).slope)
+    });
+    let status = match usable.len() {
+        3.. => Status::Converged,
+        1 | 2 => Status::TooFewPoints,
+        _ => curves.first().map_or(Status::TooFewPoints, |curve| curve.valley.status()),
+    };
+    Transfer { status, conclusion: conclusion(status, drift), widths, drift }
+}
+
+/// What one (re)sample says of a width.
+struct Optimum {
+    /// log2 of the best rate.
+    vertex: f64,
+    loss: f64,
+    /// NaN where the narrowest width's optimum lies outside the rates of this one.
+    lost: f64,
+}
+
+fn optima(
+    curves: &[&Curve],
+    mut window: impl FnMut(&Valley) -> [usize; 2],
+    mut noise: impl FnMut(f64) -> f64,
+) -> Vec<Optimum> {
+    let mut narrowest = None;
+    let of = |curve: &&Curve| {
+        let means = curve.valley.means(&mut noise);
+        let window = window(&curve.valley);
+        let [vertex, loss] = curve.valley.bottom(&means, window);
+        let reused = *narrowest.get_or_insert(vertex);
+        Optimum { vertex, loss, lost: valley::at(&means, window, reused) - loss }
+    };
+    curves.iter().map(of).collect()
+}
+
+/// One curve a width, ascending.
+fn curves(runs: &[Run]) -> Vec<Curve> {
+    let mut finite: Vec<&Run> = runs.iter().filter(|run| run.loss.is_finite()).collect();
+    finite.sort_by(|a, b| a.width.total_cmp(&b.width));
+    finite
+        .chunk_by(|a, b| a.width.total_cmp(&b.width).is_eq())
+        .map(|same| Curve {
+            width: same[0].width,
+            valley: Valley::new(same.iter().map(|run| [run.learning_rate.log2(), run.loss]).collect()),
+        })
+        .collect()
+}
+
+fn conclusion(status: Status, drift: Option<Estimate>) -> String {
+    let Some(drift) = drift else {
+        return format!(
+            "No drift can be told ({}): at least two widths need their best rate inside the sweep.",
+            status.name()
+        );
+    };
+    let octaves =
+        format!("{:+.2} octaves per doubling of width ({:+.2} to {:+.2})", drift.value, drift.low, drift.high);
+    let says = if drift.high < -HALF_A_STEP || drift.low > HALF_A_STEP {
+        "the best learning rate moves with width"
+    } else if drift.low < -HALF_A_STEP || drift.high > HALF_A_STEP {
+        "the data do not tell whether the best learning rate moves by more than half a step"
+    } else if drift.holds(0.0) {
+        "the best learning rate transfers"
+    } else {
+        "the best learning rate transfers within half a step, but it does move"
+    };
+    let caution = if status == Status::TooFewPoints { ", from two widths only" } else { "" };
+    format!("{octaves}: {says}{caution}.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 200, seed: 1 };
+
+    /// Seven rates at four widths; the optimum starts at 2^-8 and moves by `drift` octaves a doubling.
+    fn sweep(drift: f64, noise: f64) -> Vec<Run> {
+        let run = |i: i32| {
+            let (doubling, octave) = (i / 9, i % 9);
+            let (x, best) = (f64::from(octave - 12), -8.0 + drift * f64::from(doubling));
+            let wobble = noise * (f64::from((i * 7919) % 13) / 6.0 - 1.0);
+            let loss = 3.0 - 0.1 * f64::from(doubling) + 0.02 * (x - best).powi(2) + wobble;
+            Run { width: 64.0 * f64::from(1 << doubling), learning_rate: x.exp2(), loss }
+        };
+        (0..36).map(run).collect()
+    }
+
+    #[test]
+    fn a_rate_that_halves_with_each_doubling_drifts_by_one_octave() {
+        let result = fit(&sweep(-1.0, 0.0), &BOOTSTRAP);
+        let drift = result.drift.unwrap();
+        assert!((drift.value + 1.0).abs() < 1e-6, "{drift:?}");
+        assert_eq!(result.status, Status::Converged);
+        // Three octaves away at the widest: 0.02 x 9.
+        assert!((result.widths[3].lost.unwrap().value - 0.18).abs() < 1e-6, "{:?}", result.widths);
+        assert!((result.widths[0].learning_rate.unwrap().value.log2() + 8.0).abs() < 1e-6);
+        assert!(result.conclusion.contains("moves with width"), "{}", result.conclusion);
+    }
+
+    #[test]
+    fn a_rate_that_stays_transfers_and_the_interval_holds_zero() {
+        let result = fit(&sweep(0.0, 0.003), &BOOTSTRAP);
+        assert!(result.drift.unwrap().holds(0.0), "{result:?}");
+        assert!(result.conclusion.contains("transfers"), "{}", result.conclusion);
+        assert!(result.widths[3].lost.unwrap().value < 0.005);
+    }
+
+    #[test]
+    fn a_best_rate_at_the_end_of_the_sweep_is_an_edge_minimum() {
+        let falling: Vec<Run> =
+            sweep(0.0, 0.0).into_iter().filter(|run| run.learning_rate < 1.1 * (-9.0_f64).exp2()).collect();
+        let result = fit(&falling, &BOOTSTRAP);
+        assert_eq!(result.status, Status::EdgeMinimum);
+        assert!(result.drift.is_none() && result.widths.iter().all(|width| width.learning_rate.is_none()));
+    }
+
+    #[test]
+    fn diverged_runs_are_passed_over_and_few_points_are_a_status() {
+        let mut runs = sweep(-0.5, 0.0);
+        let diverged = Run { loss: f64::INFINITY, learning_rate: 1.0, width: 64.0 };
+        runs.push(diverged);
+        assert!((fit(&runs, &BOOTSTRAP).drift.unwrap().value + 0.5).abs() < 1e-6);
+        assert_eq!(fit(&runs[..2], &BOOTSTRAP).status, Status::TooFewPoints);
+        assert_eq!(fit(&[], &BOOTSTRAP).status, Status::TooFewPoints);
+    }
+
+    /// An asymmetric U, as measured.
+    #[test]
+    fn the_interval_holds_the_optimum_of_an_asymmetric_u() {
+        for phase in [0.0, 0.25, 0.5, 0.75] {
+            let run = |i: i32| {
+                let x = f64::from(i % 8) - 10.0;
+                let off = x - (-6.5 + phase);
+                let noise = 0.004 * (f64::from((i * 7919) % 13) / 6.0 - 1.0);
+                let loss = 4.4 + 0.06 * (1.3 * off).exp2() - 0.06 * 1.3 * std::f64::consts::LN_2 * off;
+                Run { width: 64.0 * f64::from(1 << (i / 16)), learning_rate: x.exp2(), loss: loss + noise }
+            };
+            let result = fit(&(0..64).map(run).collect::<Vec<_>>(), &BOOTSTRAP);
+            assert!(result.drift.unwrap().holds(0.0), "{phase}: {result:?}");
+            for width in &result.widths {
+                let rate = width.learning_rate.unwrap().map(f64::log2);
+                assert!(rate.holds(-6.5 + phase), "{phase}: {rate:?}");
+                assert!(rate.high - rate.low < 1.0, "{rate:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_scatter_between_seeds_makes_wider_intervals() {
+        let twice = |noise: f64| {
+            let mut runs = sweep(0.0, 0.0);
+            let second: Vec<Run> = runs.iter().map(|run| Run { loss: run.loss + noise, ..*run }).collect();
+            runs.extend(second);
+            let drift = fit(&runs, &BOOTSTRAP).drift.unwrap();
+            drift.high - drift.low
+        };
+        assert!(twice(0.02) > 3.0 * twice(0.002));
+    }
+}

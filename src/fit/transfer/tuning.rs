@@ -1,0 +1,331 @@
+//! Which learning rate and batch size suit which size: the rules of a sweep, from a grid of both over sizes of models
+//! (power laws in parameters and in tokens, as Porian et al. 2024, arXiv 2406.19146, appendix C, and Li et al. 2025,
+//! arXiv 2503.04715, fit them).
+//!
+//! For each size and number of tokens the best rate at every batch size (`fit/numerics/valley.rs`), and over these least losses the best batch size;
+//! the best rate is that of the best batch. Where the best batch is the smallest or largest that was trained, the rate is
+//! that of this batch and the size takes no part in the rule of batches. Intervals come from resamples that add the
+//! scatter of the runs to each of them.
+
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::regress::Design;
+use crate::fit::numerics::valley;
+use crate::fit::numerics::valley::Valley;
+use crate::fit::{Estimate, Status};
+
+/// One trained point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Run {
+    /// Parameters of the model; a spec's rules follow those of blocks and unembedding.
+    pub params: f64,
+    /// Tokens that it was trained on.
+    pub tokens: f64,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Batch size, in tokens or sequences.
+    pub batch: f64,
+    /// Final loss in nats per token; infinite where it diverged.
+    pub loss: f64,
+}
+
+/// Runs of one size are trained on as many tokens where these differ by no more than the rounding of batches and steps.
+const SAME_TOKENS: f64 = 1.05;
+
+/// The optimum of one size and number of tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SizeOptimum {
+    /// Parameters.
+    pub params: f64,
+    /// Tokens, the geometric mean over the runs, which differ by rounding.
+    pub tokens: f64,
+    /// Whether a best learning rate was found inside of those trained.
+    pub status: Status,
+    /// The best learning rate, at the best batch size.
+    pub learning_rate: Option<Estimate>,
+    /// Whether the best batch size lies inside of those trained.
+    pub batch_status: Status,
+    /// The best batch size, in the unit of the runs.
+    pub batch: Option<Estimate>,
+    /// The best batch size among those trained.
+    pub batch_trained: Option<f64>,
+    /// Loss at the optimum, in nats per token.
+    pub loss: Option<Estimate>,
+}
+
+/// A power law: `value * (x / at)^exponent`, as a spec takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Where the value stands: the geometric mean of what was tuned, in parameters or tokens.
+    pub at: f64,
+    /// The value there.
+    pub value: Estimate,
+    /// The exponent.
+    pub exponent: Estimate,
+}
+
+/// Optima by size, and the rules through them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tuning {
+    /// Whether the rule of learning rates may be used.
+    pub status: Status,
+    /// One for each size and number of tokens, ascending.
+    pub sizes: Vec<SizeOptimum>,
+    /// The learning rate by parameters.
+    pub learning_rate: Option<Rule>,
+    /// The batch size by tokens.
+    pub batch: Option<Rule>,
+    /// What may be concluded, in a sentence.
+    pub conclusion: String,
+}
+
+/// The grid of one size.
+struct Grid {
+    params: f64,
+    tokens: f64,
+    /// log2 of each batch size whose best rate lies inside, ascending, with its curve over rates.
+    batches: Vec<(f64, Valley)>,
+    /// Why there is no batch in the list.
+    status: Status,
+    /// Least losses over batch sizes, as trained.
+    over_batches: Valley,
+}
+
+/// What one (re)sample says of a size: log2 of the best rate and of the best batch, and the loss.
+#[derive(Clone, Copy)]
+struct Optimum {
+    rate: f64,
+    batch: f64,
+    loss: f64,
+}
+
+/// Fits optima and rules. It never fails: what the data do not decide is a status.
+pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Tuning {
+    let grids = grids(runs);
+    let usable: Vec<&Grid> = grids.iter().filter(|grid| !grid.batches.is_empty()).collect();
+    let pool = valley::scatter(usable.iter().flat_map(|grid| grid.batches.iter().map(|(_, valley)| valley)));
+    let original: Vec<Optimum> = usable.iter().map(|grid| grid.optimum(Valley::window, |loss| loss)).collect();
+    let draws: Vec<Vec<Optimum>> = bootstrap.draws(|rng| {
+        let mut draw = |grid: &&Grid| {
+            let side = rng.random_range(0..2);
+            let noise = |loss: f64| if pool.is_empty() { loss } else { loss + pool[rng.random_range(0..pool.len())] };
+            grid.optimum(|valley| valley.windows()[side], noise)
+        };
+        usable.iter().map(&mut draw).collect()
+    });
+    let estimate =
+        |of: &dyn Fn(&[Optimum]) -> f64| Estimate::from_draws(of(&original), draws.iter().map(|draw| of(draw)));
+    let mut next = 0..usable.len();
+    let sizes: Vec<SizeOptimum> = grids
+        .iter()
+        .map(|grid| {
+            let place = (!grid.batches.is_empty()).then(|| next.next().expect("one for each usable size"));
+            let inside = place.filter(|_| grid.over_batches.status() == Status::Converged);
+            SizeOptimum {
+                params: grid.params,
+                tokens: grid.tokens,
+                status: grid.status,
+                learning_rate: place.map(|k| estimate(&|o| o[k].rate).map(f64::exp2)),
+                batch_status: grid.over_batches.status(),
+                batch: inside.map(|k| estimate(&|o| o[k].batch).map(f64::exp2)),
+                batch_trained: place.map(|_| grid.over_batches.lowest_point()[0].exp2()),
+                loss: place.map(|k| estimate(&|o| o[k].loss)),
+            }
+        })
+        .collect();
+    let rule = |x: fn(&Grid) -> f64, y: fn(&Optimum) -> f64, takes: fn(&Grid) -> bool| {
+        let places: Vec<usize> = (0..usable.len()).filter(|k| takes(usable[*k])).collect();
+        let logs: Vec<f64> = places.iter().map(|k| x(usable[*k]).log2()).collect();
+        if logs.iter().all(|log| (log - logs[0]).abs() < 1e-9) {
+            return None;
+        }
+        let design = Design::new(&logs);
+        let at = logs.iter().sum::<f64>() / logs.len() as f64;
+        let line = |o: &[Optimum]| design.line(&places.iter().map(|k| y(&o[*k])).collect::<Vec<_>>());
+        let value = |o: &[Optimum]| line(o).intercept + line(o).slope * at;
+        Some(Rule { at: at.exp2(), value: estimate(&value).map(f64::exp2), exponent: estimate(&|o| line(o).slope) })
+    };
+    let learning_rate = rule(|grid| grid.params, |o| o.rate, |_| true);
+    let batch = rule(|grid| grid.tokens, |o| o.batch, |grid| grid.over_batches.status() == Status::Converged);
+    let status = match usable.len() {
+        3.. => Status::Converged,
+        1 | 2 => Status::TooFewPoints,
+        _ => grids.first().map_or(Status::TooFewPoints, |grid| grid.status),
+    };
+    let conclusion = conclusion(status, &sizes, learning_rate, batch);
+    Tuning { status, sizes, learning_rate, batch, conclusion }
+}
+
+impl Grid {
+    fn new(runs: &[&Run]) -> Self {
+        let mut sorted = runs.to_vec();
+        sorted.sort_by(|a, b| a.batch.total_cmp(&b.batch));
+        let curves: Vec<(f64, Valley)> = sorted
+            .chunk_by(|a, b| a.batch.total_cmp(&b.batch).is_eq())
+            .map(|same| {
+                let rows = same.iter().map(|run| [run.learning_rate.log2(), run.loss]).collect();
+                (same[0].batch.log2(), Valley::new(rows))
+            })
+            .collect();
+        // A batch whose best rate was not bracketed still tells where the least loss is not.
+        let bottom = |(batch, valley): &(f64, Valley)| match valley.status() {
+            Status::Converged => [*batch, valley.bottom(&valley.means(|loss| loss), valley.window())[1]],
+            _ => [*batch, valley.lowest_point()[1]],
+        };
+        let over_batches = Valley::new(curves.iter().map(bottom).collect());
+        let best = over_batches.lowest_point()[0];
+        let status = curves.iter().find(|curve| curve.0.total_cmp(&best).is_eq()).map(|curve| curve.1.status());
+        let status = status.unwrap_or(Status::TooFewPoints);
+        let batches = if status == Status::Converged { curves } else { Vec::new() };
+        let batches = batches.into_iter().filter(|curve| curve.1.status() == Status::Converged).collect();
+        let logs: f64 = runs.iter().map(|run| run.tokens.ln()).sum();
+        Self { params: runs[0].params, tokens: (logs / runs.len() as f64).exp(), batches, status, over_batches }
+    }
+
+    fn optimum(&self, window: impl Fn(&Valley) -> [usize; 2], mut noise: impl FnMut(f64) -> f64) -> Optimum {
+        let bottoms: Vec<[f64; 3]> = self
+            .batches
+            .iter()
+            .map(|(batch, valley)| {
+                let [rate, loss] = valley.bottom(&valley.means(&mut noise), window(valley));
+                [*batch, rate, loss]
+            })
+            .collect();
+        let best = self.over_batches.lowest_point()[0];
+        let trained = bottoms.iter().find(|bottom| bottom[0].total_cmp(&best).is_eq()).expect("the best is bracketed");
+        let losses = Valley::new(bottoms.iter().map(|[batch, _, loss]| [*batch, *loss]).collect());
+        if losses.status() != Status::Converged {
+            return Optimum { rate: trained[1], batch: losses.lowest_point()[0], loss: trained[2] };
+        }
+        let window = losses.window();
+        let means = losses.means(|loss| loss);
+        let [batch, loss] = losses.bottom(&means, window);
+        let rates: Vec<[f64; 2]> = bottoms.iter().map(|[batch, rate, _]| [*batch, *rate]).collect();
+        Optimum { rate: valley::at(&rates, window, batch), batch, loss }
+    }
+}
+
+/// One grid a size and number of tokens, ascending.
+fn grids(runs: &[Run]) -> Vec<Grid> {
+    let mut finite: Vec<&Run> = runs.iter().filter(|run| run.loss.is_finite()).collect();
+    finite.sort_by(|a, b| a.params.total_cmp(&b.params).then(a.tokens.total_cmp(&b.tokens)));
+    let one = |a: &&Run, b: &&Run| a.params.total_cmp(&b.params).is_eq() && b.tokens <= SAME_TOKENS * a.tokens;
+    finite.chunk_by(one).map(Grid::new).collect()
+}
+
+fn conclusion(status: Status, sizes: &[SizeOptimum], rate: Option<Rule>, batch: Option<Rule>) -> String {
+    let Some(rate) = rate else {
+        return format!(
+            "No rule can be told ({}): at least two sizes or numbers of tokens need their best learning rate inside the grid.",
+            status.name()
+        );
+    };
+    let words = |name: &str, of: &str, rule: Rule| {
+        let Rule { at, value, exponent } = rule;
+        format!(
+            "{name} = {:.3e} ({:.3e} to {:.3e}) at {at:.3e} {of}, with exponent {:.2} ({:.2} to {:.2})",
+            value.value, value.low, value.high, exponent.value, exponent.low, exponent.high
+        )
+    };
+    let edges = sizes.iter().filter(|size| size.batch_status == Status::EdgeMinimum).count();
+    let parts = [
+        Some(words("learning rate", "parameters", rate)),
+        Some(batch.map_or_else(|| "no rule of batch sizes".to_owned(), |rule| words("batch size", "tokens", rule))),
+        (edges > 0)
+            .then(|| format!("at {edges} of {} sizes the best batch is the smallest or largest trained", sizes.len())),
+        (status == Status::TooFewPoints).then(|| "from two optima only".to_owned()),
+        sizes.windows(2).any(|pair| pair[0].params.total_cmp(&pair[1].params).is_eq()).then(|| {
+            "the rule of rates takes sizes alone, over all the numbers of tokens that one was trained on".to_owned()
+        }),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ") + "."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 200, seed: 1 };
+
+    /// Four sizes at one budget; the best rate falls as N^-0.4, the best batch grows as D^0.5 from 2^10 at 2^20 tokens.
+    fn runs(noise: f64) -> Vec<Run> {
+        let mut runs = Vec::new();
+        for size in 0..4 {
+            let params = (16.0 + f64::from(size)).exp2();
+            let tokens = (36.0_f64).exp2() / params;
+            let best_rate = -6.5 - 0.4 * (params.log2() - 16.0);
+            let best_batch = 10.0 + 0.5 * (tokens.log2() - 20.0);
+            for rate in -11..=-3 {
+                for batch in 6..=13 {
+                    let off = [f64::from(rate) - best_rate, f64::from(batch) - best_batch];
+                    let wobble = noise * (f64::from((rate * 7 + batch * 13 + size) % 11) / 5.0 - 1.0);
+                    let loss = 3.0 + 0.03 * off[0].powi(2) + 0.01 * off[1].powi(2) + wobble;
+                    let [learning_rate, batch] = [rate, batch].map(|log| f64::from(log).exp2());
+                    runs.push(Run { params, tokens, learning_rate, batch, loss });
+                }
+            }
+        }
+        runs
+    }
+
+    #[test]
+    fn planted_rules_are_found() {
+        let tuning = fit(&runs(0.0), &BOOTSTRAP);
+        assert_eq!(tuning.status, Status::Converged);
+        let [rate, batch] = [tuning.learning_rate.unwrap(), tuning.batch.unwrap()];
+        assert!((rate.exponent.value + 0.4).abs() < 1e-6, "{rate:?}");
+        assert!((rate.value.value.log2() + 6.5 + 0.4 * (rate.at.log2() - 16.0)).abs() < 1e-6, "{rate:?}");
+        assert!((batch.exponent.value - 0.5).abs() < 1e-6, "{batch:?}");
+        assert!((batch.value.value.log2() - 10.0 - 0.5 * (batch.at.log2() - 20.0)).abs() < 1e-6, "{batch:?}");
+    }
+
+    #[test]
+    fn one_size_at_several_numbers_of_tokens_has_an_optimum_at_each() {
+        let longer = |run: Run| {
+            let factor = 16.0;
+            // Sixteen times the tokens want four times the batch.
+            Run { tokens: factor * run.tokens, batch: factor.sqrt() * run.batch, ..run }
+        };
+        let both: Vec<Run> = runs(0.0).into_iter().flat_map(|run| [run, longer(run)]).collect();
+        let tuning = fit(&both, &BOOTSTRAP);
+        assert_eq!(tuning.sizes.len(), 8, "{:?}", tuning.sizes);
+        for optimum in &tuning.sizes {
+            let best = 10.0 + 0.5 * (optimum.tokens.log2() - 20.0);
+            assert!((optimum.batch.unwrap().value.log2() - best).abs() < 1e-6, "{optimum:?}");
+        }
+        assert!((tuning.batch.unwrap().exponent.value - 0.5).abs() < 1e-6);
+        assert!(tuning.conclusion.contains("sizes alone"), "{}", tuning.conclusion);
+    }
+
+    #[test]
+    fn with_noise_the_intervals_hold_what_was_planted() {
+        let tuning = fit(&runs(0.004), &BOOTSTRAP);
+        let [rate, batch] = [tuning.learning_rate.unwrap().exponent, tuning.batch.unwrap().exponent];
+        assert!(rate.holds(-0.4) && rate.high - rate.low < 1.0, "{rate:?}");
+        assert!(batch.holds(0.5) && batch.high - batch.low < 2.0, "{batch:?}");
+    }
+
+    #[test]
+    fn a_best_batch_at_the_edge_is_said_and_the_rate_is_still_told() {
+        let small: Vec<Run> = runs(0.0).into_iter().filter(|run| run.batch <= 256.0).collect();
+        let tuning = fit(&small, &BOOTSTRAP);
+        assert!(tuning.sizes.iter().any(|size| size.batch_status == Status::EdgeMinimum && size.batch.is_none()));
+        assert!((tuning.learning_rate.unwrap().exponent.value + 0.4).abs() < 1e-6);
+        assert!(tuning.conclusion.contains("smallest or largest trained"), "{}", tuning.conclusion);
+    }
+
+    #[test]
+    fn one_size_no_runs_and_rates_at_the_edge_give_no_rule() {
+        let one: Vec<Run> = runs(0.0).into_iter().filter(|run| run.params < 1e5).collect();
+        let high: Vec<Run> = runs(0.0).into_iter().filter(|run| run.learning_rate > 0.02).collect();
+        for (runs, status) in
+            [(one, Status::TooFewPoints), (Vec::new(), Status::TooFewPoints), (high, Status::EdgeMinimum)]
+        {
+            let tuning = fit(&runs, &BOOTSTRAP);
+            assert_eq!((tuning.status, tuning.learning_rate), (status, None));
+            assert!(tuning.conclusion.contains("No rule"), "{}", tuning.conclusion);
+        }
+    }
+}
