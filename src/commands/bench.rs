@@ -173,6 +173,7 @@ impl Row {
             "flops_per_second": self.sum(|slot| slot.flops_per_second),
             "peak_flops_per_second": self.sum(|slot| slot.peak_flops_per_second),
             "share_of_peak": self.mean(|slot| slot.share_of_peak),
+            "first_step": self.mean(|slot| slot.first_step),
             "peak_memory": self.peak_memory(),
             "card_memory": self.card_memory(),
             "slots": self.slots,

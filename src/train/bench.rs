@@ -28,6 +28,8 @@ pub struct Measurement {
     pub phases: Phases,
     /// Share of a step that its matrix products take when they are all there is to do; likewise within each round.
     pub share_of_products: f64,
+    /// Seconds from nothing to the end of the first step: the device is opened, the corpus read, weights are drawn.
+    pub first_step: f64,
     /// Seconds of one evaluation.
     pub eval: f64,
     /// Most memory that the process ever held, in bytes; nothing where the system does not tell.
@@ -40,8 +42,8 @@ pub struct Measurement {
     pub kernels: Vec<KernelTime>,
 }
 
-/// Steps before the clock starts: kernels are compiled, buffers allocated.
-const WARMUP: usize = 3;
+/// Steps after the first and before the clock starts: kernels are compiled, buffers allocated, a step is recorded.
+const WARMUP: usize = 2;
 
 /// Length of the training part of a round; its large matrix products take a third of that.
 const ROUND: Duration = Duration::from_millis(600);
@@ -54,11 +56,15 @@ pub fn bench(
     seconds: f64,
     ready: &mut dyn FnMut(),
 ) -> Result<Measurement, TrainError> {
+    let begun = Instant::now();
     let engine = device::open(name, threads)?;
     let corpus = open_corpus(&run.run, cache)?;
     let mut bench = engine.measure(&run.run, &corpus)?;
     // A run may be shorter than the benchmark: its schedule and its data then begin anew.
     let mut steps = (0..run.run.schedule.steps).cycle();
+    bench.session().step(steps.next().expect("a step"))?;
+    bench.session().losses()?;
+    let first_step = begun.elapsed().as_secs_f64();
     for step in steps.by_ref().take(WARMUP) {
         bench.session().step(step)?;
     }
@@ -97,6 +103,7 @@ pub fn bench(
             optimizer: over_rounds(&|round| round.phases.optimizer),
         },
         share_of_products: over_rounds(&|round| round.products / round.phases.total()),
+        first_step,
         eval,
         peak_memory: memory,
         card_memory: bench.card_memory(),

@@ -148,14 +148,17 @@ impl Driver {
         let failed = failed(&what);
         let index = i32::try_from(index).expect("a number of a card");
         let device = result::device::get(index).map_err(&failed)?;
-        let image = kernels::image();
-        // SAFETY: the device comes from the driver; the context stays until this is dropped; the image ends with a zero,
-        // as text for the driver must.
+        // SAFETY: the device comes from the driver; the context stays until this is dropped; text ends with a zero, as it
+        // must.
         let (context, module, stream) = unsafe {
             let current = result::primary_ctx::retain(device).map_err(&failed)?;
             let context = Context(device);
             result::ctx::set_current(current).map_err(&failed)?;
-            let module = result::module::load_data(image.as_ptr().cast()).map_err(&failed)?;
+            let mut loaded = Err(DriverError(sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU));
+            for image in kernels::images(card.capability) {
+                loaded = loaded.or_else(|_| result::module::load_data(image.as_ptr().cast()));
+            }
+            let module = loaded.map_err(&failed)?;
             (context, module, result::stream::create(result::stream::StreamKind::NonBlocking).map_err(&failed)?)
         };
         let staging = RefCell::new(Staging::new(stream)?);
