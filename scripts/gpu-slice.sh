@@ -93,7 +93,9 @@ run() {
     [ "$left" -gt 0 ] || fail "$seconds s are over before anything is trained"
     timeout --preserve-status --signal=TERM --kill-after="${RESERVE:-30}" "$left" \
         ./runner sweep spec.toml --device "${DEVICE:-cuda}" --slots-per-device "${SLOTS:-4}" --cache cache --out "$kept" || code=$?
-    # Ended from outside, or by an error of runs: what there is comes back all the same.
+    # Its time was over before the sweep listened to signals: nothing was trained, and nothing is lost.
+    [ $code != 143 ] || code=75
+    # After an error too, what there is comes back.
     [ ! -d "$kept" ] || bring "$kept" ..
     echo "exit $code after $SECONDS s; back goes $(du -ch ../out.* 2> /dev/null | tail -n 1 | cut -f1)"
     return $code
