@@ -31,7 +31,11 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     let request = Request {
         args,
         columns: Columns::parse(&args.columns)?,
-        table: table::Options { tokens_from_flops: args.tokens_from_flops, by: args.by.clone() },
+        table: table::Options {
+            tokens_from_flops: args.tokens_from_flops,
+            by: args.by.clone(),
+            skip_incomplete: args.skip_incomplete,
+        },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
         resample: match args.resample {
             cli::Resample::Runs => Resample::Runs,
