@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::STDOUT;
 use super::shared::sheet::{Room, Sheet};
 use crate::cli::DataCommand;
-use crate::data::{BinFacts, Corpus, ORIGINAL_IDS, PartFacts};
+use crate::data::{BinFacts, Corpus, ORIGINAL_IDS, PartFacts, TokenDocuments};
 use crate::spec;
 use crate::units::Tokens;
 
@@ -49,6 +49,9 @@ fn table(corpus: &Corpus) -> Sheet {
             let fate = if text.deduplicated { "left out" } else { "trained on again" };
             table.add_row(["the same as others", &format!("{repeats} ({fate})")]);
         }
+        if let Some(near) = &text.near_duplicates {
+            table.add_row(["nearly the same", &near.to_string()]);
+        }
         table.add_row(["held out for validation", &text.validation_documents.to_string()]);
         table.add_row(["near-duplicates moved to training", &text.near_duplicates_moved.to_string()]);
         if text.bad_rows > 0 {
@@ -65,8 +68,13 @@ fn table(corpus: &Corpus) -> Sheet {
             table.add_row(["ids", &numbered_anew(facts.vocab, vocab)]);
         }
     }
-    if let Some(BinFacts { dtype, known, files, numbered_from }) = &corpus.manifest().bin {
+    if let Some(BinFacts { dtype, known, files, numbered_from, documents }) = &corpus.manifest().bin {
         table.add_row(["token files", &format!("{files} of {dtype} ({known})")]);
+        if let Some(TokenDocuments { separator, documents, repeated, near_duplicates }) = documents {
+            table.add_row(["documents", &format!("{documents} (token {separator} stands between them)")]);
+            table.add_row(["the same as others", &repeated.to_string()]);
+            table.add_row(["nearly the same", &near_duplicates.to_string()]);
+        }
         if let Some(vocab) = numbered_from {
             table.add_row(["ids", &numbered_anew(facts.vocab, *vocab)]);
         }

@@ -11,6 +11,7 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
 use super::mixture::PartFacts;
+use super::near::NearFacts;
 use super::{DataError, Entropy};
 use crate::spec::{Source, TokenType};
 
@@ -77,6 +78,9 @@ pub struct TextFacts {
     /// Documents that are the same as one before; nothing where that was not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeated_documents: Option<u64>,
+    /// Documents that are nearly the same as another; nothing where that was not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near_duplicates: Option<NearFacts>,
     /// Whether those were left out.
     #[serde(default)]
     pub deduplicated: bool,
@@ -113,6 +117,23 @@ pub struct BinFacts {
     /// The vocabulary of the files where ids were numbered anew; the corpus's own is then those that occur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbered_from: Option<u64>,
+    /// Their documents; nothing where they cannot be told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<TokenDocuments>,
+}
+
+/// What was found of documents in token files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenDocuments {
+    /// The id that stands between two of them.
+    pub separator: u32,
+    /// How many there are.
+    pub documents: u64,
+    /// Those that are the same as one before.
+    pub repeated: u64,
+    /// Those that are nearly the same as another, by passages of five tokens.
+    pub near_duplicates: NearFacts,
 }
 
 /// The folder of a corpus.

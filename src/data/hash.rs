@@ -20,6 +20,15 @@ pub fn key(words: &[u64]) -> u64 {
     words.iter().fold(words.len() as u64, |hash, &word| chain(hash, word))
 }
 
+/// Hash of a short text, eight bytes at a time.
+pub fn text(text: &str) -> u64 {
+    text.as_bytes().chunks(8).fold(text.len() as u64, |sum, bytes| {
+        let mut eight = [0; 8];
+        eight[..bytes.len()].copy_from_slice(bytes);
+        chain(sum, u64::from_le_bytes(eight))
+    })
+}
+
 /// A word as a number in [0, 1), by its highest 53 bits.
 pub fn unit(word: u64) -> f64 {
     (word >> 11) as f64 / (1_u64 << 53) as f64

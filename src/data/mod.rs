@@ -19,6 +19,7 @@ mod hash;
 mod ids;
 mod jsonl;
 mod mixture;
+mod near;
 mod parquet;
 mod recipe;
 mod sampler;
@@ -29,10 +30,11 @@ mod tokenizer;
 
 use std::path::{Path, PathBuf};
 
-pub use cache::{BinFacts, Manifest, TextFacts, TokenFacts};
+pub use cache::{BinFacts, Manifest, TextFacts, TokenDocuments, TokenFacts};
 pub use error::DataError;
 pub use ids::ORIGINAL_IDS;
 pub use mixture::PartFacts;
+pub use near::NearFacts;
 pub use synthetic::{Entropy, Language, Split};
 
 use crate::plan::CorpusFacts;

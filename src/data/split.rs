@@ -15,6 +15,27 @@ const REPEATED: f64 = 0.2;
 /// Base of the polynomial that hashes a passage: any odd number with its bits well spread.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// A document and the hash of its content, which decides where it goes and whether it is there twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Document<'a> {
+    /// Its text.
+    pub text: &'a str,
+    /// Of [`content`].
+    pub content: u64,
+}
+
+impl<'a> Document<'a> {
+    /// Hashes a text, once and for all.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, content: content(text.as_bytes()) }
+    }
+}
+
+/// The hash of a document's content: the first 64 bits of its BLAKE3.
+pub fn content(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(*blake3::hash(bytes).as_bytes().first_chunk().expect("32 bytes"))
+}
+
 /// Whether a document is held out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -37,21 +58,22 @@ pub struct Split {
 
 /// Draws `fraction` of the documents and moves near-duplicates back, until none is left: a document that was moved is a
 /// training document for the others. Documents whose half is `given` stay where they are.
-pub fn split(documents: &[&str], given: &[Option<Held>], fraction: f64, seed: u64) -> Split {
-    let drawn = |text: &str| hash::unit(hash::key(&[seed, content(text)])) < fraction;
-    let draw =
-        |(text, given): (&&str, &Option<Held>)| given.unwrap_or_else(|| if drawn(text) { Held::Out } else { Held::In });
+pub fn split(documents: &[Document<'_>], given: &[Option<Held>], fraction: f64, seed: u64) -> Split {
+    let drawn = |document: &Document<'_>| hash::unit(hash::key(&[seed, document.content])) < fraction;
+    let draw = |(document, given): (&Document<'_>, &Option<Held>)| {
+        given.unwrap_or_else(|| if drawn(document) { Held::Out } else { Held::In })
+    };
     let mut held: Vec<Held> = documents.par_iter().zip(given).map(draw).collect();
     let of = |held: &[Held], wanted| -> Vec<usize> { (0..held.len()).filter(|&i| held[i] == wanted).collect() };
 
     // Only the candidates' passages are kept in memory; the training documents stream past them.
     let mut candidates: Vec<(usize, Vec<u64>)> =
-        of(&held, Held::Out).into_par_iter().map(|i| (i, passages(documents[i]).collect())).collect();
+        of(&held, Held::Out).into_par_iter().map(|i| (i, passages(documents[i].text).collect())).collect();
     let wanted: HashSet<u64> = candidates.iter().flat_map(|(_, passages)| passages).copied().collect();
     let mut repeated: HashSet<u64> = of(&held, Held::In)
         .into_par_iter()
         .fold(HashSet::new, |mut found, i| {
-            found.extend(passages(documents[i]).filter(|passage| wanted.contains(passage)));
+            found.extend(passages(documents[i].text).filter(|passage| wanted.contains(passage)));
             found
         })
         .reduce(HashSet::new, |a, b| if a.len() < b.len() { &b | &a } else { &a | &b });
@@ -76,15 +98,9 @@ pub fn split(documents: &[&str], given: &[Option<Held>], fraction: f64, seed: u6
     }
 }
 
-/// Hash of a document's content.
-pub fn content(text: &str) -> u64 {
-    let hash = blake3::hash(text.as_bytes());
-    u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes"))
-}
-
 /// Hashes of every 13 words in a row, or of all the words where there are fewer.
 fn passages(text: &str) -> impl Iterator<Item = u64> {
-    let words: Vec<u64> = text.split_whitespace().map(word).collect();
+    let words: Vec<u64> = text.split_whitespace().map(hash::text).collect();
     let length = words.len().min(PASSAGE);
     // A polynomial in the words' hashes, rolled on by one word at a time.
     let top = BASE.wrapping_pow(length as u32);
@@ -99,15 +115,6 @@ fn passages(text: &str) -> impl Iterator<Item = u64> {
     std::iter::once(first).chain(rolled)
 }
 
-/// Hash of a word, eight bytes at a time.
-fn word(word: &str) -> u64 {
-    word.as_bytes().chunks(8).fold(word.len() as u64, |sum, bytes| {
-        let mut eight = [0; 8];
-        eight[..bytes.len()].copy_from_slice(bytes);
-        hash::chain(sum, u64::from_le_bytes(eight))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +126,7 @@ mod tests {
     }
 
     fn out(documents: &[String], fraction: f64, seed: u64) -> (Vec<String>, usize) {
-        let texts: Vec<&str> = documents.iter().map(String::as_str).collect();
+        let texts: Vec<Document<'_>> = documents.iter().map(|text| Document::new(text)).collect();
         let split = split(&texts, &vec![None; texts.len()], fraction, seed);
         let mut out: Vec<String> = documents
             .iter()

@@ -1,6 +1,7 @@
 //! Texts: documents held out by hash, encoded in parallel.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -12,7 +13,8 @@ use super::encode::Encoder;
 use super::files::{self, Documents, InputFile};
 use super::ids::Numbering;
 use super::mixture::{self, PartFacts};
-use super::split::{self, Held};
+use super::near::{self, NearFacts};
+use super::split::{self, Document, Held, Split};
 use super::tokenizer::Tokenizer;
 use super::{DataError, find, hash};
 use crate::spec::{Data, Part, Source};
@@ -137,50 +139,23 @@ impl TextRecipe {
         let read = self.read(folder, say)?;
         let validation = self.validation.as_ref().map(|texts| texts.read(folder)).transpose()?;
         let bad = passed_over(read.iter().flatten().chain(validation.iter().flatten()), say);
-        let Gathered { documents, given, ends, repeats } = self.gather(&read, validation.as_deref())?;
-        say(&format!("splitting {} documents of {}", documents.len(), self.name()));
-        // All parts at once, so that no part trains on what another is validated on.
-        let fraction = self.validation_fraction.unwrap_or(0.0);
-        let split::Split { held, near_duplicates, kept_duplicates } =
-            split::split(&documents, &given, fraction, self.seed);
-        if repeats > 0 {
-            let remedy = if self.deduplicate { "left out" } else { "kept; data.deduplicate = true leaves them out" };
-            say(&format!("{repeats} documents are the same as others: {remedy}"));
-        }
-        if kept_duplicates > 0 {
-            say(&format!("{kept_duplicates} of the documents given for validation repeat training documents"));
-        }
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        let parts: Vec<Halves> = starts
-            .zip(&ends)
-            .map(|(start, &end)| {
-                let of = |wanted: Held| -> Vec<&str> {
-                    (start..end).filter(|&at| held[at] == wanted).map(|at| documents[at]).collect()
-                };
-                Halves { train: of(Held::In), validation: of(Held::Out) }
-            })
-            .collect();
-        // With weights each part is measured by itself.
-        let parts = if self.shares.is_some() { parts } else { vec![Halves::all(parts)] };
-        let held_out = parts.iter().map(|part| part.validation.len()).sum::<usize>();
-        say(&format!("{held_out} documents for validation; {near_duplicates} near-duplicates moved to training"));
-        for (at, part) in parts.iter().enumerate() {
-            part.check(&self.parts[at].part.path, near_duplicates)?;
-        }
-        let train: Vec<&str> = parts.iter().flat_map(|part| &part.train).copied().collect();
+        let gathered = self.gather(&read, validation.as_deref())?;
+        let documents = &gathered.documents;
+        let near = self.near(&gathered, say);
+        let (parts, split) = self.split(&gathered, say)?;
+        let train: Vec<Document<'_>> = parts.iter().flat_map(|part| &part.train).copied().collect();
         let tokenizer = self.tokenizer(&train, say)?;
         cache::write_synced(&folder.join("tokenizer.json"), tokenizer.to_json().as_bytes())?;
-        let bytes = |documents: &[&str]| documents.iter().map(|text| text.len() as u64).sum::<u64>();
-        let all_bytes = bytes(&documents);
+        let all_bytes = bytes(documents);
         say(&format!("encoding {:.0} MB", all_bytes as f64 / 1e6));
-        let mut encoder = Encoder::new(&tokenizer, &documents, say)?;
+        let mut encoder = Encoder::new(&tokenizer, &texts(documents), say)?;
         encoder.numbering.keep(folder)?;
         let mut encoded = |name: &str, half: Half| -> Result<(TokenFacts, Vec<u64>), DataError> {
             let mut out = TokenWriter::create(folder, name)?;
             let mut counts = Vec::new();
             for part in &parts {
                 let before = out.tokens();
-                encoder.write(half(part), &mut out)?;
+                encoder.write(&texts(half(part)), &mut out)?;
                 counts.push(out.tokens() - before);
             }
             Ok((out.finish()?, counts))
@@ -207,12 +182,13 @@ impl TextRecipe {
                 bytes_per_token: all_bytes as f64 / (train_tokens.tokens + validation_tokens.tokens) as f64,
                 validation_bytes_per_token: validation_bytes as f64 / validation_tokens.tokens as f64,
                 documents: documents.len() as u64,
-                validation_documents: held_out as u64,
-                near_duplicates_moved: near_duplicates as u64,
+                validation_documents: parts.iter().map(|part| part.validation.len() as u64).sum(),
+                near_duplicates_moved: split.near_duplicates as u64,
                 separator: self.separators(),
-                repeated_documents: Some(repeats as u64),
+                repeated_documents: Some(gathered.repeats as u64),
+                near_duplicates: Some(near),
                 deduplicated: self.deduplicate,
-                repeated_validation_documents: kept_duplicates as u64,
+                repeated_validation_documents: split.kept_duplicates as u64,
                 bad_rows: bad,
                 unknown_tokens: unknown,
                 numbered_from: matches!(numbering, Numbering::Anew(_)).then_some(tokenizer.vocab as u64),
@@ -223,6 +199,51 @@ impl TextRecipe {
             entropy: None,
             parts: self.shares.iter().flatten().enumerate().map(facts).collect(),
         })
+    }
+
+    /// Counts the documents that repeat others, and tells.
+    fn near(&self, Gathered { documents, repeats, .. }: &Gathered<'_>, say: &mut dyn FnMut(&str)) -> NearFacts {
+        if *repeats > 0 {
+            let remedy = if self.deduplicate { "left out" } else { "kept; data.deduplicate = true leaves them out" };
+            say(&format!("{repeats} documents are the same as others: {remedy}"));
+        }
+        let contents: Vec<u64> = documents.iter().map(|document| document.content).collect();
+        let words = |at: usize| documents[at].text.split_whitespace().map(hash::text);
+        let near = near::count(&contents, |at| near::signature(words(at)));
+        if near.found > 0 {
+            say(&near.to_string());
+        }
+        near
+    }
+
+    /// The two halves of every part, or of all together where they have no weights.
+    fn split<'a>(
+        &self,
+        Gathered { documents, given, ends, .. }: &Gathered<'a>,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(Vec<Halves<'a>>, Split), DataError> {
+        say(&format!("splitting {} documents of {}", documents.len(), self.name()));
+        // All parts at once, so that no part trains on what another is validated on.
+        let split = split::split(documents, given, self.validation_fraction.unwrap_or(0.0), self.seed);
+        if split.kept_duplicates > 0 {
+            let kept = split.kept_duplicates;
+            say(&format!("{kept} of the documents given for validation repeat training documents"));
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let half = |range: Range<usize>, wanted: Held| -> Vec<Document<'a>> {
+            range.filter(|&at| split.held[at] == wanted).map(|at| documents[at]).collect()
+        };
+        let halves =
+            |(start, &end)| Halves { train: half(start..end, Held::In), validation: half(start..end, Held::Out) };
+        let parts: Vec<Halves<'a>> = starts.zip(ends).map(halves).collect();
+        // With weights each part is measured by itself.
+        let parts = if self.shares.is_some() { parts } else { vec![Halves::all(parts)] };
+        let (held_out, moved) = (parts.iter().map(|part| part.validation.len()).sum::<usize>(), split.near_duplicates);
+        say(&format!("{held_out} documents for validation; {moved} near-duplicates moved to training"));
+        for (at, part) in parts.iter().enumerate() {
+            part.check(&self.parts[at].part.path, moved)?;
+        }
+        Ok((parts, split))
     }
 
     /// Tells of tokens that stand for what the tokenizer does not know, and refuses too many.
@@ -275,26 +296,25 @@ impl TextRecipe {
         let mut gathered = Gathered { documents: Vec::new(), given: Vec::new(), ends: Vec::new(), repeats: 0 };
         let mut seen = HashSet::new();
         // First, so that of a document that is in both halves the one for validation stays.
-        let held_out: Vec<&str> = validation.into_iter().flatten().flat_map(Documents::texts).collect();
+        let held_out = hashed(validation.into_iter().flatten());
         if self.deduplicate {
-            seen.extend(held_out.iter().map(|text| split::content(text)));
+            seen.extend(held_out.iter().map(|document| document.content));
         }
         for (files, texts) in read.iter().zip(&self.parts) {
-            let found: Vec<&str> = files.iter().flat_map(Documents::texts).collect();
+            let found = hashed(files.iter());
             if found.is_empty() {
                 return Err(DataError::content(&texts.part.path, "holds no text; give a file with text in it"));
             }
             texts.check_separator(found.len())?;
-            let contents: Vec<u64> = found.par_iter().map(|text| split::content(text)).collect();
-            for (document, content) in found.into_iter().zip(contents) {
-                let repeated = !seen.insert(content);
+            for document in found {
+                let repeated = !seen.insert(document.content);
                 gathered.repeats += usize::from(repeated);
                 if repeated && self.deduplicate {
                     continue;
                 }
                 match (&texts.separator, self.validation_fraction) {
                     (Separator::Nothing, Some(share)) => {
-                        let [first, last] = documents::cut_once(document, share);
+                        let [first, last] = documents::cut_once(document.text, share).map(Document::new);
                         gathered.add(first, Some(Held::In));
                         gathered.add(last, Some(Held::Out));
                     }
@@ -302,7 +322,7 @@ impl TextRecipe {
                 }
             }
             for document in &held_out {
-                gathered.add(document, Some(Held::Out));
+                gathered.add(*document, Some(Held::Out));
             }
             gathered.ends.push(gathered.documents.len());
         }
@@ -310,14 +330,14 @@ impl TextRecipe {
     }
 
     /// The tokenizer that was asked for, or one learned from a sample of the training documents.
-    fn tokenizer(&self, train: &[&str], say: &mut dyn FnMut(&str)) -> Result<Tokenizer, DataError> {
+    fn tokenizer(&self, train: &[Document<'_>], say: &mut dyn FnMut(&str)) -> Result<Tokenizer, DataError> {
         if let Some((path, _)) = &self.tokenizer {
             return Tokenizer::load(&find::place(path)?);
         }
         let vocab = self.vocab.unwrap_or(BYTES);
         if vocab < BYTES {
             say(&format!("a token for each of {vocab} characters"));
-            return Tokenizer::characters(train, vocab, Path::new(&self.name()));
+            return Tokenizer::characters(&texts(train), vocab, Path::new(&self.name()));
         }
         say(&format!("training a tokenizer of {vocab} tokens"));
         Tokenizer::train(&sample(train, SAMPLE_BYTES), vocab, Path::new(&self.name()))
@@ -352,9 +372,23 @@ fn passed_over<'a>(read: impl Iterator<Item = &'a Documents<'a>>, say: &mut dyn 
     count
 }
 
+/// The documents of files, hashed.
+fn hashed<'a>(files: impl Iterator<Item = &'a Documents<'a>>) -> Vec<Document<'a>> {
+    let texts: Vec<&str> = files.flat_map(Documents::texts).collect();
+    texts.into_par_iter().map(Document::new).collect()
+}
+
+fn texts<'a>(documents: &[Document<'a>]) -> Vec<&'a str> {
+    documents.iter().map(|document| document.text).collect()
+}
+
+fn bytes(documents: &[Document<'_>]) -> u64 {
+    documents.iter().map(|document| document.text.len() as u64).sum()
+}
+
 /// All documents before they are split.
 struct Gathered<'a> {
-    documents: Vec<&'a str>,
+    documents: Vec<Document<'a>>,
     /// The half of those that do not wait for the draw.
     given: Vec<Option<Held>>,
     /// Number of documents up to the end of each part.
@@ -364,19 +398,19 @@ struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    fn add(&mut self, document: &'a str, given: Option<Held>) {
+    fn add(&mut self, document: Document<'a>, given: Option<Held>) {
         self.documents.push(document);
         self.given.push(given);
     }
 }
 
 /// One half of a part.
-type Half = for<'a, 'b> fn(&'b Halves<'a>) -> &'b [&'a str];
+type Half = for<'a, 'b> fn(&'b Halves<'a>) -> &'b [Document<'a>];
 
 /// The documents of a part, by what they are for.
 struct Halves<'a> {
-    train: Vec<&'a str>,
-    validation: Vec<&'a str>,
+    train: Vec<Document<'a>>,
+    validation: Vec<Document<'a>>,
 }
 
 impl Halves<'_> {
@@ -408,9 +442,9 @@ impl Halves<'_> {
 }
 
 /// Whole documents in the order of their hash, and so in no order of the file, up to `most` bytes (the last one is cut).
-fn sample<'a>(documents: &[&'a str], most: usize) -> Vec<&'a str> {
-    let mut order: Vec<(u64, &str)> =
-        documents.par_iter().map(|text| (hash::chain(split::content(text), 0x7ab1e), *text)).collect();
+fn sample<'a>(documents: &[Document<'a>], most: usize) -> Vec<&'a str> {
+    let key = |document: &Document<'a>| (hash::chain(document.content, 0x7ab1e), document.text);
+    let mut order: Vec<(u64, &str)> = documents.iter().map(key).collect();
     order.par_sort_unstable();
     let mut left = most;
     let mut chosen = Vec::new();
@@ -432,8 +466,9 @@ mod tests {
     #[test]
     fn a_sample_is_of_whole_documents_until_it_is_full_and_of_no_order() {
         let (a, b, c) = ("a".repeat(10), "b".repeat(10), "c".repeat(10));
-        let chosen = sample(&[&a, &b, &c], 15);
+        let [a, b, c] = [&a, &b, &c].map(|text| Document::new(text));
+        let chosen = sample(&[a, b, c], 15);
         assert_eq!(chosen.iter().map(|text| text.len()).collect::<Vec<_>>(), [10, 5]);
-        assert_eq!(chosen, sample(&[&c, &a, &b], 15));
+        assert_eq!(chosen, sample(&[c, a, b], 15));
     }
 }

@@ -6,6 +6,7 @@ mod documents;
 mod formats;
 mod keys;
 mod mixture;
+mod near;
 mod table;
 mod text;
 mod tokens;

@@ -1,14 +1,16 @@
 //! Token files made elsewhere: raw ids of any width, llm.c's, NumPy's and Megatron's, in one file or in shards.
 
+mod documents;
 mod layout;
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
 use self::layout::{By, Layout};
-use super::cache::{self, BinFacts, Manifest, TokenFacts, TokenWriter, fingerprint};
+use super::cache::{self, BinFacts, Manifest, TokenDocuments, TokenFacts, TokenWriter, fingerprint};
 use super::ids::{MOST_IDS, Numbering, Occurring};
 use super::{DataError, find};
 use crate::spec::{Data, Source, TokenType};
@@ -69,9 +71,10 @@ impl BinRecipe {
         say(&format!("checking the tokens of {name}{more}: {dtype} ({by})"));
         let numbering = self.numbering(say)?;
         numbering.keep(folder)?;
+        let documents = self.documents(&numbering, say)?;
         let tokens: usize = self.train.iter().map(BinFile::tokens).sum();
         let held_out = self.validation_fraction.map_or(0, |share| (tokens as f64 * share).round() as usize);
-        let copy = |files: &[BinFile], range: std::ops::Range<usize>, name: &str| {
+        let copy = |files: &[BinFile], range: Range<usize>, name: &str| {
             let mut out = TokenWriter::create(folder, name)?;
             let mut before = 0;
             for file in files {
@@ -95,19 +98,32 @@ impl BinRecipe {
             train: Some(train),
             validation: Some(validation),
             text: None,
-            bin: Some(self.facts(&numbering)),
+            bin: Some(self.facts(&numbering, documents)),
             entropy: None,
             parts: Vec::new(),
         })
     }
 
-    fn facts(&self, numbering: &Numbering) -> BinFacts {
+    /// Finds documents that repeat others, in all files, and tells.
+    fn documents(&self, numbering: &Numbering, say: &mut dyn FnMut(&str)) -> Result<Option<TokenDocuments>, DataError> {
+        let files: Vec<&BinFile> = self.train.iter().chain(self.validation.iter().flatten()).collect();
+        let found = documents::find(&files, numbering.checked_against())?;
+        if let Some(TokenDocuments { separator, documents, repeated, near_duplicates }) = &found {
+            say(&format!(
+                "{documents} documents between tokens {separator}: {repeated} are the same as others, {near_duplicates}"
+            ));
+        }
+        Ok(found)
+    }
+
+    fn facts(&self, numbering: &Numbering, documents: Option<TokenDocuments>) -> BinFacts {
         let Layout { dtype, by, .. } = self.train[0].layout;
         BinFacts {
             dtype,
             known: by.to_string(),
             files: self.train.len() + self.validation.iter().flatten().count(),
             numbered_from: matches!(numbering, Numbering::Anew(_)).then_some(self.vocab),
+            documents,
         }
     }
 
@@ -145,6 +161,12 @@ impl BinFile {
         &self.map[self.layout.header..]
     }
 
+    /// The bytes of a range of ids.
+    fn slice(&self, range: &Range<usize>) -> &[u8] {
+        let size = self.layout.dtype.bytes();
+        &self.bytes()[size * range.start..size * range.end]
+    }
+
     fn tokens(&self) -> usize {
         self.bytes().len() / self.layout.dtype.bytes()
     }
@@ -152,13 +174,13 @@ impl BinFile {
     /// Ids of a range, piece by piece, each with its place; all of them below `vocab`.
     fn pieces(
         &self,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         vocab: u64,
         piece: &mut dyn FnMut(&[u32]) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let (dtype, size) = (self.layout.dtype, self.layout.dtype.bytes());
         let mut at = range.start;
-        for bytes in self.bytes()[size * range.start..size * range.end].chunks(size * PIECE) {
+        for bytes in self.slice(&range).chunks(size * PIECE) {
             let ids = bytes.chunks_exact(size).map(|id| dtype.read(id));
             let ids: Vec<u32> = ids
                 .enumerate()
@@ -182,12 +204,7 @@ impl BinFile {
         DataError::content(&self.path, what)
     }
 
-    fn copy(
-        &self,
-        range: std::ops::Range<usize>,
-        numbering: &Numbering,
-        out: &mut TokenWriter,
-    ) -> Result<(), DataError> {
+    fn copy(&self, range: Range<usize>, numbering: &Numbering, out: &mut TokenWriter) -> Result<(), DataError> {
         self.pieces(range, numbering.checked_against(), &mut |ids| out.write(&numbering.apply(ids)))
     }
 }
