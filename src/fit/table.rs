@@ -280,6 +280,7 @@ impl Places {
             tokens,
             flops: known_flops.unwrap_or(6.0 * params * tokens),
             flop_budget,
+            shared_budget: None,
             loss: reader.required(row, &self.loss)?,
             loss_se: self.loss_se.as_ref().map_or(Ok(None), |place| reader.standard_error(row, place))?,
             seed: self.seed.as_ref().map_or(Ok(None), |place| reader.whole(row, place))?,

@@ -3,12 +3,13 @@
 mod law;
 pub(super) mod print;
 mod print_law;
+mod rows;
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use serde::Serialize;
 
 use super::STDOUT;
 use super::shared::sheet::Room;
@@ -19,14 +20,18 @@ use crate::fit::approaches::approach3::StartGrid;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach2, complete, points};
 use crate::fit::table;
-use crate::fit::table::budgets::Resample;
-use crate::fit::table::budgets::Units;
+use crate::fit::table::Columns;
+use crate::fit::table::budgets::{self, Resample, Units};
 use crate::fit::table::recount;
-use crate::fit::table::{Columns, Table};
 use crate::observation::{Counting, Observation};
+use rows::{Group, Made};
 
 /// Runs the command.
 pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
+    ensure!(
+        args.budget_tolerance.is_none_or(|share| (budgets::EXACT..=0.5).contains(&share)),
+        "--budget-tolerance: write a share from 0.01 to 0.5"
+    );
     ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
     let request = Request {
         args,
@@ -68,46 +73,6 @@ pub(super) struct Request<'a> {
 /// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.
 const STRANGE: f64 = 0.2;
 
-/// Rows that belong together, with the name of their group where there is one.
-pub(super) type Groups<T> = Vec<(Option<String>, Vec<T>)>;
-
-/// Tells what was skipped and assumed, leaves out the highest losses and splits the rows into groups.
-pub(super) fn groups<T>(
-    table: Table<T>,
-    path: &Path,
-    drop: usize,
-    loss: impl Fn(&T) -> f64,
-) -> anyhow::Result<Groups<T>> {
-    if !table.skipped.is_empty() {
-        let skipped: usize = table.skipped.values().sum();
-        let named = |(status, count): (&String, &usize)| match status.as_str() {
-            "" => format!("{count} without a status"),
-            status => format!("{count} {status}"),
-        };
-        let each: Vec<String> = table.skipped.iter().map(named).collect();
-        let all = skipped + table.rows.len();
-        eprintln!("note: {skipped} of {all} rows are not finished and take no part: {}", each.join(", "));
-    }
-    for note in &table.notes {
-        eprintln!("note: {note}");
-    }
-    let mut groups = table.groups.split(table.rows);
-    for (name, rows) in &mut groups {
-        let of = name.as_ref().map_or_else(String::new, |name| format!(" in the group '{name}'"));
-        ensure!(
-            drop < rows.len(),
-            "--drop-highest {drop} leaves none of the {} runs of {}{of}",
-            rows.len(),
-            path.display()
-        );
-        if drop > 0 {
-            rows.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
-            rows.truncate(rows.len() - drop);
-        }
-    }
-    Ok(groups)
-}
-
 /// The approaches to the surface, group by group.
 fn surfaces(request: &Request) -> anyhow::Result<String> {
     let args = request.args;
@@ -126,43 +91,54 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
             args.runs.display()
         );
     }
-    let groups = groups(table, &args.runs, args.drop_highest, |run| run.loss)?;
     let mut said = String::new();
-    for (group, mut runs) in groups {
-        if let Some(counting) = args.recount.map(counting) {
-            runs = recount::recount(&runs, counting);
-            ensure!(
-                !runs.is_empty(),
-                "--recount needs several runs of each size, which differ in tokens, and parameters by that convention: {} \
-                 has no such runs",
-                args.runs.display()
-            );
-            eprintln!(
-                "note: compute is 6ND with N counted by {}; losses are interpolated within each size",
-                counting.name()
-            );
-        }
-        require_budgets(request, runs.iter().map(Observation::budget))?;
-        tell_shares(&runs, args.approach);
+    for mut group in rows::groups(table, &args.runs, args.drop_highest, |run| run.loss)? {
+        recount_as_asked(&mut group, request)?;
+        group.share_budgets(request);
+        require_budgets(request, group.rows.iter().map(Observation::budget))?;
+        tell_shares(&group.rows, args.approach);
         let fits: Vec<Summary> = asked(args.approach)
             .iter()
             .map(|approach| {
-                let fit = fit(&runs, *approach, request).context("no row tells parameters")?;
-                Ok(Summary { group: group.clone(), ..fit })
+                let fit = fit(&group, *approach, request).context("no row tells parameters")?;
+                Ok(Summary { group: group.name.clone(), ..fit })
             })
             .collect::<anyhow::Result<_>>()?;
         warn_of_costs(&fits);
         if args.json {
             for fit in &fits {
-                said += &serde_json::to_string(fit)?;
+                said += &serde_json::to_string(&Printed { fit, made: &group.made })?;
                 said.push('\n');
             }
         } else {
-            said.extend(group.map(|group| print::heading(&group)));
+            said.extend(group.name.as_ref().map(|name| print::heading(name)));
             said += &print::text(&fits, request.room);
         }
     }
     Ok(said)
+}
+
+/// A fit as `--json` prints it.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    fit: &'a Summary,
+    #[serde(flatten)]
+    made: &'a Made,
+}
+
+/// Counts the compute of a group anew, where that was asked for.
+fn recount_as_asked(group: &mut Group<Observation>, request: &Request) -> anyhow::Result<()> {
+    let Some(counting) = request.args.recount.map(counting) else { return Ok(()) };
+    group.rows = recount::recount(&group.rows, counting);
+    ensure!(
+        !group.rows.is_empty(),
+        "--recount needs several runs of each size, which differ in tokens, and parameters by that convention: {} has no \
+         such runs",
+        request.args.runs.display()
+    );
+    eprintln!("note: compute is 6ND with N counted by {}; losses are interpolated within each size", counting.name());
+    Ok(())
 }
 
 /// The convention that a flag names.
@@ -218,14 +194,9 @@ fn asked(approach: Approach) -> Vec<Approach> {
     }
 }
 
-/// The conventions of counting that some run tells.
-pub(super) fn countings(runs: &[Observation]) -> impl Iterator<Item = Counting> {
-    Counting::ALL.into_iter().filter(|counting| runs.iter().any(|run| run.params_by(*counting).is_some()))
-}
-
 /// One approach under every convention of counting that the table tells.
-fn fit(runs: &[Observation], approach: Approach, request: &Request) -> Option<Summary> {
-    Summary::nested(countings(runs).map(|counting| fit_one(runs, approach, counting, request)).collect())
+fn fit(group: &Group<Observation>, approach: Approach, request: &Request) -> Option<Summary> {
+    Summary::nested(group.countings().map(|counting| fit_one(&group.rows, approach, counting, request)).collect())
 }
 
 fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request: &Request) -> Summary {

@@ -92,7 +92,10 @@ pub enum TableError {
         what: String,
     },
     /// Rows without a number that a fit needs.
-    #[error("{first}{}: write the number, or leave such rows out with --skip-incomplete, which counts them", others(also))]
+    #[error(
+        "{first}{}: write the number, or leave such rows out with --skip-incomplete, which counts them",
+        others(also)
+    )]
     Incomplete {
         /// The first of them.
         first: Box<TableError>,

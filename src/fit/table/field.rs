@@ -98,8 +98,8 @@ impl Field {
     /// Whether it is a count, which people write as 5.06M; what is none, such as a loss, has a few digits.
     pub(super) fn is_count(self) -> bool {
         use Field::{
-            Batch, BigBatch, FlopBudget, Flops, Params, ParamsBlocksAndUnembedding, ParamsNonEmbedding, SmallBatch, Steps,
-            Tokens, UniqueTokens,
+            Batch, BigBatch, FlopBudget, Flops, Params, ParamsBlocksAndUnembedding, ParamsNonEmbedding, SmallBatch,
+            Steps, Tokens, UniqueTokens,
         };
         matches!(
             self,

@@ -109,11 +109,15 @@ impl<'a> Habits<'a> {
         match (thousands, decimal, self.open) {
             (Some(thousands), Some(decimal), _) => {
                 let other = format!("'{}' in column '{}'{}", thousands.text, thousands.column, thousands.at.told());
-                let what = format!("the comma of '{}' begins decimals, which {other} contradicts; write numbers one way", decimal.text);
+                let what = format!(
+                    "the comma of '{}' begins decimals, which {other} contradicts; write numbers one way",
+                    decimal.text
+                );
                 Err(decimal.clash(what))
             }
             (None, None, Some(open)) => {
-                let what = format!("the comma of '{}' may group thousands or begin decimals; write it without one", open.text);
+                let what =
+                    format!("the comma of '{}' may group thousands or begin decimals; write it without one", open.text);
                 Err(open.clash(what))
             }
             (None, Some(_), _) => Ok(Commas::Decimal),

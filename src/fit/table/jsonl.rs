@@ -86,7 +86,8 @@ impl Value {
             Self::Text(text) => take(name, text),
             Self::Object(fields) => {
                 for (inner, value) in fields {
-                    let full = if name.is_empty() { Cow::Borrowed(inner.as_str()) } else { format!("{name}.{inner}").into() };
+                    let full =
+                        if name.is_empty() { Cow::Borrowed(inner.as_str()) } else { format!("{name}.{inner}").into() };
                     value.flatten(full, take);
                 }
             }
@@ -208,7 +209,8 @@ fn quoted(json: &[u8]) -> Vec<u8> {
 /// Opens a list of objects, as pandas writes records.
 pub(super) fn list<'a>(path: &Path, bytes: &[u8]) -> Result<Opened<'a>, TableError> {
     let wrong = |at, what| TableError::Row { path: path.to_owned(), at, what };
-    let objects: Vec<Value> = parse(bytes).map_err(|error| wrong(At::Names, format!("is no list of objects: {error}")))?;
+    let objects: Vec<Value> =
+        parse(bytes).map_err(|error| wrong(At::Names, format!("is no list of objects: {error}")))?;
     let mut names = Names::default();
     for (at, object) in objects.iter().enumerate() {
         if matches!(object, Value::Text(_)) {
@@ -247,14 +249,17 @@ mod tests {
 
     #[test]
     fn fields_become_columns_whatever_their_order() {
-        let table = of("{\"N\": 5, \"loss\": 3.25, \"tag\": \"a \\\"b\\\"\"}\r\n\n{\"loss\": null, \"seed\": true, \"N\": \"5.06M\"}\n");
+        let table = of(
+            "{\"N\": 5, \"loss\": 3.25, \"tag\": \"a \\\"b\\\"\"}\r\n\n{\"loss\": null, \"seed\": true, \"N\": \"5.06M\"}\n",
+        );
         let expected = [["N", "loss", "tag", "seed"], ["5", "3.25", "a \"b\"", ""], ["5.06M", "", "", "true"]];
         assert_eq!(table.unwrap(), expected);
     }
 
     #[test]
     fn objects_inside_are_columns_and_lists_are_named() {
-        let table = of("{\"config\": {\"n\": 1, \"opt\": {\"lr\": 0.1}}, \"curve\": [1, [2]]}\n{\"config\": {}}\n").unwrap();
+        let table =
+            of("{\"config\": {\"n\": 1, \"opt\": {\"lr\": 0.1}}, \"curve\": [1, [2]]}\n{\"config\": {}}\n").unwrap();
         assert_eq!(table[0], ["config.n", "config.opt.lr", "curve"]);
         assert_eq!(table[1], ["1", "0.1", "(a list)"]);
         assert_eq!(table[2], ["", "", ""]);
@@ -285,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
-        let deep = format!("{{\"x\": {}", "[".repeat(100_000));
+        let deep = "{\"x\": ".repeat(100_000);
         for (text, expected) in [
             ("{\"N\": 1}\n{\"N\": }\n", "t.jsonl:2: expected value"),
             ("{\"N\": 1}\n5\n", "t.jsonl:2: is no JSON object"),

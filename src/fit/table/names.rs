@@ -165,11 +165,31 @@ fn names(field: Field) -> [&'static [&'static str]; 2] {
             &["bs"],
         ],
         Field::LearningRate => [
-            &["learningrate", "lr", "peaklr", "maxlr", "bestlr", "optlr", "lropt", "peaklearningrate", "maxlearningrate"],
+            &[
+                "learningrate",
+                "lr",
+                "peaklr",
+                "maxlr",
+                "bestlr",
+                "optlr",
+                "lropt",
+                "peaklearningrate",
+                "maxlearningrate",
+            ],
             &[],
         ],
         Field::Steps => [
-            &["steps", "step", "nsteps", "numsteps", "trainsteps", "trainingsteps", "iterations", "iters", "numiterations"],
+            &[
+                "steps",
+                "step",
+                "nsteps",
+                "numsteps",
+                "trainsteps",
+                "trainingsteps",
+                "iterations",
+                "iters",
+                "numiterations",
+            ],
             &["s", "iteration"],
         ],
         Field::Keep => [&["keep", "keepshare", "keepfraction", "sharekept", "fractionkept"], &[]],
@@ -268,11 +288,15 @@ mod tests {
         ];
         for (header, field) in cases {
             assert_eq!(found(&["x", header], field), [(1, None)], "{header}");
-            let others: Vec<Field> =
-                Field::ALL.into_iter().filter(|other| *other != field && !found(&[header], *other).is_empty()).collect();
+            let others: Vec<Field> = Field::ALL
+                .into_iter()
+                .filter(|other| *other != field && !found(&[header], *other).is_empty())
+                .collect();
             assert!(others.is_empty(), "{header} is {others:?} too");
         }
-        for header in ["axis.optimizer.learning_rate", "flops_per_token_exact", "tokens_per_second", "params_embedding", "size"] {
+        for header in
+            ["axis.optimizer.learning_rate", "flops_per_token_exact", "tokens_per_second", "params_embedding", "size"]
+        {
             for field in Field::ALL {
                 assert_eq!(found(&[header], field), [], "{header} {field:?}");
             }

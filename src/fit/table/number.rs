@@ -50,8 +50,8 @@ const NOUNS: [&str; 7] = ["tokens", "token", "parameters", "params", "flops", "f
 /// Petaflop-days, as Kaplan et al. count compute.
 const PETAFLOP_DAY: f64 = 1e15 * 86400.0;
 
-/// Units of columns, the smallest first.
-pub(super) const LETTERS: [&str; 5] = ["", "k", "M", "B", "T"];
+/// Units of columns, the more usual first.
+pub(super) const LETTERS: [&str; 5] = ["", "M", "B", "T", "k"];
 
 /// What one of the letters stands for.
 pub(super) fn factor(letter: &str) -> f64 {
@@ -174,7 +174,8 @@ impl Written {
         }
         let whole = whole.replace(group, "");
         let exponent = self.digits.split_once('e').map(|(_, exponent)| exponent.to_owned());
-        let exponent = exponent.or_else(|| self.suffix.map(|power| power.to_string())).unwrap_or_else(|| "0".to_owned());
+        let exponent =
+            exponent.or_else(|| self.suffix.map(|power| power.to_string())).unwrap_or_else(|| "0".to_owned());
         format!("{whole}.{decimals}e{exponent}").parse().ok()
     }
 }
@@ -214,7 +215,9 @@ mod tests {
 
     #[test]
     fn words_and_halves_of_numbers_are_none() {
-        for text in ["many", "M", "1.2X", "5e", "1 2 x", "12,34,567", "1,,2", ",", "-", "5M6", "1e6M", "3.2.1,5.5", "7 -"] {
+        for text in
+            ["many", "M", "1.2X", "5e", "1 2 x", "12,34,567", "1,,2", ",", "-", "5M6", "1e6M", "3.2.1,5.5", "7 -"]
+        {
             let value = written(text).and_then(|written| written.value(Commas::Thousands));
             assert_eq!(value, None, "{text}");
         }

@@ -65,7 +65,9 @@ impl<'a> Reader<'a> {
         if let Some(index) = self.index(asked)? {
             return Ok(Some(Place { index, column: asked.to_owned(), field, unit: None }));
         }
-        let Some((base, inner)) = asked.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) else { return Ok(None) };
+        let Some((base, inner)) = asked.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) else {
+            return Ok(None);
+        };
         let Some(index) = self.index(base.trim())? else { return Ok(None) };
         let factor = unit(inner).ok_or_else(|| TableError::Unit { asked: asked.to_owned(), unit: inner.to_owned() })?;
         Ok(Some(Place { index, column: base.trim().to_owned(), field, unit: Some(factor) }))
@@ -96,7 +98,8 @@ impl<'a> Reader<'a> {
             several => {
                 let name = field.names()[0];
                 let listed = several.iter().map(|one| format!("'{}'", header(one))).collect::<Vec<_>>();
-                let ways = several.iter().map(|one| format!("--columns \"{name}={}\"", header(one))).collect::<Vec<_>>();
+                let ways =
+                    several.iter().map(|one| format!("--columns \"{name}={}\"", header(one))).collect::<Vec<_>>();
                 let (at, path) = (self.source.names_at(), self.source.path.clone());
                 let (choices, ways) = (listed.join(" and "), ways.join(" or "));
                 Err(TableError::Ambiguous { path, at, choices, field: name, ways })
@@ -203,7 +206,9 @@ impl<'a> Reader<'a> {
         let number = written(text).filter(|number| number.suffix.is_none() || place.field.is_count());
         let number = number.ok_or_else(|| wrong(format_args!("'{text}' is not a number")))?;
         if number.suffix.is_some() && place.unit.is_some() {
-            return Err(wrong(format_args!("'{text}' has a unit of its own, and so has the column: write one of them")));
+            return Err(wrong(format_args!(
+                "'{text}' has a unit of its own, and so has the column: write one of them"
+            )));
         }
         let asks = number.asks() || number.suffix.is_some();
         let commas = if asks { self.commas()? } else { Commas::Thousands };
@@ -276,7 +281,8 @@ impl<'a> Reader<'a> {
         if is_missing(text) {
             return Ok(None);
         }
-        let whole = |value: f64| (value >= 0.0 && value < 2_f64.powi(53) && value.fract() == 0.0).then_some(value as u64);
+        let whole =
+            |value: f64| (value >= 0.0 && value < 2_f64.powi(53) && value.fract() == 0.0).then_some(value as u64);
         let value = text.parse().ok().or_else(|| text.parse().ok().and_then(whole));
         value.map(Some).ok_or_else(|| self.cell_error(row, place, format_args!("'{text}' is not a whole number")))
     }

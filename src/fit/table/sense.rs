@@ -16,7 +16,12 @@ const USUAL: (std::ops::RangeInclusive<f64>, std::ops::RangeInclusive<f64>) = (1
 pub(super) type Named<'a> = (&'static str, &'a str);
 
 /// A warning where units must be wrong, with what to write; `compute` is the column of FLOPs or budgets, where there is one.
-pub(super) fn units(runs: &[Observation], params: Named<'_>, tokens: Named<'_>, compute: Option<Named<'_>>) -> Option<String> {
+pub(super) fn units(
+    runs: &[Observation],
+    params: Named<'_>,
+    tokens: Named<'_>,
+    compute: Option<Named<'_>>,
+) -> Option<String> {
     let middle = |of: fn(&Observation) -> f64| median(runs.iter().map(of).collect());
     let (n, d) = (middle(|run| run.params), middle(|run| run.tokens));
     let ratio = middle(|run| run.tokens / run.params);
@@ -66,6 +71,7 @@ mod tests {
             tokens,
             flops,
             flop_budget: None,
+            shared_budget: None,
             loss: 3.0,
             loss_se: None,
             seed: None,

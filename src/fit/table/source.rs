@@ -84,7 +84,11 @@ const FOREIGN: [(&[u8], &str, &str); 12] = [
     (b"\x89HDF", "an HDF5 file", "save the table as CSV or Parquet"),
     (b"SQLite format 3", "an SQLite database", "write the table out as CSV"),
     (b"%PDF", "a PDF", "copy its table into a CSV"),
-    (b"version https://git-lfs", "a pointer of Git LFS in place of the file", "get the file itself with `git lfs pull`"),
+    (
+        b"version https://git-lfs",
+        "a pointer of Git LFS in place of the file",
+        "get the file itself with `git lfs pull`",
+    ),
     (b"<!DOCTYPE", "a page of the web in place of the file", "get the file again"),
     (b"<html", "a page of the web in place of the file", "get the file again"),
 ];
@@ -109,10 +113,16 @@ impl Source {
         let bytes = utf_8(bytes);
         let kind = match bytes.trim_ascii_start() {
             [b'{', ..] => Kind::JsonLines,
-            [b'[', rest @ ..] if [Some(&b'{'), Some(&b']')].contains(&rest.trim_ascii_start().first()) => Kind::JsonList,
+            [b'[', rest @ ..] if [Some(&b'{'), Some(&b']')].contains(&rest.trim_ascii_start().first()) => {
+                Kind::JsonList
+            }
             _ => Kind::Csv,
         };
-        Ok(Self { path: path.to_owned(), bytes: if kind == Kind::Csv { crate::lines::unix(bytes) } else { bytes }, kind })
+        Ok(Self {
+            path: path.to_owned(),
+            bytes: if kind == Kind::Csv { crate::lines::unix(bytes) } else { bytes },
+            kind,
+        })
     }
 
     /// Its header, and its rows from the first one on. A chart of W&B becomes a row a run.
@@ -153,7 +163,9 @@ fn unpacked(bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
 
 /// Without a byte order mark, and from UTF-16, in which Excel saves "Unicode text".
 fn utf_8(mut bytes: Vec<u8>) -> Vec<u8> {
-    let wide = |of: fn([u8; 2]) -> u16| -> Vec<u16> { bytes[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect() };
+    let wide = |of: fn([u8; 2]) -> u16| -> Vec<u16> {
+        bytes[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect()
+    };
     match bytes[..] {
         [0xff, 0xfe, ..] => String::from_utf16_lossy(&wide(u16::from_le_bytes)).into_bytes(),
         [0xfe, 0xff, ..] => String::from_utf16_lossy(&wide(u16::from_be_bytes)).into_bytes(),

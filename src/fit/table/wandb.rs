@@ -70,11 +70,7 @@ pub(super) fn reshaped(opened: Opened<'_>) -> Result<Opened<'_>, TableError> {
     };
     let listed: Vec<StringRecord> = runs.iter().zip(&last).map(of).collect();
     let note = format!("a chart of W&B: each of its {} runs counts once, with its last values", runs.len());
-    Ok(Opened {
-        headers: StringRecord::from(names),
-        rows: Box::new(Listed(listed.into_iter())),
-        note: Some(note),
-    })
+    Ok(Opened { headers: StringRecord::from(names), rows: Box::new(Listed(listed.into_iter())), note: Some(note) })
 }
 
 #[cfg(test)]
@@ -89,12 +85,12 @@ mod tests {
         let csv = "\"tokens\",\"a - loss\",\"a - loss__MIN\",\"a - loss__MAX\",\"b - lr 1 - loss\",\"a - n_params\"\n\
                    10,5.0,4.9,5.1,6.0,1000\n20,4.0,3.9,4.1,NaN,1000\n30,,,,5.5,\n";
         let mut opened = reshaped(delimited::open(Path::new("t"), csv.as_bytes()).unwrap()).unwrap();
-        assert_eq!(opened.headers, ["run", "tokens", "loss", "n_params"]);
+        assert_eq!(opened.headers, vec!["run", "tokens", "loss", "n_params"]);
         let mut row = StringRecord::new();
         assert!(opened.rows.next(&mut row).unwrap());
         assert_eq!((&row, row.position().unwrap().line()), (&StringRecord::from(vec!["a", "20", "4.0", "1000"]), 3));
         assert!(opened.rows.next(&mut row).unwrap());
-        assert_eq!(row, ["b - lr 1", "30", "5.5", ""]);
+        assert_eq!(row, vec!["b - lr 1", "30", "5.5", ""]);
         assert!(!opened.rows.next(&mut row).unwrap());
     }
 
