@@ -187,6 +187,78 @@ mod tests {
 
     use super::*;
 
+    /// Runs of four budgets and twelve sizes each, whose FLOPs differ by up to `jitter` to either side.
+    fn runs(jitter: f64) -> Vec<Observation> {
+        let run = |i: usize| {
+            let budget = 1e18 * 3_f64.powi((i / 12) as i32);
+            let params = 1e8 * 1.3_f64.powi((i % 12) as i32);
+            // Spread evenly and out of the order of sizes.
+            let flops = budget * (1.0 + jitter * (2.0 * (i * 7 % 12) as f64 / 11.0 - 1.0));
+            Observation {
+                params,
+                params_non_embedding: None,
+                params_blocks_and_unembedding: None,
+                tokens: flops / (6.0 * params),
+                flops,
+                flop_budget: None,
+                shared_budget: None,
+                loss: 3.0,
+                loss_se: None,
+                seed: None,
+            }
+        };
+        (0..48).map(run).collect()
+    }
+
+    #[test]
+    fn budgets_that_clear_gaps_divide_are_found_and_exact_ones_left_alone() {
+        for exact in [0.0, 0.004, 0.0099] {
+            let mut runs = runs(exact);
+            assert_eq!(share(&mut runs, None), None, "{exact}");
+            assert!(runs.iter().all(|run| run.shared_budget.is_none()));
+        }
+        for jitter in [0.015, 0.03, 0.1] {
+            let mut runs = runs(jitter);
+            let Sharing { tolerance, groups } = share(&mut runs, None).unwrap();
+            assert_eq!(groups, 4);
+            assert!((jitter..jitter + 0.003).contains(&tolerance), "{jitter}: {tolerance}");
+            for (i, run) in runs.iter().enumerate() {
+                let planned = 1e18 * 3_f64.powi((i / 12) as i32);
+                assert!((run.budget() / planned - 1.0).abs() < jitter * jitter, "{} {planned}", run.budget());
+                assert_eq!(run.own_budget().to_bits(), run.flops.to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn gaps_that_tell_nothing_change_nothing() {
+        // A ladder, each size at its own FLOPs: no two of a budget.
+        let mut ladder = runs(0.0);
+        for (i, run) in ladder.iter_mut().enumerate() {
+            run.flops = 1e18 * 1.4_f64.powi(i as i32);
+        }
+        assert_eq!(share(&mut ladder, None), None);
+        // Checkpoints of training curves: FLOPs everywhere.
+        let mut curves = runs(0.0);
+        for (i, run) in curves.iter_mut().enumerate() {
+            run.flops = run.params * (1.0 + (i / 12) as f64);
+        }
+        assert_eq!(share(&mut curves, None), None);
+        // So wide that they nearly meet.
+        assert_eq!(share(&mut runs(0.3), None), None);
+        assert_eq!(share(&mut [], None), None);
+        assert_eq!(share(&mut runs(0.0)[..1], None), None);
+    }
+
+    #[test]
+    fn a_tolerance_that_is_asked_for_is_taken() {
+        assert_eq!(share(&mut runs(0.03), Some(0.03)).unwrap().groups, 4);
+        let mut exact = runs(0.03);
+        assert!(share(&mut exact, Some(EXACT)).unwrap().groups > 8);
+        assert!(exact.iter().all(|run| run.shared_budget.is_none()), "1% is what fits do anyway");
+        assert_eq!(share(&mut runs(0.3), Some(0.31)).unwrap().groups, 4);
+    }
+
     #[test]
     fn whole_budgets_are_drawn_together() {
         let budgets = [1e18, 1e19, 1.005e18, 1e19, 1e20];
