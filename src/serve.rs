@@ -2,11 +2,11 @@
 //! nothing else.
 //!
 //! Requests are parsed by `httparse`; the rest is short, because each connection carries one request and every answer is
-//! in memory. This file has what is served and the connections, `http` the requests.
+//! in memory. `site` is what is served, this file the connections, `http` the requests.
 
 mod http;
+mod site;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::report::Report;
+pub use site::Site;
 
 /// Connections at one time.
 const MOST: usize = 32;
@@ -34,39 +34,6 @@ pub enum ServeError {
         /// What the system said.
         cause: io::Error,
     },
-}
-
-/// What is served: contents by path.
-#[derive(Clone, Debug, Default)]
-pub struct Site {
-    files: BTreeMap<String, File>,
-    progress: String,
-}
-
-#[derive(Clone, Debug)]
-struct File {
-    kind: &'static str,
-    tag: String,
-    text: String,
-}
-
-impl From<Report> for Site {
-    fn from(report: Report) -> Self {
-        let mut site = Self::default();
-        site.insert("/".to_owned(), "text/html; charset=utf-8", report.page);
-        for (path, text) in report.files {
-            let svg = path.rsplit('.').next().is_some_and(|end| end == "svg");
-            site.insert(format!("/{path}"), if svg { "image/svg+xml" } else { "text/csv; charset=utf-8" }, text);
-        }
-        site
-    }
-}
-
-impl Site {
-    fn insert(&mut self, path: String, kind: &'static str, text: String) {
-        let tag = format!("\"{}\"", &blake3::hash(text.as_bytes()).to_hex()[..16]);
-        self.files.insert(path, File { kind, tag, text });
-    }
 }
 
 /// A server of one report, which may be replaced by a newer one while it runs.

@@ -86,6 +86,7 @@ fn impossible_values_are_refused_with_what_to_write_instead() {
 
 /// Every one of these lines alone makes a spec invalid, and the error names its key.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of cases")]
 fn each_value_out_of_its_range_is_refused_under_its_own_key() {
     let cases = [
         ("vocab", "vocab = 255", "data.vocab"),

@@ -7,6 +7,7 @@ mod export;
 mod faults;
 mod fit;
 mod help;
+mod house;
 mod output;
 mod plan;
 mod recipes;

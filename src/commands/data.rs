@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::STDOUT;
 use super::shared::sheet::{Room, Sheet};
 use crate::cli::DataCommand;
-use crate::data::{BinFacts, Corpus, ORIGINAL_IDS, PartFacts, TokenDocuments};
+use crate::data::{BinFacts, Corpus, ORIGINAL_IDS, PartFacts, TextFacts, TokenDocuments};
 use crate::spec;
 use crate::units::Tokens;
 
@@ -39,45 +39,10 @@ fn table(corpus: &Corpus) -> Sheet {
     table.add_row(["training tokens", &count(facts.train_tokens)]);
     table.add_row(["validation tokens", &count(facts.validation_tokens)]);
     if let Some(text) = &corpus.manifest().text {
-        table.add_row(["text", &format!("{:.1} MB", text.bytes as f64 / 1e6)]);
-        table.add_row(["bytes per token", &format!("{:.3}", text.bytes_per_token)]);
-        table.add_row(["documents", &text.documents.to_string()]);
-        if let Some(separator) = &text.separator {
-            table.add_row(["", separator]);
-        }
-        if let Some(repeats) = text.repeated_documents {
-            let fate = if text.deduplicated { "left out" } else { "trained on again" };
-            table.add_row(["the same as others", &format!("{repeats} ({fate})")]);
-        }
-        if let Some(near) = &text.near_duplicates {
-            table.add_row(["nearly the same", &near.to_string()]);
-        }
-        table.add_row(["held out for validation", &text.validation_documents.to_string()]);
-        table.add_row(["near-duplicates moved to training", &text.near_duplicates_moved.to_string()]);
-        if text.bad_rows > 0 {
-            table.add_row(["rows that cannot be read", &format!("{} (passed over)", text.bad_rows)]);
-        }
-        if text.repeated_validation_documents > 0 {
-            let repeated = text.repeated_validation_documents.to_string();
-            table.add_row(["given for validation and like training", &repeated]);
-        }
-        if text.unknown_tokens > 0 {
-            table.add_row(["tokens unknown to the tokenizer", &text.unknown_tokens.to_string()]);
-        }
-        if let Some(vocab) = text.numbered_from {
-            table.add_row(["ids", &numbered_anew(facts.vocab, vocab)]);
-        }
+        of_text(text, facts.vocab, &mut table);
     }
-    if let Some(BinFacts { dtype, known, files, numbered_from, documents }) = &corpus.manifest().bin {
-        table.add_row(["token files", &format!("{files} of {dtype} ({known})")]);
-        if let Some(TokenDocuments { separator, documents, repeated, near_duplicates }) = documents {
-            table.add_row(["documents", &format!("{documents} (token {separator} stands between them)")]);
-            table.add_row(["the same as others", &repeated.to_string()]);
-            table.add_row(["nearly the same", &near_duplicates.to_string()]);
-        }
-        if let Some(vocab) = numbered_from {
-            table.add_row(["ids", &numbered_anew(facts.vocab, *vocab)]);
-        }
+    if let Some(files) = &corpus.manifest().bin {
+        of_token_files(files, facts.vocab, &mut table);
     }
     for (at, part) in corpus.manifest().parts.iter().enumerate() {
         let PartFacts { share, train_tokens, validation_tokens, documents, validation_documents } = part;
@@ -96,6 +61,52 @@ fn table(corpus: &Corpus) -> Sheet {
     }
     table.add_row(["fingerprint", &facts.fingerprint]);
     table
+}
+
+/// Rows of a corpus that was read from texts.
+fn of_text(text: &TextFacts, vocab: usize, table: &mut Sheet) {
+    table.add_row(["text", &format!("{:.1} MB", text.bytes as f64 / 1e6)]);
+    table.add_row(["bytes per token", &format!("{:.3}", text.bytes_per_token)]);
+    table.add_row(["documents", &text.documents.to_string()]);
+    if let Some(separator) = &text.separator {
+        table.add_row(["", separator]);
+    }
+    if let Some(repeats) = text.repeated_documents {
+        let fate = if text.deduplicated { "left out" } else { "trained on again" };
+        table.add_row(["the same as others", &format!("{repeats} ({fate})")]);
+    }
+    if let Some(near) = &text.near_duplicates {
+        table.add_row(["nearly the same", &near.to_string()]);
+    }
+    table.add_row(["held out for validation", &text.validation_documents.to_string()]);
+    table.add_row(["near-duplicates moved to training", &text.near_duplicates_moved.to_string()]);
+    if text.bad_rows > 0 {
+        table.add_row(["rows that cannot be read", &format!("{} (passed over)", text.bad_rows)]);
+    }
+    if text.repeated_validation_documents > 0 {
+        let repeated = text.repeated_validation_documents.to_string();
+        table.add_row(["given for validation and like training", &repeated]);
+    }
+    if text.unknown_tokens > 0 {
+        table.add_row(["tokens unknown to the tokenizer", &text.unknown_tokens.to_string()]);
+    }
+    if let Some(all) = text.numbered_from {
+        table.add_row(["ids", &numbered_anew(vocab, all)]);
+    }
+}
+
+/// Rows of one that came as token files.
+fn of_token_files(files: &BinFacts, vocab: usize, table: &mut Sheet) {
+    let BinFacts { dtype, known, files, numbered_from, documents } = files;
+    table.add_row(["token files", &format!("{files} of {dtype} ({known})")]);
+    if let Some(TokenDocuments { separator, documents, repeated, near_duplicates }) = documents {
+        table.add_row(["documents", &format!("{documents} (token {separator} stands between them)")]);
+        table.add_row(["the same as others", &repeated.to_string()]);
+        table.add_row(["nearly the same", &near_duplicates.to_string()]);
+    }
+    if let Some(all) = numbered_from {
+        table.add_row(["ids", &numbered_anew(vocab, *all)]);
+    }
 }
 
 fn numbered_anew(count: usize, vocab: u64) -> String {

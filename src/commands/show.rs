@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::STDOUT;
-use super::shared::folder::{self, Found};
+use super::shared::folder::{self, Folder, Found, Row};
 use super::shared::sheet::{Room, Sheet};
 use crate::cli::ShowArgs;
 use crate::observation::Counting;
+use crate::plan::PlannedRun;
 use crate::trainer::Outcome;
 use crate::units::{Flops, Params, Seconds, Tokens};
 
@@ -23,6 +24,21 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let mut add = |name: &str, value: String| {
         table.add_row([name.to_owned(), value]);
     };
+    planned(&folder, &run, &row, &mut add);
+    measured(&folder, &run, &row, &mut add)?;
+    kept(&folder, &run, &mut add)?;
+    write!(io::stdout(), "{}", table.text(Room::of(false))).context(STDOUT)?;
+    if args.config {
+        writeln!(io::stdout(), "\n{}", serde_json::to_string_pretty(&run.run)?).context(STDOUT)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the rows of the table, name and value.
+type Add<'a> = &'a mut dyn FnMut(&str, String);
+
+/// What the run is, and how it stands.
+fn planned(folder: &Folder, run: &PlannedRun, row: &Row, add: Add<'_>) {
     add("run", run.id.to_string());
     add("sweep", folder.ledger.dir().display().to_string());
     for (group, headline) in folder::fits(folder.ledger.dir()).iter().flat_map(folder::headlines) {
@@ -48,6 +64,10 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     add("learning rate", format!("{:.3e}", optimizer.learning_rate));
     add("batch", format!("{} tokens, {} steps", run.run.tokens_per_step(), schedule.steps));
     add("seed", run.run.seed.to_string());
+}
+
+/// What came out.
+fn measured(folder: &Folder, run: &PlannedRun, row: &Row, add: Add<'_>) -> anyhow::Result<()> {
     if let Some(loss) = row.val_loss {
         let error = row.val_loss_se.map(|se| format!(" ± {se:.4}")).unwrap_or_default();
         add("validation loss", format!("{loss:.4}{error} nats per token"));
@@ -69,10 +89,15 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     for (name, value) in &row.about {
         add(name, value.clone());
     }
+    Ok(())
+}
+
+/// What is kept of its attempts.
+fn kept(folder: &Folder, run: &PlannedRun, add: Add<'_>) -> anyhow::Result<()> {
     if let Some(result) = folder.ledger.result(&run.id)? {
         if let Outcome::Diverged { step, train_loss, .. } = result.outcome {
             let loss = train_loss.map_or_else(|| "no finite number".to_owned(), |loss| format!("{loss:.4}"));
-            add("diverged", format!("at step {step} of {}, training loss {loss}", schedule.steps));
+            add("diverged", format!("at step {step} of {}, training loss {loss}", run.run.schedule.steps));
         }
         if let Some(build) = result.build {
             add("compiler", build.rustc);
@@ -88,11 +113,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     if dir.exists() {
         add("files", files(&dir));
     }
-    write!(io::stdout(), "{}", table.text(Room::of(false))).context(STDOUT)?;
-    if args.config {
-        writeln!(io::stdout(), "\n{}", serde_json::to_string_pretty(&run.run)?).context(STDOUT)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Losses as blocks of eight heights, averaged to at most 48 of them.

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use super::shared::device;
-use super::sweep;
+use super::sweep::pool;
 use crate::cli::{Patience, SlurmTaskArgs};
 use crate::execute::slurm::{self, Client, Task};
 use crate::execute::{self, Display, Pool};
@@ -24,7 +24,7 @@ pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
     }
     let program = std::env::current_exe()?;
     let worker = |_: usize| -> Command {
-        let mut command = sweep::worker(&program, dir, &place.cache, *threads, checkpoint_every);
+        let mut command = pool::worker(&program, dir, &place.cache, *threads, checkpoint_every);
         command.args(["--device", &name]);
         command
     };

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::shared::sheet::{Room, Sheet};
 use super::shared::{closing, device, planning};
-use super::sweep::{self, results};
+use super::sweep::results;
 use super::{STDOUT, seconds};
 use crate::cli::TrainArgs;
 use crate::execute::{self, Display, Terms, Work, WorkError, rehearsal};
@@ -30,7 +30,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{raised}");
     }
     let losses = rehearsal::losses(&trainer.device().kind);
-    let dir = sweep::results_dir(out.as_deref(), &spec, losses);
+    let dir = results::results_dir(out.as_deref(), &spec, losses);
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
     if *keep_models {
         ledger.keep_models()?;

@@ -164,13 +164,6 @@ impl TextRecipe {
         let (train_tokens, of_train) = encoded("train.u16", |part| &part.train)?;
         let Encoder { numbering, unknown, .. } = encoder;
         self.check_unknown(unknown, validation_tokens.tokens + train_tokens.tokens, say)?;
-        let facts = |(at, share): (usize, &u32)| PartFacts {
-            share: *share,
-            train_tokens: of_train[at],
-            validation_tokens: of_validation[at],
-            documents: (parts[at].train.len() + parts[at].validation.len()) as u64,
-            validation_documents: parts[at].validation.len() as u64,
-        };
         let validation_bytes = parts.iter().map(|part| bytes(&part.validation)).sum::<u64>();
         Ok(Manifest {
             format: cache::FORMAT,
@@ -197,8 +190,20 @@ impl TextRecipe {
             train: Some(train_tokens),
             validation: Some(validation_tokens),
             entropy: None,
-            parts: self.shares.iter().flatten().enumerate().map(facts).collect(),
+            parts: self.part_facts(&parts, &of_train, &of_validation),
         })
+    }
+
+    /// Facts of the parts of a mixture with weights, whose tokens are given.
+    fn part_facts(&self, parts: &[Halves<'_>], train: &[u64], validation: &[u64]) -> Vec<PartFacts> {
+        let facts = |(at, share): (usize, &u32)| PartFacts {
+            share: *share,
+            train_tokens: train[at],
+            validation_tokens: validation[at],
+            documents: (parts[at].train.len() + parts[at].validation.len()) as u64,
+            validation_documents: parts[at].validation.len() as u64,
+        };
+        self.shares.iter().flatten().enumerate().map(facts).collect()
     }
 
     /// Counts the documents that repeat others, and tells.

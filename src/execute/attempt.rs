@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::shelf::Shelf;
-use super::worker::{Terms, Work, WorkError};
+use super::terms::{Terms, Work, WorkError};
 use super::{Event, failpoint, retry};
 use crate::ledger::{Claim, CurvePoint, Failure, FailureClass, Published};
 use crate::plan::PlannedRun;

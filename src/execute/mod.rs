@@ -21,6 +21,7 @@ pub mod slurm;
 mod status;
 mod summary;
 mod supervisor;
+mod terms;
 mod worker;
 
 pub use display::Display;
@@ -29,7 +30,8 @@ pub use interrupt::{interrupts, stop_flag};
 pub use status::{Failed, Running, Status};
 pub use summary::Summary;
 pub use supervisor::{ExecuteError, Pool, supervise};
-pub use worker::{Terms, Work, WorkError, work};
+pub use terms::{Terms, Work, WorkError};
+pub use worker::work;
 
 /// Exit code of a process that was asked to stop, has checkpointed, and wants to be started again: that of a temporary
 /// failure in BSD's `sysexits.h`.

@@ -1,59 +1,14 @@
 //! One worker: claim, train, publish, until nothing is left to claim.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use thiserror::Error;
-
 use super::attempt::train;
+use super::terms::{Terms, Work, WorkError};
 use super::{Event, rehearsal};
-use crate::ledger::{Failure, Ledger, LedgerError};
+use crate::ledger::{Failure, Ledger};
 use crate::plan::PlannedRun;
 use crate::trainer::Trainer;
-
-/// Why a worker stopped before everything was done.
-#[derive(Debug, Error)]
-pub enum WorkError {
-    /// The results folder could not be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The run failed in a way after which nothing more is expected of this process.
-    #[error("run {run}: {}", failure.message)]
-    Failed {
-        /// The run that was being trained.
-        run: String,
-        /// What happened.
-        failure: Failure,
-    },
-    /// A rehearsal in a folder of trained runs, or the other way round.
-    #[error("device {device} cannot add to {dir}: rehearsed and trained losses never mix. Choose another folder")]
-    Mixed {
-        /// The device.
-        device: String,
-        /// The results folder.
-        dir: String,
-    },
-}
-
-/// How a worker ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// Nothing is left that it could claim.
-    Done,
-    /// It was asked to stop; a run under way is checkpointed.
-    Interrupted,
-}
-
-/// How a worker works.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
-    /// Name of the device, as in `cuda:1`, for whoever looks.
-    pub device: &'a str,
-    /// Least time between two checkpoints of a run.
-    pub checkpoint_every: Duration,
-    /// Becomes true when the worker is to checkpoint and end.
-    pub stop: &'a AtomicBool,
-}
 
 /// Time between two looks at runs of which it is not known whether somebody still trains them.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -107,6 +62,7 @@ pub fn work(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
     use std::time::Instant;
 
     use super::*;

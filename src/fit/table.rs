@@ -3,7 +3,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `source` | what a file is, and its rows of text cells; `delimited`, `jsonl` and `parquet` open it, `wandb` turns charts round |
+//! | `source`, `rows` | what a file is, and its rows of text cells; `delimited`, `jsonl` and `parquet` open it, `wandb` turns charts round |
 //! | `field`, `names` | what columns may hold, and how other people call them |
 //! | `number`, `habits` | numbers as people write them, one by one and in a table |
 //! | `reader` | the columns of a table by name, and their cells as numbers |
@@ -23,14 +23,14 @@ mod number;
 mod parquet;
 mod reader;
 pub mod recount;
+mod rows;
 mod sense;
 mod source;
 mod wandb;
 
-pub use error::TableError;
+pub use error::{At, TableError};
 pub use field::{Columns, Field};
 pub use group::Groups;
-pub use source::At;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,7 +41,8 @@ use crate::observation::{Counting, Observation};
 use group::Mixture;
 use habits::Place;
 use reader::Reader;
-use source::{Opened, Rows, Source};
+use rows::{Opened, Rows};
+use source::Source;
 
 /// How a table is to be read.
 #[derive(Clone, Debug, Default)]

@@ -7,6 +7,7 @@ mod ladder;
 mod params;
 mod resolve;
 mod run;
+mod shape;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -23,8 +24,9 @@ pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
 pub use run::{
-    CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, ROTARY_BASE, Run, RunId, RunOptimizer, RunSchedule, Shape,
+    CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, ROTARY_BASE, Run, RunId, RunOptimizer, RunSchedule,
 };
+pub use shape::Shape;
 pub use table::write_csv;
 pub use trim::{Costs, TrimError, Trimmed, trim};
 pub use weights::Weight;

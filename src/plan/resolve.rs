@@ -33,7 +33,31 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
         return Err(too_short(&shape, length, tokens, steps, min_steps));
     }
     let steps = steps.round() as usize;
-    let trained = steps as f64 * tokens_per_step;
+    enough_text(spec, facts, length, steps as f64 * tokens_per_step)?;
+    let parameterization = spec.model.parameterization;
+    let base_head_dim = spec.model.base_head_dim.filter(|_| parameterization.reads_base_width());
+    Ok(Run {
+        data: spec.data.clone(),
+        corpus: facts.fingerprint.clone(),
+        shape,
+        parameterization,
+        // A base shape that is not read must not make two runs of one.
+        base_width: spec.model.base_width.filter(|_| parameterization.reads_base_width()).unwrap_or(shape.width),
+        base_depth: spec.model.base_depth.filter(|_| parameterization.reads_base_depth()).unwrap_or(shape.depth),
+        base_head_dim: base_head_dim.unwrap_or(shape.head_dim()),
+        zero_init_unembedding: spec.model.zero_init_unembedding,
+        zero_init_query: spec.model.zero_init_query,
+        optimizer,
+        schedule: schedule(&spec.schedule, params, tokens_per_step, steps),
+        eval: spec.eval.clone(),
+        precision: spec.train.precision,
+        seed,
+        flop_budget: length.budget(),
+    })
+}
+
+/// Whether the corpus and the schedule reach as far as the run.
+fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, trained: f64) -> Result<(), String> {
     if let Some(epoch) = facts.train_tokens
         && trained > spec.data.max_epochs * epoch as f64
     {
@@ -56,26 +80,7 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
             Tokens(horizon)
         ));
     }
-    let parameterization = spec.model.parameterization;
-    let base_head_dim = spec.model.base_head_dim.filter(|_| parameterization.reads_base_width());
-    Ok(Run {
-        data: spec.data.clone(),
-        corpus: facts.fingerprint.clone(),
-        shape,
-        parameterization,
-        // A base shape that is not read must not make two runs of one.
-        base_width: spec.model.base_width.filter(|_| parameterization.reads_base_width()).unwrap_or(shape.width),
-        base_depth: spec.model.base_depth.filter(|_| parameterization.reads_base_depth()).unwrap_or(shape.depth),
-        base_head_dim: base_head_dim.unwrap_or(shape.head_dim()),
-        zero_init_unembedding: spec.model.zero_init_unembedding,
-        zero_init_query: spec.model.zero_init_query,
-        optimizer,
-        schedule: schedule(&spec.schedule, params, tokens_per_step, steps),
-        eval: spec.eval.clone(),
-        precision: spec.train.precision,
-        seed,
-        flop_budget: length.budget(),
-    })
+    Ok(())
 }
 
 /// The optimizer with its rules worked out at a size.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::shape::Shape;
 use crate::parameterization::{Parameterization, Scale, Table};
 use crate::spec::{Data, Eval, OptimizerKind, Precision, ScheduleKind};
 
@@ -29,28 +30,6 @@ pub struct CorpusFacts {
     pub validation_tokens: Option<u64>,
     /// Hash of the text, the tokenizer and the split: other data, other runs.
     pub fingerprint: String,
-}
-
-/// The shape of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Shape {
-    /// Channels of the residual stream.
-    pub width: usize,
-    /// Number of blocks.
-    pub depth: usize,
-    /// Attention heads of each block.
-    pub heads: usize,
-    /// Tokens of one sequence.
-    pub context: usize,
-    /// Size of the vocabulary.
-    pub vocab: usize,
-}
-
-impl Shape {
-    /// Channels of one attention head.
-    pub fn head_dim(&self) -> usize {
-        self.width / self.heads
-    }
 }
 
 /// Everything that decides the outcome of a run. Its content hash is its identity.

@@ -1,7 +1,7 @@
 //! The curves of equal compute: loss against parameters or tokens, one curve for each budget.
 
-use super::ReportInput;
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
+use super::input::{IsoflopGroup, ReportInput};
 use super::words;
 use crate::fit::Estimate;
 use crate::fit::approaches::approach2::{Approach2, Optimum};
@@ -62,24 +62,6 @@ const HEADER: &[&str] = &[
     "r",
     "group",
 ];
-
-/// The IsoFLOP curves of the runs that agree in what else a sweep varies, such as the parameterization.
-#[derive(Clone, Debug)]
-pub struct IsoflopGroup {
-    /// What they agree in.
-    pub name: String,
-    /// Finished runs; where something is tuned at each size, the best of it.
-    pub observations: Vec<Observation>,
-    /// Approach 2 under every convention of counting.
-    pub fits: Vec<Approach2>,
-}
-
-impl IsoflopGroup {
-    /// The fit under one convention of counting.
-    pub fn fit_by(&self, counting: Counting) -> Option<&Approach2> {
-        self.fits.iter().find(|fit| fit.counting == counting)
-    }
-}
 
 /// A panel for each group, all with the same axes.
 pub fn by_group(input: &ReportInput<'_>, variable: Variable) -> Figure {

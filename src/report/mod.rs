@@ -6,6 +6,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | `input`, `error` | all that a report tells, and why it could not be written |
 //! | `figure` | what a figure is: axes, series of marks, and the table behind them |
 //! | `isoflop`, `optima`, `surface`, `residuals`, `curves`, `forecast` | the figures of a sweep of IsoFLOP curves |
 //! | `transfer`, `frontier`, [`coordinates`] | the figures of other sweeps and checks |
@@ -20,9 +21,11 @@ mod chart;
 mod conclusions;
 pub mod coordinates;
 mod curves;
+mod error;
 mod figure;
 mod forecast;
 mod frontier;
+mod input;
 mod isoflop;
 mod optima;
 mod page;
@@ -35,104 +38,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::fit::approaches::approach2::Approach2;
-use crate::fit::approaches::complete::HeldOut;
-use crate::fit::approaches::summary::Summary;
-use crate::fit::transfer::frontier::Comparison;
-use crate::fit::transfer::rates::Group;
-use crate::observation::{Counting, Observation};
 pub use answer::{Answer, answer};
 pub use curves::{Key, LossCurve};
+pub use error::ReportError;
 use figure::Figure;
-pub use isoflop::IsoflopGroup;
-
-/// Everything that a report tells. All text in it is treated as hostile and escaped.
-#[derive(Clone, Copy, Debug)]
-pub struct ReportInput<'a> {
-    /// Name of the sweep.
-    pub name: &'a str,
-    /// The resolved spec, TOML text.
-    pub spec: &'a str,
-    /// Finished runs.
-    pub observations: &'a [Observation],
-    /// The fits, one for each counting convention.
-    pub approach2: &'a [Approach2],
-    /// Every approach under every convention, also those of `approach2`.
-    pub approaches: &'a [Summary],
-    /// Surfaces fitted without the largest budget.
-    pub held_out: &'a [HeldOut],
-    /// Training losses on the way.
-    pub curves: &'a [LossCurve],
-    /// Sweeps of learning rate and width, one for each parameterization.
-    pub transfer: &'a [Group],
-    /// What parameterizations save against the standard one.
-    pub savings: &'a [Comparison],
-    /// IsoFLOP curves by group, where the sweep varies more than size and budget; `approach2` is empty then.
-    pub isoflop_groups: &'a [IsoflopGroup],
-    /// Known entropy of the built-in language and its standard error, in nats per token.
-    pub entropy: Option<(f64, f64)>,
-    /// The table of runs, as in `runs.csv`.
-    pub runs: &'a RunTable,
-    /// Points of the grid that were not planned, and why.
-    pub left_out: &'a [(String, String)],
-    /// Runs without a final loss, diverged ones too, and why.
-    pub failed: &'a [(String, String)],
-    /// Device, versions and the like: name and value.
-    pub provenance: &'a [(String, String)],
-    /// How a sweep stands that is still running; the page then looks for a newer one of itself.
-    pub progress: Option<&'a str>,
-}
-
-impl ReportInput<'_> {
-    /// The convention that figures draw: blocks and unembedding, unless the data do not tell it.
-    fn counting(&self) -> Counting {
-        let known = |counting| self.observations.iter().any(|o| o.params_by(counting).is_some());
-        let preferred = Counting::BlocksAndUnembedding;
-        if self.observations.is_empty() || known(preferred) { preferred } else { Counting::All }
-    }
-
-    /// The fit under the convention that figures draw.
-    fn drawn(&self) -> Option<&Approach2> {
-        let counting = self.counting();
-        self.approach2.iter().find(|fit| fit.counting == counting)
-    }
-}
-
-/// A table of text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunTable {
-    /// Names of the columns.
-    pub header: Vec<String>,
-    /// One cell a column.
-    pub rows: Vec<Vec<String>>,
-}
-
-/// Why a report could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// The file system refused.
-    #[error("cannot write {path}: {cause}; check that the folder exists and that you may write to it", path = path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said; not named `source`, since it is already in the text.
-        cause: std::io::Error,
-    },
-    /// A table could not be put into words.
-    #[error("cannot write the table of figure {figure}: {cause}")]
-    Table {
-        /// Name of the figure.
-        figure: String,
-        /// What went wrong, in the text as well.
-        cause: csv::Error,
-    },
-    /// The data of the figures could not be embedded.
-    #[error("cannot embed the figures' data in report.html")]
-    Data(#[from] serde_json::Error),
-    /// The page could not be rendered.
-    #[error("cannot render report.html")]
-    Page(#[from] askama::Error),
-}
+pub use input::{IsoflopGroup, ReportInput, RunTable};
 
 /// A report that is written nowhere yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

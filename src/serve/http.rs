@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::Site;
+use super::site::Site;
 
 /// Bytes of a request at most.
 const LONGEST: usize = 16 * 1024;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::device;
-use super::engine::Session;
 use super::evaluation::validation_loss;
+use super::timing::{Phases, median};
 use super::trainer::open_corpus;
 use crate::plan::PlannedRun;
 use crate::trainer::TrainError;
@@ -32,27 +32,6 @@ pub struct Measurement {
     pub eval: f64,
     /// Most memory that the process ever held, in bytes; nothing where the system does not tell.
     pub peak_memory: Option<u64>,
-}
-
-/// Seconds of one training step.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Phases {
-    /// Sampling a batch and bringing it to the device.
-    pub data: f64,
-    /// From tokens to the loss.
-    pub forward: f64,
-    /// From the loss to the gradients.
-    pub backward: f64,
-    /// Clipping and AdamW.
-    pub optimizer: f64,
-}
-
-impl Phases {
-    /// Seconds of the whole step.
-    pub fn total(&self) -> f64 {
-        let Self { data, forward, backward, optimizer } = self;
-        data + forward + backward + optimizer
-    }
 }
 
 /// Steps before the clock starts: kernels are compiled, buffers allocated.
@@ -115,21 +94,6 @@ pub fn bench(
     })
 }
 
-/// A run that is measured.
-pub trait Bench {
-    /// Trains for about so long, on the steps that come; mean seconds of a step.
-    fn train(&mut self, about: Duration, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError>;
-
-    /// FLOPs per second of large matrix products, measured for at least so long.
-    fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError>;
-
-    /// Seconds of all matrix products of one step when they are all there is to do.
-    fn products(&mut self) -> Result<f64, TrainError>;
-
-    /// The run.
-    fn session(&mut self) -> &mut dyn Session;
-}
-
 /// What one round measured.
 struct Round {
     phases: Phases,
@@ -147,22 +111,9 @@ fn peak_memory() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// The value in the middle.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
-        assert!((median(vec![4.0, 1.0, 3.0]) - 3.0).abs() < 1e-12);
-        assert!((median(vec![4.0, 1.0, 3.0, 2.0]) - 2.5).abs() < 1e-12);
-    }
 
     #[test]
     #[cfg(target_os = "linux")]

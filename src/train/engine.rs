@@ -1,8 +1,10 @@
 //! What a device has to be able to do so that runs can be trained on it. Behind this stand burn (`burn/`, for the CPU and
 //! wgpu) and the engine for NVIDIA cards (`cuda/`); everything else in this folder knows only these traits.
 
-use super::bench::Bench;
-use super::coordinates::{Batches, Seen};
+use std::time::Duration;
+
+use super::site::{Batches, Seen};
+use super::timing::Phases;
 use crate::checkpoint::Place;
 use crate::data::Corpus;
 use crate::parameterization::Rules;
@@ -65,6 +67,21 @@ pub trait Session {
 
     /// Cross entropy of each token of whole sequences of context + 1 tokens, in nats. Trains nothing.
     fn token_losses(&mut self, tokens: &[u16]) -> Result<Vec<f32>, TrainError>;
+}
+
+/// A run that is measured.
+pub trait Bench {
+    /// Trains for about so long, on the steps that come; mean seconds of a step.
+    fn train(&mut self, about: Duration, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError>;
+
+    /// FLOPs per second of large matrix products, measured for at least so long.
+    fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError>;
+
+    /// Seconds of all matrix products of one step when they are all there is to do.
+    fn products(&mut self) -> Result<f64, TrainError>;
+
+    /// The run.
+    fn session(&mut self) -> &mut dyn Session;
 }
 
 /// Mean of the losses since the last call, in nats per token.

@@ -16,12 +16,15 @@ mod initial;
 mod pace;
 mod rotary;
 mod schedule;
+pub mod site;
 mod state;
+mod timing;
 mod trainer;
 
 use std::path::Path;
 
-pub use bench::{Measurement, Phases, bench};
+pub use bench::{Measurement, bench};
+pub use timing::Phases;
 
 use crate::plan::PlannedRun;
 use crate::trainer::{Listed, TrainError, Trainer};

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::ensure;
 use serde::Serialize;
 
+use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
-use super::{Request, print, print_law, require_budgets};
+use super::{print, print_law};
 use crate::cli::Law;
 use crate::commands::shared::sheet::Room;
 use crate::fit::Status;
@@ -31,88 +32,97 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
         Law::Tokens => single(request, &mut said, &[Field::Tokens], "tokens")?,
         Law::Flops => single(request, &mut said, &[Field::Flops, Field::FlopBudget], "compute")?,
         Law::Kaplan => joint(request, &mut said)?,
-        Law::KaplanSteps => {
-            let params = &[Field::ParamsNonEmbedding, Field::Params][..];
-            let fit = |rows: Vec<[f64; 3]>| {
-                let units = Units::new(Resample::Runs, &vec![1.0; rows.len()]);
-                kaplan::params_and_steps(&rows, &units, &request.bootstrap)
-            };
-            if let [b_star, alpha_b] = request.args.critical_batch[..] {
-                let law = AgainstLoss { b_star, alpha_b };
-                let least = |[n, s, batch, loss]: [f64; 4]| [n, law.least_steps(s, batch, loss), loss];
-                let fields = [params, &[Field::Steps], &[Field::Batch], &[Field::Loss]];
-                let fit = |rows: Vec<[f64; 4]>| fit(rows.into_iter().map(least).collect());
-                each(request, &mut said, fields, |_| None, fit, print_law::law)?;
-            } else {
-                eprintln!(
-                    "note: steps are taken as they are; --critical-batch B,ALPHA turns them into the least steps"
-                );
-                let fields = [params, &[Field::Steps], &[Field::Loss]];
-                each(request, &mut said, fields, |_| None, fit, print_law::law)?;
-            }
-        }
-        Law::Repetition => {
-            let fields = [&[Field::Params][..], &[Field::Tokens], &[Field::UniqueTokens], &[Field::Loss]];
-            let options = approach3::Options {
-                delta: request.args.delta,
-                starts: request.starts.clone(),
-                bootstrap: request.bootstrap,
-                resample: Resample::Runs,
-            };
-            let run = |[params, tokens, unique_tokens, loss]: [f64; 4]| repetition::Run {
-                params,
-                tokens,
-                unique_tokens,
-                loss,
-            };
-            let fit = |rows: Vec<[f64; 4]>| repetition::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &options);
-            each(request, &mut said, fields, |_| None, fit, print_law::law)?;
-        }
-        Law::CriticalBatch => {
-            let fields = [&[Field::Batch][..], &[Field::Steps], &[Field::Loss]];
-            let targets = &request.args.target_loss;
-            let fit = |rows: Vec<[f64; 3]>| critical_batch::runs::fit(&rows, targets, &request.bootstrap);
-            each(request, &mut said, fields, |_| None, fit, print_law::critical_batch)?;
-        }
-        Law::GradientNoise => {
-            let fields = [&[Field::SmallBatch][..], &[Field::SmallNorm], &[Field::BigBatch], &[Field::BigNorm]];
-            let check = |[small, _, big, _]: &[f64; 4]| {
-                (small >= big).then(|| (2, format!("{big} is not above the small batch of {small}")))
-            };
-            let pair = |[small_batch, small, big_batch, big]: [f64; 4]| NormPair { small_batch, small, big_batch, big };
-            let fit = |rows: Vec<[f64; 4]>| {
-                let pairs: Vec<NormPair> = rows.into_iter().map(pair).collect();
-                critical_batch::gradient_noise(&pairs, &request.bootstrap)
-            };
-            each(request, &mut said, fields, check, fit, print_law::law)?;
-        }
-        Law::Tuning => {
-            // The rules of a spec follow parameters of blocks and unembedding.
-            let size = &[Field::ParamsBlocksAndUnembedding, Field::Params][..];
-            let fields = [size, &[Field::Tokens], &[Field::LearningRate], &[Field::Batch], &[Field::Loss]];
-            let run = |[params, tokens, learning_rate, batch, loss]: [f64; 5]| tuning::Run {
-                params,
-                tokens,
-                learning_rate,
-                batch,
-                loss,
-            };
-            let fit =
-                |rows: Vec<[f64; 5]>| tuning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap);
-            each(request, &mut said, fields, |_| None, fit, print_law::tuning)?;
-        }
-        Law::Pruning => {
-            let fields = [&[Field::Keep][..], &[Field::Tokens], &[Field::Loss]];
-            let check = |[keep, ..]: &[f64; 3]| {
-                (*keep > 1.0).then(|| (0, format!("{keep} is not a share: write a number above 0 and up to 1")))
-            };
-            let run = |[keep, tokens, loss]: [f64; 3]| pruning::Run { keep, tokens, loss };
-            let fit =
-                |rows: Vec<[f64; 3]>| pruning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap);
-            each(request, &mut said, fields, check, fit, print_law::pruning)?;
-        }
+        Law::KaplanSteps => kaplan_steps_law(request, &mut said)?,
+        Law::Repetition => repetition_law(request, &mut said)?,
+        Law::CriticalBatch => critical_batch_law(request, &mut said)?,
+        Law::GradientNoise => gradient_noise_law(request, &mut said)?,
+        Law::Tuning => tuning_law(request, &mut said)?,
+        Law::Pruning => pruning_law(request, &mut said)?,
     }
     Ok(said.text)
+}
+
+/// Kaplan's L(N, S), from steps as they are or turned into the least steps.
+fn kaplan_steps_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+    let params = &[Field::ParamsNonEmbedding, Field::Params][..];
+    let fit = |rows: Vec<[f64; 3]>| {
+        let units = Units::new(Resample::Runs, &vec![1.0; rows.len()]);
+        kaplan::params_and_steps(&rows, &units, &request.bootstrap)
+    };
+    if let [b_star, alpha_b] = request.args.critical_batch[..] {
+        let law = AgainstLoss { b_star, alpha_b };
+        let least = |[n, s, batch, loss]: [f64; 4]| [n, law.least_steps(s, batch, loss), loss];
+        let fields = [params, &[Field::Steps], &[Field::Batch], &[Field::Loss]];
+        let fit = |rows: Vec<[f64; 4]>| fit(rows.into_iter().map(least).collect());
+        each(request, said, fields, |_| None, fit, print_law::law)
+    } else {
+        eprintln!("note: steps are taken as they are; --critical-batch B,ALPHA turns them into the least steps");
+        let fields = [params, &[Field::Steps], &[Field::Loss]];
+        each(request, said, fields, |_| None, fit, print_law::law)
+    }
+}
+
+/// The surface that knows how data wear out.
+fn repetition_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+    let fields = [&[Field::Params][..], &[Field::Tokens], &[Field::UniqueTokens], &[Field::Loss]];
+    let options = approach3::Options {
+        delta: request.args.delta,
+        starts: request.starts.clone(),
+        bootstrap: request.bootstrap,
+        resample: Resample::Runs,
+    };
+    let run = |[params, tokens, unique_tokens, loss]: [f64; 4]| repetition::Run { params, tokens, unique_tokens, loss };
+    let fit = |rows: Vec<[f64; 4]>| repetition::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &options);
+    each(request, said, fields, |_| None, fit, print_law::law)
+}
+
+/// The critical batch from runs at several batch sizes.
+fn critical_batch_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+    let fields = [&[Field::Batch][..], &[Field::Steps], &[Field::Loss]];
+    let targets = &request.args.target_loss;
+    let fit = |rows: Vec<[f64; 3]>| critical_batch::runs::fit(&rows, targets, &request.bootstrap);
+    each(request, said, fields, |_| None, fit, print_law::critical_batch)
+}
+
+/// The noise scale from norms of gradients at two batch sizes.
+fn gradient_noise_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+    let fields = [&[Field::SmallBatch][..], &[Field::SmallNorm], &[Field::BigBatch], &[Field::BigNorm]];
+    let check = |[small, _, big, _]: &[f64; 4]| {
+        (small >= big).then(|| (2, format!("{big} is not above the small batch of {small}")))
+    };
+    let pair = |[small_batch, small, big_batch, big]: [f64; 4]| NormPair { small_batch, small, big_batch, big };
+    let fit = |rows: Vec<[f64; 4]>| {
+        let pairs: Vec<NormPair> = rows.into_iter().map(pair).collect();
+        critical_batch::gradient_noise(&pairs, &request.bootstrap)
+    };
+    each(request, said, fields, check, fit, print_law::law)
+}
+
+/// Rules of learning rate and batch.
+fn tuning_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+    // The rules of a spec follow parameters of blocks and unembedding.
+    let size = &[Field::ParamsBlocksAndUnembedding, Field::Params][..];
+    let fields = [size, &[Field::Tokens], &[Field::LearningRate], &[Field::Batch], &[Field::Loss]];
+    let run = |[params, tokens, learning_rate, batch, loss]: [f64; 5]| tuning::Run {
+        params,
+        tokens,
+        learning_rate,
+        batch,
+        loss,
+    };
+    let fit = |rows: Vec<[f64; 5]>| tuning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap);
+    each(request, said, fields, |_| None, fit, print_law::tuning)
+}
+
+/// Laws of pruned data.
+fn pruning_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+    let fields = [&[Field::Keep][..], &[Field::Tokens], &[Field::Loss]];
+    let check = |[keep, ..]: &[f64; 3]| {
+        (*keep > 1.0).then(|| (0, format!("{keep} is not a share: write a number above 0 and up to 1")))
+    };
+    let run = |[keep, tokens, loss]: [f64; 3]| pruning::Run { keep, tokens, loss };
+    let fit = |rows: Vec<[f64; 3]>| pruning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap);
+    each(request, said, fields, check, fit, print_law::pruning)
 }
 
 fn name(law: Law) -> &'static str {

@@ -3,6 +3,7 @@
 mod law;
 pub(super) mod print;
 mod print_law;
+mod request;
 mod rows;
 
 use std::io::{self, Write};
@@ -11,6 +12,8 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use serde::Serialize;
 
+use self::request::{Request, require_budgets};
+use self::rows::{Group, Made, groups};
 use super::STDOUT;
 use super::shared::sheet::Room;
 use crate::cli::{self, Approach, FitArgs};
@@ -21,10 +24,9 @@ use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach2, complete, points};
 use crate::fit::table;
 use crate::fit::table::Columns;
-use crate::fit::table::budgets::{self, Resample, Units};
+use crate::fit::table::budgets::{self, Resample};
 use crate::fit::table::recount;
 use crate::observation::{Counting, Observation};
-use rows::{Group, Made};
 
 /// Runs the command.
 pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
@@ -58,18 +60,6 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was asked for, checked.
-pub(super) struct Request<'a> {
-    pub(super) args: &'a FitArgs,
-    pub(super) columns: Columns,
-    pub(super) table: table::Options,
-    pub(super) bootstrap: Bootstrap,
-    pub(super) resample: Resample,
-    pub(super) starts: StartGrid,
-    /// Where tables are printed.
-    pub(super) room: Room,
-}
-
 /// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.
 const STRANGE: f64 = 0.2;
 
@@ -92,7 +82,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         );
     }
     let mut said = String::new();
-    for mut group in rows::groups(table, &args.runs, args.drop_highest, |run| run.loss)? {
+    for mut group in groups(table, &args.runs, args.drop_highest, |run| run.loss)? {
         recount_as_asked(&mut group, request)?;
         group.share_budgets(request);
         require_budgets(request, group.rows.iter().map(Observation::budget))?;
@@ -148,16 +138,6 @@ pub(super) fn counting(flag: cli::Counting) -> Counting {
         cli::Counting::NonEmbedding => Counting::NonEmbedding,
         cli::Counting::BlocksAndUnembedding => Counting::BlocksAndUnembedding,
     }
-}
-
-/// Whole budgets drawn from one or two are nearly always the same, which would look like certainty.
-pub(super) fn require_budgets(request: &Request, budgets: impl Iterator<Item = f64>) -> anyhow::Result<()> {
-    if request.resample == Resample::Budgets {
-        let count = Units::new(Resample::Budgets, &budgets.collect::<Vec<_>>()).count();
-        let path = request.args.runs.display();
-        ensure!(count >= 3, "--resample budgets needs at least 3 budgets to draw from; {path} has {count}");
-    }
-    Ok(())
 }
 
 /// Warns where the FLOPs of a table are none that its parameters and tokens could have cost.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::ensure;
 use serde::Serialize;
 
-use super::Request;
+use super::request::Request;
 use crate::fit::table::Table;
 use crate::fit::table::budgets::{self, Sharing};
 use crate::observation::{Counting, Observation};

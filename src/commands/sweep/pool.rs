@@ -1,5 +1,6 @@
 //! The slots of a sweep: on which device each is, and how its worker is kept there.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::commands::shared::device;
@@ -97,6 +98,16 @@ pub fn use_cores(range: &str) -> anyhow::Result<()> {
         let _ = sched_setaffinity(None, &set);
     }
     Ok(())
+}
+
+/// The command of a worker, still without its device.
+pub fn worker(program: &Path, dir: &Path, cache: &Path, threads: usize, checkpoint_every: f64) -> Command {
+    let mut command = Command::new(program);
+    command.arg("worker").arg("--sweep").arg(dir).arg("--cache").arg(cache);
+    command.arg("--threads").arg(threads.to_string()).env("RAYON_NUM_THREADS", threads.to_string());
+    command.arg("--checkpoint-every").arg(checkpoint_every.to_string());
+    command.env(device::KEEP_PAGES.0, device::KEEP_PAGES.1);
+    command
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What is derived when the runs of a sweep have ended: tables, fits, figures, the page.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -265,4 +265,13 @@ fn provenance(ledger: &Ledger) -> anyhow::Result<Vec<(String, String)>> {
     Ok([("device", list(devices)), ("version", list(versions)), ("losses", losses.to_owned())]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec())
+}
+
+/// The folder of results: as asked for, or by the spec's name; a rehearsal has one of its own.
+pub fn results_dir(out: Option<&Path>, spec: &Spec, losses: Losses) -> PathBuf {
+    let suffix = match losses {
+        Losses::Trained => "",
+        Losses::Rehearsed => "-rehearsal",
+    };
+    out.map_or_else(|| Path::new("results").join(format!("{}{suffix}", spec.name)), Path::to_owned)
 }

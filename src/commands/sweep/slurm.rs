@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::ending::finish;
+use super::results::results_dir;
 use crate::cli::SweepArgs;
 use crate::commands::STDOUT;
 use crate::commands::shared::{device, planning};
@@ -55,7 +57,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     let losses = rehearsal::losses(kind);
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
-    let dir = super::results_dir(args.out.as_deref(), spec, losses);
+    let dir = results_dir(args.out.as_deref(), spec, losses);
     let sweep = Sweep { args, spec, launcher, client: Client::default() };
     if args.dry_run {
         return sweep.dry_run(&std::path::absolute(&dir)?, plan.runs.len());
@@ -189,7 +191,7 @@ impl Sweep<'_> {
             }
             submission.conclude(ledger)?;
         }
-        super::finish(ledger, self.spec, &self.args.place.cache, summary)
+        finish(ledger, self.spec, &self.args.place.cache, summary)
     }
 }
 

@@ -102,24 +102,29 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
         conclusion: String::new(),
     };
     if let Some(laws) = laws {
-        let [n_opt, d_opt] = AXES.map(|axis| PowerLaw {
-            coefficient: 10_f64.powf(laws[axis].intercept),
-            exponent: Estimate::from_draws(laws[axis].slope, drawn.iter().map(|draw| draw[axis].slope)),
-        });
-        (result.n_opt, result.d_opt) = (Some(n_opt), Some(d_opt));
-        let largest = curves.last().map_or(f64::NAN, |curve| curve.budget);
-        let trained = curves.iter().map(|curve| curve.budget);
-        result.tokens_per_param = trained
-            .chain(BEYOND.map(|factor| factor * largest))
-            .map(|flops| {
-                let log_ratio = |laws: &[Line; 2]| laws[1].at(flops.log10()) - laws[0].at(flops.log10());
-                let ratio = Estimate::from_draws(log_ratio(&laws), drawn.iter().map(log_ratio));
-                TokensPerParam { flops, ratio: ratio.map(|x| 10_f64.powf(x)) }
-            })
-            .collect();
+        set_laws(&mut result, &curves, &laws, &drawn);
     }
     result.conclusion = conclusion::of(&result);
     result
+}
+
+/// The two laws, with intervals over what was drawn, and the ratios that follow from them.
+fn set_laws(result: &mut Approach2, curves: &[Curve], laws: &[Line; 2], drawn: &[[Line; 2]]) {
+    let [n_opt, d_opt] = AXES.map(|axis| PowerLaw {
+        coefficient: 10_f64.powf(laws[axis].intercept),
+        exponent: Estimate::from_draws(laws[axis].slope, drawn.iter().map(|draw| draw[axis].slope)),
+    });
+    (result.n_opt, result.d_opt) = (Some(n_opt), Some(d_opt));
+    let largest = curves.last().map_or(f64::NAN, |curve| curve.budget);
+    let trained = curves.iter().map(|curve| curve.budget);
+    result.tokens_per_param = trained
+        .chain(BEYOND.map(|factor| factor * largest))
+        .map(|flops| {
+            let log_ratio = |laws: &[Line; 2]| laws[1].at(flops.log10()) - laws[0].at(flops.log10());
+            let ratio = Estimate::from_draws(log_ratio(laws), drawn.iter().map(log_ratio));
+            TokensPerParam { flops, ratio: ratio.map(|x| 10_f64.powf(x)) }
+        })
+        .collect();
 }
 
 /// The optimum of one curve, with numbers only where its status allows them.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord};
 
-use super::error::TableError;
-use super::source::{At, Opened, Rows};
+use super::error::{At, TableError};
+use super::rows::{Opened, Rows};
 
 /// What may stand between cells; the first one where nothing tells.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];

@@ -1,10 +1,41 @@
 //! What can be wrong with a table. Every text names the file, and the line and the column where there is one.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::source::At;
+/// Where something stands in the file of a table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum At {
+    /// A line, counted from 1.
+    Line(u64),
+    /// A row, counted from 1, where a file has no lines.
+    Row(u64),
+    /// The names of its columns.
+    Names,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, ":{line}"),
+            Self::Row(row) => write!(f, ", row {row}"),
+            Self::Names => Ok(()),
+        }
+    }
+}
+
+impl At {
+    /// As a sentence says it.
+    pub(super) fn told(self) -> String {
+        match self {
+            Self::Line(line) => format!(" (line {line})"),
+            Self::Row(row) => format!(" (row {row})"),
+            Self::Names => String::new(),
+        }
+    }
+}
 
 /// A table that cannot be read. Every text names the file, and the line and the column where there is one.
 #[derive(Debug, Error)]

@@ -2,9 +2,9 @@
 
 use csv::StringRecord;
 
+use super::error::At;
 use super::field::Field;
 use super::number::{Commas, Evidence, Written, written};
-use super::source::At;
 
 /// What people and programs write where there is no number.
 const MISSING: [&str; 10] = ["nan", "none", "na", "n/a", "#n/a", "<na>", "null", "nil", "-", "--"];

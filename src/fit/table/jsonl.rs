@@ -10,8 +10,8 @@ use csv::StringRecord;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::error::TableError;
-use super::source::{At, Listed, Opened, Rows, fill};
+use super::error::{At, TableError};
+use super::rows::{Listed, Opened, Rows, fill};
 
 /// What a list is in a cell: no number, and named by the error that says so.
 const LIST: &str = "(a list)";

@@ -13,8 +13,8 @@ use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 
-use super::error::TableError;
-use super::source::{At, Opened, Rows, fill};
+use super::error::{At, TableError};
+use super::rows::{Opened, Rows, fill};
 
 /// What a list is in a cell: no number, and named by the error that says so.
 const LIST: &str = "(a list)";

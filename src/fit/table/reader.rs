@@ -5,12 +5,12 @@ use std::fmt;
 
 use csv::StringRecord;
 
-use super::error::TableError;
+use super::error::{At, TableError};
 use super::field::{Columns, Field};
 use super::habits::{Habits, Place, is_missing};
 use super::names::{self, Candidate};
 use super::number::{Commas, unit, written};
-use super::source::{At, Source};
+use super::source::Source;
 
 /// Finds columns and reads their cells.
 pub(super) struct Reader<'a> {

@@ -1,28 +1,13 @@
-//! The file of a table: what it is by its first bytes, and its rows of text cells.
+//! The file of a table: what it is by its first bytes, and who opens it.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use super::error::TableError;
+use super::error::{At, TableError};
+use super::rows::Opened;
 use super::{delimited, jsonl, parquet, wandb};
-
-/// Rows of text cells, in the order of the file.
-pub(super) trait Rows {
-    /// Reads the next row, with the number of its line or row as its position; whether there was one.
-    fn next(&mut self, row: &mut StringRecord) -> Result<bool, TableError>;
-}
-
-/// A table whose header was read.
-pub(super) struct Opened<'a> {
-    pub(super) headers: StringRecord,
-    pub(super) rows: Box<dyn Rows + 'a>,
-    /// What was made of the file, for the user.
-    pub(super) note: Option<String>,
-}
 
 /// The file of a table, which may be read more than once.
 pub(super) struct Source {
@@ -39,38 +24,6 @@ enum Kind {
     /// Objects in one list.
     JsonList,
     Parquet,
-}
-
-/// Where something stands in the file of a table.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum At {
-    /// A line, counted from 1.
-    Line(u64),
-    /// A row, counted from 1, where a file has no lines.
-    Row(u64),
-    /// The names of its columns.
-    Names,
-}
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Line(line) => write!(f, ":{line}"),
-            Self::Row(row) => write!(f, ", row {row}"),
-            Self::Names => Ok(()),
-        }
-    }
-}
-
-impl At {
-    /// As a sentence says it.
-    pub(super) fn told(self) -> String {
-        match self {
-            Self::Line(line) => format!(" (line {line})"),
-            Self::Row(row) => format!(" (row {row})"),
-            Self::Names => String::new(),
-        }
-    }
 }
 
 /// Files that are given by mistake: how they begin, what they are, and what to do.
@@ -172,24 +125,4 @@ fn utf_8(mut bytes: Vec<u8>) -> Vec<u8> {
         [0xef, 0xbb, 0xbf, ..] => bytes.split_off(3),
         _ => bytes,
     }
-}
-
-/// Rows that are in memory.
-pub(super) struct Listed(pub(super) std::vec::IntoIter<StringRecord>);
-
-impl Rows for Listed {
-    fn next(&mut self, row: &mut StringRecord) -> Result<bool, TableError> {
-        let Some(next) = self.0.next() else { return Ok(false) };
-        *row = next;
-        Ok(true)
-    }
-}
-
-/// Fills a row with cells, and says where it is.
-pub(super) fn fill<'a>(row: &mut StringRecord, cells: impl Iterator<Item = Cow<'a, str>>, number: u64) {
-    row.clear();
-    cells.for_each(|cell| row.push_field(&cell));
-    let mut position = csv::Position::new();
-    position.set_line(number);
-    row.set_position(Some(position));
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use csv::StringRecord;
 
 use super::error::TableError;
-use super::source::{Listed, Opened, fill};
+use super::rows::{Listed, Opened, fill};
 
 /// What stands between the name of a run and that of a metric.
 const BETWEEN: &str = " - ";

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Extents;
+use super::extents::Extents;
 use super::marks::{self, outline};
 use super::scale::{Scale, Tick};
 use super::text::{escape, px, width, wrap};

@@ -23,28 +23,11 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         tokenizer,
         vocab,
         validation_fraction,
-        max_epochs,
+        max_epochs: _,
         seed: _,
         parts,
     } = data;
-    if let Some(vocab) = vocab {
-        // Ids of token files that do not fit 16 bits are numbered anew.
-        let (least, most) = match source {
-            Source::Bin => (2, u32::MAX),
-            Source::Synthetic => (256, 65_536),
-            _ => (2, 65_536),
-        };
-        require((least..=most).contains(vocab), "data.vocab", || {
-            let remedy = format!("write a whole number from {least} to {most}, such as 1024");
-            (format!("a vocabulary of {vocab} is impossible"), remedy)
-        })?;
-    }
-    if let Some(fraction) = validation_fraction {
-        require(*fraction > 0.0 && *fraction < 1.0, "data.validation_fraction", || {
-            (format!("{fraction} is not a share"), "write a number above 0 and below 1, such as 0.02")
-        })?;
-    }
-    positive("data.max_epochs", *max_epochs, "1.0, which refuses to repeat data")?;
+    ranges(data)?;
     let columns = matches!(source, Source::Jsonl | Source::Parquet);
     absent("data.column", column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
     let texts = matches!(source, Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture);
@@ -85,6 +68,28 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
             one_split(validation_path.is_some(), validation_fraction.is_some())
         }
     }
+}
+
+/// Checks the numbers of `[data]`.
+fn ranges(Data { source, vocab, validation_fraction, max_epochs, .. }: &Data) -> Checked {
+    if let Some(vocab) = vocab {
+        // Ids of token files that do not fit 16 bits are numbered anew.
+        let (least, most) = match source {
+            Source::Bin => (2, u32::MAX),
+            Source::Synthetic => (256, 65_536),
+            _ => (2, 65_536),
+        };
+        require((least..=most).contains(vocab), "data.vocab", || {
+            let remedy = format!("write a whole number from {least} to {most}, such as 1024");
+            (format!("a vocabulary of {vocab} is impossible"), remedy)
+        })?;
+    }
+    if let Some(fraction) = validation_fraction {
+        require(*fraction > 0.0 && *fraction < 1.0, "data.validation_fraction", || {
+            (format!("{fraction} is not a share"), "write a number above 0 and below 1, such as 0.02")
+        })?;
+    }
+    positive("data.max_epochs", *max_epochs, "1.0, which refuses to repeat data")
 }
 
 /// A share is held out, or files of their own are.

@@ -5,8 +5,15 @@ use crate::spec::check::{Checked, absent, present, require};
 
 /// Checks `[model]`; on a ladder of sizes the sweep chooses the shapes.
 pub(super) fn check(model: &Model, ladder: bool) -> Checked {
+    ranges(model)?;
+    shape(model, ladder)?;
+    bases(model)
+}
+
+/// Numbers that no model has.
+fn ranges(model: &Model) -> Checked {
     let Model {
-        parameterization,
+        parameterization: _,
         context,
         head_dim,
         width,
@@ -51,16 +58,25 @@ pub(super) fn check(model: &Model, ladder: bool) -> Checked {
             (format!("{aspect_ratio} is impossible"), "write a number from 1 to 1000, such as 32.0")
         })?;
     }
+    Ok(())
+}
+
+/// Width and depth are written, or the sweep chooses them.
+fn shape(Model { width, depth, aspect_ratio, .. }: &Model, ladder: bool) -> Checked {
     if ladder {
         let why = "the sweep chooses the shapes";
         absent("model.width", width.is_some(), why)?;
         absent("model.depth", depth.is_some(), why)?;
-        present("model.aspect_ratio", aspect_ratio.is_some(), "write the width per block of the sizes, such as 32.0")?;
+        present("model.aspect_ratio", aspect_ratio.is_some(), "write the width per block of the sizes, such as 32.0")
     } else {
         present("model.width", width.is_some(), "write the channels of the residual stream, such as 64")?;
         present("model.depth", depth.is_some(), "write the number of blocks, such as 4")?;
-        absent("model.aspect_ratio", aspect_ratio.is_some(), "width and depth are written out")?;
+        absent("model.aspect_ratio", aspect_ratio.is_some(), "width and depth are written out")
     }
+}
+
+/// The shape at which hyper-parameters were tuned, where the parameterization reads it.
+fn bases(Model { parameterization, base_width, base_depth, base_head_dim, .. }: &Model) -> Checked {
     // A base shape that is not looked at is allowed: an axis may compare parameterizations.
     let (name, by_width, by_depth) =
         (parameterization.name(), parameterization.reads_base_width(), parameterization.reads_base_depth());

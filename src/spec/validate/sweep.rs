@@ -16,9 +16,9 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
     let Sweep {
         budgets,
         params,
-        sizes,
-        spread,
-        expected_tokens_per_param,
+        sizes: _,
+        spread: _,
+        expected_tokens_per_param: _,
         min_steps,
         one_seed_from,
         seeds: _,
@@ -46,6 +46,11 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         let problem = format!("a run of {min_steps} steps cannot meet its budget within 1%");
         (problem, format!("write {MIN_STEPS} or more, such as 100"))
     })?;
+    spreading(sweep)
+}
+
+/// How sizes are spread over a budget, unless they are listed.
+fn spreading(Sweep { budgets, params, sizes, spread, expected_tokens_per_param, .. }: &Sweep) -> Checked {
     let spreading = [
         ("sweep.sizes", sizes.is_some(), "write how many sizes each budget gets, such as 7"),
         ("sweep.spread", spread.is_some(), "write the factor from the expected optimum to either end, such as 4.0"),

@@ -44,9 +44,9 @@ pub(super) fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
         warmup_max_fraction,
         decay_fraction,
         decay_tokens,
-        tokens,
-        tokens_per_param,
-        flops,
+        tokens: _,
+        tokens_per_param: _,
+        flops: _,
     } = schedule;
     share("schedule.floor", *floor, "0.1")?;
     let such = "1.0, or 0 for no warm-up";
@@ -73,6 +73,11 @@ pub(super) fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
         absent("schedule.decay_tokens", *kind != ScheduleKind::Cosine, "only kind = \"cosine\" has it")?;
         positive("schedule.decay_tokens", tokens, "1e8")?;
     }
+    length(schedule, budgets)
+}
+
+/// One key says how long a run is, unless the sweep does.
+fn length(Schedule { tokens, tokens_per_param, flops, .. }: &Schedule, budgets: bool) -> Checked {
     let lengths = [
         ("schedule.tokens", tokens, "1e7"),
         ("schedule.tokens_per_param", tokens_per_param, "20.0"),

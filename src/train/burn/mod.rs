@@ -16,14 +16,15 @@ pub mod positions;
 mod probe;
 mod session;
 mod update;
+mod wait;
 mod watch;
 mod weight;
 
 pub use device::{description, missing};
 
-use super::bench::Bench;
-use super::coordinates::{Batches, Seen};
+use super::engine::Bench;
 use super::engine::{Engine, Session};
+use super::site::{Batches, Seen};
 use crate::data::Corpus;
 use crate::parameterization::Rules;
 use crate::plan::Run;

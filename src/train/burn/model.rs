@@ -9,8 +9,8 @@ use super::watch::{Watch, mean_abs, mean_abs_logits};
 use super::weight::Weight;
 use crate::parameterization::Rules;
 use crate::plan::Run;
-use crate::train::coordinates::Site;
 use crate::train::initial;
+use crate::train::site::Site;
 
 /// A whole model.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use super::model::Model;
 use super::optimizer::{self, AdamW};
 use crate::parameterization::Rules;
 use crate::plan::Run;
-use crate::train::coordinates::{Batches, Seen};
+use crate::train::site::{Batches, Seen};
 
 /// Trains `steps` steps of `run` under `rules`, at the peak learning rate and without warm-up, and records all
 /// activations before each, on the batch of that step.

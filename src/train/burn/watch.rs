@@ -4,7 +4,7 @@ use burn::tensor::{Bool, Tensor};
 
 use super::composed::rotate;
 use super::positions::Positions;
-use crate::train::coordinates::Site;
+use crate::train::site::Site;
 
 /// Told of every activation; its mean absolute value is computed only if asked for, so that training pays nothing.
 pub type Watch<'a> = &'a mut dyn FnMut(Site, &dyn Fn() -> f64);

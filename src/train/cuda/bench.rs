@@ -10,8 +10,9 @@ use super::step::multiply;
 use crate::data::Corpus;
 use crate::plan::Run;
 use crate::spec::Precision;
-use crate::train::bench::{Bench, Phases};
 use crate::train::engine;
+use crate::train::engine::Bench;
+use crate::train::timing::Phases;
 use crate::trainer::TrainError;
 
 /// Rows of the matrices whose product shows what the card can do at best.

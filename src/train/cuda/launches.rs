@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::gpu::{Address, Argument, Launch, Number, Product};
 use super::layout::{ALIGNMENT, Activations, BlockActivations, Flat, Normed};
-use super::step::State;
+use super::state::State;
 use crate::parameterization::Rule;
 use crate::plan::{RunOptimizer, Shape};
 

@@ -15,6 +15,7 @@ mod layout;
 mod probe;
 mod program;
 mod session;
+mod state;
 mod step;
 #[cfg(all(test, feature = "cpu"))]
 mod tests;
@@ -22,9 +23,9 @@ mod tests;
 use std::path::PathBuf;
 
 use self::gpu::{Card, Gpu};
-use super::bench::Bench;
-use super::coordinates::{Batches, Seen};
+use super::engine::Bench;
 use super::engine::{Engine, Session};
+use super::site::{Batches, Seen};
 use crate::data::Corpus;
 use crate::parameterization::Rules;
 use crate::plan::Run;

@@ -7,7 +7,7 @@ use super::program::Program;
 use super::step::{Step, Watched};
 use crate::parameterization::Rules;
 use crate::plan::Run;
-use crate::train::coordinates::{Batches, Seen, Site};
+use crate::train::site::{Batches, Seen, Site};
 use crate::trainer::TrainError;
 
 /// Trains `steps` steps of `run` under `rules`, at the peak learning rate and without warm-up, and records all

@@ -3,7 +3,8 @@
 use super::gpu::{Address, Gpu, Number};
 use super::launches::{self, Batch, StepState, UpdateRow};
 use super::layout::{Activations, Arena, Flat};
-use super::step::{Recipe, State, Step};
+use super::state::{Recipe, State};
+use super::step::Step;
 use crate::parameterization::Rules;
 use crate::plan::Run;
 use crate::train::engine::Part;

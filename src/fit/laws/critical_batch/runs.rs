@@ -104,16 +104,11 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
         let donors: Vec<f64> = curves.iter().map(|_| rng.random()).collect();
         found.iter().map(|fitted| fitted.resample(&donors)).collect()
     });
-    let mut next = 0;
+    let mut at = 0..;
+    let mut target = |fitted: &Fitted| at.next().map(|at| fitted.target(&draws.iter().map(|draw| draw[at])));
     let targets: Vec<Target> = fitted
         .iter()
-        .map(|fitted| match fitted {
-            Err(target) => target.clone(),
-            Ok(fitted) => {
-                next += 1;
-                fitted.target(&draws.iter().map(|draw| draw[next - 1]))
-            }
-        })
+        .filter_map(|fitted| fitted.as_ref().map_or_else(|target| Some(target.clone()), &mut target))
         .collect();
     // A critical batch that is not identified says nothing of a law either.
     let known = |loss: f64| {

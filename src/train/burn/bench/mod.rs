@@ -12,9 +12,11 @@ use super::optimizer;
 use super::session::Session;
 use crate::data::Corpus;
 use crate::plan::Run;
-use crate::train::bench::{Bench, Phases};
+use crate::train::burn::wait::wait;
 use crate::train::engine;
+use crate::train::engine::Bench;
 use crate::train::schedule::share_of_peak;
+use crate::train::timing::Phases;
 use crate::trainer::TrainError;
 
 /// A run under way, its phases apart.
@@ -84,9 +86,4 @@ impl Bench for Stepper<'_> {
     fn session(&mut self) -> &mut dyn engine::Session {
         &mut self.session
     }
-}
-
-/// Until the device has done what it was given. A device that fails is seen when its numbers are read.
-fn wait(device: &Device) {
-    let _ = device.sync();
 }

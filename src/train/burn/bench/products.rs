@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, Tensor};
 
-use super::wait;
 use crate::plan::{Run, Shape};
-use crate::train::bench::median;
+use crate::train::burn::wait::wait;
+use crate::train::timing::median;
 
 /// Rows of a product at a time, so that the logits of a large vocabulary need no memory of their own.
 const PIECE_ROWS: usize = 512;

@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 
 use cudarc::driver::{result, sys};
 
-use super::failed;
+use super::failure::failed;
 use crate::train::cuda::gpu::{Factor, Number, Product};
 use crate::trainer::TrainError;
 

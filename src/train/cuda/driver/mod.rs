@@ -4,6 +4,7 @@
 // Every call of the driver is unsafe: it takes handles and addresses on trust. Each says why they can be trusted.
 #![allow(unsafe_code)]
 
+mod failure;
 mod library;
 mod staging;
 
@@ -13,6 +14,7 @@ use std::ffi::{CString, c_int, c_void};
 
 use cudarc::driver::{DriverError, result, sys};
 
+use self::failure::failed;
 use self::library::Library;
 use self::staging::Staging;
 use super::faults;
@@ -28,11 +30,6 @@ const OLDEST_CARD: u32 = 80;
 
 /// Shared memory that a block may have without asking.
 const SHARED_UNASKED: u32 = 48 << 10;
-
-/// Error of the driver while doing `what`.
-fn failed(what: &str) -> impl Fn(DriverError) -> TrainError + '_ {
-    move |error| faults::failed(what, error.0 as u32)
-}
 
 /// All cards that the driver shows, or why there are none that can be used.
 pub fn cards() -> Result<Vec<Card>, Missing> {

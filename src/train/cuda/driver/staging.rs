@@ -4,7 +4,7 @@ use std::ffi::c_void;
 
 use cudarc::driver::{DriverError, result, sys};
 
-use super::failed;
+use super::failure::failed;
 use crate::trainer::TrainError;
 
 /// Bytes of one piece.

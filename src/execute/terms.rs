@@ -1,0 +1,52 @@
+//! How a worker works, and how it ends.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::ledger::{Failure, LedgerError};
+
+/// Why a worker stopped before everything was done.
+#[derive(Debug, Error)]
+pub enum WorkError {
+    /// The results folder could not be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The run failed in a way after which nothing more is expected of this process.
+    #[error("run {run}: {}", failure.message)]
+    Failed {
+        /// The run that was being trained.
+        run: String,
+        /// What happened.
+        failure: Failure,
+    },
+    /// A rehearsal in a folder of trained runs, or the other way round.
+    #[error("device {device} cannot add to {dir}: rehearsed and trained losses never mix. Choose another folder")]
+    Mixed {
+        /// The device.
+        device: String,
+        /// The results folder.
+        dir: String,
+    },
+}
+
+/// How a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing is left that it could claim.
+    Done,
+    /// It was asked to stop; a run under way is checkpointed.
+    Interrupted,
+}
+
+/// How a worker works.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Name of the device, as in `cuda:1`, for whoever looks.
+    pub device: &'a str,
+    /// Least time between two checkpoints of a run.
+    pub checkpoint_every: Duration,
+    /// Becomes true when the worker is to checkpoint and end.
+    pub stop: &'a AtomicBool,
+}

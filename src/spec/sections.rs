@@ -1,0 +1,340 @@
+//! The sections of a spec and their keys.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::launcher::Launcher;
+use super::rule::{self, PowerRule};
+use super::token_type::TokenType;
+use crate::parameterization::Parameterization;
+
+/// A whole spec file. With `[sweep]` it describes a grid, without it one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Name of the sweep or run; results go to `results/<name>`.
+    pub name: String,
+    /// What to train on.
+    pub data: Data,
+    /// What to train.
+    pub model: Model,
+    /// How weights are updated.
+    pub optimizer: Optimizer,
+    /// How the learning rate moves and how long the run is.
+    pub schedule: Schedule,
+    /// How the loss is measured.
+    pub eval: Eval,
+    /// How exactly training computes.
+    #[serde(default, skip_serializing_if = "Train::is_default")]
+    pub train: Train,
+    /// The grid of runs.
+    pub sweep: Option<Sweep>,
+    /// Where the workers of the sweep run, if not here.
+    pub launcher: Option<Launcher>,
+}
+
+impl Spec {
+    /// The spec as TOML that [`parse`] reads back to the same value.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a spec that was read can be written")
+    }
+}
+
+/// Where tokens come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The built-in language: unlimited, of known entropy.
+    Synthetic,
+    /// UTF-8 text, documents separated by blank lines.
+    Text,
+    /// Token files: raw ids of 8 to 64 bits, llm.c's, NumPy's `.npy`, or Megatron's `.bin` with its `.idx`.
+    Bin,
+    /// JSON Lines: one object a line, one of whose fields is the text of a document.
+    Jsonl,
+    /// Parquet, one of whose columns has the texts of documents.
+    Parquet,
+    /// Several sources of text, listed in `[[data.parts]]`.
+    Mixture,
+}
+
+/// `[data]`: what to train on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Where tokens come from.
+    pub source: Source,
+    /// The text or token file, relative to the current directory. It may be several files, by a pattern such as
+    /// `corpora/web-*.jsonl`; they are read in the order of their names. Text and JSON Lines may be
+    /// compressed by gzip or Zstandard.
+    pub path: Option<PathBuf>,
+    /// The field or column with the text, for JSON Lines and Parquet; `data.text` is the one inside another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// What separates the documents of a text: `blank line`, `line` (each is one), `file` (each is one), `none` (one text,
+    /// held out from its end), or any other text, such as `<|endoftext|>`. Without it lines of `<|endoftext|>` are
+    /// recognised, and otherwise blank lines separate documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
+    /// Whether documents that are there several times are trained on once; false if not written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deduplicate: bool,
+    /// Whether lines of JSON Lines and rows of Parquet that cannot be read are counted and passed over; false if not written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_bad: bool,
+    /// Numbers of a token file without a header; without it they are recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<TokenType>,
+    /// Separate validation files, for corpora that come split; the same kind as `path`.
+    pub validation_path: Option<PathBuf>,
+    /// A Hugging Face `tokenizer.json` to use for text instead of training one.
+    pub tokenizer: Option<PathBuf>,
+    /// Vocabulary: of the tokenizer to train (below 256 a token is a character), of the token file, or of the built-in
+    /// language.
+    pub vocab: Option<u32>,
+    /// Share of documents (of tokens, for a token file without a validation file) held out for validation.
+    pub validation_fraction: Option<f64>,
+    /// How often the training tokens may be seen; 1 refuses to repeat data.
+    pub max_epochs: f64,
+    /// Seed of the split, of the order of sequences, and of the built-in language.
+    pub seed: u64,
+    /// The parts of a mixture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// `[[data.parts]]`: one part of a mixture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Text, JSON Lines or Parquet.
+    pub source: Source,
+    /// The files, as in `[data]`.
+    pub path: PathBuf,
+    /// The field or column with the text, for JSON Lines and Parquet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// What separates the documents of a text, as in `[data]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
+    /// Share of the training tokens that come from this part, in proportion to the weights of the others, whatever the
+    /// sizes of the parts; the validation tokens have the same shares. Without any weights the parts are one corpus, in
+    /// which each has the share of its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+impl Data {
+    /// The texts of this source, a mixture's or its own; none where it has no text.
+    pub fn texts(&self) -> Vec<Part> {
+        match (self.source, &self.path) {
+            (Source::Mixture, _) => self.parts.clone(),
+            (Source::Text | Source::Jsonl | Source::Parquet, Some(path)) => {
+                vec![self.part(path)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Its validation files as a part, where a text comes split.
+    pub fn validation_texts(&self) -> Option<Part> {
+        let split = matches!(self.source, Source::Text | Source::Jsonl | Source::Parquet);
+        self.validation_path.as_ref().filter(|_| split).map(|path| self.part(path))
+    }
+
+    fn part(&self, path: &Path) -> Part {
+        let Self { source, column, separator, .. } = self.clone();
+        Part { source, path: path.to_owned(), column, separator, weight: None }
+    }
+}
+
+/// `[model]`: a decoder-only transformer. An IsoFLOP sweep chooses width and depth itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// How hyper-parameters change with width and depth.
+    pub parameterization: Parameterization,
+    /// Tokens of one training sequence.
+    pub context: usize,
+    /// Channels of one attention head.
+    pub head_dim: usize,
+    /// Channels of the residual stream, a multiple of `head_dim`.
+    pub width: Option<usize>,
+    /// Number of blocks.
+    pub depth: Option<usize>,
+    /// Width per block on the ladder of sizes: a model of width 128 at aspect ratio 32 has 4 blocks.
+    pub aspect_ratio: Option<f64>,
+    /// The width at which hyper-parameters were tuned; mup and completep need it, standard has no use for it.
+    pub base_width: Option<usize>,
+    /// The depth at which hyper-parameters were tuned; completep needs it, the others have no use for it.
+    pub base_depth: Option<usize>,
+    /// The `head_dim` at which hyper-parameters were tuned; mup and completep need it.
+    pub base_head_dim: Option<usize>,
+    /// Whether the unembedding starts at zero, so that every token is equally likely at first; false if not written.
+    #[serde(default)]
+    pub zero_init_unembedding: bool,
+    /// Whether the queries start at zero, so that attention is even at first; false if not written.
+    #[serde(default)]
+    pub zero_init_query: bool,
+}
+
+/// `[optimizer]`: AdamW.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Optimizer {
+    /// Which optimizer.
+    pub kind: OptimizerKind,
+    /// Peak learning rate: a number, or a rule in the number of parameters or tokens.
+    #[serde(deserialize_with = "rule::learning_rate")]
+    pub learning_rate: PowerRule,
+    /// Tokens of one step: a number, or a rule in the number of parameters or tokens.
+    #[serde(deserialize_with = "rule::batch_tokens")]
+    pub batch_tokens: PowerRule,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay of matrices: each step takes learning rate x this away.
+    pub weight_decay: f64,
+    /// Global norm to which gradients are clipped; 0 turns clipping off.
+    pub clip_norm: f64,
+}
+
+/// Which optimizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+    Adamw,
+}
+
+/// `[schedule]`: the learning rate over a run, and the run's length where no sweep decides it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The shape of the decay.
+    pub kind: ScheduleKind,
+    /// Learning rate at the end, as a share of the peak.
+    pub floor: f64,
+    /// Warm-up in tokens for each parameter (of blocks and unembedding); Porian et al. use 1.
+    pub warmup_tokens_per_param: Option<f64>,
+    /// Warm-up in tokens, the same for every size, instead.
+    pub warmup_tokens: Option<f64>,
+    /// The longest warm-up, as a share of the run.
+    pub warmup_max_fraction: f64,
+    /// Share of the run over which `wsd` decays.
+    pub decay_fraction: Option<f64>,
+    /// Where in tokens the cosine would end: the run is the beginning of a longer one that is cut short (as Kaplan et
+    /// al. 2020 trained). Without it the cosine ends with the run.
+    pub decay_tokens: Option<f64>,
+    /// Length of a single run in tokens.
+    pub tokens: Option<f64>,
+    /// Length of a single run in tokens for each parameter.
+    pub tokens_per_param: Option<f64>,
+    /// Length of a single run in training FLOPs.
+    pub flops: Option<f64>,
+}
+
+/// The shape of the learning rate's decay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleKind {
+    /// Half a cosine from the peak to the floor over exactly the run's tokens.
+    Cosine,
+    /// Warm-up, stable, decay: constant, then a straight line to the floor over `decay_fraction`.
+    Wsd,
+    /// The peak all the way after warm-up.
+    Constant,
+}
+
+/// `[eval]`: how the loss is measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Eval {
+    /// Validation tokens, the same for all runs.
+    pub tokens: u64,
+    /// Points of the recorded training-loss curve, each the mean over its interval.
+    pub curve_points: usize,
+}
+
+/// `[train]`: how exactly training computes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Train {
+    /// Numbers of the factors of matrix products; f32 if not written. Weights, sums and losses are f32 in all of them.
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+impl Train {
+    /// Whether nothing in it differs from what is meant where it is not written.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Numbers of the factors of matrix products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 24 bits of precision, on every device.
+    #[default]
+    F32,
+    /// f32 whose factors are rounded to 11 bits on their way into a product; NVIDIA cards only.
+    Tf32,
+    /// Factors and activations of 8 bits; NVIDIA cards only.
+    Bf16,
+}
+
+impl Precision {
+    /// The name used in specs and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// Whether it is what is meant where nothing is written.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// `[sweep]`: the grid. With `budgets` an IsoFLOP sweep; `axes` and `zip` vary any field besides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// Training FLOPs of the runs, one IsoFLOP curve each.
+    pub budgets: Option<Vec<f64>>,
+    /// Sizes in parameters (of blocks and unembedding), instead of the rule of the next three fields.
+    pub params: Option<Vec<f64>>,
+    /// Number of sizes for each budget, at least 7.
+    pub sizes: Option<usize>,
+    /// Factor in parameters from the expected optimum to either end of the sizes.
+    pub spread: Option<f64>,
+    /// Tokens per parameter expected at the optimum: it centres the grid and decides nothing else.
+    pub expected_tokens_per_param: Option<f64>,
+    /// Runs of fewer steps are left out.
+    pub min_steps: usize,
+    /// Seeds of initialization and data order: each point is trained once for each.
+    pub seeds: Vec<u64>,
+    /// Budgets of at least so many FLOPs are trained with the first seed only: repeats tell the scatter where they are
+    /// cheap.
+    pub one_seed_from: Option<f64>,
+    /// Fields and the values they take, in every combination: `"model.width" = [64, 128]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Vec<serde_json::Value>>")]
+    pub axes: BTreeMap<String, Vec<toml::Value>>,
+    /// Groups of fields whose values go together: `[[sweep.zip]]` with lists of one length.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<BTreeMap<String, Vec<serde_json::Value>>>")]
+    pub zip: Vec<BTreeMap<String, Vec<toml::Value>>>,
+}
