@@ -260,7 +260,8 @@ impl<'a> Reader<'a> {
             Some(value) => Err(self.not_positive(row, place, &value)),
             None => Err(incomplete(match row[place.index].trim() {
                 "" => self.cell_error(row, place, "is empty"),
-                text => self.not_positive(row, place, &text),
+                text if text.parse::<f64>().is_ok() => self.not_positive(row, place, &text),
+                text => self.cell_error(row, place, format_args!("'{text}' is no number")),
             })),
         }
     }
