@@ -12,6 +12,13 @@ use std::process::Command;
 const INPUTS: [&str; 7] = ["src", "templates", "sweeps", "configs", "build.rs", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
+    // Told here, before the bindings fail to compile in words of their own.
+    if ["CUDA", "BURN_CUDA"].iter().all(|name| env::var_os(format!("CARGO_FEATURE_{name}")).is_some()) {
+        println!(
+            "cargo::error=the features cuda and burn-cuda cannot be in one program: they need different bindings of CUDA; \
+             write --no-default-features --features cpu,burn-cuda"
+        );
+    }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
     for input in INPUTS.iter().filter(|input| root.join(input).exists()) {

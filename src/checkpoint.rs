@@ -148,7 +148,7 @@ pub fn read(file: &mut File, run: &RunId, layout: &[Entry]) -> Result<(Place, Ve
     if header.tensors != expected {
         let other = layout.iter().find(|entry| header.tensors.get(&entry.name) != expected.get(&entry.name));
         let name = other.map_or("one more", |entry| &entry.name);
-        return Err(format!("its tensors are not those of this run (the first that differs: {name})"));
+        return Err(format!("its tensors differ from those of this run (first difference: {name})"));
     }
     let data = expected.values().map(|info| info.data_offsets[1]).max().unwrap_or(0);
     if length != 8 + header_length + data {
@@ -167,7 +167,7 @@ fn read_length(file: &mut File, length: u64) -> Result<u64, String> {
     file.read_exact(&mut bytes).map_err(|_| format!("it has only {length} bytes"))?;
     let header = u64::from_le_bytes(bytes);
     if header > LONGEST_HEADER || header > length.saturating_sub(8) {
-        return Err(format!("its header claims {header} bytes of {length}"));
+        return Err(format!("its header says {header} bytes, but the file has {length}"));
     }
     Ok(header)
 }
@@ -272,8 +272,8 @@ mod tests {
         assert!(error.contains("belongs to run aaaa"), "{error}");
         let mut wider = layout();
         wider[1].shape = vec![1_000_000_000, 1_000_000_000];
-        assert!(read_back(&whole(), &id("a"), &wider).unwrap_err().contains("not those of this run"));
-        assert!(read_back(&whole(), &id("a"), &layout()[1..]).unwrap_err().contains("not those of this run"));
+        assert!(read_back(&whole(), &id("a"), &wider).unwrap_err().contains("differ from those of this run"));
+        assert!(read_back(&whole(), &id("a"), &layout()[1..]).unwrap_err().contains("differ from those of this run"));
     }
 
     #[test]

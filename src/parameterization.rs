@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Parameterization {
-    /// Fan-in initialization and one learning rate for all weights, the practice of GPT-2 and its heirs.
+    /// Fan-in initialization and one learning rate for all weights, as in GPT-2 and its successors.
     Standard,
-    /// Maximal update parameterization: the best learning rate stays put as width grows.
+    /// Maximal update parameterization: the best learning rate stays the same as width grows.
     Mup,
-    /// muP in width, and in depth every block's share of the residual stream is 1 / depth: the best learning rate
-    /// stays put as either grows.
+    /// muP for width. For depth, the output of residual branches is scaled by 1 / depth. The best learning rate stays the
+    /// same as either grows.
     CompleteP,
 }
 

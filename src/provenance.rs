@@ -18,7 +18,7 @@ pub struct Build {
     pub dirty: bool,
     /// SHA-256 of `Cargo.lock`, as `sha256sum` prints it: which version of each dependency.
     pub lock: Option<String>,
-    /// The compiler.
+    /// The compiler; empty where only the commit was kept.
     pub rustc: String,
     /// Version of burn; nothing in a build without it.
     pub burn: Option<String>,
@@ -38,6 +38,20 @@ impl Build {
     }
 }
 
+impl Build {
+    /// What [`Build`] prints, read back: the commit alone.
+    pub fn short(text: &str) -> Option<Self> {
+        let (commit, dirty) = text.strip_suffix("-dirty").map_or((text, false), |commit| (commit, true));
+        let hex = !commit.is_empty() && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let commit = hex.then(|| commit.to_owned());
+        let known = commit.is_some() || text == UNKNOWN;
+        known.then(|| Self { commit, dirty, lock: None, rustc: String::new(), burn: None })
+    }
+}
+
+/// What stands in place of a commit that is not known.
+const UNKNOWN: &str = "unknown commit";
+
 /// Prints as `0123456789ab`, `0123456789ab-dirty`, or `unknown commit`.
 impl fmt::Display for Build {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,7 +60,7 @@ impl fmt::Display for Build {
                 let short = commit.get(..12).unwrap_or(commit);
                 write!(f, "{short}{}", if self.dirty { "-dirty" } else { "" })
             }
-            None => f.write_str("unknown commit"),
+            None => f.write_str(UNKNOWN),
         }
     }
 }

@@ -24,10 +24,10 @@ const MOST: usize = 32;
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// An address that others reach, without the word for it.
-    #[error("{0} is reached from other machines, and a report is for nobody else; take 127.0.0.1, or say --public")]
+    #[error("other machines can reach {0}; use 127.0.0.1, or add --public to serve the report to them")]
     Public(IpAddr),
     /// The system refused.
-    #[error("cannot listen on {at}: {cause}; take another port with --port, 0 for any that is free")]
+    #[error("cannot listen on {at}: {cause}; choose another port with --port, or 0 for any free port")]
     Listen {
         /// Where.
         at: SocketAddr,

@@ -22,6 +22,11 @@ pub trait Trainer {
     /// point of the curve; where it answers `Break`, the state is checkpointed and the run ends as
     /// [`TrainError::Interrupted`].
     fn train(&mut self, job: Job<'_>, on_progress: OnProgress<'_>) -> Result<Outcome, TrainError>;
+
+    /// What goes on before the first step of a run, for people who wait for it.
+    fn preparing(&self) -> &'static str {
+        "getting ready"
+    }
 }
 
 /// Hears of progress and says whether to go on.
@@ -105,7 +110,7 @@ pub struct Listed {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Missing {
     /// This build has no code for it.
-    #[error("not compiled in; build with: cargo build --release --features {feature}")]
+    #[error("not compiled in; build with: cargo build --release {}", flags(feature))]
     NotCompiled {
         /// What brings it.
         feature: &'static str,
@@ -118,6 +123,14 @@ pub enum Missing {
         /// What to do.
         remedy: &'static str,
     },
+}
+
+/// What cargo is told to bring a feature. The bindings of CUDA that burn and our engine want cannot be in one program.
+fn flags(feature: &str) -> String {
+    match feature {
+        "burn-cuda" => "--no-default-features --features cpu,burn-cuda".to_owned(),
+        feature => format!("--features {feature}"),
+    }
 }
 
 /// What a run tells while it trains.
@@ -135,6 +148,8 @@ pub struct Progress {
     pub tokens_per_second: f64,
     /// Whether this is a point of the recorded curve.
     pub curve_point: bool,
+    /// Whether an earlier attempt has told it: nothing was trained for it now.
+    pub again: bool,
 }
 
 /// How a run ended. Divergence is a result, not an error.

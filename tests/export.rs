@@ -5,10 +5,19 @@ use std::path::{Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
+use runner::fit::approaches::headline::Headline;
+
 use crate::common::{Place, assert_code, assert_refused, files, text};
 
 fn rows(path: &Path) -> Vec<csv::StringRecord> {
     csv::Reader::from_path(path).unwrap().records().map(Result::unwrap).collect()
+}
+
+/// The headline of the sweep as `ls` says it.
+fn headline(place: &Place) -> String {
+    let fits: serde_json::Value = serde_json::from_str(&place.read("out/fits.json")).unwrap();
+    let headline: Headline = serde_json::from_value(fits["headline"].clone()).unwrap();
+    headline.to_string()
 }
 
 #[test]
@@ -37,6 +46,9 @@ fn runs_and_curves_come_back_from_json_lines_and_parquet() {
         let reader = SerializedFileReader::new(fs::File::open(&file).unwrap()).unwrap();
         let about = reader.metadata().file_metadata();
         assert_eq!(about.num_rows() as usize, expected.len());
+        let metadata = about.key_value_metadata().unwrap();
+        let headline = metadata.iter().find(|entry| entry.key == "runner.headline").unwrap().value.clone();
+        assert_eq!(headline, Some(self::headline(&place)));
         let names: Vec<String> = about.schema_descr().columns().iter().map(|column| column.path().string()).collect();
         assert_eq!(names, header.iter().map(str::to_owned).collect::<Vec<_>>());
         for (row, expected) in reader.get_row_iter(None).unwrap().zip(&expected) {
@@ -59,6 +71,7 @@ fn runs_and_curves_come_back_from_json_lines_and_parquet() {
 fn every_run_has_a_folder_of_events_and_a_line_for_the_trackers_and_again_the_same_bytes() {
     let place = Place::rehearsed(&[]);
     let runs = rows(&place.path("out/runs.csv"));
+    let headline = headline(&place);
     let read = |folder: &Path| -> Vec<(PathBuf, Vec<u8>)> {
         files(folder).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
     };
@@ -70,11 +83,16 @@ fn every_run_has_a_folder_of_events_and_a_line_for_the_trackers_and_again_the_sa
         export();
         assert!(read(&out) == first, "{format}");
         if format == "tensorboard" {
-            assert!(runs.iter().all(|run| out.join(&run[0]).join("events.out.tfevents.0000000000.runner").exists()));
+            let events = "events.out.tfevents.0000000000.runner";
+            assert!(runs.iter().all(|run| out.join(&run[0]).join(events).exists()));
+            let experiment = fs::read(out.join(events)).unwrap();
+            assert!(experiment.windows(headline.len()).any(|bytes| bytes == headline.as_bytes()));
         } else {
             let lines = fs::read_to_string(out.join("runs.jsonl")).unwrap();
             assert_eq!(lines.lines().count(), runs.len());
-            assert!(fs::read_to_string(out.join("import.py")).unwrap().contains(" \"out\"\n"), "{format}");
+            let script = fs::read_to_string(out.join("import.py")).unwrap();
+            assert!(script.contains(" \"out\"\n"), "{format}");
+            assert!(script.contains(&format!("HEADLINE = {headline:?}\n")), "{format}: {script}");
         }
     }
 }
@@ -106,6 +124,37 @@ fn what_cannot_be_exported_is_told_with_the_reason() {
     ] {
         assert_refused(&place.run(&[&["export"], args].concat()), &[words]);
     }
+}
+
+#[test]
+fn a_folder_that_was_copied_in_part_is_told_and_its_table_still_exports_all() {
+    let place = Place::rehearsed(&[]);
+    let table = place.read("out/runs.csv");
+    let whole = place.run(&["export", "jsonl", "out/runs.csv"]);
+    let quiet = place.run(&["export", "jsonl", "out"]);
+    assert!(quiet.stderr.is_empty(), "{}", text(&quiet.stderr));
+    let runs = rows(&place.path("out/runs.csv"));
+    for run in &runs[..2] {
+        fs::remove_dir_all(place.path("out/runs").join(&run[0])).unwrap();
+    }
+    let said = "2 runs ended by out/runs.csv and have no result in out/runs";
+    for (args, more) in [
+        (&["export", "jsonl", "out"][..], "export out/runs.csv"),
+        (&["export", "tensorboard", "out", "--out", "events"], "export out/runs.csv"),
+        (&["status", "out"], "count as pending"),
+    ] {
+        let output = place.run(args);
+        assert_code(&output, 0);
+        assert!(text(&output.stderr).contains(said) && text(&output.stderr).contains(more), "{}", text(&output.stderr));
+    }
+    let export = place.run(&["export", "jsonl", "out"]);
+    assert_eq!(text(&export.stdout).matches("\"status\":\"pending\"").count(), 2);
+    // As it says.
+    let from_table = place.run(&["export", "jsonl", "out/runs.csv"]);
+    assert_eq!((&from_table.stdout, from_table.stderr.is_empty()), (&whole.stdout, true));
+    // The rows are not written over.
+    assert_refused(&place.run(&["ledger", "rebuild", "out"]), &[said, "would be lost"]);
+    assert_eq!(place.read("out/runs.csv"), table);
 }
 
 /// As git keeps them: without `runs/`, one of them by the first version of the program.

@@ -244,3 +244,14 @@ fn no_file_is_longer_than_a_reader_follows() {
         files.into_iter().filter(|path| fs::read_to_string(path).unwrap().lines().count() > LONGEST).collect();
     assert!(long.is_empty(), "split into files with one subject each: {long:?}");
 }
+
+#[test]
+fn every_path_on_the_page_of_the_architecture_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let paths: Vec<&str> =
+        page.split('`').filter(|part| part.starts_with("src/") || part.starts_with("tests/")).collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    let gone: Vec<&str> = paths.into_iter().filter(|path| !root.join(path).exists()).collect();
+    assert!(gone.is_empty(), "{gone:?}");
+}

@@ -171,7 +171,7 @@ fn a_point_with_too_few_steps_is_left_out_and_what_its_reason_says_lets_it_in() 
     spec.schedule.flops = Some(2e10);
     let plan = planned(&spec);
     assert!(plan.runs.is_empty());
-    insta::assert_snapshot!(plan.left_out[0].reason, @"23.4 steps, fewer than 50: a batch of 448 tokens or a budget of 4.3e10 FLOPs would let it in");
+    insta::assert_snapshot!(plan.left_out[0].reason, @"23.4 steps, fewer than 50: use a batch of 448 tokens or a budget of 4.3e10 FLOPs");
     spec.schedule.flops = Some(4.3e10);
     assert_eq!(planned(&spec).runs.len(), 1);
     spec.schedule.flops = Some(2e10);
@@ -197,7 +197,7 @@ fn a_point_that_would_repeat_data_is_left_out_until_the_spec_allows_it() {
     let small = CorpusFacts { train_tokens: Some(200_000), validation_tokens: Some(1 << 20), ..unlimited() };
     let plan = plan_with(&spec, &small);
     assert!(plan.runs.is_empty());
-    insta::assert_snapshot!(plan.left_out[0].reason, @"419k tokens are 2.09 epochs of 200k: max_epochs of 2.1 (now 1), more text, or a smaller budget or a larger size would let it in");
+    insta::assert_snapshot!(plan.left_out[0].reason, @"419k tokens are 2.09 epochs of 200k: use max_epochs of 2.1 (now 1), more text, or a smaller budget or a larger size");
     spec.data.max_epochs = 2.1;
     let allowed = plan_with(&spec, &small);
     assert!((allowed.runs[0].epochs.unwrap() - 2.094).abs() < 0.001);
@@ -212,7 +212,7 @@ fn a_size_without_a_shape_is_left_out() {
     sweep.budgets = Some(vec![1e11]);
     let plan = planned(&spec);
     assert_eq!(plan.runs.len(), 1);
-    insta::assert_snapshot!(plan.left_out[0].reason, @"no shape that is not taken lies within a factor of 1.25 of 2k parameters (the nearest has 3.62k): a smaller head_dim or vocabulary, or fewer or larger sizes, would let it in");
+    insta::assert_snapshot!(plan.left_out[0].reason, @"no unused shape is within a factor of 1.25 of 2k parameters (the nearest has 3.62k): use a smaller head_dim or vocabulary, or fewer or larger sizes");
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn the_command_prints_tables_and_hours_or_csv_alone_and_refuses_with_2() {
     }
     for (from, to, words) in [
         ("width = 64", "width = 65", "spec.toml:14: model.width: 65"),
-        ("flops = 3.5e11", "flops = 1e6", "the run is not feasible: less than"),
+        ("flops = 3.5e11", "flops = 1e6", "the run cannot be trained: less than"),
     ] {
         place.write("spec.toml", SMALL.replace(from, to));
         assert_refused(&place.run(&["plan", "spec.toml"]), &[words]);
@@ -317,7 +317,7 @@ proptest! {
         };
         let plan = plan_with(&spec, &facts);
         prop_assert_eq!(plan.runs.len() + plan.left_out.len(), sizes);
-        prop_assert!(plan.left_out.iter().all(|out| out.reason.contains("would let it in")));
+        prop_assert!(plan.left_out.iter().all(|out| out.reason.contains(": use ")));
         prop_assert!(plan.runs.windows(2).all(|pair| size(&pair[0]) < size(&pair[1])));
         for planned in &plan.runs {
             let (run, schedule) = (&planned.run, &planned.run.schedule);
@@ -360,7 +360,7 @@ fn a_cosine_cut_short_keeps_its_horizon_and_leaves_out_what_outlasts_it() {
     assert_eq!(short.run.schedule.decay_steps, 3 * whole.run.schedule.steps - 7);
     spec.schedule.decay_tokens = Some(0.5 * whole.tokens as f64);
     let plan = plan_with(&spec, &unlimited());
-    assert!(plan.runs.is_empty() && plan.left_out[0].reason.contains("outlast the cosine"), "{:?}", plan.left_out);
+    assert!(plan.runs.is_empty() && plan.left_out[0].reason.contains("longer than the cosine"), "{:?}", plan.left_out);
 }
 
 #[test]

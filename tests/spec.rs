@@ -44,12 +44,12 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 
 #[test]
 fn a_wrong_type_is_refused_with_an_example() {
-    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "context", "context = \"64\"")), @r#"x.toml:15: model.context: string "64" stands where a whole number of 0 or more belongs; write for example 128"#);
-    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = 1e12")), @"x.toml:43: sweep.budgets: floating point 1000000000000.0 stands where a list belongs; write for example [1e12, 3e12, 1e13]");
-    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "seeds", "seeds = [1, -1]")), @"x.toml:48: sweep.seeds[1]: integer -1 stands where a whole number of 0 or more belongs; write for example [1]");
+    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "context", "context = \"64\"")), @r#"x.toml:15: model.context: expected a whole number of 0 or more, found string "64"; write for example 128"#);
+    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = 1e12")), @"x.toml:43: sweep.budgets: expected a list, found floating point 1000000000000.0; write for example [1e12, 3e12, 1e13]");
+    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "seeds", "seeds = [1, -1]")), @"x.toml:48: sweep.seeds[1]: expected a whole number of 0 or more, found integer -1; write for example [1]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "parameterization", "parameterization = \"mpu\"")), @r#"x.toml:14: model.parameterization: "mpu" is not one of standard, mup, completep; write "mup""#);
     insta::assert_snapshot!(complaint(&edit(SMALL, "learning_rate", "learning_rate = \"tune\"")), @r#"x.toml:19: optimizer.learning_rate: "tune" is not a rule; write "tuned", a number, or a table of value, exponent, and at_params or at_tokens"#);
-    insta::assert_snapshot!(complaint(&edit(SMALL, "learning_rate", "learning_rate = true")), @r#"x.toml:19: optimizer.learning_rate: boolean true stands where a number, "tuned", or a rule with value, exponent, and at_params or at_tokens belongs; write for example { value = 0.01, at_params = 1e5, exponent = -0.333 }"#);
+    insta::assert_snapshot!(complaint(&edit(SMALL, "learning_rate", "learning_rate = true")), @r#"x.toml:19: optimizer.learning_rate: expected a number, "tuned", or a rule with value, exponent, and at_params or at_tokens, found boolean true; write for example { value = 0.01, at_params = 1e5, exponent = -0.333 }"#);
 }
 
 #[test]
@@ -76,11 +76,11 @@ fn impossible_values_are_refused_with_what_to_write_instead() {
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = [nan]")), @"x.toml:43: sweep.budgets: NaN is not a budget; write training FLOPs above 0 and up to 1e27, such as [1e12, 3e12, 1e13]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgets = [1e12, 1000000000000]")), @"x.toml:43: sweep.budgets: 1e12 is listed twice; write each once");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "sizes", "sizes = 6")), @"x.toml:44: sweep.sizes: 6 sizes do not show a minimum; write 7 or more (up to 1000)");
-    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "min_steps", "min_steps = 49")), @"x.toml:47: sweep.min_steps: a run of 49 steps cannot meet its budget within 1%; write 50 or more, such as 100");
-    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "seeds", "seeds = [1, 1]")), @"x.toml:48: sweep.seeds: a seed is listed twice, which would be the same runs twice; write each once, such as [1, 2, 3]");
+    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "min_steps", "min_steps = 49")), @"x.toml:47: sweep.min_steps: with 49 steps a run cannot match its budget within 1%; write 50 or more, such as 100");
+    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "seeds", "seeds = [1, 1]")), @"x.toml:48: sweep.seeds: a seed is listed twice, which would train the same runs twice; write each once, such as [1, 2, 3]");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "name", "name = \"../up\"")), @r#"x.toml:5: name: "../up" cannot name a results folder; write up to 100 of A-Z a-z 0-9 . _ - beginning with a letter or digit, such as "isoflop-rfc""#);
     insta::assert_snapshot!(complaint(&edit(SMALL, "head_dim", "head_dim = 15")), @"x.toml:13: model.head_dim: 15 is odd; write an even number such as 16: rotary positions turn channels in pairs");
-    insta::assert_snapshot!(complaint(&edit(SMALL, "width", "width = 65")), @"x.toml:14: model.width: 65 is not a multiple of head_dim = 16; write such as 64");
+    insta::assert_snapshot!(complaint(&edit(SMALL, "width", "width = 65")), @"x.toml:14: model.width: 65 is not a multiple of head_dim = 16; write for example 64");
     insta::assert_snapshot!(complaint(&edit(SMALL, "learning_rate", "learning_rate = -0.1")), @"x.toml:19: optimizer.learning_rate: -0.1 is impossible; write a number above 0, such as 0.01");
 }
 
@@ -218,15 +218,15 @@ fn faulty_axes_are_refused_at_the_axis() {
     insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, \"x\"]"), @r#"x.toml:44: sweep.axes."optimizer.learning_rate": "x" is not a rule; write "tuned", a number, or a table of value, exponent, and at_params or at_tokens"#);
     insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, -1.0]"), @r#"x.toml:44: sweep.axes."optimizer.learning_rate": -1 is impossible (where model.parameterization = "standard", optimizer.learning_rate = -1.0, model.depth = 2, model.width = 32); write a number above 0, such as 0.01"#);
     insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = []"), @r#"x.toml:44: sweep.axes."optimizer.learning_rate": no values; write a list of at least one value"#);
-    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, 0.1]"), @r#"x.toml:44: sweep.axes."optimizer.learning_rate": the same value twice, which would be the same runs twice; write each once; repeats are what sweep.seeds is for"#);
+    insta::assert_snapshot!(axis("\"optimizer.learning_rate\" = [0.1, 0.1]"), @r#"x.toml:44: sweep.axes."optimizer.learning_rate": a value is listed twice, which would train the same runs twice; write each once; use sweep.seeds for repeats"#);
     insta::assert_snapshot!(axis("\"model.width\" = [64]"), @r#"x.toml:48: sweep.zip[0]."model.width": already varied by "model.width"; vary each field in one place"#);
     insta::assert_snapshot!(axis("\"model.depth.x\" = [64]"), @r#"x.toml:49: sweep.zip[0]."model.depth": already varied by "model.depth.x"; vary each field in one place"#);
-    insta::assert_snapshot!(axis("\"sweep.seeds\" = [[1], [2]]"), @r#"x.toml:44: sweep.axes."sweep.seeds": seeds are no axis; write them in sweep.seeds: they multiply every point"#);
+    insta::assert_snapshot!(axis("\"sweep.seeds\" = [[1], [2]]"), @r#"x.toml:44: sweep.axes."sweep.seeds": seeds cannot be an axis; write them in sweep.seeds: every point is trained once per seed"#);
     insta::assert_snapshot!(axis("\"name\" = [\"a\"]"), @"x.toml:44: sweep.axes.name: not a field that can be varied; write the dotted path of a field outside name, launcher, sweep.axes, sweep.zip and sweep.seeds");
-    insta::assert_snapshot!(complaint(&edit(GRID, "\"model.depth\"", "\"model.depth\" = [2, 2]")), @r#"x.toml:48: sweep.zip[0]."model.width": 3 values beside the 2 of "model.depth"; write lists of one length, whose values go together"#);
+    insta::assert_snapshot!(complaint(&edit(GRID, "\"model.depth\"", "\"model.depth\" = [2, 2]")), @r#"x.toml:48: sweep.zip[0]."model.width": 3 values, but "model.depth" has 2; write lists of equal length"#);
     let many: Vec<String> = (1..200).map(|i| i.to_string()).collect();
     let many = format!("\"optimizer.epsilon\" = [{0}]\n\"optimizer.weight_decay\" = [{0}]", many.join(", "));
-    insta::assert_snapshot!(axis(&many), @"x.toml:43: sweep.axes: the axes make more than 10000 points; write fewer values, or put fields that go together in a zip");
+    insta::assert_snapshot!(axis(&many), @"x.toml:43: sweep.axes: the axes make more than 10000 points; write fewer values, or put fields that change together in [[sweep.zip]]");
 }
 
 #[test]
@@ -316,9 +316,9 @@ fn a_launcher_is_checked_like_the_rest_and_is_no_axis() {
     insta::assert_snapshot!(with("kind = \"pbs\"\nworkers = 4"), @r#"x.toml:51: launcher.kind: "pbs" is not one of slurm; write one of slurm"#);
     insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\nparition = \"gpu\""), @r#"x.toml:53: launcher.parition: there is no such key; write partition"#);
     insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 0"), @r#"x.toml:52: launcher.workers: an array of 0 workers is impossible; write a whole number of 1 or more, such as 4"#);
-    insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\ntime = 08:00:00"), @r#"x.toml:53: launcher.time: map stands where a string belongs; write for example "08:00:00""#);
+    insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\ntime = 08:00:00"), @r#"x.toml:53: launcher.time: expected a string, found map; write for example "08:00:00""#);
     insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\npartition = \"gpu; id\""), @r#"x.toml:53: launcher.partition: "gpu; id" cannot stand in a batch script; write letters, digits, _ and . , -, beginning with a letter or digit, such as "gpu""#);
-    insta::assert_snapshot!(complaint(&format!("{SMALL}\n[launcher]\nkind = \"slurm\"\nworkers = 4\n")), @r#"x.toml:38: launcher: does not belong here: one run is trained where it is started; delete it"#);
+    insta::assert_snapshot!(complaint(&format!("{SMALL}\n[launcher]\nkind = \"slurm\"\nworkers = 4\n")), @r#"x.toml:38: launcher: does not belong here: a single run is trained on this machine; delete it"#);
     insta::assert_snapshot!(complaint(&format!("{QUICKSTART}\n[sweep.axes]\n\"launcher.workers\" = [1, 2]\n")), @r#"x.toml:51: sweep.axes."launcher.workers": not a field that can be varied; write the dotted path of a field outside name, launcher, sweep.axes, sweep.zip and sweep.seeds"#);
     let spec = parse(&format!("{QUICKSTART}\n[launcher]\nkind = \"slurm\"\nworkers = 4\noptions = [\"--qos=long\"]\n"));
     assert_eq!(parse(&spec.to_toml()), spec);

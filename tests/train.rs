@@ -97,10 +97,10 @@ fn a_coordinate_check_of_one_shape_or_of_more_than_shapes_says_what_to_write() {
     let rates = WIDTHS.to_owned() + "\"optimizer.learning_rate\" = [0.01, 0.02]\n";
     let long = TINY.replace("flops = 3e10", "tokens = 5e5");
     let cases = [
-        (long.clone(), "of one shape"),
+        (long.clone(), "have the same shape"),
         (long.clone() + &depths, "varies width and depth"),
-        (long + &rates, "of one recipe"),
-        (TINY.to_owned() + WIDTHS, "would lack"),
+        (long + &rates, "needs one training recipe"),
+        (TINY.to_owned() + WIDTHS, "cannot include"),
     ];
     for (spec, told) in cases {
         let place = Place::with(&spec);

@@ -8,17 +8,17 @@ use clap::{Args, Subcommand, ValueEnum};
 /// What `runner export` writes.
 #[derive(Debug, Subcommand)]
 pub enum ExportCommand {
-    /// Runs, or the points of their curves, as JSON, one object a line.
+    /// Write runs, or the points of their curves, as JSON Lines.
     Jsonl(TableArgs),
-    /// Runs, or the points of their curves, as Parquet.
+    /// Write runs, or the points of their curves, as Parquet.
     Parquet(TableArgs),
-    /// Curves, results and hyper-parameters as event files: tensorboard --logdir FOLDER shows them.
+    /// Write curves, results and hyper-parameters as event files for tensorboard --logdir FOLDER.
     Tensorboard(FolderArgs),
-    /// Runs, and a script that hands them to MLflow: python FOLDER/import.py.
+    /// Write runs, and a script that imports them into MLflow: python FOLDER/import.py.
     Mlflow(FolderArgs),
-    /// Runs, and a script that hands them to Weights & Biases: python FOLDER/import.py.
+    /// Write runs, and a script that imports them into Weights & Biases: python FOLDER/import.py.
     Wandb(FolderArgs),
-    /// A trained model as a folder that from_pretrained of the transformers package loads.
+    /// Write a trained model as a folder that from_pretrained of the transformers package loads.
     Transformers(TransformersArgs),
 }
 
@@ -30,7 +30,7 @@ pub struct TableArgs {
     /// The file to write [default: standard output].
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// The points of the training curves instead of the runs.
+    /// Write the points of the training curves instead of the runs.
     #[arg(long)]
     pub curves: bool,
 }
@@ -38,12 +38,12 @@ pub struct TableArgs {
 /// Flags of what is a folder.
 #[derive(Args, Debug)]
 pub struct FolderArgs {
-    /// Results folder of a sweep, or a CSV with a row for each run (and curves.csv beside it).
+    /// Results folder of a sweep, or a CSV with a row for each run (with curves.csv in the same folder).
     pub runs: PathBuf,
     /// The folder to write.
     #[arg(long, short, value_name = "FOLDER")]
     pub out: PathBuf,
-    /// Name of the experiment [default: that of the folder of results].
+    /// Name of the experiment [default: the name of the results folder].
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 }
@@ -53,19 +53,20 @@ pub struct FolderArgs {
 pub struct TransformersArgs {
     /// Results folder of a sweep or of one run, trained with --keep-models.
     pub dir: PathBuf,
-    /// The run, by its id or the beginning of it [default: the only one].
+    /// Id of the run, or its beginning [default: the only run].
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
     /// The folder to write.
     #[arg(long, short, value_name = "FOLDER")]
     pub out: PathBuf,
-    /// Weights in this checkpoint of the run instead of those at its end.
+    /// Export the weights in this checkpoint of the run instead of the final ones.
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
-    /// The architecture. GPT-2 is none: its positions are learned and its normalization subtracts the mean.
+    /// The architecture. GPT-2 cannot represent the model: its positions are learned and its normalization subtracts
+    /// the mean.
     #[arg(long, value_enum, default_value = "arcee")]
     pub architecture: ArchitectureName,
-    /// Folder for tokenized corpora, which has the tokenizer.
+    /// Folder for tokenized corpora, where the tokenizer is.
     #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
     pub cache: PathBuf,
 }
@@ -75,6 +76,6 @@ pub struct TransformersArgs {
 pub enum ArchitectureName {
     /// A Llama without a gate in its MLP: exactly the model that was trained.
     Arcee,
-    /// For programs that only know Llama: a third more parameters in the blocks, which are constants.
+    /// For programs that only support Llama: blocks have a third more parameters, which are constants.
     Llama,
 }

@@ -15,21 +15,21 @@ pub enum Approach {
     /// IsoFLOP parabolas.
     #[value(name = "2")]
     Parabolas,
-    /// Huber loss on log loss, L-BFGS from a start grid.
+    /// Huber loss of the log loss, minimized from a grid of starting points.
     #[value(name = "3")]
     Huber,
     /// Variable projection with non-negative least squares.
     Vpnls,
-    /// All of them side by side.
+    /// All of them.
     All,
 }
 
 /// A law other than the surface E + A/N^alpha + B/D^beta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Law {
-    /// L(N) of runs that data do not limit: pure, offset, exponential, broken. Columns: params, loss.
+    /// L(N) of runs that are not limited by data: pure, offset, exponential, broken. Columns: params, loss.
     Params,
-    /// L(D) of runs that size does not limit, with the intrinsic dimension. Columns: tokens, loss.
+    /// L(D) of runs that are not limited by size, with the intrinsic dimension. Columns: tokens, loss.
     Tokens,
     /// L(C) of compute-optimal runs. Columns: flops or budget, loss.
     Flops,
@@ -40,7 +40,7 @@ pub enum Law {
     /// Half-lives of repeated data.
     #[value(help = "Half-lives of repeated data. Columns: params, tokens, unique_tokens, loss")]
     Repetition,
-    /// Steps against data, and the batch at which both are twice their least. Columns: batch, steps, loss.
+    /// Steps against data, and the batch size at which both are twice their minimum. Columns: batch, steps, loss.
     CriticalBatch,
     /// The noise scale from gradients.
     #[value(help = "The noise scale from gradients. Columns: small_batch, small_norm2, big_batch, big_norm2")]
@@ -48,7 +48,7 @@ pub enum Law {
     /// The rules of learning rate and batch size.
     #[value(help = "The rules of learning rate and batch size. Columns: params, tokens, learning_rate, batch, loss")]
     Tuning,
-    /// The best share of data to keep, and what pruning makes of the power law. Columns: keep, tokens, loss.
+    /// The best fraction of data to keep, and how pruning changes the power law. Columns: keep, tokens, loss.
     Pruning,
 }
 
@@ -74,6 +74,7 @@ pub enum Counting {
 
 /// Flags of `runner fit`.
 #[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is a flag by itself.
 pub struct FitArgs {
     /// The table: CSV, JSON Lines or Parquet with parameters, tokens, loss and, for approach 2, budgets or FLOPs.
     pub runs: PathBuf,
@@ -83,24 +84,26 @@ pub struct FitArgs {
     /// Fit another law instead of the surface.
     #[arg(long, value_enum, conflicts_with_all = ["approach", "weighted"])]
     pub law: Option<Law>,
-    /// Split the table by the values of a column and fit each part; laws of one variable are compared with the first.
+    /// Split the table by the values of a column and fit each part; laws of one variable are compared with the first
+    /// part.
     #[arg(long, value_name = "COLUMN")]
     pub by: Option<String>,
-    /// Laws of one variable: compare with the curve of another table (offset, slope, or a factor of the variable).
+    /// Laws of one variable: compare with another table (do they differ in offset, in slope, or by a factor of the
+    /// variable?).
     #[arg(long, value_name = "FILE", conflicts_with = "by")]
     pub against: Option<PathBuf>,
-    /// Approach 3: residual in log loss above which the Huber loss is linear; 1e-8 is least absolute deviations.
+    /// Approach 3: residual in log loss above which the Huber loss is linear; 1e-8 gives least absolute deviations.
     #[arg(long, default_value_t = 1e-3)]
     pub delta: f64,
-    /// Approach 3: starting values of one unknown, a, b, e (logarithms of A, B, E), alpha or beta: alpha=0.2,0.4 (may be
-    /// repeated) [default: the 4500 of Hoffmann et al.].
+    /// Approach 3: starting values of one parameter, such as alpha=0.2,0.4; parameters are a, b, e (logarithms of A, B,
+    /// E), alpha and beta. May be given again [default: the 4500 of Hoffmann et al.].
     #[arg(long, value_name = "NAME=VALUES")]
     pub starts: Vec<String>,
-    /// Approach 2: weigh runs by one over the square of their standard error, optima by one over their variance.
+    /// Approach 2: weight runs by 1/(standard error)^2 and optima by 1/variance.
     #[arg(long)]
     pub weighted: bool,
-    /// Count compute as 6ND with N by a convention, and cut the runs into IsoFLOP curves of that count: losses are
-    /// interpolated between the runs of one size.
+    /// Count compute as 6ND, with N by this convention, and build IsoFLOP curves of that count: losses are interpolated
+    /// between the runs of each size.
     #[arg(long, value_name = "CONVENTION", value_enum, conflicts_with = "law")]
     pub recount: Option<Counting>,
     /// Leave out rows without a number that the fit needs, such as the loss of a run that diverged, and count them.
@@ -113,11 +116,11 @@ pub struct FitArgs {
     /// Leave out the K runs of the highest loss.
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub drop_highest: usize,
-    /// Critical batch: losses to reach [default: five that all batch sizes reach].
+    /// Critical batch: target losses [default: five that all batch sizes reach].
     #[arg(long, value_name = "LOSS", value_delimiter = ',')]
     pub target_loss: Vec<f64>,
-    /// Kaplan's L(N,S): turn steps into the least steps at a critical batch of B/L^(1/alpha) tokens, by the batch of each
-    /// row.
+    /// Kaplan's L(N,S): convert steps to the minimum steps, for a critical batch of B/L^(1/alpha) tokens; the table
+    /// needs a column batch.
     #[arg(long, value_name = "B,ALPHA", value_delimiter = ',')]
     pub critical_batch: Vec<f64>,
     /// Columns and units, where they are not told by their names: params=N[M],tokens=D[B],loss=L,flops=C,budget=B,seed=S.
@@ -132,10 +135,10 @@ pub struct FitArgs {
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Take tokens as FLOPs / (6 x parameters) where the table has no column of tokens.
+    /// If the table has no column of tokens, take FLOPs / (6 x parameters).
     #[arg(long)]
     pub tokens_from_flops: bool,
-    /// Print JSON, one object an approach or law.
+    /// Print JSON, one object per approach or law.
     #[arg(long)]
     pub json: bool,
     /// How tables are printed.
@@ -146,13 +149,13 @@ pub struct FitArgs {
 /// A fitted surface to read.
 #[derive(Args, Debug)]
 pub struct SurfaceArgs {
-    /// What runner fit --json printed, or the fits.json of a sweep.
+    /// The output of runner fit --json, or the fits.json of a sweep.
     #[arg(long, value_name = "FILE")]
     pub fit: PathBuf,
     /// Use the surface of this approach (3 or vpnls) [default: the first one in the file that converged].
     #[arg(long)]
     pub approach: Option<String>,
-    /// Use a surface of parameters counted by this convention [default: that of the first one].
+    /// Use a surface with parameters counted by this convention [default: that of the first surface].
     #[arg(long, value_name = "CONVENTION", value_enum)]
     pub counting: Option<Counting>,
     /// Print JSON.
@@ -169,10 +172,10 @@ pub struct AllocateArgs {
     /// Training budget in FLOPs.
     #[arg(long)]
     pub flops: f64,
-    /// Tokens that the model will serve over its life: inference costs 2N FLOPs each.
+    /// Tokens of inference over the life of the model, at 2N FLOPs each.
     #[arg(long)]
     pub inference_tokens: Option<f64>,
-    /// Training tokens that there are.
+    /// Number of training tokens available.
     #[arg(long)]
     pub max_tokens: Option<f64>,
     /// How tables are printed.

@@ -9,7 +9,7 @@ use super::Tables;
 /// Flags of `runner ls`.
 #[derive(Args, Debug)]
 pub struct LsArgs {
-    /// Folder of results folders, or one results folder.
+    /// A folder of results folders, or one results folder.
     #[arg(default_value = "results")]
     pub dir: PathBuf,
     /// How tables are printed.
@@ -20,12 +20,12 @@ pub struct LsArgs {
 /// Flags of `runner show`.
 #[derive(Args, Debug)]
 pub struct ShowArgs {
-    /// The run: the beginning of its identity, or DIR/IDENTITY with the results folder that it is in.
+    /// The run: the beginning of its id, or DIR/ID with its results folder.
     pub run: String,
-    /// Where to look for it: a results folder, or a folder of them.
+    /// Where to look for the run: a results folder, or a folder of results folders.
     #[arg(long = "in", value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
-    /// Print everything that decides its outcome as well, as JSON.
+    /// Also print everything that decides the outcome of the run, as JSON.
     #[arg(long)]
     pub config: bool,
 }
@@ -35,9 +35,9 @@ pub struct ShowArgs {
 pub struct CompareArgs {
     /// A results folder, or a run as for `runner show`.
     pub first: String,
-    /// Another one of the same kind.
+    /// Another results folder, or another run.
     pub second: String,
-    /// Where to look for runs: a results folder, or a folder of them.
+    /// Where to look for runs: a results folder, or a folder of results folders.
     #[arg(long = "in", value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
     /// How tables are printed.

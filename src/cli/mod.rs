@@ -33,9 +33,9 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a commented spec to begin with.
+    /// Write a commented spec to start from.
     Init(InitArgs),
-    /// Plan the grid, train every run, fit the laws, write the report. Run again, it resumes.
+    /// Plan the grid, train every run, fit the laws, write the report. Run again to resume.
     Sweep(SweepArgs),
     /// End the cluster jobs of a sweep. Finished runs are kept.
     Cancel(CancelArgs),
@@ -45,45 +45,45 @@ pub enum Command {
     Train(TrainArgs),
     /// Fit scaling laws to a table of runs.
     Fit(FitArgs),
-    /// Check that activations keep their size as models grow, which is what muP promises.
+    /// Check that activations keep their size as models grow, as they should with muP.
     CoordCheck(CoordCheckArgs),
-    /// Say what to train for a budget, from a fitted surface.
+    /// Compute the best model for a budget, from a fitted surface.
     Allocate(AllocateArgs),
     /// Predict the loss of one model, from a fitted surface.
     Predict(PredictArgs),
-    /// Prepare a corpus, or tell what is in it.
+    /// Prepare a corpus, or print what is in it.
     #[command(subcommand)]
     Data(DataCommand),
     /// List the devices that this build can train on.
     Devices,
-    /// Measure how fast this machine trains, and where the time goes.
+    /// Measure how fast this machine trains, and what takes the time.
     #[cfg(feature = "train")]
     Bench(BenchArgs),
     /// One slot of a benchmark (started by `bench`).
     #[cfg(feature = "train")]
     #[command(hide = true)]
     BenchSlot(BenchSlotArgs),
-    /// Say how a sweep stands: runs, throughput, time left, failures, devices.
+    /// Show the progress of a sweep: runs, throughput, time left, failures, devices.
     Status(StatusArgs),
     /// Serve the report of a sweep while it runs, to a browser on this machine.
     Watch(WatchArgs),
-    /// List sweeps: runs, status, what they found.
+    /// List sweeps with runs, status and result.
     Ls(LsArgs),
     /// Show one run: configuration, loss, curve, attempts.
     Show(ShowArgs),
-    /// Say what differs between two sweeps, or two runs, in spec and outcome.
+    /// Compare two sweeps, or two runs: differences in spec and outcome.
     Compare(CompareArgs),
-    /// Look for damage in a results folder, or derive its tables, fits and report again.
+    /// Find damaged files in a results folder, or write its tables, fits and report again.
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Write runs, curves and models in the formats of other programs.
     #[command(subcommand)]
     Export(export::ExportCommand),
-    /// Say what a key of a spec means: text, unit, default, example.
+    /// Explain a key of a spec: meaning, unit, default, example.
     Explain(ExplainArgs),
     /// Print the JSON schema of a spec, for editors.
     Schema(SchemaArgs),
-    /// Print what a shell needs to complete commands and flags.
+    /// Print shell completions.
     Completions(CompletionsArgs),
     /// Write manual pages.
     Man(ManArgs),
@@ -98,7 +98,7 @@ pub enum Command {
 /// Where to train, and where the tokens are cached.
 #[derive(Args, Clone, Debug)]
 pub struct Place {
-    /// Device: auto, cpu, wgpu, cuda, cuda:1, or rehearsal (no training: losses from a known surface).
+    /// Device: auto, cpu, wgpu, cuda, cuda:1, or rehearsal (does not train: losses come from a known surface).
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Folder for tokenized corpora.
@@ -109,7 +109,7 @@ pub struct Place {
 /// How tables are printed.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Tables {
-    /// Show all columns of tables, and cells and lines whole, however narrow the terminal.
+    /// Show all columns of tables, and do not shorten cells and lines, even if the terminal is too narrow.
     #[arg(long)]
     pub wide: bool,
 }
@@ -121,7 +121,7 @@ pub struct Overrides {
     #[arg(
         long = "set",
         value_name = "KEY=VALUE",
-        help = "Set a key of the spec, as in sweep.seeds=[1,2,3]; KEY= takes a key away. May be given again"
+        help = "Set a key of the spec, such as sweep.seeds=[1,2,3]; KEY= removes a key. May be given again"
     )]
     pub set: Vec<String>,
 }

@@ -20,7 +20,7 @@ pub struct PlanArgs {
     /// Sustained FLOP/s of one slot, instead of a short measurement on the device.
     #[arg(long)]
     pub flops_per_second: Option<f64>,
-    /// Runs trained side by side on each device [default: as many as cores on the CPU, otherwise 1].
+    /// Runs trained at once on each device [default: the number of cores on the CPU, otherwise 1].
     #[arg(long, visible_alias = "slots", value_name = "N")]
     pub slots_per_device: Option<usize>,
     /// Devices to train on.
@@ -29,13 +29,13 @@ pub struct PlanArgs {
     /// Price of one device hour, in any currency.
     #[arg(long, value_name = "MONEY")]
     pub price: Option<f64>,
-    /// Cut the sweep down to so many device hours: seeds go first, then sizes (down to 7), then budgets (down to 3).
+    /// Cut the sweep down to this many device hours: first seeds, then sizes (down to 7), then budgets (down to 3).
     #[arg(long, value_name = "HOURS")]
     pub budget_hours: Option<f64>,
-    /// Write the spec that is planned, cuts and --set included, to a file that does not exist yet.
+    /// Write the planned spec, with cuts and --set, to a new file.
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Print the plan as CSV, one row a run with every count.
+    /// Print the plan as CSV: one row per run, with all counts of parameters and FLOPs.
     #[arg(long)]
     pub csv: bool,
     /// How tables are printed.
@@ -48,14 +48,14 @@ pub struct PlanArgs {
 pub enum DataCommand {
     /// Train or load the tokenizer, tokenize, split and cache the corpus of a spec.
     Prepare(DataArgs),
-    /// Tell vocabulary, tokens, split and, for the built-in language, its entropy.
+    /// Print vocabulary, tokens, split and, for the built-in language, its entropy.
     Info(DataArgs),
 }
 
 /// Flags of `runner data`.
 #[derive(Args, Debug)]
 pub struct DataArgs {
-    /// A spec or config with the `[data]` to look at.
+    /// A spec or config with a `[data]` table.
     pub spec: PathBuf,
     /// What to set otherwise.
     #[command(flatten)]

@@ -10,10 +10,10 @@ use super::Overrides;
 /// Flags of `runner init`.
 #[derive(Args, Debug)]
 pub struct InitArgs {
-    /// What to begin with.
+    /// The kind of spec.
     #[arg(value_enum)]
     pub kind: SpecKind,
-    /// The file to write, - for standard output; never one that exists [default: NAME.toml].
+    /// The file to write; it must not exist. - writes to standard output [default: NAME.toml].
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Name of the sweep or run, and of its results folder [default: the kind].
@@ -34,13 +34,13 @@ pub enum SpecKind {
     Quickstart,
     /// IsoFLOP curves of a text.
     Isoflop,
-    /// What muP saves against tuning each size of IsoFLOP curves.
+    /// IsoFLOP curves: how much compute muP saves compared with tuning each size.
     IsoflopMup,
     /// Whether the best learning rate of a narrow model holds on a wide one.
     MupTransfer,
-    /// Learning rate and batch size against size.
+    /// The best learning rate and batch size for each size.
     Tune,
-    /// Learning rate against width.
+    /// The best learning rate for each width.
     LrGrid,
     /// Whether activations keep their size with width, for `runner coord-check`.
     CoordCheck,
@@ -53,7 +53,7 @@ pub enum SpecKind {
 /// Flags of `runner explain`.
 #[derive(Args, Debug)]
 pub struct ExplainArgs {
-    /// A key of a spec, such as sweep.seeds, or a table of it, such as sweep [default: the names of all].
+    /// A key of a spec, such as sweep.seeds, or a table, such as sweep [default: list all keys].
     pub key: Option<String>,
 }
 
@@ -76,6 +76,6 @@ pub struct CompletionsArgs {
 /// Flags of `runner man`.
 #[derive(Args, Debug)]
 pub struct ManArgs {
-    /// Folder for the pages, one a command; it is made where it is not there.
+    /// Folder for the pages, one per command. It is created if missing.
     pub dir: PathBuf,
 }

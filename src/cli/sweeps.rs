@@ -20,25 +20,29 @@ pub struct SweepArgs {
     /// Where to train.
     #[command(flatten)]
     pub place: Place,
-    /// Devices to train on, as in cuda:0,cuda:1 [default: all of the kind that --device names].
+    /// Devices to train on, such as cuda:0,cuda:1 [default: all devices of the kind in --device].
     #[arg(long, value_delimiter = ',', value_name = "LIST", conflicts_with = "device")]
     pub devices: Vec<String>,
-    /// Runs trained side by side on each device [default: as many as cores on the CPU, otherwise 1].
+    /// Runs trained at once on each device [default: the number of cores on the CPU, the fastest number measured on
+    /// cuda, otherwise 1].
     #[arg(long, visible_alias = "slots", value_name = "N")]
     pub slots_per_device: Option<usize>,
-    /// Threads of each run on the CPU. Losses do not depend on it.
+    /// Train the runs of a device in one process, each on its own thread [default: true on cuda, otherwise false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub share_process: Option<bool>,
+    /// Threads of each run on the CPU. Losses do not depend on them.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
     /// How long runs may go on without a sign.
     #[command(flatten)]
     pub patience: Patience,
-    /// Who starts the workers [default: the one in the spec, otherwise local].
+    /// How workers are started [default: as in the spec, otherwise local].
     #[arg(long, value_enum)]
     pub launcher: Option<LauncherName>,
-    /// Slurm: wait until all runs are over, then fit and report, instead of leaving after submission.
+    /// Slurm: do not return after submission; wait until all runs have ended, then fit and report.
     #[arg(long)]
     pub wait: bool,
-    /// Slurm: print the batch script and have it checked by `sbatch --test-only`, and submit nothing.
+    /// Slurm: print the batch script and check it with `sbatch --test-only`; submit nothing.
     #[arg(long, conflicts_with = "wait")]
     pub dry_run: bool,
     /// Keep the weights of every run that is trained from now on, for `runner export transformers`.
@@ -49,10 +53,10 @@ pub struct SweepArgs {
 /// How long a run goes on by itself.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Patience {
-    /// Least seconds between two checkpoints of a run. Writing them never takes more than 2% of the time.
+    /// Minimum seconds between two checkpoints of a run. Checkpoints take at most 2% of the time.
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     pub checkpoint_every: f64,
-    /// Seconds without a sign of life after which a worker is ended and its run tried again.
+    /// If a worker makes no progress for this many seconds, end it and try its run again.
     #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub hang_after: u64,
 }
@@ -62,7 +66,7 @@ pub struct Patience {
 pub enum LauncherName {
     /// This process, on this machine.
     Local,
-    /// Slurm, as `[launcher]` in the spec says.
+    /// Slurm, configured by `[launcher]` in the spec.
     Slurm,
 }
 
@@ -71,13 +75,13 @@ pub enum LauncherName {
 pub struct WatchArgs {
     /// The results folder. Nothing is written into it.
     pub dir: PathBuf,
-    /// Port to listen on; 0 takes any that is free.
+    /// Port to listen on; 0 takes any free port.
     #[arg(long, default_value_t = 8311)]
     pub port: u16,
-    /// Address to listen on; anything but a loopback address needs --public.
+    /// Address to listen on; any address other than a loopback address needs --public.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDR")]
     pub host: std::net::IpAddr,
-    /// Let everybody who reaches the address read the report. Nothing is encrypted and nobody is asked for a password.
+    /// Let everybody who can reach the address read the report. There is no encryption and no password.
     #[arg(long)]
     pub public: bool,
     /// Folder of tokenized corpora, for the entropy of the built-in language.
@@ -97,10 +101,10 @@ pub struct CancelArgs {
 pub struct StatusArgs {
     /// Results folder of the sweep.
     pub dir: PathBuf,
-    /// Look again every two seconds until every run has ended.
+    /// Update every two seconds until every run has ended.
     #[arg(long)]
     pub watch: bool,
-    /// Print JSON, one object a look.
+    /// Print JSON, one object per update.
     #[arg(long)]
     pub json: bool,
 }
@@ -117,13 +121,16 @@ pub struct WorkerArgs {
     /// Threads of each run on the CPU.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// Least seconds between two checkpoints of a run.
+    /// Runs trained at once, each on its own thread.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub runs: u16,
+    /// Minimum seconds between two checkpoints of a run.
     #[arg(long, default_value_t = 60.0)]
     pub checkpoint_every: f64,
-    /// What to call the device where it is told of [default: its name].
+    /// Name of the device in messages [default: its own name].
     #[arg(long)]
     pub label: Option<String>,
-    /// Cores to stay on, counted among those that the process may use, as in 0-1.
+    /// Cores to stay on, such as 0-1, counted among those that the process may use.
     #[arg(long)]
     pub cores: Option<String>,
 }
@@ -151,9 +158,9 @@ pub struct SlurmTaskArgs {
 /// What `runner ledger` does.
 #[derive(Debug, Subcommand)]
 pub enum LedgerCommand {
-    /// Compare every result with its checksum and name each damaged file.
+    /// Compare every result with its checksum and list damaged files.
     Check(LedgerArgs),
-    /// Derive runs.csv, curves.csv, fits.json, the figures and report.html from the results again.
+    /// Write runs.csv, curves.csv, fits.json, the figures and report.html again from the results.
     Rebuild(RebuildArgs),
 }
 

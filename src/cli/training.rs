@@ -20,10 +20,10 @@ pub struct TrainArgs {
     /// Where to train.
     #[command(flatten)]
     pub place: Place,
-    /// Threads on the CPU [default: all cores]. The loss does not depend on it.
+    /// Threads on the CPU [default: all cores]. The loss does not depend on them.
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Least seconds between two checkpoints. Writing them never takes more than 2% of the time.
+    /// Minimum seconds between two checkpoints. Checkpoints take at most 2% of the time.
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     pub checkpoint_every: f64,
     /// Keep the weights, for `runner export transformers`.
@@ -34,7 +34,7 @@ pub struct TrainArgs {
 /// Flags of `runner coord-check`.
 #[derive(Args, Debug)]
 pub struct CoordCheckArgs {
-    /// The spec: a sweep over `model.width` or `model.depth`, and over whatever else should be compared.
+    /// The spec: a sweep over `model.width` or `model.depth`, and over anything else to compare.
     pub spec: PathBuf,
     /// What to set otherwise.
     #[command(flatten)]
@@ -45,10 +45,10 @@ pub struct CoordCheckArgs {
     /// Where to train.
     #[command(flatten)]
     pub place: Place,
-    /// Steps before each of which activations are measured, at the peak learning rate without warm-up.
+    /// Number of steps. Activations are measured before each step, at the peak learning rate without warm-up.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub steps: u32,
-    /// Threads on the CPU. What is measured does not depend on it.
+    /// Threads on the CPU. The measurements do not depend on them.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
     /// How tables are printed.
@@ -59,8 +59,7 @@ pub struct CoordCheckArgs {
 /// Flags of `runner bench`.
 #[derive(Args, Debug)]
 pub struct BenchArgs {
-    /// A model to measure, the config of one run; may be given again [default: three models of 0.16 to 6.8 million
-    /// parameters].
+    /// Config of the model to measure. May be given again [default: three models of 0.16 to 6.8 million parameters].
     #[arg(long, value_name = "FILE")]
     pub config: Vec<PathBuf>,
     /// Where to train.
@@ -69,13 +68,13 @@ pub struct BenchArgs {
     /// Threads of each run on the CPU.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// Runs side by side [default: one alone, then as many as a sweep would].
+    /// Runs at once [default: first one alone, then as many as in a sweep].
     #[arg(long, visible_alias = "slots", value_name = "N")]
     pub slots_per_device: Option<usize>,
-    /// Length of each measurement.
+    /// Length of each measurement in seconds.
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
-    /// Print JSON, one object a line.
+    /// Print JSON, one object per line.
     #[arg(long)]
     pub json: bool,
     /// How tables are printed.

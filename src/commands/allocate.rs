@@ -51,7 +51,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     if best.tokens < quality.tokens {
         writeln!(
             out,
-            "the tokens there are bind: unlimited, {} tokens would give loss {:.4}",
+            "limited by the number of tokens: with unlimited tokens the optimum is {} tokens, loss {:.4}",
             Tokens(quality.tokens),
             quality.loss
         )?;
@@ -62,7 +62,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     if let (Some(served), Some(found)) = (served, inference) {
         writeln!(out, "{}", serving(served, &found))?;
         if max_tokens.is_some_and(|most| found.allocation.tokens > most) {
-            writeln!(out, "which is more training tokens than there are")?;
+            writeln!(out, "which is more training tokens than available")?;
         }
     }
     let seen = landmarks(&fitted);
@@ -76,14 +76,15 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
 fn flatness(off: &OffOptimum) -> String {
     let lost = 100.0 * (1.0 - off.equivalent_flops);
     format!(
-        "{} x the parameters of the unlimited optimum costs {:.4} nats, as if {lost:.1}% of the budget were lost",
+        "{} x the parameters of the unlimited optimum costs {:.4} nats, the same as losing {lost:.1}% of the budget",
         off.factor, off.excess
     )
 }
 
 fn serving(served: f64, found: &InferenceAware) -> String {
     format!(
-        "serving {} tokens at a loss of {:.4}: {} parameters, {} tokens, {} FLOPs in all, {:.1}% less than the training optimum",
+        "serving {} tokens at a loss of {:.4}: {} parameters, {} tokens, {} FLOPs in all, {:.1}% less than the \
+         training optimum",
         Tokens(served),
         found.allocation.loss,
         Params(found.allocation.params),

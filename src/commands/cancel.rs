@@ -17,7 +17,7 @@ pub fn run(args: &CancelArgs) -> anyhow::Result<ExitCode> {
     let job = submission.job.map_or_else(|| "an array".to_owned(), |job| format!("array {job}"));
     let before = submission.state(&client);
     match before {
-        ArrayState::Gone { .. } => eprintln!("{job} had ended already"),
+        ArrayState::Gone { .. } => eprintln!("{job} has already ended"),
         before => {
             submission.cancel(&ledger, &client)?;
             eprintln!("{job} is cancelled ({before} before)");
@@ -25,6 +25,6 @@ pub fn run(args: &CancelArgs) -> anyhow::Result<ExitCode> {
     }
     let summary = Summary::of(&ledger)?;
     let runs = ledger.plan().runs.len();
-    eprintln!("{} of {runs} runs are over and kept; `runner sweep` goes on with the rest", runs - summary.pending);
+    eprintln!("{} of {runs} runs have ended and are kept; `runner sweep` trains the rest", runs - summary.pending);
     Ok(ExitCode::SUCCESS)
 }

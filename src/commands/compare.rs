@@ -35,8 +35,8 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         (false, false) => runs(&folder::find(first, results)?, &folder::find(second, results)?, room),
         (first_is_sweep, _) => {
             let [sweep, other] = if first_is_sweep { [first, second] } else { [second, first] };
-            folder::find(other, results).with_context(|| format!("{sweep} is a sweep, and {other} is none"))?;
-            anyhow::bail!("{sweep} is a sweep and {other} a run; compare two of a kind")
+            folder::find(other, results).with_context(|| format!("{sweep} is a sweep, but {other} is not"))?;
+            anyhow::bail!("{sweep} is a sweep and {other} is a run; give two sweeps or two runs")
         }
     };
     io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
@@ -89,7 +89,7 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], room: Room) -> anyh
     let [rehearsed, other] = [first, second].map(|folder| folder.ledger.losses() == Losses::Rehearsed);
     ensure!(
         rehearsed == other,
-        "{} was rehearsed: its losses come from a known surface, and say nothing beside trained ones",
+        "{} was rehearsed: its losses come from a known surface and cannot be compared with trained ones",
         names[usize::from(other)]
     );
     if rehearsed {
@@ -102,7 +102,7 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], room: Room) -> anyh
     let outcome = table(["outcome", names[0], names[1]], &outcomes(first, second), room) + &counted;
     let pairs = pairs(first, second);
     let losses = match pairs.as_slice() {
-        [] => "no two runs have shape, length, seed and corpus in common, so that no losses are compared\n".to_owned(),
+        [] => "no two runs have the same shape, length, seed and corpus, so losses are not compared\n".to_owned(),
         [(a, b)] => {
             format!("one run in common: loss {a:.4} and {b:.4}, a difference of {:+.4} nats per token\n", b - a)
         }
@@ -110,8 +110,9 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], room: Room) -> anyh
             let lower = pairs.iter().filter(|(a, b)| b < a).count();
             let Estimate { value, low, high } = mean_difference(pairs);
             format!(
-                "{} runs in common (shape, length, seed and corpus): the second's loss minus the first's is {value:+.4} nats \
-                 per token on average (95% over pairs: {low:+.4} to {high:+.4}), and below 0 in {lower}\n",
+                "{} runs in common (shape, length, seed and corpus): the second's loss minus the first's is \
+                 {value:+.4} nats per token on average (95% over pairs: {low:+.4} to {high:+.4}), and below 0 in \
+                 {lower}\n",
                 pairs.len()
             )
         }
@@ -219,7 +220,7 @@ fn frontiers(first: &Folder, second: &Folder) -> String {
         Some(comparison) => format!("least loss against FLOPs: {}\n", comparison.conclusion),
         None if a.is_empty() || b.is_empty() => String::new(),
         None => format!(
-            "least loss against FLOPs: {} and {} budgets are too few to compare laws (5 would do)\n",
+            "least loss against FLOPs: {} and {} budgets are too few to compare laws (5 are needed)\n",
             a.len(),
             b.len()
         ),
@@ -248,13 +249,13 @@ fn runs(first: &Found, second: &Found, room: Room) -> String {
     let outcome = table(["outcome", header[0], header[1]], &rows, room);
     let difference = match (a.val_loss, b.val_loss, a.val_loss_se, b.val_loss_se) {
         _ if first.run.run.corpus != second.run.run.corpus => {
-            "the corpora differ, so that losses per token do not compare\n".to_owned()
+            "the corpora differ, so losses per token cannot be compared\n".to_owned()
         }
         (Some(a), Some(b), Some(a_error), Some(b_error)) => {
             let (difference, half) = (b - a, 1.96 * a_error.hypot(b_error));
             format!(
-                "the second's loss minus the first's is {difference:+.4} nats per token, within {:+.4} to {:+.4}: 95% as \
-                 if each had validation tokens of its own, where both are measured on the same\n",
+                "the second's loss minus the first's is {difference:+.4} nats per token (95%: {:+.4} to {:+.4}, computed \
+                 as if the runs had different validation tokens; they have the same)\n",
                 difference - half,
                 difference + half
             )

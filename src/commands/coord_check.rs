@@ -52,7 +52,7 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     let device = device::choose(&place.device);
     let plan = planning::plan_of(&spec, &place.cache)?;
     if let Some(left_out) = plan.left_out.first() {
-        anyhow::bail!("the check would lack {}: {}", planning::describe(left_out), left_out.reason);
+        anyhow::bail!("the check cannot include {}: {}", planning::describe(left_out), left_out.reason);
     }
     let axis = axis(&plan)?;
     require_nothing_else(&plan, axis)?;
@@ -80,7 +80,7 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
         passed &= failed == 0;
         let verdict = if failed == 0 { "passes" } else { "FAILS" };
         eprintln!(
-            "{parameterization} {verdict}: {failed} of {} activations move with {}",
+            "{parameterization} {verdict}: {failed} of {} activations change with {}",
             coordinates.len(),
             axis.name()
         );
@@ -96,8 +96,8 @@ fn axis(plan: &Plan) -> anyhow::Result<Axis> {
         (true, false) => Ok(Axis::Width),
         (false, true) => Ok(Axis::Depth),
         (false, false) => anyhow::bail!(
-            "the spec has models of one shape: write \"model.width\" = [32, 64, 128, 256] (or \"model.depth\") in \
-             [sweep.axes]"
+            "all models of the spec have the same shape: write \"model.width\" = [32, 64, 128, 256] (or \
+             \"model.depth\") in [sweep.axes]"
         ),
         (true, true) => {
             anyhow::bail!("the spec varies width and depth: write one of them in [sweep.axes] and keep the other")
@@ -114,7 +114,7 @@ fn require_nothing_else(plan: &Plan, axis: Axis) -> anyhow::Result<()> {
         if !seen.insert((run.parameterization, axis.of(run), run.seed)) || !same_corpus {
             let varied: Vec<&String> = planned.axes.keys().collect();
             anyhow::bail!(
-                "the spec varies {varied:?}: a coordinate check compares models of one recipe; keep in [sweep.axes] only \
+                "the spec varies {varied:?}: a coordinate check needs one training recipe; keep in [sweep.axes] only \
                  \"model.{}\" and \"model.parameterization\"",
                 axis.name()
             );
@@ -188,11 +188,11 @@ fn table(checks: &[Check]) -> Sheet {
         ("parameterization", Worth::Must),
         ("activation", Worth::Must),
         ("verdict", Worth::Must),
-        ("slope as drawn", Worth::More(4)),
+        ("slope at start", Worth::More(4)),
         ("expected", Worth::More(4)),
-        ("slope trained", Worth::More(3)),
+        ("slope at end", Worth::More(3)),
         ("expected", Worth::More(3)),
-        ("farthest off", Worth::More(1)),
+        ("worst slope", Worth::More(1)),
         ("before step", Worth::More(2)),
     ]);
     for Check { parameterization, coordinates, .. } in checks {
@@ -234,15 +234,16 @@ fn remarks(checks: &[Check], axis: Axis) -> Vec<String> {
     let last = measurements().map(|m| m.step).max().unwrap_or(0);
     let axis = axis.name();
     let mut remarks = vec![format!(
-        "A slope is that of log mean |x| in log {axis}: 0 keeps its size, 1 grows in proportion. Up to {TOLERANCE} off what is \
-         expected passes."
+        "Slopes are of log mean |x| in log {axis}: with 0 the activation keeps its size, with 1 it grows in \
+         proportion. A slope within {TOLERANCE} of the expected one passes."
     )];
     if seeds == 1 {
-        remarks.push("One seed: no interval. [sweep] seeds = [1, 2, 3] gives one.".to_owned());
+        remarks.push("One seed gives no interval: set [sweep] seeds = [1, 2, 3].".to_owned());
     }
     if last < SETTLED {
         remarks.push(format!(
-            "{last} steps tell what grows; whether what is random at first flattens shows after {SETTLED}: give --steps 10."
+            "{last} steps show what grows. Whether slopes that begin at -0.5 become flat shows only after {SETTLED} \
+             steps: give --steps 10."
         ));
     }
     remarks
@@ -262,7 +263,7 @@ mod tests {
         let coordinates = coordinates::check(&measurements, |_| First::Flat);
         let checks = [Check { parameterization: "mup".to_owned(), measurements, coordinates }];
         let said = remarks(&checks, Axis::Width).join("\n");
-        assert!(said.contains("One seed: no interval") && said.contains("give --steps 10"), "{said}");
+        assert!(said.contains("One seed gives no interval") && said.contains("give --steps 10"), "{said}");
         let table = table(&checks).text(Room::of(true));
         assert!(!table.contains("NaN") && table.contains("expected") && table.contains("grows"), "{table}");
     }

@@ -90,6 +90,9 @@ fn of_text(text: &TextFacts, vocab: usize, table: &mut Sheet) {
     if text.unknown_tokens > 0 {
         table.add_row(["tokens unknown to the tokenizer", &text.unknown_tokens.to_string()]);
     }
+    if text.dropped_bytes > 0 {
+        table.add_row(["bytes that the tokenizer drops", &text.dropped_bytes.to_string()]);
+    }
     if let Some(all) = text.numbered_from {
         table.add_row(["ids", &numbered_anew(vocab, all)]);
     }

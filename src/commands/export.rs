@@ -8,15 +8,15 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::STDOUT;
-use super::shared::claim;
+use super::shared::{claim, folder};
 use crate::cli::export::{ArchitectureName, ExportCommand, FolderArgs, TableArgs, TransformersArgs};
 use crate::data;
-use crate::export::runs::{self, Run};
+use crate::export::runs::{self, Experiment, Run};
 use crate::export::table::{Table, Tables};
 use crate::export::trackers::{self, Tracker};
 use crate::export::transformers::{self, Architecture};
 use crate::export::{jsonl, parquet, tensorboard};
-use crate::ledger::{Ledger, Losses};
+use crate::ledger::{Ledger, Losses, has_tables_only};
 use crate::plan::PlannedRun;
 
 /// Runs the command.
@@ -26,11 +26,14 @@ pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
         ExportCommand::Parquet(args) if args.out.is_none() && io::stdout().is_terminal() => {
             anyhow::bail!("Parquet is not for a terminal; give --out {}.parquet", name(&args.runs));
         }
-        ExportCommand::Parquet(args) => table(args, |table, out| Ok(parquet::write(table, out)?))?,
+        ExportCommand::Parquet(args) => {
+            let headline = headline(&args.runs);
+            table(args, |table, out| Ok(parquet::write(table, headline.as_deref(), out)?))?;
+        }
         ExportCommand::Tensorboard(args) => {
             claim::not_results(&args.out)?;
-            let (name, runs) = of_folder(args)?;
-            tensorboard::export(&name, &runs, &args.out)?;
+            let (experiment, runs) = of_folder(args)?;
+            tensorboard::export(&experiment, &runs, &args.out)?;
             let out = args.out.display();
             eprintln!("{} runs in {out}; look at them with `tensorboard --logdir {out}`", runs.len());
         }
@@ -46,7 +49,7 @@ fn table(
     write: impl Fn(&Table, &mut (dyn Write + Send)) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let TableArgs { runs, out, curves } = args;
-    let tables = Tables::read(runs)?;
+    let tables = read(runs)?;
     let table = if *curves {
         tables
             .curves
@@ -66,8 +69,8 @@ fn table(
 
 fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result<()> {
     claim::not_results(&args.out)?;
-    let (name, runs) = of_folder(args)?;
-    trackers::export(tracker, &name, &runs, &args.out)?;
+    let (experiment, runs) = of_folder(args)?;
+    trackers::export(tracker, &experiment, &runs, &args.out)?;
     let script = args.out.join("import.py");
     eprintln!(
         "{} runs; hand them over with `python {}`, which needs the {package} package",
@@ -77,11 +80,37 @@ fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result
     Ok(())
 }
 
-/// Name and runs of what is asked for.
-fn of_folder(args: &FolderArgs) -> anyhow::Result<(String, Vec<Run>)> {
+/// The tables of a folder or a CSV, with a word where a folder's table knows more than its runs.
+fn read(path: &Path) -> anyhow::Result<Tables> {
+    let tables = Tables::read(path)?;
+    if path.is_dir()
+        && !has_tables_only(path)
+        && let Some(missing) = folder::missing_results(&Ledger::open(path)?)
+    {
+        let table = path.join("runs.csv");
+        eprintln!(
+            "warning: {missing}: they are exported as pending; copy the rest of runs/, or export {}",
+            table.display()
+        );
+    }
+    Ok(tables)
+}
+
+/// The experiment that is asked for, and its runs.
+fn of_folder(args: &FolderArgs) -> anyhow::Result<(Experiment, Vec<Run>)> {
     let FolderArgs { runs: path, out: _, name: given } = args;
-    let runs = runs::runs(&Tables::read(path)?)?;
-    Ok((given.clone().unwrap_or_else(|| name(path)), runs))
+    let runs = runs::runs(&read(path)?)?;
+    Ok((Experiment { name: given.clone().unwrap_or_else(|| name(path)), headline: headline(path) }, runs))
+}
+
+/// What the fits of a folder, or of the folder around a table, found.
+fn headline(path: &Path) -> Option<String> {
+    let fits = folder::fits(if path.is_dir() { path } else { path.parent()? })?;
+    let found: Vec<String> = folder::headlines(&fits)
+        .into_iter()
+        .map(|(group, headline)| group.map_or_else(String::new, |group| format!("{group}: ")) + &headline.to_string())
+        .collect();
+    (!found.is_empty()).then(|| found.join("; "))
 }
 
 /// The name of a folder of results, or of the folder around a table.

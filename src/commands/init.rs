@@ -37,7 +37,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     eprintln!("wrote {shown}: `runner plan {shown}` shows what it trains, `runner {command} {shown}` trains it");
     match spec.data.path {
         Some(path) if spec.data.source != Source::Synthetic && !path.exists() && !is_pattern(&path) => eprintln!(
-            "its text {} is not there yet; `--text PATH` takes another, and scripts/corpus-rfc.sh of the repository \
+            "its text {} does not exist yet; `--text PATH` uses another, and scripts/corpus-rfc.sh of the repository \
              writes corpora/rfc.txt",
             path.display()
         ),
@@ -55,7 +55,9 @@ fn is_pattern(path: &Path) -> bool {
 pub(super) fn write_new(file: &Path, text: &str) -> anyhow::Result<()> {
     let shown = file.display();
     let mut created = File::create_new(file).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => anyhow::anyhow!("{shown} exists and is left as it is; give another with --out"),
+        ErrorKind::AlreadyExists => {
+            anyhow::anyhow!("{shown} exists and is not overwritten; give another file with --out")
+        }
         _ => anyhow::Error::new(error).context(format!("cannot create {shown}")),
     })?;
     created.write_all(text.as_bytes()).with_context(|| format!("cannot write {shown}"))
@@ -117,7 +119,7 @@ fn about(adapted: &str, path: &Path, synthetic: bool) -> String {
     let adapted = THEIRS.iter().fold(adapted, |text, (theirs, this)| text.replace(theirs, &this.replace("{}", &shown)));
     let adapted = adapted.replace("# UTF-8, documents separated by blank lines", Format::of(path).comment());
     let note = if synthetic {
-        format!("# Trains on the text {shown} and not on the built-in language.\n")
+        format!("# Trains on the text {shown}, not on the built-in language.\n")
     } else {
         String::new()
     };

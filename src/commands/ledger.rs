@@ -30,7 +30,9 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(1));
     }
     if let LedgerCommand::Rebuild(RebuildArgs { cache, .. }) = command {
-        folder::require_results(dir)?;
+        if let Some(missing) = folder::missing_results(&ledger) {
+            anyhow::bail!("{missing}: their rows would be lost; copy the rest of runs/, or remove runs.csv first");
+        }
         let spec = spec::load(&dir.join("spec.toml"))?;
         results::rebuild(&ledger, &spec, cache, &Summary::of(&ledger)?)?;
         let runs = dir.join("runs.csv");
@@ -41,7 +43,8 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
         );
     }
     let (results, runs) = (check.results, check.runs);
-    let sealed = if ledger.has_checksums() { "checksums match" } else { "no checksums in this older layout" };
+    let sealed =
+        if ledger.has_checksums() { "checksums match" } else { "no checksums in tables and in the older layout" };
     writeln!(io::stdout(), "{results} results of {runs} runs are whole ({sealed}), {} conflicts", conflicts.len())
         .context(STDOUT)?;
     Ok(ExitCode::SUCCESS)

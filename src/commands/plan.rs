@@ -40,7 +40,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     {
         eprintln!("cut down to {limit} device hours:");
         trimmed.said.iter().for_each(|line| eprintln!("  {line}"));
-        eprintln!("the same by hand: --set {}", trimmed.set.join(" --set "));
+        eprintln!("the same cuts by hand: --set {}", trimmed.set.join(" --set "));
         (spec, plan) = (trimmed.spec, trimmed.plan);
         // A key that was set from outside is set anew.
         let key = |set: &str| set.split('=').next().unwrap_or_default().trim().to_owned();
@@ -129,12 +129,12 @@ fn text(
         let devices = count(machine.devices, "device");
         writeln!(out, "{} device hours on {devices}, {:.0}% of them busy", Ratio(device_hours), 100.0 * busy)?;
     }
-    writeln!(out, "disk: {} of results, checkpoints of up to {} meanwhile", Bytes(results), Bytes(checkpoints))?;
+    writeln!(out, "disk: {} for results, up to {} for checkpoints while training", Bytes(results), Bytes(checkpoints))?;
     match price {
         Some(price) if device_hours.is_finite() => {
-            writeln!(out, "price: {:.2} at {price} a device hour", price * device_hours)?;
+            writeln!(out, "price: {:.2} at {price} per device hour", price * device_hours)?;
         }
-        Some(_) => writeln!(out, "price: not known without a speed; give --flops-per-second")?,
+        Some(_) => writeln!(out, "price: needs a speed; give --flops-per-second")?,
         None => {}
     }
     Ok(out)

@@ -100,7 +100,9 @@ fn kept(folder: &Folder, run: &PlannedRun, add: Add<'_>) -> anyhow::Result<()> {
             add("diverged", format!("at step {step} of {}, training loss {loss}", run.run.schedule.steps));
         }
         if let Some(build) = result.build {
-            add("compiler", build.rustc);
+            if !build.rustc.is_empty() {
+                add("compiler", build.rustc);
+            }
             build.burn.into_iter().for_each(|burn| add("burn", burn));
             build.lock.into_iter().for_each(|lock| add("Cargo.lock", format!("sha256 {lock}")));
         }

@@ -28,7 +28,8 @@ pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
         command.args(["--device", &name]);
         command
     };
-    let pool = Pool { devices: vec![name.clone()], command: &worker, patience: Duration::from_secs(hang_after) };
+    let patience = Duration::from_secs(hang_after);
+    let pool = Pool { devices: vec![name.clone()], runs: 1, command: &worker, patience };
     let mut display = Display::new(&ledger, 1, false);
     let summary = execute::supervise(&ledger, &pool, &mut display, &signals)?;
     if let Some(signal) = summary.interrupted {

@@ -27,7 +27,7 @@ const LISTED: usize = 20;
 pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let StatusArgs { dir, watch, json } = args;
     let ledger = Ledger::open(dir)?;
-    folder::require_results(dir)?;
+    folder::warn_of_missing_results(&ledger);
     loop {
         let status = Status::of(&ledger)?;
         // Tasks in the queue are workers to come, of which the folder knows nothing.

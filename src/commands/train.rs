@@ -1,6 +1,7 @@
 //! `runner train`: one run, in this process.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,7 +11,7 @@ use super::shared::{closing, device, planning};
 use super::sweep::results;
 use super::{STDOUT, seconds};
 use crate::cli::TrainArgs;
-use crate::execute::{self, Display, Terms, Work, WorkError, rehearsal};
+use crate::execute::{self, Display, Terms, Work, WorkError};
 use crate::ledger::{FailureClass, Ledger, Losses, RunResult, State};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
@@ -22,14 +23,15 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let TrainArgs { config, overrides, out, place, threads, checkpoint_every, keep_models } = args;
     let checkpoint_every = seconds("checkpoint-every", *checkpoint_every)?;
     let spec = planning::config(config, &overrides.set)?;
-    let mut trainer =
-        device::trainer(&device::choose(&place.device), &place.cache, threads.unwrap_or_else(device::cores))?;
+    let name = device::choose(&place.device);
+    let threads = threads.unwrap_or_else(device::cores);
+    let mut trainer = device::trainer(&name, &place.cache, threads)?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
     if let Some(raised) = planning::raised_batches(&spec, &plan) {
         eprintln!("{raised}");
     }
-    let losses = rehearsal::losses(&trainer.device().kind);
+    let losses = Losses::of_device(&trainer.device().kind);
     let dir = results::results_dir(out.as_deref(), &spec, losses);
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
     if *keep_models {
@@ -46,7 +48,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut display = Display::new(&ledger, 1, std::io::stderr().is_terminal());
     let stop = execute::stop_flag()?;
     let label = trainer.device().kind;
-    let terms = Terms { device: &label, checkpoint_every, stop: &stop };
+    let open = || device::trainer(&name, &place.cache, threads).map_err(|error| format!("{error:#}"));
+    let leave = |_: &Result<Work, WorkError>| {
+        closing::say(&interrupted(&dir));
+        execute::leave(execute::REQUEUE)
+    };
+    let terms = Terms { device: &label, runs: 1, open: &open, checkpoint_every, stop: &stop, leave: &leave };
     let worked = execute::work(&ledger, trainer.as_mut(), terms, &mut |event| display.show(0, &event));
     display.finish();
     match worked {
@@ -55,15 +62,18 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(1));
         }
         Ok(Work::Interrupted) => {
-            closing::say(&[
-                format!("Interrupted. Nothing is lost: the run goes on from its checkpoint in {}.", dir.display()),
-                format!("To go on: {}", closing::this_command()),
-            ]);
+            closing::say(&interrupted(&dir));
             return Ok(ExitCode::from(execute::REQUEUE));
         }
         Ok(Work::Done) => {}
         Err(error) => return Err(error.into()),
     }
+    conclude(&ledger, run)
+}
+
+/// Writes the tables, and says what became of the run.
+fn conclude(ledger: &Ledger, run: &PlannedRun) -> anyhow::Result<ExitCode> {
+    let dir = ledger.dir();
     ledger.rebuild_tables()?;
     match ledger.state(&run.id)? {
         State::Ended(result) => {
@@ -78,6 +88,14 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         }
         State::Pending => anyhow::bail!("another process trains this run; wait for it, or choose another --out"),
     }
+}
+
+/// What is said when the run was stopped.
+fn interrupted(dir: &Path) -> [String; 2] {
+    [
+        format!("Interrupted. Nothing is lost: the run goes on from its checkpoint in {}.", dir.display()),
+        format!("To go on: {}", closing::this_command()),
+    ]
 }
 
 fn table(run: &PlannedRun, result: &RunResult) -> Sheet {

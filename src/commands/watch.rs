@@ -27,7 +27,7 @@ const RESAMPLES: usize = 200;
 pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let WatchArgs { dir, port, host, public, cache } = args;
     let ledger = Ledger::open(dir)?;
-    folder::require_results(dir)?;
+    folder::warn_of_missing_results(&ledger);
     let spec = spec::load(&dir.join("spec.toml"))?;
     // Taken first: a port that is not free is said at once.
     let server = Server::bind(*host, *port, *public)?;

@@ -13,7 +13,7 @@ use crate::ledger::{FailureClass, Ledger};
 
 /// Runs the command.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
-    let WorkerArgs { sweep, place, threads, checkpoint_every, label, cores } = args;
+    let WorkerArgs { sweep, place, threads, runs, checkpoint_every, label, cores } = args;
     let checkpoint_every = seconds("checkpoint-every", *checkpoint_every)?;
     if let Some(cores) = cores {
         pool::use_cores(cores)?;
@@ -21,8 +21,17 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     let stop = execute::stop_flag()?;
     let ledger = Ledger::open(sweep)?;
     let device = device::choose(&place.device);
-    let mut trainer = device::trainer(&device, &place.cache, *threads)?;
-    let terms = Terms { device: label.as_deref().unwrap_or(&device), checkpoint_every, stop: &stop };
+    let open = || device::trainer(&device, &place.cache, *threads);
+    let mut trainer = open()?;
+    let leave = |worked: &Result<Work, WorkError>| execute::leave(code(worked).unwrap_or(1));
+    let terms = Terms {
+        device: label.as_deref().unwrap_or(&device),
+        runs: usize::from(*runs),
+        open: &|| open().map_err(|error| format!("{error:#}")),
+        checkpoint_every,
+        stop: &stop,
+        leave: &leave,
+    };
     // Where nobody reads any more the supervisor is dead, and training on, unseen and perhaps for hours, would only hold
     // the run that the next sweep wants.
     let worked = execute::work(&ledger, trainer.as_mut(), terms, &mut |event| {
@@ -30,17 +39,24 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
             stop.store(true, Ordering::Relaxed);
         }
     });
+    match code(&worked) {
+        Some(code) => Ok(ExitCode::from(code)),
+        None => Ok(worked.map(|_| ExitCode::SUCCESS)?),
+    }
+}
+
+/// The exit code for an end of work; none for an error that is not a run's.
+fn code(worked: &Result<Work, WorkError>) -> Option<u8> {
     match worked {
-        Ok(Work::Done) => Ok(ExitCode::SUCCESS),
-        Ok(Work::Interrupted) => Ok(ExitCode::from(execute::REQUEUE)),
+        Ok(Work::Done) => Some(0),
+        Ok(Work::Interrupted) => Some(execute::REQUEUE),
         Err(WorkError::Failed { run, failure }) => {
             // Standard error may have nobody left to read it either.
             let _ = writeln!(io::stderr(), "error: run {run}: {}", failure.message);
             // Memory is whole again in a new process, which takes smaller steps; a device may not be.
-            let code = if failure.class == FailureClass::OutOfMemory { execute::REQUEUE } else { 1 };
-            Ok(ExitCode::from(code))
+            Some(if failure.class == FailureClass::OutOfMemory { execute::REQUEUE } else { 1 })
         }
-        Err(error) => Err(error.into()),
+        Err(_) => None,
     }
 }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mixture::PartFacts;
 use super::near::NearFacts;
+use super::scratch::Scratch;
 use super::{DataError, Entropy};
 use crate::spec::{Source, TokenType};
 
@@ -93,6 +94,9 @@ pub struct TextFacts {
     /// Tokens that stand for what the tokenizer does not know.
     #[serde(default)]
     pub unknown_tokens: u64,
+    /// Bytes of text that the tokenizer passed over, for want of a token.
+    #[serde(default)]
+    pub dropped_bytes: u64,
     /// The tokenizer's vocabulary where ids were numbered anew; the corpus's own is then those that occur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbered_from: Option<u64>,
@@ -148,11 +152,7 @@ pub fn publish(
     fingerprint: &str,
     fill: impl FnOnce(&Path) -> Result<Manifest, DataError>,
 ) -> Result<(), DataError> {
-    fs::create_dir_all(cache).map_err(DataError::io("create", cache))?;
-    let scratch = tempfile::Builder::new()
-        .prefix("preparing-")
-        .tempdir_in(cache)
-        .map_err(DataError::io("create a folder in", cache))?;
+    let scratch = Scratch::new(cache)?;
     let manifest = fill(scratch.path())?;
     let path = scratch.path().join("manifest.json");
     let mut json = serde_json::to_vec_pretty(&manifest).expect("a manifest has only string keys");
@@ -161,7 +161,7 @@ pub fn publish(
     sync_folder(scratch.path())?;
 
     let target = folder(cache, fingerprint);
-    let scratch = scratch.keep();
+    let (scratch, _lock) = scratch.keep();
     match fs::rename(&scratch, &target) {
         Ok(()) => sync_folder(cache),
         Err(error) => {
@@ -268,10 +268,9 @@ pub struct TokenWriter {
 
 impl TokenWriter {
     /// Creates the file.
-    pub fn create(folder: &Path, name: &str) -> Result<Self, DataError> {
-        let path = folder.join(name);
-        let file = File::create(&path).map_err(DataError::io("create", &path))?;
-        Ok(Self { path, file: BufWriter::new(file), hasher: blake3::Hasher::new(), tokens: 0 })
+    pub fn create(path: &Path) -> Result<Self, DataError> {
+        let file = File::create(path).map_err(DataError::io("create", path))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), hasher: blake3::Hasher::new(), tokens: 0 })
     }
 
     /// Appends tokens.

@@ -39,7 +39,7 @@ pub enum Separator {
     Text(String),
 }
 
-/// What many corpora write on a line of its own between two documents.
+/// What many corpora write between two documents.
 const MARK: &str = "<|endoftext|>";
 
 /// The beginning of a text in which marks are looked for, in bytes.
@@ -54,33 +54,6 @@ impl Separator {
             "file" => Self::File,
             "none" => Self::Nothing,
             text => Self::Text(text.to_owned()),
-        }
-    }
-
-    /// What the first file shows: two lines with the mark near its beginning; nothing, where the only file has no blank line
-    /// inside, to its end; otherwise blank lines. What cannot be read ends the look: it is told when all is read.
-    pub fn recognised(mut text: impl BufRead, only_file: bool) -> Self {
-        let (mut seen, mut marks, mut line) = (0, 0, Vec::new());
-        // Whether there was text, and a blank line behind it, and text behind that.
-        let (mut text_seen, mut gap_seen, mut several) = (false, false, false);
-        loop {
-            line.clear();
-            let count = text.read_until(b'\n', &mut line).unwrap_or_default();
-            if count == 0 {
-                return if only_file && !several { Self::Nothing } else { Self::BlankLine };
-            }
-            let content = line.trim_ascii();
-            several |= gap_seen && !content.is_empty();
-            gap_seen |= text_seen && content.is_empty();
-            text_seen |= !content.is_empty();
-            marks += usize::from(seen < LOOK && content == MARK.as_bytes());
-            if marks == 2 {
-                return Self::Text(MARK.to_owned());
-            }
-            seen += count;
-            if seen >= LOOK && (several || !only_file) {
-                return Self::BlankLine;
-            }
         }
     }
 
@@ -107,6 +80,100 @@ impl fmt::Display for Separator {
             Self::Text(mark) => write!(f, "{mark} separates documents"),
         }
     }
+}
+
+/// What a text shows of what separates its documents.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// Marks near its beginning on lines of their own.
+    alone: usize,
+    /// Marks between the end of one text and the beginning of another on the same line.
+    glued: usize,
+    /// Marks that stand as people write about them: between blanks, in quotes.
+    mentioned: usize,
+    /// Whether there is text.
+    text: bool,
+    /// Whether there is text on both sides of a blank line.
+    blocks: bool,
+}
+
+impl Look {
+    /// Looks at the beginning; to the end for a blank line, where this is the `only_file`. What cannot be read ends the look:
+    /// it is told when all is read.
+    pub fn at(mut text: impl BufRead, only_file: bool) -> Self {
+        let (mut seen, mut look, mut line) = (0, Self::default(), Vec::new());
+        // Whether there was a blank line behind text.
+        let mut gap_seen = false;
+        loop {
+            line.clear();
+            let count = text.read_until(b'\n', &mut line).unwrap_or_default();
+            if count == 0 {
+                return look;
+            }
+            let content = line.trim_ascii();
+            look.blocks |= gap_seen && !content.is_empty();
+            gap_seen |= look.text && content.is_empty();
+            look.text |= !content.is_empty();
+            if seen < LOOK {
+                look.count(&content[..content.len().min(LOOK)]);
+            }
+            seen += count;
+            if look.alone == 2 || seen >= LOOK && (look.blocks || !only_file) {
+                return look;
+            }
+        }
+    }
+
+    /// Counts the marks in a line.
+    fn count(&mut self, line: &[u8]) {
+        let begin = MARK.as_bytes();
+        if line == begin {
+            self.alone += 1;
+        } else if line.windows(begin.len()).any(|bytes| bytes == begin) {
+            let line = String::from_utf8_lossy(line);
+            for (at, _) in line.match_indices(MARK) {
+                let before = line[..at].chars().next_back();
+                let after = line[at + MARK.len()..].chars().next();
+                let count = if is_between(before, after) { &mut self.glued } else { &mut self.mentioned };
+                *count += 1;
+            }
+        }
+    }
+
+    /// Whether marks separate its documents: two on lines of their own, or more that separate than are written about.
+    pub fn is_marked(&self) -> bool {
+        self.alone >= 2 || self.has_a_mark() && self.alone + self.glued > self.mentioned.max(1)
+    }
+
+    /// Whether a mark separates something, as in the last of many files that are marked.
+    pub fn has_a_mark(&self) -> bool {
+        self.alone + self.glued > 0
+    }
+
+    /// Whether there is anything to see.
+    pub fn has_text(&self) -> bool {
+        self.text
+    }
+
+    /// What separates its documents: the mark where it is `marked`; nothing, where there is no blank line inside the
+    /// `only_file`; otherwise blank lines.
+    pub fn separator(&self, marked: bool, only_file: bool) -> Separator {
+        match (marked, only_file && !self.blocks) {
+            (true, _) => Separator::Text(MARK.to_owned()),
+            (false, true) => Separator::Nothing,
+            (false, false) => Separator::BlankLine,
+        }
+    }
+}
+
+/// Whether a mark between these characters stands between two texts: right behind or before one of them. Nothing is the end
+/// of a line.
+fn is_between(before: Option<char>, after: Option<char>) -> bool {
+    let ends = |c: char| c.is_alphanumeric() || ".!?\u{2026}\u{3002}\u{ff01}\u{ff1f}".contains(c);
+    let may_end = |c: char| ends(c) || c.is_whitespace() || "\"'\u{201d}\u{2019}\u{bb})]}".contains(c);
+    let may_begin = |c: char| c.is_alphanumeric() || c.is_whitespace() || "\"'\u{201c}\u{2018}\u{ab}([{#*-".contains(c);
+    let plainly = before.is_some_and(ends) || after.is_some_and(char::is_alphanumeric);
+    plainly && before.is_none_or(may_end) && after.is_none_or(may_begin)
 }
 
 /// One text in two: all but its last share, and that; cut at the end of a line or word where there is one near.
@@ -157,18 +224,46 @@ mod tests {
         assert_eq!(Separator::named("blank line").cut(text), between_blank_lines(text));
     }
 
+    fn recognised(text: &str, only_file: bool) -> Separator {
+        let look = Look::at(text.as_bytes(), only_file);
+        look.separator(look.is_marked(), only_file)
+    }
+
     #[test]
     fn a_separator_is_recognised_only_where_it_is_plain() {
-        let of = |text: &str| Separator::recognised(text.as_bytes(), true);
-        assert_eq!(of("a\n\nb\n<|endoftext|>\nc\n<|endoftext|>\n"), Separator::named("<|endoftext|>"));
+        let of = |text: &str| recognised(text, true);
+        assert_eq!(of("a\n\nb\n<|endoftext|>\nc\n<|endoftext|>\n"), Separator::named(MARK));
         assert_eq!(of("a\n\nOnce <|endoftext|> in a line\n\nand once\n<|endoftext|>\nalone"), Separator::BlankLine);
         assert_eq!(of("a\n\nb"), Separator::BlankLine);
         assert_eq!(of("\n\nanarchism originated as a term\n\n"), Separator::Nothing);
-        assert_eq!(Separator::recognised(&b"one file of many"[..], false), Separator::BlankLine);
+        assert_eq!(recognised("one file of many", false), Separator::BlankLine);
         // One document that is longer than the look, and others behind it.
         let long = format!("{}\n\nanother\n", "line\n".repeat(LOOK / 5 + 10));
         assert_eq!(of(&long), Separator::BlankLine);
         assert_eq!(of(&long[..long.len() - 10]), Separator::Nothing);
+    }
+
+    #[test]
+    fn marks_inside_of_lines_are_told_from_those_that_are_written_about() {
+        for text in [
+            "The end.<|endoftext|>Begin of the next.<|endoftext|>And of one more",
+            "<|endoftext|>First\n\nwith a gap.\n<|endoftext|>Second\n\nwith one.\n",
+            "first\n\nwith a gap<|endoftext|>\nsecond<|endoftext|>\n",
+            "\u{201c}Yes!\u{201d}<|endoftext|>No.<|endoftext|>(Perhaps)\n\nand perhaps not",
+            "\u{6771}\u{3002}<|endoftext|>\u{4eac}<|endoftext|>\u{6771}",
+            "First. <|endoftext|>Second<|endoftext|> third, with \"<|endoftext|>\"",
+            "one.<|endoftext|>Of \"<|endoftext|>\" it tells.\n\n<|endoftext|>Three\n\n",
+        ] {
+            assert_eq!(recognised(text, true), Separator::named(MARK), "{text}");
+        }
+        for text in [
+            "GPT-2 has \"<|endoftext|>\" and '<|endoftext|>'\n\n`<|endoftext|>` (<|endoftext|>)",
+            "| <|endoftext|> | 50256 |\n<|endoftext|> ends\n\nall: <|endoftext|>, <|endoftext|>.",
+            "Once.<|endoftext|>Only\n\nonce",
+            "eos=<|endoftext|>\n\n\u{201c}<|endoftext|>\u{201d}\n\n<|endoftext|>: a<|endoftext|>b",
+        ] {
+            assert_eq!(recognised(text, true), Separator::BlankLine, "{text}");
+        }
     }
 
     #[test]

@@ -18,6 +18,14 @@ pub struct Encoder<'a> {
     pub numbering: Numbering,
     /// Unknown tokens so far.
     pub unknown: u64,
+    /// Bytes of text so far that no token stands for.
+    pub dropped: u64,
+}
+
+/// What becomes of one piece of a document.
+struct Encoded {
+    ids: Vec<u32>,
+    dropped: usize,
 }
 
 impl<'a> Encoder<'a> {
@@ -27,19 +35,20 @@ impl<'a> Encoder<'a> {
         let mut numbering = Numbering::AsTheyAre(vocab);
         if vocab > MOST_IDS {
             let mut occurring = Occurring::new(vocab);
-            encode(documents, tokenizer, &mut |ids| {
-                occurring.add(ids);
+            encode(documents, tokenizer, &mut |piece| {
+                occurring.add(&piece.ids);
                 Ok(())
             })?;
             numbering = occurring.numbering("tokenizer", say)?;
         }
-        Ok(Self { tokenizer, numbering, unknown: 0 })
+        Ok(Self { tokenizer, numbering, unknown: 0, dropped: 0 })
     }
 
     /// Tokens of all documents, a separator after each.
     pub fn write(&mut self, documents: &[&str], out: &mut TokenWriter) -> Result<(), DataError> {
-        let Self { tokenizer, numbering, unknown } = self;
-        encode(documents, tokenizer, &mut |ids| {
+        let Self { tokenizer, numbering, unknown, dropped } = self;
+        encode(documents, tokenizer, &mut |Encoded { ids, dropped: of_piece }| {
+            *dropped += *of_piece as u64;
             *unknown += ids.iter().filter(|id| Some(**id) == tokenizer.unknown).count() as u64;
             out.write(&numbering.apply(ids))
         })
@@ -50,19 +59,19 @@ impl<'a> Encoder<'a> {
 fn encode(
     documents: &[&str],
     tokenizer: &Tokenizer,
-    take: &mut dyn FnMut(&[u32]) -> Result<(), DataError>,
+    take: &mut dyn FnMut(&Encoded) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let pieces: Vec<(&str, bool)> = documents.iter().flat_map(|text| tokenizer::pieces(text)).collect();
     for group in pieces.chunks(PIECES_AT_ONCE) {
-        let encoded: Vec<Vec<u32>> = group
+        let encoded: Vec<Encoded> = group
             .par_iter()
             .map(|&(piece, ends_document)| {
                 let mut ids = tokenizer.encode(piece)?;
                 ids.extend(ends_document.then_some(tokenizer.separator));
-                Ok(ids)
+                Ok(Encoded { ids, dropped: tokenizer.dropped(piece) })
             })
             .collect::<Result<_, DataError>>()?;
-        encoded.iter().try_for_each(|ids| take(ids))?;
+        encoded.iter().try_for_each(&mut *take)?;
     }
     Ok(())
 }

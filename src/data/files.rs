@@ -12,7 +12,7 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 
 use super::bad::Bad;
-use super::documents::Separator;
+use super::documents::{Look, Separator};
 use super::{DataError, cache, compressed, documents, find, foreign, jsonl, parquet};
 use crate::spec::{Part, Source};
 
@@ -79,18 +79,9 @@ impl Documents<'_> {
 }
 
 impl InputFile {
-    /// Whether it has not one byte.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// What separates the documents, as the part says or as its beginning shows; `only_file` where the part has no other.
-    pub fn separator(&self, part: &Part, only_file: bool) -> Separator {
-        match &part.separator {
-            Some(name) => Separator::named(name),
-            None if part.source == Source::Text => Separator::recognised(compressed::reader(&self.bytes), only_file),
-            None => Separator::BlankLine,
-        }
+    /// What its beginning shows of what separates its documents; `only_file` where the part has no other.
+    pub fn look(&self, only_file: bool) -> Look {
+        Look::at(compressed::reader(&self.bytes), only_file)
     }
 
     /// Reads the documents; `folder` takes what has to be written out.

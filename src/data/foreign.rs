@@ -50,8 +50,8 @@ const KINDS: [Kind; 27] = [
     ),
     kind(b"\xff\xfe\0\0", "UTF-32", "convert it with `iconv -f UTF-32 -t UTF-8`"),
     kind(b"\0\0\xfe\xff", "UTF-32", "convert it with `iconv -f UTF-32 -t UTF-8`"),
-    kind(b"\xff\xfe", "UTF-16", "convert it with `iconv -f UTF-16 -t UTF-8`"),
-    kind(b"\xfe\xff", "UTF-16", "convert it with `iconv -f UTF-16 -t UTF-8`"),
+    kind(b"\xff\xfe", "text in UTF-16", "write source = \"text\" or \"jsonl\", which read it"),
+    kind(b"\xfe\xff", "text in UTF-16", "write source = \"text\" or \"jsonl\", which read it"),
 ];
 
 /// A web page of at most so many bytes stands in place of a file; a longer one may be somebody's text.
@@ -142,7 +142,7 @@ mod tests {
             (b"\x04\x22\x4d\x18....".to_vec(), "lz4"),
             (b"version https://git-lfs.github.com/spec/v1\n".to_vec(), "git lfs pull"),
             (b"\n<!DOCTYPE html><html>404".to_vec(), "web"),
-            (b"\xff\xfeh\0i\0".to_vec(), "iconv -f UTF-16 -t UTF-8"),
+            (b"\xff\xfeh\0i\0".to_vec(), "source = \"text\""),
             (utf_16(u16::to_le_bytes), "UTF-16LE"),
             (utf_16(u16::to_be_bytes), "UTF-16BE"),
             (tar, "tar"),

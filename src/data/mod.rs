@@ -21,12 +21,15 @@ mod jsonl;
 mod mixture;
 mod near;
 mod parquet;
+mod part;
 mod recipe;
 mod sampler;
+mod scratch;
 mod split;
 mod synthetic;
 mod text;
 mod tokenizer;
+mod utf16;
 
 use std::path::{Path, PathBuf};
 

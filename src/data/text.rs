@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::bad::Bad;
 use super::cache::{self, Manifest, TextFacts, TokenFacts, TokenWriter, fingerprint};
 use super::documents::{self, Separator};
 use super::encode::Encoder;
-use super::files::{self, Documents, InputFile};
+use super::files::{Documents, InputFile};
 use super::ids::Numbering;
 use super::mixture::{self, PartFacts};
 use super::near::{self, NearFacts};
+use super::part::Texts;
 use super::split::{self, Document, Held, Split};
 use super::tokenizer::Tokenizer;
 use super::{DataError, find, hash};
-use crate::spec::{Data, Part, Source};
+use crate::spec::{Data, Source};
 
 /// Tokens that bytes alone take; a smaller vocabulary is of characters.
 const BYTES: usize = 256;
 /// Most bytes of training documents that a tokenizer is trained on. More would hardly change the merges.
 const SAMPLE_BYTES: usize = 16_000_000;
-/// Largest share of unknown tokens. What a tokenizer does not know is lost to every model, and a loss over such tokens
-/// compares with no other.
+/// Largest share of unknown tokens, and of text without any. What a tokenizer does not know is lost to every model, and a
+/// loss over such tokens compares with no other.
 const MOST_UNKNOWN: f64 = 0.01;
 
 /// Texts and how to make tokens of them.
@@ -40,39 +40,6 @@ pub struct TextRecipe {
     vocab: Option<usize>,
     validation_fraction: Option<f64>,
     seed: u64,
-}
-
-/// A part, its files, and what separates the documents in them.
-struct Texts {
-    part: Part,
-    files: Vec<InputFile>,
-    separator: Separator,
-    skip_bad: bool,
-}
-
-impl Texts {
-    /// Opens the files; `like` has the separator of the texts that these belong to.
-    fn open(part: Part, skip_bad: bool, like: Option<&Self>) -> Result<Self, DataError> {
-        let files = files::open(&part)?;
-        // An empty shard shows nothing.
-        let first = files.iter().find(|file| !file.is_empty()).unwrap_or(&files[0]);
-        let recognised = || first.separator(&part, files.len() == 1);
-        let separator = like.map_or_else(recognised, |texts| texts.separator.clone());
-        Ok(Self { part, files, separator, skip_bad })
-    }
-
-    /// A separator that was written down and stands nowhere is a slip.
-    fn check_separator(&self, documents: usize) -> Result<(), DataError> {
-        let (Separator::Text(mark), true) = (&self.separator, documents <= self.files.len()) else { return Ok(()) };
-        let what = format!("data.separator {mark:?} stands between no two documents of it; correct or delete it");
-        Err(DataError::content(&self.part.path, what))
-    }
-
-    /// The documents of every file.
-    fn read(&self, folder: &Path) -> Result<Vec<Documents<'_>>, DataError> {
-        let bad = || Bad::new(self.skip_bad);
-        self.files.par_iter().map(|file| file.documents(&self.part, &self.separator, bad(), folder)).collect()
-    }
 }
 
 impl TextRecipe {
@@ -112,7 +79,7 @@ impl TextRecipe {
         let Self { vocab, validation_fraction, seed, .. } = *self;
         let hex = |file: &InputFile| file.hash.to_hex().to_string();
         // What was not there from the beginning counts only where it is used, so that no corpus changed its name.
-        let plain = self.parts.iter().all(|texts| texts.separator == Separator::BlankLine)
+        let plain = self.parts.iter().all(|texts| texts.separator() == Some(&Separator::BlankLine))
             && self.validation.is_none()
             && !self.deduplicate
             && self.parts.iter().all(|texts| !texts.skip_bad);
@@ -128,10 +95,17 @@ impl TextRecipe {
         if plain {
             return fingerprint(self.source, &(parts, &self.shares, tokenizer, vocab, validation_fraction, seed));
         }
-        let separators: Vec<String> = self.parts.iter().map(|texts| texts.separator.to_string()).collect();
+        let separators = self.separator_keys();
         let skip_bad = self.parts.iter().any(|texts| texts.skip_bad);
         let more = (separators, self.validation.as_ref().map(content), self.deduplicate, skip_bad);
         fingerprint(self.source, &(parts, &self.shares, tokenizer, vocab, validation_fraction, seed, more))
+    }
+
+    /// The separators of every part, and of validation files that are cut otherwise than the texts that they belong to.
+    fn separator_keys(&self) -> Vec<String> {
+        let keys: Vec<String> = self.parts.iter().map(Texts::separator_key).collect();
+        let validation = self.validation.as_ref().map(Texts::separator_key).filter(|key| *key != keys[0]);
+        keys.into_iter().chain(validation).collect()
     }
 
     /// Reads, splits, trains or loads the tokenizer, encodes.
@@ -150,20 +124,13 @@ impl TextRecipe {
         say(&format!("encoding {:.0} MB", all_bytes as f64 / 1e6));
         let mut encoder = Encoder::new(&tokenizer, &texts(documents), say)?;
         encoder.numbering.keep(folder)?;
-        let mut encoded = |name: &str, half: Half| -> Result<(TokenFacts, Vec<u64>), DataError> {
-            let mut out = TokenWriter::create(folder, name)?;
-            let mut counts = Vec::new();
-            for part in &parts {
-                let before = out.tokens();
-                encoder.write(&texts(half(part)), &mut out)?;
-                counts.push(out.tokens() - before);
-            }
-            Ok((out.finish()?, counts))
-        };
-        let (validation_tokens, of_validation) = encoded("validation.u16", |part| &part.validation)?;
-        let (train_tokens, of_train) = encoded("train.u16", |part| &part.train)?;
-        let Encoder { numbering, unknown, .. } = encoder;
-        self.check_unknown(unknown, validation_tokens.tokens + train_tokens.tokens, say)?;
+        let mut encoded = |half: Half, name: &str| write_half(&parts, half, &mut encoder, &folder.join(name));
+        let (validation_tokens, of_validation) = encoded(|part| &part.validation, "validation.u16")?;
+        let (train_tokens, of_train) = encoded(|part| &part.train, "train.u16")?;
+        let Encoder { numbering, unknown, dropped, .. } = encoder;
+        let all_tokens = validation_tokens.tokens + train_tokens.tokens;
+        self.check_known((unknown, all_tokens), "tokens", "are unknown to the tokenizer", say)?;
+        self.check_known((dropped, all_bytes), "bytes of text", "have no token at all in the tokenizer", say)?;
         let validation_bytes = parts.iter().map(|part| bytes(&part.validation)).sum::<u64>();
         Ok(Manifest {
             format: cache::FORMAT,
@@ -172,7 +139,7 @@ impl TextRecipe {
             vocab: numbering.vocab() as usize,
             text: Some(TextFacts {
                 bytes: all_bytes,
-                bytes_per_token: all_bytes as f64 / (train_tokens.tokens + validation_tokens.tokens) as f64,
+                bytes_per_token: all_bytes as f64 / all_tokens as f64,
                 validation_bytes_per_token: validation_bytes as f64 / validation_tokens.tokens as f64,
                 documents: documents.len() as u64,
                 validation_documents: parts.iter().map(|part| part.validation.len() as u64).sum(),
@@ -184,6 +151,7 @@ impl TextRecipe {
                 repeated_validation_documents: split.kept_duplicates as u64,
                 bad_rows: bad,
                 unknown_tokens: unknown,
+                dropped_bytes: dropped,
                 numbered_from: matches!(numbering, Numbering::Anew(_)).then_some(tokenizer.vocab as u64),
             }),
             bin: None,
@@ -251,10 +219,16 @@ impl TextRecipe {
         Ok((parts, split))
     }
 
-    /// Tells of tokens that stand for what the tokenizer does not know, and refuses too many.
-    fn check_unknown(&self, unknown: u64, tokens: u64, say: &mut dyn FnMut(&str)) -> Result<(), DataError> {
-        let share = unknown as f64 / tokens.max(1) as f64;
-        let counted = format!("{unknown} of {tokens} tokens ({:.2}%) are unknown to the tokenizer", 100.0 * share);
+    /// Tells of what the tokenizer does not know, and refuses too much of it.
+    fn check_known(
+        &self,
+        (unknown, all): (u64, u64),
+        unit: &str,
+        what: &str,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), DataError> {
+        let share = unknown as f64 / all.max(1) as f64;
+        let counted = format!("{unknown} of {all} {unit} ({:.2}%) {what}", 100.0 * share);
         if share > MOST_UNKNOWN {
             let path = self.tokenizer.as_ref().map_or(Path::new("the tokenizer"), |(path, _)| path.as_path());
             let what = format!(
@@ -273,7 +247,7 @@ impl TextRecipe {
     /// The documents of every file of every part.
     fn read<'a>(&'a self, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Vec<Vec<Documents<'a>>>, DataError> {
         match self.parts.as_slice() {
-            [Texts { separator, .. }] if self.source == Source::Text => say(&format!("{}: {separator}", self.name())),
+            [texts] if self.source == Source::Text => say(&format!("{}: {}", self.name(), texts.told())),
             parts => {
                 let files: usize = parts.iter().map(|texts| texts.files.len()).sum();
                 say(&format!("reading {files} files of {}", self.name()));
@@ -317,8 +291,8 @@ impl TextRecipe {
                 if repeated && self.deduplicate {
                     continue;
                 }
-                match (&texts.separator, self.validation_fraction) {
-                    (Separator::Nothing, Some(share)) => {
+                match (texts.separator(), self.validation_fraction) {
+                    (Some(Separator::Nothing), Some(share)) => {
                         let [first, last] = documents::cut_once(document.text, share).map(Document::new);
                         gathered.add(first, Some(Held::In));
                         gathered.add(last, Some(Held::Out));
@@ -352,8 +326,8 @@ impl TextRecipe {
     fn separators(&self) -> Option<String> {
         let texts = self.parts.iter().enumerate().filter(|(_, texts)| texts.part.source == Source::Text);
         let each = texts.map(|(at, texts)| match self.parts.len() {
-            1 => texts.separator.to_string(),
-            _ => format!("part {}: {}", at + 1, texts.separator),
+            1 => texts.told(),
+            _ => format!("part {}: {}", at + 1, texts.told()),
         });
         Some(each.collect::<Vec<_>>().join("; ")).filter(|all| !all.is_empty())
     }
@@ -444,6 +418,23 @@ impl Halves<'_> {
         );
         Err(DataError::content(path, what))
     }
+}
+
+/// Writes the tokens of one half of every part, and counts those of each.
+fn write_half(
+    parts: &[Halves<'_>],
+    half: Half,
+    encoder: &mut Encoder<'_>,
+    path: &Path,
+) -> Result<(TokenFacts, Vec<u64>), DataError> {
+    let mut out = TokenWriter::create(path)?;
+    let mut counts = Vec::new();
+    for part in parts {
+        let before = out.tokens();
+        encoder.write(&texts(half(part)), &mut out)?;
+        counts.push(out.tokens() - before);
+    }
+    Ok((out.finish()?, counts))
 }
 
 /// Whole documents in the order of their hash, and so in no order of the file, up to `most` bytes (the last one is cut).

@@ -1,5 +1,6 @@
 //! Text to token ids: a byte-level BPE that is trained here, single characters, or somebody's `tokenizer.json`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,9 @@ use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::tokenizer::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
+use tokenizers::tokenizer::{
+    Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior,
+};
 
 use super::{DataError, bpe};
 
@@ -32,6 +35,8 @@ pub struct Tokenizer {
     pub unknown: Option<u32>,
     /// One more than the largest token id.
     pub vocab: usize,
+    /// Whether text may have no tokens at all, not even the unknown one.
+    drops: bool,
 }
 
 impl Tokenizer {
@@ -66,7 +71,7 @@ impl Tokenizer {
         let mut inner = tokenizers::Tokenizer::new(model);
         inner.with_pre_tokenizer(Some(word_splitter()));
         inner.with_decoder(Some(word_splitter()));
-        Ok(Self { inner, path: path.to_owned(), separator: 0, unknown: None, vocab })
+        Ok(Self { inner, path: path.to_owned(), separator: 0, unknown: None, vocab, drops: false })
     }
 
     /// A token for each character, numbered in their order: all that the text has where there are `vocab` of them, and
@@ -94,7 +99,7 @@ impl Tokenizer {
         let each = Split::new(each, SplitDelimiterBehavior::Isolated, false).expect("a regular expression");
         inner.with_pre_tokenizer(Some(each));
         inner.with_decoder(Some(Fuse::new()));
-        Ok(Self { inner, path: path.to_owned(), separator, unknown, vocab })
+        Ok(Self { inner, path: path.to_owned(), separator, unknown, vocab, drops: false })
     }
 
     /// Loads a `tokenizer.json` of Hugging Face's library.
@@ -119,8 +124,9 @@ impl Tokenizer {
                 format!("no token to end a document with: it has none of {END_OF_TEXT:?} and no token of the byte 0");
             return Err(DataError::content(path, what));
         };
-        let unknown = unknown(&json, &inner);
-        Ok(Self { inner, path: path.to_owned(), separator, unknown, vocab })
+        let json: serde_json::Value = serde_json::from_slice(&json).expect("it was read as JSON before");
+        let (unknown, drops) = (unknown(&json, &inner), drops(&json, &inner));
+        Ok(Self { inner, path: path.to_owned(), separator, unknown, vocab, drops })
     }
 
     /// Token ids of one of the [`pieces`] of a document. A loaded tokenizer may have no tokens for some texts, and none
@@ -134,6 +140,26 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// Bytes of a piece that no token stands for. They are missing from its tokens, and nothing tells of them there.
+    pub fn dropped(&self, piece: &str) -> usize {
+        if !self.drops {
+            return 0;
+        }
+        let dropped = Cell::new(0);
+        let mut words = self.inner.get_added_vocabulary().extract_and_normalize(self.inner.get_normalizer(), piece);
+        let split = self.inner.get_pre_tokenizer().map_or(Ok(()), |rule| rule.pre_tokenize(&mut words));
+        let model = self.inner.get_model();
+        let counted = split.and_then(|()| {
+            words.tokenize(|word| {
+                let tokens = model.tokenize(word.get())?;
+                let covered: usize = tokens.iter().map(|token| token.offsets.1 - token.offsets.0).sum();
+                dropped.set(dropped.get() + word.get().len().saturating_sub(covered));
+                Ok(tokens)
+            })
+        });
+        counted.map_or(0, |()| dropped.get())
+    }
+
     /// The text of `tokenizer.json`, equal for equal tokenizers.
     pub fn to_json(&self) -> String {
         self.inner.to_string(true).expect("a tokenizer is made of strings and numbers")
@@ -141,11 +167,22 @@ impl Tokenizer {
 }
 
 /// The unknown token, which models name by its text, and Unigram by its id.
-fn unknown(json: &[u8], inner: &tokenizers::Tokenizer) -> Option<u32> {
-    let json: serde_json::Value = serde_json::from_slice(json).ok()?;
+fn unknown(json: &serde_json::Value, inner: &tokenizers::Tokenizer) -> Option<u32> {
     let model = &json["model"];
     let named = model["unk_token"].as_str().and_then(|name| inner.token_to_id(name));
     named.or_else(|| model["unk_id"].as_u64().and_then(|id| u32::try_from(id).ok()))
+}
+
+/// Whether a tokenizer passes over what it does not know: a BPE without an unknown token does, unless it has all bytes, by
+/// GPT-2's characters for them or by their numbers as in Llama 2.
+fn drops(json: &serde_json::Value, inner: &tokenizers::Tokenizer) -> bool {
+    let model = &json["model"];
+    let is_bpe = model["type"].as_str().is_none_or(|kind| kind == "BPE") && model["merges"].is_array();
+    let all = |token: fn(u8) -> String| (0..=u8::MAX).all(|byte| inner.token_to_id(&token(byte)).is_some());
+    let by_level = json["pre_tokenizer"].to_string().contains("\"ByteLevel\"")
+        && all(|byte| byte_characters()[usize::from(byte)].to_string());
+    let by_number = model["byte_fallback"] == true && all(|byte| format!("<0x{byte:02X}>"));
+    is_bpe && model["unk_token"].is_null() && !by_level && !by_number
 }
 
 /// How often each character occurs, with those of one more piece.
@@ -279,6 +316,53 @@ mod tests {
         for Case { text, ids } in cases {
             assert_eq!(tokenizer.encode(&text).unwrap(), ids, "{text:?}");
         }
+    }
+
+    /// A BPE of single characters, as a `tokenizer.json` is in which nobody thought of others.
+    fn of_letters(more: &serde_json::Value) -> serde_json::Value {
+        let letters = ('a'..='z').map(String::from).chain(["</s>".to_owned(), "th".to_owned()]);
+        let vocab: HashMap<String, u32> = letters.zip(0..).collect();
+        let mut json = serde_json::json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+            "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null,
+            "decoder": null, "model": {"type": "BPE", "vocab": vocab, "merges": ["t h"], "unk_token": null}});
+        for (key, value) in more.as_object().unwrap() {
+            json["model"][key] = value.clone();
+        }
+        json
+    }
+
+    #[test]
+    fn what_a_tokenizer_passes_over_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = |json: &serde_json::Value| {
+            let path = dir.path().join("tokenizer.json");
+            std::fs::write(&path, json.to_string()).unwrap();
+            Tokenizer::load(&path).unwrap()
+        };
+        let plain = load(&of_letters(&serde_json::json!({})));
+        for (text, dropped) in [
+            ("The other  one\n", 0),
+            ("The caf\u{e9}", 2),
+            ("\u{6771}\u{4eac} the \u{1f98a}th, 12", 13),
+            ("\u{6771}", 3),
+        ] {
+            assert_eq!(plain.dropped(text), dropped, "{text}");
+        }
+        assert_eq!(plain.encode("th\u{e9}n").unwrap().len(), 2, "as the library does it");
+        let known = load(&of_letters(&serde_json::json!({"unk_token": "z"})));
+        assert_eq!((known.dropped("\u{6771}"), known.unknown), (0, Some(25)));
+        // Bytes that the vocabulary does not have are no way back.
+        let half = load(&of_letters(&serde_json::json!({"byte_fallback": true})));
+        assert_eq!(half.dropped("\u{e9}"), 2);
+        let mut vocab = of_letters(&serde_json::json!({}))["model"]["vocab"].clone();
+        for byte in 0..256 {
+            vocab[format!("<0x{byte:02X}>")] = (100 + byte).into();
+        }
+        let whole = load(&of_letters(&serde_json::json!({"byte_fallback": true, "vocab": vocab})));
+        assert!(!whole.drops && whole.encode("\u{e9}").unwrap() == [100 + 0xc3, 100 + 0xa9]);
+        // A layout like GPT-2's has all bytes.
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gpt2-layout/tokenizer.json");
+        assert!(!Tokenizer::load(Path::new(folder)).unwrap().drops);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::lanes::Lanes;
 use super::shelf::Shelf;
-use super::terms::{Terms, Work, WorkError};
+use super::terms::{Terms, WorkError};
 use super::{Event, failpoint, retry};
 use crate::ledger::{Claim, CurvePoint, Failure, FailureClass, Published};
 use crate::plan::PlannedRun;
@@ -16,22 +17,77 @@ use crate::trainer::{Job, Outcome, Progress, TrainError, Trainer};
 /// Time between two events of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
+/// What an attempt came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The run has a result, or was given up.
+    Over,
+    /// The worker was asked to stop; the run is checkpointed.
+    Interrupted,
+    /// There is no room for the run beside its neighbours.
+    NoRoom,
+    /// It failed, which is recorded.
+    Failed(Failure),
+}
+
+/// One place of a worker: its number, and what it shares with the others.
+#[derive(Clone, Copy)]
+pub(super) struct Lane<'a, 'e> {
+    pub(super) number: usize,
+    pub(super) lanes: &'a Lanes<'e>,
+    pub(super) terms: Terms<'a>,
+}
+
 /// Trains a claimed run and publishes what becomes of it, or records why nothing does.
 pub(super) fn train(
     mut claim: Claim<'_>,
     run: &PlannedRun,
     trainer: &mut dyn Trainer,
-    terms: Terms<'_>,
-    emit: &mut dyn FnMut(Event),
-) -> Result<Work, WorkError> {
-    let id = || run.id.clone();
-    emit(Event::Claimed { run: id(), attempt: claim.attempt() });
+    lane: Lane<'_, '_>,
+) -> Result<End, WorkError> {
+    let Lane { number, lanes, terms } = lane;
+    lanes.tell(Event::Claimed { run: run.id.clone(), attempt: claim.attempt() });
     claim.begin(terms.device);
+    lanes.begin(number, &run.id, trainer.preparing());
     let micro_batches = retry::micro_batches(claim.failures());
     let claim = RefCell::new(claim);
+    // A trainer that panicked is not used again.
+    let outcome = catch_unwind(AssertUnwindSafe(|| attempt(&claim, run, (trainer, micro_batches), lane)));
+    let claim = claim.into_inner();
+    let end = match outcome {
+        Ok(Ok(outcome)) => {
+            publish(claim, run, sound(&outcome, run), (trainer, micro_batches), lanes).map(|()| End::Over)
+        }
+        Ok(Err(TrainError::Interrupted { step })) => {
+            lanes.tell(Event::Interrupted { run: run.id.clone(), step });
+            Ok(End::Interrupted)
+        }
+        Ok(Err(error)) => fail(claim, run, failure(&error), lane),
+        Err(panic) => {
+            let message = words(panic.as_ref());
+            let class = retry::class_of_death(&message);
+            fail(claim, run, (class, format!("the trainer panicked: {message}")), lane)
+        }
+    };
+    lanes.end(number);
+    end
+}
+
+/// Trains, and tells of it.
+fn attempt(
+    claim: &RefCell<Claim<'_>>,
+    run: &PlannedRun,
+    (trainer, micro_batches): (&mut dyn Trainer, usize),
+    lane: Lane<'_, '_>,
+) -> Result<Outcome, TrainError> {
+    let Lane { number, lanes, terms } = lane;
+    let id = || run.id.clone();
     let mut unseen = false;
     let mut emitted: Option<Instant> = None;
     let mut on_progress = |progress: Progress| {
+        if !progress.again {
+            lanes.stepped(number);
+        }
         failpoint::hit(run, &progress);
         let Progress { tokens, train_loss, tokens_per_second, .. } = progress;
         let [train_loss, tokens_per_second] =
@@ -42,48 +98,43 @@ pub(super) fn train(
             && !std::mem::replace(&mut unseen, true)
         {
             // The result will have the whole curve; until then nobody can watch it.
-            eprintln!("the curve cannot be watched: {error}");
+            eprintln!("run {}: the curve cannot be watched: {error}", run.id);
         }
         claim.beat(terms.device, tokens, tokens_per_second);
         if emitted.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
             emitted = Some(Instant::now());
-            emit(Event::Progress { run: id(), tokens, train_loss, tokens_per_second });
+            lanes.tell(Event::Progress { run: id(), tokens, train_loss, tokens_per_second });
         }
         if terms.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let checkpoints = &mut Shelf(&claim);
+    let checkpoints = &mut Shelf { claim, run: &run.id };
     let job = Job { run, micro_batches, checkpoints, checkpoint_every: terms.checkpoint_every };
-    // A trainer that panicked is not used again: the process ends.
-    let outcome = catch_unwind(AssertUnwindSafe(|| trainer.train(job, &mut on_progress)));
-    let claim = claim.into_inner();
-    let (class, message) = match outcome {
-        Ok(Ok(outcome)) => {
-            let outcome = sound(&failpoint::outcome(run, outcome), run);
-            publish(claim, run, outcome, trainer, micro_batches, emit)?;
-            return Ok(Work::Done);
-        }
-        Ok(Err(TrainError::Interrupted { step })) => {
-            emit(Event::Interrupted { run: id(), step });
-            return Ok(Work::Interrupted);
-        }
-        Ok(Err(error)) => failure(&error),
-        Err(panic) => {
-            let message = words(panic.as_ref());
-            (retry::class_of_death(&message), format!("the trainer panicked: {message}"))
-        }
-    };
-    let failure = Failure { class, message, device: Some(terms.device.to_owned()) };
-    fail(claim, run, failure, emit)
+    failpoint::begin(run);
+    failpoint::outcome(run, trainer.train(job, &mut on_progress))
 }
 
-/// Records a failure, and gives the run up where that is hopeless. Ends the worker unless the run alone is at fault.
-fn fail(claim: Claim<'_>, run: &PlannedRun, failure: Failure, emit: &mut dyn FnMut(Event)) -> Result<Work, WorkError> {
+/// Records a failure, and gives the run up where that is hopeless. What comes of company is held against nobody.
+fn fail(
+    claim: Claim<'_>,
+    run: &PlannedRun,
+    (class, message): (FailureClass, String),
+    lane: Lane<'_, '_>,
+) -> Result<End, WorkError> {
+    let Lane { number, lanes, terms } = lane;
+    let id = || run.id.clone();
+    let class = match (class, lanes.beside(number)) {
+        (FailureClass::OutOfMemory, 1..) if lanes.close() => {
+            lanes.tell(Event::Postponed { run: id(), message });
+            return Ok(End::NoRoom);
+        }
+        // The error of one run is told to whoever asks the device next.
+        (FailureClass::Device, 1..) => FailureClass::Shared,
+        (class, _) => class,
+    };
+    let failure = Failure { class, message, device: Some(terms.device.to_owned()) };
     claim.fail(&failure, retry::is_hopeless)?;
-    emit(Event::Failed { run: run.id.clone(), failure: failure.clone() });
-    match failure.class {
-        FailureClass::Configuration => Ok(Work::Done),
-        _ => Err(WorkError::Failed { run: run.id.to_string(), failure }),
-    }
+    lanes.tell(Event::Failed { run: id(), failure: failure.clone() });
+    Ok(End::Failed(failure))
 }
 
 fn failure(error: &TrainError) -> (FailureClass, String) {
@@ -109,9 +160,8 @@ fn publish(
     claim: Claim<'_>,
     run: &PlannedRun,
     outcome: Outcome,
-    trainer: &dyn Trainer,
-    micro_batches: usize,
-    emit: &mut dyn FnMut(Event),
+    (trainer, micro_batches): (&dyn Trainer, usize),
+    lanes: &Lanes<'_>,
 ) -> Result<(), WorkError> {
     let id = || run.id.clone();
     let event = match outcome {
@@ -121,9 +171,9 @@ fn publish(
         Outcome::Diverged { step, train_loss, .. } => Event::Diverged { run: id(), step, train_loss },
     };
     if let Published::Conflict(kept) = claim.publish(outcome, trainer.device(), micro_batches)? {
-        emit(Event::Conflict { run: id(), kept });
+        lanes.tell(Event::Conflict { run: id(), kept });
     }
-    emit(event);
+    lanes.tell(event);
     Ok(())
 }
 

@@ -36,6 +36,10 @@ struct Bars {
     sweep: ProgressBar,
 }
 
+/// Seconds after which a line says that a run is still before its first step, and between two of them.
+const FIRST_SIGN: u64 = 2;
+const SIGN_EVERY: u64 = 30;
+
 /// Bars count in thousandths: FLOPs do not fit into an integer.
 const THOUSAND: u64 = 1000;
 
@@ -76,6 +80,9 @@ impl<'a> Display<'a> {
                 self.ended(slot, run, true, &text);
             }
             Event::Diverged { run, step, train_loss } => self.diverged(slot, run, *step, *train_loss),
+            Event::Preparing { run, what, seconds } => self.preparing(slot, run, what, *seconds),
+            Event::Postponed { run, message } => self.ended(slot, run, false, &format!("is put off: {message}")),
+            Event::Interrupted { run, step: 0 } => self.ended(slot, run, false, "stopped before its first step"),
             Event::Interrupted { run, step } => self.ended(slot, run, false, &format!("stopped after step {step}")),
             Event::Failed { run, failure } => self.ended(slot, run, false, &format!("failed: {}", failure.message)),
             Event::Conflict { run: _, kept } => self.say(&conflict_warning(kept)),
@@ -131,6 +138,15 @@ impl<'a> Display<'a> {
         } else {
             let again = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
             self.line(&format!("run {id} starts: {params} parameters, {tokens} tokens, {flops} FLOPs{again}"));
+        }
+    }
+
+    /// A terminal shows it in the bar, which is drawn again each time; a line is written now and then.
+    fn preparing(&self, slot: usize, id: &RunId, what: &str, seconds: f64) {
+        if let Some(bars) = &self.bars {
+            bars.slots[slot].set_message(format!("{what}, {seconds:.0} s"));
+        } else if seconds as u64 == FIRST_SIGN || (seconds as u64).is_multiple_of(SIGN_EVERY) {
+            self.line(&format!("run {id}: {what}, {seconds:.0} s"));
         }
     }
 

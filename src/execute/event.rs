@@ -18,6 +18,15 @@ pub enum Event {
         /// Number of the attempt.
         attempt: u32,
     },
+    /// Its first step is not done yet.
+    Preparing {
+        /// The run.
+        run: RunId,
+        /// What goes on.
+        what: String,
+        /// For how many seconds.
+        seconds: f64,
+    },
     /// Training goes on.
     Progress {
         /// The run.
@@ -57,6 +66,13 @@ pub enum Event {
         /// Steps done.
         step: usize,
     },
+    /// There was no room for the run beside its neighbours: the worker trains one fewer side by side from now on.
+    Postponed {
+        /// The run.
+        run: RunId,
+        /// What there was no room for.
+        message: String,
+    },
     /// The attempt has no outcome.
     Failed {
         /// The run.
@@ -72,4 +88,21 @@ pub enum Event {
         /// Where the later result is kept.
         kept: PathBuf,
     },
+}
+
+impl Event {
+    /// The run of which it tells.
+    pub fn run(&self) -> &RunId {
+        match self {
+            Self::Claimed { run, .. }
+            | Self::Preparing { run, .. }
+            | Self::Progress { run, .. }
+            | Self::Finished { run, .. }
+            | Self::Diverged { run, .. }
+            | Self::Interrupted { run, .. }
+            | Self::Postponed { run, .. }
+            | Self::Failed { run, .. }
+            | Self::Conflict { run, .. } => run,
+        }
+    }
 }

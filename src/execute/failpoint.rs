@@ -1,20 +1,24 @@
 //! Failures on demand, for tests: compiled in by the cargo feature `failpoints` and otherwise nothing.
 //!
-//! `RUNNER_FAILPOINT=KIND[@DEPTH][:TIMES:FILE]` does KIND (`panic`, `memory`, `abort`, `hang`, `slow` or `nan`) to runs of
-//! this depth, or to all, at their first point of the curve; at most so many times, counted in the length of a file.
+//! `RUNNER_FAILPOINT=KIND[@DEPTH][:TIMES:FILE]` does KIND to runs of this depth, or to all, at most so many times, counted in
+//! the length of a file; several are separated by semicolons. `compile` waits before the first step; `panic`, `memory`,
+//! `abort`, `hang` and `slow` come at a point of the curve; `nan`, `lost` (the device) and `full` (its memory) at the end.
 
 use crate::plan::PlannedRun;
-use crate::trainer::{Outcome, Progress};
+use crate::trainer::{Outcome, Progress, TrainError};
 
 #[cfg(not(feature = "failpoints"))]
 mod imp {
-    use super::{Outcome, PlannedRun, Progress};
+    use super::{Outcome, PlannedRun, Progress, TrainError};
+
+    /// Nothing.
+    pub fn begin(_: &PlannedRun) {}
 
     /// Nothing.
     pub fn hit(_: &PlannedRun, _: &Progress) {}
 
     /// The outcome as it is.
-    pub fn outcome(_: &PlannedRun, outcome: Outcome) -> Outcome {
+    pub fn outcome(_: &PlannedRun, outcome: Result<Outcome, TrainError>) -> Result<Outcome, TrainError> {
         outcome
     }
 }
@@ -24,11 +28,21 @@ mod imp {
     use std::io::Write as _;
     use std::time::Duration;
 
-    use super::{Outcome, PlannedRun, Progress};
+    use super::{Outcome, PlannedRun, Progress, TrainError};
+
+    /// Waits before the first step, as long as the environment asks.
+    pub fn begin(run: &PlannedRun) {
+        if wanted(run, &["compile"]).is_some() {
+            std::thread::sleep(Duration::from_hours(1));
+        }
+    }
 
     /// Fails as the environment asks.
     pub fn hit(run: &PlannedRun, progress: &Progress) {
-        match wanted(run, progress.curve_point).as_deref() {
+        if !progress.curve_point {
+            return;
+        }
+        match wanted(run, &["panic", "memory", "abort", "hang", "slow"]) {
             Some("panic") => panic!("a failpoint panicked"),
             Some("memory") => panic!("CUDA_ERROR_OUT_OF_MEMORY (failpoint)"),
             Some("abort") => std::process::abort(),
@@ -40,35 +54,47 @@ mod imp {
         }
     }
 
-    /// A loss that is no number, where the environment asks for it.
-    pub fn outcome(run: &PlannedRun, outcome: Outcome) -> Outcome {
-        match (wanted(run, true).as_deref(), outcome) {
+    /// Another end, where the environment asks for it.
+    pub fn outcome(run: &PlannedRun, outcome: Result<Outcome, TrainError>) -> Result<Outcome, TrainError> {
+        let outcome = outcome?;
+        match (wanted(run, &["nan", "lost", "full"]), outcome) {
+            (Some("lost"), _) => Err(TrainError::Device("CUDA_ERROR_ILLEGAL_ADDRESS (failpoint)".to_owned())),
+            (Some("full"), _) => Err(TrainError::OutOfMemory("CUDA_ERROR_OUT_OF_MEMORY (failpoint)".to_owned())),
             (Some("nan"), Outcome::Finished { val_loss_se, train_loss, tokens_per_second, seconds, .. }) => {
-                Outcome::Finished { val_loss: f64::NAN, val_loss_se, train_loss, tokens_per_second, seconds }
+                Ok(Outcome::Finished { val_loss: f64::NAN, val_loss_se, train_loss, tokens_per_second, seconds })
             }
-            (_, outcome) => outcome,
+            (_, outcome) => Ok(outcome),
         }
     }
 
-    fn wanted(run: &PlannedRun, here: bool) -> Option<String> {
-        let asked = std::env::var("RUNNER_FAILPOINT").ok().filter(|_| here)?;
-        let mut parts = asked.splitn(3, ':');
-        let what = parts.next()?;
-        let (kind, depth) = what.split_once('@').map_or((what, None), |(kind, depth)| (kind, depth.parse().ok()));
-        if depth.is_some_and(|depth: usize| depth != run.run.shape.depth) {
-            return None;
-        }
-        if let (Some(times), Some(path)) = (parts.next(), parts.next()) {
-            let times: u64 = times.parse().expect("RUNNER_FAILPOINT counts");
-            let mut file =
-                std::fs::OpenOptions::new().create(true).append(true).open(path).expect("a file to count in");
-            if file.metadata().expect("its length").len() >= times {
+    /// The first of these kinds that is asked for.
+    fn wanted(run: &PlannedRun, kinds: &[&'static str]) -> Option<&'static str> {
+        let asked = std::env::var("RUNNER_FAILPOINT").ok()?;
+        asked.split(';').find_map(|asked| {
+            let mut parts = asked.splitn(3, ':');
+            let what = parts.next()?;
+            let (kind, depth) = what.split_once('@').map_or((what, None), |(kind, depth)| (kind, depth.parse().ok()));
+            let kind = kinds.iter().find(|known| **known == kind)?;
+            if depth.is_some_and(|depth: usize| depth != run.run.shape.depth) {
                 return None;
             }
-            file.write_all(b"x").expect("a file to count in");
+            match (parts.next(), parts.next()) {
+                (Some(times), Some(path)) => counted(times, path).then_some(*kind),
+                _ => Some(*kind),
+            }
+        })
+    }
+
+    /// Counts in a file, and tells whether it was there less than so many times.
+    fn counted(times: &str, path: &str) -> bool {
+        let times: u64 = times.parse().expect("RUNNER_FAILPOINT counts");
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("a file to count in");
+        if file.metadata().expect("its length").len() >= times {
+            return false;
         }
-        Some(kind.to_owned())
+        file.write_all(b"x").expect("a file to count in");
+        true
     }
 }
 
-pub use imp::{hit, outcome};
+pub use imp::{begin, hit, outcome};

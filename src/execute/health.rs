@@ -31,7 +31,7 @@ impl Health {
     /// Notes a failure this long after the claim; tells whether the device is now to be left alone.
     pub(super) fn failed(&mut self, device: &str, run: &RunId, failure: &Failure, after: Option<Duration>) -> bool {
         let quickly = after.is_some_and(|after| after < QUICKLY);
-        let its_fault = matches!(failure.class, FailureClass::Device | FailureClass::Crash);
+        let its_fault = matches!(failure.class, FailureClass::Device | FailureClass::Crash | FailureClass::Shared);
         if !quickly || !its_fault {
             return false;
         }

@@ -41,3 +41,8 @@ pub fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     });
     Ok(flag)
 }
+
+/// Ends the process at once: other threads of it may stand in a driver or a compiler, whose own farewell would wait for them.
+pub fn leave(code: u8) -> ! {
+    signal_hook::low_level::exit(code.into())
+}

@@ -1,10 +1,11 @@
 //! Worker processes, their supervision, and what is shown of it.
 //!
 //! A worker ([`work`]) walks the plan, claims a run, trains it through [`crate::trainer::Trainer`], publishes, and goes
-//! on until nothing is left to claim; it tells what it does as [`Event`]s, one JSON line each. A supervisor
-//! ([`supervise`]) keeps one worker a slot alive and shows their events. They share nothing but the results folder
-//! and those lines, so that a crash of one worker costs one attempt of one run. On a cluster ([`slurm`]) each task of an
-//! array is such a supervisor with one slot. Never burn.
+//! on until nothing is left to claim; it tells what it does as [`Event`]s, one JSON line each, which names its run. A
+//! supervisor ([`supervise`]) keeps one worker a slot alive and shows their events. They share nothing but the results folder
+//! and those lines, so that a crash of one worker costs one attempt of its runs: one, or on a card that has room for more
+//! than one can fill several side by side, each on a thread. On a cluster ([`slurm`]) each task of an array is such a
+//! supervisor with one slot. Never burn.
 
 mod attempt;
 mod display;
@@ -13,6 +14,7 @@ mod event;
 mod failpoint;
 mod health;
 mod interrupt;
+mod lanes;
 pub mod rehearsal;
 mod retry;
 mod shelf;
@@ -26,11 +28,11 @@ mod worker;
 
 pub use display::Display;
 pub use event::Event;
-pub use interrupt::{interrupts, stop_flag};
+pub use interrupt::{interrupts, leave, stop_flag};
 pub use status::{Failed, Running, Status};
 pub use summary::Summary;
 pub use supervisor::{ExecuteError, Pool, supervise};
-pub use terms::{Terms, Work, WorkError};
+pub use terms::{Open, Terms, Work, WorkError};
 pub use worker::work;
 
 /// Exit code of a process that was asked to stop, has checkpointed, and wants to be started again: that of a temporary

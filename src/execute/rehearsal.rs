@@ -4,18 +4,13 @@
 //! the intervals be, what will the report look like, before the compute is paid for. The end-to-end tests use it to
 //! see that the planted exponents come back.
 
-use crate::ledger::Losses;
+use crate::ledger::REHEARSAL;
 use crate::observation::Counting;
 use crate::plan::RunId;
 use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError, Trainer};
 
 /// Name of the device on the command line and in results.
-pub const DEVICE: &str = "rehearsal";
-
-/// What kind of losses a kind of device gives.
-pub fn losses(kind: &str) -> Losses {
-    if kind == DEVICE { Losses::Rehearsed } else { Losses::Trained }
-}
+pub const DEVICE: &str = REHEARSAL;
 
 /// The loss surface L(N, D) = E + A/N^alpha + B/D^beta of Hoffmann et al. 2022 (arXiv 2203.15556, equation 2), with N
 /// counted as blocks and unembedding.
@@ -104,7 +99,9 @@ impl Trainer for Rehearsal {
             let tokens = run.run.tokens_per_step() as u64 * step as u64;
             train_loss = SURFACE.loss(params, tokens as f64).min(untrained);
             let learning_rate = run.run.optimizer.learning_rate;
-            let progress = Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true };
+            let again = point <= told;
+            let progress =
+                Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true, again };
             if on_progress(progress).is_break() {
                 let told = told.max(point);
                 // Where it fails the rehearsal begins anew, which takes no time.

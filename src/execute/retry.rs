@@ -8,17 +8,28 @@ const ATTEMPTS: usize = 3;
 /// A run that did not fit into memory is tried this many times, each with micro-batches half as large.
 const ATTEMPTS_FOR_MEMORY: usize = 2;
 
-/// Whether a run with these failures is given up.
+/// A run that was so often in a process that ended with others in it is trained alone: then it is known whose fault it is.
+const SHARED_ENDS: usize = 2;
+
+fn count(failures: &[Failure], class: FailureClass) -> usize {
+    failures.iter().filter(|failure| failure.class == class).count()
+}
+
+/// Whether a run with these failures is given up. Those that may have been a neighbour's do not count.
 pub(super) fn is_hopeless(failures: &[Failure]) -> bool {
-    let count = |class| failures.iter().filter(|failure| failure.class == class).count();
-    count(FailureClass::Configuration) > 0
-        || count(FailureClass::OutOfMemory) >= ATTEMPTS_FOR_MEMORY
-        || failures.len() >= ATTEMPTS
+    count(failures, FailureClass::Configuration) > 0
+        || count(failures, FailureClass::OutOfMemory) >= ATTEMPTS_FOR_MEMORY
+        || failures.len() - count(failures, FailureClass::Shared) >= ATTEMPTS
+}
+
+/// Whether a run with these failures is trained without neighbours.
+pub(super) fn is_alone(failures: &[Failure]) -> bool {
+    count(failures, FailureClass::Shared) >= SHARED_ENDS
 }
 
 /// Parts into which batches are cut after these failures.
 pub(super) fn micro_batches(failures: &[Failure]) -> usize {
-    1 << failures.iter().filter(|failure| failure.class == FailureClass::OutOfMemory).count()
+    1 << count(failures, FailureClass::OutOfMemory)
 }
 
 /// The class of a death, by the last words: every library has its own for a lack of memory.
@@ -38,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_run_is_given_up_by_the_class_of_its_failures() {
-        use FailureClass::{Configuration, Crash, Device, Hang, OutOfMemory};
+        use FailureClass::{Configuration, Crash, Device, Hang, OutOfMemory, Shared};
         for (classes, hopeless) in [
             (&[][..], false),
             (&[Configuration], true),
@@ -47,9 +58,12 @@ mod tests {
             (&[Device, Crash], false),
             (&[Device, OutOfMemory], false),
             (&[Device, Crash, Hang], true),
+            (&[Shared, Device, Shared, Crash, Shared], false),
+            (&[Shared, Device, Crash, Crash], true),
         ] {
             assert_eq!(is_hopeless(&failures(classes)), hopeless, "{classes:?}");
         }
+        assert!(!is_alone(&failures(&[Shared, Crash, Crash])) && is_alone(&failures(&[Shared, Crash, Shared])));
         assert_eq!(micro_batches(&failures(&[])), 1);
         assert_eq!(micro_batches(&failures(&[Crash, OutOfMemory])), 2);
     }

@@ -5,17 +5,24 @@ use std::fs::File;
 use std::io::{self, Write};
 
 use crate::ledger::Claim;
+use crate::plan::RunId;
 use crate::trainer::Checkpoints;
 
 /// Puts checkpoints into the folder of the claim's attempt, and says on standard error which ones are of no use.
-pub(super) struct Shelf<'a, 'l>(pub(super) &'a RefCell<Claim<'l>>);
+pub(super) struct Shelf<'a, 'l> {
+    /// The right to train the run.
+    pub(super) claim: &'a RefCell<Claim<'l>>,
+    /// The run.
+    pub(super) run: &'a RunId,
+}
 
 impl Checkpoints for Shelf<'_, '_> {
     fn load(&mut self, read: &mut dyn FnMut(&mut File) -> Result<(), String>) -> bool {
-        let found = match self.0.borrow().checkpoints() {
+        let run = self.run;
+        let found = match self.claim.borrow().checkpoints() {
             Ok(found) => found,
             Err(error) => {
-                eprintln!("the run begins anew: {error}");
+                eprintln!("run {run} begins anew: {error}");
                 return false;
             }
         };
@@ -25,7 +32,7 @@ impl Checkpoints for Shelf<'_, '_> {
                 Ok(()) => return true,
                 Err(reason) => {
                     let next = if at + 1 < last { "the one before it is used" } else { "the run begins anew" };
-                    eprintln!("checkpoint {} cannot be used: {reason}; {next}", path.display());
+                    eprintln!("run {run}: checkpoint {} cannot be used: {reason}; {next}", path.display());
                 }
             }
         }
@@ -33,14 +40,15 @@ impl Checkpoints for Shelf<'_, '_> {
     }
 
     fn save(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        self.0.borrow_mut().save(write).map_err(|error| {
-            eprintln!("no checkpoint: {error}");
+        self.claim.borrow_mut().save(write).map_err(|error| {
+            eprintln!("run {}: no checkpoint: {error}", self.run);
             io::Error::other(error)
         })
     }
+
     fn keep_model(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        self.0.borrow().keep_model(write).map_err(|error| {
-            eprintln!("the model is not kept: {error}");
+        self.claim.borrow().keep_model(write).map_err(|error| {
+            eprintln!("run {}: the model is not kept: {error}", self.run);
             io::Error::other(error)
         })
     }

@@ -1,4 +1,4 @@
-//! One slot and its worker process: what it says, and how it ended.
+//! One slot and its worker process: what it says, which runs it trains, and how it ended.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
@@ -30,15 +30,29 @@ pub(super) enum Slot {
     Closed(String),
 }
 
+/// A run that a worker trains.
+pub(super) struct Held {
+    /// The run.
+    pub(super) run: RunId,
+    /// Number of the attempt.
+    pub(super) attempt: u32,
+    /// When it was claimed.
+    pub(super) since: Instant,
+    /// For how long nothing was heard of it.
+    pub(super) silent: Duration,
+}
+
 /// A worker process.
 pub(super) struct Worker {
     child: Child,
-    /// The run that it trains, with the number of the attempt, and since when.
-    pub(super) current: Option<(RunId, u32, Instant)>,
-    /// Whether it ended, or is about to, because its run failed.
+    /// The runs that it trains side by side, each in its place.
+    lanes: Vec<Option<Held>>,
+    /// Whether a run of it failed that was not wrongly configured: what ends it after that is not that it cannot begin.
     pub(super) failed: bool,
+    /// Whether it told that it ends with all its runs, and that failure was counted.
+    pub(super) falling: bool,
     /// For how long it has said nothing.
-    pub(super) silent: Duration,
+    silent: Duration,
     /// Whether it was ended because nothing was heard of it.
     pub(super) hung: bool,
     /// Its last lines on standard error.
@@ -49,8 +63,13 @@ pub(super) struct Worker {
 const TAIL: usize = 5;
 
 impl Worker {
-    /// Starts a worker, whose words arrive at `sender` under the number of its slot.
-    pub(super) fn start(slot: usize, mut command: Command, sender: &Sender<(usize, Said)>) -> io::Result<Self> {
+    /// Starts a worker of so many runs side by side, whose words arrive at `sender` under the number of its slot.
+    pub(super) fn start(
+        slot: usize,
+        runs: usize,
+        mut command: Command,
+        sender: &Sender<(usize, Said)>,
+    ) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A process group of its own, so that Ctrl-C reaches the supervisor alone, which then ends its workers.
         #[cfg(unix)]
@@ -68,7 +87,51 @@ impl Worker {
             say(Said::Closed);
         });
         let (silent, tail) = (Duration::ZERO, VecDeque::new());
-        Ok(Self { child, current: None, failed: false, silent, hung: false, tail })
+        let lanes = (0..runs).map(|_| None).collect();
+        Ok(Self { child, lanes, failed: false, falling: false, silent, hung: false, tail })
+    }
+
+    /// Gives a run that it has claimed a place of its own.
+    pub(super) fn claimed(&mut self, run: &RunId, attempt: u32) {
+        let held = Held { run: run.clone(), attempt, since: Instant::now(), silent: Duration::ZERO };
+        match self.lanes.iter_mut().find(|lane| lane.is_none()) {
+            Some(lane) => *lane = Some(held),
+            None => self.lanes.push(Some(held)),
+        }
+    }
+
+    /// The place of a run, if it trains it.
+    pub(super) fn lane(&self, run: &RunId) -> Option<usize> {
+        self.lanes.iter().position(|lane| lane.as_ref().is_some_and(|held| held.run == *run))
+    }
+
+    /// Takes a run that has ended from its place.
+    pub(super) fn release(&mut self, run: &RunId) -> Option<Held> {
+        self.lane(run).and_then(|lane| self.lanes[lane].take())
+    }
+
+    /// The runs that it trains, with their places.
+    pub(super) fn held(&self) -> impl Iterator<Item = (usize, &Held)> {
+        self.lanes.iter().enumerate().filter_map(|(lane, held)| Some((lane, held.as_ref()?)))
+    }
+
+    /// Notes a sign of life of a run, or of the worker where it is of none.
+    pub(super) fn heard_of(&mut self, run: Option<&RunId>) {
+        self.silent = Duration::ZERO;
+        for held in self.lanes.iter_mut().flatten().filter(|held| run.is_none_or(|run| held.run == *run)) {
+            held.silent = Duration::ZERO;
+        }
+    }
+
+    /// Notes that time has passed, and tells whether the worker or a run of it has been silent for too long.
+    pub(super) fn waited(&mut self, time: Duration, patience: Duration) -> bool {
+        self.silent += time;
+        let mut silent = self.silent > patience;
+        for held in self.lanes.iter_mut().flatten() {
+            held.silent += time;
+            silent |= held.silent > patience;
+        }
+        silent
     }
 
     /// Remembers a line of talk.
@@ -94,7 +157,7 @@ impl Worker {
     }
 
     /// Asks it to checkpoint and end.
-    pub(super) fn ask_to_stop(&mut self) {
+    pub(super) fn ask_to_stop(&self) {
         #[cfg(unix)]
         // An error means that it has ended by itself.
         let _ =

@@ -41,6 +41,8 @@ const LONGEST_LOOK: Duration = Duration::from_secs(1);
 pub struct Pool<'a> {
     /// The device of each slot, by name.
     pub devices: Vec<String>,
+    /// Runs that the worker of a slot trains side by side.
+    pub runs: usize,
     /// Starts the worker of a slot.
     pub command: &'a dyn Fn(usize) -> Command,
     /// A worker of which nothing is heard for so long hangs, and is ended.
@@ -48,8 +50,8 @@ pub struct Pool<'a> {
 }
 
 /// Runs a worker in each slot until every run of the plan has ended or was given up, no device is left, or a signal
-/// comes: then the workers checkpoint, and a second signal ends them at once. A worker that dies fails its run and no
-/// other.
+/// comes: then the workers checkpoint, and a second signal ends them at once. A worker that dies fails its runs and no
+/// others.
 pub fn supervise(
     ledger: &Ledger,
     pool: &Pool<'_>,
@@ -150,8 +152,8 @@ impl Supervisor<'_, '_> {
     }
 
     fn start(&mut self, slot: usize) -> Result<(), ExecuteError> {
-        let worker = Worker::start(slot, (self.pool.command)(slot), &self.sender).map_err(ExecuteError::Spawn)?;
-        self.slots[slot] = Slot::Busy(worker);
+        let worker = Worker::start(slot, self.pool.runs, (self.pool.command)(slot), &self.sender);
+        self.slots[slot] = Slot::Busy(worker.map_err(ExecuteError::Spawn)?);
         Ok(())
     }
 
@@ -164,49 +166,72 @@ impl Supervisor<'_, '_> {
         runs.iter().any(|run| !self.ledger.is_over(&run.id) && !self.ledger.is_held(&run.id))
     }
 
-    /// Counts the time since the last look, and ends workers that have said nothing for too long.
+    /// Counts the time since the last look, and ends workers that have said nothing for too long, of a run or at all.
     fn end_the_silent(&mut self, since: Duration) {
         for slot in &mut self.slots {
-            if let Slot::Busy(worker) = slot {
-                worker.silent += since.min(LONGEST_LOOK);
-                if worker.silent > self.pool.patience {
-                    worker.hung = true;
-                    worker.kill();
-                }
+            if let Slot::Busy(worker) = slot
+                && worker.waited(since.min(LONGEST_LOOK), self.pool.patience)
+            {
+                worker.hung = true;
+                worker.kill();
             }
         }
     }
 
+    /// The line of the display for a place of a worker.
+    fn line(&self, slot: usize, lane: usize) -> usize {
+        slot * self.pool.runs + lane.min(self.pool.runs - 1)
+    }
+
+    /// What a slot is called before people.
+    fn name(&self, slot: usize) -> String {
+        match self.pool.runs {
+            1 => format!("slot {}", slot + 1),
+            runs => format!("slots {}-{}", slot * runs + 1, (slot + 1) * runs),
+        }
+    }
+
     fn heard(&mut self, slot: usize, said: Said) -> Result<(), ExecuteError> {
+        let name = self.name(slot);
         let Slot::Busy(worker) = &mut self.slots[slot] else { return Ok(()) };
-        worker.silent = Duration::ZERO;
         let event = match said {
             Said::Talk(line) => {
-                self.display.say(&format!("slot {}: {line}", slot + 1));
+                self.display.say(&format!("{name}: {line}"));
+                worker.heard_of(None);
                 worker.talked(line);
                 return Ok(());
             }
             Said::Closed => return self.closed(slot),
             Said::Event(event) => event,
         };
-        let device = &self.pool.devices[slot];
-        let claimed = worker.current.as_ref().map(|(_, _, since)| *since);
-        match &event {
-            Event::Claimed { run, attempt } => worker.current = Some((run.clone(), *attempt, Instant::now())),
-            Event::Finished { .. } | Event::Diverged { .. } => {
-                worker.current = None;
-                self.health.worked(device);
-            }
-            Event::Interrupted { .. } => worker.current = None,
-            Event::Failed { failure, .. } => {
-                worker.current = None;
-                worker.failed = failure.class != FailureClass::Configuration;
-            }
-            Event::Progress { .. } | Event::Conflict { .. } => {}
+        let run = event.run();
+        if let Event::Claimed { run, attempt } = &event {
+            worker.claimed(run, *attempt);
         }
-        self.display.show(slot, &event);
-        if let Event::Failed { run, failure } = event {
-            self.failed(slot, &run, &failure, claimed);
+        // What goes on before the first step is told by a clock: it may hang all the same.
+        if !matches!(event, Event::Preparing { .. }) {
+            worker.heard_of(Some(run));
+        }
+        let lane = worker.lane(run).unwrap_or(0);
+        let mut since = None;
+        match &event {
+            Event::Claimed { .. } | Event::Preparing { .. } | Event::Progress { .. } | Event::Conflict { .. } => {}
+            Event::Finished { .. } | Event::Diverged { .. } => {
+                worker.release(run);
+                self.health.worked(&self.pool.devices[slot]);
+            }
+            Event::Interrupted { .. } | Event::Postponed { .. } => {
+                worker.release(run);
+            }
+            Event::Failed { failure, .. } => {
+                since = worker.release(run).map(|held| held.since);
+                worker.failed |= failure.class != FailureClass::Configuration;
+                worker.falling |= failure.class == FailureClass::Shared;
+            }
+        }
+        self.display.show(self.line(slot, lane), &event);
+        if let Event::Failed { run, failure } = &event {
+            self.failed(slot, run, failure, since);
         }
         Ok(())
     }
@@ -217,17 +242,9 @@ impl Supervisor<'_, '_> {
         if status.success() || self.stopping.is_some() && status.code() == Some(REQUEUE.into()) {
             return Ok(());
         }
-        let mut message = worker.epitaph(status);
-        let mut class = retry::class_of_death(&message);
-        if worker.hung {
-            class = FailureClass::Hang;
-            message = format!("nothing was heard of the worker for {} s; it was ended", self.pool.patience.as_secs());
-        }
-        if let Some((run, attempt, since)) = worker.current.take() {
-            let failure = Failure { class, message, device: Some(self.pool.devices[slot].clone()) };
-            self.ledger.fail(&run, attempt, &failure, retry::is_hopeless)?;
-            self.display.show(slot, &Event::Failed { run: run.clone(), failure: failure.clone() });
-            self.failed(slot, &run, &failure, Some(since));
+        let message = worker.epitaph(status);
+        if worker.held().next().is_some() {
+            self.died(slot, &worker, &message)?;
         } else if !worker.failed && status.code() != Some(REQUEUE.into()) {
             self.slots[slot] = Slot::Closed(message);
         }
@@ -236,6 +253,32 @@ impl Supervisor<'_, '_> {
         }
         let open = matches!(self.slots[slot], Slot::Idle) && self.stopping.is_none();
         if open && self.pending() > 0 { self.start(slot) } else { Ok(()) }
+    }
+
+    /// Records what the death of a worker is to the runs that it held. Its device is blamed once, however many they were.
+    fn died(&mut self, slot: usize, worker: &Worker, epitaph: &str) -> Result<(), ExecuteError> {
+        let alone = worker.held().count() == 1 && !worker.falling;
+        let mut blamed = worker.falling;
+        for (lane, held) in worker.held() {
+            let silent = worker.hung && held.silent > self.pool.patience;
+            let patience = self.pool.patience.as_secs();
+            let (own, message) = if silent {
+                (FailureClass::Hang, format!("nothing was heard of the worker for {patience} s; it was ended"))
+            } else if worker.hung {
+                let message = format!("the worker was ended: nothing was heard of another run of it for {patience} s");
+                (FailureClass::Hang, message)
+            } else {
+                (retry::class_of_death(epitaph), epitaph.to_owned())
+            };
+            let class = if alone { own } else { FailureClass::Shared };
+            let failure = Failure { class, message, device: Some(self.pool.devices[slot].clone()) };
+            self.ledger.fail(&held.run, held.attempt, &failure, retry::is_hopeless)?;
+            let event = Event::Failed { run: held.run.clone(), failure: failure.clone() };
+            self.display.show(self.line(slot, lane), &event);
+            let since = (!std::mem::replace(&mut blamed, true)).then_some(held.since);
+            self.failed(slot, &held.run, &failure, since);
+        }
+        Ok(())
     }
 
     /// Says what becomes of a run that has failed, and whether its device can be trusted.
@@ -249,9 +292,13 @@ impl Supervisor<'_, '_> {
         if self.health.failed(device, run, failure, claimed.map(|at| at.elapsed())) {
             self.display.say(&format!("device {device} failed run after run and gets no more of them"));
             for (slot, its) in self.pool.devices.iter().enumerate() {
-                // A worker that is busy there may go on; when it ends its slot is closed.
-                if its == device && !matches!(self.slots[slot], Slot::Busy(_)) {
-                    self.slots[slot] = Slot::Closed(format!("device {its}: {}", failure.message));
+                match &self.slots[slot] {
+                    // When it ends its slot is closed. One of several runs does not end with the one that failed.
+                    Slot::Busy(worker) if its == device && self.pool.runs > 1 => worker.ask_to_stop(),
+                    Slot::Idle if its == device => {
+                        self.slots[slot] = Slot::Closed(format!("device {its}: {}", failure.message));
+                    }
+                    _ => {}
                 }
             }
         }

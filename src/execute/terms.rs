@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::ledger::{Failure, LedgerError};
+use crate::trainer::Trainer;
 
 /// Why a worker stopped before everything was done.
 #[derive(Debug, Error)]
@@ -21,6 +22,9 @@ pub enum WorkError {
         /// What happened.
         failure: Failure,
     },
+    /// No trainer for one more run side by side.
+    #[error("{0}")]
+    NoTrainer(String),
     /// A rehearsal in a folder of trained runs, or the other way round.
     #[error("device {device} cannot add to {dir}: rehearsed and trained losses never mix. Choose another folder")]
     Mixed {
@@ -32,7 +36,7 @@ pub enum WorkError {
 }
 
 /// How a worker ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// Nothing is left that it could claim.
     Done,
@@ -41,12 +45,21 @@ pub enum Work {
 }
 
 /// How a worker works.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Terms<'a> {
     /// Name of the device, as in `cuda:1`, for whoever looks.
     pub device: &'a str,
+    /// Runs that are trained side by side.
+    pub runs: usize,
+    /// Opens the device once more, for another run.
+    pub open: Open<'a>,
     /// Least time between two checkpoints of a run.
     pub checkpoint_every: Duration,
     /// Becomes true when the worker is to checkpoint and end.
     pub stop: &'a AtomicBool,
+    /// Ends the process at once, as if work had come to this end: other threads of it may never return.
+    pub leave: &'a (dyn Fn(&Result<Work, WorkError>) + Sync),
 }
+
+/// Opens a device, or says why it cannot. Called on the thread that uses what it gives.
+pub type Open<'a> = &'a (dyn Fn() -> Result<Box<dyn Trainer>, String> + Sync);

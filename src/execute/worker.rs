@@ -1,85 +1,221 @@
-//! One worker: claim, train, publish, until nothing is left to claim.
+//! One worker: claim, train, publish, until nothing is left to claim; several runs side by side where it is told so.
 
+use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
-use super::attempt::train;
+use super::attempt::{End, Lane, train};
+use super::lanes::Lanes;
 use super::terms::{Terms, Work, WorkError};
-use super::{Event, rehearsal};
-use crate::ledger::{Failure, Ledger};
+use super::{Event, retry};
+use crate::ledger::{Claim, Failure, FailureClass, Ledger, Losses};
 use crate::plan::PlannedRun;
 use crate::trainer::Trainer;
 
 /// Time between two looks at runs of which it is not known whether somebody still trains them.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Time between two looks at runs that are before their first step.
+const LOOK_AT_LANES: Duration = Duration::from_millis(100);
+
 /// Trains every run that it can claim, largest first so that the end of the sweep keeps all slots busy; those that have
-/// failed on this device before come last, so that others get them first.
+/// failed on this device before come last, so that others get them first. The first place uses `trainer`, on this thread;
+/// each further one opens the device for itself, on a thread of its own. A run that ends in whatever way leaves those
+/// beside it alone, but for a failure of the device: then nothing of this process is trusted any more.
 pub fn work(
     ledger: &Ledger,
     trainer: &mut dyn Trainer,
     terms: Terms<'_>,
-    emit: &mut dyn FnMut(Event),
+    emit: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Work, WorkError> {
     let device = trainer.device().kind;
-    if rehearsal::losses(&device) != ledger.losses() {
+    if Losses::of_device(&device) != ledger.losses() {
         return Err(WorkError::Mixed { device, dir: ledger.dir().display().to_string() });
     }
-    let mut runs: Vec<&PlannedRun> = ledger.plan().runs.iter().collect();
-    runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
-    loop {
+    let lanes = &Lanes::new(terms.runs, emit);
+    let lane = |number| Lane { number, lanes, terms };
+    thread::scope(|scope| {
+        let (working, over) = channel::<()>();
+        scope.spawn(move || {
+            while over.recv_timeout(LOOK_AT_LANES) == Err(RecvTimeoutError::Timeout) {
+                if lanes.look(terms.stop.load(Ordering::Relaxed)) {
+                    (terms.leave)(&Ok(Work::Interrupted));
+                }
+            }
+        });
+        let others: Vec<_> = (1..terms.runs).map(|number| scope.spawn(move || beside(ledger, lane(number)))).collect();
+        let mut first = Place { ledger, lane: lane(0), trainer: Handle::Lent(trainer) };
+        let mut ends = vec![first.all(Company::Any)];
+        let joined = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ends.extend(joined);
+        let end = ends.into_iter().try_fold(Work::Done, |end, this| this.map(|this| end.max(this)));
+        let end = match end {
+            // Those that may have been the ruin of their neighbours.
+            Ok(Work::Done) if terms.runs > 1 => first.all(Company::None),
+            end => end,
+        };
+        drop(working);
+        end
+    })
+}
+
+/// A further place, on a thread of its own. Where the device cannot be opened once more the others go on without it.
+fn beside(ledger: &Ledger, lane: Lane<'_, '_>) -> Result<Work, WorkError> {
+    match (lane.terms.open)() {
+        Ok(trainer) => Place { ledger, lane, trainer: Handle::Own(trainer) }.all(Company::Any),
+        Err(message) if lane.lanes.close() => {
+            eprintln!("one run fewer is trained side by side: {message}");
+            Ok(Work::Done)
+        }
+        Err(message) => Err(WorkError::NoTrainer(message)),
+    }
+}
+
+/// Which runs a place takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    /// Those that may be trained beside others.
+    Any,
+    /// All: there are no others.
+    None,
+}
+
+/// One place of a worker, at work.
+struct Place<'a, 'e> {
+    ledger: &'a Ledger,
+    lane: Lane<'a, 'e>,
+    trainer: Handle<'a>,
+}
+
+enum Handle<'a> {
+    Lent(&'a mut dyn Trainer),
+    Own(Box<dyn Trainer>),
+}
+
+/// What a look at all runs came to.
+enum Pass {
+    /// Some were trained.
+    Trained,
+    /// None could be claimed.
+    Nothing,
+    /// This place works no more.
+    Over(Work),
+}
+
+impl Place<'_, '_> {
+    /// Trains until nothing is left to claim.
+    fn all(&mut self, company: Company) -> Result<Work, WorkError> {
+        let ledger = self.ledger;
+        let mut runs: Vec<&PlannedRun> = ledger.plan().runs.iter().collect();
+        runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
+        loop {
+            match self.pass(&runs, company)? {
+                Pass::Over(work) => return Ok(work),
+                // Another pass finds runs that a worker let go meanwhile.
+                Pass::Trained => {}
+                Pass::Nothing if runs.iter().any(|run| !ledger.is_over(&run.id) && ledger.is_unclear(&run.id)) => {
+                    // A process of another machine may have died with a run in its hands: some minutes will tell.
+                    thread::sleep(LOOK_AGAIN);
+                }
+                Pass::Nothing => return Ok(Work::Done),
+            }
+        }
+    }
+
+    /// Trains each run once that can be claimed.
+    fn pass(&mut self, runs: &[&PlannedRun], company: Company) -> Result<Pass, WorkError> {
+        let Lane { terms, .. } = self.lane;
+        let its = |failure: &Failure| {
+            failure.class != FailureClass::Shared && failure.device.as_deref() == Some(terms.device)
+        };
+        let needs_peace =
+            |claim: &Claim<'_>| company == Company::Any && terms.runs > 1 && retry::is_alone(claim.failures());
         let mut trained_any = false;
         let mut failed_here = Vec::new();
         for last in [false, true] {
-            let these = if last { std::mem::take(&mut failed_here) } else { runs.clone() };
+            let these = if last { std::mem::take(&mut failed_here) } else { runs.to_vec() };
             for run in these {
                 if terms.stop.load(Ordering::Relaxed) {
-                    return Ok(Work::Interrupted);
+                    return Ok(Pass::Over(Work::Interrupted));
                 }
-                let Some(claim) = ledger.claim(run)? else { continue };
-                let its = |failure: &Failure| failure.device.as_deref() == Some(terms.device);
+                let Some(claim) = self.ledger.claim(run)?.filter(|claim| !needs_peace(claim)) else { continue };
                 if !last && claim.failures().iter().any(its) {
                     failed_here.push(run);
                     continue;
                 }
                 trained_any = true;
-                if train(claim, run, trainer, terms, emit)? == Work::Interrupted {
-                    return Ok(Work::Interrupted);
+                match train(claim, run, self.trainer.get(), self.lane)? {
+                    End::Over => {}
+                    End::Interrupted => return Ok(Pass::Over(Work::Interrupted)),
+                    End::NoRoom => return Ok(Pass::Over(Work::Done)),
+                    End::Failed(failure) => self.go_on_after(failure, run)?,
                 }
             }
         }
-        // Another pass finds runs that a worker let go meanwhile.
-        if trained_any {
-            continue;
+        Ok(if trained_any { Pass::Trained } else { Pass::Nothing })
+    }
+
+    /// What a failed run means to its place. A wrong configuration is the run's alone. A trainer that panicked is replaced
+    /// where others go on beside it; otherwise the process ends, as it does when the device failed.
+    fn go_on_after(&mut self, failure: Failure, run: &PlannedRun) -> Result<(), WorkError> {
+        let Lane { terms, .. } = self.lane;
+        let class = failure.class;
+        let error = WorkError::Failed { run: run.id.to_string(), failure };
+        match class {
+            FailureClass::Configuration => Ok(()),
+            FailureClass::Crash if terms.runs > 1 => {
+                self.trainer = Handle::Own((terms.open)().map_err(WorkError::NoTrainer)?);
+                Ok(())
+            }
+            FailureClass::Shared => {
+                let worked = Err(error);
+                (terms.leave)(&worked);
+                worked.map(drop)
+            }
+            _ => Err(error),
         }
-        if !runs.iter().any(|run| !ledger.is_over(&run.id) && ledger.is_unclear(&run.id)) {
-            return Ok(Work::Done);
+    }
+}
+
+impl Handle<'_> {
+    fn get(&mut self) -> &mut dyn Trainer {
+        match self {
+            Self::Lent(trainer) => *trainer,
+            Self::Own(trainer) => trainer.as_mut(),
         }
-        // A process of another machine may have died with a run in its hands: some minutes will tell.
-        std::thread::sleep(LOOK_AGAIN);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
     use std::time::Instant;
 
     use super::*;
+    use crate::execute::Open;
+    use crate::execute::rehearsal;
     use crate::ledger::testing::{device, finished, ledger};
-    use crate::ledger::{FailureClass, Losses, State};
+    use crate::ledger::{FailureClass, State};
     use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError};
 
     static STOP: AtomicBool = AtomicBool::new(true);
     static GO: AtomicBool = AtomicBool::new(false);
 
     /// Works until the end.
-    fn work(ledger: &Ledger, trainer: &mut dyn Trainer, emit: &mut dyn FnMut(Event)) -> Result<Work, WorkError> {
+    fn work(
+        ledger: &Ledger,
+        trainer: &mut dyn Trainer,
+        emit: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Work, WorkError> {
         super::work(ledger, trainer, terms("here"), emit)
     }
 
     fn terms(device: &str) -> Terms<'_> {
-        Terms { device, checkpoint_every: Duration::ZERO, stop: &GO }
+        let open: Open<'_> = &|| Ok(Box::new(rehearsal::Rehearsal));
+        Terms { device, runs: 1, open, checkpoint_every: Duration::ZERO, stop: &GO, leave: &|_| {} }
     }
 
     /// Ends each run as the function says, in the order in which they come.
@@ -106,6 +242,7 @@ mod tests {
                 learning_rate: 0.01,
                 tokens_per_second: nan,
                 curve_point: true,
+                again: false,
             };
             if on(step).is_break() {
                 return Err(TrainError::Interrupted { step: 1 });
@@ -215,6 +352,85 @@ mod tests {
         work(&ledger, &mut rehearsal::Rehearsal, &mut |_| {}).unwrap();
         let result = ledger.result(&run.id).unwrap().unwrap();
         assert_eq!((result.attempt, result.curve.len()), (2, 10));
+    }
+
+    /// Works with three runs side by side, on trainers that all do the same.
+    fn together(ledger: &Ledger, open: Open<'_>) -> (Result<Work, WorkError>, Vec<Event>) {
+        let mut events = Vec::new();
+        let terms = Terms { runs: 3, open, ..terms("cuda:0") };
+        let worked = super::work(ledger, open().unwrap().as_mut(), terms, &mut |event| events.push(event));
+        (worked, events)
+    }
+
+    /// Lets no run end before three have begun, so that nothing depends on who is quick.
+    struct Waiting(Arc<AtomicUsize>, fn(usize) -> Result<Outcome, TrainError>);
+
+    impl Trainer for Waiting {
+        fn device(&self) -> DeviceInfo {
+            device()
+        }
+
+        fn train(&mut self, job: Job<'_>, _: OnProgress<'_>) -> Result<Outcome, TrainError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            while self.0.load(Ordering::Relaxed) < 3 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let depth = job.run.run.shape.depth;
+            // What the third one does comes while the others are under way.
+            if depth != 3 {
+                thread::sleep(Duration::from_millis(300));
+            }
+            (self.1)(depth)
+        }
+    }
+
+    #[test]
+    fn three_runs_are_under_way_at_once_and_each_event_names_its_own() {
+        let (_dir, ledger) = ledger(6);
+        let begun = Arc::new(AtomicUsize::new(0));
+        let open: Open<'_> = &|| Ok(Box::new(Waiting(begun.clone(), |depth| Ok(finished(depth as f64)))));
+        let (worked, events) = together(&ledger, open);
+        assert_eq!(worked.unwrap(), Work::Done);
+        for run in &ledger.plan().runs {
+            let mine: Vec<_> = events.iter().filter(|event| *event.run() == run.id).collect();
+            let loss = run.run.shape.depth as f64;
+            assert!(
+                matches!(mine[..], [Event::Claimed { .. }, Event::Finished { val_loss, .. }]
+                if (val_loss - loss).abs() < 1e-12),
+                "{mine:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_card_ends_the_process_and_no_run_is_blamed() {
+        let (_dir, ledger) = ledger(3);
+        let begun = Arc::new(AtomicUsize::new(0));
+        let open: Open<'_> = &|| {
+            Ok(Box::new(Waiting(begun.clone(), |depth| match depth {
+                3 => Err(TrainError::Device("CUDA_ERROR_ILLEGAL_ADDRESS".to_owned())),
+                _ => Ok(finished(3.0)),
+            })))
+        };
+        let left = AtomicBool::new(false);
+        let leave = |worked: &Result<Work, WorkError>| {
+            left.store(matches!(worked, Err(WorkError::Failed { .. })), Ordering::Relaxed);
+        };
+        let terms = Terms { runs: 3, open, leave: &leave, ..terms("cuda:0") };
+        let mut events = Vec::new();
+        super::work(&ledger, open().unwrap().as_mut(), terms, &mut |event| events.push(event)).unwrap_err();
+        assert!(left.load(Ordering::Relaxed), "at once, while the others were under way");
+        assert!(events.iter().any(|event| matches!(event, Event::Failed { failure, .. }
+            if failure.class == FailureClass::Shared)));
+        assert!(ledger.observations().unwrap().len() >= 2, "those who were under way may end here");
+    }
+
+    #[test]
+    fn a_device_that_cannot_be_opened_so_often_trains_fewer_side_by_side() {
+        let (_dir, ledger) = ledger(3);
+        let terms = Terms { runs: 3, open: &|| Err("no room for a stream".to_owned()), ..terms("cuda:0") };
+        let worked = super::work(&ledger, &mut scripted(|_| Ok(finished(3.0))), terms, &mut |_| {});
+        assert_eq!((worked.unwrap(), ledger.observations().unwrap().len()), (Work::Done, 3));
     }
 
     #[test]

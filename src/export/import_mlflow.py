@@ -11,12 +11,18 @@ import mlflow
 from mlflow.entities import Metric, Param, RunTag
 
 EXPERIMENT = "EXPERIMENT"
+# What the sweep found, in words; empty where it found no one number.
+HEADLINE = "HEADLINE"
 
 if len(sys.argv) > 1:
     mlflow.set_tracking_uri(sys.argv[1])
 client = mlflow.MlflowClient()
 found = client.get_experiment_by_name(EXPERIMENT)
 experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT)
+if HEADLINE:
+    client.set_experiment_tag(experiment, "runner.headline", HEADLINE)
+    # What MLflow's page shows as the description.
+    client.set_experiment_tag(experiment, "mlflow.note.content", HEADLINE)
 
 imported = 0
 for line in pathlib.Path(__file__).with_name("runs.jsonl").open(encoding="utf-8"):

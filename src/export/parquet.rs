@@ -8,17 +8,20 @@ use std::sync::Arc;
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 
 use super::table::{Column, Table, Values};
 
-/// Writes a table.
-pub fn write(table: &Table, out: &mut (dyn Write + Send)) -> Result<(), ParquetError> {
+/// Writes a table; `headline` is what its sweep found, and is kept with the metadata of the file.
+pub fn write(table: &Table, headline: Option<&str>, out: &mut (dyn Write + Send)) -> Result<(), ParquetError> {
     let fields = table.columns.iter().map(|column| field(column).map(Arc::new)).collect::<Result<_, _>>()?;
     let schema = Arc::new(Type::group_type_builder("runner").with_fields(fields).build()?);
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let found = headline.map(|headline| vec![KeyValue::new("runner.headline".to_owned(), headline.to_owned())]);
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
+    let properties = properties.set_key_value_metadata(found).build();
     let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties))?;
     let mut group = file.next_row_group()?;
     for column in &table.columns {

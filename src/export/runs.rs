@@ -5,6 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ExportError;
 use super::table::{Table, Tables, Values};
 
+/// What runs have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Experiment {
+    /// Its name.
+    pub name: String,
+    /// What it found, in words, where it found one number.
+    pub headline: Option<String>,
+}
+
 /// A run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {

@@ -11,7 +11,7 @@ use std::path::Path;
 use super::ExportError;
 use super::error::{create_dir, write};
 use super::protobuf::Message;
-use super::runs::{Run, Setting};
+use super::runs::{Experiment, Run, Setting};
 
 /// Name of every event file: readers take what contains `tfevents`, in the order of the number.
 const FILE: &str = "events.out.tfevents.0000000000.runner";
@@ -22,10 +22,10 @@ fn last_step(run: &Run) -> i64 {
 }
 
 /// Writes the folder of logs: a folder for each run, and what all of them have in common beside them.
-pub fn export(name: &str, runs: &[Run], out: &Path) -> Result<(), ExportError> {
+pub fn export(of: &Experiment, runs: &[Run], out: &Path) -> Result<(), ExportError> {
     create_dir(out)?;
     let mut file = EventFile::new();
-    file.hparams("_hparams_/experiment", 0.0, Message::new().message(2, &experiment(name, runs)));
+    file.hparams("_hparams_/experiment", 0.0, Message::new().message(2, &experiment(of, runs)));
     write(&out.join(FILE), &file.0)?;
     for run in runs {
         let folder = out.join(&run.name);
@@ -63,8 +63,11 @@ fn events(run: &Run) -> Vec<u8> {
 }
 
 /// `Experiment`: which hyper-parameters and results there are.
-fn experiment(name: &str, runs: &[Run]) -> Message {
-    let mut message = Message::new().text(6, name.as_bytes());
+fn experiment(of: &Experiment, runs: &[Run]) -> Message {
+    let mut message = Message::new().text(6, of.name.as_bytes());
+    if let Some(headline) = &of.headline {
+        message = message.text(1, headline.as_bytes());
+    }
     for (name, setting) in distinct(runs.iter().flat_map(|run| run.settings.iter())) {
         let kind = if matches!(setting, Setting::Text(_)) { 1 } else { 3 };
         message = message.message(4, &Message::new().text(1, name.as_bytes()).integer(4, kind));

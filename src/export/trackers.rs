@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::ExportError;
 use super::error::{create_dir, write};
-use super::runs::{Run, Setting};
+use super::runs::{Experiment, Run, Setting};
 
 /// A tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ struct Line<'a> {
 }
 
 /// Writes the folder.
-pub fn export(tracker: Tracker, experiment: &str, runs: &[Run], out: &Path) -> Result<(), ExportError> {
+pub fn export(tracker: Tracker, of: &Experiment, runs: &[Run], out: &Path) -> Result<(), ExportError> {
     create_dir(out)?;
     let mut lines = Vec::new();
     for run in runs {
@@ -58,7 +58,10 @@ pub fn export(tracker: Tracker, experiment: &str, runs: &[Run], out: &Path) -> R
         lines.push(b'\n');
     }
     write(&out.join("runs.jsonl"), &lines)?;
-    let script = tracker.script().replace("\"EXPERIMENT\"", &serde_json::to_string(experiment).expect("a string"));
+    // A string of JSON is one of Python.
+    let quoted = |text: &str| serde_json::to_string(text).expect("a string");
+    let script = tracker.script().replace("\"EXPERIMENT\"", &quoted(&of.name));
+    let script = script.replace("\"HEADLINE\"", &quoted(of.headline.as_deref().unwrap_or_default()));
     write(&out.join("import.py"), script.as_bytes())
 }
 

@@ -49,7 +49,10 @@ pub enum LedgerError {
         found: String,
     },
     /// No ledger is there.
-    #[error("{dir} holds no sweep: {missing} is missing. Name a folder that `runner sweep` made")]
+    #[error(
+        "{dir} holds no sweep: {missing} is missing. Name a folder that `runner sweep` made; where it is one, `runner sweep SPEC \
+         --out {dir}` writes anew what is lost"
+    )]
     NoLedger {
         /// The folder.
         dir: PathBuf,

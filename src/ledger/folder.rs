@@ -24,6 +24,21 @@ struct Kind {
     losses: Losses,
 }
 
+impl Kind {
+    /// What the results of a folder tell, where its own file is lost; nothing where there are none.
+    fn of_results(dir: &Path) -> Result<Option<Self>, LedgerError> {
+        let Ok(runs) = fs::read_dir(dir.join("runs")) else { return Ok(None) };
+        for run in runs {
+            let path = run.map_err(LedgerError::io("read", &dir.join("runs")))?.path().join("result.json");
+            let Some(result) = files::read_json::<Value>(&path)? else { continue };
+            let Some(device) = result["device"]["kind"].as_str() else { continue };
+            let layout = if result["blake3"].is_string() { LAYOUT } else { UNSEALED };
+            return Ok(Some(Self { layout, losses: Losses::of_device(device) }));
+        }
+        Ok(None)
+    }
+}
+
 /// Version of the layout described at the head of the module.
 const LAYOUT: u32 = 2;
 
@@ -75,6 +90,7 @@ impl Ledger {
         let lease = lock(dir)?;
         let spec_path = dir.join("spec.toml");
         let (plan, sealed) = if let Some(there) = files::read(&spec_path)? {
+            restore(dir, &plan, losses)?;
             let stored = Self::open(dir)?;
             let there = String::from_utf8_lossy(&there);
             if let Err(error) = there.parse::<toml::Table>() {
@@ -102,7 +118,7 @@ impl Ledger {
             (plan, sealed)
         };
         let lease = Some(Mutex::new(lease));
-        let ledger = Self { dir: dir.to_owned(), plan, losses, sealed, lease, watch: Watch::default() };
+        let ledger = Self { dir: dir.to_owned(), plan, losses, sealed, lease, watch: Watch::default(), kept: None };
         ledger.make_run_dirs()?;
         Ok(ledger)
     }
@@ -118,7 +134,10 @@ impl Ledger {
     pub fn open(dir: &Path) -> Result<Self, LedgerError> {
         let missing = |missing| LedgerError::NoLedger { dir: dir.to_owned(), missing };
         let kind_path = dir.join("ledger.json");
-        let kind: Kind = files::read_json(&kind_path)?.ok_or_else(|| missing("ledger.json"))?;
+        let kind = match files::read_json(&kind_path)? {
+            Some(kind) => kind,
+            None => Kind::of_results(dir)?.ok_or_else(|| missing("ledger.json"))?,
+        };
         let sealed = kind.layout == LAYOUT;
         if !sealed && kind.layout != UNSEALED {
             let reason = format!("layout {} is not layout {LAYOUT}, the one that this version reads", kind.layout);
@@ -127,8 +146,9 @@ impl Ledger {
         let path = dir.join("plan.json");
         let plan = if sealed { files::read_sealed(&path)? } else { unsealed_plan(&path)? };
         let plan = plan.ok_or_else(|| missing("plan.json"))?;
+        let kept = has_tables_only(dir).then(|| super::kept::read(dir, &plan)).transpose()?;
         let watch = Watch::default();
-        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, sealed, lease: None, watch })
+        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, sealed, lease: None, watch, kept })
     }
 
     /// Makes the folders of all runs at once, so that their names are made durable by one call and not by one a run.
@@ -155,6 +175,24 @@ fn plan_csv(plan: &Plan) -> Vec<u8> {
     let mut table = Vec::new();
     plan::write_csv(plan, &mut table).expect("rows of one length, written to memory");
     table
+}
+
+/// Writes anew what is lost of a folder whose spec is there: what its results tell, and the plan that the spec gives.
+fn restore(dir: &Path, plan: &Plan, losses: Losses) -> Result<(), LedgerError> {
+    let (kind_path, plan_path) = (dir.join("ledger.json"), dir.join("plan.json"));
+    let written: Option<Kind> = files::read_json(&kind_path)?;
+    let lost = written.is_none();
+    let told = if lost { Kind::of_results(dir)? } else { written };
+    let kind = told.unwrap_or(Kind { layout: LAYOUT, losses });
+    if lost {
+        files::write_json(&kind_path, &kind)?;
+    }
+    // Without checksums it is of an earlier version, which may have planned otherwise.
+    if !plan_path.exists() && kind.layout == LAYOUT {
+        files::write(&plan_path, &files::sealed_json(plan))?;
+        files::write(&dir.join("plan.csv"), &plan_csv(plan))?;
+    }
+    Ok(())
 }
 
 /// A folder with other things in it is somebody's, not ours.
@@ -267,7 +305,7 @@ fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::SPEC;
+    use super::super::testing::{SPEC, device, finished};
     use super::*;
     use crate::ledger::{Failure, FailureClass, State};
     use crate::plan::testing::plan;
@@ -356,6 +394,25 @@ mod tests {
         fs::write(dir.path().join(".plan.json.7-0.tmp"), "{").unwrap();
         let ledger = Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap();
         assert_eq!(Ledger::open(ledger.dir()).unwrap().plan(), &plan(2));
+    }
+
+    #[test]
+    fn a_lost_ledger_or_plan_is_written_anew_from_the_runs_and_the_spec() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::create(dir.path(), SPEC, plan(2), Losses::Rehearsed).unwrap();
+        let claim = ledger.claim(&ledger.plan().runs[0]).unwrap().unwrap();
+        claim.publish(finished(3.0), device(), 1).unwrap();
+        drop(ledger);
+        let whole = ["ledger.json", "plan.json"].map(|name| fs::read(dir.path().join(name)).unwrap());
+        fs::remove_file(dir.path().join("ledger.json")).unwrap();
+        let opened = Ledger::open(dir.path()).unwrap();
+        assert_eq!((opened.losses(), opened.observations().unwrap().len()), (Losses::Rehearsed, 1));
+        fs::remove_file(dir.path().join("plan.json")).unwrap();
+        assert!(Ledger::open(dir.path()).unwrap_err().to_string().contains("runner sweep"));
+        // What results say weighs more than what is asked for now.
+        assert!(Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).is_err());
+        drop(Ledger::create(dir.path(), SPEC, plan(2), Losses::Rehearsed).unwrap());
+        assert_eq!(["ledger.json", "plan.json"].map(|name| fs::read(dir.path().join(name)).unwrap()), whole);
     }
 
     #[test]

@@ -23,10 +23,12 @@ mod claim;
 mod error;
 mod files;
 mod folder;
+mod kept;
 mod lease;
 mod record;
 mod tables;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +53,16 @@ pub enum Losses {
     Rehearsed,
 }
 
+/// The kind of device whose losses no training produces.
+pub const REHEARSAL: &str = "rehearsal";
+
+impl Losses {
+    /// What a kind of device gives.
+    pub fn of_device(kind: &str) -> Self {
+        if kind == REHEARSAL { Self::Rehearsed } else { Self::Trained }
+    }
+}
+
 /// A file in whose presence weights are kept.
 const KEEP_MODELS: &str = "keep-models";
 
@@ -66,6 +78,8 @@ pub struct Ledger {
     lease: Option<std::sync::Mutex<lease::Lease>>,
     /// What is known of the processes that hold runs.
     watch: lease::Watch,
+    /// How runs ended, in a folder that has only tables of them.
+    kept: Option<BTreeMap<RunId, State>>,
 }
 
 /// How far a run is.
@@ -100,13 +114,16 @@ impl Ledger {
         self.losses
     }
 
-    /// Whether plan and results carry checksums; older folders have none.
+    /// Whether plan and results carry checksums; older folders have none, nor have tables that are all that was kept.
     pub fn has_checksums(&self) -> bool {
-        self.sealed
+        self.sealed && self.kept.is_none()
     }
 
     /// How far a run is.
     pub fn state(&self, id: &RunId) -> Result<State, LedgerError> {
+        if let Some(kept) = &self.kept {
+            return Ok(kept.get(id).cloned().unwrap_or(State::Pending));
+        }
         if let Some(result) = self.result(id)? {
             return Ok(State::Ended(result));
         }
@@ -115,6 +132,10 @@ impl Ledger {
 
     /// The published result of a run.
     pub fn result(&self, id: &RunId) -> Result<Option<RunResult>, LedgerError> {
+        if let Some(kept) = &self.kept {
+            let ended = |state: &State| if let State::Ended(result) = state { Some(result.clone()) } else { None };
+            return Ok(kept.get(id).and_then(ended));
+        }
         let path = self.result_path(id);
         let result: Option<RunResult> = self.read(&path)?;
         match result {
@@ -170,7 +191,7 @@ impl Ledger {
 
     /// The curve of a result; a line torn by a crash at its end is left out.
     pub fn curve(&self, result: &RunResult) -> Result<Vec<CurvePoint>, LedgerError> {
-        if self.sealed || !result.curve.is_empty() {
+        if self.sealed || self.kept.is_some() || !result.curve.is_empty() {
             return Ok(result.curve.clone());
         }
         files::read_lines(&self.attempt_dir(&result.id, result.attempt).join("metrics.jsonl"))

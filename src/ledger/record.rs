@@ -71,7 +71,8 @@ pub struct CurvePoint {
 
 impl From<&Progress> for CurvePoint {
     fn from(progress: &Progress) -> Self {
-        let Progress { step, tokens, train_loss, learning_rate, tokens_per_second: _, curve_point: _ } = *progress;
+        let Progress { step, tokens, train_loss, learning_rate, tokens_per_second: _, curve_point: _, again: _ } =
+            *progress;
         // JSON has no word for infinity or not-a-number.
         Self { step, tokens, train_loss: Some(train_loss).filter(|loss| loss.is_finite()), learning_rate }
     }
@@ -91,6 +92,8 @@ pub enum FailureClass {
     Crash,
     /// Nothing was heard of it for too long: tried again as after a failure of the device.
     Hang,
+    /// Its process ended with other runs in it, and nobody knows whose fault that was: tried again, in the end alone.
+    Shared,
 }
 
 impl std::fmt::Display for FailureClass {
@@ -101,6 +104,7 @@ impl std::fmt::Display for FailureClass {
             Self::Device => "device",
             Self::Crash => "crash",
             Self::Hang => "hang",
+            Self::Shared => "ended with others",
         })
     }
 }

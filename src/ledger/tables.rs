@@ -1,7 +1,7 @@
 //! The derived tables `runs.csv` and `curves.csv`: a pure function of plan and results, in the order of the plan, so
 //! that the same results give the same bytes whenever and however often they are rebuilt.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -10,8 +10,12 @@ use crate::plan::PlannedRun;
 use crate::trainer::Outcome;
 
 impl Ledger {
-    /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve).
+    /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve). Where they
+    /// are all that was kept they stay as they are.
     pub fn rebuild_tables(&self) -> Result<(), LedgerError> {
+        if self.kept.is_some() {
+            return Ok(());
+        }
         let [runs, curves] = self.tables()?;
         files::write(&self.dir.join("runs.csv"), &runs)?;
         files::write(&self.dir.join("curves.csv"), &curves)
@@ -34,6 +38,21 @@ impl Ledger {
             }
         }
         Ok([runs.bytes(), curves.bytes()])
+    }
+
+    /// Runs that ended by the `runs.csv` in the folder and have no result there, as when `runs/` was copied in part. A table
+    /// that cannot be read says nothing: it is derived anyway.
+    pub fn ended_without_result(&self) -> usize {
+        if self.kept.is_some() {
+            return 0;
+        }
+        let Ok(mut table) = csv::Reader::from_path(self.dir.join("runs.csv")) else { return 0 };
+        let rows = table.deserialize::<BTreeMap<String, String>>().filter_map(Result::ok);
+        let is = |row: &BTreeMap<String, String>, name: &str, value: &str| row.get(name).is_some_and(|is| is == value);
+        let ended = rows.filter(|row| is(row, "status", "finished") || is(row, "status", "diverged"));
+        let ended: BTreeSet<String> = ended.filter_map(|mut row| row.remove("id")).collect();
+        let lost = |run: &&PlannedRun| ended.contains(run.id.as_str()) && !self.result_path(&run.id).exists();
+        self.plan.runs.iter().filter(lost).count()
     }
 
     /// Writes a file derived from the results, such as `fits.json`, into the folder.
@@ -74,6 +93,9 @@ impl Ledger {
         Ok(conflicts)
     }
 }
+
+/// The column that only diverged runs fill in.
+pub(super) const DIVERGED_AT: &str = "diverged_at_step";
 
 const CURVE_COLUMNS: [&str; 6] = ["id", "step", "tokens", "flops", "train_loss", "learning_rate"];
 
@@ -118,7 +140,7 @@ fn measured(state: &State) -> [(&'static str, String); 14] {
         ("val_loss", optional(val_loss)),
         ("val_loss_se", optional(val_loss_se)),
         ("train_loss", optional(train_loss)),
-        ("diverged_at_step", optional(diverged_at)),
+        (DIVERGED_AT, optional(diverged_at)),
         ("device", device(|result| result.device.kind.clone())),
         ("device_name", device(|result| result.device.name.clone())),
         ("driver", device(|result| result.device.driver.clone())),
@@ -215,6 +237,19 @@ mod tests {
         let expected = bytes(&first);
         assert_eq!(bytes(&first), expected);
         assert_eq!(bytes(&second), expected);
+    }
+
+    #[test]
+    fn runs_whose_results_were_not_copied_are_counted() {
+        let (_dir, ledger) = mixed();
+        assert_eq!(ledger.ended_without_result(), 0, "there is no table yet");
+        ledger.rebuild_tables().unwrap();
+        assert_eq!(ledger.ended_without_result(), 0);
+        // Finished, diverged, and pending: the last has nothing to lose.
+        for at in [0, 1, 3] {
+            fs::remove_dir_all(ledger.run_dir(&ledger.plan().runs[at].id)).unwrap();
+        }
+        assert_eq!(ledger.ended_without_result(), 2);
     }
 
     #[test]

@@ -81,8 +81,8 @@ fn targets(spec: &Spec, ladder: &Ladder, length: Length) -> Vec<f64> {
 
 fn no_shape(target: f64, nearest: Shape, length: Length) -> LeftOut {
     let reason = format!(
-        "no shape that is not taken lies within a factor of {FARTHEST} of {} parameters (the nearest has {}): a smaller \
-         head_dim or vocabulary, or fewer or larger sizes, would let it in",
+        "no unused shape is within a factor of {FARTHEST} of {} parameters (the nearest has {}): use a smaller \
+         head_dim or vocabulary, or fewer or larger sizes",
         Params(target),
         Params(size(&nearest)),
     );

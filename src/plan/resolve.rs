@@ -20,7 +20,7 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
     };
     if tokens > MOST_TOKENS {
         return Err(format!(
-            "{tokens:.1e} tokens for {} parameters are beyond any corpus: a smaller budget or a larger size would let it in",
+            "{tokens:.1e} tokens for {} parameters are more than any corpus has: use a smaller budget or a larger size",
             Params(params),
         ));
     }
@@ -63,7 +63,7 @@ fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, trained: f64) -
     {
         let epochs = trained / epoch as f64;
         return Err(format!(
-            "{} tokens are {epochs:.2} epochs of {}: max_epochs of {} (now {}), more text, or a {} would let it in",
+            "{} tokens are {epochs:.2} epochs of {}: use max_epochs of {} (now {}), more text, or a {}",
             Tokens(trained),
             Tokens(epoch as f64),
             (epochs * 100.0).ceil() / 100.0,
@@ -75,7 +75,7 @@ fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, trained: f64) -
         && trained > horizon
     {
         return Err(format!(
-            "{} tokens outlast the cosine of {}: a longer schedule.decay_tokens would let it in",
+            "{} tokens are longer than the cosine of {}: use a larger schedule.decay_tokens",
             Tokens(trained),
             Tokens(horizon)
         ));
@@ -88,11 +88,11 @@ fn optimizer(optimizer: &Optimizer, params: f64, tokens: f64, context: usize) ->
     let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = *optimizer;
     let learning_rate = learning_rate.at(params, tokens);
     if !(learning_rate.is_finite() && learning_rate > 0.0) {
-        return Err(format!("the rule gives a learning rate of {learning_rate:e}: another exponent would let it in"));
+        return Err(format!("the rule gives a learning rate of {learning_rate:e}: use another exponent"));
     }
     let sequences = batch_tokens.at(params, tokens) / context as f64;
     if sequences.is_nan() || sequences > MOST_TOKENS / context as f64 {
-        return Err(format!("the rule gives a batch of {sequences:.2e} sequences: another exponent would let it in"));
+        return Err(format!("the rule gives a batch of {sequences:.2e} sequences: use another exponent"));
     }
     let batch_sequences = sequences.round().max(1.0) as usize;
     Ok(RunOptimizer { kind, learning_rate, batch_sequences, beta1, beta2, epsilon, weight_decay, clip_norm })
@@ -136,7 +136,7 @@ fn too_short(shape: &Shape, length: Length, tokens: f64, steps: f64, min_steps: 
         _ => format!("a batch of {} tokens or ", sequences * shape.context as f64),
     };
     let steps = if steps < 1.0 { "less than one step".to_owned() } else { format!("{steps:.1} steps") };
-    format!("{steps}, fewer than {min_steps}: {batch}{longer} would let it in")
+    format!("{steps}, fewer than {min_steps}: use {batch}{longer}")
 }
 
 /// Up to two significant digits, so that what is printed is enough.

@@ -161,7 +161,7 @@ impl TryFrom<String> for RunId {
     /// Takes what [`Run::id`] can give and nothing else, since folders are named by it.
     fn try_from(text: String) -> Result<Self, String> {
         let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if digits && text.len() == 16 { Ok(Self(text)) } else { Err(format!("{text:?} is no run's identity")) }
+        if digits && text.len() == 16 { Ok(Self(text)) } else { Err(format!("{text:?} is not the id of a run")) }
     }
 }
 
@@ -212,7 +212,7 @@ pub struct LeftOut {
     pub flop_budget: Option<f64>,
     /// The model's shape.
     pub shape: Shape,
-    /// Why, and what would let it in.
+    /// Why, and what to change so that it fits.
     pub reason: String,
 }
 

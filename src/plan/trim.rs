@@ -26,8 +26,8 @@ pub enum TrimError {
     },
     /// Axes are the question itself.
     #[error(
-        "with one seed this sweep still takes {hours:.2} device hours, and values of its axes are not cut without you: take \
-         some away, as in --set 'sweep.axes.model.width=[32, 64]'"
+        "with one seed this sweep still takes {hours:.2} device hours, and values of its axes are not cut \
+         automatically: remove some, as in --set 'sweep.axes.model.width=[32, 64]'"
     )]
     Axes {
         /// Device hours of all points with one seed.
@@ -47,8 +47,8 @@ pub enum TrimError {
     },
     /// Not even the whole grid has them.
     #[error(
-        "fewer than three budgets of this sweep have two sizes on both sides of the expected optimum, so that none can \
-         be spared; `runner plan` tells which points are left out and why"
+        "fewer than three budgets of this sweep have two sizes on both sides of the expected optimum, so no budget can \
+         be cut; `runner plan` lists the points that are left out, with reasons"
     )]
     NotBracketed,
 }
@@ -217,7 +217,11 @@ fn apply(spec: &Spec, cut: &Cut) -> Spec {
 fn describe(sweep: &Sweep, cut: &Cut) -> (Vec<String>, Vec<String>) {
     let (mut said, mut set) = (Vec::new(), Vec::new());
     if cut.seeds < sweep.seeds.len() {
-        said.push(format!("seeds: {} of {}: repeats narrow intervals and decide no law", cut.seeds, sweep.seeds.len()));
+        said.push(format!(
+            "seeds: {} of {}: repeats narrow the intervals but do not change the law",
+            cut.seeds,
+            sweep.seeds.len()
+        ));
         set.push(format!("sweep.seeds={:?}", &sweep.seeds[..cut.seeds]));
     }
     if let (Some(left), Some(sizes)) = (cut.sizes, sweep.sizes)

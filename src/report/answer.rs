@@ -48,7 +48,7 @@ pub fn answer(input: &ReportInput<'_>) -> Answer {
     let Some(headline) = input.headline() else {
         let status = input.approach2.iter().find(|fit| fit.counting == crate::fit::approaches::headline::COUNTED);
         let why = status.map_or_else(
-            || "all parameters were not counted".to_owned(),
+            || "there is no fit with all parameters counted".to_owned(),
             |fit| format!("{}. {}", words::status(fit.status), fit.conclusion),
         );
         return lead_alone(format!("There is no compute-optimal ratio to report: {why}"));
@@ -77,7 +77,8 @@ fn of_groups(input: &ReportInput<'_>) -> Answer {
             None => Some(format!("{}: {}", group.name, words::status(fits.first()?.status))),
         }
     });
-    let lead = format!("Compute-optimal, 95% intervals in brackets. {}.", said.collect::<Vec<_>>().join("; "));
+    let lead =
+        format!("Compute-optimal ratios, with 95% intervals in brackets: {}.", said.collect::<Vec<_>>().join("; "));
     Answer { lead, ..Answer::default() }
 }
 
@@ -95,7 +96,7 @@ fn beside(input: &ReportInput<'_>, headline: &Headline) -> String {
         let ratio = words::ratio_at(&fit.tokens_per_param, headline.budget);
         match words::shown(fit.status, ratio) {
             Some(ratio) => format!("{} by {name}", words::estimate(ratio, words::amount)),
-            None => format!("nothing by {name} ({})", words::status(fit.status)),
+            None => format!("no result by {name} ({})", words::status(fit.status)),
         }
     });
     let (countings, approaches): (Vec<String>, Vec<String>) = (countings.collect(), approaches.collect());

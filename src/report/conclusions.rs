@@ -44,12 +44,12 @@ pub fn warnings(input: &ReportInput<'_>) -> Vec<String> {
         warnings.extend(by_group(input));
     } else {
         let missing = if input.observations.is_empty() { "No run has finished" } else { "No fit was made" };
-        warnings.push(format!("{missing}, so nothing follows about the optimum."));
+        warnings.push(format!("{missing}, so there is no result."));
     }
     warnings.extend(one_seed(input));
     if !input.failed.is_empty() {
         let n = words::count(input.failed.len(), "run");
-        warnings.push(format!("{n} ended without a final loss and {} in no fit.", verb(input.failed.len())));
+        warnings.push(format!("{n} ended without a final loss and {} not used in any fit.", verb(input.failed.len())));
     }
     warnings.extend(below_entropy(input));
     warnings.extend(truth(input));
@@ -71,8 +71,8 @@ fn too_few_budgets(fit: &Approach2) -> Option<String> {
     let has = if found == 1 { "has" } else { "have" };
     (found < FEWEST_BUDGETS).then(|| {
         format!(
-            "{} {has} a minimum inside the sizes trained: with fewer than {FEWEST_BUDGETS} the data cannot show whether \
-             the optimum follows a power law. Add budgets.",
+            "{} {has} a minimum inside the range of sizes. With fewer than {FEWEST_BUDGETS} the data cannot show \
+             whether the optimum follows a power law: add budgets.",
             words::count(found, "budget")
         )
     })
@@ -81,11 +81,11 @@ fn too_few_budgets(fit: &Approach2) -> Option<String> {
 fn without_minimum(fit: &Approach2) -> impl Iterator<Item = String> {
     fit.optima.iter().filter(|o| o.status != Status::Converged).map(|o| {
         let advice = match o.status {
-            Status::EdgeMinimum => ", so the optimum is outside. Widen the sizes of this budget",
+            Status::EdgeMinimum => ", so the optimum is outside. Use a wider range of sizes at this budget",
             Status::TooFewPoints => ". Train more sizes",
             _ => "",
         };
-        format!("Budget {}: {}{advice}. It is in no power law.", Flops(o.budget), words::status(o.status))
+        format!("Budget {}: {}{advice}. The power laws do not use it.", Flops(o.budget), words::status(o.status))
     })
 }
 
@@ -107,10 +107,10 @@ fn without_optimum(input: &ReportInput<'_>) -> impl Iterator<Item = String> {
         let open = group.transfer.widths.iter().filter(|width| width.status != Status::Converged);
         open.map(move |width| {
             let why = match width.status {
-                Status::EdgeMinimum => "the lowest loss lies at the edge of the learning rates. Widen them",
+                Status::EdgeMinimum => "the lowest loss is at the smallest or largest learning rate. Use a wider range",
                 other => words::status(other),
             };
-            format!("{name}, width {}: {why}. It is in no drift.", width.width)
+            format!("{name}, width {}: {why}. The drift does not use it.", width.width)
         })
         .collect::<Vec<_>>()
     };
@@ -122,7 +122,7 @@ fn without_both(input: &ReportInput<'_>) -> impl Iterator<Item = String> {
         let budgets = comparison.budgets.iter().filter(|budget| budget.status != Status::Converged);
         let told = |budget: &BudgetSaving| {
             let (flops, other) = (Flops(budget.budget), &comparison.other);
-            format!("Budget {flops}, {other}: {}. Nothing is compared there.", words::status(budget.status))
+            format!("Budget {flops}, {other}: {}. There is no comparison at this budget.", words::status(budget.status))
         };
         budgets.map(told).collect::<Vec<_>>()
     };
@@ -135,8 +135,8 @@ fn far(fit: &Approach2) -> Option<String> {
     let factor = furthest / largest;
     (factor.is_finite() && factor > FAR).then(|| {
         format!(
-            "Numbers for {} FLOPs are {factor:.0} times beyond the largest budget trained ({}): they assume that the same \
-             power laws go on, and their intervals do not cover that assumption.",
+            "Numbers for {} FLOPs extrapolate {factor:.0} times beyond the largest budget trained ({}). They assume \
+             that the power laws continue; their intervals do not include the chance that they do not.",
             Flops(furthest),
             Flops(largest)
         )
@@ -145,9 +145,8 @@ fn far(fit: &Approach2) -> Option<String> {
 
 /// Nothing was repeated.
 fn one_seed(input: &ReportInput<'_>) -> Option<String> {
-    headline::one_seed(input.observations).then(|| {
-        "Every point was trained with one seed only: how far another seed would move it was not measured.".to_owned()
-    })
+    headline::one_seed(input.observations)
+        .then(|| "Every point was trained with one seed only: the scatter between seeds was not measured.".to_owned())
 }
 
 /// No model can be better than the language's entropy, so a loss below it is a mistake somewhere.
@@ -156,8 +155,8 @@ fn below_entropy(input: &ReportInput<'_>) -> Option<String> {
     let (loss, loss_error) = lowest_loss(input)?;
     let margin = 3.0 * error.hypot(loss_error.unwrap_or(0.0));
     (loss + margin < entropy).then(|| {
-        "The lowest loss lies below the true entropy by more than three standard errors, which is impossible: validation \
-         leaked into training, or the loss or the entropy is measured wrongly."
+        "The lowest loss is below the true entropy by more than three standard errors, which is impossible: validation \
+         data leaked into training, or the loss or the entropy is measured wrongly."
             .to_owned()
     })
 }
@@ -173,15 +172,15 @@ fn truth(input: &ReportInput<'_>) -> Option<String> {
     let missed = |e: &Estimate| e.low > entropy || e.high < entropy;
     let told = fitted.iter().map(|(name, e)| {
         let (by, verdict) = (e.value - entropy, if missed(e) { "missed" } else { "inside the interval" });
-        format!("{name} says {}, {by:+.3} nats off: {verdict}", words::estimate(*e, words::decimal))
+        format!("{name} gives {}, {by:+.3} nats off: {verdict}", words::estimate(*e, words::decimal))
     });
     let told: Vec<String> = told.collect();
     if told.is_empty() {
         return None;
     }
     let found = format!(
-        "The true entropy of the language is {entropy:.4} nats per token, so the fitted irreducible loss can be checked, all \
-         parameters counted: {}.",
+        "The true entropy of the language is {entropy:.4} nats per token, so the fitted irreducible loss can be \
+         checked. All parameters counted, {}.",
         told.join("; ")
     );
     if !fitted.iter().any(|(_, e)| missed(e)) {
@@ -189,10 +188,10 @@ fn truth(input: &ReportInput<'_>) -> Option<String> {
     }
     let above = lowest_loss(input)?.0 - entropy;
     Some(format!(
-        "{found} Why: the best model is still {above:.2} nats above the entropy, and what it has yet to learn, contexts of \
-         two and three tokens, does not fall by the power law of what the models have learnt. Not the window: the entropy \
-         is that of the same window. What would close it: models large enough, and trained for long enough, to learn the \
-         contexts of two tokens; more budgets of this size would not (docs/reproduction.md). Until then the fitted irreducible loss \
-         is a number of this grid and not of the language."
+        "{found} Why: the best model is still {above:.2} nats above the entropy. It has not yet learned contexts of \
+         two and three tokens, and learning these does not follow the power law of what the models have learned so \
+         far. The window is not the reason: the entropy is that of the same window. To close the gap, models must be \
+         large enough, and trained for long enough, to learn contexts of two tokens; more budgets of this size do not \
+         help (docs/reproduction.md). Until then the fitted irreducible loss describes this grid, not the language."
     ))
 }

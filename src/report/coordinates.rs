@@ -55,8 +55,8 @@ fn sizes(check: &Check, axis: &str) -> Figure {
         id: format!("coordinates_{}", check.parameterization),
         title: format!("Sizes of activations over {axis}: {}", check.parameterization),
         note: format!(
-            "Mean |x| of each activation before step {last}, the geometric mean over seeds. Where hyper-parameters \
-             transfer the lines are flat."
+            "Mean |x| of each activation before step {last}, the geometric mean over seeds. If hyper-parameters \
+             transfer, the lines are flat."
         ),
         x: Axis::new(axis, Unit::Count),
         y: Axis::new("mean |x|", Unit::Count),
@@ -97,8 +97,8 @@ fn slopes(check: &Check, axis: &str) -> Figure {
     Figure {
         id: format!("slopes_{}", check.parameterization),
         title: format!("Slopes of activations in log {axis}: {}", check.parameterization),
-        note: "0 is an activation that keeps its size. Bars: 95% intervals over seeds. What is a sum \
-               of random terms in the drawn model may begin at -0.5."
+        note: "A slope of 0 means that the activation keeps its size. Bars: 95% intervals over seeds. Sums of random \
+               terms may begin at -0.5."
             .to_owned(),
         x: Axis::new("step that comes next", Unit::Loss),
         y: Axis::new(format!("slope of log mean |x| in log {axis}"), Unit::Loss),

@@ -73,8 +73,8 @@ pub fn curves(curves: &[LossCurve]) -> Option<Figure> {
     (!curves.is_empty()).then(|| Figure {
         id: "loss_curves".to_owned(),
         title: "Loss curves".to_owned(),
-        note: "Training loss against training compute, one line a run, averaged between the points of its curve. It is not \
-               the validation loss that the fits use, and within a run the learning rate has not yet decayed."
+        note: "Training loss against training compute, one line per run, averaged between the points of its curve. \
+               Fits use the validation loss instead. Within a run the learning rate has not yet decayed."
             .to_owned(),
         panels: if split { names.iter().map(panel).collect() } else { Vec::new() },
         table: Table { header, rows: rows.collect() },

@@ -31,8 +31,8 @@ pub fn forecast(input: &ReportInput<'_>) -> Option<Figure> {
         id: "forecast".to_owned(),
         title: "Held-out forecast".to_owned(),
         note: format!(
-            "The largest budget as the surfaces predict it that were fitted to the smaller budgets only, with the 95% \
-             interval of the prediction where the fit has resamples. Parameters counted as {}.",
+            "The losses at the largest budget, predicted by surfaces fitted to the smaller budgets only. Bars: 95% \
+             intervals of the prediction, if the fit has resamples. Parameters counted as {}.",
             words::counting(counting)
         ),
         x: Axis::new(format!("parameters ({})", words::counting(counting)), Unit::Count).switchable(),

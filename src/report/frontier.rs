@@ -23,9 +23,9 @@ pub fn frontier(comparisons: &[Comparison]) -> Figure {
     });
     Figure {
         id: "frontier".to_owned(),
-        title: "Least loss against compute".to_owned(),
-        note: "Each point is the minimum of an IsoFLOP curve with its 95% interval: standard with the best of several \
-               learning rates at each size, the others with the one of the base width."
+        title: "Lowest loss against compute".to_owned(),
+        note: "Each point is the minimum of an IsoFLOP curve with its 95% interval. Standard uses the best of several \
+               learning rates at each size, the others use the learning rate of the base width."
             .to_owned(),
         x: Axis::new("training compute of one model (FLOPs)", Unit::Flops),
         y: Axis::new("validation loss (nats per token)", Unit::Loss),

@@ -77,7 +77,10 @@ pub fn by_group(input: &ReportInput<'_>, variable: Variable) -> Figure {
     let mut panels: Vec<Figure> = input.isoflop_groups.iter().map(panel).collect();
     let rows = panels.iter_mut().flat_map(|panel| std::mem::take(&mut panel.table.rows)).collect();
     let whole = against(&ReportInput { observations: &[], approach2: &[], ..*input }, variable);
-    let note = format!("{} A panel for each group of runs; of what was tuned at each size, the best.", whole.note);
+    let note = format!(
+        "{} There is a panel for each group of runs. If something was tuned at each size, the best value is shown.",
+        whole.note
+    );
     Figure { note, panels, series: Vec::new(), table: Table { header: HEADER, rows }, ..whole }
 }
 

@@ -167,8 +167,8 @@ pub fn tokens_per_param(input: &ReportInput<'_>) -> Figure {
         id: "tokens_per_param".to_owned(),
         title: "Compute-optimal tokens per parameter".to_owned(),
         note: format!(
-            "Points: the minima of the IsoFLOP curves; line and band: the ratio of the two power laws; each with its 95% \
-             interval, parameters counted as {}. Dashed: beyond the budgets that were trained.",
+            "Points: the minima of the IsoFLOP curves; line and band: the ratio of the two power laws; both with 95% \
+             intervals. Parameters counted as {}. Dashed: extrapolated beyond the budgets that were trained.",
             words::counting(input.counting())
         ),
         x: Axis::new("training compute (FLOPs)", Unit::Flops),

@@ -41,8 +41,8 @@ pub fn residuals(input: &ReportInput<'_>) -> Figure {
         id: "residuals".to_owned(),
         title: "Residuals".to_owned(),
         note: format!(
-            "Predicted minus measured loss of each run that was fitted, parameters counted as {}. A fit that holds \
-             scatters about zero without a pattern in size or budget.",
+            "Predicted minus measured loss of each run that was fitted, parameters counted as {}. In a good fit \
+             residuals scatter around zero without a pattern in size or budget.",
             words::counting(counting)
         ),
         x: x(counting),

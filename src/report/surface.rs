@@ -39,15 +39,15 @@ pub fn surfaces(input: &ReportInput<'_>) -> Figure {
     let panels: Vec<Figure> = input.shown_surfaces().map(|(fit, priced)| panel(input, fit, &priced)).collect();
     let without = input.approaches_by(counting).filter(|fit| is_surface(fit) && fit.status != Status::Converged);
     let without: Vec<String> = without
-        .map(|fit| format!(" Not drawn is {}: {}.", words::approach_short(&fit.approach), words::status(fit.status)))
+        .map(|fit| format!(" Not drawn: {} ({}).", words::approach_short(&fit.approach), words::status(fit.status)))
         .collect();
     Figure {
         id: "surface".to_owned(),
         title: "The fitted surface and its efficient frontier".to_owned(),
         note: format!(
-            "Grey: contours of equal loss (nats per token) of L = E + A/N^alpha + B/D^beta. Filled: runs; dashed in their \
-             colour: all models of that budget. Solid: the compute-optimal models, hollow at the budgets trained with \
-             95% intervals, dashed beyond. Parameters counted as {}.{}",
+            "Grey: contours of equal loss (nats per token) of L = E + A/N^alpha + B/D^beta. Filled: runs. Dashed in \
+             their colour: all models of that budget. Solid line: the compute-optimal models; hollow: at the budgets \
+             trained, with 95% intervals; dashed: extrapolated. Parameters counted as {}.{}",
             words::counting(counting),
             without.concat()
         ),

@@ -17,8 +17,8 @@ pub fn curves(groups: &[Group]) -> Figure {
     Figure {
         id: "transfer".to_owned(),
         title: "Loss against learning rate, by width".to_owned(),
-        note: "Filled: single runs. Line: through the mean of the seeds. Hollow: the optimum, with its 95% interval. Where \
-               the learning rate transfers, the optima stand above each other."
+        note: "Filled: single runs. Line: through the mean of the seeds. Hollow: the optimum, with its 95% interval. \
+               If the learning rate transfers, the optima are above each other."
             .to_owned(),
         x: learning_rate(),
         y: loss(),
@@ -98,7 +98,7 @@ pub fn optima(groups: &[Group]) -> Figure {
         };
         let line = Mark::Line { points: known().map(|(x, rate)| [x, rate.value]).collect(), dashed: false };
         let drift = group.transfer.drift.map_or_else(
-            || "no drift can be told".to_owned(),
+            || "drift not determined".to_owned(),
             |drift| format!("{} octaves per doubling", words::estimate(drift, |x| format!("{x:+.2}"))),
         );
         let marks = vec![line, Mark::Estimates(known().map(point).collect())];
@@ -118,7 +118,8 @@ pub fn optima(groups: &[Group]) -> Figure {
     Figure {
         id: "best_learning_rate".to_owned(),
         title: "The best learning rate against width".to_owned(),
-        note: "Hollow: the optimum of each width, with its 95% interval. Level is perfect transfer.".to_owned(),
+        note: "Hollow: the optimum of each width, with its 95% interval. A level line means perfect transfer."
+            .to_owned(),
         x: Axis::new("width", Unit::Count),
         y: Axis::new("best peak learning rate at the base shape", Unit::Count),
         series: groups.iter().enumerate().map(drawn).collect(),

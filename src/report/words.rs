@@ -15,21 +15,32 @@ pub const fn counting(counting: Counting) -> &'static str {
 pub fn what_to_see(figure: &str) -> &'static str {
     match figure {
         "isoflop" => {
-            "Each curve has one lowest point, the best model for that compute; it should lie between the sizes that were trained."
+            "The minimum of each curve is the best size for that compute; it should be inside the range of sizes that \
+             were trained."
         }
-        "isoflop_tokens" => "The same runs by length: a curve's lowest point tells on how many tokens to train.",
-        "optimal" => "The steeper line should get more of additional compute; parallel lines keep the ratio as it is.",
+        "isoflop_tokens" => {
+            "The same runs against training tokens: the minimum of each curve is the best number of tokens."
+        }
+        "optimal" => {
+            "More compute should go mainly to the quantity with the steeper line; parallel lines mean a constant ratio."
+        }
         "tokens_per_param" => {
-            "A level line is one ratio for every budget; a falling one asks for larger models, a rising one for more tokens."
+            "A level line means the same ratio at every budget, a falling line relatively larger models, a rising line \
+             relatively more tokens."
         }
-        "surface" => "The valley of equal losses, and the line along its bottom: the best models at each compute.",
-        "residuals" => "A cloud about zero is a law that holds; a bend is a law that does not.",
-        "forecast" => "Points on the line: the smaller budgets foretold the largest. Points off it: they did not.",
-        "loss_curves" => "Runs of one budget end together; one that ends above its neighbours did not train well.",
+        "surface" => "Contours of equal loss; the line along the valley shows the best model for each compute.",
+        "residuals" => "Points scattered around zero mean that the law holds; a pattern means that it does not.",
+        "forecast" => {
+            "Points on the line were predicted correctly from the smaller budgets; points off the line were not."
+        }
+        "loss_curves" => {
+            "Runs of one budget end at the same compute; a run that ends above its neighbours did not train well."
+        }
         "transfer" => {
-            "Minima above each other: one learning rate serves all widths. Minima that wander: it must be tuned again."
+            "If the minima are above each other, one learning rate is best for all widths; if not, it must be tuned \
+             for each width."
         }
-        "best_learning_rate" => "A level line is a learning rate that transfers.",
+        "best_learning_rate" => "A level line means that the learning rate transfers.",
         "frontier" => "The lower line needs less compute for the same loss.",
         _ => "",
     }
@@ -39,8 +50,8 @@ pub fn what_to_see(figure: &str) -> &'static str {
 pub fn status(status: Status) -> &'static str {
     match status {
         Status::Converged => "converged",
-        Status::BoundHit => "stopped at the edge of what was searched",
-        Status::EdgeMinimum => "no interior minimum: the least loss lies at the edge of the sizes trained",
+        Status::BoundHit => "stopped at a bound of the search",
+        Status::EdgeMinimum => "no interior minimum: the lowest loss is at the smallest or largest size",
         Status::TooFewPoints => "too few points",
         Status::NotIdentified => "not identified: the data do not decide",
     }

@@ -50,18 +50,18 @@ fn reply<'a>(request: &[u8], here: SocketAddr, site: &'a Site) -> (String, &'a s
     let mut parsed = httparse::Request::new(&mut headers);
     let whole = matches!(parsed.parse(request), Ok(httparse::Status::Complete(_)));
     let (Some(method), Some(path), true) = (parsed.method, parsed.path, whole) else {
-        return refuse("400 Bad Request", "This is no request that can be read.\n");
+        return refuse("400 Bad Request", "This request cannot be read.\n");
     };
     let mut hosts = parsed.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("host"));
     let host = hosts.next().and_then(|header| std::str::from_utf8(header.value).ok());
     if hosts.next().is_some() || !host.is_some_and(|host| is_here(host, here)) {
-        return refuse("421 Misdirected Request", "This server answers to its address and to localhost only.\n");
+        return refuse("421 Misdirected Request", "This server answers only to its address and to localhost.\n");
     }
     if !matches!(method, "GET" | "HEAD") {
         return refuse("405 Method Not Allowed\r\nAllow: GET, HEAD", "Only GET and HEAD.\n");
     }
     let Some(file) = site.files.get(path) else {
-        return refuse("404 Not Found", "There is nothing here but the report, at /.\n");
+        return refuse("404 Not Found", "There is only the report here, at /.\n");
     };
     let page = path == "/";
     // The page brings a stricter policy of its own; drawings have a style sheet in them.

@@ -41,7 +41,8 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     let count = dimensions.iter().try_fold(1_usize, |count, dimension| count.checked_mul(dimension.len()));
     if count.is_none_or(|count| count > MAX_POINTS) {
         let problem = format!("the axes make more than {MAX_POINTS} points");
-        return Err(Fault::new("sweep.axes", problem, "write fewer values, or put fields that go together in a zip"));
+        let remedy = "write fewer values, or put fields that change together in [[sweep.zip]]";
+        return Err(Fault::new("sweep.axes", problem, remedy));
     }
     let mut base = spec.clone();
     base.sweep = Some(super::Sweep { axes: BTreeMap::new(), zip: Vec::new(), ..sweep.clone() });
@@ -87,8 +88,8 @@ fn dimensions<'a>(
                 return Err(Fault::new(key, "no values", "write a list of at least one value"));
             }
             if values.len() != length {
-                let problem = format!("{} values beside the {length} of {first:?}", values.len());
-                return Err(Fault::new(key, problem, "write lists of one length, whose values go together"));
+                let problem = format!("{} values, but {first:?} has {length}", values.len());
+                return Err(Fault::new(key, problem, "write lists of equal length"));
             }
         }
         let rows: Vec<Vec<Setting>> = (0..length)
@@ -104,12 +105,8 @@ fn dimensions<'a>(
         let texts: BTreeSet<Vec<String>> =
             rows.iter().map(|row| row.iter().map(|setting| setting.value.to_string()).collect()).collect();
         if texts.len() < rows.len() {
-            let problem = "the same value twice, which would be the same runs twice";
-            return Err(Fault::new(
-                parent.child(first),
-                problem,
-                "write each once; repeats are what sweep.seeds is for",
-            ));
+            let problem = "a value is listed twice, which would train the same runs twice";
+            return Err(Fault::new(parent.child(first), problem, "write each once; use sweep.seeds for repeats"));
         }
         dimensions.push(rows);
     }
@@ -124,8 +121,8 @@ fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
     if field == "sweep.seeds" {
         return Err(Fault::new(
             key.clone(),
-            "seeds are no axis",
-            "write them in sweep.seeds: they multiply every point",
+            "seeds cannot be an axis",
+            "write them in sweep.seeds: every point is trained once per seed",
         ));
     }
     if fixed || !field.contains('.') {

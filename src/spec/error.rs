@@ -83,11 +83,11 @@ fn foreign_word(line: &str) -> Option<Fault> {
         "True" | "TRUE" => "write true".to_owned(),
         "False" | "FALSE" => "write false".to_owned(),
         "None" | "null" | "nil" => {
-            format!("TOML has no word for nothing: delete the line of {}, if it may be left out", key.trim())
+            format!("TOML has no null: if {} may be left out, delete its line", key.trim())
         }
         _ => return None,
     };
-    Some(Fault::new(key.trim().trim_matches('"'), format!("{word} is no value of TOML"), remedy))
+    Some(Fault::new(key.trim().trim_matches('"'), format!("{word} is not a TOML value"), remedy))
 }
 
 /// Turns serde's message about the value at `key` into a problem and a remedy.
@@ -116,7 +116,7 @@ pub(super) fn explain(message: &str, key: &Key) -> Fault {
     }
     let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
     if let Some((found, expected)) = wrong.and_then(|rest| rest.rsplit_once(", expected ")) {
-        let problem = format!("{} stands where {} belongs", found.replace('`', ""), plain(expected));
+        let problem = format!("expected {}, found {}", plain(expected), found.replace('`', ""));
         let remedy = example(key)
             .map_or_else(|| format!("write {}", plain(expected)), |value| format!("write for example {value}"));
         return Fault { key: key.clone(), problem, remedy };

@@ -76,7 +76,7 @@ const TAKEN: [(&str, &str); 22] = [
     ("job-name", "delete it: jobs are named after the sweep"),
     ("output", "delete it: logs go to the results folder"),
     ("error", "delete it: logs go to the results folder"),
-    ("open-mode", "delete it: logs are appended to"),
+    ("open-mode", "delete it: logs are always appended"),
     ("chdir", "delete it: workers run where the sweep was started"),
     ("nodes", "delete it: a worker needs one node"),
     ("ntasks", "delete it: a task is one worker; write workers"),
@@ -103,27 +103,27 @@ pub(super) fn check(launcher: &Launcher) -> Checked {
     if let Some(mem) = mem {
         let digits = mem.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or(mem);
         require(number(digits).is_some_and(|mem| mem > 0), "launcher.mem", || {
-            (format!("{mem:?} is no amount of memory"), "write a whole number and K, M, G or T, such as \"16G\"")
+            (format!("{mem:?} is not an amount of memory"), "write a whole number and K, M, G or T, such as \"16G\"")
         })?;
     }
     require((10..=86_400).contains(checkpoint_seconds), "launcher.checkpoint_seconds", || {
-        (format!("{checkpoint_seconds} s is no time for a checkpoint"), "write seconds from 10 to 86400, such as 120")
+        (format!("{checkpoint_seconds} s is out of range"), "write seconds from 10 to 86400, such as 120")
     })?;
     if let Some(time) = time {
         let limit = seconds(time);
         require(limit.is_some_and(|limit| limit > 0), "launcher.time", || {
             let remedy = "write minutes, HH:MM:SS or D-HH:MM:SS in quotes, such as \"08:00:00\"";
-            (format!("{time:?} is no time limit"), remedy)
+            (format!("{time:?} is not a time limit"), remedy)
         })?;
         require(limit.is_some_and(|limit| limit > *checkpoint_seconds), "launcher.time", || {
-            let problem = format!("{time:?} is over before the {checkpoint_seconds} s of checkpoint_seconds begin");
+            let problem = format!("{time:?} is not longer than checkpoint_seconds, {checkpoint_seconds} s");
             (problem, "write a longer time, or fewer checkpoint_seconds")
         })?;
     }
     options.iter().try_for_each(|option| check_option(option))?;
     setup.iter().try_for_each(|line| {
         require(!line.chars().any(char::is_control) && !line.trim_start().starts_with('#'), "launcher.setup", || {
-            (format!("{line:?} is not one line of shell"), "write one command an element, such as \"module load cuda\"")
+            (format!("{line:?} is not one line of shell"), "write a command per element, such as \"module load cuda\"")
         })
     })
 }
@@ -151,7 +151,7 @@ fn check_option(option: &str) -> Checked {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         && option.chars().all(|c| c.is_ascii_graphic() && !"\"'\\#".contains(c));
     require(sound, key, || {
-        let problem = format!("{option:?} is no option of sbatch");
+        let problem = format!("{option:?} is not an option of sbatch");
         (problem, "write --name or --name=value without spaces, quotes, \\ and #, such as \"--qos=long\"")
     })?;
     let taken = TAKEN.iter().find(|(taken, _)| taken.starts_with(name));
@@ -264,7 +264,7 @@ mod tests {
         ] {
             assert_eq!(seconds(text), expected, "{text}");
         }
-        assert!(launcher("time = \"1\"").unwrap_err().contains("checkpoint_seconds begin"));
+        assert!(launcher("time = \"1\"").unwrap_err().contains("not longer than checkpoint_seconds"));
         assert!(launcher("time = \"0\"").is_err() && launcher("time = \"3\"").is_ok());
     }
 }

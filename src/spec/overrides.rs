@@ -25,9 +25,9 @@ impl Override {
         let wrong = |problem: &str, remedy: &str| error(written, "", problem, remedy);
         let (key, value) = written
             .split_once('=')
-            .ok_or_else(|| wrong("no value", "write KEY=VALUE, such as sweep.seeds=[1,2,3]; KEY= takes a key away"))?;
+            .ok_or_else(|| wrong("no value", "write KEY=VALUE, such as sweep.seeds=[1,2,3]; KEY= removes a key"))?;
         let key = toml_edit::Key::parse(key.trim())
-            .map_err(|_| wrong("the key is no key of TOML", "write a dotted key, such as optimizer.weight_decay"))?;
+            .map_err(|_| wrong("the key is not a TOML key", "write a dotted key, such as optimizer.weight_decay"))?;
         let mut key: Vec<String> = key.iter().map(|segment| segment.get().to_owned()).collect();
         // Axes are named by dotted fields, which need quotes in a file and are tedious to quote in a shell.
         if key.len() > 3 && key[0] == "sweep" && key[1] == "axes" {
@@ -37,7 +37,7 @@ impl Override {
         let value = match value.trim() {
             "" => None,
             text => Some(read_value(text).ok_or_else(|| {
-                wrong("the value is no value of TOML", "write a number, true, \"text\", [a, list] or { a = \"table\" }")
+                wrong("the value is not valid TOML", "write a number, true, \"text\", [a, list] or { a = \"table\" }")
             })?),
         };
         Ok(Self { written: written.to_owned(), key, value })
@@ -62,18 +62,18 @@ impl Override {
         let mut table: &mut dyn TableLike = document.as_table_mut();
         for parent in parents {
             if self.value.is_none() && !table.contains_key(parent) {
-                return Err(wrong("there is nothing to take away", "name a key that is written in the spec"));
+                return Err(wrong("there is no such key to remove", "name a key that the spec has"));
             }
             let inner = table.entry(parent).or_insert_with(|| Item::Table(toml_edit::Table::new()));
             table = inner
                 .as_table_like_mut()
-                .ok_or_else(|| wrong(&format!("{parent} is no table"), "set it as a whole, or edit the file"))?;
+                .ok_or_else(|| wrong(&format!("{parent} is not a table"), "set it as a whole, or edit the file"))?;
         }
         let Some(value) = self.value.clone() else {
             let taken = table.remove(last);
             return taken
                 .map(drop)
-                .ok_or_else(|| wrong("there is nothing to take away", "name a key that is written in the spec"));
+                .ok_or_else(|| wrong("there is no such key to remove", "name a key that the spec has"));
         };
         match table.get_mut(last) {
             Some(Item::Value(old)) => replace(old, value),

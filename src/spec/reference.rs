@@ -56,7 +56,7 @@ const TABLE: &str = "table";
 
 /// A key that no spec has.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{key:?} is no key of a spec; {remedy}")]
+#[error("{key:?} is not a key of a spec; {remedy}")]
 pub struct UnknownKey {
     /// What was asked for.
     pub key: String,
@@ -133,12 +133,12 @@ pub fn markdown() -> String {
 
 const HEAD: &str = "# Keys of a spec
 
-Written by `runner schema --markdown` from the types in `src/spec`; `runner explain KEY` prints the same. `runner schema`
-prints a JSON schema: editors that know TOML complete and check a spec whose first line is `#:schema spec.schema.json`,
-next to that file.
+This page is written by `runner schema --markdown`. `runner explain KEY` prints the same for one key. `runner schema` prints
+a JSON schema. Save it as `spec.schema.json` next to a spec whose first line is `#:schema spec.schema.json`: an editor with
+TOML support then completes and checks the keys.
 
 A spec is a TOML file. With `[sweep]` it describes a grid of runs for `runner sweep`, without it one run for `runner train`.
-Every key can be set from outside, as in `--set sweep.seeds=[1,2,3]`.
+Every key can also be set on the command line, as in `--set sweep.seeds=[1,2,3]`.
 ";
 
 fn section(out: &mut String, title: &str, text: &str, keys: &[Entry]) {

@@ -59,10 +59,10 @@ impl PowerRule {
 struct Table {
     /// The value at `at_params` or `at_tokens`.
     value: f64,
-    /// Parameters (of blocks and unembedding) at which the value is `value`; this or `at_tokens`.
+    /// Parameters (of blocks and unembedding) at which the value is `value`; write either this or `at_tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_params: Option<f64>,
-    /// Training tokens of the run at which the value is `value`; this or `at_params`.
+    /// Training tokens of the run at which the value is `value`; write either this or `at_params`.
     #[serde(skip_serializing_if = "Option::is_none")]
     at_tokens: Option<f64>,
     /// Exponent of the parameters or tokens.

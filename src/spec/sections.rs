@@ -23,16 +23,16 @@ pub struct Spec {
     pub model: Model,
     /// How weights are updated.
     pub optimizer: Optimizer,
-    /// How the learning rate moves and how long the run is.
+    /// How the learning rate changes over the run, and how long the run is.
     pub schedule: Schedule,
     /// How the loss is measured.
     pub eval: Eval,
-    /// How exactly training computes.
+    /// The numerical precision of training.
     #[serde(default, skip_serializing_if = "Train::is_default")]
     pub train: Train,
     /// The grid of runs.
     pub sweep: Option<Sweep>,
-    /// Where the workers of the sweep run, if not here.
+    /// Where the workers of the sweep run, if not on this machine.
     pub launcher: Option<Launcher>,
 }
 
@@ -53,9 +53,9 @@ pub enum Source {
     Text,
     /// Token files: raw ids of 8 to 64 bits, llm.c's, NumPy's `.npy`, or Megatron's `.bin` with its `.idx`.
     Bin,
-    /// JSON Lines: one object a line, one of whose fields is the text of a document.
+    /// JSON Lines: each line is an object, and one of its fields is the text of a document.
     Jsonl,
-    /// Parquet, one of whose columns has the texts of documents.
+    /// Parquet: each row is a document, and one column has its text.
     Parquet,
     /// Several sources of text, listed in `[[data.parts]]`.
     Mixture,
@@ -67,37 +67,39 @@ pub enum Source {
 pub struct Data {
     /// Where tokens come from.
     pub source: Source,
-    /// The text or token file, relative to the current directory. It may be several files, by a pattern such as
-    /// `corpora/web-*.jsonl`; they are read in the order of their names. Text and JSON Lines may be
-    /// compressed by gzip or Zstandard.
+    /// The text or token file, relative to the current directory. A pattern such as `corpora/web-*.jsonl` stands for
+    /// several files, which are read in the order of their names. Text and JSON Lines may be compressed by gzip or
+    /// Zstandard.
     pub path: Option<PathBuf>,
-    /// The field or column with the text, for JSON Lines and Parquet; `data.text` is the one inside another.
+    /// The field or column with the text, for JSON Lines and Parquet; `data.text` is the field `text` inside the field
+    /// `data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
-    /// What separates the documents of a text: `blank line`, `line` (each is one), `file` (each is one), `none` (one text,
-    /// held out from its end), or any other text, such as `<|endoftext|>`. Without it lines of `<|endoftext|>` are
-    /// recognised, and otherwise blank lines separate documents.
+    /// What separates the documents of a text: `blank line`, `line` (each line is a document), `file` (each file is a
+    /// document), `none` (one document, of which the end is held out), or any other text, such as `<|endoftext|>`. If
+    /// not written, `<|endoftext|>` is recognised; otherwise blank lines separate documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separator: Option<String>,
-    /// Whether documents that are there several times are trained on once; false if not written.
+    /// Whether repeated documents are used only once; false if not written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deduplicate: bool,
-    /// Whether lines of JSON Lines and rows of Parquet that cannot be read are counted and passed over; false if not written.
+    /// Whether lines of JSON Lines and rows of Parquet that cannot be read are skipped and counted; false if not
+    /// written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_bad: bool,
-    /// Numbers of a token file without a header; without it they are recognised.
+    /// Number type of a token file without a header; recognised if not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<TokenType>,
-    /// Separate validation files, for corpora that come split; the same kind as `path`.
+    /// Validation files, for a corpus that is already split; in the same format as `path`.
     pub validation_path: Option<PathBuf>,
     /// A Hugging Face `tokenizer.json` to use for text instead of training one.
     pub tokenizer: Option<PathBuf>,
-    /// Vocabulary: of the tokenizer to train (below 256 a token is a character), of the token file, or of the built-in
-    /// language.
+    /// Size of the vocabulary: of the tokenizer to train (below 256 each token is a character), of the token file, or
+    /// of the built-in language.
     pub vocab: Option<u32>,
     /// Share of documents (of tokens, for a token file without a validation file) held out for validation.
     pub validation_fraction: Option<f64>,
-    /// How often the training tokens may be seen; 1 refuses to repeat data.
+    /// How often each training token may be seen at most; 1 forbids repeating data.
     pub max_epochs: f64,
     /// Seed of the split, of the order of sequences, and of the built-in language.
     pub seed: u64,
@@ -165,18 +167,18 @@ pub struct Model {
     pub width: Option<usize>,
     /// Number of blocks.
     pub depth: Option<usize>,
-    /// Width per block on the ladder of sizes: a model of width 128 at aspect ratio 32 has 4 blocks.
+    /// Width divided by depth, for the models that a sweep chooses: width 128 at aspect ratio 32 means 4 blocks.
     pub aspect_ratio: Option<f64>,
-    /// The width at which hyper-parameters were tuned; mup and completep need it, standard has no use for it.
+    /// The width at which hyper-parameters were tuned; mup and completep need it, standard ignores it.
     pub base_width: Option<usize>,
-    /// The depth at which hyper-parameters were tuned; completep needs it, the others have no use for it.
+    /// The depth at which hyper-parameters were tuned; completep needs it, the others ignore it.
     pub base_depth: Option<usize>,
     /// The `head_dim` at which hyper-parameters were tuned; mup and completep need it.
     pub base_head_dim: Option<usize>,
     /// Whether the unembedding starts at zero, so that every token is equally likely at first; false if not written.
     #[serde(default)]
     pub zero_init_unembedding: bool,
-    /// Whether the queries start at zero, so that attention is even at first; false if not written.
+    /// Whether the queries start at zero, so that attention is uniform at first; false if not written.
     #[serde(default)]
     pub zero_init_query: bool,
 }
@@ -187,10 +189,10 @@ pub struct Model {
 pub struct Optimizer {
     /// Which optimizer.
     pub kind: OptimizerKind,
-    /// Peak learning rate: a number, or a rule in the number of parameters or tokens.
+    /// Peak learning rate: a number, or a power law of the number of parameters or tokens.
     #[serde(deserialize_with = "rule::learning_rate")]
     pub learning_rate: PowerRule,
-    /// Tokens of one step: a number, or a rule in the number of parameters or tokens.
+    /// Tokens of one step: a number, or a power law of the number of parameters or tokens.
     #[serde(deserialize_with = "rule::batch_tokens")]
     pub batch_tokens: PowerRule,
     /// Decay of the first moment.
@@ -199,7 +201,7 @@ pub struct Optimizer {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// Decoupled weight decay of matrices: each step takes learning rate x this away.
+    /// Decoupled weight decay of matrices: each step subtracts learning rate x this x the weight.
     pub weight_decay: f64,
     /// Global norm to which gradients are clipped; 0 turns clipping off.
     pub clip_norm: f64,
@@ -223,14 +225,14 @@ pub struct Schedule {
     pub floor: f64,
     /// Warm-up in tokens for each parameter (of blocks and unembedding); Porian et al. use 1.
     pub warmup_tokens_per_param: Option<f64>,
-    /// Warm-up in tokens, the same for every size, instead.
+    /// Warm-up in tokens, the same for every size; instead of `warmup_tokens_per_param`.
     pub warmup_tokens: Option<f64>,
     /// The longest warm-up, as a share of the run.
     pub warmup_max_fraction: f64,
     /// Share of the run over which `wsd` decays.
     pub decay_fraction: Option<f64>,
-    /// Where in tokens the cosine would end: the run is the beginning of a longer one that is cut short (as Kaplan et
-    /// al. 2020 trained). Without it the cosine ends with the run.
+    /// Length of the cosine in tokens, if longer than the run: the run is then a longer one cut short, as in Kaplan et
+    /// al. 2020. If not written, the cosine ends with the run.
     pub decay_tokens: Option<f64>,
     /// Length of a single run in tokens.
     pub tokens: Option<f64>,
@@ -246,9 +248,10 @@ pub struct Schedule {
 pub enum ScheduleKind {
     /// Half a cosine from the peak to the floor over exactly the run's tokens.
     Cosine,
-    /// Warm-up, stable, decay: constant, then a straight line to the floor over `decay_fraction`.
+    /// Warm-up, stable, decay: constant after warm-up, then linear to the floor over the last `decay_fraction` of the
+    /// run.
     Wsd,
-    /// The peak all the way after warm-up.
+    /// Constant at the peak after warm-up.
     Constant,
 }
 
@@ -258,7 +261,7 @@ pub enum ScheduleKind {
 pub struct Eval {
     /// Validation tokens, the same for all runs.
     pub tokens: u64,
-    /// Points of the recorded training-loss curve, each the mean over its interval.
+    /// Number of points of the recorded training-loss curve; each point is the mean over its interval.
     pub curve_points: usize,
 }
 
@@ -266,7 +269,7 @@ pub struct Eval {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
-    /// Numbers of the factors of matrix products; f32 if not written. Weights, sums and losses are f32 in all of them.
+    /// Precision of the inputs of matrix products; f32 if not written. Weights, sums and losses are always f32.
     #[serde(default)]
     pub precision: Precision,
 }
@@ -285,9 +288,9 @@ pub enum Precision {
     /// 24 bits of precision, on every device.
     #[default]
     F32,
-    /// f32 whose factors are rounded to 11 bits on their way into a product; NVIDIA cards only.
+    /// f32, but the inputs of products are rounded to 11 bits of precision; NVIDIA GPUs only.
     Tf32,
-    /// Factors and activations of 8 bits; NVIDIA cards only.
+    /// Inputs of products and activations with 8 bits of precision; NVIDIA GPUs only.
     Bf16,
 }
 
@@ -314,26 +317,26 @@ impl Precision {
 pub struct Sweep {
     /// Training FLOPs of the runs, one IsoFLOP curve each.
     pub budgets: Option<Vec<f64>>,
-    /// Sizes in parameters (of blocks and unembedding), instead of the rule of the next three fields.
+    /// Sizes in parameters (of blocks and unembedding), instead of `sizes`, `spread` and `expected_tokens_per_param`.
     pub params: Option<Vec<f64>>,
     /// Number of sizes for each budget, at least 7.
     pub sizes: Option<usize>,
     /// Factor in parameters from the expected optimum to either end of the sizes.
     pub spread: Option<f64>,
-    /// Tokens per parameter expected at the optimum: it centres the grid and decides nothing else.
+    /// Tokens per parameter expected at the optimum: it centres the grid and has no other effect.
     pub expected_tokens_per_param: Option<f64>,
     /// Runs of fewer steps are left out.
     pub min_steps: usize,
-    /// Seeds of initialization and data order: each point is trained once for each.
+    /// Seeds of initialization and data order: each point is trained once per seed.
     pub seeds: Vec<u64>,
-    /// Budgets of at least so many FLOPs are trained with the first seed only: repeats tell the scatter where they are
-    /// cheap.
+    /// Budgets of at least this many FLOPs are trained with the first seed only: repeats at smaller budgets suffice to
+    /// measure the scatter.
     pub one_seed_from: Option<f64>,
-    /// Fields and the values they take, in every combination: `"model.width" = [64, 128]`.
+    /// Fields with lists of values, trained in every combination: `"model.width" = [64, 128]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Vec<serde_json::Value>>")]
     pub axes: BTreeMap<String, Vec<toml::Value>>,
-    /// Groups of fields whose values go together: `[[sweep.zip]]` with lists of one length.
+    /// Groups of fields whose values change together: `[[sweep.zip]]` with lists of equal length.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<BTreeMap<String, Vec<serde_json::Value>>>")]
     pub zip: Vec<BTreeMap<String, Vec<toml::Value>>>,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum TokenType {
     /// Bytes.
     Uint8,
-    /// 16 bits, nanoGPT's and llm.c's.
+    /// 16 bits, as nanoGPT and llm.c write.
     Uint16,
     /// 32 bits.
     Uint32,
@@ -21,7 +21,7 @@ pub enum TokenType {
     Int16,
     /// 32 bits with a sign, as Megatron writes for large vocabularies.
     Int32,
-    /// 64 bits with a sign, as tensors of PyTorch are saved.
+    /// 64 bits with a sign, as PyTorch saves tensors.
     Int64,
 }
 

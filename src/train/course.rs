@@ -70,7 +70,7 @@ impl<'a> Course<'a> {
         for point in std::mem::take(&mut found.points) {
             self.place.step = point.step;
             self.place.points.push(point);
-            if self.tell(Some(point.train_loss)).is_break() {
+            if self.tell_again(point.train_loss).is_break() {
                 // Nothing was done that the checkpoint does not have.
                 return Err(TrainError::Interrupted { step: found.step });
             }
@@ -135,18 +135,29 @@ impl<'a> Course<'a> {
 
     /// Tells how far the run is: a point of the curve where there is a loss for it.
     fn tell(&mut self, point: Option<f64>) -> ControlFlow<()> {
+        let progress = self.progress(point);
+        (self.on_progress)(progress)
+    }
+
+    /// Tells a point of the curve that an earlier attempt has told.
+    fn tell_again(&mut self, train_loss: f64) -> ControlFlow<()> {
+        let progress = Progress { again: true, ..self.progress(Some(train_loss)) };
+        (self.on_progress)(progress)
+    }
+
+    fn progress(&self, point: Option<f64>) -> Progress {
         let run = &self.planned.run;
         let step = self.place.step;
         let tokens = (step * run.tokens_per_step()) as u64;
-        let progress = Progress {
+        Progress {
             step,
             tokens,
             train_loss: point.unwrap_or_else(|| self.train_loss()),
             learning_rate: run.optimizer.learning_rate * share_of_peak(&run.schedule, step.saturating_sub(1)),
             tokens_per_second: tokens as f64 / self.seconds(),
             curve_point: point.is_some(),
-        };
-        (self.on_progress)(progress)
+            again: false,
+        }
     }
 
     /// Training loss of the last point of the curve.

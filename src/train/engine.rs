@@ -16,6 +16,14 @@ pub trait Engine {
     /// What is recorded with every result.
     fn info(&self) -> DeviceInfo;
 
+    /// What goes on before the first step of a run, for people who wait for it.
+    fn preparing(&self) -> &'static str;
+
+    /// Bytes of the device's own memory that are free, where it has one.
+    fn free_memory(&self) -> Result<Option<usize>, TrainError> {
+        Ok(None)
+    }
+
     /// The beginning of a run whose batches are cut into so many parts.
     fn begin<'a>(
         &'a self,

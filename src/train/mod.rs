@@ -16,6 +16,7 @@ mod initial;
 mod pace;
 mod rotary;
 mod schedule;
+mod side_by_side;
 pub mod site;
 mod state;
 mod timing;
@@ -24,6 +25,7 @@ mod trainer;
 use std::path::Path;
 
 pub use bench::{Measurement, bench};
+pub use side_by_side::SideBySide;
 pub use timing::Phases;
 
 use crate::plan::PlannedRun;

@@ -63,6 +63,10 @@ impl Trainer for EngineTrainer {
         let mut course = Course::new((planned, begun), checkpoints, checkpoint_every, on_progress);
         course.run(session.as_mut(), corpus)
     }
+
+    fn preparing(&self) -> &'static str {
+        self.engine.preparing()
+    }
 }
 
 /// The corpora of runs.

@@ -50,7 +50,7 @@ fn nothing_is_overwritten_and_nothing_invalid_is_written() {
     place.says(&["init", "quickstart", "--set", "sweep.seeds=[1,2]"]);
     let before = place.read("quickstart.toml");
     assert!(before.contains("seeds = [1,2]                       # of initialization"), "{before}");
-    assert!(place.refusal(&["init", "quickstart"]).contains("quickstart.toml exists and is left as it is"));
+    assert!(place.refusal(&["init", "quickstart"]).contains("quickstart.toml exists and is not overwritten"));
     assert_eq!(place.read("quickstart.toml"), before);
     for (args, words) in [
         (&["--name", "../up"][..], "cannot name a results folder"),

@@ -78,10 +78,21 @@ fn a_folder_of_tables_alone_as_git_keeps_it_shows_the_same_losses() {
     assert!(place.says(&["ls"]).contains("complete"));
     // So too where a copy left an empty folder.
     std::fs::create_dir(place.path("results/two-rehearsal/runs")).unwrap();
-    for command in [&["status"][..], &["ledger", "rebuild"], &["watch"]] {
-        let refusal = place.refusal(&[command, &["results/two-rehearsal"]].concat());
-        assert!(refusal.contains("holds tables only"), "{refusal}");
+    let derived =
+        ["fits.json", "report.html", "runs.csv", "curves.csv"].map(|name| format!("results/two-rehearsal/{name}"));
+    let before = derived.each_ref().map(|path| place.read(path));
+    let standing = place.says(&["status", "results/two-rehearsal"]);
+    assert!(standing.contains("21 of 21"), "{standing}");
+    let checked = place.says(&["ledger", "rebuild", "results/two-rehearsal"]);
+    assert!(checked.contains("21 results of 21 runs") && checked.contains("no checksums"), "{checked}");
+    assert_eq!(derived.each_ref().map(|path| place.read(path)), before);
+    // What the tables say of a run that is not planned, or no number, is damage.
+    for (from, to) in [(id, "0123456789abcdef"), (",finished,", ",done,"), (",finished,", ",diverged,")] {
+        place.write("results/two-rehearsal/runs.csv", runs.replacen(from, to, 1));
+        let refusal = place.refusal(&["status", "results/two-rehearsal"]);
+        assert!(refusal.contains("runs.csv is damaged") && refusal.contains("line 2"), "{refusal}");
     }
+    place.write("results/two-rehearsal/runs.csv", &runs);
     assert_eq!(place.read("results/two-rehearsal/runs.csv"), runs);
 }
 
@@ -107,7 +118,7 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
     let run = |row: usize| format!("results/one-rehearsal/{}", &runs.lines().nth(row).unwrap()[..16]);
     let said = place.says(&["compare", &run(1), &run(2)]);
     assert!(said.contains("shape.") && said.contains("the second's loss minus the first's is"), "{said}");
-    assert!(place.refusal(&["compare", "results/one-rehearsal", &run(1)]).contains("compare two of a kind"));
+    assert!(place.refusal(&["compare", "results/one-rehearsal", &run(1)]).contains("give two sweeps or two runs"));
     // Losses of a known surface are not compared with trained ones.
     let kind = place.read("results/two-rehearsal/ledger.json").replace("rehearsed", "trained");
     place.write("results/two-rehearsal/ledger.json", kind);

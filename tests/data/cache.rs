@@ -1,11 +1,13 @@
 //! The cache: damaged, shared, and not to be written.
 
 use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
 
 use runner::data::Corpus;
 
-use super::CONTEXT;
-use crate::common::Place;
+use super::{CONTEXT, words};
+use crate::common::{Place, SMALL, assert_code, with_data};
 
 /// What is done to a file, in words and in bytes.
 type Damage = (&'static str, fn(&mut Vec<u8>));
@@ -50,6 +52,30 @@ fn many_may_prepare_one_corpus_at_once() {
     assert!(facts.iter().all(|each| *each == facts[0]));
     let left: Vec<_> = fs::read_dir(place.cache()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, [facts[0].fingerprint.as_str()], "nothing temporary is left");
+}
+
+#[test]
+fn what_a_killed_preparation_left_behind_goes_with_the_next() {
+    let place = Place::new();
+    place.write("text.txt", words(20_000));
+    let table =
+        "source = \"text\"\npath = \"text.txt\"\nvalidation_fraction = 0.1\nvocab = 400\nmax_epochs = 1.0\nseed = 1";
+    place.write("spec.toml", with_data(SMALL, table));
+    let left = || -> Vec<String> {
+        let entries = fs::read_dir(place.cache()).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let arguments = ["data", "prepare", "spec.toml", "--cache", "cache"];
+    let mut first = place.runner(&arguments).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    while left().is_empty() {
+        assert_eq!(first.try_wait().unwrap(), None, "it prepares for longer than it takes to look");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(matches!(left().as_slice(), [name] if name.starts_with("preparing-")), "{:?}", left());
+    assert_code(&place.run(&arguments), 0);
+    assert!(matches!(left().as_slice(), [name] if !name.starts_with("preparing-")), "{:?}", left());
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn set(texts: &[String]) -> BTreeSet<String> {
 fn stories_between_marks_stay_whole_also_compressed_and_none_is_in_both_halves() {
     let place = Place::new();
     let stories = stories(200);
-    for path in [place.write("s.txt", marked(&stories)), place.write("s.txt.gz", gzip(&marked(&stories)))] {
+    for path in [place.write("s.txt", marked(&stories)), place.write("s.txt.gz", gzip(marked(&stories)))] {
         let data = of(Source::Text, path);
         let [train, validation] = place.split(&data).map(|half| texts(&half));
         assert!(train.is_disjoint(&validation) && !validation.is_empty());
@@ -77,6 +77,48 @@ fn a_separator_that_stands_nowhere_is_refused_and_validation_is_cut_as_training_
     let parts = vec![part(Source::Text, place.path("a-1.txt"), None), part(Source::Text, place.path("b.txt"), None)];
     let about = place.prepare(&mixture(parts)).unwrap().manifest().text.clone().unwrap();
     assert!(about.separator.unwrap().starts_with("part 1: <|endoftext|> separates documents; part 2: "));
+}
+
+#[test]
+fn marks_inside_of_lines_separate_stories_too() {
+    let place = Place::new();
+    let stories: Vec<String> = stories(100).iter().map(|story| story.trim().to_owned()).collect();
+    let joined = stories.join("<|endoftext|>");
+    // Where one ends, where the next begins, and between the two on one line.
+    for content in [joined.clone(), joined.replace("<|endoftext|>", "<|endoftext|>\n"), joined.replace('<', "\n<")] {
+        let data = of(Source::Text, place.write("t.txt", content));
+        let [train, validation] = place.split(&data).map(|half| texts(&half));
+        assert_eq!(&train | &validation, set(&stories));
+    }
+}
+
+#[test]
+fn every_file_of_a_pattern_has_its_own_separator_and_it_is_told_where_they_differ() {
+    let place = Place::new();
+    let (plain, stories) = (documents(60), stories(60)[30..].to_vec());
+    place.write("a-1.txt", plain.join("\n\n"));
+    place.write("a-2.txt", marked(&stories[..29]));
+    // The last shard has one mark, and another nothing at all.
+    place.write("a-3.txt", marked(&stories[29..]));
+    place.write("a-4.txt", "");
+    let data = of(Source::Text, place.path("a-*.txt"));
+    let [train, validation] = place.split(&data).map(|half| texts(&half));
+    let trimmed: Vec<String> = plain.iter().map(|text| text.trim_matches('\n').to_owned()).collect();
+    assert_eq!(&train | &validation, &set(&trimmed) | &set(&stories));
+    let told = || place.prepare(&data).unwrap().manifest().text.clone().unwrap().separator.unwrap();
+    assert_eq!(
+        told(),
+        "blank lines separate documents in 2 of 4 files (first a-1.txt), <|endoftext|> separates documents in 2 of 4 \
+         files (first a-2.txt)"
+    );
+    // An empty shard and one with a single mark are no difference.
+    std::fs::remove_file(place.path("a-1.txt")).unwrap();
+    assert_eq!(told(), "<|endoftext|> separates documents");
+    // Validation files too are cut as they show.
+    let alone = place.write("b.txt", plain.join("\n\n"));
+    let validation_path = Some(place.write("c.txt", marked(&stories[..20])));
+    let data = Data { validation_path, validation_fraction: None, ..of(Source::Text, alone) };
+    assert_eq!(texts(&place.split(&data)[1]), set(&stories[..20]));
 }
 
 #[test]

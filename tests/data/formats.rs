@@ -83,9 +83,9 @@ fn the_same_documents_give_the_same_tokens_in_every_format() {
     assert!(place.prepare(&whole).unwrap().manifest().parts.is_empty());
 }
 
-pub fn gzip(text: &str) -> Vec<u8> {
+pub fn gzip(content: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.write_all(content.as_ref()).unwrap();
     encoder.finish().unwrap()
 }
 

@@ -13,7 +13,7 @@ use crate::common::{Place, QUICKSTART, assert_code, edited, with_data};
 #[test]
 fn a_mixture_is_planned_and_rehearsed() {
     let place = Place::new();
-    place.write("web.jsonl.gz", gzip(&jsonl(&documents(4000))));
+    place.write("web.jsonl.gz", gzip(jsonl(&documents(4000))));
     place.write("books.txt", documents(6000)[4000..].join("\n\n"));
     let data = "source = \"mixture\"\nvocab = 256\nvalidation_fraction = 0.1\nmax_epochs = 50.0\nseed = 1\n\
         [[data.parts]]\nsource = \"jsonl\"\npath = \"web*.jsonl.gz\"\ncolumn = \"body\"\nweight = 3.0\n\

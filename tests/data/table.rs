@@ -65,7 +65,7 @@ fn make(place: &Place, file: &str, source: Source) -> PathBuf {
         "xz" => beginning(b"\xfd7zXZ\0"),
         "lz4" => beginning(b"\x04\x22\x4d\x18"),
         "zip" => beginning(b"PK\x03\x04"),
-        "tar.gz" => gzip(std::str::from_utf8(&tar()).unwrap()),
+        "tar.gz" => gzip(tar()),
         "7-Zip" => beginning(b"7z\xbc\xaf\x27\x1c"),
         "Arrow" => beginning(b"ARROW1\0\0"),
         "Arrow stream" => beginning(b"\xff\xff\xff\xff"),
@@ -75,6 +75,9 @@ fn make(place: &Place, file: &str, source: Source) -> PathBuf {
         "Megatron's index" => beginning(b"MMIDIDX\0\0"),
         "Parquet" => beginning(b"PAR1"),
         "UTF-16" => [b"\xff\xfe".to_vec(), utf_16()].concat(),
+        "UTF-16, big-endian" => format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_be_bytes).collect(),
+        "UTF-16 in gzip" => gzip([b"\xff\xfe".to_vec(), utf_16()].concat()),
+        "UTF-16, cut short" => [b"\xff\xfe".to_vec(), utf_16(), b"a".to_vec()].concat(),
         "UTF-16 without a mark" => utf_16(),
         "UTF-32" => beginning(b"\xff\xfe\0\0"),
         "Git LFS pointer" => b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n".to_vec(),
@@ -100,7 +103,7 @@ fn each_line_of_the_table_of_files_happens() {
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/formats.md")).unwrap();
     let (_, table) = docs.split_once("| file | `source` | what happens |").unwrap();
     let lines: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
-    assert!(lines.len() >= 49, "lines are only added: {}", lines.len());
+    assert!(lines.len() >= 53, "lines are only added: {}", lines.len());
     let mut wrong = Vec::new();
     for line in lines {
         let [file, source, happens] = line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>()[..] else {

@@ -195,3 +195,32 @@ fn unknown_tokens_are_counted_and_too_many_refused() {
     assert!(error.contains("tokenizer.json: ") && error.contains("unknown to the tokenizer"), "{error}");
     assert!(error.contains("data.vocab"), "{error}");
 }
+
+/// A BPE without an unknown token leaves out what it has no token for, and its library says nothing.
+#[test]
+fn text_that_a_tokenizer_drops_is_counted_and_too_much_refused() {
+    let place = Place::new();
+    let tokenizer = |letters: &str| {
+        let mut vocab = serde_json::json!({"</s>": letters.chars().count()});
+        for (id, letter) in letters.chars().enumerate() {
+            vocab[letter.to_string()] = id.into();
+        }
+        let json = serde_json::json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+            "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
+            "model": {"type": "BPE", "vocab": vocab, "merges": []}});
+        Some(place.write("tokenizer.json", json.to_string()))
+    };
+    let plain = words(200).replace('\u{e9}', "e");
+    let path = Some(place.write("rare.txt", plain.replacen("ka", "\u{df}a", 20)));
+    let rare = Data { path, tokenizer: tokenizer("aehiklmnoprstuv"), vocab: None, ..place.text(200) };
+    let mut said = Vec::new();
+    let corpus = Corpus::prepare(&rare, CONTEXT, &place.cache(), &mut |line| said.push(line.to_owned())).unwrap();
+    assert_eq!(corpus.manifest().text.as_ref().unwrap().dropped_bytes, 40);
+    assert!(said.iter().any(|line| line.starts_with("40 of ") && line.contains("no token at all")), "{said:?}");
+    let many = Data { tokenizer: tokenizer("aehiklmnoprstuv"), vocab: None, ..place.text(200) };
+    let error = place.error(&many);
+    assert!(error.contains("tokenizer.json: ") && error.contains("no token at all"), "{error}");
+    assert!(error.contains("data.vocab"), "{error}");
+    let all = Data { tokenizer: tokenizer("aehiklmnoprstuv\u{e9}"), ..many };
+    assert_eq!(place.prepare(&all).unwrap().manifest().text.as_ref().unwrap().dropped_bytes, 0);
+}

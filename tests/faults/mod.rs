@@ -4,6 +4,8 @@
 #[cfg(feature = "cpu")]
 mod checkpoints;
 #[cfg(feature = "failpoints")]
+mod company;
+#[cfg(feature = "failpoints")]
 mod failpoints;
 mod names;
 mod owners;

@@ -39,10 +39,10 @@ fn a_fit_that_is_not_identified_is_said_in_words_and_shows_no_number() {
     let dir = sweep.write("not-identified");
     let page = html(&dir);
     assert!(page.contains("There is no compute-optimal ratio to report: not identified"));
-    assert!(page.contains("0 budgets have a minimum inside the sizes trained"));
-    assert!(page.contains("Widen the sizes of this budget"));
+    assert!(page.contains("0 budgets have a minimum inside the range of sizes"));
+    assert!(page.contains("Use a wider range of sizes at this budget"));
     assert!(page.contains("approach 3, smaller budgets only: not identified"));
-    assert!(page.contains("Not drawn is approach 3: not identified"));
+    assert!(page.contains("Not drawn: approach 3 (not identified"));
     assert!(csv_rows(&dir, "surface").is_empty() && csv_rows(&dir, "residuals").iter().all(|r| r["approach"] == "2"));
     assert!(csv_rows(&dir, "forecast").iter().all(|r| r["predicted"].is_empty() && !r["measured"].is_empty()));
     for number in ["77.7M", "776 to 778", "0.776"] {
@@ -55,7 +55,7 @@ fn a_fit_that_is_not_identified_is_said_in_words_and_shows_no_number() {
         assert!(csv_rows(&dir, figure).iter().filter(|r| r["kind"] != "run").all(|r| r["value"].is_empty()));
     }
     let legend = svg(&dir, "isoflop");
-    assert!(legend.contains("1e12: no interior minimum: the least loss lies at the edge of the sizes trained"));
+    assert!(legend.contains("1e12: no interior minimum: the lowest loss is at the smallest or largest size"));
     assert_eq!(marks(&roxmltree::Document::parse(&legend).unwrap(), "run").len(), 42);
 }
 
@@ -67,7 +67,7 @@ fn one_budget_at_the_edge_is_named_and_the_others_keep_their_minima() {
     }
     let dir = sweep.write("edge");
     let page = html(&dir);
-    assert!(page.contains("2 budgets have a minimum inside the sizes trained"));
+    assert!(page.contains("2 budgets have a minimum inside the range of sizes"));
     assert!(page.contains("Budget 1e13: no interior minimum"));
     assert!(page.contains("100 times beyond the largest budget trained"));
     let text = svg(&dir, "isoflop");
@@ -80,7 +80,7 @@ fn nothing_and_one_point_give_a_page_that_says_so() {
     let dir = empty.write("empty");
     let page = html(&dir);
     assert!(page.contains("There is no answer yet") && page.contains("No run has finished."));
-    assert!(page.contains("No run has finished, so nothing follows") && page.contains("<dd>0 FLOPs</dd>"));
+    assert!(page.contains("No run has finished, so there is no result") && page.contains("<dd>0 FLOPs</dd>"));
     assert_all_sound(&dir);
     assert!(svg(&dir, "isoflop").contains("nothing to draw"));
 

@@ -13,7 +13,7 @@ const LEDGERS: [&str; 4] = ["ledger.json", "plan.json", "runs", "runs.csv"];
 pub fn not_results(dir: &Path) -> anyhow::Result<()> {
     match LEDGERS.iter().find(|name| dir.join(name).exists()) {
         Some(name) => bail!(
-            "{} holds the results of a sweep or a run ({name}), which are left as they are; give another folder",
+            "{} holds the results of a sweep or a run ({name}), which are not overwritten; give another folder",
             dir.display()
         ),
         None => Ok(()),

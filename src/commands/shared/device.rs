@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::execute::rehearsal::{self, Rehearsal};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedRun};
 use crate::spec::Precision;
 use crate::trainer::{Listed, Missing, Trainer};
 
@@ -18,7 +18,7 @@ pub fn trainer(device: &str, cache: &Path, threads: usize) -> anyhow::Result<Box
     }
     let most = 4 * cores();
     if threads > most {
-        anyhow::bail!("--threads {threads} is more than 4 for each core; give at most {most}");
+        anyhow::bail!("--threads {threads} is more than 4 per core; give at most {most}");
     }
     if device == rehearsal::DEVICE {
         return Ok(Box::new(Rehearsal));
@@ -105,7 +105,7 @@ fn real(device: &str, _cache: &Path, _threads: usize) -> anyhow::Result<Box<dyn 
 
 /// Every device with what it is, or the reason why it cannot be used.
 pub fn list() -> Vec<Listed> {
-    let rehearsal = "no training: losses of a known surface, to try out a sweep before paying for it";
+    let rehearsal = "does not train: losses come from a known surface, to test a sweep before training it";
     let mut devices = real_devices();
     devices.push(Listed { name: rehearsal::DEVICE, state: Ok(rehearsal.to_owned()) });
     devices
@@ -124,11 +124,31 @@ fn real_devices() -> Vec<Listed> {
 /// Runs trained side by side: as asked for, or as many as the cores hold on the CPU, otherwise 1.
 pub fn slots(asked: Option<usize>, kind: &str, threads: usize) -> anyhow::Result<usize> {
     match asked {
-        Some(0) => anyhow::bail!("--slots-per-device 0 trains nothing; give 1 or more"),
+        Some(0) => anyhow::bail!("--slots-per-device 0 is not possible; give 1 or more"),
         Some(slots) => Ok(slots),
         None if kind == "cpu" || kind == rehearsal::DEVICE => Ok((cores() / threads).max(1)),
         None => Ok(1),
     }
+}
+
+/// Runs that a card trains side by side, where nobody asked for a number: measured on the smallest and the largest of those
+/// that are left, and told.
+#[cfg(feature = "train")]
+pub fn side_by_side(device: &str, cache: &Path, runs: &[&PlannedRun], most: usize) -> anyhow::Result<usize> {
+    let size = |run: &&&PlannedRun| run.params.total();
+    let (Some(smallest), Some(largest)) = (runs.iter().min_by_key(size), runs.iter().max_by_key(size)) else {
+        return Ok(1);
+    };
+    let measured = crate::train::SideBySide::measure(device, cache, [smallest, largest], most)?;
+    eprintln!("runs side by side on {device}: {measured}");
+    Ok(measured.chosen())
+}
+
+/// Without a device there is nothing to measure.
+#[cfg(not(feature = "train"))]
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as with a device, where measuring may fail")]
+pub fn side_by_side(_: &str, _: &Path, _: &[&PlannedRun], _: usize) -> anyhow::Result<usize> {
+    Ok(1)
 }
 
 /// Cores that this process may use.

@@ -11,7 +11,7 @@ use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline;
 use crate::fit::approaches::headline::Headline;
 use crate::fit::approaches::summary::Summary;
-use crate::ledger::{Ledger, has_tables_only};
+use crate::ledger::Ledger;
 use crate::plan::{PlannedRun, RunId};
 use crate::trainer::DeviceInfo;
 
@@ -47,12 +47,8 @@ impl Folder {
     /// Opens a folder and reads how every run stands.
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
         let ledger = Ledger::open(dir)?;
-        let rows = if has_tables_only(dir) {
-            table(dir)?
-        } else {
-            let [runs, _] = ledger.tables()?;
-            rows(&runs)?
-        };
+        let [runs, _] = ledger.tables()?;
+        let rows = rows(&runs)?;
         Ok(Self { ledger, rows })
     }
 
@@ -153,18 +149,22 @@ pub fn leading(fits: &serde_json::Value) -> Option<Approach2> {
 
 /// Whether a folder holds a sweep or a run.
 pub fn is_folder(dir: &Path) -> bool {
-    dir.join("ledger.json").exists() && dir.join("plan.json").exists()
+    let has = |name: &str| dir.join(name).exists();
+    has("plan.json") && (has("ledger.json") || has("runs"))
 }
 
-/// Refuses a folder of tables only to a command that goes by the results of its runs.
-pub fn require_results(dir: &Path) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !has_tables_only(dir),
-        "{} holds tables only, as git keeps them, and not the results of its runs: see its report.html, `runner ls` and \
-         `runner show RUN`",
-        dir.display()
-    );
-    Ok(())
+/// What is missing where `runs/` was copied in part.
+pub fn missing_results(ledger: &Ledger) -> Option<String> {
+    let lost = ledger.ended_without_result();
+    let dir = ledger.dir().display();
+    (lost > 0).then(|| format!("{lost} runs ended by {dir}/runs.csv and have no result in {dir}/runs"))
+}
+
+/// Says so to a command that takes these runs for pending.
+pub fn warn_of_missing_results(ledger: &Ledger) {
+    if let Some(missing) = missing_results(ledger) {
+        eprintln!("warning: {missing}: they count as pending here; copy the rest of runs/");
+    }
 }
 
 /// A run and the folder that it is in.

@@ -51,7 +51,10 @@ impl Corpora {
 pub fn config(path: &Path, set: &[String]) -> anyhow::Result<Spec> {
     let spec = spec::load_with(path, set)?;
     if spec.sweep.is_some() {
-        anyhow::bail!("{} has a [sweep]: it describes many runs; train them with `runner sweep`", path.display());
+        anyhow::bail!(
+            "{} has a [sweep] table, so it describes several runs; train them with `runner sweep`",
+            path.display()
+        );
     }
     Ok(spec)
 }
@@ -69,9 +72,9 @@ pub fn single(path: &Path, cache: &Path) -> anyhow::Result<(Spec, PlannedRun)> {
 /// Fails, with the first reason, for a plan without a single run.
 pub fn require_runs(plan: &Plan) -> anyhow::Result<()> {
     match plan.left_out.as_slice() {
-        [only] if plan.runs.is_empty() => anyhow::bail!("the run is not feasible: {}", only.reason),
+        [only] if plan.runs.is_empty() => anyhow::bail!("the run cannot be trained: {}", only.reason),
         [first, ..] if plan.runs.is_empty() => {
-            anyhow::bail!("none of {} runs is feasible; the first: {}", plan.left_out.len(), first.reason)
+            anyhow::bail!("none of {} runs can be trained; reason for the first: {}", plan.left_out.len(), first.reason)
         }
         _ => Ok(()),
     }
@@ -94,8 +97,8 @@ pub fn raised_batches(spec: &Spec, plan: &Plan) -> Option<String> {
         .collect();
     let (least, context) = raised.iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
     Some(format!(
-        "{} of {} runs ask for a batch below one sequence, the least {least:.0} tokens where a sequence has {context}: it is \
-         raised to one sequence",
+        "{} of {} runs ask for a batch of less than one sequence (the smallest has {least:.0} tokens, a sequence \
+         {context}): they use one sequence",
         raised.len(),
         plan.runs.len()
     ))

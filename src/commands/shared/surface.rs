@@ -51,8 +51,8 @@ impl Fitted {
                 continue;
             };
             eprintln!(
-                "warning: {} {what} are a factor of {} beyond the {word} behind this surface, {}: intervals tell how well \
-                 the surface is known if its form holds that far, and not whether it does",
+                "warning: {} {what} are a factor of {} beyond the {word} behind this surface, {}: intervals assume \
+                 that the form of the surface holds that far",
                 print(*value),
                 Ratio(far),
                 print(end),
@@ -117,7 +117,7 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
             found.extend(others);
         }
     }
-    ensure!(!found.is_empty(), "{path}: has no fit in it; write one with `runner fit RUNS.csv --json`");
+    ensure!(!found.is_empty(), "{path}: has no fit; write one with `runner fit RUNS.csv --json`");
     let counting = args.counting.map(fit::counting);
     let asked = |fit: &Summary| {
         args.approach.as_ref().is_none_or(|approach| *approach == fit.approach)
@@ -128,22 +128,22 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     if let Some(first) = surfaces.first()
         && surfaces.iter().any(|fit| fit.group != first.group)
     {
-        eprintln!("warning: {path} holds fits of several groups, of which the first that converged is taken");
+        eprintln!("warning: {path} has fits of several groups; the first that converged is used");
     }
     let Some(summary) = surfaces.into_iter().next() else {
         bail!(
-            "{path}: has no fitted surface of that kind: `runner fit RUNS.csv --approach 3 --json` writes one for each convention that \
-             the table tells"
+            "{path}: has no fitted surface of that kind; `runner fit RUNS.csv --approach 3 --json` writes one for each \
+             convention of counting in the table"
         );
     };
     let priced = summary.priced().context("a surface without constants")?;
     let surface = priced.surface;
-    ensure!(surface.is_proper(), "{path}: {surface:?} is no surface: all of A, B, alpha, beta must be above zero");
+    ensure!(surface.is_proper(), "{path}: {surface:?} is not a valid surface: A, B, alpha and beta must be above zero");
     if summary.status != Status::Converged {
         eprintln!("warning: the status of this fit is '{}': {}", summary.status.name(), summary.conclusion);
     }
     if summary.draws.is_empty() {
-        eprintln!("note: no intervals: this file keeps no resamples; `runner fit RUNS.csv --json` writes them");
+        eprintln!("note: no intervals: this file has no resamples; `runner fit RUNS.csv --json` writes them");
     }
     Ok(Fitted { summary, priced })
 }

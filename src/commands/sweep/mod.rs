@@ -16,8 +16,9 @@ use self::results::results_dir;
 use super::seconds;
 use super::shared::{closing, device, planning};
 use crate::cli::{LauncherName, Patience, SweepArgs};
-use crate::execute::{self, Display, Pool, Summary, rehearsal};
+use crate::execute::{self, Display, Pool, Summary};
 use crate::ledger::{self, Ledger, Losses};
+use crate::plan::PlannedRun;
 use crate::spec::{self, Spec};
 use crate::trainer::DeviceInfo;
 use crate::units::Flops;
@@ -49,45 +50,42 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
 
 /// A sweep that this machine trains.
 fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
-    let SweepArgs { out, place, devices, slots_per_device, threads, patience, keep_models, .. } = args;
+    let SweepArgs { place, devices, slots_per_device, share_process, threads, patience, .. } = args;
     let Patience { checkpoint_every, hang_after } = *patience;
     // Opened here as well, so that a device that is missing is told before anything is written.
     let name = devices.first().map_or_else(|| device::choose(&place.device), Clone::clone);
     let devices = pool::devices(devices, &name)?;
     let device = device::trainer(&devices[0], &place.cache, *threads)?.device();
-    let per_device = device::slots(*slots_per_device, &device.kind, *threads)?;
-    let slots = pool::slots(&devices, per_device);
-    let plan = planning::plan_of(spec, &place.cache)?;
-    planning::require_runs(&plan)?;
-    if let Some(raised) = planning::raised_batches(spec, &plan) {
-        eprintln!("{raised}");
-    }
-    device::require_precision(&device.kind, &plan)?;
-    let losses = rehearsal::losses(&device.kind);
-    let dir = results_dir(out.as_deref(), spec, losses);
-    if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
-        let seconds = ledger::EXPIRY.as_secs();
-        eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
-    }
-    let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
-    if *keep_models {
-        ledger.keep_models()?;
-    }
-    announce(&ledger, &device, (slots.len(), &devices), &Summary::of(&ledger)?);
+    let slots = device::slots(*slots_per_device, &device.kind, *threads)?;
+    let share = pool::share(*share_process, &device.kind)?;
+    let ledger = folder(args, spec, &device)?;
+    let before = Summary::of(&ledger)?;
+    let most = before.pending.div_ceil(devices.len());
+    let per_device = if slots_per_device.is_none() && share && device.kind == "cuda" {
+        let left: Vec<&PlannedRun> = ledger.plan().runs.iter().filter(|run| !ledger.is_over(&run.id)).collect();
+        device::side_by_side(&devices[0], &place.cache, &left, most)?
+    } else {
+        slots
+    };
+    let (processes, runs) = pool::divide(per_device, share, most);
+    let slots = pool::slots(&devices, processes);
+    announce(&ledger, &device, (slots.len() * runs, &devices), &before);
 
     let program = std::env::current_exe()?;
     let worker = |slot: usize| {
-        let mut command = worker(&program, &dir, &place.cache, *threads, checkpoint_every);
-        pool::pin(&mut command, &slots[slot], *threads, per_device);
+        let mut command = worker(&program, ledger.dir(), &place.cache, *threads, checkpoint_every);
+        command.arg("--runs").arg(runs.to_string());
+        pool::pin(&mut command, &slots[slot], *threads, processes);
         command
     };
     let workers = Pool {
         devices: slots.iter().map(|slot| slot.device.clone()).collect(),
+        runs,
         command: &worker,
         patience: Duration::from_secs(hang_after),
     };
     let interrupts = execute::interrupts()?;
-    let mut display = Display::new(&ledger, slots.len(), std::io::stderr().is_terminal());
+    let mut display = Display::new(&ledger, slots.len() * runs, std::io::stderr().is_terminal());
     let summary = execute::supervise(&ledger, &workers, &mut display, &interrupts);
     display.finish();
     // What comes now is short, and repeated by the next call: a signal ends it at once.
@@ -103,6 +101,27 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
             Err(error.into())
         }
     }
+}
+
+/// Plans the sweep, and makes or opens its results folder.
+fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo) -> anyhow::Result<Ledger> {
+    let plan = planning::plan_of(spec, &args.place.cache)?;
+    planning::require_runs(&plan)?;
+    if let Some(raised) = planning::raised_batches(spec, &plan) {
+        eprintln!("{raised}");
+    }
+    device::require_precision(&device.kind, &plan)?;
+    let losses = Losses::of_device(&device.kind);
+    let dir = results_dir(args.out.as_deref(), spec, losses);
+    if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
+        let seconds = ledger::EXPIRY.as_secs();
+        eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
+    }
+    let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
+    if args.keep_models {
+        ledger.keep_models()?;
+    }
+    Ok(ledger)
 }
 
 /// What is kept of a sweep that did not come to its end, and the command that goes on.

@@ -21,6 +21,25 @@ pub fn slots(devices: &[String], per_device: usize) -> Vec<Slot> {
     (0..per_device).flat_map(on_each).collect()
 }
 
+/// Whether the runs of a device share one process: as asked for, or where they gain by it. A process of its own has its own
+/// context of a card, and contexts take turns.
+pub fn share(asked: Option<bool>, kind: &str) -> anyhow::Result<bool> {
+    match asked {
+        Some(true) if !matches!(kind, "cuda" | rehearsal::DEVICE) => anyhow::bail!(
+            "--share-process: runs on {kind} are trained in processes of their own; only those on cuda can share one"
+        ),
+        asked => Ok(asked.unwrap_or(kind == "cuda")),
+    }
+}
+
+/// Processes of a device, and runs side by side in each: no more than the runs that it has to train.
+pub fn divide(per_device: usize, share: bool, runs: usize) -> (usize, usize) {
+    if share { (1, per_device.min(runs).clamp(1, MOST_RUNS)) } else { (per_device, 1) }
+}
+
+/// Runs that one process trains side by side at most.
+const MOST_RUNS: usize = 64;
+
 /// The devices of a sweep: those asked for, or all of the kind of `device`.
 pub fn devices(asked: &[String], device: &str) -> anyhow::Result<Vec<String>> {
     if asked.is_empty() {
@@ -125,6 +144,20 @@ mod tests {
         assert_eq!(all("cpu", None, 2), ["cpu"]);
         let names: Vec<_> = slots(&all("cuda", None, 2), 2).into_iter().map(|slot| slot.device).collect();
         assert_eq!(names, ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]);
+    }
+
+    #[test]
+    fn runs_share_a_process_on_cuda_or_where_a_rehearsal_is_asked_to() {
+        assert!(share(None, "cuda").unwrap() && share(Some(true), rehearsal::DEVICE).unwrap());
+        for (asked, kind) in [(None, "cpu"), (None, "wgpu"), (None, rehearsal::DEVICE), (Some(false), "cuda")] {
+            assert!(!share(asked, kind).unwrap(), "{kind}");
+        }
+        for kind in ["cpu", "wgpu", "burn-cuda"] {
+            let error = share(Some(true), kind).unwrap_err().to_string();
+            assert!(error.contains(kind) && error.contains("--share-process"), "{error}");
+        }
+        assert_eq!([divide(4, false, 2), divide(4, true, 9), divide(4, true, 2)], [(4, 1), (1, 4), (1, 2)]);
+        assert_eq!([divide(4, true, 0), divide(1000, true, 1000)], [(1, 1), (1, MOST_RUNS)]);
     }
 
     #[test]

@@ -253,7 +253,10 @@ fn provenance(ledger: &Ledger) -> anyhow::Result<Vec<(String, String)>> {
     for run in &ledger.plan().runs {
         if let State::Ended(result) = ledger.state(&run.id)? {
             devices.insert(result.device.to_string());
-            let build = result.build.map(|build| format!(" ({build}, {})", build.rustc)).unwrap_or_default();
+            let build = result
+                .build
+                .map(|build| format!(" ({})", [build.to_string(), build.rustc].join(", ").trim_end_matches(", ")))
+                .unwrap_or_default();
             versions.insert(format!("runner {}{build}", result.version));
         }
     }

@@ -14,8 +14,8 @@ use crate::cli::SweepArgs;
 use crate::commands::STDOUT;
 use crate::commands::shared::{device, planning};
 use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
-use crate::execute::{self, Summary, rehearsal};
-use crate::ledger::Ledger;
+use crate::execute::{self, Summary};
+use crate::ledger::{Ledger, Losses};
 use crate::spec::{Launcher, Spec};
 
 /// Time between two looks at the queue, which controllers of busy clusters bear.
@@ -43,9 +43,9 @@ enum Watched {
 pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow::Result<ExitCode> {
     let kind = device::kind(&args.place.device)?;
     device::require_compiled(&args.place.device)?;
-    if args.slots_per_device.is_some() || !args.devices.is_empty() {
+    if args.slots_per_device.is_some() || args.share_process.is_some() || !args.devices.is_empty() {
         anyhow::bail!(
-            "--devices and --slots-per-device are for local workers; an array has as many as `workers` in [launcher] says"
+            "--devices, --slots-per-device and --share-process are for local workers; an array has as many as `workers` in [launcher] says"
         );
     }
     if args.threads == 0 {
@@ -54,7 +54,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     if let Some(cpus) = launcher.cpus.filter(|cpus| args.threads > *cpus as usize) {
         anyhow::bail!("--threads {} is more than the {cpus} cpus of a task in [launcher]", args.threads);
     }
-    let losses = rehearsal::losses(kind);
+    let losses = Losses::of_device(kind);
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
     let dir = results_dir(args.out.as_deref(), spec, losses);

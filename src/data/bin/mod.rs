@@ -75,7 +75,7 @@ impl BinRecipe {
         let tokens: usize = self.train.iter().map(BinFile::tokens).sum();
         let held_out = self.validation_fraction.map_or(0, |share| (tokens as f64 * share).round() as usize);
         let copy = |files: &[BinFile], range: Range<usize>, name: &str| {
-            let mut out = TokenWriter::create(folder, name)?;
+            let mut out = TokenWriter::create(&folder.join(name))?;
             let mut before = 0;
             for file in files {
                 let end = before + file.tokens();

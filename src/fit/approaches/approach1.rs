@@ -220,24 +220,24 @@ fn laws(winners: &[Winner]) -> Option<[Line; 2]> {
 fn conclusion(fit: &Approach1, compared: usize) -> String {
     let (Some(n), Some(d)) = (&fit.n_opt, &fit.d_opt) else {
         return match fit.status {
-            Status::TooFewPoints => "An envelope needs at least 5 sizes.".to_owned(),
+            Status::TooFewPoints => "Approach 1 needs at least 5 sizes.".to_owned(),
             Status::EdgeMinimum => {
-                "At most FLOP values the smallest or the largest size is best: the optimum is outside.".to_owned()
-            }
-            _ if 10 * compared < VALUES => format!(
-                "Not identified: at {compared} of {VALUES} FLOP values {MIN_WINNERS} or more sizes can be compared. An \
-                 envelope needs each size at many numbers of tokens, which a grid of IsoFLOP curves has not."
-            ),
-            _ => {
-                "Not identified: fewer than 3 sizes are ever the best one inside the range of sizes, or resamples lose \
-                  them."
+                "At most FLOP values the smallest or the largest size is best: the optimum is outside the range of \
+                 sizes."
                     .to_owned()
             }
+            _ if 10 * compared < VALUES => format!(
+                "Not identified: only at {compared} of {VALUES} FLOP values can {MIN_WINNERS} or more sizes be \
+                 compared. An envelope needs each size at many numbers of tokens; an IsoFLOP grid does not have them."
+            ),
+            _ => "Not identified: fewer than 3 sizes inside the range are the best one at any FLOP value, in the data \
+                 or in too many resamples."
+                .to_owned(),
         };
     };
     format!(
-        "On the envelope N_opt grows as C^{} and D_opt as C^{}; the sizes on it are a few steps, which the intervals \
-         over curves show only in part.",
+        "On the envelope N_opt grows as C^{} and D_opt as C^{}. The envelope has few different sizes; the intervals \
+         show this only in part.",
         words(n.exponent),
         words(d.exponent)
     )

@@ -92,7 +92,7 @@ pub enum StartError {
         text: String,
     },
     /// More starts than anybody waits for.
-    #[error("{count} starts: give fewer values, there may be {MOST_STARTS} combinations")]
+    #[error("{count} starting points are too many: give fewer values, at most {MOST_STARTS} combinations")]
     TooMany {
         /// The number of combinations.
         count: usize,
@@ -184,7 +184,7 @@ pub fn fit(observations: &[Observation], counting: Counting, options: &Options) 
         points.surface(&resampled.best(&starts, options.delta).x)
     });
     let surface = points.surface(&best.x);
-    let unfinished = (!best.converged).then_some("the solver ran out of iterations");
+    let unfinished = (!best.converged).then_some("the solver did not converge");
     assemble(&method, &points, Some(&Fitted { surface, objective: best.value, unfinished }), draws)
 }
 

@@ -120,7 +120,7 @@ fn limits(fit: &Summary, source: Source) -> Vec<String> {
     match (source, optima.len() - open.len()) {
         (Source::OwnCurve, found) => {
             limits.push(format!(
-                "{found} of the budgets have an optimum, and power laws take 3: this is one curve alone"
+                "{found} of the budgets have an optimum, but power laws need 3: the number comes from one curve"
             ));
         }
         (Source::Laws, 3) => limits.push("3 budgets are the fewest that can show a power law".to_owned()),
@@ -192,7 +192,7 @@ mod tests {
     fn too_few_budgets_for_laws_leave_the_largest_curve_and_none_leave_nothing() {
         let headline = Headline::of([&fit(2, 3)]).unwrap();
         assert_eq!((headline.tokens_per_param.value, headline.budget, headline.source), (21.0, 2e12, Source::OwnCurve));
-        assert!(headline.limits.iter().any(|limit| limit.contains("one curve alone")));
+        assert!(headline.limits.iter().any(|limit| limit.contains("from one curve")));
         assert_eq!(Headline::of([&fit(0, 3)]), None);
         assert_eq!(Headline::of([&fit(0, 0)]), None);
         assert_eq!(Headline::counting([&fit(3, 3)], Counting::NonEmbedding), None);

@@ -165,8 +165,9 @@ fn conclusion(fit: &SurfaceFit, lead: Option<Estimate>, unfinished: Option<&str>
             Status::TooFewPoints => {
                 "A surface needs at least 6 runs with 3 different sizes and 3 different numbers of tokens.".to_owned()
             }
-            _ => "Not identified: the loss does not follow from parameters and tokens, so nothing may be concluded."
-                .to_owned(),
+            _ => {
+                "Not identified: parameters and tokens do not determine the loss, so there is no conclusion.".to_owned()
+            }
         };
     };
     let laws = format!("N_opt grows as C^{} and D_opt as C^{}", words(n), words(d));
@@ -175,17 +176,17 @@ fn conclusion(fit: &SurfaceFit, lead: Option<Estimate>, unfinished: Option<&str>
     } else if lead.high < 0.0 {
         "parameters grow faster than tokens"
     } else {
-        "parameters and tokens may grow in step"
+        "parameters and tokens may grow equally"
     };
     match fit.status {
         Status::Converged => format!("{laws}; {equal}."),
         Status::BoundHit => {
-            let why = unfinished.unwrap_or("the irreducible loss ended at zero: the data do not show a floor");
+            let why = unfinished.unwrap_or("the irreducible loss is zero: the data do not determine it");
             format!("{laws}, but {why}.")
         }
         _ => format!(
-            "Not identified: {laws} fits best, but too many resamples have no such surface; the numbers show what the \
-             fit found and not what is known."
+            "Not identified: in the best fit {laws}, but too many resamples have no surface, so these numbers are not \
+             reliable."
         ),
     }
 }

@@ -60,7 +60,7 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
         resampled.surface(&resampled.best(&from).0)
     });
     let inside = |x: f64| x > LIMITS.0 * 1.01 && x < LIMITS.1 * 0.99;
-    let unfinished = (!best.0.into_iter().all(inside)).then_some("an exponent ended at the edge of what is searched");
+    let unfinished = (!best.0.into_iter().all(inside)).then_some("an exponent is at a bound of the search");
     let fitted = Fitted { surface: problem.surface(&best.0), objective: best.1, unfinished };
     assemble(&method, &points, Some(&fitted), draws)
 }

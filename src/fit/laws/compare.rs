@@ -134,7 +134,7 @@ pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], of: &str, bootstrap:
     let conclusion = if falls {
         conclusion(noun, difference, factor, offset, slope)
     } else {
-        "Not identified: the curves, or too many of their resamples, do not fall.".to_owned()
+        "Not identified: the loss does not fall, in the data or in too many resamples.".to_owned()
     };
     let fitted = curves.rows(&full, Difference::Everything.free());
     let residuals = Residuals::of(fitted.iter().map(|(r, _)| *r));

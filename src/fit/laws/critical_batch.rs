@@ -146,7 +146,7 @@ pub fn gradient_noise(pairs: &[NormPair], bootstrap: &Bootstrap) -> LawFit {
     use rand::RngExt;
     const LAW: &str = "B_simple = tr(Sigma) / |G|^2";
     if pairs.len() < 3 {
-        let sentence = "The noise scale needs at least 3 pairs of gradient norms; a hundred make it useful.";
+        let sentence = "The noise scale needs at least 3 pairs of gradient norms; use about a hundred.";
         return LawFit::without_numbers(LAW, Status::TooFewPoints, pairs.len(), sentence);
     }
     let value = moments(pairs);
@@ -172,12 +172,11 @@ pub fn gradient_noise(pairs: &[NormPair], bootstrap: &Bootstrap) -> LawFit {
         conclusion: if identified {
             format!(
                 "The simple noise scale is {}: batches well below it waste steps, batches well above it waste data. It \
-                 stands for the critical batch as far as the Hessian is like the identity.",
+                 equals the critical batch size only if the Hessian is close to a multiple of the identity.",
                 large(batch)
             )
         } else {
-            "Not identified: the mean of |G|^2 is not safely above zero; measure more pairs, or a bigger big batch."
-                .to_owned()
+            "Not identified: the mean of |G|^2 may be zero; measure more pairs, or use a larger big batch.".to_owned()
         },
     }
 }

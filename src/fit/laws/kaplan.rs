@@ -104,7 +104,7 @@ pub fn params_and_steps(points: &[Point], units: &Units, bootstrap: &Bootstrap) 
     unusable(LAW, points, "steps").unwrap_or_else(|| {
         Recipe { law: LAW, row, starts, numbers, read, rows: points, units }.fit(bootstrap, |[n, s, _, _]| {
             format!(
-                "The loss of infinitely many steps falls as N^-{}, what is left to learn as S^-{}, if batches were well \
+                "With unlimited steps the loss falls as N^-{}, with unlimited size as S^-{}, if batches were well \
                  above the critical one.",
                 words(*n),
                 words(*s)

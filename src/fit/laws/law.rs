@@ -88,7 +88,7 @@ impl<T: Clone + Sync, const P: usize> Recipe<'_, T, P> {
     pub(super) fn fit(&self, bootstrap: &Bootstrap, conclude: impl Fn(&[Estimate; P]) -> String) -> LawFit {
         let rows = |rows: &[T], u: &[f64; P]| rows.iter().map(|row| (self.row)(row, u)).collect::<Vec<_>>();
         let Some(best) = best_of(|u| rows(self.rows, u), self.starts.iter().copied(), 500) else {
-            let sentence = "Not identified: no start leads to a law.";
+            let sentence = "Not identified: the fit failed from every starting point.";
             return LawFit::without_numbers(self.law, Status::NotIdentified, self.rows.len(), sentence);
         };
         let usable = |numbers: &[f64; P]| numbers.iter().all(|x| x.is_finite() && *x > 0.0);
@@ -119,11 +119,9 @@ impl<T: Clone + Sync, const P: usize> Recipe<'_, T, P> {
             resampled: self.units.resample.name().to_owned(),
             conclusion: match status {
                 Status::Converged => conclude(&estimates),
-                Status::BoundHit => format!("{} But the solver ran out of iterations.", conclude(&estimates)),
+                Status::BoundHit => format!("{} But the solver did not converge.", conclude(&estimates)),
                 _ => {
-                    "Not identified: too many resamples have no such law; the numbers show what the fit found and not \
-                      what is known."
-                        .to_owned()
+                    "Not identified: too many resamples have no such law, so these numbers are not reliable.".to_owned()
                 }
             },
         }

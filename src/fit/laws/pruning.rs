@@ -130,7 +130,7 @@ fn conclusion(status: Status, envelope: &[Best], pruned: &Selection) -> String {
     let law = match exponential(pruned) {
         Some(true) => "At the best share the loss falls like an exponential rather than a power law",
         Some(false) => "At the best share the loss falls like a power law rather than an exponential",
-        None => "The data do not tell whether the loss at the best share falls like an exponential or a power law",
+        None => "The data do not show whether the loss at the best share falls like an exponential or a power law",
     };
     format!("{shares} {law}. Of all forms: {}", pruned.conclusion)
 }

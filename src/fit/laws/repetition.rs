@@ -68,7 +68,7 @@ impl Repetition {
 /// Range of the half-lives that is searched, in epochs.
 const RANGE: (f64, f64) = (0.1, 1e3);
 /// What the law is called.
-const LAW: &str = "L = E + A/N'^alpha + B/D'^beta, N' and D' worth less the more is repeated";
+const LAW: &str = "L = E + A/N'^alpha + B/D'^beta, N' and D' discounted for repetition";
 
 /// Fits the two half-lives to runs on limited data, the surface being known from runs that repeat nothing: least
 /// squares in log loss over a grid and golden sections in ln `r_d`, with ln `r_n` searched inside. Nothing where no run
@@ -177,7 +177,7 @@ pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
     let quick = approach3::Options { bootstrap: Bootstrap { resamples: 0, ..options.bootstrap }, ..options.clone() };
     let base = approach3::fit(&observations, Counting::All, &quick);
     let Some(surface) = base.surface.filter(|_| base.status != Status::NotIdentified) else {
-        let sentence = format!("The runs that repeat nothing give no surface. {}", base.conclusion);
+        let sentence = format!("The runs without repetition give no surface. {}", base.conclusion);
         return refuse(base.status, &sentence);
     };
     let Some(first) = half_lives(&surface, &repeating) else {
@@ -203,7 +203,7 @@ pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
     };
     let parameters = vec![
         number("R_D*", "repeats over which tokens lose their value", |law| law.r_d),
-        number("R_N*", "the same for parameters beyond what the unique tokens call for", |law| law.r_n),
+        number("R_N*", "the same for parameters in excess of the optimum for the unique tokens", |law| law.r_n),
         number("E", "irreducible loss, nats per token", |law| law.surface.e),
         number("A", "coefficient of parameters", |law| law.surface.a),
         number("B", "coefficient of tokens", |law| law.surface.b),
@@ -225,18 +225,18 @@ fn conclusion(status: Status, best: &Repetition, r_d: Estimate) -> String {
     let worth = |epochs: f64| best.effective_tokens(epochs, 1.0);
     match status {
         Status::NotIdentified => {
-            "Not identified: too many resamples put the half-life of tokens at the edge of what is searched, or have no \
+            "Not identified: in too many resamples the half-life of tokens is at a bound of the search, or there is no \
              surface."
                 .to_owned()
         }
         Status::BoundHit => format!(
-            "A half-life ended at the edge of what is searched ({} to {} epochs): the runs do not repeat enough, or have \
-             too few parameters in excess, to tell it.",
+            "A half-life is at a bound of the search ({} to {} epochs): the runs have too little repetition, or too \
+             few excess parameters, to determine it.",
             RANGE.0, RANGE.1
         ),
         _ => format!(
-            "Repeated tokens lose their value over {} epochs: 4 epochs are worth {:.2} of fresh data, 16 epochs {:.1}, and \
-             any number of them less than {:.1}.",
+            "Repeated tokens lose their value over {} epochs: 4 epochs are worth {:.2} epochs of fresh data, 16 epochs \
+             {:.1}, and any number less than {:.1}.",
             words(r_d),
             worth(4.0),
             worth(16.0),

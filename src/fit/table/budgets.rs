@@ -50,7 +50,9 @@ pub fn share(runs: &mut [Observation], tolerance: Option<f64>) -> Option<Sharing
         let (group, others) = rest.split_at(rest.iter().take_while(|i| together(i)).count());
         if tolerance > EXACT {
             let centre = geometric_mean(&group.iter().map(|&i| runs[i].own_budget()).collect::<Vec<_>>());
-            group.iter().for_each(|&i| runs[i].shared_budget = Some(centre));
+            for &i in group {
+                runs[i].shared_budget = Some(centre);
+            }
         }
         groups += 1;
         rest = others;

@@ -71,7 +71,7 @@ pub enum TableError {
         unit: String,
     },
     /// The header lacks a column.
-    #[error("{}{at}: there is no column '{column}'; the columns are {found}. Say which one it is with --columns {field}=NAME{hint}", path.display())]
+    #[error("{}{at}: there is no column '{column}'; the columns are {found}. Say which one it is with {remedy}", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
@@ -79,12 +79,10 @@ pub enum TableError {
         at: At,
         /// The column looked for.
         column: String,
-        /// Its name for `--columns`.
-        field: &'static str,
         /// The columns that are there.
         found: String,
-        /// Another way out, where there is one.
-        hint: String,
+        /// The `--columns` that says it, and other ways out.
+        remedy: String,
     },
     /// Several columns may be one field.
     #[error("{}{at}: {choices} may each be '{field}': say which one is, with {ways}", path.display())]

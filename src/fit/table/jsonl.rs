@@ -127,24 +127,27 @@ impl Names {
 struct Lines<'a> {
     path: PathBuf,
     names: Names,
-    rest: std::iter::Enumerate<std::slice::Split<'a, u8, fn(&u8) -> bool>>,
+    rest: Numbered<'a>,
 }
 
-fn is_end(byte: &u8) -> bool {
-    *byte == b'\n'
+/// Lines with their numbers from 0.
+type Numbered<'a> = std::iter::Enumerate<std::slice::Split<'a, u8, fn(&u8) -> bool>>;
+
+fn numbered(bytes: &[u8]) -> Numbered<'_> {
+    let is_end: fn(&u8) -> bool = |byte| *byte == b'\n';
+    bytes.split(is_end).enumerate()
 }
 
 /// Opens JSON Lines. All of it is read once for the names of the columns.
 pub(super) fn lines<'a>(path: &Path, bytes: &'a [u8]) -> Result<Opened<'a>, TableError> {
-    let split = || bytes.split(is_end as fn(&u8) -> bool).enumerate();
     let mut names = Names::default();
-    for (at, line) in split() {
+    for (at, line) in numbered(bytes) {
         if let Some(object) = object(path, at, line)? {
             names.see(&object);
         }
     }
     let headers = names.headers.clone();
-    Ok(Opened { headers, rows: Box::new(Lines { path: path.to_owned(), names, rest: split() }), note: None })
+    Ok(Opened { headers, rows: Box::new(Lines { path: path.to_owned(), names, rest: numbered(bytes) }), note: None })
 }
 
 impl Rows for Lines<'_> {

@@ -10,15 +10,16 @@ use super::number::unit;
 pub(super) struct Candidate {
     /// Where it stands.
     pub(super) index: usize,
-    /// The factor of its unit, where the header tells one.
-    pub(super) unit: Option<f64>,
+    /// The factor of its unit, 1 where the header tells none.
+    pub(super) unit: f64,
 }
 
 /// Names of a field beside those of this program, in lower case without spaces and punctuation: those that can hardly
 /// mean anything else, and those that are looked at where none of the first is there.
-fn names(field: Field) -> [&'static [&'static str]; 2] {
-    match field {
-        Field::Params => [
+const NAMES: [(Field, [&[&str]; 2]); 19] = [
+    (
+        Field::Params,
+        [
             &[
                 "params",
                 "param",
@@ -47,7 +48,10 @@ fn names(field: Field) -> [&'static [&'static str]; 2] {
             ],
             &["n", "nactive", "ntotal"],
         ],
-        Field::ParamsNonEmbedding => [
+    ),
+    (
+        Field::ParamsNonEmbedding,
+        [
             &[
                 "paramsnonembedding",
                 "nparamsnonembedding",
@@ -69,8 +73,11 @@ fn names(field: Field) -> [&'static [&'static str]; 2] {
             ],
             &[],
         ],
-        Field::ParamsBlocksAndUnembedding => [&["paramsblocksandunembedding"], &[]],
-        Field::Tokens => [
+    ),
+    (Field::ParamsBlocksAndUnembedding, [&["paramsblocksandunembedding"], &[]]),
+    (
+        Field::Tokens,
+        [
             &[
                 "tokens",
                 "ntokens",
@@ -97,7 +104,10 @@ fn names(field: Field) -> [&'static [&'static str]; 2] {
             ],
             &["d", "datasetsize"],
         ],
-        Field::Flops => [
+    ),
+    (
+        Field::Flops,
+        [
             &[
                 "flops",
                 "flop",
@@ -116,7 +126,10 @@ fn names(field: Field) -> [&'static [&'static str]; 2] {
             ],
             &["c"],
         ],
-        Field::FlopBudget => [
+    ),
+    (
+        Field::FlopBudget,
+        [
             &[
                 "flopbudget",
                 "flopsbudget",
@@ -129,7 +142,10 @@ fn names(field: Field) -> [&'static [&'static str]; 2] {
             ],
             &[],
         ],
-        Field::Loss => [
+    ),
+    (
+        Field::Loss,
+        [
             &[
                 "loss",
                 "valloss",
@@ -156,15 +172,21 @@ fn names(field: Field) -> [&'static [&'static str]; 2] {
             ],
             &["l", "trainloss", "losstrain", "trainingloss", "valbpb"],
         ],
-        Field::LossSe => [&["vallossse", "lossse", "lossstderr", "vallossstderr", "losssem", "vallosssem"], &[]],
-        Field::Seed => [&["seed", "randomseed", "rngseed"], &[]],
-        Field::Status => [&["status", "state", "runstate", "runstatus"], &[]],
-        Field::UniqueTokens => [&["uniquetokens", "nuniquetokens", "numuniquetokens", "tokensunique"], &[]],
-        Field::Batch => [
+    ),
+    (Field::LossSe, [&["vallossse", "lossse", "lossstderr", "vallossstderr", "losssem", "vallosssem"], &[]]),
+    (Field::Seed, [&["seed", "randomseed", "rngseed"], &[]]),
+    (Field::Status, [&["status", "state", "runstate", "runstatus"], &[]]),
+    (Field::UniqueTokens, [&["uniquetokens", "nuniquetokens", "numuniquetokens", "tokensunique"], &[]]),
+    (
+        Field::Batch,
+        [
             &["batch", "batchtokens", "batchsize", "globalbatchsize", "trainbatchsize", "batchsizetokens", "bestbsseq"],
             &["bs"],
         ],
-        Field::LearningRate => [
+    ),
+    (
+        Field::LearningRate,
+        [
             &[
                 "learningrate",
                 "lr",
@@ -178,7 +200,10 @@ fn names(field: Field) -> [&'static [&'static str]; 2] {
             ],
             &[],
         ],
-        Field::Steps => [
+    ),
+    (
+        Field::Steps,
+        [
             &[
                 "steps",
                 "step",
@@ -192,12 +217,16 @@ fn names(field: Field) -> [&'static [&'static str]; 2] {
             ],
             &["s", "iteration"],
         ],
-        Field::Keep => [&["keep", "keepshare", "keepfraction", "sharekept", "fractionkept"], &[]],
-        Field::SmallBatch => [&["smallbatch"], &[]],
-        Field::SmallNorm => [&["smallnorm2"], &[]],
-        Field::BigBatch => [&["bigbatch"], &[]],
-        Field::BigNorm => [&["bignorm2"], &[]],
-    }
+    ),
+    (Field::Keep, [&["keep", "keepshare", "keepfraction", "sharekept", "fractionkept"], &[]]),
+    (Field::SmallBatch, [&["smallbatch"], &[]]),
+    (Field::SmallNorm, [&["smallnorm2"], &[]]),
+    (Field::BigBatch, [&["bigbatch"], &[]]),
+    (Field::BigNorm, [&["bignorm2"], &[]]),
+];
+
+fn names(field: Field) -> [&'static [&'static str]; 2] {
+    NAMES.into_iter().find(|(other, _)| *other == field).map(|(_, names)| names).unwrap_or_default()
 }
 
 /// The columns that may be `field` by what people call it; several of them are for the user to decide.
@@ -209,8 +238,8 @@ pub(super) fn recognise(headers: &StringRecord, field: Field) -> Vec<Candidate> 
     tiers.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
 }
 
-/// Whether a header is one of some names, with the factor of its unit where it tells one.
-fn means(header: &str, names: &[&str]) -> Option<Option<f64>> {
+/// The factor of the unit of a header that is one of some names, 1 where it tells none.
+fn means(header: &str, names: &[&str]) -> Option<f64> {
     // An axis of a sweep of ours says what was asked for; what it was stands in a column of its own.
     if header.trim().starts_with("axis.") {
         return None;
@@ -220,10 +249,10 @@ fn means(header: &str, names: &[&str]) -> Option<Option<f64>> {
         [text, last].into_iter().any(|text| names.contains(&plain(text).as_str()))
     };
     if is(header) {
-        return Some(None);
+        return Some(1.0);
     }
     let (base, factor) = with_unit(header)?;
-    is(base).then_some(Some(factor))
+    is(base).then_some(factor)
 }
 
 /// Lower case, without spaces and punctuation.
@@ -257,7 +286,7 @@ fn power(word: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn found(headers: &[&str], field: Field) -> Vec<(usize, Option<f64>)> {
+    fn found(headers: &[&str], field: Field) -> Vec<(usize, f64)> {
         let candidates = recognise(&StringRecord::from(headers.to_vec()), field);
         candidates.into_iter().map(|candidate| (candidate.index, candidate.unit)).collect()
     }
@@ -287,7 +316,7 @@ mod tests {
             ("_step", Field::Steps),
         ];
         for (header, field) in cases {
-            assert_eq!(found(&["x", header], field), [(1, None)], "{header}");
+            assert_eq!(found(&["x", header], field), [(1, 1.0)], "{header}");
             let others: Vec<Field> = Field::ALL
                 .into_iter()
                 .filter(|other| *other != field && !found(&[header], *other).is_empty())
@@ -331,16 +360,16 @@ mod tests {
             ("FLOPs (1e18)", Field::Flops, 1e18),
             ("Loss (nats)", Field::Loss, 1.0),
         ] {
-            assert_eq!(found(&[header], field), [(0, Some(factor))], "{header}");
+            assert_eq!(found(&[header], field), [(0, factor)], "{header}");
         }
         assert_eq!(found(&["loss (EMA)"], Field::Loss), []);
     }
 
     #[test]
     fn names_that_say_less_are_taken_where_no_other_is_there() {
-        assert_eq!(found(&["n", "n_params"], Field::Params), [(1, None)]);
-        assert_eq!(found(&["train_loss", "val/loss"], Field::Loss), [(1, None)]);
-        assert_eq!(found(&["train_loss"], Field::Loss), [(0, None)]);
+        assert_eq!(found(&["n", "n_params"], Field::Params), [(1, 1.0)]);
+        assert_eq!(found(&["train_loss", "val/loss"], Field::Loss), [(1, 1.0)]);
+        assert_eq!(found(&["train_loss"], Field::Loss), [(0, 1.0)]);
         assert_eq!(found(&["n_params", "Model Size"], Field::Params).len(), 2);
     }
 }

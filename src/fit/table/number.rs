@@ -26,11 +26,11 @@ pub(super) struct Written {
     /// Digits, commas, points and perhaps an exponent.
     digits: String,
     /// Power of ten of the suffix, where there is one: 6 for 5.06M.
-    pub(super) suffix: Option<u32>,
+    pub(super) suffix: Option<i32>,
 }
 
 /// How powers of ten are written behind a number or as the unit of a column.
-const POWERS: [(&str, u32); 13] = [
+const POWERS: [(&str, i32); 13] = [
     ("thousands", 3),
     ("thousand", 3),
     ("k", 3),
@@ -63,7 +63,7 @@ pub(super) fn unit(text: &str) -> Option<f64> {
     let text = text.trim().to_lowercase();
     let text = text.strip_prefix("in ").unwrap_or(&text).trim();
     if let Some((_, power)) = POWERS.iter().find(|(name, _)| *name == text) {
-        return Some(10_f64.powi(*power as i32));
+        return Some(10_f64.powi(*power));
     }
     match text {
         "nats" | "nats/token" | "nats per token" => return Some(1.0),
@@ -136,19 +136,16 @@ impl Written {
         let mantissa = self.mantissa().trim_start_matches(['+', '-']);
         let count = |mark: char| mantissa.matches(mark).count();
         let (commas, points) = (count(','), count('.'));
-        match (commas, points) {
-            (0, 0) => Evidence::Nothing,
-            // A point in a number without commas is the point of decimals, as everywhere in this program.
-            (0, 1) => Evidence::Only(Commas::Thousands),
-            (0, _) => Evidence::Only(Commas::Decimal),
-            (2.., 0) => Evidence::Only(Commas::Thousands),
-            (1, 0) => {
-                let (before, after) = mantissa.split_once(',').unwrap_or_default();
-                let groups = after.len() == 3 && (1..=3).contains(&before.len()) && !before.starts_with('0');
-                if groups { Evidence::Either } else { Evidence::Only(Commas::Decimal) }
-            }
-            _ if mantissa.rfind(',') > mantissa.rfind('.') => Evidence::Only(Commas::Decimal),
-            _ => Evidence::Only(Commas::Thousands),
+        if (commas, points) == (1, 0) {
+            let (before, after) = mantissa.split_once(',').unwrap_or_default();
+            let groups = after.len() == 3 && (1..=3).contains(&before.len()) && !before.starts_with('0');
+            return if groups { Evidence::Either } else { Evidence::Only(Commas::Decimal) };
+        }
+        // One point in a number without commas is the point of decimals, as everywhere in this program.
+        let decimal = if commas == 0 { points > 1 } else { points > 0 && mantissa.rfind(',') > mantissa.rfind('.') };
+        match commas + points {
+            0 => Evidence::Nothing,
+            _ => Evidence::Only(if decimal { Commas::Decimal } else { Commas::Thousands }),
         }
     }
 

@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
             [one] => {
                 let column = header(one).to_owned();
                 self.index(&column)?;
-                let factor = one.unit.filter(|factor| (*factor - 1.0).abs() > 0.0);
+                let factor = Some(one.unit).filter(|factor| (*factor - 1.0).abs() > 0.0);
                 let times = factor.map_or_else(String::new, |factor| format!(" times {factor}"));
                 self.recognised.borrow_mut().push(format!("{} = '{column}'{times}", field.names()[0]));
                 Ok(Some(Place { index: one.index, column, field, unit: factor }))
@@ -145,9 +145,8 @@ impl<'a> Reader<'a> {
             path: self.source.path.clone(),
             at: self.source.names_at(),
             column: self.columns.named(field).unwrap_or(field.names()[0]).to_owned(),
-            field: field.names()[0],
             found: self.listed(),
-            hint: format!("{hint}{}", self.advice),
+            remedy: format!("--columns {}=NAME{hint}{}", field.names()[0], self.advice),
         }
     }
 

@@ -221,14 +221,14 @@ fn conclusion(reference: &str, other: &str, budgets: &[BudgetSaving]) -> String 
         let verdict = match (saving.low > 1.0, saving.high < 1.0) {
             (true, _) => "less",
             (_, true) => "more",
-            _ => "no difference can be told",
+            _ => "no clear difference",
         };
         let [value, low, high] = [saving.value, saving.high, saving.low].map(|saving| 1.0 / saving);
         format!("{value:.2} of the compute ({low:.2} to {high:.2}: {verdict})")
     };
     let tuned = with_tuning.map_or_else(
-        || "what tuning costs is not known".to_owned(),
-        |saving| format!("with what tuning costs counted, with {}", share(saving)),
+        || "the cost of tuning is not known".to_owned(),
+        |saving| format!("including the cost of tuning, {}", share(saving)),
     );
     format!("{other} reaches the loss of {reference} at {budget:.2e} FLOPs with {}; {tuned}.", share(saving))
 }
@@ -279,7 +279,7 @@ mod tests {
         for b in &result.budgets {
             assert!(b.saving.unwrap().holds(1.0), "{b:?}");
         }
-        assert!(result.conclusion.contains("no difference can be told"), "{}", result.conclusion);
+        assert!(result.conclusion.contains("no clear difference"), "{}", result.conclusion);
     }
 
     #[test]

@@ -216,7 +216,7 @@ fn curves(runs: &[Run]) -> Vec<Curve> {
 fn conclusion(status: Status, drift: Option<Estimate>) -> String {
     let Some(drift) = drift else {
         return format!(
-            "No drift can be told ({}): at least two widths need their best rate inside the sweep.",
+            "The drift is not determined ({}): at least two widths need their best learning rate inside the sweep.",
             status.name()
         );
     };
@@ -225,7 +225,7 @@ fn conclusion(status: Status, drift: Option<Estimate>) -> String {
     let says = if drift.high < -HALF_A_STEP || drift.low > HALF_A_STEP {
         "the best learning rate moves with width"
     } else if drift.low < -HALF_A_STEP || drift.high > HALF_A_STEP {
-        "the data do not tell whether the best learning rate moves by more than half a step"
+        "the data do not show whether the best learning rate moves by more than half a step"
     } else if drift.holds(0.0) {
         "the best learning rate transfers"
     } else {

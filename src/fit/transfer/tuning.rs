@@ -218,7 +218,8 @@ fn grids(runs: &[Run]) -> Vec<Grid> {
 fn conclusion(status: Status, sizes: &[SizeOptimum], rate: Option<Rule>, batch: Option<Rule>) -> String {
     let Some(rate) = rate else {
         return format!(
-            "No rule can be told ({}): at least two sizes or numbers of tokens need their best learning rate inside the grid.",
+            "No rule was found ({}): at least two sizes or numbers of tokens need their best learning rate inside the \
+             grid.",
             status.name()
         );
     };
@@ -237,7 +238,8 @@ fn conclusion(status: Status, sizes: &[SizeOptimum], rate: Option<Rule>, batch: 
             .then(|| format!("at {edges} of {} sizes the best batch is the smallest or largest trained", sizes.len())),
         (status == Status::TooFewPoints).then(|| "from two optima only".to_owned()),
         sizes.windows(2).any(|pair| pair[0].params.total_cmp(&pair[1].params).is_eq()).then(|| {
-            "the rule of rates takes sizes alone, over all the numbers of tokens that one was trained on".to_owned()
+            "the rule for the learning rate uses only the size; for each size all numbers of tokens are combined"
+                .to_owned()
         }),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ") + "."
@@ -296,7 +298,7 @@ mod tests {
             assert!((optimum.batch.unwrap().value.log2() - best).abs() < 1e-6, "{optimum:?}");
         }
         assert!((tuning.batch.unwrap().exponent.value - 0.5).abs() < 1e-6);
-        assert!(tuning.conclusion.contains("sizes alone"), "{}", tuning.conclusion);
+        assert!(tuning.conclusion.contains("only the size"), "{}", tuning.conclusion);
     }
 
     #[test]

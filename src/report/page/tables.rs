@@ -125,7 +125,7 @@ pub fn ratios(fit: &Summary) -> Vec<[String; 4]> {
 /// losses, errors of optima.
 pub fn forecast(fit: &Summary) -> Option<[String; 6]> {
     let told = fit.forecast.filter(|_| fit.status == Status::Converged)?;
-    let losses = told.loss_mean.zip(told.loss_rms).map(|(mean, rms)| format!("{mean:+.4} in the mean, {rms:.4} rms"));
+    let losses = told.loss_mean.zip(told.loss_rms).map(|(mean, rms)| format!("mean {mean:+.4}, rms {rms:.4}"));
     let optima = told.n_opt_ratio.zip(told.d_opt_ratio).map(|(n, d)| format!("N_opt × {n:.3}, D_opt × {d:.3}"));
     let dash = || "–".to_owned();
     Some([

@@ -32,9 +32,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     absent("data.column", column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
     let texts = matches!(source, Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture);
     absent("data.separator", separator.is_some() && *source != Source::Text, "only text has separators")?;
-    require(separator.as_deref() != Some(""), "data.separator", || {
-        ("nothing separates nothing".to_owned(), SEPARATOR)
-    })?;
+    require(separator.as_deref() != Some(""), "data.separator", || ("an empty separator".to_owned(), SEPARATOR))?;
     absent("data.deduplicate", *deduplicate && !texts, "only texts have documents")?;
     let rows = columns || *source == Source::Mixture;
     absent("data.skip_bad", *skip_bad && !rows, "only JSON Lines and Parquet have rows")?;
@@ -52,7 +50,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         Source::Text | Source::Jsonl | Source::Parquet => {
             let such = format!("write the file, such as \"corpora/{}\"", example(*source));
             present("data.path", path.is_some(), &such)?;
-            present("data.column", column.is_some() || !columns, "write the one with the text, such as \"text\"")?;
+            present("data.column", column.is_some() || !columns, "write the column of the text, such as \"text\"")?;
             text(data)
         }
         Source::Mixture => {
@@ -96,7 +94,7 @@ fn ranges(Data { source, vocab, validation_fraction, max_epochs, .. }: &Data) ->
 fn one_split(path: bool, fraction: bool) -> Checked {
     require(path != fraction, "data.validation_fraction", || {
         if path {
-            ("written beside validation_path".to_owned(), "delete one of the two")
+            ("validation_path is given too".to_owned(), "delete one of the two")
         } else {
             ("missing".to_owned(), "write a share such as 0.02, or validation_path = a file")
         }
@@ -118,14 +116,14 @@ fn text(data: &Data) -> Checked {
     one_split(validation_path.is_some(), validation_fraction.is_some())?;
     require(tokenizer.is_some() != vocab.is_some(), "data.vocab", || match tokenizer {
         None => ("missing".to_owned(), "write the vocabulary to train, such as 1024, or tokenizer = a file"),
-        Some(_) => ("written beside tokenizer, which has its own".to_owned(), "delete one of the two"),
+        Some(_) => ("tokenizer is given too, which has its own vocabulary".to_owned(), "delete one of the two"),
     })
 }
 
 /// Checks the parts of a mixture.
 fn mixture(parts: &[Part]) -> Checked {
     require(!parts.is_empty() && parts.len() <= MOST_PARTS, "data.parts", || {
-        let problem = format!("{} parts are no mixture", parts.len());
+        let problem = format!("{} parts are not a mixture", parts.len());
         (problem, format!("write 1 to {MOST_PARTS} tables [[data.parts]] with source, path and weight"))
     })?;
     let weighted = parts.iter().any(|part| part.weight.is_some());
@@ -138,8 +136,8 @@ fn mixture(parts: &[Part]) -> Checked {
         absent(&key("column"), column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
         absent(&key("separator"), separator.is_some() && *source != Source::Text, "only text has separators")?;
         let some = separator.as_deref() != Some("");
-        require(some, &key("separator"), || ("nothing separates nothing".to_owned(), SEPARATOR))?;
-        present(&key("column"), column.is_some() || !columns, "write the one with the text, such as \"text\"")?;
+        require(some, &key("separator"), || ("an empty separator".to_owned(), SEPARATOR))?;
+        present(&key("column"), column.is_some() || !columns, "write the column of the text, such as \"text\"")?;
         present(&key("weight"), weight.is_some() || !weighted, "write a weight for every part, or for none")?;
         positive(&key("weight"), weight.unwrap_or(1.0), "0.5")?;
     }

@@ -46,7 +46,7 @@ fn ranges(model: &Model) -> Checked {
         within(key, *width, 1 << 17, "64")?;
         require(width.is_multiple_of(channels), key, || {
             let near = (width / channels).max(1) * channels;
-            (format!("{width} is not a multiple of {name} = {channels}"), format!("write such as {near}"))
+            (format!("{width} is not a multiple of {name} = {channels}"), format!("write for example {near}"))
         })?;
     }
     for (key, depth) in [("model.depth", depth), ("model.base_depth", base_depth)] {
@@ -67,7 +67,7 @@ fn shape(Model { width, depth, aspect_ratio, .. }: &Model, ladder: bool) -> Chec
         let why = "the sweep chooses the shapes";
         absent("model.width", width.is_some(), why)?;
         absent("model.depth", depth.is_some(), why)?;
-        present("model.aspect_ratio", aspect_ratio.is_some(), "write the width per block of the sizes, such as 32.0")
+        present("model.aspect_ratio", aspect_ratio.is_some(), "write width divided by depth, such as 32.0")
     } else {
         present("model.width", width.is_some(), "write the channels of the residual stream, such as 64")?;
         present("model.depth", depth.is_some(), "write the number of blocks, such as 4")?;

@@ -26,7 +26,7 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         zip: _,
     } = sweep;
     if let Some(flops) = *one_seed_from {
-        absent("sweep.one_seed_from", budgets.is_none(), "it is a budget, and there is none")?;
+        absent("sweep.one_seed_from", budgets.is_none(), "it needs sweep.budgets")?;
         positive("sweep.one_seed_from", flops, "1e13")?;
     }
     if let Some(budgets) = budgets {
@@ -43,7 +43,7 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         )?;
     }
     require(*min_steps >= MIN_STEPS, "sweep.min_steps", || {
-        let problem = format!("a run of {min_steps} steps cannot meet its budget within 1%");
+        let problem = format!("with {min_steps} steps a run cannot match its budget within 1%");
         (problem, format!("write {MIN_STEPS} or more, such as 100"))
     })?;
     spreading(sweep)
@@ -60,7 +60,7 @@ fn spreading(Sweep { budgets, params, sizes, spread, expected_tokens_per_param, 
         absent(
             key,
             written && budgets.is_none(),
-            "sizes are spread around the optimum of a budget, and there is none",
+            "it needs sweep.budgets: sizes are spread around the optimum of a budget",
         )?;
         absent(key, written && params.is_some(), "sweep.params lists the sizes")?;
         present(key, written || budgets.is_none() || params.is_some(), remedy)?;
@@ -92,6 +92,7 @@ pub(in crate::spec) fn seeds(spec: &Spec) -> Checked {
     let distinct: BTreeSet<u64> = sweep.seeds.iter().copied().collect();
     require(!sweep.seeds.is_empty(), "sweep.seeds", || ("no seeds".to_owned(), "write at least one, such as [1]"))?;
     require(distinct.len() == sweep.seeds.len(), "sweep.seeds", || {
-        ("a seed is listed twice, which would be the same runs twice".to_owned(), "write each once, such as [1, 2, 3]")
+        let problem = "a seed is listed twice, which would train the same runs twice";
+        (problem.to_owned(), "write each once, such as [1, 2, 3]")
     })
 }

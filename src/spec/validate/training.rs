@@ -63,7 +63,7 @@ pub(super) fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
         };
         share("schedule.decay_fraction", decay, "0.2")?;
         require(decay > 0.0 && decay + warmup_max_fraction <= 1.0, "schedule.decay_fraction", || {
-            let problem = format!("{decay} does not fit beside a warm-up of up to {warmup_max_fraction}");
+            let problem = format!("{decay} does not fit with a warm-up of up to {warmup_max_fraction}");
             (problem, "write a number above 0 that leaves room for it, such as 0.2")
         })?;
     } else {
@@ -92,14 +92,12 @@ fn length(Schedule { tokens, tokens_per_param, flops, .. }: &Schedule, budgets: 
     match written.as_slice() {
         [] if !budgets => Err(Fault::new(
             "schedule.tokens",
-            "missing: nothing says how long a run is",
+            "missing: the length of the run is not given",
             "write one of tokens, tokens_per_param and flops, such as tokens = 1e7",
         )),
-        [first, second, ..] => Err(Fault::new(
-            *second,
-            format!("written beside {first}"),
-            "keep one of tokens, tokens_per_param and flops",
-        )),
+        [first, second, ..] => {
+            Err(Fault::new(*second, format!("{first} is given too"), "keep one of tokens, tokens_per_param and flops"))
+        }
         _ => Ok(()),
     }
 }
@@ -112,6 +110,6 @@ pub(super) fn eval(eval: &Eval, context: usize) -> Checked {
         (problem, format!("write at least two sequences of {context}, such as {}", 1024 * context))
     })?;
     require((1..=1_000_000).contains(curve_points), "eval.curve_points", || {
-        (format!("{curve_points} points are no curve"), "write a whole number of 1 or more, such as 50")
+        (format!("{curve_points} points are not a curve"), "write a whole number of 1 or more, such as 50")
     })
 }

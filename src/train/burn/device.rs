@@ -75,9 +75,7 @@ pub fn missing(kind: &str) -> Option<Missing> {
         }
         "burn-cuda" if cfg!(target_os = "linux") && !has_libdevice(std::env::var_os("CUDA_PATH")) => {
             let places = TOOLKITS.join(", ");
-            let what = format!(
-                "no CUDA toolkit, whose {LIBDEVICE} the kernels are linked with (neither in CUDA_PATH nor in {places})"
-            );
+            let what = format!("no CUDA toolkit: {LIBDEVICE} is needed, and is neither in CUDA_PATH nor in {places}");
             (what, "install it, or set CUDA_PATH to where it is")
         }
         "wgpu" if cfg!(target_os = "linux") && !has_vulkan_driver() => {

@@ -41,6 +41,10 @@ impl Engine for device::Opened {
         self.info.clone()
     }
 
+    fn preparing(&self) -> &'static str {
+        if self.info.kind == "cpu" { "first step" } else { "compiling kernels" }
+    }
+
     fn begin<'a>(
         &'a self,
         run: &'a Run,

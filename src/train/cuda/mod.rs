@@ -78,6 +78,14 @@ impl Engine for Cuda {
         }
     }
 
+    fn preparing(&self) -> &'static str {
+        "loading kernels"
+    }
+
+    fn free_memory(&self) -> Result<Option<usize>, TrainError> {
+        Ok(Some(self.gpu.memory()?.free))
+    }
+
     fn begin<'a>(
         &'a self,
         run: &'a Run,

@@ -48,18 +48,20 @@ fn trend(first: &TokensPerParam, last: &TokensPerParam) -> &'static str {
     } else if last.ratio.low > first.ratio.high {
         "the ratio grows with compute"
     } else {
-        "the intervals do not tell whether the ratio changes with compute"
+        "the intervals do not show whether the ratio changes with compute"
     }
 }
 
 fn nothing(fit: &Approach2) -> String {
     let identified = fit.optima.iter().filter(|optimum| optimum.status == Status::Converged).count();
     match (fit.optima.len(), identified) {
-        (0, _) => format!("No observation tells parameters counted as {}.", fit.counting.name()),
-        (1, 1) => "One budget gives one optimum and no law: train at least two more budgets.".to_owned(),
-        (_, 1) => "One optimum gives no law: only one of the budgets is identified.".to_owned(),
-        (_, 2) => "Two optima always lie on a line, which says nothing of a law: train a third budget.".to_owned(),
-        _ => "Not identified: no budget has a minimum that may be used, so nothing may be concluded.".to_owned(),
+        (0, _) => format!("No run has parameters counted as {}.", fit.counting.name()),
+        (1, 1) => {
+            "One budget gives one optimum, and a power law needs three: train at least two more budgets.".to_owned()
+        }
+        (_, 1) => "Only one budget has an optimum, and a power law needs three.".to_owned(),
+        (_, 2) => "Two optima always lie on a line, so they cannot show a power law: train a third budget.".to_owned(),
+        _ => "Not identified: no budget has a usable minimum, so there is no conclusion.".to_owned(),
     }
 }
 
@@ -69,11 +71,11 @@ fn left_out(fit: &Approach2) -> impl Iterator<Item = String> {
         (Status::TooFewPoints, "fewer than 4 different sizes; train more sizes"),
         (
             Status::EdgeMinimum,
-            "the vertex lies outside the sizes trained; train sizes on the side where the loss falls",
+            "the minimum is outside the range of sizes; train sizes on the side where the loss falls",
         ),
         (
             Status::NotIdentified,
-            "no minimum, or one that too many resamples lose; train sizes farther apart or more seeds",
+            "no minimum, or too many resamples without one; train sizes farther apart or more seeds",
         ),
     ];
     reasons.into_iter().filter_map(|(status, reason)| {

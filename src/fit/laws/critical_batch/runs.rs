@@ -267,14 +267,16 @@ fn conclusion(fit: &CriticalBatch) -> String {
     let Some((loss, batch)) = lowest else {
         return match fit.status {
             Status::EdgeMinimum => {
-                "The critical batch lies outside the batch sizes that were trained: train batches on both its sides."
+                "The critical batch size is outside the batch sizes that were trained: train smaller and larger \
+                 batches."
             }
             Status::NotIdentified => {
-                "Not identified: resamples put the critical batch more than tenfold outside the batch sizes trained."
+                "Not identified: in too many resamples the critical batch size is more than tenfold outside the batch \
+                 sizes trained."
             }
             _ => {
-                "A hyperbola needs at least 4 batch sizes that reach the same loss; name losses with --target-loss, or \
-                 train on."
+                "The fit needs at least 4 batch sizes that reach the same loss; choose losses with --target-loss, or \
+                 train for longer."
             }
         }
         .to_owned();
@@ -285,7 +287,7 @@ fn conclusion(fit: &CriticalBatch) -> String {
     );
     if let Some(DataLaw { exponent, .. }) = fit.against_examples {
         let _ = write!(text, " The critical batch grows with data as D^{}", words(exponent));
-        text += if exponent.low > 0.0 { "." } else { ", which may be not at all." };
+        text += if exponent.low > 0.0 { "." } else { ", or not at all: the interval includes zero." };
     }
     if let Some(LossLaw { alpha_b, .. }) = fit.against_loss {
         let _ = write!(text, " Against loss alpha_B is {}.", words(alpha_b));

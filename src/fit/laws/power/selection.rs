@@ -51,7 +51,7 @@ pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
     let Some(best) = laws.iter().min_by(|a, b| a.aicc.total_cmp(&b.aicc)) else {
         return refuse(
             Status::TooFewPoints,
-            "A law of one variable needs at least 4 runs with 2 different values of it.",
+            "A law of one variable needs at least 4 runs with 2 different values of the variable.",
         );
     };
     let with_forecast = laws.iter().filter_map(|law| Some((law.curve.form, law.held_out?)));
@@ -73,18 +73,18 @@ fn conclusion(preferred: &Law, by_forecast: Option<Form>) -> String {
     let name = preferred.curve.form.name();
     let choice = match by_forecast {
         Some(form) if form == preferred.curve.form => {
-            format!("The {name} law is preferred, by the information criterion and by its forecast.")
+            format!("Both the information criterion and the forecast prefer the {name} law.")
         }
         Some(form) => format!(
             "The data do not decide: the information criterion prefers the {name} law, the forecast the {} law.",
             form.name()
         ),
-        None => format!("The {name} law is preferred by the information criterion; too few points to forecast."),
+        None => format!("The information criterion prefers the {name} law; there are too few points for a forecast."),
     };
     let caution = match preferred.status {
-        Status::NotIdentified => " But it is not identified: resamples do not agree on a loss that falls.",
-        Status::EdgeMinimum => " But a break lies outside the data, which do not show both its sides.",
-        Status::BoundHit => " But its irreducible loss ended at zero: the data show no floor.",
+        Status::NotIdentified => " But it is not identified: in too many resamples the loss does not fall.",
+        Status::EdgeMinimum => " But a break is outside the range of the data.",
+        Status::BoundHit => " But its irreducible loss is zero: the data do not determine it.",
         Status::Converged | Status::TooFewPoints => "",
     };
     choice + caution

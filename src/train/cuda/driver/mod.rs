@@ -6,20 +6,21 @@
 
 mod failure;
 mod library;
+mod shared;
 mod staging;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
 
 use cudarc::driver::{DriverError, result, sys};
 
 use self::failure::failed;
 use self::library::Library;
+use self::shared::Shared;
 use self::staging::Staging;
 use super::faults;
 use super::gpu::{Address, Card, Gpu, Launch, Memory, Product, Recording};
-use super::kernels;
 use crate::trainer::{Missing, TrainError};
 
 /// CUDA 12.4: what drivers from 550 (early 2024) speak, and what the kernels are translated to.
@@ -27,9 +28,6 @@ const OLDEST_DRIVER: i32 = 12_040;
 
 /// Ampere: the first cards with bf16 products and asynchronous copies.
 const OLDEST_CARD: u32 = 80;
-
-/// Shared memory that a block may have without asking.
-const SHARED_UNASKED: u32 = 48 << 10;
 
 /// All cards that the driver shows, or why there are none that can be used.
 pub fn cards() -> Result<Vec<Card>, Missing> {
@@ -108,24 +106,10 @@ fn driver() -> String {
 pub struct Driver {
     card: Card,
     stream: sys::CUstream,
-    module: sys::CUmodule,
-    /// Functions of the module by name, and the shared memory that each was allowed.
-    functions: RefCell<HashMap<&'static str, (sys::CUfunction, u32)>>,
     staging: RefCell<Staging>,
     library: Option<Library>,
     /// Last, so that it goes after all that lives in it.
-    _context: Context,
-}
-
-/// The context that all users of a card in one process share.
-struct Context(sys::CUdevice);
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        // SAFETY: it was retained once by whoever made this, and what lived in it is gone. An error means that the card is
-        // lost.
-        let _ = unsafe { result::primary_ctx::release(self.0) };
-    }
+    shared: Arc<Shared>,
 }
 
 impl Driver {
@@ -145,48 +129,11 @@ impl Driver {
         let what = format!("cannot open {}", card.name);
         let failed = failed(&what);
         let index = i32::try_from(index).expect("a number of a card");
-        let device = result::device::get(index).map_err(&failed)?;
-        let image = kernels::image();
-        // SAFETY: the device comes from the driver; the context stays until this is dropped; the image ends with a zero,
-        // as text for the driver must.
-        let (context, module, stream) = unsafe {
-            let current = result::primary_ctx::retain(device).map_err(&failed)?;
-            let context = Context(device);
-            result::ctx::set_current(current).map_err(&failed)?;
-            let module = result::module::load_data(image.as_ptr().cast()).map_err(&failed)?;
-            (context, module, result::stream::create(result::stream::StreamKind::NonBlocking).map_err(&failed)?)
-        };
+        let shared = Shared::open(index, &what)?;
+        let stream = result::stream::create(result::stream::StreamKind::NonBlocking).map_err(&failed)?;
         let staging = RefCell::new(Staging::new(stream)?);
         let library = Library::find();
-        let functions = RefCell::default();
-        Ok(Self { card, stream, module, functions, staging, library, _context: context })
-    }
-
-    /// A kernel by its name, allowed to have so much shared memory.
-    fn function(&self, name: &'static str, shared: u32) -> Result<sys::CUfunction, TrainError> {
-        let what = format!("kernel {name}");
-        let failed = failed(&what);
-        let mut functions = self.functions.borrow_mut();
-        let known = functions.get(name).copied();
-        if let Some((function, allowed)) = known
-            && allowed >= shared
-        {
-            return Ok(function);
-        }
-        let text = CString::new(name).expect("a name of a kernel");
-        // SAFETY: the module is loaded as long as this lives.
-        let function = match known {
-            Some((function, _)) => function,
-            None => unsafe { result::module::get_function(self.module, text) }.map_err(&failed)?,
-        };
-        if shared > SHARED_UNASKED {
-            let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            let bytes = i32::try_from(shared).expect("a block's memory");
-            // SAFETY: the function is one of the module.
-            unsafe { result::function::set_function_attribute(function, attribute, bytes) }.map_err(&failed)?;
-        }
-        functions.insert(name, (function, shared.max(SHARED_UNASKED)));
-        Ok(function)
+        Ok(Self { card, stream, staging, library, shared })
     }
 }
 
@@ -237,7 +184,7 @@ impl Gpu for Driver {
 
     fn launch(&self, launch: &Launch) -> Result<(), TrainError> {
         let Launch { kernel, grid, block, shared, arguments } = launch;
-        let function = self.function(kernel, *shared)?;
+        let function = self.shared.function(kernel, *shared)?;
         let mut pointers: Vec<*mut c_void> =
             arguments.iter().map(|argument| argument.pointer().cast_mut().cast()).collect();
         let extent = |[x, y, z]: [u32; 3]| (x, y, z);
@@ -285,7 +232,6 @@ impl Drop for Driver {
         unsafe {
             let _ = result::stream::synchronize(self.stream);
             let _ = result::stream::destroy(self.stream);
-            let _ = result::module::unload(self.module);
         }
     }
 }

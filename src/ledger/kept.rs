@@ -1,0 +1,130 @@
+//! Results read back from `runs.csv` and `curves.csv`, where these are all that was kept of a sweep, as git keeps it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::tables::DIVERGED_AT;
+use super::{CurvePoint, Failure, FailureClass, LedgerError, RunResult, State, files};
+use crate::plan::{Plan, RunId};
+use crate::provenance::Build;
+use crate::trainer::{DeviceInfo, Outcome};
+
+/// How the runs of a plan ended by the tables in a folder.
+pub(super) fn read(dir: &Path, plan: &Plan) -> Result<BTreeMap<RunId, State>, LedgerError> {
+    let mut curves = curves(&dir.join("curves.csv"))?;
+    let path = dir.join("runs.csv");
+    let mut kept = BTreeMap::new();
+    for row in rows(&path)? {
+        let id = row.id()?;
+        if !plan.runs.iter().any(|run| run.id == id) {
+            return Err(row.damaged("id", "it is no run of plan.json"));
+        }
+        let state = match row.text("status") {
+            "pending" => State::Pending,
+            "failed" => State::Failed(Failure {
+                class: FailureClass::Crash,
+                message: "the tables do not keep why".to_owned(),
+                device: None,
+            }),
+            "finished" | "diverged" => State::Ended(row.result(&id, curves.remove(&id).unwrap_or_default())?),
+            _ => return Err(row.damaged("status", "write finished, diverged, failed or pending")),
+        };
+        kept.insert(id, state);
+    }
+    Ok(kept)
+}
+
+/// A row of a table, its cells by the names of their columns.
+struct Row<'a> {
+    path: &'a Path,
+    line: u64,
+    cells: BTreeMap<String, String>,
+}
+
+fn rows(path: &Path) -> Result<Vec<Row<'_>>, LedgerError> {
+    let Some(text) = files::read(path)? else { return Ok(Vec::new()) };
+    let damaged = |error: csv::Error| LedgerError::Damaged { path: path.to_owned(), reason: error.to_string() };
+    let mut reader = csv::Reader::from_reader(text.as_slice());
+    let header = reader.headers().map_err(damaged)?.clone();
+    let row = |record: csv::Result<csv::StringRecord>| {
+        let record = record.map_err(damaged)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let cells = header.iter().zip(&record).map(|(name, cell)| (name.to_owned(), cell.to_owned())).collect();
+        Ok(Row { path, line, cells })
+    };
+    reader.records().map(row).collect()
+}
+
+impl Row<'_> {
+    /// A cell; empty where there is no such column, as in tables of earlier versions.
+    fn text(&self, name: &str) -> &str {
+        self.cells.get(name).map_or("", String::as_str)
+    }
+
+    fn damaged(&self, name: &str, why: &str) -> LedgerError {
+        let reason = format!("line {}, column {name}: {:?}: {why}", self.line, self.text(name));
+        LedgerError::Damaged { path: self.path.to_owned(), reason }
+    }
+
+    fn optional<T: FromStr>(&self, name: &str) -> Result<Option<T>, LedgerError> {
+        let text = self.text(name);
+        let value = (!text.is_empty()).then(|| text.parse()).transpose();
+        value.map_err(|_| self.damaged(name, "it is no number"))
+    }
+
+    fn number<T: FromStr>(&self, name: &str) -> Result<T, LedgerError> {
+        self.optional(name)?.ok_or_else(|| self.damaged(name, "a number is missing"))
+    }
+
+    fn id(&self) -> Result<RunId, LedgerError> {
+        RunId::try_from(self.text("id").to_owned()).map_err(|_| self.damaged("id", "it is no identity of a run"))
+    }
+
+    fn result(&self, id: &RunId, curve: Vec<CurvePoint>) -> Result<RunResult, LedgerError> {
+        let seconds = self.number("seconds")?;
+        let outcome = match (self.text("status"), self.optional(DIVERGED_AT)?) {
+            ("diverged", None) => return Err(self.damaged(DIVERGED_AT, "the step is missing")),
+            (_, Some(step)) => Outcome::Diverged { step, train_loss: self.optional("train_loss")?, seconds },
+            (_, None) => Outcome::Finished {
+                val_loss: self.number("val_loss")?,
+                val_loss_se: self.number("val_loss_se")?,
+                train_loss: self.number("train_loss")?,
+                tokens_per_second: self.number("tokens_per_second")?,
+                seconds,
+            },
+        };
+        let text = |name: &str| self.text(name).to_owned();
+        let device = DeviceInfo {
+            kind: text("device"),
+            name: text("device_name"),
+            driver: text("driver"),
+            threads: self.optional("threads")?.unwrap_or(1),
+            precision: text("precision"),
+        };
+        Ok(RunResult {
+            id: id.clone(),
+            attempt: 1,
+            outcome,
+            device,
+            version: text("version"),
+            build: Build::short(self.text("build")).map(Box::new),
+            micro_batches: self.optional("micro_batches")?.unwrap_or(1),
+            curve,
+        })
+    }
+}
+
+fn curves(path: &Path) -> Result<BTreeMap<RunId, Vec<CurvePoint>>, LedgerError> {
+    let mut curves: BTreeMap<RunId, Vec<CurvePoint>> = BTreeMap::new();
+    for row in rows(path)? {
+        let point = CurvePoint {
+            step: row.number("step")?,
+            tokens: row.number("tokens")?,
+            train_loss: row.optional("train_loss")?,
+            learning_rate: row.number("learning_rate")?,
+        };
+        curves.entry(row.id()?).or_default().push(point);
+    }
+    Ok(curves)
+}

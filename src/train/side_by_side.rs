@@ -1,0 +1,168 @@
+//! How many runs a card trains side by side: as many as its memory holds, and no more than make it faster.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::device;
+use super::engine::{Engine, Session};
+use super::trainer::open_corpus;
+use crate::data::Corpus;
+use crate::plan::PlannedRun;
+use crate::trainer::TrainError;
+use crate::units::Tokens;
+
+/// Numbers that are tried.
+const TRIED: [usize; 5] = [1, 2, 4, 8, 16];
+
+/// For how long each of them trains.
+const EACH: Duration = Duration::from_millis(700);
+
+/// Steps of each run before the clock starts: kernels are loaded, a step is recorded as a graph.
+const WARMUP: usize = 3;
+
+/// Steps between two looks at the clock.
+const AT_ONCE: usize = 4;
+
+/// The smallest number that reaches this share of the best rate is taken: each run more takes memory.
+const GOOD_ENOUGH: f64 = 0.95;
+
+/// Share of the free memory that runs may take. The rest is for what others do on the card meanwhile.
+const SHARE_OF_MEMORY: f64 = 0.9;
+
+/// Bytes of a run besides its model: workspace of products, recorded steps, the driver's own.
+const BESIDES: usize = 96 << 20;
+
+/// How many runs are trained side by side, and what that rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SideBySide {
+    /// Runs of the largest model that the memory holds.
+    pub fits: usize,
+    /// Tokens per second of so many runs of the smallest model together.
+    pub rates: Vec<(usize, f64)>,
+}
+
+impl SideBySide {
+    /// Measures on an open device; `most` runs are wanted at most.
+    pub fn measure(
+        name: &str,
+        cache: &Path,
+        [smallest, largest]: [&PlannedRun; 2],
+        most: usize,
+    ) -> Result<Self, TrainError> {
+        let engine = device::open(name, 1)?;
+        let fits = fits(engine.as_ref(), largest, &open_corpus(&largest.run, cache)?)?;
+        let corpus = open_corpus(&smallest.run, cache)?;
+        let mut rates = Vec::new();
+        for count in TRIED.into_iter().filter(|count| *count <= fits.min(most)) {
+            match rate(&|| device::open(name, 1), smallest, &corpus, count) {
+                Ok(rate) => rates.push((count, rate)),
+                // The sweep finds out by itself what fails with one run.
+                Err(TrainError::OutOfMemory(_)) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self { fits, rates })
+    }
+
+    /// The number to train side by side.
+    pub fn chosen(&self) -> usize {
+        let best = self.rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+        self.rates.iter().find(|(_, rate)| *rate >= GOOD_ENOUGH * best).map_or(1, |(count, _)| *count)
+    }
+}
+
+impl fmt::Display for SideBySide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rates: Vec<String> =
+            self.rates.iter().map(|(count, rate)| format!("{count}: {} tokens/s", Tokens(*rate))).collect();
+        let measured = if rates.is_empty() { "nothing measured".to_owned() } else { rates.join(", ") };
+        write!(f, "{} (smallest model, {measured}; memory holds {} of the largest)", self.chosen(), self.fits)
+    }
+}
+
+/// Runs of a model that the free memory holds, by what one of them takes.
+fn fits(engine: &dyn Engine, largest: &PlannedRun, corpus: &Corpus) -> Result<usize, TrainError> {
+    let Some(before) = engine.free_memory()? else { return Ok(1) };
+    let after = match engine.begin(&largest.run, corpus, 1) {
+        Ok(_held) => engine.free_memory()?.unwrap_or(before),
+        // Its turn comes in the sweep, with smaller micro-batches.
+        Err(TrainError::OutOfMemory(_)) => return Ok(1),
+        Err(error) => return Err(error),
+    };
+    let each = before.saturating_sub(after) + BESIDES;
+    Ok(((before as f64 * SHARE_OF_MEMORY) as usize / each).max(1))
+}
+
+/// Opens the device once more.
+type Open<'a> = &'a (dyn Fn() -> Result<Box<dyn Engine>, TrainError> + Sync);
+
+/// Tokens per second of `count` runs at once, each on a thread and a stream of its own.
+fn rate(open: Open<'_>, planned: &PlannedRun, corpus: &Corpus, count: usize) -> Result<f64, TrainError> {
+    let line = Barrier::new(count);
+    let one = || {
+        let engine = open();
+        let begun = engine.as_ref().map_err(failed).and_then(|engine| warm(engine.as_ref(), planned, corpus));
+        // All wait here, also those that could not begin, so that nobody waits for them.
+        line.wait();
+        let mut session = begun?;
+        let clock = Instant::now();
+        let mut steps = 0;
+        let all = planned.run.schedule.steps;
+        while clock.elapsed() < EACH {
+            for _ in 0..AT_ONCE {
+                session.step((WARMUP + steps) % all)?;
+                steps += 1;
+            }
+            // The card may be far behind.
+            session.losses()?;
+        }
+        Ok((steps * planned.run.tokens_per_step()) as f64 / clock.elapsed().as_secs_f64())
+    };
+    thread::scope(|scope| {
+        let runs: Vec<_> = (0..count).map(|_| scope.spawn(one)).collect();
+        runs.into_iter().map(|run| run.join().expect("a run does not panic")).sum()
+    })
+}
+
+/// A run whose first steps are done.
+fn warm<'a>(
+    engine: &'a dyn Engine,
+    planned: &'a PlannedRun,
+    corpus: &'a Corpus,
+) -> Result<Box<dyn Session + 'a>, TrainError> {
+    let mut session = engine.begin(&planned.run, corpus, 1)?;
+    for step in 0..WARMUP {
+        session.step(step % planned.run.schedule.steps)?;
+    }
+    session.losses()?;
+    Ok(session)
+}
+
+/// The same error once more: it is told by whoever needs the device.
+fn failed(error: &TrainError) -> TrainError {
+    match error {
+        TrainError::OutOfMemory(message) => TrainError::OutOfMemory(message.clone()),
+        other => TrainError::Device(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_number_is_taken_that_is_nearly_as_fast_as_the_best() {
+        let of = |rates: &[(usize, f64)]| SideBySide { fits: 40, rates: rates.to_vec() };
+        // What a probe of an H200 saw at shape a, and PyTorch's graph.
+        let probe = of(&[(1, 5.0e6), (2, 7.05e6), (4, 7.7e6), (8, 8.0e6), (16, 11.85e6)]);
+        let torch = of(&[(1, 5.0e6), (2, 6.95e6), (4, 10.1e6), (8, 13.0e6), (16, 12.05e6)]);
+        assert_eq!([probe.chosen(), torch.chosen(), of(&[]).chosen()], [16, 8, 1]);
+        assert_eq!(of(&[(1, 1.0), (2, 1.01), (4, 1.02)]).chosen(), 1, "a card that one run fills");
+        let said = probe.to_string();
+        assert!(said.starts_with("16 (") && said.contains("2: 7.05M tokens/s") && said.contains("40 of"), "{said}");
+        assert!(of(&[]).to_string().contains("nothing measured"));
+    }
+}
