@@ -1,30 +1,35 @@
 #!/usr/bin/env bash
-# What wants an NVIDIA card, in stages; each writes its result before the next begins, most wanted first.
+# What wants an NVIDIA card, in stages; each writes its result before the next begins, most wanted first, four minutes in all.
 #
-# Usage: check-gpu.sh [STAGE ...]      stages: devices losses resume speed slots sweep sanitizer   [default: all of them]
-#   RUNNER   the program [default: target/release/runner]
-#   OUT      folder for the results [default: gpu-check]
-#   SECONDS_EACH  length of one measurement of speed [default: 5]
-# With RUNNER_CUDA_EMULATOR the stages devices, losses and resume run on the emulated card (docs/gpu.md).
+# Usage: check-gpu.sh [STAGE ...]      [default: all of them, in this order]
+#   devices     the card is seen                                losses     300 steps against the CPU, and the same bits again
+#   resume      stopped, gone on with: the same bits            small      one run of models a and b beside PyTorch
+#   slots       2, 4, 8, 16 runs of a and b together            large      one run of models d and e beside PyTorch
+#   sweep       the quickstart's sweep                          precisions models a and d in f32 and tf32
+#   sanitizer   memory and races of a short run
+#
+#   RUNNER   the program [default: target/release/runner]        OUT     folder for the results [default: gpu-check]
+#   SECONDS_EACH  length of one measurement of speed [default: 2]
+#   PYTHON   an interpreter with PyTorch [default: python3]      LIMIT   seconds for one stage [default: 120]
+#   TOTAL    seconds after which no further stage begins [default: 240]
+# Every speed is a line of OUT/speed.jsonl; OUT/gpu.csv is its table (columns: docs/gpu.md), written again after each stage.
+# With RUNNER_CUDA_EMULATOR the stages run on the emulated card (docs/gpu.md), where speeds mean nothing.
 set -uo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 runner=${RUNNER:-${CARGO_TARGET_DIR:-$here/target}/release/runner}
 out=${OUT:-gpu-check}
-each=${SECONDS_EACH:-5}
+each=${SECONDS_EACH:-2}
+python=${PYTHON:-python3}
 mkdir -p "$out"
 cache=$out/cache
-failed=0
-stage() { # name, then a command whose words go to OUT/name.txt
-    local name=$1 begun=$SECONDS
-    shift
-    if "$@" > "$out/$name.txt" 2>&1; then echo "$name: good ($((SECONDS - begun)) s)"; else
-        failed=1
-        echo "$name: FAILED ($((SECONDS - begun)) s), see $out/$name.txt"
-        tail -5 "$out/$name.txt"
-    fi
-}
+export runner out each python cache here
 
-devices() { "$runner" devices && "$runner" devices | grep '^ *cuda' | grep -vq 'not available'; }
+devices() {
+    "$runner" devices > "$out/list.txt"
+    cat "$out/list.txt"
+    nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || true
+    grep '^ *cuda' "$out/list.txt" | grep -v 'not available' > /dev/null
+}
 
 tiny() { # name, steps, precision: a config of width 32 and one block
     sed 's/^name = .*/name = "tiny"/; s/^width = .*/width = 32/; s/^depth = .*/depth = 1/; s/^vocab = .*/vocab = 256/
@@ -39,51 +44,62 @@ compare() { # two folders and the largest difference of a loss
     python3 "$here/scripts/compare-losses.py" "$out/$1" "$out/$2" "$3"
 }
 steps=300
-[ -z "${RUNNER_CUDA_EMULATOR:-}" ] || steps=60
+[ -z "${RUNNER_CUDA_EMULATOR:-}" ] || steps=8
 
 losses() { # f32, tf32 and bf16 on the card against f32 on the CPU, and the same bits a second time
+    rm -rf "$out"/{cpu,f32,again,tf32,bf16}
     tiny f32 $steps f32 && tiny tf32 $steps tf32 && tiny bf16 $steps bf16 || return 1
     train f32 cpu cpu && train f32 cuda f32 && train f32 cuda again && train tf32 cuda tf32 && train bf16 cuda bf16 || return 1
     compare cpu f32 1e-3 && compare f32 again 0 && compare cpu tf32 1e-2 && compare cpu bf16 5e-2
 }
 
 resume() { # stopped in the middle, gone on with: the same bits
-    tiny f32 $((10 * steps)) f32
-    [ -z "${RUNNER_CUDA_EMULATOR:-}" ] || tiny f32 $steps f32
-    train f32 cuda whole || return 1
-    train f32 cuda stopped & pid=$!
+    rm -rf "$out"/{whole,stopped}
+    # Long enough to be stopped: some seconds at the speed of a card.
+    if [ -n "${RUNNER_CUDA_EMULATOR:-}" ]; then tiny long $steps f32; else tiny long $((20 * steps)) f32; fi
+    train long cuda whole || return 1
+    train long cuda stopped & local pid=$!
     while kill -0 "$pid" 2> /dev/null && ! grep -qs . "$out"/stopped/runs/*/attempts/*/metrics.jsonl; do sleep 0.01; done
     kill -TERM "$pid"
     local code=0
     wait "$pid" || code=$?
     test "$code" = 75 || { echo "expected exit 75 (checkpointed), got $code"; return 1; }
-    train f32 cuda stopped && compare whole stopped 0
+    train long cuda stopped && compare whole stopped 0
 }
 
-bench() { # config, precision, slots: one JSON line
+bench() { # model, precision, runs: a line of speed.jsonl
     sed '/^\[train\]/,/^$/d' "$here/configs/bench-$1.toml" > "$out/bench-$1-$2.toml"
     printf '\n[train]\nprecision = "%s"\n' "$2" >> "$out/bench-$1-$2.toml"
-    "$runner" bench --config "$out/bench-$1-$2.toml" --device cuda --seconds "$each" --slots-per-device "$3" --json --cache "$cache"
+    "$runner" bench --config "$out/bench-$1-$2.toml" --device cuda --seconds "$each" --slots-per-device "$3" --json --cache "$cache" \
+        > "$out/line.json" || return 1
+    sed "s/^{/{\"precision\":\"$2\",/" "$out/line.json" | tee -a "$out/speed.jsonl" | cut -c1-200
 }
-speed() { # one run of each model, beside PyTorch where it is
-    for model in a b d e; do
-        bench $model bf16 1 || return 1
-        python3 "$here/scripts/bench-torch.py" $model 1 "$each" cuda bf16 graph || echo "no line of PyTorch for $model"
-    done
-    bench a f32 1 && bench a tf32 1
-    nvidia-smi --query-gpu=name,driver_version,memory.used,memory.total --format=csv
+torch() { # model: a line of speed.jsonl, of bf16 compiled and as a graph
+    "$python" "$here/scripts/bench-torch.py" "$1" 1 "$each" cuda bf16 graph > "$out/line.json" || {
+        echo "no line of PyTorch for $1"
+        return 0
+    }
+    tee -a "$out/speed.jsonl" < "$out/line.json"
 }
-slots() { for model in a b; do for k in 2 4 8 16; do bench $model bf16 $k || return 1; done; done; }
+# Ours, PyTorch, ours: what the card does to the one it does to the other.
+beside() { for model in "$@"; do bench "$model" bf16 1 && torch "$model" && bench "$model" bf16 1 || return 1; done; }
+small() { beside a b; }
+large() { beside d e; }
+slots() { for model in a b; do for runs in 2 4 8 16; do bench $model bf16 $runs || return 1; done; done; }
+precisions() { for model in a d; do bench $model tf32 1 && bench $model f32 1 || return 1; done; }
 
 sweep() { # a real small one
+    rm -rf "$out/smoke"
     sed 's/^name = .*/name = "smoke"/' "$here/sweeps/quickstart.toml" > "$out/smoke.toml"
     printf '\n[train]\nprecision = "bf16"\n' >> "$out/smoke.toml"
-    time "$runner" sweep "$out/smoke.toml" --device cuda --slots-per-device 4 --cache "$cache" --out "$out/smoke"
+    local begun=$SECONDS
+    "$runner" sweep "$out/smoke.toml" --device cuda --slots-per-device 8 --cache "$cache" --out "$out/smoke" || return 1
+    echo "the quickstart's sweep took $((SECONDS - begun)) s (to reach: below 30)"
 }
 
 sanitizer() { # memory and races of a short run
     command -v compute-sanitizer > /dev/null || { echo "no compute-sanitizer here"; return 1; }
-    tiny short 50 bf16
+    tiny short 20 bf16
     for tool in memcheck racecheck; do
         rm -rf "$out/short"
         compute-sanitizer --tool $tool --error-exitcode 9 \
@@ -91,6 +107,30 @@ sanitizer() { # memory and races of a short run
     done
 }
 
-[ $# -gt 0 ] || set -- devices losses resume speed slots sweep sanitizer
-for name in "$@"; do stage "$name" "$name"; done
+all=(devices losses resume small slots large sweep precisions sanitizer)
+[ $# -gt 0 ] || set -- "${all[@]}"
+for name in "$@"; do
+    case " ${all[*]} " in *" $name "*) ;; *) echo "no stage $name; there are: ${all[*]}"; exit 2 ;; esac
+done
+[ -x "$runner" ] || { echo "no program at $runner; build it (cargo build --release), or name it by RUNNER"; exit 2; }
+export steps
+export -f devices tiny train compare losses resume bench torch beside small large slots precisions sweep sanitizer
+failed=0
+for name in "$@"; do
+    begun=$SECONDS
+    if [ "$begun" -ge "${TOTAL:-240}" ]; then
+        echo "$name: left out, $begun s are over (TOTAL)"
+        continue
+    fi
+    # A shell of its own, so that a stage that hangs is ended with all that it started.
+    if timeout --kill-after=10 "${LIMIT:-120}" bash -uo pipefail -c "$name" > "$out/$name.txt" 2>&1; then
+        echo "$name: good ($((SECONDS - begun)) s)"
+    else
+        failed=1
+        echo "$name: FAILED ($((SECONDS - begun)) s), see $out/$name.txt"
+        tail -5 "$out/$name.txt"
+    fi
+    if [ -s "$out/speed.jsonl" ]; then python3 "$here/scripts/gpu-table.py" "$out/speed.jsonl" "$out/gpu.csv"; fi
+done
+[ ! -s "$out/gpu.csv" ] || column -s, -t < "$out/gpu.csv" || cat "$out/gpu.csv"
 exit $failed

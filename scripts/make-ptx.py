@@ -1,6 +1,8 @@
-"""Compiles a CUDA source to PTX with NVRTC, which needs no card and no toolkit.
+"""Compiles a CUDA source with NVRTC, which needs no card and no toolkit.
 
 usage: make-ptx.py PACKAGES SOURCE ARCHITECTURE OUT    PACKAGES is where pip put nvidia-cuda-nvrtc-cu12
+
+ARCHITECTURE compute_80 makes PTX, sm_90 the machine code of such cards.
 """
 
 import ctypes
@@ -25,9 +27,12 @@ def main():
     if log.strip("\0 \n"):
         print(log, file=sys.stderr)
     check(failed, "compile")
-    ptx = take(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program).rstrip(b"\0")
+    if architecture.startswith("sm_"):
+        made = take(nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, program)
+    else:
+        made = take(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program).rstrip(b"\0")
     with open(out, "wb") as file:
-        file.write(ptx)
+        file.write(made)
 
 
 def take(size, get, program):

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes src/train/cuda/kernels/kernels.ptx.zst, the CUDA kernels as the driver takes them: users then need the driver alone.
-# The compiler is NVRTC of PyPI, in a version whose PTX (8.4) drivers from 550 (early 2024) load; no card is needed.
+# Makes the CUDA kernels as the driver takes them, so that users need the driver alone: kernels.ptx.zst, text for every card,
+# and kernels.sm_90.zst, machine code for Hopper, both in src/train/cuda/kernels. The compiler is NVRTC of PyPI, in a version
+# whose PTX (8.4) drivers from 550 (early 2024) load; no card is needed.
 #
 #   usage: scripts/make-ptx.sh [--check]        --check makes it anew and compares
 #
@@ -14,15 +15,18 @@ trap 'rm -rf "$scratch"' EXIT
 packages="${NVRTC:-$scratch/packages}"
 [ -n "${NVRTC:-}" ] || python3 -m pip install --quiet --root-user-action=ignore --target "$packages" nvidia-cuda-nvrtc-cu12==12.4.127
 
-python3 "$here/make-ptx.py" "$packages" "$kernels/all.cu" compute_80 "$scratch/kernels.ptx"
-kept="$kernels/kernels.ptx.zst"
-if [ "${1:-}" = --check ]; then
-    zstd -q -d -c "$kept" | cmp - "$scratch/kernels.ptx" || {
-        echo "$kept is not made of the kernels as they are now; run scripts/make-ptx.sh and commit it"
-        exit 1
-    }
-    echo "the PTX is that of the kernels"
-else
-    zstd -q -19 -f "$scratch/kernels.ptx" -o "$kept"
-    ls -l "$kept"
-fi
+for kind in ptx sm_90; do
+    [ $kind = ptx ] && architecture=compute_80 || architecture=$kind
+    python3 "$here/make-ptx.py" "$packages" "$kernels/all.cu" $architecture "$scratch/kernels.$kind"
+    kept="$kernels/kernels.$kind.zst"
+    if [ "${1:-}" = --check ]; then
+        zstd -q -d -c "$kept" | cmp - "$scratch/kernels.$kind" || {
+            echo "$kept is not made of the kernels as they are now; run scripts/make-ptx.sh and commit it"
+            exit 1
+        }
+    else
+        zstd -q -19 -f "$scratch/kernels.$kind" -o "$kept"
+        ls -l "$kept"
+    fi
+done
+[ "${1:-}" != --check ] || echo "PTX and machine code are those of the kernels"

@@ -31,7 +31,7 @@
 //! | [`trainer`] | the seam between orchestration and training | plan |
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan |
-//! | `train` | training; the only place that knows burn and cudarc | spec, plan, parameterization, data, checkpoint, provenance, trainer |
+//! | `train` | training; the only place that knows burn and cudarc | spec, plan, parameterization, data, checkpoint, provenance, trainer, units |
 //! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, provenance, trainer |
 //! | [`execute`] | worker processes, claims, progress, Slurm | spec (`[launcher]`), plan, ledger, trainer, observation, units; never burn |
 //! | [`fit`] | scaling laws with intervals | units, observation, lines |

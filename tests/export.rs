@@ -137,7 +137,7 @@ fn a_folder_that_was_copied_in_part_is_told_and_its_table_still_exports_all() {
     for run in &runs[..2] {
         fs::remove_dir_all(place.path("out/runs").join(&run[0])).unwrap();
     }
-    let said = "2 runs ended by out/runs.csv and have no result in out/runs";
+    let said = "2 runs that out/runs.csv lists as ended have no result in out/runs";
     for (args, more) in [
         (&["export", "jsonl", "out"][..], "export out/runs.csv"),
         (&["export", "tensorboard", "out", "--out", "events"], "export out/runs.csv"),

@@ -15,7 +15,7 @@ use super::shared::{device, planning};
 use crate::cli::{BenchArgs, BenchSlotArgs};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
-use crate::train::{Measurement, Phases};
+use crate::train::{KernelTime, Measurement, Phases};
 use crate::units::{Params, Tokens};
 
 /// The models of the benchmark, where no other is named.
@@ -54,6 +54,11 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         }
     } else {
         write!(io::stdout(), "{}", table(&rows).text(Room::of(tables.wide))).context(STDOUT)?;
+        for row in rows.iter().filter(|row| !row.slots[0].kernels.is_empty()) {
+            let kernels = kernels(&row.slots[0].kernels).text(Room::of(tables.wide));
+            write!(io::stdout(), "\n{}, a step by kernel, launched one by one:\n{kernels}", row.name)
+                .context(STDOUT)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -155,6 +160,10 @@ impl Row {
         self.slots.iter().map(|slot| slot.peak_memory).sum()
     }
 
+    fn card_memory(&self) -> Option<u64> {
+        self.slots.iter().map(|slot| slot.card_memory).sum()
+    }
+
     fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "name": self.name,
@@ -164,22 +173,43 @@ impl Row {
             "flops_per_second": self.sum(|slot| slot.flops_per_second),
             "peak_flops_per_second": self.sum(|slot| slot.peak_flops_per_second),
             "share_of_peak": self.mean(|slot| slot.share_of_peak),
+            "first_step": self.mean(|slot| slot.first_step),
             "peak_memory": self.peak_memory(),
+            "card_memory": self.card_memory(),
             "slots": self.slots,
         })
     }
+}
+
+/// What a step of one slot spends in each kernel.
+fn kernels(times: &[KernelTime]) -> Sheet {
+    let columns = ["kernel", "launches", "us", "of the step"].map(|name| (name, Worth::Must));
+    let mut table = Sheet::new(columns).numbers_from(1);
+    let whole: f64 = times.iter().map(|time| time.seconds).sum();
+    let mut add = |name: &str, launches: usize, seconds: f64| {
+        let share = format!("{:.1}%", 100.0 * seconds / whole);
+        table.add_row([name.to_owned(), launches.to_string(), format!("{:.1}", 1e6 * seconds), share]);
+    };
+    for KernelTime { kernel, launches, seconds } in times {
+        add(kernel, *launches, *seconds);
+    }
+    add("all", times.iter().map(|time| time.launches).sum(), whole);
+    table
 }
 
 fn table(rows: &[Row]) -> Sheet {
     let shares = ["data", "forward", "backward", "optimizer", "products", "eval"].map(|name| (name, Worth::More(2)));
     let columns = ["model", "params", "slots", "tokens/s", "GFLOP/s"].map(|name| (name, Worth::Must));
     let more = ["of peak", "MB", "step"].map(|name| (name, Worth::More(1)));
-    let mut table = Sheet::new(columns.into_iter().chain(more).chain(shares)).numbers_from(1);
+    // The memory of a card, and the share of a step that the CPU has to do, where there is a card.
+    let on_card = rows.iter().any(|row| row.card_memory().is_some());
+    let card = on_card.then_some(["card MB", "host"].map(|name| (name, Worth::More(1)))).into_iter().flatten();
+    let mut table = Sheet::new(columns.into_iter().chain(more).chain(shares).chain(card)).numbers_from(1);
     for row in rows {
         let seconds = row.mean(|slot| slot.phases.total());
         let share = |value: f64| format!("{:.0}%", 100.0 * value);
         let phase = |value: fn(&Phases) -> f64| share(row.mean(|slot| value(&slot.phases)) / seconds);
-        table.add_row([
+        let mut cells = vec![
             row.name.clone(),
             Params(row.planned.params.by(Counting::All) as f64).to_string(),
             row.slots.len().to_string(),
@@ -194,7 +224,12 @@ fn table(rows: &[Row]) -> Sheet {
             phase(|phases| phases.optimizer),
             share(row.mean(|slot| slot.share_of_products)),
             format!("{:.2} s", row.mean(|slot| slot.eval)),
-        ]);
+        ];
+        if on_card {
+            cells.push(row.card_memory().map_or_else(|| "?".to_owned(), |bytes| (bytes >> 20).to_string()));
+            cells.push(share(row.mean(|slot| slot.host_share.unwrap_or(f64::NAN))));
+        }
+        table.add_row(cells);
     }
     table
 }

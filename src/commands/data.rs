@@ -47,8 +47,8 @@ fn table(corpus: &Corpus) -> Sheet {
     for (at, part) in corpus.manifest().parts.iter().enumerate() {
         let PartFacts { share, train_tokens, validation_tokens, documents, validation_documents } = part;
         let value = format!(
-            "{:.3}% of the tokens, from {} of training and {} of validation ({documents} documents, {validation_documents} \
-             held out)",
+            "{:.3}% of the tokens, from {} of training and {} of validation ({documents} documents, \
+             {validation_documents} held out)",
             100.0 * f64::from(*share) / 65_536.0,
             Tokens(*train_tokens as f64),
             Tokens(*validation_tokens as f64),
@@ -73,19 +73,19 @@ fn of_text(text: &TextFacts, vocab: usize, table: &mut Sheet) {
     }
     if let Some(repeats) = text.repeated_documents {
         let fate = if text.deduplicated { "left out" } else { "trained on again" };
-        table.add_row(["the same as others", &format!("{repeats} ({fate})")]);
+        table.add_row(["repeated documents", &format!("{repeats} ({fate})")]);
     }
     if let Some(near) = &text.near_duplicates {
-        table.add_row(["nearly the same", &near.to_string()]);
+        table.add_row(["near-duplicates", &near.to_string()]);
     }
     table.add_row(["held out for validation", &text.validation_documents.to_string()]);
     table.add_row(["near-duplicates moved to training", &text.near_duplicates_moved.to_string()]);
     if text.bad_rows > 0 {
-        table.add_row(["rows that cannot be read", &format!("{} (passed over)", text.bad_rows)]);
+        table.add_row(["rows that cannot be read", &format!("{} (skipped)", text.bad_rows)]);
     }
     if text.repeated_validation_documents > 0 {
         let repeated = text.repeated_validation_documents.to_string();
-        table.add_row(["given for validation and like training", &repeated]);
+        table.add_row(["validation documents repeated in training", &repeated]);
     }
     if text.unknown_tokens > 0 {
         table.add_row(["tokens unknown to the tokenizer", &text.unknown_tokens.to_string()]);
@@ -103,9 +103,9 @@ fn of_token_files(files: &BinFacts, vocab: usize, table: &mut Sheet) {
     let BinFacts { dtype, known, files, numbered_from, documents } = files;
     table.add_row(["token files", &format!("{files} of {dtype} ({known})")]);
     if let Some(TokenDocuments { separator, documents, repeated, near_duplicates }) = documents {
-        table.add_row(["documents", &format!("{documents} (token {separator} stands between them)")]);
-        table.add_row(["the same as others", &repeated.to_string()]);
-        table.add_row(["nearly the same", &near_duplicates.to_string()]);
+        table.add_row(["documents", &format!("{documents} (separated by token {separator})")]);
+        table.add_row(["repeated documents", &repeated.to_string()]);
+        table.add_row(["near-duplicates", &near_duplicates.to_string()]);
     }
     if let Some(all) = numbered_from {
         table.add_row(["ids", &numbered_anew(vocab, *all)]);
@@ -113,5 +113,5 @@ fn of_token_files(files: &BinFacts, vocab: usize, table: &mut Sheet) {
 }
 
 fn numbered_anew(count: usize, vocab: u64) -> String {
-    format!("{count} of {vocab} occur, numbered anew; {ORIGINAL_IDS} in the cache has them")
+    format!("{count} of {vocab} occur, renumbered; {ORIGINAL_IDS} in the cache has the original ids")
 }

@@ -24,7 +24,7 @@ pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
     match command {
         ExportCommand::Jsonl(args) => table(args, |table, out| Ok(jsonl::write(table, out)?))?,
         ExportCommand::Parquet(args) if args.out.is_none() && io::stdout().is_terminal() => {
-            anyhow::bail!("Parquet is not for a terminal; give --out {}.parquet", name(&args.runs));
+            anyhow::bail!("Parquet cannot be shown on a terminal; give --out {}.parquet", name(&args.runs));
         }
         ExportCommand::Parquet(args) => {
             let headline = headline(&args.runs);
@@ -53,7 +53,7 @@ fn table(
     let table = if *curves {
         tables
             .curves
-            .with_context(|| format!("there is no curves.csv beside {}; leave out --curves", runs.display()))?
+            .with_context(|| format!("there is no curves.csv next to {}; leave out --curves", runs.display()))?
     } else {
         tables.runs
     };
@@ -72,11 +72,7 @@ fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result
     let (experiment, runs) = of_folder(args)?;
     trackers::export(tracker, &experiment, &runs, &args.out)?;
     let script = args.out.join("import.py");
-    eprintln!(
-        "{} runs; hand them over with `python {}`, which needs the {package} package",
-        runs.len(),
-        script.display()
-    );
+    eprintln!("{} runs; import them with `python {}`, which needs the {package} package", runs.len(), script.display());
     Ok(())
 }
 
@@ -132,7 +128,8 @@ fn model(args: &TransformersArgs) -> anyhow::Result<()> {
     let weights: PathBuf = checkpoint.clone().unwrap_or_else(|| ledger.model_path(&planned.id));
     if checkpoint.is_none() && !weights.exists() {
         anyhow::bail!(
-            "the weights of run {} were not kept; train it with --keep-models into another folder, or give --checkpoint",
+            "the weights of run {} were not kept; train it with --keep-models into another folder, or give \
+             --checkpoint",
             planned.id
         );
     }
@@ -145,7 +142,7 @@ fn model(args: &TransformersArgs) -> anyhow::Result<()> {
     transformers::export(planned, &weights, architecture, tokenizer.as_deref(), out)?;
     let tokenizer = match tokenizer {
         Some(_) if out.join(data::ORIGINAL_IDS).exists() => {
-            "without its tokenizer: ids were numbered anew, and row n of the embedding is number n of ids.u32"
+            "without its tokenizer: ids were renumbered, and row n of the embedding belongs to number n of ids.u32"
         }
         Some(_) => "with its tokenizer",
         None => "without a tokenizer (none in the cache)",

@@ -45,14 +45,14 @@ pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
 /// Asks Slurm for another turn. If that fails the runs are still there for whoever comes next.
 fn requeue(task: Option<&Task>, limit: u32) {
     let Some(task) = task else {
-        eprintln!("not queued again: this is no task of Slurm");
+        eprintln!("not queued again: this is not a task of Slurm");
         return;
     };
     if task.restarts >= limit {
-        eprintln!("not queued again: {limit} times is the requeue_limit of [launcher]; `runner sweep` submits anew");
+        eprintln!("not queued again: the requeue_limit of [launcher] is {limit}; `runner sweep` submits a new array");
         return;
     }
-    eprintln!("queued again as {}; Slurm starts it after its delay of some 2 minutes", task.address);
+    eprintln!("queued again as {}; Slurm starts it after about 2 minutes", task.address);
     if let Err(error) = task.requeue(&Client::default()) {
         eprintln!("not queued again: {error}");
     }

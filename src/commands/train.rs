@@ -42,7 +42,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{}", results::REHEARSAL);
     }
     if ledger.is_over(&run.id) {
-        eprintln!("already trained: this is its result. Train it anew with another --out");
+        eprintln!("already trained: this is its result. To train it again, give another --out");
     }
 
     let mut display = Display::new(&ledger, 1, std::io::stderr().is_terminal());
@@ -93,7 +93,7 @@ fn conclude(ledger: &Ledger, run: &PlannedRun) -> anyhow::Result<ExitCode> {
 /// What is said when the run was stopped.
 fn interrupted(dir: &Path) -> [String; 2] {
     [
-        format!("Interrupted. Nothing is lost: the run goes on from its checkpoint in {}.", dir.display()),
+        format!("Interrupted. Nothing is lost: the run resumes from its checkpoint in {}.", dir.display()),
         format!("To go on: {}", closing::this_command()),
     ]
 }

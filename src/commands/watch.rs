@@ -31,7 +31,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let spec = spec::load(&dir.join("spec.toml"))?;
     // Taken first: a port that is not free is said at once.
     let server = Server::bind(*host, *port, *public)?;
-    let url = server.url().context("cannot tell the address")?;
+    let url = server.url().context("cannot determine the address")?;
     let shelf = server.shelf();
     let watch = Watch { entropy: results::cached_entropy(&ledger, &spec, cache), ledger, spec };
     let mut seen = watch.seen()?;

@@ -68,7 +68,7 @@ pub fn runs(tables: &Tables) -> Result<Vec<Run>, ExportError> {
         let name = id.as_deref().filter(|id| is_name(id) && !taken.contains(*id));
         let name = name.map_or_else(|| format!("row-{}", row + 1), str::to_owned);
         if !taken.insert(name.clone()) {
-            let what = format!("two runs are called {name:?}; give them different ids in the column id");
+            let what = format!("two runs have the id {name:?}; give them different ids in the column id");
             return Err(ExportError::Impossible(what));
         }
         let mut run = Run { name, status: None, settings: Vec::new(), results: Vec::new(), curve: Vec::new() };
@@ -99,7 +99,7 @@ fn setting(values: &Values, row: usize) -> Option<Setting> {
 fn curves(table: &Table) -> Result<BTreeMap<String, Vec<Point>>, ExportError> {
     let column = |name: &str| {
         let what =
-            || format!("curves.csv has no column {name}; move it away, or derive it with `runner ledger rebuild`");
+            || format!("curves.csv has no column {name}; remove it, or write it again with `runner ledger rebuild`");
         table.column(name).ok_or_else(|| ExportError::Impossible(what()))
     };
     let (ids, steps) = (column("id")?, column("step")?);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::device;
 use super::evaluation::validation_loss;
-use super::timing::{Phases, median};
+use super::timing::{KernelTime, Phases, median};
 use super::trainer::open_corpus;
 use crate::plan::PlannedRun;
 use crate::trainer::TrainError;
@@ -28,14 +28,22 @@ pub struct Measurement {
     pub phases: Phases,
     /// Share of a step that its matrix products take when they are all there is to do; likewise within each round.
     pub share_of_products: f64,
+    /// Seconds from nothing to the end of the first step: the device is opened, the corpus read, weights are drawn.
+    pub first_step: f64,
     /// Seconds of one evaluation.
     pub eval: f64,
     /// Most memory that the process ever held, in bytes; nothing where the system does not tell.
     pub peak_memory: Option<u64>,
+    /// Bytes of the card's own memory that the run holds; nothing on the CPU.
+    pub card_memory: Option<u64>,
+    /// Share of the training time that the CPU was busy asking the card for it; nothing on the CPU.
+    pub host_share: Option<f64>,
+    /// What a step spends in each kernel, launched one by one, the longest first; empty where the device does not tell.
+    pub kernels: Vec<KernelTime>,
 }
 
-/// Steps before the clock starts: kernels are compiled, buffers allocated.
-const WARMUP: usize = 3;
+/// Steps after the first and before the clock starts: kernels are compiled, buffers allocated, a step is recorded.
+const WARMUP: usize = 2;
 
 /// Length of the training part of a round; its large matrix products take a third of that.
 const ROUND: Duration = Duration::from_millis(600);
@@ -48,11 +56,15 @@ pub fn bench(
     seconds: f64,
     ready: &mut dyn FnMut(),
 ) -> Result<Measurement, TrainError> {
+    let begun = Instant::now();
     let engine = device::open(name, threads)?;
     let corpus = open_corpus(&run.run, cache)?;
     let mut bench = engine.measure(&run.run, &corpus)?;
     // A run may be shorter than the benchmark: its schedule and its data then begin anew.
     let mut steps = (0..run.run.schedule.steps).cycle();
+    bench.session().step(steps.next().expect("a step"))?;
+    bench.session().losses()?;
+    let first_step = begun.elapsed().as_secs_f64();
     for step in steps.by_ref().take(WARMUP) {
         bench.session().step(step)?;
     }
@@ -67,8 +79,10 @@ pub fn bench(
         if rounds.is_empty() {
             memory = peak_memory();
         }
-        rounds.push(Round { phases, peak: bench.peak(ROUND / 3)?, products: bench.products()? });
+        let host = bench.host_share();
+        rounds.push(Round { phases, host, peak: bench.peak(ROUND / 3)?, products: bench.products()? });
     }
+    let kernels = bench.kernels()?;
     let before_eval = Instant::now();
     let _ = validation_loss(bench.session(), &corpus, &run.run, &mut || ControlFlow::Continue(()))?;
     let eval = before_eval.elapsed().as_secs_f64();
@@ -89,14 +103,20 @@ pub fn bench(
             optimizer: over_rounds(&|round| round.phases.optimizer),
         },
         share_of_products: over_rounds(&|round| round.products / round.phases.total()),
+        first_step,
         eval,
         peak_memory: memory,
+        card_memory: bench.card_memory(),
+        host_share: rounds.iter().map(|round| round.host).collect::<Option<Vec<f64>>>().map(median),
+        kernels,
     })
 }
 
 /// What one round measured.
 struct Round {
     phases: Phases,
+    /// Share of it that the CPU was busy.
+    host: Option<f64>,
     /// FLOP/s of large products.
     peak: f64,
     /// Seconds of a step's products alone.

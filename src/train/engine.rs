@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::site::{Batches, Seen};
-use super::timing::Phases;
+use super::timing::{KernelTime, Phases};
 use crate::checkpoint::Place;
 use crate::data::Corpus;
 use crate::parameterization::Rules;
@@ -87,6 +87,21 @@ pub trait Bench {
 
     /// Seconds of all matrix products of one step when they are all there is to do.
     fn products(&mut self) -> Result<f64, TrainError>;
+
+    /// What a step spends in each kernel, where the device can tell.
+    fn kernels(&mut self) -> Result<Vec<KernelTime>, TrainError> {
+        Ok(Vec::new())
+    }
+
+    /// Share of the time of the last training that the CPU was busy asking for it, where the device works by itself.
+    fn host_share(&self) -> Option<f64> {
+        None
+    }
+
+    /// Bytes of the card's own memory that the run holds, where there is a card.
+    fn card_memory(&self) -> Option<u64> {
+        None
+    }
 
     /// The run.
     fn session(&mut self) -> &mut dyn Session;

@@ -26,7 +26,7 @@ use std::path::Path;
 
 pub use bench::{Measurement, bench};
 pub use side_by_side::SideBySide;
-pub use timing::Phases;
+pub use timing::{KernelTime, Phases};
 
 use crate::plan::PlannedRun;
 use crate::trainer::{Listed, TrainError, Trainer};

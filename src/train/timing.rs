@@ -1,5 +1,7 @@
 //! What a step takes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Seconds of one training step.
@@ -23,6 +25,37 @@ impl Phases {
     }
 }
 
+/// What a training step spends in one kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KernelTime {
+    /// Its name in the kernels' source; `product` is one of the maker's library.
+    pub kernel: String,
+    /// Starts in one step.
+    pub launches: usize,
+    /// Seconds of all of them together.
+    pub seconds: f64,
+}
+
+impl KernelTime {
+    /// Sums by name over so many equal steps, the longest first.
+    pub fn of<'n>(starts: impl Iterator<Item = (&'n str, f64)>, steps: usize) -> Vec<Self> {
+        let mut sums: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
+        for (kernel, seconds) in starts {
+            let (launches, sum) = sums.entry(kernel).or_default();
+            *launches += 1;
+            *sum += seconds;
+        }
+        let per_step = |(kernel, (launches, seconds)): (&str, (usize, f64))| Self {
+            kernel: kernel.to_owned(),
+            launches: launches / steps,
+            seconds: seconds / steps as f64,
+        };
+        let mut times: Vec<Self> = sums.into_iter().map(per_step).collect();
+        times.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        times
+    }
+}
+
 /// The value in the middle.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -33,6 +66,15 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kernels_are_summed_by_name_over_steps_and_the_longest_comes_first() {
+        let step = [("norm", 1.0), ("product", 2.0), ("norm", 0.5), ("product", 4.0)];
+        let times = KernelTime::of(step.into_iter().chain(step), 2);
+        let expected = [("product", 2, 6.0), ("norm", 2, 1.5)];
+        let seen: Vec<_> = times.iter().map(|time| (time.kernel.as_str(), time.launches, time.seconds)).collect();
+        assert_eq!(seen, expected);
+    }
 
     #[test]
     fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {

@@ -157,7 +157,7 @@ pub fn is_folder(dir: &Path) -> bool {
 pub fn missing_results(ledger: &Ledger) -> Option<String> {
     let lost = ledger.ended_without_result();
     let dir = ledger.dir().display();
-    (lost > 0).then(|| format!("{lost} runs ended by {dir}/runs.csv and have no result in {dir}/runs"))
+    (lost > 0).then(|| format!("{lost} runs that {dir}/runs.csv lists as ended have no result in {dir}/runs"))
 }
 
 /// Says so to a command that takes these runs for pending.
@@ -189,7 +189,7 @@ pub fn find(text: &str, results: &Path) -> anyhow::Result<Found> {
             Ok(folder) => folder,
             // Of several, one that cannot be read does not hide the others.
             Err(error) if dirs.len() > 1 => {
-                eprintln!("not looked at: {error:#}");
+                eprintln!("skipped: {error:#}");
                 continue;
             }
             Err(error) => return Err(error),

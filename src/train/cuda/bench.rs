@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::gpu::{Factor, Gpu, Number, Product};
+use super::launches::StepState;
 use super::layout::Arena;
 use super::program::Phase;
 use super::session::Session;
@@ -12,11 +13,14 @@ use crate::plan::Run;
 use crate::spec::Precision;
 use crate::train::engine;
 use crate::train::engine::Bench;
-use crate::train::timing::Phases;
+use crate::train::timing::{KernelTime, Phases};
 use crate::trainer::TrainError;
 
 /// Rows of the matrices whose product shows what the card can do at best.
 const PEAK_ROWS: usize = 8192;
+
+/// Steps whose kernels are timed.
+const TIMED: usize = 3;
 
 /// Products, or steps, between two looks at the clock.
 const AT_ONCE: usize = 8;
@@ -26,50 +30,28 @@ pub struct Stepper<'a> {
     gpu: &'a dyn Gpu,
     precision: Precision,
     session: Session<'a>,
+    /// Of the last training.
+    host_share: Option<f64>,
 }
 
 impl<'a> Stepper<'a> {
     /// A run of which nothing is done.
     pub fn new(gpu: &'a dyn Gpu, run: &'a Run, corpus: &'a Corpus) -> Result<Self, TrainError> {
-        Ok(Self { gpu, precision: run.precision, session: Session::new(gpu, run, corpus, 1)? })
+        let session = Session::new(gpu, run, corpus, 1)?;
+        Ok(Self { gpu, precision: run.precision, session, host_share: None })
     }
 
-    fn wait(&self, begun: Instant) -> Result<f64, TrainError> {
-        self.gpu.synchronize()?;
-        Ok(begun.elapsed().as_secs_f64())
-    }
-}
-
-impl Bench for Stepper<'_> {
-    /// Steps as they are trained, without a wait between them. How they divide is measured in one step more, launch by
-    /// launch, which waits after each phase. Sampling goes on while the card works.
-    fn train(&mut self, about: Duration, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError> {
-        let begun = Instant::now();
-        let mut done = 0;
-        while begun.elapsed() < about {
-            for step in (&mut *steps).take(AT_ONCE) {
-                engine::Session::step(&mut self.session, step)?;
-            }
-            done += AT_ONCE;
-            // Without a look at it the card may fall far behind, and the last wait would be long.
-            if done % (8 * AT_ONCE) == 0 {
-                self.gpu.synchronize()?;
-            }
-        }
-        let seconds = self.wait(begun)? / done as f64;
-        let mut apart = [0.0; 3];
-        for (phase, taken) in Phase::ALL.into_iter().zip(&mut apart) {
-            let begun = Instant::now();
-            self.session.program().phase(phase)?;
-            *taken = self.wait(begun)?;
-        }
-        let whole: f64 = apart.iter().sum();
-        let [forward, backward, optimizer] = apart.map(|taken| seconds * taken / whole);
-        Ok(Phases { data: 0.0, forward, backward, optimizer })
+    /// Rows of large matrices.
+    fn peak_rows(&self) -> usize {
+        if self.gpu.card().driver == "emulator" { 64 } else { PEAK_ROWS }
     }
 
-    fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError> {
-        let n = if self.gpu.card().driver == "emulator" { 64 } else { PEAK_ROWS };
+    /// Gives `work` a product of large matrices in the numbers of the run, to be asked for as often as it likes.
+    fn with_large_product(
+        &self,
+        work: &mut dyn FnMut(&dyn Fn() -> Result<(), TrainError>) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let n = self.peak_rows();
         let factors = if self.precision == Precision::Bf16 { Number::Bf16 } else { Number::F32 };
         let arena = Arena::new(self.gpu);
         let [a, b, out] =
@@ -86,18 +68,69 @@ impl Bench for Stepper<'_> {
             alpha: 1.0,
             beta: 0.0,
         };
-        let once = || multiply(self.gpu, &product);
-        once()?;
+        work(&|| multiply(self.gpu, &product))
+    }
+
+    fn wait(&self, begun: Instant) -> Result<f64, TrainError> {
         self.gpu.synchronize()?;
+        Ok(begun.elapsed().as_secs_f64())
+    }
+}
+
+impl Bench for Stepper<'_> {
+    /// Steps as they are trained, without a wait between them. How they divide is measured in one step more, launch by
+    /// launch, which waits after each phase. Sampling goes on while the card works.
+    fn train(&mut self, about: Duration, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError> {
         let begun = Instant::now();
-        let mut products = 0;
-        while begun.elapsed() < at_least {
-            for _ in 0..AT_ONCE {
-                once()?;
+        let (mut done, mut asking) = (0, Duration::ZERO);
+        while begun.elapsed() < about {
+            let before = Instant::now();
+            for step in (&mut *steps).take(AT_ONCE) {
+                engine::Session::step(&mut self.session, step)?;
             }
-            products += AT_ONCE;
-            self.gpu.synchronize()?;
+            asking += before.elapsed();
+            done += AT_ONCE;
+            // Without a look at it the card may fall far behind, and the last wait would be long.
+            if done % (8 * AT_ONCE) == 0 {
+                self.gpu.synchronize()?;
+            }
         }
+        let whole = self.wait(begun)?;
+        self.host_share = Some(asking.as_secs_f64() / whole);
+        let seconds = whole / done as f64;
+        let program = self.session.program();
+        // The optimizer's phase counts a step, which is none of the session's.
+        let state = program.step_state()?;
+        program.set_step_state(&StepState { step: 0, ..state })?;
+        let mut apart = [0.0; 3];
+        for (phase, taken) in Phase::ALL.into_iter().zip(&mut apart) {
+            let begun = Instant::now();
+            program.phase(phase)?;
+            *taken = self.wait(begun)?;
+        }
+        program.set_step_state(&state)?;
+        let whole: f64 = apart.iter().sum();
+        let [forward, backward, optimizer] = apart.map(|taken| seconds * taken / whole);
+        Ok(Phases { data: 0.0, forward, backward, optimizer })
+    }
+
+    fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError> {
+        let n = self.peak_rows();
+        let mut products = 0;
+        let mut begun = Instant::now();
+        self.with_large_product(&mut |once| {
+            once()?;
+            self.gpu.synchronize()?;
+            begun = Instant::now();
+            while begun.elapsed() < at_least {
+                for _ in 0..AT_ONCE {
+                    once()?;
+                }
+                products += AT_ONCE;
+                self.gpu.synchronize()?;
+            }
+            Ok(())
+        })?;
         Ok(products as f64 * 2.0 * (n as f64).powi(3) / begun.elapsed().as_secs_f64())
     }
 
@@ -108,6 +141,33 @@ impl Bench for Stepper<'_> {
         let begun = Instant::now();
         program.products()?;
         self.wait(begun)
+    }
+
+    /// Large products keep the card busy until the whole step waits in its queue: so no kernel waits for the CPU.
+    fn kernels(&mut self) -> Result<Vec<KernelTime>, TrainError> {
+        let program = self.session.program();
+        let state = program.step_state()?;
+        let mut taken = Vec::new();
+        self.with_large_product(&mut |once| {
+            for _ in 0..TIMED {
+                program.set_step_state(&StepState { step: 0, ..state })?;
+                for _ in 0..AT_ONCE {
+                    once()?;
+                }
+                taken.extend(self.gpu.time(&mut || program.train())?);
+            }
+            Ok(())
+        })?;
+        program.set_step_state(&state)?;
+        Ok(KernelTime::of(taken.iter().map(|taken| (taken.kernel, taken.seconds)), TIMED))
+    }
+
+    fn host_share(&self) -> Option<f64> {
+        self.host_share
+    }
+
+    fn card_memory(&self) -> Option<u64> {
+        Some(self.session.program().bytes() as u64)
     }
 
     fn session(&mut self) -> &mut dyn engine::Session {

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Instant;
 
-use super::gpu::{Address, Card, Gpu, Launch, Memory, Product, Recording};
+use super::gpu::{Address, Card, Gpu, Launch, Memory, Product, Recording, Taken};
 use crate::trainer::TrainError;
 
 /// Names the shared object in which `--device cuda` finds its card. For tests.
@@ -41,6 +42,8 @@ struct Inner {
     memory: RefCell<BTreeMap<Address, (Vec<Line>, usize)>>,
     /// What is recorded, while something is.
     recording: RefCell<Option<Vec<Work>>>,
+    /// How long kernels take, while that is asked for.
+    timing: RefCell<Option<Vec<Taken>>>,
     _file: libloading::Library,
 }
 
@@ -68,15 +71,22 @@ impl Emulator {
             capability: 80,
             multiprocessors: 2,
         };
-        let (memory, recording) = (RefCell::default(), RefCell::default());
-        Ok(Self { inner: Rc::new(Inner { card, start, error, memory, recording, _file: file }) })
+        let (memory, recording, timing) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Ok(Self { inner: Rc::new(Inner { card, start, error, memory, recording, timing, _file: file }) })
     }
 }
 
 impl Inner {
     fn perform(&self, work: &Work) -> Result<(), TrainError> {
         match work {
-            Work::Launch(launch) => self.start(launch),
+            Work::Launch(launch) => {
+                let begun = Instant::now();
+                self.start(launch)?;
+                if let Some(taken) = self.timing.borrow_mut().as_mut() {
+                    taken.push(Taken { kernel: launch.kernel, seconds: begun.elapsed().as_secs_f64() });
+                }
+                Ok(())
+            }
             Work::Zero(at, bytes) => self.with(*at, *bytes, |memory| memory.fill(0)),
         }
     }
@@ -184,6 +194,13 @@ impl Gpu for Emulator {
 
     fn product(&self, _: &Product) -> Result<bool, TrainError> {
         Ok(false)
+    }
+
+    fn time(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Vec<Taken>, TrainError> {
+        *self.inner.timing.borrow_mut() = Some(Vec::new());
+        let worked = work();
+        let taken = self.inner.timing.borrow_mut().take().unwrap_or_default();
+        worked.map(|()| taken)
     }
 
     fn record(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Box<dyn Recording>, TrainError> {

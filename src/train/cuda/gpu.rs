@@ -96,6 +96,18 @@ pub struct Launch {
     pub arguments: Vec<Argument>,
 }
 
+/// How long one start of a kernel took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Taken {
+    /// Its name; [`LIBRARY_PRODUCT`] is one of the maker's library.
+    pub kernel: &'static str,
+    /// Seconds on the card.
+    pub seconds: f64,
+}
+
+/// The name of a product that the maker's library does.
+pub const LIBRARY_PRODUCT: &str = "product";
+
 /// The numbers of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Number {
@@ -175,6 +187,9 @@ pub trait Gpu {
 
     /// Computes a product by a library of the maker; false where there is none, and nothing is done.
     fn product(&self, product: &Product) -> Result<bool, TrainError>;
+
+    /// Does the launches and products that `work` asks for, and tells how long each took, in their order.
+    fn time(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Vec<Taken>, TrainError>;
 
     /// Records the launches, products and zeros that `work` asks for, without doing them.
     fn record(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Box<dyn Recording>, TrainError>;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::gpu::{Address, Argument, Launch, Number, Product};
-use super::layout::{ALIGNMENT, Activations, BlockActivations, Flat, Normed};
+use super::layout::{self, ALIGNMENT, Activations, BlockActivations, Flat, Normed};
 use super::state::State;
 use crate::parameterization::Rule;
 use crate::plan::{RunOptimizer, Shape};
@@ -11,11 +11,14 @@ use crate::plan::{RunOptimizer, Shape};
 /// Threads of most kernels.
 const THREADS: u32 = 128;
 
-/// Threads of a kernel of one block.
-const ALONE: u32 = 1024;
+/// Threads of a warp, which has one row of a normalization.
+const WARP: usize = 32;
 
-/// Rows of one block of attention (`ROWS`).
-const ATTENTION_ROWS: usize = 32;
+/// Numbers of one thread of the activation (`GELU_NUMBERS`).
+const GELU_NUMBERS: usize = 8;
+
+/// Heads that the tensor cores take in bf16 (`ON_TENSOR_CORES`).
+const ON_TENSOR_CORES: [usize; 3] = [16, 32, 64];
 
 /// Rows and columns of one block of our own product (`TILE`).
 const PRODUCT_TILE: usize = 64;
@@ -39,8 +42,6 @@ pub struct Act {
     pub shape: Shape,
     /// Tokens.
     pub rows: usize,
-    /// Rows of one piece of a sum over rows.
-    pub sum_rows: usize,
 }
 
 /// Tokens on the card: sequences of context + 1.
@@ -72,9 +73,9 @@ impl Batch {
 /// The small numbers of a step: `StepState` in the kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepState {
-    /// The step that comes next, from 0.
+    /// The step under way, or that comes next, from 0.
     pub step: u32,
-    /// The one under way, or done last.
+    /// The one whose gradient was taken last.
     pub current: u32,
     /// Clip factor, learning rate as a share of its peak, both corrections, norm: each step writes them anew.
     pub numbers: [f32; 5],
@@ -150,17 +151,12 @@ pub fn pieces(count: usize) -> usize {
     count.div_ceil(PIECE).min(MOST_PIECES)
 }
 
-/// The numbers of the step that begins.
-pub fn advance(state: &State, optimizer: &RunOptimizer) -> Launch {
-    let arguments = vec![state.step.into(), state.shares.into(), optimizer.beta1.into(), optimizer.beta2.into()];
-    launch("advance", [1, 1, 1], 1, arguments)
-}
-
-/// x = multiplier x rows of the table.
-pub fn embed(batch: &Batch, act: &Act, table: Address, x: Address, multiplier: f32) -> Launch {
+/// The stream as it begins, multiplier x rows of the table, and its normalization.
+pub fn embed_norm(batch: &Batch, act: &Act, (table, multiplier): (Address, f32), to: Normed, gain: Address) -> Launch {
     let mut arguments = batch.arguments(act.shape.context);
-    arguments.extend([table.into(), x.into(), int(act.shape.width), multiplier.into()]);
-    rows("embed", act.rows, arguments)
+    arguments.extend([Argument::from(table), multiplier.into()]);
+    arguments.extend(normed(act, to, gain));
+    by_warps(named(act.number, "embed_norm_f32", "embed_norm_bf16"), act.rows, arguments)
 }
 
 /// Gradient of the table, summed in the order of the tokens.
@@ -179,33 +175,32 @@ pub fn embed_backward(
 }
 
 /// The stream x + multiplier x branch, and its normalization.
-pub fn add_norm(act: &Act, x: Address, added: Option<(Address, f32)>, to: Normed, gain: Address) -> Launch {
-    let (branch, multiplier) = added.unwrap_or((0, 0.0));
-    let arguments = vec![
-        x.into(),
-        branch.into(),
-        multiplier.into(),
-        gain.into(),
-        to.x.into(),
-        to.out.into(),
-        to.rms.into(),
-        int(act.shape.width),
-    ];
-    rows(named(act.number, "add_norm_f32", "add_norm_bf16"), act.rows, arguments)
+pub fn add_norm(act: &Act, x: Address, (branch, multiplier): (Address, f32), to: Normed, gain: Address) -> Launch {
+    let mut arguments = vec![x.into(), branch.into(), multiplier.into()];
+    arguments.extend(normed(act, to, gain));
+    by_warps(named(act.number, "add_norm_f32", "add_norm_bf16"), act.rows, arguments)
 }
 
-/// Gradients through a normalization: of the stream, of the gain, and of the branch before with its multiplier.
+/// What both normalizations end with.
+fn normed(act: &Act, to: Normed, gain: Address) -> [Argument; 6] {
+    let Normed { x, rms, out } = to;
+    [gain.into(), x.into(), out.into(), rms.into(), int(act.rows), int(act.shape.width)]
+}
+
+/// Gradients through normalization `number` of the step: of the stream, of the branch before with its multiplier, and pieces
+/// of that of the gain.
 pub fn norm_backward(
     act: &Act,
-    normed: Normed,
-    (gain, grad_gain): (Address, Address),
+    (number, normed): (usize, Normed),
+    gain: Address,
     activations: &Activations,
-    (begins, accumulate): (bool, bool),
+    begins: bool,
     branch: Option<f32>,
-) -> [Launch; 2] {
+) -> Launch {
     let Activations { grad_x, grad_narrow, partials, .. } = *activations;
     let d = act.shape.width;
-    let pieces = act.rows.div_ceil(act.sum_rows);
+    let rows = layout::sum_rows(act.rows);
+    let pieces = act.rows.div_ceil(rows);
     let arguments = vec![
         grad_narrow.into(),
         normed.x.into(),
@@ -215,24 +210,44 @@ pub fn norm_backward(
         grad_x.into(),
         branch.map_or(0, |_| activations.branch).into(),
         branch.unwrap_or(0.0).into(),
-        partials.into(),
+        (partials + (4 * number * pieces * d) as u64).into(),
+        int(rows),
         int(act.rows),
         int(d),
     ];
-    let summing = vec![partials.into(), int(pieces), grad_gain.into(), int(d), int(usize::from(accumulate))];
-    let name = named(act.number, "norm_backward_f32", "norm_backward_bf16");
-    [Launch { shared: extent(4 * d), ..rows(name, pieces, arguments) }, spread("gain_reduce", d, summing)]
+    // A thread has four channels.
+    let threads = extent((d / 4).next_multiple_of(WARP).clamp(128, 512));
+    launch(named(act.number, "norm_backward_f32", "norm_backward_bf16"), [extent(pieces), 1, 1], threads, arguments)
+}
+
+/// Gradients of all gains, of which `places` has the places in the flat buffer, from their pieces.
+pub fn gain_reduce(act: &Act, activations: &Activations, state: &State, (norms, accumulate): (usize, bool)) -> Launch {
+    let d = act.shape.width;
+    let pieces = act.rows.div_ceil(layout::sum_rows(act.rows));
+    let arguments = vec![
+        activations.partials.into(),
+        int(pieces),
+        state.gradients.into(),
+        state.gains.into(),
+        int(d),
+        int(usize::from(accumulate)),
+    ];
+    launch("gain_reduce", [extent(d.div_ceil(WARP)), extent(norms), 1], 256, arguments)
 }
 
 /// y = x Phi(x).
 pub fn gelu(act: &Act, x: Address, y: Address, count: usize) -> Launch {
-    spread(named(act.number, "gelu_f32", "gelu_bf16"), count, vec![x.into(), y.into(), long(count)])
+    spread(
+        named(act.number, "gelu_f32", "gelu_bf16"),
+        count.div_ceil(GELU_NUMBERS),
+        vec![x.into(), y.into(), long(count)],
+    )
 }
 
 /// Turns the gradient of y into that of x.
 pub fn gelu_backward(act: &Act, x: Address, grad: Address, count: usize) -> Launch {
     let name = named(act.number, "gelu_backward_f32", "gelu_backward_bf16");
-    spread(name, count, vec![x.into(), grad.into(), long(count)])
+    spread(name, count.div_ceil(GELU_NUMBERS), vec![x.into(), grad.into(), long(count)])
 }
 
 /// Causal attention with rotary positions.
@@ -240,7 +255,7 @@ pub fn attention(act: &Act, tables: [Address; 2], block: &BlockActivations, scal
     let mut arguments = vec![block.qkv.into()];
     arguments.extend(tables.map(Argument::from));
     arguments.extend([block.mixed, block.denominators].map(Argument::from));
-    attending((act, 3), named(act.number, "attention_f32", "attention_bf16"), arguments, scale)
+    attending((act, [3, 2]), named(act.number, "attention_f32", "attention_bf16"), arguments, scale)
 }
 
 /// Gradient of queries, keys and values from that of what attention mixed.
@@ -250,51 +265,58 @@ pub fn attention_backward(
     block: &BlockActivations,
     activations: &Activations,
     scale: f64,
-) -> [Launch; 2] {
-    let Activations { grad_narrow, grad_qkv, delta, .. } = *activations;
-    let begin = || [block.qkv, tables[0], tables[1]].into_iter();
-    let addresses = |rest: &[Address]| begin().chain(rest.iter().copied()).map(Argument::from).collect();
-    let queries = addresses(&[block.mixed, block.denominators, grad_narrow, delta, grad_qkv]);
-    let keys = addresses(&[block.denominators, grad_narrow, delta, grad_qkv]);
-    [
-        attending((act, 4), named(act.number, "attention_dq_f32", "attention_dq_bf16"), queries, scale),
-        attending((act, 4), named(act.number, "attention_dkv_f32", "attention_dkv_bf16"), keys, scale),
-    ]
+) -> Launch {
+    let Activations { grad_narrow, grad_qkv, .. } = *activations;
+    let [cos, sin] = tables;
+    let addresses = [block.qkv, cos, sin, block.mixed, block.denominators, grad_narrow, grad_qkv];
+    let name = named(act.number, "attention_backward_f32", "attention_backward_bf16");
+    let mut launch = attending((act, [4, 2]), name, addresses.map(Argument::from).to_vec(), scale);
+    // Half of the blocks have queries, half keys.
+    launch.grid[0] *= 2;
+    launch
 }
 
-/// Cross entropy of rows of logits, `count` of them from row `first` on. With a total of rows, the logits become the
-/// gradients of the mean over them by the product without its multiplier.
+/// Cross entropy of rows of logits, `count` of them from row `first` on, as `losses` has them in the order of the batch. With
+/// a total of rows, the logits become the gradients of the mean over them by the product without its multiplier.
 pub fn cross_entropy(
     act: &Act,
     batch: &Batch,
     activations: &Activations,
-    ([first, count], total): ([usize; 2], Option<usize>),
+    ([first, count], losses, total): ([usize; 2], Address, Option<usize>),
     multiplier: f32,
 ) -> Launch {
     let mut arguments: Vec<Argument> = vec![activations.logits.into()];
     arguments.extend(batch.arguments(act.shape.context));
     arguments.extend([int(first), int(act.shape.vocab), multiplier.into()]);
     let grid = [extent(count), 1, 1];
+    // A thread has two packs of 16 bytes, as long as a block has room for so many threads.
+    let packs = act.shape.vocab * act.number.bytes() / 16;
+    let threads = extent((packs / 2).next_multiple_of(WARP).clamp(WARP, 1024));
     let Some(total) = total else {
-        arguments.push(activations.losses.into());
-        return launch(named(act.number, "token_losses_f32", "token_losses_bf16"), grid, 256, arguments);
+        arguments.push(losses.into());
+        return launch(named(act.number, "token_losses_f32", "token_losses_bf16"), grid, threads, arguments);
     };
-    arguments.extend([Argument::from((1.0 / total as f64) as f32), activations.losses.into()]);
-    launch(named(act.number, "cross_entropy_f32", "cross_entropy_bf16"), grid, 256, arguments)
+    arguments.extend([Argument::from((1.0 / total as f64) as f32), losses.into()]);
+    launch(named(act.number, "cross_entropy_f32", "cross_entropy_bf16"), grid, threads, arguments)
 }
 
-/// Adds the rows' share of the mean loss over `total` rows to the sum of losses.
-pub fn sum_losses(state: &State, losses: Address, rows: usize, total: usize) -> Launch {
-    let weight = (1.0 / total as f64) as f32;
-    launch("loss_sum", [1, 1, 1], ALONE, vec![losses.into(), int(rows), weight.into(), state.step.into()])
-}
-
-/// The factor that brings the norm of all gradients down to the limit.
-pub fn clip(state: &State, count: usize, limit: f64) -> [Launch; 2] {
-    let pieces = pieces(count);
-    let squares = vec![state.gradients.into(), long(count), state.squares.into()];
-    let finish = vec![state.squares.into(), int(pieces), (limit as f32).into(), state.step.into()];
-    [launch("square_sums", [extent(pieces), 1, 1], 256, squares), launch("clip", [1, 1, 1], ALONE, finish)]
+/// Ends a step of so many tokens for all but the weights: its loss, the norm of all gradients and the factor that brings it
+/// down to the limit, its rate, and the number of the next.
+pub fn settle(state: &State, count: usize, losses: Address, tokens: usize, optimizer: &RunOptimizer) -> Launch {
+    let arguments = vec![
+        state.gradients.into(),
+        long(count),
+        state.squares.into(),
+        losses.into(),
+        int(tokens),
+        ((1.0 / tokens as f64) as f32).into(),
+        (optimizer.clip_norm as f32).into(),
+        state.shares.into(),
+        optimizer.beta1.into(),
+        optimizer.beta2.into(),
+        state.step.into(),
+    ];
+    launch("settle", [extent(pieces(count)), 1, 1], 256, arguments)
 }
 
 /// AdamW of all weights.
@@ -361,13 +383,22 @@ fn heads(act: &Act, scale: f64) -> [Argument; 4] {
     [int(act.shape.context), int(act.shape.heads), int(act.shape.head_dim()), (scale as f32).into()]
 }
 
-/// A kernel of attention with so many tiles.
-fn attending((act, tiles): (&Act, u32), kernel: &'static str, mut arguments: Vec<Argument>, scale: f64) -> Launch {
+/// A kernel of attention with so many tiles of numbers in shared memory: where threads compute, and on tensor cores.
+fn attending(
+    (act, [tiles, small_tiles]): (&Act, [usize; 2]),
+    kernel: &'static str,
+    mut arguments: Vec<Argument>,
+    scale: f64,
+) -> Launch {
     let Shape { context, heads: count, .. } = act.shape;
+    let head_dim = act.shape.head_dim();
     arguments.extend(heads(act, scale));
-    let grid = [extent(context.div_ceil(ATTENTION_ROWS)), extent(count), extent(act.rows / context)];
-    let tile = 4 * ATTENTION_ROWS * (act.shape.head_dim() + 1);
-    Launch { shared: tiles * extent(tile), ..launch(kernel, grid, THREADS, arguments) }
+    // `MMA_ROWS`, `MMA_OTHERS` and `MMA_PITCH`, or `ROWS` and a pitch of one number more than a head has.
+    let tensor_cores = act.number == Number::Bf16 && ON_TENSOR_CORES.contains(&head_dim);
+    let (rows, shared) =
+        if tensor_cores { (64, small_tiles * 32 * (head_dim / 2 + 4)) } else { (32, tiles * 32 * (head_dim + 1)) };
+    let grid = [extent(context.div_ceil(rows)), extent(count), extent(act.rows / context)];
+    Launch { shared: extent(4 * shared), ..launch(kernel, grid, THREADS, arguments) }
 }
 
 fn named(number: Number, f32: &'static str, bf16: &'static str) -> &'static str {
@@ -375,6 +406,11 @@ fn named(number: Number, f32: &'static str, bf16: &'static str) -> &'static str 
         Number::F32 => f32,
         Number::Bf16 => bf16,
     }
+}
+
+/// One warp a row.
+fn by_warps(kernel: &'static str, rows: usize, arguments: Vec<Argument>) -> Launch {
+    launch(kernel, [extent(rows.div_ceil(THREADS as usize / WARP)), 1, 1], THREADS, arguments)
 }
 
 /// One block a row.

@@ -14,8 +14,17 @@ pub const ALIGNMENT: usize = 64;
 /// Bytes of logits worked on at a time.
 const LOGIT_BYTES: usize = 256 << 20;
 
-/// Rows of one piece of the gradient of a gain (`NORM_ROWS`).
-pub const SUM_ROWS: usize = 64;
+/// Rows of one piece of the gradient of a gain, at most (`NORM_ROWS`), and at least.
+const SUM_ROWS: [usize; 2] = [64, 16];
+
+/// Pieces of the gradient of a gain that are enough to keep a card busy.
+const ENOUGH_PIECES: usize = 512;
+
+/// Rows of one piece of the gradient of a gain, which is summed over so many rows.
+pub fn sum_rows(rows: usize) -> usize {
+    let [most, least] = SUM_ROWS;
+    rows.div_ceil(ENOUGH_PIECES).clamp(least, most)
+}
 
 /// The order of weights in the flat buffers, that of [`Shape::weights`].
 pub struct Flat {
@@ -81,6 +90,13 @@ impl Flat {
         self.count() - 2
     }
 
+    /// Where the gains begin, in the order of their normalizations.
+    pub fn gains(&self) -> impl Iterator<Item = usize> + use<'_> {
+        let blocks = (self.count() - 3) / PARTS;
+        let of_block = |block| [Part::NormAttention, Part::NormMlp].map(|part| Self::part(block, part));
+        (0..blocks).flat_map(of_block).chain([self.norm()]).map(|weight| self.places[weight].start)
+    }
+
     /// Number of the unembedding.
     pub fn unembedding(&self) -> usize {
         self.count() - 1
@@ -90,7 +106,7 @@ impl Flat {
 /// Memory that goes when this goes.
 pub struct Arena<'g> {
     gpu: &'g dyn Gpu,
-    taken: RefCell<Vec<Address>>,
+    taken: RefCell<Vec<(Address, usize)>>,
 }
 
 impl<'g> Arena<'g> {
@@ -112,14 +128,19 @@ impl<'g> Arena<'g> {
     /// So many bytes, all zero.
     pub fn bytes(&self, bytes: usize) -> Result<Address, TrainError> {
         let at = self.gpu.allocate(bytes)?;
-        self.taken.borrow_mut().push(at);
+        self.taken.borrow_mut().push((at, bytes));
         Ok(at)
+    }
+
+    /// Bytes of all of it.
+    pub fn taken(&self) -> usize {
+        self.taken.borrow().iter().map(|(_, bytes)| bytes).sum()
     }
 }
 
 impl Drop for Arena<'_> {
     fn drop(&mut self) {
-        for &at in self.taken.borrow().iter() {
+        for &(at, _) in self.taken.borrow().iter() {
             self.gpu.free(at);
         }
     }
@@ -171,21 +192,24 @@ pub struct Activations {
     pub grad_qkv: Address,
     /// Gradient inside the MLP, `[rows, 4 d]`.
     pub grad_wide: Address,
-    /// Row sums of attention's backward pass, f32 `[rows, heads]`.
-    pub delta: Address,
     /// Logits of `logit_rows` rows, then their gradients.
     pub logits: Address,
     /// Rows of logits at a time.
     pub logit_rows: usize,
-    /// Loss of each row, f32 `[rows]`.
+    /// Loss of each row of a whole step, f32.
     pub losses: Address,
-    /// Pieces of sums over rows, f32 `[rows / SUM_ROWS, d]`.
+    /// Pieces of the gradients of gains, f32 `[norms, pieces, d]`.
     pub partials: Address,
 }
 
 impl Activations {
-    /// Memory for `rows` tokens of a shape. Without `training` there are none for gradients, and blocks share theirs.
-    pub fn new(arena: &Arena<'_>, shape: &Shape, rows: usize, number: Number) -> Result<Self, TrainError> {
+    /// Memory for `rows` tokens of a shape, and the losses of a whole step of so many.
+    pub fn new(
+        arena: &Arena<'_>,
+        shape: &Shape,
+        [rows, step_rows]: [usize; 2],
+        number: Number,
+    ) -> Result<Self, TrainError> {
         let Shape { width: d, depth, heads, vocab, .. } = *shape;
         let act = |columns: usize| arena.numbers(rows * columns, number);
         let normed =
@@ -210,13 +234,18 @@ impl Activations {
             grad_narrow: act(d)?,
             grad_qkv: act(3 * d)?,
             grad_wide: act(4 * d)?,
-            delta: arena.words(rows * heads)?,
             logits: arena.numbers(logit_rows * vocab, number)?,
             logit_rows,
-            losses: arena.words(rows)?,
-            partials: arena.words(rows.div_ceil(SUM_ROWS) * d)?,
+            losses: arena.words(rows.max(step_rows))?,
+            partials: arena.words((2 * depth + 1) * most_pieces(rows) * d)?,
         })
     }
+}
+
+/// Most pieces of a sum over at most so many rows.
+fn most_pieces(rows: usize) -> usize {
+    // Fewer rows may be cut into more pieces, each as short as may be.
+    rows.div_ceil(sum_rows(rows)).max(rows.div_ceil(SUM_ROWS[1]).min(ENOUGH_PIECES))
 }
 
 /// Rows of logits at a time: all of them, or as many as fit, cut evenly.
@@ -248,6 +277,10 @@ mod tests {
         let name = |number: usize| weights[number].0.as_str();
         assert_eq!(name(flat.norm()), "norm");
         assert_eq!(name(flat.unembedding()), "unembedding");
+        let gains: Vec<usize> = flat.gains().collect();
+        let named =
+            (0..weights.len()).filter(|&number| name(number).contains("norm")).map(|number| flat.place(number).start);
+        assert_eq!(gains, named.collect::<Vec<_>>());
         for (part, text) in [
             (Part::NormAttention, "blocks.1.norm_attention"),
             (Part::Qkv, "blocks.1.qkv"),
@@ -258,6 +291,16 @@ mod tests {
         ] {
             assert_eq!(name(Flat::part(1, part)), text);
         }
+    }
+
+    #[test]
+    fn no_number_of_rows_has_more_pieces_than_there_is_room_for() {
+        for most in [1_usize, 16, 100, 4096, 9000, 32_768, 40_000, 100_000] {
+            for rows in (1..=most).step_by(37).chain([most]) {
+                assert!(rows.div_ceil(sum_rows(rows)) <= most_pieces(most), "{rows} of {most} rows");
+            }
+        }
+        assert_eq!([35, 4096, 32_768, 100_000].map(sum_rows), [16, 16, 64, 64]);
     }
 
     #[test]

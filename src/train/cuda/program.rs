@@ -44,7 +44,7 @@ pub struct Program<'g> {
     /// Sequences of a step, and of one part of it.
     sequences: [usize; 2],
     /// Last, so that memory goes after what works on it.
-    _arena: Arena<'g>,
+    arena: Arena<'g>,
 }
 
 impl<'g> Program<'g> {
@@ -71,11 +71,10 @@ impl<'g> Program<'g> {
         };
         let rows = (part * shape.context).max(shown_rows);
         let state = memory(&arena, &flat, &recipe, shares.len())?;
-        let activations = Activations::new(&arena, &shape, rows, recipe.number())?;
+        let activations = Activations::new(&arena, &shape, [rows, sequences * shape.context], recipe.number())?;
         let ring = arena.bytes(RING * sequences * (shape.context + 1) * 2)?;
         let shown = arena.bytes(shown_rows / shape.context * (shape.context + 1) * 2)?;
-        let program =
-            Self { gpu, recipe, flat, state, activations, ring, shown, sequences: [sequences, part], _arena: arena };
+        let program = Self { gpu, recipe, flat, state, activations, ring, shown, sequences: [sequences, part], arena };
         let updates: Vec<UpdateRow> = drawn
             .iter()
             .enumerate()
@@ -85,6 +84,8 @@ impl<'g> Program<'g> {
         gpu.upload(state.updates, &bytes)?;
         let owners = launches::owners(&program.flat);
         gpu.upload(state.owners, &owners.iter().flat_map(|owner| owner.to_le_bytes()).collect::<Vec<u8>>())?;
+        let gains: Vec<u8> = (program.flat.gains()).flat_map(|place| (place as u64).to_le_bytes()).collect();
+        gpu.upload(state.gains, &gains)?;
         for (table, at) in rotary::tables(shape.context, shape.head_dim()).iter().zip(state.tables) {
             gpu.upload(at, &table.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
         }
@@ -93,6 +94,11 @@ impl<'g> Program<'g> {
             program.write(number, Part::Value, &drawn.values)?;
         }
         Ok(program)
+    }
+
+    /// Bytes of the card's memory that it holds.
+    pub fn bytes(&self) -> usize {
+        self.arena.taken()
     }
 
     /// The card.
@@ -163,10 +169,10 @@ impl<'g> Program<'g> {
         match phase {
             Phase::Forward => step.forward(&batch, &mut |_, _| Ok(())),
             Phase::Backward => {
-                step.loss(&batch, self.sequences[0], false)?;
+                step.loss(&batch, (0, self.sequences[0]), false)?;
                 step.backward(&batch, false)
             }
-            Phase::Optimizer => step.optimize(),
+            Phase::Optimizer => step.optimize(self.sequences[0]),
         }
     }
 
@@ -239,6 +245,7 @@ fn memory(arena: &Arena<'_>, flat: &Flat, recipe: &Recipe, steps: usize) -> Resu
         updates: arena.bytes(flat.count() * UpdateRow::BYTES)?,
         owners: arena.words(launches::owners(flat).len())?,
         squares: arena.words(launches::pieces(len))?,
+        gains: arena.bytes(8 * flat.gains().count())?,
         tables: [arena.words(angles)?, arena.words(angles)?],
     })
 }

@@ -48,6 +48,8 @@ pub struct State {
     pub owners: Address,
     /// Pieces of sums over a flat buffer.
     pub squares: Address,
+    /// Place of each gain in a flat buffer, i64, in the order of the norms.
+    pub gains: Address,
     /// Cosines and sines of the rotary angles, f32 `[context, head_dim / 2]`.
     pub tables: [Address; 2],
 }

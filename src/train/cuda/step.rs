@@ -3,7 +3,7 @@
 
 use super::gpu::{Address, Factor, Gpu, Number, Product};
 use super::launches::{self, Act, Batch};
-use super::layout::{Activations, BlockActivations, Flat, Normed, Part, SUM_ROWS};
+use super::layout::{Activations, BlockActivations, Flat, Normed, Part};
 use super::state::{Recipe, State};
 use crate::plan::Shape;
 use crate::spec::Precision;
@@ -41,49 +41,45 @@ pub struct Step<'a> {
 impl Step<'_> {
     /// A whole step on micro-batches, each with its tokens; `sequences` are those of all of them.
     pub fn train(&self, parts: &[Batch], sequences: usize) -> Result<(), TrainError> {
-        self.gpu.launch(&launches::advance(&self.state, &self.recipe.optimizer))?;
-        for (number, batch) in parts.iter().enumerate() {
-            let accumulate = number > 0;
+        let mut done = 0;
+        for batch in parts {
+            let accumulate = done > 0;
             self.forward(batch, &mut |_, _| Ok(()))?;
-            self.loss(batch, sequences, accumulate)?;
+            self.loss(batch, (done, sequences), accumulate)?;
             self.backward(batch, accumulate)?;
+            done += batch.sequences;
         }
-        self.optimize()
+        self.optimize(sequences)
     }
 
     /// From tokens to what the unembedding reads.
     pub fn forward(&self, batch: &Batch, watch: Watch<'_>) -> Result<(), TrainError> {
         let Self { gpu, recipe, flat, activations, .. } = self;
-        let Shape { width: d, depth, .. } = recipe.shape;
+        let d = recipe.shape.width;
         let rows = batch.rows(&recipe.shape);
         let act = self.act(rows);
         let narrow = |at| Watched::Numbers(at, recipe.number(), rows * d);
         let stream = |at| Watched::Numbers(at, Number::F32, rows * d);
         let Some(first) = activations.blocks.first() else { return Ok(()) };
-        let x = first.attention.x;
-        gpu.launch(&launches::embed(batch, &act, self.master(0), x, recipe.multipliers[0]))?;
-        watch(Site::Embedding, stream(x))?;
-        // Where the stream is, and what is still to be added to it.
-        let (mut x, mut branch) = (x, None);
+        let (table, gain) = ((self.master(0), recipe.multipliers[0]), self.master(Flat::part(0, Part::NormAttention)));
+        gpu.launch(&launches::embed_norm(batch, &act, table, first.attention, gain))?;
+        watch(Site::Embedding, stream(first.attention.x))?;
         for (index, block) in activations.blocks.iter().enumerate() {
-            self.norm(&act, x, branch, block.attention, Flat::part(index, Part::NormAttention))?;
-            if index > 0 {
-                watch(Site::Stream(index - 1), stream(block.attention.x))?;
-            }
             self.attention(&act, index, block, watch)?;
             watch(Site::Attention(index), narrow(activations.branch))?;
-            let multiplier = recipe.multipliers[Flat::part(index, Part::AttentionOut)];
-            let added = Some((activations.branch, multiplier));
+            let added = (activations.branch, recipe.multipliers[Flat::part(index, Part::AttentionOut)]);
             self.norm(&act, block.attention.x, added, block.mlp, Flat::part(index, Part::NormMlp))?;
             self.linear(rows, block.mlp.out, Flat::part(index, Part::MlpIn), block.wide)?;
             gpu.launch(&launches::gelu(&act, block.wide, block.active, rows * 4 * d))?;
             self.linear(rows, block.active, Flat::part(index, Part::MlpOut), activations.branch)?;
             watch(Site::Mlp(index), narrow(activations.branch))?;
-            let multiplier = recipe.multipliers[Flat::part(index, Part::MlpOut)];
-            (x, branch) = (block.mlp.x, Some((activations.branch, multiplier)));
+            let added = (activations.branch, recipe.multipliers[Flat::part(index, Part::MlpOut)]);
+            let (next, gain) = activations.blocks.get(index + 1).map_or((activations.last, flat.norm()), |next| {
+                (next.attention, Flat::part(index + 1, Part::NormAttention))
+            });
+            self.norm(&act, block.mlp.x, added, next, gain)?;
+            watch(Site::Stream(index), stream(next.x))?;
         }
-        self.norm(&act, x, branch, activations.last, flat.norm())?;
-        watch(Site::Stream(depth - 1), stream(activations.last.x))?;
         watch(Site::FinalNorm, narrow(activations.last.out))
     }
 
@@ -121,25 +117,27 @@ impl Step<'_> {
                 &act,
                 batch,
                 self.activations,
-                ([first, count], None),
+                ([first, count], self.activations.losses, None),
                 multiplier,
             ))?;
         }
         Ok(())
     }
 
-    /// Cross entropy of each row, its gradient by the last normalization's output, and that by the unembedding.
-    pub fn loss(&self, batch: &Batch, sequences: usize, accumulate: bool) -> Result<(), TrainError> {
-        let Self { gpu, recipe, flat, activations, state } = self;
+    /// Cross entropy of each row, its gradient by the last normalization's output, and that by the unembedding; so many
+    /// sequences of the step's were done before.
+    pub fn loss(&self, batch: &Batch, (done, sequences): (usize, usize), accumulate: bool) -> Result<(), TrainError> {
+        let Self { gpu, recipe, flat, activations, .. } = self;
         let Shape { width: d, vocab, context, .. } = recipe.shape;
         let act = self.act(batch.rows(&recipe.shape));
         let number = recipe.number();
         let total = sequences * context;
         let head = flat.unembedding();
+        let losses = activations.losses + (4 * done * context) as u64;
         for (first, count) in self.pieces(act.rows) {
             self.logits(first, count)?;
-            let multiplier = recipe.multipliers[head];
-            gpu.launch(&launches::cross_entropy(&act, batch, activations, ([first, count], Some(total)), multiplier))?;
+            let (rows, multiplier) = (([first, count], losses, Some(total)), recipe.multipliers[head]);
+            gpu.launch(&launches::cross_entropy(&act, batch, activations, rows, multiplier))?;
             let offset = (first * d * number.bytes()) as u64;
             let (x, grad) = (activations.last.out + offset, activations.grad_narrow + offset);
             let logits = activations.logits;
@@ -148,7 +146,7 @@ impl Step<'_> {
             let to = (self.gradient(head), Number::F32);
             self.product([turned(x), plain(logits)], to, [d, vocab, count], (1.0, beta))?;
         }
-        gpu.launch(&launches::sum_losses(state, activations.losses, act.rows, total))
+        Ok(())
     }
 
     /// From the gradient of the last normalization's output to those of all weights.
@@ -159,17 +157,18 @@ impl Step<'_> {
         let blocks = activations.blocks.len();
         // The stream's gradient begins with the last normalization's.
         let next = multiplier(blocks - 1, Part::MlpOut);
-        self.norm_backward(&act, activations.last, flat.norm(), (true, accumulate), next)?;
+        self.norm_backward(&act, (2 * blocks, activations.last), flat.norm(), true, next)?;
         for (index, block) in activations.blocks.iter().enumerate().rev() {
             self.mlp_backward(&act, index, block, accumulate)?;
             let next = multiplier(index, Part::AttentionOut);
             let gain = Flat::part(index, Part::NormMlp);
-            self.norm_backward(&act, block.mlp, gain, (false, accumulate), next)?;
+            self.norm_backward(&act, (2 * index + 1, block.mlp), gain, false, next)?;
             self.attention_backward(&act, index, block, accumulate)?;
             let next = index.checked_sub(1).and_then(|before| multiplier(before, Part::MlpOut));
             let gain = Flat::part(index, Part::NormAttention);
-            self.norm_backward(&act, block.attention, gain, (false, accumulate), next)?;
+            self.norm_backward(&act, (2 * index, block.attention), gain, false, next)?;
         }
+        gpu.launch(&launches::gain_reduce(&act, activations, &self.state, (2 * blocks + 1, accumulate)))?;
         let table = self.gradient(0);
         gpu.launch(&launches::embed_backward(
             batch,
@@ -206,20 +205,16 @@ impl Step<'_> {
         let Activations { branch, grad_narrow, grad_qkv, .. } = *self.activations;
         let [qkv, out] = [Part::Qkv, Part::AttentionOut].map(|part| Flat::part(index, part));
         self.linear_backward(act.rows, (block.mixed, branch), out, grad_narrow, accumulate)?;
-        for launch in
-            launches::attention_backward(act, self.state.tables, block, self.activations, self.recipe.attention_scale)
-        {
-            self.gpu.launch(&launch)?;
-        }
+        let (tables, scale) = (self.state.tables, self.recipe.attention_scale);
+        self.gpu.launch(&launches::attention_backward(act, tables, block, self.activations, scale))?;
         self.linear_backward(act.rows, (block.attention.out, grad_qkv), qkv, grad_narrow, accumulate)
     }
 
-    /// Clipping, and AdamW of all weights.
-    pub fn optimize(&self) -> Result<(), TrainError> {
-        let Self { gpu, recipe, flat, state, .. } = self;
-        for launch in launches::clip(state, flat.len(), recipe.optimizer.clip_norm) {
-            gpu.launch(&launch)?;
-        }
+    /// Loss, clipping, and AdamW of all weights, after so many sequences.
+    pub fn optimize(&self, sequences: usize) -> Result<(), TrainError> {
+        let Self { gpu, recipe, flat, state, activations } = self;
+        let tokens = sequences * recipe.shape.context;
+        gpu.launch(&launches::settle(state, flat.len(), activations.losses, tokens, &recipe.optimizer))?;
         gpu.launch(&launches::adamw(state, flat.len(), &recipe.optimizer, recipe.number()))
     }
 
@@ -288,38 +283,27 @@ impl Step<'_> {
     }
 
     /// Adds what waits to the stream and normalizes it.
-    fn norm(
-        &self,
-        act: &Act,
-        x: Address,
-        added: Option<(Address, f32)>,
-        to: Normed,
-        gain: usize,
-    ) -> Result<(), TrainError> {
+    fn norm(&self, act: &Act, x: Address, added: (Address, f32), to: Normed, gain: usize) -> Result<(), TrainError> {
         self.gpu.launch(&launches::add_norm(act, x, added, to, self.master(gain)))
     }
 
-    /// Adds the gradient through a normalization to the stream's, or begins that; gives that of the gain, and that of the
-    /// branch before, where there is one, with its multiplier.
+    /// Adds the gradient through a normalization to the stream's, or begins that; gives pieces of that of the gain, and that of
+    /// the branch before, where there is one, with its multiplier.
     fn norm_backward(
         &self,
         act: &Act,
-        normed: Normed,
+        normed: (usize, Normed),
         gain: usize,
-        (begins, accumulate): (bool, bool),
+        begins: bool,
         branch: Option<f32>,
     ) -> Result<(), TrainError> {
-        let (gains, to) = (self.master(gain), self.gradient(gain));
-        for launch in launches::norm_backward(act, normed, (gains, to), self.activations, (begins, accumulate), branch)
-        {
-            self.gpu.launch(&launch)?;
-        }
-        Ok(())
+        let gain = self.master(gain);
+        self.gpu.launch(&launches::norm_backward(act, normed, gain, self.activations, begins, branch))
     }
 
     /// What every kernel on rows of tokens is told.
     pub fn act(&self, rows: usize) -> Act {
-        Act { number: self.recipe.number(), shape: self.recipe.shape, rows, sum_rows: SUM_ROWS }
+        Act { number: self.recipe.number(), shape: self.recipe.shape, rows }
     }
 
     fn size(&self, weight: usize) -> [usize; 2] {

@@ -320,4 +320,38 @@ fn the_benchmark_measures_an_emulated_card_too() {
     let phases = bench.train(Duration::from_millis(10), &mut (0..100).cycle()).unwrap();
     assert!(phases.total() > 0.0 && phases.forward > 0.0 && phases.optimizer > 0.0, "{phases:?}");
     assert!(bench.peak(Duration::from_millis(1)).unwrap() > 0.0 && bench.products().unwrap() > 0.0);
+    assert!(bench.host_share().is_some_and(|share| share > 0.0 && share <= 1.0));
+    assert!(bench.card_memory().is_some_and(|bytes| bytes > 4 * planned.run.shape.vocab as u64));
+}
+
+/// What a step of a model of two blocks launches: with cuBLASLt the products are its.
+#[test]
+fn a_step_of_two_blocks_is_fifty_launches() {
+    let Some(card) = card() else { return };
+    let (planned, corpus) = small(|_| ());
+    let mut bench = card.measure(&planned.run, &corpus).unwrap();
+    bench.session().step(0).unwrap();
+    let before = bench.session().losses().unwrap();
+    let kernels = bench.kernels().unwrap();
+    assert!(kernels.is_sorted_by(|a, b| a.seconds >= b.seconds) && kernels.iter().all(|kernel| kernel.seconds > 0.0));
+    let mut counts: Vec<_> = kernels.iter().map(|kernel| (kernel.kernel.as_str(), kernel.launches)).collect();
+    counts.sort_unstable();
+    let expected = [
+        ("adamw_f32", 1),
+        ("add_norm_f32", 4),
+        ("attention_backward_f32", 2),
+        ("attention_f32", 2),
+        ("cross_entropy_f32", 1),
+        ("embed_backward", 1),
+        ("embed_norm_f32", 1),
+        ("gain_reduce", 1),
+        ("gelu_backward_f32", 2),
+        ("gelu_f32", 2),
+        ("norm_backward_f32", 5),
+        ("product_f32_f32", 27),
+        ("settle", 1),
+    ];
+    assert_eq!(counts, expected);
+    assert_eq!(counts.iter().map(|(_, launches)| launches).sum::<usize>(), 50);
+    assert_eq!(bench.session().losses().unwrap(), before, "the session stands where it stood");
 }

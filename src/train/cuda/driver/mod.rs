@@ -20,7 +20,7 @@ use self::library::Library;
 use self::shared::Shared;
 use self::staging::Staging;
 use super::faults;
-use super::gpu::{Address, Card, Gpu, Launch, Memory, Product, Recording};
+use super::gpu::{Address, Card, Gpu, LIBRARY_PRODUCT, Launch, Memory, Product, Recording, Taken};
 use crate::trainer::{Missing, TrainError};
 
 /// CUDA 12.4: what drivers from 550 (early 2024) speak, and what the kernels are translated to.
@@ -107,6 +107,8 @@ pub struct Driver {
     card: Card,
     stream: sys::CUstream,
     staging: RefCell<Staging>,
+    /// What was done since its timing was asked for, with what marks its end.
+    timing: RefCell<Option<Vec<(&'static str, Mark)>>>,
     library: Option<Library>,
     /// Last, so that it goes after all that lives in it.
     shared: Arc<Shared>,
@@ -129,11 +131,21 @@ impl Driver {
         let what = format!("cannot open {}", card.name);
         let failed = failed(&what);
         let index = i32::try_from(index).expect("a number of a card");
-        let shared = Shared::open(index, &what)?;
+        let shared = Shared::open(index, card.capability, &what)?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking).map_err(&failed)?;
         let staging = RefCell::new(Staging::new(stream)?);
         let library = Library::find();
-        Ok(Self { card, stream, staging, library, shared })
+        Ok(Self { card, stream, staging, timing: RefCell::default(), library, shared })
+    }
+}
+
+impl Driver {
+    /// Marks the end of a kernel, while times are asked for.
+    fn mark(&self, kernel: &'static str) -> Result<(), TrainError> {
+        if let Some(marks) = self.timing.borrow_mut().as_mut() {
+            marks.push((kernel, Mark::here(self.stream)?));
+        }
+        Ok(())
     }
 }
 
@@ -193,11 +205,32 @@ impl Gpu for Driver {
         let started = unsafe {
             result::launch_kernel(function, extent(*grid), extent(*block), *shared, self.stream, &mut pointers)
         };
-        started.map_err(failed(&format!("kernel {kernel}")))
+        started.map_err(failed(&format!("kernel {kernel}")))?;
+        self.mark(kernel)
     }
 
     fn product(&self, product: &Product) -> Result<bool, TrainError> {
-        self.library.as_ref().map_or(Ok(false), |library| library.product(product, self.stream))
+        let Some(library) = &self.library else { return Ok(false) };
+        let done = library.product(product, self.stream)?;
+        if done {
+            self.mark(LIBRARY_PRODUCT)?;
+        }
+        Ok(done)
+    }
+
+    fn time(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Vec<Taken>, TrainError> {
+        let mut before = Mark::here(self.stream)?;
+        *self.timing.borrow_mut() = Some(Vec::new());
+        let worked = work();
+        let marks = self.timing.borrow_mut().take().unwrap_or_default();
+        worked?;
+        self.synchronize()?;
+        let mut taken = Vec::with_capacity(marks.len());
+        for (kernel, mark) in marks {
+            taken.push(Taken { kernel, seconds: mark.since(&before)? });
+            before = mark;
+        }
+        Ok(taken)
     }
 
     fn record(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Box<dyn Recording>, TrainError> {
@@ -233,6 +266,37 @@ impl Drop for Driver {
             let _ = result::stream::synchronize(self.stream);
             let _ = result::stream::destroy(self.stream);
         }
+    }
+}
+
+/// A moment in the work of a stream.
+struct Mark(sys::CUevent);
+
+impl Mark {
+    /// When all work so far is done.
+    fn here(stream: sys::CUstream) -> Result<Self, TrainError> {
+        // SAFETY: the context is current, and the event is recorded on a stream of it.
+        unsafe {
+            let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(failed("an event"))?;
+            let mark = Self(event);
+            result::event::record(event, stream).map_err(failed("an event"))?;
+            Ok(mark)
+        }
+    }
+
+    /// Seconds since another; both are over.
+    fn since(&self, before: &Self) -> Result<f64, TrainError> {
+        // SAFETY: both events were recorded, and the stream has been waited for.
+        let milliseconds =
+            unsafe { result::event::elapsed(before.0, self.0) }.map_err(failed("the time of a kernel"))?;
+        Ok(f64::from(milliseconds) / 1e3)
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        // SAFETY: the event is this one's. An error means that the card is lost.
+        let _ = unsafe { result::event::destroy(self.0) };
     }
 }
 

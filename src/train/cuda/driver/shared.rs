@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use cudarc::driver::{result, sys};
+use cudarc::driver::{DriverError, result, sys};
 
 use super::failure::failed;
 use crate::train::cuda::kernels;
@@ -47,8 +47,8 @@ impl Drop for Context {
 static OPEN: Mutex<Vec<(i32, Weak<Shared>)>> = Mutex::new(Vec::new());
 
 impl Shared {
-    /// The card by its number, opened unless another thread has it open; its context is current on this thread.
-    pub fn open(index: i32, what: &str) -> Result<Arc<Self>, TrainError> {
+    /// The card by its number, of that compute capability, opened unless another thread has it open; its context is current on this thread.
+    pub fn open(index: i32, capability: u32, what: &str) -> Result<Arc<Self>, TrainError> {
         // Held while kernels are loaded: whoever comes meanwhile waits for them instead of loading them once more.
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|(_, shared)| shared.strong_count() > 0);
@@ -58,22 +58,25 @@ impl Shared {
             unsafe { result::ctx::set_current(shared.context.handle) }.map_err(failed(what))?;
             return Ok(shared);
         }
-        let shared = Arc::new(Self::load(index, what)?);
+        let shared = Arc::new(Self::load(index, capability, what)?);
         open.push((index, Arc::downgrade(&shared)));
         Ok(shared)
     }
 
-    fn load(index: i32, what: &str) -> Result<Self, TrainError> {
+    fn load(index: i32, capability: u32, what: &str) -> Result<Self, TrainError> {
         let failed = failed(what);
         let device = result::device::get(index).map_err(&failed)?;
-        let image = kernels::image();
-        // SAFETY: the device comes from the driver; the context stays until this is dropped; the image ends with a zero,
-        // as text for the driver must.
+        // SAFETY: the device comes from the driver; the context stays until this is dropped; text ends with a zero, as it
+        // must.
         unsafe {
             let handle = result::primary_ctx::retain(device).map_err(&failed)?;
             let context = Context { device, handle };
             result::ctx::set_current(handle).map_err(&failed)?;
-            let module = result::module::load_data(image.as_ptr().cast()).map_err(&failed)?;
+            let mut loaded = Err(DriverError(sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU));
+            for image in kernels::images(capability) {
+                loaded = loaded.or_else(|_| result::module::load_data(image.as_ptr().cast()));
+            }
+            let module = loaded.map_err(&failed)?;
             Ok(Self { module, functions: Mutex::default(), context })
         }
     }

@@ -11,7 +11,8 @@
 //   denominators[i] = logarithm of the softmax's denominator
 //
 // A warp has one row: its lanes take one of 32 keys (or queries) each for the products, and a quarter of the channels for the
-// sums. Every sum is taken in a fixed order by one thread. Grid (tiles of 32 rows, heads, sequences), 128 threads.
+// sums. Every sum is taken in a fixed order by one thread. Grid (tiles, heads, sequences), 128 threads; a tile has 32 rows, or
+// 64 on tensor cores.
 #include "attention_mma.cuh"
 #include "heads.cuh"
 
@@ -124,19 +125,19 @@ __device__ inline void write_turned_back(T* grad_qkv, const Head& h, int part, i
     }
 }
 
-// Gradient of the queries, and for the next kernel delta[i] = out_i . grad_i. With dp[i, j] = grad_i . v_j:
+// Gradient of the queries of one tile. With dp[i, j] = grad_i . v_j and delta_i = out_i . grad_i:
 //
-//   ds[i, j] = p[i, j] (dp[i, j] - delta[i]) scale;   dq_i = sum of ds[i, j] k_j
+//   ds[i, j] = p[i, j] (dp[i, j] - delta_i) scale;   dq_i = sum of ds[i, j] k_j
 //
 // Dynamic shared memory: 4 x 32 x (k + 1) floats.
 template <class T>
 __device__ void attention_dq(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,
-                                  const T* grad, float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {
+                             const T* grad, T* grad_qkv, int number, int context, int heads, int head_dim, float scale) {
     SHARED_DYNAMIC(float, memory);
     Head h(context, heads, head_dim);
     auto queries = memory, grads = memory + ROWS * h.pitch, keys = memory + 2 * ROWS * h.pitch;
     auto values = memory + 3 * ROWS * h.pitch;
-    int first = blockIdx.x * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int first = number * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     {
         int begin = first;
         LOAD(queries, turned(qkv, h, 0, position, c, cos, sin))
@@ -151,7 +152,6 @@ __device__ void attention_dq(const T* qkv, const float* cos, const float* sin, c
         for (int c = lane; query < context && c < h.k; c += 32)
             sum += (float)grads[local * h.pitch + c] * to_f32(out[h.out(query, c)]);
         deltas[r] = warp_sum(sum);
-        if (lane == 0 && query < context) delta[h.row(query)] = deltas[r];
 #pragma unroll
         for (int t = 0; t < PER_LANE; t++) result[r][t] = 0.0f;
     }
@@ -185,19 +185,20 @@ __device__ void attention_dq(const T* qkv, const float* cos, const float* sin, c
     }
 }
 
-// Gradients of keys and values:
+// Gradients of the keys and values of one tile:
 //
 //   dk_j = sum over i >= j of ds[i, j] q_i;   dv_j = sum over i >= j of p[i, j] grad_i
 //
 // Dynamic shared memory: 4 x 32 x (k + 1) floats.
 template <class T>
-__device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, const float* denominators, const T* grad,
-                               const float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {
+__device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,
+                              const T* grad, T* grad_qkv, int number, int context, int heads, int head_dim, float scale) {
     SHARED_DYNAMIC(float, memory);
+    SHARED(float, deltas, ROWS);
     Head h(context, heads, head_dim);
     auto queries = memory, grads = memory + ROWS * h.pitch, keys = memory + 2 * ROWS * h.pitch;
     auto values = memory + 3 * ROWS * h.pitch;
-    int first = blockIdx.x * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int first = number * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     {
         int begin = first;
         LOAD(keys, turned(qkv, h, 1, position, c, cos, sin))
@@ -212,6 +213,7 @@ __device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, 
         __syncthreads();
         LOAD(queries, turned(qkv, h, 0, position, c, cos, sin))
         LOAD(grads, to_f32(grad[h.out(position, c)]))
+        load_deltas<1>(deltas, out, grad, h, begin);
         __syncthreads();
 #pragma unroll
         for (int r = 0; r < ROWS / WARPS; r++) {
@@ -219,7 +221,7 @@ __device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, 
             float p = 0.0f, ds = 0.0f;
             if (key <= query && query < context) {
                 p = expf(scale * dot(queries, lane, keys, local, h) - denominators[h.row(query)]);
-                ds = p * (dot(grads, lane, values, local, h) - delta[h.row(query)]) * scale;
+                ds = p * (dot(grads, lane, values, local, h) - (float)deltas[lane]) * scale;
             }
 #pragma unroll 4
             for (int j = 0; j < 32; j++) {
@@ -244,8 +246,10 @@ __device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, 
                 grad_qkv[h.packed(2, key, lane + 32 * t)] = to<T>(grad_v[r][t]);
     }
 }
+// Both gradients in one launch, in grids twice as wide: blocks of even number have queries, those of odd number keys.
+//
 // Three blocks a multiprocessor: registers below 168 a thread.
-#define ATTENTION(T, forward, backward_q, backward_kv, FORWARD_MMA, BACKWARD_Q_MMA, BACKWARD_KV_MMA)                      \
+#define ATTENTION(T, forward, backward, FORWARD_MMA, BACKWARD_Q_MMA, BACKWARD_KV_MMA)                                      \
     extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
         forward(const T* qkv, const float* cos, const float* sin, T* out, float* denominators, int context,            \
                 int heads, int head_dim, float scale) {                                                                \
@@ -254,22 +258,21 @@ __device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, 
     }                                                                                                                  \
     LISTED(forward)                                                                                                    \
     extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
-        backward_q(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,          \
-                   const T* grad, float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {      \
-        BACKWARD_Q_MMA                                                                                                 \
-        attention_dq<T>(qkv, cos, sin, out, denominators, grad, delta, grad_qkv, context, heads, head_dim, scale);     \
+        backward(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,            \
+                 const T* grad, T* grad_qkv, int context, int heads, int head_dim, float scale) {                      \
+        int number = blockIdx.x / 2;                                                                                   \
+        if (blockIdx.x % 2 == 0) {                                                                                     \
+            BACKWARD_Q_MMA                                                                                             \
+            attention_dq<T>(qkv, cos, sin, out, denominators, grad, grad_qkv, number, context, heads, head_dim, scale); \
+        } else {                                                                                                       \
+            BACKWARD_KV_MMA                                                                                            \
+            attention_dkv<T>(qkv, cos, sin, out, denominators, grad, grad_qkv, number, context, heads, head_dim, scale); \
+        }                                                                                                              \
     }                                                                                                                  \
-    LISTED(backward_q)                                                                                                 \
-    extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
-        backward_kv(const T* qkv, const float* cos, const float* sin, const float* denominators, const T* grad,        \
-                    const float* delta, T* grad_qkv, int context, int heads, int head_dim, float scale) {              \
-        BACKWARD_KV_MMA                                                                                                \
-        attention_dkv<T>(qkv, cos, sin, denominators, grad, delta, grad_qkv, context, heads, head_dim, scale);         \
-    }                                                                                                                  \
-    LISTED(backward_kv)
-ATTENTION(float, attention_f32, attention_dq_f32, attention_dkv_f32, , , )
+    LISTED(backward)
+ATTENTION(float, attention_f32, attention_backward_f32, , , )
 // In bf16, heads that the tensor cores take go to them.
-ATTENTION(bf16, attention_bf16, attention_dq_bf16, attention_dkv_bf16,
+ATTENTION(bf16, attention_bf16, attention_backward_bf16,
           BY_MMA(mma_attention, qkv, cos, sin, out, denominators, context, heads, scale),
-          BY_MMA(mma_attention_dq, qkv, cos, sin, out, denominators, grad, delta, grad_qkv, context, heads, scale),
-          BY_MMA(mma_attention_dkv, qkv, cos, sin, denominators, grad, delta, grad_qkv, context, heads, scale))
+          BY_MMA(mma_attention_dq, qkv, cos, sin, out, denominators, grad, grad_qkv, number, context, heads, scale),
+          BY_MMA(mma_attention_dkv, qkv, cos, sin, out, denominators, grad, grad_qkv, number, context, heads, scale))

@@ -3,10 +3,11 @@
 // A block has 64 rows of one head, 16 for each of its four warps, which stay in registers; the rows they meet come by 32 into
 // shared memory. Turned queries and keys, probabilities and their gradients are rounded to bf16 as factors of products;
 // sums, softmax and denominators are f32. A lane of a warp, with g = lane / 4 and t = lane % 4, has of a result [16, 8] the
-// rows g and g + 8 and the columns 2 t and 2 t + 1, and so has of the factors what `mma` wants (common.cuh): a result is the
+// rows g and g + 8 and the columns 2 t and 2 t + 1, and so has of the factors what `mma` wants (mma.cuh): a result is the
 // left factor of the next product as it lies.
 #pragma once
 #include "heads.cuh"
+#include "mma.cuh"
 
 #define MMA_ROWS 64
 #define MMA_OTHERS 32
@@ -15,8 +16,8 @@
 #define MMA_PITCH (K / 2 + 4)
 
 // Two neighbouring channels as they lie, from a place that is even.
-__device__ inline unsigned pair_at(const bf16* x, long long i) { return *(const unsigned*)(x + i); }
-__device__ inline void put_pair(bf16* x, long long i, float low, float high) { *(unsigned*)(x + i) = pair_of(low, high); }
+__device__ inline unsigned pair_at(const bf16* x, long long i) { return words_at<unsigned>(x + i); }
+__device__ inline void put_pair(bf16* x, long long i, float low, float high) { put_words(x + i, pair_of(low, high)); }
 
 // Channels c, c + 1 and c + K / 2, c + K / 2 + 1 of a query or key, turned; c is even and below K / 2.
 template <int K>
@@ -80,16 +81,12 @@ __device__ inline void load_plain(Tile tile, const bf16* x, const Head& h, int b
 // s [16, 32] = rows of the warp times the transpose of the tile.
 template <int K, class Tile>
 __device__ inline void times_rows(float (&s)[4][4], const unsigned (&rows)[K / 16][4], Tile tile) {
-    int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
     for (int n = 0; n < 4; n++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) s[n][i] = 0.0f;
 #pragma unroll
-        for (int step = 0; step < K / 16; step++) {
-            int at = (n * 8 + g) * MMA_PITCH + step * 8 + t;
-            mma(s[n], rows[step], tile[at], tile[at + 4]);
-        }
+        for (int step = 0; step < K / 16; step++) add_times_rows<bf16>(s[n], rows[step], tile, MMA_PITCH, n * 8, step * 8);
     }
 }
 // sum [16, K] += p [16, 32] times the tile.
@@ -113,10 +110,6 @@ __device__ inline void add_weighted(float (&sum)[K / 8][4], const float (&p)[4][
     }
 }
 
-__device__ inline float quad_sum(float x) {
-    x += __shfl_xor_sync(0xffffffffu, x, 1);
-    return x + __shfl_xor_sync(0xffffffffu, x, 2);
-}
 __device__ inline float quad_max(float x) {
     for (int o = 1; o < 4; o *= 2) {
         float other = __shfl_xor_sync(0xffffffffu, x, o);
@@ -134,59 +127,58 @@ __device__ void mma_attention(const bf16* qkv, const float* cos, const float* si
     auto keys = memory, values = memory + MMA_OTHERS * MMA_PITCH;
     int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     const float none = -__int_as_float(0x7f800000);
-    for (int tile = blockIdx.x * MMA_ROWS; tile < context; tile += gridDim.x * MMA_ROWS) {
-        int first = tile + warp * 16;
-        unsigned queries[K / 16][4];
-        take_turned<K>(queries, qkv, h, 0, first, cos, sin);
-        float highest[2] = {none, none}, sum[2] = {0.0f, 0.0f}, result[K / 8][4] = {};
-        for (int begin = 0; begin < tile + MMA_ROWS && begin < context; begin += MMA_OTHERS) {
-            __syncthreads();
-            load_turned<K>(keys, qkv, h, 1, begin, cos, sin);
-            load_plain<K>(values, qkv, h, begin, [&](int position, int c) { return h.packed(2, position, c); });
-            __syncthreads();
-            // Keys behind all rows of the warp.
-            if (begin > first + 15) continue;
-            float p[4][4], next[2] = {none, none};
-            times_rows<K>(p, queries, keys);
+    int tile = blockIdx.x * MMA_ROWS;
+    int first = tile + warp * 16;
+    unsigned queries[K / 16][4];
+    take_turned<K>(queries, qkv, h, 0, first, cos, sin);
+    float highest[2] = {none, none}, sum[2] = {0.0f, 0.0f}, result[K / 8][4] = {};
+    for (int begin = 0; begin < tile + MMA_ROWS && begin < context; begin += MMA_OTHERS) {
+        __syncthreads();
+        load_turned<K>(keys, qkv, h, 1, begin, cos, sin);
+        load_plain<K>(values, qkv, h, begin, [&](int position, int c) { return h.packed(2, position, c); });
+        __syncthreads();
+        // Keys behind all rows of the warp.
+        if (begin > first + 15) continue;
+        float p[4][4], next[2] = {none, none};
+        times_rows<K>(p, queries, keys);
 #pragma unroll
-            for (int e = 0; e < 16; e++) {
-                int i = e % 4, query = first + g + i / 2 * 8, key = begin + e / 4 * 8 + 2 * t + i % 2;
-                float& s = p[e / 4][i];
-                s = key <= query && query < context ? scale * s : none;
-                next[i / 2] = next[i / 2] >= s || next[i / 2] != next[i / 2] ? next[i / 2] : s;
-            }
-            float keep[2], added[2] = {0.0f, 0.0f};
-#pragma unroll
-            for (int r = 0; r < 2; r++) {
-                next[r] = quad_max(next[r]);
-                next[r] = highest[r] > next[r] ? highest[r] : next[r];
-                keep[r] = sum[r] > 0.0f || sum[r] != sum[r] ? expf(highest[r] - next[r]) : 0.0f;
-                highest[r] = next[r];
-            }
-#pragma unroll
-            for (int e = 0; e < 16; e++) {
-                float& s = p[e / 4][e % 4];
-                // A tile of which a row sees nothing leaves it alone.
-                s = s == none ? 0.0f : expf(s - next[e % 4 / 2]);
-                added[e % 4 / 2] += s;
-            }
-#pragma unroll
-            for (int r = 0; r < 2; r++) sum[r] = sum[r] * keep[r] + quad_sum(added[r]);
-#pragma unroll
-            for (int n = 0; n < K / 8; n++)
-#pragma unroll
-                for (int i = 0; i < 4; i++) result[n][i] *= keep[i / 2];
-            add_weighted<K>(result, p, values);
+        for (int e = 0; e < 16; e++) {
+            int i = e % 4, query = first + g + i / 2 * 8, key = begin + e / 4 * 8 + 2 * t + i % 2;
+            float& s = p[e / 4][i];
+            s = key <= query && query < context ? scale * s : none;
+            next[i / 2] = next[i / 2] >= s || next[i / 2] != next[i / 2] ? next[i / 2] : s;
         }
+        float keep[2], added[2] = {0.0f, 0.0f};
 #pragma unroll
         for (int r = 0; r < 2; r++) {
-            int query = first + g + r * 8;
-            if (query >= context) continue;
-#pragma unroll
-            for (int n = 0; n < K / 8; n++)
-                put_pair(out, h.out(query, n * 8 + 2 * t), result[n][2 * r] / sum[r], result[n][2 * r + 1] / sum[r]);
-            if (t == 0) denominators[h.row(query)] = highest[r] + logf(sum[r]);
+            next[r] = quad_max(next[r]);
+            next[r] = highest[r] > next[r] ? highest[r] : next[r];
+            keep[r] = sum[r] > 0.0f || sum[r] != sum[r] ? expf(highest[r] - next[r]) : 0.0f;
+            highest[r] = next[r];
         }
+#pragma unroll
+        for (int e = 0; e < 16; e++) {
+            float& s = p[e / 4][e % 4];
+            // A tile of which a row sees nothing leaves it alone.
+            s = s == none ? 0.0f : expf(s - next[e % 4 / 2]);
+            added[e % 4 / 2] += s;
+        }
+#pragma unroll
+        for (int r = 0; r < 2; r++) sum[r] = sum[r] * keep[r] + quad_sum(added[r]);
+#pragma unroll
+        for (int n = 0; n < K / 8; n++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) result[n][i] *= keep[i / 2];
+        add_weighted<K>(result, p, values);
+    }
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        int query = first + g + r * 8;
+        if (query >= context) continue;
+#pragma unroll
+        for (int n = 0; n < K / 8; n++)
+            put_pair(out, h.out(query, n * 8 + 2 * t), result[n][2 * r] / sum[r], result[n][2 * r + 1] / sum[r]);
+        if (t == 0) denominators[h.row(query)] = highest[r] + logf(sum[r]);
     }
 }
 
@@ -208,100 +200,101 @@ __device__ inline void put_turned_back(bf16* grad_qkv, const Head& h, int part, 
 
 template <int K>
 __device__ void mma_attention_dq(const bf16* qkv, const float* cos, const float* sin, const bf16* out,
-                                 const float* denominators, const bf16* grad, float* delta, bf16* grad_qkv, int context,
+                                 const float* denominators, const bf16* grad, bf16* grad_qkv, int number, int context,
                                  int heads, float scale) {
     SHARED_DYNAMIC(unsigned, memory);
     Head h(context, heads, K);
     auto keys = memory, values = memory + MMA_OTHERS * MMA_PITCH;
     int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-    for (int tile = blockIdx.x * MMA_ROWS; tile < context; tile += gridDim.x * MMA_ROWS) {
-        int first = tile + warp * 16;
-        unsigned queries[K / 16][4], grads[K / 16][4];
-        take_turned<K>(queries, qkv, h, 0, first, cos, sin);
-        take_plain<K>(grads, grad, h, first, [&](int position, int c) { return h.out(position, c); });
-        float deltas[2] = {0.0f, 0.0f}, denominator[2], sum[K / 8][4] = {};
+    int tile = number * MMA_ROWS;
+    int first = tile + warp * 16;
+    unsigned queries[K / 16][4], grads[K / 16][4];
+    take_turned<K>(queries, qkv, h, 0, first, cos, sin);
+    take_plain<K>(grads, grad, h, first, [&](int position, int c) { return h.out(position, c); });
+    float deltas[2] = {0.0f, 0.0f}, denominator[2], sum[K / 8][4] = {};
 #pragma unroll
-        for (int e = 0; e < K / 4; e++) {
-            int i = e % 4, query = first + g + i % 2 * 8;
-            unsigned o = query < context ? pair_at(out, h.out(query, e / 4 * 16 + 2 * t + i / 2 * 8)) : 0;
-            deltas[i % 2] += low_of(o) * low_of(grads[e / 4][i]) + high_of(o) * high_of(grads[e / 4][i]);
-        }
-#pragma unroll
-        for (int r = 0; r < 2; r++) {
-            int query = first + g + r * 8;
-            deltas[r] = quad_sum(deltas[r]);
-            denominator[r] = query < context ? denominators[h.row(query)] : 0.0f;
-            if (t == 0 && query < context) delta[h.row(query)] = deltas[r];
-        }
-        for (int begin = 0; begin < tile + MMA_ROWS && begin < context; begin += MMA_OTHERS) {
-            __syncthreads();
-            load_turned<K>(keys, qkv, h, 1, begin, cos, sin);
-            load_plain<K>(values, qkv, h, begin, [&](int position, int c) { return h.packed(2, position, c); });
-            __syncthreads();
-            if (begin > first + 15) continue;
-            float s[4][4], dp[4][4];
-            times_rows<K>(s, queries, keys);
-            times_rows<K>(dp, grads, values);
-#pragma unroll
-            for (int e = 0; e < 16; e++) {
-                int i = e % 4, query = first + g + i / 2 * 8, key = begin + e / 4 * 8 + 2 * t + i % 2;
-                float p = expf(scale * s[e / 4][i] - denominator[i / 2]);
-                bool seen = key <= query && query < context;
-                s[e / 4][i] = seen ? p * (dp[e / 4][i] - deltas[i / 2]) * scale : 0.0f;
-            }
-            add_weighted<K>(sum, s, keys);
-        }
-        put_turned_back<K>(grad_qkv, h, 0, first, sum, cos, sin);
+    for (int e = 0; e < K / 4; e++) {
+        int i = e % 4, query = first + g + i % 2 * 8;
+        unsigned o = query < context ? pair_at(out, h.out(query, e / 4 * 16 + 2 * t + i / 2 * 8)) : 0;
+        deltas[i % 2] += low_of(o) * low_of(grads[e / 4][i]) + high_of(o) * high_of(grads[e / 4][i]);
     }
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        int query = first + g + r * 8;
+        deltas[r] = quad_sum(deltas[r]);
+        denominator[r] = query < context ? denominators[h.row(query)] : 0.0f;
+    }
+    for (int begin = 0; begin < tile + MMA_ROWS && begin < context; begin += MMA_OTHERS) {
+        __syncthreads();
+        load_turned<K>(keys, qkv, h, 1, begin, cos, sin);
+        load_plain<K>(values, qkv, h, begin, [&](int position, int c) { return h.packed(2, position, c); });
+        __syncthreads();
+        if (begin > first + 15) continue;
+        float s[4][4], dp[4][4];
+        times_rows<K>(s, queries, keys);
+        times_rows<K>(dp, grads, values);
+#pragma unroll
+        for (int e = 0; e < 16; e++) {
+            int i = e % 4, query = first + g + i / 2 * 8, key = begin + e / 4 * 8 + 2 * t + i % 2;
+            float p = expf(scale * s[e / 4][i] - denominator[i / 2]);
+            bool seen = key <= query && query < context;
+            s[e / 4][i] = seen ? p * (dp[e / 4][i] - deltas[i / 2]) * scale : 0.0f;
+        }
+        add_weighted<K>(sum, s, keys);
+    }
+    put_turned_back<K>(grad_qkv, h, 0, first, sum, cos, sin);
 }
 
 // Here the rows of a warp are keys, and the products are the transposes of those above.
 template <int K>
-__device__ void mma_attention_dkv(const bf16* qkv, const float* cos, const float* sin, const float* denominators,
-                                  const bf16* grad, const float* delta, bf16* grad_qkv, int context, int heads, float scale) {
+__device__ void mma_attention_dkv(const bf16* qkv, const float* cos, const float* sin, const bf16* out,
+                                  const float* denominators, const bf16* grad, bf16* grad_qkv, int number, int context, int heads,
+                                  float scale) {
     SHARED_DYNAMIC(unsigned, memory);
     Head h(context, heads, K);
+    SHARED(float, deltas, MMA_OTHERS);
     auto queries = memory, grads = memory + MMA_OTHERS * MMA_PITCH;
     int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-    for (int tile = blockIdx.x * MMA_ROWS; tile < context; tile += gridDim.x * MMA_ROWS) {
-        int first = tile + warp * 16;
-        unsigned keys[K / 16][4], values[K / 16][4];
-        take_turned<K>(keys, qkv, h, 1, first, cos, sin);
-        take_plain<K>(values, qkv, h, first, [&](int position, int c) { return h.packed(2, position, c); });
-        float grad_k[K / 8][4] = {}, grad_v[K / 8][4] = {};
-        for (int begin = tile; begin < context; begin += MMA_OTHERS) {
-            __syncthreads();
-            load_turned<K>(queries, qkv, h, 0, begin, cos, sin);
-            load_plain<K>(grads, grad, h, begin, [&](int position, int c) { return h.out(position, c); });
-            __syncthreads();
-            // Queries before all keys of the warp.
-            if (begin + MMA_OTHERS <= first) continue;
-            float p[4][4], ds[4][4];
-            times_rows<K>(p, keys, queries);
-            times_rows<K>(ds, values, grads);
+    int tile = number * MMA_ROWS;
+    int first = tile + warp * 16;
+    unsigned keys[K / 16][4], values[K / 16][4];
+    take_turned<K>(keys, qkv, h, 1, first, cos, sin);
+    take_plain<K>(values, qkv, h, first, [&](int position, int c) { return h.packed(2, position, c); });
+    float grad_k[K / 8][4] = {}, grad_v[K / 8][4] = {};
+    for (int begin = tile; begin < context; begin += MMA_OTHERS) {
+        __syncthreads();
+        load_turned<K>(queries, qkv, h, 0, begin, cos, sin);
+        load_plain<K>(grads, grad, h, begin, [&](int position, int c) { return h.out(position, c); });
+        load_deltas<4>(deltas, out, grad, h, begin);
+        __syncthreads();
+        // Queries before all keys of the warp.
+        if (begin + MMA_OTHERS <= first) continue;
+        float p[4][4], ds[4][4];
+        times_rows<K>(p, keys, queries);
+        times_rows<K>(ds, values, grads);
 #pragma unroll
-            for (int e = 0; e < 16; e++) {
-                int i = e % 4, key = first + g + i / 2 * 8, query = begin + e / 4 * 8 + 2 * t + i % 2;
-                bool seen = key <= query && query < context;
-                long long row = h.row(seen ? query : 0);
-                float weight = seen ? expf(scale * p[e / 4][i] - denominators[row]) : 0.0f;
-                p[e / 4][i] = weight;
-                ds[e / 4][i] = seen ? weight * (ds[e / 4][i] - delta[row]) * scale : 0.0f;
-            }
-            add_weighted<K>(grad_v, p, grads);
-            add_weighted<K>(grad_k, ds, queries);
+        for (int e = 0; e < 16; e++) {
+            int i = e % 4, key = first + g + i / 2 * 8, query = begin + e / 4 * 8 + 2 * t + i % 2;
+            bool seen = key <= query && query < context;
+            long long row = h.row(seen ? query : 0);
+            float weight = seen ? expf(scale * p[e / 4][i] - denominators[row]) : 0.0f;
+            p[e / 4][i] = weight;
+            ds[e / 4][i] = seen ? weight * (ds[e / 4][i] - (float)deltas[query - begin]) * scale : 0.0f;
         }
-        put_turned_back<K>(grad_qkv, h, 1, first, grad_k, cos, sin);
+        add_weighted<K>(grad_v, p, grads);
+        add_weighted<K>(grad_k, ds, queries);
+    }
+    put_turned_back<K>(grad_qkv, h, 1, first, grad_k, cos, sin);
 #pragma unroll
-        for (int e = 0; e < K / 4; e++) {
-            int key = first + g + e % 2 * 8;
-            if (key < context)
-                put_pair(grad_qkv, h.packed(2, key, e / 2 * 8 + 2 * t), grad_v[e / 2][e % 2 * 2], grad_v[e / 2][e % 2 * 2 + 1]);
-        }
+    for (int e = 0; e < K / 4; e++) {
+        int key = first + g + e % 2 * 8;
+        if (key < context)
+            put_pair(grad_qkv, h.packed(2, key, e / 2 * 8 + 2 * t), grad_v[e / 2][e % 2 * 2], grad_v[e / 2][e % 2 * 2 + 1]);
     }
 }
 
 // Calls f<K> for a head that the tensor cores take.
+#define ON_TENSOR_CORES(k) ((k) == 16 || (k) == 32 || (k) == 64)
 #define BY_MMA(f, ...)                                                                                                 \
     switch (head_dim) {                                                                                                \
     case 16: return f<16>(__VA_ARGS__);                                                                                \

@@ -31,9 +31,6 @@ template <> __device__ inline bf16 to<bf16>(float x) {
     return bf16{(u16)((b + 0x7fff + (b >> 16 & 1)) >> 16)};
 }
 
-// An f32 of which the tensor cores keep ten bits behind the point, rounded to the nearest, ties away from zero.
-__device__ inline float to_tf32(float x) { return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u); }
-
 // Two numbers as bf16 in one word, the first in the lower half, and back.
 __device__ inline float low_of(unsigned pair) { return __uint_as_float(pair << 16); }
 __device__ inline float high_of(unsigned pair) { return __uint_as_float(pair & 0xffff0000u); }
@@ -45,28 +42,75 @@ __device__ inline unsigned pair_of(float low, float high) {
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
     return pair;
 }
-
-// sum [16, 8] += a [16, 16] b [16, 8] of a warp, in bf16. With g = lane / 4 and t = lane % 4 a lane has
-//   sum: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
-//   a: pairs (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8), along a row;   b: pairs (2t, g), (2t + 8, g), down a column
-__device__ inline void mma(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
+// One access of 4, 8 or 16 bytes, at a multiple of its size.
+template <class W> __device__ inline W words_at(const void* from) { return *(const W*)from; }
+template <class W> __device__ inline void put_words(void* to, W words) { *(W*)to = words; }
 #endif
+
+// N neighbours of an array, N one of 1, 4 and 8, taken and put in accesses of up to 16 bytes. N numbers must begin at a
+// multiple of their size, or of 16 bytes.
+template <class T, int N> struct Pack {
+    static constexpr int WORDS = N * (int)sizeof(T) / 4;
+    unsigned words[WORDS];
+
+    __device__ static Pack at(const T* from) {
+        Pack pack;
+        if constexpr (WORDS == 2) {
+            uint2 both = words_at<uint2>(from);
+            pack.words[0] = both.x, pack.words[1] = both.y;
+        } else {
+#pragma unroll
+            for (int w = 0; w < WORDS; w += 4) {
+                uint4 four = words_at<uint4>(from + w * N / WORDS);
+                pack.words[w] = four.x, pack.words[w + 1] = four.y, pack.words[w + 2] = four.z, pack.words[w + 3] = four.w;
+            }
+        }
+        return pack;
+    }
+    __device__ void put(T* to) const {
+        if constexpr (WORDS == 2) {
+            put_words(to, uint2{words[0], words[1]});
+        } else {
+#pragma unroll
+            for (int w = 0; w < WORDS; w += 4)
+                put_words(to + w * N / WORDS, uint4{words[w], words[w + 1], words[w + 2], words[w + 3]});
+        }
+    }
+    // Where `i` is known when compiling, nothing but a register.
+    __device__ float operator[](int i) const {
+        if constexpr (sizeof(T) == 4) return __uint_as_float(words[i]);
+        else return i % 2 ? high_of(words[i / 2]) : low_of(words[i / 2]);
+    }
+    __device__ static Pack of(const float (&x)[N]) {
+        Pack pack;
+#pragma unroll
+        for (int w = 0; w < WORDS; w++)
+            if constexpr (sizeof(T) == 4) pack.words[w] = __float_as_uint(x[w]);
+            else pack.words[w] = pair_of(x[2 * w], x[2 * w + 1]);
+        return pack;
+    }
+};
+template <class T> struct Pack<T, 1> {
+    T number;
+
+    __device__ static Pack at(const T* from) { return {*from}; }
+    __device__ void put(T* where) const { *where = number; }
+    __device__ float operator[](int) const { return to_f32(number); }
+    __device__ static Pack of(const float (&x)[1]) { return {to<T>(x[0])}; }
+};
 
 // The state of a run between and within steps. It lies on the card, so that one graph serves all steps.
 struct StepState {
-    unsigned next;           // the step that comes next, from 0
-    unsigned current;        // the step under way, or done last
+    unsigned next;           // the step under way, or that comes next, from 0
+    unsigned current;        // the one whose gradient was taken last
     float clip;              // factor on every gradient
     float rate_share;        // of the peak learning rate
     float correction1;       // 1 - beta1^t
     float second_correction; // 1 / (1 - beta2^t)
     float norm;              // of the gradient as a whole, before clipping
     float loss_sum;          // of the mean losses since the host began it anew
-    unsigned unused[8];
+    unsigned arrived;        // blocks of `settle` that are done
+    unsigned unused[7];
 };
 
 // Tokens of a batch: `slots` batches lie one after another, each `stride` tokens long, and a step reads the one of its
@@ -77,7 +121,7 @@ struct Tokens {
     int context;
 
     __device__ Tokens(const u16* ring, long long stride, int slots, const StepState* state, int context)
-        : ids(ring + state->current % slots * stride), context(context) {}
+        : ids(ring + state->next % slots * stride), context(context) {}
     __device__ int input(int row) const { return ids[(long long)(row / context) * (context + 1) + row % context]; }
     __device__ int target(int row) const { return ids[(long long)(row / context) * (context + 1) + row % context + 1]; }
 };

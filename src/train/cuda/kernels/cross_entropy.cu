@@ -1,62 +1,131 @@
 // Softmax cross entropy of rows of logits, whose gradient takes their place.
 #include "common.cuh"
 
-// loss = ln(sum of exp(multiplier z)) - multiplier z[target], in nats, for each of the rows first .. first + gridDim.x of the
-// batch, whose products z lie in `logits` [gridDim.x, vocab]. One block a row, of whole warps; losses [rows of the batch].
-// Returns the largest logit and the sum of exponentials below it.
-template <class T>
-__device__ float2 row_loss(const T* row, int target, float multiplier, float* loss, int vocab) {
-    float highest = -__int_as_float(0x7f800000), at_target = to_f32(row[target]) * multiplier;
-    for (int i = threadIdx.x; i < vocab; i += blockDim.x) {
-        float z = to_f32(row[i]) * multiplier;
-        highest = z > highest || z != z ? z : highest;
+// Packs of a row that a thread keeps in registers between the softmax and its gradient: with 1024 threads a row of 57,344 bf16
+// or 28,672 f32 is read once. What is longer is read a second time.
+#define LOSS_KEPT 7
+
+// A row of logits, as packs from the first multiple of 16 bytes on, and single numbers before and behind them.
+template <class T> struct LogitRow {
+    static constexpr int N = 16 / sizeof(T);
+    T* row;
+    int vocab, begin, packs;
+
+    __device__ LogitRow(T* row, int vocab) : row(row), vocab(vocab) {
+        int past = (int)((unsigned long long)row % 16 / sizeof(T));
+        begin = past ? N - past : 0;
+        begin = begin < vocab ? begin : vocab;
+        packs = (vocab - begin) / N;
     }
-    highest = block_max(highest);
-    float sum = 0.0f;
-    for (int i = threadIdx.x; i < vocab; i += blockDim.x) sum += expf(to_f32(row[i]) * multiplier - highest);
-    // When the sum is there, everybody has read the target's logit.
-    sum = block_sum(sum);
-    if (threadIdx.x == 0) *loss = highest + logf(sum) - at_target;
-    return make_float2(highest, sum);
+    __device__ int pack(int p) const { return begin + p * N; }
+    __device__ int singles() const { return vocab - packs * N; }
+    __device__ int single(int s) const { return s < begin ? s : s + packs * N; }
+};
+
+// The largest logit so far, and the sum of exponentials of those so far below it.
+struct Softmax {
+    float highest, sum;
+};
+
+template <int N> __device__ inline void meet(Softmax& softmax, const float (&z)[N]) {
+    float next = softmax.highest;
+#pragma unroll
+    for (int c = 0; c < N; c++) next = z[c] > next || z[c] != z[c] ? z[c] : next;
+    // All of them are minus infinity so far.
+    if (next == -__int_as_float(0x7f800000)) return;
+    softmax.sum *= expf(softmax.highest - next);
+#pragma unroll
+    for (int c = 0; c < N; c++) softmax.sum += expf(z[c] - next);
+    softmax.highest = next;
 }
 
-// The losses, and z becomes the gradient of weight x loss by it: weight x multiplier x (softmax - [target]).
-template <class T>
+// Of a warp, the same in each lane.
+__device__ inline Softmax joined(Softmax mine) {
+    float highest = warp_max(mine.highest);
+    bool nothing = mine.highest == -__int_as_float(0x7f800000);
+    return {highest, warp_sum(nothing ? 0.0f : mine.sum * expf(mine.highest - highest))};
+}
+
+// loss = ln(sum of exp(multiplier z)) - multiplier z[target], in nats, for each of the rows first .. first + gridDim.x of the
+// batch, whose products z lie in `logits` [gridDim.x, vocab]. One block a row, of whole warps; losses [rows of the batch].
+// With GRADIENT, z becomes the gradient of weight x loss by it: weight x multiplier x (softmax - [target]).
+template <class T, bool GRADIENT>
 __device__ void cross_entropy(T* logits, const Tokens& tokens, int first, int vocab, float multiplier, float weight,
                               float* losses) {
-    T* row = logits + (long long)blockIdx.x * vocab;
+    constexpr int N = LogitRow<T>::N;
+    SHARED(float, highests, 32);
+    SHARED(float, sums, 32);
+    LogitRow<T> row(logits + (long long)blockIdx.x * vocab, vocab);
     int target = tokens.target(first + blockIdx.x);
-    float2 of = row_loss(row, target, multiplier, losses + first + blockIdx.x, vocab);
-    float factor = weight * multiplier;
-    for (int i = threadIdx.x; i < vocab; i += blockDim.x) {
-        float p = expf(to_f32(row[i]) * multiplier - of.x) / of.y;
-        row[i] = to<T>(factor * (p - (i == target ? 1.0f : 0.0f)));
+    float at_target = to_f32(row.row[target]) * multiplier;
+    Softmax softmax{-__int_as_float(0x7f800000), 0.0f};
+    Pack<T, N> kept[LOSS_KEPT];
+    auto take = [&](const Pack<T, N>& pack) {
+        float z[N];
+#pragma unroll
+        for (int c = 0; c < N; c++) z[c] = pack[c] * multiplier;
+        meet(softmax, z);
+    };
+#pragma unroll
+    for (int u = 0; u < LOSS_KEPT; u++) {
+        int p = u * blockDim.x + threadIdx.x;
+        if (p < row.packs) kept[u] = Pack<T, N>::at(row.row + row.pack(p));
+    }
+#pragma unroll
+    for (int u = 0; u < LOSS_KEPT; u++)
+        if (u * blockDim.x + threadIdx.x < row.packs) take(kept[u]);
+    for (int p = LOSS_KEPT * blockDim.x + threadIdx.x; p < row.packs; p += blockDim.x)
+        take(Pack<T, N>::at(row.row + row.pack(p)));
+    for (int s = threadIdx.x; s < row.singles(); s += blockDim.x) {
+        float z[1] = {to_f32(row.row[row.single(s)]) * multiplier};
+        meet(softmax, z);
+    }
+    softmax = joined(softmax);
+    if (threadIdx.x % 32 == 0) highests[threadIdx.x / 32] = softmax.highest, sums[threadIdx.x / 32] = softmax.sum;
+    // From here on everybody has read the target's logit.
+    __syncthreads();
+    unsigned lane = threadIdx.x % 32;
+    bool there = lane < blockDim.x / 32;
+    softmax = joined({there ? (float)highests[lane] : -__int_as_float(0x7f800000), there ? (float)sums[lane] : 0.0f});
+    if (threadIdx.x == 0) losses[first + blockIdx.x] = softmax.highest + logf(softmax.sum) - at_target;
+    if constexpr (GRADIENT) {
+        float factor = weight * multiplier, share = factor / softmax.sum;
+        auto slope = [&](float z, int i) {
+            return share * expf(z * multiplier - softmax.highest) - (i == target ? factor : 0.0f);
+        };
+        auto put = [&](const Pack<T, N>& pack, int p) {
+            float g[N];
+#pragma unroll
+            for (int c = 0; c < N; c++) g[c] = slope(pack[c], row.pack(p) + c);
+            Pack<T, N>::of(g).put(row.row + row.pack(p));
+        };
+#pragma unroll
+        for (int u = 0; u < LOSS_KEPT; u++) {
+            int p = u * blockDim.x + threadIdx.x;
+            if (p < row.packs) put(kept[u], p);
+        }
+        for (int p = LOSS_KEPT * blockDim.x + threadIdx.x; p < row.packs; p += blockDim.x)
+            put(Pack<T, N>::at(row.row + row.pack(p)), p);
+        for (int s = threadIdx.x; s < row.singles(); s += blockDim.x) {
+            T* z = row.row + row.single(s);
+            *z = to<T>(slope(to_f32(*z), row.single(s)));
+        }
     }
 }
 #define CROSS_ENTROPY(T, forward, both)                                                                                \
-    extern "C" __global__ void forward(const T* logits, const u16* ring, long long stride, int slots,                  \
-                                       const StepState* state, int context, int first, int vocab, float multiplier,    \
-                                       float* losses) {                                                                \
-        int row = first + blockIdx.x;                                                                                  \
-        row_loss<T>(logits + (long long)blockIdx.x * vocab, Tokens(ring, stride, slots, state, context).target(row),   \
-                    multiplier, losses + row, vocab);                                                                  \
+    extern "C" __global__ void __launch_bounds__(1024)                                                                 \
+        forward(const T* logits, const u16* ring, long long stride, int slots, const StepState* state, int context,    \
+                int first, int vocab, float multiplier, float* losses) {                                               \
+        Tokens tokens(ring, stride, slots, state, context);                                                            \
+        cross_entropy<T, false>((T*)logits, tokens, first, vocab, multiplier, 0.0f, losses);                           \
     }                                                                                                                  \
     LISTED(forward)                                                                                                    \
-    extern "C" __global__ void both(T* logits, const u16* ring, long long stride, int slots, const StepState* state,   \
-                                    int context, int first, int vocab, float multiplier, float weight,                 \
-                                    float* losses) {                                                                   \
-        cross_entropy<T>(logits, Tokens(ring, stride, slots, state, context), first, vocab, multiplier, weight,        \
-                         losses);                                                                                      \
+    extern "C" __global__ void __launch_bounds__(1024)                                                                 \
+        both(T* logits, const u16* ring, long long stride, int slots, const StepState* state, int context, int first,  \
+             int vocab, float multiplier, float weight, float* losses) {                                               \
+        Tokens tokens(ring, stride, slots, state, context);                                                            \
+        cross_entropy<T, true>(logits, tokens, first, vocab, multiplier, weight, losses);                              \
     }                                                                                                                  \
     LISTED(both)
 CROSS_ENTROPY(float, token_losses_f32, cross_entropy_f32)
 CROSS_ENTROPY(bf16, token_losses_bf16, cross_entropy_bf16)
-
-// loss_sum += sum of losses [rows] x weight. One block of at most 1024 threads, a power of two.
-extern "C" __global__ void loss_sum(const float* losses, int rows, float weight, StepState* state) {
-    double sum = 0.0;
-    for (int i = threadIdx.x; i < rows; i += blockDim.x) sum += losses[i];
-    sum = block_sum_f64(sum);
-    if (threadIdx.x == 0) state->loss_sum += (float)(sum * weight);
-}
-LISTED(loss_sum)

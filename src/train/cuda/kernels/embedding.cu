@@ -1,15 +1,5 @@
-// Token embedding.
+// The gradient of the token embedding; its forward pass lies with the first normalization (norm.cu).
 #include "common.cuh"
-
-// x [rows, d] = multiplier table[id of the row]. One block a row.
-extern "C" __global__ void embed(const u16* ring, long long stride, int slots, const StepState* state, int context,
-                                 const float* table, float* x, int d, float multiplier) {
-    Tokens tokens(ring, stride, slots, state, context);
-    int row = blockIdx.x;
-    const float* from = table + (long long)tokens.input(row) * d;
-    for (int i = threadIdx.x; i < d; i += blockDim.x) x[(long long)row * d + i] = multiplier * from[i];
-}
-LISTED(embed)
 
 // Ids of one block of `embed_backward`.
 #define EMBED_IDS 8

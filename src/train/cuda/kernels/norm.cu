@@ -2,106 +2,196 @@
 #include "common.cuh"
 
 #define NORM_EPSILON 1e-6f
-// Rows of one block of the backward pass, and of one piece of the gradient of the gain.
-#define NORM_ROWS 64
-// Rows whose numbers a thread asks for before it needs the first.
-#define NORM_TOGETHER 8
+// Threads of a block of the backward pass, at most; rows whose numbers a thread asks for before it needs the first.
+#define NORM_THREADS 512
+#define NORM_TOGETHER 4
 
-// stream = x + multiplier branch; inverse = 1 / rms(stream); out = stream x inverse x gain. [rows, d], one block a row.
-// `branch` may be null; `stream` may be `x`.
+// stream = share x + multiplier branch; inverse = 1 / rms(stream); out = stream x inverse x gain, for one row of d channels, by
+// one warp, N channels a lane at a time. `branch` may be null; `stream` may be `x`.
+template <class T, int N>
+__device__ inline void norm_row(const float* x, float share, const T* branch, float multiplier, const float* gain,
+                                float* stream, T* out, float* inverse, int d) {
+    int lane = threadIdx.x % 32;
+    float squares = 0.0f;
+#pragma unroll 2
+    for (int i = lane * N; i < d; i += 32 * N) {
+        auto numbers = Pack<float, N>::at(x + i);
+        float v[N];
+#pragma unroll
+        for (int c = 0; c < N; c++) v[c] = share * numbers[c];
+        if (branch) {
+            auto added = Pack<T, N>::at(branch + i);
+#pragma unroll
+            for (int c = 0; c < N; c++) v[c] += multiplier * added[c];
+        }
+        Pack<float, N>::of(v).put(stream + i);
+#pragma unroll
+        for (int c = 0; c < N; c++) squares += v[c] * v[c];
+    }
+    float r = 1.0f / sqrtf(warp_sum(squares) / d + NORM_EPSILON);
+    // Each lane reads again what it has written itself.
+#pragma unroll 2
+    for (int i = lane * N; i < d; i += 32 * N) {
+        auto v = Pack<float, N>::at(stream + i), gains = Pack<float, N>::at(gain + i);
+        float normed[N];
+#pragma unroll
+        for (int c = 0; c < N; c++) normed[c] = v[c] * r * gains[c];
+        Pack<T, N>::of(normed).put(out + i);
+    }
+    if (lane == 0) *inverse = r;
+}
+// Rows begin at multiples of four channels, or single channels are taken.
+template <class T>
+__device__ inline void norm_any_row(const float* x, float share, const T* branch, float multiplier, const float* gain,
+                                    float* stream, T* out, float* inverse, int d) {
+    if (d % 4 == 0) norm_row<T, 4>(x, share, branch, multiplier, gain, stream, out, inverse, d);
+    else norm_row<T, 1>(x, share, branch, multiplier, gain, stream, out, inverse, d);
+}
+
+// The row of this warp; blocks of whole warps.
+__device__ inline int row_of_warp() { return blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32; }
+
+// The stream after a branch, and its normalization: [rows, d].
 template <class T>
 __device__ void add_norm(const float* x, const T* branch, float multiplier, const float* gain, float* stream, T* out,
-                         float* inverse, int d) {
-    long long at = (long long)blockIdx.x * d;
-    float squares = 0.0f;
-    for (int i = threadIdx.x; i < d; i += blockDim.x) {
-        float v = x[at + i];
-        if (branch) v += multiplier * to_f32(branch[at + i]);
-        stream[at + i] = v;
-        squares += v * v;
-    }
-    float r = 1.0f / sqrtf(block_sum(squares) / d + NORM_EPSILON);
-    // Each thread reads again what it has written itself.
-    for (int i = threadIdx.x; i < d; i += blockDim.x) out[at + i] = to<T>(stream[at + i] * r * gain[i]);
-    if (threadIdx.x == 0) inverse[blockIdx.x] = r;
+                         float* inverse, int rows, int d) {
+    int row = row_of_warp();
+    if (row >= rows) return;
+    long long at = (long long)row * d;
+    norm_any_row<T>(x + at, 1.0f, branch ? branch + at : nullptr, multiplier, gain, stream + at, out + at, inverse + row, d);
 }
-#define ADD_NORM(T, name)                                                                                              \
-    extern "C" __global__ void name(const float* x, const T* branch, float multiplier, const float* gain,              \
-                                    float* stream, T* out, float* inverse, int d) {                                    \
-        add_norm<T>(x, branch, multiplier, gain, stream, out, inverse, d);                                             \
+
+// The stream as it begins, multiplier table[id of the row], and its normalization.
+template <class T>
+__device__ void embed_norm(const Tokens& tokens, const float* table, float multiplier, const float* gain, float* stream, T* out,
+                           float* inverse, int rows, int d) {
+    int row = row_of_warp();
+    if (row >= rows) return;
+    long long at = (long long)row * d, id = tokens.input(row);
+    norm_any_row<T>(table + id * d, multiplier, nullptr, 0.0f, gain, stream + at, out + at, inverse + row, d);
+}
+#define NORM(T, add, embed)                                                                                            \
+    extern "C" __global__ void add(const float* x, const T* branch, float multiplier, const float* gain,               \
+                                   float* stream, T* out, float* inverse, int rows, int d) {                           \
+        add_norm<T>(x, branch, multiplier, gain, stream, out, inverse, rows, d);                                       \
     }                                                                                                                  \
-    LISTED(name)
-ADD_NORM(float, add_norm_f32)
-ADD_NORM(bf16, add_norm_bf16)
+    LISTED(add)                                                                                                        \
+    extern "C" __global__ void embed(const u16* ring, long long stride, int slots, const StepState* state,             \
+                                     int context, const float* table, float multiplier, const float* gain,             \
+                                     float* stream, T* out, float* inverse, int rows, int d) {                         \
+        embed_norm<T>(Tokens(ring, stride, slots, state, context), table, multiplier, gain, stream, out, inverse,      \
+                      rows, d);                                                                                        \
+    }                                                                                                                  \
+    LISTED(embed)
+NORM(float, add_norm_f32, embed_norm_f32)
+NORM(bf16, add_norm_bf16, embed_norm_bf16)
 
 // The gradient of the stream, and a piece of that of the gain. With h = x inverse and g the gradient of the output:
 //
 //   dx = before + (g gain - h mean(g gain h)) inverse;   partials[piece] = sum of g h over the rows of the piece
 //   branch = multiplier dx, what the branch that was added before gets
 //
-// One block for NORM_ROWS rows, of at most 32 warps: first each warp takes the means of its rows, then each thread goes down
-// its channels, with all rows' loads in flight and one barrier in all. `before` may be null (zero) or `dx` itself; `branch`
-// may be null.
-template <class T>
+// One block for `piece` rows, at most NORM_ROWS: first each warp takes the means of its rows, then each thread goes down its
+// N channels. Where the channels are few, threads divide the rows among them and their sums are added in order. `before` may
+// be null (zero) or `dx` itself; `branch` may be null.
+#define NORM_ROWS 64
+template <class T, int N>
 __device__ void norm_backward(const T* grad, const float* x, const float* inverse, const float* gain, const float* before,
-                              float* dx, T* branch, float multiplier, float* partials, int rows, int d) {
+                              float* dx, T* branch, float multiplier, float* partials, int piece, int rows, int d) {
     SHARED(float, means, NORM_ROWS);
     SHARED(float, inverses, NORM_ROWS);
-    long long begin = (long long)blockIdx.x * NORM_ROWS;
-    int count = rows - begin < NORM_ROWS ? (int)(rows - begin) : NORM_ROWS;
+    SHARED(float, sums, 4 * NORM_THREADS);
+    long long begin = (long long)blockIdx.x * piece;
+    int count = rows - begin < piece ? (int)(rows - begin) : piece;
     for (int row = threadIdx.x / 32; row < count; row += blockDim.x / 32) {
         float r = inverse[begin + row], products = 0.0f;
-        for (int i = threadIdx.x % 32; i < d; i += 32) {
-            long long at = (begin + row) * d + i;
-            products += to_f32(grad[at]) * gain[i] * (x[at] * r);
+#pragma unroll 2
+        for (int i = threadIdx.x % 32 * N; i < d; i += 32 * N) {
+            auto g = Pack<T, N>::at(grad + (begin + row) * d + i);
+            auto v = Pack<float, N>::at(x + (begin + row) * d + i), gains = Pack<float, N>::at(gain + i);
+#pragma unroll
+            for (int c = 0; c < N; c++) products += g[c] * gains[c] * (v[c] * r);
         }
         products = warp_sum(products);
         if (threadIdx.x % 32 == 0) means[row] = products / d, inverses[row] = r;
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < d; i += blockDim.x) {
-        float sum = 0.0f, gained = gain[i];
+    int columns = d / N, slices = columns < (int)blockDim.x ? blockDim.x / columns : 1;
+    int slice = threadIdx.x / columns;
+    if (columns >= (int)blockDim.x) slice = 0;
+    for (int column = columns < (int)blockDim.x ? threadIdx.x % columns : threadIdx.x; column < columns && slice < slices;
+         column += blockDim.x) {
+        auto gains = Pack<float, N>::at(gain + column * N);
+        float sum[N] = {};
 #pragma unroll 1
-        for (int row0 = 0; row0 < count; row0 += NORM_TOGETHER) {
-            float g[NORM_TOGETHER], h[NORM_TOGETHER], had[NORM_TOGETHER];
+        for (int row0 = slice; row0 < count; row0 += NORM_TOGETHER * slices) {
+            Pack<T, N> g[NORM_TOGETHER];
+            Pack<float, N> v[NORM_TOGETHER], had[NORM_TOGETHER];
 #pragma unroll
             for (int u = 0; u < NORM_TOGETHER; u++) {
-                long long at = (begin + row0 + u) * d + i;
-                bool there = row0 + u < count;
-                g[u] = there ? to_f32(grad[at]) : 0.0f;
-                h[u] = there ? x[at] * (float)inverses[row0 + u] : 0.0f;
-                had[u] = there && before ? before[at] : 0.0f;
+                if (row0 + u * slices >= count) break;
+                long long at = (begin + row0 + u * slices) * d + column * N;
+                g[u] = Pack<T, N>::at(grad + at), v[u] = Pack<float, N>::at(x + at);
+                if (before) had[u] = Pack<float, N>::at(before + at);
             }
 #pragma unroll
             for (int u = 0; u < NORM_TOGETHER; u++) {
-                if (row0 + u >= count) break;
-                long long at = (begin + row0 + u) * d + i;
-                float v = (g[u] * gained - h[u] * (float)means[row0 + u]) * (float)inverses[row0 + u] + had[u];
-                sum += g[u] * h[u];
-                dx[at] = v;
-                if (branch) branch[at] = to<T>(multiplier * v);
+                int row = row0 + u * slices;
+                if (row >= count) break;
+                float r = inverses[row], mean = means[row], of_x[N], of_branch[N];
+#pragma unroll
+                for (int c = 0; c < N; c++) {
+                    float h = v[u][c] * r;
+                    of_x[c] = (g[u][c] * gains[c] - h * mean) * r + (before ? had[u][c] : 0.0f);
+                    of_branch[c] = multiplier * of_x[c];
+                    sum[c] += g[u][c] * h;
+                }
+                long long at = (begin + row) * d + column * N;
+                Pack<float, N>::of(of_x).put(dx + at);
+                if (branch) Pack<T, N>::of(of_branch).put(branch + at);
             }
         }
+        if (slices == 1) Pack<float, N>::of(sum).put(partials + (long long)blockIdx.x * d + column * N);
+        else
+#pragma unroll
+            for (int c = 0; c < N; c++) sums[slice * d + column * N + c] = sum[c];
+    }
+    if (slices == 1) return;
+    __syncthreads();
+    for (int i = threadIdx.x; i < d; i += blockDim.x) {
+        float sum = 0.0f;
+        for (int s = 0; s < slices; s++) sum += sums[s * d + i];
         partials[(long long)blockIdx.x * d + i] = sum;
     }
 }
 #define NORM_BACKWARD(T, name)                                                                                         \
     extern "C" __global__ void name(const T* grad, const float* x, const float* inverse, const float* gain,            \
                                     const float* before, float* dx, T* branch, float multiplier, float* partials,      \
-                                    int rows, int d) {                                                                 \
-        norm_backward<T>(grad, x, inverse, gain, before, dx, branch, multiplier, partials, rows, d);                   \
+                                    int piece, int rows, int d) {                                                      \
+        if (d % 4 == 0)                                                                                                \
+            norm_backward<T, 4>(grad, x, inverse, gain, before, dx, branch, multiplier, partials, piece, rows, d);     \
+        else norm_backward<T, 1>(grad, x, inverse, gain, before, dx, branch, multiplier, partials, piece, rows, d);    \
     }                                                                                                                  \
     LISTED(name)
 NORM_BACKWARD(float, norm_backward_f32)
 NORM_BACKWARD(bf16, norm_backward_bf16)
 
-// grad [d] (+)= sum of partials [pieces, d], in their order. One thread a channel.
-extern "C" __global__ void gain_reduce(const float* partials, int pieces, float* grad, int d, int accumulate) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= d) return;
-    float sum = accumulate ? grad[i] : 0.0f;
-#pragma unroll 16
-    for (int piece = 0; piece < pieces; piece++) sum += partials[(long long)piece * d + i];
-    grad[i] = sum;
+// For each norm, the one at places[blockIdx.y] of `grads`: grad [d] (+)= sum of its partials [pieces, d]. A block of 256
+// threads has 32 channels; its warps take every eighth piece, and their sums are added in order.
+extern "C" __global__ void gain_reduce(const float* partials, int pieces, float* grads, const long long* places, int d,
+                                       int accumulate) {
+    SHARED(float, sums, 256);
+    int lane = threadIdx.x % 32, i = blockIdx.x * 32 + lane;
+    const float* from = partials + (long long)blockIdx.y * pieces * d + i;
+    float sum = 0.0f;
+#pragma unroll 8
+    for (int piece = threadIdx.x / 32; piece < pieces && i < d; piece += 8) sum += from[(long long)piece * d];
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.x >= 32 || i >= d) return;
+    float* grad = grads + places[blockIdx.y] + i;
+    float all = accumulate ? *grad : 0.0f;
+    for (int warp = 0; warp < 8; warp++) all += sums[warp * 32 + lane];
+    *grad = all;
 }
 LISTED(gain_reduce)

@@ -1,41 +1,55 @@
-// The step's own numbers, clipping by the norm of all gradients, and AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
+// What ends a step: its loss, clipping by the norm of all gradients, and AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
 #include "common.cuh"
 
-// Begins a step: its number, its share of the peak rate, and Adam's corrections. One thread.
-extern "C" __global__ void advance(StepState* state, const float* shares, double beta1, double beta2) {
-    unsigned current = state->next;
-    state->current = current;
-    state->next = current + 1;
-    state->rate_share = shares[current];
-    state->correction1 = (float)(1.0 - pow(beta1, (double)(current + 1)));
-    state->second_correction = (float)(1.0 / (1.0 - pow(beta2, (double)(current + 1))));
-}
-LISTED(advance)
-
-// partials [gridDim.x] = sums of squares of as many pieces of grad [n], of one length. Blocks of whole warps.
-extern "C" __global__ void square_sums(const float* grad, long long n, float* partials) {
-    long long piece = (n + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * piece;
+// All numbers of a step that stand for the whole of it, in one launch:
+//
+//   norm = root of the sum of squares of grad [n], n a multiple of 4;   clip = limit / norm, at most 1; a limit of 0 leaves all
+//   loss_sum += weight x sum of losses [rows]
+//   rate_share, correction1, second_correction of the step, which is over for everything that reads tokens
+//
+// Each block sums one piece of the gradient into partials [gridDim.x]; the one that ends last adds the pieces in their order
+// and writes the state. Blocks of at most 1024 threads, a power of two.
+extern "C" __global__ void settle(const float* grad, long long n, float* partials, const float* losses, int rows, float weight,
+                                  float limit, const float* shares, double beta1, double beta2, StepState* state) {
+    SHARED(unsigned, arrived, 1);
+    long long piece = (n / 4 + gridDim.x - 1) / gridDim.x * 4, begin = blockIdx.x * piece;
     float sum = 0.0f;
-#pragma unroll 8
-    for (long long i = begin + threadIdx.x; i < begin + piece && i < n; i += blockDim.x) sum += grad[i] * grad[i];
+#pragma unroll 4
+    for (long long i = begin + threadIdx.x * 4; i < begin + piece && i < n; i += blockDim.x * 4) {
+        auto g = Pack<float, 4>::at(grad + i);
+        sum += g[0] * g[0] + g[1] * g[1] + (g[2] * g[2] + g[3] * g[3]);
+    }
     sum = block_sum(sum);
-    if (threadIdx.x == 0) partials[blockIdx.x] = sum;
-}
-LISTED(square_sums)
-
-// The norm of all gradients, and the factor that brings it down to `limit`, at most 1; a limit of 0 leaves them alone. One
-// block of at most 1024 threads, a power of two.
-extern "C" __global__ void clip(const float* partials, int pieces, float limit, StepState* state) {
-    double sum = 0.0;
-    for (int i = threadIdx.x; i < pieces; i += blockDim.x) sum += partials[i];
-    sum = block_sum_f64(sum);
+    if (threadIdx.x == 0) {
+        partials[blockIdx.x] = sum;
+        // Seen by all blocks before it is counted.
+        __threadfence();
+        arrived[0] = atomicAdd(&state->arrived, 1);
+    }
+    __syncthreads();
+    if (arrived[0] != gridDim.x - 1) return;
+    __threadfence();
+    double squares = 0.0, loss = 0.0;
+    const volatile float* pieces = partials;
+    for (unsigned i = threadIdx.x; i < gridDim.x; i += blockDim.x) squares += pieces[i];
+    for (int i = threadIdx.x; i < rows; i += blockDim.x) loss += losses[i];
+    squares = block_sum_f64(squares);
+    loss = block_sum_f64(loss);
     if (threadIdx.x != 0) return;
-    float norm = (float)sqrt(sum), factor = limit / (norm + 1.17549435e-38f);
+    unsigned current = state->next;
+    float norm = (float)sqrt(squares), factor = limit / (norm + 1.17549435e-38f);
     state->norm = norm;
     // A norm that is no number makes the factor none: the run diverges and is seen to.
     state->clip = limit <= 0.0f || factor > 1.0f ? 1.0f : factor;
+    state->loss_sum += (float)(loss * weight);
+    state->rate_share = shares[current];
+    state->correction1 = (float)(1.0 - pow(beta1, (double)(current + 1)));
+    state->second_correction = (float)(1.0 / (1.0 - pow(beta2, (double)(current + 1))));
+    state->current = current;
+    state->next = current + 1;
+    state->arrived = 0;
 }
-LISTED(clip)
+LISTED(settle)
 
 // A weight's own numbers: its place in the flat buffers, peak rate, decay of a step at the peak, and epsilon, each with its
 // factor of the parameterization.
@@ -47,7 +61,7 @@ struct UpdateRow {
 
 // Numbers of one owner: each weight begins at a multiple of it.
 #define OWNED 64
-// Numbers of one thread.
+// Numbers of one thread, neighbours.
 #define UPDATES 4
 
 // One step of all weights, with t from 1, corrections as above and g = clip x gradient:
@@ -60,20 +74,27 @@ struct UpdateRow {
 __device__ void adamw(float* values, bf16* rounded, float* firsts, float* seconds, const float* grads,
                       const UpdateRow* rows, const int* owners, long long n, float beta1, float beta2,
                       const StepState* state) {
+    typedef Pack<float, UPDATES> Numbers;
+    long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * UPDATES;
+    if (i >= n) return;
+    UpdateRow row = rows[owners[i / OWNED]];
+    float rate = state->rate_share * row.rate / state->correction1, clip = state->clip;
+    float keep = 1.0f - state->rate_share * row.decay, correction = state->second_correction;
+    auto before = Numbers::at(values + i), before1 = Numbers::at(firsts + i), before2 = Numbers::at(seconds + i);
+    auto grad = Numbers::at(grads + i);
+    float value[UPDATES], first[UPDATES], second[UPDATES];
+#pragma unroll
     for (int u = 0; u < UPDATES; u++) {
-        long long i = ((long long)blockIdx.x * UPDATES + u) * blockDim.x + threadIdx.x;
-        if (i >= n) return;
-        UpdateRow row = rows[owners[i / OWNED]];
-        float g = grads[i] * state->clip, rate = state->rate_share * row.rate / state->correction1;
-        float first = beta1 * firsts[i] + (1.0f - beta1) * g;
-        float second = beta2 * seconds[i] + (1.0f - beta2) * g * g;
-        float root = sqrtf(second * state->second_correction) + row.epsilon;
-        float value = (1.0f - state->rate_share * row.decay) * values[i] - rate * first / root;
-        firsts[i] = first;
-        seconds[i] = second;
-        values[i] = value;
-        if (rounded) rounded[i] = to<bf16>(value);
+        float g = grad[u] * clip;
+        first[u] = beta1 * before1[u] + (1.0f - beta1) * g;
+        second[u] = beta2 * before2[u] + (1.0f - beta2) * g * g;
+        float root = sqrtf(second[u] * correction) + row.epsilon;
+        value[u] = keep * before[u] - rate * first[u] / root;
     }
+    Numbers::of(first).put(firsts + i);
+    Numbers::of(second).put(seconds + i);
+    Numbers::of(value).put(values + i);
+    if (rounded) Pack<bf16, UPDATES>::of(value).put(rounded + i);
 }
 extern "C" __global__ void adamw_f32(float* values, float*, float* firsts, float* seconds, const float* grads,
                                      const UpdateRow* rows, const int* owners, long long n, float beta1, float beta2,

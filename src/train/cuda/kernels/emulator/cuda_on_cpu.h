@@ -386,7 +386,7 @@ inline unsigned __ballot_sync(unsigned, bool vote) {
     cpu::wait(w.exchange, w.left);
     return votes;
 }
-// sum [16, 8] += a [16, 16] b [16, 8] in bf16, laid out as in common.cuh.
+// sum [16, 8] += a [16, 16] b [16, 8] in bf16, laid out as in mma.cuh.
 inline void mma(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     cpu::Warp& w = cpu::warp();
     unsigned lane = cpu::machine().current % 32;
@@ -403,6 +403,21 @@ inline void mma(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b
         }
     cpu::wait(w.exchange, w.left);
 }
+// sum [16, 8] += a [16, 8] b [8, 8] in tf32, of whose numbers the tensor cores do not look at the lowest 13 bits.
+inline void mma_tf32(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    cpu::Warp& w = cpu::warp();
+    unsigned lane = cpu::machine().current % 32;
+    const unsigned mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
+    memcpy(w.factors[lane], mine, sizeof mine);
+    cpu::wait(w.exchange, w.left);
+    auto seen = [&](unsigned lane, unsigned word) { return std::bit_cast<float>(w.factors[lane][word] & 0xffffe000u); };
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned l = 0; l < 8; l++) {
+            unsigned column = lane % 4 * 2 + i % 2;
+            sum[i] += seen(lane / 4 * 4 + l % 4, i / 2 + l / 4 * 2) * seen(column * 4 + l % 4, 4 + l / 4);
+        }
+    cpu::wait(w.exchange, w.left);
+}
 // Four bytes of two words, chosen by four digits of four bits.
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned digits) {
     uint64_t both = (uint64_t)y << 32 | x;
@@ -410,10 +425,29 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned digits) {
     for (int i = 0; i < 4; i++) out |= (unsigned)(both >> (digits >> 4 * i & 7) * 8 & 0xff) << 8 * i;
     return out;
 }
-struct float2 {
-    float x, y;
+struct int2 {
+    int x, y;
 };
-inline float2 make_float2(float x, float y) { return {x, y}; }
+struct uint2 {
+    unsigned x, y;
+};
+struct uint4 {
+    unsigned x, y, z, w;
+};
+// One access, which a card refuses where the address is no multiple of its size.
+template <class W> W words_at(const void* from) {
+    if (reinterpret_cast<uintptr_t>(from) % sizeof(W)) cpu::fail("memory read at no multiple of " + std::to_string(sizeof(W)));
+    W words;
+    memcpy(&words, from, sizeof words);
+    return words;
+}
+template <class W> void put_words(void* to, W words) {
+    if (reinterpret_cast<uintptr_t>(to) % sizeof(W)) cpu::fail("memory written at no multiple of " + std::to_string(sizeof(W)));
+    memcpy(to, &words, sizeof words);
+}
+// Blocks run one after another.
+inline unsigned atomicAdd(unsigned* at, unsigned value) { return std::exchange(*at, *at + value); }
+inline void __threadfence() {}
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
 inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
