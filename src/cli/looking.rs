@@ -44,3 +44,16 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub tables: Tables,
 }
+
+/// Flags of `runner merge`.
+#[derive(Args, Debug)]
+pub struct MergeArgs {
+    /// The results folder to make, or one that was merged before and grows.
+    pub out: PathBuf,
+    /// Results folders. Where two have a result of one run, that of the first folder stands.
+    #[arg(required = true, num_args = 1.., value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
+    /// Folder of prepared corpora, in which the entropy of the built-in language is looked up.
+    #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
+    pub cache: PathBuf,
+}

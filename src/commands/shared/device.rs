@@ -69,6 +69,11 @@ pub fn kind(name: &str) -> anyhow::Result<&str> {
     }
 }
 
+/// The kind of a device by its name, or of the one that `auto` stands for on this machine.
+pub fn kind_chosen(name: &str) -> anyhow::Result<String> {
+    Ok(kind(&choose(name))?.to_owned())
+}
+
 /// Fails for a device that this build cannot train on, wherever it is started. Whether the device is there is another
 /// question, which this machine cannot answer for another.
 pub fn require_compiled(name: &str) -> anyhow::Result<()> {
