@@ -298,6 +298,7 @@ fn observation(run: &PlannedRun, val_loss: f64, val_loss_se: f64) -> Observation
         tokens: run.tokens as f64,
         flops: run.flops,
         flop_budget: run.run.flop_budget,
+        shared_budget: None,
         loss: val_loss,
         loss_se: Some(val_loss_se),
         seed: Some(run.run.seed),
