@@ -309,7 +309,7 @@ fn a_sweep_that_grows_keeps_its_runs_and_two_machines_give_the_tables_of_one() {
     };
     let said = told(&["merge", "all", "one", "two"]);
     let half = before.len();
-    assert!(said.contains(&format!("two: {half} results taken over, 0 known already, 0 that differ")), "{said}");
+    assert!(said.contains(&format!("two: {half} results added, 0 there already, 0 different")), "{said}");
     let rows = |table: &str| {
         let text = place.read(table);
         let mut rows: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -325,7 +325,7 @@ fn a_sweep_that_grows_keeps_its_runs_and_two_machines_give_the_tables_of_one() {
     // Again, and with what git keeps of a machine, nothing changes.
     fs::remove_dir_all(place.path("two/runs")).unwrap();
     let said = told(&["merge", "all", "one", "two"]);
-    assert!(said.contains(&format!("two: 0 results taken over, {half} known already")), "{said}");
+    assert!(said.contains(&format!("two: 0 results added, {half} there already")), "{said}");
     assert_refused(&place.run(&["merge", "all", "one", "all"]), &["merged into itself"]);
     assert_refused(&place.run(&["merge", "other", "one", "nowhere"]), &["nowhere"]);
     assert!(!place.path("other").exists());

@@ -106,11 +106,11 @@ pub struct FitArgs {
     /// between the runs of each size.
     #[arg(long, value_name = "CONVENTION", value_enum, conflicts_with = "law")]
     pub recount: Option<Counting>,
-    /// Leave out rows without a number that the fit needs, such as the loss of a run that diverged, and count them.
+    /// Skip and count rows that lack a number that the fit needs, such as the loss of a diverged run.
     #[arg(long)]
     pub skip_incomplete: bool,
-    /// FLOPs within this share of each other are one budget; 0.01 to 0.5 [default: by the gaps between them where these
-    /// are clear, else 0.01].
+    /// Runs whose FLOPs agree within this fraction form a budget; 0.01 to 0.5 [default: from the gaps between budgets
+    /// if these are clear, otherwise 0.01].
     #[arg(long, value_name = "SHARE")]
     pub budget_tolerance: Option<f64>,
     /// Leave out the K runs of the highest loss.
@@ -123,7 +123,7 @@ pub struct FitArgs {
     /// needs a column batch.
     #[arg(long, value_name = "B,ALPHA", value_delimiter = ',')]
     pub critical_batch: Vec<f64>,
-    /// Columns and units, where they are not told by their names: params=N[M],tokens=D[B],loss=L,flops=C,budget=B,seed=S.
+    /// Columns and units, if their names do not say: params=N[M],tokens=D[B],loss=L,flops=C,budget=B,seed=S.
     #[arg(long, value_delimiter = ',')]
     pub columns: Vec<String>,
     /// Bootstrap resamples behind each interval.

@@ -48,12 +48,12 @@ pub struct CompareArgs {
 /// Flags of `runner merge`.
 #[derive(Args, Debug)]
 pub struct MergeArgs {
-    /// The results folder to make, or one that was merged before and grows.
+    /// The merged results folder, new or from an earlier merge.
     pub out: PathBuf,
-    /// Results folders. Where two have a result of one run, that of the first folder stands.
+    /// Results folders to merge. If two have a result of the same run, the first one counts.
     #[arg(required = true, num_args = 1.., value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
-    /// Folder of prepared corpora, in which the entropy of the built-in language is looked up.
+    /// Folder of tokenized corpora, for the entropy of the built-in language.
     #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
     pub cache: PathBuf,
 }

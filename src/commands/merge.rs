@@ -27,7 +27,7 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     for sweep in &sweeps {
         let taken = ledger.take_over(sweep)?;
         eprintln!(
-            "{}: {} results taken over, {} known already, {} that differ from the first",
+            "{}: {} results added, {} there already, {} different from the first",
             sweep.dir().display(),
             taken.new,
             taken.equal,
