@@ -190,9 +190,9 @@ mod tests {
         let (planned, corpus) = small(|_| ());
         assert!(fits(&card, &planned, &corpus).unwrap() > 4);
         let mut large = planned.clone();
-        (large.run.shape.width, large.run.shape.heads, large.run.shape.depth) = (512, 64, 4);
+        (large.run.shape.width, large.run.shape.heads, large.run.shape.depth) = (512, 64, 3);
         assert!((1..4).contains(&fits(&card, &large, &corpus).unwrap()));
-        (large.run.shape.width, large.run.shape.heads) = (4096, 512);
+        (large.run.shape.width, large.run.shape.heads, large.run.shape.depth) = (1024, 128, 6);
         assert_eq!(fits(&card, &large, &corpus).unwrap(), 1, "it does not fit at all");
         let open: Open<'_> = &|| Ok(Box::new(crate::train::cuda::testing::card().expect("a card")));
         for count in [1, 2] {
