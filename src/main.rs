@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Show(args) => commands::show::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Watch(args) => commands::watch::run(&args),
+        Command::Merge(args) => commands::merge::run(&args),
         Command::Ledger(command) => commands::ledger::run(&command),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Schema(args) => commands::schema::run(&args),

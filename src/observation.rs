@@ -43,6 +43,9 @@ pub struct Observation {
     pub flops: f64,
     /// The IsoFLOP budget that the run belongs to, in FLOPs.
     pub flop_budget: Option<f64>,
+    /// The budget that it shares with runs of slightly other FLOPs, where runs were put together so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_budget: Option<f64>,
     /// Final loss, in nats per token.
     pub loss: f64,
     /// Standard error of the loss, in nats, where known.
@@ -52,8 +55,13 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// The budget in FLOPs, or the FLOPs where none is known.
+    /// The budget in FLOPs that it is compared at: the one that it shares, or its own.
     pub fn budget(&self) -> f64 {
+        self.shared_budget.unwrap_or(self.own_budget())
+    }
+
+    /// The budget of its own, or the FLOPs where none is known.
+    pub fn own_budget(&self) -> f64 {
         self.flop_budget.unwrap_or(self.flops)
     }
 

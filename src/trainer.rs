@@ -104,6 +104,8 @@ pub struct Listed {
     pub name: &'static str,
     /// What it is, or why it cannot be used.
     pub state: Result<String, Missing>,
+    /// Whether it computes on the CPU what it is named for: nobody but a person chooses it.
+    pub software: bool,
 }
 
 /// Why a kind of device cannot be used.

@@ -274,3 +274,59 @@ fn train_and_sweep_send_each_others_specs_over() {
     assert_refused(&place.run(&["train", "spec.toml", "--device", "rehearsal"]), &["runner sweep"]);
     assert_refused(&place.run(&["sweep", "one.toml", "--device", "rehearsal"]), &["runner train"]);
 }
+
+#[test]
+fn a_sweep_that_grows_keeps_its_runs_and_two_machines_give_the_tables_of_one() {
+    let whole = Place::of_seeds(2);
+    assert_code(&whole.rehearse(), 0);
+    // Grown by a seed on the command line.
+    let place = Place::of_seeds(1);
+    assert_code(&place.rehearse(), 0);
+    let before = place.results();
+    let more = ["sweep", "spec.toml", "--out", "out", "--device", "rehearsal", "--set", "sweep.seeds=[1,2]"];
+    let grown = place.run(&more);
+    assert_code(&grown, 0);
+    let said = text(&grown.stderr);
+    assert!(
+        said.contains("the sweep grows by") && said.contains(&format!("{} of them are done", before.len())),
+        "{said}"
+    );
+    assert_eq!(place.outcome(), whole.outcome());
+    assert!(place.path("out/specs/1.toml").exists());
+    // The smaller spec would drop runs.
+    assert_refused(&place.rehearse(), &["another sweep", "sweep.seeds"]);
+
+    // The second machine has the other seed.
+    let second = ["sweep", "spec.toml", "--out", "two", "--device", "rehearsal", "--set", "sweep.seeds=[2]"];
+    let first = ["sweep", "spec.toml", "--out", "one", "--device", "rehearsal"];
+    for machine in [&first[..], &second] {
+        assert_code(&place.run(machine), 0);
+    }
+    let told = |args: &[&str]| {
+        let output = place.run(args);
+        assert_code(&output, 0);
+        text(&output.stderr)
+    };
+    let said = told(&["merge", "all", "one", "two"]);
+    let half = before.len();
+    assert!(said.contains(&format!("two: {half} results added, 0 there already, 0 different")), "{said}");
+    let rows = |table: &str| {
+        let text = place.read(table);
+        let mut rows: Vec<String> = text.lines().map(str::to_owned).collect();
+        rows.sort();
+        rows
+    };
+    assert_eq!(
+        rows("all/curves.csv"),
+        rows("out/curves.csv"),
+        "another order, since the second machine's runs come last"
+    );
+    assert_eq!(place.read("all/fits.json"), place.read("out/fits.json"));
+    // Again, and with what git keeps of a machine, nothing changes.
+    fs::remove_dir_all(place.path("two/runs")).unwrap();
+    let said = told(&["merge", "all", "one", "two"]);
+    assert!(said.contains(&format!("two: 0 results added, {half} there already")), "{said}");
+    assert_refused(&place.run(&["merge", "all", "one", "all"]), &["merged into itself"]);
+    assert_refused(&place.run(&["merge", "other", "one", "nowhere"]), &["nowhere"]);
+    assert!(!place.path("other").exists());
+}

@@ -74,8 +74,9 @@ pub enum Counting {
 
 /// Flags of `runner fit`.
 #[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is a flag by itself.
 pub struct FitArgs {
-    /// The table: a CSV with parameters, tokens, loss and, for approach 2, budgets or FLOPs.
+    /// The table: CSV, JSON Lines or Parquet with parameters, tokens, loss and, for approach 2, budgets or FLOPs.
     pub runs: PathBuf,
     /// Which approach: 1 (envelope), 2 (IsoFLOP parabolas), 3 (Huber fit of the surface), vpnls, or all of them.
     #[arg(long, default_value = "all", value_enum)]
@@ -105,6 +106,13 @@ pub struct FitArgs {
     /// between the runs of each size.
     #[arg(long, value_name = "CONVENTION", value_enum, conflicts_with = "law")]
     pub recount: Option<Counting>,
+    /// Skip and count rows that lack a number that the fit needs, such as the loss of a diverged run.
+    #[arg(long)]
+    pub skip_incomplete: bool,
+    /// Runs whose FLOPs agree within this fraction form a budget; 0.01 to 0.5 [default: from the gaps between budgets
+    /// if these are clear, otherwise 0.01].
+    #[arg(long, value_name = "SHARE")]
+    pub budget_tolerance: Option<f64>,
     /// Leave out the K runs of the highest loss.
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub drop_highest: usize,
@@ -115,7 +123,7 @@ pub struct FitArgs {
     /// needs a column batch.
     #[arg(long, value_name = "B,ALPHA", value_delimiter = ',')]
     pub critical_batch: Vec<f64>,
-    /// Names of the columns where they differ: params=N,tokens=D,loss=L,flops=C,budget=B,seed=S.
+    /// Columns and units, if their names do not say: params=N[M],tokens=D[B],loss=L,flops=C,budget=B,seed=S.
     #[arg(long, value_delimiter = ',')]
     pub columns: Vec<String>,
     /// Bootstrap resamples behind each interval.

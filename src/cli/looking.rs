@@ -44,3 +44,16 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub tables: Tables,
 }
+
+/// Flags of `runner merge`.
+#[derive(Args, Debug)]
+pub struct MergeArgs {
+    /// The merged results folder, new or from an earlier merge.
+    pub out: PathBuf,
+    /// Results folders to merge. If two have a result of the same run, the first one counts.
+    #[arg(required = true, num_args = 1.., value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
+    /// Folder of tokenized corpora, for the entropy of the built-in language.
+    #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
+    pub cache: PathBuf,
+}

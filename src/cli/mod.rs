@@ -73,6 +73,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Compare two sweeps, or two runs: differences in spec and outcome.
     Compare(CompareArgs),
+    /// Join the sweeps of several machines into one results folder.
+    Merge(MergeArgs),
     /// Find damaged files in a results folder, or write its tables, fits and report again.
     #[command(subcommand)]
     Ledger(LedgerCommand),

@@ -22,6 +22,9 @@ pub struct InitArgs {
     /// Train on this text: UTF-8, documents separated by blank lines.
     #[arg(long, value_name = "PATH")]
     pub text: Option<PathBuf>,
+    /// Device that the spec is for: with cuda it sets matrix products in bf16, with others in f32.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
     /// What to set otherwise.
     #[command(flatten)]
     pub overrides: Overrides,

@@ -13,7 +13,7 @@ use crate::trainer::Listed;
 /// Runs the command.
 pub fn run() -> anyhow::Result<ExitCode> {
     let mut table = Sheet::new([("device", Worth::Must), ("description", Worth::Must)]).with_prose();
-    for Listed { name, state } in device::list() {
+    for Listed { name, state, .. } in device::list() {
         table.add_row([name.to_owned(), state.unwrap_or_else(|missing| format!("not available: {missing}"))]);
     }
     write!(io::stdout(), "{}", table.text(Room::of(false))).context(STDOUT)?;

@@ -10,15 +10,20 @@ use clap::ValueEnum as _;
 use toml_edit::{DocumentMut, Item};
 
 use super::STDOUT;
+use super::shared::device;
 use crate::cli::{InitArgs, SpecKind};
 use crate::spec::{self, Source};
 
 /// Runs the command.
 pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
-    let InitArgs { kind, out, name, text, overrides } = args;
+    let InitArgs { kind, out, name, text, device, overrides } = args;
     let kind_name = kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let name = name.clone().unwrap_or_else(|| kind_name.clone());
     let adapted = adapt(template(*kind), &name, text.as_deref())?;
+    let adapted = match device.as_deref().map(device::kind_chosen).transpose()?.as_deref() {
+        Some("cuda") => in_bf16(&adapted),
+        _ => adapted,
+    };
     let adapted = spec::edit(&adapted, &overrides.set)?;
     let file = out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     // Refused before a file of it is written.
@@ -34,7 +39,8 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         _ => "sweep",
     };
     let shown = file.display();
-    eprintln!("wrote {shown}: `runner plan {shown}` shows what it trains, `runner {command} {shown}` trains it");
+    let on = device.as_ref().map_or_else(String::new, |device| format!(" --device {device}"));
+    eprintln!("wrote {shown}: `runner plan {shown}` shows what it trains, `runner {command} {shown}{on}` trains it");
     match spec.data.path {
         Some(path) if spec.data.source != Source::Synthetic && !path.exists() && !is_pattern(&path) => eprintln!(
             "its text {} does not exist yet; `--text PATH` uses another, and scripts/corpus-rfc.sh of the repository \
@@ -44,6 +50,15 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         _ => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A spec whose matrix products are computed in bf16, as the tensor cores of cards do best.
+fn in_bf16(spec: &str) -> String {
+    let table = "[train]\nprecision = \"bf16\"                  # factors of matrix products; weights, sums and losses stay f32\n";
+    match spec.split_once("\n[sweep]\n") {
+        Some((before, after)) => format!("{before}\n{table}\n[sweep]\n{after}"),
+        None => format!("{}\n\n{table}", spec.trim_end()),
+    }
 }
 
 /// Whether a path stands for several files.

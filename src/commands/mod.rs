@@ -16,6 +16,7 @@ pub mod fit;
 pub mod init;
 pub mod ledger;
 pub mod ls;
+pub mod merge;
 pub mod plan;
 pub mod predict;
 pub mod schema;

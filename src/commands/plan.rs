@@ -11,8 +11,10 @@ use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
 use super::shared::{device, planning};
+use super::sweep::results::results_dir;
 use super::{STDOUT, init, positive};
 use crate::cli::PlanArgs;
+use crate::ledger::{Ledger, Losses};
 use crate::plan::{self, Costs, Estimate, Machine, Plan, PlannedRun, Trimmed};
 use crate::spec::{self, Spec};
 use crate::units::{Bytes, Flops, Params, Ratio, Seconds, Tokens};
@@ -61,6 +63,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
     }
     planning::require_runs(&plan)?;
+    if let Some(there) = there(&spec, &plan, Losses::of_device(device::kind(&name)?)) {
+        eprintln!("{there}");
+    }
     if let Some(out) = &args.out {
         let text = spec::edit(&spec::read(&args.spec)?, &set)?;
         anyhow::ensure!(spec::parse(&text, "")? == spec, "{}: its keys could not be set", args.spec.display());
@@ -68,6 +73,14 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("wrote {}", out.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many of the runs the folder of results has already, where it has any.
+fn there(spec: &Spec, plan: &Plan, losses: Losses) -> Option<String> {
+    let dir = results_dir(None, spec, losses);
+    let ledger = Ledger::open(&dir).ok()?;
+    let ended = plan.runs.iter().filter(|run| matches!(ledger.result(&run.id), Ok(Some(_)))).count();
+    (ended > 0).then(|| format!("{ended} of {} runs are in {} already", plan.runs.len(), dir.display()))
 }
 
 /// Cuts a sweep down to device hours.

@@ -123,13 +123,7 @@ impl Table {
     pub fn parse(csv: &[u8], path: &Path) -> Result<Self, ExportError> {
         let wrong = |line: Option<u64>, what: String| ExportError::Table { path: path.to_owned(), line, what };
         let fault = |error: &csv::Error| wrong(error.position().map(csv::Position::line), explain(error));
-        // The csv crate counts a line too few after `\r\n`.
-        let csv: Vec<u8> = csv
-            .iter()
-            .zip(csv[1.min(csv.len())..].iter().map(Some).chain([None]))
-            .filter(|(byte, next)| !(**byte == b'\r' && *next == Some(&b'\n')))
-            .map(|(byte, _)| *byte)
-            .collect();
+        let csv = crate::lines::unix(csv.to_vec());
         let mut reader = csv::Reader::from_reader(csv.as_slice());
         let names: Vec<String> = reader.headers().map_err(|error| fault(&error))?.iter().map(str::to_owned).collect();
         if names.iter().all(String::is_empty) {

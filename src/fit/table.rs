@@ -1,14 +1,34 @@
-//! Any CSV of runs as observations, or as the columns that a law needs: columns by name, renamed where they differ,
-//! errors with file, line and column. The file is read row by row and never held as text.
+//! Any table of runs as observations, or as the columns that a law needs: CSV, JSON Lines or Parquet, columns by the names
+//! that people use, renamed where they differ, errors with file, line and column. The file is read row by row.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `source`, `rows` | what a file is, and its rows of text cells; `delimited`, `jsonl` and `parquet` open it, `wandb` turns charts round |
+//! | `field`, `names` | what columns may hold, and how other people call them |
+//! | `number`, `habits` | numbers as people write them, one by one and in a table |
+//! | `reader` | the columns of a table by name, and their cells as numbers |
+//! | `sense` | a warning where units must be wrong |
+//! | `group` | rows that belong together |
+//! | [`budgets`], [`recount`] | the budgets that observations share, and compute counted anew |
 
 pub mod budgets;
+mod delimited;
 mod error;
 mod field;
 mod group;
+mod habits;
+mod jsonl;
+mod names;
+mod number;
+mod parquet;
 mod reader;
 pub mod recount;
+mod rows;
+mod sense;
+mod source;
+mod wandb;
 
-pub use error::TableError;
+pub use error::{At, TableError};
 pub use field::{Columns, Field};
 pub use group::Groups;
 
@@ -17,9 +37,12 @@ use std::path::Path;
 
 use csv::StringRecord;
 
-use crate::observation::Observation;
+use crate::observation::{Counting, Observation};
 use group::Mixture;
-use reader::{Place, Reader, Source};
+use habits::Place;
+use reader::Reader;
+use rows::{Opened, Rows};
+use source::Source;
 
 /// How a table is to be read.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +51,8 @@ pub struct Options {
     pub tokens_from_flops: bool,
     /// The column by whose values rows are grouped.
     pub by: Option<String>,
+    /// Leave out rows without a number that a fit needs, and count them.
+    pub skip_incomplete: bool,
 }
 
 /// A table that was read.
@@ -39,22 +64,33 @@ pub struct Table<T> {
     pub groups: Groups,
     /// Rows whose status is not `finished`, by that status.
     pub skipped: BTreeMap<String, usize>,
+    /// Rows that were left out because a number is missing.
+    pub incomplete: usize,
+    /// The convention by which parameters are counted where the table does not tell all of them.
+    pub counted: Option<Counting>,
     /// What was assumed, in sentences for the user.
     pub notes: Vec<String>,
+    /// What must be wrong, likewise.
+    pub warnings: Vec<String>,
 }
 
-/// Reads the CSV at `path`.
+/// How a run that ended well is called; other words are counted and left out.
+const FINISHED: [&str; 6] = ["finished", "completed", "complete", "done", "success", "succeeded"];
+
+/// Reads the table at `path`.
 ///
 /// It needs parameters and loss, and tokens unless `options` allow C/(6N). FLOPs that are absent are the budget, or
 /// 6ND where that is absent too, which is noted. Rows whose `status` is not `finished` are skipped and counted.
 pub fn read(path: &Path, columns: &Columns, options: &Options) -> Result<Table<Observation>, TableError> {
-    let source = Source::open(path, columns)?;
-    let reader = &source.reader;
-    let places = Places::find(reader, options)?;
+    let source = Source::open(path)?;
+    let opened = source.rows()?;
+    let reader = Reader::new(&source, opened.headers, columns, opened.note.is_some());
+    let places = Places::find(&reader, options)?;
     let mixture = Mixture::of(&reader.headers, options.by.as_deref(), false);
-    let notes = places.notes();
-    let mut table = scan(source, options, mixture, |reader, row| places.observation(reader, row))?;
-    table.notes.splice(0..0, notes);
+    let mut table = scan(&reader, opened.rows, options, mixture, |row| places.observation(&reader, row))?;
+    table.notes.splice(0..0, opened.note.into_iter().chain(places.notes()));
+    table.counted = places.counted;
+    table.warnings.extend(places.warning(&table.rows));
     Ok(table)
 }
 
@@ -67,11 +103,13 @@ pub fn numbers<const K: usize>(
     options: &Options,
     check: impl Fn(&[f64; K]) -> Option<(usize, String)>,
 ) -> Result<Table<[f64; K]>, TableError> {
-    let source = Source::open(path, columns)?;
-    let places = fields.iter().map(|fields| source.reader.first(fields)).collect::<Result<Vec<_>, _>>()?;
+    let source = Source::open(path)?;
+    let Opened { headers, rows, note } = source.rows()?;
+    let reader = Reader::new(&source, headers, columns, note.is_some());
+    let places = fields.iter().map(|fields| reader.first(fields)).collect::<Result<Vec<_>, _>>()?;
     let tuned = fields.concat().contains(&Field::LearningRate);
-    let mixture = Mixture::of(&source.reader.headers, options.by.as_deref(), tuned);
-    scan(source, options, mixture, |reader, row| {
+    let mixture = Mixture::of(&reader.headers, options.by.as_deref(), tuned);
+    let mut table = scan(&reader, rows, options, mixture, |row| {
         let mut values = [0.0; K];
         for (value, place) in values.iter_mut().zip(&places) {
             *value = reader.required(row, place)?;
@@ -80,47 +118,95 @@ pub fn numbers<const K: usize>(
             return Err(reader.cell_error(row, &places[at], what));
         }
         Ok(values)
-    })
+    })?;
+    table.notes.splice(0..0, note);
+    Ok(table)
 }
 
 /// Every row that is finished, with its group.
 fn scan<T>(
-    source: Source<'_>,
+    reader: &Reader<'_>,
+    mut rows: Box<dyn Rows + '_>,
     options: &Options,
     mut mixture: Mixture,
-    of: impl Fn(&Reader, &StringRecord) -> Result<T, TableError>,
+    of: impl Fn(&StringRecord) -> Result<T, TableError>,
 ) -> Result<Table<T>, TableError> {
-    let Source { mut csv, reader } = source;
     let status = reader.find(Field::Status)?;
-    let by = options.by.as_deref().map(|column| reader.by(column)).transpose()?;
-    let mut table = Table { rows: Vec::new(), groups: Groups::default(), skipped: BTreeMap::new(), notes: Vec::new() };
+    let by = options.by.as_deref().map(|column| Ok((column, reader.by(column)?))).transpose()?;
+    let mut table = Table::new();
+    let mut incomplete: Option<(TableError, Vec<At>)> = None;
     let mut row = StringRecord::new();
-    while csv.read_record(&mut row).map_err(|error| reader.row_error(&error))? {
-        let status = status.as_ref().map(|place| row[place.index].trim()).filter(|status| *status != "finished");
-        if let Some(status) = status {
+    while rows.next(&mut row)? {
+        let status = status.as_ref().map(|place| row[place.index].trim());
+        let finished = |status: &&str| FINISHED.iter().any(|word| status.eq_ignore_ascii_case(word));
+        if let Some(status) = status.filter(|status| !finished(status)) {
             *table.skipped.entry(status.to_owned()).or_default() += 1;
             continue;
         }
-        table.rows.push(of(&reader, &row)?);
+        match (of(&row), &mut incomplete) {
+            (Ok(one), _) => table.rows.push(one),
+            (Err(TableError::Incomplete { .. }), _) if options.skip_incomplete => {
+                table.incomplete += 1;
+                continue;
+            }
+            (Err(TableError::Incomplete { .. }), Some((_, also))) => {
+                also.push(reader.at(&row));
+                continue;
+            }
+            (Err(TableError::Incomplete { first, .. }), none) => {
+                *none = Some((*first, Vec::new()));
+                continue;
+            }
+            (Err(error), _) => return Err(error),
+        }
         mixture.see(&row);
-        if let Some(place) = &by {
-            table.groups.see(row[place.index].trim()).map_err(|most| reader.too_many_groups(&place.column, most))?;
+        if let Some((column, index)) = by {
+            table.groups.see(row[index].trim()).map_err(|most| reader.too_many_groups(column, most))?;
         }
     }
-    let skipped: usize = table.skipped.values().sum();
-    if table.rows.is_empty() && skipped > 0 {
-        return Err(reader.empty(format!("none of its {skipped} rows has the status 'finished'")));
+    if let Some((first, also)) = incomplete {
+        return Err(TableError::Incomplete { first: Box::new(first), also });
     }
-    if table.rows.is_empty() {
-        return Err(reader.empty("has a header and no rows".to_owned()));
-    }
+    table.refuse_nothing(reader)?;
+    table.notes = reader.notes();
     table.notes.extend(mixture.note());
     Ok(table)
+}
+
+impl<T> Table<T> {
+    fn new() -> Self {
+        Self {
+            rows: Vec::new(),
+            groups: Groups::default(),
+            skipped: BTreeMap::new(),
+            incomplete: 0,
+            counted: None,
+            notes: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// An error where no row is left.
+    fn refuse_nothing(&self, reader: &Reader<'_>) -> Result<(), TableError> {
+        let skipped: usize = self.skipped.values().sum();
+        let what = match (skipped, self.incomplete) {
+            _ if !self.rows.is_empty() => return Ok(()),
+            (0, 0) => "has a header and no rows".to_owned(),
+            (0, incomplete) => format!("each of its {incomplete} rows lacks a number that the fit needs"),
+            (skipped, 0) => format!("none of its {skipped} rows has the status 'finished'"),
+            (skipped, incomplete) => {
+                format!("of its rows {skipped} have another status than 'finished', and {incomplete} lack a number")
+            }
+        };
+        Err(reader.empty(what))
+    }
 }
 
 /// Where the fields of an observation are.
 struct Places {
     params: Place,
+    /// What `params` counts where the table does not tell all parameters.
+    counted: Option<Counting>,
     non_embedding: Option<Place>,
     blocks: Option<Place>,
     /// Absent where tokens follow from FLOPs.
@@ -133,8 +219,16 @@ struct Places {
 }
 
 impl Places {
-    fn find(reader: &Reader, options: &Options) -> Result<Self, TableError> {
-        let (params, loss) = (reader.require(Field::Params, "")?, reader.require(Field::Loss, "")?);
+    fn find(reader: &Reader<'_>, options: &Options) -> Result<Self, TableError> {
+        let (all, non_embedding) = (reader.find(Field::Params)?, reader.find(Field::ParamsNonEmbedding)?);
+        let blocks = reader.find(Field::ParamsBlocksAndUnembedding)?;
+        let (params, counted) = match (all, &non_embedding, &blocks) {
+            (Some(all), ..) => (all, None),
+            (None, Some(some), _) => (some.clone(), Some(Counting::NonEmbedding)),
+            (None, None, Some(some)) => (some.clone(), Some(Counting::BlocksAndUnembedding)),
+            (None, None, None) => return Err(reader.missing(Field::Params, "")),
+        };
+        let loss = reader.require(Field::Loss, "")?;
         let (flops, budget) = (reader.find(Field::Flops)?, reader.find(Field::FlopBudget)?);
         let compute = flops.is_some() || budget.is_some();
         let tokens = reader.find(Field::Tokens)?;
@@ -142,21 +236,16 @@ impl Places {
             let hint = if compute { ", or have them taken as C/(6N) with --tokens-from-flops" } else { "" };
             return Err(reader.missing(Field::Tokens, hint));
         }
-        Ok(Self {
-            params,
-            non_embedding: reader.find(Field::ParamsNonEmbedding)?,
-            blocks: reader.find(Field::ParamsBlocksAndUnembedding)?,
-            tokens,
-            flops,
-            budget,
-            loss,
-            loss_se: reader.find(Field::LossSe)?,
-            seed: reader.find(Field::Seed)?,
-        })
+        let (loss_se, seed) = (reader.find(Field::LossSe)?, reader.find(Field::Seed)?);
+        Ok(Self { params, counted, non_embedding, blocks, tokens, flops, budget, loss, loss_se, seed })
     }
 
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
+        if let Some(counting) = self.counted {
+            let column = &self.params.column;
+            notes.push(format!("parameters are told by '{column}' alone and count as {}", counting.name()));
+        }
         if self.flops.is_none() && self.budget.is_none() {
             notes.push("no column of FLOPs or budgets: FLOPs are taken as 6 x params x tokens".to_owned());
         }
@@ -166,7 +255,13 @@ impl Places {
         notes
     }
 
-    fn observation(&self, reader: &Reader, row: &StringRecord) -> Result<Observation, TableError> {
+    /// A warning where the numbers cannot be what they are read as.
+    fn warning(&self, runs: &[Observation]) -> Option<String> {
+        let compute = self.flops.as_ref().or(self.budget.as_ref()).map(Place::named);
+        sense::units(runs, self.params.named(), self.tokens.as_ref()?.named(), compute)
+    }
+
+    fn observation(&self, reader: &Reader<'_>, row: &StringRecord) -> Result<Observation, TableError> {
         let params = reader.required(row, &self.params)?;
         let flop_budget = reader.maybe(row, self.budget.as_ref())?;
         let known_flops = reader.maybe(row, self.flops.as_ref())?.or(flop_budget);
@@ -186,9 +281,10 @@ impl Places {
             tokens,
             flops: known_flops.unwrap_or(6.0 * params * tokens),
             flop_budget,
+            shared_budget: None,
             loss: reader.required(row, &self.loss)?,
             loss_se: self.loss_se.as_ref().map_or(Ok(None), |place| reader.standard_error(row, place))?,
-            seed: self.seed.as_ref().map_or(Ok(None), |place| reader.optional(row, place, "a whole number"))?,
+            seed: self.seed.as_ref().map_or(Ok(None), |place| reader.whole(row, place))?,
         })
     }
 }

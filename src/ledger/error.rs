@@ -40,6 +40,18 @@ pub enum LedgerError {
         /// What differs.
         difference: String,
     },
+    /// Two sweeps whose results do not go into one table.
+    #[error(
+        "{first} and {other} do not go together: {difference}. Leave one of them out, or compare them with `runner compare`"
+    )]
+    Apart {
+        /// The first folder.
+        first: PathBuf,
+        /// The other one.
+        other: PathBuf,
+        /// What keeps them apart.
+        difference: String,
+    },
     /// The folder holds files that are no ledger's.
     #[error("{dir} is no results folder: it holds {found}. Choose a new or empty folder with --out")]
     NotALedger {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lease::{Lease, Taken, Watch};
-use super::{Ledger, LedgerError, Losses, files};
+use super::{Ledger, LedgerError, Losses, files, growth};
 use crate::plan::{self, Plan, RunId};
 
 /// What the folder is, beside spec and plan.
@@ -89,6 +89,7 @@ impl Ledger {
         files::create_dir(&dir.join("runs"))?;
         let lease = lock(dir)?;
         let spec_path = dir.join("spec.toml");
+        let mut grown_from = None;
         let (plan, sealed) = if let Some(there) = files::read(&spec_path)? {
             restore(dir, &plan, losses)?;
             let stored = Self::open(dir)?;
@@ -97,10 +98,16 @@ impl Ledger {
                 let reason = format!("it is not TOML any more: {}", error.message());
                 return Err(LedgerError::Damaged { path: spec_path, reason });
             }
-            if let Some(difference) = difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
-                return Err(LedgerError::AnotherSweep { dir: dir.to_owned(), difference });
+            match difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
+                None => (stored.plan, stored.sealed),
+                Some(_) if stored.losses == losses && growth::covers(&plan, &stored.plan) => {
+                    growth::keep_spec(dir, there.as_bytes(), &stored.plan)?;
+                    grown_from = Some(stored.plan.runs.len()).filter(|before| *before < plan.runs.len());
+                    write_plan(dir, (spec, &plan), stored.sealed)?;
+                    (plan, stored.sealed)
+                }
+                Some(difference) => return Err(LedgerError::AnotherSweep { dir: dir.to_owned(), difference }),
             }
-            (stored.plan, stored.sealed)
         } else {
             // A folder whose spec was removed keeps its results, if they are of the same kind.
             let before: Option<Kind> = files::read_json(&dir.join("ledger.json"))?;
@@ -111,14 +118,12 @@ impl Ledger {
             let sealed = before_layout != UNSEALED;
             let layout = if sealed { LAYOUT } else { UNSEALED };
             files::write_json(&dir.join("ledger.json"), &Kind { layout, losses })?;
-            let text = if sealed { files::sealed_json(&plan) } else { files::json(&plan) };
-            files::write(&dir.join("plan.json"), &text)?;
-            files::write(&dir.join("plan.csv"), &plan_csv(&plan))?;
-            files::write(&spec_path, spec.as_bytes())?;
+            write_plan(dir, (spec, &plan), sealed)?;
             (plan, sealed)
         };
         let lease = Some(Mutex::new(lease));
-        let ledger = Self { dir: dir.to_owned(), plan, losses, sealed, lease, watch: Watch::default(), kept: None };
+        let ledger =
+            Self { dir: dir.to_owned(), plan, losses, sealed, lease, watch: Watch::default(), kept: None, grown_from };
         ledger.make_run_dirs()?;
         Ok(ledger)
     }
@@ -148,7 +153,7 @@ impl Ledger {
         let plan = plan.ok_or_else(|| missing("plan.json"))?;
         let kept = has_tables_only(dir).then(|| super::kept::read(dir, &plan)).transpose()?;
         let watch = Watch::default();
-        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, sealed, lease: None, watch, kept })
+        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, sealed, lease: None, watch, kept, grown_from: None })
     }
 
     /// Makes the folders of all runs at once, so that their names are made durable by one call and not by one a run.
@@ -169,6 +174,14 @@ impl Ledger {
             Err(cause) => Err(LedgerError::io("create", &dir)(cause)),
         }
     }
+}
+
+/// Writes a plan, and last the spec that it is of: where the spec is, the rest is too.
+fn write_plan(dir: &Path, (spec, plan): (&str, &Plan), sealed: bool) -> Result<(), LedgerError> {
+    let text = if sealed { files::sealed_json(plan) } else { files::json(plan) };
+    files::write(&dir.join("plan.json"), &text)?;
+    files::write(&dir.join("plan.csv"), &plan_csv(plan))?;
+    files::write(&dir.join("spec.toml"), spec.as_bytes())
 }
 
 fn plan_csv(plan: &Plan) -> Vec<u8> {
@@ -342,8 +355,8 @@ mod tests {
             error.to_string()
         };
         let other = SPEC.replace("64", "128");
-        assert!(refusal(&other, 2, Losses::Trained).contains("model.context is 64 there and 128 here"));
-        assert!(refusal(SPEC, 3, Losses::Trained).contains("2 runs there and gives 3"));
+        assert!(refusal(&other, 1, Losses::Trained).contains("model.context is 64 there and 128 here"));
+        assert!(refusal(SPEC, 1, Losses::Trained).contains("2 runs there and gives 1"));
         assert!(refusal(SPEC, 2, Losses::Rehearsed).contains("rehearsal"));
         let mut moved = plan(2);
         moved.runs.iter_mut().for_each(|run| {
@@ -352,6 +365,33 @@ mod tests {
         });
         let error = Ledger::create(dir.path(), SPEC, moved, Losses::Trained).unwrap_err().to_string();
         assert!(error.contains("corpus"), "{error}");
+    }
+
+    #[test]
+    fn a_spec_with_more_runs_goes_on_in_the_same_folder_and_keeps_the_results_and_the_spec_of_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::create(dir.path(), SPEC, plan(2), Losses::Rehearsed).unwrap();
+        let claim = ledger.claim(&ledger.plan().runs[1]).unwrap().unwrap();
+        claim.publish(finished(3.0), device(), 1).unwrap();
+        drop(ledger);
+        let more = SPEC.replace("64", "128");
+        let grown = Ledger::create(dir.path(), &more, plan(4), Losses::Rehearsed).unwrap();
+        assert_eq!((grown.grown_from(), grown.plan().runs.len()), (Some(2), 4));
+        assert_eq!(grown.observations().unwrap().len(), 1);
+        drop(grown);
+        assert_eq!(fs::read_to_string(dir.path().join("specs/1.toml")).unwrap(), SPEC);
+        assert_eq!(fs::read_to_string(dir.path().join("spec.toml")).unwrap(), more);
+        assert_eq!(Ledger::open(dir.path()).unwrap().plan(), &plan(4));
+        // The same once more is nothing new, and the smaller one would drop runs.
+        assert_eq!(Ledger::create(dir.path(), &more, plan(4), Losses::Rehearsed).unwrap().grown_from(), None);
+        assert!(Ledger::create(dir.path(), SPEC, plan(2), Losses::Rehearsed).is_err());
+        assert!(Ledger::create(dir.path(), &more, plan(5), Losses::Trained).is_err(), "losses of a known surface");
+        // Cut short after the plan and before the spec: the larger spec goes on, and so would another that has its runs.
+        fs::write(dir.path().join("spec.toml"), SPEC).unwrap();
+        drop(Ledger::create(dir.path(), &more, plan(4), Losses::Rehearsed).unwrap());
+        let history = fs::read_to_string(dir.path().join("specs/history.jsonl")).unwrap();
+        assert_eq!(history.lines().count(), 2, "{history}");
+        assert!(history.starts_with("{\"spec\":\"specs/1.toml\",\"runs\":2,\"until\":"), "{history}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! spec.toml  plan.csv  plan.json     the resolved spec and the whole plan, written once
 //! ledger.json                        layout and kind of losses (trained or rehearsed), written once
+//! specs/                             the specs of before, where the sweep has grown
 //! runs/<id>/config.json              one planned run
 //! runs/<id>/lock                     the lease of the process that trains it
 //! runs/<id>/attempts/<n>/            of an attempt of more than a second: metrics.jsonl to look at, checkpoints until
@@ -23,8 +24,10 @@ mod claim;
 mod error;
 mod files;
 mod folder;
+mod growth;
 mod kept;
 mod lease;
+mod merge;
 mod record;
 mod tables;
 
@@ -37,6 +40,7 @@ pub use claim::{Claim, Published, conflict_warning};
 pub use error::LedgerError;
 pub use folder::has_tables_only;
 pub use lease::{Doing, EXPIRY, Holder, host};
+pub use merge::{Taken, joined};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
 
 use crate::observation::{Counting, Observation};
@@ -80,6 +84,8 @@ pub struct Ledger {
     watch: lease::Watch,
     /// How runs ended, in a folder that has only tables of them.
     kept: Option<BTreeMap<RunId, State>>,
+    /// Runs of the plan that this call replaced by a larger one.
+    grown_from: Option<usize>,
 }
 
 /// How far a run is.
@@ -107,6 +113,11 @@ impl Ledger {
     /// Whether this process has the lock that keeps a second sweep out.
     pub fn holds_lock(&self) -> bool {
         self.lease.is_some()
+    }
+
+    /// Runs that the folder had before this call, where it gave it more.
+    pub fn grown_from(&self) -> Option<usize> {
+        self.grown_from
     }
 
     /// Where the losses come from.
@@ -287,6 +298,7 @@ fn observation(run: &PlannedRun, val_loss: f64, val_loss_se: f64) -> Observation
         tokens: run.tokens as f64,
         flops: run.flops,
         flop_budget: run.run.flop_budget,
+        shared_budget: None,
         loss: val_loss,
         loss_se: Some(val_loss_se),
         seed: Some(run.run.seed),

@@ -33,8 +33,20 @@ pub fn open(name: &str, threads: usize) -> Result<Box<dyn Engine>, TrainError> {
 
 /// Every kind of device, in the order of preference. What is only there for comparison is told where it is compiled in.
 pub fn devices() -> Vec<Listed> {
-    let listed = |kind| Listed { name: kind, state: state(kind) };
+    let listed = |kind| Listed { name: kind, state: state(kind), software: is_software(kind) };
     KINDS.into_iter().filter(|kind| *kind != BURN_CUDA || cfg!(feature = "burn-cuda")).map(listed).collect()
+}
+
+/// Whether a kind of device would be emulated on the CPU here.
+#[cfg(feature = "wgpu")]
+fn is_software(kind: &str) -> bool {
+    kind == "wgpu" && super::adapters::only_software()
+}
+
+/// Without wgpu nothing is.
+#[cfg(not(feature = "wgpu"))]
+fn is_software(_: &str) -> bool {
+    false
 }
 
 /// What a kind of device is on this machine, or why it cannot be used.

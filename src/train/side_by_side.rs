@@ -152,6 +152,57 @@ fn failed(error: &TrainError) -> TrainError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "cuda")]
+    use crate::train::cuda::testing::{card, small};
+    #[cfg(feature = "cuda")]
+    use crate::train::engine::take_mean_loss;
+
+    #[test]
+    #[cfg(feature = "cuda")]
+    fn runs_side_by_side_in_one_process_have_the_bits_of_runs_alone() {
+        if card().is_none() {
+            return;
+        }
+        let runs: Vec<_> = (0..3).map(|depth| small(|spec| spec.model.depth = Some(1 + depth))).collect();
+        let train = |(planned, corpus): &(PlannedRun, Corpus)| {
+            let card = card().expect("a card for each thread");
+            let mut session = card.begin(&planned.run, corpus, 1).unwrap();
+            let mut loss = |step| {
+                session.step(step).unwrap();
+                take_mean_loss(session.as_mut()).unwrap().to_bits()
+            };
+            (0..4).map(&mut loss).collect::<Vec<_>>()
+        };
+        let alone: Vec<_> = runs.iter().map(train).collect();
+        let together: Vec<_> = thread::scope(|scope| {
+            let train = &train;
+            let threads: Vec<_> = runs.iter().map(|run| scope.spawn(move || train(run))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(together, alone);
+        assert_ne!(alone[0], alone[1]);
+    }
+
+    #[test]
+    #[cfg(feature = "cuda")]
+    fn memory_and_speed_of_a_card_are_measured_and_a_model_that_fills_it_is_trained_alone() {
+        let Some(card) = card() else { return };
+        let (planned, corpus) = small(|_| ());
+        assert!(fits(&card, &planned, &corpus).unwrap() > 4);
+        let mut large = planned.clone();
+        (large.run.shape.width, large.run.shape.heads, large.run.shape.depth) = (512, 64, 4);
+        assert!((1..4).contains(&fits(&card, &large, &corpus).unwrap()));
+        (large.run.shape.width, large.run.shape.heads) = (4096, 512);
+        assert_eq!(fits(&card, &large, &corpus).unwrap(), 1, "it does not fit at all");
+        let open: Open<'_> = &|| Ok(Box::new(crate::train::cuda::testing::card().expect("a card")));
+        for count in [1, 2] {
+            assert!(rate(open, &planned, &corpus, count).unwrap() > 0.0);
+        }
+        let full = rate(open, &large, &corpus, 2).unwrap_err();
+        assert!(matches!(full, TrainError::OutOfMemory(_)), "{full}");
+        let closed = rate(&|| Err(TrainError::Device("gone".to_owned())), &planned, &corpus, 2).unwrap_err();
+        assert!(matches!(closed, TrainError::Device(_)), "{closed}");
+    }
 
     #[test]
     fn the_smallest_number_is_taken_that_is_nearly_as_fast_as_the_best() {

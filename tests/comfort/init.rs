@@ -21,6 +21,11 @@ fn every_kind_is_a_spec_of_the_repository_under_its_own_name() {
     let place = Place::new();
     for (kind, file) in KINDS {
         place.says(&["init", kind]);
+        // On a card in bf16, which the spec says, and nowhere else.
+        let written = |device: &str| place.says(&["init", kind, "--device", device, "--out", "-"]);
+        let spec = runner::spec::parse(&written("cuda:1"), kind).unwrap();
+        assert_eq!(spec.train.precision, runner::spec::Precision::Bf16);
+        assert_eq!(written("cpu"), place.read(&format!("{kind}.toml")));
         let written = spec::load(&place.path(&format!("{kind}.toml"))).unwrap();
         let theirs = spec::load(&repository().join(file)).unwrap();
         assert_eq!(written, spec::Spec { name: kind.to_owned(), ..theirs });

@@ -3,7 +3,7 @@
 mod batches;
 mod cache;
 mod documents;
-mod formats;
+pub mod formats;
 mod keys;
 mod mixture;
 mod near;

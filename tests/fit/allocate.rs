@@ -40,7 +40,7 @@ fn a_fitted_surface_allocates_and_predicts_near_the_truth() {
 fn the_text_says_how_flat_the_optimum_is_and_when_data_bind() {
     let place = fitted();
     let allocated = place.says(&["allocate", "--fit", "fits.json", "--flops", "1e20", "--max-tokens", "1e9"]);
-    for words in ["0.5 x the parameters", "bind", "Chinchilla 70B"] {
+    for words in ["0.5 x the parameters", "limited by the number of tokens", "Chinchilla 70B"] {
         assert!(allocated.contains(words), "{words} is not in {allocated}");
     }
     assert!(!allocated.contains("Llama 3 405B"), "too far beyond: {allocated}");

@@ -5,6 +5,7 @@ mod approach1;
 mod approach2;
 mod approach3;
 mod coverage;
+mod formats;
 mod law;
 mod porian;
 mod pruning;

@@ -22,7 +22,8 @@ pub fn data(name: &str) -> Option<PathBuf> {
 pub fn epoch_240() -> Option<Vec<Observation>> {
     let columns = Columns::parse(&["params=Model Size".to_owned(), "flops=Training FLOP".to_owned()]).unwrap();
     let path = data("epoch_chinchilla_245.csv")?;
-    let mut runs = table::read(&path, &columns, &Options { tokens_from_flops: true, by: None }).unwrap().rows;
+    let mut runs =
+        table::read(&path, &columns, &Options { tokens_from_flops: true, ..Options::default() }).unwrap().rows;
     runs.sort_by(|a, b| a.loss.total_cmp(&b.loss));
     runs.truncate(240);
     Some(runs)

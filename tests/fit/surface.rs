@@ -27,6 +27,7 @@ impl Runs for Surface {
             tokens,
             flops,
             flop_budget: Some(flops),
+            shared_budget: None,
             loss: self.loss(params, tokens),
             loss_se: None,
             seed: None,

@@ -3,8 +3,12 @@
 use std::fmt::Write as _;
 
 use assert_cmd::assert::{Assert, OutputAssertExt as _};
+use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
+use super::shared::data;
 use super::surface::{CHINCHILLA, Runs as _, noisy};
 use crate::common::Place;
 
@@ -249,6 +253,142 @@ fn surfaces_take_flops_as_the_table_counts_them() {
     }
     assert_eq!(fits[2]["cost"]["exponent"], 1.0);
     fit(&csv, &["--bootstrap", "100"]).success().stdout(contains("6ND")).stdout(contains("N^0.833 D"));
+}
+
+#[test]
+fn rows_that_take_no_part_are_counted_in_words_and_in_json() {
+    let csv = runs_csv() + "y,crashed,,,1e18,1e6,1e9,1e18,,,,\n" + "z,finished,,NaN,1e18,1e6,1e9,1e18,,,,\n";
+    fit(&csv, &[]).code(2).stderr(contains("runs.csv:25: column 'val_loss': NaN is not above zero and finite"));
+    let flags = ["--skip-incomplete", "--json", "--bootstrap", "100"];
+    for law in [&["--approach", "2"][..], &["--law", "params"], &["--law", "kaplan"]] {
+        let output = fit(&csv, &[&flags[..], law].concat())
+            .success()
+            .stderr(contains("2 of 24 rows are not finished"))
+            .stderr(contains("1 of 24 rows lack a number"));
+        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+        let object: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "read": 24, "used": 21, "not_finished": {"crashed": 1, "diverged": 1}, "incomplete": 1
+        });
+        assert_eq!(object["rows"], expected, "{law:?}");
+        assert!(object.get("budgets").is_none(), "budgets that are exact are not put together");
+    }
+}
+
+/// Four budgets of 12 sizes, FLOPs 3% to either side: 1% makes dozens of budgets of them.
+#[test]
+fn budgets_are_found_by_the_gaps_between_flops() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut csv = "N,D,C,L\n".to_owned();
+    for run in CHINCHILLA.grid(&[1e18, 3e18, 9e18, 2.7e19], 12, 4.0) {
+        let tokens = run.tokens * (1.0 + 0.03 * (2.0 * rng.random::<f64>() - 1.0));
+        writeln!(csv, "{},{tokens},{},{}", run.params, 6.0 * run.params * tokens, CHINCHILLA.loss(run.params, tokens))
+            .unwrap();
+    }
+    let fits = |flags: &[&str]| -> (Vec<serde_json::Value>, String) {
+        let output = fit(&csv, &[&["--json", "--bootstrap", "100"], flags].concat()).success();
+        let [out, err] =
+            [&output.get_output().stdout, &output.get_output().stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        (out.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), err.into_owned())
+    };
+    let (found, said) = fits(&[]);
+    assert!(said.contains("note: budgets within ") && said.contains("%: 4 groups, by the gaps"), "{said}");
+    assert_eq!((&found[1]["budgets"]["groups"], found[1]["optima"].as_array().unwrap().len()), (&4.into(), 4));
+    for fit in &found[1..] {
+        let exponent = fit["n_exponent"].as_f64().unwrap();
+        assert!((exponent - CHINCHILLA.n_exponent()).abs() < 0.02, "{exponent}");
+    }
+    // Surfaces know what each run costs by itself.
+    assert_eq!(found[2]["cost"]["exponent"], 1.0);
+    let (exact, said) = fits(&["--budget-tolerance", "0.01", "--approach", "2"]);
+    assert!(said.contains("budgets within 1%"), "{said}");
+    assert!(exact[0]["budgets"]["groups"].as_u64().unwrap() > 8);
+    for share in ["0", "0.9", "nan"] {
+        fit(&csv, &["--budget-tolerance", share]).code(2).stderr(contains("0.01 to 0.5"));
+    }
+    fit(&csv, &["--budget-tolerance", "0.1", "--law", "params"]).code(2).stderr(contains("means nothing"));
+}
+
+#[test]
+fn what_was_taken_for_what_and_what_must_be_wrong_is_said() {
+    let table = |of: fn(f64, f64) -> [f64; 2]| {
+        let mut csv = "Model Size,tokens_seen,loss/val\n".to_owned();
+        for run in CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0) {
+            let [params, tokens] = of(run.params, run.tokens);
+            writeln!(csv, "{params},{tokens},{}", run.loss).unwrap();
+        }
+        csv
+    };
+    let flags = ["--approach", "2", "--bootstrap", "100"];
+    let said = "columns by their names: params = 'Model Size', val_loss = 'loss/val', tokens = 'tokens_seen'";
+    fit(table(|n, d| [n, d]), &flags).success().stderr(contains(said)).stderr(contains("warning").not());
+    let wrong = "for instance --columns \"params=Model Size[M],tokens=tokens_seen[B]\"";
+    fit(table(|n, d| [n / 1e6, d / 1e9]), &flags)
+        .success()
+        .stderr(contains("warning: the median run"))
+        .stderr(contains(wrong));
+    let columns = ["--columns", "params=Model Size[M],tokens=tokens_seen[B]"];
+    fit(table(|n, d| [n / 1e6, d / 1e9]), &[&flags[..], &columns].concat()).success().stderr(contains("warning").not());
+}
+
+/// Parameters without embeddings alone, as `OLMo` tells them: the fit counts those and says so.
+#[test]
+fn a_table_of_non_embedding_parameters_is_fitted_as_such() {
+    let csv = runs_csv().replace(",params,", ",size,").replace("params_blocks_and_unembedding", "other");
+    let output = fit(csv, &["--approach", "2", "--json", "--bootstrap", "100"])
+        .success()
+        .stderr(contains("'params_non_embedding' alone"));
+    let object: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(object["counting"], "non_embedding");
+    assert!(object.get("other_countings").is_none());
+}
+
+/// What `runner export` writes is a table like any other.
+#[test]
+fn exports_of_this_program_are_fitted_to_the_same_numbers() {
+    let place = Place::rehearsed(&[]);
+    place.says(&["export", "jsonl", "out", "-o", "runs.jsonl"]);
+    place.says(&["export", "parquet", "out", "-o", "runs.parquet"]);
+    let fit = |table: &str| place.says(&["fit", table, "--bootstrap", "100", "--approach", "2", "--json"]);
+    let expected = fit("out/runs.csv");
+    for table in ["runs.jsonl", "runs.parquet", "out"] {
+        assert_eq!(fit(table), expected, "{table}");
+    }
+}
+
+/// Tables that other people have published, where they are: as they are, read, or refused with what to do.
+#[test]
+fn published_tables_are_read_as_they_are() {
+    let cases: [(&str, &[&str], Option<&str>); 17] = [
+        ("epoch_chinchilla_245.csv", &["--tokens-from-flops"], None),
+        ("gemstones_fitting_points.csv", &["--by", "subset"], None),
+        ("nanochat_jan27_optima.csv", &["--by", "param_convention"], None),
+        ("olmo_ladder_c4_final.csv", &["--skip-incomplete"], None),
+        ("porian_isoflop_points.csv", &["--by", "hparams"], None),
+        ("porian_optimal_pairs.csv", &["--by", "hparams", "--skip-incomplete"], None),
+        ("steplaw_dense_optima.csv", &[], None),
+        ("scalebench/data_constrained_train.csv", &[], None),
+        ("scalebench/data_constrained_test.csv", &[], None),
+        ("scalebench/farseer_train.csv", &[], None),
+        ("scalebench/farseer_test.csv", &[], None),
+        ("epoch_chinchilla_245.csv", &[], Some("--tokens-from-flops")),
+        ("bnsl_4digit_addition.csv", &[], Some("no column 'params'")),
+        ("chinchilla_tables_3_A3.csv", &[], Some("no column 'val_loss'")),
+        ("porian_published_fits.csv", &[], Some("no column 'params'")),
+        ("scalebench/moe_train.csv", &[], Some("no column 'params'")),
+        ("scalebench/parallel_train.csv", &[], Some("no column 'tokens'")),
+    ];
+    for (name, flags, refused) in cases {
+        let Some(path) = data(name) else { return };
+        let place = Place::new();
+        let path = std::fs::canonicalize(path).unwrap();
+        let all = ["fit", path.to_str().unwrap(), "--approach", "2", "--bootstrap", "100"];
+        let output = place.run(&[&all[..], flags].concat()).assert();
+        match refused {
+            None => output.success().stdout(contains("Side by side")).stderr(contains("warning: the median").not()),
+            Some(what) => output.code(2).stderr(contains(what)),
+        };
+    }
 }
 
 /// Rows as `i` counts them: checkpoints of 50 sizes.

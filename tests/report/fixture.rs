@@ -88,6 +88,7 @@ pub fn sweep() -> Sweep {
                     tokens,
                     flops: budget,
                     flop_budget: Some(budget),
+                    shared_budget: None,
                     loss: loss(params, tokens) + noise,
                     loss_se: Some(0.0031),
                     seed: Some(seed),

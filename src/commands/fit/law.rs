@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::ensure;
 use serde::Serialize;
 
-use super::request::{Groups, Request, countings, groups, require_budgets};
+use super::request::{Request, require_budgets};
+use super::rows::{Group, Made, groups};
 use super::{print, print_law};
 use crate::cli::Law;
 use crate::commands::shared::sheet::Room;
@@ -20,7 +21,7 @@ use crate::fit::table::Field;
 use crate::fit::table::budgets::Resample;
 use crate::fit::table::budgets::Units;
 use crate::fit::transfer::tuning;
-use crate::observation::Observation;
+use crate::observation::{Counting, Observation};
 
 /// Fits one law and returns what is to be printed.
 pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
@@ -147,6 +148,7 @@ fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
         ("--against", args.against.is_some() && !single),
         ("--target-loss", !args.target_loss.is_empty() && law != Law::CriticalBatch),
         ("--resample budgets", request.resample == Resample::Budgets && law != Law::Kaplan),
+        ("--budget-tolerance", args.budget_tolerance.is_some() && law != Law::Kaplan),
         ("--tokens-from-flops", args.tokens_from_flops && law != Law::Kaplan),
         ("--starts", !args.starts.is_empty() && law != Law::Repetition),
         ("--critical-batch", !args.critical_batch.is_empty() && law != Law::KaplanSteps),
@@ -176,15 +178,23 @@ struct Said {
 
 impl Said {
     /// One object, or its tables.
-    fn say<T: Serialize>(&mut self, labels: &[(&str, Option<&str>)], fit: &T, words: &str) -> anyhow::Result<()> {
+    fn say<T: Serialize>(
+        &mut self,
+        labels: &[(&str, Option<&str>)],
+        fit: &T,
+        made: &Made,
+        words: &str,
+    ) -> anyhow::Result<()> {
         if !self.json {
             self.text += words;
             return Ok(());
         }
         let mut object = serde_json::Map::from_iter([("law".to_owned(), self.law.into())]);
         object.extend(labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.into()))));
-        if let serde_json::Value::Object(fields) = serde_json::to_value(fit)? {
-            object.extend(fields);
+        for part in [serde_json::to_value(fit)?, serde_json::to_value(made)?] {
+            if let serde_json::Value::Object(fields) = part {
+                object.extend(fields);
+            }
         }
         self.text += &serde_json::to_string(&object)?;
         self.text.push('\n');
@@ -209,10 +219,10 @@ fn each<T: Serialize, const K: usize>(
 ) -> anyhow::Result<()> {
     let args = request.args;
     let table = table::numbers(&args.runs, &request.columns, fields, &request.table, check)?;
-    for (group, rows) in groups(table, &args.runs, args.drop_highest, |row| row[K - 1])? {
-        said.heading(group.as_deref());
+    for Group { name, rows, made, .. } in groups(table, &args.runs, args.drop_highest, |row| row[K - 1])? {
+        said.heading(name.as_deref());
         let fitted = fit(rows);
-        said.say(&[("group", group.as_deref())], &fitted, &words(&fitted, request.room))?;
+        said.say(&[("group", name.as_deref())], &fitted, &made, &words(&fitted, request.room))?;
     }
     Ok(())
 }
@@ -221,24 +231,28 @@ fn each<T: Serialize, const K: usize>(
 fn joint(request: &Request, said: &mut Said) -> anyhow::Result<()> {
     let args = request.args;
     let table = table::read(&args.runs, &request.columns, &request.table)?;
-    for (group, mut runs) in groups(table, &args.runs, args.drop_highest, |run| run.loss)? {
-        said.heading(group.as_deref());
+    for mut group in groups(table, &args.runs, args.drop_highest, |run| run.loss)? {
+        group.share_budgets(request);
+        let countings: Vec<Counting> = group.countings().collect();
+        let Group { name, rows: mut runs, made, .. } = group;
+        said.heading(name.as_deref());
         if runs.len() > power::MOST {
             eprintln!("note: the law is fitted to an even share of at most {} of the {} rows", power::MOST, runs.len());
         }
         require_budgets(request, runs.iter().map(Observation::budget))?;
         runs.sort_by(|a, b| a.flops.total_cmp(&b.flops).then(a.params.total_cmp(&b.params)));
         let share = runs.len().div_ceil(power::MOST).max(1);
-        for counting in countings(&runs) {
+        for counting in countings {
             let counted = runs.iter().step_by(share).filter_map(|run| Some((run.params_by(counting)?, run)));
             let (points, budgets): (Vec<kaplan::Point>, Vec<f64>) =
                 counted.map(|(params, run)| ([params, run.tokens, run.loss], run.budget())).unzip();
             let units = Units::new(request.resample, &budgets);
             let fit: LawFit = kaplan::params_and_tokens(&points, &units, &request.bootstrap);
-            let labels = [("group", group.as_deref()), ("counting", Some(counting.name()))];
+            let labels = [("group", name.as_deref()), ("counting", Some(counting.name()))];
             said.say(
                 &labels,
                 &fit,
+                &made,
                 &format!("Parameters counted as {}\n{}", counting.name(), print_law::law(&fit, request.room)),
             )?;
         }
@@ -270,43 +284,48 @@ fn tell_what_else_varies(request: &Request, axis: Field, noun: &str) {
 /// A law of one variable for each group, and each group compared with the first.
 fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str) -> anyhow::Result<()> {
     let args = request.args;
-    let read = |path: &Path| -> anyhow::Result<Groups<[f64; 2]>> {
+    let read = |path: &Path| -> anyhow::Result<Vec<Group<[f64; 2]>>> {
         let table = table::numbers(path, &request.columns, [axis, &[Field::Loss]], &request.table, |_| None)?;
         groups(table, path, args.drop_highest, |row| row[1])
     };
     let mut curves = read(&args.runs)?;
     if let Some(other) = &args.against {
         curves.extend(read(other)?);
-        for ((name, _), path) in curves.iter_mut().zip([&args.runs, other]) {
-            *name = Some(path.display().to_string());
+        for (curve, path) in curves.iter_mut().zip([&args.runs, other]) {
+            curve.name = Some(path.display().to_string());
         }
     }
     tell_what_else_varies(request, axis[0], noun);
-    for (group, rows) in &curves {
-        said.heading(group.as_deref());
+    for Group { name, rows, made, .. } in &curves {
+        said.heading(name.as_deref());
         if rows.len() > power::MOST {
             eprintln!("note: laws are fitted to an even share of at most {} of the {} rows", power::MOST, rows.len());
         }
         let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
         let selection = power::select(&x, &y, &request.bootstrap);
-        said.say(&[("group", group.as_deref())], &selection, &print_law::selection(&selection, noun, request.room))?;
+        said.say(
+            &[("group", name.as_deref())],
+            &selection,
+            made,
+            &print_law::selection(&selection, noun, request.room),
+        )?;
     }
-    let Some(((first, base), others)) = curves.split_first() else { return Ok(()) };
-    for (group, rows) in others {
+    let Some((Group { name: first, rows: base, .. }, others)) = curves.split_first() else { return Ok(()) };
+    for Group { name, rows, made, .. } in others {
         let curve = |rows: &[[f64; 2]]| -> Vec<(f64, f64)> {
             let mut pairs: Vec<(f64, f64)> = rows.iter().map(|[x, y]| (*x, *y)).collect();
             pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
             pairs.iter().step_by(pairs.len().div_ceil(power::MOST).max(1)).copied().collect()
         };
         let found = compare::compare(&curve(base), &curve(rows), noun, &request.bootstrap);
-        let labels = [("compared", first.as_deref()), ("with", group.as_deref())];
-        let title = format!("'{}' against '{}'", group.as_deref().unwrap_or(""), first.as_deref().unwrap_or(""));
+        let labels = [("compared", first.as_deref()), ("with", name.as_deref())];
+        let title = format!("'{}' against '{}'", name.as_deref().unwrap_or(""), first.as_deref().unwrap_or(""));
         if let Some(found) = found {
-            said.say(&labels, &found, &print_law::comparison(&title, &found, noun, request.room))?;
+            said.say(&labels, &found, made, &print_law::comparison(&title, &found, noun, request.room))?;
         } else {
             let conclusion = "Each curve needs at least 5 runs of 3 different values to be compared.";
             let object = serde_json::json!({ "status": Status::TooFewPoints, "conclusion": conclusion });
-            said.say(&labels, &object, &format!("{title}: {}. {conclusion}\n", Status::TooFewPoints.name()))?;
+            said.say(&labels, &object, made, &format!("{title}: {}. {conclusion}\n", Status::TooFewPoints.name()))?;
         }
     }
     Ok(())

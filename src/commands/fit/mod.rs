@@ -4,14 +4,16 @@ mod law;
 pub(super) mod print;
 mod print_law;
 mod request;
+mod rows;
 
 use std::io::{self, Write};
-
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use serde::Serialize;
 
-use self::request::{Request, countings, groups, require_budgets};
+use self::request::{Request, require_budgets};
+use self::rows::{Group, Made, groups};
 use super::STDOUT;
 use super::shared::sheet::Room;
 use crate::cli::{self, Approach, FitArgs};
@@ -22,17 +24,25 @@ use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach2, complete, points};
 use crate::fit::table;
 use crate::fit::table::Columns;
-use crate::fit::table::budgets::Resample;
+use crate::fit::table::budgets::{self, Resample};
 use crate::fit::table::recount;
 use crate::observation::{Counting, Observation};
 
 /// Runs the command.
 pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
+    ensure!(
+        args.budget_tolerance.is_none_or(|share| (budgets::EXACT..=0.5).contains(&share)),
+        "--budget-tolerance: write a share from 0.01 to 0.5"
+    );
     ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
     let request = Request {
         args,
         columns: Columns::parse(&args.columns)?,
-        table: table::Options { tokens_from_flops: args.tokens_from_flops, by: args.by.clone() },
+        table: table::Options {
+            tokens_from_flops: args.tokens_from_flops,
+            by: args.by.clone(),
+            skip_incomplete: args.skip_incomplete,
+        },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
         resample: match args.resample {
             cli::Resample::Runs => Resample::Runs,
@@ -71,43 +81,54 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
             args.runs.display()
         );
     }
-    let groups = groups(table, &args.runs, args.drop_highest, |run| run.loss)?;
     let mut said = String::new();
-    for (group, mut runs) in groups {
-        if let Some(counting) = args.recount.map(counting) {
-            runs = recount::recount(&runs, counting);
-            ensure!(
-                !runs.is_empty(),
-                "--recount needs several runs of each size, which differ in tokens, and parameters by that convention: {} \
-                 has no such runs",
-                args.runs.display()
-            );
-            eprintln!(
-                "note: compute is 6ND with N counted by {}; losses are interpolated within each size",
-                counting.name()
-            );
-        }
-        require_budgets(request, runs.iter().map(Observation::budget))?;
-        tell_shares(&runs, args.approach);
+    for mut group in groups(table, &args.runs, args.drop_highest, |run| run.loss)? {
+        recount_as_asked(&mut group, request)?;
+        group.share_budgets(request);
+        require_budgets(request, group.rows.iter().map(Observation::budget))?;
+        tell_shares(&group.rows, args.approach);
         let fits: Vec<Summary> = asked(args.approach)
             .iter()
             .map(|approach| {
-                let fit = fit(&runs, *approach, request).context("no row tells parameters")?;
-                Ok(Summary { group: group.clone(), ..fit })
+                let fit = fit(&group, *approach, request).context("no row tells parameters")?;
+                Ok(Summary { group: group.name.clone(), ..fit })
             })
             .collect::<anyhow::Result<_>>()?;
         warn_of_costs(&fits);
         if args.json {
             for fit in &fits {
-                said += &serde_json::to_string(fit)?;
+                said += &serde_json::to_string(&Printed { fit, made: &group.made })?;
                 said.push('\n');
             }
         } else {
-            said.extend(group.map(|group| print::heading(&group)));
+            said.extend(group.name.as_ref().map(|name| print::heading(name)));
             said += &print::text(&fits, request.room);
         }
     }
     Ok(said)
+}
+
+/// A fit as `--json` prints it.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    fit: &'a Summary,
+    #[serde(flatten)]
+    made: &'a Made,
+}
+
+/// Counts the compute of a group anew, where that was asked for.
+fn recount_as_asked(group: &mut Group<Observation>, request: &Request) -> anyhow::Result<()> {
+    let Some(counting) = request.args.recount.map(counting) else { return Ok(()) };
+    group.rows = recount::recount(&group.rows, counting);
+    ensure!(
+        !group.rows.is_empty(),
+        "--recount needs several runs of each size, which differ in tokens, and parameters by that convention: {} has no \
+         such runs",
+        request.args.runs.display()
+    );
+    eprintln!("note: compute is 6ND with N counted by {}; losses are interpolated within each size", counting.name());
+    Ok(())
 }
 
 /// The convention that a flag names.
@@ -154,8 +175,8 @@ fn asked(approach: Approach) -> Vec<Approach> {
 }
 
 /// One approach under every convention of counting that the table tells.
-fn fit(runs: &[Observation], approach: Approach, request: &Request) -> Option<Summary> {
-    Summary::nested(countings(runs).map(|counting| fit_one(runs, approach, counting, request)).collect())
+fn fit(group: &Group<Observation>, approach: Approach, request: &Request) -> Option<Summary> {
+    Summary::nested(group.countings().map(|counting| fit_one(&group.rows, approach, counting, request)).collect())
 }
 
 fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request: &Request) -> Summary {

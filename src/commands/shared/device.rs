@@ -40,8 +40,9 @@ pub fn choose(name: &str) -> String {
 /// The first device that can be used, and why none before it.
 fn chosen(devices: &[Listed]) -> Option<(String, String)> {
     let mut passed = Vec::new();
-    for Listed { name, state } in devices {
+    for Listed { name, state, software } in devices {
         let reason = match state {
+            Ok(_) if *software => "only in software, slower than the CPU itself",
             Ok(_) if passed.is_empty() => return Some(((*name).to_owned(), String::new())),
             Ok(_) => return Some(((*name).to_owned(), format!(": {}", passed.join(", ")))),
             Err(Missing::NotCompiled { .. }) => "not compiled in",
@@ -66,6 +67,11 @@ pub fn kind(name: &str) -> anyhow::Result<&str> {
         "cpu" | "wgpu" | "cuda" | "burn-cuda" | rehearsal::DEVICE => Ok(kind),
         _ => anyhow::bail!("--device {name}: no such device; write auto, cpu, wgpu, cuda, cuda:1, or rehearsal"),
     }
+}
+
+/// The kind of a device by its name, or of the one that `auto` stands for on this machine.
+pub fn kind_chosen(name: &str) -> anyhow::Result<String> {
+    Ok(kind(&choose(name))?.to_owned())
 }
 
 /// Fails for a device that this build cannot train on, wherever it is started. Whether the device is there is another
@@ -107,7 +113,7 @@ fn real(device: &str, _cache: &Path, _threads: usize) -> anyhow::Result<Box<dyn 
 pub fn list() -> Vec<Listed> {
     let rehearsal = "does not train: losses come from a known surface, to test a sweep before training it";
     let mut devices = real_devices();
-    devices.push(Listed { name: rehearsal::DEVICE, state: Ok(rehearsal.to_owned()) });
+    devices.push(Listed { name: rehearsal::DEVICE, state: Ok(rehearsal.to_owned()), software: false });
     devices
 }
 
@@ -118,7 +124,8 @@ fn real_devices() -> Vec<Listed> {
 
 #[cfg(not(feature = "train"))]
 fn real_devices() -> Vec<Listed> {
-    ["cuda", "wgpu", "cpu"].map(|name| Listed { name, state: Err(Missing::NotCompiled { feature: name }) }).to_vec()
+    let listed = |name| Listed { name, state: Err(Missing::NotCompiled { feature: name }), software: false };
+    ["cuda", "wgpu", "cpu"].map(listed).to_vec()
 }
 
 /// Runs trained side by side: as asked for, or as many as the cores hold on the CPU, otherwise 1.
@@ -162,17 +169,20 @@ mod tests {
 
     #[test]
     fn auto_takes_the_first_device_that_is_there_and_says_why_none_before_it() {
+        let listed = |name, state| Listed { name, state, software: false };
         let devices = [
-            Listed { name: "cuda", state: Err(Missing::NotCompiled { feature: "cuda" }) },
-            Listed {
-                name: "wgpu",
-                state: Err(Missing::Absent { what: "no driver".to_owned(), remedy: "install one" }),
-            },
-            Listed { name: "cpu", state: Ok("some processor".to_owned()) },
+            listed("cuda", Err(Missing::NotCompiled { feature: "cuda" })),
+            listed("wgpu", Err(Missing::Absent { what: "no driver".to_owned(), remedy: "install one" })),
+            listed("cpu", Ok("some processor".to_owned())),
         ];
         let why = ": cuda is not available (not compiled in), wgpu is not available (no driver)";
         assert_eq!(chosen(&devices), Some(("cpu".to_owned(), why.to_owned())));
         assert_eq!(chosen(&devices[..2]), None);
+        // What is only software is passed over, and taken where it is asked for.
+        let software = Listed { software: true, ..listed("wgpu", Ok("lavapipe".to_owned())) };
+        let (name, why) = chosen(&[software.clone(), devices[2].clone()]).unwrap();
+        assert!(name == "cpu" && why.contains("wgpu is not available (only in software"), "{why}");
+        assert_eq!(chosen(&[software]), None);
     }
 
     #[test]

@@ -148,6 +148,13 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[St
         count => format!(", {count} points of the grid left out (`runner plan` tells why)"),
     };
     eprintln!("{} runs, {flops} FLOPs{left_out}, into {}", runs.len(), ledger.dir().display());
+    if let Some(less) = ledger.grown_from() {
+        let more = runs.len() - less;
+        eprintln!(
+            "the sweep grows by {more} runs; the spec of before is kept in {}",
+            ledger.dir().join("specs").display()
+        );
+    }
     if before.pending < runs.len() {
         eprintln!("{} of them are done already", runs.len() - before.pending);
     }

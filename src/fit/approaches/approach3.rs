@@ -337,6 +337,7 @@ mod tests {
                 tokens,
                 flops: 6.0 * params * tokens,
                 flop_budget: None,
+                shared_budget: None,
                 loss: truth.loss(params, tokens) * (1.0 + 1e-3 * f64::from(i % 3)),
                 loss_se: None,
                 seed: None,

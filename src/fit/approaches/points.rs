@@ -33,6 +33,8 @@ pub struct Points {
     pub loss: Vec<f64>,
     /// Training FLOPs of the runs, or their budgets where these are known.
     pub flops: Vec<f64>,
+    /// The same of each run by itself, where runs share a budget: what its parameters and tokens cost.
+    own_flops: Vec<f64>,
     /// Mean of ln N.
     pub mean_n: f64,
     /// Mean of ln D.
@@ -53,14 +55,14 @@ pub struct Trained {
 impl Points {
     /// The runs of `observations` that tell parameters by `counting`.
     pub fn new(observations: &[Observation], counting: Counting) -> Self {
-        let mut rows: Vec<[f64; 4]> = observations
+        let mut rows: Vec<[f64; 5]> = observations
             .iter()
-            .filter_map(|run| Some([run.params_by(counting)?, run.tokens, run.loss, run.budget()]))
+            .filter_map(|run| Some([run.params_by(counting)?, run.tokens, run.loss, run.budget(), run.own_budget()]))
             .collect();
         rows.sort_by(|a, b| {
-            (0..4).map(|k| a[k].total_cmp(&b[k])).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+            (0..5).map(|k| a[k].total_cmp(&b[k])).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
         });
-        let rows: Vec<[f64; 4]> = rows.iter().step_by(rows.len().div_ceil(MOST).max(1)).copied().collect();
+        let rows: Vec<[f64; 5]> = rows.iter().step_by(rows.len().div_ceil(MOST).max(1)).copied().collect();
         let mean = |k: usize| rows.iter().map(|row| row[k].ln()).sum::<f64>() / rows.len().max(1) as f64;
         let (mean_n, mean_d) = (mean(0), mean(1));
         Self {
@@ -69,6 +71,7 @@ impl Points {
             ln_loss: rows.iter().map(|row| row[2].ln()).collect(),
             loss: rows.iter().map(|row| row[2]).collect(),
             flops: rows.iter().map(|row| row[3]).collect(),
+            own_flops: rows.iter().map(|row| row[4]).collect(),
             mean_n,
             mean_d,
         }
@@ -102,7 +105,7 @@ impl Points {
     pub fn cost(&self) -> Cost {
         let ln_n: Vec<f64> = self.ln_n.iter().map(|ln_n| ln_n + self.mean_n).collect();
         let per_token: Vec<f64> =
-            self.flops.iter().zip(&self.ln_d).map(|(flops, ln_d)| flops.ln() - ln_d - self.mean_d).collect();
+            self.own_flops.iter().zip(&self.ln_d).map(|(flops, ln_d)| flops.ln() - ln_d - self.mean_d).collect();
         Cost::fit(&ln_n, &per_token)
     }
 

@@ -96,6 +96,7 @@ impl Run {
             tokens: self.tokens,
             flops: 6.0 * self.params * self.tokens,
             flop_budget: None,
+            shared_budget: None,
             loss: self.loss,
             loss_se: None,
             seed: None,

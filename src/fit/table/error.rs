@@ -1,8 +1,41 @@
 //! What can be wrong with a table. Every text names the file, and the line and the column where there is one.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use thiserror::Error;
+
+/// Where something stands in the file of a table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum At {
+    /// A line, counted from 1.
+    Line(u64),
+    /// A row, counted from 1, where a file has no lines.
+    Row(u64),
+    /// The names of its columns.
+    Names,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, ":{line}"),
+            Self::Row(row) => write!(f, ", row {row}"),
+            Self::Names => Ok(()),
+        }
+    }
+}
+
+impl At {
+    /// As a sentence says it.
+    pub(super) fn told(self) -> String {
+        match self {
+            Self::Line(line) => format!(" (line {line})"),
+            Self::Row(row) => format!(" (row {row})"),
+            Self::Names => String::new(),
+        }
+    }
+}
 
 /// A table that cannot be read. Every text names the file, and the line and the column where there is one.
 #[derive(Debug, Error)]
@@ -29,55 +62,92 @@ pub enum TableError {
         /// The field.
         name: String,
     },
+    /// A unit of `--columns` that is none.
+    #[error("--columns {asked}: [{unit}] is no unit: write k, M, B, T or a number such as [1e18]")]
+    Unit {
+        /// The column with its unit as it was written.
+        asked: String,
+        /// The unit.
+        unit: String,
+    },
     /// The header lacks a column.
-    #[error("{}:1: there is no column '{column}'; the columns are {found}. Say which one it is with --columns {field}=NAME{hint}", path.display())]
+    #[error("{}{at}: there is no column '{column}'; the columns are {found}. Say which one it is with {remedy}", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
+        /// Where its names are.
+        at: At,
         /// The column looked for.
         column: String,
-        /// Its name for `--columns`.
-        field: &'static str,
         /// The columns that are there.
         found: String,
-        /// Another way out, where there is one.
-        hint: &'static str,
+        /// The `--columns` that says it, and other ways out.
+        remedy: String,
+    },
+    /// Several columns may be one field.
+    #[error("{}{at}: {choices} may each be '{field}': say which one is, with {ways}", path.display())]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// Where its names are.
+        at: At,
+        /// The columns.
+        choices: String,
+        /// The name of the field for `--columns`.
+        field: &'static str,
+        /// What to write.
+        ways: String,
     },
     /// The header has a column twice.
-    #[error("{}:1: column '{column}' is there twice: rename one of the two", path.display())]
+    #[error("{}{at}: column '{column}' is there twice: rename one of the two", path.display())]
     Duplicate {
         /// The file.
         path: PathBuf,
+        /// Where its names are.
+        at: At,
         /// The column.
         column: String,
     },
     /// A cell that is not the number it should be.
-    #[error("{}:{line}: column '{column}': {what}", path.display())]
+    #[error("{}{at}: column '{column}': {what}", path.display())]
     Cell {
         /// The file.
         path: PathBuf,
-        /// The line, counted from 1.
-        line: u64,
+        /// The line or row.
+        at: At,
         /// The column.
         column: String,
         /// What is wrong and what to write.
         what: String,
     },
+    /// Rows without a number that a fit needs.
+    #[error(
+        "{first}{}: write the number, or leave such rows out with --skip-incomplete, which counts them",
+        others(also)
+    )]
+    Incomplete {
+        /// The first of them.
+        first: Box<TableError>,
+        /// Where the others are.
+        also: Vec<At>,
+    },
     /// A row that is no row.
-    #[error("{}:{line}: {what}", path.display())]
+    #[error("{}{at}: {what}", path.display())]
     Row {
         /// The file.
         path: PathBuf,
-        /// The line, counted from 1.
-        line: u64,
+        /// The line or row.
+        at: At,
         /// What is wrong.
         what: String,
     },
     /// The column of `--by` is not there.
-    #[error("{}:1: there is no column '{column}' for --by; the columns are {found}", path.display())]
+    #[error("{}{at}: there is no column '{column}' for --by; the columns are {found}", path.display())]
     By {
         /// The file.
         path: PathBuf,
+        /// Where its names are.
+        at: At,
         /// The column looked for.
         column: String,
         /// The columns that are there.
@@ -101,4 +171,23 @@ pub enum TableError {
         /// What is missing.
         what: String,
     },
+}
+
+/// Rows that are named one by one.
+const NAMED: usize = 5;
+
+/// Where else something is missing: ` (lines 7, 9 too)`.
+fn others(also: &[At]) -> String {
+    let number = |at: &At| match at {
+        At::Line(number) | At::Row(number) => number.to_string(),
+        At::Names => String::new(),
+    };
+    let noun = if matches!(also.first(), Some(At::Row(_))) { "row" } else { "line" };
+    let numbers = also.iter().take(NAMED).map(number).collect::<Vec<_>>().join(", ");
+    match also.len() {
+        0 => String::new(),
+        1 => format!(" ({noun} {numbers} too)"),
+        2..=NAMED => format!(" ({noun}s {numbers} too)"),
+        count => format!(" ({noun}s {numbers} and {} more too)", count - NAMED),
+    }
 }

@@ -46,7 +46,7 @@ pub enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Params,
         Self::ParamsNonEmbedding,
         Self::ParamsBlocksAndUnembedding,
@@ -68,7 +68,7 @@ impl Field {
         Self::BigNorm,
     ];
 
-    /// The names that it may have without `--columns`, the preferred one first.
+    /// The names of this program for it, the preferred one first; they come before those of other people.
     pub(super) fn names(self) -> &'static [&'static str] {
         match self {
             Self::Params => &["params"],
@@ -94,15 +94,46 @@ impl Field {
     }
 }
 
-/// The renamed columns of `--columns params=N,tokens=D`.
+impl Field {
+    /// Whether it is a count, which people write as 5.06M; what is none, such as a loss, has a few digits.
+    pub(super) fn is_count(self) -> bool {
+        use Field::{
+            Batch, BigBatch, FlopBudget, Flops, Params, ParamsBlocksAndUnembedding, ParamsNonEmbedding, SmallBatch,
+            Steps, Tokens, UniqueTokens,
+        };
+        matches!(
+            self,
+            Params
+                | ParamsNonEmbedding
+                | ParamsBlocksAndUnembedding
+                | Tokens
+                | Flops
+                | FlopBudget
+                | UniqueTokens
+                | Batch
+                | Steps
+                | SmallBatch
+                | BigBatch
+        )
+    }
+}
+
+/// The renamed columns of `--columns "params=N[M],tokens=D"`.
 #[derive(Clone, Debug, Default)]
 pub struct Columns(Vec<(Field, String)>);
 
 impl Columns {
-    /// Reads `field=column` pairs.
-    pub fn parse(pairs: &[String]) -> Result<Self, TableError> {
+    /// Reads `field=column` pairs; a piece without `=` belongs to the one before it, whose column has a comma in its name.
+    pub fn parse(pieces: &[String]) -> Result<Self, TableError> {
+        let mut pairs: Vec<String> = Vec::new();
+        for piece in pieces {
+            match pairs.last_mut() {
+                Some(pair) if !piece.contains('=') => *pair = format!("{pair},{piece}"),
+                _ => pairs.push(piece.clone()),
+            }
+        }
         let mut renamed: Vec<(Field, String)> = Vec::new();
-        for pair in pairs {
+        for pair in &pairs {
             let wrong = || TableError::Columns { pair: pair.clone(), known: known_fields() };
             let (name, column) = pair.split_once('=').ok_or_else(wrong)?;
             let (name, column) = (name.trim(), column.trim());
@@ -120,6 +151,12 @@ impl Columns {
 
     pub(super) fn named(&self, field: Field) -> Option<&str> {
         self.0.iter().find(|(renamed, _)| *renamed == field).map(|(_, column)| column.as_str())
+    }
+
+    /// Whether a column was named for some field.
+    pub(super) fn takes(&self, column: &str) -> bool {
+        let is = |asked: &str| asked == column || asked.rsplit_once('[').is_some_and(|(base, _)| base.trim() == column);
+        self.0.iter().any(|(_, asked)| is(asked))
     }
 }
 

@@ -1,68 +1,118 @@
-//! Cells of a CSV as numbers, with errors that say where.
+//! Columns of a table by name, and their cells as numbers, with errors that say where.
 
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
-use std::io::Cursor;
-use std::path::Path;
-use std::str::FromStr;
 
 use csv::StringRecord;
 
-use crate::fit::table::{Columns, Field, TableError};
-
-/// Where one field is.
-pub(super) struct Place {
-    pub(super) index: usize,
-    pub(super) column: String,
-}
+use super::error::{At, TableError};
+use super::field::{Columns, Field};
+use super::habits::{Habits, Place, is_missing};
+use super::names::{self, Candidate};
+use super::number::{Commas, unit, written};
+use super::source::Source;
 
 /// Finds columns and reads their cells.
 pub(super) struct Reader<'a> {
-    path: &'a Path,
+    source: &'a Source,
     pub(super) headers: StringRecord,
     columns: &'a Columns,
+    /// The columns that were found.
+    used: RefCell<Vec<Place>>,
+    /// What a comma is, once a number has asked.
+    commas: OnceCell<Commas>,
+    /// Which of them were found by names that are not those of this program.
+    recognised: RefCell<Vec<String>>,
+    /// What else is to be said.
+    notes: RefCell<Vec<String>>,
+    /// Where to find what the table lacks.
+    advice: &'static str,
 }
 
-/// An open table whose header was read.
-pub(super) struct Source<'a> {
-    pub(super) csv: csv::Reader<Cursor<Vec<u8>>>,
-    pub(super) reader: Reader<'a>,
-}
-
-impl<'a> Source<'a> {
-    pub(super) fn open(path: &'a Path, columns: &'a Columns) -> Result<Self, TableError> {
-        let text = std::fs::read(path).map_err(|cause| TableError::Open { path: path.to_owned(), cause })?;
-        let mut csv = csv::Reader::from_reader(Cursor::new(unix_lines(text)));
-        let mut reader = Reader { path, headers: StringRecord::new(), columns };
-        reader.headers = csv.headers().map_err(|error| reader.row_error(&error))?.clone();
-        if reader.headers.iter().all(|header| header.trim().is_empty()) {
-            return Err(reader.empty("is empty; it needs a header and one row a run".to_owned()));
+impl<'a> Reader<'a> {
+    pub(super) fn new(source: &'a Source, headers: StringRecord, columns: &'a Columns, is_chart: bool) -> Self {
+        let advice = match headers.len() {
+            _ if is_chart => {
+                ". It is the export of a chart; W&B's table of runs, exported as CSV, has settings and last values"
+            }
+            1 => ". Its cells stand between commas, semicolons or tabs, or it has one column only",
+            _ => "",
+        };
+        Self {
+            source,
+            headers,
+            columns,
+            used: RefCell::default(),
+            commas: OnceCell::new(),
+            recognised: RefCell::default(),
+            notes: RefCell::default(),
+            advice,
         }
-        Ok(Self { csv, reader })
     }
-}
 
-/// Lines that end as on Unix: after `\r\n` the csv crate counts a line too few.
-fn unix_lines(mut text: Vec<u8>) -> Vec<u8> {
-    let mut before = 0;
-    // Looks one ahead: what was kept so far is no longer than what was read.
-    for at in 0..text.len() {
-        if !(text[at] == b'\r' && text.get(at + 1) == Some(&b'\n')) {
-            text[before] = text[at];
-            before += 1;
-        }
-    }
-    text.truncate(before);
-    text
-}
-
-impl Reader<'_> {
     /// The column of a field, or nothing where it has none.
     pub(super) fn find(&self, field: Field) -> Result<Option<Place>, TableError> {
-        if let Some(column) = self.columns.named(field) {
-            return self.named(column)?.map(Some).ok_or_else(|| self.missing(field, ""));
+        let found = match self.columns.named(field) {
+            Some(asked) => Some(self.asked(field, asked)?.ok_or_else(|| self.missing(field, ""))?),
+            None => self.known(field)?,
+        };
+        self.used.borrow_mut().extend(found.clone());
+        Ok(found)
+    }
+
+    /// The column that `--columns` names: `Model Size`, or `N[M]` with its unit.
+    fn asked(&self, field: Field, asked: &str) -> Result<Option<Place>, TableError> {
+        if let Some(index) = self.index(asked)? {
+            return Ok(Some(Place { index, column: asked.to_owned(), field, unit: None }));
         }
-        let found = field.names().iter().map(|column| self.named(column));
-        found.reduce(|first, next| if matches!(first, Ok(None)) { next } else { first }).unwrap_or(Ok(None))
+        let Some((base, inner)) = asked.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) else {
+            return Ok(None);
+        };
+        let Some(index) = self.index(base.trim())? else { return Ok(None) };
+        let factor = unit(inner).ok_or_else(|| TableError::Unit { asked: asked.to_owned(), unit: inner.to_owned() })?;
+        Ok(Some(Place { index, column: base.trim().to_owned(), field, unit: Some(factor) }))
+    }
+
+    /// The column of a field by the names of this program, or by those of other people.
+    fn known(&self, field: Field) -> Result<Option<Place>, TableError> {
+        for name in field.names() {
+            if let Some(index) = self.index(name)?.filter(|_| !self.columns.takes(name)) {
+                return Ok(Some(Place { index, column: (*name).to_owned(), field, unit: None }));
+            }
+        }
+        let header = |candidate: &Candidate| self.headers[candidate.index].trim();
+        let found: Vec<Candidate> = names::recognise(&self.headers, field)
+            .into_iter()
+            .filter(|candidate| !self.columns.takes(header(candidate)))
+            .collect();
+        match &found[..] {
+            [] => Ok(None),
+            [one] => {
+                let column = header(one).to_owned();
+                self.index(&column)?;
+                let factor = Some(one.unit).filter(|factor| (*factor - 1.0).abs() > 0.0);
+                let times = factor.map_or_else(String::new, |factor| format!(" times {factor}"));
+                self.recognised.borrow_mut().push(format!("{} = '{column}'{times}", field.names()[0]));
+                Ok(Some(Place { index: one.index, column, field, unit: factor }))
+            }
+            several => {
+                let name = field.names()[0];
+                let listed = several.iter().map(|one| format!("'{}'", header(one))).collect::<Vec<_>>();
+                let ways =
+                    several.iter().map(|one| format!("--columns \"{name}={}\"", header(one))).collect::<Vec<_>>();
+                let (at, path) = (self.source.names_at(), self.source.path.clone());
+                let (choices, ways) = (listed.join(" and "), ways.join(" or "));
+                Err(TableError::Ambiguous { path, at, choices, field: name, ways })
+            }
+        }
+    }
+
+    /// What is to be said of how the table was read.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let recognised = self.recognised.borrow();
+        let columns = (!recognised.is_empty())
+            .then(|| format!("columns by their names: {}; --columns says otherwise", recognised.join(", ")));
+        columns.into_iter().chain(self.notes.borrow().iter().cloned()).collect()
     }
 
     /// The column of the first of some fields that has one.
@@ -75,117 +125,165 @@ impl Reader<'_> {
         Err(self.missing(fields[0], ""))
     }
 
-    /// The one column of this name.
-    fn named(&self, column: &str) -> Result<Option<Place>, TableError> {
+    /// Where the one column of this name is.
+    fn index(&self, column: &str) -> Result<Option<usize>, TableError> {
         let mut found = self.headers.iter().enumerate().filter(|(_, header)| header.trim() == column);
         let Some((index, _)) = found.next() else { return Ok(None) };
         if found.next().is_some() {
-            return Err(TableError::Duplicate { path: self.path.to_owned(), column: column.to_owned() });
+            let (path, at) = (self.source.path.clone(), self.source.names_at());
+            return Err(TableError::Duplicate { path, at, column: column.to_owned() });
         }
-        Ok(Some(Place { index, column: column.to_owned() }))
+        Ok(Some(index))
     }
 
-    pub(super) fn require(&self, field: Field, hint: &'static str) -> Result<Place, TableError> {
+    pub(super) fn require(&self, field: Field, hint: &str) -> Result<Place, TableError> {
         self.find(field)?.ok_or_else(|| self.missing(field, hint))
     }
 
-    pub(super) fn missing(&self, field: Field, hint: &'static str) -> TableError {
+    pub(super) fn missing(&self, field: Field, hint: &str) -> TableError {
         TableError::Missing {
-            path: self.path.to_owned(),
+            path: self.source.path.clone(),
+            at: self.source.names_at(),
             column: self.columns.named(field).unwrap_or(field.names()[0]).to_owned(),
-            field: field.names()[0],
-            found: self.known(),
-            hint,
+            found: self.listed(),
+            remedy: format!("--columns {}=NAME{hint}{}", field.names()[0], self.advice),
         }
     }
 
-    fn known(&self) -> String {
+    fn listed(&self) -> String {
         self.headers.iter().map(|header| format!("'{}'", header.trim())).collect::<Vec<_>>().join(", ")
     }
 
-    /// The column by which rows are grouped, which may be any one.
-    pub(super) fn by(&self, column: &str) -> Result<Place, TableError> {
-        self.named(column)?.ok_or_else(|| TableError::By {
-            path: self.path.to_owned(),
+    /// The index of the column by which rows are grouped, which may be any one.
+    pub(super) fn by(&self, column: &str) -> Result<usize, TableError> {
+        self.index(column)?.ok_or_else(|| TableError::By {
+            path: self.source.path.clone(),
+            at: self.source.names_at(),
             column: column.to_owned(),
-            found: self.known(),
+            found: self.listed(),
         })
     }
 
     pub(super) fn too_many_groups(&self, column: &str, most: usize) -> TableError {
-        TableError::Groups { path: self.path.to_owned(), column: column.to_owned(), most }
+        TableError::Groups { path: self.source.path.clone(), column: column.to_owned(), most }
     }
 
     pub(super) fn empty(&self, what: String) -> TableError {
-        TableError::Empty { path: self.path.to_owned(), what }
+        TableError::Empty { path: self.source.path.clone(), what }
+    }
+
+    /// Where a row is.
+    pub(super) fn at(&self, row: &StringRecord) -> At {
+        self.source.at(row)
     }
 
     pub(super) fn cell_error(&self, row: &StringRecord, place: &Place, what: impl fmt::Display) -> TableError {
         TableError::Cell {
-            path: self.path.to_owned(),
-            line: row.position().map_or(0, csv::Position::line),
+            path: self.source.path.clone(),
+            at: self.at(row),
             column: place.column.clone(),
             what: what.to_string(),
         }
     }
 
-    /// A cell, or nothing where it is empty.
-    pub(super) fn optional<T: FromStr>(
-        &self,
-        row: &StringRecord,
-        place: &Place,
-        kind: &str,
-    ) -> Result<Option<T>, TableError> {
+    /// A number, or nothing where the cell is empty or says that there is none.
+    fn optional(&self, row: &StringRecord, place: &Place) -> Result<Option<f64>, TableError> {
         let text = row[place.index].trim();
-        if text.is_empty() {
+        if is_missing(text) {
             return Ok(None);
         }
-        text.parse().map(Some).map_err(|_| {
-            // As pandas and others write what is missing.
-            let missing = ["None", "NA", "null", "nan", "NaN"].contains(&text);
-            let remedy = if missing { "; where there is none, leave the cell empty" } else { "" };
-            self.cell_error(row, place, format_args!("'{text}' is not {kind}{remedy}"))
-        })
+        let value = match text.parse::<f64>() {
+            Ok(value) => value,
+            Err(_) => self.unusual(row, place, text)?,
+        };
+        Ok(Some(place.unit.map_or(value, |unit| value * unit)))
+    }
+
+    /// A number with a suffix, or with marks between its digits.
+    fn unusual(&self, row: &StringRecord, place: &Place, text: &str) -> Result<f64, TableError> {
+        let wrong = |what: fmt::Arguments<'_>| self.cell_error(row, place, what);
+        let number = written(text).filter(|number| number.suffix.is_none() || place.field.is_count());
+        let number = number.ok_or_else(|| wrong(format_args!("'{text}' is not a number")))?;
+        if number.suffix.is_some() && place.unit.is_some() {
+            return Err(wrong(format_args!(
+                "'{text}' has a unit of its own, and so has the column: write one of them"
+            )));
+        }
+        let asks = number.asks() || number.suffix.is_some();
+        let commas = if asks { self.commas()? } else { Commas::Thousands };
+        number.value(commas).ok_or_else(|| wrong(format_args!("'{text}' is not a number")))
+    }
+
+    /// What a comma is in this table, by all numbers of it that a fit reads.
+    fn commas(&self) -> Result<Commas, TableError> {
+        if let Some(known) = self.commas.get() {
+            return Ok(*known);
+        }
+        let used = self.used.borrow();
+        let mut habits = Habits::of(&used);
+        let (mut rows, mut row) = (self.source.rows()?.rows, StringRecord::new());
+        while rows.next(&mut row)? {
+            habits.see(&row, self.at(&row));
+        }
+        let commas = habits.commas().map_err(|clash| TableError::Cell {
+            path: self.source.path.clone(),
+            at: clash.at,
+            column: clash.column,
+            what: clash.what,
+        })?;
+        if commas == Commas::Decimal {
+            self.notes.borrow_mut().push("commas in numbers begin their decimals".to_owned());
+        }
+        Ok(*self.commas.get_or_init(|| commas))
     }
 
     /// A positive finite number, or nothing where the cell is empty.
-    fn positive(&self, row: &StringRecord, place: &Place) -> Result<Option<f64>, TableError> {
-        let Some(value) = self.optional::<f64>(row, place, "a number")? else { return Ok(None) };
-        if value.is_finite() && value > 0.0 {
-            return Ok(Some(value));
-        }
-        Err(self.cell_error(row, place, format_args!("{value} is not above zero and finite; leave such a run out")))
-    }
-
-    pub(super) fn required(&self, row: &StringRecord, place: &Place) -> Result<f64, TableError> {
-        self.positive(row, place)?
-            .ok_or_else(|| self.cell_error(row, place, "is empty; write the number or leave the run out"))
-    }
-
     pub(super) fn maybe(&self, row: &StringRecord, place: Option<&Place>) -> Result<Option<f64>, TableError> {
-        place.map_or(Ok(None), |place| self.positive(row, place))
+        let Some(place) = place else { return Ok(None) };
+        match self.optional(row, place)? {
+            Some(value) if !(value.is_finite() && value > 0.0) => Err(self.not_positive(row, place, &value)),
+            value => Ok(value),
+        }
+    }
+
+    fn not_positive(&self, row: &StringRecord, place: &Place, what: &dyn fmt::Display) -> TableError {
+        self.cell_error(row, place, format_args!("{what} is not above zero and finite"))
+    }
+
+    /// A number that a fit needs. Where there is none the error is one of those that may be left out.
+    pub(super) fn required(&self, row: &StringRecord, place: &Place) -> Result<f64, TableError> {
+        let incomplete = |error| TableError::Incomplete { first: Box::new(error), also: Vec::new() };
+        match self.optional(row, place)? {
+            Some(value) if value.is_finite() && value > 0.0 => Ok(value),
+            Some(value) if !value.is_finite() => Err(incomplete(self.not_positive(row, place, &value))),
+            Some(value) => Err(self.not_positive(row, place, &value)),
+            None => Err(incomplete(match row[place.index].trim() {
+                "" => self.cell_error(row, place, "is empty"),
+                text if text.parse::<f64>().is_ok() => self.not_positive(row, place, &text),
+                text => self.cell_error(row, place, format_args!("'{text}' is no number")),
+            })),
+        }
     }
 
     /// A standard error: zero or more, or nothing where the cell is empty.
     pub(super) fn standard_error(&self, row: &StringRecord, place: &Place) -> Result<Option<f64>, TableError> {
-        let value = self.optional::<f64>(row, place, "a number")?;
-        match value {
+        match self.optional(row, place)? {
             Some(x) if !x.is_finite() || x < 0.0 => {
                 Err(self.cell_error(row, place, format_args!("{x} is not a standard error; leave it empty")))
             }
-            _ => Ok(value),
+            value => Ok(value),
         }
     }
 
-    pub(super) fn row_error(&self, error: &csv::Error) -> TableError {
-        let line = error.position().map_or(1, csv::Position::line);
-        let what = match error.kind() {
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("{len} cells, where the header has {expected_len} columns")
-            }
-            csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text; save the table as a UTF-8 CSV".to_owned(),
-            _ => error.to_string(),
-        };
-        TableError::Row { path: self.path.to_owned(), line, what }
+    /// A whole number, or nothing where the cell is empty. Programs write 1.0 where other cells of a column are empty.
+    pub(super) fn whole(&self, row: &StringRecord, place: &Place) -> Result<Option<u64>, TableError> {
+        let text = row[place.index].trim();
+        if is_missing(text) {
+            return Ok(None);
+        }
+        let whole =
+            |value: f64| (value >= 0.0 && value < 2_f64.powi(53) && value.fract() == 0.0).then_some(value as u64);
+        let value = text.parse().ok().or_else(|| text.parse().ok().and_then(whole));
+        value.map(Some).ok_or_else(|| self.cell_error(row, place, format_args!("'{text}' is not a whole number")))
     }
 }

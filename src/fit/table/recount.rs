@@ -100,6 +100,7 @@ impl Curve {
             tokens,
             flops,
             flop_budget: Some(flops),
+            shared_budget: None,
             loss: loss.exp(),
             // The nearest one's: an interpolation between several is no more certain than that.
             loss_se: nearest[0].loss_se,
@@ -136,6 +137,7 @@ mod tests {
                     tokens,
                     flops: budget,
                     flop_budget: Some(budget),
+                    shared_budget: None,
                     loss: loss(blocks, tokens),
                     loss_se: Some(0.004),
                     seed: Some(1),

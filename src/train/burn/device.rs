@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 
 use crate::provenance::locked;
+#[cfg(feature = "wgpu")]
+use crate::train::adapters;
 use crate::trainer::{DeviceInfo, Missing};
 
 /// A device ready for training.
@@ -23,9 +25,14 @@ pub fn open(kind: &str, index: Option<usize>, threads: usize) -> Opened {
     if on_cpu {
         use_threads(threads);
     }
+    let name = if on_cpu { processor() } else { adapter(&device) };
+    #[cfg(feature = "wgpu")]
+    if kind == "wgpu" && adapters::is_software(&name) {
+        eprintln!("--device wgpu: {name} is no GPU but software on the CPU; the device cpu is faster");
+    }
     let info = DeviceInfo {
         kind: kind.to_owned(),
-        name: if on_cpu { processor() } else { adapter(&device) },
+        name,
         driver: driver(kind),
         threads: if on_cpu { threads } else { 1 },
         precision: "f32".to_owned(),
@@ -48,6 +55,10 @@ pub fn testing() -> Opened {
 
 /// What a device is that is not [`missing`].
 pub fn description(kind: &str) -> String {
+    #[cfg(feature = "wgpu")]
+    if kind == "wgpu" && adapters::only_software() {
+        return "Vulkan or OpenGL in software on the CPU (lavapipe, llvmpipe): no GPU shows itself".to_owned();
+    }
     if kind == "cpu" { format!("{} ({})", processor(), driver(kind)) } else { driver(kind) }
 }
 

@@ -17,6 +17,8 @@ mod program;
 mod session;
 mod state;
 mod step;
+#[cfg(test)]
+pub mod testing;
 #[cfg(all(test, feature = "cpu"))]
 mod tests;
 

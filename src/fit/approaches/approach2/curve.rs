@@ -8,7 +8,7 @@ use crate::fit::estimate::MAX_LOST;
 use crate::fit::numerics::bootstrap::widening;
 use crate::fit::numerics::minimize::search;
 use crate::fit::numerics::regress::{Design, Parabola, distinct};
-use crate::fit::table::budgets::same_budget;
+use crate::fit::table::budgets::{geometric_mean, same_budget};
 use crate::observation::{Counting, Observation};
 
 /// Rows above which every second, third, ... in the order of budget and size is taken.
@@ -95,13 +95,7 @@ pub(super) fn split(observations: &[Observation], counting: Counting, weighted: 
     // One run alone whose budget no column names is no curve: a table of training curves has thousands of those.
     let named = observations.iter().any(|run| run.flop_budget.is_some());
     clusters.retain(|(_, points)| named || points.len() > 1);
-    clusters.into_iter().map(|(budgets, points)| Curve::new(centre(&budgets), points)).collect()
-}
-
-/// Geometric mean, exact where all values are equal.
-fn centre(values: &[f64]) -> f64 {
-    let excess: f64 = values.iter().map(|value| (value / values[0]).ln()).sum();
-    values[0] * (excess / values.len() as f64).exp()
+    clusters.into_iter().map(|(budgets, points)| Curve::new(geometric_mean(&budgets), points)).collect()
 }
 
 impl Curve {

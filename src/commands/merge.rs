@@ -1,0 +1,49 @@
+//! `runner merge`: the sweeps of several machines as one.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::sweep::results;
+use crate::cli::MergeArgs;
+use crate::execute::Summary;
+use crate::ledger::{Ledger, conflict_warning, joined};
+use crate::spec;
+
+/// Runs the command.
+pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
+    let MergeArgs { out, dirs, cache } = args;
+    for dir in dirs {
+        anyhow::ensure!(!same(dir, out), "{} cannot be merged into itself; give another folder for OUT", dir.display());
+    }
+    let sweeps = dirs.iter().map(|dir| Ledger::open(dir)).collect::<Result<Vec<_>, _>>()?;
+    let plan = joined(&sweeps)?;
+    // The page and the words of a report are those of the first.
+    let path = dirs[0].join("spec.toml");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let spec = spec::parse(&text, &path.display().to_string())?;
+    let ledger = Ledger::create(out, &text, plan, sweeps[0].losses())?;
+    for sweep in &sweeps {
+        let taken = ledger.take_over(sweep)?;
+        eprintln!(
+            "{}: {} results added, {} there already, {} different from the first",
+            sweep.dir().display(),
+            taken.new,
+            taken.equal,
+            taken.different
+        );
+    }
+    for path in ledger.conflicts()? {
+        eprintln!("{}", conflict_warning(&path));
+    }
+    let summary = Summary::of(&ledger)?;
+    results::rebuild(&ledger, &spec, cache, &summary)?;
+    let (runs, report) = (ledger.plan().runs.len(), out.join("report.html"));
+    eprintln!("{} of {runs} runs have a result. Report: {}", runs - summary.pending, report.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}

@@ -1,0 +1,375 @@
+//! How other people call the columns that a fit needs: one table of names, and units that stand in a header.
+
+use csv::StringRecord;
+
+use super::field::Field;
+use super::number::unit;
+
+/// A column that a field may be, by its name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Candidate {
+    /// Where it stands.
+    pub(super) index: usize,
+    /// The factor of its unit, 1 where the header tells none.
+    pub(super) unit: f64,
+}
+
+/// Names of a field beside those of this program, in lower case without spaces and punctuation: those that can hardly
+/// mean anything else, and those that are looked at where none of the first is there.
+const NAMES: [(Field, [&[&str]; 2]); 19] = [
+    (
+        Field::Params,
+        [
+            &[
+                "params",
+                "param",
+                "parameters",
+                "nparams",
+                "nparam",
+                "numparams",
+                "nparameters",
+                "numparameters",
+                "numberofparameters",
+                "numberofparams",
+                "paramcount",
+                "parametercount",
+                "totalparams",
+                "totalparameters",
+                "paramstotal",
+                "nparamstotal",
+                "activeparams",
+                "activeparameters",
+                "paramsactive",
+                "nparamsactive",
+                "modelsize",
+                "modelparams",
+                "modelparameters",
+                "nopt",
+            ],
+            &["n", "nactive", "ntotal"],
+        ],
+    ),
+    (
+        Field::ParamsNonEmbedding,
+        [
+            &[
+                "paramsnonembedding",
+                "nparamsnonembedding",
+                "numparamsnonembedding",
+                "paramsnonemb",
+                "nparamsnonemb",
+                "nparamsnonembcfg",
+                "nonembeddingparams",
+                "nonembeddingparameters",
+                "numnonembeddingparams",
+                "nnonembeddingparams",
+                "nonembedparams",
+                "nonembparams",
+                "paramsnoembed",
+                "paramsnoembeds",
+                "paramswithoutembeddings",
+                "nnonembedding",
+                "nnonemb",
+            ],
+            &[],
+        ],
+    ),
+    (Field::ParamsBlocksAndUnembedding, [&["paramsblocksandunembedding"], &[]]),
+    (
+        Field::Tokens,
+        [
+            &[
+                "tokens",
+                "ntokens",
+                "numtokens",
+                "traintokens",
+                "trainingtokens",
+                "numtrainingtokens",
+                "numtraintokens",
+                "ntraintokens",
+                "tokensseen",
+                "tokenstrained",
+                "trainedtokens",
+                "dtokens",
+                "totaltokens",
+                "tokenstotal",
+                "throughputtotaltokens",
+                "tokensprocessed",
+                "tokensconsumed",
+                "consumedtokens",
+                "consumedtraintokens",
+                "numberoftokens",
+                "tokensopt",
+                "dopt",
+            ],
+            &["d", "datasetsize"],
+        ],
+    ),
+    (
+        Field::Flops,
+        [
+            &[
+                "flops",
+                "flop",
+                "compute",
+                "trainingflops",
+                "trainingflop",
+                "trainflops",
+                "trainflop",
+                "totalflops",
+                "flopstotal",
+                "nflops",
+                "numflops",
+                "trainingcompute",
+                "traincompute",
+                "computeflops",
+            ],
+            &["c"],
+        ],
+    ),
+    (
+        Field::FlopBudget,
+        [
+            &[
+                "flopbudget",
+                "flopsbudget",
+                "budget",
+                "budgetflops",
+                "computebudget",
+                "isoflop",
+                "isoflopbudget",
+                "targetflops",
+            ],
+            &[],
+        ],
+    ),
+    (
+        Field::Loss,
+        [
+            &[
+                "loss",
+                "valloss",
+                "validloss",
+                "validationloss",
+                "evalloss",
+                "testloss",
+                "heldoutloss",
+                "lossval",
+                "lossvalidation",
+                "losseval",
+                "losstest",
+                "finalloss",
+                "finalvalloss",
+                "bestloss",
+                "lossopt",
+                "valce",
+                "c4valce",
+                "valceloss",
+                "crossentropy",
+                "valcrossentropy",
+                "testcrossentropy",
+                "validationcrossentropy",
+            ],
+            &["l", "trainloss", "losstrain", "trainingloss", "valbpb"],
+        ],
+    ),
+    (Field::LossSe, [&["vallossse", "lossse", "lossstderr", "vallossstderr", "losssem", "vallosssem"], &[]]),
+    (Field::Seed, [&["seed", "randomseed", "rngseed"], &[]]),
+    (Field::Status, [&["status", "state", "runstate", "runstatus"], &[]]),
+    (Field::UniqueTokens, [&["uniquetokens", "nuniquetokens", "numuniquetokens", "tokensunique"], &[]]),
+    (
+        Field::Batch,
+        [
+            &["batch", "batchtokens", "batchsize", "globalbatchsize", "trainbatchsize", "batchsizetokens", "bestbsseq"],
+            &["bs"],
+        ],
+    ),
+    (
+        Field::LearningRate,
+        [
+            &[
+                "learningrate",
+                "lr",
+                "peaklr",
+                "maxlr",
+                "bestlr",
+                "optlr",
+                "lropt",
+                "peaklearningrate",
+                "maxlearningrate",
+            ],
+            &[],
+        ],
+    ),
+    (
+        Field::Steps,
+        [
+            &[
+                "steps",
+                "step",
+                "nsteps",
+                "numsteps",
+                "trainsteps",
+                "trainingsteps",
+                "iterations",
+                "iters",
+                "numiterations",
+            ],
+            &["s", "iteration"],
+        ],
+    ),
+    (Field::Keep, [&["keep", "keepshare", "keepfraction", "sharekept", "fractionkept"], &[]]),
+    (Field::SmallBatch, [&["smallbatch"], &[]]),
+    (Field::SmallNorm, [&["smallnorm2"], &[]]),
+    (Field::BigBatch, [&["bigbatch"], &[]]),
+    (Field::BigNorm, [&["bignorm2"], &[]]),
+];
+
+fn names(field: Field) -> [&'static [&'static str]; 2] {
+    NAMES.into_iter().find(|(other, _)| *other == field).map(|(_, names)| names).unwrap_or_default()
+}
+
+/// The columns that may be `field` by what people call it; several of them are for the user to decide.
+pub(super) fn recognise(headers: &StringRecord, field: Field) -> Vec<Candidate> {
+    let tiers = names(field).map(|names| {
+        let of = |(index, header): (usize, &str)| means(header, names).map(|unit| Candidate { index, unit });
+        headers.iter().enumerate().filter_map(of).collect::<Vec<_>>()
+    });
+    tiers.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+/// The factor of the unit of a header that is one of some names, 1 where it tells none.
+fn means(header: &str, names: &[&str]) -> Option<f64> {
+    // An axis of a sweep of ours says what was asked for; what it was stands in a column of its own.
+    if header.trim().starts_with("axis.") {
+        return None;
+    }
+    let is = |text: &str| {
+        let last = text.rsplit('.').next().unwrap_or(text);
+        [text, last].into_iter().any(|text| names.contains(&plain(text).as_str()))
+    };
+    if is(header) {
+        return Some(1.0);
+    }
+    let (base, factor) = with_unit(header)?;
+    is(base).then_some(factor)
+}
+
+/// Lower case, without spaces and punctuation.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// A header that tells its unit: `Params (M)`, `tokens [B]`, `tokens_B`, `size in millions`.
+pub(super) fn with_unit(header: &str) -> Option<(&str, f64)> {
+    let header = header.trim();
+    for (open, close) in [('(', ')'), ('[', ']')] {
+        if let Some((base, inner)) = header.strip_suffix(close).and_then(|rest| rest.rsplit_once(open)) {
+            return Some((base.trim_end(), unit(inner)?));
+        }
+    }
+    for between in [" in ", ", ", "_"] {
+        let told = header.rsplit_once(between).and_then(|(base, word)| Some((base.trim_end(), power(word)?)));
+        if told.is_some() {
+            return told;
+        }
+    }
+    None
+}
+
+/// A unit that needs no brackets: a bare number may be anything there.
+fn power(word: &str) -> Option<f64> {
+    unit(word).filter(|factor| *factor >= 1e3 && !word.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(headers: &[&str], field: Field) -> Vec<(usize, f64)> {
+        let candidates = recognise(&StringRecord::from(headers.to_vec()), field);
+        candidates.into_iter().map(|candidate| (candidate.index, candidate.unit)).collect()
+    }
+
+    #[test]
+    fn columns_are_known_by_the_names_that_people_use() {
+        let cases = [
+            ("N", Field::Params),
+            ("n_params", Field::Params),
+            ("Model Size", Field::Params),
+            ("# Parameters", Field::Params),
+            ("config.num_params", Field::Params),
+            ("n_params_nonemb_cfg", Field::ParamsNonEmbedding),
+            ("Params (non-embedding)", Field::ParamsNonEmbedding),
+            ("D", Field::Tokens),
+            ("tokens_seen", Field::Tokens),
+            ("throughput/total_tokens", Field::Tokens),
+            ("loss/val", Field::Loss),
+            ("val/loss", Field::Loss),
+            ("eval_loss", Field::Loss),
+            ("summary.val/loss", Field::Loss),
+            ("L", Field::Loss),
+            ("Training FLOP", Field::Flops),
+            ("compute", Field::Flops),
+            ("State", Field::Status),
+            ("peak_lr", Field::LearningRate),
+            ("_step", Field::Steps),
+        ];
+        for (header, field) in cases {
+            assert_eq!(found(&["x", header], field), [(1, 1.0)], "{header}");
+            let others: Vec<Field> = Field::ALL
+                .into_iter()
+                .filter(|other| *other != field && !found(&[header], *other).is_empty())
+                .collect();
+            assert!(others.is_empty(), "{header} is {others:?} too");
+        }
+        for header in
+            ["axis.optimizer.learning_rate", "flops_per_token_exact", "tokens_per_second", "params_embedding", "size"]
+        {
+            for field in Field::ALL {
+                assert_eq!(found(&[header], field), [], "{header} {field:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_name_means_two_fields() {
+        let all: Vec<(Field, &str)> =
+            Field::ALL.iter().flat_map(|field| names(*field).concat().into_iter().map(|name| (*field, name))).collect();
+        for (i, (field, name)) in all.iter().enumerate() {
+            for (other, same) in &all[..i] {
+                assert!(name != same, "{name} is {field:?} and {other:?}");
+            }
+        }
+        // The names of this program are among them, however they are written.
+        for field in Field::ALL {
+            for name in field.names() {
+                assert!(names(field).concat().contains(&plain(name).as_str()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn units_in_headers_count() {
+        for (header, field, factor) in [
+            ("Params (M)", Field::Params, 1e6),
+            ("tokens [B]", Field::Tokens, 1e9),
+            ("tokens_B", Field::Tokens, 1e9),
+            ("Model size, millions", Field::Params, 1e6),
+            ("Parameters in millions", Field::Params, 1e6),
+            ("FLOPs (1e18)", Field::Flops, 1e18),
+            ("Loss (nats)", Field::Loss, 1.0),
+        ] {
+            assert_eq!(found(&[header], field), [(0, factor)], "{header}");
+        }
+        assert_eq!(found(&["loss (EMA)"], Field::Loss), []);
+    }
+
+    #[test]
+    fn names_that_say_less_are_taken_where_no_other_is_there() {
+        assert_eq!(found(&["n", "n_params"], Field::Params), [(1, 1.0)]);
+        assert_eq!(found(&["train_loss", "val/loss"], Field::Loss), [(1, 1.0)]);
+        assert_eq!(found(&["train_loss"], Field::Loss), [(0, 1.0)]);
+        assert_eq!(found(&["n_params", "Model Size"], Field::Params).len(), 2);
+    }
+}

@@ -1,0 +1,128 @@
+//! The file of a table: what it is by its first bytes, and who opens it.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use csv::StringRecord;
+
+use super::error::{At, TableError};
+use super::rows::Opened;
+use super::{delimited, jsonl, parquet, wandb};
+
+/// The file of a table, which may be read more than once.
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    /// All of it; nothing of a Parquet file, whose reader goes from place to place.
+    bytes: Vec<u8>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Csv,
+    JsonLines,
+    /// Objects in one list.
+    JsonList,
+    Parquet,
+}
+
+/// Files that are given by mistake: how they begin, what they are, and what to do.
+const FOREIGN: [(&[u8], &str, &str); 12] = [
+    (b"PK\x03\x04", "a zip archive, as Excel's and LibreOffice's workbooks are", "save its sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of an old Excel", "save its sheet as CSV"),
+    (b"ARROW1", "an Arrow file (Feather)", "save it as Parquet"),
+    (b"\x93NUMPY", "a NumPy array", "save it as CSV with the names of its columns in the first line"),
+    (b"\x80\x04\x95", "a pickle of Python", "save the table as CSV or Parquet"),
+    (b"\x80\x05\x95", "a pickle of Python", "save the table as CSV or Parquet"),
+    (b"\x89HDF", "an HDF5 file", "save the table as CSV or Parquet"),
+    (b"SQLite format 3", "an SQLite database", "write the table out as CSV"),
+    (b"%PDF", "a PDF", "copy its table into a CSV"),
+    (
+        b"version https://git-lfs",
+        "a pointer of Git LFS in place of the file",
+        "get the file itself with `git lfs pull`",
+    ),
+    (b"<!DOCTYPE", "a page of the web in place of the file", "get the file again"),
+    (b"<html", "a page of the web in place of the file", "get the file again"),
+];
+
+impl Source {
+    /// Reads a file, or `runs.csv` in a folder of results; compressed ones are unpacked.
+    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
+        let inside = path.join("runs.csv");
+        let path = if path.is_dir() && inside.is_file() { &inside } else { path };
+        let io = |cause| TableError::Open { path: path.to_owned(), cause };
+        let mut file = std::fs::File::open(path).map_err(io)?;
+        let mut bytes = Vec::new();
+        file.by_ref().take(4).read_to_end(&mut bytes).map_err(io)?;
+        if bytes == b"PAR1" {
+            return Ok(Self { path: path.to_owned(), bytes: Vec::new(), kind: Kind::Parquet });
+        }
+        file.read_to_end(&mut bytes).map_err(io)?;
+        let bytes = unpacked(bytes).map_err(io)?;
+        if let Some((_, what, remedy)) = FOREIGN.iter().find(|(begins, ..)| bytes.starts_with(begins)) {
+            return Err(TableError::Empty { path: path.to_owned(), what: format!("is {what}; {remedy}") });
+        }
+        let bytes = utf_8(bytes);
+        let kind = match bytes.trim_ascii_start() {
+            [b'{', ..] => Kind::JsonLines,
+            [b'[', rest @ ..] if [Some(&b'{'), Some(&b']')].contains(&rest.trim_ascii_start().first()) => {
+                Kind::JsonList
+            }
+            _ => Kind::Csv,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            bytes: if kind == Kind::Csv { crate::lines::unix(bytes) } else { bytes },
+            kind,
+        })
+    }
+
+    /// Its header, and its rows from the first one on. A chart of W&B becomes a row a run.
+    pub(super) fn rows(&self) -> Result<Opened<'_>, TableError> {
+        match self.kind {
+            Kind::Csv => wandb::reshaped(delimited::open(&self.path, &self.bytes)?),
+            Kind::JsonLines => jsonl::lines(&self.path, &self.bytes),
+            Kind::JsonList => jsonl::list(&self.path, &self.bytes),
+            Kind::Parquet => parquet::open(&self.path),
+        }
+    }
+
+    /// Where a row is.
+    pub(super) fn at(&self, row: &StringRecord) -> At {
+        let number = row.position().map_or(0, csv::Position::line);
+        match self.kind {
+            Kind::Csv | Kind::JsonLines => At::Line(number),
+            Kind::JsonList | Kind::Parquet => At::Row(number),
+        }
+    }
+
+    /// Where the names of its columns are.
+    pub(super) fn names_at(&self) -> At {
+        if self.kind == Kind::Csv { At::Line(1) } else { At::Names }
+    }
+}
+
+/// What gzip or Zstandard made smaller, as it was.
+fn unpacked(bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    match bytes[..] {
+        [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain)?,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => zstd::Decoder::new(&bytes[..])?.read_to_end(&mut plain)?,
+        _ => return Ok(bytes),
+    };
+    Ok(plain)
+}
+
+/// Without a byte order mark, and from UTF-16, in which Excel saves "Unicode text".
+fn utf_8(mut bytes: Vec<u8>) -> Vec<u8> {
+    let wide = |of: fn([u8; 2]) -> u16| -> Vec<u16> {
+        bytes[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect()
+    };
+    match bytes[..] {
+        [0xff, 0xfe, ..] => String::from_utf16_lossy(&wide(u16::from_le_bytes)).into_bytes(),
+        [0xfe, 0xff, ..] => String::from_utf16_lossy(&wide(u16::from_be_bytes)).into_bytes(),
+        [0xef, 0xbb, 0xbf, ..] => bytes.split_off(3),
+        _ => bytes,
+    }
+}

@@ -1,0 +1,177 @@
+//! Sweeps of several machines as one: their plans joined, their results taken over, the first of each run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use super::claim::Published;
+use super::{Ledger, LedgerError, RunResult, files, growth};
+use crate::plan::{Plan, RunId};
+
+/// What was taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Results of runs that had none.
+    pub new: usize,
+    /// Results that say what is known already.
+    pub equal: usize,
+    /// Results that differ from the first one of their run.
+    pub different: usize,
+}
+
+/// The plans of sweeps as one, in the order of the sweeps, or why they do not go together.
+pub fn joined(sweeps: &[Ledger]) -> Result<Plan, LedgerError> {
+    let mut plan = Plan { runs: Vec::new(), left_out: Vec::new() };
+    let mut known = BTreeSet::new();
+    for sweep in sweeps {
+        if let Some(difference) = difference(&sweeps[0], sweep) {
+            let (first, other) = (sweeps[0].dir.clone(), sweep.dir.clone());
+            return Err(LedgerError::Apart { first, other, difference });
+        }
+        plan.runs.extend(sweep.plan.runs.iter().filter(|run| known.insert(run.id.clone())).cloned());
+        for left_out in &sweep.plan.left_out {
+            if !plan.left_out.contains(left_out) {
+                plan.left_out.push(left_out.clone());
+            }
+        }
+    }
+    Ok(plan)
+}
+
+/// What keeps the results of two sweeps out of one table, if anything.
+fn difference(first: &Ledger, other: &Ledger) -> Option<String> {
+    if first.losses != other.losses {
+        return Some("one was trained, the other was rehearsed".to_owned());
+    }
+    let corpora = |sweep: &Ledger| -> BTreeMap<String, String> {
+        let builtin = || "the built-in language".to_owned();
+        let runs = sweep.plan.runs.iter().map(|run| &run.run);
+        let path = |path: &PathBuf| path.display().to_string();
+        runs.map(|run| (run.corpus.clone(), run.data.path.as_ref().map_or_else(builtin, path))).collect()
+    };
+    let (here, there) = (corpora(first), corpora(other));
+    if !here.keys().any(|corpus| there.contains_key(corpus)) {
+        let told = |corpora: BTreeMap<String, String>| {
+            let each = corpora.into_iter().map(|(fingerprint, path)| format!("{path} (fingerprint {fingerprint})"));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        return Some(format!(
+            "text, tokenizer or split differ: {} in the first, {} in the other",
+            told(here),
+            told(there)
+        ));
+    }
+    let axes = |sweep: &Ledger| -> BTreeSet<String> {
+        sweep.plan.runs.iter().flat_map(|run| run.axes.keys().cloned()).collect()
+    };
+    let (here, there) = (axes(first), axes(other));
+    let apart: Vec<&str> = here.symmetric_difference(&there).map(String::as_str).collect();
+    (!apart.is_empty()).then(|| format!("only one of them varies {}", apart.join(", ")))
+}
+
+impl Ledger {
+    /// Takes over every result of another folder, and its spec. Whatever is there already stays the first.
+    pub fn take_over(&self, other: &Self) -> Result<Taken, LedgerError> {
+        let mut taken = Taken::default();
+        for run in &other.plan.runs {
+            let Some(result) = other.result(&run.id)? else { continue };
+            let curve = other.curve(&result)?;
+            match self.adopt(&run.id, &RunResult { curve, ..result })? {
+                Published::First => taken.new += 1,
+                Published::Equal => taken.equal += 1,
+                Published::Conflict(_) => taken.different += 1,
+            }
+        }
+        if let Some(spec) = files::read(&other.dir.join("spec.toml"))?
+            && !self.keeps_spec(&spec)?
+        {
+            growth::keep_spec(&self.dir, &spec, &other.plan)?;
+        }
+        Ok(taken)
+    }
+
+    /// Publishes a result of another folder unless the run has one.
+    fn adopt(&self, id: &RunId, result: &RunResult) -> Result<Published, LedgerError> {
+        self.make_run_dir(id)?;
+        let text = self.text(result);
+        if files::publish(&self.result_path(id), &text)? {
+            return Ok(Published::First);
+        }
+        if self.result(id)?.is_some_and(|first| first.agrees_with(result)) {
+            return Ok(Published::Equal);
+        }
+        // Named by its content: merged once more it is the same file.
+        let name = format!("conflict-{}.json", &blake3::hash(&text).to_hex()[..8]);
+        let path = self.run_dir(id).join(name);
+        files::write(&path, &text)?;
+        Ok(Published::Conflict(path))
+    }
+
+    /// Whether a spec is the folder's own, or one of those that it keeps.
+    fn keeps_spec(&self, spec: &[u8]) -> Result<bool, LedgerError> {
+        let mut paths = vec![self.dir.join("spec.toml")];
+        let folder = self.dir.join("specs");
+        if let Ok(entries) = fs::read_dir(&folder) {
+            for entry in entries {
+                paths.push(entry.map_err(LedgerError::io("read", &folder))?.path());
+            }
+        }
+        Ok(paths.iter().any(|path| fs::read(path).is_ok_and(|kept| kept == spec)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{SPEC, device, finished};
+    use super::*;
+    use crate::ledger::Losses;
+    use crate::plan::testing::plan;
+    use crate::trainer::Outcome;
+
+    /// A folder whose plan has the first runs of [`plan`], some of them with an outcome.
+    fn sweep(runs: usize, outcomes: &[(usize, Outcome)]) -> (tempfile::TempDir, Ledger) {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::create(&dir.path().join("results"), SPEC, plan(runs), Losses::Trained).unwrap();
+        for (at, outcome) in outcomes {
+            let claim = ledger.claim(&ledger.plan().runs[*at]).unwrap().unwrap();
+            claim.publish(outcome.clone(), device(), 1).unwrap();
+        }
+        (dir, ledger)
+    }
+
+    #[test]
+    fn the_first_result_of_a_run_stands_and_others_are_kept_aside_once() {
+        let (_one, first) = sweep(2, &[(0, finished(3.0)), (1, finished(4.0))]);
+        let (_two, second) = sweep(3, &[(1, finished(4.5)), (2, finished(5.0)), (0, finished(3.0))]);
+        let sweeps = [first, second];
+        let plan = joined(&sweeps).unwrap();
+        assert_eq!(plan.runs.len(), 3);
+        let dir = tempfile::tempdir().unwrap();
+        let out = Ledger::create(&dir.path().join("all"), SPEC, plan.clone(), Losses::Trained).unwrap();
+        assert_eq!(out.take_over(&sweeps[0]).unwrap(), Taken { new: 2, equal: 0, different: 0 });
+        assert_eq!(out.take_over(&sweeps[1]).unwrap(), Taken { new: 1, equal: 1, different: 1 });
+        let losses: Vec<f64> = out.observations().unwrap().iter().map(|run| run.loss).collect();
+        assert_eq!(losses, [3.0, 4.0, 5.0]);
+        assert_eq!(out.conflicts().unwrap().len(), 1);
+        // Once more changes nothing.
+        assert_eq!(out.take_over(&sweeps[1]).unwrap(), Taken { new: 0, equal: 2, different: 1 });
+        assert_eq!(out.conflicts().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn sweeps_that_have_nothing_to_do_with_each_other_are_refused_with_the_difference() {
+        let (_one, first) = sweep(2, &[]);
+        let (_two, mut second) = sweep(2, &[]);
+        second.plan.runs.iter_mut().for_each(|run| run.run.corpus = "another".to_owned());
+        let refusal = joined(&[first, second]).unwrap_err().to_string();
+        assert!(refusal.contains("fingerprint another") && refusal.contains("tokenizer"), "{refusal}");
+        let (_one, first) = sweep(2, &[]);
+        let (_two, mut second) = sweep(2, &[]);
+        second.losses = Losses::Rehearsed;
+        assert!(joined(&[first, second]).unwrap_err().to_string().contains("rehearsed"));
+        let (_one, first) = sweep(2, &[]);
+        let (_two, mut second) = sweep(2, &[]);
+        second.plan.runs.iter_mut().for_each(|run| run.axes.clear());
+        assert!(joined(&[first, second]).unwrap_err().to_string().contains("only one of them varies model.depth"));
+    }
+}
