@@ -51,7 +51,7 @@ fn csv(header: &str) -> String {
 }
 
 fn jsonl(of: impl Fn([f64; 3]) -> serde_json::Value) -> String {
-    plain().into_iter().map(|run| format!("{}\n", of(run))).collect()
+    plain().into_iter().fold(String::new(), |text, run| text + &of(run).to_string() + "\n")
 }
 
 /// The same runs as Parquet of a schema with three columns of numbers.
@@ -102,13 +102,14 @@ fn chart(metrics: &[(&str, usize)], axis: &str) -> String {
 }
 
 /// The file that a line of the list names.
+#[expect(clippy::too_many_lines, reason = "a list of files")]
 fn make(place: &Place, table: &str) -> PathBuf {
     let (comma, semicolon) = (csv("params,tokens,loss"), csv("params,tokens,loss").replace(',', ";"));
     let replaced = |of: usize, text: &str| {
         let mut rows: Vec<Vec<String>> =
             comma.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
         text.clone_into(&mut rows[3][of]);
-        rows.iter().map(|row| format!("{}\n", row.join(";"))).collect::<String>()
+        rows.iter().fold(String::new(), |text, row| text + &row.join(";") + "\n")
     };
     let object = |[n, d, l]: [f64; 3]| serde_json::json!({"params": n, "tokens": d, "loss": l});
     let short = |[n, d, l]: [f64; 3]| [format!("{}M", n / 1e6), format!("{}B", d / 1e9), l.to_string()];
@@ -262,7 +263,7 @@ fn each_line_of_the_list_of_tables_happens() {
             (None, Ok(table)) if happens == "read without it" && same(&table.rows, &less) && table.incomplete == 1 => {}
             (Some(quoted), Err(error)) if error.contains(quoted.trim_matches('"')) => {}
             (_, outcome) => {
-                wrong.push(format!("{line}\n    {:?}", outcome.map(|table| (table.rows.len(), table.warnings))))
+                wrong.push(format!("{line}\n    {:?}", outcome.map(|table| (table.rows.len(), table.warnings))));
             }
         }
     }

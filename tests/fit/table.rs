@@ -331,7 +331,7 @@ fn what_was_taken_for_what_and_what_must_be_wrong_is_said() {
     fit(table(|n, d| [n / 1e6, d / 1e9]), &[&flags[..], &columns].concat()).success().stderr(contains("warning").not());
 }
 
-/// Parameters without embeddings alone, as OLMo tells them: the fit counts those and says so.
+/// Parameters without embeddings alone, as `OLMo` tells them: the fit counts those and says so.
 #[test]
 fn a_table_of_non_embedding_parameters_is_fitted_as_such() {
     let csv = runs_csv().replace(",params,", ",size,").replace("params_blocks_and_unembedding", "other");

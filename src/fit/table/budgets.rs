@@ -192,8 +192,8 @@ mod tests {
     /// Runs of four budgets and twelve sizes each, whose FLOPs differ by up to `jitter` to either side.
     fn runs(jitter: f64) -> Vec<Observation> {
         let run = |i: usize| {
-            let budget = 1e18 * 3_f64.powi((i / 12) as i32);
-            let params = 1e8 * 1.3_f64.powi((i % 12) as i32);
+            let budget = 1e18 * 3_f64.powf((i / 12) as f64);
+            let params = 1e8 * 1.3_f64.powf((i % 12) as f64);
             // Spread evenly and out of the order of sizes.
             let flops = budget * (1.0 + jitter * (2.0 * (i * 7 % 12) as f64 / 11.0 - 1.0));
             Observation {
@@ -225,7 +225,7 @@ mod tests {
             assert_eq!(groups, 4);
             assert!((jitter..jitter + 0.003).contains(&tolerance), "{jitter}: {tolerance}");
             for (i, run) in runs.iter().enumerate() {
-                let planned = 1e18 * 3_f64.powi((i / 12) as i32);
+                let planned = 1e18 * 3_f64.powf((i / 12) as f64);
                 assert!((run.budget() / planned - 1.0).abs() < jitter * jitter, "{} {planned}", run.budget());
                 assert_eq!(run.own_budget().to_bits(), run.flops.to_bits());
             }
@@ -237,7 +237,7 @@ mod tests {
         // A ladder, each size at its own FLOPs: no two of a budget.
         let mut ladder = runs(0.0);
         for (i, run) in ladder.iter_mut().enumerate() {
-            run.flops = 1e18 * 1.4_f64.powi(i as i32);
+            run.flops = 1e18 * 1.4_f64.powf(i as f64);
         }
         assert_eq!(share(&mut ladder, None), None);
         // Checkpoints of training curves: FLOPs everywhere.

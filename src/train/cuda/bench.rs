@@ -34,6 +34,9 @@ pub struct Stepper<'a> {
     host_share: Option<f64>,
 }
 
+/// Gives the card one product of large matrices.
+type Multiply<'a> = &'a dyn Fn() -> Result<(), TrainError>;
+
 impl<'a> Stepper<'a> {
     /// A run of which nothing is done.
     pub fn new(gpu: &'a dyn Gpu, run: &'a Run, corpus: &'a Corpus) -> Result<Self, TrainError> {
@@ -49,7 +52,7 @@ impl<'a> Stepper<'a> {
     /// Gives `work` a product of large matrices in the numbers of the run, to be asked for as often as it likes.
     fn with_large_product(
         &self,
-        work: &mut dyn FnMut(&dyn Fn() -> Result<(), TrainError>) -> Result<(), TrainError>,
+        work: &mut dyn FnMut(Multiply<'_>) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
         let n = self.peak_rows();
         let factors = if self.precision == Precision::Bf16 { Number::Bf16 } else { Number::F32 };

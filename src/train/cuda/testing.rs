@@ -11,7 +11,7 @@ use crate::plan::{PlannedRun, testing};
 use crate::spec::{PowerRule, Spec};
 
 /// Tokens of a sequence and sequences of a batch: no whole tile of any kernel.
-pub const CONTEXT: usize = 35;
+const CONTEXT: usize = 35;
 pub const SEQUENCES: usize = 2;
 
 /// The shared object of the kernels, built once for all tests.

@@ -5,7 +5,7 @@ use std::io::Seek as _;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::testing::{CONTEXT, SEQUENCES, card, small};
+use super::testing::{SEQUENCES, card, small};
 use super::*;
 use crate::checkpoint::Place;
 use crate::parameterization::Parameterization;
