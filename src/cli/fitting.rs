@@ -123,8 +123,11 @@ pub struct FitArgs {
     /// needs a column batch.
     #[arg(long, value_name = "B,ALPHA", value_delimiter = ',')]
     pub critical_batch: Vec<f64>,
-    /// Columns and units, if their names do not say: params=N[M],tokens=D[B],loss=L,flops=C,budget=B,seed=S.
+    /// Columns of other names, and units.
     #[arg(long, value_delimiter = ',')]
+    #[arg(
+        help = "Columns and units, if their names do not say: params=N[M],tokens=D[B],loss=L,flops=C,budget=B,seed=S"
+    )]
     pub columns: Vec<String>,
     /// Bootstrap resamples behind each interval.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
