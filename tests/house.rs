@@ -98,19 +98,37 @@ fn absolute(path: &Name, module: &Name) -> Option<Name> {
 struct Paths {
     named: Vec<Name>,
     handed_on: Vec<Name>,
+    /// Modules that the text declares and does not hold.
+    children: BTreeSet<String>,
 }
 
 impl Paths {
+    /// Whether a path of a child begins here.
+    fn is_child(&self, word: &str, tokens: &[TokenTree], at: usize) -> bool {
+        let colons = (1..3).all(|next| tokens.get(at + next).is_some_and(|token| is(token, ':')));
+        let begins = at == 0 || !(is(&tokens[at - 1], ':') || is(&tokens[at - 1], '.'));
+        colons && begins && self.children.contains(word)
+    }
+
     fn read(&mut self, text: TokenStream) {
         let tokens: Vec<TokenTree> = text.into_iter().collect();
         let word = |at: usize| match tokens.get(at) {
             Some(TokenTree::Ident(ident)) => ident.to_string(),
             _ => String::new(),
         };
+        let declared = |at: usize| word(at) == "mod" && tokens.get(at + 2).is_some_and(|end| is(end, ';'));
+        self.children.extend((0..tokens.len()).filter(|at| declared(*at)).map(|at| word(at + 1)));
         let mut at = 0;
         while at < tokens.len() {
             match (&tokens[at], word(at).as_str()) {
                 (_, "mod") if word(at + 1).contains("tests") => at += 3,
+                // The path of a child may leave out where it begins, at its own beginning.
+                (_, child) if self.is_child(child, &tokens, at) => {
+                    let end = end(&tokens, at);
+                    let own = |path: Name| [vec!["self".to_owned()], path].concat();
+                    self.named.extend(tree(&tokens[at..end]).into_iter().map(own));
+                    at = end;
+                }
                 (_, "pub") => {
                     at += 1;
                     // Where something may be seen is no use of the place.
@@ -129,16 +147,7 @@ impl Paths {
                     }
                 }
                 (_, "crate" | "self" | "super") => {
-                    let end = (at + 1..tokens.len())
-                        .find(|at| {
-                            let brace = |group: &proc_macro2::Group| group.delimiter() == Delimiter::Brace;
-                            match &tokens[*at] {
-                                TokenTree::Group(group) => !(brace(group) && is(&tokens[at - 1], ':')),
-                                TokenTree::Ident(_) => !is(&tokens[at - 1], ':'),
-                                token => !is(token, ':'),
-                            }
-                        })
-                        .unwrap_or(tokens.len());
+                    let end = end(&tokens, at);
                     self.named.extend(tree(&tokens[at..end]));
                     at = end;
                 }
@@ -150,6 +159,16 @@ impl Paths {
             }
         }
     }
+}
+
+/// Where the path ends that begins at a place.
+fn end(tokens: &[TokenTree], begin: usize) -> usize {
+    let goes_on = |at: usize| match &tokens[at] {
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace && is(&tokens[at - 1], ':'),
+        TokenTree::Ident(_) => is(&tokens[at - 1], ':'),
+        token => is(token, ':'),
+    };
+    (begin + 1..tokens.len()).find(|at| !goes_on(*at)).unwrap_or(tokens.len())
 }
 
 /// The paths of a tree such as `crate::{a, b::{c, d as e}}`.
@@ -200,7 +219,7 @@ fn no_module_uses_one_that_uses_it() {
 
 #[test]
 fn a_circle_of_modules_is_found_wherever_it_hides() {
-    let circles: [&[(&str, &str)]; 6] = [
+    let circles: [&[(&str, &str)]; 8] = [
         &[("a", "use crate::b::B;"), ("b", "fn f() -> crate::a::A { todo!() }")],
         // Through macros, braces and several steps.
         &[
@@ -213,6 +232,8 @@ fn a_circle_of_modules_is_found_wherever_it_hides() {
         // Through a name that a third module hands on.
         &[("a", "use crate::c::B;"), ("b", "use crate::a::A;"), ("c", "pub use crate::b::B;")],
         &[("a", "pub(in crate::a) use crate::c::B as C; use crate::c::B;"), ("c", "use super::a::A;")],
+        &[("a", "mod b; pub struct A; fn f() { b::g() }"), ("a::b", "use super::A; pub fn g() {}")],
+        &[("a", "use b::g; fn f() -> g { 1 } mod b; struct A;"), ("a::b", "fn g(a: super::A) {}")],
         // What stands after tests.
         &[("a", "mod tests { } use crate::b;"), ("b", "use crate::a;")],
     ];

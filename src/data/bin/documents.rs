@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::BinFile;
+use super::file::BinFile;
 use crate::data::cache::TokenDocuments;
 use crate::data::{DataError, near, split};
 
