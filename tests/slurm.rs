@@ -252,7 +252,7 @@ fn a_task_near_its_time_limit_is_queued_again_by_array_and_index() {
 fn a_task_that_was_queued_again_too_often_or_is_cancelled_is_not_queued_again() {
     let place = Place::of_cluster();
     let (code, said) = stopped(&place, "-USR1", "3");
-    assert!(code == Some(75) && said.contains("not queued again: 3 times"), "{said}");
+    assert!(code == Some(75) && said.contains("not queued again: the requeue_limit of [launcher] is 3"), "{said}");
     let place = Place::of_cluster();
     let (code, said) = stopped(&place, "-TERM", "0");
     assert!(code == Some(75) && said.contains("stopped by signal 15"), "{said}");
