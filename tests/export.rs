@@ -155,6 +155,12 @@ fn a_folder_that_was_copied_in_part_is_told_and_its_table_still_exports_all() {
     // The rows are not written over.
     assert_refused(&place.run(&["ledger", "rebuild", "out"]), &[said, "would be lost"]);
     assert_eq!(place.read("out/runs.csv"), table);
+    // A result that was taken away on purpose leaves its folder.
+    for run in &runs[..2] {
+        fs::create_dir(place.path("out/runs").join(&run[0])).unwrap();
+    }
+    place.says(&["ledger", "rebuild", "out"]);
+    assert_eq!(place.read("out/runs.csv").matches(",pending,").count(), 2);
 }
 
 /// As git keeps them: without `runs/`, one of them by the first version of the program.

@@ -40,8 +40,8 @@ impl Ledger {
         Ok([runs.bytes(), curves.bytes()])
     }
 
-    /// Runs that ended by the `runs.csv` in the folder and have no result there, as when `runs/` was copied in part. A table
-    /// that cannot be read says nothing: it is derived anyway.
+    /// Runs that ended by the `runs.csv` in the folder and have no folder there, as when `runs/` was copied in part: a result
+    /// that was taken away on purpose leaves one. A table that cannot be read says nothing: it is derived anyway.
     pub fn ended_without_result(&self) -> usize {
         if self.kept.is_some() {
             return 0;
@@ -51,7 +51,7 @@ impl Ledger {
         let is = |row: &BTreeMap<String, String>, name: &str, value: &str| row.get(name).is_some_and(|is| is == value);
         let ended = rows.filter(|row| is(row, "status", "finished") || is(row, "status", "diverged"));
         let ended: BTreeSet<String> = ended.filter_map(|mut row| row.remove("id")).collect();
-        let lost = |run: &&PlannedRun| ended.contains(run.id.as_str()) && !self.result_path(&run.id).exists();
+        let lost = |run: &&PlannedRun| ended.contains(run.id.as_str()) && !self.run_dir(&run.id).exists();
         self.plan.runs.iter().filter(lost).count()
     }
 
