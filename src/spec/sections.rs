@@ -37,7 +37,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// The spec as TOML that [`parse`] reads back to the same value.
+    /// The spec as TOML that [`super::parse`] reads back to the same value.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a spec that was read can be written")
     }

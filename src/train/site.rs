@@ -60,5 +60,5 @@ pub struct Seen {
     pub mean_abs: f64,
 }
 
-/// Fills in the batch of a step, as [`Corpus::train_batch`] does.
+/// Fills in the batch of a step, as [`crate::data::Corpus::train_batch`] does.
 pub type Batches<'a> = &'a dyn Fn(usize, &mut Vec<u16>);
