@@ -46,6 +46,20 @@ pub fn conflict_warning(kept: &Path) -> String {
 const QUICK: Duration = Duration::from_secs(1);
 
 impl Ledger {
+    /// Publishes a result, durably, unless its run has one; what differs from that is kept under a mark of its own.
+    pub(super) fn publish(&self, result: &RunResult, mark: &str) -> Result<Published, LedgerError> {
+        let text = self.text(result);
+        if files::publish(&self.result_path(&result.id), &text)? {
+            return Ok(Published::First);
+        }
+        if self.result(&result.id)?.is_some_and(|first| first.agrees_with(result)) {
+            return Ok(Published::Equal);
+        }
+        let path = self.run_dir(&result.id).join(format!("conflict-{mark}.json"));
+        files::write(&path, &text)?;
+        Ok(Published::Conflict(path))
+    }
+
     /// Claims a run that has no result, is not given up, and is held by nobody.
     pub fn claim(&self, run: &PlannedRun) -> Result<Option<Claim<'_>>, LedgerError> {
         if self.is_over(&run.id) {
@@ -159,18 +173,7 @@ impl Claim<'_> {
         let build = Some(Box::new(Build::current()));
         let attempt = attempt.number();
         let result = RunResult { id, attempt, outcome, device, version, build, micro_batches, curve };
-        let published = if files::publish(&ledger.result_path(&result.id), &ledger.text(&result))? {
-            Published::First
-        } else {
-            match ledger.result(&result.id)? {
-                Some(first) if first.agrees_with(&result) => Published::Equal,
-                _ => {
-                    let path = ledger.run_dir(&result.id).join(format!("conflict-{attempt}.json"));
-                    files::write(&path, &ledger.text(&result))?;
-                    Published::Conflict(path)
-                }
-            }
-        };
+        let published = ledger.publish(&result, &attempt.to_string())?;
         attempt::remove_all_checkpoints(&ledger.attempts_dir(&result.id));
         Ok(published)
     }

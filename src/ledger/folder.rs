@@ -103,7 +103,8 @@ impl Ledger {
                 Some(_) if stored.losses == losses && growth::covers(&plan, &stored.plan) => {
                     growth::keep_spec(dir, there.as_bytes(), &stored.plan)?;
                     grown_from = Some(stored.plan.runs.len()).filter(|before| *before < plan.runs.len());
-                    write_plan(dir, (spec, &plan), stored.sealed)?;
+                    write_plan(dir, &plan, stored.sealed)?;
+                    files::write(&spec_path, spec.as_bytes())?;
                     (plan, stored.sealed)
                 }
                 Some(difference) => return Err(LedgerError::AnotherSweep { dir: dir.to_owned(), difference }),
@@ -118,7 +119,9 @@ impl Ledger {
             let sealed = before_layout != UNSEALED;
             let layout = if sealed { LAYOUT } else { UNSEALED };
             files::write_json(&dir.join("ledger.json"), &Kind { layout, losses })?;
-            write_plan(dir, (spec, &plan), sealed)?;
+            write_plan(dir, &plan, sealed)?;
+            // Last: where the spec is, the rest is too.
+            files::write(&spec_path, spec.as_bytes())?;
             (plan, sealed)
         };
         let lease = Some(Mutex::new(lease));
@@ -176,12 +179,11 @@ impl Ledger {
     }
 }
 
-/// Writes a plan, and last the spec that it is of: where the spec is, the rest is too.
-fn write_plan(dir: &Path, (spec, plan): (&str, &Plan), sealed: bool) -> Result<(), LedgerError> {
+/// Writes a plan.
+fn write_plan(dir: &Path, plan: &Plan, sealed: bool) -> Result<(), LedgerError> {
     let text = if sealed { files::sealed_json(plan) } else { files::json(plan) };
     files::write(&dir.join("plan.json"), &text)?;
-    files::write(&dir.join("plan.csv"), &plan_csv(plan))?;
-    files::write(&dir.join("spec.toml"), spec.as_bytes())
+    files::write(&dir.join("plan.csv"), &plan_csv(plan))
 }
 
 fn plan_csv(plan: &Plan) -> Vec<u8> {
@@ -202,8 +204,7 @@ fn restore(dir: &Path, plan: &Plan, losses: Losses) -> Result<(), LedgerError> {
     }
     // Without checksums it is of an earlier version, which may have planned otherwise.
     if !plan_path.exists() && kind.layout == LAYOUT {
-        files::write(&plan_path, &files::sealed_json(plan))?;
-        files::write(&dir.join("plan.csv"), &plan_csv(plan))?;
+        write_plan(dir, plan, true)?;
     }
     Ok(())
 }

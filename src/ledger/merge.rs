@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::claim::Published;
 use super::{Ledger, LedgerError, RunResult, files, growth};
-use crate::plan::{Plan, RunId};
+use crate::plan::Plan;
 
 /// What was taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +76,11 @@ impl Ledger {
         for run in &other.plan.runs {
             let Some(result) = other.result(&run.id)? else { continue };
             let curve = other.curve(&result)?;
-            match self.adopt(&run.id, &RunResult { curve, ..result })? {
+            let result = RunResult { curve, ..result };
+            self.make_run_dir(&run.id)?;
+            // Marked by its content: merged once more it is the same file.
+            let mark = blake3::hash(&self.text(&result)).to_hex();
+            match self.publish(&result, &mark[..8])? {
                 Published::First => taken.new += 1,
                 Published::Equal => taken.equal += 1,
                 Published::Conflict(_) => taken.different += 1,
@@ -88,23 +92,6 @@ impl Ledger {
             growth::keep_spec(&self.dir, &spec, &other.plan)?;
         }
         Ok(taken)
-    }
-
-    /// Publishes a result of another folder unless the run has one.
-    fn adopt(&self, id: &RunId, result: &RunResult) -> Result<Published, LedgerError> {
-        self.make_run_dir(id)?;
-        let text = self.text(result);
-        if files::publish(&self.result_path(id), &text)? {
-            return Ok(Published::First);
-        }
-        if self.result(id)?.is_some_and(|first| first.agrees_with(result)) {
-            return Ok(Published::Equal);
-        }
-        // Named by its content: merged once more it is the same file.
-        let name = format!("conflict-{}.json", &blake3::hash(&text).to_hex()[..8]);
-        let path = self.run_dir(id).join(name);
-        files::write(&path, &text)?;
-        Ok(Published::Conflict(path))
     }
 
     /// Whether a spec is the folder's own, or one of those that it keeps.
