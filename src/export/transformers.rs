@@ -47,7 +47,7 @@ pub fn export(
     let tensors = tensors(&planned.run, read(planned, weights)?, architecture);
     create_dir(out)?;
     let mut separator = None;
-    // Numbered anew, the rows of the embedding are not the tokenizer's: the file that has the ids goes along in its place.
+    // Renumbered, the rows of the embedding are not the tokenizer's: the file that has the ids goes along in its place.
     let original_ids = tokenizer.map(|path| path.with_file_name(ORIGINAL_IDS)).filter(|path| path.exists());
     if let Some(path) = &original_ids {
         let ids = std::fs::read(path).map_err(ExportError::io("read", path))?;
