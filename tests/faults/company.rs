@@ -132,7 +132,10 @@ fn a_device_that_fails_everything_is_quarantined_in_company_too() {
         let place = Place::of_runs(9);
         let output = sweep(&place, kind, 1000, &[]);
         assert_code(&output, 1);
-        assert_said(&output, &["device rehearsal failed several runs in a row", "were not trained, since no device was left"]);
+        assert_said(
+            &output,
+            &["device rehearsal failed several runs in a row", "were not trained, since no device was left"],
+        );
     }
 }
 
