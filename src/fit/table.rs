@@ -123,6 +123,38 @@ pub fn numbers<const K: usize>(
     Ok(table)
 }
 
+/// One run of a setting, with where it stands beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed {
+    /// Its loss, in nats per token.
+    pub loss: f64,
+    /// The values of the columns that say where it stands beside the setting.
+    pub place: Vec<String>,
+}
+
+/// Columns beside `axis.*` in which a run may have a partner in another group.
+const PLACES: [&str; 2] = ["seed", "flop_budget"];
+
+/// Reads losses, each with the cells that say where the run stands: the axes of the sweep but for the one by which rows
+/// are grouped, its seed and its budget.
+pub fn placed(path: &Path, columns: &Columns, options: &Options) -> Result<Table<Placed>, TableError> {
+    let source = Source::open(path)?;
+    let Opened { headers, rows, note } = source.rows()?;
+    let reader = Reader::new(&source, headers, columns, note.is_some());
+    let loss = reader.require(Field::Loss, "")?;
+    let tells = |header: &str| {
+        let header = header.trim();
+        Some(header) != options.by.as_deref() && (header.starts_with("axis.") || PLACES.contains(&header))
+    };
+    let telling: Vec<usize> = (0..reader.headers.len()).filter(|index| tells(&reader.headers[*index])).collect();
+    let mut table = scan(&reader, rows, options, Mixture::allowed(), |row| {
+        let place = telling.iter().map(|index| row[*index].trim().to_owned()).collect();
+        Ok(Placed { loss: reader.required(row, &loss)?, place })
+    })?;
+    table.notes.splice(0..0, note);
+    Ok(table)
+}
+
 /// Every row that is finished, with its group.
 fn scan<T>(
     reader: &Reader<'_>,

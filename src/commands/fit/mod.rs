@@ -52,7 +52,7 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
         room: Room::of(args.tables.wide),
     };
     let said = match args.law {
-        Some(law) => law::run(&request, law)?,
+        Some(law) => law::text(&law::run(&request, law)?, law, &request)?,
         None => surfaces(&request)?,
     };
     let said = if args.json { said } else { request.room.fold(&said) };
