@@ -99,7 +99,13 @@ impl Ledger {
                 return Err(LedgerError::Damaged { path: spec_path, reason });
             }
             match difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
-                None => (stored.plan, stored.sealed),
+                None => {
+                    // Another question to the same runs.
+                    if there != spec {
+                        files::write(&spec_path, spec.as_bytes())?;
+                    }
+                    (stored.plan, stored.sealed)
+                }
                 Some(_) if stored.losses == losses && growth::covers(&plan, &stored.plan) => {
                     growth::keep_spec(dir, there.as_bytes(), &stored.plan)?;
                     grown_from = Some(stored.plan.runs.len()).filter(|before| *before < plan.runs.len());
@@ -307,7 +313,8 @@ fn spec_difference(there: &str, here: &str) -> Option<String> {
 
 /// Every value of a table under its dotted key.
 fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) {
-    for (key, value) in table {
+    // What is asked of the runs makes no difference to them.
+    for (key, value) in table.iter().filter(|(key, _)| !(prefix.is_empty() && key.as_str() == "fit")) {
         match value {
             toml::Value::Table(table) => flatten(&format!("{prefix}{key}."), table, into),
             value => {

@@ -115,9 +115,9 @@ fn dimensions<'a>(
 
 fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
     const REMEDY: &str =
-        "write the dotted path of a field outside name, launcher, sweep.axes, sweep.zip and sweep.seeds";
-    let fixed = ["name", "sweep", "sweep.axes", "sweep.zip"].contains(&field)
-        || ["sweep.axes.", "sweep.zip.", "launcher."].iter().any(|start| field.starts_with(start));
+        "write the dotted path of a field outside name, fit, launcher, sweep.axes, sweep.zip and sweep.seeds";
+    let fixed = ["name", "fit", "sweep", "sweep.axes", "sweep.zip"].contains(&field)
+        || ["sweep.axes.", "sweep.zip.", "fit.", "launcher."].iter().any(|start| field.starts_with(start));
     if field == "sweep.seeds" {
         return Err(Fault::new(
             key.clone(),

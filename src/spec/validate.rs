@@ -1,6 +1,7 @@
 //! What a spec may say: ranges of values, and which fields belong together. A file for each table.
 
 mod data;
+mod fit;
 mod model;
 mod sweep;
 mod training;
@@ -23,6 +24,7 @@ pub(super) fn spec(spec: &Spec) -> Checked {
     training::optimizer(&spec.optimizer)?;
     training::schedule(&spec.schedule, spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some()))?;
     training::eval(&spec.eval, spec.model.context)?;
+    fit::check(spec)?;
     absent("launcher", spec.launcher.is_some() && spec.sweep.is_none(), "a single run is trained on this machine")?;
     spec.launcher.as_ref().map_or(Ok(()), launcher::check)?;
     sweep::seeds(spec)
