@@ -37,7 +37,7 @@ pub fn export(
     let Package { tensors, config: told } = package(&planned.run, &read(planned, weights)?, family)?;
     create_dir(out)?;
     let mut separator = None;
-    // Numbered anew, the rows of the embedding are not the tokenizer's: the file that has the ids goes along in its place.
+    // Renumbered, the rows of the embedding are not the tokenizer's: the file that has the ids goes along in its place.
     let original_ids = tokenizer.map(|path| path.with_file_name(ORIGINAL_IDS)).filter(|path| path.exists());
     if let Some(path) = &original_ids {
         let ids = std::fs::read(path).map_err(ExportError::io("read", path))?;

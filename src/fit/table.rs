@@ -9,7 +9,7 @@
 //! | `reader` | the columns of a table by name, and their cells as numbers |
 //! | `sense` | a warning where units must be wrong |
 //! | `group` | rows that belong together |
-//! | [`budgets`], [`recount`] | the budgets that observations share, and compute counted anew |
+//! | [`budgets`], [`recount`] | the budgets that observations share, and compute recounted |
 
 pub mod budgets;
 mod delimited;

@@ -95,7 +95,7 @@ impl Ledger {
             let stored = Self::open(dir)?;
             let there = String::from_utf8_lossy(&there);
             if let Err(error) = there.parse::<toml::Table>() {
-                let reason = format!("it is not TOML any more: {}", error.message());
+                let reason = format!("it is not valid TOML: {}", error.message());
                 return Err(LedgerError::Damaged { path: spec_path, reason });
             }
             match difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
