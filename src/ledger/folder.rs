@@ -100,8 +100,7 @@ impl Ledger {
             }
             match difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
                 None => {
-                    // Another question to the same runs.
-                    if there != spec {
+                    if question(&there) != question(spec) {
                         files::write(&spec_path, spec.as_bytes())?;
                     }
                     (stored.plan, stored.sealed)
@@ -309,6 +308,11 @@ fn spec_difference(there: &str, here: &str) -> Option<String> {
         1..=4 => Some(differences.join("; ")),
         more => Some(format!("{}; and {} more", differences[..3].join("; "), more - 3)),
     }
+}
+
+/// What is asked of the runs.
+fn question(spec: &str) -> Option<toml::Value> {
+    spec.parse::<toml::Table>().ok()?.remove("fit")
 }
 
 /// Every value of a table under its dotted key.

@@ -12,7 +12,7 @@ use crate::fit::approaches::approach3;
 use crate::fit::laws::critical_batch;
 use crate::fit::laws::critical_batch::{AgainstLoss, NormPair};
 use crate::fit::laws::{compare, contrast, kaplan, power, pruning, repetition};
-use crate::fit::named::{Fitted, Law};
+use crate::fit::named::{Dot, Fitted, Law};
 use crate::fit::table;
 use crate::fit::table::Field;
 use crate::fit::table::budgets::Resample;
@@ -53,16 +53,6 @@ pub(in crate::commands) struct Told {
     /// What is drawn of its rows.
     pub(in crate::commands) points: Vec<Dot>,
     made: Made,
-}
-
-/// A row as it is drawn.
-#[derive(Clone, Copy)]
-pub(in crate::commands) struct Dot {
-    /// Along the axis of the law.
-    pub(in crate::commands) x: f64,
-    pub(in crate::commands) loss: f64,
-    /// Rows of equal value are one series.
-    pub(in crate::commands) series: Option<f64>,
 }
 
 impl Told {

@@ -5,3 +5,14 @@ mod law;
 
 pub use fitted::Fitted;
 pub use law::Law;
+
+/// A row of a table as it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dot {
+    /// Along the axis of the law.
+    pub x: f64,
+    /// Its loss, in nats per token.
+    pub loss: f64,
+    /// Rows of equal value are one series.
+    pub series: Option<f64>,
+}
