@@ -61,6 +61,10 @@ pub struct FitArgs {
     /// part.
     #[arg(long, value_name = "COLUMN")]
     pub by: Option<String>,
+    /// A column that was tuned, such as the learning rate: of rows that differ in nothing else, only the one of least
+    /// loss counts. May be given again.
+    #[arg(long, value_name = "COLUMN")]
+    pub tuned: Vec<String>,
     /// Laws of one variable: compare with another table (do they differ in offset, in slope, or by a factor of the
     /// variable?).
     #[arg(long, value_name = "FILE", conflicts_with = "by")]

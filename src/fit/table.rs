@@ -8,7 +8,7 @@
 //! | `number`, `habits` | numbers as people write them, one by one and in a table |
 //! | `reader` | the columns of a table by name, and their cells as numbers |
 //! | `sense` | a warning where units must be wrong |
-//! | `group` | rows that belong together |
+//! | `group`, `tuned` | rows that belong together, and the best of those that were tuned |
 //! | [`budgets`], [`recount`] | the budgets that observations share, and compute recounted |
 
 pub mod budgets;
@@ -26,6 +26,7 @@ pub mod recount;
 mod rows;
 mod sense;
 mod source;
+mod tuned;
 mod wandb;
 
 pub use error::{At, TableError};
@@ -43,6 +44,7 @@ use habits::Place;
 use reader::Reader;
 use rows::{Opened, Rows};
 use source::Source;
+use tuned::Tuning;
 
 /// How a table is to be read.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +55,8 @@ pub struct Options {
     pub by: Option<String>,
     /// Leave out rows without a number that a fit needs, and count them.
     pub skip_incomplete: bool,
+    /// Columns that were tuned: of rows that differ in nothing else, the one of least loss counts.
+    pub tuned: Vec<String>,
 }
 
 /// A table that was read.
@@ -86,7 +90,7 @@ pub fn read(path: &Path, columns: &Columns, options: &Options) -> Result<Table<O
     let opened = source.rows()?;
     let reader = Reader::new(&source, opened.headers, columns, opened.note.is_some());
     let places = Places::find(&reader, options)?;
-    let mixture = Mixture::of(&reader.headers, options.by.as_deref(), false);
+    let mixture = Mixture::of(&reader.headers, options, false);
     let mut table = scan(&reader, opened.rows, options, mixture, |row| places.observation(&reader, row))?;
     table.notes.splice(0..0, opened.note.into_iter().chain(places.notes()));
     table.counted = places.counted;
@@ -108,7 +112,7 @@ pub fn numbers<const K: usize>(
     let reader = Reader::new(&source, headers, columns, note.is_some());
     let places = fields.iter().map(|fields| reader.first(fields)).collect::<Result<Vec<_>, _>>()?;
     let tuned = fields.concat().contains(&Field::LearningRate);
-    let mixture = Mixture::of(&reader.headers, options.by.as_deref(), tuned);
+    let mixture = Mixture::of(&reader.headers, options, tuned);
     let mut table = scan(&reader, rows, options, mixture, |row| {
         let mut values = [0.0; K];
         for (value, place) in values.iter_mut().zip(&places) {
@@ -165,6 +169,7 @@ fn scan<T>(
 ) -> Result<Table<T>, TableError> {
     let status = reader.find(Field::Status)?;
     let by = options.by.as_deref().map(|column| Ok((column, reader.by(column)?))).transpose()?;
+    let mut tuning = Tuning::of(reader, options)?;
     let mut table = Table::new();
     let mut incomplete: Option<(TableError, Vec<At>)> = None;
     let mut row = StringRecord::new();
@@ -176,7 +181,12 @@ fn scan<T>(
             continue;
         }
         match (of(&row), &mut incomplete) {
-            (Ok(one), _) => table.rows.push(one),
+            (Ok(one), _) => {
+                if let Some(tuning) = &mut tuning {
+                    tuning.see(reader, &row)?;
+                }
+                table.rows.push(one);
+            }
             (Err(TableError::Incomplete { .. }), _) if options.skip_incomplete => {
                 table.incomplete += 1;
                 continue;
@@ -201,6 +211,10 @@ fn scan<T>(
     }
     table.refuse_nothing(reader)?;
     table.notes = reader.notes();
+    if let Some(tuning) = tuning {
+        let told = table.keep(&tuning.best());
+        table.notes.extend(told);
+    }
     table.notes.extend(mixture.note());
     Ok(table)
 }
@@ -216,6 +230,18 @@ impl<T> Table<T> {
             notes: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Keeps the rows that are told, and says how many that were.
+    fn keep(&mut self, kept: &[bool]) -> Option<String> {
+        let (left, all) = (kept.iter().filter(|kept| **kept).count(), kept.len());
+        let mut at = 0;
+        self.rows.retain(|_| {
+            at += 1;
+            kept[at - 1]
+        });
+        self.groups.keep(kept);
+        (left < all).then(|| format!("{left} of {all} rows count: the best of those that differ in what was tuned"))
     }
 
     /// An error where no row is left.

@@ -33,6 +33,7 @@ struct Setting<'a> {
 
 /// All points of a spec in the order of its axes, the last varying fastest, each one validated.
 pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
+    validate::question(spec)?;
     let Some(sweep) = &spec.sweep else {
         validate::spec(spec)?;
         return Ok(vec![Point { spec: spec.clone(), axes: BTreeMap::new() }]);

@@ -7,6 +7,7 @@ use anyhow::ensure;
 use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
 use super::{print, print_law};
+use crate::commands::shared::sheet::Room;
 use crate::fit::Status;
 use crate::fit::approaches::approach3;
 use crate::fit::laws::critical_batch;
@@ -81,23 +82,27 @@ impl Told {
 
 /// All of them in words or as JSON, one object a line.
 pub(super) fn text(told: &[Told], law: Law, request: &Request) -> anyhow::Result<String> {
-    let mut text = String::new();
-    for (at, one) in told.iter().enumerate() {
-        if request.args.json {
-            text += &serde_json::to_string(&one.json(law)?)?;
-            text.push('\n');
-            continue;
-        }
-        // Said once for all conventions of a group.
-        let group = |told: &Told| told.labels.iter().find(|(name, _)| *name == "group").and_then(|(_, value)| value.clone());
-        let before = at.checked_sub(1).and_then(|before| group(&told[before]));
-        if let Some(group) = group(one).filter(|group| before.as_ref() != Some(group)) {
-            text += &print::heading(&group);
-        }
-        text += &one.title;
-        text += &print_law::fitted(&one.fitted, one.of, request.room);
+    if !request.args.json {
+        return Ok(words(told, request.room));
     }
-    Ok(text)
+    told.iter().map(|one| Ok(serde_json::to_string(&one.json(law)?)? + "\n")).collect()
+}
+
+/// All of them in words.
+pub(in crate::commands) fn words(told: &[Told], room: Room) -> String {
+    let mut text = String::new();
+    let mut before = None;
+    for one in told {
+        // Said once for all conventions of a group.
+        let group = one.labels.iter().find(|(name, _)| *name == "group").and_then(|(_, value)| value.as_deref());
+        if let Some(group) = group.filter(|group| before != Some(*group)) {
+            text += &print::heading(group);
+        }
+        before = group;
+        text += &one.title;
+        text += &print_law::fitted(&one.fitted, one.of, room);
+    }
+    text
 }
 
 /// Kaplan's L(N, S), from steps as they are or turned into the least steps.
@@ -142,9 +147,8 @@ fn repetition_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()>
 fn critical_batch_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     let fields = [&[Field::Batch][..], &[Field::Steps], &[Field::Loss]];
     let targets = &request.args.target_loss;
-    let fit = |rows: Vec<[f64; 3]>| {
-        Fitted::CriticalBatch(critical_batch::runs::fit(&rows, targets, &request.bootstrap))
-    };
+    let fit =
+        |rows: Vec<[f64; 3]>| Fitted::CriticalBatch(critical_batch::runs::fit(&rows, targets, &request.bootstrap));
     let draw = |[batch, x, loss]: &[f64; 3]| Dot { x: *x, loss: *loss, series: Some(*batch) };
     each(request, told, fields, |_| None, fit, draw)
 }
@@ -281,7 +285,8 @@ fn joint(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
             let (points_of_law, budgets): (Vec<kaplan::Point>, Vec<f64>) =
                 counted.map(|(params, run)| ([params, run.tokens, run.loss], run.budget())).unzip();
             let units = Units::new(request.resample, &budgets);
-            let points = runs.iter().map(|run| Dot { x: run.tokens, loss: run.loss, series: Some(run.params) }).collect();
+            let points =
+                runs.iter().map(|run| Dot { x: run.tokens, loss: run.loss, series: Some(run.params) }).collect();
             let fit = Fitted::Law(kaplan::params_and_tokens(&points_of_law, &units, &request.bootstrap));
             let mut one = Told::new(name.clone(), fit, &made, points);
             one.labels.push(("counting", Some(counting.name().to_owned())));
@@ -357,7 +362,8 @@ fn single(request: &Request, told: &mut Vec<Told>, axis: &[Field], noun: &'stati
         let title = format!("'{}' against '{}'", name.as_deref().unwrap_or(""), first.as_deref().unwrap_or(""));
         let mut one = Told::new(None, fitted, made, Vec::new());
         one.labels = vec![("compared", first.clone()), ("with", name.clone())];
-        one.title = if matches!(one.fitted, Fitted::Comparison(_)) { format!("{title}\n") } else { format!("{title}: ") };
+        one.title =
+            if matches!(one.fitted, Fitted::Comparison(_)) { format!("{title}\n") } else { format!("{title}: ") };
         one.of = noun;
         told.push(one);
     }

@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn runs_without_partners_are_compared_by_their_means() {
-        let of = |losses: [f64; 3], seeds: [&str; 3]| losses.into_iter().zip(seeds).map(|(l, s)| run(l, &[s])).collect();
+        let of =
+            |losses: [f64; 3], seeds: [&str; 3]| losses.into_iter().zip(seeds).map(|(l, s)| run(l, &[s])).collect();
         let found = fit(&[
             ("a".to_owned(), of([3.0, 3.1, 3.2], ["1", "2", "3"])),
             ("b".to_owned(), of([2.0, 2.1, 2.2], ["4", "5", "6"])),

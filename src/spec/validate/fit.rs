@@ -8,14 +8,16 @@ use crate::spec::check::{Checked, absent, list, present, require};
 const COLUMNS: [&str; 6] = ["parameterization", "width", "depth", "seed", "flop_budget", "params"];
 
 /// Checks `[fit]` against the axes of the sweep.
-pub(super) fn check(spec: &Spec) -> Checked {
+pub(in crate::spec) fn check(spec: &Spec) -> Checked {
     let Some(fit) = &spec.fit else { return Ok(()) };
     let Some(sweep) = &spec.sweep else {
         return absent("fit", true, "a single run answers no question about several");
     };
     let zipped = sweep.zip.iter().flatten().map(|(field, _)| field.as_str());
     let axes: Vec<&str> = sweep.axes.keys().map(String::as_str).chain(zipped).collect();
-    let listed = || if axes.is_empty() { "the sweep has no axes".to_owned() } else { format!("write one of {}", axes.join(", ")) };
+    let listed = || {
+        if axes.is_empty() { "the sweep has no axes".to_owned() } else { format!("write one of {}", axes.join(", ")) }
+    };
     if let Some(by) = fit.by.as_deref() {
         require(axes.contains(&by) || COLUMNS.contains(&by), "fit.by", || {
             (format!("{by:?} is not an axis of this sweep"), listed())
@@ -30,7 +32,10 @@ pub(super) fn check(spec: &Spec) -> Checked {
         present("fit.by", fit.by.is_some(), "write the axis whose values are compared, such as \"model.depth\"")?;
     }
     require(fit.law != Law::GradientNoise, "fit.law", || {
-        ("no run records the norms of its gradients", "fit it to a table of yours: runner fit TABLE --law gradient-noise")
+        (
+            "no run records the norms of its gradients",
+            "fit it to a table of yours: runner fit TABLE --law gradient-noise",
+        )
     })?;
     if !fit.target_loss.is_empty() {
         absent("fit.target_loss", fit.law != Law::CriticalBatch, "only the law \"critical-batch\" has targets")?;
