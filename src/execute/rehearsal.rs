@@ -36,7 +36,7 @@ pub const SURFACE: Surface = Surface { e: 1.8, a: 73.9, b: 102.5, alpha: 0.36, b
 pub const NOISE: f64 = 0.002;
 
 /// Where a sweep varies the batch size: the batch, in tokens, at which a run needs twice the tokens that it would need with
-/// the smallest one (McCandlish et al. 2018, arXiv 1812.06162, equation 2.11).
+/// the smallest one (arXiv 1812.06162, equation 2.11).
 pub const CRITICAL_BATCH: f64 = 4096.0;
 
 /// Where a sweep varies the learning rate: the best one at 1e5 parameters, and its exponent in parameters.

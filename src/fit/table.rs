@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `source`, `rows` | what a file is, and its rows of text cells; `delimited`, `jsonl` and `parquet` open it, `wandb` turns charts round |
 //! | `field`, `names` | what columns may hold, and how other people call them |
+//! | `options` | how a table is to be read |
 //! | `number`, `habits` | numbers as people write them, one by one and in a table |
 //! | `reader` | the columns of a table by name, and their cells as numbers |
 //! | `sense` | a warning where units must be wrong |
@@ -20,6 +21,7 @@ mod habits;
 mod jsonl;
 mod names;
 mod number;
+mod options;
 mod parquet;
 mod reader;
 pub mod recount;
@@ -32,6 +34,7 @@ mod wandb;
 pub use error::{At, TableError};
 pub use field::{Columns, Field};
 pub use group::Groups;
+pub use options::Options;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,23 +44,11 @@ use csv::StringRecord;
 use crate::observation::{Counting, Observation};
 use group::Mixture;
 use habits::Place;
+use options::PLACES;
 use reader::Reader;
 use rows::{Opened, Rows};
 use source::Source;
 use tuned::Tuning;
-
-/// How a table is to be read.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Take missing tokens as C/(6N).
-    pub tokens_from_flops: bool,
-    /// The column by whose values rows are grouped.
-    pub by: Option<String>,
-    /// Leave out rows without a number that a fit needs, and count them.
-    pub skip_incomplete: bool,
-    /// Columns that were tuned: of rows that differ in nothing else, the one of least loss counts.
-    pub tuned: Vec<String>,
-}
 
 /// A table that was read.
 #[derive(Clone, Debug)]
@@ -135,9 +126,6 @@ pub struct Placed {
     /// The values of the columns that say where it stands beside the setting.
     pub place: Vec<String>,
 }
-
-/// Columns beside `axis.*` in which a run may have a partner in another group.
-const PLACES: [&str; 2] = ["seed", "flop_budget"];
 
 /// Reads losses, each with the cells that say where the run stands: the axes of the sweep but for the one by which rows
 /// are grouped, its seed and its budget.

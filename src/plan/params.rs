@@ -30,7 +30,7 @@ impl ParamCounts {
                     Group::Blocks => &mut counts.blocks,
                     Group::Unembedding => &mut counts.unembedding,
                 };
-                *count += times * weight.len();
+                *count += times * weight.count();
             }
         };
         add(shape.first(), 1);

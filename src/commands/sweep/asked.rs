@@ -3,14 +3,15 @@
 use anyhow::Context as _;
 
 use crate::commands::fit::{self, Told};
+use crate::commands::shared::sheet::Room;
 use crate::ledger::Ledger;
 use crate::report::{LawAnswer, Question};
 use crate::spec::Fit;
 
 /// The fits of a question, or why there are none.
 pub(super) struct Asked {
-    pub(super) asked: Fit,
-    pub(super) told: Vec<Told>,
+    question: Fit,
+    told: Vec<Told>,
     problem: Option<String>,
 }
 
@@ -29,23 +30,27 @@ impl Asked {
                 (Vec::new(), Some(format!("{error:#}").replace(&place, "")))
             }
         };
-        Ok(Self { asked: asked.clone(), told, problem })
+        Ok(Self { question: asked.clone(), told, problem })
     }
 
     /// For the report.
     pub(super) fn question(&self) -> Question {
         let answer =
             |told: &Told| LawAnswer { name: told.name(), fitted: told.fitted.clone(), points: told.points.clone() };
-        Question { law: self.asked.law, answers: self.told.iter().map(answer).collect(), problem: self.problem.clone() }
+        Question {
+            law: self.question.law,
+            answers: self.told.iter().map(answer).collect(),
+            problem: self.problem.clone(),
+        }
     }
 
     /// As `runner fit --json` prints them.
     pub(super) fn json(&self) -> anyhow::Result<Vec<serde_json::Map<String, serde_json::Value>>> {
-        self.told.iter().map(|told| told.json(self.asked.law)).collect()
+        self.told.iter().map(|told| told.json(self.question.law)).collect()
     }
 
     /// In words, as `runner fit` prints them.
-    pub(super) fn text(&self, room: crate::commands::shared::sheet::Room) -> String {
+    pub(super) fn text(&self, room: Room) -> String {
         let problem = self.problem.as_ref().map(|problem| format!("no fit: {problem}\n")).unwrap_or_default();
         fit::words(&self.told, room) + &problem
     }

@@ -71,7 +71,7 @@ pub fn fit(settings: &[(String, Vec<Placed>)]) -> Contrast {
                 let differences = partners(runs);
                 (mean(&differences), differences.len())
             }
-            _ => (difference_of_means(&losses, &base.iter().map(|run| run.loss).collect::<Vec<_>>()), 0),
+            _ => (Some(difference_of_means(&losses, &base.iter().map(|run| run.loss).collect::<Vec<_>>())), 0),
         };
         let status = match difference {
             None if at == 0 => Status::Converged,
@@ -127,12 +127,12 @@ fn mean(values: &[f64]) -> Option<Estimate> {
 }
 
 /// The difference of two means with Welch's interval, its degrees of freedom rounded down.
-fn difference_of_means(these: &[f64], base: &[f64]) -> Option<Estimate> {
+fn difference_of_means(these: &[f64], base: &[f64]) -> Estimate {
     let middle = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (a, b) = (middle(these), middle(base));
     let value = a - b;
     if these.len() < 2 || base.len() < 2 {
-        return Some(Estimate { value, low: f64::NAN, high: f64::NAN });
+        return Estimate { value, low: f64::NAN, high: f64::NAN };
     }
     let part = |values: &[f64], middle| variance(values, middle) / values.len() as f64;
     let (of_these, of_base) = (part(these, a), part(base, b));
@@ -140,7 +140,7 @@ fn difference_of_means(these: &[f64], base: &[f64]) -> Option<Estimate> {
     let freedom = all * all
         / (of_these * of_these / (these.len() - 1) as f64 + of_base * of_base / (base.len() - 1) as f64).max(1e-300);
     let half = student((freedom.floor() as usize).max(1)) * all.sqrt();
-    Some(Estimate { value, low: value - half, high: value + half })
+    Estimate { value, low: value - half, high: value + half }
 }
 
 fn variance(values: &[f64], mean: f64) -> f64 {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use csv::StringRecord;
 
-use super::Options;
+use super::options::Options;
 
 /// Groups above which a column is not one to group by.
 const MOST: usize = 100;

@@ -7,8 +7,8 @@ use csv::StringRecord;
 use super::error::TableError;
 use super::field::Field;
 use super::habits::Place;
+use super::options::{Options, PLACES};
 use super::reader::Reader;
-use super::{Options, PLACES};
 
 /// Columns that say where a run stands, where the table has no axes that say so.
 const SETTINGS: [Field; 4] = [Field::Params, Field::Tokens, Field::LearningRate, Field::Batch];
