@@ -97,14 +97,14 @@ fn another_question_is_answered_without_training_again() {
     let place = Place::with(&spec(&[LENGTHS], &["fit.law=tokens"]));
     assert_code(&place.rehearse(), 0);
     let before = place.tables();
-    place.write("spec.toml", &spec(&[LENGTHS], &["fit.law=kaplan"]));
+    place.write("spec.toml", spec(&[LENGTHS], &["fit.law=kaplan"]));
     let output = place.rehearse();
     assert_code(&output, 0);
     assert_eq!(place.tables(), before);
     assert_eq!(fits(&place)[0]["law"], "kaplan");
     assert!(place.read("out/spec.toml").contains("kaplan"));
     // Without the table it is a sweep like any other.
-    place.write("spec.toml", &spec(&[LENGTHS], &[]));
+    place.write("spec.toml", spec(&[LENGTHS], &[]));
     assert_code(&place.rehearse(), 0);
     assert!(!place.read("out/fits.json").contains("\"laws\""));
 }
@@ -132,7 +132,7 @@ fn what_cannot_be_asked_is_refused_with_file_line_and_key() {
                 format!("{} = {value}\n", key.trim_start_matches("fit."))
             })
             .collect();
-        place.write("spec.toml", &format!("{}\n[fit]\n{}", spec(&[LENGTHS], &[]), table.concat()));
+        place.write("spec.toml", format!("{}\n[fit]\n{}", spec(&[LENGTHS], &[]), table.concat()));
         let output = place.rehearse();
         assert_refused(&output, said);
         assert!(text(&output.stderr).contains("spec.toml:"), "{}", text(&output.stderr));
