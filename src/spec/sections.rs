@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::launcher::Launcher;
 use super::rule::{self, PowerRule};
 use super::token_type::TokenType;
+use crate::model::{Embedding, Mixer, Mlp, Norm, Parts, is_default};
 use crate::parameterization::Parameterization;
 
 /// A whole spec file. With `[sweep]` it describes a grid, without it one run.
@@ -181,6 +182,26 @@ pub struct Model {
     /// Whether the queries start at zero, so that attention is uniform at first; false if not written.
     #[serde(default)]
     pub zero_init_query: bool,
+    /// What moves information between positions; `attention` if not written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mixer: Mixer,
+    /// What each position computes for itself; `gelu` if not written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mlp: Mlp,
+    /// How tokens become rows, and rows logits; `untied` if not written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub embedding: Embedding,
+    /// The normalization before each branch and before the unembedding; `rms` if not written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub norm: Norm,
+}
+
+impl Model {
+    /// What the model is made of.
+    pub fn parts(&self) -> Parts {
+        let Self { mixer, mlp, embedding, norm, .. } = *self;
+        Parts { mixer, mlp, embedding, norm }
+    }
 }
 
 /// `[optimizer]`: AdamW.
