@@ -66,7 +66,7 @@ pub fn trainer(
     match program.filter(|_| device != rehearsal::DEVICE) {
         #[cfg(unix)]
         Some(program) => {
-            Ok(Box::new(crate::execute::program::ProgramTrainer::new(dir, &program.command, device, threads)))
+            Ok(Box::new(crate::execute::program::ProgramTrainer::new((dir, cache), &program.command, device, threads)))
         }
         #[cfg(not(unix))]
         Some(_) => anyhow::bail!("train.command: programs are started on Unix only, not for {}", dir.display()),

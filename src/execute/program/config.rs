@@ -18,6 +18,9 @@ struct Config<'a> {
     run: &'a str,
     /// A folder of the run's own, the same in every attempt: for checkpoints, which only the program reads.
     folder: String,
+    /// The folder with the tokens of the corpus: `train.u16`, `validation.u16` and `tokenizer.json`; nothing for the built-in
+    /// language.
+    corpus: Option<String>,
     /// Where to train, as in `cuda:0`; `auto` leaves it to the program.
     device: &'a str,
     threads: usize,
@@ -41,12 +44,19 @@ struct Config<'a> {
 }
 
 /// Writes the file of a run and returns its path.
-pub(super) fn write(folder: &Path, run: &PlannedRun, device: &str, threads: usize) -> io::Result<PathBuf> {
+pub(super) fn write(
+    (folder, corpus): (&Path, &Path),
+    run: &PlannedRun,
+    device: &str,
+    threads: usize,
+) -> io::Result<PathBuf> {
     let folder = std::path::absolute(folder)?;
+    let corpus = std::path::absolute(corpus)?;
     let config = Config {
         format: FORMAT,
         run: run.id.as_str(),
         folder: folder.display().to_string(),
+        corpus: corpus.join("train.u16").exists().then(|| corpus.display().to_string()),
         device,
         threads,
         seed: run.run.seed,

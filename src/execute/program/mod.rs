@@ -38,13 +38,15 @@ const WAITING: usize = 256;
 pub struct ProgramTrainer {
     /// The folder of the sweep.
     dir: PathBuf,
+    /// The folder of prepared corpora.
+    cache: PathBuf,
     info: DeviceInfo,
 }
 
 impl ProgramTrainer {
-    /// Runs of the sweep in `dir`, on a device that the program is told the name of.
-    pub fn new(dir: &Path, command: &[String], device: &str, threads: usize) -> Self {
-        Self { dir: dir.to_owned(), info: device_info(command, device, threads) }
+    /// Runs of the sweep in `dir` on corpora in `cache`, on a device that the program is told the name of.
+    pub fn new((dir, cache): (&Path, &Path), command: &[String], device: &str, threads: usize) -> Self {
+        Self { dir: dir.to_owned(), cache: cache.to_owned(), info: device_info(command, device, threads) }
     }
 }
 
@@ -73,8 +75,9 @@ impl Trainer for ProgramTrainer {
         let begun = Instant::now();
         let failed = |what: &str, error: &io::Error| TrainError::Program(format!("cannot {what}: {error}"));
         fs::create_dir_all(&folder).map_err(|error| failed(&format!("make {}", folder.display()), &error))?;
-        let config = config::write(&folder, run, &self.info.driver, self.info.threads)
-            .map_err(|error| failed("write the program's config.json", &error))?;
+        let config =
+            config::write((&folder, &self.cache.join(&run.run.corpus)), run, &self.info.driver, self.info.threads)
+                .map_err(|error| failed("write the program's config.json", &error))?;
         let mut story = Story::new(run, &folder, begun);
         let mut running = Running::start(program, &config, self.info.threads)?;
         let patience = Duration::from_secs_f64(program.patience_seconds);
