@@ -2,6 +2,7 @@
 
 mod data;
 mod model;
+mod parts;
 mod sweep;
 mod training;
 

@@ -1,12 +1,16 @@
 //! The table of MLPs: what each position computes for itself.
 
+mod experts;
 mod gelu;
+mod ungated;
 
 use super::layout::{Family, Layout};
 use super::ops::Ops;
 use super::part::{Part as _, table};
 use super::sizes::Sizes;
 use super::weight::Weight;
+
+pub use experts::Experts;
 
 table! {
     /// What each position computes for itself.

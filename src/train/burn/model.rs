@@ -51,7 +51,7 @@ impl Model {
             logits: multiplier(Role::Unembedding),
         };
         let weights = initial::weights(run, rules).map(|drawn| Weight::new(drawn, device)).collect();
-        let positions = Positions::new(shape.context, shape.head_dim(), device);
+        let positions = Positions::new(&shape, device);
         Self { shape, weights, positions, ops: Ops::on(device), multipliers }
     }
 
@@ -62,29 +62,36 @@ impl Model {
         self
     }
 
-    /// Mean cross entropy `[1]`, in nats per token, for `ids` and `targets` `[n]`: whole sequences, one after another.
+    /// What is minimized, `[1]`, for `ids` and `targets` `[n]`: whole sequences, one after another.
     pub fn mean_loss(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
-        let (x, head) = self.before_logits(ids, &mut |_, _| {});
-        self.ops.mean_loss(x, head, self.multipliers.logits, targets)
+        self.losses(ids, targets).1
+    }
+
+    /// Mean cross entropy `[1]`, in nats per token, and what is minimized: the same but for what parts add.
+    pub fn losses(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<1>) {
+        let (x, head, penalty) = self.before_logits(ids, &mut |_, _| {});
+        let loss = self.ops.mean_loss(x, head, self.multipliers.logits, targets);
+        (loss.clone(), penalty.map_or_else(|| loss.clone(), |penalty| loss.clone() + penalty))
     }
 
     /// Cross entropy of each token `[n]`. Only of a model without gradients.
     pub fn token_losses(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
-        let (x, head) = self.before_logits(ids, &mut |_, _| {});
+        let (x, head, _) = self.before_logits(ids, &mut |_, _| {});
         self.ops.token_losses(x, head, self.multipliers.logits, targets)
     }
 
     /// Shows every activation, up to the logits, for `ids` `[n]`. Only of a model without gradients.
     pub fn watch(&self, ids: Tensor<1, Int>, watch: Watch<'_>) {
-        let (x, head) = self.before_logits(ids, watch);
+        let (x, head, _) = self.before_logits(ids, watch);
         let logits = || x.clone().matmul(head.clone()).mul_scalar(self.multipliers.logits);
         watch(Site::Logits, &|| mean_abs(logits()));
     }
 
-    /// What the unembedding reads, `[n, width]`, and the unembedding `[width, vocab]`.
-    fn before_logits(&self, ids: Tensor<1, Int>, watch: Watch<'_>) -> (Tensor<2>, Tensor<2>) {
+    /// What the unembedding reads, `[n, width]`, the unembedding `[width, vocab]`, and what parts add to what is minimized.
+    fn before_logits(&self, ids: Tensor<1, Int>, watch: Watch<'_>) -> (Tensor<2>, Tensor<2>, Option<Tensor<1>>) {
         let pass = Pass::new(self, ids, watch);
-        (hidden(&pass, &self.shape, &self.weights), head(&pass, &self.shape, &self.weights))
+        let (x, head) = (hidden(&pass, &self.shape, &self.weights), head(&pass, &self.shape, &self.weights));
+        (x, head, pass.penalty())
     }
 
     /// The implementation that this model uses.
