@@ -24,6 +24,7 @@ export RUNNER_CACHE="$scratch/cache"
 parts() { # name, then keys
     cat <<'TABLE'
 first
+squared-relu        model.mlp="squared-relu"
 tied                model.embedding="tied"
 layer-norm          model.norm="layer"
 qk-norm             model.qk_norm=true

@@ -2,6 +2,7 @@
 
 mod experts;
 mod gelu;
+mod squared_relu;
 mod ungated;
 
 use super::layout::{Family, Layout};
@@ -18,5 +19,8 @@ table! {
         /// Two matrices, four times as wide between them, with x Phi(x) (Hendrycks and Gimpel 2016, arXiv 1606.08415).
         #[default]
         "gelu" Gelu => gelu::Gelu,
+        /// Two matrices, four times as wide between them, with the square of the positive part (So et al. 2021, arXiv
+        /// 2109.08668).
+        "squared-relu" SquaredRelu => squared_relu::SquaredRelu,
     }
 }
