@@ -24,6 +24,7 @@ export RUNNER_CACHE="$scratch/cache"
 parts() { # name, then keys
     cat <<'TABLE'
 first
+swiglu              model.mlp="swiglu"
 squared-relu        model.mlp="squared-relu"
 tied                model.embedding="tied"
 layer-norm          model.norm="layer"
@@ -33,7 +34,9 @@ learned             model.positions="learned"
 no-positions        model.positions="none"
 grouped             model.kv_sharing=2
 experts             model.experts={count=8,active=2,shared=1,granularity=2,balance=0.01}
+experts-swiglu      model.mlp="swiglu" model.experts={count=4,active=2,balance=0.01}
 lstm                model.mixer="lstm"
+together            model.mlp="swiglu" model.qk_norm=true model.kv_sharing=2 model.embedding="tied" model.norm="layer"
 TABLE
 }
 

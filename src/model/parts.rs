@@ -86,6 +86,7 @@ impl Parts {
             Self { qk_norm: true, ..first },
             Self { kv_sharing: 2, qk_norm: true, ..first },
             Self { experts: Some(experts), ..first },
+            Self { experts: Some(experts), mlp: Mlp::SwiGlu, ..first },
         ];
         // An LSTM needs no positions, and is refused any.
         let positions = |mixer| if mixer == Mixer::Lstm { Positions::None } else { Positions::Rotary };

@@ -69,7 +69,7 @@ impl ParamCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Embedding, Mixer, Parts, Positions};
+    use crate::model::{Embedding, Experts, Mixer, Mlp, Parts, Positions};
 
     #[test]
     fn gpt2_small_without_positions_and_biases_has_the_parameters_of_its_matrices_and_gains() {
@@ -91,6 +91,21 @@ mod tests {
         // Of a block: biases of 3 d + d + 4 d + d, and of two normalizations.
         let biases = 12 * (9 * 768 + 2 * 768) + 768;
         assert_eq!(counts.total() + biases, 124_439_808);
+    }
+
+    /// Counted by hand.
+    #[test]
+    fn experts_are_counted_whole_and_the_active_ones_apart() {
+        let experts = Experts { count: 8, active: 2, shared: 1, granularity: 1, balance: 0.01 };
+        let parts = Parts { mlp: Mlp::SwiGlu, experts: Some(experts), kv_sharing: 4, ..Parts::FIRST };
+        let shape = Shape { width: 96, depth: 2, heads: 12, context: 8, vocab: 100, parts };
+        let counts = ParamCounts::of(&shape);
+        let (attention, expert) = (96 * (96 + 2 * 24) + 96 * 96, 3 * 96 * 256);
+        assert_eq!(counts.blocks, 2 * (attention + 9 * expert + 8 * 96 + 2 * 96) + 96);
+        assert_eq!(counts.total() - counts.active(), 2 * 6 * expert);
+        let products = 2 * (attention + 3 * expert + 8 * 96) + 96 * 100;
+        let exact = 6 * products + 6 * 2 * 96 * 9;
+        assert!((crate::plan::FlopsPerToken::of(&shape).exact - exact as f64).abs() < 0.5);
     }
 
     #[test]

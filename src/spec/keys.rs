@@ -34,7 +34,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("model.positions", "", "\"learned\""),
     ("model.kv_sharing", "heads", "4"),
     ("model.qk_norm", "", "true"),
-    ("model.mlp", "", "\"gelu\""),
+    ("model.mlp", "", "\"swiglu\""),
     ("model.experts", "", "[model.experts]"),
     ("model.experts.count", "experts", "8"),
     ("model.experts.active", "experts", "2"),

@@ -3,6 +3,7 @@
 mod experts;
 mod gelu;
 mod squared_relu;
+mod swiglu;
 mod ungated;
 
 use super::layout::{Family, Layout};
@@ -22,5 +23,7 @@ table! {
         /// Two matrices, four times as wide between them, with the square of the positive part (So et al. 2021, arXiv
         /// 2109.08668).
         "squared-relu" SquaredRelu => squared_relu::SquaredRelu,
+        /// A gated MLP of two thirds of the width, so that parameters agree (Shazeer 2020, arXiv 2002.05202).
+        "swiglu" SwiGlu => swiglu::SwiGlu,
     }
 }

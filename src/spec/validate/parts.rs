@@ -111,6 +111,8 @@ mod tests {
             let error = parsed(set).unwrap_err().to_string();
             assert!(error.contains(key) && error.contains(remedy) && error.contains("small.toml"), "{set:?}: {error}");
         }
+        let error = parsed(&["model.mlp=\"swigl\""]).unwrap_err().to_string();
+        assert!(error.contains("model.mlp") && error.contains("swiglu"), "{error}");
     }
 
     #[test]
@@ -119,7 +121,16 @@ mod tests {
         assert!(!parsed(&[]).unwrap().to_toml().contains("mlp"), "defaults are not written");
         let lstm = parsed(&["model.mixer=\"lstm\""]).unwrap().model.parts();
         assert_eq!(lstm.differing(), ["model.mixer = \"lstm\"", "model.positions = \"none\""]);
-        let written = parsed(&["model.experts={count=4,active=2,balance=0.01}"]).unwrap();
+        let written = parsed(&["model.experts={count=4,active=2,balance=0.01}", "model.mlp=\"swiglu\""]).unwrap();
         assert_eq!(spec::parse(&written.to_toml(), "again").unwrap(), written);
+    }
+
+    #[test]
+    fn parts_are_axes_of_a_sweep_and_sizes_stay_near_their_targets() {
+        let text = include_str!("../../../sweeps/quickstart.toml");
+        let set = ["sweep.axes={\"model.mlp\"=[\"gelu\",\"swiglu\"]}".to_owned()];
+        let spec = spec::parse(&spec::edit(text, &set).unwrap(), "quickstart.toml").unwrap();
+        let mlps: Vec<_> = spec.points().unwrap().iter().map(|point| point.spec.model.mlp.name()).collect();
+        assert_eq!(mlps, ["gelu", "swiglu"]);
     }
 }
