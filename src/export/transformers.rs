@@ -182,7 +182,7 @@ fn tensor(run: &Run, weights: &[(Weight, &Vec<f32>)], source: &Source) -> Tensor
             let (weight, values) = &weights[*at];
             match weight.role {
                 // Normalization multiplies by its gain alone.
-                Role::BlockGain | Role::FinalGain => (vec![weight.shape[1]], values.to_vec()),
+                Role::BlockGain | Role::FinalGain => (vec![weight.shape[1]], (*values).clone()),
                 _ => {
                     let factor = multiplier(weight);
                     (weight.shape.to_vec(), values.iter().map(|x| (f64::from(*x) * factor) as f32).collect())
@@ -237,7 +237,7 @@ mod tests {
     /// Weights that tell from where they come: each is its place in the file.
     fn numbered(run: &Run) -> Vec<Vec<f32>> {
         let shapes = run.shape.weights();
-        shapes.iter().map(|weight| (0..weight.len()).map(|i| i as f32).collect()).collect()
+        shapes.iter().map(|weight| (0..weight.count()).map(|i| i as f32).collect()).collect()
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Weight {
     }
 
     /// Parameters.
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.shape[0] as u64 * self.shape[1] as u64
     }
 

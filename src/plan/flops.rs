@@ -50,7 +50,7 @@ impl FlopsPerToken {
 
 /// Parameters of one block that a token is multiplied with.
 pub fn block_products(shape: &Shape) -> f64 {
-    let product = |weight: &Weight| weight.len() as f64 * weight.share;
+    let product = |weight: &Weight| weight.count() as f64 * weight.share;
     shape.block().iter().filter(|weight| weight.is_matrix()).map(product).sum()
 }
 

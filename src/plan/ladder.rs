@@ -120,7 +120,7 @@ impl Ladder {
         let shape = self.shape(1024 * self.parts.kv_sharing * self.head_dim, 1);
         let d = shape.width as f64;
         let matrices = |share: fn(&Weight) -> f64| -> f64 {
-            shape.block().iter().filter(|weight| weight.is_matrix()).map(|w| w.len() as f64 * share(w)).sum()
+            shape.block().iter().filter(|weight| weight.is_matrix()).map(|w| w.count() as f64 * share(w)).sum()
         };
         Squares {
             held: matrices(|_| 1.0) / (d * d),

@@ -35,8 +35,8 @@ impl ParamCounts {
                     Group::Blocks => &mut counts.blocks,
                     Group::Unembedding => &mut counts.unembedding,
                 };
-                *count += times * weight.len();
-                idle += (times * weight.len()) as f64 * (1.0 - weight.share);
+                *count += times * weight.count();
+                idle += (times * weight.count()) as f64 * (1.0 - weight.share);
             }
         };
         add(shape.first(), 1);

@@ -1,5 +1,6 @@
 //! `runner sweep`: plan, train, fit, report.
 
+mod asked;
 mod ending;
 mod fits;
 pub(super) mod pool;

@@ -47,7 +47,7 @@ mod tests {
     fn swiglu_has_the_parameters_of_gelu_to_two_percent_and_to_the_last_where_thirds_are_whole() {
         let parameters = |width, mlp| {
             let shape = Shape { width, depth: 1, heads: 4, context: 8, vocab: 8, parts: Parts { mlp, ..Parts::FIRST } };
-            shape.block().iter().map(crate::model::Weight::len).sum::<u64>() as f64
+            shape.block().iter().map(crate::model::Weight::count).sum::<u64>() as f64
         };
         for width in (64..2048).step_by(16) {
             let ratio = parameters(width, Mlp::SwiGlu) / parameters(width, Mlp::Gelu);
