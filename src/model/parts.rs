@@ -96,6 +96,8 @@ impl Parts {
         each.extend(Embedding::ALL.iter().map(|&embedding| Self { embedding, ..first }));
         each.extend(Norm::ALL.iter().map(|&norm| Self { norm, ..first }));
         each.extend(NormPlace::ALL.iter().map(|&norm_place| Self { norm_place, ..first }));
+        each.retain(|parts| !parts.is_default());
+        each.push(first);
         each.into_iter().map(|parts| (parts.differing().join(", "), parts)).collect()
     }
 }

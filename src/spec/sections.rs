@@ -245,6 +245,14 @@ impl Model {
         Parts { mixer, positions, kv_sharing, qk_norm, mlp, experts, embedding, norm, norm_place }
     }
 
+    /// Takes away what the parts do not read: on an axis of parts it is meant for the others.
+    pub(super) fn forget_unread(&mut self) {
+        if self.mixer != Mixer::Attention {
+            (self.positions, self.kv_sharing, self.qk_norm, self.zero_init_query) = (None, None, false, false);
+        }
+        self.zero_init_unembedding &= self.embedding != Embedding::Tied;
+    }
+
     /// Writes other parts.
     #[cfg(test)]
     pub fn set_parts(&mut self, parts: Parts) {

@@ -132,5 +132,10 @@ mod tests {
         let spec = spec::parse(&spec::edit(text, &set).unwrap(), "quickstart.toml").unwrap();
         let mlps: Vec<_> = spec.points().unwrap().iter().map(|point| point.spec.model.mlp.name()).collect();
         assert_eq!(mlps, ["gelu", "swiglu"]);
+        let set = ["sweep.axes={\"model.mixer\"=[\"attention\",\"lstm\"]}", "model.kv_sharing=2", "model.qk_norm=true"];
+        let edited = spec::edit(text, &set.map(str::to_owned)).unwrap();
+        let points = spec::parse(&edited, "quickstart.toml").unwrap().points().unwrap();
+        let of_attention: Vec<_> = points.iter().map(|point| point.spec.model.qk_norm).collect();
+        assert_eq!(of_attention, [true, false], "what only attention reads stays with attention");
     }
 }
