@@ -116,6 +116,8 @@ mod tests {
         assert_eq!(counts.blocks, 3 * (17 * 64 * 64 + 128) + 64);
         let flops = crate::plan::FlopsPerToken::of(&shape);
         let products = (3 * 17 * 64 * 64 + 64 * 50) as f64;
-        assert_eq!([flops.exact, flops.palm, flops.levanter], [6.0 * products; 3]);
+        for found in [flops.exact, flops.palm, flops.levanter] {
+            assert!((found - 6.0 * products).abs() < 0.5, "{found}");
+        }
     }
 }

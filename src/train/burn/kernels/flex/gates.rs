@@ -63,11 +63,11 @@ pub fn gated_silu_backward(width: usize, x: &[f32], grad: &[f32], grad_x: &mut [
         || {
             let rows = x.chunks_exact(2 * width).zip(grad.chunks_exact(width));
             for (grad_x, (x, grad)) in grad_x.chunks_exact_mut(2 * width).zip(rows) {
-                let ((a, b), (grad_a, grad_b)) = (x.split_at(width), grad_x.split_at_mut(width));
+                let ((gate, up), (grad_gate, grad_up)) = (x.split_at(width), grad_x.split_at_mut(width));
                 for i in 0..width {
-                    let s = sigmoid(a[i]);
-                    grad_a[i] = grad[i] * b[i] * s * a[i].mul_add(1.0 - s, 1.0);
-                    grad_b[i] = grad[i] * a[i] * s;
+                    let open = sigmoid(gate[i]);
+                    grad_gate[i] = grad[i] * up[i] * open * gate[i].mul_add(1.0 - open, 1.0);
+                    grad_up[i] = grad[i] * gate[i] * open;
                 }
             }
         },

@@ -126,15 +126,15 @@ fn close(gates: &mut [f32], [before, cell]: [&[f32]; 2], [grad, grad_next]: [&[f
         #[inline(always)]
         || {
             for i in 0..d {
-                let (t, grad_output) = (tanh(cell[i]), grad[i] + grad_next[i]);
-                let grad_c = (grad_output * out[i]).mul_add(1.0 - t * t, grad_cell[i]);
-                let kept = if before.is_empty() { 0.0 } else { before[i] };
-                let (a, f, g, o) = (input[i], forget[i], candidate[i], out[i]);
-                input[i] = grad_c * g * a * (1.0 - a);
-                forget[i] = grad_c * kept * f * (1.0 - f);
-                candidate[i] = grad_c * a * (1.0 - g * g);
-                out[i] = grad_output * t * o * (1.0 - o);
-                grad_cell[i] = grad_c * f;
+                let (shown, grad_output) = (tanh(cell[i]), grad[i] + grad_next[i]);
+                let of_cell = (grad_output * out[i]).mul_add(1.0 - shown * shown, grad_cell[i]);
+                let held = if before.is_empty() { 0.0 } else { before[i] };
+                grad_cell[i] = of_cell * forget[i];
+                forget[i] = of_cell * held * forget[i] * (1.0 - forget[i]);
+                out[i] = grad_output * shown * out[i] * (1.0 - out[i]);
+                let (opened, added) = (input[i], candidate[i]);
+                input[i] = of_cell * added * opened * (1.0 - opened);
+                candidate[i] = of_cell * opened * (1.0 - added * added);
             }
         },
     );
