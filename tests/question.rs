@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, text};
+use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, files, repository, text, with_data};
 
 /// One model, varied as these axes say.
 fn spec(axes: &[&str], fit: &[&str]) -> String {
@@ -136,5 +136,28 @@ fn what_cannot_be_asked_is_refused_with_file_line_and_key() {
         let output = place.rehearse();
         assert_refused(&output, said);
         assert!(text(&output.stderr).contains("spec.toml:"), "{}", text(&output.stderr));
+    }
+}
+
+/// The built-in language, so that no text is needed.
+const LANGUAGE: &str = "source = \"synthetic\"\nvocab = 1024\nmax_epochs = 1.0\nseed = 1\n";
+
+#[test]
+fn each_committed_question_is_answered_in_a_rehearsal() {
+    let specs = files(&repository().join("sweeps/laws"));
+    assert!(specs.len() >= 4, "{specs:?}");
+    for path in specs {
+        let spec = std::fs::read_to_string(&path).unwrap();
+        for line in ["# Source: ", "# Expected: "] {
+            assert!(spec.contains(line), "{}: {line}", path.display());
+        }
+        let place = Place::with(&with_data(&spec, LANGUAGE));
+        assert_code(&place.rehearse(), 0);
+        let laws = fits(&place);
+        assert!(!laws.is_empty(), "{}", path.display());
+        for law in &laws {
+            assert_eq!(law["status"], "converged", "{}: {law}", path.display());
+        }
+        assert!(place.read("out/report.html").contains(laws[0]["conclusion"].as_str().unwrap_or("-")));
     }
 }
