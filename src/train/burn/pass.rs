@@ -5,16 +5,40 @@ use std::ops::Range;
 
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::model::Model;
-use super::ops::scaled;
+use super::ops::{Ops, scaled};
 use super::parts;
+use super::positions::Positions;
 use super::watch::{Watch, mean_abs, mean_abs_logits};
 use super::weight::Weight;
-use crate::model::{Ops, Site, Sizes};
+use crate::model::{self, Shape, Site, Sizes};
+
+/// What a model is beside its weights.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// Its shape.
+    pub shape: Shape,
+    /// What attention knows of positions.
+    pub positions: Positions,
+    /// The implementation of its operations.
+    pub ops: Ops,
+    /// What is multiplied beside the outputs of weights.
+    pub multipliers: Multipliers,
+}
+
+/// What the table of parameterizations multiplies beside the outputs of weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Multipliers {
+    /// Products of queries and keys.
+    pub attention: f64,
+    /// Branches where they are added.
+    pub branch: f64,
+    /// Logits.
+    pub logits: f64,
+}
 
 /// A batch on its way.
 pub struct Pass<'a> {
-    model: &'a Model,
+    beside: &'a Beside,
     sizes: Sizes,
     ids: Tensor<1, Int>,
     watch: RefCell<Watch<'a>>,
@@ -25,9 +49,9 @@ pub struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     /// The beginning of the way of `ids` `[n]`.
-    pub fn new(model: &'a Model, ids: Tensor<1, Int>, watch: Watch<'a>) -> Self {
-        let (sizes, watch) = (model.shape.sizes(), RefCell::new(watch));
-        Self { model, sizes, ids, watch, block: Cell::new(0), penalty: RefCell::new(None) }
+    pub fn new(beside: &'a Beside, ids: Tensor<1, Int>, watch: Watch<'a>) -> Self {
+        let (sizes, watch) = (beside.shape.sizes(), RefCell::new(watch));
+        Self { beside, sizes, ids, watch, block: Cell::new(0), penalty: RefCell::new(None) }
     }
 
     /// What is to be minimized beside the loss.
@@ -36,7 +60,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-impl Ops for Pass<'_> {
+impl model::Ops for Pass<'_> {
     type Tensor = Tensor<2>;
     type Weight = Weight;
 
@@ -45,7 +69,7 @@ impl Ops for Pass<'_> {
     }
 
     fn embed(&self, weight: &Weight) -> Tensor<2> {
-        scaled(self.model.ops.embed(weight.value.clone(), self.ids.clone()), weight.rule.multiplier)
+        scaled(self.beside.ops.embed(weight.value.clone(), self.ids.clone()), weight.rule.multiplier)
     }
 
     fn linear(&self, x: Tensor<2>, weight: &Weight) -> Tensor<2> {
@@ -57,7 +81,7 @@ impl Ops for Pass<'_> {
     }
 
     fn add_branch(&self, x: Tensor<2>, branch: Tensor<2>) -> Tensor<2> {
-        x + scaled(branch, self.model.multipliers.branch)
+        x + scaled(branch, self.beside.multipliers.branch)
     }
 
     fn values(&self, weight: &Weight) -> Tensor<2> {
@@ -65,31 +89,31 @@ impl Ops for Pass<'_> {
     }
 
     fn rms_norm(&self, x: Tensor<2>, gain: &Weight) -> Tensor<2> {
-        self.model.ops.rms_norm(x, gain.value.clone())
+        self.beside.ops.rms_norm(x, gain.value.clone())
     }
 
     fn layer_norm(&self, x: Tensor<2>, gain: &Weight) -> Tensor<2> {
-        parts::layer_norm(self.model.ops, x, gain.value.clone())
+        parts::layer_norm(self.beside.ops, x, gain.value.clone())
     }
 
     fn gelu(&self, x: Tensor<2>) -> Tensor<2> {
-        self.model.ops.gelu(x)
+        self.beside.ops.gelu(x)
     }
 
     fn squared_relu(&self, x: Tensor<2>) -> Tensor<2> {
-        parts::squared_relu(self.model.ops, x)
+        parts::squared_relu(self.beside.ops, x)
     }
 
     fn gated_silu(&self, x: Tensor<2>) -> Tensor<2> {
-        parts::gated_silu(self.model.ops, x)
+        parts::gated_silu(self.beside.ops, x)
     }
 
     fn lstm(&self, gates: Tensor<2>, state: &Weight) -> Tensor<2> {
-        parts::lstm(self.model.ops, gates, state.value.clone(), self.sizes.context)
+        parts::lstm(self.beside.ops, gates, state.value.clone(), self.sizes.context)
     }
 
     fn attention(&self, qkv: Tensor<2>) -> Tensor<2> {
-        let Model { ops, positions, multipliers, .. } = self.model;
+        let Beside { ops, positions, multipliers, .. } = self.beside;
         let (heads, scale) = (self.sizes.heads, multipliers.attention);
         let logits = Site::AttentionLogits(self.block.get());
         (self.watch.borrow_mut())(logits, &|| mean_abs_logits(&qkv, heads, positions, scale));
