@@ -346,13 +346,23 @@ pub struct Eval {
     pub curve_points: usize,
 }
 
-/// `[train]`: how exactly training computes.
+/// `[train]`: how exactly training computes, and by which program.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
     /// Precision of the inputs of matrix products; f32 if not written. Weights, sums and losses are always f32.
     #[serde(default)]
     pub precision: Precision,
+    /// A program of yours that trains the runs, with its arguments; `{config}` stands for the path of a JSON file that
+    /// describes the run (docs/programs.md). If not written, this program trains them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Files that decide what `command` does, such as its code and its data: where their content changes, so do the runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<PathBuf>,
+    /// Seconds without a line from `command` after which it is stopped and tried again; 600 if not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience_seconds: Option<f64>,
 }
 
 impl Train {
