@@ -3,6 +3,7 @@
 mod data;
 mod fit;
 mod model;
+mod parts;
 mod sweep;
 mod training;
 
