@@ -165,6 +165,7 @@ fn fit(counting: Counting) -> Approach2 {
             loss: Some(around(b.2, 1.002)),
             parabola_params: Some(over_params),
             parabola_tokens: Some(over_tokens),
+            steep: None,
         }
     };
     let optima: Vec<Optimum> = BUDGETS.map(optimum).to_vec();

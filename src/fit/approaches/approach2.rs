@@ -14,6 +14,7 @@ pub mod bias;
 mod conclusion;
 mod curve;
 mod result;
+mod steep;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -27,7 +28,7 @@ use crate::fit::{Estimate, Status};
 use crate::observation::{Counting, Observation};
 pub use curve::MOST;
 use curve::{AXES, Curve, Minimum};
-pub use result::{Approach2, Optimum};
+pub use result::{Approach2, Optimum, Steep};
 
 /// How approach 2 is fitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -147,6 +148,7 @@ fn optimum(curve: &Curve, resamples: &(impl Iterator<Item = Minimum> + Clone)) -
         loss: estimate(&|m| m.x[0].map(|_| m.loss)),
         parabola_params: coefficients.map(|[params, _]| params),
         parabola_tokens: coefficients.map(|[_, tokens]| tokens),
+        steep: curve.steep(),
     }
 }
 

@@ -9,10 +9,10 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::estimate::words;
-use crate::fit::laws::law::distinct;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 use crate::fit::numerics::minimize::Stop;
+use crate::fit::numerics::regress::distinct;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::{Estimate, Status};
 

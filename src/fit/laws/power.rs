@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use crate::fit::estimate::{MAX_LOST, NO_FLOOR};
 use crate::fit::laws::broken;
 use crate::fit::laws::broken::Broken;
-use crate::fit::laws::law::distinct;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 use crate::fit::numerics::regress::Design;
+use crate::fit::numerics::regress::distinct;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::{Estimate, Status};
 

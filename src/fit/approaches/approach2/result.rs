@@ -27,6 +27,22 @@ pub struct Optimum {
     pub parabola_params: Option<[f64; 3]>,
     /// The same in x = log10(tokens).
     pub parabola_tokens: Option<[f64; 3]>,
+    /// What a steep end made of the curve, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steep: Option<Steep>,
+}
+
+/// A curve with a steep end, fitted by a cubic in a window around its minimum (`steep.rs` says when and how).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Steep {
+    /// Runs that stand too high to count.
+    pub left_out: usize,
+    /// Coefficients of x^3, which the parabolas lack, in parameters and in tokens.
+    pub cubic: [f64; 2],
+    /// Least and greatest number of parameters that count.
+    pub params: [f64; 2],
+    /// The same of tokens.
+    pub tokens: [f64; 2],
 }
 
 /// The result of approach 2 under one convention of counting parameters.
