@@ -116,6 +116,10 @@ pub struct FitArgs {
     /// Leave out the K runs of the highest loss.
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub drop_highest: usize,
+    /// Leave out the runs that the others contradict: stuck at one loss, worse than a smaller run, far off the surface,
+    /// or with a wrong unit. Without this flag they are only named.
+    #[arg(long, conflicts_with = "law")]
+    pub exclude_outliers: bool,
     /// Critical batch: target losses [default: five that all batch sizes reach].
     #[arg(long, value_name = "LOSS", value_delimiter = ',')]
     pub target_loss: Vec<f64>,

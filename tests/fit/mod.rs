@@ -10,6 +10,7 @@ mod law;
 mod porian;
 mod pruning;
 mod shared;
+mod steep;
 mod surface;
 mod table;
 mod vpnls;

@@ -1,6 +1,7 @@
 //! `runner fit`.
 
 mod law;
+mod outliers;
 pub(super) mod print;
 mod print_law;
 mod request;
@@ -20,6 +21,7 @@ use crate::cli::{self, Approach, FitArgs};
 use crate::fit::Bootstrap;
 use crate::fit::approaches::approach2::akima;
 use crate::fit::approaches::approach3::StartGrid;
+use crate::fit::approaches::outliers::Outlier;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach2, complete, points};
 use crate::fit::table;
@@ -86,6 +88,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         recount_as_asked(&mut group, request)?;
         group.share_budgets(request);
         require_budgets(request, group.rows.iter().map(Observation::budget))?;
+        let outliers = outliers::look(&mut group, args);
         tell_shares(&group.rows, args.approach);
         let fits: Vec<Summary> = asked(args.approach)
             .iter()
@@ -97,7 +100,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         warn_of_costs(&fits);
         if args.json {
             for fit in &fits {
-                said += &serde_json::to_string(&Printed { fit, made: &group.made })?;
+                said += &serde_json::to_string(&Printed { fit, made: &group.made, outliers: &outliers })?;
                 said.push('\n');
             }
         } else {
@@ -115,6 +118,9 @@ struct Printed<'a> {
     fit: &'a Summary,
     #[serde(flatten)]
     made: &'a Made,
+    /// Runs that the rest contradicts, left out where that was asked for.
+    #[serde(skip_serializing_if = "<[Outlier]>::is_empty")]
+    outliers: &'a [Outlier],
 }
 
 /// Counts the compute of a group anew, where that was asked for.

@@ -7,7 +7,7 @@
 //! on the surface of Hoffmann et al. its ends stand a few percent above the parabola of the others.
 //!
 //! Then a cubic in the logarithm is fitted, whose sides may differ, in a window of losses: a size counts by
-//! 1/(1 + (height/h)^2), where its height is above the lowest loss and h is half the median height. Sizes more than twelve
+//! 1/(1 + (height/h)^2), where its height is above the lowest loss and h is half the median height. Sizes more than forty
 //! h high are left out, and where fewer than six remain the cubic is a parabola. Residuals count likewise, so that the
 //! noise is that near the bottom.
 
@@ -24,7 +24,7 @@ const HIGHER: f64 = 2.0;
 /// By what the variance of the residuals falls without a steep end.
 const CLEARER: f64 = 16.0;
 /// Heights, in the h of the window, above which a size is left out.
-const WINDOW: f64 = 12.0;
+const WINDOW: f64 = 40.0;
 
 /// How much each size counts, where an end is steep; 0 leaves it out. `sizes` are log10 of parameters and of tokens with
 /// the mean loss, by ascending parameters.
@@ -39,10 +39,13 @@ pub(super) fn weigh(sizes: &[([f64; 2], f64)]) -> Option<Vec<f64>> {
     let mut sorted = heights.clone();
     sorted.sort_by(f64::total_cmp);
     let h = 0.5 * sorted[sorted.len() / 2];
-    (h > 0.0).then(|| {
-        let weight = |height: &f64| if *height > WINDOW * h { 0.0 } else { 1.0 / (1.0 + (height / h).powi(2)) };
-        heights.iter().map(weight).collect()
-    })
+    let kept = heights.iter().filter(|height| **height <= WINDOW * h).count();
+    let weight = |height: &f64| match () {
+        () if *height > WINDOW * h => 0.0,
+        () if kept < CUBIC_SIZES => 1.0,
+        () => 1.0 / (1.0 + (height / h).powi(2)),
+    };
+    (h > 0.0).then(|| heights.iter().map(weight).collect())
 }
 
 fn has_steep_end(x: &[f64], losses: &[f64], lowest: usize) -> bool {
