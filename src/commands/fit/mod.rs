@@ -23,7 +23,7 @@ use crate::fit::approaches::approach2::akima;
 use crate::fit::approaches::approach3::StartGrid;
 use crate::fit::approaches::outliers::Outlier;
 use crate::fit::approaches::summary::Summary;
-use crate::fit::approaches::{approach2, complete, points};
+use crate::fit::approaches::{approach2, complete, forecast, points};
 use crate::fit::table;
 use crate::fit::table::Columns;
 use crate::fit::table::budgets::{self, Resample};
@@ -90,13 +90,14 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         require_budgets(request, group.rows.iter().map(Observation::budget))?;
         let outliers = outliers::look(&mut group, args);
         tell_shares(&group.rows, args.approach);
-        let fits: Vec<Summary> = asked(args.approach)
+        let mut fits: Vec<Summary> = asked(args.approach)
             .iter()
             .map(|approach| {
                 let fit = fit(&group, *approach, request).context("no row tells parameters")?;
                 Ok(Summary { group: group.name.clone(), ..fit })
             })
             .collect::<anyhow::Result<_>>()?;
+        forecast::rank(&mut fits);
         warn_of_costs(&fits);
         if args.json {
             for fit in &fits {

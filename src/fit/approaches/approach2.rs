@@ -15,6 +15,7 @@ mod conclusion;
 mod curve;
 mod result;
 mod steep;
+pub mod sure;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -92,6 +93,15 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
         }
     };
 
+    let members = || {
+        identified.iter().zip(&weights).map(|(&k, &weights)| {
+            let minima = resamples.iter().map(|minima| minima[k]).collect();
+            sure::Member { curve: &curves[k], weights, minima }
+        })
+    };
+    // Where whole budgets are drawn, the parts of budgets cannot be told apart.
+    let sure = (resample == Resample::Runs).then(|| sure::of(&members().collect::<Vec<_>>())).flatten();
+
     let mut result = Approach2 {
         counting,
         status: status(&optima),
@@ -100,12 +110,14 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
         n_opt: None,
         d_opt: None,
         tokens_per_param: Vec::new(),
+        sure,
         conclusion: String::new(),
     };
     if let Some(laws) = laws {
         set_laws(&mut result, &curves, &laws, &drawn);
     }
-    result.conclusion = conclusion::of(&result);
+    let told = observations.iter().filter(|run| run.params_by(counting).is_some()).count();
+    result.conclusion = conclusion::of(&result, told);
     result
 }
 

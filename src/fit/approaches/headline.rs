@@ -170,6 +170,7 @@ mod tests {
             n_opt: None,
             d_opt: None,
             tokens_per_param: (0..if laws { budgets } else { 0 }).map(law).collect(),
+            sure: None,
             conclusion: String::new(),
         })
     }

@@ -12,11 +12,13 @@ use crate::units::{Flops, Ratio};
 const MOST_NAMED: usize = 8;
 
 /// The conclusion of a fit whose numbers are all in place.
-pub(super) fn of(fit: &Approach2) -> String {
+///
+/// `told` runs tell parameters by its convention.
+pub(super) fn of(fit: &Approach2, told: usize) -> String {
     let mut sentences = Vec::new();
     match (&fit.n_opt, &fit.d_opt) {
         (Some(n_opt), Some(d_opt)) => sentences.push(laws(fit, n_opt, d_opt)),
-        _ => sentences.push(nothing(fit)),
+        _ => sentences.push(nothing(fit, told)),
     }
     sentences.extend(left_out(fit));
     sentences.extend(steep(fit));
@@ -53,10 +55,14 @@ fn trend(first: &TokensPerParam, last: &TokensPerParam) -> &'static str {
     }
 }
 
-fn nothing(fit: &Approach2) -> String {
+fn nothing(fit: &Approach2, told: usize) -> String {
     let identified = fit.optima.iter().filter(|optimum| optimum.status == Status::Converged).count();
     match (fit.optima.len(), identified) {
-        (0, _) => format!("No run has parameters counted as {}.", fit.counting.name()),
+        (0, _) if told == 0 => format!("No run has parameters counted as {}.", fit.counting.name()),
+        (0, _) => format!(
+            "No two of the {told} runs share a budget: their FLOPs differ by more than 1%. An IsoFLOP curve needs several \
+             sizes at one budget, in a column flop_budget, or by --budget-tolerance."
+        ),
         (1, 1) => {
             "One budget gives one optimum, and a power law needs three: train at least two more budgets.".to_owned()
         }

@@ -163,6 +163,18 @@ impl Curve {
         self.fitted.as_ref().map(|fitted| fitted.curves.map(|curve| curve.coefficients()).map(|[_, p, q, r]| [p, q, r]))
     }
 
+    /// Most runs of one size.
+    pub(super) fn seeds(&self) -> usize {
+        self.points.iter().map(|point| point.repeats.len()).max().unwrap_or(0)
+    }
+
+    /// Sizes below the minimum and above it.
+    pub(super) fn sides(&self) -> [usize; 2] {
+        let Some(x) = self.minimum().x[0] else { return [0; 2] };
+        let sizes = || self.points.chunk_by(Point::repeats_of).map(|size| size[0].x[0]);
+        [sizes().filter(|size| *size < x).count(), sizes().filter(|size| *size > x).count()]
+    }
+
     /// What a steep end made of the curve.
     pub(super) fn steep(&self) -> Option<Steep> {
         let fitted = self.fitted.as_ref()?;

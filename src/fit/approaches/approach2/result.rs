@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fit::approaches::approach2::sure::Sure;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
 use crate::fit::{Estimate, Status};
 use crate::observation::Counting;
@@ -62,6 +63,9 @@ pub struct Approach2 {
     pub d_opt: Option<PowerLaw>,
     /// Tokens per parameter at the budgets of the data and beyond.
     pub tokens_per_param: Vec<TokensPerParam>,
+    /// How sure the ratio is, and what would make it surer, where there are laws.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sure: Option<Sure>,
     /// What may be concluded, in a sentence.
     pub conclusion: String,
 }
