@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Tables;
+use crate::units::amount;
 
 /// A way to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -156,10 +157,11 @@ pub struct FitArgs {
 /// A fitted surface to read.
 #[derive(Args, Debug)]
 pub struct SurfaceArgs {
-    /// The output of runner fit --json, or the fits.json of a sweep.
-    #[arg(long, value_name = "FILE")]
+    /// The output of runner fit --json, a results folder with its fits.json, or the name of a sweep in results/.
+    #[arg(long, value_name = "FILE|DIR|NAME")]
     pub fit: PathBuf,
-    /// Use the surface of this approach (3 or vpnls) [default: the first one in the file that converged].
+    /// Use the surface of this approach (3 or vpnls) [default: among those that converged, the one that predicts the
+    /// losses of the largest budget best when fitted to the others].
     #[arg(long)]
     pub approach: Option<String>,
     /// Use a surface with parameters counted by this convention [default: that of the first surface].
@@ -176,14 +178,14 @@ pub struct AllocateArgs {
     /// The surface.
     #[command(flatten)]
     pub surface: SurfaceArgs,
-    /// Training budget in FLOPs.
-    #[arg(long)]
+    /// Training budget in FLOPs, such as 3e19.
+    #[arg(long, value_parser = amount)]
     pub flops: f64,
     /// Tokens of inference over the life of the model, at 2N FLOPs each.
-    #[arg(long)]
+    #[arg(long, value_parser = amount)]
     pub inference_tokens: Option<f64>,
-    /// Number of training tokens available.
-    #[arg(long)]
+    /// Number of training tokens available, such as 10B.
+    #[arg(long, value_parser = amount)]
     pub max_tokens: Option<f64>,
     /// How tables are printed.
     #[command(flatten)]
@@ -196,10 +198,10 @@ pub struct PredictArgs {
     /// The surface.
     #[command(flatten)]
     pub surface: SurfaceArgs,
-    /// Parameters.
-    #[arg(long)]
+    /// Parameters, such as 124M.
+    #[arg(long, value_parser = amount)]
     pub params: f64,
-    /// Training tokens.
-    #[arg(long)]
+    /// Training tokens, such as 10B.
+    #[arg(long, value_parser = amount)]
     pub tokens: f64,
 }

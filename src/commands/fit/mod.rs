@@ -16,6 +16,7 @@ use serde::Serialize;
 use self::request::{Request, require_budgets};
 use self::rows::{Group, Made, groups};
 use super::STDOUT;
+use super::shared::json;
 use super::shared::sheet::Room;
 use crate::cli::{self, Approach, FitArgs};
 use crate::fit::Bootstrap;
@@ -101,7 +102,12 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         warn_of_costs(&fits);
         if args.json {
             for fit in &fits {
-                said += &serde_json::to_string(&Printed { fit, made: &group.made, outliers: &outliers })?;
+                said += &serde_json::to_string(&Printed {
+                    schema_version: json::SCHEMA_VERSION,
+                    fit,
+                    made: &group.made,
+                    outliers: &outliers,
+                })?;
                 said.push('\n');
             }
         } else {
@@ -115,6 +121,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
 /// A fit as `--json` prints it.
 #[derive(Serialize)]
 struct Printed<'a> {
+    schema_version: u32,
     #[serde(flatten)]
     fit: &'a Summary,
     #[serde(flatten)]

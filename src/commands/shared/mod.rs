@@ -6,6 +6,7 @@ pub mod claim;
 pub mod closing;
 pub mod device;
 pub mod folder;
+pub mod json;
 pub mod planning;
 pub mod sheet;
 pub mod surface;
