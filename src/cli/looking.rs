@@ -46,6 +46,9 @@ pub struct CompareArgs {
     /// Where to look for runs: a results folder, or a folder of results folders.
     #[arg(long = "in", value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
+    /// Difference in nats for which the number of seeds is told.
+    #[arg(long, value_name = "NATS", default_value_t = 0.01)]
+    pub difference: f64,
     /// Print JSON: one object, whose keys docs/json.md explains.
     #[arg(long)]
     pub json: bool,

@@ -9,11 +9,11 @@ use rand::RngExt as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::STDOUT;
 use super::shared::folder::{self, Folder, Found, Row};
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::sweep::results::REHEARSAL;
+use super::{STDOUT, positive};
 use crate::cli::CompareArgs;
 use crate::fit::approaches::approach2::{Approach2, Optimum};
 use crate::fit::approaches::headline;
@@ -26,10 +26,11 @@ use crate::units::{Flops, Ratio, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
-    let CompareArgs { first, second, results, json, tables } = args;
+    let CompareArgs { first, second, results, difference, json, tables } = args;
+    let difference = positive("difference", *difference)?;
     let sweep = |text: &str| folder::named(text, results);
     let told = match (sweep(first), sweep(second)) {
-        (Some(a), Some(b)) => sweeps(&Folder::open(&a)?, &Folder::open(&b)?, [first, second])?,
+        (Some(a), Some(b)) => sweeps(&Folder::open(&a)?, &Folder::open(&b)?, [first, second], difference)?,
         (None, None) => runs(&folder::find(first, results)?, &folder::find(second, results)?),
         (first_is_sweep, _) => {
             let [sweep, other] = if first_is_sweep.is_some() { [first, second] } else { [second, first] };
@@ -124,7 +125,7 @@ fn or_same(what: &str, header: [&str; 3], rows: &[[String; 3]], room: Room) -> S
     if rows.is_empty() { format!("{what}: no difference\n") } else { table(header, rows, room) }
 }
 
-fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<Told> {
+fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) -> anyhow::Result<Told> {
     let [rehearsed, other] = [first, second].map(|folder| folder.ledger.losses() == Losses::Rehearsed);
     ensure!(
         rehearsed == other,
@@ -160,7 +161,10 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2]) -> anyhow::Result<T
         headlines: [headlines(first, names[0]), headlines(second, names[1])].concat(),
         outcome: outcomes(first, second),
         counted: Some(format!("parameters counted as {}", headline::counted(headline::COUNTED))),
-        conclusions: std::iter::once(losses).chain(frontiers(first, second)).collect(),
+        conclusions: std::iter::once(losses)
+            .chain(frontiers(first, second))
+            .chain(seeds(&[first, second], difference))
+            .collect(),
     })
 }
 
@@ -242,6 +246,33 @@ fn mean_difference(pairs: &[(f64, f64)]) -> Estimate {
     let draws =
         Bootstrap::default().draws(|rng| (0..n).map(|_| differences[rng.random_range(0..n)]).sum::<f64>() / n as f64);
     Estimate::from_draws(differences.iter().sum::<f64>() / n as f64, draws)
+}
+
+/// How many seeds of each side a difference needs to be seen, by how repeats scatter.
+///
+/// A difference of means of n seeds each has the standard error s sqrt(2/n); it shows where that is at most the difference over 1.96.
+fn seeds(folders: &[&Folder], difference: f64) -> Option<String> {
+    let (mut square, mut freedom) = (0.0, 0);
+    for folder in folders {
+        let mut repeats: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for planned in &folder.ledger.plan().runs {
+            let Some(loss) = folder.row(&planned.id).val_loss else { continue };
+            let mut one = planned.run.clone();
+            one.seed = 0;
+            repeats.entry(one.id().to_string()).or_default().push(loss);
+        }
+        for losses in repeats.values().filter(|losses| losses.len() > 1) {
+            let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+            square += losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>();
+            freedom += losses.len() - 1;
+        }
+    }
+    let scatter = (square / f64::from(u32::try_from(freedom).ok().filter(|count| *count > 0)?)).sqrt();
+    let needed = (2.0 * (1.96 * scatter / difference).powi(2)).ceil().max(1.0);
+    Some(format!(
+        "seeds of one point scatter by {scatter:.4} nats ({freedom} degrees of freedom): a difference of {difference} nats \
+         at one point shows with {needed} seeds on either side"
+    ))
 }
 
 /// Whether the curves of least loss against FLOPs differ, where both are long enough to tell.

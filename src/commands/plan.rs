@@ -55,9 +55,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{raised}");
     }
     if args.csv {
-        for left_out in &plan.left_out {
-            eprintln!("left out: {}: {}", planning::describe(left_out), left_out.reason);
-        }
+        plan.left_out.iter().for_each(|out| eprintln!("left out: {}: {}", planning::describe(out), out.reason));
         plan::write_csv(&plan, io::stdout().lock()).context(STDOUT)?;
     } else if args.json {
         json::print(as_json(&plan, &throughput, (machine, price)))?;
@@ -80,11 +78,16 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         init::write_new(out, &text)?;
         eprintln!("wrote {}", out.display());
     }
-    if fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable {
-        eprintln!("points were left out, and nothing can be fitted to the rest; --allow-unfittable goes on");
-        return Ok(ExitCode::from(1));
+    Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
+}
+
+/// The exit code, with the reason where it is not 0.
+fn end(is_hopeless: bool) -> ExitCode {
+    if !is_hopeless {
+        return ExitCode::SUCCESS;
     }
-    Ok(ExitCode::SUCCESS)
+    eprintln!("points were left out, and nothing can be fitted to the rest; --allow-unfittable goes on");
+    ExitCode::from(1)
 }
 
 /// The plan with its costs as `--json` prints it.

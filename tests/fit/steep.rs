@@ -185,3 +185,88 @@ fn the_runs_that_besiroglu_et_al_left_out_are_found_and_nobody_else_is_accused()
     let found = find(&all);
     assert!(found.len() >= 3 && found.iter().all(|outlier| outlier.loss >= losses[240]), "{found:?}");
 }
+
+/// A table as `runner fit` reads it.
+fn table(runs: &[Observation]) -> String {
+    let row = |run: &Observation| {
+        format!("{},{},{},{}\n", run.params, run.tokens, run.flop_budget.unwrap_or(run.flops), run.loss)
+    };
+    "params,tokens,flop_budget,val_loss\n".to_owned() + &runs.iter().map(row).collect::<String>()
+}
+
+#[test]
+fn the_command_names_what_contradicts_the_rest_and_leaves_it_out_when_asked() {
+    let place = crate::common::Place::new();
+    let runs = public_grid(1.3);
+    let stuck = runs.iter().filter(|run| run.loss > 3.0).count();
+    place.write("runs.csv", table(&runs));
+    let output = place.run(&["fit", "runs.csv", "--approach", "2", "--bootstrap", "200"]);
+    let said = crate::common::text(&output.stderr);
+    let words = format!("warning: {stuck} of 60 runs contradict the others: {stuck} stay at a loss of 3.06");
+    assert!(
+        said.contains(&words) && said.contains("--exclude-outliers leaves them out, and approach 2 then"),
+        "{said}"
+    );
+    let output =
+        place.run(&["fit", "runs.csv", "--approach", "2", "--bootstrap", "200", "--exclude-outliers", "--json"]);
+    let said = crate::common::text(&output.stderr);
+    assert!(said.contains(&format!("note: {stuck} of 60 runs")) && said.contains("take no part, as asked"), "{said}");
+    let fit: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(fit["outliers"].as_array().unwrap().len(), stuck);
+    assert_eq!((&fit["outliers"][0]["why"], fit["points"].as_u64()), (&"stuck".into(), Some(60 - stuck as u64)));
+}
+
+#[test]
+fn the_command_says_how_sure_it_is_and_ranks_what_was_predicted() {
+    let place = crate::common::Place::new();
+    place.write("runs.csv", table(&noisy(CHINCHILLA.grid(&[1e17, 1e18, 1e19, 1e20], 7, 4.0), 0.003, 5)));
+    let said = place.says(&["fit", "runs.csv", "--bootstrap", "200", "--wide"]);
+    for words in ["How sure: at 1e20 FLOPs", "One more seed", "one more budget, 1e21 FLOPs", "error of N_opt", "rank"] {
+        assert!(said.contains(words), "{words} is not in {said}");
+    }
+    assert!(said.contains("the best: "), "{said}");
+    let printed = place.says(&["fit", "runs.csv", "--bootstrap", "200", "--json"]);
+    let fits: Vec<serde_json::Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ranks: Vec<u64> = fits.iter().filter_map(|fit| fit["forecast"]["rank"].as_u64()).collect();
+    assert!(ranks.contains(&1) && ranks.len() >= 3, "{ranks:?}");
+    for fit in fits.iter().filter(|fit| fit["approach"] != "1") {
+        let regret = fit["forecast"]["regret"].as_f64().unwrap();
+        assert!((-1e-9..0.01).contains(&regret), "{fit}");
+    }
+    let sure = &fits[1]["sure"];
+    let number = |key: &str| sure[key].as_f64().unwrap();
+    assert!(number("width") > number("one_more_seed") && number("one_more_budget") > 1.0, "{sure}");
+    let shares: f64 = sure["shares"].as_array().unwrap().iter().map(|share| share["share"].as_f64().unwrap()).sum();
+    assert!((shares - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_table_without_shared_budgets_or_with_a_column_nearly_named_says_what_is_missing() {
+    let place = crate::common::Place::new();
+    let mut runs = noisy(CHINCHILLA.grid(&[1e18], 12, 4.0), 0.003, 5);
+    for (i, run) in runs.iter_mut().enumerate() {
+        run.flop_budget = Some(1e18 * 1.5_f64.powi(i as i32));
+    }
+    place.write("runs.csv", table(&runs).replace("flop_budget", "flops"));
+    let said = place.says(&["fit", "runs.csv", "--approach", "2"]);
+    assert!(said.contains("No two of the 12 runs share a budget"), "{said}");
+    place.write("named.csv", table(&runs).replace("val_loss", "vall_loss"));
+    let refused = place.refusal(&["fit", "named.csv", "--columns", "loss=val_los"]);
+    let words = "there is no column 'val_los', which --columns takes for val_loss";
+    assert!(refused.contains(words) && refused.contains("of which 'vall_loss' is close"), "{refused}");
+}
+
+#[test]
+fn a_constant_at_its_bound_has_no_interval_of_no_width() {
+    let floorless = super::surface::Surface { e: 0.0, a: 400.0, b: 600.0, alpha: 0.3, beta: 0.3 };
+    let runs = noisy(floorless.grid(&[1e17, 1e18, 1e19, 1e20], 7, 4.0), 1e-4, 5);
+    let lower: Vec<Observation> = runs.into_iter().map(|run| Observation { loss: run.loss - 0.004, ..run }).collect();
+    let fit = runner::fit::approaches::vpnls::fit(&lower, Counting::All, &BOOTSTRAP);
+    let summary = runner::fit::approaches::summary::Summary::from(&fit);
+    assert_eq!((fit.status, summary.at_bound.as_slice()), (Status::BoundHit, ["E".to_owned()].as_slice()), "{fit:?}");
+    match summary.intervals.get("E") {
+        None => {}
+        Some([low, high]) => assert!(*low == 0.0 && *high > 0.0, "{low} {high}"),
+    }
+    assert!(summary.intervals.values().all(|[low, high]| high > low));
+}

@@ -9,6 +9,7 @@ use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
 use super::{print, print_law};
 use crate::cli::Law;
+use crate::commands::shared::json;
 use crate::commands::shared::sheet::Room;
 use crate::fit::Status;
 use crate::fit::approaches::approach3;
@@ -189,7 +190,8 @@ impl Said {
             self.text += words;
             return Ok(());
         }
-        let mut object = serde_json::Map::from_iter([("law".to_owned(), self.law.into())]);
+        let version = ("schema_version".to_owned(), json::SCHEMA_VERSION.into());
+        let mut object = serde_json::Map::from_iter([version, ("law".to_owned(), self.law.into())]);
         object.extend(labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.into()))));
         for part in [serde_json::to_value(fit)?, serde_json::to_value(made)?] {
             if let serde_json::Value::Object(fields) = part {

@@ -59,11 +59,8 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
     let Options { bootstrap, resample, weighted } = options.into();
     let curves = curve::split(observations, counting, weighted);
     let resamples: Vec<Vec<Minimum>> = bootstrap.draws(|rng| curves.iter().map(|curve| curve.resample(rng)).collect());
-    let optima: Vec<Optimum> = curves
-        .iter()
-        .enumerate()
-        .map(|(k, curve)| optimum(curve, &resamples.iter().map(move |minima| minima[k])))
-        .collect();
+    let found = |(k, curve)| optimum(curve, &resamples.iter().map(move |minima: &Vec<Minimum>| minima[k]));
+    let optima: Vec<Optimum> = curves.iter().enumerate().map(found).collect();
 
     let identified: Vec<usize> = (0..curves.len()).filter(|&k| optima[k].status == Status::Converged).collect();
     let weights_of = |k: usize| {
@@ -93,14 +90,11 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
         }
     };
 
-    let members = || {
-        identified.iter().zip(&weights).map(|(&k, &weights)| {
-            let minima = resamples.iter().map(|minima| minima[k]).collect();
-            sure::Member { curve: &curves[k], weights, minima }
-        })
+    let member = |(&k, &weights): (&usize, &[f64; 2])| {
+        let minima = resamples.iter().map(|minima| minima[k]).collect();
+        sure::Member { curve: &curves[k], weights, minima }
     };
-    // Where whole budgets are drawn, the parts of budgets cannot be told apart.
-    let sure = (resample == Resample::Runs).then(|| sure::of(&members().collect::<Vec<_>>())).flatten();
+    let members: Vec<sure::Member> = identified.iter().zip(&weights).map(member).collect();
 
     let mut result = Approach2 {
         counting,
@@ -110,7 +104,8 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
         n_opt: None,
         d_opt: None,
         tokens_per_param: Vec::new(),
-        sure,
+        // Where whole budgets are drawn, the parts of budgets cannot be told apart.
+        sure: sure::of(&members).filter(|_| resample == Resample::Runs),
         conclusion: String::new(),
     };
     if let Some(laws) = laws {
