@@ -139,7 +139,7 @@ fn choose_by_forecast(surfaces: &mut [Summary]) {
 }
 
 /// Reads what `runner fit --json` printed, objects one after another or lists of them, or the `fits.json` of a sweep.
-/// Objects that are no fits of `runner` are passed over.
+/// Objects that are no fits of `runner` are skipped.
 pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     let file = file(&args.fit)?;
     let path = file.display();
