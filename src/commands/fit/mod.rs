@@ -1,7 +1,9 @@
 //! `runner fit`.
 
+mod formula;
 mod law;
 pub(super) mod print;
+mod print_formula;
 mod print_law;
 mod request;
 mod rows;
@@ -26,6 +28,7 @@ use crate::fit::approaches::approach2::akima;
 use crate::fit::approaches::approach3::StartGrid;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach2, complete, points};
+use crate::fit::named::Law;
 use crate::fit::table;
 use crate::fit::table::Columns;
 use crate::fit::table::budgets::{self, Resample};
@@ -42,6 +45,7 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
     let request = request(args)?;
     let said = match args.law {
+        law if !args.formula.formula.is_empty() || law.is_some_and(Law::is_formula) => formula::run(&request, law)?,
         Some(law) => law::text(&law::run(&request, law)?, law, &request)?,
         None => surfaces(&request)?,
     };

@@ -10,3 +10,4 @@ pub mod program;
 pub mod sheet;
 pub mod surface;
 pub mod throughput;
+pub mod written;
