@@ -26,6 +26,56 @@ pub enum Approach {
     All,
 }
 
+/// What a residual of a formula is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Residuals {
+    /// Difference of logarithms.
+    Log,
+    /// Difference.
+    Plain,
+}
+
+/// What is minimised over the residuals of a formula.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Objective {
+    /// Least squares.
+    Squares,
+    /// Huber loss, linear above --delta.
+    Huber,
+}
+
+/// Flags of laws that are formulas.
+#[derive(Args, Debug)]
+pub struct FormulaArgs {
+    /// Fit a law of your own, such as "loss = E + A/N^alpha + B/D^beta": names that are columns are data (N, D and C are
+    /// parameters, tokens and FLOPs), the others are looked for; A{optimizer} differs by the column optimizer. Given
+    /// again, the laws are ranked.
+    #[arg(long, value_name = "FORMULA", conflicts_with_all = ["approach", "weighted", "law", "against"])]
+    pub formula: Vec<String>,
+    /// Formula: what is known of an unknown, such as "alpha in 0..2", "A > 0", "q any", "k = 0.5", "rho relative" (1 in
+    /// the first group), each with starts as in "alpha in 0..2 from 0.3,0.6". May be given again.
+    #[arg(long, value_name = "TEXT")]
+    pub unknown: Vec<String>,
+    /// Formula: whether residuals are differences of losses or of their logarithms.
+    #[arg(long, default_value = "log", value_enum)]
+    pub residuals: Residuals,
+    /// Formula: what is minimised over the residuals.
+    #[arg(long, default_value = "squares", value_enum)]
+    pub objective: Objective,
+    /// Formula: weight of residuals where the law lies above the run, so that runs above the frontier weigh less; 1 is even.
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
+    pub overestimates: f64,
+    /// Formula: starts that are refined, of twelve times as many that are drawn.
+    #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub multistart: u32,
+    /// Formula: the cost of a run, by which the most expensive are held out [default: the column of FLOPs, or 6*N*D].
+    #[arg(long, value_name = "FORMULA")]
+    pub cost: Option<String>,
+    /// Formula: write the residuals as a figure (SVG), with its numbers beside it (CSV).
+    #[arg(long, value_name = "FILE")]
+    pub figure: Option<PathBuf>,
+}
+
 /// What resamples draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Resample {
@@ -123,6 +173,9 @@ pub struct FitArgs {
     /// If the table has no column of tokens, take FLOPs / (6 x parameters).
     #[arg(long)]
     pub tokens_from_flops: bool,
+    /// Laws that are formulas.
+    #[command(flatten)]
+    pub formula: FormulaArgs,
     /// Print JSON, one object per approach or law.
     #[arg(long)]
     pub json: bool,
@@ -158,6 +211,12 @@ pub struct AllocateArgs {
     /// Training budget in FLOPs, such as 3e19.
     #[arg(long, value_parser = amount)]
     pub flops: f64,
+    /// A law that is a formula: what a run costs, in the names of its columns [default: 6*N*D].
+    #[arg(long, value_name = "FORMULA")]
+    pub cost: Option<String>,
+    /// A law that is a formula: values of its other columns and groups, such as optimizer=muon.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub at: Vec<String>,
     /// Tokens of inference over the life of the model, at 2N FLOPs each.
     #[arg(long, value_parser = amount)]
     pub inference_tokens: Option<f64>,
@@ -176,9 +235,12 @@ pub struct PredictArgs {
     #[command(flatten)]
     pub surface: SurfaceArgs,
     /// Parameters, such as 124M.
-    #[arg(long, value_parser = amount)]
-    pub params: f64,
+    #[arg(long, value_parser = amount, required_unless_present = "at")]
+    pub params: Option<f64>,
     /// Training tokens, such as 10B.
-    #[arg(long, value_parser = amount)]
-    pub tokens: f64,
+    #[arg(long, value_parser = amount, required_unless_present = "at")]
+    pub tokens: Option<f64>,
+    /// A law that is a formula: values of its columns and groups, such as N=1e9,D=2e10,optimizer=muon.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub at: Vec<String>,
 }

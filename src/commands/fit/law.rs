@@ -6,7 +6,7 @@ use anyhow::ensure;
 
 use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
-use super::{print, print_law};
+use super::{formula, print, print_law};
 use crate::commands::shared::json;
 use crate::commands::shared::sheet::Room;
 use crate::fit::Status;
@@ -38,6 +38,10 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
         Law::Tuning => tuning_law(request, &mut told)?,
         Law::Pruning => pruning_law(request, &mut told)?,
         Law::Contrast => contrast_law(request, &mut told)?,
+        law => {
+            let one = |one: formula::Alone| Told::new(one.group, Fitted::Law(one.fit), &one.made, one.points);
+            told.extend(formula::alone(request, law)?.into_iter().map(one));
+        }
     }
     Ok(told)
 }

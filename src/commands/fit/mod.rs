@@ -1,8 +1,10 @@
 //! `runner fit`.
 
+mod formula;
 mod law;
 mod outliers;
 pub(super) mod print;
+mod print_formula;
 mod print_law;
 mod request;
 mod rows;
@@ -29,6 +31,7 @@ use crate::fit::approaches::approach3::StartGrid;
 use crate::fit::approaches::outliers::Outlier;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach2, complete, forecast, points};
+use crate::fit::named::Law;
 use crate::fit::table;
 use crate::fit::table::Columns;
 use crate::fit::table::budgets::{self, Resample};
@@ -45,6 +48,7 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
     let request = request(args)?;
     let said = match args.law {
+        law if !args.formula.formula.is_empty() || law.is_some_and(Law::is_formula) => formula::run(&request, law)?,
         Some(law) => law::text(&law::run(&request, law)?, law, &request)?,
         None => surfaces(&request)?,
     };

@@ -10,8 +10,13 @@ use crate::commands::STDOUT;
 /// Raised where a key that was there changes its meaning or goes; new keys do not raise it.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Prints an object in one line.
-pub fn print(mut object: Value) -> anyhow::Result<()> {
+/// An object with that version.
+pub fn versioned(mut object: Value) -> Value {
     object["schema_version"] = SCHEMA_VERSION.into();
-    writeln!(io::stdout(), "{object}").context(STDOUT)
+    object
+}
+
+/// Prints an object in one line.
+pub fn print(object: Value) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{}", versioned(object)).context(STDOUT)
 }

@@ -98,7 +98,7 @@ impl Asked {
 }
 
 /// The file of fits that a path or the name of a sweep stands for.
-fn file(asked: &Path) -> anyhow::Result<PathBuf> {
+pub fn file(asked: &Path) -> anyhow::Result<PathBuf> {
     let named = Path::new("results").join(asked);
     let dir = if asked.exists() || !named.is_dir() { asked } else { &named };
     if !dir.is_dir() {
