@@ -154,7 +154,7 @@ impl Table {
                     let (cell, noun) = (cells[row].as_deref().unwrap_or_default(), noun(kind));
                     Err(wrong(
                         lines[row],
-                        format!("column {name}: {cell:?} is no {noun}; correct it, or rename the column"),
+                        format!("column {name}: {cell:?} is not a {noun}; correct it, or rename the column"),
                     ))
                 }
             }
