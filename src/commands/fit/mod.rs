@@ -30,7 +30,7 @@ use crate::fit::approaches::approach2::akima;
 use crate::fit::approaches::approach3::StartGrid;
 use crate::fit::approaches::outliers::Outlier;
 use crate::fit::approaches::summary::Summary;
-use crate::fit::approaches::{approach2, complete, forecast, points};
+use crate::fit::approaches::{approach2, complete, points};
 use crate::fit::named::Law;
 use crate::fit::table;
 use crate::fit::table::Columns;
@@ -128,7 +128,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
                 Ok(Summary { group: group.name.clone(), ..fit })
             })
             .collect::<anyhow::Result<_>>()?;
-        forecast::rank(&mut fits);
+        complete::rank(&mut fits);
         warn_of_costs(&fits);
         if args.json {
             said += &printed(&fits, &group.made, &outliers)?;
