@@ -19,6 +19,8 @@ mod plain;
 mod product;
 mod simd;
 
+pub use plain::adamw;
+
 use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{Bytes, DType, Shape};
