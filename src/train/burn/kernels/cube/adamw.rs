@@ -67,7 +67,42 @@ pub fn clip_factor(partials: &[f32], clip: &mut [f32], len: usize, limit: f32) {
     }
 }
 
-/// Values and moments one step on, where they lie, from the gradients times clip[0].
+/// What one step does to the numbers `begin` to `end` of a weight.
+#[derive(CubeType, Clone, Copy)]
+struct Rates {
+    rate: f32,
+    keep: f32,
+    epsilon: f32,
+    beta1: f32,
+    beta2: f32,
+    second_correction: f32,
+    clip: f32,
+}
+
+#[cube]
+fn update(
+    value: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    grad: &[f32],
+    rates: &Rates,
+    begin: usize,
+    end: usize,
+) {
+    let mut i = begin + UNIT_POS as usize;
+    while i < end {
+        let g = grad[i] * rates.clip;
+        let m = rates.beta1 * first[i] + (1.0f32 - rates.beta1) * g;
+        let v = rates.beta2 * second[i] + (1.0f32 - rates.beta2) * g * g;
+        first[i] = m;
+        second[i] = v;
+        let root = (v * rates.second_correction).sqrt() + rates.epsilon;
+        value[i] = rates.keep * value[i] - rates.rate * m / root;
+        i += UNITS;
+    }
+}
+
+/// Values and moments one step on, where they lie, from the gradients times clip[0]. Cubes are counted through the weights.
 #[cube(launch)]
 pub fn step(
     values: &mut Sequence<Box<[f32]>>,
@@ -77,7 +112,7 @@ pub fn step(
     lens: &Sequence<usize>,
     rates: &[f32],
     clip: &[f32],
-    first: usize,
+    offset: usize,
     beta1: f32,
     beta2: f32,
     second_correction: f32,
@@ -89,21 +124,18 @@ pub fn step(
         let len = lens[w];
         let begin = (CUBE_POS - before) * PIECE;
         if CUBE_POS >= before && begin < len {
-            let rate = rates[(first + w) * RATES];
-            let keep = rates[(first + w) * RATES + 1];
-            let epsilon = rates[(first + w) * RATES + 2];
+            let at = (offset + w) * RATES;
+            let rates = Rates {
+                rate: rates[at],
+                keep: rates[at + 1],
+                epsilon: rates[at + 2],
+                beta1,
+                beta2,
+                second_correction,
+                clip: clip[0],
+            };
             let end = (begin + PIECE).min(len);
-            let mut i = begin + UNIT_POS as usize;
-            while i < end {
-                let g = grads[w][i] * clip[0];
-                let m = beta1 * firsts[w][i] + (1.0f32 - beta1) * g;
-                let v = beta2 * seconds[w][i] + (1.0f32 - beta2) * g * g;
-                firsts[w][i] = m;
-                seconds[w][i] = v;
-                let root = (v * second_correction).sqrt() + epsilon;
-                values[w][i] = keep * values[w][i] - rate * m / root;
-                i += UNITS;
-            }
+            update(values.index_mut(w), firsts.index_mut(w), seconds.index_mut(w), grads.index(w), &rates, begin, end);
         }
         before += (len + comptime!(PIECE - 1)) / PIECE;
     }

@@ -78,6 +78,125 @@ fn tile_rows(k: usize) -> usize {
     (TILE_FLOATS / k).clamp(1, MOST_ROWS)
 }
 
+/// A row, or the first of several.
+#[derive(CubeType, Clone, Copy)]
+struct Place {
+    /// Queries (0), keys (1) or values (2).
+    part: usize,
+    /// Its position in the sequence.
+    begin: usize,
+}
+
+/// Rows of turned queries or keys into a tile. Those behind the context stay what they were: nobody uses them.
+#[cube]
+fn read_turned(
+    tile: &mut [f32],
+    qkv: &[f32],
+    cos: &[f32],
+    sin: &[f32],
+    h: &Head,
+    place: Place,
+    #[comptime] floats: usize,
+    #[comptime] k: usize,
+) {
+    let mut e = UNIT_POS as usize;
+    while e < floats {
+        let position = place.begin + e / k;
+        if position < h.context {
+            tile[e] = turned(qkv, cos, sin, h.packed(place.part, position, k), position, e % k, k);
+        }
+        e += UNITS;
+    }
+}
+
+/// Rows of values into a tile.
+#[cube]
+fn read_values(tile: &mut [f32], qkv: &[f32], h: &Head, begin: usize, #[comptime] floats: usize, #[comptime] k: usize) {
+    let mut e = UNIT_POS as usize;
+    while e < floats {
+        let position = begin + e / k;
+        if position < h.context {
+            tile[e] = qkv[h.packed(2, position, k) + e % k];
+        }
+        e += UNITS;
+    }
+}
+
+/// Rows of the output's gradient into a tile.
+#[cube]
+fn read_grads(tile: &mut [f32], grad: &[f32], h: &Head, begin: usize, #[comptime] floats: usize, #[comptime] k: usize) {
+    let mut e = UNIT_POS as usize;
+    while e < floats {
+        let position = begin + e / k;
+        if position < h.context {
+            tile[e] = grad[h.output(position, k) + e % k];
+        }
+        e += UNITS;
+    }
+}
+
+/// The product of a unit's own row and a row of a tile.
+#[cube]
+fn dot(own: &Array<f32>, tile: &[f32], row: usize, #[comptime] k: usize) -> f32 {
+    let mut sum = 0.0f32;
+    #[unroll]
+    for c in 0..k {
+        sum += own[c] * tile[row * k + c];
+    }
+    sum
+}
+
+/// Adds `weight` times a row of a tile.
+#[cube]
+fn add(sums: &mut Array<f32>, weight: f32, tile: &[f32], row: usize, #[comptime] k: usize) {
+    #[unroll]
+    for c in 0..k {
+        sums[c] += weight * tile[row * k + c];
+    }
+}
+
+/// A unit's own turned query or key, zero behind the context.
+#[cube]
+fn own_turned(
+    own: &mut Array<f32>,
+    qkv: &[f32],
+    cos: &[f32],
+    sin: &[f32],
+    h: &Head,
+    place: Place,
+    #[comptime] k: usize,
+) {
+    let base = h.packed(place.part, place.begin, k);
+    #[unroll]
+    for c in 0..k {
+        own[c] = 0.0f32;
+        if place.begin < h.context {
+            own[c] = turned(qkv, cos, sin, base, place.begin, c, k);
+        }
+    }
+}
+
+/// A unit's own row as it lies at `at`, zero behind the context.
+#[cube]
+fn own_row(own: &mut Array<f32>, from: &[f32], at: usize, there: bool, #[comptime] k: usize) {
+    #[unroll]
+    for c in 0..k {
+        own[c] = 0.0f32;
+        if there {
+            own[c] = from[at + c];
+        }
+    }
+}
+
+/// Zeros.
+#[cube]
+fn clear(sums: &mut Array<f32>, #[comptime] k: usize) {
+    #[unroll]
+    for c in 0..k {
+        sums[c] = 0.0f32;
+    }
+}
+
 /// Output and denominators.
 #[cube(launch)]
 pub fn forward(
@@ -92,24 +211,16 @@ pub fn forward(
     #[comptime] k: usize,
 ) {
     let tile = comptime!(tile_rows(k));
-    let mut keys = Shared::<[f32]>::new_slice(comptime!(tile * k));
-    let mut values = Shared::<[f32]>::new_slice(comptime!(tile * k));
+    let floats = comptime!(tile * k);
+    let mut keys = Shared::<[f32]>::new_slice(floats);
+    let mut values = Shared::<[f32]>::new_slice(floats);
     let h = Head::here(context, heads, k);
-    let unit = UNIT_POS as usize;
     let begin = CUBE_POS_X as usize * UNITS;
-    let query = begin + unit;
+    let query = begin + UNIT_POS as usize;
     let mut q = Array::<f32>::new(k);
+    own_turned(&mut q, qkv, cos, sin, &h, Place { part: 0, begin: query }, k);
     let mut sums = Array::<f32>::new(k);
-    let base = h.packed(0, query, k);
-    #[unroll]
-    for c in 0..k {
-        sums[c] = 0.0f32;
-        if query < context {
-            q[c] = turned(qkv, cos, sin, base, query, c, k) * scale;
-        } else {
-            q[c] = 0.0f32;
-        }
-    }
+    clear(&mut sums, k);
     let mut highest = LOWEST.runtime();
     let mut sum = 0.0f32;
     // The last key that a row of the cube sees is its own.
@@ -117,27 +228,13 @@ pub fn forward(
     let mut at = 0usize.runtime();
     while at < end {
         sync_cube();
-        let mut e = unit;
-        while e < comptime!(tile * k) {
-            let position = at + e / k;
-            if position < context {
-                keys[e] = turned(qkv, cos, sin, h.packed(1, position, k), position, e % k, k);
-                values[e] = qkv[h.packed(2, position, k) + e % k];
-            }
-            e += UNITS;
-        }
+        read_turned(&mut keys, qkv, cos, sin, &h, Place { part: 1, begin: at }, floats, k);
+        read_values(&mut values, qkv, &h, at, floats, k);
         sync_cube();
         for j in 0..tile {
             if at + j <= query && query < context {
-                let mut s = 0.0f32;
-                #[unroll]
-                for c in 0..k {
-                    s += q[c] * keys[j * k + c];
-                }
-                let mut next = highest;
-                if s > highest {
-                    next = s;
-                }
+                let s = dot(&q, &keys, j, k) * scale;
+                let next = highest.max(s);
                 let keep = (highest - next).exp();
                 let p = (s - next).exp();
                 highest = next;
@@ -167,17 +264,18 @@ fn write_turned_back(
     cos: &[f32],
     sin: &[f32],
     grad_qkv: &mut [f32],
-    base: usize,
-    position: usize,
+    h: &Head,
+    place: Place,
     #[comptime] k: usize,
 ) {
     let half = comptime!(k / 2);
+    let base = h.packed(place.part, place.begin, k);
     #[unroll]
     for c in 0..half {
         let a = gradient[c];
         let b = gradient[c + half];
-        let co = cos[position * half + c];
-        let si = sin[position * half + c];
+        let co = cos[place.begin * half + c];
+        let si = sin[place.begin * half + c];
         grad_qkv[base + c] = a * co + b * si;
         grad_qkv[base + c + half] = b * co - a * si;
     }
@@ -202,32 +300,26 @@ pub fn backward_queries(
     #[comptime] k: usize,
 ) {
     let tile = comptime!(tile_rows(k));
-    let mut keys = Shared::<[f32]>::new_slice(comptime!(tile * k));
-    let mut values = Shared::<[f32]>::new_slice(comptime!(tile * k));
+    let floats = comptime!(tile * k);
+    let mut keys = Shared::<[f32]>::new_slice(floats);
+    let mut values = Shared::<[f32]>::new_slice(floats);
     let h = Head::here(context, heads, k);
-    let unit = UNIT_POS as usize;
     let begin = CUBE_POS_X as usize * UNITS;
-    let query = begin + unit;
+    let query = begin + UNIT_POS as usize;
     let mut q = Array::<f32>::new(k);
+    own_turned(&mut q, qkv, cos, sin, &h, Place { part: 0, begin: query }, k);
     let mut g = Array::<f32>::new(k);
     let mut sums = Array::<f32>::new(k);
+    let of_output = h.output(query, k);
+    own_row(&mut g, grad, of_output, query < context, k);
+    clear(&mut sums, k);
     let mut delta = 0.0f32;
     let mut denominator = 0.0f32;
-    let base = h.packed(0, query, k);
-    let at_output = h.output(query, k);
-    #[unroll]
-    for c in 0..k {
-        sums[c] = 0.0f32;
-        if query < context {
-            q[c] = turned(qkv, cos, sin, base, query, c, k) * scale;
-            g[c] = grad[at_output + c];
-            delta += out[at_output + c] * grad[at_output + c];
-        } else {
-            q[c] = 0.0f32;
-            g[c] = 0.0f32;
-        }
-    }
     if query < context {
+        #[unroll]
+        for c in 0..k {
+            delta += out[of_output + c] * g[c];
+        }
         denominator = denominators[h.row(query)];
         deltas[h.row(query)] = delta;
     }
@@ -235,36 +327,20 @@ pub fn backward_queries(
     let mut at = 0usize.runtime();
     while at < end {
         sync_cube();
-        let mut e = unit;
-        while e < comptime!(tile * k) {
-            let position = at + e / k;
-            if position < context {
-                keys[e] = turned(qkv, cos, sin, h.packed(1, position, k), position, e % k, k);
-                values[e] = qkv[h.packed(2, position, k) + e % k];
-            }
-            e += UNITS;
-        }
+        read_turned(&mut keys, qkv, cos, sin, &h, Place { part: 1, begin: at }, floats, k);
+        read_values(&mut values, qkv, &h, at, floats, k);
         sync_cube();
         for j in 0..tile {
             if at + j <= query && query < context {
-                let mut s = 0.0f32;
-                let mut dp = 0.0f32;
-                #[unroll]
-                for c in 0..k {
-                    s += q[c] * keys[j * k + c];
-                    dp += g[c] * values[j * k + c];
-                }
-                let ds = (s - denominator).exp() * (dp - delta) * scale;
-                #[unroll]
-                for c in 0..k {
-                    sums[c] += ds * keys[j * k + c];
-                }
+                let p = (dot(&q, &keys, j, k) * scale - denominator).exp();
+                let ds = p * (dot(&g, &values, j, k) - delta) * scale;
+                add(&mut sums, ds, &keys, j, k);
             }
         }
         at += tile;
     }
     if query < context {
-        write_turned_back(&sums, cos, sin, grad_qkv, base, query, k);
+        write_turned_back(&sums, cos, sin, grad_qkv, &h, Place { part: 0, begin: query }, k);
     }
 }
 
@@ -286,70 +362,44 @@ pub fn backward_keys(
     #[comptime] k: usize,
 ) {
     let tile = comptime!(tile_rows(k));
-    let mut queries = Shared::<[f32]>::new_slice(comptime!(tile * k));
-    let mut grads = Shared::<[f32]>::new_slice(comptime!(tile * k));
+    let floats = comptime!(tile * k);
+    let mut queries = Shared::<[f32]>::new_slice(floats);
+    let mut grads = Shared::<[f32]>::new_slice(floats);
     let h = Head::here(context, heads, k);
-    let unit = UNIT_POS as usize;
     let begin = CUBE_POS_X as usize * UNITS;
-    let key = begin + unit;
+    let key = begin + UNIT_POS as usize;
     let mut own = Array::<f32>::new(k);
+    own_turned(&mut own, qkv, cos, sin, &h, Place { part: 1, begin: key }, k);
     let mut value = Array::<f32>::new(k);
     let mut grad_k = Array::<f32>::new(k);
     let mut grad_v = Array::<f32>::new(k);
-    let base = h.packed(1, key, k);
-    let base_v = h.packed(2, key, k);
-    #[unroll]
-    for c in 0..k {
-        grad_k[c] = 0.0f32;
-        grad_v[c] = 0.0f32;
-        if key < context {
-            own[c] = turned(qkv, cos, sin, base, key, c, k);
-            value[c] = qkv[base_v + c];
-        } else {
-            own[c] = 0.0f32;
-            value[c] = 0.0f32;
-        }
-    }
+    let of_value = h.packed(2, key, k);
+    own_row(&mut value, qkv, of_value, key < context, k);
+    clear(&mut grad_k, k);
+    clear(&mut grad_v, k);
     // The first query that sees a row of the cube is the cube's first.
     let mut at = begin;
     while at < context {
         sync_cube();
-        let mut e = unit;
-        while e < comptime!(tile * k) {
-            let position = at + e / k;
-            if position < context {
-                queries[e] = turned(qkv, cos, sin, h.packed(0, position, k), position, e % k, k);
-                grads[e] = grad[h.output(position, k) + e % k];
-            }
-            e += UNITS;
-        }
+        read_turned(&mut queries, qkv, cos, sin, &h, Place { part: 0, begin: at }, floats, k);
+        read_grads(&mut grads, grad, &h, at, floats, k);
         sync_cube();
         for j in 0..tile {
             let query = at + j;
             if key <= query && query < context {
-                let mut s = 0.0f32;
-                let mut dp = 0.0f32;
-                #[unroll]
-                for c in 0..k {
-                    s += own[c] * queries[j * k + c];
-                    dp += value[c] * grads[j * k + c];
-                }
-                let p = (s * scale - denominators[h.row(query)]).exp();
-                let ds = p * (dp - deltas[h.row(query)]) * scale;
-                #[unroll]
-                for c in 0..k {
-                    grad_k[c] += ds * queries[j * k + c];
-                    grad_v[c] += p * grads[j * k + c];
-                }
+                let p = (dot(&own, &queries, j, k) * scale - denominators[h.row(query)]).exp();
+                let ds = p * (dot(&value, &grads, j, k) - deltas[h.row(query)]) * scale;
+                add(&mut grad_k, ds, &queries, j, k);
+                add(&mut grad_v, p, &grads, j, k);
             }
         }
         at += tile;
     }
     if key < context {
-        write_turned_back(&grad_k, cos, sin, grad_qkv, base, key, k);
+        write_turned_back(&grad_k, cos, sin, grad_qkv, &h, Place { part: 1, begin: key }, k);
         #[unroll]
         for c in 0..k {
-            grad_qkv[base_v + c] = grad_v[c];
+            grad_qkv[of_value + c] = grad_v[c];
         }
     }
 }

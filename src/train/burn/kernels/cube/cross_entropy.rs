@@ -72,7 +72,7 @@ pub fn losses_and_gradient(
     }
     let base = CUBE_POS * vocab;
     let target = targets[first + CUBE_POS] as usize;
-    let total = log_sum(logits, base, vocab, multiplier);
+    let total = log_sum(&*logits, base, vocab, multiplier);
     if UNIT_POS == 0 {
         losses[first + CUBE_POS] = total - logits[base + target] * multiplier;
     }

@@ -25,6 +25,23 @@ pub fn forward(table: &[f32], ids: &[i32], y: &mut [f32], len: usize, d: usize) 
     }
 }
 
+/// Which of this unit's rows of a tile have an id of the cube, a bit each.
+#[cube]
+fn noted_here(ids: &[i32], begin: usize, rows: usize, first: usize, #[comptime] few: usize) -> u32 {
+    let mut mask = 0u32.runtime();
+    #[unroll]
+    for k in 0..MINE {
+        let row = begin + UNIT_POS as usize * MINE + k;
+        if row < rows {
+            let id = ids[row] as usize;
+            if id >= first && id < first + few {
+                mask |= comptime!(1u32 << (k as u32));
+            }
+        }
+    }
+    mask
+}
+
 /// grad_table[id] = sum of grad[row] over the rows of that id, in their order.
 ///
 ///   for each row: grad_table[ids[row]] += grad[row]
@@ -56,17 +73,7 @@ pub fn backward(
     }
     let mut begin = 0usize.runtime();
     while begin < rows {
-        let mut mask = 0u32.runtime();
-        #[unroll]
-        for k in 0..MINE {
-            let row = begin + unit * MINE + k;
-            if row < rows {
-                let id = ids[row] as usize;
-                if id >= first && id < first + few {
-                    mask |= comptime!(1u32 << (k as u32));
-                }
-            }
-        }
+        let mask = noted_here(ids, begin, rows, first, few);
         // All have gone through what was noted before.
         sync_cube();
         noted[unit] = mask;
