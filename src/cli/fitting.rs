@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Tables;
+use crate::fit::named::Law;
 
 /// A way to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,32 +25,54 @@ pub enum Approach {
     All,
 }
 
-/// A law other than the surface E + A/N^alpha + B/D^beta.
+/// What a residual of a formula is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Law {
-    /// L(N) of runs that are not limited by data: pure, offset, exponential, broken. Columns: params, loss.
-    Params,
-    /// L(D) of runs that are not limited by size, with the intrinsic dimension. Columns: tokens, loss.
-    Tokens,
-    /// L(C) of compute-optimal runs. Columns: flops or budget, loss.
-    Flops,
-    /// Kaplan's joint L(N,D). Columns: params, tokens, loss.
-    Kaplan,
-    /// Kaplan's L(N,S). Columns: params, steps, loss.
-    KaplanSteps,
-    /// Half-lives of repeated data.
-    #[value(help = "Half-lives of repeated data. Columns: params, tokens, unique_tokens, loss")]
-    Repetition,
-    /// Steps against data, and the batch size at which both are twice their minimum. Columns: batch, steps, loss.
-    CriticalBatch,
-    /// The noise scale from gradients.
-    #[value(help = "The noise scale from gradients. Columns: small_batch, small_norm2, big_batch, big_norm2")]
-    GradientNoise,
-    /// The rules of learning rate and batch size.
-    #[value(help = "The rules of learning rate and batch size. Columns: params, tokens, learning_rate, batch, loss")]
-    Tuning,
-    /// The best fraction of data to keep, and how pruning changes the power law. Columns: keep, tokens, loss.
-    Pruning,
+pub enum Residuals {
+    /// Difference of logarithms.
+    Log,
+    /// Difference.
+    Plain,
+}
+
+/// What is minimised over the residuals of a formula.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Objective {
+    /// Least squares.
+    Squares,
+    /// Huber loss, linear above --delta.
+    Huber,
+}
+
+/// Flags of laws that are formulas.
+#[derive(Args, Debug)]
+pub struct FormulaArgs {
+    /// Fit a law of your own, such as "loss = E + A/N^alpha + B/D^beta": names that are columns are data (N, D and C are
+    /// parameters, tokens and FLOPs), the others are looked for; A{optimizer} differs by the column optimizer. Given
+    /// again, the laws are ranked.
+    #[arg(long, value_name = "FORMULA", conflicts_with_all = ["approach", "weighted", "law", "against"])]
+    pub formula: Vec<String>,
+    /// Formula: what is known of an unknown, such as "alpha in 0..2", "A > 0", "q any", "k = 0.5", "rho relative" (1 in
+    /// the first group), each with starts as in "alpha in 0..2 from 0.3,0.6". May be given again.
+    #[arg(long, value_name = "TEXT")]
+    pub unknown: Vec<String>,
+    /// Formula: whether residuals are differences of losses or of their logarithms.
+    #[arg(long, default_value = "log", value_enum)]
+    pub residuals: Residuals,
+    /// Formula: what is minimised over the residuals.
+    #[arg(long, default_value = "squares", value_enum)]
+    pub objective: Objective,
+    /// Formula: weight of residuals where the law lies above the run, so that runs above the frontier weigh less; 1 is even.
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
+    pub overestimates: f64,
+    /// Formula: starts that are refined, of twelve times as many that are drawn.
+    #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub multistart: u32,
+    /// Formula: the cost of a run, by which the most expensive are held out [default: the column of FLOPs, or 6*N*D].
+    #[arg(long, value_name = "FORMULA")]
+    pub cost: Option<String>,
+    /// Formula: write the residuals as a figure (SVG), with its numbers beside it (CSV).
+    #[arg(long, value_name = "FILE")]
+    pub figure: Option<PathBuf>,
 }
 
 /// What resamples draw.
@@ -88,6 +111,10 @@ pub struct FitArgs {
     /// part.
     #[arg(long, value_name = "COLUMN")]
     pub by: Option<String>,
+    /// A column that was tuned, such as the learning rate: of rows that differ in nothing else, only the one of least
+    /// loss counts. May be given again.
+    #[arg(long, value_name = "COLUMN")]
+    pub tuned: Vec<String>,
     /// Laws of one variable: compare with another table (do they differ in offset, in slope, or by a factor of the
     /// variable?).
     #[arg(long, value_name = "FILE", conflicts_with = "by")]
@@ -141,6 +168,9 @@ pub struct FitArgs {
     /// If the table has no column of tokens, take FLOPs / (6 x parameters).
     #[arg(long)]
     pub tokens_from_flops: bool,
+    /// Laws that are formulas.
+    #[command(flatten)]
+    pub formula: FormulaArgs,
     /// Print JSON, one object per approach or law.
     #[arg(long)]
     pub json: bool,
@@ -175,6 +205,12 @@ pub struct AllocateArgs {
     /// Training budget in FLOPs.
     #[arg(long)]
     pub flops: f64,
+    /// A law that is a formula: what a run costs, in the names of its columns [default: 6*N*D].
+    #[arg(long, value_name = "FORMULA")]
+    pub cost: Option<String>,
+    /// A law that is a formula: values of its other columns and groups, such as optimizer=muon.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub at: Vec<String>,
     /// Tokens of inference over the life of the model, at 2N FLOPs each.
     #[arg(long)]
     pub inference_tokens: Option<f64>,
@@ -193,9 +229,12 @@ pub struct PredictArgs {
     #[command(flatten)]
     pub surface: SurfaceArgs,
     /// Parameters.
-    #[arg(long)]
-    pub params: f64,
+    #[arg(long, required_unless_present = "at")]
+    pub params: Option<f64>,
     /// Training tokens.
-    #[arg(long)]
-    pub tokens: f64,
+    #[arg(long, required_unless_present = "at")]
+    pub tokens: Option<f64>,
+    /// A law that is a formula: values of its columns and groups, such as N=1e9,D=2e10,optimizer=muon.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub at: Vec<String>,
 }

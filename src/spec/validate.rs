@@ -1,7 +1,9 @@
 //! What a spec may say: ranges of values, and which fields belong together. A file for each table.
 
 mod data;
+mod fit;
 mod model;
+mod parts;
 mod sweep;
 mod training;
 
@@ -9,6 +11,7 @@ use super::Spec;
 use super::check::{Checked, absent, require};
 use super::launcher;
 pub(super) use data::check as data;
+pub(super) use fit::check as question;
 pub(super) use sweep::seeds;
 pub(crate) use sweep::{MIN_SIZES, MIN_STEPS};
 
@@ -23,6 +26,7 @@ pub(super) fn spec(spec: &Spec) -> Checked {
     training::optimizer(&spec.optimizer)?;
     training::schedule(&spec.schedule, spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some()))?;
     training::eval(&spec.eval, spec.model.context)?;
+    training::train(&spec.train, spec.sweep.is_some())?;
     absent("launcher", spec.launcher.is_some() && spec.sweep.is_none(), "a single run is trained on this machine")?;
     spec.launcher.as_ref().map_or(Ok(()), launcher::check)?;
     sweep::seeds(spec)

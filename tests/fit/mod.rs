@@ -6,6 +6,7 @@ mod approach2;
 mod approach3;
 mod coverage;
 mod formats;
+mod formula;
 mod law;
 mod porian;
 mod pruning;

@@ -2,9 +2,12 @@
 
 pub mod broken;
 pub mod compare;
+pub mod contrast;
 pub mod critical_batch;
+pub mod forms;
 pub mod kaplan;
 pub mod law;
 pub mod power;
 pub mod pruning;
 pub mod repetition;
+pub mod written;

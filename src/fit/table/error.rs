@@ -120,6 +120,26 @@ pub enum TableError {
         /// What is wrong and what to write.
         what: String,
     },
+    /// A cell that is no number, of a column that a formula names.
+    #[error("{cell}")]
+    Named {
+        /// The name in the formula.
+        name: String,
+        /// What is wrong with the cell.
+        cell: Box<TableError>,
+    },
+    /// The column that a formula predicts is not there.
+    #[error("{}{at}: there is no column '{column}' to predict; the columns are {found}", path.display())]
+    Target {
+        /// The file.
+        path: PathBuf,
+        /// Where its names are.
+        at: At,
+        /// The column.
+        column: String,
+        /// The columns that are there.
+        found: String,
+    },
     /// Rows without a number that a fit needs.
     #[error(
         "{first}{}: write the number, or leave such rows out with --skip-incomplete, which counts them",

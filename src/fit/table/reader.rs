@@ -107,6 +107,33 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The column of exactly this name, read as the field that such a name means, or as any number.
+    pub(super) fn exactly(&self, name: &str) -> Result<Option<Place>, TableError> {
+        let Some(index) = self.index(name)? else { return Ok(None) };
+        let meant = Field::ALL.into_iter().find_map(|field| {
+            if field.names().contains(&name) {
+                return Some((field, None));
+            }
+            let candidates = names::recognise(&self.headers, field);
+            let unit = candidates.iter().find(|candidate| candidate.index == index)?.unit;
+            Some((field, Some(unit).filter(|unit| (*unit - 1.0).abs() > 0.0)))
+        });
+        let (field, unit) = meant.unwrap_or((Field::Other, None));
+        let place = Place { index, column: name.to_owned(), field, unit };
+        self.used.borrow_mut().push(place.clone());
+        Ok(Some(place))
+    }
+
+    /// An error where the column that a formula predicts is not there.
+    pub(super) fn lacks(&self, column: &str) -> TableError {
+        TableError::Target {
+            path: self.source.path.clone(),
+            at: self.source.names_at(),
+            column: column.to_owned(),
+            found: self.listed(),
+        }
+    }
+
     /// What is to be said of how the table was read.
     pub(super) fn notes(&self) -> Vec<String> {
         let recognised = self.recognised.borrow();
@@ -262,6 +289,19 @@ impl<'a> Reader<'a> {
                 text if text.parse::<f64>().is_ok() => self.not_positive(row, place, &text),
                 text => self.cell_error(row, place, format_args!("'{text}' is not a number")),
             })),
+        }
+    }
+
+    /// Any finite number. Where there is none the error is one of those that may be left out.
+    pub(super) fn number(&self, row: &StringRecord, place: &Place) -> Result<f64, TableError> {
+        let lacks = |what: &str| {
+            let first = Box::new(self.cell_error(row, place, what));
+            TableError::Incomplete { first, also: Vec::new() }
+        };
+        match self.optional(row, place)? {
+            Some(value) if value.is_finite() => Ok(value),
+            Some(value) => Err(lacks(&format!("{value} is not finite"))),
+            None => Err(lacks("has no number")),
         }
     }
 

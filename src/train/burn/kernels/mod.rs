@@ -2,13 +2,15 @@
 //!
 //! Each has a composed twin in `train/burn/composed.rs`, which devices without kernels use and against which it is tested.
 //! `flex` has the kernels of the CPU and `cube` those of wgpu; `gradients` puts operations into burn's automatic
-//! differentiation.
+//! differentiation, and `parts` those that only the CPU has.
 
 #[cfg(feature = "wgpu")]
 mod cube;
 #[cfg(feature = "cpu")]
 mod flex;
 mod gradients;
+#[cfg(feature = "cpu")]
+pub mod parts;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::model::{Parts, Shape};
 use crate::plan::testing::small;
 use crate::plan::{Run, RunSchedule};
 use crate::train::burn::model::Model;
@@ -16,6 +17,11 @@ use crate::train::schedule::share_of_peak;
 
 const CONTEXT: usize = 80;
 const ROWS: usize = 2 * CONTEXT;
+
+/// A shape with so many heads of so many channels.
+fn shape(heads: usize, head_dim: usize) -> Shape {
+    Shape { width: heads * head_dim, depth: 1, heads, context: CONTEXT, vocab: 8, parts: Parts::FIRST }
+}
 
 /// Where the composed operations run that the fused ones are compared with.
 fn cpu() -> Device {
@@ -102,7 +108,7 @@ fn attention_agrees_with_the_composed_one() {
     // 80 positions: one whole block of rows and a part of one. Heads of 16 and of 6 channels.
     for (width, heads) in [(32, 2), (18, 3)] {
         agree("attention", &[numbers([ROWS, 3 * width], 4)], &|ops, device, x| {
-            ops.attention(x[0].clone(), heads, &Positions::new(CONTEXT, width / heads, device), 0.25)
+            ops.attention(x[0].clone(), heads, &Positions::new(&shape(heads, width / heads), device), 0.25)
         });
     }
 }
@@ -246,7 +252,7 @@ type Case<'a> = (&'a str, [usize; 2], &'a dyn Fn(Tensor<2>) -> Tensor<2>);
 #[test]
 fn gradients_agree_with_finite_differences() {
     for device in devices() {
-        let positions = Positions::new(CONTEXT, 8, &device);
+        let positions = Positions::new(&shape(2, 8), &device);
         let gain = on(&device, numbers([1, 16], 2));
         let ops: [Case<'_>; 3] = [
             ("rms_norm", [ROWS, 16], &|x| Ops::Fused.rms_norm(x, gain.clone())),
