@@ -187,9 +187,9 @@ pub fn adamw(
 ) -> Vec<[Tensor<2>; 3]> {
     match gradients[0].device().as_dispatch() {
         #[cfg(feature = "wgpu")]
-        DispatchDevice::Cube(_) => cube::adamw(states, gradients, limit, updates),
+        DispatchDevice::Cube(_) => cube::adamw_all(states, gradients, limit, updates),
         #[cfg(feature = "cpu")]
-        _ => flex::adamw(states, gradients, limit, updates),
+        _ => flex::adamw_all(states, gradients, limit, updates),
         #[cfg(not(feature = "cpu"))]
         other => unreachable!("no kernels serve {other:?}"),
     }

@@ -32,7 +32,7 @@ use cubecl::server::CubeCountSelection;
 
 use super::{BackwardOps, FusedOps, PlainOps};
 
-pub use update::adamw;
+pub use update::adamw_all;
 
 /// A tensor whose elements lie in order.
 fn packed(x: CubeTensor) -> CubeTensor {

@@ -56,7 +56,7 @@ fn at_once(like: &CubeTensor, of_each: usize) -> usize {
 
 /// One AdamW step of value, first and second moment of each weight, from gradients whose common norm is brought down to
 /// `limit`, if that is above 0.
-pub fn adamw(
+pub fn adamw_all(
     states: Vec<[Tensor<2>; 3]>,
     gradients: Vec<Tensor<2>>,
     limit: f64,

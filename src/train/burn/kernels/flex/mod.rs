@@ -23,7 +23,7 @@ mod plain;
 mod product;
 mod simd;
 
-pub use plain::adamw;
+pub use plain::adamw_all;
 
 use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};

@@ -63,7 +63,7 @@ impl WeightOps for Flex {
 }
 
 /// One AdamW step of each weight, one after another: see [`crate::train::burn::kernels::adamw`].
-pub fn adamw(
+pub fn adamw_all(
     states: Vec<[Tensor<2>; 3]>,
     gradients: Vec<Tensor<2>>,
     limit: f64,
