@@ -11,6 +11,7 @@ mod law;
 mod porian;
 mod pruning;
 mod shared;
+mod steep;
 mod surface;
 mod table;
 mod vpnls;
