@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fit::approaches::approach2::sure::Sure;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
 use crate::fit::{Estimate, Status};
 use crate::observation::Counting;
@@ -27,6 +28,22 @@ pub struct Optimum {
     pub parabola_params: Option<[f64; 3]>,
     /// The same in x = log10(tokens).
     pub parabola_tokens: Option<[f64; 3]>,
+    /// What a steep end made of the curve, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steep: Option<Steep>,
+}
+
+/// A curve with a steep end, fitted by a cubic in a window around its minimum (`steep.rs` says when and how).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Steep {
+    /// Runs that stand too high to count.
+    pub left_out: usize,
+    /// Coefficients of x^3, which the parabolas lack, in parameters and in tokens.
+    pub cubic: [f64; 2],
+    /// Least and greatest number of parameters that count.
+    pub params: [f64; 2],
+    /// The same of tokens.
+    pub tokens: [f64; 2],
 }
 
 /// The result of approach 2 under one convention of counting parameters.
@@ -46,6 +63,9 @@ pub struct Approach2 {
     pub d_opt: Option<PowerLaw>,
     /// Tokens per parameter at the budgets of the data and beyond.
     pub tokens_per_param: Vec<TokensPerParam>,
+    /// How sure the ratio is, and what would make it surer, where there are laws.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sure: Option<Sure>,
     /// What may be concluded, in a sentence.
     pub conclusion: String,
 }
