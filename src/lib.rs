@@ -27,7 +27,7 @@
 //! | [`lines`] | lines of text files that end as on Unix | nothing |
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | nothing |
 //! | [`provenance`] | what this program was built from | nothing |
-//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model |
+//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, fit (the names of laws) |
 //! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, model, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan |
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
