@@ -28,7 +28,7 @@
 //! | [`goal`] | what a sweep that chooses its runs wants to know | nothing |
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | nothing |
 //! | [`provenance`] | what this program was built from | nothing |
-//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model |
+//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, fit (the names of laws) |
 //! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, model, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan |
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |

@@ -155,8 +155,8 @@ fn what_is_wrong_is_told_with_its_place_in_the_formula() {
         ("loss = E + exp(a*N)", "character 12", "no finite number"),
         (many.as_str(), "character 8", "70 unknowns"),
         ("loss = E + A*optimizer", "character 14", "'adamw' is not a number"),
-        ("loss = E + A{recipe}/N", "no column 'recipe'", "recipe"),
-        ("valloss = E + A/N", "no column 'valloss'", "params"),
+        ("loss = E + A{recipe}/N", "character 12", "'recipe' is no column"),
+        ("valloss = E + A/N", "character 1", "no column 'valloss'"),
         ("loss = E + A/N^", "character 16", "ends where"),
         ("loss = params + tokens", "character 8", "no unknown"),
         ("loss = E + A", "character 8", "no name is a column"),
@@ -164,13 +164,15 @@ fn what_is_wrong_is_told_with_its_place_in_the_formula() {
         let said = fit(&place, &["--formula", formula]).failure().code(2);
         said.stderr(contains(place_told)).stderr(contains(what));
     }
+    fit(&place, &["--unknown", "alpha > 0"]).failure().code(2).stderr(contains("belongs to --formula"));
+    fit(&place, &["--formula", SURFACE, "--starts", "alpha=1"]).failure().code(2).stderr(contains("means nothing"));
     let same = ["--formula", SURFACE, "--formula", "loss = c + b/D^q + a/N^p"];
     fit(&place, &same).failure().code(2).stderr(contains("with other names"));
     for (unknown, what) in [
         ("alpha in 2..0", "2 is above 0"),
         ("gamma in 0..1", "no such unknown"),
         ("alpha in zero..1", "'zero' is not a number"),
-        ("tokens > 0", "column"),
+        ("N > 0", "column"),
         ("A relative", "index"),
         ("alpha in 0..1 from 3", "not within"),
     ] {
