@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::Tables;
 use crate::fit::named::Law;
+use crate::units::amount;
 
 /// A way to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -143,6 +144,10 @@ pub struct FitArgs {
     /// Leave out the K runs of the highest loss.
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub drop_highest: usize,
+    /// Leave out the runs that the others contradict: stuck at one loss, worse than a smaller run, far off the surface,
+    /// or with a wrong unit. Without this flag they are only named.
+    #[arg(long, conflicts_with = "law")]
+    pub exclude_outliers: bool,
     /// Critical batch: target losses [default: five that all batch sizes reach].
     #[arg(long, value_name = "LOSS", value_delimiter = ',')]
     pub target_loss: Vec<f64>,
@@ -182,10 +187,11 @@ pub struct FitArgs {
 /// A fitted surface to read.
 #[derive(Args, Debug)]
 pub struct SurfaceArgs {
-    /// The output of runner fit --json, or the fits.json of a sweep.
-    #[arg(long, value_name = "FILE")]
+    /// The output of runner fit --json, a results folder with its fits.json, or the name of a sweep in results/.
+    #[arg(long, value_name = "FILE|DIR|NAME")]
     pub fit: PathBuf,
-    /// Use the surface of this approach (3 or vpnls) [default: the first one in the file that converged].
+    /// Use the surface of this approach (3 or vpnls) [default: among those that converged, the one that predicts the
+    /// losses of the largest budget best when fitted to the others].
     #[arg(long)]
     pub approach: Option<String>,
     /// Use a surface with parameters counted by this convention [default: that of the first surface].
@@ -202,8 +208,8 @@ pub struct AllocateArgs {
     /// The surface.
     #[command(flatten)]
     pub surface: SurfaceArgs,
-    /// Training budget in FLOPs.
-    #[arg(long)]
+    /// Training budget in FLOPs, such as 3e19.
+    #[arg(long, value_parser = amount)]
     pub flops: f64,
     /// A law that is a formula: what a run costs, in the names of its columns [default: 6*N*D].
     #[arg(long, value_name = "FORMULA")]
@@ -212,10 +218,10 @@ pub struct AllocateArgs {
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
     pub at: Vec<String>,
     /// Tokens of inference over the life of the model, at 2N FLOPs each.
-    #[arg(long)]
+    #[arg(long, value_parser = amount)]
     pub inference_tokens: Option<f64>,
-    /// Number of training tokens available.
-    #[arg(long)]
+    /// Number of training tokens available, such as 10B.
+    #[arg(long, value_parser = amount)]
     pub max_tokens: Option<f64>,
     /// How tables are printed.
     #[command(flatten)]
@@ -228,11 +234,11 @@ pub struct PredictArgs {
     /// The surface.
     #[command(flatten)]
     pub surface: SurfaceArgs,
-    /// Parameters.
-    #[arg(long, required_unless_present = "at")]
+    /// Parameters, such as 124M.
+    #[arg(long, value_parser = amount, required_unless_present = "at")]
     pub params: Option<f64>,
-    /// Training tokens.
-    #[arg(long, required_unless_present = "at")]
+    /// Training tokens, such as 10B.
+    #[arg(long, value_parser = amount, required_unless_present = "at")]
     pub tokens: Option<f64>,
     /// A law that is a formula: values of its columns and groups, such as N=1e9,D=2e10,optimizer=muon.
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]

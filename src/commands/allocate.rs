@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 
+use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::surface::{self, Asked, Fitted};
 use super::shared::written;
@@ -44,7 +45,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
             "loss": loss, "tokens_per_param": ratio, "cost": fitted.priced.cost, "off_optimum": off,
             "inference_aware": inference, "landmarks": landmarks(&fitted),
         });
-        writeln!(io::stdout(), "{object}").context(STDOUT)?;
+        json::print(object)?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut out, room) = (String::new(), Room::of(args.tables.wide));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 
+use super::shared::json;
 use super::shared::sheet::Room;
 use super::shared::surface::{self, Asked};
 use super::shared::written;
@@ -34,7 +35,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
             "status": fitted.summary.status, "trained": fitted.summary.trained, "params": params, "tokens": tokens,
             "flops": flops, "loss": loss, "tokens_per_param": tokens / params, "optimum": best,
         });
-        writeln!(io::stdout(), "{object}").context(STDOUT)?;
+        json::print(object)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut out = String::new();

@@ -7,6 +7,7 @@ use anyhow::ensure;
 use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
 use super::{formula, print, print_law};
+use crate::commands::shared::json;
 use crate::commands::shared::sheet::Room;
 use crate::fit::Status;
 use crate::fit::approaches::approach3;
@@ -73,7 +74,8 @@ impl Told {
 
     /// As JSON, without the law's own name.
     pub(in crate::commands) fn json(&self, law: Law) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
-        let mut object = serde_json::Map::from_iter([("law".to_owned(), law.name().into())]);
+        let version = ("schema_version".to_owned(), json::SCHEMA_VERSION.into());
+        let mut object = serde_json::Map::from_iter([version, ("law".to_owned(), law.name().into())]);
         object.extend(self.labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?.into()))));
         for part in [serde_json::to_value(&self.fitted)?, serde_json::to_value(&self.made)?] {
             if let serde_json::Value::Object(fields) = part {

@@ -5,6 +5,7 @@ pub mod claim;
 pub mod closing;
 pub mod device;
 pub mod folder;
+pub mod json;
 pub mod planning;
 pub mod program;
 pub mod sheet;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::sheet::Room;
+use super::surface;
 use crate::cli::{AllocateArgs, PredictArgs};
 use crate::commands::STDOUT;
 use crate::fit::formula::{Data, Formula, Grouping};
@@ -31,6 +32,8 @@ pub struct Kept {
 
 /// The first fit of a formula in a file; nothing where it has none.
 pub fn read(path: &Path) -> anyhow::Result<Option<Kept>> {
+    let file = surface::file(path)?;
+    let path = file.as_path();
     let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
     let objects = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
     let mut laws = objects.map_while(Result::ok).filter(|value| value["law"] == "formula");
@@ -203,7 +206,7 @@ pub fn predict(kept: &Kept, args: &PredictArgs) -> anyhow::Result<ExitCode> {
             "formula": kept.fit.law.formula, "status": kept.fit.law.status, "at": place.numbers, "groups": place.groups,
             "loss": loss, "outside": distances, "spread": spread, "beside": beside,
         });
-        writeln!(out, "{object}")?;
+        writeln!(out, "{}", super::json::versioned(object))?;
     } else {
         writeln!(out, "{}", kept.fit.law.formula)?;
         writeln!(out, "{}", said(&place))?;
@@ -306,7 +309,7 @@ pub fn allocate(kept: &Kept, args: &AllocateArgs, flops: f64) -> anyhow::Result<
             "params": params, "tokens": tokens, "loss": loss, "tokens_per_param": ratio, "outside": distances,
             "beside": beside, "resamples_without_optimum": lost,
         });
-        writeln!(out, "{object}")?;
+        writeln!(out, "{}", super::json::versioned(object))?;
     } else {
         writeln!(out, "{} at {} FLOPs, cost {}", kept.fit.law.formula, Flops(flops), priced.text)?;
         writeln!(out, "parameters       {}", estimate(params, words::amount))?;

@@ -71,7 +71,7 @@ pub enum TableError {
         unit: String,
     },
     /// The header lacks a column.
-    #[error("{}{at}: there is no column '{column}'; the columns are {found}. Say which one it is with {remedy}", path.display())]
+    #[error("{}{at}: there is no column '{column}'{sought}; the columns are {found}{close}. Say which one it is with {remedy}", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
@@ -79,8 +79,12 @@ pub enum TableError {
         at: At,
         /// The column looked for.
         column: String,
+        /// What it would hold, where `--columns` asked for it by another name.
+        sought: String,
         /// The columns that are there.
         found: String,
+        /// Those that are nearly called so.
+        close: String,
         /// The `--columns` that says it, and other ways out.
         remedy: String,
     },

@@ -12,6 +12,9 @@ use super::names::{self, Candidate};
 use super::number::{Commas, unit, written};
 use super::source::Source;
 
+/// Similarity of names, from 0 to 1, above which one may be meant for the other; the measure is Jaro and Winkler's.
+const NEAR: f64 = 0.85;
+
 /// Finds columns and reads their cells.
 pub(super) struct Reader<'a> {
     source: &'a Source,
@@ -168,13 +171,27 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn missing(&self, field: Field, hint: &str) -> TableError {
+        let asked = self.columns.named(field);
+        let column = asked.unwrap_or(field.names()[0]);
         TableError::Missing {
             path: self.source.path.clone(),
             at: self.source.names_at(),
-            column: self.columns.named(field).unwrap_or(field.names()[0]).to_owned(),
+            column: column.to_owned(),
+            sought: asked.map_or_else(String::new, |_| format!(", which --columns takes for {}", field.names()[0])),
             found: self.listed(),
+            close: self.close_to(column),
             remedy: format!("--columns {}=NAME{hint}{}", field.names()[0], self.advice),
         }
+    }
+
+    /// The columns whose names are nearly this one, as the end of a sentence.
+    fn close_to(&self, column: &str) -> String {
+        let plain = |name: &str| name.to_lowercase().replace([' ', '-', '.', '/'], "_");
+        let base = plain(column.rsplit_once('[').map_or(column, |(base, _)| base).trim());
+        let is_near = |header: &&str| strsim::jaro_winkler(&plain(header), &base) > NEAR;
+        let near: Vec<String> =
+            self.headers.iter().map(str::trim).filter(is_near).map(|header| format!("'{header}'")).collect();
+        if near.is_empty() { String::new() } else { format!(", of which {} is close", near.join(" or ")) }
     }
 
     fn listed(&self) -> String {
