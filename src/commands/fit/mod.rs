@@ -47,8 +47,12 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     );
     ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
     let request = request(args)?;
+    let is_formula = !args.formula.formula.is_empty() || args.law.is_some_and(Law::is_formula);
+    if !is_formula {
+        formula::refuse_alone(&args.formula)?;
+    }
     let said = match args.law {
-        law if !args.formula.formula.is_empty() || law.is_some_and(Law::is_formula) => formula::run(&request, law)?,
+        law if is_formula => formula::run(&request, law)?,
         Some(law) => law::text(&law::run(&request, law)?, law, &request)?,
         None => surfaces(&request)?,
     };
