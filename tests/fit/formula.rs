@@ -84,6 +84,21 @@ fn a_formula_gives_a_surface_back_and_predicts_and_allocates() {
 }
 
 #[test]
+fn columns_that_only_other_laws_need_may_be_empty() {
+    let place = Place::new();
+    let rows = runs(1.0);
+    let with = |(i, line): (usize, &str)| match i {
+        0 => format!("{line},learning_rate,batch,experts\n"),
+        7 => format!("{line},,1e5,many\n"),
+        _ => format!("{line},0.001,1e5,8\n"),
+    };
+    place.write("runs.csv", rows.lines().enumerate().map(with).collect::<String>());
+    let said = fit(&place, &["--formula", SURFACE, "--json"]).success();
+    assert_eq!(objects(&said)[0]["points"], 64);
+    fit(&place, &["--law", "experts"]).failure().code(2).stderr(contains("'many' is not a number"));
+}
+
+#[test]
 fn groups_have_numbers_of_their_own() {
     let place = Place::new();
     place.write("runs.csv", runs(1.5));
@@ -155,8 +170,8 @@ fn what_is_wrong_is_told_with_its_place_in_the_formula() {
         ("loss = E + exp(a*N)", "character 12", "no finite number"),
         (many.as_str(), "character 8", "70 unknowns"),
         ("loss = E + A*optimizer", "character 14", "'adamw' is not a number"),
-        ("loss = E + A{recipe}/N", "no column 'recipe'", "recipe"),
-        ("valloss = E + A/N", "no column 'valloss'", "params"),
+        ("loss = E + A{recipe}/N", "character 12", "'recipe' is no column"),
+        ("valloss = E + A/N", "character 1", "no column 'valloss'"),
         ("loss = E + A/N^", "character 16", "ends where"),
         ("loss = params + tokens", "character 8", "no unknown"),
         ("loss = E + A", "character 8", "no name is a column"),
@@ -164,13 +179,15 @@ fn what_is_wrong_is_told_with_its_place_in_the_formula() {
         let said = fit(&place, &["--formula", formula]).failure().code(2);
         said.stderr(contains(place_told)).stderr(contains(what));
     }
+    fit(&place, &["--unknown", "alpha > 0"]).failure().code(2).stderr(contains("belongs to --formula"));
+    fit(&place, &["--formula", SURFACE, "--starts", "alpha=1"]).failure().code(2).stderr(contains("means nothing"));
     let same = ["--formula", SURFACE, "--formula", "loss = c + b/D^q + a/N^p"];
     fit(&place, &same).failure().code(2).stderr(contains("with other names"));
     for (unknown, what) in [
         ("alpha in 2..0", "2 is above 0"),
         ("gamma in 0..1", "no such unknown"),
         ("alpha in zero..1", "'zero' is not a number"),
-        ("tokens > 0", "column"),
+        ("N > 0", "column"),
         ("A relative", "index"),
         ("alpha in 0..1 from 3", "not within"),
     ] {

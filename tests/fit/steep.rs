@@ -270,3 +270,20 @@ fn a_constant_at_its_bound_has_no_interval_of_no_width() {
     }
     assert!(summary.intervals.values().all(|[low, high]| high > low));
 }
+
+#[test]
+fn no_curve_of_the_committed_results_has_a_steep_end_so_that_none_is_fitted_otherwise() {
+    let results = crate::common::repository().join("results");
+    let mut looked = 0;
+    for dir in std::fs::read_dir(results).unwrap() {
+        let runs = dir.unwrap().path().join("runs.csv");
+        let read = runner::fit::table::read(&runs, &Default::default(), &Default::default());
+        let Ok(table) = read else { continue };
+        for counting in Counting::ALL {
+            let fit = fit(&table.rows, counting, &Bootstrap { resamples: 1, seed: 0 });
+            assert!(fit.optima.iter().all(|optimum| optimum.steep.is_none()), "{}", runs.display());
+            looked += fit.optima.len();
+        }
+    }
+    assert!(looked > 60, "{looked}");
+}

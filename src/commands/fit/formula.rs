@@ -26,6 +26,8 @@ struct Asking {
     unknowns: Vec<Asked>,
     /// The names that must be columns; whatever is one where nothing is said.
     columns: Option<&'static [&'static str]>,
+    /// Whether its indices are columns that are read.
+    grouped: bool,
 }
 
 /// Rows above which an even share is fitted.
@@ -35,6 +37,7 @@ const BESIDE: usize = 24;
 
 /// Fits the formulas that were asked for and returns what is to be printed.
 pub(super) fn run(request: &Request, law: Option<Law>) -> anyhow::Result<String> {
+    refuse(request)?;
     let args = request.args;
     let options = options(request)?;
     let mut asking = own(request, law)?;
@@ -42,12 +45,13 @@ pub(super) fn run(request: &Request, law: Option<Law>) -> anyhow::Result<String>
     let target = asking.first().map_or("loss", |one| one.formula.names.target.0.as_str()).to_owned();
     let known: Vec<String> = asking.iter().map(|one| one.name.clone()).collect();
     for form in forms::ALL.iter().filter(|form| !known.iter().any(|name| name == form.name)) {
-        if !form.has_groups() || args.by.is_some() {
+        // The index of a law of the literature is the column of --by, which otherwise splits the table.
+        if !form.has_groups() || (law == Some(Law::All) && args.by.is_some()) {
             asking.push(of_form(form, &target, request)?);
         }
     }
     let cost = args.formula.cost.as_deref().map(|text| Formula::parse(&format!("cost = {text}"))).transpose()?;
-    let read = read(request, &asking, &target, cost.as_ref())?;
+    let read = read(request, &asking, count, &target, cost.as_ref())?;
     let laws = laws(&asking, count, &read)?;
     ensure!(!laws.is_empty(), "{}: no law of losses has all of its columns here", args.runs.display());
     let (found, mut text) = (read.found, String::new());
@@ -72,7 +76,7 @@ pub(super) struct Alone {
 pub(super) fn alone(request: &Request, law: Law) -> anyhow::Result<Vec<Alone>> {
     let options = options(request)?;
     let asking = own(request, Some(law))?;
-    let read = read(request, &asking, "loss", None)?;
+    let read = read(request, &asking, asking.len(), "loss", None)?;
     let laws = laws(&asking, asking.len(), &read)?;
     let one = laws.first().context("a ranking of laws has no numbers of its own")?;
     let mut fits = Vec::new();
@@ -123,6 +127,40 @@ fn group(
     Ok(text)
 }
 
+/// Flags that would be ignored.
+fn refuse(request: &Request) -> anyhow::Result<()> {
+    let args = request.args;
+    let unused = [
+        ("--against", args.against.is_some()),
+        ("--target-loss", !args.target_loss.is_empty()),
+        ("--budget-tolerance", args.budget_tolerance.is_some()),
+        ("--tokens-from-flops", args.tokens_from_flops),
+        ("--starts", !args.starts.is_empty()),
+        ("--critical-batch", !args.critical_batch.is_empty()),
+        ("--recount", args.recount.is_some()),
+    ];
+    for (flag, given) in unused {
+        ensure!(!given, "{flag} means nothing with a law that is a formula: leave it out");
+    }
+    Ok(())
+}
+
+/// Flags of formulas where no law is one.
+pub(super) fn refuse_alone(args: &cli::FormulaArgs) -> anyhow::Result<()> {
+    let unused = [
+        ("--unknown", !args.unknown.is_empty()),
+        ("--cost", args.cost.is_some()),
+        ("--figure", args.figure.is_some()),
+        ("--residuals plain", args.residuals == cli::Residuals::Plain),
+        ("--objective huber", args.objective == cli::Objective::Huber),
+        ("--overestimates", (args.overestimates - 1.0).abs() > 0.0),
+    ];
+    for (flag, given) in unused {
+        ensure!(!given, "{flag} belongs to --formula or a law that is a formula, such as --law farseer");
+    }
+    Ok(())
+}
+
 /// What is minimised, and how often.
 fn options(request: &Request) -> anyhow::Result<written::Options> {
     let args = &request.args.formula;
@@ -139,7 +177,7 @@ fn own(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Asking>> {
     let unknowns = asked(&args.formula.unknown)?;
     let written = |(at, text): (usize, &String)| -> anyhow::Result<Asking> {
         let name = if args.formula.formula.len() == 1 { "formula".to_owned() } else { format!("formula {}", at + 1) };
-        Ok(Asking { name, formula: Formula::parse(text)?, unknowns: unknowns.clone(), columns: None })
+        Ok(Asking { name, formula: Formula::parse(text)?, unknowns: unknowns.clone(), columns: None, grouped: true })
     };
     let form = match law {
         None => return args.formula.formula.iter().enumerate().map(written).collect(),
@@ -150,7 +188,13 @@ fn own(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Asking>> {
                 format!("{}: no column begins with '{}', as those of shares do", args.runs.display(), mixtures::SHARE)
             })?;
             let formula = Formula::parse(&text)?;
-            return Ok(vec![Asking { name: mixtures::NAME.to_owned(), formula, unknowns, columns: None }]);
+            return Ok(vec![Asking {
+                name: mixtures::NAME.to_owned(),
+                formula,
+                unknowns,
+                columns: None,
+                grouped: false,
+            }]);
         }
         Some(law) => form(law).context("not a law that is a formula")?,
     };
@@ -183,6 +227,7 @@ fn of_form(form: &Form, target: &str, request: &Request) -> anyhow::Result<Askin
         formula: Formula::parse(&form.written(target, group))?,
         unknowns: asked(&texts)?,
         columns: Some(form.columns),
+        grouped: form.has_groups(),
     })
 }
 
@@ -191,18 +236,27 @@ fn asked(texts: &[String]) -> anyhow::Result<Vec<Asked>> {
 }
 
 /// The table with the columns that any of the formulas names.
-fn read(request: &Request, asking: &[Asking], target: &str, cost: Option<&Formula>) -> anyhow::Result<Read> {
+///
+/// What only the laws beside those that were asked for need, the ones after the first `count`, may be missing or in part.
+fn read(
+    request: &Request,
+    asking: &[Asking],
+    count: usize,
+    target: &str,
+    cost: Option<&Formula>,
+) -> anyhow::Result<Read> {
     let mut wanted = Wanted { target: target.to_owned(), ..Wanted::default() };
     let add = |list: &mut Vec<String>, name: &str| {
         if !list.iter().any(|known| known == name) {
             list.push(name.to_owned());
         }
     };
-    for one in asking {
+    for (at, one) in asking.iter().enumerate() {
         let must = one.columns;
+        let list = if at < count { &mut wanted.names } else { &mut wanted.beside };
         let used = one.formula.names.used.iter().map(|(name, _)| name.as_str());
-        used.filter(|name| must.is_none_or(|must| must.contains(name))).for_each(|name| add(&mut wanted.names, name));
-        if must.is_none() || request.args.by.is_some() {
+        used.filter(|name| must.is_none_or(|must| must.contains(name))).for_each(|name| add(list, name));
+        if one.grouped {
             one.formula.names.indices.iter().for_each(|(name, _)| add(&mut wanted.indices, name));
         }
     }
@@ -226,6 +280,18 @@ fn read(request: &Request, asking: &[Asking], target: &str, cost: Option<&Formul
     let read = named::read(&request.args.runs, &request.columns, &wanted, &table);
     read.map_err(|error| match error {
         TableError::Named { name, cell } => in_formula(asking, &name, &cell),
+        TableError::Target { .. } => match asking.iter().find(|one| one.formula.names.target.0 == target) {
+            Some(one) => one.formula.wrong(&one.formula.names.target.1, error.to_string()).into(),
+            None => error.into(),
+        },
+        TableError::By { ref column, ref found, .. } if Some(column) != request.args.by.as_ref() => {
+            let what = format!("the index '{column}' is no column of the table; the columns are {found}");
+            let index = asking.iter().find_map(|one| {
+                let (_, place) = one.formula.names.indices.iter().find(|(name, _)| name == column)?;
+                Some(one.formula.wrong(place, what.clone()))
+            });
+            index.map_or_else(|| error.into(), Into::into)
+        }
         other => other.into(),
     })
 }
@@ -329,11 +395,7 @@ fn data(
     let columns: BTreeMap<String, Vec<f64>> =
         found.iter().enumerate().map(|(at, name)| (name.clone(), column(at))).collect();
     let mut indices: Vec<&String> = Vec::new();
-    for (name, _) in asking
-        .iter()
-        .filter(|one| one.columns.is_none() || request.args.by.is_some())
-        .flat_map(|one| &one.formula.names.indices)
-    {
+    for (name, _) in asking.iter().filter(|one| one.grouped).flat_map(|one| &one.formula.names.indices) {
         if !indices.contains(&name) {
             indices.push(name);
         }

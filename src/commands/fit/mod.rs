@@ -30,7 +30,7 @@ use crate::fit::approaches::approach2::akima;
 use crate::fit::approaches::approach3::StartGrid;
 use crate::fit::approaches::outliers::Outlier;
 use crate::fit::approaches::summary::Summary;
-use crate::fit::approaches::{approach2, complete, forecast, points};
+use crate::fit::approaches::{approach2, complete, points};
 use crate::fit::named::Law;
 use crate::fit::table;
 use crate::fit::table::Columns;
@@ -47,8 +47,12 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     );
     ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
     let request = request(args)?;
+    let is_formula = !args.formula.formula.is_empty() || args.law.is_some_and(Law::is_formula);
+    if !is_formula {
+        formula::refuse_alone(&args.formula)?;
+    }
     let said = match args.law {
-        law if !args.formula.formula.is_empty() || law.is_some_and(Law::is_formula) => formula::run(&request, law)?,
+        law if is_formula => formula::run(&request, law)?,
         Some(law) => law::text(&law::run(&request, law)?, law, &request)?,
         None => surfaces(&request)?,
     };
@@ -128,7 +132,7 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
                 Ok(Summary { group: group.name.clone(), ..fit })
             })
             .collect::<anyhow::Result<_>>()?;
-        forecast::rank(&mut fits);
+        complete::rank(&mut fits);
         warn_of_costs(&fits);
         if args.json {
             said += &printed(&fits, &group.made, &outliers)?;

@@ -9,6 +9,7 @@ use super::print;
 use super::print_law;
 use super::request::Request;
 use super::rows::Made;
+use crate::cli::Residuals;
 use crate::commands::shared::sheet::{Sheet, Worth};
 use crate::fit::Estimate;
 use crate::fit::formula::{Data, Law};
@@ -62,6 +63,9 @@ impl Said<'_> {
         let (agree, found) = fit.starts;
         let mut text = heading + &print_law::law(&fit.law, self.request.room);
         text.truncate(text.trim_end().len());
+        if self.request.args.formula.residuals == Residuals::Plain {
+            text = text.replace("residuals in the logarithm", "residuals");
+        }
         text += &format!(
             "\nAICc {:.1}; {agree} of {found} different minima are within a thousandth of this one\n",
             fit.aicc

@@ -29,7 +29,8 @@ use crate::fit::{Estimate, Status};
 use crate::observation::{Counting, Observation};
 pub use curve::MOST;
 use curve::{AXES, Curve, Minimum};
-pub use result::{Approach2, Optimum, Steep};
+pub use result::{Approach2, Optimum};
+pub use steep::Steep;
 
 /// How approach 2 is fitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -132,3 +132,31 @@ fn with_held_out(
     });
     (Summary { forecast, ..Summary::from(fitted) }, held_out)
 }
+
+/// Ranks the approaches under each convention by the error of the number of parameters at the budget held out.
+pub fn rank(fits: &mut [Summary]) {
+    let errors = |fits: &[Summary], counting: Counting| -> Vec<f64> {
+        let of =
+            |fit: &Summary| fit.forecast?.n_opt_ratio.map(|ratio| ratio.ln().abs()).filter(|error| error.is_finite());
+        let mut errors: Vec<f64> = fits
+            .iter()
+            .flat_map(|fit| std::iter::once(fit).chain(&fit.other_countings))
+            .filter(|fit| fit.counting == counting)
+            .filter_map(of)
+            .collect();
+        errors.sort_by(f64::total_cmp);
+        errors
+    };
+    let by_counting = Counting::ALL.map(|counting| errors(fits, counting));
+    let place = |fit: &mut Summary| {
+        let errors = &by_counting[Counting::ALL.iter().position(|counting| *counting == fit.counting).unwrap_or(0)];
+        if let Some(forecast) = &mut fit.forecast {
+            let error = forecast.n_opt_ratio.map(|ratio| ratio.ln().abs());
+            forecast.rank = error.and_then(|error| errors.iter().position(|other| *other >= error)).map(|k| k + 1);
+        }
+    };
+    for fit in fits {
+        place(fit);
+        fit.other_countings.iter_mut().for_each(place);
+    }
+}

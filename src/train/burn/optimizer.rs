@@ -7,7 +7,6 @@
 use burn::tensor::{Gradients, Tensor};
 
 use super::model::Model;
-use super::ops::Ops;
 use super::update::Update;
 use super::weight::Weight;
 use crate::plan::RunOptimizer;
@@ -46,20 +45,21 @@ impl AdamW {
         // The moments begin at zero; these undo their bias towards it.
         let correction1 = 1.0 - beta1.powi(self.steps);
         let second_correction = (1.0 - beta2.powi(self.steps)).recip();
-        let ops = model.ops();
-        let clip = clip_factor(ops, &gradients, clip_norm);
-        for ((weight, gradient), moments) in model.weights_mut().zip(gradients).zip(&mut self.moments) {
+        let update = |weight: &mut Weight| {
             let rate = learning_rate * share_of_peak * weight.rule.learning_rate;
             let keep = 1.0 - rate * weight_decay * weight.rule.weight_decay;
             let epsilon = epsilon * weight.rule.epsilon;
-            let update = Update { beta1, beta2, epsilon, rate: rate / correction1, second_correction, keep };
-            // Taken out of their places, so that they are updated where they lie.
-            let [first, second] =
-                std::mem::replace(moments, [(); 2].map(|()| Tensor::empty([1, 1], &gradient.device())));
-            let state = [weight.take(), first, second];
-            let [value, first, second] = ops.adamw(state, gradient, clip.clone(), update);
+            Update { beta1, beta2, epsilon, rate: rate / correction1, second_correction, keep }
+        };
+        let updates: Vec<Update> = model.weights_mut().map(update).collect();
+        // Taken out of their places, so that they are updated where they lie.
+        let moments = std::mem::take(&mut self.moments);
+        let state = |(weight, [first, second]): (&mut Weight, [Tensor<2>; 2])| [weight.take(), first, second];
+        let states = model.weights_mut().zip(moments).map(state).collect();
+        let states = model.ops().adamw(states, gradients, clip_norm, &updates);
+        for (weight, [value, first, second]) in model.weights_mut().zip(states) {
             weight.value = Tensor::from_inner(value).require_grad();
-            *moments = [first, second];
+            self.moments.push([first, second]);
         }
     }
 }
@@ -71,16 +71,6 @@ pub fn gradients(model: &mut Model, mut gradients: Gradients) -> Vec<Tensor<2>> 
         gradient.unwrap_or_else(|| panic!("{} takes no part in the loss", weight.name))
     };
     model.weights_mut().map(gradient).collect()
-}
-
-/// Factor `[1]` that brings the common norm of all gradients down to `limit`, at most 1; 0 leaves them alone.
-fn clip_factor(ops: Ops, gradients: &[Tensor<2>], limit: f64) -> Tensor<1> {
-    if limit <= 0.0 {
-        return Tensor::ones([1], &gradients[0].device());
-    }
-    let squares = gradients.iter().map(|gradient| ops.sum_squares(gradient.clone()));
-    let norm = squares.reduce(|a, b| a + b).expect("a model has weights").sqrt();
-    norm.add_scalar(f32::MIN_POSITIVE).recip().mul_scalar(limit).clamp_max(1.0)
 }
 
 #[cfg(all(test, feature = "cpu"))]

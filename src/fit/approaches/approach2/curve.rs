@@ -4,8 +4,7 @@
 use rand::{Rng, RngExt};
 
 use crate::fit::Status;
-use crate::fit::approaches::approach2::result::Steep;
-use crate::fit::approaches::approach2::steep;
+use crate::fit::approaches::approach2::steep::{self, Steep};
 use crate::fit::approaches::surface::Surface;
 use crate::fit::estimate::MAX_LOST;
 use crate::fit::numerics::bootstrap::widening;

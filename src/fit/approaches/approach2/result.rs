@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fit::approaches::approach2::steep::Steep;
 use crate::fit::approaches::approach2::sure::Sure;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
 use crate::fit::{Estimate, Status};
@@ -31,19 +32,6 @@ pub struct Optimum {
     /// What a steep end made of the curve, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steep: Option<Steep>,
-}
-
-/// A curve with a steep end, fitted by a cubic in a window around its minimum (`steep.rs` says when and how).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Steep {
-    /// Runs that stand too high to count.
-    pub left_out: usize,
-    /// Coefficients of x^3, which the parabolas lack, in parameters and in tokens.
-    pub cubic: [f64; 2],
-    /// Least and greatest number of parameters that count.
-    pub params: [f64; 2],
-    /// The same of tokens.
-    pub tokens: [f64; 2],
 }
 
 /// The result of approach 2 under one convention of counting parameters.

@@ -11,6 +11,8 @@
 //! h high are left out, and where fewer than six remain the cubic is a parabola. Residuals count likewise, so that the
 //! noise is that near the bottom.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fit::numerics::regress::{Design, Parabola};
 
 /// Sizes below which a cubic has nothing left to judge it by.
@@ -25,6 +27,19 @@ const HIGHER: f64 = 2.0;
 const CLEARER: f64 = 16.0;
 /// Heights, in the h of the window, above which a size is left out.
 const WINDOW: f64 = 40.0;
+
+/// A curve with a steep end, fitted by a cubic in a window around its minimum (the top of this file says when and how).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Steep {
+    /// Runs that stand too high to count.
+    pub left_out: usize,
+    /// Coefficients of x^3, which the parabolas lack, in parameters and in tokens.
+    pub cubic: [f64; 2],
+    /// Least and greatest number of parameters that count.
+    pub params: [f64; 2],
+    /// The same of tokens.
+    pub tokens: [f64; 2],
+}
 
 /// How much each size counts, where an end is steep; 0 leaves it out. `sizes` are log10 of parameters and of tokens with
 /// the mean loss, by ascending parameters.

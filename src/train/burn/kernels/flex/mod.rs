@@ -23,6 +23,8 @@ mod plain;
 mod product;
 mod simd;
 
+pub use plain::adamw_all;
+
 use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{Bytes, DType, Shape};

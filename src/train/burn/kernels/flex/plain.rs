@@ -1,12 +1,14 @@
 //! Evaluation and the optimizer on the CPU device's tensors and threads.
 
-use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Dispatch, Flex};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::{PIECE, SUM_ROWS, head, ids, packed, tensor};
 use super::{adamw, cross_entropy, simd};
-use crate::train::burn::kernels::PlainOps;
+use crate::train::burn::composed::clip_factor;
+use crate::train::burn::kernels::{PlainOps, WeightOps};
 use crate::train::burn::update::Update;
 
 impl PlainOps for Flex {
@@ -25,7 +27,9 @@ impl PlainOps for Flex {
         });
         tensor(losses, [targets.len()])
     }
+}
 
+impl WeightOps for Flex {
     fn sum_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let x = packed(x);
         let square = |piece: &[f32]| {
@@ -56,4 +60,22 @@ impl PlainOps for Flex {
             .for_each(|((value, (first, second)), grad)| adamw::step(value, first, second, grad, clip, update));
         (value, first, second)
     }
+}
+
+/// One AdamW step of each weight, one after another: see [`crate::train::burn::kernels::adamw`].
+pub fn adamw_all(
+    states: Vec<[Tensor<2>; 3]>,
+    gradients: Vec<Tensor<2>>,
+    limit: f64,
+    updates: &[Update],
+) -> Vec<[Tensor<2>; 3]> {
+    let square = |gradient: &Tensor<2>| Tensor::from_dispatch(Dispatch::sum_squares(gradient.clone().into_dispatch()));
+    let clip = clip_factor(gradients.iter().map(square).collect(), limit);
+    let step = |((state, gradient), &update): (([Tensor<2>; 3], Tensor<2>), &Update)| {
+        let [value, first, second] = state.map(Tensor::into_dispatch);
+        let (gradient, clip) = (gradient.into_dispatch(), clip.clone().into_dispatch());
+        let (value, first, second) = Dispatch::adamw(value, first, second, gradient, clip, update);
+        [value, first, second].map(Tensor::from_dispatch)
+    };
+    states.into_iter().zip(gradients).zip(updates).map(step).collect()
 }
