@@ -12,6 +12,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::optimizer::{Kept, OptimizerKind};
 use crate::plan::{RunId, Shape, Weight};
 
 /// Version of what is described above.
@@ -69,12 +70,22 @@ pub fn model_layout(shape: &Shape) -> Vec<Entry> {
     shape.weights().into_iter().map(entry).collect()
 }
 
-/// Layout of a checkpoint: each weight with its moments, then the sum of losses.
-pub fn layout(shape: &Shape) -> Vec<Entry> {
-    let with_moments = |(name, _, shape): Weight| {
-        ["model", "first", "second"].map(|part| Entry { name: format!("{part}.{name}"), shape: shape.to_vec() })
+/// What is kept of each weight, by its place in the order of weights, in the order of a checkpoint.
+pub fn kept(shape: &Shape, optimizer: OptimizerKind) -> Vec<(usize, Kept)> {
+    let of = |(at, (_, role, _)): (usize, Weight)| {
+        optimizer.of(role).part().keeps.iter().map(move |kept| (at, *kept)).collect::<Vec<_>>()
     };
-    let mut entries: Vec<Entry> = shape.weights().into_iter().flat_map(with_moments).collect();
+    shape.weights().into_iter().enumerate().flat_map(of).collect()
+}
+
+/// Layout of a checkpoint: each weight with what its optimizer keeps of it, then the sum of losses.
+pub fn layout(shape: &Shape, optimizer: OptimizerKind) -> Vec<Entry> {
+    let weights = shape.weights();
+    let entry = |(at, kept): (usize, Kept)| {
+        let (name, _, shape) = &weights[at];
+        Entry { name: format!("{}.{name}", kept.name()), shape: shape.to_vec() }
+    };
+    let mut entries: Vec<Entry> = kept(shape, optimizer).into_iter().map(entry).collect();
     entries.push(Entry { name: "loss_sum".to_owned(), shape: vec![1] });
     entries
 }

@@ -104,6 +104,24 @@ pub struct Rule {
     pub epsilon: f64,
 }
 
+/// How long the step of an optimizer is, which is all that a parameterization may know of it. The rows of the table are
+/// those of [`Stride::Unit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stride {
+    /// Each number goes by about the learning rate, whatever the gradient: AdamW and all that take signs.
+    Unit,
+}
+
+impl Rule {
+    /// This row for an optimizer of another stride.
+    #[must_use]
+    pub fn striding(self, stride: Stride) -> Self {
+        match stride {
+            Stride::Unit => self,
+        }
+    }
+}
+
 /// Standard deviation of the token embedding, the same at every shape (GPT-2's).
 const EMBEDDING_STD: f64 = 0.02;
 

@@ -23,9 +23,7 @@ use crate::spec::Point;
 pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
-pub use run::{
-    CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, ROTARY_BASE, Run, RunId, RunOptimizer, RunSchedule,
-};
+pub use run::{CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, ROTARY_BASE, Run, RunId, RunSchedule};
 pub use shape::Shape;
 pub use table::write_csv;
 pub use trim::{Costs, TrimError, Trimmed, trim};

@@ -2,7 +2,8 @@
 
 use super::grid::Length;
 use super::ladder::size;
-use super::{CorpusFacts, FlopsPerToken, Run, RunOptimizer, RunSchedule, Shape};
+use super::{CorpusFacts, FlopsPerToken, Run, RunSchedule, Shape};
+use crate::optimizer::RunOptimizer;
 use crate::spec::{MIN_STEPS, Optimizer, Schedule, ScheduleKind, Spec};
 use crate::units::{Flops, Params, Tokens};
 

@@ -6,8 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::shape::Shape;
+use crate::optimizer::RunOptimizer;
 use crate::parameterization::{Parameterization, Scale, Table};
-use crate::spec::{Data, Eval, OptimizerKind, Precision, ScheduleKind};
+use crate::spec::{Data, Eval, Precision, ScheduleKind};
 
 /// Version of what a run computes. It is part of every identity: raise it when a change of the training code makes the
 /// same run end in another loss, so that old results are not taken for new ones.
@@ -68,28 +69,6 @@ pub struct Run {
     pub seed: u64,
     /// The IsoFLOP budget that this run spends, in FLOPs.
     pub flop_budget: Option<f64>,
-}
-
-/// The optimizer with its rules worked out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RunOptimizer {
-    /// Which optimizer.
-    pub kind: OptimizerKind,
-    /// Peak learning rate at the base shape.
-    pub learning_rate: f64,
-    /// Sequences of one step.
-    pub batch_sequences: usize,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Decoupled weight decay of matrices.
-    pub weight_decay: f64,
-    /// Global norm to which gradients are clipped; 0 turns clipping off.
-    pub clip_norm: f64,
 }
 
 /// The schedule with its rules worked out.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::launcher::Launcher;
 use super::rule::{self, PowerRule};
 use super::token_type::TokenType;
+use crate::optimizer::{Key, OptimizerKind};
 use crate::parameterization::Parameterization;
 
 /// A whole spec file. With `[sweep]` it describes a grid, without it one run.
@@ -183,7 +184,7 @@ pub struct Model {
     pub zero_init_query: bool,
 }
 
-/// `[optimizer]`: AdamW.
+/// `[optimizer]`: how weights are updated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Optimizer {
@@ -196,23 +197,29 @@ pub struct Optimizer {
     #[serde(deserialize_with = "rule::batch_tokens")]
     pub batch_tokens: PowerRule,
     /// Decay of the first moment.
-    pub beta1: f64,
+    pub beta1: Option<f64>,
     /// Decay of the second moment.
-    pub beta2: f64,
+    pub beta2: Option<f64>,
     /// Added to the root of the second moment.
-    pub epsilon: f64,
+    pub epsilon: Option<f64>,
     /// Decoupled weight decay of matrices: each step subtracts learning rate x this x the weight.
     pub weight_decay: f64,
     /// Global norm to which gradients are clipped; 0 turns clipping off.
     pub clip_norm: f64,
 }
 
-/// Which optimizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimizerKind {
-    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
-    Adamw,
+impl Optimizer {
+    /// Takes away what its kind does not read: an axis of kinds has the keys of all of them.
+    pub(super) fn forget_unread(&mut self) {
+        let unread = |key: &Key| !self.kind.part().keys.contains(key);
+        for key in Key::ALL.into_iter().filter(unread).collect::<Vec<_>>() {
+            *match key {
+                Key::Beta1 => &mut self.beta1,
+                Key::Beta2 => &mut self.beta2,
+                Key::Epsilon => &mut self.epsilon,
+            } = None;
+        }
+    }
 }
 
 /// `[schedule]`: the learning rate over a run, and the run's length where no sweep decides it.

@@ -1,22 +1,41 @@
 //! `[optimizer]`, `[schedule]` and `[eval]`: how a run is trained and measured.
 
+use crate::optimizer::{Key, OptimizerKind};
 use crate::spec::check::{Checked, absent, not_negative, positive, present, require, share};
 use crate::spec::error::Fault;
 use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind};
 
 /// Checks `[optimizer]`.
 pub(super) fn optimizer(optimizer: &Optimizer) -> Checked {
-    let Optimizer { kind: _, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = optimizer;
+    let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = optimizer;
     rule("optimizer.learning_rate", learning_rate, "0.01")?;
     rule("optimizer.batch_tokens", batch_tokens, "4096")?;
-    for (key, beta, such) in [("optimizer.beta1", beta1, "0.9"), ("optimizer.beta2", beta2, "0.99")] {
-        require((0.0..1.0).contains(beta), key, || {
-            (format!("{beta} is not a decay"), format!("write a number from 0 to below 1, such as {such}"))
-        })?;
+    let numbers = [(Key::Beta1, *beta1, "0.9"), (Key::Beta2, *beta2, "0.99"), (Key::Epsilon, *epsilon, "1e-8")];
+    for (key, number, such) in numbers {
+        number_of(*kind, key, number, such)?;
     }
-    positive("optimizer.epsilon", *epsilon, "1e-8")?;
     not_negative("optimizer.weight_decay", *weight_decay, "0.1, or 0 for none")?;
     not_negative("optimizer.clip_norm", *clip_norm, "1.0, or 0 for no clipping")
+}
+
+/// A number that is there where its optimizer reads it, and nowhere else.
+fn number_of(kind: OptimizerKind, key: Key, number: Option<f64>, such: &str) -> Checked {
+    let part = kind.part();
+    let name = format!("optimizer.{}", key.name());
+    let reads = part.keys.contains(&key);
+    let readers = OptimizerKind::ALL.into_iter().map(OptimizerKind::part).filter(|part| part.keys.contains(&key));
+    let readers = readers.map(|part| part.name).collect::<Vec<_>>().join(", ");
+    absent(&name, number.is_some() && !reads, &format!("{} does not read it (read by {readers})", part.name))?;
+    require(number.is_some() || !reads, &name, || {
+        (format!("missing, and {} needs it", part.name), format!("write a number, such as {such}"))
+    })?;
+    let Some(number) = number else { return Ok(()) };
+    match key {
+        Key::Epsilon => positive(&name, number, such),
+        Key::Beta1 | Key::Beta2 => require((0.0..1.0).contains(&number), &name, || {
+            (format!("{number} is not a decay"), format!("write a number from 0 to below 1, such as {such}"))
+        }),
+    }
 }
 
 fn rule(key: &str, rule: &PowerRule, such: &'static str) -> Checked {

@@ -5,7 +5,7 @@ use burn::tensor::activation::{gelu as composed_gelu, log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
 
 use super::positions::Positions;
-use super::update::Update;
+use crate::optimizer::{self, Number, Update};
 use crate::plan::NORM_EPSILON;
 
 /// Turns channels i and i + half of `x` `[batch, heads, context, head_dim]` by the angle of their position.
@@ -57,12 +57,23 @@ pub fn token_losses(x: Tensor<2>, unembedding: Tensor<2>, multiplier: f64, targe
 
 /// One `AdamW` step of value, first and second moment, from the gradient times `clip` `[1]`.
 pub fn adamw(state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Update) -> [Tensor<2>; 3] {
-    let Update { beta1, beta2, epsilon, rate, second_correction, keep } = update;
-    let [value, first, second] = state;
-    let grad = grad * clip.unsqueeze::<2>();
-    let first = first.mul_scalar(beta1) + grad.clone().mul_scalar(1.0 - beta1);
-    let second = second.mul_scalar(beta2) + grad.square().mul_scalar(1.0 - beta2);
-    let root = second.clone().mul_scalar(second_correction).sqrt().add_scalar(epsilon);
-    let value = value.mul_scalar(keep) - first.clone().mul_scalar(rate) / root;
-    [value, first, second]
+    optimizer::adamw::step(state, grad * clip.unsqueeze::<2>(), &update)
+}
+
+impl Number for Tensor<2> {
+    fn times(self, factor: f64) -> Self {
+        self.mul_scalar(factor)
+    }
+
+    fn times_plus(self, factor: f64, other: Self) -> Self {
+        self.mul_scalar(factor) + other
+    }
+
+    fn plus(self, constant: f64) -> Self {
+        self.add_scalar(constant)
+    }
+
+    fn root(self) -> Self {
+        self.sqrt()
+    }
 }

@@ -1,6 +1,6 @@
 //! The engine of the CPU and of wgpu, and the only place that knows burn: model, optimizer, kernels.
 //!
-//! From the bottom: `update`, `positions` and `weight` are nouns; `kernels` (the CPU's) and `composed` (burn's own
+//! From the bottom: `positions` and `weight` are nouns; `kernels` (the CPU's) and `composed` (burn's own
 //! operations) compute; `ops` chooses between them; `model` and `optimizer` use it; `session`, `probe` and `bench` train.
 
 mod batch;
@@ -15,7 +15,6 @@ mod optimizer;
 pub mod positions;
 mod probe;
 mod session;
-mod update;
 mod wait;
 mod watch;
 mod weight;

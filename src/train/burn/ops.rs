@@ -7,7 +7,7 @@ use super::composed;
 #[cfg(feature = "cpu")]
 use super::kernels;
 use super::positions::Positions;
-use super::update::Update;
+use crate::optimizer::{OptimizerKind, Update};
 
 /// Which implementation a model uses: decided once, by its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,14 +94,34 @@ impl Ops {
         }
     }
 
-    /// One AdamW step of value, first and second moment, from the gradient times `clip` `[1]`. Without gradients.
-    pub fn adamw(self, state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Update) -> [Tensor<2>; 3] {
+    /// What an optimizer keeps of a weight, the value first, after a step from the gradient times `clip` `[1]`. Without
+    /// gradients.
+    pub fn step(
+        self,
+        kind: OptimizerKind,
+        kept: Vec<Tensor<2>>,
+        grad: Tensor<2>,
+        clip: Tensor<1>,
+        update: Update,
+    ) -> Vec<Tensor<2>> {
+        match kind {
+            OptimizerKind::Adamw => self.adamw(three(kept), grad, clip, update).to_vec(),
+        }
+    }
+
+    /// One AdamW step of value, first and second moment.
+    fn adamw(self, state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Update) -> [Tensor<2>; 3] {
         match self {
             Self::Composed => composed::adamw(state, grad, clip, update),
             #[cfg(feature = "cpu")]
             Self::Fused => kernels::adamw(state, grad, clip, update),
         }
     }
+}
+
+/// Value and two moments.
+fn three(kept: Vec<Tensor<2>>) -> [Tensor<2>; 3] {
+    kept.try_into().expect("a value and two moments")
 }
 
 /// `x` times a multiplier of the parameterization, which is 1 more often than not.

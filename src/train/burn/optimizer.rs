@@ -1,39 +1,41 @@
-//! AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with the learning rate, the decay and the epsilon of each weight
-//! from the table of parameterizations, after clipping by the global norm.
+//! The optimizer of a run: clipping by the global norm, then a step of each weight by its optimizer (`src/optimizer/`), with
+//! the numbers of its row in the table of parameterizations.
 //!
-//! burn has an AdamW of its own; this one clips by the norm over all weights (burn's clips each tensor) and never waits
+//! burn has optimizers of its own; this one clips by the norm over all weights (burn's clip each tensor) and never waits
 //! for the device: the norm stays a tensor.
 
 use burn::tensor::{Gradients, Tensor};
 
 use super::model::Model;
 use super::ops::Ops;
-use super::update::Update;
 use super::weight::Weight;
-use crate::plan::RunOptimizer;
+use crate::optimizer::RunOptimizer;
 
 /// The optimizer's state for one model.
-pub struct AdamW {
+pub struct Optimizer {
     config: RunOptimizer,
     steps: i32,
-    /// First and second moment of each weight, in the order of [`Model::weights_mut`].
-    moments: Vec<[Tensor<2>; 2]>,
+    /// What is kept of each weight beside its value, in the order of [`Model::weights_mut`].
+    moments: Vec<Vec<Tensor<2>>>,
 }
 
-impl AdamW {
+impl Optimizer {
     /// An optimizer that has seen no gradient.
     pub fn new(config: &RunOptimizer, model: &mut Model) -> Self {
-        let zeros = |weight: &mut Weight| [(); 2].map(|()| weight.value.clone().inner().zeros_like());
+        let zeros = |weight: &mut Weight| {
+            let keeps = config.kind.of(weight.role).part().keeps;
+            keeps[1..].iter().map(|_| weight.value.clone().inner().zeros_like()).collect()
+        };
         Self { config: config.clone(), steps: 0, moments: model.weights_mut().map(zeros).collect() }
     }
 
-    /// First and second moment of each weight, in the order of [`Model::weights_mut`].
-    pub fn moments(&self) -> &[[Tensor<2>; 2]] {
+    /// What is kept of each weight beside its value, in the order of [`Model::weights_mut`].
+    pub fn moments(&self) -> &[Vec<Tensor<2>>] {
         &self.moments
     }
 
     /// Goes back to the moments that it had after so many steps.
-    pub fn restore(&mut self, steps: usize, moments: Vec<[Tensor<2>; 2]>) {
+    pub fn restore(&mut self, steps: usize, moments: Vec<Vec<Tensor<2>>>) {
         assert_eq!(moments.len(), self.moments.len(), "moments of another model");
         self.steps = i32::try_from(steps).expect("steps of a run");
         self.moments = moments;
@@ -42,24 +44,16 @@ impl AdamW {
     /// One step down the gradients, in the order of [`Model::weights_mut`], at a share of the peak learning rate.
     pub fn step(&mut self, model: &mut Model, gradients: Vec<Tensor<2>>, share_of_peak: f64) {
         self.steps += 1;
-        let RunOptimizer { beta1, beta2, epsilon, weight_decay, learning_rate, clip_norm, .. } = self.config;
-        // The moments begin at zero; these undo their bias towards it.
-        let correction1 = 1.0 - beta1.powi(self.steps);
-        let second_correction = (1.0 - beta2.powi(self.steps)).recip();
         let ops = model.ops();
-        let clip = clip_factor(ops, &gradients, clip_norm);
+        let clip = clip_factor(ops, &gradients, self.config.clip_norm);
         for ((weight, gradient), moments) in model.weights_mut().zip(gradients).zip(&mut self.moments) {
-            let rate = learning_rate * share_of_peak * weight.rule.learning_rate;
-            let keep = 1.0 - rate * weight_decay * weight.rule.weight_decay;
-            let epsilon = epsilon * weight.rule.epsilon;
-            let update = Update { beta1, beta2, epsilon, rate: rate / correction1, second_correction, keep };
+            let update = self.config.update(weight.role, &weight.rule, self.steps, share_of_peak);
             // Taken out of their places, so that they are updated where they lie.
-            let [first, second] =
-                std::mem::replace(moments, [(); 2].map(|()| Tensor::empty([1, 1], &gradient.device())));
-            let state = [weight.take(), first, second];
-            let [value, first, second] = ops.adamw(state, gradient, clip.clone(), update);
-            weight.value = Tensor::from_inner(value).require_grad();
-            *moments = [first, second];
+            let mut kept = vec![weight.take()];
+            kept.append(moments);
+            let mut kept = ops.step(self.config.kind.of(weight.role), kept, gradient, clip.clone(), update);
+            *moments = kept.split_off(1);
+            weight.value = Tensor::from_inner(kept.remove(0)).require_grad();
         }
     }
 }
@@ -105,7 +99,7 @@ mod tests {
     fn changes(run: &Run) -> Vec<(String, f64)> {
         let device = Device::flex().autodiff();
         let mut model = Model::new(run, &device);
-        let mut optimizer = AdamW::new(&run.optimizer, &mut model);
+        let mut optimizer = Optimizer::new(&run.optimizer, &mut model);
         let tokens: Vec<u16> = (0..8 * (run.shape.context as u32 + 1)).map(|i| (i * i * 31 % 512) as u16).collect();
         let (ids, targets) = upload(&tokens, run.shape.context, &device);
         let before: Vec<_> = model.weights_mut().map(|weight| weight.value.clone().inner()).collect();

@@ -4,11 +4,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::batch::upload;
 use super::model::Model;
-use super::optimizer::{self, AdamW};
+use super::optimizer::{self, Optimizer};
 use crate::checkpoint::Place;
 use crate::data::Corpus;
+use crate::optimizer::Kept;
 use crate::plan::Run;
-use crate::train::engine::{self, Part};
+use crate::train::engine;
 use crate::train::schedule::share_of_peak;
 use crate::trainer::TrainError;
 
@@ -19,7 +20,7 @@ pub struct Session<'a> {
     device: &'a Device,
     /// The model as it is now.
     pub(super) model: Model,
-    pub(super) optimizer: AdamW,
+    pub(super) optimizer: Optimizer,
     micro_batches: usize,
     tokens: Vec<u16>,
     /// Sum of the losses since it was last read, on the device, and their number.
@@ -31,7 +32,7 @@ impl<'a> Session<'a> {
     /// The beginning of a run whose batches are cut into so many parts.
     pub fn new(run: &'a Run, corpus: &'a Corpus, device: &'a Device, micro_batches: usize) -> Self {
         let mut model = Model::new(run, device);
-        let optimizer = AdamW::new(&run.optimizer, &mut model);
+        let optimizer = Optimizer::new(&run.optimizer, &mut model);
         Self { run, corpus, device, model, optimizer, micro_batches, tokens: Vec::new(), loss_sum: None, losses: 0 }
     }
 
@@ -82,13 +83,12 @@ impl engine::Session for Session<'_> {
         Ok(())
     }
 
-    fn numbers(&mut self, weight: usize, part: Part) -> Result<Vec<f32>, TrainError> {
-        let value = self.model.weights_mut().nth(weight).expect("a weight of the model").value.clone();
-        let [first, second] = &self.optimizer.moments()[weight];
-        Ok(floats(match part {
-            Part::Value => value.inner(),
-            Part::First => first.clone(),
-            Part::Second => second.clone(),
+    fn numbers(&mut self, weight: usize, kept: Kept) -> Result<Vec<f32>, TrainError> {
+        let value = &self.model.weights_mut().nth(weight).expect("a weight of the model").value;
+        Ok(floats(match kept {
+            Kept::Value => value.clone().inner(),
+            Kept::First => self.optimizer.moments()[weight][0].clone(),
+            Kept::Second => self.optimizer.moments()[weight][1].clone(),
         }))
     }
 
@@ -99,10 +99,10 @@ impl engine::Session for Session<'_> {
         let mut moments = Vec::new();
         for weight in self.model.weights_mut() {
             let shape = weight.value.dims();
-            let [value, first, second] =
-                [(); 3].map(|()| Tensor::<2>::from_data(TensorData::new(next(), shape), &device));
-            weight.value = Tensor::from_inner(value).require_grad();
-            moments.push([first, second]);
+            let mut tensor = || Tensor::<2>::from_data(TensorData::new(next(), shape), &device);
+            weight.value = Tensor::from_inner(tensor()).require_grad();
+            let keeps = self.run.optimizer.kind.of(weight.role).part().keeps;
+            moments.push(keeps[1..].iter().map(|_| tensor()).collect());
         }
         self.optimizer.restore(place.step, moments);
         self.losses = place.losses;

@@ -11,7 +11,6 @@
 #![allow(clippy::inline_always)]
 
 mod activation;
-mod adamw;
 mod attention;
 mod cross_entropy;
 mod embedding;
@@ -20,12 +19,13 @@ mod gradients;
 mod norm;
 mod product;
 mod simd;
+mod step;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
 use burn::tensor::{Device, Int, Tensor};
 
-use super::update::Update;
+use crate::optimizer::Update;
 
 /// The operations with gradients, as burn's dispatcher sees them. `[n, d]` has one row for each token of the batch.
 #[backend_extension(Flex, Autodiff)]

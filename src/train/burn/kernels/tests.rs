@@ -4,13 +4,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::optimizer::{OptimizerKind, Update};
 use crate::plan::testing::small;
 use crate::plan::{Run, RunSchedule};
 use crate::train::burn::model::Model;
 use crate::train::burn::ops::Ops;
-use crate::train::burn::optimizer::{self, AdamW};
+use crate::train::burn::optimizer::{self, Optimizer};
 use crate::train::burn::positions::Positions;
-use crate::train::burn::update::Update;
 use crate::train::schedule::share_of_peak;
 
 const CONTEXT: usize = 80;
@@ -99,7 +99,8 @@ fn adamw_agrees_with_the_composed_one() {
     let state = || [1, 2, 3].map(|seed| numbers([40, 30], seed).inner().abs());
     let clip = || Tensor::<1>::from_floats([0.7], &device().inner());
     let update = Update { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, rate: 0.01, second_correction: 1.3, keep: 0.999 };
-    let step = |ops: Ops| ops.adamw(state(), numbers([40, 30], 8).inner(), clip(), update);
+    let step =
+        |ops: Ops| ops.step(OptimizerKind::Adamw, state().to_vec(), numbers([40, 30], 8).inner(), clip(), update);
     for (fused, composed) in step(Ops::Fused).into_iter().zip(step(Ops::Composed)) {
         assert!(relative(fused, composed) < 1e-5);
     }
@@ -138,7 +139,7 @@ fn training_agrees_with_the_composed_operations() {
         if composed {
             model = model.composed();
         }
-        let mut optimizer = AdamW::new(&run.optimizer, &mut model);
+        let mut optimizer = Optimizer::new(&run.optimizer, &mut model);
         let batch = |at: usize| {
             let values: Vec<i32> = (0..ROWS).map(|i| token(at + i)).collect();
             Tensor::from_data(TensorData::new(values, [ROWS]), &device())

@@ -5,8 +5,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use rayon::prelude::*;
 
 use super::{PIECE, SUM_ROWS, head, ids, packed, tensor};
-use crate::train::burn::kernels::{PlainOps, adamw, cross_entropy, simd};
-use crate::train::burn::update::Update;
+use crate::optimizer::Update;
+use crate::train::burn::kernels::{PlainOps, cross_entropy, simd, step};
 
 impl PlainOps for Flex {
     fn token_losses(
@@ -52,7 +52,7 @@ impl PlainOps for Flex {
         values
             .zip(moments)
             .zip(grad.storage::<f32>().par_chunks(PIECE))
-            .for_each(|((value, (first, second)), grad)| adamw::step(value, first, second, grad, clip, update));
+            .for_each(|((value, (first, second)), grad)| step::adamw(value, first, second, grad, clip, &update));
         (value, first, second)
     }
 }

@@ -1,0 +1,175 @@
+//! THE table of optimizers: a file each, with the keys that it reads, what it keeps for a weight, how long its steps are
+//! beside AdamW's, and the step itself.
+//!
+//! A step is written once, over the [`Number`]s of `number.rs`: a kernel of the CPU runs it on each number, other devices on
+//! whole tensors, and tests in f64. To add an optimizer, add its file, its name in [`OptimizerKind`] and its line in
+//! [`OptimizerKind::part`].
+
+// A step that is not inlined would be compiled for the baseline instead of the instructions chosen at run time.
+#![allow(clippy::inline_always)]
+
+pub mod adamw;
+mod number;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use number::Number;
+
+use crate::parameterization::{Role, Rule, Stride};
+
+/// Which optimizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+    Adamw,
+}
+
+/// A line of the table: what there is to know of an optimizer beside its step.
+pub struct Part {
+    /// The name used in specs.
+    pub name: &'static str,
+    /// Keys of `[optimizer]` that it reads, beside those that all read.
+    pub keys: &'static [Key],
+    /// What it keeps of a weight that it steps.
+    pub keeps: &'static [Kept],
+    /// How long its steps are.
+    pub stride: Stride,
+    /// The weights that it steps; AdamW steps the others.
+    pub steps: &'static [Role],
+    /// Completes the numbers of a step, of which the rate and what decay leaves are there.
+    update: fn(&RunOptimizer, &Rule, i32, Update) -> Update,
+}
+
+/// A key of `[optimizer]` that not every optimizer reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// `beta1`.
+    Beta1,
+    /// `beta2`.
+    Beta2,
+    /// `epsilon`.
+    Epsilon,
+}
+
+impl Key {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Beta1, Self::Beta2, Self::Epsilon];
+
+    /// As it is written in a spec.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Beta1 => "beta1",
+            Self::Beta2 => "beta2",
+            Self::Epsilon => "epsilon",
+        }
+    }
+}
+
+/// What is kept of a weight, in the order of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The weight itself.
+    Value,
+    /// First moment of its gradients.
+    First,
+    /// Second moment of its gradients.
+    Second,
+}
+
+impl Kept {
+    /// The name in a checkpoint.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Value => "model",
+            Self::First => "first",
+            Self::Second => "second",
+        }
+    }
+}
+
+impl OptimizerKind {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 1] = [Self::Adamw];
+
+    /// Its line of the table.
+    pub fn part(self) -> &'static Part {
+        match self {
+            Self::Adamw => &adamw::PART,
+        }
+    }
+
+    /// The optimizer that steps the weights of a role.
+    pub fn of(self, role: Role) -> Self {
+        if self.part().steps.contains(&role) { self } else { Self::Adamw }
+    }
+}
+
+/// The optimizer of a run, with its rules worked out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunOptimizer {
+    /// Which optimizer.
+    pub kind: OptimizerKind,
+    /// Peak learning rate at the base shape.
+    pub learning_rate: f64,
+    /// Sequences of one step.
+    pub batch_sequences: usize,
+    /// Decay of the first moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta1: Option<f64>,
+    /// Decay of the second moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta2: Option<f64>,
+    /// Added to the root of the second moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    /// Decoupled weight decay of matrices.
+    pub weight_decay: f64,
+    /// Global norm to which gradients are clipped; 0 turns clipping off.
+    pub clip_norm: f64,
+}
+
+/// The numbers of one step for one weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Learning rate; AdamW's is over the correction of the first moment.
+    pub rate: f64,
+    /// Reciprocal of the correction of the second moment.
+    pub second_correction: f64,
+    /// What decay leaves of the value.
+    pub keep: f64,
+}
+
+impl RunOptimizer {
+    /// The number at a key; 0 where its optimizer has none, which a spec is checked for.
+    pub fn number(&self, key: Key) -> f64 {
+        let written = match key {
+            Key::Beta1 => self.beta1,
+            Key::Beta2 => self.beta2,
+            Key::Epsilon => self.epsilon,
+        };
+        written.unwrap_or_default()
+    }
+
+    /// The numbers of step number `step`, from 1, for a weight of a role at a share of the peak learning rate; `rule` is
+    /// its row of the table of parameterizations.
+    pub fn update(&self, role: Role, rule: &Rule, step: i32, share_of_peak: f64) -> Update {
+        let part = self.kind.of(role).part();
+        let rule = rule.striding(part.stride);
+        let rate = self.learning_rate * share_of_peak * rule.learning_rate;
+        let keep = 1.0 - rate * self.weight_decay * rule.weight_decay;
+        let plain = Update { beta1: 0.0, beta2: 0.0, epsilon: 0.0, rate, second_correction: 1.0, keep };
+        (part.update)(self, &rule, step, plain)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! What a step is computed with: one number, or all numbers of a weight at once.
+
+use std::ops::{Add, Div, Mul};
+
+/// Numbers of a weight: `f32` in the kernels of the CPU, whole tensors on other devices, `f64` in tests.
+pub trait Number: Clone + Add<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
+    /// This times a factor.
+    #[must_use]
+    fn times(self, factor: f64) -> Self;
+
+    /// This times a factor, plus another, rounded once where the device can.
+    #[must_use]
+    fn times_plus(self, factor: f64, other: Self) -> Self;
+
+    /// This plus a constant.
+    #[must_use]
+    fn plus(self, constant: f64) -> Self;
+
+    /// The square root.
+    #[must_use]
+    fn root(self) -> Self;
+}
+
+macro_rules! plain_number {
+    ($type:ty) => {
+        impl Number for $type {
+            #[inline(always)]
+            fn times(self, factor: f64) -> Self {
+                factor as $type * self
+            }
+
+            #[inline(always)]
+            fn times_plus(self, factor: f64, other: Self) -> Self {
+                (factor as $type).mul_add(self, other)
+            }
+
+            #[inline(always)]
+            fn plus(self, constant: f64) -> Self {
+                self + constant as $type
+            }
+
+            #[inline(always)]
+            fn root(self) -> Self {
+                self.sqrt()
+            }
+        }
+    };
+}
+
+plain_number!(f32);
+plain_number!(f64);
+
+/// 1 minus a decay, as the kernels round it: from the decay in f32, so that both add up to 1.
+#[inline(always)]
+pub(super) fn rest(decay: f64) -> f64 {
+    1.0 - f64::from(decay as f32)
+}
