@@ -110,15 +110,27 @@ pub struct Rule {
 pub enum Stride {
     /// Each number goes by about the learning rate, whatever the gradient: AdamW and all that take signs.
     Unit,
+    /// Each number goes by the learning rate times its gradient.
+    Gradient,
+    /// All singular values of a matrix go alike; the root mean square is that of a unit stride.
+    Orthogonal,
 }
 
 impl Rule {
-    /// This row for an optimizer of another stride.
+    /// This row for an optimizer of another stride. The product of rate and decay stays the same.
+    ///
+    /// Gradients are as large as Adam's epsilon has to be, so what AdamW divides by, the rate has to: with muP, m times the
+    /// rate of AdamW (2203.03466, table 8, its rows of SGD over those of Adam). Steps of AdamW add up in one direction, and a
+    /// matrix of m x m of them is m times as large by its spectral norm as one number; an orthogonal one is sqrt(m) times
+    /// (Yang et al. 2023, arXiv 2310.17813).
     #[must_use]
     pub fn striding(self, stride: Stride) -> Self {
-        match stride {
-            Stride::Unit => self,
-        }
+        let factor = match stride {
+            Stride::Unit => return self,
+            Stride::Gradient => 1.0 / self.epsilon,
+            Stride::Orthogonal => 1.0 / self.learning_rate.sqrt(),
+        };
+        Self { learning_rate: self.learning_rate * factor, weight_decay: self.weight_decay / factor, ..self }
     }
 }
 

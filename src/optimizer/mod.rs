@@ -9,12 +9,15 @@
 #![allow(clippy::inline_always)]
 
 pub mod adamw;
+pub mod lion;
+pub mod muon;
 mod number;
+pub mod sgd;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use number::Number;
+pub use number::{Matrix, Number};
 
 use crate::parameterization::{Role, Rule, Stride};
 
@@ -24,6 +27,13 @@ use crate::parameterization::{Role, Rule, Stride};
 pub enum OptimizerKind {
     /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
     Adamw,
+    /// Stochastic gradient descent with momentum and decoupled weight decay.
+    Sgd,
+    /// Steps of equal size by the sign of a mean of momentum and gradient (Chen et al. 2023).
+    Lion,
+    /// The momentum of hidden matrices made orthogonal (Jordan et al. 2024), scaled to AdamW's steps (Liu et al. 2025);
+    /// AdamW for all other weights.
+    Muon,
 }
 
 /// A line of the table: what there is to know of an optimizer beside its step.
@@ -51,11 +61,13 @@ pub enum Key {
     Beta2,
     /// `epsilon`.
     Epsilon,
+    /// `momentum`.
+    Momentum,
 }
 
 impl Key {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Beta1, Self::Beta2, Self::Epsilon];
+    pub const ALL: [Self; 4] = [Self::Beta1, Self::Beta2, Self::Epsilon, Self::Momentum];
 
     /// As it is written in a spec.
     pub fn name(self) -> &'static str {
@@ -63,6 +75,7 @@ impl Key {
             Self::Beta1 => "beta1",
             Self::Beta2 => "beta2",
             Self::Epsilon => "epsilon",
+            Self::Momentum => "momentum",
         }
     }
 }
@@ -72,7 +85,7 @@ impl Key {
 pub enum Kept {
     /// The weight itself.
     Value,
-    /// First moment of its gradients.
+    /// First moment of its gradients, or their momentum.
     First,
     /// Second moment of its gradients.
     Second,
@@ -91,12 +104,15 @@ impl Kept {
 
 impl OptimizerKind {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 1] = [Self::Adamw];
+    pub const ALL: [Self; 4] = [Self::Adamw, Self::Sgd, Self::Lion, Self::Muon];
 
     /// Its line of the table.
     pub fn part(self) -> &'static Part {
         match self {
             Self::Adamw => &adamw::PART,
+            Self::Sgd => &sgd::PART,
+            Self::Lion => &lion::PART,
+            Self::Muon => &muon::PART,
         }
     }
 
@@ -125,6 +141,9 @@ pub struct RunOptimizer {
     /// Added to the root of the second moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
+    /// Decay of the momentum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
     /// Decoupled weight decay of matrices.
     pub weight_decay: f64,
     /// Global norm to which gradients are clipped; 0 turns clipping off.
@@ -134,9 +153,9 @@ pub struct RunOptimizer {
 /// The numbers of one step for one weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Update {
-    /// Decay of the first moment.
+    /// Decay of the first moment or of the momentum.
     pub beta1: f64,
-    /// Decay of the second moment.
+    /// Decay of the second moment; Lion's of the momentum.
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
@@ -155,6 +174,7 @@ impl RunOptimizer {
             Key::Beta1 => self.beta1,
             Key::Beta2 => self.beta2,
             Key::Epsilon => self.epsilon,
+            Key::Momentum => self.momentum,
         };
         written.unwrap_or_default()
     }

@@ -19,6 +19,28 @@ pub trait Number: Clone + Add<Output = Self> + Mul<Output = Self> + Div<Output =
     /// The square root.
     #[must_use]
     fn root(self) -> Self;
+
+    /// 1 or -1, and 0 of 0.
+    #[must_use]
+    fn sign(self) -> Self;
+}
+
+/// A whole weight at once, where a step is more than numbers one by one.
+pub trait Matrix: Number {
+    /// Rows and columns.
+    fn shape(&self) -> [usize; 2];
+
+    /// Rows as columns.
+    #[must_use]
+    fn transposed(self) -> Self;
+
+    /// The matrix product.
+    #[must_use]
+    fn product(self, other: Self) -> Self;
+
+    /// This over the root of its sum of squares; zeros stay zeros.
+    #[must_use]
+    fn normalized(self) -> Self;
 }
 
 macro_rules! plain_number {
@@ -42,6 +64,12 @@ macro_rules! plain_number {
             #[inline(always)]
             fn root(self) -> Self {
                 self.sqrt()
+            }
+
+            #[inline(always)]
+            fn sign(self) -> Self {
+                // Not `signum`, which is 1 of 0.
+                f32::from(u8::from(self > 0.0)) as $type - f32::from(u8::from(self < 0.0)) as $type
             }
         }
     };

@@ -86,7 +86,7 @@ fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, trained: f64) -
 
 /// The optimizer with its rules worked out at a size.
 fn optimizer(optimizer: &Optimizer, params: f64, tokens: f64, context: usize) -> Result<RunOptimizer, String> {
-    let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = *optimizer;
+    let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, momentum, clip_norm, .. } = *optimizer;
     let learning_rate = learning_rate.at(params, tokens);
     if !(learning_rate.is_finite() && learning_rate > 0.0) {
         return Err(format!("the rule gives a learning rate of {learning_rate:e}: use another exponent"));
@@ -96,7 +96,16 @@ fn optimizer(optimizer: &Optimizer, params: f64, tokens: f64, context: usize) ->
         return Err(format!("the rule gives a batch of {sequences:.2e} sequences: use another exponent"));
     }
     let batch_sequences = sequences.round().max(1.0) as usize;
-    Ok(RunOptimizer { kind, learning_rate, batch_sequences, beta1, beta2, epsilon, weight_decay, clip_norm })
+    let weight_decay = match (optimizer.weight_decay, optimizer.weight_decay_tokens) {
+        (Some(coefficient), _) => coefficient,
+        // Each step keeps 1 - rate x coefficient of a weight, so a weight is forgotten in 1 / (rate x coefficient) steps.
+        (None, Some(rule)) => (batch_sequences * context) as f64 / (learning_rate * rule.at(params, tokens)),
+        (None, None) => 0.0,
+    };
+    if !weight_decay.is_finite() {
+        return Err(format!("the rule gives a weight decay of {weight_decay:e}: use another exponent"));
+    }
+    Ok(RunOptimizer { kind, learning_rate, batch_sequences, beta1, beta2, epsilon, momentum, weight_decay, clip_norm })
 }
 
 /// The schedule in steps. Warm-up grows with the model (Porian et al. 2024: as many tokens as parameters), is never

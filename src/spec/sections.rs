@@ -196,14 +196,26 @@ pub struct Optimizer {
     /// Tokens of one step: a number, or a power law of the number of parameters or tokens.
     #[serde(deserialize_with = "rule::batch_tokens")]
     pub batch_tokens: PowerRule,
-    /// Decay of the first moment.
+    /// Decay of the first moment; adamw, lion and muon (for what AdamW steps) need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta1: Option<f64>,
-    /// Decay of the second moment.
+    /// Decay of the second moment, and of lion's momentum; adamw, lion and muon need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f64>,
-    /// Added to the root of the second moment.
+    /// Added to the root of the second moment; adamw and muon need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epsilon: Option<f64>,
+    /// Decay of the momentum; sgd and muon need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
     /// Decoupled weight decay of matrices: each step subtracts learning rate x this x the weight.
-    pub weight_decay: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// Weight decay as the tokens over which it forgets a weight, instead of `weight_decay`: the coefficient is then
+    /// tokens of a step / (peak learning rate x this), the timescale of AdamW (Wang and Aitchison 2024; Bergsma et al. 2025). A
+    /// number, or a power law of the number of parameters or tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "rule::weight_decay_tokens")]
+    pub weight_decay_tokens: Option<PowerRule>,
     /// Global norm to which gradients are clipped; 0 turns clipping off.
     pub clip_norm: f64,
 }
@@ -217,6 +229,7 @@ impl Optimizer {
                 Key::Beta1 => &mut self.beta1,
                 Key::Beta2 => &mut self.beta2,
                 Key::Epsilon => &mut self.epsilon,
+                Key::Momentum => &mut self.momentum,
             } = None;
         }
     }

@@ -7,15 +7,46 @@ use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind};
 
 /// Checks `[optimizer]`.
 pub(super) fn optimizer(optimizer: &Optimizer) -> Checked {
-    let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = optimizer;
+    let Optimizer {
+        kind,
+        learning_rate,
+        batch_tokens,
+        beta1,
+        beta2,
+        epsilon,
+        momentum,
+        weight_decay,
+        weight_decay_tokens,
+        clip_norm,
+    } = optimizer;
     rule("optimizer.learning_rate", learning_rate, "0.01")?;
     rule("optimizer.batch_tokens", batch_tokens, "4096")?;
-    let numbers = [(Key::Beta1, *beta1, "0.9"), (Key::Beta2, *beta2, "0.99"), (Key::Epsilon, *epsilon, "1e-8")];
+    let numbers = [
+        (Key::Beta1, *beta1, "0.9"),
+        (Key::Beta2, *beta2, "0.99"),
+        (Key::Epsilon, *epsilon, "1e-8"),
+        (Key::Momentum, *momentum, "0.95"),
+    ];
     for (key, number, such) in numbers {
         number_of(*kind, key, number, such)?;
     }
-    not_negative("optimizer.weight_decay", *weight_decay, "0.1, or 0 for none")?;
+    decay(*weight_decay, weight_decay_tokens.as_ref())?;
     not_negative("optimizer.clip_norm", *clip_norm, "1.0, or 0 for no clipping")
+}
+
+/// Weight decay is a coefficient or a timescale.
+fn decay(coefficient: Option<f64>, tokens: Option<&PowerRule>) -> Checked {
+    let such = "0.1, or 0 for none";
+    present("optimizer.weight_decay", coefficient.is_some() || tokens.is_some(), &format!("write {such}"))?;
+    if let Some(tokens) = tokens {
+        rule("optimizer.weight_decay_tokens", tokens, "1e8")?;
+        let why = match coefficient {
+            Some(0.0) => "weight_decay = 0 says that there is none",
+            _ => "weight_decay says how strong it is",
+        };
+        absent("optimizer.weight_decay_tokens", coefficient.is_some(), why)?;
+    }
+    not_negative("optimizer.weight_decay", coefficient.unwrap_or_default(), such)
 }
 
 /// A number that is there where its optimizer reads it, and nowhere else.
@@ -32,7 +63,7 @@ fn number_of(kind: OptimizerKind, key: Key, number: Option<f64>, such: &str) -> 
     let Some(number) = number else { return Ok(()) };
     match key {
         Key::Epsilon => positive(&name, number, such),
-        Key::Beta1 | Key::Beta2 => require((0.0..1.0).contains(&number), &name, || {
+        Key::Beta1 | Key::Beta2 | Key::Momentum => require((0.0..1.0).contains(&number), &name, || {
             (format!("{number} is not a decay"), format!("write a number from 0 to below 1, such as {such}"))
         }),
     }

@@ -5,7 +5,7 @@ use burn::tensor::activation::{gelu as composed_gelu, log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
 
 use super::positions::Positions;
-use crate::optimizer::{self, Number, Update};
+use crate::optimizer::{self, Number, OptimizerKind, Update};
 use crate::plan::NORM_EPSILON;
 
 /// Turns channels i and i + half of `x` `[batch, heads, context, head_dim]` by the angle of their position.
@@ -60,6 +60,20 @@ pub fn adamw(state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Up
     optimizer::adamw::step(state, grad * clip.unsqueeze::<2>(), &update)
 }
 
+/// One step of SGD or Lion: value and momentum, from the gradient times `clip` `[1]`.
+pub fn momentum(
+    kind: OptimizerKind,
+    state: [Tensor<2>; 2],
+    grad: Tensor<2>,
+    clip: Tensor<1>,
+    update: Update,
+) -> [Tensor<2>; 2] {
+    let grad = grad * clip.unsqueeze::<2>();
+    let step: fn([Tensor<2>; 2], Tensor<2>, &Update) -> [Tensor<2>; 2] =
+        if kind == OptimizerKind::Lion { optimizer::lion::step } else { optimizer::sgd::step };
+    step(state, grad, &update)
+}
+
 impl Number for Tensor<2> {
     fn times(self, factor: f64) -> Self {
         self.mul_scalar(factor)
@@ -75,5 +89,9 @@ impl Number for Tensor<2> {
 
     fn root(self) -> Self {
         self.sqrt()
+    }
+
+    fn sign(self) -> Self {
+        Self::sign(self)
     }
 }

@@ -7,7 +7,7 @@ use super::composed;
 #[cfg(feature = "cpu")]
 use super::kernels;
 use super::positions::Positions;
-use crate::optimizer::{OptimizerKind, Update};
+use crate::optimizer::{Matrix, OptimizerKind, Update, muon};
 
 /// Which implementation a model uses: decided once, by its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,9 @@ impl Ops {
         update: Update,
     ) -> Vec<Tensor<2>> {
         match kind {
-            OptimizerKind::Adamw => self.adamw(three(kept), grad, clip, update).to_vec(),
+            OptimizerKind::Adamw => self.adamw(of_kept(kept), grad, clip, update).to_vec(),
+            OptimizerKind::Sgd | OptimizerKind::Lion => self.momentum(kind, of_kept(kept), grad, clip, update).to_vec(),
+            OptimizerKind::Muon => muon::step(of_kept(kept), grad * clip.unsqueeze::<2>(), &update).to_vec(),
         }
     }
 
@@ -117,15 +119,50 @@ impl Ops {
             Self::Fused => kernels::adamw(state, grad, clip, update),
         }
     }
+
+    /// One step of SGD or Lion: value and momentum.
+    fn momentum(
+        self,
+        kind: OptimizerKind,
+        state: [Tensor<2>; 2],
+        grad: Tensor<2>,
+        clip: Tensor<1>,
+        update: Update,
+    ) -> [Tensor<2>; 2] {
+        match self {
+            Self::Composed => composed::momentum(kind, state, grad, clip, update),
+            #[cfg(feature = "cpu")]
+            Self::Fused => kernels::momentum(kind, state, grad, clip, update),
+        }
+    }
 }
 
-/// Value and two moments.
-fn three(kept: Vec<Tensor<2>>) -> [Tensor<2>; 3] {
-    kept.try_into().expect("a value and two moments")
+/// What is kept of a weight, as many as its optimizer says.
+fn of_kept<const N: usize>(kept: Vec<Tensor<2>>) -> [Tensor<2>; N] {
+    kept.try_into().expect("what the optimizer keeps")
 }
 
 /// `x` times a multiplier of the parameterization, which is 1 more often than not.
 #[allow(clippy::float_cmp)] // exactly 1 is the case of the base width, where nothing may change
 pub fn scaled(x: Tensor<2>, multiplier: f64) -> Tensor<2> {
     if multiplier == 1.0 { x } else { x.mul_scalar(multiplier) }
+}
+
+impl Matrix for Tensor<2> {
+    fn shape(&self) -> [usize; 2] {
+        self.dims()
+    }
+
+    fn transposed(self) -> Self {
+        self.transpose()
+    }
+
+    fn product(self, other: Self) -> Self {
+        self.matmul(other)
+    }
+
+    fn normalized(self) -> Self {
+        let squares = Ops::on(&self.device()).sum_squares(self.clone());
+        self * squares.sqrt().add_scalar(f32::MIN_POSITIVE).recip().unsqueeze::<2>()
+    }
 }

@@ -29,6 +29,7 @@ use super::engine::Bench;
 use super::engine::{Engine, Session};
 use super::site::{Batches, Seen};
 use crate::data::Corpus;
+use crate::optimizer::OptimizerKind;
 use crate::parameterization::Rules;
 use crate::plan::Run;
 use crate::spec::Precision;
@@ -114,6 +115,13 @@ const HEAD_DIMS: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// Refuses a run that the kernels are not made for.
 fn check(run: &Run) -> Result<(), TrainError> {
+    let optimizer = run.optimizer.kind;
+    if optimizer != OptimizerKind::Adamw {
+        return Err(TrainError::Configuration(format!(
+            "optimizer.kind = {:?}: the device cuda has adamw only; train on cpu or wgpu, or write \"adamw\"",
+            optimizer.part().name
+        )));
+    }
     let head_dim = run.shape.head_dim();
     if HEAD_DIMS.contains(&head_dim) && head_dim.is_multiple_of(8) {
         return Ok(());

@@ -25,7 +25,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::optimizer::Update;
+use crate::optimizer::{OptimizerKind, Update};
 
 /// The operations with gradients, as burn's dispatcher sees them. `[n, d]` has one row for each token of the batch.
 #[backend_extension(Flex, Autodiff)]
@@ -81,6 +81,16 @@ pub trait PlainOps: Backend {
         clip: FloatTensor<Self>,
         update: Update,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// One step of SGD or Lion: value and momentum, from the gradient times the only element of `clip`.
+    fn momentum(
+        value: FloatTensor<Self>,
+        momentum: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        clip: FloatTensor<Self>,
+        kind: OptimizerKind,
+        update: Update,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
 /// What `gradients` needs of a backend: forward passes that keep something for later, and backward passes.
@@ -185,6 +195,20 @@ pub fn adamw(state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Up
     let (value, first, second) =
         Dispatch::adamw(value, first, second, grad.into_dispatch(), clip.into_dispatch(), update);
     [value, first, second].map(Tensor::from_dispatch)
+}
+
+/// See [`PlainOps::momentum`]. `state` is value and momentum.
+pub fn momentum(
+    kind: OptimizerKind,
+    state: [Tensor<2>; 2],
+    grad: Tensor<2>,
+    clip: Tensor<1>,
+    update: Update,
+) -> [Tensor<2>; 2] {
+    let [value, momentum] = state.map(Tensor::into_dispatch);
+    let (value, momentum) =
+        Dispatch::momentum(value, momentum, grad.into_dispatch(), clip.into_dispatch(), kind, update);
+    [value, momentum].map(Tensor::from_dispatch)
 }
 
 #[cfg(test)]

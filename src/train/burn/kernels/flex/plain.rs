@@ -5,7 +5,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use rayon::prelude::*;
 
 use super::{PIECE, SUM_ROWS, head, ids, packed, tensor};
-use crate::optimizer::Update;
+use crate::optimizer::{OptimizerKind, Update};
 use crate::train::burn::kernels::{PlainOps, cross_entropy, simd, step};
 
 impl PlainOps for Flex {
@@ -54,5 +54,22 @@ impl PlainOps for Flex {
             .zip(grad.storage::<f32>().par_chunks(PIECE))
             .for_each(|((value, (first, second)), grad)| step::adamw(value, first, second, grad, clip, &update));
         (value, first, second)
+    }
+    fn momentum(
+        value: FloatTensor<Self>,
+        momentum: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        clip: FloatTensor<Self>,
+        kind: OptimizerKind,
+        update: Update,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [mut value, mut momentum, grad] = [value, momentum, grad].map(packed);
+        let clip = clip.storage::<f32>()[0];
+        let step = if kind == OptimizerKind::Lion { step::lion } else { step::sgd };
+        let pieces = value.storage_mut::<f32>().par_chunks_mut(PIECE).zip(momentum.storage_mut().par_chunks_mut(PIECE));
+        pieces
+            .zip(grad.storage::<f32>().par_chunks(PIECE))
+            .for_each(|((value, momentum), grad)| step(value, momentum, grad, clip, &update));
+        (value, momentum)
     }
 }
