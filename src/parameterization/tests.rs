@@ -172,7 +172,11 @@ fn sgd_has_the_rates_of_table_8_of_tensor_programs_v_and_gradients_behind_a_bran
     let shape = [256, 8, 16]; // m = 4, l = 2
     let rates = |parameterization, expected: [(Role, [f64; 2]); 6]| {
         for (role, expected) in expected {
-            assert_eq!(strided(parameterization, role, Stride::Gradient, shape), expected, "{parameterization:?} {role:?}");
+            assert_eq!(
+                strided(parameterization, role, Stride::Gradient, shape),
+                expected,
+                "{parameterization:?} {role:?}"
+            );
         }
     };
     let plain = [(BlockGain, [1.0, 0.0]), (FinalGain, [1.0, 0.0])];

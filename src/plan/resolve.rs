@@ -34,7 +34,7 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
         return Err(too_short(&shape, length, tokens, steps, min_steps));
     }
     let steps = steps.round() as usize;
-    enough_text(spec, facts, length, steps as f64 * tokens_per_step)?;
+    enough_text(spec, facts, length, [steps as f64 * tokens_per_step, tokens_per_step])?;
     let parameterization = spec.model.parameterization;
     let base_head_dim = spec.model.base_head_dim.filter(|_| parameterization.reads_base_width());
     Ok(Run {
@@ -58,7 +58,15 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
 }
 
 /// Whether the corpus and the schedule reach as far as the run.
-fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, trained: f64) -> Result<(), String> {
+fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, [trained, a_step]: [f64; 2]) -> Result<(), String> {
+    if let (Some(written), Some(epoch)) = (spec.data.train_tokens, facts.train_tokens)
+        && a_step > epoch as f64
+    {
+        return Err(format!(
+            "data.train_tokens = {written:e} is less than a batch of {}: use more of them or a smaller batch",
+            Tokens(a_step)
+        ));
+    }
     if let Some(epoch) = facts.train_tokens
         && trained > spec.data.max_epochs * epoch as f64
     {
@@ -129,7 +137,8 @@ fn schedule(schedule: &Schedule, params: f64, tokens_per_step: f64, steps: usize
         }
         ScheduleKind::Constant => 0,
     };
-    RunSchedule { kind: schedule.kind, floor: schedule.floor, warmup_steps, decay_steps, steps }
+    let Schedule { kind, floor, cooldown, .. } = *schedule;
+    RunSchedule { kind, floor, warmup_steps, decay_steps, steps, cooldown }
 }
 
 fn too_short(shape: &Shape, length: Length, tokens: f64, steps: f64, min_steps: usize) -> String {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::shape::Shape;
 use crate::optimizer::RunOptimizer;
 use crate::parameterization::{Parameterization, Scale, Table};
-use crate::spec::{Data, Eval, Precision, ScheduleKind};
+use crate::spec::{Cooldown, Data, Eval, Precision, ScheduleKind};
 
 /// Version of what a run computes. It is part of every identity: raise it when a change of the training code makes the
 /// same run end in another loss, so that old results are not taken for new ones.
@@ -85,6 +85,9 @@ pub struct RunSchedule {
     pub decay_steps: usize,
     /// Steps of the whole run.
     pub steps: usize,
+    /// How the rate falls (`wsd`). Not written where it is linear, as no run before had another.
+    #[serde(default, skip_serializing_if = "Cooldown::is_default")]
+    pub cooldown: Cooldown,
 }
 
 impl Run {
@@ -207,6 +210,21 @@ pub struct Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::testing;
+    use crate::spec::PowerRule;
+
+    #[test]
+    fn a_timescale_of_decay_is_the_coefficient_that_it_stands_for() {
+        let coefficient = testing::small(|spec| spec.optimizer.weight_decay = Some(0.25)).run;
+        let RunOptimizer { learning_rate, .. } = coefficient.optimizer;
+        // Steps of the batch, at rate x coefficient of a weight each.
+        let tokens = coefficient.tokens_per_step() as f64 / (learning_rate * 0.25);
+        let timescale = testing::small(|spec| {
+            spec.optimizer.weight_decay = None;
+            spec.optimizer.weight_decay_tokens = Some(PowerRule::constant(tokens));
+        });
+        assert!((timescale.run.optimizer.weight_decay - 0.25).abs() < 1e-12, "{:?}", timescale.run.optimizer);
+    }
 
     /// The plan of the published sweep: what it was trained under is what it is found by.
     const PUBLISHED: &str = include_str!("../../results/isoflop/plan.json");

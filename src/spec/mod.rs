@@ -26,7 +26,9 @@ pub use launcher::{Launcher, LauncherKind};
 pub use reference::{Entry, UnknownKey, entries, explain, markdown};
 pub use rule::{At, PowerRule};
 pub use schema::schema;
-pub use sections::{Data, Eval, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep, Train};
+pub use sections::{
+    Cooldown, Data, Eval, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep, Train,
+};
 pub use token_type::TokenType;
 pub(crate) use validate::{MIN_SIZES, MIN_STEPS};
 

@@ -102,6 +102,10 @@ pub struct Data {
     pub validation_fraction: Option<f64>,
     /// How often each training token may be seen at most; 1 forbids repeating data.
     pub max_epochs: f64,
+    /// Use only so many training tokens, the same for all runs; a larger number adds to those of a smaller one. All of them if
+    /// not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_tokens: Option<f64>,
     /// Seed of the split, of the order of sequences, and of the built-in language.
     pub seed: u64,
     /// The parts of a mixture.
@@ -251,6 +255,9 @@ pub struct Schedule {
     pub warmup_max_fraction: f64,
     /// Share of the run over which `wsd` decays.
     pub decay_fraction: Option<f64>,
+    /// How `wsd` decays; linear if not written.
+    #[serde(default, skip_serializing_if = "Cooldown::is_default")]
+    pub cooldown: Cooldown,
     /// Length of the cosine in tokens, if longer than the run: the run is then a longer one cut short, as in Kaplan et
     /// al. 2020. If not written, the cosine ends with the run.
     pub decay_tokens: Option<f64>,
@@ -268,11 +275,31 @@ pub struct Schedule {
 pub enum ScheduleKind {
     /// Half a cosine from the peak to the floor over exactly the run's tokens.
     Cosine,
-    /// Warm-up, stable, decay: constant after warm-up, then linear to the floor over the last `decay_fraction` of the
-    /// run.
+    /// Warm-up, stable, decay: constant after warm-up, then down to the floor over the last `decay_fraction` of the run, as
+    /// `cooldown` says.
     Wsd,
     /// Constant at the peak after warm-up.
     Constant,
+}
+
+/// How the learning rate of `wsd` falls over its decay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Cooldown {
+    /// By the same amount at each step.
+    #[default]
+    #[serde(rename = "linear")]
+    Linear,
+    /// With the square root of the steps: fast at first (Hägele et al. 2024).
+    #[serde(rename = "1-sqrt")]
+    OneMinusSqrt,
+}
+
+impl Cooldown {
+    /// Whether it is what is meant where nothing is written.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `[eval]`: how the loss is measured.

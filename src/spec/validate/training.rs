@@ -34,6 +34,16 @@ pub(super) fn optimizer(optimizer: &Optimizer) -> Checked {
     not_negative("optimizer.clip_norm", *clip_norm, "1.0, or 0 for no clipping")
 }
 
+/// A part of the corpus has a batch at least; where the batch depends on the size, planning sees to it.
+pub(super) fn part(train_tokens: Option<f64>, batch_tokens: &PowerRule) -> Checked {
+    let Some(tokens) = train_tokens else { return Ok(()) };
+    let batch = batch_tokens.value;
+    require(tokens >= batch || *batch_tokens != PowerRule::constant(batch), "data.train_tokens", || {
+        let problem = format!("{tokens} tokens are less than a batch of {batch} (optimizer.batch_tokens)");
+        (problem, format!("write at least that, such as {}", 100.0 * batch))
+    })
+}
+
 /// Weight decay is a coefficient or a timescale.
 fn decay(coefficient: Option<f64>, tokens: Option<&PowerRule>) -> Checked {
     let such = "0.1, or 0 for none";
@@ -93,6 +103,7 @@ pub(super) fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
         warmup_tokens,
         warmup_max_fraction,
         decay_fraction,
+        cooldown,
         decay_tokens,
         tokens: _,
         tokens_per_param: _,
@@ -118,6 +129,7 @@ pub(super) fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
         })?;
     } else {
         absent("schedule.decay_fraction", decay_fraction.is_some(), "only kind = \"wsd\" has it")?;
+        absent("schedule.cooldown", !cooldown.is_default(), "only kind = \"wsd\" has it")?;
     }
     if let Some(tokens) = *decay_tokens {
         absent("schedule.decay_tokens", *kind != ScheduleKind::Cosine, "only kind = \"cosine\" has it")?;
@@ -162,4 +174,100 @@ pub(super) fn eval(eval: &Eval, context: usize) -> Checked {
     require((1..=1_000_000).contains(curve_points), "eval.curve_points", || {
         (format!("{curve_points} points are not a curve"), "write a whole number of 1 or more, such as 50")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::spec::parse;
+
+    const SMALL: &str = include_str!("../../../configs/small.toml");
+
+    /// What is said of the small run after a line, found by its beginning, was written otherwise.
+    fn complaint(line: &str, written: &str) -> String {
+        let found = SMALL.lines().find(|text| text.starts_with(line)).expect("a line of the file");
+        let text = SMALL.replace(found, written);
+        parse(&text, "x.toml").map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[track_caller]
+    fn said(line: &str, written: &str, expected: &str) {
+        let complaint = complaint(line, written);
+        let first = complaint.lines().next().unwrap_or_default();
+        let said = first.strip_prefix("x.toml:").and_then(|rest| rest.split_once(": ")).map_or("", |(_, said)| said);
+        assert_eq!(said, expected, "{complaint}");
+    }
+
+    #[test]
+    fn keys_of_one_optimizer_are_refused_for_another_and_its_own_are_asked_for() {
+        let kind = |kind: &str, keys: &str| format!("kind = \"{kind}\"{keys}");
+        said(
+            "kind = \"adamw\"",
+            &kind("adamw", "\nmomentum = 0.9"),
+            "optimizer.momentum: does not belong here: adamw does not read it (read by sgd, muon); delete it",
+        );
+        said(
+            "kind = \"adamw\"",
+            &kind("sgd", ""),
+            "optimizer.beta1: does not belong here: sgd does not read it (read by adamw, lion, muon); delete it",
+        );
+        said(
+            "kind = \"adamw\"",
+            &kind("muon", ""),
+            "optimizer.momentum: missing, and muon needs it; write a number, such as 0.95",
+        );
+        said(
+            "kind = \"adamw\"",
+            &kind("muon", "\nmomentum = 1.0"),
+            "optimizer.momentum: 1 is not a decay; write a number from 0 to below 1, such as 0.95",
+        );
+        assert_eq!(complaint("kind = \"adamw\"", &kind("muon", "\nmomentum = 0.95")), "");
+        said("epsilon", "", "optimizer.epsilon: missing, and adamw needs it; write a number, such as 1e-8");
+    }
+
+    #[test]
+    fn a_timescale_of_decay_is_refused_beside_a_coefficient() {
+        said(
+            "weight_decay",
+            "weight_decay = 0\nweight_decay_tokens = 1e8",
+            "optimizer.weight_decay_tokens: does not belong here: weight_decay = 0 says that there is none; delete it",
+        );
+        said("weight_decay", "", "optimizer.weight_decay: missing; write 0.1, or 0 for none");
+        said(
+            "weight_decay",
+            "weight_decay_tokens = 0",
+            "optimizer.weight_decay_tokens: 0 is impossible; write a number above 0, such as 1e8",
+        );
+        assert_eq!(complaint("weight_decay", "weight_decay_tokens = 1e8"), "");
+        assert_eq!(
+            complaint("weight_decay", "weight_decay_tokens = { value = 1e8, at_tokens = 1e9, exponent = 0.5 }"),
+            ""
+        );
+    }
+
+    #[test]
+    fn a_cooldown_belongs_to_wsd_and_a_part_of_the_corpus_has_a_batch() {
+        said(
+            "floor",
+            "floor = 0.1\ncooldown = \"1-sqrt\"",
+            "schedule.cooldown: does not belong here: only kind = \"wsd\" has it; delete it",
+        );
+        let wsd = "kind = \"wsd\"\ndecay_fraction = 0.2\ncooldown = \"1-sqrt\"";
+        assert_eq!(complaint("kind = \"cosine\"", wsd), "");
+        let said = complaint("max_epochs", "max_epochs = 9.0\ntrain_tokens = 100");
+        assert!(said.contains("data.train_tokens: 100 tokens are less than a batch of"), "{said}");
+    }
+
+    #[test]
+    fn an_axis_of_optimizers_takes_the_keys_of_all_of_them() {
+        let grid = "\nmomentum = 0.9\n[sweep]\nmin_steps = 50\nseeds = [1]\naxes = { \"optimizer.kind\" = [\"adamw\", \"sgd\"] }\n";
+        let (head, tail) = SMALL.split_once("clip_norm").expect("a key of the optimizer");
+        let (line, tail) = tail.split_once('\n').expect("more lines");
+        let (momentum, grid) = grid.trim_start().split_once('\n').expect("two parts");
+        let text = format!("{head}clip_norm{line}\n{momentum}\n{tail}\n{grid}");
+        let spec = parse(&text, "x.toml").unwrap_or_else(|error| panic!("{error}"));
+        let points = spec.points().unwrap();
+        let optimizers = [&points[0].spec.optimizer, &points[1].spec.optimizer];
+        assert_eq!(optimizers.map(|optimizer| optimizer.momentum), [None, Some(0.9)]);
+        assert_eq!(optimizers.map(|optimizer| optimizer.beta1.is_some()), [true, false]);
+    }
 }

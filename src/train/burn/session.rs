@@ -127,6 +127,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint;
+    use crate::optimizer::OptimizerKind;
     use crate::plan::{PlannedRun, testing};
     use crate::spec::PowerRule;
     use crate::train::engine::{Session as _, take_mean_loss};
@@ -143,6 +144,42 @@ mod tests {
         let cache = tempfile::tempdir().expect("a folder");
         let corpus = Corpus::prepare(&planned.run.data, 16, cache.path(), &mut |_| {}).expect("a language");
         (planned, corpus)
+    }
+
+    /// The same run with another optimizer, at a rate that suits it.
+    fn with_optimizer(kind: OptimizerKind) -> (PlannedRun, Corpus) {
+        let (mut planned, corpus) = small();
+        let optimizer = &mut planned.run.optimizer;
+        optimizer.kind = kind;
+        optimizer.momentum = Some(0.9);
+        optimizer.learning_rate = match kind {
+            OptimizerKind::Adamw | OptimizerKind::Muon => optimizer.learning_rate,
+            OptimizerKind::Sgd => 0.1,
+            OptimizerKind::Lion => optimizer.learning_rate / 3.0,
+        };
+        (planned, corpus)
+    }
+
+    #[test]
+    fn every_optimizer_learns_to_the_same_bits_with_any_number_of_threads_and_after_a_resume() {
+        let device = Device::flex().autodiff();
+        let bits = |losses: Vec<f64>| losses.into_iter().map(f64::to_bits).collect::<Vec<_>>();
+        for kind in OptimizerKind::ALL {
+            let (planned, corpus) = with_optimizer(kind);
+            let new = || Session::new(&planned.run, &corpus, &device, 1);
+            let whole = losses(&mut new(), 0, 30);
+            assert!(whole[29] < whole[0] - 0.1, "{kind:?} learns: {whole:?}");
+            let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+            assert_eq!(bits(one.install(|| losses(&mut new(), 0, 30))), bits(whole.clone()), "{kind:?}, one thread");
+            let (mut first, mut second) = (new(), new());
+            losses(&mut first, 0, 10);
+            let mut file = tempfile::tempfile().unwrap();
+            let place = Place { step: 10, ..Place::default() };
+            state::write(&mut first, &planned.run, &mut file, &planned.id, &place).unwrap();
+            file.rewind().unwrap();
+            state::read(&mut second, &planned.run, &mut file, &planned.id).unwrap();
+            assert_eq!(bits(losses(&mut second, 10, 30)), bits(whole[10..].to_vec()), "{kind:?}, resumed");
+        }
     }
 
     /// Losses of steps `from` to `to`.

@@ -18,6 +18,18 @@ use crate::train::engine::take_mean_loss;
 use crate::train::state;
 use crate::trainer::{Outcome, Progress};
 
+#[test]
+fn an_optimizer_that_the_card_has_no_kernels_for_is_refused_by_name() {
+    let mut run = crate::plan::testing::small(|_| ()).run;
+    assert!(check(&run).is_ok());
+    run.optimizer.kind = crate::optimizer::OptimizerKind::Lion;
+    let error = check(&run).unwrap_err().to_string();
+    assert!(
+        error.contains("optimizer.kind = \"lion\": the device cuda has adamw only; train on cpu or wgpu"),
+        "{error}"
+    );
+}
+
 /// Steps that are compared.
 const STEPS: usize = 4;
 

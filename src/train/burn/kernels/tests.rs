@@ -95,7 +95,7 @@ fn loss_agrees_with_the_composed_one() {
 }
 
 #[test]
-fn adamw_agrees_with_the_composed_one() {
+fn steps_of_optimizers_agree_with_the_composed_ones() {
     let state = || [1, 2, 3].map(|seed| numbers([40, 30], seed).inner().abs());
     let clip = || Tensor::<1>::from_floats([0.7], &device().inner());
     let update = Update { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, rate: 0.01, second_correction: 1.3, keep: 0.999 };
@@ -103,6 +103,15 @@ fn adamw_agrees_with_the_composed_one() {
         |ops: Ops| ops.step(OptimizerKind::Adamw, state().to_vec(), numbers([40, 30], 8).inner(), clip(), update);
     for (fused, composed) in step(Ops::Fused).into_iter().zip(step(Ops::Composed)) {
         assert!(relative(fused, composed) < 1e-5);
+    }
+    for kind in [OptimizerKind::Sgd, OptimizerKind::Lion] {
+        let step = |ops: Ops| {
+            let [value, momentum, _] = state();
+            ops.step(kind, vec![value, momentum], numbers([40, 30], 8).inner(), clip(), update)
+        };
+        for (fused, composed) in step(Ops::Fused).into_iter().zip(step(Ops::Composed)) {
+            assert!(relative(fused, composed) < 1e-5, "{kind:?}");
+        }
     }
     let square = |ops: Ops| ops.sum_squares(numbers([400, 300], 9).inner()).unsqueeze::<2>();
     assert!(relative(square(Ops::Fused), square(Ops::Composed)) < 1e-5);
@@ -133,6 +142,7 @@ fn training_agrees_with_the_composed_operations() {
         warmup_steps: STEPS / 5,
         decay_steps: STEPS - STEPS / 5,
         steps: STEPS,
+        cooldown: crate::spec::Cooldown::Linear,
     };
     let trained = |composed: bool| {
         let mut model = Model::new(&run, &device());
