@@ -12,8 +12,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::{Shape, Weight};
 use crate::optimizer::{Kept, OptimizerKind};
-use crate::plan::{RunId, Shape, Weight};
+use crate::plan::RunId;
 
 /// Version of what is described above.
 const FORMAT: &str = "runner-checkpoint-1";
@@ -66,14 +67,14 @@ impl Entry {
 
 /// Layout of the file of a model that is kept: its weights alone.
 pub fn model_layout(shape: &Shape) -> Vec<Entry> {
-    let entry = |(name, _, shape): Weight| Entry { name: format!("model.{name}"), shape: shape.to_vec() };
+    let entry = |Weight { name, shape, .. }| Entry { name: format!("model.{name}"), shape: shape.to_vec() };
     shape.weights().into_iter().map(entry).collect()
 }
 
 /// What is kept of each weight, by its place in the order of weights, in the order of a checkpoint.
 pub fn kept(shape: &Shape, optimizer: OptimizerKind) -> Vec<(usize, Kept)> {
-    let of = |(at, (_, role, _)): (usize, Weight)| {
-        optimizer.of(role).part().keeps.iter().map(move |kept| (at, *kept)).collect::<Vec<_>>()
+    let of = |(at, weight): (usize, Weight)| {
+        optimizer.of(weight.role).part().keeps.iter().map(move |kept| (at, *kept)).collect::<Vec<_>>()
     };
     shape.weights().into_iter().enumerate().flat_map(of).collect()
 }
@@ -82,7 +83,7 @@ pub fn kept(shape: &Shape, optimizer: OptimizerKind) -> Vec<(usize, Kept)> {
 pub fn layout(shape: &Shape, optimizer: OptimizerKind) -> Vec<Entry> {
     let weights = shape.weights();
     let entry = |(at, kept): (usize, Kept)| {
-        let (name, _, shape) = &weights[at];
+        let Weight { name, shape, .. } = &weights[at];
         Entry { name: format!("{}.{name}", kept.name()), shape: shape.to_vec() }
     };
     let mut entries: Vec<Entry> = kept(shape, optimizer).into_iter().map(entry).collect();

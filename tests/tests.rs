@@ -10,6 +10,7 @@ mod help;
 mod house;
 mod output;
 mod plan;
+mod question;
 mod recipes;
 mod report;
 #[cfg(unix)]

@@ -10,10 +10,12 @@
 //! | [`approaches`] | approaches 1, 2, 3 and VPNLS to the optimum, and what follows from them |
 //! | [`laws`] | other laws: power laws, Kaplan's, repeated data, critical batch size, pruning |
 //! | [`transfer`] | settings over sizes: learning rates, batch sizes, activations, what a recipe saves |
+//! | [`named`] | every law by its name: which can be asked for, and what any of them says |
 
 pub mod approaches;
 mod estimate;
 pub mod laws;
+pub mod named;
 pub mod numerics;
 pub mod table;
 pub mod transfer;

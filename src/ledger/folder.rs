@@ -95,11 +95,16 @@ impl Ledger {
             let stored = Self::open(dir)?;
             let there = String::from_utf8_lossy(&there);
             if let Err(error) = there.parse::<toml::Table>() {
-                let reason = format!("it is not TOML any more: {}", error.message());
+                let reason = format!("it is not valid TOML: {}", error.message());
                 return Err(LedgerError::Damaged { path: spec_path, reason });
             }
             match difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
-                None => (stored.plan, stored.sealed),
+                None => {
+                    if question(&there) != question(spec) {
+                        files::write(&spec_path, spec.as_bytes())?;
+                    }
+                    (stored.plan, stored.sealed)
+                }
                 Some(_) if stored.losses == losses && growth::covers(&plan, &stored.plan) => {
                     growth::keep_spec(dir, there.as_bytes(), &stored.plan)?;
                     grown_from = Some(stored.plan.runs.len()).filter(|before| *before < plan.runs.len());
@@ -305,9 +310,15 @@ fn spec_difference(there: &str, here: &str) -> Option<String> {
     }
 }
 
+/// What is asked of the runs.
+fn question(spec: &str) -> Option<toml::Value> {
+    spec.parse::<toml::Table>().ok()?.remove("fit")
+}
+
 /// Every value of a table under its dotted key.
 fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) {
-    for (key, value) in table {
+    // What is asked of the runs makes no difference to them.
+    for (key, value) in table.iter().filter(|(key, _)| !(prefix.is_empty() && key.as_str() == "fit")) {
         match value {
             toml::Value::Table(table) => flatten(&format!("{prefix}{key}."), table, into),
             value => {

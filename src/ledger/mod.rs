@@ -3,7 +3,7 @@
 //! ```text
 //! spec.toml  plan.csv  plan.json     the resolved spec and the whole plan, written once
 //! ledger.json                        layout and kind of losses (trained or rehearsed), written once
-//! specs/                             the specs of before, where the sweep has grown
+//! specs/                             the earlier specs, where the sweep has grown
 //! runs/<id>/config.json              one planned run
 //! runs/<id>/lock                     the lease of the process that trains it
 //! runs/<id>/attempts/<n>/            of an attempt of more than a second: metrics.jsonl to look at, checkpoints until

@@ -1,6 +1,7 @@
 //! Everything that a report tells.
 
 use super::curves::LossCurve;
+use super::law::Question;
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::complete::HeldOut;
 use crate::fit::approaches::summary::Summary;
@@ -31,6 +32,8 @@ pub struct ReportInput<'a> {
     pub savings: &'a [Comparison],
     /// IsoFLOP curves by group, where the sweep varies more than size and budget; `approach2` is empty then.
     pub isoflop_groups: &'a [IsoflopGroup],
+    /// What the spec asks by `[fit]`; the fits above are empty then.
+    pub question: Option<&'a Question>,
     /// Known entropy of the built-in language and its standard error, in nats per token.
     pub entropy: Option<(f64, f64)>,
     /// The table of runs, as in `runs.csv`.

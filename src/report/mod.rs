@@ -9,6 +9,7 @@
 //! | `input`, `error` | all that a report tells, and why it could not be written |
 //! | `figure` | what a figure is: axes, series of marks, and the table behind them |
 //! | `isoflop`, `optima`, `surface`, `residuals`, `curves`, `forecast` | the figures of a sweep of IsoFLOP curves |
+//! | `law` | the figures of a sweep that asks for another law |
 //! | `transfer`, `frontier`, [`coordinates`] | the figures of other sweeps and checks |
 //! | `chart` | drawing a figure as SVG |
 //! | `words` | statuses, conventions and estimates in words |
@@ -27,6 +28,7 @@ mod forecast;
 mod frontier;
 mod input;
 mod isoflop;
+mod law;
 mod optima;
 mod page;
 mod residuals;
@@ -43,6 +45,7 @@ pub use curves::{Key, LossCurve};
 pub use error::ReportError;
 use figure::Figure;
 pub use input::{IsoflopGroup, ReportInput, RunTable};
+pub use law::{LawAnswer, Question};
 
 /// A report that is written nowhere yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +101,9 @@ fn files(name: &str, figures: &[Figure]) -> Result<Vec<(String, String)>, Report
 
 /// All figures of a report, in the order of the page.
 fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
-    let mut figures = if !input.transfer.is_empty() {
+    let mut figures = if let Some(question) = input.question {
+        law::figures(question)
+    } else if !input.transfer.is_empty() {
         vec![transfer::curves(input.transfer), transfer::optima(input.transfer)]
     } else if !input.savings.is_empty() || !input.isoflop_groups.is_empty() {
         let least = (!input.savings.is_empty()).then(|| frontier::frontier(input.savings));

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::error::{Fault, explain};
 use super::locate::Key;
-use super::{Spec, validate};
+use super::{Spec, kinds, validate};
 
 /// More points than this are a slip of the pen, not a sweep.
 const MAX_POINTS: usize = 10_000;
@@ -33,6 +33,7 @@ struct Setting<'a> {
 
 /// All points of a spec in the order of its axes, the last varying fastest, each one validated.
 pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
+    validate::question(spec)?;
     let Some(sweep) = &spec.sweep else {
         validate::spec(spec)?;
         return Ok(vec![Point { spec: spec.clone(), axes: BTreeMap::new() }]);
@@ -63,7 +64,10 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
         }
         combinations = longer;
     }
-    combinations.iter().map(|settings| point(&document, settings)).collect()
+    let specs = combinations.iter().map(|settings| read(&document, settings));
+    let mut specs: Vec<Spec> = specs.collect::<Result<_, _>>()?;
+    kinds::forget_foreign(&mut specs, |field| dimensions.iter().flatten().flatten().any(|set| set.field == field));
+    specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)).collect()
 }
 
 /// The axes and zips, each a list of what is set together.
@@ -115,9 +119,9 @@ fn dimensions<'a>(
 
 fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
     const REMEDY: &str =
-        "write the dotted path of a field outside name, launcher, sweep.axes, sweep.zip and sweep.seeds";
-    let fixed = ["name", "sweep", "sweep.axes", "sweep.zip"].contains(&field)
-        || ["sweep.axes.", "sweep.zip.", "launcher."].iter().any(|start| field.starts_with(start));
+        "write the dotted path of a field outside name, fit, launcher, sweep.axes, sweep.zip and sweep.seeds";
+    let fixed = ["name", "fit", "sweep", "sweep.axes", "sweep.zip"].contains(&field)
+        || ["sweep.axes.", "sweep.zip.", "fit.", "launcher."].iter().any(|start| field.starts_with(start));
     if field == "sweep.seeds" {
         return Err(Fault::new(
             key.clone(),
@@ -135,11 +139,7 @@ fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn point(document: &Table, settings: &[Setting]) -> Result<Point, Fault> {
-    let mut spec = read(document, settings)?;
-    if settings.iter().any(|setting| setting.field == "optimizer.kind") {
-        spec.optimizer.forget_unread();
-    }
+fn point(spec: Spec, settings: &[Setting]) -> Result<Point, Fault> {
     validate::spec(&spec).map_err(|fault| blame(fault, settings))?;
     let axes = settings.iter().map(|setting| (setting.field.to_owned(), text(setting.value))).collect();
     Ok(Point { spec, axes })

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::asked::Asked;
 use super::fits::{self, Approaches};
 use crate::commands::fit::print;
 use crate::commands::shared::planning;
@@ -47,6 +48,9 @@ struct Fits<'a> {
     /// IsoFLOP curves of each group of a sweep that varies something else as well, by group.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     isoflop_groups: BTreeMap<&'a str, &'a [Approach2]>,
+    /// The law that the spec asks for, by group, as `runner fit --json` prints it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    laws: Vec<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// All that follows from the results of a sweep, finished or not.
@@ -55,6 +59,7 @@ pub(in crate::commands) struct Derived {
     groups: Vec<Group>,
     savings: Vec<Comparison>,
     isoflop_groups: Vec<IsoflopGroup>,
+    asked: Option<Asked>,
     losses: Losses,
     /// The answer in words.
     pub(in crate::commands) answer: Answer,
@@ -73,11 +78,13 @@ impl Derived {
         (resamples, progress): (usize, Option<&str>),
     ) -> anyhow::Result<Self> {
         let observations = ledger.observations()?;
-        let groups = fits::transfer_groups(ledger)?;
-        let savings = fits::savings(ledger)?;
+        let asked = spec.fit.as_ref().map(|asked| Asked::of(ledger, asked, resamples)).transpose()?;
+        let plain = asked.is_none();
+        let groups = if plain { fits::transfer_groups(ledger)? } else { Vec::new() };
+        let savings = if plain { fits::savings(ledger)? } else { Vec::new() };
         let isoflop = || fits::isoflop_groups(ledger, resamples);
-        let isoflop_groups = if groups.is_empty() { isoflop()? } else { Vec::new() };
-        let other = !groups.is_empty() || !savings.is_empty() || !isoflop_groups.is_empty();
+        let isoflop_groups = if plain && groups.is_empty() { isoflop()? } else { Vec::new() };
+        let other = !plain || !groups.is_empty() || !savings.is_empty() || !isoflop_groups.is_empty();
         let fit = || Approaches::fit(ledger, &observations, resamples);
         let approaches = if other || observations.is_empty() { Approaches::default() } else { fit() };
         let losses = ledger.losses();
@@ -85,6 +92,7 @@ impl Derived {
             Losses::Trained => spec.name.clone(),
             Losses::Rehearsed => format!("{} ({REHEARSAL})", spec.name),
         };
+        let question = asked.as_ref().map(Asked::question);
         let input = ReportInput {
             name: &title,
             spec: &spec.to_toml(),
@@ -96,6 +104,7 @@ impl Derived {
             transfer: &groups,
             savings: &savings,
             isoflop_groups: &isoflop_groups,
+            question: question.as_ref(),
             entropy,
             runs: &run_table(ledger)?,
             left_out: &left_out(ledger),
@@ -104,7 +113,7 @@ impl Derived {
             progress,
         };
         let (answer, report) = (report::answer(&input), report::render(&input)?);
-        Ok(Self { approaches, groups, savings, isoflop_groups, losses, answer, report })
+        Ok(Self { approaches, groups, savings, isoflop_groups, asked, losses, answer, report })
     }
 
     /// The fits as JSON.
@@ -117,6 +126,7 @@ impl Derived {
             transfer: self.groups.iter().map(rates::Summary::from).collect(),
             savings: &self.savings,
             isoflop_groups: self.isoflop_groups.iter().map(|group| (group.name.as_str(), &group.fits[..])).collect(),
+            laws: self.asked.as_ref().map(Asked::json).transpose()?.unwrap_or_default(),
         };
         let mut json = serde_json::to_vec_pretty(&fits)?;
         json.push(b'\n');
@@ -127,6 +137,9 @@ impl Derived {
     pub(in crate::commands) fn text(&self) -> String {
         let room = Room::of(false);
         let heading = if self.losses == Losses::Rehearsed { format!("{REHEARSAL}\n\n") } else { String::new() };
+        if let Some(asked) = &self.asked {
+            return room.fold(&(heading + &asked.text(room)));
+        }
         if self.approaches.parabolas.is_empty() {
             let verdicts =
                 self.groups.iter().map(|group| format!("{}: {}\n", group.parameterization, group.transfer.conclusion));

@@ -178,7 +178,7 @@ pub(super) fn eval(eval: &Eval, context: usize) -> Checked {
 
 #[cfg(test)]
 mod tests {
-    use crate::spec::parse;
+    use crate::spec::{Cooldown, parse};
 
     const SMALL: &str = include_str!("../../../configs/small.toml");
 
@@ -255,6 +255,27 @@ mod tests {
         assert_eq!(complaint("kind = \"cosine\"", wsd), "");
         let said = complaint("max_epochs", "max_epochs = 9.0\ntrain_tokens = 100");
         assert!(said.contains("data.train_tokens: 100 tokens are less than a batch of"), "{said}");
+    }
+
+    #[test]
+    fn an_axis_of_schedules_takes_the_keys_of_all_of_them_and_none_of_others() {
+        let sweep = |kinds: &str| {
+            let keys =
+                "warmup_tokens_per_param = 1.0\ndecay_fraction = 0.2\ncooldown = \"1-sqrt\"\ndecay_tokens = 1e12";
+            let text = SMALL.replace("warmup_tokens_per_param = 1.0", keys);
+            let axes = format!("[sweep]\nmin_steps = 50\nseeds = [1]\naxes = {{ \"schedule.kind\" = [{kinds}] }}\n");
+            parse(&format!("{text}\n{axes}"), "x.toml").map_err(|error| error.to_string())
+        };
+        let points = sweep("\"cosine\", \"wsd\", \"constant\"").unwrap().points().unwrap();
+        let keys = points.iter().map(|point| {
+            let schedule = &point.spec.schedule;
+            (schedule.decay_fraction, schedule.cooldown, schedule.decay_tokens)
+        });
+        let (linear, root) = (Cooldown::Linear, Cooldown::OneMinusSqrt);
+        let expected = [(None, linear, Some(1e12)), (Some(0.2), root, None), (None, linear, None)];
+        assert_eq!(keys.collect::<Vec<_>>(), expected);
+        let error = sweep("\"cosine\", \"constant\"").unwrap_err();
+        assert!(error.contains("schedule.decay_fraction: does not belong here"), "{error}");
     }
 
     #[test]

@@ -5,8 +5,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use rayon::prelude::*;
 
 use super::{PIECE, SUM_ROWS, head, ids, packed, tensor};
+use super::{cross_entropy, simd, step};
 use crate::optimizer::{OptimizerKind, Update};
-use crate::train::burn::kernels::{PlainOps, cross_entropy, simd, step};
+use crate::train::burn::kernels::PlainOps;
 
 impl PlainOps for Flex {
     fn token_losses(
