@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul};
 
-/// Numbers of a weight: `f32` in the kernels of the CPU, whole tensors on other devices, `f64` in tests.
+/// Numbers of a weight: `f32` in the kernels of the CPU, whole tensors on other devices, matrices of f64 in tests.
 pub trait Number: Clone + Add<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
     /// This times a factor.
     #[must_use]
@@ -43,40 +43,33 @@ pub trait Matrix: Number {
     fn normalized(self) -> Self;
 }
 
-macro_rules! plain_number {
-    ($type:ty) => {
-        impl Number for $type {
-            #[inline(always)]
-            fn times(self, factor: f64) -> Self {
-                factor as $type * self
-            }
+impl Number for f32 {
+    #[inline(always)]
+    fn times(self, factor: f64) -> Self {
+        factor as Self * self
+    }
 
-            #[inline(always)]
-            fn times_plus(self, factor: f64, other: Self) -> Self {
-                (factor as $type).mul_add(self, other)
-            }
+    #[inline(always)]
+    fn times_plus(self, factor: f64, other: Self) -> Self {
+        (factor as Self).mul_add(self, other)
+    }
 
-            #[inline(always)]
-            fn plus(self, constant: f64) -> Self {
-                self + constant as $type
-            }
+    #[inline(always)]
+    fn plus(self, constant: f64) -> Self {
+        self + constant as Self
+    }
 
-            #[inline(always)]
-            fn root(self) -> Self {
-                self.sqrt()
-            }
+    #[inline(always)]
+    fn root(self) -> Self {
+        self.sqrt()
+    }
 
-            #[inline(always)]
-            fn sign(self) -> Self {
-                // Not `signum`, which is 1 of 0.
-                f32::from(u8::from(self > 0.0)) as $type - f32::from(u8::from(self < 0.0)) as $type
-            }
-        }
-    };
+    #[inline(always)]
+    fn sign(self) -> Self {
+        // Not `signum`, which is 1 of 0.
+        Self::from(u8::from(self > 0.0)) - Self::from(u8::from(self < 0.0))
+    }
 }
-
-plain_number!(f32);
-plain_number!(f64);
 
 /// 1 minus a decay, as the kernels round it: from the decay in f32, so that both add up to 1.
 #[inline(always)]
