@@ -38,7 +38,7 @@
 //! | [`execute`] | worker processes, claims, progress, Slurm | spec (`[launcher]`), plan, ledger, trainer, observation, units; never burn |
 //! | [`fit`] | scaling laws with intervals | units, observation, lines |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
-//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, optimizer, checkpoint, lines, data (the tokenizer) |
+//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, optimizer, parameterization, checkpoint, lines, data (the tokenizer) |
 //! | [`serve`] | serving a report while a sweep runs | report |
 //! | [`cli`] | flags and help, no logic | provenance |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |

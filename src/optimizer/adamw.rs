@@ -1,7 +1,7 @@
 //! AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101): each number goes by its first moment over the root of its second.
 
 use super::number::{Number, rest};
-use super::{Kept, Key, Part, RunOptimizer, Update};
+use super::part::{Kept, Key, Numbers, Part, Update};
 use crate::parameterization::{Role, Rule, Stride};
 
 pub(super) const PART: Part = Part {
@@ -14,8 +14,8 @@ pub(super) const PART: Part = Part {
 };
 
 /// The moments begin at zero; the corrections undo their bias towards it.
-fn update(optimizer: &RunOptimizer, rule: &Rule, step: i32, plain: Update) -> Update {
-    let [beta1, beta2, epsilon] = [Key::Beta1, Key::Beta2, Key::Epsilon].map(|key| optimizer.number(key));
+fn update(number: Numbers<'_>, rule: &Rule, step: i32, plain: Update) -> Update {
+    let [beta1, beta2, epsilon] = [Key::Beta1, Key::Beta2, Key::Epsilon].map(number);
     Update {
         beta1,
         beta2,

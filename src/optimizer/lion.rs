@@ -2,7 +2,7 @@
 //! of momentum and gradient.
 
 use super::number::{Number, rest};
-use super::{Kept, Key, Part, RunOptimizer, Update};
+use super::part::{Kept, Key, Numbers, Part, Update};
 use crate::parameterization::{Role, Rule, Stride};
 
 pub(super) const PART: Part = Part {
@@ -14,8 +14,8 @@ pub(super) const PART: Part = Part {
     update,
 };
 
-fn update(optimizer: &RunOptimizer, _: &Rule, _: i32, plain: Update) -> Update {
-    Update { beta1: optimizer.number(Key::Beta1), beta2: optimizer.number(Key::Beta2), ..plain }
+fn update(number: Numbers<'_>, _: &Rule, _: i32, plain: Update) -> Update {
+    Update { beta1: number(Key::Beta1), beta2: number(Key::Beta2), ..plain }
 }
 
 /// Value and momentum after a step.

@@ -5,7 +5,7 @@
 //! 2502.16982), so that one learning rate and one weight decay serve both.
 
 use super::number::{Matrix, rest};
-use super::{Kept, Key, Part, RunOptimizer, Update};
+use super::part::{Kept, Key, Numbers, Part, Update};
 use crate::parameterization::{Role, Rule, Stride};
 
 pub(super) const PART: Part = Part {
@@ -25,8 +25,8 @@ const ROOT_MEAN_SQUARE: f64 = 0.2;
 const POLYNOMIAL: [f64; 3] = [3.4445, -4.775, 2.0315];
 const ITERATIONS: usize = 5;
 
-fn update(optimizer: &RunOptimizer, _: &Rule, _: i32, plain: Update) -> Update {
-    Update { beta1: optimizer.number(Key::Momentum), ..plain }
+fn update(number: Numbers<'_>, _: &Rule, _: i32, plain: Update) -> Update {
+    Update { beta1: number(Key::Momentum), ..plain }
 }
 
 /// Value and momentum after a step of a whole matrix.

@@ -2,7 +2,7 @@
 //! gradients, not their mean. Weight decay is decoupled, as in `SGDW` (Loshchilov and Hutter 2019, arXiv 1711.05101).
 
 use super::number::Number;
-use super::{Kept, Key, Part, RunOptimizer, Update};
+use super::part::{Kept, Key, Numbers, Part, Update};
 use crate::parameterization::{Role, Rule, Stride};
 
 pub(super) const PART: Part = Part {
@@ -14,8 +14,8 @@ pub(super) const PART: Part = Part {
     update,
 };
 
-fn update(optimizer: &RunOptimizer, _: &Rule, _: i32, plain: Update) -> Update {
-    Update { beta1: optimizer.number(Key::Momentum), ..plain }
+fn update(number: Numbers<'_>, _: &Rule, _: i32, plain: Update) -> Update {
+    Update { beta1: number(Key::Momentum), ..plain }
 }
 
 /// Value and momentum after a step.

@@ -139,7 +139,10 @@ fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn point(spec: Spec, settings: &[Setting]) -> Result<Point, Fault> {
+fn point(mut spec: Spec, settings: &[Setting]) -> Result<Point, Fault> {
+    if settings.iter().any(|setting| ["model.mixer", "model.embedding"].contains(&setting.field)) {
+        spec.model.forget_unread();
+    }
     validate::spec(&spec).map_err(|fault| blame(fault, settings))?;
     let axes = settings.iter().map(|setting| (setting.field.to_owned(), text(setting.value))).collect();
     Ok(Point { spec, axes })
