@@ -22,6 +22,7 @@ mod mixture;
 mod near;
 mod parquet;
 mod part;
+mod questions;
 mod recipe;
 mod sampler;
 mod scratch;
@@ -38,6 +39,7 @@ pub use error::DataError;
 pub use ids::ORIGINAL_IDS;
 pub use mixture::PartFacts;
 pub use near::NearFacts;
+pub use questions::Question;
 pub use synthetic::{Entropy, Language, Split};
 
 use crate::plan::CorpusFacts;
@@ -54,6 +56,8 @@ pub struct Corpus {
     seed: u64,
     /// Sequences of the part of the corpus that is used, where it is not all of it.
     used: Option<u64>,
+    /// Where it lies in the cache.
+    folder: PathBuf,
     tokens: Tokens,
 }
 
@@ -121,7 +125,7 @@ impl Corpus {
             }
             _ => Tokens::Language(Box::new(Language::new(manifest.vocab, data.seed))),
         };
-        let mut corpus = Self { manifest, context, seed: data.seed, used: None, tokens };
+        let mut corpus = Self { manifest, context, seed: data.seed, used: None, folder, tokens };
         corpus.used = data.train_tokens.map(|wanted| corpus.part(wanted)).transpose()?;
         Ok(corpus)
     }

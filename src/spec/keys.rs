@@ -83,6 +83,8 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("eval", "", "[eval]"),
     ("eval.tokens", "tokens", "131072"),
     ("eval.curve_points", "points", "50"),
+    ("eval.by_position", "", "true"),
+    ("eval.tasks", "", "[{ kind = \"copy\", questions = 200, length = 8 }]"),
     ("train", "", "[train]"),
     ("train.precision", "", "\"bf16\""),
     ("train.command", "", "[\"python3\", \"train.py\", \"{config}\"]"),

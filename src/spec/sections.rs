@@ -376,6 +376,60 @@ pub struct Eval {
     pub tokens: u64,
     /// Number of points of the recorded training-loss curve; each point is the mean over its interval.
     pub curve_points: usize,
+    /// Whether the loss is also told by the position of a token in its sequence; false if not written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_position: bool,
+    /// What the trained model is asked: `[[eval.tasks]]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<Task>,
+}
+
+/// `[[eval.tasks]]`: questions to the trained model. The same for all runs on one corpus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// What is asked.
+    pub kind: TaskKind,
+    /// How many questions.
+    pub questions: usize,
+    /// How long each is: tokens to copy, tokens between the two of induction, digits of each number, or tokens of a
+    /// continuation.
+    pub length: usize,
+}
+
+/// What a model is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskKind {
+    /// Random tokens, once more.
+    Copy,
+    /// What came after the token that comes again.
+    Induction,
+    /// The sum of two numbers, its digits from the ones up, in the tokens of a text.
+    Addition,
+    /// Which of four continuations of held-out tokens is the right one.
+    Cloze,
+}
+
+impl TaskKind {
+    /// The name used in specs and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Induction => "induction",
+            Self::Addition => "addition",
+            Self::Cloze => "cloze",
+        }
+    }
+
+    /// Tokens that a question of a length takes at most.
+    pub(super) fn tokens(self, length: usize) -> usize {
+        match self {
+            Self::Copy | Self::Cloze => 2 * length,
+            Self::Induction => length + 3,
+            Self::Addition => 3 * length + 3,
+        }
+    }
 }
 
 /// `[train]`: how exactly training computes, and by which program.

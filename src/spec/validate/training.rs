@@ -3,7 +3,7 @@
 use crate::optimizer::{Key, OptimizerKind};
 use crate::spec::check::{Checked, absent, not_negative, positive, present, require, share};
 use crate::spec::error::Fault;
-use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind, Train};
+use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind, Source, Spec, Task, TaskKind, Train};
 
 /// Checks `[train]`.
 pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
@@ -57,6 +57,37 @@ pub(super) fn optimizer(optimizer: &Optimizer) -> Checked {
     }
     decay(*weight_decay, weight_decay_tokens.as_ref())?;
     not_negative("optimizer.clip_norm", *clip_norm, "1.0, or 0 for no clipping")
+}
+
+/// Checks `[[eval.tasks]]`.
+pub(super) fn tasks(spec: &Spec) -> Checked {
+    let by_program = !spec.train.command.is_empty();
+    let why = "the program of train.command measures by itself";
+    absent("eval.tasks", by_program && !spec.eval.tasks.is_empty(), why)?;
+    absent("eval.by_position", by_program && spec.eval.by_position, why)?;
+    for (at, Task { kind, questions, length }) in spec.eval.tasks.iter().enumerate() {
+        let key = |name: &str| format!("eval.tasks.{at}.{name}");
+        require((4..=100_000).contains(questions), &key("questions"), || {
+            (format!("{questions} questions tell nothing"), "write a whole number from 4 to 100000, such as 200")
+        })?;
+        let (context, least) = (spec.model.context, if *kind == TaskKind::Copy { 2 } else { 1 });
+        let most = (least..=context).rev().find(|length| kind.tokens(*length) <= context);
+        require(most.is_some_and(|most| (least..=most).contains(length)), &key("length"), || {
+            let remedy = most.map_or("write a larger model.context".to_owned(), |most| {
+                format!("write a whole number from {least} to {most}, or a larger model.context")
+            });
+            (format!("{} of length {length} does not fit into a context of {context}", kind.name()), remedy)
+        })?;
+        let text = !matches!(spec.data.source, Source::Synthetic | Source::Bin);
+        require(*kind != TaskKind::Addition || text, &key("kind"), || {
+            ("addition is asked in text, and this source has no tokenizer", "write another kind, or a source of text")
+        })?;
+        let same = |other: &Task| (other.kind, other.length) == (*kind, *length);
+        require(!spec.eval.tasks[..at].iter().any(same), &key("kind"), || {
+            ("the same task is listed twice".to_owned(), "write each once, or another length")
+        })?;
+    }
+    Ok(())
 }
 
 /// A part of the corpus has a batch at least; where the batch depends on the size, planning sees to it.
@@ -191,7 +222,7 @@ fn length(Schedule { tokens, tokens_per_param, flops, .. }: &Schedule, budgets: 
 
 /// Checks `[eval]`.
 pub(super) fn eval(eval: &Eval, context: usize) -> Checked {
-    let Eval { tokens, curve_points } = eval;
+    let Eval { tokens, curve_points, by_position: _, tasks: _ } = eval;
     require(*tokens >= 2 * context as u64 && *tokens <= 1 << 40, "eval.tokens", || {
         let problem = format!("{tokens} tokens cannot measure a loss");
         (problem, format!("write at least two sequences of {context}, such as {}", 1024 * context))

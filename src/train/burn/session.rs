@@ -115,6 +115,12 @@ impl engine::Session for Session<'_> {
         let losses = self.model.without_gradients().token_losses(ids, targets);
         Ok(losses.into_data_as::<f32>().try_to_vec::<f32>().expect("losses are f32"))
     }
+
+    fn best_tokens(&mut self, tokens: &[u16]) -> Result<Vec<u16>, TrainError> {
+        let (ids, _) = upload(tokens, self.run.shape.context, &self.device.clone().inner());
+        let best = self.model.without_gradients().best_tokens(ids).into_data_as::<i32>();
+        Ok(best.try_to_vec::<i32>().expect("ids are i32").into_iter().map(|id| id as u16).collect())
+    }
 }
 
 fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
