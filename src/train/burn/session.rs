@@ -199,6 +199,23 @@ mod tests {
     }
 
     #[test]
+    fn the_most_likely_token_has_the_least_loss() {
+        let ((planned, corpus), device) = (small(), Device::flex().autodiff());
+        let mut session = Session::new(&planned.run, &corpus, &device, 1);
+        losses(&mut session, 0, 3);
+        let tokens: Vec<u16> = (0..17).map(|at| at * 13 % 256).collect();
+        let best = session.best_tokens(&tokens).unwrap();
+        assert_eq!(best.len(), 16);
+        // The last place, after the same tokens: its loss by the token that stands there.
+        let mut loss_of = |token: u16| {
+            let tokens = [&tokens[..16], &[token]].concat();
+            session.token_losses(&tokens).unwrap()[15]
+        };
+        let least = (0..256).min_by(|a, b| loss_of(*a).total_cmp(&loss_of(*b))).unwrap();
+        assert_eq!(best[15], least);
+    }
+
+    #[test]
     fn gradients_summed_over_micro_batches_are_those_of_the_whole_batch() {
         let ((planned, corpus), device) = (small(), Device::flex().autodiff());
         let trained = |parts| losses(&mut Session::new(&planned.run, &corpus, &device, parts), 0, 20);
