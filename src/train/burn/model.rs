@@ -68,7 +68,7 @@ impl Model {
 
     /// The most likely token after each, `[n]`. Only of a model without gradients.
     pub fn best_tokens(&self, ids: Tensor<1, Int>) -> Tensor<1, Int> {
-        let (x, head) = self.before_logits(ids, &mut |_, _| {});
+        let (x, head, _) = self.before_logits(ids, &mut |_, _| {});
         let logits = x.matmul(head);
         let [n, _] = logits.dims();
         logits.argmax(1).reshape([n])
