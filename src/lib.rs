@@ -28,7 +28,7 @@
 //! | [`lines`] | lines of text files that end as on Unix | nothing |
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | nothing |
 //! | [`provenance`] | what this program was built from | nothing |
-//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, optimizer |
+//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, optimizer, fit (the names of laws) |
 //! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, model, optimizer, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan |
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
@@ -40,7 +40,7 @@
 //! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, optimizer, parameterization, checkpoint, lines, data (the tokenizer) |
 //! | [`serve`] | serving a report while a sweep runs | report |
-//! | [`cli`] | flags and help, no logic | provenance |
+//! | [`cli`] | flags and help, no logic | provenance, units, fit (the names of laws) |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |
 
 pub mod checkpoint;
