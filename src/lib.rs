@@ -26,6 +26,7 @@
 //! | [`model`] | the parts of models: weights, roles, FLOPs, what they compute, how they are exported | parameterization |
 //! | [`optimizer`] | THE table of optimizers: keys, what is kept, the step | parameterization |
 //! | [`lines`] | lines of text files that end as on Unix | nothing |
+//! | [`goal`] | what a sweep that chooses its runs wants to know | nothing |
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | nothing |
 //! | [`provenance`] | what this program was built from | nothing |
 //! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, optimizer, fit (the names of laws) |
@@ -36,7 +37,7 @@
 //! | `train` | training; the only place that knows burn and cudarc | spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
 //! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, provenance, trainer |
 //! | [`execute`] | worker processes, claims, progress, Slurm | spec (`[launcher]`), plan, ledger, trainer, observation, units; never burn |
-//! | [`fit`] | scaling laws with intervals | units, observation, lines |
+//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, lines |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, optimizer, parameterization, checkpoint, lines, data (the tokenizer) |
 //! | [`serve`] | serving a report while a sweep runs | report |
@@ -50,6 +51,7 @@ pub mod data;
 pub mod execute;
 pub mod export;
 pub mod fit;
+pub mod goal;
 pub mod ledger;
 pub mod lines;
 pub mod model;

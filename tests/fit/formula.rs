@@ -84,6 +84,21 @@ fn a_formula_gives_a_surface_back_and_predicts_and_allocates() {
 }
 
 #[test]
+fn columns_that_only_other_laws_need_may_be_empty() {
+    let place = Place::new();
+    let rows = runs(1.0);
+    let with = |(i, line): (usize, &str)| match i {
+        0 => format!("{line},learning_rate,batch,experts\n"),
+        7 => format!("{line},,1e5,many\n"),
+        _ => format!("{line},0.001,1e5,8\n"),
+    };
+    place.write("runs.csv", rows.lines().enumerate().map(with).collect::<String>());
+    let said = fit(&place, &["--formula", SURFACE, "--json"]).success();
+    assert_eq!(objects(&said)[0]["points"], 64);
+    fit(&place, &["--law", "experts"]).failure().code(2).stderr(contains("'many' is not a number"));
+}
+
+#[test]
 fn groups_have_numbers_of_their_own() {
     let place = Place::new();
     place.write("runs.csv", runs(1.5));

@@ -51,7 +51,7 @@ pub(super) fn run(request: &Request, law: Option<Law>) -> anyhow::Result<String>
         }
     }
     let cost = args.formula.cost.as_deref().map(|text| Formula::parse(&format!("cost = {text}"))).transpose()?;
-    let read = read(request, &asking, &target, cost.as_ref())?;
+    let read = read(request, &asking, count, &target, cost.as_ref())?;
     let laws = laws(&asking, count, &read)?;
     ensure!(!laws.is_empty(), "{}: no law of losses has all of its columns here", args.runs.display());
     let (found, mut text) = (read.found, String::new());
@@ -76,7 +76,7 @@ pub(super) struct Alone {
 pub(super) fn alone(request: &Request, law: Law) -> anyhow::Result<Vec<Alone>> {
     let options = options(request)?;
     let asking = own(request, Some(law))?;
-    let read = read(request, &asking, "loss", None)?;
+    let read = read(request, &asking, asking.len(), "loss", None)?;
     let laws = laws(&asking, asking.len(), &read)?;
     let one = laws.first().context("a ranking of laws has no numbers of its own")?;
     let mut fits = Vec::new();
@@ -236,17 +236,26 @@ fn asked(texts: &[String]) -> anyhow::Result<Vec<Asked>> {
 }
 
 /// The table with the columns that any of the formulas names.
-fn read(request: &Request, asking: &[Asking], target: &str, cost: Option<&Formula>) -> anyhow::Result<Read> {
+///
+/// What only the laws beside those that were asked for need, the ones after the first `count`, may be missing or in part.
+fn read(
+    request: &Request,
+    asking: &[Asking],
+    count: usize,
+    target: &str,
+    cost: Option<&Formula>,
+) -> anyhow::Result<Read> {
     let mut wanted = Wanted { target: target.to_owned(), ..Wanted::default() };
     let add = |list: &mut Vec<String>, name: &str| {
         if !list.iter().any(|known| known == name) {
             list.push(name.to_owned());
         }
     };
-    for one in asking {
+    for (at, one) in asking.iter().enumerate() {
         let must = one.columns;
+        let list = if at < count { &mut wanted.names } else { &mut wanted.beside };
         let used = one.formula.names.used.iter().map(|(name, _)| name.as_str());
-        used.filter(|name| must.is_none_or(|must| must.contains(name))).for_each(|name| add(&mut wanted.names, name));
+        used.filter(|name| must.is_none_or(|must| must.contains(name))).for_each(|name| add(list, name));
         if one.grouped {
             one.formula.names.indices.iter().for_each(|(name, _)| add(&mut wanted.indices, name));
         }

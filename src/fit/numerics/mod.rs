@@ -2,6 +2,7 @@
 
 pub mod bootstrap;
 pub mod bounded;
+pub mod gaussian;
 pub mod least_squares;
 pub mod minimize;
 pub mod regress;

@@ -21,10 +21,10 @@ pub struct Wanted {
     pub target: String,
     /// Names that may be columns.
     pub names: Vec<String>,
+    /// Names that other laws would need: columns where every row has a number, and nothing elsewhere.
+    pub beside: Vec<String>,
     /// Columns that tell groups apart.
     pub indices: Vec<String>,
-    /// Names that are no columns, whatever the header says.
-    pub unknowns: Vec<String>,
 }
 
 /// A row as a formula sees it.
@@ -32,6 +32,8 @@ pub struct Wanted {
 pub struct Named {
     /// One number for each name that is a column.
     pub numbers: Vec<f64>,
+    /// What other laws would need, until it is among the numbers.
+    beside: Vec<Option<f64>>,
     /// One text for each index.
     pub labels: Vec<String>,
     /// What is predicted.
@@ -65,9 +67,15 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
     let reader = Reader::new(&source, headers, columns, note.is_some());
     let target = place(&reader, &wanted.target)?.ok_or_else(|| reader.lacks(&wanted.target))?;
     let mut found = Vec::new();
-    for name in wanted.names.iter().filter(|name| !wanted.unknowns.contains(name)) {
+    for name in &wanted.names {
         if let Some(place) = place(&reader, name)? {
             found.push((name.clone(), place));
+        }
+    }
+    let mut beside = Vec::new();
+    for name in wanted.beside.iter().filter(|name| !wanted.names.contains(name)) {
+        if let Ok(Some(place)) = place(&reader, name) {
+            beside.push((name.clone(), place));
         }
     }
     let of_index = |name: &String| reader.by(name).map(|index| (name.clone(), index));
@@ -82,6 +90,7 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
             })
         };
         Ok(Named {
+            beside: beside.iter().map(|(_, place)| reader.number(row, place).ok()).collect(),
             numbers: found.iter().map(number).collect::<Result<_, _>>()?,
             labels: indices.iter().map(|(_, index)| row[*index].trim().to_owned()).collect(),
             target: reader.number(row, &target)?,
@@ -89,8 +98,15 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
         })
     })?;
     table.notes.splice(0..0, note);
+    let mut found: Vec<String> = found.into_iter().map(|(name, _)| name).collect();
+    for (at, (name, _)) in beside.into_iter().enumerate() {
+        if table.rows.iter().all(|row| row.beside[at].is_some()) {
+            table.rows.iter_mut().for_each(|row| row.numbers.extend(row.beside[at]));
+            found.push(name);
+        }
+    }
     let headers = reader.headers.iter().map(|header| header.trim().to_owned()).collect();
-    Ok(Read { table, found: found.into_iter().map(|(name, _)| name).collect(), headers })
+    Ok(Read { table, found, headers })
 }
 
 /// The column that a name means.
