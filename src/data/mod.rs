@@ -322,7 +322,7 @@ mod tests {
     const CONTEXT: usize = 16;
 
     fn corpus(train_tokens: Option<f64>, cache: &Path) -> Result<Corpus, DataError> {
-        let data = small(|spec| (spec.data.vocab, spec.data.train_tokens) = (Some(256), train_tokens)).run.data;
+        let data = Data { train_tokens, ..small(|spec| spec.data.vocab = Some(256)).run.data };
         Corpus::prepare(&data, CONTEXT, cache, &mut |_| {})
     }
 
