@@ -156,6 +156,12 @@ impl Row {
         self.sum(value) / self.slots.len() as f64
     }
 
+    /// Mean over the slots, if all of them have one.
+    fn mean_of_some(&self, value: impl Fn(&Measurement) -> Option<f64>) -> Option<f64> {
+        let sum: Option<f64> = self.slots.iter().map(value).sum();
+        sum.map(|sum| sum / self.slots.len() as f64)
+    }
+
     fn peak_memory(&self) -> Option<u64> {
         self.slots.iter().map(|slot| slot.peak_memory).sum()
     }
@@ -173,6 +179,8 @@ impl Row {
             "flops_per_second": self.sum(|slot| slot.flops_per_second),
             "peak_flops_per_second": self.sum(|slot| slot.peak_flops_per_second),
             "share_of_peak": self.mean(|slot| slot.share_of_peak),
+            "memory_bytes_per_second": self.mean_of_some(|slot| slot.memory_bytes_per_second),
+            "share_of_memory_speed": self.mean_of_some(|slot| slot.share_of_memory_speed),
             "first_step": self.mean(|slot| slot.first_step),
             "peak_memory": self.peak_memory(),
             "card_memory": self.card_memory(),
@@ -201,10 +209,13 @@ fn table(rows: &[Row]) -> Sheet {
     let shares = ["data", "forward", "backward", "optimizer", "products", "eval"].map(|name| (name, Worth::More(2)));
     let columns = ["model", "params", "slots", "tokens/s", "GFLOP/s"].map(|name| (name, Worth::Must));
     let more = ["of peak", "MB", "step"].map(|name| (name, Worth::More(1)));
+    // How near the optimizer comes to the speed of the device's memory, where that was measured.
+    let of_memory = rows.iter().any(|row| row.slots[0].memory_bytes_per_second.is_some());
+    let memory = of_memory.then_some(["GB/s", "of memory"].map(|name| (name, Worth::More(1)))).into_iter().flatten();
     // The memory of a card, and the share of a step that the CPU has to do, where there is a card.
     let on_card = rows.iter().any(|row| row.card_memory().is_some());
     let card = on_card.then_some(["card MB", "host"].map(|name| (name, Worth::More(1)))).into_iter().flatten();
-    let mut table = Sheet::new(columns.into_iter().chain(more).chain(shares).chain(card)).numbers_from(1);
+    let mut table = Sheet::new(columns.into_iter().chain(more).chain(shares).chain(memory).chain(card)).numbers_from(1);
     for row in rows {
         let seconds = row.mean(|slot| slot.phases.total());
         let share = |value: f64| format!("{:.0}%", 100.0 * value);
@@ -225,6 +236,11 @@ fn table(rows: &[Row]) -> Sheet {
             share(row.mean(|slot| slot.share_of_products)),
             format!("{:.2} s", row.mean(|slot| slot.eval)),
         ];
+        if of_memory {
+            let speed = row.mean_of_some(|slot| slot.memory_bytes_per_second);
+            cells.push(format!("{:.0}", speed.unwrap_or(f64::NAN) / 1e9));
+            cells.push(share(row.mean_of_some(|slot| slot.share_of_memory_speed).unwrap_or(f64::NAN)));
+        }
         if on_card {
             cells.push(row.card_memory().map_or_else(|| "?".to_owned(), |bytes| (bytes >> 20).to_string()));
             cells.push(share(row.mean(|slot| slot.host_share.unwrap_or(f64::NAN))));

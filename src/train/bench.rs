@@ -26,6 +26,10 @@ pub struct Measurement {
     pub share_of_peak: f64,
     /// Seconds of one step by phase.
     pub phases: Phases,
+    /// Bytes per second that the device's memory reads and writes when nothing else is to be done; nothing on the CPU.
+    pub memory_bytes_per_second: Option<f64>,
+    /// Bytes that AdamW must at least move, over its time, as a share of the one before: likewise within each round.
+    pub share_of_memory_speed: Option<f64>,
     /// Share of a step that its matrix products take when they are all there is to do; likewise within each round.
     pub share_of_products: f64,
     /// Seconds from nothing to the end of the first step: the device is opened, the corpus read, weights are drawn.
@@ -47,6 +51,9 @@ const WARMUP: usize = 2;
 
 /// Length of the training part of a round; its large matrix products take a third of that.
 const ROUND: Duration = Duration::from_millis(600);
+
+/// Numbers of each parameter that `AdamW` reads (value, two moments, gradient) and writes (value, two moments).
+const ADAMW_NUMBERS: f64 = 7.0;
 
 /// Measures `run` for about `seconds` after calling `ready`, which returns when the clock may start.
 pub fn bench(
@@ -80,7 +87,8 @@ pub fn bench(
             memory = peak_memory();
         }
         let host = bench.host_share();
-        rounds.push(Round { phases, host, peak: bench.peak(ROUND / 3)?, products: bench.products()? });
+        let (peak, memory) = (bench.peak(ROUND / 3)?, bench.memory_speed(ROUND / 6)?);
+        rounds.push(Round { phases, host, peak, memory, products: bench.products()? });
     }
     let kernels = bench.kernels()?;
     let before_eval = Instant::now();
@@ -88,6 +96,9 @@ pub fn bench(
     let eval = before_eval.elapsed().as_secs_f64();
 
     let over_rounds = |value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
+    let over_some =
+        |value: &dyn Fn(&Round) -> Option<f64>| rounds.iter().map(value).collect::<Option<Vec<f64>>>().map(median);
+    let step_bytes = ADAMW_NUMBERS * size_of::<f32>() as f64 * run.params.total() as f64;
     let tokens = run.run.tokens_per_step() as f64;
     let flops = tokens * run.flops_per_token.exact;
     let tokens_per_second = tokens / over_rounds(&|round| round.phases.total());
@@ -102,12 +113,14 @@ pub fn bench(
             backward: over_rounds(&|round| round.phases.backward),
             optimizer: over_rounds(&|round| round.phases.optimizer),
         },
+        memory_bytes_per_second: over_some(&|round| round.memory),
+        share_of_memory_speed: over_some(&|round| Some(step_bytes / round.phases.optimizer / round.memory?)),
         share_of_products: over_rounds(&|round| round.products / round.phases.total()),
         first_step,
         eval,
         peak_memory: memory,
         card_memory: bench.card_memory(),
-        host_share: rounds.iter().map(|round| round.host).collect::<Option<Vec<f64>>>().map(median),
+        host_share: over_some(&|round| round.host),
         kernels,
     })
 }
@@ -119,6 +132,8 @@ struct Round {
     host: Option<f64>,
     /// FLOP/s of large products.
     peak: f64,
+    /// Bytes per second of copies.
+    memory: Option<f64>,
     /// Seconds of a step's products alone.
     products: f64,
 }

@@ -77,6 +77,11 @@ pub trait Bench {
     /// FLOPs per second of large matrix products, measured for at least so long.
     fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError>;
 
+    /// Bytes per second that the device's own memory reads and writes, measured for at least so long, where it has one.
+    fn memory_speed(&mut self, _at_least: Duration) -> Result<Option<f64>, TrainError> {
+        Ok(None)
+    }
+
     /// Seconds of all matrix products of one step when they are all there is to do.
     fn products(&mut self) -> Result<f64, TrainError>;
 

@@ -2,8 +2,8 @@
 //! initial weights, the coordinate check, the benchmark, the choice of a device. `engine` is the seam; behind it `burn`
 //! serves the CPU and wgpu, and `cuda` NVIDIA cards.
 
-#[cfg(any(feature = "wgpu", test))]
-#[cfg_attr(not(feature = "wgpu"), expect(dead_code, reason = "tested in every build"))]
+#[cfg(any(feature = "burn", test))]
+#[cfg_attr(not(feature = "wgpu"), allow(dead_code))] // tested in every build
 mod adapters;
 mod bench;
 #[cfg(feature = "burn")]

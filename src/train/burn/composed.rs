@@ -1,5 +1,5 @@
-//! The operations of the model, composed from burn's own: for every device but the CPU, and the yardstick of the fused
-//! ones there. `[n, d]` has one row for each token of the batch, sequence after sequence.
+//! The operations of the model, composed from burn's own: for devices without kernels, and the yardstick of the fused ones.
+//! `[n, d]` has one row for each token of the batch, sequence after sequence.
 
 use burn::tensor::activation::{gelu as composed_gelu, log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
@@ -55,23 +55,37 @@ pub fn token_losses(x: Tensor<2>, unembedding: Tensor<2>, multiplier: f64, targe
     log_softmax(logits, 1).gather(1, targets.reshape([n, 1])).reshape([n]).neg()
 }
 
-/// One `AdamW` step of value, first and second moment, from the gradient times `clip` `[1]`.
-pub fn adamw(state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Update) -> [Tensor<2>; 3] {
-    optimizer::adamw::step(state, grad * clip.unsqueeze::<2>(), &update)
+/// One `AdamW` step of value, first and second moment of each weight, after their gradients' common norm is brought down to
+/// `limit`, if that is above 0.
+pub fn adamw(
+    states: Vec<[Tensor<2>; 3]>,
+    gradients: Vec<Tensor<2>>,
+    limit: f64,
+    updates: &[Update],
+) -> Vec<[Tensor<2>; 3]> {
+    let clip = clip_factor(gradients.iter().map(|gradient| gradient.clone().square().sum()).collect(), limit);
+    let each = states.into_iter().zip(gradients).zip(updates);
+    each.map(|((state, gradient), update)| {
+        optimizer::adamw::step(state, gradient * clip.clone().unsqueeze::<2>(), update)
+    })
+    .collect()
 }
 
-/// One step of SGD or Lion: value and momentum, from the gradient times `clip` `[1]`.
-pub fn momentum(
-    kind: OptimizerKind,
-    state: [Tensor<2>; 2],
-    grad: Tensor<2>,
-    clip: Tensor<1>,
-    update: Update,
-) -> [Tensor<2>; 2] {
-    let grad = grad * clip.unsqueeze::<2>();
+/// Factor `[1]` that brings the root of the sum of `squares`, one of each weight, down to `limit`, at most 1; a limit of 0
+/// leaves the gradients alone.
+pub fn clip_factor(squares: Vec<Tensor<1>>, limit: f64) -> Tensor<1> {
+    if limit <= 0.0 {
+        return Tensor::ones([1], &squares[0].device());
+    }
+    let norm = squares.into_iter().reduce(|a, b| a + b).expect("a model has weights").sqrt();
+    norm.add_scalar(f32::MIN_POSITIVE).recip().mul_scalar(limit).clamp_max(1.0)
+}
+
+/// One step of SGD or Lion: value and momentum, from the gradient.
+pub fn momentum(kind: OptimizerKind, state: [Tensor<2>; 2], grad: Tensor<2>, update: &Update) -> [Tensor<2>; 2] {
     let step: fn([Tensor<2>; 2], Tensor<2>, &Update) -> [Tensor<2>; 2] =
         if kind == OptimizerKind::Lion { optimizer::lion::step } else { optimizer::sgd::step };
-    step(state, grad, &update)
+    step(state, grad, update)
 }
 
 impl Number for Tensor<2> {

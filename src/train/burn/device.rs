@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
+use super::bench::Kind;
 use crate::provenance::locked;
-#[cfg(feature = "wgpu")]
 use crate::train::adapters;
 use crate::trainer::{DeviceInfo, Missing};
 
@@ -16,6 +16,17 @@ pub struct Opened {
     pub device: Device,
     /// What is recorded with every result.
     pub info: DeviceInfo,
+}
+
+impl Opened {
+    /// What kind of device a benchmark measures.
+    pub(super) fn measured_as(&self) -> Kind {
+        match self.info.kind.as_str() {
+            "cpu" => Kind::Cpu,
+            _ if adapters::is_software(&self.info.name) => Kind::Software,
+            _ => Kind::Gpu,
+        }
+    }
 }
 
 /// Opens a device that is not [`missing`]. On the CPU, `threads` holds for the whole process.

@@ -1,14 +1,14 @@
 //! The engine of the CPU and of wgpu, and the only place that knows burn: model, optimizer, kernels.
 //!
-//! From the bottom: `positions` and `weight` are nouns; `kernels` (the CPU's) and `composed` (burn's own operations) compute;
-//! `ops` and `parts` choose between them; `pass` hands it to the parts of `model`; `optimizer` uses it; `session`, `probe`
-//! and `bench` train.
+//! From the bottom: `positions` and `weight` are nouns; `kernels` (of the CPU and of wgpu) and `composed` (burn's own
+//! operations) compute; `ops` and `parts` choose between them; `pass` hands it to the parts of `model`; `optimizer` uses it;
+//! `session`, `probe` and `bench` train.
 
 mod batch;
 mod bench;
 mod composed;
 mod device;
-#[cfg(feature = "cpu")]
+#[cfg(any(feature = "cpu", feature = "wgpu"))]
 mod kernels;
 mod model;
 pub mod ops;
@@ -23,6 +23,11 @@ mod watch;
 mod weight;
 
 pub use device::{description, missing};
+
+#[cfg(all(feature = "wgpu", feature = "burn-cuda"))]
+compile_error!(
+    "the features wgpu and burn-cuda exclude each other: burn-cuda brings burn's fusion, which wgpu's kernels replace"
+);
 
 use super::engine::Bench;
 use super::engine::{Engine, Session};
@@ -59,7 +64,7 @@ impl Engine for device::Opened {
 
     fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus) -> Result<Box<dyn Bench + 'a>, TrainError> {
         check(&self.info, run)?;
-        Ok(Box::new(bench::Stepper::new(run, corpus, &self.device)))
+        Ok(Box::new(bench::Stepper::new(run, corpus, &self.device, self.measured_as())))
     }
 
     fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError> {

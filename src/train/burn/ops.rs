@@ -4,7 +4,7 @@
 use burn::tensor::{Device, Int, Tensor};
 
 use super::composed;
-#[cfg(feature = "cpu")]
+#[cfg(any(feature = "cpu", feature = "wgpu"))]
 use super::kernels;
 use super::positions::Positions;
 use crate::optimizer::{Matrix, OptimizerKind, Update, muon};
@@ -14,15 +14,15 @@ use crate::optimizer::{Matrix, OptimizerKind, Update, muon};
 pub enum Ops {
     /// burn's own operations.
     Composed,
-    /// The kernels of the CPU.
-    #[cfg(feature = "cpu")]
+    /// Kernels of our own.
+    #[cfg(any(feature = "cpu", feature = "wgpu"))]
     Fused,
 }
 
 impl Ops {
     /// The fastest implementation on a device.
     pub fn on(device: &Device) -> Self {
-        #[cfg(feature = "cpu")]
+        #[cfg(any(feature = "cpu", feature = "wgpu"))]
         if kernels::serve(device) {
             return Self::Fused;
         }
@@ -34,7 +34,7 @@ impl Ops {
     pub fn rms_norm(self, x: Tensor<2>, gain: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Composed => composed::rms_norm(x, gain),
-            #[cfg(feature = "cpu")]
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
             Self::Fused => kernels::rms_norm(x, gain),
         }
     }
@@ -43,7 +43,7 @@ impl Ops {
     pub fn gelu(self, x: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Composed => composed::gelu(x),
-            #[cfg(feature = "cpu")]
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
             Self::Fused => kernels::gelu(x),
         }
     }
@@ -52,7 +52,7 @@ impl Ops {
     pub fn attention(self, qkv: Tensor<2>, heads: usize, positions: &Positions, scale: f64) -> Tensor<2> {
         match self {
             Self::Composed => composed::attention(qkv, heads, positions, scale),
-            #[cfg(feature = "cpu")]
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
             Self::Fused => kernels::attention(qkv, positions.cos.clone(), positions.sin.clone(), heads, scale),
         }
     }
@@ -61,7 +61,7 @@ impl Ops {
     pub fn embed(self, embedding: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
         match self {
             Self::Composed => composed::embed(embedding, ids),
-            #[cfg(feature = "cpu")]
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
             Self::Fused => kernels::embed(embedding, ids),
         }
     }
@@ -71,7 +71,7 @@ impl Ops {
     pub fn token_losses(self, x: Tensor<2>, head: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
         match self {
             Self::Composed => composed::token_losses(x, head, multiplier, targets),
-            #[cfg(feature = "cpu")]
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
             Self::Fused => kernels::token_losses(x, head, multiplier, targets),
         }
     }
@@ -80,8 +80,40 @@ impl Ops {
     pub fn mean_loss(self, x: Tensor<2>, head: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
         match self {
             Self::Composed => composed::token_losses(x, head, multiplier, targets).mean(),
-            #[cfg(feature = "cpu")]
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
             Self::Fused => kernels::mean_loss(x, head, multiplier, targets),
+        }
+    }
+
+    /// One AdamW step of value, first and second moment of each weight, after their gradients' common norm is brought down
+    /// to `limit`, if that is above 0. Without gradients.
+    pub fn adamw(
+        self,
+        states: Vec<[Tensor<2>; 3]>,
+        gradients: Vec<Tensor<2>>,
+        limit: f64,
+        updates: &[Update],
+    ) -> Vec<[Tensor<2>; 3]> {
+        match self {
+            Self::Composed => composed::adamw(states, gradients, limit, updates),
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
+            Self::Fused => kernels::adamw(states, gradients, limit, updates),
+        }
+    }
+
+    /// One step of a weight by SGD, Lion or Muon: value and momentum, from its gradient. Without gradients.
+    pub fn momentum(
+        self,
+        kind: OptimizerKind,
+        state: [Tensor<2>; 2],
+        gradient: Tensor<2>,
+        update: &Update,
+    ) -> [Tensor<2>; 2] {
+        match self {
+            _ if kind == OptimizerKind::Muon => muon::step(state, gradient, update),
+            Self::Composed => composed::momentum(kind, state, gradient, update),
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
+            Self::Fused => kernels::momentum(kind, state, gradient, update),
         }
     }
 
@@ -89,57 +121,10 @@ impl Ops {
     pub fn sum_squares(self, x: Tensor<2>) -> Tensor<1> {
         match self {
             Self::Composed => x.square().sum(),
-            #[cfg(feature = "cpu")]
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
             Self::Fused => kernels::sum_squares(x),
         }
     }
-
-    /// What an optimizer keeps of a weight, the value first, after a step from the gradient times `clip` `[1]`. Without
-    /// gradients.
-    pub fn step(
-        self,
-        kind: OptimizerKind,
-        kept: Vec<Tensor<2>>,
-        grad: Tensor<2>,
-        clip: Tensor<1>,
-        update: Update,
-    ) -> Vec<Tensor<2>> {
-        match kind {
-            OptimizerKind::Adamw => self.adamw(of_kept(kept), grad, clip, update).to_vec(),
-            OptimizerKind::Sgd | OptimizerKind::Lion => self.momentum(kind, of_kept(kept), grad, clip, update).to_vec(),
-            OptimizerKind::Muon => muon::step(of_kept(kept), grad * clip.unsqueeze::<2>(), &update).to_vec(),
-        }
-    }
-
-    /// One AdamW step of value, first and second moment.
-    fn adamw(self, state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Update) -> [Tensor<2>; 3] {
-        match self {
-            Self::Composed => composed::adamw(state, grad, clip, update),
-            #[cfg(feature = "cpu")]
-            Self::Fused => kernels::adamw(state, grad, clip, update),
-        }
-    }
-
-    /// One step of SGD or Lion: value and momentum.
-    fn momentum(
-        self,
-        kind: OptimizerKind,
-        state: [Tensor<2>; 2],
-        grad: Tensor<2>,
-        clip: Tensor<1>,
-        update: Update,
-    ) -> [Tensor<2>; 2] {
-        match self {
-            Self::Composed => composed::momentum(kind, state, grad, clip, update),
-            #[cfg(feature = "cpu")]
-            Self::Fused => kernels::momentum(kind, state, grad, clip, update),
-        }
-    }
-}
-
-/// What is kept of a weight, as many as its optimizer says.
-fn of_kept<const N: usize>(kept: Vec<Tensor<2>>) -> [Tensor<2>; N] {
-    kept.try_into().expect("what the optimizer keeps")
 }
 
 /// `x` times a multiplier of the parameterization, which is 1 more often than not.

@@ -6,10 +6,11 @@
 
 use burn::tensor::{Gradients, Tensor};
 
+use super::composed::clip_factor;
 use super::model::Model;
 use super::ops::Ops;
 use super::weight::Weight;
-use crate::optimizer::RunOptimizer;
+use crate::optimizer::{OptimizerKind, RunOptimizer, Update};
 
 /// The optimizer's state for one model.
 pub struct Optimizer {
@@ -44,18 +45,59 @@ impl Optimizer {
     /// One step down the gradients, in the order of [`Model::weights_mut`], at a share of the peak learning rate.
     pub fn step(&mut self, model: &mut Model, gradients: Vec<Tensor<2>>, share_of_peak: f64) {
         self.steps += 1;
-        let ops = model.ops();
-        let clip = clip_factor(ops, &gradients, self.config.clip_norm);
-        for ((weight, gradient), moments) in model.weights_mut().zip(gradients).zip(&mut self.moments) {
-            let update = self.config.update(weight.role, &weight.rule, self.steps, share_of_peak);
+        let (kind, ops, limit) = (self.config.kind, model.ops(), self.config.clip_norm);
+        let update = |weight: &mut Weight| self.config.update(weight.role, &weight.rule, self.steps, share_of_peak);
+        let updates: Vec<Update> = model.weights_mut().map(update).collect();
+        // Those of AdamW go together, and clip their gradients themselves where there are no others.
+        let (gradients, limit) =
+            if kind == OptimizerKind::Adamw { (gradients, limit) } else { (clipped(ops, gradients, limit), 0.0) };
+        let (mut states, mut together, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+        let each = model.weights_mut().zip(&mut self.moments).zip(gradients).zip(updates);
+        for (((weight, moments), gradient), update) in each {
             // Taken out of their places, so that they are updated where they lie.
-            let mut kept = vec![weight.take()];
-            kept.append(moments);
-            let mut kept = ops.step(self.config.kind.of(weight.role), kept, gradient, clip.clone(), update);
-            *moments = kept.split_off(1);
-            weight.value = Tensor::from_inner(kept.remove(0)).require_grad();
+            let kept = std::mem::take(moments);
+            match kind.of(weight.role) {
+                OptimizerKind::Adamw => {
+                    let [first, second] = of_kept(kept);
+                    states.push([weight.take(), first, second]);
+                    together.push(gradient);
+                    theirs.push(update);
+                }
+                own => {
+                    let [momentum] = of_kept(kept);
+                    let [value, momentum] = ops.momentum(own, [weight.take(), momentum], gradient, &update);
+                    weight.value = Tensor::from_inner(value).require_grad();
+                    *moments = vec![momentum];
+                }
+            }
+        }
+        if states.is_empty() {
+            return;
+        }
+        let mut stepped = ops.adamw(states, together, limit, &theirs).into_iter();
+        for (weight, moments) in model.weights_mut().zip(&mut self.moments) {
+            if kind.of(weight.role) == OptimizerKind::Adamw {
+                let [value, first, second] = stepped.next().expect("one for each of AdamW's weights");
+                weight.value = Tensor::from_inner(value).require_grad();
+                *moments = vec![first, second];
+            }
         }
     }
+}
+
+/// What is kept of a weight beside its value, as many as its optimizer says.
+fn of_kept<const N: usize>(kept: Vec<Tensor<2>>) -> [Tensor<2>; N] {
+    kept.try_into().expect("what the optimizer keeps")
+}
+
+/// The gradients, their common norm brought down to `limit`.
+fn clipped(ops: Ops, gradients: Vec<Tensor<2>>, limit: f64) -> Vec<Tensor<2>> {
+    if limit <= 0.0 {
+        return gradients;
+    }
+    let squares = gradients.iter().map(|gradient| ops.sum_squares(gradient.clone())).collect();
+    let clip = clip_factor(squares, limit).unsqueeze::<2>();
+    gradients.into_iter().map(|gradient| gradient * clip.clone()).collect()
 }
 
 /// The gradient of each weight, in the order of [`Model::weights_mut`].
@@ -65,16 +107,6 @@ pub fn gradients(model: &mut Model, mut gradients: Gradients) -> Vec<Tensor<2>> 
         gradient.unwrap_or_else(|| panic!("{} takes no part in the loss", weight.name))
     };
     model.weights_mut().map(gradient).collect()
-}
-
-/// Factor `[1]` that brings the common norm of all gradients down to `limit`, at most 1; 0 leaves them alone.
-fn clip_factor(ops: Ops, gradients: &[Tensor<2>], limit: f64) -> Tensor<1> {
-    if limit <= 0.0 {
-        return Tensor::ones([1], &gradients[0].device());
-    }
-    let squares = gradients.iter().map(|gradient| ops.sum_squares(gradient.clone()));
-    let norm = squares.reduce(|a, b| a + b).expect("a model has weights").sqrt();
-    norm.add_scalar(f32::MIN_POSITIVE).recip().mul_scalar(limit).clamp_max(1.0)
 }
 
 #[cfg(all(test, feature = "cpu"))]

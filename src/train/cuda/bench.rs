@@ -19,6 +19,9 @@ use crate::trainer::TrainError;
 /// Rows of the matrices whose product shows what the card can do at best.
 const PEAK_ROWS: usize = 8192;
 
+/// Bytes of an array that is written to see the speed of the card's memory: more than its cache holds.
+const MEMORY_BYTES: usize = 256 << 20;
+
 /// Steps whose kernels are timed.
 const TIMED: usize = 3;
 
@@ -135,6 +138,23 @@ impl Bench for Stepper<'_> {
             Ok(())
         })?;
         Ok(products as f64 * 2.0 * (n as f64).powi(3) / begun.elapsed().as_secs_f64())
+    }
+
+    /// By what it takes in when zeros are written.
+    fn memory_speed(&mut self, at_least: Duration) -> Result<Option<f64>, TrainError> {
+        let bytes = if self.gpu.card().driver == "emulator" { 1 << 16 } else { MEMORY_BYTES };
+        let arena = Arena::new(self.gpu);
+        let at = arena.bytes(bytes)?;
+        self.gpu.synchronize()?;
+        let (begun, mut written) = (Instant::now(), 0);
+        while begun.elapsed() < at_least {
+            for _ in 0..AT_ONCE {
+                self.gpu.zero(at, bytes)?;
+            }
+            written += AT_ONCE * bytes;
+            self.gpu.synchronize()?;
+        }
+        Ok(Some(written as f64 / begun.elapsed().as_secs_f64()))
     }
 
     fn products(&mut self) -> Result<f64, TrainError> {

@@ -304,6 +304,7 @@ fn the_benchmark_measures_an_emulated_card_too() {
     let phases = bench.train(Duration::from_millis(10), &mut (0..100).cycle()).unwrap();
     assert!(phases.total() > 0.0 && phases.forward > 0.0 && phases.optimizer > 0.0, "{phases:?}");
     assert!(bench.peak(Duration::from_millis(1)).unwrap() > 0.0 && bench.products().unwrap() > 0.0);
+    assert!(bench.memory_speed(Duration::from_millis(1)).unwrap().is_some_and(|speed| speed > 0.0));
     assert!(bench.host_share().is_some_and(|share| share > 0.0 && share <= 1.0));
     assert!(bench.card_memory().is_some_and(|bytes| bytes > 4 * planned.run.shape.vocab as u64));
 }

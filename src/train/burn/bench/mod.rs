@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use burn::tensor::Device;
 
 use super::batch::upload;
-use super::ops::Ops;
 use super::optimizer;
 use super::session::Session;
 use crate::data::Corpus;
@@ -26,18 +25,50 @@ pub struct Stepper<'a> {
     device: &'a Device,
     session: Session<'a>,
     tokens: Vec<u16>,
+    kind: Kind,
+}
+
+/// What kind of device is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The CPU itself.
+    Cpu,
+    /// A GPU in software.
+    Software,
+    /// A GPU.
+    Gpu,
+}
+
+impl Kind {
+    /// Rows of matrices whose product shows what the device can do at best: a GPU needs large ones to be busy.
+    fn rows(self) -> usize {
+        match self {
+            Self::Cpu => 768,
+            Self::Software => 256,
+            Self::Gpu => 4096,
+        }
+    }
+
+    /// Numbers of an array whose copying shows the speed of the memory: more than any cache holds.
+    fn numbers(self) -> Option<usize> {
+        match self {
+            Self::Cpu => None,
+            Self::Software => Some(1 << 22),
+            Self::Gpu => Some(1 << 25),
+        }
+    }
 }
 
 impl<'a> Stepper<'a> {
     /// A run of which nothing is done.
-    pub fn new(run: &'a Run, corpus: &'a Corpus, device: &'a Device) -> Self {
-        Self { run, corpus, device, session: Session::new(run, corpus, device, 1), tokens: Vec::new() }
+    pub fn new(run: &'a Run, corpus: &'a Corpus, device: &'a Device, kind: Kind) -> Self {
+        Self { run, corpus, device, session: Session::new(run, corpus, device, 1), tokens: Vec::new(), kind }
     }
 
     /// One step, its phases apart. On a GPU the wait after each costs a little: what is measured is a lower bound of what
     /// training reaches, which never waits.
     fn step(&mut self, step: usize) -> Phases {
-        let Self { run, corpus, device, session, tokens } = self;
+        let Self { run, corpus, device, session, tokens, kind: _ } = self;
         let mut clock = Instant::now();
         let mut lap = || {
             wait(device);
@@ -74,9 +105,12 @@ impl Bench for Stepper<'_> {
     }
 
     fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError> {
-        // Large enough to show what the device can do at best: a GPU needs more to be busy.
-        let n = if Ops::on(self.device) == Ops::Composed { 4096 } else { 768 };
-        Ok(products::peak(n, &self.device.clone().inner(), at_least))
+        Ok(products::peak(self.kind.rows(), &self.device.clone().inner(), at_least))
+    }
+
+    fn memory_speed(&mut self, at_least: Duration) -> Result<Option<f64>, TrainError> {
+        let device = self.device.clone().inner();
+        Ok(self.kind.numbers().map(|numbers| products::memory_speed(numbers, &device, at_least)))
     }
 
     fn products(&mut self) -> Result<f64, TrainError> {

@@ -12,18 +12,36 @@ use crate::train::timing::median;
 /// Rows of a product at a time, so that the logits of a large vocabulary need no memory of their own.
 const PIECE_ROWS: usize = 512;
 
+/// Operations between two waits for the device.
+const AT_ONCE: usize = 4;
+
+/// How often `work` is done in a second. The first time does not count: kernels are compiled and chosen.
+fn per_second(device: &Device, at_least: Duration, work: impl Fn()) -> f64 {
+    work();
+    wait(device);
+    let begun = Instant::now();
+    let mut done = 0;
+    while begun.elapsed() < at_least {
+        for _ in 0..AT_ONCE {
+            work();
+        }
+        wait(device);
+        done += AT_ONCE;
+    }
+    done as f64 / begun.elapsed().as_secs_f64()
+}
+
 /// FLOPs per second of products of two large square matrices, `n` rows each.
 pub fn peak(n: usize, device: &Device, at_least: Duration) -> f64 {
     let [a, b] = [random([n, n], device), random([n, n], device)];
-    wait(device);
-    let begun = Instant::now();
-    let mut products = 0.0;
-    while begun.elapsed() < at_least {
-        drop(a.clone().matmul(b.clone()));
-        wait(device);
-        products += 1.0;
-    }
-    products * 2.0 * (n as f64).powi(3) / begun.elapsed().as_secs_f64()
+    2.0 * (n as f64).powi(3) * per_second(device, at_least, || drop(a.clone().matmul(b.clone())))
+}
+
+/// Bytes per second that are read and written when so many numbers are copied, one added to each.
+pub fn memory_speed(numbers: usize, device: &Device, at_least: Duration) -> f64 {
+    let x = random([1, numbers], device);
+    let bytes = 2 * numbers * size_of::<f32>();
+    bytes as f64 * per_second(device, at_least, || drop(x.clone().add_scalar(1.0)))
 }
 
 /// Seconds of all matrix products of one training step of `run`: every weight's output, the gradient of its input and

@@ -1,11 +1,15 @@
 //! Fused operations with hand-written backward passes, through burn's backend extensions.
 //!
 //! Each has a composed twin in `train/burn/composed.rs`, which devices without kernels use and against which it is tested.
-//! `flex` has the kernels of the CPU; `gradients` puts operations into burn's automatic differentiation. `parts` does so for the operations that only
-//! the CPU has.
+//! `flex` has the kernels of the CPU and `cube` those of wgpu; `gradients` puts operations into burn's automatic
+//! differentiation, and `parts` those that only the CPU has.
 
+#[cfg(feature = "wgpu")]
+mod cube;
+#[cfg(feature = "cpu")]
 mod flex;
 mod gradients;
+#[cfg(feature = "cpu")]
 pub mod parts;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -15,7 +19,7 @@ use burn::tensor::{Device, Int, Tensor};
 use crate::optimizer::{OptimizerKind, Update};
 
 /// The operations with gradients, as burn's dispatcher sees them. `[n, d]` has one row for each token of the batch.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex: cfg(feature = "cpu"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait FusedOps: Backend {
     /// Normalizes the rows of `x` `[n, d]` by their root mean square and multiplies by `gain` `[1, d]`.
     fn rms_norm(x: FloatTensor<Self>, gain: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -45,8 +49,8 @@ pub trait FusedOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The operations that are never differentiated: evaluation and the optimizer.
-#[backend_extension(Flex)]
+/// The operation of evaluation, which is never differentiated.
+#[backend_extension(Flex: cfg(feature = "cpu"), Cube: cfg(feature = "wgpu"))]
 pub trait PlainOps: Backend {
     /// Cross entropy of each token `[n]` of the logits `multiplier` x `x` `[n, d]` x `unembedding` `[d, vocab]`.
     fn token_losses(
@@ -55,7 +59,12 @@ pub trait PlainOps: Backend {
         targets: IntTensor<Self>,
         multiplier: f64,
     ) -> FloatTensor<Self>;
+}
 
+/// The operations of the optimizer on the CPU, one weight at a time.
+#[cfg(feature = "cpu")]
+#[backend_extension(Flex)]
+pub trait WeightOps: Backend {
     /// Sum of squares `[1]`.
     fn sum_squares(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
@@ -69,12 +78,11 @@ pub trait PlainOps: Backend {
         update: Update,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// One step of SGD or Lion: value and momentum, from the gradient times the only element of `clip`.
+    /// One step of SGD or Lion: value and momentum, from the gradient.
     fn momentum(
         value: FloatTensor<Self>,
         momentum: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        clip: FloatTensor<Self>,
         kind: OptimizerKind,
         update: Update,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
@@ -122,8 +130,8 @@ pub trait BackwardOps: FusedOps {
 /// What attention keeps from its forward pass.
 #[derive(Clone, Debug)]
 pub struct SavedAttention<B: Backend> {
-    /// `qkv` with queries and keys turned.
-    turned: FloatTensor<B>,
+    /// On the CPU with queries and keys turned, on wgpu as they came.
+    qkv: FloatTensor<B>,
     output: FloatTensor<B>,
     /// Logarithms of the softmax denominators `[n, heads]`.
     denominators: FloatTensor<B>,
@@ -135,7 +143,14 @@ pub struct SavedAttention<B: Backend> {
 
 /// Whether tensors on this device can go through the fused operations.
 pub fn serve(device: &Device) -> bool {
-    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+    match device.clone().inner().as_dispatch() {
+        #[cfg(feature = "cpu")]
+        DispatchDevice::Flex(_) => true,
+        #[cfg(feature = "wgpu")]
+        DispatchDevice::Cube(_) => true,
+        #[allow(unreachable_patterns)] // which others there are depends on the features
+        _ => false,
+    }
 }
 
 /// See [`FusedOps::rms_norm`].
@@ -171,32 +186,41 @@ pub fn mean_loss(x: Tensor<2>, unembedding: Tensor<2>, multiplier: f64, targets:
     Tensor::from_dispatch(Dispatch::mean_loss(x, unembedding, targets.into_dispatch(), multiplier))
 }
 
-/// See [`PlainOps::sum_squares`].
+/// One AdamW step of value, first and second moment of each weight, after their gradients' common norm is brought down to
+/// `limit`, if that is above 0.
+pub fn adamw(
+    states: Vec<[Tensor<2>; 3]>,
+    gradients: Vec<Tensor<2>>,
+    limit: f64,
+    updates: &[Update],
+) -> Vec<[Tensor<2>; 3]> {
+    match gradients[0].device().as_dispatch() {
+        #[cfg(feature = "wgpu")]
+        DispatchDevice::Cube(_) => cube::adamw_all(states, gradients, limit, updates),
+        #[cfg(feature = "cpu")]
+        _ => flex::adamw_all(states, gradients, limit, updates),
+        #[cfg(not(feature = "cpu"))]
+        other => unreachable!("no kernels serve {other:?}"),
+    }
+}
+
+/// Sum of squares `[1]`.
 pub fn sum_squares(x: Tensor<2>) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::sum_squares(x.into_dispatch()))
+    match x.device().as_dispatch() {
+        #[cfg(feature = "cpu")]
+        DispatchDevice::Flex(_) => Tensor::from_dispatch(Dispatch::sum_squares(x.into_dispatch())),
+        _ => x.square().sum(),
+    }
 }
 
-/// See [`PlainOps::adamw`]. `state` is value, first and second moment.
-pub fn adamw(state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Update) -> [Tensor<2>; 3] {
-    let [value, first, second] = state.map(Tensor::into_dispatch);
-    let (value, first, second) =
-        Dispatch::adamw(value, first, second, grad.into_dispatch(), clip.into_dispatch(), update);
-    [value, first, second].map(Tensor::from_dispatch)
+/// One step of SGD or Lion: value and momentum of a weight, from its gradient.
+pub fn momentum(kind: OptimizerKind, state: [Tensor<2>; 2], grad: Tensor<2>, update: &Update) -> [Tensor<2>; 2] {
+    match grad.device().as_dispatch() {
+        #[cfg(feature = "cpu")]
+        DispatchDevice::Flex(_) => flex::momentum(kind, state, grad, update),
+        _ => super::composed::momentum(kind, state, grad, update),
+    }
 }
 
-/// See [`PlainOps::momentum`]. `state` is value and momentum.
-pub fn momentum(
-    kind: OptimizerKind,
-    state: [Tensor<2>; 2],
-    grad: Tensor<2>,
-    clip: Tensor<1>,
-    update: Update,
-) -> [Tensor<2>; 2] {
-    let [value, momentum] = state.map(Tensor::into_dispatch);
-    let (value, momentum) =
-        Dispatch::momentum(value, momentum, grad.into_dispatch(), clip.into_dispatch(), kind, update);
-    [value, momentum].map(Tensor::from_dispatch)
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "cpu"))]
 mod tests;

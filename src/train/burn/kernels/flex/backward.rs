@@ -65,11 +65,11 @@ impl BackwardOps for Flex {
         });
         let output = tensor(output, [n, width]);
         let denominators = tensor(denominators, [n, heads]);
-        (output.clone(), SavedAttention { turned: qkv, output, denominators, cos, sin, heads, scale })
+        (output.clone(), SavedAttention { qkv, output, denominators, cos, sin, heads, scale })
     }
 
     fn causal_attention_backward(saved: SavedAttention<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let SavedAttention { turned, output, denominators, cos, sin, heads, scale } = saved;
+        let SavedAttention { qkv: turned, output, denominators, cos, sin, heads, scale } = saved;
         let grad = packed(grad);
         let ([n, d3], [context, _]) = (dims(&turned), dims(&cos));
         let width = d3 / 3;

@@ -23,6 +23,8 @@ mod product;
 mod simd;
 mod step;
 
+pub use plain::{adamw_all, momentum};
+
 use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{Bytes, DType, Shape};

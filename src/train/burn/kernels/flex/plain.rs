@@ -1,13 +1,15 @@
 //! Evaluation and the optimizer on the CPU device's tensors and threads.
 
-use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Dispatch, Flex};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::{PIECE, SUM_ROWS, head, ids, packed, tensor};
 use super::{cross_entropy, simd, step};
 use crate::optimizer::{OptimizerKind, Update};
-use crate::train::burn::kernels::PlainOps;
+use crate::train::burn::composed::clip_factor;
+use crate::train::burn::kernels::{PlainOps, WeightOps};
 
 impl PlainOps for Flex {
     fn token_losses(
@@ -25,7 +27,9 @@ impl PlainOps for Flex {
         });
         tensor(losses, [targets.len()])
     }
+}
 
+impl WeightOps for Flex {
     fn sum_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let x = packed(x);
         let square = |piece: &[f32]| {
@@ -56,21 +60,45 @@ impl PlainOps for Flex {
             .for_each(|((value, (first, second)), grad)| step::adamw(value, first, second, grad, clip, &update));
         (value, first, second)
     }
+
     fn momentum(
         value: FloatTensor<Self>,
         momentum: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        clip: FloatTensor<Self>,
         kind: OptimizerKind,
         update: Update,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [mut value, mut momentum, grad] = [value, momentum, grad].map(packed);
-        let clip = clip.storage::<f32>()[0];
         let step = if kind == OptimizerKind::Lion { step::lion } else { step::sgd };
         let pieces = value.storage_mut::<f32>().par_chunks_mut(PIECE).zip(momentum.storage_mut().par_chunks_mut(PIECE));
         pieces
             .zip(grad.storage::<f32>().par_chunks(PIECE))
-            .for_each(|((value, momentum), grad)| step(value, momentum, grad, clip, &update));
+            .for_each(|((value, momentum), grad)| step(value, momentum, grad, &update));
         (value, momentum)
     }
+}
+
+/// One AdamW step of each weight, one after another: see [`crate::train::burn::kernels::adamw`].
+pub fn adamw_all(
+    states: Vec<[Tensor<2>; 3]>,
+    gradients: Vec<Tensor<2>>,
+    limit: f64,
+    updates: &[Update],
+) -> Vec<[Tensor<2>; 3]> {
+    let square = |gradient: &Tensor<2>| Tensor::from_dispatch(Dispatch::sum_squares(gradient.clone().into_dispatch()));
+    let clip = clip_factor(gradients.iter().map(square).collect(), limit);
+    let step = |((state, gradient), &update): (([Tensor<2>; 3], Tensor<2>), &Update)| {
+        let [value, first, second] = state.map(Tensor::into_dispatch);
+        let (gradient, clip) = (gradient.into_dispatch(), clip.clone().into_dispatch());
+        let (value, first, second) = Dispatch::adamw(value, first, second, gradient, clip, update);
+        [value, first, second].map(Tensor::from_dispatch)
+    };
+    states.into_iter().zip(gradients).zip(updates).map(step).collect()
+}
+
+/// One step of SGD or Lion of one weight: see [`crate::train::burn::kernels::momentum`].
+pub fn momentum(kind: OptimizerKind, state: [Tensor<2>; 2], grad: Tensor<2>, update: &Update) -> [Tensor<2>; 2] {
+    let [value, momentum] = state.map(Tensor::into_dispatch);
+    let (value, momentum) = Dispatch::momentum(value, momentum, grad.into_dispatch(), kind, *update);
+    [value, momentum].map(Tensor::from_dispatch)
 }

@@ -15,25 +15,25 @@ pub fn adamw(value: &mut [f32], first: &mut [f32], second: &mut [f32], grad: &[f
     );
 }
 
-/// SGD's, from the gradient times `clip`.
-pub fn sgd(value: &mut [f32], momentum: &mut [f32], grad: &[f32], clip: f32, update: &Update) {
+/// SGD's.
+pub fn sgd(value: &mut [f32], momentum: &mut [f32], grad: &[f32], update: &Update) {
     vectorized(
         #[inline(always)]
         || {
             for ((value, momentum), &grad) in value.iter_mut().zip(momentum).zip(grad) {
-                [*value, *momentum] = sgd::step([*value, *momentum], grad * clip, update);
+                [*value, *momentum] = sgd::step([*value, *momentum], grad, update);
             }
         },
     );
 }
 
-/// Lion's, from the gradient times `clip`.
-pub fn lion(value: &mut [f32], momentum: &mut [f32], grad: &[f32], clip: f32, update: &Update) {
+/// Lion's.
+pub fn lion(value: &mut [f32], momentum: &mut [f32], grad: &[f32], update: &Update) {
     vectorized(
         #[inline(always)]
         || {
             for ((value, momentum), &grad) in value.iter_mut().zip(momentum).zip(grad) {
-                [*value, *momentum] = lion::step([*value, *momentum], grad * clip, update);
+                [*value, *momentum] = lion::step([*value, *momentum], grad, update);
             }
         },
     );
