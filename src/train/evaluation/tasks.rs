@@ -189,7 +189,7 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let planned = small(|spec| (spec.data.vocab, spec.model.context) = (Some(4096), 64));
         let corpus = Corpus::prepare(&planned.run.data, 64, cache.path(), &mut |_| {}).unwrap();
-        let mut of = |kind, length| {
+        let of = |kind, length| {
             let task = Task { kind, questions: 50, length };
             let measured = measure(&mut Copier(64), &corpus, &planned.run, &task).unwrap();
             measured.into_iter().map(|one| (one.name, one.value, one.chance.unwrap())).collect::<Vec<_>>()
