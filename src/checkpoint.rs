@@ -13,6 +13,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Shape, Weight};
+use crate::optimizer::{Kept, OptimizerKind};
 use crate::plan::RunId;
 
 /// Version of what is described above.
@@ -70,12 +71,22 @@ pub fn model_layout(shape: &Shape) -> Vec<Entry> {
     shape.weights().into_iter().map(entry).collect()
 }
 
-/// Layout of a checkpoint: each weight with its moments, then the sum of losses.
-pub fn layout(shape: &Shape) -> Vec<Entry> {
-    let with_moments = |Weight { name, shape, .. }| {
-        ["model", "first", "second"].map(|part| Entry { name: format!("{part}.{name}"), shape: shape.to_vec() })
+/// What is kept of each weight, by its place in the order of weights, in the order of a checkpoint.
+pub fn kept(shape: &Shape, optimizer: OptimizerKind) -> Vec<(usize, Kept)> {
+    let of = |(at, weight): (usize, Weight)| {
+        optimizer.of(weight.role).part().keeps.iter().map(move |kept| (at, *kept)).collect::<Vec<_>>()
     };
-    let mut entries: Vec<Entry> = shape.weights().into_iter().flat_map(with_moments).collect();
+    shape.weights().into_iter().enumerate().flat_map(of).collect()
+}
+
+/// Layout of a checkpoint: each weight with what its optimizer keeps of it, then the sum of losses.
+pub fn layout(shape: &Shape, optimizer: OptimizerKind) -> Vec<Entry> {
+    let weights = shape.weights();
+    let entry = |(at, kept): (usize, Kept)| {
+        let Weight { name, shape, .. } = &weights[at];
+        Entry { name: format!("{}.{name}", kept.name()), shape: shape.to_vec() }
+    };
+    let mut entries: Vec<Entry> = kept(shape, optimizer).into_iter().map(entry).collect();
     entries.push(Entry { name: "loss_sum".to_owned(), shape: vec![1] });
     entries
 }

@@ -104,6 +104,36 @@ pub struct Rule {
     pub epsilon: f64,
 }
 
+/// How long the step of an optimizer is, which is all that a parameterization may know of it. The rows of the table are
+/// those of [`Stride::Unit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stride {
+    /// Each number goes by about the learning rate, whatever the gradient: AdamW and all that take signs.
+    Unit,
+    /// Each number goes by the learning rate times its gradient.
+    Gradient,
+    /// All singular values of a matrix go alike; the root mean square is that of a unit stride.
+    Orthogonal,
+}
+
+impl Rule {
+    /// This row for an optimizer of another stride. The product of rate and decay stays the same.
+    ///
+    /// Gradients are as large as Adam's epsilon has to be, so what AdamW divides by, the rate has to: with muP, m times the
+    /// rate of AdamW (2203.03466, table 8, its rows of SGD over those of Adam). Steps of AdamW add up in one direction, and a
+    /// matrix of m x m of them is m times as large by its spectral norm as one number; an orthogonal one is sqrt(m) times
+    /// (Yang et al. 2023, arXiv 2310.17813).
+    #[must_use]
+    pub fn striding(self, stride: Stride) -> Self {
+        let factor = match stride {
+            Stride::Unit => return self,
+            Stride::Gradient => 1.0 / self.epsilon,
+            Stride::Orthogonal => 1.0 / self.learning_rate.sqrt(),
+        };
+        Self { learning_rate: self.learning_rate * factor, weight_decay: self.weight_decay / factor, ..self }
+    }
+}
+
 /// Standard deviation of the token embedding, the same at every shape (GPT-2's).
 const EMBEDDING_STD: f64 = 0.02;
 

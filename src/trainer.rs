@@ -171,6 +171,9 @@ pub enum Outcome {
         tokens_per_second: f64,
         /// Wall-clock seconds of the whole run.
         seconds: f64,
+        /// What else was measured of the trained model.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evaluations: Vec<Measured>,
     },
     /// The loss left the numbers, or rose far above where it began.
     Diverged {
@@ -181,6 +184,21 @@ pub enum Outcome {
         /// Wall-clock seconds until then.
         seconds: f64,
     },
+}
+
+/// Something measured of a trained model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// What, as a column of tables is called: `copy.8.exact_match`.
+    pub name: String,
+    /// The mean.
+    pub value: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+    /// What a model that knows nothing would reach, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance: Option<f64>,
 }
 
 /// Why a run has no outcome.

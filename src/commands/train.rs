@@ -15,7 +15,7 @@ use crate::execute::{self, Display, Terms, Work, WorkError};
 use crate::ledger::{FailureClass, Ledger, Losses, RunResult, State};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
-use crate::trainer::Outcome;
+use crate::trainer::{Measured, Outcome};
 use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
@@ -107,14 +107,18 @@ fn table(run: &PlannedRun, result: &RunResult) -> Sheet {
     row("parameters", Params(run.params.by(Counting::All) as f64).to_string());
     row("tokens", Tokens(run.tokens as f64).to_string());
     row("FLOPs", Flops(run.flops).to_string());
-    match result.outcome {
-        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds } => {
+    match &result.outcome {
+        &Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, ref evaluations } => {
             row("validation loss", format!("{val_loss:.4} ± {val_loss_se:.4} nats per token"));
             row("training loss", format!("{train_loss:.4}"));
+            for Measured { name, value, standard_error, chance } in evaluations {
+                let chance = chance.map(|chance| format!(" (chance {chance:.4})")).unwrap_or_default();
+                row(name, format!("{value:.4} ± {standard_error:.4}{chance}"));
+            }
             row("tokens per second", Tokens(tokens_per_second).to_string());
             row("time", Seconds(seconds).to_string());
         }
-        Outcome::Diverged { step, train_loss, seconds } => {
+        &Outcome::Diverged { step, train_loss, seconds } => {
             let loss = train_loss.map_or_else(|| "no number".to_owned(), |loss| format!("{loss:.4}"));
             row("diverged", format!("at step {step}, training loss {loss}"));
             row("time", Seconds(seconds).to_string());

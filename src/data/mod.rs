@@ -22,6 +22,7 @@ mod mixture;
 mod near;
 mod parquet;
 mod part;
+mod questions;
 mod recipe;
 mod sampler;
 mod scratch;
@@ -38,6 +39,7 @@ pub use error::DataError;
 pub use ids::ORIGINAL_IDS;
 pub use mixture::PartFacts;
 pub use near::NearFacts;
+pub use questions::Question;
 pub use synthetic::{Entropy, Language, Split};
 
 use crate::plan::CorpusFacts;
@@ -52,8 +54,15 @@ pub struct Corpus {
     manifest: Manifest,
     context: usize,
     seed: u64,
+    /// Sequences of the part of the corpus that is used, where it is not all of it.
+    used: Option<u64>,
+    /// Where it lies in the cache.
+    folder: PathBuf,
     tokens: Tokens,
 }
+
+/// Stands where the seed of a run does in the stream of which a part of a corpus is the beginning.
+const PART_STREAM: u64 = u64::MAX;
 
 enum Tokens {
     Language(Box<Language>),
@@ -116,18 +125,38 @@ impl Corpus {
             }
             _ => Tokens::Language(Box::new(Language::new(manifest.vocab, data.seed))),
         };
-        Ok(Self { manifest, context, seed: data.seed, tokens })
+        let mut corpus = Self { manifest, context, seed: data.seed, used: None, folder, tokens };
+        corpus.used = data.train_tokens.map(|wanted| corpus.part(wanted)).transpose()?;
+        Ok(corpus)
+    }
+
+    /// Sequences of a part of so many training tokens.
+    fn part(&self, tokens: f64) -> Result<u64, DataError> {
+        let sequences = (tokens / self.context as f64).floor() as u64;
+        let wrong = |what| Err(DataError::configuration("train_tokens", what));
+        if sequences == 0 {
+            let context = self.context;
+            return wrong(format!("{tokens:e} tokens are less than a sequence of {context}; write a larger number"));
+        }
+        match &self.tokens {
+            Tokens::Files { order, .. } if sequences > order.windows() => {
+                let all = order.windows() * self.context as u64;
+                wrong(format!("{tokens:e}, but the corpus has {all} training tokens; write at most that, or delete it"))
+            }
+            _ => Ok(sequences),
+        }
     }
 
     /// What planning must know. Tokens are those that the sequences of one epoch have.
     pub fn facts(&self) -> CorpusFacts {
-        let (train_tokens, validation_tokens) = match &self.tokens {
+        let context = self.context as u64;
+        let (all, validation_tokens) = match &self.tokens {
             Tokens::Language(_) => (None, None),
             Tokens::Files { validation, order, .. } => {
-                let context = self.context as u64;
                 (Some(order.windows() * context), Some(order.validation_windows(validation, self.context) * context))
             }
         };
+        let train_tokens = self.used.map(|sequences| sequences * context).or(all);
         CorpusFacts {
             vocab: self.manifest.vocab,
             train_tokens,
@@ -153,6 +182,7 @@ impl Corpus {
         out.clear();
         let first = step as u64 * batch as u64;
         for index in first..first + batch as u64 {
+            let (seed, index) = self.place(seed, index);
             match &self.tokens {
                 Tokens::Language(language) => language.sequence(Split::Train(seed), index, self.context + 1, out),
                 Tokens::Files { train, order, .. } => {
@@ -164,6 +194,14 @@ impl Corpus {
                 }
             }
         }
+    }
+
+    /// Which sequence of which stream is number `index` of a run's. The part of a corpus that is used is the beginning of one
+    /// stream, of which each epoch goes through all sequences in an order of its own.
+    fn place(&self, seed: u64, index: u64) -> (u64, u64) {
+        let Some(used) = self.used else { return (seed, index) };
+        let key = hash::key(&[self.seed, seed, index / used]);
+        (PART_STREAM, sampler::permute(key, used, index % used))
     }
 
     /// Number of validation sequences that `tokens` validation tokens make: rounded up, and no more than there are.
@@ -272,4 +310,56 @@ fn enough(data: &Data, split: &str, tokens: u64, needed: usize) -> Result<(), Da
              model.context, or another validation_fraction"
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::plan::testing::small;
+
+    const CONTEXT: usize = 16;
+
+    fn corpus(train_tokens: Option<f64>, cache: &Path) -> Result<Corpus, DataError> {
+        let data = Data { train_tokens, ..small(|spec| spec.data.vocab = Some(256)).run.data };
+        Corpus::prepare(&data, CONTEXT, cache, &mut |_| {})
+    }
+
+    /// The first sequences of a run, as many as there are in so many batches of four.
+    fn sequences(corpus: &Corpus, seed: u64, batches: usize) -> Vec<Vec<u16>> {
+        let (mut all, mut batch) = (Vec::new(), Vec::new());
+        for step in 0..batches {
+            corpus.train_batch(seed, 4, step, &mut batch);
+            all.extend(batch.chunks(CONTEXT + 1).map(<[u16]>::to_vec));
+        }
+        all
+    }
+
+    #[test]
+    fn a_part_of_a_corpus_is_the_same_for_all_runs_and_a_larger_one_adds_to_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let of = |sequences: usize| corpus(Some((sequences * CONTEXT) as f64 + 3.0), cache.path()).unwrap();
+        let (few, more) = (of(20), of(40));
+        assert_eq!(few.facts().train_tokens, Some(20 * CONTEXT as u64), "whole sequences");
+        assert_eq!(few.facts().fingerprint, more.facts().fingerprint, "one corpus in the cache");
+        let set = |sequences: &[Vec<u16>]| sequences.iter().cloned().collect::<BTreeSet<_>>();
+        let run = sequences(&few, 1, 10);
+        let (first, second) = run.split_at(20);
+        assert_eq!(set(first).len(), 20, "nothing repeats inside an epoch");
+        assert_eq!(set(first), set(second));
+        assert_ne!(first, second, "each epoch has an order of its own");
+        let other = sequences(&few, 2, 5);
+        assert_ne!(first, other, "the seed of a run orders its data");
+        assert_eq!(set(first), set(&other), "and does not choose them");
+        let larger = set(&sequences(&more, 1, 10));
+        assert!(larger.len() == 40 && larger.is_superset(&set(first)));
+    }
+
+    #[test]
+    fn a_part_of_less_than_a_sequence_is_refused_with_its_key() {
+        let cache = tempfile::tempdir().unwrap();
+        let error = corpus(Some(15.0), cache.path()).err().unwrap().to_string();
+        assert!(error.contains("data.train_tokens: 1.5e1 tokens are less than a sequence of 16"), "{error}");
+    }
 }

@@ -40,7 +40,7 @@ impl Sampler {
 
 /// Where `index` goes in a keyed permutation of `0..n`: a Feistel network on the next power of four, walked along its
 /// cycle until it is back inside (Black and Rogaway 2002).
-fn permute(key: u64, n: u64, index: u64) -> u64 {
+pub(super) fn permute(key: u64, n: u64, index: u64) -> u64 {
     let bits = (64 - (n - 1).leading_zeros()).div_ceil(2).max(1);
     let mask = (1_u64 << bits) - 1;
     let mut at = index;

@@ -181,12 +181,12 @@ fn publish(
 /// A loss that is not a number is divergence, whatever the trainer calls it, and JSON has no word for such numbers.
 fn sound(outcome: &Outcome, run: &PlannedRun) -> Outcome {
     let number = |value: f64| if value.is_finite() { value } else { 0.0 };
-    match *outcome {
-        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds }
+    match outcome.clone() {
+        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations }
             if [val_loss, val_loss_se, train_loss].iter().all(|value| value.is_finite()) =>
         {
             let [tokens_per_second, seconds] = [tokens_per_second, seconds].map(number);
-            Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds }
+            Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations }
         }
         Outcome::Finished { train_loss, seconds, .. } => Outcome::Diverged {
             step: run.run.schedule.steps,

@@ -60,8 +60,11 @@ mod imp {
         match (wanted(run, &["nan", "lost", "full"]), outcome) {
             (Some("lost"), _) => Err(TrainError::Device("CUDA_ERROR_ILLEGAL_ADDRESS (failpoint)".to_owned())),
             (Some("full"), _) => Err(TrainError::OutOfMemory("CUDA_ERROR_OUT_OF_MEMORY (failpoint)".to_owned())),
-            (Some("nan"), Outcome::Finished { val_loss_se, train_loss, tokens_per_second, seconds, .. }) => {
-                Ok(Outcome::Finished { val_loss: f64::NAN, val_loss_se, train_loss, tokens_per_second, seconds })
+            (Some("nan"), mut outcome @ Outcome::Finished { .. }) => {
+                if let Outcome::Finished { val_loss, .. } = &mut outcome {
+                    *val_loss = f64::NAN;
+                }
+                Ok(outcome)
             }
             (_, outcome) => Ok(outcome),
         }

@@ -129,6 +129,7 @@ impl Trainer for Rehearsal {
             train_loss,
             tokens_per_second,
             seconds: run.tokens as f64 / tokens_per_second,
+            evaluations: Vec::new(),
         })
     }
 }

@@ -19,6 +19,7 @@ use super::error::{create_dir, write};
 use crate::checkpoint;
 use crate::data::{ORIGINAL_IDS, tokenizer_facts};
 use crate::model::{Experts, Family, Layout, Shape, Source, Weight};
+use crate::optimizer::Kept;
 use crate::parameterization::{Role, Rules as _};
 use crate::plan::{NORM_EPSILON, PlannedRun, ROTARY_BASE, Run};
 
@@ -64,14 +65,19 @@ pub fn export(
 fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError> {
     let mut file = File::open(path).map_err(ExportError::io("read", path))?;
     let shape = &planned.run.shape;
-    let count = shape.weights().len();
     let kept = match checkpoint::read(&mut file, &planned.id, &checkpoint::model_layout(shape)) {
         Ok((_, tensors)) => Ok(tensors),
         Err(reason) => {
             let mut file = File::open(path).map_err(ExportError::io("read", path))?;
-            let whole = checkpoint::read(&mut file, &planned.id, &checkpoint::layout(shape));
+            let optimizer = planned.run.optimizer.kind;
+            let whole = checkpoint::read(&mut file, &planned.id, &checkpoint::layout(shape, optimizer));
             // Moments lie between the weights, the sum of losses after the last of them.
-            whole.map(|(_, tensors)| tensors.into_iter().step_by(3).take(count).collect()).map_err(|_| reason)
+            let kept = checkpoint::kept(shape, optimizer);
+            let values = |tensors: Vec<Vec<f32>>| {
+                let pairs = tensors.into_iter().zip(kept).filter(|(_, (_, kept))| *kept == Kept::Value);
+                pairs.map(|(tensor, _)| tensor).collect()
+            };
+            whole.map(|(_, tensors)| values(tensors)).map_err(|_| reason)
         }
     };
     kept.map_err(|reason| ExportError::Weights {
@@ -332,7 +338,7 @@ mod tests {
         let shape = &planned.run.shape;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.safetensors");
-        for layout in [checkpoint::model_layout(shape), checkpoint::layout(shape)] {
+        for layout in [checkpoint::model_layout(shape), checkpoint::layout(shape, planned.run.optimizer.kind)] {
             let mut file = File::create(&path).unwrap();
             let mut values = |at: usize| {
                 let mark = if layout[at].name.starts_with("model.") { 1.0 } else { 9.0 };

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::tables::DIVERGED_AT;
+use super::tables::{DIVERGED_AT, EVALUATED};
 use super::{CurvePoint, Failure, FailureClass, LedgerError, RunResult, State, files};
 use crate::plan::{Plan, RunId};
 use crate::provenance::Build;
-use crate::trainer::{DeviceInfo, Outcome};
+use crate::trainer::{DeviceInfo, Measured, Outcome};
 
 /// How the runs of a plan ended by the tables in a folder.
 pub(super) fn read(dir: &Path, plan: &Plan) -> Result<BTreeMap<RunId, State>, LedgerError> {
@@ -77,6 +77,19 @@ impl Row<'_> {
         self.optional(name)?.ok_or_else(|| self.damaged(name, "a number is missing"))
     }
 
+    /// What else was measured: each with the columns of its error and of chance.
+    fn evaluations(&self) -> Result<Vec<Measured>, LedgerError> {
+        let names = self.cells.keys().filter_map(|column| column.strip_prefix(EVALUATED)?.strip_suffix(".value"));
+        let mut evaluations = Vec::new();
+        for name in names {
+            let cell = |what: &str| self.optional(&format!("{EVALUATED}{name}.{what}"));
+            if let (Some(value), Some(standard_error)) = (cell("value")?, cell("se")?) {
+                evaluations.push(Measured { name: name.to_owned(), value, standard_error, chance: cell("chance")? });
+            }
+        }
+        Ok(evaluations)
+    }
+
     fn id(&self) -> Result<RunId, LedgerError> {
         RunId::try_from(self.text("id").to_owned()).map_err(|_| self.damaged("id", "it is not the id of a run"))
     }
@@ -92,6 +105,7 @@ impl Row<'_> {
                 train_loss: self.number("train_loss")?,
                 tokens_per_second: self.number("tokens_per_second")?,
                 seconds,
+                evaluations: self.evaluations()?,
             },
         };
         let text = |name: &str| self.text(name).to_owned();

@@ -48,12 +48,12 @@ impl RunResult {
 }
 
 fn without_timing(outcome: &Outcome) -> Outcome {
-    match *outcome {
-        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second: _, seconds: _ } => {
-            Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second: 0.0, seconds: 0.0 }
-        }
-        Outcome::Diverged { step, train_loss, seconds: _ } => Outcome::Diverged { step, train_loss, seconds: 0.0 },
+    let mut outcome = outcome.clone();
+    match &mut outcome {
+        Outcome::Finished { tokens_per_second, seconds, .. } => (*tokens_per_second, *seconds) = (0.0, 0.0),
+        Outcome::Diverged { seconds, .. } => *seconds = 0.0,
     }
+    outcome
 }
 
 /// A point of the training-loss curve, one line of `metrics.jsonl`.
@@ -171,6 +171,7 @@ mod tests {
             train_loss: 3.0,
             tokens_per_second: 1.0,
             seconds: 99.0,
+            evaluations: Vec::new(),
         };
         assert!(first.agrees_with(&later));
         later.outcome = finished(3.0_f64.next_up());

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::{Ledger, LedgerError, RunResult, State, files};
 use crate::plan::PlannedRun;
-use crate::trainer::Outcome;
+use crate::trainer::{Measured, Outcome};
 
 impl Ledger {
     /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve). Where they
@@ -25,10 +25,11 @@ impl Ledger {
     pub fn tables(&self) -> Result<[Vec<u8>; 2], LedgerError> {
         let axes: BTreeSet<&str> = self.plan.runs.iter().flat_map(|run| run.axes.keys().map(String::as_str)).collect();
         let (mut runs, mut curves) = (Table::new(), Table::new());
-        for (at, run) in self.plan.runs.iter().enumerate() {
-            let state = self.state(&run.id)?;
-            let further = self.plan.further_columns(run);
-            let row = row(run, &axes, further, &state);
+        let states: Vec<State> = self.plan.runs.iter().map(|run| self.state(&run.id)).collect::<Result<_, _>>()?;
+        let evaluated: BTreeSet<String> = states.iter().flat_map(evaluations).map(|one| one.name.clone()).collect();
+        for (at, (run, state)) in self.plan.runs.iter().zip(states).enumerate() {
+            let further = self.plan.further_columns(run).into_iter().map(|(name, value)| (name.to_owned(), value));
+            let row = row(run, &axes, further.chain(evaluated_columns(&evaluated, &state)), &state);
             if at == 0 {
                 runs.line(row.iter().map(|(name, _)| name.as_str()));
                 curves.line(CURVE_COLUMNS);
@@ -95,6 +96,9 @@ impl Ledger {
     }
 }
 
+/// Begins the columns of what was measured beside the loss.
+pub(super) const EVALUATED: &str = "eval.";
+
 /// The column that only diverged runs fill in.
 pub(super) const DIVERGED_AT: &str = "diverged_at_step";
 
@@ -104,17 +108,39 @@ const CURVE_COLUMNS: [&str; 6] = ["id", "step", "tokens", "flops", "train_loss",
 fn row(
     planned: &PlannedRun,
     axes: &BTreeSet<&str>,
-    further: Vec<(&str, String)>,
+    further: impl Iterator<Item = (String, String)>,
     state: &State,
 ) -> Vec<(String, String)> {
     let mut row = vec![("id".to_owned(), planned.id.to_string()), ("status".to_owned(), status(state).to_owned())];
     for axis in axes {
         row.push((format!("axis.{axis}"), planned.axes.get(*axis).cloned().unwrap_or_default()));
     }
-    let columns = planned.columns().into_iter().chain(further);
-    row.extend(columns.map(|(name, value)| (name.to_owned(), value)));
+    row.extend(planned.columns().into_iter().map(|(name, value)| (name.to_owned(), value)));
+    row.extend(further);
     row.extend(measured(state).map(|(name, value)| (name.to_owned(), value)));
     row
+}
+
+/// What was measured of a finished run beside its loss.
+fn evaluations(state: &State) -> &[Measured] {
+    match state {
+        State::Ended(RunResult { outcome: Outcome::Finished { evaluations, .. }, .. }) => evaluations,
+        _ => &[],
+    }
+}
+
+/// Columns of what was measured of any run, each with its error and what a model that knows nothing would reach.
+fn evaluated_columns(names: &BTreeSet<String>, state: &State) -> Vec<(String, String)> {
+    let columns = |name: &String| {
+        let of_run = evaluations(state).iter().find(|one| one.name == *name);
+        let column = |what: &str, value: Option<f64>| (format!("{EVALUATED}{name}.{what}"), optional(value));
+        [
+            column("value", of_run.map(|one| one.value)),
+            column("se", of_run.map(|one| one.standard_error)),
+            column("chance", of_run.and_then(|one| one.chance)),
+        ]
+    };
+    names.iter().flat_map(columns).collect()
 }
 
 fn status(state: &State) -> &'static str {
@@ -134,7 +160,14 @@ fn measured(state: &State) -> [(&'static str, String); 14] {
     let [mut val_loss, mut val_loss_se, mut train_loss, mut tokens_per_second, mut seconds] = [None; 5];
     let mut diverged_at = None;
     match result.map(|result| &result.outcome) {
-        Some(&Outcome::Finished { val_loss: v, val_loss_se: e, train_loss: t, tokens_per_second: r, seconds: s }) => {
+        Some(&Outcome::Finished {
+            val_loss: v,
+            val_loss_se: e,
+            train_loss: t,
+            tokens_per_second: r,
+            seconds: s,
+            ..
+        }) => {
             [val_loss, val_loss_se, train_loss, tokens_per_second, seconds] = [v, e, t, r, s].map(Some);
         }
         Some(&Outcome::Diverged { step, train_loss: t, seconds: s }) => {

@@ -17,7 +17,14 @@ pub(crate) fn ledger(runs: usize) -> (tempfile::TempDir, Ledger) {
 
 /// A finished run with this loss.
 pub(crate) fn finished(loss: f64) -> Outcome {
-    Outcome::Finished { val_loss: loss, val_loss_se: 0.002, train_loss: loss, tokens_per_second: 1e4, seconds: 2.5 }
+    Outcome::Finished {
+        val_loss: loss,
+        val_loss_se: 0.002,
+        train_loss: loss,
+        tokens_per_second: 1e4,
+        seconds: 2.5,
+        evaluations: Vec::new(),
+    }
 }
 
 /// A device.

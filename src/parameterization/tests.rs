@@ -158,6 +158,52 @@ proptest! {
     }
 }
 
+/// Learning rate and decay of an optimizer of a stride.
+fn strided(parameterization: Parameterization, role: Role, stride: Stride, shape: [usize; 3]) -> (f64, f64) {
+    let rule = table(parameterization, shape).rule(role, fan_in(role, shape[0])).striding(stride);
+    (rule.learning_rate, rule.weight_decay)
+}
+
+/// Tensor Programs V, table 8 with SGD, n inputs and m outputs: hidden rate constant, rates of inputs and vectors m, rate of
+/// outputs n; all over their values at the base width. A branch that is multiplied by 1/l has gradients as much smaller.
+#[test]
+fn sgd_has_the_rates_of_table_8_of_tensor_programs_v_and_gradients_behind_a_branch_are_made_up_for() {
+    use Role::{BlockGain, Embedding, FinalGain, Hidden, Residual, Unembedding};
+    let shape = [256, 8, 16]; // m = 4, l = 2
+    let rates = |parameterization, expected: [(Role, (f64, f64)); 6]| {
+        for (role, expected) in expected {
+            assert_eq!(
+                strided(parameterization, role, Stride::Gradient, shape),
+                expected,
+                "{parameterization:?} {role:?}"
+            );
+        }
+    };
+    let plain = [(BlockGain, (1.0, 0.0)), (FinalGain, (1.0, 0.0))];
+    let ones = [Embedding, Hidden, Residual, Unembedding].map(|role| (role, (1.0, 1.0)));
+    rates(Standard, [ones[0], ones[1], ones[2], ones[3], plain[0], plain[1]]);
+    let vector = [(Embedding, (4.0, 0.25)), (Unembedding, (4.0, 0.25)), (FinalGain, (4.0, 0.0))];
+    let hidden = |rate: f64| [Hidden, Residual].map(|role| (role, (rate, 1.0 / rate)));
+    let [a, b] = hidden(1.0);
+    rates(Mup, [vector[0], vector[1], vector[2], a, b, (BlockGain, (4.0, 0.0))]);
+    let [a, b] = hidden(2.0);
+    rates(CompleteP, [vector[0], vector[1], vector[2], a, b, (BlockGain, (8.0, 0.0))]);
+}
+
+/// Yang et al. 2023: the spectral norm of a step has to be the same at every width. Four times the width at the same root
+/// mean square doubles that of an orthogonal matrix.
+#[test]
+fn the_spectral_norm_of_an_orthogonal_step_stays_the_same_with_width() {
+    for role in [Role::Hidden, Role::Residual] {
+        assert_eq!(strided(Standard, role, Stride::Orthogonal, [256, 8, 16]), (1.0, 1.0));
+        for parameterization in [Mup, CompleteP] {
+            let (rate, decay) = strided(parameterization, role, Stride::Orthogonal, [256, 8, 16]);
+            let norm = rate * 256_f64.sqrt();
+            assert_eq!((norm, decay), (64_f64.sqrt(), 2.0), "{parameterization:?} {role:?}");
+        }
+    }
+}
+
 #[test]
 fn the_page_of_parameterizations_links_to_the_line_of_every_rule() {
     let lines: Vec<&str> = include_str!("../parameterization.rs").lines().collect();

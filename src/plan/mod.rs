@@ -22,9 +22,7 @@ pub use crate::model::Shape;
 pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
-pub use run::{
-    CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunOptimizer, RunSchedule,
-};
+pub use run::{CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunSchedule};
 pub use table::write_csv;
 pub use trim::{Costs, TrimError, Trimmed, trim};
 

@@ -2,7 +2,8 @@
 
 use super::grid::Length;
 use super::ladder::size;
-use super::{CorpusFacts, FlopsPerToken, Program, Run, RunOptimizer, RunSchedule, Shape};
+use super::{CorpusFacts, FlopsPerToken, Program, Run, RunSchedule, Shape};
+use crate::optimizer::RunOptimizer;
 use crate::spec::{MIN_STEPS, Optimizer, Schedule, ScheduleKind, Spec};
 use crate::units::{Flops, Params, Tokens};
 
@@ -36,7 +37,7 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
         return Err(too_short(&shape, length, tokens, steps, min_steps));
     }
     let steps = steps.round() as usize;
-    enough_text(spec, facts, length, steps as f64 * tokens_per_step)?;
+    enough_text(spec, facts, length, [steps as f64 * tokens_per_step, tokens_per_step])?;
     let parameterization = spec.model.parameterization;
     let base_head_dim = spec.model.base_head_dim.filter(|_| parameterization.reads_base_width());
     Ok(Run {
@@ -65,7 +66,15 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
 }
 
 /// Whether the corpus and the schedule reach as far as the run.
-fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, trained: f64) -> Result<(), String> {
+fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, [trained, a_step]: [f64; 2]) -> Result<(), String> {
+    if let (Some(written), Some(epoch)) = (spec.data.train_tokens, facts.train_tokens)
+        && a_step > epoch as f64
+    {
+        return Err(format!(
+            "data.train_tokens = {written:e} is less than a batch of {}: use more of them or a smaller batch",
+            Tokens(a_step)
+        ));
+    }
     if let Some(epoch) = facts.train_tokens
         && trained > spec.data.max_epochs * epoch as f64
     {
@@ -93,7 +102,7 @@ fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, trained: f64) -
 
 /// The optimizer with its rules worked out at a size.
 fn optimizer(optimizer: &Optimizer, params: f64, tokens: f64, context: usize) -> Result<RunOptimizer, String> {
-    let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = *optimizer;
+    let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, momentum, clip_norm, .. } = *optimizer;
     let learning_rate = learning_rate.at(params, tokens);
     if !(learning_rate.is_finite() && learning_rate > 0.0) {
         return Err(format!("the rule gives a learning rate of {learning_rate:e}: use another exponent"));
@@ -103,7 +112,16 @@ fn optimizer(optimizer: &Optimizer, params: f64, tokens: f64, context: usize) ->
         return Err(format!("the rule gives a batch of {sequences:.2e} sequences: use another exponent"));
     }
     let batch_sequences = sequences.round().max(1.0) as usize;
-    Ok(RunOptimizer { kind, learning_rate, batch_sequences, beta1, beta2, epsilon, weight_decay, clip_norm })
+    let weight_decay = match (optimizer.weight_decay, optimizer.weight_decay_tokens) {
+        (Some(coefficient), _) => coefficient,
+        // Each step keeps 1 - rate x coefficient of a weight, so a weight is forgotten in 1 / (rate x coefficient) steps.
+        (None, Some(rule)) => (batch_sequences * context) as f64 / (learning_rate * rule.at(params, tokens)),
+        (None, None) => 0.0,
+    };
+    if !weight_decay.is_finite() {
+        return Err(format!("the rule gives a weight decay of {weight_decay:e}: use another exponent"));
+    }
+    Ok(RunOptimizer { kind, learning_rate, batch_sequences, beta1, beta2, epsilon, momentum, weight_decay, clip_norm })
 }
 
 /// The schedule in steps. Warm-up grows with the model (Porian et al. 2024: as many tokens as parameters), is never
@@ -127,7 +145,8 @@ fn schedule(schedule: &Schedule, params: f64, tokens_per_step: f64, steps: usize
         }
         ScheduleKind::Constant => 0,
     };
-    RunSchedule { kind: schedule.kind, floor: schedule.floor, warmup_steps, decay_steps, steps }
+    let Schedule { kind, floor, cooldown, .. } = *schedule;
+    RunSchedule { kind, floor, warmup_steps, decay_steps, steps, cooldown }
 }
 
 fn too_short(shape: &Shape, length: Length, tokens: f64, steps: f64, min_steps: usize) -> String {

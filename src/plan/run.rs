@@ -6,8 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Shape;
+use crate::optimizer::RunOptimizer;
 use crate::parameterization::{Parameterization, Scale, Table};
-use crate::spec::{Data, Eval, OptimizerKind, Precision, ScheduleKind};
+use crate::spec::{Cooldown, Data, Eval, Precision, ScheduleKind};
 
 /// Version of what a run computes. It is part of every identity: raise it when a change of the training code makes the
 /// same run end in another loss, so that old results are not taken for new ones.
@@ -87,28 +88,6 @@ pub struct Run {
     pub flop_budget: Option<f64>,
 }
 
-/// The optimizer with its rules worked out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RunOptimizer {
-    /// Which optimizer.
-    pub kind: OptimizerKind,
-    /// Peak learning rate at the base shape.
-    pub learning_rate: f64,
-    /// Sequences of one step.
-    pub batch_sequences: usize,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Decoupled weight decay of matrices.
-    pub weight_decay: f64,
-    /// Global norm to which gradients are clipped; 0 turns clipping off.
-    pub clip_norm: f64,
-}
-
 /// The schedule with its rules worked out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,6 +102,9 @@ pub struct RunSchedule {
     pub decay_steps: usize,
     /// Steps of the whole run.
     pub steps: usize,
+    /// How the rate falls (`wsd`). Not written where it is linear, as no run before had another.
+    #[serde(default, skip_serializing_if = "Cooldown::is_default")]
+    pub cooldown: Cooldown,
 }
 
 impl Run {
@@ -248,6 +230,21 @@ pub struct Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::testing;
+    use crate::spec::PowerRule;
+
+    #[test]
+    fn a_timescale_of_decay_is_the_coefficient_that_it_stands_for() {
+        let coefficient = testing::small(|spec| spec.optimizer.weight_decay = Some(0.25)).run;
+        let RunOptimizer { learning_rate, .. } = coefficient.optimizer;
+        // Steps of the batch, at rate x coefficient of a weight each.
+        let tokens = coefficient.tokens_per_step() as f64 / (learning_rate * 0.25);
+        let timescale = testing::small(|spec| {
+            spec.optimizer.weight_decay = None;
+            spec.optimizer.weight_decay_tokens = Some(PowerRule::constant(tokens));
+        });
+        assert!((timescale.run.optimizer.weight_decay - 0.25).abs() < 1e-12, "{:?}", timescale.run.optimizer);
+    }
 
     /// The plan of the published sweep: what it was trained under is what it is found by.
     const PUBLISHED: &str = include_str!("../../results/isoflop/plan.json");

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::error::{Fault, explain};
 use super::locate::Key;
-use super::{Spec, validate};
+use super::{Spec, kinds, validate};
 
 /// More points than this are a slip of the pen, not a sweep.
 const MAX_POINTS: usize = 10_000;
@@ -64,7 +64,10 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
         }
         combinations = longer;
     }
-    combinations.iter().map(|settings| point(&document, settings)).collect()
+    let specs = combinations.iter().map(|settings| read(&document, settings));
+    let mut specs: Vec<Spec> = specs.collect::<Result<_, _>>()?;
+    kinds::forget_foreign(&mut specs, |field| dimensions.iter().flatten().flatten().any(|set| set.field == field));
+    specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)).collect()
 }
 
 /// The axes and zips, each a list of what is set together.
@@ -136,8 +139,7 @@ fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn point(document: &Table, settings: &[Setting]) -> Result<Point, Fault> {
-    let mut spec = read(document, settings)?;
+fn point(mut spec: Spec, settings: &[Setting]) -> Result<Point, Fault> {
     if settings.iter().any(|setting| ["model.mixer", "model.embedding"].contains(&setting.field)) {
         spec.model.forget_unread();
     }

@@ -7,6 +7,7 @@ mod axes;
 mod check;
 mod error;
 mod keys;
+mod kinds;
 mod launcher;
 mod locate;
 mod mistakes;
@@ -27,8 +28,8 @@ pub use reference::{Entry, UnknownKey, entries, explain, markdown};
 pub use rule::{At, PowerRule};
 pub use schema::schema;
 pub use sections::{
-    Data, Eval, Fit, Model, Optimizer, OptimizerKind, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep,
-    Train,
+    Cooldown, Data, Eval, Fit, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep, Task,
+    TaskKind, Train,
 };
 pub use token_type::TokenType;
 pub(crate) use validate::{MIN_SIZES, MIN_STEPS};

@@ -98,23 +98,29 @@ impl Serialize for PowerRule {
 
 /// Reads `optimizer.learning_rate`.
 pub(super) fn learning_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PowerRule, D::Error> {
-    deserializer.deserialize_any(RuleVisitor { tuned: PowerRule::TUNED_LEARNING_RATE })
+    deserializer.deserialize_any(RuleVisitor { tuned: Some(PowerRule::TUNED_LEARNING_RATE) })
 }
 
 /// Reads `optimizer.batch_tokens`.
 pub(super) fn batch_tokens<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PowerRule, D::Error> {
-    deserializer.deserialize_any(RuleVisitor { tuned: PowerRule::TUNED_BATCH_TOKENS })
+    deserializer.deserialize_any(RuleVisitor { tuned: Some(PowerRule::TUNED_BATCH_TOKENS) })
+}
+
+/// Reads `optimizer.weight_decay_tokens`, for which no rule is published under a name.
+pub(super) fn weight_decay_tokens<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PowerRule>, D::Error> {
+    deserializer.deserialize_any(RuleVisitor { tuned: None }).map(Some)
 }
 
 struct RuleVisitor {
-    tuned: PowerRule,
+    tuned: Option<PowerRule>,
 }
 
 impl<'de> Visitor<'de> for RuleVisitor {
     type Value = PowerRule;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a number, \"tuned\", or a rule with value, exponent, and at_params or at_tokens")
+        let tuned = if self.tuned.is_some() { ", \"tuned\"" } else { "" };
+        write!(f, "a number{tuned}, or a rule with value, exponent, and at_params or at_tokens")
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<PowerRule, E> {
@@ -130,12 +136,13 @@ impl<'de> Visitor<'de> for RuleVisitor {
     }
 
     fn visit_str<E: Error>(self, word: &str) -> Result<PowerRule, E> {
-        if word == "tuned" {
-            return Ok(self.tuned);
+        match self.tuned {
+            Some(tuned) if word == "tuned" => Ok(tuned),
+            tuned => Err(E::custom(format!(
+                "{word:?} is not a rule; write {}a number, or a table of value, exponent, and at_params or at_tokens",
+                if tuned.is_some() { "\"tuned\", " } else { "" }
+            ))),
         }
-        Err(E::custom(format!(
-            "{word:?} is not a rule; write \"tuned\", a number, or a table of value, exponent, and at_params or at_tokens"
-        )))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PowerRule, A::Error> {

@@ -11,6 +11,7 @@ use super::rule::{self, PowerRule};
 use super::token_type::TokenType;
 use crate::fit::named::Law;
 use crate::model::{Embedding, Experts, Mixer, Mlp, Norm, NormPlace, Parts, Positions, is_default};
+use crate::optimizer::OptimizerKind;
 use crate::parameterization::Parameterization;
 
 /// A whole spec file. With `[sweep]` it describes a grid, without it one run.
@@ -124,6 +125,10 @@ pub struct Data {
     pub validation_fraction: Option<f64>,
     /// How often each training token may be seen at most; 1 forbids repeating data.
     pub max_epochs: f64,
+    /// Use only so many training tokens, the same for all runs; a larger number adds to those of a smaller one. All of them if
+    /// not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_tokens: Option<f64>,
     /// Seed of the split, of the order of sequences, and of the built-in language.
     pub seed: u64,
     /// The parts of a mixture.
@@ -264,7 +269,7 @@ impl Model {
     }
 }
 
-/// `[optimizer]`: AdamW.
+/// `[optimizer]`: how weights are updated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Optimizer {
@@ -276,24 +281,28 @@ pub struct Optimizer {
     /// Tokens of one step: a number, or a power law of the number of parameters or tokens.
     #[serde(deserialize_with = "rule::batch_tokens")]
     pub batch_tokens: PowerRule,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
+    /// Decay of the first moment; adamw, lion and muon (for what AdamW steps) need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta1: Option<f64>,
+    /// Decay of the second moment, and of lion's momentum; adamw, lion and muon need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta2: Option<f64>,
+    /// Added to the root of the second moment; adamw and muon need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    /// Decay of the momentum; sgd and muon need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
     /// Decoupled weight decay of matrices: each step subtracts learning rate x this x the weight.
-    pub weight_decay: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// Weight decay as the tokens over which it forgets a weight, instead of `weight_decay`: the coefficient is then
+    /// tokens of a step / (peak learning rate x this), the timescale of AdamW (Wang and Aitchison 2024; Bergsma et al. 2025). A
+    /// number, or a power law of the number of parameters or tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "rule::weight_decay_tokens")]
+    pub weight_decay_tokens: Option<PowerRule>,
     /// Global norm to which gradients are clipped; 0 turns clipping off.
     pub clip_norm: f64,
-}
-
-/// Which optimizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimizerKind {
-    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
-    Adamw,
 }
 
 /// `[schedule]`: the learning rate over a run, and the run's length where no sweep decides it.
@@ -312,6 +321,9 @@ pub struct Schedule {
     pub warmup_max_fraction: f64,
     /// Share of the run over which `wsd` decays.
     pub decay_fraction: Option<f64>,
+    /// How `wsd` decays; linear if not written.
+    #[serde(default, skip_serializing_if = "Cooldown::is_default")]
+    pub cooldown: Cooldown,
     /// Length of the cosine in tokens, if longer than the run: the run is then a longer one cut short, as in Kaplan et
     /// al. 2020. If not written, the cosine ends with the run.
     pub decay_tokens: Option<f64>,
@@ -329,11 +341,31 @@ pub struct Schedule {
 pub enum ScheduleKind {
     /// Half a cosine from the peak to the floor over exactly the run's tokens.
     Cosine,
-    /// Warm-up, stable, decay: constant after warm-up, then linear to the floor over the last `decay_fraction` of the
-    /// run.
+    /// Warm-up, stable, decay: constant after warm-up, then down to the floor over the last `decay_fraction` of the run, as
+    /// `cooldown` says.
     Wsd,
     /// Constant at the peak after warm-up.
     Constant,
+}
+
+/// How the learning rate of `wsd` falls over its decay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Cooldown {
+    /// By the same amount at each step.
+    #[default]
+    #[serde(rename = "linear")]
+    Linear,
+    /// With the square root of the steps: fast at first (Hägele et al. 2024).
+    #[serde(rename = "1-sqrt")]
+    OneMinusSqrt,
+}
+
+impl Cooldown {
+    /// Whether it is what is meant where nothing is written.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `[eval]`: how the loss is measured.
@@ -344,6 +376,60 @@ pub struct Eval {
     pub tokens: u64,
     /// Number of points of the recorded training-loss curve; each point is the mean over its interval.
     pub curve_points: usize,
+    /// Whether the loss is also told by the position of a token in its sequence; false if not written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_position: bool,
+    /// What the trained model is asked: `[[eval.tasks]]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<Task>,
+}
+
+/// `[[eval.tasks]]`: questions to the trained model. The same for all runs on one corpus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// What is asked.
+    pub kind: TaskKind,
+    /// How many questions.
+    pub questions: usize,
+    /// How long each is: tokens to copy, tokens between the two of induction, digits of each number, or tokens of a
+    /// continuation.
+    pub length: usize,
+}
+
+/// What a model is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskKind {
+    /// Random tokens, once more.
+    Copy,
+    /// What came after the token that comes again.
+    Induction,
+    /// The sum of two numbers, its digits from the ones up, in the tokens of a text.
+    Addition,
+    /// Which of four continuations of held-out tokens is the right one.
+    Cloze,
+}
+
+impl TaskKind {
+    /// The name used in specs and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Induction => "induction",
+            Self::Addition => "addition",
+            Self::Cloze => "cloze",
+        }
+    }
+
+    /// Tokens that a question of a length takes at most.
+    pub(super) fn tokens(self, length: usize) -> usize {
+        match self {
+            Self::Copy | Self::Cloze => 2 * length,
+            Self::Induction => length + 3,
+            Self::Addition => 3 * length + 3,
+        }
+    }
 }
 
 /// `[train]`: how exactly training computes, and by which program.

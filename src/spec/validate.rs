@@ -24,9 +24,11 @@ pub(super) fn spec(spec: &Spec) -> Checked {
     let ladder = spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some() || sweep.params.is_some());
     model::check(&spec.model, ladder)?;
     training::optimizer(&spec.optimizer)?;
+    training::part(spec.data.train_tokens, &spec.optimizer.batch_tokens)?;
     training::schedule(&spec.schedule, spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some()))?;
     training::eval(&spec.eval, spec.model.context)?;
     training::train(&spec.train, spec.sweep.is_some())?;
+    training::tasks(spec)?;
     absent("launcher", spec.launcher.is_some() && spec.sweep.is_none(), "a single run is trained on this machine")?;
     spec.launcher.as_ref().map_or(Ok(()), launcher::check)?;
     sweep::seeds(spec)

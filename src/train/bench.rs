@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::device;
-use super::evaluation::validation_loss;
+use super::evaluation::evaluate;
 use super::timing::{KernelTime, Phases, median};
 use super::trainer::open_corpus;
 use crate::plan::PlannedRun;
@@ -92,7 +92,7 @@ pub fn bench(
     }
     let kernels = bench.kernels()?;
     let before_eval = Instant::now();
-    let _ = validation_loss(bench.session(), &corpus, &run.run, &mut || ControlFlow::Continue(()))?;
+    let _ = evaluate(bench.session(), &corpus, &run.run, &mut || ControlFlow::Continue(()))?;
     let eval = before_eval.elapsed().as_secs_f64();
 
     let over_rounds = |value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::engine::{Session, take_mean_loss};
-use super::evaluation::validation_loss;
+use super::evaluation;
 use super::pace::Pace;
 use super::schedule::share_of_peak;
 use super::state;
@@ -50,15 +50,15 @@ impl<'a> Course<'a> {
             return Ok(diverged);
         }
         let tokens_per_second = run.tokens() as f64 / self.seconds();
-        let measured = validation_loss(session, corpus, run, &mut || self.tell(None))?;
-        let ControlFlow::Continue((val_loss, val_loss_se)) = measured else {
+        let measured = evaluation::evaluate(session, corpus, run, &mut || self.tell(None))?;
+        let ControlFlow::Continue((val_loss, val_loss_se, evaluations)) = measured else {
             return Err(self.interrupt(session));
         };
         // The result is worth more than the weights: whoever keeps them tells where that fails.
         let id = &self.planned.id;
         let _ = self.checkpoints.keep_model(&mut |out| state::write_model(session, run, out, id));
         let (train_loss, seconds) = (self.train_loss(), self.seconds());
-        Ok(Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds })
+        Ok(Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations })
     }
 
     /// Takes up the newest checkpoint that can be used, and tells the curve up to there.

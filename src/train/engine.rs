@@ -7,6 +7,7 @@ use super::site::{Batches, Seen};
 use super::timing::{KernelTime, Phases};
 use crate::checkpoint::Place;
 use crate::data::Corpus;
+use crate::optimizer::Kept;
 use crate::parameterization::Rules;
 use crate::plan::Run;
 use crate::trainer::{DeviceInfo, TrainError};
@@ -40,22 +41,6 @@ pub trait Engine {
     fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError>;
 }
 
-/// What is kept for each weight, in the order of a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The weight itself.
-    Value,
-    /// First moment of its gradients.
-    First,
-    /// Second moment of its gradients.
-    Second,
-}
-
-impl Part {
-    /// All of them, in that order.
-    pub const ALL: [Self; 3] = [Self::Value, Self::First, Self::Second];
-}
-
 /// One run under way.
 pub trait Session {
     /// Step number `step`, from 0. Nothing is read back.
@@ -68,13 +53,20 @@ pub trait Session {
     fn forget_losses(&mut self) -> Result<(), TrainError>;
 
     /// Numbers of the weight at a place in the order of [`crate::plan::Shape::weights`].
-    fn numbers(&mut self, weight: usize, part: Part) -> Result<Vec<f32>, TrainError>;
+    fn numbers(&mut self, weight: usize, kept: Kept) -> Result<Vec<f32>, TrainError>;
 
-    /// Takes up the state at `place`: the sum of losses, and for each weight the numbers of each [`Part`].
+    /// Takes up the state at `place`: the sum of losses, and the numbers of all that is kept, in the
+    /// order of [`crate::checkpoint::kept`].
     fn restore(&mut self, place: &Place, loss_sum: f32, numbers: Vec<Vec<f32>>) -> Result<(), TrainError>;
 
     /// Cross entropy of each token of whole sequences of context + 1 tokens, in nats. Trains nothing.
     fn token_losses(&mut self, tokens: &[u16]) -> Result<Vec<f32>, TrainError>;
+
+    /// The most likely token after each of whole sequences of context + 1 tokens, the last left out.
+    fn best_tokens(&mut self, tokens: &[u16]) -> Result<Vec<u16>, TrainError> {
+        let _ = tokens;
+        Err(TrainError::Configuration("this device tells losses only; train on cpu or wgpu".to_owned()))
+    }
 }
 
 /// A run that is measured.

@@ -5,7 +5,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::model::{Group, Weight};
-use crate::parameterization::{Rule, Rules};
+use crate::parameterization::{Role, Rule, Rules};
 use crate::plan::Run;
 
 /// A weight as it is drawn.
@@ -13,6 +13,8 @@ use crate::plan::Run;
 pub struct Drawn {
     /// Name, as in `blocks.2.qkv`.
     pub name: String,
+    /// What it does.
+    pub role: Role,
     /// Its row of the table.
     pub rule: Rule,
     /// Inputs and outputs.
@@ -33,7 +35,7 @@ pub fn weights<'a>(run: &'a Run, rules: &'a dyn Rules) -> impl Iterator<Item = D
         let drawn = StandardNormal.sample_iter(&mut generator).map(|x: f64| (mean + x * rule.init_std) as f32);
         let begin = |(i, x)| if i % shape[1] < zeros { 0.0 } else { x };
         let values = drawn.take(shape[0] * shape[1]).enumerate().map(begin).collect();
-        Drawn { name, rule, shape, values }
+        Drawn { name, role, rule, shape, values }
     };
     run.shape.weights().into_iter().enumerate().map(draw)
 }

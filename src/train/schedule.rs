@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use crate::plan::RunSchedule;
-use crate::spec::ScheduleKind;
+use crate::spec::{Cooldown, ScheduleKind};
 
 /// Learning rate at `step` (from 0), as a share of the peak: linear warm-up, the peak, then the decay that ends at
 /// the floor with the last step, or would have if the run were not cut short.
@@ -18,7 +18,11 @@ pub fn share_of_peak(schedule: &RunSchedule, step: usize) -> f64 {
     let falling = match schedule.kind {
         ScheduleKind::Constant => return 1.0,
         ScheduleKind::Cosine => f64::midpoint(1.0, (PI * decayed).cos()),
-        ScheduleKind::Wsd => 1.0 - decayed,
+        ScheduleKind::Wsd => match schedule.cooldown {
+            Cooldown::Linear => 1.0 - decayed,
+            // Hägele et al. 2024 (arXiv 2405.18392), section 3.
+            Cooldown::OneMinusSqrt => 1.0 - decayed.sqrt(),
+        },
     };
     schedule.floor + (1.0 - schedule.floor) * falling
 }
@@ -28,7 +32,7 @@ mod tests {
     use super::*;
 
     fn schedule(kind: ScheduleKind, decay_steps: usize) -> RunSchedule {
-        RunSchedule { kind, floor: 0.1, warmup_steps: 10, decay_steps, steps: 110 }
+        RunSchedule { kind, floor: 0.1, warmup_steps: 10, decay_steps, steps: 110, cooldown: Cooldown::Linear }
     }
 
     #[test]
@@ -57,6 +61,18 @@ mod tests {
         assert!((10..90).all(|step| (share_of_peak(&wsd, step) - 1.0).abs() < 1e-12));
         assert!((share_of_peak(&wsd, 99) - 0.55).abs() < 1e-12);
         assert!((share_of_peak(&wsd, 109) - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_cooldown_of_1_minus_sqrt_falls_fast_at_first_and_ends_where_the_linear_one_does() {
+        let linear = schedule(ScheduleKind::Wsd, 20);
+        let root = RunSchedule { cooldown: Cooldown::OneMinusSqrt, ..linear.clone() };
+        // A quarter of the decay done: half of the way down from 1 to 0.1.
+        assert!((share_of_peak(&root, 94) - 0.55).abs() < 1e-12);
+        assert!((90..109).all(|step| share_of_peak(&root, step) < share_of_peak(&linear, step)));
+        for step in (0..90).chain([109]) {
+            assert_eq!(share_of_peak(&root, step).to_bits(), share_of_peak(&linear, step).to_bits());
+        }
     }
 
     #[test]

@@ -3,27 +3,30 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use super::engine::{Part, Session};
+use super::engine::Session;
 use crate::checkpoint::{self, Place};
+use crate::optimizer::Kept;
 use crate::plan::{Run, RunId};
 use crate::trainer::TrainError;
 
 /// Bytes of a checkpoint, nearly.
 pub fn checkpoint_bytes(run: &Run) -> usize {
-    checkpoint::layout(&run.shape).iter().map(|entry| 4 * entry.shape.iter().product::<usize>()).sum()
+    checkpoint::layout(&run.shape, run.optimizer.kind)
+        .iter()
+        .map(|entry| 4 * entry.shape.iter().product::<usize>())
+        .sum()
 }
 
 /// Writes the state; `place` says how far it is, losses excepted.
 pub fn write(session: &mut dyn Session, run: &Run, out: &mut dyn Write, id: &RunId, place: &Place) -> io::Result<()> {
-    let layout = checkpoint::layout(&run.shape);
+    let layout = checkpoint::layout(&run.shape, run.optimizer.kind);
     let (loss_sum, losses) = session.losses().map_err(failed)?;
     let place = Place { losses, ..place.clone() };
     // One after another, so that no more than one of them is copied at a time.
-    checkpoint::write(out, id, &place, &layout, &mut |at| {
-        if at + 1 == layout.len() {
-            return Ok(vec![loss_sum]);
-        }
-        session.numbers(at / Part::ALL.len(), Part::ALL[at % Part::ALL.len()]).map_err(failed)
+    let kept = checkpoint::kept(&run.shape, run.optimizer.kind);
+    checkpoint::write(out, id, &place, &layout, &mut |at| match kept.get(at) {
+        Some(&(weight, kept)) => session.numbers(weight, kept).map_err(failed),
+        None => Ok(vec![loss_sum]),
     })
 }
 
@@ -31,12 +34,12 @@ pub fn write(session: &mut dyn Session, run: &Run, out: &mut dyn Write, id: &Run
 pub fn write_model(session: &mut dyn Session, run: &Run, out: &mut dyn Write, id: &RunId) -> io::Result<()> {
     let place = Place { step: run.schedule.steps, ..Place::default() };
     let layout = checkpoint::model_layout(&run.shape);
-    checkpoint::write(out, id, &place, &layout, &mut |at| session.numbers(at, Part::Value).map_err(failed))
+    checkpoint::write(out, id, &place, &layout, &mut |at| session.numbers(at, Kept::Value).map_err(failed))
 }
 
 /// Takes up the state in a file, and says how far it is; nothing is changed where the file cannot be used.
 pub fn read(session: &mut dyn Session, run: &Run, file: &mut File, id: &RunId) -> Result<Place, String> {
-    let (place, mut tensors) = checkpoint::read(file, id, &checkpoint::layout(&run.shape))?;
+    let (place, mut tensors) = checkpoint::read(file, id, &checkpoint::layout(&run.shape, run.optimizer.kind))?;
     let loss_sum = tensors.pop().and_then(|sum| sum.first().copied()).unwrap_or_default();
     session.restore(&place, loss_sum, tensors).map_err(|error| error.to_string())?;
     Ok(place)

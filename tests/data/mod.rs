@@ -34,6 +34,7 @@ fn data(source: Source) -> Data {
         tokenizer: None,
         vocab: Some(256),
         validation_fraction: None,
+        train_tokens: None,
         max_epochs: 1.0,
         seed: 7,
         parts: Vec::new(),

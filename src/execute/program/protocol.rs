@@ -273,6 +273,7 @@ impl<'a> Story<'a> {
             train_loss: self.points.last().map_or(result.loss, |point| point.loss),
             tokens_per_second: asked as f64 / seconds.max(1e-9),
             seconds,
+            evaluations: Vec::new(),
         })
     }
 

@@ -24,10 +24,14 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         vocab,
         validation_fraction,
         max_epochs: _,
+        train_tokens,
         seed: _,
         parts,
     } = data;
     ranges(data)?;
+    if let Some(tokens) = train_tokens {
+        positive("data.train_tokens", *tokens, "1e6")?;
+    }
     let columns = matches!(source, Source::Jsonl | Source::Parquet);
     absent("data.column", column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
     let texts = matches!(source, Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture);

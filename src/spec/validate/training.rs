@@ -1,8 +1,9 @@
 //! `[optimizer]`, `[schedule]` and `[eval]`: how a run is trained and measured.
 
+use crate::optimizer::{Key, OptimizerKind};
 use crate::spec::check::{Checked, absent, not_negative, positive, present, require, share};
 use crate::spec::error::Fault;
-use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind, Train};
+use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind, Source, Spec, Task, TaskKind, Train};
 
 /// Checks `[train]`.
 pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
@@ -31,17 +32,107 @@ pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
 
 /// Checks `[optimizer]`.
 pub(super) fn optimizer(optimizer: &Optimizer) -> Checked {
-    let Optimizer { kind: _, learning_rate, batch_tokens, beta1, beta2, epsilon, weight_decay, clip_norm } = optimizer;
+    let Optimizer {
+        kind,
+        learning_rate,
+        batch_tokens,
+        beta1,
+        beta2,
+        epsilon,
+        momentum,
+        weight_decay,
+        weight_decay_tokens,
+        clip_norm,
+    } = optimizer;
     rule("optimizer.learning_rate", learning_rate, "0.01")?;
     rule("optimizer.batch_tokens", batch_tokens, "4096")?;
-    for (key, beta, such) in [("optimizer.beta1", beta1, "0.9"), ("optimizer.beta2", beta2, "0.99")] {
-        require((0.0..1.0).contains(beta), key, || {
-            (format!("{beta} is not a decay"), format!("write a number from 0 to below 1, such as {such}"))
+    let numbers = [
+        (Key::Beta1, *beta1, "0.9"),
+        (Key::Beta2, *beta2, "0.99"),
+        (Key::Epsilon, *epsilon, "1e-8"),
+        (Key::Momentum, *momentum, "0.95"),
+    ];
+    for (key, number, such) in numbers {
+        number_of(*kind, key, number, such)?;
+    }
+    decay(*weight_decay, weight_decay_tokens.as_ref())?;
+    not_negative("optimizer.clip_norm", *clip_norm, "1.0, or 0 for no clipping")
+}
+
+/// Checks `[[eval.tasks]]`.
+pub(super) fn tasks(spec: &Spec) -> Checked {
+    let by_program = !spec.train.command.is_empty();
+    let why = "the program of train.command measures by itself";
+    absent("eval.tasks", by_program && !spec.eval.tasks.is_empty(), why)?;
+    absent("eval.by_position", by_program && spec.eval.by_position, why)?;
+    for (at, Task { kind, questions, length }) in spec.eval.tasks.iter().enumerate() {
+        let key = |name: &str| format!("eval.tasks.{at}.{name}");
+        require((4..=100_000).contains(questions), &key("questions"), || {
+            (format!("{questions} questions tell nothing"), "write a whole number from 4 to 100000, such as 200")
+        })?;
+        let (context, least) = (spec.model.context, if *kind == TaskKind::Copy { 2 } else { 1 });
+        let most = (least..=context).rev().find(|length| kind.tokens(*length) <= context);
+        require(most.is_some_and(|most| (least..=most).contains(length)), &key("length"), || {
+            let remedy = most.map_or("write a larger model.context".to_owned(), |most| {
+                format!("write a whole number from {least} to {most}, or a larger model.context")
+            });
+            (format!("{} of length {length} does not fit into a context of {context}", kind.name()), remedy)
+        })?;
+        let text = !matches!(spec.data.source, Source::Synthetic | Source::Bin);
+        require(*kind != TaskKind::Addition || text, &key("kind"), || {
+            ("addition is asked in text, and this source has no tokenizer", "write another kind, or a source of text")
+        })?;
+        let same = |other: &Task| (other.kind, other.length) == (*kind, *length);
+        require(!spec.eval.tasks[..at].iter().any(same), &key("kind"), || {
+            ("the same task is listed twice".to_owned(), "write each once, or another length")
         })?;
     }
-    positive("optimizer.epsilon", *epsilon, "1e-8")?;
-    not_negative("optimizer.weight_decay", *weight_decay, "0.1, or 0 for none")?;
-    not_negative("optimizer.clip_norm", *clip_norm, "1.0, or 0 for no clipping")
+    Ok(())
+}
+
+/// A part of the corpus has a batch at least; where the batch depends on the size, planning sees to it.
+pub(super) fn part(train_tokens: Option<f64>, batch_tokens: &PowerRule) -> Checked {
+    let Some(tokens) = train_tokens else { return Ok(()) };
+    let batch = batch_tokens.value;
+    require(tokens >= batch || *batch_tokens != PowerRule::constant(batch), "data.train_tokens", || {
+        let problem = format!("{tokens} tokens are less than a batch of {batch} (optimizer.batch_tokens)");
+        (problem, format!("write at least that, such as {}", 100.0 * batch))
+    })
+}
+
+/// Weight decay is a coefficient or a timescale.
+fn decay(coefficient: Option<f64>, tokens: Option<&PowerRule>) -> Checked {
+    let such = "0.1, or 0 for none";
+    present("optimizer.weight_decay", coefficient.is_some() || tokens.is_some(), &format!("write {such}"))?;
+    if let Some(tokens) = tokens {
+        rule("optimizer.weight_decay_tokens", tokens, "1e8")?;
+        let why = match coefficient {
+            Some(0.0) => "weight_decay = 0 says that there is none",
+            _ => "weight_decay says how strong it is",
+        };
+        absent("optimizer.weight_decay_tokens", coefficient.is_some(), why)?;
+    }
+    not_negative("optimizer.weight_decay", coefficient.unwrap_or_default(), such)
+}
+
+/// A number that is there where its optimizer reads it, and nowhere else.
+fn number_of(kind: OptimizerKind, key: Key, number: Option<f64>, such: &str) -> Checked {
+    let part = kind.part();
+    let name = format!("optimizer.{}", key.name());
+    let reads = part.keys.contains(&key);
+    let readers = OptimizerKind::ALL.into_iter().map(OptimizerKind::part).filter(|part| part.keys.contains(&key));
+    let readers = readers.map(|part| part.name).collect::<Vec<_>>().join(", ");
+    absent(&name, number.is_some() && !reads, &format!("{} does not read it (read by {readers})", part.name))?;
+    require(number.is_some() || !reads, &name, || {
+        (format!("missing, and {} needs it", part.name), format!("write a number, such as {such}"))
+    })?;
+    let Some(number) = number else { return Ok(()) };
+    match key {
+        Key::Epsilon => positive(&name, number, such),
+        Key::Beta1 | Key::Beta2 | Key::Momentum => require((0.0..1.0).contains(&number), &name, || {
+            (format!("{number} is not a decay"), format!("write a number from 0 to below 1, such as {such}"))
+        }),
+    }
 }
 
 fn rule(key: &str, rule: &PowerRule, such: &'static str) -> Checked {
@@ -68,6 +159,7 @@ pub(super) fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
         warmup_tokens,
         warmup_max_fraction,
         decay_fraction,
+        cooldown,
         decay_tokens,
         tokens: _,
         tokens_per_param: _,
@@ -93,6 +185,7 @@ pub(super) fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
         })?;
     } else {
         absent("schedule.decay_fraction", decay_fraction.is_some(), "only kind = \"wsd\" has it")?;
+        absent("schedule.cooldown", !cooldown.is_default(), "only kind = \"wsd\" has it")?;
     }
     if let Some(tokens) = *decay_tokens {
         absent("schedule.decay_tokens", *kind != ScheduleKind::Cosine, "only kind = \"cosine\" has it")?;
@@ -129,7 +222,7 @@ fn length(Schedule { tokens, tokens_per_param, flops, .. }: &Schedule, budgets: 
 
 /// Checks `[eval]`.
 pub(super) fn eval(eval: &Eval, context: usize) -> Checked {
-    let Eval { tokens, curve_points } = eval;
+    let Eval { tokens, curve_points, by_position: _, tasks: _ } = eval;
     require(*tokens >= 2 * context as u64 && *tokens <= 1 << 40, "eval.tokens", || {
         let problem = format!("{tokens} tokens cannot measure a loss");
         (problem, format!("write at least two sequences of {context}, such as {}", 1024 * context))
@@ -137,4 +230,121 @@ pub(super) fn eval(eval: &Eval, context: usize) -> Checked {
     require((1..=1_000_000).contains(curve_points), "eval.curve_points", || {
         (format!("{curve_points} points are not a curve"), "write a whole number of 1 or more, such as 50")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::spec::{Cooldown, parse};
+
+    const SMALL: &str = include_str!("../../../configs/small.toml");
+
+    /// What is said of the small run after a line, found by its beginning, was written otherwise.
+    fn complaint(line: &str, written: &str) -> String {
+        let found = SMALL.lines().find(|text| text.starts_with(line)).expect("a line of the file");
+        let text = SMALL.replace(found, written);
+        parse(&text, "x.toml").map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[track_caller]
+    fn said(line: &str, written: &str, expected: &str) {
+        let complaint = complaint(line, written);
+        let first = complaint.lines().next().unwrap_or_default();
+        let said = first.strip_prefix("x.toml:").and_then(|rest| rest.split_once(": ")).map_or("", |(_, said)| said);
+        assert_eq!(said, expected, "{complaint}");
+    }
+
+    #[test]
+    fn keys_of_one_optimizer_are_refused_for_another_and_its_own_are_asked_for() {
+        let kind = |kind: &str, keys: &str| format!("kind = \"{kind}\"{keys}");
+        said(
+            "kind = \"adamw\"",
+            &kind("adamw", "\nmomentum = 0.9"),
+            "optimizer.momentum: does not belong here: adamw does not read it (read by sgd, muon); delete it",
+        );
+        said(
+            "kind = \"adamw\"",
+            &kind("sgd", ""),
+            "optimizer.beta1: does not belong here: sgd does not read it (read by adamw, lion, muon); delete it",
+        );
+        said(
+            "kind = \"adamw\"",
+            &kind("muon", ""),
+            "optimizer.momentum: missing, and muon needs it; write a number, such as 0.95",
+        );
+        said(
+            "kind = \"adamw\"",
+            &kind("muon", "\nmomentum = 1.0"),
+            "optimizer.momentum: 1 is not a decay; write a number from 0 to below 1, such as 0.95",
+        );
+        assert_eq!(complaint("kind = \"adamw\"", &kind("muon", "\nmomentum = 0.95")), "");
+        said("epsilon", "", "optimizer.epsilon: missing, and adamw needs it; write a number, such as 1e-8");
+    }
+
+    #[test]
+    fn a_timescale_of_decay_is_refused_beside_a_coefficient() {
+        said(
+            "weight_decay",
+            "weight_decay = 0\nweight_decay_tokens = 1e8",
+            "optimizer.weight_decay_tokens: does not belong here: weight_decay = 0 says that there is none; delete it",
+        );
+        said("weight_decay", "", "optimizer.weight_decay: missing; write 0.1, or 0 for none");
+        said(
+            "weight_decay",
+            "weight_decay_tokens = 0",
+            "optimizer.weight_decay_tokens: 0 is impossible; write a number above 0, such as 1e8",
+        );
+        assert_eq!(complaint("weight_decay", "weight_decay_tokens = 1e8"), "");
+        assert_eq!(
+            complaint("weight_decay", "weight_decay_tokens = { value = 1e8, at_tokens = 1e9, exponent = 0.5 }"),
+            ""
+        );
+    }
+
+    #[test]
+    fn a_cooldown_belongs_to_wsd_and_a_part_of_the_corpus_has_a_batch() {
+        said(
+            "floor",
+            "floor = 0.1\ncooldown = \"1-sqrt\"",
+            "schedule.cooldown: does not belong here: only kind = \"wsd\" has it; delete it",
+        );
+        let wsd = "kind = \"wsd\"\ndecay_fraction = 0.2\ncooldown = \"1-sqrt\"";
+        assert_eq!(complaint("kind = \"cosine\"", wsd), "");
+        let said = complaint("max_epochs", "max_epochs = 9.0\ntrain_tokens = 100");
+        assert!(said.contains("data.train_tokens: 100 tokens are less than a batch of"), "{said}");
+    }
+
+    #[test]
+    fn an_axis_of_schedules_takes_the_keys_of_all_of_them_and_none_of_others() {
+        let sweep = |kinds: &str| {
+            let keys =
+                "warmup_tokens_per_param = 1.0\ndecay_fraction = 0.2\ncooldown = \"1-sqrt\"\ndecay_tokens = 1e12";
+            let text = SMALL.replace("warmup_tokens_per_param = 1.0", keys);
+            let axes = format!("[sweep]\nmin_steps = 50\nseeds = [1]\naxes = {{ \"schedule.kind\" = [{kinds}] }}\n");
+            parse(&format!("{text}\n{axes}"), "x.toml").map_err(|error| error.to_string())
+        };
+        let points = sweep("\"cosine\", \"wsd\", \"constant\"").unwrap().points().unwrap();
+        let keys = points.iter().map(|point| {
+            let schedule = &point.spec.schedule;
+            (schedule.decay_fraction, schedule.cooldown, schedule.decay_tokens)
+        });
+        let (linear, root) = (Cooldown::Linear, Cooldown::OneMinusSqrt);
+        let expected = [(None, linear, Some(1e12)), (Some(0.2), root, None), (None, linear, None)];
+        assert_eq!(keys.collect::<Vec<_>>(), expected);
+        let error = sweep("\"cosine\", \"constant\"").unwrap_err();
+        assert!(error.contains("schedule.decay_fraction: does not belong here"), "{error}");
+    }
+
+    #[test]
+    fn an_axis_of_optimizers_takes_the_keys_of_all_of_them() {
+        let grid = "\nmomentum = 0.9\n[sweep]\nmin_steps = 50\nseeds = [1]\naxes = { \"optimizer.kind\" = [\"adamw\", \"sgd\"] }\n";
+        let (head, tail) = SMALL.split_once("clip_norm").expect("a key of the optimizer");
+        let (line, tail) = tail.split_once('\n').expect("more lines");
+        let (momentum, grid) = grid.trim_start().split_once('\n').expect("two parts");
+        let text = format!("{head}clip_norm{line}\n{momentum}\n{tail}\n{grid}");
+        let spec = parse(&text, "x.toml").unwrap_or_else(|error| panic!("{error}"));
+        let points = spec.points().unwrap();
+        let optimizers = [&points[0].spec.optimizer, &points[1].spec.optimizer];
+        assert_eq!(optimizers.map(|optimizer| optimizer.momentum), [None, Some(0.9)]);
+        assert_eq!(optimizers.map(|optimizer| optimizer.beta1.is_some()), [true, false]);
+    }
 }

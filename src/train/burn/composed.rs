@@ -5,7 +5,7 @@ use burn::tensor::activation::{gelu as composed_gelu, log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
 
 use super::positions::Positions;
-use super::update::Update;
+use crate::optimizer::{self, Number, OptimizerKind, Update};
 use crate::plan::NORM_EPSILON;
 
 /// Turns channels i and i + half of `x` `[batch, heads, context, head_dim]` by the angle of their position.
@@ -65,7 +65,10 @@ pub fn adamw(
 ) -> Vec<[Tensor<2>; 3]> {
     let clip = clip_factor(gradients.iter().map(|gradient| gradient.clone().square().sum()).collect(), limit);
     let each = states.into_iter().zip(gradients).zip(updates);
-    each.map(|((state, gradient), update)| step(state, gradient, clip.clone(), *update)).collect()
+    each.map(|((state, gradient), update)| {
+        optimizer::adamw::step(state, gradient * clip.clone().unsqueeze::<2>(), update)
+    })
+    .collect()
 }
 
 /// Factor `[1]` that brings the root of the sum of `squares`, one of each weight, down to `limit`, at most 1; a limit of 0
@@ -78,14 +81,31 @@ pub fn clip_factor(squares: Vec<Tensor<1>>, limit: f64) -> Tensor<1> {
     norm.add_scalar(f32::MIN_POSITIVE).recip().mul_scalar(limit).clamp_max(1.0)
 }
 
-/// The step of one weight, from the gradient times `clip` `[1]`.
-fn step(state: [Tensor<2>; 3], grad: Tensor<2>, clip: Tensor<1>, update: Update) -> [Tensor<2>; 3] {
-    let Update { beta1, beta2, epsilon, rate, second_correction, keep } = update;
-    let [value, first, second] = state;
-    let grad = grad * clip.unsqueeze::<2>();
-    let first = first.mul_scalar(beta1) + grad.clone().mul_scalar(1.0 - beta1);
-    let second = second.mul_scalar(beta2) + grad.square().mul_scalar(1.0 - beta2);
-    let root = second.clone().mul_scalar(second_correction).sqrt().add_scalar(epsilon);
-    let value = value.mul_scalar(keep) - first.clone().mul_scalar(rate) / root;
-    [value, first, second]
+/// One step of SGD or Lion: value and momentum, from the gradient.
+pub fn momentum(kind: OptimizerKind, state: [Tensor<2>; 2], grad: Tensor<2>, update: &Update) -> [Tensor<2>; 2] {
+    let step: fn([Tensor<2>; 2], Tensor<2>, &Update) -> [Tensor<2>; 2] =
+        if kind == OptimizerKind::Lion { optimizer::lion::step } else { optimizer::sgd::step };
+    step(state, grad, update)
+}
+
+impl Number for Tensor<2> {
+    fn times(self, factor: f64) -> Self {
+        self.mul_scalar(factor)
+    }
+
+    fn times_plus(self, factor: f64, other: Self) -> Self {
+        self.mul_scalar(factor) + other
+    }
+
+    fn plus(self, constant: f64) -> Self {
+        self.add_scalar(constant)
+    }
+
+    fn root(self) -> Self {
+        self.sqrt()
+    }
+
+    fn sign(self) -> Self {
+        Self::sign(self)
+    }
 }

@@ -1,7 +1,7 @@
 //! The engine of the CPU and of wgpu, and the only place that knows burn: model, optimizer, kernels.
 //!
-//! From the bottom: `update`, `positions` and `weight` are nouns; `kernels` (of the CPU and of wgpu) and `composed` (burn's
-//! own operations) compute; `ops` and `parts` choose between them; `pass` hands it to the parts of `model`; `optimizer` uses it;
+//! From the bottom: `positions` and `weight` are nouns; `kernels` (of the CPU and of wgpu) and `composed` (burn's own
+//! operations) compute; `ops` and `parts` choose between them; `pass` hands it to the parts of `model`; `optimizer` uses it;
 //! `session`, `probe` and `bench` train.
 
 mod batch;
@@ -18,7 +18,6 @@ mod pass;
 pub mod positions;
 mod probe;
 mod session;
-mod update;
 mod wait;
 mod watch;
 mod weight;

@@ -66,6 +66,14 @@ impl Model {
         self.beside.ops.token_losses(x, head, self.beside.multipliers.logits, targets)
     }
 
+    /// The most likely token after each, `[n]`. Only of a model without gradients.
+    pub fn best_tokens(&self, ids: Tensor<1, Int>) -> Tensor<1, Int> {
+        let (x, head, _) = self.before_logits(ids, &mut |_, _| {});
+        let logits = x.matmul(head);
+        let [n, _] = logits.dims();
+        logits.argmax(1).reshape([n])
+    }
+
     /// Shows every activation, up to the logits, for `ids` `[n]`. Only of a model without gradients.
     pub fn watch(&self, ids: Tensor<1, Int>, watch: Watch<'_>) {
         let (x, head, _) = self.before_logits(ids, watch);

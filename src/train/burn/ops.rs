@@ -7,7 +7,7 @@ use super::composed;
 #[cfg(any(feature = "cpu", feature = "wgpu"))]
 use super::kernels;
 use super::positions::Positions;
-use super::update::Update;
+use crate::optimizer::{Matrix, OptimizerKind, Update, muon};
 
 /// Which implementation a model uses: decided once, by its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +100,54 @@ impl Ops {
             Self::Fused => kernels::adamw(states, gradients, limit, updates),
         }
     }
+
+    /// One step of a weight by SGD, Lion or Muon: value and momentum, from its gradient. Without gradients.
+    pub fn momentum(
+        self,
+        kind: OptimizerKind,
+        state: [Tensor<2>; 2],
+        gradient: Tensor<2>,
+        update: &Update,
+    ) -> [Tensor<2>; 2] {
+        match self {
+            _ if kind == OptimizerKind::Muon => muon::step(state, gradient, update),
+            Self::Composed => composed::momentum(kind, state, gradient, update),
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
+            Self::Fused => kernels::momentum(kind, state, gradient, update),
+        }
+    }
+
+    /// Sum of squares `[1]`. Without gradients.
+    pub fn sum_squares(self, x: Tensor<2>) -> Tensor<1> {
+        match self {
+            Self::Composed => x.square().sum(),
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
+            Self::Fused => kernels::sum_squares(x),
+        }
+    }
 }
 
 /// `x` times a multiplier of the parameterization, which is 1 more often than not.
 #[allow(clippy::float_cmp)] // exactly 1 is the case of the base width, where nothing may change
 pub fn scaled(x: Tensor<2>, multiplier: f64) -> Tensor<2> {
     if multiplier == 1.0 { x } else { x.mul_scalar(multiplier) }
+}
+
+impl Matrix for Tensor<2> {
+    fn shape(&self) -> [usize; 2] {
+        self.dims()
+    }
+
+    fn transposed(self) -> Self {
+        self.transpose()
+    }
+
+    fn product(self, other: Self) -> Self {
+        self.matmul(other)
+    }
+
+    fn normalized(self) -> Self {
+        let squares = Ops::on(&self.device()).sum_squares(self.clone());
+        self * squares.sqrt().add_scalar(f32::MIN_POSITIVE).recip().unsqueeze::<2>()
+    }
 }

@@ -1,38 +1,42 @@
-//! AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with the learning rate, the decay and the epsilon of each weight
-//! from the table of parameterizations, after clipping by the global norm.
+//! The optimizer of a run: clipping by the global norm, then a step of each weight by its optimizer (`src/optimizer/`), with
+//! the numbers of its row in the table of parameterizations.
 //!
-//! burn has an AdamW of its own; this one clips by the norm over all weights (burn's clips each tensor) and never waits
+//! burn has optimizers of its own; this one clips by the norm over all weights (burn's clip each tensor) and never waits
 //! for the device: the norm stays a tensor.
 
 use burn::tensor::{Gradients, Tensor};
 
+use super::composed::clip_factor;
 use super::model::Model;
-use super::update::Update;
+use super::ops::Ops;
 use super::weight::Weight;
-use crate::plan::RunOptimizer;
+use crate::optimizer::{OptimizerKind, RunOptimizer, Update};
 
 /// The optimizer's state for one model.
-pub struct AdamW {
+pub struct Optimizer {
     config: RunOptimizer,
     steps: i32,
-    /// First and second moment of each weight, in the order of [`Model::weights_mut`].
-    moments: Vec<[Tensor<2>; 2]>,
+    /// What is kept of each weight beside its value, in the order of [`Model::weights_mut`].
+    moments: Vec<Vec<Tensor<2>>>,
 }
 
-impl AdamW {
+impl Optimizer {
     /// An optimizer that has seen no gradient.
     pub fn new(config: &RunOptimizer, model: &mut Model) -> Self {
-        let zeros = |weight: &mut Weight| [(); 2].map(|()| weight.value.clone().inner().zeros_like());
+        let zeros = |weight: &mut Weight| {
+            let keeps = config.kind.of(weight.role).part().keeps;
+            keeps[1..].iter().map(|_| weight.value.clone().inner().zeros_like()).collect()
+        };
         Self { config: config.clone(), steps: 0, moments: model.weights_mut().map(zeros).collect() }
     }
 
-    /// First and second moment of each weight, in the order of [`Model::weights_mut`].
-    pub fn moments(&self) -> &[[Tensor<2>; 2]] {
+    /// What is kept of each weight beside its value, in the order of [`Model::weights_mut`].
+    pub fn moments(&self) -> &[Vec<Tensor<2>>] {
         &self.moments
     }
 
     /// Goes back to the moments that it had after so many steps.
-    pub fn restore(&mut self, steps: usize, moments: Vec<[Tensor<2>; 2]>) {
+    pub fn restore(&mut self, steps: usize, moments: Vec<Vec<Tensor<2>>>) {
         assert_eq!(moments.len(), self.moments.len(), "moments of another model");
         self.steps = i32::try_from(steps).expect("steps of a run");
         self.moments = moments;
@@ -41,27 +45,59 @@ impl AdamW {
     /// One step down the gradients, in the order of [`Model::weights_mut`], at a share of the peak learning rate.
     pub fn step(&mut self, model: &mut Model, gradients: Vec<Tensor<2>>, share_of_peak: f64) {
         self.steps += 1;
-        let RunOptimizer { beta1, beta2, epsilon, weight_decay, learning_rate, clip_norm, .. } = self.config;
-        // The moments begin at zero; these undo their bias towards it.
-        let correction1 = 1.0 - beta1.powi(self.steps);
-        let second_correction = (1.0 - beta2.powi(self.steps)).recip();
-        let update = |weight: &mut Weight| {
-            let rate = learning_rate * share_of_peak * weight.rule.learning_rate;
-            let keep = 1.0 - rate * weight_decay * weight.rule.weight_decay;
-            let epsilon = epsilon * weight.rule.epsilon;
-            Update { beta1, beta2, epsilon, rate: rate / correction1, second_correction, keep }
-        };
+        let (kind, ops, limit) = (self.config.kind, model.ops(), self.config.clip_norm);
+        let update = |weight: &mut Weight| self.config.update(weight.role, &weight.rule, self.steps, share_of_peak);
         let updates: Vec<Update> = model.weights_mut().map(update).collect();
-        // Taken out of their places, so that they are updated where they lie.
-        let moments = std::mem::take(&mut self.moments);
-        let state = |(weight, [first, second]): (&mut Weight, [Tensor<2>; 2])| [weight.take(), first, second];
-        let states = model.weights_mut().zip(moments).map(state).collect();
-        let states = model.ops().adamw(states, gradients, clip_norm, &updates);
-        for (weight, [value, first, second]) in model.weights_mut().zip(states) {
-            weight.value = Tensor::from_inner(value).require_grad();
-            self.moments.push([first, second]);
+        // Those of AdamW go together, and clip their gradients themselves where there are no others.
+        let (gradients, limit) =
+            if kind == OptimizerKind::Adamw { (gradients, limit) } else { (clipped(ops, gradients, limit), 0.0) };
+        let (mut states, mut together, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+        let each = model.weights_mut().zip(&mut self.moments).zip(gradients).zip(updates);
+        for (((weight, moments), gradient), update) in each {
+            // Taken out of their places, so that they are updated where they lie.
+            let kept = std::mem::take(moments);
+            match kind.of(weight.role) {
+                OptimizerKind::Adamw => {
+                    let [first, second] = of_kept(kept);
+                    states.push([weight.take(), first, second]);
+                    together.push(gradient);
+                    theirs.push(update);
+                }
+                own => {
+                    let [momentum] = of_kept(kept);
+                    let [value, momentum] = ops.momentum(own, [weight.take(), momentum], gradient, &update);
+                    weight.value = Tensor::from_inner(value).require_grad();
+                    *moments = vec![momentum];
+                }
+            }
+        }
+        if states.is_empty() {
+            return;
+        }
+        let mut stepped = ops.adamw(states, together, limit, &theirs).into_iter();
+        for (weight, moments) in model.weights_mut().zip(&mut self.moments) {
+            if kind.of(weight.role) == OptimizerKind::Adamw {
+                let [value, first, second] = stepped.next().expect("one for each of AdamW's weights");
+                weight.value = Tensor::from_inner(value).require_grad();
+                *moments = vec![first, second];
+            }
         }
     }
+}
+
+/// What is kept of a weight beside its value, as many as its optimizer says.
+fn of_kept<const N: usize>(kept: Vec<Tensor<2>>) -> [Tensor<2>; N] {
+    kept.try_into().expect("what the optimizer keeps")
+}
+
+/// The gradients, their common norm brought down to `limit`.
+fn clipped(ops: Ops, gradients: Vec<Tensor<2>>, limit: f64) -> Vec<Tensor<2>> {
+    if limit <= 0.0 {
+        return gradients;
+    }
+    let squares = gradients.iter().map(|gradient| ops.sum_squares(gradient.clone())).collect();
+    let clip = clip_factor(squares, limit).unsqueeze::<2>();
+    gradients.into_iter().map(|gradient| gradient * clip.clone()).collect()
 }
 
 /// The gradient of each weight, in the order of [`Model::weights_mut`].
@@ -95,7 +131,7 @@ mod tests {
     fn changes(run: &Run) -> Vec<(String, f64)> {
         let device = Device::flex().autodiff();
         let mut model = Model::new(run, &device);
-        let mut optimizer = AdamW::new(&run.optimizer, &mut model);
+        let mut optimizer = Optimizer::new(&run.optimizer, &mut model);
         let tokens: Vec<u16> = (0..8 * (run.shape.context as u32 + 1)).map(|i| (i * i * 31 % 512) as u16).collect();
         let (ids, targets) = upload(&tokens, run.shape.context, &device);
         let before: Vec<_> = model.weights_mut().map(|weight| weight.value.clone().inner()).collect();

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 
 use super::batch::upload;
 use super::model::Model;
-use super::optimizer::{self, AdamW};
+use super::optimizer::{self, Optimizer};
 use crate::parameterization::Rules;
 use crate::plan::Run;
 use crate::train::site::{Batches, Seen};
@@ -13,7 +13,7 @@ use crate::train::site::{Batches, Seen};
 /// activations before each, on the batch of that step.
 pub fn probe(run: &Run, rules: &dyn Rules, batch: Batches<'_>, steps: usize, device: &Device) -> Vec<Seen> {
     let mut model = Model::with_rules(run, rules, device);
-    let mut optimizer = AdamW::new(&run.optimizer, &mut model);
+    let mut optimizer = Optimizer::new(&run.optimizer, &mut model);
     let (mut seen, mut tokens) = (Vec::new(), Vec::new());
     for step in 1..=steps {
         batch(step - 1, &mut tokens);

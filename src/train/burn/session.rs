@@ -4,11 +4,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::batch::upload;
 use super::model::Model;
-use super::optimizer::{self, AdamW};
+use super::optimizer::{self, Optimizer};
 use crate::checkpoint::Place;
 use crate::data::Corpus;
+use crate::optimizer::Kept;
 use crate::plan::Run;
-use crate::train::engine::{self, Part};
+use crate::train::engine;
 use crate::train::schedule::share_of_peak;
 use crate::trainer::TrainError;
 
@@ -19,7 +20,7 @@ pub struct Session<'a> {
     device: &'a Device,
     /// The model as it is now.
     pub(super) model: Model,
-    pub(super) optimizer: AdamW,
+    pub(super) optimizer: Optimizer,
     micro_batches: usize,
     tokens: Vec<u16>,
     /// Sum of the losses since it was last read, on the device, and their number.
@@ -31,7 +32,7 @@ impl<'a> Session<'a> {
     /// The beginning of a run whose batches are cut into so many parts.
     pub fn new(run: &'a Run, corpus: &'a Corpus, device: &'a Device, micro_batches: usize) -> Self {
         let mut model = Model::new(run, device);
-        let optimizer = AdamW::new(&run.optimizer, &mut model);
+        let optimizer = Optimizer::new(&run.optimizer, &mut model);
         Self { run, corpus, device, model, optimizer, micro_batches, tokens: Vec::new(), loss_sum: None, losses: 0 }
     }
 
@@ -82,13 +83,12 @@ impl engine::Session for Session<'_> {
         Ok(())
     }
 
-    fn numbers(&mut self, weight: usize, part: Part) -> Result<Vec<f32>, TrainError> {
-        let value = self.model.weights_mut().nth(weight).expect("a weight of the model").value.clone();
-        let [first, second] = &self.optimizer.moments()[weight];
-        Ok(floats(match part {
-            Part::Value => value.inner(),
-            Part::First => first.clone(),
-            Part::Second => second.clone(),
+    fn numbers(&mut self, weight: usize, kept: Kept) -> Result<Vec<f32>, TrainError> {
+        let value = &self.model.weights_mut().nth(weight).expect("a weight of the model").value;
+        Ok(floats(match kept {
+            Kept::Value => value.clone().inner(),
+            Kept::First => self.optimizer.moments()[weight][0].clone(),
+            Kept::Second => self.optimizer.moments()[weight][1].clone(),
         }))
     }
 
@@ -99,10 +99,10 @@ impl engine::Session for Session<'_> {
         let mut moments = Vec::new();
         for weight in self.model.weights_mut() {
             let shape = weight.value.dims();
-            let [value, first, second] =
-                [(); 3].map(|()| Tensor::<2>::from_data(TensorData::new(next(), shape), &device));
-            weight.value = Tensor::from_inner(value).require_grad();
-            moments.push([first, second]);
+            let mut tensor = || Tensor::<2>::from_data(TensorData::new(next(), shape), &device);
+            weight.value = Tensor::from_inner(tensor()).require_grad();
+            let keeps = self.run.optimizer.kind.of(weight.role).part().keeps;
+            moments.push(keeps[1..].iter().map(|_| tensor()).collect());
         }
         self.optimizer.restore(place.step, moments);
         self.losses = place.losses;
@@ -114,6 +114,12 @@ impl engine::Session for Session<'_> {
         let (ids, targets) = upload(tokens, self.run.shape.context, &self.device.clone().inner());
         let losses = self.model.without_gradients().token_losses(ids, targets);
         Ok(losses.into_data_as::<f32>().try_to_vec::<f32>().expect("losses are f32"))
+    }
+
+    fn best_tokens(&mut self, tokens: &[u16]) -> Result<Vec<u16>, TrainError> {
+        let (ids, _) = upload(tokens, self.run.shape.context, &self.device.clone().inner());
+        let best = self.model.without_gradients().best_tokens(ids).into_data_as::<i32>();
+        Ok(best.try_to_vec::<i32>().expect("ids are i32").into_iter().map(|id| id as u16).collect())
     }
 }
 
@@ -128,6 +134,7 @@ mod tests {
     use super::*;
     use crate::checkpoint;
     use crate::model::Weight;
+    use crate::optimizer::OptimizerKind;
     use crate::plan::{PlannedRun, testing};
     use crate::spec::PowerRule;
     use crate::train::engine::{Session as _, take_mean_loss};
@@ -146,6 +153,42 @@ mod tests {
         (planned, corpus)
     }
 
+    /// The same run with another optimizer, at a rate that suits it.
+    fn with_optimizer(kind: OptimizerKind) -> (PlannedRun, Corpus) {
+        let (mut planned, corpus) = small();
+        let optimizer = &mut planned.run.optimizer;
+        optimizer.kind = kind;
+        optimizer.momentum = Some(0.9);
+        optimizer.learning_rate = match kind {
+            OptimizerKind::Adamw | OptimizerKind::Muon => optimizer.learning_rate,
+            OptimizerKind::Sgd => 0.1,
+            OptimizerKind::Lion => optimizer.learning_rate / 3.0,
+        };
+        (planned, corpus)
+    }
+
+    #[test]
+    fn every_optimizer_learns_to_the_same_bits_with_any_number_of_threads_and_after_a_resume() {
+        let device = Device::flex().autodiff();
+        let bits = |losses: Vec<f64>| losses.into_iter().map(f64::to_bits).collect::<Vec<_>>();
+        for kind in OptimizerKind::ALL {
+            let (planned, corpus) = with_optimizer(kind);
+            let new = || Session::new(&planned.run, &corpus, &device, 1);
+            let whole = losses(&mut new(), 0, 30);
+            assert!(whole[29] < whole[0] - 0.1, "{kind:?} learns: {whole:?}");
+            let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+            assert_eq!(bits(one.install(|| losses(&mut new(), 0, 30))), bits(whole.clone()), "{kind:?}, one thread");
+            let (mut first, mut second) = (new(), new());
+            losses(&mut first, 0, 10);
+            let mut file = tempfile::tempfile().unwrap();
+            let place = Place { step: 10, ..Place::default() };
+            state::write(&mut first, &planned.run, &mut file, &planned.id, &place).unwrap();
+            file.rewind().unwrap();
+            state::read(&mut second, &planned.run, &mut file, &planned.id).unwrap();
+            assert_eq!(bits(losses(&mut second, 10, 30)), bits(whole[10..].to_vec()), "{kind:?}, resumed");
+        }
+    }
+
     /// Losses of steps `from` to `to`.
     fn losses(session: &mut Session<'_>, from: usize, to: usize) -> Vec<f64> {
         let mut loss = |step| {
@@ -153,6 +196,23 @@ mod tests {
             take_mean_loss(session).unwrap()
         };
         (from..to).map(&mut loss).collect()
+    }
+
+    #[test]
+    fn the_most_likely_token_has_the_least_loss() {
+        let ((planned, corpus), device) = (small(), Device::flex().autodiff());
+        let mut session = Session::new(&planned.run, &corpus, &device, 1);
+        losses(&mut session, 0, 3);
+        let tokens: Vec<u16> = (0..17).map(|at| at * 13 % 256).collect();
+        let best = session.best_tokens(&tokens).unwrap();
+        assert_eq!(best.len(), 16);
+        // The last place, after the same tokens: its loss by the token that stands there.
+        let mut loss_of = |token: u16| {
+            let tokens = [&tokens[..16], &[token]].concat();
+            session.token_losses(&tokens).unwrap()[15]
+        };
+        let least = (0..256).min_by(|a, b| loss_of(*a).total_cmp(&loss_of(*b))).unwrap();
+        assert_eq!(best[15], least);
     }
 
     #[test]

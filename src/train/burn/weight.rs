@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::parameterization::Rule;
+use crate::parameterization::{Role, Rule};
 use crate::train::initial::Drawn;
 
 /// One weight of the model. Gains are kept as `[1, width]`, so that every weight is a matrix.
@@ -10,6 +10,8 @@ use crate::train::initial::Drawn;
 pub struct Weight {
     /// Name, as in `blocks.2.qkv`.
     pub name: String,
+    /// What it does.
+    pub role: Role,
     /// Its row of the table.
     pub rule: Rule,
     /// Values, `[inputs, outputs]`.
@@ -18,8 +20,8 @@ pub struct Weight {
 
 impl Weight {
     /// A weight as it was drawn, on `device`.
-    pub fn new(Drawn { name, rule, shape, values }: Drawn, device: &Device) -> Self {
-        Self { name, rule, value: Tensor::from_data(TensorData::new(values, shape), device).require_grad() }
+    pub fn new(Drawn { name, role, rule, shape, values }: Drawn, device: &Device) -> Self {
+        Self { name, role, rule, value: Tensor::from_data(TensorData::new(values, shape), device).require_grad() }
     }
 
     /// Takes the values out, without gradients, so that their memory has one owner.

@@ -5,8 +5,9 @@ use std::ops::Range;
 use super::gpu::{Address, Argument, Launch, Number, Product};
 use super::layout::{self, ALIGNMENT, Activations, BlockActivations, Flat, Normed};
 use super::state::State;
+use crate::optimizer::{Key, RunOptimizer};
 use crate::parameterization::Rule;
-use crate::plan::{RunOptimizer, Shape};
+use crate::plan::Shape;
 
 /// Threads of most kernels.
 const THREADS: u32 = 128;
@@ -122,7 +123,12 @@ impl UpdateRow {
     pub fn new(optimizer: &RunOptimizer, rule: &Rule, place: Range<usize>) -> Self {
         let rate = optimizer.learning_rate * rule.learning_rate;
         let decay = rate * optimizer.weight_decay * rule.weight_decay;
-        Self { place, rate: rate as f32, decay: decay as f32, epsilon: (optimizer.epsilon * rule.epsilon) as f32 }
+        Self {
+            place,
+            rate: rate as f32,
+            decay: decay as f32,
+            epsilon: (optimizer.number(Key::Epsilon) * rule.epsilon) as f32,
+        }
     }
 
     /// As it lies on the card.
@@ -312,8 +318,8 @@ pub fn settle(state: &State, count: usize, losses: Address, tokens: usize, optim
         ((1.0 / tokens as f64) as f32).into(),
         (optimizer.clip_norm as f32).into(),
         state.shares.into(),
-        optimizer.beta1.into(),
-        optimizer.beta2.into(),
+        optimizer.number(Key::Beta1).into(),
+        optimizer.number(Key::Beta2).into(),
         state.step.into(),
     ];
     launch("settle", [extent(pieces(count)), 1, 1], 256, arguments)
@@ -330,8 +336,8 @@ pub fn adamw(state: &State, count: usize, optimizer: &RunOptimizer, number: Numb
         state.updates.into(),
         state.owners.into(),
         long(count),
-        (optimizer.beta1 as f32).into(),
-        (optimizer.beta2 as f32).into(),
+        (optimizer.number(Key::Beta1) as f32).into(),
+        (optimizer.number(Key::Beta2) as f32).into(),
         state.step.into(),
     ];
     let grid = [extent(count.div_ceil(UPDATED_AT_ONCE)), 1, 1];

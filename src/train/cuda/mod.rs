@@ -29,9 +29,10 @@ use super::engine::Bench;
 use super::engine::{Engine, Session};
 use super::site::{Batches, Seen};
 use crate::data::Corpus;
+use crate::optimizer::OptimizerKind;
 use crate::parameterization::Rules;
 use crate::plan::Run;
-use crate::spec::Precision;
+use crate::spec::{Precision, TaskKind};
 use crate::trainer::{DeviceInfo, Missing, TrainError};
 
 /// The engine on one card.
@@ -114,6 +115,20 @@ const HEAD_DIMS: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// Refuses a run that the kernels are not made for.
 fn check(run: &Run) -> Result<(), TrainError> {
+    if let Some(task) = run.eval.tasks.iter().find(|task| task.kind != TaskKind::Cloze) {
+        return Err(TrainError::Configuration(format!(
+            "eval.tasks of kind {:?}: the device cuda tells losses only, which is enough for \"cloze\"; train on cpu or wgpu, or \
+             ask clozes alone",
+            task.kind.name()
+        )));
+    }
+    let optimizer = run.optimizer.kind;
+    if optimizer != OptimizerKind::Adamw {
+        return Err(TrainError::Configuration(format!(
+            "optimizer.kind = {:?}: the device cuda has adamw only; train on cpu or wgpu, or write \"adamw\"",
+            optimizer.part().name
+        )));
+    }
     let lacking = run.shape.parts.differing();
     if !lacking.is_empty() {
         return Err(TrainError::Configuration(format!(

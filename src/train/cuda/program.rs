@@ -5,9 +5,9 @@ use super::launches::{self, Batch, StepState, UpdateRow};
 use super::layout::{Activations, Arena, Flat};
 use super::state::{Recipe, State};
 use super::step::Step;
+use crate::optimizer::Kept;
 use crate::parameterization::Rules;
 use crate::plan::Run;
-use crate::train::engine::Part;
 use crate::train::{initial, rotary};
 use crate::trainer::TrainError;
 
@@ -91,7 +91,7 @@ impl<'g> Program<'g> {
         }
         gpu.upload(state.shares, &shares.iter().flat_map(|share| share.to_le_bytes()).collect::<Vec<u8>>())?;
         for (number, drawn) in drawn.into_iter().enumerate() {
-            program.write(number, Part::Value, &drawn.values)?;
+            program.write(number, Kept::Value, &drawn.values)?;
         }
         Ok(program)
     }
@@ -107,11 +107,11 @@ impl<'g> Program<'g> {
     }
 
     /// Writes the numbers of a weight.
-    pub fn write(&self, weight: usize, part: Part, values: &[f32]) -> Result<(), TrainError> {
+    pub fn write(&self, weight: usize, kept: Kept, values: &[f32]) -> Result<(), TrainError> {
         let begin = self.flat.place(weight).start as u64;
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.gpu.upload(self.buffer(part) + 4 * begin, &bytes)?;
-        if part == Part::Value && self.recipe.number() == Number::Bf16 {
+        self.gpu.upload(self.buffer(kept) + 4 * begin, &bytes)?;
+        if kept == Kept::Value && self.recipe.number() == Number::Bf16 {
             let bytes: Vec<u8> = values.iter().flat_map(|value| rounded(*value).to_le_bytes()).collect();
             self.gpu.upload(self.state.factors + 2 * begin, &bytes)?;
         }
@@ -119,9 +119,9 @@ impl<'g> Program<'g> {
     }
 
     /// Reads the numbers of a weight.
-    pub fn read(&self, weight: usize, part: Part) -> Result<Vec<f32>, TrainError> {
+    pub fn read(&self, weight: usize, kept: Kept) -> Result<Vec<f32>, TrainError> {
         let place = self.flat.place(weight);
-        self.floats(self.buffer(part) + 4 * place.start as u64, place.len())
+        self.floats(self.buffer(kept) + 4 * place.start as u64, place.len())
     }
 
     /// Numbers at an address.
@@ -220,11 +220,11 @@ impl<'g> Program<'g> {
         self.sequences[0] * (self.recipe.shape.context + 1)
     }
 
-    fn buffer(&self, part: Part) -> Address {
-        match part {
-            Part::Value => self.state.masters,
-            Part::First => self.state.first,
-            Part::Second => self.state.second,
+    fn buffer(&self, kept: Kept) -> Address {
+        match kept {
+            Kept::Value => self.state.masters,
+            Kept::First => self.state.first,
+            Kept::Second => self.state.second,
         }
     }
 }

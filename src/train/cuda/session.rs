@@ -5,10 +5,11 @@ use std::ops::Range;
 use super::gpu::{Gpu, Recording};
 use super::launches::StepState;
 use super::program::{Program, RING};
-use crate::checkpoint::Place;
+use crate::checkpoint::{self, Place};
 use crate::data::Corpus;
+use crate::optimizer::Kept;
 use crate::plan::Run;
-use crate::train::engine::{self, Part};
+use crate::train::engine;
 use crate::train::evaluation::batch_rows;
 use crate::train::schedule::share_of_peak;
 use crate::trainer::TrainError;
@@ -93,13 +94,14 @@ impl engine::Session for Session<'_> {
         self.program.set_step_state(&StepState { loss_sum: 0.0, ..state })
     }
 
-    fn numbers(&mut self, weight: usize, part: Part) -> Result<Vec<f32>, TrainError> {
-        self.program.read(weight, part)
+    fn numbers(&mut self, weight: usize, kept: Kept) -> Result<Vec<f32>, TrainError> {
+        self.program.read(weight, kept)
     }
 
     fn restore(&mut self, place: &Place, loss_sum: f32, numbers: Vec<Vec<f32>>) -> Result<(), TrainError> {
-        for (at, values) in numbers.iter().enumerate() {
-            self.program.write(at / Part::ALL.len(), Part::ALL[at % Part::ALL.len()], values)?;
+        let places = checkpoint::kept(&self.run.shape, self.run.optimizer.kind);
+        for ((weight, kept), values) in places.into_iter().zip(numbers) {
+            self.program.write(weight, kept, &values)?;
         }
         let state = self.program.step_state()?;
         (self.next, self.losses) = (place.step, place.losses);

@@ -1,7 +1,8 @@
 //! What a run has on the card, and what stays the same over its steps.
 
 use super::gpu::{Address, Number};
-use crate::plan::{RunOptimizer, Shape};
+use crate::optimizer::RunOptimizer;
+use crate::plan::Shape;
 use crate::spec::Precision;
 
 /// What stays the same over a run.

@@ -9,14 +9,27 @@ use super::testing::{SEQUENCES, card, small};
 use super::*;
 use crate::checkpoint::Place;
 use crate::model::{Parts, Weight};
+use crate::optimizer::Kept;
 use crate::parameterization::Parameterization;
 use crate::plan::PlannedRun;
 use crate::spec::{PowerRule, Spec};
 use crate::train::burn;
 use crate::train::course::Course;
-use crate::train::engine::{Part, take_mean_loss};
+use crate::train::engine::take_mean_loss;
 use crate::train::state;
 use crate::trainer::{Outcome, Progress};
+
+#[test]
+fn an_optimizer_that_the_card_has_no_kernels_for_is_refused_by_name() {
+    let mut run = crate::plan::testing::small(|_| ()).run;
+    assert!(check(&run).is_ok());
+    run.optimizer.kind = crate::optimizer::OptimizerKind::Lion;
+    let error = check(&run).unwrap_err().to_string();
+    assert!(
+        error.contains("optimizer.kind = \"lion\": the device cuda has adamw only; train on cpu or wgpu"),
+        "{error}"
+    );
+}
 
 /// Steps that are compared.
 const STEPS: usize = 4;
@@ -44,7 +57,7 @@ fn losses(session: &mut dyn Session, from: usize, to: usize) -> Vec<f64> {
 
 /// All weights one after another.
 fn weights(session: &mut dyn Session, run: &Run) -> Vec<Vec<f32>> {
-    (0..run.shape.weights().len()).map(|weight| session.numbers(weight, Part::Value).expect("numbers")).collect()
+    (0..run.shape.weights().len()).map(|weight| session.numbers(weight, Kept::Value).expect("numbers")).collect()
 }
 
 /// Largest difference, relative to the largest number.
@@ -123,7 +136,7 @@ fn every_weight_moves_as_on_the_cpu() {
         session.step(0).expect("a step");
     }
     let (after, expected) = (weights(ours.as_mut(), run), weights(theirs.as_mut(), run));
-    let first = |session: &mut Box<dyn Session + '_>, weight| session.numbers(weight, Part::First).expect("numbers");
+    let first = |session: &mut Box<dyn Session + '_>, weight| session.numbers(weight, Kept::First).expect("numbers");
     for (weight, Weight { name, .. }) in run.shape.weights().iter().enumerate() {
         assert_ne!(before[weight], after[weight], "{name} moves");
         // The first moment is a tenth of the clipped gradient: Adam's first step hides its size.
@@ -159,9 +172,9 @@ fn hand_over(planned: &PlannedRun, from: &mut dyn Session, to: &mut dyn Session,
     state::write(from, &planned.run, &mut file, &planned.id, &place).unwrap();
     file.rewind().unwrap();
     state::read(to, &planned.run, &mut file, &planned.id).unwrap();
-    for part in Part::ALL {
+    for kept in [Kept::Value, Kept::First, Kept::Second] {
         for weight in 0..planned.run.shape.weights().len() {
-            assert_eq!(from.numbers(weight, part).unwrap(), to.numbers(weight, part).unwrap());
+            assert_eq!(from.numbers(weight, kept).unwrap(), to.numbers(weight, kept).unwrap());
         }
     }
     assert_eq!(from.losses().unwrap(), to.losses().unwrap());

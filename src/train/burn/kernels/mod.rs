@@ -16,7 +16,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
 use burn::tensor::{Device, Int, Tensor};
 
-use super::update::Update;
+use crate::optimizer::{OptimizerKind, Update};
 
 /// The operations with gradients, as burn's dispatcher sees them. `[n, d]` has one row for each token of the batch.
 #[backend_extension(Flex: cfg(feature = "cpu"), Cube: cfg(feature = "wgpu"), Autodiff)]
@@ -77,6 +77,15 @@ pub trait WeightOps: Backend {
         clip: FloatTensor<Self>,
         update: Update,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// One step of SGD or Lion: value and momentum, from the gradient.
+    fn momentum(
+        value: FloatTensor<Self>,
+        momentum: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        kind: OptimizerKind,
+        update: Update,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
 /// What `gradients` needs of a backend: forward passes that keep something for later, and backward passes.
@@ -192,6 +201,24 @@ pub fn adamw(
         _ => flex::adamw_all(states, gradients, limit, updates),
         #[cfg(not(feature = "cpu"))]
         other => unreachable!("no kernels serve {other:?}"),
+    }
+}
+
+/// Sum of squares `[1]`.
+pub fn sum_squares(x: Tensor<2>) -> Tensor<1> {
+    match x.device().as_dispatch() {
+        #[cfg(feature = "cpu")]
+        DispatchDevice::Flex(_) => Tensor::from_dispatch(Dispatch::sum_squares(x.into_dispatch())),
+        _ => x.square().sum(),
+    }
+}
+
+/// One step of SGD or Lion: value and momentum of a weight, from its gradient.
+pub fn momentum(kind: OptimizerKind, state: [Tensor<2>; 2], grad: Tensor<2>, update: &Update) -> [Tensor<2>; 2] {
+    match grad.device().as_dispatch() {
+        #[cfg(feature = "cpu")]
+        DispatchDevice::Flex(_) => flex::momentum(kind, state, grad, update),
+        _ => super::composed::momentum(kind, state, grad, update),
     }
 }
 

@@ -6,13 +6,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::model::{Parts, Shape};
+use crate::optimizer::{OptimizerKind, Update};
 use crate::plan::testing::small;
 use crate::plan::{Run, RunSchedule};
 use crate::train::burn::model::Model;
 use crate::train::burn::ops::Ops;
-use crate::train::burn::optimizer::{self, AdamW};
+use crate::train::burn::optimizer::{self, Optimizer};
 use crate::train::burn::positions::Positions;
-use crate::train::burn::update::Update;
 use crate::train::schedule::share_of_peak;
 
 const CONTEXT: usize = 80;
@@ -176,6 +176,25 @@ fn adamw_agrees_with_the_composed_one() {
     }
 }
 
+#[test]
+fn steps_of_sgd_and_lion_agree_with_the_composed_ones() {
+    let update = Update { beta1: 0.9, beta2: 0.99, epsilon: 0.0, rate: 0.01, second_correction: 1.0, keep: 0.999 };
+    for kind in [OptimizerKind::Sgd, OptimizerKind::Lion] {
+        let step = |ops: Ops, device: &Device| {
+            let device = device.clone().inner();
+            let state = [1, 2].map(|seed| on(&device, numbers([130, 70], seed).inner()));
+            let after = ops.momentum(kind, state, on(&device, numbers([130, 70], 8).inner()), &update);
+            after.map(|x| on(&cpu().inner(), x))
+        };
+        let composed = step(Ops::Composed, &cpu());
+        for device in devices() {
+            for (fused, composed) in step(Ops::Fused, &device).into_iter().zip(composed.clone()) {
+                assert!(relative(fused, composed) < 1e-5, "{device:?} {kind:?}");
+            }
+        }
+    }
+}
+
 /// A run whose shape has every case of the kernels: two blocks of attention rows, two pieces of the loss.
 fn run() -> Run {
     small(|spec| spec.model.context = CONTEXT).run
@@ -200,12 +219,13 @@ fn trained(run: &Run, device: &Device, composed: bool, steps: usize, unseen: usi
         warmup_steps: STEPS / 5,
         decay_steps: STEPS - STEPS / 5,
         steps: STEPS,
+        cooldown: crate::spec::Cooldown::Linear,
     };
     let mut model = Model::new(run, device);
     if composed {
         model = model.composed();
     }
-    let mut optimizer = AdamW::new(&run.optimizer, &mut model);
+    let mut optimizer = Optimizer::new(&run.optimizer, &mut model);
     let batch = |at: usize| {
         let values: Vec<i32> = (0..ROWS).map(|i| token(at + i)).collect();
         Tensor::from_data(TensorData::new(values, [ROWS]), device)

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use super::*;
 use crate::data::{Language, Split};
 use crate::fit::transfer::coordinates::{Coordinate, First, Measurement, check};
+use crate::optimizer::OptimizerKind;
 use crate::parameterization::{Parameterization, Role, Rule, Table};
 use crate::plan::testing::small;
 use crate::spec::PowerRule;
@@ -91,6 +92,34 @@ fn over_width(parameterization: Parameterization, change: Change<'_>, attention:
         .flat_map(|&width| [1, 2].map(|seed| run(parameterization, 16, [width, BASE_DEPTH], seed)))
         .collect();
     failures(&checked(&runs, false, change, attention))
+}
+
+/// Names of the activations that fail from width 16 to 128 with an optimizer, at a rate that suits it.
+fn with_optimizer(parameterization: Parameterization, kind: OptimizerKind) -> Vec<String> {
+    let with = |width, seed| {
+        let mut run = run(parameterization, 16, [width, BASE_DEPTH], seed);
+        run.optimizer.kind = kind;
+        run.optimizer.momentum = Some(0.9);
+        match kind {
+            OptimizerKind::Adamw | OptimizerKind::Muon => {}
+            OptimizerKind::Lion => run.optimizer.learning_rate = 0.003,
+            // The norm of all gradients is not the same at every width, so clipping by it would be another rate at each.
+            OptimizerKind::Sgd => (run.optimizer.learning_rate, run.optimizer.clip_norm) = (0.1, 0.0),
+        }
+        run
+    };
+    let runs: Vec<Run> = [16, 128].iter().flat_map(|&width| [1, 2].map(|seed| with(width, seed))).collect();
+    failures(&checked(&runs, false, AS_IT_IS, &|_| 1.0))
+}
+
+#[test]
+fn every_optimizer_passes_over_width_with_mup_and_fails_without() {
+    for kind in OptimizerKind::ALL {
+        let [mup, standard] = [Parameterization::Mup, Parameterization::Standard].map(|row| with_optimizer(row, kind));
+        println!("{kind:?}, standard: {standard:#?}");
+        assert!(mup.is_empty(), "{kind:?}: {mup:#?}");
+        assert!(!standard.is_empty(), "{kind:?} passes without muP");
+    }
 }
 
 /// Names of the activations that fail from depth 2 to 8.

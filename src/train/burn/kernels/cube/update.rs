@@ -7,7 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::{adamw as kernels, cubes, packed, room, units};
-use crate::train::burn::update::Update;
+use crate::optimizer::Update;
 
 /// What burn's tensor holds on the device.
 fn primitive(tensor: Tensor<2>) -> CubeTensor {

@@ -1,6 +1,6 @@
-//! The kernels of the CPU. `simd` and `product` hold what they share; each of `activation`, `adamw`, `attention`,
-//! `cross_entropy`, `embedding`, `gates`, `layer_norm`, `lstm` and `norm` is one operation on slices. They are put on the
-//! device's tensors and threads here (forward passes), in `plain`, in `backward` and in `parts`.
+//! The kernels of the CPU. `simd` and `product` hold what they share; each of `activation`, `attention`, `cross_entropy`,
+//! `embedding`, `gates`, `layer_norm`, `lstm`, `norm` and `step` is one operation on slices. They are put on the device's
+//! tensors and threads here (forward passes), in `plain`, in `backward` and in `parts`.
 //!
 //! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
 //! taken in their order.
@@ -9,7 +9,6 @@
 #![allow(clippy::inline_always)]
 
 mod activation;
-mod adamw;
 mod attention;
 mod backward;
 mod cross_entropy;
@@ -22,8 +21,9 @@ mod parts;
 mod plain;
 mod product;
 mod simd;
+mod step;
 
-pub use plain::adamw_all;
+pub use plain::{adamw_all, momentum};
 
 use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};

@@ -6,10 +6,10 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::{PIECE, SUM_ROWS, head, ids, packed, tensor};
-use super::{adamw, cross_entropy, simd};
+use super::{cross_entropy, simd, step};
+use crate::optimizer::{OptimizerKind, Update};
 use crate::train::burn::composed::clip_factor;
 use crate::train::burn::kernels::{PlainOps, WeightOps};
-use crate::train::burn::update::Update;
 
 impl PlainOps for Flex {
     fn token_losses(
@@ -57,8 +57,24 @@ impl WeightOps for Flex {
         values
             .zip(moments)
             .zip(grad.storage::<f32>().par_chunks(PIECE))
-            .for_each(|((value, (first, second)), grad)| adamw::step(value, first, second, grad, clip, update));
+            .for_each(|((value, (first, second)), grad)| step::adamw(value, first, second, grad, clip, &update));
         (value, first, second)
+    }
+
+    fn momentum(
+        value: FloatTensor<Self>,
+        momentum: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        kind: OptimizerKind,
+        update: Update,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [mut value, mut momentum, grad] = [value, momentum, grad].map(packed);
+        let step = if kind == OptimizerKind::Lion { step::lion } else { step::sgd };
+        let pieces = value.storage_mut::<f32>().par_chunks_mut(PIECE).zip(momentum.storage_mut().par_chunks_mut(PIECE));
+        pieces
+            .zip(grad.storage::<f32>().par_chunks(PIECE))
+            .for_each(|((value, momentum), grad)| step(value, momentum, grad, &update));
+        (value, momentum)
     }
 }
 
@@ -78,4 +94,11 @@ pub fn adamw_all(
         [value, first, second].map(Tensor::from_dispatch)
     };
     states.into_iter().zip(gradients).zip(updates).map(step).collect()
+}
+
+/// One step of SGD or Lion of one weight: see [`crate::train::burn::kernels::momentum`].
+pub fn momentum(kind: OptimizerKind, state: [Tensor<2>; 2], grad: Tensor<2>, update: &Update) -> [Tensor<2>; 2] {
+    let [value, momentum] = state.map(Tensor::into_dispatch);
+    let (value, momentum) = Dispatch::momentum(value, momentum, grad.into_dispatch(), kind, *update);
+    [value, momentum].map(Tensor::from_dispatch)
 }

@@ -1,0 +1,118 @@
+//! What is measured of a trained model: the validation loss, on the same tokens for all runs, also by position; and tasks.
+
+mod tasks;
+
+use std::ops::ControlFlow;
+
+use super::engine::Session;
+use crate::data::Corpus;
+use crate::plan::Run;
+use crate::trainer::{Measured, TrainError};
+
+/// Tokens of one evaluation batch: large enough to be quick, small enough to need less memory than training.
+const BATCH_TOKENS: usize = 4096;
+
+/// Tokens of one evaluation batch at a context: whole sequences, one at least.
+pub fn batch_rows(context: usize) -> usize {
+    (BATCH_TOKENS / context).max(1) * context
+}
+
+/// Mean loss over the validation tokens of `run`, in nats per token, its standard error, and what else the run asks for;
+/// nothing where `go_on`, asked after each batch, wants no more.
+///
+/// The tokens of one sequence depend on each other, so the error is that of the mean over sequences. Sequences of one
+/// document do too: as a statement about *other documents* the error would be several times larger (about four times
+/// on the RFC text), but every run is measured on the same ones.
+pub fn evaluate(
+    session: &mut dyn Session,
+    corpus: &Corpus,
+    run: &Run,
+    go_on: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<ControlFlow<(), (f64, f64, Vec<Measured>)>, TrainError> {
+    let ControlFlow::Continue(sequences) = validation_losses(session, corpus, run, go_on)? else {
+        return Ok(ControlFlow::Break(()));
+    };
+    let whole: Vec<f64> = sequences.iter().map(|losses| mean(losses)).collect();
+    let mut evaluations = if run.eval.by_position { by_position(&sequences) } else { Vec::new() };
+    for task in &run.eval.tasks {
+        evaluations.extend(tasks::measure(session, corpus, run, task)?);
+        if go_on().is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    let (loss, error) = mean_and_error(&whole);
+    Ok(ControlFlow::Continue((loss, error, evaluations)))
+}
+
+/// Losses of each validation sequence, in nats.
+fn validation_losses(
+    session: &mut dyn Session,
+    corpus: &Corpus,
+    run: &Run,
+    go_on: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<ControlFlow<(), Vec<Vec<f32>>>, TrainError> {
+    let context = run.shape.context;
+    let total = corpus.validation_sequences(run.eval.tokens);
+    let batch = batch_rows(context) / context;
+    let mut sequences = Vec::with_capacity(total);
+    let mut tokens = Vec::new();
+    for first in (0..total).step_by(batch) {
+        let count = batch.min(total - first);
+        corpus.validation_batch(run.eval.tokens, first, count, &mut tokens);
+        let losses = session.token_losses(&tokens)?;
+        sequences.extend(losses.chunks_exact(context).map(<[f32]>::to_vec));
+        if go_on().is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(sequences))
+}
+
+/// The loss by the number of tokens that are seen before it and with it: 1, 2 to 3, 4 to 7 and so on.
+fn by_position(sequences: &[Vec<f32>]) -> Vec<Measured> {
+    let context = sequences.first().map_or(0, Vec::len);
+    let firsts = std::iter::successors(Some(1), |first| Some(2 * first)).take_while(|first| *first <= context);
+    let measured = |first: usize| {
+        let last = (2 * first - 1).min(context);
+        let means: Vec<f64> = sequences.iter().map(|losses| mean(&losses[first - 1..last])).collect();
+        let (value, standard_error) = mean_and_error(&means);
+        let places = if first == last { first.to_string() } else { format!("{first}-{last}") };
+        Measured { name: format!("loss.{places}"), value, standard_error, chance: None }
+    };
+    firsts.map(measured).collect()
+}
+
+fn mean(losses: &[f32]) -> f64 {
+    losses.iter().map(|&x| f64::from(x)).sum::<f64>() / losses.len() as f64
+}
+
+/// Mean and its standard error.
+fn mean_and_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    (mean, (variance / n).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_standard_error_is_that_of_the_mean() {
+        let (mean, error) = mean_and_error(&[1.0, 2.0, 3.0, 4.0]);
+        assert!((mean - 2.5).abs() < 1e-12);
+        assert!((error - (5.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn positions_are_told_in_octaves_and_their_mean_is_the_loss() {
+        let sequences = [vec![6.0, 4.0, 2.0, 1.0, 1.0], vec![8.0, 6.0, 4.0, 3.0, 1.0]];
+        let measured = by_position(&sequences);
+        let seen: Vec<_> = measured.iter().map(|one| (one.name.as_str(), one.value)).collect();
+        assert_eq!(seen, [("loss.1", 7.0), ("loss.2-3", 4.0), ("loss.4-5", 1.5)]);
+        assert!((measured[0].standard_error - 1.0).abs() < 1e-12);
+        let whole = (7.0 + 2.0 * 4.0 + 2.0 * 1.5) / 5.0;
+        assert!((whole - sequences.iter().map(|losses| mean(losses)).sum::<f64>() / 2.0).abs() < 1e-12);
+    }
+}
