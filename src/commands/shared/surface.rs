@@ -130,10 +130,7 @@ fn choose_by_forecast(surfaces: &mut [Summary]) {
         let told = |(i, error): &(usize, f64)| format!("{} {error:.4}", words::approach_short(&surfaces[*i].approach));
         let told: Vec<String> = ranked.iter().map(told).collect();
         let best = words::approach_short(&surfaces[ranked[0].0].approach);
-        eprintln!(
-            "note: {best} predicts the losses of the largest budget best (rms error in nats: {})",
-            told.join(", ")
-        );
+        eprintln!("note: {best} predicts the losses of the largest budget best (rms in nats: {})", told.join(", "));
         surfaces.swap(0, ranked[0].0);
     }
 }
