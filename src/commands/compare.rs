@@ -72,9 +72,9 @@ struct Told {
 impl Told {
     fn text(&self, room: Room) -> String {
         let [first, second] = self.names.each_ref().map(String::as_str);
-        let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let lines = |lines: &[String]| lines.iter().fold(String::new(), |text, line| text + line + "\n");
         let outcome = table(["outcome", first, second], &self.outcome, room);
-        let counted = self.counted.iter().map(|counted| format!("{counted}\n")).collect::<String>();
+        let counted = self.counted.iter().fold(String::new(), |text, counted| format!("{text}{counted}\n"));
         let mut parts = vec![or_same(self.kind, [self.kind, first, second], &self.differences, room)];
         parts.extend(self.counted.is_some().then(|| lines(&self.headlines)));
         parts.push(outcome + &counted);

@@ -107,8 +107,8 @@ fn table(run: &PlannedRun, result: &RunResult) -> Sheet {
     row("parameters", Params(run.params.by(Counting::All) as f64).to_string());
     row("tokens", Tokens(run.tokens as f64).to_string());
     row("FLOPs", Flops(run.flops).to_string());
-    match &result.outcome {
-        &Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, ref evaluations } => {
+    match result.outcome {
+        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, ref evaluations } => {
             row("validation loss", format!("{val_loss:.4} ± {val_loss_se:.4} nats per token"));
             row("training loss", format!("{train_loss:.4}"));
             for Measured { name, value, standard_error, chance } in evaluations {
@@ -118,7 +118,7 @@ fn table(run: &PlannedRun, result: &RunResult) -> Sheet {
             row("tokens per second", Tokens(tokens_per_second).to_string());
             row("time", Seconds(seconds).to_string());
         }
-        &Outcome::Diverged { step, train_loss, seconds } => {
+        Outcome::Diverged { step, train_loss, seconds } => {
             let loss = train_loss.map_or_else(|| "no number".to_owned(), |loss| format!("{loss:.4}"));
             row("diverged", format!("at step {step}, training loss {loss}"));
             row("time", Seconds(seconds).to_string());

@@ -97,6 +97,8 @@ mod tests {
         let mut bare = at_rate(0.08);
         (bare.run.optimizer.clip_norm, bare.run.schedule.warmup_steps) = (0.0, 0);
         let told = explain(&bare, 3, None, &[&mild]);
-        assert!(told.contains("not a finite number") && told.contains("clip_norm") && told.contains("warm-up of 0 steps"));
+        assert!(
+            told.contains("not a finite number") && told.contains("clip_norm") && told.contains("warm-up of 0 steps")
+        );
     }
 }

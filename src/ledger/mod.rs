@@ -90,6 +90,7 @@ pub struct Ledger {
 
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // Most runs have ended.
 pub enum State {
     /// No result yet.
     Pending,

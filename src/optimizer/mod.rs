@@ -53,6 +53,7 @@ impl OptimizerKind {
     }
 
     /// The optimizer that steps the weights of a role.
+    #[must_use]
     pub fn of(self, role: Role) -> Self {
         if self.part().steps.contains(&role) { self } else { Self::Adamw }
     }

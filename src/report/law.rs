@@ -80,19 +80,23 @@ pub fn figures(question: &Question) -> Vec<Figure> {
 
 fn axis(law: Law) -> Axis {
     let (label, unit) = match law {
-        Law::Params => ("parameters", Unit::Count),
+        Law::Params | Law::Experts | Law::JointExperts | Law::Parallel => ("parameters", Unit::Count),
         Law::Flops => ("training compute (FLOPs)", Unit::Flops),
-        Law::Tokens | Law::Kaplan | Law::Repetition | Law::Pruning => ("training tokens", Unit::Count),
+        Law::Tokens
+        | Law::Kaplan
+        | Law::Repetition
+        | Law::Pruning
+        | Law::Farseer
+        | Law::Efficiencies
+        | Law::Granularity
+        | Law::RateBatch
+        | Law::All => ("training tokens", Unit::Count),
         Law::KaplanSteps | Law::CriticalBatch => ("steps", Unit::Count),
         Law::Tuning => ("peak learning rate", Unit::Count),
         Law::GradientNoise => ("batch size", Unit::Count),
         Law::Contrast => ("setting", Unit::Count),
-        Law::Experts | Law::JointExperts | Law::Parallel => ("parameters", Unit::Count),
         Law::Vocabulary => ("characters", Unit::Count),
         Law::Mixtures => ("share of the data", Unit::Count),
-        Law::Farseer | Law::Efficiencies | Law::Granularity | Law::RateBatch | Law::All => {
-            ("training tokens", Unit::Count)
-        }
     };
     Axis::new(label, unit)
 }

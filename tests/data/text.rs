@@ -216,7 +216,10 @@ fn text_that_a_tokenizer_drops_is_counted_and_too_much_refused() {
     let mut said = Vec::new();
     let corpus = Corpus::prepare(&rare, CONTEXT, &place.cache(), &mut |line| said.push(line.to_owned())).unwrap();
     assert_eq!(corpus.manifest().text.as_ref().unwrap().dropped_bytes, 40);
-    assert!(said.iter().any(|line| line.starts_with("40 of ") && line.contains("have no token in the tokenizer")), "{said:?}");
+    assert!(
+        said.iter().any(|line| line.starts_with("40 of ") && line.contains("have no token in the tokenizer")),
+        "{said:?}"
+    );
     let many = Data { tokenizer: tokenizer("aehiklmnoprstuv"), vocab: None, ..place.text(200) };
     let error = place.error(&many);
     assert!(error.contains("tokenizer.json: ") && error.contains("have no token in the tokenizer"), "{error}");

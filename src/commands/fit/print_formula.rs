@@ -1,5 +1,6 @@
 //! What `runner fit --formula` prints: the law, its rivals, and the figure of its residuals.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context;
@@ -66,13 +67,15 @@ impl Said<'_> {
         if self.request.args.formula.residuals == Residuals::Plain {
             text = text.replace("residuals in the logarithm", "residuals");
         }
-        text += &format!(
-            "\nAICc {:.1}; {agree} of {found} different minima are within a thousandth of this one\n",
+        let _ = writeln!(
+            text,
+            "\nAICc {:.1}; {agree} of {found} different minima are within a thousandth of this one",
             fit.aicc
         );
         if !rivals.is_empty() {
             let names: Vec<&str> = rivals.iter().map(|rival| rival.name.as_str()).collect();
-            text += &format!("Fits as well: {}. Predictions outside of the rows show the spread.\n", names.join(", "));
+            let names = names.join(", ");
+            let _ = writeln!(text, "Fits as well: {names}. Predictions outside of the rows show the spread.");
         }
         Ok(text + "\n")
     }

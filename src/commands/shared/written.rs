@@ -145,7 +145,7 @@ impl Kept {
     }
 
     /// What the laws that fit as well say of one place.
-    fn beside(&self, place: &Place) -> anyhow::Result<Vec<(String, f64)>> {
+    fn beside(&self, place: &Place) -> Vec<(String, f64)> {
         let mut said = Vec::new();
         for rival in &self.rivals {
             let losses = self.losses(&rival.formula, &rival.columns, &[&rival.values], std::slice::from_ref(place));
@@ -153,7 +153,7 @@ impl Kept {
                 said.push((rival.name.clone(), losses[0][0]));
             }
         }
-        Ok(said)
+        said
     }
 
     /// Spans of the columns, and of cost where it is 6ND or told.
@@ -171,13 +171,12 @@ impl Kept {
 
 /// How far outside, and what other laws say there, in lines.
 fn beyond(distances: &[Distance], loss: f64, beside: &[(String, f64)]) -> String {
-    let mut text = String::new();
     let told = |distance: &Distance| {
         let side = if distance.decades > 0.0 { "above" } else { "below" };
         format!("{} {:.2} decades {side}", distance.name, distance.decades.abs())
     };
     let outside: Vec<String> = distances.iter().filter(|distance| distance.decades != 0.0).map(told).collect();
-    text += &if outside.is_empty() {
+    let mut text = if outside.is_empty() {
         "within the rows that the law was fitted to\n".to_owned()
     } else {
         format!("outside of the rows: {}; the interval assumes that the form holds that far\n", outside.join(", "))
@@ -198,7 +197,7 @@ pub fn predict(kept: &Kept, args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let loss = Estimate::from_draws(losses[0][0], losses[1..].iter().map(|loss| loss[0]));
     let number = |flag: &str| kept.column(flag).and_then(|name| place.numbers.get(&name).copied());
     let cost = number("params").zip(number("tokens")).map(|(n, d)| 6.0 * n * d);
-    let (distances, beside) = (kept.distances(&place, cost), kept.beside(&place)?);
+    let (distances, beside) = (kept.distances(&place, cost), kept.beside(&place));
     let mut out = String::new();
     if args.surface.json {
         let spread = outside::spread(&beside.iter().map(|(_, answer)| *answer).chain([loss.value]).collect::<Vec<_>>());
@@ -301,7 +300,7 @@ pub fn allocate(kept: &Kept, args: &AllocateArgs, flops: f64) -> anyhow::Result<
     let ratio = of(|best| best[1] / best[0]);
     let mut place = others;
     place.numbers.extend([(priced.n, best[0]), (priced.d, best[1])]);
-    let (distances, beside) = (kept.distances(&place, Some(flops)), kept.beside(&place)?);
+    let (distances, beside) = (kept.distances(&place, Some(flops)), kept.beside(&place));
     let mut out = String::new();
     if args.surface.json {
         let object = json!({

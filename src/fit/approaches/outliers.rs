@@ -123,7 +123,9 @@ fn mark_stuck(runs: &[Observation], why: &mut [Option<Why>]) {
         let (low, high) = (runs[order[from]].loss / (1.0 + AROUND), runs[order[to - 1]].loss * (1.0 + AROUND));
         let around = runs.iter().filter(|run| (low..=high).contains(&run.loss)).count();
         if sizes.len() >= MEMBERS && bad >= 2 && 2 * members.len() > around {
-            members.iter().for_each(|i| _ = why[*i].get_or_insert(Why::Stuck));
+            for i in members {
+                why[*i].get_or_insert(Why::Stuck);
+            }
         }
     }
     for (why, _) in why.iter_mut().zip(dominated).filter(|(_, dominated)| *dominated) {

@@ -86,7 +86,7 @@ impl Belief {
             range = closer;
             cells = grid.cells(range);
         }
-        sample(cells, draws, seed)
+        sample(&cells, draws, seed)
     }
 }
 
@@ -139,7 +139,7 @@ impl Grid<'_> {
     fn prior(&self, misfit: f64) -> Vec<Prior> {
         let least = self.least;
         let law = [[0.6 * least, 0.5 * least], [0.25 * least, 0.4 * least], [0.25 * least, 0.4 * least]];
-        let share = |[c, r]: &[usize; 2]| SMOOTH.powi((c + r) as i32 - 2) * DRIFT.powi(*c as i32);
+        let share = |[c, r]: &[usize; 2]| SMOOTH.powf((c + r) as f64 - 2.0) * DRIFT.powf(*c as f64);
         let misfits = MISFIT.iter().map(|degrees| [0.0, share(degrees) * misfit]);
         let valley = [[0.0, 0.1 * least], [0.1 * least, 0.1 * least], [0.0, 0.05 * least], [0.0, 0.05 * least]];
         let valleys = std::iter::repeat_n(valley, self.features.tuned()).flatten();
@@ -148,7 +148,7 @@ impl Grid<'_> {
 }
 
 /// Draws in proportion to the cells' weights, evenly spread over them; those whose surface does not fall are drawn again.
-fn sample(cells: Vec<Cell>, draws: usize, seed: u64) -> Option<Belief> {
+fn sample(cells: &[Cell], draws: usize, seed: u64) -> Option<Belief> {
     let best = cells.iter().map(|cell| cell.ln_weight).fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = cells.iter().map(|cell| (cell.ln_weight - best).exp()).collect();
     let total: f64 = weights.iter().sum();

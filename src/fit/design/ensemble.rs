@@ -22,7 +22,9 @@ impl Ensemble {
     pub fn new(targets: Vec<Vec<f64>>, candidates: Vec<Vec<f64>>, noise: f64) -> Self {
         let centred = |mut row: Vec<f64>| {
             let mean = row.iter().sum::<f64>() / row.len() as f64;
-            row.iter_mut().for_each(|value| *value -= mean);
+            for value in &mut row {
+                *value -= mean;
+            }
             row
         };
         let centre = |rows: Vec<Vec<f64>>| rows.into_iter().map(centred).collect();

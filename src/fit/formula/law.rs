@@ -25,6 +25,9 @@ pub struct Law {
     tree: Tree,
 }
 
+/// Names with the place where each first stands.
+type Places = Vec<(String, Range<usize>)>;
+
 /// The names in a formula, before it is known which of them are columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Names {
@@ -66,8 +69,8 @@ impl Formula {
             return Err(FormulaError::new(text, start..start + target.len().max(1), what));
         }
         let tree = parse::parse(text, equals + 1)?;
-        let (mut used, mut indices): (Vec<(String, Range<usize>)>, Vec<(String, Range<usize>)>) = Default::default();
-        let note = |list: &mut Vec<(String, Range<usize>)>, name: &str, place: &Range<usize>| {
+        let (mut used, mut indices) = (Places::new(), Places::new());
+        let note = |list: &mut Places, name: &str, place: &Range<usize>| {
             if !list.iter().any(|(known, _)| known == name) {
                 list.push((name.to_owned(), place.clone()));
             }
@@ -75,7 +78,9 @@ impl Formula {
         tree.walk(&mut |node| {
             if let Kind::Name { name, index } = &node.kind {
                 note(&mut used, name, &node.place);
-                index.iter().for_each(|index| note(&mut indices, index, &node.place));
+                if let Some(index) = index {
+                    note(&mut indices, index, &node.place);
+                }
             }
         });
         if let Some((_, place)) = used.iter().find(|(name, _)| name == named) {

@@ -294,7 +294,9 @@ fn with_linear(bound: &Bound<'_>, measure: Measure, mut values: Vec<f64>) -> Vec
     if free.is_empty() {
         return values;
     }
-    free.iter().for_each(|&k| values[k] = 0.0);
+    for &k in &free {
+        values[k] = 0.0;
+    }
     let mut slopes = Vec::new();
     let base = bound.slopes(&values, &mut slopes);
     let scale = |loss: f64| if measure.residual == Residual::Log { 1.0 / loss } else { 1.0 };

@@ -251,10 +251,10 @@ impl Tape {
         values.clear();
         let mut slopes = slopes;
         if let Some(slopes) = slopes.as_deref_mut() {
-            slopes.iter_mut().for_each(|slope| {
+            for slope in slopes.iter_mut() {
                 slope.clear();
                 slope.resize(self.rows, 0.0);
-            });
+            }
         }
         let mut from = 0;
         while from < self.rows {
@@ -268,7 +268,7 @@ impl Tape {
                 back.fill(0.0);
                 back[last..last + lanes].fill(1.0);
                 for at in (0..self.ops.len()).rev() {
-                    self.backward(at, from, lanes, &work, &mut back, slopes);
+                    self.backward(at, (from, lanes), &work, &mut back, slopes);
                 }
             }
             from += lanes;
@@ -308,7 +308,14 @@ impl Tape {
     }
 
     /// Adds to the slopes of the operands what an operation has of its own.
-    fn backward(&self, at: usize, from: usize, lanes: usize, work: &[f64], back: &mut [f64], slopes: &mut [Vec<f64>]) {
+    fn backward(
+        &self,
+        at: usize,
+        (from, lanes): (usize, usize),
+        work: &[f64],
+        back: &mut [f64],
+        slopes: &mut [Vec<f64>],
+    ) {
         let (before, rest) = back.split_at_mut(at * LANES);
         let own = &rest[..lanes];
         let value = |k: usize| &work[k * LANES..k * LANES + lanes];

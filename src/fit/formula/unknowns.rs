@@ -7,6 +7,7 @@ use super::parse::{Function, Kind, Operator, Tree};
 
 /// A number that a fit looks for.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // Each is a property by itself.
 pub struct Unknown {
     /// Its name.
     pub name: String,
@@ -192,7 +193,7 @@ fn mark_positive(tree: &Tree, found: &mut [Unknown]) {
         let whole = |exponent: &Tree| matches!(exponent.kind, Kind::Number(value) if value.fract() == 0.0);
         match &node.kind {
             Kind::Operator(Operator::Power) if !whole(&node.arguments[1]) => {
-                factors(&node.arguments[0], found, &mut needs)
+                factors(&node.arguments[0], found, &mut needs);
             }
             Kind::Function(Function::Ln | Function::Log2 | Function::Log10 | Function::Sqrt) => {
                 factors(&node.arguments[0], found, &mut needs);
@@ -249,7 +250,7 @@ fn restrict(node: &Tree, found: &[Unknown], linear: &mut [bool]) {
             if let Some(at) = place_of(found, node) {
                 linear[at] = false;
             }
-        })
+        });
     };
     match (&node.kind, &node.arguments[..]) {
         (Kind::Number(_) | Kind::Name { .. } | Kind::Minus | Kind::Operator(Operator::Add | Operator::Subtract), _) => {

@@ -101,7 +101,6 @@ pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], of: &str, bootstrap:
     if [first, second].iter().any(|curve| curve.len() < 5 || distinct(curve.iter().map(|(x, _)| *x)) < 3) {
         return None;
     }
-    let noun = of;
     let all: Vec<f64> = first.iter().chain(second).map(|(x, _)| x.ln()).collect();
     let middle = all.iter().sum::<f64>() / all.len() as f64;
     let point = |second: bool| move |(x, y): &(f64, f64)| (x.ln() - middle, y.ln(), second);
@@ -119,8 +118,8 @@ pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], of: &str, bootstrap:
     let least = scores.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min);
     // The simplest that is not clearly worse comes first in the list.
     let difference = scores.iter().find(|(_, score)| *score <= least + 2.0)?.0;
-    let of = |difference| stops.iter().find(|(other, _)| *other == difference).map(|(_, stop)| stop.x);
-    let (shifted, full) = (of(Difference::Factor)?, of(Difference::Everything)?);
+    let solved = |difference| stops.iter().find(|(other, _)| *other == difference).map(|(_, stop)| stop.x);
+    let (shifted, full) = (solved(Difference::Factor)?, solved(Difference::Everything)?);
     // Two curves differ by a factor in x of (A2/A1)^(1/alpha).
     let read = |shifted: &[f64; 6], full: &[f64; 6]| {
         [shifted[4] / shifted[2], (full[0] + full[3]).exp() - full[0].exp(), full[5]]
@@ -143,26 +142,23 @@ pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], of: &str, bootstrap:
     let status = if falls { Status::Converged } else { Status::NotIdentified };
     let conclusion = if falls {
         let floor = shifted[0].exp();
-        conclusion(noun, difference, [factor, factor_without_floor], floor, [offset, slope])
+        conclusion(of, difference, [factor, factor_without_floor], floor, [offset, slope])
     } else {
         "Not identified: the loss does not fall, in the data or in too many resamples.".to_owned()
     };
     let fitted = curves.rows(&full, Difference::Everything.free());
-    let residuals = Residuals::of(fitted.iter().map(|(r, _)| *r));
-    let resampled = "runs of each curve".to_owned();
-    let points = curves.points.len();
     let excess = scores.into_iter().map(|(difference, score)| (difference, score - least)).collect();
     Some(Comparison {
         status,
-        points,
+        points: curves.points.len(),
         difference,
         excess,
         factor,
         factor_without_floor,
         offset,
         slope,
-        residuals,
-        resampled,
+        residuals: Residuals::of(fitted.iter().map(|(r, _)| *r)),
+        resampled: "runs of each curve".to_owned(),
         conclusion,
     })
 }
@@ -210,7 +206,9 @@ impl Curves<'_> {
         let mut pinned = *u;
         pinned[0] = NO_FLOOR;
         let mut rows = self.rows(&pinned, Difference::Factor.free());
-        rows.iter_mut().for_each(|(_, slope)| slope[0] = 0.0);
+        for (_, slope) in &mut rows {
+            slope[0] = 0.0;
+        }
         rows.push((u[0] - NO_FLOOR, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]));
         rows
     }
@@ -218,7 +216,7 @@ impl Curves<'_> {
     fn solve_pinned(&self) -> Option<Stop<6>> {
         let level = self.first.iter().map(|(_, y)| y.ln()).sum::<f64>() / self.first.len() as f64;
         let starts = [0.02, 0.1, 0.4].map(|alpha| [NO_FLOOR, level, alpha, 0.0, 0.0, 0.0]);
-        best_of(|u| self.rows_pinned(u), starts.into_iter(), 500)
+        best_of(|u| self.rows_pinned(u), starts, 500)
     }
 
     fn refine_pinned(&self, start: [f64; 6]) -> Stop<6> {

@@ -155,7 +155,9 @@ fn reflect(columns: &mut [Vec<f64>]) {
         pivot[k] = head;
         pivot[k + 1..].fill(0.0);
     }
-    columns.iter_mut().for_each(|column| column.resize(p, 0.0));
+    for column in columns {
+        column.resize(p, 0.0);
+    }
 }
 
 /// The linear least-squares solution with a slight pull towards zero, which decides between equal columns.
@@ -174,7 +176,9 @@ pub fn weakest(linear: &Linear) -> (f64, Vec<f64>) {
     let mut columns: Vec<Vec<f64>> = linear.slopes.clone();
     for column in &mut columns {
         let length = column.iter().map(|a| a * a).sum::<f64>().sqrt();
-        column.iter_mut().for_each(|a| *a /= length.max(f64::MIN_POSITIVE));
+        for a in column {
+            *a /= length.max(f64::MIN_POSITIVE);
+        }
     }
     columns.push(vec![0.0; linear.residuals.len()]);
     reflect(&mut columns);

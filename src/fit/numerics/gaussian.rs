@@ -1,4 +1,4 @@
-//! Linear models whose weights and noise are normal: their evidence, their posterior, and draws from it (MacKay 1992,
+//! Linear models whose weights and noise are normal: their evidence, their posterior, and draws from it (`MacKay` 1992,
 //! "Bayesian interpolation").
 
 use rand::Rng;

@@ -78,15 +78,15 @@ pub enum TableError {
         /// Where its names are.
         at: At,
         /// The column looked for.
-        column: String,
+        column: Box<str>,
         /// What it would hold, where `--columns` asked for it by another name.
-        sought: String,
+        sought: Box<str>,
         /// The columns that are there.
-        found: String,
+        found: Box<str>,
         /// Those that are nearly called so.
-        close: String,
+        close: Box<str>,
         /// The `--columns` that says it, and other ways out.
-        remedy: String,
+        remedy: Box<str>,
     },
     /// Several columns may be one field.
     #[error("{}{at}: {choices} may each be '{field}': say which one is, with {ways}", path.display())]

@@ -176,11 +176,13 @@ impl<'a> Reader<'a> {
         TableError::Missing {
             path: self.source.path.clone(),
             at: self.source.names_at(),
-            column: column.to_owned(),
-            sought: asked.map_or_else(String::new, |_| format!(", which --columns takes for {}", field.names()[0])),
-            found: self.listed(),
-            close: self.close_to(column),
-            remedy: format!("--columns {}=NAME{hint}{}", field.names()[0], self.advice),
+            column: column.into(),
+            sought: asked
+                .map_or_else(String::new, |_| format!(", which --columns takes for {}", field.names()[0]))
+                .into(),
+            found: self.listed().into(),
+            close: self.close_to(column).into(),
+            remedy: format!("--columns {}=NAME{hint}{}", field.names()[0], self.advice).into(),
         }
     }
 

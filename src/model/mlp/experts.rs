@@ -57,6 +57,7 @@ impl Experts {
     }
 
     /// What they compute of `x` `[rows, width]`.
+    #[allow(clippy::needless_pass_by_value)] // As parts take it.
     pub fn forward<O: Ops>(&self, mlp: Mlp, ops: &O, x: O::Tensor, weights: &[O::Weight]) -> O::Tensor {
         let of_one = mlp.weights(ops.sizes()).len();
         let (router, experts) = weights.split_first().expect("as declared");

@@ -23,6 +23,7 @@ pub fn batch_rows(context: usize) -> usize {
 /// The tokens of one sequence depend on each other, so the error is that of the mean over sequences. Sequences of one
 /// document do too: as a statement about *other documents* the error would be several times larger (about four times
 /// on the RFC text), but every run is measured on the same ones.
+#[allow(clippy::type_complexity)] // Loss, its error, and what else was measured, or that it was to stop.
 pub fn evaluate(
     session: &mut dyn Session,
     corpus: &Corpus,

@@ -26,6 +26,7 @@ pub fn gated_silu(x: Tensor<2>) -> Tensor<2> {
 }
 
 /// Outputs of a long short-term memory on sequences of `context` rows, see `kernels::parts::PartOps::lstm`.
+#[allow(clippy::needless_pass_by_value)] // As the fused one takes it.
 pub fn lstm(gates: Tensor<2>, state: Tensor<2>, context: usize) -> Tensor<2> {
     let [n, d4] = gates.dims();
     let (sequences, d) = (n / context, d4 / 4);
@@ -66,7 +67,9 @@ pub fn largest(x: Tensor<2>, count: usize) -> Vec<Vec<usize>> {
         // A stable order, in which a NaN is larger than any number.
         order.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
         order.truncate(count);
-        order.into_iter().for_each(|column| rows[column].push(row));
+        for column in order {
+            rows[column].push(row);
+        }
     }
     rows
 }
@@ -76,7 +79,9 @@ pub fn kept_shares(x: Tensor<2>, own: &[Vec<usize>]) -> Tensor<2> {
     let [n, columns] = x.dims();
     let mut mask = vec![0.0_f32; n * columns];
     for (column, rows) in own.iter().enumerate() {
-        rows.iter().for_each(|row| mask[row * columns + column] = 1.0);
+        for row in rows {
+            mask[row * columns + column] = 1.0;
+        }
     }
     let mask = Tensor::from_data(TensorData::new(mask, [n, columns]), &x.device());
     let kept = x * mask;

@@ -1,4 +1,4 @@
-//! Squared ReLU and the gate of SwiGLU, on rows of `width` outputs; and what a long short-term memory makes of its gates.
+//! Squared `ReLU` and the gate of `SwiGLU`, on rows of `width` outputs; and what a long short-term memory makes of its gates.
 
 use super::simd::{exp, vectorized};
 

@@ -15,6 +15,7 @@ impl PartOps for Flex {
     fn row_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
         let x = packed(x);
         let [n, columns] = dims(&x);
+        #[allow(clippy::type_complexity)] // A name would say less.
         let (width, forward): (usize, fn(usize, &[f32], &mut [f32])) = match kind {
             Activation::SquaredRelu => (columns, gates::squared_relu),
             Activation::GatedSilu => (columns / 2, gates::gated_silu),
