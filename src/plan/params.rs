@@ -115,7 +115,7 @@ mod tests {
         let counts = ParamCounts::of(&shape);
         assert_eq!(counts.blocks, 3 * (17 * 64 * 64 + 128) + 64);
         let flops = crate::plan::FlopsPerToken::of(&shape);
-        let products = (3 * 17 * 64 * 64 + 64 * 50) as f64;
+        let products = f64::from(3 * 17 * 64 * 64 + 64 * 50);
         for found in [flops.exact, flops.palm, flops.levanter] {
             assert!((found - 6.0 * products).abs() < 0.5, "{found}");
         }

@@ -96,7 +96,9 @@ impl Planted {
 fn fixed(planted: &Planted, seed: u64) -> (f64, Estimate) {
     let mut rng = ChaCha8Rng::seed_from_u64(1_000_000 + seed);
     let mut runs = planted.grid(GRID, |budget| if budget < 1e13 { 2 } else { 1 });
-    runs.iter_mut().for_each(|run| planted.train(run, &mut rng));
+    for run in &mut runs {
+        planted.train(run, &mut rng);
+    }
     let goal = look(&runs, Options::new(GOAL), 0).goal.unwrap();
     (runs.iter().map(|run| run.flops).sum(), goal)
 }
@@ -196,7 +198,9 @@ fn every_goal_is_found_on_the_surface_itself() {
     let planted = Planted { noise: 0.001, ..planted(0) };
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let mut runs = planted.grid(CANDIDATES, |_| 2);
-    runs.iter_mut().for_each(|run| planted.train(run, &mut rng));
+    for run in &mut runs {
+        planted.train(run, &mut rng);
+    }
     let ratio = |budget: f64| planted.truth(budget);
     let params = |budget: f64| (budget / 6.0 / ratio(budget)).sqrt();
     let n_exponent = (params(BUDGETS[4]) / params(BUDGETS[0])).ln() / (BUDGETS[4] / BUDGETS[0]).ln();

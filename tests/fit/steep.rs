@@ -245,7 +245,7 @@ fn a_table_without_shared_budgets_or_with_a_column_nearly_named_says_what_is_mis
     let place = crate::common::Place::new();
     let mut runs = noisy(CHINCHILLA.grid(&[1e18], 12, 4.0), 0.003, 5);
     for (i, run) in runs.iter_mut().enumerate() {
-        run.flop_budget = Some(1e18 * 1.5_f64.powi(i as i32));
+        run.flop_budget = Some(1e18 * 1.5_f64.powf(i as f64));
     }
     place.write("runs.csv", table(&runs).replace("flop_budget", "flops"));
     let said = place.says(&["fit", "runs.csv", "--approach", "2"]);
@@ -277,7 +277,11 @@ fn no_curve_of_the_committed_results_has_a_steep_end_so_that_none_is_fitted_othe
     let mut looked = 0;
     for dir in std::fs::read_dir(results).unwrap() {
         let runs = dir.unwrap().path().join("runs.csv");
-        let read = runner::fit::table::read(&runs, &Default::default(), &Default::default());
+        let read = runner::fit::table::read(
+            &runs,
+            &runner::fit::table::Columns::default(),
+            &runner::fit::table::Options::default(),
+        );
         let Ok(table) = read else { continue };
         for counting in Counting::ALL {
             let fit = fit(&table.rows, counting, &Bootstrap { resamples: 1, seed: 0 });

@@ -150,7 +150,9 @@ mod tests {
     fn one_weight_has_the_posterior_that_a_formula_gives() {
         let mut moments = Moments::new(1);
         let (observed, noise, prior) = ([1.2, 0.7, 1.9], 0.5, [0.3, 2.0]);
-        observed.iter().for_each(|y| moments.add(&[1.0], *y));
+        for y in &observed {
+            moments.add(&[1.0], *y);
+        }
         let posterior = moments.posterior(&[prior], noise).unwrap();
         let precision = 3.0 / 0.25 + 1.0 / 4.0;
         let mean = (3.8 / 0.25 + 0.3 / 4.0) / precision;

@@ -48,7 +48,7 @@ pub(super) fn recovers(
 
 /// Every pair of some sizes and numbers of tokens.
 pub(super) fn grid(sizes: usize, tokens: usize) -> (Vec<f64>, Vec<f64>) {
-    let pair = |i: usize| (1e7 * 2_f64.powi((i / tokens) as i32), 1e9 * 2_f64.powi((i % tokens) as i32));
+    let pair = |i: usize| (1e7 * 2_f64.powf((i / tokens) as f64), 1e9 * 2_f64.powf((i % tokens) as f64));
     (0..sizes * tokens).map(pair).unzip()
 }
 

@@ -122,7 +122,7 @@ mod tests {
         let spans = [Span { name: "N".to_owned(), low: 1e6, high: 1e8 }];
         let asked = |value: f64| distances(&spans, &[("N".to_owned(), value)])[0].decades;
         assert!((asked(1e10) - 2.0).abs() < 1e-12 && (asked(1e5) + 1.0).abs() < 1e-12);
-        assert_eq!(asked(1e7), 0.0);
+        assert!(asked(1e7).abs() < 1e-12);
         assert_eq!(spread(&[2.0, f64::NAN, 1.0]), Some([1.0, 2.0]));
         assert_eq!(spread(&[f64::NAN]), None);
     }

@@ -114,6 +114,7 @@ fn attention_agrees_with_the_composed_one() {
 }
 
 #[test]
+#[allow(clippy::cast_possible_wrap)] // Small vocabularies.
 fn embedding_agrees_with_the_composed_one() {
     for (vocab, d) in [(50, 16), (7, 300)] {
         agree("embed", &[numbers([vocab, d], 5)], &|ops, device, x| ops.embed(x[0].clone(), ids(vocab as i32, device)));

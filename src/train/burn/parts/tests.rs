@@ -42,6 +42,7 @@ fn corpus(planned: &PlannedRun) -> Corpus {
     Corpus::prepare(&planned.run.data, CONTEXT, cache.path(), &mut |_| {}).expect("a language")
 }
 
+#[allow(clippy::cast_possible_wrap)] // Below 256.
 fn batch(from: usize) -> Tensor<1, Int> {
     let value = |i: usize| ((i * i * 7 + i * 3) % 256) as i32;
     let values: Vec<i32> = (from..from + 4 * CONTEXT).map(value).collect();
@@ -149,6 +150,7 @@ fn a_memory_forgets_what_another_sequence_held() {
     let parts = Parts { mixer: Mixer::Lstm, positions: crate::model::Positions::None, ..Parts::FIRST };
     let run = run(parts).run;
     let model = Model::new(&run, &device()).without_gradients();
+    #[allow(clippy::cast_possible_wrap)] // Small numbers.
     let ids = |first: usize| {
         let value = |i: usize| if i < CONTEXT { (first * 31 + i) as i32 % 256 } else { (i * 5) as i32 % 256 };
         let values: Vec<i32> = (0..2 * CONTEXT).map(value).collect();
