@@ -1,7 +1,7 @@
 //! The optimizer's step, launched: some weights at a time, as many as the device can bind.
 
 use burn::backend::{BackendTensor, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind};
-use burn::tensor::{DType, Shape, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
