@@ -41,22 +41,22 @@ macro_rules! table {
                 match self { $(Self::$Name => $word,)+ }
             }
 
-            /// See [`Part::weights`].
+            /// See `Part::weights`.
             pub fn weights(self, sizes: &Sizes) -> Vec<Weight> {
                 match self { $(Self::$Name => $part.weights(sizes),)+ }
             }
 
-            /// See [`Part::attended`].
+            /// See `Part::attended`.
             pub fn attended(self, sizes: &Sizes) -> usize {
                 match self { $(Self::$Name => $part.attended(sizes),)+ }
             }
 
-            /// See [`Part::forward`].
+            /// See `Part::forward`.
             pub fn forward<O: Ops>(self, ops: &O, x: O::Tensor, weights: &[O::Weight]) -> O::Tensor {
                 match self { $(Self::$Name => $part.forward(ops, x, weights),)+ }
             }
 
-            /// See [`Part::layout`].
+            /// See `Part::layout`.
             pub fn layout(self, sizes: &Sizes, family: Family) -> Result<Layout, String> {
                 match self { $(Self::$Name => $part.layout(sizes, family),)+ }
             }

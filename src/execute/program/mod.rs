@@ -1,7 +1,7 @@
 //! A trainer that is somebody else's program: `[train] command` of a spec.
 //!
-//! Each attempt starts the program with a JSON file that describes the run ([`config`]), reads what it prints line by line
-//! ([`lines`]) and understands the lines that are JSON objects ([`protocol`]). What a program prints is data: it is bounded,
+//! Each attempt starts the program with a JSON file that describes the run (`config`), reads what it prints line by line
+//! (`lines`) and understands the lines that are JSON objects (`protocol`). What a program prints is data: it is bounded,
 //! never executed, and kept only where a failure needs its last words. No shell is involved. The program has a process group of
 //! its own, so that nothing it started is left behind.
 

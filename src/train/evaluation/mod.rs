@@ -1,21 +1,16 @@
 //! What is measured of a trained model: the validation loss, on the same tokens for all runs, also by position; and tasks.
 
+mod sequences;
 mod tasks;
 
 use std::ops::ControlFlow;
 
+pub use self::sequences::batch_rows;
+use self::sequences::{mean, mean_and_error};
 use super::engine::Session;
 use crate::data::Corpus;
 use crate::plan::Run;
 use crate::trainer::{Measured, TrainError};
-
-/// Tokens of one evaluation batch: large enough to be quick, small enough to need less memory than training.
-const BATCH_TOKENS: usize = 4096;
-
-/// Tokens of one evaluation batch at a context: whole sequences, one at least.
-pub fn batch_rows(context: usize) -> usize {
-    (BATCH_TOKENS / context).max(1) * context
-}
 
 /// Mean loss over the validation tokens of `run`, in nats per token, its standard error, and what else the run asks for;
 /// nothing where `go_on`, asked after each batch, wants no more.
@@ -81,18 +76,6 @@ fn by_position(sequences: &[Vec<f32>]) -> Vec<Measured> {
         Measured { name: format!("loss.{places}"), value, standard_error, chance: None }
     };
     firsts.map(measured).collect()
-}
-
-fn mean(losses: &[f32]) -> f64 {
-    losses.iter().map(|&x| f64::from(x)).sum::<f64>() / losses.len() as f64
-}
-
-/// Mean and its standard error.
-fn mean_and_error(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    (mean, (variance / n).sqrt())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a model answers: exact matches, tokens, edits and likelihoods of tasks, each with its standard error and what a
 //! model that knows nothing would reach.
 
-use super::{batch_rows, mean_and_error};
+use super::sequences::{batch_rows, mean_and_error};
 use crate::data::{Corpus, Question};
 use crate::plan::Run;
 use crate::spec::{Task, TaskKind};

@@ -1,7 +1,7 @@
 //! The surface of Hoffmann et al. 2022 (arXiv 2203.15556, equation 10), as one formula among others. Approaches 3 and
 //! VPNLS fit it too, with its optimum.
 
-use super::Form;
+use super::form::Form;
 
 /// E + A/N^alpha + B/D^beta.
 pub const FORM: Form = Form {

@@ -1,7 +1,7 @@
 //! Several recipes, optimizers, data sets or architectures on one surface: exponents are shared, and each group uses its
 //! parameters and its tokens with an efficiency of its own, relative to the first group (arXiv 2602.07712).
 
-use super::Form;
+use super::form::Form;
 
 /// E + A/(`rho_N` N)^alpha + B/(`rho_D` D)^beta with one pair of efficiencies a group.
 pub const FORM: Form = Form {

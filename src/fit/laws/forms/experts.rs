@@ -1,7 +1,7 @@
 //! Mixtures of experts, joint in the size of the dense model and the number of experts (Clark et al. 2022, arXiv
 //! 2202.01169, equations 5 and 6): bilinear in the logarithms, with experts that saturate.
 
-use super::Form;
+use super::form::Form;
 
 /// log L = a log N + b log F + c log N log F + d, where F goes from 1 for few experts towards `E_max`.
 pub const FORM: Form = Form {

@@ -3,7 +3,7 @@
 //! Its nine unknowns have many minima, since an exponential of a power and a constant can trade. The starts below have all
 //! powers small, where the paper's fit stage by stage ends too; from starts of every size four of sixty get there.
 
-use super::Form;
+use super::form::Form;
 
 /// exp(s N^q + S) + exp(B N^b + Q) D^(-exp(A N^a + E)).
 pub const FORM: Form = Form {

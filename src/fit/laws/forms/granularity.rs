@@ -1,7 +1,7 @@
 //! Fine-grained mixtures of experts (Krajewski et al. 2024, arXiv 2402.07871, equation 6): granularity is how many times
 //! smaller an expert is than a dense layer.
 
-use super::Form;
+use super::form::Form;
 
 /// c + (g/G^gamma + a)/N^alpha + b/D^beta.
 pub const FORM: Form = Form {

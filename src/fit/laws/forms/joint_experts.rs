@@ -1,7 +1,7 @@
 //! Mixtures of experts with an irreducible loss (Ludziejewski et al. 2025, arXiv 2502.05172, equation 4, on one number of
 //! tokens): the exponent of size depends on the number of experts.
 
-use super::Form;
+use super::form::Form;
 
 /// c + a `E^delta` N^(alpha + gamma log E).
 pub const FORM: Form = Form {

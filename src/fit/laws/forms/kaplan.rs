@@ -1,6 +1,6 @@
 //! The joint law of Kaplan et al. 2020 (arXiv 2001.08361, equation 1.5), as one formula among others.
 
-use super::Form;
+use super::form::Form;
 
 /// ((`N_c`/N)^(`alpha_N`/`alpha_D`) + `D_c`/D)^`alpha_D`.
 pub const FORM: Form = Form {

@@ -7,6 +7,7 @@ pub mod chinchilla;
 pub mod efficiencies;
 pub mod experts;
 pub mod farseer;
+mod form;
 pub mod granularity;
 pub mod joint_experts;
 pub mod kaplan;
@@ -18,32 +19,7 @@ pub mod vocabulary;
 #[cfg(test)]
 mod testing;
 
-/// A law of the literature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Form {
-    /// How `--law` calls it.
-    pub name: &'static str,
-    /// Its formula.
-    pub formula: &'static str,
-    /// The names in it that must be columns.
-    pub columns: &'static [&'static str],
-    /// Bounds and starts of its unknowns, as `--unknown` takes them.
-    pub unknowns: &'static [&'static str],
-    /// Where it is from.
-    pub source: &'static str,
-}
-
-impl Form {
-    /// Its formula for a table whose losses and groups have these names.
-    pub fn written(&self, target: &str, group: &str) -> String {
-        self.formula.replacen("loss", target, 1).replace("{group}", &format!("{{{group}}}"))
-    }
-
-    /// Whether it tells groups apart.
-    pub fn has_groups(&self) -> bool {
-        self.formula.contains("{group}")
-    }
-}
+pub use form::Form;
 
 /// Every form, those of fewer columns first.
 pub const ALL: [&Form; 10] = [

@@ -1,7 +1,7 @@
 //! Parallel streams: P copies of the forward pass on transformed inputs are worth parameters by a logarithm (Chen et al.
 //! 2025, arXiv 2505.10475, equation 5).
 
-use super::Form;
+use super::form::Form;
 
 /// E + (A / (N (k log P + 1)))^alpha.
 pub const FORM: Form = Form {

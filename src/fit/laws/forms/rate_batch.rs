@@ -2,7 +2,7 @@
 //! of Li et al. 2025, arXiv 2503.04715, whose losses around them are convex in both logarithms) on the surface of size
 //! and tokens.
 
-use super::Form;
+use super::form::Form;
 
 /// E + A/N^alpha + B/D^beta + h (log rate - its rule)^2 + k (log batch - its rule)^2.
 pub const FORM: Form = Form {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Form;
+use super::form::Form;
 use crate::fit::formula::{Asked, Data, Formula, Grouping, Law, Measure, Residual, solve};
 
 /// The law of a form where these names are columns.

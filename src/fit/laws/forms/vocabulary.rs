@@ -2,7 +2,7 @@
 //! characters, which no tokenizer changes (Tao et al. 2024, arXiv 2407.13623, equation 8). The loss is that beyond a
 //! unigram model, so its constant may be below zero.
 
-use super::Form;
+use super::form::Form;
 
 /// E + `A_1`/`N_nv`^`alpha_1` + `A_2`/`N_v`^`alpha_2` + B/H^beta.
 pub const FORM: Form = Form {

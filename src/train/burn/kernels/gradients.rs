@@ -7,7 +7,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, TensorMetadata};
 
-use super::{BackwardOps, FusedOps, SavedAttention};
+use super::seam::{BackwardOps, FusedOps, SavedAttention};
 
 #[derive(Debug)]
 struct RmsNorm;

@@ -5,8 +5,9 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{ELEMENTWISE, activation, attention, cubes, dims, embedding, loss, norm, packed, room, sum, units};
-use crate::train::burn::kernels::{BackwardOps, SavedAttention};
+use super::launch::{ELEMENTWISE, cubes, dims, packed, room, units};
+use super::{activation, attention, embedding, loss, norm, sum};
+use crate::train::burn::kernels::seam::{BackwardOps, SavedAttention};
 
 /// A cube for each tile of rows of each head of each sequence of `qkv` `[n, 3 d]`.
 fn heads_of(qkv: &CubeTensor, context: usize, heads: usize) -> CubeCount {
@@ -135,7 +136,7 @@ impl BackwardOps for CubeBackend {
     }
 
     fn embed_backward(ids: IntTensor<Self>, grad: FloatTensor<Self>, vocab: usize) -> FloatTensor<Self> {
-        let (ids, grad) = (super::ids(ids), packed(grad));
+        let (ids, grad) = (super::launch::ids(ids), packed(grad));
         let [rows, d] = dims(&grad);
         let grad_table = room(&grad, [vocab, d]);
         let few = embedding::ids_of_a_cube(d);

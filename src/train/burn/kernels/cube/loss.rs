@@ -9,7 +9,8 @@ use burn_cubecl::ops::{numeric, permute};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{cross_entropy, cubes, dims, packed, room, sum, units};
+use super::launch::{cubes, dims, packed, room, units};
+use super::{cross_entropy, sum};
 
 /// Bytes of logits, at most, where the device has buffers of that size.
 const LOGIT_BYTES: u64 = 256 << 20;

@@ -16,58 +16,19 @@ mod attention;
 mod backward;
 mod cross_entropy;
 mod embedding;
+mod launch;
 mod loss;
 mod norm;
 mod sum;
 mod update;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
-use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
-use burn_cubecl::tensor::CubeTensor;
-use cubecl::prelude::*;
-use cubecl::server::CubeCountSelection;
 
-use super::{BackwardOps, FusedOps, PlainOps};
+use self::launch::{ELEMENTWISE, cubes, dims, ids, packed, room, units};
+use super::seam::{BackwardOps, FusedOps, PlainOps};
 
 pub use update::adamw_all;
-
-/// A tensor whose elements lie in order.
-fn packed(x: CubeTensor) -> CubeTensor {
-    into_contiguous(x)
-}
-
-/// Token ids in the width that the kernels use.
-fn ids(x: IntTensor<CubeBackend>) -> CubeTensor {
-    assert!(x.dtype == DType::I32, "token ids are uploaded as i32, not {:?}", x.dtype);
-    packed(x)
-}
-
-/// Rows and columns.
-fn dims(x: &CubeTensor) -> [usize; 2] {
-    [x.meta.shape()[0], x.meta.shape()[1]]
-}
-
-/// Room for numbers beside `like`.
-fn room(like: &CubeTensor, shape: impl Into<Vec<usize>>) -> CubeTensor {
-    let shape = Shape::from(shape.into());
-    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, DType::F32)
-}
-
-/// So many cubes, spread over the dimensions that the device has.
-fn cubes(like: &CubeTensor, count: usize) -> CubeCount {
-    CubeCountSelection::new(&like.client, count as u32).cube_count()
-}
-
-/// Cubes of so many units.
-fn units(count: usize) -> CubeDim {
-    CubeDim::new_1d(count as u32)
-}
-
-/// Units of a cube where each has one element.
-const ELEMENTWISE: usize = 256;
 
 impl FusedOps for CubeBackend {
     fn rms_norm(x: FloatTensor<Self>, gain: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -113,7 +74,7 @@ impl FusedOps for CubeBackend {
     }
 
     fn embed(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
-        let (table, ids) = (packed(table), self::ids(ids));
+        let (table, ids) = (packed(table), launch::ids(ids));
         let ([_, d], rows) = (dims(&table), ids.meta.shape()[0]);
         let y = room(&table, [rows, d]);
         embedding::forward::launch(

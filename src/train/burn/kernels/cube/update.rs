@@ -6,7 +6,8 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{adamw as kernels, cubes, packed, room, units};
+use super::adamw as kernels;
+use super::launch::{cubes, packed, room, units};
 use crate::optimizer::Update;
 
 /// What burn's tensor holds on the device.

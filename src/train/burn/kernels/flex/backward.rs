@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::attention::{self, Saved, Sequence};
 use super::{PIECE, SUM_ROWS, dims, head, ids, packed, tensor};
 use super::{activation, cross_entropy, embedding, norm};
-use crate::train::burn::kernels::{BackwardOps, SavedAttention};
+use crate::train::burn::kernels::seam::{BackwardOps, SavedAttention};
 
 /// Element by element sum of parts, in their order.
 pub fn sum_in_order(parts: Vec<Vec<f32>>) -> Vec<f32> {

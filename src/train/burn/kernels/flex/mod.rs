@@ -32,7 +32,7 @@ use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
 use self::cross_entropy::Unembedding;
-use super::{BackwardOps, FusedOps, PlainOps};
+use super::seam::{BackwardOps, FusedOps, PlainOps};
 
 /// Elements of one piece of an elementwise operation.
 const PIECE: usize = 1 << 14;

@@ -9,7 +9,7 @@ use super::{PIECE, SUM_ROWS, head, ids, packed, tensor};
 use super::{cross_entropy, simd, step};
 use crate::optimizer::{OptimizerKind, Update};
 use crate::train::burn::composed::clip_factor;
-use crate::train::burn::kernels::{PlainOps, WeightOps};
+use crate::train::burn::kernels::seam::{PlainOps, WeightOps};
 
 impl PlainOps for Flex {
     fn token_losses(
