@@ -44,43 +44,7 @@ results="$scratch/results"
 
 trained() { # a model whose parameterization multiplies everything that it can, and its corpus
     cat src/*/*.rs > "$scratch/corpus.txt"
-    cat > "$scratch/model.toml" <<'TOML'
-name = "model"
-[data]
-source = "text"
-path = "corpus.txt"
-vocab = 512
-validation_fraction = 0.2
-max_epochs = 10.0
-seed = 1
-[model]
-parameterization = "completep"
-context = 64
-head_dim = 16
-width = 64
-depth = 3
-base_width = 32
-base_depth = 1
-base_head_dim = 8
-[optimizer]
-kind = "adamw"
-learning_rate = 0.01
-batch_tokens = 1024
-beta1 = 0.9
-beta2 = 0.99
-epsilon = 1e-8
-weight_decay = 0.1
-clip_norm = 1.0
-[schedule]
-kind = "cosine"
-floor = 0.1
-warmup_tokens_per_param = 1.0
-warmup_max_fraction = 0.2
-tokens = 300000
-[eval]
-tokens = 32768
-curve_points = 10
-TOML
+    cp scripts/small-model.toml "$scratch/model.toml"
     (cd "$scratch" && "$runner" train model.toml --device cpu --out model --keep-models > /dev/null)
 }
 

@@ -41,47 +41,12 @@ TABLE
 }
 
 cat src/*/*.rs > "$scratch/corpus.txt"
-cat > "$scratch/model.toml" <<'TOML'
-name = "model"
-[data]
-source = "text"
-path = "corpus.txt"
-vocab = 512
-validation_fraction = 0.2
-max_epochs = 10.0
-seed = 1
-[model]
-parameterization = "completep"
-context = 64
-head_dim = 16
-width = 64
-depth = 3
-base_width = 32
-base_depth = 1
-base_head_dim = 8
-[optimizer]
-kind = "adamw"
-learning_rate = 0.01
-batch_tokens = 1024
-beta1 = 0.9
-beta2 = 0.99
-epsilon = 1e-8
-weight_decay = 0.1
-clip_norm = 1.0
-[schedule]
-kind = "cosine"
-floor = 0.1
-warmup_tokens_per_param = 1.0
-warmup_max_fraction = 0.2
-tokens = 150000
-[eval]
-tokens = 16384
-curve_points = 10
-TOML
+cp scripts/small-model.toml "$scratch/model.toml"
 
 while read -r name keys; do
     [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
-    set_keys=()
+    # Half as long as for the exports: each part is trained, and only its losses are compared.
+    set_keys=(--set schedule.tokens=150000 --set eval.tokens=16384)
     for key in $keys; do set_keys+=(--set "$key"); done
     (cd "$scratch" && "$runner" train model.toml --device cpu --out "$name" --keep-models "${set_keys[@]}" > /dev/null 2> log) \
         || { cat "$scratch/log"; exit 1; }

@@ -54,18 +54,18 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(raised) = planning::raised_batches(&spec, &plan) {
         eprintln!("{raised}");
     }
+    let fittable = planning::Fittable::of(&plan);
     if args.csv {
         plan.left_out.iter().for_each(|out| eprintln!("left out: {}: {}", planning::describe(out), out.reason));
         plan::write_csv(&plan, io::stdout().lock()).context(STDOUT)?;
     } else if args.json {
-        json::print(as_json(&plan, &throughput, (machine, price)))?;
+        json::print(as_json(&plan, fittable.as_ref(), &throughput, (machine, price)))?;
     } else {
         let room = Room::of(args.tables.wide);
         let text = text(&plan, &throughput, (machine, price), room)?;
         io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
     }
     planning::require_runs(&plan)?;
-    let fittable = planning::Fittable::of(&plan);
     if let Some(fittable) = &fittable {
         eprintln!("{fittable}");
     }
@@ -91,7 +91,12 @@ fn end(is_hopeless: bool) -> ExitCode {
 }
 
 /// The plan with its costs as `--json` prints it.
-fn as_json(plan: &Plan, throughput: &Throughput, (machine, price): (Machine, Option<f64>)) -> serde_json::Value {
+fn as_json(
+    plan: &Plan,
+    fittable: Option<&planning::Fittable>,
+    throughput: &Throughput,
+    (machine, price): (Machine, Option<f64>),
+) -> serde_json::Value {
     let estimate = Estimate::of_plan(plan, machine, |run| throughput.seconds(run));
     let known = estimate.device_hours.is_finite();
     let runs = plan.runs.iter().map(|run| json!({ "planned": run, "seconds": throughput.seconds(run) }));
@@ -99,7 +104,7 @@ fn as_json(plan: &Plan, throughput: &Throughput, (machine, price): (Machine, Opt
         "runs": runs.collect::<Vec<_>>(), "left_out": plan.left_out, "flops": estimate.flops,
         "seconds": estimate.seconds, "device_hours": estimate.device_hours, "result_bytes": estimate.results,
         "checkpoint_bytes": estimate.checkpoints, "price": price.filter(|_| known).map(|price| price * estimate.device_hours),
-        "fittable": planning::Fittable::of(plan),
+        "fittable": fittable,
     })
 }
 

@@ -225,11 +225,7 @@ impl<T> Table<T> {
     /// Keeps the rows that are told, and says how many that were.
     fn keep(&mut self, kept: &[bool]) -> Option<String> {
         let (left, all) = (kept.iter().filter(|kept| **kept).count(), kept.len());
-        let mut at = 0;
-        self.rows.retain(|_| {
-            at += 1;
-            kept[at - 1]
-        });
+        group::keep(&mut self.rows, kept);
         self.groups.keep(kept);
         (left < all).then(|| format!("{left} of {all} rows count: the best of those that differ in what was tuned"))
     }

@@ -286,6 +286,11 @@ fn losses_difference(there: Losses, here: Losses) -> Option<String> {
 /// content differs, so do the plans.
 const PLACES: [&str; 5] = ["data.path", "data.validation_path", "data.tokenizer", "data.column", "data.parts"];
 
+/// Whether specs of one sweep may differ in a key: what is asked of the runs makes no difference to them either.
+fn may_differ(key: &str) -> bool {
+    PLACES.contains(&key) || key.starts_with("fit.")
+}
+
 /// The keys in which two specs differ, if any.
 fn spec_difference(there: &str, here: &str) -> Option<String> {
     let (Ok(there), Ok(here)) = (there.parse::<toml::Table>(), here.parse::<toml::Table>()) else {
@@ -300,7 +305,7 @@ fn spec_difference(there: &str, here: &str) -> Option<String> {
     let differences: Vec<_> = keys
         .into_iter()
         .map(|key| (key, old.get(key).unwrap_or(&absent), new.get(key).unwrap_or(&absent)))
-        .filter(|(key, there, here)| there != here && !PLACES.contains(&key.as_str()))
+        .filter(|(key, there, here)| there != here && !may_differ(key))
         .map(|(key, there, here)| format!("{key} is {there} there and {here} here"))
         .collect();
     match differences.len() {
@@ -317,8 +322,7 @@ fn question(spec: &str) -> Option<toml::Value> {
 
 /// Every value of a table under its dotted key.
 fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) {
-    // What is asked of the runs makes no difference to them.
-    for (key, value) in table.iter().filter(|(key, _)| !(prefix.is_empty() && key.as_str() == "fit")) {
+    for (key, value) in table {
         match value {
             toml::Value::Table(table) => flatten(&format!("{prefix}{key}."), table, into),
             value => {

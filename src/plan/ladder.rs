@@ -1,7 +1,8 @@
 //! The ladder of shapes: for each size that is asked for, a width and a depth near it.
 
+use super::flops::block_products;
 use super::{ParamCounts, Shape};
-use crate::model::{Parts, Weight};
+use crate::model::Parts;
 use crate::observation::Counting;
 
 /// What all shapes of a ladder share.
@@ -119,12 +120,10 @@ impl Ladder {
     fn squares(&self) -> Squares {
         let shape = self.shape(1024 * self.parts.kv_sharing * self.head_dim, 1);
         let d = shape.width as f64;
-        let matrices = |share: fn(&Weight) -> f64| -> f64 {
-            shape.block().iter().filter(|weight| weight.is_matrix()).map(|w| w.count() as f64 * share(w)).sum()
-        };
+        let held: f64 = shape.block().iter().filter(|weight| weight.is_matrix()).map(|w| w.count() as f64).sum();
         Squares {
-            held: matrices(|_| 1.0) / (d * d),
-            used: matrices(|weight| weight.share) / (d * d),
+            held: held / (d * d),
+            used: block_products(&shape) / (d * d),
             attended: shape.parts.mixer.attended(&shape.sizes()) as f64 / d,
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Shape;
+use crate::model::{Shape, is_default};
 use crate::optimizer::RunOptimizer;
 use crate::parameterization::{Parameterization, Scale, Table};
 use crate::spec::{Cooldown, Data, Eval, Precision, ScheduleKind};
@@ -77,7 +77,7 @@ pub struct Run {
     /// How the loss is measured.
     pub eval: Eval,
     /// Numbers of the factors of matrix products. Not written where it is f32, as no run before had another.
-    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub precision: Precision,
     /// The program that trains it, where that is not this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ pub struct RunSchedule {
     /// Steps of the whole run.
     pub steps: usize,
     /// How the rate falls (`wsd`). Not written where it is linear, as no run before had another.
-    #[serde(default, skip_serializing_if = "Cooldown::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cooldown: Cooldown,
 }
 

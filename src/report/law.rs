@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
 use super::words;
-use crate::fit::Status;
-use crate::fit::laws::contrast::Contrast;
+use crate::fit::laws::contrast::{Contrast, Setting};
 use crate::fit::laws::critical_batch::runs::CriticalBatch;
 use crate::fit::laws::power::Selection;
 use crate::fit::named::{Dot, Fitted, Law};
+use crate::fit::{Estimate, Status};
 
 /// What a spec asks by `[fit]`, with what its runs say.
 #[derive(Clone, Debug)]
@@ -216,20 +216,16 @@ fn joined(law: Law, points: &[Dot]) -> Vec<Series> {
 fn contrast(fit: &Contrast) -> Figure {
     let place = |at: usize| at as f64 + 1.0;
     let known = fit.settings.iter().enumerate().filter_map(|(at, setting)| Some((at, setting, setting.difference?)));
-    let point =
-        |(at, setting, difference): (usize, &crate::fit::laws::contrast::Setting, crate::fit::Estimate)| Point {
-            x: place(at),
-            y: difference.value,
-            x_interval: None,
-            y_interval: interval(difference),
-            title: format!("{}: {}", setting.name, words::estimate(difference, |x| format!("{x:+.4}"))),
-        };
+    let point = |(at, setting, difference): (usize, &Setting, Estimate)| Point {
+        x: place(at),
+        y: difference.value,
+        x_interval: None,
+        y_interval: interval(difference),
+        title: format!("{}: {}", setting.name, words::estimate(difference, |x| format!("{x:+.4}"))),
+    };
     let points: Vec<Point> = known.map(point).collect();
     let top = points.iter().map(|point| point.y_interval.map_or(point.y, |[_, high]| high)).fold(0.0, f64::max);
-    let name = |(at, setting): (usize, &crate::fit::laws::contrast::Setting)| Mark::Text {
-        at: [place(at), top],
-        text: setting.name.clone(),
-    };
+    let name = |(at, setting): (usize, &Setting)| Mark::Text { at: [place(at), top], text: setting.name.clone() };
     let mut marks = vec![Mark::Level(0.0), Mark::Estimates(points)];
     marks.extend(fit.settings.iter().enumerate().map(name));
     let rows = fit.settings.iter().map(|setting| {
@@ -258,7 +254,7 @@ fn contrast(fit: &Contrast) -> Figure {
 fn critical_batch(fits: &[(&LawAnswer, &CriticalBatch)]) -> Figure {
     let series = fits.iter().enumerate().map(|(at, (answer, fit))| {
         let known = fit.targets.iter().filter_map(|target| Some((target.loss, target.critical_batch?)));
-        let point = |(loss, batch): (f64, crate::fit::Estimate)| Point {
+        let point = |(loss, batch): (f64, Estimate)| Point {
             x: loss,
             y: batch.value,
             x_interval: None,

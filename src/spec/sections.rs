@@ -31,7 +31,7 @@ pub struct Spec {
     /// How the loss is measured.
     pub eval: Eval,
     /// The numerical precision of training.
-    #[serde(default, skip_serializing_if = "Train::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub train: Train,
     /// The grid of runs.
     pub sweep: Option<Sweep>,
@@ -322,7 +322,7 @@ pub struct Schedule {
     /// Share of the run over which `wsd` decays.
     pub decay_fraction: Option<f64>,
     /// How `wsd` decays; linear if not written.
-    #[serde(default, skip_serializing_if = "Cooldown::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cooldown: Cooldown,
     /// Length of the cosine in tokens, if longer than the run: the run is then a longer one cut short, as in Kaplan et
     /// al. 2020. If not written, the cosine ends with the run.
@@ -358,14 +358,6 @@ pub enum Cooldown {
     /// With the square root of the steps: fast at first (Hägele et al. 2024).
     #[serde(rename = "1-sqrt")]
     OneMinusSqrt,
-}
-
-impl Cooldown {
-    /// Whether it is what is meant where nothing is written.
-    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
-    pub(crate) fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// `[eval]`: how the loss is measured.
@@ -451,13 +443,6 @@ pub struct Train {
     pub patience_seconds: Option<f64>,
 }
 
-impl Train {
-    /// Whether nothing in it differs from what is meant where it is not written.
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// Numbers of the factors of matrix products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -479,12 +464,6 @@ impl Precision {
             Self::Tf32 => "tf32",
             Self::Bf16 => "bf16",
         }
-    }
-
-    /// Whether it is what is meant where nothing is written.
-    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
-    pub(crate) fn is_default(&self) -> bool {
-        *self == Self::default()
     }
 }
 

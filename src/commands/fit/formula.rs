@@ -196,27 +196,11 @@ fn own(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Asking>> {
                 grouped: false,
             }]);
         }
-        Some(law) => form(law).context("not a law that is a formula")?,
+        Some(law) => forms::named(law.name()).context("not a law that is a formula")?,
     };
     let mut asking = of_form(form, "loss", request)?;
     asking.unknowns.extend(unknowns);
     Ok(vec![asking])
-}
-
-/// The formula of a law of the literature.
-pub(super) fn form(law: Law) -> Option<&'static Form> {
-    let form = match law {
-        Law::Farseer => &forms::farseer::FORM,
-        Law::Efficiencies => &forms::efficiencies::FORM,
-        Law::Experts => &forms::experts::FORM,
-        Law::JointExperts => &forms::joint_experts::FORM,
-        Law::Granularity => &forms::granularity::FORM,
-        Law::Parallel => &forms::parallel::FORM,
-        Law::Vocabulary => &forms::vocabulary::FORM,
-        Law::RateBatch => &forms::rate_batch::FORM,
-        _ => return None,
-    };
-    Some(form)
 }
 
 fn of_form(form: &Form, target: &str, request: &Request) -> anyhow::Result<Asking> {

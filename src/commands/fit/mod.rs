@@ -35,6 +35,7 @@ use crate::fit::named::Law;
 use crate::fit::table;
 use crate::fit::table::Columns;
 use crate::fit::table::budgets::{self, Resample};
+use crate::fit::table::named;
 use crate::fit::table::recount;
 use crate::observation::{Counting, Observation};
 use crate::spec::Fit;
@@ -84,8 +85,8 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
 /// What a spec asks of the table of its runs: the same as by the flags of this command.
 pub(super) fn ask(runs: &Path, asked: &Fit, resamples: usize) -> anyhow::Result<Vec<Told>> {
     // A field that was varied has a column of this name; others have their own.
-    let header = std::fs::read_to_string(runs).with_context(|| format!("cannot read {}", runs.display()))?;
-    let varied = |column: &String| header.lines().next().unwrap_or("").split(',').any(|name| name == column);
+    let headers = named::headers(runs)?;
+    let varied = |column: &String| headers.contains(column);
     let column = |field: &String| Some(format!("axis.{field}")).filter(varied).unwrap_or_else(|| field.clone());
     // With the defaults of the command line.
     let command = FitArgs::augment_args(clap::Command::new("fit"));

@@ -23,9 +23,8 @@ pub(super) fn look(group: &mut Group<Observation>, args: &FitArgs) -> Vec<Outlie
     let of = group.name.as_ref().map_or_else(String::new, |name| format!(" of '{name}'"));
     let (count, all) = (found.len(), words::count(group.rows.len(), "run"));
     let told = told(&found);
-    let mut index = 0..;
-    let mut kept = group.rows.clone();
-    kept.retain(|_| index.next().is_some_and(|i| found.iter().all(|outlier| outlier.index != i)));
+    let stays = |(i, _): &(usize, &Observation)| found.iter().all(|outlier| outlier.index != *i);
+    let kept: Vec<Observation> = group.rows.iter().enumerate().filter(stays).map(|(_, run)| run.clone()).collect();
     if kept.is_empty() {
         return Vec::new();
     }

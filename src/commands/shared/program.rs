@@ -43,17 +43,15 @@ pub fn device(asked: &str, cards: usize) -> String {
     }
 }
 
-/// What results will say of where the runs of a spec were trained.
-#[cfg(unix)]
-pub fn info(spec: &Spec, device: &str, threads: usize) -> DeviceInfo {
-    crate::execute::program::device_info(&spec.train.command, device, threads)
-}
-
-/// Programs are started on Unix only.
-#[cfg(not(unix))]
-pub fn info(spec: &Spec, device: &str, threads: usize) -> DeviceInfo {
-    let name = spec.train.command.join(" ");
-    DeviceInfo { kind: "program".to_owned(), name, driver: device.to_owned(), threads, precision: String::new() }
+/// What results say of where a program trains.
+pub fn info(command: &[String], device: &str, threads: usize) -> DeviceInfo {
+    DeviceInfo {
+        kind: "program".to_owned(),
+        name: command.join(" "),
+        driver: device.to_owned(),
+        threads,
+        precision: "its own".to_owned(),
+    }
 }
 
 /// The trainer of the runs of a folder: their program, or the device itself.
@@ -66,7 +64,8 @@ pub fn trainer(
     match program.filter(|_| device != rehearsal::DEVICE) {
         #[cfg(unix)]
         Some(program) => {
-            Ok(Box::new(crate::execute::program::ProgramTrainer::new((dir, cache), &program.command, device, threads)))
+            let info = info(&program.command, device, threads);
+            Ok(Box::new(crate::execute::program::ProgramTrainer::new(dir, cache, info)))
         }
         #[cfg(not(unix))]
         Some(_) => anyhow::bail!("train.command: programs are started on Unix only, not for {}", dir.display()),

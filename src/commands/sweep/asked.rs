@@ -4,7 +4,6 @@ use anyhow::Context as _;
 
 use crate::commands::fit::{self, Told};
 use crate::commands::shared::sheet::Room;
-use crate::ledger::Ledger;
 use crate::report::{LawAnswer, Question};
 use crate::spec::Fit;
 
@@ -18,10 +17,9 @@ pub(super) struct Asked {
 impl Asked {
     /// Fits the table of runs as `runner fit` does, so that both say the same. What the table cannot tell is the answer,
     /// and no reason to be without a report.
-    pub(super) fn of(ledger: &Ledger, asked: &Fit, resamples: usize) -> anyhow::Result<Self> {
+    pub(super) fn of(table: &[u8], asked: &Fit, resamples: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         let path = folder.path().join("runs.csv");
-        let [table, _] = ledger.tables()?;
         std::fs::write(&path, table).with_context(|| format!("cannot write {}", path.display()))?;
         let (told, problem) = match fit::ask(&path, asked, resamples) {
             Ok(told) => (told, None),

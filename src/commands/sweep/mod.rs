@@ -59,7 +59,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let name = if by_program { program::device(asked, pool::gpus()) } else { device::choose(asked) };
     let devices = pool::devices(devices, &name)?;
     let device = if by_program {
-        program::info(spec, &devices[0], *threads)
+        program::info(&spec.train.command, &devices[0], *threads)
     } else {
         device::trainer(&devices[0], &place.cache, *threads)?.device()
     };

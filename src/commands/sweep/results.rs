@@ -78,7 +78,9 @@ impl Derived {
         (resamples, progress): (usize, Option<&str>),
     ) -> anyhow::Result<Self> {
         let observations = ledger.observations()?;
-        let asked = spec.fit.as_ref().map(|asked| Asked::of(ledger, asked, resamples)).transpose()?;
+        // Derived here and not read from `runs.csv`: a sweep that is running has none yet.
+        let [table, _] = ledger.tables()?;
+        let asked = spec.fit.as_ref().map(|asked| Asked::of(&table, asked, resamples)).transpose()?;
         let plain = asked.is_none();
         let groups = if plain { fits::transfer_groups(ledger)? } else { Vec::new() };
         let savings = if plain { fits::savings(ledger)? } else { Vec::new() };
@@ -106,7 +108,7 @@ impl Derived {
             isoflop_groups: &isoflop_groups,
             question: question.as_ref(),
             entropy,
-            runs: &run_table(ledger)?,
+            runs: &run_table(&table)?,
             left_out: &left_out(ledger),
             failed: &failed(ledger, summary)?,
             provenance: &provenance(ledger)?,
@@ -222,10 +224,9 @@ fn entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> anyhow::Result<Option<
     Ok(corpus.entropy().map(|entropy| (entropy.nats_per_token, entropy.standard_error)))
 }
 
-/// The table of runs. It is derived here and not read from `runs.csv`: a sweep that is running has none yet.
-fn run_table(ledger: &Ledger) -> anyhow::Result<RunTable> {
-    let [table, _] = ledger.tables()?;
-    let mut reader = csv::Reader::from_reader(table.as_slice());
+/// The table of runs, cell by cell.
+fn run_table(table: &[u8]) -> anyhow::Result<RunTable> {
+    let mut reader = csv::Reader::from_reader(table);
     let cells = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect();
     let header = cells(reader.headers()?);
     let rows = reader.records().map(|record| Ok(cells(&record?))).collect::<Result<_, csv::Error>>()?;

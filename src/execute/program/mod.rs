@@ -44,20 +44,9 @@ pub struct ProgramTrainer {
 }
 
 impl ProgramTrainer {
-    /// Runs of the sweep in `dir` on corpora in `cache`, on a device that the program is told the name of.
-    pub fn new((dir, cache): (&Path, &Path), command: &[String], device: &str, threads: usize) -> Self {
-        Self { dir: dir.to_owned(), cache: cache.to_owned(), info: device_info(command, device, threads) }
-    }
-}
-
-/// What results say of where a program trained.
-pub fn device_info(command: &[String], device: &str, threads: usize) -> DeviceInfo {
-    DeviceInfo {
-        kind: "program".to_owned(),
-        name: command.join(" "),
-        driver: device.to_owned(),
-        threads,
-        precision: "its own".to_owned(),
+    /// Runs of the sweep in `dir` on corpora in `cache`; the program is told the device and the threads of `info`.
+    pub fn new(dir: &Path, cache: &Path, info: DeviceInfo) -> Self {
+        Self { dir: dir.to_owned(), cache: cache.to_owned(), info }
     }
 }
 

@@ -14,9 +14,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::lines::{Line, Stream};
+use crate::ledger::CurvePoint;
 use crate::plan::PlannedRun;
 use crate::trainer::{OnProgress, Outcome, Progress};
 
@@ -50,15 +51,6 @@ fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f6
     Ok(Some(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN)))
 }
 
-/// A point of the curve as it is kept for the next attempt.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct Kept {
-    step: usize,
-    tokens: u64,
-    loss: f64,
-    learning_rate: f64,
-}
-
 /// A result, and the line that told it.
 #[derive(Clone, Copy)]
 struct Final {
@@ -73,8 +65,8 @@ pub(super) struct Story<'a> {
     begun: Instant,
     /// Where the curve is kept, and what an earlier attempt left there.
     curve: PathBuf,
-    earlier: Vec<Kept>,
-    points: Vec<Kept>,
+    earlier: Vec<CurvePoint>,
+    points: Vec<CurvePoint>,
     /// Losses since the last point of the curve.
     since: (f64, usize),
     last: Option<Progress>,
@@ -167,11 +159,7 @@ impl<'a> Story<'a> {
             self.diverged = Some((step, None));
             return Ok(ControlFlow::Continue(()));
         }
-        if self.points.is_empty()
-            && self.since.1 == 0
-            && self.last.is_none()
-            && self.again(step, on_progress).is_break()
-        {
+        if self.last.is_none() && self.again(step, on_progress).is_break() {
             return Ok(ControlFlow::Break(()));
         }
         self.since = (self.since.0 + loss, self.since.1 + 1);
@@ -191,12 +179,11 @@ impl<'a> Story<'a> {
             again: false,
         };
         if closes {
-            let kept = Kept { step, tokens: progress.tokens, loss: progress.train_loss, learning_rate };
-            self.points.push(kept);
+            self.points.push(CurvePoint::from(&progress));
             self.keep();
             self.since = (0.0, 0);
-        } else if let Some(last) = self.points.last() {
-            progress.train_loss = last.loss;
+        } else if let Some(loss) = self.points.last().and_then(|last| last.train_loss) {
+            progress.train_loss = loss;
         }
         self.last = Some(progress);
         Ok(on_progress(progress))
@@ -206,11 +193,15 @@ impl<'a> Story<'a> {
     fn again(&mut self, step: usize, on_progress: OnProgress<'_>) -> ControlFlow<()> {
         for kept in std::mem::take(&mut self.earlier).into_iter().take_while(|kept| kept.step < step) {
             self.points.push(kept);
-            let Kept { step, tokens, loss, learning_rate } = kept;
-            let (curve_point, again) = (true, true);
-            let progress =
-                Progress { step, tokens, train_loss: loss, learning_rate, tokens_per_second: 0.0, curve_point, again };
-            on_progress(progress)?;
+            on_progress(Progress {
+                step: kept.step,
+                tokens: kept.tokens,
+                train_loss: kept.train_loss.unwrap_or(f64::NAN),
+                learning_rate: kept.learning_rate,
+                tokens_per_second: 0.0,
+                curve_point: true,
+                again: true,
+            })?;
         }
         ControlFlow::Continue(())
     }
@@ -270,7 +261,7 @@ impl<'a> Story<'a> {
         Ok(Outcome::Finished {
             val_loss: result.loss,
             val_loss_se: result.stderr,
-            train_loss: self.points.last().map_or(result.loss, |point| point.loss),
+            train_loss: self.points.last().and_then(|point| point.train_loss).unwrap_or(result.loss),
             tokens_per_second: asked as f64 / seconds.max(1e-9),
             seconds,
             evaluations: Vec::new(),

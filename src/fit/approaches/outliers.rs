@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::fit::approaches::points;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::approaches::vpnls;
+use crate::fit::numerics::bootstrap::median;
 use crate::observation::{Counting, Observation};
 
 /// Share by which a smaller run is better before a run counts as dominated.
@@ -175,9 +176,4 @@ fn explain(run: &Observation, surface: &Surface, near: f64) -> Why {
     } else {
         Why::OffSurface
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

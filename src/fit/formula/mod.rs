@@ -16,6 +16,8 @@ mod parse;
 mod solve;
 mod tape;
 #[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
 mod tests;
 mod unknowns;
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
-use std::path::Path;
 
+use super::testing::shared;
 use super::*;
 
 /// A law whose columns are those of `data`.
@@ -111,27 +111,6 @@ fn a_surface_is_recovered_without_being_told_anything() {
     for (value, planted) in found.values.iter().zip([1.69, 406.4, 0.34, 410.7, 0.28]) {
         assert!((value / planted - 1.0).abs() < 1e-4, "{found:?}");
     }
-}
-
-/// A table of ../shared by its columns; nothing, said so, where it is absent.
-pub(super) fn shared(path: &str, columns: &[(&str, &str)], loss: &str) -> Option<Data> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/science/data").join(path);
-    let Ok(mut reader) = csv::Reader::from_path(&path) else {
-        eprintln!("skipped: {} is absent", path.display());
-        return None;
-    };
-    let headers = reader.headers().unwrap().clone();
-    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-    let column = |name: &str| -> Vec<f64> {
-        let at = headers.iter().position(|header| header == name).unwrap();
-        rows.iter().map(|row| row[at].parse().unwrap()).collect()
-    };
-    let named = columns.iter().map(|(name, column_name)| ((*name).to_owned(), column(column_name)));
-    let mut data = Data { columns: named.collect(), loss: column(loss), ..Data::default() };
-    if let Some(at) = headers.iter().position(|header| header == "group") {
-        data.groups.insert("group".to_owned(), Grouping::of(rows.iter().map(|row| &row[at])));
-    }
-    Some(data)
 }
 
 #[test]

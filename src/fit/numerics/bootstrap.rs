@@ -72,6 +72,12 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] * (1.0 - weight) + sorted[above] * weight
 }
 
+/// The value in the middle, of two the larger; NaN where there are none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// The 97.5th percentile of the normal distribution.
 const NORMAL: f64 = 1.959_964;
 

@@ -35,11 +35,7 @@ impl Groups {
 
     /// Forgets the rows that are not kept.
     pub(super) fn keep(&mut self, kept: &[bool]) {
-        let mut at = 0;
-        self.of.retain(|_| {
-            at += 1;
-            kept[at - 1]
-        });
+        keep(&mut self.of, kept);
     }
 
     /// `rows` group by group with the group's name; all of them under no name where nothing was grouped.
@@ -53,6 +49,12 @@ impl Groups {
         }
         groups
     }
+}
+
+/// Forgets the elements that are not kept.
+pub(super) fn keep<T>(list: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    list.retain(|_| kept.next().is_some_and(|kept| *kept));
 }
 
 /// Whether the rows of a sweep's table differ in more than size, tokens and seed: then one curve through them mixes

@@ -1,6 +1,7 @@
 //! Whether the numbers of a table can be what they are read as: parameters and tokens of models, and their FLOPs.
 
 use super::number::{LETTERS, factor};
+use crate::fit::numerics::bootstrap::median;
 use crate::observation::Observation;
 
 /// Tokens per parameter that somebody may have trained on, at the median of a table.
@@ -52,11 +53,6 @@ pub(super) fn units(
          columns must be wrong. Say what they are, for instance --columns \"{}\"",
         write.join(",")
     ))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `[optimizer]`, `[schedule]` and `[eval]`: how a run is trained and measured.
 
+use crate::model::is_default;
 use crate::optimizer::{Key, OptimizerKind};
 use crate::spec::check::{Checked, absent, not_negative, positive, present, require, share};
 use crate::spec::error::Fault;
@@ -14,7 +15,7 @@ pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
         by_program && !sweeps,
         "a program trains the runs of a [sweep]; one seed makes it one run",
     )?;
-    absent("train.precision", by_program && !precision.is_default(), "the program of train.command has its own")?;
+    absent("train.precision", by_program && !is_default(precision), "the program of train.command has its own")?;
     absent("train.inputs", !inputs.is_empty() && !by_program, "only train.command has inputs")?;
     absent("train.patience_seconds", patience_seconds.is_some() && !by_program, "only train.command is waited for")?;
     require(command.first().is_none_or(|program| !program.trim().is_empty()), "train.command", || {
@@ -185,7 +186,7 @@ pub(super) fn schedule(schedule: &Schedule, budgets: bool) -> Checked {
         })?;
     } else {
         absent("schedule.decay_fraction", decay_fraction.is_some(), "only kind = \"wsd\" has it")?;
-        absent("schedule.cooldown", !cooldown.is_default(), "only kind = \"wsd\" has it")?;
+        absent("schedule.cooldown", !is_default(cooldown), "only kind = \"wsd\" has it")?;
     }
     if let Some(tokens) = *decay_tokens {
         absent("schedule.decay_tokens", *kind != ScheduleKind::Cosine, "only kind = \"cosine\" has it")?;

@@ -13,6 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fit::numerics::bootstrap::median;
 use crate::fit::numerics::regress::{Design, Parabola};
 
 /// Sizes below which a cubic has nothing left to judge it by.
@@ -51,9 +52,7 @@ pub(super) fn weigh(sizes: &[([f64; 2], f64)]) -> Option<Vec<f64>> {
         return None;
     }
     let heights: Vec<f64> = losses.iter().map(|loss| loss - losses[lowest]).collect();
-    let mut sorted = heights.clone();
-    sorted.sort_by(f64::total_cmp);
-    let h = 0.5 * sorted[sorted.len() / 2];
+    let h = 0.5 * median(heights.clone());
     let kept = heights.iter().filter(|height| **height <= WINDOW * h).count();
     let weight = |height: &f64| match () {
         () if *height > WINDOW * h => 0.0,

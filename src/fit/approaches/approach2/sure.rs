@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::curve::{AXES, Curve, Minimum};
-use crate::fit::numerics::bootstrap::quantile;
+use crate::fit::Estimate;
 use crate::fit::numerics::regress::Design;
 
 /// Sizes on either side of an optimum below which a curve is open there.
@@ -132,7 +132,6 @@ fn loads(budgets: &[f64], weights: &[f64], at: f64) -> Vec<f64> {
 
 /// From the 2.5th to the 97.5th percentile, in decades.
 fn width(draws: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = draws.filter(|draw| !draw.is_nan()).collect();
-    sorted.sort_by(f64::total_cmp);
-    quantile(&sorted, 0.975) - quantile(&sorted, 0.025)
+    let Estimate { low, high, .. } = Estimate::from_draws(f64::NAN, draws);
+    high - low
 }

@@ -26,8 +26,9 @@ pub const FORM: Form = Form {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{law, score, shared};
+    use super::super::testing::{law, score};
     use super::*;
+    use crate::fit::formula::testing::shared;
 
     #[test]
     fn the_most_expensive_runs_of_the_paper_are_predicted_from_every_seed() {

@@ -14,8 +14,9 @@ pub const FORM: Form = Form {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{grid, law, recovers, score, shared};
+    use super::super::testing::{grid, law, recovers, score};
     use super::*;
+    use crate::fit::formula::testing::shared;
 
     #[test]
     fn its_numbers_come_back() {

@@ -21,6 +21,11 @@ mod testing;
 
 pub use form::Form;
 
+/// The form that is called so.
+pub fn named(name: &str) -> Option<&'static Form> {
+    ALL.into_iter().find(|form| form.name == name)
+}
+
 /// Every form, those of fewer columns first.
 pub const ALL: [&Form; 10] = [
     &chinchilla::FORM,

@@ -1,7 +1,6 @@
 //! What the tests of forms share: a form over made data must give its numbers back.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::form::Form;
 use crate::fit::formula::{Asked, Data, Formula, Grouping, Law, Measure, Residual, solve};
@@ -50,27 +49,6 @@ pub(super) fn recovers(
 pub(super) fn grid(sizes: usize, tokens: usize) -> (Vec<f64>, Vec<f64>) {
     let pair = |i: usize| (1e7 * 2_f64.powf((i / tokens) as f64), 1e9 * 2_f64.powf((i % tokens) as f64));
     (0..sizes * tokens).map(pair).unzip()
-}
-
-/// A table of ../shared by its columns; nothing, said so, where it is absent.
-pub(super) fn shared(path: &str, columns: &[(&str, &str)], loss: &str) -> Option<Data> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/science/data").join(path);
-    let Ok(mut reader) = csv::Reader::from_path(&path) else {
-        eprintln!("skipped: {} is absent", path.display());
-        return None;
-    };
-    let headers = reader.headers().unwrap().clone();
-    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-    let column = |name: &str| -> Vec<f64> {
-        let at = headers.iter().position(|header| header == name).unwrap();
-        rows.iter().map(|row| row[at].parse().unwrap()).collect()
-    };
-    let named = columns.iter().map(|(name, header)| ((*name).to_owned(), column(header)));
-    let mut data = Data { columns: named.collect(), loss: column(loss), ..Data::default() };
-    if let Some(at) = headers.iter().position(|header| header == "group") {
-        data.groups.insert("group".to_owned(), Grouping::of(rows.iter().map(|row| &row[at])));
-    }
-    Some(data)
 }
 
 /// R2 on `test` of a fit to `train` by plain least squares, as the benchmark of arXiv 2604.22753 scores.
