@@ -25,7 +25,7 @@ mod imp {
 
 #[cfg(feature = "failpoints")]
 mod imp {
-    use std::io::Write as _;
+    use std::io::{Seek as _, Write as _};
     use std::time::Duration;
 
     use super::{Outcome, PlannedRun, Progress, TrainError};
@@ -88,15 +88,13 @@ mod imp {
         })
     }
 
-    /// Counts in a file, and tells whether it was there less than so many times.
+    /// Counts in a file, and tells whether this is one of the first so many times. What is appended lands in one piece, so
+    /// that each of several threads and processes finds its own place: none takes another's by looking before it writes.
     fn counted(times: &str, path: &str) -> bool {
         let times: u64 = times.parse().expect("RUNNER_FAILPOINT counts");
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("a file to count in");
-        if file.metadata().expect("its length").len() >= times {
-            return false;
-        }
         file.write_all(b"x").expect("a file to count in");
-        true
+        file.stream_position().expect("its place") <= times
     }
 }
 
