@@ -10,8 +10,10 @@
 //! | [`approaches`] | approaches 1, 2, 3 and VPNLS to the optimum, and what follows from them |
 //! | [`laws`] | other laws: power laws, Kaplan's, repeated data, critical batch size, pruning |
 //! | [`transfer`] | settings over sizes: learning rates, batch sizes, activations, what a recipe saves |
+//! | [`design`] | which run to pay for next |
 
 pub mod approaches;
+pub mod design;
 mod estimate;
 pub mod laws;
 pub mod numerics;

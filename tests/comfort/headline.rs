@@ -28,6 +28,7 @@ fn of_fits(sweep: &str) -> (Headline, String) {
         transfer: &[],
         savings: &[],
         isoflop_groups: &[],
+        choices: None,
         entropy: None,
         runs: &RunTable::default(),
         left_out: &[],

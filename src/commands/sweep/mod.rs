@@ -16,6 +16,7 @@ use self::results::results_dir;
 use super::seconds;
 use super::shared::{closing, device, planning};
 use crate::cli::{LauncherName, Patience, SweepArgs};
+use crate::execute::choose::{Chooser, Rule};
 use crate::execute::{self, Display, Pool, Summary};
 use crate::ledger::{self, Ledger, Losses};
 use crate::plan::PlannedRun;
@@ -58,9 +59,11 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let device = device::trainer(&devices[0], &place.cache, *threads)?.device();
     let slots = device::slots(*slots_per_device, &device.kind, *threads)?;
     let share = pool::share(*share_process, &device.kind)?;
-    let ledger = folder(args, spec, &device)?;
+    let rule = spec.sweep.as_ref().and_then(Rule::of);
+    let ledger = folder(args, spec, &device, rule.as_ref())?;
     let before = Summary::of(&ledger)?;
-    let most = before.pending.div_ceil(devices.len());
+    let work = if rule.is_some() { ledger.plan().runs.len() } else { before.pending };
+    let most = work.div_ceil(devices.len());
     let per_device = if slots_per_device.is_none() && share && device.kind == "cuda" {
         let left: Vec<&PlannedRun> = ledger.plan().runs.iter().filter(|run| !ledger.is_over(&run.id)).collect();
         device::side_by_side(&devices[0], &place.cache, &left, most)?
@@ -71,6 +74,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let slots = pool::slots(&devices, processes);
     announce(&ledger, &device, (slots.len() * runs, &devices), &before);
 
+    let chooser = rule.map(Chooser::new);
     let program = std::env::current_exe()?;
     let worker = |slot: usize| {
         let mut command = worker(&program, ledger.dir(), &place.cache, *threads, checkpoint_every);
@@ -83,6 +87,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
         runs,
         command: &worker,
         patience: Duration::from_secs(hang_after),
+        choose: chooser.as_ref(),
     };
     let interrupts = execute::interrupts()?;
     let mut display = Display::new(&ledger, slots.len() * runs, std::io::stderr().is_terminal());
@@ -90,6 +95,12 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     display.finish();
     // What comes now is short, and repeated by the next call: a signal ends it at once.
     drop(interrupts);
+    if let (Some(chooser), Ok(Summary { interrupted: None, .. })) = (&chooser, &summary)
+        && let Some(end) = chooser.conclude(&ledger)?
+    {
+        eprintln!("{end}");
+    }
+    let ledger = ledger.with_chosen_alone();
     match summary {
         Ok(summary) if summary.interrupted.is_some() => {
             closing::say(&kept(&ledger, "Interrupted", &summary));
@@ -104,9 +115,10 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
 }
 
 /// Plans the sweep, and makes or opens its results folder.
-fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo) -> anyhow::Result<Ledger> {
+fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, rule: Option<&Rule>) -> anyhow::Result<Ledger> {
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
+    rule.map_or(Ok(()), |rule| rule.check(&plan))?;
     if let Some(raised) = planning::raised_batches(spec, &plan) {
         eprintln!("{raised}");
     }
@@ -117,7 +129,12 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo) -> anyhow::Result<
         let seconds = ledger::EXPIRY.as_secs();
         eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
     }
-    let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
+    let ledger = if rule.is_some() {
+        let chosen = ledger::chosen_of(&plan, &ledger::choices(&dir)?);
+        Ledger::create(&dir, &spec.to_toml(), chosen, losses)?.choosing(plan)
+    } else {
+        Ledger::create(&dir, &spec.to_toml(), plan, losses)?
+    };
     if args.keep_models {
         ledger.keep_models()?;
     }

@@ -1,0 +1,44 @@
+//! Which run to pay for next.
+//!
+//! | what | module |
+//! |---|---|
+//! | what is believed of the loss, as draws | [`belief`], whose columns are in `features` |
+//! | what a run would tell of a target, from any draws | [`ensemble`] |
+//! | the next runs of a sweep, and how well its goal is known | [`next`] |
+
+pub mod belief;
+pub mod ensemble;
+mod features;
+pub mod next;
+
+/// A run that could be trained, or was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Parameters.
+    pub params: f64,
+    /// Training tokens.
+    pub tokens: f64,
+    /// Training FLOPs.
+    pub flops: f64,
+    /// Values of what is tuned, in the same order for all.
+    pub tuned: Vec<f64>,
+    /// How far it is.
+    pub stand: Stand,
+}
+
+/// How far a candidate is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stand {
+    /// It can be chosen.
+    Free,
+    /// It is being trained, or will be.
+    UnderWay,
+    /// Its loss, in nats per token.
+    Finished(f64),
+    /// Not to be chosen: it diverged, failed, or is beyond a limit. Nothing is learned from it.
+    Closed,
+}
+
+/// TEMPORARY
+pub fn tune(name: &str, default: f64) -> f64 { std::env::var(name).ok().and_then(|t| t.parse().ok()).unwrap_or(default) }
+pub fn tunes(name: &str, default: &[f64]) -> Vec<f64> { std::env::var(name).ok().map(|t| t.split(',').map(|x| x.parse().unwrap()).collect()).unwrap_or(default.to_vec()) }
