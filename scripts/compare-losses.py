@@ -20,7 +20,7 @@ def main():
         assert a and len(a) == len(b), f"{table}: {len(a)} and {len(b)} losses"
         differences += [abs(x - y) for x, y in zip(a, b)]
     print(f"{first} and {second}: largest difference of a loss {max(differences):.1e} nats")
-    # Each by itself: what is no number is below no limit, but may not be the largest either.
+    # Each by itself: what is not a number is below no limit, but may not be the largest either.
     sys.exit(not all(difference < limit or difference == limit == 0 for difference in differences))
 
 

@@ -72,7 +72,7 @@ bring() { # results folder, folder
         xz -T0 -1 -c "$file" > "$packed"
         used=$((used + $(stat -c %s "$packed") + 2048))
         if [ "$used" -gt $((room - 65536)) ]; then
-            echo "no room for $file: that run begins anew"
+            echo "no room for $file: that run starts again from step 0"
             used=$((used - $(stat -c %s "$packed") - 2048))
             rm "$packed"
         fi

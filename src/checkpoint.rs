@@ -12,7 +12,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{RunId, Shape, Weight};
+use crate::model::{Shape, Weight};
+use crate::plan::RunId;
 
 /// Version of what is described above.
 const FORMAT: &str = "runner-checkpoint-1";
@@ -65,13 +66,13 @@ impl Entry {
 
 /// Layout of the file of a model that is kept: its weights alone.
 pub fn model_layout(shape: &Shape) -> Vec<Entry> {
-    let entry = |(name, _, shape): Weight| Entry { name: format!("model.{name}"), shape: shape.to_vec() };
+    let entry = |Weight { name, shape, .. }| Entry { name: format!("model.{name}"), shape: shape.to_vec() };
     shape.weights().into_iter().map(entry).collect()
 }
 
 /// Layout of a checkpoint: each weight with its moments, then the sum of losses.
 pub fn layout(shape: &Shape) -> Vec<Entry> {
-    let with_moments = |(name, _, shape): Weight| {
+    let with_moments = |Weight { name, shape, .. }| {
         ["model", "first", "second"].map(|part| Entry { name: format!("{part}.{name}"), shape: shape.to_vec() })
     };
     let mut entries: Vec<Entry> = shape.weights().into_iter().flat_map(with_moments).collect();

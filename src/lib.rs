@@ -23,21 +23,22 @@
 //! |---|---|---|
 //! | [`units`] | parameters, tokens, FLOPs and how they print | nothing |
 //! | [`parameterization`] | THE table: init, learning rate, multiplier, decay by role | nothing |
+//! | [`model`] | the parts of models: weights, roles, FLOPs, what they compute, how they are exported | parameterization |
 //! | [`lines`] | lines of text files that end as on Unix | nothing |
 //! | [`goal`] | what a sweep that chooses its runs wants to know | nothing |
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | nothing |
 //! | [`provenance`] | what this program was built from | nothing |
-//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, goal |
-//! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, observation, units |
+//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, goal, fit (the names of laws) |
+//! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, model, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan |
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
-//! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan |
-//! | `train` | training; the only place that knows burn and cudarc | spec, plan, parameterization, data, checkpoint, provenance, trainer, units |
+//! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model |
+//! | `train` | training; the only place that knows burn and cudarc | spec, plan, model, parameterization, data, checkpoint, provenance, trainer, units |
 //! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, provenance, trainer |
 //! | [`execute`] | worker processes, claims, progress, Slurm, which run next | spec (`[launcher]`, `[sweep]`), plan, ledger, trainer, observation, goal, fit (what to train next), units; never burn |
 //! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, lines |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, goal, observation, units |
-//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, parameterization, checkpoint, lines, data (the tokenizer) |
+//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, checkpoint, lines, data (the tokenizer) |
 //! | [`serve`] | serving a report while a sweep runs | report |
 //! | [`cli`] | flags and help, no logic | provenance |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |
@@ -52,6 +53,7 @@ pub mod fit;
 pub mod goal;
 pub mod ledger;
 pub mod lines;
+pub mod model;
 pub mod observation;
 pub mod parameterization;
 pub mod plan;

@@ -28,7 +28,10 @@ fn a_sweep_that_chooses_stops_at_its_width_and_tells_each_reason() {
     let output = place.sweep("rehearsal", &["--slots", "1"]).output().unwrap();
     assert_code(&output, 0);
     let said = text(&output.stderr);
-    assert!(said.contains("chosen: run") && said.contains("No more runs are chosen: the interval is as narrow"), "{said}");
+    assert!(
+        said.contains("chosen: run") && said.contains("No more runs are chosen: the interval is as narrow"),
+        "{said}"
+    );
     let choices = choices(&place);
     let [.., last] = &choices[..] else { panic!("no choices") };
     let [value, low, high] = interval(last);
@@ -93,7 +96,10 @@ fn what_cannot_be_chosen_is_refused_before_anything_is_written() {
     };
     refused(&["sweep.limit_flops=1e9"], &["sweep.limit_flops", "the cheapest takes"]);
     refused(&["sweep.limit_flops=1e15", "sweep.goal=\"loss at 1e25\""], &["cannot be told", "1e25"]);
-    refused(&["sweep.limit_flops=1e15", "sweep.goal=\"exponent of N\"", "sweep.budgets=[1e13]"], &["cannot be told", "factor of 2"]);
+    refused(
+        &["sweep.limit_flops=1e15", "sweep.goal=\"exponent of N\"", "sweep.budgets=[1e13]"],
+        &["cannot be told", "factor of 2"],
+    );
     refused(&[], &["write when to stop"]);
     let axis = "sweep.axes={\"optimizer.beta2\"=[0.95,0.99]}";
     refused(&["sweep.limit_flops=1e15", axis], &["optimizer.beta2", "sweep.choose knows"]);

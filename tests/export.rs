@@ -118,7 +118,7 @@ fn what_cannot_be_exported_is_told_with_the_reason() {
         (&["transformers", "out", "--out", "x", "--architecture", "gpt2"], "possible values: arcee, llama"),
         (&["jsonl", "/nowhere"], "cannot read /nowhere"),
         (&["jsonl", "empty"], "ledger.json"),
-        (&["parquet", "bad.csv", "--out", "x"], "bad.csv:3: column val_loss: \"low\" is no number"),
+        (&["parquet", "bad.csv", "--out", "x"], "bad.csv:3: column val_loss: \"low\" is not a number"),
         (&["jsonl", "good.csv", "--curves"], "no curves.csv"),
         (&["jsonl", "good.csv", "--out", "/nowhere/x"], "cannot write /nowhere/x"),
     ] {

@@ -198,7 +198,7 @@ fn a_folder_with_other_things_in_it_is_refused() {
     let place = Place::of_seeds(1);
     fs::create_dir(place.path("out")).unwrap();
     place.write("out/notes.txt", "");
-    assert_refused(&place.rehearse(), &["is no results folder", "--out"]);
+    assert_refused(&place.rehearse(), &["is not a results folder", "--out"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod help;
 mod house;
 mod output;
 mod plan;
+mod question;
 mod recipes;
 mod report;
 #[cfg(unix)]

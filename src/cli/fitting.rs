@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Tables;
+use crate::fit::named::Law;
 
 /// A way to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -22,34 +23,6 @@ pub enum Approach {
     Vpnls,
     /// All of them.
     All,
-}
-
-/// A law other than the surface E + A/N^alpha + B/D^beta.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Law {
-    /// L(N) of runs that are not limited by data: pure, offset, exponential, broken. Columns: params, loss.
-    Params,
-    /// L(D) of runs that are not limited by size, with the intrinsic dimension. Columns: tokens, loss.
-    Tokens,
-    /// L(C) of compute-optimal runs. Columns: flops or budget, loss.
-    Flops,
-    /// Kaplan's joint L(N,D). Columns: params, tokens, loss.
-    Kaplan,
-    /// Kaplan's L(N,S). Columns: params, steps, loss.
-    KaplanSteps,
-    /// Half-lives of repeated data.
-    #[value(help = "Half-lives of repeated data. Columns: params, tokens, unique_tokens, loss")]
-    Repetition,
-    /// Steps against data, and the batch size at which both are twice their minimum. Columns: batch, steps, loss.
-    CriticalBatch,
-    /// The noise scale from gradients.
-    #[value(help = "The noise scale from gradients. Columns: small_batch, small_norm2, big_batch, big_norm2")]
-    GradientNoise,
-    /// The rules of learning rate and batch size.
-    #[value(help = "The rules of learning rate and batch size. Columns: params, tokens, learning_rate, batch, loss")]
-    Tuning,
-    /// The best fraction of data to keep, and how pruning changes the power law. Columns: keep, tokens, loss.
-    Pruning,
 }
 
 /// What resamples draw.
@@ -88,6 +61,10 @@ pub struct FitArgs {
     /// part.
     #[arg(long, value_name = "COLUMN")]
     pub by: Option<String>,
+    /// A column that was tuned, such as the learning rate: of rows that differ in nothing else, only the one of least
+    /// loss counts. May be given again.
+    #[arg(long, value_name = "COLUMN")]
+    pub tuned: Vec<String>,
     /// Laws of one variable: compare with another table (do they differ in offset, in slope, or by a factor of the
     /// variable?).
     #[arg(long, value_name = "FILE", conflicts_with = "by")]

@@ -49,6 +49,14 @@ pub enum SpecKind {
     CoordCheck,
     /// Whether activations keep their size with depth, for `runner coord-check`.
     CoordCheckDepth,
+    /// How the loss falls with size where data do not limit.
+    LawsSize,
+    /// When one model learns no more from more tokens.
+    LawsSaturation,
+    /// Deep or wide at one number of parameters.
+    LawsDepth,
+    /// The critical batch size: steps against tokens.
+    LawsBatch,
     /// One run, for `runner train`.
     Run,
 }

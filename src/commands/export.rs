@@ -14,9 +14,10 @@ use crate::data;
 use crate::export::runs::{self, Experiment, Run};
 use crate::export::table::{Table, Tables};
 use crate::export::trackers::{self, Tracker};
-use crate::export::transformers::{self, Architecture};
+use crate::export::transformers;
 use crate::export::{jsonl, parquet, tensorboard};
 use crate::ledger::{Ledger, Losses, has_tables_only};
+use crate::model::Family;
 use crate::plan::PlannedRun;
 
 /// Runs the command.
@@ -136,8 +137,8 @@ fn model(args: &TransformersArgs) -> anyhow::Result<()> {
     let tokenizer = data::tokenizer_path(cache, &planned.run.corpus);
     let tokenizer = tokenizer.exists().then_some(tokenizer);
     let architecture = match architecture {
-        ArchitectureName::Arcee => Architecture::Arcee,
-        ArchitectureName::Llama => Architecture::Llama,
+        ArchitectureName::Arcee => Family::Arcee,
+        ArchitectureName::Llama => Family::Llama,
     };
     transformers::export(planned, &weights, architecture, tokenizer.as_deref(), out)?;
     let tokenizer = match tokenizer {

@@ -89,6 +89,10 @@ fn template(kind: SpecKind) -> &'static str {
         SpecKind::LrGrid => include_str!("../../sweeps/lr-grid.toml"),
         SpecKind::CoordCheck => include_str!("../../sweeps/coord-check.toml"),
         SpecKind::CoordCheckDepth => include_str!("../../sweeps/coord-check-depth.toml"),
+        SpecKind::LawsSize => include_str!("../../sweeps/laws/size.toml"),
+        SpecKind::LawsSaturation => include_str!("../../sweeps/laws/saturation.toml"),
+        SpecKind::LawsDepth => include_str!("../../sweeps/laws/depth.toml"),
+        SpecKind::LawsBatch => include_str!("../../sweeps/laws/batch.toml"),
         SpecKind::Run => include_str!("../../configs/small.toml"),
     }
 }

@@ -88,9 +88,13 @@ fn headline(fits: &Value) -> Option<String> {
         Some(group) => format!("{group}: {headline}"),
         None => headline.to_string(),
     });
-    let conclusions = [list(&fits["transfer"]), list(&fits["savings"])].concat();
+    let conclusions = [list(&fits["transfer"]), list(&fits["savings"]), list(&fits["laws"])].concat();
     let said = conclusions.iter().filter_map(|fit| {
-        let name = fit["parameterization"].as_str().map(|name| format!("{name}: ")).unwrap_or_default();
+        let name = fit["parameterization"]
+            .as_str()
+            .or_else(|| fit["group"].as_str())
+            .map(|name| format!("{name}: "))
+            .unwrap_or_default();
         Some(name + fit["conclusion"].as_str()?)
     });
     let mut said: Vec<String> = said.chain(headlines).collect();

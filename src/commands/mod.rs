@@ -32,7 +32,7 @@ pub mod worker;
 /// A number of seconds from the command line.
 fn seconds(flag: &str, value: f64) -> anyhow::Result<std::time::Duration> {
     std::time::Duration::try_from_secs_f64(value)
-        .map_err(|_| anyhow::anyhow!("--{flag} {value} is no number of seconds; give 0 or more"))
+        .map_err(|_| anyhow::anyhow!("--{flag} {value} is not a number of seconds; give 0 or more"))
 }
 
 /// A number from the command line that must be above zero.

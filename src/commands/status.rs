@@ -66,10 +66,10 @@ fn text(status: &Status, array: Option<&str>) -> String {
     let rate = Flops(status.flops_per_second);
     lines.push(format!("{} of {} FLOPs, {rate} FLOP/s{left}", Flops(*flops_done), Flops(*flops)));
     match &status.sweep {
-        Some(holder) => lines.push(format!("swept by {holder}")),
+        Some(holder) => lines.push(format!("run by {holder}")),
         None if status.is_over() => {}
         None if array.is_some() => {}
-        None => lines.push("no `runner sweep` is at it now".to_owned()),
+        None => lines.push("no `runner sweep` is running it now".to_owned()),
     }
     lines.extend(array.map(|array| format!("Slurm: {array}")));
     for (device, count) in &status.devices {

@@ -42,7 +42,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     std::thread::spawn(move || server.run());
     loop {
         std::thread::sleep(LOOK_AGAIN);
-        // What cannot be read now may be in the middle of a change: the report of before stays.
+        // What cannot be read now may be in the middle of a change: the earlier report stays.
         if let Err(error) = watch.refresh(&shelf, &mut seen) {
             eprintln!("warning: {error:#}");
         }
@@ -103,7 +103,7 @@ fn progress(status: &Status) -> String {
         return format!("Over: {counts}.");
     }
     let left = status.seconds_left.map_or_else(String::new, |left| format!(", {} left", Seconds(left)));
-    let nobody = if status.sweep.is_none() { "; no `runner sweep` is at it now" } else { "" };
+    let nobody = if status.sweep.is_none() { "; no `runner sweep` is running it now" } else { "" };
     let share = format!("{} of {} FLOPs", Flops(*flops_done), Flops(*flops));
     format!("Running: {counts}, {running} running, {waiting} waiting; {share}{left}{nobody}.")
 }

@@ -1,11 +1,11 @@
-//! Rows that cannot be read: the end of it all, or counted and passed over where `data.skip_bad` says so.
+//! Rows that cannot be read: the end of it all, or counted and skipped where `data.skip_bad` says so.
 
 use std::fmt::Display;
 
 /// What becomes of rows that cannot be read.
 pub struct Bad {
     skip: bool,
-    /// Rows that were passed over.
+    /// Rows that were skipped.
     pub count: u64,
     /// What was wrong with the first of them.
     pub first: Option<String>,

@@ -85,7 +85,7 @@ pub struct TextFacts {
     /// Whether those were left out.
     #[serde(default)]
     pub deduplicated: bool,
-    /// Rows that could not be read and were passed over.
+    /// Rows that could not be read and were skipped.
     #[serde(default)]
     pub bad_rows: u64,
     /// Documents of a published validation set that repeat training documents.
@@ -94,10 +94,10 @@ pub struct TextFacts {
     /// Tokens that stand for what the tokenizer does not know.
     #[serde(default)]
     pub unknown_tokens: u64,
-    /// Bytes of text that the tokenizer passed over, for want of a token.
+    /// Bytes of text that the tokenizer skipped, for want of a token.
     #[serde(default)]
     pub dropped_bytes: u64,
-    /// The tokenizer's vocabulary where ids were numbered anew; the corpus's own is then those that occur.
+    /// The tokenizer's vocabulary where ids were renumbered; the corpus's own is then those that occur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbered_from: Option<u64>,
 }
@@ -118,7 +118,7 @@ pub struct BinFacts {
     pub known: String,
     /// Files.
     pub files: usize,
-    /// The vocabulary of the files where ids were numbered anew; the corpus's own is then those that occur.
+    /// The vocabulary of the files where ids were renumbered; the corpus's own is then those that occur.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbered_from: Option<u64>,
     /// Their documents; nothing where they cannot be told apart.

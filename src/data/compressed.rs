@@ -113,7 +113,7 @@ fn damaged(compressed: Option<&str>, path: &Path, error: &io::Error) -> DataErro
     };
     if error.to_string().contains("requires too much memory") {
         let what = format!(
-            "it is compressed by {name} with a window of more than 2^{WINDOW} bytes; compress it anew with `zstd --long={WINDOW}`"
+            "it is compressed by {name} with a window of more than 2^{WINDOW} bytes; compress it again with `zstd --long={WINDOW}`"
         );
         return DataError::content(path, what);
     }

@@ -1,4 +1,4 @@
-//! From documents to the tokens of a corpus: in parallel, unknown tokens counted, ids numbered anew where the tokenizer
+//! From documents to the tokens of a corpus: in parallel, unknown tokens counted, ids renumbered where the tokenizer
 //! has more than fit.
 
 use rayon::prelude::*;

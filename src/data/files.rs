@@ -55,7 +55,7 @@ impl Documents<'_> {
         }
     }
 
-    /// Rows that were passed over, and what was wrong with the first.
+    /// Rows that were skipped, and what was wrong with the first.
     pub fn bad(&self) -> (u64, Option<&str>) {
         match self {
             Self::Here(_) => (0, None),

@@ -24,14 +24,18 @@ const KINDS: [Kind; 27] = [
     kind(b"PAR1", "Parquet", "write source = \"parquet\", and data.column"),
     kind(b"\x93NUMPY", "a NumPy array", "write source = \"bin\", which reads arrays of token ids"),
     kind(b"MMIDIDX\0\0", "the index of a Megatron dataset", "give the .bin beside it, with source = \"bin\""),
-    kind(b"LITPKDS", "a packed dataset of LitGPT", "write its tokens anew as a .bin or .npy of integers"),
+    kind(b"LITPKDS", "a packed dataset of LitGPT", "save its tokens as a .bin or .npy of integers"),
     kind(b"\x1f\x8b", "compressed by gzip", "unpack it with `gunzip`"),
     kind(b"\x28\xb5\x2f\xfd", "compressed by Zstandard", "unpack it with `unzstd`"),
     kind(b"\x04\x22\x4d\x18", "compressed by lz4", "unpack it with `unlz4`, or compress it by gzip or Zstandard"),
     kind(b"BZh", "compressed by bzip2", "unpack it with `bunzip2`, or compress it by gzip or Zstandard"),
     kind(b"\xfd7zXZ", "compressed by xz", "unpack it with `unxz`, or compress it by gzip or Zstandard"),
     kind(b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it and give the files in it"),
-    kind(b"PK\x03\x04", "a zip archive, or a .npz or .pt file, which are such", "unpack it, or save the array as .npy"),
+    kind(
+        b"PK\x03\x04",
+        "a zip archive, or a .npz or .pt file, which are zip archives",
+        "unpack it, or save the array as .npy",
+    ),
     kind(b"PK\x05\x06", "an empty zip archive", "get the file again"),
     kind(b"\x80\x02", "a pickle of Python or PyTorch", "save the tokens as .npy"),
     kind(b"\x80\x03", "a pickle of Python", "save the tokens as .npy"),
@@ -45,7 +49,7 @@ const KINDS: [Kind; 27] = [
     kind(b"%PDF", "a PDF", "take the text out of it, for instance with `pdftotext`"),
     kind(
         b"version https://git-lfs",
-        "a pointer of Git LFS in place of the file",
+        "a Git LFS pointer instead of the file",
         "get the file itself with `git lfs pull`",
     ),
     kind(b"\xff\xfe\0\0", "UTF-32", "convert it with `iconv -f UTF-32 -t UTF-8`"),
@@ -54,7 +58,7 @@ const KINDS: [Kind; 27] = [
     kind(b"\xfe\xff", "text in UTF-16", "write source = \"text\" or \"jsonl\", which read it"),
 ];
 
-/// A web page of at most so many bytes stands in place of a file; a longer one may be somebody's text.
+/// A web page of at most so many bytes stands instead of a file; a longer one may be somebody's text.
 const LONGEST_PAGE: usize = 1 << 20;
 
 /// Where a tar archive says that it is one.
@@ -70,7 +74,7 @@ pub fn name(bytes: &[u8]) -> Option<String> {
     }
     let opening: Vec<u8> = bytes.trim_ascii_start().iter().take(15).map(u8::to_ascii_lowercase).collect();
     if bytes.len() <= LONGEST_PAGE && (opening.starts_with(b"<!doctype html") || opening.starts_with(b"<html")) {
-        let what = "this is a page of the web in place of the file; open it in a browser to see what the server said, and \
+        let what = "this is a web page instead of the file; open it in a browser to see what the server said, and \
                     get the file again";
         return Some(what.to_owned());
     }

@@ -1,4 +1,4 @@
-//! Ids as a corpus keeps them: as they are, or those that occur numbered anew, for vocabularies above 16 bits.
+//! Ids as a corpus keeps them: as they are, or those that occur renumbered, for vocabularies above 16 bits.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::{DataError, cache};
 /// Most ids that a corpus may use: more do not fit its token files.
 pub const MOST_IDS: u64 = 65_536;
 
-/// The file in the cache with the ids that were numbered anew, in the order of their new numbers.
+/// The file in the cache with the ids that were renumbered, in the order of their new numbers.
 pub const ORIGINAL_IDS: &str = "ids.u32";
 
 /// How ids of the files become ids of the corpus.
@@ -27,7 +27,7 @@ impl Numbering {
         }
     }
 
-    /// Writes the ids that were numbered anew into the corpus's folder.
+    /// Writes the ids that were renumbered into the corpus's folder.
     pub fn keep(&self, folder: &Path) -> Result<(), DataError> {
         let Self::Anew(originals) = self else { return Ok(()) };
         let bytes: Vec<u8> = originals.iter().flat_map(|id| id.to_le_bytes()).collect();
@@ -73,7 +73,7 @@ impl Occurring {
         }
     }
 
-    /// Those that occur numbered anew, if they fit; `key` of `[data]` names the vocabulary.
+    /// Those that occur renumbered, if they fit; `key` of `[data]` names the vocabulary.
     pub fn numbering(&self, key: &'static str, say: &mut dyn FnMut(&str)) -> Result<Numbering, DataError> {
         let originals = self.ids();
         let (count, vocab) = (originals.len(), self.vocab);
@@ -84,7 +84,7 @@ impl Occurring {
             );
             return Err(DataError::configuration(key, what));
         }
-        say(&format!("{count} of {vocab} ids occur; they are numbered anew, and {ORIGINAL_IDS} in the cache has them"));
+        say(&format!("{count} of {vocab} ids occur; they are renumbered, and {ORIGINAL_IDS} in the cache has them"));
         Ok(Numbering::Anew(originals))
     }
 

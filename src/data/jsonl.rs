@@ -54,7 +54,7 @@ pub fn read(
 type Found<'de> = Option<Option<Cow<'de, str>>>;
 
 /// The text in one field of an object, or of an object in it: `data.text` is the field of that very name, and where there is
-/// none, `text` in `data`. Everything else is passed over without being kept.
+/// none, `text` in `data`. Everything else is skipped without being kept.
 struct Field<'a>(&'a str);
 
 impl<'de> DeserializeSeed<'de> for Field<'_> {
@@ -86,7 +86,7 @@ impl<'de> Visitor<'de> for Field<'_> {
                 _ => map.next_value::<IgnoredAny>().map(|_| false)?,
             };
             if twice {
-                return Err(A::Error::custom(format_args!("the field {:?} is there twice", self.0)));
+                return Err(A::Error::custom(format_args!("the field {:?} appears twice", self.0)));
             }
         }
         Ok(exact.or(inner))

@@ -109,7 +109,7 @@ impl Mixture {
         self.parts.iter().enumerate().map(until).min().unwrap_or_default()
     }
 
-    /// Validation sequences of these shares in which nothing is there twice.
+    /// Validation sequences of these shares in which nothing appears twice.
     pub fn validation_windows(&self) -> u64 {
         let until = |(at, part): (usize, &Part)| self.nth(at, part.validation_windows);
         self.parts.iter().enumerate().map(until).min().unwrap_or_default()
@@ -195,7 +195,7 @@ mod tests {
         assert!((quarter - 0.25).abs() < 0.02, "{quarter}");
         let validation = mixture.validation_windows();
         let starts: HashSet<u64> = (0..validation).map(|index| mixture.validation_start(index, validation)).collect();
-        assert_eq!(starts.len() as u64, validation, "a validation window is there twice");
+        assert_eq!(starts.len() as u64, validation, "a validation window appears twice");
         assert!(starts.iter().all(|start| (start % 1000).is_multiple_of(10)));
         // A few of many: still spread over all of each part.
         let few: Vec<u64> = (0..16).map(|index| mixture.validation_start(index, 16)).collect();

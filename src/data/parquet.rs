@@ -45,7 +45,7 @@ fn texts(file: File, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<
         let compression = group.metadata().column(index).compression();
         if !matches!(compression, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_)) {
             return Err(format!(
-                "compressed by {compression}; write it anew with Snappy, Zstandard or without compression"
+                "compressed by {compression}; rewrite it with Snappy, Zstandard or without compression"
             ));
         }
         let ColumnReader::ByteArrayColumnReader(values) = group.get_column_reader(index).map_err(damaged)? else {

@@ -17,7 +17,7 @@ pub struct Texts {
     /// In the order of their names.
     pub files: Vec<InputFile>,
     separators: Vec<Separator>,
-    /// Whether rows that cannot be read are passed over.
+    /// Whether rows that cannot be read are skipped.
     pub skip_bad: bool,
 }
 

@@ -15,7 +15,7 @@ const REPEATED: f64 = 0.2;
 /// Base of the polynomial that hashes a passage: any odd number with its bits well spread.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A document and the hash of its content, which decides where it goes and whether it is there twice.
+/// A document and the hash of its content, which decides where it goes and whether it appears twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Document<'a> {
     /// Its text.

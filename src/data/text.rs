@@ -130,7 +130,7 @@ impl TextRecipe {
         let Encoder { numbering, unknown, dropped, .. } = encoder;
         let all_tokens = validation_tokens.tokens + train_tokens.tokens;
         self.check_known((unknown, all_tokens), "tokens", "are unknown to the tokenizer", say)?;
-        self.check_known((dropped, all_bytes), "bytes of text", "have no token at all in the tokenizer", say)?;
+        self.check_known((dropped, all_bytes), "bytes of text", "have no token in the tokenizer", say)?;
         let validation_bytes = parts.iter().map(|part| bytes(&part.validation)).sum::<u64>();
         Ok(Manifest {
             format: cache::FORMAT,
@@ -178,7 +178,7 @@ impl TextRecipe {
     fn near(&self, Gathered { documents, repeats, .. }: &Gathered<'_>, say: &mut dyn FnMut(&str)) -> NearFacts {
         if *repeats > 0 {
             let remedy = if self.deduplicate { "left out" } else { "kept; data.deduplicate = true leaves them out" };
-            say(&format!("{repeats} documents are the same as others: {remedy}"));
+            say(&format!("{repeats} documents are exact duplicates of others: {remedy}"));
         }
         let contents: Vec<u64> = documents.iter().map(|document| document.content).collect();
         let words = |at: usize| documents[at].text.split_whitespace().map(hash::text);
@@ -233,7 +233,7 @@ impl TextRecipe {
             let path = self.tokenizer.as_ref().map_or(Path::new("the tokenizer"), |(path, _)| path.as_path());
             let what = format!(
                 "{counted}, and at most {:.0}% may be: it was made for other text. Take a byte-level BPE, which knows all \
-                 text, or write data.vocab in place of data.tokenizer to train one",
+                 text, or write data.vocab instead of data.tokenizer to train one",
                 100.0 * MOST_UNKNOWN
             );
             return Err(DataError::content(path, what));
@@ -341,12 +341,12 @@ impl TextRecipe {
     }
 }
 
-/// Rows that were passed over in all of these, told with what was wrong with the first.
+/// Rows that were skipped in all of these, told with what was wrong with the first.
 fn passed_over<'a>(read: impl Iterator<Item = &'a Documents<'a>>, say: &mut dyn FnMut(&str)) -> u64 {
     let bad: Vec<(u64, Option<&str>)> = read.map(Documents::bad).collect();
     let count = bad.iter().map(|(count, _)| count).sum();
     if let Some(first) = bad.iter().find_map(|(_, first)| *first) {
-        say(&format!("{count} rows cannot be read and are passed over; the first: {first}"));
+        say(&format!("{count} rows cannot be read and are skipped; the first: {first}"));
     }
     count
 }

@@ -153,7 +153,7 @@ fn failure(error: &TrainError) -> (FailureClass, String) {
 /// What a panic said.
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "with no message".to_owned())
 }
 
 fn publish(
@@ -177,7 +177,7 @@ fn publish(
     Ok(())
 }
 
-/// A loss that is no number is divergence, whatever the trainer calls it, and JSON has no word for such numbers.
+/// A loss that is not a number is divergence, whatever the trainer calls it, and JSON has no word for such numbers.
 fn sound(outcome: &Outcome, run: &PlannedRun) -> Outcome {
     let number = |value: f64| if value.is_finite() { value } else { 0.0 };
     match *outcome {

@@ -192,7 +192,10 @@ impl Chooser {
             ledger.choose(&choices)?;
         }
         let run = |choice: &Choice| choice.run.as_ref().map_or_else(String::new, ToString::to_string);
-        Ok(choices.iter().map(|choice| format!("chosen: run {}: {}{}", run(choice), choice.reason, known(choice))).collect())
+        Ok(choices
+            .iter()
+            .map(|choice| format!("chosen: run {}: {}{}", run(choice), choice.reason, known(choice)))
+            .collect())
     }
 
     /// Records where choosing ended, and tells it: what is known of the goal, and why no more runs are chosen.

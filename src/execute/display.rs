@@ -81,7 +81,9 @@ impl<'a> Display<'a> {
             }
             Event::Diverged { run, step, train_loss } => self.diverged(slot, run, *step, *train_loss),
             Event::Preparing { run, what, seconds } => self.preparing(slot, run, what, *seconds),
-            Event::Postponed { run, message } => self.ended(slot, run, false, &format!("is put off: {message}")),
+            Event::Postponed { run, message } => {
+                self.ended(slot, run, false, &format!("is tried again later: {message}"));
+            }
             Event::Interrupted { run, step: 0 } => self.ended(slot, run, false, "stopped before its first step"),
             Event::Interrupted { run, step } => self.ended(slot, run, false, &format!("stopped after step {step}")),
             Event::Failed { run, failure } => self.ended(slot, run, false, &format!("failed: {}", failure.message)),

@@ -11,7 +11,7 @@ const BEGINNING: usize = 2;
 
 /// What happened and what to try, in a sentence or two. `finished` are the runs of the sweep that trained to their end.
 pub fn explain(run: &PlannedRun, step: usize, train_loss: Option<f64>, finished: &[&PlannedRun]) -> String {
-    let loss = train_loss.map_or_else(|| "was no finite number".to_owned(), |loss| format!("was {loss:.2}"));
+    let loss = train_loss.map_or_else(|| "was not a finite number".to_owned(), |loss| format!("was {loss:.2}"));
     let steps = run.run.schedule.steps;
     format!("diverged at step {step} of {steps}, where its training loss {loss}. {}", advice(run, step, finished))
 }

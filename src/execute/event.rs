@@ -33,7 +33,7 @@ pub enum Event {
         run: RunId,
         /// Tokens seen.
         tokens: u64,
-        /// Recent training loss in nats per token; nothing where it is no number.
+        /// Recent training loss in nats per token; nothing where it is not a number.
         train_loss: Option<f64>,
         /// Training tokens per second so far.
         tokens_per_second: Option<f64>,
@@ -55,7 +55,7 @@ pub enum Event {
         run: RunId,
         /// Step at which it was noticed.
         step: usize,
-        /// Training loss there; nothing where it is no finite number.
+        /// Training loss there; nothing where it is not a finite number.
         #[serde(default)]
         train_loss: Option<f64>,
     },

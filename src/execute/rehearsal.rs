@@ -6,7 +6,7 @@
 
 use crate::ledger::REHEARSAL;
 use crate::observation::Counting;
-use crate::plan::RunId;
+use crate::plan::{PlannedRun, RunId};
 use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError, Trainer};
 
 /// Name of the device on the command line and in results.
@@ -35,6 +35,19 @@ pub const SURFACE: Surface = Surface { e: 1.8, a: 73.9, b: 102.5, alpha: 0.36, b
 /// Standard deviation of the noise on the final loss, in nats.
 pub const NOISE: f64 = 0.002;
 
+/// Where a sweep varies the batch size: the batch, in tokens, at which a run needs twice the tokens that it would need with
+/// the smallest one (arXiv 1812.06162, equation 2.11).
+pub const CRITICAL_BATCH: f64 = 4096.0;
+
+/// Where a sweep varies the learning rate: the best one at 1e5 parameters, and its exponent in parameters.
+pub const BEST_RATE: [f64; 2] = [0.01, -0.333];
+/// Nats lost at twice or half the best rate.
+const RATE_CURVATURE: f64 = 0.02;
+
+/// Where data are repeated: the number of repetitions after which most of the worth of a repeated token is gone (Muennighoff
+/// et al. 2023, arXiv 2305.16264).
+pub const HALF_LIFE: f64 = 15.39;
+
 /// FLOP/s of the notional device, which gives the notional times: 1e12.
 const FLOPS_PER_SECOND: f64 = 1e12;
 
@@ -62,8 +75,9 @@ impl Surface {
     }
 }
 
-/// Gives every run the loss of [`SURFACE`] and noise drawn from the run's identity, its seed included. The shape of
-/// the model, the optimizer and the schedule make no difference; time is that of a notional device of 1e12 FLOP/s, so
+/// Gives every run the loss of [`SURFACE`] and noise drawn from the run's identity, its seed included. What a sweep varies
+/// has an effect of known size where it is the batch size, the learning rate or the number of epochs; the shape of the model
+/// and all else make no difference. Time is that of a notional device of 1e12 FLOP/s, so
 /// that all of a rehearsal is reproducible.
 #[derive(Clone, Copy, Debug)]
 pub struct Rehearsal;
@@ -110,13 +124,33 @@ impl Trainer for Rehearsal {
             }
         }
         Ok(Outcome::Finished {
-            val_loss: SURFACE.loss(params, run.tokens as f64) + NOISE * gaussian(&run.id),
+            val_loss: loss(run) + NOISE * gaussian(&run.id),
             val_loss_se: NOISE,
             train_loss,
             tokens_per_second,
             seconds: run.tokens as f64 / tokens_per_second,
         })
     }
+}
+
+/// The final loss without noise.
+fn loss(run: &PlannedRun) -> f64 {
+    let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
+    let varies = |field: &str| run.axes.contains_key(field);
+    let mut tokens = run.tokens as f64;
+    if let Some(repeated) = run.epochs.map(|epochs| epochs - 1.0).filter(|repeated| *repeated > 0.0) {
+        tokens *= (1.0 + HALF_LIFE * (1.0 - (-repeated / HALF_LIFE).exp())) / (1.0 + repeated);
+    }
+    if varies("optimizer.batch_tokens") {
+        tokens /= 1.0 + run.run.tokens_per_step() as f64 / CRITICAL_BATCH;
+    }
+    let mut loss = SURFACE.loss(params, tokens);
+    if varies("optimizer.learning_rate") {
+        let [at_1e5, exponent] = BEST_RATE;
+        let octaves = (run.run.optimizer.learning_rate / (at_1e5 * (params / 1e5).powf(exponent))).log2();
+        loss += RATE_CURVATURE * octaves * octaves;
+    }
+    loss
 }
 
 /// A standard normal number that depends on the run alone (Box and Muller 1958).
@@ -132,7 +166,6 @@ fn gaussian(id: &RunId) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::PlannedRun;
     use crate::plan::testing::planned;
 
     fn train(run: &PlannedRun, told: &mut dyn FnMut(Progress)) -> Outcome {

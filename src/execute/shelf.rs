@@ -22,7 +22,7 @@ impl Checkpoints for Shelf<'_, '_> {
         let found = match self.claim.borrow().checkpoints() {
             Ok(found) => found,
             Err(error) => {
-                eprintln!("run {run} begins anew: {error}");
+                eprintln!("run {run} starts again from step 0: {error}");
                 return false;
             }
         };
@@ -31,7 +31,8 @@ impl Checkpoints for Shelf<'_, '_> {
             match read(&mut file) {
                 Ok(()) => return true,
                 Err(reason) => {
-                    let next = if at + 1 < last { "the one before it is used" } else { "the run begins anew" };
+                    let next =
+                        if at + 1 < last { "the one before it is used" } else { "the run starts again from step 0" };
                     eprintln!("run {run}: checkpoint {} cannot be used: {reason}; {next}", path.display());
                 }
             }

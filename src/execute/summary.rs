@@ -19,7 +19,7 @@ pub struct Summary {
     pub pending: usize,
     /// Later results that differ from the first.
     pub conflicts: Vec<PathBuf>,
-    /// Devices that failed run after run and got no more of them, with the last reason.
+    /// Devices that failed several runs in a row and got no more, with the last reason.
     pub quarantined: Vec<(String, String)>,
     /// The signal that ended the sweep, if one did.
     pub interrupted: Option<i32>,

@@ -24,7 +24,7 @@ pub enum ExecuteError {
     #[error("cannot start a worker: {0}")]
     Spawn(io::Error),
     /// Every worker gave up for a reason that is not a run's.
-    #[error("no worker can go on; {0}")]
+    #[error("no worker can continue; {0}")]
     NoWorker(String),
 }
 
@@ -268,7 +268,7 @@ impl Supervisor<'_, '_> {
             self.slots[slot] = Slot::Closed(message);
         }
         if self.health.is_quarantined(&self.pool.devices[slot]) {
-            self.slots[slot] = Slot::Closed("its device failed run after run".to_owned());
+            self.slots[slot] = Slot::Closed("its device failed several runs in a row".to_owned());
         }
         let open = matches!(self.slots[slot], Slot::Idle) && self.stopping.is_none();
         if open && self.pending() > 0 { self.start(slot) } else { Ok(()) }
@@ -282,9 +282,10 @@ impl Supervisor<'_, '_> {
             let silent = worker.hung && held.silent > self.pool.patience;
             let patience = self.pool.patience.as_secs();
             let (own, message) = if silent {
-                (FailureClass::Hang, format!("nothing was heard of the worker for {patience} s; it was ended"))
+                (FailureClass::Hang, format!("the worker gave no sign of life for {patience} s and was stopped"))
             } else if worker.hung {
-                let message = format!("the worker was ended: nothing was heard of another run of it for {patience} s");
+                let message =
+                    format!("the worker was stopped: another of its runs gave no sign of life for {patience} s");
                 (FailureClass::Hang, message)
             } else {
                 (retry::class_of_death(epitaph), epitaph.to_owned())
@@ -309,7 +310,7 @@ impl Supervisor<'_, '_> {
         }
         let device = &self.pool.devices[slot];
         if self.health.failed(device, run, failure, claimed.map(|at| at.elapsed())) {
-            self.display.say(&format!("device {device} failed run after run and gets no more of them"));
+            self.display.say(&format!("device {device} failed several runs in a row and gets no more"));
             for (slot, its) in self.pool.devices.iter().enumerate() {
                 match &self.slots[slot] {
                     // When it ends its slot is closed. One of several runs does not end with the one that failed.

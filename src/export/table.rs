@@ -277,8 +277,8 @@ mod tests {
             ("", "t.csv:1: no header"),
             ("a,a\n1,2\n", "two columns are called \"a\""),
             ("a,b\n1\n", "t.csv:2: 1 cells, and the header has 2"),
-            ("id,val_loss\nx,1\ny,good\n", "t.csv:3: column val_loss: \"good\" is no number"),
-            ("id,seed\nx,1.5\n", "column seed: \"1.5\" is no whole number"),
+            ("id,val_loss\nx,1\ny,good\n", "t.csv:3: column val_loss: \"good\" is not a number"),
+            ("id,seed\nx,1.5\n", "column seed: \"1.5\" is not a whole number"),
         ];
         for (csv, expected) in cases {
             let error = parse(csv).unwrap_err();

@@ -1,9 +1,7 @@
 //! A trained model as a folder that `from_pretrained` of the `transformers` package loads.
 //!
-//! The model here is a Llama whose MLP has no gate: pre-norm by root mean square, rotary positions that turn channels i
-//! and i + half, no biases, an unembedding of its own, and an MLP of two matrices with the exact GELU. The package has
-//! that architecture under the name Arcee. As a plain Llama it needs a gated MLP: there the gate is what goes through
-//! GELU, and what it multiplies is the constant 1, a bias beside a matrix of zeros (so the parameters are more).
+//! Each part of a model says what it becomes in an architecture of the package, or why it cannot. The first models are a
+//! Llama whose MLP has no gate; the package has that architecture under the name Arcee.
 //!
 //! What a parameterization multiplies is multiplied into the weights: what an embedding, a hidden matrix or the
 //! unembedding computes is linear in its weights, and the attention scale goes into the queries, since the package's is
@@ -20,17 +18,9 @@ use super::ExportError;
 use super::error::{create_dir, write};
 use crate::checkpoint;
 use crate::data::{ORIGINAL_IDS, tokenizer_facts};
+use crate::model::{Family, Layout, Shape, Source, Weight};
 use crate::parameterization::{Role, Rules as _};
-use crate::plan::{NORM_EPSILON, PlannedRun, ROTARY_BASE, Run, Shape};
-
-/// As which architecture of the package a model is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    /// Exactly this model, of as many parameters.
-    Arcee,
-    /// With a gated MLP, for programs that only know Llama.
-    Llama,
-}
+use crate::plan::{NORM_EPSILON, PlannedRun, ROTARY_BASE, Run};
 
 /// A tensor of the package: shape and numbers, row-major.
 type Tensor = (Vec<usize>, Vec<f32>);
@@ -40,14 +30,14 @@ type Tensor = (Vec<usize>, Vec<f32>);
 pub fn export(
     planned: &PlannedRun,
     weights: &Path,
-    architecture: Architecture,
+    family: Family,
     tokenizer: Option<&Path>,
     out: &Path,
 ) -> Result<(), ExportError> {
-    let tensors = tensors(&planned.run, read(planned, weights)?, architecture);
+    let Package { tensors, config: told } = package(&planned.run, &read(planned, weights)?, family)?;
     create_dir(out)?;
     let mut separator = None;
-    // Numbered anew, the rows of the embedding are not the tokenizer's: the file that has the ids goes along in its place.
+    // Renumbered, the rows of the embedding are not the tokenizer's: the file that has the ids goes along in its place.
     let original_ids = tokenizer.map(|path| path.with_file_name(ORIGINAL_IDS)).filter(|path| path.exists());
     if let Some(path) = &original_ids {
         let ids = std::fs::read(path).map_err(ExportError::io("read", path))?;
@@ -64,7 +54,7 @@ pub fn export(
         });
         write(&out.join("tokenizer_config.json"), &pretty(&about))?;
     }
-    write(&out.join("config.json"), &pretty(&config(&planned.run.shape, architecture, separator)))?;
+    write(&out.join("config.json"), &pretty(&config(&planned.run.shape, family, separator, told)))?;
     let path = out.join("model.safetensors");
     let file = File::create(&path).map_err(ExportError::io("write", &path))?;
     safetensors(&tensors, &mut BufWriter::new(file)).map_err(ExportError::io("write", &path))
@@ -94,22 +84,19 @@ fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError>
 }
 
 /// `config.json`. Documents end with the separator, so it begins and ends a text.
-fn config(shape: &Shape, architecture: Architecture, separator: Option<u32>) -> Value {
-    let (name, model_type) = match architecture {
-        Architecture::Arcee => ("ArceeForCausalLM", "arcee"),
-        Architecture::Llama => ("LlamaForCausalLM", "llama"),
+fn config(shape: &Shape, family: Family, separator: Option<u32>, parts: Vec<(&'static str, Value)>) -> Value {
+    let (name, model_type) = match family {
+        Family::Arcee => ("ArceeForCausalLM", "arcee"),
+        Family::Llama => ("LlamaForCausalLM", "llama"),
     };
-    json!({
+    let mut config = json!({
         "architectures": [name],
         "model_type": model_type,
         "vocab_size": shape.vocab,
         "hidden_size": shape.width,
-        "intermediate_size": 4 * shape.width,
         "num_hidden_layers": shape.depth,
         "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.heads,
         "head_dim": shape.head_dim(),
-        "hidden_act": "gelu",
         "max_position_embeddings": shape.context,
         "rms_norm_eps": NORM_EPSILON,
         // Before and since version 5 of the package.
@@ -117,69 +104,92 @@ fn config(shape: &Shape, architecture: Architecture, separator: Option<u32>) -> 
         "rope_parameters": {"rope_type": "default", "rope_theta": ROTARY_BASE},
         "attention_bias": false,
         "attention_dropout": 0.0,
-        "mlp_bias": architecture == Architecture::Llama,
-        "tie_word_embeddings": false,
         "bos_token_id": separator,
         "eos_token_id": separator,
         "pad_token_id": null,
         "torch_dtype": "float32",
-    })
+    });
+    for (key, value) in parts {
+        config[key] = value;
+    }
+    config
 }
 
-/// The tensors of the package by their names, from the weights in their order.
-fn tensors(run: &Run, weights: Vec<Vec<f32>>, architecture: Architecture) -> BTreeMap<String, Tensor> {
-    let (shape, table) = (&run.shape, run.table());
-    let query_scale = table.attention_scale() * (shape.head_dim() as f64).sqrt();
-    let mut tensors = BTreeMap::new();
-    for ((name, role, [inputs, outputs]), values) in shape.weights().into_iter().zip(weights) {
-        let multiplier = match role {
-            // Normalization multiplies by its gain alone.
-            Role::BlockGain | Role::FinalGain => 1.0,
-            _ => table.rule(role, inputs).multiplier,
-        };
-        let layer = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.'));
-        let (prefix, part) = match layer {
-            Some((index, part)) => (format!("model.layers.{index}."), part),
-            None => (String::new(), name.as_str()),
-        };
-        let mut put = |name: &str, tensor| tensors.insert(format!("{prefix}{name}.weight"), tensor);
-        // Columns of `[inputs, outputs]` as the rows of the package's `[outputs, inputs]`.
-        let rows = |from: usize, to: usize, factor: f64| -> Tensor {
-            let row = |output| (0..inputs).map(move |input| (input * outputs + output, factor));
-            let scaled = |(at, factor): (usize, f64)| (f64::from(values[at]) * factor) as f32;
-            (vec![to - from, inputs], (from..to).flat_map(row).map(scaled).collect())
-        };
-        let d = shape.width;
-        match part {
-            // One-hot inputs choose a row.
-            "embedding" => {
-                let scaled = values.iter().map(|x| (f64::from(*x) * multiplier) as f32).collect();
-                put("model.embed_tokens", (vec![inputs, outputs], scaled));
-            }
-            "norm_attention" => drop(put("input_layernorm", (vec![d], values))),
-            "norm_mlp" => drop(put("post_attention_layernorm", (vec![d], values))),
-            "norm" => drop(put("model.norm", (vec![d], values))),
-            "qkv" => {
-                put("self_attn.q_proj", rows(0, d, multiplier * query_scale));
-                put("self_attn.k_proj", rows(d, 2 * d, multiplier));
-                put("self_attn.v_proj", rows(2 * d, 3 * d, multiplier));
-            }
-            "attention_out" => drop(put("self_attn.o_proj", rows(0, d, multiplier))),
-            "mlp_in" if architecture == Architecture::Arcee => drop(put("mlp.up_proj", rows(0, 4 * d, multiplier))),
-            "mlp_in" => {
-                put("mlp.gate_proj", rows(0, 4 * d, multiplier));
-                put("mlp.up_proj", (vec![4 * d, d], vec![0.0; 4 * d * d]));
-                let biases = [("gate_proj", 4 * d, 0.0), ("up_proj", 4 * d, 1.0), ("down_proj", d, 0.0)];
-                for (name, length, value) in biases {
-                    tensors.insert(format!("{prefix}mlp.{name}.bias"), (vec![length], vec![value; length]));
+/// A model as the package has it.
+#[derive(Default)]
+struct Package {
+    tensors: BTreeMap<String, Tensor>,
+    config: Vec<(&'static str, Value)>,
+}
+
+/// What a model becomes, from its weights in their order.
+fn package(run: &Run, weights: &[Vec<f32>], family: Family) -> Result<Package, ExportError> {
+    let shape = &run.shape;
+    let impossible = |what| ExportError::Impossible(format!("run {}: {what}", run.id()));
+    let (first, block, last) = layouts(shape, family).map_err(impossible)?;
+    let mut package = Package::default();
+    let mut declared = shape.weights();
+    let mut values = weights.iter();
+    let counts = [shape.first().len(), shape.block().len(), shape.last().len()];
+    let mut put = |prefix: &str, layout: &Layout, count: usize| {
+        let part: Vec<(Weight, &Vec<f32>)> = declared.drain(..count).zip(values.by_ref()).collect();
+        for told in &layout.tensors {
+            let kind = if matches!(told.source, Source::Bias(..)) { "bias" } else { "weight" };
+            package.tensors.insert(format!("{prefix}{}.{kind}", told.name), tensor(run, &part, &told.source));
+        }
+    };
+    put("", &first, counts[0]);
+    for index in 0..shape.depth {
+        put(&format!("model.layers.{index}."), &block, counts[1]);
+    }
+    put("", &last, counts[2]);
+    package.config = [first, block, last].into_iter().flat_map(|layout| layout.config).collect();
+    Ok(package)
+}
+
+/// What the weights before the blocks, those of a block and those behind the blocks become.
+fn layouts(shape: &Shape, family: Family) -> Result<(Layout, Layout, Layout), String> {
+    let sizes = shape.sizes();
+    let parts = &shape.parts;
+    let mixers = parts.mixer.weights(&sizes).len();
+    let gain = |name: &str| Layout::default().with(name, Source::Whole(0));
+    let first = Layout::default().with("model.embed_tokens", Source::Whole(0));
+    let block = gain("input_layernorm")
+        .then(1, parts.mixer.layout(&sizes, family)?)
+        .then(1 + mixers, gain("post_attention_layernorm"))
+        .then(2 + mixers, parts.mlp.layout(&sizes, family)?);
+    Ok((first, block, gain("model.norm").then(1, parts.embedding.layout(&sizes))))
+}
+
+/// A tensor of the package from the weights of a part. What the parameterization multiplies goes into the weights.
+fn tensor(run: &Run, weights: &[(Weight, &Vec<f32>)], source: &Source) -> Tensor {
+    let table = run.table();
+    let query_scale = table.attention_scale() * (run.shape.head_dim() as f64).sqrt();
+    let multiplier = |weight: &Weight| table.rule(weight.role, weight.shape[0]).multiplier;
+    match source {
+        Source::Bias(length, value) => (vec![*length], vec![*value; *length]),
+        Source::Matrix([rows, columns], value) => (vec![*rows, *columns], vec![*value; rows * columns]),
+        Source::Whole(at) => {
+            let (weight, values) = &weights[*at];
+            match weight.role {
+                // Normalization multiplies by its gain alone.
+                Role::BlockGain | Role::FinalGain => (vec![weight.shape[1]], (*values).clone()),
+                _ => {
+                    let factor = multiplier(weight);
+                    (weight.shape.to_vec(), values.iter().map(|x| (f64::from(*x) * factor) as f32).collect())
                 }
             }
-            "mlp_out" => drop(put("mlp.down_proj", rows(0, d, multiplier))),
-            "unembedding" => drop(put("lm_head", rows(0, shape.vocab, multiplier))),
-            other => unreachable!("{other} is no weight of this model"),
+        }
+        Source::Columns { weight: at, columns, queries } => {
+            let (weight, values) = &weights[*at];
+            let [inputs, outputs] = weight.shape;
+            let factor = multiplier(weight) * if *queries { query_scale } else { 1.0 };
+            // Columns of `[inputs, outputs]` as the rows of the package's `[outputs, inputs]`.
+            let row = |output| (0..inputs).map(move |input| input * outputs + output);
+            let scaled = |at: usize| (f64::from(values[at]) * factor) as f32;
+            (vec![columns.len(), inputs], columns.clone().flat_map(row).map(scaled).collect())
         }
     }
-    tensors
 }
 
 /// Writes a safetensors file of f32, in the order of the names.
@@ -217,14 +227,14 @@ mod tests {
     /// Weights that tell from where they come: each is its place in the file.
     fn numbered(run: &Run) -> Vec<Vec<f32>> {
         let shapes = run.shape.weights();
-        shapes.iter().map(|(_, _, [inputs, outputs])| (0..inputs * outputs).map(|i| i as f32).collect()).collect()
+        shapes.iter().map(|weight| (0..weight.count()).map(|i| i as f32).collect()).collect()
     }
 
     #[test]
     fn every_parameter_is_written_once_and_matrices_are_transposed() {
         let planned = planned(3, 0);
         let run = &planned.run;
-        let written = tensors(run, numbered(run), Architecture::Arcee);
+        let written = package(run, &numbered(run), Family::Arcee).unwrap().tensors;
         let count =
             |tensors: &BTreeMap<String, Tensor>| tensors.values().map(|(_, values)| values.len() as u64).sum::<u64>();
         assert_eq!(count(&written), planned.params.total());
@@ -234,7 +244,7 @@ mod tests {
         assert!((up[1] - (4 * d) as f32).abs() < 1e-3, "row 0, column 1 is input 1 of output 0");
         let (_, key) = &written["model.layers.0.self_attn.k_proj.weight"];
         assert!((key[0] - d as f32).abs() < 1e-3, "keys are the second third of the columns");
-        let llama = tensors(run, numbered(run), Architecture::Llama);
+        let llama = package(run, &numbered(run), Family::Llama).unwrap().tensors;
         let dummies = (3 * (4 * d * d + 9 * d)) as u64;
         assert_eq!(count(&llama), planned.params.total() + dummies);
     }
@@ -244,7 +254,7 @@ mod tests {
         let mut run = planned(4, 0).run;
         run.parameterization = Parameterization::CompleteP;
         (run.base_width, run.base_depth, run.base_head_dim) = (8, 2, 4);
-        let written = tensors(&run, numbered(&run), Architecture::Arcee);
+        let written = package(&run, &numbered(&run), Family::Arcee).unwrap().tensors;
         let second = |name: &str| f64::from(written[name].1[1]);
         let d = run.shape.width as f64;
         // Logits are multiplied by 1/4, residual branches by 1/2, and q.k by sqrt(4)/16 where the package has 1/sqrt(16).

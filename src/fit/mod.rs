@@ -11,11 +11,13 @@
 //! | [`laws`] | other laws: power laws, Kaplan's, repeated data, critical batch size, pruning |
 //! | [`transfer`] | settings over sizes: learning rates, batch sizes, activations, what a recipe saves |
 //! | [`design`] | which run to pay for next |
+//! | [`named`] | every law by its name: which can be asked for, and what any of them says |
 
 pub mod approaches;
 pub mod design;
 mod estimate;
 pub mod laws;
+pub mod named;
 pub mod numerics;
 pub mod table;
 pub mod transfer;

@@ -5,11 +5,12 @@
 //! |---|---|
 //! | `source`, `rows` | what a file is, and its rows of text cells; `delimited`, `jsonl` and `parquet` open it, `wandb` turns charts round |
 //! | `field`, `names` | what columns may hold, and how other people call them |
+//! | `options` | how a table is to be read |
 //! | `number`, `habits` | numbers as people write them, one by one and in a table |
 //! | `reader` | the columns of a table by name, and their cells as numbers |
 //! | `sense` | a warning where units must be wrong |
-//! | `group` | rows that belong together |
-//! | [`budgets`], [`recount`] | the budgets that observations share, and compute counted anew |
+//! | `group`, `tuned` | rows that belong together, and the best of those that were tuned |
+//! | [`budgets`], [`recount`] | the budgets that observations share, and compute recounted |
 
 pub mod budgets;
 mod delimited;
@@ -20,17 +21,20 @@ mod habits;
 mod jsonl;
 mod names;
 mod number;
+mod options;
 mod parquet;
 mod reader;
 pub mod recount;
 mod rows;
 mod sense;
 mod source;
+mod tuned;
 mod wandb;
 
 pub use error::{At, TableError};
 pub use field::{Columns, Field};
 pub use group::Groups;
+pub use options::Options;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,20 +44,11 @@ use csv::StringRecord;
 use crate::observation::{Counting, Observation};
 use group::Mixture;
 use habits::Place;
+use options::PLACES;
 use reader::Reader;
 use rows::{Opened, Rows};
 use source::Source;
-
-/// How a table is to be read.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Take missing tokens as C/(6N).
-    pub tokens_from_flops: bool,
-    /// The column by whose values rows are grouped.
-    pub by: Option<String>,
-    /// Leave out rows without a number that a fit needs, and count them.
-    pub skip_incomplete: bool,
-}
+use tuned::Tuning;
 
 /// A table that was read.
 #[derive(Clone, Debug)]
@@ -86,7 +81,7 @@ pub fn read(path: &Path, columns: &Columns, options: &Options) -> Result<Table<O
     let opened = source.rows()?;
     let reader = Reader::new(&source, opened.headers, columns, opened.note.is_some());
     let places = Places::find(&reader, options)?;
-    let mixture = Mixture::of(&reader.headers, options.by.as_deref(), false);
+    let mixture = Mixture::of(&reader.headers, options, false);
     let mut table = scan(&reader, opened.rows, options, mixture, |row| places.observation(&reader, row))?;
     table.notes.splice(0..0, opened.note.into_iter().chain(places.notes()));
     table.counted = places.counted;
@@ -108,7 +103,7 @@ pub fn numbers<const K: usize>(
     let reader = Reader::new(&source, headers, columns, note.is_some());
     let places = fields.iter().map(|fields| reader.first(fields)).collect::<Result<Vec<_>, _>>()?;
     let tuned = fields.concat().contains(&Field::LearningRate);
-    let mixture = Mixture::of(&reader.headers, options.by.as_deref(), tuned);
+    let mixture = Mixture::of(&reader.headers, options, tuned);
     let mut table = scan(&reader, rows, options, mixture, |row| {
         let mut values = [0.0; K];
         for (value, place) in values.iter_mut().zip(&places) {
@@ -118,6 +113,35 @@ pub fn numbers<const K: usize>(
             return Err(reader.cell_error(row, &places[at], what));
         }
         Ok(values)
+    })?;
+    table.notes.splice(0..0, note);
+    Ok(table)
+}
+
+/// One run of a setting, with where it stands beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed {
+    /// Its loss, in nats per token.
+    pub loss: f64,
+    /// The values of the columns that say where it stands beside the setting.
+    pub place: Vec<String>,
+}
+
+/// Reads losses, each with the cells that say where the run stands: the axes of the sweep but for the one by which rows
+/// are grouped, its seed and its budget.
+pub fn placed(path: &Path, columns: &Columns, options: &Options) -> Result<Table<Placed>, TableError> {
+    let source = Source::open(path)?;
+    let Opened { headers, rows, note } = source.rows()?;
+    let reader = Reader::new(&source, headers, columns, note.is_some());
+    let loss = reader.require(Field::Loss, "")?;
+    let tells = |header: &str| {
+        let header = header.trim();
+        Some(header) != options.by.as_deref() && (header.starts_with("axis.") || PLACES.contains(&header))
+    };
+    let telling: Vec<usize> = (0..reader.headers.len()).filter(|index| tells(&reader.headers[*index])).collect();
+    let mut table = scan(&reader, rows, options, Mixture::allowed(), |row| {
+        let place = telling.iter().map(|index| row[*index].trim().to_owned()).collect();
+        Ok(Placed { loss: reader.required(row, &loss)?, place })
     })?;
     table.notes.splice(0..0, note);
     Ok(table)
@@ -133,6 +157,7 @@ fn scan<T>(
 ) -> Result<Table<T>, TableError> {
     let status = reader.find(Field::Status)?;
     let by = options.by.as_deref().map(|column| Ok((column, reader.by(column)?))).transpose()?;
+    let mut tuning = Tuning::of(reader, options)?;
     let mut table = Table::new();
     let mut incomplete: Option<(TableError, Vec<At>)> = None;
     let mut row = StringRecord::new();
@@ -144,7 +169,12 @@ fn scan<T>(
             continue;
         }
         match (of(&row), &mut incomplete) {
-            (Ok(one), _) => table.rows.push(one),
+            (Ok(one), _) => {
+                if let Some(tuning) = &mut tuning {
+                    tuning.see(reader, &row)?;
+                }
+                table.rows.push(one);
+            }
             (Err(TableError::Incomplete { .. }), _) if options.skip_incomplete => {
                 table.incomplete += 1;
                 continue;
@@ -169,6 +199,10 @@ fn scan<T>(
     }
     table.refuse_nothing(reader)?;
     table.notes = reader.notes();
+    if let Some(tuning) = tuning {
+        let told = table.keep(&tuning.best());
+        table.notes.extend(told);
+    }
     table.notes.extend(mixture.note());
     Ok(table)
 }
@@ -184,6 +218,18 @@ impl<T> Table<T> {
             notes: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Keeps the rows that are told, and says how many that were.
+    fn keep(&mut self, kept: &[bool]) -> Option<String> {
+        let (left, all) = (kept.iter().filter(|kept| **kept).count(), kept.len());
+        let mut at = 0;
+        self.rows.retain(|_| {
+            at += 1;
+            kept[at - 1]
+        });
+        self.groups.keep(kept);
+        (left < all).then(|| format!("{left} of {all} rows count: the best of those that differ in what was tuned"))
     }
 
     /// An error where no row is left.

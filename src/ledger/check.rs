@@ -25,7 +25,7 @@ impl Ledger {
         match fs::read_to_string(&spec).map(|text| text.parse::<toml::Table>()) {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                let reason = format!("it is not TOML any more: {}", error.message());
+                let reason = format!("it is not valid TOML: {}", error.message());
                 check.damaged.push(LedgerError::Damaged { path: spec, reason });
             }
             Err(cause) => check.damaged.push(LedgerError::io("read", &spec)(cause)),

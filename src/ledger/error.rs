@@ -42,7 +42,7 @@ pub enum LedgerError {
     },
     /// Two sweeps whose results do not go into one table.
     #[error(
-        "{first} and {other} do not go together: {difference}. Leave one of them out, or compare them with `runner compare`"
+        "{first} and {other} cannot be merged: {difference}. Leave one of them out, or compare them with `runner compare`"
     )]
     Apart {
         /// The first folder.
@@ -53,7 +53,7 @@ pub enum LedgerError {
         difference: String,
     },
     /// The folder holds files that are no ledger's.
-    #[error("{dir} is no results folder: it holds {found}. Choose a new or empty folder with --out")]
+    #[error("{dir} is not a results folder: it holds {found}. Choose a new or empty folder with --out")]
     NotALedger {
         /// The folder.
         dir: PathBuf,
@@ -63,7 +63,7 @@ pub enum LedgerError {
     /// No ledger is there.
     #[error(
         "{dir} holds no sweep: {missing} is missing. Name a folder that `runner sweep` made; where it is one, `runner sweep SPEC \
-         --out {dir}` writes anew what is lost"
+         --out {dir}` writes the lost files again"
     )]
     NoLedger {
         /// The folder.

@@ -95,11 +95,16 @@ impl Ledger {
             let stored = Self::open(dir)?;
             let there = String::from_utf8_lossy(&there);
             if let Err(error) = there.parse::<toml::Table>() {
-                let reason = format!("it is not TOML any more: {}", error.message());
+                let reason = format!("it is not valid TOML: {}", error.message());
                 return Err(LedgerError::Damaged { path: spec_path, reason });
             }
             match difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
-                None => (stored.plan, stored.sealed),
+                None => {
+                    if question(&there) != question(spec) {
+                        files::write(&spec_path, spec.as_bytes())?;
+                    }
+                    (stored.plan, stored.sealed)
+                }
                 Some(_) if stored.losses == losses && growth::covers(&plan, &stored.plan) => {
                     if there != spec {
                         growth::keep_spec(dir, there.as_bytes(), &stored.plan)?;
@@ -127,9 +132,17 @@ impl Ledger {
             (plan, sealed)
         };
         let lease = Some(Mutex::new(lease));
-        let ledger =
-            Self {
-                dir: dir.to_owned(), plan, losses, sealed, lease, watch: Watch::default(), kept: None, grown_from, chosen: None };
+        let ledger = Self {
+            dir: dir.to_owned(),
+            plan,
+            losses,
+            sealed,
+            lease,
+            watch: Watch::default(),
+            kept: None,
+            grown_from,
+            chosen: None,
+        };
         ledger.make_run_dirs()?;
         Ok(ledger)
     }
@@ -159,7 +172,17 @@ impl Ledger {
         let plan = plan.ok_or_else(|| missing("plan.json"))?;
         let kept = has_tables_only(dir).then(|| super::kept::read(dir, &plan)).transpose()?;
         let watch = Watch::default();
-        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, sealed, lease: None, watch, kept, grown_from: None, chosen: None })
+        Ok(Self {
+            dir: dir.to_owned(),
+            plan,
+            losses: kind.losses,
+            sealed,
+            lease: None,
+            watch,
+            kept,
+            grown_from: None,
+            chosen: None,
+        })
     }
 
     /// Makes the folders of all runs at once, so that their names are made durable by one call and not by one a run.
@@ -308,9 +331,15 @@ fn spec_difference(there: &str, here: &str) -> Option<String> {
     }
 }
 
+/// What is asked of the runs.
+fn question(spec: &str) -> Option<toml::Value> {
+    spec.parse::<toml::Table>().ok()?.remove("fit")
+}
+
 /// Every value of a table under its dotted key.
 fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) {
-    for (key, value) in table {
+    // What is asked of the runs makes no difference to them.
+    for (key, value) in table.iter().filter(|(key, _)| !(prefix.is_empty() && key.as_str() == "fit")) {
         match value {
             toml::Value::Table(table) => flatten(&format!("{prefix}{key}."), table, into),
             value => {

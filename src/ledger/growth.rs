@@ -1,7 +1,7 @@
 //! A sweep that grows: a spec whose runs are those of the folder and more goes on in the same folder.
 //!
 //! ```text
-//! specs/<n>.toml          the specs of before, in their order
+//! specs/<n>.toml          the earlier specs, in their order
 //! specs/history.jsonl     until when each held, and how many runs it planned
 //! ```
 
@@ -31,7 +31,7 @@ pub(super) fn covers(new: &Plan, old: &Plan) -> bool {
     ids(new).is_superset(&ids(old))
 }
 
-/// Keeps the spec of before. A call that is cut short later keeps it once more, which does no harm.
+/// Keeps the earlier spec. A call that is cut short later keeps it once more, which does no harm.
 pub(super) fn keep_spec(dir: &Path, spec: &[u8], plan: &Plan) -> Result<(), LedgerError> {
     let folder = dir.join("specs");
     files::create_dir(&folder)?;

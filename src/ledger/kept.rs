@@ -18,7 +18,7 @@ pub(super) fn read(dir: &Path, plan: &Plan) -> Result<BTreeMap<RunId, State>, Le
     for row in rows(&path)? {
         let id = row.id()?;
         if !plan.runs.iter().any(|run| run.id == id) {
-            return Err(row.damaged("id", "it is no run of plan.json"));
+            return Err(row.damaged("id", "it is not a run of plan.json"));
         }
         let state = match row.text("status") {
             "pending" => State::Pending,
@@ -70,7 +70,7 @@ impl Row<'_> {
     fn optional<T: FromStr>(&self, name: &str) -> Result<Option<T>, LedgerError> {
         let text = self.text(name);
         let value = (!text.is_empty()).then(|| text.parse()).transpose();
-        value.map_err(|_| self.damaged(name, "it is no number"))
+        value.map_err(|_| self.damaged(name, "it is not a number"))
     }
 
     fn number<T: FromStr>(&self, name: &str) -> Result<T, LedgerError> {
@@ -78,7 +78,7 @@ impl Row<'_> {
     }
 
     fn id(&self) -> Result<RunId, LedgerError> {
-        RunId::try_from(self.text("id").to_owned()).map_err(|_| self.damaged("id", "it is no identity of a run"))
+        RunId::try_from(self.text("id").to_owned()).map_err(|_| self.damaged("id", "it is not the id of a run"))
     }
 
     fn result(&self, id: &RunId, curve: Vec<CurvePoint>) -> Result<RunResult, LedgerError> {

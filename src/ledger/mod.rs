@@ -3,8 +3,8 @@
 //! ```text
 //! spec.toml  plan.csv  plan.json     the resolved spec and the whole plan, written once
 //! ledger.json                        layout and kind of losses (trained or rehearsed), written once
-//! specs/                             the specs of before, where the sweep has grown
 //! choices.jsonl                      of a sweep that chooses: each choice and its reason; its plan is what was chosen
+//! specs/                             the earlier specs, where the sweep has grown
 //! runs/<id>/config.json              one planned run
 //! runs/<id>/lock                     the lease of the process that trains it
 //! runs/<id>/attempts/<n>/            of an attempt of more than a second: metrics.jsonl to look at, checkpoints until

@@ -63,7 +63,7 @@ pub struct CurvePoint {
     pub step: usize,
     /// Tokens seen.
     pub tokens: u64,
-    /// Mean training loss since the last point, in nats per token; nothing where it is no number.
+    /// Mean training loss since the last point, in nats per token; nothing where it is not a number.
     pub train_loss: Option<f64>,
     /// Learning rate of the last step.
     pub learning_rate: f64,

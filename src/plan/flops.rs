@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ParamCounts, Shape};
+use super::ParamCounts;
+use crate::model::{Shape, Weight};
 
 /// Training FLOPs per token (forward and backward) by convention.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,29 +29,39 @@ impl FlopsPerToken {
     /// Counts a shape by every convention.
     pub fn of(shape: &Shape) -> Self {
         let params = ParamCounts::of(shape);
-        let [d, l, t, v, h] = [shape.width, shape.depth, shape.context, shape.vocab, shape.heads].map(|x| x as f64);
-        // The matrices of the blocks; their gains take part in no product.
-        let matrices = 12.0 * l * d * d;
+        let [d, l, t, v] = [shape.width, shape.depth, shape.context, shape.vocab].map(|x| x as f64);
+        // The matrices of the blocks; gains take part in no product.
+        let matrices = l * block_products(shape);
         let products = matrices + v * d;
+        let a = shape.parts.mixer.attended(&shape.sizes()) as f64;
+        let softmax = if a > 0.0 { 3.0 * shape.heads as f64 * t } else { 0.0 };
+        let unmasked = l * (4.0 * t * a + softmax);
         Self {
-            exact: 6.0 * products + 6.0 * l * d * (t + 1.0),
+            exact: 6.0 * products + 6.0 * l * a * (t + 1.0),
             hoffmann: 6.0 * params.total() as f64,
             porian: 6.0 * products,
             kaplan: 6.0 * matrices,
-            palm: 6.0 * products + 12.0 * l * t * d,
-            chinchilla: 3.0 * (2.0 * v * d + l * (24.0 * d * d + 4.0 * t * d + 3.0 * h * t) + 2.0 * d * v),
-            levanter: 3.0 * (l * (24.0 * d * d + 4.0 * t * d + 3.0 * t * h) + 2.0 * d * v),
+            palm: 6.0 * products + 12.0 * l * t * a,
+            chinchilla: 3.0 * (2.0 * v * d + 2.0 * matrices + unmasked + 2.0 * d * v),
+            levanter: 3.0 * (2.0 * matrices + unmasked + 2.0 * d * v),
         }
     }
+}
+
+/// Parameters of one block that a token is multiplied with.
+pub fn block_products(shape: &Shape) -> f64 {
+    let product = |weight: &Weight| weight.count() as f64 * weight.share;
+    shape.block().iter().filter(|weight| weight.is_matrix()).map(product).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Parts;
 
     /// GPT-2 small. The numbers come from a count matrix by matrix and, for causal attention, position by position.
-    const GPT2: Shape = Shape { width: 768, depth: 12, heads: 12, context: 1024, vocab: 50_257 };
-    const SMALL: Shape = Shape { width: 64, depth: 2, heads: 4, context: 64, vocab: 512 };
+    const GPT2: Shape = Shape { width: 768, depth: 12, heads: 12, context: 1024, vocab: 50_257, parts: Parts::FIRST };
+    const SMALL: Shape = Shape { width: 64, depth: 2, heads: 4, context: 64, vocab: 512, parts: Parts::FIRST };
 
     #[test]
     fn every_convention_agrees_with_an_independent_count() {
@@ -79,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_exact_count_is_the_sum_over_positions_of_what_each_reads() {
-        for shape in [GPT2, SMALL, Shape { width: 32, depth: 5, heads: 2, context: 7, vocab: 300 }] {
+        for shape in [GPT2, SMALL, Shape { width: 32, depth: 5, heads: 2, context: 7, vocab: 300, ..SMALL }] {
             let [d, v] = [shape.width, shape.vocab].map(|x| x as f64);
             let mut forward = 0.0;
             for position in 0..shape.context {

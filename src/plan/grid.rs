@@ -37,6 +37,7 @@ pub fn cells(spec: &Spec, facts: &CorpusFacts) -> (Vec<(Shape, Length)>, Vec<Lef
         vocab: facts.vocab,
         head_dim: model.head_dim,
         aspect_ratio: model.aspect_ratio.unwrap_or(1.0),
+        parts: model.parts(),
     };
     let written = Length::of(&spec.schedule);
     let lengths: Vec<Length> = match spec.sweep.as_ref().and_then(|sweep| sweep.budgets.as_ref()) {

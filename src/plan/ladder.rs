@@ -1,6 +1,7 @@
 //! The ladder of shapes: for each size that is asked for, a width and a depth near it.
 
 use super::{ParamCounts, Shape};
+use crate::model::{Parts, Weight};
 use crate::observation::Counting;
 
 /// What all shapes of a ladder share.
@@ -14,6 +15,8 @@ pub struct Ladder {
     pub head_dim: usize,
     /// Width per block that shapes stay near.
     pub aspect_ratio: f64,
+    /// What models are made of.
+    pub parts: Parts,
 }
 
 /// One step of a ladder.
@@ -42,7 +45,8 @@ const LEAST_DEPTH: f64 = 2.0;
 impl Ladder {
     /// The shape of a width and a depth.
     pub fn shape(&self, width: usize, depth: usize) -> Shape {
-        Shape { width, depth, heads: width / self.head_dim, context: self.context, vocab: self.vocab }
+        let Self { context, vocab, head_dim, parts, .. } = *self;
+        Shape { width, depth, heads: width / head_dim, context, vocab, parts }
     }
 
     /// For each target (parameters of blocks and unembedding, ascending) the best shape that is larger than the one
@@ -96,19 +100,42 @@ impl Ladder {
     /// them: C = `FlopsPerToken::exact` * ratio * N, with width and depth as real numbers on the aspect ratio.
     pub fn expected_optimum(&self, flops: f64, tokens_per_param: f64) -> f64 {
         let [t, v] = [self.context, self.vocab].map(|x| x as f64);
-        let params = |d: f64| 12.0 * d.powi(3) / self.aspect_ratio + v * d;
+        let Squares { held, used, attended } = self.squares();
+        let params = |d: f64, squares: f64| squares * d.powi(3) / self.aspect_ratio + v * d;
         // The exact count of `FlopsPerToken` at a depth of width / aspect ratio.
         let cost = |d: f64| {
-            let per_token = 6.0 * params(d) + 6.0 * d * d / self.aspect_ratio * (t + 1.0);
-            per_token * tokens_per_param * params(d)
+            let per_token = 6.0 * params(d, used) + 6.0 * attended * d * d / self.aspect_ratio * (t + 1.0);
+            per_token * tokens_per_param * params(d, held)
         };
         let (mut low, mut high) = (0.0, 1e12);
         for _ in 0..200 {
             let middle = f64::midpoint(low, high);
             if cost(middle) < flops { low = middle } else { high = middle }
         }
-        params(low)
+        params(low, held)
     }
+
+    /// What a block of a wide model has, over the square of its width.
+    fn squares(&self) -> Squares {
+        let shape = self.shape(1024 * self.head_dim, 1);
+        let d = shape.width as f64;
+        let matrices = |share: fn(&Weight) -> f64| -> f64 {
+            shape.block().iter().filter(|weight| weight.is_matrix()).map(|w| w.count() as f64 * share(w)).sum()
+        };
+        Squares {
+            held: matrices(|_| 1.0) / (d * d),
+            used: matrices(|weight| weight.share) / (d * d),
+            attended: shape.parts.mixer.attended(&shape.sizes()) as f64 / d,
+        }
+    }
+}
+
+/// Of the matrices of a block: parameters, those that a token is multiplied with, both over the square of the width, and
+/// channels that attention compares over the width.
+struct Squares {
+    held: f64,
+    used: f64,
+    attended: f64,
 }
 
 /// How badly a shape serves a target: first whether it is too far to stand for it, then by how much it is off.
@@ -144,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_expected_optimum_spends_the_budget_at_the_expected_ratio() {
-        let ladder = Ladder { context: 128, vocab: 1024, head_dim: 16, aspect_ratio: 32.0 };
+        let ladder = Ladder { context: 128, vocab: 1024, head_dim: 16, aspect_ratio: 32.0, parts: Parts::FIRST };
         let shape = ladder.shape(512, 16);
         let flops = FlopsPerToken::of(&shape).exact * 20.0 * size(&shape);
         // Only the gains, which the real-valued ladder does not have, make a difference.
@@ -153,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_target_below_the_smallest_shape_gets_it_but_not_as_near() {
-        let ladder = Ladder { context: 64, vocab: 512, head_dim: 16, aspect_ratio: 16.0 };
+        let ladder = Ladder { context: 64, vocab: 512, head_dim: 16, aspect_ratio: 16.0, parts: Parts::FIRST };
         let rungs = ladder.rungs(&[100.0, 14_000.0]);
         assert_eq!(
             rungs.iter().map(|rung| (rung.shape.width, rung.near)).collect::<Vec<_>>(),
@@ -175,7 +202,7 @@ mod tests {
             spread in 6.0..40.0_f64,
             count in 7..10_usize,
         ) {
-            let ladder = Ladder { context: 128, vocab, head_dim, aspect_ratio };
+            let ladder = Ladder { context: 128, vocab, head_dim, aspect_ratio, parts: Parts::FIRST };
             let four_blocks = (4.0 * aspect_ratio / head_dim as f64).ceil() as usize * head_dim;
             let smallest = size(&ladder.shape(four_blocks, 4)).max(12.0 * size(&ladder.shape(head_dim, 1)));
             let targets = spaced(smallest * above, smallest * above * spread, count);
@@ -197,7 +224,7 @@ mod tests {
             count in 2..40_usize,
             vocab in 256..65_536_usize,
         ) {
-            let ladder = Ladder { context: 64, vocab, head_dim: 16, aspect_ratio: 32.0 };
+            let ladder = Ladder { context: 64, vocab, head_dim: 16, aspect_ratio: 32.0, parts: Parts::FIRST };
             let rungs = ladder.rungs(&spaced(from, from * spread, count));
             let sizes: Vec<f64> = rungs.iter().filter(|rung| rung.near).map(|rung| size(&rung.shape)).collect();
             prop_assert!(sizes.windows(2).all(|pair| pair[0] < pair[1]), "{sizes:?}");

@@ -7,12 +7,10 @@ mod ladder;
 mod params;
 mod resolve;
 mod run;
-mod shape;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trim;
-mod weights;
 
 use std::collections::BTreeSet;
 
@@ -20,16 +18,15 @@ use thiserror::Error;
 
 use crate::spec::Point;
 
+pub use crate::model::Shape;
 pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
 pub use run::{
     CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, ROTARY_BASE, Run, RunId, RunOptimizer, RunSchedule,
 };
-pub use shape::Shape;
 pub use table::write_csv;
 pub use trim::{Costs, TrimError, Trimmed, trim};
-pub use weights::Weight;
 
 /// Why a spec has no plan at all.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

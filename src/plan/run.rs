@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::Shape;
+use crate::model::Shape;
 use crate::parameterization::{Parameterization, Scale, Table};
 use crate::spec::{Data, Eval, OptimizerKind, Precision, ScheduleKind};
 

@@ -1,7 +1,7 @@
 //! The answer of a sweep in words: the headline first, what stands beside it, and what limits it. The page, the closing
 //! lines of `runner sweep` and `runner ls` all say it in the words made here.
 
-use super::{ReportInput, words};
+use super::{Question, ReportInput, words};
 use crate::fit::approaches::headline::Headline;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::transfer::rates::Group;
@@ -32,6 +32,9 @@ impl Answer {
 /// The answer to what the sweep asks.
 pub fn answer(input: &ReportInput<'_>) -> Answer {
     let lead_alone = |lead: String| Answer { lead, ..Answer::default() };
+    if let Some(question) = input.question {
+        return of_question(question);
+    }
     if !input.transfer.is_empty() {
         return lead_alone(of_transfer(input.transfer));
     }
@@ -58,6 +61,23 @@ pub fn answer(input: &ReportInput<'_>) -> Answer {
         beside: beside(input, &headline),
         limits: headline.limited_by().unwrap_or_default(),
     }
+}
+
+/// The conclusions of the law that was asked for.
+fn of_question(question: &Question) -> Answer {
+    let conclusions = question.conclusions();
+    let shown = conclusions.iter().take(MOST_VERDICTS).map(|(name, said)| match conclusions.len() {
+        1 => said.clone(),
+        _ => format!("{name}: {said}"),
+    });
+    let mut lead: Vec<String> = shown.collect();
+    if conclusions.len() > MOST_VERDICTS {
+        lead.push(format!("{} more are below.", conclusions.len() - MOST_VERDICTS));
+    }
+    if lead.is_empty() {
+        lead.push("There is no answer yet.".to_owned());
+    }
+    Answer { lead: lead.join(" "), beside: String::new(), limits: question.problem.clone().unwrap_or_default() }
 }
 
 fn of_transfer(groups: &[Group]) -> String {

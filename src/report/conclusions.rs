@@ -15,6 +15,9 @@ const FAR: f64 = 10.0;
 
 /// What each fit concludes, with the convention that it counts by.
 pub fn of_fits(input: &ReportInput<'_>) -> Vec<(String, String)> {
+    if let Some(question) = input.question {
+        return question.conclusions();
+    }
     let named = |fit: &Approach2| (format!("approach 2, {}", words::counting(fit.counting)), fit.conclusion.clone());
     let transfers = input.transfer.iter().map(|g| (g.parameterization.clone(), g.transfer.conclusion.clone()));
     let savings = input.savings.iter().map(|c| (c.other.clone(), c.conclusion.clone()));
@@ -32,7 +35,9 @@ pub fn of_fits(input: &ReportInput<'_>) -> Vec<(String, String)> {
 /// What a reader must know before believing the numbers.
 pub fn warnings(input: &ReportInput<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let Some(fit) = input.drawn() {
+    if let Some(question) = input.question {
+        warnings.extend(question.warnings());
+    } else if let Some(fit) = input.drawn() {
         warnings.extend(too_few_budgets(fit));
         warnings.extend(without_minimum(fit));
         warnings.extend(far(fit));

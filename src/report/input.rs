@@ -2,6 +2,7 @@
 
 use super::choices::ChoiceStep;
 use super::curves::LossCurve;
+use super::law::Question;
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::complete::HeldOut;
 use crate::fit::approaches::summary::Summary;
@@ -35,6 +36,8 @@ pub struct ReportInput<'a> {
     pub isoflop_groups: &'a [IsoflopGroup],
     /// The goal of a sweep that chose its runs, and its choices.
     pub choices: Option<(Goal, &'a [ChoiceStep])>,
+    /// What the spec asks by `[fit]`; the fits above are empty then.
+    pub question: Option<&'a Question>,
     /// Known entropy of the built-in language and its standard error, in nats per token.
     pub entropy: Option<(f64, f64)>,
     /// The table of runs, as in `runs.csv`.

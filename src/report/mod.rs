@@ -10,6 +10,7 @@
 //! | `figure` | what a figure is: axes, series of marks, and the table behind them |
 //! | `isoflop`, `optima`, `surface`, `residuals`, `curves`, `forecast` | the figures of a sweep of IsoFLOP curves |
 //! | `choices` | the figure of a sweep that chose its runs |
+//! | `law` | the figures of a sweep that asks for another law |
 //! | `transfer`, `frontier`, [`coordinates`] | the figures of other sweeps and checks |
 //! | `chart` | drawing a figure as SVG |
 //! | `words` | statuses, conventions and estimates in words |
@@ -29,6 +30,7 @@ mod forecast;
 mod frontier;
 mod input;
 mod isoflop;
+mod law;
 mod optima;
 mod page;
 mod residuals;
@@ -46,6 +48,7 @@ pub use curves::{Key, LossCurve};
 pub use error::ReportError;
 use figure::Figure;
 pub use input::{IsoflopGroup, ReportInput, RunTable};
+pub use law::{LawAnswer, Question};
 
 /// A report that is written nowhere yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +104,9 @@ fn files(name: &str, figures: &[Figure]) -> Result<Vec<(String, String)>, Report
 
 /// All figures of a report, in the order of the page.
 fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
-    let mut figures = if !input.transfer.is_empty() {
+    let mut figures = if let Some(question) = input.question {
+        law::figures(question)
+    } else if !input.transfer.is_empty() {
         vec![transfer::curves(input.transfer), transfer::optima(input.transfer)]
     } else if !input.savings.is_empty() || !input.isoflop_groups.is_empty() {
         let least = (!input.savings.is_empty()).then(|| frontier::frontier(input.savings));

@@ -196,6 +196,7 @@ mod tests {
             savings: &[],
             isoflop_groups: &[],
             choices: None,
+            question: None,
             entropy: None,
             runs: &RunTable::default(),
             left_out: &[],

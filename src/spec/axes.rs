@@ -33,6 +33,7 @@ struct Setting<'a> {
 
 /// All points of a spec in the order of its axes, the last varying fastest, each one validated.
 pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
+    validate::question(spec)?;
     let Some(sweep) = &spec.sweep else {
         validate::spec(spec)?;
         return Ok(vec![Point { spec: spec.clone(), axes: BTreeMap::new() }]);
@@ -115,9 +116,9 @@ fn dimensions<'a>(
 
 fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
     const REMEDY: &str =
-        "write the dotted path of a field outside name, launcher, sweep.axes, sweep.zip and sweep.seeds";
-    let fixed = ["name", "sweep", "sweep.axes", "sweep.zip"].contains(&field)
-        || ["sweep.axes.", "sweep.zip.", "launcher."].iter().any(|start| field.starts_with(start));
+        "write the dotted path of a field outside name, fit, launcher, sweep.axes, sweep.zip and sweep.seeds";
+    let fixed = ["name", "fit", "sweep", "sweep.axes", "sweep.zip"].contains(&field)
+        || ["sweep.axes.", "sweep.zip.", "fit.", "launcher."].iter().any(|start| field.starts_with(start));
     if field == "sweep.seeds" {
         return Err(Fault::new(
             key.clone(),

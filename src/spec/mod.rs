@@ -27,7 +27,8 @@ pub use reference::{Entry, UnknownKey, entries, explain, markdown};
 pub use rule::{At, PowerRule};
 pub use schema::schema;
 pub use sections::{
-    Choose, Data, Eval, Model, Optimizer, OptimizerKind, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep, Train,
+    Choose, Data, Eval, Fit, Model, Optimizer, OptimizerKind, Part, Precision, Schedule, ScheduleKind, Source, Spec,
+    Sweep, Train,
 };
 pub use token_type::TokenType;
 pub(crate) use validate::{MIN_SIZES, MIN_STEPS};

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::launcher::Launcher;
 use super::rule::{self, PowerRule};
 use super::token_type::TokenType;
+use crate::fit::named::Law;
 use crate::goal::Goal;
+use crate::model::{Embedding, Mixer, Mlp, Norm, Parts, is_default};
 use crate::parameterization::Parameterization;
 
 /// A whole spec file. With `[sweep]` it describes a grid, without it one run.
@@ -33,6 +35,9 @@ pub struct Spec {
     pub train: Train,
     /// The grid of runs.
     pub sweep: Option<Sweep>,
+    /// What the sweep asks, if not for compute-optimal sizes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
     /// Where the workers of the sweep run, if not on this machine.
     pub launcher: Option<Launcher>,
 }
@@ -60,6 +65,24 @@ pub enum Source {
     Parquet,
     /// Several sources of text, listed in `[[data.parts]]`.
     Mixture,
+}
+
+/// `[fit]`: what the sweep asks of its runs. It is no part of their identity: the same runs answer another question when
+/// it is changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fit {
+    /// The law that is fitted, as by `runner fit --law`.
+    pub law: Law,
+    /// The field whose values are fitted apart and compared: an axis such as `model.depth`, or a column of `runs.csv`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Fields that were tuned: of runs that differ in nothing else, only the one of least loss counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tuned: Vec<String>,
+    /// The losses at which the critical batch size is measured; five that all batch sizes reach if not written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_loss: Vec<f64>,
 }
 
 /// `[data]`: what to train on.
@@ -182,6 +205,26 @@ pub struct Model {
     /// Whether the queries start at zero, so that attention is uniform at first; false if not written.
     #[serde(default)]
     pub zero_init_query: bool,
+    /// What moves information between positions; `attention` if not written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mixer: Mixer,
+    /// What each position computes for itself; `gelu` if not written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mlp: Mlp,
+    /// How tokens become rows, and rows logits; `untied` if not written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub embedding: Embedding,
+    /// The normalization before each branch and before the unembedding; `rms` if not written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub norm: Norm,
+}
+
+impl Model {
+    /// What the model is made of.
+    pub fn parts(&self) -> Parts {
+        let Self { mixer, mlp, embedding, norm, .. } = *self;
+        Parts { mixer, mlp, embedding, norm }
+    }
 }
 
 /// `[optimizer]`: AdamW.

@@ -1,6 +1,7 @@
 //! What a spec may say: ranges of values, and which fields belong together. A file for each table.
 
 mod data;
+mod fit;
 mod model;
 mod sweep;
 mod training;
@@ -9,6 +10,7 @@ use super::Spec;
 use super::check::{Checked, absent, require};
 use super::launcher;
 pub(super) use data::check as data;
+pub(super) use fit::check as question;
 pub(super) use sweep::seeds;
 pub(crate) use sweep::{MIN_SIZES, MIN_STEPS};
 

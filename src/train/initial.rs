@@ -4,7 +4,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::parameterization::{Role, Rule, Rules};
+use crate::model::{Group, Weight};
+use crate::parameterization::{Rule, Rules};
 use crate::plan::Run;
 
 /// A weight as it is drawn.
@@ -20,13 +21,13 @@ pub struct Drawn {
     pub values: Vec<f32>,
 }
 
-/// All weights of the model of `run` under `rules`, in the order of [`crate::plan::Shape::weights`]. Each is drawn from a
+/// All weights of the model of `run` under `rules`, in the order of [`crate::model::Shape::weights`]. Each is drawn from a
 /// stream of its own of the run's seed, so that none depends on the sizes of those before it.
 pub fn weights<'a>(run: &'a Run, rules: &'a dyn Rules) -> impl Iterator<Item = Drawn> + 'a {
-    let draw = move |(stream, (name, role, shape)): (usize, (String, Role, [usize; 2]))| {
+    let draw = move |(stream, weight): (usize, Weight)| {
+        let zeros = zero_columns(run, &weight);
+        let Weight { name, role, shape, mean, .. } = weight;
         let rule = rules.rule(role, shape[0]);
-        let mean = if matches!(role, Role::BlockGain | Role::FinalGain) { 1.0 } else { 0.0 };
-        let zeros = zero_columns(run, role, &name);
         let mut generator = ChaCha8Rng::seed_from_u64(run.seed);
         generator.set_stream(stream as u64);
         let drawn = StandardNormal.sample_iter(&mut generator).map(|x: f64| (mean + x * rule.init_std) as f32);
@@ -38,11 +39,10 @@ pub fn weights<'a>(run: &'a Run, rules: &'a dyn Rules) -> impl Iterator<Item = D
 }
 
 /// How many of a weight's first columns begin at zero.
-fn zero_columns(run: &Run, role: Role, name: &str) -> usize {
-    match role {
-        Role::Unembedding if run.zero_init_unembedding => run.shape.vocab,
-        // Queries are the first third of the columns.
-        Role::Hidden if run.zero_init_query && name.rsplit('.').next() == Some("qkv") => run.shape.width,
+fn zero_columns(run: &Run, weight: &Weight) -> usize {
+    match weight.group {
+        Group::Unembedding if run.zero_init_unembedding => weight.shape[1],
+        _ if run.zero_init_query => weight.queries,
         _ => 0,
     }
 }

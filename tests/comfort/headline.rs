@@ -29,6 +29,7 @@ fn of_fits(sweep: &str) -> (Headline, String) {
         savings: &[],
         isoflop_groups: &[],
         choices: None,
+        question: None,
         entropy: None,
         runs: &RunTable::default(),
         left_out: &[],

@@ -4,7 +4,7 @@ use runner::spec::{self, Source};
 
 use crate::common::{Place, repository};
 
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 13] = [
     ("quickstart", "sweeps/quickstart.toml"),
     ("isoflop", "sweeps/isoflop.toml"),
     ("isoflop-mup", "sweeps/isoflop-mup.toml"),
@@ -13,6 +13,10 @@ const KINDS: [(&str, &str); 9] = [
     ("lr-grid", "sweeps/lr-grid.toml"),
     ("coord-check", "sweeps/coord-check.toml"),
     ("coord-check-depth", "sweeps/coord-check-depth.toml"),
+    ("laws-size", "sweeps/laws/size.toml"),
+    ("laws-saturation", "sweeps/laws/saturation.toml"),
+    ("laws-depth", "sweeps/laws/depth.toml"),
+    ("laws-batch", "sweeps/laws/batch.toml"),
     ("run", "configs/small.toml"),
 ];
 

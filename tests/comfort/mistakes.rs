@@ -55,7 +55,7 @@ fn lines_of_a_table_are_counted_whatever_ends_them_and_a_missing_value_has_a_rem
         let refused = place.refusal(&["fit", name]);
         assert!(
             refused.contains(&format!("{name}:4: "))
-                && refused.contains("'None' is no number")
+                && refused.contains("'None' is not a number")
                 && refused.contains("--skip-incomplete"),
             "{refused}"
         );

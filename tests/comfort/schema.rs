@@ -1,5 +1,5 @@
 //! As much of JSON Schema (draft 2020-12) as our schema uses. A keyword that is not known here fails the test, so that
-//! nothing is passed over. The jsonschema crate would have burn compiled a second time for tests alone, by the features
+//! nothing is skipped. The jsonschema crate would have burn compiled a second time for tests alone, by the features
 //! that it switches on.
 
 use serde_json::Value;

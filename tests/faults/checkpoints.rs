@@ -88,6 +88,6 @@ fn a_run_whose_checkpoints_are_all_torn_begins_anew() {
     }
     let output = sweep(&place).wait_with_output().unwrap();
     assert_code(&output, 0);
-    assert_said(&output, &["bytes instead of", "the run begins anew"]);
+    assert_said(&output, &["bytes instead of", "the run starts again from step 0"]);
     assert_eq!(&tables(&place), undisturbed());
 }

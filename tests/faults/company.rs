@@ -101,7 +101,7 @@ fn a_run_for_which_there_is_no_room_waits_until_others_have_gone() {
     let place = Place::of_runs(4);
     let output = sweep(&place, "full", 1, &[]);
     assert_code(&output, 0);
-    assert_said(&output, &["is put off: out of memory"]);
+    assert_said(&output, &["is tried again later: out of memory"]);
     assert_eq!((failures(&place).len(), place.tables()), (0, undisturbed(4)), "no smaller micro-batches");
 }
 
@@ -132,7 +132,10 @@ fn a_device_that_fails_everything_is_quarantined_in_company_too() {
         let place = Place::of_runs(9);
         let output = sweep(&place, kind, 1000, &[]);
         assert_code(&output, 1);
-        assert_said(&output, &["device rehearsal failed run after run", "were not trained, since no device was left"]);
+        assert_said(
+            &output,
+            &["device rehearsal failed several runs in a row", "were not trained, since no device was left"],
+        );
     }
 }
 

@@ -70,7 +70,10 @@ fn a_device_that_fails_everything_is_quarantined_and_the_sweep_says_what_was_lef
     let place = Place::of_runs(8);
     let output = sweep(&place, "panic", 1000, &[]);
     assert_code(&output, 1);
-    assert_said(&output, &["device rehearsal failed run after run", "were not trained, since no device was left"]);
+    assert_said(
+        &output,
+        &["device rehearsal failed several runs in a row", "were not trained, since no device was left"],
+    );
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn our_own_table_prints_three_conventions_side_by_side() {
         .stdout(contains("exponent of N_opt"))
         .stdout(contains("blocks_and_unembedding"))
         .stdout(contains("x beyond"))
-        .stderr(contains("1 of 22 rows are not finished and take no part: 1 diverged"));
+        .stderr(contains("1 of 22 rows are not finished and are left out: 1 diverged"));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn bad_tables_name_file_line_and_column() {
         ("", "runs.csv"),
         (header, "no rows"),
         ("params,tokens,flop_budget\n1,2,3\n", "no column 'val_loss'"),
-        ("params,params,tokens,loss\n1,1,2,3\n", "'params' is there twice"),
+        ("params,params,tokens,loss\n1,1,2,3\n", "'params' appears twice"),
         ("params,tokens,flop_budget,loss\n1e6,2e6,1e15,3\n1e6,many,1e15,3\n", "runs.csv:3: column 'tokens': 'many'"),
         (
             "params,tokens,flop_budget,loss\n-1e6,2e6,1e15,3\n",

@@ -60,6 +60,7 @@ impl Sweep {
             savings: &[],
             isoflop_groups: &[],
             choices: None,
+            question: None,
             entropy: self.entropy,
             runs: &self.runs,
             left_out: &self.left_out,

@@ -3,19 +3,17 @@
 use std::path::Path;
 
 use anyhow::ensure;
-use serde::Serialize;
 
 use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
 use super::{print, print_law};
-use crate::cli::Law;
 use crate::commands::shared::sheet::Room;
 use crate::fit::Status;
 use crate::fit::approaches::approach3;
 use crate::fit::laws::critical_batch;
 use crate::fit::laws::critical_batch::{AgainstLoss, NormPair};
-use crate::fit::laws::law::LawFit;
-use crate::fit::laws::{compare, kaplan, power, pruning, repetition};
+use crate::fit::laws::{compare, contrast, kaplan, power, pruning, repetition};
+use crate::fit::named::{Dot, Fitted, Law};
 use crate::fit::table;
 use crate::fit::table::Field;
 use crate::fit::table::budgets::Resample;
@@ -23,47 +21,114 @@ use crate::fit::table::budgets::Units;
 use crate::fit::transfer::tuning;
 use crate::observation::{Counting, Observation};
 
-/// Fits one law and returns what is to be printed.
-pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<String> {
+/// Fits one law to each group of rows.
+pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
     refuse(request, law)?;
-    let mut said = Said { text: String::new(), json: request.args.json, law: name(law) };
+    let mut told = Vec::new();
     match law {
-        Law::Params => single(request, &mut said, &[Field::Params], "parameters")?,
-        Law::Tokens => single(request, &mut said, &[Field::Tokens], "tokens")?,
-        Law::Flops => single(request, &mut said, &[Field::Flops, Field::FlopBudget], "compute")?,
-        Law::Kaplan => joint(request, &mut said)?,
-        Law::KaplanSteps => kaplan_steps_law(request, &mut said)?,
-        Law::Repetition => repetition_law(request, &mut said)?,
-        Law::CriticalBatch => critical_batch_law(request, &mut said)?,
-        Law::GradientNoise => gradient_noise_law(request, &mut said)?,
-        Law::Tuning => tuning_law(request, &mut said)?,
-        Law::Pruning => pruning_law(request, &mut said)?,
+        Law::Params => single(request, &mut told, &[Field::Params], "parameters")?,
+        Law::Tokens => single(request, &mut told, &[Field::Tokens], "tokens")?,
+        Law::Flops => single(request, &mut told, &[Field::Flops, Field::FlopBudget], "compute")?,
+        Law::Kaplan => joint(request, &mut told)?,
+        Law::KaplanSteps => kaplan_steps_law(request, &mut told)?,
+        Law::Repetition => repetition_law(request, &mut told)?,
+        Law::CriticalBatch => critical_batch_law(request, &mut told)?,
+        Law::GradientNoise => gradient_noise_law(request, &mut told)?,
+        Law::Tuning => tuning_law(request, &mut told)?,
+        Law::Pruning => pruning_law(request, &mut told)?,
+        Law::Contrast => contrast_law(request, &mut told)?,
     }
-    Ok(said.text)
+    Ok(told)
+}
+
+/// A fit with the rows that it is of.
+pub(in crate::commands) struct Told {
+    /// The group of rows, or the convention of counting: name and value.
+    labels: Vec<(&'static str, Option<String>)>,
+    /// What stands above it in words.
+    title: String,
+    /// What the law is a law of, where it has one variable.
+    of: &'static str,
+    /// The fit.
+    pub(in crate::commands) fitted: Fitted,
+    /// What is drawn of its rows.
+    pub(in crate::commands) points: Vec<Dot>,
+    made: Made,
+}
+
+impl Told {
+    fn new(group: Option<String>, fitted: Fitted, made: &Made, points: Vec<Dot>) -> Self {
+        Self { labels: vec![("group", group)], title: String::new(), of: "", fitted, points, made: made.clone() }
+    }
+
+    /// The group that it is of, or both that are compared.
+    pub(in crate::commands) fn name(&self) -> Option<String> {
+        let known: Vec<&str> = self.labels.iter().filter_map(|(_, value)| value.as_deref()).collect();
+        (!known.is_empty()).then(|| known.join(" against "))
+    }
+
+    /// As JSON, without the law's own name.
+    pub(in crate::commands) fn json(&self, law: Law) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
+        let mut object = serde_json::Map::from_iter([("law".to_owned(), law.name().into())]);
+        object.extend(self.labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?.into()))));
+        for part in [serde_json::to_value(&self.fitted)?, serde_json::to_value(&self.made)?] {
+            if let serde_json::Value::Object(fields) = part {
+                object.extend(fields);
+            }
+        }
+        Ok(object)
+    }
+}
+
+/// All of them in words or as JSON, one object a line.
+pub(super) fn text(told: &[Told], law: Law, request: &Request) -> anyhow::Result<String> {
+    if !request.args.json {
+        return Ok(words(told, request.room));
+    }
+    told.iter().map(|one| Ok(serde_json::to_string(&one.json(law)?)? + "\n")).collect()
+}
+
+/// All of them in words.
+pub(in crate::commands) fn words(told: &[Told], room: Room) -> String {
+    let mut text = String::new();
+    let mut before = None;
+    for one in told {
+        // Said once for all conventions of a group.
+        let group = one.labels.iter().find(|(name, _)| *name == "group").and_then(|(_, value)| value.as_deref());
+        if let Some(group) = group.filter(|group| before != Some(*group)) {
+            text += &print::heading(group);
+        }
+        before = group;
+        text += &one.title;
+        text += &print_law::fitted(&one.fitted, one.of, room);
+    }
+    text
 }
 
 /// Kaplan's L(N, S), from steps as they are or turned into the least steps.
-fn kaplan_steps_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+fn kaplan_steps_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     let params = &[Field::ParamsNonEmbedding, Field::Params][..];
     let fit = |rows: Vec<[f64; 3]>| {
         let units = Units::new(Resample::Runs, &vec![1.0; rows.len()]);
-        kaplan::params_and_steps(&rows, &units, &request.bootstrap)
+        Fitted::Law(kaplan::params_and_steps(&rows, &units, &request.bootstrap))
     };
     if let [b_star, alpha_b] = request.args.critical_batch[..] {
         let law = AgainstLoss { b_star, alpha_b };
         let least = |[n, s, batch, loss]: [f64; 4]| [n, law.least_steps(s, batch, loss), loss];
         let fields = [params, &[Field::Steps], &[Field::Batch], &[Field::Loss]];
         let fit = |rows: Vec<[f64; 4]>| fit(rows.into_iter().map(least).collect());
-        each(request, said, fields, |_| None, fit, print_law::law)
+        let draw = |[params, x, _, loss]: &[f64; 4]| Dot { x: *x, loss: *loss, series: Some(*params) };
+        each(request, told, fields, |_| None, fit, draw)
     } else {
         eprintln!("note: steps are taken as they are; --critical-batch B,ALPHA turns them into the least steps");
         let fields = [params, &[Field::Steps], &[Field::Loss]];
-        each(request, said, fields, |_| None, fit, print_law::law)
+        let draw = |[params, x, loss]: &[f64; 3]| Dot { x: *x, loss: *loss, series: Some(*params) };
+        each(request, told, fields, |_| None, fit, draw)
     }
 }
 
 /// The surface that knows how data wear out.
-fn repetition_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+fn repetition_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     let fields = [&[Field::Params][..], &[Field::Tokens], &[Field::UniqueTokens], &[Field::Loss]];
     let options = approach3::Options {
         delta: request.args.delta,
@@ -72,20 +137,24 @@ fn repetition_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
         resample: Resample::Runs,
     };
     let run = |[params, tokens, unique_tokens, loss]: [f64; 4]| repetition::Run { params, tokens, unique_tokens, loss };
-    let fit = |rows: Vec<[f64; 4]>| repetition::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &options);
-    each(request, said, fields, |_| None, fit, print_law::law)
+    let fit =
+        |rows: Vec<[f64; 4]>| Fitted::Law(repetition::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &options));
+    let draw = |[params, x, _, loss]: &[f64; 4]| Dot { x: *x, loss: *loss, series: Some(*params) };
+    each(request, told, fields, |_| None, fit, draw)
 }
 
 /// The critical batch from runs at several batch sizes.
-fn critical_batch_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+fn critical_batch_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     let fields = [&[Field::Batch][..], &[Field::Steps], &[Field::Loss]];
     let targets = &request.args.target_loss;
-    let fit = |rows: Vec<[f64; 3]>| critical_batch::runs::fit(&rows, targets, &request.bootstrap);
-    each(request, said, fields, |_| None, fit, print_law::critical_batch)
+    let fit =
+        |rows: Vec<[f64; 3]>| Fitted::CriticalBatch(critical_batch::runs::fit(&rows, targets, &request.bootstrap));
+    let draw = |[batch, x, loss]: &[f64; 3]| Dot { x: *x, loss: *loss, series: Some(*batch) };
+    each(request, told, fields, |_| None, fit, draw)
 }
 
 /// The noise scale from norms of gradients at two batch sizes.
-fn gradient_noise_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+fn gradient_noise_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     let fields = [&[Field::SmallBatch][..], &[Field::SmallNorm], &[Field::BigBatch], &[Field::BigNorm]];
     let check = |[small, _, big, _]: &[f64; 4]| {
         (small >= big).then(|| (2, format!("{big} is not above the small batch of {small}")))
@@ -93,13 +162,14 @@ fn gradient_noise_law(request: &Request, said: &mut Said) -> anyhow::Result<()> 
     let pair = |[small_batch, small, big_batch, big]: [f64; 4]| NormPair { small_batch, small, big_batch, big };
     let fit = |rows: Vec<[f64; 4]>| {
         let pairs: Vec<NormPair> = rows.into_iter().map(pair).collect();
-        critical_batch::gradient_noise(&pairs, &request.bootstrap)
+        Fitted::Law(critical_batch::gradient_noise(&pairs, &request.bootstrap))
     };
-    each(request, said, fields, check, fit, print_law::law)
+    let draw = |[x, norm, ..]: &[f64; 4]| Dot { x: *x, loss: *norm, series: None };
+    each(request, told, fields, check, fit, draw)
 }
 
 /// Rules of learning rate and batch.
-fn tuning_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+fn tuning_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     // The rules of a spec follow parameters of blocks and unembedding.
     let size = &[Field::ParamsBlocksAndUnembedding, Field::Params][..];
     let fields = [size, &[Field::Tokens], &[Field::LearningRate], &[Field::Batch], &[Field::Loss]];
@@ -110,34 +180,25 @@ fn tuning_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
         batch,
         loss,
     };
-    let fit = |rows: Vec<[f64; 5]>| tuning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap);
-    each(request, said, fields, |_| None, fit, print_law::tuning)
+    let fit = |rows: Vec<[f64; 5]>| {
+        Fitted::Tuning(tuning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap))
+    };
+    let draw = |[params, _, x, _, loss]: &[f64; 5]| Dot { x: *x, loss: *loss, series: Some(*params) };
+    each(request, told, fields, |_| None, fit, draw)
 }
 
 /// Laws of pruned data.
-fn pruning_law(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+fn pruning_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     let fields = [&[Field::Keep][..], &[Field::Tokens], &[Field::Loss]];
     let check = |[keep, ..]: &[f64; 3]| {
         (*keep > 1.0).then(|| (0, format!("{keep} is not a share: write a number above 0 and up to 1")))
     };
     let run = |[keep, tokens, loss]: [f64; 3]| pruning::Run { keep, tokens, loss };
-    let fit = |rows: Vec<[f64; 3]>| pruning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap);
-    each(request, said, fields, check, fit, print_law::pruning)
-}
-
-fn name(law: Law) -> &'static str {
-    match law {
-        Law::Params => "params",
-        Law::Tokens => "tokens",
-        Law::Flops => "flops",
-        Law::Kaplan => "kaplan",
-        Law::KaplanSteps => "kaplan-steps",
-        Law::Repetition => "repetition",
-        Law::CriticalBatch => "critical-batch",
-        Law::GradientNoise => "gradient-noise",
-        Law::Tuning => "tuning",
-        Law::Pruning => "pruning",
-    }
+    let fit = |rows: Vec<[f64; 3]>| {
+        Fitted::Pruning(pruning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap))
+    };
+    let draw = |[keep, x, loss]: &[f64; 3]| Dot { x: *x, loss: *loss, series: Some(*keep) };
+    each(request, told, fields, check, fit, draw)
 }
 
 /// Flags that the law would ignore.
@@ -155,7 +216,7 @@ fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
         ("--drop-highest", args.drop_highest > 0 && law == Law::GradientNoise),
     ];
     for (flag, given) in unused {
-        ensure!(!given, "{flag} means nothing with --law {}: leave it out", name(law));
+        ensure!(!given, "{flag} means nothing with --law {}: leave it out", law.name());
     }
     let above_zero = |loss: &f64| loss.is_finite() && *loss > 0.0;
     ensure!(args.target_loss.iter().all(above_zero), "--target-loss: write losses above zero");
@@ -169,73 +230,50 @@ fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
 /// Factor by which another variable may differ over the runs of a law of one variable.
 const VARIES: f64 = 3.0;
 
-/// What is printed, in words or as JSON.
-struct Said {
-    text: String,
-    json: bool,
-    law: &'static str,
-}
-
-impl Said {
-    /// One object, or its tables.
-    fn say<T: Serialize>(
-        &mut self,
-        labels: &[(&str, Option<&str>)],
-        fit: &T,
-        made: &Made,
-        words: &str,
-    ) -> anyhow::Result<()> {
-        if !self.json {
-            self.text += words;
-            return Ok(());
-        }
-        let mut object = serde_json::Map::from_iter([("law".to_owned(), self.law.into())]);
-        object.extend(labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.into()))));
-        for part in [serde_json::to_value(fit)?, serde_json::to_value(made)?] {
-            if let serde_json::Value::Object(fields) = part {
-                object.extend(fields);
-            }
-        }
-        self.text += &serde_json::to_string(&object)?;
-        self.text.push('\n');
-        Ok(())
-    }
-
-    fn heading(&mut self, group: Option<&str>) {
-        if let (Some(group), false) = (group, self.json) {
-            self.text += &print::heading(group);
-        }
-    }
-}
-
-/// A law over plain columns, group by group.
-fn each<T: Serialize, const K: usize>(
+/// A law over plain columns, group by group; `draw` says which columns are drawn, as x and what tells series apart.
+fn each<const K: usize>(
     request: &Request,
-    said: &mut Said,
+    told: &mut Vec<Told>,
     fields: [&[Field]; K],
     check: impl Fn(&[f64; K]) -> Option<(usize, String)>,
-    fit: impl Fn(Vec<[f64; K]>) -> T,
-    words: fn(&T, Room) -> String,
+    fit: impl Fn(Vec<[f64; K]>) -> Fitted,
+    draw: impl Fn(&[f64; K]) -> Dot,
 ) -> anyhow::Result<()> {
     let args = request.args;
     let table = table::numbers(&args.runs, &request.columns, fields, &request.table, check)?;
     for Group { name, rows, made, .. } in groups(table, &args.runs, args.drop_highest, |row| row[K - 1])? {
-        said.heading(name.as_deref());
-        let fitted = fit(rows);
-        said.say(&[("group", name.as_deref())], &fitted, &made, &words(&fitted, request.room))?;
+        let points = rows.iter().map(&draw).collect();
+        told.push(Told::new(name, fit(rows), &made, points));
     }
     Ok(())
 }
 
+/// The settings of one column against the first of them.
+fn contrast_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
+    let args = request.args;
+    ensure!(args.by.is_some(), "--law contrast compares the values of a column: name it with --by COLUMN");
+    let table = table::placed(&args.runs, &request.columns, &request.table)?;
+    let groups = groups(table, &args.runs, args.drop_highest, |run| run.loss)?;
+    let Some(made) = groups.first().map(|group| group.made.clone()) else { return Ok(()) };
+    let settings: Vec<_> = groups.into_iter().map(|group| (group.name.unwrap_or_default(), group.rows)).collect();
+    let drawn = |(at, (name, runs)): (usize, &(String, Vec<table::Placed>))| {
+        // A setting that is no number stands at its place in the list.
+        let x = name.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite()).unwrap_or(at as f64 + 1.0);
+        runs.iter().map(move |run| Dot { x, loss: run.loss, series: None }).collect::<Vec<_>>()
+    };
+    let points = settings.iter().enumerate().flat_map(drawn).collect();
+    told.push(Told::new(None, Fitted::Contrast(contrast::fit(&settings)), &made, points));
+    Ok(())
+}
+
 /// Kaplan's L(N, D) under every convention of counting that the table tells.
-fn joint(request: &Request, said: &mut Said) -> anyhow::Result<()> {
+fn joint(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     let args = request.args;
     let table = table::read(&args.runs, &request.columns, &request.table)?;
     for mut group in groups(table, &args.runs, args.drop_highest, |run| run.loss)? {
         group.share_budgets(request);
         let countings: Vec<Counting> = group.countings().collect();
         let Group { name, rows: mut runs, made, .. } = group;
-        said.heading(name.as_deref());
         if runs.len() > power::MOST {
             eprintln!("note: the law is fitted to an even share of at most {} of the {} rows", power::MOST, runs.len());
         }
@@ -244,17 +282,16 @@ fn joint(request: &Request, said: &mut Said) -> anyhow::Result<()> {
         let share = runs.len().div_ceil(power::MOST).max(1);
         for counting in countings {
             let counted = runs.iter().step_by(share).filter_map(|run| Some((run.params_by(counting)?, run)));
-            let (points, budgets): (Vec<kaplan::Point>, Vec<f64>) =
+            let (points_of_law, budgets): (Vec<kaplan::Point>, Vec<f64>) =
                 counted.map(|(params, run)| ([params, run.tokens, run.loss], run.budget())).unzip();
             let units = Units::new(request.resample, &budgets);
-            let fit: LawFit = kaplan::params_and_tokens(&points, &units, &request.bootstrap);
-            let labels = [("group", name.as_deref()), ("counting", Some(counting.name()))];
-            said.say(
-                &labels,
-                &fit,
-                &made,
-                &format!("Parameters counted as {}\n{}", counting.name(), print_law::law(&fit, request.room)),
-            )?;
+            let points =
+                runs.iter().map(|run| Dot { x: run.tokens, loss: run.loss, series: Some(run.params) }).collect();
+            let fit = Fitted::Law(kaplan::params_and_tokens(&points_of_law, &units, &request.bootstrap));
+            let mut one = Told::new(name.clone(), fit, &made, points);
+            one.labels.push(("counting", Some(counting.name().to_owned())));
+            one.title = format!("Parameters counted as {}\n", counting.name());
+            told.push(one);
         }
     }
     Ok(())
@@ -282,7 +319,7 @@ fn tell_what_else_varies(request: &Request, axis: Field, noun: &str) {
 }
 
 /// A law of one variable for each group, and each group compared with the first.
-fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str) -> anyhow::Result<()> {
+fn single(request: &Request, told: &mut Vec<Told>, axis: &[Field], noun: &'static str) -> anyhow::Result<()> {
     let args = request.args;
     let read = |path: &Path| -> anyhow::Result<Vec<Group<[f64; 2]>>> {
         let table = table::numbers(path, &request.columns, [axis, &[Field::Loss]], &request.table, |_| None)?;
@@ -297,18 +334,15 @@ fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str
     }
     tell_what_else_varies(request, axis[0], noun);
     for Group { name, rows, made, .. } in &curves {
-        said.heading(name.as_deref());
         if rows.len() > power::MOST {
             eprintln!("note: laws are fitted to an even share of at most {} of the {} rows", power::MOST, rows.len());
         }
         let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
         let selection = power::select(&x, &y, &request.bootstrap);
-        said.say(
-            &[("group", name.as_deref())],
-            &selection,
-            made,
-            &print_law::selection(&selection, noun, request.room),
-        )?;
+        let points = rows.iter().map(|[x, loss]| Dot { x: *x, loss: *loss, series: None }).collect();
+        let mut one = Told::new(name.clone(), Fitted::Selection(selection), made, points);
+        one.of = noun;
+        told.push(one);
     }
     let Some((Group { name: first, rows: base, .. }, others)) = curves.split_first() else { return Ok(()) };
     for Group { name, rows, made, .. } in others {
@@ -318,15 +352,20 @@ fn single(request: &Request, said: &mut Said, axis: &[Field], noun: &'static str
             pairs.iter().step_by(pairs.len().div_ceil(power::MOST).max(1)).copied().collect()
         };
         let found = compare::compare(&curve(base), &curve(rows), noun, &request.bootstrap);
-        let labels = [("compared", first.as_deref()), ("with", name.as_deref())];
+        let fitted = found.map_or_else(
+            || {
+                let conclusion = "Each curve needs at least 5 runs of 3 different values to be compared.".to_owned();
+                Fitted::NoComparison { status: Status::TooFewPoints, conclusion }
+            },
+            Fitted::Comparison,
+        );
         let title = format!("'{}' against '{}'", name.as_deref().unwrap_or(""), first.as_deref().unwrap_or(""));
-        if let Some(found) = found {
-            said.say(&labels, &found, made, &print_law::comparison(&title, &found, noun, request.room))?;
-        } else {
-            let conclusion = "Each curve needs at least 5 runs of 3 different values to be compared.";
-            let object = serde_json::json!({ "status": Status::TooFewPoints, "conclusion": conclusion });
-            said.say(&labels, &object, made, &format!("{title}: {}. {conclusion}\n", Status::TooFewPoints.name()))?;
-        }
+        let mut one = Told::new(None, fitted, made, Vec::new());
+        one.labels = vec![("compared", first.clone()), ("with", name.clone())];
+        one.title =
+            if matches!(one.fitted, Fitted::Comparison(_)) { format!("{title}\n") } else { format!("{title}: ") };
+        one.of = noun;
+        told.push(one);
     }
     Ok(())
 }

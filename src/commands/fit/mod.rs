@@ -6,12 +6,16 @@ mod print_law;
 mod request;
 mod rows;
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use clap::{Args as _, FromArgMatches as _};
 use serde::Serialize;
 
+pub(super) use self::law::{Told, words};
 use self::request::{Request, require_budgets};
 use self::rows::{Group, Made, groups};
 use super::STDOUT;
@@ -27,6 +31,7 @@ use crate::fit::table::Columns;
 use crate::fit::table::budgets::{self, Resample};
 use crate::fit::table::recount;
 use crate::observation::{Counting, Observation};
+use crate::spec::Fit;
 
 /// Runs the command.
 pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
@@ -35,13 +40,25 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
         "--budget-tolerance: write a share from 0.01 to 0.5"
     );
     ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
-    let request = Request {
+    let request = request(args)?;
+    let said = match args.law {
+        Some(law) => law::text(&law::run(&request, law)?, law, &request)?,
+        None => surfaces(&request)?,
+    };
+    let said = if args.json { said } else { request.room.fold(&said) };
+    write!(io::stdout(), "{said}").context(STDOUT)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
+    Ok(Request {
         args,
         columns: Columns::parse(&args.columns)?,
         table: table::Options {
             tokens_from_flops: args.tokens_from_flops,
             by: args.by.clone(),
             skip_incomplete: args.skip_incomplete,
+            tuned: args.tuned.clone(),
         },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
         resample: match args.resample {
@@ -50,14 +67,23 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
         },
         starts: StartGrid::parse(&args.starts).context("--starts")?,
         room: Room::of(args.tables.wide),
-    };
-    let said = match args.law {
-        Some(law) => law::run(&request, law)?,
-        None => surfaces(&request)?,
-    };
-    let said = if args.json { said } else { request.room.fold(&said) };
-    write!(io::stdout(), "{said}").context(STDOUT)?;
-    Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What a spec asks of the table of its runs: the same as by the flags of this command.
+pub(super) fn ask(runs: &Path, asked: &Fit, resamples: usize) -> anyhow::Result<Vec<Told>> {
+    // A field that was varied has a column of this name; others have their own.
+    let header = std::fs::read_to_string(runs).with_context(|| format!("cannot read {}", runs.display()))?;
+    let varied = |column: &String| header.lines().next().unwrap_or("").split(',').any(|name| name == column);
+    let column = |field: &String| Some(format!("axis.{field}")).filter(varied).unwrap_or_else(|| field.clone());
+    // With the defaults of the command line.
+    let command = FitArgs::augment_args(clap::Command::new("fit"));
+    let mut args = FitArgs::from_arg_matches(&command.get_matches_from([OsStr::new("fit"), runs.as_os_str()]))?;
+    args.by = asked.by.as_ref().map(column);
+    args.tuned = asked.tuned.iter().map(column).collect();
+    args.target_loss.clone_from(&asked.target_loss);
+    args.bootstrap = resamples as u32;
+    law::run(&request(&args)?, asked.law)
 }
 
 /// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.

@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use super::print::cell;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::laws::compare::Comparison;
+use crate::fit::laws::contrast::Contrast;
 use crate::fit::laws::critical_batch::runs::CriticalBatch;
 use crate::fit::laws::law::LawFit;
 use crate::fit::laws::power::{Form, Selection};
 use crate::fit::laws::pruning::Pruning;
+use crate::fit::named::Fitted;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::transfer::tuning::Tuning;
 use crate::fit::{Estimate, Status};
@@ -16,8 +18,52 @@ use crate::fit::{Estimate, Status};
 /// Rows of the envelope of pruning.
 const MOST_ROWS: usize = 20;
 
+/// A fit of any law; `of` says what one of one variable is a law of.
+pub(super) fn fitted(fitted: &Fitted, of: &str, room: Room) -> String {
+    match fitted {
+        Fitted::Law(fit) => law(fit, room),
+        Fitted::Selection(fit) => selection(fit, of, room),
+        Fitted::Comparison(fit) => comparison(fit, of, room),
+        Fitted::NoComparison { status, conclusion } => format!("{}. {conclusion}\n", status.name()),
+        Fitted::CriticalBatch(fit) => critical_batch(fit, room),
+        Fitted::Tuning(fit) => tuning(fit, room),
+        Fitted::Pruning(fit) => pruning(fit, room),
+        Fitted::Contrast(fit) => contrast(fit, room),
+    }
+}
+
+/// Settings against the first of them.
+fn contrast(fit: &Contrast, room: Room) -> String {
+    let mut table = Sheet::new([
+        ("setting", Worth::Must),
+        ("runs", Worth::More(2)),
+        ("mean loss", Worth::Must),
+        ("pairs", Worth::More(1)),
+        ("against the first, nats (95% interval)", Worth::Must),
+        ("status", Worth::More(3)),
+    ]);
+    for setting in &fit.settings {
+        table.add_row([
+            setting.name.clone(),
+            setting.runs.to_string(),
+            format!("{:.4}", setting.mean),
+            setting.pairs.to_string(),
+            setting.difference.map_or_else(|| "-".to_owned(), |d| cell(Some(d), |x| format!("{x:+.4}"))),
+            setting.status.name().to_owned(),
+        ]);
+    }
+    let resampled = if fit.paired { "pairs of runs (Student's)" } else { "runs (Welch's)" };
+    let text = if fit.settings.is_empty() { String::new() } else { table.text(room) };
+    format!(
+        "{text}status {}, {} points; intervals: 95%, of the mean over {resampled}\n{}\n\n",
+        fit.status.name(),
+        fit.points,
+        fit.conclusion
+    )
+}
+
 /// A law with its numbers, one a line.
-pub(super) fn law(fit: &LawFit, room: Room) -> String {
+fn law(fit: &LawFit, room: Room) -> String {
     let mut text = format!("{}\n", fit.formula);
     if !fit.parameters.is_empty() {
         let mut table =
@@ -43,7 +89,7 @@ fn foot(status: Status, points: usize, residuals: Option<Residuals>, resampled: 
 }
 
 /// The best learning rate and batch size of each size, and the rules as a spec takes them.
-pub(super) fn tuning(tuning: &Tuning, room: Room) -> String {
+fn tuning(tuning: &Tuning, room: Room) -> String {
     let mut table = Sheet::new([
         ("params", Worth::Must),
         ("tokens", Worth::More(2)),
@@ -79,7 +125,7 @@ pub(super) fn tuning(tuning: &Tuning, room: Room) -> String {
 }
 
 /// The laws of one variable with what speaks for each.
-pub(super) fn selection(selection: &Selection, of: &str, room: Room) -> String {
+fn selection(selection: &Selection, of: &str, room: Room) -> String {
     let dimension = of != "compute";
     let mut columns = vec![
         ("law", Worth::Must),
@@ -131,7 +177,7 @@ pub(super) fn selection(selection: &Selection, of: &str, room: Room) -> String {
 }
 
 /// Two curves of one law.
-pub(super) fn comparison(title: &str, found: &Comparison, of: &str, room: Room) -> String {
+fn comparison(found: &Comparison, of: &str, room: Room) -> String {
     let mut table = Sheet::new([
         ("the second curve has", Worth::Must),
         ("value (95% interval)", Worth::Must),
@@ -152,11 +198,11 @@ pub(super) fn comparison(title: &str, found: &Comparison, of: &str, room: Room) 
         table.add_row([what, cell(estimate, number), excess(name)]);
     }
     let foot = foot(found.status, found.points, Some(found.residuals), &found.resampled, &found.conclusion);
-    format!("{title}\n{}{foot}", table.text(room))
+    format!("{}{foot}", table.text(room))
 }
 
 /// The critical batch at each loss, and its laws.
-pub(super) fn critical_batch(fit: &CriticalBatch, room: Room) -> String {
+fn critical_batch(fit: &CriticalBatch, room: Room) -> String {
     let mut text = "(S/S_min - 1)(E/E_min - 1) = 1, B_crit = E_min/S_min\n".to_owned();
     if !fit.targets.is_empty() {
         let mut table = Sheet::new([
@@ -192,7 +238,7 @@ pub(super) fn critical_batch(fit: &CriticalBatch, room: Room) -> String {
 }
 
 /// The best share to keep, with the laws at it and without pruning.
-pub(super) fn pruning(fit: &Pruning, room: Room) -> String {
+fn pruning(fit: &Pruning, room: Room) -> String {
     let mut text = String::new();
     if !fit.envelope.is_empty() {
         let mut table = Sheet::new(["examples kept", "best share to keep", "loss"].map(|name| (name, Worth::Must)));

@@ -1,4 +1,4 @@
-//! The rows of a table as a fit gets them: in groups, and with those counted that take no part.
+//! The rows of a table as a fit gets them: in groups, and with those counted that are left out.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub(super) struct Made {
     budgets: Option<Sharing>,
 }
 
-/// Rows of a table, and those of them that take no part.
+/// Rows of a table, and those of them that are left out.
 #[derive(Clone, Debug, Serialize)]
 struct Counted {
     read: usize,
@@ -59,10 +59,10 @@ impl Counted {
                 status => format!("{count} {status}"),
             };
             let each: Vec<String> = not_finished.iter().map(named).collect();
-            eprintln!("note: {skipped} of {read} rows are not finished and take no part: {}", each.join(", "));
+            eprintln!("note: {skipped} of {read} rows are not finished and are left out: {}", each.join(", "));
         }
         if *incomplete > 0 {
-            eprintln!("note: {incomplete} of {read} rows lack a number and take no part, as asked");
+            eprintln!("note: {incomplete} of {read} rows lack a number and are left out, as asked");
         }
     }
 }

@@ -14,7 +14,7 @@ pub const KEEP_PAGES: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
 /// Opens a device: `rehearsal`, or one that this build can train on.
 pub fn trainer(device: &str, cache: &Path, threads: usize) -> anyhow::Result<Box<dyn Trainer>> {
     if threads == 0 {
-        anyhow::bail!("--threads 0 computes nothing; give 1 or more");
+        anyhow::bail!("--threads 0: give 1 or more");
     }
     let most = 4 * cores();
     if threads > most {
@@ -178,7 +178,7 @@ mod tests {
         let why = ": cuda is not available (not compiled in), wgpu is not available (no driver)";
         assert_eq!(chosen(&devices), Some(("cpu".to_owned(), why.to_owned())));
         assert_eq!(chosen(&devices[..2]), None);
-        // What is only software is passed over, and taken where it is asked for.
+        // What is only software is skipped, and taken where it is asked for.
         let software = Listed { software: true, ..listed("wgpu", Ok("lavapipe".to_owned())) };
         let (name, why) = chosen(&[software.clone(), devices[2].clone()]).unwrap();
         assert!(name == "cpu" && why.contains("wgpu is not available (only in software"), "{why}");

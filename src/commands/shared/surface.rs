@@ -96,7 +96,7 @@ impl Asked {
 }
 
 /// Reads what `runner fit --json` printed, objects one after another or lists of them, or the `fits.json` of a sweep.
-/// Objects that are no fits of `runner` are passed over.
+/// Objects that are no fits of `runner` are skipped.
 pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     let path = args.fit.display();
     let text = std::fs::read_to_string(&args.fit).with_context(|| format!("{path}: cannot be read"))?;

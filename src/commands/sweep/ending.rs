@@ -43,7 +43,7 @@ fn conclude(ledger: &Ledger, summary: &Summary) -> anyhow::Result<()> {
         eprintln!("{more} more runs diverged: runs.csv lists them");
     }
     for (device, reason) in &summary.quarantined {
-        eprintln!("device {device} failed run after run and got no more of them: {reason}");
+        eprintln!("device {device} failed several runs in a row and got no more: {reason}");
     }
     if summary.pending > 0 {
         eprintln!("{} runs were not trained, since no device was left", summary.pending);
@@ -72,7 +72,7 @@ fn last_words(ledger: &Ledger, summary: &Summary, answer: &Answer) -> Vec<String
     let report = ledger.dir().join("report.html");
     let mut lines = vec![lead, answer.limits.clone(), format!("{}. Report: {}", counted.join(", "), report.display())];
     if !summary.failed.is_empty() || summary.pending > 0 {
-        lines.push(format!("To try what is missing once more: {}", closing::this_command()));
+        lines.push(format!("To try the missing runs again: {}", closing::this_command()));
     }
     lines
 }

@@ -1,5 +1,6 @@
 //! `runner sweep`: plan, train, fit, report.
 
+mod asked;
 mod ending;
 mod fits;
 pub(super) mod pool;
@@ -168,7 +169,7 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[St
     if let Some(less) = ledger.grown_from() {
         let more = runs.len() - less;
         eprintln!(
-            "the sweep grows by {more} runs; the spec of before is kept in {}",
+            "the sweep grows by {more} runs; the earlier spec is kept in {}",
             ledger.dir().join("specs").display()
         );
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::asked::Asked;
 use super::fits::{self, Approaches};
 use crate::commands::fit::print;
 use crate::commands::shared::planning;
@@ -12,13 +13,13 @@ use crate::commands::shared::sheet::Room;
 use crate::data::Corpus;
 use crate::execute::choose::Rule;
 use crate::execute::{Summary, diverged};
-use crate::fit::{Bootstrap, Estimate};
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline::Headline;
 use crate::fit::approaches::summary::Summary as FitSummary;
 use crate::fit::transfer::frontier::Comparison;
 use crate::fit::transfer::rates;
 use crate::fit::transfer::rates::Group;
+use crate::fit::{Bootstrap, Estimate};
 use crate::goal::Goal;
 use crate::ledger::{self, Choice, CurvePoint, Ledger, Losses, State};
 use crate::report::{self, Answer, ChoiceStep, IsoflopGroup, Key, LossCurve, Report, ReportInput, RunTable};
@@ -49,6 +50,9 @@ struct Fits<'a> {
     /// IsoFLOP curves of each group of a sweep that varies something else as well, by group.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     isoflop_groups: BTreeMap<&'a str, &'a [Approach2]>,
+    /// The law that the spec asks for, by group, as `runner fit --json` prints it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    laws: Vec<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// All that follows from the results of a sweep, finished or not.
@@ -57,6 +61,7 @@ pub(in crate::commands) struct Derived {
     groups: Vec<Group>,
     savings: Vec<Comparison>,
     isoflop_groups: Vec<IsoflopGroup>,
+    asked: Option<Asked>,
     losses: Losses,
     /// The answer in words.
     pub(in crate::commands) answer: Answer,
@@ -75,11 +80,13 @@ impl Derived {
         (resamples, progress): (usize, Option<&str>),
     ) -> anyhow::Result<Self> {
         let observations = ledger.observations()?;
-        let groups = fits::transfer_groups(ledger)?;
-        let savings = fits::savings(ledger)?;
+        let asked = spec.fit.as_ref().map(|asked| Asked::of(ledger, asked, resamples)).transpose()?;
+        let plain = asked.is_none();
+        let groups = if plain { fits::transfer_groups(ledger)? } else { Vec::new() };
+        let savings = if plain { fits::savings(ledger)? } else { Vec::new() };
         let isoflop = || fits::isoflop_groups(ledger, resamples);
-        let isoflop_groups = if groups.is_empty() { isoflop()? } else { Vec::new() };
-        let other = !groups.is_empty() || !savings.is_empty() || !isoflop_groups.is_empty();
+        let isoflop_groups = if plain && groups.is_empty() { isoflop()? } else { Vec::new() };
+        let other = !plain || !groups.is_empty() || !savings.is_empty() || !isoflop_groups.is_empty();
         let fit = || Approaches::fit(ledger, &observations, resamples);
         let approaches = if other || observations.is_empty() { Approaches::default() } else { fit() };
         let losses = ledger.losses();
@@ -88,6 +95,7 @@ impl Derived {
             Losses::Rehearsed => format!("{} ({REHEARSAL})", spec.name),
         };
         let choices = choices(ledger, spec)?;
+        let question = asked.as_ref().map(Asked::question);
         let input = ReportInput {
             name: &title,
             spec: &spec.to_toml(),
@@ -100,6 +108,7 @@ impl Derived {
             savings: &savings,
             isoflop_groups: &isoflop_groups,
             choices: choices.as_ref().map(|(goal, steps)| (*goal, &steps[..])),
+            question: question.as_ref(),
             entropy,
             runs: &run_table(ledger)?,
             left_out: &left_out(ledger),
@@ -108,7 +117,7 @@ impl Derived {
             progress,
         };
         let (answer, report) = (report::answer(&input), report::render(&input)?);
-        Ok(Self { approaches, groups, savings, isoflop_groups, losses, answer, report })
+        Ok(Self { approaches, groups, savings, isoflop_groups, asked, losses, answer, report })
     }
 
     /// The fits as JSON.
@@ -121,6 +130,7 @@ impl Derived {
             transfer: self.groups.iter().map(rates::Summary::from).collect(),
             savings: &self.savings,
             isoflop_groups: self.isoflop_groups.iter().map(|group| (group.name.as_str(), &group.fits[..])).collect(),
+            laws: self.asked.as_ref().map(Asked::json).transpose()?.unwrap_or_default(),
         };
         let mut json = serde_json::to_vec_pretty(&fits)?;
         json.push(b'\n');
@@ -131,6 +141,9 @@ impl Derived {
     pub(in crate::commands) fn text(&self) -> String {
         let room = Room::of(false);
         let heading = if self.losses == Losses::Rehearsed { format!("{REHEARSAL}\n\n") } else { String::new() };
+        if let Some(asked) = &self.asked {
+            return room.fold(&(heading + &asked.text(room)));
+        }
         if self.approaches.parabolas.is_empty() {
             let verdicts =
                 self.groups.iter().map(|group| format!("{}: {}\n", group.parameterization, group.transfer.conclusion));

@@ -55,7 +55,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
         );
     }
     if args.threads == 0 {
-        anyhow::bail!("--threads 0 computes nothing; give 1 or more");
+        anyhow::bail!("--threads 0: give 1 or more");
     }
     if let Some(cpus) = launcher.cpus.filter(|cpus| args.threads > *cpus as usize) {
         anyhow::bail!("--threads {} is more than the {cpus} cpus of a task in [launcher]", args.threads);
@@ -193,7 +193,7 @@ impl Sweep<'_> {
             if matches!(state, Some(ArrayState::Pending { .. } | ArrayState::Running { .. }))
                 && let Err(error) = submission.drop_pending(&Client::impatient())
             {
-                eprintln!("tasks that are still pending find nothing to do and end by themselves ({error})");
+                eprintln!("tasks that are still pending will find nothing to do and exit ({error})");
             }
             submission.conclude(ledger)?;
         }

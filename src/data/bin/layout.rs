@@ -88,7 +88,7 @@ impl Layout {
         if length % size != 0 {
             let length = bytes.len();
             return Err(wrong(format!(
-                "its {length} bytes are no whole number of ids of {size} bytes; it was cut short, or is no token file"
+                "its {length} bytes are not a whole number of ids of {size} bytes; it was cut short, or is not a token file"
             )));
         }
         Ok(layout)
@@ -143,7 +143,7 @@ fn numpy(bytes: &[u8]) -> Option<Result<Layout, String>> {
             let kind = code.trim_start_matches(['<', '|', '=']);
             let dtype = TokenType::ALL.into_iter().find(|dtype| dtype.numpy() == kind).ok_or_else(|| {
                 format!(
-                    "a NumPy array of {code}, which are no token ids; save it with .astype(\"uint16\") or \"uint32\""
+                    "a NumPy array of {code}, which are not token ids; save it with .astype(\"uint16\") or \"uint32\""
                 )
             })?;
             if text.contains("'fortran_order': True") {
@@ -189,7 +189,7 @@ fn megatron(bytes: &[u8], path: &Path) -> Result<Option<Layout>, DataError> {
         4 => TokenType::Int32,
         5 => TokenType::Int64,
         8 => TokenType::Uint16,
-        _ => return Err(damaged(&format!("numbers of Megatron's kind {code} are no token ids"))),
+        _ => return Err(damaged(&format!("numbers of Megatron's kind {code} are not token ids"))),
     };
     // Behind the two counts, the length of each sequence.
     let lengths = usize::try_from(sequences).ok().and_then(|n| rest.get(25..)?.get(..n.checked_mul(4)?));

@@ -106,7 +106,7 @@ impl BinRecipe {
         let found = documents::find(&files, numbering.checked_against())?;
         if let Some(TokenDocuments { separator, documents, repeated, near_duplicates }) = &found {
             say(&format!(
-                "{documents} documents between tokens {separator}: {repeated} are the same as others, {near_duplicates}"
+                "{documents} documents between tokens {separator}: {repeated} are exact duplicates, {near_duplicates}"
             ));
         }
         Ok(found)

@@ -57,7 +57,7 @@ impl Script<'_> {
         directives.extend(chosen.chain(options.iter().cloned()));
 
         let mut text =
-            "#!/bin/bash\n# Written by runner for sbatch: one worker a task. Written anew by every submission.\n"
+            "#!/bin/bash\n# Written by runner for sbatch: one worker a task. Rewritten by every submission.\n"
                 .to_owned();
         for directive in &directives {
             let _ = writeln!(text, "#SBATCH {directive}");
@@ -132,7 +132,7 @@ mod tests {
         );
         insta::assert_snapshot!(script(&launcher, "/home/ada/scaling").unwrap(), @r#"
         #!/bin/bash
-        # Written by runner for sbatch: one worker a task. Written anew by every submission.
+        # Written by runner for sbatch: one worker a task. Rewritten by every submission.
         #SBATCH --job-name=runner-grid-0badcafe
         #SBATCH --array=0-3
         #SBATCH --nodes=1
@@ -159,7 +159,7 @@ mod tests {
     fn what_is_not_chosen_is_left_to_the_cluster_and_spaces_stay_in_their_place() {
         insta::assert_snapshot!(script(&launcher(""), "/home/ada/my $(sweeps)").unwrap(), @r#"
         #!/bin/bash
-        # Written by runner for sbatch: one worker a task. Written anew by every submission.
+        # Written by runner for sbatch: one worker a task. Rewritten by every submission.
         #SBATCH --job-name=runner-grid-0badcafe
         #SBATCH --array=0-3
         #SBATCH --nodes=1

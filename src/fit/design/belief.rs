@@ -106,9 +106,7 @@ struct Grid<'a> {
 
 impl Grid<'_> {
     fn cells(&self, range: [[f64; 2]; 2]) -> Vec<Cell> {
-        let at = |k: usize, i: usize| {
-            (range[k][0] + (range[k][1] - range[k][0]) * i as f64 / (STEPS - 1) as f64).exp()
-        };
+        let at = |k: usize, i: usize| (range[k][0] + (range[k][1] - range[k][0]) * i as f64 / (STEPS - 1) as f64).exp();
         let pairs = (0..STEPS * STEPS).into_par_iter();
         pairs.flat_map_iter(|i| self.column([at(0, i / STEPS), at(1, i % STEPS)])).collect()
     }
@@ -122,7 +120,7 @@ impl Grid<'_> {
         let of = |x: f64, (median, spread): (f64, f64)| -0.5 * ((x / median).ln() / spread).powi(2);
         let expected: f64 = exponents.iter().map(|x| of(*x, EXPONENT)).sum();
         let mut cells = Vec::with_capacity(NOISE.len() * MISFITS.len());
-        let shares = crate::fit::design::tunes("SHARES", &[0.25,0.2,0.25,0.2,0.1]);
+        let shares = crate::fit::design::tunes("SHARES", &[0.25, 0.2, 0.25, 0.2, 0.1]);
         for (k, (misfit, _)) in MISFITS.into_iter().enumerate() {
             let share = shares[k];
             let prior = self.prior(misfit * self.least);
@@ -139,7 +137,9 @@ impl Grid<'_> {
     fn prior(&self, misfit: f64) -> Vec<Prior> {
         let least = self.least;
         let law = [[0.6 * least, 0.5 * least], [0.25 * least, 0.4 * least], [0.25 * least, 0.4 * least]];
-        let (decay, drift) = (crate::fit::design::tune("DECAY", 0.5), crate::fit::design::tune("DRIFT", 1.0)); let misfits = MISFIT.iter().map(|[c, r]| [0.0, misfit * decay.powi((c + r) as i32 - 2) * drift.powi(*c as i32)]);
+        let (decay, drift) = (crate::fit::design::tune("DECAY", 0.5), crate::fit::design::tune("DRIFT", 1.0));
+        let misfits =
+            MISFIT.iter().map(|[c, r]| [0.0, misfit * decay.powi((c + r) as i32 - 2) * drift.powi(*c as i32)]);
         let valley = [[0.0, 0.1 * least], [0.1 * least, 0.1 * least], [0.0, 0.05 * least], [0.0, 0.05 * least]];
         let valleys = std::iter::repeat_n(valley, self.features.tuned()).flatten();
         law.into_iter().chain(misfits).chain(valleys).collect()

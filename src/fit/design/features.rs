@@ -71,7 +71,8 @@ impl Features {
         };
         let places: Vec<Place> = candidates.iter().map(place).collect();
         let ln_n: Vec<f64> = places.iter().map(|place| place.ln_n).collect();
-        let per_token: Vec<f64> = candidates.iter().map(|candidate| (candidate.flops / candidate.tokens).ln()).collect();
+        let per_token: Vec<f64> =
+            candidates.iter().map(|candidate| (candidate.flops / candidate.tokens).ln()).collect();
         let frame = Frame {
             n: span(ln_n.iter().copied()),
             d: span(places.iter().map(|place| place.ln_d)),
@@ -97,7 +98,8 @@ impl Features {
     pub fn sizes(&self, flops: f64) -> [f64; 2] {
         let [middle, half] = self.frame.ratio;
         // ln D - ln N falls with N.
-        let at = |ratio: f64| root(|ln_n| flops.ln() - self.cost.per_token(ln_n.exp()).ln() - ln_n - ratio, self.frame.n[0]);
+        let at =
+            |ratio: f64| root(|ln_n| flops.ln() - self.cost.per_token(ln_n.exp()).ln() - ln_n - ratio, self.frame.n[0]);
         [at(middle + BEYOND * half), at(middle - BEYOND * half)]
     }
 

@@ -40,5 +40,9 @@ pub enum Stand {
 }
 
 /// TEMPORARY
-pub fn tune(name: &str, default: f64) -> f64 { std::env::var(name).ok().and_then(|t| t.parse().ok()).unwrap_or(default) }
-pub fn tunes(name: &str, default: &[f64]) -> Vec<f64> { std::env::var(name).ok().map(|t| t.split(',').map(|x| x.parse().unwrap()).collect()).unwrap_or(default.to_vec()) }
+pub fn tune(name: &str, default: f64) -> f64 {
+    std::env::var(name).ok().and_then(|t| t.parse().ok()).unwrap_or(default)
+}
+pub fn tunes(name: &str, default: &[f64]) -> Vec<f64> {
+    std::env::var(name).ok().map(|t| t.split(',').map(|x| x.parse().unwrap()).collect()).unwrap_or(default.to_vec())
+}

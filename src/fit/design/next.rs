@@ -208,7 +208,8 @@ fn informative(
         ensemble.observe(at);
     }
     let wanted = wanted.unwrap_or(f64::INFINITY).min(HALVED * ensemble.variance());
-    let forecasts = PER_FLOP.par_iter().map(|power| forecast(candidates, &open, ensemble.clone(), (wanted, *power, count)));
+    let forecasts =
+        PER_FLOP.par_iter().map(|power| forecast(candidates, &open, ensemble.clone(), (wanted, *power, count)));
     let forecasts: Vec<(f64, Vec<Chosen>)> = forecasts.collect();
     let best = forecasts.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
     best.map_or_else(Vec::new, |(_, mut chosen)| {
@@ -264,7 +265,8 @@ fn spread(candidates: &[Candidate], count: usize) -> Vec<Chosen> {
     };
     let places: Vec<Vec<f64>> = candidates.iter().map(place).collect();
     let distance = |i: usize, j: usize| -> f64 { places[i].iter().zip(&places[j]).map(|(a, b)| (a - b).powi(2)).sum() };
-    let taken_already = (0..candidates.len()).filter(|i| matches!(candidates[*i].stand, Stand::UnderWay | Stand::Finished(_)));
+    let taken_already =
+        (0..candidates.len()).filter(|i| matches!(candidates[*i].stand, Stand::UnderWay | Stand::Finished(_)));
     let mut taken: Vec<usize> = taken_already.collect();
     let mut chosen = Vec::new();
     // No more of them than are needed: what comes after is chosen by losses.

@@ -63,7 +63,7 @@ pub enum TableError {
         name: String,
     },
     /// A unit of `--columns` that is none.
-    #[error("--columns {asked}: [{unit}] is no unit: write k, M, B, T or a number such as [1e18]")]
+    #[error("--columns {asked}: [{unit}] is not a unit: write k, M, B, T or a number such as [1e18]")]
     Unit {
         /// The column with its unit as it was written.
         asked: String,
@@ -99,7 +99,7 @@ pub enum TableError {
         ways: String,
     },
     /// The header has a column twice.
-    #[error("{}{at}: column '{column}' is there twice: rename one of the two", path.display())]
+    #[error("{}{at}: column '{column}' appears twice: rename one of the two", path.display())]
     Duplicate {
         /// The file.
         path: PathBuf,

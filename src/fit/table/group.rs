@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use csv::StringRecord;
 
+use super::options::Options;
+
 /// Groups above which a column is not one to group by.
 const MOST: usize = 100;
 
@@ -31,6 +33,15 @@ impl Groups {
         Ok(())
     }
 
+    /// Forgets the rows that are not kept.
+    pub(super) fn keep(&mut self, kept: &[bool]) {
+        let mut at = 0;
+        self.of.retain(|_| {
+            at += 1;
+            kept[at - 1]
+        });
+    }
+
     /// `rows` group by group with the group's name; all of them under no name where nothing was grouped.
     pub fn split<T>(&self, rows: Vec<T>) -> Vec<(Option<String>, Vec<T>)> {
         if self.names.is_empty() {
@@ -54,14 +65,20 @@ pub(super) struct Mixture {
 impl Mixture {
     /// The columns in which rows should agree, but for the one by which they are grouped.
     /// `tuned` says that the fit is one of what the optimizer's settings do.
-    pub(super) fn of(headers: &StringRecord, by: Option<&str>, tuned: bool) -> Self {
+    pub(super) fn of(headers: &StringRecord, options: &Options, tuned: bool) -> Self {
         let told = |header: &str| {
-            Some(header) != by
+            Some(header) != options.by.as_deref()
+                && !options.tuned.iter().any(|column| column == header)
                 && (header.starts_with("axis.") || header == "parameterization")
                 && !(tuned && header.starts_with("axis.optimizer."))
         };
         let columns = headers.iter().enumerate().filter(|(_, header)| told(header.trim()));
         Self { columns: columns.map(|(index, header)| (index, header.to_owned(), None, false)).collect() }
+    }
+
+    /// No columns: rows may differ in anything.
+    pub(super) fn allowed() -> Self {
+        Self { columns: Vec::new() }
     }
 
     pub(super) fn see(&mut self, row: &StringRecord) {

@@ -71,7 +71,7 @@ impl<'de> Visitor<'de> for Anything {
         let mut fields: Vec<(String, Value)> = Vec::new();
         while let Some((name, value)) = map.next_entry::<String, Value>()? {
             if fields.iter().any(|(other, _)| *other == name) {
-                return Err(A::Error::custom(format_args!("the field {name:?} is there twice")));
+                return Err(A::Error::custom(format_args!("the field {name:?} appears twice")));
             }
             fields.push((name, value));
         }
@@ -170,7 +170,7 @@ fn object(path: &Path, at: usize, line: &[u8]) -> Result<Option<Value>, TableErr
     }
     let what = match parse::<Value>(line) {
         Ok(object @ Value::Object(_)) => return Ok(Some(object)),
-        Ok(Value::Text(_)) => "is no JSON object; write one object a line".to_owned(),
+        Ok(Value::Text(_)) => "is not a JSON object; write one object a line".to_owned(),
         Err(error) => format!("{error}; write one JSON object a line"),
     };
     Err(TableError::Row { path: path.to_owned(), at: At::Line(at as u64 + 1), what })
@@ -185,7 +185,7 @@ fn parse<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, String> {
     serde_json::from_slice(json).or_else(|error| serde_json::from_slice(&quoted(json)).map_err(|_| told(error)))
 }
 
-/// Words outside of texts that Python writes for what is no number, as texts.
+/// Words outside of texts that Python writes for what is not a number, as texts.
 fn quoted(json: &[u8]) -> Vec<u8> {
     const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
     let mut out = Vec::with_capacity(json.len() + 16);
@@ -213,11 +213,11 @@ fn quoted(json: &[u8]) -> Vec<u8> {
 pub(super) fn list<'a>(path: &Path, bytes: &[u8]) -> Result<Opened<'a>, TableError> {
     let wrong = |at, what| TableError::Row { path: path.to_owned(), at, what };
     let objects: Vec<Value> =
-        parse(bytes).map_err(|error| wrong(At::Names, format!("is no list of objects: {error}")))?;
+        parse(bytes).map_err(|error| wrong(At::Names, format!("is not a list of objects: {error}")))?;
     let mut names = Names::default();
     for (at, object) in objects.iter().enumerate() {
         if matches!(object, Value::Text(_)) {
-            return Err(wrong(At::Row(at as u64 + 1), "is no object".to_owned()));
+            return Err(wrong(At::Row(at as u64 + 1), "is not an object".to_owned()));
         }
         names.see(object);
     }
@@ -288,7 +288,7 @@ mod tests {
         let table = read(list(Path::new("t.json"), b"[\n {\"N\": 1},\n {\"N\": 2, \"L\": NaN}\n]")).unwrap();
         assert_eq!(table, [["N", "L"], ["1", ""], ["2", "NaN"]]);
         let error = read(list(Path::new("t.json"), b"[{}, 5]")).unwrap_err();
-        assert!(error.contains("t.json, row 2: is no object"), "{error}");
+        assert!(error.contains("t.json, row 2: is not an object"), "{error}");
     }
 
     #[test]
@@ -296,8 +296,8 @@ mod tests {
         let deep = "{\"x\": ".repeat(100_000);
         for (text, expected) in [
             ("{\"N\": 1}\n{\"N\": }\n", "t.jsonl:2: expected value"),
-            ("{\"N\": 1}\n5\n", "t.jsonl:2: is no JSON object"),
-            ("{\"N\": 1, \"N\": 2}\n", "t.jsonl:1: the field \"N\" is there twice"),
+            ("{\"N\": 1}\n5\n", "t.jsonl:2: is not a JSON object"),
+            ("{\"N\": 1, \"N\": 2}\n", "t.jsonl:1: the field \"N\" appears twice"),
             ("{\"N\": 1\n", "t.jsonl:1: EOF"),
             (&deep, "t.jsonl:1: recursion limit"),
         ] {

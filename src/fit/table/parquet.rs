@@ -45,7 +45,7 @@ pub(super) fn open<'a>(path: &Path) -> Result<Opened<'a>, TableError> {
 
 /// The crate checks much, but files that lie have made it panic before.
 fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
-    let remedy = "write it anew with Snappy, Zstandard or without compression, or get it again";
+    let remedy = "rewrite it with Snappy, Zstandard or without compression, or get it again";
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(ParquetError::General("it makes the reader of Parquet panic".to_owned())))
         .map_err(|error| format!("cannot be read as Parquet ({error}); {remedy}"))

@@ -260,7 +260,7 @@ impl<'a> Reader<'a> {
             None => Err(incomplete(match row[place.index].trim() {
                 "" => self.cell_error(row, place, "is empty"),
                 text if text.parse::<f64>().is_ok() => self.not_positive(row, place, &text),
-                text => self.cell_error(row, place, format_args!("'{text}' is no number")),
+                text => self.cell_error(row, place, format_args!("'{text}' is not a number")),
             })),
         }
     }

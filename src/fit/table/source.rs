@@ -37,13 +37,9 @@ const FOREIGN: [(&[u8], &str, &str); 12] = [
     (b"\x89HDF", "an HDF5 file", "save the table as CSV or Parquet"),
     (b"SQLite format 3", "an SQLite database", "write the table out as CSV"),
     (b"%PDF", "a PDF", "copy its table into a CSV"),
-    (
-        b"version https://git-lfs",
-        "a pointer of Git LFS in place of the file",
-        "get the file itself with `git lfs pull`",
-    ),
-    (b"<!DOCTYPE", "a page of the web in place of the file", "get the file again"),
-    (b"<html", "a page of the web in place of the file", "get the file again"),
+    (b"version https://git-lfs", "a Git LFS pointer instead of the file", "get the file itself with `git lfs pull`"),
+    (b"<!DOCTYPE", "a web page instead of the file", "get the file again"),
+    (b"<html", "a web page instead of the file", "get the file again"),
 ];
 
 impl Source {

@@ -71,7 +71,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
 /// Checks the numbers of `[data]`.
 fn ranges(Data { source, vocab, validation_fraction, max_epochs, .. }: &Data) -> Checked {
     if let Some(vocab) = vocab {
-        // Ids of token files that do not fit 16 bits are numbered anew.
+        // Ids of token files that do not fit 16 bits are renumbered.
         let (least, most) = match source {
             Source::Bin => (2, u32::MAX),
             Source::Synthetic => (256, 65_536),

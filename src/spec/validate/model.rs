@@ -24,6 +24,10 @@ fn ranges(model: &Model) -> Checked {
         base_head_dim,
         zero_init_unembedding: _,
         zero_init_query: _,
+        mixer: _,
+        mlp: _,
+        embedding: _,
+        norm: _,
     } = model;
     let within = |key: &str, value: usize, most: usize, such: &'static str| {
         require((1..=most).contains(&value), key, || {

@@ -1,39 +1,38 @@
-//! The model: a decoder-only transformer with pre-norm, rotary positions, untied unembedding, an MLP of four times the
-//! width with GELU, and no biases.
+//! A model on a device of burn: its weights, what attention knows of positions, and the ways in. What it computes is said
+//! by its parts (`crate::model`).
 
 use burn::tensor::{Device, Int, Tensor};
 
-use super::ops::{Ops, scaled};
+use super::ops::Ops;
+use super::pass::Pass;
 use super::positions::Positions;
-use super::watch::{Watch, mean_abs, mean_abs_logits};
+use super::watch::{Watch, mean_abs};
 use super::weight::Weight;
-use crate::parameterization::Rules;
+use crate::model::{Shape, Site, head, hidden};
+use crate::parameterization::{Role, Rules};
 use crate::plan::Run;
 use crate::train::initial;
-use crate::train::site::Site;
 
 /// A whole model.
 #[derive(Clone, Debug)]
 pub struct Model {
-    embedding: Weight,
-    blocks: Vec<Block>,
-    norm: Weight,
-    unembedding: Weight,
-    positions: Positions,
-    ops: Ops,
+    pub(super) shape: Shape,
+    /// In the order of [`Shape::weights`].
+    weights: Vec<Weight>,
+    pub(super) positions: Positions,
+    pub(super) ops: Ops,
+    pub(super) multipliers: Multipliers,
 }
 
-/// One block: attention and MLP, each behind a normalization and added to the residual stream.
-#[derive(Clone, Debug)]
-struct Block {
-    heads: usize,
-    attention_scale: f64,
-    norm_attention: Weight,
-    qkv: Weight,
-    attention_out: Weight,
-    norm_mlp: Weight,
-    mlp_in: Weight,
-    mlp_out: Weight,
+/// What the table of parameterizations multiplies beside the outputs of weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Multipliers {
+    /// Products of queries and keys.
+    pub attention: f64,
+    /// Branches where they are added.
+    pub branch: f64,
+    /// Logits.
+    pub logits: f64,
 }
 
 impl Model {
@@ -45,16 +44,15 @@ impl Model {
     /// Draws a model that follows other rules than those of the run's parameterization.
     pub fn with_rules(run: &Run, rules: &dyn Rules, device: &Device) -> Self {
         let shape = run.shape;
-        let mut weights = initial::weights(run, rules).map(|drawn| Weight::new(drawn, device));
-        let mut next = || weights.next().expect("a model has all its weights");
-        Self {
-            embedding: next(),
-            blocks: (0..shape.depth).map(|_| Block::new(shape.heads, rules.attention_scale(), &mut next)).collect(),
-            norm: next(),
-            unembedding: next(),
-            positions: Positions::new(shape.context, shape.head_dim(), device),
-            ops: Ops::on(device),
-        }
+        let multiplier = |role| rules.rule(role, shape.width).multiplier;
+        let multipliers = Multipliers {
+            attention: rules.attention_scale(),
+            branch: multiplier(Role::Residual),
+            logits: multiplier(Role::Unembedding),
+        };
+        let weights = initial::weights(run, rules).map(|drawn| Weight::new(drawn, device)).collect();
+        let positions = Positions::new(shape.context, shape.head_dim(), device);
+        Self { shape, weights, positions, ops: Ops::on(device), multipliers }
     }
 
     /// The same model with burn's own operations, which the fused ones are tested against.
@@ -66,33 +64,27 @@ impl Model {
 
     /// Mean cross entropy `[1]`, in nats per token, for `ids` and `targets` `[n]`: whole sequences, one after another.
     pub fn mean_loss(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
-        let Weight { value, rule, .. } = &self.unembedding;
-        self.ops.mean_loss(self.hidden(ids, &mut |_, _| {}), value.clone(), rule.multiplier, targets)
+        let (x, head) = self.before_logits(ids, &mut |_, _| {});
+        self.ops.mean_loss(x, head, self.multipliers.logits, targets)
     }
 
     /// Cross entropy of each token `[n]`. Only of a model without gradients.
     pub fn token_losses(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
-        let Weight { value, rule, .. } = &self.unembedding;
-        self.ops.token_losses(self.hidden(ids, &mut |_, _| {}), value.clone(), rule.multiplier, targets)
+        let (x, head) = self.before_logits(ids, &mut |_, _| {});
+        self.ops.token_losses(x, head, self.multipliers.logits, targets)
     }
 
     /// Shows every activation, up to the logits, for `ids` `[n]`. Only of a model without gradients.
     pub fn watch(&self, ids: Tensor<1, Int>, watch: Watch<'_>) {
-        let x = self.hidden(ids, watch);
-        watch(Site::Logits, &|| mean_abs(linear(x.clone(), &self.unembedding)));
+        let (x, head) = self.before_logits(ids, watch);
+        let logits = || x.clone().matmul(head.clone()).mul_scalar(self.multipliers.logits);
+        watch(Site::Logits, &|| mean_abs(logits()));
     }
 
-    /// What the unembedding reads, `[n, width]`.
-    fn hidden(&self, ids: Tensor<1, Int>, watch: Watch<'_>) -> Tensor<2> {
-        let x = self.ops.embed(self.embedding.value.clone(), ids);
-        let mut x = scaled(x, self.embedding.rule.multiplier);
-        watch(Site::Embedding, &|| mean_abs(x.clone()));
-        for (i, block) in self.blocks.iter().enumerate() {
-            x = block.forward(x, &self.positions, self.ops, i, watch);
-        }
-        let x = self.ops.rms_norm(x, self.norm.value.clone());
-        watch(Site::FinalNorm, &|| mean_abs(x.clone()));
-        x
+    /// What the unembedding reads, `[n, width]`, and the unembedding `[width, vocab]`.
+    fn before_logits(&self, ids: Tensor<1, Int>, watch: Watch<'_>) -> (Tensor<2>, Tensor<2>) {
+        let pass = Pass::new(self, ids, watch);
+        (hidden(&pass, &self.shape, &self.weights), head(&pass, &self.shape, &self.weights))
     }
 
     /// The implementation that this model uses.
@@ -102,9 +94,7 @@ impl Model {
 
     /// All weights, always in the same order.
     pub fn weights_mut(&mut self) -> impl Iterator<Item = &mut Weight> {
-        let Self { embedding, blocks, norm, unembedding, positions: _, ops: _ } = self;
-        let blocks = blocks.iter_mut().flat_map(Block::weights_mut);
-        [embedding].into_iter().chain(blocks).chain([norm, unembedding])
+        self.weights.iter_mut()
     }
 
     /// The same model for evaluation: no graph is recorded.
@@ -116,45 +106,4 @@ impl Model {
         model.positions = model.positions.without_gradients();
         model
     }
-}
-
-impl Block {
-    fn new(heads: usize, attention_scale: f64, next: &mut dyn FnMut() -> Weight) -> Self {
-        Self {
-            heads,
-            attention_scale,
-            norm_attention: next(),
-            qkv: next(),
-            attention_out: next(),
-            norm_mlp: next(),
-            mlp_in: next(),
-            mlp_out: next(),
-        }
-    }
-
-    fn forward(&self, x: Tensor<2>, positions: &Positions, ops: Ops, index: usize, watch: Watch<'_>) -> Tensor<2> {
-        let normed = ops.rms_norm(x.clone(), self.norm_attention.value.clone());
-        let qkv = linear(normed, &self.qkv);
-        watch(Site::AttentionLogits(index), &|| mean_abs_logits(&qkv, self.heads, positions, self.attention_scale));
-        let mixed = ops.attention(qkv, self.heads, positions, self.attention_scale);
-        let attention = mixed.matmul(self.attention_out.value.clone());
-        watch(Site::Attention(index), &|| mean_abs(attention.clone()));
-        let x = x + scaled(attention, self.attention_out.rule.multiplier);
-        let normed = ops.rms_norm(x.clone(), self.norm_mlp.value.clone());
-        let mlp = ops.gelu(linear(normed, &self.mlp_in)).matmul(self.mlp_out.value.clone());
-        watch(Site::Mlp(index), &|| mean_abs(mlp.clone()));
-        let x = x + scaled(mlp, self.mlp_out.rule.multiplier);
-        watch(Site::Stream(index), &|| mean_abs(x.clone()));
-        x
-    }
-
-    fn weights_mut(&mut self) -> [&mut Weight; 6] {
-        let Self { norm_attention, qkv, attention_out, norm_mlp, mlp_in, mlp_out, .. } = self;
-        [norm_attention, qkv, attention_out, norm_mlp, mlp_in, mlp_out]
-    }
-}
-
-/// `x` `[n, inputs]` times a weight `[inputs, outputs]` and its multiplier.
-fn linear(x: Tensor<2>, weight: &Weight) -> Tensor<2> {
-    scaled(x.matmul(weight.value.clone()), weight.rule.multiplier)
 }

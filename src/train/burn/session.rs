@@ -127,6 +127,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint;
+    use crate::model::Weight;
     use crate::plan::{PlannedRun, testing};
     use crate::spec::PowerRule;
     use crate::train::engine::{Session as _, take_mean_loss};
@@ -175,7 +176,7 @@ mod tests {
         let table = planned.run.table();
         let expected = planned.run.shape.weights();
         assert_eq!(session.model.weights_mut().count(), expected.len());
-        for (weight, (name, role, shape)) in session.model.weights_mut().zip(expected) {
+        for (weight, Weight { name, role, shape, .. }) in session.model.weights_mut().zip(expected) {
             let rule = crate::parameterization::Rules::rule(&table, role, shape[0]);
             assert_eq!((&weight.name, weight.value.dims(), weight.rule), (&name, shape, rule));
         }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::gpu::{Address, Gpu, Number};
-use crate::plan::Shape;
+use crate::model::{Shape, Weight};
 use crate::trainer::TrainError;
 
 /// Each weight begins at a multiple of this, in elements; what lies between is zero and stays zero.
@@ -56,7 +56,7 @@ impl Flat {
     /// The places of the weights of a shape.
     pub fn of(shape: &Shape) -> Self {
         let mut len = 0;
-        let place = |(_, _, [inputs, outputs]): (String, _, [usize; 2])| {
+        let place = |Weight { shape: [inputs, outputs], .. }| {
             let begin = len;
             len = (begin + inputs * outputs).next_multiple_of(ALIGNMENT);
             begin..begin + inputs * outputs
@@ -258,8 +258,9 @@ fn logit_rows(rows: usize, vocab: usize, number: Number) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Parts;
 
-    const SHAPE: Shape = Shape { width: 24, depth: 2, heads: 3, context: 16, vocab: 100 };
+    const SHAPE: Shape = Shape { width: 24, depth: 2, heads: 3, context: 16, vocab: 100, parts: Parts::FIRST };
 
     #[test]
     fn weights_lie_one_after_another_at_whole_multiples() {
@@ -267,14 +268,14 @@ mod tests {
         let weights = SHAPE.weights();
         assert_eq!(flat.count(), weights.len());
         let mut end = 0;
-        for (number, (name, _, [inputs, outputs])) in weights.iter().enumerate() {
+        for (number, Weight { name, shape: [inputs, outputs], .. }) in weights.iter().enumerate() {
             let place = flat.place(number);
             assert_eq!((place.len(), place.start % ALIGNMENT), (inputs * outputs, 0), "{name}");
             assert!(place.start >= end && place.start < end + ALIGNMENT, "{name} leaves no hole");
             end = place.end;
         }
         assert_eq!(flat.len(), end.next_multiple_of(ALIGNMENT));
-        let name = |number: usize| weights[number].0.as_str();
+        let name = |number: usize| weights[number].name.as_str();
         assert_eq!(name(flat.norm()), "norm");
         assert_eq!(name(flat.unembedding()), "unembedding");
         let gains: Vec<usize> = flat.gains().collect();

@@ -250,7 +250,7 @@ fn memory(arena: &Arena<'_>, flat: &Flat, recipe: &Recipe, steps: usize) -> Resu
     })
 }
 
-/// The nearest bf16; of two, the even one. What is no number stays none.
+/// The nearest bf16; of two, the even one. What is not a number stays none.
 pub fn rounded(value: f32) -> u16 {
     let bits = value.to_bits();
     if value.is_nan() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::testing::{SEQUENCES, card, small};
 use super::*;
 use crate::checkpoint::Place;
+use crate::model::Weight;
 use crate::parameterization::Parameterization;
 use crate::plan::PlannedRun;
 use crate::spec::{PowerRule, Spec};
@@ -108,7 +109,7 @@ fn every_weight_moves_as_on_the_cpu() {
     }
     let (after, expected) = (weights(ours.as_mut(), run), weights(theirs.as_mut(), run));
     let first = |session: &mut Box<dyn Session + '_>, weight| session.numbers(weight, Part::First).expect("numbers");
-    for (weight, (name, ..)) in run.shape.weights().iter().enumerate() {
+    for (weight, Weight { name, .. }) in run.shape.weights().iter().enumerate() {
         assert_ne!(before[weight], after[weight], "{name} moves");
         // The first moment is a tenth of the clipped gradient: Adam's first step hides its size.
         let off = apart(&first(&mut ours, weight), &first(&mut theirs, weight));

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, Tensor};
 
-use crate::plan::{Run, Shape};
+use crate::model::{Shape, Weight};
+use crate::plan::Run;
 use crate::train::burn::wait::wait;
 use crate::train::timing::median;
 
@@ -28,11 +29,14 @@ pub fn peak(n: usize, device: &Device, at_least: Duration) -> f64 {
 /// Seconds of all matrix products of one training step of `run`: every weight's output, the gradient of its input and
 /// its own, and those of attention, of which the causal half counts.
 pub fn of_a_step(run: &Run, device: &Device) -> f64 {
-    let Shape { width: d, depth, heads, context, vocab } = run.shape;
+    let Shape { width: d, depth, heads, context, vocab, parts } = run.shape;
     let tokens = run.tokens_per_step();
-    let block: f64 =
-        [(d, 3 * d), (d, d), (d, 4 * d), (4 * d, d)].map(|shape| linear(tokens, shape, device)).iter().sum();
-    let attention = attention(tokens / context * heads, context, d / heads, device);
+    let product = |weight: Weight| weight.share * linear(tokens, weight.shape.into(), device);
+    let block: f64 = run.shape.block().into_iter().filter(Weight::is_matrix).map(product).sum();
+    let attention = match parts.mixer.attended(&run.shape.sizes()) {
+        0 => 0.0,
+        _ => attention(tokens / context * heads, context, d / heads, device),
+    };
     depth as f64 * (block + attention) + linear(tokens, (d, vocab), device)
 }
 

@@ -1,25 +1,10 @@
-//! Fused operations of the CPU device with hand-written backward passes, through burn's backend extensions.
+//! Fused operations with hand-written backward passes, through burn's backend extensions.
 //!
-//! Each has a composed twin in `train/burn/composed.rs`, which every other device uses and against which it is tested.
-//! `simd` and `product` hold what they share; each other file is one operation on slices; `flex` puts them on
-//! tensors and threads, `gradients` into burn's automatic differentiation.
-//!
-//! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
-//! taken in their order.
+//! Each has a composed twin in `train/burn/composed.rs`, which devices without kernels use and against which it is tested.
+//! `flex` has the kernels of the CPU; `gradients` puts operations into burn's automatic differentiation.
 
-// A function that is not inlined is compiled for the baseline instead of the instructions chosen at run time.
-#![allow(clippy::inline_always)]
-
-mod activation;
-mod adamw;
-mod attention;
-mod cross_entropy;
-mod embedding;
 mod flex;
 mod gradients;
-mod norm;
-mod product;
-mod simd;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};

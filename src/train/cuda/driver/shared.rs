@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use cudarc::driver::{DriverError, result, sys};
 
@@ -13,10 +14,14 @@ use crate::trainer::TrainError;
 /// Shared memory that a block may have without asking.
 const SHARED_UNASKED: u32 = 48 << 10;
 
+/// Time between two words about kernels that are being translated.
+const SAY_EVERY: Duration = Duration::from_secs(2);
+
 /// A card that is open in this process.
 pub struct Shared {
-    module: sys::CUmodule,
-    /// Functions of the module by name, and the shared memory that each was allowed. That is a property of the function and
+    /// One with all kernels, or one for each.
+    modules: Modules,
+    /// Functions of the modules by name, and the shared memory that each was allowed. That is a property of the function and
     /// not of a stream: it only ever grows, so that no run takes from another what it was given.
     functions: Mutex<HashMap<&'static str, (sys::CUfunction, u32)>>,
     /// Last, so that it goes after what lives in it.
@@ -72,12 +77,8 @@ impl Shared {
             let handle = result::primary_ctx::retain(device).map_err(&failed)?;
             let context = Context { device, handle };
             result::ctx::set_current(handle).map_err(&failed)?;
-            let mut loaded = Err(DriverError(sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU));
-            for image in kernels::images(capability) {
-                loaded = loaded.or_else(|_| result::module::load_data(image.as_ptr().cast()));
-            }
-            let module = loaded.map_err(&failed)?;
-            Ok(Self { module, functions: Mutex::default(), context })
+            let modules = Modules::load(capability).map_err(&failed)?;
+            Ok(Self { modules, functions: Mutex::default(), context })
         }
     }
 
@@ -93,15 +94,14 @@ impl Shared {
             return Ok(function);
         }
         let text = CString::new(name).expect("a name of a kernel");
-        // SAFETY: the module is loaded as long as this lives.
         let function = match known {
             Some((function, _)) => function,
-            None => unsafe { result::module::get_function(self.module, text) }.map_err(&failed)?,
+            None => self.modules.function(&text).map_err(&failed)?,
         };
         if shared > SHARED_UNASKED {
             let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             let bytes = i32::try_from(shared).expect("a block's memory");
-            // SAFETY: the function is one of the module.
+            // SAFETY: the function is one of a module that is loaded as long as this lives.
             unsafe { result::function::set_function_attribute(function, attribute, bytes) }.map_err(&failed)?;
         }
         functions.insert(name, (function, shared.max(SHARED_UNASKED)));
@@ -109,9 +109,50 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+/// Loaded modules, of a context that is current wherever they are loaded and dropped.
+struct Modules(Vec<sys::CUmodule>);
+
+impl Modules {
+    /// The machine code of all kernels where there is one for the card and the driver takes it; otherwise their texts, which
+    /// the driver translates one by one, and says from time to time how far it is.
+    fn load(capability: u32) -> Result<Self, DriverError> {
+        let mut modules = Self(Vec::new());
+        if let Some(code) = kernels::code(capability)
+            && modules.add(&code).is_ok()
+        {
+            return Ok(modules);
+        }
+        let texts = kernels::texts();
+        let mut said = Instant::now();
+        for (done, text) in texts.iter().enumerate() {
+            if said.elapsed() >= SAY_EVERY {
+                eprintln!("the driver translates the kernels for this card: {done} of {} are done", texts.len());
+                said = Instant::now();
+            }
+            modules.add(text)?;
+        }
+        Ok(modules)
+    }
+
+    fn add(&mut self, image: &[u8]) -> Result<(), DriverError> {
+        // SAFETY: an image is machine code whose header has its length, or text that ends with a zero.
+        self.0.push(unsafe { result::module::load_data(image.as_ptr().cast()) }?);
+        Ok(())
+    }
+
+    /// A kernel by its name, from the module that has it.
+    fn function(&self, name: &CString) -> Result<sys::CUfunction, DriverError> {
+        // SAFETY: the modules are loaded as long as this lives.
+        let find = |module: &sys::CUmodule| unsafe { result::module::get_function(*module, name.clone()) }.ok();
+        self.0.iter().find_map(find).ok_or(DriverError(sys::CUresult::CUDA_ERROR_NOT_FOUND))
+    }
+}
+
+impl Drop for Modules {
     fn drop(&mut self) {
-        // SAFETY: nothing of the module is used any more. Errors mean that the card is lost.
-        let _ = unsafe { result::module::unload(self.module) };
+        for module in &self.0 {
+            // SAFETY: nothing of the module is used any more. Errors mean that the card is lost.
+            let _ = unsafe { result::module::unload(*module) };
+        }
     }
 }

@@ -4,9 +4,10 @@ use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use rayon::prelude::*;
 
+use super::attention::{self, Saved, Sequence};
 use super::{PIECE, SUM_ROWS, dims, head, ids, packed, tensor};
-use crate::train::burn::kernels::attention::{self, Saved, Sequence};
-use crate::train::burn::kernels::{BackwardOps, SavedAttention, activation, cross_entropy, embedding, norm};
+use super::{activation, cross_entropy, embedding, norm};
+use crate::train::burn::kernels::{BackwardOps, SavedAttention};
 
 /// Element by element sum of parts, in their order.
 fn sum_in_order(parts: Vec<Vec<f32>>) -> Vec<f32> {

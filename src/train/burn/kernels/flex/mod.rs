@@ -1,7 +1,23 @@
-//! The kernels on the CPU device's tensors and threads: forward passes here, the rest in `plain` and `backward`.
+//! The kernels of the CPU. `simd` and `product` hold what they share; each of `activation`, `adamw`, `attention`,
+//! `cross_entropy`, `embedding` and `norm` is one operation on slices. They are put on the device's tensors and threads
+//! here (forward passes), in `plain` and in `backward`.
+//!
+//! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
+//! taken in their order.
 
+// A function that is not inlined is compiled for the baseline instead of the instructions chosen at run time.
+#![allow(clippy::inline_always)]
+
+mod activation;
+mod adamw;
+mod attention;
 mod backward;
+mod cross_entropy;
+mod embedding;
+mod norm;
 mod plain;
+mod product;
+mod simd;
 
 use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -9,8 +25,8 @@ use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
-use super::cross_entropy::Unembedding;
-use super::{BackwardOps, FusedOps, PlainOps, activation, embedding, norm};
+use self::cross_entropy::Unembedding;
+use super::{BackwardOps, FusedOps, PlainOps};
 
 /// Elements of one piece of an elementwise operation.
 const PIECE: usize = 1 << 14;

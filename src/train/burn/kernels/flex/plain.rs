@@ -5,7 +5,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use rayon::prelude::*;
 
 use super::{PIECE, SUM_ROWS, head, ids, packed, tensor};
-use crate::train::burn::kernels::{PlainOps, adamw, cross_entropy, simd};
+use super::{adamw, cross_entropy, simd};
+use crate::train::burn::kernels::PlainOps;
 use crate::train::burn::update::Update;
 
 impl PlainOps for Flex {

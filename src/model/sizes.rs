@@ -1,15 +1,11 @@
-//! The shape of a model.
+//! What a part may know of its model.
 
-use serde::{Deserialize, Serialize};
-
-/// The shape of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Shape {
+/// The numbers that parts read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
     /// Channels of the residual stream.
     pub width: usize,
-    /// Number of blocks.
-    pub depth: usize,
-    /// Attention heads of each block.
+    /// Attention heads.
     pub heads: usize,
     /// Tokens of one sequence.
     pub context: usize,
@@ -17,7 +13,7 @@ pub struct Shape {
     pub vocab: usize,
 }
 
-impl Shape {
+impl Sizes {
     /// Channels of one attention head.
     pub fn head_dim(&self) -> usize {
         self.width / self.heads

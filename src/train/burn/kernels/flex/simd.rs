@@ -65,7 +65,7 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-/// The largest element; negative infinity of nothing. A NaN is passed over here and shows up in what follows.
+/// The largest element; negative infinity of nothing. A NaN is skipped here and shows up in what follows.
 #[inline(always)]
 pub fn max(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];

@@ -1,0 +1,68 @@
+//! The laws that can be asked for by name: by `runner fit --law`, and by a spec's `[fit] law`.
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A law other than the surface E + A/N^alpha + B/D^beta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Law {
+    /// L(N) of runs that are not limited by data: pure, offset, exponential, broken. Columns: params, loss.
+    Params,
+    /// L(D) of runs that are not limited by size, with the intrinsic dimension. Columns: tokens, loss.
+    Tokens,
+    /// L(C) of compute-optimal runs. Columns: flops or budget, loss.
+    Flops,
+    /// Kaplan's joint L(N,D). Columns: params, tokens, loss.
+    Kaplan,
+    /// Kaplan's L(N,S). Columns: params, steps, loss.
+    KaplanSteps,
+    /// Half-lives of repeated data. Columns: params, tokens, `unique_tokens`, loss.
+    #[value(help = "Half-lives of repeated data. Columns: params, tokens, unique_tokens, loss")]
+    Repetition,
+    /// Steps against data, and the batch size at which both are twice their minimum. Columns: batch, steps, loss.
+    CriticalBatch,
+    /// The noise scale from gradients. Columns: `small_batch`, `small_norm2`, `big_batch`, `big_norm2`.
+    #[value(help = "The noise scale from gradients. Columns: small_batch, small_norm2, big_batch, big_norm2")]
+    GradientNoise,
+    /// The rules of learning rate and batch size. Columns: params, tokens, `learning_rate`, batch, loss.
+    #[value(help = "The rules of learning rate and batch size. Columns: params, tokens, learning_rate, batch, loss")]
+    Tuning,
+    /// The best fraction of data to keep, and how pruning changes the power law. Columns: keep, tokens, loss.
+    Pruning,
+    /// Losses of the values of one column against each other, run by run. Columns: loss, and the column of --by.
+    Contrast,
+}
+
+impl Law {
+    /// The name used on the command line and in specs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Params => "params",
+            Self::Tokens => "tokens",
+            Self::Flops => "flops",
+            Self::Kaplan => "kaplan",
+            Self::KaplanSteps => "kaplan-steps",
+            Self::Repetition => "repetition",
+            Self::CriticalBatch => "critical-batch",
+            Self::GradientNoise => "gradient-noise",
+            Self::Tuning => "tuning",
+            Self::Pruning => "pruning",
+            Self::Contrast => "contrast",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_law_has_one_name_everywhere() {
+        for law in Law::value_variants() {
+            assert_eq!(law.to_possible_value().unwrap().get_name(), law.name());
+            assert_eq!(serde_json::to_value(law).unwrap(), law.name());
+        }
+    }
+}

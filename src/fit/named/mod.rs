@@ -1,0 +1,18 @@
+//! Every law by its name: which can be asked for, and what any of them says.
+
+mod fitted;
+mod law;
+
+pub use fitted::Fitted;
+pub use law::Law;
+
+/// A row of a table as it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dot {
+    /// Along the axis of the law.
+    pub x: f64,
+    /// Its loss, in nats per token.
+    pub loss: f64,
+    /// Rows of equal value are one series.
+    pub series: Option<f64>,
+}

@@ -1,0 +1,17 @@
+//! How a table is to be read.
+
+/// How a table is to be read.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Take missing tokens as C/(6N).
+    pub tokens_from_flops: bool,
+    /// The column by whose values rows are grouped.
+    pub by: Option<String>,
+    /// Leave out rows without a number that a fit needs, and count them.
+    pub skip_incomplete: bool,
+    /// Columns that were tuned: of rows that differ in nothing else, the one of least loss counts.
+    pub tuned: Vec<String>,
+}
+
+/// Columns beside `axis.*` in which a run may have a partner in another group.
+pub(super) const PLACES: [&str; 2] = ["seed", "flop_budget"];

@@ -1,0 +1,163 @@
+//! A sweep that asks for a law by `[fit]`: the planted answer comes back in fits.json, on the terminal, in the report and in
+//! `runner ls`, and another question is answered without training.
+
+use serde_json::Value;
+
+use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, files, repository, text, with_data};
+
+/// One model, varied as these axes say.
+fn spec(axes: &[&str], fit: &[&str]) -> String {
+    let alone = ["sweep.budgets=", "sweep.sizes=", "sweep.spread=", "sweep.expected_tokens_per_param="];
+    let shape = ["name=question", "model.aspect_ratio=", "model.width=64", "model.depth=2", "schedule.tokens=1e6"];
+    edited(QUICKSTART, &[&alone[..], &shape, axes, fit].concat())
+}
+
+fn fits(place: &Place) -> Vec<Value> {
+    let fits: Value = serde_json::from_str(&place.read("out/fits.json")).unwrap();
+    fits["laws"].as_array().unwrap().clone()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
+}
+
+const LENGTHS: &str = "sweep.axes.\"schedule.tokens\"=[1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9, 3e9, 1e10]";
+
+#[test]
+fn the_law_of_tokens_comes_back_everywhere() {
+    let place = Place::with(&spec(&[LENGTHS, "sweep.seeds=[1, 2]"], &["fit.law=tokens"]));
+    let output = place.rehearse();
+    assert_code(&output, 0);
+    let laws = fits(&place);
+    assert_eq!(laws.len(), 1);
+    let offset = laws[0]["laws"].as_array().unwrap().iter().find(|law| law["form"] == "offset").unwrap();
+    let planted = runner::execute::rehearsal::SURFACE.beta;
+    let [low, high] = [0, 1].map(|end| number(&offset["intervals"]["alpha"][end]));
+    assert!(low <= planted && planted <= high, "{planted} is outside {low} to {high}");
+    assert!((number(&offset["alpha"]) - planted).abs() < 0.02, "{offset}");
+    // One sentence in all places, and what `runner fit` says of the table.
+    let sentence = laws[0]["conclusion"].as_str().unwrap();
+    assert!(text(&output.stderr).replace('\n', " ").contains(sentence), "{}", text(&output.stderr));
+    assert!(place.read("out/report.html").contains("Loss against training tokens"));
+    let fit = place.runner(&["fit", "out/runs.csv", "--law", "tokens", "--json"]).output().unwrap();
+    assert_code(&fit, 0);
+    assert_eq!(serde_json::from_str::<Value>(&text(&fit.stdout)).unwrap(), laws[0]);
+    let ls = place.runner(&["ls", "."]).output().unwrap();
+    let told = text(&ls.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains(sentence.split_whitespace().take(4).collect::<Vec<_>>().join(" ").as_str()), "{told}");
+}
+
+#[test]
+fn the_critical_batch_comes_back() {
+    let batches = "sweep.axes.\"optimizer.batch_tokens\"=[512, 1024, 2048, 4096, 8192, 16384, 32768]";
+    let lengths = "sweep.axes.\"schedule.tokens\"=[4e6, 8e6, 1.6e7, 3.2e7, 6.4e7, 1.28e8]";
+    let place = Place::with(&spec(&[batches, lengths], &["fit.law=critical-batch"]));
+    assert_code(&place.rehearse(), 0);
+    let planted = runner::execute::rehearsal::CRITICAL_BATCH;
+    for target in fits(&place)[0]["targets"].as_array().unwrap() {
+        let [value, low, high] = ["value", "low", "high"].map(|key| number(&target["critical_batch"][key]));
+        assert!((value / planted).ln().abs() < 0.25, "{value} for {planted}");
+        assert!(low <= planted * 1.1 && planted / 1.1 <= high, "{planted} is outside {low} to {high}");
+    }
+    assert!(place.read("out/report.html").contains("The critical batch size against the loss"));
+}
+
+#[test]
+fn the_best_learning_rates_come_back() {
+    let rates = "sweep.axes.\"optimizer.learning_rate\"=[0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064]";
+    let widths = "sweep.axes.\"model.width\"=[16, 32, 64, 128, 256]";
+    let place = Place::with(&spec(&[rates, widths, "optimizer.batch_tokens=1024"], &["fit.law=tuning"]));
+    assert_code(&place.rehearse(), 0);
+    let rule = &fits(&place)[0]["learning_rate"];
+    let [at_1e5, exponent] = runner::execute::rehearsal::BEST_RATE;
+    assert!((number(&rule["exponent"]["value"]) - exponent).abs() < 0.05, "{rule}");
+    let expected = at_1e5 * (number(&rule["at"]) / 1e5).powf(exponent);
+    assert!((number(&rule["value"]["value"]) / expected).ln().abs() < 0.1, "{rule}");
+}
+
+#[test]
+fn settings_are_compared_pair_by_pair_at_their_best_rates() {
+    let rates = "sweep.axes.\"optimizer.learning_rate\"=[0.004, 0.008, 0.016]";
+    let shapes = "sweep.zip=[{ \"model.width\" = [64, 128], \"model.depth\" = [2, 4] }]";
+    let fit = ["fit.law=contrast", "fit.by=model.depth", "fit.tuned=[\"optimizer.learning_rate\"]"];
+    let place = Place::with(&spec(&[rates, shapes, "sweep.seeds=[1, 2, 3]"], &fit));
+    assert_code(&place.rehearse(), 0);
+    let contrast = &fits(&place)[0];
+    assert_eq!((contrast["reference"].as_str(), contrast["points"].as_u64()), (Some("2"), Some(6)));
+    let larger = &contrast["settings"][1];
+    assert_eq!(larger["pairs"], 3);
+    // The larger model is better on the planted surface, by far more than the noise.
+    assert!(number(&larger["difference"]["high"]) < 0.0, "{contrast}");
+    let page = place.read("out/report.html");
+    assert!(page.contains("Loss of each setting against 2") && page.contains("better by"));
+}
+
+#[test]
+fn another_question_is_answered_without_training_again() {
+    let place = Place::with(&spec(&[LENGTHS], &["fit.law=tokens"]));
+    assert_code(&place.rehearse(), 0);
+    let before = place.tables();
+    place.write("spec.toml", spec(&[LENGTHS], &["fit.law=kaplan"]));
+    let output = place.rehearse();
+    assert_code(&output, 0);
+    assert_eq!(place.tables(), before);
+    assert_eq!(fits(&place)[0]["law"], "kaplan");
+    assert!(place.read("out/spec.toml").contains("kaplan"));
+    // Without the table it is a sweep like any other.
+    place.write("spec.toml", spec(&[LENGTHS], &[]));
+    assert_code(&place.rehearse(), 0);
+    assert!(!place.read("out/fits.json").contains("\"laws\""));
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused_with_file_line_and_key() {
+    for (fit, said) in [
+        (&["fit.law=parabola"][..], &["is not one of", "contrast"][..]),
+        (&["fit.law=contrast"], &["fit.by", "missing"]),
+        (&["fit.law=tokens", "fit.by=model.depth"], &["fit.by", "not an axis of this sweep", "schedule.tokens"]),
+        (&["fit.law=tokens", "fit.tuned=[\"model.width\"]"], &["fit.tuned", "schedule.tokens"]),
+        (&["fit.law=tokens", "fit.target_loss=[3.0]"], &["fit.target_loss", "critical-batch"]),
+        (&["fit.law=critical-batch", "fit.target_loss=[-1.0]"], &["fit.target_loss"]),
+        (&["fit.law=gradient-noise"], &["fit.law", "norms of its gradients"]),
+        (&["fit.law=tokens", "fit.colour=red"], &["fit.colour"]),
+    ] {
+        let place = Place::new();
+        // By hand: `edit` checks what it writes.
+        let table: Vec<String> = fit
+            .iter()
+            .map(|line| line.split_once('=').unwrap())
+            .map(|(key, value)| {
+                let plain = value.chars().next().is_some_and(char::is_alphabetic);
+                let value = if plain { format!("\"{value}\"") } else { value.to_owned() };
+                format!("{} = {value}\n", key.trim_start_matches("fit."))
+            })
+            .collect();
+        place.write("spec.toml", format!("{}\n[fit]\n{}", spec(&[LENGTHS], &[]), table.concat()));
+        let output = place.rehearse();
+        assert_refused(&output, said);
+        assert!(text(&output.stderr).contains("spec.toml:"), "{}", text(&output.stderr));
+    }
+}
+
+/// The built-in language, so that no text is needed.
+const LANGUAGE: &str = "source = \"synthetic\"\nvocab = 1024\nmax_epochs = 1.0\nseed = 1\n";
+
+#[test]
+fn each_committed_question_is_answered_in_a_rehearsal() {
+    let specs = files(&repository().join("sweeps/laws"));
+    assert!(specs.len() >= 4, "{specs:?}");
+    for path in specs {
+        let spec = std::fs::read_to_string(&path).unwrap();
+        for line in ["# Source: ", "# Expected: "] {
+            assert!(spec.contains(line), "{}: {line}", path.display());
+        }
+        let place = Place::with(&with_data(&spec, LANGUAGE));
+        assert_code(&place.rehearse(), 0);
+        let laws = fits(&place);
+        assert!(!laws.is_empty(), "{}", path.display());
+        for law in &laws {
+            assert_eq!(law["status"], "converged", "{}: {law}", path.display());
+        }
+        assert!(place.read("out/report.html").contains(laws[0]["conclusion"].as_str().unwrap_or("-")));
+    }
+}
