@@ -237,7 +237,8 @@ impl Chooser {
                 candidate.stand = Stand::Closed;
             }
         }
-        let look = next::look(&standing.candidates, Options::new(self.rule.goal), count);
+        let options = Options { enough: self.rule.stop_width, ..Options::new(self.rule.goal) };
+        let look = next::look(&standing.candidates, options, count);
         let width = look.goal.map(|goal| self.rule.goal.width(goal.low, goal.high));
         let enough = self.rule.stop_width.filter(|enough| width.is_some_and(|width| width <= *enough));
         let end = match (enough, all, look.chosen.is_empty()) {

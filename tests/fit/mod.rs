@@ -4,6 +4,7 @@ mod allocate;
 mod approach1;
 mod approach2;
 mod approach3;
+mod choose;
 mod coverage;
 mod formats;
 mod law;

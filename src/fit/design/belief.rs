@@ -30,7 +30,11 @@ const FAR: f64 = 9.0;
 const NOISE: [f64; 6] = [2e-4, 5e-4, 1e-3, 2e-3, 4e-3, 1e-2];
 const NOISE_EXPECTED: (f64, f64) = (1.5e-3, 0.8);
 /// Size of the misfit at the edge of the candidates, as a share of the loss, and how probable each is.
-const MISFITS: [(f64, f64); 5] = [(1e-6, 0.25), (1e-3, 0.2), (3e-3, 0.25), (8e-3, 0.2), (2e-2, 0.1)];
+const MISFITS: [(f64, f64); 5] = [(1e-6, 0.4), (1e-3, 0.2), (3e-3, 0.2), (8e-3, 0.15), (2e-2, 0.05)];
+/// What each further degree of the misfit has of the one before, and of it each degree in compute: a loss is smooth, and
+/// its shape changes slowly with compute. All of these were chosen on planted surfaces: docs/log.md.
+const SMOOTH: f64 = 0.5;
+const DRIFT: f64 = 0.6;
 /// Tries to draw weights that mean a falling surface.
 const TRIES: usize = 30;
 
@@ -120,9 +124,7 @@ impl Grid<'_> {
         let of = |x: f64, (median, spread): (f64, f64)| -0.5 * ((x / median).ln() / spread).powi(2);
         let expected: f64 = exponents.iter().map(|x| of(*x, EXPONENT)).sum();
         let mut cells = Vec::with_capacity(NOISE.len() * MISFITS.len());
-        let shares = crate::fit::design::tunes("SHARES", &[0.25, 0.2, 0.25, 0.2, 0.1]);
-        for (k, (misfit, _)) in MISFITS.into_iter().enumerate() {
-            let share = shares[k];
+        for (misfit, share) in MISFITS {
             let prior = self.prior(misfit * self.least);
             for noise in NOISE {
                 let Some(posterior) = moments.posterior(&prior, noise * self.least) else { continue };
@@ -137,9 +139,8 @@ impl Grid<'_> {
     fn prior(&self, misfit: f64) -> Vec<Prior> {
         let least = self.least;
         let law = [[0.6 * least, 0.5 * least], [0.25 * least, 0.4 * least], [0.25 * least, 0.4 * least]];
-        let (decay, drift) = (crate::fit::design::tune("DECAY", 0.5), crate::fit::design::tune("DRIFT", 1.0));
-        let misfits =
-            MISFIT.iter().map(|[c, r]| [0.0, misfit * decay.powi((c + r) as i32 - 2) * drift.powi(*c as i32)]);
+        let share = |[c, r]: &[usize; 2]| SMOOTH.powi((c + r) as i32 - 2) * DRIFT.powi(*c as i32);
+        let misfits = MISFIT.iter().map(|degrees| [0.0, share(degrees) * misfit]);
         let valley = [[0.0, 0.1 * least], [0.1 * least, 0.1 * least], [0.0, 0.05 * least], [0.0, 0.05 * least]];
         let valleys = std::iter::repeat_n(valley, self.features.tuned()).flatten();
         law.into_iter().chain(misfits).chain(valleys).collect()

@@ -38,11 +38,3 @@ pub enum Stand {
     /// Not to be chosen: it diverged, failed, or is beyond a limit. Nothing is learned from it.
     Closed,
 }
-
-/// TEMPORARY
-pub fn tune(name: &str, default: f64) -> f64 {
-    std::env::var(name).ok().and_then(|t| t.parse().ok()).unwrap_or(default)
-}
-pub fn tunes(name: &str, default: &[f64]) -> Vec<f64> {
-    std::env::var(name).ok().map(|t| t.split(',').map(|x| x.parse().unwrap()).collect()).unwrap_or(default.to_vec())
-}
