@@ -104,6 +104,11 @@ impl Ledger {
         write_plan(&self.dir, &Plan { runs, left_out: self.plan.left_out.clone() }, self.sealed)
     }
 
+    /// Whether this process chooses among the runs of the plan.
+    pub fn is_choosing(&self) -> bool {
+        self.chosen.is_some()
+    }
+
     /// The runs that are to be trained: those of the plan, or those of them that were chosen.
     pub fn wanted(&self) -> Vec<&PlannedRun> {
         let Some(chosen) = &self.chosen else { return self.plan.runs.iter().collect() };

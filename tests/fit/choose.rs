@@ -181,7 +181,8 @@ fn the_same_results_give_the_same_choice_and_a_batch_has_no_two_alike() {
     let (one, other) = (look(&candidates, Options::new(GOAL), 4), look(&candidates, Options::new(GOAL), 4));
     assert_eq!(one.chosen, other.chosen);
     assert_eq!(one.goal.unwrap().value.to_bits(), other.goal.unwrap().value.to_bits());
-    let places = |chosen: &usize| [candidates[*chosen].params, candidates[*chosen].tokens].map(f64::to_bits);
+    let placed = candidates.clone();
+    let places = |chosen: &usize| [placed[*chosen].params, placed[*chosen].tokens].map(f64::to_bits);
     let distinct: std::collections::BTreeSet<_> = one.chosen.iter().map(|c| places(&c.candidate)).collect();
     assert_eq!((one.chosen.len(), distinct.len()), (4, 4));
     // One under way is not chosen again, nor its like.

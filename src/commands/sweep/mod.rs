@@ -18,7 +18,7 @@ use super::seconds;
 use super::shared::{closing, device, planning};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::{Chooser, Rule};
-use crate::execute::{self, Display, Pool, Summary};
+use crate::execute::{self, Display, ExecuteError, Pool, Summary};
 use crate::ledger::{self, Ledger, Losses};
 use crate::plan::PlannedRun;
 use crate::spec::{self, Spec};
@@ -96,20 +96,27 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     display.finish();
     // What comes now is short, and repeated by the next call: a signal ends it at once.
     drop(interrupts);
-    if let (Some(chooser), Ok(Summary { interrupted: None, .. })) = (&chooser, &summary)
-        && let Some(end) = chooser.conclude(&ledger)?
-    {
-        eprintln!("{end}");
+    if let (Some(chooser), Ok(Summary { interrupted: None, .. })) = (&chooser, &summary) {
+        chooser.conclude(&ledger)?.iter().for_each(|end| eprintln!("{end}"));
     }
-    let ledger = ledger.with_chosen_alone();
+    end(&ledger.with_chosen_alone(), spec, args, summary)
+}
+
+/// What follows when no worker is left: fits and report, or how to go on.
+fn end(
+    ledger: &Ledger,
+    spec: &Spec,
+    args: &SweepArgs,
+    summary: Result<Summary, ExecuteError>,
+) -> anyhow::Result<ExitCode> {
     match summary {
         Ok(summary) if summary.interrupted.is_some() => {
-            closing::say(&kept(&ledger, "Interrupted", &summary));
+            closing::say(&kept(ledger, "Interrupted", &summary));
             Ok(ExitCode::from(execute::REQUEUE))
         }
-        Ok(summary) => finish(&ledger, spec, &place.cache, &summary),
+        Ok(summary) => finish(ledger, spec, &args.place.cache, &summary),
         Err(error) => {
-            closing::say(&kept(&ledger, "Ended by a failure", &Summary::of(&ledger)?));
+            closing::say(&kept(ledger, "Ended by a failure", &Summary::of(ledger)?));
             Err(error.into())
         }
     }
@@ -165,7 +172,8 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[St
         0 => String::new(),
         count => format!(", {count} points of the grid left out (`runner plan` tells why)"),
     };
-    eprintln!("{} runs, {flops} FLOPs{left_out}, into {}", runs.len(), ledger.dir().display());
+    let what = if ledger.is_choosing() { "candidates" } else { "runs" };
+    eprintln!("{} {what}, {flops} FLOPs{left_out}, into {}", runs.len(), ledger.dir().display());
     if let Some(less) = ledger.grown_from() {
         let more = runs.len() - less;
         eprintln!(
@@ -173,10 +181,11 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[St
             ledger.dir().join("specs").display()
         );
     }
-    if before.pending < runs.len() {
-        eprintln!("{} of them are done already", runs.len() - before.pending);
+    let done = ledger.wanted().len() - before.pending;
+    if done > 0 {
+        eprintln!("{done} of them are done already");
     }
-    if before.pending > 0 {
+    if before.pending > 0 || ledger.is_choosing() {
         let DeviceInfo { kind, name, driver, threads, precision } = device;
         let devices = if let [_] = devices { kind } else { &devices.join(", ") };
         eprintln!("{slots} slots on {devices}: {name} ({driver}, {precision}, threads a run: {threads})");
