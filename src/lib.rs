@@ -35,10 +35,10 @@
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model |
 //! | `train` | training; the only place that knows burn and cudarc | spec, plan, model, parameterization, data, checkpoint, provenance, trainer, units |
 //! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, provenance, trainer |
-//! | [`execute`] | worker processes, claims, progress, Slurm, which run next | spec (`[launcher]`, `[sweep]`), plan, ledger, trainer, observation, goal, fit (what to train next), units; never burn |
+//! | [`execute`] | worker processes, claims, progress, Slurm, which run next | spec (`[launcher]` and `[sweep]`), plan, ledger, trainer, observation, goal, fit (what to train next), units; never burn |
 //! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, lines |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, goal, observation, units |
-//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, checkpoint, lines, data (the tokenizer) |
+//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, parameterization, checkpoint, lines, data (the tokenizer) |
 //! | [`serve`] | serving a report while a sweep runs | report |
 //! | [`cli`] | flags and help, no logic | provenance |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |

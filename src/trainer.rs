@@ -195,6 +195,9 @@ pub enum TrainError {
     /// The device failed.
     #[error("the device failed: {0}")]
     Device(String),
+    /// Somebody else's program did not train the run.
+    #[error("{0}")]
+    Program(String),
     /// It was asked to stop. The next attempt goes on from the newest checkpoint that could be written.
     #[error("interrupted after step {step}")]
     Interrupted {

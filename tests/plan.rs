@@ -19,7 +19,13 @@ fn single() -> Spec {
 }
 
 fn unlimited() -> CorpusFacts {
-    CorpusFacts { vocab: 512, train_tokens: None, validation_tokens: None, fingerprint: "language".to_owned() }
+    CorpusFacts {
+        vocab: 512,
+        train_tokens: None,
+        validation_tokens: None,
+        fingerprint: "language".to_owned(),
+        inputs: None,
+    }
 }
 
 fn plan_with(spec: &Spec, facts: &CorpusFacts) -> Plan {
@@ -313,7 +319,7 @@ proptest! {
             vocab: vocab as usize,
             train_tokens: Some(epoch),
             validation_tokens: Some(1 << 30),
-            fingerprint: String::new(),
+            fingerprint: String::new(), inputs: None
         };
         let plan = plan_with(&spec, &facts);
         prop_assert_eq!(plan.runs.len() + plan.left_out.len(), sizes);

@@ -11,6 +11,8 @@ mod help;
 mod house;
 mod output;
 mod plan;
+#[cfg(unix)]
+mod program;
 mod question;
 mod recipes;
 mod report;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use super::seconds;
-use super::shared::device;
+use super::shared::{device, program};
 use super::sweep::pool;
 use crate::cli::WorkerArgs;
 use crate::execute::{self, Event, Terms, Work, WorkError};
@@ -21,7 +21,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     let stop = execute::stop_flag()?;
     let ledger = Ledger::open(sweep)?;
     let device = device::choose(&place.device);
-    let open = || device::trainer(&device, &place.cache, *threads);
+    let open = || program::trainer(&ledger.plan().runs, ledger.dir(), (&device, &place.cache, *threads));
     let mut trainer = open()?;
     let leave = |worked: &Result<Work, WorkError>| execute::leave(code(worked).unwrap_or(1));
     let terms = Terms {

@@ -133,6 +133,7 @@ impl Corpus {
             train_tokens,
             validation_tokens,
             fingerprint: self.manifest.fingerprint.clone(),
+            inputs: None,
         }
     }
 

@@ -145,6 +145,7 @@ fn failure(error: &TrainError) -> (FailureClass, String) {
             FailureClass::OutOfMemory => FailureClass::OutOfMemory,
             _ => FailureClass::Device,
         },
+        TrainError::Program(message) => retry::class_of_death(message),
         TrainError::Interrupted { .. } => FailureClass::Crash,
     };
     (class, error.to_string())

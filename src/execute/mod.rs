@@ -4,7 +4,7 @@
 //! on until nothing is left to claim; it tells what it does as [`Event`]s, one JSON line each, which names its run. A
 //! supervisor ([`supervise`]) keeps one worker a slot alive and shows their events. They share nothing but the results folder
 //! and those lines, so that a crash of one worker costs one attempt of its runs: one, or on a card that has room for more
-//! than one can fill several side by side, each on a thread. On a cluster ([`slurm`]) each task of an array is such a
+//! than one can fill several side by side, each on a thread. [`program`] trains by a program of somebody else. On a cluster ([`slurm`]) each task of an array is such a
 //! supervisor with one slot. Never burn.
 
 mod attempt;
@@ -16,6 +16,8 @@ mod failpoint;
 mod health;
 mod interrupt;
 mod lanes;
+#[cfg(unix)]
+pub mod program;
 pub mod rehearsal;
 mod retry;
 mod shelf;

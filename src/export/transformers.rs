@@ -18,7 +18,7 @@ use super::ExportError;
 use super::error::{create_dir, write};
 use crate::checkpoint;
 use crate::data::{ORIGINAL_IDS, tokenizer_facts};
-use crate::model::{Family, Layout, Shape, Source, Weight};
+use crate::model::{Experts, Family, Layout, Shape, Source, Weight};
 use crate::parameterization::{Role, Rules as _};
 use crate::plan::{NORM_EPSILON, PlannedRun, ROTARY_BASE, Run};
 
@@ -125,8 +125,9 @@ struct Package {
 /// What a model becomes, from its weights in their order.
 fn package(run: &Run, weights: &[Vec<f32>], family: Family) -> Result<Package, ExportError> {
     let shape = &run.shape;
-    let impossible = |what| ExportError::Impossible(format!("run {}: {what}", run.id()));
-    let (first, block, last) = layouts(shape, family).map_err(impossible)?;
+    let logits = run.table().rule(Role::Unembedding, shape.width).multiplier;
+    let impossible = |what| ExportError::Impossible(format!("run {} cannot be exported: {what}", run.id()));
+    let (first, block, last) = layouts(shape, family, logits).map_err(impossible)?;
     let mut package = Package::default();
     let mut declared = shape.weights();
     let mut values = weights.iter();
@@ -148,17 +149,21 @@ fn package(run: &Run, weights: &[Vec<f32>], family: Family) -> Result<Package, E
 }
 
 /// What the weights before the blocks, those of a block and those behind the blocks become.
-fn layouts(shape: &Shape, family: Family) -> Result<(Layout, Layout, Layout), String> {
+fn layouts(shape: &Shape, family: Family, logits: f64) -> Result<(Layout, Layout, Layout), String> {
     let sizes = shape.sizes();
     let parts = &shape.parts;
+    parts.norm.layout()?;
+    parts.norm_place.layout()?;
+    parts.positions.layout()?;
+    parts.experts.as_ref().map_or(Ok(()), Experts::layout)?;
     let mixers = parts.mixer.weights(&sizes).len();
     let gain = |name: &str| Layout::default().with(name, Source::Whole(0));
-    let first = Layout::default().with("model.embed_tokens", Source::Whole(0));
     let block = gain("input_layernorm")
         .then(1, parts.mixer.layout(&sizes, family)?)
         .then(1 + mixers, gain("post_attention_layernorm"))
         .then(2 + mixers, parts.mlp.layout(&sizes, family)?);
-    Ok((first, block, gain("model.norm").then(1, parts.embedding.layout(&sizes))))
+    let [first, last] = parts.embedding.layout(&sizes, logits);
+    Ok((first, block, gain("model.norm").then(1, last)))
 }
 
 /// A tensor of the package from the weights of a part. What the parameterization multiplies goes into the weights.
@@ -169,6 +174,10 @@ fn tensor(run: &Run, weights: &[(Weight, &Vec<f32>)], source: &Source) -> Tensor
     match source {
         Source::Bias(length, value) => (vec![*length], vec![*value; *length]),
         Source::Matrix([rows, columns], value) => (vec![*rows, *columns], vec![*value; rows * columns]),
+        Source::Scaled(at, factor) => {
+            let (weight, values) = &weights[*at];
+            (weight.shape.to_vec(), values.iter().map(|x| (f64::from(*x) * factor) as f32).collect())
+        }
         Source::Whole(at) => {
             let (weight, values) = &weights[*at];
             match weight.role {
@@ -221,6 +230,7 @@ fn pretty(value: &Value) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Embedding, Mlp, Parts};
     use crate::parameterization::Parameterization;
     use crate::plan::testing::planned;
 
@@ -247,6 +257,57 @@ mod tests {
         let llama = package(run, &numbered(run), Family::Llama).unwrap().tensors;
         let dummies = (3 * (4 * d * d + 9 * d)) as u64;
         assert_eq!(count(&llama), planned.params.total() + dummies);
+    }
+
+    fn with(change: impl FnOnce(&mut Parts)) -> Run {
+        let mut run = planned(2, 0).run;
+        change(&mut run.shape.parts);
+        run
+    }
+
+    #[test]
+    fn every_part_is_exported_whole_or_refused_by_its_key() {
+        for (name, parts) in Parts::each() {
+            let run = with(|own| *own = parts);
+            for family in [Family::Arcee, Family::Llama] {
+                match package(&run, &numbered(&run), family) {
+                    Ok(Package { tensors, .. }) if family == Family::Arcee => {
+                        let count = tensors.values().map(|(_, values)| values.len() as u64).sum::<u64>();
+                        assert_eq!(count, crate::plan::ParamCounts::of(&run.shape).total(), "{name}");
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        let key = |told: &String| told.split([' ', ']']).next().unwrap_or_default().to_owned();
+                        let named = parts.differing().iter().any(|told| error.to_string().contains(&key(told)));
+                        assert!(named, "{name}: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_gated_mlp_is_a_llama_without_constants_and_shared_heads_are_fewer() {
+        let run = with(|parts| (parts.mlp, parts.kv_sharing) = (Mlp::SwiGlu, 2));
+        let written = package(&run, &numbered(&run), Family::Llama).unwrap();
+        let count = written.tensors.values().map(|(_, values)| values.len() as u64).sum::<u64>();
+        assert_eq!(count, crate::plan::ParamCounts::of(&run.shape).total());
+        let d = run.shape.width;
+        assert_eq!(written.tensors["model.layers.0.self_attn.k_proj.weight"].0, [d / 2, d]);
+        assert!(written.config.contains(&("num_key_value_heads", json!(run.shape.heads / 2))));
+        assert!(written.config.contains(&("hidden_act", json!("silu"))));
+    }
+
+    #[test]
+    fn tied_ends_stay_tied_where_logits_have_no_multiplier() {
+        let mut run = with(|parts| parts.embedding = Embedding::Tied);
+        let written = package(&run, &numbered(&run), Family::Arcee).unwrap();
+        assert!(!written.tensors.contains_key("lm_head.weight"));
+        (run.parameterization, run.base_width) = (Parameterization::Mup, 8);
+        let written = package(&run, &numbered(&run), Family::Arcee).unwrap();
+        let of = |name: &str| f64::from(written.tensors[name].1[5]);
+        assert!((of("lm_head.weight") / of("model.embed_tokens.weight") - 8.0 / run.shape.width as f64).abs() < 1e-6);
+        assert!(written.config.contains(&("tie_word_embeddings", json!(false))));
     }
 
     #[test]

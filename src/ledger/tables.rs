@@ -27,7 +27,8 @@ impl Ledger {
         let (mut runs, mut curves) = (Table::new(), Table::new());
         for (at, run) in self.plan.runs.iter().enumerate() {
             let state = self.state(&run.id)?;
-            let row = row(run, &axes, &state);
+            let further = self.plan.further_columns(run);
+            let row = row(run, &axes, further, &state);
             if at == 0 {
                 runs.line(row.iter().map(|(name, _)| name.as_str()));
                 curves.line(CURVE_COLUMNS);
@@ -100,12 +101,18 @@ pub(super) const DIVERGED_AT: &str = "diverged_at_step";
 const CURVE_COLUMNS: [&str; 6] = ["id", "step", "tokens", "flops", "train_loss", "learning_rate"];
 
 /// Names and values of a row. What depends on the clock comes last, so that comparisons can leave it out.
-fn row(planned: &PlannedRun, axes: &BTreeSet<&str>, state: &State) -> Vec<(String, String)> {
+fn row(
+    planned: &PlannedRun,
+    axes: &BTreeSet<&str>,
+    further: Vec<(&str, String)>,
+    state: &State,
+) -> Vec<(String, String)> {
     let mut row = vec![("id".to_owned(), planned.id.to_string()), ("status".to_owned(), status(state).to_owned())];
     for axis in axes {
         row.push((format!("axis.{axis}"), planned.axes.get(*axis).cloned().unwrap_or_default()));
     }
-    row.extend(planned.columns().map(|(name, value)| (name.to_owned(), value)));
+    let columns = planned.columns().into_iter().chain(further);
+    row.extend(columns.map(|(name, value)| (name.to_owned(), value)));
     row.extend(measured(state).map(|(name, value)| (name.to_owned(), value)));
     row
 }

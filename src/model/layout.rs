@@ -27,7 +27,7 @@ impl Tensor {
     /// The same of weights that stand further on.
     fn moved(mut self, places: usize) -> Self {
         match &mut self.source {
-            Source::Columns { weight, .. } | Source::Whole(weight) => *weight += places,
+            Source::Columns { weight, .. } | Source::Whole(weight) | Source::Scaled(weight, _) => *weight += places,
             Source::Matrix(..) | Source::Bias(..) => {}
         }
         self
@@ -48,6 +48,8 @@ pub enum Source {
     },
     /// The weight as it is: a gain as a vector, rows that are looked up.
     Whole(usize),
+    /// The weight times a factor.
+    Scaled(usize, f64),
     /// A constant matrix.
     Matrix([usize; 2], f32),
     /// A constant vector, written as the bias of that name.

@@ -2,6 +2,8 @@
 //! fastest on its device.
 
 use super::site::Site;
+use std::ops::Range;
+
 use super::sizes::Sizes;
 
 /// The operations, on tensors with a row for each token of the batch, sequence after sequence.
@@ -32,11 +34,63 @@ pub trait Ops {
     /// Each row over its root mean square, times a gain.
     fn rms_norm(&self, x: Self::Tensor, gain: &Self::Weight) -> Self::Tensor;
 
+    /// Each row less its mean, over its standard deviation, times a gain.
+    fn layer_norm(&self, x: Self::Tensor, gain: &Self::Weight) -> Self::Tensor;
+
     /// x Phi(x).
     fn gelu(&self, x: Self::Tensor) -> Self::Tensor;
 
-    /// Causal attention on packed queries, keys and values `[rows, 3 width]`.
+    /// The square of what is above 0.
+    fn squared_relu(&self, x: Self::Tensor) -> Self::Tensor;
+
+    /// silu of the first half of the columns, times the second.
+    fn gated_silu(&self, x: Self::Tensor) -> Self::Tensor;
+
+    /// Causal attention on packed queries, keys and values `[rows, 3 width]`, which are turned where positions are rotary.
     fn attention(&self, qkv: Self::Tensor) -> Self::Tensor;
+
+    /// The outputs of a long short-term memory, from what its inputs give to its gates `[rows, 4 width]` and the weight by
+    /// which the output before does.
+    fn lstm(&self, gates: Self::Tensor, state: &Self::Weight) -> Self::Tensor;
+
+    /// `x` plus the row of a weight `[context, width]` for the position of each token.
+    fn add_positions(&self, x: Self::Tensor, weight: &Self::Weight) -> Self::Tensor;
+
+    /// The values of a weight, transposed.
+    fn transposed(&self, weight: &Self::Weight) -> Self::Tensor;
+
+    /// Some of the columns.
+    fn columns(&self, x: &Self::Tensor, columns: Range<usize>) -> Self::Tensor;
+
+    /// Columns side by side.
+    fn concat(&self, parts: Vec<Self::Tensor>) -> Self::Tensor;
+
+    /// The same numbers in rows of so many columns.
+    fn fold(&self, x: Self::Tensor, columns: usize) -> Self::Tensor;
+
+    /// Sum of two of one shape.
+    fn add(&self, a: Self::Tensor, b: Self::Tensor) -> Self::Tensor;
+
+    /// Each row times the only column of `factors`.
+    fn multiply(&self, x: Self::Tensor, factors: Self::Tensor) -> Self::Tensor;
+
+    /// Softmax of each row.
+    fn softmax(&self, x: Self::Tensor) -> Self::Tensor;
+
+    /// For each column, in which rows it is among the `count` largest. Of equal ones the first is larger.
+    fn largest(&self, x: &Self::Tensor, count: usize) -> Vec<Vec<usize>>;
+
+    /// Each column zero but in the rows that are its own, then each row over its sum.
+    fn kept_shares(&self, x: Self::Tensor, own: &[Vec<usize>]) -> Self::Tensor;
+
+    /// These rows, in this order.
+    fn pick(&self, x: &Self::Tensor, rows: &[usize]) -> Self::Tensor;
+
+    /// For each token the sum of the rows that are its own: each tensor comes with the tokens of its rows.
+    fn gather(&self, parts: Vec<(Vec<usize>, Self::Tensor)>) -> Self::Tensor;
+
+    /// Adds to what is minimized, but not to the reported loss: the mean over rows of the sum of factor x column.
+    fn penalize(&self, x: &Self::Tensor, factors: &[f64]);
 
     /// Called before each block.
     fn enter(&self, block: usize);

@@ -4,45 +4,110 @@ use serde::{Deserialize, Serialize};
 
 use super::embedding::Embedding;
 use super::mixer::Mixer;
-use super::mlp::Mlp;
-use super::norm::Norm;
+use super::mlp::{Experts, Mlp};
+use super::norm::{Norm, NormPlace};
+use super::positions::Positions;
 
 /// What a model is made of. What is as in the first models is not written, so that their identities stay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parts {
     /// What moves information between positions.
     #[serde(skip_serializing_if = "is_default")]
     pub mixer: Mixer,
+    /// How attention knows positions.
+    #[serde(skip_serializing_if = "is_default")]
+    pub positions: Positions,
+    /// Query heads that share one head of keys and values.
+    #[serde(skip_serializing_if = "is_one")]
+    pub kv_sharing: usize,
+    /// Whether queries and keys are normalized.
+    #[serde(skip_serializing_if = "is_default")]
+    pub qk_norm: bool,
     /// What each position computes for itself.
     #[serde(skip_serializing_if = "is_default")]
     pub mlp: Mlp,
+    /// Many MLPs, of which each token goes through a few.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
     /// How tokens become rows, and rows logits.
     #[serde(skip_serializing_if = "is_default")]
     pub embedding: Embedding,
-    /// The normalizations.
+    /// How rows are normalized.
     #[serde(skip_serializing_if = "is_default")]
     pub norm: Norm,
+    /// Where normalizations stand.
+    #[serde(skip_serializing_if = "is_default")]
+    pub norm_place: NormPlace,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self::FIRST
+    }
 }
 
 impl Parts {
     /// Those of the first models.
-    pub const FIRST: Self =
-        Self { mixer: Mixer::Attention, mlp: Mlp::Gelu, embedding: Embedding::Untied, norm: Norm::Rms };
+    pub const FIRST: Self = Self {
+        mixer: Mixer::Attention,
+        positions: Positions::Rotary,
+        kv_sharing: 1,
+        qk_norm: false,
+        mlp: Mlp::Gelu,
+        experts: None,
+        embedding: Embedding::Untied,
+        norm: Norm::Rms,
+        norm_place: NormPlace::Before,
+    };
 
     /// Whether all are those of the first models.
     pub fn is_default(&self) -> bool {
-        *self == Self::default()
+        *self == Self::FIRST
     }
 
-    /// Keys and values of a spec that differ from the first models.
-    pub fn differing(&self) -> Vec<(String, String)> {
+    /// Keys of a spec that differ from the first models, each with its value: `model.mlp = "swiglu"`.
+    pub fn differing(&self) -> Vec<String> {
         let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(self) else { return Vec::new() };
-        fields.into_iter().map(|(key, value)| (format!("model.{key}"), value.to_string())).collect()
+        let told = |(key, value): (String, serde_json::Value)| match value {
+            serde_json::Value::Object(_) => format!("[model.{key}]"),
+            value => format!("model.{key} = {value}"),
+        };
+        fields.into_iter().map(told).collect()
+    }
+
+    /// Every part that there is, each in a model that otherwise has those of the first models, with a name.
+    #[cfg(test)]
+    pub fn each() -> Vec<(String, Self)> {
+        let first = Self::FIRST;
+        let experts = Experts { count: 4, active: 2, shared: 1, granularity: 2, balance: 0.01 };
+        let mut each = vec![
+            Self { kv_sharing: 2, ..first },
+            Self { qk_norm: true, ..first },
+            Self { kv_sharing: 2, qk_norm: true, ..first },
+            Self { experts: Some(experts), ..first },
+            Self { experts: Some(experts), mlp: Mlp::SwiGlu, ..first },
+        ];
+        // An LSTM needs no positions, and is refused any.
+        let positions = |mixer| if mixer == Mixer::Lstm { Positions::None } else { Positions::Rotary };
+        each.extend(Mixer::ALL.iter().map(|&mixer| Self { mixer, positions: positions(mixer), ..first }));
+        each.extend(Positions::ALL.iter().map(|&positions| Self { positions, ..first }));
+        each.extend(Mlp::ALL.iter().map(|&mlp| Self { mlp, ..first }));
+        each.extend(Embedding::ALL.iter().map(|&embedding| Self { embedding, ..first }));
+        each.extend(Norm::ALL.iter().map(|&norm| Self { norm, ..first }));
+        each.extend(NormPlace::ALL.iter().map(|&norm_place| Self { norm_place, ..first }));
+        each.retain(|parts| !parts.is_default());
+        each.push(first);
+        each.into_iter().map(|parts| (parts.differing().join(", "), parts)).collect()
     }
 }
 
 /// Whether a value is what is meant where nothing is written.
 pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
+fn is_one(value: &usize) -> bool {
+    *value == 1
 }

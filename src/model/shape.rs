@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::norm::NormPlace;
 use super::parts::Parts;
 use super::sizes::Sizes;
 use super::weight::Weight;
@@ -32,8 +33,17 @@ impl Shape {
 
     /// The numbers that parts read.
     pub fn sizes(&self) -> Sizes {
-        let Self { width, depth: _, heads, context, vocab, parts: _ } = *self;
-        Sizes { width, heads, context, vocab }
+        let Self { width, depth: _, heads, context, vocab, parts } = *self;
+        let Parts { kv_sharing, qk_norm, experts, .. } = parts;
+        Sizes {
+            width,
+            heads,
+            kv_sharing,
+            qk_norm,
+            granularity: experts.map_or(1, |experts| experts.granularity),
+            context,
+            vocab,
+        }
     }
 
     /// Every weight of a model, in its order.
@@ -49,23 +59,29 @@ impl Shape {
 
     /// Weights before the blocks.
     pub fn first(&self) -> Vec<Weight> {
-        self.parts.embedding.first(&self.sizes())
+        let sizes = self.sizes();
+        let mut weights = self.parts.embedding.first(&sizes);
+        weights.extend(self.parts.positions.weights(&sizes));
+        weights
     }
 
     /// Weights of one block: normalization and mixer, normalization and MLP.
     pub fn block(&self) -> Vec<Weight> {
-        let (sizes, Parts { mixer, mlp, .. }) = (self.sizes(), self.parts);
+        let (sizes, Parts { mixer, mlp, experts, .. }) = (self.sizes(), self.parts);
         let norm = |name| Weight::gain(name, self.width);
         let mut weights = vec![norm("norm_attention")];
         weights.extend(mixer.weights(&sizes));
         weights.push(norm("norm_mlp"));
-        weights.extend(mlp.weights(&sizes));
+        weights.extend(experts.map_or_else(|| mlp.weights(&sizes), |experts| experts.weights(mlp, &sizes)));
         weights
     }
 
     /// Weights behind the blocks.
     pub fn last(&self) -> Vec<Weight> {
-        let mut weights = vec![Weight::last_gain("norm", self.width)];
+        let mut weights = Vec::new();
+        if self.parts.norm_place == NormPlace::Before {
+            weights.push(Weight::last_gain("norm", self.width));
+        }
         weights.extend(self.parts.embedding.last(&self.sizes()));
         weights
     }

@@ -49,6 +49,11 @@ impl Weight {
         Self::new(name, Role::Residual, shape, Group::Blocks)
     }
 
+    /// The matrix of a block that chooses among experts. As of the unembedding, its outputs do not grow with the width.
+    pub fn router(name: &str, shape: [usize; 2]) -> Self {
+        Self::new(name, Role::Unembedding, shape, Group::Blocks)
+    }
+
     /// A gain inside a block.
     pub fn gain(name: &str, channels: usize) -> Self {
         Self { mean: 1.0, ..Self::new(name, Role::BlockGain, [1, channels], Group::Blocks) }

@@ -11,7 +11,7 @@ pub struct FlopsPerToken {
     /// Every matrix product that is needed: blocks, causal attention (each position reads the keys up to itself) and
     /// unembedding, times 3 for training. The default.
     pub exact: f64,
-    /// 6 x all parameters (Hoffmann et al. 2022, arXiv 2203.15556, approach 3).
+    /// 6 x all parameters, of experts the active ones (Hoffmann et al. 2022, arXiv 2203.15556, approach 3).
     pub hoffmann: f64,
     /// 6 x parameters of blocks and unembedding (Porian et al. 2024, arXiv 2406.19146).
     pub porian: f64,
@@ -38,7 +38,7 @@ impl FlopsPerToken {
         let unmasked = l * (4.0 * t * a + softmax);
         Self {
             exact: 6.0 * products + 6.0 * l * a * (t + 1.0),
-            hoffmann: 6.0 * params.total() as f64,
+            hoffmann: 6.0 * params.active() as f64,
             porian: 6.0 * products,
             kaplan: 6.0 * matrices,
             palm: 6.0 * products + 12.0 * l * t * a,

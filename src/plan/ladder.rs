@@ -68,7 +68,7 @@ impl Ladder {
     /// The shape of least cost above a size, one near the target before any that is not.
     fn nearest(&self, target: f64, above: f64) -> Shape {
         let mut best: Option<(Cost, Shape)> = None;
-        for width in (1..).map(|heads| heads * self.head_dim) {
+        for width in (1..).map(|groups| groups * self.parts.kv_sharing * self.head_dim) {
             let ideal = width as f64 / self.aspect_ratio;
             let least = (ideal / ASPECT_RANGE).ceil().max(LEAST_DEPTH);
             let most = (ideal * ASPECT_RANGE).floor().max(least);
@@ -117,7 +117,7 @@ impl Ladder {
 
     /// What a block of a wide model has, over the square of its width.
     fn squares(&self) -> Squares {
-        let shape = self.shape(1024 * self.head_dim, 1);
+        let shape = self.shape(1024 * self.parts.kv_sharing * self.head_dim, 1);
         let d = shape.width as f64;
         let matrices = |share: fn(&Weight) -> f64| -> f64 {
             shape.block().iter().filter(|weight| weight.is_matrix()).map(|w| w.count() as f64 * share(w)).sum()

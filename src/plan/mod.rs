@@ -23,7 +23,7 @@ pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
 pub use run::{
-    CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, ROTARY_BASE, Run, RunId, RunOptimizer, RunSchedule,
+    CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunOptimizer, RunSchedule,
 };
 pub use table::write_csv;
 pub use trim::{Costs, TrimError, Trimmed, trim};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Group, Shape, Weight};
+use crate::model::{Group, Shape, Weight, is_default};
 use crate::observation::Counting;
 
 /// Parameters by group.
@@ -16,12 +16,17 @@ pub struct ParamCounts {
     pub blocks: u64,
     /// Unembedding: width x vocab.
     pub unembedding: u64,
+    /// Of the blocks, those that a token takes no part in: of experts that it is not given to. Not written where there
+    /// are none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub idle: u64,
 }
 
 impl ParamCounts {
     /// Counts the parameters of a shape, by what its parts declare.
     pub fn of(shape: &Shape) -> Self {
-        let mut counts = Self { embedding: 0, position: 0, blocks: 0, unembedding: 0 };
+        let mut counts = Self { embedding: 0, position: 0, blocks: 0, unembedding: 0, idle: 0 };
+        let mut idle = 0.0;
         let mut add = |weights: Vec<Weight>, times: u64| {
             for weight in weights {
                 let count = match weight.group {
@@ -31,17 +36,24 @@ impl ParamCounts {
                     Group::Unembedding => &mut counts.unembedding,
                 };
                 *count += times * weight.count();
+                idle += (times * weight.count()) as f64 * (1.0 - weight.share);
             }
         };
         add(shape.first(), 1);
         add(shape.block(), shape.depth as u64);
         add(shape.last(), 1);
+        counts.idle = idle.round() as u64;
         counts
     }
 
     /// All parameters.
     pub fn total(&self) -> u64 {
         self.embedding + self.position + self.blocks + self.unembedding
+    }
+
+    /// Parameters that a token takes part in.
+    pub fn active(&self) -> u64 {
+        self.total() - self.idle
     }
 
     /// Parameters by a convention.
@@ -57,14 +69,55 @@ impl ParamCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Parts;
+    use crate::model::{Embedding, Experts, Mixer, Mlp, Parts, Positions};
 
     #[test]
     fn gpt2_small_without_positions_and_biases_has_the_parameters_of_its_matrices_and_gains() {
         let shape = Shape { width: 768, depth: 12, heads: 12, context: 1024, vocab: 50_257, parts: Parts::FIRST };
         let counts = ParamCounts::of(&shape);
-        let expected = ParamCounts { embedding: 38_597_376, position: 0, blocks: 84_953_856, unembedding: 38_597_376 };
+        let expected =
+            ParamCounts { embedding: 38_597_376, position: 0, blocks: 84_953_856, unembedding: 38_597_376, idle: 0 };
         assert_eq!(counts, expected);
         assert_eq!(Counting::ALL.map(|counting| counts.by(counting)), [162_148_608, 84_953_856, 123_551_232]);
+    }
+
+    /// GPT-2 small as published has 124,439,808 parameters, with biases.
+    #[test]
+    fn tied_ends_are_counted_once_and_learned_positions_in_a_group_of_their_own() {
+        let parts = Parts { embedding: Embedding::Tied, positions: Positions::Learned, ..Parts::FIRST };
+        let shape = Shape { width: 768, depth: 12, heads: 12, context: 1024, vocab: 50_257, parts };
+        let counts = ParamCounts::of(&shape);
+        assert_eq!([counts.embedding, counts.position, counts.unembedding], [0, 1024 * 768, 38_597_376]);
+        // Of a block: biases of 3 d + d + 4 d + d, and of two normalizations.
+        let biases = 12 * (9 * 768 + 2 * 768) + 768;
+        assert_eq!(counts.total() + biases, 124_439_808);
+    }
+
+    /// Counted by hand.
+    #[test]
+    fn experts_are_counted_whole_and_the_active_ones_apart() {
+        let experts = Experts { count: 8, active: 2, shared: 1, granularity: 1, balance: 0.01 };
+        let parts = Parts { mlp: Mlp::SwiGlu, experts: Some(experts), kv_sharing: 4, ..Parts::FIRST };
+        let shape = Shape { width: 96, depth: 2, heads: 12, context: 8, vocab: 100, parts };
+        let counts = ParamCounts::of(&shape);
+        let (attention, expert) = (96 * (96 + 2 * 24) + 96 * 96, 3 * 96 * 256);
+        assert_eq!(counts.blocks, 2 * (attention + 9 * expert + 8 * 96 + 2 * 96) + 96);
+        assert_eq!(counts.total() - counts.active(), 2 * 6 * expert);
+        let products = 2 * (attention + 3 * expert + 8 * 96) + 96 * 100;
+        let exact = 6 * products + 6 * 2 * 96 * 9;
+        assert!((crate::plan::FlopsPerToken::of(&shape).exact - exact as f64).abs() < 0.5);
+    }
+
+    #[test]
+    fn an_lstm_has_no_products_of_attention() {
+        let parts = Parts { mixer: Mixer::Lstm, positions: Positions::None, ..Parts::FIRST };
+        let shape = Shape { width: 64, depth: 3, heads: 4, context: 32, vocab: 50, parts };
+        let counts = ParamCounts::of(&shape);
+        assert_eq!(counts.blocks, 3 * (17 * 64 * 64 + 128) + 64);
+        let flops = crate::plan::FlopsPerToken::of(&shape);
+        let products = (3 * 17 * 64 * 64 + 64 * 50) as f64;
+        for found in [flops.exact, flops.palm, flops.levanter] {
+            assert!((found - 6.0 * products).abs() < 0.5, "{found}");
+        }
     }
 }

@@ -2,12 +2,15 @@
 
 use super::grid::Length;
 use super::ladder::size;
-use super::{CorpusFacts, FlopsPerToken, Run, RunOptimizer, RunSchedule, Shape};
+use super::{CorpusFacts, FlopsPerToken, Program, Run, RunOptimizer, RunSchedule, Shape};
 use crate::spec::{MIN_STEPS, Optimizer, Schedule, ScheduleKind, Spec};
 use crate::units::{Flops, Params, Tokens};
 
 /// No corpus and no step counter goes beyond this many tokens.
 const MOST_TOKENS: f64 = 1e15;
+
+/// Seconds without a line of a program after which it is stopped, unless the spec says otherwise: some compile for minutes.
+const PATIENCE: f64 = 600.0;
 
 /// The run of one shape, or the reason why it is left out.
 pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed: u64) -> Result<Run, String> {
@@ -51,6 +54,11 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
         schedule: schedule(&spec.schedule, params, tokens_per_step, steps),
         eval: spec.eval.clone(),
         precision: spec.train.precision,
+        program: facts.inputs.as_ref().map(|inputs| Program {
+            command: spec.train.command.clone(),
+            inputs: inputs.clone(),
+            patience_seconds: spec.train.patience_seconds.unwrap_or(PATIENCE),
+        }),
         seed,
         flop_budget: length.budget(),
     })

@@ -30,6 +30,20 @@ pub struct CorpusFacts {
     pub validation_tokens: Option<u64>,
     /// Hash of the text, the tokenizer and the split: other data, other runs.
     pub fingerprint: String,
+    /// Hash of the files that decide what a program of somebody else does; nothing where none trains.
+    pub inputs: Option<String>,
+}
+
+/// Somebody else's program that trains a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Hash of the files that decide what it does.
+    pub inputs: String,
+    /// Seconds without a line of it after which it is stopped. No part of the identity.
+    pub patience_seconds: f64,
 }
 
 /// Everything that decides the outcome of a run. Its content hash is its identity.
@@ -64,6 +78,9 @@ pub struct Run {
     /// Numbers of the factors of matrix products. Not written where it is f32, as no run before had another.
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
+    /// The program that trains it, where that is not this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
     /// Seed of initialization and data order.
     pub seed: u64,
     /// The IsoFLOP budget that this run spends, in FLOPs.
@@ -145,6 +162,9 @@ impl Run {
         // How much may be repeated decides which runs there are, how often is written down only what is seen of one.
         content.data.max_epochs = 0.0;
         content.eval.curve_points = 0;
+        if let Some(program) = &mut content.program {
+            program.patience_seconds = 0.0;
+        }
         let json = serde_json::to_vec(&(MODEL_VERSION, content)).expect("a run has only string keys");
         RunId(blake3::hash(&json).to_hex()[..16].to_owned())
     }

@@ -57,6 +57,14 @@ impl PlannedRun {
     }
 }
 
+impl Plan {
+    /// Columns that only some plans have, so that the tables of others stay as they are; the same for all runs of one.
+    pub fn further_columns(&self, run: &PlannedRun) -> Vec<(&'static str, String)> {
+        let experts = self.runs.iter().any(|run| run.params.idle > 0);
+        experts.then(|| ("params_active", run.params.active().to_string())).into_iter().collect()
+    }
+}
+
 fn optional(value: Option<f64>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
@@ -69,6 +77,7 @@ pub fn write_csv(plan: &Plan, out: impl io::Write) -> csv::Result<()> {
         let axes: Vec<String> = planned.axes.iter().map(|(field, value)| format!("{field}={value}")).collect();
         let mut row = vec![("id", planned.id.to_string()), ("axes", axes.join(";"))];
         row.extend(planned.columns());
+        row.extend(plan.further_columns(planned));
         row.extend([
             ("base_width", planned.run.base_width.to_string()),
             ("decay_steps", planned.run.schedule.decay_steps.to_string()),

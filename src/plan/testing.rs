@@ -8,7 +8,13 @@ pub(crate) fn small(change: impl FnOnce(&mut Spec)) -> PlannedRun {
     let mut spec = spec::parse(include_str!("../../configs/small.toml"), "small.toml").expect("a valid spec");
     change(&mut spec);
     let vocab = spec.data.vocab.expect("of the built-in language") as usize;
-    let facts = CorpusFacts { vocab, train_tokens: None, validation_tokens: None, fingerprint: "test".to_owned() };
+    let facts = CorpusFacts {
+        vocab,
+        train_tokens: None,
+        validation_tokens: None,
+        fingerprint: "test".to_owned(),
+        inputs: None,
+    };
     let points: Vec<_> = spec.points().expect("a point").into_iter().map(|point| (point, facts.clone())).collect();
     expand(&points).expect("a plan").runs.remove(0)
 }

@@ -137,7 +137,10 @@ fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
 }
 
 fn point(document: &Table, settings: &[Setting]) -> Result<Point, Fault> {
-    let spec = read(document, settings)?;
+    let mut spec = read(document, settings)?;
+    if settings.iter().any(|setting| ["model.mixer", "model.embedding"].contains(&setting.field)) {
+        spec.model.forget_unread();
+    }
     validate::spec(&spec).map_err(|fault| blame(fault, settings))?;
     let axes = settings.iter().map(|setting| (setting.field.to_owned(), text(setting.value))).collect();
     Ok(Point { spec, axes })

@@ -11,7 +11,7 @@ use super::rule::{self, PowerRule};
 use super::token_type::TokenType;
 use crate::fit::named::Law;
 use crate::goal::Goal;
-use crate::model::{Embedding, Mixer, Mlp, Norm, Parts, is_default};
+use crate::model::{Embedding, Experts, Mixer, Mlp, Norm, NormPlace, Parts, Positions, is_default};
 use crate::parameterization::Parameterization;
 
 /// A whole spec file. With `[sweep]` it describes a grid, without it one run.
@@ -208,22 +208,60 @@ pub struct Model {
     /// What moves information between positions; `attention` if not written.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mixer: Mixer,
+    /// How attention knows positions; `rotary` if not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Positions>,
+    /// Query heads that share one head of keys and values, known as grouped-query attention; 1 if not written (Ainslie et
+    /// al. 2023, arXiv 2305.13245).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_sharing: Option<usize>,
+    /// Whether queries and keys are normalized, each head by its root mean square; false if not written (Dehghani et al.
+    /// 2023, arXiv 2302.05442).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub qk_norm: bool,
     /// What each position computes for itself; `gelu` if not written.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mlp: Mlp,
+    /// Many MLPs of the kind `mlp` in each block, of which each token goes through a few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
     /// How tokens become rows, and rows logits; `untied` if not written.
     #[serde(default, skip_serializing_if = "is_default")]
     pub embedding: Embedding,
-    /// The normalization before each branch and before the unembedding; `rms` if not written.
+    /// How rows are normalized; `rms` if not written.
     #[serde(default, skip_serializing_if = "is_default")]
     pub norm: Norm,
+    /// Where normalizations stand; `before` if not written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub norm_place: NormPlace,
 }
 
 impl Model {
     /// What the model is made of.
     pub fn parts(&self) -> Parts {
-        let Self { mixer, mlp, embedding, norm, .. } = *self;
-        Parts { mixer, mlp, embedding, norm }
+        let Self { mixer, positions, kv_sharing, qk_norm, mlp, experts, embedding, norm, norm_place, .. } = *self;
+        // Only attention looks at positions.
+        let own = if mixer == Mixer::Attention { Positions::Rotary } else { Positions::None };
+        let (positions, kv_sharing) = (positions.unwrap_or(own), kv_sharing.unwrap_or(1));
+        Parts { mixer, positions, kv_sharing, qk_norm, mlp, experts, embedding, norm, norm_place }
+    }
+
+    /// Takes away what the parts do not read: on an axis of parts it is meant for the others.
+    pub(super) fn forget_unread(&mut self) {
+        if self.mixer != Mixer::Attention {
+            (self.positions, self.kv_sharing, self.qk_norm, self.zero_init_query) = (None, None, false, false);
+        }
+        self.zero_init_unembedding &= self.embedding != Embedding::Tied;
+    }
+
+    /// Writes other parts.
+    #[cfg(test)]
+    pub fn set_parts(&mut self, parts: Parts) {
+        let Parts { mixer, positions, kv_sharing, qk_norm, mlp, experts, embedding, norm, norm_place } = parts;
+        (self.mixer, self.positions, self.kv_sharing, self.qk_norm) =
+            (mixer, Some(positions), Some(kv_sharing), qk_norm);
+        (self.mlp, self.experts, self.embedding, self.norm, self.norm_place) =
+            (mlp, experts, embedding, norm, norm_place);
     }
 }
 
@@ -309,13 +347,23 @@ pub struct Eval {
     pub curve_points: usize,
 }
 
-/// `[train]`: how exactly training computes.
+/// `[train]`: how exactly training computes, and by which program.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
     /// Precision of the inputs of matrix products; f32 if not written. Weights, sums and losses are always f32.
     #[serde(default)]
     pub precision: Precision,
+    /// A program of yours that trains the runs, with its arguments; `{config}` stands for the path of a JSON file that
+    /// describes the run (docs/programs.md). If not written, this program trains them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Files that decide what `command` does, such as its code and its data: where their content changes, so do the runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<PathBuf>,
+    /// Seconds without a line from `command` after which it is stopped and tried again; 600 if not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience_seconds: Option<f64>,
 }
 
 impl Train {

@@ -3,6 +3,7 @@
 mod data;
 mod fit;
 mod model;
+mod parts;
 mod sweep;
 mod training;
 
@@ -25,6 +26,7 @@ pub(super) fn spec(spec: &Spec) -> Checked {
     training::optimizer(&spec.optimizer)?;
     training::schedule(&spec.schedule, spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some()))?;
     training::eval(&spec.eval, spec.model.context)?;
+    training::train(&spec.train, spec.sweep.is_some())?;
     absent("launcher", spec.launcher.is_some() && spec.sweep.is_none(), "a single run is trained on this machine")?;
     spec.launcher.as_ref().map_or(Ok(()), launcher::check)?;
     sweep::seeds(spec)

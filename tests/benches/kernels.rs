@@ -5,6 +5,7 @@ use std::hint::black_box;
 
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use runner::model::{Parts, Shape};
 use runner::train::burn::ops::Ops;
 use runner::train::burn::positions::Positions;
 
@@ -56,7 +57,8 @@ fn kernels(criterion: &mut Criterion) {
     });
     both_ways(criterion, "gelu", &|shape| [rows(shape), 4 * shape[0]], &|ops, x, _| ops.gelu(x));
     both_ways(criterion, "attention", &|shape| [rows(shape), 3 * shape[0]], &|ops, x, [d, heads, context, ..]| {
-        let positions = Positions::new(context, d / heads, &device());
+        let shape = Shape { width: d, depth: 1, heads, context, vocab: 1, parts: Parts::FIRST };
+        let positions = Positions::new(&shape, &device());
         ops.attention(x, heads, &positions, ((d / heads) as f64).sqrt().recip())
     });
     both_ways(criterion, "mean_loss", &|shape| [rows(shape), shape[0]], &|ops, x, [d, _, _, vocab, _]| {

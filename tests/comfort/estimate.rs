@@ -16,7 +16,13 @@ fn sweep() -> Spec {
 }
 
 fn expand(spec: &Spec) -> Result<Plan, plan::PlanError> {
-    let facts = CorpusFacts { vocab: 256, train_tokens: None, validation_tokens: None, fingerprint: String::new() };
+    let facts = CorpusFacts {
+        vocab: 256,
+        train_tokens: None,
+        validation_tokens: None,
+        fingerprint: String::new(),
+        inputs: None,
+    };
     let points: Vec<_> = spec.points().unwrap().into_iter().map(|point| (point, facts.clone())).collect();
     plan::expand(&points)
 }

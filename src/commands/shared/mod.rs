@@ -1,12 +1,12 @@
 //! What several commands do: say their last words, lay out tables, open a device, a folder of results, the corpora of a
-//! plan or a fitted surface, and measure the
-//! speed of a device.
+//! plan or a fitted surface, know whose program trains, and measure the speed of a device.
 
 pub mod claim;
 pub mod closing;
 pub mod device;
 pub mod folder;
 pub mod planning;
+pub mod program;
 pub mod sheet;
 pub mod surface;
 pub mod throughput;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::program;
 use crate::data::Corpus;
 use crate::observation::Counting;
 use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError, PlannedRun};
@@ -24,10 +25,12 @@ impl Corpora {
     /// Prepares the corpora that are not in the cache.
     pub fn of(spec: &Spec, cache: &Path) -> anyhow::Result<Self> {
         let mut known: Vec<(Data, usize, CorpusFacts)> = Vec::new();
+        let inputs = program::inputs(spec)?;
         for point in spec.points()? {
             let (data, context) = (&point.spec.data, point.spec.model.context);
             if !known.iter().any(|(d, c, _)| d == data && *c == context) {
-                known.push((data.clone(), context, corpus_facts(data, context, cache)?));
+                let facts = CorpusFacts { inputs: inputs.clone(), ..corpus_facts(data, context, cache)? };
+                known.push((data.clone(), context, facts));
             }
         }
         Ok(Self { known })

@@ -15,7 +15,7 @@ use self::ending::finish;
 use self::pool::worker;
 use self::results::results_dir;
 use super::seconds;
-use super::shared::{closing, device, planning};
+use super::shared::{closing, device, planning, program};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::{Chooser, Rule};
 use crate::execute::{self, Display, ExecuteError, Pool, Summary};
@@ -55,11 +55,19 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let SweepArgs { place, devices, slots_per_device, share_process, threads, patience, .. } = args;
     let Patience { checkpoint_every, hang_after } = *patience;
     // Opened here as well, so that a device that is missing is told before anything is written.
-    let name = devices.first().map_or_else(|| device::choose(&place.device), Clone::clone);
+    let asked = devices.first().unwrap_or(&place.device);
+    let by_program = program::trains(spec, asked);
+    let name = if by_program { program::device(asked, pool::gpus()) } else { device::choose(asked) };
     let devices = pool::devices(devices, &name)?;
-    let device = device::trainer(&devices[0], &place.cache, *threads)?.device();
-    let slots = device::slots(*slots_per_device, &device.kind, *threads)?;
-    let share = pool::share(*share_process, &device.kind)?;
+    let device = if by_program {
+        program::info(spec, &devices[0], *threads)
+    } else {
+        device::trainer(&devices[0], &place.cache, *threads)?.device()
+    };
+    let kind = if by_program { device::kind(&devices[0])? } else { &device.kind };
+    let slots = device::slots(*slots_per_device, kind, *threads)?;
+    // Each run of a program is a process of its own anyway.
+    let share = pool::share(*share_process, kind)? && !by_program;
     let rule = spec.sweep.as_ref().and_then(Rule::of);
     let ledger = folder(args, spec, &device, rule.as_ref())?;
     let before = Summary::of(&ledger)?;
@@ -130,7 +138,9 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, rule: Option<&Rule
     if let Some(raised) = planning::raised_batches(spec, &plan) {
         eprintln!("{raised}");
     }
-    device::require_precision(&device.kind, &plan)?;
+    if spec.train.command.is_empty() {
+        device::require_precision(&device.kind, &plan)?;
+    }
     let losses = Losses::of_device(&device.kind);
     let dir = results_dir(args.out.as_deref(), spec, losses);
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {

@@ -77,7 +77,7 @@ fn visible() -> Option<Vec<String>> {
 }
 
 /// GPUs of NVIDIA, by what the driver lists.
-fn gpus() -> usize {
+pub fn gpus() -> usize {
     std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count)
 }
 

@@ -48,7 +48,9 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
         );
     }
     let kind = device::kind(&args.place.device)?;
-    device::require_compiled(&args.place.device)?;
+    if spec.train.command.is_empty() {
+        device::require_compiled(&args.place.device)?;
+    }
     if args.slots_per_device.is_some() || args.share_process.is_some() || !args.devices.is_empty() {
         anyhow::bail!(
             "--devices, --slots-per-device and --share-process are for local workers; an array has as many as `workers` in [launcher] says"

@@ -1,6 +1,6 @@
 //! An embedding and an unembedding of their own.
 
-use crate::model::layout::Layout;
+use crate::model::layout::{Layout, Source};
 use crate::model::ops::Ops;
 use crate::model::sizes::Sizes;
 use crate::model::weight::{Group, Weight};
@@ -17,6 +17,7 @@ pub fn head<O: Ops>(ops: &O, last: &[O::Weight]) -> O::Tensor {
     ops.values(&last[0])
 }
 
-pub fn layout(sizes: &Sizes) -> Layout {
-    Layout::default().columns("lm_head", 0, 0..sizes.vocab).told("tie_word_embeddings", false)
+pub fn layout(sizes: &Sizes) -> [Layout; 2] {
+    let first = Layout::default().with("model.embed_tokens", Source::Whole(0));
+    [first, Layout::default().columns("lm_head", 0, 0..sizes.vocab).told("tie_word_embeddings", false)]
 }

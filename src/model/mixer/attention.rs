@@ -1,4 +1,8 @@
 //! Causal self-attention (Vaswani et al. 2017, arXiv 1706.03762) on packed queries, keys and values.
+//!
+//! Several query heads may share one head of keys and values (Ainslie et al. 2023, arXiv 2305.13245), and queries and keys
+//! may be normalized, each head by its root mean square (Henry et al. 2020, arXiv 2010.04245; here with a gain for each
+//! channel of a head, as in Dehghani et al. 2023, arXiv 2302.05442).
 
 use crate::model::layout::{Family, Layout, Source};
 use crate::model::ops::Ops;
@@ -11,8 +15,12 @@ pub struct Attention;
 impl Part for Attention {
     fn weights(&self, sizes: &Sizes) -> Vec<Weight> {
         let d = sizes.width;
-        let qkv = Weight { queries: d, ..Weight::hidden("qkv", [d, 3 * d]) };
-        vec![qkv, Weight::residual("attention_out", [d, d])]
+        let qkv = Weight { queries: d, ..Weight::hidden("qkv", [d, d + 2 * sizes.kv_width()]) };
+        let mut weights = vec![qkv, Weight::residual("attention_out", [d, d])];
+        if sizes.qk_norm {
+            weights.extend(["norm_query", "norm_key"].map(|name| Weight::gain(name, sizes.head_dim())));
+        }
+        weights
     }
 
     fn attended(&self, sizes: &Sizes) -> usize {
@@ -20,19 +28,44 @@ impl Part for Attention {
     }
 
     fn forward<O: Ops>(&self, ops: &O, x: O::Tensor, weights: &[O::Weight]) -> O::Tensor {
-        let [qkv, out] = weights else { unreachable!("as declared") };
-        let qkv = ops.linear(x, qkv);
-        ops.product(ops.attention(qkv), out)
+        let [qkv, out, gains @ ..] = weights else { unreachable!("as declared") };
+        let packed = each_head_its_own(ops, ops.linear(x, qkv), gains);
+        ops.product(ops.attention(packed), out)
     }
 
     fn layout(&self, sizes: &Sizes, _: Family) -> Result<Layout, String> {
-        let d = sizes.width;
+        if sizes.qk_norm {
+            return Err("model.qk_norm: arcee and llama have no normalization of queries and keys".to_owned());
+        }
+        let (d, kv) = (sizes.width, sizes.kv_width());
         let queries = Source::Columns { weight: 0, columns: 0..d, queries: true };
         let layout = Layout::default()
             .with("self_attn.q_proj", queries)
-            .columns("self_attn.k_proj", 0, d..2 * d)
-            .columns("self_attn.v_proj", 0, 2 * d..3 * d)
+            .columns("self_attn.k_proj", 0, d..d + kv)
+            .columns("self_attn.v_proj", 0, d + kv..d + 2 * kv)
             .columns("self_attn.o_proj", 1, 0..d);
-        Ok(layout.told("num_key_value_heads", sizes.heads))
+        Ok(layout.told("num_key_value_heads", sizes.heads / sizes.kv_sharing))
     }
+}
+
+/// Queries, keys and values as attention reads them, `[rows, 3 width]`: normalized, and keys and values once for each
+/// query head.
+fn each_head_its_own<O: Ops>(ops: &O, packed: O::Tensor, gains: &[O::Weight]) -> O::Tensor {
+    let sizes = ops.sizes();
+    if !sizes.qk_norm && sizes.kv_sharing == 1 {
+        return packed;
+    }
+    let (d, kv, head_dim) = (sizes.width, sizes.kv_width(), sizes.head_dim());
+    let normed =
+        |x: O::Tensor, width: usize, gain: &O::Weight| ops.fold(ops.rms_norm(ops.fold(x, head_dim), gain), width);
+    let mut q = ops.columns(&packed, 0..d);
+    let mut k = ops.columns(&packed, d..d + kv);
+    let v = ops.columns(&packed, d + kv..d + 2 * kv);
+    if let [query, key] = gains {
+        (q, k) = (normed(q, d, query), normed(k, kv, key));
+    }
+    let head = |x: &O::Tensor, head: usize| ops.columns(x, head * head_dim..(head + 1) * head_dim);
+    let repeated = |x: &O::Tensor| (0..sizes.heads).map(|i| head(x, i / sizes.kv_sharing)).collect::<Vec<_>>();
+    let of_all = |x: O::Tensor| if sizes.kv_sharing == 1 { vec![x] } else { repeated(&x) };
+    ops.concat([vec![q], of_all(k), of_all(v)].concat())
 }

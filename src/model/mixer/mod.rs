@@ -1,6 +1,7 @@
 //! The table of mixers: what moves information between positions.
 
 mod attention;
+mod lstm;
 
 use super::layout::{Family, Layout};
 use super::ops::Ops;
@@ -14,5 +15,8 @@ table! {
         /// Causal self-attention (Vaswani et al. 2017, arXiv 1706.03762).
         #[default]
         "attention" Attention => attention::Attention,
+        /// Long short-term memory of the width of the model (Hochreiter and Schmidhuber 1997), with a matrix behind it; it
+        /// needs no positions.
+        "lstm" Lstm => lstm::Lstm,
     }
 }

@@ -1,7 +1,8 @@
 //! Two matrices with GELU between them: x Phi(x), with the exact normal distribution function (Hendrycks and Gimpel 2016,
 //! arXiv 1606.08415).
 
-use crate::model::layout::{Family, Layout, Source};
+use super::ungated;
+use crate::model::layout::{Family, Layout};
 use crate::model::ops::Ops;
 use crate::model::part::Part;
 use crate::model::sizes::Sizes;
@@ -11,8 +12,8 @@ pub struct Gelu;
 
 impl Part for Gelu {
     fn weights(&self, sizes: &Sizes) -> Vec<Weight> {
-        let d = sizes.width;
-        vec![Weight::hidden("mlp_in", [d, 4 * d]), Weight::residual("mlp_out", [4 * d, d])]
+        let (d, wide) = (sizes.width, sizes.wide());
+        vec![Weight::hidden("mlp_in", [d, wide]), Weight::residual("mlp_out", [wide, d])]
     }
 
     fn forward<O: Ops>(&self, ops: &O, x: O::Tensor, weights: &[O::Weight]) -> O::Tensor {
@@ -21,23 +22,6 @@ impl Part for Gelu {
     }
 
     fn layout(&self, sizes: &Sizes, family: Family) -> Result<Layout, String> {
-        Ok(ungated(sizes.width, family).told("hidden_act", "gelu"))
-    }
-}
-
-/// An MLP of two matrices, four times as wide between them. Where the package has a gate, the gate is what goes through the
-/// activation, and what it multiplies is the constant 1: a bias beside a matrix of zeros.
-pub fn ungated(d: usize, family: Family) -> Layout {
-    let wide = 4 * d;
-    let layout = Layout::default().columns("mlp.down_proj", 1, 0..d).told("intermediate_size", wide);
-    match family {
-        Family::Arcee => layout.columns("mlp.up_proj", 0, 0..wide).told("mlp_bias", false),
-        Family::Llama => layout
-            .columns("mlp.gate_proj", 0, 0..wide)
-            .with("mlp.up_proj", Source::Matrix([wide, d], 0.0))
-            .with("mlp.gate_proj", Source::Bias(wide, 0.0))
-            .with("mlp.up_proj", Source::Bias(wide, 1.0))
-            .with("mlp.down_proj", Source::Bias(d, 0.0))
-            .told("mlp_bias", true),
+        Ok(ungated::layout(sizes, family).told("hidden_act", "gelu"))
     }
 }

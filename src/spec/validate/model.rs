@@ -1,5 +1,6 @@
 //! `[model]`: shapes, and what a parameterization has to know.
 
+use super::parts;
 use crate::spec::Model;
 use crate::spec::check::{Checked, absent, present, require};
 
@@ -7,7 +8,8 @@ use crate::spec::check::{Checked, absent, present, require};
 pub(super) fn check(model: &Model, ladder: bool) -> Checked {
     ranges(model)?;
     shape(model, ladder)?;
-    bases(model)
+    bases(model)?;
+    parts::check(model)
 }
 
 /// Numbers that no model has.
@@ -25,9 +27,14 @@ fn ranges(model: &Model) -> Checked {
         zero_init_unembedding: _,
         zero_init_query: _,
         mixer: _,
+        positions: _,
+        kv_sharing: _,
+        qk_norm: _,
         mlp: _,
+        experts: _,
         embedding: _,
         norm: _,
+        norm_place: _,
     } = model;
     let within = |key: &str, value: usize, most: usize, such: &'static str| {
         require((1..=most).contains(&value), key, || {

@@ -2,7 +2,32 @@
 
 use crate::spec::check::{Checked, absent, not_negative, positive, present, require, share};
 use crate::spec::error::Fault;
-use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind};
+use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind, Train};
+
+/// Checks `[train]`.
+pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
+    let Train { precision, command, inputs, patience_seconds } = train;
+    let by_program = !command.is_empty();
+    absent(
+        "train.command",
+        by_program && !sweeps,
+        "a program trains the runs of a [sweep]; one seed makes it one run",
+    )?;
+    absent("train.precision", by_program && !precision.is_default(), "the program of train.command has its own")?;
+    absent("train.inputs", !inputs.is_empty() && !by_program, "only train.command has inputs")?;
+    absent("train.patience_seconds", patience_seconds.is_some() && !by_program, "only train.command is waited for")?;
+    require(command.first().is_none_or(|program| !program.trim().is_empty()), "train.command", || {
+        ("no program is named", "write the program first, as in [\"python3\", \"train.py\", \"{config}\"]")
+    })?;
+    require(!by_program || command.iter().any(|word| word.contains("{config}")), "train.command", || {
+        let problem = "the program is not told of its run";
+        (
+            problem,
+            "write {config} where it takes the path of a JSON file, as in [\"python3\", \"train.py\", \"{config}\"]",
+        )
+    })?;
+    patience_seconds.map_or(Ok(()), |seconds| positive("train.patience_seconds", seconds, "600"))
+}
 
 /// Checks `[optimizer]`.
 pub(super) fn optimizer(optimizer: &Optimizer) -> Checked {

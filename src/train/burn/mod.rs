@@ -1,7 +1,7 @@
 //! The engine of the CPU and of wgpu, and the only place that knows burn: model, optimizer, kernels.
 //!
 //! From the bottom: `update`, `positions` and `weight` are nouns; `kernels` (the CPU's) and `composed` (burn's own
-//! operations) compute; `ops` chooses between them; `pass` hands it to the parts of `model`; `optimizer` uses it; `session`,
+//! operations) compute; `ops` and `parts` choose between them; `pass` hands it to the parts of `model`; `optimizer` uses it; `session`,
 //! `probe` and `bench` train.
 
 mod batch;
@@ -13,6 +13,7 @@ mod kernels;
 mod model;
 pub mod ops;
 mod optimizer;
+mod parts;
 mod pass;
 pub mod positions;
 mod probe;

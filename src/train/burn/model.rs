@@ -4,11 +4,11 @@
 use burn::tensor::{Device, Int, Tensor};
 
 use super::ops::Ops;
-use super::pass::Pass;
+use super::pass::{Beside, Multipliers, Pass};
 use super::positions::Positions;
 use super::watch::{Watch, mean_abs};
 use super::weight::Weight;
-use crate::model::{Shape, Site, head, hidden};
+use crate::model::{Site, head, hidden};
 use crate::parameterization::{Role, Rules};
 use crate::plan::Run;
 use crate::train::initial;
@@ -16,23 +16,9 @@ use crate::train::initial;
 /// A whole model.
 #[derive(Clone, Debug)]
 pub struct Model {
-    pub(super) shape: Shape,
-    /// In the order of [`Shape::weights`].
+    /// In the order of [`crate::model::Shape::weights`].
     weights: Vec<Weight>,
-    pub(super) positions: Positions,
-    pub(super) ops: Ops,
-    pub(super) multipliers: Multipliers,
-}
-
-/// What the table of parameterizations multiplies beside the outputs of weights.
-#[derive(Clone, Copy, Debug)]
-pub struct Multipliers {
-    /// Products of queries and keys.
-    pub attention: f64,
-    /// Branches where they are added.
-    pub branch: f64,
-    /// Logits.
-    pub logits: f64,
+    beside: Beside,
 }
 
 impl Model {
@@ -51,45 +37,52 @@ impl Model {
             logits: multiplier(Role::Unembedding),
         };
         let weights = initial::weights(run, rules).map(|drawn| Weight::new(drawn, device)).collect();
-        let positions = Positions::new(shape.context, shape.head_dim(), device);
-        Self { shape, weights, positions, ops: Ops::on(device), multipliers }
+        let positions = Positions::new(&shape, device);
+        Self { weights, beside: Beside { shape, positions, ops: Ops::on(device), multipliers } }
     }
 
     /// The same model with burn's own operations, which the fused ones are tested against.
     #[cfg(test)]
     pub fn composed(mut self) -> Self {
-        self.ops = Ops::Composed;
+        self.beside.ops = Ops::Composed;
         self
     }
 
-    /// Mean cross entropy `[1]`, in nats per token, for `ids` and `targets` `[n]`: whole sequences, one after another.
+    /// What is minimized, `[1]`, for `ids` and `targets` `[n]`: whole sequences, one after another.
     pub fn mean_loss(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
-        let (x, head) = self.before_logits(ids, &mut |_, _| {});
-        self.ops.mean_loss(x, head, self.multipliers.logits, targets)
+        self.losses(ids, targets).1
+    }
+
+    /// Mean cross entropy `[1]`, in nats per token, and what is minimized: the same but for what parts add.
+    pub fn losses(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<1>) {
+        let (x, head, penalty) = self.before_logits(ids, &mut |_, _| {});
+        let loss = self.beside.ops.mean_loss(x, head, self.beside.multipliers.logits, targets);
+        (loss.clone(), penalty.map_or_else(|| loss.clone(), |penalty| loss.clone() + penalty))
     }
 
     /// Cross entropy of each token `[n]`. Only of a model without gradients.
     pub fn token_losses(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
-        let (x, head) = self.before_logits(ids, &mut |_, _| {});
-        self.ops.token_losses(x, head, self.multipliers.logits, targets)
+        let (x, head, _) = self.before_logits(ids, &mut |_, _| {});
+        self.beside.ops.token_losses(x, head, self.beside.multipliers.logits, targets)
     }
 
     /// Shows every activation, up to the logits, for `ids` `[n]`. Only of a model without gradients.
     pub fn watch(&self, ids: Tensor<1, Int>, watch: Watch<'_>) {
-        let (x, head) = self.before_logits(ids, watch);
-        let logits = || x.clone().matmul(head.clone()).mul_scalar(self.multipliers.logits);
+        let (x, head, _) = self.before_logits(ids, watch);
+        let logits = || x.clone().matmul(head.clone()).mul_scalar(self.beside.multipliers.logits);
         watch(Site::Logits, &|| mean_abs(logits()));
     }
 
-    /// What the unembedding reads, `[n, width]`, and the unembedding `[width, vocab]`.
-    fn before_logits(&self, ids: Tensor<1, Int>, watch: Watch<'_>) -> (Tensor<2>, Tensor<2>) {
-        let pass = Pass::new(self, ids, watch);
-        (hidden(&pass, &self.shape, &self.weights), head(&pass, &self.shape, &self.weights))
+    /// What the unembedding reads, `[n, width]`, the unembedding `[width, vocab]`, and what parts add to what is minimized.
+    fn before_logits(&self, ids: Tensor<1, Int>, watch: Watch<'_>) -> (Tensor<2>, Tensor<2>, Option<Tensor<1>>) {
+        let (pass, shape) = (Pass::new(&self.beside, ids, watch), &self.beside.shape);
+        let (x, head) = (hidden(&pass, shape, &self.weights), head(&pass, shape, &self.weights));
+        (x, head, pass.penalty())
     }
 
     /// The implementation that this model uses.
     pub fn ops(&self) -> Ops {
-        self.ops
+        self.beside.ops
     }
 
     /// All weights, always in the same order.
@@ -103,7 +96,7 @@ impl Model {
         for weight in model.weights_mut() {
             weight.value = weight.value.clone().inner();
         }
-        model.positions = model.positions.without_gradients();
+        model.beside.positions = model.beside.positions.without_gradients();
         model
     }
 }

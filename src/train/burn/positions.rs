@@ -2,6 +2,7 @@
 
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
+use crate::model::{self, Shape};
 use crate::train::rotary;
 
 /// What attention knows of positions, made once for a run.
@@ -16,11 +17,15 @@ pub struct Positions {
 }
 
 impl Positions {
-    /// Tables for sequences of `context` tokens and heads of `head_dim` channels.
-    pub fn new(context: usize, head_dim: usize, device: &Device) -> Self {
-        let shape = [context, head_dim / 2];
-        let [cos, sin] =
-            rotary::tables(context, head_dim).map(|values| Tensor::from_data(TensorData::new(values, shape), device));
+    /// Tables for the sequences and heads of a shape.
+    pub fn new(shape: &Shape, device: &Device) -> Self {
+        let (context, half) = (shape.context, shape.head_dim() / 2);
+        let tables = match shape.parts.positions {
+            model::Positions::Rotary => rotary::tables(context, 2 * half),
+            // Turned by no angle.
+            model::Positions::Learned | model::Positions::None => [1.0, 0.0].map(|x| vec![x; context * half]),
+        };
+        let [cos, sin] = tables.map(|values| Tensor::from_data(TensorData::new(values, [context, half]), device));
         let hidden = Tensor::tril_mask([context, context], 0, device);
         Self { cos, sin, hidden }
     }

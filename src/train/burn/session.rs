@@ -43,13 +43,13 @@ impl<'a> Session<'a> {
         let mut total: Option<(Tensor<1>, Vec<Tensor<2>>)> = None;
         for tokens in self.tokens.chunks(part * (context + 1)) {
             let (ids, targets) = upload(tokens, context, self.device);
-            let mut loss = self.model.mean_loss(ids, targets);
+            let (mut loss, mut minimized) = self.model.losses(ids, targets);
             let share = tokens.len() as f64 / self.tokens.len() as f64;
             if share < 1.0 {
-                loss = loss.mul_scalar(share);
+                (loss, minimized) = (loss.mul_scalar(share), minimized.mul_scalar(share));
             }
-            let value = loss.clone().inner();
-            let gradients = optimizer::gradients(&mut self.model, loss.backward());
+            let value = loss.inner();
+            let gradients = optimizer::gradients(&mut self.model, minimized.backward());
             total = Some(match total {
                 None => (value, gradients),
                 Some((sum, sums)) => (sum + value, sums.into_iter().zip(gradients).map(|(a, b)| a + b).collect()),

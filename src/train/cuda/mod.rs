@@ -114,6 +114,14 @@ const HEAD_DIMS: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// Refuses a run that the kernels are not made for.
 fn check(run: &Run) -> Result<(), TrainError> {
+    let lacking = run.shape.parts.differing();
+    if !lacking.is_empty() {
+        return Err(TrainError::Configuration(format!(
+            "{}: the device cuda has no kernels for this; the devices cpu and wgpu have them: write --device cpu or \
+             --device wgpu",
+            lacking.join(", ")
+        )));
+    }
     let head_dim = run.shape.head_dim();
     if HEAD_DIMS.contains(&head_dim) && head_dim.is_multiple_of(8) {
         return Ok(());

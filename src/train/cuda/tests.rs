@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::testing::{SEQUENCES, card, small};
 use super::*;
 use crate::checkpoint::Place;
-use crate::model::Weight;
+use crate::model::{Parts, Weight};
 use crate::parameterization::Parameterization;
 use crate::plan::PlannedRun;
 use crate::spec::{PowerRule, Spec};
@@ -51,6 +51,21 @@ fn weights(session: &mut dyn Session, run: &Run) -> Vec<Vec<f32>> {
 fn apart(a: &[f32], b: &[f32]) -> f32 {
     let largest = b.iter().fold(1e-30_f32, |largest, x| largest.max(x.abs()));
     a.iter().zip(b).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / largest
+}
+
+#[test]
+fn a_part_that_the_engine_lacks_is_refused_by_name_with_the_devices_that_have_it() {
+    for (name, parts) in Parts::each() {
+        let mut run = crate::plan::testing::planned(2, 0).run;
+        run.shape.parts = parts;
+        match check(&run) {
+            Ok(()) => assert!(parts.is_default(), "{name} is not refused"),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains(&name) && text.contains("cpu and wgpu"), "{name}: {text}");
+            }
+        }
+    }
 }
 
 /// Losses of the first steps of a run on both, which must agree.

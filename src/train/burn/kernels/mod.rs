@@ -1,10 +1,12 @@
 //! Fused operations with hand-written backward passes, through burn's backend extensions.
 //!
 //! Each has a composed twin in `train/burn/composed.rs`, which devices without kernels use and against which it is tested.
-//! `flex` has the kernels of the CPU; `gradients` puts operations into burn's automatic differentiation.
+//! `flex` has the kernels of the CPU; `gradients` puts operations into burn's automatic differentiation. `parts` does so for the operations that only
+//! the CPU has.
 
 mod flex;
 mod gradients;
+pub mod parts;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};

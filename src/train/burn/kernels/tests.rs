@@ -4,6 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::model::{Parts, Shape};
 use crate::plan::testing::small;
 use crate::plan::{Run, RunSchedule};
 use crate::train::burn::model::Model;
@@ -15,6 +16,11 @@ use crate::train::schedule::share_of_peak;
 
 const CONTEXT: usize = 80;
 const ROWS: usize = 2 * CONTEXT;
+
+/// A shape with heads of so many channels.
+fn shape(head_dim: usize) -> Shape {
+    Shape { width: 2 * head_dim, depth: 1, heads: 2, context: CONTEXT, vocab: 8, parts: Parts::FIRST }
+}
 
 fn device() -> Device {
     Device::flex().autodiff()
@@ -72,7 +78,7 @@ fn gelu_agrees_with_the_composed_one() {
 #[test]
 fn attention_agrees_with_the_composed_one() {
     // 80 positions: one whole block of rows and a part of one.
-    let positions = Positions::new(CONTEXT, 16, &device());
+    let positions = Positions::new(&shape(16), &device());
     agree("attention", &[numbers([ROWS, 96], 4)], |ops, x| ops.attention(x[0].clone(), 2, &positions, 0.25));
 }
 
@@ -168,7 +174,7 @@ type Case<'a> = (&'a str, [usize; 2], &'a dyn Fn(Tensor<2>) -> Tensor<2>);
 
 #[test]
 fn gradients_agree_with_finite_differences() {
-    let positions = Positions::new(CONTEXT, 8, &device());
+    let positions = Positions::new(&shape(8), &device());
     let ops: [Case<'_>; 3] = [
         ("rms_norm", [ROWS, 16], &|x| Ops::Fused.rms_norm(x, numbers([1, 16], 2))),
         ("gelu", [ROWS, 16], &|x| Ops::Fused.gelu(x)),

@@ -10,7 +10,7 @@ use super::{activation, cross_entropy, embedding, norm};
 use crate::train::burn::kernels::{BackwardOps, SavedAttention};
 
 /// Element by element sum of parts, in their order.
-fn sum_in_order(parts: Vec<Vec<f32>>) -> Vec<f32> {
+pub fn sum_in_order(parts: Vec<Vec<f32>>) -> Vec<f32> {
     let add = |mut sum: Vec<f32>, part: Vec<f32>| {
         sum.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
         sum

@@ -1,0 +1,69 @@
+//! What a program is told of its run: `config.json` in the run's folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::observation::Counting;
+use crate::plan::{PlannedRun, Run};
+
+/// The version of this file: raised where a key changes its meaning.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize)]
+struct Config<'a> {
+    format: u32,
+    /// The run's identity.
+    run: &'a str,
+    /// A folder of the run's own, the same in every attempt: for checkpoints, which only the program reads.
+    folder: String,
+    /// Where to train, as in `cuda:0`; `auto` leaves it to the program.
+    device: &'a str,
+    threads: usize,
+    seed: u64,
+    /// Training tokens.
+    tokens: u64,
+    /// Steps of `tokens_per_step` tokens each.
+    steps: usize,
+    tokens_per_step: usize,
+    /// Parameters of the model, by convention.
+    params: u64,
+    params_blocks_and_unembedding: u64,
+    params_non_embedding: u64,
+    /// Training FLOPs, and the budget that they meet.
+    flops: f64,
+    flop_budget: Option<f64>,
+    /// The values of the sweep's axes that led here.
+    axes: &'a std::collections::BTreeMap<String, String>,
+    /// Every resolved value: shape, optimizer, schedule, data.
+    resolved: &'a Run,
+}
+
+/// Writes the file of a run and returns its path.
+pub(super) fn write(folder: &Path, run: &PlannedRun, device: &str, threads: usize) -> io::Result<PathBuf> {
+    let folder = std::path::absolute(folder)?;
+    let config = Config {
+        format: FORMAT,
+        run: run.id.as_str(),
+        folder: folder.display().to_string(),
+        device,
+        threads,
+        seed: run.run.seed,
+        tokens: run.tokens,
+        steps: run.run.schedule.steps,
+        tokens_per_step: run.run.tokens_per_step(),
+        params: run.params.total(),
+        params_blocks_and_unembedding: run.params.by(Counting::BlocksAndUnembedding),
+        params_non_embedding: run.params.by(Counting::NonEmbedding),
+        flops: run.flops,
+        flop_budget: run.run.flop_budget,
+        axes: &run.axes,
+        resolved: &run.run,
+    };
+    let path = folder.join("config.json");
+    let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+    serde_json::to_writer_pretty(&mut file, &config)?;
+    file.persist(&path).map_err(|error| error.error)?;
+    Ok(path)
+}

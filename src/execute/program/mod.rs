@@ -1,0 +1,226 @@
+//! A trainer that is somebody else's program: `[train] command` of a spec.
+//!
+//! Each attempt starts the program with a JSON file that describes the run ([`config`]), reads what it prints line by line
+//! ([`lines`]) and understands the lines that are JSON objects ([`protocol`]). What a program prints is data: it is bounded,
+//! never executed, and kept only where a failure needs its last words. No shell is involved. The program has a process group of
+//! its own, so that nothing it started is left behind.
+
+mod config;
+mod lines;
+mod protocol;
+
+use std::fs;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use self::lines::{Line, Stream};
+use self::protocol::{Story, Wrong};
+use super::REQUEUE;
+use crate::plan::Program;
+use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, TrainError, Trainer};
+
+/// Time between two looks at whether to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Time that a program has to checkpoint and end when it is asked to stop, or has closed its output.
+const GRACE: Duration = Duration::from_mins(1);
+/// Lines that wait to be understood; a program that prints faster waits.
+const WAITING: usize = 256;
+
+/// Trains by starting a program for each run.
+pub struct ProgramTrainer {
+    /// The folder of the sweep.
+    dir: PathBuf,
+    info: DeviceInfo,
+}
+
+impl ProgramTrainer {
+    /// Runs of the sweep in `dir`, on a device that the program is told the name of.
+    pub fn new(dir: &Path, command: &[String], device: &str, threads: usize) -> Self {
+        Self { dir: dir.to_owned(), info: device_info(command, device, threads) }
+    }
+}
+
+/// What results say of where a program trained.
+pub fn device_info(command: &[String], device: &str, threads: usize) -> DeviceInfo {
+    DeviceInfo {
+        kind: "program".to_owned(),
+        name: command.join(" "),
+        driver: device.to_owned(),
+        threads,
+        precision: "its own".to_owned(),
+    }
+}
+
+impl Trainer for ProgramTrainer {
+    fn device(&self) -> DeviceInfo {
+        self.info.clone()
+    }
+
+    fn train(&mut self, job: Job<'_>, on_progress: OnProgress<'_>) -> Result<Outcome, TrainError> {
+        let run = job.run;
+        let Some(program) = &run.run.program else {
+            return Err(TrainError::Configuration("this run is trained by no program".to_owned()));
+        };
+        let folder = self.dir.join("runs").join(run.id.as_str()).join("program");
+        let begun = Instant::now();
+        let failed = |what: &str, error: &io::Error| TrainError::Program(format!("cannot {what}: {error}"));
+        fs::create_dir_all(&folder).map_err(|error| failed(&format!("make {}", folder.display()), &error))?;
+        let config = config::write(&folder, run, &self.info.driver, self.info.threads)
+            .map_err(|error| failed("write the program's config.json", &error))?;
+        let mut story = Story::new(run, &folder, begun);
+        let mut running = Running::start(program, &config, self.info.threads)?;
+        let patience = Duration::from_secs_f64(program.patience_seconds);
+        let stopped = running.listen(&mut story, patience, on_progress);
+        let status = running.end(stopped.is_some());
+        match (stopped, status) {
+            (Some(Stop::Asked), _) => Err(TrainError::Interrupted { step: story.step() }),
+            (Some(Stop::Diverged), _) => Ok(story.diverged()),
+            (Some(Stop::Wrong(Wrong(what))), _) => Err(TrainError::Configuration(what)),
+            (Some(Stop::Silent), _) => Err(TrainError::Program(format!(
+                "the program printed nothing for {} s and was stopped; train.patience_seconds is the limit{}",
+                program.patience_seconds,
+                story.last_words()
+            ))),
+            (None, Err(error)) => Err(failed("wait for the program", &error)),
+            (None, Ok(status)) => ended(status, &story),
+        }
+    }
+}
+
+/// What an end of the program by itself means.
+fn ended(status: ExitStatus, story: &Story) -> Result<Outcome, TrainError> {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => story.outcome().map_err(|Wrong(what)| TrainError::Configuration(what)),
+        // It checkpointed of its own accord, because its time was over, and wants to be started again.
+        (Some(code), _) if code == i32::from(REQUEUE) => Err(TrainError::Interrupted { step: story.step() }),
+        (Some(code), _) => {
+            Err(TrainError::Program(format!("the program ended with exit code {code}{}", story.last_words())))
+        }
+        (None, signal) => Err(TrainError::Program(format!(
+            "the program was ended by signal {}{}",
+            signal.unwrap_or_default(),
+            story.last_words()
+        ))),
+    }
+}
+
+/// Why a program that runs is stopped.
+enum Stop {
+    /// The sweep was asked to stop.
+    Asked,
+    /// Its loss left the numbers.
+    Diverged,
+    /// It says what cannot be.
+    Wrong(Wrong),
+    /// It says nothing.
+    Silent,
+}
+
+/// A program at work.
+struct Running {
+    child: Child,
+    lines: Receiver<Line>,
+}
+
+impl Running {
+    fn start(program: &Program, config: &Path, threads: usize) -> Result<Self, TrainError> {
+        let config = config.to_string_lossy();
+        let mut words = program.command.iter().map(|word| word.replace("{config}", &config));
+        let name = words.next().unwrap_or_default();
+        let mut child = Command::new(&name)
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("OMP_NUM_THREADS", threads.to_string())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| {
+                TrainError::Configuration(format!(
+                    "cannot start {name:?}: {error}; train.command names the program and its arguments, as in [\"python3\", \
+                     \"train.py\", \"{{config}}\"]"
+                ))
+            })?;
+        let (sender, lines) = sync_channel(WAITING);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let other = sender.clone();
+        thread::spawn(move || stdout.map(|pipe| lines::read(pipe, Stream::Out, &sender)));
+        thread::spawn(move || stderr.map(|pipe| lines::read(pipe, Stream::Err, &other)));
+        Ok(Self { child, lines })
+    }
+
+    /// Understands lines until the program ends, or is to be stopped.
+    fn listen(&mut self, story: &mut Story, patience: Duration, on_progress: OnProgress<'_>) -> Option<Stop> {
+        let mut heard = Instant::now();
+        let mut looked = Instant::now();
+        loop {
+            match self.lines.recv_timeout(LOOK_EVERY) {
+                Ok(line) => {
+                    heard = Instant::now();
+                    match story.hear(&line, on_progress) {
+                        Ok(ControlFlow::Continue(())) => {}
+                        Ok(ControlFlow::Break(())) => return Some(Stop::Asked),
+                        Err(wrong) => return Some(Stop::Wrong(wrong)),
+                    }
+                    if story.has_diverged() {
+                        return Some(Stop::Diverged);
+                    }
+                }
+                // Both pipes are closed. What it left behind may hold them open: then its own end counts.
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                        return None;
+                    }
+                    if heard.elapsed() > patience {
+                        return Some(Stop::Silent);
+                    }
+                }
+            }
+            if looked.elapsed() >= LOOK_EVERY {
+                looked = Instant::now();
+                if story.look(on_progress).is_break() {
+                    return Some(Stop::Asked);
+                }
+            }
+        }
+    }
+
+    /// Waits for its end, asking for it where it is to be stopped, and ends what it left behind.
+    fn end(&mut self, stop: bool) -> io::Result<ExitStatus> {
+        let group = Pid::from_child(&self.child);
+        if stop {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < GRACE {
+            // Its pipes are read on, or it could not end.
+            while self.lines.try_recv().is_ok() {}
+            thread::sleep(Duration::from_millis(20));
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let why = if stop { "of SIGTERM" } else { "of closing its output" };
+            eprintln!("the program does not end within {} s {why} and is killed", GRACE.as_secs());
+        }
+        let _ = kill_process_group(group, Signal::KILL);
+        self.child.wait()
+    }
+}
+
+/// A program whose trainer is dropped is not left alone.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What a program says: lines of standard output that are JSON objects.
+//!
+//! ```text
+//! {"step": 100, "tokens": 51200, "loss": 5.31}        a point of the training curve
+//! {"val_loss": 3.42, "val_loss_stderr": 0.004}         the result, once
+//! ```
+//!
+//! Other lines are its log: the last ones are shown where it fails. Losses are in nats per token.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::lines::{Line, Stream};
+use crate::plan::PlannedRun;
+use crate::trainer::{OnProgress, Outcome, Progress};
+
+/// Lines of the log that are kept, and characters of each that are shown.
+const LAST_LINES: usize = 8;
+const SHOWN: usize = 200;
+/// Share of the tokens that a run must have seen.
+const ENOUGH: f64 = 0.99;
+
+/// What a program says that cannot be.
+#[derive(Debug)]
+pub(super) struct Wrong(pub(super) String);
+
+/// The keys that mean something; others are ignored.
+#[derive(Debug, Deserialize)]
+struct Said {
+    run: Option<String>,
+    step: Option<u64>,
+    tokens: Option<f64>,
+    /// NaN where it is `null`.
+    #[serde(default, deserialize_with = "number")]
+    loss: Option<f64>,
+    learning_rate: Option<f64>,
+    #[serde(default, deserialize_with = "number")]
+    val_loss: Option<f64>,
+    val_loss_stderr: Option<f64>,
+}
+
+/// A number that is there, even where it is none.
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Ok(Some(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN)))
+}
+
+/// A point of the curve as it is kept for the next attempt.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Kept {
+    step: usize,
+    tokens: u64,
+    loss: f64,
+    learning_rate: f64,
+}
+
+/// A result, and the line that told it.
+#[derive(Clone, Copy)]
+struct Final {
+    loss: f64,
+    stderr: f64,
+    line: u64,
+}
+
+/// What a program has said of one run.
+pub(super) struct Story<'a> {
+    run: &'a PlannedRun,
+    begun: Instant,
+    /// Where the curve is kept, and what an earlier attempt left there.
+    curve: PathBuf,
+    earlier: Vec<Kept>,
+    points: Vec<Kept>,
+    /// Losses since the last point of the curve.
+    since: (f64, usize),
+    last: Option<Progress>,
+    result: Option<Final>,
+    diverged: Option<(usize, Option<f64>)>,
+    log: VecDeque<String>,
+    /// The first line that looked like an object and was none.
+    broken: Option<u64>,
+}
+
+impl<'a> Story<'a> {
+    pub(super) fn new(run: &'a PlannedRun, folder: &Path, begun: Instant) -> Self {
+        let curve = folder.join("curve.jsonl");
+        let kept = fs::read_to_string(&curve).unwrap_or_default();
+        let earlier = kept.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
+        Self {
+            run,
+            begun,
+            curve,
+            earlier,
+            points: Vec::new(),
+            since: (0.0, 0),
+            last: None,
+            result: None,
+            diverged: None,
+            log: VecDeque::new(),
+            broken: None,
+        }
+    }
+
+    /// Understands a line.
+    pub(super) fn hear(&mut self, line: &Line, on_progress: OnProgress<'_>) -> Result<ControlFlow<()>, Wrong> {
+        let is_object = line.stream == Stream::Out && line.text.trim_start().starts_with('{');
+        let said = if is_object && !line.cut { object(&line.text) } else { None };
+        let Some(said) = said else {
+            if is_object {
+                self.broken.get_or_insert(line.number);
+            }
+            self.log.push_back(line.text.chars().take(SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect());
+            if self.log.len() > LAST_LINES {
+                self.log.pop_front();
+            }
+            return Ok(ControlFlow::Continue(()));
+        };
+        if let Some(other) = said.run.as_deref().filter(|other| *other != self.run.id.as_str()) {
+            return Err(
+                self.wrong(line.number, &format!("it speaks of run {other:?}, and is to train {}", self.run.id))
+            );
+        }
+        if let Some(loss) = said.val_loss {
+            self.result(loss, said.val_loss_stderr, line.number)?;
+        }
+        match said.loss {
+            Some(loss) => self.point(&said, loss, line.number, on_progress),
+            None => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    fn result(&mut self, loss: f64, stderr: Option<f64>, line: u64) -> Result<(), Wrong> {
+        if !loss.is_finite() {
+            self.diverged = Some((self.step(), None));
+            return Ok(());
+        }
+        if let Some(before) = self.result
+            && (before.loss - loss).abs() > 1e-9
+        {
+            let what = format!("its val_loss is {loss} here and {} on line {}", before.loss, before.line);
+            return Err(self.wrong(line, &what));
+        }
+        // Zero where the program does not know it, as for tables without that column.
+        self.result = Some(Final { loss, stderr: stderr.filter(|error| error.is_finite()).unwrap_or(0.0), line });
+        Ok(())
+    }
+
+    fn point(
+        &mut self,
+        said: &Said,
+        loss: f64,
+        line: u64,
+        on_progress: OnProgress<'_>,
+    ) -> Result<ControlFlow<()>, Wrong> {
+        let per_step = self.run.run.tokens_per_step() as f64;
+        let (step, tokens) = match (said.step, said.tokens.filter(|tokens| *tokens >= 0.0)) {
+            (Some(step), Some(tokens)) => (step as usize, tokens),
+            (Some(step), None) => (step as usize, step as f64 * per_step),
+            (None, Some(tokens)) => ((tokens / per_step) as usize, tokens),
+            (None, None) => return Err(self.wrong(line, "a loss needs \"step\" or \"tokens\" beside it")),
+        };
+        if !loss.is_finite() {
+            self.diverged = Some((step, None));
+            return Ok(ControlFlow::Continue(()));
+        }
+        if self.points.is_empty()
+            && self.since.1 == 0
+            && self.last.is_none()
+            && self.again(step, on_progress).is_break()
+        {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.since = (self.since.0 + loss, self.since.1 + 1);
+        let schedule = &self.run.run.schedule;
+        let points = self.run.run.eval.curve_points.clamp(1, schedule.steps.max(1));
+        let place = |step: usize| step * points / schedule.steps.max(1);
+        let closes = self.points.last().map_or(0, |point| place(point.step)) < place(step);
+        let learning_rate = said.learning_rate.unwrap_or(self.run.run.optimizer.learning_rate);
+        let seconds = self.begun.elapsed().as_secs_f64();
+        let mut progress = Progress {
+            step,
+            tokens: tokens as u64,
+            train_loss: self.since.0 / self.since.1 as f64,
+            learning_rate,
+            tokens_per_second: tokens / seconds.max(1e-9),
+            curve_point: closes,
+            again: false,
+        };
+        if closes {
+            let kept = Kept { step, tokens: progress.tokens, loss: progress.train_loss, learning_rate };
+            self.points.push(kept);
+            self.keep();
+            self.since = (0.0, 0);
+        } else if let Some(last) = self.points.last() {
+            progress.train_loss = last.loss;
+        }
+        self.last = Some(progress);
+        Ok(on_progress(progress))
+    }
+
+    /// Tells the points of an earlier attempt that lie before the step at which this one goes on.
+    fn again(&mut self, step: usize, on_progress: OnProgress<'_>) -> ControlFlow<()> {
+        for kept in std::mem::take(&mut self.earlier).into_iter().take_while(|kept| kept.step < step) {
+            self.points.push(kept);
+            let Kept { step, tokens, loss, learning_rate } = kept;
+            let (curve_point, again) = (true, true);
+            let progress =
+                Progress { step, tokens, train_loss: loss, learning_rate, tokens_per_second: 0.0, curve_point, again };
+            on_progress(progress)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Keeps the curve for the next attempt; without it that one's curve begins later, which harms no result.
+    fn keep(&self) {
+        let lines = self.points.iter().filter_map(|point| serde_json::to_string(point).ok());
+        let _ = fs::write(&self.curve, lines.fold(String::new(), |text, line| text + &line + "\n"));
+    }
+
+    /// Asks whether to go on, while the program is silent.
+    pub(super) fn look(&self, on_progress: OnProgress<'_>) -> ControlFlow<()> {
+        let nothing = Progress {
+            step: 0,
+            tokens: 0,
+            train_loss: f64::NAN,
+            learning_rate: self.run.run.optimizer.learning_rate,
+            tokens_per_second: f64::NAN,
+            curve_point: false,
+            again: true,
+        };
+        on_progress(Progress { curve_point: false, again: true, ..self.last.unwrap_or(nothing) })
+    }
+
+    /// Steps that it has told.
+    pub(super) fn step(&self) -> usize {
+        self.last.map_or(0, |last| last.step)
+    }
+
+    pub(super) fn has_diverged(&self) -> bool {
+        self.diverged.is_some()
+    }
+
+    /// The divergence that it told.
+    pub(super) fn diverged(&self) -> Outcome {
+        let (step, train_loss) = self.diverged.unwrap_or((self.step(), None));
+        Outcome::Diverged { step, train_loss, seconds: self.begun.elapsed().as_secs_f64() }
+    }
+
+    /// The result of a program that ended well.
+    pub(super) fn outcome(&self) -> Result<Outcome, Wrong> {
+        let Some(result) = self.result else {
+            let broken = self.broken.map_or_else(String::new, |line| {
+                format!(", and line {line} of what it printed looks like JSON and is none")
+            });
+            return Err(Wrong(format!(
+                "the program ended without a result{broken}: it must print one line such as {{\"val_loss\": 3.42}}{}",
+                self.last_words()
+            )));
+        };
+        let (told, asked) = (self.last.map_or(self.run.tokens, |last| last.tokens), self.run.tokens);
+        if (told as f64) < ENOUGH * asked as f64 {
+            let what = format!("the run has {asked} tokens, and the last that it told of are {told}");
+            return Err(self.wrong(result.line, &what));
+        }
+        let seconds = self.begun.elapsed().as_secs_f64();
+        Ok(Outcome::Finished {
+            val_loss: result.loss,
+            val_loss_se: result.stderr,
+            train_loss: self.points.last().map_or(result.loss, |point| point.loss),
+            tokens_per_second: asked as f64 / seconds.max(1e-9),
+            seconds,
+        })
+    }
+
+    fn wrong(&self, line: u64, what: &str) -> Wrong {
+        Wrong(format!("line {line} of what the program printed: {what}{}", self.last_words()))
+    }
+
+    /// The end of its log, for a message.
+    pub(super) fn last_words(&self) -> String {
+        let mut words = String::new();
+        for line in &self.log {
+            let _ = write!(words, "\n    {line}");
+        }
+        if words.is_empty() { String::new() } else { format!(". Its last lines:{words}") }
+    }
+}
+
+/// A line as an object. Python prints NaN and infinities, for which JSON has no word.
+fn object(text: &str) -> Option<Said> {
+    serde_json::from_str(text).ok().or_else(|| {
+        let plain = text.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
+        serde_json::from_str(&plain).ok().filter(|_| plain != text)
+    })
+}

@@ -1,0 +1,115 @@
+//! Operations of parts on the CPU device's tensors and threads.
+
+use burn::backend::Flex;
+use burn::backend::tensor::FloatTensor;
+use rayon::prelude::*;
+
+use super::lstm::{Lstm, Pass};
+use super::{PIECE, SUM_ROWS, backward::sum_in_order, dims, gates, layer_norm, packed, tensor};
+use crate::train::burn::kernels::parts::{Activation, PartBackward, PartOps, SavedLstm};
+
+/// Sequences whose memories are worked on together: fixed, so that sums do not depend on the number of threads.
+const SEQUENCES: usize = 32;
+
+impl PartOps for Flex {
+    fn row_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
+        let x = packed(x);
+        let [n, columns] = dims(&x);
+        let (width, forward): (usize, fn(usize, &[f32], &mut [f32])) = match kind {
+            Activation::SquaredRelu => (columns, gates::squared_relu),
+            Activation::GatedSilu => (columns / 2, gates::gated_silu),
+        };
+        let rows = (PIECE / columns).max(1);
+        let mut y = vec![0.0; n * width];
+        let pieces = y.par_chunks_mut(rows * width).zip(x.storage::<f32>().par_chunks(rows * columns));
+        pieces.for_each(|(y, x)| forward(width, x, y));
+        tensor(y, [n, width])
+    }
+
+    fn centred_norm(x: FloatTensor<Self>, gain: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (x, gain) = (packed(x), packed(gain));
+        let [n, d] = dims(&x);
+        let mut y = vec![0.0; n * d];
+        let rows = (PIECE / d).max(1) * d;
+        let pieces = y.par_chunks_mut(rows).zip(x.storage::<f32>().par_chunks(rows));
+        pieces.for_each(|(y, x)| layer_norm::forward(x, gain.storage(), y));
+        tensor(y, [n, d])
+    }
+
+    fn lstm(gates: FloatTensor<Self>, state: FloatTensor<Self>, context: usize) -> FloatTensor<Self> {
+        Self::lstm_saving(gates, state, context).0
+    }
+}
+
+impl PartBackward for Flex {
+    fn row_activation_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
+        let (x, grad) = (packed(x), packed(grad));
+        let ([n, columns], [_, width]) = (dims(&x), dims(&grad));
+        let backward: fn(usize, &[f32], &[f32], &mut [f32]) = match kind {
+            Activation::SquaredRelu => gates::squared_relu_backward,
+            Activation::GatedSilu => gates::gated_silu_backward,
+        };
+        let rows = (PIECE / columns).max(1);
+        let mut grad_x = vec![0.0; n * columns];
+        let read = x.storage::<f32>().par_chunks(rows * columns).zip(grad.storage::<f32>().par_chunks(rows * width));
+        let pieces = grad_x.par_chunks_mut(rows * columns).zip(read);
+        pieces.for_each(|(grad_x, (x, grad))| backward(width, x, grad, grad_x));
+        tensor(grad_x, [n, columns])
+    }
+
+    fn centred_norm_backward(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        let (x, gain, mut grad) = (packed(x), packed(gain), packed(grad));
+        let [_, d] = dims(&x);
+        let grads = grad.storage_mut::<f32>().par_chunks_mut(SUM_ROWS * d);
+        let parts = grads.zip(x.storage::<f32>().par_chunks(SUM_ROWS * d)).map(|(grad, x)| {
+            let mut grad_gain = vec![0.0; d];
+            layer_norm::backward(x, gain.storage(), grad, &mut grad_gain);
+            grad_gain
+        });
+        let grad_gain = sum_in_order(parts.collect());
+        [grad, tensor(grad_gain, [1, d])]
+    }
+
+    fn lstm_saving(
+        gates: FloatTensor<Self>,
+        state: FloatTensor<Self>,
+        context: usize,
+    ) -> (FloatTensor<Self>, SavedLstm<Self>) {
+        let (mut gates, state) = (packed(gates), packed(state));
+        let [n, _] = dims(&gates);
+        let [d, _] = dims(&state);
+        let (mut cells, mut outputs) = (vec![0.0; n * d], vec![0.0; n * d]);
+        let rows = SEQUENCES * context;
+        let written = cells.par_chunks_mut(rows * d).zip(outputs.par_chunks_mut(rows * d));
+        gates.storage_mut::<f32>().par_chunks_mut(rows * 4 * d).zip(written).for_each(|(gates, (cells, outputs))| {
+            let memory = Lstm { width: d, context, state: state.storage() };
+            memory.forward(gates, cells, outputs);
+        });
+        let outputs = tensor(outputs, [n, d]);
+        (outputs.clone(), SavedLstm { gates, cells: tensor(cells, [n, d]), outputs, state, context })
+    }
+
+    fn lstm_backward(saved: SavedLstm<Self>, grad: FloatTensor<Self>) -> [FloatTensor<Self>; 2] {
+        let SavedLstm { mut gates, cells, outputs, state, context } = saved;
+        let grad = packed(grad);
+        let ([n, _], [d, _]) = (dims(&gates), dims(&state));
+        let rows = SEQUENCES * context;
+        let read = cells
+            .storage::<f32>()
+            .par_chunks(rows * d)
+            .zip(outputs.storage::<f32>().par_chunks(rows * d))
+            .zip(grad.storage::<f32>().par_chunks(rows * d));
+        let pieces = gates.storage_mut::<f32>().par_chunks_mut(rows * 4 * d).zip(read);
+        let parts = pieces.map(|(gates, ((cells, outputs), grad))| {
+            let memory = Lstm { width: d, context, state: state.storage() };
+            memory.backward(gates, Pass { cells, outputs, grad })
+        });
+        let grad_state = sum_in_order(parts.collect());
+        debug_assert_eq!(dims(&gates), [n, 4 * d]);
+        [gates, tensor(grad_state, [d, 4 * d])]
+    }
+}
