@@ -265,8 +265,8 @@ fn the_published_sweep_needs_few_of_its_runs_for_its_answer() {
     };
     let mut candidates: Vec<Candidate> = rows.iter().map(free).collect();
     let total: f64 = candidates.iter().map(|c| c.flops).sum();
-    // What approach 2 gives of all runs: 15.0 (13.3 to 16.5).
-    let options = Options { enough: Some(1.25), ..Options::new(Goal::TokensPerParam(3.1e13)) };
+    // Approach 2 gives 15.0 (13.3 to 16.5) of all runs, and the belief of this search 15.9 (13.2 to 19.6).
+    let options = Options { enough: Some(1.65), ..Options::new(Goal::TokensPerParam(3.1e13)) };
     let (mut spent, mut runs) = (0.0, 0);
     loop {
         let look = look(&candidates, options, 1);
@@ -278,8 +278,8 @@ fn the_published_sweep_needs_few_of_its_runs_for_its_answer() {
                 goal.low,
                 goal.high
             );
-            if goal.high / goal.low <= 1.25 || look.chosen.is_empty() {
-                assert!(goal.low < 16.5 && goal.high > 13.3, "{goal:?}");
+            if goal.high / goal.low <= 1.65 || look.chosen.is_empty() {
+                assert!(goal.holds(15.0), "{goal:?}");
                 break;
             }
         }
@@ -288,5 +288,5 @@ fn the_published_sweep_needs_few_of_its_runs_for_its_answer() {
         spent += candidates[candidate].flops;
         runs += 1;
     }
-    assert!(spent < 0.9 * total, "{runs} runs, {:.2} of the FLOPs", spent / total);
+    assert!(spent < 0.5 * total && runs < 28, "{runs} runs, {:.2} of the FLOPs", spent / total);
 }
