@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Command::Allocate(args) => commands::allocate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Data(command) => commands::data::run(&command),
-        Command::Devices => commands::devices::run(),
+        Command::Devices(args) => commands::devices::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Ls(args) => commands::ls::run(&args),
         Command::Show(args) => commands::show::run(&args),

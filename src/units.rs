@@ -26,6 +26,27 @@ pub struct Ratio(pub f64);
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Seconds(pub f64);
 
+/// Reads a number as people write it: `3e19`, `124M`, `1.5k`, `10B`, `2T`, `1_000_000`.
+pub fn amount(text: &str) -> Result<f64, String> {
+    let plain = text.trim().replace('_', "");
+    let (digits, factor) = match plain.strip_suffix(['k', 'K', 'M', 'B', 'G', 'T']) {
+        Some(digits) => (
+            digits,
+            match plain.chars().last() {
+                Some('k' | 'K') => 1e3,
+                Some('M') => 1e6,
+                Some('B' | 'G') => 1e9,
+                _ => 1e12,
+            },
+        ),
+        None => (plain.as_str(), 1.0),
+    };
+    let number: Option<f64> = digits.trim().parse().ok();
+    number.map(|number| number * factor).ok_or_else(|| {
+        format!("'{text}' is no number: write one such as 3e19, 124M or 10B (k, M, B and T stand for powers of 1000)")
+    })
+}
+
 impl fmt::Display for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&metric(self.0))
@@ -111,6 +132,24 @@ fn three_digits(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amounts_are_read_as_people_write_them() {
+        for (text, expected) in [
+            ("3e19", 3e19),
+            ("124M", 1.24e8),
+            ("10B", 1e10),
+            ("1.5k", 1500.0),
+            ("2T", 2e12),
+            ("1_000", 1e3),
+            (" 7 ", 7.0),
+        ] {
+            assert_eq!(amount(text), Ok(expected), "{text}");
+        }
+        for wrong in ["", "M", "12Q", "ten", "1e", "12 M B"] {
+            assert!(amount(wrong).unwrap_err().contains(wrong), "{wrong}");
+        }
+    }
 
     #[test]
     fn counts_print_with_three_digits_and_a_letter() {

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::Tables;
 use crate::fit::named::Law;
+use crate::units::amount;
 
 /// A way to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,6 +24,56 @@ pub enum Approach {
     Vpnls,
     /// All of them.
     All,
+}
+
+/// What a residual of a formula is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Residuals {
+    /// Difference of logarithms.
+    Log,
+    /// Difference.
+    Plain,
+}
+
+/// What is minimised over the residuals of a formula.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Objective {
+    /// Least squares.
+    Squares,
+    /// Huber loss, linear above --delta.
+    Huber,
+}
+
+/// Flags of laws that are formulas.
+#[derive(Args, Debug)]
+pub struct FormulaArgs {
+    /// Fit a law of your own, such as "loss = E + A/N^alpha + B/D^beta": names that are columns are data (N, D and C are
+    /// parameters, tokens and FLOPs), the others are looked for; A{optimizer} differs by the column optimizer. Given
+    /// again, the laws are ranked.
+    #[arg(long, value_name = "FORMULA", conflicts_with_all = ["approach", "weighted", "law", "against"])]
+    pub formula: Vec<String>,
+    /// Formula: what is known of an unknown, such as "alpha in 0..2", "A > 0", "q any", "k = 0.5", "rho relative" (1 in
+    /// the first group), each with starts as in "alpha in 0..2 from 0.3,0.6". May be given again.
+    #[arg(long, value_name = "TEXT")]
+    pub unknown: Vec<String>,
+    /// Formula: whether residuals are differences of losses or of their logarithms.
+    #[arg(long, default_value = "log", value_enum)]
+    pub residuals: Residuals,
+    /// Formula: what is minimised over the residuals.
+    #[arg(long, default_value = "squares", value_enum)]
+    pub objective: Objective,
+    /// Formula: weight of residuals where the law lies above the run, so that runs above the frontier weigh less; 1 is even.
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0)]
+    pub overestimates: f64,
+    /// Formula: starts that are refined, of twelve times as many that are drawn.
+    #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub multistart: u32,
+    /// Formula: the cost of a run, by which the most expensive are held out [default: the column of FLOPs, or 6*N*D].
+    #[arg(long, value_name = "FORMULA")]
+    pub cost: Option<String>,
+    /// Formula: write the residuals as a figure (SVG), with its numbers beside it (CSV).
+    #[arg(long, value_name = "FILE")]
+    pub figure: Option<PathBuf>,
 }
 
 /// What resamples draw.
@@ -93,6 +144,10 @@ pub struct FitArgs {
     /// Leave out the K runs of the highest loss.
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub drop_highest: usize,
+    /// Leave out the runs that the others contradict: stuck at one loss, worse than a smaller run, far off the surface,
+    /// or with a wrong unit. Without this flag they are only named.
+    #[arg(long, conflicts_with = "law")]
+    pub exclude_outliers: bool,
     /// Critical batch: target losses [default: five that all batch sizes reach].
     #[arg(long, value_name = "LOSS", value_delimiter = ',')]
     pub target_loss: Vec<f64>,
@@ -118,6 +173,9 @@ pub struct FitArgs {
     /// If the table has no column of tokens, take FLOPs / (6 x parameters).
     #[arg(long)]
     pub tokens_from_flops: bool,
+    /// Laws that are formulas.
+    #[command(flatten)]
+    pub formula: FormulaArgs,
     /// Print JSON, one object per approach or law.
     #[arg(long)]
     pub json: bool,
@@ -129,10 +187,11 @@ pub struct FitArgs {
 /// A fitted surface to read.
 #[derive(Args, Debug)]
 pub struct SurfaceArgs {
-    /// The output of runner fit --json, or the fits.json of a sweep.
-    #[arg(long, value_name = "FILE")]
+    /// The output of runner fit --json, a results folder with its fits.json, or the name of a sweep in results/.
+    #[arg(long, value_name = "FILE|DIR|NAME")]
     pub fit: PathBuf,
-    /// Use the surface of this approach (3 or vpnls) [default: the first one in the file that converged].
+    /// Use the surface of this approach (3 or vpnls) [default: among those that converged, the one that predicts the
+    /// losses of the largest budget best when fitted to the others].
     #[arg(long)]
     pub approach: Option<String>,
     /// Use a surface with parameters counted by this convention [default: that of the first surface].
@@ -149,14 +208,20 @@ pub struct AllocateArgs {
     /// The surface.
     #[command(flatten)]
     pub surface: SurfaceArgs,
-    /// Training budget in FLOPs.
-    #[arg(long)]
+    /// Training budget in FLOPs, such as 3e19.
+    #[arg(long, value_parser = amount)]
     pub flops: f64,
+    /// A law that is a formula: what a run costs, in the names of its columns [default: 6*N*D].
+    #[arg(long, value_name = "FORMULA")]
+    pub cost: Option<String>,
+    /// A law that is a formula: values of its other columns and groups, such as optimizer=muon.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub at: Vec<String>,
     /// Tokens of inference over the life of the model, at 2N FLOPs each.
-    #[arg(long)]
+    #[arg(long, value_parser = amount)]
     pub inference_tokens: Option<f64>,
-    /// Number of training tokens available.
-    #[arg(long)]
+    /// Number of training tokens available, such as 10B.
+    #[arg(long, value_parser = amount)]
     pub max_tokens: Option<f64>,
     /// How tables are printed.
     #[command(flatten)]
@@ -169,10 +234,13 @@ pub struct PredictArgs {
     /// The surface.
     #[command(flatten)]
     pub surface: SurfaceArgs,
-    /// Parameters.
-    #[arg(long)]
-    pub params: f64,
-    /// Training tokens.
-    #[arg(long)]
-    pub tokens: f64,
+    /// Parameters, such as 124M.
+    #[arg(long, value_parser = amount, required_unless_present = "at")]
+    pub params: Option<f64>,
+    /// Training tokens, such as 10B.
+    #[arg(long, value_parser = amount, required_unless_present = "at")]
+    pub tokens: Option<f64>,
+    /// A law that is a formula: values of its columns and groups, such as N=1e9,D=2e10,optimizer=muon.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    pub at: Vec<String>,
 }

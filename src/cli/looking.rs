@@ -12,6 +12,9 @@ pub struct LsArgs {
     /// A folder of results folders, or one results folder.
     #[arg(default_value = "results")]
     pub dir: PathBuf,
+    /// Print JSON: one object, whose keys docs/json.md explains.
+    #[arg(long)]
+    pub json: bool,
     /// How tables are printed.
     #[command(flatten)]
     pub tables: Tables,
@@ -20,7 +23,7 @@ pub struct LsArgs {
 /// Flags of `runner show`.
 #[derive(Args, Debug)]
 pub struct ShowArgs {
-    /// The run: the beginning of its id, or DIR/ID with its results folder.
+    /// The run: the beginning of its id, or DIR/ID with its results folder. Or a sweep: its results folder, or its name.
     pub run: String,
     /// Where to look for the run: a results folder, or a folder of results folders.
     #[arg(long = "in", value_name = "DIR", default_value = "results")]
@@ -28,18 +31,27 @@ pub struct ShowArgs {
     /// Also print everything that decides the outcome of the run, as JSON.
     #[arg(long)]
     pub config: bool,
+    /// Print JSON: one object, whose keys docs/json.md explains.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `runner compare`.
 #[derive(Args, Debug)]
 pub struct CompareArgs {
-    /// A results folder, or a run as for `runner show`.
+    /// A results folder or the name of a sweep, or a run as for `runner show`.
     pub first: String,
     /// Another results folder, or another run.
     pub second: String,
     /// Where to look for runs: a results folder, or a folder of results folders.
     #[arg(long = "in", value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
+    /// Difference in nats for which the number of seeds is told.
+    #[arg(long, value_name = "NATS", default_value_t = 0.01)]
+    pub difference: f64,
+    /// Print JSON: one object, whose keys docs/json.md explains.
+    #[arg(long)]
+    pub json: bool,
     /// How tables are printed.
     #[command(flatten)]
     pub tables: Tables,
@@ -56,4 +68,12 @@ pub struct MergeArgs {
     /// Folder of tokenized corpora, for the entropy of the built-in language.
     #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
     pub cache: PathBuf,
+}
+
+/// Flags of `runner devices`.
+#[derive(Args, Debug)]
+pub struct DevicesArgs {
+    /// Print JSON: one object, whose keys docs/json.md explains.
+    #[arg(long)]
+    pub json: bool,
 }

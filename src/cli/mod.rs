@@ -55,7 +55,7 @@ pub enum Command {
     #[command(subcommand)]
     Data(DataCommand),
     /// List the devices that this build can train on.
-    Devices,
+    Devices(DevicesArgs),
     /// Measure how fast this machine trains, and what takes the time.
     #[cfg(feature = "train")]
     Bench(BenchArgs),

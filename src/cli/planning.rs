@@ -38,6 +38,12 @@ pub struct PlanArgs {
     /// Print the plan as CSV: one row per run, with all counts of parameters and FLOPs.
     #[arg(long)]
     pub csv: bool,
+    /// Print JSON: one object, whose keys docs/json.md explains.
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Go on where points were left out and what remains cannot be fitted by any approach.
+    #[arg(long)]
+    pub allow_unfittable: bool,
     /// How tables are printed.
     #[command(flatten)]
     pub tables: Tables,
@@ -63,4 +69,7 @@ pub struct DataArgs {
     /// Folder for tokenized corpora.
     #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
     pub cache: PathBuf,
+    /// Print JSON: one object, whose keys docs/json.md explains.
+    #[arg(long)]
+    pub json: bool,
 }

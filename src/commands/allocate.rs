@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
+use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::surface::{self, Asked, Fitted};
+use super::shared::written;
 use super::{STDOUT, positive};
 use crate::cli::AllocateArgs;
 use crate::fit::Estimate;
@@ -21,6 +23,10 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     let flops = positive("flops", args.flops)?;
     let max_tokens = args.max_tokens.map(|tokens| positive("max-tokens", tokens)).transpose()?;
     let served = args.inference_tokens.map(|tokens| positive("inference-tokens", tokens)).transpose()?;
+    if let Some(law) = written::read(&args.surface.fit)? {
+        return written::allocate(&law, args, flops);
+    }
+    ensure!(args.cost.is_none() && args.at.is_empty(), "--cost and --at belong to a law that is a formula");
     let fitted = surface::read(&args.surface)?;
     fitted.warn_beyond(&[Asked::flops(flops)]);
     let best = allocate::for_training(&fitted.priced, flops, max_tokens);
@@ -39,7 +45,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
             "loss": loss, "tokens_per_param": ratio, "cost": fitted.priced.cost, "off_optimum": off,
             "inference_aware": inference, "landmarks": landmarks(&fitted),
         });
-        writeln!(io::stdout(), "{object}").context(STDOUT)?;
+        json::print(object)?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut out, room) = (String::new(), Room::of(args.tables.wide));

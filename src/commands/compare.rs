@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use rand::RngExt as _;
+use serde::Serialize;
 use serde_json::Value;
 
-use super::STDOUT;
 use super::shared::folder::{self, Folder, Found, Row};
+use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::sweep::results::REHEARSAL;
+use super::{STDOUT, positive};
 use crate::cli::CompareArgs;
 use crate::fit::approaches::approach2::{Approach2, Optimum};
 use crate::fit::approaches::headline;
@@ -25,22 +26,61 @@ use crate::units::{Flops, Ratio, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
-    let CompareArgs { first, second, results, tables } = args;
-    let room = Room::of(tables.wide);
-    let is_sweep = |text: &str| folder::is_folder(Path::new(text));
-    let text = match (is_sweep(first), is_sweep(second)) {
-        (true, true) => {
-            sweeps(&Folder::open(Path::new(first))?, &Folder::open(Path::new(second))?, [first, second], room)?
-        }
-        (false, false) => runs(&folder::find(first, results)?, &folder::find(second, results)?, room),
+    let CompareArgs { first, second, results, difference, json, tables } = args;
+    let difference = positive("difference", *difference)?;
+    let sweep = |text: &str| folder::named(text, results);
+    let told = match (sweep(first), sweep(second)) {
+        (Some(a), Some(b)) => sweeps(&Folder::open(&a)?, &Folder::open(&b)?, [first, second], difference)?,
+        (None, None) => runs(&folder::find(first, results)?, &folder::find(second, results)?),
         (first_is_sweep, _) => {
-            let [sweep, other] = if first_is_sweep { [first, second] } else { [second, first] };
+            let [sweep, other] = if first_is_sweep.is_some() { [first, second] } else { [second, first] };
             folder::find(other, results).with_context(|| format!("{sweep} is a sweep, but {other} is not"))?;
             anyhow::bail!("{sweep} is a sweep and {other} is a run; give two sweeps or two runs")
         }
     };
-    io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
+    if *json {
+        json::print(serde_json::to_value(told)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let room = Room::of(tables.wide);
+    io::stdout().write_all(room.fold(&told.text(room)).as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A key or a quantity, and what it is on either side.
+type Pair = [String; 3];
+
+/// Two sweeps or two runs, side by side.
+#[derive(Serialize)]
+struct Told {
+    /// Names of the two.
+    names: [String; 2],
+    /// How the first table is called: spec or configuration.
+    kind: &'static str,
+    /// Keys that differ.
+    differences: Vec<Pair>,
+    /// Headlines, a line each.
+    headlines: Vec<String>,
+    /// Quantities of both.
+    outcome: Vec<Pair>,
+    /// How they are counted, where that must be said.
+    counted: Option<String>,
+    /// What follows, in sentences.
+    conclusions: Vec<String>,
+}
+
+impl Told {
+    fn text(&self, room: Room) -> String {
+        let [first, second] = self.names.each_ref().map(String::as_str);
+        let lines = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let outcome = table(["outcome", first, second], &self.outcome, room);
+        let counted = self.counted.iter().map(|counted| format!("{counted}\n")).collect::<String>();
+        let mut parts = vec![or_same(self.kind, [self.kind, first, second], &self.differences, room)];
+        parts.extend(self.counted.is_some().then(|| lines(&self.headlines)));
+        parts.push(outcome + &counted);
+        parts.extend((!self.conclusions.is_empty()).then(|| lines(&self.conclusions)));
+        parts.join("\n")
+    }
 }
 
 /// Every leaf of a value under its dotted key.
@@ -85,7 +125,7 @@ fn or_same(what: &str, header: [&str; 3], rows: &[[String; 3]], room: Room) -> S
     if rows.is_empty() { format!("{what}: no difference\n") } else { table(header, rows, room) }
 }
 
-fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], room: Room) -> anyhow::Result<String> {
+fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) -> anyhow::Result<Told> {
     let [rehearsed, other] = [first, second].map(|folder| folder.ledger.losses() == Losses::Rehearsed);
     ensure!(
         rehearsed == other,
@@ -97,14 +137,11 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], room: Room) -> anyh
     }
     let spec = |folder: &Folder| anyhow::Ok(serde_json::to_value(folder.spec()?)?);
     let spec = differences(&spec(first)?, &spec(second)?);
-    let spec = or_same("spec", ["spec", names[0], names[1]], &spec, room);
-    let counted = format!("parameters counted as {}\n", headline::counted(headline::COUNTED));
-    let outcome = table(["outcome", names[0], names[1]], &outcomes(first, second), room) + &counted;
     let pairs = pairs(first, second);
     let losses = match pairs.as_slice() {
-        [] => "no two runs have the same shape, length, seed and corpus, so losses are not compared\n".to_owned(),
+        [] => "no two runs have the same shape, length, seed and corpus, so losses are not compared".to_owned(),
         [(a, b)] => {
-            format!("one run in common: loss {a:.4} and {b:.4}, a difference of {:+.4} nats per token\n", b - a)
+            format!("one run in common: loss {a:.4} and {b:.4}, a difference of {:+.4} nats per token", b - a)
         }
         pairs => {
             let lower = pairs.iter().filter(|(a, b)| b < a).count();
@@ -112,21 +149,31 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], room: Room) -> anyh
             format!(
                 "{} runs in common (shape, length, seed and corpus): the second's loss minus the first's is \
                  {value:+.4} nats per token on average (95% over pairs: {low:+.4} to {high:+.4}), and below 0 in \
-                 {lower}\n",
+                 {lower}",
                 pairs.len()
             )
         }
     };
-    let headlines = headlines(first, names[0]) + &headlines(second, names[1]);
-    Ok([spec, headlines, outcome, losses + &frontiers(first, second)].join("\n"))
+    Ok(Told {
+        names: names.map(str::to_owned),
+        kind: "spec",
+        differences: spec,
+        headlines: [headlines(first, names[0]), headlines(second, names[1])].concat(),
+        outcome: outcomes(first, second),
+        counted: Some(format!("parameters counted as {}", headline::counted(headline::COUNTED))),
+        conclusions: std::iter::once(losses)
+            .chain(frontiers(first, second))
+            .chain(seeds(&[first, second], difference))
+            .collect(),
+    })
 }
 
 /// The headline of a sweep, or of each of its groups, a line each: they are too long for a cell.
-fn headlines(folder: &Folder, name: &str) -> String {
+fn headlines(folder: &Folder, name: &str) -> Vec<String> {
     let found = folder::fits(folder.ledger.dir()).as_ref().map(folder::headlines).unwrap_or_default();
     let told = found.into_iter().map(|(group, headline)| {
         let of = group.map_or_else(String::new, |group| format!(", {group}"));
-        format!("{name}{of}: {headline}\n")
+        format!("{name}{of}: {headline}")
     });
     told.collect()
 }
@@ -201,8 +248,35 @@ fn mean_difference(pairs: &[(f64, f64)]) -> Estimate {
     Estimate::from_draws(differences.iter().sum::<f64>() / n as f64, draws)
 }
 
+/// How many seeds of each side a difference needs to be seen, by how repeats scatter.
+///
+/// A difference of means of n seeds each has the standard error s sqrt(2/n); it shows where that is at most the difference over 1.96.
+fn seeds(folders: &[&Folder], difference: f64) -> Option<String> {
+    let (mut square, mut freedom) = (0.0, 0);
+    for folder in folders {
+        let mut repeats: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for planned in &folder.ledger.plan().runs {
+            let Some(loss) = folder.row(&planned.id).val_loss else { continue };
+            let mut one = planned.run.clone();
+            one.seed = 0;
+            repeats.entry(one.id().to_string()).or_default().push(loss);
+        }
+        for losses in repeats.values().filter(|losses| losses.len() > 1) {
+            let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+            square += losses.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>();
+            freedom += losses.len() - 1;
+        }
+    }
+    let scatter = (square / f64::from(u32::try_from(freedom).ok().filter(|count| *count > 0)?)).sqrt();
+    let needed = (2.0 * (1.96 * scatter / difference).powi(2)).ceil().max(1.0);
+    Some(format!(
+        "seeds of one point scatter by {scatter:.4} nats ({freedom} degrees of freedom): a difference of {difference} nats \
+         at one point shows with {needed} seeds on either side"
+    ))
+}
+
 /// Whether the curves of least loss against FLOPs differ, where both are long enough to tell.
-fn frontiers(first: &Folder, second: &Folder) -> String {
+fn frontiers(first: &Folder, second: &Folder) -> Option<String> {
     let frontier = |folder: &Folder| {
         let mut least: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
         for run in &folder.ledger.plan().runs {
@@ -217,22 +291,20 @@ fn frontiers(first: &Folder, second: &Folder) -> String {
     };
     let [a, b] = [first, second].map(frontier);
     match compare::compare(&a, &b, "FLOPs", &Bootstrap::default()) {
-        Some(comparison) => format!("least loss against FLOPs: {}\n", comparison.conclusion),
-        None if a.is_empty() || b.is_empty() => String::new(),
-        None => format!(
-            "least loss against FLOPs: {} and {} budgets are too few to compare laws (5 are needed)\n",
+        Some(comparison) => Some(format!("least loss against FLOPs: {}", comparison.conclusion)),
+        None if a.is_empty() || b.is_empty() => None,
+        None => Some(format!(
+            "least loss against FLOPs: {} and {} budgets are too few to compare laws (5 are needed)",
             a.len(),
             b.len()
-        ),
+        )),
     }
 }
 
-fn runs(first: &Found, second: &Found, room: Room) -> String {
+fn runs(first: &Found, second: &Found) -> Told {
     let names = [first, second].map(|found| found.run.id.to_string());
     let config = |found: &Found| serde_json::to_value(&found.run.run).expect("a run has only string keys");
     let config = differences(&config(first), &config(second));
-    let header = [names[0].as_str(), names[1].as_str()];
-    let config = or_same("configuration", ["configuration", header[0], header[1]], &config, room);
     let [a, b] = [first, second].map(|found| found.folder.row(&found.run.id));
     let cells =
         |show: fn(&Row) -> Option<String>| [show(&a), show(&b)].map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
@@ -246,21 +318,28 @@ fn runs(first: &Found, second: &Found, room: Room) -> String {
     .into_iter()
     .map(|(name, [a, b])| [name.to_owned(), a, b])
     .collect();
-    let outcome = table(["outcome", header[0], header[1]], &rows, room);
     let difference = match (a.val_loss, b.val_loss, a.val_loss_se, b.val_loss_se) {
         _ if first.run.run.corpus != second.run.run.corpus => {
-            "the corpora differ, so losses per token cannot be compared\n".to_owned()
+            Some("the corpora differ, so losses per token cannot be compared".to_owned())
         }
         (Some(a), Some(b), Some(a_error), Some(b_error)) => {
             let (difference, half) = (b - a, 1.96 * a_error.hypot(b_error));
-            format!(
+            Some(format!(
                 "the second's loss minus the first's is {difference:+.4} nats per token (95%: {:+.4} to {:+.4}, computed \
-                 as if the runs had different validation tokens; they have the same)\n",
+                 as if the runs had different validation tokens; they have the same)",
                 difference - half,
                 difference + half
-            )
+            ))
         }
-        _ => return [config, outcome].join("\n"),
+        _ => None,
     };
-    [config, outcome, difference].join("\n")
+    Told {
+        names,
+        kind: "configuration",
+        differences: config,
+        headlines: Vec::new(),
+        outcome: rows,
+        counted: None,
+        conclusions: difference.into_iter().collect(),
+    }
 }

@@ -4,8 +4,10 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use serde_json::json;
 
 use super::STDOUT;
+use super::shared::json;
 use super::shared::sheet::{Room, Sheet};
 use crate::cli::DataCommand;
 use crate::data::{BinFacts, Corpus, ORIGINAL_IDS, PartFacts, TextFacts, TokenDocuments};
@@ -24,6 +26,15 @@ pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
             format!("this corpus is not in the cache {cache}; make it with `runner data prepare {spec}`")
         })?,
     };
+    if args.json {
+        let facts = corpus.facts();
+        let entropy = corpus.entropy().map(|entropy| [entropy.nats_per_token, entropy.standard_error]);
+        json::print(json!({
+            "vocab": facts.vocab, "train_tokens": facts.train_tokens, "validation_tokens": facts.validation_tokens,
+            "fingerprint": facts.fingerprint, "entropy": entropy, "manifest": corpus.manifest(),
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     write!(io::stdout(), "{}", table(&corpus).text(Room::of(false))).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,14 +1,16 @@
 //! `runner ls`: the sweeps in a folder, how each stands, and what it found.
 
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::STDOUT;
 use super::shared::folder::{self, Folder};
+use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
 use crate::cli::LsArgs;
 use crate::ledger::{Ledger, Losses};
@@ -35,47 +37,85 @@ pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
         ("headline", Worth::Must),
     ])
     .with_prose();
-    for dir in &dirs {
-        table.add_row(row(dir).or_else(|error| by_tables(dir, error)).unwrap_or_else(|error| damaged(dir, &error)));
+    let lines: Vec<Line> = dirs.iter().map(|dir| Line::of(dir)).collect();
+    if args.json {
+        json::print(json!({ "sweeps": lines }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for line in &lines {
+        table.add_row(line.cells());
     }
     write!(io::stdout(), "{}", table.text(Room::of(args.tables.wide))).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(dir: &Path) -> anyhow::Result<Vec<String>> {
-    let folder = Folder::open(dir)?;
-    let runs = &folder.ledger.plan().runs;
-    let [finished, diverged, failed] = ["finished", "diverged", "failed"].map(|status| folder.count(status));
-    let left = runs.len() - finished - diverged - failed;
-    let mut status = match (Ledger::sweep_holder(dir), left) {
-        (Some(_), 1..) => format!("running, {left} left"),
-        (None, 1..) => format!("stopped, {left} left"),
-        _ => "complete".to_owned(),
-    };
-    if folder.ledger.losses() == Losses::Rehearsed {
-        status += ", rehearsed";
+/// A sweep as a line of the list. Numbers are absent where its folder is damaged.
+#[derive(Serialize)]
+pub(super) struct Line {
+    sweep: String,
+    path: PathBuf,
+    runs: Option<usize>,
+    finished: Option<usize>,
+    diverged: Option<usize>,
+    failed: Option<usize>,
+    flops: Option<f64>,
+    status: String,
+    headline: String,
+}
+
+impl Line {
+    pub(super) fn of(dir: &Path) -> Self {
+        let damaged = |error: anyhow::Error| Self::new(dir, None, None, "damaged".to_owned(), format!("{error:#}"));
+        Self::open(dir).or_else(|error| Self::by_tables(dir, error)).unwrap_or_else(damaged)
     }
-    let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_else(|| best(&folder));
-    let flops = Flops(runs.iter().map(|run| run.flops).sum()).to_string();
-    let counts = [runs.len(), finished, diverged, failed].map(|count| count.to_string());
-    Ok([vec![name(dir)], counts.to_vec(), vec![flops, status, headline]].concat())
-}
 
-/// A folder whose plan cannot be read, such as one of an older version, by its tables.
-fn by_tables(dir: &Path, error: anyhow::Error) -> anyhow::Result<Vec<String>> {
-    let Ok(rows) = folder::table(dir) else { return Err(error) };
-    let [finished, diverged, failed] = ["finished", "diverged", "failed"].map(|status| folder::count(&rows, status));
-    let counts = [rows.len(), finished, diverged, failed].map(|count| count.to_string());
-    let flops = rows.values().filter_map(|row| row.flops).sum();
-    let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_default();
-    let headline = format!("{headline}\nits plan cannot be read by this version").trim().to_owned();
-    let status = "tables only".to_owned();
-    Ok([vec![name(dir)], counts.to_vec(), vec![Flops(flops).to_string(), status, headline]].concat())
-}
+    fn new(dir: &Path, counts: Option<[usize; 4]>, flops: Option<f64>, status: String, headline: String) -> Self {
+        let [runs, finished, diverged, failed] = [0, 1, 2, 3].map(|k| counts.map(|counts| counts[k]));
+        Self { sweep: name(dir), path: dir.to_owned(), runs, finished, diverged, failed, flops, status, headline }
+    }
 
-fn damaged(dir: &Path, error: &anyhow::Error) -> Vec<String> {
-    let nothing = || "-".to_owned();
-    vec![name(dir), nothing(), nothing(), nothing(), nothing(), nothing(), "damaged".to_owned(), format!("{error:#}")]
+    fn open(dir: &Path) -> anyhow::Result<Self> {
+        let folder = Folder::open(dir)?;
+        let runs = &folder.ledger.plan().runs;
+        let [finished, diverged, failed] = ["finished", "diverged", "failed"].map(|status| folder.count(status));
+        let left = runs.len() - finished - diverged - failed;
+        let mut status = match (Ledger::sweep_holder(dir), left) {
+            (Some(_), 1..) => format!("running, {left} left"),
+            (None, 1..) => format!("stopped, {left} left"),
+            _ => "complete".to_owned(),
+        };
+        if folder.ledger.losses() == Losses::Rehearsed {
+            status += ", rehearsed";
+        }
+        let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_else(|| best(&folder));
+        let flops = runs.iter().map(|run| run.flops).sum();
+        Ok(Self::new(dir, Some([runs.len(), finished, diverged, failed]), Some(flops), status, headline))
+    }
+
+    /// A folder whose plan cannot be read, such as one of an older version, by its tables.
+    fn by_tables(dir: &Path, error: anyhow::Error) -> anyhow::Result<Self> {
+        let Ok(rows) = folder::table(dir) else { return Err(error) };
+        let [finished, diverged, failed] =
+            ["finished", "diverged", "failed"].map(|status| folder::count(&rows, status));
+        let flops = rows.values().filter_map(|row| row.flops).sum();
+        let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_default();
+        let headline = format!("{headline}\nits plan cannot be read by this version").trim().to_owned();
+        let counts = [rows.len(), finished, diverged, failed];
+        Ok(Self::new(dir, Some(counts), Some(flops), "tables only".to_owned(), headline))
+    }
+
+    fn cells(&self) -> [String; 8] {
+        let count = |count: Option<usize>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+        let flops = self.flops.map_or_else(|| "-".to_owned(), |flops| Flops(flops).to_string());
+        let [runs, finished, diverged, failed] = [self.runs, self.finished, self.diverged, self.failed].map(count);
+        [self.sweep.clone(), runs, finished, diverged, failed, flops, self.status.clone(), self.headline.clone()]
+    }
+
+    /// The cells with their names.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let names = ["sweep", "runs", "finished", "diverged", "failed", "FLOPs", "status", "headline"];
+        names.into_iter().zip(self.cells())
+    }
 }
 
 fn name(dir: &Path) -> String {

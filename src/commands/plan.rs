@@ -6,7 +6,9 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use serde_json::json;
 
+use super::shared::json;
 use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
@@ -53,16 +55,20 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{raised}");
     }
     if args.csv {
-        for left_out in &plan.left_out {
-            eprintln!("left out: {}: {}", planning::describe(left_out), left_out.reason);
-        }
+        plan.left_out.iter().for_each(|out| eprintln!("left out: {}: {}", planning::describe(out), out.reason));
         plan::write_csv(&plan, io::stdout().lock()).context(STDOUT)?;
+    } else if args.json {
+        json::print(as_json(&plan, &throughput, (machine, price)))?;
     } else {
         let room = Room::of(args.tables.wide);
         let text = text(&plan, &throughput, (machine, price), room)?;
         io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
     }
     planning::require_runs(&plan)?;
+    let fittable = planning::Fittable::of(&plan);
+    if let Some(fittable) = &fittable {
+        eprintln!("{fittable}");
+    }
     if let Some(there) = there(&spec, &plan, Losses::of_device(device::kind(&name)?)) {
         eprintln!("{there}");
     }
@@ -72,7 +78,29 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         init::write_new(out, &text)?;
         eprintln!("wrote {}", out.display());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
+}
+
+/// The exit code, with the reason where it is not 0.
+fn end(is_hopeless: bool) -> ExitCode {
+    if !is_hopeless {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("points were left out, and nothing can be fitted to the rest; --allow-unfittable goes on");
+    ExitCode::from(1)
+}
+
+/// The plan with its costs as `--json` prints it.
+fn as_json(plan: &Plan, throughput: &Throughput, (machine, price): (Machine, Option<f64>)) -> serde_json::Value {
+    let estimate = Estimate::of_plan(plan, machine, |run| throughput.seconds(run));
+    let known = estimate.device_hours.is_finite();
+    let runs = plan.runs.iter().map(|run| json!({ "planned": run, "seconds": throughput.seconds(run) }));
+    json!({
+        "runs": runs.collect::<Vec<_>>(), "left_out": plan.left_out, "flops": estimate.flops,
+        "seconds": estimate.seconds, "device_hours": estimate.device_hours, "result_bytes": estimate.results,
+        "checkpoint_bytes": estimate.checkpoints, "price": price.filter(|_| known).map(|price| price * estimate.device_hours),
+        "fittable": planning::Fittable::of(plan),
+    })
 }
 
 /// How many of the runs the folder of results has already, where it has any.

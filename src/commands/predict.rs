@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
+use super::shared::json;
 use super::shared::sheet::Room;
 use super::shared::surface::{self, Asked};
+use super::shared::written;
 use super::{STDOUT, positive};
 use crate::cli::PredictArgs;
 use crate::fit::approaches::allocate;
@@ -16,7 +18,12 @@ use crate::units::{Flops, Params, Tokens};
 
 /// Runs the command.
 pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
-    let (params, tokens) = (positive("params", args.params)?, positive("tokens", args.tokens)?);
+    if let Some(law) = written::read(&args.surface.fit)? {
+        return written::predict(&law, args);
+    }
+    ensure!(args.at.is_empty(), "--at belongs to a law that is a formula; a surface takes --params and --tokens");
+    let given = |flag: &str, value: Option<f64>| positive(flag, value.with_context(|| format!("--{flag} is missing"))?);
+    let (params, tokens) = (given("params", args.params)?, given("tokens", args.tokens)?);
     let fitted = surface::read(&args.surface)?;
     let flops = fitted.priced.flops(params, tokens);
     fitted.warn_beyond(&[Asked::params(params), Asked::tokens(tokens)]);
@@ -28,7 +35,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
             "status": fitted.summary.status, "trained": fitted.summary.trained, "params": params, "tokens": tokens,
             "flops": flops, "loss": loss, "tokens_per_param": tokens / params, "optimum": best,
         });
-        writeln!(io::stdout(), "{object}").context(STDOUT)?;
+        json::print(object)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! `runner show`: one run, with its configuration, loss, curve and attempts.
+//! `runner show`: one run, with its configuration, loss, curve and attempts, or one sweep.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -6,9 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use serde_json::json;
 
 use super::STDOUT;
+use super::ls::Line;
 use super::shared::folder::{self, Folder, Found, Row};
+use super::shared::json;
 use super::shared::sheet::{Room, Sheet};
 use crate::cli::ShowArgs;
 use crate::observation::Counting;
@@ -18,8 +21,16 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    if let Some(dir) = folder::named(&args.run, &args.results) {
+        return sweep(&dir, args.json);
+    }
     let Found { folder, run } = folder::find(&args.run, &args.results)?;
     let row = folder.row(&run.id);
+    if args.json {
+        let (sweep, curve) = (folder.ledger.dir(), folder.curve(&run.id)?);
+        json::print(json!({ "sweep": sweep, "planned": run, "outcome": row, "curve": curve }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut table = Sheet::pairs();
     let mut add = |name: &str, value: String| {
         table.add_row([name.to_owned(), value]);
@@ -31,6 +42,25 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     if args.config {
         writeln!(io::stdout(), "\n{}", serde_json::to_string_pretty(&run.run)?).context(STDOUT)?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A whole sweep: how it stands and what it found.
+fn sweep(dir: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
+    let line = Line::of(dir);
+    if as_json {
+        json::print(json!({ "sweep": line, "fits": folder::fits(dir) }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Sheet::pairs();
+    line.pairs()
+        .filter(|(_, value)| !value.is_empty())
+        .for_each(|(name, value)| table.add_row([name.to_owned(), value]));
+    if let Some(limits) = folder::fits(dir).iter().flat_map(folder::headlines).find_map(|(_, of)| of.limited_by()) {
+        table.add_row(["limits".to_owned(), limits]);
+    }
+    table.add_row(["runs are listed in".to_owned(), dir.join("runs.csv").display().to_string()]);
+    write!(io::stdout(), "{}", table.text(Room::of(false))).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `estimate` | a value with its interval, and the status of a fit |
 //! | [`numerics`] | solvers, regressions, resampling: knows no law |
+//! | [`formula`] | laws written as formulas: their text, derivatives and fit |
 //! | [`table`] | observations from files, and the budgets that they share |
 //! | [`approaches`] | approaches 1, 2, 3 and VPNLS to the optimum, and what follows from them |
 //! | [`laws`] | other laws: power laws, Kaplan's, repeated data, critical batch size, pruning |
@@ -16,6 +17,7 @@
 pub mod approaches;
 pub mod design;
 mod estimate;
+pub mod formula;
 pub mod laws;
 pub mod named;
 pub mod numerics;

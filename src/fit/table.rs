@@ -10,6 +10,7 @@
 //! | `reader` | the columns of a table by name, and their cells as numbers |
 //! | `sense` | a warning where units must be wrong |
 //! | `group`, `tuned` | rows that belong together, and the best of those that were tuned |
+//! | [`named`] | the columns that the names of a formula mean |
 //! | [`budgets`], [`recount`] | the budgets that observations share, and compute recounted |
 
 pub mod budgets;
@@ -19,6 +20,7 @@ mod field;
 mod group;
 mod habits;
 mod jsonl;
+pub mod named;
 mod names;
 mod number;
 mod options;

@@ -34,6 +34,18 @@ impl Variable {
         let found = if self == Self::Params { optimum.parabola_params } else { optimum.parabola_tokens };
         found.filter(|c| c.iter().all(|x| x.is_finite()))
     }
+
+    /// Coefficients from the third power down: with a steep end the curve is no parabola.
+    pub fn curve(self, optimum: &Optimum) -> Option<[f64; 4]> {
+        let [p, q, r] = self.parabola(optimum)?;
+        let cubic = optimum.steep.map_or([0.0; 2], |steep| steep.cubic);
+        Some([cubic[usize::from(self == Self::Tokens)], p, q, r])
+    }
+
+    /// What the curve was fitted to, where that is less than what was trained.
+    fn window(self, optimum: &Optimum) -> Option<[f64; 2]> {
+        optimum.steep.map(|steep| if self == Self::Params { steep.params } else { steep.tokens })
+    }
 }
 
 /// Runs of one budget, or of none, with what was fitted to them.
@@ -146,8 +158,9 @@ fn series(curve: &Curve<'_>, variable: Variable, counting: Counting, index: usiz
     let low = places().fold(f64::INFINITY, f64::min);
     let high = places().fold(0.0, f64::max);
     let mut marks = Vec::new();
-    if let Some(coefficients) = curve.optimum.and_then(|o| variable.parabola(o)) {
-        marks.push(Mark::Line { points: parabola(coefficients, low, high), dashed: false });
+    if let Some((optimum, coefficients)) = curve.optimum.and_then(|o| Some((o, variable.curve(o)?))) {
+        let [low, high] = variable.window(optimum).unwrap_or([low, high]);
+        marks.push(Mark::Line { points: drawn(coefficients, low, high), dashed: false });
     }
     let runs = curve.runs.iter().filter_map(|run| {
         Some(Point {
@@ -186,7 +199,7 @@ fn without(optimum: &Optimum) -> &'static str {
 /// The minimum as a point, and as text.
 fn minimum(optimum: &Optimum, variable: Variable) -> Option<(Point, String)> {
     let place = variable.optimum(optimum)?;
-    let on_curve = variable.parabola(optimum).map(|c| value(c, place.value.log10()));
+    let on_curve = variable.curve(optimum).map(|c| value(c, place.value.log10()));
     let y = on_curve.or_else(|| words::shown(optimum.status, optimum.loss).map(|l| l.value))?;
     let text = words::estimate(place, words::amount);
     let title = format!("{} FLOPs: minimum at {text}, loss {y:.3}", Flops(optimum.budget));
@@ -200,13 +213,13 @@ pub fn describe(run: &Observation, counting: Counting) -> String {
     format!("{params}{} tokens: loss {:.4}{error}{seed}", Tokens(run.tokens), run.loss)
 }
 
-/// The parabola at a logarithm.
-pub fn value([p, q, r]: [f64; 3], x: f64) -> f64 {
-    (p * x + q) * x + r
+/// The curve at a logarithm.
+pub fn value([k, p, q, r]: [f64; 4], x: f64) -> f64 {
+    ((k * x + p) * x + q) * x + r
 }
 
-/// The parabola between two places, evenly spaced in the logarithm.
-fn parabola(coefficients: [f64; 3], low: f64, high: f64) -> Vec<[f64; 2]> {
+/// The curve between two places, evenly spaced in the logarithm.
+fn drawn(coefficients: [f64; 4], low: f64, high: f64) -> Vec<[f64; 2]> {
     const PIECES: u32 = 32;
     if !(low > 0.0 && low < high) {
         return Vec::new();
@@ -238,7 +251,7 @@ fn table(input: &ReportInput<'_>, variable: Variable) -> Table {
             row.extend(cells(variable.optimum(optimum)));
             row.extend(cells(words::shown(optimum.status, optimum.loss)));
             row.extend([String::new(), String::new()]);
-            let coefficients = variable.parabola(optimum);
+            let coefficients = variable.parabola(optimum).filter(|_| optimum.steep.is_none());
             row.extend((0..3).map(|i| cell(coefficients.map(|c| c[i]))));
             row.push(String::new());
             rows.push(row);

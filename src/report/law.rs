@@ -87,6 +87,12 @@ fn axis(law: Law) -> Axis {
         Law::Tuning => ("peak learning rate", Unit::Count),
         Law::GradientNoise => ("batch size", Unit::Count),
         Law::Contrast => ("setting", Unit::Count),
+        Law::Experts | Law::JointExperts | Law::Parallel => ("parameters", Unit::Count),
+        Law::Vocabulary => ("characters", Unit::Count),
+        Law::Mixtures => ("share of the data", Unit::Count),
+        Law::Farseer | Law::Efficiencies | Law::Granularity | Law::RateBatch | Law::All => {
+            ("training tokens", Unit::Count)
+        }
     };
     Axis::new(label, unit)
 }

@@ -27,6 +27,7 @@ mod curves;
 mod error;
 mod figure;
 mod forecast;
+pub mod formula;
 mod frontier;
 mod input;
 mod isoflop;

@@ -1,7 +1,7 @@
 //! The figure of residuals: what each fit of losses predicts, less what was measured.
 
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell};
-use super::isoflop::{self, Curve, value};
+use super::isoflop::{self, Curve, Variable, value};
 use super::{ReportInput, words};
 use crate::fit::approaches::surface::Priced;
 use crate::observation::{Counting, Observation};
@@ -21,8 +21,8 @@ impl Model {
         let params = run.params_by(counting)?;
         match self {
             Self::Parabolas => {
-                let parabola = curve.optimum?.parabola_params.filter(|c| c.iter().all(|x| x.is_finite()))?;
-                Some(value(parabola, params.log10()))
+                let coefficients = Variable::Params.curve(curve.optimum?)?;
+                Some(value(coefficients, params.log10()))
             }
             Self::Surface(priced) => Some(priced.surface.loss(params, run.tokens)),
         }

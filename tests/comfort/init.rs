@@ -98,3 +98,25 @@ fn the_source_follows_from_the_file_and_the_comments_speak_of_it() {
     let written = place.says(&["init", "isoflop", "--text", "my.jsonl", "--out", "-"]);
     assert!(written.starts_with("# IsoFLOP curves on my.jsonl: how"), "{written}");
 }
+
+#[test]
+fn a_short_text_gets_budgets_validation_and_heads_that_fit_it_and_a_name_of_its_own() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("results/isoflop")).unwrap();
+    let length = |bytes: u64| std::fs::File::create(place.path("my.txt")).unwrap().set_len(bytes).unwrap();
+    length(11_000_000);
+    let written = place.says(&["init", "isoflop", "--text", "my.txt", "--out", "-"]);
+    let spec = spec::parse(&written, "isoflop").unwrap();
+    assert_eq!(spec.name, "isoflop-2", "results/isoflop belongs to another sweep");
+    let sweep = spec.sweep.unwrap();
+    let budgets = sweep.budgets.unwrap();
+    assert!(budgets.len() == 4 && budgets[3] < 5e11 && budgets[0] > 1e10, "{budgets:?}");
+    // A thirtieth of the tokens that there are at the least.
+    assert!(spec.eval.tokens <= 11_000_000 / 3 / 30 && spec.eval.tokens % 128 == 0, "{}", spec.eval.tokens);
+    // A long one, and one that is not there, leave the template as it is.
+    length(300_000_000);
+    for file in ["my.txt", "nowhere.txt"] {
+        let written = place.says(&["init", "isoflop", "--text", file, "--out", "-"]);
+        assert_eq!(spec::parse(&written, "isoflop").unwrap().sweep.unwrap().budgets.unwrap().len(), 5, "{file}");
+    }
+}

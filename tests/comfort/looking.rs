@@ -40,6 +40,16 @@ fn a_sweep_s_own_fits_are_a_surface_to_allocate_on() {
     let said =
         place.says(&[&["predict"][..], &fits, &["--params", "1e5", "--tokens", "2e6", "--approach", "vpnls"]].concat());
     assert!(said.contains("nats per token"), "{said}");
+    // By the folder, by the name, and in the numbers that people write.
+    for fit in ["results/one-rehearsal", "one-rehearsal"] {
+        let written = ["predict", "--fit", fit, "--params", "100k", "--tokens", "2M", "--approach", "vpnls"];
+        assert_eq!(place.says(&written), said, "{fit}");
+    }
+    let refused = place.refusal(&["predict", "--fit", "one-rehearsal", "--params", "124Q", "--tokens", "2M"]);
+    assert!(refused.contains("124Q") && refused.contains("124M"), "{refused}");
+    std::fs::remove_file(place.path("results/one-rehearsal/fits.json")).unwrap();
+    let refused = place.refusal(&["predict", "--fit", "one-rehearsal", "--params", "1k", "--tokens", "2M"]);
+    assert!(refused.contains("has no fits.json"), "{refused}");
 }
 
 #[test]
@@ -59,7 +69,10 @@ fn show_finds_a_run_by_its_beginning_and_tells_what_built_it() {
     let both = &runs.lines().nth(1).unwrap()[..16];
     assert!(place.refusal(&["show", both]).contains("several sweeps have that run: give one of results/one"));
     assert!(place.refusal(&["show", "xyz"]).contains("no run begins with \"xyz\""));
-    assert!(place.refusal(&["show", "results/two-rehearsal/"]).contains("no run"));
+    for sweep in ["results/two-rehearsal/", "two-rehearsal"] {
+        let shown = place.says(&["show", sweep]);
+        assert!(shown.contains("42") && shown.contains("tokens per parameter"), "{shown}");
+    }
 }
 
 #[test]
@@ -112,6 +125,11 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
     }
     assert!(said.contains("is +0.0000 nats per token on average (95% over pairs: +0.0000 to +0.0000)"), "{said}");
     assert!(said.contains("3 and 3 budgets are too few"), "{said}");
+    assert!(said.contains("seeds of one point scatter by") && said.contains("a difference of 0.01 nats"), "{said}");
+    assert_eq!(place.says(&["compare", "one-rehearsal", "two-rehearsal"]).lines().count(), said.lines().count());
+    assert!(
+        place.refusal(&["compare", "one-rehearsal", "two-rehearsal", "--difference", "0"]).contains("--difference 0")
+    );
     assert!(place.says(&["compare", "results/one-rehearsal", "results/one-rehearsal"]).contains("spec: no difference"));
 
     let runs = place.read("results/one-rehearsal/runs.csv");

@@ -3,6 +3,7 @@
 mod estimate;
 mod headline;
 mod init;
+mod json;
 mod keys;
 mod looking;
 mod mistakes;

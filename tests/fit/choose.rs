@@ -149,7 +149,7 @@ fn summary(rows: &[&Row]) -> (f64, [f64; 2]) {
 
 /// The table of docs/log.md: `cargo test --release choose_on_200 -- --ignored --nocapture`.
 #[test]
-#[ignore = "minutes; scripts/bench-choose.sh runs it"]
+#[ignore = "takes minutes"]
 fn choose_on_200_planted_surfaces() {
     let rows = rows(200);
     for shape in 0..5 {

@@ -167,6 +167,7 @@ fn fit(counting: Counting) -> Approach2 {
             loss: Some(around(b.2, 1.002)),
             parabola_params: Some(over_params),
             parabola_tokens: Some(over_tokens),
+            steep: None,
         }
     };
     let optima: Vec<Optimum> = BUDGETS.map(optimum).to_vec();
@@ -183,6 +184,7 @@ fn fit(counting: Counting) -> Approach2 {
         ratio: around(at(d_opt, flops) / at(n_opt, flops), 1.2 + 0.12 * i as f64),
     };
     Approach2 {
+        sure: None,
         counting,
         status: Status::Converged,
         points: 42,
@@ -201,6 +203,7 @@ fn surface_fit(counting: Counting) -> SurfaceFit {
     let estimate = |value: f64| Estimate { value, low: 0.9 * value, high: 1.1 * value };
     let [n_exponent, d_exponent] = priced.exponents([1e12, 1e14]);
     SurfaceFit {
+        at_bound: Vec::new(),
         trained: None,
         approach: "3".to_owned(),
         counting,

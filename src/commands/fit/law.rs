@@ -6,7 +6,8 @@ use anyhow::ensure;
 
 use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
-use super::{print, print_law};
+use super::{formula, print, print_law};
+use crate::commands::shared::json;
 use crate::commands::shared::sheet::Room;
 use crate::fit::Status;
 use crate::fit::approaches::approach3;
@@ -37,6 +38,10 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
         Law::Tuning => tuning_law(request, &mut told)?,
         Law::Pruning => pruning_law(request, &mut told)?,
         Law::Contrast => contrast_law(request, &mut told)?,
+        law => {
+            let one = |one: formula::Alone| Told::new(one.group, Fitted::Law(one.fit), &one.made, one.points);
+            told.extend(formula::alone(request, law)?.into_iter().map(one));
+        }
     }
     Ok(told)
 }
@@ -69,7 +74,8 @@ impl Told {
 
     /// As JSON, without the law's own name.
     pub(in crate::commands) fn json(&self, law: Law) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
-        let mut object = serde_json::Map::from_iter([("law".to_owned(), law.name().into())]);
+        let version = ("schema_version".to_owned(), json::SCHEMA_VERSION.into());
+        let mut object = serde_json::Map::from_iter([version, ("law".to_owned(), law.name().into())]);
         object.extend(self.labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?.into()))));
         for part in [serde_json::to_value(&self.fitted)?, serde_json::to_value(&self.made)?] {
             if let serde_json::Value::Object(fields) = part {

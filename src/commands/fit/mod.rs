@@ -1,7 +1,10 @@
 //! `runner fit`.
 
+mod formula;
 mod law;
+mod outliers;
 pub(super) mod print;
+mod print_formula;
 mod print_law;
 mod request;
 mod rows;
@@ -19,13 +22,16 @@ pub(super) use self::law::{Told, words};
 use self::request::{Request, require_budgets};
 use self::rows::{Group, Made, groups};
 use super::STDOUT;
+use super::shared::json;
 use super::shared::sheet::Room;
 use crate::cli::{self, Approach, FitArgs};
 use crate::fit::Bootstrap;
 use crate::fit::approaches::approach2::akima;
 use crate::fit::approaches::approach3::StartGrid;
+use crate::fit::approaches::outliers::Outlier;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach2, complete, points};
+use crate::fit::named::Law;
 use crate::fit::table;
 use crate::fit::table::Columns;
 use crate::fit::table::budgets::{self, Resample};
@@ -41,7 +47,12 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     );
     ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
     let request = request(args)?;
+    let is_formula = !args.formula.formula.is_empty() || args.law.is_some_and(Law::is_formula);
+    if !is_formula {
+        formula::refuse_alone(&args.formula)?;
+    }
     let said = match args.law {
+        law if is_formula => formula::run(&request, law)?,
         Some(law) => law::text(&law::run(&request, law)?, law, &request)?,
         None => surfaces(&request)?,
     };
@@ -112,20 +123,19 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         recount_as_asked(&mut group, request)?;
         group.share_budgets(request);
         require_budgets(request, group.rows.iter().map(Observation::budget))?;
+        let outliers = outliers::look(&mut group, args);
         tell_shares(&group.rows, args.approach);
-        let fits: Vec<Summary> = asked(args.approach)
+        let mut fits: Vec<Summary> = asked(args.approach)
             .iter()
             .map(|approach| {
                 let fit = fit(&group, *approach, request).context("no row tells parameters")?;
                 Ok(Summary { group: group.name.clone(), ..fit })
             })
             .collect::<anyhow::Result<_>>()?;
+        complete::rank(&mut fits);
         warn_of_costs(&fits);
         if args.json {
-            for fit in &fits {
-                said += &serde_json::to_string(&Printed { fit, made: &group.made })?;
-                said.push('\n');
-            }
+            said += &printed(&fits, &group.made, &outliers)?;
         } else {
             said.extend(group.name.as_ref().map(|name| print::heading(name)));
             said += &print::text(&fits, request.room);
@@ -137,10 +147,21 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
 /// A fit as `--json` prints it.
 #[derive(Serialize)]
 struct Printed<'a> {
+    schema_version: u32,
     #[serde(flatten)]
     fit: &'a Summary,
     #[serde(flatten)]
     made: &'a Made,
+    /// Runs that the rest contradicts, left out where that was asked for.
+    #[serde(skip_serializing_if = "<[Outlier]>::is_empty")]
+    outliers: &'a [Outlier],
+}
+
+/// An object for each fit.
+fn printed(fits: &[Summary], made: &Made, outliers: &[Outlier]) -> anyhow::Result<String> {
+    let schema_version = json::SCHEMA_VERSION;
+    let one = |fit| Ok(serde_json::to_string(&Printed { schema_version, fit, made, outliers })? + "\n");
+    fits.iter().map(one).collect()
 }
 
 /// Counts the compute of a group anew, where that was asked for.

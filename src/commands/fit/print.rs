@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::Estimate;
-use crate::fit::approaches::headline::Headline;
+use crate::fit::approaches::approach2::sure::{Share, Sure};
+use crate::fit::approaches::forecast::Forecast;
+use crate::fit::approaches::headline::{self, Headline};
 use crate::fit::approaches::summary::{BudgetOptimum, Summary};
 use crate::units::{Flops, Params, Ratio, Tokens};
 
@@ -27,10 +29,13 @@ pub fn text(fits: &[Summary], room: Room) -> String {
     out += &titled(&format!("Side by side ({})", resampled(&all)), &side_by_side(&all), room);
     if let Some(checks) = forecasts(&all) {
         out += &titled("The largest budget held out and predicted from the smaller ones", &checks, room);
+        out.extend(best_forecasts(&all));
     }
     if let Some(headline) = Headline::of(all.iter().copied()) {
         let _ = writeln!(out, "Headline: {headline}\n");
     }
+    let sure = all.iter().filter(|fit| fit.counting == headline::COUNTED).find_map(|fit| fit.sure.as_ref());
+    out.extend(sure.map(|sure| format!("How sure: {}\n\n", how_sure(sure))));
     out.extend(all.iter().map(|fit| format!("{}: {}{}{}\n", name(fit), fit.conclusion, spline(fit), bias(fit))));
     room.fold(&out)
 }
@@ -106,7 +111,15 @@ fn constants(surfaces: &[&Summary]) -> Sheet {
         ("largest", Worth::More(5)),
     ]);
     for fit in surfaces {
-        let number = |name: &str, value, digits: usize| cell(fit.estimate(name, value), |x| format!("{x:.digits$}"));
+        let number = |name: &str, value: Option<f64>, digits: usize| {
+            let print = |x: f64| format!("{x:.digits$}");
+            let at_bound =
+                value.filter(|_| fit.at_bound.iter().any(|at| at == name) && !fit.intervals.contains_key(name));
+            at_bound.map_or_else(
+                || cell(fit.estimate(name, value), print),
+                |value| format!("{} (at its bound, no interval)", print(value)),
+            )
+        };
         let coefficient = |name: &str, value| cell(fit.estimate(name, value), |x| Params(x).to_string());
         let residual = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.5}"));
         let cost = fit.cost.unwrap_or_default();
@@ -193,26 +206,70 @@ fn forecasts(all: &[&Summary]) -> Option<Sheet> {
         ("budget", Worth::Must),
         ("runs", Worth::More(4)),
         ("rms error of loss", Worth::Must),
-        ("mean error of loss", Worth::More(3)),
-        ("N_opt", Worth::More(1)),
-        ("D_opt", Worth::More(2)),
+        ("mean error of loss", Worth::More(4)),
+        ("error of N_opt", Worth::More(1)),
+        ("error of D_opt", Worth::More(3)),
+        ("loss that costs", Worth::More(2)),
+        ("rank", Worth::More(1)),
     ]);
     let mut any = false;
     for (fit, forecast) in all.iter().filter_map(|fit| Some((fit, fit.forecast?))) {
         let nats = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
-        let factor = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.3}x the measured"));
+        let percent = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{:+.1}%", 100.0 * (x - 1.0)));
         table.add_row([
             name(fit),
             Flops(forecast.budget).to_string(),
             forecast.points.to_string(),
             nats(forecast.loss_rms),
             nats(forecast.loss_mean),
-            factor(forecast.n_opt_ratio),
-            factor(forecast.d_opt_ratio),
+            percent(forecast.n_opt_ratio),
+            percent(forecast.d_opt_ratio),
+            nats(forecast.regret),
+            forecast.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
         ]);
         any = true;
     }
     any.then_some(table)
+}
+
+/// Which approach predicts best, under each convention.
+fn best_forecasts(all: &[&Summary]) -> Option<String> {
+    let best = |fit: &&&Summary| fit.forecast.and_then(|forecast: Forecast| forecast.rank) == Some(1);
+    let told: Vec<String> = all.iter().filter(best).map(|fit| name(fit)).collect();
+    (!told.is_empty()).then(|| {
+        format!(
+            "Ranked by the error of N_opt at the budget held out, the best: {}. Take the form that predicts best for what \
+             lies beyond the data.\n\n",
+            told.join("; ")
+        )
+    })
+}
+
+/// What limits the answer, and what would make it better.
+fn how_sure(sure: &Sure) -> String {
+    let Sure { budget, width, shares, one_more_seed, next_budget, one_more_budget } = sure;
+    let most = shares.iter().max_by(|a, b| a.share.total_cmp(&b.share));
+    let mut text =
+        format!("at {} FLOPs the interval of tokens per parameter spans a factor of {width:.2}.", Flops(*budget));
+    if let Some(Share { budget, share, .. }) = most {
+        let _ = write!(text, " {:.0}% of its variance comes from the budget {}.", 100.0 * share, Flops(*budget));
+    }
+    let open = shares.iter().filter_map(|share| Some((share.budget, share.open_side()?)));
+    for (budget, side) in open {
+        let _ =
+            write!(text, " At {} fewer than two sizes lie {side} the optimum: train one more there.", Flops(budget));
+    }
+    let scatter = if shares.iter().all(|share| share.seeds < 2) {
+        ", if the scatter about the curves is that of seeds, which no repeat shows"
+    } else {
+        ""
+    };
+    let _ = write!(
+        text,
+        " One more seed of every run would make it {one_more_seed:.2}{scatter}; one more budget, {} FLOPs, {one_more_budget:.2}.",
+        Flops(*next_budget)
+    );
+    text
 }
 
 fn spline(fit: &Summary) -> String {
@@ -237,8 +294,14 @@ fn bias(fit: &Summary) -> String {
 
 /// A value with its interval, or a dash where the status allows no number.
 pub(in crate::commands) fn cell(estimate: Option<Estimate>, print: impl Fn(f64) -> String) -> String {
-    estimate.map_or_else(
-        || "-".to_owned(),
-        |estimate| format!("{} ({} to {})", print(estimate.value), print(estimate.low), print(estimate.high)),
-    )
+    let Some(Estimate { value, low, high }) = estimate else { return "-".to_owned() };
+    let number = print(value);
+    if !(low.is_finite() && high.is_finite()) {
+        format!("{number} (no interval)")
+    } else if low == 0.0 && number == print(0.0) {
+        // At its bound: nothing is open below.
+        format!("{number} (at most {})", print(high))
+    } else {
+        format!("{number} ({} to {})", print(low), print(high))
+    }
 }

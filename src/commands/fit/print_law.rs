@@ -63,7 +63,7 @@ fn contrast(fit: &Contrast, room: Room) -> String {
 }
 
 /// A law with its numbers, one a line.
-fn law(fit: &LawFit, room: Room) -> String {
+pub(super) fn law(fit: &LawFit, room: Room) -> String {
     let mut text = format!("{}\n", fit.formula);
     if !fit.parameters.is_empty() {
         let mut table =

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::{Serialize, Serializer};
 
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline;
@@ -16,7 +17,7 @@ use crate::plan::{PlannedRun, RunId};
 use crate::trainer::DeviceInfo;
 
 /// How a run stands.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Row {
     /// finished, diverged, failed or pending; running is asked of the ledger.
     pub status: String,
@@ -33,7 +34,12 @@ pub struct Row {
     /// Wall-clock seconds.
     pub seconds: Option<f64>,
     /// Device, version and build of its result.
+    #[serde(serialize_with = "as_map")]
     pub about: Vec<(&'static str, String)>,
+}
+
+fn as_map<S: Serializer>(pairs: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
 /// A results folder.
@@ -151,6 +157,11 @@ pub fn leading(fits: &serde_json::Value) -> Option<Approach2> {
 pub fn is_folder(dir: &Path) -> bool {
     let has = |name: &str| dir.join(name).exists();
     has("plan.json") && (has("ledger.json") || has("runs"))
+}
+
+/// The results folder that a path, or the name of a sweep inside `results`, stands for.
+pub fn named(text: &str, results: &Path) -> Option<PathBuf> {
+    [PathBuf::from(text), results.join(text)].into_iter().find(|dir| is_folder(dir))
 }
 
 /// What is missing where `runs/` was copied in part.

@@ -1,8 +1,11 @@
 //! From a spec to its plan, corpora prepared on the way: what several commands begin with.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 use anyhow::Context;
+use serde::Serialize;
 
 use super::program;
 use crate::data::Corpus;
@@ -80,6 +83,70 @@ pub fn require_runs(plan: &Plan) -> anyhow::Result<()> {
             anyhow::bail!("none of {} runs can be trained; reason for the first: {}", plan.left_out.len(), first.reason)
         }
         _ => Ok(()),
+    }
+}
+
+/// What a sweep of budgets can be fitted by, as far as its points alone decide.
+#[derive(Serialize)]
+pub struct Fittable {
+    /// Each budget, with how many sizes it keeps.
+    budgets: Vec<(f64, usize)>,
+    /// Budgets with the sizes that a parabola needs.
+    curves: usize,
+    /// Whether parabolas give power laws.
+    parabolas: bool,
+    /// Whether a surface may be fitted: approach 3 and VPNLS.
+    surfaces: bool,
+}
+
+/// What fits need at least: sizes of a parabola, budgets of a power law, runs, sizes and lengths of a surface.
+const PARABOLA: usize = 4;
+const LAW: usize = 3;
+const SURFACE: [usize; 3] = [6, 3, 3];
+
+impl Fittable {
+    /// Nothing where the sweep has no budgets.
+    pub fn of(plan: &Plan) -> Option<Self> {
+        let mut sizes: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        for run in &plan.runs {
+            let budget = run.run.flop_budget?;
+            sizes.entry(budget.to_bits()).or_default().insert(run.params.by(Counting::All));
+        }
+        let points: BTreeSet<(u64, u64)> =
+            plan.runs.iter().map(|run| (run.params.by(Counting::All), run.tokens)).collect();
+        let lengths: BTreeSet<u64> = points.iter().map(|(_, tokens)| *tokens).collect();
+        let all: BTreeSet<u64> = points.iter().map(|(params, _)| *params).collect();
+        let curves = sizes.values().filter(|sizes| sizes.len() >= PARABOLA).count();
+        let counts = [plan.runs.len(), all.len(), lengths.len()];
+        Some(Self {
+            budgets: sizes.iter().map(|(budget, sizes)| (f64::from_bits(*budget), sizes.len())).collect(),
+            curves,
+            parabolas: curves >= LAW,
+            surfaces: counts.iter().zip(SURFACE).all(|(count, least)| *count >= least),
+        })
+    }
+
+    /// Whether points were left out and nothing can be fitted to the rest: not even the optimum of one budget.
+    pub fn is_hopeless(&self, plan: &Plan) -> bool {
+        !plan.left_out.is_empty() && self.curves == 0 && !self.surfaces
+    }
+}
+
+impl fmt::Display for Fittable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes: Vec<String> =
+            self.budgets.iter().map(|(budget, sizes)| format!("{sizes} at {}", Flops(*budget))).collect();
+        let can = |can: bool| if can { "can" } else { "cannot" };
+        write!(
+            f,
+            "sizes: {}; approach 2 {} give a power law ({} of {} budgets have {PARABOLA} sizes, {LAW} are needed), approach \
+             3 and VPNLS {} be fitted; approach 1 needs each size at many lengths",
+            sizes.join(", "),
+            can(self.parabolas),
+            self.curves,
+            self.budgets.len(),
+            can(self.surfaces)
+        )
     }
 }
 

@@ -1,5 +1,7 @@
 //! The fitted surface that `runner allocate` and `runner predict` work on.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
@@ -95,11 +97,53 @@ impl Asked {
     }
 }
 
+/// The file of fits that a path or the name of a sweep stands for.
+pub fn file(asked: &Path) -> anyhow::Result<PathBuf> {
+    let named = Path::new("results").join(asked);
+    let dir = if asked.exists() || !named.is_dir() { asked } else { &named };
+    if !dir.is_dir() {
+        return Ok(dir.to_owned());
+    }
+    let file = dir.join("fits.json");
+    let dir = dir.display();
+    ensure!(
+        file.exists(),
+        "{dir} has no fits.json: its sweep has not ended; `runner ledger rebuild {dir}` fits what is there"
+    );
+    Ok(file)
+}
+
+/// The surface that predicts best comes first: by the losses of the largest budget when fitted to the others, where all that
+/// converged under one convention tell it; says so where there was a choice.
+fn choose_by_forecast(surfaces: &mut [Summary]) {
+    let error = |fit: &Summary| fit.forecast.and_then(|told| told.loss_rms).filter(|error| error.is_finite());
+    let Some(first) = surfaces.first().filter(|first| first.status == Status::Converged) else { return };
+    let (counting, group) = (first.counting, first.group.clone());
+    let rivals = |fit: &Summary| fit.status == Status::Converged && fit.counting == counting && fit.group == group;
+    let mut ranked: Vec<(usize, f64)> = Vec::new();
+    for (i, fit) in surfaces.iter().enumerate().filter(|(_, fit)| rivals(fit)) {
+        let Some(error) = error(fit) else { return };
+        ranked.push((i, error));
+    }
+    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
+    if ranked.len() > 1 {
+        let told = |(i, error): &(usize, f64)| format!("{} {error:.4}", words::approach_short(&surfaces[*i].approach));
+        let told: Vec<String> = ranked.iter().map(told).collect();
+        let best = words::approach_short(&surfaces[ranked[0].0].approach);
+        eprintln!(
+            "note: {best} predicts the losses of the largest budget best (rms error in nats: {})",
+            told.join(", ")
+        );
+        surfaces.swap(0, ranked[0].0);
+    }
+}
+
 /// Reads what `runner fit --json` printed, objects one after another or lists of them, or the `fits.json` of a sweep.
 /// Objects that are no fits of `runner` are skipped.
 pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
-    let path = args.fit.display();
-    let text = std::fs::read_to_string(&args.fit).with_context(|| format!("{path}: cannot be read"))?;
+    let file = file(&args.fit)?;
+    let path = file.display();
+    let text = std::fs::read_to_string(&file).with_context(|| format!("{path}: cannot be read"))?;
     let mut found = Vec::new();
     for value in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
         let value = value.with_context(|| format!("{path}: is not what `runner fit --json` prints"))?;
@@ -125,6 +169,7 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     };
     let mut surfaces: Vec<Summary> = found.into_iter().filter(|fit| asked(fit) && fit.surface().is_some()).collect();
     surfaces.sort_by_key(|fit| fit.status != Status::Converged);
+    choose_by_forecast(&mut surfaces);
     if let Some(first) = surfaces.first()
         && surfaces.iter().any(|fit| fit.group != first.group)
     {

@@ -14,6 +14,8 @@ pub mod bias;
 mod conclusion;
 mod curve;
 mod result;
+mod steep;
+pub mod sure;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -28,6 +30,7 @@ use crate::observation::{Counting, Observation};
 pub use curve::MOST;
 use curve::{AXES, Curve, Minimum};
 pub use result::{Approach2, Optimum};
+pub use steep::Steep;
 
 /// How approach 2 is fitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -57,11 +60,8 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
     let Options { bootstrap, resample, weighted } = options.into();
     let curves = curve::split(observations, counting, weighted);
     let resamples: Vec<Vec<Minimum>> = bootstrap.draws(|rng| curves.iter().map(|curve| curve.resample(rng)).collect());
-    let optima: Vec<Optimum> = curves
-        .iter()
-        .enumerate()
-        .map(|(k, curve)| optimum(curve, &resamples.iter().map(move |minima| minima[k])))
-        .collect();
+    let found = |(k, curve)| optimum(curve, &resamples.iter().map(move |minima: &Vec<Minimum>| minima[k]));
+    let optima: Vec<Optimum> = curves.iter().enumerate().map(found).collect();
 
     let identified: Vec<usize> = (0..curves.len()).filter(|&k| optima[k].status == Status::Converged).collect();
     let weights_of = |k: usize| {
@@ -91,6 +91,12 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
         }
     };
 
+    let member = |(&k, &weights): (&usize, &[f64; 2])| {
+        let minima = resamples.iter().map(|minima| minima[k]).collect();
+        sure::Member { curve: &curves[k], weights, minima }
+    };
+    let members: Vec<sure::Member> = identified.iter().zip(&weights).map(member).collect();
+
     let mut result = Approach2 {
         counting,
         status: status(&optima),
@@ -99,12 +105,15 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
         n_opt: None,
         d_opt: None,
         tokens_per_param: Vec::new(),
+        // Where whole budgets are drawn, the parts of budgets cannot be told apart.
+        sure: sure::of(&members).filter(|_| resample == Resample::Runs),
         conclusion: String::new(),
     };
     if let Some(laws) = laws {
         set_laws(&mut result, &curves, &laws, &drawn);
     }
-    result.conclusion = conclusion::of(&result);
+    let told = observations.iter().filter(|run| run.params_by(counting).is_some()).count();
+    result.conclusion = conclusion::of(&result, told);
     result
 }
 
@@ -147,6 +156,7 @@ fn optimum(curve: &Curve, resamples: &(impl Iterator<Item = Minimum> + Clone)) -
         loss: estimate(&|m| m.x[0].map(|_| m.loss)),
         parabola_params: coefficients.map(|[params, _]| params),
         parabola_tokens: coefficients.map(|[_, tokens]| tokens),
+        steep: curve.steep(),
     }
 }
 

@@ -185,7 +185,12 @@ pub fn fit(observations: &[Observation], counting: Counting, options: &Options) 
     });
     let surface = points.surface(&best.x);
     let unfinished = (!best.converged).then_some("the solver did not converge");
-    assemble(&method, &points, Some(&Fitted { surface, objective: best.value, unfinished }), draws)
+    assemble(
+        &method,
+        &points,
+        Some(&Fitted { surface, objective: best.value, unfinished, at_bound: Vec::new() }),
+        draws,
+    )
 }
 
 impl Points {

@@ -61,14 +61,20 @@ impl Options {
 
 /// Approach 1.
 pub fn envelope(runs: &[Observation], counting: Counting, options: &Options) -> Summary {
-    Summary::from(&approach1::fit(runs, counting, &options.bootstrap))
+    let forecast = forecast::hold_out(runs).and_then(|(smaller, held_out)| {
+        let smaller = approach1::fit(&smaller, counting, &options.none());
+        forecast::of_laws([smaller.n_opt?, smaller.d_opt?], &held_out, counting)
+    });
+    Summary { forecast, ..Summary::from(&approach1::fit(runs, counting, &options.bootstrap)) }
 }
 
 /// Approach 2, and all that belongs to `parabolas`, its fit to `runs`.
 pub fn with_parabolas(parabolas: &Approach2, runs: &[Observation], options: &Options) -> Summary {
     let counting = parabolas.counting;
-    let smaller = forecast::hold_out(runs)
-        .map(|(smaller, _)| approach2::fit(&smaller, counting, options.parabolas(options.none())));
+    let forecast = forecast::hold_out(runs).and_then(|(smaller, held_out)| {
+        let smaller = approach2::fit(&smaller, counting, options.parabolas(options.none()));
+        forecast::of_laws([smaller.n_opt?, smaller.d_opt?], &held_out, counting)
+    });
     let truth = vpnls::fit(runs, counting, vpnls::Options { bootstrap: options.none(), resample: options.resample });
     let bias = truth.surface.and_then(|truth| approach2::bias::bias(runs, counting, &truth));
     let spline =
@@ -78,7 +84,7 @@ pub fn with_parabolas(parabolas: &Approach2, runs: &[Observation], options: &Opt
         "budgets and losses within them".clone_into(&mut summary.resampled);
     }
     Summary {
-        forecast: smaller.and_then(|smaller| forecast::of_optima(&smaller, parabolas)),
+        forecast,
         // Where parabolas know nothing, splines through the same curves would only look as if they did.
         spline: spline.filter(|spline| spline.n_opt.is_some() && parabolas.status == Status::Converged),
         bias: bias.filter(|_| parabolas.n_opt.is_some()),
@@ -121,8 +127,36 @@ fn with_held_out(
         HeldOut { fit: Summary::from(&solve(&smaller, bootstrap)), runs }
     });
     let forecast = held_out.as_ref().and_then(|held_out| {
-        let converged = held_out.fit.surface().filter(|_| held_out.fit.status == Status::Converged);
+        let converged = held_out.fit.priced().filter(|_| held_out.fit.status == Status::Converged);
         forecast::of_surface(&converged?, &held_out.runs, fitted.counting)
     });
     (Summary { forecast, ..Summary::from(fitted) }, held_out)
+}
+
+/// Ranks the approaches under each convention by the error of the number of parameters at the budget held out.
+pub fn rank(fits: &mut [Summary]) {
+    let errors = |fits: &[Summary], counting: Counting| -> Vec<f64> {
+        let of =
+            |fit: &Summary| fit.forecast?.n_opt_ratio.map(|ratio| ratio.ln().abs()).filter(|error| error.is_finite());
+        let mut errors: Vec<f64> = fits
+            .iter()
+            .flat_map(|fit| std::iter::once(fit).chain(&fit.other_countings))
+            .filter(|fit| fit.counting == counting)
+            .filter_map(of)
+            .collect();
+        errors.sort_by(f64::total_cmp);
+        errors
+    };
+    let by_counting = Counting::ALL.map(|counting| errors(fits, counting));
+    let place = |fit: &mut Summary| {
+        let errors = &by_counting[Counting::ALL.iter().position(|counting| *counting == fit.counting).unwrap_or(0)];
+        if let Some(forecast) = &mut fit.forecast {
+            let error = forecast.n_opt_ratio.map(|ratio| ratio.ln().abs());
+            forecast.rank = error.and_then(|error| errors.iter().position(|other| *other >= error)).map(|k| k + 1);
+        }
+    };
+    for fit in fits {
+        place(fit);
+        fit.other_countings.iter_mut().for_each(place);
+    }
 }

@@ -15,7 +15,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::numerics::minimize::root;
-use crate::fit::numerics::regress::{Design, distinct};
+use crate::fit::numerics::regress::{Design, distinct_logarithms};
 
 /// Largest deviation from 6ND, in the logarithm, that is rounding of steps and batches.
 const ROUNDING: f64 = 0.02;
@@ -109,7 +109,7 @@ impl Cost {
         let line = design.line(ln_flops_per_token);
         let straight =
             Self { coefficient: line.intercept.exp(), exponent: line.slope, bend: None, rms: rms(&|x| line.at(x)) };
-        if straight.rms > ROUNDING && distinct(ln_params.iter().copied()) >= BENT_SIZES {
+        if straight.rms > ROUNDING && distinct_logarithms(ln_params.iter().copied()) >= BENT_SIZES {
             let parabola = design.parabola(ln_flops_per_token);
             let bent = Self::bent(parabola.coefficients(), ln_params, rms(&|x| parabola.at(x)));
             if bent.rms < WORTH_A_BEND * straight.rms && bent.is_sensible() {
@@ -162,23 +162,27 @@ impl Cost {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BENT: Cost = Cost {
+impl Cost {
+    /// A cost with a bend, for tests.
+    pub(super) const BENT: Self = Self {
         coefficient: 200.0,
         exponent: 0.75,
         bend: Some(Bend { curvature: 0.05, smallest: 1e4, largest: 1e6 }),
         rms: 0.0,
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_bent_cost_is_found_and_inverted() {
         let ln_n: Vec<f64> = (0..9).map(|k| 1e4_f64.ln() + 100_f64.ln() * f64::from(k) / 8.0).collect();
-        let ln_f: Vec<f64> = ln_n.iter().map(|x| BENT.per_token(x.exp()).ln()).collect();
+        let ln_f: Vec<f64> = ln_n.iter().map(|x| Cost::BENT.per_token(x.exp()).ln()).collect();
         let found = Cost::fit(&ln_n, &ln_f);
         for params in [1e3, 1e4, 1e5, 1e6, 1e8] {
-            assert!((found.per_token(params) / BENT.per_token(params) - 1.0).abs() < 1e-9, "{found:?}");
+            assert!((found.per_token(params) / Cost::BENT.per_token(params) - 1.0).abs() < 1e-9, "{found:?}");
             assert!((found.params(found.per_token(params)) / params - 1.0).abs() < 1e-9);
         }
         assert_eq!(found.to_string(), "N^0.52 to N^0.98 D");

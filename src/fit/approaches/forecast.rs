@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::approaches::approach2::Approach2;
-use crate::fit::approaches::surface::Surface;
+use crate::fit::Bootstrap;
+use crate::fit::approaches::approach2;
+use crate::fit::approaches::optimal::PowerLaw;
+use crate::fit::approaches::surface::Priced;
 use crate::fit::table::budgets::same_budget;
 use crate::observation::{Counting, Observation};
 
@@ -18,10 +20,61 @@ pub struct Forecast {
     pub loss_rms: Option<f64>,
     /// Mean of predicted minus measured loss, in nats.
     pub loss_mean: Option<f64>,
-    /// Predicted over measured number of compute-optimal parameters, for approaches that predict optima.
+    /// Predicted number of compute-optimal parameters over that of the parabola through the runs held out.
     pub n_opt_ratio: Option<f64>,
-    /// Predicted over measured number of compute-optimal tokens.
+    /// The same of compute-optimal tokens.
     pub d_opt_ratio: Option<f64>,
+    /// Loss that the predicted number of parameters would cost, in nats: how much higher that parabola stands there than
+    /// at its minimum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regret: Option<f64>,
+    /// Place among the approaches under the same convention by the error of the number of parameters, 1 the best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
+}
+
+/// The optimum that the runs held out have by themselves.
+struct Measured {
+    budget: f64,
+    points: usize,
+    params: f64,
+    tokens: f64,
+    curve: [f64; 4],
+}
+
+impl Measured {
+    /// By approach 2 on these runs alone; nothing where their largest budget has no minimum inside its sizes.
+    fn of(held_out: &[Observation], counting: Counting) -> Option<Self> {
+        let alone = approach2::fit(held_out, counting, &Bootstrap { resamples: 0, seed: 0 });
+        let optimum = alone.optima.last()?;
+        let [p, q, r] = optimum.parabola_params?;
+        Some(Self {
+            budget: optimum.budget,
+            points: optimum.points,
+            params: optimum.params?.value,
+            tokens: optimum.tokens?.value,
+            curve: [optimum.steep.map_or(0.0, |steep| steep.cubic[0]), p, q, r],
+        })
+    }
+
+    fn loss(&self, params: f64) -> f64 {
+        let x = params.log10();
+        self.curve.iter().fold(0.0, |sum, coefficient| sum * x + coefficient)
+    }
+
+    /// What a prediction of its optimum is worth.
+    fn forecast(&self, params: f64, tokens: f64) -> Forecast {
+        Forecast {
+            budget: self.budget,
+            points: self.points,
+            loss_rms: None,
+            loss_mean: None,
+            n_opt_ratio: Some(params / self.params),
+            d_opt_ratio: Some(tokens / self.tokens),
+            regret: Some(self.loss(params) - self.loss(self.params)),
+            rank: None,
+        }
+    }
 }
 
 /// The observations without the largest budget, and that budget's; nothing where fewer than three budgets are there or
@@ -39,33 +92,37 @@ pub fn hold_out(observations: &[Observation]) -> Option<(Vec<Observation>, Vec<O
 }
 
 /// How well a surface fitted to the smaller budgets predicts the losses of the runs held out.
-pub fn of_surface(surface: &Surface, held_out: &[Observation], counting: Counting) -> Option<Forecast> {
+/// It also predicts their optimum, at the cost of training that all runs tell.
+pub fn of_surface(priced: &Priced, held_out: &[Observation], counting: Counting) -> Option<Forecast> {
+    let surface = &priced.surface;
     let errors: Vec<f64> =
         held_out.iter().filter_map(|run| Some(surface.loss(run.params_by(counting)?, run.tokens) - run.loss)).collect();
     let mean = |f: &dyn Fn(f64) -> f64| errors.iter().map(|error| f(*error)).sum::<f64>() / errors.len() as f64;
     let budgets = held_out.iter().map(Observation::budget);
+    let none = Forecast {
+        budget: f64::NAN,
+        points: 0,
+        loss_rms: None,
+        loss_mean: None,
+        n_opt_ratio: None,
+        d_opt_ratio: None,
+        regret: None,
+        rank: None,
+    };
+    let optimum = Measured::of(held_out, counting)
+        .map_or(none, |measured| measured.forecast(priced.n_opt(measured.budget), priced.d_opt(measured.budget)));
     (!errors.is_empty()).then(|| Forecast {
         budget: budgets.fold(f64::NEG_INFINITY, f64::max),
         points: errors.len(),
         loss_rms: Some(mean(&|error| error * error).sqrt()),
         loss_mean: Some(mean(&|error| error)),
-        n_opt_ratio: None,
-        d_opt_ratio: None,
+        ..optimum
     })
 }
 
-/// How well the laws of approach 2, fitted to the smaller budgets, predict the optimum that was found with all.
-pub fn of_optima(smaller: &Approach2, all: &Approach2) -> Option<Forecast> {
-    let largest = all.optima.last()?;
-    let (params, tokens) = (largest.params?, largest.tokens?);
-    let (n_opt, d_opt) = (smaller.n_opt?, smaller.d_opt?);
-    let predict = |coefficient: f64, exponent: f64| coefficient * largest.budget.powf(exponent);
-    Some(Forecast {
-        budget: largest.budget,
-        points: largest.points,
-        loss_rms: None,
-        loss_mean: None,
-        n_opt_ratio: Some(predict(n_opt.coefficient, n_opt.exponent.value) / params.value),
-        d_opt_ratio: Some(predict(d_opt.coefficient, d_opt.exponent.value) / tokens.value),
-    })
+/// How well laws of `N_opt` and `D_opt`, fitted to the smaller budgets, predict the optimum of the runs held out.
+pub fn of_laws(laws: [PowerLaw; 2], held_out: &[Observation], counting: Counting) -> Option<Forecast> {
+    let measured = Measured::of(held_out, counting)?;
+    let [params, tokens] = laws.map(|law| law.coefficient * measured.budget.powf(law.exponent.value));
+    Some(measured.forecast(params, tokens))
 }

@@ -158,6 +158,7 @@ mod tests {
             loss: None,
             parabola_params: None,
             parabola_tokens: None,
+            steep: None,
         };
         let law = |k: usize| TokensPerParam { flops: (k + 1) as f64 * 1e12, ratio: estimate(30.0 + k as f64) };
         let laws = identified >= 3;
@@ -169,6 +170,7 @@ mod tests {
             n_opt: None,
             d_opt: None,
             tokens_per_param: (0..if laws { budgets } else { 0 }).map(law).collect(),
+            sure: None,
             conclusion: String::new(),
         })
     }

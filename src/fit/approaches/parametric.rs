@@ -35,6 +35,8 @@ pub(super) struct Fitted {
     pub(super) objective: f64,
     /// What kept the solver from a minimum, if anything did.
     pub(super) unfinished: Option<&'static str>,
+    /// Constants that ended at a bound of the search.
+    pub(super) at_bound: Vec<&'static str>,
 }
 
 /// A fitted surface with the intervals of its constants and of what follows from them.
@@ -72,6 +74,9 @@ pub struct SurfaceFit {
     pub residuals: Option<Residuals>,
     /// Some of the resampled surfaces, for intervals of whatever is asked later.
     pub draws: Vec<Surface>,
+    /// Constants that ended at a bound: E at zero, or an exponent at an end of the search.
+    #[serde(skip)]
+    pub at_bound: Vec<&'static str>,
     /// What may be concluded, in a sentence.
     pub conclusion: String,
 }
@@ -102,6 +107,7 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
         let constants = |s: &Surface| [s.e, s.a, s.b, s.alpha, s.beta];
         std::array::from_fn(|k| Estimate::from_draws(constants(&surface)[k], draws.iter().map(|d| constants(d)[k])))
     });
+    let (constants, at_bound) = bounded(constants, floor, fitted);
     let exponents = |priced: &Priced| priced.exponents(trained.map_or([1.0; 2], |trained| trained.flops));
     let tokens_per_param = budgets(points)
         .into_iter()
@@ -124,6 +130,7 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
         tokens_per_param,
         residuals: surface.map(|surface| residuals(points, &surface)),
         draws: thin(&draws),
+        at_bound,
         conclusion: String::new(),
     };
     let lead = of(&|priced| {
@@ -132,6 +139,25 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
     });
     result.conclusion = conclusion(&result, lead, fitted.and_then(|fitted| fitted.unfinished));
     result
+}
+
+/// The constants, those at a bound with one-sided intervals, and which these are.
+fn bounded(
+    constants: Option<[Estimate; 5]>,
+    floor: f64,
+    fitted: Option<&Fitted>,
+) -> (Option<[Estimate; 5]>, Vec<&'static str>) {
+    let mut at_bound = fitted.map_or_else(Vec::new, |fitted| fitted.at_bound.clone());
+    let constants = constants.map(|mut constants| {
+        if constants[0].value < floor {
+            at_bound.push("E");
+            // Zero is the bound, whatever a solver that works in logarithms calls it; from above it may be open.
+            let high = if constants[0].high < floor { 0.0 } else { constants[0].high };
+            constants[0] = Estimate { low: 0.0, high, ..constants[0] };
+        }
+        constants
+    });
+    (constants, at_bound)
 }
 
 /// The budgets trained where they are few, otherwise the powers of ten among them; then some beyond.

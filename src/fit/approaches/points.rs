@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::approaches::cost::Cost;
 
-use crate::fit::numerics::regress::distinct;
+use crate::fit::numerics::regress::distinct_logarithms;
 use crate::fit::table::budgets::{Resample, Units};
 use crate::observation::{Counting, Observation};
 
@@ -125,7 +125,8 @@ impl Points {
 
     /// Whether fewer than three sizes or three numbers of tokens differ: two exponents need at least that.
     pub fn too_few(&self) -> bool {
-        self.len() < 6 || [&self.ln_n, &self.ln_d].into_iter().any(|column| distinct(column.iter().copied()) < 3)
+        self.len() < 6
+            || [&self.ln_n, &self.ln_d].into_iter().any(|column| distinct_logarithms(column.iter().copied()) < 3)
     }
 
     /// Whether the loss is the same everywhere.

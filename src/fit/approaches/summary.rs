@@ -8,6 +8,7 @@ use crate::fit::approaches::approach1::Approach1;
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::approach2::akima::SplineFit;
 use crate::fit::approaches::approach2::bias::Bias;
+use crate::fit::approaches::approach2::sure::Sure;
 use crate::fit::approaches::cost::Cost;
 use crate::fit::approaches::forecast::Forecast;
 use crate::fit::approaches::optimal::TokensPerParam;
@@ -76,12 +77,18 @@ pub struct Summary {
     /// The largest budget predicted from the smaller ones, where there are enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
+    /// How sure tokens per parameter are, and what would make them surer, for approach 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sure: Option<Sure>,
     /// What the parabola does to this grid where the surface of VPNLS is the truth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias: Option<Bias>,
     /// Approach 2 with splines and weighted regression instead of parabolas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spline: Option<SplineFit>,
+    /// Constants that ended at a bound of what was searched: their intervals are one-sided, or absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_bound: Vec<String>,
     /// Resampled surfaces, from which `allocate` and `predict` take their intervals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub draws: Vec<Surface>,
@@ -143,7 +150,13 @@ impl From<&Approach2> for Summary {
             status: optimum.status,
         });
         let resampled = "losses at fixed sizes".to_owned();
-        Self { tokens_per_param: fit.tokens_per_param.clone(), optima: Some(optima.collect()), resampled, ..summary }
+        Self {
+            tokens_per_param: fit.tokens_per_param.clone(),
+            optima: Some(optima.collect()),
+            resampled,
+            sure: fit.sure.clone(),
+            ..summary
+        }
     }
 }
 
@@ -152,7 +165,10 @@ impl From<&SurfaceFit> for Summary {
         let mut summary = Self::new(&fit.approach, fit.counting, fit.status, fit.points, &fit.conclusion);
         summary.set_laws(fit.n_exponent, fit.d_exponent);
         for (name, estimate) in ["E", "A", "B", "alpha", "beta"].into_iter().zip(fit.constants.into_iter().flatten()) {
-            summary.intervals.insert(name.to_owned(), [estimate.low, estimate.high]);
+            // All resamples at one bound are no certainty.
+            if estimate.high > estimate.low {
+                summary.intervals.insert(name.to_owned(), [estimate.low, estimate.high]);
+            }
         }
         Self {
             e: fit.surface.map(|surface| surface.e),
@@ -168,6 +184,7 @@ impl From<&SurfaceFit> for Summary {
             cost: Some(fit.cost),
             trained: fit.trained,
             resampled: fit.resampled.clone(),
+            at_bound: fit.at_bound.iter().map(|name| (*name).to_owned()).collect(),
             ..summary
         }
     }
@@ -198,8 +215,10 @@ impl Summary {
             optima: None,
             residuals: None,
             forecast: None,
+            sure: None,
             bias: None,
             spline: None,
+            at_bound: Vec::new(),
             draws: Vec::new(),
             conclusion: conclusion.to_owned(),
             other_countings: Vec::new(),

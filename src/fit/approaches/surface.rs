@@ -129,15 +129,8 @@ impl Priced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fit::approaches::cost::Bend;
 
     const SURFACE: Surface = Surface { e: 1.7, a: 300.0, b: 900.0, alpha: 0.3, beta: 0.35 };
-    const BENT: Cost = Cost {
-        coefficient: 200.0,
-        exponent: 0.75,
-        bend: Some(Bend { curvature: 0.05, smallest: 1e4, largest: 1e6 }),
-        rms: 0.0,
-    };
 
     #[test]
     fn tokens_per_parameter_are_those_computed_from_the_published_constants() {
@@ -164,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_optimum_under_any_cost_is_lower_than_its_neighbours_of_the_same_compute() {
-        for cost in [Cost::SIX_ND, Cost { coefficient: 40.0, exponent: 0.8, ..Cost::SIX_ND }, BENT] {
+        for cost in [Cost::SIX_ND, Cost { coefficient: 40.0, exponent: 0.8, ..Cost::SIX_ND }, Cost::BENT] {
             // The bent cost has the middle of its sizes, one end of them and what lies beyond among these.
             for flops in [1e13, 1e16, 1e19] {
                 let priced = Priced { surface: SURFACE, cost };

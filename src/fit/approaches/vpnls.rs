@@ -20,6 +20,8 @@ const RANGE: (f64, f64) = (0.05, 0.95);
 const STEPS: usize = 32;
 /// Exponents outside of this are not searched.
 const LIMITS: (f64, f64) = (1e-3, 5.0);
+/// Most steps of least trimmed squares; most tables need three to six.
+const TRIMS: usize = 12;
 /// Ends of the grid from which BFGS runs.
 const KEPT: usize = 3;
 
@@ -60,9 +62,53 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
         resampled.surface(&resampled.best(&from).0)
     });
     let inside = |x: f64| x > LIMITS.0 * 1.01 && x < LIMITS.1 * 0.99;
-    let unfinished = (!best.0.into_iter().all(inside)).then_some("an exponent is at a bound of the search");
-    let fitted = Fitted { surface: problem.surface(&best.0), objective: best.1, unfinished };
+    let at_bound: Vec<&str> =
+        ["alpha", "beta"].into_iter().zip(best.0).filter(|(_, x)| !inside(*x)).map(|(name, _)| name).collect();
+    let unfinished = (!at_bound.is_empty()).then_some("an exponent is at a bound of the search");
+    let fitted = Fitted { surface: problem.surface(&best.0), objective: best.1, unfinished, at_bound };
     assemble(&method, &points, Some(&fitted), draws)
+}
+
+/// The surface of the three quarters of the runs that agree best: least trimmed squares of log loss, by steps that each
+/// fit the runs of least error (Rousseeuw and Van Driessen 1999). From all runs, and from those of least loss, as what
+/// went wrong in training stands too high. Nothing where there are too few runs.
+pub(super) fn trimmed(observations: &[Observation], counting: Counting) -> Option<Surface> {
+    let points = Points::new(observations, counting);
+    if points.too_few() || points.flat() {
+        return None;
+    }
+    let kept = points.len() - points.len() / 4;
+    let least = |values: &[f64]| -> Vec<f64> {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
+        let mut weights = vec![0.0; values.len()];
+        order[..kept].iter().for_each(|i| weights[*i] = 1.0);
+        weights
+    };
+    let ends = [vec![1.0; points.len()], least(&points.loss)].map(|mut weights| {
+        let (mut surface, mut sum) = (None, f64::INFINITY);
+        let mut exponents = Problem { points: &points, weights: &weights }.grid()[0];
+        for _ in 0..TRIMS {
+            let problem = Problem { points: &points, weights: &weights };
+            exponents = problem.best(&[exponents]).0;
+            let found = problem.surface(&exponents);
+            let errors: Vec<f64> = (0..points.len())
+                .map(|i| {
+                    let [n, d] = [points.ln_n[i] + points.mean_n, points.ln_d[i] + points.mean_d].map(f64::exp);
+                    (found.loss(n, d).ln() - points.ln_loss[i]).abs()
+                })
+                .collect();
+            weights = least(&errors);
+            let now: f64 = errors.iter().zip(&weights).map(|(error, weight)| weight * error * error).sum();
+            // A step never makes it worse; where it changes nothing, it is done.
+            if now.is_nan() || now >= sum {
+                break;
+            }
+            (surface, sum) = (Some(found), now);
+        }
+        (surface, sum)
+    });
+    ends.into_iter().min_by(|a, b| a.1.total_cmp(&b.1))?.0
 }
 
 struct Problem<'a> {

@@ -9,10 +9,10 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::estimate::words;
-use crate::fit::laws::law::distinct;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 use crate::fit::numerics::minimize::Stop;
+use crate::fit::numerics::regress::distinct;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::{Estimate, Status};
 
@@ -69,8 +69,11 @@ pub struct Comparison {
     pub difference: Difference,
     /// `AICc` of each difference above the least.
     pub excess: Vec<(Difference, f64)>,
-    /// x of the second curve over x of the first for the same loss, if a factor were all.
+    /// x of the second curve over x of the first for the same loss, if a factor were all: on one irreducible loss and one
+    /// exponent that both share and that are fitted to both.
     pub factor: Estimate,
+    /// The same with the irreducible loss pinned at zero: how far the factor hangs on the asymptote.
+    pub factor_without_floor: Estimate,
     /// E of the second curve minus that of the first, in nats, if everything may differ.
     pub offset: Estimate,
     /// alpha of the second minus that of the first, if everything may differ.
@@ -82,6 +85,9 @@ pub struct Comparison {
     /// What may be concluded, in a sentence.
     pub conclusion: String,
 }
+
+/// ln of an irreducible loss that is none.
+const NO_FLOOR: f64 = -30.0;
 
 struct Curves<'a> {
     /// ln x - middle, ln y, and whether the point is of the second curve.
@@ -120,19 +126,24 @@ pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], of: &str, bootstrap:
         [shifted[4] / shifted[2], (full[0] + full[3]).exp() - full[0].exp(), full[5]]
     };
     let value = read(&shifted, &full);
+    let bare = curves.solve_pinned()?.x;
+    let without_floor = |u: &[f64; 6]| u[4] / u[2];
     let draws = bootstrap.draws(|rng| {
         let chosen = curves.resample(rng);
         let again = |difference, start| chosen.refine(difference, start).x;
-        read(&again(Difference::Factor, shifted), &again(Difference::Everything, full))
+        let [factor, offset, slope] = read(&again(Difference::Factor, shifted), &again(Difference::Everything, full));
+        [factor, offset, slope, without_floor(&chosen.refine_pinned(bare).x)]
     });
+    let value = [value[0], value[1], value[2], without_floor(&bare)];
     let estimate = |k: usize| Estimate::from_draws(value[k], draws.iter().map(|draw| draw[k]));
     let factor = estimate(0).map(f64::exp);
-    let (offset, slope) = (estimate(1), estimate(2));
+    let (offset, slope, factor_without_floor) = (estimate(1), estimate(2), estimate(3).map(f64::exp));
     // Curves that do not fall have no factor.
     let falls = factor.value.is_finite() && factor.low > 0.0 && factor.high.is_finite() && full[2] > 0.0;
     let status = if falls { Status::Converged } else { Status::NotIdentified };
     let conclusion = if falls {
-        conclusion(noun, difference, factor, offset, slope)
+        let floor = shifted[0].exp();
+        conclusion(noun, difference, [factor, factor_without_floor], floor, [offset, slope])
     } else {
         "Not identified: the loss does not fall, in the data or in too many resamples.".to_owned()
     };
@@ -141,7 +152,19 @@ pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], of: &str, bootstrap:
     let resampled = "runs of each curve".to_owned();
     let points = curves.points.len();
     let excess = scores.into_iter().map(|(difference, score)| (difference, score - least)).collect();
-    Some(Comparison { status, points, difference, excess, factor, offset, slope, residuals, resampled, conclusion })
+    Some(Comparison {
+        status,
+        points,
+        difference,
+        excess,
+        factor,
+        factor_without_floor,
+        offset,
+        slope,
+        residuals,
+        resampled,
+        conclusion,
+    })
 }
 
 impl Curves<'_> {
@@ -182,6 +205,26 @@ impl Curves<'_> {
         least_squares(|u| self.rows(u, difference.free()), start, 100)
     }
 
+    /// The rows of a factor with the irreducible loss pinned where it adds nothing.
+    fn rows_pinned(&self, u: &[f64; 6]) -> Vec<Row<6>> {
+        let mut pinned = *u;
+        pinned[0] = NO_FLOOR;
+        let mut rows = self.rows(&pinned, Difference::Factor.free());
+        rows.iter_mut().for_each(|(_, slope)| slope[0] = 0.0);
+        rows.push((u[0] - NO_FLOOR, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]));
+        rows
+    }
+
+    fn solve_pinned(&self) -> Option<Stop<6>> {
+        let level = self.first.iter().map(|(_, y)| y.ln()).sum::<f64>() / self.first.len() as f64;
+        let starts = [0.02, 0.1, 0.4].map(|alpha| [NO_FLOOR, level, alpha, 0.0, 0.0, 0.0]);
+        best_of(|u| self.rows_pinned(u), starts.into_iter(), 500)
+    }
+
+    fn refine_pinned(&self, start: [f64; 6]) -> Stop<6> {
+        least_squares(|u| self.rows_pinned(u), start, 100)
+    }
+
     /// Points of each curve drawn with replacement.
     fn resample(&self, rng: &mut impl rand::Rng) -> Self {
         let split = self.first.len();
@@ -193,11 +236,25 @@ impl Curves<'_> {
     }
 }
 
-fn conclusion(noun: &str, difference: Difference, factor: Estimate, offset: Estimate, slope: Estimate) -> String {
+/// `factors` are on a shared irreducible loss, which is `floor`, and without one.
+fn conclusion(
+    noun: &str,
+    difference: Difference,
+    factors: [Estimate; 2],
+    floor: f64,
+    [offset, slope]: [Estimate; 2],
+) -> String {
+    let [shared, without] = factors.map(words);
+    let factor = format!(
+        "{shared} times the {noun} of the first for the same loss, on an irreducible loss of {floor:.3} nats and an \
+         exponent that both share ({without} with that loss pinned at 0)"
+    );
     match difference {
-        Difference::None => "The data show no difference between the two curves.".to_owned(),
+        Difference::None => {
+            format!("The data show no difference between the two curves: the second needs {factor}.")
+        }
         Difference::Factor => {
-            format!("The second curve needs {} times the {noun} of the first for the same loss.", words(factor))
+            format!("The second curve needs {factor}. The slopes do not differ.")
         }
         Difference::Offset => format!("The curves differ in the irreducible loss, by {} nats.", words(offset)),
         Difference::Slope => format!("The curves differ in the exponent, by {}.", words(slope)),
@@ -235,6 +292,7 @@ mod tests {
         ] {
             let found = compare(&first, &second, "compute", &BOOTSTRAP).unwrap();
             assert_eq!(found.difference, expected, "{found:?}");
+            assert!(expected == Difference::Offset || found.conclusion.contains("irreducible loss of 2."), "{found:?}");
             match expected {
                 Difference::Factor => assert!(found.factor.holds(2.0), "{found:?}"),
                 Difference::Offset => assert!((found.offset.value - 0.2).abs() < 0.05, "{found:?}"),
@@ -244,6 +302,18 @@ mod tests {
         let steeper = compare(&first, &curve(2.0, 1.0, 0.25, 5), "compute", &BOOTSTRAP).unwrap();
         assert!([Difference::Slope, Difference::Everything].contains(&steeper.difference), "{steeper:?}");
         assert!((steeper.slope.value - 0.1).abs() < 0.02, "{steeper:?}");
+    }
+
+    #[test]
+    fn the_factor_without_an_asymptote_is_exact_where_there_is_none() {
+        // Twice the compute for the same loss, and no irreducible loss.
+        let pair = [curve(1e-12, 1.0, 0.15, 0), curve(1e-12, 2_f64.powf(0.15), 0.15, 5)];
+        let found = compare(&pair[0], &pair[1], "compute", &BOOTSTRAP).unwrap();
+        assert!(found.factor_without_floor.holds(2.0), "{found:?}");
+        // On the wrong asymptote the same curves tell another factor.
+        let floored = compare(&curve(2.0, 1.0, 0.15, 0), &curve(2.0, 2_f64.powf(0.15), 0.15, 5), "compute", &BOOTSTRAP);
+        let floored = floored.unwrap();
+        assert!(floored.factor.holds(2.0) && (floored.factor_without_floor.value - 2.0).abs() > 0.01, "{floored:?}");
     }
 
     #[test]

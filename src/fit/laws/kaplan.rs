@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::Status;
 use crate::fit::estimate::words;
-use crate::fit::laws::law::{LawFit, Recipe, distinct};
+use crate::fit::laws::law::{LawFit, Recipe};
 use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::regress::distinct;
 use crate::fit::table::budgets::Units;
 
 /// L(N, D) = ((`N_c/N)^(alpha_N/alpha_D`) + `D_c/D)^alpha_D`.

@@ -128,14 +128,6 @@ impl<T: Clone + Sync, const P: usize> Recipe<'_, T, P> {
     }
 }
 
-/// How many values differ.
-pub(super) fn distinct(values: impl Iterator<Item = f64>) -> usize {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.dedup_by(|a, b| (*a - *b).abs() <= 1e-9 * b.abs());
-    sorted.len()
-}
-
 /// A value and its interval in words, for numbers of any size.
 pub(super) fn large(estimate: Estimate) -> String {
     format!("{:.3e} ({:.2e} to {:.2e})", estimate.value, estimate.low, estimate.high)

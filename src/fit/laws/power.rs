@@ -18,12 +18,22 @@ use serde::{Deserialize, Serialize};
 use crate::fit::estimate::{MAX_LOST, NO_FLOOR};
 use crate::fit::laws::broken;
 use crate::fit::laws::broken::Broken;
-use crate::fit::laws::law::distinct;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 use crate::fit::numerics::regress::Design;
+use crate::fit::numerics::regress::distinct;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::{Estimate, Status};
+
+/// An irreducible loss of zero is a bound: from below nothing is open, and where all resamples end there, there is no
+/// interval.
+fn one_sided(intervals: &mut BTreeMap<String, [f64; 2]>, floor: f64) {
+    match intervals.get_mut("E") {
+        Some([_, high]) if *high < floor => _ = intervals.remove("E"),
+        Some([low, _]) => *low = 0.0,
+        None => {}
+    }
+}
 
 /// The form of a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +219,9 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
         () if form != Form::Pure && curve.e < floor => Status::BoundHit,
         () => Status::Converged,
     };
+    if form != Form::Pure && curve.e < floor {
+        one_sided(&mut intervals, floor);
+    }
     Some(Law {
         status,
         intervals,

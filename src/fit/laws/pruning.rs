@@ -8,9 +8,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fit::Status;
-use crate::fit::laws::law::distinct;
 use crate::fit::laws::power::{Form, Selection, select};
 use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::regress::distinct;
 
 /// One run on pruned data.
 #[derive(Clone, Copy, Debug, PartialEq)]

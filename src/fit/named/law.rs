@@ -33,6 +33,30 @@ pub enum Law {
     Pruning,
     /// Losses of the values of one column against each other, run by run. Columns: loss, and the column of --by.
     Contrast,
+    /// The surface whose gain from tokens depends on size. Columns: params, tokens, loss.
+    Farseer,
+    /// One surface, with an efficiency of parameters and of tokens for each value of --by. Columns: params, tokens, loss.
+    Efficiencies,
+    /// Mixtures of experts. Columns: params (of the dense model), experts, loss.
+    Experts,
+    /// Mixtures of experts with an irreducible loss. Columns: params (of the dense model), experts, loss.
+    JointExperts,
+    /// Fine-grained mixtures of experts. Columns: params, tokens, granularity, loss.
+    Granularity,
+    /// Parallel streams. Columns: params, `parallel_size`, loss.
+    #[value(help = "Parallel streams. Columns: params, parallel_size, loss")]
+    Parallel,
+    /// Size of the vocabulary. Columns: `params_non_vocabulary`, `params_vocabulary`, characters, loss.
+    #[value(help = "Size of the vocabulary. Columns: params_non_vocabulary, params_vocabulary, characters, loss")]
+    Vocabulary,
+    /// Mixtures of data. Columns: those that begin with `share_`, loss.
+    #[value(help = "Mixtures of data. Columns: those that begin with share_, loss")]
+    Mixtures,
+    /// Learning rate and batch size as parts of the loss. Columns: params, tokens, `learning_rate`, batch, loss.
+    #[value(help = "Rate and batch as parts of the loss. Columns: params, tokens, learning_rate, batch, loss")]
+    RateBatch,
+    /// Every law of losses that the columns allow, ranked by the most expensive rows held out.
+    All,
 }
 
 impl Law {
@@ -50,7 +74,34 @@ impl Law {
             Self::Tuning => "tuning",
             Self::Pruning => "pruning",
             Self::Contrast => "contrast",
+            Self::Farseer => "farseer",
+            Self::Efficiencies => "efficiencies",
+            Self::Experts => "experts",
+            Self::JointExperts => "joint-experts",
+            Self::Granularity => "granularity",
+            Self::Parallel => "parallel",
+            Self::Vocabulary => "vocabulary",
+            Self::Mixtures => "mixtures",
+            Self::RateBatch => "rate-batch",
+            Self::All => "all",
         }
+    }
+
+    /// Whether it is a formula, as those that users write, or several of them.
+    pub fn is_formula(self) -> bool {
+        matches!(
+            self,
+            Self::Farseer
+                | Self::Efficiencies
+                | Self::Experts
+                | Self::JointExperts
+                | Self::Granularity
+                | Self::Parallel
+                | Self::Vocabulary
+                | Self::Mixtures
+                | Self::RateBatch
+                | Self::All
+        )
     }
 }
 

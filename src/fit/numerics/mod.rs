@@ -1,6 +1,7 @@
 //! Solvers, regressions and resampling. Knows no law and no observation.
 
 pub mod bootstrap;
+pub mod bounded;
 pub mod gaussian;
 pub mod least_squares;
 pub mod minimize;

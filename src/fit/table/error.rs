@@ -71,7 +71,7 @@ pub enum TableError {
         unit: String,
     },
     /// The header lacks a column.
-    #[error("{}{at}: there is no column '{column}'; the columns are {found}. Say which one it is with {remedy}", path.display())]
+    #[error("{}{at}: there is no column '{column}'{sought}; the columns are {found}{close}. Say which one it is with {remedy}", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
@@ -79,8 +79,12 @@ pub enum TableError {
         at: At,
         /// The column looked for.
         column: String,
+        /// What it would hold, where `--columns` asked for it by another name.
+        sought: String,
         /// The columns that are there.
         found: String,
+        /// Those that are nearly called so.
+        close: String,
         /// The `--columns` that says it, and other ways out.
         remedy: String,
     },
@@ -119,6 +123,26 @@ pub enum TableError {
         column: String,
         /// What is wrong and what to write.
         what: String,
+    },
+    /// A cell that is no number, of a column that a formula names.
+    #[error("{cell}")]
+    Named {
+        /// The name in the formula.
+        name: String,
+        /// What is wrong with the cell.
+        cell: Box<TableError>,
+    },
+    /// The column that a formula predicts is not there.
+    #[error("{}{at}: there is no column '{column}' to predict; the columns are {found}", path.display())]
+    Target {
+        /// The file.
+        path: PathBuf,
+        /// Where its names are.
+        at: At,
+        /// The column.
+        column: String,
+        /// The columns that are there.
+        found: String,
     },
     /// Rows without a number that a fit needs.
     #[error(

@@ -43,6 +43,8 @@ pub enum Field {
     BigBatch,
     /// Squared norm of its gradient.
     BigNorm,
+    /// Any number, of a column that a formula names.
+    Other,
 }
 
 impl Field {
@@ -90,6 +92,7 @@ impl Field {
             Self::SmallNorm => &["small_norm2"],
             Self::BigBatch => &["big_batch"],
             Self::BigNorm => &["big_norm2"],
+            Self::Other => &[],
         }
     }
 }

@@ -12,6 +12,9 @@ use super::names::{self, Candidate};
 use super::number::{Commas, unit, written};
 use super::source::Source;
 
+/// Similarity of names, from 0 to 1, above which one may be meant for the other; the measure is Jaro and Winkler's.
+const NEAR: f64 = 0.85;
+
 /// Finds columns and reads their cells.
 pub(super) struct Reader<'a> {
     source: &'a Source,
@@ -107,6 +110,33 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The column of exactly this name, read as the field that such a name means, or as any number.
+    pub(super) fn exactly(&self, name: &str) -> Result<Option<Place>, TableError> {
+        let Some(index) = self.index(name)? else { return Ok(None) };
+        let meant = Field::ALL.into_iter().find_map(|field| {
+            if field.names().contains(&name) {
+                return Some((field, None));
+            }
+            let candidates = names::recognise(&self.headers, field);
+            let unit = candidates.iter().find(|candidate| candidate.index == index)?.unit;
+            Some((field, Some(unit).filter(|unit| (*unit - 1.0).abs() > 0.0)))
+        });
+        let (field, unit) = meant.unwrap_or((Field::Other, None));
+        let place = Place { index, column: name.to_owned(), field, unit };
+        self.used.borrow_mut().push(place.clone());
+        Ok(Some(place))
+    }
+
+    /// An error where the column that a formula predicts is not there.
+    pub(super) fn lacks(&self, column: &str) -> TableError {
+        TableError::Target {
+            path: self.source.path.clone(),
+            at: self.source.names_at(),
+            column: column.to_owned(),
+            found: self.listed(),
+        }
+    }
+
     /// What is to be said of how the table was read.
     pub(super) fn notes(&self) -> Vec<String> {
         let recognised = self.recognised.borrow();
@@ -141,13 +171,27 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn missing(&self, field: Field, hint: &str) -> TableError {
+        let asked = self.columns.named(field);
+        let column = asked.unwrap_or(field.names()[0]);
         TableError::Missing {
             path: self.source.path.clone(),
             at: self.source.names_at(),
-            column: self.columns.named(field).unwrap_or(field.names()[0]).to_owned(),
+            column: column.to_owned(),
+            sought: asked.map_or_else(String::new, |_| format!(", which --columns takes for {}", field.names()[0])),
             found: self.listed(),
+            close: self.close_to(column),
             remedy: format!("--columns {}=NAME{hint}{}", field.names()[0], self.advice),
         }
+    }
+
+    /// The columns whose names are nearly this one, as the end of a sentence.
+    fn close_to(&self, column: &str) -> String {
+        let plain = |name: &str| name.to_lowercase().replace([' ', '-', '.', '/'], "_");
+        let base = plain(column.rsplit_once('[').map_or(column, |(base, _)| base).trim());
+        let is_near = |header: &&str| strsim::jaro_winkler(&plain(header), &base) > NEAR;
+        let near: Vec<String> =
+            self.headers.iter().map(str::trim).filter(is_near).map(|header| format!("'{header}'")).collect();
+        if near.is_empty() { String::new() } else { format!(", of which {} is close", near.join(" or ")) }
     }
 
     fn listed(&self) -> String {
@@ -262,6 +306,19 @@ impl<'a> Reader<'a> {
                 text if text.parse::<f64>().is_ok() => self.not_positive(row, place, &text),
                 text => self.cell_error(row, place, format_args!("'{text}' is not a number")),
             })),
+        }
+    }
+
+    /// Any finite number. Where there is none the error is one of those that may be left out.
+    pub(super) fn number(&self, row: &StringRecord, place: &Place) -> Result<f64, TableError> {
+        let lacks = |what: &str| {
+            let first = Box::new(self.cell_error(row, place, what));
+            TableError::Incomplete { first, also: Vec::new() }
+        };
+        match self.optional(row, place)? {
+            Some(value) if value.is_finite() => Ok(value),
+            Some(value) => Err(lacks(&format!("{value} is not finite"))),
+            None => Err(lacks("has no number")),
         }
     }
 

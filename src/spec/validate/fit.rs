@@ -37,6 +37,18 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
             "fit it to a table of yours: runner fit TABLE --law gradient-noise",
         )
     })?;
+    let recorded = !fit.law.is_formula() || matches!(fit.law, Law::Farseer | Law::Efficiencies | Law::RateBatch);
+    require(recorded, "fit.law", || {
+        let what = "the runs of a sweep lack the columns of this law";
+        (what, "fit it to a table of yours: runner fit TABLE --law NAME")
+    })?;
+    if fit.law == Law::Efficiencies {
+        present(
+            "fit.by",
+            fit.by.is_some(),
+            "write the axis whose values have efficiencies, such as \"optimizer.kind\"",
+        )?;
+    }
     if !fit.target_loss.is_empty() {
         absent("fit.target_loss", fit.law != Law::CriticalBatch, "only the law \"critical-batch\" has targets")?;
         list("fit.target_loss", &fit.target_loss, 1e3, "loss", "write losses above 0, such as [3.5, 3.2]")?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::fit::approaches::approach2::Approach2;
+use crate::fit::approaches::approach2::{Approach2, Optimum};
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
 use crate::fit::estimate::words;
 use crate::fit::{Estimate, Status};
@@ -12,13 +12,16 @@ use crate::units::{Flops, Ratio};
 const MOST_NAMED: usize = 8;
 
 /// The conclusion of a fit whose numbers are all in place.
-pub(super) fn of(fit: &Approach2) -> String {
+///
+/// `told` runs tell parameters by its convention.
+pub(super) fn of(fit: &Approach2, told: usize) -> String {
     let mut sentences = Vec::new();
     match (&fit.n_opt, &fit.d_opt) {
         (Some(n_opt), Some(d_opt)) => sentences.push(laws(fit, n_opt, d_opt)),
-        _ => sentences.push(nothing(fit)),
+        _ => sentences.push(nothing(fit, told)),
     }
     sentences.extend(left_out(fit));
+    sentences.extend(steep(fit));
     sentences.join(" ")
 }
 
@@ -52,10 +55,14 @@ fn trend(first: &TokensPerParam, last: &TokensPerParam) -> &'static str {
     }
 }
 
-fn nothing(fit: &Approach2) -> String {
+fn nothing(fit: &Approach2, told: usize) -> String {
     let identified = fit.optima.iter().filter(|optimum| optimum.status == Status::Converged).count();
     match (fit.optima.len(), identified) {
-        (0, _) => format!("No run has parameters counted as {}.", fit.counting.name()),
+        (0, _) if told == 0 => format!("No run has parameters counted as {}.", fit.counting.name()),
+        (0, _) => format!(
+            "No two of the {told} runs share a budget: their FLOPs differ by more than 1%. An IsoFLOP curve needs several \
+             sizes at one budget, in a column flop_budget, or by --budget-tolerance."
+        ),
         (1, 1) => {
             "One budget gives one optimum, and a power law needs three: train at least two more budgets.".to_owned()
         }
@@ -79,17 +86,31 @@ fn left_out(fit: &Approach2) -> impl Iterator<Item = String> {
         ),
     ];
     reasons.into_iter().filter_map(|(status, reason)| {
-        let budgets: Vec<String> = fit
-            .optima
-            .iter()
-            .filter(|optimum| optimum.status == status)
-            .map(|optimum| Flops(optimum.budget).to_string())
-            .collect();
-        let named = budgets[..budgets.len().min(MOST_NAMED)].join(", ");
-        let more = budgets.len().saturating_sub(MOST_NAMED);
-        let rest = if more > 0 { format!(" and {more} more budgets") } else { String::new() };
-        (!budgets.is_empty()).then(|| format!("Left out {named}{rest}: {reason}."))
+        let budgets = named(fit.optima.iter().filter(|optimum| optimum.status == status).map(|optimum| optimum.budget));
+        (!budgets.is_empty()).then(|| format!("Left out {budgets}: {reason}."))
     })
+}
+
+/// Which budgets have a steep end, and what was done about it.
+fn steep(fit: &Approach2) -> Option<String> {
+    let of = |optimum: &Optimum| optimum.steep.map(|steep| (optimum.budget, steep.left_out));
+    let found: Vec<(f64, usize)> = fit.optima.iter().filter_map(of).collect();
+    let left_out: usize = found.iter().map(|(_, left_out)| left_out).sum();
+    let budgets = named(found.iter().map(|(budget, _)| *budget));
+    (!found.is_empty()).then(|| {
+        format!(
+            "A steep end at {budgets}: there the curve is a cubic around the minimum, in which near losses count most \
+             ({left_out} runs are too high to count)."
+        )
+    })
+}
+
+/// Budgets in words, the first few by name.
+fn named(budgets: impl Iterator<Item = f64>) -> String {
+    let budgets: Vec<String> = budgets.map(|budget| Flops(budget).to_string()).collect();
+    let more = budgets.len().saturating_sub(MOST_NAMED);
+    let rest = if more > 0 { format!(" and {more} more budgets") } else { String::new() };
+    budgets[..budgets.len().min(MOST_NAMED)].join(", ") + &rest
 }
 
 fn ratio(estimate: &Estimate) -> String {

@@ -1,13 +1,15 @@
-//! One IsoFLOP curve: its runs, its two parabolas, and its resamples.
+//! One IsoFLOP curve: its runs, its two parabolas, and its resamples. With a steep end, cubics take the place of parabolas
+//! ([`super::steep`] says when and how).
 
 use rand::{Rng, RngExt};
 
 use crate::fit::Status;
+use crate::fit::approaches::approach2::steep::{self, Steep};
 use crate::fit::approaches::surface::Surface;
 use crate::fit::estimate::MAX_LOST;
 use crate::fit::numerics::bootstrap::widening;
 use crate::fit::numerics::minimize::search;
-use crate::fit::numerics::regress::{Design, Parabola, distinct};
+use crate::fit::numerics::regress::{Cubic, CubicDesign, Design, distinct_logarithms};
 use crate::fit::table::budgets::{geometric_mean, same_budget};
 use crate::observation::{Counting, Observation};
 
@@ -27,6 +29,8 @@ pub(super) struct Curve {
     pub(super) budget: f64,
     points: Vec<Point>,
     fitted: Option<Fitted>,
+    /// Runs that a steep end leaves out of the fit; nothing where no end is steep.
+    steep: Option<usize>,
 }
 
 struct Point {
@@ -34,6 +38,8 @@ struct Point {
     loss: f64,
     /// Proportional to 1/variance of the loss.
     weight: f64,
+    /// How much it counts for how near it is to the bottom of the curve: 1 where no end is steep.
+    near: f64,
     /// Runs of the same size and tokens, as a range of points: repeats that differ in their seed.
     repeats: std::ops::Range<usize>,
 }
@@ -44,10 +50,32 @@ impl Point {
     }
 }
 
+/// How the curve is drawn through its runs.
+enum Form {
+    Parabola(Design),
+    Cubic(CubicDesign),
+}
+
+impl Form {
+    fn through(&self, losses: &[f64]) -> Cubic {
+        match self {
+            Self::Parabola(design) => design.parabola(losses).into(),
+            Self::Cubic(design) => design.cubic(losses),
+        }
+    }
+
+    fn leverage(&self, i: usize) -> f64 {
+        match self {
+            Self::Parabola(design) => design.leverage(i),
+            Self::Cubic(design) => design.leverage(i),
+        }
+    }
+}
+
 struct Fitted {
-    designs: [Design; 2],
-    parabolas: [Parabola; 2],
-    /// Residuals of each parabola, of weight 1, corrected for leverage and centred.
+    forms: [Form; 2],
+    curves: [Cubic; 2],
+    /// Residuals of each curve, of weight 1, corrected for leverage and centred.
     residuals: [Vec<f64>; 2],
     /// Mean loss of the run's repeats, and the run's deviation from it corrected for their small number.
     means: Vec<(f64, f64)>,
@@ -56,7 +84,7 @@ struct Fitted {
 /// Where one fit, or one resample of it, has its minimum.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Minimum {
-    /// log10 of parameters and of tokens at the vertex, where the parabola opens upwards.
+    /// log10 of parameters and of tokens at the vertex, where the curve has one that is lowest.
     pub(super) x: [Option<f64>; 2],
     /// Loss at the vertex in parameters.
     pub(super) loss: f64,
@@ -76,7 +104,7 @@ pub(super) fn split(observations: &[Observation], counting: Counting, weighted: 
         .filter_map(|run| {
             let x = [run.params_by(counting)?.log10(), run.tokens.log10()];
             let weight = error(run).filter(|_| weighted).map_or(1.0, |error| error.powi(-2));
-            Some((run.budget(), Point { x, loss: run.loss, weight, repeats: 0..0 }))
+            Some((run.budget(), Point { x, loss: run.loss, weight, near: 1.0, repeats: 0..0 }))
         })
         .collect();
     rows.sort_by(|(a, p), (b, q)| a.total_cmp(b).then(p.x[0].total_cmp(&q.x[0])).then(p.loss.total_cmp(&q.loss)));
@@ -103,6 +131,13 @@ impl Curve {
         // One order whatever the order of the rows, so that resamples and sums are the same to the bit.
         points
             .sort_by(|a, b| a.x[0].total_cmp(&b.x[0]).then(a.x[1].total_cmp(&b.x[1])).then(a.loss.total_cmp(&b.loss)));
+        let steep = steep::weigh(&means(&points)).map(|near| {
+            let (sizes, before) = (points.chunk_by(Point::repeats_of).map(<[Point]>::len), points.len());
+            let near: Vec<f64> = sizes.zip(near).flat_map(|(runs, near)| std::iter::repeat_n(near, runs)).collect();
+            points.iter_mut().zip(near).for_each(|(point, near)| point.near = near);
+            points.retain(|point| point.near > 0.0);
+            before - points.len()
+        });
         let mut start = 0;
         for i in 1..=points.len() {
             if i == points.len() || !points[i].repeats_of(&points[start]) {
@@ -110,24 +145,49 @@ impl Curve {
                 start = i;
             }
         }
-        let enough = AXES.iter().all(|&axis| distinct(points.iter().map(|point| point.x[axis])) >= MIN_SIZES);
-        let fitted = enough.then(|| Fitted::new(&points));
-        Self { budget, points, fitted }
+        let enough =
+            AXES.iter().all(|&axis| distinct_logarithms(points.iter().map(|point| point.x[axis])) >= MIN_SIZES);
+        let fitted = enough.then(|| Fitted::new(&points, steep.is_some()));
+        Self { budget, points, fitted, steep }
     }
 
     /// Number of runs.
     pub(super) fn points(&self) -> usize {
-        self.points.len()
+        self.points.len() + self.steep.unwrap_or(0)
     }
 
-    /// Coefficients of both parabolas, where there are enough sizes for them.
+    /// Coefficients of both parabolas, where there are enough sizes for them; with a steep end, of the terms of the
+    /// cubics below the third.
     pub(super) fn coefficients(&self) -> Option<[[f64; 3]; 2]> {
-        self.fitted.as_ref().map(|fitted| fitted.parabolas.map(|parabola| parabola.coefficients()))
+        self.fitted.as_ref().map(|fitted| fitted.curves.map(|curve| curve.coefficients()).map(|[_, p, q, r]| [p, q, r]))
+    }
+
+    /// Most runs of one size.
+    pub(super) fn seeds(&self) -> usize {
+        self.points.iter().map(|point| point.repeats.len()).max().unwrap_or(0)
+    }
+
+    /// Sizes below the minimum and above it.
+    pub(super) fn sides(&self) -> [usize; 2] {
+        let Some(x) = self.minimum().x[0] else { return [0; 2] };
+        let sizes = || self.points.chunk_by(Point::repeats_of).map(|size| size[0].x[0]);
+        [sizes().filter(|size| *size < x).count(), sizes().filter(|size| *size > x).count()]
+    }
+
+    /// What a steep end made of the curve.
+    pub(super) fn steep(&self) -> Option<Steep> {
+        let fitted = self.fitted.as_ref()?;
+        let [params, tokens] = AXES.map(|axis| {
+            let (low, high) = range(self.points.iter().map(|point| point.x[axis]));
+            [low, high].map(|x| 10_f64.powf(x))
+        });
+        let cubic = fitted.curves.map(|curve| curve.coefficients()[0]);
+        Some(Steep { left_out: self.steep?, cubic, params, tokens })
     }
 
     /// The minimum of the runs themselves.
     pub(super) fn minimum(&self) -> Minimum {
-        self.fitted.as_ref().map_or_else(Minimum::default, |fitted| self.locate(&fitted.parabolas))
+        self.fitted.as_ref().map_or_else(Minimum::default, |fitted| self.locate(&fitted.curves))
     }
 
     /// log10 of parameters and tokens where a surface is least along this curve, whose tokens are interpolated by a
@@ -135,7 +195,7 @@ impl Curve {
     pub(super) fn minimum_of(&self, surface: &Surface) -> Option<[f64; 2]> {
         let fitted = self.fitted.as_ref()?;
         let (low, high) = range(self.points.iter().map(|point| point.x[0]));
-        let tokens = fitted.designs[0].parabola(&self.points.iter().map(|point| point.x[1]).collect::<Vec<_>>());
+        let tokens = fitted.forms[0].through(&self.points.iter().map(|point| point.x[1]).collect::<Vec<_>>());
         let loss = |x: f64| surface.loss(10_f64.powf(x), 10_f64.powf(tokens.at(x)));
         let x = search(loss, low, high, 33);
         Some([x, tokens.at(x)])
@@ -143,11 +203,7 @@ impl Curve {
 
     /// ln of parameters and of tokens, and mean loss, of each size.
     pub(super) fn means(&self) -> Vec<([f64; 2], f64)> {
-        let mean = |group: &[Point]| {
-            let loss = group.iter().map(|point| point.loss).sum::<f64>() / group.len() as f64;
-            (group[0].x.map(|x| x * std::f64::consts::LN_10), loss)
-        };
-        self.points.chunk_by(Point::repeats_of).map(mean).collect()
+        means(&self.points).into_iter().map(|(x, loss)| (x.map(|x| x * std::f64::consts::LN_10), loss)).collect()
     }
 
     /// The minimum of one resample.
@@ -172,24 +228,27 @@ impl Curve {
                 losses[axis].push(if seeds.len() > 1 {
                     fitted.means[donor].0 + fitted.means[donor].1
                 } else {
-                    fitted.parabolas[axis].at(point.x[axis]) + fitted.residuals[axis][donor] / point.weight.sqrt()
+                    fitted.curves[axis].at(point.x[axis]) + fitted.residuals[axis][donor] / point.weight.sqrt()
                 });
             }
         }
-        self.locate(&AXES.map(|axis| fitted.designs[axis].parabola(&losses[axis])))
+        self.locate(&AXES.map(|axis| fitted.forms[axis].through(&losses[axis])))
     }
 
-    fn locate(&self, parabolas: &[Parabola; 2]) -> Minimum {
+    fn locate(&self, curves: &[Cubic; 2]) -> Minimum {
         let mut interior = true;
         let x = AXES.map(|axis| {
             let (low, high) = range(self.points.iter().map(|point| point.x[axis]));
-            let rise = parabolas[axis].curvature() * (high - low).powi(2) / 4.0;
-            let level = parabolas[axis].at(f64::midpoint(low, high)).abs();
-            let vertex = (rise > ROUNDING * level).then(|| parabolas[axis].vertex());
-            interior &= vertex.is_some_and(|x| low < x && x < high);
+            let curve = &curves[axis];
+            let rise = curve.curvature() * (high - low).powi(2) / 4.0;
+            let level = curve.at(f64::midpoint(low, high)).abs();
+            let vertex = (rise > ROUNDING * level).then(|| curve.vertex());
+            // A cubic may fall again on the other side of a bump.
+            let lowest = |x: f64| self.steep.is_none() || curve.at(x) <= curve.at(low).min(curve.at(high));
+            interior &= vertex.is_some_and(|x| low < x && x < high && lowest(x));
             vertex
         });
-        Minimum { x, loss: x[0].map_or(f64::NAN, |x| parabolas[0].at(x)), interior }
+        Minimum { x, loss: x[0].map_or(f64::NAN, |x| curves[0].at(x)), interior }
     }
 
     /// Whether the minimum may be used, given the minima of the resamples.
@@ -210,27 +269,34 @@ impl Curve {
 }
 
 impl Fitted {
-    fn new(points: &[Point]) -> Self {
+    fn new(points: &[Point], is_steep: bool) -> Self {
         let losses: Vec<f64> = points.iter().map(|point| point.loss).collect();
-        let weights: Vec<f64> = points.iter().map(|point| point.weight).collect();
-        let designs =
-            AXES.map(|axis| Design::weighted(&points.iter().map(|point| point.x[axis]).collect::<Vec<_>>(), &weights));
-        let parabolas = AXES.map(|axis| designs[axis].parabola(&losses));
+        let weights: Vec<f64> = points.iter().map(|point| point.weight * point.near).collect();
+        let sizes = points.chunk_by(Point::repeats_of).count();
+        let is_cubic = is_steep && sizes >= steep::CUBIC_SIZES;
+        let forms = AXES.map(|axis| {
+            let x: Vec<f64> = points.iter().map(|point| point.x[axis]).collect();
+            if is_cubic {
+                Form::Cubic(CubicDesign::weighted(&x, &weights))
+            } else {
+                Form::Parabola(Design::weighted(&x, &weights))
+            }
+        });
+        let curves = AXES.map(|axis| forms[axis].through(&losses));
         let residuals = AXES.map(|axis| {
             let corrected: Vec<f64> = points
                 .iter()
                 .enumerate()
                 // Above a leverage of 0.95 the residual says too little of the noise to be blown up further.
                 .map(|(i, point)| {
-                    let freedom = (1.0 - designs[axis].leverage(i)).max(0.05);
-                    (point.loss - parabolas[axis].at(point.x[axis])) * (point.weight / freedom).sqrt()
+                    let freedom = (1.0 - forms[axis].leverage(i)).max(0.05);
+                    (point.loss - curves[axis].at(point.x[axis])) * (point.weight * point.near / freedom).sqrt()
                 })
                 .collect();
             let mean = corrected.iter().sum::<f64>() / corrected.len() as f64;
-            let wider = widening(points.len() - 3);
+            let wider = widening(points.len() - if is_cubic { 4 } else { 3 });
             corrected.into_iter().map(|residual| wider * (residual - mean)).collect()
         });
-        let sizes = points.chunk_by(Point::repeats_of).count();
         let wider = widening((points.len() - sizes).max(1));
         let means = points
             .iter()
@@ -240,8 +306,17 @@ impl Fitted {
                 (mean, wider * (point.loss - mean) * (runs / (runs - 1.0).max(1.0)).sqrt())
             })
             .collect();
-        Self { designs, parabolas, residuals, means }
+        Self { forms, curves, residuals, means }
     }
+}
+
+/// log10 of parameters and of tokens, and mean loss, of each size.
+fn means(points: &[Point]) -> Vec<([f64; 2], f64)> {
+    let mean = |group: &[Point]| {
+        let loss = group.iter().map(|point| point.loss).sum::<f64>() / group.len() as f64;
+        (group[0].x, loss)
+    };
+    points.chunk_by(Point::repeats_of).map(mean).collect()
 }
 
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fit::approaches::approach2::steep::Steep;
+use crate::fit::approaches::approach2::sure::Sure;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
 use crate::fit::{Estimate, Status};
 use crate::observation::Counting;
@@ -27,6 +29,9 @@ pub struct Optimum {
     pub parabola_params: Option<[f64; 3]>,
     /// The same in x = log10(tokens).
     pub parabola_tokens: Option<[f64; 3]>,
+    /// What a steep end made of the curve, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steep: Option<Steep>,
 }
 
 /// The result of approach 2 under one convention of counting parameters.
@@ -46,6 +51,9 @@ pub struct Approach2 {
     pub d_opt: Option<PowerLaw>,
     /// Tokens per parameter at the budgets of the data and beyond.
     pub tokens_per_param: Vec<TokensPerParam>,
+    /// How sure the ratio is, and what would make it surer, where there are laws.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sure: Option<Sure>,
     /// What may be concluded, in a sentence.
     pub conclusion: String,
 }

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::estimate::{MAX_LOST, words};
 use crate::fit::laws::critical_batch::{Hyperbola, against_loss, against_tokens, hyperbola};
-use crate::fit::laws::law::{distinct, large};
+use crate::fit::laws::law::large;
 use crate::fit::numerics::bootstrap::{Bootstrap, widening};
+use crate::fit::numerics::regress::distinct;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::{Estimate, Status};
 

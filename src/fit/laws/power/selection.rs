@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fit::Status;
-use crate::fit::laws::law::distinct;
 use crate::fit::laws::power::{Form, Law, fit};
 use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::regress::distinct;
 
 /// Rows above which every second, third, ... in the order of x is taken.
 pub const MOST: usize = 1000;

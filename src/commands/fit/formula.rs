@@ -1,0 +1,406 @@
+//! `runner fit --formula`, and the laws of the literature that are formulas.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, ensure};
+
+use super::print_formula::{self, Said};
+use super::request::Request;
+use super::rows::{Group, Made, groups};
+use crate::cli;
+use crate::commands::positive;
+use crate::fit::Bootstrap;
+use crate::fit::formula::{self, Asked, Data, Formula, FormulaError, Grouping, Measure, Residual};
+use crate::fit::laws::forms::{self, Form, mixtures};
+use crate::fit::laws::law::LawFit;
+use crate::fit::laws::written::ranking::{self, Candidate};
+use crate::fit::laws::written::{self, outside};
+use crate::fit::named::{Dot, Law};
+use crate::fit::table::TableError;
+use crate::fit::table::named::{self, Named, Read, Wanted};
+
+/// A formula with its name and what is said of its unknowns.
+struct Asking {
+    name: String,
+    formula: Formula,
+    unknowns: Vec<Asked>,
+    /// The names that must be columns; whatever is one where nothing is said.
+    columns: Option<&'static [&'static str]>,
+    /// Whether its indices are columns that are read.
+    grouped: bool,
+}
+
+/// Rows above which an even share is fitted.
+const MOST: usize = 4000;
+/// Starts of the laws beside the one that was asked for.
+const BESIDE: usize = 24;
+
+/// Fits the formulas that were asked for and returns what is to be printed.
+pub(super) fn run(request: &Request, law: Option<Law>) -> anyhow::Result<String> {
+    refuse(request)?;
+    let args = request.args;
+    let options = options(request)?;
+    let mut asking = own(request, law)?;
+    let count = if law == Some(Law::All) { 0 } else { asking.len() };
+    let target = asking.first().map_or("loss", |one| one.formula.names.target.0.as_str()).to_owned();
+    let known: Vec<String> = asking.iter().map(|one| one.name.clone()).collect();
+    for form in forms::ALL.iter().filter(|form| !known.iter().any(|name| name == form.name)) {
+        // The index of a law of the literature is the column of --by, which otherwise splits the table.
+        if !form.has_groups() || (law == Some(Law::All) && args.by.is_some()) {
+            asking.push(of_form(form, &target, request)?);
+        }
+    }
+    let cost = args.formula.cost.as_deref().map(|text| Formula::parse(&format!("cost = {text}"))).transpose()?;
+    let read = read(request, &asking, &target, cost.as_ref())?;
+    let laws = laws(&asking, count, &read)?;
+    ensure!(!laws.is_empty(), "{}: no law of losses has all of its columns here", args.runs.display());
+    let (found, mut text) = (read.found, String::new());
+    for Group { name, rows, made, .. } in groups(read.table, &args.runs, args.drop_highest, |row| row.target)? {
+        let data = data(request, &found, &asking, rows, cost.as_ref())?;
+        let said = Said { request, name: name.as_deref(), made: &made };
+        text += &group(&said, &laws, count, &data, &options)?;
+    }
+    Ok(text)
+}
+
+/// A law of the literature fitted to one group of rows.
+pub(super) struct Alone {
+    pub(super) group: Option<String>,
+    pub(super) fit: LawFit,
+    pub(super) made: Made,
+    /// What is drawn of its rows.
+    pub(super) points: Vec<Dot>,
+}
+
+/// A law of the literature alone, as a spec asks for it.
+pub(super) fn alone(request: &Request, law: Law) -> anyhow::Result<Vec<Alone>> {
+    let options = options(request)?;
+    let asking = own(request, Some(law))?;
+    let read = read(request, &asking, "loss", None)?;
+    let laws = laws(&asking, asking.len(), &read)?;
+    let one = laws.first().context("a ranking of laws has no numbers of its own")?;
+    let mut fits = Vec::new();
+    for Group { name, rows, made, .. } in groups(read.table, &request.args.runs, 0, |row| row.target)? {
+        let data = data(request, &read.found, &asking, rows, None)?;
+        let fit = written::fit(&one.law, &data, &options)?;
+        let (series, x) = (&one.law.columns[0], &one.law.columns[one.law.columns.len().min(2) - 1]);
+        let (series, x) = (&data.columns[series], &data.columns[x]);
+        let dot = |row: usize| Dot { x: x[row], loss: data.loss[row], series: Some(series[row]) };
+        fits.push(Alone { group: name, fit: fit.law, made, points: (0..data.len()).map(dot).collect() });
+    }
+    Ok(fits)
+}
+
+/// One group of rows: the law that was asked for beside its rivals, or several laws ranked.
+fn group(
+    said: &Said<'_>,
+    laws: &[Candidate],
+    count: usize,
+    data: &Data,
+    options: &written::Options,
+) -> anyhow::Result<String> {
+    let beside = written::Options { starts: options.starts.min(BESIDE), ..*options };
+    let alone = count == 1;
+    let ranking = ranking::rank(laws, data, if alone { &beside } else { options });
+    let mut text = String::new();
+    let first = if alone {
+        Some(&laws[0])
+    } else {
+        laws.iter().find(|law| Some(&law.name) == ranking.laws.first().map(|law| &law.name))
+    };
+    if !alone {
+        text += &said.ranking(&ranking)?;
+    }
+    let Some(first) = first else { return Ok(text) };
+    let fit = written::fit(&first.law, data, options)?;
+    let rivals = outside::rivals(&fit, &first.name, &ranking);
+    text += &said.law(first, &fit, &rivals)?;
+    if alone && ranking.laws.len() > 1 {
+        text += &said.ranking(&ranking)?;
+    }
+    if let Some(path) = &said.request.args.formula.figure {
+        let as_good = |rival: &outside::Rival| laws.iter().find(|law| law.name == rival.name).map(|law| &law.law);
+        let beside: Vec<(&formula::Law, &[f64])> =
+            rivals.iter().filter_map(|rival| Some((as_good(rival)?, rival.values.as_slice()))).collect();
+        print_formula::write_figures(path, first, data, &fit, &beside)?;
+    }
+    Ok(text)
+}
+
+/// Flags that would be ignored.
+fn refuse(request: &Request) -> anyhow::Result<()> {
+    let args = request.args;
+    let unused = [
+        ("--against", args.against.is_some()),
+        ("--target-loss", !args.target_loss.is_empty()),
+        ("--budget-tolerance", args.budget_tolerance.is_some()),
+        ("--tokens-from-flops", args.tokens_from_flops),
+        ("--starts", !args.starts.is_empty()),
+        ("--critical-batch", !args.critical_batch.is_empty()),
+        ("--recount", args.recount.is_some()),
+    ];
+    for (flag, given) in unused {
+        ensure!(!given, "{flag} means nothing with a law that is a formula: leave it out");
+    }
+    Ok(())
+}
+
+/// Flags of formulas where no law is one.
+pub(super) fn refuse_alone(args: &cli::FormulaArgs) -> anyhow::Result<()> {
+    let unused = [
+        ("--unknown", !args.unknown.is_empty()),
+        ("--cost", args.cost.is_some()),
+        ("--figure", args.figure.is_some()),
+        ("--residuals plain", args.residuals == cli::Residuals::Plain),
+        ("--objective huber", args.objective == cli::Objective::Huber),
+        ("--overestimates", (args.overestimates - 1.0).abs() > 0.0),
+    ];
+    for (flag, given) in unused {
+        ensure!(!given, "{flag} belongs to --formula or a law that is a formula, such as --law farseer");
+    }
+    Ok(())
+}
+
+/// What is minimised, and how often.
+fn options(request: &Request) -> anyhow::Result<written::Options> {
+    let args = &request.args.formula;
+    let delta = if args.objective == cli::Objective::Huber { request.args.delta } else { f64::INFINITY };
+    let residual = if args.residuals == cli::Residuals::Log { Residual::Log } else { Residual::Plain };
+    let measure = Measure { residual, delta, above: positive("overestimates", args.overestimates)? };
+    let bootstrap: Bootstrap = request.bootstrap;
+    Ok(written::Options { measure, starts: args.multistart as usize, bootstrap, resample: request.resample })
+}
+
+/// What was asked for: formulas, or one of the literature.
+fn own(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Asking>> {
+    let args = request.args;
+    let unknowns = asked(&args.formula.unknown)?;
+    let written = |(at, text): (usize, &String)| -> anyhow::Result<Asking> {
+        let name = if args.formula.formula.len() == 1 { "formula".to_owned() } else { format!("formula {}", at + 1) };
+        Ok(Asking { name, formula: Formula::parse(text)?, unknowns: unknowns.clone(), columns: None, grouped: true })
+    };
+    let form = match law {
+        None => return args.formula.formula.iter().enumerate().map(written).collect(),
+        Some(Law::All) => return Ok(Vec::new()),
+        Some(Law::Mixtures) => {
+            let headers = named::headers(&args.runs)?;
+            let text = mixtures::formula(&headers).with_context(|| {
+                format!("{}: no column begins with '{}', as those of shares do", args.runs.display(), mixtures::SHARE)
+            })?;
+            let formula = Formula::parse(&text)?;
+            return Ok(vec![Asking {
+                name: mixtures::NAME.to_owned(),
+                formula,
+                unknowns,
+                columns: None,
+                grouped: false,
+            }]);
+        }
+        Some(law) => form(law).context("not a law that is a formula")?,
+    };
+    let mut asking = of_form(form, "loss", request)?;
+    asking.unknowns.extend(unknowns);
+    Ok(vec![asking])
+}
+
+/// The formula of a law of the literature.
+pub(super) fn form(law: Law) -> Option<&'static Form> {
+    let form = match law {
+        Law::Farseer => &forms::farseer::FORM,
+        Law::Efficiencies => &forms::efficiencies::FORM,
+        Law::Experts => &forms::experts::FORM,
+        Law::JointExperts => &forms::joint_experts::FORM,
+        Law::Granularity => &forms::granularity::FORM,
+        Law::Parallel => &forms::parallel::FORM,
+        Law::Vocabulary => &forms::vocabulary::FORM,
+        Law::RateBatch => &forms::rate_batch::FORM,
+        _ => return None,
+    };
+    Some(form)
+}
+
+fn of_form(form: &Form, target: &str, request: &Request) -> anyhow::Result<Asking> {
+    let group = request.args.by.as_deref().unwrap_or("group");
+    let texts: Vec<String> = form.unknowns.iter().map(|text| (*text).to_owned()).collect();
+    Ok(Asking {
+        name: form.name.to_owned(),
+        formula: Formula::parse(&form.written(target, group))?,
+        unknowns: asked(&texts)?,
+        columns: Some(form.columns),
+        grouped: form.has_groups(),
+    })
+}
+
+fn asked(texts: &[String]) -> anyhow::Result<Vec<Asked>> {
+    texts.iter().map(|text| Asked::parse(text).map_err(|what| anyhow::anyhow!("--unknown {what}"))).collect()
+}
+
+/// The table with the columns that any of the formulas names.
+fn read(request: &Request, asking: &[Asking], target: &str, cost: Option<&Formula>) -> anyhow::Result<Read> {
+    let mut wanted = Wanted { target: target.to_owned(), ..Wanted::default() };
+    let add = |list: &mut Vec<String>, name: &str| {
+        if !list.iter().any(|known| known == name) {
+            list.push(name.to_owned());
+        }
+    };
+    for one in asking {
+        let must = one.columns;
+        let used = one.formula.names.used.iter().map(|(name, _)| name.as_str());
+        used.filter(|name| must.is_none_or(|must| must.contains(name))).for_each(|name| add(&mut wanted.names, name));
+        if one.grouped {
+            one.formula.names.indices.iter().for_each(|(name, _)| add(&mut wanted.indices, name));
+        }
+    }
+    cost.iter().flat_map(|cost| &cost.names.used).for_each(|(name, _)| add(&mut wanted.names, name));
+    for one in asking.iter().filter(|one| one.columns.is_none()) {
+        if let Some((name, place)) = &one.formula.names.indices.iter().find(|(name, _)| wanted.names.contains(name)) {
+            return Err(one
+                .formula
+                .wrong(place, format!("'{name}' is an index and a number too: it can be one of them"))
+                .into());
+        }
+        let other = &one.formula.names.target;
+        if other.0 != target {
+            let what = format!("formulas that are compared predict the same column, and the first predicts '{target}'");
+            return Err(one.formula.wrong(&other.1, what).into());
+        }
+    }
+    // Groups that a law tells apart itself are no parts of the table.
+    let splits = !wanted.indices.iter().any(|index| Some(index) == request.args.by.as_ref());
+    let table = crate::fit::table::Options { by: request.args.by.clone().filter(|_| splits), ..request.table.clone() };
+    let read = named::read(&request.args.runs, &request.columns, &wanted, &table);
+    read.map_err(|error| match error {
+        TableError::Named { name, cell } => in_formula(asking, &name, &cell),
+        TableError::Target { .. } => match asking.iter().find(|one| one.formula.names.target.0 == target) {
+            Some(one) => one.formula.wrong(&one.formula.names.target.1, error.to_string()).into(),
+            None => error.into(),
+        },
+        TableError::By { ref column, ref found, .. } if Some(column) != request.args.by.as_ref() => {
+            let what = format!("the index '{column}' is no column of the table; the columns are {found}");
+            let index = asking.iter().find_map(|one| {
+                let (_, place) = one.formula.names.indices.iter().find(|(name, _)| name == column)?;
+                Some(one.formula.wrong(place, what.clone()))
+            });
+            index.map_or_else(|| error.into(), Into::into)
+        }
+        other => other.into(),
+    })
+}
+
+/// A cell that is no number, with the place in the formula that asks for one.
+fn in_formula(asking: &[Asking], name: &str, cell: &TableError) -> anyhow::Error {
+    let place =
+        asking.iter().find_map(|one| {
+            let (_, place) = one.formula.names.used.iter().find(|(used, _)| used == name)?;
+            Some(one.formula.wrong(
+                place,
+                format!("{cell}. For groups write the column as an index of an unknown, as in A{{{name}}}"),
+            ))
+        });
+    place.map_or_else(|| anyhow::anyhow!("{cell}"), Into::into)
+}
+
+/// The laws of the formulas: those that were asked for, the first `count`, and others whose columns are there.
+fn laws(asking: &[Asking], count: usize, read: &Read) -> anyhow::Result<Vec<Candidate>> {
+    let is_column = |name: &str| read.found.iter().any(|found| found == name);
+    let mut laws: Vec<Candidate> = Vec::new();
+    for (at, one) in asking.iter().enumerate() {
+        if let Some(must) = one.columns {
+            let missing: Vec<&str> = must.iter().copied().filter(|name| !is_column(name)).collect();
+            if !missing.is_empty() {
+                ensure!(at >= count, "--law {}: the table has no column for {}", one.name, missing.join(", "));
+                continue;
+            }
+        } else {
+            refuse_slips(one, read)?;
+        }
+        let must = |name: &str| is_column(name) && one.columns.is_none_or(|must| must.contains(&name));
+        let named = |asked: &&Asked| {
+            one.columns.is_some() || one.formula.names.used.iter().any(|(used, _)| *used == asked.name)
+        };
+        // With several formulas what is said of unknowns belongs to those that have them.
+        let unknowns: Vec<Asked> = one.unknowns.iter().filter(|asked| count < 2 || named(asked)).cloned().collect();
+        let law = one.formula.law(&must, &unknowns)?;
+        if let Some(same) = laws.iter().find(|same| same.law.canonical() == law.canonical()) {
+            if at < count {
+                let what = format!("this is the law '{}' with other names: leave one of them out", same.name);
+                return Err(one.formula.wrong(&law.right_side(), what).into());
+            }
+            continue;
+        }
+        laws.push(Candidate { name: one.name.clone(), law });
+    }
+    Ok(laws)
+}
+
+/// Names that are nearly columns.
+fn refuse_slips(one: &Asking, read: &Read) -> Result<(), FormulaError> {
+    let plain =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let names = &one.formula.names.used;
+    let is_column = |name: &str| read.found.iter().any(|found| found == name);
+    for (name, place) in names.iter().filter(|(name, _)| !is_column(name)) {
+        if one.unknowns.iter().any(|asked| asked.name == *name) {
+            continue;
+        }
+        let letter = |upper: &str| !names.iter().any(|(used, _)| used == upper);
+        let near = match name.as_str() {
+            "n" if letter("N") => Some("N"),
+            "d" if letter("D") => Some("D"),
+            "c" if letter("C") && read.headers.iter().any(|header| header == "C") => Some("C"),
+            _ => read.headers.iter().map(String::as_str).find(|header| {
+                let (a, b) = (plain(name), plain(header));
+                (a == b && a.len() > 1) || (a.len() > 3 && strsim::normalized_damerau_levenshtein(&a, &b) > 0.75)
+            }),
+        };
+        if let Some(near) = near {
+            let what = format!(
+                "'{name}' is no column, so it would be looked for; is '{near}' meant? If it is an unknown, say --unknown {name}"
+            );
+            return Err(one.formula.wrong(place, what));
+        }
+    }
+    Ok(())
+}
+
+/// Rows by column, at most so many of them.
+fn data(
+    request: &Request,
+    found: &[String],
+    asking: &[Asking],
+    mut rows: Vec<Named>,
+    cost: Option<&Formula>,
+) -> anyhow::Result<Data> {
+    let plain = request.args.formula.residuals == cli::Residuals::Plain;
+    if let Some(row) = rows.iter().find(|row| row.target <= 0.0 && !plain) {
+        let first = asking.first().context("no law")?;
+        let what = format!("a row has {}, which has no logarithm: fit --residuals plain", row.target);
+        return Err(first.formula.wrong(&first.formula.names.target.1, what).into());
+    }
+    if rows.len() > MOST {
+        eprintln!("note: laws are fitted to an even share of at most {MOST} of the {} rows", rows.len());
+        let share = rows.len().div_ceil(MOST);
+        rows = rows.into_iter().step_by(share).collect();
+    }
+    let column = |at: usize| rows.iter().map(|row| row.numbers[at]).collect::<Vec<f64>>();
+    let columns: BTreeMap<String, Vec<f64>> =
+        found.iter().enumerate().map(|(at, name)| (name.clone(), column(at))).collect();
+    let mut indices: Vec<&String> = Vec::new();
+    for (name, _) in asking.iter().filter(|one| one.grouped).flat_map(|one| &one.formula.names.indices) {
+        if !indices.contains(&name) {
+            indices.push(name);
+        }
+    }
+    let grouping =
+        |(at, name): (usize, &&String)| ((*name).clone(), Grouping::of(rows.iter().map(|row| row.labels[at].as_str())));
+    let costs = match cost {
+        Some(cost) => Some(cost.values(&columns, rows.len())?),
+        None => rows.iter().map(|row| row.cost).collect(),
+    };
+    Ok(Data {
+        groups: indices.iter().enumerate().map(grouping).collect(),
+        columns,
+        loss: rows.iter().map(|row| row.target).collect(),
+        cost: costs,
+    })
+}

@@ -1,0 +1,166 @@
+//! What `runner fit --formula` prints: the law, its rivals, and the figure of its residuals.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::print;
+use super::print_law;
+use super::request::Request;
+use super::rows::Made;
+use crate::cli::Residuals;
+use crate::commands::shared::sheet::{Sheet, Worth};
+use crate::fit::Estimate;
+use crate::fit::formula::{Data, Law};
+use crate::fit::laws::written::Written;
+use crate::fit::laws::written::outside::{self, Rival};
+use crate::fit::laws::written::ranking::{Candidate, Ranking};
+use crate::report::formula::{self, Along};
+
+/// One group of rows, and how to say something of it.
+pub(super) struct Said<'a> {
+    pub(super) request: &'a Request<'a>,
+    pub(super) name: Option<&'a str>,
+    pub(super) made: &'a Made,
+}
+
+/// A fit as `--json` prints it, which `runner predict` and `runner allocate` read.
+#[derive(Serialize)]
+struct Printed<'a> {
+    law: &'static str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+    #[serde(flatten)]
+    fit: &'a Written,
+    rivals: &'a [Rival],
+    #[serde(flatten)]
+    made: &'a Made,
+}
+
+/// A ranking as `--json` prints it.
+#[derive(Serialize)]
+struct PrintedRanking<'a> {
+    law: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+    #[serde(flatten)]
+    ranking: &'a Ranking,
+    #[serde(flatten)]
+    made: &'a Made,
+}
+
+impl Said<'_> {
+    /// A law with its numbers and what they rest on.
+    pub(super) fn law(&self, one: &Candidate, fit: &Written, rivals: &[Rival]) -> anyhow::Result<String> {
+        if self.request.args.json {
+            let Self { name: group, made, .. } = *self;
+            let printed = Printed { law: "formula", name: &one.name, group, fit, rivals, made };
+            return Ok(serde_json::to_string(&printed)? + "\n");
+        }
+        let heading = self.name.map_or_else(String::new, print::heading);
+        let (agree, found) = fit.starts;
+        let mut text = heading + &print_law::law(&fit.law, self.request.room);
+        text.truncate(text.trim_end().len());
+        if self.request.args.formula.residuals == Residuals::Plain {
+            text = text.replace("residuals in the logarithm", "residuals");
+        }
+        text += &format!(
+            "\nAICc {:.1}; {agree} of {found} different minima are within a thousandth of this one\n",
+            fit.aicc
+        );
+        if !rivals.is_empty() {
+            let names: Vec<&str> = rivals.iter().map(|rival| rival.name.as_str()).collect();
+            text += &format!("Fits as well: {}. Predictions outside of the rows show the spread.\n", names.join(", "));
+        }
+        Ok(text + "\n")
+    }
+
+    /// Several laws, the best first.
+    pub(super) fn ranking(&self, ranking: &Ranking) -> anyhow::Result<String> {
+        if self.request.args.json {
+            let Self { name: group, made, .. } = *self;
+            return Ok(serde_json::to_string(&PrintedRanking { law: "ranking", group, ranking, made })? + "\n");
+        }
+        let mut table = Sheet::new([
+            ("law", Worth::Must),
+            ("unknowns", Worth::More(3)),
+            ("rms", Worth::More(2)),
+            ("AICc", Worth::More(2)),
+            ("error held out", Worth::Must),
+            ("mean", Worth::More(4)),
+            ("one step before", Worth::More(1)),
+        ]);
+        let number = |x: Option<f64>, digits: usize| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.digits$}"));
+        for law in &ranking.laws {
+            table.add_row([
+                law.name.clone(),
+                law.unknowns.to_string(),
+                number(law.rms, 5),
+                number(law.aicc, 1),
+                number(law.held_out.map(|held_out| held_out.rms), 5),
+                number(law.held_out.map(|held_out| held_out.mean), 5),
+                number(law.inner, 5),
+            ]);
+        }
+        let failures: String = ranking
+            .laws
+            .iter()
+            .filter_map(|law| Some(format!("{} could not be fitted: {}\n", law.name, law.failure.as_ref()?)))
+            .collect();
+        let title = "Laws by their error on the most expensive rows, fitted to the others";
+        Ok(format!("{title}\n{}{failures}{}\n\n", table.text(self.request.room), ranking.conclusion))
+    }
+}
+
+/// Decades of cost beyond the most expensive row that a figure shows, and places along the line.
+const DECADES: f64 = 2.0;
+const PLACES: usize = 81;
+
+/// Draws the residuals at `path`, and beside it the law beyond the rows, each with its numbers.
+pub(super) fn write_figures(
+    path: &Path,
+    one: &Candidate,
+    data: &Data,
+    fit: &Written,
+    laws: &[(&Law, &[f64])],
+) -> anyhow::Result<()> {
+    let grouping = data.groups.values().next();
+    let predicted = one.law.bind(data)?.predict(&fit.values);
+    write(path, formula::residuals(&one.name, &one.law.formula, &predicted, &data.loss, grouping)?)?;
+    let Some(line) = outside::beyond(data, DECADES, PLACES) else { return Ok(()) };
+    let own = one.law.bind(&line)?;
+    let (values, draws) =
+        (own.predict(&fit.values), fit.draws.iter().map(|draw| own.predict(draw)).collect::<Vec<_>>());
+    let said: Vec<Vec<f64>> = laws
+        .iter()
+        .filter_map(|(law, numbers)| Some(law.bind(&line).ok()?.predict(numbers)))
+        .chain([values.clone()])
+        .collect();
+    let spread =
+        |at: usize| outside::spread(&said.iter().map(|said| said[at]).collect::<Vec<_>>()).unwrap_or([f64::NAN; 2]);
+    let cost = line.cost.clone().unwrap_or_default();
+    let costs = data.cost.clone().unwrap_or_default();
+    let along = Along {
+        law: (0..PLACES).map(|at| Estimate::from_draws(values[at], draws.iter().map(|draw| draw[at]))).collect(),
+        spread: (0..PLACES).map(spread).collect(),
+        last: costs.iter().copied().fold(0.0, f64::max),
+        cost,
+    };
+    let rows: Vec<[f64; 2]> = costs.iter().zip(&data.loss).map(|(cost, loss)| [*cost, *loss]).collect();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    write(
+        &path.with_file_name(format!("{stem}-beyond.svg")),
+        formula::beyond(&one.name, &one.law.formula, &along, &rows)?,
+    )
+}
+
+/// A figure with its numbers beside it.
+fn write(path: &Path, [svg, csv]: [String; 2]) -> anyhow::Result<()> {
+    for (path, text) in [(path.to_owned(), svg), (path.with_extension("csv"), csv)] {
+        std::fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))?;
+    }
+    eprintln!("note: drawn in {}, with its numbers beside it", path.display());
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! What commands print with `--json`: one object, which says the version of its form. docs/json.md lists the keys.
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::commands::STDOUT;
+
+/// Raised where a key that was there changes its meaning or goes; new keys do not raise it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// An object with that version.
+pub fn versioned(mut object: Value) -> Value {
+    object["schema_version"] = SCHEMA_VERSION.into();
+    object
+}
+
+/// Prints an object in one line.
+pub fn print(object: Value) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{}", versioned(object)).context(STDOUT)
+}

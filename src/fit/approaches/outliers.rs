@@ -1,0 +1,181 @@
+//! Runs that the rest of a table contradicts: a robust first look, before anything is fitted.
+//!
+//! Three signs, from the one that assumes least:
+//! 1. *Slipped.* FLOPs per parameter and token that are thirty times off the median of the table are a wrong unit.
+//! 2. *Stuck.* A run is dominated where two others with no more parameters and no more tokens have a loss that is lower
+//!    by a tenth or more: loss falls with both. Losses of three or more sizes that agree within 1% are stuck at one loss,
+//!    such as that of the unigrams, if two of them are dominated and there are fewer other runs within 5%. A dominated run
+//!    elsewhere has diverged or was trained badly.
+//! 3. *Off the surface.* Least trimmed squares (Rousseeuw 1984) fit the surface to the three quarters of the other runs that
+//!    agree best. A run is off it where its log loss errs by more than 0.1 and by more than eight times the robust scatter;
+//!    a factor of a thousand in tokens or parameters, or a loss in bits, that would explain it is named.
+//!
+//! Where the third sign would take more than a quarter of the runs, it is the surface that does not fit, and nobody is
+//! accused.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fit::approaches::points;
+use crate::fit::approaches::surface::Surface;
+use crate::fit::approaches::vpnls;
+use crate::observation::{Counting, Observation};
+
+/// Share by which a smaller run is better before a run counts as dominated.
+const WORSE: f64 = 0.10;
+/// Width of a plateau of losses, as a share.
+const PLATEAU: f64 = 0.01;
+/// Share to either side of a plateau within which it must have more runs than there are others.
+const AROUND: f64 = 0.05;
+/// Sizes that make a plateau.
+const MEMBERS: usize = 3;
+/// How far FLOPs per parameter and token may be off the median of the table.
+const SLIP: f64 = 30.0;
+/// Least error of log loss, and least multiple of the scatter, that is off the surface.
+const OFF: (f64, f64) = (0.1, 8.0);
+/// Largest share of runs that may be off the surface.
+const MOST_OFF: f64 = 0.25;
+/// Runs that a surface needs before it may contradict one.
+const ENOUGH: usize = 12;
+/// From a median absolute deviation to the standard deviation of normal errors.
+const NORMAL_MAD: f64 = 1.4826;
+
+/// Why a run is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// One of several with the same loss whatever their size.
+    Stuck,
+    /// Worse than a run with no more parameters and tokens.
+    Dominated,
+    /// FLOPs do not belong to its parameters and tokens.
+    Flops,
+    /// Tokens look a thousand or a million times off.
+    Tokens,
+    /// Parameters look a thousand or a million times off.
+    Params,
+    /// The loss looks like bits per token.
+    Bits,
+    /// Far off the surface that the others agree on.
+    OffSurface,
+}
+
+/// A run that the rest contradicts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outlier {
+    /// Its place among the runs.
+    #[serde(skip)]
+    pub index: usize,
+    /// Parameters.
+    pub params: f64,
+    /// Tokens.
+    pub tokens: f64,
+    /// Loss, in nats per token.
+    pub loss: f64,
+    /// Why it is not believed.
+    pub why: Why,
+}
+
+/// The runs that the rest contradicts, in the order of the table; none in tables so long that they are training curves,
+/// whose early points are no failed runs.
+pub fn find(runs: &[Observation]) -> Vec<Outlier> {
+    if runs.len() > points::MOST {
+        return Vec::new();
+    }
+    let mut why: Vec<Option<Why>> = vec![None; runs.len()];
+    mark_slipped(runs, &mut why);
+    mark_stuck(runs, &mut why);
+    mark_off_surface(runs, &mut why);
+    let outlier = |(index, why): (usize, Option<Why>)| {
+        let Observation { params, tokens, loss, .. } = runs[index];
+        Some(Outlier { index, params, tokens, loss, why: why? })
+    };
+    why.into_iter().enumerate().filter_map(outlier).collect()
+}
+
+/// For each run, whether two others with no more parameters and no more tokens are better by a tenth. Two, because one
+/// with a wrong unit would accuse its neighbours.
+fn dominated(runs: &[Observation], why: &[Option<Why>]) -> Vec<bool> {
+    let trusted: Vec<&Observation> =
+        runs.iter().zip(why).filter(|(_, why)| why.is_none()).map(|(run, _)| run).collect();
+    let is_dominated = |run: &Observation| {
+        let better = |other: &&&Observation| {
+            other.params <= run.params && other.tokens <= run.tokens && other.loss < run.loss * (1.0 - WORSE)
+        };
+        trusted.iter().filter(better).nth(1).is_some()
+    };
+    runs.iter().map(is_dominated).collect()
+}
+
+fn mark_stuck(runs: &[Observation], why: &mut [Option<Why>]) {
+    let dominated = dominated(runs, why);
+    let mut order: Vec<usize> = (0..runs.len()).collect();
+    order.sort_by(|&i, &j| runs[i].loss.total_cmp(&runs[j].loss));
+    let mut from = 0;
+    for to in 1..=order.len() {
+        while runs[order[to - 1]].loss > runs[order[from]].loss * (1.0 + PLATEAU) {
+            from += 1;
+        }
+        let members = &order[from..to];
+        let bad = members.iter().filter(|i| dominated[**i]).count();
+        let mut sizes: Vec<f64> = members.iter().map(|i| runs[*i].params).collect();
+        sizes.sort_by(f64::total_cmp);
+        sizes.dedup();
+        let (low, high) = (runs[order[from]].loss / (1.0 + AROUND), runs[order[to - 1]].loss * (1.0 + AROUND));
+        let around = runs.iter().filter(|run| (low..=high).contains(&run.loss)).count();
+        if sizes.len() >= MEMBERS && bad >= 2 && 2 * members.len() > around {
+            members.iter().for_each(|i| _ = why[*i].get_or_insert(Why::Stuck));
+        }
+    }
+    for (why, _) in why.iter_mut().zip(dominated).filter(|(_, dominated)| *dominated) {
+        why.get_or_insert(Why::Dominated);
+    }
+}
+
+fn mark_slipped(runs: &[Observation], why: &mut [Option<Why>]) {
+    let excess = |run: &Observation| (run.flops / (run.params * run.tokens)).ln();
+    let middle = median(runs.iter().map(excess).collect());
+    for (run, why) in runs.iter().zip(why) {
+        if (excess(run) - middle).abs() > SLIP.ln() {
+            *why = Some(Why::Flops);
+        }
+    }
+}
+
+fn mark_off_surface(runs: &[Observation], why: &mut [Option<Why>]) {
+    let kept: Vec<usize> = (0..runs.len()).filter(|i| why[*i].is_none()).collect();
+    if kept.len() < ENOUGH {
+        return;
+    }
+    let others: Vec<Observation> = kept.iter().map(|i| runs[*i].clone()).collect();
+    let Some(surface) = vpnls::trimmed(&others, Counting::All) else { return };
+    let error = |run: &Observation| (run.loss / surface.loss(run.params, run.tokens)).ln();
+    let scatter = NORMAL_MAD * median(others.iter().map(|run| error(run).abs()).collect());
+    let limit = OFF.0.max(OFF.1 * scatter);
+    let off: Vec<usize> = kept.iter().copied().filter(|i| error(&runs[*i]).abs() > limit).collect();
+    if off.len() as f64 > MOST_OFF * kept.len() as f64 {
+        return;
+    }
+    for i in off {
+        why[i] = Some(explain(&runs[i], &surface, (3.0 * scatter).max(0.02)));
+    }
+}
+
+/// What would bring a run onto the surface.
+fn explain(run: &Observation, surface: &Surface, near: f64) -> Why {
+    let fits = |loss: f64, params: f64, tokens: f64| (loss / surface.loss(params, tokens)).ln().abs() < near;
+    let by_thousands = |fits: &dyn Fn(f64) -> bool| [1e-6, 1e-3, 1e3, 1e6].into_iter().any(fits);
+    if fits(run.loss * std::f64::consts::LN_2, run.params, run.tokens) {
+        Why::Bits
+    } else if by_thousands(&|factor| fits(run.loss, run.params, run.tokens * factor)) {
+        Why::Tokens
+    } else if by_thousands(&|factor| fits(run.loss, run.params * factor, run.tokens)) {
+        Why::Params
+    } else {
+        Why::OffSurface
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

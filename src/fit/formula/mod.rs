@@ -1,0 +1,26 @@
+//! Laws as formulas: `loss = E + A/N^alpha + B/D^beta`, where names that are columns are data and the others are looked for.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `parse`, `error` | the text of a formula as a tree, and what is wrong with it, with the place |
+//! | `unknowns` | bounds, signs and starts of what is looked for |
+//! | `data` | rows of columns, losses and groups |
+//! | `tape` | a formula over rows, with exact derivatives |
+//! | `law` | a formula with its unknowns: [`Law`], and over rows: [`Bound`] |
+//! | `solve` | the best fit of many starts |
+
+mod data;
+mod error;
+mod law;
+mod parse;
+mod solve;
+mod tape;
+#[cfg(test)]
+mod tests;
+mod unknowns;
+
+pub use data::{Data, Grouping};
+pub use error::FormulaError;
+pub use law::{Bound, Formula, Law, Names, Number};
+pub use solve::{Measure, Residual, Solution, again, nowhere, solve};
+pub use unknowns::{Asked, Unknown};

@@ -1,0 +1,310 @@
+//! A law that somebody wrote, fitted: numbers with intervals, a status, and what it says of runs that it has not seen.
+
+pub mod outside;
+pub mod ranking;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fit::estimate::MAX_LOST;
+use crate::fit::formula::{self, Bound, Data, FormulaError, Law, Measure, Solution};
+use crate::fit::laws::law::{LawFit, Parameter};
+use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::bounded;
+use crate::fit::numerics::residuals::Residuals;
+use crate::fit::table::budgets::{Resample, Units};
+use crate::fit::{Estimate, Status};
+
+/// How a law is fitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What is minimised.
+    pub measure: Measure,
+    /// Starts that are refined.
+    pub starts: usize,
+    /// Resamples behind each interval.
+    pub bootstrap: Bootstrap,
+    /// What a resample draws.
+    pub resample: Resample,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let bootstrap = Bootstrap::default();
+        Self { measure: Measure::default(), starts: STARTS, bootstrap, resample: Resample::Runs }
+    }
+}
+
+/// Starts that are refined, from twelve times as many draws.
+pub const STARTS: usize = 64;
+
+/// A law with its numbers and what they rest on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    /// Formula, status, numbers, residuals and conclusion.
+    #[serde(flatten)]
+    pub law: LawFit,
+    /// The numbers alone, in the order of `draws`.
+    pub values: Vec<f64>,
+    /// The numbers of each resample.
+    pub draws: Vec<Vec<f64>>,
+    /// The information criterion `AICc`; lower is better, a difference above 10 is decisive.
+    pub aicc: f64,
+    /// What it says of the most expensive rows when it has not seen them.
+    pub held_out: Option<HeldOut>,
+    /// Starts that ended at this minimum, and the different minima that were found.
+    pub starts: (usize, usize),
+    /// The columns that it needs.
+    pub columns: Vec<String>,
+    /// The range of each column of the rows behind it, its own and others.
+    pub spans: Vec<Span>,
+    /// What the cheapest and the most expensive of them cost, where that is known.
+    pub cost: Option<[f64; 2]>,
+    /// The labels of each index, in the order in which their numbers stand.
+    pub labels: Vec<Labels>,
+}
+
+/// The least and the greatest value of a column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    /// The name that the formula uses.
+    pub name: String,
+    /// Least value.
+    pub low: f64,
+    /// Greatest value.
+    pub high: f64,
+}
+
+/// The groups that an index tells apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Labels {
+    /// The column.
+    pub index: String,
+    /// Its values.
+    pub labels: Vec<String>,
+}
+
+/// The most expensive rows as the law predicts them from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// Rows held out.
+    pub rows: usize,
+    /// Factor by which the most expensive row that was seen is cheaper than the most expensive of all.
+    pub factor: f64,
+    /// Root of the mean squared error of the predicted losses, in nats.
+    pub rms: f64,
+    /// Mean of predicted minus measured loss.
+    pub mean: f64,
+}
+
+/// A direction of the unknowns in which the rows say less than this, relative to each alone, is one that they do not tell.
+const BLIND: f64 = 1e-8;
+
+/// Fits a law with intervals. An error says what in the formula these rows cannot give.
+pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, FormulaError> {
+    let bound = law.bind(data)?;
+    enough(law, &bound)?;
+    let seed = options.bootstrap.seed;
+    let Some(best) = formula::solve(&bound, data, options.measure, options.starts, seed) else {
+        return Err(formula::nowhere(&bound, data, options.measure, seed));
+    };
+    if let Some(overflow) = overflow(&bound, &best, options.measure) {
+        return Err(overflow);
+    }
+    let weights: Vec<f64> = data.cost.clone().unwrap_or_else(|| vec![1.0; data.len()]);
+    let units = Units::new(options.resample, &weights);
+    let draws: Vec<Option<Vec<f64>>> = options.bootstrap.draws(|rng| {
+        let mut counts = vec![0.0; data.len()];
+        units.draw(rng).for_each(|row| counts[row] += 1.0);
+        let found = formula::again(&bound, options.measure, &counts, &best.values)?;
+        found.iter().all(|value| value.is_finite()).then_some(found)
+    });
+    let lost = draws.iter().filter(|draw| draw.is_none()).count();
+    let draws: Vec<Vec<f64>> = draws.into_iter().flatten().collect();
+    let (mut status, mut doubt) = trust(law, &bound, &best, options.measure);
+    if status == Status::Converged && lost as f64 > MAX_LOST * options.bootstrap.resamples as f64 {
+        status = Status::NotIdentified;
+        doubt = format!("Not identified: {lost} of {} resamples have no such law.", options.bootstrap.resamples);
+    }
+    let residuals = residuals(&bound, options.measure, &best.values);
+    let held_out = held_out(law, data, options);
+    let parameters = bound.numbers.iter().enumerate().map(|(k, number)| {
+        let estimate = Estimate::from_draws(best.values[k], draws.iter().map(|draw| draw[k]));
+        Parameter::new(&number.label, "", estimate)
+    });
+    let conclusion = if doubt.is_empty() { conclude(&residuals, held_out) } else { doubt };
+    Ok(Written {
+        law: LawFit {
+            formula: law.formula.clone(),
+            status,
+            points: data.len(),
+            parameters: parameters.collect(),
+            residuals: Some(residuals),
+            resampled: options.resample.name().to_owned(),
+            conclusion,
+        },
+        aicc: aicc(&residuals, data.len(), bound.numbers.len()),
+        held_out,
+        starts: best.agree,
+        columns: law.columns.clone(),
+        spans: spans(data),
+        cost: data.cost.as_ref().map(|cost| ends(cost)),
+        labels: law.indices.iter().filter_map(|index| labels(index, data)).collect(),
+        values: best.values,
+        draws,
+    })
+}
+
+/// More rows than unknowns.
+fn enough(law: &Law, bound: &Bound<'_>) -> Result<(), FormulaError> {
+    let (rows, unknowns) = (bound.loss.len(), bound.numbers.iter().filter(|number| number.is_free()).count());
+    if rows > unknowns + 1 {
+        return Ok(());
+    }
+    let shown: Vec<&str> = bound.numbers.iter().take(8).map(|number| number.label.as_str()).collect();
+    let more = if unknowns > shown.len() { ", ..." } else { "" };
+    let what = format!(
+        "{unknowns} unknowns ({}{more}) for {rows} rows: at least {} rows are needed, or fewer unknowns",
+        shown.join(", "),
+        unknowns + 2
+    );
+    Err(FormulaError::new(&law.formula, law.right_side(), what))
+}
+
+fn residuals(bound: &Bound<'_>, measure: Measure, values: &[f64]) -> Residuals {
+    let predicted = bound.predict(values);
+    Residuals::of(predicted.iter().zip(bound.loss).map(|(predicted, loss)| measure.of(*predicted, *loss)))
+}
+
+/// `AICc` of Gaussian residuals (Hurvich and Tsai 1989), with the width of the residuals as one more unknown.
+pub(super) fn aicc(residuals: &Residuals, points: usize, unknowns: usize) -> f64 {
+    let (n, k) = (points as f64, unknowns as f64 + 1.0);
+    2.0 * n * residuals.rms.max(1e-15).ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (n - k - 1.0).max(1e-9)
+}
+
+/// Where the law overflows with the other sign of an unknown that no row tells: it was driven away from where it counts.
+fn overflow(bound: &Bound<'_>, best: &Solution, measure: Measure) -> Option<FormulaError> {
+    let information = best.information(bound, measure);
+    let silent = |k: &usize| bound.numbers[*k].is_free() && information.slopes[*k].iter().all(|slope| *slope == 0.0);
+    let mut turned = best.values.clone();
+    (0..turned.len()).filter(silent).for_each(|k| turned[k] = -turned[k]);
+    bound.breaks(&turned)
+}
+
+/// A number moved by factors whose change by as much as itself changes residuals by less than this went to zero.
+const NOTHING: f64 = 1e-5;
+
+/// Whether the rows tell every number, and a sentence where they do not.
+fn trust(law: &Law, bound: &Bound<'_>, best: &Solution, measure: Measure) -> (Status, String) {
+    let label = |k: usize| bound.numbers[k].label.as_str();
+    let character = |k: usize| law.formula[..bound.unknown(k).place.start].chars().count() + 1;
+    let at = |k: usize| format!("'{}' (character {} of the formula)", label(k), character(k));
+    let information = best.information(bound, measure);
+    let fixed = |k: usize| !bound.numbers[k].is_free();
+    if let Some(silent) =
+        (0..bound.numbers.len()).find(|&k| !fixed(k) && information.slopes[k].iter().all(|slope| *slope == 0.0))
+    {
+        return (Status::NotIdentified, format!("Not identified: no row tells {}.", at(silent)));
+    }
+    let (least, direction) = bounded::weakest(&information.without(fixed));
+    if least < BLIND {
+        let free: Vec<usize> = (0..bound.numbers.len()).filter(|&k| !fixed(k)).collect();
+        let part: Vec<String> =
+            free.iter().zip(&direction).filter(|(_, share)| share.abs() > 0.1).map(|(&k, _)| at(k)).collect();
+        let sentence = format!(
+            "Not identified: {} can change together without changing what the law says of any row; leave one of them out, or \
+             set it with --unknown \"NAME = VALUE\".",
+            part.join(" and ")
+        );
+        return (Status::NotIdentified, sentence);
+    }
+    let at_bounds = best.at_bounds(bound);
+    let size = |k: usize| {
+        let slopes = &information.slopes[k];
+        (slopes.iter().map(|slope| slope * slope).sum::<f64>() / slopes.len() as f64).sqrt()
+    };
+    let vanished = |k: &usize| bound.numbers[*k].is_free() && best.moves_by_factors(*k) && size(*k) < NOTHING;
+    if let Some(gone) = (0..bound.numbers.len()).find(vanished) {
+        let sentence = format!("{} went to zero: the rows do not want that part of the law.", at(gone));
+        return (Status::BoundHit, sentence);
+    }
+    if !at_bounds.is_empty() {
+        let names: Vec<String> = at_bounds.into_iter().map(at).collect();
+        let sentence =
+            format!("At a bound of its range: {}. The others are what they are given that.", names.join(", "));
+        return (Status::BoundHit, sentence);
+    }
+    if !best.converged {
+        return (Status::BoundHit, "The solver did not come to rest: the numbers may still move.".to_owned());
+    }
+    (Status::Converged, String::new())
+}
+
+fn conclude(residuals: &Residuals, held_out: Option<HeldOut>) -> String {
+    let inside = format!("The rows lie {:.4} from the law (root mean square)", residuals.rms);
+    let Some(HeldOut { rows, factor, rms, mean }) = held_out else {
+        return format!("{inside}; there are too few costs to hold the most expensive out.");
+    };
+    format!(
+        "{inside}; fitted without the {rows} most expensive, up to {factor:.3} times the cost of the others, it misses them by \
+         {rms:.4} nats ({mean:+.4} on average)."
+    )
+}
+
+fn ends(values: &[f64]) -> [f64; 2] {
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    [low, values.iter().copied().fold(f64::NEG_INFINITY, f64::max)]
+}
+
+fn spans(data: &Data) -> Vec<Span> {
+    let span = |(name, values): (&String, &Vec<f64>)| {
+        let [low, high] = ends(values);
+        Span { name: name.clone(), low, high }
+    };
+    data.columns.iter().map(span).collect()
+}
+
+fn labels(index: &str, data: &Data) -> Option<Labels> {
+    data.groups.get(index).map(|grouping| Labels { index: index.to_owned(), labels: grouping.labels.clone() })
+}
+
+/// Rows that are held out because they cost most, and the others: the last half decade of cost, or the most expensive fifth
+/// where that is most of them. Nothing where cost is not known or hardly differs.
+pub fn split_by_cost(data: &Data) -> Option<(Vec<usize>, Vec<usize>)> {
+    let cost = data.cost.as_ref()?;
+    let mut order: Vec<usize> = (0..data.len()).collect();
+    order.sort_by(|&i, &j| cost[i].total_cmp(&cost[j]));
+    let greatest = *order.last().map(|&row| &cost[row])?;
+    let in_half_decade = order.iter().filter(|&&row| cost[row] >= greatest / 10_f64.sqrt()).count();
+    let most = data.len() / 5;
+    let edge =
+        if in_half_decade <= most { greatest / 10_f64.sqrt() } else { cost[*order.get(data.len() - most.max(1))?] };
+    let (seen, held): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|&row| cost[row] < edge * (1.0 - 1e-9));
+    (seen.len() > held.len()).then_some((seen, held))
+}
+
+/// The law fitted to the cheaper rows, on the most expensive ones.
+fn held_out(law: &Law, data: &Data, options: &Options) -> Option<HeldOut> {
+    let (seen, held) = split_by_cost(data)?;
+    let (cheap, dear) = (data.select(&seen), data.select(&held));
+    let bound = law.bind(&cheap).ok()?;
+    enough(law, &bound).ok()?;
+    // From afresh: a start at the fit to all rows would know what is held out.
+    let found = formula::solve(&bound, &cheap, options.measure, options.starts, options.bootstrap.seed)?;
+    error_on(law, &cheap, &dear, &found.values)
+}
+
+/// How far a fit to `cheap` rows is from `dear` ones.
+pub(super) fn error_on(law: &Law, cheap: &Data, dear: &Data, values: &[f64]) -> Option<HeldOut> {
+    let predicted = law.bind(dear).ok()?.predict(values);
+    let errors: Vec<f64> = predicted.iter().zip(&dear.loss).map(|(predicted, loss)| predicted - loss).collect();
+    let n = errors.len() as f64;
+    let greatest = |data: &Data| data.cost.as_ref().map(|cost| cost.iter().copied().fold(0.0, f64::max));
+    Some(HeldOut {
+        rows: errors.len(),
+        factor: greatest(dear)? / greatest(cheap)?,
+        rms: (errors.iter().map(|error| error * error).sum::<f64>() / n).sqrt(),
+        mean: errors.iter().sum::<f64>() / n,
+    })
+}

@@ -1,0 +1,141 @@
+//! The columns that the names of a formula mean: those of the header as they are written, the names of this program, and
+//! N, D, C and L by what they stand for in papers.
+
+use std::path::Path;
+
+use csv::StringRecord;
+
+use super::error::TableError;
+use super::field::{Columns, Field};
+use super::group::Mixture;
+use super::habits::Place;
+use super::reader::Reader;
+use super::rows::Opened;
+use super::source::Source;
+use super::{Options, Table, scan};
+
+/// The names of a formula.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// What is predicted, which must be a column.
+    pub target: String,
+    /// Names that may be columns.
+    pub names: Vec<String>,
+    /// Columns that tell groups apart.
+    pub indices: Vec<String>,
+    /// Names that are no columns, whatever the header says.
+    pub unknowns: Vec<String>,
+}
+
+/// A row as a formula sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named {
+    /// One number for each name that is a column.
+    pub numbers: Vec<f64>,
+    /// One text for each index.
+    pub labels: Vec<String>,
+    /// What is predicted.
+    pub target: f64,
+    /// FLOPs of the run, or 6ND, where the table tells them.
+    pub cost: Option<f64>,
+}
+
+/// A table read for a formula.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Its rows.
+    pub table: Table<Named>,
+    /// The names that are columns, in the order of the numbers of a row.
+    pub found: Vec<String>,
+    /// All columns of the file.
+    pub headers: Vec<String>,
+}
+
+/// The names of all columns.
+pub fn headers(path: &Path) -> Result<Vec<String>, TableError> {
+    let source = Source::open(path)?;
+    let headers = source.rows()?.headers;
+    Ok(headers.iter().map(|header| header.trim().to_owned()).collect())
+}
+
+/// Reads what a formula names.
+pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) -> Result<Read, TableError> {
+    let source = Source::open(path)?;
+    let Opened { headers, rows, note } = source.rows()?;
+    let reader = Reader::new(&source, headers, columns, note.is_some());
+    let target = place(&reader, &wanted.target)?.ok_or_else(|| reader.lacks(&wanted.target))?;
+    let mut found = Vec::new();
+    for name in wanted.names.iter().filter(|name| !wanted.unknowns.contains(name)) {
+        if let Some(place) = place(&reader, name)? {
+            found.push((name.clone(), place));
+        }
+    }
+    let of_index = |name: &String| reader.by(name).map(|index| (name.clone(), index));
+    let indices = wanted.indices.iter().map(of_index).collect::<Result<Vec<_>, _>>()?;
+    let cost = Cost::find(&reader);
+    let mixture = Mixture::of(&reader.headers, options, true);
+    let mut table = scan(&reader, rows, options, mixture, |row| {
+        let number = |(name, place): &(String, Place)| {
+            reader.number(row, place).map_err(|cell| match cell {
+                TableError::Cell { .. } => TableError::Named { name: name.clone(), cell: Box::new(cell) },
+                other => other,
+            })
+        };
+        Ok(Named {
+            numbers: found.iter().map(number).collect::<Result<_, _>>()?,
+            labels: indices.iter().map(|(_, index)| row[*index].trim().to_owned()).collect(),
+            target: reader.number(row, &target)?,
+            cost: cost.of(&reader, row),
+        })
+    })?;
+    table.notes.splice(0..0, note);
+    let headers = reader.headers.iter().map(|header| header.trim().to_owned()).collect();
+    Ok(Read { table, found: found.into_iter().map(|(name, _)| name).collect(), headers })
+}
+
+/// The column that a name means.
+fn place(reader: &Reader<'_>, name: &str) -> Result<Option<Place>, TableError> {
+    if let Some(place) = reader.exactly(name)? {
+        return Ok(Some(place));
+    }
+    let fields: &[Field] = match name {
+        "N" => &[Field::Params, Field::ParamsBlocksAndUnembedding, Field::ParamsNonEmbedding],
+        "D" => &[Field::Tokens],
+        "C" => &[Field::Flops, Field::FlopBudget],
+        "L" => &[Field::Loss],
+        _ => match Field::ALL.iter().position(|field| field.names().contains(&name)) {
+            Some(at) => &Field::ALL[at..=at],
+            None => &[],
+        },
+    };
+    for field in fields {
+        if let Some(place) = reader.find(*field)? {
+            return Ok(Some(place));
+        }
+    }
+    Ok(None)
+}
+
+/// Where the cost of a run is told.
+struct Cost {
+    flops: Option<Place>,
+    params: Option<Place>,
+    tokens: Option<Place>,
+}
+
+impl Cost {
+    /// A table that says two things of one of them says nothing here.
+    fn find(reader: &Reader<'_>) -> Self {
+        let told = |field| reader.find(field).ok().flatten();
+        Self {
+            flops: told(Field::Flops).or_else(|| told(Field::FlopBudget)),
+            params: told(Field::Params),
+            tokens: told(Field::Tokens),
+        }
+    }
+
+    fn of(&self, reader: &Reader<'_>, row: &StringRecord) -> Option<f64> {
+        let read = |place: &Option<Place>| reader.maybe(row, place.as_ref()).ok().flatten();
+        read(&self.flops).or_else(|| Some(6.0 * read(&self.params)? * read(&self.tokens)?))
+    }
+}

@@ -1,0 +1,208 @@
+//! Laws that users write: what comes back, what they predict, and what is refused with its place in the formula.
+
+use std::fmt::Write as _;
+
+use assert_cmd::assert::{Assert, OutputAssertExt as _};
+use predicates::str::contains;
+use serde_json::Value;
+
+use super::shared;
+use crate::common::Place;
+
+const SURFACE: &str = "loss = E + A/N^alpha + B/D^beta";
+
+/// A factor near 1 that is no law of anything.
+fn wobble(i: i32) -> f64 {
+    1.0 + 2e-4 * (f64::from(i * 7919 % 13) / 6.0 - 1.0)
+}
+
+/// 64 runs of a surface, with an optimizer that makes tokens worth `muon` times as many.
+fn runs(muon: f64) -> String {
+    let mut csv = "params,tokens,optimizer,loss\n".to_owned();
+    for i in 0..64 {
+        let (n, d) = (1e7 * 2_f64.powi(i / 8), 1e9 * 2_f64.powi(i % 8));
+        let (optimizer, worth) = if (i / 8 + i) % 2 == 0 { ("adamw", 1.0) } else { ("muon", muon) };
+        let loss = (1.69 + 406.4 / n.powf(0.34) + 410.7 / (worth * d).powf(0.28)) * wobble(i);
+        writeln!(csv, "{n},{d},{optimizer},{loss}").unwrap();
+    }
+    csv
+}
+
+fn fit(place: &Place, flags: &[&str]) -> Assert {
+    place.run(&[&["fit", "runs.csv", "--bootstrap", "100", "--multistart", "24"], flags].concat()).assert()
+}
+
+fn objects(said: &Assert) -> Vec<Value> {
+    let text = String::from_utf8(said.get_output().stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A number of a law, whose interval holds what was planted.
+fn holds(object: &Value, name: &str, planted: f64, relative: f64) {
+    let all = object["parameters"].as_array().unwrap();
+    let found = all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{name}: {object}"));
+    let [value, low, high] = ["value", "low", "high"].map(|end| found[end].as_f64().unwrap());
+    assert!(low <= planted && planted <= high && (value / planted - 1.0).abs() < relative, "{found} and not {planted}");
+}
+
+#[test]
+fn a_formula_gives_a_surface_back_and_predicts_and_allocates() {
+    let place = Place::new();
+    place.write("runs.csv", runs(1.0));
+    let said = fit(&place, &["--formula", SURFACE, "--json", "--figure", "residuals.svg"]).success();
+    let objects = objects(&said);
+    let law = &objects[0];
+    assert_eq!(law["status"], "converged", "{law}");
+    for (name, planted) in [("E", 1.69), ("alpha", 0.34), ("beta", 0.28), ("A", 406.4), ("B", 410.7)] {
+        holds(law, name, planted, 0.1);
+    }
+    assert!(law["held_out"]["rms"].as_f64().unwrap() < 0.01, "{law}");
+    assert_eq!(objects[1]["law"], "ranking");
+    assert!(place.read("residuals.svg").contains("<svg") && place.read("residuals.csv").lines().count() == 65);
+    // Beyond the most expensive row the bands of resamples and of laws are drawn.
+    assert_eq!(place.read("residuals-beyond.csv").lines().count(), 82);
+    assert!(place.read("residuals-beyond.svg").contains("spread of laws"));
+
+    place.write("law.json", said.get_output().stdout.clone());
+    let predict = ["predict", "--fit", "law.json", "--at", "N=1e10,D=2e11"];
+    let text = place.run(&predict).assert().success().stdout(contains("N 0.89 decades above"));
+    text.stdout(contains("outside of the rows"));
+    let inside = ["predict", "--fit", "law.json", "--params", "1e8", "--tokens", "1e10", "--json"];
+    let said: Value = serde_json::from_slice(&place.run(&inside).assert().success().get_output().stdout).unwrap();
+    let truth = 1.69 + 406.4 / 1e8_f64.powf(0.34) + 410.7 / 1e10_f64.powf(0.28);
+    assert!((said["loss"]["value"].as_f64().unwrap() - truth).abs() < 2e-3, "{said}");
+
+    let allocate = ["allocate", "--fit", "law.json", "--flops", "1e19", "--json"];
+    let said: Value = serde_json::from_slice(&place.run(&allocate).assert().success().get_output().stdout).unwrap();
+    // G (C/6)^a with a = beta/(alpha+beta).
+    let g = (0.34 * 406.4 / (0.28 * 410.7_f64)).powf(1.0 / 0.62);
+    let n_opt = g * (1e19_f64 / 6.0).powf(0.28 / 0.62);
+    assert!((said["params"]["value"].as_f64().unwrap() / n_opt - 1.0).abs() < 0.1, "{said} and not {n_opt}");
+    let dear = ["allocate", "--fit", "law.json", "--flops", "1e19", "--json", "--cost", "6*N*D + 2*N*1e11"];
+    let served: Value = serde_json::from_slice(&place.run(&dear).assert().success().get_output().stdout).unwrap();
+    assert!(served["params"]["value"].as_f64() < said["params"]["value"].as_f64(), "{served}");
+}
+
+#[test]
+fn groups_have_numbers_of_their_own() {
+    let place = Place::new();
+    place.write("runs.csv", runs(1.5));
+    let said = fit(&place, &["--formula", "loss = E + A/N^alpha + B{optimizer}/D^beta", "--json"]).success();
+    let law = &objects(&said)[0];
+    holds(law, "B[adamw]", 410.7, 0.2);
+    holds(law, "B[muon]", 410.7 / 1.5_f64.powf(0.28), 0.2);
+    let said = fit(&place, &["--law", "efficiencies", "--by", "optimizer", "--json"]).success();
+    let law = &objects(&said)[0];
+    holds(law, "rho_D[muon]", 1.5, 0.1);
+    holds(law, "rho_N[muon]", 1.0, 0.1);
+}
+
+#[test]
+fn objectives_differ_as_they_should() {
+    let place = Place::new();
+    // Every fifth run was tuned badly.
+    let rows = runs(1.0);
+    let spoiled: String = rows
+        .lines()
+        .enumerate()
+        .map(|(i, line)| match line.rsplit_once(',') {
+            Some((rest, loss)) if i % 5 == 3 => format!("{rest},{}\n", loss.parse::<f64>().unwrap() * 1.1),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    place.write("runs.csv", spoiled);
+    let e = |flags: &[&str]| {
+        let said = fit(&place, &[&["--formula", SURFACE, "--json"], flags].concat()).success();
+        let law = objects(&said)[0].clone();
+        law["residuals"]["median"].as_f64().unwrap()
+    };
+    let squares = e(&[]);
+    for robust in [&["--objective", "huber"][..], &["--overestimates", "100"]] {
+        let robust = e(robust);
+        assert!(robust < 0.3 * squares, "{robust} {squares}");
+    }
+    let plain = e(&["--residuals", "plain"]);
+    assert!((plain / squares - 1.0).abs() > 0.01, "{plain} {squares}");
+}
+
+#[test]
+fn laws_are_ranked_by_runs_that_they_have_not_seen() {
+    let place = Place::new();
+    place.write("runs.csv", runs(1.0));
+    let other = "loss = A/N^alpha + B/D^beta";
+    let said = fit(&place, &["--formula", other, "--formula", SURFACE, "--json"]).success();
+    let ranking = &objects(&said)[0];
+    let names: Vec<&str> =
+        ranking["laws"].as_array().unwrap().iter().map(|law| law["name"].as_str().unwrap()).collect();
+    let at = |name: &str| names.iter().position(|other| *other == name).unwrap();
+    assert!(at("formula 2") < at("formula 1"), "{names:?}");
+    assert!(ranking["conclusion"].as_str().unwrap().contains("fitted without the"), "{ranking}");
+    fit(&place, &["--law", "all"]).success().stdout(contains("chinchilla")).stdout(contains("wins"));
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place_in_the_formula() {
+    let place = Place::new();
+    place.write("runs.csv", runs(1.0));
+    let names: Vec<String> = (0..70).map(|i| format!("k{i}*N^-{}", f64::from(i) / 70.0)).collect();
+    let many = format!("loss = {}", names.join(" + "));
+    for (formula, place_told, what) in [
+        ("loss = E + A/tokns^a", "character 14", "'tokens' meant"),
+        ("loss = E + A/Params^a", "character 14", "'params' meant"),
+        ("loss = E + A/n^a", "character 14", "'N' meant"),
+        ("loss = E + A/(N - 1e7)", "character 14", "division by zero in row 1"),
+        ("loss = E + A/(N - 1.5e7)", "character 14", "goes through zero"),
+        ("loss = E + exp(a*N)", "character 12", "no finite number"),
+        (many.as_str(), "character 8", "70 unknowns"),
+        ("loss = E + A*optimizer", "character 14", "'adamw' is not a number"),
+        ("loss = E + A{recipe}/N", "character 12", "'recipe' is no column"),
+        ("valloss = E + A/N", "character 1", "no column 'valloss'"),
+        ("loss = E + A/N^", "character 16", "ends where"),
+        ("loss = params + tokens", "character 8", "no unknown"),
+        ("loss = E + A", "character 8", "no name is a column"),
+    ] {
+        let said = fit(&place, &["--formula", formula]).failure().code(2);
+        said.stderr(contains(place_told)).stderr(contains(what));
+    }
+    fit(&place, &["--unknown", "alpha > 0"]).failure().code(2).stderr(contains("belongs to --formula"));
+    fit(&place, &["--formula", SURFACE, "--starts", "alpha=1"]).failure().code(2).stderr(contains("means nothing"));
+    let same = ["--formula", SURFACE, "--formula", "loss = c + b/D^q + a/N^p"];
+    fit(&place, &same).failure().code(2).stderr(contains("with other names"));
+    for (unknown, what) in [
+        ("alpha in 2..0", "2 is above 0"),
+        ("gamma in 0..1", "no such unknown"),
+        ("alpha in zero..1", "'zero' is not a number"),
+        ("N > 0", "column"),
+        ("A relative", "index"),
+        ("alpha in 0..1 from 3", "not within"),
+    ] {
+        fit(&place, &["--formula", SURFACE, "--unknown", unknown]).failure().code(2).stderr(contains(what));
+    }
+}
+
+#[test]
+fn what_rows_do_not_tell_is_a_status() {
+    let place = Place::new();
+    place.write("runs.csv", runs(1.0));
+    for (formula, status, what) in [
+        ("loss = E + F + A/N^alpha + B/D^beta", "not_identified", "'E' (character 8"),
+        ("loss = E + A/N^alpha + B/D^beta + 0*k", "not_identified", "no row tells 'k' (character 37"),
+    ] {
+        let said = fit(&place, &["--formula", formula, "--json"]).success();
+        let law = objects(&said)[0].clone();
+        assert_eq!(law["status"], status, "{law}");
+        assert!(law["conclusion"].as_str().unwrap().contains(what), "{law}");
+    }
+    let said = fit(&place, &["--formula", SURFACE, "--unknown", "alpha in 0..0.2", "--json"]).success();
+    assert_eq!(objects(&said)[0]["status"], "bound_hit");
+}
+
+#[test]
+fn a_law_of_nine_unknowns_predicts_the_runs_of_its_paper() {
+    let Some(train) = shared::data("scalebench/farseer_train.csv") else { return };
+    let place = Place::new();
+    place.write("runs.csv", std::fs::read(train).unwrap());
+    let said = fit(&place, &["--law", "farseer", "--json", "--columns", "params=N,tokens=D"]).success();
+    let law = objects(&said)[0].clone();
+    assert!(law["held_out"]["rms"].as_f64().unwrap() < 0.01, "{law}");
+}
