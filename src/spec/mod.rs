@@ -28,8 +28,8 @@ pub use reference::{Entry, UnknownKey, entries, explain, markdown};
 pub use rule::{At, PowerRule};
 pub use schema::schema;
 pub use sections::{
-    Cooldown, Data, Eval, Fit, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep, Task,
-    TaskKind, Train,
+    Choose, Cooldown, Data, Eval, Fit, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep,
+    Task, TaskKind, Train,
 };
 pub use token_type::TokenType;
 pub(crate) use validate::{MIN_SIZES, MIN_STEPS};

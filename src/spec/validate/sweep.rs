@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::goal::Goal;
 use crate::spec::check::{Checked, absent, list, positive, present, require};
 use crate::spec::{Spec, Sweep};
 
@@ -21,6 +22,11 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         expected_tokens_per_param: _,
         min_steps,
         one_seed_from,
+        choose: _,
+        goal: _,
+        limit_flops: _,
+        limit_hours: _,
+        stop_width: _,
         seeds: _,
         axes: _,
         zip: _,
@@ -46,7 +52,35 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         let problem = format!("with {min_steps} steps a run cannot match its budget within 1%");
         (problem, format!("write {MIN_STEPS} or more, such as 100"))
     })?;
+    choosing(sweep)?;
     spreading(sweep)
+}
+
+/// What chooses runs, and when it stops.
+fn choosing(sweep: &Sweep) -> Checked {
+    let Sweep { choose, goal, limit_flops, limit_hours, stop_width, budgets, .. } = sweep;
+    let limits = [
+        ("sweep.limit_flops", *limit_flops, "1e14"),
+        ("sweep.limit_hours", *limit_hours, "8.0"),
+        ("sweep.stop_width", *stop_width, "1.2"),
+    ];
+    let Some(_) = choose else {
+        let needs = "it needs sweep.choose = \"adaptive\": without it all runs of the grid are trained";
+        absent("sweep.goal", goal.is_some(), needs)?;
+        return limits.iter().try_for_each(|(key, limit, _)| absent(key, limit.is_some(), needs));
+    };
+    present("sweep.goal", goal.is_some(), "write what the runs are to tell, such as \"tokens_per_param at 1e13\"")?;
+    present("sweep.budgets", budgets.is_some(), "write the budgets of the candidates, such as [1e12, 3e12, 1e13]")?;
+    for (key, limit, example) in limits {
+        limit.map_or(Ok(()), |limit| positive(key, limit, example))?;
+    }
+    let wide = matches!(goal, Some(Goal::TokensPerParam(_))) && stop_width.is_some_and(|width| width <= 1.0);
+    require(!wide, "sweep.stop_width", || {
+        let problem = "it is the interval's upper end over its lower one, which is above 1".to_owned();
+        (problem, "write a factor above 1, such as 1.2")
+    })?;
+    let ends = limits.iter().any(|(_, limit, _)| limit.is_some());
+    present("sweep.limit_flops", ends, "write when to stop: sweep.limit_flops, sweep.limit_hours or sweep.stop_width")
 }
 
 /// How sizes are spread over a budget, unless they are listed.

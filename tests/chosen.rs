@@ -1,0 +1,111 @@
+//! Sweeps that choose their runs, in a rehearsal: limits, stop rule, resuming, and what they refuse.
+
+use std::process::Stdio;
+
+use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, signal, text, wait_for};
+
+/// Candidates: 9 sizes of 4 budgets, with 2 seeds.
+fn spec(more: &[&str]) -> String {
+    let shape = ["data.vocab=512", "model.context=4", "model.head_dim=16", "model.aspect_ratio=16.0"];
+    let training = ["optimizer.learning_rate=0.01", "optimizer.batch_tokens=1024", "eval.curve_points=10"];
+    let grid = ["name=chosen", "sweep.budgets=[1e12,1e13,1e14,1e15]", "sweep.sizes=9", "sweep.seeds=[1,2]"];
+    let choose = ["sweep.choose=\"adaptive\"", "sweep.goal=\"tokens_per_param at 1e15\""];
+    edited(QUICKSTART, &[&shape[..], &training, &grid, &choose, more].concat())
+}
+
+fn choices(place: &Place) -> Vec<serde_json::Value> {
+    place.read("out/choices.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What was known of the goal: value, low, high.
+fn interval(choice: &serde_json::Value) -> [f64; 3] {
+    serde_json::from_value(choice["known"].clone()).unwrap()
+}
+
+#[test]
+fn a_sweep_that_chooses_stops_at_its_width_and_tells_each_reason() {
+    let place = Place::with(&spec(&["sweep.stop_width=1.5"]));
+    let output = place.sweep("rehearsal", &["--slots", "1"]).output().unwrap();
+    assert_code(&output, 0);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("chosen: run") && said.contains("No more runs are chosen: the interval is as narrow"),
+        "{said}"
+    );
+    let choices = choices(&place);
+    let [.., last] = &choices[..] else { panic!("no choices") };
+    let [value, low, high] = interval(last);
+    assert!(high / low <= 1.5 && low < value && value < high, "{last}");
+    assert!(last.get("run").is_none() && choices[0]["reason"].as_str().unwrap().contains("first"));
+    // Every result was chosen, and fewer than a third of the candidates were.
+    let results = place.results().len();
+    assert_eq!(results, choices.len() - 1);
+    assert!(results < 24, "{results}");
+    let table = place.read("out/figures/choices.csv");
+    assert!(table.lines().count() == choices.len() + 1 && table.contains("takes"), "{table}");
+    assert!(place.read("out/report.html").contains("What was known of tokens_per_param at 1e15"));
+    // Nothing is left to do.
+    let again = place.sweep("rehearsal", &["--slots", "1"]).output().unwrap();
+    assert_code(&again, 0);
+    assert_eq!((place.results().len(), self::choices(&place).len()), (results, choices.len()));
+}
+
+#[test]
+fn a_sweep_that_is_killed_goes_on_with_the_choices_it_would_have_made() {
+    let more = ["sweep.limit_flops=5e14"];
+    let whole = Place::with(&spec(&more));
+    assert_code(&whole.sweep("rehearsal", &["--slots", "1"]).output().unwrap(), 0);
+    let flops = |choice: &serde_json::Value| choice["flops"].as_f64().unwrap();
+    let spent = choices(&whole).last().map(flops).unwrap();
+    assert!(spent <= 5e14 && spent > 2e14, "{spent:e}");
+    let place = Place::with(&spec(&more));
+    let sweep = || place.sweep("rehearsal", &["--slots", "1"]);
+    let mut child = sweep().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("results", || place.results().len() >= 7);
+    signal("KILL", &[child.id()]);
+    child.wait().unwrap();
+    assert_code(&sweep().output().unwrap(), 0);
+    assert_eq!(choices(&place), choices(&whole));
+    assert_eq!(place.tables(), whole.tables());
+    // A higher limit goes on from there.
+    place.write("spec.toml", spec(&["sweep.limit_flops=8e14"]));
+    assert_code(&sweep().output().unwrap(), 0);
+    let after = choices(&place).last().map(flops).unwrap();
+    assert!(after > spent && after <= 8e14, "{after:e}");
+}
+
+#[test]
+fn two_slots_get_different_runs_and_every_candidate_can_be_trained() {
+    let place = Place::with(&spec(&["sweep.budgets=[1e12,1e13]", "sweep.sizes=7", "sweep.stop_width=1.0000001"]));
+    let output = place.sweep("rehearsal", &["--slots", "2"]).output().unwrap();
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("every candidate has been trained"), "{}", text(&output.stderr));
+    let mut runs: Vec<String> = choices(&place).iter().filter_map(|c| c["run"].as_str().map(str::to_owned)).collect();
+    let count = runs.len();
+    runs.sort();
+    runs.dedup();
+    assert_eq!((runs.len(), place.results().len()), (count, count));
+}
+
+#[test]
+fn what_cannot_be_chosen_is_refused_before_anything_is_written() {
+    let refused = |more: &[&str], words: &[&str]| {
+        let place = Place::with(&spec(more));
+        assert_refused(&place.rehearse(), words);
+        assert!(!place.path("out").exists(), "{more:?}");
+    };
+    refused(&["sweep.limit_flops=1e9"], &["sweep.limit_flops", "the cheapest takes"]);
+    refused(&["sweep.limit_flops=1e15", "sweep.goal=\"loss at 1e25\""], &["cannot be told", "1e25"]);
+    refused(
+        &["sweep.limit_flops=1e15", "sweep.goal=\"exponent of N\"", "sweep.budgets=[1e13]"],
+        &["cannot be told", "factor of 2"],
+    );
+    refused(&[], &["write when to stop"]);
+    let axis = "sweep.axes={\"optimizer.beta2\"=[0.95,0.99]}";
+    refused(&["sweep.limit_flops=1e15", axis], &["optimizer.beta2", "sweep.choose knows"]);
+    let place = Place::with(QUICKSTART);
+    let set = ["sweep", "spec.toml", "--device", "rehearsal", "--set", "sweep.goal=\"exponent of N\""];
+    assert_refused(&place.run(&set), &["sweep.goal", "sweep.choose"]);
+    let set = ["sweep", "spec.toml", "--device", "rehearsal", "--set", "sweep.goal=\"what to do\""];
+    assert_refused(&place.run(&set), &["sweep.goal", "is no goal", "exponent of N"]);
+}
