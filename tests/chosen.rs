@@ -109,3 +109,66 @@ fn what_cannot_be_chosen_is_refused_before_anything_is_written() {
     let set = ["sweep", "spec.toml", "--device", "rehearsal", "--set", "sweep.goal=\"what to do\""];
     assert_refused(&place.run(&set), &["sweep.goal", "is no goal", "exponent of N"]);
 }
+
+/// Four sizes at one budget, each with its own best rate.
+fn tuned(more: &[&str]) -> String {
+    let shape = ["name=tuned", "data.vocab=512", "model.context=4", "model.head_dim=16", "model.aspect_ratio=16.0"];
+    let training = ["optimizer.learning_rate=0.1", "optimizer.batch_tokens=1024", "sweep.tune=[\"learning_rate\"]"];
+    let grid = ["sweep.budgets=[1e12,1e13]", "sweep.sizes=4", "sweep.seeds=[1]", "eval.curve_points=10"];
+    edited(QUICKSTART, &[&shape[..], &training, &grid, more].concat())
+}
+
+#[test]
+fn each_point_is_tuned_until_its_best_rate_lies_between_two_worse_ones() {
+    let place = Place::with(&tuned(&[]));
+    let output = place.sweep("rehearsal", &["--slots", "2"]).output().unwrap();
+    assert_code(&output, 0);
+    let said = text(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("8 points have their best settings between two worse ones"), "{said}");
+    // Far fewer than the whole lattice of 9 rates.
+    let results = place.results().len();
+    assert!((8 * 3..8 * 8).contains(&results), "{results}");
+    let table = place.read("out/runs.csv");
+    let mut reader = csv::Reader::from_reader(table.as_bytes());
+    let rows: Vec<std::collections::BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+    let mut by_size: std::collections::BTreeMap<(String, String), Vec<(f64, f64)>> = std::collections::BTreeMap::new();
+    for row in &rows {
+        let pair = (row["learning_rate"].parse().unwrap(), row["val_loss"].parse().unwrap());
+        by_size.entry((row["flop_budget"].clone(), row["params"].clone())).or_default().push(pair);
+    }
+    let [at_1e5, exponent] = runner::execute::rehearsal::BEST_RATE;
+    for ((budget, params), mut pairs) in by_size {
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let best = (0..pairs.len()).min_by(|&i, &j| pairs[i].1.total_cmp(&pairs[j].1)).unwrap();
+        assert!(best > 0 && best + 1 < pairs.len(), "{budget} {params}: {pairs:?}");
+        let expected = at_1e5 * (params.parse::<f64>().unwrap() / 1e5).powf(exponent);
+        assert!((pairs[best].0 / expected).ln().abs() < 1.2, "{params}: {} and not about {expected}", pairs[best].0);
+    }
+    // The curves are of what was tuned, and a second call has nothing to do.
+    assert!(place.read("out/fits.json").contains("the best of what was tuned"));
+    assert_code(&place.sweep("rehearsal", &["--slots", "2"]).output().unwrap(), 0);
+    assert_eq!(place.results().len(), results);
+}
+
+#[test]
+fn tuning_keeps_to_its_limit_and_refuses_what_makes_no_sense() {
+    let place = Place::with(&tuned(&["sweep.limit_flops=3e13"]));
+    let output = place.sweep("rehearsal", &["--slots", "1"]).output().unwrap();
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("not done"), "{}", text(&output.stderr));
+    for (more, words) in [
+        (&["sweep.tune=[\"learning_rate\", \"learning_rate\"]"][..], &["sweep.tune", "twice"][..]),
+        (&["sweep.tune=[\"width\"]"], &["sweep.tune", "learning_rate"]),
+        (&["sweep.axes={\"optimizer.learning_rate\"=[0.01, 0.02]}"], &["sweep.tune", "an axis too"]),
+        (
+            &["sweep.choose=\"adaptive\"", "sweep.goal=\"exponent of N\"", "sweep.limit_flops=1e14"],
+            &["sweep.tune", "remove one"],
+        ),
+        (&["sweep.stop_width=1.2"], &["sweep.stop_width", "sweep.choose"]),
+    ] {
+        let place = Place::with(&tuned(&[]));
+        let set: Vec<&str> = more.iter().flat_map(|set| ["--set", *set]).collect();
+        let all = [&["sweep", "spec.toml", "--device", "rehearsal"][..], &set].concat();
+        assert_refused(&place.run(&all), words);
+    }
+}

@@ -45,6 +45,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Fit scaling laws to a table of runs.
     Fit(FitArgs),
+    /// Choose which runs of a table are worth their cost, for a law and a region that it must predict.
+    Choose(ChooseArgs),
     /// Check that activations keep their size as models grow, as they should with muP.
     CoordCheck(CoordCheckArgs),
     /// Compute the best model for a budget, from a fitted surface.

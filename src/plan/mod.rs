@@ -1,5 +1,6 @@
 //! From a spec to the grid of runs: shapes, counts, FLOPs, steps, identity. Pure: no files, no training.
 
+mod bracket;
 mod estimate;
 mod flops;
 mod grid;
@@ -19,6 +20,7 @@ use thiserror::Error;
 use crate::spec::Point;
 
 pub use crate::model::Shape;
+pub use bracket::bracket;
 pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;

@@ -17,6 +17,7 @@ mod rule;
 mod schema;
 mod sections;
 mod token_type;
+mod tune;
 mod validate;
 
 use std::path::Path;
@@ -32,6 +33,7 @@ pub use sections::{
     Task, TaskKind, Train,
 };
 pub use token_type::TokenType;
+pub use tune::Tuned;
 pub(crate) use validate::{MIN_SIZES, MIN_STEPS};
 
 /// Reads a spec file and checks everything in it, every point of its grid included.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::launcher::Launcher;
 use super::rule::{self, PowerRule};
 use super::token_type::TokenType;
+use super::tune::Tuned;
 use crate::fit::named::Law;
 use crate::goal::Goal;
 use crate::model::{Embedding, Experts, Mixer, Mlp, Norm, NormPlace, Parts, Positions, is_default};
@@ -73,8 +74,16 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fit {
-    /// The law that is fitted, as by `runner fit --law`.
-    pub law: Law,
+    /// The law that is fitted, as by `runner fit --law`; or a formula is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub law: Option<Law>,
+    /// A law of your own, as by `runner fit --formula`: names that are columns of `runs.csv` are data (N, D and C are
+    /// parameters, tokens and FLOPs), the others are looked for; `A{optimizer.kind}` differs by the values of that axis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formula: Option<String>,
+    /// What is known of unknowns of the formula: `alpha in 0..2`, `A > 0`, `q any`, `k = 0.5`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
     /// The field whose values are fitted apart and compared: an axis such as `model.depth`, or a column of `runs.csv`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -506,6 +515,10 @@ pub struct Sweep {
     /// parameter, the difference of the two for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_width: Option<f64>,
+    /// Settings of which each point looks for its own best value, from that of the spec: `learning_rate`, `batch_tokens`,
+    /// `weight_decay`. Neighbours of the best are trained until it lies between two worse ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tune: Vec<Tuned>,
     /// Fields with lists of values, trained in every combination: `"model.width" = [64, 128]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Vec<serde_json::Value>>")]

@@ -17,7 +17,7 @@ use self::results::results_dir;
 use super::seconds;
 use super::shared::{closing, device, planning, program};
 use crate::cli::{LauncherName, Patience, SweepArgs};
-use crate::execute::choose::{Chooser, Rule};
+use crate::execute::choose::Chooser;
 use crate::execute::{self, Display, ExecuteError, Pool, Summary};
 use crate::ledger::{self, Ledger, Losses};
 use crate::plan::PlannedRun;
@@ -68,10 +68,10 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let slots = device::slots(*slots_per_device, kind, *threads)?;
     // Each run of a program is a process of its own anyway.
     let share = pool::share(*share_process, kind)? && !by_program;
-    let rule = spec.sweep.as_ref().and_then(Rule::of);
-    let ledger = folder(args, spec, &device, rule.as_ref())?;
+    let chooser = spec.sweep.as_ref().and_then(Chooser::of);
+    let ledger = folder(args, spec, &device, chooser.as_ref())?;
     let before = Summary::of(&ledger)?;
-    let work = if rule.is_some() { ledger.plan().runs.len() } else { before.pending };
+    let work = if chooser.is_some() { ledger.plan().runs.len() } else { before.pending };
     let most = work.div_ceil(devices.len());
     let per_device = if slots_per_device.is_none() && share && device.kind == "cuda" {
         let left: Vec<&PlannedRun> = ledger.plan().runs.iter().filter(|run| !ledger.is_over(&run.id)).collect();
@@ -83,7 +83,6 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let slots = pool::slots(&devices, processes);
     announce(&ledger, &device, (slots.len() * runs, &devices), &before);
 
-    let chooser = rule.map(Chooser::new);
     let program = std::env::current_exe()?;
     let worker = |slot: usize| {
         let mut command = worker(&program, ledger.dir(), &place.cache, *threads, checkpoint_every);
@@ -131,10 +130,10 @@ fn end(
 }
 
 /// Plans the sweep, and makes or opens its results folder.
-fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, rule: Option<&Rule>) -> anyhow::Result<Ledger> {
+fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&Chooser>) -> anyhow::Result<Ledger> {
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
-    rule.map_or(Ok(()), |rule| rule.check(&plan))?;
+    chooser.map_or(Ok(()), |chooser| chooser.check(&plan))?;
     if let Some(raised) = planning::raised_batches(spec, &plan) {
         eprintln!("{raised}");
     }
@@ -147,7 +146,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, rule: Option<&Rule
         let seconds = ledger::EXPIRY.as_secs();
         eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
     }
-    let ledger = if rule.is_some() {
+    let ledger = if chooser.is_some() {
         let chosen = ledger::chosen_of(&plan, &ledger::choices(&dir)?);
         Ledger::create(&dir, &spec.to_toml(), chosen, losses)?.choosing(plan)
     } else {

@@ -11,7 +11,7 @@ use crate::commands::fit::print;
 use crate::commands::shared::planning;
 use crate::commands::shared::sheet::Room;
 use crate::data::Corpus;
-use crate::execute::choose::Rule;
+use crate::execute::choose::goal::Rule;
 use crate::execute::{Summary, diverged};
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline::Headline;
@@ -86,7 +86,8 @@ impl Derived {
         let plain = asked.is_none();
         let groups = if plain { fits::transfer_groups(ledger)? } else { Vec::new() };
         let savings = if plain { fits::savings(ledger)? } else { Vec::new() };
-        let isoflop = || fits::isoflop_groups(ledger, resamples);
+        let sought = spec.sweep.as_ref().map_or(&[][..], |sweep| &sweep.tune);
+        let isoflop = || fits::isoflop_groups(ledger, sought, resamples);
         let isoflop_groups = if plain && groups.is_empty() { isoflop()? } else { Vec::new() };
         let other = !plain || !groups.is_empty() || !savings.is_empty() || !isoflop_groups.is_empty();
         let fit = || Approaches::fit(ledger, &observations, resamples);

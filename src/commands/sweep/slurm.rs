@@ -41,9 +41,9 @@ enum Watched {
 
 /// Runs the command.
 pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow::Result<ExitCode> {
-    if spec.sweep.as_ref().is_some_and(|sweep| sweep.choose.is_some()) {
+    if spec.sweep.as_ref().is_some_and(|sweep| sweep.choose.is_some() || !sweep.tune.is_empty()) {
         anyhow::bail!(
-            "sweep.choose needs a process that looks at each result, and the tasks of an array have none: sweep with --launcher \
+            "sweep.choose and sweep.tune need a process that looks at each result, and the tasks of an array have none: sweep with --launcher \
              local inside one job"
         );
     }

@@ -1,4 +1,4 @@
-//! A sweep that chooses: which of its candidates is trained next. Asks `fit`, never trains.
+//! A goal that is to be known: which candidate tells most of it for its FLOPs.
 
 use std::cell::Cell;
 
@@ -98,8 +98,8 @@ fn candidate(planned: &PlannedRun, stand: Stand) -> Candidate {
 }
 
 /// Chooses runs as results come.
-pub struct Chooser {
-    rule: Rule,
+pub struct ForGoal {
+    pub(super) rule: Rule,
     /// Results at the last look, where it chose nothing.
     idle_at: Cell<Option<usize>>,
 }
@@ -157,14 +157,14 @@ impl Standing {
     }
 }
 
-impl Chooser {
+impl ForGoal {
     /// One that follows a rule.
     pub fn new(rule: Rule) -> Self {
         Self { rule, idle_at: Cell::new(None) }
     }
 
     /// Chooses up to `places` runs less those under way, and tells of each in a line.
-    pub fn more(&self, ledger: &Ledger, places: usize) -> Result<Vec<String>, LedgerError> {
+    pub(super) fn more(&self, ledger: &Ledger, places: usize) -> Result<Vec<String>, LedgerError> {
         let ended = ledger.wanted().into_iter().filter(|run| ledger.is_over(&run.id)).count();
         if self.idle_at.get() == Some(ended) {
             return Ok(Vec::new());
@@ -199,7 +199,7 @@ impl Chooser {
     }
 
     /// Records where choosing ended, and tells it: what is known of the goal, and why no more runs are chosen.
-    pub fn conclude(&self, ledger: &Ledger) -> Result<Option<String>, LedgerError> {
+    pub(super) fn conclude(&self, ledger: &Ledger) -> Result<Option<String>, LedgerError> {
         let mut standing = Standing::of(ledger)?;
         if standing.under_way > 0 {
             return Ok(None);
