@@ -9,7 +9,8 @@ use toml::{Table, Value};
 
 use super::error::{Fault, explain};
 use super::locate::Key;
-use super::{Spec, kinds, tune, validate};
+use super::tune::{First, Tuned};
+use super::{Spec, Sweep, kinds, validate};
 
 /// More points than this are a slip of the pen, not a sweep.
 const MAX_POINTS: usize = 10_000;
@@ -39,7 +40,7 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
         validate::spec(spec)?;
         return Ok(vec![Point { spec: spec.clone(), axes: BTreeMap::new() }]);
     };
-    let axes = tune::axes(spec);
+    let axes = with_tuned(spec, sweep);
     let dimensions = dimensions(&axes, &sweep.zip)?;
     let count = dimensions.iter().try_fold(1_usize, |count, dimension| count.checked_mul(dimension.len()));
     if count.is_none_or(|count| count > MAX_POINTS) {
@@ -71,6 +72,18 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     let mut specs: Vec<Spec> = specs.collect::<Result<_, _>>()?;
     kinds::forget_foreign(&mut specs, |field| dimensions.iter().flatten().flatten().any(|set| set.field == field));
     specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)).collect()
+}
+
+/// The axes of a sweep with the lattices of what is tuned.
+fn with_tuned(spec: &Spec, sweep: &Sweep) -> BTreeMap<String, Vec<Value>> {
+    let optimizer = &spec.optimizer;
+    let first = |tuned: Tuned| match tuned {
+        Tuned::LearningRate => Some(First::Rule(optimizer.learning_rate)),
+        Tuned::BatchTokens => Some(First::Rule(optimizer.batch_tokens)),
+        Tuned::WeightDecay => optimizer.weight_decay.map(First::Number),
+    };
+    let tuned = sweep.tune.iter().filter_map(|tuned| Some((tuned.field().to_owned(), tuned.lattice(first(*tuned)?))));
+    sweep.axes.clone().into_iter().chain(tuned).collect()
 }
 
 /// A point is tuned no further, and limits of that belong to the whole.

@@ -1,12 +1,10 @@
 //! `[sweep] tune`: settings of which each point of a sweep looks for its own best value, on a lattice around that of the spec.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use super::{PowerRule, Spec};
+use super::rule::PowerRule;
 
 /// Steps of the lattice to either side.
 const STEPS: i32 = 4;
@@ -37,25 +35,24 @@ impl Tuned {
         if self == Self::WeightDecay { 3.0 } else { 2.0 }
     }
 
-    /// The values of the lattice, ascending; none where the spec has nothing to begin with.
-    fn values(self, spec: &Spec) -> Vec<Value> {
-        let optimizer = &spec.optimizer;
+    /// The values of the lattice around that which a spec begins with, ascending.
+    pub(super) fn lattice(self, first: First) -> Vec<Value> {
         let scaled = |step: i32| -> Option<Value> {
             let factor = self.factor().powi(step);
-            let rule = |rule: PowerRule| Value::try_from(PowerRule { value: rule.value * factor, ..rule }).ok();
-            match self {
-                Self::LearningRate => rule(optimizer.learning_rate),
-                Self::BatchTokens => rule(optimizer.batch_tokens),
-                Self::WeightDecay => Some(Value::Float(optimizer.weight_decay.filter(|x| *x > 0.0)? * factor)),
+            match first {
+                First::Rule(rule) => Value::try_from(PowerRule { value: rule.value * factor, ..rule }).ok(),
+                First::Number(number) => Some(Value::Float(number * factor)),
             }
         };
         (-STEPS..=STEPS).filter_map(scaled).collect()
     }
 }
 
-/// The axes of a sweep with those that are tuned.
-pub(super) fn axes(spec: &Spec) -> BTreeMap<String, Vec<Value>> {
-    let Some(sweep) = &spec.sweep else { return BTreeMap::new() };
-    let tuned = sweep.tune.iter().map(|tuned| (tuned.field().to_owned(), tuned.values(spec)));
-    sweep.axes.clone().into_iter().chain(tuned).collect()
+/// What a spec begins with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum First {
+    /// A rule of learning rate or batch.
+    Rule(PowerRule),
+    /// A plain number.
+    Number(f64),
 }

@@ -6,7 +6,7 @@
 
 use crate::fit::Estimate;
 use crate::fit::design::ensemble::Ensemble;
-use crate::fit::formula::{Copies, Data, FormulaError, Law, Measure, Residual};
+use crate::fit::formula::{Copies, Data, FormulaError, Law, Lesson, Measure, Residual};
 use crate::fit::numerics::bootstrap::median;
 
 /// How to choose.
@@ -28,6 +28,8 @@ impl Options {
 /// Power of the cost that gains are weighed by, as in arXiv 2604.22753: by the first power the cheapest rows win as long as
 /// they tell anything.
 const POWER: f64 = 0.4;
+/// Rounds of fits where all rows are bought at once.
+const LOOKS: usize = 4;
 /// A round buys one row more for each so many that are there.
 const EACH: usize = 8;
 /// Predictions further away than so many times the largest loss are all the same.
@@ -79,14 +81,21 @@ impl<'a> Pool<'a> {
                 self.spent += self.cost[row];
                 self.bought.push(row);
             }
-            self.learn()?;
+            // Many rows at once take several looks: copies leave bad minima by looking where others are.
+            for _ in 0..if all { LOOKS } else { 1 } {
+                self.learn()?;
+            }
         }
     }
 
     fn learn(&mut self) -> Result<(), FormulaError> {
-        let rows = self.data.select(&self.bought);
+        let seen = self.data.select(&self.bought);
+        // Of the region only the places are known.
+        let usual = median(seen.loss.clone());
+        let rows = seen.with(&Data { loss: vec![usual; self.target.len()], ..self.target.clone() });
         let bound = self.law.bind(&rows)?;
-        self.copies.learn(&bound, &rows, &self.bought, self.options.measure);
+        let measure = self.options.measure;
+        self.copies.learn(Lesson { bound: &bound, data: &rows, places: &self.bought, measure });
         Ok(())
     }
 
@@ -94,7 +103,8 @@ impl<'a> Pool<'a> {
     fn predictions(&self, data: &Data) -> Result<Vec<Vec<f64>>, FormulaError> {
         let bound = self.law.bind(data)?;
         let most = FAR * self.bought.iter().map(|row| self.data.loss[*row]).fold(0.0, f64::max);
-        let least = if self.options.measure.residual == Residual::Log { 0.0 } else { -most };
+        // A loss is above zero where all that were seen are.
+        let least = if self.bought.iter().all(|row| self.data.loss[*row] > 0.0) { 0.0 } else { -most };
         let each: Vec<Vec<f64>> = self.copies.values.iter().map(|values| bound.predict(values)).collect();
         let within = |x: f64| if x.is_finite() { x.clamp(least, most) } else { most };
         Ok((0..data.len()).map(|row| each.iter().map(|one| within(one[row])).collect()).collect())
@@ -104,7 +114,7 @@ impl<'a> Pool<'a> {
     fn choose(&self, free: &[usize], budget: f64) -> Result<Vec<usize>, FormulaError> {
         let unknowns = self.law.unknowns.len();
         if free.is_empty() || self.bought.len() < unknowns {
-            return Ok(self.apart(free).into_iter().collect());
+            return Ok(self.apart(free, budget, unknowns - self.bought.len().min(unknowns)).into_iter().collect());
         }
         let (targets, candidates) = (self.predictions(self.target)?, self.predictions(&self.data.select(free))?);
         let noise = match self.options.measure.residual {
@@ -133,15 +143,21 @@ impl<'a> Pool<'a> {
         open.min_by(|&a, &b| self.cost[free[a]].total_cmp(&self.cost[free[b]])).unwrap_or(0)
     }
 
-    /// The row that is farthest from those that were bought, for its cost; the cheapest where there are none.
-    fn apart(&self, free: &[usize]) -> Option<usize> {
+    /// The row that is farthest from those that were bought, for its cost; the cheapest where there are none. It leaves half
+    /// of its share of the budget to the `left` that are still needed.
+    fn apart(&self, free: &[usize], budget: f64, left: usize) -> Option<usize> {
+        let share = 0.5 * (budget - self.spent) / left.max(1) as f64;
+        let cheap: Vec<usize> = free.iter().copied().filter(|row| self.cost[*row] <= share).collect();
+        if cheap.is_empty() {
+            return free.iter().copied().min_by(|&a, &b| self.cost[a].total_cmp(&self.cost[b]));
+        }
         let columns: Vec<Vec<f64>> = self.law.columns.iter().map(|name| unit(&self.data.columns[name])).collect();
         let distance = |a: usize, b: usize| columns.iter().map(|column| (column[a] - column[b]).powi(2)).sum::<f64>();
         let score = |row: usize| {
             let nearest = self.bought.iter().map(|other| distance(row, *other)).fold(f64::INFINITY, f64::min);
             nearest.min(1e3) / self.cost[row].powf(POWER)
         };
-        free.iter().copied().max_by(|&a, &b| score(a).total_cmp(&score(b)))
+        cheap.into_iter().max_by(|&a, &b| score(a).total_cmp(&score(b)))
     }
 
     /// The region as it is predicted now: the median of the copies, with 95% of them.

@@ -23,7 +23,7 @@ pub(super) mod testing;
 mod tests;
 mod unknowns;
 
-pub use copies::Copies;
+pub use copies::{Copies, Lesson};
 pub use data::{Data, Grouping};
 pub use error::FormulaError;
 pub use law::{Bound, Formula, Law, Names, Number};
