@@ -45,7 +45,7 @@ pub enum Command {
     Train(TrainArgs),
     /// Fit scaling laws to a table of runs.
     Fit(FitArgs),
-    /// Choose which runs of a table are worth their cost, for a law and a region that it must predict.
+    /// Choose the runs of a table that tell most of a law for their cost.
     Choose(ChooseArgs),
     /// Check that activations keep their size as models grow, as they should with muP.
     CoordCheck(CoordCheckArgs),

@@ -1,6 +1,6 @@
 //! `runner compare`: what differs between two sweeps, or two runs, in spec and in outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -313,6 +313,12 @@ const STARTS: usize = 24;
 /// What a parameter and a token of the second sweep are worth in those of the first, on one surface with shared exponents
 /// (arXiv 2602.07712); nothing where a side has too few runs of different sizes and lengths.
 fn worth(first: &Folder, second: &Folder) -> anyhow::Result<Option<String>> {
+    let corpora = |folder: &Folder| folder.ledger.plan().runs.iter().map(|run| run.run.corpus.clone()).collect();
+    let [of_first, of_second]: [BTreeSet<String>; 2] = [corpora(first), corpora(second)];
+    // Losses on different texts have no common scale.
+    if of_first != of_second {
+        return Ok(None);
+    }
     let (mut data, mut sides) = (Data::default(), Vec::new());
     let mut columns: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
     for (side, folder) in [("first", first), ("second", second)] {
