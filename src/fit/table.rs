@@ -120,6 +120,13 @@ pub fn numbers<const K: usize>(
     Ok(table)
 }
 
+/// Whether a table tells a field.
+pub fn tells(path: &Path, columns: &Columns, field: Field) -> Result<bool, TableError> {
+    let source = Source::open(path)?;
+    let Opened { headers, note, .. } = source.rows()?;
+    Ok(Reader::new(&source, headers, columns, note.is_some()).find(field)?.is_some())
+}
+
 /// One run of a setting, with where it stands beside it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placed {

@@ -78,6 +78,12 @@ impl Mixture {
         Self { columns: columns.map(|(index, header)| (index, header.to_owned(), None, false)).collect() }
     }
 
+    /// Without the columns that the fit knows of.
+    pub(super) fn without(mut self, known: &[String]) -> Self {
+        self.columns.retain(|(_, column, ..)| !known.contains(column));
+        self
+    }
+
     /// No columns: rows may differ in anything.
     pub(super) fn allowed() -> Self {
         Self { columns: Vec::new() }
