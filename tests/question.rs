@@ -199,7 +199,9 @@ fn each_committed_question_is_answered_in_a_rehearsal() {
         // As often as the spec allows.
         let epochs = spec.lines().find(|line| line.starts_with("max_epochs")).unwrap();
         let place = Place::with(&with_data(&spec, &LANGUAGE.replace("max_epochs = 1.0", epochs)));
-        assert_code(&place.rehearse(), 0);
+        let output = place.rehearse();
+        assert_code(&output, 0);
+        assert!(!text(&output.stderr).contains("fitted as one curve"), "{}", text(&output.stderr));
         let laws = fits(&place);
         assert!(!laws.is_empty(), "{}", path.display());
         for law in &laws {

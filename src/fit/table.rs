@@ -83,7 +83,7 @@ pub fn read(path: &Path, columns: &Columns, options: &Options) -> Result<Table<O
     let opened = source.rows()?;
     let reader = Reader::new(&source, opened.headers, columns, opened.note.is_some());
     let places = Places::find(&reader, options)?;
-    let mixture = Mixture::of(&reader.headers, options, false);
+    let mixture = Mixture::of(&reader.headers, options, &[Field::Params, Field::Tokens]);
     let mut table = scan(&reader, opened.rows, options, mixture, |row| places.observation(&reader, row))?;
     table.notes.splice(0..0, opened.note.into_iter().chain(places.notes()));
     table.counted = places.counted;
@@ -104,8 +104,7 @@ pub fn numbers<const K: usize>(
     let Opened { headers, rows, note } = source.rows()?;
     let reader = Reader::new(&source, headers, columns, note.is_some());
     let places = fields.iter().map(|fields| reader.first(fields)).collect::<Result<Vec<_>, _>>()?;
-    let tuned = fields.concat().contains(&Field::LearningRate);
-    let mixture = Mixture::of(&reader.headers, options, tuned);
+    let mixture = Mixture::of(&reader.headers, options, &fields.concat());
     let mut table = scan(&reader, rows, options, mixture, |row| {
         let mut values = [0.0; K];
         for (value, place) in values.iter_mut().zip(&places) {

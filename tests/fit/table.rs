@@ -358,6 +358,19 @@ fn exports_of_this_program_are_fitted_to_the_same_numbers() {
 
 /// Tables that other people have published, where they are: as they are, read, or refused with what to do.
 #[test]
+fn rows_that_a_sweep_set_out_to_tell_apart_are_noted_and_those_of_other_sizes_are_not() {
+    let mut table = "axis.model.mlp,axis.model.width,params,tokens,loss\n".to_owned();
+    for (seed, mlp) in [(1, "gelu"), (2, "swiglu")] {
+        for (width, run) in noisy(CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0), 0.002, seed).into_iter().enumerate() {
+            writeln!(table, "{mlp},{width},{},{},{}", run.params, run.tokens, run.loss).unwrap();
+        }
+    }
+    let note = "axis.model.mlp: rows differ in it and are fitted as one curve";
+    fit(&table, &["--bootstrap", "100"]).success().stderr(contains(note));
+    fit(&table, &["--bootstrap", "100", "--by", "axis.model.mlp"]).success().stderr(contains("rows differ").not());
+}
+
+#[test]
 fn published_tables_are_read_as_they_are() {
     let cases: [(&str, &[&str], Option<&str>); 17] = [
         ("epoch_chinchilla_245.csv", &["--tokens-from-flops"], None),
