@@ -208,7 +208,9 @@ fn scan<T>(
     table.refuse_nothing(reader)?;
     table.notes = reader.notes();
     if let Some(tuning) = tuning {
-        let told = table.keep(&tuning.best());
+        let best = tuning.best();
+        table.warnings.extend(tuning.edges(&best, &options.tuned));
+        let told = table.keep(&best);
         table.notes.extend(told);
     }
     table.notes.extend(mixture.note());

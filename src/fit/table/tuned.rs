@@ -18,8 +18,10 @@ pub(super) struct Tuning {
     /// The columns in which rows of one point agree.
     common: Vec<usize>,
     loss: Place,
-    /// The point of each row, and its loss.
-    rows: Vec<(usize, f64)>,
+    /// The columns that were tuned.
+    tuned: Vec<usize>,
+    /// The point of each row, its loss, and its tuned values where these are numbers.
+    rows: Vec<(usize, f64, Vec<Option<f64>>)>,
     points: HashMap<Vec<String>, usize>,
 }
 
@@ -42,25 +44,56 @@ impl Tuning {
         common.extend(options.by.as_deref().map(|by| reader.by(by)).transpose()?);
         common.retain(|at| !tuned.contains(at));
         let loss = reader.require(Field::Loss, "")?;
-        Ok(Some(Self { common, loss, rows: Vec::new(), points: HashMap::new() }))
+        Ok(Some(Self { common, loss, tuned, rows: Vec::new(), points: HashMap::new() }))
     }
 
     pub(super) fn see(&mut self, reader: &Reader<'_>, row: &StringRecord) -> Result<(), TableError> {
         let point: Vec<String> = self.common.iter().map(|at| row[*at].trim().to_owned()).collect();
         let next = self.points.len();
         let point = *self.points.entry(point).or_insert(next);
-        self.rows.push((point, reader.required(row, &self.loss)?));
+        let values = self.tuned.iter().map(|at| row[*at].trim().parse().ok()).collect();
+        self.rows.push((point, reader.required(row, &self.loss)?, values));
         Ok(())
     }
 
     /// For each row whether it is the best of its point; of equal ones the first.
     pub(super) fn best(&self) -> Vec<bool> {
         let mut best: Vec<Option<usize>> = vec![None; self.points.len()];
-        for (row, (point, loss)) in self.rows.iter().enumerate() {
+        for (row, (point, loss, _)) in self.rows.iter().enumerate() {
             if best[*point].is_none_or(|other| *loss < self.rows[other].1) {
                 best[*point] = Some(row);
             }
         }
         (0..self.rows.len()).map(|row| best[self.rows[row].0] == Some(row)).collect()
+    }
+
+    /// A warning where the best value of what was tuned is the smallest or the largest of its point, so that a better one
+    /// may lie beyond.
+    pub(super) fn edges(&self, best: &[bool], names: &[String]) -> Option<String> {
+        let edges = |column: usize| {
+            let mut ends = vec![[f64::INFINITY, f64::NEG_INFINITY]; self.points.len()];
+            for (point, _, values) in &self.rows {
+                let value = values[column]?;
+                ends[*point] = [ends[*point][0].min(value), ends[*point][1].max(value)];
+            }
+            let at_an_end = |(row, _): &(usize, &bool)| {
+                let (point, _, values) = &self.rows[*row];
+                let [low, high] = ends[*point];
+                low < high && values[column].is_some_and(|value| value <= low || value >= high)
+            };
+            Some(best.iter().enumerate().filter(|(_, best)| **best).filter(at_an_end).count())
+        };
+        let told = |(column, name): (usize, &String)| {
+            let count = edges(column).filter(|count| *count > 0)?;
+            Some(format!("{name} in {count} of {} points", self.points.len()))
+        };
+        let told: Vec<String> = names.iter().enumerate().filter_map(told).collect();
+        (!told.is_empty()).then(|| {
+            format!(
+                "the best value is the smallest or the largest that was trained for {}: a better one may lie beyond; train \
+                 values further out",
+                told.join(", ")
+            )
+        })
     }
 }
