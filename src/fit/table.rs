@@ -209,9 +209,10 @@ fn scan<T>(
     table.notes = reader.notes();
     if let Some(tuning) = tuning {
         let best = tuning.best();
-        table.warnings.extend(tuning.edges(&best, &options.tuned));
-        let told = table.keep(&best);
-        table.notes.extend(told);
+        table.warnings.extend(tuning.edges(&best));
+        table.notes.extend(tuning.told(&best));
+        group::keep(&mut table.rows, &best);
+        table.groups.keep(&best);
     }
     table.notes.extend(mixture.note());
     Ok(table)
@@ -228,14 +229,6 @@ impl<T> Table<T> {
             notes: Vec::new(),
             warnings: Vec::new(),
         }
-    }
-
-    /// Keeps the rows that are told, and says how many that were.
-    fn keep(&mut self, kept: &[bool]) -> Option<String> {
-        let (left, all) = (kept.iter().filter(|kept| **kept).count(), kept.len());
-        group::keep(&mut self.rows, kept);
-        self.groups.keep(kept);
-        (left < all).then(|| format!("{left} of {all} rows count: the best of those that differ in what was tuned"))
     }
 
     /// An error where no row is left.
