@@ -16,6 +16,7 @@ mod reference;
 mod rule;
 mod schema;
 mod sections;
+mod templates;
 mod token_type;
 mod tune;
 mod validate;
@@ -32,6 +33,7 @@ pub use sections::{
     Choose, Cooldown, Data, Eval, Fit, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep,
     Task, TaskKind, Train,
 };
+pub use templates::{TEMPLATES, Template};
 pub use token_type::TokenType;
 pub use tune::Tuned;
 pub(crate) use validate::{MIN_SIZES, MIN_STEPS};

@@ -105,9 +105,10 @@ impl Copies {
         let weights = self.weights(lesson, scale);
         let fits = (0..self.moved.len()).into_par_iter().map(|copy| {
             let loss = self.losses(lesson, scale, copy);
-            let ends = self.from(lesson, copy).into_iter().map(|(from, patience)| {
-                self.descend(lesson, (&loss, &weights), (&self.begun[copy], &from), patience)
-            });
+            let ends = self
+                .from(lesson, copy)
+                .into_iter()
+                .map(|(from, patience)| self.descend(lesson, (&loss, &weights), (&self.begun[copy], &from), patience));
             ends.min_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(|| self.begun[copy].clone(), |(_, values)| values)
         });
         self.values = fits.collect();

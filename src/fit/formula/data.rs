@@ -60,7 +60,11 @@ impl Data {
             (name.clone(), Grouping { labels: grouping.labels.clone(), of })
         };
         Self {
-            columns: self.columns.iter().map(|(name, own)| (name.clone(), both(own, other.columns.get(name)))).collect(),
+            columns: self
+                .columns
+                .iter()
+                .map(|(name, own)| (name.clone(), both(own, other.columns.get(name))))
+                .collect(),
             loss: both(&self.loss, Some(&other.loss)),
             groups: self.groups.iter().map(group).collect(),
             cost: None,

@@ -10,6 +10,7 @@ use crate::fit::laws::law::LawFit;
 use crate::fit::laws::power::Selection;
 use crate::fit::laws::pruning::Pruning;
 use crate::fit::laws::written::Written;
+use crate::fit::transfer::optimum::Optimum;
 use crate::fit::transfer::tuning::Tuning;
 
 /// A fit of any law.
@@ -39,6 +40,8 @@ pub enum Fitted {
     Pruning(Pruning),
     /// Settings against each other.
     Contrast(Contrast),
+    /// How the best value of a setting moves.
+    Optimum(Optimum),
 }
 
 impl Fitted {
@@ -54,6 +57,7 @@ impl Fitted {
             Self::Tuning(fit) => fit.status,
             Self::Pruning(fit) => fit.status,
             Self::Contrast(fit) => fit.status,
+            Self::Optimum(fit) => fit.status,
         }
     }
 
@@ -69,6 +73,7 @@ impl Fitted {
             Self::Tuning(fit) => &fit.conclusion,
             Self::Pruning(fit) => &fit.conclusion,
             Self::Contrast(fit) => &fit.conclusion,
+            Self::Optimum(fit) => &fit.conclusion,
         }
     }
 }
