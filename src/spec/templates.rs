@@ -31,6 +31,7 @@ pub const TEMPLATES: &[Template] = &[
     template!("coord-check", "coord-check", "sweeps/coord-check.toml", "Whether activations keep their size with width, for `runner coord-check`"),
     template!("coord-check-depth", "coord-check", "sweeps/coord-check-depth.toml", "Whether activations keep their size with depth, for `runner coord-check`"),
     template!("laws-size", "sweep", "sweeps/laws/size.toml", "How the loss falls with size where data do not limit"),
+    template!("laws-tokens", "sweep", "sweeps/laws/tokens.toml", "How the loss falls with data where size does not limit"),
     template!("laws-saturation", "sweep", "sweeps/laws/saturation.toml", "When one model learns no more from more tokens"),
     template!("laws-repetition", "sweep", "sweeps/laws/repetition.toml", "How much a token is worth when it is seen again"),
     template!("laws-depth", "sweep", "sweeps/laws/depth.toml", "Deep or wide at one number of parameters"),
