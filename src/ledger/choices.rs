@@ -9,10 +9,10 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 
+use super::chosen::Chosen;
 use super::folder::write_plan;
 use super::{Ledger, LedgerError, files};
 use crate::plan::{Plan, PlannedRun, RunId};
@@ -41,16 +41,6 @@ pub struct Choice {
     pub flops: f64,
 }
 
-/// The runs of a sweep that were chosen.
-#[derive(Debug, Default)]
-pub(super) struct Chosen(Mutex<BTreeSet<RunId>>);
-
-impl Chosen {
-    fn ids(&self) -> MutexGuard<'_, BTreeSet<RunId>> {
-        self.0.lock().expect("no holder of this lock panics")
-    }
-}
-
 /// The choices of a folder; none where none were made.
 pub fn choices(dir: &Path) -> Result<Vec<Choice>, LedgerError> {
     let path = dir.join(FILE);
@@ -69,7 +59,7 @@ impl Ledger {
     #[must_use]
     pub fn choosing(self, candidates: Plan) -> Self {
         let ids = self.plan.runs.iter().map(|run| run.id.clone()).collect();
-        Self { plan: candidates, chosen: Some(Chosen(Mutex::new(ids))), ..self }
+        Self { plan: candidates, chosen: Some(Chosen::of(ids)), ..self }
     }
 
     /// The same folder as everybody else sees it.

@@ -22,6 +22,7 @@
 mod attempt;
 mod check;
 mod choices;
+mod chosen;
 mod claim;
 mod error;
 mod files;
@@ -90,7 +91,7 @@ pub struct Ledger {
     /// Runs of the plan that this call replaced by a larger one.
     grown_from: Option<usize>,
     /// Which runs of the plan are to be trained, where the process that has it chooses among them.
-    chosen: Option<choices::Chosen>,
+    chosen: Option<chosen::Chosen>,
 }
 
 /// How far a run is.
