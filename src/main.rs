@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
         Command::CoordCheck(args) => commands::coord_check::run(&args),
         Command::Fit(args) => commands::fit::run(&args),
+        Command::Choose(args) => commands::choose::run(&args),
         Command::Allocate(args) => commands::allocate::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Data(command) => commands::data::run(&command),

@@ -45,7 +45,7 @@ fn logs(place: &Place) {
     }
 }
 
-/// An `mlruns` folder as MLflow's file store lays it out.
+/// An `mlruns` folder as `MLflow`'s file store lays it out.
 fn mlruns(place: &Place) {
     for (at, (name, n, d, loss)) in grid().into_iter().enumerate() {
         let run = format!("mlruns/7/{at:032}");
@@ -66,7 +66,7 @@ fn mlruns(place: &Place) {
     }
 }
 
-/// The exponent of N_opt by which the runs were planted comes back, by the command and by every one that follows.
+/// The exponent of `N_opt` by which the runs were planted comes back, by the command and by every one that follows.
 fn assert_fitted(place: &Place) {
     let fits: serde_json::Value = serde_json::from_str(&place.read("out/fits.json")).unwrap();
     let exponent = fits["approach2"][0]["n_opt"]["exponent"]["value"].as_f64().unwrap();

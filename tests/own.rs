@@ -179,7 +179,9 @@ fn what_is_wrong_with_models_and_their_counts_is_told() {
         let output = place.run(&["plan", "spec.toml", "--device", "rehearsal", "--flops-per-second", "1e12"]);
         assert_eq!(output.status.code(), Some(2), "{said:?}: {}", text(&output.stdout));
         let told = text(&output.stderr);
-        said.iter().for_each(|word| assert!(told.contains(word), "{word} in {told}"));
+        for word in said {
+            assert!(told.contains(word), "{word} in {told}");
+        }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod allocate;
 #[cfg(feature = "train")]
 pub mod bench;
 pub mod cancel;
+pub mod choose;
 pub mod compare;
 pub mod completions;
 pub mod coord_check;

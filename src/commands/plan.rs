@@ -39,17 +39,15 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         None => Throughput::measure(&name, &args.place.cache, &plan)?,
     };
     let mut set = args.overrides.set.clone();
+    let bracketed = plan::bracket(&spec, &plan, &|spec| corpora.plan(spec))?;
+    let hint = bracketed.as_ref().filter(|_| !args.bracket).map(hint);
+    if let Some(bracketed) = bracketed.filter(|_| args.bracket) {
+        (spec, plan) = take(bracketed, "so that each curve has its sizes", &mut set);
+    }
     if let Some(limit) = limit
         && let Some(trimmed) = trim(&spec, &corpora, machine, &throughput, limit)?
     {
-        eprintln!("cut down to {limit} device hours:");
-        trimmed.said.iter().for_each(|line| eprintln!("  {line}"));
-        eprintln!("the same cuts by hand: --set {}", trimmed.set.join(" --set "));
-        (spec, plan) = (trimmed.spec, trimmed.plan);
-        // A key that was set from outside is set anew.
-        let key = |set: &str| set.split('=').next().unwrap_or_default().trim().to_owned();
-        set.retain(|old| !trimmed.set.iter().any(|new| key(new) == key(old)));
-        set.extend(trimmed.set);
+        (spec, plan) = take(trimmed, &format!("cut down to {limit} device hours"), &mut set);
     }
     if let Some(raised) = planning::raised_batches(&spec, &plan) {
         eprintln!("{raised}");
@@ -69,6 +67,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(fittable) = &fittable {
         eprintln!("{fittable}");
     }
+    hint.iter().for_each(|hint| eprintln!("{hint}"));
     if let Some(there) = there(&spec, &plan, Losses::of_device(device::kind(&name)?)) {
         eprintln!("{there}");
     }
@@ -79,6 +78,23 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("wrote {}", out.display());
     }
     Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
+}
+
+/// A changed grid, told with its reasons and as overrides.
+fn take(changed: Trimmed, why: &str, set: &mut Vec<String>) -> (Spec, Plan) {
+    eprintln!("{why}:");
+    changed.said.iter().for_each(|line| eprintln!("  {line}"));
+    eprintln!("the same by hand: --set {}", changed.set.join(" --set "));
+    // A key that was set from outside is set anew.
+    let key = |set: &str| set.split('=').next().unwrap_or_default().trim().to_owned();
+    set.retain(|old| !changed.set.iter().any(|new| key(new) == key(old)));
+    set.extend(changed.set);
+    (changed.spec, changed.plan)
+}
+
+/// What `--bracket` would do.
+fn hint(bracketed: &Trimmed) -> String {
+    format!("points were left out; --bracket plans only curves that are whole: {}", bracketed.said.join("; "))
 }
 
 /// The exit code, with the reason where it is not 0.

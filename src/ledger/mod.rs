@@ -3,6 +3,7 @@
 //! ```text
 //! spec.toml  plan.csv  plan.json     the resolved spec and the whole plan, written once
 //! ledger.json                        layout and kind of losses (trained or rehearsed), written once
+//! choices.jsonl                      of a sweep that chooses: each choice and its reason; its plan is what was chosen
 //! specs/                             the earlier specs, where the sweep has grown
 //! runs/<id>/config.json              one planned run
 //! runs/<id>/lock                     the lease of the process that trains it
@@ -20,6 +21,7 @@
 
 mod attempt;
 mod check;
+mod choices;
 mod claim;
 mod error;
 mod files;
@@ -36,6 +38,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use check::Check;
+pub use choices::{Choice, choices, chosen_of};
 pub use claim::{Claim, Published, conflict_warning};
 pub use error::LedgerError;
 pub use folder::has_tables_only;
@@ -86,6 +89,8 @@ pub struct Ledger {
     kept: Option<BTreeMap<RunId, State>>,
     /// Runs of the plan that this call replaced by a larger one.
     grown_from: Option<usize>,
+    /// Which runs of the plan are to be trained, where the process that has it chooses among them.
+    chosen: Option<choices::Chosen>,
 }
 
 /// How far a run is.

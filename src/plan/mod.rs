@@ -1,5 +1,6 @@
 //! From a spec to the grid of runs: shapes, counts, FLOPs, steps, identity. Pure: no files, no training.
 
+mod bracket;
 mod candidate;
 mod estimate;
 mod flops;
@@ -20,6 +21,7 @@ use thiserror::Error;
 use crate::spec::Point;
 
 pub use crate::model::Shape;
+pub use bracket::bracket;
 pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;

@@ -9,6 +9,7 @@
 //! | `input`, `error` | all that a report tells, and why it could not be written |
 //! | `figure` | what a figure is: axes, series of marks, and the table behind them |
 //! | `isoflop`, `optima`, `surface`, `residuals`, `curves`, `forecast` | the figures of a sweep of IsoFLOP curves |
+//! | `choices` | the figure of a sweep that chose its runs |
 //! | `law` | the figures of a sweep that asks for another law |
 //! | `transfer`, `frontier`, [`coordinates`] | the figures of other sweeps and checks |
 //! | `chart` | drawing a figure as SVG |
@@ -19,6 +20,7 @@
 
 mod answer;
 mod chart;
+mod choices;
 mod conclusions;
 pub mod coordinates;
 mod curves;
@@ -42,6 +44,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use answer::{Answer, answer};
+pub use choices::ChoiceStep;
 pub use curves::{Key, LossCurve};
 pub use error::ReportError;
 use figure::Figure;
@@ -115,6 +118,7 @@ fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
     } else {
         isoflop_figures(input)
     };
+    figures.extend(input.choices.map(|(goal, steps)| choices::choices(goal, steps)));
     figures.extend(curves::curves(input.curves));
     figures
 }

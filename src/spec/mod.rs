@@ -21,6 +21,7 @@ mod schema;
 mod sections;
 mod templates;
 mod token_type;
+mod tune;
 mod validate;
 
 use std::path::Path;
@@ -33,11 +34,12 @@ pub use reference::{Entry, UnknownKey, entries, explain, markdown};
 pub use rule::{At, PowerRule};
 pub use schema::schema;
 pub use sections::{
-    Cooldown, Data, Eval, Fit, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep, Task,
-    TaskKind, Train,
+    Choose, Cooldown, Data, Eval, Fit, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep,
+    Task, TaskKind, Train,
 };
 pub use templates::{TEMPLATES, Template};
 pub use token_type::TokenType;
+pub use tune::Tuned;
 pub(crate) use validate::{MIN_SIZES, MIN_STEPS};
 
 /// Reads a spec file and checks everything in it, every point of its grid included.

@@ -220,6 +220,7 @@ fn kind(value: &Value) -> String {
         Some("array") => {
             return match kind(&value["items"]).as_str() {
                 "text" => "list of texts".to_owned(),
+                "a word" => "list of words".to_owned(),
                 TABLE => "list of tables".to_owned(),
                 "table of lists" => "list of tables of lists".to_owned(),
                 "anything" => "list".to_owned(),

@@ -14,6 +14,7 @@ use super::launcher;
 pub(super) use data::check as data;
 pub(super) use fit::check as question;
 pub(super) use sweep::seeds;
+pub(super) use sweep::tuning;
 pub(crate) use sweep::{MIN_SIZES, MIN_STEPS};
 
 /// Checks one point of a sweep, or a single run.

@@ -20,6 +20,7 @@ use crate::observation::{Counting, Observation};
 use crate::parameterization::Parameterization;
 use crate::plan::{PlannedRun, Run};
 use crate::report::IsoflopGroup;
+use crate::spec::Tuned;
 use crate::trainer::Outcome;
 
 /// Resamples of what is fitted again without the largest budget.
@@ -89,7 +90,7 @@ const MOST_GROUPS: usize = 12;
 
 /// The IsoFLOP curves of each group of runs that agree in all axes but those along a curve; none where nothing else
 /// varies.
-pub(super) fn isoflop_groups(ledger: &Ledger, resamples: usize) -> anyhow::Result<Vec<IsoflopGroup>> {
+pub(super) fn isoflop_groups(ledger: &Ledger, sought: &[Tuned], resamples: usize) -> anyhow::Result<Vec<IsoflopGroup>> {
     // In the order of the plan.
     let mut groups: Vec<(String, Vec<Observation>)> = Vec::new();
     for planned in &ledger.plan().runs {
@@ -97,7 +98,7 @@ pub(super) fn isoflop_groups(ledger: &Ledger, resamples: usize) -> anyhow::Resul
             return Ok(Vec::new());
         }
         let Some(observation) = ledger.observation(planned)? else { continue };
-        let name = group(planned);
+        let name = group(planned, sought);
         match groups.iter_mut().find(|(other, _)| *other == name) {
             Some((_, runs)) => runs.push(observation),
             None => groups.push((name, vec![observation])),
@@ -120,9 +121,10 @@ pub(super) fn isoflop_groups(ledger: &Ledger, resamples: usize) -> anyhow::Resul
 }
 
 /// What the runs of a group have in common, in words.
-fn group(planned: &PlannedRun) -> String {
+fn group(planned: &PlannedRun, sought: &[Tuned]) -> String {
+    let is_least = |field: &str| LEAST.contains(&field) || sought.iter().any(|tuned| tuned.field() == field);
     let others = planned.axes.iter().filter(|(field, _)| !ALONG.contains(&field.as_str()));
-    let (tuned, others): (Vec<_>, Vec<_>) = others.partition(|(field, _)| LEAST.contains(&field.as_str()));
+    let (tuned, others): (Vec<_>, Vec<_>) = others.partition(|(field, _)| is_least(field));
     let named = others.iter().map(
         |(field, value)| {
             if *field == COMPARED { (*value).clone() } else { format!("{field} {value}") }

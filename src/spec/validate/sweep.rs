@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::goal::Goal;
 use crate::spec::check::{Checked, absent, list, positive, present, require};
-use crate::spec::{Spec, Sweep};
+use crate::spec::{Spec, Sweep, Tuned};
 
 /// The shortest run whose length can be met within 1% by a whole number of steps.
 pub(crate) const MIN_STEPS: usize = 50;
@@ -22,6 +23,12 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         expected_tokens_per_param: _,
         min_steps,
         one_seed_from,
+        choose: _,
+        goal: _,
+        limit_flops: _,
+        limit_hours: _,
+        stop_width: _,
+        tune: _,
         seeds: _,
         axes: _,
         zip: _,
@@ -48,7 +55,60 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         let problem = format!("with {min_steps} steps a run cannot match its budget within 1%");
         (problem, format!("write {MIN_STEPS} or more, such as 100"))
     })?;
+    choosing(sweep)?;
     spreading(sweep)
+}
+
+/// What chooses runs, and when it stops.
+fn choosing(sweep: &Sweep) -> Checked {
+    let Sweep { choose, goal, limit_flops, limit_hours, stop_width, budgets, tune, .. } = sweep;
+    if !tune.is_empty() && choose.is_none() {
+        return Ok(());
+    }
+    let limits = [
+        ("sweep.limit_flops", *limit_flops, "1e14"),
+        ("sweep.limit_hours", *limit_hours, "8.0"),
+        ("sweep.stop_width", *stop_width, "1.2"),
+    ];
+    let Some(_) = choose else {
+        let needs = "it needs sweep.choose = \"adaptive\": without it all runs of the grid are trained";
+        absent("sweep.goal", goal.is_some(), needs)?;
+        return limits.iter().try_for_each(|(key, limit, _)| absent(key, limit.is_some(), needs));
+    };
+    present("sweep.goal", goal.is_some(), "write what the runs are to tell, such as \"tokens_per_param at 1e13\"")?;
+    present("sweep.budgets", budgets.is_some(), "write the budgets of the candidates, such as [1e12, 3e12, 1e13]")?;
+    for (key, limit, example) in limits {
+        limit.map_or(Ok(()), |limit| positive(key, limit, example))?;
+    }
+    let wide = matches!(goal, Some(Goal::TokensPerParam(_))) && stop_width.is_some_and(|width| width <= 1.0);
+    require(!wide, "sweep.stop_width", || {
+        let problem = "it is the interval's upper end over its lower one, which is above 1".to_owned();
+        (problem, "write a factor above 1, such as 1.2")
+    })?;
+    let ends = limits.iter().any(|(_, limit, _)| limit.is_some());
+    present("sweep.limit_flops", ends, "write when to stop: sweep.limit_flops, sweep.limit_hours or sweep.stop_width")
+}
+
+/// What is tuned, point by point, within a limit.
+pub(in crate::spec) fn tuning(spec: &Spec) -> Checked {
+    let Some(sweep) = spec.sweep.as_ref().filter(|sweep| !sweep.tune.is_empty()) else { return Ok(()) };
+    let Sweep { tune, axes, zip, choose, goal, limit_flops, limit_hours, stop_width, .. } = sweep;
+    absent("sweep.tune", choose.is_some(), "sweep.choose varies learning rate and batch by sweep.axes: remove one")?;
+    let needs =
+        "it needs sweep.choose = \"adaptive\": sweep.tune ends when each best setting lies between two worse ones";
+    absent("sweep.goal", goal.is_some(), needs)?;
+    absent("sweep.limit_hours", limit_hours.is_some(), needs)?;
+    absent("sweep.stop_width", stop_width.is_some(), needs)?;
+    limit_flops.map_or(Ok(()), |limit| positive("sweep.limit_flops", limit, "1e14"))?;
+    let kinds: BTreeSet<_> = tune.iter().collect();
+    require(kinds.len() == tune.len(), "sweep.tune", || ("a setting is named twice".to_owned(), "write each once"))?;
+    let decays = spec.optimizer.weight_decay.is_some_and(|decay| decay > 0.0) || !tune.contains(&Tuned::WeightDecay);
+    present("optimizer.weight_decay", decays, "write the coefficient that tuning begins with, such as 0.1")?;
+    let varied = |field: &str| axes.contains_key(field) || zip.iter().any(|group| group.contains_key(field));
+    let twice = tune.iter().map(|tuned| tuned.field()).find(|field| varied(field));
+    require(twice.is_none(), "sweep.tune", || {
+        (format!("{} is an axis too", twice.unwrap_or_default()), "remove it from sweep.axes, or from sweep.tune")
+    })
 }
 
 /// How sizes are spread over a budget, unless they are listed.
