@@ -40,6 +40,7 @@
 //! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, lines |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, goal, observation, units |
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, optimizer, parameterization, checkpoint, lines, data (the tokenizer) |
+//! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), trainer |
 //! | [`serve`] | serving a report while a sweep runs | report |
 //! | [`cli`] | flags and help, no logic | provenance, units, fit (the names of laws), spec (the kinds of specs) |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |
@@ -52,6 +53,7 @@ pub mod execute;
 pub mod export;
 pub mod fit;
 pub mod goal;
+pub mod import;
 pub mod ledger;
 pub mod lines;
 pub mod model;

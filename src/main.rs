@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => commands::compare::run(&args),
         Command::Watch(args) => commands::watch::run(&args),
         Command::Merge(args) => commands::merge::run(&args),
+        Command::Import(args) => commands::import::run(&args),
         Command::Ledger(command) => commands::ledger::run(&command),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Schema(args) => commands::schema::run(&args),

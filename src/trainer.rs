@@ -1,6 +1,7 @@
 //! The seam between orchestration and training. `train` implements it with burn; `execute` rehearses with a trainer
 //! whose losses come from a known surface.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
@@ -174,6 +175,9 @@ pub enum Outcome {
         /// What else was measured of the trained model.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evaluations: Vec<Measured>,
+        /// What else a program of somebody else's told of the run: columns of tables, which nothing else reads.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        told: BTreeMap<String, Told>,
     },
     /// The loss left the numbers, or rose far above where it began.
     Diverged {
@@ -184,6 +188,25 @@ pub enum Outcome {
         /// Wall-clock seconds until then.
         seconds: f64,
     },
+}
+
+/// A value that a program told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Told {
+    /// A number.
+    Number(f64),
+    /// Anything else, as text.
+    Text(String),
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Something measured of a trained model.

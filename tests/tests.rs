@@ -10,7 +10,11 @@ mod faults;
 mod fit;
 mod help;
 mod house;
+#[cfg(unix)]
+mod import;
 mod output;
+#[cfg(unix)]
+mod own;
 mod plan;
 #[cfg(unix)]
 mod program;

@@ -77,6 +77,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Join the sweeps of several machines into one results folder.
     Merge(MergeArgs),
+    /// Make a results folder of runs that were trained elsewhere.
+    Import(ImportArgs),
     /// Find damaged files in a results folder, or write its tables, fits and report again.
     #[command(subcommand)]
     Ledger(LedgerCommand),

@@ -232,7 +232,8 @@ fn pairs(first: &Folder, second: &Folder) -> Vec<(f64, f64)> {
         for run in &folder.ledger.plan().runs {
             let PlannedRun { run, tokens, .. } = run;
             let length = run.flop_budget.map_or_else(|| tokens.to_string(), |budget| format!("{budget:e}"));
-            let key = format!("{:?} {length} {} {}", run.shape, run.seed, run.corpus);
+            let own = run.program.as_ref().map(|program| &program.config);
+            let key = format!("{:?} {own:?} {length} {} {}", run.shape, run.seed, run.corpus);
             let loss = folder.row(&run.id()).val_loss;
             // Two runs under one key differ in something else: neither can stand for it.
             by_key.entry(key).and_modify(|known| *known = None).or_insert(loss);

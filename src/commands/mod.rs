@@ -14,6 +14,7 @@ pub mod devices;
 pub mod explain;
 pub mod export;
 pub mod fit;
+pub mod import;
 pub mod init;
 pub mod ledger;
 pub mod ls;

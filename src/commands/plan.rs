@@ -12,7 +12,7 @@ use super::shared::json;
 use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
-use super::shared::{device, planning};
+use super::shared::{device, planning, program};
 use super::sweep::results::results_dir;
 use super::{STDOUT, init, positive};
 use crate::cli::PlanArgs;
@@ -30,7 +30,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let name = device::choose(&args.place.device);
     let slots = device::slots(args.slots_per_device, device::kind(&name)?, 1)?;
     let machine = Machine { devices: args.device_count.into(), slots };
-    let mut spec = spec::load_with(&args.spec, &args.overrides.set)?;
+    let mut spec = program::load(&args.spec, &args.overrides.set)?;
     let corpora = Corpora::of(&spec, &args.place.cache)?;
     let mut plan = corpora.plan(&spec)?;
     let throughput = match rate_given {
@@ -225,19 +225,23 @@ fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Sheet {
         ("epochs", Worth::More(4)),
         ("time", Worth::Must),
     ];
+    let own = runs.iter().any(|run| run.own_size().is_some());
     let varied = axes.iter().map(|field| (field.as_str(), Worth::More(1)));
-    let mut table = Sheet::new(varied.chain(fixed)).numbers_from(axes.len() + 1);
+    let named = own.then_some(("model", Worth::Must));
+    let mut table = Sheet::new(varied.chain(named).chain(fixed)).numbers_from(axes.len() + 1 + usize::from(own));
     for planned in runs {
         let PlannedRun { id, run, params, tokens, flops, epochs, .. } = planned;
         let shape = run.shape;
+        let size = |number: usize| if own { "-".to_owned() } else { number.to_string() };
+        let group = |count: u64| if own { "-".to_owned() } else { Params(count as f64).to_string() };
         let cells = [
             id.as_str()[..8].to_owned(),
-            shape.width.to_string(),
-            shape.depth.to_string(),
-            shape.heads.to_string(),
-            Params((params.embedding + params.position) as f64).to_string(),
-            Params(params.blocks as f64).to_string(),
-            Params(params.unembedding as f64).to_string(),
+            size(shape.width),
+            size(shape.depth),
+            size(shape.heads),
+            group(params.embedding + params.position),
+            group(params.blocks),
+            group(params.unembedding),
             Params(params.total() as f64).to_string(),
             Tokens(*tokens as f64).to_string(),
             format!("{:.1}", planned.tokens_per_param()),
@@ -252,7 +256,8 @@ fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Sheet {
             Seconds(throughput.seconds(planned)).to_string(),
         ];
         let values = axes.iter().map(|field| planned.axes.get(*field).cloned().unwrap_or_default());
-        table.add_row(values.chain(cells));
+        let name = own.then(|| planned.model());
+        table.add_row(values.chain(name).chain(cells));
     }
     table
 }

@@ -182,11 +182,11 @@ fn publish(
 fn sound(outcome: &Outcome, run: &PlannedRun) -> Outcome {
     let number = |value: f64| if value.is_finite() { value } else { 0.0 };
     match outcome.clone() {
-        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations }
+        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations, told }
             if [val_loss, val_loss_se, train_loss].iter().all(|value| value.is_finite()) =>
         {
             let [tokens_per_second, seconds] = [tokens_per_second, seconds].map(number);
-            Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations }
+            Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations, told }
         }
         Outcome::Finished { train_loss, seconds, .. } => Outcome::Diverged {
             step: run.run.schedule.steps,

@@ -4,6 +4,8 @@
 //! the intervals be, what will the report look like, before the compute is paid for. The end-to-end tests use it to
 //! see that the planted exponents come back.
 
+use std::collections::BTreeMap;
+
 use crate::ledger::REHEARSAL;
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
@@ -104,7 +106,8 @@ impl Trainer for Rehearsal {
         let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
         let tokens_per_second = FLOPS_PER_SECOND / run.flops_per_token.exact;
         // Untrained, a model spreads its guess over the vocabulary.
-        let untrained = (run.run.shape.vocab as f64).ln();
+        let vocab = run.run.shape.vocab;
+        let untrained = if vocab == 0 { f64::INFINITY } else { (vocab as f64).ln() };
         let steps = run.run.schedule.steps;
         let points = run.run.eval.curve_points.clamp(1, steps.max(1));
         let mut train_loss = untrained;
@@ -135,6 +138,7 @@ impl Trainer for Rehearsal {
             tokens_per_second,
             seconds: run.tokens as f64 / tokens_per_second,
             evaluations: Vec::new(),
+            told: BTreeMap::new(),
         })
     }
 }

@@ -296,12 +296,20 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Takes over a result from elsewhere; one that is there already stays.
+    pub fn import(&self, result: &RunResult) -> Result<(), LedgerError> {
+        self.make_run_dir(&result.id)?;
+        self.publish(result, "imported").map(|_| ())
+    }
+}
+
 fn observation(run: &PlannedRun, val_loss: f64, val_loss_se: f64) -> Observation {
-    let params = |counting| run.params.by(counting) as f64;
+    let params = |counting| run.params_by(counting).map(|count| count as f64);
     Observation {
-        params: params(Counting::All),
-        params_non_embedding: Some(params(Counting::NonEmbedding)),
-        params_blocks_and_unembedding: Some(params(Counting::BlocksAndUnembedding)),
+        params: run.params.total() as f64,
+        params_non_embedding: params(Counting::NonEmbedding),
+        params_blocks_and_unembedding: params(Counting::BlocksAndUnembedding),
         tokens: run.tokens as f64,
         flops: run.flops,
         flop_budget: run.run.flop_budget,

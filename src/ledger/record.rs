@@ -50,7 +50,11 @@ impl RunResult {
 fn without_timing(outcome: &Outcome) -> Outcome {
     let mut outcome = outcome.clone();
     match &mut outcome {
-        Outcome::Finished { tokens_per_second, seconds, .. } => (*tokens_per_second, *seconds) = (0.0, 0.0),
+        // What else a program told may be a temperature or a time.
+        Outcome::Finished { tokens_per_second, seconds, told, .. } => {
+            (*tokens_per_second, *seconds) = (0.0, 0.0);
+            told.clear();
+        }
         Outcome::Diverged { seconds, .. } => *seconds = 0.0,
     }
     outcome
@@ -133,6 +137,8 @@ impl std::fmt::Display for Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::testing::{finished, result};
     use super::*;
 
@@ -172,6 +178,7 @@ mod tests {
             tokens_per_second: 1.0,
             seconds: 99.0,
             evaluations: Vec::new(),
+            told: BTreeMap::new(),
         };
         assert!(first.agrees_with(&later));
         later.outcome = finished(3.0_f64.next_up());

@@ -1,5 +1,7 @@
 //! Ledgers and results for the unit tests of the ledger and of execution.
 
+use std::collections::BTreeMap;
+
 use super::{Ledger, Losses, RunResult};
 use crate::plan::RunId;
 use crate::plan::testing::plan;
@@ -24,6 +26,7 @@ pub(crate) fn finished(loss: f64) -> Outcome {
         tokens_per_second: 1e4,
         seconds: 2.5,
         evaluations: Vec::new(),
+        told: BTreeMap::new(),
     }
 }
 

@@ -214,7 +214,8 @@ fn kind(value: &Value) -> String {
         Some("integer") => "whole number",
         Some("number") => "number",
         Some("boolean") => "true or false",
-        Some("object") if value.get("properties").is_none() => "table of lists",
+        Some("object") if value["additionalProperties"]["type"] == "array" => "table of lists",
+        Some("object") if value.get("properties").is_none() => "table of keys of your own",
         Some("object") => TABLE,
         Some("array") => {
             return match kind(&value["items"]).as_str() {

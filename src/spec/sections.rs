@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::launcher::Launcher;
+use super::own::{Config, Count, OwnModel};
 use super::rule::{self, PowerRule};
 use super::token_type::TokenType;
 use super::tune::Tuned;
@@ -67,6 +68,8 @@ pub enum Source {
     Parquet,
     /// Several sources of text, listed in `[[data.parts]]`.
     Mixture,
+    /// Data that the program of `train.command` reads by itself: nothing is prepared.
+    Program,
 }
 
 /// `[fit]`: what the sweep asks of its runs. It is no part of their identity: the same runs answer another question when
@@ -448,6 +451,14 @@ pub struct Train {
     /// Files that decide what `command` does, such as its code and its data: where their content changes, so do the runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<PathBuf>,
+    /// Keys of the program's own configuration, which it finds in its JSON file under `config`. Any of them can be an axis, as in
+    /// `"train.config.dropout" = [0.0, 0.1]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub config: Config,
+    /// How `[[sweep.models]]` are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
     /// Seconds without a line from `command` after which it is stopped and tried again; 600 if not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience_seconds: Option<f64>,
@@ -485,6 +496,10 @@ pub struct Sweep {
     pub budgets: Option<Vec<f64>>,
     /// Sizes in parameters (of blocks and unembedding), instead of `sizes`, `spread` and `expected_tokens_per_param`.
     pub params: Option<Vec<f64>>,
+    /// Models of any shape, for the program of `train.command`. Each budget trains all of them, or `sizes` of those within
+    /// `spread` of the expected optimum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<OwnModel>,
     /// Number of sizes for each budget, at least 7.
     pub sizes: Option<usize>,
     /// Factor in parameters from the expected optimum to either end of the sizes.

@@ -1,5 +1,6 @@
 //! The course of a run: its steps, the points of its curve, its checkpoints, and how it ends. The same for every engine.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -58,7 +59,15 @@ impl<'a> Course<'a> {
         let id = &self.planned.id;
         let _ = self.checkpoints.keep_model(&mut |out| state::write_model(session, run, out, id));
         let (train_loss, seconds) = (self.train_loss(), self.seconds());
-        Ok(Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations })
+        Ok(Outcome::Finished {
+            val_loss,
+            val_loss_se,
+            train_loss,
+            tokens_per_second,
+            seconds,
+            evaluations,
+            told: BTreeMap::new(),
+        })
     }
 
     /// Takes up the newest checkpoint that can be used, and tells the curve up to there.

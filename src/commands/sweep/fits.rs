@@ -74,9 +74,11 @@ fn parabolas(ledger: &Ledger, observations: &[Observation], bootstrap: Bootstrap
     parabolas_by_counting(observations, &bootstrap)
 }
 
-/// Approach 2 under every convention of counting.
+/// Approach 2 under every convention of counting that a run tells; all runs of this program's own models tell all of them.
 fn parabolas_by_counting(observations: &[Observation], bootstrap: &Bootstrap) -> Vec<Approach2> {
-    Counting::ALL.map(|counting| approach2::fit(observations, counting, bootstrap)).to_vec()
+    let told = |counting: &Counting| observations.iter().any(|run| run.params_by(*counting).is_some());
+    let countings = Counting::ALL.into_iter().filter(|counting| observations.is_empty() || told(counting));
+    countings.map(|counting| approach2::fit(observations, counting, bootstrap)).collect()
 }
 
 /// Axes along an IsoFLOP curve: a group has all of their values.

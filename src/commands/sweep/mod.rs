@@ -21,7 +21,7 @@ use crate::execute::choose::Chooser;
 use crate::execute::{self, Display, ExecuteError, Pool, Summary};
 use crate::ledger::{self, Ledger, Losses};
 use crate::plan::PlannedRun;
-use crate::spec::{self, Spec};
+use crate::spec::Spec;
 use crate::trainer::DeviceInfo;
 use crate::units::Flops;
 
@@ -29,7 +29,7 @@ use crate::units::Flops;
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let SweepArgs { spec: path, overrides, patience, launcher, wait, dry_run, .. } = args;
     seconds("checkpoint-every", patience.checkpoint_every)?;
-    let mut spec = spec::load_with(path, &overrides.set)?;
+    let mut spec = program::load(path, &overrides.set)?;
     if spec.sweep.is_none() {
         anyhow::bail!("{} has no [sweep]: it describes one run; train it with `runner train`", path.display());
     }

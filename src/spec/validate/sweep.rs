@@ -17,6 +17,7 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
     let Sweep {
         budgets,
         params,
+        models,
         sizes: _,
         spread: _,
         expected_tokens_per_param: _,
@@ -40,6 +41,7 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         let remedy = "write training FLOPs above 0 and up to 1e27, such as [1e12, 3e12, 1e13]";
         list("sweep.budgets", budgets, 1e27, "budget", remedy)?;
     }
+    absent("sweep.params", params.is_some() && !models.is_empty(), "sweep.models are the sizes")?;
     if let Some(params) = params {
         list(
             "sweep.params",
@@ -110,7 +112,7 @@ pub(in crate::spec) fn tuning(spec: &Spec) -> Checked {
 }
 
 /// How sizes are spread over a budget, unless they are listed.
-fn spreading(Sweep { budgets, params, sizes, spread, expected_tokens_per_param, .. }: &Sweep) -> Checked {
+fn spreading(Sweep { budgets, params, models, sizes, spread, expected_tokens_per_param, .. }: &Sweep) -> Checked {
     let spreading = [
         ("sweep.sizes", sizes.is_some(), "write how many sizes each budget gets, such as 7"),
         ("sweep.spread", spread.is_some(), "write the factor from the expected optimum to either end, such as 4.0"),
@@ -123,7 +125,9 @@ fn spreading(Sweep { budgets, params, sizes, spread, expected_tokens_per_param, 
             "it needs sweep.budgets: sizes are spread around the optimum of a budget",
         )?;
         absent(key, written && params.is_some(), "sweep.params lists the sizes")?;
-        present(key, written || budgets.is_none() || params.is_some(), remedy)?;
+        // Of listed models each budget may have all.
+        let all = !models.is_empty() && sizes.is_none() && spread.is_none() && expected_tokens_per_param.is_none();
+        present(key, written || budgets.is_none() || params.is_some() || all, remedy)?;
     }
     if let Some(sizes) = *sizes {
         require((MIN_SIZES..=1000).contains(&sizes), "sweep.sizes", || {
