@@ -22,3 +22,4 @@ mod spec;
 mod sweep;
 #[cfg(feature = "cpu")]
 mod train;
+mod trunks;

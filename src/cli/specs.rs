@@ -45,6 +45,8 @@ pub enum SpecKind {
     Tune,
     /// The best learning rate for each width.
     LrGrid,
+    /// How the loss falls with tokens: many lengths of few sizes, which share their stable phases.
+    Lengths,
     /// Whether activations keep their size with width, for `runner coord-check`.
     CoordCheck,
     /// Whether activations keep their size with depth, for `runner coord-check`.

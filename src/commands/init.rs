@@ -140,6 +140,7 @@ fn template(kind: SpecKind) -> &'static str {
         SpecKind::MupTransfer => include_str!("../../sweeps/mup-transfer.toml"),
         SpecKind::Tune => include_str!("../../sweeps/tune.toml"),
         SpecKind::LrGrid => include_str!("../../sweeps/lr-grid.toml"),
+        SpecKind::Lengths => include_str!("../../sweeps/lengths.toml"),
         SpecKind::CoordCheck => include_str!("../../sweeps/coord-check.toml"),
         SpecKind::CoordCheckDepth => include_str!("../../sweeps/coord-check-depth.toml"),
         SpecKind::LawsSize => include_str!("../../sweeps/laws/size.toml"),

@@ -108,7 +108,9 @@ fn table(run: &PlannedRun, result: &RunResult) -> Sheet {
     row("tokens", Tokens(run.tokens as f64).to_string());
     row("FLOPs", Flops(run.flops).to_string());
     match result.outcome {
-        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, ref evaluations } => {
+        Outcome::Finished {
+            val_loss, val_loss_se, train_loss, tokens_per_second, seconds, ref evaluations, ..
+        } => {
             row("validation loss", format!("{val_loss:.4} ± {val_loss_se:.4} nats per token"));
             row("training loss", format!("{train_loss:.4}"));
             for Measured { name, value, standard_error, chance } in evaluations {

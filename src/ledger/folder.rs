@@ -133,6 +133,7 @@ impl Ledger {
         let ledger =
             Self { dir: dir.to_owned(), plan, losses, sealed, lease, watch: Watch::default(), kept: None, grown_from };
         ledger.make_run_dirs()?;
+        ledger.prune_trunks();
         Ok(ledger)
     }
 

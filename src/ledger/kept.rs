@@ -106,6 +106,7 @@ impl Row<'_> {
                 tokens_per_second: self.number("tokens_per_second")?,
                 seconds,
                 evaluations: self.evaluations()?,
+                shared_steps: self.optional("shared_steps")?.unwrap_or(0),
             },
         };
         let text = |name: &str| self.text(name).to_owned();

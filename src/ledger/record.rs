@@ -50,7 +50,10 @@ impl RunResult {
 fn without_timing(outcome: &Outcome) -> Outcome {
     let mut outcome = outcome.clone();
     match &mut outcome {
-        Outcome::Finished { tokens_per_second, seconds, .. } => (*tokens_per_second, *seconds) = (0.0, 0.0),
+        Outcome::Finished { tokens_per_second, seconds, shared_steps, .. } => {
+            // Nor does it matter who trained a stable phase that runs share.
+            (*tokens_per_second, *seconds, *shared_steps) = (0.0, 0.0, 0);
+        }
         Outcome::Diverged { seconds, .. } => *seconds = 0.0,
     }
     outcome
@@ -172,6 +175,7 @@ mod tests {
             tokens_per_second: 1.0,
             seconds: 99.0,
             evaluations: Vec::new(),
+            shared_steps: 80,
         };
         assert!(first.agrees_with(&later));
         later.outcome = finished(3.0_f64.next_up());

@@ -107,6 +107,13 @@ pub struct RunSchedule {
     pub cooldown: Cooldown,
 }
 
+impl RunSchedule {
+    /// Steps before the rate falls.
+    pub fn stable_steps(&self) -> usize {
+        self.steps.saturating_sub(self.decay_steps)
+    }
+}
+
 impl Run {
     /// Tokens of one step.
     pub fn tokens_per_step(&self) -> usize {
@@ -205,6 +212,9 @@ pub struct PlannedRun {
     pub flops: f64,
     /// How often the corpus is seen; nothing where the source is unlimited.
     pub epochs: Option<f64>,
+    /// The stable phase that it shares with other runs, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<super::Trunk>,
 }
 
 /// A point of the grid that is not trained.

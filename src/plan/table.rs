@@ -19,7 +19,7 @@ impl PlannedRun {
     /// Names and values of what `plan.csv` and `runs.csv` tell of a run. Parameters, tokens and FLOPs are plain numbers,
     /// which print with the fewest digits that read back as the same number.
     pub fn columns(&self) -> [(&'static str, String); 31] {
-        let Self { id: _, run, axes: _, params, flops_per_token, tokens, flops, epochs } = self;
+        let Self { id: _, run, axes: _, params, flops_per_token, tokens, flops, epochs, trunk: _ } = self;
         let shape = &run.shape;
         [
             ("parameterization", run.parameterization.name().to_owned()),
@@ -61,7 +61,20 @@ impl Plan {
     /// Columns that only some plans have, so that the tables of others stay as they are; the same for all runs of one.
     pub fn further_columns(&self, run: &PlannedRun) -> Vec<(&'static str, String)> {
         let experts = self.runs.iter().any(|run| run.params.idle > 0);
-        experts.then(|| ("params_active", run.params.active().to_string())).into_iter().collect()
+        let active = experts.then(|| ("params_active", run.params.active().to_string()));
+        let id = || run.trunk.as_ref().map(|trunk| trunk.id.to_string()).unwrap_or_default();
+        active.into_iter().chain(self.shares_trunks().then(|| ("trunk", id()))).collect()
+    }
+}
+
+impl PlannedRun {
+    /// What it takes where other runs train so many steps for it; nothing is known of a run that has not ended.
+    pub fn spent_columns(&self, shared: Option<usize>) -> [(&'static str, String); 2] {
+        let spent = shared.map(|shared| self.flops * self.own_share(shared));
+        [
+            ("shared_steps", shared.map(|shared| shared.to_string()).unwrap_or_default()),
+            ("flops_spent", optional(spent)),
+        ]
     }
 }
 
@@ -78,6 +91,9 @@ pub fn write_csv(plan: &Plan, out: impl io::Write) -> csv::Result<()> {
         let mut row = vec![("id", planned.id.to_string()), ("axes", axes.join(";"))];
         row.extend(planned.columns());
         row.extend(plan.further_columns(planned));
+        if plan.shares_trunks() {
+            row.extend(planned.spent_columns(Some(planned.shared_steps())));
+        }
         row.extend([
             ("base_width", planned.run.base_width.to_string()),
             ("decay_steps", planned.run.schedule.decay_steps.to_string()),

@@ -99,6 +99,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("sweep.min_steps", "steps", "100"),
     ("sweep.seeds", "", "[1]"),
     ("sweep.one_seed_from", "FLOPs", "1e13"),
+    ("sweep.share_trunk", "", "true"),
     ("sweep.axes", "", "{ \"model.width\" = [32, 64] }"),
     ("sweep.zip", "", "[{ \"model.width\" = [32, 64], \"model.depth\" = [2, 4] }]"),
     ("fit", "", "[fit]"),

@@ -488,6 +488,10 @@ pub struct Sweep {
     /// Budgets of at least this many FLOPs are trained with the first seed only: repeats at smaller budgets suffice to
     /// measure the scatter.
     pub one_seed_from: Option<f64>,
+    /// Whether runs of `wsd` that differ in length or cooldown alone share one stable phase, from which each is cooled down;
+    /// false if not written. Losses stay the same, and a grid of many lengths costs about half (Hägele et al. 2024).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub share_trunk: bool,
     /// Fields with lists of values, trained in every combination: `"model.width" = [64, 128]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Vec<serde_json::Value>>")]

@@ -4,13 +4,14 @@ use runner::spec::{self, Source};
 
 use crate::common::{Place, repository};
 
-const KINDS: [(&str, &str); 13] = [
+const KINDS: [(&str, &str); 14] = [
     ("quickstart", "sweeps/quickstart.toml"),
     ("isoflop", "sweeps/isoflop.toml"),
     ("isoflop-mup", "sweeps/isoflop-mup.toml"),
     ("mup-transfer", "sweeps/mup-transfer.toml"),
     ("tune", "sweeps/tune.toml"),
     ("lr-grid", "sweeps/lr-grid.toml"),
+    ("lengths", "sweeps/lengths.toml"),
     ("coord-check", "sweeps/coord-check.toml"),
     ("coord-check-depth", "sweeps/coord-check-depth.toml"),
     ("laws-size", "sweeps/laws/size.toml"),
