@@ -49,14 +49,14 @@ impl Ledger {
     fn prune_trunk(&self, trunk: &RunId) {
         let ends = self.trunk_ends(trunk);
         let branches = self.plan.branches(trunk);
-        let left = branches.iter().filter(|run| !self.result_path(&run.id).exists());
-        let longest = |run: &&&PlannedRun| ends.iter().rev().find(|step| is_beginning(**step, run)).copied();
-        let mut wanted: Vec<usize> = left.filter_map(|run| longest(&run)).collect();
+        let left: Vec<&PlannedRun> = branches.into_iter().filter(|run| !self.result_path(&run.id).exists()).collect();
+        let longest = |run: &&PlannedRun| ends.iter().rev().find(|step| is_beginning(**step, run)).copied();
+        let mut wanted: Vec<usize> = left.iter().filter_map(longest).collect();
         wanted.extend(ends.last().copied().filter(|_| self.keeps_models()));
         for step in ends.iter().filter(|step| !wanted.contains(step)) {
             let _ = fs::remove_file(self.trunk_path(trunk, *step));
         }
-        if wanted.is_empty() {
+        if left.is_empty() && wanted.is_empty() {
             // With what a crash left of one that was being written.
             let _ = fs::remove_dir_all(self.trunk_dir(trunk));
             let _ = fs::remove_dir(self.dir.join(FOLDER));

@@ -23,10 +23,11 @@ pub use crate::model::Shape;
 pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
-pub use run::{CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunSchedule};
+pub use run::{
+    CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunSchedule, Trunk,
+};
 pub use table::write_csv;
 pub use trim::{Costs, TrimError, Trimmed, trim};
-pub use trunk::Trunk;
 
 /// Why a spec has no plan at all.
 #[derive(Clone, Debug, PartialEq, Error)]

@@ -214,7 +214,17 @@ pub struct PlannedRun {
     pub epochs: Option<f64>,
     /// The stable phase that it shares with other runs, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trunk: Option<super::Trunk>,
+    pub trunk: Option<Trunk>,
+}
+
+/// What a run shares with others of its plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    /// Content hash of the stable phase.
+    pub id: RunId,
+    /// Steps that another run trains for it.
+    pub from: usize,
 }
 
 /// A point of the grid that is not trained.

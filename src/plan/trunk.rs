@@ -13,20 +13,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Plan, PlannedRun, Run, RunId};
+use super::{Plan, PlannedRun, Run, RunId, Trunk};
 use crate::spec::{Cooldown, ScheduleKind};
-
-/// What a run shares with others of its plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Trunk {
-    /// Content hash of the stable phase.
-    pub id: RunId,
-    /// Steps that another run trains for it.
-    pub from: usize,
-}
 
 impl Run {
     /// Content hash of everything that decides the steps before its cooldown; nothing where none can be shared.
