@@ -22,7 +22,7 @@ mkdir -p "$MESA_SHADER_CACHE_DIR"
 echo "== software is named, not chosen by auto, and taken with a line that says so"
 "$RUNNER" devices | tee "$scratch/devices"
 grep -q "^wgpu .*in software on the CPU" "$scratch/devices"
-"$RUNNER" bench configs/small.toml --device auto --seconds 0.1 --slots-per-device 1 2>&1 | tee "$scratch/auto"
+"$RUNNER" bench --config configs/small.toml --device auto --seconds 0.1 --slots-per-device 1 2>&1 | tee "$scratch/auto"
 grep -q "auto chose cpu: .*wgpu is not available (only in software" "$scratch/auto"
 
 scripts/check-device.sh wgpu 2>&1 | tee "$scratch/wgpu"

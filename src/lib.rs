@@ -41,7 +41,7 @@
 //! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, optimizer, parameterization, checkpoint, lines, data (the tokenizer) |
 //! | [`serve`] | serving a report while a sweep runs | report |
-//! | [`cli`] | flags and help, no logic | provenance, units, fit (the names of laws) |
+//! | [`cli`] | flags and help, no logic | provenance, units, fit (the names of laws), spec (the kinds of specs) |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |
 
 pub mod checkpoint;

@@ -76,6 +76,50 @@ fn the_best_learning_rates_come_back() {
 }
 
 #[test]
+fn the_best_value_of_a_setting_is_told_at_each_place_and_how_it_moves() {
+    let rates = "sweep.axes.\"optimizer.learning_rate\"=[0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064]";
+    let widths = "sweep.axes.\"model.width\"=[16, 32, 64, 128, 256]";
+    let fit = ["fit.law=optimum", "fit.by=model.width", "fit.tuned=[\"optimizer.learning_rate\"]"];
+    let place = Place::with(&spec(&[rates, widths, "optimizer.batch_tokens=1024"], &fit));
+    assert_code(&place.rehearse(), 0);
+    let found = &fits(&place)[0];
+    let size = |width: f64| {
+        let mut table = csv::Reader::from_path(place.path("out/runs.csv")).unwrap();
+        let headers = table.headers().unwrap().clone();
+        let column = |name: &str| headers.iter().position(|header| header == name).unwrap();
+        let [at, params] = ["axis.model.width", "params_blocks_and_unembedding"].map(column);
+        let row = table.records().map(Result::unwrap).find(|row| row[at].parse() == Ok(width)).unwrap();
+        row[params].parse::<f64>().unwrap()
+    };
+    let [at_1e5, exponent] = runner::execute::rehearsal::BEST_RATE;
+    let optima = found["optima"].as_array().unwrap();
+    assert_eq!(optima.len(), 5);
+    for optimum in optima {
+        let planted = at_1e5 * (size(number(&optimum["at"])) / 1e5).powf(exponent);
+        let best = ["value", "low", "high"].map(|key| number(&optimum["best"][key]));
+        assert!((best[0] / planted).ln().abs() < 0.1, "{optimum}: {planted}");
+    }
+    let ends = [0, 4].map(|at| (size(number(&optima[at]["at"])) / 1e5).ln() * exponent);
+    let planted = (ends[1] - ends[0]) / 16.0_f64.ln();
+    assert!((number(&found["exponent"]["value"]) - planted).abs() < 0.05, "{found}: {planted}");
+    assert!(found["conclusion"].as_str().unwrap().contains("The best optimizer.learning_rate goes as model.width^-0."));
+    assert!(place.read("out/report.html").contains("The best optimizer.learning_rate against model.width"));
+    // The same from the table.
+    let flags = ["--tuned", "axis.optimizer.learning_rate", "--by", "axis.model.width", "--json"];
+    let again = place.runner(&[&["fit", "out/runs.csv", "--law", "optimum"][..], &flags].concat()).output().unwrap();
+    assert_eq!(&serde_json::from_str::<Value>(&text(&again.stdout)).unwrap(), found);
+    for (flags, said) in [
+        (&["--by", "axis.model.width"][..], "--tuned"),
+        (&["--tuned", "axis.optimizer.rate", "--by", "axis.model.width"], "axis.optimizer.learning_rate"),
+    ] {
+        let refused =
+            place.runner(&[&["fit", "out/runs.csv", "--law", "optimum"][..], flags].concat()).output().unwrap();
+        assert_code(&refused, 2);
+        assert!(text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
+    }
+}
+
+#[test]
 fn settings_are_compared_pair_by_pair_at_their_best_rates() {
     let rates = "sweep.axes.\"optimizer.learning_rate\"=[0.004, 0.008, 0.016]";
     let shapes = "sweep.zip=[{ \"model.width\" = [64, 128], \"model.depth\" = [2, 4] }]";
@@ -114,6 +158,7 @@ fn what_cannot_be_asked_is_refused_with_file_line_and_key() {
     for (fit, said) in [
         (&["fit.law=parabola"][..], &["is not one of", "contrast"][..]),
         (&["fit.law=contrast"], &["fit.by", "missing"]),
+        (&["fit.law=optimum", "fit.by=schedule.tokens"], &["fit.tuned", "0 settings"]),
         (&["fit.law=tokens", "fit.by=model.depth"], &["fit.by", "not an axis of this sweep", "schedule.tokens"]),
         (&["fit.law=tokens", "fit.tuned=[\"model.width\"]"], &["fit.tuned", "schedule.tokens"]),
         (&["fit.law=tokens", "fit.target_loss=[3.0]"], &["fit.target_loss", "critical-batch"]),
@@ -151,8 +196,12 @@ fn each_committed_question_is_answered_in_a_rehearsal() {
         for line in ["# Source: ", "# Expected: "] {
             assert!(spec.contains(line), "{}: {line}", path.display());
         }
-        let place = Place::with(&with_data(&spec, LANGUAGE));
-        assert_code(&place.rehearse(), 0);
+        // As often as the spec allows.
+        let epochs = spec.lines().find(|line| line.starts_with("max_epochs")).unwrap();
+        let place = Place::with(&with_data(&spec, &LANGUAGE.replace("max_epochs = 1.0", epochs)));
+        let output = place.rehearse();
+        assert_code(&output, 0);
+        assert!(!text(&output.stderr).contains("fitted as one curve"), "{}", text(&output.stderr));
         let laws = fits(&place);
         assert!(!laws.is_empty(), "{}", path.display());
         for law in &laws {

@@ -2,17 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap_complete::Shell;
 
 use super::Overrides;
+use crate::spec::TEMPLATES;
 
 /// Flags of `runner init`.
 #[derive(Args, Debug)]
 pub struct InitArgs {
     /// The kind of spec.
-    #[arg(value_enum)]
-    pub kind: SpecKind,
+    #[arg(value_parser = kinds())]
+    pub kind: String,
     /// The file to write; it must not exist. - writes to standard output [default: NAME.toml].
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -30,37 +32,8 @@ pub struct InitArgs {
     pub overrides: Overrides,
 }
 
-/// The specs that `runner init` can begin with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SpecKind {
-    /// IsoFLOP curves of the built-in language in minutes on a laptop.
-    Quickstart,
-    /// IsoFLOP curves of a text.
-    Isoflop,
-    /// IsoFLOP curves: how much compute muP saves compared with tuning each size.
-    IsoflopMup,
-    /// Whether the best learning rate of a narrow model holds on a wide one.
-    MupTransfer,
-    /// The best learning rate and batch size for each size.
-    Tune,
-    /// The best learning rate for each width.
-    LrGrid,
-    /// How the loss falls with tokens: many lengths of few sizes, which share their stable phases.
-    Lengths,
-    /// Whether activations keep their size with width, for `runner coord-check`.
-    CoordCheck,
-    /// Whether activations keep their size with depth, for `runner coord-check`.
-    CoordCheckDepth,
-    /// How the loss falls with size where data do not limit.
-    LawsSize,
-    /// When one model learns no more from more tokens.
-    LawsSaturation,
-    /// Deep or wide at one number of parameters.
-    LawsDepth,
-    /// The critical batch size: steps against tokens.
-    LawsBatch,
-    /// One run, for `runner train`.
-    Run,
+fn kinds() -> PossibleValuesParser {
+    PossibleValuesParser::new(TEMPLATES.iter().map(|template| PossibleValue::new(template.kind).help(template.about)))
 }
 
 /// Flags of `runner explain`.

@@ -6,21 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::ValueEnum as _;
 use toml_edit::{DocumentMut, Item};
 
 use super::STDOUT;
 use super::shared::device;
-use crate::cli::{InitArgs, SpecKind};
-use crate::spec::{self, Source};
+use crate::cli::InitArgs;
+use crate::spec::{self, Source, Template};
 
 /// Runs the command.
 pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let InitArgs { kind, out, name, text, device, overrides } = args;
-    let kind_name = kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    let name = name.clone().unwrap_or_else(|| free_name(&kind_name));
-    let adapted = adapt(template(*kind), &name, text.as_deref())?;
-    let adapted = match text.as_deref().and_then(Small::of).filter(|_| *kind == SpecKind::Isoflop) {
+    let template = Template::of(kind).context("no such spec")?;
+    let name = name.clone().unwrap_or_else(|| free_name(kind));
+    let adapted = adapt(template.text, &name, text.as_deref())?;
+    let adapted = match text.as_deref().and_then(Small::of).filter(|_| kind == "isoflop") {
         Some(small) => spec::edit(&adapted, &small.keys())?,
         None => adapted,
     };
@@ -31,17 +30,13 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let adapted = spec::edit(&adapted, &overrides.set)?;
     let file = out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     // Refused before a file of it is written.
-    let spec = spec::parse(&adapted, &format!("{kind_name} as it would be written"))?;
+    let spec = spec::parse(&adapted, &format!("{kind} as it would be written"))?;
     if file == Path::new("-") {
         io::stdout().write_all(adapted.as_bytes()).context(STDOUT)?;
         return Ok(ExitCode::SUCCESS);
     }
     write_new(&file, &adapted)?;
-    let command = match kind {
-        SpecKind::CoordCheck | SpecKind::CoordCheckDepth => "coord-check",
-        SpecKind::Run => "train",
-        _ => "sweep",
-    };
+    let command = template.command;
     let shown = file.display();
     let on = device.as_ref().map_or_else(String::new, |device| format!(" --device {device}"));
     eprintln!("wrote {shown}: `runner plan {shown}` shows what it trains, `runner {command} {shown}{on}` trains it");
@@ -129,26 +124,6 @@ pub(super) fn write_new(file: &Path, text: &str) -> anyhow::Result<()> {
         _ => anyhow::Error::new(error).context(format!("cannot create {shown}")),
     })?;
     created.write_all(text.as_bytes()).with_context(|| format!("cannot write {shown}"))
-}
-
-/// The spec of a kind, as it is in the repository.
-fn template(kind: SpecKind) -> &'static str {
-    match kind {
-        SpecKind::Quickstart => include_str!("../../sweeps/quickstart.toml"),
-        SpecKind::Isoflop => include_str!("../../sweeps/isoflop.toml"),
-        SpecKind::IsoflopMup => include_str!("../../sweeps/isoflop-mup.toml"),
-        SpecKind::MupTransfer => include_str!("../../sweeps/mup-transfer.toml"),
-        SpecKind::Tune => include_str!("../../sweeps/tune.toml"),
-        SpecKind::LrGrid => include_str!("../../sweeps/lr-grid.toml"),
-        SpecKind::Lengths => include_str!("../../sweeps/lengths.toml"),
-        SpecKind::CoordCheck => include_str!("../../sweeps/coord-check.toml"),
-        SpecKind::CoordCheckDepth => include_str!("../../sweeps/coord-check-depth.toml"),
-        SpecKind::LawsSize => include_str!("../../sweeps/laws/size.toml"),
-        SpecKind::LawsSaturation => include_str!("../../sweeps/laws/saturation.toml"),
-        SpecKind::LawsDepth => include_str!("../../sweeps/laws/depth.toml"),
-        SpecKind::LawsBatch => include_str!("../../sweeps/laws/batch.toml"),
-        SpecKind::Run => include_str!("../../configs/small.toml"),
-    }
 }
 
 /// Where the text of the repository's specs comes from, of which another text has no use.

@@ -48,6 +48,11 @@ pub const BEST_RATE: [f64; 2] = [0.01, -0.333];
 /// Nats lost at twice or half the best rate.
 const RATE_CURVATURE: f64 = 0.02;
 
+/// Where a sweep varies the weight decay: the best one at 20 tokens a parameter, and its exponent in tokens per parameter.
+pub const BEST_DECAY: [f64; 2] = [0.2, -0.25];
+/// Nats lost at twice or half the best weight decay.
+const DECAY_CURVATURE: f64 = 0.005;
+
 /// Where data are repeated: the number of repetitions after which most of the worth of a repeated token is gone (Muennighoff
 /// et al. 2023, arXiv 2305.16264).
 pub const HALF_LIFE: f64 = 15.39;
@@ -80,8 +85,8 @@ impl Surface {
 }
 
 /// Gives every run the loss of [`SURFACE`] and noise drawn from the run's identity, its seed included. What a sweep varies
-/// has an effect of known size where it is the batch size, the learning rate or the number of epochs; the shape of the model
-/// and all else make no difference. Time is that of a notional device of 1e12 FLOP/s, so
+/// has an effect of known size where it is the batch size, the learning rate, the weight decay or the number of epochs; the
+/// shape of the model and all else make no difference. Time is that of a notional device of 1e12 FLOP/s, so
 /// that all of a rehearsal is reproducible.
 #[derive(Clone, Copy, Debug)]
 pub struct Rehearsal;
@@ -176,6 +181,12 @@ fn loss(run: &PlannedRun) -> f64 {
         let [at_1e5, exponent] = BEST_RATE;
         let octaves = (run.run.optimizer.learning_rate / (at_1e5 * (params / 1e5).powf(exponent))).log2();
         loss += RATE_CURVATURE * octaves * octaves;
+    }
+    let [at_20, exponent] = BEST_DECAY;
+    let decay = run.run.optimizer.weight_decay;
+    if varies("optimizer.weight_decay") && decay > 0.0 {
+        let octaves = (decay / (at_20 * (run.tokens as f64 / params / 20.0).powf(exponent))).log2();
+        loss += DECAY_CURVATURE * octaves * octaves;
     }
     loss
 }

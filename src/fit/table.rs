@@ -83,7 +83,7 @@ pub fn read(path: &Path, columns: &Columns, options: &Options) -> Result<Table<O
     let opened = source.rows()?;
     let reader = Reader::new(&source, opened.headers, columns, opened.note.is_some());
     let places = Places::find(&reader, options)?;
-    let mixture = Mixture::of(&reader.headers, options, false);
+    let mixture = Mixture::of(&reader.headers, options, &[Field::Params, Field::Tokens]);
     let mut table = scan(&reader, opened.rows, options, mixture, |row| places.observation(&reader, row))?;
     table.notes.splice(0..0, opened.note.into_iter().chain(places.notes()));
     table.counted = places.counted;
@@ -104,8 +104,7 @@ pub fn numbers<const K: usize>(
     let Opened { headers, rows, note } = source.rows()?;
     let reader = Reader::new(&source, headers, columns, note.is_some());
     let places = fields.iter().map(|fields| reader.first(fields)).collect::<Result<Vec<_>, _>>()?;
-    let tuned = fields.concat().contains(&Field::LearningRate);
-    let mixture = Mixture::of(&reader.headers, options, tuned);
+    let mixture = Mixture::of(&reader.headers, options, &fields.concat());
     let mut table = scan(&reader, rows, options, mixture, |row| {
         let mut values = [0.0; K];
         for (value, place) in values.iter_mut().zip(&places) {
@@ -118,6 +117,13 @@ pub fn numbers<const K: usize>(
     })?;
     table.notes.splice(0..0, note);
     Ok(table)
+}
+
+/// Whether a table tells a field.
+pub fn tells(path: &Path, columns: &Columns, field: Field) -> Result<bool, TableError> {
+    let source = Source::open(path)?;
+    let Opened { headers, note, .. } = source.rows()?;
+    Ok(Reader::new(&source, headers, columns, note.is_some()).find(field)?.is_some())
 }
 
 /// One run of a setting, with where it stands beside it.
@@ -202,8 +208,11 @@ fn scan<T>(
     table.refuse_nothing(reader)?;
     table.notes = reader.notes();
     if let Some(tuning) = tuning {
-        let told = table.keep(&tuning.best());
-        table.notes.extend(told);
+        let best = tuning.best();
+        table.warnings.extend(tuning.edges(&best));
+        table.notes.extend(tuning.told(&best));
+        group::keep(&mut table.rows, &best);
+        table.groups.keep(&best);
     }
     table.notes.extend(mixture.note());
     Ok(table)
@@ -220,14 +229,6 @@ impl<T> Table<T> {
             notes: Vec::new(),
             warnings: Vec::new(),
         }
-    }
-
-    /// Keeps the rows that are told, and says how many that were.
-    fn keep(&mut self, kept: &[bool]) -> Option<String> {
-        let (left, all) = (kept.iter().filter(|kept| **kept).count(), kept.len());
-        group::keep(&mut self.rows, kept);
-        self.groups.keep(kept);
-        (left < all).then(|| format!("{left} of {all} rows count: the best of those that differ in what was tuned"))
     }
 
     /// An error where no row is left.

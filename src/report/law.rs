@@ -9,6 +9,7 @@ use crate::fit::laws::contrast::{Contrast, Setting};
 use crate::fit::laws::critical_batch::runs::CriticalBatch;
 use crate::fit::laws::power::Selection;
 use crate::fit::named::{Dot, Fitted, Law};
+use crate::fit::transfer::optimum::Optimum;
 use crate::fit::{Estimate, Status};
 
 /// What a spec asks by `[fit]`, with what its runs say.
@@ -75,6 +76,10 @@ pub fn figures(question: &Question) -> Vec<Figure> {
     if !batches.is_empty() {
         figures.push(critical_batch(&batches));
     }
+    figures.extend(drawn.iter().filter_map(|answer| match &answer.fitted {
+        Fitted::Optimum(fit) => Some(best_values(fit)),
+        _ => None,
+    }));
     figures
 }
 
@@ -95,6 +100,7 @@ fn axis(law: Law) -> Axis {
         Law::Tuning => ("peak learning rate", Unit::Count),
         Law::GradientNoise => ("batch size", Unit::Count),
         Law::Contrast => ("setting", Unit::Count),
+        Law::Optimum => ("what was tuned", Unit::Count),
         Law::Vocabulary => ("characters", Unit::Count),
         Law::Mixtures => ("share of the data", Unit::Count),
     };
@@ -106,6 +112,7 @@ fn series_of(law: Law) -> &'static str {
     match law {
         Law::CriticalBatch => "batch",
         Law::Pruning => "share kept",
+        Law::Optimum => "of what it moves with",
         _ => "parameters",
     }
 }
@@ -247,6 +254,35 @@ fn contrast(fit: &Contrast) -> Figure {
             header: &["setting", "runs", "mean_loss", "pairs", "difference", "difference_low", "difference_high"],
             rows: rows.collect(),
         },
+    }
+}
+
+/// The best value of a setting against what it moves with.
+fn best_values(fit: &Optimum) -> Figure {
+    let known = fit.optima.iter().filter_map(|one| Some((one.at, one.best?)));
+    let point = |(at, best): (f64, Estimate)| Point {
+        x: at,
+        y: best.value,
+        x_interval: None,
+        y_interval: interval(best),
+        title: format!("at {} {}: {}", fit.by, words::amount(at), words::estimate(best, |x| format!("{x:.3e}"))),
+    };
+    let marks = vec![Mark::Estimates(known.map(point).collect())];
+    let rows = fit.optima.iter().map(|one| {
+        let mut row = vec![cell(one.at), words::status_key(one.status).to_owned()];
+        row.extend(cells(one.best));
+        row
+    });
+    Figure {
+        id: "optimum".to_owned(),
+        title: format!("The best {} against {}", fit.of, fit.by),
+        note: "The lowest point of each curve of losses, with its 95% interval. A power law is a straight line."
+            .to_owned(),
+        x: Axis::new(fit.by.clone(), Unit::Count),
+        y: Axis::new(format!("best {}", fit.of), Unit::Count),
+        series: vec![Series::new("best values", Color::Params, Shape::Circle, marks)],
+        panels: Vec::new(),
+        table: Table { header: &["at", "status", "best", "best_low", "best_high"], rows: rows.collect() },
     }
 }
 

@@ -16,6 +16,7 @@ mod reference;
 mod rule;
 mod schema;
 mod sections;
+mod templates;
 mod token_type;
 mod validate;
 
@@ -31,6 +32,7 @@ pub use sections::{
     Cooldown, Data, Eval, Fit, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep, Task,
     TaskKind, Train,
 };
+pub use templates::{TEMPLATES, Template};
 pub use token_type::TokenType;
 pub(crate) use validate::{MIN_SIZES, MIN_STEPS};
 

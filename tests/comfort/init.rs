@@ -1,30 +1,39 @@
 //! Specs to begin with.
 
+use std::collections::BTreeSet;
+
 use runner::spec::{self, Source};
 
-use crate::common::{Place, repository};
+use crate::common::{Place, files, repository};
 
-const KINDS: [(&str, &str); 14] = [
-    ("quickstart", "sweeps/quickstart.toml"),
-    ("isoflop", "sweeps/isoflop.toml"),
-    ("isoflop-mup", "sweeps/isoflop-mup.toml"),
-    ("mup-transfer", "sweeps/mup-transfer.toml"),
-    ("tune", "sweeps/tune.toml"),
-    ("lr-grid", "sweeps/lr-grid.toml"),
-    ("lengths", "sweeps/lengths.toml"),
-    ("coord-check", "sweeps/coord-check.toml"),
-    ("coord-check-depth", "sweeps/coord-check-depth.toml"),
-    ("laws-size", "sweeps/laws/size.toml"),
-    ("laws-saturation", "sweeps/laws/saturation.toml"),
-    ("laws-depth", "sweeps/laws/depth.toml"),
-    ("laws-batch", "sweeps/laws/batch.toml"),
-    ("run", "configs/small.toml"),
-];
+/// Each kind with its file: those that stand in one line of a table, which is compared with the folder.
+fn kinds() -> Vec<(String, String)> {
+    let named = |folder: &str, before: &str| -> Vec<(String, String)> {
+        let stem = |path: &std::path::Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let inside = repository().join(folder);
+        let specs = files(&inside).into_iter().filter(|path| path.parent() == Some(&inside));
+        specs.map(|path| stem(&path)).map(|stem| (format!("{before}{stem}"), format!("{folder}/{stem}.toml"))).collect()
+    };
+    let mut kinds = named("sweeps/laws", "laws-");
+    kinds.extend(named("sweeps", "").into_iter().filter(|(kind, _)| !NOT_WRITTEN.contains(&kind.as_str())));
+    kinds.push(("run".to_owned(), "configs/small.toml".to_owned()));
+    kinds
+}
+
+/// Sweeps that `runner init` does not write: their texts are this repository's own.
+const NOT_WRITTEN: [&str; 2] = ["isoflop-c", "synthetic"];
+
+#[test]
+fn every_kind_that_is_offered_is_a_file_of_the_repository() {
+    let offered: BTreeSet<String> = spec::TEMPLATES.iter().map(|template| template.kind.to_owned()).collect();
+    assert_eq!(offered, kinds().into_iter().map(|(kind, _)| kind).collect());
+    assert_eq!(offered.len(), spec::TEMPLATES.len(), "a kind is offered twice");
+}
 
 #[test]
 fn every_kind_is_a_spec_of_the_repository_under_its_own_name() {
     let place = Place::new();
-    for (kind, file) in KINDS {
+    for (kind, file) in &kinds() {
         place.says(&["init", kind]);
         // On a card in bf16, which the spec says, and nowhere else.
         let written = |device: &str| place.says(&["init", kind, "--device", device, "--out", "-"]);
@@ -33,7 +42,7 @@ fn every_kind_is_a_spec_of_the_repository_under_its_own_name() {
         assert_eq!(written("cpu"), place.read(&format!("{kind}.toml")));
         let written = spec::load(&place.path(&format!("{kind}.toml"))).unwrap();
         let theirs = spec::load(&repository().join(file)).unwrap();
-        assert_eq!(written, spec::Spec { name: kind.to_owned(), ..theirs });
+        assert_eq!(written, spec::Spec { name: kind.clone(), ..theirs });
         if kind != "run" {
             let file = std::fs::read_to_string(repository().join(file)).unwrap();
             assert_eq!(place.read(&format!("{kind}.toml")), file, "comments and all");
@@ -44,7 +53,7 @@ fn every_kind_is_a_spec_of_the_repository_under_its_own_name() {
 #[test]
 fn a_text_of_ones_own_is_trained_on_whatever_the_kind() {
     let place = Place::new();
-    for (kind, _) in KINDS {
+    for (kind, _) in &kinds() {
         let written = place.says(&["init", kind, "--text", "my \"own\".txt", "--name", "mine", "--out", "-"]);
         let spec = spec::parse(&written, kind).unwrap();
         assert_eq!((spec.data.source, spec.name.as_str()), (Source::Text, "mine"));
@@ -85,7 +94,7 @@ fn the_source_follows_from_the_file_and_the_comments_speak_of_it() {
         ("named.jsonl", Source::Jsonl, Some("body")),
         ("part-*.parquet", Source::Parquet, Some("text")),
     ] {
-        for (kind, _) in KINDS {
+        for (kind, _) in &kinds() {
             let written = place.says(&["init", kind, "--text", file, "--name", "mine", "--out", "-"]);
             let spec = spec::parse(&written, kind).unwrap();
             assert_eq!((spec.data.source, spec.data.column.as_deref()), (source, column), "{kind} {file}");

@@ -107,6 +107,11 @@ fn a_law_of_tokens_from_a_grid_of_sizes_is_warned_of() {
     fit(&csv, &["--law", "tokens"]).success().stderr(contains("warning: parameters differ by a factor of"));
     fit(&csv, &["--law", "params"]).success().stderr(contains("warning: tokens differ by a factor of"));
     fit(&csv, &["--law", "flops"]).success().stderr(contains("warning: tokens per parameter differ"));
+    // Where budgets are told, the best run of each counts.
+    let row = |run: &Observation| format!("{},{},{:e},{}\n", run.params, run.tokens, run.budget(), run.loss);
+    let budgets = "params,tokens,flop_budget,loss\n".to_owned() + &grid.iter().map(row).collect::<String>();
+    let said = fit(&budgets, &["--law", "flops", "--json"]).success().stderr(contains("3 of 21 rows count"));
+    assert_eq!(objects(&said)[0]["points"], 3);
     let optimal = |flops: f64| {
         let [n, d] = [CHINCHILLA.n_opt(flops), CHINCHILLA.d_opt(flops)];
         format!("{n},{d},{flops},{}\n", CHINCHILLA.loss(n, d))

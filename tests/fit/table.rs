@@ -358,6 +358,36 @@ fn exports_of_this_program_are_fitted_to_the_same_numbers() {
 
 /// Tables that other people have published, where they are: as they are, read, or refused with what to do.
 #[test]
+fn rows_that_a_sweep_set_out_to_tell_apart_are_noted_and_those_of_other_sizes_are_not() {
+    let mut table = "axis.model.mlp,axis.model.width,params,tokens,loss\n".to_owned();
+    for (seed, mlp) in [(1, "gelu"), (2, "swiglu")] {
+        for (width, run) in noisy(CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0), 0.002, seed).into_iter().enumerate() {
+            writeln!(table, "{mlp},{width},{},{},{}", run.params, run.tokens, run.loss).unwrap();
+        }
+    }
+    let note = "axis.model.mlp: rows differ in it and are fitted as one curve";
+    fit(&table, &["--bootstrap", "100"]).success().stderr(contains(note));
+    fit(&table, &["--bootstrap", "100", "--by", "axis.model.mlp"]).success().stderr(contains("rows differ").not());
+}
+
+#[test]
+fn a_best_value_at_the_end_of_those_trained_is_warned_of() {
+    // Rates 1 to 3 for each of six sizes; the best is 2 but for the largest size, where it is 3.
+    let mut table = "params,tokens,lr,loss\n".to_owned();
+    for size in 1..=6 {
+        for rate in 1..=3 {
+            let best = if size == 6 { 3 } else { 2 };
+            let loss = 3.0 + 1.0 / f64::from(size) + 0.1 * f64::from(rate - best).abs();
+            writeln!(table, "{size}e6,1e9,{rate},{loss}").unwrap();
+        }
+    }
+    let flags = |rates: &'static str| ["--law", "params", "--bootstrap", "100", "--tuned", rates];
+    fit(&table, &flags("lr")).success().stderr(contains("that was trained for lr in 1 of 6 points"));
+    let inside = table.replace("6e6,1e9,3,3.1666666666666665", "6e6,1e9,3,4");
+    fit(&inside, &flags("lr")).success().stderr(contains("in 0 of").not().and(contains("points:").not()));
+}
+
+#[test]
 fn published_tables_are_read_as_they_are() {
     let cases: [(&str, &[&str], Option<&str>); 17] = [
         ("epoch_chinchilla_245.csv", &["--tokens-from-flops"], None),

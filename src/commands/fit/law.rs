@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 
 use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
@@ -19,7 +19,9 @@ use crate::fit::table;
 use crate::fit::table::Field;
 use crate::fit::table::budgets::Resample;
 use crate::fit::table::budgets::Units;
-use crate::fit::transfer::tuning;
+use crate::fit::table::named;
+use crate::fit::table::named::Wanted;
+use crate::fit::transfer::{optimum, tuning};
 use crate::observation::{Counting, Observation};
 
 /// Fits one law to each group of rows.
@@ -38,6 +40,7 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
         Law::Tuning => tuning_law(request, &mut told)?,
         Law::Pruning => pruning_law(request, &mut told)?,
         Law::Contrast => contrast_law(request, &mut told)?,
+        Law::Optimum => optimum_law(request, &mut told)?,
         law => {
             let one = |one: formula::Alone| Told::new(one.group, Fitted::Law(one.fit), &one.made, one.points);
             told.extend(formula::alone(request, law)?.into_iter().map(one));
@@ -135,14 +138,25 @@ fn kaplan_steps_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<(
 
 /// The surface that knows how data wear out.
 fn repetition_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    let fields = [&[Field::Params][..], &[Field::Tokens], &[Field::UniqueTokens], &[Field::Loss]];
+    let told_unique = table::tells(&request.args.runs, &request.columns, Field::UniqueTokens)?;
+    let by_epochs = !told_unique && table::tells(&request.args.runs, &request.columns, Field::Epochs)?;
+    if by_epochs {
+        eprintln!(
+            "note: no column of unique tokens: they are tokens / epochs, and all tokens where epochs are below 1"
+        );
+    }
+    let unique = if by_epochs { Field::Epochs } else { Field::UniqueTokens };
+    let fields = [&[Field::Params][..], &[Field::Tokens], &[unique], &[Field::Loss]];
     let options = approach3::Options {
         delta: request.args.delta,
         starts: request.starts.clone(),
         bootstrap: request.bootstrap,
         resample: Resample::Runs,
     };
-    let run = |[params, tokens, unique_tokens, loss]: [f64; 4]| repetition::Run { params, tokens, unique_tokens, loss };
+    let run = |[params, tokens, unique, loss]: [f64; 4]| {
+        let unique_tokens = if by_epochs { tokens / unique.max(1.0) } else { unique };
+        repetition::Run { params, tokens, unique_tokens, loss }
+    };
     let fit =
         |rows: Vec<[f64; 4]>| Fitted::Law(repetition::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &options));
     let draw = |[params, x, _, loss]: &[f64; 4]| Dot { x: *x, loss: *loss, series: Some(*params) };
@@ -272,6 +286,43 @@ fn contrast_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The best value of what was tuned, and how it moves with another column.
+fn optimum_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
+    let args = request.args;
+    let (Some(by), [of]) = (&args.by, &args.tuned[..]) else {
+        bail!(
+            "--law optimum needs the column of the setting and the column that it moves with: --tuned \
+             axis.optimizer.weight_decay --by axis.schedule.tokens"
+        );
+    };
+    let names = vec![by.clone(), of.clone()];
+    let wanted = Wanted { target: "L".to_owned(), names, ..Wanted::default() };
+    // All values of the setting count, not the best alone, and the other column is a number, not a name of groups.
+    let options = table::Options { by: None, tuned: Vec::new(), ..request.table.clone() };
+    let read = named::read(&args.runs, &request.columns, &wanted, &options)?;
+    if let Some(missing) = wanted.names.iter().find(|name| !read.found.contains(name)) {
+        bail!("{} has no column {missing:?}; it has {}", args.runs.display(), read.headers.join(", "));
+    }
+    let place = |name: &String| read.found.iter().position(|found| found == name).expect("found above");
+    let (by_at, of_at) = (place(by), place(of));
+    for Group { name, rows, made, .. } in groups(read.table, &args.runs, args.drop_highest, |row| row.target)? {
+        let all: Vec<[f64; 3]> = rows.iter().map(|row| [row.numbers[by_at], row.numbers[of_at], row.target]).collect();
+        let above: Vec<[f64; 3]> = all.iter().filter(|[by, of, _]| *by > 0.0 && *of > 0.0).copied().collect();
+        if above.len() < all.len() {
+            eprintln!(
+                "note: {} of {} rows have no logarithm of {of} and {by}, as these are not above zero, and are left out",
+                all.len() - above.len(),
+                all.len()
+            );
+        }
+        let plain = |column: &str| column.strip_prefix("axis.").unwrap_or(column).to_owned();
+        let points = above.iter().map(|&[by, x, loss]| Dot { x, loss, series: Some(by) }).collect();
+        let fit = optimum::fit(&plain(of), &plain(by), &above, &request.bootstrap);
+        told.push(Told::new(name, Fitted::Optimum(fit), &made, points));
+    }
+    Ok(())
+}
+
 /// Kaplan's L(N, D) under every convention of counting that the table tells.
 fn joint(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     let args = request.args;
@@ -305,7 +356,8 @@ fn joint(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
 
 /// A law of one variable holds where no other one limits, which a grid of several sizes and tokens is not.
 fn tell_what_else_varies(request: &Request, axis: Field, noun: &str) {
-    let Ok(table) = table::read(&request.args.runs, &request.columns, &request.table) else { return };
+    let options = table::Options { frontier: axis == Field::Flops, ..request.table.clone() };
+    let Ok(table) = table::read(&request.args.runs, &request.columns, &options) else { return };
     let spread = |read: fn(&Observation) -> f64| {
         let values = || table.rows.iter().map(read);
         values().fold(0.0, f64::max) / values().fold(f64::INFINITY, f64::min)
@@ -328,7 +380,9 @@ fn tell_what_else_varies(request: &Request, axis: Field, noun: &str) {
 fn single(request: &Request, told: &mut Vec<Told>, axis: &[Field], noun: &'static str) -> anyhow::Result<()> {
     let args = request.args;
     let read = |path: &Path| -> anyhow::Result<Vec<Group<[f64; 2]>>> {
-        let table = table::numbers(path, &request.columns, [axis, &[Field::Loss]], &request.table, |_| None)?;
+        // A law of compute is one of the best runs that each budget buys.
+        let options = table::Options { frontier: axis[0] == Field::Flops, ..request.table.clone() };
+        let table = table::numbers(path, &request.columns, [axis, &[Field::Loss]], &options, |_| None)?;
         groups(table, path, args.drop_highest, |row| row[1])
     };
     let mut curves = read(&args.runs)?;

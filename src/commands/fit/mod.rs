@@ -71,6 +71,7 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
             by: args.by.clone(),
             skip_incomplete: args.skip_incomplete,
             tuned: args.tuned.clone(),
+            frontier: false,
         },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
         resample: match args.resample {

@@ -12,6 +12,7 @@ use crate::fit::laws::power::{Form, Selection};
 use crate::fit::laws::pruning::Pruning;
 use crate::fit::named::Fitted;
 use crate::fit::numerics::residuals::Residuals;
+use crate::fit::transfer::optimum::Optimum;
 use crate::fit::transfer::tuning::Tuning;
 use crate::fit::{Estimate, Status};
 
@@ -29,6 +30,7 @@ pub(super) fn fitted(fitted: &Fitted, of: &str, room: Room) -> String {
         Fitted::Tuning(fit) => tuning(fit, room),
         Fitted::Pruning(fit) => pruning(fit, room),
         Fitted::Contrast(fit) => contrast(fit, room),
+        Fitted::Optimum(fit) => optimum(fit, room),
     }
 }
 
@@ -60,6 +62,30 @@ fn contrast(fit: &Contrast, room: Room) -> String {
         fit.points,
         fit.conclusion
     )
+}
+
+/// The best value of a setting, place by place.
+fn optimum(fit: &Optimum, room: Room) -> String {
+    let best = format!("best {} (95% interval)", fit.of);
+    let mut table = Sheet::new([
+        (fit.by.as_str(), Worth::Must),
+        (best.as_str(), Worth::Must),
+        ("loss", Worth::More(1)),
+        ("lost by the first one's, nats", Worth::More(2)),
+        ("status", Worth::Must),
+    ]);
+    for one in &fit.optima {
+        table.add_row([
+            number(one.at),
+            cell(one.best, number),
+            cell(one.loss, |loss| format!("{loss:.4}")),
+            cell(one.lost, |lost| format!("{lost:.4}")),
+            one.status.name().to_owned(),
+        ]);
+    }
+    let text = table.text(room);
+    let resampled = "the scatter of runs and the window of the curve";
+    text + &foot(fit.status, fit.points, None, resampled, &fit.conclusion)
 }
 
 /// A law with its numbers, one a line.

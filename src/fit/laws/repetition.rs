@@ -195,7 +195,8 @@ pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
     let lost = draws.iter().filter(|law| bound(law.r_d) || !law.surface.is_proper()).count();
     let status = match () {
         () if !best.surface.is_proper() || lost as f64 > MAX_LOST * draws.len() as f64 => Status::NotIdentified,
-        () if bound(best.r_d) || bound(best.r_n) => Status::BoundHit,
+        // Parameters that lose no worth are an answer: most small models have few in excess.
+        () if bound(best.r_d) || best.r_n < 1.01 * RANGE.0 => Status::BoundHit,
         () => Status::Converged,
     };
     let number = |name: &str, meaning: &str, read: fn(&Repetition) -> f64| {
@@ -216,13 +217,21 @@ pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
         points: runs.len(),
         residuals: Some(Residuals::of(runs.iter().map(|run| best.residual(run)))),
         resampled: "runs".to_owned(),
-        conclusion: conclusion(status, &best, parameters[0].estimate),
+        conclusion: conclusion(status, &best, [parameters[0].estimate, parameters[1].estimate]),
         parameters,
     }
 }
 
-fn conclusion(status: Status, best: &Repetition, r_d: Estimate) -> String {
+fn conclusion(status: Status, best: &Repetition, [r_d, r_n]: [Estimate; 2]) -> String {
     let worth = |epochs: f64| best.effective_tokens(epochs, 1.0);
+    let excess = if best.r_n > 0.99 * RANGE.1 {
+        format!(
+            " Parameters in excess lose no worth that these runs show: R_N* is at the end of the search, at least {:.1}.",
+            r_n.low
+        )
+    } else {
+        String::new()
+    };
     match status {
         Status::NotIdentified => {
             "Not identified: in too many resamples the half-life of tokens is at a bound of the search, or there is no \
@@ -236,7 +245,7 @@ fn conclusion(status: Status, best: &Repetition, r_d: Estimate) -> String {
         ),
         _ => format!(
             "Repeated tokens lose their value over {} epochs: 4 epochs are worth {:.2} epochs of fresh data, 16 epochs \
-             {:.1}, and any number less than {:.1}.",
+             {:.1}, and any number less than {:.1}.{excess}",
             words(r_d),
             worth(4.0),
             worth(16.0),

@@ -9,6 +9,7 @@ use crate::fit::laws::critical_batch::runs::CriticalBatch;
 use crate::fit::laws::law::LawFit;
 use crate::fit::laws::power::Selection;
 use crate::fit::laws::pruning::Pruning;
+use crate::fit::transfer::optimum::Optimum;
 use crate::fit::transfer::tuning::Tuning;
 
 /// A fit of any law.
@@ -36,6 +37,8 @@ pub enum Fitted {
     Pruning(Pruning),
     /// Settings against each other.
     Contrast(Contrast),
+    /// How the best value of a setting moves.
+    Optimum(Optimum),
 }
 
 impl Fitted {
@@ -50,6 +53,7 @@ impl Fitted {
             Self::Tuning(fit) => fit.status,
             Self::Pruning(fit) => fit.status,
             Self::Contrast(fit) => fit.status,
+            Self::Optimum(fit) => fit.status,
         }
     }
 
@@ -64,6 +68,7 @@ impl Fitted {
             Self::Tuning(fit) => &fit.conclusion,
             Self::Pruning(fit) => &fit.conclusion,
             Self::Contrast(fit) => &fit.conclusion,
+            Self::Optimum(fit) => &fit.conclusion,
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Law {
     Pruning,
     /// Losses of the values of one column against each other, run by run. Columns: loss, and the column of --by.
     Contrast,
+    /// The best value of what was tuned at each value of --by, and how it moves. Columns: loss, those of --tuned and --by.
+    Optimum,
     /// The surface whose gain from tokens depends on size. Columns: params, tokens, loss.
     Farseer,
     /// One surface, with an efficiency of parameters and of tokens for each value of --by. Columns: params, tokens, loss.
@@ -74,6 +76,7 @@ impl Law {
             Self::Tuning => "tuning",
             Self::Pruning => "pruning",
             Self::Contrast => "contrast",
+            Self::Optimum => "optimum",
             Self::Farseer => "farseer",
             Self::Efficiencies => "efficiencies",
             Self::Experts => "experts",

@@ -27,6 +27,8 @@ pub enum Field {
     Status,
     /// Different tokens among those trained on.
     UniqueTokens,
+    /// How often each of them was seen, on average; one pass that was not finished counts as less than 1.
+    Epochs,
     /// Batch size, in examples or tokens: what it counts is the unit of every result.
     Batch,
     /// Peak learning rate.
@@ -48,7 +50,7 @@ pub enum Field {
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Params,
         Self::ParamsNonEmbedding,
         Self::ParamsBlocksAndUnembedding,
@@ -60,6 +62,7 @@ impl Field {
         Self::Seed,
         Self::Status,
         Self::UniqueTokens,
+        Self::Epochs,
         Self::Batch,
         Self::LearningRate,
         Self::Steps,
@@ -84,6 +87,7 @@ impl Field {
             Self::Seed => &["seed"],
             Self::Status => &["status"],
             Self::UniqueTokens => &["unique_tokens"],
+            Self::Epochs => &["epochs"],
             Self::Batch => &["batch", "batch_tokens"],
             Self::LearningRate => &["learning_rate", "lr"],
             Self::Steps => &["steps", "step"],

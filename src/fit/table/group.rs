@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use csv::StringRecord;
 
+use super::field::Field;
 use super::options::Options;
 
 /// Groups above which a column is not one to group by.
@@ -57,6 +58,19 @@ pub(super) fn keep<T>(list: &mut Vec<T>, kept: &[bool]) {
     list.retain(|_| kept.next().is_some_and(|kept| *kept));
 }
 
+/// The axes of a sweep, or their beginnings, that a field says all about.
+fn set_by(field: Field) -> &'static [&'static str] {
+    match field {
+        Field::Params | Field::ParamsNonEmbedding | Field::ParamsBlocksAndUnembedding => {
+            &["axis.model.width", "axis.model.depth"]
+        }
+        Field::Tokens | Field::Steps => &["axis.schedule.tokens", "axis.schedule.flops"],
+        Field::UniqueTokens | Field::Epochs => &["axis.data.train_tokens"],
+        Field::LearningRate | Field::Batch => &["axis.optimizer."],
+        _ => &[],
+    }
+}
+
 /// Whether the rows of a sweep's table differ in more than size, tokens and seed: then one curve through them mixes
 /// what the sweep set out to tell apart.
 pub(super) struct Mixture {
@@ -65,17 +79,24 @@ pub(super) struct Mixture {
 }
 
 impl Mixture {
-    /// The columns in which rows should agree, but for the one by which they are grouped.
-    /// `tuned` says that the fit is one of what the optimizer's settings do.
-    pub(super) fn of(headers: &StringRecord, options: &Options, tuned: bool) -> Self {
+    /// The columns in which rows should agree, but for the one by which they are grouped, those that were tuned, and axes
+    /// that only set what the fit reads.
+    pub(super) fn of(headers: &StringRecord, options: &Options, read: &[Field]) -> Self {
+        let set = |header: &str| read.iter().any(|field| set_by(*field).iter().any(|axis| header.starts_with(axis)));
         let told = |header: &str| {
             Some(header) != options.by.as_deref()
                 && !options.tuned.iter().any(|column| column == header)
                 && (header.starts_with("axis.") || header == "parameterization")
-                && !(tuned && header.starts_with("axis.optimizer."))
+                && !set(header)
         };
         let columns = headers.iter().enumerate().filter(|(_, header)| told(header.trim()));
         Self { columns: columns.map(|(index, header)| (index, header.to_owned(), None, false)).collect() }
+    }
+
+    /// Without the columns that the fit knows of.
+    pub(super) fn without(mut self, known: &[String]) -> Self {
+        self.columns.retain(|(_, column, ..)| !known.contains(column));
+        self
     }
 
     /// No columns: rows may differ in anything.

@@ -81,7 +81,7 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
     let of_index = |name: &String| reader.by(name).map(|index| (name.clone(), index));
     let indices = wanted.indices.iter().map(of_index).collect::<Result<Vec<_>, _>>()?;
     let cost = Cost::find(&reader);
-    let mixture = Mixture::of(&reader.headers, options, true);
+    let mixture = Mixture::of(&reader.headers, options, &[Field::LearningRate]).without(&wanted.names);
     let mut table = scan(&reader, rows, options, mixture, |row| {
         let number = |(name, place): &(String, Place)| {
             reader.number(row, place).map_err(|cell| match cell {

@@ -16,7 +16,7 @@ pub(super) struct Candidate {
 
 /// Names of a field beside those of this program, in lower case without spaces and punctuation: those that can hardly
 /// mean anything else, and those that are looked at where none of the first is there.
-const NAMES: [(Field, [&[&str]; 2]); 19] = [
+const NAMES: [(Field, [&[&str]; 2]); 20] = [
     (
         Field::Params,
         [
@@ -177,6 +177,7 @@ const NAMES: [(Field, [&[&str]; 2]); 19] = [
     (Field::Seed, [&["seed", "randomseed", "rngseed"], &[]]),
     (Field::Status, [&["status", "state", "runstate", "runstatus"], &[]]),
     (Field::UniqueTokens, [&["uniquetokens", "nuniquetokens", "numuniquetokens", "tokensunique"], &[]]),
+    (Field::Epochs, [&["epochs", "nepochs", "numepochs"], &["epoch"]]),
     (
         Field::Batch,
         [

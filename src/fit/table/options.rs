@@ -11,6 +11,8 @@ pub struct Options {
     pub skip_incomplete: bool,
     /// Columns that were tuned: of rows that differ in nothing else, the one of least loss counts.
     pub tuned: Vec<String>,
+    /// Of the rows of a budget and seed, only the one of least loss counts, where the table tells budgets.
+    pub frontier: bool,
 }
 
 /// Columns beside `axis.*` in which a run may have a partner in another group.

@@ -2,5 +2,6 @@
 
 pub mod coordinates;
 pub mod frontier;
+pub mod optimum;
 pub mod rates;
 pub mod tuning;

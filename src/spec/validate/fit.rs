@@ -31,6 +31,12 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
     if fit.law == Law::Contrast {
         present("fit.by", fit.by.is_some(), "write the axis whose values are compared, such as \"model.depth\"")?;
     }
+    if fit.law == Law::Optimum {
+        present("fit.by", fit.by.is_some(), "write the axis with which the best value moves, such as \"model.depth\"")?;
+        require(fit.tuned.len() == 1, "fit.tuned", || {
+            (format!("{} settings", fit.tuned.len()), "write the one whose best value is asked for")
+        })?;
+    }
     require(fit.law != Law::GradientNoise, "fit.law", || {
         (
             "no run records the norms of its gradients",

@@ -51,8 +51,8 @@ fn shared_heads(model: &Model, sharing: usize) -> Checked {
 /// Numbers that no experts have.
 fn experts(model: &Model, experts: &Experts) -> Checked {
     let Experts { count, active, shared, granularity, balance } = *experts;
-    require((2..=1024).contains(&count), "model.experts.count", || {
-        let remedy = "write a whole number from 2 to 1024, such as 8, or delete [model.experts]";
+    require((1..=1024).contains(&count), "model.experts.count", || {
+        let remedy = "write a whole number from 1 to 1024, such as 8, or delete [model.experts]";
         (format!("{count} is impossible"), remedy)
     })?;
     require((1..=count).contains(&active), "model.experts.active", || {
@@ -99,7 +99,7 @@ mod tests {
             (&["model.kv_sharing=0"], "model.kv_sharing", "1 for none"),
             (&["model.kv_sharing=3"], "model.kv_sharing", "a divisor of"),
             (&["model.experts={count=8,active=0,balance=0.0}"], "model.experts.active", "from 1 to count = 8"),
-            (&["model.experts={count=1,active=1,balance=0.0}"], "model.experts.count", "from 2 to 1024"),
+            (&["model.experts={count=0,active=0,balance=0.0}"], "model.experts.count", "from 1 to 1024"),
             (&["model.experts={count=8,active=2,balance=-1.0}"], "model.experts.balance", "0 for none"),
             (
                 &["model.experts={count=8,active=2,granularity=7,balance=0.0}"],

@@ -1,0 +1,158 @@
+//! How the best value of a setting moves with something else: the best weight decay with the length of a run, the best
+//! learning rate with depth.
+//!
+//! At each value of the other column the best is the lowest point of the loss over the logarithm of the setting, as for
+//! learning rates over widths (`rates.rs`, which does the work). The best values then follow a power law.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::rates;
+use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::{Estimate, Status};
+
+/// The best value at one place.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The value of the other column.
+    pub at: f64,
+    /// Whether the numbers below may be used; they are absent where they may not.
+    pub status: Status,
+    /// The best value of the setting.
+    pub best: Option<Estimate>,
+    /// Loss there, in nats per token.
+    pub loss: Option<Estimate>,
+    /// Nats lost by using the best value of the first place here; absent where that was not trained here.
+    pub lost: Option<Estimate>,
+}
+
+/// The best values of a setting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Optimum {
+    /// Whether the exponent may be used.
+    pub status: Status,
+    /// Runs used.
+    pub points: usize,
+    /// The setting.
+    pub of: String,
+    /// The other column.
+    pub by: String,
+    /// One for each value of the other column, ascending.
+    pub optima: Vec<Best>,
+    /// The exponent: the best value is proportional to this power of the other column.
+    pub exponent: Option<Estimate>,
+    /// What may be concluded, in a sentence.
+    pub conclusion: String,
+}
+
+/// Fits the best values of `of` and how they move with `by`, from runs as pairs of both, with their losses. It never fails:
+/// what the data do not decide is a status.
+pub fn fit(of: &str, by: &str, runs: &[[f64; 3]], bootstrap: &Bootstrap) -> Optimum {
+    let rows: Vec<rates::Run> =
+        runs.iter().map(|&[width, learning_rate, loss]| rates::Run { width, learning_rate, loss }).collect();
+    let found = rates::fit(&rows, bootstrap);
+    let best = |one: &rates::WidthOptimum| Best {
+        at: one.width,
+        status: one.status,
+        best: one.learning_rate,
+        loss: one.loss,
+        lost: one.lost,
+    };
+    let optima: Vec<Best> = found.widths.iter().map(best).collect();
+    let conclusion = conclusion(of, by, &optima, found.status, found.drift);
+    let (of, by) = (of.to_owned(), by.to_owned());
+    Optimum { status: found.status, points: runs.len(), of, by, optima, exponent: found.drift, conclusion }
+}
+
+fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Option<Estimate>) -> String {
+    let missing = optima.iter().filter(|one| one.best.is_none()).count();
+    let Some(exponent) = exponent else {
+        return format!(
+            "Of {} values of {by} {} have a best {of} inside of those trained, and two are needed to tell how it moves: train \
+             values further out.",
+            optima.len(),
+            optima.len() - missing,
+        );
+    };
+    let Estimate { value, low, high } = exponent;
+    let moves = if exponent.holds(0.0) {
+        "it is not shown to move"
+    } else if value < 0.0 {
+        "it falls"
+    } else {
+        "it grows"
+    };
+    let mut text = format!("The best {of} goes as {by}^{value:.2} ({low:.2} to {high:.2}): {moves}");
+    if let Some(Best { at, lost: Some(lost), .. }) = optima.iter().rfind(|one| one.best.is_some()) {
+        let _ = write!(
+            text,
+            ". The best of the first, used at {by} {}, loses {:.4} nats ({:.4} to {:.4})",
+            short(*at),
+            lost.value,
+            lost.low,
+            lost.high
+        );
+    }
+    if missing > 0 {
+        let _ =
+            write!(text, ". {missing} of {} values of {by} have their best at the end of those trained", optima.len());
+    }
+    if status == Status::TooFewPoints {
+        text += ". Two values tell no scatter about the power law";
+    }
+    text + "."
+}
+
+/// A number as a spec would have it.
+fn short(x: f64) -> String {
+    if (1e-3..1e5).contains(&x) { format!("{x}") } else { format!("{x:e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 200, seed: 1 };
+
+    /// Seven values at each place; the best is `at^exponent`.
+    fn runs(places: &[f64], exponent: f64) -> Vec<[f64; 3]> {
+        let of = |at: f64| {
+            (-3..4).map(move |octave| {
+                let x = f64::from(octave).exp2();
+                let off = (x / at.powf(exponent)).log2();
+                [at, x, 3.0 + 1.0 / at + 0.02 * off * off]
+            })
+        };
+        places.iter().flat_map(|at| of(*at)).collect()
+    }
+
+    #[test]
+    fn a_planted_exponent_comes_back_with_what_reuse_costs() {
+        let found = fit("weight_decay", "tokens", &runs(&[1.0, 2.0, 4.0], -0.5), &BOOTSTRAP);
+        assert!((found.exponent.unwrap().value + 0.5).abs() < 1e-6, "{found:?}");
+        assert_eq!(found.status, Status::Converged);
+        assert!((found.optima[2].lost.unwrap().value - 0.02).abs() < 1e-6, "{found:?}");
+        assert!(found.conclusion.contains("weight_decay goes as tokens^-0.50"), "{}", found.conclusion);
+        assert!(found.conclusion.contains("it falls. The best of the first, used at tokens 4"), "{}", found.conclusion);
+    }
+
+    #[test]
+    fn a_best_value_at_the_end_of_those_trained_is_left_out_and_counted() {
+        let found = fit("decay", "tokens", &runs(&[1.0, 2.0, 4.0, 1024.0], -0.5), &BOOTSTRAP);
+        assert!((found.exponent.unwrap().value + 0.5).abs() < 1e-6, "{found:?}");
+        assert_eq!(found.optima[3].status, Status::EdgeMinimum);
+        assert!(
+            found.conclusion.contains("1 of 4 values of tokens have their best at the end"),
+            "{}",
+            found.conclusion
+        );
+    }
+
+    #[test]
+    fn one_place_says_what_is_missing() {
+        let found = fit("decay", "tokens", &runs(&[1.0], 0.0), &BOOTSTRAP);
+        assert_eq!((found.status, found.exponent), (Status::TooFewPoints, None));
+        assert!(found.conclusion.contains("Of 1 values of tokens 1 have"), "{}", found.conclusion);
+    }
+}
