@@ -29,17 +29,18 @@
 //! | [`goal`] | what a sweep that chooses its runs wants to know | nothing |
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | nothing |
 //! | [`provenance`] | what this program was built from | nothing |
-//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, optimizer, fit (the names of laws) |
+//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, optimizer, goal, fit (the names of laws) |
 //! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, model, optimizer, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan |
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model, optimizer |
 //! | `train` | training; the only place that knows burn and cudarc | spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
 //! | [`ledger`] | run folders, first-wins results, derived tables | plan, observation, provenance, trainer |
-//! | [`execute`] | worker processes, claims, progress, Slurm | spec (`[launcher]`), plan, ledger, trainer, observation, units; never burn |
+//! | [`execute`] | worker processes, claims, progress, Slurm, which run next | spec (`[launcher]` and `[sweep]`), plan, ledger, trainer, observation, goal, fit (what to train next), units; never burn |
 //! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, lines |
-//! | [`report`] | figures (CSV and SVG) and the page | fit, observation, units |
+//! | [`report`] | figures (CSV and SVG) and the page | fit, goal, observation, units |
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, optimizer, parameterization, checkpoint, lines, data (the tokenizer) |
+//! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), trainer |
 //! | [`serve`] | serving a report while a sweep runs | report |
 //! | [`cli`] | flags and help, no logic | provenance, units, fit (the names of laws), spec (the kinds of specs) |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |
@@ -52,6 +53,7 @@ pub mod execute;
 pub mod export;
 pub mod fit;
 pub mod goal;
+pub mod import;
 pub mod ledger;
 pub mod lines;
 pub mod model;

@@ -1,6 +1,7 @@
 //! The seam between orchestration and training. `train` implements it with burn; `execute` rehearses with a trainer
 //! whose losses come from a known surface.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
@@ -192,6 +193,9 @@ pub enum Outcome {
         /// Steps that another run had trained, with which it shares its stable phase.
         #[serde(default, skip_serializing_if = "is_zero")]
         shared_steps: usize,
+        /// What else a program of somebody else's told of the run: columns of tables, which nothing else reads.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        told: BTreeMap<String, Told>,
     },
     /// The loss left the numbers, or rose far above where it began.
     Diverged {
@@ -207,6 +211,25 @@ pub enum Outcome {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references
 fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+/// A value that a program told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Told {
+    /// A number.
+    Number(f64),
+    /// Anything else, as text.
+    Text(String),
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Something measured of a trained model.

@@ -385,3 +385,43 @@ fn large_budgets_may_be_trained_with_the_first_seed_only() {
     assert!(seeds(&below, 5) > 0 && seeds(&below, 4) == seeds(&below, 5));
     assert!(seeds(&at, 4) > 0 && seeds(&at, 5) == 0);
 }
+
+#[test]
+fn a_short_text_gets_sizes_nearer_to_each_other_that_keep_both_sides_of_the_optimum() {
+    let spec = quickstart();
+    let whole = planned(&spec);
+    assert_eq!(plan::bracket(&spec, &whole, &|spec| Ok(planned(spec))), Ok(None), "nothing was left out");
+    let longest = whole.runs.iter().map(|run| run.tokens).max().unwrap();
+    let text = |share: f64| CorpusFacts { train_tokens: Some((share * longest as f64) as u64), ..unlimited() };
+    // The longest text that takes more than a size or two away.
+    let offered = |share: &f64| {
+        let facts = text(*share);
+        let cut = plan_with(&spec, &facts);
+        let found = plan::bracket(&spec, &cut, &|spec| Ok(plan_with(spec, &facts))).unwrap();
+        Some((facts, found?))
+    };
+    let (facts, found) = [0.8, 0.6, 0.5, 0.4, 0.3, 0.2].iter().find_map(offered).expect("a narrower grid");
+    let (old, new) = (spec.sweep.as_ref().unwrap(), found.spec.sweep.as_ref().unwrap());
+    let smaller = new.spread < old.spread || new.budgets.as_ref().unwrap().len() < old.budgets.as_ref().unwrap().len();
+    assert!(smaller && !found.set.is_empty() && found.set.len() == found.said.len(), "{:?}", found.set);
+    let expected = new.expected_tokens_per_param.unwrap();
+    for budget in new.budgets.as_ref().unwrap() {
+        let ratios: Vec<f64> = found
+            .plan
+            .runs
+            .iter()
+            .filter(|run| run.run.flop_budget == Some(*budget))
+            .map(PlannedRun::tokens_per_param)
+            .collect();
+        let below = ratios.iter().filter(|ratio| **ratio < expected).count();
+        assert!(below >= 2 && ratios.len() - below >= 2, "{budget:e}: {ratios:?}");
+    }
+    assert!(found.plan.runs.iter().all(|run| run.tokens <= facts.train_tokens.unwrap()));
+    // What is printed sets the same plan.
+    let by_hand = spec::parse(&spec::edit(QUICKSTART, &found.set).unwrap(), "quickstart.toml").unwrap();
+    assert_eq!(plan_with(&by_hand, &facts), found.plan);
+    // Where no curve has both sides, there is nothing to offer.
+    let none = text(0.01);
+    let left = plan_with(&spec, &none);
+    assert_eq!(plan::bracket(&spec, &left, &|spec| Ok(plan_with(spec, &none))), Ok(None));
+}

@@ -47,6 +47,46 @@ fn the_law_of_tokens_comes_back_everywhere() {
     assert!(told.contains(sentence.split_whitespace().take(4).collect::<Vec<_>>().join(" ").as_str()), "{told}");
 }
 
+const SIZES: &str = "sweep.axes.\"model.width\"=[16, 32, 64, 128]";
+
+#[test]
+fn a_formula_of_ones_own_comes_back_and_predicts() {
+    let lengths = "sweep.axes.\"schedule.tokens\"=[1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9]";
+    let formula = "fit.formula=\"loss = E + A/N^alpha + B/D^beta\"";
+    let place = Place::with(&spec(
+        &[SIZES, lengths, "optimizer.batch_tokens=1024"],
+        &[formula, "fit.unknown=[\"alpha in 0..2\"]"],
+    ));
+    let output = place.rehearse();
+    assert_code(&output, 0);
+    let laws = fits(&place);
+    assert_eq!((laws.len(), laws[0]["law"].as_str()), (1, Some("formula")));
+    let planted = runner::execute::rehearsal::SURFACE.beta;
+    let beta = laws[0]["parameters"].as_array().unwrap().iter().find(|one| one["name"] == "beta").unwrap();
+    assert!((number(&beta["value"]) - planted).abs() < 0.03, "{beta} and not {planted}");
+    assert!(place.read("out/report.html").contains("Loss against training tokens"));
+    // The folder is enough for what is read off a law.
+    let predicted =
+        place.runner(&["predict", "--fit", "out", "--params", "1e6", "--tokens", "1e9", "--json"]).output().unwrap();
+    assert_code(&predicted, 0);
+    let loss: Value = serde_json::from_str(&text(&predicted.stdout)).unwrap();
+    let [low, high] = ["low", "high"].map(|end| number(&loss["loss"][end]));
+    assert!(low < high && low > 1.0, "{loss}");
+    let allocated = place.runner(&["allocate", "--fit", "out", "--flops", "1e15", "--json"]).output().unwrap();
+    assert_code(&allocated, 0);
+}
+
+#[test]
+fn a_formula_differs_by_an_axis() {
+    let shapes = "sweep.axes.\"model.depth\"=[1, 2]";
+    let formula = "fit.formula=\"loss = E{model.depth} + B/D^beta\"";
+    let place = Place::with(&spec(&[LENGTHS, shapes], &[formula]));
+    assert_code(&place.rehearse(), 0);
+    let names: Vec<String> =
+        fits(&place)[0]["parameters"].as_array().unwrap().iter().map(|one| one["name"].to_string()).collect();
+    assert_eq!(names.iter().filter(|name| name.contains("E[")).count(), 2, "{names:?}");
+}
+
 #[test]
 fn the_critical_batch_comes_back() {
     let batches = "sweep.axes.\"optimizer.batch_tokens\"=[512, 1024, 2048, 4096, 8192, 16384, 32768]";
@@ -165,6 +205,14 @@ fn what_cannot_be_asked_is_refused_with_file_line_and_key() {
         (&["fit.law=critical-batch", "fit.target_loss=[-1.0]"], &["fit.target_loss"]),
         (&["fit.law=gradient-noise"], &["fit.law", "norms of its gradients"]),
         (&["fit.law=tokens", "fit.colour=red"], &["fit.colour"]),
+        (&["fit.target_loss=[3.0]"], &["fit.law", "missing", "fit.formula"]),
+        (&["fit.law=tokens", "fit.formula=\"loss = E + A/N^a\""], &["fit.formula", "fit.law asks for another"]),
+        (&["fit.law=tokens", "fit.unknown=[\"a any\"]"], &["fit.unknown", "only a formula"]),
+        (&["fit.formula=\"loss = E + (A/N^a\""], &["fit.formula", "never closed"]),
+        (&["fit.formula=\"error = E + A/N^a\""], &["fit.formula", "one number to predict"]),
+        (&["fit.formula=\"loss = E{optimizer.kind} + A/N^a\""], &["fit.formula", "not an axis"]),
+        (&["fit.formula=\"loss = E + A/N^a\"", "fit.unknown=[\"b any\"]"], &["fit.unknown", "has no \"b\""]),
+        (&["fit.formula=\"loss = E + A/N^a\"", "fit.unknown=[\"a in 2..1\"]"], &["fit.unknown", "above"]),
     ] {
         let place = Place::new();
         // By hand: `edit` checks what it writes.

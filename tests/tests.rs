@@ -1,5 +1,6 @@
 //! One integration test binary, because linking burn is slow.
 
+mod chosen;
 mod claims;
 mod comfort;
 mod common;
@@ -9,7 +10,11 @@ mod faults;
 mod fit;
 mod help;
 mod house;
+#[cfg(unix)]
+mod import;
 mod output;
+#[cfg(unix)]
+mod own;
 mod plan;
 #[cfg(unix)]
 mod program;

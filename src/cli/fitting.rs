@@ -184,6 +184,54 @@ pub struct FitArgs {
     pub tables: Tables,
 }
 
+/// Flags of `runner choose`.
+#[derive(Args, Debug)]
+pub struct ChooseArgs {
+    /// The pool: a table of runs with their losses, which are looked at only where a run is bought.
+    pub pool: PathBuf,
+    /// The runs that are to be predicted, in a table of the same columns. Their losses are used for the score alone.
+    #[arg(long, value_name = "FILE")]
+    pub target: PathBuf,
+    /// The law, such as "loss = E + A/N^alpha + B/D^beta", as for runner fit.
+    #[arg(long, value_name = "FORMULA", conflicts_with = "law", required_unless_present = "law")]
+    pub formula: Option<String>,
+    /// A law of the literature that is a formula.
+    #[arg(long, value_enum)]
+    pub law: Option<Law>,
+    /// What is known of an unknown, such as "alpha in 0..2"; ranges count as what is expected before the first run. May be
+    /// given again.
+    #[arg(long, value_name = "TEXT")]
+    pub unknown: Vec<String>,
+    /// The cost of a run [default: the column of FLOPs, or 6*N*D].
+    #[arg(long, value_name = "FORMULA")]
+    pub cost: Option<String>,
+    /// What may be spent: shares of the cost of the whole pool, such as 10%, or amounts of it. A larger one goes on from a
+    /// smaller one.
+    #[arg(long, value_name = "BUDGETS", value_delimiter = ',', default_value = "10%")]
+    pub budget: Vec<String>,
+    /// Split both tables by the values of a column: each part is a pool with a budget of its own.
+    #[arg(long, value_name = "COLUMN")]
+    pub by: Option<String>,
+    /// Whether residuals are differences of losses or of their logarithms.
+    #[arg(long, default_value = "log", value_enum)]
+    pub residuals: Residuals,
+    /// Play again, with other noise and starts.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeats: u32,
+    /// Seed of the first.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Columns of other names, and units, as for runner fit.
+    #[arg(long, value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Print JSON, one object for each repeat and budget.
+    #[arg(long)]
+    pub json: bool,
+    /// How tables are printed.
+    #[command(flatten)]
+    pub tables: Tables,
+}
+
 /// A fitted surface to read.
 #[derive(Args, Debug)]
 pub struct SurfaceArgs {

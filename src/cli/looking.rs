@@ -70,6 +70,26 @@ pub struct MergeArgs {
     pub cache: PathBuf,
 }
 
+/// Flags of `runner import`.
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// A table of runs (CSV, a CSV export of W&B, JSON Lines, Parquet), a folder with one JSON Lines log a run, or an mlruns
+    /// folder of MLflow.
+    pub source: PathBuf,
+    /// The results folder to make, or to add runs to.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Columns of other names, and units, as in params=N[M],tokens=D[B],loss=L.
+    #[arg(long, value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Leave out runs that lack a number.
+    #[arg(long)]
+    pub skip_incomplete: bool,
+    /// Take missing tokens as C/(6N).
+    #[arg(long)]
+    pub tokens_from_flops: bool,
+}
+
 /// Flags of `runner devices`.
 #[derive(Args, Debug)]
 pub struct DevicesArgs {

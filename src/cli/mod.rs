@@ -45,6 +45,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Fit scaling laws to a table of runs.
     Fit(FitArgs),
+    /// Choose the runs of a table that tell most of a law for their cost.
+    Choose(ChooseArgs),
     /// Check that activations keep their size as models grow, as they should with muP.
     CoordCheck(CoordCheckArgs),
     /// Compute the best model for a budget, from a fitted surface.
@@ -75,6 +77,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Join the sweeps of several machines into one results folder.
     Merge(MergeArgs),
+    /// Make a results folder of runs that were trained elsewhere.
+    Import(ImportArgs),
     /// Find damaged files in a results folder, or write its tables, fits and report again.
     #[command(subcommand)]
     Ledger(LedgerCommand),

@@ -32,6 +32,10 @@ pub struct PlanArgs {
     /// Cut the sweep down to this many device hours: first seeds, then sizes (down to 7), then budgets (down to 3).
     #[arg(long, value_name = "HOURS")]
     pub budget_hours: Option<f64>,
+    /// Where points are left out, as with a short text: sizes nearer to each other, and only budgets whose curves then have
+    /// sizes on both sides of their expected optimum.
+    #[arg(long)]
+    pub bracket: bool,
     /// Write the planned spec, with cuts and --set, to a new file.
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -1,6 +1,6 @@
 //! `runner compare`: what differs between two sweeps, or two runs, in spec and in outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -17,8 +17,11 @@ use super::{STDOUT, positive};
 use crate::cli::CompareArgs;
 use crate::fit::approaches::approach2::{Approach2, Optimum};
 use crate::fit::approaches::headline;
-use crate::fit::laws::compare;
-use crate::fit::{Bootstrap, Estimate};
+use crate::fit::formula::{Asked, Data, Formula, Grouping};
+use crate::fit::laws::written;
+use crate::fit::laws::{compare, forms};
+use crate::fit::numerics::regress::distinct;
+use crate::fit::{Bootstrap, Estimate, Status};
 use crate::ledger::Losses;
 use crate::plan::PlannedRun;
 use crate::report::words;
@@ -163,6 +166,7 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) ->
         counted: Some(format!("parameters counted as {}", headline::counted(headline::COUNTED))),
         conclusions: std::iter::once(losses)
             .chain(frontiers(first, second))
+            .chain(worth(first, second)?)
             .chain(seeds(&[first, second], difference))
             .collect(),
     })
@@ -228,7 +232,8 @@ fn pairs(first: &Folder, second: &Folder) -> Vec<(f64, f64)> {
         for run in &folder.ledger.plan().runs {
             let PlannedRun { run, tokens, .. } = run;
             let length = run.flop_budget.map_or_else(|| tokens.to_string(), |budget| format!("{budget:e}"));
-            let key = format!("{:?} {length} {} {}", run.shape, run.seed, run.corpus);
+            let own = run.program.as_ref().map(|program| &program.config);
+            let key = format!("{:?} {own:?} {length} {} {}", run.shape, run.seed, run.corpus);
             let loss = folder.row(&run.id()).val_loss;
             // Two runs under one key differ in something else: neither can stand for it.
             by_key.entry(key).and_modify(|known| *known = None).or_insert(loss);
@@ -299,6 +304,60 @@ fn frontiers(first: &Folder, second: &Folder) -> Option<String> {
             b.len()
         )),
     }
+}
+
+/// Fewest runs of each side, and settings of the fit, by which efficiencies are told.
+const RUNS: usize = 8;
+const RESAMPLES: usize = 300;
+const STARTS: usize = 24;
+
+/// What a parameter and a token of the second sweep are worth in those of the first, on one surface with shared exponents
+/// (arXiv 2602.07712); nothing where a side has too few runs of different sizes and lengths.
+fn worth(first: &Folder, second: &Folder) -> anyhow::Result<Option<String>> {
+    let corpora = |folder: &Folder| folder.ledger.plan().runs.iter().map(|run| run.run.corpus.clone()).collect();
+    let [of_first, of_second]: [BTreeSet<String>; 2] = [corpora(first), corpora(second)];
+    // Losses on different texts have no common scale.
+    if of_first != of_second {
+        return Ok(None);
+    }
+    let (mut data, mut sides) = (Data::default(), Vec::new());
+    let mut columns: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+    for (side, folder) in [("first", first), ("second", second)] {
+        for run in &folder.ledger.plan().runs {
+            let Some(loss) = folder.row(&run.id).val_loss else { continue };
+            columns[0].push(run.params.by(headline::COUNTED) as f64);
+            columns[1].push(run.tokens as f64);
+            data.loss.push(loss);
+            sides.push(side);
+        }
+    }
+    let kinds = |column: &[f64], side: &str| {
+        distinct(column.iter().zip(&sides).filter(|(_, of)| **of == side).map(|(x, _)| x.ln()))
+    };
+    let tells = |side: &&str| {
+        sides.iter().filter(|of| *of == side).count() >= RUNS && columns.iter().all(|column| kinds(column, side) >= 3)
+    };
+    if !["first", "second"].iter().all(|side| tells(side)) {
+        return Ok(None);
+    }
+    let [params, tokens] = columns;
+    data.columns = [("N".to_owned(), params), ("D".to_owned(), tokens)].into();
+    data.groups = [("sweep".to_owned(), Grouping::of(sides.into_iter()))].into();
+    let form = &forms::efficiencies::FORM;
+    let asked = form.unknowns.iter().map(|text| Asked::parse(text).map_err(anyhow::Error::msg));
+    let law = Formula::parse(&form.written("loss", "sweep"))?
+        .law(&|name| ["N", "D"].contains(&name), &asked.collect::<anyhow::Result<Vec<_>>>()?)?;
+    let bootstrap = Bootstrap { resamples: RESAMPLES, ..Bootstrap::default() };
+    let fit =
+        written::fit(&law, &data, &written::Options { starts: STARTS, bootstrap, ..written::Options::default() })?;
+    let of = |name: &str| fit.law.get(name).map(|estimate| words::estimate(estimate, words::decimal));
+    let [Some(params), Some(tokens)] = ["rho_N[second]", "rho_D[second]"].map(of) else { return Ok(None) };
+    let doubt = if fit.law.status == Status::Converged { "" } else { "; the fit is in doubt: " };
+    let why = if doubt.is_empty() { "" } else { &fit.law.conclusion };
+    Ok(Some(format!(
+        "on one surface with shared exponents and one irreducible loss, fitted to all runs of both, a parameter of the \
+         second is worth {params} of the first's, and a token {tokens}{doubt}{why}"
+    )))
 }
 
 fn runs(first: &Found, second: &Found) -> Told {

@@ -5,6 +5,7 @@ pub mod allocate;
 #[cfg(feature = "train")]
 pub mod bench;
 pub mod cancel;
+pub mod choose;
 pub mod compare;
 pub mod completions;
 pub mod coord_check;
@@ -13,6 +14,7 @@ pub mod devices;
 pub mod explain;
 pub mod export;
 pub mod fit;
+pub mod import;
 pub mod init;
 pub mod ledger;
 pub mod ls;

@@ -12,7 +12,7 @@ use super::shared::json;
 use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
-use super::shared::{device, planning, trunks};
+use super::shared::{device, planning, program, trunks};
 use super::sweep::results::results_dir;
 use super::{STDOUT, init, positive};
 use crate::cli::PlanArgs;
@@ -30,7 +30,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let name = device::choose(&args.place.device);
     let slots = device::slots(args.slots_per_device, device::kind(&name)?, 1)?;
     let machine = Machine { devices: args.device_count.into(), slots };
-    let mut spec = spec::load_with(&args.spec, &args.overrides.set)?;
+    let mut spec = program::load(&args.spec, &args.overrides.set)?;
     let corpora = Corpora::of(&spec, &args.place.cache)?;
     let mut plan = corpora.plan(&spec)?;
     let throughput = match rate_given {
@@ -39,17 +39,15 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         None => Throughput::measure(&name, &args.place.cache, &plan)?,
     };
     let mut set = args.overrides.set.clone();
+    let bracketed = plan::bracket(&spec, &plan, &|spec| corpora.plan(spec))?;
+    let hint = bracketed.as_ref().filter(|_| !args.bracket).map(hint);
+    if let Some(bracketed) = bracketed.filter(|_| args.bracket) {
+        (spec, plan) = take(bracketed, "so that each curve has its sizes", &mut set);
+    }
     if let Some(limit) = limit
         && let Some(trimmed) = trim(&spec, &corpora, machine, &throughput, limit)?
     {
-        eprintln!("cut down to {limit} device hours:");
-        trimmed.said.iter().for_each(|line| eprintln!("  {line}"));
-        eprintln!("the same cuts by hand: --set {}", trimmed.set.join(" --set "));
-        (spec, plan) = (trimmed.spec, trimmed.plan);
-        // A key that was set from outside is set anew.
-        let key = |set: &str| set.split('=').next().unwrap_or_default().trim().to_owned();
-        set.retain(|old| !trimmed.set.iter().any(|new| key(new) == key(old)));
-        set.extend(trimmed.set);
+        (spec, plan) = take(trimmed, &format!("cut down to {limit} device hours"), &mut set);
     }
     if let Some(raised) = planning::raised_batches(&spec, &plan) {
         eprintln!("{raised}");
@@ -72,6 +70,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(fittable) = &fittable {
         eprintln!("{fittable}");
     }
+    hint.iter().for_each(|hint| eprintln!("{hint}"));
     if let Some(there) = there(&spec, &plan, Losses::of_device(device::kind(&name)?)) {
         eprintln!("{there}");
     }
@@ -82,6 +81,23 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("wrote {}", out.display());
     }
     Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
+}
+
+/// A changed grid, told with its reasons and as overrides.
+fn take(changed: Trimmed, why: &str, set: &mut Vec<String>) -> (Spec, Plan) {
+    eprintln!("{why}:");
+    changed.said.iter().for_each(|line| eprintln!("  {line}"));
+    eprintln!("the same by hand: --set {}", changed.set.join(" --set "));
+    // A key that was set from outside is set anew.
+    let key = |set: &str| set.split('=').next().unwrap_or_default().trim().to_owned();
+    set.retain(|old| !changed.set.iter().any(|new| key(new) == key(old)));
+    set.extend(changed.set);
+    (changed.spec, changed.plan)
+}
+
+/// What `--bracket` would do.
+fn hint(bracketed: &Trimmed) -> String {
+    format!("points were left out; --bracket plans only curves that are whole: {}", bracketed.said.join("; "))
 }
 
 /// The exit code, with the reason where it is not 0.
@@ -215,19 +231,23 @@ fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Sheet {
         ("epochs", Worth::More(4)),
         ("time", Worth::Must),
     ];
+    let own = runs.iter().any(|run| run.own_size().is_some());
     let varied = axes.iter().map(|field| (field.as_str(), Worth::More(1)));
-    let mut table = Sheet::new(varied.chain(fixed)).numbers_from(axes.len() + 1);
+    let named = own.then_some(("model", Worth::Must));
+    let mut table = Sheet::new(varied.chain(named).chain(fixed)).numbers_from(axes.len() + 1 + usize::from(own));
     for planned in runs {
         let PlannedRun { id, run, params, tokens, flops, epochs, .. } = planned;
         let shape = run.shape;
+        let size = |number: usize| if own { "-".to_owned() } else { number.to_string() };
+        let group = |count: u64| if own { "-".to_owned() } else { Params(count as f64).to_string() };
         let cells = [
             id.as_str()[..8].to_owned(),
-            shape.width.to_string(),
-            shape.depth.to_string(),
-            shape.heads.to_string(),
-            Params((params.embedding + params.position) as f64).to_string(),
-            Params(params.blocks as f64).to_string(),
-            Params(params.unembedding as f64).to_string(),
+            size(shape.width),
+            size(shape.depth),
+            size(shape.heads),
+            group(params.embedding + params.position),
+            group(params.blocks),
+            group(params.unembedding),
             Params(params.total() as f64).to_string(),
             Tokens(*tokens as f64).to_string(),
             format!("{:.1}", planned.tokens_per_param()),
@@ -242,7 +262,8 @@ fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Sheet {
             Seconds(throughput.seconds(planned)).to_string(),
         ];
         let values = axes.iter().map(|field| planned.axes.get(*field).cloned().unwrap_or_default());
-        table.add_row(values.chain(cells));
+        let name = own.then(|| planned.model());
+        table.add_row(values.chain(name).chain(cells));
     }
     table
 }

@@ -80,9 +80,10 @@ fn planned(folder: &Folder, run: &PlannedRun, row: &Row, add: Add<'_>) {
     for (field, value) in &run.axes {
         add(field, value.clone());
     }
-    let shape = run.run.shape;
-    add("model", format!("width {}, depth {}, heads {}", shape.width, shape.depth, shape.heads));
-    add("parameterization", run.run.parameterization.name().to_owned());
+    add("model", run.model());
+    if run.own_size().is_none() {
+        add("parameterization", run.run.parameterization.name().to_owned());
+    }
     let params = |counting| Params(run.params.by(counting) as f64);
     add(
         "parameters",

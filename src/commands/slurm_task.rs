@@ -29,7 +29,7 @@ pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
         command
     };
     let patience = Duration::from_secs(hang_after);
-    let pool = Pool { devices: vec![name.clone()], runs: 1, command: &worker, patience };
+    let pool = Pool { devices: vec![name.clone()], runs: 1, command: &worker, patience, choose: None };
     let mut display = Display::new(&ledger, 1, false);
     let summary = execute::supervise(&ledger, &pool, &mut display, &signals)?;
     if let Some(signal) = summary.interrupted {

@@ -65,8 +65,14 @@ pub struct Corpus {
 const PART_STREAM: u64 = u64::MAX;
 
 enum Tokens {
+    /// Somebody else's program reads them.
+    Unseen,
     Language(Box<Language>),
-    Files { train: TokenFile, validation: TokenFile, order: Order },
+    Files {
+        train: TokenFile,
+        validation: TokenFile,
+        order: Order,
+    },
 }
 
 /// Which part of the files a sequence is.
@@ -123,6 +129,7 @@ impl Corpus {
                 let what = "this language has another vocabulary, seed or context; make it with `runner data prepare`";
                 return Err(DataError::Cache { folder, what: what.to_owned() });
             }
+            _ if data.source == Source::Program => Tokens::Unseen,
             _ => Tokens::Language(Box::new(Language::new(manifest.vocab, data.seed))),
         };
         let mut corpus = Self { manifest, context, seed: data.seed, used: None, folder, tokens };
@@ -151,7 +158,7 @@ impl Corpus {
     pub fn facts(&self) -> CorpusFacts {
         let context = self.context as u64;
         let (all, validation_tokens) = match &self.tokens {
-            Tokens::Language(_) => (None, None),
+            Tokens::Unseen | Tokens::Language(_) => (None, None),
             Tokens::Files { validation, order, .. } => {
                 (Some(order.windows() * context), Some(order.validation_windows(validation, self.context) * context))
             }
@@ -184,6 +191,7 @@ impl Corpus {
         for index in first..first + batch as u64 {
             let (seed, index) = self.place(seed, index);
             match &self.tokens {
+                Tokens::Unseen => {}
                 Tokens::Language(language) => language.sequence(Split::Train(seed), index, self.context + 1, out),
                 Tokens::Files { train, order, .. } => {
                     let start = match order {
@@ -208,6 +216,7 @@ impl Corpus {
     pub fn validation_sequences(&self, tokens: u64) -> usize {
         let wanted = tokens.div_ceil(self.context as u64).max(1);
         match &self.tokens {
+            Tokens::Unseen => 0,
             Tokens::Language(_) => wanted as usize,
             Tokens::Files { validation, order, .. } => {
                 wanted.min(order.validation_windows(validation, self.context)) as usize
@@ -223,6 +232,7 @@ impl Corpus {
         let sequences = self.validation_sequences(tokens);
         for index in first..(first + count).min(sequences) {
             match &self.tokens {
+                Tokens::Unseen => {}
                 Tokens::Language(language) => {
                     language.sequence(Split::Validation, index as u64, self.context + 1, out);
                 }

@@ -17,6 +17,8 @@ pub enum Recipe {
     Text(Box<TextRecipe>),
     /// Token files.
     Bin(BinRecipe),
+    /// What somebody else's program reads by itself.
+    Program(ProgramRecipe),
 }
 
 impl Recipe {
@@ -29,6 +31,7 @@ impl Recipe {
                 TextRecipe::new(data).map(|recipe| Self::Text(Box::new(recipe)))
             }
             Source::Bin => BinRecipe::new(data).map(Self::Bin),
+            Source::Program => Ok(Self::Program(ProgramRecipe { vocab: data.vocab.unwrap_or_default() as usize })),
         }
     }
 
@@ -38,6 +41,7 @@ impl Recipe {
             Self::Synthetic(recipe) => recipe.fingerprint(),
             Self::Text(recipe) => recipe.fingerprint(),
             Self::Bin(recipe) => recipe.fingerprint(),
+            Self::Program(recipe) => recipe.fingerprint(),
         }
     }
 
@@ -47,6 +51,33 @@ impl Recipe {
             Self::Synthetic(recipe) => Ok(recipe.prepare(say)),
             Self::Text(recipe) => recipe.prepare(folder, say),
             Self::Bin(recipe) => recipe.prepare(folder, say),
+            Self::Program(recipe) => Ok(recipe.manifest()),
+        }
+    }
+}
+
+/// Nothing is known of it but a vocabulary; `train.inputs` of a spec tell one from another.
+pub struct ProgramRecipe {
+    vocab: usize,
+}
+
+impl ProgramRecipe {
+    fn fingerprint(&self) -> String {
+        fingerprint(Source::Program, &self.vocab)
+    }
+
+    fn manifest(&self) -> Manifest {
+        Manifest {
+            format: cache::FORMAT,
+            source: Source::Program,
+            fingerprint: self.fingerprint(),
+            vocab: self.vocab,
+            train: None,
+            validation: None,
+            text: None,
+            bin: None,
+            entropy: None,
+            parts: Vec::new(),
         }
     }
 }

@@ -190,6 +190,7 @@ fn sound(outcome: &Outcome, run: &PlannedRun) -> Outcome {
             seconds,
             evaluations,
             shared_steps,
+            told,
         } if [val_loss, val_loss_se, train_loss].iter().all(|value| value.is_finite()) => {
             let [tokens_per_second, seconds] = [tokens_per_second, seconds].map(number);
             Outcome::Finished {
@@ -200,6 +201,7 @@ fn sound(outcome: &Outcome, run: &PlannedRun) -> Outcome {
                 seconds,
                 evaluations,
                 shared_steps,
+                told,
             }
         }
         Outcome::Finished { train_loss, seconds, .. } => Outcome::Diverged {

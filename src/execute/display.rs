@@ -47,7 +47,7 @@ impl<'a> Display<'a> {
     /// A display of `slots` workers on the runs of a ledger; bars where `terminal`, lines otherwise.
     pub fn new(ledger: &'a Ledger, slots: usize, terminal: bool) -> Self {
         let runs = &ledger.plan().runs;
-        let total = runs.iter().map(PlannedRun::flops_spent).sum();
+        let total = ledger.wanted().iter().map(|run| run.flops_spent()).sum();
         let done = runs.iter().filter(|run| ledger.is_over(&run.id)).map(PlannedRun::flops_spent).sum();
         let has_loss = |run: &&PlannedRun| {
             let result = ledger.result(&run.id).ok().flatten();
@@ -105,6 +105,12 @@ impl<'a> Display<'a> {
         if let Some(run) = self.runs.get(run) {
             self.total -= run.flops_spent();
         }
+    }
+
+    /// Counts the work anew, where more of it has been chosen.
+    pub fn recount(&mut self, ledger: &Ledger) {
+        let given_up = |run: &PlannedRun| ledger.is_over(&run.id) && matches!(ledger.result(&run.id), Ok(None));
+        self.total = ledger.wanted().into_iter().filter(|run| !given_up(run)).map(|run| run.flops).sum();
     }
 
     /// Brings the bar of the sweep up to date.

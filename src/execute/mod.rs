@@ -8,6 +8,7 @@
 //! supervisor with one slot. Never burn.
 
 mod attempt;
+pub mod choose;
 mod display;
 pub mod diverged;
 mod event;

@@ -4,6 +4,7 @@
 //! the intervals be, what will the report look like, before the compute is paid for. The end-to-end tests use it to
 //! see that the planted exponents come back.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 
 use serde::{Deserialize, Serialize};
@@ -108,7 +109,8 @@ impl Trainer for Rehearsal {
         let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
         let tokens_per_second = FLOPS_PER_SECOND / run.flops_per_token.exact;
         // Untrained, a model spreads its guess over the vocabulary.
-        let untrained = (run.run.shape.vocab as f64).ln();
+        let vocab = run.run.shape.vocab;
+        let untrained = if vocab == 0 { f64::INFINITY } else { (vocab as f64).ln() };
         let steps = run.run.schedule.steps;
         let points = run.run.eval.curve_points.clamp(1, steps.max(1));
         let (mut train_loss, mut left) = (untrained, false);
@@ -152,6 +154,7 @@ impl Trainer for Rehearsal {
             seconds: run.tokens as f64 * run.own_share(shared) / tokens_per_second,
             evaluations: Vec::new(),
             shared_steps: shared,
+            told: BTreeMap::new(),
         })
     }
 }

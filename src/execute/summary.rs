@@ -29,7 +29,7 @@ impl Summary {
     /// Counts what is in the ledger.
     pub fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
         let mut summary = Self { conflicts: ledger.conflicts()?, ..Self::default() };
-        for run in &ledger.plan().runs {
+        for run in ledger.wanted() {
             match ledger.state(&run.id)? {
                 State::Pending => summary.pending += 1,
                 State::Failed(failure) => summary.failed.push((run.id.clone(), failure)),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use super::choose::Chooser;
 use super::health::Health;
 use super::slot::{Said, Slot, Worker};
 use super::{Display, Event, REQUEUE, Summary, retry};
@@ -47,6 +48,8 @@ pub struct Pool<'a> {
     pub command: &'a dyn Fn(usize) -> Command,
     /// A worker of which nothing is heard for so long hangs, and is ended.
     pub patience: Duration,
+    /// What chooses runs, where they are chosen as results come.
+    pub choose: Option<&'a Chooser>,
 }
 
 /// Runs a worker in each slot until every run of the plan has ended or was given up, no device is left, or a signal
@@ -83,6 +86,7 @@ struct Supervisor<'a, 'p> {
 
 impl Supervisor<'_, '_> {
     fn run(&mut self, receiver: &Receiver<(usize, Said)>, interrupts: &Receiver<i32>) -> Result<(), ExecuteError> {
+        self.choose()?;
         // No more processes than there is work for.
         for slot in 0..self.slots.len().min(self.pending()) {
             self.start(slot)?;
@@ -104,6 +108,7 @@ impl Supervisor<'_, '_> {
                 }
             } else if looked.is_none_or(|at| at.elapsed() >= if busy { LOOK_FOR_WORK } else { TICK }) {
                 looked = Some(Instant::now());
+                self.choose()?;
                 if !busy && self.pending() == 0 {
                     return Ok(());
                 }
@@ -158,12 +163,26 @@ impl Supervisor<'_, '_> {
     }
 
     fn pending(&self) -> usize {
-        self.ledger.plan().runs.iter().filter(|run| !self.ledger.is_over(&run.id)).count()
+        self.ledger.wanted().iter().filter(|run| !self.ledger.is_over(&run.id)).count()
+    }
+
+    /// Has runs chosen for slots that have nothing to do.
+    fn choose(&mut self) -> Result<(), ExecuteError> {
+        let Some(chooser) = self.pool.choose else { return Ok(()) };
+        let open = self.slots.iter().filter(|slot| !matches!(slot, Slot::Closed(_))).count();
+        let idle = self.slots.iter().any(|slot| matches!(slot, Slot::Idle));
+        if idle && !self.claimable() {
+            for line in chooser.more(self.ledger, open * self.pool.runs)? {
+                self.display.say(&line);
+            }
+            self.display.recount(self.ledger);
+        }
+        Ok(())
     }
 
     fn claimable(&self) -> bool {
-        let runs = &self.ledger.plan().runs;
         let is_free = |run: &PlannedRun| !self.ledger.is_held(&run.id) && !self.ledger.waits(run);
+        let runs = self.ledger.wanted();
         runs.iter().any(|run| !self.ledger.is_over(&run.id) && is_free(run))
     }
 

@@ -37,6 +37,7 @@ pub use error::{At, TableError};
 pub use field::{Columns, Field};
 pub use group::Groups;
 pub use options::Options;
+pub use source::Source as TableFile;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,6 +60,8 @@ pub struct Table<T> {
     pub rows: Vec<T>,
     /// The group of each row.
     pub groups: Groups,
+    /// The line or row of the file in which each stands.
+    pub lines: Vec<u64>,
     /// Rows whose status is not `finished`, by that status.
     pub skipped: BTreeMap<String, usize>,
     /// Rows that were left out because a number is missing.
@@ -79,9 +82,13 @@ const FINISHED: [&str; 6] = ["finished", "completed", "complete", "done", "succe
 /// It needs parameters and loss, and tokens unless `options` allow C/(6N). FLOPs that are absent are the budget, or
 /// 6ND where that is absent too, which is noted. Rows whose `status` is not `finished` are skipped and counted.
 pub fn read(path: &Path, columns: &Columns, options: &Options) -> Result<Table<Observation>, TableError> {
-    let source = Source::open(path)?;
+    read_from(&Source::open(path)?, columns, options)
+}
+
+/// As [`read`], from a file that is open.
+pub fn read_from(source: &Source, columns: &Columns, options: &Options) -> Result<Table<Observation>, TableError> {
     let opened = source.rows()?;
-    let reader = Reader::new(&source, opened.headers, columns, opened.note.is_some());
+    let reader = Reader::new(source, opened.headers, columns, opened.note.is_some());
     let places = Places::find(&reader, options)?;
     let mixture = Mixture::of(&reader.headers, options, &[Field::Params, Field::Tokens]);
     let mut table = scan(&reader, opened.rows, options, mixture, |row| places.observation(&reader, row))?;
@@ -89,6 +96,28 @@ pub fn read(path: &Path, columns: &Columns, options: &Options) -> Result<Table<O
     table.counted = places.counted;
     table.warnings.extend(places.warning(&table.rows));
     Ok(table)
+}
+
+/// Every cell of a table, by the line or row in which it stands.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    /// The names of the columns.
+    pub headers: Vec<String>,
+    /// The cells of each row.
+    pub rows: BTreeMap<u64, Vec<String>>,
+}
+
+/// Reads all cells as they are.
+pub fn records(source: &Source) -> Result<Records, TableError> {
+    let Opened { headers, mut rows, .. } = source.rows()?;
+    let mut records =
+        Records { headers: headers.iter().map(|name| name.trim().to_owned()).collect(), ..Records::default() };
+    let mut row = StringRecord::new();
+    while rows.next(&mut row)? {
+        let line = row.position().map_or(0, csv::Position::line);
+        records.rows.insert(line, row.iter().map(str::to_owned).collect());
+    }
+    Ok(records)
 }
 
 /// Reads positive numbers, one array a row: for each element the first of its fields that is there. `check` may refuse a
@@ -182,6 +211,7 @@ fn scan<T>(
                     tuning.see(reader, &row)?;
                 }
                 table.rows.push(one);
+                table.lines.push(row.position().map_or(0, csv::Position::line));
             }
             (Err(TableError::Incomplete { .. }), _) if options.skip_incomplete => {
                 table.incomplete += 1;
@@ -212,6 +242,7 @@ fn scan<T>(
         table.warnings.extend(tuning.edges(&best));
         table.notes.extend(tuning.told(&best));
         group::keep(&mut table.rows, &best);
+        group::keep(&mut table.lines, &best);
         table.groups.keep(&best);
     }
     table.notes.extend(mixture.note());
@@ -223,6 +254,7 @@ impl<T> Table<T> {
         Self {
             rows: Vec::new(),
             groups: Groups::default(),
+            lines: Vec::new(),
             skipped: BTreeMap::new(),
             incomplete: 0,
             counted: None,

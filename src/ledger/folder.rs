@@ -106,7 +106,9 @@ impl Ledger {
                     (stored.plan, stored.sealed)
                 }
                 Some(_) if stored.losses == losses && growth::covers(&plan, &stored.plan) => {
-                    growth::keep_spec(dir, there.as_bytes(), &stored.plan)?;
+                    if there != spec {
+                        growth::keep_spec(dir, there.as_bytes(), &stored.plan)?;
+                    }
                     grown_from = Some(stored.plan.runs.len()).filter(|before| *before < plan.runs.len());
                     write_plan(dir, &plan, stored.sealed)?;
                     files::write(&spec_path, spec.as_bytes())?;
@@ -130,8 +132,17 @@ impl Ledger {
             (plan, sealed)
         };
         let lease = Some(Mutex::new(lease));
-        let ledger =
-            Self { dir: dir.to_owned(), plan, losses, sealed, lease, watch: Watch::default(), kept: None, grown_from };
+        let ledger = Self {
+            dir: dir.to_owned(),
+            plan,
+            losses,
+            sealed,
+            lease,
+            watch: Watch::default(),
+            kept: None,
+            grown_from,
+            chosen: None,
+        };
         ledger.make_run_dirs()?;
         ledger.prune_trunks();
         Ok(ledger)
@@ -162,7 +173,17 @@ impl Ledger {
         let plan = plan.ok_or_else(|| missing("plan.json"))?;
         let kept = has_tables_only(dir).then(|| super::kept::read(dir, &plan)).transpose()?;
         let watch = Watch::default();
-        Ok(Self { dir: dir.to_owned(), plan, losses: kind.losses, sealed, lease: None, watch, kept, grown_from: None })
+        Ok(Self {
+            dir: dir.to_owned(),
+            plan,
+            losses: kind.losses,
+            sealed,
+            lease: None,
+            watch,
+            kept,
+            grown_from: None,
+            chosen: None,
+        })
     }
 
     /// Makes the folders of all runs at once, so that their names are made durable by one call and not by one a run.
@@ -186,7 +207,7 @@ impl Ledger {
 }
 
 /// Writes a plan.
-fn write_plan(dir: &Path, plan: &Plan, sealed: bool) -> Result<(), LedgerError> {
+pub(super) fn write_plan(dir: &Path, plan: &Plan, sealed: bool) -> Result<(), LedgerError> {
     let text = if sealed { files::sealed_json(plan) } else { files::json(plan) };
     files::write(&dir.join("plan.json"), &text)?;
     files::write(&dir.join("plan.csv"), &plan_csv(plan))

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::tables::{DIVERGED_AT, EVALUATED};
+use super::tables::{DIVERGED_AT, EVALUATED, TOLD};
 use super::{CurvePoint, Failure, FailureClass, LedgerError, RunResult, State, files};
 use crate::plan::{Plan, RunId};
 use crate::provenance::Build;
-use crate::trainer::{DeviceInfo, Measured, Outcome};
+use crate::trainer::{DeviceInfo, Measured, Outcome, Told};
 
 /// How the runs of a plan ended by the tables in a folder.
 pub(super) fn read(dir: &Path, plan: &Plan) -> Result<BTreeMap<RunId, State>, LedgerError> {
@@ -90,6 +90,15 @@ impl Row<'_> {
         Ok(evaluations)
     }
 
+    /// What else a program told.
+    fn told(&self) -> BTreeMap<String, Told> {
+        let told = self.cells.iter().filter(|(_, cell)| !cell.is_empty());
+        let told = told.filter_map(|(column, cell)| Some((column.strip_prefix(TOLD)?.to_owned(), cell)));
+        let number = |cell: &str| cell.parse().ok().filter(|number: &f64| number.is_finite());
+        let value = |cell: &String| number(cell).map_or_else(|| Told::Text(cell.clone()), Told::Number);
+        told.map(|(name, cell)| (name, value(cell))).collect()
+    }
+
     fn id(&self) -> Result<RunId, LedgerError> {
         RunId::try_from(self.text("id").to_owned()).map_err(|_| self.damaged("id", "it is not the id of a run"))
     }
@@ -107,6 +116,7 @@ impl Row<'_> {
                 seconds,
                 evaluations: self.evaluations()?,
                 shared_steps: self.optional("shared_steps")?.unwrap_or(0),
+                told: self.told(),
             },
         };
         let text = |name: &str| self.text(name).to_owned();

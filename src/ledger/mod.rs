@@ -3,6 +3,7 @@
 //! ```text
 //! spec.toml  plan.csv  plan.json     the resolved spec and the whole plan, written once
 //! ledger.json                        layout and kind of losses (trained or rehearsed), written once
+//! choices.jsonl                      of a sweep that chooses: each choice and its reason; its plan is what was chosen
 //! specs/                             the earlier specs, where the sweep has grown
 //! runs/<id>/config.json              one planned run
 //! runs/<id>/lock                     the lease of the process that trains it
@@ -21,6 +22,8 @@
 
 mod attempt;
 mod check;
+mod choices;
+mod chosen;
 mod claim;
 mod error;
 mod files;
@@ -38,6 +41,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use check::Check;
+pub use choices::{Choice, choices, chosen_of};
 pub use claim::{Claim, Published, conflict_warning};
 pub use error::LedgerError;
 pub use folder::has_tables_only;
@@ -88,6 +92,8 @@ pub struct Ledger {
     kept: Option<BTreeMap<RunId, State>>,
     /// Runs of the plan that this call replaced by a larger one.
     grown_from: Option<usize>,
+    /// Which runs of the plan are to be trained, where the process that has it chooses among them.
+    chosen: Option<chosen::Chosen>,
 }
 
 /// How far a run is.
@@ -292,12 +298,20 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Takes over a result from elsewhere; one that is there already stays.
+    pub fn import(&self, result: &RunResult) -> Result<(), LedgerError> {
+        self.make_run_dir(&result.id)?;
+        self.publish(result, "imported").map(|_| ())
+    }
+}
+
 fn observation(run: &PlannedRun, val_loss: f64, val_loss_se: f64) -> Observation {
-    let params = |counting| run.params.by(counting) as f64;
+    let params = |counting| run.params_by(counting).map(|count| count as f64);
     Observation {
-        params: params(Counting::All),
-        params_non_embedding: Some(params(Counting::NonEmbedding)),
-        params_blocks_and_unembedding: Some(params(Counting::BlocksAndUnembedding)),
+        params: run.params.total() as f64,
+        params_non_embedding: params(Counting::NonEmbedding),
+        params_blocks_and_unembedding: params(Counting::BlocksAndUnembedding),
         tokens: run.tokens as f64,
         flops: run.flops,
         flop_budget: run.run.flop_budget,

@@ -50,9 +50,10 @@ impl RunResult {
 fn without_timing(outcome: &Outcome) -> Outcome {
     let mut outcome = outcome.clone();
     match &mut outcome {
-        Outcome::Finished { tokens_per_second, seconds, shared_steps, .. } => {
-            // Nor does it matter who trained a stable phase that runs share.
+        // What else a program told may be a temperature or a time, and it does not matter who trained what runs share.
+        Outcome::Finished { tokens_per_second, seconds, shared_steps, told, .. } => {
             (*tokens_per_second, *seconds, *shared_steps) = (0.0, 0.0, 0);
+            told.clear();
         }
         Outcome::Diverged { seconds, .. } => *seconds = 0.0,
     }
@@ -136,6 +137,8 @@ impl std::fmt::Display for Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::super::testing::{finished, result};
     use super::*;
 
@@ -176,6 +179,7 @@ mod tests {
             seconds: 99.0,
             evaluations: Vec::new(),
             shared_steps: 80,
+            told: BTreeMap::new(),
         };
         assert!(first.agrees_with(&later));
         later.outcome = finished(3.0_f64.next_up());

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::{Ledger, LedgerError, RunResult, State, files};
 use crate::plan::PlannedRun;
-use crate::trainer::{Measured, Outcome};
+use crate::trainer::{Measured, Outcome, Told};
 
 impl Ledger {
     /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve). Where they
@@ -26,13 +26,14 @@ impl Ledger {
         let axes: BTreeSet<&str> = self.plan.runs.iter().flat_map(|run| run.axes.keys().map(String::as_str)).collect();
         let (mut runs, mut curves) = (Table::new(), Table::new());
         let states: Vec<State> = self.plan.runs.iter().map(|run| self.state(&run.id)).collect::<Result<_, _>>()?;
+        let said: BTreeSet<String> = states.iter().flat_map(|state| told(state).into_keys()).collect();
         let evaluated: BTreeSet<String> = states.iter().flat_map(evaluations).map(|one| one.name.clone()).collect();
         let trunks = self.plan.shares_trunks();
         for (at, (run, state)) in self.plan.runs.iter().zip(states).enumerate() {
-            let further = self.plan.further_columns(run).into_iter().map(|(name, value)| (name.to_owned(), value));
             let spent = if trunks { run.spent_columns(shared_steps(&state)).to_vec() } else { Vec::new() };
-            let further = further.chain(spent.into_iter().map(|(name, value)| (name.to_owned(), value)));
-            let row = row(run, &axes, further.chain(evaluated_columns(&evaluated, &state)), &state);
+            let further = self.plan.further_columns(run).into_iter().chain(spent);
+            let more = further.chain(evaluated_columns(&evaluated, &state)).chain(told_columns(&said, &state));
+            let row = row(run, &axes, more, &state);
             if at == 0 {
                 runs.line(row.iter().map(|(name, _)| name.as_str()));
                 let measured = evaluated_columns(&evaluated, &state).into_iter().map(|(name, _)| name);
@@ -112,6 +113,9 @@ impl Ledger {
     }
 }
 
+/// Begins the columns of what else a program told.
+pub(super) const TOLD: &str = "told.";
+
 /// Begins the columns of what was measured beside the loss.
 pub(super) const EVALUATED: &str = "eval.";
 
@@ -143,6 +147,20 @@ fn evaluations(state: &State) -> &[Measured] {
         State::Ended(RunResult { outcome: Outcome::Finished { evaluations, .. }, .. }) => evaluations,
         _ => &[],
     }
+}
+
+/// What else a program told of a finished run.
+fn told(state: &State) -> BTreeMap<String, Told> {
+    match state {
+        State::Ended(RunResult { outcome: Outcome::Finished { told, .. }, .. }) => told.clone(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// Columns of what a program told of any run.
+fn told_columns(names: &BTreeSet<String>, state: &State) -> Vec<(String, String)> {
+    let of_run = told(state);
+    names.iter().map(|name| (format!("{TOLD}{name}"), optional(of_run.get(name)))).collect()
 }
 
 /// Columns of what was measured of any run, each with its error and what a model that knows nothing would reach.

@@ -1,5 +1,7 @@
 //! Ledgers and results for the unit tests of the ledger and of execution.
 
+use std::collections::BTreeMap;
+
 use super::{Ledger, Losses, RunResult};
 use crate::plan::RunId;
 use crate::plan::testing::plan;
@@ -25,6 +27,7 @@ pub(crate) fn finished(loss: f64) -> Outcome {
         seconds: 2.5,
         evaluations: Vec::new(),
         shared_steps: 0,
+        told: BTreeMap::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ParamCounts;
 use crate::model::{Shape, Weight};
+use crate::spec::OwnSize;
 
 /// Training FLOPs per token (forward and backward) by convention.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,24 @@ impl FlopsPerToken {
             palm: 6.0 * products + 12.0 * l * t * a,
             chinchilla: 3.0 * (2.0 * v * d + 2.0 * matrices + unmasked + 2.0 * d * v),
             levanter: 3.0 * (2.0 * matrices + unmasked + 2.0 * d * v),
+        }
+    }
+}
+
+impl FlopsPerToken {
+    /// What a program tells of a model of its own. Conventions that need a shape have the count that it tells; tables leave
+    /// them empty.
+    pub fn told(size: &OwnSize) -> Self {
+        let OwnSize { params, params_non_embedding, params_blocks_and_unembedding, flops_per_token, .. } = *size;
+        let six = |params: Option<f64>| params.map_or(flops_per_token, |params| 6.0 * params);
+        Self {
+            exact: flops_per_token,
+            hoffmann: 6.0 * params,
+            porian: six(params_blocks_and_unembedding),
+            kaplan: six(params_non_embedding),
+            palm: flops_per_token,
+            chinchilla: flops_per_token,
+            levanter: flops_per_token,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! From a spec to the grid of runs: shapes, counts, FLOPs, steps, identity. Pure: no files, no training.
 
+mod bracket;
+mod candidate;
 mod estimate;
 mod flops;
 mod grid;
@@ -20,6 +22,7 @@ use thiserror::Error;
 use crate::spec::{Point, ScheduleKind, Spec};
 
 pub use crate::model::Shape;
+pub use bracket::bracket;
 pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
@@ -58,6 +61,9 @@ pub enum PlanError {
         /// The share at which it would not be cut.
         least: f64,
     },
+    /// A model of a program is not counted at one point of the axes.
+    #[error("{0}")]
+    Uncounted(String),
 }
 
 /// Multiplies points, budgets, sizes and seeds out to runs. Each point comes with the facts of its corpus.
@@ -69,16 +75,16 @@ pub fn expand(points: &[(Point, CorpusFacts)]) -> Result<Plan, PlanError> {
         if let Some(available) = facts.validation_tokens.filter(|available| *available < spec.eval.tokens) {
             return Err(PlanError::Validation { wanted: spec.eval.tokens, available });
         }
-        let (cells, without_shape) = grid::cells(spec, facts);
+        let (cells, without_shape) = grid::cells(spec, facts).map_err(PlanError::Uncounted)?;
         plan.left_out.extend(without_shape);
         // A single run has no list of seeds: the seed of its data is also the seed of its weights.
         let seeds = spec.sweep.as_ref().map_or_else(|| vec![spec.data.seed], |sweep| sweep.seeds.clone());
         let one_seed_from = spec.sweep.as_ref().and_then(|sweep| sweep.one_seed_from).unwrap_or(f64::INFINITY);
-        for (shape, length) in cells {
+        for (model, length) in cells {
             let one = length.budget().is_some_and(|budget| budget >= one_seed_from);
             for seed in seeds.iter().take(if one { 1 } else { seeds.len() }) {
-                let leave_out = |reason| LeftOut { flop_budget: length.budget(), shape, reason };
-                match resolve::run(spec, facts, shape, length, *seed) {
+                let leave_out = |reason| LeftOut { reason, ..grid::left_out(&model, length) };
+                match resolve::run(spec, facts, &model, length, *seed) {
                     Ok(run) => {
                         if spec.sweep.as_ref().is_some_and(|sweep| sweep.share_trunk) {
                             whole_warmup(spec, &run)?;
@@ -117,12 +123,13 @@ fn whole_warmup(spec: &Spec, run: &Run) -> Result<(), PlanError> {
 
 /// A run with everything counted for it.
 fn planned(run: Run, point: &Point, facts: &CorpusFacts) -> PlannedRun {
-    let flops_per_token = FlopsPerToken::of(&run.shape);
+    let own = run.program.as_ref().and_then(|program| program.size.as_ref());
+    let flops_per_token = own.map_or_else(|| FlopsPerToken::of(&run.shape), FlopsPerToken::told);
     let tokens = run.tokens();
     PlannedRun {
         id: run.id(),
         axes: point.axes.clone(),
-        params: ParamCounts::of(&run.shape),
+        params: candidate::params(&run.shape, own),
         flops_per_token,
         tokens,
         flops: tokens as f64 * flops_per_token.exact,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Group, Shape, Weight, is_default};
 use crate::observation::Counting;
+use crate::spec::OwnSize;
 
 /// Parameters by group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,16 @@ impl ParamCounts {
         add(shape.last(), 1);
         counts.idle = idle.round() as u64;
         counts
+    }
+
+    /// What a program tells of a model of its own. Parameters of a group that it does not tell apart are with the blocks;
+    /// [`super::PlannedRun::params_by`] knows which conventions are told.
+    pub fn told(size: &OwnSize) -> Self {
+        let OwnSize { params, params_non_embedding, params_blocks_and_unembedding, .. } = size;
+        let products = params_blocks_and_unembedding.unwrap_or(*params);
+        let blocks = params_non_embedding.unwrap_or(products).min(products);
+        let [total, products, blocks] = [*params, products, blocks].map(|count| count.round() as u64);
+        Self { embedding: total - products, position: 0, blocks, unembedding: products - blocks, idle: 0 }
     }
 
     /// All parameters.

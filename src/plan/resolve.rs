@@ -1,8 +1,8 @@
 //! From a point of the grid to a run: batch, steps, warm-up and learning rate from the spec's rules.
 
+use super::candidate::Candidate;
 use super::grid::Length;
-use super::ladder::size;
-use super::{CorpusFacts, FlopsPerToken, Program, Run, RunSchedule, Shape};
+use super::{CorpusFacts, Program, Run, RunSchedule};
 use crate::optimizer::RunOptimizer;
 use crate::spec::{MIN_STEPS, Optimizer, Schedule, ScheduleKind, Spec};
 use crate::units::{Flops, Params, Tokens};
@@ -13,10 +13,9 @@ const MOST_TOKENS: f64 = 1e15;
 /// Seconds without a line of a program after which it is stopped, unless the spec says otherwise: some compile for minutes.
 const PATIENCE: f64 = 600.0;
 
-/// The run of one shape, or the reason why it is left out.
-pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed: u64) -> Result<Run, String> {
-    let params = size(&shape);
-    let flops_per_token = FlopsPerToken::of(&shape).exact;
+/// The run of one model, or the reason why it is left out.
+pub fn run(spec: &Spec, facts: &CorpusFacts, model: &Candidate, length: Length, seed: u64) -> Result<Run, String> {
+    let (shape, params, flops_per_token) = (model.shape, model.size(), model.flops_per_token().exact);
     let tokens = match length {
         Length::Flops(flops) => flops / flops_per_token,
         Length::Tokens(tokens) => tokens,
@@ -34,7 +33,7 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
     let steps = tokens / tokens_per_step;
     let min_steps = spec.sweep.as_ref().map_or(MIN_STEPS, |sweep| sweep.min_steps);
     if steps < min_steps as f64 {
-        return Err(too_short(&shape, length, tokens, steps, min_steps));
+        return Err(too_short(model, length, tokens, steps, min_steps));
     }
     let steps = steps.round() as usize;
     enough_text(spec, facts, length, [steps as f64 * tokens_per_step, tokens_per_step])?;
@@ -58,6 +57,8 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, shape: Shape, length: Length, seed:
         program: facts.inputs.as_ref().map(|inputs| Program {
             command: spec.train.command.clone(),
             inputs: inputs.clone(),
+            config: model.own.as_ref().map_or_else(|| spec.train.config.clone(), |(_, config)| config.clone()),
+            size: model.own.as_ref().map(|(size, _)| size.clone()),
             patience_seconds: spec.train.patience_seconds.unwrap_or(PATIENCE),
         }),
         seed,
@@ -154,18 +155,19 @@ pub fn warmup(schedule: &Schedule, params: f64, tokens_per_step: f64) -> f64 {
     (tokens / tokens_per_step).ceil()
 }
 
-fn too_short(shape: &Shape, length: Length, tokens: f64, steps: f64, min_steps: usize) -> String {
+fn too_short(model: &Candidate, length: Length, tokens: f64, steps: f64, min_steps: usize) -> String {
     let tokens_needed = tokens * min_steps as f64 / steps;
     let longer = match length {
         Length::Flops(_) => {
-            format!("a budget of {} FLOPs", Flops(round_up(tokens_needed * FlopsPerToken::of(shape).exact)))
+            format!("a budget of {} FLOPs", Flops(round_up(tokens_needed * model.flops_per_token().exact)))
         }
         Length::Tokens(_) | Length::TokensPerParam(_) => format!("{} tokens", Tokens(round_up(tokens_needed))),
     };
-    let sequences = (tokens / min_steps as f64 / shape.context as f64).floor();
+    let context = model.shape.context as f64;
+    let sequences = (tokens / min_steps as f64 / context).floor();
     let batch = match sequences {
         0.0 => String::new(),
-        _ => format!("a batch of {} tokens or ", sequences * shape.context as f64),
+        _ => format!("a batch of {} tokens or ", sequences * context),
     };
     let steps = if steps < 1.0 { "less than one step".to_owned() } else { format!("{steps:.1} steps") };
     format!("{steps}, fewer than {min_steps}: use {batch}{longer}")

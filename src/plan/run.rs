@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Shape, is_default};
 use crate::optimizer::RunOptimizer;
 use crate::parameterization::{Parameterization, Scale, Table};
-use crate::spec::{Cooldown, Data, Eval, Precision, ScheduleKind};
+use crate::spec::{Config, Cooldown, Data, Eval, OwnSize, Precision, ScheduleKind};
 
 /// Version of what a run computes. It is part of every identity: raise it when a change of the training code makes the
 /// same run end in another loss, so that old results are not taken for new ones.
@@ -43,6 +43,13 @@ pub struct Program {
     pub command: Vec<String>,
     /// Hash of the files that decide what it does.
     pub inputs: String,
+    /// The program's own configuration of this run. Not written where it has none, as no run before had one.
+    #[serde(default, skip_serializing_if = "Config::is_empty")]
+    pub config: Config,
+    /// The size of its model, where that is of a shape that only the program knows. No part of the identity: the
+    /// configuration is, and how parameters are counted decides no loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<OwnSize>,
     /// Seconds without a line of it after which it is stopped. No part of the identity.
     pub patience_seconds: f64,
 }
@@ -153,6 +160,7 @@ impl Run {
         content.eval.curve_points = 0;
         if let Some(program) = &mut content.program {
             program.patience_seconds = 0.0;
+            program.size = None;
         }
         let json = serde_json::to_vec(&(MODEL_VERSION, content)).expect("a run has only string keys");
         RunId(blake3::hash(&json).to_hex()[..16].to_owned())
@@ -234,6 +242,9 @@ pub struct LeftOut {
     pub flop_budget: Option<f64>,
     /// The model's shape.
     pub shape: Shape,
+    /// The name of a model whose shape only a program knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Why, and what to change so that it fits.
     pub reason: String,
 }

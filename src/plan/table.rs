@@ -1,9 +1,11 @@
 //! The plan as a table: one row a run, with every count and every FLOPs convention.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::{Plan, PlannedRun};
 use crate::observation::Counting;
+use crate::spec::{self, OwnSize};
 
 impl PlannedRun {
     /// Tokens for each parameter of blocks and unembedding.
@@ -16,28 +18,57 @@ impl PlannedRun {
         self.run.flop_budget.map(|budget| self.flops / budget - 1.0)
     }
 
+    /// The size that a program told, where the model is of a shape that only it knows.
+    pub fn own_size(&self) -> Option<&OwnSize> {
+        self.run.program.as_ref().and_then(|program| program.size.as_ref())
+    }
+
+    /// Parameters by a convention; nothing where a program does not tell them.
+    pub fn params_by(&self, counting: Counting) -> Option<u64> {
+        let told = |size: &OwnSize| match counting {
+            Counting::All => true,
+            Counting::NonEmbedding => size.params_non_embedding.is_some(),
+            Counting::BlocksAndUnembedding => size.params_blocks_and_unembedding.is_some(),
+        };
+        self.own_size().is_none_or(told).then(|| self.params.by(counting))
+    }
+
+    /// The model in words, for people.
+    pub fn model(&self) -> String {
+        let shape = self.run.shape;
+        let built_in = || format!("width {}, depth {}, heads {}", shape.width, shape.depth, shape.heads);
+        self.own_size().map_or_else(built_in, |size| size.name.clone())
+    }
+
     /// Names and values of what `plan.csv` and `runs.csv` tell of a run. Parameters, tokens and FLOPs are plain numbers,
     /// which print with the fewest digits that read back as the same number.
     pub fn columns(&self) -> [(&'static str, String); 31] {
         let Self { id: _, run, axes: _, params, flops_per_token, tokens, flops, epochs, trunk: _ } = self;
         let shape = &run.shape;
+        let own = self.own_size();
+        // What a program does not tell of its models is empty.
+        let of_shape = |number: usize| if own.is_none() { number.to_string() } else { String::new() };
+        let group = |count: u64, told: bool| if told { count.to_string() } else { String::new() };
+        let products = self.params_by(Counting::BlocksAndUnembedding);
+        let blocks = self.params_by(Counting::NonEmbedding);
+        let flops_by = |flops: f64, told: bool| if told { flops.to_string() } else { String::new() };
         [
             ("parameterization", run.parameterization.name().to_owned()),
-            ("width", shape.width.to_string()),
-            ("depth", shape.depth.to_string()),
-            ("heads", shape.heads.to_string()),
-            ("head_dim", shape.head_dim().to_string()),
+            ("width", of_shape(shape.width)),
+            ("depth", of_shape(shape.depth)),
+            ("heads", of_shape(shape.heads)),
+            ("head_dim", of_shape(shape.head_dim())),
             ("context", shape.context.to_string()),
-            ("vocab", shape.vocab.to_string()),
+            ("vocab", if own.is_some() && shape.vocab == 0 { String::new() } else { shape.vocab.to_string() }),
             ("seed", run.seed.to_string()),
             ("flop_budget", optional(run.flop_budget)),
             ("params", params.total().to_string()),
-            ("params_embedding", params.embedding.to_string()),
-            ("params_position", params.position.to_string()),
-            ("params_blocks", params.blocks.to_string()),
-            ("params_unembedding", params.unembedding.to_string()),
-            ("params_non_embedding", params.by(Counting::NonEmbedding).to_string()),
-            ("params_blocks_and_unembedding", params.by(Counting::BlocksAndUnembedding).to_string()),
+            ("params_embedding", group(params.embedding, products.is_some())),
+            ("params_position", group(params.position, own.is_none())),
+            ("params_blocks", group(params.blocks, blocks.is_some())),
+            ("params_unembedding", group(params.unembedding, products.is_some() && blocks.is_some())),
+            ("params_non_embedding", optional(blocks)),
+            ("params_blocks_and_unembedding", optional(products)),
             ("batch_sequences", run.optimizer.batch_sequences.to_string()),
             ("batch_tokens", run.tokens_per_step().to_string()),
             ("steps", run.schedule.steps.to_string()),
@@ -48,37 +79,59 @@ impl PlannedRun {
             ("flops", flops.to_string()),
             ("flops_per_token_exact", flops_per_token.exact.to_string()),
             ("flops_per_token_hoffmann", flops_per_token.hoffmann.to_string()),
-            ("flops_per_token_porian", flops_per_token.porian.to_string()),
-            ("flops_per_token_kaplan", flops_per_token.kaplan.to_string()),
-            ("flops_per_token_palm", flops_per_token.palm.to_string()),
-            ("flops_per_token_chinchilla", flops_per_token.chinchilla.to_string()),
-            ("flops_per_token_levanter", flops_per_token.levanter.to_string()),
+            ("flops_per_token_porian", flops_by(flops_per_token.porian, products.is_some())),
+            ("flops_per_token_kaplan", flops_by(flops_per_token.kaplan, blocks.is_some())),
+            ("flops_per_token_palm", flops_by(flops_per_token.palm, own.is_none())),
+            ("flops_per_token_chinchilla", flops_by(flops_per_token.chinchilla, own.is_none())),
+            ("flops_per_token_levanter", flops_by(flops_per_token.levanter, own.is_none())),
         ]
     }
 }
 
 impl Plan {
     /// Columns that only some plans have, so that the tables of others stay as they are; the same for all runs of one.
-    pub fn further_columns(&self, run: &PlannedRun) -> Vec<(&'static str, String)> {
+    pub fn further_columns(&self, run: &PlannedRun) -> Vec<(String, String)> {
         let experts = self.runs.iter().any(|run| run.params.idle > 0);
-        let active = experts.then(|| ("params_active", run.params.active().to_string()));
-        let id = || run.trunk.as_ref().map(|trunk| trunk.id.to_string()).unwrap_or_default();
-        active.into_iter().chain(self.shares_trunks().then(|| ("trunk", id()))).collect()
+        let mut columns: Vec<(String, String)> =
+            experts.then(|| ("params_active".to_owned(), run.params.active().to_string())).into_iter().collect();
+        if self.shares_trunks() {
+            let id = run.trunk.as_ref().map(|trunk| trunk.id.to_string()).unwrap_or_default();
+            columns.push(("trunk".to_owned(), id));
+        }
+        if self.runs.iter().any(|run| run.own_size().is_some()) {
+            columns.push(("model".to_owned(), run.own_size().map(|size| size.name.clone()).unwrap_or_default()));
+        }
+        let own = |run: &PlannedRun| -> BTreeMap<String, String> {
+            let config = run.run.program.as_ref().map(|program| spec::flat(&program.config)).unwrap_or_default();
+            config.into_iter().map(|(key, value)| (key, plain(value))).collect()
+        };
+        let keys: BTreeSet<String> = self.runs.iter().flat_map(|run| own(run).into_keys()).collect();
+        let mine = own(run);
+        columns.extend(keys.into_iter().map(|key| {
+            let value = mine.get(&key).cloned().unwrap_or_default();
+            (format!("config.{key}"), value)
+        }));
+        columns
     }
 }
 
 impl PlannedRun {
     /// What it takes where other runs train so many steps for it; nothing is known of a run that has not ended.
-    pub fn spent_columns(&self, shared: Option<usize>) -> [(&'static str, String); 2] {
+    pub fn spent_columns(&self, shared: Option<usize>) -> [(String, String); 2] {
         let spent = shared.map(|shared| self.flops * self.own_share(shared));
         [
-            ("shared_steps", shared.map(|shared| shared.to_string()).unwrap_or_default()),
-            ("flops_spent", optional(spent)),
+            ("shared_steps".to_owned(), shared.map(|shared| shared.to_string()).unwrap_or_default()),
+            ("flops_spent".to_owned(), optional(spent)),
         ]
     }
 }
 
-fn optional(value: Option<f64>) -> String {
+/// A value as it stands in a table: text without quotes.
+fn plain(value: &toml::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn optional(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
@@ -88,17 +141,17 @@ pub fn write_csv(plan: &Plan, out: impl io::Write) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     for (at, planned) in plan.runs.iter().enumerate() {
         let axes: Vec<String> = planned.axes.iter().map(|(field, value)| format!("{field}={value}")).collect();
-        let mut row = vec![("id", planned.id.to_string()), ("axes", axes.join(";"))];
-        row.extend(planned.columns());
+        let mut row = vec![("id".to_owned(), planned.id.to_string()), ("axes".to_owned(), axes.join(";"))];
+        row.extend(planned.columns().map(|(name, value)| (name.to_owned(), value)));
         row.extend(plan.further_columns(planned));
         if plan.shares_trunks() {
             row.extend(planned.spent_columns(Some(planned.shared_steps())));
         }
         row.extend([
-            ("base_width", planned.run.base_width.to_string()),
-            ("decay_steps", planned.run.schedule.decay_steps.to_string()),
-            ("tokens_per_param", planned.tokens_per_param().to_string()),
-            ("budget_deviation", optional(planned.budget_deviation())),
+            ("base_width".to_owned(), planned.run.base_width.to_string()),
+            ("decay_steps".to_owned(), planned.run.schedule.decay_steps.to_string()),
+            ("tokens_per_param".to_owned(), planned.tokens_per_param().to_string()),
+            ("budget_deviation".to_owned(), optional(planned.budget_deviation())),
         ]);
         if at == 0 {
             writer.write_record(row.iter().map(|(name, _)| name))?;

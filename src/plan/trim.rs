@@ -141,7 +141,7 @@ fn find(spec: &Spec, sweep: &Sweep, limit: f64, costs: &Costs<'_>) -> Result<Cut
 }
 
 /// Tokens per parameter about which an optimum is looked for where the spec does not say (Hoffmann et al. 2022).
-const USUAL_TOKENS_PER_PARAM: f64 = 20.0;
+pub(super) const USUAL_TOKENS_PER_PARAM: f64 = 20.0;
 
 /// Fewer budgets than this do not show whether a power law holds.
 const MIN_BUDGETS: usize = 3;
@@ -193,7 +193,7 @@ fn lever(budgets: &[f64]) -> f64 {
 }
 
 /// Whether at least two sizes lie on either side of the expected optimum.
-fn is_bracketed(plan: &Plan, budget: f64, expected: f64) -> bool {
+pub(super) fn is_bracketed(plan: &Plan, budget: f64, expected: f64) -> bool {
     let runs = plan.runs.iter().filter(|run| run.run.flop_budget == Some(budget));
     let (small, large): (Vec<_>, Vec<_>) = runs.partition(|run| run.tokens_per_param() > expected);
     small.len() >= 2 && large.len() >= 2

@@ -1,5 +1,6 @@
 //! Everything that a report tells.
 
+use super::choices::ChoiceStep;
 use super::curves::LossCurve;
 use super::evaluated::Evaluated;
 use super::law::Question;
@@ -8,6 +9,7 @@ use crate::fit::approaches::complete::HeldOut;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::transfer::frontier::Comparison;
 use crate::fit::transfer::rates::Group;
+use crate::goal::Goal;
 use crate::observation::{Counting, Observation};
 
 /// Everything that a report tells. All text in it is treated as hostile and escaped.
@@ -33,6 +35,8 @@ pub struct ReportInput<'a> {
     pub savings: &'a [Comparison],
     /// IsoFLOP curves by group, where the sweep varies more than size and budget; `approach2` is empty then.
     pub isoflop_groups: &'a [IsoflopGroup],
+    /// The goal of a sweep that chose its runs, and its choices.
+    pub choices: Option<(Goal, &'a [ChoiceStep])>,
     /// What the spec asks by `[fit]`; the fits above are empty then.
     pub question: Option<&'a Question>,
     /// Known entropy of the built-in language and its standard error, in nats per token.

@@ -15,8 +15,10 @@ use crate::fit::{Estimate, Status};
 /// What a spec asks by `[fit]`, with what its runs say.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// The law that is asked for.
-    pub law: Law,
+    /// The law that is asked for; none where it is a formula.
+    pub law: Option<Law>,
+    /// The columns of a formula that tell series apart and places along its axis.
+    pub columns: Option<[String; 2]>,
     /// A fit for each group of runs, and the comparisons of groups.
     pub answers: Vec<LawAnswer>,
     /// Why there is no answer, where there is none.
@@ -35,9 +37,13 @@ pub struct LawAnswer {
 }
 
 impl Question {
+    fn name(&self) -> &'static str {
+        self.law.map_or("formula", Law::name)
+    }
+
     /// The conclusions, each with the group that it is of.
     pub(super) fn conclusions(&self) -> Vec<(String, String)> {
-        let name = |answer: &LawAnswer| answer.name.clone().unwrap_or_else(|| self.law.name().to_owned());
+        let name = |answer: &LawAnswer| answer.name.clone().unwrap_or_else(|| self.name().to_owned());
         self.answers.iter().map(|answer| (name(answer), answer.fitted.conclusion().to_owned())).collect()
     }
 
@@ -45,7 +51,7 @@ impl Question {
     pub(super) fn warnings(&self) -> Vec<String> {
         let open = self.answers.iter().filter(|answer| answer.fitted.status() != Status::Converged);
         let told = open.map(|answer| {
-            let name = answer.name.as_deref().unwrap_or(self.law.name());
+            let name = answer.name.as_deref().unwrap_or(self.name());
             format!("{name}: {}.", words::status(answer.fitted.status()))
         });
         told.chain(self.problem.clone()).collect()
@@ -59,12 +65,12 @@ pub fn figures(question: &Question) -> Vec<Figure> {
         return Vec::new();
     }
     let mut figures = vec![match question.law {
-        Law::Contrast => match &drawn[0].fitted {
+        Some(Law::Contrast) => match &drawn[0].fitted {
             Fitted::Contrast(fit) => contrast(fit),
             _ => return Vec::new(),
         },
-        Law::Params | Law::Tokens | Law::Flops => one_variable(question.law, &drawn),
-        law => runs(law, &drawn),
+        Some(law @ (Law::Params | Law::Tokens | Law::Flops)) => one_variable(law, &drawn),
+        law => runs((along(law, question.columns.as_ref()), series_of(law, question.columns.as_ref())), &drawn),
     }];
     let batches: Vec<(&LawAnswer, &CriticalBatch)> = drawn
         .iter()
@@ -107,14 +113,31 @@ fn axis(law: Law) -> Axis {
     Axis::new(label, unit)
 }
 
-/// What tells the series of a figure of runs apart.
-fn series_of(law: Law) -> &'static str {
-    match law {
-        Law::CriticalBatch => "batch",
-        Law::Pruning => "share kept",
-        Law::Optimum => "of what it moves with",
-        _ => "parameters",
+/// The axis of a law, or of the column that a formula is drawn against.
+fn along(law: Option<Law>, columns: Option<&[String; 2]>) -> Axis {
+    law.map_or_else(|| Axis::new(columns.map_or("x", |[_, x]| noun(x)), Unit::Count), axis)
+}
+
+/// A column in words.
+fn noun(column: &str) -> &str {
+    match column {
+        "N" | "params" => "parameters",
+        "D" | "tokens" => "training tokens",
+        "C" | "flops" => "training compute (FLOPs)",
+        other => other,
     }
+}
+
+/// What tells the series of a figure of runs apart.
+fn series_of(law: Option<Law>, columns: Option<&[String; 2]>) -> String {
+    let name = match law {
+        Some(Law::CriticalBatch) => "batch",
+        Some(Law::Pruning) => "share kept",
+        Some(Law::Optimum) => "of what it moves with",
+        Some(_) => "parameters",
+        None => columns.map_or("parameters", |[series, _]| noun(series)),
+    };
+    name.to_owned()
 }
 
 fn loss() -> Axis {
@@ -176,14 +199,15 @@ fn curve(fit: &Selection, points: &[Dot]) -> Option<Mark> {
 }
 
 /// The runs of a law of several variables, joined where they are of one series; a panel for each group.
-fn runs(law: Law, answers: &[&LawAnswer]) -> Figure {
+fn runs((axis, series): (Axis, String), answers: &[&LawAnswer]) -> Figure {
+    let title = format!("Loss against {}", axis.label);
     let figure = |answer: &LawAnswer| Figure {
         id: "law".to_owned(),
-        title: answer.name.clone().unwrap_or_else(|| format!("Loss against {}", axis(law).label)),
+        title: answer.name.clone().unwrap_or_else(|| title.clone()),
         note: answer.fitted.conclusion().to_owned(),
-        x: axis(law),
+        x: axis.clone(),
         y: loss(),
-        series: joined(law, &answer.points),
+        series: joined(&series, &answer.points),
         panels: Vec::new(),
         table: Table::default(),
     };
@@ -192,13 +216,13 @@ fn runs(law: Law, answers: &[&LawAnswer]) -> Figure {
         whole.series = Vec::new();
         whole.panels = answers.iter().map(|answer| figure(answer)).collect();
     }
-    whole.title = format!("Loss against {}", axis(law).label);
-    whole.note = format!("Points: single runs. Lines join runs of equal {}.", series_of(law));
+    whole.title.clone_from(&title);
+    whole.note = format!("Points: single runs. Lines join runs of equal {series}.");
     whole.table = table(answers);
     whole
 }
 
-fn joined(law: Law, points: &[Dot]) -> Vec<Series> {
+fn joined(what: &str, points: &[Dot]) -> Vec<Series> {
     let mut series: BTreeMap<u64, Vec<Dot>> = BTreeMap::new();
     for dot in points {
         // Positive numbers order as their bits do.
@@ -209,7 +233,7 @@ fn joined(law: Law, points: &[Dot]) -> Vec<Series> {
         dots_of.sort_by(|a, b| a.x.total_cmp(&b.x).then(a.loss.total_cmp(&b.loss)));
         let name = match key {
             0 => "runs".to_owned(),
-            key => format!("{} {}", words::amount(f64::from_bits(key)), series_of(law)),
+            key => format!("{} {what}", words::amount(f64::from_bits(key))),
         };
         let mut points: Vec<[f64; 2]> = dots_of.iter().map(|dot| [dot.x, dot.loss]).collect();
         points.dedup_by(|next, kept| (next[0] - kept[0]).abs() <= 1e-9 * kept[0]);

@@ -10,6 +10,7 @@
 //! | `figure` | what a figure is: axes, series of marks, and the table behind them |
 //! | `isoflop`, `optima`, `surface`, `residuals`, `curves`, `forecast` | the figures of a sweep of IsoFLOP curves |
 //! | `evaluated` | the figures of what else trained models were asked: the loss by position, tasks |
+//! | `choices` | the figure of a sweep that chose its runs |
 //! | `law` | the figures of a sweep that asks for another law |
 //! | `transfer`, `frontier`, [`coordinates`] | the figures of other sweeps and checks |
 //! | `chart` | drawing a figure as SVG |
@@ -20,6 +21,7 @@
 
 mod answer;
 mod chart;
+mod choices;
 mod conclusions;
 pub mod coordinates;
 mod curves;
@@ -44,6 +46,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use answer::{Answer, answer};
+pub use choices::ChoiceStep;
 pub use curves::{Key, LossCurve};
 pub use error::ReportError;
 pub use evaluated::Evaluated;
@@ -118,6 +121,7 @@ fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
     } else {
         isoflop_figures(input)
     };
+    figures.extend(input.choices.map(|(goal, steps)| choices::choices(goal, steps)));
     figures.extend(evaluated::by_position(input.evaluated));
     figures.extend(evaluated::tasks(input.evaluated));
     figures.extend(curves::curves(input.curves));

@@ -195,6 +195,7 @@ mod tests {
             transfer: &groups,
             savings: &[],
             isoflop_groups: &[],
+            choices: None,
             question: None,
             entropy: None,
             runs: &RunTable::default(),

@@ -9,7 +9,8 @@ use toml::{Table, Value};
 
 use super::error::{Fault, explain};
 use super::locate::Key;
-use super::{Spec, kinds, validate};
+use super::tune::{First, Tuned};
+use super::{Spec, Sweep, kinds, validate};
 
 /// More points than this are a slip of the pen, not a sweep.
 const MAX_POINTS: usize = 10_000;
@@ -34,11 +35,13 @@ struct Setting<'a> {
 /// All points of a spec in the order of its axes, the last varying fastest, each one validated.
 pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     validate::question(spec)?;
+    validate::tuning(spec)?;
     let Some(sweep) = &spec.sweep else {
         validate::spec(spec)?;
         return Ok(vec![Point { spec: spec.clone(), axes: BTreeMap::new() }]);
     };
-    let dimensions = dimensions(&sweep.axes, &sweep.zip)?;
+    let axes = with_tuned(spec, sweep);
+    let dimensions = dimensions(&axes, &sweep.zip)?;
     let count = dimensions.iter().try_fold(1_usize, |count, dimension| count.checked_mul(dimension.len()));
     if count.is_none_or(|count| count > MAX_POINTS) {
         let problem = format!("the axes make more than {MAX_POINTS} points");
@@ -47,6 +50,7 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     }
     let mut base = spec.clone();
     base.sweep = Some(super::Sweep { axes: BTreeMap::new(), zip: Vec::new(), ..sweep.clone() });
+    forget_tuning(&mut base);
     // TOML's whole numbers end where those of a spec do not.
     validate::seeds(&base)?;
     let document =
@@ -69,6 +73,26 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     kinds::forget_foreign(&mut specs, |field| dimensions.iter().flatten().flatten().any(|set| set.field == field));
     validate::some_trunk(&specs)?;
     specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)).collect()
+}
+
+/// The axes of a sweep with the lattices of what is tuned.
+fn with_tuned(spec: &Spec, sweep: &Sweep) -> BTreeMap<String, Vec<Value>> {
+    let optimizer = &spec.optimizer;
+    let first = |tuned: Tuned| match tuned {
+        Tuned::LearningRate => Some(First::Rule(optimizer.learning_rate)),
+        Tuned::BatchTokens => Some(First::Rule(optimizer.batch_tokens)),
+        Tuned::WeightDecay => optimizer.weight_decay.map(First::Number),
+    };
+    let tuned = sweep.tune.iter().filter_map(|tuned| Some((tuned.field().to_owned(), tuned.lattice(first(*tuned)?))));
+    sweep.axes.clone().into_iter().chain(tuned).collect()
+}
+
+/// A point is tuned no further, and limits of that belong to the whole.
+fn forget_tuning(base: &mut Spec) {
+    if let Some(sweep) = base.sweep.as_mut().filter(|sweep| !sweep.tune.is_empty()) {
+        sweep.tune.clear();
+        sweep.limit_flops = None;
+    }
 }
 
 /// The axes and zips, each a list of what is set together.

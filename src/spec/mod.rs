@@ -5,19 +5,23 @@
 
 mod axes;
 mod check;
+mod counting;
 mod error;
 mod keys;
 mod kinds;
 mod launcher;
 mod locate;
 mod mistakes;
+mod neutral;
 mod overrides;
+mod own;
 mod reference;
 mod rule;
 mod schema;
 mod sections;
 mod templates;
 mod token_type;
+mod tune;
 mod validate;
 
 use std::path::Path;
@@ -25,15 +29,17 @@ use std::path::Path;
 pub use axes::Point;
 pub use error::SpecError;
 pub use launcher::{Launcher, LauncherKind};
+pub use own::{COUNTS, Config, Count, OwnModel, OwnSize, flat};
 pub use reference::{Entry, UnknownKey, entries, explain, markdown};
 pub use rule::{At, PowerRule};
 pub use schema::schema;
 pub use sections::{
-    Cooldown, Data, Eval, Fit, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep, Task,
-    TaskKind, Train,
+    Choose, Cooldown, Data, Eval, Fit, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep,
+    Task, TaskKind, Train,
 };
 pub use templates::{TEMPLATES, Template};
 pub use token_type::TokenType;
+pub use tune::Tuned;
 pub(crate) use validate::{MIN_SIZES, MIN_STEPS};
 
 /// Reads a spec file and checks everything in it, every point of its grid included.
@@ -82,7 +88,7 @@ fn first_mistake(text: &str, file: &str) -> Result<Spec, SpecError> {
         let remedy = format!("write [{name}] once, with single brackets");
         return Err(error::Fault::new(name, "a table, and no list of tables", remedy).located(file, &locator));
     }
-    let spec: Spec = toml::from_str(text).map_err(|error| error::from_toml(&error, file, &locator))?;
+    let spec = neutral::read(text).map_err(|error| error::from_toml(&error, file, &locator))?;
     axes::points(&spec).map_err(|fault| fault.located(file, &locator))?;
     Ok(spec)
 }

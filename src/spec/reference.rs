@@ -214,11 +214,13 @@ fn kind(value: &Value) -> String {
         Some("integer") => "whole number",
         Some("number") => "number",
         Some("boolean") => "true or false",
-        Some("object") if value.get("properties").is_none() => "table of lists",
+        Some("object") if value["additionalProperties"]["type"] == "array" => "table of lists",
+        Some("object") if value.get("properties").is_none() => "table of keys of your own",
         Some("object") => TABLE,
         Some("array") => {
             return match kind(&value["items"]).as_str() {
                 "text" => "list of texts".to_owned(),
+                "a word" => "list of words".to_owned(),
                 TABLE => "list of tables".to_owned(),
                 "table of lists" => "list of tables of lists".to_owned(),
                 "anything" => "list".to_owned(),

@@ -7,9 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::launcher::Launcher;
+use super::own::{Config, Count, OwnModel};
 use super::rule::{self, PowerRule};
 use super::token_type::TokenType;
+use super::tune::Tuned;
 use crate::fit::named::Law;
+use crate::goal::Goal;
 use crate::model::{Embedding, Experts, Mixer, Mlp, Norm, NormPlace, Parts, Positions, is_default};
 use crate::optimizer::OptimizerKind;
 use crate::parameterization::Parameterization;
@@ -65,6 +68,8 @@ pub enum Source {
     Parquet,
     /// Several sources of text, listed in `[[data.parts]]`.
     Mixture,
+    /// Data that the program of `train.command` reads by itself: nothing is prepared.
+    Program,
 }
 
 /// `[fit]`: what the sweep asks of its runs. It is no part of their identity: the same runs answer another question when
@@ -72,8 +77,16 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fit {
-    /// The law that is fitted, as by `runner fit --law`.
-    pub law: Law,
+    /// The law that is fitted, as by `runner fit --law`; or a formula is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub law: Option<Law>,
+    /// A law of your own, as by `runner fit --formula`: names that are columns of `runs.csv` are data (N, D and C are
+    /// parameters, tokens and FLOPs), the others are looked for; `A{optimizer.kind}` differs by the values of that axis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formula: Option<String>,
+    /// What is known of unknowns of the formula: `alpha in 0..2`, `A > 0`, `q any`, `k = 0.5`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
     /// The field whose values are fitted apart and compared: an axis such as `model.depth`, or a column of `runs.csv`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -438,6 +451,14 @@ pub struct Train {
     /// Files that decide what `command` does, such as its code and its data: where their content changes, so do the runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<PathBuf>,
+    /// Keys of the program's own configuration, which it finds in its JSON file under `config`. Any of them can be an axis, as in
+    /// `"train.config.dropout" = [0.0, 0.1]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub config: Config,
+    /// How `[[sweep.models]]` are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
     /// Seconds without a line from `command` after which it is stopped and tried again; 600 if not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience_seconds: Option<f64>,
@@ -475,6 +496,10 @@ pub struct Sweep {
     pub budgets: Option<Vec<f64>>,
     /// Sizes in parameters (of blocks and unembedding), instead of `sizes`, `spread` and `expected_tokens_per_param`.
     pub params: Option<Vec<f64>>,
+    /// Models of any shape, for the program of `train.command`. Each budget trains all of them, or `sizes` of those within
+    /// `spread` of the expected optimum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<OwnModel>,
     /// Number of sizes for each budget, at least 7.
     pub sizes: Option<usize>,
     /// Factor in parameters from the expected optimum to either end of the sizes.
@@ -492,6 +517,27 @@ pub struct Sweep {
     /// false if not written. Losses stay the same, and lengths that double cost about 40% less together (Hägele et al. 2024).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub share_trunk: bool,
+    /// How runs are chosen among those of the grid. If not written, all are trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choose: Option<Choose>,
+    /// What the chosen runs are to tell: `tokens_per_param at 1e13`, `loss at 1e13`, `exponent of N` or `exponent of D`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub goal: Option<Goal>,
+    /// Training FLOPs that the chosen runs may cost together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_flops: Option<f64>,
+    /// Hours that the chosen runs may take one after the other, by what those before took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_hours: Option<f64>,
+    /// Width of the goal's 95% interval at which no more runs are chosen: its upper end over its lower one for tokens per
+    /// parameter, the difference of the two for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_width: Option<f64>,
+    /// Settings of which each point looks for its own best value, from that of the spec: `learning_rate`, `batch_tokens`,
+    /// `weight_decay`. Neighbours of the best are trained until it lies between two worse ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tune: Vec<Tuned>,
     /// Fields with lists of values, trained in every combination: `"model.width" = [64, 128]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Vec<serde_json::Value>>")]
@@ -500,4 +546,12 @@ pub struct Sweep {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<BTreeMap<String, Vec<serde_json::Value>>>")]
     pub zip: Vec<BTreeMap<String, Vec<toml::Value>>>,
+}
+
+/// How runs are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Choose {
+    /// One after the other, each time the run that narrows the goal's interval most for its FLOPs.
+    Adaptive,
 }

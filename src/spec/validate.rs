@@ -3,6 +3,7 @@
 mod data;
 mod fit;
 mod model;
+mod own;
 mod parts;
 mod sweep;
 mod training;
@@ -12,6 +13,7 @@ use super::check::{Checked, absent, require};
 use super::launcher;
 pub(super) use data::check as data;
 pub(super) use fit::check as question;
+pub(super) use sweep::tuning;
 pub(crate) use sweep::{MIN_SIZES, MIN_STEPS};
 pub(super) use sweep::{seeds, some_trunk};
 
@@ -22,12 +24,17 @@ pub(super) fn spec(spec: &Spec) -> Checked {
     // Before the shapes and lengths, which depend on what the sweep decides.
     spec.sweep.as_ref().map_or(Ok(()), sweep::check)?;
     let ladder = spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some() || sweep.params.is_some());
-    model::check(&spec.model, ladder)?;
+    if spec.has_own_models() {
+        own::model(&spec.model)?;
+    } else {
+        model::check(&spec.model, ladder)?;
+    }
     training::optimizer(&spec.optimizer)?;
     training::part(spec.data.train_tokens, &spec.optimizer.batch_tokens)?;
     training::schedule(&spec.schedule, spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some()))?;
-    training::eval(&spec.eval, spec.model.context)?;
+    training::eval(&spec.eval, if spec.has_own_models() { 0 } else { spec.model.context })?;
     training::train(&spec.train, spec.sweep.is_some())?;
+    own::check(spec)?;
     training::tasks(spec)?;
     absent("launcher", spec.launcher.is_some() && spec.sweep.is_none(), "a single run is trained on this machine")?;
     spec.launcher.as_ref().map_or(Ok(()), launcher::check)?;

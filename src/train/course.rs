@@ -1,5 +1,6 @@
 //! The course of a run: its steps, the points of its curve, its checkpoints, and how it ends. The same for every engine.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -71,6 +72,7 @@ impl<'a> Course<'a> {
             seconds,
             evaluations,
             shared_steps,
+            told: BTreeMap::new(),
         })
     }
 

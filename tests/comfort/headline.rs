@@ -28,6 +28,7 @@ fn of_fits(sweep: &str) -> (Headline, String) {
         transfer: &[],
         savings: &[],
         isoflop_groups: &[],
+        choices: None,
         question: None,
         entropy: None,
         runs: &RunTable::default(),

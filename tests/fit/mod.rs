@@ -9,6 +9,7 @@ mod coverage;
 mod formats;
 mod formula;
 mod law;
+mod pool;
 mod porian;
 mod pruning;
 mod shared;

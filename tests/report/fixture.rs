@@ -59,6 +59,7 @@ impl Sweep {
             transfer: &[],
             savings: &[],
             isoflop_groups: &[],
+            choices: None,
             question: None,
             entropy: self.entropy,
             runs: &self.runs,

@@ -12,9 +12,8 @@ use crate::commands::positive;
 use crate::fit::Bootstrap;
 use crate::fit::formula::{self, Asked, Data, Formula, FormulaError, Grouping, Measure, Residual};
 use crate::fit::laws::forms::{self, Form, mixtures};
-use crate::fit::laws::law::LawFit;
 use crate::fit::laws::written::ranking::{self, Candidate};
-use crate::fit::laws::written::{self, outside};
+use crate::fit::laws::written::{self, Written, outside};
 use crate::fit::named::{Dot, Law};
 use crate::fit::table::TableError;
 use crate::fit::table::named::{self, Named, Read, Wanted};
@@ -63,32 +62,61 @@ pub(super) fn run(request: &Request, law: Option<Law>) -> anyhow::Result<String>
     Ok(text)
 }
 
-/// A law of the literature fitted to one group of rows.
+/// A law fitted to one group of rows, beside no other.
 pub(super) struct Alone {
     pub(super) group: Option<String>,
-    pub(super) fit: LawFit,
+    pub(super) fit: Written,
     pub(super) made: Made,
     /// What is drawn of its rows.
     pub(super) points: Vec<Dot>,
+    /// The columns that tell the series apart and the place of a row.
+    pub(super) columns: [String; 2],
 }
 
-/// A law of the literature alone, as a spec asks for it.
-pub(super) fn alone(request: &Request, law: Law) -> anyhow::Result<Vec<Alone>> {
+/// One law alone, as a spec asks for it: of the literature, or the formula of the request.
+pub(super) fn alone(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Alone>> {
     let options = options(request)?;
-    let asking = own(request, Some(law))?;
-    let read = read(request, &asking, asking.len(), "loss", None)?;
+    let asking = own(request, law)?;
+    let target = asking.first().map_or("loss", |one| one.formula.names.target.0.as_str());
+    let read = read(request, &asking, asking.len(), target, None)?;
     let laws = laws(&asking, asking.len(), &read)?;
     let one = laws.first().context("a ranking of laws has no numbers of its own")?;
     let mut fits = Vec::new();
     for Group { name, rows, made, .. } in groups(read.table, &request.args.runs, 0, |row| row.target)? {
         let data = data(request, &read.found, &asking, rows, None)?;
         let fit = written::fit(&one.law, &data, &options)?;
-        let (series, x) = (&one.law.columns[0], &one.law.columns[one.law.columns.len().min(2) - 1]);
-        let (series, x) = (&data.columns[series], &data.columns[x]);
-        let dot = |row: usize| Dot { x: x[row], loss: data.loss[row], series: Some(series[row]) };
-        fits.push(Alone { group: name, fit: fit.law, made, points: (0..data.len()).map(dot).collect() });
+        let columns = [0, one.law.columns.len().min(2) - 1].map(|at| one.law.columns[at].clone());
+        let [series, x] = [&data.columns[&columns[0]], &data.columns[&columns[1]]];
+        let several = columns[0] != columns[1];
+        let dot = |row: usize| Dot { x: x[row], loss: data.loss[row], series: several.then(|| series[row]) };
+        fits.push(Alone { group: name, fit, made, points: (0..data.len()).map(dot).collect(), columns });
     }
     Ok(fits)
+}
+
+/// One group of rows and the law of them, where it is not fitted here.
+pub(in crate::commands) struct Unfitted {
+    pub(in crate::commands) group: Option<String>,
+    pub(in crate::commands) name: String,
+    pub(in crate::commands) law: formula::Law,
+    pub(in crate::commands) data: Data,
+}
+
+/// The rows of a table with the law that was asked for.
+pub(super) fn unfitted(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Unfitted>> {
+    let asking = own(request, law)?;
+    ensure!(asking.len() == 1, "--law all is several laws: name one");
+    let target = asking[0].formula.names.target.0.clone();
+    let cost =
+        request.args.formula.cost.as_deref().map(|text| Formula::parse(&format!("cost = {text}"))).transpose()?;
+    let read = read(request, &asking, 1, &target, cost.as_ref())?;
+    let Candidate { name, law } = laws(&asking, 1, &read)?.remove(0);
+    let mut parts = Vec::new();
+    for Group { name: group, rows, .. } in groups(read.table, &request.args.runs, 0, |row| row.target)? {
+        let data = data(request, &read.found, &asking, rows, cost.as_ref())?;
+        parts.push(Unfitted { group, name: name.clone(), law: law.clone(), data });
+    }
+    Ok(parts)
 }
 
 /// One group of rows: the law that was asked for beside its rivals, or several laws ranked.

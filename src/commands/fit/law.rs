@@ -41,12 +41,18 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
         Law::Pruning => pruning_law(request, &mut told)?,
         Law::Contrast => contrast_law(request, &mut told)?,
         Law::Optimum => optimum_law(request, &mut told)?,
-        law => {
-            let one = |one: formula::Alone| Told::new(one.group, Fitted::Law(one.fit), &one.made, one.points);
-            told.extend(formula::alone(request, law)?.into_iter().map(one));
-        }
+        law => told.extend(written(request, Some(law))?),
     }
     Ok(told)
+}
+
+/// Fits a formula to each group of rows: one of the literature, or that of the request.
+pub(super) fn written(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Told>> {
+    let one = |one: formula::Alone| {
+        let fitted = Fitted::Written(Box::new(one.fit));
+        Told { columns: Some(one.columns), ..Told::new(one.group, fitted, &one.made, one.points) }
+    };
+    Ok(formula::alone(request, law)?.into_iter().map(one).collect())
 }
 
 /// A fit with the rows that it is of.
@@ -61,12 +67,15 @@ pub(in crate::commands) struct Told {
     pub(in crate::commands) fitted: Fitted,
     /// What is drawn of its rows.
     pub(in crate::commands) points: Vec<Dot>,
+    /// The columns that tell their series apart and their place, where the law is a formula.
+    pub(in crate::commands) columns: Option<[String; 2]>,
     made: Made,
 }
 
 impl Told {
     fn new(group: Option<String>, fitted: Fitted, made: &Made, points: Vec<Dot>) -> Self {
-        Self { labels: vec![("group", group)], title: String::new(), of: "", fitted, points, made: made.clone() }
+        let (title, made) = (String::new(), made.clone());
+        Self { labels: vec![("group", group)], title, of: "", fitted, points, columns: None, made }
     }
 
     /// The group that it is of, or both that are compared.
@@ -76,9 +85,13 @@ impl Told {
     }
 
     /// As JSON, without the law's own name.
-    pub(in crate::commands) fn json(&self, law: Law) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
+    pub(in crate::commands) fn json(
+        &self,
+        law: Option<Law>,
+    ) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
         let version = ("schema_version".to_owned(), json::SCHEMA_VERSION.into());
-        let mut object = serde_json::Map::from_iter([version, ("law".to_owned(), law.name().into())]);
+        let mut object =
+            serde_json::Map::from_iter([version, ("law".to_owned(), law.map_or("formula", Law::name).into())]);
         object.extend(self.labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?.into()))));
         for part in [serde_json::to_value(&self.fitted)?, serde_json::to_value(&self.made)?] {
             if let serde_json::Value::Object(fields) = part {
@@ -94,7 +107,7 @@ pub(super) fn text(told: &[Told], law: Law, request: &Request) -> anyhow::Result
     if !request.args.json {
         return Ok(words(told, request.room));
     }
-    told.iter().map(|one| Ok(serde_json::to_string(&one.json(law)?)? + "\n")).collect()
+    told.iter().map(|one| Ok(serde_json::to_string(&one.json(Some(law))?)? + "\n")).collect()
 }
 
 /// All of them in words.

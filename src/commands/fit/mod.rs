@@ -18,6 +18,7 @@ use anyhow::{Context, ensure};
 use clap::{Args as _, FromArgMatches as _};
 use serde::Serialize;
 
+pub(super) use self::formula::Unfitted;
 pub(super) use self::law::{Told, words};
 use self::request::{Request, require_budgets};
 use self::rows::{Group, Made, groups};
@@ -83,20 +84,43 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
     })
 }
 
+/// The flags of this command as they are where nothing is given.
+fn defaults(runs: &Path) -> anyhow::Result<FitArgs> {
+    let command = FitArgs::augment_args(clap::Command::new("fit"));
+    Ok(FitArgs::from_arg_matches(&command.get_matches_from([OsStr::new("fit"), runs.as_os_str()]))?)
+}
+
+/// The rows of a table with the law that `runner choose` was asked for.
+pub(super) fn unfitted(table: &Path, asked: &cli::ChooseArgs) -> anyhow::Result<Vec<Unfitted>> {
+    let mut args = defaults(table)?;
+    args.by.clone_from(&asked.by);
+    args.columns.clone_from(&asked.columns);
+    args.formula.formula = asked.formula.iter().cloned().collect();
+    args.formula.unknown.clone_from(&asked.unknown);
+    args.formula.cost.clone_from(&asked.cost);
+    args.formula.residuals = asked.residuals;
+    formula::unfitted(&request(&args)?, asked.law)
+}
+
 /// What a spec asks of the table of its runs: the same as by the flags of this command.
 pub(super) fn ask(runs: &Path, asked: &Fit, resamples: usize) -> anyhow::Result<Vec<Told>> {
     // A field that was varied has a column of this name; others have their own.
     let headers = named::headers(runs)?;
     let varied = |column: &String| headers.contains(column);
     let column = |field: &String| Some(format!("axis.{field}")).filter(varied).unwrap_or_else(|| field.clone());
-    // With the defaults of the command line.
-    let command = FitArgs::augment_args(clap::Command::new("fit"));
-    let mut args = FitArgs::from_arg_matches(&command.get_matches_from([OsStr::new("fit"), runs.as_os_str()]))?;
+    let mut args = defaults(runs)?;
+    if let Some(formula) = &asked.formula {
+        let varied = headers.iter().filter_map(|header| header.strip_prefix("axis."));
+        let named = |text: String, axis: &str| text.replace(&format!("{{{axis}}}"), &format!("{{axis.{axis}}}"));
+        args.formula.formula = vec![varied.fold(formula.clone(), named)];
+        args.formula.unknown.clone_from(&asked.unknown);
+    }
     args.by = asked.by.as_ref().map(column);
     args.tuned = asked.tuned.iter().map(column).collect();
     args.target_loss.clone_from(&asked.target_loss);
     args.bootstrap = resamples as u32;
-    law::run(&request(&args)?, asked.law)
+    let request = request(&args)?;
+    asked.law.map_or_else(|| law::written(&request, None), |law| law::run(&request, law))
 }
 
 /// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.

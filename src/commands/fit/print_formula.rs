@@ -11,6 +11,7 @@ use super::print_law;
 use super::request::Request;
 use super::rows::Made;
 use crate::cli::Residuals;
+use crate::commands::shared::json;
 use crate::commands::shared::sheet::{Sheet, Worth};
 use crate::fit::Estimate;
 use crate::fit::formula::{Data, Law};
@@ -29,6 +30,7 @@ pub(super) struct Said<'a> {
 /// A fit as `--json` prints it, which `runner predict` and `runner allocate` read.
 #[derive(Serialize)]
 struct Printed<'a> {
+    schema_version: u32,
     law: &'static str,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +45,7 @@ struct Printed<'a> {
 /// A ranking as `--json` prints it.
 #[derive(Serialize)]
 struct PrintedRanking<'a> {
+    schema_version: u32,
     law: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<&'a str>,
@@ -57,7 +60,15 @@ impl Said<'_> {
     pub(super) fn law(&self, one: &Candidate, fit: &Written, rivals: &[Rival]) -> anyhow::Result<String> {
         if self.request.args.json {
             let Self { name: group, made, .. } = *self;
-            let printed = Printed { law: "formula", name: &one.name, group, fit, rivals, made };
+            let printed = Printed {
+                schema_version: json::SCHEMA_VERSION,
+                law: "formula",
+                name: &one.name,
+                group,
+                fit,
+                rivals,
+                made,
+            };
             return Ok(serde_json::to_string(&printed)? + "\n");
         }
         let heading = self.name.map_or_else(String::new, print::heading);
@@ -84,7 +95,13 @@ impl Said<'_> {
     pub(super) fn ranking(&self, ranking: &Ranking) -> anyhow::Result<String> {
         if self.request.args.json {
             let Self { name: group, made, .. } = *self;
-            return Ok(serde_json::to_string(&PrintedRanking { law: "ranking", group, ranking, made })? + "\n");
+            return Ok(serde_json::to_string(&PrintedRanking {
+                schema_version: json::SCHEMA_VERSION,
+                law: "ranking",
+                group,
+                ranking,
+                made,
+            })? + "\n");
         }
         let mut table = Sheet::new([
             ("law", Worth::Must),

@@ -23,6 +23,7 @@ const MOST_ROWS: usize = 20;
 pub(super) fn fitted(fitted: &Fitted, of: &str, room: Room) -> String {
     match fitted {
         Fitted::Law(fit) => law(fit, room),
+        Fitted::Written(fit) => law(&fit.law, room),
         Fitted::Selection(fit) => selection(fit, of, room),
         Fitted::Comparison(fit) => comparison(fit, of, room),
         Fitted::NoComparison { status, conclusion } => format!("{}. {conclusion}\n", status.name()),

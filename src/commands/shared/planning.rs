@@ -180,7 +180,8 @@ const BATCH: &str = "optimizer.batch_tokens";
 /// Which point was left out.
 pub fn describe(left_out: &LeftOut) -> String {
     let budget = left_out.flop_budget.map_or_else(String::new, |budget| format!("{} FLOPs, ", Flops(budget)));
-    format!("{budget}width {}, depth {}", left_out.shape.width, left_out.shape.depth)
+    let shape = || format!("width {}, depth {}", left_out.shape.width, left_out.shape.depth);
+    format!("{budget}{}", left_out.model.clone().unwrap_or_else(shape))
 }
 
 /// What planning must know of a corpus.

@@ -8,7 +8,11 @@ use anyhow::Context as _;
 use super::device;
 use crate::execute::rehearsal;
 use crate::plan::PlannedRun;
-use crate::spec::Spec;
+#[cfg(unix)]
+use crate::plan::Program;
+#[cfg(unix)]
+use crate::spec::Config;
+use crate::spec::{self, Spec};
 use crate::trainer::{DeviceInfo, Trainer};
 
 /// Whether runs on this device are the program's: a rehearsal trains nothing, by whatever program.
@@ -32,6 +36,43 @@ pub fn inputs(spec: &Spec) -> anyhow::Result<Option<String>> {
         hash.update(content.finalize().as_bytes());
     }
     Ok(Some(hash.finalize().to_hex()[..16].to_owned()))
+}
+
+/// Reads a spec with keys set, and asks `train.count.command` for the counts of models that nothing else counts.
+pub fn load(path: &Path, set: &[String]) -> anyhow::Result<Spec> {
+    let mut spec = spec::load_with(path, set)?;
+    #[cfg(unix)]
+    count(&mut spec)?;
+    Ok(spec)
+}
+
+#[cfg(unix)]
+fn count(spec: &mut Spec) -> anyhow::Result<()> {
+    let Some(asked) = spec.train.count.as_ref().filter(|count| !count.command.is_empty()) else { return Ok(()) };
+    let program = Program {
+        command: asked.command.clone(),
+        inputs: String::new(),
+        config: Config::new(),
+        size: None,
+        patience_seconds: spec.train.patience_seconds.unwrap_or(600.0),
+    };
+    let told = serde_json::json!({ "context": spec.model.context, "vocab": spec.data.vocab });
+    let mut models = spec.sweep.as_ref().map_or_else(Vec::new, |sweep| sweep.models.clone());
+    for (at, model) in models.iter_mut().enumerate() {
+        if model.params.is_none() || model.flops_per_token.is_none() {
+            let config = spec.config_of(model);
+            let counted = crate::execute::program::count(&program, &config, &told);
+            let counts = counted.map_err(|what| {
+                anyhow::anyhow!("train.count.command, asked for sweep.models[{at}], {:?}: {what}", model.told())
+            })?;
+            model.fill_in(counts);
+        }
+    }
+    if let Some(sweep) = &mut spec.sweep {
+        sweep.models = models;
+    }
+    spec.check_models()?;
+    Ok(())
 }
 
 /// Where a program is told to train, where nobody says it: on NVIDIA's cards if there are any.

@@ -27,6 +27,7 @@ use crate::units::Flops;
 pub struct Kept {
     #[serde(flatten)]
     fit: Written,
+    #[serde(default)]
     rivals: Vec<Rival>,
 }
 
@@ -36,7 +37,19 @@ pub fn read(path: &Path) -> anyhow::Result<Option<Kept>> {
     let path = file.as_path();
     let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
     let objects = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
-    let mut laws = objects.map_while(Result::ok).filter(|value| value["law"] == "formula");
+    // A sweep keeps the laws that its spec asks for in a list.
+    let listed = |value: Value| match value {
+        Value::Object(mut sweep) => match sweep.remove("laws") {
+            Some(Value::Array(laws)) if !sweep.contains_key("law") => laws,
+            laws => {
+                sweep.extend(laws.map(|laws| ("laws".to_owned(), laws)));
+                vec![Value::Object(sweep)]
+            }
+        },
+        other => vec![other],
+    };
+    let is_formula = |value: &Value| value.get("formula").is_some() && value.get("draws").is_some();
+    let mut laws = objects.map_while(Result::ok).flat_map(listed).filter(is_formula);
     let Some(first) = laws.next() else { return Ok(None) };
     if laws.next().is_some() {
         eprintln!("warning: {} has several laws; the first is used", path.display());

@@ -37,6 +37,7 @@ impl Asked {
             |told: &Told| LawAnswer { name: told.name(), fitted: told.fitted.clone(), points: told.points.clone() };
         Question {
             law: self.question.law,
+            columns: self.told.first().and_then(|told| told.columns.clone()),
             answers: self.told.iter().map(answer).collect(),
             problem: self.problem.clone(),
         }

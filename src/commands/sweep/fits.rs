@@ -20,6 +20,7 @@ use crate::observation::{Counting, Observation};
 use crate::parameterization::Parameterization;
 use crate::plan::{PlannedRun, Run};
 use crate::report::IsoflopGroup;
+use crate::spec::Tuned;
 use crate::trainer::Outcome;
 
 /// Resamples of what is fitted again without the largest budget.
@@ -73,9 +74,11 @@ fn parabolas(ledger: &Ledger, observations: &[Observation], bootstrap: Bootstrap
     parabolas_by_counting(observations, &bootstrap)
 }
 
-/// Approach 2 under every convention of counting.
+/// Approach 2 under every convention of counting that a run tells; all runs of this program's own models tell all of them.
 fn parabolas_by_counting(observations: &[Observation], bootstrap: &Bootstrap) -> Vec<Approach2> {
-    Counting::ALL.map(|counting| approach2::fit(observations, counting, bootstrap)).to_vec()
+    let told = |counting: &Counting| observations.iter().any(|run| run.params_by(*counting).is_some());
+    let countings = Counting::ALL.into_iter().filter(|counting| observations.is_empty() || told(counting));
+    countings.map(|counting| approach2::fit(observations, counting, bootstrap)).collect()
 }
 
 /// Axes along an IsoFLOP curve: a group has all of their values.
@@ -87,7 +90,7 @@ const MOST_GROUPS: usize = 12;
 
 /// The IsoFLOP curves of each group of runs that agree in all axes but those along a curve; none where nothing else
 /// varies.
-pub(super) fn isoflop_groups(ledger: &Ledger, resamples: usize) -> anyhow::Result<Vec<IsoflopGroup>> {
+pub(super) fn isoflop_groups(ledger: &Ledger, sought: &[Tuned], resamples: usize) -> anyhow::Result<Vec<IsoflopGroup>> {
     // In the order of the plan.
     let mut groups: Vec<(String, Vec<Observation>)> = Vec::new();
     for planned in &ledger.plan().runs {
@@ -95,7 +98,7 @@ pub(super) fn isoflop_groups(ledger: &Ledger, resamples: usize) -> anyhow::Resul
             return Ok(Vec::new());
         }
         let Some(observation) = ledger.observation(planned)? else { continue };
-        let name = group(planned);
+        let name = group(planned, sought);
         match groups.iter_mut().find(|(other, _)| *other == name) {
             Some((_, runs)) => runs.push(observation),
             None => groups.push((name, vec![observation])),
@@ -118,9 +121,10 @@ pub(super) fn isoflop_groups(ledger: &Ledger, resamples: usize) -> anyhow::Resul
 }
 
 /// What the runs of a group have in common, in words.
-fn group(planned: &PlannedRun) -> String {
+fn group(planned: &PlannedRun, sought: &[Tuned]) -> String {
+    let is_least = |field: &str| LEAST.contains(&field) || sought.iter().any(|tuned| tuned.field() == field);
     let others = planned.axes.iter().filter(|(field, _)| !ALONG.contains(&field.as_str()));
-    let (tuned, others): (Vec<_>, Vec<_>) = others.partition(|(field, _)| LEAST.contains(&field.as_str()));
+    let (tuned, others): (Vec<_>, Vec<_>) = others.partition(|(field, _)| is_least(field));
     let named = others.iter().map(
         |(field, value)| {
             if *field == COMPARED { (*value).clone() } else { format!("{field} {value}") }

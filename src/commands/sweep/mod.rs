@@ -17,10 +17,11 @@ use self::results::results_dir;
 use super::seconds;
 use super::shared::{closing, device, planning, program, trunks};
 use crate::cli::{LauncherName, Patience, SweepArgs};
-use crate::execute::{self, Display, Pool, Summary};
+use crate::execute::choose::Chooser;
+use crate::execute::{self, Display, ExecuteError, Pool, Summary};
 use crate::ledger::{self, Ledger, Losses};
 use crate::plan::PlannedRun;
-use crate::spec::{self, Spec};
+use crate::spec::Spec;
 use crate::trainer::DeviceInfo;
 use crate::units::Flops;
 
@@ -28,7 +29,7 @@ use crate::units::Flops;
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     let SweepArgs { spec: path, overrides, patience, launcher, wait, dry_run, .. } = args;
     seconds("checkpoint-every", patience.checkpoint_every)?;
-    let mut spec = spec::load_with(path, &overrides.set)?;
+    let mut spec = program::load(path, &overrides.set)?;
     if spec.sweep.is_none() {
         anyhow::bail!("{} has no [sweep]: it describes one run; train it with `runner train`", path.display());
     }
@@ -67,9 +68,11 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let slots = device::slots(*slots_per_device, kind, *threads)?;
     // Each run of a program is a process of its own anyway.
     let share = pool::share(*share_process, kind)? && !by_program;
-    let ledger = folder(args, spec, &device)?;
+    let chooser = spec.sweep.as_ref().and_then(Chooser::of);
+    let ledger = folder(args, spec, &device, chooser.as_ref())?;
     let before = Summary::of(&ledger)?;
-    let most = before.pending.div_ceil(devices.len());
+    let work = if chooser.is_some() { ledger.plan().runs.len() } else { before.pending };
+    let most = work.div_ceil(devices.len());
     let per_device = if slots_per_device.is_none() && share && device.kind == "cuda" {
         let left: Vec<&PlannedRun> = ledger.plan().runs.iter().filter(|run| !ledger.is_over(&run.id)).collect();
         device::side_by_side(&devices[0], &place.cache, &left, most)?
@@ -92,6 +95,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
         runs,
         command: &worker,
         patience: Duration::from_secs(hang_after),
+        choose: chooser.as_ref(),
     };
     let interrupts = execute::interrupts()?;
     let mut display = Display::new(&ledger, slots.len() * runs, std::io::stderr().is_terminal());
@@ -99,23 +103,37 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     display.finish();
     // What comes now is short, and repeated by the next call: a signal ends it at once.
     drop(interrupts);
+    if let (Some(chooser), Ok(Summary { interrupted: None, .. })) = (&chooser, &summary) {
+        chooser.conclude(&ledger)?.iter().for_each(|end| eprintln!("{end}"));
+    }
+    end(&ledger.with_chosen_alone(), spec, args, summary)
+}
+
+/// What follows when no worker is left: fits and report, or how to go on.
+fn end(
+    ledger: &Ledger,
+    spec: &Spec,
+    args: &SweepArgs,
+    summary: Result<Summary, ExecuteError>,
+) -> anyhow::Result<ExitCode> {
     match summary {
         Ok(summary) if summary.interrupted.is_some() => {
-            closing::say(&kept(&ledger, "Interrupted", &summary));
+            closing::say(&kept(ledger, "Interrupted", &summary));
             Ok(ExitCode::from(execute::REQUEUE))
         }
-        Ok(summary) => finish(&ledger, spec, &place.cache, &summary),
+        Ok(summary) => finish(ledger, spec, &args.place.cache, &summary),
         Err(error) => {
-            closing::say(&kept(&ledger, "Ended by a failure", &Summary::of(&ledger)?));
+            closing::say(&kept(ledger, "Ended by a failure", &Summary::of(ledger)?));
             Err(error.into())
         }
     }
 }
 
 /// Plans the sweep, and makes or opens its results folder.
-fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo) -> anyhow::Result<Ledger> {
+fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&Chooser>) -> anyhow::Result<Ledger> {
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
+    chooser.map_or(Ok(()), |chooser| chooser.check(&plan))?;
     if let Some(raised) = planning::raised_batches(spec, &plan) {
         eprintln!("{raised}");
     }
@@ -131,7 +149,12 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo) -> anyhow::Result<
         let seconds = ledger::EXPIRY.as_secs();
         eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
     }
-    let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
+    let ledger = if chooser.is_some() {
+        let chosen = ledger::chosen_of(&plan, &ledger::choices(&dir)?);
+        Ledger::create(&dir, &spec.to_toml(), chosen, losses)?.choosing(plan)
+    } else {
+        Ledger::create(&dir, &spec.to_toml(), plan, losses)?
+    };
     if args.keep_models {
         ledger.keep_models()?;
     }
@@ -161,7 +184,8 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[St
         0 => String::new(),
         count => format!(", {count} points of the grid left out (`runner plan` tells why)"),
     };
-    eprintln!("{} runs, {flops} FLOPs{left_out}, into {}", runs.len(), ledger.dir().display());
+    let what = if ledger.is_choosing() { "candidates" } else { "runs" };
+    eprintln!("{} {what}, {flops} FLOPs{left_out}, into {}", runs.len(), ledger.dir().display());
     if let Some(less) = ledger.grown_from() {
         let more = runs.len() - less;
         eprintln!(
@@ -169,10 +193,11 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[St
             ledger.dir().join("specs").display()
         );
     }
-    if before.pending < runs.len() {
-        eprintln!("{} of them are done already", runs.len() - before.pending);
+    let done = ledger.wanted().len() - before.pending;
+    if done > 0 {
+        eprintln!("{done} of them are done already");
     }
-    if before.pending > 0 {
+    if before.pending > 0 || ledger.is_choosing() {
         let DeviceInfo { kind, name, driver, threads, precision } = device;
         let devices = if let [_] = devices { kind } else { &devices.join(", ") };
         eprintln!("{slots} slots on {devices}: {name} ({driver}, {precision}, threads a run: {threads})");

@@ -11,17 +11,19 @@ use crate::commands::fit::print;
 use crate::commands::shared::sheet::Room;
 use crate::commands::shared::{planning, trunks};
 use crate::data::Corpus;
+use crate::execute::choose::goal::Rule;
 use crate::execute::{Summary, diverged};
-use crate::fit::Bootstrap;
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline::Headline;
 use crate::fit::approaches::summary::Summary as FitSummary;
 use crate::fit::transfer::frontier::Comparison;
 use crate::fit::transfer::rates;
 use crate::fit::transfer::rates::Group;
-use crate::ledger::{CurvePoint, Ledger, Losses, State};
+use crate::fit::{Bootstrap, Estimate};
+use crate::goal::Goal;
+use crate::ledger::{self, Choice, CurvePoint, Ledger, Losses, State};
 use crate::plan::PlannedRun;
-use crate::report::{self, Answer, Evaluated, IsoflopGroup, Key, LossCurve, Report, ReportInput, RunTable};
+use crate::report::{self, Answer, ChoiceStep, Evaluated, IsoflopGroup, Key, LossCurve, Report, ReportInput, RunTable};
 use crate::spec::{Source, Spec};
 use crate::trainer::Outcome;
 
@@ -85,7 +87,8 @@ impl Derived {
         let plain = asked.is_none();
         let groups = if plain { fits::transfer_groups(ledger)? } else { Vec::new() };
         let savings = if plain { fits::savings(ledger)? } else { Vec::new() };
-        let isoflop = || fits::isoflop_groups(ledger, resamples);
+        let sought = spec.sweep.as_ref().map_or(&[][..], |sweep| &sweep.tune);
+        let isoflop = || fits::isoflop_groups(ledger, sought, resamples);
         let isoflop_groups = if plain && groups.is_empty() { isoflop()? } else { Vec::new() };
         let other = !plain || !groups.is_empty() || !savings.is_empty() || !isoflop_groups.is_empty();
         let fit = || Approaches::fit(ledger, &observations, resamples);
@@ -95,6 +98,7 @@ impl Derived {
             Losses::Trained => spec.name.clone(),
             Losses::Rehearsed => format!("{} ({REHEARSAL})", spec.name),
         };
+        let choices = choices(ledger, spec)?;
         let question = asked.as_ref().map(Asked::question);
         let shared = trunks::spent(ledger)?;
         let input = ReportInput {
@@ -108,6 +112,7 @@ impl Derived {
             transfer: &groups,
             savings: &savings,
             isoflop_groups: &isoflop_groups,
+            choices: choices.as_ref().map(|(goal, steps)| (*goal, &steps[..])),
             question: question.as_ref(),
             entropy,
             runs: &run_table(&table)?,
@@ -197,6 +202,20 @@ pub(in crate::commands) fn cached_entropy(ledger: &Ledger, spec: &Spec, cache: &
     }
     let entropy = Corpus::cached(&spec.data, spec.model.context, cache).ok()??.entropy()?;
     Some((entropy.nats_per_token, entropy.standard_error))
+}
+
+/// What a sweep that chose its runs chose them for, and each choice.
+fn choices(ledger: &Ledger, spec: &Spec) -> anyhow::Result<Option<(Goal, Vec<ChoiceStep>)>> {
+    let Some(rule) = spec.sweep.as_ref().and_then(Rule::of) else { return Ok(None) };
+    let step = |choice: Choice| ChoiceStep {
+        run: choice.run.map(|run| run.to_string()),
+        reason: choice.reason,
+        flops: choice.flops,
+        known: choice.known.map(|[value, low, high]| Estimate { value, low, high }),
+        gain: choice.gain,
+    };
+    let steps: Vec<ChoiceStep> = ledger::choices(ledger.dir())?.into_iter().map(step).collect();
+    Ok((!steps.is_empty()).then_some((rule.goal, steps)))
 }
 
 /// The training losses of all runs that have ended.

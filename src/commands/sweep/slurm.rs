@@ -41,6 +41,12 @@ enum Watched {
 
 /// Runs the command.
 pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow::Result<ExitCode> {
+    if spec.sweep.as_ref().is_some_and(|sweep| sweep.choose.is_some() || !sweep.tune.is_empty()) {
+        anyhow::bail!(
+            "sweep.choose and sweep.tune need a process that looks at each result, and the tasks of an array have none: sweep with --launcher \
+             local inside one job"
+        );
+    }
     let kind = device::kind(&args.place.device)?;
     if spec.train.command.is_empty() {
         device::require_compiled(&args.place.device)?;

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::observation::Counting;
-use crate::plan::{PlannedRun, Run};
+use crate::plan::{PlannedRun, Program, Run};
 
 /// The version of this file: raised where a key changes its meaning.
 const FORMAT: u32 = 1;
 
 #[derive(Serialize)]
-struct Config<'a> {
+struct Description<'a> {
     format: u32,
     /// The run's identity.
     run: &'a str,
@@ -32,13 +32,17 @@ struct Config<'a> {
     tokens_per_step: usize,
     /// Parameters of the model, by convention.
     params: u64,
-    params_blocks_and_unembedding: u64,
-    params_non_embedding: u64,
+    params_blocks_and_unembedding: Option<u64>,
+    params_non_embedding: Option<u64>,
     /// Training FLOPs, and the budget that they meet.
     flops: f64,
     flop_budget: Option<f64>,
     /// The values of the sweep's axes that led here.
     axes: &'a std::collections::BTreeMap<String, String>,
+    /// The program's own configuration: `train.config`, and the `config` of its model.
+    config: &'a crate::spec::Config,
+    /// The name of its model, where the program alone knows its shape.
+    model: Option<String>,
     /// Every resolved value: shape, optimizer, schedule, data.
     resolved: &'a Run,
 }
@@ -46,13 +50,13 @@ struct Config<'a> {
 /// Writes the file of a run and returns its path.
 pub(super) fn write(
     (folder, corpus): (&Path, &Path),
-    run: &PlannedRun,
+    (run, program): (&PlannedRun, &Program),
     device: &str,
     threads: usize,
 ) -> io::Result<PathBuf> {
     let folder = std::path::absolute(folder)?;
     let corpus = std::path::absolute(corpus)?;
-    let config = Config {
+    let described = Description {
         format: FORMAT,
         run: run.id.as_str(),
         folder: folder.display().to_string(),
@@ -64,16 +68,18 @@ pub(super) fn write(
         steps: run.run.schedule.steps,
         tokens_per_step: run.run.tokens_per_step(),
         params: run.params.total(),
-        params_blocks_and_unembedding: run.params.by(Counting::BlocksAndUnembedding),
-        params_non_embedding: run.params.by(Counting::NonEmbedding),
+        params_blocks_and_unembedding: run.params_by(Counting::BlocksAndUnembedding),
+        params_non_embedding: run.params_by(Counting::NonEmbedding),
         flops: run.flops,
         flop_budget: run.run.flop_budget,
         axes: &run.axes,
+        config: &program.config,
+        model: run.own_size().map(|size| size.name.clone()),
         resolved: &run.run,
     };
     let path = folder.join("config.json");
     let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-    serde_json::to_writer_pretty(&mut file, &config)?;
+    serde_json::to_writer_pretty(&mut file, &described)?;
     file.persist(&path).map_err(|error| error.error)?;
     Ok(path)
 }

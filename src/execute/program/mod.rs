@@ -6,6 +6,7 @@
 //! its own, so that nothing it started is left behind.
 
 mod config;
+mod count;
 mod lines;
 mod protocol;
 
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+pub use self::count::count;
 use self::lines::{Line, Stream};
 use self::protocol::{Story, Wrong};
 use super::REQUEUE;
@@ -64,9 +66,13 @@ impl Trainer for ProgramTrainer {
         let begun = Instant::now();
         let failed = |what: &str, error: &io::Error| TrainError::Program(format!("cannot {what}: {error}"));
         fs::create_dir_all(&folder).map_err(|error| failed(&format!("make {}", folder.display()), &error))?;
-        let config =
-            config::write((&folder, &self.cache.join(&run.run.corpus)), run, &self.info.driver, self.info.threads)
-                .map_err(|error| failed("write the program's config.json", &error))?;
+        let config = config::write(
+            (&folder, &self.cache.join(&run.run.corpus)),
+            (run, program),
+            &self.info.driver,
+            self.info.threads,
+        )
+        .map_err(|error| failed("write the program's config.json", &error))?;
         let mut story = Story::new(run, &folder, begun);
         let mut running = Running::start(program, &config, self.info.threads)?;
         let patience = Duration::from_secs_f64(program.patience_seconds);

@@ -5,9 +5,9 @@
 //! {"val_loss": 3.42, "val_loss_stderr": 0.004}         the result, once
 //! ```
 //!
-//! Other lines are its log: the last ones are shown where it fails. Losses are in nats per token.
+//! Other keys are kept as columns of tables, each with its last value. Other lines are its log: the last ones are shown where it fails. Losses are in nats per token.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::fs;
 use std::ops::ControlFlow;
@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::lines::{Line, Stream};
 use crate::ledger::CurvePoint;
 use crate::plan::PlannedRun;
-use crate::trainer::{OnProgress, Outcome, Progress};
+use crate::trainer::{OnProgress, Outcome, Progress, Told};
 
 /// Lines of the log that are kept, and characters of each that are shown.
 const LAST_LINES: usize = 8;
@@ -31,7 +32,11 @@ const ENOUGH: f64 = 0.99;
 #[derive(Debug)]
 pub(super) struct Wrong(pub(super) String);
 
-/// The keys that mean something; others are ignored.
+/// Further columns that are kept, and characters of their names and texts.
+const MOST_COLUMNS: usize = 100;
+const LONGEST_NAME: usize = 80;
+
+/// The keys that mean something, and the others.
 #[derive(Debug, Deserialize)]
 struct Said {
     run: Option<String>,
@@ -44,6 +49,8 @@ struct Said {
     #[serde(default, deserialize_with = "number")]
     val_loss: Option<f64>,
     val_loss_stderr: Option<f64>,
+    #[serde(flatten)]
+    others: serde_json::Map<String, Value>,
 }
 
 /// A number that is there, even where it is none.
@@ -72,6 +79,8 @@ pub(super) struct Story<'a> {
     last: Option<Progress>,
     result: Option<Final>,
     diverged: Option<(usize, Option<f64>)>,
+    /// What else it told, each with its last value.
+    told: BTreeMap<String, Told>,
     log: VecDeque<String>,
     /// The first line that looked like an object and was none.
     broken: Option<u64>,
@@ -92,6 +101,7 @@ impl<'a> Story<'a> {
             last: None,
             result: None,
             diverged: None,
+            told: BTreeMap::new(),
             log: VecDeque::new(),
             broken: None,
         }
@@ -116,12 +126,30 @@ impl<'a> Story<'a> {
                 self.wrong(line.number, &format!("it speaks of run {other:?}, and is to train {}", self.run.id))
             );
         }
+        self.keep_others(&said.others);
         if let Some(loss) = said.val_loss {
             self.result(loss, said.val_loss_stderr, line.number)?;
         }
         match said.loss {
             Some(loss) => self.point(&said, loss, line.number, on_progress),
             None => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    /// Keeps what has no meaning here as columns: numbers, and texts up to a length.
+    fn keep_others(&mut self, others: &serde_json::Map<String, Value>) {
+        for (name, value) in others {
+            let value = match value {
+                Value::Null => continue,
+                Value::Number(number) => number.as_f64().map(Told::Number),
+                Value::String(text) => Some(Told::Text(text.chars().take(SHOWN).collect())),
+                other => Some(Told::Text(other.to_string().chars().take(SHOWN).collect())),
+            };
+            let room = self.told.len() < MOST_COLUMNS || self.told.contains_key(name);
+            let plain = name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
+            if let (Some(value), true) = (value, room && plain) {
+                self.told.insert(name.clone(), value);
+            }
         }
     }
 
@@ -266,6 +294,7 @@ impl<'a> Story<'a> {
             seconds,
             evaluations: Vec::new(),
             shared_steps: 0,
+            told: self.told.clone(),
         })
     }
 

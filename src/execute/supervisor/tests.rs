@@ -20,7 +20,8 @@ fn supervised(script: &str, slots: usize) -> (tempfile::TempDir, Ledger, Result<
 }
 
 fn pool(slots: usize, command: &dyn Fn(usize) -> Command) -> Pool<'_> {
-    Pool { devices: vec!["cpu".to_owned(); slots], runs: 1, command, patience: Duration::from_millis(700) }
+    let patience = Duration::from_millis(700);
+    Pool { devices: vec!["cpu".to_owned(); slots], runs: 1, command, patience, choose: None }
 }
 
 const CLAIM: &str = r#"echo "{\"event\":\"claimed\",\"run\":\"$RUN\",\"attempt\":$$}"; "#;

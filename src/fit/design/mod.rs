@@ -5,11 +5,15 @@
 //! | what is believed of the loss, as draws | [`belief`], whose columns are in `features` |
 //! | what a run would tell of a target, from any draws | [`ensemble`] |
 //! | the next runs of a sweep, and how well its goal is known | [`next`] |
+//! | the best settings of a point | [`tune`] |
+//! | runs bought from a pool for any law and region | [`pool`] |
 
 pub mod belief;
 pub mod ensemble;
 mod features;
 pub mod next;
+pub mod pool;
+pub mod tune;
 
 /// A run that could be trained, or was.
 #[derive(Clone, Debug, PartialEq)]

@@ -51,6 +51,26 @@ impl Data {
         self.loss.is_empty()
     }
 
+    /// These rows with those of another table of the same columns and groups behind them; what these cost is forgotten.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        let both = |own: &[f64], other: Option<&Vec<f64>>| [own, other.map_or(&[][..], Vec::as_slice)].concat();
+        let group = |(name, grouping): (&String, &Grouping)| {
+            let of = [&grouping.of[..], other.groups.get(name).map_or(&[][..], |other| &other.of)].concat();
+            (name.clone(), Grouping { labels: grouping.labels.clone(), of })
+        };
+        Self {
+            columns: self
+                .columns
+                .iter()
+                .map(|(name, own)| (name.clone(), both(own, other.columns.get(name))))
+                .collect(),
+            loss: both(&self.loss, Some(&other.loss)),
+            groups: self.groups.iter().map(group).collect(),
+            cost: None,
+        }
+    }
+
     /// The rows of these numbers, in that order. Groups keep their labels, so that unknowns keep their places.
     #[must_use]
     pub fn select(&self, rows: &[usize]) -> Self {

@@ -8,7 +8,9 @@
 //! | `tape` | a formula over rows, with exact derivatives |
 //! | `law` | a formula with its unknowns: [`Law`], and over rows: [`Bound`] |
 //! | `solve` | the best fit of many starts |
+//! | `copies` | what few rows leave open: fits to copies of them, each with noise of its own |
 
+mod copies;
 mod data;
 mod error;
 mod law;
@@ -21,6 +23,7 @@ pub(super) mod testing;
 mod tests;
 mod unknowns;
 
+pub use copies::{Copies, Lesson};
 pub use data::{Data, Grouping};
 pub use error::FormulaError;
 pub use law::{Bound, Formula, Law, Names, Number};

@@ -50,7 +50,7 @@ impl Measure {
     }
 
     /// What a residual adds to the objective.
-    fn cost(&self, residual: f64) -> f64 {
+    pub(super) fn cost(&self, residual: f64) -> f64 {
         let size = residual.abs();
         let cost = if size <= self.delta { 0.5 * size * size } else { self.delta * (size - 0.5 * self.delta) };
         if residual > 0.0 { self.above * cost } else { cost }
@@ -65,7 +65,7 @@ impl Measure {
 
 /// How an unknown moves.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Scale {
+pub(super) enum Scale {
     Plain,
     /// Its logarithm moves and its sign stays.
     Factor(f64),
@@ -74,8 +74,8 @@ enum Scale {
 /// The coordinates of every number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Coordinates {
-    scales: Vec<Scale>,
-    bounds: Vec<(f64, f64)>,
+    pub(super) scales: Vec<Scale>,
+    pub(super) bounds: Vec<(f64, f64)>,
 }
 
 /// Logarithms beyond this are no numbers any more.
@@ -96,7 +96,7 @@ impl Unknown {
 
 impl Coordinates {
     /// Around some values.
-    fn around(bound: &Bound<'_>, values: &[f64]) -> Self {
+    pub(super) fn around(bound: &Bound<'_>, values: &[f64]) -> Self {
         let scales: Vec<Scale> = values.iter().enumerate().map(|(k, value)| bound.unknown(k).scale(*value)).collect();
         let bounds = scales.iter().enumerate().map(|(k, scale)| {
             let (low, high) = bound.numbers[k].range;
@@ -110,7 +110,7 @@ impl Coordinates {
         Self { bounds: bounds.collect(), scales }
     }
 
-    fn outer(&self, x: &[f64]) -> Vec<f64> {
+    pub(super) fn outer(&self, x: &[f64]) -> Vec<f64> {
         let value = |(x, scale): (&f64, &Scale)| match scale {
             Scale::Plain => *x,
             Scale::Factor(sign) => sign * x.exp(),
@@ -118,7 +118,7 @@ impl Coordinates {
         x.iter().zip(&self.scales).map(value).collect()
     }
 
-    fn inner(&self, values: &[f64]) -> Vec<f64> {
+    pub(super) fn inner(&self, values: &[f64]) -> Vec<f64> {
         let x = |(value, scale): (&f64, &Scale)| match scale {
             Scale::Plain => *value,
             Scale::Factor(sign) => (sign * value).max(f64::MIN_POSITIVE).ln(),
@@ -128,17 +128,19 @@ impl Coordinates {
 }
 
 /// A law over rows with weights, as the minimiser sees it.
-struct Weighted<'a> {
-    bound: &'a Bound<'a>,
-    measure: Measure,
-    weights: &'a [f64],
-    coordinates: &'a Coordinates,
+pub(super) struct Weighted<'a> {
+    pub(super) bound: &'a Bound<'a>,
+    /// What was measured, or a copy of it that is.
+    pub(super) loss: &'a [f64],
+    pub(super) measure: Measure,
+    pub(super) weights: &'a [f64],
+    pub(super) coordinates: &'a Coordinates,
 }
 
 impl Objective for Weighted<'_> {
     fn value(&self, x: &[f64]) -> f64 {
         let predicted = self.bound.predict(&self.coordinates.outer(x));
-        let rows = predicted.iter().zip(self.bound.loss).zip(self.weights).filter(|(_, weight)| **weight > 0.0);
+        let rows = predicted.iter().zip(self.loss).zip(self.weights).filter(|(_, weight)| **weight > 0.0);
         rows.map(|((predicted, loss), weight)| weight * self.measure.cost(self.measure.of(*predicted, *loss))).sum()
     }
 
@@ -147,7 +149,7 @@ impl Objective for Weighted<'_> {
         let predicted = self.bound.slopes(&values, &mut linear.slopes);
         linear.residuals.clear();
         let mut factors = Vec::with_capacity(predicted.len());
-        for ((predicted, loss), weight) in predicted.iter().zip(self.bound.loss).zip(self.weights) {
+        for ((predicted, loss), weight) in predicted.iter().zip(self.loss).zip(self.weights) {
             let residual = self.measure.of(*predicted, *loss);
             let root = if *weight > 0.0 { (weight * self.measure.weight(residual)).sqrt() } else { 0.0 };
             linear.residuals.push(if root > 0.0 { root * residual } else { 0.0 });
@@ -212,7 +214,7 @@ pub fn solve(bound: &Bound<'_>, data: &Data, measure: Measure, starts: usize, se
     ends.dedup_by(|a, b| (a.0.value - b.0.value).abs() <= 1e-9 * b.0.value);
     let total = ends.len();
     ends[..total.min(FINALISTS)].par_iter_mut().for_each(|(end, coordinates)| {
-        let objective = Weighted { bound, measure, weights: &weights, coordinates };
+        let objective = Weighted { bound, loss: bound.loss, measure, weights: &weights, coordinates };
         *end = minimize(&objective, &coordinates.bounds, &end.x, LAST);
     });
     let least = ends.iter().map(|(end, _)| end.value).fold(f64::INFINITY, f64::min);
@@ -248,7 +250,7 @@ fn descend(
     patience: Patience,
 ) -> (End, Coordinates) {
     let coordinates = Coordinates::around(bound, values);
-    let objective = Weighted { bound, measure, weights, coordinates: &coordinates };
+    let objective = Weighted { bound, loss: bound.loss, measure, weights, coordinates: &coordinates };
     let end = minimize(&objective, &coordinates.bounds, &coordinates.inner(values), patience);
     (end, coordinates)
 }
@@ -264,7 +266,8 @@ impl Solution {
     /// The sum of squares around the solution, in the coordinates of the fit: what the data tell of each number.
     pub(in crate::fit) fn information(&self, bound: &Bound<'_>, measure: Measure) -> Linear {
         let weights = vec![1.0; bound.loss.len()];
-        let objective = Weighted { bound, measure, weights: &weights, coordinates: &self.coordinates };
+        let objective =
+            Weighted { bound, loss: bound.loss, measure, weights: &weights, coordinates: &self.coordinates };
         let mut linear = Linear::default();
         objective.linear(&self.coordinates.inner(&self.values), &mut linear);
         linear
@@ -288,7 +291,7 @@ impl Solution {
 }
 
 /// Solves for what the law is linear in, with the other values as they are, in least squares of relative residuals.
-fn with_linear(bound: &Bound<'_>, measure: Measure, mut values: Vec<f64>) -> Vec<f64> {
+pub(super) fn with_linear(bound: &Bound<'_>, measure: Measure, mut values: Vec<f64>) -> Vec<f64> {
     let is_free = |k: &usize| bound.unknown(*k).linear && bound.numbers[*k].is_free();
     let free: Vec<usize> = (0..values.len()).filter(is_free).collect();
     if free.is_empty() {
@@ -330,7 +333,7 @@ fn with_linear(bound: &Bound<'_>, measure: Measure, mut values: Vec<f64>) -> Vec
 }
 
 /// Where values of an unknown are drawn from.
-struct Range {
+pub(super) struct Range {
     listed: Vec<f64>,
     low: f64,
     high: f64,
@@ -354,7 +357,7 @@ enum Draw {
 }
 
 impl Range {
-    fn of(bound: &Bound<'_>, number: usize, data: &Data) -> Self {
+    pub(super) fn of(bound: &Bound<'_>, number: usize, data: &Data) -> Self {
         let unknown = bound.unknown(number);
         let (low, high) = bound.numbers[number].range;
         let kind = match () {
@@ -370,7 +373,7 @@ impl Range {
         Self { listed, low, high, kind, columns }
     }
 
-    fn draw(&self, rng: &mut impl Rng) -> f64 {
+    pub(super) fn draw(&self, rng: &mut impl Rng) -> f64 {
         if !self.listed.is_empty() {
             return self.listed[rng.random_range(0..self.listed.len())];
         }

@@ -9,6 +9,7 @@ use crate::fit::laws::critical_batch::runs::CriticalBatch;
 use crate::fit::laws::law::LawFit;
 use crate::fit::laws::power::Selection;
 use crate::fit::laws::pruning::Pruning;
+use crate::fit::laws::written::Written;
 use crate::fit::transfer::optimum::Optimum;
 use crate::fit::transfer::tuning::Tuning;
 
@@ -18,6 +19,8 @@ use crate::fit::transfer::tuning::Tuning;
 pub enum Fitted {
     /// A law of a few numbers.
     Law(LawFit),
+    /// A formula, with what predictions need.
+    Written(Box<Written>),
     /// Laws of one variable.
     Selection(Selection),
     /// Two curves of one variable.
@@ -46,6 +49,7 @@ impl Fitted {
     pub fn status(&self) -> Status {
         match self {
             Self::Law(fit) => fit.status,
+            Self::Written(fit) => fit.law.status,
             Self::Selection(fit) => fit.status,
             Self::Comparison(fit) => fit.status,
             Self::NoComparison { status, .. } => *status,
@@ -61,6 +65,7 @@ impl Fitted {
     pub fn conclusion(&self) -> &str {
         match self {
             Self::Law(fit) => &fit.conclusion,
+            Self::Written(fit) => &fit.law.conclusion,
             Self::Selection(fit) => &fit.conclusion,
             Self::Comparison(fit) => &fit.conclusion,
             Self::NoComparison { conclusion, .. } => conclusion,

@@ -10,7 +10,7 @@ use super::rows::Opened;
 use super::{delimited, jsonl, parquet, wandb};
 
 /// The file of a table, which may be read more than once.
-pub(super) struct Source {
+pub struct Source {
     pub(super) path: PathBuf,
     /// All of it; nothing of a Parquet file, whose reader goes from place to place.
     bytes: Vec<u8>,
@@ -44,7 +44,7 @@ const FOREIGN: [(&[u8], &str, &str); 12] = [
 
 impl Source {
     /// Reads a file, or `runs.csv` in a folder of results; compressed ones are unpacked.
-    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
+    pub fn open(path: &Path) -> Result<Self, TableError> {
         let inside = path.join("runs.csv");
         let path = if path.is_dir() && inside.is_file() { &inside } else { path };
         let io = |cause| TableError::Open { path: path.to_owned(), cause };
@@ -72,6 +72,11 @@ impl Source {
             bytes: if kind == Kind::Csv { crate::lines::unix(bytes) } else { bytes },
             kind,
         })
+    }
+
+    /// Rows that were gathered from the files of a folder: a JSON object a line.
+    pub fn gathered(path: &Path, lines: Vec<u8>) -> Self {
+        Self { path: path.to_owned(), bytes: lines, kind: Kind::JsonLines }
     }
 
     /// Its header, and its rows from the first one on. A chart of W&B becomes a row a run.

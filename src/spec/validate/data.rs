@@ -44,11 +44,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
     match source {
         Source::Synthetic => {
-            let why = "the built-in language is generated, without files or a split";
-            absent("data.path", path.is_some(), why)?;
-            absent("data.validation_path", validation_path.is_some(), why)?;
-            absent("data.tokenizer", tokenizer.is_some(), why)?;
-            absent("data.validation_fraction", validation_fraction.is_some(), why)?;
+            no_files(data, "the built-in language is generated, without files or a split")?;
             present("data.vocab", vocab.is_some(), "write the size of the language's vocabulary, such as 512")
         }
         Source::Text | Source::Jsonl | Source::Parquet => {
@@ -63,6 +59,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
             mixture(parts)?;
             text(data)
         }
+        Source::Program => no_files(data, "the program of train.command reads its data by itself"),
         Source::Bin => {
             present("data.path", path.is_some(), "write the token file, such as \"corpora/train.bin\"")?;
             absent("data.tokenizer", tokenizer.is_some(), "a token file is tokenized already")?;
@@ -72,12 +69,20 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     }
 }
 
+/// What has no files has no keys of them.
+fn no_files(data: &Data, why: &str) -> Checked {
+    absent("data.path", data.path.is_some(), why)?;
+    absent("data.validation_path", data.validation_path.is_some(), why)?;
+    absent("data.tokenizer", data.tokenizer.is_some(), why)?;
+    absent("data.validation_fraction", data.validation_fraction.is_some(), why)
+}
+
 /// Checks the numbers of `[data]`.
 fn ranges(Data { source, vocab, validation_fraction, max_epochs, .. }: &Data) -> Checked {
     if let Some(vocab) = vocab {
         // Ids of token files that do not fit 16 bits are renumbered.
         let (least, most) = match source {
-            Source::Bin => (2, u32::MAX),
+            Source::Bin | Source::Program => (2, u32::MAX),
             Source::Synthetic => (256, 65_536),
             _ => (2, 65_536),
         };

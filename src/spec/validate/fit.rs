@@ -1,8 +1,9 @@
 //! `[fit]`: what the sweep asks.
 
+use crate::fit::formula::{Asked, Formula};
 use crate::fit::named::Law;
-use crate::spec::Spec;
 use crate::spec::check::{Checked, absent, list, present, require};
+use crate::spec::{Fit, Spec};
 
 /// Columns of `runs.csv` beside the axes by which runs may be told apart.
 const COLUMNS: [&str; 6] = ["parameterization", "width", "depth", "seed", "flop_budget", "params"];
@@ -28,36 +29,78 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
             (format!("{field:?} is not an axis of this sweep that runs can be tuned over"), listed())
         })?;
     }
-    if fit.law == Law::Contrast {
+    if let Some(law) = fit.law {
+        named(fit, law)?;
+    }
+    written(fit, &axes)?;
+    if !fit.target_loss.is_empty() {
+        absent("fit.target_loss", fit.law != Some(Law::CriticalBatch), "only the law \"critical-batch\" has targets")?;
+        list("fit.target_loss", &fit.target_loss, 1e3, "loss", "write losses above 0, such as [3.5, 3.2]")?;
+    }
+    Ok(())
+}
+
+/// What a law of the literature needs.
+fn named(fit: &Fit, law: Law) -> Checked {
+    if law == Law::Contrast {
         present("fit.by", fit.by.is_some(), "write the axis whose values are compared, such as \"model.depth\"")?;
     }
-    if fit.law == Law::Optimum {
+    if law == Law::Optimum {
         present("fit.by", fit.by.is_some(), "write the axis with which the best value moves, such as \"model.depth\"")?;
         require(fit.tuned.len() == 1, "fit.tuned", || {
             (format!("{} settings", fit.tuned.len()), "write the one whose best value is asked for")
         })?;
     }
-    require(fit.law != Law::GradientNoise, "fit.law", || {
+    require(law != Law::GradientNoise, "fit.law", || {
         (
             "no run records the norms of its gradients",
             "fit it to a table of yours: runner fit TABLE --law gradient-noise",
         )
     })?;
-    let recorded = !fit.law.is_formula() || matches!(fit.law, Law::Farseer | Law::Efficiencies | Law::RateBatch);
+    let recorded = !law.is_formula() || matches!(law, Law::Farseer | Law::Efficiencies | Law::RateBatch);
     require(recorded, "fit.law", || {
         let what = "the runs of a sweep lack the columns of this law";
         (what, "fit it to a table of yours: runner fit TABLE --law NAME")
     })?;
-    if fit.law == Law::Efficiencies {
+    if law == Law::Efficiencies {
         present(
             "fit.by",
             fit.by.is_some(),
             "write the axis whose values have efficiencies, such as \"optimizer.kind\"",
         )?;
     }
-    if !fit.target_loss.is_empty() {
-        absent("fit.target_loss", fit.law != Law::CriticalBatch, "only the law \"critical-batch\" has targets")?;
-        list("fit.target_loss", &fit.target_loss, 1e3, "loss", "write losses above 0, such as [3.5, 3.2]")?;
-    }
     Ok(())
+}
+
+/// Names of the loss in `runs.csv`.
+const LOSSES: [&str; 3] = ["loss", "L", "val_loss"];
+
+/// A law of one's own, beside which no other is asked for.
+fn written(fit: &Fit, axes: &[&str]) -> Checked {
+    let Some(text) = &fit.formula else {
+        present("fit.law", fit.law.is_some(), "write a law, such as \"tokens\", or fit.formula")?;
+        return absent("fit.unknown", !fit.unknown.is_empty(), "only a formula has unknowns: write fit.formula");
+    };
+    absent("fit.formula", fit.law.is_some(), "fit.law asks for another law: remove one of them")?;
+    let wrong = |key: &'static str, problem: String, remedy: &str| require(false, key, || (problem, remedy.to_owned()));
+    let example = "write it as in \"loss = E + A/N^alpha + B/D^beta\"";
+    let formula = match Formula::parse(text) {
+        Ok(formula) => formula,
+        Err(error) => return wrong("fit.formula", error.to_string(), example),
+    };
+    let target = &formula.names.target;
+    if !LOSSES.contains(&target.0.as_str()) {
+        let error = formula.wrong(&target.1, "the runs of a sweep have one number to predict, loss");
+        return wrong("fit.formula", error.to_string(), example);
+    }
+    let is_known = |index: &str| axes.contains(&index) || COLUMNS.contains(&index);
+    if let Some((index, place)) = formula.names.indices.iter().find(|(index, _)| !is_known(index)) {
+        let error = formula.wrong(place, format!("'{index}' is not an axis of this sweep"));
+        return wrong("fit.formula", error.to_string(), "write an axis as the index");
+    }
+    fit.unknown.iter().try_for_each(|text| match Asked::parse(text) {
+        Ok(asked) if formula.names.used.iter().any(|(name, _)| *name == asked.name) => Ok(()),
+        Ok(asked) => wrong("fit.unknown", format!("the formula has no {:?}", asked.name), "write one of its names"),
+        Err(error) => wrong("fit.unknown", error, "write it as in \"alpha in 0..2\""),
+    })
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::goal::Goal;
 use crate::spec::check::{Checked, absent, list, positive, present, require};
-use crate::spec::{At, ScheduleKind, Spec, Sweep};
+use crate::spec::{At, ScheduleKind, Spec, Sweep, Tuned};
 
 /// The shortest run whose length can be met within 1% by a whole number of steps.
 pub(crate) const MIN_STEPS: usize = 50;
@@ -16,6 +17,7 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
     let Sweep {
         budgets,
         params,
+        models,
         sizes: _,
         spread: _,
         expected_tokens_per_param: _,
@@ -23,6 +25,12 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         one_seed_from,
         // Needs the optimizer too: `trunk`.
         share_trunk: _,
+        choose: _,
+        goal: _,
+        limit_flops: _,
+        limit_hours: _,
+        stop_width: _,
+        tune: _,
         seeds: _,
         axes: _,
         zip: _,
@@ -35,6 +43,7 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         let remedy = "write training FLOPs above 0 and up to 1e27, such as [1e12, 3e12, 1e13]";
         list("sweep.budgets", budgets, 1e27, "budget", remedy)?;
     }
+    absent("sweep.params", params.is_some() && !models.is_empty(), "sweep.models are the sizes")?;
     if let Some(params) = params {
         list(
             "sweep.params",
@@ -48,15 +57,16 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         let problem = format!("with {min_steps} steps a run cannot match its budget within 1%");
         (problem, format!("write {MIN_STEPS} or more, such as 100"))
     })?;
+    choosing(sweep)?;
     spreading(sweep)
 }
 
 /// Runs that share a stable phase have everything in common that their lengths do not decide. What is warm-up is seen when the
 /// runs are planned.
 pub(super) fn trunk(spec: &Spec) -> Checked {
-    if !spec.sweep.as_ref().is_some_and(|sweep| sweep.share_trunk) {
-        return Ok(());
-    }
+    let Some(sweep) = spec.sweep.as_ref().filter(|sweep| sweep.share_trunk) else { return Ok(()) };
+    let one_by_one = sweep.choose.is_some() || !sweep.tune.is_empty();
+    absent("sweep.share_trunk", one_by_one, "sweep.choose and sweep.tune take runs one by one")?;
     let by_program = !spec.train.command.is_empty();
     absent("sweep.share_trunk", by_program, "the program of train.command trains each run from its beginning")?;
     let optimizer = &spec.optimizer;
@@ -84,8 +94,60 @@ pub(in crate::spec) fn some_trunk(points: &[Spec]) -> Checked {
     })
 }
 
+/// What chooses runs, and when it stops.
+fn choosing(sweep: &Sweep) -> Checked {
+    let Sweep { choose, goal, limit_flops, limit_hours, stop_width, budgets, tune, .. } = sweep;
+    if !tune.is_empty() && choose.is_none() {
+        return Ok(());
+    }
+    let limits = [
+        ("sweep.limit_flops", *limit_flops, "1e14"),
+        ("sweep.limit_hours", *limit_hours, "8.0"),
+        ("sweep.stop_width", *stop_width, "1.2"),
+    ];
+    let Some(_) = choose else {
+        let needs = "it needs sweep.choose = \"adaptive\": without it all runs of the grid are trained";
+        absent("sweep.goal", goal.is_some(), needs)?;
+        return limits.iter().try_for_each(|(key, limit, _)| absent(key, limit.is_some(), needs));
+    };
+    present("sweep.goal", goal.is_some(), "write what the runs are to tell, such as \"tokens_per_param at 1e13\"")?;
+    present("sweep.budgets", budgets.is_some(), "write the budgets of the candidates, such as [1e12, 3e12, 1e13]")?;
+    for (key, limit, example) in limits {
+        limit.map_or(Ok(()), |limit| positive(key, limit, example))?;
+    }
+    let wide = matches!(goal, Some(Goal::TokensPerParam(_))) && stop_width.is_some_and(|width| width <= 1.0);
+    require(!wide, "sweep.stop_width", || {
+        let problem = "it is the interval's upper end over its lower one, which is above 1".to_owned();
+        (problem, "write a factor above 1, such as 1.2")
+    })?;
+    let ends = limits.iter().any(|(_, limit, _)| limit.is_some());
+    present("sweep.limit_flops", ends, "write when to stop: sweep.limit_flops, sweep.limit_hours or sweep.stop_width")
+}
+
+/// What is tuned, point by point, within a limit.
+pub(in crate::spec) fn tuning(spec: &Spec) -> Checked {
+    let Some(sweep) = spec.sweep.as_ref().filter(|sweep| !sweep.tune.is_empty()) else { return Ok(()) };
+    let Sweep { tune, axes, zip, choose, goal, limit_flops, limit_hours, stop_width, .. } = sweep;
+    absent("sweep.tune", choose.is_some(), "sweep.choose varies learning rate and batch by sweep.axes: remove one")?;
+    let needs =
+        "it needs sweep.choose = \"adaptive\": sweep.tune ends when each best setting lies between two worse ones";
+    absent("sweep.goal", goal.is_some(), needs)?;
+    absent("sweep.limit_hours", limit_hours.is_some(), needs)?;
+    absent("sweep.stop_width", stop_width.is_some(), needs)?;
+    limit_flops.map_or(Ok(()), |limit| positive("sweep.limit_flops", limit, "1e14"))?;
+    let kinds: BTreeSet<_> = tune.iter().collect();
+    require(kinds.len() == tune.len(), "sweep.tune", || ("a setting is named twice".to_owned(), "write each once"))?;
+    let decays = spec.optimizer.weight_decay.is_some_and(|decay| decay > 0.0) || !tune.contains(&Tuned::WeightDecay);
+    present("optimizer.weight_decay", decays, "write the coefficient that tuning begins with, such as 0.1")?;
+    let varied = |field: &str| axes.contains_key(field) || zip.iter().any(|group| group.contains_key(field));
+    let twice = tune.iter().map(|tuned| tuned.field()).find(|field| varied(field));
+    require(twice.is_none(), "sweep.tune", || {
+        (format!("{} is an axis too", twice.unwrap_or_default()), "remove it from sweep.axes, or from sweep.tune")
+    })
+}
+
 /// How sizes are spread over a budget, unless they are listed.
-fn spreading(Sweep { budgets, params, sizes, spread, expected_tokens_per_param, .. }: &Sweep) -> Checked {
+fn spreading(Sweep { budgets, params, models, sizes, spread, expected_tokens_per_param, .. }: &Sweep) -> Checked {
     let spreading = [
         ("sweep.sizes", sizes.is_some(), "write how many sizes each budget gets, such as 7"),
         ("sweep.spread", spread.is_some(), "write the factor from the expected optimum to either end, such as 4.0"),
@@ -98,7 +160,9 @@ fn spreading(Sweep { budgets, params, sizes, spread, expected_tokens_per_param, 
             "it needs sweep.budgets: sizes are spread around the optimum of a budget",
         )?;
         absent(key, written && params.is_some(), "sweep.params lists the sizes")?;
-        present(key, written || budgets.is_none() || params.is_some(), remedy)?;
+        // Of listed models each budget may have all.
+        let all = !models.is_empty() && sizes.is_none() && spread.is_none() && expected_tokens_per_param.is_none();
+        present(key, written || budgets.is_none() || params.is_some() || all, remedy)?;
     }
     if let Some(sizes) = *sizes {
         require((MIN_SIZES..=1000).contains(&sizes), "sweep.sizes", || {

@@ -8,7 +8,8 @@ use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind, Source
 
 /// Checks `[train]`.
 pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
-    let Train { precision, command, inputs, patience_seconds } = train;
+    // What only models of the program's own have is checked with them.
+    let Train { precision, command, inputs, config: _, count: _, patience_seconds } = train;
     let by_program = !command.is_empty();
     absent(
         "train.command",

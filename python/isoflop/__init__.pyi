@@ -1,0 +1,23 @@
+from os import PathLike
+from typing import Any, Iterable, Mapping, Protocol, Sequence, Union
+
+class _SpeaksArrow(Protocol):
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+_Path = Union[str, PathLike[str]]
+_Table = Union[_SpeaksArrow, Mapping[str, Iterable[Any]], Sequence[Mapping[str, Any]], _Path]
+_Flag = Union[None, bool, int, float, str, PathLike[str], Sequence[Union[int, float, str]]]
+
+class Error(Exception): ...
+
+class Fits(list[dict[str, Any]]):
+    notes: list[str]
+
+class Answer(dict[str, Any]):
+    notes: list[str]
+
+def fit(runs: _Table, **flags: _Flag) -> Fits: ...
+def allocate(fits: Union[_Path, Iterable[Mapping[str, Any]]], *, flops: float, **flags: _Flag) -> Answer: ...
+def predict(fits: Union[_Path, Iterable[Mapping[str, Any]]], **flags: _Flag) -> Answer: ...
+def compare(first: _Path, second: _Path, **flags: _Flag) -> Answer: ...
+def plan(spec: _Path, *, set: Union[Mapping[str, Any], None] = None, **flags: _Flag) -> Answer: ...

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Builds the wheel of python/: the program and the Python package `isoflop`, into dist/. Nothing is published.
+#
+# Usage: scripts/wheel.sh [FLAGS OF MATURIN...]     such as --no-default-features, which trains nothing and builds sooner
+#   PYTHON   a Python that has maturin [default: that of check-export.sh, into which it is installed]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if [ -z "${PYTHON:-}" ]; then
+    venv="$HOME/.cache/runner/venv-export"
+    PYTHON="$venv/bin/python"
+    [ -x "$PYTHON" ] || python3 -m venv "$venv"
+    "$PYTHON" -c "import maturin" 2> /dev/null || "$venv/bin/pip" install -q maturin
+fi
+out=$(realpath -m "${OUT:-dist}")
+cd python
+"$PYTHON" -m maturin build --release --out "$out" "$@"

@@ -1,0 +1,106 @@
+//! `runner import`: runs that were trained elsewhere as a sweep's folder, from which every other command goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::sweep::results;
+use crate::cli::ImportArgs;
+use crate::execute::Summary;
+use crate::fit::table::{self, Columns, Options, Records, TableFile};
+use crate::import::{self, Imported};
+use crate::ledger::{Ledger, Losses};
+use crate::observation::Observation;
+use crate::trainer::Told;
+
+/// Columns that call a run by its name.
+const NAMES: [&str; 6] = ["name", "run_name", "run", "run_id", "id", "ID"];
+
+/// Runs the command.
+pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let ImportArgs { source, out, columns, skip_incomplete, tokens_from_flops } = args;
+    let gathered = import::gather(source)?;
+    let (file, curves) = match gathered {
+        Some(gathered) => {
+            gathered.notes.iter().for_each(|note| eprintln!("note: {note}"));
+            (TableFile::gathered(source, gathered.lines), gathered.curves)
+        }
+        None => (TableFile::open(source)?, BTreeMap::new()),
+    };
+    let options =
+        Options { skip_incomplete: *skip_incomplete, tokens_from_flops: *tokens_from_flops, ..Options::default() };
+    let read = table::read_from(&file, &Columns::parse(columns)?, &options);
+    let read = read.with_context(|| said_of_rows(source, &file))?;
+    read.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    read.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    for (status, count) in &read.skipped {
+        eprintln!("note: {count} runs are {status} and are left out");
+    }
+    let records = table::records(&file)?;
+    let runs = read.rows.iter().zip(&read.lines).map(|(observation, line)| {
+        let mut run = imported(&records, *line, observation);
+        run.curve = curves.get(&run.name).cloned().unwrap_or_default();
+        run
+    });
+    let runs: Vec<Imported> = distinct(runs.collect());
+    let name = out.file_name().map_or_else(|| "imported".to_owned(), |name| name.to_string_lossy().into_owned());
+    let sweep = import::sweep(&name, &source.display().to_string(), runs)?;
+    let ledger = Ledger::create(out, &sweep.text, sweep.plan, Losses::Trained)?;
+    for result in &sweep.results {
+        ledger.import(result)?;
+    }
+    let summary = Summary::of(&ledger)?;
+    results::rebuild(&ledger, &sweep.spec, Path::new("cache"), &summary)?;
+    eprintln!("{} runs imported. Report: {}", sweep.results.len(), out.join("report.html").display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Which run a row of a folder is.
+fn said_of_rows(source: &Path, file: &TableFile) -> String {
+    if !source.is_dir() || source.join("runs.csv").is_file() {
+        return "the table of runs".to_owned();
+    }
+    let name = |records: &Records, line: &u64| name(records, *line).unwrap_or_default();
+    let told = table::records(file).map(|records| {
+        let each: Vec<String> = records.rows.keys().map(|line| format!("{line} is {}", name(&records, line))).collect();
+        each.join(", ")
+    });
+    format!("the runs of {}, a line each: {}", source.display(), told.unwrap_or_default())
+}
+
+/// The name of a run, where a column tells one.
+fn name(records: &Records, line: u64) -> Option<String> {
+    let cells = records.rows.get(&line)?;
+    let at = NAMES.iter().find_map(|name| records.headers.iter().position(|header| header == name))?;
+    Some(cells.get(at)?.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+fn imported(records: &Records, line: u64, observation: &Observation) -> Imported {
+    let cells = records.rows.get(&line).map_or(&[][..], Vec::as_slice);
+    let told = records.headers.iter().zip(cells).filter(|(header, cell)| !header.is_empty() && !cell.trim().is_empty());
+    let told = told.map(|(header, cell)| {
+        let cell = cell.trim();
+        let number = cell.parse().ok().filter(|number: &f64| number.is_finite());
+        (header.clone(), number.map_or_else(|| Told::Text(cell.to_owned()), Told::Number))
+    });
+    let name = name(records, line).unwrap_or_else(|| format!("row {line}"));
+    Imported { name, observation: observation.clone(), told: told.collect(), curve: Vec::new() }
+}
+
+/// Runs of one name, as where the name is that of a group, are told apart by a number.
+fn distinct(mut runs: Vec<Imported>) -> Vec<Imported> {
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    for run in &mut runs {
+        let mut name = run.name.clone();
+        for number in 2.. {
+            if taken.insert(name.clone()) {
+                break;
+            }
+            name = format!("{} ({number})", run.name);
+        }
+        run.name = name;
+    }
+    runs
+}

@@ -1,0 +1,55 @@
+//! Sweeps that do not train all of their runs: which is trained next. Asks `fit`, never trains.
+//!
+//! | what decides | module |
+//! |---|---|
+//! | a goal that is to be known: `sweep.choose` | [`goal`] |
+//! | the best settings of each point: `sweep.tune` | [`tuning`] |
+
+pub mod goal;
+pub mod tuning;
+
+use self::goal::{ChooseError, ForGoal, Rule};
+use self::tuning::Tuning;
+use crate::ledger::{Ledger, LedgerError};
+use crate::plan::Plan;
+use crate::spec::Sweep;
+
+/// Chooses runs as results come.
+pub enum Chooser {
+    /// Those that tell a goal.
+    ForGoal(ForGoal),
+    /// Those that lead to the best settings.
+    Tuning(Tuning),
+}
+
+impl Chooser {
+    /// What a sweep asks for; nothing for one that trains all of its runs.
+    pub fn of(sweep: &Sweep) -> Option<Self> {
+        let tuning = || (!sweep.tune.is_empty()).then(|| Self::Tuning(Tuning::of(sweep)));
+        Rule::of(sweep).map(|rule| Self::ForGoal(ForGoal::new(rule))).or_else(tuning)
+    }
+
+    /// Fails where these candidates cannot serve it.
+    pub fn check(&self, candidates: &Plan) -> Result<(), ChooseError> {
+        match self {
+            Self::ForGoal(chooser) => chooser.rule.check(candidates),
+            Self::Tuning(_) => Ok(()),
+        }
+    }
+
+    /// Chooses up to `places` runs less those under way, and tells of each in a line.
+    pub fn more(&self, ledger: &Ledger, places: usize) -> Result<Vec<String>, LedgerError> {
+        match self {
+            Self::ForGoal(chooser) => chooser.more(ledger, places),
+            Self::Tuning(tuning) => tuning.more(ledger, places),
+        }
+    }
+
+    /// Records where choosing ended, and tells it: what is known, and why no more runs are chosen.
+    pub fn conclude(&self, ledger: &Ledger) -> Result<Option<String>, LedgerError> {
+        match self {
+            Self::ForGoal(chooser) => chooser.conclude(ledger),
+            Self::Tuning(tuning) => tuning.conclude(ledger),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Runs bought from a pool until a budget is spent, so that a law predicts a region that it never sees.
+//!
+//! After each purchase the law is fitted to copies of what was bought ([`Copies`]). Their predictions of the region and of the
+//! rows of the pool say which rows would narrow the region's predictions most ([`Ensemble`]), and that is weighed against
+//! what a row costs. The benchmark of arXiv 2604.22753 is played so.
+
+use crate::fit::Estimate;
+use crate::fit::design::ensemble::Ensemble;
+use crate::fit::formula::{Copies, Data, FormulaError, Law, Lesson, Measure, Residual};
+use crate::fit::numerics::bootstrap::median;
+
+/// How to choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What the fits minimise.
+    pub measure: Measure,
+    /// Copies of the rows.
+    pub copies: usize,
+    /// Seed of their noise and starts.
+    pub seed: u64,
+}
+
+impl Options {
+    /// As many copies as a benchmark uses.
+    pub const COPIES: usize = 48;
+}
+
+/// Power of the cost that gains are weighed by, as in arXiv 2604.22753: by the first power the cheapest rows win as long as
+/// they tell anything.
+const POWER: f64 = 0.4;
+/// Rounds of fits where all rows are bought at once.
+const LOOKS: usize = 4;
+/// A round buys one row more for each so many that are there.
+const EACH: usize = 8;
+/// Predictions further away than so many times the largest loss are all the same.
+const FAR: f64 = 2.0;
+
+/// A pool, what was bought from it, and what that tells.
+#[derive(Debug)]
+pub struct Pool<'a> {
+    law: &'a Law,
+    data: &'a Data,
+    cost: Vec<f64>,
+    target: &'a Data,
+    options: Options,
+    copies: Copies,
+    /// The rows that were bought, in their order.
+    pub bought: Vec<usize>,
+    /// What they cost.
+    pub spent: f64,
+}
+
+impl<'a> Pool<'a> {
+    /// A pool of which nothing was bought. Rows whose cost nobody knows cost one each.
+    pub fn new(law: &'a Law, data: &'a Data, target: &'a Data, options: Options) -> Result<Self, FormulaError> {
+        law.bind(data)?;
+        law.bind(target)?;
+        let cost = data.cost.clone().unwrap_or_else(|| vec![1.0; data.len()]);
+        let copies = Copies::new(options.copies, data.len(), options.seed);
+        Ok(Self { law, data, cost, target, options, copies, bought: Vec::new(), spent: 0.0 })
+    }
+
+    /// What all rows cost.
+    pub fn total(&self) -> f64 {
+        self.cost.iter().sum()
+    }
+
+    /// Buys until nothing more is within the budget, which counts from the beginning.
+    pub fn spend(&mut self, budget: f64) -> Result<(), FormulaError> {
+        loop {
+            let within = |row: &usize| self.spent + self.cost[*row] <= budget * (1.0 + 1e-12);
+            let free: Vec<usize> = (0..self.data.len()).filter(|row| !self.bought.contains(row)).collect();
+            let free: Vec<usize> = free.into_iter().filter(within).collect();
+            let all = free.iter().map(|row| self.cost[*row]).sum::<f64>() + self.spent <= budget * (1.0 + 1e-12);
+            // Where everything can be paid for, nothing is to be chosen.
+            let chosen = if all { free } else { self.choose(&free, budget)? };
+            if chosen.is_empty() {
+                return Ok(());
+            }
+            for row in chosen {
+                self.spent += self.cost[row];
+                self.bought.push(row);
+            }
+            // Many rows at once take several looks: copies leave bad minima by looking where others are.
+            for _ in 0..if all { LOOKS } else { 1 } {
+                self.learn()?;
+            }
+        }
+    }
+
+    fn learn(&mut self) -> Result<(), FormulaError> {
+        let seen = self.data.select(&self.bought);
+        // Of the region only the places are known.
+        let usual = median(seen.loss.clone());
+        let rows = seen.with(&Data { loss: vec![usual; self.target.len()], ..self.target.clone() });
+        let bound = self.law.bind(&rows)?;
+        let measure = self.options.measure;
+        self.copies.learn(Lesson { bound: &bound, data: &rows, places: &self.bought, measure });
+        Ok(())
+    }
+
+    /// What the copies predict of a row each, within bounds so that one that went astray does not decide alone.
+    fn predictions(&self, data: &Data) -> Result<Vec<Vec<f64>>, FormulaError> {
+        let bound = self.law.bind(data)?;
+        let most = FAR * self.bought.iter().map(|row| self.data.loss[*row]).fold(0.0, f64::max);
+        // A loss is above zero where all that were seen are.
+        let least = if self.bought.iter().all(|row| self.data.loss[*row] > 0.0) { 0.0 } else { -most };
+        let each: Vec<Vec<f64>> = self.copies.values.iter().map(|values| bound.predict(values)).collect();
+        let within = |x: f64| if x.is_finite() { x.clamp(least, most) } else { most };
+        Ok((0..data.len()).map(|row| each.iter().map(|one| within(one[row])).collect()).collect())
+    }
+
+    /// The next rows: spread over the cheap ones while there are fewer than unknowns, then those that tell most.
+    fn choose(&self, free: &[usize], budget: f64) -> Result<Vec<usize>, FormulaError> {
+        let unknowns = self.law.unknowns.len();
+        if free.is_empty() || self.bought.len() < unknowns {
+            return Ok(self.apart(free, budget, unknowns - self.bought.len().min(unknowns)).into_iter().collect());
+        }
+        let (targets, candidates) = (self.predictions(self.target)?, self.predictions(&self.data.select(free))?);
+        let noise = match self.options.measure.residual {
+            Residual::Plain => self.copies.noise,
+            Residual::Log => self.copies.noise * median(candidates.iter().flatten().copied().collect()),
+        };
+        let mut ensemble = Ensemble::new(targets, candidates, noise * noise);
+        let (mut chosen, mut spent, mut taken) = (Vec::new(), self.spent, vec![false; free.len()]);
+        while chosen.len() < (self.bought.len() / EACH).max(1) {
+            let open = (0..free.len()).filter(|at| !taken[*at] && spent + self.cost[free[*at]] <= budget);
+            let score = |at: usize| ensemble.gain(at) / self.cost[free[at]].powf(POWER);
+            let scored = open.map(|at| (at, score(at))).filter(|(_, score)| score.is_finite());
+            let Some((at, score)) = scored.max_by(|a, b| a.1.total_cmp(&b.1)) else { break };
+            // What tells nothing by this many copies may still tell something: the cheapest, then.
+            let at = if score > 0.0 { at } else { self.cheapest(free, &taken) };
+            taken[at] = true;
+            spent += self.cost[free[at]];
+            ensemble.observe(at);
+            chosen.push(free[at]);
+        }
+        Ok(chosen)
+    }
+
+    fn cheapest(&self, free: &[usize], taken: &[bool]) -> usize {
+        let open = (0..free.len()).filter(|at| !taken[*at]);
+        open.min_by(|&a, &b| self.cost[free[a]].total_cmp(&self.cost[free[b]])).unwrap_or(0)
+    }
+
+    /// The row that is farthest from those that were bought, for its cost; the cheapest where there are none. It leaves half
+    /// of its share of the budget to the `left` that are still needed.
+    fn apart(&self, free: &[usize], budget: f64, left: usize) -> Option<usize> {
+        let share = 0.5 * (budget - self.spent) / left.max(1) as f64;
+        let cheap: Vec<usize> = free.iter().copied().filter(|row| self.cost[*row] <= share).collect();
+        if cheap.is_empty() {
+            return free.iter().copied().min_by(|&a, &b| self.cost[a].total_cmp(&self.cost[b]));
+        }
+        let columns: Vec<Vec<f64>> = self.law.columns.iter().map(|name| unit(&self.data.columns[name])).collect();
+        let distance = |a: usize, b: usize| columns.iter().map(|column| (column[a] - column[b]).powi(2)).sum::<f64>();
+        let score = |row: usize| {
+            let nearest = self.bought.iter().map(|other| distance(row, *other)).fold(f64::INFINITY, f64::min);
+            nearest.min(1e3) / self.cost[row].powf(POWER)
+        };
+        cheap.into_iter().max_by(|&a, &b| score(a).total_cmp(&score(b)))
+    }
+
+    /// The region as it is predicted now: the median of the copies, with 95% of them.
+    pub fn predict(&self) -> Result<Vec<Estimate>, FormulaError> {
+        let each = self.predictions(self.target)?;
+        Ok(each.into_iter().map(|copies| Estimate::from_draws(median(copies.clone()), copies)).collect())
+    }
+}
+
+/// Values in units of their range, in logarithms where all are above zero.
+fn unit(values: &[f64]) -> Vec<f64> {
+    let scale = |x: f64| if values.iter().all(|value| *value > 0.0) { x.ln() } else { x };
+    let ends =
+        values.iter().map(|x| scale(*x)).fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], x| [a.min(x), b.max(x)]);
+    let range = (ends[1] - ends[0]).max(1e-9);
+    values.iter().map(|x| (scale(*x) - ends[0]) / range).collect()
+}
+
+/// Share of the measured losses' scatter that predictions explain, from -1 to 1, as the benchmark counts it.
+pub fn explained(measured: &[f64], predicted: &[f64]) -> f64 {
+    let mean = measured.iter().sum::<f64>() / measured.len() as f64;
+    let scatter: f64 = measured.iter().map(|x| (x - mean).powi(2)).sum();
+    let missed: f64 = measured.iter().zip(predicted).map(|(x, y)| (x - y).powi(2)).sum();
+    if scatter > 0.0 && missed.is_finite() { (1.0 - missed / scatter).max(-1.0) } else { -1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::formula::{Asked, Formula};
+
+    /// Losses of E + A/N^a over two decades of N, at a cost of N, and of the region beyond.
+    fn planted(from: f64, decades: f64, rows: usize) -> Data {
+        let n: Vec<f64> = (0..rows).map(|i| from * 10_f64.powf(decades * i as f64 / (rows - 1) as f64)).collect();
+        let loss =
+            n.iter().enumerate().map(|(i, n)| (1.7 + 60.0 * n.powf(-0.3)) * (1.0 + 1e-3 * (i as f64 * 2.4).sin()));
+        Data { loss: loss.collect(), cost: Some(n.clone()), columns: [("N".to_owned(), n)].into(), ..Data::default() }
+    }
+
+    fn law() -> Law {
+        let unknowns = ["E in 0..5", "A in 1e-3..1e6", "a in 0.05..1"].map(|text| Asked::parse(text).unwrap());
+        Formula::parse("loss = E + A/N^a").unwrap().law(&|name| name == "N", &unknowns).unwrap()
+    }
+
+    #[test]
+    fn a_tenth_of_the_cost_predicts_what_is_beyond_all_of_it() {
+        let (law, pool, target) = (law(), planted(1e5, 2.5, 60), planted(1e8, 1.0, 8));
+        let options = Options { measure: Measure::default(), copies: Options::COPIES, seed: 1 };
+        let mut few = Pool::new(&law, &pool, &target, options).unwrap();
+        let total = few.total();
+        few.spend(0.1 * total).unwrap();
+        assert!(few.spent <= 0.1 * total && few.bought.len() >= 4, "{:?}", few.bought);
+        let predicted = few.predict().unwrap();
+        for (estimate, loss) in predicted.iter().zip(&target.loss) {
+            assert!((estimate.value / loss - 1.0).abs() < 0.02, "{estimate:?} and not {loss}");
+        }
+        let held = predicted.iter().zip(&target.loss).filter(|(estimate, loss)| estimate.holds(**loss)).count();
+        assert!(held >= 6, "{held} of 8 intervals hold the loss: {predicted:?}");
+        // The same seed buys the same, and a higher budget goes on from there.
+        let mut again = Pool::new(&law, &pool, &target, options).unwrap();
+        again.spend(0.1 * total).unwrap();
+        assert_eq!(again.bought, few.bought);
+        again.spend(total).unwrap();
+        assert_eq!((again.bought.len(), &again.bought[..few.bought.len()]), (60, &few.bought[..]));
+    }
+
+    #[test]
+    fn a_budget_below_the_cheapest_row_buys_nothing() {
+        let (law, pool, target) = (law(), planted(1e5, 2.0, 20), planted(1e8, 1.0, 3));
+        let options = Options { measure: Measure::default(), copies: 4, seed: 1 };
+        let mut none = Pool::new(&law, &pool, &target, options).unwrap();
+        none.spend(1.0).unwrap();
+        assert!(none.bought.is_empty() && none.predict().unwrap()[0].value.is_nan());
+    }
+
+    #[test]
+    fn what_is_explained_is_clipped_as_the_benchmark_does() {
+        assert!((explained(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0]) - 1.0).abs() < 1e-12);
+        assert!(explained(&[1.0, 2.0, 3.0], &[2.0, 2.0, 2.0]).abs() < 1e-12);
+        assert!((explained(&[1.0, 2.0, 3.0], &[50.0, 2.0, 3.0]) + 1.0).abs() < 1e-12);
+        assert!((explained(&[1.0, 2.0], &[f64::NAN, 1.0]) + 1.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,193 @@
+//! A folder of logs as one table: a row a run, with the last value of everything that its log tells.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::ImportError;
+
+/// Steps, tokens and training losses along a run, as far as each is told.
+type Points = Vec<(Option<f64>, Option<f64>, f64)>;
+
+/// What a folder of logs tells.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// One JSON object a line, one a run, in the order of their names.
+    pub lines: Vec<u8>,
+    /// The training curve of each run, by its name.
+    pub curves: BTreeMap<String, Points>,
+    /// What was left out, for people.
+    pub notes: Vec<String>,
+}
+
+/// Names of a training loss in logs.
+const LOSSES: [&str; 4] = ["loss", "train_loss", "train/loss", "training_loss"];
+/// Names of steps and of tokens.
+const STEPS: [&str; 4] = ["step", "_step", "global_step", "iter"];
+const TOKENS: [&str; 3] = ["tokens", "tokens_seen", "train_tokens"];
+
+/// Reads a folder of logs; nothing where the path is no such folder but a table or a folder with `runs.csv`.
+pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
+    if !path.is_dir() || path.join("runs.csv").is_file() {
+        return Ok(None);
+    }
+    let logs: Vec<PathBuf> = inside(path)?.into_iter().filter(|path| is_log(path)).collect();
+    let tracked = if logs.is_empty() { mlflow_runs(path)? } else { Vec::new() };
+    if logs.is_empty() && tracked.is_empty() {
+        return Err(ImportError::NoRuns(path.to_owned()));
+    }
+    let mut gathered = Gathered::default();
+    for log in logs {
+        gathered.add_log(&log)?;
+    }
+    for run in tracked {
+        gathered.add_mlflow(&run)?;
+    }
+    Ok(Some(gathered))
+}
+
+fn is_log(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson")
+}
+
+/// What is in a folder, sorted.
+fn inside(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let cannot = |cause| ImportError::Read { path: path.to_owned(), cause };
+    let entries = fs::read_dir(path).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn read(path: &Path) -> Result<String, ImportError> {
+    let bytes = fs::read(path).map_err(|cause| ImportError::Read { path: path.to_owned(), cause })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Folders of runs in an `mlruns` folder, or in one of its experiments: those with `meta.yaml` and `metrics`.
+fn mlflow_runs(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let is_run = |path: &PathBuf| path.join("meta.yaml").is_file() && path.join("metrics").is_dir();
+    let folders = |path: &Path| -> Result<Vec<PathBuf>, ImportError> {
+        Ok(inside(path)?.into_iter().filter(|inner| inner.is_dir() && !inner.ends_with(".trash")).collect())
+    };
+    let mut found = Vec::new();
+    for folder in folders(path)? {
+        if is_run(&folder) {
+            found.push(folder);
+        } else {
+            found.extend(folders(&folder)?.into_iter().filter(is_run));
+        }
+    }
+    Ok(found)
+}
+
+/// A line as an object. Python prints NaN and infinities, for which JSON has no word.
+fn object(line: &str) -> Option<Map<String, Value>> {
+    serde_json::from_str(line).ok().or_else(|| {
+        let plain = line.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
+        serde_json::from_str(&plain).ok().filter(|_| plain != line)
+    })
+}
+
+impl Gathered {
+    /// A file of JSON Lines: one run.
+    fn add_log(&mut self, path: &Path) -> Result<(), ImportError> {
+        let text = read(path)?;
+        let (mut run, mut points, mut skipped) = (Map::new(), Points::new(), 0);
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let Some(told) = object(line) else {
+                skipped += 1;
+                continue;
+            };
+            let number = |names: &[&str]| names.iter().find_map(|name| told.get(*name)?.as_f64());
+            if let Some(loss) = number(&LOSSES) {
+                points.push((number(&STEPS), number(&TOKENS), loss));
+            }
+            run.extend(told.into_iter().filter(|(_, value)| !value.is_null()));
+        }
+        if run.is_empty() {
+            return Err(ImportError::NoObject { path: path.to_owned(), lines: text.lines().count() });
+        }
+        if skipped > 0 {
+            self.notes.push(format!("{}: {skipped} lines are no JSON objects and are skipped", path.display()));
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        run.entry("name").or_insert_with(|| stem.into());
+        self.push(run, points);
+        Ok(())
+    }
+
+    /// A run of `MLflow`: files of parameters with their value, of metrics with a line `time value step` a measurement.
+    fn add_mlflow(&mut self, path: &Path) -> Result<(), ImportError> {
+        let meta = read(&path.join("meta.yaml"))?;
+        let told = |key: &str| {
+            let line = meta.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+            line.map(|value| value.trim().trim_matches(['\'', '"']).to_owned())
+        };
+        if told("lifecycle_stage").as_deref() == Some("deleted") {
+            return Ok(());
+        }
+        let mut run = Map::new();
+        for (name, file) in named_files(&path.join("params"))? {
+            run.insert(name, read(&file)?.trim().into());
+        }
+        let mut losses = Points::new();
+        for (name, file) in named_files(&path.join("metrics"))? {
+            let text = read(&file)?;
+            let measured: Vec<(f64, f64)> = text.lines().filter_map(measurement).collect();
+            if LOSSES.contains(&name.as_str()) {
+                losses = measured.iter().map(|(value, step)| (Some(*step), None, *value)).collect();
+            }
+            let last = measured.iter().rev().find(|(value, _)| value.is_finite());
+            run.extend(last.map(|(value, _)| (name, Value::from(*value))));
+        }
+        let folder = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = told("run_name").filter(|name| !name.is_empty()).unwrap_or(folder);
+        run.insert("name".to_owned(), name.into());
+        // The numbers are those of MLflow's RunStatus.
+        let status = match told("status").unwrap_or_default().as_str() {
+            "3" | "FINISHED" => "finished".to_owned(),
+            "1" | "RUNNING" => "running".to_owned(),
+            "4" | "FAILED" => "failed".to_owned(),
+            "5" | "KILLED" => "killed".to_owned(),
+            other => other.to_owned(),
+        };
+        run.insert("status".to_owned(), status.into());
+        self.push(run, losses);
+        Ok(())
+    }
+
+    fn push(&mut self, run: Map<String, Value>, points: Points) {
+        let name =
+            run.get("name").map_or_else(String::new, |name| name.as_str().map_or(name.to_string(), str::to_owned));
+        self.curves.insert(name, points);
+        self.lines.extend(Value::Object(run).to_string().bytes());
+        self.lines.push(b'\n');
+    }
+}
+
+/// Value and step of a line of a metric.
+fn measurement(line: &str) -> Option<(f64, f64)> {
+    let mut words = line.split_whitespace().skip(1);
+    let value = words.next()?.parse().ok()?;
+    Some((value, words.next().and_then(|step| step.parse().ok()).unwrap_or(0.0)))
+}
+
+/// Files below a folder, by their path in it with `/`; none where there is no such folder.
+fn named_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, ImportError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for path in inside(folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            found.extend(named_files(&path)?.into_iter().map(|(inner, file)| (format!("{name}/{inner}"), file)));
+        } else {
+            found.push((name, path));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,55 @@
+//! Runs that were trained elsewhere as a sweep's folder: what a folder of logs tells (`gather`), and what becomes of a table
+//! of runs (`runs`).
+
+mod gather;
+mod runs;
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+pub use gather::{Gathered, gather};
+pub use runs::{Imported, Sweep, sweep};
+
+/// Why runs cannot be imported.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// A file or folder cannot be read.
+    #[error("cannot read {}: {cause}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A folder holds no runs.
+    #[error(
+        "{} holds no runs: give a folder with one JSON Lines file a run (*.jsonl), an mlruns folder, or a table of runs \
+         (CSV, JSON Lines, Parquet)",
+        .0.display()
+    )]
+    NoRuns(PathBuf),
+    /// A file has no line that tells anything.
+    #[error("{}: none of its {lines} lines is a JSON object; a log has lines such as {{\"step\": 100, \"loss\": 3.2}}", path.display())]
+    NoObject {
+        /// The file.
+        path: PathBuf,
+        /// How many lines it has.
+        lines: usize,
+    },
+    /// Two runs have one name.
+    #[error("two runs are called {0:?}: give each a name of its own in a column `name`")]
+    Twice(String),
+    /// A count that no run has.
+    #[error("the run {name:?} has {what}; --columns gives a column its unit, as in tokens=tokens[M]")]
+    Impossible {
+        /// The run.
+        name: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The spec of the folder cannot be made.
+    #[error("the runs make no spec: {0}")]
+    Spec(String),
+}

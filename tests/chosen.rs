@@ -1,0 +1,181 @@
+//! Sweeps that choose their runs, in a rehearsal: limits, stop rule, resuming, and what they refuse.
+
+use std::process::Stdio;
+
+use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, signal, text, wait_for};
+
+/// Candidates: 9 sizes of 4 budgets, with 2 seeds.
+fn spec(more: &[&str]) -> String {
+    let shape = ["data.vocab=512", "model.context=4", "model.head_dim=16", "model.aspect_ratio=16.0"];
+    let training = ["optimizer.learning_rate=0.01", "optimizer.batch_tokens=1024", "eval.curve_points=10"];
+    let grid = ["name=chosen", "sweep.budgets=[1e12,1e13,1e14,1e15]", "sweep.sizes=9", "sweep.seeds=[1,2]"];
+    let choose = ["sweep.choose=\"adaptive\"", "sweep.goal=\"tokens_per_param at 1e15\""];
+    later_wins(&[&shape[..], &training, &grid, &choose, more].concat())
+}
+
+/// The quickstart with these keys set, each as it was said last.
+fn later_wins(set: &[&str]) -> String {
+    let key = |set: &str| set.split('=').next().unwrap().to_owned();
+    let last = |at: &usize| set[at + 1..].iter().all(|later| key(later) != key(set[*at]));
+    edited(QUICKSTART, &(0..set.len()).filter(last).map(|at| set[at]).collect::<Vec<_>>())
+}
+
+fn choices(place: &Place) -> Vec<serde_json::Value> {
+    place.read("out/choices.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What was known of the goal: value, low, high.
+fn interval(choice: &serde_json::Value) -> [f64; 3] {
+    serde_json::from_value(choice["known"].clone()).unwrap()
+}
+
+#[test]
+fn a_sweep_that_chooses_stops_at_its_width_and_tells_each_reason() {
+    let place = Place::with(&spec(&["sweep.stop_width=1.5"]));
+    let output = place.sweep("rehearsal", &["--slots", "1"]).output().unwrap();
+    assert_code(&output, 0);
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("chosen: run") && said.contains("No more runs are chosen: the interval is as narrow"),
+        "{said}"
+    );
+    let choices = choices(&place);
+    let [.., last] = &choices[..] else { panic!("no choices") };
+    let [value, low, high] = interval(last);
+    assert!(high / low <= 1.5 && low < value && value < high, "{last}");
+    assert!(last.get("run").is_none() && choices[0]["reason"].as_str().unwrap().contains("first"));
+    // Every result was chosen, and fewer than half of the candidates were.
+    let results = place.results().len();
+    assert_eq!(results, choices.len() - 1);
+    assert!(results < 36, "{results}");
+    let table = place.read("out/figures/choices.csv");
+    assert!(table.lines().count() == choices.len() + 1 && table.contains("takes"), "{table}");
+    assert!(place.read("out/report.html").contains("What was known of tokens_per_param at 1e15"));
+    // Nothing is left to do.
+    let again = place.sweep("rehearsal", &["--slots", "1"]).output().unwrap();
+    assert_code(&again, 0);
+    assert_eq!((place.results().len(), self::choices(&place).len()), (results, choices.len()));
+}
+
+#[test]
+fn a_sweep_that_is_killed_goes_on_with_the_choices_it_would_have_made() {
+    let more = ["sweep.limit_flops=5e14"];
+    let whole = Place::with(&spec(&more));
+    assert_code(&whole.sweep("rehearsal", &["--slots", "1"]).output().unwrap(), 0);
+    let flops = |choice: &serde_json::Value| choice["flops"].as_f64().unwrap();
+    let spent = choices(&whole).last().map(flops).unwrap();
+    assert!(spent <= 5e14 && spent > 2e14, "{spent:e}");
+    let place = Place::with(&spec(&more));
+    let sweep = || place.sweep("rehearsal", &["--slots", "1"]);
+    let mut child = sweep().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("results", || place.results().len() >= 7);
+    signal("KILL", &[child.id()]);
+    child.wait().unwrap();
+    assert_code(&sweep().output().unwrap(), 0);
+    assert_eq!(choices(&place), choices(&whole));
+    assert_eq!(place.tables(), whole.tables());
+    // A higher limit goes on from there.
+    place.write("spec.toml", spec(&["sweep.limit_flops=8e14"]));
+    assert_code(&sweep().output().unwrap(), 0);
+    let after = choices(&place).last().map(flops).unwrap();
+    assert!(after > spent && after <= 8e14, "{after:e}");
+}
+
+#[test]
+fn two_slots_get_different_runs_and_every_candidate_can_be_trained() {
+    let place = Place::with(&spec(&["sweep.budgets=[1e12,1e13]", "sweep.sizes=7", "sweep.stop_width=1.0000001"]));
+    let output = place.sweep("rehearsal", &["--slots", "2"]).output().unwrap();
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("every candidate has been trained"), "{}", text(&output.stderr));
+    let mut runs: Vec<String> = choices(&place).iter().filter_map(|c| c["run"].as_str().map(str::to_owned)).collect();
+    let count = runs.len();
+    runs.sort();
+    runs.dedup();
+    assert_eq!((runs.len(), place.results().len()), (count, count));
+}
+
+#[test]
+fn what_cannot_be_chosen_is_refused_before_anything_is_written() {
+    let refused = |more: &[&str], words: &[&str]| {
+        let place = Place::with(&spec(more));
+        assert_refused(&place.rehearse(), words);
+        assert!(!place.path("out").exists(), "{more:?}");
+    };
+    refused(&["sweep.limit_flops=1e9"], &["sweep.limit_flops", "the cheapest takes"]);
+    refused(&["sweep.limit_flops=1e15", "sweep.goal=\"loss at 1e25\""], &["cannot be told", "1e25"]);
+    refused(
+        &["sweep.limit_flops=1e15", "sweep.goal=\"exponent of N\"", "sweep.budgets=[1e13]"],
+        &["cannot be told", "factor of 2"],
+    );
+    refused(&[], &["write when to stop"]);
+    let axis = "sweep.axes={\"optimizer.beta2\"=[0.95,0.99]}";
+    refused(&["sweep.limit_flops=1e15", axis], &["optimizer.beta2", "sweep.choose knows"]);
+    let place = Place::with(QUICKSTART);
+    let set = ["sweep", "spec.toml", "--device", "rehearsal", "--set", "sweep.goal=\"exponent of N\""];
+    assert_refused(&place.run(&set), &["sweep.goal", "sweep.choose"]);
+    let set = ["sweep", "spec.toml", "--device", "rehearsal", "--set", "sweep.goal=\"what to do\""];
+    assert_refused(&place.run(&set), &["sweep.goal", "is no goal", "exponent of N"]);
+}
+
+/// Seven sizes at two budgets, each with its own best rate.
+fn tuned(more: &[&str]) -> String {
+    let shape = ["name=tuned", "data.vocab=512", "model.context=4", "model.head_dim=16", "model.aspect_ratio=16.0"];
+    let training = ["optimizer.learning_rate=0.03", "optimizer.batch_tokens=1024", "sweep.tune=[\"learning_rate\"]"];
+    let grid = ["sweep.budgets=[1e12,1e13]", "sweep.sizes=7", "sweep.seeds=[1]", "eval.curve_points=10"];
+    later_wins(&[&shape[..], &training, &grid, more].concat())
+}
+
+#[test]
+fn each_point_is_tuned_until_its_best_rate_lies_between_two_worse_ones() {
+    let place = Place::with(&tuned(&[]));
+    let output = place.sweep("rehearsal", &["--slots", "2"]).output().unwrap();
+    assert_code(&output, 0);
+    let said = text(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("13 points have their best settings between two worse ones"), "{said}");
+    // Far fewer than the whole lattice of 9 rates.
+    let results = place.results().len();
+    assert!((13 * 3..13 * 8).contains(&results), "{results}");
+    let table = place.read("out/runs.csv");
+    let mut reader = csv::Reader::from_reader(table.as_bytes());
+    let rows: Vec<std::collections::BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+    let mut by_size: std::collections::BTreeMap<(String, String), Vec<(f64, f64)>> = std::collections::BTreeMap::new();
+    for row in &rows {
+        let pair = (row["learning_rate"].parse().unwrap(), row["val_loss"].parse().unwrap());
+        by_size.entry((row["flop_budget"].clone(), row["params"].clone())).or_default().push(pair);
+    }
+    let [at_1e5, exponent] = runner::execute::rehearsal::BEST_RATE;
+    for ((budget, params), mut pairs) in by_size {
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let best = (0..pairs.len()).min_by(|&i, &j| pairs[i].1.total_cmp(&pairs[j].1)).unwrap();
+        assert!(best > 0 && best + 1 < pairs.len(), "{budget} {params}: {pairs:?}");
+        let expected = at_1e5 * (params.parse::<f64>().unwrap() / 1e5).powf(exponent);
+        assert!((pairs[best].0 / expected).ln().abs() < 1.2, "{params}: {} and not about {expected}", pairs[best].0);
+    }
+    // The curves are of what was tuned, and a second call has nothing to do.
+    assert!(place.read("out/fits.json").contains("the best of what was tuned"));
+    assert_code(&place.sweep("rehearsal", &["--slots", "2"]).output().unwrap(), 0);
+    assert_eq!(place.results().len(), results);
+}
+
+#[test]
+fn tuning_keeps_to_its_limit_and_refuses_what_makes_no_sense() {
+    let place = Place::with(&tuned(&["sweep.limit_flops=3e13"]));
+    let output = place.sweep("rehearsal", &["--slots", "1"]).output().unwrap();
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("not done"), "{}", text(&output.stderr));
+    for (more, words) in [
+        (&["sweep.tune=[\"learning_rate\", \"learning_rate\"]"][..], &["sweep.tune", "twice"][..]),
+        (&["sweep.tune=[\"width\"]"], &["sweep.tune", "learning_rate"]),
+        (&["sweep.axes={\"optimizer.learning_rate\"=[0.01, 0.02]}"], &["sweep.tune", "an axis too"]),
+        (
+            &["sweep.choose=\"adaptive\"", "sweep.goal=\"exponent of N\"", "sweep.limit_flops=1e14"],
+            &["sweep.tune", "remove one"],
+        ),
+        (&["sweep.stop_width=1.2"], &["sweep.stop_width", "sweep.choose"]),
+    ] {
+        let place = Place::with(&tuned(&[]));
+        let set: Vec<&str> = more.iter().flat_map(|set| ["--set", *set]).collect();
+        let all = [&["sweep", "spec.toml", "--device", "rehearsal"][..], &set].concat();
+        assert_refused(&place.run(&all), words);
+    }
+}

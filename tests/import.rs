@@ -1,0 +1,153 @@
+//! Runs that were trained elsewhere: `runner import`, and what goes on from there.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use crate::common::{Place, assert_code, assert_refused, text};
+
+/// Sizes and tokens of IsoFLOP curves, with a planted loss.
+fn grid() -> Vec<(String, f64, f64, f64)> {
+    let mut runs = Vec::new();
+    for budget in [1e16, 1e17, 1e18_f64] {
+        let centre = 0.1 * budget.sqrt();
+        for i in 0..7 {
+            let n = (centre * 1.5_f64.powi(i - 3)).round();
+            let d = (budget / (6.0 * n)).round();
+            runs.push((format!("run-{budget:e}-{i}"), n, d, 1.8 + 400.0 / n.powf(0.34) + 410.0 / d.powf(0.28)));
+        }
+    }
+    runs
+}
+
+fn csv() -> String {
+    grid().into_iter().fold("name,N,D,loss,optimizer\n".to_owned(), |mut text, (name, n, d, loss)| {
+        let _ = writeln!(text, "{name},{n},{d},{loss},adam");
+        text
+    })
+}
+
+/// A log a run: settings, a curve with noise between, and the result.
+fn logs(place: &Place) {
+    fs::create_dir(place.path("logs")).unwrap();
+    for (name, n, d, loss) in grid() {
+        let mut log = format!("{{\"config\": {{\"lr\": 0.01}}, \"n_params\": {n}}}\nstep 1 of many\n");
+        for i in 1..=5 {
+            let _ = writeln!(
+                log,
+                "{{\"step\": {}, \"tokens\": {}, \"loss\": {}}}",
+                i * 20,
+                d * f64::from(i) / 5.0,
+                loss + 1.0
+            );
+        }
+        let _ = writeln!(log, "{{\"step\": 100, \"loss\": NaN}}\n{{\"val_loss\": {loss}}}\n{{\"val_lo");
+        place.write(&format!("logs/{name}.jsonl"), log);
+    }
+}
+
+/// An `mlruns` folder as `MLflow`'s file store lays it out.
+fn mlruns(place: &Place) {
+    for (at, (name, n, d, loss)) in grid().into_iter().enumerate() {
+        let run = format!("mlruns/7/{at:032}");
+        for folder in ["params", "metrics/train"] {
+            fs::create_dir_all(place.path(&format!("{run}/{folder}"))).unwrap();
+        }
+        let status = if at == 20 { 4 } else { 3 };
+        place.write(
+            &format!("{run}/meta.yaml"),
+            format!("lifecycle_stage: active\nrun_name: {name}\nstatus: {status}\n"),
+        );
+        place.write(&format!("{run}/params/n_params"), n.to_string());
+        place.write(&format!("{run}/params/optimizer"), "adam");
+        place.write(&format!("{run}/metrics/tokens"), format!("1 {} 50\n2 {d} 100\n", d / 2.0));
+        place.write(&format!("{run}/metrics/loss"), format!("1 {} 50\n2 {} 100\n", loss + 1.0, loss + 0.5));
+        place.write(&format!("{run}/metrics/val_loss"), format!("2 {loss} 100\n"));
+        place.write(&format!("{run}/metrics/train/lr"), "2 0.01 100\n");
+    }
+}
+
+/// The exponent of `N_opt` by which the runs were planted comes back, by the command and by every one that follows.
+fn assert_fitted(place: &Place) {
+    let fits: serde_json::Value = serde_json::from_str(&place.read("out/fits.json")).unwrap();
+    let exponent = fits["approach2"][0]["n_opt"]["exponent"]["value"].as_f64().unwrap();
+    assert!((exponent - 0.28 / 0.62).abs() < 0.03, "{exponent}");
+    assert!(place.says(&["fit", "out"]).contains("tokens per parameter"));
+    assert!(place.read("out/report.html").contains("</html>"));
+    assert!(place.says(&["ls", "."]).contains("out"));
+    let id = place.read("out/runs.csv").lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
+    assert!(place.says(&["show", &id, "--in", "."]).contains("run-1e16-"));
+    assert_code(&place.run(&["ledger", "rebuild", "out"]), 0);
+}
+
+#[test]
+fn a_table_becomes_a_sweep_that_every_command_takes() {
+    let place = Place::new();
+    place.write("runs.csv.txt", csv());
+    assert_code(&place.run(&["import", "runs.csv.txt", "--out", "out"]), 0);
+    assert_fitted(&place);
+    let runs = place.read("out/runs.csv");
+    assert!(runs.lines().next().unwrap().contains("told.optimizer"), "{runs}");
+    // The same again is the same folder, and it goes together with others.
+    assert_code(&place.run(&["import", "runs.csv.txt", "--out", "out"]), 0);
+    assert_eq!(place.read("out/runs.csv"), runs);
+    let half: String = csv().lines().take(12).fold(String::new(), |text, line| text + line + "\n");
+    place.write("half.csv", half);
+    assert_code(&place.run(&["import", "half.csv", "--out", "half"]), 0);
+    assert_code(&place.run(&["merge", "all", "half", "out"]), 0);
+    assert_eq!(place.read("all/runs.csv").lines().count(), 22);
+    assert_code(&place.run(&["compare", "half", "out"]), 0);
+}
+
+#[test]
+fn logs_of_a_folder_are_runs_with_their_curves() {
+    let place = Place::new();
+    logs(&place);
+    let output = place.run(&["import", "logs", "--out", "out"]);
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("2 lines are no JSON objects"), "{}", text(&output.stderr));
+    assert_fitted(&place);
+    assert_eq!(place.read("out/curves.csv").lines().count(), 1 + 21 * 5);
+    assert!(place.read("out/runs.csv").lines().next().unwrap().contains("told.config.lr"));
+}
+
+#[test]
+fn an_mlruns_folder_is_read_and_what_failed_is_left_out() {
+    let place = Place::new();
+    mlruns(&place);
+    for source in ["mlruns", "mlruns/7"] {
+        let output = place.run(&["import", source, "--out", "out"]);
+        assert_code(&output, 0);
+        assert!(text(&output.stderr).contains("1 runs are failed"), "{}", text(&output.stderr));
+        fs::remove_dir_all(place.path("out")).unwrap();
+    }
+    assert_code(&place.run(&["import", "mlruns", "--out", "out"]), 0);
+    assert_fitted(&place);
+    assert!(place.read("out/runs.csv").lines().next().unwrap().contains("told.train/lr"));
+}
+
+#[test]
+fn what_cannot_be_imported_is_told_with_its_place() {
+    let place = Place::new();
+    for folder in ["empty", "noise"] {
+        fs::create_dir(place.path(folder)).unwrap();
+    }
+    place.write("noise/a.jsonl", [0xff, 0x00, b'\n', 0x80]);
+    place.write("noise/b.txt", "no log");
+    place.write("short.csv", "N,D,loss\n1000,20,3.0\n");
+    place.write("bad.csv", "name,N,D,loss\na,1000,20000,3.0\nb,1000,many,3.0\n");
+    for (source, said) in [
+        ("absent", &["absent"][..]),
+        ("empty", &["holds no runs", "*.jsonl"]),
+        ("noise", &["a.jsonl", "none of its 2 lines is a JSON object"]),
+        ("short.csv", &["row 2", "only 20 training tokens", "--columns"]),
+        ("bad.csv", &["bad.csv:3", "many"]),
+    ] {
+        assert_refused(&place.run(&["import", source, "--out", "out"]), said);
+        assert!(!place.path("out").exists(), "{source}");
+    }
+    place.write("mine.txt", "not a ledger");
+    fs::create_dir(place.path("out")).unwrap();
+    place.write("out/mine.txt", "mine");
+    place.write("good.csv", csv());
+    assert_refused(&place.run(&["import", "good.csv", "--out", "out"]), &["mine.txt"]);
+}
