@@ -70,7 +70,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(fittable) = &fittable {
         eprintln!("{fittable}");
     }
-    hint.iter().for_each(|hint| eprintln!("{hint}"));
+    if let Some(hint) = hint {
+        eprintln!("{hint}");
+    }
     if let Some(there) = there(&spec, &plan, Losses::of_device(device::kind(&name)?)) {
         eprintln!("{there}");
     }
