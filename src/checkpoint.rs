@@ -12,7 +12,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Shape, Weight};
+use crate::model::{Shape, Weight, is_default};
 use crate::optimizer::{Kept, OptimizerKind};
 use crate::plan::RunId;
 
@@ -37,6 +37,16 @@ pub struct Place {
     pub seconds: f64,
     /// The curve up to here.
     pub points: Vec<Point>,
+    /// Steps that another run had trained, with which this one shares its stable phase.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shared: usize,
+    /// In a stable phase that runs share, the bits of the loss of every step up to here: each has points of its curve of its
+    /// own. Bits, since JSON has no word for what is not a number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<u32>,
+    /// Parts into which batches were cut, at the end of a stable phase that runs share.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub micro_batches: usize,
 }
 
 /// A point of the curve.
@@ -252,7 +262,7 @@ mod tests {
 
     fn place() -> Place {
         let points = vec![Point { step: 5, train_loss: 0.1 + 0.2 }, Point { step: 10, train_loss: 1.0 / 3.0 }];
-        Place { step: 12, losses: 2, seconds: 0.7, points }
+        Place { step: 12, losses: 2, seconds: 0.7, points, ..Place::default() }
     }
 
     fn whole() -> Vec<u8> {

@@ -56,6 +56,13 @@ pub trait Checkpoints {
     /// told by whoever implements this.
     fn save(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
 
+    /// Opens what other runs left at the ends of a stable phase that this run shares with them, longest first, until `read`
+    /// accepts one, as `load` does.
+    fn load_trunk(&mut self, read: &mut dyn FnMut(&mut File) -> Result<(), String>) -> bool;
+
+    /// Keeps the state at the end of this run's stable phase for those that go on from there, if there are any.
+    fn save_trunk(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
+
     /// Keeps the weights of a finished run that `write` writes, where models are kept at all. As above people are told of
     /// a failure.
     fn keep_model(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
@@ -68,6 +75,14 @@ impl Checkpoints for () {
     }
 
     fn save(&mut self, _: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn load_trunk(&mut self, _: &mut dyn FnMut(&mut File) -> Result<(), String>) -> bool {
+        false
+    }
+
+    fn save_trunk(&mut self, _: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         Ok(())
     }
 
@@ -175,6 +190,9 @@ pub enum Outcome {
         /// What else was measured of the trained model.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evaluations: Vec<Measured>,
+        /// Steps that another run had trained, with which it shares its stable phase.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        shared_steps: usize,
         /// What else a program of somebody else's told of the run: columns of tables, which nothing else reads.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         told: BTreeMap<String, Told>,
@@ -188,6 +206,11 @@ pub enum Outcome {
         /// Wall-clock seconds until then.
         seconds: f64,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A value that a program told.

@@ -27,3 +27,4 @@ mod spec;
 mod sweep;
 #[cfg(feature = "cpu")]
 mod train;
+mod trunks;

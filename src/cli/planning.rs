@@ -8,6 +8,7 @@ use super::{Overrides, Place, Tables};
 
 /// Flags of `runner plan`.
 #[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is a flag by itself.
 pub struct PlanArgs {
     /// The spec, a TOML file.
     pub spec: PathBuf,

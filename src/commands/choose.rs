@@ -200,11 +200,11 @@ fn table(played: &[Played], repeats: u32, room: Room) -> String {
         ("within 95%", Worth::More(2)),
     ]);
     let mut named: Vec<&str> = Vec::new();
-    played.iter().for_each(|one| {
+    for one in played {
         if !named.contains(&one.budget.as_str()) {
-            named.push(&one.budget)
+            named.push(&one.budget);
         }
-    });
+    }
     for budget in named {
         let of: Vec<&Played> = played.iter().filter(|one| one.budget == budget).collect();
         let mean = |read: &dyn Fn(&Played) -> f64| of.iter().map(|one| read(one)).sum::<f64>() / of.len() as f64;

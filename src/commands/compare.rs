@@ -337,7 +337,7 @@ fn worth(first: &Folder, second: &Folder) -> anyhow::Result<Option<String>> {
     let tells = |side: &&str| {
         sides.iter().filter(|of| *of == side).count() >= RUNS && columns.iter().all(|column| kinds(column, side) >= 3)
     };
-    if !["first", "second"].iter().all(|side| tells(side)) {
+    if !["first", "second"].iter().all(tells) {
         return Ok(None);
     }
     let [params, tokens] = columns;

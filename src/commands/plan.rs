@@ -12,7 +12,7 @@ use super::shared::json;
 use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
-use super::shared::{device, planning, program};
+use super::shared::{device, planning, program, trunks};
 use super::sweep::results::results_dir;
 use super::{STDOUT, init, positive};
 use crate::cli::PlanArgs;
@@ -52,6 +52,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(raised) = planning::raised_batches(&spec, &plan) {
         eprintln!("{raised}");
     }
+    if let Some(none) = trunks::none_shared(&spec, &plan) {
+        eprintln!("{none}");
+    }
     let fittable = planning::Fittable::of(&plan);
     if args.csv {
         plan.left_out.iter().for_each(|out| eprintln!("left out: {}: {}", planning::describe(out), out.reason));
@@ -67,7 +70,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(fittable) = &fittable {
         eprintln!("{fittable}");
     }
-    hint.iter().for_each(|hint| eprintln!("{hint}"));
+    if let Some(hint) = hint {
+        eprintln!("{hint}");
+    }
     if let Some(there) = there(&spec, &plan, Losses::of_device(device::kind(&name)?)) {
         eprintln!("{there}");
     }
@@ -117,7 +122,7 @@ fn as_json(
     let known = estimate.device_hours.is_finite();
     let runs = plan.runs.iter().map(|run| json!({ "planned": run, "seconds": throughput.seconds(run) }));
     json!({
-        "runs": runs.collect::<Vec<_>>(), "left_out": plan.left_out, "flops": estimate.flops,
+        "runs": runs.collect::<Vec<_>>(), "left_out": plan.left_out, "flops": estimate.flops, "flops_alone": estimate.flops_alone,
         "seconds": estimate.seconds, "device_hours": estimate.device_hours, "result_bytes": estimate.results,
         "checkpoint_bytes": estimate.checkpoints, "price": price.filter(|_| known).map(|price| price * estimate.device_hours),
         "fittable": fittable,
@@ -183,10 +188,13 @@ fn text(
         return Ok(out);
     }
     let estimate = Estimate::of_plan(plan, machine, |run| throughput.seconds(run));
-    let Estimate { flops, seconds, device_hours, busy, results, checkpoints } = estimate;
+    let Estimate { flops, flops_alone, seconds, device_hours, busy, results, checkpoints } = estimate;
     let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };
     let (runs, slots) = (count(plan.runs.len(), "run"), count(machine.slots * machine.devices, "slot"));
     writeln!(out, "{runs}, {} FLOPs, {} of training on {slots}", Flops(flops), Seconds(seconds))?;
+    if plan.shares_trunks() {
+        writeln!(out, "{}", trunks::saved(flops, flops_alone))?;
+    }
     if device_hours.is_finite() {
         let devices = count(machine.devices, "device");
         writeln!(out, "{} device hours on {devices}, {:.0}% of them busy", Ratio(device_hours), 100.0 * busy)?;

@@ -107,7 +107,7 @@ fn attempt(
         }
         if terms.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let checkpoints = &mut Shelf { claim, run: &run.id };
+    let checkpoints = &mut Shelf { claim, run };
     let job = Job { run, micro_batches, checkpoints, checkpoint_every: terms.checkpoint_every };
     failpoint::begin(run);
     failpoint::outcome(run, trainer.train(job, &mut on_progress))
@@ -182,11 +182,27 @@ fn publish(
 fn sound(outcome: &Outcome, run: &PlannedRun) -> Outcome {
     let number = |value: f64| if value.is_finite() { value } else { 0.0 };
     match outcome.clone() {
-        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations, told }
-            if [val_loss, val_loss_se, train_loss].iter().all(|value| value.is_finite()) =>
-        {
+        Outcome::Finished {
+            val_loss,
+            val_loss_se,
+            train_loss,
+            tokens_per_second,
+            seconds,
+            evaluations,
+            shared_steps,
+            told,
+        } if [val_loss, val_loss_se, train_loss].iter().all(|value| value.is_finite()) => {
             let [tokens_per_second, seconds] = [tokens_per_second, seconds].map(number);
-            Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations, told }
+            Outcome::Finished {
+                val_loss,
+                val_loss_se,
+                train_loss,
+                tokens_per_second,
+                seconds,
+                evaluations,
+                shared_steps,
+                told,
+            }
         }
         Outcome::Finished { train_loss, seconds, .. } => Outcome::Diverged {
             step: run.run.schedule.steps,

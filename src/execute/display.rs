@@ -47,8 +47,8 @@ impl<'a> Display<'a> {
     /// A display of `slots` workers on the runs of a ledger; bars where `terminal`, lines otherwise.
     pub fn new(ledger: &'a Ledger, slots: usize, terminal: bool) -> Self {
         let runs = &ledger.plan().runs;
-        let total = ledger.wanted().iter().map(|run| run.flops).sum();
-        let done = runs.iter().filter(|run| ledger.is_over(&run.id)).map(|run| run.flops).sum();
+        let total = ledger.wanted().iter().map(|run| run.flops_spent()).sum();
+        let done = runs.iter().filter(|run| ledger.is_over(&run.id)).map(PlannedRun::flops_spent).sum();
         let has_loss = |run: &&PlannedRun| {
             let result = ledger.result(&run.id).ok().flatten();
             result.is_some_and(|result| matches!(result.outcome, Outcome::Finished { .. }))
@@ -103,7 +103,7 @@ impl<'a> Display<'a> {
     /// Leaves a run out of the work to be done.
     pub fn given_up(&mut self, run: &RunId) {
         if let Some(run) = self.runs.get(run) {
-            self.total -= run.flops;
+            self.total -= run.flops_spent();
         }
     }
 
@@ -160,7 +160,7 @@ impl<'a> Display<'a> {
 
     fn progressed(&mut self, slot: usize, id: &RunId, tokens: u64, loss: Option<f64>, rate: Option<f64>) {
         let Some(run) = self.runs.get(id) else { return };
-        let spent = tokens as f64 * run.flops_per_token.exact;
+        let spent = run.share_done(tokens) * run.flops_spent();
         self.partial[slot] = spent;
         // What the checkpoint of an earlier attempt had is no work of this call.
         if self.resumed[slot].is_none() {
@@ -195,7 +195,7 @@ impl<'a> Display<'a> {
         self.partial[slot] = 0.0;
         let resumed = self.resumed[slot].replace(0.0).unwrap_or(0.0);
         if has_result {
-            self.done += self.runs.get(id).map_or(0.0, |run| run.flops);
+            self.done += self.runs.get(id).map_or(0.0, |run| run.flops_spent());
         } else {
             self.before -= resumed;
         }

@@ -1,7 +1,7 @@
 //! Failures on demand, for tests: compiled in by the cargo feature `failpoints` and otherwise nothing.
 //!
-//! `RUNNER_FAILPOINT=KIND[@DEPTH][:TIMES:FILE]` does KIND to runs of this depth, or to all, at most so many times, counted in
-//! the length of a file; several are separated by semicolons. `compile` waits before the first step; `panic`, `memory`,
+//! `RUNNER_FAILPOINT=KIND[@DEPTH][+STEP][:TIMES:FILE]` does KIND to runs of this depth, or to all, from this step on, at most
+//! so many times, counted in the length of a file; several are separated by semicolons. `compile` waits before the first step; `panic`, `memory`,
 //! `abort`, `hang` and `slow` come at a point of the curve; `nan`, `lost` (the device) and `full` (its memory) at the end.
 
 use crate::plan::PlannedRun;
@@ -32,7 +32,7 @@ mod imp {
 
     /// Waits before the first step, as long as the environment asks.
     pub fn begin(run: &PlannedRun) {
-        if wanted(run, &["compile"]).is_some() {
+        if wanted(run, 0, &["compile"]).is_some() {
             std::thread::sleep(Duration::from_hours(1));
         }
     }
@@ -42,7 +42,7 @@ mod imp {
         if !progress.curve_point {
             return;
         }
-        match wanted(run, &["panic", "memory", "abort", "hang", "slow"]) {
+        match wanted(run, progress.step, &["panic", "memory", "abort", "hang", "slow"]) {
             Some("panic") => panic!("a failpoint panicked"),
             Some("memory") => panic!("CUDA_ERROR_OUT_OF_MEMORY (failpoint)"),
             Some("abort") => std::process::abort(),
@@ -57,7 +57,7 @@ mod imp {
     /// Another end, where the environment asks for it.
     pub fn outcome(run: &PlannedRun, outcome: Result<Outcome, TrainError>) -> Result<Outcome, TrainError> {
         let outcome = outcome?;
-        match (wanted(run, &["nan", "lost", "full"]), outcome) {
+        match (wanted(run, run.run.schedule.steps, &["nan", "lost", "full"]), outcome) {
             (Some("lost"), _) => Err(TrainError::Device("CUDA_ERROR_ILLEGAL_ADDRESS (failpoint)".to_owned())),
             (Some("full"), _) => Err(TrainError::OutOfMemory("CUDA_ERROR_OUT_OF_MEMORY (failpoint)".to_owned())),
             (Some("nan"), mut outcome @ Outcome::Finished { .. }) => {
@@ -71,14 +71,17 @@ mod imp {
     }
 
     /// The first of these kinds that is asked for.
-    fn wanted(run: &PlannedRun, kinds: &[&'static str]) -> Option<&'static str> {
+    fn wanted(run: &PlannedRun, done: usize, kinds: &[&'static str]) -> Option<&'static str> {
         let asked = std::env::var("RUNNER_FAILPOINT").ok()?;
         asked.split(';').find_map(|asked| {
             let mut parts = asked.splitn(3, ':');
             let what = parts.next()?;
+            let (what, from) = what.split_once('+').map_or((what, None), |(what, from)| (what, from.parse().ok()));
             let (kind, depth) = what.split_once('@').map_or((what, None), |(kind, depth)| (kind, depth.parse().ok()));
             let kind = kinds.iter().find(|known| **known == kind)?;
-            if depth.is_some_and(|depth: usize| depth != run.run.shape.depth) {
+            if depth.is_some_and(|depth: usize| depth != run.run.shape.depth)
+                || from.is_some_and(|from: usize| done < from)
+            {
                 return None;
             }
             match (parts.next(), parts.next()) {

@@ -5,6 +5,9 @@
 //! see that the planted exponents come back.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+
+use serde::{Deserialize, Serialize};
 
 use crate::ledger::REHEARSAL;
 use crate::observation::Counting;
@@ -100,7 +103,7 @@ impl Trainer for Rehearsal {
         }
     }
 
-    /// Its checkpoint is the number of the point that it has come to, and all else follows from the run.
+    /// Its checkpoint is the step that it has come to, and all else follows from the run.
     fn train(&mut self, job: Job<'_>, on_progress: OnProgress<'_>) -> Result<Outcome, TrainError> {
         let Job { run, checkpoints, .. } = job;
         let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
@@ -110,24 +113,36 @@ impl Trainer for Rehearsal {
         let untrained = if vocab == 0 { f64::INFINITY } else { (vocab as f64).ln() };
         let steps = run.run.schedule.steps;
         let points = run.run.eval.curve_points.clamp(1, steps.max(1));
-        let mut train_loss = untrained;
-        let mut told = 0;
-        checkpoints.load(&mut |file| {
-            told = serde_json::from_reader(file).map_err(|error| error.to_string())?;
+        let (mut train_loss, mut left) = (untrained, false);
+        let mut place = Told::default();
+        let mut read = |file: &mut File| {
+            place = serde_json::from_reader(file).map_err(|error| error.to_string())?;
             Ok(())
-        });
+        };
+        let is_own = checkpoints.load(&mut read);
+        if !is_own && run.trunk.is_some() {
+            checkpoints.load_trunk(&mut read);
+        }
+        let Told { step: told, shared } = place;
+        let end_of_trunk = run.run.schedule.stable_steps();
         for point in 1..=points {
             let step = steps * point / points;
             let tokens = run.run.tokens_per_step() as u64 * step as u64;
             train_loss = SURFACE.loss(params, tokens as f64).min(untrained);
             let learning_rate = run.run.optimizer.learning_rate;
-            let again = point <= told;
+            let again = step <= told;
+            if run.trunk.is_some() && told < end_of_trunk && step >= end_of_trunk && !left {
+                left = true;
+                let place = Told { step: end_of_trunk, shared: end_of_trunk };
+                // Where it fails the others rehearse it again.
+                let _ = checkpoints.save_trunk(&mut |out| Ok(serde_json::to_writer(out, &place)?));
+            }
             let progress =
                 Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true, again };
             if on_progress(progress).is_break() {
-                let told = told.max(point);
+                let place = Told { step: told.max(step), shared };
                 // Where it fails the rehearsal begins anew, which takes no time.
-                let _ = checkpoints.save(&mut |out| Ok(serde_json::to_writer(out, &told)?));
+                let _ = checkpoints.save(&mut |out| Ok(serde_json::to_writer(out, &place)?));
                 return Err(TrainError::Interrupted { step });
             }
         }
@@ -136,11 +151,21 @@ impl Trainer for Rehearsal {
             val_loss_se: NOISE,
             train_loss,
             tokens_per_second,
-            seconds: run.tokens as f64 / tokens_per_second,
+            seconds: run.tokens as f64 * run.own_share(shared) / tokens_per_second,
             evaluations: Vec::new(),
+            shared_steps: shared,
             told: BTreeMap::new(),
         })
     }
+}
+
+/// How far a rehearsal is: all that it remembers.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Told {
+    /// Steps that were told.
+    step: usize,
+    /// Those of them that another run had told, with which it shares its stable phase.
+    shared: usize,
 }
 
 /// The final loss without noise.

@@ -21,10 +21,14 @@ pub struct Status {
     pub running: Vec<Running>,
     /// Runs that nobody has begun.
     pub waiting: usize,
+    /// Those of them that go on from a stable phase which another run has not trained yet.
+    pub waiting_for_trunks: usize,
     /// Runs that were given up.
     pub failed: Vec<Failed>,
-    /// Training FLOPs of the plan, runs that were given up excepted.
+    /// Training FLOPs of the plan, runs that were given up excepted, and what runs share counted once.
     pub flops: f64,
+    /// The same where each run trains its stable phase by itself.
+    pub flops_alone: f64,
     /// Training FLOPs spent on runs that have ended or are under way.
     pub flops_done: f64,
     /// Training FLOPs per second of the runs under way, each since it was begun.
@@ -68,7 +72,9 @@ impl Status {
             failed: Vec::new(),
             running: Vec::new(),
             waiting: 0,
+            waiting_for_trunks: 0,
             flops: 0.0,
+            flops_alone: 0.0,
             flops_done: 0.0,
             flops_per_second: 0.0,
             seconds_left: None,
@@ -99,18 +105,20 @@ impl Status {
             State::Pending => {
                 let holder = ledger.holder(&run.id);
                 self.waiting += usize::from(holder.is_none());
+                self.waiting_for_trunks += usize::from(holder.is_none() && ledger.waits(run));
                 holder.map_or(0.0, |holder| self.add_running(run, holder))
             }
         };
-        self.flops += run.flops;
-        self.flops_done += done * run.flops;
+        self.flops += run.flops_spent();
+        self.flops_alone += run.flops;
+        self.flops_done += done * run.flops_spent();
         Ok(())
     }
 
     fn add_running(&mut self, run: &PlannedRun, holder: Holder) -> f64 {
         let mut share = 0.0;
         if let Some(doing) = &holder.doing {
-            share = (doing.tokens as f64 / run.tokens as f64).min(1.0);
+            share = run.share_done(doing.tokens);
             self.flops_per_second += doing.tokens_per_second.unwrap_or(0.0) * run.flops_per_token.exact;
             *self.devices.entry(format!("{} {}", holder.host, doing.device)).or_default() += 1;
         }

@@ -12,7 +12,7 @@ use super::health::Health;
 use super::slot::{Said, Slot, Worker};
 use super::{Display, Event, REQUEUE, Summary, retry};
 use crate::ledger::{Failure, FailureClass, Ledger, LedgerError};
-use crate::plan::RunId;
+use crate::plan::{PlannedRun, RunId};
 
 /// Why a sweep could not go on.
 #[derive(Debug, Error)]
@@ -181,8 +181,9 @@ impl Supervisor<'_, '_> {
     }
 
     fn claimable(&self) -> bool {
+        let is_free = |run: &PlannedRun| !self.ledger.is_held(&run.id) && !self.ledger.waits(run);
         let runs = self.ledger.wanted();
-        runs.iter().any(|run| !self.ledger.is_over(&run.id) && !self.ledger.is_held(&run.id))
+        runs.iter().any(|run| !self.ledger.is_over(&run.id) && is_free(run))
     }
 
     /// Counts the time since the last look, and ends workers that have said nothing for too long, of a run or at all.

@@ -119,6 +119,10 @@ impl Place<'_, '_> {
                     // A process of another machine may have died with a run in its hands: some minutes will tell.
                     thread::sleep(LOOK_AGAIN);
                 }
+                // A run beside this one is about to leave a stable phase from which others go on.
+                Pass::Nothing if self.lane.lanes.beside(self.lane.number) > 0 && ledger.waiting_for_trunks() > 0 => {
+                    thread::sleep(LOOK_AGAIN);
+                }
                 Pass::Nothing => return Ok(Work::Done),
             }
         }

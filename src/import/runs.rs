@@ -180,6 +180,7 @@ fn plan_one(template: &PlannedRun, imported: &Imported) -> PlannedRun {
         tokens: run.tokens(),
         flops,
         epochs: None,
+        trunk: None,
         run,
     }
 }
@@ -205,6 +206,7 @@ fn result(planned: &PlannedRun, run: &Imported, source: &str) -> RunResult {
             tokens_per_second: 0.0,
             seconds: 0.0,
             evaluations: Vec::new(),
+            shared_steps: 0,
             told: run.told.clone(),
         },
         device: DeviceInfo {

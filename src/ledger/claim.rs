@@ -16,8 +16,8 @@ use crate::trainer::{DeviceInfo, Outcome};
 /// result.
 #[derive(Debug)]
 pub struct Claim<'a> {
-    ledger: &'a Ledger,
-    id: RunId,
+    pub(super) ledger: &'a Ledger,
+    pub(super) id: RunId,
     attempt: Attempt,
     /// Failures of earlier attempts.
     failures: Vec<Failure>,
@@ -60,9 +60,9 @@ impl Ledger {
         Ok(Published::Conflict(path))
     }
 
-    /// Claims a run that has no result, is not given up, and is held by nobody.
+    /// Claims a run that has no result, is not given up, waits for no other, and is held by nobody.
     pub fn claim(&self, run: &PlannedRun) -> Result<Option<Claim<'_>>, LedgerError> {
-        if self.is_over(&run.id) {
+        if self.is_over(&run.id) || self.waits(run) {
             return Ok(None);
         }
         if self.make_run_dir(&run.id)? {
@@ -168,13 +168,14 @@ impl Claim<'_> {
 
     /// Publishes the outcome, durably, unless another was first.
     pub fn publish(self, outcome: Outcome, device: DeviceInfo, micro_batches: usize) -> Result<Published, LedgerError> {
-        let Self { ledger, id, attempt, curve, lease: _held, .. } = self;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let build = Some(Box::new(Build::current()));
-        let attempt = attempt.number();
+        let (ledger, attempt) = (self.ledger, self.attempt.number());
+        let (id, curve) = (self.id.clone(), self.curve.clone());
         let result = RunResult { id, attempt, outcome, device, version, build, micro_batches, curve };
         let published = ledger.publish(&result, &attempt.to_string())?;
         attempt::remove_all_checkpoints(&ledger.attempts_dir(&result.id));
+        self.prune_trunk();
         Ok(published)
     }
 

@@ -144,6 +144,7 @@ impl Ledger {
             chosen: None,
         };
         ledger.make_run_dirs()?;
+        ledger.prune_trunks();
         Ok(ledger)
     }
 

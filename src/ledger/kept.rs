@@ -115,6 +115,7 @@ impl Row<'_> {
                 tokens_per_second: self.number("tokens_per_second")?,
                 seconds,
                 evaluations: self.evaluations()?,
+                shared_steps: self.optional("shared_steps")?.unwrap_or(0),
                 told: self.told(),
             },
         };

@@ -10,6 +10,7 @@
 //! runs/<id>/attempts/<n>/            of an attempt of more than a second: metrics.jsonl to look at, checkpoints until
 //!                                    the run has a result, and error.json where the attempt failed
 //! runs/<id>/result.json              with the curve and a checksum, published by link(2): the first wins
+//! trunks/<id>/<step>.safetensors     the state at the end of a stable phase that runs share, while one can go on from it
 //! runs/<id>/model.safetensors        the weights at the end, where `keep-models` lies in the folder
 //! runs/<id>/conflict-<n>.json        a later result that differs from the first
 //! runs/<id>/failed.json              given up by the sweep that is running or ran last; the next one tries again
@@ -33,6 +34,7 @@ mod lease;
 mod merge;
 mod record;
 mod tables;
+mod trunk;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -50,9 +50,9 @@ impl RunResult {
 fn without_timing(outcome: &Outcome) -> Outcome {
     let mut outcome = outcome.clone();
     match &mut outcome {
-        // What else a program told may be a temperature or a time.
-        Outcome::Finished { tokens_per_second, seconds, told, .. } => {
-            (*tokens_per_second, *seconds) = (0.0, 0.0);
+        // What else a program told may be a temperature or a time, and it does not matter who trained what runs share.
+        Outcome::Finished { tokens_per_second, seconds, shared_steps, told, .. } => {
+            (*tokens_per_second, *seconds, *shared_steps) = (0.0, 0.0, 0);
             told.clear();
         }
         Outcome::Diverged { seconds, .. } => *seconds = 0.0,
@@ -178,6 +178,7 @@ mod tests {
             tokens_per_second: 1.0,
             seconds: 99.0,
             evaluations: Vec::new(),
+            shared_steps: 80,
             told: BTreeMap::new(),
         };
         assert!(first.agrees_with(&later));

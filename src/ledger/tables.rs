@@ -28,17 +28,21 @@ impl Ledger {
         let states: Vec<State> = self.plan.runs.iter().map(|run| self.state(&run.id)).collect::<Result<_, _>>()?;
         let said: BTreeSet<String> = states.iter().flat_map(|state| told(state).into_keys()).collect();
         let evaluated: BTreeSet<String> = states.iter().flat_map(evaluations).map(|one| one.name.clone()).collect();
+        let trunks = self.plan.shares_trunks();
         for (at, (run, state)) in self.plan.runs.iter().zip(states).enumerate() {
-            let further = self.plan.further_columns(run).into_iter();
+            let spent = if trunks { run.spent_columns(shared_steps(&state)).to_vec() } else { Vec::new() };
+            let further = self.plan.further_columns(run).into_iter().chain(spent);
             let more = further.chain(evaluated_columns(&evaluated, &state)).chain(told_columns(&said, &state));
             let row = row(run, &axes, more, &state);
             if at == 0 {
                 runs.line(row.iter().map(|(name, _)| name.as_str()));
-                curves.line(CURVE_COLUMNS);
+                let measured = evaluated_columns(&evaluated, &state).into_iter().map(|(name, _)| name);
+                curves.line(CURVE_COLUMNS.into_iter().map(str::to_owned).chain(measured));
             }
             runs.line(row.iter().map(|(_, value)| value.as_str()));
+            let measured = evaluated_columns(&evaluated, &state).into_iter().map(|(_, value)| value).collect();
             if let State::Ended(result) = state {
-                self.add_curve(&mut curves, run, &result)?;
+                self.add_curve(&mut curves, run, &result, measured)?;
             }
         }
         Ok([runs.bytes(), curves.bytes()])
@@ -64,17 +68,28 @@ impl Ledger {
         files::write(&self.dir.join(name), content)
     }
 
-    fn add_curve(&self, curves: &mut Table, run: &PlannedRun, result: &RunResult) -> Result<(), LedgerError> {
-        for point in self.curve(result)? {
+    /// The points of a curve. What was `measured` of the trained model stands at the last: it was asked when it had ended.
+    fn add_curve(
+        &self,
+        curves: &mut Table,
+        run: &PlannedRun,
+        result: &RunResult,
+        measured: Vec<String>,
+    ) -> Result<(), LedgerError> {
+        let points = self.curve(result)?;
+        let before = vec![String::new(); measured.len()];
+        for (at, point) in points.iter().enumerate() {
             let flops = point.tokens as f64 * run.flops_per_token.exact;
-            curves.line([
+            let row = [
                 run.id.to_string(),
                 point.step.to_string(),
                 point.tokens.to_string(),
                 flops.to_string(),
                 optional(point.train_loss),
                 point.learning_rate.to_string(),
-            ]);
+            ];
+            let measured = if at + 1 == points.len() { &measured } else { &before };
+            curves.line(row.iter().chain(measured).map(String::as_str));
         }
         Ok(())
     }
@@ -160,6 +175,14 @@ fn evaluated_columns(names: &BTreeSet<String>, state: &State) -> Vec<(String, St
         ]
     };
     names.iter().flat_map(columns).collect()
+}
+
+/// Steps of a finished run that another had trained.
+fn shared_steps(state: &State) -> Option<usize> {
+    match state {
+        State::Ended(RunResult { outcome: Outcome::Finished { shared_steps, .. }, .. }) => Some(*shared_steps),
+        _ => None,
+    }
 }
 
 fn status(state: &State) -> &'static str {

@@ -26,6 +26,7 @@ pub(crate) fn finished(loss: f64) -> Outcome {
         tokens_per_second: 1e4,
         seconds: 2.5,
         evaluations: Vec::new(),
+        shared_steps: 0,
         told: BTreeMap::new(),
     }
 }

@@ -1,6 +1,8 @@
 //! What a plan takes before any of it is trained: time, device hours, disk.
 
-use super::{Plan, PlannedRun};
+use std::collections::BTreeMap;
+
+use super::{Plan, PlannedRun, RunId};
 
 /// What trains the runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,8 +16,10 @@ pub struct Machine {
 /// What a plan takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// Training FLOPs of all runs.
+    /// Training FLOPs of all runs, what they share once.
     pub flops: f64,
+    /// Training FLOPs of all runs, each alone.
+    pub flops_alone: f64,
     /// Seconds from the first start to the last end; NaN where the speed is not known.
     pub seconds: f64,
     /// Hours for which devices are held: all of them until the last run ends.
@@ -40,9 +44,13 @@ impl Estimate {
         runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
         let slots = (machine.devices * machine.slots).max(1);
         let times: Vec<f64> = runs.iter().map(|run| seconds_of(run)).collect();
-        let seconds = makespan(&times, slots);
+        // Those who share a trunk go one after another, so that the longest takes as long as alone.
+        let alone = |(run, time): (&&PlannedRun, &f64)| time / run.own_share(run.shared_steps());
+        let longest = runs.iter().zip(&times).map(alone).fold(0.0, f64::max);
+        let seconds = at_least(longest, makespan(&times, slots));
         Self {
-            flops: runs.iter().map(|run| run.flops).sum(),
+            flops: runs.iter().map(|run| run.flops_spent()).sum(),
+            flops_alone: runs.iter().map(|run| run.flops).sum(),
             seconds,
             device_hours: seconds * machine.devices as f64 / 3600.0,
             busy: times.iter().sum::<f64>() / (seconds * slots as f64),
@@ -65,8 +73,12 @@ fn makespan(times: &[f64], slots: usize) -> f64 {
         let first = free_at.iter_mut().min_by(|a, b| a.total_cmp(b)).expect("at least one slot");
         *first += time;
     }
-    // Not `f64::max`, which loses what is not a number.
-    free_at.into_iter().fold(0.0, |longest, at| if at > longest || at.is_nan() { at } else { longest })
+    free_at.into_iter().fold(0.0, at_least)
+}
+
+/// The longer of two times. Not `f64::max`, which loses what is not a number.
+fn at_least(longest: f64, time: f64) -> f64 {
+    if time > longest || time.is_nan() { time } else { longest }
 }
 
 /// Bytes that a run leaves: three folders and three small files in blocks of 4 KiB, and its curve in the result, in
@@ -79,10 +91,17 @@ fn kept(run: &PlannedRun) -> f64 {
 /// Weights and both moments in 4 bytes each; two checkpoints are kept while a third is written.
 const CHECKPOINT_BYTES_PER_PARAM: f64 = 3.0 * 4.0 * 3.0;
 
+/// One state, kept while runs are left that go on from it.
+const TRUNK_BYTES_PER_PARAM: f64 = 3.0 * 4.0;
+
 fn checkpoints(runs: &[&PlannedRun], slots: usize) -> f64 {
     let mut params: Vec<u64> = runs.iter().map(|run| run.params.total()).collect();
     params.sort_unstable_by(|a, b| b.cmp(a));
-    params.iter().take(slots).map(|params| CHECKPOINT_BYTES_PER_PARAM * *params as f64).sum()
+    let under_way: f64 = params.iter().take(slots).map(|params| CHECKPOINT_BYTES_PER_PARAM * *params as f64).sum();
+    // Of each trunk the end from which the next run goes on.
+    let trunks: BTreeMap<&RunId, u64> =
+        runs.iter().filter_map(|run| Some((&run.trunk.as_ref()?.id, run.params.total()))).collect();
+    under_way + trunks.values().map(|params| TRUNK_BYTES_PER_PARAM * *params as f64).sum::<f64>()
 }
 
 #[cfg(test)]

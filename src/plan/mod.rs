@@ -13,24 +13,27 @@ mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trim;
+mod trunk;
 
 use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use crate::spec::Point;
+use crate::spec::{Point, ScheduleKind, Spec};
 
 pub use crate::model::Shape;
 pub use bracket::bracket;
 pub use estimate::{Estimate, Machine};
 pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
-pub use run::{CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunSchedule};
+pub use run::{
+    CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunSchedule, Trunk,
+};
 pub use table::write_csv;
 pub use trim::{Costs, TrimError, Trimmed, trim};
 
 /// Why a spec has no plan at all.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum PlanError {
     /// All runs are measured on the same tokens, so these must exist.
     #[error(
@@ -42,6 +45,21 @@ pub enum PlanError {
         wanted: u64,
         /// Validation tokens of the corpus.
         available: u64,
+    },
+    /// Runs of different lengths share no stable phase if the warm-up depends on the length.
+    #[error(
+        "sweep.share_trunk: the warm-up of {wanted} steps is cut to {cut} in a run of {steps} steps, so that it depends on the \
+         length; write a shorter warm-up, longer runs, or schedule.warmup_max_fraction of at least {least}"
+    )]
+    Warmup {
+        /// Steps of warm-up that the schedule asks for.
+        wanted: usize,
+        /// Steps that the run has.
+        cut: usize,
+        /// Steps of the run.
+        steps: usize,
+        /// The share at which it would not be cut.
+        least: f64,
     },
     /// A model of a program is not counted at one point of the axes.
     #[error("{0}")]
@@ -68,6 +86,9 @@ pub fn expand(points: &[(Point, CorpusFacts)]) -> Result<Plan, PlanError> {
                 let leave_out = |reason| LeftOut { reason, ..grid::left_out(&model, length) };
                 match resolve::run(spec, facts, &model, length, *seed) {
                     Ok(run) => {
+                        if spec.sweep.as_ref().is_some_and(|sweep| sweep.share_trunk) {
+                            whole_warmup(spec, &run)?;
+                        }
                         let planned = planned(run, point, facts);
                         if taken.insert(planned.id.clone()) {
                             plan.runs.push(planned);
@@ -83,7 +104,21 @@ pub fn expand(points: &[(Point, CorpusFacts)]) -> Result<Plan, PlanError> {
             }
         }
     }
+    if points.iter().any(|(point, _)| point.spec.sweep.as_ref().is_some_and(|sweep| sweep.share_trunk)) {
+        trunk::share(&mut plan.runs);
+    }
     Ok(plan)
+}
+
+/// Refuses a warm-up that is cut short by the length of a run whose stable phase is to be shared.
+fn whole_warmup(spec: &Spec, run: &Run) -> Result<(), PlanError> {
+    let RunSchedule { kind, steps, warmup_steps: cut, .. } = run.schedule;
+    let wanted = resolve::warmup(&spec.schedule, ladder::size(&run.shape), run.tokens_per_step() as f64) as usize;
+    if kind != ScheduleKind::Wsd || cut >= wanted {
+        return Ok(());
+    }
+    let least = (wanted as f64 / steps as f64 * 1000.0).ceil() / 1000.0;
+    Err(PlanError::Warmup { wanted, cut, steps, least })
 }
 
 /// A run with everything counted for it.
@@ -98,6 +133,7 @@ fn planned(run: Run, point: &Point, facts: &CorpusFacts) -> PlannedRun {
         flops_per_token,
         tokens,
         flops: tokens as f64 * flops_per_token.exact,
+        trunk: None,
         epochs: facts.train_tokens.map(|epoch| tokens as f64 / epoch as f64),
         run,
     }

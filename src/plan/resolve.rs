@@ -128,9 +128,7 @@ fn optimizer(optimizer: &Optimizer, params: f64, tokens: f64, context: usize) ->
 /// The schedule in steps. Warm-up grows with the model (Porian et al. 2024: as many tokens as parameters), is never
 /// lost to rounding, and is cut to its share of the run, of which it leaves a step where there is a decay.
 fn schedule(schedule: &Schedule, params: f64, tokens_per_step: f64, steps: usize) -> RunSchedule {
-    let warmup_tokens =
-        schedule.warmup_tokens.unwrap_or_else(|| schedule.warmup_tokens_per_param.unwrap_or_default() * params);
-    let warmup = (warmup_tokens / tokens_per_step).ceil();
+    let warmup = warmup(schedule, params, tokens_per_step);
     let longest = (schedule.warmup_max_fraction * steps as f64).floor();
     let decays = usize::from(schedule.kind != ScheduleKind::Constant);
     let warmup_steps = (warmup.min(longest) as usize).min(steps - decays);
@@ -148,6 +146,13 @@ fn schedule(schedule: &Schedule, params: f64, tokens_per_step: f64, steps: usize
     };
     let Schedule { kind, floor, cooldown, .. } = *schedule;
     RunSchedule { kind, floor, warmup_steps, decay_steps, steps, cooldown }
+}
+
+/// Steps of warm-up that a schedule asks for, however long the run is.
+pub fn warmup(schedule: &Schedule, params: f64, tokens_per_step: f64) -> f64 {
+    let tokens =
+        schedule.warmup_tokens.unwrap_or_else(|| schedule.warmup_tokens_per_param.unwrap_or_default() * params);
+    (tokens / tokens_per_step).ceil()
 }
 
 fn too_short(model: &Candidate, length: Length, tokens: f64, steps: f64, min_steps: usize) -> String {

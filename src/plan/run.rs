@@ -114,6 +114,13 @@ pub struct RunSchedule {
     pub cooldown: Cooldown,
 }
 
+impl RunSchedule {
+    /// Steps before the rate falls.
+    pub fn stable_steps(&self) -> usize {
+        self.steps.saturating_sub(self.decay_steps)
+    }
+}
+
 impl Run {
     /// Tokens of one step.
     pub fn tokens_per_step(&self) -> usize {
@@ -213,6 +220,19 @@ pub struct PlannedRun {
     pub flops: f64,
     /// How often the corpus is seen; nothing where the source is unlimited.
     pub epochs: Option<f64>,
+    /// The stable phase that it shares with other runs, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<Trunk>,
+}
+
+/// What a run shares with others of its plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    /// Content hash of the stable phase.
+    pub id: RunId,
+    /// Steps that another run trains for it.
+    pub from: usize,
 }
 
 /// A point of the grid that is not trained.

@@ -43,7 +43,7 @@ impl PlannedRun {
     /// Names and values of what `plan.csv` and `runs.csv` tell of a run. Parameters, tokens and FLOPs are plain numbers,
     /// which print with the fewest digits that read back as the same number.
     pub fn columns(&self) -> [(&'static str, String); 31] {
-        let Self { id: _, run, axes: _, params, flops_per_token, tokens, flops, epochs } = self;
+        let Self { id: _, run, axes: _, params, flops_per_token, tokens, flops, epochs, trunk: _ } = self;
         let shape = &run.shape;
         let own = self.own_size();
         // What a program does not tell of its models is empty.
@@ -94,6 +94,10 @@ impl Plan {
         let experts = self.runs.iter().any(|run| run.params.idle > 0);
         let mut columns: Vec<(String, String)> =
             experts.then(|| ("params_active".to_owned(), run.params.active().to_string())).into_iter().collect();
+        if self.shares_trunks() {
+            let id = run.trunk.as_ref().map(|trunk| trunk.id.to_string()).unwrap_or_default();
+            columns.push(("trunk".to_owned(), id));
+        }
         if self.runs.iter().any(|run| run.own_size().is_some()) {
             columns.push(("model".to_owned(), run.own_size().map(|size| size.name.clone()).unwrap_or_default()));
         }
@@ -108,6 +112,17 @@ impl Plan {
             (format!("config.{key}"), value)
         }));
         columns
+    }
+}
+
+impl PlannedRun {
+    /// What it takes where other runs train so many steps for it; nothing is known of a run that has not ended.
+    pub fn spent_columns(&self, shared: Option<usize>) -> [(String, String); 2] {
+        let spent = shared.map(|shared| self.flops * self.own_share(shared));
+        [
+            ("shared_steps".to_owned(), shared.map(|shared| shared.to_string()).unwrap_or_default()),
+            ("flops_spent".to_owned(), optional(spent)),
+        ]
     }
 }
 
@@ -129,6 +144,9 @@ pub fn write_csv(plan: &Plan, out: impl io::Write) -> csv::Result<()> {
         let mut row = vec![("id".to_owned(), planned.id.to_string()), ("axes".to_owned(), axes.join(";"))];
         row.extend(planned.columns().map(|(name, value)| (name.to_owned(), value)));
         row.extend(plan.further_columns(planned));
+        if plan.shares_trunks() {
+            row.extend(planned.spent_columns(Some(planned.shared_steps())));
+        }
         row.extend([
             ("base_width".to_owned(), planned.run.base_width.to_string()),
             ("decay_steps".to_owned(), planned.run.schedule.decay_steps.to_string()),

@@ -1,7 +1,7 @@
 //! Runs for the unit tests of other modules: the one of `configs/small.toml`, with keys set otherwise.
 
 use super::{CorpusFacts, Plan, PlannedRun, expand};
-use crate::spec::{self, PowerRule, Spec};
+use crate::spec::{self, PowerRule, ScheduleKind, Spec};
 
 /// The small run after `change`, on unlimited text.
 pub(crate) fn small(change: impl FnOnce(&mut Spec)) -> PlannedRun {
@@ -28,6 +28,29 @@ pub(crate) fn planned(depth: usize, seed: u64) -> PlannedRun {
         spec.eval.curve_points = 10;
     });
     planned.axes.insert("model.depth".to_owned(), depth.to_string());
+    planned
+}
+
+/// Runs of one size and so many steps each, a fifth of them cooldown, with or without a shared trunk.
+pub(crate) fn lengths(share_trunk: bool, steps: &[usize]) -> Plan {
+    let mut runs: Vec<PlannedRun> = steps.iter().map(|steps| cooled(*steps)).collect();
+    if share_trunk {
+        super::trunk::share(&mut runs);
+    }
+    Plan { runs, left_out: Vec::new() }
+}
+
+fn cooled(steps: usize) -> PlannedRun {
+    let mut planned = small(|spec| {
+        (spec.model.width, spec.model.depth) = (Some(32), Some(1));
+        (spec.data.vocab, spec.model.context) = (Some(256), 16);
+        spec.optimizer.batch_tokens = PowerRule::constant(64.0);
+        (spec.schedule.kind, spec.schedule.decay_fraction) = (ScheduleKind::Wsd, Some(0.2));
+        (spec.schedule.warmup_tokens_per_param, spec.schedule.warmup_tokens) = (None, Some(640.0));
+        (spec.schedule.flops, spec.schedule.tokens) = (None, Some(steps as f64 * 64.0));
+        (spec.eval.curve_points, spec.eval.tokens) = (7, 1024);
+    });
+    planned.axes.insert("schedule.tokens".to_owned(), (steps * 64).to_string());
     planned
 }
 

@@ -32,7 +32,7 @@ pub fn choices(goal: Goal, steps: &[ChoiceStep]) -> Figure {
         Point { x: step.flops, y: estimate.value, x_interval: None, y_interval: interval(estimate), title }
     };
     // Before the first losses decide, the interval is as wide as one cares to draw.
-    let last = known().last().map_or(f64::INFINITY, |(_, last)| goal.width(last.low, last.high).abs());
+    let last = known().next_back().map_or(f64::INFINITY, |(_, last)| goal.width(last.low, last.high).abs());
     let drawable = |estimate: &Estimate| match goal {
         Goal::TokensPerParam(_) => goal.width(estimate.low, estimate.high) < 30.0 * last,
         _ => goal.width(estimate.low, estimate.high) < 60.0 * last,

@@ -28,12 +28,12 @@ pub enum Key {
 }
 
 impl Key {
-    fn value(self) -> f64 {
+    pub(super) fn value(self) -> f64 {
         let (Self::Budget(value) | Self::Width(value)) = self;
         value
     }
 
-    fn label(self) -> String {
+    pub(super) fn label(self) -> String {
         match self {
             Self::Budget(flops) => words::budget(flops),
             Self::Width(width) => format!("width {width}"),

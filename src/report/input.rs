@@ -2,6 +2,7 @@
 
 use super::choices::ChoiceStep;
 use super::curves::LossCurve;
+use super::evaluated::Evaluated;
 use super::law::Question;
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::complete::HeldOut;
@@ -50,6 +51,10 @@ pub struct ReportInput<'a> {
     pub provenance: &'a [(String, String)],
     /// How a sweep stands that is still running; the page then looks for a newer one of itself.
     pub progress: Option<&'a str>,
+    /// What was measured of trained models beside their loss.
+    pub evaluated: &'a [Evaluated],
+    /// What runs that share a stable phase saved, in words.
+    pub shared: Option<&'a str>,
 }
 
 impl ReportInput<'_> {

@@ -9,6 +9,7 @@
 //! | `input`, `error` | all that a report tells, and why it could not be written |
 //! | `figure` | what a figure is: axes, series of marks, and the table behind them |
 //! | `isoflop`, `optima`, `surface`, `residuals`, `curves`, `forecast` | the figures of a sweep of IsoFLOP curves |
+//! | `evaluated` | the figures of what else trained models were asked: the loss by position, tasks |
 //! | `choices` | the figure of a sweep that chose its runs |
 //! | `law` | the figures of a sweep that asks for another law |
 //! | `transfer`, `frontier`, [`coordinates`] | the figures of other sweeps and checks |
@@ -25,6 +26,7 @@ mod conclusions;
 pub mod coordinates;
 mod curves;
 mod error;
+mod evaluated;
 mod figure;
 mod forecast;
 pub mod formula;
@@ -47,6 +49,7 @@ pub use answer::{Answer, answer};
 pub use choices::ChoiceStep;
 pub use curves::{Key, LossCurve};
 pub use error::ReportError;
+pub use evaluated::Evaluated;
 use figure::Figure;
 pub use input::{IsoflopGroup, ReportInput, RunTable};
 pub use law::{LawAnswer, Question};
@@ -119,6 +122,8 @@ fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
         isoflop_figures(input)
     };
     figures.extend(input.choices.map(|(goal, steps)| choices::choices(goal, steps)));
+    figures.extend(evaluated::by_position(input.evaluated));
+    figures.extend(evaluated::tasks(input.evaluated));
     figures.extend(curves::curves(input.curves));
     figures
 }

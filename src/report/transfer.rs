@@ -203,6 +203,8 @@ mod tests {
             failed: &[],
             provenance: &[],
             progress: None,
+            evaluated: &[],
+            shared: None,
         };
         assert_eq!(write(dir.path(), &input).unwrap().len(), 5);
         let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();

@@ -36,6 +36,10 @@ pub fn what_to_see(figure: &str) -> &'static str {
         "loss_curves" => {
             "Runs of one budget end at the same compute; a run that ends above its neighbours did not train well."
         }
+        "loss_by_position" => {
+            "A line that still falls at its end belongs to a model that uses its whole context; a longer one would help it."
+        }
+        "tasks" => "Only what is clearly above the line of chance has been learned.",
         "transfer" => {
             "If the minima are above each other, one learning rate is best for all widths; if not, it must be tuned \
              for each width."

@@ -71,6 +71,7 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     let specs = combinations.iter().map(|settings| read(&document, settings));
     let mut specs: Vec<Spec> = specs.collect::<Result<_, _>>()?;
     kinds::forget_foreign(&mut specs, |field| dimensions.iter().flatten().flatten().any(|set| set.field == field));
+    validate::some_trunk(&specs)?;
     specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)).collect()
 }
 

@@ -107,6 +107,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("sweep.min_steps", "steps", "100"),
     ("sweep.seeds", "", "[1]"),
     ("sweep.one_seed_from", "FLOPs", "1e13"),
+    ("sweep.share_trunk", "", "true"),
     ("sweep.choose", "", "\"adaptive\""),
     ("sweep.goal", "", "\"tokens_per_param at 1e13\""),
     ("sweep.limit_flops", "FLOPs", "1e14"),

@@ -28,6 +28,7 @@ pub const TEMPLATES: &[Template] = &[
     template!("mup-transfer", "sweep", "sweeps/mup-transfer.toml", "Whether the best learning rate of a narrow model holds on a wide one"),
     template!("tune", "sweep", "sweeps/tune.toml", "The best learning rate and batch size for each size"),
     template!("lr-grid", "sweep", "sweeps/lr-grid.toml", "The best learning rate for each width"),
+    template!("lengths", "sweep", "sweeps/lengths.toml", "How the loss falls with tokens: many lengths of few sizes, which share their stable phases"),
     template!("coord-check", "coord-check", "sweeps/coord-check.toml", "Whether activations keep their size with width, for `runner coord-check`"),
     template!("coord-check-depth", "coord-check", "sweeps/coord-check-depth.toml", "Whether activations keep their size with depth, for `runner coord-check`"),
     template!("laws-size", "sweep", "sweeps/laws/size.toml", "How the loss falls with size where data do not limit"),

@@ -13,9 +13,9 @@ use super::check::{Checked, absent, require};
 use super::launcher;
 pub(super) use data::check as data;
 pub(super) use fit::check as question;
-pub(super) use sweep::seeds;
 pub(super) use sweep::tuning;
 pub(crate) use sweep::{MIN_SIZES, MIN_STEPS};
+pub(super) use sweep::{seeds, some_trunk};
 
 /// Checks one point of a sweep, or a single run.
 pub(super) fn spec(spec: &Spec) -> Checked {
@@ -38,6 +38,7 @@ pub(super) fn spec(spec: &Spec) -> Checked {
     training::tasks(spec)?;
     absent("launcher", spec.launcher.is_some() && spec.sweep.is_none(), "a single run is trained on this machine")?;
     spec.launcher.as_ref().map_or(Ok(()), launcher::check)?;
+    sweep::trunk(spec)?;
     sweep::seeds(spec)
 }
 

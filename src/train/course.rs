@@ -1,14 +1,14 @@
 //! The course of a run: its steps, the points of its curve, its checkpoints, and how it ends. The same for every engine.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::engine::{Session, take_mean_loss};
-use super::evaluation;
+use super::engine::{Session, take_loss_sum, take_mean_loss};
 use super::pace::Pace;
 use super::schedule::share_of_peak;
-use super::state;
+use super::{evaluation, state, trunk};
 use crate::checkpoint::{Place, Point};
 use crate::data::Corpus;
 use crate::plan::PlannedRun;
@@ -23,6 +23,8 @@ const REPORT_EVERY: Duration = Duration::from_millis(300);
 /// How far a run is, and who wants to know.
 pub struct Course<'a> {
     planned: &'a PlannedRun,
+    /// Parts into which its batches are cut.
+    micro_batches: usize,
     begun: Instant,
     /// As of the beginning of this attempt where it speaks of seconds, and as of now otherwise.
     place: Place,
@@ -34,23 +36,25 @@ pub struct Course<'a> {
 impl<'a> Course<'a> {
     /// The course of a run of which nothing is done, begun at a time.
     pub fn new(
-        (planned, begun): (&'a PlannedRun, Instant),
+        (planned, micro_batches, begun): (&'a PlannedRun, usize, Instant),
         checkpoints: &'a mut dyn Checkpoints,
         checkpoint_every: Duration,
         on_progress: OnProgress<'a>,
     ) -> Self {
         let pace = Pace::new(checkpoint_every, state::checkpoint_bytes(&planned.run));
-        Self { planned, begun, place: Place::default(), checkpoints, pace, on_progress }
+        Self { planned, micro_batches, begun, place: Place::default(), checkpoints, pace, on_progress }
     }
 
     /// From the newest checkpoint to the end.
     pub fn run(&mut self, session: &mut dyn Session, corpus: &Corpus) -> Result<Outcome, TrainError> {
         let run = &self.planned.run;
-        self.resume(session)?;
+        if let Some(diverged) = self.resume(session)? {
+            return Ok(diverged);
+        }
         if let Some(diverged) = self.steps(session)? {
             return Ok(diverged);
         }
-        let tokens_per_second = run.tokens() as f64 / self.seconds();
+        let tokens_per_second = self.tokens_per_second();
         let measured = evaluation::evaluate(session, corpus, run, &mut || self.tell(None))?;
         let ControlFlow::Continue((val_loss, val_loss_se, evaluations)) = measured else {
             return Err(self.interrupt(session));
@@ -59,6 +63,7 @@ impl<'a> Course<'a> {
         let id = &self.planned.id;
         let _ = self.checkpoints.keep_model(&mut |out| state::write_model(session, run, out, id));
         let (train_loss, seconds) = (self.train_loss(), self.seconds());
+        let shared_steps = self.place.shared;
         Ok(Outcome::Finished {
             val_loss,
             val_loss_se,
@@ -66,18 +71,30 @@ impl<'a> Course<'a> {
             tokens_per_second,
             seconds,
             evaluations,
+            shared_steps,
             told: BTreeMap::new(),
         })
     }
 
-    /// Takes up the newest checkpoint that can be used, and tells the curve up to there.
-    fn resume(&mut self, session: &mut dyn Session) -> Result<(), TrainError> {
-        let PlannedRun { run, id, .. } = self.planned;
+    /// Takes up the newest checkpoint that can be used, or what another run left at the end of a stable phase that both share,
+    /// and tells the curve up to there.
+    fn resume(&mut self, session: &mut dyn Session) -> Result<Option<Outcome>, TrainError> {
+        let PlannedRun { run, id, trunk, .. } = self.planned;
         let mut found = Place::default();
         let place = &mut found;
-        self.checkpoints.load(&mut |file| state::read(session, run, file, id).map(|read| *place = read));
+        let is_own = self.checkpoints.load(&mut |file| state::read(session, run, file, id).map(|read| *place = read));
+        if !is_own && let Some(shared) = trunk {
+            let (parts, id) = (self.micro_batches, &shared.id);
+            let mut read = |file: &mut File| state::read_trunk(session, run, file, id, parts).map(|read| *place = read);
+            self.checkpoints.load_trunk(&mut read);
+            found = trunk::taken_over(run, found);
+        }
+        self.place.shared = found.shared;
         for point in std::mem::take(&mut found.points) {
             self.place.step = point.step;
+            if let Some(diverged) = self.diverged(point.train_loss) {
+                return Ok(Some(diverged));
+            }
             self.place.points.push(point);
             if self.tell_again(point.train_loss).is_break() {
                 // Nothing was done that the checkpoint does not have.
@@ -86,28 +103,30 @@ impl<'a> Course<'a> {
         }
         found.points = std::mem::take(&mut self.place.points);
         self.place = found;
-        Ok(())
+        Ok(None)
     }
 
     /// Trains to the last step, unless the run diverges.
     fn steps(&mut self, session: &mut dyn Session) -> Result<Option<Outcome>, TrainError> {
         let run = &self.planned.run;
         let steps = run.schedule.steps;
-        // Points of the curve up to a step, so that all its intervals are of one length, give or take a step.
-        let points = |step: usize| step * run.eval.curve_points.clamp(1, steps) / steps;
-        let diverged_above = (run.shape.vocab as f64).ln() + DIVERGED_ABOVE_GUESSING;
         let mut reported = Instant::now();
         for step in self.place.step..steps {
             session.step(step)?;
             let done = step + 1;
+            if trunk::notes(self.planned, &self.place) {
+                self.place.history.push(take_loss_sum(session)?.to_bits());
+            }
             self.place.step = done;
+            if trunk::ends(self.planned, &self.place) {
+                self.leave_trunk(session);
+            }
             let mut goes_on = ControlFlow::Continue(());
-            if points(done) > points(step) {
-                // The only place where the host waits for the device, checkpoints apart.
-                let train_loss = take_mean_loss(session)?;
-                if train_loss.is_nan() || train_loss > diverged_above {
-                    let train_loss = train_loss.is_finite().then_some(train_loss);
-                    return Ok(Some(Outcome::Diverged { step: done, train_loss, seconds: self.seconds() }));
+            if trunk::points(run, done) > trunk::points(run, step) {
+                // The only place where the host waits for the device, checkpoints and what runs share apart.
+                let train_loss = self.take_mean_loss(session)?;
+                if let Some(diverged) = self.diverged(train_loss) {
+                    return Ok(Some(diverged));
                 }
                 self.place.points.push(Point { step: done, train_loss });
                 goes_on = self.tell(Some(train_loss));
@@ -125,6 +144,37 @@ impl<'a> Course<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Mean loss since the last point of the curve.
+    fn take_mean_loss(&mut self, session: &mut dyn Session) -> Result<f64, TrainError> {
+        if self.place.history.is_empty() {
+            return take_mean_loss(session);
+        }
+        let last = self.place.points.last().map_or(0, |point| point.step);
+        let mean = trunk::mean_since(&self.place.history, last);
+        if self.place.step >= self.planned.run.schedule.stable_steps() {
+            self.place.history.clear();
+        }
+        Ok(mean)
+    }
+
+    /// The end of a run whose loss is so high, if it is too high.
+    fn diverged(&self, train_loss: f64) -> Option<Outcome> {
+        let above = (self.planned.run.shape.vocab as f64).ln() + DIVERGED_ABOVE_GUESSING;
+        let diverged = train_loss.is_nan() || train_loss > above;
+        let train_loss = train_loss.is_finite().then_some(train_loss);
+        diverged.then(|| Outcome::Diverged { step: self.place.step, train_loss, seconds: self.seconds() })
+    }
+
+    /// Leaves the state to the runs that share the stable phase which ends here. Where it cannot be written they train it
+    /// again.
+    fn leave_trunk(&mut self, session: &mut dyn Session) {
+        let PlannedRun { run, trunk, .. } = self.planned;
+        let Some(trunk) = trunk else { return };
+        let (step, history) = (self.place.step, self.place.history.clone());
+        let place = Place { step, history, micro_batches: self.micro_batches, ..Place::default() };
+        let _ = self.checkpoints.save_trunk(&mut |out| state::write(session, run, out, &trunk.id, &place));
     }
 
     /// Keeps the state for the next attempt.
@@ -163,10 +213,16 @@ impl<'a> Course<'a> {
             tokens,
             train_loss: point.unwrap_or_else(|| self.train_loss()),
             learning_rate: run.optimizer.learning_rate * share_of_peak(&run.schedule, step.saturating_sub(1)),
-            tokens_per_second: tokens as f64 / self.seconds(),
+            tokens_per_second: self.tokens_per_second(),
             curve_point: point.is_some(),
             again: false,
         }
+    }
+
+    /// Tokens per second of what this run has trained itself.
+    fn tokens_per_second(&self) -> f64 {
+        let steps = self.place.step.saturating_sub(self.place.shared);
+        (steps * self.planned.run.tokens_per_step()) as f64 / self.seconds()
     }
 
     /// Training loss of the last point of the curve.

@@ -104,9 +104,21 @@ pub trait Bench {
     fn session(&mut self) -> &mut dyn Session;
 }
 
+/// Sum of the losses since the last call.
+pub fn take_loss_sum(session: &mut dyn Session) -> Result<f32, TrainError> {
+    let (sum, _) = session.losses()?;
+    session.forget_losses()?;
+    Ok(sum)
+}
+
 /// Mean of the losses since the last call, in nats per token.
 pub fn take_mean_loss(session: &mut dyn Session) -> Result<f64, TrainError> {
     let (sum, count) = session.losses()?;
     session.forget_losses()?;
-    Ok(if count == 0 { f64::NAN } else { f64::from(sum) / count as f64 })
+    Ok(mean(sum, count))
+}
+
+/// Mean of so many losses; not a number where there are none.
+pub fn mean(sum: f32, count: usize) -> f64 {
+    if count == 0 { f64::NAN } else { f64::from(sum) / count as f64 }
 }

@@ -24,6 +24,7 @@ pub mod site;
 mod state;
 mod timing;
 mod trainer;
+mod trunk;
 
 use std::path::Path;
 

@@ -39,7 +39,39 @@ pub fn write_model(session: &mut dyn Session, run: &Run, out: &mut dyn Write, id
 
 /// Takes up the state in a file, and says how far it is; nothing is changed where the file cannot be used.
 pub fn read(session: &mut dyn Session, run: &Run, file: &mut File, id: &RunId) -> Result<Place, String> {
+    take_up(session, run, file, id, |_| Ok(()))
+}
+
+/// Takes up the state that another run left in a file at the end of the stable phase that both share.
+pub fn read_trunk(
+    session: &mut dyn Session,
+    run: &Run,
+    file: &mut File,
+    trunk: &RunId,
+    micro_batches: usize,
+) -> Result<Place, String> {
+    take_up(session, run, file, trunk, |place| {
+        let Place { step, micro_batches: parts, history, .. } = place;
+        if *parts != micro_batches {
+            return Err(format!("its batches were cut into {parts} parts, and those of this run into {micro_batches}"));
+        }
+        if history.len() != *step || *step > run.schedule.stable_steps() {
+            return Err(format!("its {step} steps are not the beginning of this run"));
+        }
+        Ok(())
+    })
+}
+
+/// Takes up the state in a file whose place may be used.
+fn take_up(
+    session: &mut dyn Session,
+    run: &Run,
+    file: &mut File,
+    id: &RunId,
+    may_be_used: impl Fn(&Place) -> Result<(), String>,
+) -> Result<Place, String> {
     let (place, mut tensors) = checkpoint::read(file, id, &checkpoint::layout(&run.shape, run.optimizer.kind))?;
+    may_be_used(&place)?;
     let loss_sum = tensors.pop().and_then(|sum| sum.first().copied()).unwrap_or_default();
     session.restore(&place, loss_sum, tensors).map_err(|error| error.to_string())?;
     Ok(place)

@@ -60,7 +60,7 @@ impl Trainer for EngineTrainer {
         let corpus = self.corpora.of(run)?;
         let begun = Instant::now();
         let mut session = self.engine.begin(run, corpus, micro_batches)?;
-        let mut course = Course::new((planned, begun), checkpoints, checkpoint_every, on_progress);
+        let mut course = Course::new((planned, micro_batches, begun), checkpoints, checkpoint_every, on_progress);
         course.run(session.as_mut(), corpus)
     }
 

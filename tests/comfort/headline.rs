@@ -36,6 +36,8 @@ fn of_fits(sweep: &str) -> (Headline, String) {
         failed: &[],
         provenance: &[],
         progress: None,
+        evaluated: &[],
+        shared: None,
     };
     (headline, answer(&input).paragraph())
 }

@@ -67,6 +67,8 @@ impl Sweep {
             failed: &self.failed,
             provenance: &self.provenance,
             progress: None,
+            evaluated: &[],
+            shared: None,
         };
         write(dir, &input)
     }

@@ -11,4 +11,5 @@ pub mod program;
 pub mod sheet;
 pub mod surface;
 pub mod throughput;
+pub mod trunks;
 pub mod written;

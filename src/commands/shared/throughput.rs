@@ -60,7 +60,7 @@ impl Throughput {
     pub fn seconds(&self, planned: &PlannedRun) -> f64 {
         // A forward pass is a third of training.
         let evaluation = planned.run.eval.tokens as f64 * planned.flops_per_token.exact / 3.0;
-        (planned.flops + evaluation) / self.rate(planned.params.total() as f64)
+        (planned.flops_spent() + evaluation) / self.rate(planned.params.total() as f64)
     }
 
     /// FLOP/s at a number of parameters: a straight line in its logarithm between measurements, constant outside.

@@ -15,7 +15,7 @@ use self::ending::finish;
 use self::pool::worker;
 use self::results::results_dir;
 use super::seconds;
-use super::shared::{closing, device, planning, program};
+use super::shared::{closing, device, planning, program, trunks};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::Chooser;
 use crate::execute::{self, Display, ExecuteError, Pool, Summary};
@@ -137,6 +137,9 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
     if let Some(raised) = planning::raised_batches(spec, &plan) {
         eprintln!("{raised}");
     }
+    if let Some(none) = trunks::none_shared(spec, &plan) {
+        eprintln!("{none}");
+    }
     if spec.train.command.is_empty() {
         device::require_precision(&device.kind, &plan)?;
     }
@@ -176,7 +179,7 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[St
         eprintln!("{}", results::REHEARSAL);
     }
     let runs = &ledger.plan().runs;
-    let flops = Flops(runs.iter().map(|run| run.flops).sum());
+    let flops = Flops(runs.iter().map(PlannedRun::flops_spent).sum());
     let left_out = match ledger.plan().left_out.len() {
         0 => String::new(),
         count => format!(", {count} points of the grid left out (`runner plan` tells why)"),

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::asked::Asked;
 use super::fits::{self, Approaches};
 use crate::commands::fit::print;
-use crate::commands::shared::planning;
 use crate::commands::shared::sheet::Room;
+use crate::commands::shared::{planning, trunks};
 use crate::data::Corpus;
 use crate::execute::choose::goal::Rule;
 use crate::execute::{Summary, diverged};
@@ -22,7 +22,8 @@ use crate::fit::transfer::rates::Group;
 use crate::fit::{Bootstrap, Estimate};
 use crate::goal::Goal;
 use crate::ledger::{self, Choice, CurvePoint, Ledger, Losses, State};
-use crate::report::{self, Answer, ChoiceStep, IsoflopGroup, Key, LossCurve, Report, ReportInput, RunTable};
+use crate::plan::PlannedRun;
+use crate::report::{self, Answer, ChoiceStep, Evaluated, IsoflopGroup, Key, LossCurve, Report, ReportInput, RunTable};
 use crate::spec::{Source, Spec};
 use crate::trainer::Outcome;
 
@@ -99,6 +100,7 @@ impl Derived {
         };
         let choices = choices(ledger, spec)?;
         let question = asked.as_ref().map(Asked::question);
+        let shared = trunks::spent(ledger)?;
         let input = ReportInput {
             name: &title,
             spec: &spec.to_toml(),
@@ -118,6 +120,8 @@ impl Derived {
             failed: &failed(ledger, summary)?,
             provenance: &provenance(ledger)?,
             progress,
+            evaluated: &evaluated(ledger)?,
+            shared: shared.as_deref(),
         };
         let (answer, report) = (report::answer(&input), report::render(&input)?);
         Ok(Self { approaches, groups, savings, isoflop_groups, asked, losses, answer, report })
@@ -226,12 +230,39 @@ fn loss_curves(ledger: &Ledger) -> anyhow::Result<Vec<LossCurve>> {
         curves.push(LossCurve {
             run: planned.id.to_string(),
             panel: planned.run.parameterization.name().to_owned(),
-            key: planned.run.flop_budget.map_or(Key::Width(planned.run.shape.width as f64), Key::Budget),
+            key: key(planned),
             params: planned.params.total() as f64,
             points: ledger.curve(&result)?.iter().map(point).collect(),
         });
     }
     Ok(curves)
+}
+
+/// What the colour of a run tells.
+fn key(planned: &PlannedRun) -> Key {
+    planned.run.flop_budget.map_or(Key::Width(planned.run.shape.width as f64), Key::Budget)
+}
+
+/// What was measured of trained models beside their loss.
+fn evaluated(ledger: &Ledger) -> anyhow::Result<Vec<Evaluated>> {
+    let mut evaluated = Vec::new();
+    for planned in &ledger.plan().runs {
+        let Some(Outcome::Finished { evaluations, .. }) = ledger.result(&planned.id)?.map(|result| result.outcome)
+        else {
+            continue;
+        };
+        evaluated.extend(evaluations.into_iter().map(|one| Evaluated {
+            run: planned.id.to_string(),
+            key: key(planned),
+            params: planned.params.total() as f64,
+            flops: planned.flops,
+            name: one.name,
+            value: one.value,
+            standard_error: one.standard_error,
+            chance: one.chance,
+        }));
+    }
+    Ok(evaluated)
 }
 
 /// Entropy of the built-in language with its standard error. It bounds trained losses, and no rehearsed ones.

@@ -67,7 +67,9 @@ impl Tuning {
             match point.next(ledger, &ids)? {
                 Next::Done(_, at) if at.is_empty() => bracketed += 1,
                 Next::Done(_, at) => {
-                    at.into_iter().for_each(|setting| *ends.entry(self.settings[setting].field()).or_insert(0) += 1);
+                    for setting in at {
+                        *ends.entry(self.settings[setting].field()).or_insert(0) += 1;
+                    }
                 }
                 Next::Train(_) => open += 1,
                 Next::Nothing => lost += 1,

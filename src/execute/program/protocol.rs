@@ -293,6 +293,7 @@ impl<'a> Story<'a> {
             tokens_per_second: asked as f64 / seconds.max(1e-9),
             seconds,
             evaluations: Vec::new(),
+            shared_steps: 0,
             told: self.told.clone(),
         })
     }

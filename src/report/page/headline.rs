@@ -73,6 +73,7 @@ pub fn facts(input: &ReportInput<'_>) -> Vec<(&'static str, String)> {
         ("points left out", input.left_out.len().to_string()),
         ("training compute in all", format!("{} FLOPs", Flops(total))),
     ];
+    facts.extend(input.shared.map(|shared| ("spent", shared.to_owned())));
     let lowest = conclusions::lowest_loss(input);
     if let Some((loss, error)) = lowest {
         let error = error.map_or_else(String::new, |se| format!(" ± {se:.4}"));

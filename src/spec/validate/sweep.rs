@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::goal::Goal;
 use crate::spec::check::{Checked, absent, list, positive, present, require};
-use crate::spec::{Spec, Sweep, Tuned};
+use crate::spec::{At, ScheduleKind, Spec, Sweep, Tuned};
 
 /// The shortest run whose length can be met within 1% by a whole number of steps.
 pub(crate) const MIN_STEPS: usize = 50;
@@ -23,6 +23,8 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         expected_tokens_per_param: _,
         min_steps,
         one_seed_from,
+        // Needs the optimizer too: `trunk`.
+        share_trunk: _,
         choose: _,
         goal: _,
         limit_flops: _,
@@ -57,6 +59,39 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
     })?;
     choosing(sweep)?;
     spreading(sweep)
+}
+
+/// Runs that share a stable phase have everything in common that their lengths do not decide. What is warm-up is seen when the
+/// runs are planned.
+pub(super) fn trunk(spec: &Spec) -> Checked {
+    let Some(sweep) = spec.sweep.as_ref().filter(|sweep| sweep.share_trunk) else { return Ok(()) };
+    let one_by_one = sweep.choose.is_some() || !sweep.tune.is_empty();
+    absent("sweep.share_trunk", one_by_one, "sweep.choose and sweep.tune take runs one by one")?;
+    let by_program = !spec.train.command.is_empty();
+    absent("sweep.share_trunk", by_program, "the program of train.command trains each run from its beginning")?;
+    let optimizer = &spec.optimizer;
+    let rules = [
+        ("optimizer.learning_rate", Some(optimizer.learning_rate)),
+        ("optimizer.batch_tokens", Some(optimizer.batch_tokens)),
+        ("optimizer.weight_decay_tokens", optimizer.weight_decay_tokens),
+    ];
+    for (key, rule) in rules {
+        let follows_tokens = rule.is_some_and(|rule| matches!(rule.at, At::Tokens(_)) && rule.exponent != 0.0);
+        require(!follows_tokens, key, || {
+            let problem =
+                "it follows the tokens of a run, and runs that share a trunk (sweep.share_trunk) differ in them";
+            (problem, "write a number or a rule with at_params, or delete sweep.share_trunk")
+        })?;
+    }
+    Ok(())
+}
+
+/// Some point of a sweep has a stable phase where it is to be shared.
+pub(in crate::spec) fn some_trunk(points: &[Spec]) -> Checked {
+    let asked = points.iter().any(|spec| spec.sweep.as_ref().is_some_and(|sweep| sweep.share_trunk));
+    require(!asked || points.iter().any(|spec| spec.schedule.kind == ScheduleKind::Wsd), "sweep.share_trunk", || {
+        ("only kind = \"wsd\" has a stable phase that runs can share", "write schedule.kind = \"wsd\", or delete it")
+    })
 }
 
 /// What chooses runs, and when it stops.

@@ -235,7 +235,7 @@ fn a_run_goes_its_course_and_a_diverging_one_is_seen() {
         };
         let mut session = engine.begin(&planned.run, corpus, 1).unwrap();
         let (mut checkpoints, every) = ((), Duration::from_mins(1));
-        let mut course = Course::new((planned, Instant::now()), &mut checkpoints, every, &mut hear);
+        let mut course = Course::new((planned, 1, Instant::now()), &mut checkpoints, every, &mut hear);
         let outcome = course.run(session.as_mut(), corpus).unwrap();
         (outcome, points)
     };
