@@ -1,6 +1,6 @@
 //! Runs that share a stable phase (`sweep.share_trunk`): they end as each alone, whatever happens on the way.
 
-use crate::common::{self, Place, TINY, assert_code, assert_said, text};
+use crate::common::{Place, TINY, assert_code, assert_said};
 
 /// Lengths of a tiny model of 2560 tokens a step: 50, 100 and 150 steps, a fifth of each its cooldown.
 fn spec(share: bool) -> String {
@@ -114,7 +114,8 @@ fn what_cannot_be_shared_is_refused_with_what_to_write() {
 /// Kills and faults strike a sweep that shares: `RUNNER_FAILPOINT`, and whom it makes begin again.
 #[cfg(feature = "failpoints")]
 mod faults {
-    use super::{Place, assert_code, assert_said, common, shared, spec, text, told};
+    use super::{Place, assert_code, assert_said, shared, spec, told};
+    use crate::common::{self, text};
 
     fn sweep(place: &Place, device: &str, failpoint: &str) -> std::process::Output {
         let flags = ["--slots", "2", "--checkpoint-every", "0"];

@@ -40,9 +40,10 @@ impl Ledger {
                 curves.line(CURVE_COLUMNS.into_iter().map(str::to_owned).chain(measured));
             }
             runs.line(row.iter().map(|(_, value)| value.as_str()));
-            let measured = evaluated_columns(&evaluated, &state).into_iter().map(|(_, value)| value).collect();
+            let measured: Vec<String> =
+                evaluated_columns(&evaluated, &state).into_iter().map(|(_, value)| value).collect();
             if let State::Ended(result) = state {
-                self.add_curve(&mut curves, run, &result, measured)?;
+                self.add_curve(&mut curves, run, &result, &measured)?;
             }
         }
         Ok([runs.bytes(), curves.bytes()])
@@ -74,7 +75,7 @@ impl Ledger {
         curves: &mut Table,
         run: &PlannedRun,
         result: &RunResult,
-        measured: Vec<String>,
+        measured: &[String],
     ) -> Result<(), LedgerError> {
         let points = self.curve(result)?;
         let before = vec![String::new(); measured.len()];
@@ -88,7 +89,7 @@ impl Ledger {
                 optional(point.train_loss),
                 point.learning_rate.to_string(),
             ];
-            let measured = if at + 1 == points.len() { &measured } else { &before };
+            let measured = if at + 1 == points.len() { measured } else { &before[..] };
             curves.line(row.iter().chain(measured).map(String::as_str));
         }
         Ok(())
