@@ -117,6 +117,6 @@ refused(lambda: isoflop.fit(frame, json=True), "json")
 refused(lambda: isoflop.allocate(fits, flops=-1.0), "flops")
 refused(lambda: isoflop.plan("absent.toml"), "absent.toml")
 half = {**columns, "val_loss": numpy.where(numpy.arange(len(frame)) == 3, numpy.nan, columns["val_loss"])}
-refused(lambda: isoflop.fit(half), "line 4")
+refused(lambda: isoflop.fit(half), "table.jsonl:4", "val_loss")
 assert len(isoflop.fit(half, skip_incomplete=True, bootstrap=100)) == len(expected)
 print("mistakes: told")
