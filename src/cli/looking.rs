@@ -79,8 +79,12 @@ pub struct ImportArgs {
     /// The results folder to make, or to add runs to.
     #[arg(long)]
     pub out: PathBuf,
-    /// Columns of other names, and units, as in params=N[M],tokens=D[B],loss=L.
-    #[arg(long, value_delimiter = ',')]
+    /// Columns of other names, and their units.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        help = "Columns of other names, and units, as in params=N[M],tokens=D[B],loss=L"
+    )]
     pub columns: Vec<String>,
     /// Leave out runs that lack a number.
     #[arg(long)]
