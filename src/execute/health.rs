@@ -1,6 +1,6 @@
 //! Which devices can still be trusted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::ledger::{Failure, FailureClass};
@@ -18,6 +18,8 @@ const QUICKLY: Duration = Duration::from_mins(1);
 pub(super) struct Health {
     /// Runs that failed quickly on each device since it last did well.
     failed: HashMap<String, Vec<RunId>>,
+    /// Runs that were in a process which died with several in it, on each device since it last did well.
+    suspects: HashMap<String, BTreeSet<RunId>>,
     /// Devices that get no more runs, with the last reason.
     pub(super) quarantined: Vec<(String, String)>,
 }
@@ -26,6 +28,14 @@ impl Health {
     /// Notes that a run ended well.
     pub(super) fn worked(&mut self, device: &str) {
         self.failed.remove(device);
+        self.suspects.remove(device);
+    }
+
+    /// Whether a process that died with several runs tells something new of its device: where one of them was in such a
+    /// process before, that run may be to blame.
+    pub(super) fn is_news<'a>(&mut self, device: &str, company: impl Iterator<Item = &'a RunId>) -> bool {
+        let suspects = self.suspects.entry(device.to_owned()).or_default();
+        company.fold(true, |news, run| suspects.insert(run.clone()) && news)
     }
 
     /// Notes a failure this long after the claim; tells whether the device is now to be left alone.
@@ -73,5 +83,17 @@ mod tests {
         assert!(health.is_quarantined("cuda:0") && !health.is_quarantined("cuda:1"));
         health.worked("cuda:1");
         assert!((1..3).all(|depth| !health.failed("cuda:1", &run(depth), &crash, quickly)), "it did well in between");
+    }
+
+    #[test]
+    fn a_process_whose_runs_were_in_one_that_died_tells_nothing_new() {
+        let [a, b, c] = [1, 2, 3].map(|depth| planned(depth, 0).id);
+        let mut health = Health::default();
+        assert!(health.is_news("cuda:0", [&a, &b].into_iter()));
+        assert!(!health.is_news("cuda:0", [&b, &c].into_iter()), "b may be to blame");
+        assert!(!health.is_news("cuda:0", [&c].into_iter()), "or c");
+        assert!(health.is_news("cuda:1", [&c].into_iter()));
+        health.worked("cuda:0");
+        assert!(health.is_news("cuda:0", [&a].into_iter()));
     }
 }

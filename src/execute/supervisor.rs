@@ -278,7 +278,9 @@ impl Supervisor<'_, '_> {
     /// Records what the death of a worker is to the runs that it held. Its device is blamed once, however many they were.
     fn died(&mut self, slot: usize, worker: &Worker, epitaph: &str) -> Result<(), ExecuteError> {
         let alone = worker.held().count() == 1 && !worker.falling;
-        let mut blamed = worker.falling;
+        let device = &self.pool.devices[slot];
+        let company = worker.held().map(|(_, held)| &held.run);
+        let mut blamed = worker.falling || !alone && !self.health.is_news(device, company);
         for (lane, held) in worker.held() {
             let silent = worker.hung && held.silent > self.pool.patience;
             let patience = self.pool.patience.as_secs();
