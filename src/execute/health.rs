@@ -35,7 +35,7 @@ impl Health {
     /// process before, that run may be to blame.
     pub(super) fn is_news<'a>(&mut self, device: &str, company: impl Iterator<Item = &'a RunId>) -> bool {
         let suspects = self.suspects.entry(device.to_owned()).or_default();
-        company.fold(true, |news, run| suspects.insert(run.clone()) && news)
+        company.filter(|run| !suspects.insert((*run).clone())).count() == 0
     }
 
     /// Notes a failure this long after the claim; tells whether the device is now to be left alone.
