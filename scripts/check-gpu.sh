@@ -6,12 +6,13 @@
 #   resume      stopped, gone on with: the same bits            small      one run of models a and b beside PyTorch
 #   slots       2, 4, 8, 16 runs of a and b together            large      one run of models d and e beside PyTorch
 #   sweep       the quickstart's sweep                          precisions models a and d in f32 and tf32
-#   sanitizer   memory and races of a short run
+#   sanitizer   memory and races of a short run                 tests      the engine's unit tests, of the program in TESTS
 #
 #   RUNNER   the program [default: target/release/runner]        OUT     folder for the results [default: gpu-check]
 #   SECONDS_EACH  length of one measurement of speed [default: 2]
 #   PYTHON   an interpreter with PyTorch [default: python3]      LIMIT   seconds for one stage [default: 120]
 #   TOTAL    seconds after which no further stage begins [default: 240]
+#   TESTS    the program of unit tests that `cargo test --release --lib --no-run` builds [default: none, and they are left out]
 # Every speed is a line of OUT/speed.jsonl; OUT/gpu.csv is its table (columns: docs/gpu.md), written again after each stage.
 # With RUNNER_CUDA_EMULATOR the stages run on the emulated card (docs/gpu.md), where speeds mean nothing.
 set -uo pipefail
@@ -33,7 +34,7 @@ devices() {
 
 tiny() { # name, steps, precision: a config of width 32 and one block
     sed 's/^name = .*/name = "tiny"/; s/^width = .*/width = 32/; s/^depth = .*/depth = 1/; s/^vocab = .*/vocab = 256/
-         s/^flops = .*/tokens = '$((1024 * $2))'/; s/^tokens = 163840/tokens = 8192/; s/^curve_points = .*/curve_points = 12/' \
+         s/^flops = .*/tokens = '$((batch * $2))'/; s/^batch_tokens = .*/batch_tokens = '$batch'/; s/^tokens = 163840/tokens = 8192/; s/^curve_points = .*/curve_points = 12/' \
         "$here/configs/small.toml" > "$out/$1.toml"
     printf '\n[train]\nprecision = "%s"\n' "$3" >> "$out/$1.toml"
 }
@@ -43,8 +44,8 @@ train() { # config, device, folder
 compare() { # two folders and the largest difference of a loss
     python3 "$here/scripts/compare-losses.py" "$out/$1" "$out/$2" "$3"
 }
-steps=300
-[ -z "${RUNNER_CUDA_EMULATOR:-}" ] || steps=8
+steps=300 batch=1024
+[ -z "${RUNNER_CUDA_EMULATOR:-}" ] || steps=50 batch=128
 
 losses() { # f32, tf32 and bf16 on the card against f32 on the CPU, and the same bits a second time
     rm -rf "$out"/{cpu,f32,again,tf32,bf16}
@@ -56,9 +57,10 @@ losses() { # f32, tf32 and bf16 on the card against f32 on the CPU, and the same
 resume() { # stopped in the middle, gone on with: the same bits
     rm -rf "$out"/{whole,stopped}
     # Long enough to be stopped: some seconds at the speed of a card.
-    if [ -n "${RUNNER_CUDA_EMULATOR:-}" ]; then tiny long $steps f32; else tiny long $((20 * steps)) f32; fi
+    if [ -n "${RUNNER_CUDA_EMULATOR:-}" ]; then tiny long $steps f32; else tiny long $((40 * steps)) f32; fi
     train long cuda whole || return 1
-    train long cuda stopped & local pid=$!
+    # Not by `train`, whose process would be a shell of its own.
+    "$runner" train "$out/long.toml" --cache "$cache" --device cuda --out "$out/stopped" & local pid=$!
     while kill -0 "$pid" 2> /dev/null && ! grep -qs . "$out"/stopped/runs/*/attempts/*/metrics.jsonl; do sleep 0.01; done
     kill -TERM "$pid"
     local code=0
@@ -74,12 +76,15 @@ bench() { # model, precision, runs: a line of speed.jsonl
         > "$out/line.json" || return 1
     sed "s/^{/{\"precision\":\"$2\",/" "$out/line.json" | tee -a "$out/speed.jsonl" | cut -c1-200
 }
+compile() { # model: PyTorch's, in the background; it measures once its gate is opened
+    rm -f "$out/gate-$1"
+    BENCH_GATE=$out/gate-$1 "$python" "$here/scripts/bench-torch.py" "$1" 1 "$each" cuda bf16 graph > "$out/torch-$1.json" 2> "$out/torch-$1.txt" &
+    echo $! > "$out/torch-$1.pid"
+}
 torch() { # model: a line of speed.jsonl, of bf16 compiled and as a graph
-    "$python" "$here/scripts/bench-torch.py" "$1" 1 "$each" cuda bf16 graph > "$out/line.json" || {
-        echo "no line of PyTorch for $1"
-        return 0
-    }
-    tee -a "$out/speed.jsonl" < "$out/line.json"
+    touch "$out/gate-$1"
+    while kill -0 "$(cat "$out/torch-$1.pid")" 2> /dev/null; do sleep 0.05; done
+    if [ -s "$out/torch-$1.json" ]; then tee -a "$out/speed.jsonl" < "$out/torch-$1.json"; else echo "no line of PyTorch for $1" && tail -3 "$out/torch-$1.txt"; fi
 }
 # Ours, PyTorch, ours: what the card does to the one it does to the other.
 beside() { for model in "$@"; do bench "$model" bf16 1 && torch "$model" && bench "$model" bf16 1 || return 1; done; }
@@ -107,14 +112,23 @@ sanitizer() { # memory and races of a short run
     done
 }
 
-all=(devices losses resume small slots large sweep precisions sanitizer)
+tests() { # those of the engine, on the first card instead of the emulated one
+    [ -n "${TESTS:-}" ] || { echo "left out: TESTS names no program"; return 0; }
+    RUNNER_TEST_CARD=0 "$TESTS" --test-threads 4 train::cuda train::side_by_side
+}
+
+all=(devices losses resume small slots large sweep precisions sanitizer tests)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for name in "$@"; do
     case " ${all[*]} " in *" $name "*) ;; *) echo "no stage $name; there are: ${all[*]}"; exit 2 ;; esac
 done
 [ -x "$runner" ] || { echo "no program at $runner; build it (cargo build --release), or name it by RUNNER"; exit 2; }
-export steps
-export -f devices tiny train compare losses resume bench torch beside small large slots precisions sweep sanitizer
+export steps batch
+export -f devices tiny train compare losses resume bench torch beside small large slots precisions sweep sanitizer tests
+trap 'kill $(cat "$out"/torch-*.pid 2> /dev/null) 2> /dev/null' EXIT
+for name in "$@"; do
+    case $name in small) compile a && compile b ;; large) compile d && compile e ;; esac
+done
 failed=0
 for name in "$@"; do
     begun=$SECONDS

@@ -96,4 +96,7 @@ pub struct BenchSlotArgs {
     /// Length of the measurement.
     #[arg(long)]
     pub seconds: f64,
+    /// Runs in this process, each on a thread of its own.
+    #[arg(long)]
+    pub together: usize,
 }

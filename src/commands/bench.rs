@@ -1,11 +1,14 @@
 //! `runner bench`: how fast this machine trains, one slot alone and all slots together.
 //!
-//! Each slot is a process of its own, as in a sweep: so its peak of memory is its own, and slots disturb each other as
-//! they will in earnest. All wait at the same line until every one of them is warm.
+//! Each slot is what it is in a sweep: a process of its own, so that its peak of memory is its own, or a thread of one process
+//! where a card is shared. So slots disturb each other as they will in earnest. All wait at the same line until every one of
+//! them is warm.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::sync::{Barrier, OnceLock};
+use std::thread;
 
 use anyhow::Context as _;
 
@@ -44,8 +47,10 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         let (spec, run) = planning::single(config, &place.cache)?;
         for &number in numbers {
             eprintln!("{}: {number} of {} slots, {seconds} seconds", spec.name, counts[1]);
-            let slot = || slot_command(config, &name, &place.cache, *threads, *seconds);
-            rows.push(Row { name: spec.name.clone(), planned: run.clone(), slots: measure(number, &slot)? });
+            let (processes, together) = if device::shares_process(kind) { (1, number) } else { (number, 1) };
+            let slot = || slot_command(config, &name, &place.cache, *threads, (*seconds, together));
+            let slots = measure((processes, together), &slot)?;
+            rows.push(Row { name: spec.name.clone(), planned: run.clone(), slots });
         }
     }
     if *json {
@@ -65,14 +70,36 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
 
 /// Measures in this process: `runner bench-slot`.
 pub fn slot(args: &BenchSlotArgs) -> anyhow::Result<ExitCode> {
-    let BenchSlotArgs { config, place, threads, seconds } = args;
+    let BenchSlotArgs { config, place, threads, seconds, together } = args;
     let (_, planned) = planning::single(config, &place.cache)?;
-    let mut ready = || {
-        println!("ready");
-        // Whatever comes, also the end of the stream, is the starting signal.
-        let _ = io::stdin().lock().read_line(&mut String::new());
+    let line = Barrier::new(*together);
+    let started = OnceLock::new();
+    let meet = || {
+        if line.wait().is_leader() {
+            started.get_or_init(|| {
+                println!("ready");
+                // Whatever comes, also the end of the stream, is the starting signal.
+                let _ = io::stdin().lock().read_line(&mut String::new());
+            });
+        }
+        line.wait();
     };
-    let measured = crate::train::bench((&place.device, *threads), &place.cache, &planned, *seconds, &mut ready)?;
+    let one = || {
+        let measured = crate::train::bench((&place.device, *threads), &place.cache, &planned, *seconds, &meet);
+        measured.unwrap_or_else(|error| {
+            // The others wait at the line for this one: nothing but the end of the process sets them free.
+            eprintln!("error: {error}");
+            std::process::exit(1)
+        })
+    };
+    let mut measured: Vec<Measurement> = thread::scope(|scope| {
+        let runs: Vec<_> = (0..*together).map(|_| scope.spawn(one)).collect();
+        runs.into_iter().map(|run| run.join().expect("a run does not panic")).collect()
+    });
+    // The process has its memory for all of them.
+    for one in &mut measured {
+        one.peak_memory = one.peak_memory.map(|bytes| bytes / *together as u64);
+    }
     println!("{}", serde_json::to_string(&measured)?);
     Ok(ExitCode::SUCCESS)
 }
@@ -87,24 +114,38 @@ fn write_models(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     MODELS.iter().map(write).collect()
 }
 
-fn slot_command(config: &Path, device: &str, cache: &Path, threads: usize, seconds: f64) -> io::Result<Command> {
+fn slot_command(
+    config: &Path,
+    device: &str,
+    cache: &Path,
+    threads: usize,
+    (seconds, together): (f64, usize),
+) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("bench-slot").arg(config).args(["--device", device]).arg("--cache").arg(cache);
     command.args(["--threads", &threads.to_string(), "--seconds", &seconds.to_string()]);
+    command.args(["--together", &together.to_string()]);
     command.env(device::KEEP_PAGES.0, device::KEEP_PAGES.1).stdin(Stdio::piped()).stdout(Stdio::piped());
     Ok(command)
 }
 
-/// Starts `number` slots and lets them measure at the same time.
-fn measure(number: usize, command: &dyn Fn() -> io::Result<Command>) -> anyhow::Result<Vec<Measurement>> {
-    let mut slots: Vec<Slot> = (0..number).map(|_| Slot::start(command()?)).collect::<anyhow::Result<_>>()?;
+/// Starts processes of so many slots each, and lets all of them measure at the same time.
+fn measure(
+    (processes, together): (usize, usize),
+    command: &dyn Fn() -> io::Result<Command>,
+) -> anyhow::Result<Vec<Measurement>> {
+    let mut slots: Vec<Slot> = (0..processes).map(|_| Slot::start(command()?)).collect::<anyhow::Result<_>>()?;
     for slot in &mut slots {
         slot.line()?;
     }
     for slot in &mut slots {
         slot.stdin.write_all(b"go\n").context("a slot has ended before it began")?;
     }
-    slots.iter_mut().map(|slot| Ok(serde_json::from_str(&slot.line()?)?)).collect()
+    let mut measured = Vec::with_capacity(processes * together);
+    for slot in &mut slots {
+        measured.extend(serde_json::from_str::<Vec<Measurement>>(&slot.line()?)?);
+    }
+    Ok(measured)
 }
 
 /// A process that measures; killed when dropped.

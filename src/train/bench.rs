@@ -55,13 +55,14 @@ const ROUND: Duration = Duration::from_millis(600);
 /// Numbers of each parameter that `AdamW` reads (value, two moments, gradient) and writes (value, two moments).
 const ADAMW_NUMBERS: f64 = 7.0;
 
-/// Measures `run` for about `seconds` after calling `ready`, which returns when the clock may start.
+/// Measures `run` for about `seconds`. Before each part of it `meet` is called, the first time when all is warm: what is
+/// measured side by side waits there for the others, so that all of them train at the same time, and then multiply.
 pub fn bench(
     (name, threads): (&str, usize),
     cache: &Path,
     run: &PlannedRun,
     seconds: f64,
-    ready: &mut dyn FnMut(),
+    meet: &dyn Fn(),
 ) -> Result<Measurement, TrainError> {
     let begun = Instant::now();
     let engine = device::open(name, threads)?;
@@ -76,17 +77,19 @@ pub fn bench(
         bench.session().step(step)?;
     }
     bench.session().losses()?;
-    ready();
-    let begun = Instant::now();
     let mut rounds = Vec::new();
     let mut memory = None;
-    while rounds.is_empty() || begun.elapsed().as_secs_f64() < seconds {
+    // A number that all have in common.
+    let count = (seconds / (1.5 * ROUND.as_secs_f64())).ceil().max(1.0) as usize;
+    while rounds.len() < count {
+        meet();
         let phases = bench.train(ROUND, &mut steps)?;
         // Before the matrices of the comparison, which are not training's.
         if rounds.is_empty() {
             memory = peak_memory();
         }
         let host = bench.host_share();
+        meet();
         let (peak, memory) = (bench.peak(ROUND / 3)?, bench.memory_speed(ROUND / 6)?);
         rounds.push(Round { phases, host, peak, memory, products: bench.products()? });
     }

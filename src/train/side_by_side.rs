@@ -153,7 +153,7 @@ fn failed(error: &TrainError) -> TrainError {
 mod tests {
     use super::*;
     #[cfg(feature = "cuda")]
-    use crate::train::cuda::testing::{card, small};
+    use crate::train::cuda::testing::{card, emulated, small};
     #[cfg(feature = "cuda")]
     use crate::train::engine::take_mean_loss;
 
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     #[cfg(feature = "cuda")]
     fn memory_and_speed_of_a_card_are_measured_and_a_model_that_fills_it_is_trained_alone() {
-        let Some(card) = card() else { return };
+        let Some(card) = emulated() else { return };
         let (planned, corpus) = small(|_| ());
         assert!(fits(&card, &planned, &corpus).unwrap() > 4);
         let mut large = planned.clone();

@@ -128,6 +128,12 @@ fn real_devices() -> Vec<Listed> {
     ["cuda", "wgpu", "cpu"].map(listed).to_vec()
 }
 
+/// Whether runs side by side gain by being threads of one process: processes have contexts of their own, which take turns on a
+/// card.
+pub fn shares_process(kind: &str) -> bool {
+    kind == "cuda"
+}
+
 /// Runs trained side by side: as asked for, or as many as the cores hold on the CPU, otherwise 1.
 pub fn slots(asked: Option<usize>, kind: &str, threads: usize) -> anyhow::Result<usize> {
     match asked {

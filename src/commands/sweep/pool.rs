@@ -21,14 +21,13 @@ pub fn slots(devices: &[String], per_device: usize) -> Vec<Slot> {
     (0..per_device).flat_map(on_each).collect()
 }
 
-/// Whether the runs of a device share one process: as asked for, or where they gain by it. A process of its own has its own
-/// context of a card, and contexts take turns.
+/// Whether the runs of a device share one process: as asked for, or where they gain by it.
 pub fn share(asked: Option<bool>, kind: &str) -> anyhow::Result<bool> {
     match asked {
         Some(true) if !matches!(kind, "cuda" | rehearsal::DEVICE) => anyhow::bail!(
             "--share-process: runs on {kind} are trained in processes of their own; only those on cuda can share one"
         ),
-        asked => Ok(asked.unwrap_or(kind == "cuda")),
+        asked => Ok(asked.unwrap_or(device::shares_process(kind))),
     }
 }
 

@@ -1,4 +1,5 @@
-//! An emulated card and a small run, for tests. Without a C++ compiler there is no card, which is said.
+//! A card and a small run, for tests. The card is emulated, or a real one if `RUNNER_TEST_CARD` has its number. Without a C++
+//! compiler there is no emulated card, which is said.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,8 +31,24 @@ static OBJECT: LazyLock<Option<(tempfile::TempDir, PathBuf)>> = LazyLock::new(||
     Some((folder, object))
 });
 
-/// An emulated card; nothing where it cannot be built.
+/// Names a real card, by its number, that the tests of the engine run on.
+const VARIABLE: &str = "RUNNER_TEST_CARD";
+
+/// A card: a real one where one is named; nothing where an emulated one cannot be built.
 pub fn card() -> Option<Cuda> {
+    if let Ok(number) = std::env::var(VARIABLE) {
+        return Some(super::open(number.parse().expect("the number of a card")).expect("a card"));
+    }
+    emulated()
+}
+
+/// An emulated card, for what depends on how little memory it has and on its lack of libraries; nothing where it cannot be
+/// built, or where a real card is asked for.
+pub fn emulated() -> Option<Cuda> {
+    if std::env::var_os(VARIABLE).is_some() {
+        eprintln!("skipped: not for a real card");
+        return None;
+    }
     let (_, object) = OBJECT.as_ref()?;
     Some(Cuda { gpu: Box::new(Emulator::open(object).expect("an object")) })
 }

@@ -5,7 +5,7 @@ use std::io::Seek as _;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::testing::{SEQUENCES, card, small};
+use super::testing::{SEQUENCES, card, emulated, small};
 use super::*;
 use crate::checkpoint::Place;
 use crate::model::{Parts, Weight};
@@ -282,7 +282,7 @@ fn activations_are_measured_as_on_the_cpu() {
 
 #[test]
 fn a_model_that_does_not_fit_is_a_lack_of_memory_and_heads_without_kernels_are_refused() {
-    let Some(card) = card() else { return };
+    let Some(card) = emulated() else { return };
     let (planned, corpus) = small(|_| ());
     let mut run = planned.run.clone();
     (run.shape.width, run.shape.heads, run.shape.depth) = (2048, 128, 8);
@@ -312,7 +312,7 @@ fn the_benchmark_measures_an_emulated_card_too() {
 /// What a step of a model of two blocks launches: with cuBLASLt the products are its.
 #[test]
 fn a_step_of_two_blocks_is_fifty_launches() {
-    let Some(card) = card() else { return };
+    let Some(card) = emulated() else { return };
     let (planned, corpus) = small(|_| ());
     let mut bench = card.measure(&planned.run, &corpus).unwrap();
     bench.session().step(0).unwrap();
