@@ -1,6 +1,7 @@
 //! The table of MLPs: what each position computes for itself.
 
 mod experts;
+mod gated;
 mod gelu;
 mod squared_relu;
 mod swiglu;
