@@ -70,9 +70,10 @@ class Model:
 
     def mlp(self, x, part):
         x, kind = x @ part["mlp_in"], self.parts.get("mlp", "gelu")
-        if kind == "swiglu":
+        gates = {"swiglu": F.silu, "geglu": F.gelu}
+        if kind in gates:
             gate, up = x.chunk(2, -1)
-            x = F.silu(gate) * up
+            x = gates[kind](gate) * up
         else:
             x = F.gelu(x) if kind == "gelu" else F.relu(x).square()
         return x @ part["mlp_out"]

@@ -25,6 +25,7 @@ parts() { # name, then keys
     cat <<'TABLE'
 first
 swiglu              model.mlp="swiglu"
+geglu               model.mlp="geglu"
 squared-relu        model.mlp="squared-relu"
 tied                model.embedding="tied"
 layer-norm          model.norm="layer"

@@ -2,6 +2,7 @@
 
 mod experts;
 mod gated;
+mod geglu;
 mod gelu;
 mod squared_relu;
 mod swiglu;
@@ -26,5 +27,7 @@ table! {
         "squared-relu" SquaredRelu => squared_relu::SquaredRelu,
         /// A gated MLP of two thirds of the width, so that parameters agree (Shazeer 2020, arXiv 2002.05202).
         "swiglu" SwiGlu => swiglu::SwiGlu,
+        /// The same, its gate with x Phi(x) (Shazeer 2020, arXiv 2002.05202).
+        "geglu" GeGlu => geglu::GeGlu,
     }
 }
