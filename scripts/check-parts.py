@@ -70,7 +70,7 @@ class Model:
 
     def mlp(self, x, part):
         x, kind = x @ part["mlp_in"], self.parts.get("mlp", "gelu")
-        gates = {"swiglu": F.silu, "geglu": F.gelu}
+        gates = {"swiglu": F.silu, "geglu": F.gelu, "bilinear": torch.nn.Identity()}
         if kind in gates:
             gate, up = x.chunk(2, -1)
             x = gates[kind](gate) * up

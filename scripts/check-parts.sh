@@ -26,6 +26,7 @@ parts() { # name, then keys
 first
 swiglu              model.mlp="swiglu"
 geglu               model.mlp="geglu"
+bilinear            model.mlp="bilinear"
 squared-relu        model.mlp="squared-relu"
 tied                model.embedding="tied"
 layer-norm          model.norm="layer"

@@ -1,5 +1,6 @@
 //! The table of MLPs: what each position computes for itself.
 
+mod bilinear;
 mod experts;
 mod gated;
 mod geglu;
@@ -29,5 +30,7 @@ table! {
         "swiglu" SwiGlu => swiglu::SwiGlu,
         /// The same, its gate with x Phi(x) (Shazeer 2020, arXiv 2002.05202).
         "geglu" GeGlu => geglu::GeGlu,
+        /// The same, its gate as it is (Shazeer 2020, arXiv 2002.05202).
+        "bilinear" Bilinear => bilinear::Bilinear,
     }
 }
