@@ -53,6 +53,10 @@ pub trait Ops {
     /// which the output before does.
     fn lstm(&self, gates: Self::Tensor, state: &Self::Weight) -> Self::Tensor;
 
+    /// A mean of what came so far that forgets: z x c + (1 - z) x the row before, from zeros, where z is the sigmoid of the
+    /// first half of the columns of `x` and c the second half.
+    fn forgetting_mean(&self, x: Self::Tensor) -> Self::Tensor;
+
     /// `x` plus the row of a weight `[context, width]` for the position of each token.
     fn add_positions(&self, x: Self::Tensor, weight: &Self::Weight) -> Self::Tensor;
 

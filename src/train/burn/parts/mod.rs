@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use super::kernels::parts::{self as fused, Activation};
 use super::ops::Ops;
 
-pub use composed::{gather, kept_shares, largest, pick, softmax};
+pub use composed::{forgetting_mean, gather, kept_shares, largest, pick, softmax};
 
 /// Whether `ops` and the device of a tensor have the fused operations.
 #[cfg(feature = "cpu")]
