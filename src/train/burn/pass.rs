@@ -113,7 +113,7 @@ impl model::Ops for Pass<'_> {
     }
 
     fn forgetting_mean(&self, x: Tensor<2>) -> Tensor<2> {
-        parts::forgetting_mean(x, self.sizes.context)
+        parts::forgetting_mean(self.beside.ops, x, self.sizes.context)
     }
 
     fn attention(&self, qkv: Tensor<2>) -> Tensor<2> {

@@ -52,7 +52,7 @@ pub fn lstm(gates: Tensor<2>, state: Tensor<2>, context: usize) -> Tensor<2> {
     Tensor::cat(outputs, 1).reshape([n, d])
 }
 
-/// A mean of what came so far that forgets, on sequences of `context` rows, see `Ops::forgetting_mean`. Rows are joined with
+/// A mean of what came so far that forgets, on sequences of `context` rows, see `model::Ops::forgetting_mean`. Rows are joined with
 /// those 1, 2, 4 and so on before them (Hillis and Steele 1986), so that a sequence takes as many rounds as the logarithm of
 /// its length.
 pub fn forgetting_mean(x: Tensor<2>, context: usize) -> Tensor<2> {

@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use super::kernels::parts::{self as fused, Activation};
 use super::ops::Ops;
 
-pub use composed::{forgetting_mean, gather, kept_shares, largest, pick, softmax};
+pub use composed::{gather, kept_shares, largest, pick, softmax};
 
 /// Whether `ops` and the device of a tensor have the fused operations.
 #[cfg(feature = "cpu")]
@@ -57,4 +57,14 @@ pub fn lstm(ops: Ops, gates: Tensor<2>, state: Tensor<2>, context: usize) -> Ten
     }
     let _ = ops;
     composed::lstm(gates, state, context)
+}
+
+/// Memories `[n, d]` of sequences of `context` rows, from gates and what is new `[n, 2 d]`, see `model::Ops::forgetting_mean`.
+pub fn forgetting_mean(ops: Ops, x: Tensor<2>, context: usize) -> Tensor<2> {
+    #[cfg(feature = "cpu")]
+    if is_fused(ops, &x) {
+        return fused::forgetting_mean(x, context);
+    }
+    let _ = ops;
+    composed::forgetting_mean(x, context)
 }
