@@ -75,7 +75,7 @@ pub trait Ops {
     /// Sum of two of one shape.
     fn add(&self, a: Self::Tensor, b: Self::Tensor) -> Self::Tensor;
 
-    /// Each row times the only column of `factors`.
+    /// Each number times that of `factors`, whose only column, where there is no other, serves for all.
     fn multiply(&self, x: Self::Tensor, factors: Self::Tensor) -> Self::Tensor;
 
     /// Softmax of each row.

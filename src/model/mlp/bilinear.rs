@@ -17,7 +17,7 @@ impl Part for Bilinear {
     fn forward<O: Ops>(&self, ops: &O, x: O::Tensor, weights: &[O::Weight]) -> O::Tensor {
         let [into, out] = weights else { unreachable!("as declared") };
         let [gate, up] = gated::halves(ops, &ops.linear(x, into));
-        ops.product(gated::times(ops, gate, up), out)
+        ops.product(ops.multiply(gate, up), out)
     }
 
     fn layout(&self, sizes: &Sizes, family: Family) -> Result<Layout, String> {

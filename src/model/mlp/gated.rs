@@ -26,12 +26,6 @@ pub fn halves<O: Ops>(ops: &O, x: &O::Tensor) -> [O::Tensor; 2] {
     [of(0..hidden), of(hidden..2 * hidden)]
 }
 
-/// Each number of one times that of the other.
-pub fn times<O: Ops>(ops: &O, a: O::Tensor, b: O::Tensor) -> O::Tensor {
-    let hidden = hidden(ops.sizes());
-    ops.fold(ops.multiply(ops.fold(a, 1), ops.fold(b, 1)), hidden)
-}
-
 /// Its tensors in a package, where the gate goes through an activation of that name. `key` is that of the part.
 pub fn layout(sizes: &Sizes, family: Family, key: &str, activation: &str) -> Result<Layout, String> {
     if family == Family::Arcee {
@@ -43,4 +37,24 @@ pub fn layout(sizes: &Sizes, family: Family, key: &str, activation: &str) -> Res
         .columns("mlp.up_proj", 0, hidden..2 * hidden)
         .columns("mlp.down_proj", 1, 0..sizes.width);
     Ok(layout.told("intermediate_size", hidden).told("mlp_bias", false).told("hidden_act", activation))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Mlp, Parts, Shape, Weight};
+
+    #[test]
+    fn gated_mlps_have_the_parameters_of_gelu_to_two_percent_and_to_the_last_where_thirds_are_whole() {
+        let parameters = |width, mlp| {
+            let shape = Shape { width, depth: 1, heads: 4, context: 8, vocab: 8, parts: Parts { mlp, ..Parts::FIRST } };
+            shape.block().iter().map(Weight::count).sum::<u64>()
+        };
+        for mlp in [Mlp::SwiGlu, Mlp::GeGlu, Mlp::Bilinear] {
+            for width in (64..2048).step_by(16) {
+                let ratio = parameters(width, mlp) as f64 / parameters(width, Mlp::Gelu) as f64;
+                assert!((ratio - 1.0).abs() < 0.02, "{mlp:?} of width {width}: {ratio}");
+            }
+            assert_eq!(parameters(96, mlp), parameters(96, Mlp::Gelu), "{mlp:?}");
+        }
+    }
 }

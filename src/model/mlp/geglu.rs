@@ -17,7 +17,7 @@ impl Part for GeGlu {
     fn forward<O: Ops>(&self, ops: &O, x: O::Tensor, weights: &[O::Weight]) -> O::Tensor {
         let [into, out] = weights else { unreachable!("as declared") };
         let [gate, up] = gated::halves(ops, &ops.linear(x, into));
-        ops.product(gated::times(ops, ops.gelu(gate), up), out)
+        ops.product(ops.multiply(ops.gelu(gate), up), out)
     }
 
     fn layout(&self, sizes: &Sizes, family: Family) -> Result<Layout, String> {
