@@ -28,9 +28,9 @@ table! {
         "squared-relu" SquaredRelu => squared_relu::SquaredRelu,
         /// A gated MLP of two thirds of the width, so that parameters agree (Shazeer 2020, arXiv 2002.05202).
         "swiglu" SwiGlu => swiglu::SwiGlu,
-        /// As SwiGLU, but its gate goes through x Phi(x) (Shazeer 2020, arXiv 2002.05202).
+        /// As swiglu, but its gate goes through x Phi(x) (Shazeer 2020, arXiv 2002.05202).
         "geglu" GeGlu => geglu::GeGlu,
-        /// As SwiGLU, but its gate goes through nothing (Shazeer 2020, arXiv 2002.05202).
+        /// As swiglu, but its gate goes through nothing (Shazeer 2020, arXiv 2002.05202).
         "bilinear" Bilinear => bilinear::Bilinear,
     }
 }
