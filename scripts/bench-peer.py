@@ -1,11 +1,12 @@
 """`runner bench` against PyTorch, in pairs on one machine: each repeat measures both, one right after the other, so that
 a shared machine's moods cancel in the ratio. Writes one CSV row a pair and prints the medians.
 
-usage: bench-peer.py [--parts] RUNNER PYTHON OUT.csv [REPEATS] [SECONDS]
+usage: bench-peer.py [--parts] [--models abc] RUNNER PYTHON OUT.csv [REPEATS] [SECONDS]
 RUNNER is the release binary, PYTHON an interpreter with torch and numpy. --parts measures models of other parts, and Muon,
 with one slot against one thread.
 """
 
+import argparse
 import csv
 import json
 import pathlib
@@ -93,29 +94,32 @@ def processor():
 
 
 def main():
-    arguments = [argument for argument in sys.argv[1:] if argument != "--parts"]
-    cases = PARTS if "--parts" in sys.argv else MODELS
-    if not 3 <= len(arguments) <= 5:
-        sys.exit(__doc__)
-    binary, python, out = arguments[:3]
-    repeats = int(arguments[3]) if len(arguments) > 3 else 5
-    seconds = float(arguments[4]) if len(arguments) > 4 else 6.0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", action="store_const", const=PARTS, default=MODELS, dest="cases")
+    parser.add_argument("--models", default="abc", help="which of configs/bench-*.toml")
+    parser.add_argument("runner")
+    parser.add_argument("python")
+    parser.add_argument("out")
+    parser.add_argument("repeats", type=int, nargs="?", default=5)
+    parser.add_argument("seconds", type=float, nargs="?", default=6.0)
+    chosen = parser.parse_args()
+    cases, models, repeats, seconds = chosen.cases, chosen.models, chosen.repeats, chosen.seconds
     rows = []
-    with open(out, "w", newline="") as file, tempfile.TemporaryDirectory() as scratch:
+    with open(chosen.out, "w", newline="") as file, tempfile.TemporaryDirectory() as scratch:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         for repeat in range(repeats):
-            for model in "abc":
+            for model in models:
                 for case, (_, part) in cases.items():
                     config = config_of(model, part, scratch)
-                    rows.append(pair(binary, python, config, model, case, repeat, seconds))
+                    rows.append(pair(chosen.runner, chosen.python, config, model, case, repeat, seconds))
                     writer.writerow(rows[-1])
                     file.flush()
                     print(rows[-1], file=sys.stderr)
-    for model in "abc":
+    for model in models:
         for case in cases:
-            chosen = [row for row in rows if row["model"] == model and row["case"] == case]
-            median = {field: statistics.median(row[field] for row in chosen) for field in MEASURED}
+            those = [row for row in rows if row["model"] == model and row["case"] == case]
+            median = {field: statistics.median(row[field] for row in those) for field in MEASURED}
             print(f"{model}  {case:20s}", "  ".join(f"{field} {value:g}" for field, value in median.items()))
 
 
