@@ -1,9 +1,10 @@
 """One of the benchmark's models in PyTorch, for comparison with `runner bench`: the same matrices, attention by
 PyTorch's own fused operation, AdamW. Prints one line of JSON. Needs: pip install torch numpy.
 
-usage: bench-torch.py MODEL(a|b|c|d|e) THREADS SECONDS [DEVICE [f32|tf32|bf16 [eager|graph]]]
+usage: bench-torch.py MODEL(a|b|c|d|e) THREADS SECONDS [DEVICE [f32|tf32|bf16 [eager|graph]]] [--part NAME]
 DEVICE is cpu, unless said otherwise, or cuda. tf32 lets a GPU round the factors of f32 products, bf16 is autocast; graph
-compiles the model and replays each step as one CUDA graph. With BENCH_GATE=FILE it measures once that file is there: compiling
+compiles the model and replays each step as one CUDA graph. --part: swiglu or experts instead of the MLP, lstm instead of
+attention, or muon instead of AdamW for the matrices of blocks. With BENCH_GATE=FILE it measures once that file is there: compiling
 takes long, and may be done while others measure.
 """
 
@@ -32,6 +33,7 @@ def arguments():
     parser.add_argument("device", nargs="?", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("precision", nargs="?", default="f32", choices=("f32", "tf32", "bf16"))
     parser.add_argument("how", nargs="?", default="eager", choices=("eager", "graph"))
+    parser.add_argument("--part", choices=("swiglu", "experts", "lstm", "muon"))
     chosen = parser.parse_args()
     if chosen.how == "graph" and chosen.device != "cuda":
         parser.error("graph: only cuda has graphs")
@@ -50,39 +52,131 @@ except ImportError:
     sys.exit("PyTorch is missing; install it with: pip install torch numpy")
 
 
-class Block(nn.Module):
+class Attention(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
         self.heads = heads
-        self.before_attention = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.before_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width, bias=False), nn.GELU(), nn.Linear(4 * width, width, bias=False)
-        )
 
     def forward(self, x):
         batch, context, width = x.shape
-        packed = self.qkv(self.before_attention(x)).view(batch, context, 3, self.heads, width // self.heads)
+        packed = self.qkv(x).view(batch, context, 3, self.heads, width // self.heads)
         query, key, value = packed.permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x = x + self.out(mixed.transpose(1, 2).reshape(batch, context, width))
+        return self.out(mixed.transpose(1, 2).reshape(batch, context, width))
+
+
+class Lstm(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.memory = nn.LSTM(width, width, bias=False, batch_first=True)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x):
+        return self.out(self.memory(x)[0])
+
+
+def gelu_mlp(width):
+    return nn.Sequential(nn.Linear(width, 4 * width, bias=False), nn.GELU(), nn.Linear(4 * width, width, bias=False))
+
+
+class SwiGlu(nn.Module):
+    """Of two thirds of the width, as the nearest multiple of 8."""
+
+    def __init__(self, width):
+        super().__init__()
+        hidden = (8 * width + 12) // 24 * 8
+        self.into = nn.Linear(width, 2 * hidden, bias=False)
+        self.out = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x):
+        gate, up = self.into(x).chunk(2, -1)
+        return self.out(functional.silu(gate) * up)
+
+
+class Experts(nn.Module):
+    """Each token goes through the two likeliest of eight MLPs; none is dropped. Rows are sorted by expert, so that each
+    expert has one product for all of its tokens."""
+
+    COUNT, ACTIVE, BALANCE = 8, 2, 0.01
+
+    def __init__(self, width):
+        super().__init__()
+        self.router = nn.Linear(width, self.COUNT, bias=False)
+        self.experts = nn.ModuleList(gelu_mlp(width) for _ in range(self.COUNT))
+        self.penalty = None
+
+    def forward(self, x):
+        rows = x.flatten(0, 1)
+        likely = functional.softmax(self.router(rows), -1)
+        gates, chosen = likely.topk(self.ACTIVE, -1)
+        gates = (gates / gates.sum(-1, keepdim=True)).flatten()
+        expert, order = chosen.flatten().sort(stable=True)
+        loads = torch.bincount(expert, minlength=self.COUNT)
+        self.penalty = self.BALANCE * self.COUNT * (loads / len(expert) * likely.mean(0)).sum()
+        tokens = order // self.ACTIVE
+        parts = zip(self.experts, rows[tokens].split(loads.tolist()))
+        mixed = torch.cat([expert(part) for expert, part in parts]) * gates[order, None]
+        return torch.zeros_like(rows).index_add(0, tokens, mixed).view_as(x)
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads, part):
+        super().__init__()
+        self.before_mixer = nn.LayerNorm(width)
+        self.mixer = Lstm(width) if part == "lstm" else Attention(width, heads)
+        self.before_mlp = nn.LayerNorm(width)
+        self.mlp = {"swiglu": SwiGlu, "experts": Experts}.get(part, gelu_mlp)(width)
+
+    def forward(self, x):
+        x = x + self.mixer(self.before_mixer(x))
         return x + self.mlp(self.before_mlp(x))
 
 
 class Model(nn.Module):
-    def __init__(self, width, depth, heads, context, vocab):
+    def __init__(self, width, depth, heads, context, vocab, part=None):
         super().__init__()
         self.tokens = nn.Embedding(vocab, width)
-        self.positions = nn.Parameter(0.02 * torch.randn(context, width))
-        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(depth)))
+        # A memory knows positions by itself.
+        self.positions = None if part == "lstm" else nn.Parameter(0.02 * torch.randn(context, width))
+        self.blocks = nn.Sequential(*(Block(width, heads, part) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         self.unembedding = nn.Linear(width, vocab, bias=False)
 
     def forward(self, ids, targets):
-        logits = self.unembedding(self.norm(self.blocks(self.tokens(ids) + self.positions)))
-        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        x = self.tokens(ids)
+        x = x if self.positions is None else x + self.positions
+        logits = self.unembedding(self.norm(self.blocks(x)))
+        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        penalties = [block.mlp.penalty for block in self.blocks if isinstance(block.mlp, Experts)]
+        return loss + sum(penalties) if penalties else loss
+
+
+class Both:
+    """Two optimizers as one."""
+
+    def __init__(self, *optimizers):
+        self.optimizers = optimizers
+
+    def zero_grad(self, set_to_none):
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=set_to_none)
+
+    def step(self):
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+
+def optimizer_of(model, part, **how):
+    def adamw(weights):
+        return torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.1, **how)
+
+    if part != "muon":
+        return adamw(model.parameters())
+    matrices = [weight for weight in model.blocks.parameters() if weight.ndim == 2]
+    others = [weight for weight in model.parameters() if not any(weight is matrix for matrix in matrices)]
+    return Both(torch.optim.Muon(matrices, lr=1e-3, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"), adamw(others))
 
 
 def captured(step):
@@ -106,8 +200,8 @@ def captured(step):
 
 
 def main():
-    name, seconds, device, precision, how = (
-        getattr(ARGUMENTS, key) for key in ("model", "seconds", "device", "precision", "how")
+    name, seconds, device, precision, how, part = (
+        getattr(ARGUMENTS, key) for key in ("model", "seconds", "device", "precision", "how", "part")
     )
     on_card = device == "cuda"
     if on_card and not torch.cuda.is_available():
@@ -116,10 +210,8 @@ def main():
     width, depth, heads, context, vocab, batch = MODELS[name]
     torch.set_num_threads(ARGUMENTS.threads)
     torch.manual_seed(1)
-    model = Model(width, depth, heads, context, vocab).to(device)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=1e-3, weight_decay=0.1, fused=True if on_card else None, capturable=how == "graph"
-    )
+    model = Model(width, depth, heads, context, vocab, part).to(device)
+    optimizer = optimizer_of(model, part, fused=True if on_card else None, capturable=how == "graph")
     forward = torch.compile(model, dynamic=False) if how == "graph" else model
     stream = torch.randint(0, vocab, (batch, context + 1), device=device)
 
@@ -161,6 +253,7 @@ def main():
         "device": device,
         "precision": precision,
         "how": how,
+        "part": part,
         "tokens_per_second": batch * context / steady[len(steady) // 2],
         "first_step": ready,
         "peak_memory": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,

@@ -186,7 +186,7 @@ def wandb(results, folder):
 
 
 def reference(checkpoint, planned):
-    """The model of src/train/model.rs in NumPy and float64, from the weights as they were trained."""
+    """The model of src/model/forward.rs in NumPy and float64, from the weights as they were trained."""
     import numpy as np
     with open(checkpoint, "rb") as file:
         length = struct.unpack("<Q", file.read(8))[0]
@@ -205,6 +205,14 @@ def reference(checkpoint, planned):
     branch_multiplier = run["base_depth"] / depth if kind == "completep" else 1.0
     scale = math.sqrt(size if standard else run["base_head_dim"]) / size
     erf = np.vectorize(math.erf)
+    mlp = shape.get("parts", {}).get("mlp", "gelu")
+    def gelu(x):
+        return x * 0.5 * (1 + erf(x / math.sqrt(2)))
+    def through(hidden):
+        if mlp == "gelu":
+            return gelu(hidden)
+        gate, up = np.split(hidden, 2, -1)
+        return up * {"swiglu": lambda x: x / (1 + np.exp(-x)), "geglu": gelu, "bilinear": lambda x: x}[mlp](gate)
     def norm(x, gain):
         return x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * gain
     def forward(ids):
@@ -225,7 +233,7 @@ def reference(checkpoint, planned):
             mixed = (share / share.sum(-1, keepdims=True) @ v).transpose(1, 0, 2).reshape(n, d)
             x = x + mixed @ part("attention_out") * branch_multiplier
             hidden = norm(x, part("norm_mlp")) @ part("mlp_in")
-            x = x + hidden * 0.5 * (1 + erf(hidden / math.sqrt(2))) @ part("mlp_out") * branch_multiplier
+            x = x + through(hidden) @ part("mlp_out") * branch_multiplier
         return norm(x, weight("norm")) @ weight("unembedding") * logits_multiplier
     return forward
 

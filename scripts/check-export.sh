@@ -42,10 +42,8 @@ check() { "$PYTHON" scripts/check-export.py "$@"; }
 results="$scratch/results"
 "$runner" sweep sweeps/quickstart.toml --device rehearsal --out "$results" > /dev/null 2> "$scratch/log" || { cat "$scratch/log"; exit 1; }
 
-trained() { # a model whose parameterization multiplies everything that it can, and its corpus
-    cat src/*/*.rs > "$scratch/corpus.txt"
-    cp scripts/small-model.toml "$scratch/model.toml"
-    (cd "$scratch" && "$runner" train model.toml --device cpu --out model --keep-models > /dev/null)
+trained() { # MLP: a model whose parameterization multiplies everything that it can
+    (cd "$scratch" && "$runner" train model.toml --set "model.mlp=\"$1\"" --device cpu --out "$1" --keep-models > /dev/null)
 }
 
 for format in "${formats[@]}"; do
@@ -81,14 +79,15 @@ for format in "${formats[@]}"; do
                 continue
             fi
             runner=$(realpath "$runner")
-            trained
-            id=$(ls "$scratch/model/runs")
-            corpus=$(dirname "$(ls "$scratch"/cache/*/validation.u16)")
-            for architecture in arcee llama; do
-                "$runner" export transformers "$scratch/model" --architecture "$architecture" --out "$out-$architecture"
-                run="$scratch/model/runs/$id"
-                check transformers "$out-$architecture" "$run/model.safetensors" "$run/config.json" "$corpus" "$run/result.json"
-            done
+            cat src/*/*.rs > "$scratch/corpus.txt"
+            cp scripts/small-model.toml "$scratch/model.toml"
+            while read -r mlp architecture; do
+                [ -d "$scratch/$mlp" ] || trained "$mlp"
+                to="$out-$mlp-$architecture" run=$(echo "$scratch/$mlp/runs/"*)
+                "$runner" export transformers "$scratch/$mlp" --architecture "$architecture" --out "$to"
+                corpus=$(dirname "$(ls "$scratch"/cache/*/validation.u16)")
+                check transformers "$to" "$run/model.safetensors" "$run/config.json" "$corpus" "$run/result.json"
+            done < <(printf '%s\n' "gelu arcee" "gelu llama" "swiglu llama" "geglu llama" "bilinear llama")
             ;;
         *)
             echo "no format $format; choose among jsonl parquet tensorboard mlflow wandb transformers"

@@ -68,11 +68,20 @@ class Model:
         layer.weight_ih_l0.data, layer.weight_hh_l0.data = part["lstm_in"].T.contiguous(), part["lstm_state"].T.contiguous()
         return layer(x)[0] @ part["lstm_out"]
 
+    def mingru(self, x, part):
+        gate, new = (x @ part["gru_in"]).chunk(2, -1)
+        gate, memory, outputs = gate.sigmoid(), torch.zeros_like(new[:, 0]), []
+        for at in range(x.shape[1]):
+            memory = (1 - gate[:, at]) * memory + gate[:, at] * new[:, at]
+            outputs.append(memory)
+        return torch.stack(outputs, 1) @ part["gru_out"]
+
     def mlp(self, x, part):
         x, kind = x @ part["mlp_in"], self.parts.get("mlp", "gelu")
-        if kind == "swiglu":
+        gates = {"swiglu": F.silu, "geglu": F.gelu, "bilinear": torch.nn.Identity()}
+        if kind in gates:
             gate, up = x.chunk(2, -1)
-            x = F.silu(gate) * up
+            x = gates[kind](gate) * up
         else:
             x = F.gelu(x) if kind == "gelu" else F.relu(x).square()
         return x @ part["mlp_out"]
@@ -91,7 +100,7 @@ class Model:
         x = F.embedding(ids, values["embedding"])
         if "positions" in values:
             x = x + values["positions"]
-        mixer = self.lstm if self.parts.get("mixer") == "lstm" else self.attention
+        mixer = getattr(self, self.parts.get("mixer", "attention"))
         experts = self.parts.get("experts")
         mlp = (lambda x, part: self.experts(x, part, **experts)) if experts else self.mlp
         for block in range(self.depth):

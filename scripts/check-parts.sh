@@ -25,6 +25,8 @@ parts() { # name, then keys
     cat <<'TABLE'
 first
 swiglu              model.mlp="swiglu"
+geglu               model.mlp="geglu"
+bilinear            model.mlp="bilinear"
 squared-relu        model.mlp="squared-relu"
 tied                model.embedding="tied"
 layer-norm          model.norm="layer"
@@ -36,6 +38,7 @@ grouped             model.kv_sharing=2
 experts             model.experts={count=8,active=2,shared=1,granularity=2,balance=0.01}
 experts-swiglu      model.mlp="swiglu" model.experts={count=4,active=2,balance=0.01}
 lstm                model.mixer="lstm"
+mingru              model.mixer="mingru"
 together            model.mlp="swiglu" model.qk_norm=true model.kv_sharing=2 model.embedding="tied" model.norm="layer"
 TABLE
 }

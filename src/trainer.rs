@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::model::is_default;
 use crate::plan::PlannedRun;
 
 /// Trains one run at a time on one device.
@@ -196,7 +197,7 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evaluations: Vec<Measured>,
         /// Steps that another run had trained, with which it shares its stable phase.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default, skip_serializing_if = "is_default")]
         shared_steps: usize,
         /// What else a program of somebody else's told of the run: columns of tables, which nothing else reads.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -213,11 +214,6 @@ pub enum Outcome {
     },
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references
-fn is_zero(count: &usize) -> bool {
-    *count == 0
-}
-
 /// A value that a program told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -226,6 +222,14 @@ pub enum Told {
     Number(f64),
     /// Anything else, as text.
     Text(String),
+}
+
+impl Told {
+    /// A cell of a table.
+    pub fn of(cell: &str) -> Self {
+        let number = cell.parse().ok().filter(|number: &f64| number.is_finite());
+        number.map_or_else(|| Self::Text(cell.to_owned()), Self::Number)
+    }
 }
 
 impl fmt::Display for Told {

@@ -22,32 +22,22 @@ class _Told:
 
     notes: list[str]
 
-    def _repr_table(self) -> str:
+    def __init__(self, values, notes, again):
+        super().__init__(values)
+        self.notes, self._again, self._text = notes, again, None
+
+    def __repr__(self) -> str:
         if self._text is None:
             self._text = self._again()
         return self._text
 
 
-class Fits(list, _Told):
+class Fits(_Told, list):
     """What `runner fit --json` prints: a dict for each approach or law. Its repr is the table on the terminal."""
 
-    def __init__(self, values, notes, again):
-        super().__init__(values)
-        self.notes, self._again, self._text = notes, again, None
 
-    def __repr__(self) -> str:
-        return self._repr_table()
-
-
-class Answer(dict, _Told):
+class Answer(_Told, dict):
     """What another command prints with `--json`. Its repr is the table on the terminal."""
-
-    def __init__(self, values, notes, again):
-        super().__init__(values)
-        self.notes, self._again, self._text = notes, again, None
-
-    def __repr__(self) -> str:
-        return self._repr_table()
 
 
 def fit(runs, **flags) -> Fits:

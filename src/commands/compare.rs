@@ -21,7 +21,7 @@ use crate::fit::formula::{Asked, Data, Formula, Grouping};
 use crate::fit::laws::written;
 use crate::fit::laws::{compare, forms};
 use crate::fit::numerics::regress::distinct;
-use crate::fit::{Bootstrap, Estimate, Status};
+use crate::fit::{Bootstrap, Estimate, NORMAL_95, Status};
 use crate::ledger::Losses;
 use crate::plan::PlannedRun;
 use crate::report::words;
@@ -273,7 +273,7 @@ fn seeds(folders: &[&Folder], difference: f64) -> Option<String> {
         }
     }
     let scatter = (square / f64::from(u32::try_from(freedom).ok().filter(|count| *count > 0)?)).sqrt();
-    let needed = (2.0 * (1.96 * scatter / difference).powi(2)).ceil().max(1.0);
+    let needed = (2.0 * (NORMAL_95 * scatter / difference).powi(2)).ceil().max(1.0);
     Some(format!(
         "seeds of one point scatter by {scatter:.4} nats ({freedom} degrees of freedom): a difference of {difference} nats \
          at one point shows with {needed} seeds on either side"
@@ -382,7 +382,7 @@ fn runs(first: &Found, second: &Found) -> Told {
             Some("the corpora differ, so losses per token cannot be compared".to_owned())
         }
         (Some(a), Some(b), Some(a_error), Some(b_error)) => {
-            let (difference, half) = (b - a, 1.96 * a_error.hypot(b_error));
+            let (difference, half) = (b - a, NORMAL_95 * a_error.hypot(b_error));
             Some(format!(
                 "the second's loss minus the first's is {difference:+.4} nats per token (95%: {:+.4} to {:+.4}, computed \
                  as if the runs had different validation tokens; they have the same)",

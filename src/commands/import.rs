@@ -80,11 +80,7 @@ fn name(records: &Records, line: u64) -> Option<String> {
 fn imported(records: &Records, line: u64, observation: &Observation) -> Imported {
     let cells = records.rows.get(&line).map_or(&[][..], Vec::as_slice);
     let told = records.headers.iter().zip(cells).filter(|(header, cell)| !header.is_empty() && !cell.trim().is_empty());
-    let told = told.map(|(header, cell)| {
-        let cell = cell.trim();
-        let number = cell.parse().ok().filter(|number: &f64| number.is_finite());
-        (header.clone(), number.map_or_else(|| Told::Text(cell.to_owned()), Told::Number))
-    });
+    let told = told.map(|(header, cell)| (header.clone(), Told::of(cell.trim())));
     let name = name(records, line).unwrap_or_else(|| format!("row {line}"));
     Imported { name, observation: observation.clone(), told: told.collect(), curve: Vec::new() }
 }

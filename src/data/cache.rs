@@ -47,6 +47,24 @@ pub struct Manifest {
     pub parts: Vec<PartFacts>,
 }
 
+impl Manifest {
+    /// One of a corpus of which nothing else is known yet.
+    pub fn of(source: Source, fingerprint: String, vocab: usize) -> Self {
+        Self {
+            format: FORMAT,
+            source,
+            fingerprint,
+            vocab,
+            train: None,
+            validation: None,
+            text: None,
+            bin: None,
+            entropy: None,
+            parts: Vec::new(),
+        }
+    }
+}
+
 /// One token file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

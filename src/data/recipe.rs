@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::DataError;
 use super::bin::BinRecipe;
-use super::cache::{self, Manifest, fingerprint};
+use super::cache::{Manifest, fingerprint};
 use super::synthetic::Language;
 use super::text::TextRecipe;
 use crate::spec::{Data, Source};
@@ -67,18 +67,7 @@ impl ProgramRecipe {
     }
 
     fn manifest(&self) -> Manifest {
-        Manifest {
-            format: cache::FORMAT,
-            source: Source::Program,
-            fingerprint: self.fingerprint(),
-            vocab: self.vocab,
-            train: None,
-            validation: None,
-            text: None,
-            bin: None,
-            entropy: None,
-            parts: Vec::new(),
-        }
+        Manifest::of(Source::Program, self.fingerprint(), self.vocab)
     }
 }
 
@@ -103,16 +92,8 @@ impl SyntheticRecipe {
     fn prepare(&self, say: &mut dyn FnMut(&str)) -> Manifest {
         say("sampling the entropy of the built-in language");
         Manifest {
-            format: cache::FORMAT,
-            source: Source::Synthetic,
-            fingerprint: self.fingerprint(),
-            vocab: self.vocab,
-            train: None,
-            validation: None,
-            text: None,
-            bin: None,
             entropy: Some(Language::new(self.vocab, self.seed).entropy(self.context)),
-            parts: Vec::new(),
+            ..Manifest::of(Source::Synthetic, self.fingerprint(), self.vocab)
         }
     }
 }

@@ -196,37 +196,23 @@ fn publish(
 /// A loss that is not a number is divergence, whatever the trainer calls it, and JSON has no word for such numbers.
 fn sound(outcome: &Outcome, run: &PlannedRun) -> Outcome {
     let number = |value: f64| if value.is_finite() { value } else { 0.0 };
-    match outcome.clone() {
-        Outcome::Finished {
-            val_loss,
-            val_loss_se,
-            train_loss,
-            tokens_per_second,
-            seconds,
-            evaluations,
-            shared_steps,
-            told,
-        } if [val_loss, val_loss_se, train_loss].iter().all(|value| value.is_finite()) => {
-            let [tokens_per_second, seconds] = [tokens_per_second, seconds].map(number);
-            Outcome::Finished {
-                val_loss,
-                val_loss_se,
-                train_loss,
-                tokens_per_second,
-                seconds,
-                evaluations,
-                shared_steps,
-                told,
-            }
+    let mut outcome = outcome.clone();
+    match &mut outcome {
+        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, .. }
+            if [*val_loss, *val_loss_se, *train_loss].iter().all(|value| value.is_finite()) =>
+        {
+            (*tokens_per_second, *seconds) = (number(*tokens_per_second), number(*seconds));
         }
-        Outcome::Finished { train_loss, seconds, .. } => Outcome::Diverged {
-            step: run.run.schedule.steps,
-            train_loss: Some(train_loss).filter(|loss| loss.is_finite()),
-            seconds: number(seconds),
-        },
-        Outcome::Diverged { step, train_loss, seconds } => {
-            let train_loss = train_loss.filter(|loss| loss.is_finite());
-            Outcome::Diverged { step, train_loss, seconds: number(seconds) }
+        Outcome::Finished { train_loss, seconds, .. } => {
+            outcome = Outcome::Diverged {
+                step: run.run.schedule.steps,
+                train_loss: Some(*train_loss).filter(|loss| loss.is_finite()),
+                seconds: number(*seconds),
+            };
+        }
+        Outcome::Diverged { train_loss, seconds, .. } => {
+            (*train_loss, *seconds) = (train_loss.filter(|loss| loss.is_finite()), number(*seconds));
         }
     }
+    outcome
 }

@@ -294,14 +294,16 @@ mod tests {
 
     #[test]
     fn a_gated_mlp_is_a_llama_without_constants_and_shared_heads_are_fewer() {
-        let run = with(|parts| (parts.mlp, parts.kv_sharing) = (Mlp::SwiGlu, 2));
-        let written = package(&run, &numbered(&run), Family::Llama).unwrap();
-        let count = written.tensors.values().map(|(_, values)| values.len() as u64).sum::<u64>();
-        assert_eq!(count, crate::plan::ParamCounts::of(&run.shape).total());
-        let d = run.shape.width;
-        assert_eq!(written.tensors["model.layers.0.self_attn.k_proj.weight"].0, [d / 2, d]);
-        assert!(written.config.contains(&("num_key_value_heads", json!(run.shape.heads / 2))));
-        assert!(written.config.contains(&("hidden_act", json!("silu"))));
+        for (mlp, activation) in [(Mlp::SwiGlu, "silu"), (Mlp::GeGlu, "gelu"), (Mlp::Bilinear, "linear")] {
+            let run = with(|parts| (parts.mlp, parts.kv_sharing) = (mlp, 2));
+            let written = package(&run, &numbered(&run), Family::Llama).unwrap();
+            let count = written.tensors.values().map(|(_, values)| values.len() as u64).sum::<u64>();
+            assert_eq!(count, crate::plan::ParamCounts::of(&run.shape).total());
+            let d = run.shape.width;
+            assert_eq!(written.tensors["model.layers.0.self_attn.k_proj.weight"].0, [d / 2, d]);
+            assert!(written.config.contains(&("num_key_value_heads", json!(run.shape.heads / 2))));
+            assert!(written.config.contains(&("hidden_act", json!(activation))));
+        }
     }
 
     #[test]

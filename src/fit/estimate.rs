@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub(super) const MAX_LOST: f64 = 0.025;
 /// An irreducible loss below this share of the least loss seen is none at all: the bound at zero was hit.
 pub(super) const NO_FLOOR: f64 = 1e-3;
+/// Half of a 95% interval in standard errors, where these are known.
+pub const NORMAL_95: f64 = 1.96;
+
 /// A value with its 95% interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {

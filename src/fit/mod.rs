@@ -24,6 +24,6 @@ pub mod numerics;
 pub mod table;
 pub mod transfer;
 
-pub use estimate::{Estimate, Status};
+pub use estimate::{Estimate, NORMAL_95, Status};
 pub use numerics::bootstrap::Bootstrap;
 pub use table::budgets::Resample;

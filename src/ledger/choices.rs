@@ -94,6 +94,11 @@ impl Ledger {
         write_plan(&self.dir, &Plan { runs, left_out: self.plan.left_out.clone() }, self.sealed)
     }
 
+    /// Records where choosing ended, once.
+    pub fn end_choosing(&self, end: &Choice) -> Result<(), LedgerError> {
+        if choices(&self.dir)?.last() == Some(end) { Ok(()) } else { self.choose(std::slice::from_ref(end)) }
+    }
+
     /// Whether this process chooses among the runs of the plan.
     pub fn is_choosing(&self) -> bool {
         self.chosen.is_some()

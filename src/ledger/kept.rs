@@ -93,10 +93,7 @@ impl Row<'_> {
     /// What else a program told.
     fn told(&self) -> BTreeMap<String, Told> {
         let told = self.cells.iter().filter(|(_, cell)| !cell.is_empty());
-        let told = told.filter_map(|(column, cell)| Some((column.strip_prefix(TOLD)?.to_owned(), cell)));
-        let number = |cell: &str| cell.parse().ok().filter(|number: &f64| number.is_finite());
-        let value = |cell: &String| number(cell).map_or_else(|| Told::Text(cell.clone()), Told::Number);
-        told.map(|(name, cell)| (name, value(cell))).collect()
+        told.filter_map(|(column, cell)| Some((column.strip_prefix(TOLD)?.to_owned(), Told::of(cell)))).collect()
     }
 
     fn id(&self) -> Result<RunId, LedgerError> {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{Ledger, LedgerError, RunResult, State, files};
-use crate::plan::PlannedRun;
+use crate::plan::{FurtherColumns, PlannedRun};
 use crate::trainer::{Measured, Outcome, Told};
 
 impl Ledger {
@@ -28,21 +28,20 @@ impl Ledger {
         let states: Vec<State> = self.plan.runs.iter().map(|run| self.state(&run.id)).collect::<Result<_, _>>()?;
         let said: BTreeSet<String> = states.iter().flat_map(|state| told(state).into_keys()).collect();
         let evaluated: BTreeSet<String> = states.iter().flat_map(evaluations).map(|one| one.name.clone()).collect();
-        let trunks = self.plan.shares_trunks();
+        let (trunks, of_plan) = (self.plan.shares_trunks(), FurtherColumns::of(&self.plan));
         for (at, (run, state)) in self.plan.runs.iter().zip(states).enumerate() {
             let spent = if trunks { run.spent_columns(shared_steps(&state)).to_vec() } else { Vec::new() };
-            let further = self.plan.further_columns(run).into_iter().chain(spent);
-            let more = further.chain(evaluated_columns(&evaluated, &state)).chain(told_columns(&said, &state));
+            let measured = evaluated_columns(&evaluated, &state);
+            let further = of_plan.of_run(run).into_iter().chain(spent);
+            let more = further.chain(measured.clone()).chain(told_columns(&said, &state));
             let row = row(run, &axes, more, &state);
             if at == 0 {
                 runs.line(row.iter().map(|(name, _)| name.as_str()));
-                let measured = evaluated_columns(&evaluated, &state).into_iter().map(|(name, _)| name);
-                curves.line(CURVE_COLUMNS.into_iter().map(str::to_owned).chain(measured));
+                curves.line(CURVE_COLUMNS.into_iter().chain(measured.iter().map(|(name, _)| name.as_str())));
             }
             runs.line(row.iter().map(|(_, value)| value.as_str()));
-            let measured: Vec<String> =
-                evaluated_columns(&evaluated, &state).into_iter().map(|(_, value)| value).collect();
             if let State::Ended(result) = state {
+                let measured: Vec<String> = measured.into_iter().map(|(_, value)| value).collect();
                 self.add_curve(&mut curves, run, &result, &measured)?;
             }
         }

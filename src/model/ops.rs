@@ -53,6 +53,10 @@ pub trait Ops {
     /// which the output before does.
     fn lstm(&self, gates: Self::Tensor, state: &Self::Weight) -> Self::Tensor;
 
+    /// A mean of what came so far that forgets: z x c + (1 - z) x the row before, from zeros, where z is the sigmoid of the
+    /// first half of the columns of `x` and c the second half.
+    fn forgetting_mean(&self, x: Self::Tensor) -> Self::Tensor;
+
     /// `x` plus the row of a weight `[context, width]` for the position of each token.
     fn add_positions(&self, x: Self::Tensor, weight: &Self::Weight) -> Self::Tensor;
 
@@ -71,7 +75,7 @@ pub trait Ops {
     /// Sum of two of one shape.
     fn add(&self, a: Self::Tensor, b: Self::Tensor) -> Self::Tensor;
 
-    /// Each row times the only column of `factors`.
+    /// Each number times that of `factors`, whose only column, where there is no other, serves for all.
     fn multiply(&self, x: Self::Tensor, factors: Self::Tensor) -> Self::Tensor;
 
     /// Softmax of each row.

@@ -88,8 +88,8 @@ impl Parts {
             Self { experts: Some(experts), ..first },
             Self { experts: Some(experts), mlp: Mlp::SwiGlu, ..first },
         ];
-        // An LSTM needs no positions, and is refused any.
-        let positions = |mixer| if mixer == Mixer::Lstm { Positions::None } else { Positions::Rotary };
+        // Only attention looks at positions: others are refused any.
+        let positions = |mixer| if mixer == Mixer::Attention { Positions::Rotary } else { Positions::None };
         each.extend(Mixer::ALL.iter().map(|&mixer| Self { mixer, positions: positions(mixer), ..first }));
         each.extend(Positions::ALL.iter().map(|&positions| Self { positions, ..first }));
         each.extend(Mlp::ALL.iter().map(|&mlp| Self { mlp, ..first }));

@@ -29,7 +29,7 @@ pub use params::ParamCounts;
 pub use run::{
     CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunSchedule, Trunk,
 };
-pub use table::write_csv;
+pub use table::{FurtherColumns, write_csv};
 pub use trim::{Costs, TrimError, Trimmed, trim};
 
 /// Why a spec has no plan at all.
@@ -123,7 +123,7 @@ fn whole_warmup(spec: &Spec, run: &Run) -> Result<(), PlanError> {
 
 /// A run with everything counted for it.
 fn planned(run: Run, point: &Point, facts: &CorpusFacts) -> PlannedRun {
-    let own = run.program.as_ref().and_then(|program| program.size.as_ref());
+    let own = run.own_size();
     let flops_per_token = own.map_or_else(|| FlopsPerToken::of(&run.shape), FlopsPerToken::told);
     let tokens = run.tokens();
     PlannedRun {

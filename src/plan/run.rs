@@ -122,6 +122,11 @@ impl RunSchedule {
 }
 
 impl Run {
+    /// The size that a program told, where the model is of a shape that only it knows.
+    pub fn own_size(&self) -> Option<&OwnSize> {
+        self.program.as_ref().and_then(|program| program.size.as_ref())
+    }
+
     /// Tokens of one step.
     pub fn tokens_per_step(&self) -> usize {
         self.optimizer.batch_sequences * self.shape.context

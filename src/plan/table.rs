@@ -5,7 +5,7 @@ use std::io;
 
 use super::{Plan, PlannedRun};
 use crate::observation::Counting;
-use crate::spec::{self, OwnSize};
+use crate::spec::{self, OwnSize, Tuned};
 
 impl PlannedRun {
     /// Tokens for each parameter of blocks and unembedding.
@@ -18,9 +18,18 @@ impl PlannedRun {
         self.run.flop_budget.map(|budget| self.flops / budget - 1.0)
     }
 
+    /// The value of a setting that may be tuned.
+    pub fn setting(&self, tuned: Tuned) -> f64 {
+        match tuned {
+            Tuned::LearningRate => self.run.optimizer.learning_rate,
+            Tuned::BatchTokens => self.run.tokens_per_step() as f64,
+            Tuned::WeightDecay => self.run.optimizer.weight_decay,
+        }
+    }
+
     /// The size that a program told, where the model is of a shape that only it knows.
     pub fn own_size(&self) -> Option<&OwnSize> {
-        self.run.program.as_ref().and_then(|program| program.size.as_ref())
+        self.run.own_size()
     }
 
     /// Parameters by a convention; nothing where a program does not tell them.
@@ -88,31 +97,49 @@ impl PlannedRun {
     }
 }
 
-impl Plan {
-    /// Columns that only some plans have, so that the tables of others stay as they are; the same for all runs of one.
-    pub fn further_columns(&self, run: &PlannedRun) -> Vec<(String, String)> {
-        let experts = self.runs.iter().any(|run| run.params.idle > 0);
-        let mut columns: Vec<(String, String)> =
-            experts.then(|| ("params_active".to_owned(), run.params.active().to_string())).into_iter().collect();
-        if self.shares_trunks() {
+/// Columns that only some plans have, so that the tables of others stay as they are; the same for all runs of one.
+pub struct FurtherColumns {
+    experts: bool,
+    trunks: bool,
+    own_models: bool,
+    /// The keys of any program's configuration.
+    config: BTreeSet<String>,
+}
+
+impl FurtherColumns {
+    /// Those of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            experts: plan.runs.iter().any(|run| run.params.idle > 0),
+            trunks: plan.shares_trunks(),
+            own_models: plan.runs.iter().any(|run| run.own_size().is_some()),
+            config: plan.runs.iter().flat_map(|run| config(run).into_keys()).collect(),
+        }
+    }
+
+    /// Names and values for a run.
+    pub fn of_run(&self, run: &PlannedRun) -> Vec<(String, String)> {
+        let mut columns = Vec::new();
+        if self.experts {
+            columns.push(("params_active".to_owned(), run.params.active().to_string()));
+        }
+        if self.trunks {
             let id = run.trunk.as_ref().map(|trunk| trunk.id.to_string()).unwrap_or_default();
             columns.push(("trunk".to_owned(), id));
         }
-        if self.runs.iter().any(|run| run.own_size().is_some()) {
+        if self.own_models {
             columns.push(("model".to_owned(), run.own_size().map(|size| size.name.clone()).unwrap_or_default()));
         }
-        let own = |run: &PlannedRun| -> BTreeMap<String, String> {
-            let config = run.run.program.as_ref().map(|program| spec::flat(&program.config)).unwrap_or_default();
-            config.into_iter().map(|(key, value)| (key, plain(value))).collect()
-        };
-        let keys: BTreeSet<String> = self.runs.iter().flat_map(|run| own(run).into_keys()).collect();
-        let mine = own(run);
-        columns.extend(keys.into_iter().map(|key| {
-            let value = mine.get(&key).cloned().unwrap_or_default();
-            (format!("config.{key}"), value)
-        }));
+        let mut own = config(run);
+        columns.extend(self.config.iter().map(|key| (format!("config.{key}"), own.remove(key).unwrap_or_default())));
         columns
     }
+}
+
+/// The program's own configuration of a run, as it stands in tables.
+fn config(run: &PlannedRun) -> BTreeMap<String, String> {
+    let config = run.run.program.as_ref().map(|program| spec::flat(&program.config)).unwrap_or_default();
+    config.into_iter().map(|(key, value)| (key, plain(value))).collect()
 }
 
 impl PlannedRun {
@@ -139,11 +166,12 @@ fn optional(value: Option<impl ToString>) -> String {
 /// [`PlannedRun::columns`], and what only a plan tells.
 pub fn write_csv(plan: &Plan, out: impl io::Write) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
+    let further = FurtherColumns::of(plan);
     for (at, planned) in plan.runs.iter().enumerate() {
         let axes: Vec<String> = planned.axes.iter().map(|(field, value)| format!("{field}={value}")).collect();
         let mut row = vec![("id".to_owned(), planned.id.to_string()), ("axes".to_owned(), axes.join(";"))];
         row.extend(planned.columns().map(|(name, value)| (name.to_owned(), value)));
-        row.extend(plan.further_columns(planned));
+        row.extend(further.of_run(planned));
         if plan.shares_trunks() {
             row.extend(planned.spent_columns(Some(planned.shared_steps())));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::curves::Key;
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell};
+use crate::fit::NORMAL_95;
 
 /// Something measured of one trained model beside its loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,9 +32,6 @@ const LOSS: &str = "loss.";
 
 /// Measures that are shares from 0 to 1, which the figure of tasks draws; its table has the others too.
 const SHARES: [&str; 3] = ["exact_match", "token_accuracy", "accuracy"];
-
-/// Half of a 95% interval, in standard errors.
-const NORMAL_95: f64 = 1.96;
 
 impl Evaluated {
     /// The first and the last position of a loss by position, from 1.

@@ -369,8 +369,7 @@ fn joint(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
 
 /// A law of one variable holds where no other one limits, which a grid of several sizes and tokens is not.
 fn tell_what_else_varies(request: &Request, axis: Field, noun: &str) {
-    let options = table::Options { frontier: axis == Field::Flops, ..request.table.clone() };
-    let Ok(table) = table::read(&request.args.runs, &request.columns, &options) else { return };
+    let Ok(table) = table::read(&request.args.runs, &request.columns, &request.table) else { return };
     let spread = |read: fn(&Observation) -> f64| {
         let values = || table.rows.iter().map(read);
         values().fold(0.0, f64::max) / values().fold(f64::INFINITY, f64::min)
@@ -393,9 +392,7 @@ fn tell_what_else_varies(request: &Request, axis: Field, noun: &str) {
 fn single(request: &Request, told: &mut Vec<Told>, axis: &[Field], noun: &'static str) -> anyhow::Result<()> {
     let args = request.args;
     let read = |path: &Path| -> anyhow::Result<Vec<Group<[f64; 2]>>> {
-        // A law of compute is one of the best runs that each budget buys.
-        let options = table::Options { frontier: axis[0] == Field::Flops, ..request.table.clone() };
-        let table = table::numbers(path, &request.columns, [axis, &[Field::Loss]], &options, |_| None)?;
+        let table = table::numbers(path, &request.columns, [axis, &[Field::Loss]], &request.table, |_| None)?;
         groups(table, path, args.drop_highest, |row| row[1])
     };
     let mut curves = read(&args.runs)?;

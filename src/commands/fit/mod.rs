@@ -72,7 +72,8 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
             by: args.by.clone(),
             skip_incomplete: args.skip_incomplete,
             tuned: args.tuned.clone(),
-            frontier: false,
+            // A law of compute is one of the best runs that each budget buys.
+            frontier: args.law == Some(Law::Flops),
         },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
         resample: match args.resample {
@@ -115,6 +116,7 @@ pub(super) fn ask(runs: &Path, asked: &Fit, resamples: usize) -> anyhow::Result<
         args.formula.formula = vec![varied.fold(formula.clone(), named)];
         args.formula.unknown.clone_from(&asked.unknown);
     }
+    args.law = asked.law;
     args.by = asked.by.as_ref().map(column);
     args.tuned = asked.tuned.iter().map(column).collect();
     args.target_loss.clone_from(&asked.target_loss);

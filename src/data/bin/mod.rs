@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use self::file::BinFile;
 use self::layout::Layout;
-use super::cache::{self, BinFacts, Manifest, TokenDocuments, TokenFacts, TokenWriter, fingerprint};
+use super::cache::{BinFacts, Manifest, TokenDocuments, TokenFacts, TokenWriter, fingerprint};
 use super::ids::{MOST_IDS, Numbering, Occurring};
 use super::{DataError, find};
 use crate::spec::{Data, Source, TokenType};
@@ -87,16 +87,10 @@ impl BinRecipe {
             None => copy(&self.train, tokens - held_out..tokens, "validation.u16")?,
         };
         Ok(Manifest {
-            format: cache::FORMAT,
-            source: Source::Bin,
-            fingerprint: self.fingerprint(),
-            vocab: numbering.vocab() as usize,
             train: Some(train),
             validation: Some(validation),
-            text: None,
             bin: Some(self.facts(&numbering, documents)),
-            entropy: None,
-            parts: Vec::new(),
+            ..Manifest::of(Source::Bin, self.fingerprint(), numbering.vocab() as usize)
         })
     }
 

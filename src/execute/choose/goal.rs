@@ -9,12 +9,12 @@ use crate::goal::Goal;
 use crate::ledger::{Choice, Ledger, LedgerError, State};
 use crate::observation::Counting;
 use crate::plan::{Plan, PlannedRun};
-use crate::spec::Sweep;
+use crate::spec::{Sweep, Tuned};
 use crate::trainer::Outcome;
 use crate::units::Flops;
 
 /// The settings that candidates may be tuned in.
-pub const TUNED: [&str; 2] = ["optimizer.learning_rate", "optimizer.batch_tokens"];
+const TUNED: [Tuned; 2] = [Tuned::LearningRate, Tuned::BatchTokens];
 
 /// What runs are chosen for, and when no more are.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,8 +39,8 @@ pub enum ChooseError {
     #[error(
         "sweep.axes: {field} varies, and sweep.choose knows sizes and budgets, {} and {} alone: sweep the values of {field} \
          one after the other, or leave sweep.choose away",
-        TUNED[0],
-        TUNED[1]
+        TUNED[0].field(),
+        TUNED[1].field()
     )]
     Axis {
         /// The field.
@@ -70,7 +70,7 @@ impl Rule {
     /// Fails where these candidates cannot serve it.
     pub fn check(&self, candidates: &Plan) -> Result<(), ChooseError> {
         let fields = candidates.runs.iter().flat_map(|run| run.axes.keys());
-        if let Some(field) = fields.into_iter().find(|field| !TUNED.contains(&field.as_str())) {
+        if let Some(field) = fields.into_iter().find(|field| !TUNED.iter().any(|tuned| tuned.field() == *field)) {
             return Err(ChooseError::Axis { field: field.clone() });
         }
         let cheapest = candidates.runs.iter().map(|run| run.flops).fold(f64::INFINITY, f64::min);
@@ -84,15 +84,15 @@ impl Rule {
 
 /// A run as `fit` sees it.
 fn candidate(planned: &PlannedRun, stand: Stand) -> Candidate {
-    let value = |field: &&str| match *field {
-        "optimizer.learning_rate" => planned.run.optimizer.learning_rate,
-        _ => planned.run.tokens_per_step() as f64,
-    };
     Candidate {
         params: planned.params.by(Counting::All) as f64,
         tokens: planned.tokens as f64,
         flops: planned.flops,
-        tuned: TUNED.iter().filter(|field| planned.axes.contains_key(**field)).map(value).collect(),
+        tuned: TUNED
+            .iter()
+            .filter(|tuned| planned.axes.contains_key(tuned.field()))
+            .map(|tuned| planned.setting(*tuned))
+            .collect(),
         stand,
     }
 }
@@ -207,9 +207,7 @@ impl ForGoal {
         let (look, end) = self.look(&mut standing, 1);
         let reason = end.unwrap_or_else(|| "no device is left to train on".to_owned());
         let choice = Choice { reason, ..self.choice(&look, &standing, standing.chosen_flops) };
-        if crate::ledger::choices(ledger.dir())?.last() != Some(&choice) {
-            ledger.choose(std::slice::from_ref(&choice))?;
-        }
+        ledger.end_choosing(&choice)?;
         Ok(Some(format!("No more runs are chosen: {}{}.", choice.reason, known(&choice))))
     }
 

@@ -28,13 +28,11 @@ impl Tuning {
 
     /// Chooses up to `places` runs less those under way, point by point.
     pub(super) fn more(&self, ledger: &Ledger, places: usize) -> Result<Vec<String>, LedgerError> {
-        let wanted: BTreeSet<_> = ledger.wanted().into_iter().map(|run| run.id.clone()).collect();
-        let mut flops: f64 = ledger.wanted().iter().map(|run| run.flops).sum();
-        let (mut under_way, mut finished) = (0, 0);
-        for run in ledger.wanted() {
-            under_way += usize::from(!ledger.is_over(&run.id));
-            finished += usize::from(ledger.is_over(&run.id));
-        }
+        let runs = ledger.wanted();
+        let wanted: BTreeSet<_> = runs.iter().map(|run| run.id.clone()).collect();
+        let mut flops: f64 = runs.iter().map(|run| run.flops).sum();
+        let finished = runs.iter().filter(|run| ledger.is_over(&run.id)).count();
+        let under_way = runs.len() - finished;
         let mut choices = Vec::new();
         for point in self.points(ledger) {
             let Next::Train(next) = point.next(ledger, &wanted)? else { continue };
@@ -82,9 +80,7 @@ impl Tuning {
         parts.extend((lost > 0).then(|| format!("{lost} have no loss at all")));
         parts.extend((open > 0).then(|| format!("{open} are not done, as another run would exceed the limit")));
         let end = self.choice(parts.join("; "), wanted.len(), flops);
-        if crate::ledger::choices(ledger.dir())?.last() != Some(&end) {
-            ledger.choose(std::slice::from_ref(&end))?;
-        }
+        ledger.end_choosing(&end)?;
         Ok(Some(format!("No more runs are chosen: {}.", end.reason)))
     }
 
@@ -95,7 +91,7 @@ impl Tuning {
     }
 
     fn reason(&self, run: &PlannedRun) -> String {
-        let values = self.settings.iter().map(|tuned| format!("{} {:.3e}", tuned.field(), value(*tuned, run)));
+        let values = self.settings.iter().map(|tuned| format!("{} {:.3e}", tuned.field(), run.setting(*tuned)));
         format!("beside the best so far: {}", values.collect::<Vec<_>>().join(", "))
     }
 
@@ -126,14 +122,14 @@ impl Tuning {
             .settings
             .iter()
             .map(|tuned| {
-                let mut values: Vec<f64> = runs.iter().map(|run| value(*tuned, run)).collect();
+                let mut values: Vec<f64> = runs.iter().map(|run| run.setting(*tuned)).collect();
                 values.sort_by(f64::total_cmp);
                 values.dedup();
                 values
             })
             .collect();
         let step = |(tuned, values): (&Tuned, &Vec<f64>), run: &PlannedRun| {
-            let own = value(*tuned, run);
+            let own = run.setting(*tuned);
             values.iter().position(|value| value.total_cmp(&own).is_eq()).unwrap_or(0)
         };
         let place = |run: &PlannedRun| self.settings.iter().zip(&steps).map(|pair| step(pair, run)).collect::<Place>();
@@ -141,15 +137,6 @@ impl Tuning {
             runs: runs.iter().map(|run| (place(run), *run)).collect(),
             middle: steps.iter().map(|values| values.len() / 2).collect(),
         }
-    }
-}
-
-/// The value of a setting that a run has.
-fn value(tuned: Tuned, run: &PlannedRun) -> f64 {
-    match tuned {
-        Tuned::LearningRate => run.run.optimizer.learning_rate,
-        Tuned::BatchTokens => run.run.tokens_per_step() as f64,
-        Tuned::WeightDecay => run.run.optimizer.weight_decay,
     }
 }
 

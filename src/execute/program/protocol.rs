@@ -5,7 +5,8 @@
 //! {"val_loss": 3.42, "val_loss_stderr": 0.004}         the result, once
 //! ```
 //!
-//! Other keys are kept as columns of tables, each with its last value. Other lines are its log: the last ones are shown where it fails. Losses are in nats per token.
+//! Other keys are kept as columns of tables, each with its last value. Other lines are its log: the last ones are shown where
+//! it fails. Losses are in nats per token.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;

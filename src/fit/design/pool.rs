@@ -169,11 +169,11 @@ impl<'a> Pool<'a> {
 
 /// Values in units of their range, in logarithms where all are above zero.
 fn unit(values: &[f64]) -> Vec<f64> {
-    let scale = |x: f64| if values.iter().all(|value| *value > 0.0) { x.ln() } else { x };
-    let ends =
-        values.iter().map(|x| scale(*x)).fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], x| [a.min(x), b.max(x)]);
+    let logarithms = values.iter().all(|value| *value > 0.0);
+    let scaled: Vec<f64> = values.iter().map(|x| if logarithms { x.ln() } else { *x }).collect();
+    let ends = scaled.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], x| [a.min(*x), b.max(*x)]);
     let range = (ends[1] - ends[0]).max(1e-9);
-    values.iter().map(|x| (scale(*x) - ends[0]) / range).collect()
+    scaled.iter().map(|x| (x - ends[0]) / range).collect()
 }
 
 /// Share of the measured losses' scatter that predictions explain, from -1 to 1, as the benchmark counts it.

@@ -2,6 +2,7 @@
 
 mod attention;
 mod lstm;
+mod mingru;
 
 use super::layout::{Family, Layout};
 use super::ops::Ops;
@@ -18,5 +19,8 @@ table! {
         /// Long short-term memory of the width of the model (Hochreiter and Schmidhuber 1997), with a matrix behind it; it
         /// needs no positions.
         "lstm" Lstm => lstm::Lstm,
+        /// A gated recurrence that is linear in what it remembers, of the width of the model (Feng et al. 2024, arXiv
+        /// 2410.01201), with a matrix behind it; it needs no positions.
+        "mingru" MinGru => mingru::MinGru,
     }
 }

@@ -1,6 +1,9 @@
 //! The table of MLPs: what each position computes for itself.
 
+mod bilinear;
 mod experts;
+mod gated;
+mod geglu;
 mod gelu;
 mod squared_relu;
 mod swiglu;
@@ -25,5 +28,9 @@ table! {
         "squared-relu" SquaredRelu => squared_relu::SquaredRelu,
         /// A gated MLP of two thirds of the width, so that parameters agree (Shazeer 2020, arXiv 2002.05202).
         "swiglu" SwiGlu => swiglu::SwiGlu,
+        /// As swiglu, but its gate goes through x Phi(x) (Shazeer 2020, arXiv 2002.05202).
+        "geglu" GeGlu => geglu::GeGlu,
+        /// As swiglu, but its gate goes through nothing (Shazeer 2020, arXiv 2002.05202).
+        "bilinear" Bilinear => bilinear::Bilinear,
     }
 }

@@ -86,11 +86,14 @@ mod tests {
 
     #[test]
     fn parts_that_do_not_go_together_name_their_key_and_what_to_write() {
-        let cases: [(&[&str], &str, &str); 11] = [
+        let cases: [(&[&str], &str, &str); 14] = [
             (&["model.mixer=\"lstm\"", "model.positions=\"rotary\""], "model.positions", "write \"none\""),
             (&["model.mixer=\"lstm\"", "model.qk_norm=true"], "model.qk_norm", "delete it"),
             (&["model.mixer=\"lstm\"", "model.kv_sharing=2"], "model.kv_sharing", "delete it"),
             (&["model.mixer=\"lstm\"", "model.zero_init_query=true"], "model.zero_init_query", "delete it"),
+            (&["model.mixer=\"mingru\"", "model.positions=\"learned\""], "model.positions", "write \"none\""),
+            (&["model.mixer=\"mingru\"", "model.qk_norm=true"], "model.qk_norm", "delete it"),
+            (&["model.mixer=\"mingru\"", "model.kv_sharing=2"], "model.kv_sharing", "delete it"),
             (
                 &["model.embedding=\"tied\"", "model.zero_init_unembedding=true"],
                 "model.zero_init_unembedding",
@@ -116,11 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn an_lstm_has_no_positions_and_what_is_not_written_is_as_in_the_first_models() {
+    fn memories_have_no_positions_and_what_is_not_written_is_as_in_the_first_models() {
         assert_eq!(parsed(&[]).unwrap().model.parts(), Parts::FIRST);
         assert!(!parsed(&[]).unwrap().to_toml().contains("mlp"), "defaults are not written");
-        let lstm = parsed(&["model.mixer=\"lstm\""]).unwrap().model.parts();
-        assert_eq!(lstm.differing(), ["model.mixer = \"lstm\"", "model.positions = \"none\""]);
+        for mixer in ["lstm", "mingru"] {
+            let memory = parsed(&[&format!("model.mixer={mixer:?}")]).unwrap().model.parts();
+            assert_eq!(memory.differing(), [&format!("model.mixer = {mixer:?}"), "model.positions = \"none\""]);
+        }
         let written = parsed(&["model.experts={count=4,active=2,balance=0.01}", "model.mlp=\"swiglu\""]).unwrap();
         assert_eq!(spec::parse(&written.to_toml(), "again").unwrap(), written);
     }

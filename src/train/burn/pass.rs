@@ -112,6 +112,10 @@ impl model::Ops for Pass<'_> {
         parts::lstm(self.beside.ops, gates, state.value.clone(), self.sizes.context)
     }
 
+    fn forgetting_mean(&self, x: Tensor<2>) -> Tensor<2> {
+        parts::forgetting_mean(self.beside.ops, x, self.sizes.context)
+    }
+
     fn attention(&self, qkv: Tensor<2>) -> Tensor<2> {
         let Beside { ops, positions, multipliers, .. } = self.beside;
         let (heads, scale) = (self.sizes.heads, multipliers.attention);

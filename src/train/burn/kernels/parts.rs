@@ -29,6 +29,10 @@ pub trait PartOps: Backend {
     /// Outputs `[n, d]` of a long short-term memory on sequences of `context` rows, from what its inputs give to its gates
     /// `[n, 4 d]` and the matrix `[d, 4 d]` by which the output before does.
     fn lstm(gates: FloatTensor<Self>, state: FloatTensor<Self>, context: usize) -> FloatTensor<Self>;
+
+    /// Memories `[n, d]` of sequences of `context` rows, from gates and what is new `[n, 2 d]`, see
+    /// `model::Ops::forgetting_mean`.
+    fn forgetting_mean(x: FloatTensor<Self>, context: usize) -> FloatTensor<Self>;
 }
 
 /// Backward passes, and forward passes that keep something for them.
@@ -52,6 +56,13 @@ pub trait PartBackward: PartOps {
 
     /// Gradients of `gates` and `state`.
     fn lstm_backward(saved: SavedLstm<Self>, grad: FloatTensor<Self>) -> [FloatTensor<Self>; 2];
+
+    /// Gradient of `x`, from it and the memories.
+    fn forgetting_mean_backward(
+        saved: [FloatTensor<Self>; 2],
+        grad: FloatTensor<Self>,
+        context: usize,
+    ) -> FloatTensor<Self>;
 }
 
 /// What a long short-term memory keeps from its forward pass.
@@ -114,6 +125,22 @@ impl<B: PartBackward> Backward<B, 2> for Lstm {
     }
 }
 
+#[derive(Debug)]
+struct ForgettingMean {
+    context: usize,
+}
+
+impl<B: PartBackward> Backward<B, 1> for ForgettingMean {
+    type State = [FloatTensor<B>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(parent)] = ops.parents {
+            grads.register::<B>(parent.id, B::forgetting_mean_backward(ops.state, grad, self.context));
+        }
+    }
+}
+
 impl<B: PartBackward, C: CheckpointStrategy> PartOps for Autodiff<B, C> {
     fn row_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
         let (x, x_node) = x.into_parts();
@@ -141,6 +168,15 @@ impl<B: PartBackward, C: CheckpointStrategy> PartOps for Autodiff<B, C> {
             OpsKind::UnTracked(node) => node.finish(B::lstm(gates, state, context)),
         }
     }
+
+    fn forgetting_mean(x: FloatTensor<Self>, context: usize) -> FloatTensor<Self> {
+        let (x, x_node) = x.into_parts();
+        let memories = B::forgetting_mean(x.clone(), context);
+        match (ForgettingMean { context }).prepare::<C>([x_node]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish([x, memories.clone()], memories),
+            OpsKind::UnTracked(node) => node.finish(memories),
+        }
+    }
 }
 
 /// Whether tensors on this device can go through these operations.
@@ -161,4 +197,9 @@ pub fn layer_norm(x: Tensor<2>, gain: Tensor<2>) -> Tensor<2> {
 /// See [`PartOps::lstm`].
 pub fn lstm(gates: Tensor<2>, state: Tensor<2>, context: usize) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::lstm(gates.into_dispatch(), state.into_dispatch(), context))
+}
+
+/// See [`PartOps::forgetting_mean`].
+pub fn forgetting_mean(x: Tensor<2>, context: usize) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::forgetting_mean(x.into_dispatch(), context))
 }

@@ -52,6 +52,30 @@ pub fn lstm(gates: Tensor<2>, state: Tensor<2>, context: usize) -> Tensor<2> {
     Tensor::cat(outputs, 1).reshape([n, d])
 }
 
+/// A mean of what came so far that forgets, on sequences of `context` rows, see `model::Ops::forgetting_mean`. Rows are joined with
+/// those 1, 2, 4 and so on before them (Hillis and Steele 1986), so that a sequence takes as many rounds as the logarithm of
+/// its length.
+pub fn forgetting_mean(x: Tensor<2>, context: usize) -> Tensor<2> {
+    let [n, d2] = x.dims();
+    let (sequences, d) = (n / context, d2 / 2);
+    let x = x.reshape([sequences, context, d2]);
+    let gate = sigmoid(x.clone().narrow(2, 0, d));
+    // What is kept of the row that a round has come to, and what the rows since then have added.
+    let mut kept = gate.clone().neg().add_scalar(1.0);
+    let mut added = gate * x.narrow(2, d, d);
+    let mut back = 1;
+    while back < context {
+        let nothing = added.zeros_like().narrow(1, 0, back);
+        let before =
+            |rows: &Tensor<3>| Tensor::cat(vec![nothing.clone(), rows.clone().narrow(1, 0, context - back)], 1);
+        let (earlier, kept_earlier) = (before(&added), before(&kept));
+        added = added + kept.clone() * earlier;
+        kept = kept * kept_earlier;
+        back *= 2;
+    }
+    added.reshape([n, d])
+}
+
 /// Softmax of each row.
 pub fn softmax(x: Tensor<2>) -> Tensor<2> {
     composed_softmax(x, 1)

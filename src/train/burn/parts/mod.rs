@@ -58,3 +58,13 @@ pub fn lstm(ops: Ops, gates: Tensor<2>, state: Tensor<2>, context: usize) -> Ten
     let _ = ops;
     composed::lstm(gates, state, context)
 }
+
+/// Memories `[n, d]` of sequences of `context` rows, from gates and what is new `[n, 2 d]`, see `model::Ops::forgetting_mean`.
+pub fn forgetting_mean(ops: Ops, x: Tensor<2>, context: usize) -> Tensor<2> {
+    #[cfg(feature = "cpu")]
+    if is_fused(ops, &x) {
+        return fused::forgetting_mean(x, context);
+    }
+    let _ = ops;
+    composed::forgetting_mean(x, context)
+}

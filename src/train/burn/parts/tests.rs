@@ -147,7 +147,12 @@ fn every_part_learns_and_its_bits_depend_neither_on_threads_nor_on_a_pause() {
 
 #[test]
 fn a_memory_forgets_what_another_sequence_held() {
-    let parts = Parts { mixer: Mixer::Lstm, positions: crate::model::Positions::None, ..Parts::FIRST };
+    for &mixer in Mixer::ALL.iter().filter(|mixer| **mixer != Mixer::Attention) {
+        forgets(Parts { mixer, positions: crate::model::Positions::None, ..Parts::FIRST });
+    }
+}
+
+fn forgets(parts: Parts) {
     let run = run(parts).run;
     let model = Model::new(&run, &device()).without_gradients();
     #[allow(clippy::cast_possible_wrap)] // Small numbers.

@@ -1,6 +1,6 @@
 //! The kernels of the CPU. `simd` and `product` hold what they share; each of `activation`, `attention`, `cross_entropy`,
-//! `embedding`, `gates`, `layer_norm`, `lstm`, `norm` and `step` is one operation on slices. They are put on the device's
-//! tensors and threads here (forward passes), in `plain`, in `backward` and in `parts`.
+//! `embedding`, `forgetting_mean`, `gates`, `layer_norm`, `lstm`, `norm` and `step` is one operation on slices. They are put
+//! on the device's tensors and threads here (forward passes), in `plain`, in `backward` and in `parts`.
 //!
 //! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
 //! taken in their order.
@@ -13,6 +13,7 @@ mod attention;
 mod backward;
 mod cross_entropy;
 mod embedding;
+mod forgetting_mean;
 mod gates;
 mod layer_norm;
 mod lstm;

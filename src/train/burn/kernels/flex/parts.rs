@@ -5,7 +5,7 @@ use burn::backend::tensor::FloatTensor;
 use rayon::prelude::*;
 
 use super::lstm::{Lstm, Pass};
-use super::{PIECE, SUM_ROWS, backward::sum_in_order, dims, gates, layer_norm, packed, tensor};
+use super::{PIECE, SUM_ROWS, backward::sum_in_order, dims, forgetting_mean, gates, layer_norm, packed, tensor};
 use crate::train::burn::kernels::parts::{Activation, PartBackward, PartOps, SavedLstm};
 
 /// Sequences whose memories are worked on together: fixed, so that sums do not depend on the number of threads.
@@ -39,6 +39,16 @@ impl PartOps for Flex {
 
     fn lstm(gates: FloatTensor<Self>, state: FloatTensor<Self>, context: usize) -> FloatTensor<Self> {
         Self::lstm_saving(gates, state, context).0
+    }
+
+    fn forgetting_mean(x: FloatTensor<Self>, context: usize) -> FloatTensor<Self> {
+        let x = packed(x);
+        let [n, columns] = dims(&x);
+        let width = columns / 2;
+        let mut memories = vec![0.0; n * width];
+        let sequences = memories.par_chunks_mut(context * width).zip(x.storage::<f32>().par_chunks(context * columns));
+        sequences.for_each(|(memories, x)| forgetting_mean::forward(width, x, memories));
+        tensor(memories, [n, width])
     }
 }
 
@@ -112,5 +122,22 @@ impl PartBackward for Flex {
         let grad_state = sum_in_order(parts.collect());
         debug_assert_eq!(dims(&gates), [n, 4 * d]);
         [gates, tensor(grad_state, [d, 4 * d])]
+    }
+
+    fn forgetting_mean_backward(
+        [x, memories]: [FloatTensor<Self>; 2],
+        grad: FloatTensor<Self>,
+        context: usize,
+    ) -> FloatTensor<Self> {
+        let (x, grad) = (packed(x), packed(grad));
+        let ([n, columns], [_, width]) = (dims(&x), dims(&grad));
+        let rows = context * width;
+        let read = memories.storage::<f32>().par_chunks(rows).zip(grad.storage::<f32>().par_chunks(rows));
+        let mut grad_x = vec![0.0; n * columns];
+        let sequences = grad_x.par_chunks_mut(context * columns).zip(x.storage::<f32>().par_chunks(context * columns));
+        sequences.zip(read).for_each(|((grad_x, x), (memories, grad))| {
+            forgetting_mean::backward(width, x, [memories, grad], grad_x);
+        });
+        tensor(grad_x, [n, columns])
     }
 }
