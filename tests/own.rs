@@ -129,7 +129,9 @@ fn a_program_that_counts_its_models_is_asked_once_for_each() {
     let plan =
         place.says(&["plan", "spec.toml", "--device", "rehearsal", "--flops-per-second", "1e12", "--price", "2"]);
     assert!(plan.contains("n_embd=64 n_layer=3"), "{plan}");
-    assert_code(&sweep(&place), 0);
+    let output = sweep(&place);
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("for the counts of 14 models"), "{}", text(&output.stderr));
     assert_eq!(column(&place, "params_non_embedding").iter().filter(|count| count.is_empty()).count(), 0);
     let budgets = column(&place, "flop_budget");
     for budget in ["1000000000000", "10000000000000", "100000000000000"] {

@@ -10,9 +10,9 @@ use crate::execute::rehearsal;
 use crate::plan::PlannedRun;
 #[cfg(unix)]
 use crate::plan::Program;
-#[cfg(unix)]
-use crate::spec::Config;
 use crate::spec::{self, Spec};
+#[cfg(unix)]
+use crate::spec::{Config, OwnModel};
 use crate::trainer::{DeviceInfo, Trainer};
 
 /// Whether runs on this device are the program's: a rehearsal trains nothing, by whatever program.
@@ -58,8 +58,14 @@ fn count(spec: &mut Spec) -> anyhow::Result<()> {
     };
     let told = serde_json::json!({ "context": spec.model.context, "vocab": spec.data.vocab });
     let mut models = spec.sweep.as_ref().map_or_else(Vec::new, |sweep| sweep.models.clone());
+    let uncounted = |model: &OwnModel| model.params.is_none() || model.flops_per_token.is_none();
+    // A program may take seconds to load for each.
+    match models.iter().filter(|model| uncounted(model)).count() {
+        0 => {}
+        count => eprintln!("asking {} for the counts of {count} models", program.command.join(" ")),
+    }
     for (at, model) in models.iter_mut().enumerate() {
-        if model.params.is_none() || model.flops_per_token.is_none() {
+        if uncounted(model) {
             let config = spec.config_of(model);
             let counted = crate::execute::program::count(&program, &config, &told);
             let counts = counted.map_err(|what| {
