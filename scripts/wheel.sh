@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Builds the wheel of python/: the program and the Python package `isoflop`, into dist/. Nothing is published.
+# It runs where glibc is as new as the functions that the program uses: built on Debian 12 its tag is manylinux_2_35, which is
+# Ubuntu 22.04 and newer. On an older system build it there.
 #
 # Usage: scripts/wheel.sh [FLAGS OF MATURIN...]     such as --no-default-features, which trains nothing and builds sooner
 #   PYTHON   a Python that has maturin [default: that of check-export.sh, into which it is installed]

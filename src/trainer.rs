@@ -29,6 +29,11 @@ pub trait Trainer {
     fn preparing(&self) -> &'static str {
         "getting ready"
     }
+
+    /// Whether the process may end, without a word to the trainer, while its run is before the first step.
+    fn may_be_left(&self) -> bool {
+        true
+    }
 }
 
 /// Hears of progress and says whether to go on.

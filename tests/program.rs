@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, signal, text, wait_for};
+use crate::common::{Place, QUICKSTART, assert_code, assert_refused, children, edited, signal, text, wait_for};
 
 /// Whether programs can be written here; tests that need them say so and pass where not.
 pub fn python() -> bool {
@@ -121,10 +121,14 @@ fn what_a_program_does_wrong_is_told_and_the_sweep_goes_on() {
     for (wrong, said) in [
         ("sys.exit(0)", &["ended without a result", "val_loss"][..]),
         ("print('so far so good'); sys.exit('no such file: tokens.bin')", &["exit code 1", "no such file: tokens.bin"]),
-        ("print('{\"val_loss\": 3.', end='', flush=True)", &["line 1 of what it printed looks like JSON and is none"]),
+        ("print('{\"val_loss\": 3.', end='', flush=True)", &["line 1 of what it printed begins like JSON", "EOF"]),
+        ("say(val_loss='3.0')", &["line 1 of what it printed begins like JSON", "expected f64"]),
+        ("say(val_loss=3.0, text='x' * 100_000_000)", &["begins like JSON", "longer than 64 kB"]),
+        ("say(val_loss=-3.0)", &["line 1", "its val_loss is -3", "above 0"]),
         ("os.kill(os.getpid(), signal.SIGSEGV)", &["ended by signal 11"]),
         ("say(val_loss=3.0); say(val_loss=3.5)", &["line 2", "3.5 here and 3 on line 1"]),
-        ("say(step=1, loss=5.0, tokens=1000); say(val_loss=3.0)", &["tokens", "the last that it told of are 1000"]),
+        ("say(step=1, loss=5.0, tokens=1000); say(val_loss=3.0)", &["line 1", "it ended at 1000 tokens"]),
+        ("say(step=1, loss=5.0, tokens=2 * d); say(val_loss=3.0)", &["line 1", "it ended at 1", "and the run has"]),
         ("say(run='0123456789abcdef', val_loss=3.0)", &["speaks of run", "0123456789abcdef"]),
         ("say(loss=5.0)", &["needs \\\"step\\\" or \\\"tokens\\\""]),
         ("time.sleep(100)", &["printed nothing for 1 s", "train.patience_seconds"]),
@@ -146,6 +150,66 @@ fn what_a_program_does_wrong_is_told_and_the_sweep_goes_on() {
 }
 
 #[test]
+fn odd_but_sound_output_is_understood() {
+    if !python() {
+        return;
+    }
+    let program = r#"
+say(step=1.0, loss=4.0)
+sys.stdout.write("x" * 100_000_000 + "\n")
+sys.stdout.buffer.write(os.urandom(1 << 20) + b"\n")
+for i in range(run["steps"] * 100):
+    sys.stdout.write('{"step": %d, "loss": 4.0}\n' % (i // 100))
+say(step=run["steps"], loss=4.0)
+say(val_loss=3.0)
+say(val_loss=3.0, val_loss_stderr=-1)
+say(val_loss=3.0, val_loss_stderr=float("nan"))
+sys.stdout.write("half a line")
+"#;
+    let place = place(&small("sweep.seeds=[1]", &["eval.curve_points=20"]), program);
+    assert_code(&sweep(&place), 0);
+    let [_, curves] = place.tables();
+    assert_eq!(curves.lines().count() - 1, 20, "{curves}");
+}
+
+/// Programs that write where only the ledger does, or remove what is there.
+#[test]
+fn a_program_that_writes_in_the_folders_of_other_runs_fails_and_the_sweep_goes_on() {
+    if !python() {
+        return;
+    }
+    // The run of seed 1 is the last one, since all are of one size and seed 1 waits for the others.
+    let begin = r#"
+here = os.path.dirname(run["folder"])
+others = [os.path.join(here, "..", name) for name in os.listdir(os.path.join(here, "..")) if name != run["run"]]
+"#;
+    for (wrong, said, finished) in [
+        ("open(here + '/result.json', 'w').write('{}')", &["result.json was written by another", "checksum"][..], 2),
+        ("[open(other + '/failed.json', 'w').write('no') for other in others]", &["stray-1-failed.json"], 2),
+        ("[open(other + '/result.json', 'w').write('no') for other in others]", &["stray-1-result.json"], 2),
+        ("[os.remove(other + '/result.json') for other in others]", &["result.json was removed"], 2),
+        (
+            "[os.replace(other + '/result.json', here + '/result.json') for other in others[:1]]",
+            &["is the result of"],
+            2,
+        ),
+        ("import shutil; shutil.rmtree(here, ignore_errors=True)", &["lock was removed"], 2),
+    ] {
+        let program = format!("{begin}if run['seed'] == 1:\n    {wrong}\n{GOOD}");
+        let place = place(&small("sweep.seeds=[2, 3, 1]", &[]), &program);
+        let output = place.sweep("auto", &["--slots", "1", "--threads", "1"]).output().unwrap();
+        let told = text(&output.stderr);
+        for word in [&["while the program ran", "may write in the folder"], said].concat() {
+            assert!(told.contains(word), "{wrong}: {word} is not in {told}");
+        }
+        let [runs, _] = place.tables();
+        assert_eq!(runs.matches(",finished,").count(), finished, "{wrong}: {runs}\n{told}");
+        assert_eq!(output.status.code(), Some(1), "{wrong}: {told}");
+        assert!(runs.lines().any(|row| row.contains(",failed,")), "{wrong}: {runs}");
+    }
+}
+
+#[test]
 fn a_loss_that_leaves_the_numbers_is_divergence() {
     if !python() {
         return;
@@ -162,16 +226,84 @@ fn children_that_a_program_leaves_behind_are_ended() {
     if !python() {
         return;
     }
+    // The second began a session of its own, as the workers of torchrun do.
     let program = format!(
-        "import subprocess\nchild = subprocess.Popen(['sleep', '1000'])\nopen('child', 'w').write(str(child.pid))\n{GOOD}"
+        "import subprocess\nfor own in [False, True]:\n    child = subprocess.Popen(['sleep', '1000'], start_new_session=own)\n    \
+         open('pids', 'a').write(f'{{child.pid}}\\n')\n{GOOD}"
     );
     let place = place(&small("sweep.seeds=[1]", &[]), &program);
     assert_code(&sweep(&place), 0);
-    let child = place.read("child");
-    wait_for("the end of the child", || {
-        let status = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        status.is_empty() || status.contains(") Z ")
-    });
+    wait_for_the_end_of(&place);
+}
+
+/// Waits until no process is left whose number the program wrote.
+fn wait_for_the_end_of(place: &Place) {
+    for pid in place.read("pids").lines() {
+        wait_for("the end of what the program started", || has_ended(pid));
+    }
+}
+
+/// Whether a process is gone, or waits for somebody to notice that it is.
+fn has_ended(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    status.is_empty() || status.contains(") Z ")
+}
+
+/// A program that is at work and has told nothing yet; when it is asked to stop it does what is said.
+fn silent(asked: &str) -> String {
+    format!(
+        "def asked(*_):\n    open('asked', 'w').close()\n    {asked}\nsignal.signal(signal.SIGTERM, asked)\n\
+         open('pids', 'a').write(f'{{os.getpid()}}\\n')\nwhile True:\n    time.sleep(0.02)\n"
+    )
+}
+
+#[test]
+fn a_program_that_has_told_nothing_yet_is_asked_to_stop_and_waited_for() {
+    if !python() {
+        return;
+    }
+    let asked = "time.sleep(0.5); open('checkpoint', 'w').close(); sys.exit(75)";
+    let place = place(&small("sweep.seeds=[1]", &[]), &silent(asked));
+    let mut running = place.sweep("auto", &["--slots", "1"]).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the program", || place.path("pids").exists());
+    signal("-INT", &[running.id()]);
+    assert_eq!(running.wait().unwrap().code(), Some(75));
+    assert!(place.path("checkpoint").exists());
+    wait_for_the_end_of(&place);
+}
+
+#[test]
+fn no_program_outlives_the_processes_that_watch_it() {
+    if !python() {
+        return;
+    }
+    // It does not heed SIGTERM: a second Ctrl-C ends it at once; so does the end of its worker, and the end of the sweep.
+    for (signals, who, asked) in [
+        (&["-INT", "-INT"][..], "sweep", "pass"),
+        (&["-KILL"], "worker", "pass"),
+        (&["-KILL"], "sweep", "sys.exit(75)"),
+    ] {
+        let place = place(&small("sweep.seeds=[1]", &[]), &silent(asked));
+        let mut running = place.sweep("auto", &["--slots", "1"]).stderr(Stdio::null()).spawn().unwrap();
+        wait_for("the program", || place.path("pids").exists());
+        for sent in signals {
+            let target = if who == "sweep" { running.id() } else { children(running.id())[0] };
+            signal(sent, &[target]);
+            if signals.len() > 1 {
+                wait_for("the request to stop", || place.path("asked").exists());
+            }
+        }
+        if who == "worker" {
+            // The run is tried again, once nothing is left of the first attempt.
+            wait_for("another attempt", || place.read("pids").lines().count() > 1);
+            assert!(has_ended(place.read("pids").lines().next().unwrap()));
+            signal("-INT", &[running.id()]);
+            wait_for("the request to stop", || place.path("asked").exists());
+            signal("-INT", &[running.id()]);
+        }
+        running.wait().unwrap();
+        wait_for_the_end_of(&place);
+    }
 }
 
 #[test]

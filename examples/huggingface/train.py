@@ -10,7 +10,7 @@ import sys
 import numpy
 import torch
 from torch.utils.data import Dataset
-from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
+from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from runner_callback import RunnerCallback, say
@@ -63,6 +63,8 @@ def main():
         return count(told)
     run, resolved = told, told["resolved"]
     context, vocab = resolved["shape"]["context"], resolved["shape"]["vocab"]
+    # `Trainer` sets it again, but the model is made before.
+    set_seed(run["seed"])
     torch.set_num_threads(run["threads"])
     arguments = TrainingArguments(
         output_dir=run["folder"],

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::lanes::Lanes;
@@ -48,13 +49,14 @@ pub(super) fn train(
     let Lane { number, lanes, terms } = lane;
     lanes.tell(Event::Claimed { run: run.id.clone(), attempt: claim.attempt() });
     claim.begin(terms.device);
-    lanes.begin(number, &run.id, trainer.preparing());
+    let standing = run.run.program.as_ref().map(|_| claim.standing());
+    lanes.begin(number, &run.id, trainer);
     let micro_batches = retry::micro_batches(claim.failures());
     let claim = RefCell::new(claim);
     // A trainer that panicked is not used again.
     let outcome = catch_unwind(AssertUnwindSafe(|| attempt(&claim, run, (trainer, micro_batches), lane)));
     let claim = claim.into_inner();
-    let end = match outcome {
+    let end = match believed(outcome, standing.and_then(|standing| claim.trespass(&standing))) {
         Ok(Ok(outcome)) => {
             publish(claim, run, sound(&outcome, run), (trainer, micro_batches), lanes).map(|()| End::Over)
         }
@@ -149,6 +151,19 @@ fn failure(error: &TrainError) -> (FailureClass, String) {
         TrainError::Interrupted { .. } => FailureClass::Crash,
     };
     (class, error.to_string())
+}
+
+/// What an attempt came to, unless its program did what no program may: then that is told, and what else went wrong.
+fn believed(
+    outcome: thread::Result<Result<Outcome, TrainError>>,
+    trespass: Option<String>,
+) -> thread::Result<Result<Outcome, TrainError>> {
+    let Some(trespass) = trespass else { return outcome };
+    let more = match outcome {
+        Ok(Ok(_) | Err(TrainError::Interrupted { .. })) | Err(_) => String::new(),
+        Ok(Err(error)) => format!("; {error}"),
+    };
+    Ok(Err(TrainError::Configuration(trespass + &more)))
 }
 
 /// What a panic said.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Event;
 use crate::plan::RunId;
+use crate::trainer::Trainer;
 
 /// A run that has not done its first step by then is told of, each second anew.
 const SIGN_AFTER: Duration = Duration::from_secs(2);
@@ -35,6 +36,8 @@ struct UnderWay {
     since: Instant,
     /// Whether this attempt has done a step.
     stepped: bool,
+    /// Whether the process may end before that.
+    may_be_left: bool,
     /// Seconds told last.
     told: u64,
 }
@@ -53,9 +56,10 @@ impl<'a> Lanes<'a> {
     }
 
     /// Notes that a place has a run, and what goes on before its first step.
-    pub(super) fn begin(&self, lane: usize, run: &RunId, what: &'static str) {
-        let under_way = UnderWay { run: run.clone(), what, since: Instant::now(), stepped: false, told: 0 };
-        self.places().under_way[lane] = Some(under_way);
+    pub(super) fn begin(&self, lane: usize, run: &RunId, trainer: &dyn Trainer) {
+        let (what, may_be_left) = (trainer.preparing(), trainer.may_be_left());
+        let (run, since) = (run.clone(), Instant::now());
+        self.places().under_way[lane] = Some(UnderWay { run, what, since, stepped: false, may_be_left, told: 0 });
     }
 
     /// Notes that the run of a place has done a step.
@@ -98,7 +102,7 @@ impl<'a> Lanes<'a> {
             }
         }
         let mut runs = places.under_way.iter().flatten().peekable();
-        let nothing_to_keep = stop && runs.peek().is_some() && runs.all(|run| !run.stepped);
+        let nothing_to_keep = stop && runs.peek().is_some() && runs.all(|run| !run.stepped && run.may_be_left);
         if !nothing_to_keep {
             places.asked = None;
         }

@@ -144,7 +144,15 @@ impl Worker {
 
     /// How it ended, once its streams are closed.
     pub(super) fn ended(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait()
+        let status = self.child.wait();
+        self.end_leftovers();
+        status
+    }
+
+    /// Ends programs that a worker was training by when it died.
+    fn end_leftovers(&self) {
+        #[cfg(unix)]
+        super::program::end_of_worker(self.child.id());
     }
 
     /// How it ended and what it said last, in a sentence.
@@ -171,6 +179,7 @@ impl Worker {
         // An error means that it has ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.end_leftovers();
     }
 }
 

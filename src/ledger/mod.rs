@@ -13,6 +13,7 @@
 //! trunks/<id>/<step>.safetensors     the state at the end of a stable phase that runs share, while one can go on from it
 //! runs/<id>/model.safetensors        the weights at the end, where `keep-models` lies in the folder
 //! runs/<id>/conflict-<n>.json        a later result that differs from the first
+//! runs/<id>/stray-<n>-result.json    what somebody else's program wrote in the place of a result
 //! runs/<id>/failed.json              given up by the sweep that is running or ran last; the next one tries again
 //! runs.csv  curves.csv               derived from the above, rebuilt at will
 //! ```
@@ -34,6 +35,7 @@ mod lease;
 mod merge;
 mod record;
 mod tables;
+mod trespass;
 mod trunk;
 
 use std::collections::BTreeMap;

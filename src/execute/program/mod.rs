@@ -7,6 +7,7 @@
 
 mod config;
 mod count;
+mod leftovers;
 mod lines;
 mod protocol;
 
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 pub use self::count::count;
+pub use self::leftovers::end_of_worker;
 use self::lines::{Line, Stream};
 use self::protocol::{Story, Wrong};
 use super::REQUEUE;
@@ -55,6 +57,15 @@ impl ProgramTrainer {
 impl Trainer for ProgramTrainer {
     fn device(&self) -> DeviceInfo {
         self.info.clone()
+    }
+
+    fn preparing(&self) -> &'static str {
+        "waiting for the first loss of the program"
+    }
+
+    /// A program goes on without the process that started it.
+    fn may_be_left(&self) -> bool {
+        false
     }
 
     fn train(&mut self, job: Job<'_>, on_progress: OnProgress<'_>) -> Result<Outcome, TrainError> {
@@ -126,12 +137,16 @@ enum Stop {
 struct Running {
     child: Child,
     lines: Receiver<Line>,
+    /// The file that describes its run.
+    config: PathBuf,
 }
 
 impl Running {
     fn start(program: &Program, config: &Path, threads: usize) -> Result<Self, TrainError> {
-        let config = config.to_string_lossy();
-        let mut words = program.command.iter().map(|word| word.replace("{config}", &config));
+        // An earlier attempt may have lost its trainer and be at work still.
+        leftovers::end_of_run(config);
+        let path = config.to_string_lossy();
+        let mut words = program.command.iter().map(|word| word.replace("{config}", &path));
         let name = words.next().unwrap_or_default();
         let mut child = Command::new(&name)
             .args(words)
@@ -139,6 +154,7 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env("OMP_NUM_THREADS", threads.to_string())
+            .env(leftovers::MARK, leftovers::mark(config))
             .process_group(0)
             .spawn()
             .map_err(|error| {
@@ -152,7 +168,7 @@ impl Running {
         let other = sender.clone();
         thread::spawn(move || stdout.map(|pipe| lines::read(pipe, Stream::Out, &sender)));
         thread::spawn(move || stderr.map(|pipe| lines::read(pipe, Stream::Err, &other)));
-        Ok(Self { child, lines })
+        Ok(Self { child, lines, config: config.to_owned() })
     }
 
     /// Understands lines until the program ends, or is to be stopped.
@@ -209,6 +225,7 @@ impl Running {
             eprintln!("the program does not end within {} s {why} and is killed", GRACE.as_secs());
         }
         let _ = kill_process_group(group, Signal::KILL);
+        leftovers::end_of_run(&self.config);
         self.child.wait()
     }
 }
@@ -218,6 +235,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+            leftovers::end_of_run(&self.config);
             let _ = self.child.wait();
         }
     }

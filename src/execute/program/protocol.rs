@@ -18,7 +18,7 @@ use std::time::Instant;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::lines::{Line, Stream};
+use super::lines::{LONGEST, Line, Stream};
 use crate::ledger::CurvePoint;
 use crate::plan::PlannedRun;
 use crate::trainer::{OnProgress, Outcome, Progress, Told};
@@ -26,8 +26,8 @@ use crate::trainer::{OnProgress, Outcome, Progress, Told};
 /// Lines of the log that are kept, and characters of each that are shown.
 const LAST_LINES: usize = 8;
 const SHOWN: usize = 200;
-/// Share of the tokens that a run must have seen.
-const ENOUGH: f64 = 0.99;
+/// Share of its tokens by which a run may end too early or too late.
+const AROUND: f64 = 0.01;
 
 /// What a program says that cannot be.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ const LONGEST_NAME: usize = 80;
 #[derive(Debug, Deserialize)]
 struct Said {
     run: Option<String>,
-    step: Option<u64>,
+    step: Option<f64>,
     tokens: Option<f64>,
     /// NaN where it is `null`.
     #[serde(default, deserialize_with = "number")]
@@ -67,6 +67,13 @@ struct Final {
     line: u64,
 }
 
+/// The last tokens that it told of, and the line that told them.
+#[derive(Clone, Copy)]
+struct Reached {
+    tokens: f64,
+    line: u64,
+}
+
 /// What a program has said of one run.
 pub(super) struct Story<'a> {
     run: &'a PlannedRun,
@@ -78,13 +85,14 @@ pub(super) struct Story<'a> {
     /// Losses since the last point of the curve.
     since: (f64, usize),
     last: Option<Progress>,
+    reached: Option<Reached>,
     result: Option<Final>,
     diverged: Option<(usize, Option<f64>)>,
     /// What else it told, each with its last value.
     told: BTreeMap<String, Told>,
     log: VecDeque<String>,
-    /// The first line that looked like an object and was none.
-    broken: Option<u64>,
+    /// The first line that looked like an object and was not understood, and why.
+    broken: Option<(u64, String)>,
 }
 
 impl<'a> Story<'a> {
@@ -100,6 +108,7 @@ impl<'a> Story<'a> {
             points: Vec::new(),
             since: (0.0, 0),
             last: None,
+            reached: None,
             result: None,
             diverged: None,
             told: BTreeMap::new(),
@@ -111,16 +120,15 @@ impl<'a> Story<'a> {
     /// Understands a line.
     pub(super) fn hear(&mut self, line: &Line, on_progress: OnProgress<'_>) -> Result<ControlFlow<()>, Wrong> {
         let is_object = line.stream == Stream::Out && line.text.trim_start().starts_with('{');
-        let said = if is_object && !line.cut { object(&line.text) } else { None };
-        let Some(said) = said else {
-            if is_object {
-                self.broken.get_or_insert(line.number);
+        let said = match is_object.then(|| object(line)) {
+            Some(Ok(said)) => said,
+            other => {
+                if let Some(Err(why)) = other {
+                    self.broken.get_or_insert((line.number, why));
+                }
+                self.log(&line.text);
+                return Ok(ControlFlow::Continue(()));
             }
-            self.log.push_back(line.text.chars().take(SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect());
-            if self.log.len() > LAST_LINES {
-                self.log.pop_front();
-            }
-            return Ok(ControlFlow::Continue(()));
         };
         if let Some(other) = said.run.as_deref().filter(|other| *other != self.run.id.as_str()) {
             return Err(
@@ -134,6 +142,14 @@ impl<'a> Story<'a> {
         match said.loss {
             Some(loss) => self.point(&said, loss, line.number, on_progress),
             None => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    /// Keeps the beginning of a line for the case that the program fails.
+    fn log(&mut self, text: &str) {
+        self.log.push_back(text.chars().take(SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect());
+        if self.log.len() > LAST_LINES {
+            self.log.pop_front();
         }
     }
 
@@ -159,6 +175,10 @@ impl<'a> Story<'a> {
             self.diverged = Some((self.step(), None));
             return Ok(());
         }
+        if loss <= 0.0 {
+            let what = format!("its val_loss is {loss}, and a loss in nats per token is above 0");
+            return Err(self.wrong(line, &what));
+        }
         if let Some(before) = self.result
             && (before.loss - loss).abs() > 1e-9
         {
@@ -166,7 +186,7 @@ impl<'a> Story<'a> {
             return Err(self.wrong(line, &what));
         }
         // Zero where the program does not know it, as for tables without that column.
-        self.result = Some(Final { loss, stderr: stderr.filter(|error| error.is_finite()).unwrap_or(0.0), line });
+        self.result = Some(Final { loss, stderr: stderr.filter(|error| *error >= 0.0).unwrap_or(0.0), line });
         Ok(())
     }
 
@@ -178,9 +198,10 @@ impl<'a> Story<'a> {
         on_progress: OnProgress<'_>,
     ) -> Result<ControlFlow<()>, Wrong> {
         let per_step = self.run.run.tokens_per_step() as f64;
-        let (step, tokens) = match (said.step, said.tokens.filter(|tokens| *tokens >= 0.0)) {
+        let [step, tokens] = [said.step, said.tokens].map(|value| value.filter(|value| *value >= 0.0));
+        let (step, tokens) = match (step, tokens) {
             (Some(step), Some(tokens)) => (step as usize, tokens),
-            (Some(step), None) => (step as usize, step as f64 * per_step),
+            (Some(step), None) => (step as usize, step * per_step),
             (None, Some(tokens)) => ((tokens / per_step) as usize, tokens),
             (None, None) => return Err(self.wrong(line, "a loss needs \"step\" or \"tokens\" beside it")),
         };
@@ -194,7 +215,7 @@ impl<'a> Story<'a> {
         self.since = (self.since.0 + loss, self.since.1 + 1);
         let schedule = &self.run.run.schedule;
         let points = self.run.run.eval.curve_points.clamp(1, schedule.steps.max(1));
-        let place = |step: usize| step * points / schedule.steps.max(1);
+        let place = |step: usize| step as u128 * points as u128 / schedule.steps.max(1) as u128;
         let closes = self.points.last().map_or(0, |point| place(point.step)) < place(step);
         let learning_rate = said.learning_rate.unwrap_or(self.run.run.optimizer.learning_rate);
         let seconds = self.begun.elapsed().as_secs_f64();
@@ -215,6 +236,7 @@ impl<'a> Story<'a> {
             progress.train_loss = loss;
         }
         self.last = Some(progress);
+        self.reached = Some(Reached { tokens, line });
         Ok(on_progress(progress))
     }
 
@@ -273,18 +295,17 @@ impl<'a> Story<'a> {
     /// The result of a program that ended well.
     pub(super) fn outcome(&self) -> Result<Outcome, Wrong> {
         let Some(result) = self.result else {
-            let broken = self.broken.map_or_else(String::new, |line| {
-                format!(", and line {line} of what it printed looks like JSON and is none")
+            let broken = self.broken.as_ref().map_or_else(String::new, |(line, why)| {
+                format!(", and line {line} of what it printed begins like JSON and was not understood ({why})")
             });
             return Err(Wrong(format!(
                 "the program ended without a result{broken}: it must print one line such as {{\"val_loss\": 3.42}}{}",
                 self.last_words()
             )));
         };
-        let (told, asked) = (self.last.map_or(self.run.tokens, |last| last.tokens), self.run.tokens);
-        if (told as f64) < ENOUGH * asked as f64 {
-            let what = format!("the run has {asked} tokens, and the last that it told of are {told}");
-            return Err(self.wrong(result.line, &what));
+        let asked = self.run.tokens;
+        if let Some(Reached { tokens, line }) = self.reached.filter(|reached| !self.is_all(reached.tokens)) {
+            return Err(self.wrong(line, &format!("it ended at {tokens} tokens, and the run has {asked}")));
         }
         let seconds = self.begun.elapsed().as_secs_f64();
         Ok(Outcome::Finished {
@@ -297,6 +318,12 @@ impl<'a> Story<'a> {
             shared_steps: 0,
             told: self.told.clone(),
         })
+    }
+
+    /// Whether these are the tokens of the run, but for a step or a hundredth of them.
+    fn is_all(&self, tokens: f64) -> bool {
+        let (asked, step) = (self.run.tokens as f64, self.run.run.tokens_per_step() as f64);
+        (tokens - asked).abs() <= (AROUND * asked).max(step)
     }
 
     fn wrong(&self, line: u64, what: &str) -> Wrong {
@@ -313,10 +340,14 @@ impl<'a> Story<'a> {
     }
 }
 
-/// A line as an object. Python prints NaN and infinities, for which JSON has no word.
-fn object(text: &str) -> Option<Said> {
-    serde_json::from_str(text).ok().or_else(|| {
+/// A line as an object, or why it is none. Python prints NaN and infinities, for which JSON has no word.
+fn object(line: &Line) -> Result<Said, String> {
+    if line.cut {
+        return Err(format!("it is longer than {} kB", LONGEST >> 10));
+    }
+    let text = &line.text;
+    serde_json::from_str(text).or_else(|error| {
         let plain = text.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
-        serde_json::from_str(&plain).ok().filter(|_| plain != text)
+        serde_json::from_str(&plain).map_err(|_| error.to_string().chars().take(SHOWN).collect())
     })
 }

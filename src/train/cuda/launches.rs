@@ -18,6 +18,9 @@ const WARP: usize = 32;
 /// Numbers of one thread of the activation (`GELU_NUMBERS`).
 const GELU_NUMBERS: usize = 8;
 
+/// Channels of one thread that turns queries and keys: as many of either half (`ROTATED`).
+const ROTATED: usize = 4;
+
 /// Heads that the tensor cores take in bf16 (`ON_TENSOR_CORES`).
 const ON_TENSOR_CORES: [usize; 3] = [16, 32, 64];
 
@@ -256,15 +259,37 @@ pub fn gelu_backward(act: &Act, x: Address, grad: Address, count: usize) -> Laun
     spread(name, count.div_ceil(GELU_NUMBERS), vec![x.into(), grad.into(), long(count)])
 }
 
-/// Causal attention with rotary positions.
-pub fn attention(act: &Act, tables: [Address; 2], block: &BlockActivations, scale: f64) -> Launch {
-    let mut arguments = vec![block.qkv.into()];
-    arguments.extend(tables.map(Argument::from));
-    arguments.extend([block.mixed, block.denominators].map(Argument::from));
-    attending((act, [3, 2]), named(act.number, "attention_f32", "attention_bf16"), arguments, scale)
+/// Turns queries and keys by the angles of their positions, in place.
+pub fn rotate(act: &Act, tables: [Address; 2], qkv: Address) -> Launch {
+    let [cos, sin] = tables.map(Argument::from);
+    let arguments = vec![
+        qkv.into(),
+        cos,
+        sin,
+        int(act.rows),
+        int(act.shape.context),
+        int(act.shape.heads),
+        int(act.shape.head_dim()),
+    ];
+    spread(named(act.number, "rotate_f32", "rotate_bf16"), act.rows * act.shape.width / ROTATED, arguments)
 }
 
-/// Gradient of queries, keys and values from that of what attention mixed.
+/// Causal attention.
+pub fn attention(act: &Act, block: &BlockActivations, scale: f64) -> Launch {
+    let arguments = [block.qkv, block.mixed, block.denominators].map(Argument::from).to_vec();
+    attending((act, 3), named(act.number, "attention_f32", "attention_bf16"), arguments, scale)
+}
+
+/// What the gradient of attention's softmax subtracts, from what it mixed and the gradient of that.
+pub fn attention_deltas(act: &Act, block: &BlockActivations, activations: &Activations) -> Launch {
+    let Activations { grad_narrow, deltas, .. } = *activations;
+    let mut arguments = [block.mixed, grad_narrow, deltas].map(Argument::from).to_vec();
+    let Shape { context, heads, .. } = act.shape;
+    arguments.extend([int(act.rows), int(context), int(heads), int(act.shape.head_dim())]);
+    spread(named(act.number, "attention_deltas_f32", "attention_deltas_bf16"), act.rows * heads, arguments)
+}
+
+/// Gradient of queries, keys and values, before they were turned, from that of what attention mixed.
 pub fn attention_backward(
     act: &Act,
     tables: [Address; 2],
@@ -272,11 +297,11 @@ pub fn attention_backward(
     activations: &Activations,
     scale: f64,
 ) -> Launch {
-    let Activations { grad_narrow, grad_qkv, .. } = *activations;
+    let Activations { grad_narrow, grad_qkv, deltas, .. } = *activations;
     let [cos, sin] = tables;
-    let addresses = [block.qkv, cos, sin, block.mixed, block.denominators, grad_narrow, grad_qkv];
+    let addresses = [block.qkv, cos, sin, block.denominators, deltas, grad_narrow, grad_qkv];
     let name = named(act.number, "attention_backward_f32", "attention_backward_bf16");
-    let mut launch = attending((act, [4, 2]), name, addresses.map(Argument::from).to_vec(), scale);
+    let mut launch = attending((act, 4), name, addresses.map(Argument::from).to_vec(), scale);
     // Half of the blocks have queries, half keys.
     launch.grid[0] *= 2;
     launch
@@ -351,10 +376,8 @@ pub fn watch(at: Address, number: Number, count: usize, sums: Address) -> Launch
 }
 
 /// Sum over heads and visible keys of |scale q.k|, for each row.
-pub fn watch_logits(act: &Act, tables: [Address; 2], qkv: Address, sums: Address, scale: f64) -> Launch {
-    let mut arguments = vec![qkv.into()];
-    arguments.extend(tables.map(Argument::from));
-    arguments.push(sums.into());
+pub fn watch_logits(act: &Act, qkv: Address, sums: Address, scale: f64) -> Launch {
+    let mut arguments = vec![qkv.into(), sums.into()];
     arguments.extend(heads(act, scale));
     rows(named(act.number, "watch_logits_f32", "watch_logits_bf16"), act.rows, arguments)
 }
@@ -389,20 +412,14 @@ fn heads(act: &Act, scale: f64) -> [Argument; 4] {
     [int(act.shape.context), int(act.shape.heads), int(act.shape.head_dim()), (scale as f32).into()]
 }
 
-/// A kernel of attention with so many tiles of numbers in shared memory: where threads compute, and on tensor cores.
-fn attending(
-    (act, [tiles, small_tiles]): (&Act, [usize; 2]),
-    kernel: &'static str,
-    mut arguments: Vec<Argument>,
-    scale: f64,
-) -> Launch {
+/// A kernel of attention, with so many tiles of numbers in shared memory where no tensor cores compute.
+fn attending((act, tiles): (&Act, usize), kernel: &'static str, mut arguments: Vec<Argument>, scale: f64) -> Launch {
     let Shape { context, heads: count, .. } = act.shape;
     let head_dim = act.shape.head_dim();
     arguments.extend(heads(act, scale));
-    // `MMA_ROWS`, `MMA_OTHERS` and `MMA_PITCH`, or `ROWS` and a pitch of one number more than a head has.
+    // `MMA_ROWS` and two of `MMA_STAGE`, or `ROWS` and a pitch of one number more than a head has.
     let tensor_cores = act.number == Number::Bf16 && ON_TENSOR_CORES.contains(&head_dim);
-    let (rows, shared) =
-        if tensor_cores { (64, small_tiles * 32 * (head_dim / 2 + 4)) } else { (32, tiles * 32 * (head_dim + 1)) };
+    let (rows, shared) = if tensor_cores { (64, 2 * 32 * (head_dim + 10)) } else { (32, tiles * 32 * (head_dim + 1)) };
     let grid = [extent(context.div_ceil(rows)), extent(count), extent(act.rows / context)];
     Launch { shared: extent(4 * shared), ..launch(kernel, grid, THREADS, arguments) }
 }

@@ -190,6 +190,8 @@ pub struct Activations {
     pub grad_narrow: Address,
     /// Gradient of queries, keys and values, `[rows, 3 d]`.
     pub grad_qkv: Address,
+    /// What the gradient of attention's softmax subtracts, f32 `[rows, heads]` in the kernel's order.
+    pub deltas: Address,
     /// Gradient inside the MLP, `[rows, 4 d]`.
     pub grad_wide: Address,
     /// Logits of `logit_rows` rows, then their gradients.
@@ -233,6 +235,7 @@ impl Activations {
             grad_x: arena.words(rows * d)?,
             grad_narrow: act(d)?,
             grad_qkv: act(3 * d)?,
+            deltas: arena.words(rows * heads)?,
             grad_wide: act(4 * d)?,
             logits: arena.numbers(logit_rows * vocab, number)?,
             logit_rows,

@@ -60,7 +60,7 @@ impl Measure<'_> {
             Watched::Numbers(at, number, count) => Ok(self.sum(at, number, count)? / count as f64),
             Watched::Logits(qkv) => {
                 let sums = step.activations.losses;
-                step.gpu.launch(&launches::watch_logits(&step.act(rows), step.state.tables, qkv, sums, self.scale))?;
+                step.gpu.launch(&launches::watch_logits(&step.act(rows), qkv, sums, self.scale))?;
                 let sums = self.program.floats(sums, rows)?;
                 let context = run.shape.context;
                 let visible = run.optimizer.batch_sequences * run.shape.heads * context * (context + 1) / 2;

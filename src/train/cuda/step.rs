@@ -86,8 +86,9 @@ impl Step<'_> {
     /// Attention of one block, up to what it adds to the stream.
     fn attention(&self, act: &Act, index: usize, block: &BlockActivations, watch: Watch<'_>) -> Result<(), TrainError> {
         self.linear(act.rows, block.attention.out, Flat::part(index, Part::Qkv), block.qkv)?;
+        self.gpu.launch(&launches::rotate(act, self.state.tables, block.qkv))?;
         watch(Site::AttentionLogits(index), Watched::Logits(block.qkv))?;
-        self.gpu.launch(&launches::attention(act, self.state.tables, block, self.recipe.attention_scale))?;
+        self.gpu.launch(&launches::attention(act, block, self.recipe.attention_scale))?;
         self.linear(act.rows, block.mixed, Flat::part(index, Part::AttentionOut), self.activations.branch)
     }
 
@@ -205,6 +206,7 @@ impl Step<'_> {
         let Activations { branch, grad_narrow, grad_qkv, .. } = *self.activations;
         let [qkv, out] = [Part::Qkv, Part::AttentionOut].map(|part| Flat::part(index, part));
         self.linear_backward(act.rows, (block.mixed, branch), out, grad_narrow, accumulate)?;
+        self.gpu.launch(&launches::attention_deltas(act, block, self.activations))?;
         let (tables, scale) = (self.state.tables, self.recipe.attention_scale);
         self.gpu.launch(&launches::attention_backward(act, tables, block, self.activations, scale))?;
         self.linear_backward(act.rows, (block.attention.out, grad_qkv), qkv, grad_narrow, accumulate)

@@ -6,4 +6,5 @@
 #include "norm.cu"
 #include "optimizer.cu"
 #include "product.cu"
+#include "rotary.cu"
 #include "watch.cu"

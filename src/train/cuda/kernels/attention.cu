@@ -1,11 +1,7 @@
-// Causal attention with rotary positions (Su et al. 2021, arXiv 2104.09864), in tiles, so that no matrix of context x context
-// is kept (Dao et al. 2022, arXiv 2205.14135).
+// Causal attention in tiles, so that no matrix of context x context is kept (Dao et al. 2022, arXiv 2205.14135).
 //
-// `qkv` [rows, 3 d] has queries, keys and values of all heads beside each other; a head has k = d / heads channels, at most
-// 128 and even. Queries and keys are turned by the angle of their position as they are read: with a = x[c], b = x[c + k / 2]
-// and the tables cos, sin [context, k / 2],
-//
-//   x[c] = a cos - b sin;   x[c + k / 2] = a sin + b cos
+// `qkv` [rows, 3 d] has queries, keys and values of all heads beside each other, queries and keys as turned (rotary.cu); a
+// head has k = d / heads channels, at most 128 and a multiple of 8.
 //
 //   p[i, j] = softmax over j <= i of scale q_i . k_j;   out_i = sum of p[i, j] v_j
 //   denominators[i] = logarithm of the softmax's denominator
@@ -22,17 +18,7 @@
 #define CHANNELS 128
 #define PER_LANE 4
 
-// Channel c of a query or key as turned.
-template <class T>
-__device__ inline float turned(const T* qkv, const Head& h, int part, int position, int c, const float* cos,
-                               const float* sin) {
-    int half = h.k / 2, pair = c % half;
-    float a = to_f32(qkv[h.packed(part, position, pair)]), b = to_f32(qkv[h.packed(part, position, pair + half)]);
-    float co = cos[position * half + pair], si = sin[position * half + pair];
-    return c < half ? a * co - b * si : a * si + b * co;
-}
-
-// 32 rows from `begin` on, [32, k + 1], zero behind the context: turned queries or keys, values, or rows of [rows, d].
+// 32 rows from `begin` on, [32, k + 1], zero behind the context: queries, keys, values, or rows of [rows, d].
 #define LOAD(tile, expression)                                                                                         \
     _Pragma("unroll 1")                                                                                                \
     for (int e = threadIdx.x; e < ROWS * h.k; e += blockDim.x) {                                                       \
@@ -50,15 +36,14 @@ template <class A, class B> __device__ inline float dot(A& a, int row_a, B& b, i
 
 // Dynamic shared memory: 3 x 32 x (k + 1) floats.
 template <class T>
-__device__ void attention(const T* qkv, const float* cos, const float* sin, T* out, float* denominators, int context,
-                          int heads, int head_dim, float scale) {
+__device__ void attention(const T* qkv, T* out, float* denominators, int context, int heads, int head_dim, float scale) {
     SHARED_DYNAMIC(float, memory);
     Head h(context, heads, head_dim);
     auto queries = memory, keys = memory + ROWS * h.pitch, values = memory + 2 * ROWS * h.pitch;
     int first = blockIdx.x * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     {
         int begin = first;
-        LOAD(queries, turned(qkv, h, 0, position, c, cos, sin))
+        LOAD(queries, to_f32(qkv[h.packed(0, position, c)]))
     }
     float highest[ROWS / WARPS], sum[ROWS / WARPS], result[ROWS / WARPS][PER_LANE];
 #pragma unroll
@@ -70,7 +55,7 @@ __device__ void attention(const T* qkv, const float* cos, const float* sin, T* o
     // The last key that a row of the tile sees is its own.
     for (int begin = 0; begin < first + ROWS && begin < context; begin += ROWS) {
         __syncthreads();
-        LOAD(keys, turned(qkv, h, 1, position, c, cos, sin))
+        LOAD(keys, to_f32(qkv[h.packed(1, position, c)]))
         LOAD(values, to_f32(qkv[h.packed(2, position, c)]))
         __syncthreads();
 #pragma unroll
@@ -125,14 +110,32 @@ __device__ inline void write_turned_back(T* grad_qkv, const Head& h, int part, i
     }
 }
 
-// Gradient of the queries of one tile. With dp[i, j] = grad_i . v_j and delta_i = out_i . grad_i:
+// What the softmax's gradient subtracts, for each row and head: deltas_i = out_i . grad_i, in the order of the denominators. A
+// thread each.
+template <class T>
+__device__ void attention_deltas(const T* out, const T* grad, float* deltas, int rows, int context, int heads, int head_dim) {
+    long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (e >= (long long)rows * heads) return;
+    int row = (int)(e / heads), head = (int)(e % heads);
+    long long at = (long long)row * heads * head_dim + head * head_dim;
+    float sum = 0.0f;
+    for (int c = 0; c < head_dim; c += 8) {
+        auto o = Pack<T, 8>::at(out + at + c), g = Pack<T, 8>::at(grad + at + c);
+#pragma unroll
+        for (int i = 0; i < 8; i++) sum += o[i] * g[i];
+    }
+    deltas[((long long)(row / context) * heads + head) * context + row % context] = sum;
+}
+
+// Gradient of the queries of one tile. With dp[i, j] = grad_i . v_j:
 //
-//   ds[i, j] = p[i, j] (dp[i, j] - delta_i) scale;   dq_i = sum of ds[i, j] k_j
+//   ds[i, j] = p[i, j] (dp[i, j] - deltas_i) scale;   dq_i = sum of ds[i, j] k_j
 //
 // Dynamic shared memory: 4 x 32 x (k + 1) floats.
 template <class T>
-__device__ void attention_dq(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,
-                             const T* grad, T* grad_qkv, int number, int context, int heads, int head_dim, float scale) {
+__device__ void attention_dq(const T* qkv, const float* cos, const float* sin, const float* denominators,
+                             const float* deltas, const T* grad, T* grad_qkv, int number, int context, int heads,
+                             int head_dim, float scale) {
     SHARED_DYNAMIC(float, memory);
     Head h(context, heads, head_dim);
     auto queries = memory, grads = memory + ROWS * h.pitch, keys = memory + 2 * ROWS * h.pitch;
@@ -140,24 +143,17 @@ __device__ void attention_dq(const T* qkv, const float* cos, const float* sin, c
     int first = number * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     {
         int begin = first;
-        LOAD(queries, turned(qkv, h, 0, position, c, cos, sin))
+        LOAD(queries, to_f32(qkv[h.packed(0, position, c)]))
         LOAD(grads, to_f32(grad[h.out(position, c)]))
     }
-    __syncthreads();
-    float deltas[ROWS / WARPS], result[ROWS / WARPS][PER_LANE];
+    float result[ROWS / WARPS][PER_LANE];
 #pragma unroll
-    for (int r = 0; r < ROWS / WARPS; r++) {
-        int local = warp + r * WARPS, query = first + local;
-        float sum = 0.0f;
-        for (int c = lane; query < context && c < h.k; c += 32)
-            sum += (float)grads[local * h.pitch + c] * to_f32(out[h.out(query, c)]);
-        deltas[r] = warp_sum(sum);
+    for (int r = 0; r < ROWS / WARPS; r++)
 #pragma unroll
         for (int t = 0; t < PER_LANE; t++) result[r][t] = 0.0f;
-    }
     for (int begin = 0; begin < first + ROWS && begin < context; begin += ROWS) {
         __syncthreads();
-        LOAD(keys, turned(qkv, h, 1, position, c, cos, sin))
+        LOAD(keys, to_f32(qkv[h.packed(1, position, c)]))
         LOAD(values, to_f32(qkv[h.packed(2, position, c)]))
         __syncthreads();
 #pragma unroll
@@ -166,7 +162,7 @@ __device__ void attention_dq(const T* qkv, const float* cos, const float* sin, c
             float ds = 0.0f;
             if (key <= query && query < context) {
                 float p = expf(scale * dot(queries, local, keys, lane, h) - denominators[h.row(query)]);
-                ds = p * (dot(grads, local, values, lane, h) - deltas[r]) * scale;
+                ds = p * (dot(grads, local, values, lane, h) - deltas[h.row(query)]) * scale;
             }
 #pragma unroll 4
             for (int j = 0; j < 32; j++) {
@@ -191,17 +187,17 @@ __device__ void attention_dq(const T* qkv, const float* cos, const float* sin, c
 //
 // Dynamic shared memory: 4 x 32 x (k + 1) floats.
 template <class T>
-__device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,
-                              const T* grad, T* grad_qkv, int number, int context, int heads, int head_dim, float scale) {
+__device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, const float* denominators,
+                              const float* deltas, const T* grad, T* grad_qkv, int number, int context, int heads,
+                              int head_dim, float scale) {
     SHARED_DYNAMIC(float, memory);
-    SHARED(float, deltas, ROWS);
     Head h(context, heads, head_dim);
     auto queries = memory, grads = memory + ROWS * h.pitch, keys = memory + 2 * ROWS * h.pitch;
     auto values = memory + 3 * ROWS * h.pitch;
     int first = number * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     {
         int begin = first;
-        LOAD(keys, turned(qkv, h, 1, position, c, cos, sin))
+        LOAD(keys, to_f32(qkv[h.packed(1, position, c)]))
         LOAD(values, to_f32(qkv[h.packed(2, position, c)]))
     }
     float grad_k[ROWS / WARPS][PER_LANE], grad_v[ROWS / WARPS][PER_LANE];
@@ -211,9 +207,8 @@ __device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, 
         for (int t = 0; t < PER_LANE; t++) grad_k[r][t] = grad_v[r][t] = 0.0f;
     for (int begin = first; begin < context; begin += ROWS) {
         __syncthreads();
-        LOAD(queries, turned(qkv, h, 0, position, c, cos, sin))
+        LOAD(queries, to_f32(qkv[h.packed(0, position, c)]))
         LOAD(grads, to_f32(grad[h.out(position, c)]))
-        load_deltas<1>(deltas, out, grad, h, begin);
         __syncthreads();
 #pragma unroll
         for (int r = 0; r < ROWS / WARPS; r++) {
@@ -221,7 +216,7 @@ __device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, 
             float p = 0.0f, ds = 0.0f;
             if (key <= query && query < context) {
                 p = expf(scale * dot(queries, lane, keys, local, h) - denominators[h.row(query)]);
-                ds = p * (dot(grads, lane, values, local, h) - (float)deltas[lane]) * scale;
+                ds = p * (dot(grads, lane, values, local, h) - deltas[h.row(query)]) * scale;
             }
 #pragma unroll 4
             for (int j = 0; j < 32; j++) {
@@ -248,31 +243,35 @@ __device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, 
 }
 // Both gradients in one launch, in grids twice as wide: blocks of even number have queries, those of odd number keys.
 //
-// Three blocks a multiprocessor: registers below 168 a thread.
-#define ATTENTION(T, forward, backward, FORWARD_MMA, BACKWARD_Q_MMA, BACKWARD_KV_MMA)                                      \
-    extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
-        forward(const T* qkv, const float* cos, const float* sin, T* out, float* denominators, int context,            \
-                int heads, int head_dim, float scale) {                                                                \
+// Four blocks a multiprocessor, or three: registers below 128 or 168 a thread.
+#define ATTENTION(T, forward, deltas_of, backward, FORWARD_MMA, BACKWARD_Q_MMA, BACKWARD_KV_MMA)                        \
+    extern "C" __global__ void __launch_bounds__(128, 4)                                                               \
+        forward(const T* qkv, T* out, float* denominators, int context, int heads, int head_dim, float scale) {        \
         FORWARD_MMA                                                                                                    \
-        attention<T>(qkv, cos, sin, out, denominators, context, heads, head_dim, scale);                               \
+        attention<T>(qkv, out, denominators, context, heads, head_dim, scale);                                         \
     }                                                                                                                  \
     LISTED(forward)                                                                                                    \
+    extern "C" __global__ void deltas_of(const T* out, const T* grad, float* deltas, int rows, int context, int heads, \
+                                         int head_dim) {                                                               \
+        attention_deltas<T>(out, grad, deltas, rows, context, heads, head_dim);                                        \
+    }                                                                                                                  \
+    LISTED(deltas_of)                                                                                                  \
     extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
-        backward(const T* qkv, const float* cos, const float* sin, const T* out, const float* denominators,            \
+        backward(const T* qkv, const float* cos, const float* sin, const float* denominators, const float* deltas,     \
                  const T* grad, T* grad_qkv, int context, int heads, int head_dim, float scale) {                      \
         int number = blockIdx.x / 2;                                                                                   \
         if (blockIdx.x % 2 == 0) {                                                                                     \
             BACKWARD_Q_MMA                                                                                             \
-            attention_dq<T>(qkv, cos, sin, out, denominators, grad, grad_qkv, number, context, heads, head_dim, scale); \
+            attention_dq<T>(qkv, cos, sin, denominators, deltas, grad, grad_qkv, number, context, heads, head_dim, scale); \
         } else {                                                                                                       \
             BACKWARD_KV_MMA                                                                                            \
-            attention_dkv<T>(qkv, cos, sin, out, denominators, grad, grad_qkv, number, context, heads, head_dim, scale); \
+            attention_dkv<T>(qkv, cos, sin, denominators, deltas, grad, grad_qkv, number, context, heads, head_dim, scale); \
         }                                                                                                              \
     }                                                                                                                  \
     LISTED(backward)
-ATTENTION(float, attention_f32, attention_backward_f32, , , )
+ATTENTION(float, attention_f32, attention_deltas_f32, attention_backward_f32, , , )
 // In bf16, heads that the tensor cores take go to them.
-ATTENTION(bf16, attention_bf16, attention_backward_bf16,
-          BY_MMA(mma_attention, qkv, cos, sin, out, denominators, context, heads, scale),
-          BY_MMA(mma_attention_dq, qkv, cos, sin, out, denominators, grad, grad_qkv, number, context, heads, scale),
-          BY_MMA(mma_attention_dkv, qkv, cos, sin, out, denominators, grad, grad_qkv, number, context, heads, scale))
+ATTENTION(bf16, attention_bf16, attention_deltas_bf16, attention_backward_bf16,
+          BY_MMA(mma_attention, qkv, out, denominators, context, heads, scale),
+          BY_MMA(mma_attention_dq, qkv, cos, sin, denominators, deltas, grad, grad_qkv, number, context, heads, scale),
+          BY_MMA(mma_attention_dkv, qkv, cos, sin, denominators, deltas, grad, grad_qkv, number, context, heads, scale))

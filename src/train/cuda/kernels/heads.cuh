@@ -22,17 +22,3 @@ __device__ inline float quad_sum(float x) {
     x += __shfl_xor_sync(0xffffffffu, x, 1);
     return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
-
-// What the softmax's gradient subtracts, out_i . grad_i, of 32 queries from `begin` on, by 128 threads, N channels at a time.
-template <int N, class T, class Deltas>
-__device__ inline void load_deltas(Deltas& deltas, const T* out, const T* grad, const Head& h, int begin) {
-    int row = threadIdx.x / 4, position = begin + row;
-    float sum = 0.0f;
-    for (int c = threadIdx.x % 4 * N; position < h.context && c < h.k; c += 4 * N) {
-        auto o = Pack<T, N>::at(out + h.out(position, c)), g = Pack<T, N>::at(grad + h.out(position, c));
-#pragma unroll
-        for (int i = 0; i < N; i++) sum += o[i] * g[i];
-    }
-    sum = quad_sum(sum);
-    if (threadIdx.x % 4 == 0) deltas[row] = sum;
-}

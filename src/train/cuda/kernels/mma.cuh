@@ -15,6 +15,53 @@ __device__ inline void mma(float (&sum)[4], const unsigned (&a)[4], unsigned b0,
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// Words of shared memory by their address in it: 32 bits, where a pointer has 64.
+struct Words {
+    unsigned at;
+
+    __device__ Words operator+(int by) const { return {at + 4 * by}; }
+};
+#define SHARED_WORDS(name) Words name{(unsigned)__cvta_generic_to_shared(shared_by_the_launch)}
+// Two words beside each other, from a place that is even.
+__device__ inline uint2 two_words(Words from) {
+    uint2 words;
+    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(words.x), "=r"(words.y) : "r"(from.at) : "memory");
+    return words;
+}
+
+// Four matrices [8, 8] of bf16 in shared memory, of which lane l has the first word of row l % 8 of matrix l / 8, at a multiple of
+// 16 bytes: of each, lane (g, t) gets the numbers (g, 2 t) and (g, 2 t + 1), of its transpose (2 t, g) and (2 t + 1, g).
+__device__ inline void take_matrices(unsigned (&m)[4], Words row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3])
+                 : "r"(row.at)
+                 : "memory");
+}
+__device__ inline void take_transposed(unsigned (&m)[4], Words row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3])
+                 : "r"(row.at)
+                 : "memory");
+}
+
+// Begins to copy 16 bytes, or 4, to shared memory, both at multiples of their size; zeros, and nothing is read, where there is
+// nothing. A thread's copies so far are one group; it waits for its own until at most N groups are on their way.
+template <int BYTES> __device__ inline void begin_copy(Words to, const void* from, bool there) {
+    if constexpr (BYTES == 16)
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to.at), "l"(from), "r"(there ? 16 : 0) : "memory");
+    else
+        asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to.at), "l"(from), "r"(there ? 4 : 0) : "memory");
+}
+__device__ inline void end_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int N> __device__ inline void wait_for_copies() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
+
+// 2 to the power of x, by the card's own unit: 2 units in the last place off at most.
+__device__ inline float power_of_two(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 // sum [16, 8] += a [16, 8] b [8, 8], in tf32: single numbers.
 //   a: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4);   b: (t, g), (t + 4, g)
 __device__ inline void mma_tf32(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {

@@ -99,8 +99,18 @@ struct Warp {
     unsigned left = 0; // threads that have not ended
 };
 
+// A copy to shared memory that was begun: it is there once it was waited for.
+struct Seen;
+struct Copy {
+    unsigned* to;
+    Seen* seen;
+    unsigned word;
+};
+
 struct Fiber {
     Context context;
+    // Groups of copies on their way, the one that is being made last.
+    std::vector<std::vector<Copy>> copies;
     std::unique_ptr<char[]> stack;
     dim3 index;
     bool done = false;
@@ -301,6 +311,7 @@ inline void run_block(unsigned shared) {
         Fiber& fiber = m.fibers[t];
         if (!fiber.stack) fiber.stack.reset(new char[STACK]);
         fiber.done = false;
+        fiber.copies.assign(1, {});
         prepare(fiber.context, fiber.stack.get(), STACK, run_fiber);
     }
     while (m.left > 0 && m.error.empty()) {
@@ -366,6 +377,16 @@ template <class T> T exchange(T value, unsigned from) {
 
 // ---- What kernels use ----------------------------------------------------------------------------------------------------
 
+struct int2 {
+    int x, y;
+};
+struct uint2 {
+    unsigned x, y;
+};
+struct uint4 {
+    unsigned x, y, z, w;
+};
+
 #define SHARED(type, name, size) static thread_local cpu::Array<type> name(size)
 #define SHARED_DYNAMIC(type, name) cpu::View<type> name = cpu::dynamic_shared<type>()
 #define LISTED(name) static cpu::Listing listing_##name(#name, cpu::Call<name>::call);
@@ -418,6 +439,56 @@ inline void mma_tf32(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsig
         }
     cpu::wait(w.exchange, w.left);
 }
+typedef cpu::View<unsigned> Words;
+#define SHARED_WORDS(name) SHARED_DYNAMIC(unsigned, name)
+// Matrices in shared memory as mma.cuh has them: each lane tells a row, and takes two neighbours of each matrix.
+inline void take_rows(unsigned (&m)[4], const Words& row, bool transposed) {
+    cpu::Warp& w = cpu::warp();
+    unsigned lane = cpu::machine().current % 32, g = lane / 4, t = lane % 4;
+    if (row.begin % 4) cpu::fail("a row of a matrix at no multiple of 16 bytes");
+    w.slots[lane] = row.begin;
+    cpu::wait(w.exchange, w.left);
+    auto word = [&](unsigned matrix, unsigned of, unsigned number) {
+        Words at = row;
+        at.begin = (long long)w.slots[matrix * 8 + of];
+        return (unsigned)at[number];
+    };
+    for (unsigned i = 0; i < 4; i++) {
+        if (transposed) m[i] = (word(i, 2 * t, g / 2) >> 16 * (g % 2) & 0xffff) | word(i, 2 * t + 1, g / 2) >> 16 * (g % 2) << 16;
+        else m[i] = word(i, g, t);
+    }
+    cpu::wait(w.exchange, w.left);
+}
+inline void take_matrices(unsigned (&m)[4], const Words& row) { take_rows(m, row, false); }
+inline void take_transposed(unsigned (&m)[4], const Words& row) { take_rows(m, row, true); }
+
+// Copies that are there once they were waited for. They may arrive earlier: so they count as writes when they begin, too.
+template <int BYTES> void begin_copy(const Words& to, const void* from, bool there) {
+    if (reinterpret_cast<uintptr_t>(from) % BYTES || to.begin * 4 % BYTES) cpu::fail("a copy at no multiple of " + std::to_string(BYTES));
+    for (int w = 0; w < BYTES / 4; w++) {
+        auto place = to[w];
+        cpu::note_write(*place.seen);
+        unsigned word = 0;
+        if (there) memcpy(&word, (const unsigned*)from + w, 4);
+        cpu::machine().fibers[cpu::machine().current].copies.back().push_back({place.at, place.seen, word});
+    }
+}
+inline void end_group() { cpu::machine().fibers[cpu::machine().current].copies.emplace_back(); }
+template <int N> void wait_for_copies() {
+    auto& groups = cpu::machine().fibers[cpu::machine().current].copies;
+    for (; groups.size() > N + 1; groups.erase(groups.begin()))
+        for (cpu::Copy& copy : groups.front()) {
+            cpu::note_write(*copy.seen);
+            *copy.to = copy.word;
+        }
+}
+inline uint2 two_words(const Words& from) {
+    if (from.begin % 2) cpu::fail("two words at an odd place");
+    return {from[0], from[1]};
+}
+inline bool __any_sync(unsigned mask, bool vote) { return __ballot_sync(mask, vote) != 0; }
+inline float power_of_two(float x) { return std::exp2(x); }
+
 // Four bytes of two words, chosen by four digits of four bits.
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned digits) {
     uint64_t both = (uint64_t)y << 32 | x;
@@ -425,15 +496,6 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned digits) {
     for (int i = 0; i < 4; i++) out |= (unsigned)(both >> (digits >> 4 * i & 7) * 8 & 0xff) << 8 * i;
     return out;
 }
-struct int2 {
-    int x, y;
-};
-struct uint2 {
-    unsigned x, y;
-};
-struct uint4 {
-    unsigned x, y, z, w;
-};
 // One access, which a card refuses where the address is no multiple of its size.
 template <class W> W words_at(const void* from) {
     if (reinterpret_cast<uintptr_t>(from) % sizeof(W)) cpu::fail("memory read at no multiple of " + std::to_string(sizeof(W)));
