@@ -1,6 +1,8 @@
 //! A sweep that asks for a law by `[fit]`: the planted answer comes back in fits.json, on the terminal, in the report and in
 //! `runner ls`, and another question is answered without training.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, files, repository, text, with_data};
@@ -174,6 +176,30 @@ fn settings_are_compared_pair_by_pair_at_their_best_rates() {
     assert!(number(&larger["difference"]["high"]) < 0.0, "{contrast}");
     let page = place.read("out/report.html");
     assert!(page.contains("Loss of each setting against 2") && page.contains("better by"));
+}
+
+#[test]
+fn settings_with_rates_of_their_own_are_compared_too() {
+    let place = Place::with(&spec(&[], &[]));
+    // The best rate moves with the batch, and no setting has a rate of another.
+    let mut table = "axis.optimizer.kind,axis.optimizer.learning_rate,axis.optimizer.batch_tokens,loss\n".to_owned();
+    for (kind, least, above) in [("adamw", 0.01, 0.0), ("lion", 0.001, 0.1)] {
+        for (batch, best) in [(256, 1), (1024, 2), (4096, 3)] {
+            for step in 0..5 {
+                let rate = least * 2.0_f64.powi(step);
+                let loss = 4.0 + above + 0.1 * f64::from((step - best).abs()) + f64::from(batch) / 1e5;
+                writeln!(table, "{kind},{rate},{batch},{loss}").unwrap();
+            }
+        }
+    }
+    place.write("runs.csv", table);
+    let flags = ["--by", "axis.optimizer.kind", "--tuned", "axis.optimizer.learning_rate", "--json"];
+    let output = place.runner(&[&["fit", "runs.csv", "--law", "contrast"][..], &flags].concat()).output().unwrap();
+    assert_code(&output, 0);
+    let contrast: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+    let lion = &contrast["settings"][1];
+    assert_eq!((lion["name"].as_str(), lion["pairs"].as_u64()), (Some("lion"), Some(3)), "{contrast}");
+    assert!((number(&lion["difference"]["value"]) - 0.1).abs() < 1e-9, "{contrast}");
 }
 
 #[test]

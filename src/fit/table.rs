@@ -165,7 +165,7 @@ pub struct Placed {
 }
 
 /// Reads losses, each with the cells that say where the run stands: the axes of the sweep but for the one by which rows
-/// are grouped, its seed and its budget.
+/// are grouped and those that were tuned, its seed and its budget.
 pub fn placed(path: &Path, columns: &Columns, options: &Options) -> Result<Table<Placed>, TableError> {
     let source = Source::open(path)?;
     let Opened { headers, rows, note } = source.rows()?;
@@ -173,7 +173,8 @@ pub fn placed(path: &Path, columns: &Columns, options: &Options) -> Result<Table
     let loss = reader.require(Field::Loss, "")?;
     let tells = |header: &str| {
         let header = header.trim();
-        Some(header) != options.by.as_deref() && (header.starts_with("axis.") || PLACES.contains(&header))
+        let own = options.by.iter().chain(&options.tuned).any(|column| column == header);
+        !own && (header.starts_with("axis.") || PLACES.contains(&header))
     };
     let telling: Vec<usize> = (0..reader.headers.len()).filter(|index| tells(&reader.headers[*index])).collect();
     let mut table = scan(&reader, rows, options, Mixture::allowed(), |row| {
