@@ -44,6 +44,20 @@ fn losses_are_the_same_bits_for_any_number_of_threads() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_process_that_trains_by_itself_keeps_its_pages_unless_it_is_told_otherwise() {
+    let place = Place::with(TINY);
+    for (asked, told) in [(None, "'purge_delay': -1"), (Some("10"), "'purge_delay': 10")] {
+        let mut train = place.runner(&["train", "spec.toml", "--device", "rehearsal", "--out", "out"]);
+        // mimalloc tells its options.
+        train.env("MIMALLOC_VERBOSE", "1").envs(asked.map(|delay| ("MIMALLOC_PURGE_DELAY", delay)));
+        let output = train.output().unwrap();
+        assert_code(&output, 0);
+        assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn a_killed_sweep_ends_with_the_same_runs_as_an_undisturbed_one() {
     let place = Place::with(&format!("{TINY}{SWEEP}"));
     trained(&place, "sweep", "undisturbed", &["--slots", "2"]);

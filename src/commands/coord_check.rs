@@ -44,6 +44,7 @@ impl Axis {
 
 /// Runs the command.
 pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
+    device::keep_pages();
     let CoordCheckArgs { spec: path, overrides, out, place, steps, threads, tables } = args;
     let spec = spec::load_with(path, &overrides.set)?;
     let dir = out.clone().unwrap_or_else(|| Path::new("results").join(&spec.name));

@@ -20,6 +20,7 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    device::keep_pages();
     let TrainArgs { config, overrides, out, place, threads, checkpoint_every, keep_models } = args;
     let checkpoint_every = seconds("checkpoint-every", *checkpoint_every)?;
     let spec = planning::config(config, &overrides.set)?;

@@ -11,6 +11,22 @@ use crate::trainer::{Listed, Missing, Trainer};
 /// again. By default mimalloc returns them after 10 ms, and 3 to 5% of a step went into zeroed pages.
 pub const KEEP_PAGES: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
 
+/// Puts this command in its own place once more, with pages kept: mimalloc asks when a process begins. A process that trains by
+/// itself spends a quarter of its time on pages otherwise, where the model is small. Whoever sets the variable decides.
+pub fn keep_pages() {
+    #[cfg(unix)]
+    if let (None, Ok(program)) = (std::env::var_os(KEEP_PAGES.0), std::env::current_exe()) {
+        use std::os::unix::process::CommandExt as _;
+        let mut arguments = std::env::args_os();
+        let mut command = std::process::Command::new(program);
+        if let Some(name) = arguments.next() {
+            command.arg0(name);
+        }
+        // It returns only where it fails, and then training is slower and nothing else.
+        let _ = command.args(arguments).env(KEEP_PAGES.0, KEEP_PAGES.1).exec();
+    }
+}
+
 /// Opens a device: `rehearsal`, or one that this build can train on.
 pub fn trainer(device: &str, cache: &Path, threads: usize) -> anyhow::Result<Box<dyn Trainer>> {
     if threads == 0 {
