@@ -12,7 +12,8 @@ use crate::trainer::{Listed, Missing, Trainer};
 pub const KEEP_PAGES: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
 
 /// Puts this command in its own place once more, with pages kept: mimalloc asks when a process begins. A process that trains by
-/// itself spends a quarter of its time on pages otherwise, where the model is small. Whoever sets the variable decides.
+/// itself, beside others that want its cores, spends up to a quarter of its time on pages otherwise. Whoever sets the variable
+/// decides.
 pub fn keep_pages() {
     #[cfg(unix)]
     if let (None, Ok(program)) = (std::env::var_os(KEEP_PAGES.0), std::env::current_exe()) {
