@@ -4,9 +4,9 @@ PyTorch's own fused operation, AdamW. Prints one line of JSON. Needs: pip instal
 usage: bench-torch.py MODEL(a|b|c|d|e) THREADS SECONDS [DEVICE [f32|tf32|bf16 [eager|graph]]] [--part NAME] [--busy]
 DEVICE is cpu, unless said otherwise, or cuda. tf32 lets a GPU round the factors of f32 products, bf16 is autocast; graph
 compiles the model and replays each step as one CUDA graph. --part: swiglu or experts instead of the MLP, lstm instead of
-attention, or muon instead of AdamW for the matrices of blocks. --busy
-counts seconds of processor time, which others on the machine do not take away. With BENCH_GATE=FILE it measures once that file is there: compiling
-takes long, and may be done while others measure.
+attention, or muon instead of AdamW for the matrices of blocks. --busy counts seconds of processor time, which others on the
+machine do not take away. With BENCH_GATE=FILE it measures once that file is there: compiling takes long, and may be done
+while others measure.
 """
 
 import argparse

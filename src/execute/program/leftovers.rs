@@ -48,12 +48,12 @@ fn kill(meant: &dyn Fn(&str, &str) -> bool) -> bool {
 
     let names = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
     let numbers = names.filter_map(|name| name.to_str()?.parse().ok());
+    let prefix = format!("{MARK}=");
     let mut any = false;
     for pid in numbers.filter(|pid| u32::try_from(*pid) != Ok(std::process::id())).filter_map(Pid::from_raw) {
         // Opened before its environment is read: the signal cannot reach another process that got its number.
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
         let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
-        let prefix = format!("{MARK}=");
         let mark = environment.split(|byte| *byte == 0).find_map(|pair| pair.strip_prefix(prefix.as_bytes()));
         let mark = mark.and_then(|mark| std::str::from_utf8(mark).ok()?.split_once(' '));
         if mark.is_some_and(|(worker, config)| meant(worker, config)) {

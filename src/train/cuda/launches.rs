@@ -262,15 +262,8 @@ pub fn gelu_backward(act: &Act, x: Address, grad: Address, count: usize) -> Laun
 /// Turns queries and keys by the angles of their positions, in place.
 pub fn rotate(act: &Act, tables: [Address; 2], qkv: Address) -> Launch {
     let [cos, sin] = tables.map(Argument::from);
-    let arguments = vec![
-        qkv.into(),
-        cos,
-        sin,
-        int(act.rows),
-        int(act.shape.context),
-        int(act.shape.heads),
-        int(act.shape.head_dim()),
-    ];
+    let mut arguments = vec![qkv.into(), cos, sin, int(act.rows)];
+    arguments.extend(heads(act));
     spread(named(act.number, "rotate_f32", "rotate_bf16"), act.rows * act.shape.width / ROTATED, arguments)
 }
 
@@ -284,9 +277,9 @@ pub fn attention(act: &Act, block: &BlockActivations, scale: f64) -> Launch {
 pub fn attention_deltas(act: &Act, block: &BlockActivations, activations: &Activations) -> Launch {
     let Activations { grad_narrow, deltas, .. } = *activations;
     let mut arguments = [block.mixed, grad_narrow, deltas].map(Argument::from).to_vec();
-    let Shape { context, heads, .. } = act.shape;
-    arguments.extend([int(act.rows), int(context), int(heads), int(act.shape.head_dim())]);
-    spread(named(act.number, "attention_deltas_f32", "attention_deltas_bf16"), act.rows * heads, arguments)
+    arguments.push(int(act.rows));
+    arguments.extend(heads(act));
+    spread(named(act.number, "attention_deltas_f32", "attention_deltas_bf16"), act.rows * act.shape.heads, arguments)
 }
 
 /// Gradient of queries, keys and values, before they were turned, from that of what attention mixed.
@@ -378,7 +371,7 @@ pub fn watch(at: Address, number: Number, count: usize, sums: Address) -> Launch
 /// Sum over heads and visible keys of |scale q.k|, for each row.
 pub fn watch_logits(act: &Act, qkv: Address, sums: Address, scale: f64) -> Launch {
     let mut arguments = vec![qkv.into(), sums.into()];
-    arguments.extend(heads(act, scale));
+    arguments.extend(scaled_heads(act, scale));
     rows(named(act.number, "watch_logits_f32", "watch_logits_bf16"), act.rows, arguments)
 }
 
@@ -407,16 +400,21 @@ pub fn product(product: &Product) -> Launch {
     launch(name, grid, 128, arguments)
 }
 
-/// Context, heads, their channels, and the factor on the product of query and key.
-fn heads(act: &Act, scale: f64) -> [Argument; 4] {
-    [int(act.shape.context), int(act.shape.heads), int(act.shape.head_dim()), (scale as f32).into()]
+/// Context, heads, and their channels.
+fn heads(act: &Act) -> [Argument; 3] {
+    [act.shape.context, act.shape.heads, act.shape.head_dim()].map(int)
+}
+
+/// These, and the factor on the product of query and key.
+fn scaled_heads(act: &Act, scale: f64) -> impl Iterator<Item = Argument> {
+    heads(act).into_iter().chain([(scale as f32).into()])
 }
 
 /// A kernel of attention, with so many tiles of numbers in shared memory where no tensor cores compute.
 fn attending((act, tiles): (&Act, usize), kernel: &'static str, mut arguments: Vec<Argument>, scale: f64) -> Launch {
     let Shape { context, heads: count, .. } = act.shape;
     let head_dim = act.shape.head_dim();
-    arguments.extend(heads(act, scale));
+    arguments.extend(scaled_heads(act, scale));
     // `MMA_ROWS` and two of `MMA_STAGE`, or `ROWS` and a pitch of one number more than a head has.
     let tensor_cores = act.number == Number::Bf16 && ON_TENSOR_CORES.contains(&head_dim);
     let (rows, shared) = if tensor_cores { (64, 2 * 32 * (head_dim + 10)) } else { (32, tiles * 32 * (head_dim + 1)) };

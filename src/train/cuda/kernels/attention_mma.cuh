@@ -125,6 +125,17 @@ __device__ inline void over_tiles(Words memory, int begin, int end, Fetch fetch,
     }
 }
 
+// Goes over the keys and values that the rows from `tile` on see.
+template <int K, class Work>
+__device__ inline void over_keys(Words memory, const bf16* qkv, const Head& h, int tile, Work work) {
+    Feed<K> keys(packed_rows(qkv, h, 1)), values(packed_rows(qkv, h, 2));
+    auto fetch = [&](Words stage, int begin) {
+        keys.begin_rows(stage, h.context, begin);
+        values.begin_rows(stage + MMA_OTHERS * MMA_PITCH, h.context, begin);
+    };
+    over_tiles<K>(memory, 0, tile + MMA_ROWS < h.context ? tile + MMA_ROWS : h.context, fetch, work);
+}
+
 // A number that is none makes its own row none: `fmaxf` passes over it, and its exponential does not.
 template <int K>
 __device__ void mma_attention(const bf16* qkv, bf16* out, float* denominators, int context, int heads, float scale) {
@@ -133,16 +144,10 @@ __device__ void mma_attention(const bf16* qkv, bf16* out, float* denominators, i
     int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     const float none = -__int_as_float(0x7f800000), in_powers = scale * LOG2_E;
     int tile = blockIdx.x * MMA_ROWS, first = tile + warp * 16;
-    int end = tile + MMA_ROWS < context ? tile + MMA_ROWS : context;
     unsigned queries[K / 16][4];
     take_rows_of_warp<K>(queries, packed_rows(qkv, h, 0), context, first);
     // A lane's own part of a row's sum: those of a row are added at the end.
     float highest[2] = {none, none}, sum[2] = {0.0f, 0.0f}, result[K / 8][4] = {};
-    Feed<K> keys(packed_rows(qkv, h, 1)), values(packed_rows(qkv, h, 2));
-    auto fetch = [&](Words stage, int begin) {
-        keys.begin_rows(stage, context, begin);
-        values.begin_rows(stage + MMA_OTHERS * MMA_PITCH, context, begin);
-    };
     auto work = [&](Words stage, int begin) {
         // Keys behind all rows of the warp.
         if (begin > first + 15) return;
@@ -180,7 +185,7 @@ __device__ void mma_attention(const bf16* qkv, bf16* out, float* denominators, i
         }
         add_weighted<K>(result, p, stage + MMA_OTHERS * MMA_PITCH);
     };
-    over_tiles<K>(memory, 0, end, fetch, work);
+    over_keys<K>(memory, qkv, h, tile, work);
 #pragma unroll
     for (int r = 0; r < 2; r++) {
         int query = first + g + r * 8;
@@ -220,7 +225,6 @@ __device__ void mma_attention_dq(const bf16* qkv, const float* cos, const float*
     int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     const float in_powers = scale * LOG2_E;
     int tile = number * MMA_ROWS, first = tile + warp * 16;
-    int end = tile + MMA_ROWS < context ? tile + MMA_ROWS : context;
     unsigned queries[K / 16][4], grads[K / 16][4];
     take_rows_of_warp<K>(queries, packed_rows(qkv, h, 0), context, first);
     take_rows_of_warp<K>(grads, plain_rows(grad, h), context, first);
@@ -231,11 +235,6 @@ __device__ void mma_attention_dq(const bf16* qkv, const float* cos, const float*
         below[r] = query < context ? denominators[h.row(query)] * LOG2_E : 0.0f;
         delta[r] = query < context ? deltas[h.row(query)] : 0.0f;
     }
-    Feed<K> keys(packed_rows(qkv, h, 1)), values(packed_rows(qkv, h, 2));
-    auto fetch = [&](Words stage, int begin) {
-        keys.begin_rows(stage, context, begin);
-        values.begin_rows(stage + MMA_OTHERS * MMA_PITCH, context, begin);
-    };
     auto work = [&](Words stage, int begin) {
         if (begin > first + 15) return;
         float s[4][4], dp[4][4];
@@ -253,7 +252,7 @@ __device__ void mma_attention_dq(const bf16* qkv, const float* cos, const float*
         }
         add_weighted<K>(sum, s, stage);
     };
-    over_tiles<K>(memory, 0, end, fetch, work);
+    over_keys<K>(memory, qkv, h, tile, work);
     put_turned_back<K>(grad_qkv, h, 0, first, sum, scale, cos, sin);
 }
 

@@ -225,17 +225,22 @@ template <class T> void attention_of(int context, int sequences, int heads, int 
         cos[i] = (float)std::cos(angle), sin[i] = (float)std::sin(angle);
     }
     double scale = 1 / std::sqrt((double)k), absolute = 0;
+    // Channel c of a query (part 0) or key (1) as turned; a value (2) as it is.
+    auto turned_of = [&](const Doubles& qkv, int row, int part, int head, int c) {
+        const double* x = &qkv[(size_t)row * 3 * d + part * d + head * k];
+        if (part == 2) return x[c];
+        double co = cos[row % context * half + c % half], si = sin[row % context * half + c % half];
+        double a = x[c % half], b = x[c % half + half];
+        return c < half ? a * co - b * si : a * si + b * co;
+    };
     // Output [n, d] and denominators [sequences, heads, context]; with turned queries and keys rounded to bf16 or not.
     auto plain = [&](const Doubles& qkv, Doubles& denominators, double& absolute, bool rounded = false) {
         Doubles out(n * d);
         denominators.assign(n * heads, 0.0);
         absolute = 0;
         auto turned = [&](int row, int part, int head, int c) {
-            const double* x = &qkv[(size_t)row * 3 * d + part * d + head * k];
-            double co = cos[row % context * half + c % half], si = sin[row % context * half + c % half];
-            double a = x[c % half], b = x[c % half + half];
-            double turned = c < half ? a * co - b * si : a * si + b * co;
-            return rounded ? to_f32(to<bf16>((float)turned)) : turned;
+            double x = turned_of(qkv, row, part, head, c);
+            return rounded ? to_f32(to<bf16>((float)x)) : x;
         };
         for (int s = 0; s < sequences; s++)
             for (int head = 0; head < heads; head++)
@@ -261,21 +266,16 @@ template <class T> void attention_of(int context, int sequences, int heads, int 
     std::vector<T> out(n * d), grad(n * 3 * d);
     Floats denominators(n * heads);
     Doubles expected_denominators;
-    Doubles expected = plain(wide(qkv), expected_denominators, absolute);
     Doubles before = wide(qkv);
+    Doubles expected = plain(before, expected_denominators, absolute);
     bool rounded = std::is_same_v<T, bf16> && ON_TENSOR_CORES(k);
     unsigned rows = rounded ? MMA_ROWS : ROWS;
     dim3 grid{(context + rows - 1) / rows, (unsigned)heads, (unsigned)sequences};
     unsigned tile = ROWS * (k + 1) * 4, stages = 2 * MMA_STAGE(k) * 4;
-    Doubles drawn = wide(qkv), turned(n * 3 * d);
+    Doubles turned(n * 3 * d);
     for (int row = 0; row < n; row++)
         for (int part = 0; part < 3; part++)
-            for (int c = 0; c < d; c++) {
-                const double* x = &drawn[(size_t)row * 3 * d + part * d + c / k * k];
-                double co = cos[row % context * half + c % k % half], si = sin[row % context * half + c % k % half];
-                double a = x[c % k % half], b = x[c % k % half + half];
-                turned[(size_t)row * 3 * d + part * d + c] = part == 2 ? x[c % k] : c % k < half ? a * co - b * si : a * si + b * co;
-            }
+            for (int c = 0; c < d; c++) turned[(size_t)row * 3 * d + part * d + c] = turned_of(before, row, part, c / k, c % k);
     start("rotate" + name, {(unsigned)(n * d / 4 + 99) / 100}, 100, 0, qkv.data(), cos.data(), sin.data(), n, context, heads, k);
     near("rotate" + name, qkv, turned, Name<T>::tolerance);
     start("attention" + name, grid, 128, rounded ? stages : 3 * tile, qkv.data(), out.data(), denominators.data(), context, heads, k, (float)scale);
