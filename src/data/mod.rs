@@ -295,7 +295,7 @@ pub fn tokenizer_path(cache: &Path, fingerprint: &str) -> PathBuf {
 
 /// The text of a `tokenizer.json`, and the token that ends a document.
 pub fn tokenizer_facts(path: &Path) -> Result<(String, u32), DataError> {
-    let tokenizer = tokenizer::Tokenizer::load(path)?;
+    let tokenizer = tokenizer::Tokenizer::prepared(path)?;
     Ok((tokenizer.to_json(), tokenizer.separator))
 }
 

@@ -135,7 +135,7 @@ impl Corpus {
     /// The tokenizer that the text of this corpus was encoded with.
     fn tokenizer(&self) -> Result<tokenizer::Tokenizer, DataError> {
         match (&self.tokens, &self.manifest.text) {
-            (Tokens::Files { .. }, Some(_)) => tokenizer::Tokenizer::load(&self.folder.join("tokenizer.json")),
+            (Tokens::Files { .. }, Some(_)) => tokenizer::Tokenizer::prepared(&self.folder.join("tokenizer.json")),
             _ => Err(DataError::configuration(
                 "source",
                 "addition is asked in text, and this source has no tokenizer; write a text, or another task",

@@ -18,6 +18,8 @@ use super::{DataError, bpe};
 
 /// Names of the token that ends a document, in the order in which a loaded tokenizer is asked for them.
 const END_OF_TEXT: [&str; 3] = ["<|endoftext|>", "</s>", "<|end_of_text|>"];
+/// Characters that end a document where tokens are characters, the first that the text has.
+const ENDS: [char; 2] = ['\n', ' '];
 /// What stands for characters that have no token of their own.
 const UNKNOWN: &str = "\u{fffd}";
 /// Longer documents are encoded in pieces that end at a line's end, or at the next character if there is none for as
@@ -78,7 +80,11 @@ impl Tokenizer {
     /// otherwise the most frequent and one for all others. Documents end with the end of a line, or else a blank.
     pub fn characters(texts: &[&str], vocab: usize, path: &Path) -> Result<Self, DataError> {
         let counts = texts.par_iter().flat_map_iter(|text| pieces(text)).fold(HashMap::new, count_characters);
-        let counts = counts.reduce(HashMap::new, |a, b| b.into_iter().fold(a, add));
+        let mut counts = counts.reduce(HashMap::new, |a, b| b.into_iter().fold(a, add));
+        if texts.len() > 1 && ENDS.iter().all(|end| !counts.contains_key(end)) {
+            // Lines without a blank lost their ends, and none of their own characters may stand between two of them.
+            counts.insert(ENDS[0], texts.len() as u64);
+        }
         if counts.len() < vocab {
             let (path, count) = (path.display(), counts.len());
             let what = format!("{path} has only {count} different characters; write at most that, or 256 and more");
@@ -90,7 +96,7 @@ impl Tokenizer {
         chosen.truncate(if all { vocab } else { vocab - 1 });
         let mut characters: Vec<char> = chosen.into_iter().map(|(character, _)| character).collect();
         characters.sort_unstable();
-        let separator = ['\n', ' '].iter().find_map(|end| characters.binary_search(end).ok()).unwrap_or(0) as u32;
+        let separator = ENDS.iter().find_map(|end| characters.binary_search(end).ok()).unwrap_or(0) as u32;
         let unknown = (!all).then_some(vocab as u32 - 1);
         let ids = characters.into_iter().map(String::from).chain(unknown.map(|_| UNKNOWN.to_owned())).zip(0..);
         let model = WordLevel::builder().vocab(ids.collect()).unk_token(UNKNOWN.to_owned()).build();
@@ -104,6 +110,15 @@ impl Tokenizer {
 
     /// Loads a `tokenizer.json` of Hugging Face's library.
     pub fn load(path: &Path) -> Result<Self, DataError> {
+        Self::read(path, |_| None)
+    }
+
+    /// Loads what was made here before, of which one of characters names no end of a document.
+    pub fn prepared(path: &Path) -> Result<Self, DataError> {
+        Self::read(path, |inner| ENDS.iter().find_map(|end| inner.token_to_id(&end.to_string())).or(Some(0)))
+    }
+
+    fn read(path: &Path, end: fn(&tokenizers::Tokenizer) -> Option<u32>) -> Result<Self, DataError> {
         let json = std::fs::read(path).map_err(DataError::io("read", path))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|error| {
             DataError::content(path, format!("not a tokenizer.json of the tokenizers library: {error}"))
@@ -119,7 +134,7 @@ impl Tokenizer {
             let [id] = encoding.get_ids() else { return None };
             (inner.decode(&[*id], false).ok()? == "\0").then_some(*id)
         });
-        let Some(separator) = separator else {
+        let Some(separator) = separator.or_else(|| end(&inner)) else {
             let what =
                 format!("no token to end a document with: it has none of {END_OF_TEXT:?} and no token of the byte 0");
             return Err(DataError::content(path, what));
@@ -290,11 +305,18 @@ mod tests {
         assert_eq!(tokenizer.inner.decode(&ids, false).unwrap(), text);
         let again = tokenizers::Tokenizer::from_bytes(tokenizer.to_json().as_bytes()).unwrap();
         assert_eq!(again.encode_fast(text, false).unwrap().get_ids(), ids);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        std::fs::write(&path, tokenizer.to_json()).unwrap();
+        let again = Tokenizer::prepared(&path).unwrap();
+        assert_eq!((again.encode(text).unwrap(), again.separator), (ids, 0), "and it knows its end of a document");
         // Six of nine and one for the comma, n, r and the end of the line.
         let few = Tokenizer::characters(&[text], 6, Path::new("t")).unwrap();
         let ids = few.encode("o, é t").unwrap();
         assert_eq!(few.unknown, Some(5));
         assert_eq!(ids.iter().filter(|id| **id == 5).count(), 2, "{ids:?}");
+        let lines = Tokenizer::characters(&["1+2=3", "2+2=4"], 7, Path::new("t")).unwrap();
+        assert_eq!((lines.separator, lines.unknown), (0, None), "an end of a line, before + and the digits");
         let error = Tokenizer::characters(&[text], 10, Path::new("t")).err().unwrap().to_string();
         assert!(error.contains("only 9 different characters"), "{error}");
     }

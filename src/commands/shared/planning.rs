@@ -32,7 +32,8 @@ impl Corpora {
         for point in spec.points()? {
             let (data, context) = (&point.spec.data, point.spec.model.context);
             if !known.iter().any(|(d, c, _)| d == data && *c == context) {
-                let facts = CorpusFacts { inputs: inputs.clone(), ..corpus_facts(data, context, cache)? };
+                let corpus = prepared(&point.spec, cache)?;
+                let facts = CorpusFacts { inputs: inputs.clone(), ..corpus.facts() };
                 known.push((data.clone(), context, facts));
             }
         }
@@ -184,9 +185,12 @@ pub fn describe(left_out: &LeftOut) -> String {
     format!("{budget}{}", left_out.model.clone().unwrap_or_else(shape))
 }
 
-/// What planning must know of a corpus.
-fn corpus_facts(data: &Data, context: usize, cache: &Path) -> anyhow::Result<CorpusFacts> {
+/// The corpus of a spec, which has the questions that the spec asks: they are first needed at the end of a run.
+fn prepared(spec: &Spec, cache: &Path) -> anyhow::Result<Corpus> {
     let mut say = |line: &str| eprintln!("{line}");
-    let corpus = Corpus::prepare(data, context, cache, &mut say).context("the corpus of [data]")?;
-    Ok(corpus.facts())
+    let corpus = Corpus::prepare(&spec.data, spec.model.context, cache, &mut say).context("the corpus of [data]")?;
+    for task in &spec.eval.tasks {
+        corpus.questions(task).with_context(|| format!("the task {} of [[eval.tasks]]", task.name()))?;
+    }
+    Ok(corpus)
 }
