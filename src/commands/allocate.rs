@@ -15,6 +15,7 @@ use crate::cli::AllocateArgs;
 use crate::fit::Estimate;
 use crate::fit::approaches::allocate;
 use crate::fit::approaches::allocate::{Allocation, InferenceAware, LANDMARKS, Landmark, OffOptimum};
+use crate::fit::approaches::surface::Priced;
 use crate::report::words::estimate;
 use crate::units::{Flops, Params, Ratio, Tokens};
 
@@ -35,6 +36,8 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     };
     let [params, tokens, loss] = [of(|best| best.params), of(|best| best.tokens), of(|best| best.loss)];
     let ratio = of(|best| best.tokens / best.params);
+    let above = of_asymptote(&fitted, flops, max_tokens);
+    let stopped = stopped(&fitted, flops);
     let off = [0.5, 2.0].map(|factor| allocate::off_optimum(&fitted.priced, flops, factor));
     let quality = allocate::for_training(&fitted.priced, flops, None);
     let inference = served.and_then(|served| allocate::with_inference(&fitted.priced, &quality, served));
@@ -43,7 +46,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
             "approach": fitted.summary.approach, "counting": fitted.summary.counting,
             "status": fitted.summary.status, "trained": fitted.summary.trained, "flops": flops, "params": params, "tokens": tokens,
             "loss": loss, "tokens_per_param": ratio, "cost": fitted.priced.cost, "off_optimum": off,
-            "inference_aware": inference, "landmarks": landmarks(&fitted),
+            "above_asymptote": above, "stopped_at_a_tenth": stopped, "inference_aware": inference, "landmarks": landmarks(&fitted),
         });
         json::print(object)?;
         return Ok(ExitCode::SUCCESS);
@@ -54,6 +57,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     writeln!(out, "tokens           {}", estimate(tokens, |x| Tokens(x).to_string()))?;
     writeln!(out, "tokens per param {}", estimate(ratio, |x| Ratio(x).to_string()))?;
     writeln!(out, "loss             {} nats per token", estimate(loss, |x| format!("{x:.4}")))?;
+    writeln!(out, "above asymptote  {} of what this size reaches with unlimited tokens", estimate(above, percent))?;
     if best.tokens < quality.tokens {
         writeln!(
             out,
@@ -64,6 +68,13 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     }
     for off in &off {
         writeln!(out, "{}", flatness(off))?;
+    }
+    if let Some(factor) = stopped {
+        let factor = estimate(factor, |x| format!("{x:.2}"));
+        writeln!(
+            out,
+            "a model that reaches this loss a tenth above its asymptote (Kaplan et al. 2020) takes {factor} x the FLOPs"
+        )?;
     }
     if let (Some(served), Some(found)) = (served, inference) {
         writeln!(out, "{}", serving(served, &found))?;
@@ -77,6 +88,28 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     }
     io::stdout().write_all(room.fold(&out).as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn percent(x: f64) -> String {
+    format!("{:.1}%", 100.0 * x)
+}
+
+/// Share by which the best model lies above its asymptote.
+fn of_asymptote(fitted: &Fitted, flops: f64, max_tokens: Option<f64>) -> Estimate {
+    fitted.estimate(|priced| {
+        let best = allocate::for_training(priced, flops, max_tokens);
+        allocate::above_asymptote(&priced.surface, best.params, best.tokens)
+    })
+}
+
+/// FLOPs over the optimal ones for the same loss, where training stops a tenth above the asymptote; nothing where the surface
+/// has no such model, or one resample in forty has none.
+fn stopped(fitted: &Fitted, flops: f64) -> Option<Estimate> {
+    let factor = |priced: &Priced| {
+        let best = allocate::for_training(priced, flops, None);
+        allocate::flops_stopped(priced, best.loss, 0.1).map_or(f64::INFINITY, |needed| needed / flops)
+    };
+    Some(fitted.estimate(factor)).filter(|found| found.value.is_finite() && found.high.is_finite())
 }
 
 fn flatness(off: &OffOptimum) -> String {

@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 
 use super::shared::json;
-use super::shared::sheet::Room;
-use super::shared::surface::{self, Asked};
+use super::shared::sheet::{Room, Sheet, Worth};
+use super::shared::surface::{self, Asked, Fitted};
 use super::shared::written;
 use super::{STDOUT, positive};
 use crate::cli::PredictArgs;
+use crate::fit::Estimate;
 use crate::fit::approaches::allocate;
+use crate::fit::approaches::allocate::Tenfold;
+use crate::fit::approaches::surface::Surface;
 use crate::report::words::estimate;
 use crate::units::{Flops, Params, Tokens};
 
@@ -29,11 +32,20 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     fitted.warn_beyond(&[Asked::params(params), Asked::tokens(tokens)]);
     let loss = fitted.estimate(|priced| priced.surface.loss(params, tokens));
     let best = allocate::for_training(&fitted.priced, flops, None);
+    let terms = TERMS.map(|(_, term)| fitted.estimate(|priced| term(&priced.surface, params, tokens)));
+    let [of_params, of_tokens] = [doubled(&fitted, params, tokens, true), doubled(&fitted, params, tokens, false)];
+    let tenfold = TENFOLD.map(|(_, what)| {
+        let left = fitted.estimate(|priced| what.left(priced, params, tokens));
+        (what, Estimate { value: 1.0 - left.value, low: 1.0 - left.high, high: 1.0 - left.low })
+    });
     if args.surface.json {
         let object = serde_json::json!({
             "approach": fitted.summary.approach, "counting": fitted.summary.counting,
             "status": fitted.summary.status, "trained": fitted.summary.trained, "params": params, "tokens": tokens,
             "flops": flops, "loss": loss, "tokens_per_param": tokens / params, "optimum": best,
+            "terms": {"irreducible": terms[0], "params": terms[1], "tokens": terms[2]},
+            "doubled": {"params": of_params, "tokens": of_tokens},
+            "tenfold": tenfold.map(|(what, less)| serde_json::json!({"of": what, "less": less})),
         });
         json::print(object)?;
         return Ok(ExitCode::SUCCESS);
@@ -42,6 +54,18 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     writeln!(out, "{}", fitted.name())?;
     writeln!(out, "{} parameters, {} tokens, {} FLOPs", Params(params), Tokens(tokens), Flops(flops))?;
     writeln!(out, "loss {} nats per token", estimate(loss, |x| format!("{x:.4}")))?;
+    let parts: Vec<String> = TERMS
+        .iter()
+        .zip(&terms)
+        .map(|((name, _), term)| format!("{name} {}", estimate(*term, |x| format!("{x:.3}"))))
+        .collect();
+    writeln!(out, "of which {}", parts.join(", "))?;
+    writeln!(
+        out,
+        "twice the FLOPs, spent on parameters alone, buy {} nats; on tokens alone {}",
+        estimate(of_params, |x| format!("{x:.4}")),
+        estimate(of_tokens, |x| format!("{x:.4}"))
+    )?;
     writeln!(
         out,
         "the optimum for these FLOPs: {} parameters, {} tokens, loss {:.4}",
@@ -49,6 +73,47 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         Tokens(best.tokens),
         best.loss
     )?;
+    write!(out, "\n{}", tenfold_table(&tenfold).text(Room::of(false)))?;
     io::stdout().write_all(Room::of(false).fold(&out).as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A term of the loss of a model of so many parameters and tokens.
+type Term = fn(&Surface, f64, f64) -> f64;
+
+/// The terms of the loss.
+const TERMS: [(&str, Term); 3] = [
+    ("irreducible", |surface, _, _| surface.e),
+    ("for lack of parameters", |surface, params, _| surface.a / params.powf(surface.alpha)),
+    ("for lack of tokens", |surface, _, tokens| surface.b / tokens.powf(surface.beta)),
+];
+
+const TENFOLD: [(&str, Tenfold); 3] =
+    [("parameters", Tenfold::Params), ("tokens", Tenfold::Tokens), ("FLOPs, each at their optimum", Tenfold::Flops)];
+
+/// Nats that twice the FLOPs buy, all of them spent on parameters or on tokens.
+fn doubled(fitted: &Fitted, params: f64, tokens: f64, on_params: bool) -> Estimate {
+    fitted.estimate(|priced| {
+        let flops = 2.0 * priced.flops(params, tokens);
+        let (n, d) = if on_params {
+            (priced.cost.params(flops / tokens), tokens)
+        } else {
+            (params, flops / priced.cost.per_token(params))
+        };
+        priced.surface.loss(params, tokens) - priced.surface.loss(n, d)
+    })
+}
+
+/// What ten times as much buys, beside the rule of thumb.
+fn tenfold_table(tenfold: &[(Tenfold, Estimate); 3]) -> Sheet {
+    let mut table = Sheet::new([
+        ("ten times the", Worth::Must),
+        ("lowers the loss by", Worth::Must),
+        ("Kaplan et al.", Worth::More(1)),
+    ]);
+    let percent = |x: f64| format!("{:.1}%", 100.0 * x);
+    for ((name, _), (what, less)) in TENFOLD.iter().zip(tenfold) {
+        table.add_row([(*name).to_owned(), estimate(*less, percent), percent(1.0 - what.left_by_kaplan())]);
+    }
+    table
 }

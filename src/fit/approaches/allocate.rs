@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::approaches::surface::Priced;
+use crate::fit::approaches::surface::{Priced, Surface};
 use crate::fit::numerics::minimize::{root, search};
 
 /// A model of the literature, by its parameters and training tokens.
@@ -110,6 +110,57 @@ pub fn off_optimum(priced: &Priced, flops: f64, factor: f64) -> OffOptimum {
     }
 }
 
+/// Share by which a model's loss lies above what its size would reach with unlimited tokens.
+pub fn above_asymptote(surface: &Surface, params: f64, tokens: f64) -> f64 {
+    surface.loss(params, tokens) / (surface.e + surface.a / params.powf(surface.alpha)) - 1.0
+}
+
+/// Training FLOPs for `loss` by a model that stops when it is a share `above` its asymptote; nothing where no size does.
+/// Kaplan et al. 2020 (arXiv 2001.08361, section 6) advise to stop at a tenth.
+pub fn flops_stopped(priced: &Priced, loss: f64, above: f64) -> Option<f64> {
+    let surface = &priced.surface;
+    let asymptote = loss / (1.0 + above);
+    let params = (surface.a / (asymptote - surface.e)).powf(1.0 / surface.alpha);
+    let tokens = (surface.b / (loss - asymptote)).powf(1.0 / surface.beta);
+    let flops = priced.flops(params, tokens);
+    (asymptote > surface.e && flops.is_finite()).then_some(flops)
+}
+
+/// What ten times as much of something does to the loss of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tenfold {
+    /// Ten times its parameters.
+    Params,
+    /// Ten times its tokens.
+    Tokens,
+    /// Ten times its FLOPs, each time at their optimum.
+    Flops,
+}
+
+impl Tenfold {
+    /// Share of the loss that is left.
+    pub fn left(self, priced: &Priced, params: f64, tokens: f64) -> f64 {
+        let (surface, flops) = (&priced.surface, priced.flops(params, tokens));
+        let best = |flops: f64| for_training(priced, flops, None).loss;
+        match self {
+            Self::Params => surface.loss(10.0 * params, tokens) / surface.loss(params, tokens),
+            Self::Tokens => surface.loss(params, 10.0 * tokens) / surface.loss(params, tokens),
+            Self::Flops => best(10.0 * flops) / best(flops),
+        }
+    }
+
+    /// The same by Kaplan et al. 2020 (arXiv 2001.08361, equations 1.1 to 1.3): pure power laws.
+    pub fn left_by_kaplan(self) -> f64 {
+        let exponent = match self {
+            Self::Params => 0.076,
+            Self::Tokens => 0.095,
+            Self::Flops => 0.050,
+        };
+        10_f64.powf(-exponent)
+    }
+}
+
 /// FLOPs at which the compute-optimal loss is `loss`; nothing at or below the irreducible loss.
 pub fn flops_for(priced: &Priced, loss: f64) -> Option<f64> {
     let above = |ln_flops: f64| for_training(priced, ln_flops.exp(), None).loss - loss;
@@ -120,7 +171,6 @@ pub fn flops_for(priced: &Priced, loss: f64) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::fit::approaches::cost::Cost;
-    use crate::fit::approaches::surface::Surface;
 
     /// The constants that reproduce the numbers of Sardana et al.; the rounded .34 and .28 do not.
     const SARDANA: Priced = priced(Surface { e: 1.69, a: 406.4, b: 410.7, alpha: 0.336, beta: 0.283 });
@@ -172,6 +222,32 @@ mod tests {
         let limited = for_training(&EPOCH, 1e21, Some(free.tokens / 4.0));
         assert!((limited.params / free.params - 4.0).abs() < 1e-9 && limited.loss > free.loss);
         assert_eq!(for_training(&EPOCH, 1e21, Some(1e30)), free);
+    }
+
+    #[test]
+    fn a_model_that_stops_where_the_optimum_does_costs_as_much_and_any_other_costs_more() {
+        let best = for_training(&EPOCH, 1e21, None);
+        let above = above_asymptote(&EPOCH.surface, best.params, best.tokens);
+        // At the optimum of 6ND, alpha A/N^alpha = beta B/D^beta.
+        let terms = [EPOCH.surface.a / best.params.powf(0.3478), EPOCH.surface.b / best.tokens.powf(0.3658)];
+        assert!((terms[0] * 0.3478 / (terms[1] * 0.3658) - 1.0).abs() < 1e-3);
+        assert!((above - terms[1] / (EPOCH.surface.e + terms[0])).abs() < 1e-12);
+        assert!((flops_stopped(&EPOCH, best.loss, above).unwrap() / 1e21 - 1.0).abs() < 1e-6);
+        for other in [above / 3.0, above * 1.5] {
+            assert!(flops_stopped(&EPOCH, best.loss, other).unwrap() > 1.01e21);
+        }
+        assert!(flops_stopped(&EPOCH, best.loss, 1.0).is_none(), "no size has half of this loss");
+    }
+
+    #[test]
+    fn ten_times_as_much_lowers_the_loss_by_the_term_that_it_is_of() {
+        let [params, tokens, flops] =
+            [Tenfold::Params, Tenfold::Tokens, Tenfold::Flops].map(|what| what.left(&EPOCH, 1e9, 2e10));
+        let loss = EPOCH.surface.loss(1e9, 2e10);
+        let gone = |term: f64, exponent: f64| 1.0 - term * (1.0 - 10_f64.powf(-exponent)) / loss;
+        assert!((params - gone(482.01 / 1e9_f64.powf(0.3478), 0.3478)).abs() < 1e-12);
+        assert!((tokens - gone(2085.43 / 2e10_f64.powf(0.3658), 0.3658)).abs() < 1e-12);
+        assert!(flops < 1.0 && (Tenfold::Flops.left_by_kaplan() - 0.891).abs() < 1e-3);
     }
 
     #[test]
