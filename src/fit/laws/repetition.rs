@@ -4,164 +4,21 @@
 //! Tokens seen again are worth less each time, with a half-life of `r_d` epochs; parameters beyond what the unique
 //! tokens call for likewise, with `r_n`.
 
-use serde::{Deserialize, Serialize};
+mod effective;
+mod rival;
 
+use self::effective::{Centre, RANGE};
+pub use self::effective::{Repetition, Run, half_lives};
 use crate::fit::approaches::approach3;
-use crate::fit::approaches::surface::Surface;
 use crate::fit::estimate::{MAX_LOST, words};
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
-use crate::fit::numerics::least_squares::{Row, least_squares};
-use crate::fit::numerics::minimize::search;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::{Estimate, Status};
 use crate::observation::{Counting, Observation};
 
-/// A surface that knows how data wear out.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Repetition {
-    /// The surface of data seen once.
-    pub surface: Surface,
-    /// Epochs over which a repeated token loses its value, `R_D`*.
-    pub r_d: f64,
-    /// The same for parameters in excess, `R_N`*.
-    pub r_n: f64,
-}
-
-/// One run on limited data.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Run {
-    /// Parameters.
-    pub params: f64,
-    /// Training tokens, repeats included.
-    pub tokens: f64,
-    /// Different tokens among them.
-    pub unique_tokens: f64,
-    /// Final loss, in nats per token.
-    pub loss: f64,
-}
-
-/// `unique` units worth of `all`, where repeats lose their value over `half` repeats.
-fn effective(unique: f64, all: f64, half: f64) -> f64 {
-    let repeats = (all / unique - 1.0).max(0.0);
-    unique + unique * half * (1.0 - (-repeats / half).exp())
-}
-
-impl Repetition {
-    /// Tokens seen once that would teach as much.
-    pub fn effective_tokens(&self, tokens: f64, unique_tokens: f64) -> f64 {
-        effective(unique_tokens.min(tokens), tokens, self.r_d)
-    }
-
-    /// Loss in nats per token of a model trained on `tokens`, of which `unique_tokens` are different.
-    pub fn loss(&self, params: f64, tokens: f64, unique_tokens: f64) -> f64 {
-        let unique_tokens = unique_tokens.min(tokens);
-        let surface = &self.surface;
-        let g = ((surface.alpha * surface.a / (surface.beta * surface.b)).ln() / (surface.alpha + surface.beta)).exp();
-        // The parameters for which the unique tokens are compute-optimal.
-        let unique_params = params.min((unique_tokens * g).powf(surface.beta / surface.alpha) * g);
-        let worth = effective(unique_params, params, self.r_n);
-        surface.loss(worth, self.effective_tokens(tokens, unique_tokens))
-    }
-}
-
-/// Range of the half-lives that is searched, in epochs.
-const RANGE: (f64, f64) = (0.1, 1e3);
 /// What the law is called.
 const LAW: &str = "L = E + A/N'^alpha + B/D'^beta, N' and D' discounted for repetition";
-
-/// Fits the two half-lives to runs on limited data, the surface being known from runs that repeat nothing: least
-/// squares in log loss over a grid and golden sections in ln `r_d`, with ln `r_n` searched inside. Nothing where no run
-/// repeats data.
-pub fn half_lives(surface: &Surface, runs: &[Run]) -> Option<Repetition> {
-    if !runs.iter().any(Run::repeats) {
-        return None;
-    }
-    let error = |r_d: f64, r_n: f64| -> f64 {
-        let law = Repetition { surface: *surface, r_d, r_n };
-        runs.iter().map(|run| law.residual(run).powi(2)).sum()
-    };
-    let (low, high) = (RANGE.0.ln(), RANGE.1.ln());
-    let inner = |r_d: f64| search(|ln_n| error(r_d, ln_n.exp()), low, high, 21).exp();
-    let r_d = search(|ln_d| error(ln_d.exp(), inner(ln_d.exp())), low, high, 21).exp();
-    Some(Repetition { surface: *surface, r_d, r_n: inner(r_d) })
-}
-
-impl Run {
-    fn observation(&self) -> Observation {
-        Observation {
-            params: self.params,
-            params_non_embedding: None,
-            params_blocks_and_unembedding: None,
-            tokens: self.tokens,
-            flops: 6.0 * self.params * self.tokens,
-            flop_budget: None,
-            shared_budget: None,
-            loss: self.loss,
-            loss_se: None,
-            seed: None,
-        }
-    }
-
-    /// Whether it sees tokens again, by more than rounding.
-    pub fn repeats(&self) -> bool {
-        self.tokens > 1.01 * self.unique_tokens
-    }
-}
-
-/// Unknowns of the whole law: ln E, ln A and ln B at the mean run, alpha, beta, ln `r_d`, ln `r_n`.
-type Unknowns = [f64; 7];
-
-/// Means of ln N and ln D, at which A and B are nearly independent of their exponents.
-#[derive(Clone, Copy)]
-struct Centre {
-    ln_n: f64,
-    ln_d: f64,
-}
-
-impl Centre {
-    fn of(runs: &[Run]) -> Self {
-        let mean = |read: fn(&Run) -> f64| runs.iter().map(|run| read(run).ln()).sum::<f64>() / runs.len() as f64;
-        Self { ln_n: mean(|run| run.params), ln_d: mean(|run| run.tokens) }
-    }
-
-    fn unknowns(self, law: &Repetition) -> Unknowns {
-        let Surface { e, a, b, alpha, beta } = law.surface;
-        let [a, b] = [a.ln() - alpha * self.ln_n, b.ln() - beta * self.ln_d];
-        [e.max(1e-6).ln(), a, b, alpha, beta, law.r_d.ln(), law.r_n.ln()]
-    }
-
-    fn law(self, u: &Unknowns) -> Repetition {
-        let [e, a, b, alpha, beta, r_d, r_n] = *u;
-        let [a, b] = [a + alpha * self.ln_n, b + beta * self.ln_d];
-        let surface = Surface { e: e.exp(), a: a.exp(), b: b.exp(), alpha, beta };
-        let inside = |ln: f64| ln.exp().clamp(RANGE.0, RANGE.1);
-        Repetition { surface, r_d: inside(r_d), r_n: inside(r_n) }
-    }
-
-    /// Residuals in log loss. Derivatives are central differences: the residual is smooth but where a run is at the
-    /// edge of having parameters in excess.
-    fn rows(self, runs: &[Run], u: &Unknowns) -> Vec<Row<7>> {
-        const STEP: f64 = 1e-5;
-        let moved: [[Repetition; 2]; 7] = std::array::from_fn(|k| {
-            [STEP, -STEP].map(|step| self.law(&std::array::from_fn(|j| if j == k { u[j] + step } else { u[j] })))
-        });
-        let law = self.law(u);
-        let slope =
-            |run: &Run| std::array::from_fn(|k| (moved[k][0].residual(run) - moved[k][1].residual(run)) / (2.0 * STEP));
-        runs.iter().map(|run| (law.residual(run), slope(run))).collect()
-    }
-
-    fn refine(self, runs: &[Run], law: &Repetition, iterations: usize) -> Repetition {
-        self.law(&least_squares(|u| self.rows(runs, u), self.unknowns(law), iterations).x)
-    }
-}
-
-impl Repetition {
-    fn residual(&self, run: &Run) -> f64 {
-        (self.loss(run.params, run.tokens, run.unique_tokens) / run.loss).ln()
-    }
-}
 
 /// Fits the surface and the half-lives together, by least squares in log loss: without repeats too, parameters beyond
 /// what the tokens call for are worth less. It starts from approach 3 on the runs that repeat nothing and
@@ -202,7 +59,8 @@ pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
     let number = |name: &str, meaning: &str, read: fn(&Repetition) -> f64| {
         Parameter::new(name, meaning, Estimate::from_draws(read(&best), draws.iter().map(read)))
     };
-    let parameters = vec![
+    let contest = if status == Status::NotIdentified { None } else { rival::contest(runs, &best, &options.bootstrap) };
+    let mut parameters = vec![
         number("R_D*", "repeats over which tokens lose their value", |law| law.r_d),
         number("R_N*", "the same for parameters in excess of the optimum for the unique tokens", |law| law.r_n),
         number("E", "irreducible loss, nats per token", |law| law.surface.e),
@@ -211,13 +69,18 @@ pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
         number("alpha", "exponent of parameters", |law| law.surface.alpha),
         number("beta", "exponent of tokens", |law| law.surface.beta),
     ];
+    let mut conclusion = conclusion(status, &best, [parameters[0].estimate, parameters[1].estimate]);
+    if let Some(contest) = contest {
+        conclusion += &contest.sentence();
+        parameters.extend(contest.parameters());
+    }
     LawFit {
         formula: LAW.to_owned(),
         status,
         points: runs.len(),
         residuals: Some(Residuals::of(runs.iter().map(|run| best.residual(run)))),
         resampled: "runs".to_owned(),
-        conclusion: conclusion(status, &best, [parameters[0].estimate, parameters[1].estimate]),
+        conclusion,
         parameters,
     }
 }
@@ -257,6 +120,7 @@ fn conclusion(status: Status, best: &Repetition, [r_d, r_n]: [Estimate; 2]) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fit::approaches::surface::Surface;
 
     /// The constants of the paper's own code, with alpha and beta tied.
     fn published() -> Repetition {
