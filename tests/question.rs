@@ -272,10 +272,14 @@ fn each_committed_question_is_answered_in_a_rehearsal() {
         }
         // As often as the spec allows.
         let epochs = spec.lines().find(|line| line.starts_with("max_epochs")).unwrap();
+        // The built-in language has no digits to add: copying has the same measures.
+        let spec = spec.replace("\"addition", "\"copy");
         let place = Place::with(&with_data(&spec, &LANGUAGE.replace("max_epochs = 1.0", epochs)));
         let output = place.rehearse();
         assert_code(&output, 0);
         assert!(!text(&output.stderr).contains("fitted as one curve"), "{}", text(&output.stderr));
+        let said = place.read("out/fits.json");
+        assert!(said.contains("\"laws\""), "{}: {}{}", path.display(), text(&output.stdout), text(&output.stderr));
         let laws = fits(&place);
         assert!(!laws.is_empty(), "{}", path.display());
         for law in &laws {

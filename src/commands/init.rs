@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use toml_edit::{DocumentMut, Item};
 
 use super::STDOUT;
@@ -13,10 +13,17 @@ use super::shared::device;
 use crate::cli::InitArgs;
 use crate::spec::{self, Source, Template};
 
+/// Kinds whose questions no other text answers: sums, and the built-in language at two vocabularies.
+const OWN_TEXT: [&str; 2] = ["laws-emergence", "laws-language"];
+
 /// Runs the command.
 pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let InitArgs { kind, out, name, text, device, overrides } = args;
     let template = Template::of(kind).context("no such spec")?;
+    ensure!(
+        text.is_none() || !OWN_TEXT.contains(&kind.as_str()),
+        "{kind} asks its question of a language that is made for it, so --text means nothing: leave it out"
+    );
     let name = name.clone().unwrap_or_else(|| free_name(kind));
     let adapted = adapt(template.text, &name, text.as_deref())?;
     let adapted = match text.as_deref().and_then(Small::of).filter(|_| kind == "isoflop") {

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::REHEARSAL;
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
-use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError, Trainer};
+use crate::spec::{Task, TaskKind};
+use crate::trainer::{DeviceInfo, Job, Measured, OnProgress, Outcome, Progress, TrainError, Trainer};
 
 /// Name of the device on the command line and in results.
 pub const DEVICE: &str = REHEARSAL;
@@ -57,6 +58,9 @@ const DECAY_CURVATURE: f64 = 0.005;
 /// Where data are repeated: the number of repetitions after which most of the worth of a repeated token is gone (Muennighoff
 /// et al. 2023, arXiv 2305.16264).
 pub const HALF_LIFE: f64 = 15.39;
+
+/// Tokens for each parameter after which half of what a task asks is learned.
+pub const SKILL: f64 = 20.0;
 
 /// FLOP/s of the notional device, which gives the notional times: 1e12.
 const FLOPS_PER_SECOND: f64 = 1e12;
@@ -152,7 +156,7 @@ impl Trainer for Rehearsal {
             train_loss,
             tokens_per_second,
             seconds: run.tokens as f64 * run.own_share(shared) / tokens_per_second,
-            evaluations: Vec::new(),
+            evaluations: run.run.eval.tasks.iter().flat_map(|task| answers(task, run)).collect(),
             shared_steps: shared,
             told: BTreeMap::new(),
         })
@@ -192,6 +196,28 @@ fn loss(run: &PlannedRun) -> f64 {
         loss += DECAY_CURVATURE * octaves * octaves;
     }
     loss
+}
+
+/// What a model answers: a token is right with a share that rises with training, and an answer of k tokens with the k-th
+/// power of it. Clozes follow the loss.
+fn answers(task: &Task, run: &PlannedRun) -> Vec<Measured> {
+    let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
+    let right = 0.1 + 0.9 / (1.0 + (SKILL * params / run.tokens as f64).powf(1.5));
+    let measured = |measure: &str, value: f64| Measured {
+        name: format!("{}.{measure}", task.name()),
+        value,
+        standard_error: 0.0,
+        chance: None,
+    };
+    if task.kind == TaskKind::Cloze {
+        return vec![measured("accuracy", 0.25 + 0.75 * (SURFACE.e - loss(run)).exp())];
+    }
+    vec![
+        measured("exact_match", right.powi(i32::try_from(task.length).unwrap_or(i32::MAX))),
+        measured("token_accuracy", right),
+        measured("edit_distance", task.length as f64 * (1.0 - right)),
+        measured("log_likelihood", right.ln()),
+    ]
 }
 
 /// A standard normal number that depends on the run alone (Box and Muller 1958).

@@ -70,6 +70,7 @@ pub fn figures(question: &Question) -> Vec<Figure> {
             _ => return Vec::new(),
         },
         Some(law @ (Law::Params | Law::Tokens | Law::Flops)) => one_variable(law, &drawn),
+        Some(law @ (Law::Rank | Law::Emergence)) => measures(law, &drawn),
         law => runs((along(law, question.columns.as_ref()), series_of(law, question.columns.as_ref())), &drawn),
     }];
     let batches: Vec<(&LawAnswer, &CriticalBatch)> = drawn
@@ -101,12 +102,14 @@ fn axis(law: Law) -> Axis {
         | Law::Efficiencies
         | Law::Granularity
         | Law::RateBatch
+        | Law::Emergence
         | Law::All => ("training tokens", Unit::Count),
         Law::KaplanSteps | Law::CriticalBatch => ("steps", Unit::Count),
         Law::Tuning => ("peak learning rate", Unit::Count),
         Law::GradientNoise => ("batch size", Unit::Count),
         Law::Contrast => ("setting", Unit::Count),
         Law::Optimum => ("what was tuned", Unit::Count),
+        Law::Rank => ("loss, nats per token", Unit::Count),
         Law::Vocabulary => ("characters", Unit::Count),
         Law::Mixtures => ("share of the data", Unit::Count),
     };
@@ -241,6 +244,39 @@ fn joined(what: &str, points: &[Dot]) -> Vec<Series> {
         Series::new(name, Color::budget(at, count), Shape::of(at), marks)
     };
     series.into_iter().enumerate().map(one).collect()
+}
+
+/// Measures of tasks: one against the loss, or those of one task against tokens, as shares; a panel for each group.
+fn measures(law: Law, answers: &[&LawAnswer]) -> Figure {
+    let skill = law == Law::Emergence;
+    let title = if skill { "How the skill comes with training" } else { "The measure against the loss" };
+    let names: &[&str] =
+        if skill { &["exact match", "accuracy of tokens", "likelihood of a token"] } else { &["runs"] };
+    let figure = |answer: &LawAnswer| {
+        let one = |(at, name): (usize, &&'static str)| {
+            let is_own = |dot: &&Dot| !skill || dot.series.is_some_and(|series| series as usize == at + 1);
+            let own: Vec<Dot> = answer.points.iter().filter(is_own).copied().collect();
+            Series::new(*name, Color::budget(at, names.len()), Shape::of(at), vec![dots(&own, name)])
+        };
+        Figure {
+            id: "law".to_owned(),
+            title: answer.name.clone().unwrap_or_else(|| title.to_owned()),
+            note: answer.fitted.conclusion().to_owned(),
+            x: if skill { axis(law) } else { Axis::new("validation loss (nats per token)", Unit::Loss) },
+            y: Axis { log: false, ..Axis::new(if skill { "share" } else { "measure" }, Unit::Count) },
+            series: names.iter().enumerate().map(one).collect(),
+            panels: Vec::new(),
+            table: Table::default(),
+        }
+    };
+    let mut whole = figure(answers[0]);
+    if answers.len() > 1 {
+        whole.series = Vec::new();
+        whole.panels = answers.iter().map(|answer| figure(answer)).collect();
+        title.clone_into(&mut whole.title);
+    }
+    whole.table = table(answers);
+    whole
 }
 
 /// How much worse than the first each setting is.

@@ -402,6 +402,13 @@ pub struct Task {
     pub length: usize,
 }
 
+impl Task {
+    /// The name with which its measures begin in tables.
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.kind.name(), self.length)
+    }
+}
+
 /// What a model is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -44,6 +44,10 @@ pub const TEMPLATES: &[Template] = &[
     template!("laws-duration", "sweep", "sweeps/laws/duration.toml", "How the best learning rate moves with the length of a run in muP"),
     template!("laws-decay", "sweep", "sweeps/laws/decay.toml", "How the best weight decay moves with the length of a run"),
     template!("laws-schedule", "sweep", "sweeps/laws/schedule.toml", "Cosine against a constant rate with a cooldown"),
+    template!("laws-overtraining", "sweep", "sweeps/laws/overtraining.toml", "Models that are trained longer than is optimal"),
+    template!("laws-language", "sweep", "sweeps/laws/language.toml", "The dimension of the built-in language at two vocabularies"),
+    template!("laws-emergence", "sweep", "sweeps/laws/emergence.toml", "Whether a skill comes at once: addition, length by length"),
+    template!("laws-cloze", "sweep", "sweeps/laws/cloze.toml", "Whether a task orders models as their loss does"),
     template!("run", "train", "configs/small.toml", "One run, for `runner train`"),
 ];
 

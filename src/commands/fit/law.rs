@@ -1,5 +1,6 @@
 //! `runner fit --law`: every law but the surface.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{bail, ensure};
@@ -13,7 +14,7 @@ use crate::fit::Status;
 use crate::fit::approaches::approach3;
 use crate::fit::laws::critical_batch;
 use crate::fit::laws::critical_batch::{AgainstLoss, NormPair};
-use crate::fit::laws::{compare, contrast, kaplan, power, pruning, repetition};
+use crate::fit::laws::{compare, contrast, emergence, kaplan, power, pruning, rank, repetition};
 use crate::fit::named::{Dot, Fitted, Law};
 use crate::fit::table;
 use crate::fit::table::Field;
@@ -23,6 +24,7 @@ use crate::fit::table::named;
 use crate::fit::table::named::Wanted;
 use crate::fit::transfer::{optimum, tuning};
 use crate::observation::{Counting, Observation};
+use crate::units::Params;
 
 /// Fits one law to each group of rows.
 pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
@@ -41,6 +43,8 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
         Law::Pruning => pruning_law(request, &mut told)?,
         Law::Contrast => contrast_law(request, &mut told)?,
         Law::Optimum => optimum_law(request, &mut told)?,
+        Law::Rank => rank_law(request, &mut told)?,
+        Law::Emergence => emergence_law(request, &mut told)?,
         law => told.extend(written(request, Some(law))?),
     }
     Ok(told)
@@ -334,6 +338,82 @@ fn optimum_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
         told.push(Told::new(name, Fitted::Optimum(fit), &made, points));
     }
     Ok(())
+}
+
+/// Numbers of columns by their names, group by group, after the loss. A measure has in `runs.csv` a column for its value
+/// beside that for its error.
+fn columns(request: &Request, law: Law, names: &[String]) -> anyhow::Result<Vec<Group<Vec<f64>>>> {
+    let args = request.args;
+    let headers = named::headers(&args.runs)?;
+    let column = |name: &String| {
+        Some(format!("eval.{name}.value")).filter(|value| headers.contains(value)).unwrap_or_else(|| name.clone())
+    };
+    let names: Vec<String> = names.iter().map(column).collect();
+    let wanted = Wanted { target: "L".to_owned(), names: names.clone(), whole: true, ..Wanted::default() };
+    // What the law is about is a number, not a name of groups.
+    let options = table::Options { by: None, ..request.table.clone() };
+    let read = named::read(&args.runs, &request.columns, &wanted, &options)?;
+    let place = |name: &String| read.found.iter().position(|found| found == name);
+    let Some(places) = names.iter().map(place).collect::<Option<Vec<_>>>() else {
+        let lacking = names.iter().filter(|name| place(name).is_none()).cloned().collect::<Vec<_>>().join(", ");
+        let (path, columns) = (args.runs.display(), read.headers.join(", "));
+        bail!("{path} has no column {lacking}, which --law {} needs; it has {columns}", law.name());
+    };
+    let numbers = |row: named::Named| [vec![row.target], places.iter().map(|at| row.numbers[*at]).collect()].concat();
+    let plain = |Group { name, rows, made, counted }: Group<named::Named>| {
+        let rows = rows.into_iter().map(numbers).collect();
+        Group { name, rows, made, counted }
+    };
+    Ok(groups(read.table, &args.runs, args.drop_highest, |row| row.target)?.into_iter().map(plain).collect())
+}
+
+/// Whether a measure orders runs as their loss does.
+fn rank_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
+    let Some(measure) = request.args.by.clone() else {
+        bail!("--law rank compares the loss with a column: name it with --by, such as --by cloze.16.accuracy");
+    };
+    // Of losses and distances less is better.
+    let better = !(measure.starts_with("loss.") || measure.ends_with(".edit_distance"));
+    for Group { name, rows, made, .. } in columns(request, Law::Rank, std::slice::from_ref(&measure))? {
+        let pairs: Vec<rank::Row> = rows.iter().map(|row| [row[0], row[1]]).collect();
+        let points = pairs.iter().map(|[x, y]| Dot { x: *x, loss: *y, series: None }).collect();
+        let fit = Fitted::Law(rank::fit(&measure, better, &pairs, &request.bootstrap));
+        told.push(Told::new(name, fit, &made, points));
+    }
+    Ok(())
+}
+
+/// How fast a skill comes, size by size where there are several.
+fn emergence_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
+    let Some(task) = request.args.by.clone() else {
+        bail!("--law emergence looks at one task: name it with --by, such as --by addition.3");
+    };
+    let measures = emergence::MEASURES.map(|measure| format!("{task}.{measure}"));
+    let names = [&["N".to_owned(), "D".to_owned()][..], &measures].concat();
+    for Group { rows, made, .. } in columns(request, Law::Emergence, &names)? {
+        let mut sizes: BTreeMap<u64, Vec<emergence::Row>> = BTreeMap::new();
+        for row in rows {
+            // Positive numbers are in the order of their bits.
+            sizes.entry(row[1].to_bits()).or_default().push(std::array::from_fn(|k| row[k + 2]));
+        }
+        let several = sizes.len() > 1;
+        for (size, runs) in sizes {
+            let name = several.then(|| format!("{} parameters", Params(f64::from_bits(size))));
+            let fit = Fitted::Law(emergence::fit(&task, &runs, &request.bootstrap));
+            told.push(Told::new(name, fit, &made, runs.iter().flat_map(shares).collect()));
+        }
+    }
+    Ok(())
+}
+
+/// The measures of a run as shares: a series for each.
+fn shares(run: &emergence::Row) -> [Dot; 3] {
+    let [tokens, exact, accuracy, likelihood] = *run;
+    [(1.0, exact), (2.0, accuracy), (3.0, likelihood.exp())].map(|(series, share)| Dot {
+        x: tokens,
+        loss: share,
+        series: Some(series),
+    })
 }
 
 /// Kaplan's L(N, D) under every convention of counting that the table tells.

@@ -35,6 +35,10 @@ pub enum Law {
     Contrast,
     /// The best value of what was tuned at each value of --by, and how it moves. Columns: loss, those of --tuned and --by.
     Optimum,
+    /// Whether a measure orders runs as their loss does. Columns: loss, and that of --by.
+    Rank,
+    /// How fast a skill comes with training. Columns: tokens, and the measures of the task of --by.
+    Emergence,
     /// The surface whose gain from tokens depends on size. Columns: params, tokens, loss.
     Farseer,
     /// One surface, with an efficiency of parameters and of tokens for each value of --by. Columns: params, tokens, loss.
@@ -77,6 +81,8 @@ impl Law {
             Self::Pruning => "pruning",
             Self::Contrast => "contrast",
             Self::Optimum => "optimum",
+            Self::Rank => "rank",
+            Self::Emergence => "emergence",
             Self::Farseer => "farseer",
             Self::Efficiencies => "efficiencies",
             Self::Experts => "experts",
@@ -88,6 +94,11 @@ impl Law {
             Self::RateBatch => "rate-batch",
             Self::All => "all",
         }
+    }
+
+    /// Whether it is of measures of tasks, one of which is named beside it.
+    pub fn is_of_measures(self) -> bool {
+        matches!(self, Self::Rank | Self::Emergence)
     }
 
     /// Whether it is a formula, as those that users write, or several of them.

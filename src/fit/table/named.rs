@@ -25,6 +25,8 @@ pub struct Wanted {
     pub beside: Vec<String>,
     /// Columns that tell groups apart.
     pub indices: Vec<String>,
+    /// Whether rows may differ in any other column.
+    pub whole: bool,
 }
 
 /// A row as a formula sees it.
@@ -81,7 +83,10 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
     let of_index = |name: &String| reader.by(name).map(|index| (name.clone(), index));
     let indices = wanted.indices.iter().map(of_index).collect::<Result<Vec<_>, _>>()?;
     let cost = Cost::find(&reader);
-    let mixture = Mixture::of(&reader.headers, options, &[Field::LearningRate]).without(&wanted.names);
+    let mixture = match wanted.whole {
+        true => Mixture::allowed(),
+        false => Mixture::of(&reader.headers, options, &[Field::LearningRate]).without(&wanted.names),
+    };
     let mut table = scan(&reader, rows, options, mixture, |row| {
         let number = |(name, place): &(String, Place)| {
             reader.number(row, place).map_err(|cell| match cell {

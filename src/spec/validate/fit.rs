@@ -3,7 +3,7 @@
 use crate::fit::formula::{Asked, Formula};
 use crate::fit::named::Law;
 use crate::spec::check::{Checked, absent, list, present, require};
-use crate::spec::{Fit, Spec};
+use crate::spec::{Fit, Spec, Task};
 
 /// Columns of `runs.csv` beside the axes by which runs may be told apart.
 const COLUMNS: [&str; 6] = ["parameterization", "width", "depth", "seed", "flop_budget", "params"];
@@ -19,7 +19,10 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
     let listed = || {
         if axes.is_empty() { "the sweep has no axes".to_owned() } else { format!("write one of {}", axes.join(", ")) }
     };
-    if let Some(by) = fit.by.as_deref() {
+    let measures = fit.law.is_some_and(Law::is_of_measures);
+    if let Some(by) = fit.by.as_deref().filter(|_| measures) {
+        measure(spec, by)?;
+    } else if let Some(by) = fit.by.as_deref() {
         require(axes.contains(&by) || COLUMNS.contains(&by), "fit.by", || {
             (format!("{by:?} is not an axis of this sweep"), listed())
         })?;
@@ -40,10 +43,29 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
     Ok(())
 }
 
+/// A measure of a task that the spec asks, or the task itself.
+fn measure(spec: &Spec, by: &str) -> Checked {
+    let tasks: Vec<String> = spec.eval.tasks.iter().map(Task::name).collect();
+    let task = |name: &str| tasks.iter().any(|task| name == task || name.starts_with(&format!("{task}.")));
+    let whole = spec.fit.as_ref().is_some_and(|fit| fit.law == Some(Law::Emergence));
+    let known = if whole { tasks.iter().any(|task| task == by) } else { task(by) };
+    require(known, "fit.by", || {
+        let remedy = match tasks.first() {
+            None => "write the task under [[eval.tasks]]".to_owned(),
+            Some(task) if whole => format!("write the kind and the length of one of them, such as {task:?}"),
+            Some(task) => format!("write a measure of one of them, such as \"{task}.accuracy\""),
+        };
+        (format!("{by:?} is not measured: it names no task of [[eval.tasks]]"), remedy)
+    })
+}
+
 /// What a law of the literature needs.
 fn named(fit: &Fit, law: Law) -> Checked {
     if law == Law::Contrast {
         present("fit.by", fit.by.is_some(), "write the axis whose values are compared, such as \"model.depth\"")?;
+    }
+    if law.is_of_measures() {
+        present("fit.by", fit.by.is_some(), "write what is measured, such as \"addition.3\" or \"cloze.16.accuracy\"")?;
     }
     if law == Law::Optimum {
         present("fit.by", fit.by.is_some(), "write the axis with which the best value moves, such as \"model.depth\"")?;

@@ -19,7 +19,7 @@ pub fn measure(
     task: &Task,
 ) -> Result<Vec<Measured>, TrainError> {
     let questions = corpus.questions(task).map_err(|error| TrainError::Configuration(error.to_string()))?;
-    let name = |measure: &str| format!("{}.{}.{measure}", task.kind.name(), task.length);
+    let name = |measure: &str| format!("{}.{measure}", task.name());
     let losses = answer_losses(session, &questions, run.shape.context)?;
     let measured = |measure: &str, values: &[f64], chance: f64| {
         let (value, standard_error) = mean_and_error(values);
