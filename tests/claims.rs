@@ -1,7 +1,6 @@
 //! Numbers in the table of claims are numbers of committed results.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::Value;
 
@@ -63,7 +62,7 @@ fn known(row: &str, place: &Place) -> Vec<f64> {
     }
     for command in row.split('`').skip(1).step_by(2).filter_map(|code| code.strip_prefix("runner ")) {
         let mut typed: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-        for word in typed.iter_mut().filter(|word| Path::new(word).extension().is_some_and(|end| end == "csv")) {
+        for word in typed.iter_mut().filter(|word| word.starts_with("results/")) {
             *word = repository().join(&*word).display().to_string();
         }
         typed.push("--json".to_owned());
