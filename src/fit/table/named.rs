@@ -85,7 +85,9 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
     let cost = Cost::find(&reader);
     let mixture = match wanted.whole {
         true => Mixture::allowed(),
-        false => Mixture::of(&reader.headers, options, &[Field::LearningRate]).without(&wanted.names),
+        false => {
+            Mixture::of(&reader.headers, options, &told(&wanted.names)).without(&wanted.names).without(&wanted.indices)
+        }
     };
     let mut table = scan(&reader, rows, options, mixture, |row| {
         let number = |(name, place): &(String, Place)| {
@@ -112,6 +114,17 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
     }
     let headers = reader.headers.iter().map(|header| header.trim().to_owned()).collect();
     Ok(Read { table, found, headers })
+}
+
+/// What the names tell of a run: compute is told by size and tokens.
+fn told(names: &[String]) -> Vec<Field> {
+    let of = |name: &String| match name.as_str() {
+        "N" | "params" => &[Field::Params][..],
+        "D" | "tokens" => &[Field::Tokens],
+        "C" | "flops" => &[Field::Params, Field::Tokens],
+        _ => &[],
+    };
+    names.iter().flat_map(of).copied().chain([Field::LearningRate]).collect()
 }
 
 /// The column that a name means.
