@@ -1,6 +1,7 @@
 //! `[data]`: what each source needs and what does not belong to it.
 
-use crate::spec::check::{Checked, absent, positive, present, require};
+use crate::spec::check::{Checked, absent, not_negative, positive, present, require};
+use crate::spec::data::is_of_name;
 use crate::spec::{Data, Part, Source};
 
 /// What to write where no separator is one.
@@ -26,6 +27,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         max_epochs: _,
         train_tokens,
         seed: _,
+        weights,
         parts,
     } = data;
     ranges(data)?;
@@ -42,6 +44,8 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     absent("data.skip_bad", *skip_bad && !rows, "only JSON Lines and Parquet have rows")?;
     absent("data.dtype", dtype.is_some() && *source != Source::Bin, "only token files have numbers")?;
     absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
+    let weighted = !weights.is_empty();
+    absent("data.weights", weighted && *source != Source::Mixture, "only source = \"mixture\" has parts to weigh")?;
     match source {
         Source::Synthetic => {
             no_files(data, "the built-in language is generated, without files or a split")?;
@@ -57,6 +61,8 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
             absent("data.path", path.is_some(), "each part of a mixture has its own")?;
             absent("data.validation_path", validation_path.is_some(), "a mixture is split by validation_fraction")?;
             mixture(parts)?;
+            names(parts, weighted)?;
+            weigh(data)?;
             text(data)
         }
         Source::Program => no_files(data, "the program of train.command reads its data by itself"),
@@ -136,7 +142,7 @@ fn mixture(parts: &[Part]) -> Checked {
         (problem, format!("write 1 to {MOST_PARTS} tables [[data.parts]] with source, path and weight"))
     })?;
     let weighted = parts.iter().any(|part| part.weight.is_some());
-    for (at, Part { source, path: _, column, separator, weight }) in parts.iter().enumerate() {
+    for (at, Part { name: _, source, path: _, column, separator, weight }) in parts.iter().enumerate() {
         let key = |name: &str| format!("data.parts.{at}.{name}");
         let columns = matches!(source, Source::Jsonl | Source::Parquet);
         require(columns || *source == Source::Text, &key("source"), || {
@@ -151,4 +157,47 @@ fn mixture(parts: &[Part]) -> Checked {
         positive(&key("weight"), weight.unwrap_or(1.0), "0.5")?;
     }
     Ok(())
+}
+
+/// Checks the names of parts: those that are written, and all of them where weights go by them.
+fn names(parts: &[Part], all: bool) -> Checked {
+    const REMEDY: &str = "write letters, digits and underscores, such as \"rfc\"";
+    let named = parts.iter().enumerate().filter(|(_, part)| all || part.name.is_some());
+    let mut seen: Vec<String> = Vec::new();
+    for (at, part) in named {
+        let (key, name) = (format!("data.parts.{at}.name"), part.name());
+        // val_loss_se is the standard error of the loss.
+        let is_error = name == "se" || name.ends_with("_se");
+        let plain = !name.is_empty() && name.chars().all(is_of_name) && !is_error;
+        require(plain, &key, || match &part.name {
+            Some(name) => (format!("{name:?} cannot be in the name of a column"), REMEDY.to_owned()),
+            None => (format!("missing, and {} gives none", part.path.display()), REMEDY.to_owned()),
+        })?;
+        require(!seen.contains(&name), &key, || {
+            let from = if part.name.is_some() { "" } else { ", by its file" };
+            (format!("another part is called {name:?} too{from}"), "write a name of its own for each")
+        })?;
+        seen.push(name);
+    }
+    Ok(())
+}
+
+/// Checks the weights of a mixture.
+fn weigh(Data { weights, parts, .. }: &Data) -> Checked {
+    if weights.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = parts.iter().map(Part::name).collect();
+    for (name, weight) in weights {
+        let key = format!("data.weights.{name}");
+        require(names.contains(name), &key, || {
+            (format!("no part is called {name:?}"), format!("write one of {}", names.join(", ")))
+        })?;
+        not_negative(&key, *weight, "0.5")?;
+    }
+    let some = weights.values().any(|weight| *weight > 0.0);
+    require(some, "data.weights", || ("all weights are 0".to_owned(), "write a number above 0 for some part"))?;
+    let twice = parts.iter().position(|part| part.weight.is_some());
+    let key = format!("data.parts.{}.weight", twice.unwrap_or_default());
+    absent(&key, twice.is_some(), "data.weights has the weights of all parts")
 }
