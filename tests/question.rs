@@ -355,7 +355,7 @@ fn told_of_mixtures(place: &Place, composition: &Value) {
     assert_eq!(&serde_json::from_str::<Value>(&again).unwrap(), composition);
     // The law of one size from the same columns, and tables alone are as good as results.
     let law =
-        place.says(&["fit", "out/runs.csv", "--law", "mixtures", "--by", "axis.model.width", "--bootstrap", "20"]);
+        place.says(&["fit", "out/runs.csv", "--law", "mixtures", "--by", "axis.model.width", "--bootstrap", "100"]);
     assert!(law.contains("share_docs"), "{law}");
     std::fs::remove_dir_all(place.path("out/runs")).unwrap();
     let exported = place.says(&["export", "jsonl", "out"]);

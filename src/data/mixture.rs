@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DataError;
 use super::sampler::Sampler;
 
 /// Sequences after which the order of the parts repeats.
@@ -32,9 +33,8 @@ pub struct PartFacts {
     pub validation_documents: u64,
 }
 
-/// Weights as shares in 65,536ths that sum to one; the part whose share would be nothing although it has a weight, where there
-/// is one.
-pub fn shares(weights: &[f64]) -> Result<Vec<u32>, usize> {
+/// Weights as shares in 65,536ths that sum to one. A part whose share would be nothing although it has a weight is an error.
+pub fn shares(weights: &[f64]) -> Result<Vec<u32>, DataError> {
     let sum: f64 = weights.iter().sum();
     let exact: Vec<f64> = weights.iter().map(|weight| weight / sum * SLOTS as f64).collect();
     let mut shares: Vec<u32> = exact.iter().map(|share| share.floor() as u32).collect();
@@ -44,7 +44,14 @@ pub fn shares(weights: &[f64]) -> Result<Vec<u32>, usize> {
     let left = SLOTS.saturating_sub(shares.iter().map(|share| *share as usize).sum());
     order.iter().take(left).for_each(|&part| shares[part] += 1);
     let nothing = shares.iter().zip(weights).position(|(share, weight)| *share == 0 && *weight > 0.0);
-    nothing.map_or(Ok(shares), Err)
+    nothing.map_or(Ok(shares), |part| {
+        let what = format!(
+            "the weight of part {} is less than a 65536th of their sum, so nothing of it would be seen; give it more, or leave \
+             it out",
+            part + 1
+        );
+        Err(DataError::configuration("parts", what))
+    })
 }
 
 /// How the parts of a mixture stand in its validation.
@@ -196,12 +203,13 @@ mod tests {
 
     #[test]
     fn shares_are_weights_to_a_65536th_and_sum_to_one() {
-        assert_eq!(shares(&[1.0, 1.0]), Ok(vec![32768, 32768]));
-        assert_eq!(shares(&[1.0, 1.0, 1.0]), Ok(vec![21846, 21845, 21845]));
-        assert_eq!(shares(&[7e300, 3e300]), Ok(vec![45875, 19661]));
-        assert_eq!(shares(&[1.0, 1e-9]), Err(1));
-        assert_eq!(shares(&[5.0]), Ok(vec![65536]));
-        assert_eq!(shares(&[0.0, 1.0, 0.0, 2.0]), Ok(vec![0, 21845, 0, 43691]));
+        assert_eq!(shares(&[1.0, 1.0]).unwrap(), vec![32768, 32768]);
+        assert_eq!(shares(&[1.0, 1.0, 1.0]).unwrap(), vec![21846, 21845, 21845]);
+        assert_eq!(shares(&[7e300, 3e300]).unwrap(), vec![45875, 19661]);
+        let error = shares(&[1.0, 1e-9]).unwrap_err().to_string();
+        assert!(error.contains("the weight of part 2 is less than a 65536th"), "{error}");
+        assert_eq!(shares(&[5.0]).unwrap(), vec![65536]);
+        assert_eq!(shares(&[0.0, 1.0, 0.0, 2.0]).unwrap(), vec![0, 21845, 0, 43691]);
     }
 
     proptest! {

@@ -293,17 +293,7 @@ fn mixture(data: &Data, manifest: &Manifest, context: usize) -> Result<Mixture, 
     }
     let weight = |part: &PartFacts| data.weights.get(part.name.as_deref()?).copied();
     let weights: Vec<f64> = parts.iter().map(|part| weight(part).unwrap_or_default()).collect();
-    Ok(Mixture::new(parts, &mixture::shares(&weights).map_err(too_small)?, context, Validation::Even))
-}
-
-/// What is said of a part of so little weight that nothing of it would be seen.
-fn too_small(part: usize) -> DataError {
-    let what = format!(
-        "the weight of part {} is less than a 65536th of their sum, so nothing of it would be seen; give it more, or leave it \
-         out",
-        part + 1
-    );
-    DataError::configuration("parts", what)
+    Ok(Mixture::new(parts, &mixture::shares(&weights)?, context, Validation::Even))
 }
 
 /// Every part of a mixture needs tokens for a few sequences.

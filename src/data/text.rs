@@ -17,7 +17,7 @@ use super::near::{self, NearFacts};
 use super::part::Texts;
 use super::split::{self, Document, Held, Split};
 use super::tokenizer::Tokenizer;
-use super::{DataError, find, hash, too_small};
+use super::{DataError, find, hash};
 use crate::spec::{Data, Part, Source};
 
 /// Tokens that bytes alone take; a smaller vocabulary is of characters.
@@ -46,7 +46,7 @@ impl Mixing {
             return Ok(Self::Named(texts.iter().map(Part::name).collect()));
         }
         let weights: Option<Vec<f64>> = texts.iter().map(|part| part.weight).collect();
-        weights.map_or(Ok(Self::Together), |weights| mixture::shares(&weights).map(Self::Shares).map_err(too_small))
+        weights.map_or(Ok(Self::Together), |weights| mixture::shares(&weights).map(Self::Shares))
     }
 
     fn share(&self, part: usize) -> Option<u32> {

@@ -3,7 +3,7 @@
 //!
 //! The loss on each part follows the law of mixtures (Ye et al. 2024, arXiv 2403.16952, equation 8) at each size by itself. The
 //! best mixture is the lowest point of the mean of these laws, among the shares that were trained. Mixtures that differ by
-//! the same number of nats at all sizes differ by an offset; ranks are compared as by Liu et al. 2024 (RegMix, arXiv 2407.01492).
+//! the same number of nats at all sizes differ by an offset; ranks are compared as by Liu et al. 2024 (`RegMix`, arXiv 2407.01492).
 
 use std::fmt::Write as _;
 

@@ -25,15 +25,12 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         vocab,
         validation_fraction,
         max_epochs: _,
-        train_tokens,
+        train_tokens: _,
         seed: _,
-        weights,
+        weights: _,
         parts,
     } = data;
     ranges(data)?;
-    if let Some(tokens) = train_tokens {
-        positive("data.train_tokens", *tokens, "1e6")?;
-    }
     let columns = matches!(source, Source::Jsonl | Source::Parquet);
     absent("data.column", column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
     let texts = matches!(source, Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture);
@@ -44,8 +41,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     absent("data.skip_bad", *skip_bad && !rows, "only JSON Lines and Parquet have rows")?;
     absent("data.dtype", dtype.is_some() && *source != Source::Bin, "only token files have numbers")?;
     absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
-    let weighted = !weights.is_empty();
-    absent("data.weights", weighted && *source != Source::Mixture, "only source = \"mixture\" has parts to weigh")?;
+    weigh(data)?;
     match source {
         Source::Synthetic => {
             no_files(data, "the built-in language is generated, without files or a split")?;
@@ -61,8 +57,6 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
             absent("data.path", path.is_some(), "each part of a mixture has its own")?;
             absent("data.validation_path", validation_path.is_some(), "a mixture is split by validation_fraction")?;
             mixture(parts)?;
-            names(parts, weighted)?;
-            weigh(data)?;
             text(data)
         }
         Source::Program => no_files(data, "the program of train.command reads its data by itself"),
@@ -84,7 +78,8 @@ fn no_files(data: &Data, why: &str) -> Checked {
 }
 
 /// Checks the numbers of `[data]`.
-fn ranges(Data { source, vocab, validation_fraction, max_epochs, .. }: &Data) -> Checked {
+fn ranges(Data { source, vocab, validation_fraction, max_epochs, train_tokens, .. }: &Data) -> Checked {
+    train_tokens.map_or(Ok(()), |tokens| positive("data.train_tokens", tokens, "1e6"))?;
     if let Some(vocab) = vocab {
         // Ids of token files that do not fit 16 bits are renumbered.
         let (least, most) = match source {
@@ -182,11 +177,13 @@ fn names(parts: &[Part], all: bool) -> Checked {
     Ok(())
 }
 
-/// Checks the weights of a mixture.
-fn weigh(Data { weights, parts, .. }: &Data) -> Checked {
+/// Checks the weights of a mixture, and the names that they go by.
+fn weigh(Data { source, weights, parts, .. }: &Data) -> Checked {
+    names(parts, !weights.is_empty())?;
     if weights.is_empty() {
         return Ok(());
     }
+    absent("data.weights", *source != Source::Mixture, "only source = \"mixture\" has parts to weigh")?;
     let names: Vec<String> = parts.iter().map(Part::name).collect();
     for (name, weight) in weights {
         let key = format!("data.weights.{name}");
