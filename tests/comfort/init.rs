@@ -20,16 +20,16 @@ fn kinds() -> Vec<(String, String)> {
     kinds
 }
 
+/// Those that are about one text, which another may replace.
+fn kinds_of_one_text() -> impl Iterator<Item = (String, String)> {
+    kinds().into_iter().filter(|(kind, _)| kind != "laws-mixture" && !OWN_TEXT.contains(&kind.as_str()))
+}
+
 /// Sweeps that `runner init` does not write: their texts are this repository's own.
 const NOT_WRITTEN: [&str; 2] = ["isoflop-c", "synthetic"];
 
 /// Kinds whose questions are of a language that is made for them.
 const OWN_TEXT: [&str; 2] = ["laws-emergence", "laws-language"];
-
-/// Those that take a text.
-fn of_texts() -> impl Iterator<Item = String> {
-    kinds().into_iter().map(|(kind, _)| kind).filter(|kind| !OWN_TEXT.contains(&kind.as_str()))
-}
 
 #[test]
 fn a_question_of_a_language_of_its_own_takes_no_text() {
@@ -69,7 +69,7 @@ fn every_kind_is_a_spec_of_the_repository_under_its_own_name() {
 #[test]
 fn a_text_of_ones_own_is_trained_on_whatever_the_kind() {
     let place = Place::new();
-    for kind in &of_texts().collect::<Vec<_>>() {
+    for (kind, _) in &kinds_of_one_text().collect::<Vec<_>>() {
         let written = place.says(&["init", kind, "--text", "my \"own\".txt", "--name", "mine", "--out", "-"]);
         let spec = spec::parse(&written, kind).unwrap();
         assert_eq!((spec.data.source, spec.name.as_str()), (Source::Text, "mine"));
@@ -77,6 +77,8 @@ fn a_text_of_ones_own_is_trained_on_whatever_the_kind() {
         assert!(!written.contains("corpus-rfc") && written.contains("# results go to results/mine\n"), "{written}");
         assert!(!written.contains("of the language"), "{written}");
     }
+    let refused = place.refusal(&["init", "laws-mixture", "--text", "mine.txt"]);
+    assert!(refused.contains("mixes several texts") && refused.contains("[[data.parts]]"), "{refused}");
 }
 
 #[test]
@@ -110,7 +112,7 @@ fn the_source_follows_from_the_file_and_the_comments_speak_of_it() {
         ("named.jsonl", Source::Jsonl, Some("body")),
         ("part-*.parquet", Source::Parquet, Some("text")),
     ] {
-        for kind in &of_texts().collect::<Vec<_>>() {
+        for (kind, _) in &kinds_of_one_text().collect::<Vec<_>>() {
             let written = place.says(&["init", kind, "--text", file, "--name", "mine", "--out", "-"]);
             let spec = spec::parse(&written, kind).unwrap();
             assert_eq!((spec.data.source, spec.data.column.as_deref()), (source, column), "{kind} {file}");

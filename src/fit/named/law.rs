@@ -39,6 +39,9 @@ pub enum Law {
     Rank,
     /// How fast a skill comes with training. Columns: tokens, and the measures of the task of --by.
     Emergence,
+    /// The best mixture of data at each size, and whether ranks stay. Columns: those of `share_` and `val_loss_`, params, tokens.
+    #[value(help = "The best mixture of data at each size. Columns: share_*, val_loss or val_loss_*, params, tokens")]
+    Composition,
     /// The surface whose gain from tokens depends on size. Columns: params, tokens, loss.
     Farseer,
     /// One surface, with an efficiency of parameters and of tokens for each value of --by. Columns: params, tokens, loss.
@@ -83,6 +86,7 @@ impl Law {
             Self::Optimum => "optimum",
             Self::Rank => "rank",
             Self::Emergence => "emergence",
+            Self::Composition => "composition",
             Self::Farseer => "farseer",
             Self::Efficiencies => "efficiencies",
             Self::Experts => "experts",

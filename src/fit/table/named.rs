@@ -83,11 +83,16 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
     let of_index = |name: &String| reader.by(name).map(|index| (name.clone(), index));
     let indices = wanted.indices.iter().map(of_index).collect::<Result<Vec<_>, _>>()?;
     let cost = Cost::find(&reader);
+    let mut read: Vec<Field> = wanted.names.iter().flat_map(|name| fields(name)).copied().collect();
+    if read.contains(&Field::Flops) {
+        // Size and length say no more than compute does.
+        read.extend([Field::Params, Field::Tokens]);
+    }
     let mixture = match wanted.whole {
         true => Mixture::allowed(),
-        false => {
-            Mixture::of(&reader.headers, options, &told(&wanted.names)).without(&wanted.names).without(&wanted.indices)
-        }
+        false => Mixture::of(&reader.headers, options, &[&[Field::LearningRate], &read[..]].concat())
+            .without(&wanted.names)
+            .without(&wanted.indices),
     };
     let mut table = scan(&reader, rows, options, mixture, |row| {
         let number = |(name, place): &(String, Place)| {
@@ -116,38 +121,29 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
     Ok(Read { table, found, headers })
 }
 
-/// What the names tell of a run: compute is told by size and tokens.
-fn told(names: &[String]) -> Vec<Field> {
-    let of = |name: &String| match name.as_str() {
-        "N" | "params" => &[Field::Params][..],
-        "D" | "tokens" => &[Field::Tokens],
-        "C" | "flops" => &[Field::Params, Field::Tokens],
-        _ => &[],
-    };
-    names.iter().flat_map(of).copied().chain([Field::LearningRate]).collect()
-}
-
 /// The column that a name means.
 fn place(reader: &Reader<'_>, name: &str) -> Result<Option<Place>, TableError> {
     if let Some(place) = reader.exactly(name)? {
         return Ok(Some(place));
     }
-    let fields: &[Field] = match name {
-        "N" => &[Field::Params, Field::ParamsBlocksAndUnembedding, Field::ParamsNonEmbedding],
-        "D" => &[Field::Tokens],
-        "C" => &[Field::Flops, Field::FlopBudget],
-        "L" => &[Field::Loss],
-        _ => match Field::ALL.iter().position(|field| field.names().contains(&name)) {
-            Some(at) => &Field::ALL[at..=at],
-            None => &[],
-        },
-    };
-    for field in fields {
+    for field in fields(name) {
         if let Some(place) = reader.find(*field)? {
             return Ok(Some(place));
         }
     }
     Ok(None)
+}
+
+/// What a name that is no header stands for.
+fn fields(name: &str) -> &'static [Field] {
+    const ALL: &[Field] = &Field::ALL;
+    match name {
+        "N" => &[Field::Params, Field::ParamsBlocksAndUnembedding, Field::ParamsNonEmbedding],
+        "D" => &[Field::Tokens],
+        "C" => &[Field::Flops, Field::FlopBudget],
+        "L" => &[Field::Loss],
+        _ => ALL.iter().position(|field| field.names().contains(&name)).map_or(&[], |at| &ALL[at..=at]),
+    }
 }
 
 /// Where the cost of a run is told.
