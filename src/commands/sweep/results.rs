@@ -251,6 +251,9 @@ fn evaluated(ledger: &Ledger) -> anyhow::Result<Vec<Evaluated>> {
         else {
             continue;
         };
+        let mut evaluations = evaluations;
+        // Results and tables have them in different orders.
+        evaluations.sort_by_cached_key(|one| in_order(&one.name));
         evaluated.extend(evaluations.into_iter().map(|one| Evaluated {
             run: planned.id.to_string(),
             key: key(planned),
@@ -263,6 +266,15 @@ fn evaluated(ledger: &Ledger) -> anyhow::Result<Vec<Evaluated>> {
         }));
     }
     Ok(evaluated)
+}
+
+/// The parts of a name, which order by their numbers where they begin with some: `loss.4-7` before `loss.16-31`.
+fn in_order(name: &str) -> Vec<(u64, String)> {
+    let part = |part: &str| {
+        let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        (part[..digits].parse().unwrap_or(u64::MAX), part.to_owned())
+    };
+    name.split('.').map(part).collect()
 }
 
 /// Entropy of the built-in language with its standard error. It bounds trained losses, and no rehearsed ones.
@@ -341,4 +353,17 @@ pub fn results_dir(out: Option<&Path>, spec: &Spec, losses: Losses) -> PathBuf {
         Losses::Rehearsed => "-rehearsal",
     };
     out.map_or_else(|| Path::new("results").join(format!("{}{suffix}", spec.name)), Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_are_in_the_order_of_their_numbers() {
+        let mut names = ["loss.16-31", "copy.8.exact_match", "loss.128", "copy.16.accuracy", "loss.1", "loss.2-3"];
+        names.sort_by_cached_key(|name| in_order(name));
+        let sorted = ["copy.8.exact_match", "copy.16.accuracy", "loss.1", "loss.2-3", "loss.16-31", "loss.128"];
+        assert_eq!(names, sorted);
+    }
 }
