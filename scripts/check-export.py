@@ -205,7 +205,9 @@ def reference(checkpoint, planned):
     branch_multiplier = run["base_depth"] / depth if kind == "completep" else 1.0
     scale = math.sqrt(size if standard else run["base_head_dim"]) / size
     erf = np.vectorize(math.erf)
-    mlp = shape.get("parts", {}).get("mlp", "gelu")
+    parts = shape.get("parts", {})
+    mlp, shared, qk_norm = parts.get("mlp", "gelu"), parts.get("kv_sharing", 1), parts.get("qk_norm", False)
+    kv = d // shared
     def gelu(x):
         return x * 0.5 * (1 + erf(x / math.sqrt(2)))
     def through(hidden):
@@ -226,7 +228,10 @@ def reference(checkpoint, planned):
         for block in range(depth):
             part = lambda name: weight(f"blocks.{block}.{name}")
             qkv = norm(x, part("norm_attention")) @ part("qkv")
-            q, k, v = (qkv[:, i * d : (i + 1) * d].reshape(n, heads, size).transpose(1, 0, 2) for i in range(3))
+            q, k, v = (x.reshape(n, -1, size).transpose(1, 0, 2) for x in np.split(qkv, [d, d + kv], -1))
+            if qk_norm:
+                q, k = norm(q, part("norm_query")), norm(k, part("norm_key"))
+            k, v = np.repeat(k, shared, 0), np.repeat(v, shared, 0)
             scores = turn(q) @ turn(k).transpose(0, 2, 1) * scale
             scores[:, ~np.tri(n, dtype=bool)] = -np.inf
             share = np.exp(scores - scores.max(-1, keepdims=True))

@@ -42,8 +42,10 @@ check() { "$PYTHON" scripts/check-export.py "$@"; }
 results="$scratch/results"
 "$runner" sweep sweeps/quickstart.toml --device rehearsal --out "$results" > /dev/null 2> "$scratch/log" || { cat "$scratch/log"; exit 1; }
 
-trained() { # MLP: a model whose parameterization multiplies everything that it can
-    (cd "$scratch" && "$runner" train model.toml --set "model.mlp=\"$1\"" --device cpu --out "$1" --keep-models > /dev/null)
+trained() { # NAME MLP [KEY=VALUE...]: a model whose parameterization multiplies everything that it can
+    local name=$1 set=(--set "model.mlp=\"$2\"") key
+    for key in "${@:3}"; do set+=(--set "$key"); done
+    (cd "$scratch" && "$runner" train model.toml "${set[@]}" --device cpu --out "$name" --keep-models > /dev/null)
 }
 
 for format in "${formats[@]}"; do
@@ -81,13 +83,16 @@ for format in "${formats[@]}"; do
             runner=$(realpath "$runner")
             cat src/*/*.rs > "$scratch/corpus.txt"
             cp scripts/small-model.toml "$scratch/model.toml"
-            while read -r mlp architecture; do
-                [ -d "$scratch/$mlp" ] || trained "$mlp"
-                to="$out-$mlp-$architecture" run=$(echo "$scratch/$mlp/runs/"*)
-                "$runner" export transformers "$scratch/$mlp" --architecture "$architecture" --out "$to"
+            while read -r mlp architecture more; do
+                name=$mlp${more:+-normed}
+                # shellcheck disable=SC2086
+                [ -d "$scratch/$name" ] || trained "$name" "$mlp" $more
+                to="$out-$name-$architecture" run=$(echo "$scratch/$name/runs/"*)
+                "$runner" export transformers "$scratch/$name" --architecture "$architecture" --out "$to"
                 corpus=$(dirname "$(ls "$scratch"/cache/*/validation.u16)")
                 check transformers "$to" "$run/model.safetensors" "$run/config.json" "$corpus" "$run/result.json"
-            done < <(printf '%s\n' "gelu arcee" "gelu llama" "swiglu llama" "geglu llama" "bilinear llama")
+            done < <(printf '%s\n' "gelu arcee" "gelu llama" "swiglu llama" "geglu llama" "bilinear llama" \
+                "swiglu qwen3 model.qk_norm=true model.kv_sharing=2")
             ;;
         *)
             echo "no format $format; choose among jsonl parquet tensorboard mlflow wandb transformers"

@@ -78,4 +78,6 @@ pub enum ArchitectureName {
     Arcee,
     /// For programs that only support Llama: blocks have a third more parameters, which are constants.
     Llama,
+    /// For models with `mlp = "swiglu"` (or another gate) and `qk_norm = true`.
+    Qwen3,
 }

@@ -139,6 +139,7 @@ fn model(args: &TransformersArgs) -> anyhow::Result<()> {
     let architecture = match architecture {
         ArchitectureName::Arcee => Family::Arcee,
         ArchitectureName::Llama => Family::Llama,
+        ArchitectureName::Qwen3 => Family::Qwen3,
     };
     transformers::export(planned, &weights, architecture, tokenizer.as_deref(), out)?;
     let tokenizer = match tokenizer {

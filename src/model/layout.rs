@@ -12,6 +12,8 @@ pub enum Family {
     Arcee,
     /// A gated MLP.
     Llama,
+    /// A gated MLP, and queries and keys that are normalized.
+    Qwen3,
 }
 
 /// A tensor of the package.
@@ -27,7 +29,10 @@ impl Tensor {
     /// The same of weights that stand further on.
     fn moved(mut self, places: usize) -> Self {
         match &mut self.source {
-            Source::Columns { weight, .. } | Source::Whole(weight) | Source::Scaled(weight, _) => *weight += places,
+            Source::Columns { weight, .. }
+            | Source::Whole(weight)
+            | Source::QueryGain(weight)
+            | Source::Scaled(weight, _) => *weight += places,
             Source::Matrix(..) | Source::Bias(..) => {}
         }
         self
@@ -46,6 +51,8 @@ pub enum Source {
         /// Whether they make queries, into which the attention scale goes: the package's is always 1/sqrt(head size).
         queries: bool,
     },
+    /// The gain by which queries are normalized, into which the attention scale goes.
+    QueryGain(usize),
     /// The weight as it is: a gain as a vector, rows that are looked up.
     Whole(usize),
     /// The weight times a factor.

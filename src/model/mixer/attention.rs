@@ -33,17 +33,30 @@ impl Part for Attention {
         ops.product(ops.attention(packed), out)
     }
 
-    fn layout(&self, sizes: &Sizes, _: Family) -> Result<Layout, String> {
-        if sizes.qk_norm {
-            return Err("model.qk_norm: arcee and llama have no normalization of queries and keys".to_owned());
+    fn layout(&self, sizes: &Sizes, family: Family) -> Result<Layout, String> {
+        match (sizes.qk_norm, family) {
+            (true, Family::Arcee | Family::Llama) => {
+                let what = "arcee and llama have no normalization of queries and keys; write --architecture qwen3";
+                return Err(format!("model.qk_norm: {what}"));
+            }
+            (false, Family::Qwen3) => {
+                return Err("model.qk_norm: qwen3 normalizes queries and keys; write another --architecture".to_owned());
+            }
+            _ => {}
         }
         let (d, kv) = (sizes.width, sizes.kv_width());
-        let queries = Source::Columns { weight: 0, columns: 0..d, queries: true };
+        // Normalized, queries forget any factor of theirs.
+        let queries = Source::Columns { weight: 0, columns: 0..d, queries: !sizes.qk_norm };
         let layout = Layout::default()
             .with("self_attn.q_proj", queries)
             .columns("self_attn.k_proj", 0, d..d + kv)
             .columns("self_attn.v_proj", 0, d + kv..d + 2 * kv)
             .columns("self_attn.o_proj", 1, 0..d);
+        let layout = if sizes.qk_norm {
+            layout.with("self_attn.q_norm", Source::QueryGain(2)).with("self_attn.k_norm", Source::Whole(3))
+        } else {
+            layout
+        };
         Ok(layout.told("num_key_value_heads", sizes.heads / sizes.kv_sharing))
     }
 }

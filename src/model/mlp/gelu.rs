@@ -22,6 +22,6 @@ impl Part for Gelu {
     }
 
     fn layout(&self, sizes: &Sizes, family: Family) -> Result<Layout, String> {
-        Ok(ungated::layout(sizes, family).told("hidden_act", "gelu"))
+        Ok(ungated::layout(sizes, family, "gelu")?.told("hidden_act", "gelu"))
     }
 }

@@ -21,6 +21,6 @@ impl Part for SquaredRelu {
     }
 
     fn layout(&self, sizes: &Sizes, family: Family) -> Result<Layout, String> {
-        Ok(ungated::layout(sizes, family).told("hidden_act", "relu2"))
+        Ok(ungated::layout(sizes, family, "squared-relu")?.told("hidden_act", "relu2"))
     }
 }

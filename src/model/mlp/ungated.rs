@@ -5,10 +5,13 @@ use crate::model::sizes::Sizes;
 
 /// Where the package has a gate, the gate is what goes through the activation, and what it multiplies is the constant 1: a
 /// bias beside a matrix of zeros.
-pub fn layout(sizes: &Sizes, family: Family) -> Layout {
+pub fn layout(sizes: &Sizes, family: Family, key: &str) -> Result<Layout, String> {
     let (d, wide) = (sizes.width, sizes.wide());
     let layout = Layout::default().columns("mlp.down_proj", 1, 0..d).told("intermediate_size", wide);
-    match family {
+    Ok(match family {
+        Family::Qwen3 => {
+            return Err(format!("model.mlp = \"{key}\": Qwen3's MLP has a gate; write --architecture arcee or llama"));
+        }
         Family::Arcee => layout.columns("mlp.up_proj", 0, 0..wide).told("mlp_bias", false),
         Family::Llama => layout
             .columns("mlp.gate_proj", 0, 0..wide)
@@ -17,5 +20,5 @@ pub fn layout(sizes: &Sizes, family: Family) -> Layout {
             .with("mlp.up_proj", Source::Bias(wide, 1.0))
             .with("mlp.down_proj", Source::Bias(d, 0.0))
             .told("mlp_bias", true),
-    }
+    })
 }
