@@ -5,7 +5,7 @@ use std::io;
 
 use super::{Plan, PlannedRun};
 use crate::observation::Counting;
-use crate::spec::{self, OwnSize, Tuned};
+use crate::spec::{self, KeepBy, KeepScores, OwnSize, Tuned};
 
 impl PlannedRun {
     /// Tokens for each parameter of blocks and unembedding.
@@ -105,6 +105,7 @@ pub struct FurtherColumns {
     experts: bool,
     trunks: bool,
     own_models: bool,
+    keeps: bool,
     /// The parts of mixtures whose weights differ from run to run.
     parts: BTreeSet<String>,
     /// The keys of any program's configuration.
@@ -118,6 +119,7 @@ impl FurtherColumns {
             experts: plan.runs.iter().any(|run| run.params.idle > 0),
             trunks: plan.shares_trunks(),
             own_models: plan.runs.iter().any(|run| run.own_size().is_some()),
+            keeps: plan.runs.iter().any(|run| run.run.data.keep.is_some()),
             parts: plan.runs.iter().flat_map(|run| run.run.data.shares()).map(|(name, _)| name).collect(),
             config: plan.runs.iter().flat_map(|run| config(run).into_keys()).collect(),
         }
@@ -135,6 +137,12 @@ impl FurtherColumns {
         }
         if self.own_models {
             columns.push(("model".to_owned(), run.own_size().map(|size| size.name.clone()).unwrap_or_default()));
+        }
+        if self.keeps {
+            let data = &run.run.data;
+            columns.push(("keep".to_owned(), data.keep.unwrap_or(1.0).to_string()));
+            columns.push(("keep_by".to_owned(), optional(data.keep_by.map(KeepBy::name))));
+            columns.push(("keep_scores".to_owned(), optional(data.keep_scores.map(KeepScores::name))));
         }
         let shares: BTreeMap<String, f64> = run.run.data.shares().into_iter().collect();
         let share = |part: &String| (format!("{SHARE}{part}"), optional(shares.get(part)));
