@@ -1,6 +1,6 @@
 //! How surprising each document is to a model of three tokens in a row, trained on all the others.
 //!
-//! Each order is smoothed by the one below it, as if that had been seen [`STRENGTH`] times (MacKay and Peto 1995: a hierarchical
+//! Each order is smoothed by the one below it, as if that had been seen [`STRENGTH`] times (`MacKay` and Peto 1995: a hierarchical
 //! Dirichlet model). Its numbers are counts alone, so that a document can be left out exactly: its own are taken away.
 
 use std::collections::HashMap;
@@ -60,9 +60,15 @@ struct Counts {
 impl Counts {
     fn add(&mut self, tokens: &[u16]) {
         self.total += tokens.len() as u32;
-        tokens.iter().for_each(|one| *self.ones.entry(*one).or_default() += 1);
-        tokens.array_windows().for_each(|two| *self.twos.entry(*two).or_default() += 1);
-        tokens.array_windows().for_each(|three| *self.threes.entry(*three).or_default() += 1);
+        for one in tokens {
+            *self.ones.entry(*one).or_default() += 1;
+        }
+        for two in tokens.array_windows() {
+            *self.twos.entry(*two).or_default() += 1;
+        }
+        for three in tokens.array_windows() {
+            *self.threes.entry(*three).or_default() += 1;
+        }
     }
 }
 

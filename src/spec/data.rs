@@ -118,7 +118,7 @@ impl KeepBy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeepScores {
-    /// The least surprising documents (CCNet, arXiv 1911.00359).
+    /// The least surprising documents (`CCNet`, arXiv 1911.00359).
     Low,
     /// As much is left out at both ends (Marion et al. 2023, arXiv 2309.04564).
     Middle,

@@ -430,18 +430,18 @@ mod tests {
 
     /// Two parts in shares of tenths, at sizes whose mixtures differ by these factors; a little noise that repeats itself.
     fn runs(factors: &[f64], shares: &[i32]) -> Vec<Run> {
-        let run = |(at, factor): (usize, &f64), tenths: i32| {
+        let run = |(at, factor): (i32, &f64), tenths: i32| {
             let share = f64::from(tenths) / 10.0;
-            let noise = 1e-4 * f64::from((tenths * 7 + at as i32 * 3) % 5 - 2);
-            let loss = |share: f64, rate: f64| 3.0 - at as f64 + factor * (-rate * share).exp() + noise;
+            let noise = 1e-4 * f64::from((tenths * 7 + at * 3) % 5 - 2);
+            let loss = |share: f64, rate: f64| 3.0 - f64::from(at) + factor * (-rate * share).exp() + noise;
             Run {
                 shares: vec![share, 1.0 - share],
-                params: 1e5 * 4.0_f64.powi(at as i32),
+                params: 1e5 * 4.0_f64.powi(at),
                 tokens: 1e6,
                 losses: vec![loss(share, 2.0), loss(1.0 - share, 5.0)],
             }
         };
-        factors.iter().enumerate().flat_map(|size| shares.iter().map(move |tenths| run(size, *tenths))).collect()
+        (0..).zip(factors).flat_map(|size| shares.iter().map(move |tenths| run(size, *tenths))).collect()
     }
 
     #[test]
