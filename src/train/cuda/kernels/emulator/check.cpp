@@ -131,14 +131,16 @@ static void embedding(int context, int sequences, int d, int vocab) {
     }
 }
 
-// Rows normalized one by one.
-static Doubles normed(const Doubles& stream, const Doubles& gain) {
+// Rows normalized one by one, each less its mean where that is asked for.
+static Doubles normed(const Doubles& stream, const Doubles& gain, bool centred = false) {
     size_t d = gain.size();
     Doubles out(stream.size());
     for (size_t r = 0; r < stream.size() / d; r++) {
-        double squares = 0;
-        for (size_t i = 0; i < d; i++) squares += stream[r * d + i] * stream[r * d + i];
-        for (size_t i = 0; i < d; i++) out[r * d + i] = stream[r * d + i] / std::sqrt(squares / d + NORM_EPSILON) * gain[i];
+        double squares = 0, mean = 0;
+        for (size_t i = 0; i < d && centred; i++) mean += stream[r * d + i] / d;
+        for (size_t i = 0; i < d; i++) squares += (stream[r * d + i] - mean) * (stream[r * d + i] - mean);
+        for (size_t i = 0; i < d; i++)
+            out[r * d + i] = (stream[r * d + i] - mean) / std::sqrt(squares / d + NORM_EPSILON) * gain[i];
     }
     return out;
 }
@@ -197,23 +199,158 @@ template <class T> void norm(int n, int d, int piece, unsigned threads) {
     is_gradient("gain_reduce" + name, [&](const Doubles& g) { return inner(w, normed(wide(x), g)); }, gains, gradient, 1e-5);
 }
 
+// The kernels for every kind of normalization: before a branch, or behind it, where `before` is a gradient of the output.
+template <class T> void any_norm(int n, int d, int piece, bool centred, bool after) {
+    auto x = draw<float>(n * d), gain = draw<float>(d), before = draw<float>(n * d);
+    auto branch = draw<T>(n * d), weights = draw<T>(n * d);
+    Floats stream(n * d), inverse(2 * n), dx(n * d), whole(n * d);
+    std::vector<T> out(n * d), grad_branch(n * d);
+    const float m = 0.7f;
+    Doubles sum = wide(x), gains = wide(gain), w = wide(weights);
+    for (int i = 0; i < n * d; i++) sum[i] += (double)m * to_f32(branch[i]);
+    std::string name = Name<T>::text;
+    start("add_any_norm" + name, {(unsigned)(n + 1) / 2}, 64, 0, x.data(), branch.data(), m, gain.data(), stream.data(), out.data(),
+          inverse.data(), n, d, (int)centred, after ? whole.data() : (float*)nullptr);
+    near("add_any_norm" + name + " stream", stream, sum, 1e-6);
+    near("add_any_norm" + name, out, normed(sum, gains, centred), Name<T>::tolerance);
+    if (after) near("add_any_norm" + name + " whole", whole, normed(sum, gains, centred), 3e-6);
+    unsigned pieces = (n + piece - 1) / piece;
+    Floats partials(pieces * d);
+    start("any_norm_backward" + name, {pieces}, 64, 0, weights.data(), stream.data(), inverse.data(), gain.data(), before.data(),
+          dx.data(), grad_branch.data(), m, partials.data(), piece, n, d, (int)centred, (int)after);
+    Doubles gradient = wide(dx), branches(n * d), of_gain(d);
+    for (int i = 0; i < n * d; i++) {
+        branches[i] = m * gradient[i];
+        if (after) w[i] += before[i];
+        else gradient[i] -= before[i];
+    }
+    for (unsigned i = 0; i < pieces * d; i++) of_gain[i % d] += partials[i];
+    near("any_norm_backward" + name + " branch", grad_branch, branches, Name<T>::tolerance);
+    auto loss = [&](const Doubles& x) { return inner(w, normed(x, gains, centred)); };
+    is_gradient("any_norm_backward" + name, loss, wide(stream), gradient, 1e-5);
+    is_gradient("any_norm_backward" + name + " gain", [&](const Doubles& g) { return inner(w, normed(wide(stream), g, centred)); }, gains,
+                of_gain, 1e-5);
+}
+
+// Tokens with positions, with a normalization of any kind and bare.
+template <class T> void positions(int context, int sequences, int d, int vocab) {
+    Batch b(context, sequences, vocab);
+    int n = b.rows();
+    auto table = draw<float>(vocab * d), places = draw<float>(context * d), gain = draw<float>(d), grad = draw<float>(n * d);
+    Floats stream(n * d), inverse(2 * n), whole(n * d);
+    std::vector<T> out(n * d), more = draw<T>(n * d);
+    Doubles expected(n * d), rows(n * d);
+    for (int i = 0; i < n * d; i++) {
+        expected[i] = 3.0 * table[b.token(i / d, 0) * d + i % d] + 0.5 * places[i / d % context * d + i % d];
+        rows[i] = to_f32(to<T>((float)expected[i]));
+    }
+    std::string name = Name<T>::text;
+    for (bool bare : {false, true}) {
+        start("embed_any_norm" + name, {((unsigned)n + 3) / 4}, 128, 0, b.ring.data(), b.stride, b.slots, &b.state, context,
+              table.data(), 3.0f, places.data(), 0.5f, bare ? (float*)nullptr : gain.data(), stream.data(), out.data(),
+              inverse.data(), n, d, 1, bare ? stream.data() : whole.data());
+        near("embed_any_norm" + name + " stream", stream, expected, 1e-6);
+        near("embed_any_norm" + name, out, bare ? rows : normed(expected, wide(gain), true), Name<T>::tolerance);
+    }
+    near("embed_any_norm" + name + " whole", whole, normed(expected, wide(gain), true), 3e-6);
+    Doubles sums(context * d), added = wide(grad);
+    for (int i = 0; i < n * d; i++) sums[i % (context * d)] += 0.5 * grad[i], added[i] += to_f32(more[i]);
+    for (int accumulate : {0, 1}) {
+        Floats of_places(context * d, 0.25f);
+        Doubles all = sums;
+        for (double& v : all) v += accumulate ? 0.25 : 0.0;
+        start("positions_backward", {(unsigned)(context * d + 63) / 64}, 64, 0, grad.data(), of_places.data(), d, context, n, 0.5f, accumulate);
+        near("positions_backward", of_places, all, 1e-6);
+    }
+    start("add_gradient" + name, {(unsigned)(n * d + 63) / 64}, 64, 0, more.data(), grad.data(), n * d);
+    near("add_gradient" + name, grad, added, 1e-6);
+}
+
+static double squared_relu_exactly(double x) { return x > 0 ? x * x : 0; }
+static double silu_exactly(double x) { return x / (1 + std::exp(-x)); }
+static double identity(double x) { return x; }
 static double gelu_exactly(double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
 
-template <class T> void activation(int n) {
+static double slope_at(double (*f)(double), double x) { return (f(x + 1e-6) - f(x - 1e-6)) / 2e-6; }
+
+template <class T> void activation(const std::string& function, double (*f)(double), int n) {
     auto x = draw<T>(n, 2.0), grad = draw<T>(n);
     x[0] = to<T>(30.0f), x[1] = to<T>(-30.0f), x[2] = to<T>(0.0f);
     std::vector<T> y(n), dx = grad;
     Doubles expected(n), slopes(n);
     for (int i = 0; i < n; i++) {
         double v = to_f32(x[i]);
-        expected[i] = gelu_exactly(v);
-        slopes[i] = to_f32(grad[i]) * (gelu_exactly(v + 1e-6) - gelu_exactly(v - 1e-6)) / 2e-6;
+        expected[i] = f(v);
+        slopes[i] = to_f32(grad[i]) * slope_at(f, v);
     }
     std::string name = Name<T>::text;
-    start("gelu" + name, {(unsigned)(n + 127) / 128}, 16, 0, x.data(), y.data(), (long long)n);
-    start("gelu_backward" + name, {(unsigned)(n + 127) / 128}, 16, 0, x.data(), dx.data(), (long long)n);
-    near("gelu" + name, y, expected, Name<T>::tolerance);
-    near("gelu_backward" + name, dx, slopes, Name<T>::tolerance);
+    start(function + name, {(unsigned)(n + 127) / 128}, 16, 0, x.data(), y.data(), (long long)n);
+    start(function + "_backward" + name, {(unsigned)(n + 127) / 128}, 16, 0, x.data(), dx.data(), (long long)n);
+    near(function + name, y, expected, Name<T>::tolerance);
+    near(function + "_backward" + name, dx, slopes, Name<T>::tolerance);
+}
+
+template <class T> void gate(const std::string& function, double (*f)(double), int rows, int half) {
+    int n = rows * half;
+    auto x = draw<T>(2 * n, 2.0), grad = draw<T>(n);
+    x[0] = to<T>(30.0f), x[1] = to<T>(-100.0f), x[2] = to<T>(0.0f);
+    std::vector<T> y(n), dx(2 * n);
+    Doubles expected(n), slopes(2 * n);
+    for (int i = 0; i < n; i++) {
+        int at = i / half * 2 * half + i % half;
+        double gate = to_f32(x[at]), rest = to_f32(x[at + half]), g = to_f32(grad[i]);
+        expected[i] = f(gate) * rest;
+        slopes[at] = g * rest * slope_at(f, gate), slopes[at + half] = g * f(gate);
+    }
+    std::string name = Name<T>::text;
+    start(function + name, {(unsigned)(n + 127) / 128}, 16, 0, x.data(), y.data(), (long long)n, half);
+    start(function + "_backward" + name, {(unsigned)(n + 127) / 128}, 16, 0, x.data(), grad.data(), dx.data(), (long long)n, half);
+    near(function + name, y, expected, Name<T>::tolerance);
+    near(function + "_backward" + name, dx, slopes, Name<T>::tolerance);
+}
+
+// Queries, keys and values for each head, one by one: [rows, 3 heads, k] of [rows, heads + 2 kv_heads, k].
+static Doubles each_head(const Doubles& packed, const Doubles& gain_query, const Doubles& gain_key, int rows, int heads, int kv,
+                         int k, bool normalized) {
+    Doubles out;
+    for (int row = 0; row < rows; row++)
+        for (int part = 0; part < 3; part++)
+            for (int head = 0; head < heads; head++) {
+                int from = part == 0 ? head : heads + (part - 1) * kv + head / (heads / kv);
+                const double* x = &packed[((size_t)row * (heads + 2 * kv) + from) * k];
+                Doubles one(x, x + k);
+                if (normalized && part < 2) one = normed(one, part == 0 ? gain_query : gain_key);
+                out.insert(out.end(), one.begin(), one.end());
+            }
+    return out;
+}
+
+template <class T> void heads(int rows, int heads, int kv, int k, bool normalized, int piece) {
+    int each = heads + 2 * kv;
+    auto packed = draw<T>(rows * each * k), weights = draw<T>(rows * 3 * heads * k);
+    auto query = draw<float>(k), key = draw<float>(k);
+    std::vector<T> qkv(rows * 3 * heads * k), grad(rows * each * k);
+    Floats inverses(rows * (heads + kv));
+    float *of_query = normalized ? query.data() : nullptr, *of_key = normalized ? key.data() : nullptr;
+    std::string name = Name<T>::text;
+    start("heads" + name, {(unsigned)(rows * each + HEADS_WARPS - 1) / HEADS_WARPS}, 32 * HEADS_WARPS, 0, packed.data(), of_query, of_key,
+          qkv.data(), inverses.data(), rows, heads, kv, k);
+    Doubles x = wide(packed), gq = wide(query), gk = wide(key), w = wide(weights);
+    near("heads" + name, qkv, each_head(x, gq, gk, rows, heads, kv, k, normalized), Name<T>::tolerance);
+    unsigned pieces = (rows + piece - 1) / piece;
+    Floats sums(2 * pieces * k, 7.0f);
+    start("heads_backward" + name, {pieces}, 32 * HEADS_WARPS, 0, weights.data(), packed.data(), inverses.data(), of_query, of_key, grad.data(),
+          sums.data(), sums.data() + pieces * k, piece, rows, heads, kv, k);
+    auto loss = [&](const Doubles& x, const Doubles& gains) {
+        Doubles gq(gains.begin(), gains.begin() + k), gk(gains.begin() + k, gains.end());
+        return inner(w, each_head(x, gq, gk, rows, heads, kv, k, normalized));
+    };
+    Doubles gains = gq, of_gains(2 * k);
+    gains.insert(gains.end(), gk.begin(), gk.end());
+    is_gradient("heads_backward" + name, [&](const Doubles& x) { return loss(x, gains); }, x, wide(grad), Name<T>::tolerance * 5);
+    if (!normalized) return;
+    for (unsigned i = 0; i < 2 * pieces * k; i++) of_gains[i / (pieces * k) * k + i % k] += sums[i];
+    is_gradient("heads_backward" + name + " gains", [&](const Doubles& gains) { return loss(x, gains); }, gains, of_gains, 1e-5);
 }
 
 template <class T> void attention_of(int context, int sequences, int heads, int k) {
@@ -397,6 +534,13 @@ static void optimizer(int n, float limit) {
     for (bf16 r : rounded) expect(r.bits == 0, "adamw_f32 rounds nothing");
     auto both = update("adamw_bf16", values, firsts, seconds);
     expect(plain == both, "adamw_bf16 and adamw_f32 agree to the bit");
+    for (int& owner : owners) owner = owner == 0 ? -1 : owner;
+    auto some = update("adamw_some_bf16", values, firsts, seconds);
+    for (int i = 0; i < n; i++) {
+        bool stepped = owners[i / OWNED] >= 0;
+        expect(some[0][i] == (stepped ? both[0] : values)[i] && some[2][i] == (stepped ? both[2] : seconds)[i],
+               "adamw_some steps some weights and leaves the others");
+    }
     values = both[0], firsts = both[1], seconds = both[2];
     near("adamw", values, value, 1e-6);
     near("adamw first", firsts, first, 1e-6);
@@ -407,6 +551,96 @@ static void optimizer(int n, float limit) {
     double expected = 0;
     for (float g : grads) expected += std::fabs(g);
     expect(std::fabs((sums[0] + sums[1] + sums[2]) / expected - 1) < 1e-6, "watch");
+}
+
+// SGD and Lion.
+static void by_momentum(int n) {
+    auto values = draw<float>(n), momenta = draw<float>(n), grads = draw<float>(n);
+    momenta[3] = grads[3] = 0.0f;
+    std::vector<UpdateRow> rows{{0, 0, 0.01f, 0.001f, 0.0f, 0}, {0, 0, 0.02f, 0.0f, 0.0f, 0}};
+    std::vector<int> owners(n / OWNED);
+    for (size_t i = 0; i < owners.size(); i++) owners[i] = i % 3 == 0;
+    StepState state{};
+    state.clip = 0.5f, state.rate_share = 0.75f;
+    for (bool lion : {false, true}) {
+        Doubles value = wide(values), momentum = wide(momenta);
+        const double beta1 = 0.9f, beta2 = 0.99f;
+        for (int i = 0; i < n; i++) {
+            UpdateRow row = rows[owners[i / OWNED]];
+            double g = 0.5 * grads[i], mean = beta1 * momentum[i] + (1 - beta1) * g;
+            momentum[i] = lion ? beta2 * momentum[i] + (1 - beta2) * g : beta1 * momentum[i] + g;
+            double direction = lion ? (mean > 0) - (mean < 0) : momentum[i];
+            value[i] = (1 - 0.75 * row.decay) * value[i] - 0.75 * row.rate * direction;
+        }
+        std::vector<bf16> rounded(n);
+        std::array<Floats, 2> stepped[2];
+        for (int number = 0; number < 2; number++) {
+            auto [v, m] = std::array{values, momenta};
+            dim3 grid{(unsigned)(n + 511) / 512};
+            std::string name = std::string(lion ? "lion" : "sgd") + (number ? "_bf16" : "_f32");
+            if (lion)
+                start(name, grid, 128, 0, v.data(), rounded.data(), m.data(), grads.data(), rows.data(), owners.data(), (long long)n, 0.9f,
+                      0.99f, &state);
+            else start(name, grid, 128, 0, v.data(), rounded.data(), m.data(), grads.data(), rows.data(), owners.data(), (long long)n, 0.9f, &state);
+            near(name, v, value, 1e-6);
+            near(name + " momentum", m, momentum, 1e-6);
+            for (int i = 0; i < n; i++) expect(rounded[i].bits == (number ? to<bf16>(v[i]).bits : 0), name + " rounds its values");
+            stepped[number] = {v, m};
+        }
+        expect(stepped[0] == stepped[1], "both agree to the bit");
+    }
+}
+
+// Muon's kernels between its products: of three weights the middle one is another's.
+static void muon() {
+    std::vector<UpdateRow> rows{{0, 96, 0.01f, 0.001f, 0.0f, 0}, {128, 150, 0.0f, 0.0f, 0.0f, 0}, {192, 392, 0.02f, 0.0f, 0.0f, 0}};
+    std::vector<int> owners{0, 0, -1, 2, 2, 2, 2}, matrices{0, 2};
+    int n = (int)owners.size() * OWNED;
+    auto values = draw<float>(n), momenta = draw<float>(n), grads = draw<float>(n), x = draw<float>(n);
+    for (const UpdateRow& row : rows)
+        for (long long i = row.end; i % OWNED; i++) momenta[i] = grads[i] = 0.0f;
+    Floats squares(owners.size(), -1.0f), inverses(3, -1.0f), before = x;
+    StepState state{};
+    state.clip = 0.5f, state.rate_share = 0.75f;
+    Doubles momentum = wide(momenta), ahead = wide(x), value = wide(values);
+    const double decay = 0.95f;
+    Doubles norms(3);
+    for (int i = 0; i < n; i++) {
+        int weight = owners[i / OWNED];
+        if (weight < 0) continue;
+        double g = (1 - decay) * 0.5 * grads[i];
+        momentum[i] = decay * momentum[i] + g;
+        ahead[i] = decay * momentum[i] + g;
+        norms[weight] += ahead[i] * ahead[i];
+    }
+    dim3 grid{(unsigned)(n + 511) / 512};
+    start("muon_ahead", grid, 128, 0, momenta.data(), grads.data(), x.data(), owners.data(), squares.data(), (long long)n, 0.95f, &state);
+    near("muon_ahead momentum", momenta, momentum, 1e-6);
+    near("muon_ahead", x, ahead, 1e-6);
+    expect(squares[2] == -1.0f, "another's weight has no norm");
+    start("muon_norms", {2}, 64, 0, squares.data(), rows.data(), matrices.data(), inverses.data());
+    start("muon_normalize", grid, 128, 0, x.data(), owners.data(), inverses.data(), (long long)n);
+    for (int i = 0; i < n; i++) {
+        int weight = owners[i / OWNED];
+        if (weight < 0) continue;
+        ahead[i] /= std::sqrt(norms[weight]);
+        value[i] = (1 - 0.75 * rows[weight].decay) * value[i] - 0.75 * rows[weight].rate * ahead[i];
+    }
+    near("muon_normalize", x, ahead, 1e-6);
+    std::vector<bf16> rounded(n);
+    start("muon_step", grid, 128, 0, values.data(), rounded.data(), x.data(), rows.data(), owners.data(), (long long)n, &state);
+    near("muon_step", values, value, 1e-6);
+    for (int i = 0; i < n; i++)
+        expect(rounded[i].bits == (owners[i / OWNED] < 0 ? 0 : to<bf16>(values[i]).bits), "muon_step rounds its values");
+    std::vector<Square> places{{0, 5, 0}, {64, 3, 0}};
+    auto s = draw<float>(80);
+    Floats f(80, 9.0f);
+    Doubles factor(80, 9.0);
+    for (const Square& square : places)
+        for (int i = 0; i < square.side * square.side; i++)
+            factor[square.begin + i] = 2.0 * s[square.begin + i] + (i / square.side == i % square.side ? 3.0 : 0.0);
+    start("muon_factor", {1, 2}, 32, 0, s.data(), f.data(), places.data(), 3.0f, 2.0f);
+    near("muon_factor", f, factor, 1e-6);
 }
 
 // What is no number stays none, and nothing hangs.
@@ -507,8 +741,26 @@ static void all() {
     norm<float>(9, 600, 5, 64);
     norm<bf16>(70, 64, 16, 128);
     norm<bf16>(33, 7, 16, 32);
-    activation<float>(1000);
-    activation<bf16>(130);
+    any_norm<float>(70, 24, 64, true, false);
+    any_norm<float>(9, 7, 5, true, true);
+    any_norm<bf16>(33, 64, 16, true, true);
+    any_norm<bf16>(20, 32, 16, false, true);
+    positions<float>(16, 3, 24, 30);
+    positions<bf16>(7, 2, 5, 100);
+    activation<float>("gelu", gelu_exactly, 1000);
+    activation<bf16>("gelu", gelu_exactly, 130);
+    activation<float>("squared_relu", squared_relu_exactly, 1000);
+    activation<bf16>("squared_relu", squared_relu_exactly, 130);
+    gate<float>("gated_silu", silu_exactly, 9, 24);
+    gate<bf16>("gated_silu", silu_exactly, 5, 8);
+    gate<float>("gated_gelu", gelu_exactly, 9, 24);
+    gate<bf16>("gated_gelu", gelu_exactly, 5, 8);
+    gate<float>("gated", identity, 9, 24);
+    gate<bf16>("gated", identity, 5, 8);
+    heads<float>(21, 4, 2, 8, true, 16);
+    heads<float>(5, 3, 1, 40, false, 16);
+    heads<bf16>(19, 2, 2, 128, true, 8);
+    heads<bf16>(19, 4, 1, 16, true, 16);
     attention_of<float>(64, 2, 2, 16);
     attention_of<float>(45, 1, 3, 8);
     attention_of<float>(1, 2, 1, 8);
@@ -530,6 +782,8 @@ static void all() {
     products<bf16, float>("product_bf16_f32", 1e-6);
     optimizer(10 * OWNED, 1.0f);
     optimizer(200 * OWNED, 0.0f);
+    by_momentum(10 * OWNED);
+    muon();
     not_numbers();
 }
 
