@@ -84,9 +84,10 @@ impl Loss {
         on.product([plain(self.logits), weight], (grad, act.number), [count, d, vocab], (1.0, 0.0))?;
         let beta = if first > 0 { 1.0 } else { pass.beta() };
         let to = (on.gradient(head), Number::F32);
-        let (factors, size) = match as_rows {
-            true => ([turned(self.logits), plain(x)], [vocab, d, count]),
-            false => ([turned(x), plain(self.logits)], [d, vocab, count]),
+        let (factors, size) = if as_rows {
+            ([turned(self.logits), plain(x)], [vocab, d, count])
+        } else {
+            ([turned(x), plain(self.logits)], [d, vocab, count])
         };
         on.product(factors, to, size, (1.0, beta))
     }

@@ -9,7 +9,7 @@ use super::pass::OnCard;
 use super::refusal;
 use super::state::{Gains, Recipe, State, StepState};
 use super::step::Step;
-use super::trace::{self, Layers};
+use super::trace::{self, Model};
 use super::update::{self, UpdateRow};
 use crate::optimizer::{Kept, OptimizerKind};
 use crate::parameterization::{Role, Rules};
@@ -42,7 +42,7 @@ pub struct Program<'g> {
     recipe: Recipe,
     flat: Flat,
     state: State,
-    model: Layers,
+    model: Model,
     loss: Loss,
     muon: Option<Muon>,
     /// Batches of the steps to come: that of step s at place s mod [`RING`].
@@ -79,7 +79,7 @@ impl<'g> Program<'g> {
             logits_multiplier: rules.rule(Role::Unembedding, shape.width).multiplier as f32,
         };
         let (number, rows) = (recipe.number(), (part * shape.context).max(shown_rows));
-        let model = trace::layers(&shape, (rows, number), &recipe.multipliers, &arena)?
+        let model = trace::model(&shape, (rows, number), &recipe.multipliers, &arena)?
             .ok_or_else(|| refusal::lacking(&shape))?;
         let (ends, step_rows) = ((model.last, model.head), sequences * shape.context);
         let loss = Loss::new(&arena, &shape, ends, [rows, step_rows], number)?;
@@ -250,12 +250,12 @@ impl<'g> Program<'g> {
 fn gains(
     gpu: &dyn Gpu,
     arena: &Arena<'_>,
-    (flat, model): (&Flat, &Layers),
+    (flat, model): (&Flat, &Model),
     rows: usize,
 ) -> Result<[Gains; 2], TrainError> {
     let of = |weights: &Vec<usize>| {
         let places: Vec<_> = weights.iter().map(|weight| flat.place(*weight)).collect();
-        let (count, columns) = (places.len(), places.first().map_or(0, |place| place.len()));
+        let (count, columns) = (places.len(), places.first().map_or(0, ExactSizeIterator::len));
         if count == 0 {
             return Ok(Gains { count, columns, places: 0, partials: 0 });
         }

@@ -8,7 +8,7 @@ use super::muon::Muon;
 use super::optimizer;
 use super::pass::{OnCard, Pass};
 use super::state::Gains;
-use super::trace::Layers;
+use super::trace::Model;
 use super::watch::Watched;
 use crate::train::site::Site;
 use crate::trainer::TrainError;
@@ -21,7 +21,7 @@ pub struct Step<'a> {
     /// The run.
     pub on: OnCard<'a>,
     /// The model.
-    pub model: &'a Layers,
+    pub model: &'a Model,
     /// What it is trained to.
     pub loss: &'a Loss,
     /// What Muon needs, where it is the optimizer.

@@ -40,7 +40,7 @@ pub struct Traced<'a> {
 }
 
 /// A model on the card.
-pub struct Layers {
+pub struct Model {
     /// In their order.
     pub layers: Vec<Box<dyn Layer>>,
     /// Activations that can be watched, each behind the layer of a number.
@@ -90,13 +90,13 @@ enum Seen {
     Logits { layer: usize, qkv: Address },
 }
 
-/// The layers of a shape for at most so many rows, or nothing where the card lacks kernels for them.
-pub fn layers<'a>(
+/// The model of a shape for at most so many rows, or nothing where the card lacks kernels for them.
+pub fn model<'a>(
     shape: &Shape,
     (rows, number): (usize, Number),
     multipliers: &'a [f32],
     room: &'a dyn Room,
-) -> Result<Option<Layers>, TrainError> {
+) -> Result<Option<Model>, TrainError> {
     let sizes = shape.sizes();
     let shared = [room.words(rows * shape.width)?, room.words(rows * shape.heads)?];
     let traced = Traced {
@@ -234,7 +234,7 @@ impl Traced<'_> {
     }
 
     /// All layers with the places of their gradients.
-    fn finish(mut self, last: Name, head: Name) -> Result<Option<Layers>, TrainError> {
+    fn finish(mut self, last: Name, head: Name) -> Result<Option<Model>, TrainError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -257,7 +257,7 @@ impl Traced<'_> {
         for layer in layers.iter_mut().rev() {
             gradient = layer.place_gradients(gradient, &mut self.scratch)?;
         }
-        Ok(Some(Layers { layers, watched, gains: self.gains, last: [last, of_last], head: (number, turned) }))
+        Ok(Some(Model { layers, watched, gains: self.gains, last: [last, of_last], head: (number, turned) }))
     }
 
     /// What is seen at a site, and behind which layer.

@@ -31,11 +31,11 @@ impl Heads {
     fn packed_heads(&self) -> usize {
         self.sizes[0] + 2 * self.sizes[1]
     }
+}
 
-    /// Blocks of both kernels are alike.
-    fn launch(&self, kernel: &'static str, blocks: usize, arguments: Vec<Argument>) -> Launch {
-        launch(kernel, [extent(blocks), 1, 1], extent(WARPS * WARP), arguments)
-    }
+/// So many blocks of either kernel.
+fn blocks(kernel: &'static str, count: usize, arguments: Vec<Argument>) -> Launch {
+    launch(kernel, [extent(count), 1, 1], extent(WARPS * WARP), arguments)
 }
 
 impl Layer for Heads {
@@ -44,8 +44,8 @@ impl Layer for Heads {
         let mut arguments = [self.packed, gains[0], gains[1], self.qkv, self.inverses].map(Argument::from).to_vec();
         arguments.push(int(act.rows));
         arguments.extend(self.sizes.map(int));
-        let blocks = (act.rows * self.packed_heads()).div_ceil(WARPS);
-        on.gpu.launch(&self.launch(named(act.number, "heads_f32", "heads_bf16"), blocks, arguments))
+        let name = named(act.number, "heads_f32", "heads_bf16");
+        on.gpu.launch(&blocks(name, (act.rows * self.packed_heads()).div_ceil(WARPS), arguments))
     }
 
     fn backward(&self, pass: &Pass<'_>) -> Result<(), TrainError> {
@@ -60,7 +60,7 @@ impl Layer for Heads {
         arguments.extend([int(rows), int(act.rows)]);
         arguments.extend(self.sizes.map(int));
         let name = named(act.number, "heads_backward_f32", "heads_backward_bf16");
-        on.gpu.launch(&self.launch(name, pieces, arguments))
+        on.gpu.launch(&blocks(name, pieces, arguments))
     }
 
     fn place_gradients(&mut self, of_output: Address, scratch: &mut Scratch<'_>) -> Result<Address, TrainError> {

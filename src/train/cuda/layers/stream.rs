@@ -167,13 +167,12 @@ impl Layer for Stream {
 
     fn backward(&self, pass: &Pass<'_>) -> Result<(), TrainError> {
         let (on, act) = (pass.on, pass.act);
-        match self.norm {
-            Some(norm) => on.gpu.launch(&self.norm_backward(pass, norm))?,
-            None => {
-                let arguments = vec![self.gradients[1].into(), self.grad_x.into(), int(act.rows * act.shape.width)];
-                let name = named(act.number, "add_gradient_f32", "add_gradient_bf16");
-                on.gpu.launch(&spread(name, act.rows * act.shape.width, arguments))?;
-            }
+        if let Some(norm) = self.norm {
+            on.gpu.launch(&self.norm_backward(pass, norm))?;
+        } else {
+            let count = act.rows * act.shape.width;
+            let arguments = vec![self.gradients[1].into(), self.grad_x.into(), int(count)];
+            on.gpu.launch(&spread(named(act.number, "add_gradient_f32", "add_gradient_bf16"), count, arguments))?;
         }
         match self.source {
             Source::Embedding { table, positions } => self.embedding_backward(pass, table, positions),

@@ -15,8 +15,8 @@ struct Case {
 fn of(parts: Parts) -> (PlannedRun, Corpus) {
     small(|spec| {
         with(Parameterization::CompleteP)(spec);
-        // Two heads share one of keys.
-        spec.model.width = Some(32);
+        // Two heads share one of keys. Where all is together a second block joins the first.
+        (spec.model.width, spec.model.depth) = (Some(32), Some(if parts == TOGETHER { 2 } else { 1 }));
         spec.model.set_parts(parts);
     })
 }
