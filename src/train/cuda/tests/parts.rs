@@ -16,7 +16,8 @@ fn of(parts: Parts) -> (PlannedRun, Corpus) {
     small(|spec| {
         with(Parameterization::CompleteP)(spec);
         // Two heads share one of keys. Where all is together a second block joins the first.
-        (spec.model.width, spec.model.depth) = (Some(32), Some(if parts == TOGETHER { 2 } else { 1 }));
+        let depth = if parts == TOGETHER { 2 } else { 1 };
+        (spec.model.width, spec.model.depth, spec.model.base_depth) = (Some(32), Some(depth), Some(3 - depth));
         spec.model.set_parts(parts);
     })
 }
