@@ -114,7 +114,7 @@ fn low_precision_and_micro_batches_change_losses_by_rounding_alone() {
             for (a, b) in whole.iter().zip(&other) {
                 assert!((a / b - 1.0).abs() < tolerance, "{name}, {precision:?} in {parts} parts: {a} and {b}");
             }
-            assert_ne!(whole, other, "{name}, {precision:?} in {parts} parts: it rounds otherwise");
+            assert!(precision == Precision::F32 || whole != other, "{name}: {precision:?} rounds");
         }
     }
 }
