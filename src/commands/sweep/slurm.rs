@@ -74,6 +74,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     if args.keep_models {
         ledger.keep_models()?;
     }
+    super::go_on(&ledger, spec)?;
     sweep.run(&ledger)
 }
 
