@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::common::{
-    Place, QUICKSTART, assert_code, assert_refused, assert_said, edited, repository, signal, text, wait_for,
+    Place, QUICKSTART, assert_code, assert_refused, assert_said, edited, repository, signal, wait_for,
 };
 use crate::program::python;
 

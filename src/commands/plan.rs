@@ -50,15 +50,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     {
         (spec, plan) = take(trimmed, &format!("cut down to {limit} device hours"), &mut set);
     }
-    if let Some(raised) = planning::raised_batches(&spec, &plan) {
-        eprintln!("{raised}");
-    }
-    if let Some(none) = trunks::none_shared(&spec, &plan) {
-        eprintln!("{none}");
-    }
-    if let Some(hopeless) = Stopping::of(&spec).and_then(|stopping| stopping.hopeless(&plan)) {
-        eprintln!("{hopeless}");
-    }
+    warn(&spec, &plan);
     let fittable = planning::Fittable::of(&plan);
     if args.csv {
         plan.left_out.iter().for_each(|out| eprintln!("left out: {}: {}", planning::describe(out), out.reason));
@@ -87,6 +79,14 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("wrote {}", out.display());
     }
     Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
+}
+
+/// Says where keys of the spec do not come to what they are meant for.
+fn warn(spec: &Spec, plan: &Plan) {
+    let none_shared = trunks::none_shared(spec, plan).map(str::to_owned);
+    let none_stopped = Stopping::of(spec).and_then(|stopping| stopping.hopeless(plan));
+    let said = [planning::raised_batches(spec, plan), none_shared, none_stopped];
+    said.iter().flatten().for_each(|line| eprintln!("{line}"));
 }
 
 /// A changed grid, told with its reasons and as overrides.

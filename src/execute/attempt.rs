@@ -18,6 +18,9 @@ use crate::trainer::{Job, Outcome, Progress, TrainError, Trainer};
 /// Time between two events of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
+/// Why a run is stopped before its end, and after how many seconds.
+type Verdict = (Reason, f64);
+
 /// What an attempt came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -81,7 +84,7 @@ pub(super) fn train(
 /// Trains, and tells of it. Why the run is stopped before its end, where it is, and after how many seconds, goes into the
 /// second of the pair.
 fn attempt(
-    (claim, verdict): (&RefCell<Claim<'_>>, &Cell<Option<(Reason, f64)>>),
+    (claim, verdict): (&RefCell<Claim<'_>>, &Cell<Option<Verdict>>),
     run: &PlannedRun,
     (trainer, micro_batches): (&mut dyn Trainer, usize),
     lane: Lane<'_, '_>,
@@ -206,7 +209,7 @@ fn publish(
 fn stop(
     claim: Claim<'_>,
     run: &PlannedRun,
-    verdict: (Reason, f64),
+    verdict: Verdict,
     (trainer, micro_batches): (&dyn Trainer, usize),
     lanes: &Lanes<'_>,
 ) -> Result<(), WorkError> {

@@ -119,9 +119,9 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{SPEC, device, finished};
+    use super::super::testing::{SPEC, device, finished, stop};
     use super::*;
-    use crate::ledger::Losses;
+    use crate::ledger::{Losses, State};
     use crate::plan::testing::plan;
     use crate::trainer::Outcome;
 
@@ -157,21 +157,16 @@ mod tests {
 
     #[test]
     fn that_a_run_was_stopped_is_taken_over_unless_more_is_known_of_it() {
-        use super::super::{Reason, State};
-        use crate::goal::StopEarly;
         let (_one, first) = sweep(3, &[(0, finished(3.0))]);
-        for at in [1, 2] {
-            let against = first.plan().runs[0].id.clone();
-            let rule = StopEarly { margin: 1.5, after: 0.2 };
-            let claim = first.claim(&first.plan().runs[at]).unwrap().unwrap();
-            claim.stop((Reason { rule, against, behind: 0.5, allowed: 0.1 }, 2.5), device(), 1).unwrap();
-        }
+        stop(&first, 1, 1.5);
+        stop(&first, 2, 1.5);
         let (_two, second) = sweep(3, &[(2, finished(5.0))]);
         let sweeps = [first, second];
         let plan = joined(&sweeps).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let out = Ledger::create(&dir.path().join("all"), SPEC, plan.clone(), Losses::Trained).unwrap();
-        sweeps.iter().for_each(|sweep| drop(out.take_over(sweep).unwrap()));
+        let taken = sweeps.each_ref().map(|sweep| out.take_over(sweep).unwrap().new);
+        assert_eq!(taken, [1, 1]);
         assert!(matches!(out.state(&plan.runs[1].id).unwrap(), State::Stopped(_)));
         assert!(matches!(out.state(&plan.runs[2].id).unwrap(), State::Ended(_)));
     }

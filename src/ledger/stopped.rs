@@ -128,22 +128,8 @@ impl Claim<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::Published;
-    use super::super::testing::{device, finished, ledger};
+    use super::super::testing::{device, finished, ledger, stop};
     use super::*;
-
-    fn reason(against: &RunId, margin: f64) -> Reason {
-        let rule = StopEarly { margin, after: 0.2 };
-        Reason { rule, against: against.clone(), behind: 0.5, allowed: 0.2 }
-    }
-
-    fn stop(ledger: &Ledger, at: usize, margin: f64) {
-        let runs = &ledger.plan().runs;
-        let mut claim = ledger.claim(&runs[at]).unwrap().expect("nobody holds it");
-        claim.save(&mut |out| out.write_all(b"state")).unwrap();
-        let point = CurvePoint { step: 30, tokens: 30 * 256, train_loss: Some(5.5), learning_rate: 0.01 };
-        claim.record(&point).unwrap();
-        claim.stop((reason(&runs[0].id, margin), 2.5), device(), 1).unwrap();
-    }
 
     #[test]
     fn a_stopped_run_is_over_without_a_result_and_goes_on_from_its_checkpoint_when_it_is_needed() {

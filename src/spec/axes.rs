@@ -75,7 +75,7 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     validate::some_trunk(&specs)?;
     let points: Vec<Point> =
         specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)).collect::<Result<_, _>>()?;
-    validate::some_group(spec, &points)?;
+    validate::some_group(spec, points.iter().map(|point| &point.axes))?;
     Ok(points)
 }
 

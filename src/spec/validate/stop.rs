@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::fit::named::Law;
 use crate::goal::StopEarly;
 use crate::spec::Spec;
-use crate::spec::axes::Point;
 use crate::spec::check::{Checked, absent, require};
 
 const KEY: &str = "sweep.stop_early";
@@ -46,13 +45,16 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
     absent(KEY, around.is_some(), "fit.law asks for the losses on both sides of the best value")
 }
 
-/// Some group of runs that differ in tuned settings alone has more than one.
-pub(in crate::spec) fn some_group(spec: &Spec, points: &[Point]) -> Checked {
+/// Some group of runs that differ in tuned settings alone has more than one, by the values of the axes at each point.
+pub(in crate::spec) fn some_group<'a>(
+    spec: &Spec,
+    points: impl Iterator<Item = &'a BTreeMap<String, String>>,
+) -> Checked {
     let asked = spec.sweep.as_ref().is_some_and(|sweep| sweep.stop_early.is_some());
     let tuned = spec.fit.as_ref().map_or(&[][..], |fit| &fit.tuned);
     let mut groups: BTreeMap<Vec<(&str, &str)>, usize> = BTreeMap::new();
-    for point in points {
-        let others = point.axes.iter().filter(|(field, _)| !tuned.contains(field));
+    for axes in points {
+        let others = axes.iter().filter(|(field, _)| !tuned.contains(field));
         *groups.entry(others.map(|(field, value)| (field.as_str(), value.as_str())).collect()).or_default() += 1;
     }
     require(!asked || groups.values().any(|count| *count > 1), KEY, || {
