@@ -14,7 +14,7 @@ use super::shared::stopping::Regret;
 use super::shared::{folder, json};
 use crate::cli::StopEarlyArgs;
 use crate::execute::replay;
-use crate::fit::design::stop::{COMPANIONS, Evidence, Replay};
+use crate::fit::design::stop::{Evidence, OTHERS, Replay};
 use crate::goal::StopEarly;
 use crate::ledger::Ledger;
 
@@ -102,7 +102,7 @@ fn words(dir: &Path, tuned: &[String], tried: &[(StopEarly, Replay, Replay)], ro
     }
     let regret = |(rule, _, others): &(StopEarly, Replay, Replay)| {
         let told = Regret::of(others).map_or_else(
-            || format!("not known: that takes {COMPANIONS} finished runs beside the best ones of other groups"),
+            || format!("not known: that takes {OTHERS} finished runs beside the best ones of other groups"),
             |regret| regret.words(),
         );
         format!("  margin {}: {told}\n", rule.margin)

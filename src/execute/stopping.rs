@@ -37,7 +37,9 @@ fn groups<'a>(plan: &'a Plan, tuned: &[String]) -> Vec<Vec<&'a PlannedRun>> {
 }
 
 /// The group of each run, in the order in which they are trained: the middle values of all groups first, since a run is
-/// stopped by a good one of its group; cheap ones first, since the others are judged by what they showed.
+/// stopped by a good one of its group; cheap ones first, since the others are judged by what they showed. Every second group
+/// begins on the other side of its middle: gaps of too high rates change in another way than those of too low ones, and neither
+/// may be judged by the other alone.
 fn order<'a>(plan: &'a Plan, tuned: &[String]) -> Vec<(usize, &'a PlannedRun)> {
     let mut ordered = Vec::new();
     for (group, runs) in groups(plan, tuned).into_iter().enumerate() {
@@ -46,6 +48,9 @@ fn order<'a>(plan: &'a Plan, tuned: &[String]) -> Vec<(usize, &'a PlannedRun)> {
             .map(|field| off_the_middle(&runs, field))
             .fold(vec![0; runs.len()], |sum, off| sum.iter().zip(off).map(|(sum, off)| sum + off).collect());
         let mut ranked: Vec<usize> = (0..runs.len()).collect();
+        if group % 2 == 1 {
+            ranked.reverse();
+        }
         ranked.sort_by_key(|run| off[*run]);
         ordered.extend(ranked.into_iter().enumerate().map(|(rank, run)| (rank, group, runs[run])));
     }
@@ -174,9 +179,9 @@ mod tests {
         assert_eq!(groups(&plan, &[]).len(), 10);
         let told = |(group, run): &(usize, &PlannedRun)| (*group, run.axes["optimizer.learning_rate"].clone());
         let told: Vec<(usize, String)> = order(&plan, &tuned).iter().map(told).collect();
-        let expected = ["0.04", "0.02", "0.08", "0.01", "0.16"].map(|rate| [(0, rate), (1, rate)]);
-        let expected: Vec<(usize, String)> =
-            expected.concat().into_iter().map(|(at, rate)| (at, rate.to_owned())).collect();
+        let [first, second] = [["0.04", "0.02", "0.08", "0.01", "0.16"], ["0.04", "0.08", "0.02", "0.16", "0.01"]];
+        let pairs = first.iter().zip(second).flat_map(|(first, second)| [(0, *first), (1, second)]);
+        let expected: Vec<(usize, String)> = pairs.map(|(at, rate)| (at, rate.to_owned())).collect();
         assert_eq!(told, expected);
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::execute::{Summary, replay};
-use crate::fit::design::stop::{COMPANIONS, Evidence, Replay};
+use crate::fit::design::stop::{Evidence, OTHERS, Replay};
 use crate::fit::{Bootstrap, Estimate};
 use crate::goal::StopEarly;
 use crate::ledger::Ledger;
@@ -110,7 +110,7 @@ impl Told {
                 regret.words()
             ),
             (Some(_), None) => format!(
-                " What it may have cost cannot be measured: that takes {COMPANIONS} finished runs beside the best ones of other \
+                " What it may have cost cannot be measured: that takes {OTHERS} finished runs beside the best ones of other \
                  groups."
             ),
         };

@@ -19,6 +19,10 @@ use crate::goal::StopEarly;
 /// once in nine times: a margin above 1 makes that rarer.
 pub const COMPANIONS: usize = 8;
 
+/// The same of other groups, where a group is judged by these alone: fewer are there, as its own are left out. A margin that is
+/// learned from fewer is smaller and stops more, so that the cost of the rule is not told too low.
+pub const OTHERS: usize = 4;
+
 /// The training losses of a finished run, and what they came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
@@ -90,6 +94,17 @@ pub fn judge<'a>(
     rule: StopEarly,
     known: impl IntoIterator<Item = &'a [&'a Curve]>,
     own: &[&Curve],
+    point: [f64; 2],
+) -> Option<Verdict> {
+    judge_by(rule, COMPANIONS, known, own, point)
+}
+
+/// The same where so many companions suffice.
+fn judge_by<'a>(
+    rule: StopEarly,
+    enough: usize,
+    known: impl IntoIterator<Item = &'a [&'a Curve]>,
+    own: &[&Curve],
     [share, loss]: [f64; 2],
 ) -> Option<Verdict> {
     if share < rule.after || share >= 1.0 || !loss.is_finite() {
@@ -100,7 +115,7 @@ pub fn judge<'a>(
     let (most, companions) = largest_change(known, share);
     let allowed = rule.margin * most;
     let against = own.iter().position(|run| std::ptr::eq(*run, best))?;
-    (companions >= COMPANIONS && behind > allowed).then_some(Verdict { against, behind, allowed })
+    (companions >= enough && behind > allowed).then_some(Verdict { against, behind, allowed })
 }
 
 /// A finished run that is trained once more in thought.
@@ -121,6 +136,16 @@ pub enum Evidence {
     Before,
     /// All runs of the other groups: what happens in one group then says nothing of another.
     Others,
+}
+
+impl Evidence {
+    /// Companions that suffice.
+    fn enough(self) -> usize {
+        match self {
+            Self::Before => COMPANIONS,
+            Self::Others => OTHERS,
+        }
+    }
 }
 
 /// What the rule would have done to finished runs.
@@ -156,7 +181,7 @@ pub fn replay(runs: &[Past], rule: StopEarly, evidence: Evidence) -> Replay {
             }
         };
         let own = &ended[run.group];
-        let is_stopped = |point: &&[f64; 2]| judge(rule, known(), own, **point).is_some();
+        let is_stopped = |point: &&[f64; 2]| judge_by(rule, evidence.enough(), known(), own, **point).is_some();
         if let Some([share, _]) = run.curve.points.iter().find(is_stopped) {
             stopped += 1;
             spent += share * run.flops;
@@ -168,7 +193,7 @@ pub fn replay(runs: &[Past], rule: StopEarly, evidence: Evidence) -> Replay {
     let companions = |group: &Vec<&Curve>| group.len().saturating_sub(1);
     let known: usize = all.iter().map(companions).sum();
     let others = |group: &Vec<&Curve>| if evidence == Evidence::Others { known - companions(group) } else { known };
-    let judged = all.iter().zip(&ended).filter(|(all, _)| all.len() > 1 && others(all) >= COMPANIONS);
+    let judged = all.iter().zip(&ended).filter(|(all, _)| all.len() > 1 && others(all) >= evidence.enough());
     let lost = judged.filter_map(|(all, ended)| Some(best(ended)?.end - best(all)?.end)).collect();
     Replay { runs: runs.len(), stopped, flops: runs.iter().map(|run| run.flops).sum(), spent, lost }
 }
@@ -274,6 +299,21 @@ mod tests {
             let interval = replayed.wrong_share().unwrap();
             assert!(interval.low > 0.0 && interval.low < 0.25 && interval.high > 0.6, "{interval:?}");
         }
+    }
+
+    #[test]
+    fn gaps_of_low_values_say_nothing_of_high_ones_so_both_must_have_finished() {
+        // The middle, a low value without a change of its gap, and a high one that is best and looks worse at first.
+        let [middle, low, high] = [curve(0.035, 0.035), curve(0.22, 0.22), curve(0.077, 0.009)];
+        let past = |group: usize, curve: &Curve| Past { group, curve: curve.clone(), flops: 1e12 };
+        let middles = || (0..8).map(|group| past(group, &middle));
+        let low_first = middles().chain((0..8).map(|group| past(group, &low)));
+        let low_first: Vec<Past> = low_first.chain((0..8).map(|group| past(group, &high))).collect();
+        assert_eq!(replay(&low_first, RULE, Evidence::Before).wrong(), 8);
+        let side = |group: usize, first: bool| if (group % 2 == 0) == first { &low } else { &high };
+        let both = middles().chain((0..8).map(|group| past(group, side(group, true))));
+        let both: Vec<Past> = both.chain((0..8).map(|group| past(group, side(group, false)))).collect();
+        assert_eq!(replay(&both, RULE, Evidence::Before).wrong(), 0);
     }
 
     #[test]
