@@ -1,14 +1,27 @@
-//! What stopping runs early (`sweep.stop_early`) saved, and what it may have cost.
+//! Stopping runs early (`sweep.stop_early`): which go on after all, what was saved, and what it may have cost.
 
 use serde::Serialize;
 
-use crate::execute::{Summary, replay};
+use crate::execute::{Stopping, Summary, replay};
 use crate::fit::design::stop::{Evidence, OTHERS, Replay};
 use crate::fit::{Bootstrap, Estimate};
 use crate::goal::StopEarly;
 use crate::ledger::Ledger;
 use crate::spec::Spec;
 use crate::units::Flops;
+
+/// Lets runs go on that an earlier call stopped by another rule, and says where the rule of this one has nothing to go by.
+pub fn go_on(ledger: &Ledger, spec: &Spec) -> anyhow::Result<()> {
+    let rule = spec.sweep.as_ref().and_then(|sweep| sweep.stop_early);
+    match ledger.take_back_stops(rule)? {
+        0 => {}
+        count => eprintln!("{count} runs that were stopped early go on from their checkpoints"),
+    }
+    if let Some(hopeless) = Stopping::of(spec).and_then(|stopping| stopping.hopeless(ledger.plan())) {
+        eprintln!("{hopeless}");
+    }
+    Ok(())
+}
 
 /// What stopping early came to.
 #[derive(Serialize)]
@@ -89,7 +102,7 @@ pub fn told(ledger: &Ledger, spec: &Spec, summary: &Summary) -> anyhow::Result<O
         runs: runs.len(),
         stopped: summary.stopped.len(),
         flops: runs.iter().map(|run| run.flops).sum(),
-        flops_saved: spared.sum(),
+        flops_saved: spared.fold(0.0, |sum, flops| sum + flops),
         rule,
         regret: rule.map(regret).transpose()?.flatten(),
     }))

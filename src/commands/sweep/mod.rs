@@ -15,10 +15,10 @@ use self::ending::finish;
 use self::pool::worker;
 use self::results::results_dir;
 use super::seconds;
-use super::shared::{closing, device, planning, program, trunks};
+use super::shared::{closing, device, planning, program, stopping, trunks};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::Chooser;
-use crate::execute::{self, Display, ExecuteError, Pool, Stopping, Summary};
+use crate::execute::{self, Display, ExecuteError, Pool, Summary};
 use crate::ledger::{self, Ledger, Losses};
 use crate::plan::PlannedRun;
 use crate::spec::Spec;
@@ -158,21 +158,8 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
     if args.keep_models {
         ledger.keep_models()?;
     }
-    go_on(&ledger, spec)?;
+    stopping::go_on(&ledger, spec)?;
     Ok(ledger)
-}
-
-/// Lets runs go on that an earlier call stopped by another rule, and says where the rule of this one has nothing to go by.
-fn go_on(ledger: &Ledger, spec: &Spec) -> anyhow::Result<()> {
-    let rule = spec.sweep.as_ref().and_then(|sweep| sweep.stop_early);
-    match ledger.take_back_stops(rule)? {
-        0 => {}
-        count => eprintln!("{count} runs that were stopped early go on from their checkpoints"),
-    }
-    if let Some(hopeless) = Stopping::of(spec).and_then(|stopping| stopping.hopeless(ledger.plan())) {
-        eprintln!("{hopeless}");
-    }
-    Ok(())
 }
 
 /// What is kept of a sweep that did not come to its end, and the command that goes on.
