@@ -241,11 +241,14 @@ impl fmt::Display for Told {
     }
 }
 
+/// Begins the name of the loss on one part of a mixture: `val_loss_rfc`.
+pub const PART_LOSS: &str = "val_loss_";
+
 /// Something measured of a trained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
-    /// What, as a column of tables is called: `copy.8.exact_match`.
+    /// What, as a column of tables is called: `copy.8.exact_match`, `val_loss_rfc`.
     pub name: String,
     /// The mean.
     pub value: f64,

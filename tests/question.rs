@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, files, repository, text, with_data};
+use crate::data::words;
 
 /// One model, varied as these axes say.
 fn spec(axes: &[&str], fit: &[&str]) -> String {
@@ -231,6 +232,8 @@ fn what_cannot_be_asked_is_refused_with_file_line_and_key() {
         (&["fit.law=critical-batch", "fit.target_loss=[-1.0]"], &["fit.target_loss"]),
         (&["fit.law=gradient-noise"], &["fit.law", "norms of its gradients"]),
         (&["fit.law=tokens", "fit.colour=red"], &["fit.colour"]),
+        (&["fit.law=composition"], &["fit.law", "one mixture only", "data.weights"]),
+        (&["fit.law=mixtures"], &["fit.law", "one mixture only"]),
         (&["fit.target_loss=[3.0]"], &["fit.law", "missing", "fit.formula"]),
         (&["fit.law=tokens", "fit.formula=\"loss = E + A/N^a\""], &["fit.formula", "fit.law asks for another"]),
         (&["fit.law=tokens", "fit.unknown=[\"a any\"]"], &["fit.unknown", "only a formula"]),
@@ -261,6 +264,104 @@ fn what_cannot_be_asked_is_refused_with_file_line_and_key() {
 /// The built-in language, so that no text is needed.
 const LANGUAGE: &str = "source = \"synthetic\"\nvocab = 1024\nmax_epochs = 1.0\nseed = 1\n";
 
+/// A committed spec on data that are there: on small texts where it asks about texts, else on the built-in language.
+fn with_data_here(spec: &str, place: &Place) -> String {
+    if !spec.contains("source = \"mixture\"") {
+        // As often as the spec allows.
+        let epochs = spec.lines().find(|line| line.starts_with("max_epochs")).unwrap();
+        return with_data(spec, &LANGUAGE.replace("max_epochs = 1.0", epochs));
+    }
+    std::fs::create_dir_all(place.path("corpora")).unwrap();
+    let all = words(3000);
+    let documents: Vec<&str> = all.split("\n\n").collect();
+    let paths = spec.lines().filter_map(|line| line.strip_prefix("path = \"")?.split('"').next());
+    for (at, path) in paths.enumerate() {
+        place.write(path, documents[1000 * at..1000 * (at + 1)].join("\n\n"));
+    }
+    // Short enough that nothing is seen twice.
+    let short = "schedule.tokens_per_param=1.0";
+    edited(spec, &["data.vocab=256", "data.validation_fraction=0.2", "eval.tokens=3072", short])
+}
+
+#[test]
+fn the_best_mixture_comes_back_and_that_mixtures_differ_by_an_offset() {
+    let place = Place::new();
+    let spec = std::fs::read_to_string(repository().join("sweeps/laws/mixture.toml")).unwrap();
+    place.write("spec.toml", with_data_here(&spec, &place));
+    let output = place.rehearse();
+    assert_code(&output, 0);
+    assert!(!text(&output.stderr).contains("fitted as one curve"), "{}", text(&output.stderr));
+    let corpora = std::fs::read_dir(place.path("cache")).map_or(0, Iterator::count);
+    assert!(corpora <= 1, "one corpus for all mixtures");
+    let composition = &fits(&place)[0];
+    let names =
+        |key: &str| composition[key].as_array().unwrap().iter().map(|one| one["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(names("targets"), ["all parts", "c", "docs", "rfc"]);
+    assert_eq!((names("mixtures").len(), composition["sizes"].as_array().unwrap().len()), (10, 3));
+    // By the planted losses, over all mixtures of a fine grid. The columns are in the order of names, the parts in that of the spec.
+    let planted = |shares: [f64; 3]| -> f64 {
+        use runner::execute::rehearsal::{MIXTURE_NATS, MIXTURE_RATE};
+        let [c, docs, rfc] = shares;
+        [rfc, docs, c].iter().zip(0..).map(|(s, at)| MIXTURE_NATS * (-(MIXTURE_RATE + f64::from(at)) * s).exp()).sum()
+    };
+    let grid = (10..=80).flat_map(|a| (10..=80).map(move |b| [f64::from(a) / 100.0, f64::from(b) / 100.0]));
+    let grid = grid.map(|[a, b]| [a, b, 1.0 - a - b]).filter(|shares| (0.1..=0.8).contains(&shares[2]));
+    let best = grid.min_by(|a, b| planted(*a).total_cmp(&planted(*b))).unwrap();
+    let all = &composition["targets"][0];
+    for size in all["best"].as_array().unwrap() {
+        assert_eq!(size["status"], "converged", "{size}");
+        for (share, planted) in size["shares"].as_array().unwrap().iter().zip(best) {
+            let [value, low, high] = ["value", "low", "high"].map(|key| number(&share[key]));
+            assert!((value - planted).abs() < 0.02 && high - low < 0.06, "{share} and not {planted}");
+            assert!(low - 0.01 <= planted && planted <= high + 0.01, "{share} and not {planted}");
+        }
+    }
+    // Each part alone wants as much of itself as there is.
+    assert_eq!(composition["targets"][1]["best"][0]["status"], "edge_minimum");
+    assert!((number(&composition["targets"][1]["best"][0]["shares"][0]["value"]) - 0.8).abs() < 0.01);
+    let [value, low, high] = ["value", "low", "high"].map(|key| number(&all["growth"][key]));
+    assert!((value - 1.0).abs() < 0.1 && low < 1.0 && 1.0 < high, "{all}");
+    assert!(number(&all["rank"]["value"]) > 0.9, "{all}");
+    let sentence = composition["conclusion"].as_str().unwrap();
+    assert!(
+        sentence.contains("an offset") && sentence.starts_with("The best mixture for all parts: c 0."),
+        "{sentence}"
+    );
+    told_of_mixtures(&place, composition);
+}
+
+/// That tables, commands and the report tell mixtures and parts.
+fn told_of_mixtures(place: &Place, composition: &Value) {
+    let mut table = csv::Reader::from_path(place.path("out/runs.csv")).unwrap();
+    let headers = table.headers().unwrap().clone();
+    let row = table.records().next().unwrap().unwrap();
+    let number = |name: &str| -> f64 {
+        let at = headers.iter().position(|header| header == name).unwrap_or_else(|| panic!("{name}"));
+        row[at].parse().unwrap()
+    };
+    assert!((number("share_rfc") - 1.0 / 3.0).abs() < 1e-12);
+    let parts = ["val_loss_rfc", "val_loss_docs", "val_loss_c"].map(number);
+    assert!((parts.iter().sum::<f64>() / 3.0 - number("val_loss")).abs() < 1e-9, "{parts:?}");
+    assert!(number("val_loss_c_se") > 0.0);
+    let shown = place.says(&["show", &format!("out/{}", &row[0])]);
+    assert!(shown.contains("validation loss on docs"), "{shown}");
+    let page = place.read("out/report.html");
+    assert!(
+        page.contains("Loss of each mixture against size")
+            && page.contains("The best mixture for all parts against size")
+    );
+    assert!(place.read("out/figures/best_mixture.csv").contains("all parts"));
+    let again = place.says(&["fit", "out/runs.csv", "--law", "composition", "--json"]);
+    assert_eq!(&serde_json::from_str::<Value>(&again).unwrap(), composition);
+    // The law of one size from the same columns, and tables alone are as good as results.
+    let law =
+        place.says(&["fit", "out/runs.csv", "--law", "mixtures", "--by", "axis.model.width", "--bootstrap", "100"]);
+    assert!(law.contains("share_docs"), "{law}");
+    std::fs::remove_dir_all(place.path("out/runs")).unwrap();
+    let exported = place.says(&["export", "jsonl", "out"]);
+    assert!(exported.lines().next().unwrap().contains("\"val_loss_rfc\":"), "{exported}");
+}
+
 #[test]
 fn each_committed_question_is_answered_in_a_rehearsal() {
     let specs = files(&repository().join("sweeps/laws"));
@@ -270,9 +371,8 @@ fn each_committed_question_is_answered_in_a_rehearsal() {
         for line in ["# Source: ", "# Expected: "] {
             assert!(spec.contains(line), "{}: {line}", path.display());
         }
-        // As often as the spec allows.
-        let epochs = spec.lines().find(|line| line.starts_with("max_epochs")).unwrap();
-        let place = Place::with(&with_data(&spec, &LANGUAGE.replace("max_epochs = 1.0", epochs)));
+        let place = Place::new();
+        place.write("spec.toml", with_data_here(&spec, &place));
         let output = place.rehearse();
         assert_code(&output, 0);
         assert!(!text(&output.stderr).contains("fitted as one curve"), "{}", text(&output.stderr));

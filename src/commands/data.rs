@@ -11,7 +11,7 @@ use super::shared::json;
 use super::shared::sheet::{Room, Sheet};
 use crate::cli::DataCommand;
 use crate::data::{BinFacts, Corpus, ORIGINAL_IDS, PartFacts, TextFacts, TokenDocuments};
-use crate::spec;
+use crate::spec::{self, Data};
 use crate::units::Tokens;
 
 /// Runs the command.
@@ -35,11 +35,12 @@ pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    write!(io::stdout(), "{}", table(&corpus).text(Room::of(false))).context(STDOUT)?;
+    write!(io::stdout(), "{}", table(&corpus, data).text(Room::of(false))).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(corpus: &Corpus) -> Sheet {
+fn table(corpus: &Corpus, data: &Data) -> Sheet {
+    let shares = data.shares();
     let facts = corpus.facts();
     let count = |tokens: Option<u64>| match tokens {
         Some(tokens) => format!("{tokens} ({})", Tokens(tokens as f64)),
@@ -56,15 +57,17 @@ fn table(corpus: &Corpus) -> Sheet {
         of_token_files(files, facts.vocab, &mut table);
     }
     for (at, part) in corpus.manifest().parts.iter().enumerate() {
-        let PartFacts { share, train_tokens, validation_tokens, documents, validation_documents } = part;
+        let PartFacts { name, share, train_tokens, validation_tokens, documents, validation_documents } = part;
+        let name = name.as_ref().map_or_else(|| format!("part {}", at + 1), |name| format!("part {name}"));
+        let share = share.map(|share| f64::from(share) / 65_536.0).or_else(|| Some(shares.get(at)?.1));
         let value = format!(
             "{:.3}% of the tokens, from {} of training and {} of validation ({documents} documents, \
              {validation_documents} held out)",
-            100.0 * f64::from(*share) / 65_536.0,
+            100.0 * share.unwrap_or_default(),
             Tokens(*train_tokens as f64),
             Tokens(*validation_tokens as f64),
         );
-        table.add_row([&format!("part {}", at + 1), &value]);
+        table.add_row([name, value]);
     }
     if let Some(entropy) = corpus.entropy() {
         let value = format!("{:.4} +- {:.4} nats per token", entropy.nats_per_token, entropy.standard_error);

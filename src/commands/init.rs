@@ -139,6 +139,10 @@ fn adapt(template: &str, name: &str, text: Option<&Path>) -> anyhow::Result<Stri
     let old = document["name"].as_str().unwrap_or_default().to_owned();
     let mut set = vec![format!("name={}", toml_edit::Value::from(name))];
     if let Some(path) = text {
+        anyhow::ensure!(
+            document["data"]["source"].as_str() != Some("mixture"),
+            "--text: this spec mixes several texts; write it without --text, then name your texts in its [[data.parts]]"
+        );
         let path = path.to_str().context("--text: the path must be UTF-8")?;
         set.push(format!("data.path={}", toml_edit::Value::from(path)));
         set.extend(text.iter().flat_map(|text| Format::of(text).keys(text)));

@@ -16,7 +16,7 @@ use super::shared::sheet::{Room, Sheet};
 use crate::cli::ShowArgs;
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
-use crate::trainer::Outcome;
+use crate::trainer::{Measured, Outcome, PART_LOSS};
 use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.
@@ -28,7 +28,12 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let row = folder.row(&run.id);
     if args.json {
         let (sweep, curve) = (folder.ledger.dir(), folder.curve(&run.id)?);
-        json::print(json!({ "sweep": sweep, "planned": run, "outcome": row, "curve": curve }))?;
+        let mut shown = json!({ "sweep": sweep, "planned": run, "outcome": row, "curve": curve });
+        let evaluations = evaluations(&folder, &run)?;
+        if !evaluations.is_empty() {
+            shown["evaluations"] = json!(evaluations);
+        }
+        json::print(shown)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Sheet::pairs();
@@ -103,6 +108,11 @@ fn measured(folder: &Folder, run: &PlannedRun, row: &Row, add: Add<'_>) -> anyho
         let error = row.val_loss_se.map(|se| format!(" ± {se:.4}")).unwrap_or_default();
         add("validation loss", format!("{loss:.4}{error} nats per token"));
     }
+    for Measured { name, value, standard_error, .. } in evaluations(folder, run)? {
+        if let Some(part) = name.strip_prefix(PART_LOSS) {
+            add(&format!("validation loss on {part}"), format!("{value:.4} ± {standard_error:.4} nats per token"));
+        }
+    }
     if let Some(loss) = row.train_loss {
         add("training loss", format!("{loss:.4}"));
     }
@@ -121,6 +131,14 @@ fn measured(folder: &Folder, run: &PlannedRun, row: &Row, add: Add<'_>) -> anyho
         add(name, value.clone());
     }
     Ok(())
+}
+
+/// What else was measured of the trained model.
+fn evaluations(folder: &Folder, run: &PlannedRun) -> anyhow::Result<Vec<Measured>> {
+    Ok(match folder.ledger.result(&run.id)?.map(|result| result.outcome) {
+        Some(Outcome::Finished { evaluations, .. }) => evaluations,
+        _ => Vec::new(),
+    })
 }
 
 /// What is kept of its attempts.

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DataError;
 use super::sampler::Sampler;
 
 /// Sequences after which the order of the parts repeats.
@@ -16,8 +17,12 @@ const SLOTS: usize = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PartFacts {
-    /// Share of the sequences, in 65,536ths.
-    pub share: u32,
+    /// Its name, where `data.weights` decide the shares: these are no matter of the corpus then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Share of the sequences, in 65,536ths, where the corpus decides it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<u32>,
     /// Training tokens.
     pub train_tokens: u64,
     /// Validation tokens.
@@ -28,8 +33,8 @@ pub struct PartFacts {
     pub validation_documents: u64,
 }
 
-/// Weights as shares in 65,536ths that sum to one; the part whose share would be nothing, where there is one.
-pub fn shares(weights: &[f64]) -> Result<Vec<u32>, usize> {
+/// Weights as shares in 65,536ths that sum to one. A part whose share would be nothing although it has a weight is an error.
+pub fn shares(weights: &[f64]) -> Result<Vec<u32>, DataError> {
     let sum: f64 = weights.iter().sum();
     let exact: Vec<f64> = weights.iter().map(|weight| weight / sum * SLOTS as f64).collect();
     let mut shares: Vec<u32> = exact.iter().map(|share| share.floor() as u32).collect();
@@ -38,7 +43,24 @@ pub fn shares(weights: &[f64]) -> Result<Vec<u32>, usize> {
     order.sort_by(|&a, &b| exact[b].fract().total_cmp(&exact[a].fract()).then(a.cmp(&b)));
     let left = SLOTS.saturating_sub(shares.iter().map(|share| *share as usize).sum());
     order.iter().take(left).for_each(|&part| shares[part] += 1);
-    shares.iter().position(|share| *share == 0).map_or(Ok(shares), Err)
+    let nothing = shares.iter().zip(weights).position(|(share, weight)| *share == 0 && *weight > 0.0);
+    nothing.map_or(Ok(shares), |part| {
+        let what = format!(
+            "the weight of part {} is less than a 65536th of their sum, so nothing of it would be seen; give it more, or leave \
+             it out",
+            part + 1
+        );
+        Err(DataError::configuration("parts", what))
+    })
+}
+
+/// How the parts of a mixture stand in its validation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// By their shares.
+    Shares,
+    /// As many sequences of each, one part after another, whatever the shares: the same for all mixtures.
+    Even,
 }
 
 /// The parts of a mixture in the token files, where they lie one after another.
@@ -47,6 +69,7 @@ pub struct Mixture {
     /// The part of each slot.
     slots: Vec<u16>,
     context: u64,
+    validation: Validation,
 }
 
 struct Part {
@@ -59,13 +82,13 @@ struct Part {
 }
 
 impl Mixture {
-    /// Of parts that each have enough tokens for `context`.
-    pub fn new(facts: &[PartFacts], context: usize) -> Self {
+    /// Of parts that each have enough tokens for `context`, with their shares in 65,536ths.
+    pub fn new(facts: &[PartFacts], shares: &[u32], context: usize, validation: Validation) -> Self {
         let mut slots = vec![0_u16; SLOTS];
         let (mut parts, mut ends) = (Vec::with_capacity(facts.len()), Vec::new());
         let (mut train_start, mut validation_start, mut end) = (0, 0, 0);
-        for part in facts {
-            end += part.share as usize;
+        for (part, share) in facts.iter().zip(shares) {
+            end += *share as usize;
             ends.push(end);
             let validation_windows = part.validation_tokens.saturating_sub(1) / context as u64;
             let sampler = Sampler::new(part.train_tokens, context);
@@ -80,7 +103,7 @@ impl Mixture {
             slots[slot as usize] = part as u16;
             parts[part].slots.push(slot as u16);
         }
-        Self { parts, slots, context: context as u64 }
+        Self { parts, slots, context: context as u64, validation }
     }
 
     /// The part of sequence `index`, and how many sequences before it are of the same part.
@@ -103,16 +126,39 @@ impl Mixture {
         count / of_round * SLOTS as u64 + u64::from(slots[(count % of_round) as usize])
     }
 
-    /// Training sequences until some part has to repeat itself.
-    pub fn windows(&self) -> u64 {
-        let until = |(at, part): (usize, &Part)| self.nth(at, part.sampler.windows());
-        self.parts.iter().enumerate().map(until).min().unwrap_or_default()
+    /// The parts of which there are sequences.
+    fn seen(&self) -> impl Iterator<Item = (usize, &Part)> {
+        self.parts.iter().enumerate().filter(|(_, part)| !part.slots.is_empty())
     }
 
-    /// Validation sequences of these shares in which nothing appears twice.
+    /// Training sequences until some part has to repeat itself.
+    pub fn windows(&self) -> u64 {
+        self.seen().map(|(at, part)| self.nth(at, part.sampler.windows())).min().unwrap_or_default()
+    }
+
+    /// Validation sequences in which nothing appears twice.
     pub fn validation_windows(&self) -> u64 {
-        let until = |(at, part): (usize, &Part)| self.nth(at, part.validation_windows);
-        self.parts.iter().enumerate().map(until).min().unwrap_or_default()
+        let least = || self.parts.iter().map(|part| part.validation_windows).min().unwrap_or_default();
+        match self.validation {
+            Validation::Shares => {
+                self.seen().map(|(at, part)| self.nth(at, part.validation_windows)).min().unwrap_or_default()
+            }
+            Validation::Even => self.parts.len() as u64 * least(),
+        }
+    }
+
+    /// How many sequences are taken for validation where `wanted` are asked for.
+    pub fn validation_sequences(&self, wanted: u64) -> u64 {
+        let whole = match self.validation {
+            Validation::Shares => wanted,
+            Validation::Even => wanted.next_multiple_of(self.parts.len() as u64),
+        };
+        whole.min(self.validation_windows())
+    }
+
+    /// How many of `sequences` for validation each part has, where they are as many and lie one part after another.
+    pub fn of_each(&self, sequences: u64) -> Option<u64> {
+        (self.validation == Validation::Even).then(|| sequences / self.parts.len() as u64)
     }
 
     /// Where training sequence `index` begins, in tokens; `key` makes the order of a part from its number.
@@ -124,9 +170,14 @@ impl Mixture {
 
     /// Where sequence `index` of `sequences` for validation begins, in tokens: those of each part spread evenly over it.
     pub fn validation_start(&self, index: u64, sequences: u64) -> u64 {
-        let (at, of_part) = self.place(index);
+        let by_share = || {
+            let (at, of_part) = self.place(index);
+            (at, of_part, self.count(at, sequences))
+        };
+        let even = self.of_each(sequences).map(|each| ((index / each) as usize, index % each, each));
+        let (at, of_part, count) = even.unwrap_or_else(by_share);
         let part = &self.parts[at];
-        part.validation_start + of_part * part.validation_windows / self.count(at, sequences) * self.context
+        part.validation_start + of_part * part.validation_windows / count * self.context
     }
 }
 
@@ -138,24 +189,27 @@ mod tests {
 
     use super::*;
 
-    fn facts(shares: &[u32], tokens: &[u64]) -> Vec<PartFacts> {
-        let part = |(share, tokens): (&u32, &u64)| PartFacts {
-            share: *share,
+    fn mixture(shares: &[u32], tokens: &[u64], validation: Validation) -> Mixture {
+        let part = |tokens: &u64| PartFacts {
+            name: None,
+            share: None,
             train_tokens: *tokens,
             validation_tokens: *tokens,
             documents: 1,
             validation_documents: 1,
         };
-        shares.iter().zip(tokens).map(part).collect()
+        Mixture::new(&tokens.iter().map(part).collect::<Vec<_>>(), shares, 10, validation)
     }
 
     #[test]
     fn shares_are_weights_to_a_65536th_and_sum_to_one() {
-        assert_eq!(shares(&[1.0, 1.0]), Ok(vec![32768, 32768]));
-        assert_eq!(shares(&[1.0, 1.0, 1.0]), Ok(vec![21846, 21845, 21845]));
-        assert_eq!(shares(&[7e300, 3e300]), Ok(vec![45875, 19661]));
-        assert_eq!(shares(&[1.0, 1e-9]), Err(1));
-        assert_eq!(shares(&[5.0]), Ok(vec![65536]));
+        assert_eq!(shares(&[1.0, 1.0]).unwrap(), vec![32768, 32768]);
+        assert_eq!(shares(&[1.0, 1.0, 1.0]).unwrap(), vec![21846, 21845, 21845]);
+        assert_eq!(shares(&[7e300, 3e300]).unwrap(), vec![45875, 19661]);
+        let error = shares(&[1.0, 1e-9]).unwrap_err().to_string();
+        assert!(error.contains("the weight of part 2 is less than a 65536th"), "{error}");
+        assert_eq!(shares(&[5.0]).unwrap(), vec![65536]);
+        assert_eq!(shares(&[0.0, 1.0, 0.0, 2.0]).unwrap(), vec![0, 21845, 0, 43691]);
     }
 
     proptest! {
@@ -164,7 +218,7 @@ mod tests {
             weights in proptest::collection::vec(0.01_f64..1.0, 1..6), n in 1_u64..200_000,
         ) {
             let shares = shares(&weights).unwrap();
-            let mixture = Mixture::new(&facts(&shares, &vec![1000; shares.len()]), 10);
+            let mixture = mixture(&shares, &vec![1000; shares.len()], Validation::Shares);
             let mut walked = vec![0_u64; shares.len()];
             for index in 0..n {
                 let (part, before) = mixture.place(index);
@@ -182,7 +236,7 @@ mod tests {
 
     #[test]
     fn nothing_repeats_before_the_first_part_is_used_up_and_all_parts_stay_in_their_place() {
-        let mixture = Mixture::new(&facts(&[49152, 16384], &[1000, 300]), 10);
+        let mixture = mixture(&[49152, 16384], &[1000, 300], Validation::Shares);
         // 99 and 29 windows: three quarters of the stream use up the first after 132 sequences, the second after 116.
         let windows = mixture.windows();
         assert!((112..=120).contains(&windows), "{windows}");
@@ -204,5 +258,22 @@ mod tests {
             few.iter().any(|start| (800..1000).contains(start)) && few.iter().any(|start| *start >= 1200),
             "{few:?}"
         );
+    }
+    #[test]
+    fn even_validation_is_the_same_for_all_shares_and_a_part_without_a_share_is_measured_and_never_trained_on() {
+        let starts = |shares: &[u32], sequences: u64| -> Vec<u64> {
+            let mixture = mixture(shares, &[1000, 300, 500], Validation::Even);
+            (0..sequences).map(|index| mixture.validation_start(index, sequences)).collect()
+        };
+        let all = mixture(&[32768, 0, 32768], &[1000, 300, 500], Validation::Even);
+        // The smallest part has 29 windows.
+        assert_eq!((all.validation_windows(), all.validation_sequences(10), all.of_each(12)), (87, 12, Some(4)));
+        assert_eq!(starts(&[32768, 0, 32768], 12), starts(&[1, 65534, 1], 12));
+        let twelve = starts(&[65536, 0, 0], 12);
+        assert_eq!(twelve.iter().filter(|start| (1000..1300).contains(*start)).count(), 4);
+        assert_eq!(twelve.iter().collect::<HashSet<_>>().len(), 12);
+        // Neither do its few tokens end an epoch.
+        assert!(all.windows() > 90, "{}", all.windows());
+        assert!((0..all.windows()).all(|index| !(1000..1300).contains(&all.start(|part| part, index))));
     }
 }

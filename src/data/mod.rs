@@ -32,6 +32,7 @@ mod text;
 mod tokenizer;
 mod utf16;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 pub use cache::{BinFacts, Manifest, TextFacts, TokenDocuments, TokenFacts};
@@ -45,7 +46,7 @@ pub use synthetic::{Entropy, Language, Split};
 use crate::plan::CorpusFacts;
 use crate::spec::{Data, Source};
 use cache::TokenFile;
-use mixture::Mixture;
+use mixture::{Mixture, Validation};
 use recipe::Recipe;
 use sampler::Sampler;
 
@@ -116,7 +117,7 @@ impl Corpus {
                     Order::One(Sampler::new(train.tokens, context))
                 } else {
                     enough_of_each(&manifest, context)?;
-                    Order::Mixed(Box::new(Mixture::new(&manifest.parts, context)))
+                    Order::Mixed(Box::new(mixture(data, &manifest, context)?))
                 };
                 let train = TokenFile::open(&folder, "train.u16", train)?;
                 let validation = TokenFile::open(&folder, "validation.u16", validation)?;
@@ -219,9 +220,23 @@ impl Corpus {
             Tokens::Unseen => 0,
             Tokens::Language(_) => wanted as usize,
             Tokens::Files { validation, order, .. } => {
-                wanted.min(order.validation_windows(validation, self.context)) as usize
+                let all = order.validation_windows(validation, self.context);
+                let sequences = match order {
+                    Order::One(_) => wanted.min(all),
+                    Order::Mixed(mixture) => mixture.validation_sequences(wanted),
+                };
+                sequences as usize
             }
         }
+    }
+
+    /// Which of the validation sequences that `tokens` make are of which part, where the parts of a mixture are measured one
+    /// by one.
+    pub fn validation_parts(&self, tokens: u64) -> Vec<(&str, Range<usize>)> {
+        let Tokens::Files { order: Order::Mixed(mixture), .. } = &self.tokens else { return Vec::new() };
+        let Some(each) = mixture.of_each(self.validation_sequences(tokens) as u64) else { return Vec::new() };
+        let names = self.manifest.parts.iter().filter_map(|part| part.name.as_deref()).enumerate();
+        names.map(|(at, name)| (name, at * each as usize..(at + 1) * each as usize)).collect()
     }
 
     /// Fills `out` with validation sequences first..first + count of those that [`Corpus::validation_sequences`] counts
@@ -267,6 +282,18 @@ impl Order {
             Self::Mixed(mixture) => mixture.validation_windows(),
         }
     }
+}
+
+/// The order of a mixture by the weights of `[data]`, or by the shares that the corpus was made with.
+fn mixture(data: &Data, manifest: &Manifest, context: usize) -> Result<Mixture, DataError> {
+    let parts = &manifest.parts;
+    let own: Option<Vec<u32>> = parts.iter().map(|part| part.share).collect();
+    if let Some(shares) = own {
+        return Ok(Mixture::new(parts, &shares, context, Validation::Shares));
+    }
+    let weight = |part: &PartFacts| data.weights.get(part.name.as_deref()?).copied();
+    let weights: Vec<f64> = parts.iter().map(|part| weight(part).unwrap_or_default()).collect();
+    Ok(Mixture::new(parts, &mixture::shares(&weights)?, context, Validation::Even))
 }
 
 /// Every part of a mixture needs tokens for a few sequences.

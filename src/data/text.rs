@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde::Serialize;
 
 use super::cache::{self, Manifest, TextFacts, TokenFacts, TokenWriter, fingerprint};
 use super::documents::{self, Separator};
@@ -17,7 +18,7 @@ use super::part::Texts;
 use super::split::{self, Document, Held, Split};
 use super::tokenizer::Tokenizer;
 use super::{DataError, find, hash};
-use crate::spec::{Data, Source};
+use crate::spec::{Data, Part, Source};
 
 /// Tokens that bytes alone take; a smaller vocabulary is of characters.
 const BYTES: usize = 256;
@@ -27,6 +28,36 @@ const SAMPLE_BYTES: usize = 16_000_000;
 /// loss over such tokens compares with no other.
 const MOST_UNKNOWN: f64 = 0.01;
 
+/// How parts go together. As a part of fingerprints it is a list or nothing.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Mixing {
+    /// As one corpus.
+    Together,
+    /// By these shares, in 65,536ths.
+    Shares(Vec<u32>),
+    /// By weights that each run has for parts of these names, which are columns of its results.
+    Named(Vec<String>),
+}
+
+impl Mixing {
+    fn of(data: &Data, texts: &[Part]) -> Result<Self, DataError> {
+        if !data.weights.is_empty() {
+            return Ok(Self::Named(texts.iter().map(Part::name).collect()));
+        }
+        let weights: Option<Vec<f64>> = texts.iter().map(|part| part.weight).collect();
+        weights.map_or(Ok(Self::Together), |weights| mixture::shares(&weights).map(Self::Shares))
+    }
+
+    fn share(&self, part: usize) -> Option<u32> {
+        if let Self::Shares(shares) = self { Some(shares[part]) } else { None }
+    }
+
+    fn name(&self, part: usize) -> Option<String> {
+        if let Self::Named(names) = self { Some(names[part].clone()) } else { None }
+    }
+}
+
 /// Texts and how to make tokens of them.
 pub struct TextRecipe {
     source: Source,
@@ -34,8 +65,7 @@ pub struct TextRecipe {
     /// Files of validation texts, where the corpus comes split.
     validation: Option<Texts>,
     deduplicate: bool,
-    /// Shares of the parts of a mixture with weights.
-    shares: Option<Vec<u32>>,
+    mixing: Mixing,
     tokenizer: Option<(PathBuf, blake3::Hash)>,
     vocab: Option<usize>,
     validation_fraction: Option<f64>,
@@ -53,15 +83,7 @@ impl TextRecipe {
             None => None,
         };
         let texts = data.texts();
-        let weights: Option<Vec<f64>> = texts.iter().map(|part| part.weight).collect();
-        let shares = weights.map(|weights| mixture::shares(&weights)).transpose().map_err(|part| {
-            let what = format!(
-                "the weight of part {} is less than a 65536th of their sum, so nothing of it would be seen; give it more, or \
-                 leave it out",
-                part + 1
-            );
-            DataError::configuration("parts", what)
-        })?;
+        let mixing = Mixing::of(data, &texts)?;
         let parts =
             texts.into_iter().map(|part| Texts::open(part, data.skip_bad, None)).collect::<Result<Vec<_>, _>>()?;
         let validation =
@@ -70,7 +92,7 @@ impl TextRecipe {
         find::no_file_twice(all.map(|file| file.path.as_path()))?;
         let vocab = data.vocab.map(|vocab| vocab as usize);
         let Data { source, validation_fraction, deduplicate, seed, .. } = *data;
-        Ok(Self { source, parts, validation, deduplicate, shares, tokenizer, vocab, validation_fraction, seed })
+        Ok(Self { source, parts, validation, deduplicate, mixing, tokenizer, vocab, validation_fraction, seed })
     }
 
     /// Hash of texts, shares, tokenizer and split.
@@ -93,12 +115,12 @@ impl TextRecipe {
         };
         let parts: Vec<_> = self.parts.iter().map(content).collect();
         if plain {
-            return fingerprint(self.source, &(parts, &self.shares, tokenizer, vocab, validation_fraction, seed));
+            return fingerprint(self.source, &(parts, &self.mixing, tokenizer, vocab, validation_fraction, seed));
         }
         let separators = self.separator_keys();
         let skip_bad = self.parts.iter().any(|texts| texts.skip_bad);
         let more = (separators, self.validation.as_ref().map(content), self.deduplicate, skip_bad);
-        fingerprint(self.source, &(parts, &self.shares, tokenizer, vocab, validation_fraction, seed, more))
+        fingerprint(self.source, &(parts, &self.mixing, tokenizer, vocab, validation_fraction, seed, more))
     }
 
     /// The separators of every part, and of validation files that are cut otherwise than the texts that they belong to.
@@ -162,16 +184,23 @@ impl TextRecipe {
         })
     }
 
+    /// Whether parts lie one after another, to be mixed.
+    fn kept_apart(&self) -> bool {
+        !matches!(self.mixing, Mixing::Together)
+    }
+
     /// Facts of the parts of a mixture with weights, whose tokens are given.
     fn part_facts(&self, parts: &[Halves<'_>], train: &[u64], validation: &[u64]) -> Vec<PartFacts> {
-        let facts = |(at, share): (usize, &u32)| PartFacts {
-            share: *share,
+        let facts = |at: usize| PartFacts {
+            name: self.mixing.name(at),
+            share: self.mixing.share(at),
             train_tokens: train[at],
             validation_tokens: validation[at],
             documents: (parts[at].train.len() + parts[at].validation.len()) as u64,
             validation_documents: parts[at].validation.len() as u64,
         };
-        self.shares.iter().flatten().enumerate().map(facts).collect()
+        let apart = if self.kept_apart() { parts.len() } else { 0 };
+        (0..apart).map(facts).collect()
     }
 
     /// Counts the documents that repeat others, and tells.
@@ -210,7 +239,7 @@ impl TextRecipe {
             |(start, &end)| Halves { train: half(start..end, Held::In), validation: half(start..end, Held::Out) };
         let parts: Vec<Halves<'a>> = starts.zip(ends).map(halves).collect();
         // With weights each part is measured by itself.
-        let parts = if self.shares.is_some() { parts } else { vec![Halves::all(parts)] };
+        let parts = if self.kept_apart() { parts } else { vec![Halves::all(parts)] };
         let (held_out, moved) = (parts.iter().map(|part| part.validation.len()).sum::<usize>(), split.near_duplicates);
         say(&format!("{held_out} documents for validation; {moved} near-duplicates moved to training"));
         for (at, part) in parts.iter().enumerate() {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::REHEARSAL;
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
-use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError, Trainer};
+use crate::trainer::{DeviceInfo, Job, Measured, OnProgress, Outcome, PART_LOSS, Progress, TrainError, Trainer};
 
 /// Name of the device on the command line and in results.
 pub const DEVICE: &str = REHEARSAL;
@@ -61,6 +61,12 @@ const DECAY_CURVATURE: f64 = 0.005;
 /// et al. 2023, arXiv 2305.16264).
 pub const HALF_LIFE: f64 = 15.39;
 
+/// Where a sweep varies the weights of a mixture: each part adds this many nats to the loss on it where nothing of it is seen...
+pub const MIXTURE_NATS: f64 = 1.5;
+
+/// ...times exp(-rate times its share), with this rate for the first part, and one more for each after it.
+pub const MIXTURE_RATE: f64 = 2.0;
+
 /// FLOP/s of the notional device, which gives the notional times: 1e12.
 const FLOPS_PER_SECOND: f64 = 1e12;
 
@@ -89,8 +95,8 @@ impl Surface {
 }
 
 /// Gives every run the loss of [`SURFACE`] and noise drawn from the run's identity, its seed included. What a sweep varies
-/// has an effect of known size where it is the batch size, the learning rate, the weight decay or the number of epochs; the
-/// shape of the model and all else make no difference. Time is that of a notional device of 1e12 FLOP/s, so
+/// has an effect of known size where it is the batch size, the learning rate, the weight decay, the number of epochs or the
+/// weights of a mixture; the shape of the model and all else make no difference. Time is that of a notional device of 1e12 FLOP/s, so
 /// that all of a rehearsal is reproducible.
 #[derive(Clone, Copy, Debug)]
 pub struct Rehearsal;
@@ -150,13 +156,16 @@ impl Trainer for Rehearsal {
                 return Err(TrainError::Interrupted { step });
             }
         }
+        let evaluations = parts(run);
+        let of_parts = evaluations.iter().map(|part| part.value).sum::<f64>() / evaluations.len() as f64;
+        let whole = loss(run) + NOISE * gaussian(&run.id, "");
         Ok(Outcome::Finished {
-            val_loss: loss(run) + NOISE * gaussian(&run.id),
+            val_loss: if evaluations.is_empty() { whole } else { of_parts },
             val_loss_se: NOISE,
             train_loss,
             tokens_per_second,
             seconds: run.tokens as f64 * run.own_share(shared) / tokens_per_second,
-            evaluations: Vec::new(),
+            evaluations,
             shared_steps: shared,
             told: BTreeMap::new(),
         })
@@ -205,9 +214,21 @@ fn rate_loss(run: &PlannedRun, share: f64) -> f64 {
     RATE_CURVATURE * octaves * octaves + RATE_TRANSIENT * octaves.max(0.0) * (1.0 - share)
 }
 
-/// A standard normal number that depends on the run alone (Box and Muller 1958).
-fn gaussian(id: &RunId) -> f64 {
-    let hash = blake3::derive_key("runner 2026 noise of rehearsals", id.as_str().as_bytes());
+/// The losses on the parts of a mixture: an offset of each, whatever the size, that falls exponentially in its share (Ye et al.
+/// 2024, arXiv 2403.16952).
+fn parts(run: &PlannedRun) -> Vec<Measured> {
+    let part = |(at, (name, share)): (usize, (String, f64))| {
+        let name = format!("{PART_LOSS}{name}");
+        let offset = MIXTURE_NATS * (-(MIXTURE_RATE + at as f64) * share).exp();
+        let value = loss(run) + offset + NOISE * gaussian(&run.id, &name);
+        Measured { name, value, standard_error: NOISE, chance: None }
+    };
+    run.run.data.shares().into_iter().enumerate().map(part).collect()
+}
+
+/// A standard normal number that depends on the run, and on what it is for, alone (Box and Muller 1958).
+fn gaussian(id: &RunId, of: &str) -> f64 {
+    let hash = blake3::derive_key("runner 2026 noise of rehearsals", &[id.as_str(), of].concat().into_bytes());
     let uniform = |at: usize| {
         let bits = u64::from_le_bytes(hash[at..at + 8].try_into().expect("eight bytes"));
         ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64

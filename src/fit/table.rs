@@ -34,7 +34,7 @@ mod tuned;
 mod wandb;
 
 pub use error::{At, TableError};
-pub use field::{Columns, Field};
+pub use field::{Columns, Field, PART_LOSS, SHARE};
 pub use group::Groups;
 pub use options::Options;
 pub use source::Source as TableFile;

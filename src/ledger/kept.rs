@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::tables::{DIVERGED_AT, EVALUATED, STOPPED, TOLD};
+use super::tables::{DIVERGED_AT, ERROR, EVALUATED, STOPPED, TOLD};
 use super::{CurvePoint, Failure, FailureClass, LedgerError, Reason, RunResult, State, Stopped, files};
 use crate::goal::StopEarly;
 use crate::plan::{Plan, RunId};
 use crate::provenance::Build;
-use crate::trainer::{DeviceInfo, Measured, Outcome, Told};
+use crate::trainer::{DeviceInfo, Measured, Outcome, PART_LOSS, Told};
 
 /// How the runs of a plan ended by the tables in a folder.
 pub(super) fn read(dir: &Path, plan: &Plan) -> Result<BTreeMap<RunId, State>, LedgerError> {
@@ -87,6 +87,14 @@ impl Row<'_> {
             let cell = |what: &str| self.optional(&format!("{EVALUATED}{name}.{what}"));
             if let (Some(value), Some(standard_error)) = (cell("value")?, cell("se")?) {
                 evaluations.push(Measured { name: name.to_owned(), value, standard_error, chance: cell("chance")? });
+            }
+        }
+        for name in self.cells.keys().filter(|column| column.starts_with(PART_LOSS)) {
+            let error = format!("{name}{ERROR}");
+            if let (true, Some(value), Some(standard_error)) =
+                (self.cells.contains_key(&error), self.optional(name)?, self.optional(&error)?)
+            {
+                evaluations.push(Measured { name: name.clone(), value, standard_error, chance: None });
             }
         }
         Ok(evaluations)

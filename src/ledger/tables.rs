@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::{CurvePoint, Ledger, LedgerError, RunResult, State, Stopped, files};
 use crate::plan::{FurtherColumns, PlannedRun};
-use crate::trainer::{DeviceInfo, Measured, Outcome, Told};
+use crate::trainer::{DeviceInfo, Measured, Outcome, PART_LOSS, Told};
 
 impl Ledger {
     /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve). Where they
@@ -172,16 +172,21 @@ fn told_columns(names: &BTreeSet<String>, state: &State) -> Vec<(String, String)
     names.iter().map(|name| (format!("{TOLD}{name}"), optional(of_run.get(name)))).collect()
 }
 
-/// Columns of what was measured of any run, each with its error and what a model that knows nothing would reach.
+/// Ends the name of the standard error of a loss.
+pub(super) const ERROR: &str = "_se";
+
+/// Columns of what was measured of any run, each with its error and what a model that knows nothing would reach. The losses on
+/// parts of a mixture are named as the loss is.
 fn evaluated_columns(names: &BTreeSet<String>, state: &State) -> Vec<(String, String)> {
     let columns = |name: &String| {
         let of_run = evaluations(state).iter().find(|one| one.name == *name);
+        let [value, error] = [of_run.map(|one| one.value), of_run.map(|one| one.standard_error)];
+        if name.starts_with(PART_LOSS) {
+            return vec![(name.clone(), optional(value)), (format!("{name}{ERROR}"), optional(error))];
+        }
         let column = |what: &str, value: Option<f64>| (format!("{EVALUATED}{name}.{what}"), optional(value));
-        [
-            column("value", of_run.map(|one| one.value)),
-            column("se", of_run.map(|one| one.standard_error)),
-            column("chance", of_run.and_then(|one| one.chance)),
-        ]
+        let chance = of_run.and_then(|one| one.chance);
+        vec![column("value", value), column("se", error), column("chance", chance)]
     };
     names.iter().flat_map(columns).collect()
 }

@@ -160,6 +160,9 @@ impl Run {
         content.data.tokenizer = None;
         content.data.column = None;
         content.data.parts = Vec::new();
+        // Of the weights of parts, whose names the corpus knows, only the shares count.
+        let shares = self.data.shares().into_iter();
+        content.data.weights = shares.filter(|(_, share)| *share > 0.0).collect();
         // How much may be repeated decides which runs there are, how often is written down only what is seen of one.
         content.data.max_epochs = 0.0;
         content.eval.curve_points = 0;
@@ -280,6 +283,30 @@ mod tests {
             spec.optimizer.weight_decay_tokens = Some(PowerRule::constant(tokens));
         });
         assert!((timescale.run.optimizer.weight_decay - 0.25).abs() < 1e-12, "{:?}", timescale.run.optimizer);
+    }
+
+    #[test]
+    fn of_the_weights_of_a_mixture_only_the_shares_are_a_part_of_the_identity() {
+        let part = |name: &str| crate::spec::Part {
+            name: Some(name.to_owned()),
+            source: crate::spec::Source::Text,
+            path: name.into(),
+            column: None,
+            separator: None,
+            weight: None,
+        };
+        let run = |a: f64, b: f64| {
+            let mut run = testing::small(|_| ()).run;
+            run.data.parts = ["a", "b"].map(part).to_vec();
+            run.data.weights = [("a".to_owned(), a), ("b".to_owned(), b)].into();
+            run
+        };
+        assert_eq!(run(1.0, 3.0).id(), run(2.0, 6.0).id());
+        assert_ne!(run(1.0, 3.0).id(), run(3.0, 1.0).id());
+        assert_ne!(run(1.0, 0.0).id(), run(1.0, 1.0).id());
+        let mut absent = run(1.0, 0.0);
+        absent.data.weights.remove("b");
+        assert_eq!(absent.id(), run(1.0, 0.0).id());
     }
 
     /// The plan of the published sweep: what it was trained under is what it is found by.

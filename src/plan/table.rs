@@ -97,11 +97,16 @@ impl PlannedRun {
     }
 }
 
+/// Begins the columns of the shares of a mixture: `share_rfc`.
+const SHARE: &str = "share_";
+
 /// Columns that only some plans have, so that the tables of others stay as they are; the same for all runs of one.
 pub struct FurtherColumns {
     experts: bool,
     trunks: bool,
     own_models: bool,
+    /// The parts of mixtures whose weights differ from run to run.
+    parts: BTreeSet<String>,
     /// The keys of any program's configuration.
     config: BTreeSet<String>,
 }
@@ -113,6 +118,7 @@ impl FurtherColumns {
             experts: plan.runs.iter().any(|run| run.params.idle > 0),
             trunks: plan.shares_trunks(),
             own_models: plan.runs.iter().any(|run| run.own_size().is_some()),
+            parts: plan.runs.iter().flat_map(|run| run.run.data.shares()).map(|(name, _)| name).collect(),
             config: plan.runs.iter().flat_map(|run| config(run).into_keys()).collect(),
         }
     }
@@ -130,6 +136,9 @@ impl FurtherColumns {
         if self.own_models {
             columns.push(("model".to_owned(), run.own_size().map(|size| size.name.clone()).unwrap_or_default()));
         }
+        let shares: BTreeMap<String, f64> = run.run.data.shares().into_iter().collect();
+        let share = |part: &String| (format!("{SHARE}{part}"), optional(shares.get(part)));
+        columns.extend(self.parts.iter().map(share));
         let mut own = config(run);
         columns.extend(self.config.iter().map(|key| (format!("config.{key}"), own.remove(key).unwrap_or_default())));
         columns

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
-use super::words;
+use super::{composition, words};
 use crate::fit::laws::contrast::{Contrast, Setting};
 use crate::fit::laws::critical_batch::runs::CriticalBatch;
 use crate::fit::laws::power::Selection;
@@ -64,6 +64,9 @@ pub fn figures(question: &Question) -> Vec<Figure> {
     if drawn.is_empty() {
         return Vec::new();
     }
+    if let Fitted::Composition(fit) = &drawn[0].fitted {
+        return composition::figures(fit);
+    }
     let mut figures = vec![match question.law {
         Some(Law::Contrast) => match &drawn[0].fitted {
             Fitted::Contrast(fit) => contrast(fit),
@@ -108,7 +111,7 @@ fn axis(law: Law) -> Axis {
         Law::Contrast => ("setting", Unit::Count),
         Law::Optimum => ("what was tuned", Unit::Count),
         Law::Vocabulary => ("characters", Unit::Count),
-        Law::Mixtures => ("share of the data", Unit::Count),
+        Law::Mixtures | Law::Composition => ("share of the data", Unit::Count),
     };
     Axis::new(label, unit)
 }

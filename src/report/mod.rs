@@ -22,6 +22,7 @@
 mod answer;
 mod chart;
 mod choices;
+mod composition;
 mod conclusions;
 pub mod coordinates;
 mod curves;

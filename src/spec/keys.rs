@@ -7,6 +7,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("data.source", "", "\"synthetic\""),
     ("data.path", "", "\"corpora/rfc.txt\""),
     ("data.column", "", "\"text\""),
+    ("data.weights", "", "{ rfc = 1.0, docs = 0.5 }"),
     ("data.parts", "", "[{ source = \"text\", path = \"corpora/rfc.txt\", weight = 0.5 }]"),
     ("data.separator", "", "\"<|endoftext|>\""),
     ("data.deduplicate", "", "true"),

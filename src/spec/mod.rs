@@ -6,6 +6,7 @@
 mod axes;
 mod check;
 mod counting;
+mod data;
 mod error;
 mod keys;
 mod kinds;
@@ -27,6 +28,7 @@ mod validate;
 use std::path::Path;
 
 pub use axes::Point;
+pub use data::{Data, Part, Source};
 pub use error::SpecError;
 pub use launcher::{Launcher, LauncherKind};
 pub use own::{COUNTS, Config, Count, OwnModel, OwnSize, flat};
@@ -34,8 +36,8 @@ pub use reference::{Entry, UnknownKey, entries, explain, markdown};
 pub use rule::{At, PowerRule};
 pub use schema::schema;
 pub use sections::{
-    Choose, Cooldown, Data, Eval, Fit, Model, Optimizer, Part, Precision, Schedule, ScheduleKind, Source, Spec, Sweep,
-    Task, TaskKind, Train,
+    Choose, Cooldown, Eval, Fit, Model, Optimizer, Precision, Schedule, ScheduleKind, Spec, Sweep, Task, TaskKind,
+    Train,
 };
 pub use templates::{TEMPLATES, Template};
 pub use token_type::TokenType;

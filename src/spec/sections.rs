@@ -1,15 +1,15 @@
 //! The sections of a spec and their keys.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::data::Data;
 use super::launcher::Launcher;
 use super::own::{Config, Count, OwnModel};
 use super::rule::{self, PowerRule};
-use super::token_type::TokenType;
 use super::tune::Tuned;
 use crate::fit::named::Law;
 use crate::goal::{Goal, StopEarly};
@@ -52,26 +52,6 @@ impl Spec {
     }
 }
 
-/// Where tokens come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// The built-in language: unlimited, of known entropy.
-    Synthetic,
-    /// UTF-8 text, documents separated by blank lines.
-    Text,
-    /// Token files: raw ids of 8 to 64 bits, llm.c's, NumPy's `.npy`, or Megatron's `.bin` with its `.idx`.
-    Bin,
-    /// JSON Lines: each line is an object, and one of its fields is the text of a document.
-    Jsonl,
-    /// Parquet: each row is a document, and one column has its text.
-    Parquet,
-    /// Several sources of text, listed in `[[data.parts]]`.
-    Mixture,
-    /// Data that the program of `train.command` reads by itself: nothing is prepared.
-    Program,
-}
-
 /// `[fit]`: what the sweep asks of its runs. It is no part of their identity: the same runs answer another question when
 /// it is changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -96,102 +76,6 @@ pub struct Fit {
     /// The losses at which the critical batch size is measured; five that all batch sizes reach if not written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub target_loss: Vec<f64>,
-}
-
-/// `[data]`: what to train on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Data {
-    /// Where tokens come from.
-    pub source: Source,
-    /// The text or token file, relative to the current directory. A pattern such as `corpora/web-*.jsonl` stands for
-    /// several files, which are read in the order of their names. Text and JSON Lines may be compressed by gzip or
-    /// Zstandard.
-    pub path: Option<PathBuf>,
-    /// The field or column with the text, for JSON Lines and Parquet; `data.text` is the field `text` inside the field
-    /// `data`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub column: Option<String>,
-    /// What separates the documents of a text: `blank line`, `line` (each line is a document), `file` (each file is a
-    /// document), `none` (one document, of which the end is held out), or any other text, such as `<|endoftext|>`. If
-    /// not written, `<|endoftext|>` is recognised; otherwise blank lines separate documents.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub separator: Option<String>,
-    /// Whether repeated documents are used only once; false if not written.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub deduplicate: bool,
-    /// Whether lines of JSON Lines and rows of Parquet that cannot be read are skipped and counted; false if not
-    /// written.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub skip_bad: bool,
-    /// Number type of a token file without a header; recognised if not written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dtype: Option<TokenType>,
-    /// Validation files, for a corpus that is already split; in the same format as `path`.
-    pub validation_path: Option<PathBuf>,
-    /// A Hugging Face `tokenizer.json` to use for text instead of training one.
-    pub tokenizer: Option<PathBuf>,
-    /// Size of the vocabulary: of the tokenizer to train (below 256 each token is a character), of the token file, or
-    /// of the built-in language.
-    pub vocab: Option<u32>,
-    /// Share of documents (of tokens, for a token file without a validation file) held out for validation.
-    pub validation_fraction: Option<f64>,
-    /// How often each training token may be seen at most; 1 forbids repeating data.
-    pub max_epochs: f64,
-    /// Use only so many training tokens, the same for all runs; a larger number adds to those of a smaller one. All of them if
-    /// not written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub train_tokens: Option<f64>,
-    /// Seed of the split, of the order of sequences, and of the built-in language.
-    pub seed: u64,
-    /// The parts of a mixture.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<Part>,
-}
-
-/// `[[data.parts]]`: one part of a mixture.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// Text, JSON Lines or Parquet.
-    pub source: Source,
-    /// The files, as in `[data]`.
-    pub path: PathBuf,
-    /// The field or column with the text, for JSON Lines and Parquet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub column: Option<String>,
-    /// What separates the documents of a text, as in `[data]`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub separator: Option<String>,
-    /// Share of the training tokens that come from this part, in proportion to the weights of the others, whatever the
-    /// sizes of the parts; the validation tokens have the same shares. Without any weights the parts are one corpus, in
-    /// which each has the share of its size.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weight: Option<f64>,
-}
-
-impl Data {
-    /// The texts of this source, a mixture's or its own; none where it has no text.
-    pub fn texts(&self) -> Vec<Part> {
-        match (self.source, &self.path) {
-            (Source::Mixture, _) => self.parts.clone(),
-            (Source::Text | Source::Jsonl | Source::Parquet, Some(path)) => {
-                vec![self.part(path)]
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// Its validation files as a part, where a text comes split.
-    pub fn validation_texts(&self) -> Option<Part> {
-        let split = matches!(self.source, Source::Text | Source::Jsonl | Source::Parquet);
-        self.validation_path.as_ref().filter(|_| split).map(|path| self.part(path))
-    }
-
-    fn part(&self, path: &Path) -> Part {
-        let Self { source, column, separator, .. } = self.clone();
-        Part { source, path: path.to_owned(), column, separator, weight: None }
-    }
 }
 
 /// `[model]`: a decoder-only transformer. An IsoFLOP sweep chooses width and depth itself.

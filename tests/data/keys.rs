@@ -1,5 +1,6 @@
 //! Keys of `[data]` that do not go together, and what the command says.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use runner::spec::{self, Data, Part, Source, TokenType};
@@ -44,6 +45,17 @@ fn keys_that_mean_nothing_for_a_source_are_errors_that_name_them() {
     }
 }
 
+fn weights(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
+    pairs.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect()
+}
+
+fn named(mut data: Data, names: [&str; 2]) -> Data {
+    for (part, name) in data.parts.iter_mut().zip(names) {
+        part.name = Some(name.to_owned());
+    }
+    data
+}
+
 #[test]
 fn keys_that_do_not_go_together_are_errors_that_name_them() {
     let place = Place::new();
@@ -57,6 +69,20 @@ fn keys_that_do_not_go_together_are_errors_that_name_them() {
         ("data.path", Data { path: None, ..of(Source::Parquet, path()) }),
         ("data.path", Data { path: Some(path()), ..two(None, None) }),
         ("data.parts", mixture(Vec::new())),
+        ("data.weights", Data { weights: weights(&[("t", 1.0)]), ..text() }),
+        ("data.parts[1].name", Data { weights: weights(&[("t", 1.0)]), ..two(None, None) }),
+        ("data.parts[0].name", named(two(None, None), ["a b", "c"])),
+        ("data.parts[0].name", named(two(None, None), ["se", "c"])),
+        ("data.parts[1].name", named(two(None, None), ["a", "b_se"])),
+        ("data.parts[1].name", named(two(None, None), ["a", "a"])),
+        ("data.weights.x", Data { weights: weights(&[("x", 1.0)]), ..named(two(None, None), ["a", "b"]) }),
+        ("data.weights.a", Data { weights: weights(&[("a", -1.0)]), ..named(two(None, None), ["a", "b"]) }),
+        ("data.weights.b", Data { weights: weights(&[("b", f64::NAN)]), ..named(two(None, None), ["a", "b"]) }),
+        ("data.weights", Data { weights: weights(&[("b", 0.0)]), ..named(two(None, None), ["a", "b"]) }),
+        (
+            "data.parts[0].weight",
+            Data { weights: weights(&[("b", 1.0)]), ..named(two(Some(1.0), Some(1.0)), ["a", "b"]) },
+        ),
         ("data.vocab", Data { vocab: None, ..two(None, None) }),
         ("data.parts[1].weight", two(Some(1.0), None)),
         ("data.parts[1].weight", two(Some(1.0), Some(0.0))),

@@ -92,3 +92,41 @@ fn a_mixture_is_another_corpus_with_other_weights_and_the_same_wherever_its_file
     two.train_batch(5, 8, 28, &mut b);
     assert_eq!(a[..8 * (CONTEXT + 1)], b, "the stream does not depend on how it is cut into batches");
 }
+
+#[test]
+fn mixtures_by_name_are_one_corpus_measured_on_the_same_tokens_and_only_their_shares_count() {
+    let place = Place::new();
+    let weighed = |weights: &[(&str, f64)]| Data {
+        weights: weights.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect(),
+        ..letters(&place, [None, None])
+    };
+    let validation = |data: &Data| {
+        let corpus = place.prepare(data).unwrap();
+        let mut tokens = Vec::new();
+        corpus.validation_batch(400, 0, corpus.validation_sequences(400), &mut tokens);
+        let parts: Vec<_> = corpus.validation_parts(400).into_iter().map(|(name, of)| (name.to_owned(), of)).collect();
+        (corpus.facts().fingerprint, tokens, parts)
+    };
+    let even = weighed(&[("small", 1.0), ("capitals", 1.0)]);
+    let (corpus, tokens, parts) = validation(&even);
+    // 25 sequences are asked for, and each part has as many.
+    assert_eq!(parts, [("small".to_owned(), 0..13), ("capitals".to_owned(), 13..26)]);
+    assert!(share(&tokens[..13 * (CONTEXT + 1)]) > 0.99 && share(&tokens[13 * (CONTEXT + 1)..]) < 0.01);
+    for weights in [&[("small", 1.0)][..], &[("capitals", 2.0)], &[("small", 0.3), ("capitals", 0.7)]] {
+        let other = validation(&weighed(weights));
+        assert_eq!((&other.0, &other.1, &other.2), (&corpus, &tokens, &parts), "{weights:?}");
+    }
+    assert_eq!(fs::read_dir(place.cache()).unwrap().count(), 1, "tokens are made once");
+    let mut tokens = Vec::new();
+    place.prepare(&weighed(&[("small", 0.25), ("capitals", 0.75)])).unwrap().train_batch(3, 640, 0, &mut tokens);
+    assert!((share(&tokens) - 0.25).abs() < 0.02, "{}", share(&tokens));
+    place.prepare(&weighed(&[("capitals", 5.0)])).unwrap().train_batch(3, 640, 0, &mut tokens);
+    assert!(share(&tokens) < 0.01, "a part without a weight is not trained on");
+    // A part that is called otherwise has another column, and is another corpus.
+    let mut renamed = even.clone();
+    renamed.parts[0].name = Some("lower".to_owned());
+    renamed.weights = [("lower".to_owned(), 1.0), ("capitals".to_owned(), 1.0)].into();
+    assert_ne!(validation(&renamed).0, corpus);
+    let tiny = place.error(&weighed(&[("small", 1.0), ("capitals", 1e-9)]));
+    assert!(tiny.contains("less than a 65536th"), "{tiny}");
+}

@@ -11,6 +11,7 @@ mod table;
 mod text;
 mod tokens;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -37,6 +38,7 @@ fn data(source: Source) -> Data {
         train_tokens: None,
         max_epochs: 1.0,
         seed: 7,
+        weights: BTreeMap::new(),
         parts: Vec::new(),
     }
 }
@@ -73,7 +75,7 @@ impl Place {
 }
 
 /// Documents of pseudo-words, each with words of its own.
-fn words(documents: usize) -> String {
+pub fn words(documents: usize) -> String {
     let mut state = 1_u64;
     let mut draw = move |n: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -100,7 +102,7 @@ fn of(source: Source, path: PathBuf) -> Data {
 
 fn part(source: Source, path: PathBuf, weight: Option<f64>) -> Part {
     let column = (source != Source::Text).then(|| "body".to_owned());
-    Part { source, path, column, separator: None, weight }
+    Part { name: None, source, path, column, separator: None, weight }
 }
 
 fn mixture(parts: Vec<Part>) -> Data {

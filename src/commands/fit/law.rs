@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{bail, ensure};
 
+use super::composition::{self, Compared};
 use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
 use super::{formula, print, print_law};
@@ -41,6 +42,10 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
         Law::Pruning => pruning_law(request, &mut told)?,
         Law::Contrast => contrast_law(request, &mut told)?,
         Law::Optimum => optimum_law(request, &mut told)?,
+        Law::Composition => {
+            let one = |one: Compared| Told::new(one.group, Fitted::Composition(one.fit), &one.made, one.points);
+            told.extend(composition::fits(request)?.into_iter().map(one));
+        }
         law => told.extend(written(request, Some(law))?),
     }
     Ok(told)

@@ -1,5 +1,6 @@
 //! `runner fit`.
 
+mod composition;
 mod formula;
 mod law;
 mod outliers;

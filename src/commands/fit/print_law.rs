@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::print::cell;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::laws::compare::Comparison;
+use crate::fit::laws::composition::Composition;
 use crate::fit::laws::contrast::Contrast;
 use crate::fit::laws::critical_batch::runs::CriticalBatch;
 use crate::fit::laws::law::LawFit;
@@ -32,6 +33,7 @@ pub(super) fn fitted(fitted: &Fitted, of: &str, room: Room) -> String {
         Fitted::Pruning(fit) => pruning(fit, room),
         Fitted::Contrast(fit) => contrast(fit, room),
         Fitted::Optimum(fit) => optimum(fit, room),
+        Fitted::Composition(fit) => composition(fit, room),
     }
 }
 
@@ -87,6 +89,44 @@ fn optimum(fit: &Optimum, room: Room) -> String {
     let text = table.text(room);
     let resampled = "the scatter of runs and the window of the curve";
     text + &foot(fit.status, fit.points, None, resampled, &fit.conclusion)
+}
+
+/// The best mixture for each target and size, and how mixtures change with size.
+fn composition(fit: &Composition, room: Room) -> String {
+    let mut columns = vec![("best for", Worth::Must), ("params", Worth::Must), ("tokens", Worth::More(4))];
+    columns.extend(fit.parts.iter().map(|part| (part.as_str(), Worth::Must)));
+    columns.extend([("loss", Worth::More(1)), ("status", Worth::More(2)), ("best trained", Worth::More(3))]);
+    let mut table = Sheet::new(columns);
+    for (target, (best, size)) in
+        fit.targets.iter().flat_map(|target| target.best.iter().zip(&fit.sizes).map(move |at| (target, at)))
+    {
+        let mut row = vec![target.name.clone(), number(size.params), number(size.tokens)];
+        let share = |part: usize| cell(best.shares.get(part).copied(), |share| format!("{share:.3}"));
+        row.extend((0..fit.parts.len()).map(share));
+        row.extend([cell(best.loss, |loss| format!("{loss:.4}")), best.status.name().to_owned()]);
+        row.push(best.trained.map_or_else(|| "-".to_owned(), |at| fit.mixtures[at].name.clone()));
+        table.add_row(row);
+    }
+    let mut text = if fit.sizes.is_empty() { String::new() } else { table.text(room) };
+    let mut table = Sheet::new([
+        ("on", Worth::Must),
+        ("nats of the largest for one of the smallest", Worth::Must),
+        ("rank correlation", Worth::Must),
+        ("lost by the best of the smallest", Worth::More(1)),
+    ]);
+    for target in fit.targets.iter().filter(|target| target.growth.is_some()) {
+        let told = |estimate| cell(estimate, |x| format!("{x:.3}"));
+        table.add_row([
+            target.name.clone(),
+            told(target.growth),
+            told(target.rank),
+            cell(target.lost, |lost| format!("{lost:.4}")),
+        ]);
+    }
+    if fit.sizes.len() > 1 {
+        text += &table.text(room);
+    }
+    text + &foot(fit.status, fit.points, None, "the residuals of runs, and mixtures for ranks", &fit.conclusion)
 }
 
 /// A law with its numbers, one a line.

@@ -310,7 +310,7 @@ mod tests {
         let low_first = middles().chain((0..8).map(|group| past(group, &low)));
         let low_first: Vec<Past> = low_first.chain((0..8).map(|group| past(group, &high))).collect();
         assert_eq!(replay(&low_first, RULE, Evidence::Before).wrong(), 8);
-        let side = |group: usize, first: bool| if (group % 2 == 0) == first { &low } else { &high };
+        let side = |group: usize, first: bool| if group.is_multiple_of(2) == first { &low } else { &high };
         let both = middles().chain((0..8).map(|group| past(group, side(group, true))));
         let both: Vec<Past> = both.chain((0..8).map(|group| past(group, side(group, false)))).collect();
         assert_eq!(replay(&both, RULE, Evidence::Before).wrong(), 0);

@@ -2,6 +2,7 @@
 
 pub mod broken;
 pub mod compare;
+pub mod composition;
 pub mod contrast;
 pub mod critical_batch;
 pub mod forms;

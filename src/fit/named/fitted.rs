@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::fit::Status;
 use crate::fit::laws::compare::Comparison;
+use crate::fit::laws::composition::Composition;
 use crate::fit::laws::contrast::Contrast;
 use crate::fit::laws::critical_batch::runs::CriticalBatch;
 use crate::fit::laws::law::LawFit;
@@ -42,6 +43,8 @@ pub enum Fitted {
     Contrast(Contrast),
     /// How the best value of a setting moves.
     Optimum(Optimum),
+    /// Mixtures of data.
+    Composition(Composition),
 }
 
 impl Fitted {
@@ -58,6 +61,7 @@ impl Fitted {
             Self::Pruning(fit) => fit.status,
             Self::Contrast(fit) => fit.status,
             Self::Optimum(fit) => fit.status,
+            Self::Composition(fit) => fit.status,
         }
     }
 
@@ -74,6 +78,7 @@ impl Fitted {
             Self::Pruning(fit) => &fit.conclusion,
             Self::Contrast(fit) => &fit.conclusion,
             Self::Optimum(fit) => &fit.conclusion,
+            Self::Composition(fit) => &fit.conclusion,
         }
     }
 }

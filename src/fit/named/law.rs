@@ -35,6 +35,9 @@ pub enum Law {
     Contrast,
     /// The best value of what was tuned at each value of --by, and how it moves. Columns: loss, those of --tuned and --by.
     Optimum,
+    /// The best mixture of data at each size, and whether ranks stay. Columns: those of `share_` and `val_loss_`, params, tokens.
+    #[value(help = "The best mixture of data at each size. Columns: share_*, val_loss or val_loss_*, params, tokens")]
+    Composition,
     /// The surface whose gain from tokens depends on size. Columns: params, tokens, loss.
     Farseer,
     /// One surface, with an efficiency of parameters and of tokens for each value of --by. Columns: params, tokens, loss.
@@ -77,6 +80,7 @@ impl Law {
             Self::Pruning => "pruning",
             Self::Contrast => "contrast",
             Self::Optimum => "optimum",
+            Self::Composition => "composition",
             Self::Farseer => "farseer",
             Self::Efficiencies => "efficiencies",
             Self::Experts => "experts",

@@ -5,6 +5,7 @@ pub mod bounded;
 pub mod gaussian;
 pub mod least_squares;
 pub mod minimize;
+pub mod ranks;
 pub mod regress;
 pub mod residuals;
 pub(super) mod valley;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use csv::StringRecord;
 
-use super::field::Field;
+use super::field::{Field, SHARE};
 use super::options::Options;
 
 /// Groups above which a column is not one to group by.
@@ -58,6 +58,9 @@ pub(super) fn keep<T>(list: &mut Vec<T>, kept: &[bool]) {
     list.retain(|_| kept.next().is_some_and(|kept| *kept));
 }
 
+/// Begins the axes of the weights of a mixture, which its shares say all about.
+const WEIGHTS: &str = "axis.data.weights";
+
 /// The axes of a sweep, or their beginnings, that a field says all about.
 fn set_by(field: Field) -> &'static [&'static str] {
     match field {
@@ -93,9 +96,11 @@ impl Mixture {
         Self { columns: columns.map(|(index, header)| (index, header.to_owned(), None, false)).collect() }
     }
 
-    /// Without the columns that the fit knows of.
+    /// Without the columns that the fit knows of, and the weights whose shares it knows of.
     pub(super) fn without(mut self, known: &[String]) -> Self {
-        self.columns.retain(|(_, column, ..)| !known.contains(column));
+        let shares = known.iter().any(|name| name.starts_with(SHARE));
+        let told = |column: &String| known.contains(column) || shares && column.starts_with(WEIGHTS);
+        self.columns.retain(|(_, column, ..)| !told(column));
         self
     }
 

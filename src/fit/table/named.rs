@@ -81,7 +81,9 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
     let of_index = |name: &String| reader.by(name).map(|index| (name.clone(), index));
     let indices = wanted.indices.iter().map(of_index).collect::<Result<Vec<_>, _>>()?;
     let cost = Cost::find(&reader);
-    let mixture = Mixture::of(&reader.headers, options, &[Field::LearningRate]).without(&wanted.names);
+    let read: Vec<Field> = wanted.names.iter().flat_map(|name| fields(name)).copied().collect();
+    let mixture = Mixture::of(&reader.headers, options, &[&[Field::LearningRate], &read[..]].concat());
+    let mixture = mixture.without(&wanted.names);
     let mut table = scan(&reader, rows, options, mixture, |row| {
         let number = |(name, place): &(String, Place)| {
             reader.number(row, place).map_err(|cell| match cell {
@@ -114,22 +116,24 @@ fn place(reader: &Reader<'_>, name: &str) -> Result<Option<Place>, TableError> {
     if let Some(place) = reader.exactly(name)? {
         return Ok(Some(place));
     }
-    let fields: &[Field] = match name {
-        "N" => &[Field::Params, Field::ParamsBlocksAndUnembedding, Field::ParamsNonEmbedding],
-        "D" => &[Field::Tokens],
-        "C" => &[Field::Flops, Field::FlopBudget],
-        "L" => &[Field::Loss],
-        _ => match Field::ALL.iter().position(|field| field.names().contains(&name)) {
-            Some(at) => &Field::ALL[at..=at],
-            None => &[],
-        },
-    };
-    for field in fields {
+    for field in fields(name) {
         if let Some(place) = reader.find(*field)? {
             return Ok(Some(place));
         }
     }
     Ok(None)
+}
+
+/// What a name that is no header stands for.
+fn fields(name: &str) -> &'static [Field] {
+    const ALL: &[Field] = &Field::ALL;
+    match name {
+        "N" => &[Field::Params, Field::ParamsBlocksAndUnembedding, Field::ParamsNonEmbedding],
+        "D" => &[Field::Tokens],
+        "C" => &[Field::Flops, Field::FlopBudget],
+        "L" => &[Field::Loss],
+        _ => ALL.iter().position(|field| field.names().contains(&name)).map_or(&[], |at| &ALL[at..=at]),
+    }
 }
 
 /// Where the cost of a run is told.

@@ -1,6 +1,7 @@
 //! `[data]`: what each source needs and what does not belong to it.
 
-use crate::spec::check::{Checked, absent, positive, present, require};
+use crate::spec::check::{Checked, absent, not_negative, positive, present, require};
+use crate::spec::data::is_of_name;
 use crate::spec::{Data, Part, Source};
 
 /// What to write where no separator is one.
@@ -24,14 +25,12 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         vocab,
         validation_fraction,
         max_epochs: _,
-        train_tokens,
+        train_tokens: _,
         seed: _,
+        weights: _,
         parts,
     } = data;
     ranges(data)?;
-    if let Some(tokens) = train_tokens {
-        positive("data.train_tokens", *tokens, "1e6")?;
-    }
     let columns = matches!(source, Source::Jsonl | Source::Parquet);
     absent("data.column", column.is_some() && !columns, "only JSON Lines and Parquet have columns")?;
     let texts = matches!(source, Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture);
@@ -42,6 +41,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     absent("data.skip_bad", *skip_bad && !rows, "only JSON Lines and Parquet have rows")?;
     absent("data.dtype", dtype.is_some() && *source != Source::Bin, "only token files have numbers")?;
     absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
+    weigh(data)?;
     match source {
         Source::Synthetic => {
             no_files(data, "the built-in language is generated, without files or a split")?;
@@ -78,7 +78,8 @@ fn no_files(data: &Data, why: &str) -> Checked {
 }
 
 /// Checks the numbers of `[data]`.
-fn ranges(Data { source, vocab, validation_fraction, max_epochs, .. }: &Data) -> Checked {
+fn ranges(Data { source, vocab, validation_fraction, max_epochs, train_tokens, .. }: &Data) -> Checked {
+    train_tokens.map_or(Ok(()), |tokens| positive("data.train_tokens", tokens, "1e6"))?;
     if let Some(vocab) = vocab {
         // Ids of token files that do not fit 16 bits are renumbered.
         let (least, most) = match source {
@@ -136,7 +137,7 @@ fn mixture(parts: &[Part]) -> Checked {
         (problem, format!("write 1 to {MOST_PARTS} tables [[data.parts]] with source, path and weight"))
     })?;
     let weighted = parts.iter().any(|part| part.weight.is_some());
-    for (at, Part { source, path: _, column, separator, weight }) in parts.iter().enumerate() {
+    for (at, Part { name: _, source, path: _, column, separator, weight }) in parts.iter().enumerate() {
         let key = |name: &str| format!("data.parts.{at}.{name}");
         let columns = matches!(source, Source::Jsonl | Source::Parquet);
         require(columns || *source == Source::Text, &key("source"), || {
@@ -151,4 +152,49 @@ fn mixture(parts: &[Part]) -> Checked {
         positive(&key("weight"), weight.unwrap_or(1.0), "0.5")?;
     }
     Ok(())
+}
+
+/// Checks the names of parts: those that are written, and all of them where weights go by them.
+fn names(parts: &[Part], all: bool) -> Checked {
+    const REMEDY: &str = "write letters, digits and underscores, such as \"rfc\"";
+    let named = parts.iter().enumerate().filter(|(_, part)| all || part.name.is_some());
+    let mut seen: Vec<String> = Vec::new();
+    for (at, part) in named {
+        let (key, name) = (format!("data.parts.{at}.name"), part.name());
+        // val_loss_se is the standard error of the loss.
+        let is_error = name == "se" || name.ends_with("_se");
+        let plain = !name.is_empty() && name.chars().all(is_of_name) && !is_error;
+        require(plain, &key, || match &part.name {
+            Some(name) => (format!("{name:?} cannot be in the name of a column"), REMEDY.to_owned()),
+            None => (format!("missing, and {} gives none", part.path.display()), REMEDY.to_owned()),
+        })?;
+        require(!seen.contains(&name), &key, || {
+            let from = if part.name.is_some() { "" } else { ", by its file" };
+            (format!("another part is called {name:?} too{from}"), "write a name of its own for each")
+        })?;
+        seen.push(name);
+    }
+    Ok(())
+}
+
+/// Checks the weights of a mixture, and the names that they go by.
+fn weigh(Data { source, weights, parts, .. }: &Data) -> Checked {
+    names(parts, !weights.is_empty())?;
+    if weights.is_empty() {
+        return Ok(());
+    }
+    absent("data.weights", *source != Source::Mixture, "only source = \"mixture\" has parts to weigh")?;
+    let names: Vec<String> = parts.iter().map(Part::name).collect();
+    for (name, weight) in weights {
+        let key = format!("data.weights.{name}");
+        require(names.contains(name), &key, || {
+            (format!("no part is called {name:?}"), format!("write one of {}", names.join(", ")))
+        })?;
+        not_negative(&key, *weight, "0.5")?;
+    }
+    let some = weights.values().any(|weight| *weight > 0.0);
+    require(some, "data.weights", || ("all weights are 0".to_owned(), "write a number above 0 for some part"))?;
+    let twice = parts.iter().position(|part| part.weight.is_some());
+    let key = format!("data.parts.{}.weight", twice.unwrap_or_default());
+    absent(&key, twice.is_some(), "data.weights has the weights of all parts")
 }

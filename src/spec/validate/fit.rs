@@ -30,7 +30,7 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
         })?;
     }
     if let Some(law) = fit.law {
-        named(fit, law)?;
+        named(fit, law, axes.iter().any(|axis| axis.starts_with("data.weights")))?;
     }
     written(fit, &axes)?;
     if !fit.target_loss.is_empty() {
@@ -40,8 +40,8 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
     Ok(())
 }
 
-/// What a law of the literature needs.
-fn named(fit: &Fit, law: Law) -> Checked {
+/// What a law of the literature needs; `mixes` says whether the sweep varies the weights of a mixture.
+fn named(fit: &Fit, law: Law, mixes: bool) -> Checked {
     if law == Law::Contrast {
         present("fit.by", fit.by.is_some(), "write the axis whose values are compared, such as \"model.depth\"")?;
     }
@@ -57,7 +57,14 @@ fn named(fit: &Fit, law: Law) -> Checked {
             "fit it to a table of yours: runner fit TABLE --law gradient-noise",
         )
     })?;
-    let recorded = !law.is_formula() || matches!(law, Law::Farseer | Law::Efficiencies | Law::RateBatch);
+    let of_mixtures = matches!(law, Law::Mixtures | Law::Composition);
+    require(mixes || !of_mixtures, "fit.law", || {
+        (
+            "the sweep has one mixture only",
+            "write an axis data.weights: { \"data.weights\" = [{ a = 1.0 }, { b = 1.0 }] }",
+        )
+    })?;
+    let recorded = !law.is_formula() || of_mixtures || matches!(law, Law::Farseer | Law::Efficiencies | Law::RateBatch);
     require(recorded, "fit.law", || {
         let what = "the runs of a sweep lack the columns of this law";
         (what, "fit it to a table of yours: runner fit TABLE --law NAME")

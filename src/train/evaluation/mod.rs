@@ -3,14 +3,14 @@
 mod sequences;
 mod tasks;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 pub use self::sequences::batch_rows;
 use self::sequences::{mean, mean_and_error};
 use super::engine::Session;
 use crate::data::Corpus;
 use crate::plan::Run;
-use crate::trainer::{Measured, TrainError};
+use crate::trainer::{Measured, PART_LOSS, TrainError};
 
 /// Mean loss over the validation tokens of `run`, in nats per token, its standard error, and what else the run asks for;
 /// nothing where `go_on`, asked after each batch, wants no more.
@@ -29,14 +29,16 @@ pub fn evaluate(
         return Ok(ControlFlow::Break(()));
     };
     let whole: Vec<f64> = sequences.iter().map(|losses| mean(losses)).collect();
+    let parts = by_part(&corpus.validation_parts(run.eval.tokens), &whole);
+    let (loss, error) = mean_of_parts(&parts).unwrap_or_else(|| mean_and_error(&whole));
     let mut evaluations = if run.eval.by_position { by_position(&sequences) } else { Vec::new() };
+    evaluations.extend(parts);
     for task in &run.eval.tasks {
         evaluations.extend(tasks::measure(session, corpus, run, task)?);
         if go_on().is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
-    let (loss, error) = mean_and_error(&whole);
     Ok(ControlFlow::Continue((loss, error, evaluations)))
 }
 
@@ -64,6 +66,22 @@ fn validation_losses(
     Ok(ControlFlow::Continue(sequences))
 }
 
+/// The loss on each part of a mixture, of which these are the sequences.
+fn by_part(parts: &[(&str, Range<usize>)], whole: &[f64]) -> Vec<Measured> {
+    let measured = |(name, sequences): &(&str, Range<usize>)| {
+        let (value, standard_error) = mean_and_error(&whole[sequences.clone()]);
+        Measured { name: format!("{PART_LOSS}{name}"), value, standard_error, chance: None }
+    };
+    parts.iter().map(measured).collect()
+}
+
+/// The mean over parts of as many sequences each, and its error: how far the parts are apart is no part of it.
+fn mean_of_parts(parts: &[Measured]) -> Option<(f64, f64)> {
+    let n = parts.len() as f64;
+    let variance: f64 = parts.iter().map(|part| part.standard_error * part.standard_error).sum();
+    (!parts.is_empty()).then(|| (parts.iter().map(|part| part.value).sum::<f64>() / n, variance.sqrt() / n))
+}
+
 /// The loss by the number of tokens that are seen before it and with it: 1, 2 to 3, 4 to 7 and so on.
 fn by_position(sequences: &[Vec<f32>]) -> Vec<Measured> {
     let context = sequences.first().map_or(0, Vec::len);
@@ -87,6 +105,16 @@ mod tests {
         let (mean, error) = mean_and_error(&[1.0, 2.0, 3.0, 4.0]);
         assert!((mean - 2.5).abs() < 1e-12);
         assert!((error - (5.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn parts_are_told_one_by_one_and_how_far_they_are_apart_is_no_error() {
+        let parts = by_part(&[("a", 0..2), ("b", 2..4)], &[1.0, 3.0, 10.0, 14.0]);
+        let told: Vec<_> = parts.iter().map(|one| (one.name.as_str(), one.value, one.standard_error)).collect();
+        assert_eq!(told, [("val_loss_a", 2.0, 1.0), ("val_loss_b", 12.0, 2.0)]);
+        let (mean, error) = mean_of_parts(&parts).unwrap();
+        assert!((mean - 7.0).abs() < 1e-12 && (error - 5.0_f64.sqrt() / 2.0).abs() < 1e-12, "{mean} {error}");
+        assert_eq!(mean_of_parts(&[]), None);
     }
 
     #[test]

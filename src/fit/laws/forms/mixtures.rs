@@ -4,7 +4,7 @@
 /// How `--law` calls it.
 pub const NAME: &str = "mixtures";
 /// How columns of shares begin.
-pub const SHARE: &str = "share_";
+pub use crate::fit::table::SHARE;
 
 /// c + k exp(sum of t times share) over the columns of a table; nothing where none is a share.
 ///
