@@ -266,7 +266,7 @@ const LANGUAGE: &str = "source = \"synthetic\"\nvocab = 1024\nmax_epochs = 1.0\n
 
 /// A committed spec on data that are there: on small texts where it asks about texts, else on the built-in language.
 fn with_data_here(spec: &str, place: &Place) -> String {
-    if !spec.contains("source = \"mixture\"") {
+    if !spec.contains("source = \"mixture\"") && !spec.contains("data.keep") {
         // As often as the spec allows.
         let epochs = spec.lines().find(|line| line.starts_with("max_epochs")).unwrap();
         return with_data(spec, &LANGUAGE.replace("max_epochs = 1.0", epochs));
@@ -276,10 +276,13 @@ fn with_data_here(spec: &str, place: &Place) -> String {
     let documents: Vec<&str> = all.split("\n\n").collect();
     let paths = spec.lines().filter_map(|line| line.strip_prefix("path = \"")?.split('"').next());
     for (at, path) in paths.enumerate() {
-        place.write(path, documents[1000 * at..1000 * (at + 1)].join("\n\n"));
+        // One text alone has more of them, of which a quarter is kept.
+        let each = if spec.contains("data.keep") { 3000 } else { 1000 };
+        place.write(path, documents[each * at..each * (at + 1)].join("\n\n"));
     }
     // Short enough that nothing is seen twice.
-    let short = "schedule.tokens_per_param=1.0";
+    let lengths = "sweep.axes.\"schedule.tokens\"=[1.5e4, 2.2e4, 3.2e4, 4.5e4, 6.5e4, 9e4, 1.3e5]";
+    let short = if spec.contains("tokens_per_param = ") { "schedule.tokens_per_param=1.0" } else { lengths };
     edited(spec, &["data.vocab=256", "data.validation_fraction=0.2", "eval.tokens=3072", short])
 }
 
@@ -360,6 +363,44 @@ fn told_of_mixtures(place: &Place, composition: &Value) {
     std::fs::remove_dir_all(place.path("out/runs")).unwrap();
     let exported = place.says(&["export", "jsonl", "out"]);
     assert!(exported.lines().next().unwrap().contains("\"val_loss_rfc\":"), "{exported}");
+}
+
+#[test]
+fn what_pruning_is_worth_comes_back_against_as_much_at_random() {
+    let place = Place::new();
+    let spec = std::fs::read_to_string(repository().join("sweeps/laws/pruning.toml")).unwrap();
+    place.write("spec.toml", with_data_here(&spec, &place));
+    let output = place.rehearse();
+    assert_code(&output, 0);
+    assert!(!text(&output.stderr).contains("fitted as one curve"), "{}", text(&output.stderr));
+    let laws = fits(&place);
+    let [random, ngram, against] = &laws[..] else { panic!("{laws:?}") };
+    assert_eq!((random["group"].as_str(), ngram["group"].as_str()), (Some("random"), Some("ngram")));
+    // Runs that keep everything belong to both, and what is planted grows with what is left out.
+    assert_eq!((random["points"].as_u64(), ngram["points"].as_u64()), (Some(21), Some(21)));
+    for best in ngram["envelope"].as_array().unwrap() {
+        assert!((number(&best["keep"]) - 0.25).abs() < 1e-9, "{best}");
+    }
+    let surface = runner::execute::rehearsal::SURFACE;
+    let table = place.read("out/runs.csv");
+    let mut table = csv::Reader::from_reader(table.as_bytes());
+    let gains: Vec<f64> = table
+        .deserialize::<std::collections::BTreeMap<String, String>>()
+        .map(Result::unwrap)
+        .filter(|row| row["keep_by"] == "ngram")
+        .map(|row| {
+            let [keep, tokens, params] =
+                ["keep", "tokens", "params_blocks_and_unembedding"].map(|key| row[key].parse().unwrap());
+            let worth = 1.0 + runner::execute::rehearsal::KEPT_WORTH * (1.0 - keep);
+            assert_eq!(row["keep_scores"], "middle");
+            surface.loss(params, tokens * worth) - surface.loss(params, tokens)
+        })
+        .collect();
+    let planted = gains.iter().sum::<f64>() / gains.len() as f64;
+    let [value, low, high] = ["value", "low", "high"].map(|key| number(&against["settings"][1]["difference"][key]));
+    assert_eq!((against["reference"].as_str(), against["settings"][1]["pairs"].as_u64()), (Some("random"), Some(14)));
+    assert!((value - planted).abs() < 0.005 && low <= planted && planted <= high, "{against}: {planted}");
+    assert!(place.read("out/report.html").contains(against["conclusion"].as_str().unwrap()));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::STDOUT;
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet};
 use crate::cli::DataCommand;
-use crate::data::{BinFacts, Corpus, ORIGINAL_IDS, PartFacts, TextFacts, TokenDocuments};
+use crate::data::{BinFacts, Corpus, KeptFacts, ORIGINAL_IDS, PartFacts, TextFacts, TokenDocuments};
 use crate::spec::{self, Data};
 use crate::units::Tokens;
 
@@ -69,6 +69,9 @@ fn table(corpus: &Corpus, data: &Data) -> Sheet {
         );
         table.add_row([name, value]);
     }
+    if let Some(kept) = &corpus.manifest().kept {
+        of_kept(kept, &mut table);
+    }
     if let Some(entropy) = corpus.entropy() {
         let value = format!("{:.4} +- {:.4} nats per token", entropy.nats_per_token, entropy.standard_error);
         table.add_row(["entropy", &value]);
@@ -124,6 +127,21 @@ fn of_token_files(files: &BinFacts, vocab: usize, table: &mut Sheet) {
     if let Some(all) = numbered_from {
         table.add_row(["ids", &numbered_anew(vocab, *all)]);
     }
+}
+
+/// Rows of what was kept of a whole corpus.
+fn of_kept(kept: &KeptFacts, table: &mut Sheet) {
+    let KeptFacts { keep, whole, documents, of_documents, of_tokens, scores, of_scores } = kept;
+    let which = keep.scores.map(|scores| format!(" of {} score", scores.name())).unwrap_or_default();
+    let share = 100.0 * keep.share;
+    let of = format!("{documents} of {of_documents} training documents{which}, {share}% of {of_tokens} tokens");
+    table.add_row(["kept", &format!("{of}, by {}", keep.by.name())]);
+    let range = |[least, mean, greatest]: &[f64; 3]| format!("{least:.3} to {greatest:.3}, mean {mean:.3}");
+    if let (Some(scores), Some(of_scores)) = (scores, of_scores) {
+        table.add_row(["scores of those kept", &format!("{} nats per token", range(scores))]);
+        table.add_row(["scores of all", &format!("{} nats per token", range(of_scores))]);
+    }
+    table.add_row(["fingerprint of the whole", whole]);
 }
 
 fn numbered_anew(count: usize, vocab: u64) -> String {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
+use super::kept::KeptFacts;
 use super::mixture::PartFacts;
 use super::near::NearFacts;
 use super::scratch::Scratch;
@@ -45,6 +46,9 @@ pub struct Manifest {
     /// The parts of a mixture with weights, which lie one after another in the token files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PartFacts>,
+    /// What was kept of a whole corpus, where this is a part of one; `text` and `bin` speak of the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptFacts>,
 }
 
 impl Manifest {
@@ -61,6 +65,7 @@ impl Manifest {
             bin: None,
             entropy: None,
             parts: Vec::new(),
+            kept: None,
         }
     }
 }
@@ -204,6 +209,14 @@ pub fn write_synced(path: &Path, content: &[u8]) -> Result<(), DataError> {
 
 fn sync_folder(path: &Path) -> Result<(), DataError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(DataError::io("sync", path))
+}
+
+/// Reads the manifest of a corpus that must have been prepared.
+pub fn require(cache: &Path, fingerprint: &str) -> Result<Manifest, DataError> {
+    manifest(cache, fingerprint)?.ok_or_else(|| DataError::Cache {
+        folder: folder(cache, fingerprint),
+        what: "this corpus is not in the cache; make it with `runner data prepare`".to_owned(),
+    })
 }
 
 /// Reads the manifest of a prepared corpus, or nothing where there is none.

@@ -18,10 +18,13 @@ mod foreign;
 mod hash;
 mod ids;
 mod jsonl;
+mod kept;
 mod mixture;
 mod near;
+mod ngram;
 mod parquet;
 mod part;
+mod prune;
 mod questions;
 mod recipe;
 mod sampler;
@@ -38,6 +41,7 @@ use std::path::{Path, PathBuf};
 pub use cache::{BinFacts, Manifest, TextFacts, TokenDocuments, TokenFacts};
 pub use error::DataError;
 pub use ids::ORIGINAL_IDS;
+pub use kept::KeptFacts;
 pub use mixture::PartFacts;
 pub use near::NearFacts;
 pub use questions::Question;
@@ -88,12 +92,8 @@ impl Corpus {
     /// Finds the prepared corpus in `cache`, or prepares it: tokenizer, tokens, split. `context` is the number of tokens
     /// of a training sequence. Tells through `say` what takes long.
     pub fn prepare(data: &Data, context: usize, cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Self, DataError> {
-        let recipe = Recipe::new(data, context)?;
-        let fingerprint = recipe.fingerprint();
-        if cache::manifest(cache, &fingerprint)?.is_none() {
-            cache::publish(cache, &fingerprint, |folder| recipe.prepare(folder, say))?;
-        }
-        Self::open(data, &fingerprint, context, cache)
+        let manifest = Recipe::new(data, context)?.ensure(cache, say)?;
+        Self::open(data, &manifest.fingerprint, context, cache)
     }
 
     /// Finds the prepared corpus in `cache` and makes none; nothing where it is not there.
@@ -107,10 +107,7 @@ impl Corpus {
     /// that it was made from need not be there any more.
     pub fn open(data: &Data, fingerprint: &str, context: usize, cache: &Path) -> Result<Self, DataError> {
         let folder = cache::folder(cache, fingerprint);
-        let manifest = cache::manifest(cache, fingerprint)?.ok_or_else(|| DataError::Cache {
-            folder: folder.clone(),
-            what: "this corpus is not in the cache; make it with `runner data prepare`".to_owned(),
-        })?;
+        let manifest = cache::require(cache, fingerprint)?;
         let tokens = match (&manifest.train, &manifest.validation) {
             (Some(train), Some(validation)) => {
                 let order = if manifest.parts.is_empty() {

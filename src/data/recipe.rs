@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::DataError;
 use super::bin::BinRecipe;
-use super::cache::{Manifest, fingerprint};
+use super::cache::{self, Manifest, fingerprint};
+use super::kept::Keep;
 use super::synthetic::Language;
 use super::text::TextRecipe;
 use crate::spec::{Data, Source};
@@ -19,20 +20,37 @@ pub enum Recipe {
     Bin(BinRecipe),
     /// What somebody else's program reads by itself.
     Program(ProgramRecipe),
+    /// Some documents of a text.
+    Pruned(Box<Self>, Keep),
 }
 
 impl Recipe {
     /// Checks `[data]`, by the rules of a spec, and opens what it names.
     pub fn new(data: &Data, context: usize) -> Result<Self, DataError> {
         data.check()?;
-        match data.source {
-            Source::Synthetic => Ok(Self::Synthetic(SyntheticRecipe::new(data, context))),
+        let whole = match data.source {
+            Source::Synthetic => Self::Synthetic(SyntheticRecipe::new(data, context)),
             Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture => {
-                TextRecipe::new(data).map(|recipe| Self::Text(Box::new(recipe)))
+                Self::Text(Box::new(TextRecipe::new(data)?))
             }
-            Source::Bin => BinRecipe::new(data).map(Self::Bin),
-            Source::Program => Ok(Self::Program(ProgramRecipe { vocab: data.vocab.unwrap_or_default() as usize })),
+            Source::Bin => Self::Bin(BinRecipe::new(data)?),
+            Source::Program => Self::Program(ProgramRecipe { vocab: data.vocab.unwrap_or_default() as usize }),
+        };
+        Ok(match Keep::of(data) {
+            Some(keep) => Self::Pruned(Box::new(whole), keep),
+            None => whole,
+        })
+    }
+
+    /// Finds the corpus in the cache, or makes it there, and what it is made from.
+    pub fn ensure(&self, cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Manifest, DataError> {
+        let fingerprint = self.fingerprint();
+        if let Some(manifest) = cache::manifest(cache, &fingerprint)? {
+            return Ok(manifest);
         }
+        let whole = if let Self::Pruned(whole, _) = self { Some(whole.ensure(cache, say)?) } else { None };
+        cache::publish(cache, &fingerprint, |folder| self.prepare((cache, whole.as_ref()), folder, say))?;
+        cache::require(cache, &fingerprint)
     }
 
     /// Hash of the content and of every setting that decides the tokens.
@@ -42,16 +60,26 @@ impl Recipe {
             Self::Text(recipe) => recipe.fingerprint(),
             Self::Bin(recipe) => recipe.fingerprint(),
             Self::Program(recipe) => recipe.fingerprint(),
+            Self::Pruned(whole, keep) => fingerprint(Source::Text, &(whole.fingerprint(), "keep", keep)),
         }
     }
 
-    /// Writes the corpus into a folder.
-    pub fn prepare(&self, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Manifest, DataError> {
+    /// Writes the corpus into a folder, from the whole one in the cache where it is a part of one.
+    fn prepare(
+        &self,
+        (cache, whole): (&Path, Option<&Manifest>),
+        folder: &Path,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Manifest, DataError> {
         match self {
             Self::Synthetic(recipe) => Ok(recipe.prepare(say)),
             Self::Text(recipe) => recipe.prepare(folder, say),
             Self::Bin(recipe) => recipe.prepare(folder, say),
             Self::Program(recipe) => Ok(recipe.manifest()),
+            Self::Pruned(_, keep) => {
+                let whole = whole.expect("a part is made after its whole");
+                keep.prepare((cache, whole), self.fingerprint(), folder, say)
+            }
         }
     }
 }

@@ -181,6 +181,7 @@ impl TextRecipe {
             validation: Some(validation_tokens),
             entropy: None,
             parts: self.part_facts(&parts, &of_train, &of_validation),
+            kept: None,
         })
     }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::REHEARSAL;
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
+use crate::spec::KeepBy;
 use crate::trainer::{DeviceInfo, Job, Measured, OnProgress, Outcome, PART_LOSS, Progress, TrainError, Trainer};
 
 /// Name of the device on the command line and in results.
@@ -60,6 +61,9 @@ const DECAY_CURVATURE: f64 = 0.005;
 /// Where data are repeated: the number of repetitions after which most of the worth of a repeated token is gone (Muennighoff
 /// et al. 2023, arXiv 2305.16264).
 pub const HALF_LIFE: f64 = 15.39;
+
+/// Where documents are kept by a score: what a token is worth beyond one of all documents, times the share that is left out.
+pub const KEPT_WORTH: f64 = 1.0;
 
 /// Where a sweep varies the weights of a mixture: each part adds this many nats to the loss on it where nothing of it is seen...
 pub const MIXTURE_NATS: f64 = 1.5;
@@ -188,6 +192,9 @@ fn loss(run: &PlannedRun) -> f64 {
     let mut tokens = run.tokens as f64;
     if let Some(repeated) = run.epochs.map(|epochs| epochs - 1.0).filter(|repeated| *repeated > 0.0) {
         tokens *= (1.0 + HALF_LIFE * (1.0 - (-repeated / HALF_LIFE).exp())) / (1.0 + repeated);
+    }
+    if let (Some(keep), Some(KeepBy::Ngram)) = (run.run.data.keep, run.run.data.keep_by) {
+        tokens *= 1.0 + KEPT_WORTH * (1.0 - keep);
     }
     if varies("optimizer.batch_tokens") {
         tokens /= 1.0 + run.run.tokens_per_step() as f64 / CRITICAL_BATCH;

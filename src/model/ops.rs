@@ -1,5 +1,5 @@
 //! What an engine computes for parts. A part is written once, in these operations; an engine chooses for each what is
-//! fastest on its device.
+//! fastest on its device. Those with a body are composed of others where an engine has nothing faster.
 
 use super::site::Site;
 use std::ops::Range;
@@ -45,6 +45,39 @@ pub trait Ops {
 
     /// silu of the first half of the columns, times the second.
     fn gated_silu(&self, x: Self::Tensor) -> Self::Tensor;
+
+    /// x Phi(x) of the first half of the columns, times the second, each of so many.
+    fn gated_gelu(&self, x: Self::Tensor, half: usize) -> Self::Tensor {
+        let [gate, up] = [0..half, half..2 * half].map(|columns| self.columns(&x, columns));
+        self.multiply(self.gelu(gate), up)
+    }
+
+    /// The first half of the columns times the second, each of so many.
+    fn gated(&self, x: Self::Tensor, half: usize) -> Self::Tensor {
+        let [gate, up] = [0..half, half..2 * half].map(|columns| self.columns(&x, columns));
+        self.multiply(gate, up)
+    }
+
+    /// Queries, keys and values `[rows, 3 width]` as attention reads them, of those of each head of keys `[rows, width + 2
+    /// kv_width]`: where there are gains, each head of queries and of keys is normalized by its root mean square and
+    /// multiplied by its gain; keys and values come once for each head of queries.
+    fn heads(&self, packed: Self::Tensor, gains: &[Self::Weight]) -> Self::Tensor {
+        let sizes = self.sizes();
+        let (d, kv, head_dim) = (sizes.width, sizes.kv_width(), sizes.head_dim());
+        let normed = |x: Self::Tensor, width: usize, gain: &Self::Weight| {
+            self.fold(self.rms_norm(self.fold(x, head_dim), gain), width)
+        };
+        let mut q = self.columns(&packed, 0..d);
+        let mut k = self.columns(&packed, d..d + kv);
+        let v = self.columns(&packed, d + kv..d + 2 * kv);
+        if let [query, key] = gains {
+            (q, k) = (normed(q, d, query), normed(k, kv, key));
+        }
+        let head = |x: &Self::Tensor, head: usize| self.columns(x, head * head_dim..(head + 1) * head_dim);
+        let repeated = |x: &Self::Tensor| (0..sizes.heads).map(|i| head(x, i / sizes.kv_sharing)).collect::<Vec<_>>();
+        let of_all = |x: Self::Tensor| if sizes.kv_sharing == 1 { vec![x] } else { repeated(&x) };
+        self.concat([vec![q], of_all(k), of_all(v)].concat())
+    }
 
     /// Causal attention on packed queries, keys and values `[rows, 3 width]`, which are turned where positions are rotary.
     fn attention(&self, qkv: Self::Tensor) -> Self::Tensor;

@@ -76,6 +76,18 @@ impl Parts {
         fields.into_iter().map(told).collect()
     }
 
+    /// Each key that differs from the first models as [`Self::differing`] has it, alone in a model that otherwise has
+    /// their parts.
+    pub fn one_by_one(&self) -> Vec<(String, Self)> {
+        let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(self) else { return Vec::new() };
+        let alone = |(key, value)| {
+            let field = serde_json::Map::from_iter([(key, value)]);
+            let parts: Self = serde_json::from_value(serde_json::Value::Object(field)).expect("one of its own fields");
+            (parts.differing().join(", "), parts)
+        };
+        fields.into_iter().map(alone).collect()
+    }
+
     /// Every part that there is, each in a model that otherwise has those of the first models, with a name.
     #[cfg(test)]
     pub fn each() -> Vec<(String, Self)> {

@@ -22,8 +22,9 @@ const ROOT_MEAN_SQUARE: f64 = 0.2;
 
 /// The polynomial x -> a x + b x^3 + c x^5 of Jordan et al., which brings singular values from 0 to 1 near 1 in a few
 /// iterations: between 0.7 and 1.2 after so many.
-const POLYNOMIAL: [f64; 3] = [3.4445, -4.775, 2.0315];
-const ITERATIONS: usize = 5;
+pub const POLYNOMIAL: [f64; 3] = [3.4445, -4.775, 2.0315];
+/// How often.
+pub const ITERATIONS: usize = 5;
 
 fn update(number: Numbers<'_>, _: &Rule, _: i32, plain: Update) -> Update {
     Update { beta1: number(Key::Momentum), ..plain }
@@ -36,10 +37,14 @@ pub fn step<M: Matrix>([value, momentum]: [M; 2], gradient: M, update: &Update) 
     let momentum = momentum.times_plus(beta1, gradient.clone());
     // Nesterov's: the momentum as it will be after the same gradient once more.
     let ahead = momentum.clone().times_plus(beta1, gradient);
-    let [rows, columns] = value.shape();
-    let scale = ROOT_MEAN_SQUARE * (rows.max(columns) as f64).sqrt();
+    let scale = scale(value.shape());
     let value = value.times_plus(keep, orthogonal(ahead).times(-rate * scale));
     [value, momentum]
+}
+
+/// By what an orthogonal matrix of this shape is multiplied, so that its root mean square is that of AdamW's steps.
+pub fn scale([rows, columns]: [usize; 2]) -> f64 {
+    ROOT_MEAN_SQUARE * (rows.max(columns) as f64).sqrt()
 }
 
 /// The nearest orthogonal matrix, nearly: singular vectors stay, singular values come near 1 (Newton and Schulz). All

@@ -105,6 +105,8 @@ pub struct FurtherColumns {
     experts: bool,
     trunks: bool,
     own_models: bool,
+    /// The keys of `[data]` that say which documents are kept, of any run.
+    keep: BTreeSet<&'static str>,
     /// The parts of mixtures whose weights differ from run to run.
     parts: BTreeSet<String>,
     /// The keys of any program's configuration.
@@ -118,6 +120,7 @@ impl FurtherColumns {
             experts: plan.runs.iter().any(|run| run.params.idle > 0),
             trunks: plan.shares_trunks(),
             own_models: plan.runs.iter().any(|run| run.own_size().is_some()),
+            keep: plan.runs.iter().flat_map(|run| keep(run).into_keys()).collect(),
             parts: plan.runs.iter().flat_map(|run| run.run.data.shares()).map(|(name, _)| name).collect(),
             config: plan.runs.iter().flat_map(|run| config(run).into_keys()).collect(),
         }
@@ -136,6 +139,8 @@ impl FurtherColumns {
         if self.own_models {
             columns.push(("model".to_owned(), run.own_size().map(|size| size.name.clone()).unwrap_or_default()));
         }
+        let mut kept = keep(run);
+        columns.extend(self.keep.iter().map(|key| ((*key).to_owned(), kept.remove(key).unwrap_or_default())));
         let shares: BTreeMap<String, f64> = run.run.data.shares().into_iter().collect();
         let share = |part: &String| (format!("{SHARE}{part}"), optional(shares.get(part)));
         columns.extend(self.parts.iter().map(share));
@@ -143,6 +148,15 @@ impl FurtherColumns {
         columns.extend(self.config.iter().map(|key| (format!("config.{key}"), own.remove(key).unwrap_or_default())));
         columns
     }
+}
+
+/// Which documents a run keeps, as it stands in tables.
+fn keep(run: &PlannedRun) -> BTreeMap<&'static str, String> {
+    let data = &run.run.data;
+    let share = data.keep.map(|share| ("keep", share.to_string()));
+    let by = data.keep_by.map(|by| ("keep_by", by.name().to_owned()));
+    let scores = data.keep_scores.map(|scores| ("keep_scores", scores.name().to_owned()));
+    [share, by, scores].into_iter().flatten().collect()
 }
 
 /// The program's own configuration of a run, as it stands in tables.

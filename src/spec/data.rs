@@ -72,6 +72,16 @@ pub struct Data {
     /// not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_tokens: Option<f64>,
+    /// Keep only this share of the training documents, by their tokens; all of them if not written. The validation is never
+    /// pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<f64>,
+    /// What decides which documents are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_by: Option<KeepBy>,
+    /// Which scores are kept, where documents have some: `low`, `middle` or `high`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_scores: Option<KeepScores>,
     /// Seed of the split, of the order of sequences, and of the built-in language.
     pub seed: u64,
     /// Shares of the training tokens that come from each part of a mixture, by the part's name, in proportion to one
@@ -82,6 +92,49 @@ pub struct Data {
     /// The parts of a mixture.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
+}
+
+/// What decides which documents are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeepBy {
+    /// A draw that knows nothing of them.
+    Random,
+    /// The mean loss of their tokens under a model of three tokens in a row that was trained on all other documents.
+    Ngram,
+}
+
+impl KeepBy {
+    /// The name used in specs and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Ngram => "ngram",
+        }
+    }
+}
+
+/// The scores of documents that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeepScores {
+    /// The least surprising documents (`CCNet`, arXiv 1911.00359).
+    Low,
+    /// As much is left out at both ends (Marion et al. 2023, arXiv 2309.04564).
+    Middle,
+    /// The most surprising ones.
+    High,
+}
+
+impl KeepScores {
+    /// The name used in specs and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Middle => "middle",
+            Self::High => "high",
+        }
+    }
 }
 
 /// `[[data.parts]]`: one part of a mixture.

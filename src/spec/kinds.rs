@@ -1,7 +1,7 @@
 //! Keys that belong to one kind of a thing: where an axis varies the kind, they are taken away at the points to which they
 //! do not belong. Without such an axis, or where no point has the kind, they are mistakes, which `validate` tells.
 
-use super::{Cooldown, ScheduleKind, Spec};
+use super::{Cooldown, KeepBy, ScheduleKind, Spec};
 use crate::optimizer::Key;
 
 /// A key that belongs to one kind.
@@ -25,6 +25,7 @@ const BELONGINGS: &[Belonging] = &[
         },
     ),
     of("schedule.kind", |spec| spec.schedule.kind == ScheduleKind::Cosine, |spec| spec.schedule.decay_tokens = None),
+    of("data.keep_by", |spec| spec.data.keep_by != Some(KeepBy::Random), |spec| spec.data.keep_scores = None),
     of("optimizer.kind", |spec| reads(spec, Key::Beta1), |spec| spec.optimizer.beta1 = None),
     of("optimizer.kind", |spec| reads(spec, Key::Beta2), |spec| spec.optimizer.beta2 = None),
     of("optimizer.kind", |spec| reads(spec, Key::Epsilon), |spec| spec.optimizer.epsilon = None),

@@ -45,6 +45,7 @@ pub const TEMPLATES: &[Template] = &[
     template!("laws-decay", "sweep", "sweeps/laws/decay.toml", "How the best weight decay moves with the length of a run"),
     template!("laws-schedule", "sweep", "sweeps/laws/schedule.toml", "Cosine against a constant rate with a cooldown"),
     template!("laws-mixture", "sweep", "sweeps/laws/mixture.toml", "Which mixture of three texts is best, at three sizes"),
+    template!("laws-pruning", "sweep", "sweeps/laws/pruning.toml", "Whether documents kept by an n-gram score beat as many at random"),
     template!("run", "train", "configs/small.toml", "One run, for `runner train`"),
 ];
 

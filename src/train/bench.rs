@@ -10,7 +10,8 @@ use super::device;
 use super::evaluation::evaluate;
 use super::timing::{KernelTime, Phases, median};
 use super::trainer::open_corpus;
-use crate::plan::PlannedRun;
+use crate::model::Weight;
+use crate::plan::{PlannedRun, Run};
 use crate::trainer::TrainError;
 
 /// What was measured of one model in one process. Rates and times are medians over rounds.
@@ -28,7 +29,7 @@ pub struct Measurement {
     pub phases: Phases,
     /// Bytes per second that the device's memory reads and writes when nothing else is to be done; nothing on the CPU.
     pub memory_bytes_per_second: Option<f64>,
-    /// Bytes that AdamW must at least move, over its time, as a share of the one before: likewise within each round.
+    /// Bytes that the optimizer must at least move, over its time, as a share of the one before: likewise within each round.
     pub share_of_memory_speed: Option<f64>,
     /// Share of a step that its matrix products take when they are all there is to do; likewise within each round.
     pub share_of_products: f64,
@@ -51,9 +52,6 @@ const WARMUP: usize = 2;
 
 /// Length of the training part of a round; its large matrix products take a third of that.
 const ROUND: Duration = Duration::from_millis(600);
-
-/// Numbers of each parameter that `AdamW` reads (value, two moments, gradient) and writes (value, two moments).
-const ADAMW_NUMBERS: f64 = 7.0;
 
 /// Measures `run` for about `seconds`. Before each part of it `meet` is called, the first time when all is warm: what is
 /// measured side by side waits there for the others, so that all of them train at the same time, and then multiply.
@@ -101,7 +99,7 @@ pub fn bench(
     let over_rounds = |value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
     let over_some =
         |value: &dyn Fn(&Round) -> Option<f64>| rounds.iter().map(value).collect::<Option<Vec<f64>>>().map(median);
-    let step_bytes = ADAMW_NUMBERS * size_of::<f32>() as f64 * run.params.total() as f64;
+    let step_bytes = optimizer_bytes(&run.run);
     let tokens = run.run.tokens_per_step() as f64;
     let flops = tokens * run.flops_per_token.exact;
     let tokens_per_second = tokens / over_rounds(&|round| round.phases.total());
@@ -149,9 +147,26 @@ fn peak_memory() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
+/// Bytes that an optimizer reads and writes at least: all that it keeps of a weight, and to read its gradient.
+fn optimizer_bytes(run: &Run) -> f64 {
+    let kind = run.optimizer.kind;
+    let numbers = |weight: &Weight| (2 * kind.of(weight.role).part().keeps.len() + 1) as u64 * weight.count();
+    run.shape.weights().iter().map(numbers).sum::<u64>() as f64 * size_of::<f32>() as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimizer::{OptimizerKind, RunOptimizer};
+
+    #[test]
+    fn adamw_moves_seven_numbers_of_each_parameter_and_sgd_five() {
+        let planned = crate::plan::testing::small(|_| ());
+        let numbers = |run: &Run| optimizer_bytes(run) / size_of::<f32>() as f64 / planned.params.total() as f64;
+        assert!((numbers(&planned.run) - 7.0).abs() < 1e-12);
+        let optimizer = RunOptimizer { kind: OptimizerKind::Sgd, ..planned.run.optimizer.clone() };
+        assert!((numbers(&Run { optimizer, ..planned.run.clone() }) - 5.0).abs() < 1e-12);
+    }
 
     #[test]
     #[cfg(target_os = "linux")]

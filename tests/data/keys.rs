@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use runner::spec::{self, Data, Part, Source, TokenType};
+use runner::spec::{self, Data, KeepBy, KeepScores, Part, Source, TokenType};
 
 use super::mixture::letters;
 use super::{data, mixture, of, part, words};
@@ -49,6 +49,10 @@ fn weights(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
     pairs.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect()
 }
 
+fn kept(data: Data, share: f64) -> Data {
+    Data { keep: Some(share), keep_by: Some(KeepBy::Ngram), keep_scores: Some(KeepScores::Low), ..data }
+}
+
 fn named(mut data: Data, names: [&str; 2]) -> Data {
     for (part, name) in data.parts.iter_mut().zip(names) {
         part.name = Some(name.to_owned());
@@ -69,6 +73,16 @@ fn keys_that_do_not_go_together_are_errors_that_name_them() {
         ("data.path", Data { path: None, ..of(Source::Parquet, path()) }),
         ("data.path", Data { path: Some(path()), ..two(None, None) }),
         ("data.parts", mixture(Vec::new())),
+        ("data.keep", kept(text(), 0.0)),
+        ("data.keep", kept(text(), 1.5)),
+        ("data.keep", kept(text(), f64::NAN)),
+        ("data.keep", kept(data(Source::Synthetic), 0.5)),
+        ("data.keep", Data { vocab: Some(30), ..kept(text(), 0.5) }),
+        ("data.keep", kept(two(Some(1.0), Some(1.0)), 0.5)),
+        ("data.keep_by", Data { keep_by: None, ..kept(text(), 0.5) }),
+        ("data.keep_by", Data { keep: None, ..kept(text(), 0.5) }),
+        ("data.keep_scores", Data { keep_scores: None, ..kept(text(), 0.5) }),
+        ("data.keep_scores", Data { keep_by: Some(KeepBy::Random), ..kept(text(), 0.5) }),
         ("data.weights", Data { weights: weights(&[("t", 1.0)]), ..text() }),
         ("data.parts[1].name", Data { weights: weights(&[("t", 1.0)]), ..two(None, None) }),
         ("data.parts[0].name", named(two(None, None), ["a b", "c"])),

@@ -7,6 +7,7 @@ pub mod formats;
 mod keys;
 mod mixture;
 mod near;
+mod prune;
 mod table;
 mod text;
 mod tokens;
@@ -36,6 +37,9 @@ fn data(source: Source) -> Data {
         vocab: Some(256),
         validation_fraction: None,
         train_tokens: None,
+        keep: None,
+        keep_by: None,
+        keep_scores: None,
         max_epochs: 1.0,
         seed: 7,
         weights: BTreeMap::new(),

@@ -225,18 +225,37 @@ fn tuning_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     each(request, told, fields, |_| None, fit, draw)
 }
 
-/// Laws of pruned data.
+/// Laws of pruned data for each way of pruning, and those ways against each other.
 fn pruning_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
+    let args = request.args;
     let fields = [&[Field::Keep][..], &[Field::Tokens], &[Field::Loss]];
     let check = |[keep, ..]: &[f64; 3]| {
         (*keep > 1.0).then(|| (0, format!("{keep} is not a share: write a number above 0 and up to 1")))
     };
-    let run = |[keep, tokens, loss]: [f64; 3]| pruning::Run { keep, tokens, loss };
-    let fit = |rows: Vec<[f64; 3]>| {
-        Fitted::Pruning(pruning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap))
-    };
-    let draw = |[keep, x, loss]: &[f64; 3]| Dot { x: *x, loss: *loss, series: Some(*keep) };
-    each(request, told, fields, check, fit, draw)
+    let table = table::numbers(&args.runs, &request.columns, fields, &request.table, check)?;
+    let mut groups = groups(table, &args.runs, args.drop_highest, |[.., loss]| *loss)?;
+    // Runs that keep everything are those without pruning, whatever they would have been pruned by.
+    let is_whole = |[keep, ..]: &[f64; 3]| *keep >= 1.0;
+    let whole: Vec<[f64; 3]> =
+        groups.iter().flat_map(|group| &group.rows).filter(|row| is_whole(row)).copied().collect();
+    for group in groups.iter_mut().filter(|group| !group.rows.iter().any(is_whole)) {
+        group.rows.extend(&whole);
+    }
+    let several = groups.len() > 1;
+    for Group { name, rows, made, .. } in groups {
+        let points = rows.iter().map(|[keep, x, loss]| Dot { x: *x, loss: *loss, series: Some(*keep) }).collect();
+        let runs: Vec<pruning::Run> =
+            rows.into_iter().map(|[keep, tokens, loss]| pruning::Run { keep, tokens, loss }).collect();
+        told.push(Told::new(name, Fitted::Pruning(pruning::fit(&runs, &request.bootstrap)), &made, points));
+    }
+    if several {
+        let against = settings(request)?;
+        told.extend(
+            against
+                .map(|(settings, made)| Told::new(None, Fitted::Contrast(contrast::fit(&settings)), &made, Vec::new())),
+        );
+    }
+    Ok(())
 }
 
 /// Flags that the law would ignore.
@@ -286,14 +305,23 @@ fn each<const K: usize>(
     Ok(())
 }
 
+/// Runs by the setting that they have in the column of `--by`.
+type Settings = Vec<(String, Vec<table::Placed>)>;
+
+fn settings(request: &Request) -> anyhow::Result<Option<(Settings, Made)>> {
+    let args = request.args;
+    let table = table::placed(&args.runs, &request.columns, &request.table)?;
+    let groups = groups(table, &args.runs, args.drop_highest, |run| run.loss)?;
+    let Some(made) = groups.first().map(|group| group.made.clone()) else { return Ok(None) };
+    let settings = groups.into_iter().map(|group| (group.name.unwrap_or_default(), group.rows)).collect();
+    Ok(Some((settings, made)))
+}
+
 /// The settings of one column against the first of them.
 fn contrast_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     let args = request.args;
     ensure!(args.by.is_some(), "--law contrast compares the values of a column: name it with --by COLUMN");
-    let table = table::placed(&args.runs, &request.columns, &request.table)?;
-    let groups = groups(table, &args.runs, args.drop_highest, |run| run.loss)?;
-    let Some(made) = groups.first().map(|group| group.made.clone()) else { return Ok(()) };
-    let settings: Vec<_> = groups.into_iter().map(|group| (group.name.unwrap_or_default(), group.rows)).collect();
+    let Some((settings, made)) = settings(request)? else { return Ok(()) };
     let drawn = |(at, (name, runs)): (usize, &(String, Vec<table::Placed>))| {
         // A setting that is no number stands at its place in the list.
         let x = name.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite()).unwrap_or(at as f64 + 1.0);

@@ -417,3 +417,65 @@ fn conclusion(parts: &[String], sizes: &[Size], status: Status, target: Option<&
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 100, seed: 1 };
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Two parts in shares of tenths, at sizes whose mixtures differ by these factors; a little noise that repeats itself.
+    fn runs(factors: &[f64], shares: &[i32]) -> Vec<Run> {
+        let run = |(at, factor): (i32, &f64), tenths: i32| {
+            let share = f64::from(tenths) / 10.0;
+            let noise = 1e-4 * f64::from((tenths * 7 + at * 3) % 5 - 2);
+            let loss = |share: f64, rate: f64| 3.0 - f64::from(at) + factor * (-rate * share).exp() + noise;
+            Run {
+                shares: vec![share, 1.0 - share],
+                params: 1e5 * 4.0_f64.powi(at),
+                tokens: 1e6,
+                losses: vec![loss(share, 2.0), loss(1.0 - share, 5.0)],
+            }
+        };
+        (0..).zip(factors).flat_map(|size| shares.iter().map(move |tenths| run(size, *tenths))).collect()
+    }
+
+    #[test]
+    fn mixtures_that_come_closer_with_size_are_a_slope_and_the_best_is_between() {
+        let found =
+            fit(&names(&["a", "b"]), &names(&["a", "b"]), &runs(&[1.0, 0.5], &[1, 2, 3, 4, 5, 6, 7, 8, 9]), &BOOTSTRAP);
+        let all = &found.targets[0];
+        assert_eq!((found.status, found.mixtures.len(), found.sizes.len()), (Status::Converged, 9, 2), "{found:?}");
+        // Where 2 exp(-2 s) is 5 exp(-5 (1 - s)).
+        let planted = (5.0 - 2.5_f64.ln()) / 7.0;
+        for best in &all.best {
+            assert!((best.shares[0].value - planted).abs() < 0.01 && best.shares[0].holds(planted), "{best:?}");
+            assert!((best.shares[0].value + best.shares[1].value - 1.0).abs() < 1e-9);
+        }
+        let growth = all.growth.unwrap();
+        assert!((growth.value - 0.5).abs() < 0.01 && growth.high < 1.0, "{growth:?}");
+        assert!(found.conclusion.contains("mixtures come closer as models grow"), "{}", found.conclusion);
+        // Alone each part wants as much of itself as was trained.
+        assert_eq!(
+            (found.targets[1].best[0].status, found.targets[2].best[0].status),
+            (Status::EdgeMinimum, Status::EdgeMinimum)
+        );
+        assert!(all.rank.unwrap().value > 0.99 && all.lost.unwrap().value < 1e-3, "{all:?}");
+    }
+
+    #[test]
+    fn one_size_has_a_best_mixture_and_too_few_mixtures_say_how_many_are_needed() {
+        let one = fit(&names(&["a", "b"]), &names(&["a", "b"]), &runs(&[1.0], &[1, 3, 5, 7, 9]), &BOOTSTRAP);
+        assert_eq!((one.status, one.targets[0].growth, one.targets[0].rank), (Status::Converged, None, None));
+        let few = fit(&names(&["a", "b"]), &names(&["a", "b"]), &runs(&[1.0, 1.0], &[1, 5, 9]), &BOOTSTRAP);
+        assert_eq!(few.status, Status::TooFewPoints);
+        assert!(few.conclusion.contains("at least 5 mixtures of each size"), "{}", few.conclusion);
+        assert_eq!(few.targets[0].best[0].trained, Some(1), "the best that was trained is known all the same");
+        let none = fit(&names(&["a", "b"]), &names(&["a", "b"]), &[], &BOOTSTRAP);
+        assert_eq!((none.status, none.points), (Status::TooFewPoints, 0));
+    }
+}

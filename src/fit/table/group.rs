@@ -61,13 +61,16 @@ pub(super) fn keep<T>(list: &mut Vec<T>, kept: &[bool]) {
 /// Begins the axes of the weights of a mixture, which its shares say all about.
 const WEIGHTS: &str = "axis.data.weights";
 
-/// The axes of a sweep, or their beginnings, that a field says all about.
+/// The axes of a sweep that a field says all about, or their beginnings up to a dot.
 fn set_by(field: Field) -> &'static [&'static str] {
     match field {
         Field::Params | Field::ParamsNonEmbedding | Field::ParamsBlocksAndUnembedding => {
             &["axis.model.width", "axis.model.depth"]
         }
-        Field::Tokens | Field::Steps => &["axis.schedule.tokens", "axis.schedule.flops"],
+        Field::Tokens | Field::Steps => {
+            &["axis.schedule.tokens", "axis.schedule.tokens_per_param", "axis.schedule.flops"]
+        }
+        Field::Keep => &["axis.data.keep"],
         Field::UniqueTokens | Field::Epochs => &["axis.data.train_tokens"],
         Field::LearningRate | Field::Batch => &["axis.optimizer."],
         _ => &[],
@@ -85,7 +88,8 @@ impl Mixture {
     /// The columns in which rows should agree, but for the one by which they are grouped, those that were tuned, and axes
     /// that only set what the fit reads.
     pub(super) fn of(headers: &StringRecord, options: &Options, read: &[Field]) -> Self {
-        let set = |header: &str| read.iter().any(|field| set_by(*field).iter().any(|axis| header.starts_with(axis)));
+        let is = |header: &str, axis: &str| header == axis || axis.ends_with('.') && header.starts_with(axis);
+        let set = |header: &str| read.iter().any(|field| set_by(*field).iter().any(|axis| is(header, axis)));
         let told = |header: &str| {
             Some(header) != options.by.as_deref()
                 && !options.tuned.iter().any(|column| column == header)

@@ -29,7 +29,10 @@ impl Part for Attention {
 
     fn forward<O: Ops>(&self, ops: &O, x: O::Tensor, weights: &[O::Weight]) -> O::Tensor {
         let [qkv, out, gains @ ..] = weights else { unreachable!("as declared") };
-        let packed = each_head_its_own(ops, ops.linear(x, qkv), gains);
+        let packed = ops.linear(x, qkv);
+        let sizes = ops.sizes();
+        let as_read = !sizes.qk_norm && sizes.kv_sharing == 1;
+        let packed = if as_read { packed } else { ops.heads(packed, gains) };
         ops.product(ops.attention(packed), out)
     }
 
@@ -46,26 +49,4 @@ impl Part for Attention {
             .columns("self_attn.o_proj", 1, 0..d);
         Ok(layout.told("num_key_value_heads", sizes.heads / sizes.kv_sharing))
     }
-}
-
-/// Queries, keys and values as attention reads them, `[rows, 3 width]`: normalized, and keys and values once for each
-/// query head.
-fn each_head_its_own<O: Ops>(ops: &O, packed: O::Tensor, gains: &[O::Weight]) -> O::Tensor {
-    let sizes = ops.sizes();
-    if !sizes.qk_norm && sizes.kv_sharing == 1 {
-        return packed;
-    }
-    let (d, kv, head_dim) = (sizes.width, sizes.kv_width(), sizes.head_dim());
-    let normed =
-        |x: O::Tensor, width: usize, gain: &O::Weight| ops.fold(ops.rms_norm(ops.fold(x, head_dim), gain), width);
-    let mut q = ops.columns(&packed, 0..d);
-    let mut k = ops.columns(&packed, d..d + kv);
-    let v = ops.columns(&packed, d + kv..d + 2 * kv);
-    if let [query, key] = gains {
-        (q, k) = (normed(q, d, query), normed(k, kv, key));
-    }
-    let head = |x: &O::Tensor, head: usize| ops.columns(x, head * head_dim..(head + 1) * head_dim);
-    let repeated = |x: &O::Tensor| (0..sizes.heads).map(|i| head(x, i / sizes.kv_sharing)).collect::<Vec<_>>();
-    let of_all = |x: O::Tensor| if sizes.kv_sharing == 1 { vec![x] } else { repeated(&x) };
-    ops.concat([vec![q], of_all(k), of_all(v)].concat())
 }

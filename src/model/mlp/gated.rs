@@ -1,15 +1,12 @@
 //! What gated MLPs have in common (Shazeer 2020, arXiv 2002.05202): x G, of which something is done, times x U, then a matrix.
 //! Two thirds as wide as an MLP of two matrices, so that parameters agree.
 
-use std::ops::Range;
-
 use crate::model::layout::{Family, Layout};
-use crate::model::ops::Ops;
 use crate::model::sizes::Sizes;
 use crate::model::weight::Weight;
 
-/// Two thirds, as the nearest multiple of 8: what matrix units take in one piece.
-fn hidden(sizes: &Sizes) -> usize {
+/// Columns of the gate: two thirds, as the nearest multiple of 8: what matrix units take in one piece.
+pub fn hidden(sizes: &Sizes) -> usize {
     ((2 * sizes.wide() + 12) / 24 * 8).max(8)
 }
 
@@ -17,13 +14,6 @@ fn hidden(sizes: &Sizes) -> usize {
 pub fn weights(sizes: &Sizes) -> Vec<Weight> {
     let (d, hidden) = (sizes.width, hidden(sizes));
     vec![Weight::hidden("mlp_in", [d, 2 * hidden]), Weight::residual("mlp_out", [hidden, d])]
-}
-
-/// The columns of the gate, and of what it multiplies.
-pub fn halves<O: Ops>(ops: &O, x: &O::Tensor) -> [O::Tensor; 2] {
-    let hidden = hidden(ops.sizes());
-    let of = |columns: Range<usize>| ops.columns(x, columns);
-    [of(0..hidden), of(hidden..2 * hidden)]
 }
 
 /// Its tensors in a package, where the gate goes through an activation of that name. `key` is that of the part.

@@ -16,8 +16,7 @@ impl Part for GeGlu {
 
     fn forward<O: Ops>(&self, ops: &O, x: O::Tensor, weights: &[O::Weight]) -> O::Tensor {
         let [into, out] = weights else { unreachable!("as declared") };
-        let [gate, up] = gated::halves(ops, &ops.linear(x, into));
-        ops.product(ops.multiply(ops.gelu(gate), up), out)
+        ops.product(ops.gated_gelu(ops.linear(x, into), gated::hidden(ops.sizes())), out)
     }
 
     fn layout(&self, sizes: &Sizes, family: Family) -> Result<Layout, String> {

@@ -2,7 +2,7 @@
 
 use crate::spec::check::{Checked, absent, not_negative, positive, present, require};
 use crate::spec::data::is_of_name;
-use crate::spec::{Data, Part, Source};
+use crate::spec::{Data, KeepBy, Part, Source};
 
 /// What to write where no separator is one.
 const SEPARATOR: &str = "write \"blank line\", \"line\", \"file\", \"none\", or the text between two documents";
@@ -26,6 +26,9 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         validation_fraction,
         max_epochs: _,
         train_tokens: _,
+        keep: _,
+        keep_by: _,
+        keep_scores: _,
         seed: _,
         weights: _,
         parts,
@@ -42,6 +45,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     absent("data.dtype", dtype.is_some() && *source != Source::Bin, "only token files have numbers")?;
     absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
     weigh(data)?;
+    kept(data)?;
     match source {
         Source::Synthetic => {
             no_files(data, "the built-in language is generated, without files or a split")?;
@@ -67,6 +71,33 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
             one_split(validation_path.is_some(), validation_fraction.is_some())
         }
     }
+}
+
+/// Checks which documents are kept.
+fn kept(data: &Data) -> Checked {
+    let Data { source, keep, keep_by, keep_scores, weights, parts, vocab, .. } = data;
+    let Some(keep) = keep else {
+        let why = "it needs data.keep, the share of the documents that is kept";
+        absent("data.keep_by", keep_by.is_some(), why)?;
+        return absent("data.keep_scores", keep_scores.is_some(), why);
+    };
+    require(*keep > 0.0 && *keep <= 1.0, "data.keep", || {
+        (format!("{keep} is not a share to keep"), "write a number above 0 and up to 1, such as 0.5")
+    })?;
+    let texts = matches!(source, Source::Text | Source::Jsonl | Source::Parquet | Source::Mixture);
+    absent("data.keep", !texts, "only texts have documents, as far as is known")?;
+    let weighed = !weights.is_empty() || parts.iter().any(|part| part.weight.is_some());
+    absent("data.keep", weighed, "the parts of a mixture with weights are not pruned")?;
+    // A character may stand both inside of documents and between them.
+    absent("data.keep", vocab.is_some_and(|vocab| vocab < 256), "documents of characters cannot be told apart")?;
+    present("data.keep_by", keep_by.is_some(), "write what decides which documents are kept: \"ngram\" or \"random\"")?;
+    let random = *keep_by == Some(KeepBy::Random);
+    absent("data.keep_scores", random && keep_scores.is_some(), "a random draw has no scores")?;
+    present(
+        "data.keep_scores",
+        random || keep_scores.is_some(),
+        "write which are kept: \"low\", \"middle\" or \"high\"",
+    )
 }
 
 /// What has no files has no keys of them.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 
-use crate::model::{self, Shape};
+use crate::model::Shape;
 use crate::train::rotary;
 
 /// What attention knows of positions, made once for a run.
@@ -20,12 +20,8 @@ impl Positions {
     /// Tables for the sequences and heads of a shape.
     pub fn new(shape: &Shape, device: &Device) -> Self {
         let (context, half) = (shape.context, shape.head_dim() / 2);
-        let tables = match shape.parts.positions {
-            model::Positions::Rotary => rotary::tables(context, 2 * half),
-            // Turned by no angle.
-            model::Positions::Learned | model::Positions::None => [1.0, 0.0].map(|x| vec![x; context * half]),
-        };
-        let [cos, sin] = tables.map(|values| Tensor::from_data(TensorData::new(values, [context, half]), device));
+        let [cos, sin] =
+            rotary::tables(shape).map(|values| Tensor::from_data(TensorData::new(values, [context, half]), device));
         let hidden = Tensor::tril_mask([context, context], 0, device);
         Self { cos, sin, hidden }
     }

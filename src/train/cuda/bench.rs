@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::gpu::{Factor, Gpu, Number, Product};
-use super::launches::StepState;
-use super::layout::Arena;
+use super::gpu::{Gpu, Number, Product};
+use super::layout::{Arena, Room as _};
+use super::product::{multiply, plain};
 use super::program::Phase;
 use super::session::Session;
-use super::step::multiply;
+use super::state::StepState;
 use crate::data::Corpus;
 use crate::plan::Run;
 use crate::spec::Precision;
@@ -62,7 +62,6 @@ impl<'a> Stepper<'a> {
         let arena = Arena::new(self.gpu);
         let [a, b, out] =
             [arena.numbers(n * n, factors)?, arena.numbers(n * n, factors)?, arena.numbers(n * n, factors)?];
-        let plain = |at| Factor { at, transposed: false };
         let product = Product {
             a: plain(a),
             b: plain(b),

@@ -1,11 +1,11 @@
-//! Where everything lies in the memory of the card: weights one after another in flat buffers, activations in buffers of their
-//! own, and how large each is.
+//! Where everything lies in the memory of the card: weights one after another in flat buffers, everything else in buffers of
+//! its own, and how large some of them are.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use super::gpu::{Address, Gpu, Number};
-use crate::model::{Shape, Weight};
+use crate::model::Shape;
 use crate::trainer::TrainError;
 
 /// Each weight begins at a multiple of this, in elements; what lies between is zero and stays zero.
@@ -29,40 +29,22 @@ pub fn sum_rows(rows: usize) -> usize {
 /// The order of weights in the flat buffers, that of [`Shape::weights`].
 pub struct Flat {
     places: Vec<Range<usize>>,
+    shapes: Vec<[usize; 2]>,
     len: usize,
 }
-
-/// A weight of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Gain before attention.
-    NormAttention,
-    /// Queries, keys and values.
-    Qkv,
-    /// Output of attention.
-    AttentionOut,
-    /// Gain before the MLP.
-    NormMlp,
-    /// Into the MLP.
-    MlpIn,
-    /// Out of the MLP.
-    MlpOut,
-}
-
-/// Weights of one block.
-const PARTS: usize = 6;
 
 impl Flat {
     /// The places of the weights of a shape.
     pub fn of(shape: &Shape) -> Self {
         let mut len = 0;
-        let place = |Weight { shape: [inputs, outputs], .. }| {
+        let place = |[inputs, outputs]: &[usize; 2]| {
             let begin = len;
             len = (begin + inputs * outputs).next_multiple_of(ALIGNMENT);
             begin..begin + inputs * outputs
         };
-        let places = shape.weights().into_iter().map(place).collect();
-        Self { places, len }
+        let shapes: Vec<[usize; 2]> = shape.weights().into_iter().map(|weight| weight.shape).collect();
+        let places = shapes.iter().map(place).collect();
+        Self { places, shapes, len }
     }
 
     /// Elements of a flat buffer.
@@ -80,26 +62,34 @@ impl Flat {
         self.places[weight].clone()
     }
 
-    /// Number of a weight of a block.
-    pub fn part(block: usize, part: Part) -> usize {
-        1 + block * PARTS + part as usize
+    /// Inputs and outputs of a weight by its number.
+    pub fn shape(&self, weight: usize) -> [usize; 2] {
+        self.shapes[weight]
+    }
+}
+
+/// Where memory comes from.
+pub trait Room {
+    /// So many bytes, all zero.
+    fn bytes(&self, bytes: usize) -> Result<Address, TrainError>;
+
+    /// So many numbers of four bytes, all zero.
+    fn words(&self, count: usize) -> Result<Address, TrainError> {
+        self.bytes(4 * count)
     }
 
-    /// Number of the last gain.
-    pub fn norm(&self) -> usize {
-        self.count() - 2
+    /// So many numbers, all zero.
+    fn numbers(&self, count: usize, number: Number) -> Result<Address, TrainError> {
+        self.bytes(number.bytes() * count)
     }
+}
 
-    /// Where the gains begin, in the order of their normalizations.
-    pub fn gains(&self) -> impl Iterator<Item = usize> + use<'_> {
-        let blocks = (self.count() - 3) / PARTS;
-        let of_block = |block| [Part::NormAttention, Part::NormMlp].map(|part| Self::part(block, part));
-        (0..blocks).flat_map(of_block).chain([self.norm()]).map(|weight| self.places[weight].start)
-    }
+/// No memory at all, for who only wants to know whether there are kernels.
+pub struct Nowhere;
 
-    /// Number of the unembedding.
-    pub fn unembedding(&self) -> usize {
-        self.count() - 1
+impl Room for Nowhere {
+    fn bytes(&self, _: usize) -> Result<Address, TrainError> {
+        Ok(0)
     }
 }
 
@@ -115,26 +105,17 @@ impl<'g> Arena<'g> {
         Self { gpu, taken: RefCell::default() }
     }
 
-    /// So many numbers of four bytes, all zero.
-    pub fn words(&self, count: usize) -> Result<Address, TrainError> {
-        self.bytes(4 * count)
-    }
-
-    /// So many numbers, all zero.
-    pub fn numbers(&self, count: usize, number: Number) -> Result<Address, TrainError> {
-        self.bytes(number.bytes() * count)
-    }
-
-    /// So many bytes, all zero.
-    pub fn bytes(&self, bytes: usize) -> Result<Address, TrainError> {
-        let at = self.gpu.allocate(bytes)?;
-        self.taken.borrow_mut().push((at, bytes));
-        Ok(at)
-    }
-
     /// Bytes of all of it.
     pub fn taken(&self) -> usize {
         self.taken.borrow().iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+impl Room for Arena<'_> {
+    fn bytes(&self, bytes: usize) -> Result<Address, TrainError> {
+        let at = self.gpu.allocate(bytes)?;
+        self.taken.borrow_mut().push((at, bytes));
+        Ok(at)
     }
 }
 
@@ -146,113 +127,14 @@ impl Drop for Arena<'_> {
     }
 }
 
-/// What the forward pass of one normalization keeps.
-#[derive(Clone, Copy)]
-pub struct Normed {
-    /// The residual stream before it, f32 `[rows, d]`.
-    pub x: Address,
-    /// 1 / rms of each row, f32 `[rows]`.
-    pub rms: Address,
-    /// What comes out, `[rows, d]`.
-    pub out: Address,
-}
-
-/// What the forward pass of one block keeps.
-#[derive(Clone, Copy)]
-pub struct BlockActivations {
-    /// Before attention.
-    pub attention: Normed,
-    /// Queries, keys, values `[rows, 3 d]`.
-    pub qkv: Address,
-    /// What attention mixes `[rows, d]`.
-    pub mixed: Address,
-    /// Logarithms of the softmax denominators, f32 `[rows, heads]` in the kernel's order.
-    pub denominators: Address,
-    /// Before the MLP.
-    pub mlp: Normed,
-    /// Before the activation `[rows, 4 d]`.
-    pub wide: Address,
-    /// After it.
-    pub active: Address,
-}
-
-/// Activations and their gradients for so many rows.
-pub struct Activations {
-    /// Of each block.
-    pub blocks: Vec<BlockActivations>,
-    /// The last normalization.
-    pub last: Normed,
-    /// What a branch adds to the residual stream, and its gradient, `[rows, d]`.
-    pub branch: Address,
-    /// Gradient of the residual stream, f32 `[rows, d]`.
-    pub grad_x: Address,
-    /// Gradient of what a normalization gives or attention mixes, `[rows, d]`.
-    pub grad_narrow: Address,
-    /// Gradient of queries, keys and values, `[rows, 3 d]`.
-    pub grad_qkv: Address,
-    /// What the gradient of attention's softmax subtracts, f32 `[rows, heads]` in the kernel's order.
-    pub deltas: Address,
-    /// Gradient inside the MLP, `[rows, 4 d]`.
-    pub grad_wide: Address,
-    /// Logits of `logit_rows` rows, then their gradients.
-    pub logits: Address,
-    /// Rows of logits at a time.
-    pub logit_rows: usize,
-    /// Loss of each row of a whole step, f32.
-    pub losses: Address,
-    /// Pieces of the gradients of gains, f32 `[norms, pieces, d]`.
-    pub partials: Address,
-}
-
-impl Activations {
-    /// Memory for `rows` tokens of a shape, and the losses of a whole step of so many.
-    pub fn new(
-        arena: &Arena<'_>,
-        shape: &Shape,
-        [rows, step_rows]: [usize; 2],
-        number: Number,
-    ) -> Result<Self, TrainError> {
-        let Shape { width: d, depth, heads, vocab, .. } = *shape;
-        let act = |columns: usize| arena.numbers(rows * columns, number);
-        let normed =
-            || Ok::<_, TrainError>(Normed { x: arena.words(rows * d)?, rms: arena.words(rows)?, out: act(d)? });
-        let block = |_| {
-            Ok(BlockActivations {
-                attention: normed()?,
-                qkv: act(3 * d)?,
-                mixed: act(d)?,
-                denominators: arena.words(rows * heads)?,
-                mlp: normed()?,
-                wide: act(4 * d)?,
-                active: act(4 * d)?,
-            })
-        };
-        let logit_rows = logit_rows(rows, vocab, number);
-        Ok(Self {
-            blocks: (0..depth).map(block).collect::<Result<_, TrainError>>()?,
-            last: normed()?,
-            branch: act(d)?,
-            grad_x: arena.words(rows * d)?,
-            grad_narrow: act(d)?,
-            grad_qkv: act(3 * d)?,
-            deltas: arena.words(rows * heads)?,
-            grad_wide: act(4 * d)?,
-            logits: arena.numbers(logit_rows * vocab, number)?,
-            logit_rows,
-            losses: arena.words(rows.max(step_rows))?,
-            partials: arena.words((2 * depth + 1) * most_pieces(rows) * d)?,
-        })
-    }
-}
-
 /// Most pieces of a sum over at most so many rows.
-fn most_pieces(rows: usize) -> usize {
+pub fn most_pieces(rows: usize) -> usize {
     // Fewer rows may be cut into more pieces, each as short as may be.
     rows.div_ceil(sum_rows(rows)).max(rows.div_ceil(SUM_ROWS[1]).min(ENOUGH_PIECES))
 }
 
 /// Rows of logits at a time: all of them, or as many as fit, cut evenly.
-fn logit_rows(rows: usize, vocab: usize, number: Number) -> usize {
+pub fn logit_rows(rows: usize, vocab: usize, number: Number) -> usize {
     let most = (LOGIT_BYTES / (vocab * number.bytes())).max(128);
     let pieces = rows.div_ceil(most);
     rows.div_ceil(pieces).next_multiple_of(128).min(rows)
@@ -261,7 +143,7 @@ fn logit_rows(rows: usize, vocab: usize, number: Number) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Parts;
+    use crate::model::{Parts, Weight};
 
     const SHAPE: Shape = Shape { width: 24, depth: 2, heads: 3, context: 16, vocab: 100, parts: Parts::FIRST };
 
@@ -274,27 +156,11 @@ mod tests {
         for (number, Weight { name, shape: [inputs, outputs], .. }) in weights.iter().enumerate() {
             let place = flat.place(number);
             assert_eq!((place.len(), place.start % ALIGNMENT), (inputs * outputs, 0), "{name}");
+            assert_eq!(flat.shape(number), [*inputs, *outputs], "{name}");
             assert!(place.start >= end && place.start < end + ALIGNMENT, "{name} leaves no hole");
             end = place.end;
         }
         assert_eq!(flat.len(), end.next_multiple_of(ALIGNMENT));
-        let name = |number: usize| weights[number].name.as_str();
-        assert_eq!(name(flat.norm()), "norm");
-        assert_eq!(name(flat.unembedding()), "unembedding");
-        let gains: Vec<usize> = flat.gains().collect();
-        let named =
-            (0..weights.len()).filter(|&number| name(number).contains("norm")).map(|number| flat.place(number).start);
-        assert_eq!(gains, named.collect::<Vec<_>>());
-        for (part, text) in [
-            (Part::NormAttention, "blocks.1.norm_attention"),
-            (Part::Qkv, "blocks.1.qkv"),
-            (Part::AttentionOut, "blocks.1.attention_out"),
-            (Part::NormMlp, "blocks.1.norm_mlp"),
-            (Part::MlpIn, "blocks.1.mlp_in"),
-            (Part::MlpOut, "blocks.1.mlp_out"),
-        ] {
-            assert_eq!(name(Flat::part(1, part)), text);
-        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The engine of NVIDIA cards, and the only place that knows cudarc: all state on the card, one graph a step.
 //!
 //! From the bottom: `gpu` is what a card can do, answered by `driver` (a real one) and `emulator` (the same kernels on the
-//! CPU, for tests); `kernels` holds their text; `launches` gives each kernel what it takes; `layout` says where things lie;
-//! `step` is one training step; `program` is a model on the card; `session`, `probe` and `bench` train it.
+//! CPU, for tests); `kernels` holds their text; `layout` says where things lie; `layers` are what models are made of on the
+//! card, each with its launches, and `trace` makes them of a model's parts; `loss` and `optimizer` are the rest of a step;
+//! `step` is one training step; `program` is a run on the card; `session`, `probe` and `bench` train it.
 
 mod bench;
 mod driver;
@@ -10,10 +11,17 @@ mod emulator;
 mod faults;
 mod gpu;
 mod kernels;
-mod launches;
+mod launch;
+mod layers;
 mod layout;
+mod loss;
+mod muon;
+mod optimizer;
+mod pass;
 mod probe;
+mod product;
 mod program;
+mod refusal;
 mod session;
 mod state;
 mod step;
@@ -21,18 +29,21 @@ mod step;
 pub mod testing;
 #[cfg(all(test, feature = "cpu"))]
 mod tests;
+mod trace;
+mod update;
+mod watch;
 
 use std::path::PathBuf;
 
 use self::gpu::{Card, Gpu};
+use self::refusal::check;
 use super::engine::Bench;
 use super::engine::{Engine, Session};
 use super::site::{Batches, Seen};
 use crate::data::Corpus;
-use crate::optimizer::OptimizerKind;
 use crate::parameterization::Rules;
 use crate::plan::Run;
-use crate::spec::{Precision, TaskKind};
+use crate::spec::Precision;
 use crate::trainer::{DeviceInfo, Missing, TrainError};
 
 /// The engine on one card.
@@ -108,43 +119,4 @@ impl Engine for Cuda {
         check(run)?;
         probe::probe(self.gpu.as_ref(), (run, rules), batches, steps)
     }
-}
-
-/// Head sizes that the kernels of attention are made for.
-const HEAD_DIMS: std::ops::RangeInclusive<usize> = 8..=128;
-
-/// Refuses a run that the kernels are not made for.
-fn check(run: &Run) -> Result<(), TrainError> {
-    if let Some(task) = run.eval.tasks.iter().find(|task| task.kind != TaskKind::Cloze) {
-        return Err(TrainError::Configuration(format!(
-            "eval.tasks of kind {:?}: the device cuda tells losses only, which is enough for \"cloze\"; train on cpu or wgpu, or \
-             ask clozes alone",
-            task.kind.name()
-        )));
-    }
-    let optimizer = run.optimizer.kind;
-    if optimizer != OptimizerKind::Adamw {
-        return Err(TrainError::Configuration(format!(
-            "optimizer.kind = {:?}: the device cuda has adamw only; train on cpu or wgpu, or write \"adamw\"",
-            optimizer.part().name
-        )));
-    }
-    let lacking = run.shape.parts.differing();
-    if !lacking.is_empty() {
-        return Err(TrainError::Configuration(format!(
-            "{}: the device cuda has no kernels for this; the devices cpu and wgpu have them: write --device cpu or \
-             --device wgpu",
-            lacking.join(", ")
-        )));
-    }
-    let head_dim = run.shape.head_dim();
-    if HEAD_DIMS.contains(&head_dim) && head_dim.is_multiple_of(8) {
-        return Ok(());
-    }
-    Err(TrainError::Configuration(format!(
-        "heads of {head_dim} channels: the device cuda has kernels for multiples of 8 from {} to {}; write another \
-         model.head_dim, or train on the CPU",
-        HEAD_DIMS.start(),
-        HEAD_DIMS.end()
-    )))
 }

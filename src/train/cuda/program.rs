@@ -1,12 +1,18 @@
 //! A model and its optimizer on the card: memory, the copies in and out, and the steps.
 
 use super::gpu::{Address, Gpu, Number};
-use super::launches::{self, Batch, StepState, UpdateRow};
-use super::layout::{Activations, Arena, Flat};
-use super::state::{Recipe, State};
+use super::launch::{self, Batch};
+use super::layout::{self, ALIGNMENT, Arena, Flat, Room as _};
+use super::loss::Loss;
+use super::muon::Muon;
+use super::pass::OnCard;
+use super::refusal;
+use super::state::{Gains, Recipe, State, StepState};
 use super::step::Step;
-use crate::optimizer::Kept;
-use crate::parameterization::Rules;
+use super::trace::{self, Model};
+use super::update::{self, UpdateRow};
+use crate::optimizer::{Kept, OptimizerKind};
+use crate::parameterization::{Role, Rules};
 use crate::plan::Run;
 use crate::train::{initial, rotary};
 use crate::trainer::TrainError;
@@ -21,7 +27,7 @@ pub enum Phase {
     Forward,
     /// Loss and gradients.
     Backward,
-    /// Clipping and AdamW.
+    /// Clipping, and a step of all weights.
     Optimizer,
 }
 
@@ -36,7 +42,9 @@ pub struct Program<'g> {
     recipe: Recipe,
     flat: Flat,
     state: State,
-    activations: Activations,
+    model: Model,
+    loss: Loss,
+    muon: Option<Muon>,
     /// Batches of the steps to come: that of step s at place s mod [`RING`].
     ring: Address,
     /// Tokens to be evaluated.
@@ -68,32 +76,41 @@ impl<'g> Program<'g> {
             optimizer: run.optimizer.clone(),
             attention_scale: rules.attention_scale(),
             multipliers: drawn.iter().map(|drawn| drawn.rule.multiplier as f32).collect(),
+            logits_multiplier: rules.rule(Role::Unembedding, shape.width).multiplier as f32,
         };
-        let rows = (part * shape.context).max(shown_rows);
-        let state = memory(&arena, &flat, &recipe, shares.len())?;
-        let activations = Activations::new(&arena, &shape, [rows, sequences * shape.context], recipe.number())?;
+        let (number, rows) = (recipe.number(), (part * shape.context).max(shown_rows));
+        let model = trace::model(&shape, (rows, number), &recipe.multipliers, &arena)?
+            .ok_or_else(|| refusal::lacking(&shape))?;
+        let (ends, step_rows) = ((model.last, model.head), sequences * shape.context);
+        let loss = Loss::new(&arena, &shape, ends, [rows, step_rows], number)?;
+        let gains = gains(gpu, &arena, (&flat, &model), rows)?;
+        let state = memory(&arena, &flat, (&recipe, gains), shares.len())?;
+        let muon = Muon::new(gpu, &arena, (&shape, &flat), recipe.optimizer.kind)?;
         let ring = arena.bytes(RING * sequences * (shape.context + 1) * 2)?;
         let shown = arena.bytes(shown_rows / shape.context * (shape.context + 1) * 2)?;
-        let program = Self { gpu, recipe, flat, state, activations, ring, shown, sequences: [sequences, part], arena };
-        let updates: Vec<UpdateRow> = drawn
-            .iter()
-            .enumerate()
-            .map(|(at, drawn)| UpdateRow::new(&program.recipe.optimizer, &drawn.rule, program.flat.place(at)))
-            .collect();
-        let bytes: Vec<u8> = updates.iter().flat_map(UpdateRow::bytes).collect();
-        gpu.upload(state.updates, &bytes)?;
-        let owners = launches::owners(&program.flat);
-        gpu.upload(state.owners, &owners.iter().flat_map(|owner| owner.to_le_bytes()).collect::<Vec<u8>>())?;
-        let gains: Vec<u8> = (program.flat.gains()).flat_map(|place| (place as u64).to_le_bytes()).collect();
-        gpu.upload(state.gains, &gains)?;
-        for (table, at) in rotary::tables(shape.context, shape.head_dim()).iter().zip(state.tables) {
-            gpu.upload(at, &table.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())?;
-        }
-        gpu.upload(state.shares, &shares.iter().flat_map(|share| share.to_le_bytes()).collect::<Vec<u8>>())?;
-        for (number, drawn) in drawn.into_iter().enumerate() {
-            program.write(number, Kept::Value, &drawn.values)?;
-        }
+        let program =
+            Self { gpu, recipe, flat, state, model, loss, muon, ring, shown, sequences: [sequences, part], arena };
+        program.begin(&drawn, shares)?;
         Ok(program)
+    }
+
+    /// Copies everything to the card that does not change, and the weights as they are drawn.
+    fn begin(&self, drawn: &[initial::Drawn], shares: &[f32]) -> Result<(), TrainError> {
+        let Self { gpu, recipe, flat, state, .. } = self;
+        let place = |(at, drawn)| UpdateRow::new(&recipe.optimizer, drawn, flat.place(at)).bytes();
+        gpu.upload(state.updates, drawn.iter().enumerate().map(place).collect::<Vec<_>>().as_flattened())?;
+        let of_adamw = |weight: usize| {
+            let kind = recipe.optimizer.kind;
+            kind != OptimizerKind::Muon || kind.of(drawn[weight].role) != kind
+        };
+        gpu.upload(state.owners, &update::owners(flat, &of_adamw))?;
+        let shape = &recipe.shape;
+        for (table, at) in rotary::tables(shape).iter().zip(state.tables) {
+            gpu.upload(at, &bytes_of_floats(table))?;
+        }
+        gpu.upload(state.shares, &bytes_of_floats(shares))?;
+        let mut weights = drawn.iter().enumerate();
+        weights.try_for_each(|(number, drawn)| self.write(number, Kept::Value, &drawn.values))
     }
 
     /// Bytes of the card's memory that it holds.
@@ -109,8 +126,7 @@ impl<'g> Program<'g> {
     /// Writes the numbers of a weight.
     pub fn write(&self, weight: usize, kept: Kept, values: &[f32]) -> Result<(), TrainError> {
         let begin = self.flat.place(weight).start as u64;
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.gpu.upload(self.buffer(kept) + 4 * begin, &bytes)?;
+        self.gpu.upload(self.buffer(kept) + 4 * begin, &bytes_of_floats(values))?;
         if kept == Kept::Value && self.recipe.number() == Number::Bf16 {
             let bytes: Vec<u8> = values.iter().flat_map(|value| rounded(*value).to_le_bytes()).collect();
             self.gpu.upload(self.state.factors + 2 * begin, &bytes)?;
@@ -166,11 +182,12 @@ impl<'g> Program<'g> {
     /// One phase of a step on the first part of its batch, to see how long it takes.
     pub fn phase(&self, phase: Phase) -> Result<(), TrainError> {
         let (step, batch) = (self.step(), self.parts()[0]);
+        let pass = step.pass(&batch, false);
         match phase {
             Phase::Forward => step.forward(&batch, &mut |_, _| Ok(())),
             Phase::Backward => {
-                step.loss(&batch, (0, self.sequences[0]), false)?;
-                step.backward(&batch, false)
+                step.loss.backward(&pass, (0, self.sequences[0]))?;
+                step.backward(&pass)
             }
             Phase::Optimizer => step.optimize(self.sequences[0]),
         }
@@ -178,7 +195,7 @@ impl<'g> Program<'g> {
 
     /// All products of the weights on the first part of a batch.
     pub fn products(&self) -> Result<(), TrainError> {
-        self.step().products(self.parts()[0].rows(&self.recipe.shape))
+        self.step().products(&self.parts()[0])
     }
 
     /// The batch of the next step, in parts.
@@ -206,14 +223,14 @@ impl<'g> Program<'g> {
         let batch = self.show(tokens)?;
         let step = self.step();
         step.forward(&batch, &mut |_, _| Ok(()))?;
-        step.token_losses(&batch)?;
-        self.floats(self.activations.losses, batch.rows(&self.recipe.shape))
+        step.loss.token_losses(&step.pass(&batch, false))?;
+        self.floats(self.loss.losses, batch.rows(&self.recipe.shape))
     }
 
     /// The launches of a step.
     pub fn step(&self) -> Step<'_> {
-        let Self { gpu, recipe, flat, state, activations, .. } = self;
-        Step { gpu: *gpu, recipe, flat, state: *state, activations }
+        let Self { gpu, recipe, flat, state, model, loss, muon, .. } = self;
+        Step { on: OnCard { gpu: *gpu, recipe, flat, state }, model, loss, muon: muon.as_ref() }
     }
 
     fn slot_tokens(&self) -> usize {
@@ -229,8 +246,35 @@ impl<'g> Program<'g> {
     }
 }
 
+/// Memory for the gradients of gains on so many rows, and the places of those.
+fn gains(
+    gpu: &dyn Gpu,
+    arena: &Arena<'_>,
+    (flat, model): (&Flat, &Model),
+    rows: usize,
+) -> Result<[Gains; 2], TrainError> {
+    let of = |weights: &Vec<usize>| {
+        let places: Vec<_> = weights.iter().map(|weight| flat.place(*weight)).collect();
+        let (count, columns) = (places.len(), places.first().map_or(0, ExactSizeIterator::len));
+        if count == 0 {
+            return Ok(Gains { count, columns, places: 0, partials: 0 });
+        }
+        let bytes: Vec<u8> = places.iter().flat_map(|place| (place.start as u64).to_le_bytes()).collect();
+        let places = arena.bytes(bytes.len())?;
+        gpu.upload(places, &bytes)?;
+        let partials = arena.words(count * layout::most_pieces(rows) * columns)?;
+        Ok(Gains { count, columns, places, partials })
+    };
+    Ok([of(&model.gains[Gains::STREAM])?, of(&model.gains[Gains::HEADS])?])
+}
+
 /// Memory for the state of a run.
-fn memory(arena: &Arena<'_>, flat: &Flat, recipe: &Recipe, steps: usize) -> Result<State, TrainError> {
+fn memory(
+    arena: &Arena<'_>,
+    flat: &Flat,
+    (recipe, gains): (&Recipe, [Gains; 2]),
+    steps: usize,
+) -> Result<State, TrainError> {
     let len = flat.len();
     let angles = recipe.shape.context * recipe.shape.head_dim() / 2;
     let masters = arena.words(len)?;
@@ -243,9 +287,9 @@ fn memory(arena: &Arena<'_>, flat: &Flat, recipe: &Recipe, steps: usize) -> Resu
         step: arena.bytes(StepState::BYTES)?,
         shares: arena.words(steps)?,
         updates: arena.bytes(flat.count() * UpdateRow::BYTES)?,
-        owners: arena.words(launches::owners(flat).len())?,
-        squares: arena.words(launches::pieces(len))?,
-        gains: arena.bytes(8 * flat.gains().count())?,
+        owners: arena.words(len / ALIGNMENT)?,
+        squares: arena.words(launch::pieces(len))?,
+        gains,
         tables: [arena.words(angles)?, arena.words(angles)?],
     })
 }
@@ -257,6 +301,10 @@ pub fn rounded(value: f32) -> u16 {
         return (bits >> 16) as u16 | 0x40;
     }
     ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
+}
+
+fn bytes_of_floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 fn bytes_of(tokens: &[u16]) -> Vec<u8> {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::gpu::{Gpu, Recording};
-use super::launches::StepState;
 use super::program::{Program, RING};
+use super::state::StepState;
 use crate::checkpoint::{self, Place};
 use crate::data::Corpus;
 use crate::optimizer::Kept;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::testing::{SEQUENCES, card, emulated, small};
 use super::*;
-use crate::checkpoint::Place;
+use crate::checkpoint::{self, Place};
 use crate::model::{Parts, Weight};
 use crate::optimizer::Kept;
 use crate::parameterization::Parameterization;
@@ -19,17 +19,7 @@ use crate::train::engine::take_mean_loss;
 use crate::train::state;
 use crate::trainer::{Outcome, Progress};
 
-#[test]
-fn an_optimizer_that_the_card_has_no_kernels_for_is_refused_by_name() {
-    let mut run = crate::plan::testing::small(|_| ()).run;
-    assert!(check(&run).is_ok());
-    run.optimizer.kind = crate::optimizer::OptimizerKind::Lion;
-    let error = check(&run).unwrap_err().to_string();
-    assert!(
-        error.contains("optimizer.kind = \"lion\": the device cuda has adamw only; train on cpu or wgpu"),
-        "{error}"
-    );
-}
+mod parts;
 
 /// Steps that are compared.
 const STEPS: usize = 4;
@@ -64,21 +54,6 @@ fn weights(session: &mut dyn Session, run: &Run) -> Vec<Vec<f32>> {
 fn apart(a: &[f32], b: &[f32]) -> f32 {
     let largest = b.iter().fold(1e-30_f32, |largest, x| largest.max(x.abs()));
     a.iter().zip(b).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / largest
-}
-
-#[test]
-fn a_part_that_the_engine_lacks_is_refused_by_name_with_the_devices_that_have_it() {
-    for (name, parts) in Parts::each() {
-        let mut run = crate::plan::testing::planned(2, 0).run;
-        run.shape.parts = parts;
-        match check(&run) {
-            Ok(()) => assert!(parts.is_default(), "{name} is not refused"),
-            Err(error) => {
-                let text = error.to_string();
-                assert!(text.contains(&name) && text.contains("cpu and wgpu"), "{name}: {text}");
-            }
-        }
-    }
 }
 
 /// Losses of the first steps of a run on both, which must agree.
@@ -172,10 +147,8 @@ fn hand_over(planned: &PlannedRun, from: &mut dyn Session, to: &mut dyn Session,
     state::write(from, &planned.run, &mut file, &planned.id, &place).unwrap();
     file.rewind().unwrap();
     state::read(to, &planned.run, &mut file, &planned.id).unwrap();
-    for kept in [Kept::Value, Kept::First, Kept::Second] {
-        for weight in 0..planned.run.shape.weights().len() {
-            assert_eq!(from.numbers(weight, kept).unwrap(), to.numbers(weight, kept).unwrap());
-        }
+    for (weight, kept) in checkpoint::kept(&planned.run.shape, planned.run.optimizer.kind) {
+        assert_eq!(from.numbers(weight, kept).unwrap(), to.numbers(weight, kept).unwrap());
     }
     assert_eq!(from.losses().unwrap(), to.losses().unwrap());
 }

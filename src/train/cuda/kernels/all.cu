@@ -3,6 +3,8 @@
 #include "attention.cu"
 #include "cross_entropy.cu"
 #include "embedding.cu"
+#include "heads.cu"
+#include "muon.cu"
 #include "norm.cu"
 #include "optimizer.cu"
 #include "product.cu"

@@ -1,4 +1,4 @@
-// The gradient of the token embedding; its forward pass lies with the first normalization (norm.cu).
+// Gradients of the tables of tokens and positions; the forward pass lies with the first normalization (norm.cu).
 #include "common.cuh"
 
 // Ids of one block of `embed_backward`.
@@ -72,3 +72,24 @@ extern "C" __global__ void embed_backward(const u16* ring, long long stride, int
     }
 }
 LISTED(embed_backward)
+
+// grad_positions [context, d] (+)= multiplier x sum of grad [rows, d] over the sequences, in their order. A thread a number.
+extern "C" __global__ void positions_backward(const float* grad, float* grad_positions, int d, int context, int rows,
+                                              float multiplier, int accumulate) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x, each = (long long)context * d;
+    if (i >= each) return;
+    float sum = 0.0f;
+    for (int sequence = 0; sequence < rows / context; sequence++) sum += grad[sequence * each + i];
+    grad_positions[i] = multiplier * sum + (accumulate ? grad_positions[i] : 0.0f);
+}
+LISTED(positions_backward)
+
+// sum [n] += grad: what a branch that reads the stream as it begins adds to its gradient. A thread a number.
+#define ADD_GRADIENT(T, name)                                                                                          \
+    extern "C" __global__ void name(const T* grad, float* sum, int n) {                                                \
+        int i = blockIdx.x * blockDim.x + threadIdx.x;                                                                 \
+        if (i < n) sum[i] += to_f32(grad[i]);                                                                          \
+    }                                                                                                                  \
+    LISTED(name)
+ADD_GRADIENT(float, add_gradient_f32)
+ADD_GRADIENT(bf16, add_gradient_bf16)

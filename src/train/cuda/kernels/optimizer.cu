@@ -1,5 +1,5 @@
-// What ends a step: its loss, clipping by the norm of all gradients, and AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101).
-#include "common.cuh"
+// What ends a step: its loss, clipping by the norm of all gradients, and the step of all weights.
+#include "optimizer.cuh"
 
 // All numbers of a step that stand for the whole of it, in one launch:
 //
@@ -51,32 +51,20 @@ extern "C" __global__ void settle(const float* grad, long long n, float* partial
 }
 LISTED(settle)
 
-// A weight's own numbers: its place in the flat buffers, peak rate, decay of a step at the peak, and epsilon, each with its
-// factor of the parameterization.
-struct UpdateRow {
-    long long begin, end;
-    float rate, decay, epsilon;
-    unsigned unused;
-};
-
-// Numbers of one owner: each weight begins at a multiple of it.
-#define OWNED 64
-// Numbers of one thread, neighbours.
-#define UPDATES 4
-
-// One step of all weights, with t from 1, corrections as above and g = clip x gradient:
+// One step of all weights by AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), with t from 1, corrections as above and g = clip x gradient:
 //
 //   first  = beta1 first + (1 - beta1) g;   second = beta2 second + (1 - beta2) g g
 //   value  = (1 - share decay) value - share rate first / correction1 / (sqrt(second second_correction) + epsilon)
 //
-// owners [n / OWNED] names the row of each piece. `rounded`, where it is not null, gets the values in bf16. Grid so that each
-// thread has UPDATES numbers.
+// owners [n / OWNED] names the row of each piece; with SOME it is -1 where another optimizer steps the weight. `rounded`, where
+// it is not null, gets the values in bf16. Grid so that each thread has UPDATES numbers.
+template <bool SOME>
 __device__ void adamw(float* values, bf16* rounded, float* firsts, float* seconds, const float* grads,
                       const UpdateRow* rows, const int* owners, long long n, float beta1, float beta2,
                       const StepState* state) {
     typedef Pack<float, UPDATES> Numbers;
     long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * UPDATES;
-    if (i >= n) return;
+    if (i >= n || (SOME && owners[i / OWNED] < 0)) return;
     UpdateRow row = rows[owners[i / OWNED]];
     float rate = state->rate_share * row.rate / state->correction1, clip = state->clip;
     float keep = 1.0f - state->rate_share * row.decay, correction = state->second_correction;
@@ -96,15 +84,74 @@ __device__ void adamw(float* values, bf16* rounded, float* firsts, float* second
     Numbers::of(value).put(values + i);
     if (rounded) Pack<bf16, UPDATES>::of(value).put(rounded + i);
 }
-extern "C" __global__ void adamw_f32(float* values, float*, float* firsts, float* seconds, const float* grads,
-                                     const UpdateRow* rows, const int* owners, long long n, float beta1, float beta2,
-                                     const StepState* state) {
-    adamw(values, nullptr, firsts, seconds, grads, rows, owners, n, beta1, beta2, state);
+#define ADAMW(f32, bf16s, SOME)                                                                                        \
+    extern "C" __global__ void f32(float* values, float*, float* firsts, float* seconds, const float* grads,           \
+                                   const UpdateRow* rows, const int* owners, long long n, float beta1, float beta2,    \
+                                   const StepState* state) {                                                           \
+        adamw<SOME>(values, nullptr, firsts, seconds, grads, rows, owners, n, beta1, beta2, state);                    \
+    }                                                                                                                  \
+    LISTED(f32)                                                                                                        \
+    extern "C" __global__ void bf16s(float* values, bf16* rounded, float* firsts, float* seconds, const float* grads,  \
+                                     const UpdateRow* rows, const int* owners, long long n, float beta1, float beta2,  \
+                                     const StepState* state) {                                                         \
+        adamw<SOME>(values, rounded, firsts, seconds, grads, rows, owners, n, beta1, beta2, state);                    \
+    }                                                                                                                  \
+    LISTED(bf16s)
+ADAMW(adamw_f32, adamw_bf16, false)
+ADAMW(adamw_some_f32, adamw_some_bf16, true)
+
+// One step of all weights by what has one momentum, as above, with `step` of the optimizer: from momentum and clipped gradient
+// the next momentum, and the direction by which the value goes back:
+//
+//   value = (1 - share decay) value - share rate direction
+template <class Optimizer>
+__device__ inline void by_momentum(float* values, bf16* rounded, float* momenta, const float* grads, const UpdateRow* rows,
+                                   const int* owners, long long n, Optimizer optimizer, const StepState* state) {
+    typedef Pack<float, UPDATES> Numbers;
+    long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * UPDATES;
+    if (i >= n) return;
+    UpdateRow row = rows[owners[i / OWNED]];
+    float rate = state->rate_share * row.rate, keep = 1.0f - state->rate_share * row.decay, clip = state->clip;
+    auto before = Numbers::at(values + i), momentum = Numbers::at(momenta + i), grad = Numbers::at(grads + i);
+    float value[UPDATES], next[UPDATES];
+#pragma unroll
+    for (int u = 0; u < UPDATES; u++)
+        value[u] = keep * before[u] - rate * optimizer.step(momentum[u], grad[u] * clip, next[u]);
+    Numbers::of(next).put(momenta + i);
+    Numbers::of(value).put(values + i);
+    if (rounded) Pack<bf16, UPDATES>::of(value).put(rounded + i);
 }
-LISTED(adamw_f32)
-extern "C" __global__ void adamw_bf16(float* values, bf16* rounded, float* firsts, float* seconds, const float* grads,
-                                      const UpdateRow* rows, const int* owners, long long n, float beta1, float beta2,
-                                      const StepState* state) {
-    adamw(values, rounded, firsts, seconds, grads, rows, owners, n, beta1, beta2, state);
-}
-LISTED(adamw_bf16)
+
+// SGD (Sutskever et al. 2013): momentum = decay momentum + g, and the direction is the momentum.
+struct Sgd {
+    float decay;
+
+    __device__ float step(float momentum, float g, float& next) const { return next = decay * momentum + g; }
+};
+// Lion (Chen et al. 2023, arXiv 2302.06675): the direction is the sign of beta1 momentum + (1 - beta1) g, 0 of 0;
+// momentum = beta2 momentum + (1 - beta2) g. What is no number stays none.
+struct Lion {
+    float beta1, beta2;
+
+    __device__ float step(float momentum, float g, float& next) const {
+        float mean = beta1 * momentum + (1.0f - beta1) * g;
+        next = beta2 * momentum + (1.0f - beta2) * g;
+        return mean > 0.0f ? 1.0f : mean < 0.0f ? -1.0f : mean;
+    }
+};
+#define BY_MOMENTUM(f32, bf16s, Optimizer, NUMBERS, ...)                                                               \
+    extern "C" __global__ void f32(float* values, float*, float* momenta, const float* grads, const UpdateRow* rows,   \
+                                   const int* owners, long long n, NUMBERS, const StepState* state) {                  \
+        by_momentum(values, nullptr, momenta, grads, rows, owners, n, Optimizer{__VA_ARGS__}, state);                  \
+    }                                                                                                                  \
+    LISTED(f32)                                                                                                        \
+    extern "C" __global__ void bf16s(float* values, bf16* rounded, float* momenta, const float* grads,                 \
+                                     const UpdateRow* rows, const int* owners, long long n, NUMBERS,                   \
+                                     const StepState* state) {                                                         \
+        by_momentum(values, rounded, momenta, grads, rows, owners, n, Optimizer{__VA_ARGS__}, state);                  \
+    }                                                                                                                  \
+    LISTED(bf16s)
+#define ONE_DECAY float decay
+#define TWO_DECAYS float beta1, float beta2
+BY_MOMENTUM(sgd_f32, sgd_bf16, Sgd, ONE_DECAY, decay)
+BY_MOMENTUM(lion_f32, lion_bf16, Lion, TWO_DECAYS, beta1, beta2)

@@ -1,0 +1,59 @@
+//! What the engine has no kernels for, said by name with what to do instead.
+
+use super::gpu::Number;
+use super::layout::Nowhere;
+use super::trace;
+use crate::model::Shape;
+use crate::plan::Run;
+use crate::spec::TaskKind;
+use crate::trainer::TrainError;
+
+/// Head sizes that the kernels of attention are made for.
+const HEAD_DIMS: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// Refuses a run that the kernels are not made for.
+pub fn check(run: &Run) -> Result<(), TrainError> {
+    if let Some(task) = run.eval.tasks.iter().find(|task| task.kind != TaskKind::Cloze) {
+        return Err(TrainError::Configuration(format!(
+            "eval.tasks of kind {:?}: the device cuda tells losses only, which is enough for \"cloze\"; train on cpu or wgpu, or \
+             ask clozes alone",
+            task.kind.name()
+        )));
+    }
+    if !has(&run.shape) {
+        return Err(lacking(&run.shape));
+    }
+    let head_dim = run.shape.head_dim();
+    if HEAD_DIMS.contains(&head_dim) && head_dim.is_multiple_of(8) {
+        return Ok(());
+    }
+    Err(TrainError::Configuration(format!(
+        "heads of {head_dim} channels: the device cuda has kernels for multiples of 8 from {} to {}; write another \
+         model.head_dim, or train on the CPU",
+        HEAD_DIMS.start(),
+        HEAD_DIMS.end()
+    )))
+}
+
+/// Why a model cannot be trained: its parts without kernels, or, where each has them, all that it is made of.
+pub fn lacking(shape: &Shape) -> TrainError {
+    let each = shape.parts.one_by_one();
+    let named = |lacks: &dyn Fn(&Shape) -> bool| -> Vec<String> {
+        let lacks = each.iter().filter(|(_, parts)| lacks(&Shape { parts: *parts, ..*shape }));
+        lacks.map(|(name, _)| name.clone()).collect()
+    };
+    let mut names = named(&|shape| !has(shape));
+    if names.is_empty() {
+        names = named(&|_| true);
+    }
+    TrainError::Configuration(format!(
+        "{}: the device cuda has no kernels for this; the devices cpu and wgpu have them: write --device cpu or --device wgpu",
+        names.join(", ")
+    ))
+}
+
+/// Whether there are kernels for all that a model is made of.
+fn has(shape: &Shape) -> bool {
+    let multipliers = vec![1.0; shape.weights().len()];
+    trace::model(shape, (1, Number::F32), &multipliers, &Nowhere).is_ok_and(|model| model.is_some())
+}
