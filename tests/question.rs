@@ -282,7 +282,7 @@ fn with_data_here(spec: &str, place: &Place) -> String {
     }
     // Short enough that nothing is seen twice.
     let lengths = "sweep.axes.\"schedule.tokens\"=[1.5e4, 2.2e4, 3.2e4, 4.5e4, 6.5e4, 9e4, 1.3e5]";
-    let short = if spec.contains("tokens_per_param = ") { "schedule.tokens_per_param=1.0" } else { lengths };
+    let short = if spec.contains("\ntokens_per_param = ") { "schedule.tokens_per_param=1.0" } else { lengths };
     edited(spec, &["data.vocab=256", "data.validation_fraction=0.2", "eval.tokens=3072", short])
 }
 
