@@ -1,7 +1,8 @@
-//! What a sweep that chooses its runs wants to know.
+//! What a sweep that chooses or stops its runs goes by.
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The one number that runs are chosen for.
@@ -70,6 +71,17 @@ impl TryFrom<String> for Goal {
             _ => Err(unknown()),
         }
     }
+}
+
+/// `[sweep] stop_early`: when runs of a tuning grid are stopped before their ends.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StopEarly {
+    /// How far a run must lie behind the best of its group, as a multiple of the most that such a gap changed between the same
+    /// share of tokens and the end in any finished run; 1 or more.
+    pub margin: f64,
+    /// Share of its tokens before which no run is stopped.
+    pub after: f64,
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Show(args) => commands::show::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Watch(args) => commands::watch::run(&args),
+        Command::StopEarly(args) => commands::stop_early::run(&args),
         Command::Merge(args) => commands::merge::run(&args),
         Command::Import(args) => commands::import::run(&args),
         Command::Ledger(command) => commands::ledger::run(&command),

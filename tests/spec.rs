@@ -226,7 +226,7 @@ fn faulty_axes_are_refused_at_the_axis() {
     insta::assert_snapshot!(axis("\"model.width\" = [64]"), @r#"x.toml:48: sweep.zip[0]."model.width": already varied by "model.width"; vary each field in one place"#);
     insta::assert_snapshot!(axis("\"model.depth.x\" = [64]"), @r#"x.toml:49: sweep.zip[0]."model.depth": already varied by "model.depth.x"; vary each field in one place"#);
     insta::assert_snapshot!(axis("\"sweep.seeds\" = [[1], [2]]"), @r#"x.toml:44: sweep.axes."sweep.seeds": seeds cannot be an axis; write them in sweep.seeds: every point is trained once per seed"#);
-    insta::assert_snapshot!(axis("\"name\" = [\"a\"]"), @"x.toml:44: sweep.axes.name: not a field that can be varied; write the dotted path of a field outside name, fit, launcher, sweep.axes, sweep.zip and sweep.seeds");
+    insta::assert_snapshot!(axis("\"name\" = [\"a\"]"), @"x.toml:44: sweep.axes.name: not a field that can be varied; write the dotted path of a field outside name, fit, launcher, sweep.axes, sweep.zip, sweep.stop_early and sweep.seeds");
     insta::assert_snapshot!(complaint(&edit(GRID, "\"model.depth\"", "\"model.depth\" = [2, 2]")), @r#"x.toml:48: sweep.zip[0]."model.width": 3 values, but "model.depth" has 2; write lists of equal length"#);
     let many: Vec<String> = (1..200).map(|i| i.to_string()).collect();
     let many = format!("\"optimizer.epsilon\" = [{0}]\n\"optimizer.weight_decay\" = [{0}]", many.join(", "));
@@ -323,7 +323,7 @@ fn a_launcher_is_checked_like_the_rest_and_is_no_axis() {
     insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\ntime = 08:00:00"), @r#"x.toml:53: launcher.time: expected a string, found map; write for example "08:00:00""#);
     insta::assert_snapshot!(with("kind = \"slurm\"\nworkers = 4\npartition = \"gpu; id\""), @r#"x.toml:53: launcher.partition: "gpu; id" cannot stand in a batch script; write letters, digits, _ and . , -, beginning with a letter or digit, such as "gpu""#);
     insta::assert_snapshot!(complaint(&format!("{SMALL}\n[launcher]\nkind = \"slurm\"\nworkers = 4\n")), @r#"x.toml:38: launcher: does not belong here: a single run is trained on this machine; delete it"#);
-    insta::assert_snapshot!(complaint(&format!("{QUICKSTART}\n[sweep.axes]\n\"launcher.workers\" = [1, 2]\n")), @r#"x.toml:51: sweep.axes."launcher.workers": not a field that can be varied; write the dotted path of a field outside name, fit, launcher, sweep.axes, sweep.zip and sweep.seeds"#);
+    insta::assert_snapshot!(complaint(&format!("{QUICKSTART}\n[sweep.axes]\n\"launcher.workers\" = [1, 2]\n")), @r#"x.toml:51: sweep.axes."launcher.workers": not a field that can be varied; write the dotted path of a field outside name, fit, launcher, sweep.axes, sweep.zip, sweep.stop_early and sweep.seeds"#);
     let spec = parse(&format!("{QUICKSTART}\n[launcher]\nkind = \"slurm\"\nworkers = 4\noptions = [\"--qos=long\"]\n"));
     assert_eq!(parse(&spec.to_toml()), spec);
 }

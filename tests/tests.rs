@@ -24,6 +24,8 @@ mod report;
 #[cfg(unix)]
 mod slurm;
 mod spec;
+#[cfg(unix)]
+mod stopping;
 mod sweep;
 #[cfg(feature = "cpu")]
 mod train;

@@ -57,6 +57,32 @@ pub struct CompareArgs {
     pub tables: Tables,
 }
 
+/// Flags of `runner stop-early`.
+#[derive(Args, Debug)]
+pub struct StopEarlyArgs {
+    /// The results folder of a finished sweep, or its name.
+    pub sweep: String,
+    /// Where to look for the sweep: a folder of results folders.
+    #[arg(long = "in", value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+    /// An axis that was tuned, such as optimizer.learning_rate: of runs that differ in nothing else, only the best counts. May
+    /// be given again [default: fit.tuned of the sweep's spec].
+    #[arg(long, value_name = "AXIS")]
+    pub tuned: Vec<String>,
+    /// Values of sweep.stop_early.margin to try.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,1.5,2,3")]
+    pub margin: Vec<f64>,
+    /// Value of sweep.stop_early.after.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    pub after: f64,
+    /// Print JSON: one object, whose keys docs/json.md explains.
+    #[arg(long)]
+    pub json: bool,
+    /// How tables are printed.
+    #[command(flatten)]
+    pub tables: Tables,
+}
+
 /// Flags of `runner merge`.
 #[derive(Args, Debug)]
 pub struct MergeArgs {

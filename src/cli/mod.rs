@@ -75,6 +75,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Compare two sweeps, or two runs: differences in spec and outcome.
     Compare(CompareArgs),
+    /// Tell what stopping runs early would have saved, and cost, in a finished sweep.
+    StopEarly(StopEarlyArgs),
     /// Join the sweeps of several machines into one results folder.
     Merge(MergeArgs),
     /// Make a results folder of runs that were trained elsewhere.

@@ -194,6 +194,7 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
     };
     row("finished", both.map(|f| Some(format!("{} of {}", f.count("finished"), f.ledger.plan().runs.len()))));
     row("diverged", both.map(|f| Some(f.count("diverged")).filter(|n| *n > 0).map(|n| n.to_string())));
+    row("stopped early", both.map(|f| Some(f.count("stopped")).filter(|n| *n > 0).map(|n| n.to_string())));
     let flops = |f: &Folder| Flops(f.ledger.plan().runs.iter().map(|run| run.flops).sum()).to_string();
     row("FLOPs", both.map(|f| Some(flops(f))));
     let fits = both.map(|f| folder::fits(f.ledger.dir()));

@@ -1,5 +1,6 @@
 //! `runner ls`: the sweeps in a folder, how each stands, and what it found.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,6 +16,9 @@ use super::shared::sheet::{Room, Sheet, Worth};
 use crate::cli::LsArgs;
 use crate::ledger::{Ledger, Losses};
 use crate::units::Flops;
+
+/// How runs end.
+const ENDS: [&str; 4] = ["finished", "diverged", "stopped", "failed"];
 
 /// Conclusions of one sweep that are shown.
 const MOST_SAID: usize = 3;
@@ -57,6 +61,7 @@ pub(super) struct Line {
     runs: Option<usize>,
     finished: Option<usize>,
     diverged: Option<usize>,
+    stopped: Option<usize>,
     failed: Option<usize>,
     flops: Option<f64>,
     status: String,
@@ -69,38 +74,41 @@ impl Line {
         Self::open(dir).or_else(|error| Self::by_tables(dir, error)).unwrap_or_else(damaged)
     }
 
-    fn new(dir: &Path, counts: Option<[usize; 4]>, flops: Option<f64>, status: String, headline: String) -> Self {
-        let [runs, finished, diverged, failed] = [0, 1, 2, 3].map(|k| counts.map(|counts| counts[k]));
-        Self { sweep: name(dir), path: dir.to_owned(), runs, finished, diverged, failed, flops, status, headline }
+    fn new(dir: &Path, counts: Option<[usize; 5]>, flops: Option<f64>, status: String, headline: String) -> Self {
+        let [runs, finished, diverged, stopped, failed] = [0, 1, 2, 3, 4].map(|k| counts.map(|counts| counts[k]));
+        let (sweep, path) = (name(dir), dir.to_owned());
+        Self { sweep, path, runs, finished, diverged, stopped, failed, flops, status, headline }
     }
 
     fn open(dir: &Path) -> anyhow::Result<Self> {
         let folder = Folder::open(dir)?;
         let runs = &folder.ledger.plan().runs;
-        let [finished, diverged, failed] = ["finished", "diverged", "failed"].map(|status| folder.count(status));
-        let left = runs.len() - finished - diverged - failed;
+        let counts @ [finished, diverged, stopped, failed] = ENDS.map(|status| folder.count(status));
+        let left = runs.len() - counts.iter().sum::<usize>();
         let mut status = match (Ledger::sweep_holder(dir), left) {
             (Some(_), 1..) => format!("running, {left} left"),
             (None, 1..) => format!("stopped, {left} left"),
             _ => "complete".to_owned(),
         };
+        if stopped > 0 {
+            let _ = write!(status, ", {stopped} stopped early");
+        }
         if folder.ledger.losses() == Losses::Rehearsed {
             status += ", rehearsed";
         }
         let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_else(|| best(&folder));
         let flops = runs.iter().map(|run| run.flops).sum();
-        Ok(Self::new(dir, Some([runs.len(), finished, diverged, failed]), Some(flops), status, headline))
+        Ok(Self::new(dir, Some([runs.len(), finished, diverged, stopped, failed]), Some(flops), status, headline))
     }
 
     /// A folder whose plan cannot be read, such as one of an older version, by its tables.
     fn by_tables(dir: &Path, error: anyhow::Error) -> anyhow::Result<Self> {
         let Ok(rows) = folder::table(dir) else { return Err(error) };
-        let [finished, diverged, failed] =
-            ["finished", "diverged", "failed"].map(|status| folder::count(&rows, status));
+        let [finished, diverged, stopped, failed] = ENDS.map(|status| folder::count(&rows, status));
         let flops = rows.values().filter_map(|row| row.flops).sum();
         let headline = folder::fits(dir).as_ref().and_then(headline).unwrap_or_default();
         let headline = format!("{headline}\nits plan cannot be read by this version").trim().to_owned();
-        let counts = [rows.len(), finished, diverged, failed];
+        let counts = [rows.len(), finished, diverged, stopped, failed];
         Ok(Self::new(dir, Some(counts), Some(flops), "tables only".to_owned(), headline))
     }
 

@@ -26,6 +26,7 @@ mod shared;
 pub mod show;
 pub mod slurm_task;
 pub mod status;
+pub mod stop_early;
 pub mod sweep;
 pub mod train;
 pub mod watch;

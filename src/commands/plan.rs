@@ -16,7 +16,8 @@ use super::shared::{device, planning, program, trunks};
 use super::sweep::results::results_dir;
 use super::{STDOUT, init, positive};
 use crate::cli::PlanArgs;
-use crate::ledger::{Ledger, Losses};
+use crate::execute::Stopping;
+use crate::ledger::{Ledger, Losses, State};
 use crate::plan::{self, Costs, Estimate, Machine, Plan, PlannedRun, Trimmed};
 use crate::spec::{self, Spec};
 use crate::units::{Bytes, Flops, Params, Ratio, Seconds, Tokens};
@@ -49,12 +50,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     {
         (spec, plan) = take(trimmed, &format!("cut down to {limit} device hours"), &mut set);
     }
-    if let Some(raised) = planning::raised_batches(&spec, &plan) {
-        eprintln!("{raised}");
-    }
-    if let Some(none) = trunks::none_shared(&spec, &plan) {
-        eprintln!("{none}");
-    }
+    warn(&spec, &plan);
     let fittable = planning::Fittable::of(&plan);
     if args.csv {
         plan.left_out.iter().for_each(|out| eprintln!("left out: {}: {}", planning::describe(out), out.reason));
@@ -83,6 +79,14 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("wrote {}", out.display());
     }
     Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
+}
+
+/// Says where keys of the spec do not come to what they are meant for.
+fn warn(spec: &Spec, plan: &Plan) {
+    let none_shared = trunks::none_shared(spec, plan).map(str::to_owned);
+    let none_stopped = Stopping::of(spec).and_then(|stopping| stopping.hopeless(plan));
+    let said = [planning::raised_batches(spec, plan), none_shared, none_stopped];
+    said.iter().flatten().for_each(|line| eprintln!("{line}"));
 }
 
 /// A changed grid, told with its reasons and as overrides.
@@ -133,8 +137,14 @@ fn as_json(
 fn there(spec: &Spec, plan: &Plan, losses: Losses) -> Option<String> {
     let dir = results_dir(None, spec, losses);
     let ledger = Ledger::open(&dir).ok()?;
-    let ended = plan.runs.iter().filter(|run| matches!(ledger.result(&run.id), Ok(Some(_)))).count();
-    (ended > 0).then(|| format!("{ended} of {} runs are in {} already", plan.runs.len(), dir.display()))
+    let count =
+        |is: fn(&State) -> bool| plan.runs.iter().filter_map(|run| ledger.state(&run.id).ok()).filter(is).count();
+    let ended = count(|state| matches!(state, State::Ended(_)));
+    let early = match count(|state| matches!(state, State::Stopped(_))) {
+        0 => String::new(),
+        stopped => format!(", and {stopped} were stopped early"),
+    };
+    (ended > 0).then(|| format!("{ended} of {} runs are in {} already{early}", plan.runs.len(), dir.display()))
 }
 
 /// Cuts a sweep down to device hours.

@@ -157,6 +157,9 @@ fn kept(folder: &Folder, run: &PlannedRun, add: Add<'_>) -> anyhow::Result<()> {
         }
         add("attempt", result.attempt.to_string());
     }
+    if let Some(stopped) = folder.ledger.stopped(&run.id)? {
+        add("stopped", format!("at step {} of {}: {}", stopped.step, run.run.schedule.steps, stopped.words(run)));
+    }
     let dir = folder.ledger.dir().join("runs").join(run.id.as_str());
     for failure in folder.ledger.failures(&run.id)? {
         add("failed attempt", failure.to_string());

@@ -55,14 +55,26 @@ fn json_line(status: &Status, array: Option<&str>) -> anyhow::Result<String> {
 }
 
 fn text(status: &Status, array: Option<&str>) -> String {
-    let Status { runs, finished, diverged, running, waiting, waiting_for_trunks, failed, flops, flops_done, .. } =
-        status;
+    let Status {
+        runs,
+        finished,
+        diverged,
+        stopped,
+        running,
+        waiting,
+        waiting_for_trunks,
+        failed,
+        flops,
+        flops_done,
+        ..
+    } = status;
     let for_trunks = match waiting_for_trunks {
         0 => String::new(),
         count => format!(" ({count} of them for a stable phase that they share)"),
     };
+    let early = if stopped.is_empty() { String::new() } else { format!(", {} stopped early", stopped.len()) };
     let mut lines = vec![format!(
-        "{runs} runs: {finished} finished, {} diverged, {} running, {waiting} waiting{for_trunks}, {} failed",
+        "{runs} runs: {finished} finished, {} diverged{early}, {} running, {waiting} waiting{for_trunks}, {} failed",
         diverged.len(),
         running.len(),
         failed.len()

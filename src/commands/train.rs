@@ -54,7 +54,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         closing::say(&interrupted(&dir));
         execute::leave(execute::REQUEUE)
     };
-    let terms = Terms { device: &label, runs: 1, open: &open, checkpoint_every, stop: &stop, leave: &leave };
+    let terms =
+        Terms { device: &label, runs: 1, open: &open, checkpoint_every, stopping: None, stop: &stop, leave: &leave };
     let worked = execute::work(&ledger, trainer.as_mut(), terms, &mut |event| display.show(0, &event));
     display.finish();
     match worked {
@@ -86,6 +87,13 @@ fn conclude(ledger: &Ledger, run: &PlannedRun) -> anyhow::Result<ExitCode> {
         State::Failed(failure) => {
             eprintln!("error: run {}: {}", run.id, failure.message);
             Ok(ExitCode::from(if failure.class == FailureClass::Configuration { 2 } else { 1 }))
+        }
+        State::Stopped(stopped) => {
+            anyhow::bail!(
+                "run {}: {}; a single run is never stopped early: remove its stopped.json",
+                run.id,
+                stopped.words(run)
+            )
         }
         State::Pending => anyhow::bail!("another process trains this run; wait for it, or choose another --out"),
     }

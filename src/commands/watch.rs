@@ -74,7 +74,7 @@ impl Watch {
         for run in &self.ledger.plan().runs {
             match self.ledger.state(&run.id)? {
                 State::Pending => {}
-                State::Failed(_) => drop(seen.insert((run.id.clone(), false))),
+                State::Failed(_) | State::Stopped(_) => drop(seen.insert((run.id.clone(), false))),
                 State::Ended(_) => drop(seen.insert((run.id.clone(), true))),
             }
         }
@@ -96,9 +96,10 @@ impl Watch {
 
 /// How far a sweep is, in a line.
 fn progress(status: &Status) -> String {
-    let Status { runs, finished, diverged, running, waiting, failed, flops, flops_done, .. } = status;
+    let Status { runs, finished, diverged, stopped, running, waiting, failed, flops, flops_done, .. } = status;
     let [diverged, running, failed] = [diverged.len(), running.len(), failed.len()];
-    let counts = format!("{finished} of {runs} runs finished, {diverged} diverged, {failed} failed");
+    let early = if stopped.is_empty() { String::new() } else { format!(", {} stopped early", stopped.len()) };
+    let counts = format!("{finished} of {runs} runs finished, {diverged} diverged{early}, {failed} failed");
     if status.is_over() {
         return format!("Over: {counts}.");
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use super::seconds;
-use super::shared::{device, program};
+use super::shared::{device, folder, program};
 use super::sweep::pool;
 use crate::cli::WorkerArgs;
 use crate::execute::{self, Event, Terms, Work, WorkError};
@@ -20,6 +20,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     }
     let stop = execute::stop_flag()?;
     let ledger = Ledger::open(sweep)?;
+    let stopping = folder::stopping(&ledger)?;
     let device = device::choose(&place.device);
     let open = || program::trainer(&ledger.plan().runs, ledger.dir(), (&device, &place.cache, *threads));
     let mut trainer = open()?;
@@ -29,6 +30,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
         runs: usize::from(*runs),
         open: &|| open().map_err(|error| format!("{error:#}")),
         checkpoint_every,
+        stopping: stopping.as_ref(),
         stop: &stop,
         leave: &leave,
     };

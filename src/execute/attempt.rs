@@ -1,6 +1,6 @@
 //! One attempt of a worker: train, and publish the result or record the failure.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -11,12 +11,15 @@ use super::lanes::Lanes;
 use super::shelf::Shelf;
 use super::terms::{Terms, WorkError};
 use super::{Event, failpoint, retry};
-use crate::ledger::{Claim, CurvePoint, Failure, FailureClass, Published};
+use crate::ledger::{Claim, CurvePoint, Failure, FailureClass, Published, Reason};
 use crate::plan::PlannedRun;
 use crate::trainer::{Job, Outcome, Progress, TrainError, Trainer};
 
 /// Time between two events of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// Why a run is stopped before its end, and after how many seconds.
+type Verdict = (Reason, f64);
 
 /// What an attempt came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,13 +55,16 @@ pub(super) fn train(
     let standing = run.run.program.as_ref().map(|_| claim.standing());
     lanes.begin(number, &run.id, trainer);
     let micro_batches = retry::micro_batches(claim.failures());
-    let claim = RefCell::new(claim);
+    let (claim, verdict) = (RefCell::new(claim), Cell::new(None));
     // A trainer that panicked is not used again.
-    let outcome = catch_unwind(AssertUnwindSafe(|| attempt(&claim, run, (trainer, micro_batches), lane)));
-    let claim = claim.into_inner();
+    let outcome = catch_unwind(AssertUnwindSafe(|| attempt((&claim, &verdict), run, (trainer, micro_batches), lane)));
+    let (claim, verdict) = (claim.into_inner(), verdict.into_inner());
     let end = match believed(outcome, standing.and_then(|standing| claim.trespass(&standing))) {
         Ok(Ok(outcome)) => {
             publish(claim, run, sound(&outcome, run), (trainer, micro_batches), lanes).map(|()| End::Over)
+        }
+        Ok(Err(TrainError::Interrupted { .. })) if let Some(verdict) = verdict => {
+            stop(claim, run, verdict, (trainer, micro_batches), lanes).map(|()| End::Over)
         }
         Ok(Err(TrainError::Interrupted { step })) => {
             lanes.tell(Event::Interrupted { run: run.id.clone(), step });
@@ -75,9 +81,10 @@ pub(super) fn train(
     end
 }
 
-/// Trains, and tells of it.
+/// Trains, and tells of it. Why the run is stopped before its end, where it is, and after how many seconds, goes into the
+/// second of the pair.
 fn attempt(
-    claim: &RefCell<Claim<'_>>,
+    (claim, verdict): (&RefCell<Claim<'_>>, &Cell<Option<Verdict>>),
     run: &PlannedRun,
     (trainer, micro_batches): (&mut dyn Trainer, usize),
     lane: Lane<'_, '_>,
@@ -107,7 +114,12 @@ fn attempt(
             emitted = Some(Instant::now());
             lanes.tell(Event::Progress { run: id(), tokens, train_loss, tokens_per_second });
         }
-        if terms.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let reason = terms.stopping.and_then(|stopping| stopping.judge(claim.ledger(), run, &progress));
+        let stops = reason.is_some() || terms.stop.load(Ordering::Relaxed);
+        if let Some(reason) = reason {
+            verdict.set(Some((reason, tokens_per_second.map_or(0.0, |rate| tokens as f64 / rate))));
+        }
+        if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let checkpoints = &mut Shelf { claim, run };
     let job = Job { run, micro_batches, checkpoints, checkpoint_every: terms.checkpoint_every };
@@ -190,6 +202,19 @@ fn publish(
         lanes.tell(Event::Conflict { run: id(), kept });
     }
     lanes.tell(event);
+    Ok(())
+}
+
+/// Records that the run was stopped before its end, and tells why.
+fn stop(
+    claim: Claim<'_>,
+    run: &PlannedRun,
+    verdict: Verdict,
+    (trainer, micro_batches): (&dyn Trainer, usize),
+    lanes: &Lanes<'_>,
+) -> Result<(), WorkError> {
+    let stopped = claim.stop(verdict, trainer.device(), micro_batches)?;
+    lanes.tell(Event::Stopped { run: run.id.clone(), tokens: stopped.tokens, why: stopped.words(run) });
     Ok(())
 }
 

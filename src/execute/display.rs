@@ -47,8 +47,16 @@ impl<'a> Display<'a> {
     /// A display of `slots` workers on the runs of a ledger; bars where `terminal`, lines otherwise.
     pub fn new(ledger: &'a Ledger, slots: usize, terminal: bool) -> Self {
         let runs = &ledger.plan().runs;
-        let total = ledger.wanted().iter().map(|run| run.flops_spent()).sum();
-        let done = runs.iter().filter(|run| ledger.is_over(&run.id)).map(PlannedRun::flops_spent).sum();
+        let stopped = |run: &&PlannedRun| {
+            ledger
+                .stopped(&run.id)
+                .ok()
+                .flatten()
+                .map(|stopped| run.flops_spent() * (1.0 - run.share_done(stopped.tokens)))
+        };
+        let spared: f64 = runs.iter().filter_map(|run| stopped(&run)).sum();
+        let total = ledger.wanted().iter().map(|run| run.flops_spent()).sum::<f64>() - spared;
+        let done = runs.iter().filter(|run| ledger.is_over(&run.id)).map(PlannedRun::flops_spent).sum::<f64>() - spared;
         let has_loss = |run: &&PlannedRun| {
             let result = ledger.result(&run.id).ok().flatten();
             result.is_some_and(|result| matches!(result.outcome, Outcome::Finished { .. }))
@@ -80,6 +88,7 @@ impl<'a> Display<'a> {
                 self.ended(slot, run, true, &text);
             }
             Event::Diverged { run, step, train_loss } => self.diverged(slot, run, *step, *train_loss),
+            Event::Stopped { run, tokens, why } => self.stopped(slot, run, *tokens, why),
             Event::Preparing { run, what, seconds } => self.preparing(slot, run, what, *seconds),
             Event::Postponed { run, message } => {
                 self.ended(slot, run, false, &format!("is tried again later: {message}"));
@@ -189,6 +198,13 @@ impl<'a> Display<'a> {
             self.say(&format!("run {id} {text}"));
         }
         self.ended(slot, id, true, &text);
+    }
+
+    /// What it would have cost on is no work any more.
+    fn stopped(&mut self, slot: usize, id: &RunId, tokens: u64, why: &str) {
+        let spared = self.runs.get(id).map_or(0.0, |run| run.flops_spent() * (1.0 - run.share_done(tokens)));
+        self.ended(slot, id, true, why);
+        (self.total, self.done) = (self.total - spared, self.done - spared);
     }
 
     fn ended(&mut self, slot: usize, id: &RunId, has_result: bool, text: &str) {

@@ -59,6 +59,15 @@ pub enum Event {
         #[serde(default)]
         train_loss: Option<f64>,
     },
+    /// The run was stopped before its end, which is on disk.
+    Stopped {
+        /// The run.
+        run: RunId,
+        /// Tokens seen.
+        tokens: u64,
+        /// Why, in words.
+        why: String,
+    },
     /// The worker was asked to stop; the run goes on from a checkpoint.
     Interrupted {
         /// The run.
@@ -99,6 +108,7 @@ impl Event {
             | Self::Progress { run, .. }
             | Self::Finished { run, .. }
             | Self::Diverged { run, .. }
+            | Self::Stopped { run, .. }
             | Self::Interrupted { run, .. }
             | Self::Postponed { run, .. }
             | Self::Failed { run, .. }

@@ -49,6 +49,9 @@ pub const CRITICAL_BATCH: f64 = 4096.0;
 pub const BEST_RATE: [f64; 2] = [0.01, -0.333];
 /// Nats lost at twice or half the best rate.
 const RATE_CURVATURE: f64 = 0.02;
+/// Nats by which a curve lies higher at first for each doubling of the rate above the best one; made up evenly over the run, as
+/// by a rate that decays.
+const RATE_TRANSIENT: f64 = 0.05;
 
 /// Where a sweep varies the weight decay: the best one at 20 tokens a parameter, and its exponent in tokens per parameter.
 pub const BEST_DECAY: [f64; 2] = [0.2, -0.25];
@@ -141,7 +144,8 @@ impl Trainer for Rehearsal {
         for point in 1..=points {
             let step = steps * point / points;
             let tokens = run.run.tokens_per_step() as u64 * step as u64;
-            train_loss = SURFACE.loss(params, tokens as f64).min(untrained);
+            let share = step as f64 / steps.max(1) as f64;
+            train_loss = (SURFACE.loss(params, tokens as f64) + rate_loss(run, share)).min(untrained);
             let learning_rate = run.run.optimizer.learning_rate;
             let again = step <= told;
             if run.trunk.is_some() && told < end_of_trunk && step >= end_of_trunk && !left {
@@ -201,11 +205,7 @@ fn loss(run: &PlannedRun) -> f64 {
         tokens /= 1.0 + run.run.tokens_per_step() as f64 / CRITICAL_BATCH;
     }
     let mut loss = SURFACE.loss(params, tokens);
-    if varies("optimizer.learning_rate") {
-        let [at_1e5, exponent] = BEST_RATE;
-        let octaves = (run.run.optimizer.learning_rate / (at_1e5 * (params / 1e5).powf(exponent))).log2();
-        loss += RATE_CURVATURE * octaves * octaves;
-    }
+    loss += rate_loss(run, 1.0);
     let [at_20, exponent] = BEST_DECAY;
     let decay = run.run.optimizer.weight_decay;
     if varies("optimizer.weight_decay") && decay > 0.0 {
@@ -235,6 +235,17 @@ fn answers(task: &Task, run: &PlannedRun) -> Vec<Measured> {
         measured("edit_distance", task.length as f64 * (1.0 - right)),
         measured("log_likelihood", right.ln()),
     ]
+}
+
+/// What the learning rate costs after a share of the run, where a sweep varies it.
+fn rate_loss(run: &PlannedRun, share: f64) -> f64 {
+    if !run.axes.contains_key("optimizer.learning_rate") {
+        return 0.0;
+    }
+    let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
+    let [at_1e5, exponent] = BEST_RATE;
+    let octaves = (run.run.optimizer.learning_rate / (at_1e5 * (params / 1e5).powf(exponent))).log2();
+    RATE_CURVATURE * octaves * octaves + RATE_TRANSIENT * octaves.max(0.0) * (1.0 - share)
 }
 
 /// The losses on the parts of a mixture: an offset of each, whatever the size, that falls exponentially in its share (Ye et al.

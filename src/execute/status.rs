@@ -17,6 +17,8 @@ pub struct Status {
     pub finished: usize,
     /// Runs that diverged.
     pub diverged: Vec<RunId>,
+    /// Runs that were stopped before their ends, as `sweep.stop_early` asks.
+    pub stopped: Vec<RunId>,
     /// Runs that are trained now.
     pub running: Vec<Running>,
     /// Runs that nobody has begun.
@@ -25,7 +27,7 @@ pub struct Status {
     pub waiting_for_trunks: usize,
     /// Runs that were given up.
     pub failed: Vec<Failed>,
-    /// Training FLOPs of the plan, runs that were given up excepted, and what runs share counted once.
+    /// Training FLOPs of the plan, runs that were given up and what was spared by stopping early excepted, and what runs share counted once.
     pub flops: f64,
     /// The same where each run trains its stable phase by itself.
     pub flops_alone: f64,
@@ -69,6 +71,7 @@ impl Status {
             runs: ledger.plan().runs.len(),
             finished: 0,
             diverged: Vec::new(),
+            stopped: Vec::new(),
             failed: Vec::new(),
             running: Vec::new(),
             waiting: 0,
@@ -93,6 +96,14 @@ impl Status {
         let done = match ledger.state(&run.id)? {
             State::Failed(failure) => {
                 self.failed.push(Failed { run: run.id.clone(), failure });
+                return Ok(());
+            }
+            State::Stopped(stopped) => {
+                self.stopped.push(run.id.clone());
+                let spent = run.share_done(stopped.tokens) * run.flops_spent();
+                self.flops += spent;
+                self.flops_alone += stopped.flops(run);
+                self.flops_done += spent;
                 return Ok(());
             }
             State::Ended(result) => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::ledger::{Failure, Ledger, LedgerError, State};
+use crate::ledger::{Failure, Ledger, LedgerError, State, Stopped};
 use crate::plan::RunId;
 use crate::trainer::Outcome;
 
@@ -15,6 +15,8 @@ pub struct Summary {
     pub diverged: Vec<RunId>,
     /// Runs that were given up, with the reason.
     pub failed: Vec<(RunId, Failure)>,
+    /// Runs that were stopped before their ends.
+    pub stopped: Vec<(RunId, Stopped)>,
     /// Runs without a result, where the sweep was interrupted.
     pub pending: usize,
     /// Later results that differ from the first.
@@ -33,6 +35,7 @@ impl Summary {
             match ledger.state(&run.id)? {
                 State::Pending => summary.pending += 1,
                 State::Failed(failure) => summary.failed.push((run.id.clone(), failure)),
+                State::Stopped(stopped) => summary.stopped.push((run.id.clone(), stopped)),
                 State::Ended(result) => match result.outcome {
                     Outcome::Finished { .. } => summary.finished += 1,
                     Outcome::Diverged { .. } => summary.diverged.push(run.id.clone()),

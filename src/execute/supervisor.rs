@@ -236,7 +236,7 @@ impl Supervisor<'_, '_> {
         let mut since = None;
         match &event {
             Event::Claimed { .. } | Event::Preparing { .. } | Event::Progress { .. } | Event::Conflict { .. } => {}
-            Event::Finished { .. } | Event::Diverged { .. } => {
+            Event::Finished { .. } | Event::Diverged { .. } | Event::Stopped { .. } => {
                 worker.release(run);
                 self.health.worked(&self.pool.devices[slot]);
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::Stopping;
 use crate::ledger::{Failure, LedgerError};
 use crate::trainer::Trainer;
 
@@ -55,6 +56,8 @@ pub struct Terms<'a> {
     pub open: Open<'a>,
     /// Least time between two checkpoints of a run.
     pub checkpoint_every: Duration,
+    /// What runs are stopped by before their ends, where they are.
+    pub stopping: Option<&'a Stopping>,
     /// Becomes true when the worker is to checkpoint and end.
     pub stop: &'a AtomicBool,
     /// Ends the process at once, as if work had come to this end: other threads of it may never return.

@@ -20,7 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Time between two looks at runs that are before their first step.
 const LOOK_AT_LANES: Duration = Duration::from_millis(100);
 
-/// Trains every run that it can claim, largest first so that the end of the sweep keeps all slots busy; those that have
+/// Trains every run that it can claim, largest first, or in the order in which most can be stopped early; those that have
 /// failed on this device before come last, so that others get them first. The first place uses `trainer`, on this thread;
 /// each further one opens the device for itself, on a thread of its own. A run that ends in whatever way leaves those
 /// beside it alone, but for a failure of the device: then nothing of this process is trusted any more.
@@ -82,6 +82,13 @@ enum Company {
     None,
 }
 
+/// All runs, so that the end of a sweep keeps all slots busy.
+fn largest_first(runs: &[PlannedRun]) -> Vec<&PlannedRun> {
+    let mut runs: Vec<&PlannedRun> = runs.iter().collect();
+    runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
+    runs
+}
+
 /// One place of a worker, at work.
 struct Place<'a, 'e> {
     ledger: &'a Ledger,
@@ -108,8 +115,11 @@ impl Place<'_, '_> {
     /// Trains until nothing is left to claim.
     fn all(&mut self, company: Company) -> Result<Work, WorkError> {
         let ledger = self.ledger;
-        let mut runs: Vec<&PlannedRun> = ledger.plan().runs.iter().collect();
-        runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
+        let runs = self
+            .lane
+            .terms
+            .stopping
+            .map_or_else(|| largest_first(&ledger.plan().runs), |stopping| stopping.order(ledger.plan()));
         loop {
             match self.pass(&runs, company)? {
                 Pass::Over(work) => return Ok(work),
@@ -219,7 +229,7 @@ mod tests {
 
     fn terms(device: &str) -> Terms<'_> {
         let open: Open<'_> = &|| Ok(Box::new(rehearsal::Rehearsal));
-        Terms { device, runs: 1, open, checkpoint_every: Duration::ZERO, stop: &GO, leave: &|_| {} }
+        Terms { device, runs: 1, open, checkpoint_every: Duration::ZERO, stopping: None, stop: &GO, leave: &|_| {} }
     }
 
     /// Ends each run as the function says, in the order in which they come.

@@ -51,8 +51,22 @@ pub struct Point {
 }
 
 /// Columns that are results wherever they stand.
-const RESULTS: [&str; 7] =
-    ["val_loss", "val_loss_se", "train_loss", "loss", "diverged_at_step", "tokens_per_second", "seconds"];
+const RESULTS: [&str; 14] = [
+    "val_loss",
+    "val_loss_se",
+    "train_loss",
+    "loss",
+    "diverged_at_step",
+    "stopped_at_step",
+    "stopped_at_tokens",
+    "stopped_against",
+    "stopped_behind",
+    "stopped_allowed",
+    "stopped_margin",
+    "stopped_after",
+    "tokens_per_second",
+    "seconds",
+];
 /// Columns of curves that follow from the step.
 const FOLLOWS: [&str; 4] = ["id", "step", "tokens", "flops"];
 

@@ -39,10 +39,20 @@ pub enum Values {
 }
 
 /// Columns of text in the tables of a ledger; an identity such as 6e1 followed by digits would pass for a number.
-const TEXT: [&str; 9] =
-    ["id", "status", "parameterization", "device", "device_name", "driver", "precision", "version", "build"];
+const TEXT: [&str; 10] = [
+    "id",
+    "status",
+    "parameterization",
+    "device",
+    "device_name",
+    "driver",
+    "precision",
+    "version",
+    "build",
+    "stopped_against",
+];
 /// Columns of whole numbers in the tables of a ledger.
-const INTEGER: [&str; 23] = [
+const INTEGER: [&str; 25] = [
     "width",
     "depth",
     "heads",
@@ -63,12 +73,14 @@ const INTEGER: [&str; 23] = [
     "warmup_steps",
     "tokens",
     "diverged_at_step",
+    "stopped_at_step",
+    "stopped_at_tokens",
     "threads",
     "micro_batches",
     "step",
 ];
 /// Columns of numbers in the tables of a ledger, those of [`FLOPS`] apart.
-const NUMBER: [&str; 9] = [
+const NUMBER: [&str; 13] = [
     "flop_budget",
     "learning_rate",
     "epochs",
@@ -78,6 +90,10 @@ const NUMBER: [&str; 9] = [
     "train_loss",
     "tokens_per_second",
     "seconds",
+    "stopped_behind",
+    "stopped_allowed",
+    "stopped_margin",
+    "stopped_after",
 ];
 
 /// How the columns of FLOPs per token begin, one for each convention.
@@ -241,7 +257,7 @@ fn explain(error: &csv::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::testing::ledger;
+    use crate::ledger::testing::{ledger, stop};
 
     fn parse(csv: &str) -> Result<Table, String> {
         Table::parse(csv.as_bytes(), Path::new("t.csv")).map_err(|error| error.to_string())
@@ -263,6 +279,8 @@ mod tests {
     #[test]
     fn the_columns_of_known_type_are_those_that_a_ledger_writes() {
         let (_dir, ledger) = ledger(1);
+        // So that it has the columns of that, too.
+        stop(&ledger, 0, 1.5);
         let [runs, curves] = ledger.tables().unwrap();
         let headers = [runs, curves].map(|csv| csv::Reader::from_reader(&csv[..]).headers().unwrap().clone());
         let written: BTreeSet<&str> =

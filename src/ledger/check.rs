@@ -50,6 +50,7 @@ impl Ledger {
             self.curve(result)?;
         }
         files::read_json::<super::Failure>(&self.failed_path(id))?;
+        files::read_sealed::<super::Stopped>(&self.stopped_path(id))?;
         self.failures(id)?;
         Ok(result.is_some())
     }

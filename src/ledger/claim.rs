@@ -60,7 +60,7 @@ impl Ledger {
         Ok(Published::Conflict(path))
     }
 
-    /// Claims a run that has no result, is not given up, waits for no other, and is held by nobody.
+    /// Claims a run that has no result, is not given up or stopped, waits for no other, and is held by nobody.
     pub fn claim(&self, run: &PlannedRun) -> Result<Option<Claim<'_>>, LedgerError> {
         if self.is_over(&run.id) || self.waits(run) {
             return Ok(None);
@@ -84,9 +84,15 @@ impl Ledger {
         Ok(Some(Claim { ledger: self, id, attempt, failures, curve, begun, lease }))
     }
 
-    /// Whether a run has a result or was given up, without reading either.
+    /// Whether a run has a result, was given up or was stopped, without reading why.
     pub fn is_over(&self, id: &RunId) -> bool {
-        self.result_path(id).exists() || self.failed_path(id).exists()
+        let ends = [self.result_path(id), self.failed_path(id), self.stopped_path(id)];
+        ends.iter().any(|path| path.exists())
+    }
+
+    /// Whether a run has a result, without reading it.
+    pub fn has_result(&self, id: &RunId) -> bool {
+        self.result_path(id).exists()
     }
 
     /// Whether a process holds a run just now, as far as is known.
@@ -109,6 +115,16 @@ impl Claim<'_> {
     /// Why earlier attempts have no outcome.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
+    }
+
+    /// The folder that it is of.
+    pub fn ledger(&self) -> &Ledger {
+        self.ledger
+    }
+
+    /// Its curve so far.
+    pub(super) fn curve(&self) -> &[CurvePoint] {
+        &self.curve
     }
 
     /// Tells whoever looks on which device the run is trained.

@@ -308,9 +308,10 @@ fn losses_difference(there: Losses, here: Losses) -> Option<String> {
 /// content differs, so do the plans.
 const PLACES: [&str; 5] = ["data.path", "data.validation_path", "data.tokenizer", "data.column", "data.parts"];
 
-/// Whether specs of one sweep may differ in a key: what is asked of the runs makes no difference to them either.
+/// Whether specs of one sweep may differ in a key: what is asked of the runs makes no difference to them either, nor which
+/// of them are stopped before their ends.
 fn may_differ(key: &str) -> bool {
-    PLACES.contains(&key) || key.starts_with("fit.")
+    PLACES.contains(&key) || ["fit.", "sweep.stop_early."].iter().any(|table| key.starts_with(table))
 }
 
 /// The keys in which two specs differ, if any.
@@ -337,9 +338,11 @@ fn spec_difference(there: &str, here: &str) -> Option<String> {
     }
 }
 
-/// What is asked of the runs.
-fn question(spec: &str) -> Option<toml::Value> {
-    spec.parse::<toml::Table>().ok()?.remove("fit")
+/// What is asked of the runs, and when they are stopped.
+fn question(spec: &str) -> Option<[Option<toml::Value>; 2]> {
+    let mut spec = spec.parse::<toml::Table>().ok()?;
+    let fit = spec.remove("fit");
+    Some([fit, spec.get("sweep").and_then(|sweep| sweep.get("stop_early")).cloned()])
 }
 
 /// Every value of a table under its dotted key.

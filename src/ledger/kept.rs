@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::tables::{DIVERGED_AT, ERROR, EVALUATED, TOLD};
-use super::{CurvePoint, Failure, FailureClass, LedgerError, RunResult, State, files};
+use super::tables::{DIVERGED_AT, ERROR, EVALUATED, STOPPED, TOLD};
+use super::{CurvePoint, Failure, FailureClass, LedgerError, Reason, RunResult, State, Stopped, files};
+use crate::goal::StopEarly;
 use crate::plan::{Plan, RunId};
 use crate::provenance::Build;
 use crate::trainer::{DeviceInfo, Measured, Outcome, PART_LOSS, Told};
@@ -28,7 +29,8 @@ pub(super) fn read(dir: &Path, plan: &Plan) -> Result<BTreeMap<RunId, State>, Le
                 device: None,
             }),
             "finished" | "diverged" => State::Ended(row.result(&id, curves.remove(&id).unwrap_or_default())?),
-            _ => return Err(row.damaged("status", "write finished, diverged, failed or pending")),
+            "stopped" => State::Stopped(row.stopped(&id, curves.remove(&id).unwrap_or_default())?),
+            _ => return Err(row.damaged("status", "write finished, diverged, stopped, failed or pending")),
         };
         kept.insert(id, state);
     }
@@ -124,23 +126,54 @@ impl Row<'_> {
                 told: self.told(),
             },
         };
+        Ok(RunResult {
+            id: id.clone(),
+            attempt: 1,
+            outcome,
+            device: self.device()?,
+            version: self.text("version").to_owned(),
+            build: self.build(),
+            micro_batches: self.optional("micro_batches")?.unwrap_or(1),
+            curve,
+        })
+    }
+
+    fn stopped(&self, id: &RunId, curve: Vec<CurvePoint>) -> Result<Stopped, LedgerError> {
+        let [step, tokens, against, behind, allowed, margin, after] = STOPPED;
+        let other = RunId::try_from(self.text(against).to_owned());
+        Ok(Stopped {
+            id: id.clone(),
+            attempt: 1,
+            step: self.number(step)?,
+            tokens: self.number(tokens)?,
+            train_loss: self.optional("train_loss")?,
+            seconds: self.number("seconds")?,
+            reason: Reason {
+                rule: StopEarly { margin: self.number(margin)?, after: self.number(after)? },
+                against: other.map_err(|_| self.damaged(against, "it is not the id of a run"))?,
+                behind: self.number(behind)?,
+                allowed: self.number(allowed)?,
+            },
+            device: self.device()?,
+            version: self.text("version").to_owned(),
+            build: self.build(),
+            micro_batches: self.optional("micro_batches")?.unwrap_or(1),
+            curve,
+        })
+    }
+
+    fn build(&self) -> Option<Box<Build>> {
+        Build::short(self.text("build")).map(Box::new)
+    }
+
+    fn device(&self) -> Result<DeviceInfo, LedgerError> {
         let text = |name: &str| self.text(name).to_owned();
-        let device = DeviceInfo {
+        Ok(DeviceInfo {
             kind: text("device"),
             name: text("device_name"),
             driver: text("driver"),
             threads: self.optional("threads")?.unwrap_or(1),
             precision: text("precision"),
-        };
-        Ok(RunResult {
-            id: id.clone(),
-            attempt: 1,
-            outcome,
-            device,
-            version: text("version"),
-            build: Build::short(self.text("build")).map(Box::new),
-            micro_batches: self.optional("micro_batches")?.unwrap_or(1),
-            curve,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::claim::Published;
 use super::{Ledger, LedgerError, RunResult, files, growth};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedRun};
 
 /// What was taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,10 @@ impl Ledger {
     pub fn take_over(&self, other: &Self) -> Result<Taken, LedgerError> {
         let mut taken = Taken::default();
         for run in &other.plan.runs {
-            let Some(result) = other.result(&run.id)? else { continue };
+            let Some(result) = other.result(&run.id)? else {
+                self.take_over_stop(other, run)?;
+                continue;
+            };
             let curve = other.curve(&result)?;
             let result = RunResult { curve, ..result };
             self.make_run_dir(&run.id)?;
@@ -94,6 +97,13 @@ impl Ledger {
         Ok(taken)
     }
 
+    /// Takes over that a run was stopped, where nothing else is known of it. Its checkpoint stays where it is.
+    fn take_over_stop(&self, other: &Self, run: &PlannedRun) -> Result<(), LedgerError> {
+        let Some(stopped) = other.stopped(&run.id)?.filter(|_| !self.is_over(&run.id)) else { return Ok(()) };
+        self.make_run_dir(&run.id)?;
+        files::write(&self.stopped_path(&run.id), &files::sealed_json(&stopped))
+    }
+
     /// Whether a spec is the folder's own, or one of those that it keeps.
     fn keeps_spec(&self, spec: &[u8]) -> Result<bool, LedgerError> {
         let mut paths = vec![self.dir.join("spec.toml")];
@@ -109,9 +119,9 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{SPEC, device, finished};
+    use super::super::testing::{SPEC, device, finished, stop};
     use super::*;
-    use crate::ledger::Losses;
+    use crate::ledger::{Losses, State};
     use crate::plan::testing::plan;
     use crate::trainer::Outcome;
 
@@ -143,6 +153,22 @@ mod tests {
         // Once more changes nothing.
         assert_eq!(out.take_over(&sweeps[1]).unwrap(), Taken { new: 0, equal: 2, different: 1 });
         assert_eq!(out.conflicts().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn that_a_run_was_stopped_is_taken_over_unless_more_is_known_of_it() {
+        let (_one, first) = sweep(3, &[(0, finished(3.0))]);
+        stop(&first, 1, 1.5);
+        stop(&first, 2, 1.5);
+        let (_two, second) = sweep(3, &[(2, finished(5.0))]);
+        let sweeps = [first, second];
+        let plan = joined(&sweeps).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let out = Ledger::create(&dir.path().join("all"), SPEC, plan.clone(), Losses::Trained).unwrap();
+        let taken = sweeps.each_ref().map(|sweep| out.take_over(sweep).unwrap().new);
+        assert_eq!(taken, [1, 1]);
+        assert!(matches!(out.state(&plan.runs[1].id).unwrap(), State::Stopped(_)));
+        assert!(matches!(out.state(&plan.runs[2].id).unwrap(), State::Ended(_)));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! runs/<id>/model.safetensors        the weights at the end, where `keep-models` lies in the folder
 //! runs/<id>/conflict-<n>.json        a later result that differs from the first
 //! runs/<id>/stray-<n>-result.json    what somebody else's program wrote in the place of a result
+//! runs/<id>/stopped.json            stopped before its end by `sweep.stop_early`: no result, so that it can go on
 //! runs/<id>/failed.json              given up by the sweep that is running or ran last; the next one tries again
 //! runs.csv  curves.csv               derived from the above, rebuilt at will
 //! ```
@@ -34,6 +35,7 @@ mod kept;
 mod lease;
 mod merge;
 mod record;
+mod stopped;
 mod tables;
 mod trespass;
 mod trunk;
@@ -50,6 +52,7 @@ pub use folder::has_tables_only;
 pub use lease::{Doing, EXPIRY, Holder, host};
 pub use merge::{Taken, joined};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
+pub use stopped::{Reason, Stopped};
 
 use crate::observation::{Counting, Observation};
 use crate::plan::{Plan, PlannedRun, RunId};
@@ -106,6 +109,8 @@ pub enum State {
     Pending,
     /// Given up.
     Failed(Failure),
+    /// Stopped before its end.
+    Stopped(Stopped),
     /// Finished or diverged.
     Ended(RunResult),
 }
@@ -148,6 +153,9 @@ impl Ledger {
         }
         if let Some(result) = self.result(id)? {
             return Ok(State::Ended(result));
+        }
+        if let Some(stopped) = files::read_sealed(&self.stopped_path(id))? {
+            return Ok(State::Stopped(stopped));
         }
         Ok(files::read_json(&self.failed_path(id))?.map_or(State::Pending, State::Failed))
     }
@@ -285,6 +293,10 @@ impl Ledger {
 
     fn failed_path(&self, id: &RunId) -> PathBuf {
         self.run_dir(id).join("failed.json")
+    }
+
+    fn stopped_path(&self, id: &RunId) -> PathBuf {
+        self.run_dir(id).join("stopped.json")
     }
 
     fn lock_path(&self, id: &RunId) -> PathBuf {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Ledger, LedgerError, RunResult, State, files};
+use super::{CurvePoint, Ledger, LedgerError, RunResult, State, Stopped, files};
 use crate::plan::{FurtherColumns, PlannedRun};
-use crate::trainer::{Measured, Outcome, PART_LOSS, Told};
+use crate::trainer::{DeviceInfo, Measured, Outcome, PART_LOSS, Told};
 
 impl Ledger {
     /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve). Where they
@@ -29,21 +29,26 @@ impl Ledger {
         let said: BTreeSet<String> = states.iter().flat_map(|state| told(state).into_keys()).collect();
         let evaluated: BTreeSet<String> = states.iter().flat_map(evaluations).map(|one| one.name.clone()).collect();
         let (trunks, of_plan) = (self.plan.shares_trunks(), FurtherColumns::of(&self.plan));
+        let any_stopped = states.iter().any(|state| matches!(state, State::Stopped(_)));
         for (at, (run, state)) in self.plan.runs.iter().zip(states).enumerate() {
             let spent = if trunks { run.spent_columns(shared_steps(&state)).to_vec() } else { Vec::new() };
             let measured = evaluated_columns(&evaluated, &state);
             let further = of_plan.of_run(run).into_iter().chain(spent);
-            let more = further.chain(measured.clone()).chain(told_columns(&said, &state));
+            let stopped = if any_stopped { stopped_columns(&state).to_vec() } else { Vec::new() };
+            let more = further.chain(stopped).chain(measured.clone()).chain(told_columns(&said, &state));
             let row = row(run, &axes, more, &state);
             if at == 0 {
                 runs.line(row.iter().map(|(name, _)| name.as_str()));
                 curves.line(CURVE_COLUMNS.into_iter().chain(measured.iter().map(|(name, _)| name.as_str())));
             }
             runs.line(row.iter().map(|(_, value)| value.as_str()));
-            if let State::Ended(result) = state {
-                let measured: Vec<String> = measured.into_iter().map(|(_, value)| value).collect();
-                self.add_curve(&mut curves, run, &result, &measured)?;
-            }
+            let points = match state {
+                State::Ended(result) => self.curve(&result)?,
+                State::Stopped(stopped) => stopped.curve,
+                State::Pending | State::Failed(_) => Vec::new(),
+            };
+            let measured: Vec<String> = measured.into_iter().map(|(_, value)| value).collect();
+            add_curve(&mut curves, run, &points, &measured);
         }
         Ok([runs.bytes(), curves.bytes()])
     }
@@ -57,7 +62,8 @@ impl Ledger {
         let Ok(mut table) = csv::Reader::from_path(self.dir.join("runs.csv")) else { return 0 };
         let rows = table.deserialize::<BTreeMap<String, String>>().filter_map(Result::ok);
         let is = |row: &BTreeMap<String, String>, name: &str, value: &str| row.get(name).is_some_and(|is| is == value);
-        let ended = rows.filter(|row| is(row, "status", "finished") || is(row, "status", "diverged"));
+        let ends = ["finished", "diverged", "stopped"];
+        let ended = rows.filter(|row| ends.iter().any(|end| is(row, "status", end)));
         let ended: BTreeSet<String> = ended.filter_map(|mut row| row.remove("id")).collect();
         let lost = |run: &&PlannedRun| ended.contains(run.id.as_str()) && !self.run_dir(&run.id).exists();
         self.plan.runs.iter().filter(lost).count()
@@ -66,32 +72,6 @@ impl Ledger {
     /// Writes a file derived from the results, such as `fits.json`, into the folder.
     pub fn write_derived(&self, name: &str, content: &[u8]) -> Result<(), LedgerError> {
         files::write(&self.dir.join(name), content)
-    }
-
-    /// The points of a curve. What was `measured` of the trained model stands at the last: it was asked when it had ended.
-    fn add_curve(
-        &self,
-        curves: &mut Table,
-        run: &PlannedRun,
-        result: &RunResult,
-        measured: &[String],
-    ) -> Result<(), LedgerError> {
-        let points = self.curve(result)?;
-        let before = vec![String::new(); measured.len()];
-        for (at, point) in points.iter().enumerate() {
-            let flops = point.tokens as f64 * run.flops_per_token.exact;
-            let row = [
-                run.id.to_string(),
-                point.step.to_string(),
-                point.tokens.to_string(),
-                flops.to_string(),
-                optional(point.train_loss),
-                point.learning_rate.to_string(),
-            ];
-            let measured = if at + 1 == points.len() { measured } else { &before[..] };
-            curves.line(row.iter().chain(measured).map(String::as_str));
-        }
-        Ok(())
     }
 
     /// Results that differ from an earlier one of the same run, which stands. There should be none: the same run
@@ -113,6 +93,24 @@ impl Ledger {
     }
 }
 
+/// The points of a curve. What was `measured` of the trained model stands at the last: it was asked when it had ended.
+fn add_curve(curves: &mut Table, run: &PlannedRun, points: &[CurvePoint], measured: &[String]) {
+    let before = vec![String::new(); measured.len()];
+    for (at, point) in points.iter().enumerate() {
+        let flops = point.tokens as f64 * run.flops_per_token.exact;
+        let row = [
+            run.id.to_string(),
+            point.step.to_string(),
+            point.tokens.to_string(),
+            flops.to_string(),
+            optional(point.train_loss),
+            point.learning_rate.to_string(),
+        ];
+        let measured = if at + 1 == points.len() { measured } else { &before[..] };
+        curves.line(row.iter().chain(measured).map(String::as_str));
+    }
+}
+
 /// Begins the columns of what else a program told.
 pub(super) const TOLD: &str = "told.";
 
@@ -121,6 +119,17 @@ pub(super) const EVALUATED: &str = "eval.";
 
 /// The column that only diverged runs fill in.
 pub(super) const DIVERGED_AT: &str = "diverged_at_step";
+
+/// The columns of a sweep of which runs were stopped before their ends: where, against which run, by which rule and why.
+pub(super) const STOPPED: [&str; 7] = [
+    "stopped_at_step",
+    "stopped_at_tokens",
+    "stopped_against",
+    "stopped_behind",
+    "stopped_allowed",
+    "stopped_margin",
+    "stopped_after",
+];
 
 const CURVE_COLUMNS: [&str; 6] = ["id", "step", "tokens", "flops", "train_loss", "learning_rate"];
 
@@ -182,6 +191,23 @@ fn evaluated_columns(names: &BTreeSet<String>, state: &State) -> Vec<(String, St
     names.iter().flat_map(columns).collect()
 }
 
+/// Columns of where and why a run was stopped.
+fn stopped_columns(state: &State) -> [(String, String); 7] {
+    let stopped = if let State::Stopped(stopped) = state { Some(stopped) } else { None };
+    let cell = |value: fn(&Stopped) -> String| stopped.map(value).unwrap_or_default();
+    let cells = [
+        cell(|stopped| stopped.step.to_string()),
+        cell(|stopped| stopped.tokens.to_string()),
+        cell(|stopped| stopped.reason.against.to_string()),
+        cell(|stopped| stopped.reason.behind.to_string()),
+        cell(|stopped| stopped.reason.allowed.to_string()),
+        cell(|stopped| stopped.reason.rule.margin.to_string()),
+        cell(|stopped| stopped.reason.rule.after.to_string()),
+    ];
+    let mut names = STOPPED.into_iter();
+    cells.map(|cell| (names.next().unwrap_or_default().to_owned(), cell))
+}
+
 /// Steps of a finished run that another had trained.
 fn shared_steps(state: &State) -> Option<usize> {
     match state {
@@ -194,48 +220,51 @@ fn status(state: &State) -> &'static str {
     match state {
         State::Pending => "pending",
         State::Failed(_) => "failed",
+        State::Stopped(_) => "stopped",
         State::Ended(RunResult { outcome: Outcome::Finished { .. }, .. }) => "finished",
         State::Ended(RunResult { outcome: Outcome::Diverged { .. }, .. }) => "diverged",
     }
 }
 
 fn measured(state: &State) -> [(&'static str, String); 14] {
-    let result = match state {
-        State::Ended(result) => Some(result),
-        State::Pending | State::Failed(_) => None,
-    };
     let [mut val_loss, mut val_loss_se, mut train_loss, mut tokens_per_second, mut seconds] = [None; 5];
     let mut diverged_at = None;
-    match result.map(|result| &result.outcome) {
-        Some(&Outcome::Finished {
-            val_loss: v,
-            val_loss_se: e,
-            train_loss: t,
-            tokens_per_second: r,
-            seconds: s,
+    let origin = match state {
+        State::Ended(result) => Some((&result.device, &result.version, &result.build, result.micro_batches)),
+        State::Stopped(stopped) => {
+            (train_loss, seconds) = (stopped.train_loss, Some(stopped.seconds));
+            Some((&stopped.device, &stopped.version, &stopped.build, stopped.micro_batches))
+        }
+        State::Pending | State::Failed(_) => None,
+    };
+    match state {
+        &State::Ended(RunResult {
+            outcome:
+                Outcome::Finished { val_loss: v, val_loss_se: e, train_loss: t, tokens_per_second: r, seconds: s, .. },
             ..
         }) => {
             [val_loss, val_loss_se, train_loss, tokens_per_second, seconds] = [v, e, t, r, s].map(Some);
         }
-        Some(&Outcome::Diverged { step, train_loss: t, seconds: s }) => {
+        &State::Ended(RunResult { outcome: Outcome::Diverged { step, train_loss: t, seconds: s }, .. }) => {
             (diverged_at, train_loss, seconds) = (Some(step), t, Some(s));
         }
-        None => {}
+        State::Stopped(_) | State::Pending | State::Failed(_) => {}
     }
-    let device = |field: fn(&RunResult) -> String| result.map(field).unwrap_or_default();
+    let device = |field: fn(&DeviceInfo) -> String| origin.map(|(device, ..)| field(device)).unwrap_or_default();
+    let build = origin.and_then(|(_, _, build, _)| build.as_ref().map(ToString::to_string));
     [
         ("val_loss", optional(val_loss)),
         ("val_loss_se", optional(val_loss_se)),
         ("train_loss", optional(train_loss)),
         (DIVERGED_AT, optional(diverged_at)),
-        ("device", device(|result| result.device.kind.clone())),
-        ("device_name", device(|result| result.device.name.clone())),
-        ("driver", device(|result| result.device.driver.clone())),
-        ("threads", device(|result| result.device.threads.to_string())),
-        ("precision", device(|result| result.device.precision.clone())),
-        ("micro_batches", device(|result| result.micro_batches.to_string())),
-        ("version", device(|result| result.version.clone())),
-        ("build", device(|result| result.build.as_ref().map(ToString::to_string).unwrap_or_default())),
+        ("device", device(|device| device.kind.clone())),
+        ("device_name", device(|device| device.name.clone())),
+        ("driver", device(|device| device.driver.clone())),
+        ("threads", device(|device| device.threads.to_string())),
+        ("precision", device(|device| device.precision.clone())),
+        ("micro_batches", optional(origin.map(|(_, _, _, parts)| parts))),
+        ("version", optional(origin.map(|(_, version, ..)| version))),
+        ("build", optional(build)),
         ("tokens_per_second", optional(tokens_per_second)),
         ("seconds", optional(seconds)),
     ]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Ledger, Losses, RunResult};
+use super::{CurvePoint, Ledger, Losses, Reason, RunResult};
+use crate::goal::StopEarly;
 use crate::plan::RunId;
 use crate::plan::testing::plan;
 use crate::trainer::{DeviceInfo, Outcome};
@@ -29,6 +30,18 @@ pub(crate) fn finished(loss: f64) -> Outcome {
         shared_steps: 0,
         told: BTreeMap::new(),
     }
+}
+
+/// Stops a run after 30 steps by a rule of this margin. Its checkpoint is kept.
+pub(crate) fn stop(ledger: &Ledger, at: usize, margin: f64) {
+    let runs = &ledger.plan().runs;
+    let mut claim = ledger.claim(&runs[at]).unwrap().expect("nobody holds it");
+    claim.save(&mut |out| out.write_all(b"state")).unwrap();
+    let point = CurvePoint { step: 30, tokens: 30 * 256, train_loss: Some(5.5), learning_rate: 0.01 };
+    claim.record(&point).unwrap();
+    let rule = StopEarly { margin, after: 0.2 };
+    let reason = Reason { rule, against: runs[0].id.clone(), behind: 0.5, allowed: 0.2 };
+    claim.stop((reason, 2.5), device(), 1).unwrap();
 }
 
 /// A device.

@@ -55,6 +55,8 @@ pub struct ReportInput<'a> {
     pub evaluated: &'a [Evaluated],
     /// What runs that share a stable phase saved, in words.
     pub shared: Option<&'a str>,
+    /// What stopping runs early saved and may have cost, in words.
+    pub stopped: Option<&'a str>,
 }
 
 impl ReportInput<'_> {

@@ -205,6 +205,7 @@ mod tests {
             progress: None,
             evaluated: &[],
             shared: None,
+            stopped: None,
         };
         assert_eq!(write(dir.path(), &input).unwrap().len(), 5);
         let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();

@@ -36,6 +36,7 @@ struct Setting<'a> {
 pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     validate::question(spec)?;
     validate::tuning(spec)?;
+    validate::stopping(spec)?;
     let Some(sweep) = &spec.sweep else {
         validate::spec(spec)?;
         return Ok(vec![Point { spec: spec.clone(), axes: BTreeMap::new() }]);
@@ -72,7 +73,10 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     let mut specs: Vec<Spec> = specs.collect::<Result<_, _>>()?;
     kinds::forget_foreign(&mut specs, |field| dimensions.iter().flatten().flatten().any(|set| set.field == field));
     validate::some_trunk(&specs)?;
-    specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)).collect()
+    let points: Vec<Point> =
+        specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)).collect::<Result<_, _>>()?;
+    validate::some_group(spec, points.iter().map(|point| &point.axes))?;
+    Ok(points)
 }
 
 /// The axes of a sweep with the lattices of what is tuned.
@@ -87,8 +91,11 @@ fn with_tuned(spec: &Spec, sweep: &Sweep) -> BTreeMap<String, Vec<Value>> {
     sweep.axes.clone().into_iter().chain(tuned).collect()
 }
 
-/// A point is tuned no further, and limits of that belong to the whole.
+/// A point is tuned no further, and what concerns several points belongs to the whole.
 fn forget_tuning(base: &mut Spec) {
+    if let Some(sweep) = &mut base.sweep {
+        sweep.stop_early = None;
+    }
     if let Some(sweep) = base.sweep.as_mut().filter(|sweep| !sweep.tune.is_empty()) {
         sweep.tune.clear();
         sweep.limit_flops = None;
@@ -143,10 +150,11 @@ fn dimensions<'a>(
 }
 
 fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
-    const REMEDY: &str =
-        "write the dotted path of a field outside name, fit, launcher, sweep.axes, sweep.zip and sweep.seeds";
-    let fixed = ["name", "fit", "sweep", "sweep.axes", "sweep.zip"].contains(&field)
-        || ["sweep.axes.", "sweep.zip.", "fit.", "launcher."].iter().any(|start| field.starts_with(start));
+    const REMEDY: &str = "write the dotted path of a field outside name, fit, launcher, sweep.axes, sweep.zip, sweep.stop_early and sweep.seeds";
+    let fixed = ["name", "fit", "sweep", "sweep.axes", "sweep.zip", "sweep.stop_early"].contains(&field)
+        || ["sweep.axes.", "sweep.zip.", "sweep.stop_early.", "fit.", "launcher."]
+            .iter()
+            .any(|start| field.starts_with(start));
     if field == "sweep.seeds" {
         return Err(Fault::new(
             key.clone(),

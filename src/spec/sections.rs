@@ -12,7 +12,7 @@ use super::own::{Config, Count, OwnModel};
 use super::rule::{self, PowerRule};
 use super::tune::Tuned;
 use crate::fit::named::Law;
-use crate::goal::Goal;
+use crate::goal::{Goal, StopEarly};
 use crate::model::{Embedding, Experts, Mixer, Mlp, Norm, NormPlace, Parts, Positions, is_default};
 use crate::optimizer::OptimizerKind;
 use crate::parameterization::Parameterization;
@@ -429,6 +429,10 @@ pub struct Sweep {
     /// `weight_decay`. Neighbours of the best are trained until it lies between two worse ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tune: Vec<Tuned>,
+    /// When runs are stopped that cannot be the best of those that differ in `fit.tuned` alone. If not written, all are trained to
+    /// their ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_early: Option<StopEarly>,
     /// Fields with lists of values, trained in every combination: `"model.width" = [64, 128]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Vec<serde_json::Value>>")]

@@ -5,6 +5,7 @@ mod fit;
 mod model;
 mod own;
 mod parts;
+mod stop;
 mod sweep;
 mod training;
 
@@ -13,6 +14,7 @@ use super::check::{Checked, absent, require};
 use super::launcher;
 pub(super) use data::check as data;
 pub(super) use fit::check as question;
+pub(super) use stop::{check as stopping, some_group};
 pub(super) use sweep::tuning;
 pub(crate) use sweep::{MIN_SIZES, MIN_STEPS};
 pub(super) use sweep::{seeds, some_trunk};

@@ -38,6 +38,7 @@ fn of_fits(sweep: &str) -> (Headline, String) {
         progress: None,
         evaluated: &[],
         shared: None,
+        stopped: None,
     };
     (headline, answer(&input).paragraph())
 }

@@ -69,6 +69,7 @@ impl Sweep {
             progress: None,
             evaluated: &[],
             shared: None,
+            stopped: None,
         };
         write(dir, &input)
     }

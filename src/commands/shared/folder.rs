@@ -8,18 +8,20 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Serialize, Serializer};
 
+use crate::execute::Stopping;
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline;
 use crate::fit::approaches::headline::Headline;
 use crate::fit::approaches::summary::Summary;
 use crate::ledger::Ledger;
 use crate::plan::{PlannedRun, RunId};
+use crate::spec;
 use crate::trainer::DeviceInfo;
 
 /// How a run stands.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Row {
-    /// finished, diverged, failed or pending; running is asked of the ledger.
+    /// finished, diverged, stopped, failed or pending; running is asked of the ledger.
     pub status: String,
     /// Training FLOPs.
     pub flops: Option<f64>,
@@ -95,6 +97,10 @@ impl Folder {
             let points = self.ledger.curve(&result)?;
             return Ok(points.iter().filter_map(|point| Some((point.tokens as f64, point.train_loss?))).collect());
         }
+        if let Some(stopped) = self.ledger.stopped(id)? {
+            let points = stopped.curve.iter();
+            return Ok(points.filter_map(|point| Some((point.tokens as f64, point.train_loss?))).collect());
+        }
         let table = self.ledger.dir().join("curves.csv");
         let Ok(mut reader) = csv::Reader::from_path(&table) else { return Ok(Vec::new()) };
         let mut points = Vec::new();
@@ -162,6 +168,17 @@ pub fn is_folder(dir: &Path) -> bool {
 /// The results folder that a path, or the name of a sweep inside `results`, stands for.
 pub fn named(text: &str, results: &Path) -> Option<PathBuf> {
     [PathBuf::from(text), results.join(text)].into_iter().find(|dir| is_folder(dir))
+}
+
+/// What runs of a folder are stopped by before their ends, as its spec asks.
+pub fn stopping(ledger: &Ledger) -> anyhow::Result<Option<Stopping>> {
+    let path = ledger.dir().join("spec.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    // A spec of an earlier version, which this one may not read, asks for nothing.
+    if !text.contains("stop_early") {
+        return Ok(None);
+    }
+    Ok(Stopping::of(&spec::parse(&text, &path.display().to_string())?))
 }
 
 /// What is missing where `runs/` was copied in part.

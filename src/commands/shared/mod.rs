@@ -9,6 +9,7 @@ pub mod json;
 pub mod planning;
 pub mod program;
 pub mod sheet;
+pub mod stopping;
 pub mod surface;
 pub mod throughput;
 pub mod trunks;

@@ -11,7 +11,6 @@ use crate::commands::STDOUT;
 use crate::commands::shared::{closing, trunks};
 use crate::execute::Summary;
 use crate::ledger::{Ledger, Losses, conflict_warning};
-use crate::report::Answer;
 use crate::spec::Spec;
 
 /// Fits and reports when all runs are over.
@@ -19,7 +18,7 @@ pub(super) fn finish(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summa
     let derived = results::write(ledger, spec, cache, summary)?;
     let printed = write!(io::stdout(), "{}", derived.text());
     conclude(ledger, summary)?;
-    closing::say(&last_words(ledger, summary, &derived.answer)?);
+    closing::say(&last_words(ledger, summary, &derived)?);
     // Divergence of some is a finding; of all it is a mistake.
     if !summary.failed.is_empty() || summary.pending > 0 || summary.finished == 0 {
         return Ok(ExitCode::from(1));
@@ -62,16 +61,19 @@ fn conclude(ledger: &Ledger, summary: &Summary) -> anyhow::Result<()> {
 
 /// The closing lines: the answer, what limits it, what became of the runs, where the report is, and what to do about
 /// runs that are missing.
-fn last_words(ledger: &Ledger, summary: &Summary, answer: &Answer) -> anyhow::Result<Vec<String>> {
+fn last_words(ledger: &Ledger, summary: &Summary, derived: &results::Derived) -> anyhow::Result<Vec<String>> {
+    let answer = &derived.answer;
     let rehearsed = ledger.losses() == Losses::Rehearsed;
     let lead = if rehearsed { format!("{}. {}", results::REHEARSAL, answer.lead) } else { answer.lead.clone() };
     let counts = [("finished", summary.finished), ("diverged", summary.diverged.len())];
-    let more = [("failed", summary.failed.len()), ("not trained", summary.pending)];
+    let more =
+        [("stopped early", summary.stopped.len()), ("failed", summary.failed.len()), ("not trained", summary.pending)];
     let counted = counts.iter().chain(&more).filter(|(what, count)| *count > 0 || *what == "finished");
     let counted: Vec<String> = counted.map(|(what, count)| format!("{count} runs {what}")).collect();
     let report = ledger.dir().join("report.html");
     let mut lines = vec![lead, answer.limits.clone(), format!("{}. Report: {}", counted.join(", "), report.display())];
     lines.extend(trunks::spent(ledger)?);
+    lines.extend(derived.stopped());
     if !summary.failed.is_empty() || summary.pending > 0 {
         lines.push(format!("To try the missing runs again: {}", closing::this_command()));
     }

@@ -15,7 +15,7 @@ use self::ending::finish;
 use self::pool::worker;
 use self::results::results_dir;
 use super::seconds;
-use super::shared::{closing, device, planning, program, trunks};
+use super::shared::{closing, device, planning, program, stopping, trunks};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::Chooser;
 use crate::execute::{self, Display, ExecuteError, Pool, Summary};
@@ -158,6 +158,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
     if args.keep_models {
         ledger.keep_models()?;
     }
+    stopping::go_on(&ledger, spec)?;
     Ok(ledger)
 }
 

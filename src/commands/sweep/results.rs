@@ -9,7 +9,7 @@ use super::asked::Asked;
 use super::fits::{self, Approaches};
 use crate::commands::fit::print;
 use crate::commands::shared::sheet::Room;
-use crate::commands::shared::{planning, trunks};
+use crate::commands::shared::{planning, stopping, trunks};
 use crate::data::Corpus;
 use crate::execute::choose::goal::Rule;
 use crate::execute::{Summary, diverged};
@@ -54,6 +54,9 @@ struct Fits<'a> {
     /// The law that the spec asks for, by group, as `runner fit --json` prints it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     laws: Vec<serde_json::Map<String, serde_json::Value>>,
+    /// What stopping runs early saved and may have cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_early: Option<&'a stopping::Told>,
 }
 
 /// All that follows from the results of a sweep, finished or not.
@@ -63,6 +66,7 @@ pub(in crate::commands) struct Derived {
     savings: Vec<Comparison>,
     isoflop_groups: Vec<IsoflopGroup>,
     asked: Option<Asked>,
+    stopped: Option<stopping::Told>,
     losses: Losses,
     /// The answer in words.
     pub(in crate::commands) answer: Answer,
@@ -101,6 +105,8 @@ impl Derived {
         let choices = choices(ledger, spec)?;
         let question = asked.as_ref().map(Asked::question);
         let shared = trunks::spent(ledger)?;
+        let stopped = stopping::told(ledger, spec, summary)?;
+        let stopped_words = stopped.as_ref().map(stopping::Told::words);
         let input = ReportInput {
             name: &title,
             spec: &spec.to_toml(),
@@ -122,9 +128,10 @@ impl Derived {
             progress,
             evaluated: &evaluated(ledger)?,
             shared: shared.as_deref(),
+            stopped: stopped_words.as_deref(),
         };
         let (answer, report) = (report::answer(&input), report::render(&input)?);
-        Ok(Self { approaches, groups, savings, isoflop_groups, asked, losses, answer, report })
+        Ok(Self { approaches, groups, savings, isoflop_groups, asked, stopped, losses, answer, report })
     }
 
     /// The fits as JSON.
@@ -138,10 +145,16 @@ impl Derived {
             savings: &self.savings,
             isoflop_groups: self.isoflop_groups.iter().map(|group| (group.name.as_str(), &group.fits[..])).collect(),
             laws: self.asked.as_ref().map(Asked::json).transpose()?.unwrap_or_default(),
+            stopped_early: self.stopped.as_ref(),
         };
         let mut json = serde_json::to_vec_pretty(&fits)?;
         json.push(b'\n');
         Ok(json)
+    }
+
+    /// What stopping runs early came to, in words.
+    pub(super) fn stopped(&self) -> Option<String> {
+        self.stopped.as_ref().map(stopping::Told::words)
     }
 
     /// The tables for people.
@@ -218,11 +231,15 @@ fn choices(ledger: &Ledger, spec: &Spec) -> anyhow::Result<Option<(Goal, Vec<Cho
     Ok((!steps.is_empty()).then_some((rule.goal, steps)))
 }
 
-/// The training losses of all runs that have ended.
+/// The training losses of all runs that have ended or were stopped.
 fn loss_curves(ledger: &Ledger) -> anyhow::Result<Vec<LossCurve>> {
     let mut curves = Vec::new();
     for planned in &ledger.plan().runs {
-        let Some(result) = ledger.result(&planned.id)? else { continue };
+        let of_run = match ledger.state(&planned.id)? {
+            State::Ended(result) => ledger.curve(&result)?,
+            State::Stopped(stopped) => stopped.curve,
+            State::Pending | State::Failed(_) => continue,
+        };
         let point = |at: &CurvePoint| {
             let tokens = at.tokens as f64;
             [tokens, tokens * planned.flops_per_token.exact, at.train_loss.unwrap_or(f64::NAN)]
@@ -232,7 +249,7 @@ fn loss_curves(ledger: &Ledger) -> anyhow::Result<Vec<LossCurve>> {
             panel: planned.run.parameterization.name().to_owned(),
             key: key(planned),
             params: planned.params.total() as f64,
-            points: ledger.curve(&result)?.iter().map(point).collect(),
+            points: of_run.iter().map(point).collect(),
         });
     }
     Ok(curves)
@@ -327,13 +344,17 @@ pub(in crate::commands) fn diverged(ledger: &Ledger, summary: &Summary) -> anyho
 fn provenance(ledger: &Ledger) -> anyhow::Result<Vec<(String, String)>> {
     let (mut devices, mut versions) = (BTreeSet::new(), BTreeSet::new());
     for run in &ledger.plan().runs {
-        if let State::Ended(result) = ledger.state(&run.id)? {
-            devices.insert(result.device.to_string());
-            let build = result
-                .build
+        let origin = match ledger.state(&run.id)? {
+            State::Ended(result) => Some((result.device, result.version, result.build)),
+            State::Stopped(stopped) => Some((stopped.device, stopped.version, stopped.build)),
+            State::Pending | State::Failed(_) => None,
+        };
+        if let Some((device, version, build)) = origin {
+            devices.insert(device.to_string());
+            let build = build
                 .map(|build| format!(" ({})", [build.to_string(), build.rustc].join(", ").trim_end_matches(", ")))
                 .unwrap_or_default();
-            versions.insert(format!("runner {}{build}", result.version));
+            versions.insert(format!("runner {version}{build}"));
         }
     }
     let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join("; ");

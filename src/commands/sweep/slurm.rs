@@ -12,7 +12,7 @@ use super::ending::finish;
 use super::results::results_dir;
 use crate::cli::SweepArgs;
 use crate::commands::STDOUT;
-use crate::commands::shared::{device, planning};
+use crate::commands::shared::{device, planning, stopping};
 use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
 use crate::execute::{self, Summary};
 use crate::ledger::{Ledger, Losses};
@@ -74,6 +74,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     if args.keep_models {
         ledger.keep_models()?;
     }
+    stopping::go_on(&ledger, spec)?;
     sweep.run(&ledger)
 }
 

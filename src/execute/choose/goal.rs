@@ -128,7 +128,7 @@ impl Standing {
             chosen_flops += run.flops;
             let stand = match ledger.state(&run.id)? {
                 State::Pending => Stand::UnderWay,
-                State::Failed(_) => Stand::Closed,
+                State::Failed(_) | State::Stopped(_) => Stand::Closed,
                 State::Ended(result) => match result.outcome {
                     Outcome::Finished { val_loss, seconds, .. } => {
                         ended = [ended[0] + run.flops, ended[1] + seconds];

@@ -146,7 +146,7 @@ impl Point<'_> {
         for (place, run) in self.runs.iter().filter(|(_, run)| wanted.contains(&run.id)) {
             let one = match ledger.state(&run.id)? {
                 State::Pending => Known::UnderWay,
-                State::Failed(_) => Known::Worse,
+                State::Failed(_) | State::Stopped(_) => Known::Worse,
                 State::Ended(result) => match result.outcome {
                     Outcome::Finished { val_loss, .. } => Known::Loss(val_loss),
                     Outcome::Diverged { .. } => Known::Worse,

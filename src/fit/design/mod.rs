@@ -7,12 +7,14 @@
 //! | the next runs of a sweep, and how well its goal is known | [`next`] |
 //! | the best settings of a point | [`tune`] |
 //! | runs bought from a pool for any law and region | [`pool`] |
+//! | which run of a tuning grid need not be trained to its end | [`stop`] |
 
 pub mod belief;
 pub mod ensemble;
 mod features;
 pub mod next;
 pub mod pool;
+pub mod stop;
 pub mod tune;
 
 /// A run that could be trained, or was.

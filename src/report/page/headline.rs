@@ -74,6 +74,7 @@ pub fn facts(input: &ReportInput<'_>) -> Vec<(&'static str, String)> {
         ("training compute in all", format!("{} FLOPs", Flops(total))),
     ];
     facts.extend(input.shared.map(|shared| ("spent", shared.to_owned())));
+    facts.extend(input.stopped.map(|stopped| ("stopped early", stopped.to_owned())));
     let lowest = conclusions::lowest_loss(input);
     if let Some((loss, error)) = lowest {
         let error = error.map_or_else(String::new, |se| format!(" ± {se:.4}"));

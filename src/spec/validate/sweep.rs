@@ -31,6 +31,8 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         limit_hours: _,
         stop_width: _,
         tune: _,
+        // Needs the question too: `stop`.
+        stop_early: _,
         seeds: _,
         axes: _,
         zip: _,
