@@ -53,11 +53,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     }
     let (mut out, room) = (String::new(), Room::of(args.tables.wide));
     writeln!(out, "{} at {} FLOPs", fitted.name(), Flops(flops))?;
-    writeln!(out, "parameters       {}", estimate(params, |x| Params(x).to_string()))?;
-    writeln!(out, "tokens           {}", estimate(tokens, |x| Tokens(x).to_string()))?;
-    writeln!(out, "tokens per param {}", estimate(ratio, |x| Ratio(x).to_string()))?;
-    writeln!(out, "loss             {} nats per token", estimate(loss, |x| format!("{x:.4}")))?;
-    writeln!(out, "above asymptote  {} of what this size reaches with unlimited tokens", estimate(above, percent))?;
+    out += &numbers([params, tokens, ratio, loss, above]);
     if best.tokens < quality.tokens {
         writeln!(
             out,
@@ -70,11 +66,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", flatness(off))?;
     }
     if let Some(factor) = stopped {
-        let factor = estimate(factor, |x| format!("{x:.2}"));
-        writeln!(
-            out,
-            "a model that reaches this loss a tenth above its asymptote (Kaplan et al. 2020) takes {factor} x the FLOPs"
-        )?;
+        writeln!(out, "{}", stopping(factor))?;
     }
     if let (Some(served), Some(found)) = (served, inference) {
         writeln!(out, "{}", serving(served, &found))?;
@@ -88,6 +80,13 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     }
     io::stdout().write_all(room.fold(&out).as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn stopping(factor: Estimate) -> String {
+    let factor = estimate(factor, |x| format!("{x:.2}"));
+    format!(
+        "a model that reaches this loss a tenth above its asymptote (Kaplan et al. 2020) takes {factor} x the FLOPs"
+    )
 }
 
 fn percent(x: f64) -> String {
@@ -110,6 +109,19 @@ fn stopped(fitted: &Fitted, flops: f64) -> Option<Estimate> {
         allocate::flops_stopped(priced, best.loss, 0.1).map_or(f64::INFINITY, |needed| needed / flops)
     };
     Some(fitted.estimate(factor)).filter(|found| found.value.is_finite() && found.high.is_finite())
+}
+
+/// Parameters, tokens, their ratio, loss, and how far it lies above its asymptote.
+fn numbers([params, tokens, ratio, loss, above]: [Estimate; 5]) -> String {
+    format!(
+        "parameters       {}\ntokens           {}\ntokens per param {}\nloss             {} nats per token\nabove asymptote  {} of \
+         what this size reaches with unlimited tokens\n",
+        estimate(params, |x| Params(x).to_string()),
+        estimate(tokens, |x| Tokens(x).to_string()),
+        estimate(ratio, |x| Ratio(x).to_string()),
+        estimate(loss, |x| format!("{x:.4}")),
+        estimate(above, percent)
+    )
 }
 
 fn flatness(off: &OffOptimum) -> String {

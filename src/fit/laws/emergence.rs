@@ -161,8 +161,8 @@ mod tests {
     /// The share of right tokens rises as a logistic function of ln tokens from a tenth to all, the likelihood with its
     /// logarithm, and exact match is its k-th power.
     fn rows(k: f64, seeds: usize) -> Vec<Row> {
-        let at = |length: usize, seed: usize| {
-            let tokens = 1e5 * 2_f64.powi(length as i32);
+        let at = |length: i32, seed: usize| {
+            let tokens = 1e5 * 2_f64.powi(length);
             let delay = 0.05 * (seed as f64 - (seeds - 1) as f64 / 2.0);
             let p = 0.1 + 0.9 / (1.0 + (-1.5 * ((tokens / 3.2e6).ln() - delay)).exp());
             [tokens, p.powf(k), p, p.ln()]

@@ -1,8 +1,8 @@
 //! Whether a measure of runs follows their loss: do tasks put models in the order in which the loss puts them?
 //!
 //! Losses of tasks and accuracies have other units and other shapes than the validation loss, so only orders are compared:
-//! Spearman's correlation of ranks, and the share of pairs of runs that both put in the same order (as in DataDecide,
-//! arXiv 2504.11393, for corpora). Pairs that are close in loss are those that a choice depends on.
+//! Spearman's correlation of ranks, and the share of pairs of runs that both put in the same order (as arXiv 2504.11393
+//! does for corpora). Pairs that are close in loss are those that a choice depends on.
 
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;

@@ -88,11 +88,11 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
         // Size and length say no more than compute does.
         read.extend([Field::Params, Field::Tokens]);
     }
-    let mixture = match wanted.whole {
-        true => Mixture::allowed(),
-        false => Mixture::of(&reader.headers, options, &[&[Field::LearningRate], &read[..]].concat())
-            .without(&wanted.names)
-            .without(&wanted.indices),
+    let mixture = if wanted.whole {
+        Mixture::allowed()
+    } else {
+        let mixture = Mixture::of(&reader.headers, options, &[&[Field::LearningRate], &read[..]].concat());
+        mixture.without(&wanted.names).without(&wanted.indices)
     };
     let mut table = scan(&reader, rows, options, mixture, |row| {
         let number = |(name, place): &(String, Place)| {
