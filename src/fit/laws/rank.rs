@@ -6,6 +6,7 @@
 
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::ranks::spearman;
 use crate::fit::{Estimate, Status};
 
 /// Fewest runs whose order tells anything.
@@ -68,7 +69,6 @@ fn conclusion(measure: &str, [rho, alike, close]: [Estimate; 3]) -> String {
 
 /// Correlation of ranks, and the shares of pairs in the same order: of all, and of the closest.
 fn numbers(rows: &[Row]) -> [f64; 3] {
-    let [by_loss, by_measure] = [0, 1].map(|k| ranks(&rows.iter().map(|row| row[k]).collect::<Vec<_>>()));
     let mut pairs: Vec<(f64, f64)> = Vec::with_capacity(rows.len() * rows.len() / 2);
     for (i, a) in rows.iter().enumerate() {
         for b in &rows[..i] {
@@ -83,31 +83,7 @@ fn numbers(rows: &[Row]) -> [f64; 3] {
     pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
     let share = |pairs: &[(f64, f64)]| pairs.iter().map(|(_, same)| same).sum::<f64>() / pairs.len() as f64;
     let close = ((pairs.len() as f64 * CLOSE).ceil() as usize).min(pairs.len());
-    [correlation(&by_loss, &by_measure), share(&pairs), share(&pairs[..close])]
-}
-
-/// Ranks from 0, the mean of those that equal values share.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut first = 0;
-    for group in order.chunk_by(|a, b| values[*a].total_cmp(&values[*b]).is_eq()) {
-        for at in group {
-            ranks[*at] = first as f64 + (group.len() - 1) as f64 / 2.0;
-        }
-        first += group.len();
-    }
-    ranks
-}
-
-/// Pearson's correlation; not a number where one of them is constant.
-fn correlation(x: &[f64], y: &[f64]) -> f64 {
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let (mx, my) = (mean(x), mean(y));
-    let product =
-        |a: &[f64], ma: f64, b: &[f64], mb: f64| -> f64 { a.iter().zip(b).map(|(a, b)| (a - ma) * (b - mb)).sum() };
-    product(x, mx, y, my) / (product(x, mx, x, mx) * product(y, my, y, my)).sqrt()
+    [spearman(rows).unwrap_or(f64::NAN), share(&pairs), share(&pairs[..close])]
 }
 
 #[cfg(test)]
@@ -115,15 +91,6 @@ mod tests {
     use super::*;
 
     const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 200, seed: 1 };
-
-    #[test]
-    fn equal_values_share_the_mean_of_their_ranks() {
-        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [2.5, 0.0, 2.5, 1.0]);
-        // By SciPy 1.16: spearmanr([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]) is 0.8207826816681233.
-        let by = |values: &[f64]| ranks(values);
-        let rho = correlation(&by(&[1.0, 2.0, 3.0, 4.0, 5.0]), &by(&[5.0, 6.0, 7.0, 8.0, 7.0]));
-        assert!((rho - 0.820_782_681_668_123_3).abs() < 1e-12, "{rho}");
-    }
 
     #[test]
     fn an_accuracy_that_follows_the_loss_says_so_and_noise_does_not() {

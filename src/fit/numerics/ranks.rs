@@ -36,4 +36,12 @@ mod tests {
         let tied = spearman(&[[1.0, 1.0], [1.0, 2.0], [2.0, 3.0]]).unwrap();
         assert!((tied - 0.75_f64.sqrt()).abs() < 1e-12, "{tied}");
     }
+
+    #[test]
+    fn equal_values_share_the_mean_of_their_ranks() {
+        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [2.5, 0.0, 2.5, 1.0]);
+        // By SciPy 1.16: spearmanr([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]) is 0.8207826816681233.
+        let rho = spearman(&[[1.0, 5.0], [2.0, 6.0], [3.0, 7.0], [4.0, 8.0], [5.0, 7.0]]).unwrap();
+        assert!((rho - 0.820_782_681_668_123_3).abs() < 1e-12, "{rho}");
+    }
 }
