@@ -62,11 +62,8 @@ pub trait Session {
     /// Cross entropy of each token of whole sequences of context + 1 tokens, in nats. Trains nothing.
     fn token_losses(&mut self, tokens: &[u16]) -> Result<Vec<f32>, TrainError>;
 
-    /// The most likely token after each of whole sequences of context + 1 tokens, the last left out.
-    fn best_tokens(&mut self, tokens: &[u16]) -> Result<Vec<u16>, TrainError> {
-        let _ = tokens;
-        Err(TrainError::Configuration("this device tells losses only; train on cpu or wgpu".to_owned()))
-    }
+    /// The most likely token after each of whole sequences of context + 1 tokens, the last left out. Trains nothing.
+    fn best_tokens(&mut self, tokens: &[u16]) -> Result<Vec<u16>, TrainError>;
 }
 
 /// A run that is measured.

@@ -1,7 +1,7 @@
 //! Logits, their cross entropy, and its gradients, on pieces of rows whose logits fit.
 
 use super::gpu::{Address, Argument, Launch, Number};
-use super::launch::{WARP, extent, int, launch, named};
+use super::launch::{WARP, by_warps, extent, int, launch, named};
 use super::layout::{Room, logit_rows};
 use super::pass::Pass;
 use super::product::{plain, turned};
@@ -56,6 +56,19 @@ impl Loss {
         for (first, count) in self.pieces(pass.act.rows) {
             self.logits(pass, first, count)?;
             pass.on.gpu.launch(&self.cross_entropy(pass, [first, count], self.losses, None))?;
+        }
+        Ok(())
+    }
+
+    /// The most likely token of each row as an i32, in the place of its loss.
+    pub fn best_tokens(&self, pass: &Pass<'_>) -> Result<(), TrainError> {
+        let Pass { on, act, .. } = pass;
+        let kernel = named(act.number, "best_tokens_f32", "best_tokens_bf16");
+        for (first, count) in self.pieces(act.rows) {
+            self.logits(pass, first, count)?;
+            let best = self.losses + 4 * first as u64;
+            let arguments = vec![self.logits.into(), int(count), int(act.shape.vocab), best.into()];
+            on.gpu.launch(&by_warps(kernel, count, arguments))?;
         }
         Ok(())
     }

@@ -227,6 +227,16 @@ impl<'g> Program<'g> {
         self.floats(self.loss.losses, batch.rows(&self.recipe.shape))
     }
 
+    /// The most likely token after each of whole sequences, the last left out.
+    pub fn best_tokens(&self, tokens: &[u16]) -> Result<Vec<u16>, TrainError> {
+        let batch = self.show(tokens)?;
+        let step = self.step();
+        step.forward(&batch, &mut |_, _| Ok(()))?;
+        step.loss.best_tokens(&step.pass(&batch, false))?;
+        let words = self.floats(self.loss.losses, batch.rows(&self.recipe.shape))?;
+        Ok(words.into_iter().map(|word| word.to_bits() as u16).collect())
+    }
+
     /// The launches of a step.
     pub fn step(&self) -> Step<'_> {
         let Self { gpu, recipe, flat, state, model, loss, muon, .. } = self;

@@ -5,7 +5,6 @@ use super::layout::Nowhere;
 use super::trace;
 use crate::model::Shape;
 use crate::plan::Run;
-use crate::spec::TaskKind;
 use crate::trainer::TrainError;
 
 /// Head sizes that the kernels of attention are made for.
@@ -13,13 +12,6 @@ const HEAD_DIMS: std::ops::RangeInclusive<usize> = 8..=128;
 
 /// Refuses a run that the kernels are not made for.
 pub fn check(run: &Run) -> Result<(), TrainError> {
-    if let Some(task) = run.eval.tasks.iter().find(|task| task.kind != TaskKind::Cloze) {
-        return Err(TrainError::Configuration(format!(
-            "eval.tasks of kind {:?}: the device cuda tells losses only, which is enough for \"cloze\"; train on cpu or wgpu, or \
-             ask clozes alone",
-            task.kind.name()
-        )));
-    }
     if !has(&run.shape) {
         return Err(lacking(&run.shape));
     }

@@ -111,4 +111,8 @@ impl engine::Session for Session<'_> {
     fn token_losses(&mut self, tokens: &[u16]) -> Result<Vec<f32>, TrainError> {
         self.program.token_losses(tokens)
     }
+
+    fn best_tokens(&mut self, tokens: &[u16]) -> Result<Vec<u16>, TrainError> {
+        self.program.best_tokens(tokens)
+    }
 }

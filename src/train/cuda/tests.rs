@@ -12,10 +12,11 @@ use crate::model::{Parts, Weight};
 use crate::optimizer::Kept;
 use crate::parameterization::Parameterization;
 use crate::plan::PlannedRun;
-use crate::spec::{PowerRule, Spec};
+use crate::spec::{PowerRule, Spec, Task, TaskKind};
 use crate::train::burn;
 use crate::train::course::Course;
 use crate::train::engine::take_mean_loss;
+use crate::train::evaluation::evaluate;
 use crate::train::state;
 use crate::trainer::{Outcome, Progress};
 
@@ -82,6 +83,37 @@ fn whole_steps_agree_with_the_cpu_for_every_parameterization() {
         let (planned, corpus) = small(with(parameterization));
         println!("{parameterization:?}");
         agree(&planned.run, &corpus, &card, &planned.run, 1e-5);
+    }
+}
+
+#[test]
+fn the_most_likely_tokens_and_answers_to_tasks_are_those_of_the_cpu() {
+    let Some(card) = card() else { return };
+    let (mut planned, corpus) = small(|_| ());
+    let cpu = cpu();
+    let run = planned.run.clone();
+    let mut sessions = [card.begin(&run, &corpus, 1).unwrap(), cpu.begin(&run, &corpus, 1).unwrap()];
+    let mut tokens = Vec::new();
+    corpus.validation_batch(run.eval.tokens, 0, 3, &mut tokens);
+    let [ours, theirs] = sessions.each_mut().map(|session| {
+        losses(session.as_mut(), 0, 3);
+        session.best_tokens(&tokens).unwrap()
+    });
+    assert_eq!(ours, theirs);
+    assert_eq!(ours.len(), 3 * run.shape.context);
+    assert!(ours.iter().any(|token| *token != ours[0]), "not the same everywhere");
+    let task = |kind| Task { kind, questions: 5, length: 4 };
+    planned.run.eval.tasks = [TaskKind::Copy, TaskKind::Induction].map(task).to_vec();
+    assert!(refusal::check(&planned.run).is_ok());
+    let [ours, theirs] = sessions.each_mut().map(|session| {
+        let go_on = &mut || ControlFlow::Continue(());
+        let evaluated = evaluate(session.as_mut(), &corpus, &planned.run, go_on).unwrap();
+        evaluated.continue_value().expect("nobody stops it").2
+    });
+    assert!(ours.len() >= 8 && ours.len() == theirs.len(), "{ours:?}");
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert_eq!(ours.name, theirs.name);
+        assert!((ours.value - theirs.value).abs() < 1e-4, "{ours:?} and {theirs:?}");
     }
 }
 
@@ -236,8 +268,12 @@ fn a_run_goes_its_course_and_a_diverging_one_is_seen() {
 #[test]
 fn activations_are_measured_as_on_the_cpu() {
     let Some(card) = card() else { return };
-    let (planned, corpus) = small(with(Parameterization::CompleteP));
-    let run = &planned.run;
+    for (planned, corpus) in [small(with(Parameterization::CompleteP)), parts::of(parts::TOGETHER)] {
+        measured_alike(&card, &planned.run, &corpus);
+    }
+}
+
+fn measured_alike(card: &Cuda, run: &Run, corpus: &Corpus) {
     let batches = |step: usize, out: &mut Vec<u16>| corpus.train_batch(run.seed, SEQUENCES, step, out);
     let ours = card.probe(run, &run.table(), &batches, 3).unwrap();
     let theirs = cpu().probe(run, &run.table(), &batches, 3).unwrap();

@@ -1,4 +1,4 @@
-// Softmax cross entropy of rows of logits, whose gradient takes their place.
+// Softmax cross entropy of rows of logits, whose gradient takes their place, and the most likely token of each.
 #include "common.cuh"
 
 // Packs of a row that a thread keeps in registers between the softmax and its gradient: with 1024 threads a row of 57,344 bf16
@@ -129,3 +129,30 @@ __device__ void cross_entropy(T* logits, const Tokens& tokens, int first, int vo
     LISTED(both)
 CROSS_ENTROPY(float, token_losses_f32, cross_entropy_f32)
 CROSS_ENTROPY(bf16, token_losses_bf16, cross_entropy_bf16)
+
+// The token of the largest of each of `rows` rows of logits [rows, vocab], the first of equals: best [rows]. One warp a row.
+template <class T> __device__ void best_tokens(const T* logits, int rows, int vocab, int* best) {
+    int row = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
+    if (row >= rows) return;
+    logits += (long long)row * vocab;
+    // Where no logit is a number, the first token.
+    float highest = -__int_as_float(0x7f800000);
+    int token = 0;
+    for (int i = lane; i < vocab; i += 32) {
+        float z = to_f32(logits[i]);
+        if (z > highest) highest = z, token = i;
+    }
+    for (int o = 16; o > 0; o /= 2) {
+        float other = __shfl_xor_sync(0xffffffffu, highest, o);
+        int its = __shfl_xor_sync(0xffffffffu, token, o);
+        if (other > highest || (other == highest && its < token)) highest = other, token = its;
+    }
+    if (lane == 0) best[row] = token;
+}
+#define BEST_TOKENS(T, name)                                                                                           \
+    extern "C" __global__ void name(const T* logits, int rows, int vocab, int* best) {                                 \
+        best_tokens<T>(logits, rows, vocab, best);                                                                     \
+    }                                                                                                                  \
+    LISTED(name)
+BEST_TOKENS(float, best_tokens_f32)
+BEST_TOKENS(bf16, best_tokens_bf16)

@@ -12,7 +12,7 @@ struct Case {
 }
 
 /// A small run of these parts, away from its base shape, so that no factor is 1.
-fn of(parts: Parts) -> (PlannedRun, Corpus) {
+pub fn of(parts: Parts) -> (PlannedRun, Corpus) {
     small(|spec| {
         with(Parameterization::CompleteP)(spec);
         // Two heads share one of keys. Where all is together a second block joins the first.
@@ -23,7 +23,7 @@ fn of(parts: Parts) -> (PlannedRun, Corpus) {
 }
 
 /// Parts that go together, one of each kind that is not of the first models.
-const TOGETHER: Parts = Parts {
+pub const TOGETHER: Parts = Parts {
     mixer: Mixer::Attention,
     positions: Positions::Learned,
     kv_sharing: 2,

@@ -136,6 +136,9 @@ static void all() {
     loss<bf16>(5, 3, 5000, 0, 3, 3.0);
     loss<bf16>(5, 3, 801, 0, 5, 3.0, 32);
     loss<float>(5, 3, 2, 0, 15, 3.0, 128);
+    best_tokens<float>(9, 257);
+    best_tokens<float>(1, 3);
+    best_tokens<bf16>(4, 5000);
     products<float, float>("product_f32_f32", 2e-6);
     products<float, float>("product_tf32_f32", 2e-6);
     products<bf16, bf16>("product_bf16_bf16", 1e-2);

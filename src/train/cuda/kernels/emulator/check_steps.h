@@ -30,6 +30,23 @@ template <class T> void loss(int context, int sequences, int vocab, int first, i
     near("cross_entropy" + name + " gradient", z, gradient, Name<T>::tolerance);
 }
 
+template <class T> void best_tokens(int rows, int vocab) {
+    auto z = draw<T>(rows * vocab);
+    // Equals, of which the first is taken, and rows without a number.
+    for (int i = 0; i < vocab; i++) {
+        z[i] = to<T>(1.0f);
+        if (rows > 2) z[vocab + i] = to<T>(i < vocab / 2 ? -INFINITY : 2.0f), z[2 * vocab + i] = to<T>(std::nanf(""));
+    }
+    std::vector<int> best(rows + 1, -1), expected(rows + 1, 0);
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < vocab; i++)
+            if (to_f32(z[r * vocab + i]) > to_f32(z[r * vocab + expected[r]])) expected[r] = i;
+    expected[rows] = -1;
+    std::string name = std::string("best_tokens") + Name<T>::text;
+    start(name, {(unsigned)(rows + 3) / 4}, 128, 0, z.data(), rows, vocab, best.data());
+    expect(best == expected, name);
+}
+
 template <class F, class R> void products(const std::string& name, double tolerance) {
     // Packs that are whole, that end in the middle, and that lie at no multiple of their size.
     for (auto [m, n, k] : {std::array{1, 1, 1}, {64, 96, 32}, {33, 70, 45}, {5, 200, 129}, {72, 24, 88}, {68, 132, 36}})
