@@ -112,10 +112,10 @@ pub fn backward(shape: Sequence, saved: Saved<'_>, grad_qkv: &mut [f32], scratch
             multiply((ds, square), false, (grad, out), (qkv, v.transposed()));
             for r in 0..rows {
                 let (i, at) = (first + r, out.offset + r * out.row_stride);
-                let delta = dot(&output[at..at + out.columns], &grad[at..at + out.columns]);
+                let of_output = [output, grad].map(|rows| &rows[at..at + out.columns]);
                 let row = r * keys..(r + 1) * keys;
                 let denominator = denominators[head * shape.context + i];
-                softmax_backward(&mut p[row.clone()], &mut ds[row], i + 1, shape.scale, denominator, delta);
+                softmax_backward(&mut p[row.clone()], &mut ds[row], i + 1, shape.scale, denominator, of_output);
             }
             multiply((grad_qkv, q), false, (ds, square), (qkv, k));
             multiply((grad_qkv, k), add, (ds, square.transposed()), (qkv, q));
@@ -137,8 +137,9 @@ fn softmax(row: &mut [f32], seen: usize, scale: f32) -> f32 {
                 *x = exp(x.mul_add(scale, -highest));
             }
             let sum = sum_of(row, |x| x);
+            let share = sum.recip();
             for x in row.iter_mut() {
-                *x /= sum;
+                *x *= share;
             }
             highest + sum.ln()
         },
@@ -148,12 +149,20 @@ fn softmax(row: &mut [f32], seen: usize, scale: f32) -> f32 {
 /// Turns logits into probabilities p and the gradient dp by them into that by the products q.k: p (dp - delta) scale,
 /// where delta = sum of p dp, which equals output . gradient.
 #[inline]
-fn softmax_backward(p: &mut [f32], dp: &mut [f32], seen: usize, scale: f32, denominator: f32, delta: f32) {
+fn softmax_backward(
+    p: &mut [f32],
+    dp: &mut [f32],
+    seen: usize,
+    scale: f32,
+    denominator: f32,
+    [output, grad]: [&[f32]; 2],
+) {
     p[seen..].fill(0.0);
     dp[seen..].fill(0.0);
     vectorized(
         #[inline(always)]
         || {
+            let delta = dot(output, grad);
             for (p, dp) in p[..seen].iter_mut().zip(&mut dp[..seen]) {
                 *p = exp(p.mul_add(scale, -denominator));
                 *dp = *p * (*dp - delta) * scale;

@@ -14,11 +14,12 @@ pub fn forward(width: usize, x: &[f32], memories: &mut [f32]) {
         || {
             let mut memory = vec![0.0_f32; width];
             for (x, row) in x.chunks_exact(2 * width).zip(memories.chunks_exact_mut(width)) {
-                let (gate, new) = x.split_at(width);
+                let (gate, new) = (&x[..width], &x[width..2 * width]);
+                let memory = &mut memory[..width];
                 for i in 0..width {
                     memory[i] = sigmoid(gate[i]).mul_add(new[i] - memory[i], memory[i]);
                 }
-                row.copy_from_slice(&memory);
+                row.copy_from_slice(memory);
             }
         },
     );
@@ -34,8 +35,11 @@ pub fn backward(width: usize, x: &[f32], [memories, grad]: [&[f32]; 2], grad_x: 
             let mut wanted = vec![0.0_f32; width];
             let rows = x.chunks_exact(2 * width).zip(grad.chunks_exact(width)).zip(grad_x.chunks_exact_mut(2 * width));
             for (at, ((x, grad), grad_x)) in rows.enumerate().rev() {
-                let before = if at > 0 { &memories[(at - 1) * width..at * width] } else { &zeros[..] };
+                let before = if at > 0 { &memories[(at - 1) * width..at * width] } else { &zeros[..width] };
                 let ((gate, new), (grad_gate, grad_new)) = (x.split_at(width), grad_x.split_at_mut(width));
+                // Lengths that the compiler sees here: otherwise it checks each index, one number after another.
+                let (new, grad_new, grad, wanted) =
+                    (&new[..width], &mut grad_new[..width], &grad[..width], &mut wanted[..width]);
                 for i in 0..width {
                     let (open, of_memory) = (sigmoid(gate[i]), grad[i] + wanted[i]);
                     grad_gate[i] = of_memory * (new[i] - before[i]) * open * (1.0 - open);

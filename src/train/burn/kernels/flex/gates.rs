@@ -6,7 +6,9 @@ use super::simd::{exp, vectorized};
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
     let e = exp(-x.abs());
-    if x < 0.0 { e / (1.0 + e) } else { (1.0 + e).recip() }
+    // One division for both sides.
+    let larger = (1.0 + e).recip();
+    if x < 0.0 { e * larger } else { larger }
 }
 
 /// tanh x = (1 - e) / (1 + e) with e = e^-2|x|, and the sign of x.
@@ -64,6 +66,8 @@ pub fn gated_silu_backward(width: usize, x: &[f32], grad: &[f32], grad_x: &mut [
             let rows = x.chunks_exact(2 * width).zip(grad.chunks_exact(width));
             for (grad_x, (x, grad)) in grad_x.chunks_exact_mut(2 * width).zip(rows) {
                 let ((gate, up), (grad_gate, grad_up)) = (x.split_at(width), grad_x.split_at_mut(width));
+                // Lengths that the compiler sees here: otherwise it checks each index, one number after another.
+                let (up, grad_up, grad) = (&up[..width], &mut grad_up[..width], &grad[..width]);
                 for i in 0..width {
                     let open = sigmoid(gate[i]);
                     grad_gate[i] = grad[i] * up[i] * open * gate[i].mul_add(1.0 - open, 1.0);

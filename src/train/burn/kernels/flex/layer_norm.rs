@@ -37,6 +37,9 @@ pub fn backward(x: &[f32], gain: &[f32], grad: &mut [f32], grad_gain: &mut [f32]
     vectorized(
         #[inline(always)]
         || {
+            // Lengths that the compiler sees here: otherwise it checks each index, one number after another.
+            let (gain, grad_gain) = (&gain[..d], &mut grad_gain[..d]);
+            let (product, normed) = (&mut product[..d], &mut normed[..d]);
             for (x, grad) in x.chunks_exact(d).zip(grad.chunks_exact_mut(d)) {
                 let (mean, r) = moments(x);
                 for i in 0..d {
@@ -44,8 +47,8 @@ pub fn backward(x: &[f32], gain: &[f32], grad: &mut [f32], grad_gain: &mut [f32]
                     grad_gain[i] = grad[i].mul_add(normed[i], grad_gain[i]);
                     product[i] = grad[i] * gain[i];
                 }
-                let along = dot(&product, &normed) / d as f32;
-                let mean = sum_of(&product, |x| x) / d as f32;
+                let along = dot(product, normed) / d as f32;
+                let mean = sum_of(product, |x| x) / d as f32;
                 for i in 0..d {
                     grad[i] = r * (-normed[i]).mul_add(along, product[i] - mean);
                 }

@@ -33,13 +33,15 @@ pub fn backward(x: &[f32], gain: &[f32], grad: &mut [f32], grad_gain: &mut [f32]
     vectorized(
         #[inline(always)]
         || {
+            // Lengths that the compiler sees here: otherwise it checks each index, one number after another.
+            let (gain, grad_gain, product) = (&gain[..d], &mut grad_gain[..d], &mut product[..d]);
             for (x, grad) in x.chunks_exact(d).zip(grad.chunks_exact_mut(d)) {
                 let r = reciprocal_rms(x);
                 for i in 0..d {
                     grad_gain[i] = (grad[i] * x[i]).mul_add(r, grad_gain[i]);
                     product[i] = grad[i] * gain[i];
                 }
-                let mean = dot(&product, x) * r * r / d as f32;
+                let mean = dot(product, x) * r * r / d as f32;
                 for i in 0..d {
                     grad[i] = r * (-x[i]).mul_add(mean, product[i]);
                 }
