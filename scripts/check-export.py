@@ -215,6 +215,15 @@ def reference(checkpoint, planned):
             return gelu(hidden)
         gate, up = np.split(hidden, 2, -1)
         return up * {"swiglu": lambda x: x / (1 + np.exp(-x)), "geglu": gelu, "bilinear": lambda x: x}[mlp](gate)
+    def dense(x, part, name=""):
+        return through(x @ part(f"{name}mlp_in")) @ part(f"{name}mlp_out")
+    def experts(x, part):
+        count, active = parts["experts"]["count"], parts["experts"]["active"]
+        scores = x @ part("router") * logits_multiplier
+        likely = np.exp(scores - scores.max(-1, keepdims=True))
+        likely[likely < np.sort(likely, -1)[:, count - active, None]] = 0
+        likely /= likely.sum(-1, keepdims=True)
+        return sum(likely[:, i, None] * dense(x, part, f"experts.{i}.") for i in range(count))
     def norm(x, gain):
         return x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * gain
     def forward(ids):
@@ -237,8 +246,8 @@ def reference(checkpoint, planned):
             share = np.exp(scores - scores.max(-1, keepdims=True))
             mixed = (share / share.sum(-1, keepdims=True) @ v).transpose(1, 0, 2).reshape(n, d)
             x = x + mixed @ part("attention_out") * branch_multiplier
-            hidden = norm(x, part("norm_mlp")) @ part("mlp_in")
-            x = x + through(hidden) @ part("mlp_out") * branch_multiplier
+            branch = experts if parts.get("experts") else dense
+            x = x + branch(norm(x, part("norm_mlp")), part) * branch_multiplier
         return norm(x, weight("norm")) @ weight("unembedding") * logits_multiplier
     return forward
 

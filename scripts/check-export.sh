@@ -83,8 +83,9 @@ for format in "${formats[@]}"; do
             runner=$(realpath "$runner")
             cat src/*/*.rs > "$scratch/corpus.txt"
             cp scripts/small-model.toml "$scratch/model.toml"
+            experts='model.experts={count=4,active=2,granularity=2,balance=0.01}'
             while read -r mlp architecture more; do
-                name=$mlp${more:+-normed}
+                name=$mlp$(tr -cd 'a-z_' <<< "$more")
                 # shellcheck disable=SC2086
                 [ -d "$scratch/$name" ] || trained "$name" "$mlp" $more
                 to="$out-$name-$architecture" run=$(echo "$scratch/$name/runs/"*)
@@ -92,7 +93,8 @@ for format in "${formats[@]}"; do
                 corpus=$(dirname "$(ls "$scratch"/cache/*/validation.u16)")
                 check transformers "$to" "$run/model.safetensors" "$run/config.json" "$corpus" "$run/result.json"
             done < <(printf '%s\n' "gelu arcee" "gelu llama" "swiglu llama" "geglu llama" "bilinear llama" \
-                "swiglu qwen3 model.qk_norm=true model.kv_sharing=2")
+                "swiglu qwen3 model.qk_norm=true model.kv_sharing=2" "swiglu mixtral $experts" \
+                "geglu qwen3-moe model.qk_norm=true $experts")
             ;;
         *)
             echo "no format $format; choose among jsonl parquet tensorboard mlflow wandb transformers"

@@ -80,4 +80,8 @@ pub enum ArchitectureName {
     Llama,
     /// For models with `mlp = "swiglu"` (or another gate) and `qk_norm = true`.
     Qwen3,
+    /// For models with `[model.experts]` and a gated MLP.
+    Mixtral,
+    /// For models with `[model.experts]`, a gated MLP and `qk_norm = true`.
+    Qwen3Moe,
 }

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
 use super::STDOUT;
+use super::shared::kept_model::kept_model;
 use super::shared::{claim, folder};
 use crate::cli::export::{ArchitectureName, ExportCommand, FolderArgs, TableArgs, TransformersArgs};
 use crate::data;
@@ -16,9 +17,8 @@ use crate::export::table::{Table, Tables};
 use crate::export::trackers::{self, Tracker};
 use crate::export::transformers;
 use crate::export::{jsonl, parquet, tensorboard};
-use crate::ledger::{Ledger, Losses, has_tables_only};
+use crate::ledger::{Ledger, has_tables_only};
 use crate::model::Family;
-use crate::plan::PlannedRun;
 
 /// Runs the command.
 pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
@@ -122,24 +122,15 @@ fn model(args: &TransformersArgs) -> anyhow::Result<()> {
     let TransformersArgs { dir, run, out, checkpoint, architecture, cache } = args;
     claim::not_results(out)?;
     let ledger = Ledger::open(dir)?;
-    if ledger.losses() == Losses::Rehearsed {
-        anyhow::bail!("{} holds a rehearsal: no model was trained", dir.display());
-    }
-    let planned = chosen(&ledger, run.as_deref())?;
-    let weights: PathBuf = checkpoint.clone().unwrap_or_else(|| ledger.model_path(&planned.id));
-    if checkpoint.is_none() && !weights.exists() {
-        anyhow::bail!(
-            "the weights of run {} were not kept; train it with --keep-models into another folder, or give \
-             --checkpoint",
-            planned.id
-        );
-    }
+    let (planned, weights) = kept_model(&ledger, run.as_deref(), checkpoint.as_deref())?;
     let tokenizer = data::tokenizer_path(cache, &planned.run.corpus);
     let tokenizer = tokenizer.exists().then_some(tokenizer);
     let architecture = match architecture {
         ArchitectureName::Arcee => Family::Arcee,
         ArchitectureName::Llama => Family::Llama,
         ArchitectureName::Qwen3 => Family::Qwen3,
+        ArchitectureName::Mixtral => Family::Mixtral,
+        ArchitectureName::Qwen3Moe => Family::Qwen3Moe,
     };
     transformers::export(planned, &weights, architecture, tokenizer.as_deref(), out)?;
     let tokenizer = match tokenizer {
@@ -151,16 +142,4 @@ fn model(args: &TransformersArgs) -> anyhow::Result<()> {
     };
     eprintln!("run {} in {}, {tokenizer}", planned.id, out.display());
     Ok(())
-}
-
-/// The run whose id begins so, or the only one.
-fn chosen<'a>(ledger: &'a Ledger, asked: Option<&str>) -> anyhow::Result<&'a PlannedRun> {
-    let runs = &ledger.plan().runs;
-    let found: Vec<&PlannedRun> =
-        runs.iter().filter(|run| asked.is_none_or(|asked| run.id.as_str().starts_with(asked))).collect();
-    match (found.as_slice(), asked) {
-        ([run], _) => Ok(run),
-        ([], Some(asked)) => anyhow::bail!("no run's id begins with {asked:?}; runs.csv lists them"),
-        (several, _) => anyhow::bail!("{} runs; choose one by the beginning of its id with --run", several.len()),
-    }
 }

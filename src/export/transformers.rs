@@ -18,7 +18,7 @@ use super::ExportError;
 use super::error::{create_dir, write};
 use crate::checkpoint;
 use crate::data::{ORIGINAL_IDS, tokenizer_facts};
-use crate::model::{Experts, Family, Layout, Shape, Source, Weight};
+use crate::model::{Family, Layout, Shape, Source, Weight};
 use crate::optimizer::Kept;
 use crate::parameterization::{Role, Rules as _};
 use crate::plan::{NORM_EPSILON, PlannedRun, ROTARY_BASE, Run};
@@ -62,7 +62,7 @@ pub fn export(
 }
 
 /// The weights in a kept model, or in a checkpoint of any step.
-fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError> {
+pub fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError> {
     let mut file = File::open(path).map_err(ExportError::io("read", path))?;
     let shape = &planned.run.shape;
     let kept = match checkpoint::read(&mut file, &planned.id, &checkpoint::model_layout(shape)) {
@@ -91,14 +91,16 @@ fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError>
 
 /// `config.json`. Documents end with the separator, so it begins and ends a text.
 fn config(shape: &Shape, family: Family, separator: Option<u32>, parts: Vec<(&'static str, Value)>) -> Value {
-    let (name, model_type) = match family {
-        Family::Arcee => ("ArceeForCausalLM", "arcee"),
-        Family::Llama => ("LlamaForCausalLM", "llama"),
-        Family::Qwen3 => ("Qwen3ForCausalLM", "qwen3"),
+    let name = match family {
+        Family::Arcee => "ArceeForCausalLM",
+        Family::Llama => "LlamaForCausalLM",
+        Family::Qwen3 => "Qwen3ForCausalLM",
+        Family::Mixtral => "MixtralForCausalLM",
+        Family::Qwen3Moe => "Qwen3MoeForCausalLM",
     };
     let mut config = json!({
         "architectures": [name],
-        "model_type": model_type,
+        "model_type": family.name(),
         "vocab_size": shape.vocab,
         "hidden_size": shape.width,
         "num_hidden_layers": shape.depth,
@@ -162,13 +164,19 @@ fn layouts(shape: &Shape, family: Family, logits: f64) -> Result<(Layout, Layout
     parts.norm.layout()?;
     parts.norm_place.layout()?;
     parts.positions.layout()?;
-    parts.experts.as_ref().map_or(Ok(()), Experts::layout)?;
+    let mlp = match &parts.experts {
+        Some(experts) => experts.layout(parts.mlp, &sizes, family)?,
+        None if family.has_experts() => {
+            return Err(format!("[model.experts]: {} has experts; write another --architecture", family.name()));
+        }
+        None => parts.mlp.layout(&sizes, family)?,
+    };
     let mixers = parts.mixer.weights(&sizes).len();
     let gain = |name: &str| Layout::default().with(name, Source::Whole(0));
     let block = gain("input_layernorm")
         .then(1, parts.mixer.layout(&sizes, family)?)
         .then(1 + mixers, gain("post_attention_layernorm"))
-        .then(2 + mixers, parts.mlp.layout(&sizes, family)?);
+        .then(2 + mixers, mlp);
     let [first, last] = parts.embedding.layout(&sizes, logits);
     Ok((first, block, gain("model.norm").then(1, last)))
 }
@@ -242,7 +250,7 @@ fn pretty(value: &Value) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Embedding, Mlp, Parts};
+    use crate::model::{Embedding, Experts, Mlp, Parts};
     use crate::parameterization::Parameterization;
     use crate::plan::testing::planned;
 
@@ -281,7 +289,7 @@ mod tests {
     fn every_part_is_exported_whole_or_refused_by_its_key() {
         for (name, parts) in Parts::each() {
             let run = with(|own| *own = parts);
-            for family in [Family::Arcee, Family::Llama, Family::Qwen3] {
+            for family in Family::ALL {
                 match package(&run, &numbered(&run), family) {
                     Ok(Package { tensors, .. }) if family == Family::Arcee => {
                         let count = tensors.values().map(|(_, values)| values.len() as u64).sum::<u64>();
@@ -292,8 +300,8 @@ mod tests {
                         let key = |told: &String| told.split([' ', ']']).next().unwrap_or_default().to_owned();
                         let named = parts.differing().iter().any(|told| error.to_string().contains(&key(told)));
                         // It needs parts that others lack, and says so.
-                        let other = family == Family::Qwen3 && error.to_string().to_lowercase().contains("qwen3");
-                        assert!(named || other, "{name}: {error}");
+                        let lacks = family.has_experts() || family.has_qk_norm();
+                        assert!(named || lacks && error.to_string().contains(family.name()), "{name}: {error}");
                     }
                 }
             }
@@ -326,10 +334,37 @@ mod tests {
         let of = |name: &str| f64::from(written.tensors[&format!("model.layers.1.self_attn.{name}.weight")].1[3]);
         assert!((of("q_norm") - 3.0 * scale).abs() < 1e-6 && (of("k_norm") - 3.0).abs() < 1e-6);
         let told = |family| package(&run, &numbered(&run), family).map(|_| ()).unwrap_err().to_string();
-        assert!(told(Family::Llama).contains("write --architecture qwen3"), "{}", told(Family::Llama));
+        assert!(told(Family::Llama).ends_with("write --architecture qwen3"), "{}", told(Family::Llama));
         let plain = with(|parts| parts.mlp = Mlp::SwiGlu);
         let error = package(&plain, &numbered(&plain), Family::Qwen3).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("model.qk_norm"), "{error}");
+    }
+
+    #[test]
+    fn experts_are_a_mixtral_or_a_qwen3_with_experts_by_their_own_names() {
+        let experts = Experts { count: 4, active: 2, shared: 0, granularity: 2, balance: 0.01 };
+        for (qk_norm, family, names) in [
+            (false, Family::Mixtral, ["block_sparse_moe.gate", "block_sparse_moe.experts.3.w2"]),
+            (true, Family::Qwen3Moe, ["mlp.gate", "mlp.experts.3.down_proj"]),
+        ] {
+            let run = with(|parts| (parts.mlp, parts.qk_norm, parts.experts) = (Mlp::SwiGlu, qk_norm, Some(experts)));
+            let written = package(&run, &numbered(&run), family).unwrap();
+            let count = written.tensors.values().map(|(_, values)| values.len() as u64).sum::<u64>();
+            assert_eq!(count, crate::plan::ParamCounts::of(&run.shape).total());
+            let [router, last] = names.map(|name| &written.tensors[&format!("model.layers.1.{name}.weight")].0);
+            let d = run.shape.width;
+            assert_eq!((router, last[0]), (&vec![4, d], d));
+            // The gate of an expert comes before what it multiplies: its rows are the first columns.
+            let first = if qk_norm { "mlp.experts.0.gate_proj" } else { "block_sparse_moe.experts.0.w1" };
+            let (of_gate, values) = &written.tensors[&format!("model.layers.0.{first}.weight")];
+            assert!(of_gate[1] == d && values[0].abs() < 1e-6 && (values[1] - 2.0 * of_gate[0] as f32).abs() < 1e-3);
+            let shared = with(|parts| {
+                let experts = Experts { shared: 1, ..experts };
+                (parts.mlp, parts.qk_norm, parts.experts) = (Mlp::SwiGlu, qk_norm, Some(experts));
+            });
+            let error = package(&shared, &numbered(&shared), family).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("shared = 1"), "{error}");
+        }
     }
 
     #[test]

@@ -14,6 +14,36 @@ pub enum Family {
     Llama,
     /// A gated MLP, and queries and keys that are normalized.
     Qwen3,
+    /// Experts, each a gated MLP.
+    Mixtral,
+    /// Such experts, and queries and keys that are normalized.
+    Qwen3Moe,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Arcee, Self::Llama, Self::Qwen3, Self::Mixtral, Self::Qwen3Moe];
+
+    /// Its name in the package.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Arcee => "arcee",
+            Self::Llama => "llama",
+            Self::Qwen3 => "qwen3",
+            Self::Mixtral => "mixtral",
+            Self::Qwen3Moe => "qwen3_moe",
+        }
+    }
+
+    /// Whether its blocks have experts.
+    pub fn has_experts(self) -> bool {
+        matches!(self, Self::Mixtral | Self::Qwen3Moe)
+    }
+
+    /// Whether it normalizes queries and keys.
+    pub fn has_qk_norm(self) -> bool {
+        matches!(self, Self::Qwen3 | Self::Qwen3Moe)
+    }
 }
 
 /// A tensor of the package.

@@ -32,7 +32,9 @@ impl Norm {
     pub fn layout(self) -> Result<(), String> {
         match self {
             Self::Rms => Ok(()),
-            Self::Layer => Err("model.norm = \"layer\": arcee and llama normalize by the root mean square".to_owned()),
+            Self::Layer => {
+                Err("model.norm = \"layer\": every architecture normalizes by the root mean square".to_owned())
+            }
         }
     }
 }
@@ -56,7 +58,9 @@ impl NormPlace {
     pub fn layout(self) -> Result<(), String> {
         match self {
             Self::Before => Ok(()),
-            Self::After => Err("model.norm_place = \"after\": arcee and llama normalize before each branch".to_owned()),
+            Self::After => {
+                Err("model.norm_place = \"after\": every architecture normalizes before each branch".to_owned())
+            }
         }
     }
 }

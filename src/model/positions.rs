@@ -44,7 +44,7 @@ impl Positions {
     pub fn layout(self) -> Result<(), String> {
         match self {
             Self::Rotary => Ok(()),
-            other => Err(format!("model.positions = \"{}\": arcee and llama have rotary positions", other.name())),
+            other => Err(format!("model.positions = \"{}\": every architecture has rotary positions", other.name())),
         }
     }
 }

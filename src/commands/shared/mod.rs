@@ -1,4 +1,4 @@
-//! What several commands do: say their last words, lay out tables, open a device, a folder of results, the corpora of a
+//! What several commands do: say their last words, lay out tables, open a device, a folder of results, a kept model, the corpora of a
 //! plan or a fitted surface, know whose program trains, and measure the speed of a device.
 
 pub mod claim;
@@ -6,6 +6,7 @@ pub mod closing;
 pub mod device;
 pub mod folder;
 pub mod json;
+pub mod kept_model;
 pub mod planning;
 pub mod program;
 pub mod sheet;

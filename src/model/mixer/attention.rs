@@ -37,13 +37,19 @@ impl Part for Attention {
     }
 
     fn layout(&self, sizes: &Sizes, family: Family) -> Result<Layout, String> {
-        match (sizes.qk_norm, family) {
-            (true, Family::Arcee | Family::Llama) => {
-                let what = "arcee and llama have no normalization of queries and keys; write --architecture qwen3";
-                return Err(format!("model.qk_norm: {what}"));
+        match (sizes.qk_norm, family.has_qk_norm()) {
+            (true, false) => {
+                let other = if family.has_experts() { "qwen3-moe" } else { "qwen3" };
+                return Err(format!(
+                    "model.qk_norm: {} does not normalize queries and keys; write --architecture {other}",
+                    family.name()
+                ));
             }
-            (false, Family::Qwen3) => {
-                return Err("model.qk_norm: qwen3 normalizes queries and keys; write another --architecture".to_owned());
+            (false, true) => {
+                return Err(format!(
+                    "model.qk_norm: {} normalizes queries and keys; write another --architecture",
+                    family.name()
+                ));
             }
             _ => {}
         }

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Mlp;
+use crate::model::layout::{Family, Layout};
 use crate::model::ops::Ops;
 use crate::model::sizes::Sizes;
 use crate::model::weight::Weight;
@@ -51,9 +52,42 @@ impl Experts {
         weights
     }
 
-    /// Why the architectures of transformers do not have them.
-    pub fn layout(&self) -> Result<(), String> {
-        Err("[model.experts]: arcee and llama have no experts".to_owned())
+    /// Their tensors in the `transformers` package, whose architectures with experts take the same mean of outputs.
+    pub fn layout(&self, mlp: Mlp, sizes: &Sizes, family: Family) -> Result<Layout, String> {
+        if !family.has_experts() {
+            let other = if sizes.qk_norm { "qwen3-moe" } else { "mixtral" };
+            return Err(format!("[model.experts]: {} has no experts; write --architecture {other}", family.name()));
+        }
+        if self.shared > 0 {
+            let name = family.name();
+            return Err(format!("[model.experts] shared = {}: {name} has no expert for every token", self.shared));
+        }
+        let one = mlp.layout(sizes, family)?;
+        // Mixtral's names are of its own: gate, what it multiplies, and the matrix behind both.
+        let (router, experts, names) = match family {
+            Family::Mixtral => ("block_sparse_moe.gate", "block_sparse_moe.experts", ["w1", "w3", "w2"]),
+            _ => ("mlp.gate", "mlp.experts", ["gate_proj", "up_proj", "down_proj"]),
+        };
+        let mut layout = Layout::default().columns(router, 0, 0..self.count);
+        for expert in 0..self.count {
+            let mut of_it = Layout { tensors: one.tensors.clone(), config: Vec::new() };
+            for (tensor, name) in of_it.tensors.iter_mut().zip(names) {
+                tensor.name = format!("{experts}.{expert}.{name}");
+            }
+            layout = layout.then(1 + expert * mlp.weights(sizes).len(), of_it);
+        }
+        layout.config = one.config.into_iter().filter(|(key, _)| *key != "mlp_bias").collect();
+        let hidden = layout.config.iter().find(|(key, _)| *key == "intermediate_size").map(|(_, value)| value.clone());
+        let told = layout.told("num_experts_per_tok", self.active).told("router_aux_loss_coef", self.balance);
+        Ok(match family {
+            Family::Mixtral => told.told("num_local_experts", self.count),
+            // Its experts come in every block, and their outputs are summed by shares that sum to 1.
+            _ => told
+                .told("num_experts", self.count)
+                .told("moe_intermediate_size", hidden)
+                .told("norm_topk_prob", true)
+                .told("decoder_sparse_step", 1),
+        })
     }
 
     /// What they compute of `x` `[rows, width]`.

@@ -9,8 +9,11 @@ pub fn layout(sizes: &Sizes, family: Family, key: &str) -> Result<Layout, String
     let (d, wide) = (sizes.width, sizes.wide());
     let layout = Layout::default().columns("mlp.down_proj", 1, 0..d).told("intermediate_size", wide);
     Ok(match family {
-        Family::Qwen3 => {
-            return Err(format!("model.mlp = \"{key}\": Qwen3's MLP has a gate; write --architecture arcee or llama"));
+        Family::Qwen3 | Family::Mixtral | Family::Qwen3Moe => {
+            let name = family.name();
+            return Err(format!(
+                "model.mlp = \"{key}\": the MLP of {name} has a gate; write --architecture arcee or llama"
+            ));
         }
         Family::Arcee => layout.columns("mlp.up_proj", 0, 0..wide).told("mlp_bias", false),
         Family::Llama => layout
