@@ -4,7 +4,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::common::{Place, TINY, assert_code, assert_refused, files, text, wait_for};
+use crate::common::{Place, TINY, assert_code, assert_refused, files, text, wait_for, with_data};
+use crate::data::documents_of_words;
 
 /// A small sweep of four runs, about a second each.
 const SWEEP: &str = "[sweep]\nmin_steps = 50\nseeds = [1, 2, 3, 4]\n";
@@ -137,4 +138,41 @@ fn a_sweep_keeps_its_models_when_asked_and_they_change_no_result() {
         assert!(config.contains("\"ArceeForCausalLM\""), "{config}");
         assert_refused(&export("plain", &run), &["were not kept", "--keep-models"]);
     }
+}
+
+#[test]
+fn documents_are_scored_by_a_model_that_was_kept_and_chosen_by_their_scores() {
+    let place = Place::new();
+    let phrase = |at: usize| format!("the same words again {at} ").repeat(10);
+    let mixed: Vec<String> =
+        documents_of_words(300).into_iter().enumerate().flat_map(|(at, own)| [own, phrase(at)]).collect();
+    place.write("text.txt", mixed.join("\n\n"));
+    let table =
+        "source = \"text\"\npath = \"text.txt\"\nvocab = 256\nvalidation_fraction = 0.1\nmax_epochs = 99.0\nseed = 1\n";
+    place.write("spec.toml", with_data(TINY, table));
+    trained(&place, "train", "model", &["--keep-models"]);
+    trained(&place, "train", "forgotten", &[]);
+    let score = |dir: &str| place.run(&["data", "score", dir, "--out", "scores.txt"]);
+    assert_refused(&score("forgotten"), &["were not kept", "--keep-models"]);
+    let told = score("model");
+    assert_code(&told, 0);
+    let scores: Vec<f64> = place.read("scores.txt").lines().map(|line| line.parse().unwrap()).collect();
+    assert!(text(&told.stderr).contains(&format!("{} documents", scores.len())), "{}", text(&told.stderr));
+    assert!(scores.len() > 500 && scores.iter().all(|score| *score > 0.0 && *score < 256_f64.ln() + 1.0));
+    // What is said ten times over is expected sooner: of the lower half nearly all documents are of that kind.
+    let keep = "keep = 0.3\nkeep_by = \"file\"\nkeep_file = \"scores.txt\"\nkeep_scores = \"low\"\n";
+    place.write("pruned.toml", with_data(TINY, &format!("{table}{keep}")));
+    let prepared = place.run(&["data", "prepare", "pruned.toml", "--json"]);
+    assert_code(&prepared, 0);
+    let facts: serde_json::Value = serde_json::from_str(&text(&prepared.stdout)).unwrap();
+    let folder = place.path("cache").join(facts["fingerprint"].as_str().unwrap());
+    let bytes = fs::read(folder.join("train.u16")).unwrap();
+    let kept: String = bytes.chunks_exact(2).map(|pair| char::from(pair[0])).collect();
+    let kept: Vec<&str> = kept.split('\0').filter(|document| !document.is_empty()).collect();
+    let phrases = kept.iter().filter(|document| document.starts_with("the same")).count();
+    assert!(phrases as f64 > 0.9 * kept.len() as f64, "{phrases} of {}", kept.len());
+    // Scores of a part of the documents would be no scores of all.
+    place.write("spec.toml", with_data(TINY, &format!("{table}{keep}")));
+    trained(&place, "train", "part", &["--keep-models"]);
+    assert_refused(&score("part"), &["a part of the documents was kept"]);
 }

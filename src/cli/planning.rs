@@ -61,6 +61,30 @@ pub enum DataCommand {
     Prepare(DataArgs),
     /// Print vocabulary, tokens, split and, for the built-in language, its entropy.
     Info(DataArgs),
+    /// Write the loss of each training document under a trained model, for `data.keep_by = "file"`.
+    Score(ScoreArgs),
+}
+
+/// Flags of `runner data score`.
+#[derive(Args, Debug)]
+pub struct ScoreArgs {
+    /// A results folder with the model: trained on the whole text, with --keep-models.
+    pub dir: PathBuf,
+    /// Id of the run, or its beginning [default: the only run].
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// The file to write: a number a line, nats per token, for each training document in their order.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Device: cpu, wgpu, cuda or cuda:1.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads on the CPU.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Folder for tokenized corpora.
+    #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]
+    pub cache: PathBuf,
 }
 
 /// Flags of `runner data`.

@@ -1,6 +1,7 @@
 //! `runner data`: prepare a corpus, or tell what is in it.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -8,24 +9,41 @@ use serde_json::json;
 
 use super::STDOUT;
 use super::shared::json;
+#[cfg(feature = "train")]
+use super::shared::kept_model::kept_model;
 use super::shared::sheet::{Room, Sheet};
-use crate::cli::DataCommand;
+use crate::cli::{DataArgs, DataCommand, ScoreArgs};
 use crate::data::{BinFacts, Corpus, KeptFacts, ORIGINAL_IDS, PartFacts, TextFacts, TokenDocuments};
-use crate::spec::{self, Data};
+use crate::spec::{self, Data, KeepBy, Spec};
 use crate::units::Tokens;
+#[cfg(feature = "train")]
+use crate::{export::transformers, ledger::Ledger, train};
 
 /// Runs the command.
 pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
-    let (DataCommand::Prepare(args) | DataCommand::Info(args)) = command;
-    let spec = spec::load_with(&args.spec, &args.overrides.set)?;
-    let (data, context) = (&spec.data, spec.model.context);
-    let corpus = match command {
-        DataCommand::Prepare(_) => Corpus::prepare(data, context, &args.cache, &mut |line| eprintln!("{line}"))?,
-        DataCommand::Info(_) => Corpus::cached(data, context, &args.cache)?.with_context(|| {
-            let (cache, spec) = (args.cache.display(), args.spec.display());
-            format!("this corpus is not in the cache {cache}; make it with `runner data prepare {spec}`")
-        })?,
-    };
+    match command {
+        DataCommand::Prepare(args) => {
+            let (spec, cache) = read(args)?;
+            let (data, context) = (&spec.data, spec.model.context);
+            show(args, &Corpus::prepare(data, context, cache, &mut |line| eprintln!("{line}"))?, data)
+        }
+        DataCommand::Info(args) => {
+            let (spec, cache) = read(args)?;
+            let corpus = Corpus::cached(&spec.data, spec.model.context, cache)?.with_context(|| {
+                let (cache, spec) = (cache.display(), args.spec.display());
+                format!("this corpus is not in the cache {cache}; make it with `runner data prepare {spec}`")
+            })?;
+            show(args, &corpus, &spec.data)
+        }
+        DataCommand::Score(args) => score(args),
+    }
+}
+
+fn read(args: &DataArgs) -> anyhow::Result<(Spec, &Path)> {
+    Ok((spec::load_with(&args.spec, &args.overrides.set)?, &args.cache))
+}
+
+fn show(args: &DataArgs, corpus: &Corpus, data: &Data) -> anyhow::Result<ExitCode> {
     if args.json {
         let facts = corpus.facts();
         let entropy = corpus.entropy().map(|entropy| [entropy.nats_per_token, entropy.standard_error]);
@@ -35,7 +53,34 @@ pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    write!(io::stdout(), "{}", table(&corpus, data).text(Room::of(false))).context(STDOUT)?;
+    write!(io::stdout(), "{}", table(corpus, data).text(Room::of(false))).context(STDOUT)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(not(feature = "train"))]
+fn score(_: &ScoreArgs) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("this build cannot train, and so has no models; build with: cargo build --release")
+}
+
+/// Writes the loss of each document under a trained model.
+#[cfg(feature = "train")]
+fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
+    let ScoreArgs { dir, run, out, device, threads, cache } = args;
+    let ledger = Ledger::open(dir)?;
+    let (planned, path) = kept_model(&ledger, run.as_deref(), None)?;
+    let weights = transformers::read(planned, &path)?;
+    let mut shown = 0.0;
+    let mut hear = |done: f64| {
+        if done >= shown + 0.1 {
+            shown = done;
+            eprintln!("[{:.0}%] scoring by run {}", 100.0 * done, planned.id);
+        }
+    };
+    let losses = train::document_losses(device, cache, *threads, (planned, &weights), &mut hear)?;
+    let text: String = losses.iter().fold(String::new(), |text, loss| text + &format!("{loss:.6}\n"));
+    std::fs::write(out, text).with_context(|| format!("cannot write {}", out.display()))?;
+    let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+    eprintln!("{} documents, {mean:.3} nats per token in the mean over them, in {}", losses.len(), out.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -137,9 +182,10 @@ fn of_kept(kept: &KeptFacts, table: &mut Sheet) {
     let of = format!("{documents} of {of_documents} training documents{which}, {share}% of {of_tokens} tokens");
     table.add_row(["kept", &format!("{of}, by {}", keep.by.name())]);
     let range = |[least, mean, greatest]: &[f64; 3]| format!("{least:.3} to {greatest:.3}, mean {mean:.3}");
+    let unit = if keep.by == KeepBy::Ngram { " nats per token" } else { "" };
     if let (Some(scores), Some(of_scores)) = (scores, of_scores) {
-        table.add_row(["scores of those kept", &format!("{} nats per token", range(scores))]);
-        table.add_row(["scores of all", &format!("{} nats per token", range(of_scores))]);
+        table.add_row(["scores of those kept", &format!("{}{unit}", range(scores))]);
+        table.add_row(["scores of all", &format!("{}{unit}", range(of_scores))]);
     }
     table.add_row(["fingerprint of the whole", whole]);
 }

@@ -44,6 +44,7 @@ pub use ids::ORIGINAL_IDS;
 pub use kept::KeptFacts;
 pub use mixture::PartFacts;
 pub use near::NearFacts;
+pub use prune::means as document_means;
 pub use questions::Question;
 pub use synthetic::{Entropy, Language, Split};
 
@@ -199,6 +200,23 @@ impl Corpus {
                     train.read(start, self.context + 1, out);
                 }
             }
+        }
+    }
+
+    /// All training tokens of a whole text, in their order, of which documents can be told apart.
+    pub fn documents(&self) -> Result<Vec<u16>, DataError> {
+        let refused = |what: &str| {
+            Err(DataError::configuration("source", format!("{what}; documents are scored of a whole text")))
+        };
+        match &self.tokens {
+            _ if self.manifest.kept.is_some() => refused("a part of the documents was kept"),
+            _ if self.manifest.vocab < 256 => refused("documents of characters cannot be told apart"),
+            Tokens::Files { train, order: Order::One(_), .. } if self.manifest.text.is_some() => {
+                let mut tokens = Vec::new();
+                train.read(0, train.len() as usize, &mut tokens);
+                Ok(tokens)
+            }
+            _ => refused("this source has no documents"),
         }
     }
 

@@ -33,7 +33,7 @@ impl Keep {
         let train = TokenFile::open(&from, "train.u16", facts)?;
         train.read(0, train.len() as usize, &mut tokens);
         let documents = documents(&tokens);
-        let scores = self.scores(&tokens, &documents, say);
+        let scores = self.scores(&tokens, &documents, say)?;
         let kept = self.chosen(&documents, &scores);
         if kept.is_empty() {
             let what = format!("{} of {} documents keeps none; write a larger share", self.share, documents.len());
@@ -54,7 +54,7 @@ impl Keep {
             train.tokens,
             facts.tokens
         ));
-        let range = |of: &[usize]| (self.by == KeepBy::Ngram).then(|| range(of.iter().map(|at| scores[*at])));
+        let range = |of: &[usize]| (self.by != KeepBy::Random).then(|| range(of.iter().map(|at| scores[*at])));
         let all: Vec<usize> = (0..documents.len()).collect();
         Ok(Manifest {
             kept: Some(KeptFacts {
@@ -73,9 +73,18 @@ impl Keep {
     }
 
     /// A number for each document: what it is ordered by.
-    fn scores(&self, tokens: &[u16], documents: &[Range<usize>], say: &mut dyn FnMut(&str)) -> Vec<f64> {
+    fn scores(
+        &self,
+        tokens: &[u16],
+        documents: &[Range<usize>],
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Vec<f64>, DataError> {
         say(&format!("scoring {} training documents: {}", documents.len(), self.by.name()));
-        match self.by {
+        Ok(match self.by {
+            KeepBy::File => {
+                let path = self.path.as_deref().expect("checked: such a score has a file");
+                from_file(path, documents.len())?
+            }
             KeepBy::Ngram => ngram::losses(tokens, documents),
             KeepBy::Random => {
                 let content = |document: &Range<usize>| {
@@ -84,7 +93,7 @@ impl Keep {
                 };
                 documents.par_iter().map(content).collect()
             }
-        }
+        })
     }
 
     /// The documents that are kept, in their order: those whose tokens come nearest to the share.
@@ -110,6 +119,38 @@ impl Keep {
         kept.sort_unstable();
         kept
     }
+}
+
+/// A number a line, one for each document.
+fn from_file(path: &Path, documents: usize) -> Result<Vec<f64>, DataError> {
+    let text = fs::read_to_string(path).map_err(DataError::io("read", path))?;
+    let number = |(at, line): (usize, &str)| {
+        let read = line.trim().parse::<f64>().ok().filter(|score| score.is_finite());
+        read.ok_or_else(|| {
+            let shown: String = line.chars().take(40).collect();
+            DataError::content(path, format!("line {}: {shown:?} is no number; write one score a line", at + 1))
+        })
+    };
+    let scores = text.lines().enumerate().map(number).collect::<Result<Vec<f64>, _>>()?;
+    if scores.len() == documents {
+        return Ok(scores);
+    }
+    let what = format!(
+        "it has {} scores and the text {documents} training documents; `runner data score` writes one for each, by a model \
+         that was trained on the whole text",
+        scores.len()
+    );
+    Err(DataError::content(path, what))
+}
+
+/// The mean loss of each document's tokens, from the losses of all tokens but the first, which nothing comes before.
+pub fn means(tokens: &[u16], losses: &[f32]) -> Vec<f64> {
+    let mean = |losses: &[f32]| losses.iter().map(|loss| f64::from(*loss)).sum::<f64>() / losses.len() as f64;
+    let of = |document: Range<usize>| {
+        let own = &losses[document.start.saturating_sub(1)..document.end - 1];
+        mean(if own.is_empty() { losses } else { own })
+    };
+    documents(tokens).into_iter().map(of).collect()
 }
 
 /// Every document with the token behind it that ends it, as the last one does.
@@ -145,13 +186,20 @@ mod tests {
     use super::*;
 
     fn keep(share: f64, scores: Option<KeepScores>) -> Keep {
-        Keep { share, by: KeepBy::Ngram, scores, seed: 1 }
+        Keep { share, by: KeepBy::Ngram, scores, seed: 1, file: None, path: None }
     }
 
     #[test]
     fn documents_end_with_the_token_that_ends_the_last() {
         assert_eq!(documents(&[5, 0, 6, 7, 0, 0]), [0..2, 2..5, 5..6]);
         assert!(documents(&[]).is_empty());
+    }
+
+    #[test]
+    fn losses_are_those_of_a_documents_own_tokens() {
+        // Nothing comes before the first token; each document ends with its 0.
+        let means = means(&[5, 0, 6, 7, 0, 0], &[1.0, 2.0, 4.0, 6.0, 9.0]);
+        assert_eq!(means, [1.0, 4.0, 9.0]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Recipe {
             Source::Bin => Self::Bin(BinRecipe::new(data)?),
             Source::Program => Self::Program(ProgramRecipe { vocab: data.vocab.unwrap_or_default() as usize }),
         };
-        Ok(match Keep::of(data) {
+        Ok(match Keep::of(data)? {
             Some(keep) => Self::Pruned(Box::new(whole), keep),
             None => whole,
         })

@@ -198,7 +198,7 @@ fn loss(run: &PlannedRun) -> f64 {
     if let Some(repeated) = run.epochs.map(|epochs| epochs - 1.0).filter(|repeated| *repeated > 0.0) {
         tokens *= (1.0 + HALF_LIFE * (1.0 - (-repeated / HALF_LIFE).exp())) / (1.0 + repeated);
     }
-    if let (Some(keep), Some(KeepBy::Ngram)) = (run.run.data.keep, run.run.data.keep_by) {
+    if let (Some(keep), Some(KeepBy::Ngram | KeepBy::File)) = (run.run.data.keep, run.run.data.keep_by) {
         tokens *= 1.0 + KEPT_WORTH * (1.0 - keep);
     }
     if varies("optimizer.batch_tokens") {

@@ -162,6 +162,7 @@ impl Run {
         content.data.parts = Vec::new();
         // What is kept of a corpus is a part of its hash.
         (content.data.keep, content.data.keep_by, content.data.keep_scores) = (None, None, None);
+        content.data.keep_file = None;
         // Of the weights of parts, whose names the corpus knows, only the shares count.
         let shares = self.data.shares().into_iter();
         content.data.weights = shares.filter(|(_, share)| *share > 0.0).collect();

@@ -82,6 +82,9 @@ pub struct Data {
     /// Which scores are kept, where documents have some: `low`, `middle` or `high`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_scores: Option<KeepScores>,
+    /// The file of scores, where these decide: a number a line, one for each training document in their order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_file: Option<PathBuf>,
     /// Seed of the split, of the order of sequences, and of the built-in language.
     pub seed: u64,
     /// Shares of the training tokens that come from each part of a mixture, by the part's name, in proportion to one
@@ -102,6 +105,8 @@ pub enum KeepBy {
     Random,
     /// The mean loss of their tokens under a model of three tokens in a row that was trained on all other documents.
     Ngram,
+    /// Scores from a file, `keep_file`; `runner data score` writes the losses of documents under a model that was trained.
+    File,
 }
 
 impl KeepBy {
@@ -110,6 +115,7 @@ impl KeepBy {
         match self {
             Self::Random => "random",
             Self::Ngram => "ngram",
+            Self::File => "file",
         }
     }
 }

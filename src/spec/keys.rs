@@ -22,6 +22,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("data.keep", "share", "0.5"),
     ("data.keep_by", "", "\"ngram\""),
     ("data.keep_scores", "", "\"middle\""),
+    ("data.keep_file", "", "\"scores.txt\""),
     ("data.seed", "", "1"),
     ("model", "", "[model]"),
     ("model.parameterization", "", "\"standard\""),

@@ -26,6 +26,7 @@ const BELONGINGS: &[Belonging] = &[
     ),
     of("schedule.kind", |spec| spec.schedule.kind == ScheduleKind::Cosine, |spec| spec.schedule.decay_tokens = None),
     of("data.keep_by", |spec| spec.data.keep_by != Some(KeepBy::Random), |spec| spec.data.keep_scores = None),
+    of("data.keep_by", |spec| spec.data.keep_by == Some(KeepBy::File), |spec| spec.data.keep_file = None),
     of("optimizer.kind", |spec| reads(spec, Key::Beta1), |spec| spec.optimizer.beta1 = None),
     of("optimizer.kind", |spec| reads(spec, Key::Beta2), |spec| spec.optimizer.beta2 = None),
     of("optimizer.kind", |spec| reads(spec, Key::Epsilon), |spec| spec.optimizer.epsilon = None),

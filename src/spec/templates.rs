@@ -43,13 +43,14 @@ pub const TEMPLATES: &[Template] = &[
     template!("laws-batch", "sweep", "sweeps/laws/batch.toml", "The critical batch size: steps against tokens"),
     template!("laws-duration", "sweep", "sweeps/laws/duration.toml", "How the best learning rate moves with the length of a run in muP"),
     template!("laws-decay", "sweep", "sweeps/laws/decay.toml", "How the best weight decay moves with the length of a run"),
+    template!("laws-transfer", "sweep", "sweeps/laws/transfer.toml", "Whether muP or weight decay keeps the best learning rate as width grows"),
     template!("laws-schedule", "sweep", "sweeps/laws/schedule.toml", "Cosine against a constant rate with a cooldown"),
     template!("laws-overtraining", "sweep", "sweeps/laws/overtraining.toml", "Models that are trained longer than is optimal"),
     template!("laws-language", "sweep", "sweeps/laws/language.toml", "The dimension of the built-in language at two vocabularies"),
     template!("laws-emergence", "sweep", "sweeps/laws/emergence.toml", "Whether a skill comes at once: addition, length by length"),
     template!("laws-cloze", "sweep", "sweeps/laws/cloze.toml", "Whether a task orders models as their loss does"),
     template!("laws-mixture", "sweep", "sweeps/laws/mixture.toml", "Which mixture of three texts is best, at three sizes"),
-    template!("laws-pruning", "sweep", "sweeps/laws/pruning.toml", "Whether documents kept by an n-gram score beat as many at random"),
+    template!("laws-pruning", "sweep", "sweeps/laws/pruning.toml", "Whether documents kept by the losses of an n-gram or a small model beat as many at random"),
     template!("run", "train", "configs/small.toml", "One run, for `runner train`"),
 ];
 

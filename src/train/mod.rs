@@ -19,6 +19,7 @@ mod initial;
 mod pace;
 mod rotary;
 mod schedule;
+mod score;
 mod side_by_side;
 pub mod site;
 mod state;
@@ -44,6 +45,18 @@ pub fn open(device: &str, cache: &Path, threads: usize) -> Result<Box<dyn Traine
 /// Every kind of device that there is, in the order of preference.
 pub fn devices() -> Vec<Listed> {
     device::devices()
+}
+
+/// The mean loss of each training document of a run's text under its trained weights, in nats per token. `hear` is told of the
+/// share that is done.
+pub fn document_losses(
+    device: &str,
+    cache: &Path,
+    threads: usize,
+    (run, weights): (&PlannedRun, &[Vec<f32>]),
+    hear: &mut dyn FnMut(f64),
+) -> Result<Vec<f64>, TrainError> {
+    score::documents(device::open(device, threads)?.as_ref(), cache, (&run.run, weights), hear)
 }
 
 /// Trains a few steps of a run and returns the sustained training FLOPs per second, counted exactly.

@@ -6,12 +6,12 @@ use parquet::basic::Compression;
 use runner::spec::{Data, Source};
 
 use super::formats::{gzip, parquet};
-use super::{data, documents, jsonl, mixture, of, part};
+use super::{data, documents_of_words, jsonl, mixture, of, part};
 use crate::common::Place;
 
 /// Stories with blank lines inside, as `TinyStories` V2 has them.
 fn stories(count: usize) -> Vec<String> {
-    documents(2 * count).chunks(2).map(|pair| pair.join("\n\n")).collect()
+    documents_of_words(2 * count).chunks(2).map(|pair| pair.join("\n\n")).collect()
 }
 
 fn marked(stories: &[String]) -> String {
@@ -46,7 +46,7 @@ fn stories_between_marks_stay_whole_also_compressed_and_none_is_in_both_halves()
 #[test]
 fn a_separator_that_is_written_holds() {
     let place = Place::new();
-    let lines: Vec<String> = documents(100).iter().map(|text| text.trim().to_owned()).collect();
+    let lines: Vec<String> = documents_of_words(100).iter().map(|text| text.trim().to_owned()).collect();
     let with = |separator: &str, content: String| {
         let separator = Some(separator.to_owned());
         let data = Data { separator, ..of(Source::Text, place.write("t.txt", content)) };
@@ -95,7 +95,7 @@ fn marks_inside_of_lines_separate_stories_too() {
 #[test]
 fn every_file_of_a_pattern_has_its_own_separator_and_it_is_told_where_they_differ() {
     let place = Place::new();
-    let (plain, stories) = (documents(60), stories(60)[30..].to_vec());
+    let (plain, stories) = (documents_of_words(60), stories(60)[30..].to_vec());
     place.write("a-1.txt", plain.join("\n\n"));
     place.write("a-2.txt", marked(&stories[..29]));
     // The last shard has one mark, and another nothing at all.
@@ -142,7 +142,7 @@ fn a_folder_of_files_may_be_a_document_each() {
 #[test]
 fn a_text_without_separators_is_cut_at_one_place() {
     let place = Place::new();
-    let text = documents(300).join(" ").replace('\n', " ");
+    let text = documents_of_words(300).join(" ").replace('\n', " ");
     for separator in [None, Some("none".to_owned())] {
         let data = Data { separator, ..of(Source::Text, place.write("text8", &text)) };
         let [train, validation] = place.split(&data);
@@ -162,7 +162,7 @@ fn a_text_without_separators_is_cut_at_one_place() {
 #[test]
 fn a_published_split_is_kept_in_every_source_of_text() {
     let place = Place::new();
-    let all = documents(120);
+    let all = documents_of_words(120);
     let (train, validation) = all.split_at(90);
     // One of the held-out documents is trained on too: told, and left as it was published.
     let train = [train, &validation[..1]].concat();
@@ -189,7 +189,7 @@ fn a_published_split_is_kept_in_every_source_of_text() {
 #[test]
 fn documents_that_are_there_several_times_are_counted_and_left_out_on_demand() {
     let place = Place::new();
-    let once = documents(100);
+    let once = documents_of_words(100);
     let data = of(Source::Text, place.write("five.txt", vec![once.join("\n\n"); 5].join("\n\n")));
     let about = |data: &Data| place.prepare(data).unwrap().manifest().text.clone().unwrap();
     let kept = about(&data);
@@ -205,7 +205,7 @@ fn documents_that_are_there_several_times_are_counted_and_left_out_on_demand() {
 #[test]
 fn a_file_that_is_named_twice_is_refused() {
     let place = Place::new();
-    let path = || place.write("t.txt", documents(100).join("\n\n"));
+    let path = || place.write("t.txt", documents_of_words(100).join("\n\n"));
     std::os::unix::fs::symlink(path(), place.path("u.txt")).unwrap();
     let twice = mixture(vec![part(Source::Text, path(), None), part(Source::Text, path(), None)]);
     assert!(place.error(&twice).contains("named twice"), "{}", place.error(&twice));
@@ -222,7 +222,8 @@ fn a_file_that_is_named_twice_is_refused() {
 #[test]
 fn a_vocabulary_below_256_is_of_characters() {
     let place = Place::new();
-    let text: String = documents(300).join(" ").replace('é', "e").split_whitespace().collect::<Vec<_>>().join(" ");
+    let text: String =
+        documents_of_words(300).join(" ").replace('é', "e").split_whitespace().collect::<Vec<_>>().join(" ");
     let characters: BTreeSet<char> = text.chars().collect();
     let vocab = characters.len() as u32;
     let data = Data { vocab: Some(vocab), ..of(Source::Text, place.write("text8", &text)) };

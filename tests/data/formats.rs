@@ -13,7 +13,7 @@ use parquet::schema::parser::parse_message_type;
 use runner::data::Corpus;
 use runner::spec::{Data, Source};
 
-use super::{CONTEXT, documents, jsonl, mixture, of, part};
+use super::{CONTEXT, documents_of_words, jsonl, mixture, of, part};
 use crate::common::Place;
 
 /// A Parquet file of two row groups with the columns id and body, every tenth body null.
@@ -54,7 +54,7 @@ pub fn parquet(documents: &[String], compression: Compression) -> Vec<u8> {
 #[test]
 fn the_same_documents_give_the_same_tokens_in_every_format() {
     let place = Place::new();
-    let documents = documents(200);
+    let documents = documents_of_words(200);
     let half = documents.len() / 2;
     place.write("split-1.jsonl", jsonl(&documents[..half]));
     place.write("split-2.jsonl", jsonl(&documents[half..]));
@@ -100,7 +100,7 @@ pub fn zstandard(text: &str) -> Vec<u8> {
 #[test]
 fn compressed_text_gives_the_tokens_of_the_text() {
     let place = Place::new();
-    let documents = documents(200);
+    let documents = documents_of_words(200);
     let (lines, text) = (jsonl(&documents), documents.join("\n\n"));
     let (first, rest) = lines.split_at(lines.find('\n').unwrap() + 1);
     let files = [
@@ -120,8 +120,8 @@ fn compressed_text_gives_the_tokens_of_the_text() {
 #[test]
 fn a_compressed_file_that_is_cut_short_or_damaged_is_an_error_wherever_it_happens() {
     let place = Place::new();
-    let text = documents(60).join("\n\n");
-    let lines = jsonl(&documents(60));
+    let text = documents_of_words(60).join("\n\n");
+    let lines = jsonl(&documents_of_words(60));
     for (name, source, whole) in [
         ("x.txt.gz", Source::Text, gzip(&text)),
         ("x.jsonl.gz", Source::Jsonl, gzip(&lines)),
@@ -158,7 +158,7 @@ fn a_compressed_file_that_is_cut_short_or_damaged_is_an_error_wherever_it_happen
 #[test]
 fn broken_files_are_errors_that_say_where_and_what_to_do() {
     let place = Place::new();
-    let documents = documents(40);
+    let documents = documents_of_words(40);
     let whole = parquet(&documents, Compression::SNAPPY);
     let parquet_error = |bytes: &[u8], column: &str| {
         let path = place.write("x.parquet", bytes);
@@ -191,7 +191,7 @@ fn broken_files_are_errors_that_say_where_and_what_to_do() {
 #[test]
 fn no_damage_to_a_parquet_file_ends_the_process() {
     let place = Place::new();
-    let whole = parquet(&documents(12), Compression::SNAPPY);
+    let whole = parquet(&documents_of_words(12), Compression::SNAPPY);
     let mut outcomes: BTreeMap<bool, usize> = BTreeMap::new();
     let path = place.write("x.parquet", &whole);
     for (at, _) in whole.iter().enumerate().step_by(11) {
@@ -206,7 +206,7 @@ fn no_damage_to_a_parquet_file_ends_the_process() {
 #[test]
 fn rows_that_cannot_be_read_are_passed_over_on_demand_and_counted() {
     let place = Place::new();
-    let good = documents(100);
+    let good = documents_of_words(100);
     let mut lines = jsonl(&good);
     lines.insert_str(
         lines.find('\n').unwrap() + 1,

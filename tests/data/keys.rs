@@ -83,6 +83,8 @@ fn keys_that_do_not_go_together_are_errors_that_name_them() {
         ("data.keep_by", Data { keep: None, ..kept(text(), 0.5) }),
         ("data.keep_scores", Data { keep_scores: None, ..kept(text(), 0.5) }),
         ("data.keep_scores", Data { keep_by: Some(KeepBy::Random), ..kept(text(), 0.5) }),
+        ("data.keep_file", Data { keep_by: Some(KeepBy::File), ..kept(text(), 0.5) }),
+        ("data.keep_file", Data { keep_file: Some("scores.txt".into()), ..kept(text(), 0.5) }),
         ("data.weights", Data { weights: weights(&[("t", 1.0)]), ..text() }),
         ("data.parts[1].name", Data { weights: weights(&[("t", 1.0)]), ..two(None, None) }),
         ("data.parts[0].name", named(two(None, None), ["a b", "c"])),

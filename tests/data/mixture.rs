@@ -7,14 +7,14 @@ use runner::data::Corpus;
 use runner::spec::{Data, Source};
 
 use super::formats::{gzip, parquet};
-use super::{CONTEXT, documents, jsonl, mixture, part};
+use super::{CONTEXT, documents_of_words, jsonl, mixture, part};
 use crate::common::{Place, QUICKSTART, assert_code, edited, with_data};
 
 #[test]
 fn a_mixture_is_planned_and_rehearsed() {
     let place = Place::new();
-    place.write("web.jsonl.gz", gzip(jsonl(&documents(4000))));
-    place.write("books.txt", documents(6000)[4000..].join("\n\n"));
+    place.write("web.jsonl.gz", gzip(jsonl(&documents_of_words(4000))));
+    place.write("books.txt", documents_of_words(6000)[4000..].join("\n\n"));
     let data = "source = \"mixture\"\nvocab = 256\nvalidation_fraction = 0.1\nmax_epochs = 50.0\nseed = 1\n\
         [[data.parts]]\nsource = \"jsonl\"\npath = \"web*.jsonl.gz\"\ncolumn = \"body\"\nweight = 3.0\n\
         [[data.parts]]\nsource = \"text\"\npath = \"books.txt\"\nweight = 1.0\n";
@@ -29,9 +29,9 @@ fn a_mixture_is_planned_and_rehearsed() {
 
 /// Two parts told apart by their letters: one of small words, one of capitals, with six times as much text.
 pub fn letters(place: &Place, weights: [Option<f64>; 2]) -> Data {
-    let small = place.write("small.jsonl", jsonl(&documents(100)));
+    let small = place.write("small.jsonl", jsonl(&documents_of_words(100)));
     let capitals: Vec<String> =
-        documents(700)[100..].iter().map(|text| text.to_uppercase().replace('É', "E")).collect();
+        documents_of_words(700)[100..].iter().map(|text| text.to_uppercase().replace('É', "E")).collect();
     let capitals = place.write("capitals.parquet", parquet(&capitals, Compression::SNAPPY));
     mixture(vec![part(Source::Jsonl, small, weights[0]), part(Source::Parquet, capitals, weights[1])])
 }

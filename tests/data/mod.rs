@@ -40,6 +40,7 @@ fn data(source: Source) -> Data {
         keep: None,
         keep_by: None,
         keep_scores: None,
+        keep_file: None,
         max_epochs: 1.0,
         seed: 7,
         weights: BTreeMap::new(),
@@ -91,7 +92,7 @@ pub fn words(documents: usize) -> String {
 }
 
 /// The documents of a text.
-fn documents(count: usize) -> Vec<String> {
+pub fn documents_of_words(count: usize) -> Vec<String> {
     words(count).split("\n\n").filter(|document| !document.trim().is_empty()).map(str::to_owned).collect()
 }
 

@@ -3,7 +3,7 @@
 use runner::data::NearFacts;
 use runner::spec::{Data, Source};
 
-use super::{bytes, data, documents, jsonl, of};
+use super::{bytes, data, documents_of_words, jsonl, of};
 use crate::common::{Place, SMALL, with_data};
 
 /// The same with every word of a number changed.
@@ -54,8 +54,8 @@ fn editions_of_real_text_are_found_and_other_text_is_not() {
 #[test]
 fn near_duplicates_are_counted_in_every_source_of_text_and_told() {
     let place = Place::new();
-    let mut all = documents(200);
-    all.extend(documents(40).iter().map(|text| text.to_owned() + "behind"));
+    let mut all = documents_of_words(200);
+    all.extend(documents_of_words(40).iter().map(|text| text.to_owned() + "behind"));
     let in_lines = near(&place, &of(Source::Jsonl, place.write("t.jsonl", jsonl(&all))));
     assert_eq!(in_lines, near(&place, &of(Source::Text, place.write("t.txt", all.join("\n\n")))));
     let (repeated, NearFacts { asked, found, sampled }) = in_lines;

@@ -4,12 +4,12 @@ use std::fs;
 
 use runner::spec::{Data, KeepBy, KeepScores};
 
-use super::{documents, words};
+use super::{documents_of_words, words};
 use crate::common::{Place, SMALL, with_data};
 
 /// Half of the documents are one phrase again and again, the others words of their own.
 fn two_kinds(place: &Place) -> Data {
-    let own = documents(600);
+    let own = documents_of_words(600);
     // As long as those, and no two are the same.
     let phrase = |at: usize| format!("the same words again {at} ").repeat(10);
     let mixed: Vec<String> = own.iter().enumerate().flat_map(|(at, own)| [own.clone(), phrase(at)]).collect();
@@ -72,6 +72,42 @@ fn an_ngram_model_tells_documents_that_say_the_same_from_others() {
     assert!((random - 0.5).abs() < 0.1, "{random}");
     let (low, middle, high) = (share(KeepScores::Low), share(KeepScores::Middle), share(KeepScores::High));
     assert!(low > 0.99 && high < 0.01 && (0.2..0.8).contains(&middle), "{low} {middle} {high}");
+}
+
+#[test]
+fn scores_of_a_file_decide_and_a_file_that_does_not_fit_is_refused() {
+    let place = Place::new();
+    let data = two_kinds(&place);
+    let [train, _] = place.split(&data);
+    let count = train.iter().filter(|token| **token == 0).count();
+    let of_file = |scores: KeepScores, name: &str| Data {
+        keep_file: Some(place.path(name)),
+        ..keep(&data, 0.3, KeepBy::File, Some(scores))
+    };
+    // The number of a document in their order is its score.
+    let numbers = |first: usize| (first..first + count).map(|at| format!("{at}\n")).collect::<String>();
+    place.write("scores.txt", numbers(0));
+    let [low, _] = place.split(&of_file(KeepScores::Low, "scores.txt"));
+    let [high, _] = place.split(&of_file(KeepScores::High, "scores.txt"));
+    assert_eq!(low, train[..low.len()], "the first documents");
+    assert_eq!(high, train[train.len() - high.len()..], "the last ones");
+    let fingerprint = |data: &Data| place.prepare(data).unwrap().facts().fingerprint;
+    let own = fingerprint(&of_file(KeepScores::Low, "scores.txt"));
+    place.write("moved.txt", numbers(0));
+    assert_eq!(fingerprint(&of_file(KeepScores::Low, "moved.txt")), own, "a name does not count");
+    place.write("other.txt", numbers(1));
+    assert_ne!(fingerprint(&of_file(KeepScores::Low, "other.txt")), own, "what is in it does");
+    for (content, said) in [
+        ("1\n2\n".to_owned(), format!("it has 2 scores and the text {count} training documents")),
+        (numbers(0).replacen('7', "seven", 1), "line 8: \"seven\" is no number".to_owned()),
+        (numbers(0).replacen('7', "nan", 1), "line 8: \"nan\" is no number".to_owned()),
+    ] {
+        place.write("bad.txt", content);
+        let error = place.error(&of_file(KeepScores::Low, "bad.txt"));
+        assert!(error.contains(&said), "{error}");
+    }
+    let error = place.error(&of_file(KeepScores::Low, "none.txt"));
+    assert!(error.starts_with("data.keep_file: there is no ") && error.contains("`runner data score`"), "{error}");
 }
 
 #[test]

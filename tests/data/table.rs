@@ -6,7 +6,7 @@ use runner::data::DataError;
 use runner::spec::{Data, Source};
 
 use super::formats::{gzip, zstandard};
-use super::{bytes, data, documents, jsonl, of};
+use super::{bytes, data, documents_of_words, jsonl, of};
 use crate::common::Place;
 
 /// Bytes of a frame of Zstandard with one uncompressed block and a window of 2^`log` bytes.
@@ -29,7 +29,7 @@ fn beginning(mark: &[u8]) -> Vec<u8> {
 
 /// The same 120 documents in a file as a line of the table names it, as a path for `source`.
 fn make(place: &Place, file: &str, source: Source) -> PathBuf {
-    let documents = documents(120);
+    let documents = documents_of_words(120);
     let text = match source {
         Source::Jsonl => jsonl(&documents),
         _ => documents.join("\n\n"),

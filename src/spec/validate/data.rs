@@ -29,6 +29,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         keep: _,
         keep_by: _,
         keep_scores: _,
+        keep_file: _,
         seed: _,
         weights: _,
         parts,
@@ -75,10 +76,11 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
 
 /// Checks which documents are kept.
 fn kept(data: &Data) -> Checked {
-    let Data { source, keep, keep_by, keep_scores, weights, parts, vocab, .. } = data;
+    let Data { source, keep, keep_by, keep_scores, keep_file, weights, parts, vocab, .. } = data;
     let Some(keep) = keep else {
         let why = "it needs data.keep, the share of the documents that is kept";
         absent("data.keep_by", keep_by.is_some(), why)?;
+        absent("data.keep_file", keep_file.is_some(), why)?;
         return absent("data.keep_scores", keep_scores.is_some(), why);
     };
     require(*keep > 0.0 && *keep <= 1.0, "data.keep", || {
@@ -90,7 +92,12 @@ fn kept(data: &Data) -> Checked {
     absent("data.keep", weighed, "the parts of a mixture with weights are not pruned")?;
     // A character may stand both inside of documents and between them.
     absent("data.keep", vocab.is_some_and(|vocab| vocab < 256), "documents of characters cannot be told apart")?;
-    present("data.keep_by", keep_by.is_some(), "write what decides which documents are kept: \"ngram\" or \"random\"")?;
+    let choices = "write what decides which documents are kept: \"ngram\", \"file\" or \"random\"";
+    present("data.keep_by", keep_by.is_some(), choices)?;
+    let by_file = *keep_by == Some(KeepBy::File);
+    absent("data.keep_file", !by_file && keep_file.is_some(), "only keep_by = \"file\" reads scores")?;
+    let example = "write the file of scores, such as \"scores.txt\"; `runner data score` makes one by a model";
+    present("data.keep_file", !by_file || keep_file.is_some(), example)?;
     let random = *keep_by == Some(KeepBy::Random);
     absent("data.keep_scores", random && keep_scores.is_some(), "a random draw has no scores")?;
     present(
