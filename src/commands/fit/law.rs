@@ -18,11 +18,11 @@ use crate::fit::laws::critical_batch::{AgainstLoss, NormPair};
 use crate::fit::laws::{compare, contrast, emergence, kaplan, power, pruning, rank, repetition};
 use crate::fit::named::{Dot, Fitted, Law};
 use crate::fit::table;
-use crate::fit::table::Field;
 use crate::fit::table::budgets::Resample;
 use crate::fit::table::budgets::Units;
 use crate::fit::table::named;
 use crate::fit::table::named::Wanted;
+use crate::fit::table::{Field, TableError};
 use crate::fit::transfer::{optimum, tuning};
 use crate::observation::{Counting, Observation};
 use crate::units::Params;
@@ -347,9 +347,13 @@ fn optimum_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     };
     let names = vec![by.clone(), of.clone()];
     let wanted = Wanted { target: "L".to_owned(), names, ..Wanted::default() };
-    // All values of the setting count, not the best alone, and the other column is a number, not a name of groups.
-    let options = table::Options { by: None, tuned: Vec::new(), ..request.table.clone() };
-    let read = named::read(&args.runs, &request.columns, &wanted, &options)?;
+    // All values of the setting count, not the best alone, and the other column is a number, not a name of groups: these are
+    // the values of another axis, where there is one.
+    let read = |by: Option<String>| {
+        let options = table::Options { by, tuned: Vec::new(), ..request.table.clone() };
+        named::read(&args.runs, &request.columns, &wanted, &options)
+    };
+    let read = read(another_axis(&args.runs, &wanted.names, &read)?)?;
     if let Some(missing) = wanted.names.iter().find(|name| !read.found.contains(name)) {
         bail!("{} has no column {missing:?}; it has {}", args.runs.display(), read.headers.join(", "));
     }
@@ -371,6 +375,23 @@ fn optimum_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
         told.push(Told::new(name, Fitted::Optimum(fit), &made, points));
     }
     Ok(())
+}
+
+/// The only axis of a sweep's table beside those that the law is about in which rows differ. Where there are several, that is
+/// warned of when the table is read.
+fn another_axis(
+    path: &Path,
+    known: &[String],
+    read: &dyn Fn(Option<String>) -> Result<named::Read, TableError>,
+) -> anyhow::Result<Option<String>> {
+    let mut differing = Vec::new();
+    for axis in named::headers(path)?.into_iter().filter(|name| name.starts_with("axis.") && !known.contains(name)) {
+        let groups = read(Some(axis.clone()))?.table.groups.split(Vec::<()>::new());
+        if groups.len() > 1 {
+            differing.push(axis);
+        }
+    }
+    Ok(if differing.len() == 1 { differing.pop() } else { None })
 }
 
 /// Numbers of columns by their names, group by group, after the loss. A measure has in `runs.csv` a column for its value
@@ -501,6 +522,9 @@ fn tell_what_else_varies(request: &Request, axis: Field, noun: &str) {
     }
 }
 
+/// Columns whose values have validation losses on other tokens.
+const OTHER_LOSSES: [&str; 4] = ["data.vocab", "data.source", "data.path", "data.tokenizer"];
+
 /// A law of one variable for each group, and each group compared with the first.
 fn single(request: &Request, told: &mut Vec<Told>, axis: &[Field], noun: &'static str) -> anyhow::Result<()> {
     let args = request.args;
@@ -534,14 +558,25 @@ fn single(request: &Request, told: &mut Vec<Told>, axis: &[Field], noun: &'stati
             pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
             pairs.iter().step_by(pairs.len().div_ceil(power::MOST).max(1)).copied().collect()
         };
-        let found = compare::compare(&curve(base), &curve(rows), noun, &request.bootstrap);
-        let fitted = found.map_or_else(
-            || {
-                let conclusion = "Each curve needs at least 5 runs of 3 different values to be compared.".to_owned();
-                Fitted::NoComparison { status: Status::TooFewPoints, conclusion }
+        let by = args.by.as_deref().map(|by| by.strip_prefix("axis.").unwrap_or(by));
+        let other_losses = by.filter(|by| OTHER_LOSSES.contains(by));
+        let fitted = match other_losses {
+            Some(by) => Fitted::NoComparison {
+                status: Status::NotIdentified,
+                conclusion: format!(
+                    "With another {by} a loss is a mean over other tokens: no factor between the curves is told, only the \
+                     exponent of each."
+                ),
             },
-            Fitted::Comparison,
-        );
+            None => compare::compare(&curve(base), &curve(rows), noun, &request.bootstrap).map_or_else(
+                || {
+                    let conclusion =
+                        "Each curve needs at least 5 runs of 3 different values to be compared.".to_owned();
+                    Fitted::NoComparison { status: Status::TooFewPoints, conclusion }
+                },
+                Fitted::Comparison,
+            ),
+        };
         let title = format!("'{}' against '{}'", name.as_deref().unwrap_or(""), first.as_deref().unwrap_or(""));
         let mut one = Told::new(None, fitted, made, Vec::new());
         one.labels = vec![("compared", first.clone()), ("with", name.clone())];
