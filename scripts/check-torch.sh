@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the IsoFLOP grid of examples/torch/isoflop.toml by PyTorch and by the built-in model: the optima must agree within their
-# intervals. About 2.6e12 FLOPs in all.
+# intervals. About 1.6e13 FLOPs in all, of which PyTorch takes its half on one core in some twenty minutes.
 #
 # Usage: check-torch.sh [OUT]      where the two folders of results go [default: a folder that is removed]
 #   RUNNER   the program [default: target/release/runner, built if it is missing]

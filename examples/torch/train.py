@@ -58,7 +58,7 @@ class Model(nn.Module):
         angles = torch.outer(torch.arange(shape["context"]), 10000.0 ** (-torch.arange(half) / half))
         self.register_buffer("cosine", angles.cos(), persistent=False)
         self.register_buffer("sine", angles.sin(), persistent=False)
-        nn.init.normal_(self.embedding.weight)
+        nn.init.normal_(self.embedding.weight, std=0.02)
         for name, weight in self.named_parameters():
             if weight.dim() == 2 and name != "embedding.weight":
                 # Fan-in; what adds to the residual stream is smaller the deeper the model.
