@@ -85,7 +85,7 @@ fn scores_of_a_file_decide_and_a_file_that_does_not_fit_is_refused() {
         ..keep(&data, 0.3, KeepBy::File, Some(scores))
     };
     // The number of a document in their order is its score.
-    let numbers = |first: usize| (first..first + count).map(|at| format!("{at}\n")).collect::<String>();
+    let numbers = |first: usize| (first..first + count).map(|at| at.to_string()).collect::<Vec<_>>().join("\n");
     place.write("scores.txt", numbers(0));
     let [low, _] = place.split(&of_file(KeepScores::Low, "scores.txt"));
     let [high, _] = place.split(&of_file(KeepScores::High, "scores.txt"));
