@@ -154,6 +154,11 @@ fn documents_are_scored_by_a_model_that_was_kept_and_chosen_by_their_scores() {
     trained(&place, "train", "forgotten", &[]);
     let score = |dir: &str| place.run(&["data", "score", dir, "--out", "scores.txt"]);
     assert_refused(&score("forgotten"), &["were not kept", "--keep-models"]);
+    let flags = |flags: &[&str]| place.run(&[&["data", "score", "model"], flags].concat());
+    assert_refused(&flags(&["--out", "scores.txt", "--threads", "0"]), &["--threads 0"]);
+    assert_refused(&flags(&["--out", "no/scores.txt"]), &["cannot write no/scores.txt"]);
+    assert_refused(&flags(&["--out", "scores.txt", "--run", "zzz"]), &["no run's id begins with"]);
+    assert_refused(&flags(&["--out", "scores.txt", "--device", "rehearsal"]), &["no such device"]);
     let told = score("model");
     assert_code(&told, 0);
     let scores: Vec<f64> = place.read("scores.txt").lines().map(|line| line.parse().unwrap()).collect();

@@ -9,15 +9,17 @@ use serde_json::json;
 
 use super::STDOUT;
 use super::shared::json;
-#[cfg(feature = "train")]
-use super::shared::kept_model::kept_model;
 use super::shared::sheet::{Room, Sheet};
+#[cfg(feature = "train")]
+use super::shared::{device::check_threads, kept_model::kept_model};
 use crate::cli::{DataArgs, DataCommand, ScoreArgs};
 use crate::data::{BinFacts, Corpus, KeptFacts, ORIGINAL_IDS, PartFacts, TextFacts, TokenDocuments};
 use crate::spec::{self, Data, KeepBy, Spec};
 use crate::units::Tokens;
 #[cfg(feature = "train")]
 use crate::{export::transformers, ledger::Ledger, train};
+#[cfg(feature = "train")]
+use std::{fs, fs::File, io::BufWriter};
 
 /// Runs the command.
 pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
@@ -66,9 +68,16 @@ fn score(_: &ScoreArgs) -> anyhow::Result<ExitCode> {
 #[cfg(feature = "train")]
 fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     let ScoreArgs { dir, run, out, device, threads, cache } = args;
+    check_threads(*threads)?;
     let ledger = Ledger::open(dir)?;
     let (planned, path) = kept_model(&ledger, run.as_deref(), None)?;
     let weights = transformers::read(planned, &path)?;
+    // Begun under another name before what takes long: a place that cannot be written is told at once, and scores that are there
+    // stay until there are others.
+    let mut aside = out.clone().into_os_string();
+    aside.push(".part");
+    let cannot = || format!("cannot write {}", out.display());
+    let mut file = BufWriter::new(File::create(&aside).with_context(cannot)?);
     let mut shown = 0.0;
     let mut hear = |done: f64| {
         if done >= shown + 0.1 {
@@ -77,8 +86,12 @@ fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let losses = train::document_losses(device, cache, *threads, (planned, &weights), &mut hear)?;
-    let text: String = losses.iter().fold(String::new(), |text, loss| text + &format!("{loss:.6}\n"));
-    std::fs::write(out, text).with_context(|| format!("cannot write {}", out.display()))?;
+    losses.iter().try_for_each(|loss| writeln!(file, "{loss:.6}")).with_context(cannot)?;
+    file.into_inner()
+        .map_err(std::io::IntoInnerError::into_error)
+        .and_then(|file| file.sync_all())
+        .with_context(cannot)?;
+    fs::rename(&aside, out).with_context(cannot)?;
     let mean = losses.iter().sum::<f64>() / losses.len() as f64;
     eprintln!("{} documents, {mean:.3} nats per token in the mean over them, in {}", losses.len(), out.display());
     Ok(ExitCode::SUCCESS)

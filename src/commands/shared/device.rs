@@ -28,8 +28,8 @@ pub fn keep_pages() {
     }
 }
 
-/// Opens a device: `rehearsal`, or one that this build can train on.
-pub fn trainer(device: &str, cache: &Path, threads: usize) -> anyhow::Result<Box<dyn Trainer>> {
+/// Refuses `--threads` that no machine has.
+pub fn check_threads(threads: usize) -> anyhow::Result<()> {
     if threads == 0 {
         anyhow::bail!("--threads 0: give 1 or more");
     }
@@ -37,6 +37,12 @@ pub fn trainer(device: &str, cache: &Path, threads: usize) -> anyhow::Result<Box
     if threads > most {
         anyhow::bail!("--threads {threads} is more than 4 per core; give at most {most}");
     }
+    Ok(())
+}
+
+/// Opens a device: `rehearsal`, or one that this build can train on.
+pub fn trainer(device: &str, cache: &Path, threads: usize) -> anyhow::Result<Box<dyn Trainer>> {
+    check_threads(threads)?;
     if device == rehearsal::DEVICE {
         return Ok(Box::new(Rehearsal));
     }
