@@ -59,9 +59,7 @@ fn axes(ledger: &Ledger, asked: &[String]) -> anyhow::Result<Vec<String>> {
     if !asked.is_empty() {
         return Ok(asked.to_vec());
     }
-    let path = ledger.dir().join("spec.toml");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let spec: toml::Table = text.parse().with_context(|| format!("{} is damaged", path.display()))?;
+    let spec = folder::spec_of(ledger)?;
     let tuned = spec.get("fit").and_then(|fit| fit.get("tuned")).and_then(toml::Value::as_array);
     let tuned = tuned.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned);
     let tuned: Vec<String> = tuned.filter(|axis| known.contains(axis)).collect();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ExportError;
 use super::table::{Table, Tables, Values};
+use crate::ledger::STOPPED;
 
 /// What runs have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,22 +52,8 @@ pub struct Point {
 }
 
 /// Columns that are results wherever they stand.
-const RESULTS: [&str; 14] = [
-    "val_loss",
-    "val_loss_se",
-    "train_loss",
-    "loss",
-    "diverged_at_step",
-    "stopped_at_step",
-    "stopped_at_tokens",
-    "stopped_against",
-    "stopped_behind",
-    "stopped_allowed",
-    "stopped_margin",
-    "stopped_after",
-    "tokens_per_second",
-    "seconds",
-];
+const RESULTS: [&str; 7] =
+    ["val_loss", "val_loss_se", "train_loss", "loss", "diverged_at_step", "tokens_per_second", "seconds"];
 /// Columns of curves that follow from the step.
 const FOLLOWS: [&str; 4] = ["id", "step", "tokens", "flops"];
 
@@ -89,7 +76,7 @@ pub fn runs(tables: &Tables) -> Result<Vec<Run>, ExportError> {
         for column in &table.columns {
             match (column.name.as_str(), &column.values) {
                 ("status", values) => run.status = values.text(row),
-                (name, values) if RESULTS.contains(&name) => {
+                (name, values) if RESULTS.contains(&name) || STOPPED.contains(&name) => {
                     run.results.extend(values.number(row).map(|value| (name.to_owned(), value)));
                 }
                 (name, values) => run.settings.extend(setting(values, row).map(|value| (name.to_owned(), value))),

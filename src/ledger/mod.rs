@@ -53,6 +53,7 @@ pub use lease::{Doing, EXPIRY, Holder, host};
 pub use merge::{Taken, joined};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
 pub use stopped::{Reason, Stopped};
+pub use tables::STOPPED;
 
 use crate::observation::{Counting, Observation};
 use crate::plan::{Plan, PlannedRun, RunId};
@@ -225,6 +226,15 @@ impl Ledger {
             return Ok(result.curve.clone());
         }
         files::read_lines(&self.attempt_dir(&result.id, result.attempt).join("metrics.jsonl"))
+    }
+
+    /// The curve of a run that has ended or was stopped.
+    pub fn curve_of(&self, state: &State) -> Result<Option<Vec<CurvePoint>>, LedgerError> {
+        match state {
+            State::Ended(result) => self.curve(result).map(Some),
+            State::Stopped(stopped) => Ok(Some(stopped.curve.clone())),
+            State::Pending | State::Failed(_) => Ok(None),
+        }
     }
 
     /// Who holds a run now, if anybody.

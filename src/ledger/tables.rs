@@ -42,11 +42,7 @@ impl Ledger {
                 curves.line(CURVE_COLUMNS.into_iter().chain(measured.iter().map(|(name, _)| name.as_str())));
             }
             runs.line(row.iter().map(|(_, value)| value.as_str()));
-            let points = match state {
-                State::Ended(result) => self.curve(&result)?,
-                State::Stopped(stopped) => stopped.curve,
-                State::Pending | State::Failed(_) => Vec::new(),
-            };
+            let points = self.curve_of(&state)?.unwrap_or_default();
             let measured: Vec<String> = measured.into_iter().map(|(_, value)| value).collect();
             add_curve(&mut curves, run, &points, &measured);
         }
@@ -121,7 +117,7 @@ pub(super) const EVALUATED: &str = "eval.";
 pub(super) const DIVERGED_AT: &str = "diverged_at_step";
 
 /// The columns of a sweep of which runs were stopped before their ends: where, against which run, by which rule and why.
-pub(super) const STOPPED: [&str; 7] = [
+pub const STOPPED: [&str; 7] = [
     "stopped_at_step",
     "stopped_at_tokens",
     "stopped_against",

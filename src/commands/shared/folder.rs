@@ -86,20 +86,13 @@ impl Folder {
 
     /// The spec, as it was resolved.
     pub fn spec(&self) -> anyhow::Result<toml::Table> {
-        let path = self.ledger.dir().join("spec.toml");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        text.parse().with_context(|| format!("{} is damaged", path.display()))
+        spec_of(&self.ledger)
     }
 
     /// Tokens and training loss along the curve of a run, as far as it is known.
     pub fn curve(&self, id: &RunId) -> anyhow::Result<Vec<(f64, f64)>> {
-        if let Some(result) = self.ledger.result(id)? {
-            let points = self.ledger.curve(&result)?;
+        if let Some(points) = self.ledger.curve_of(&self.ledger.state(id)?)? {
             return Ok(points.iter().filter_map(|point| Some((point.tokens as f64, point.train_loss?))).collect());
-        }
-        if let Some(stopped) = self.ledger.stopped(id)? {
-            let points = stopped.curve.iter();
-            return Ok(points.filter_map(|point| Some((point.tokens as f64, point.train_loss?))).collect());
         }
         let table = self.ledger.dir().join("curves.csv");
         let Ok(mut reader) = csv::Reader::from_path(&table) else { return Ok(Vec::new()) };
@@ -170,10 +163,21 @@ pub fn named(text: &str, results: &Path) -> Option<PathBuf> {
     [PathBuf::from(text), results.join(text)].into_iter().find(|dir| is_folder(dir))
 }
 
-/// What runs of a folder are stopped by before their ends, as its spec asks.
-pub fn stopping(ledger: &Ledger) -> anyhow::Result<Option<Stopping>> {
+/// The spec of a folder, as it was resolved.
+pub fn spec_of(ledger: &Ledger) -> anyhow::Result<toml::Table> {
+    let (path, text) = spec_text(ledger)?;
+    text.parse().with_context(|| format!("{} is damaged", path.display()))
+}
+
+fn spec_text(ledger: &Ledger) -> anyhow::Result<(PathBuf, String)> {
     let path = ledger.dir().join("spec.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok((path, text))
+}
+
+/// What runs of a folder are stopped by before their ends, as its spec asks.
+pub fn stopping(ledger: &Ledger) -> anyhow::Result<Option<Stopping>> {
+    let (path, text) = spec_text(ledger)?;
     // A spec of an earlier version, which this one may not read, asks for nothing.
     if !text.contains("stop_early") {
         return Ok(None);

@@ -235,11 +235,7 @@ fn choices(ledger: &Ledger, spec: &Spec) -> anyhow::Result<Option<(Goal, Vec<Cho
 fn loss_curves(ledger: &Ledger) -> anyhow::Result<Vec<LossCurve>> {
     let mut curves = Vec::new();
     for planned in &ledger.plan().runs {
-        let of_run = match ledger.state(&planned.id)? {
-            State::Ended(result) => ledger.curve(&result)?,
-            State::Stopped(stopped) => stopped.curve,
-            State::Pending | State::Failed(_) => continue,
-        };
+        let Some(of_run) = ledger.curve_of(&ledger.state(&planned.id)?)? else { continue };
         let point = |at: &CurvePoint| {
             let tokens = at.tokens as f64;
             [tokens, tokens * planned.flops_per_token.exact, at.train_loss.unwrap_or(f64::NAN)]
