@@ -43,18 +43,17 @@ const SIGN_EVERY: u64 = 30;
 /// Bars count in thousandths: FLOPs do not fit into an integer.
 const THOUSAND: u64 = 1000;
 
+/// What a run that was stopped after so many tokens would still have cost.
+fn spared(run: &PlannedRun, tokens: u64) -> f64 {
+    run.flops_spent() * (1.0 - run.share_done(tokens))
+}
+
 impl<'a> Display<'a> {
     /// A display of `slots` workers on the runs of a ledger; bars where `terminal`, lines otherwise.
     pub fn new(ledger: &'a Ledger, slots: usize, terminal: bool) -> Self {
         let runs = &ledger.plan().runs;
-        let stopped = |run: &&PlannedRun| {
-            ledger
-                .stopped(&run.id)
-                .ok()
-                .flatten()
-                .map(|stopped| run.flops_spent() * (1.0 - run.share_done(stopped.tokens)))
-        };
-        let spared: f64 = runs.iter().filter_map(|run| stopped(&run)).sum();
+        let of_stopped = |run: &PlannedRun| Some(spared(run, ledger.stopped(&run.id).ok().flatten()?.tokens));
+        let spared: f64 = runs.iter().filter_map(of_stopped).sum();
         let total = ledger.wanted().iter().map(|run| run.flops_spent()).sum::<f64>() - spared;
         let done = runs.iter().filter(|run| ledger.is_over(&run.id)).map(PlannedRun::flops_spent).sum::<f64>() - spared;
         let has_loss = |run: &&PlannedRun| {
@@ -202,7 +201,7 @@ impl<'a> Display<'a> {
 
     /// What it would have cost on is no work any more.
     fn stopped(&mut self, slot: usize, id: &RunId, tokens: u64, why: &str) {
-        let spared = self.runs.get(id).map_or(0.0, |run| run.flops_spent() * (1.0 - run.share_done(tokens)));
+        let spared = self.runs.get(id).map_or(0.0, |run| spared(run, tokens));
         self.ended(slot, id, true, why);
         (self.total, self.done) = (self.total - spared, self.done - spared);
     }
