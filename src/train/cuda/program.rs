@@ -5,7 +5,7 @@ use super::launch::{self, Batch};
 use super::layout::{self, ALIGNMENT, Arena, Flat, Room as _};
 use super::loss::Loss;
 use super::muon::Muon;
-use super::pass::OnCard;
+use super::pass::{OnCard, Pass};
 use super::refusal;
 use super::state::{Gains, Recipe, State, StepState};
 use super::step::Step;
@@ -220,21 +220,26 @@ impl<'g> Program<'g> {
 
     /// Cross entropy of each token of whole sequences.
     pub fn token_losses(&self, tokens: &[u16]) -> Result<Vec<f32>, TrainError> {
-        let batch = self.show(tokens)?;
-        let step = self.step();
-        step.forward(&batch, &mut |_, _| Ok(()))?;
-        step.loss.token_losses(&step.pass(&batch, false))?;
-        self.floats(self.loss.losses, batch.rows(&self.recipe.shape))
+        self.of_each_token(tokens, Loss::token_losses)
     }
 
     /// The most likely token after each of whole sequences, the last left out.
     pub fn best_tokens(&self, tokens: &[u16]) -> Result<Vec<u16>, TrainError> {
+        let words = self.of_each_token(tokens, Loss::best_tokens)?;
+        Ok(words.into_iter().map(|word| word.to_bits() as u16).collect())
+    }
+
+    /// A word for each token of whole sequences, which `make` puts in the place of its loss.
+    fn of_each_token(
+        &self,
+        tokens: &[u16],
+        make: fn(&Loss, &Pass<'_>) -> Result<(), TrainError>,
+    ) -> Result<Vec<f32>, TrainError> {
         let batch = self.show(tokens)?;
         let step = self.step();
         step.forward(&batch, &mut |_, _| Ok(()))?;
-        step.loss.best_tokens(&step.pass(&batch, false))?;
-        let words = self.floats(self.loss.losses, batch.rows(&self.recipe.shape))?;
-        Ok(words.into_iter().map(|word| word.to_bits() as u16).collect())
+        make(step.loss, &step.pass(&batch, false))?;
+        self.floats(self.loss.losses, batch.rows(&self.recipe.shape))
     }
 
     /// The launches of a step.

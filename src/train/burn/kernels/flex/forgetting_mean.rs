@@ -37,7 +37,6 @@ pub fn backward(width: usize, x: &[f32], [memories, grad]: [&[f32]; 2], grad_x: 
             for (at, ((x, grad), grad_x)) in rows.enumerate().rev() {
                 let before = if at > 0 { &memories[(at - 1) * width..at * width] } else { &zeros[..width] };
                 let ((gate, new), (grad_gate, grad_new)) = (x.split_at(width), grad_x.split_at_mut(width));
-                // Lengths that the compiler sees here: otherwise it checks each index, one number after another.
                 let (new, grad_new, grad, wanted) =
                     (&new[..width], &mut grad_new[..width], &grad[..width], &mut wanted[..width]);
                 for i in 0..width {

@@ -66,7 +66,6 @@ pub fn gated_silu_backward(width: usize, x: &[f32], grad: &[f32], grad_x: &mut [
             let rows = x.chunks_exact(2 * width).zip(grad.chunks_exact(width));
             for (grad_x, (x, grad)) in grad_x.chunks_exact_mut(2 * width).zip(rows) {
                 let ((gate, up), (grad_gate, grad_up)) = (x.split_at(width), grad_x.split_at_mut(width));
-                // Lengths that the compiler sees here: otherwise it checks each index, one number after another.
                 let (up, grad_up, grad) = (&up[..width], &mut grad_up[..width], &grad[..width]);
                 for i in 0..width {
                     let open = sigmoid(gate[i]);

@@ -109,7 +109,6 @@ fn open(gates: &mut [f32], given: &[f32], before: &[f32], [cell, output]: [&mut 
     vectorized(
         #[inline(always)]
         || {
-            // Lengths that the compiler sees here: otherwise it checks each index, one number after another.
             let ([input, forget, candidate, out], [to_input, to_forget, to_candidate, to_out]) =
                 (gates_of_mut(gates, d), gates_of(given, d));
             let (before, cell, output) = (&before[..d], &mut cell[..d], &mut output[..d]);

@@ -33,7 +33,6 @@ pub fn backward(x: &[f32], gain: &[f32], grad: &mut [f32], grad_gain: &mut [f32]
     vectorized(
         #[inline(always)]
         || {
-            // Lengths that the compiler sees here: otherwise it checks each index, one number after another.
             let (gain, grad_gain, product) = (&gain[..d], &mut grad_gain[..d], &mut product[..d]);
             for (x, grad) in x.chunks_exact(d).zip(grad.chunks_exact_mut(d)) {
                 let r = reciprocal_rms(x);

@@ -5,6 +5,9 @@
 
 /// Runs `work` in the widest instructions of this machine. `work` and all that it calls must be `#[inline(always)]`:
 /// a function that stays outside is compiled for the baseline, where each `mul_add` is a call.
+///
+/// `work` becomes a function of its own, which does not see how long the slices are that it is handed. Where it goes through
+/// several by an index, it cuts them to one length first: otherwise each index is checked, and there is no vector code.
 #[inline]
 pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
