@@ -377,8 +377,7 @@ fn optimum_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The only axis of a sweep's table beside those that the law is about in which rows differ. Where there are several, that is
-/// warned of when the table is read.
+/// The axis of a sweep's table beside those that the law is about in which rows differ; nothing where several do.
 fn another_axis(
     path: &Path,
     known: &[String],

@@ -1,5 +1,5 @@
-//! What several commands do: say their last words, lay out tables, open a device, a folder of results, a kept model, the corpora of a
-//! plan or a fitted surface, know whose program trains, and measure the speed of a device.
+//! What several commands do: say their last words, lay out tables, open a device, a folder of results, a kept model, the corpora
+//! of a plan or a fitted surface, know whose program trains, and measure the speed of a device.
 
 pub mod claim;
 pub mod closing;
