@@ -107,8 +107,11 @@ impl Small {
     }
 }
 
-/// A spec whose matrix products are computed in bf16, as the tensor cores of cards do best.
+/// A spec whose matrix products are computed in bf16, as the tensor cores of cards do best, unless it says itself how.
 fn in_bf16(spec: &str) -> String {
+    if spec.contains("\n[train]\n") {
+        return spec.to_owned();
+    }
     let table = "[train]\nprecision = \"bf16\"                  # factors of matrix products; weights, sums and losses stay f32\n";
     match spec.split_once("\n[sweep]\n") {
         Some((before, after)) => format!("{before}\n{table}\n[sweep]\n{after}"),

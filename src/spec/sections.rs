@@ -364,7 +364,7 @@ pub enum Precision {
     F32,
     /// f32, but the inputs of products are rounded to 11 bits of precision; NVIDIA GPUs only.
     Tf32,
-    /// Inputs of products and activations with 8 bits of precision; NVIDIA GPUs only.
+    /// Inputs of products with 8 bits of precision, on NVIDIA GPUs of activations too; there and on CPUs with AVX512-BF16.
     Bf16,
 }
 

@@ -38,6 +38,7 @@ pub const TEMPLATES: &[Template] = &[
     template!("laws-depth", "sweep", "sweeps/laws/depth.toml", "Deep or wide at one number of parameters"),
     template!("laws-lstm", "sweep", "sweeps/laws/lstm.toml", "LSTM against attention"),
     template!("laws-mlp", "sweep", "sweeps/laws/mlp.toml", "GELU, squared ReLU and SwiGLU"),
+    template!("laws-precision", "sweep", "sweeps/laws/precision.toml", "What products in bf16 cost beside f32"),
     template!("laws-experts", "sweep", "sweeps/laws/experts.toml", "Experts against one MLP at equal FLOPs"),
     template!("laws-optimizer", "sweep", "sweeps/laws/optimizer.toml", "AdamW, Lion, Muon and SGD at several batch sizes"),
     template!("laws-batch", "sweep", "sweeps/laws/batch.toml", "The critical batch size: steps against tokens"),

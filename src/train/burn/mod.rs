@@ -58,17 +58,17 @@ impl Engine for device::Opened {
         corpus: &'a Corpus,
         micro_batches: usize,
     ) -> Result<Box<dyn Session + 'a>, TrainError> {
-        check(&self.info, run)?;
+        check(self, run)?;
         Ok(Box::new(session::Session::new(run, corpus, &self.device, micro_batches)))
     }
 
     fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus) -> Result<Box<dyn Bench + 'a>, TrainError> {
-        check(&self.info, run)?;
+        check(self, run)?;
         Ok(Box::new(bench::Stepper::new(run, corpus, &self.device, self.measured_as())))
     }
 
     fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError> {
-        check(&self.info, run)?;
+        check(self, run)?;
         Ok(probe::probe(run, rules, batches, steps, &self.device))
     }
 }
@@ -80,14 +80,16 @@ pub fn testing() -> impl Engine {
 }
 
 /// Refuses what burn does not compute.
-fn check(info: &DeviceInfo, run: &Run) -> Result<(), TrainError> {
-    if run.precision == Precision::F32 {
+fn check(device: &device::Opened, run: &Run) -> Result<(), TrainError> {
+    if ops::Ops::on(&device.device).compute_in(&device.device, run.precision) {
         return Ok(());
     }
+    let on_cpu = if run.precision == Precision::Bf16 { " or a processor with AVX512-BF16" } else { "" };
     Err(TrainError::Configuration(format!(
-        "train.precision = {:?}: the device {} computes in f32 only; train on cuda, or write f32",
+        "train.precision = {:?}: the device {} ({}) does not compute in it; train on cuda{on_cpu}, or write f32",
         run.precision.name(),
-        info.kind
+        device.info.kind,
+        device.info.name
     )))
 }
 
@@ -98,9 +100,10 @@ mod tests {
 
     #[test]
     fn a_precision_that_the_device_lacks_is_refused_by_name() {
-        let run = testing::small(|spec| spec.train.precision = Precision::Bf16).run;
+        let run = testing::small(|spec| spec.train.precision = Precision::Tf32).run;
         let engine = testing();
         let error = engine.probe(&run, &run.table(), &|_, _| (), 1).unwrap_err().to_string();
-        assert!(error.contains("train.precision = \"bf16\": the device cpu computes in f32 only"), "{error}");
+        assert!(error.contains("train.precision = \"tf32\": the device cpu ("), "{error}");
+        assert!(error.ends_with("does not compute in it; train on cuda, or write f32"), "{error}");
     }
 }

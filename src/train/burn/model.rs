@@ -38,7 +38,8 @@ impl Model {
         };
         let weights = initial::weights(run, rules).map(|drawn| Weight::new(drawn, device)).collect();
         let positions = Positions::new(&shape, device);
-        Self { weights, beside: Beside { shape, positions, ops: Ops::on(device), multipliers } }
+        let (ops, precision) = (Ops::on(device), run.precision);
+        Self { weights, beside: Beside { shape, positions, ops, precision, multipliers } }
     }
 
     /// The same model with burn's own operations, which the fused ones are tested against.
@@ -56,20 +57,22 @@ impl Model {
     /// Mean cross entropy `[1]`, in nats per token, and what is minimized: the same but for what parts add.
     pub fn losses(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<1>) {
         let (x, head, penalty) = self.before_logits(ids, &mut |_, _| {});
-        let loss = self.beside.ops.mean_loss(x, head, self.beside.multipliers.logits, targets);
+        let Beside { ops, multipliers, precision, .. } = self.beside;
+        let loss = ops.mean_loss(x, head, multipliers.logits, targets, precision);
         (loss.clone(), penalty.map_or_else(|| loss.clone(), |penalty| loss.clone() + penalty))
     }
 
     /// Cross entropy of each token `[n]`. Only of a model without gradients.
     pub fn token_losses(&self, ids: Tensor<1, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
         let (x, head, _) = self.before_logits(ids, &mut |_, _| {});
-        self.beside.ops.token_losses(x, head, self.beside.multipliers.logits, targets)
+        let Beside { ops, multipliers, precision, .. } = self.beside;
+        ops.token_losses(x, head, multipliers.logits, targets, precision)
     }
 
     /// The most likely token after each, `[n]`. Only of a model without gradients.
     pub fn best_tokens(&self, ids: Tensor<1, Int>) -> Tensor<1, Int> {
         let (x, head, _) = self.before_logits(ids, &mut |_, _| {});
-        let logits = x.matmul(head);
+        let logits = self.beside.product(x, head);
         let [n, _] = logits.dims();
         logits.argmax(1).reshape([n])
     }
@@ -77,7 +80,7 @@ impl Model {
     /// Shows every activation, up to the logits, for `ids` `[n]`. Only of a model without gradients.
     pub fn watch(&self, ids: Tensor<1, Int>, watch: Watch<'_>) {
         let (x, head, _) = self.before_logits(ids, watch);
-        let logits = || x.clone().matmul(head.clone()).mul_scalar(self.beside.multipliers.logits);
+        let logits = || self.beside.product(x.clone(), head.clone()).mul_scalar(self.beside.multipliers.logits);
         watch(Site::Logits, &|| mean_abs(logits()));
     }
 

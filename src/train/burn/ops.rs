@@ -8,6 +8,7 @@ use super::composed;
 use super::kernels;
 use super::positions::Positions;
 use crate::optimizer::{Matrix, OptimizerKind, Update, muon};
+use crate::spec::Precision;
 
 /// Which implementation a model uses: decided once, by its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,28 @@ impl Ops {
         }
         let _ = device;
         Self::Composed
+    }
+
+    /// Whether factors of products can have this precision on a device.
+    pub fn compute_in(self, device: &Device, precision: Precision) -> bool {
+        match self {
+            #[cfg(any(feature = "cpu", feature = "wgpu"))]
+            Self::Fused => kernels::compute_in(device, precision),
+            Self::Composed => {
+                let _ = device;
+                precision == Precision::F32
+            }
+        }
+    }
+
+    /// The product of `x` `[n, inputs]` and `weight` `[inputs, outputs]`, of factors in a precision that the device has.
+    pub fn product(self, x: Tensor<2>, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
+        #[cfg(feature = "cpu")]
+        if (self, precision) == (Self::Fused, Precision::Bf16) {
+            return kernels::parts::rounded_product(x, weight);
+        }
+        let _ = precision;
+        x.matmul(weight)
     }
 
     /// Root-mean-square normalization of each row of `x` `[n, d]`, times `gain` `[1, d]`.
@@ -68,20 +91,36 @@ impl Ops {
 
     /// Cross entropy of each token `[n]`, in nats, of logits `multiplier` x `unembedding`, with `x` `[n, d]` and
     /// `unembedding` `[d, vocab]`. Without gradients.
-    pub fn token_losses(self, x: Tensor<2>, head: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
+    pub fn token_losses(
+        self,
+        x: Tensor<2>,
+        head: Tensor<2>,
+        multiplier: f64,
+        targets: Tensor<1, Int>,
+        precision: Precision,
+    ) -> Tensor<1> {
+        let _ = precision;
         match self {
             Self::Composed => composed::token_losses(x, head, multiplier, targets),
             #[cfg(any(feature = "cpu", feature = "wgpu"))]
-            Self::Fused => kernels::token_losses(x, head, multiplier, targets),
+            Self::Fused => kernels::token_losses(x, head, multiplier, targets, precision),
         }
     }
 
     /// The mean `[1]` of the cross entropies.
-    pub fn mean_loss(self, x: Tensor<2>, head: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
+    pub fn mean_loss(
+        self,
+        x: Tensor<2>,
+        head: Tensor<2>,
+        multiplier: f64,
+        targets: Tensor<1, Int>,
+        precision: Precision,
+    ) -> Tensor<1> {
+        let _ = precision;
         match self {
             Self::Composed => composed::token_losses(x, head, multiplier, targets).mean(),
             #[cfg(any(feature = "cpu", feature = "wgpu"))]
-            Self::Fused => kernels::mean_loss(x, head, multiplier, targets),
+            Self::Fused => kernels::mean_loss(x, head, multiplier, targets, precision),
         }
     }
 

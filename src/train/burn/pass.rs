@@ -11,6 +11,7 @@ use super::positions::Positions;
 use super::watch::{Watch, mean_abs, mean_abs_logits};
 use super::weight::Weight;
 use crate::model::{self, Shape, Site, Sizes};
+use crate::spec::Precision;
 
 /// What a model is beside its weights.
 #[derive(Clone, Debug)]
@@ -21,8 +22,17 @@ pub struct Beside {
     pub positions: Positions,
     /// The implementation of its operations.
     pub ops: Ops,
+    /// The precision of the factors of products with weights.
+    pub precision: Precision,
     /// What is multiplied beside the outputs of weights.
     pub multipliers: Multipliers,
+}
+
+impl Beside {
+    /// The product of `x` and a weight.
+    pub fn product(&self, x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+        self.ops.product(x, weight, self.precision)
+    }
 }
 
 /// What the table of parameterizations multiplies beside the outputs of weights.
@@ -73,11 +83,11 @@ impl model::Ops for Pass<'_> {
     }
 
     fn linear(&self, x: Tensor<2>, weight: &Weight) -> Tensor<2> {
-        scaled(x.matmul(weight.value.clone()), weight.rule.multiplier)
+        scaled(self.product(x, weight), weight.rule.multiplier)
     }
 
     fn product(&self, x: Tensor<2>, weight: &Weight) -> Tensor<2> {
-        x.matmul(weight.value.clone())
+        self.beside.product(x, weight.value.clone())
     }
 
     fn add_branch(&self, x: Tensor<2>, branch: Tensor<2>) -> Tensor<2> {

@@ -136,7 +136,8 @@ mod tests {
     use crate::model::Weight;
     use crate::optimizer::OptimizerKind;
     use crate::plan::{PlannedRun, testing};
-    use crate::spec::PowerRule;
+    use crate::spec::{PowerRule, Precision};
+    use crate::train::burn::ops::Ops;
     use crate::train::engine::{Session as _, take_mean_loss};
     use crate::train::state;
 
@@ -196,6 +197,48 @@ mod tests {
             take_mean_loss(session).unwrap()
         };
         (from..to).map(&mut loss).collect()
+    }
+
+    #[test]
+    fn rounded_factors_change_losses_by_their_rounding_and_keep_their_bits() {
+        let ((planned, corpus), device) = (small(), Device::flex().autodiff());
+        if !Ops::on(&device).compute_in(&device, Precision::Bf16) {
+            eprintln!("skipped: this processor has no AVX512-BF16");
+            return;
+        }
+        let rounded = Run { precision: Precision::Bf16, ..planned.run.clone() };
+        let new = |run| Session::new(run, &corpus, &device, 1);
+        let (exact, whole) = (losses(&mut new(&planned.run), 0, 30), losses(&mut new(&rounded), 0, 30));
+        assert_ne!(whole, exact);
+        for (step, (a, b)) in whole.iter().zip(&exact).enumerate() {
+            assert!((a / b - 1.0).abs() < 8e-3, "step {step}: {a} and {b}");
+        }
+        assert!(whole[29] < whole[0] - 0.1, "it learns: {whole:?}");
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert_eq!(pool.install(|| losses(&mut new(&rounded), 0, 30)), whole, "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn gradients_of_rounded_products_are_those_of_the_rounded_factors() {
+        let device = Device::flex().autodiff();
+        if !Ops::on(&device).compute_in(&device, Precision::Bf16) {
+            eprintln!("skipped: this processor has no AVX512-BF16");
+            return;
+        }
+        // Factors and gradients that rounding leaves as they are.
+        let whole = |shape: [usize; 2], step: usize| {
+            let values: Vec<f32> = (0..shape[0] * shape[1]).map(|i| (i * step % 17) as f32 - 8.0).collect();
+            Tensor::<2>::from_data(TensorData::new(values, shape), &device)
+        };
+        let gradients = |precision| {
+            let (x, weight) = (whole([200, 40], 3).require_grad(), whole([40, 70], 5).require_grad());
+            let y = Ops::on(&device).product(x.clone(), weight.clone(), precision);
+            let grads = (y.clone() * whole([200, 70], 7)).sum().backward();
+            [y.inner(), x.grad(&grads).unwrap(), weight.grad(&grads).unwrap()].map(floats)
+        };
+        assert_eq!(gradients(Precision::Bf16), gradients(Precision::F32), "all sums are whole numbers below 2^24");
     }
 
     #[test]

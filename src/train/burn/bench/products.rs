@@ -6,6 +6,8 @@ use burn::tensor::{Device, Distribution, Tensor};
 
 use crate::model::{Shape, Weight};
 use crate::plan::Run;
+use crate::spec::Precision;
+use crate::train::burn::ops::Ops;
 use crate::train::burn::wait::wait;
 use crate::train::timing::median;
 
@@ -49,24 +51,25 @@ pub fn memory_speed(numbers: usize, device: &Device, at_least: Duration) -> f64 
 pub fn of_a_step(run: &Run, device: &Device) -> f64 {
     let Shape { width: d, depth, heads, context, vocab, parts } = run.shape;
     let tokens = run.tokens_per_step();
-    let product = |weight: Weight| weight.share * linear(tokens, weight.shape.into(), device);
+    let product = |weight: Weight| weight.share * linear(tokens, weight.shape.into(), run.precision, device);
     let block: f64 = run.shape.block().into_iter().filter(Weight::is_matrix).map(product).sum();
     let attention = match parts.mixer.attended(&run.shape.sizes()) {
         0 => 0.0,
         _ => attention(tokens / context * heads, context, d / heads, device),
     };
-    depth as f64 * (block + attention) + linear(tokens, (d, vocab), device)
+    depth as f64 * (block + attention) + linear(tokens, (d, vocab), run.precision, device)
 }
 
 /// Seconds of the three products of a weight `[inputs, outputs]`.
-fn linear(tokens: usize, (inputs, outputs): (usize, usize), device: &Device) -> f64 {
+fn linear(tokens: usize, (inputs, outputs): (usize, usize), precision: Precision, device: &Device) -> f64 {
+    let product = |a: Tensor<2>, b: Tensor<2>| drop(Ops::on(device).product(a, b, precision));
     let rows = tokens.min(PIECE_ROWS);
     let (x, weight, grad) =
         (random([rows, inputs], device), random([inputs, outputs], device), random([rows, outputs], device));
     let once = timed(device, || {
-        drop(x.clone().matmul(weight.clone()));
-        drop(grad.clone().matmul(weight.clone().transpose()));
-        drop(x.clone().transpose().matmul(grad.clone()));
+        product(x.clone(), weight.clone());
+        product(grad.clone(), weight.clone().transpose());
+        product(x.clone().transpose(), grad.clone());
     });
     once * tokens as f64 / rows as f64
 }

@@ -8,6 +8,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, TensorMetadata};
 
 use super::seam::{BackwardOps, FusedOps, SavedAttention};
+use crate::spec::Precision;
 
 #[derive(Debug)]
 struct RmsNorm;
@@ -137,14 +138,15 @@ impl<B: BackwardOps, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         let ((x, x_node), (unembedding, unembedding_node)) = (x.into_parts(), unembedding.into_parts());
         match MeanLoss.prepare::<C>([x_node, unembedding_node]).compute_bound().stateful() {
             OpsKind::Tracked(node) => {
-                let (loss, gradients) = B::mean_loss_and_gradients(x, unembedding, targets, multiplier);
+                let (loss, gradients) = B::mean_loss_and_gradients(x, unembedding, targets, multiplier, precision);
                 node.finish(gradients, loss)
             }
-            OpsKind::UnTracked(node) => node.finish(B::mean_loss(x, unembedding, targets, multiplier)),
+            OpsKind::UnTracked(node) => node.finish(B::mean_loss(x, unembedding, targets, multiplier, precision)),
         }
     }
 }

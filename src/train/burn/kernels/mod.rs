@@ -20,6 +20,7 @@ use burn::tensor::{Device, Int, Tensor};
 use self::seam::WeightOps as _;
 use self::seam::{FusedOps as _, PlainOps as _};
 use crate::optimizer::{OptimizerKind, Update};
+use crate::spec::Precision;
 
 /// Whether tensors on this device can go through the fused operations.
 pub fn serve(device: &Device) -> bool {
@@ -30,6 +31,15 @@ pub fn serve(device: &Device) -> bool {
         DispatchDevice::Cube(_) => true,
         #[allow(unreachable_patterns)] // which others there are depends on the features
         _ => false,
+    }
+}
+
+/// Whether factors of products on this device can have this precision.
+pub fn compute_in(device: &Device, precision: Precision) -> bool {
+    match device.clone().inner().as_dispatch() {
+        #[cfg(feature = "cpu")]
+        DispatchDevice::Flex(_) => flex::available(precision),
+        _ => precision == Precision::F32,
     }
 }
 
@@ -55,15 +65,27 @@ pub fn embed(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
 }
 
 /// See `PlainOps::token_losses`.
-pub fn token_losses(x: Tensor<2>, unembedding: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
+pub fn token_losses(
+    x: Tensor<2>,
+    unembedding: Tensor<2>,
+    multiplier: f64,
+    targets: Tensor<1, Int>,
+    precision: Precision,
+) -> Tensor<1> {
     let [x, unembedding] = [x, unembedding].map(Tensor::into_dispatch);
-    Tensor::from_dispatch(Dispatch::token_losses(x, unembedding, targets.into_dispatch(), multiplier))
+    Tensor::from_dispatch(Dispatch::token_losses(x, unembedding, targets.into_dispatch(), multiplier, precision))
 }
 
 /// See `FusedOps::mean_loss`.
-pub fn mean_loss(x: Tensor<2>, unembedding: Tensor<2>, multiplier: f64, targets: Tensor<1, Int>) -> Tensor<1> {
+pub fn mean_loss(
+    x: Tensor<2>,
+    unembedding: Tensor<2>,
+    multiplier: f64,
+    targets: Tensor<1, Int>,
+    precision: Precision,
+) -> Tensor<1> {
     let [x, unembedding] = [x, unembedding].map(Tensor::into_dispatch);
-    Tensor::from_dispatch(Dispatch::mean_loss(x, unembedding, targets.into_dispatch(), multiplier))
+    Tensor::from_dispatch(Dispatch::mean_loss(x, unembedding, targets.into_dispatch(), multiplier, precision))
 }
 
 /// One AdamW step of value, first and second moment of each weight, after their gradients' common norm is brought down to

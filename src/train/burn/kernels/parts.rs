@@ -33,6 +33,9 @@ pub trait PartOps: Backend {
     /// Memories `[n, d]` of sequences of `context` rows, from gates and what is new `[n, 2 d]`, see
     /// `model::Ops::forgetting_mean`.
     fn forgetting_mean(x: FloatTensor<Self>, context: usize) -> FloatTensor<Self>;
+
+    /// The product `[n, outputs]` of `x` `[n, inputs]` and `weight` `[inputs, outputs]`, both rounded to bf16.
+    fn rounded_product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// Backward passes, and forward passes that keep something for them.
@@ -63,6 +66,13 @@ pub trait PartBackward: PartOps {
         grad: FloatTensor<Self>,
         context: usize,
     ) -> FloatTensor<Self>;
+
+    /// Gradients of `x` and `weight`: products of rounded factors too. Only those that are asked for.
+    fn rounded_product_backward(
+        saved: [FloatTensor<Self>; 2],
+        grad: FloatTensor<Self>,
+        asked: [bool; 2],
+    ) -> [Option<FloatTensor<Self>>; 2];
 }
 
 /// What a long short-term memory keeps from its forward pass.
@@ -141,6 +151,24 @@ impl<B: PartBackward> Backward<B, 1> for ForgettingMean {
     }
 }
 
+#[derive(Debug)]
+struct RoundedProduct;
+
+impl<B: PartBackward> Backward<B, 2> for RoundedProduct {
+    type State = [FloatTensor<B>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let asked = ops.parents.each_ref().map(Option::is_some);
+        let found = B::rounded_product_backward(ops.state, grad, asked);
+        for (parent, grad) in ops.parents.into_iter().zip(found) {
+            if let (Some(parent), Some(grad)) = (parent, grad) {
+                grads.register::<B>(parent.id, grad);
+            }
+        }
+    }
+}
+
 impl<B: PartBackward, C: CheckpointStrategy> PartOps for Autodiff<B, C> {
     fn row_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
         let (x, x_node) = x.into_parts();
@@ -177,6 +205,14 @@ impl<B: PartBackward, C: CheckpointStrategy> PartOps for Autodiff<B, C> {
             OpsKind::UnTracked(node) => node.finish(memories),
         }
     }
+
+    fn rounded_product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
+        match RoundedProduct.prepare::<C>([x_node, weight_node]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish([x.clone(), weight.clone()], B::rounded_product(x, weight)),
+            OpsKind::UnTracked(node) => node.finish(B::rounded_product(x, weight)),
+        }
+    }
 }
 
 /// Whether tensors on this device can go through these operations.
@@ -202,4 +238,9 @@ pub fn lstm(gates: Tensor<2>, state: Tensor<2>, context: usize) -> Tensor<2> {
 /// See [`PartOps::forgetting_mean`].
 pub fn forgetting_mean(x: Tensor<2>, context: usize) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::forgetting_mean(x.into_dispatch(), context))
+}
+
+/// See [`PartOps::rounded_product`].
+pub fn rounded_product(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::rounded_product(x.into_dispatch(), weight.into_dispatch()))
 }

@@ -4,6 +4,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, backend_extension};
 
 use crate::optimizer::{OptimizerKind, Update};
+use crate::spec::Precision;
 
 /// The operations with gradients, as burn's dispatcher sees them. `[n, d]` has one row for each token of the batch.
 #[backend_extension(Flex: cfg(feature = "cpu"), Cube: cfg(feature = "wgpu"), Autodiff)]
@@ -27,12 +28,14 @@ pub trait FusedOps: Backend {
     /// Rows of `table` `[vocab, d]` for `ids` `[n]`.
     fn embed(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self>;
 
-    /// Mean cross entropy `[1]` of the logits `multiplier` x `x` `[n, d]` x `unembedding` `[d, vocab]`.
+    /// Mean cross entropy `[1]` of the logits `multiplier` x `x` `[n, d]` x `unembedding` `[d, vocab]`, with factors of so much
+    /// precision, which on wgpu is f32.
     fn mean_loss(
         x: FloatTensor<Self>,
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
+        precision: Precision,
     ) -> FloatTensor<Self>;
 }
 
@@ -45,6 +48,7 @@ pub trait PlainOps: Backend {
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
+        precision: Precision,
     ) -> FloatTensor<Self>;
 }
 
@@ -108,6 +112,7 @@ pub trait BackwardOps: FusedOps {
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
+        precision: Precision,
     ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]);
 
     /// `x` times the only element of `factor`.

@@ -9,6 +9,7 @@ use crate::model::{Parts, Shape};
 use crate::optimizer::{OptimizerKind, Update};
 use crate::plan::testing::small;
 use crate::plan::{Run, RunSchedule};
+use crate::spec::Precision;
 use crate::train::burn::model::Model;
 use crate::train::burn::ops::Ops;
 use crate::train::burn::optimizer::{self, Optimizer};
@@ -126,11 +127,11 @@ fn loss_agrees_with_the_composed_one() {
     for multiplier in [1.0, 0.25] {
         let inputs = [numbers([ROWS, 32], 6), numbers([32, 700], 7)];
         agree("mean_loss", &inputs, &|ops, device, x| {
-            ops.mean_loss(x[0].clone(), x[1].clone(), multiplier, ids(700, device)).unsqueeze()
+            ops.mean_loss(x[0].clone(), x[1].clone(), multiplier, ids(700, device), Precision::F32).unsqueeze()
         });
         let losses = |ops: Ops, device: &Device| {
             let [x, head] = inputs.each_ref().map(|x| on(&device.clone().inner(), x.clone()));
-            let losses = ops.token_losses(x, head, multiplier, ids(700, device).inner());
+            let losses = ops.token_losses(x, head, multiplier, ids(700, device).inner(), Precision::F32);
             on(&cpu().inner(), losses.unsqueeze::<2>())
         };
         let composed = losses(Ops::Composed, &cpu());

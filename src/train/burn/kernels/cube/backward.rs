@@ -7,6 +7,7 @@ use cubecl::prelude::*;
 
 use super::launch::{ELEMENTWISE, cubes, dims, packed, room, units};
 use super::{activation, attention, embedding, loss, norm, sum};
+use crate::spec::Precision;
 use crate::train::burn::kernels::seam::{BackwardOps, SavedAttention};
 
 /// A cube for each tile of rows of each head of each sequence of `qkv` `[n, 3 d]`.
@@ -160,6 +161,7 @@ impl BackwardOps for CubeBackend {
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
+        _: Precision,
     ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]) {
         let rows = loss::rows_at_once(&unembedding);
         loss::mean_and_gradients([x, unembedding], super::ids(targets), multiplier, rows)

@@ -27,6 +27,7 @@ use burn_cubecl::CubeBackend;
 
 use self::launch::{ELEMENTWISE, cubes, dims, ids, packed, room, units};
 use super::seam::{BackwardOps, FusedOps, PlainOps};
+use crate::spec::Precision;
 
 pub use update::adamw_all;
 
@@ -95,8 +96,9 @@ impl FusedOps for CubeBackend {
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
+        _: Precision,
     ) -> FloatTensor<Self> {
-        loss::mean(Self::token_losses(x, unembedding, targets, multiplier))
+        loss::mean(Self::token_losses(x, unembedding, targets, multiplier, Precision::F32))
     }
 }
 
@@ -106,6 +108,7 @@ impl PlainOps for CubeBackend {
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
+        _: Precision,
     ) -> FloatTensor<Self> {
         loss::token_losses(x, unembedding, ids(targets), multiplier)
     }

@@ -2,7 +2,8 @@
 //! computed, and the probabilities are made anew for the backward pass instead of kept (Dao et al. 2022, arXiv
 //! 2205.14135).
 
-use super::product::{Layout, multiply};
+use super::matrix::Layout;
+use super::product::multiply;
 use super::simd::{dot, exp, max, sum_of, vectorized};
 
 /// Query rows of one block: fewer skip more of the masked half, more pack the keys less often. At 256 positions and 32

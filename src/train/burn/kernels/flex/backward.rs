@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::attention::{self, Saved, Sequence};
 use super::{PIECE, SUM_ROWS, dims, head, ids, packed, tensor};
 use super::{activation, cross_entropy, embedding, norm};
+use crate::spec::Precision;
 use crate::train::burn::kernels::seam::{BackwardOps, SavedAttention};
 
 /// Element by element sum of parts, in their order.
@@ -104,9 +105,10 @@ impl BackwardOps for Flex {
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
+        precision: Precision,
     ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]) {
         let (x, unembedding, targets) = (packed(x), packed(unembedding), ids(targets));
-        let head = head(&unembedding, multiplier);
+        let head = head(&unembedding, multiplier, precision);
         let n = targets.len();
         let weight = 1.0 / n as f32;
         let mut grad_x = vec![0.0; n * head.d];

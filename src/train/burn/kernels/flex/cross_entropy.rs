@@ -1,19 +1,22 @@
 //! Softmax cross entropy over the unembedding, in pieces of rows whose logits stay in the cache.
 
-use super::product::{Layout, multiply};
+use super::matrix::Layout;
+use super::product::multiply_in;
 use super::simd::{exp, max, sum_of, vectorized};
+use crate::spec::Precision;
 
 /// Bytes of logits worked on at a time. Fewer would stay in a core's own cache, but each piece reads the unembedding and
 /// its gradient once: at a vocabulary of 4096, pieces of 64 rows cost twice the time of 256.
 const PIECE_BYTES: usize = 1 << 22;
 
-/// The unembedding `[d, vocab]` and the factor on its logits.
+/// The unembedding `[d, vocab]`, the factor on its logits, and the precision of their products.
 #[derive(Clone, Copy)]
 pub struct Unembedding<'a> {
     pub weights: &'a [f32],
     pub d: usize,
     pub vocab: usize,
     pub multiplier: f32,
+    pub precision: Precision,
 }
 
 impl Unembedding<'_> {
@@ -30,7 +33,8 @@ impl Unembedding<'_> {
     fn logits(&self, x: &[f32], logits: &mut [f32]) {
         let rows = x.len() / self.d;
         let to = Layout::rows(0, rows, self.vocab, self.vocab);
-        multiply((logits, to), false, (x, Layout::rows(0, rows, self.d, self.d)), (self.weights, self.layout()));
+        let x = (x, Layout::rows(0, rows, self.d, self.d));
+        multiply_in(self.precision, (logits, to), false, x, (self.weights, self.layout()));
     }
 }
 
@@ -68,8 +72,10 @@ pub fn loss_and_gradients(
             total += f64::from(row_gradient(row, target as usize, head.multiplier, weight));
         }
         let (rows_x, rows_logits) = (Layout::rows(0, n, d, d), Layout::rows(0, n, vocab, vocab));
-        multiply((grad_x, rows_x), false, (logits, rows_logits), (head.weights, head.layout().transposed()));
-        multiply((grad_weights, head.layout()), true, (x, rows_x.transposed()), (logits, rows_logits));
+        let by_x = (head.weights, head.layout().transposed());
+        multiply_in(head.precision, (grad_x, rows_x), false, (logits, rows_logits), by_x);
+        let by_weights = (x, rows_x.transposed());
+        multiply_in(head.precision, (grad_weights, head.layout()), true, by_weights, (logits, rows_logits));
     }
     total
 }

@@ -6,7 +6,8 @@
 //! Rows are tokens, sequence after sequence, so the rows of one position are `context` rows apart.
 
 use super::gates::{sigmoid, tanh};
-use super::product::{Layout, multiply};
+use super::matrix::Layout;
+use super::product::multiply;
 use super::simd::vectorized;
 
 /// A memory of `width` channels, with the matrix `[width, 4 width]` by which its output reaches its gates.

@@ -1,4 +1,4 @@
-//! The kernels of the CPU. `simd` and `product` hold what they share; each of `activation`, `attention`, `cross_entropy`,
+//! The kernels of the CPU. `simd`, `matrix`, `product` and `rounded` hold what they share; each of `activation`, `attention`, `cross_entropy`,
 //! `embedding`, `forgetting_mean`, `gates`, `layer_norm`, `lstm`, `norm` and `step` is one operation on slices. They are put
 //! on the device's tensors and threads here (forward passes), in `plain`, in `backward` and in `parts`.
 //!
@@ -17,14 +17,18 @@ mod forgetting_mean;
 mod gates;
 mod layer_norm;
 mod lstm;
+mod matrix;
 mod norm;
 mod parts;
 mod plain;
 mod product;
+#[cfg(target_arch = "x86_64")]
+mod rounded;
 mod simd;
 mod step;
 
 pub use plain::{adamw_all, momentum};
+pub use product::available;
 
 use burn::backend::Flex;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -34,6 +38,7 @@ use rayon::prelude::*;
 
 use self::cross_entropy::Unembedding;
 use super::seam::{BackwardOps, FusedOps, PlainOps};
+use crate::spec::Precision;
 
 /// Elements of one piece of an elementwise operation.
 const PIECE: usize = 1 << 14;
@@ -111,8 +116,9 @@ impl FusedOps for Flex {
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
+        precision: Precision,
     ) -> FloatTensor<Self> {
-        let losses = Self::token_losses(x, unembedding, targets, multiplier);
+        let losses = Self::token_losses(x, unembedding, targets, multiplier, precision);
         let n = losses.layout().shape()[0] as f64;
         let sum: f64 = losses.storage::<f32>().iter().map(|&loss| f64::from(loss)).sum();
         tensor(vec![(sum / n) as f32], [1])
@@ -120,7 +126,7 @@ impl FusedOps for Flex {
 }
 
 /// The unembedding as the kernels see it.
-fn head(unembedding: &FlexTensor, multiplier: f64) -> Unembedding<'_> {
+fn head(unembedding: &FlexTensor, multiplier: f64, precision: Precision) -> Unembedding<'_> {
     let [d, vocab] = dims(unembedding);
-    Unembedding { weights: unembedding.storage(), d, vocab, multiplier: multiplier as f32 }
+    Unembedding { weights: unembedding.storage(), d, vocab, multiplier: multiplier as f32, precision }
 }

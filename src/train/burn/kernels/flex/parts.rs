@@ -2,14 +2,21 @@
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
+use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::lstm::{Lstm, Pass};
+use super::matrix::{Layout, Right};
+use super::product::multiply_in;
 use super::{PIECE, SUM_ROWS, backward::sum_in_order, dims, forgetting_mean, gates, layer_norm, packed, tensor};
+use crate::spec::Precision;
 use crate::train::burn::kernels::parts::{Activation, PartBackward, PartOps, SavedLstm};
 
 /// Sequences whose memories are worked on together: fixed, so that sums do not depend on the number of threads.
 const SEQUENCES: usize = 32;
+
+/// Rows of a product below which a thread would pack the other matrix for too little.
+const MIN_ROWS: usize = 64;
 
 impl PartOps for Flex {
     fn row_activation(x: FloatTensor<Self>, kind: Activation) -> FloatTensor<Self> {
@@ -49,6 +56,10 @@ impl PartOps for Flex {
         let sequences = memories.par_chunks_mut(context * width).zip(x.storage::<f32>().par_chunks(context * columns));
         sequences.for_each(|(memories, x)| forgetting_mean::forward(width, x, memories));
         tensor(memories, [n, width])
+    }
+
+    fn rounded_product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        rounded(matrix(&x), matrix(&weight))
     }
 }
 
@@ -140,4 +151,37 @@ impl PartBackward for Flex {
         });
         tensor(grad_x, [n, columns])
     }
+
+    fn rounded_product_backward(
+        saved: [FloatTensor<Self>; 2],
+        grad: FloatTensor<Self>,
+        asked: [bool; 2],
+    ) -> [Option<FloatTensor<Self>>; 2] {
+        let ([(x, rows), (weight, of_weight)], of_output) = (saved.each_ref().map(matrix), matrix(&grad));
+        [
+            asked[0].then(|| rounded(of_output, (weight, of_weight.transposed()))),
+            asked[1].then(|| rounded((x, rows.transposed()), of_output)),
+        ]
+    }
+}
+
+/// A tensor as the products see it, wherever its elements lie.
+fn matrix(x: &FlexTensor) -> (&[f32], Layout) {
+    let ([rows, columns], layout) = (dims(x), x.layout());
+    let [row_stride, column_stride] =
+        [0, 1].map(|axis| usize::try_from(layout.strides()[axis]).expect("none is turned"));
+    (x.storage(), Layout { offset: layout.start_offset(), rows, columns, row_stride, column_stride })
+}
+
+/// The product of two matrices that are rounded to bf16. Rows of it do not depend on each other: each thread has some.
+fn rounded((a, left): (&[f32], Layout), right: Right<'_>) -> FlexTensor {
+    let columns = right.1.columns;
+    let rows = left.rows.div_ceil(rayon::current_num_threads()).max(MIN_ROWS);
+    let mut c = vec![0.0; left.rows * columns];
+    c.par_chunks_mut(rows * columns).enumerate().for_each(|(i, c)| {
+        let to = Layout::rows(0, c.len() / columns, columns, columns);
+        let left = Layout { offset: left.offset + i * rows * left.row_stride, rows: to.rows, ..left };
+        multiply_in(Precision::Bf16, (c, to), false, (a, left), right);
+    });
+    tensor(c, [left.rows, columns])
 }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::{PIECE, SUM_ROWS, head, ids, packed, tensor};
 use super::{cross_entropy, simd, step};
 use crate::optimizer::{OptimizerKind, Update};
+use crate::spec::Precision;
 use crate::train::burn::composed::clip_factor;
 use crate::train::burn::kernels::seam::{PlainOps, WeightOps};
 
@@ -17,9 +18,10 @@ impl PlainOps for Flex {
         unembedding: FloatTensor<Self>,
         targets: IntTensor<Self>,
         multiplier: f64,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         let (x, unembedding, targets) = (packed(x), packed(unembedding), ids(targets));
-        let head = head(&unembedding, multiplier);
+        let head = head(&unembedding, multiplier, precision);
         let mut losses = vec![0.0; targets.len()];
         let rows = x.storage::<f32>().par_chunks(SUM_ROWS * head.d).zip(targets.par_chunks(SUM_ROWS));
         losses.par_chunks_mut(SUM_ROWS).zip(rows).for_each(|(losses, (x, targets))| {
