@@ -169,6 +169,7 @@ fn the_identity_holds_what_decides_the_outcome_and_nothing_else() {
     assert_ne!(id(&|spec| spec.eval.tokens *= 2), same);
     assert_ne!(id(&|spec| spec.model.zero_init_unembedding = true), same);
     assert_ne!(id(&|spec| spec.model.zero_init_query = true), same);
+    assert_ne!(id(&|spec| spec.model.embedding_std = Some(1.0)), same);
 }
 
 #[test]

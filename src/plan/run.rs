@@ -77,6 +77,9 @@ pub struct Run {
     pub zero_init_unembedding: bool,
     /// Whether the queries start at zero.
     pub zero_init_query: bool,
+    /// Standard deviation of the first token embedding, where it is not that of the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding_std: Option<f64>,
     /// How weights are updated.
     pub optimizer: RunOptimizer,
     /// The learning rate over the run.

@@ -36,6 +36,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("model.base_head_dim", "channels", "16"),
     ("model.zero_init_unembedding", "", "true"),
     ("model.zero_init_query", "", "true"),
+    ("model.embedding_std", "", "1.0"),
     ("model.mixer", "", "\"lstm\""),
     ("model.positions", "", "\"learned\""),
     ("model.kv_sharing", "heads", "4"),

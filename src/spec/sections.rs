@@ -106,6 +106,9 @@ pub struct Model {
     /// Whether the queries start at zero, so that attention is uniform at first; false if not written.
     #[serde(default)]
     pub zero_init_query: bool,
+    /// Standard deviation of the first values of the token embedding, the same at every shape; GPT-2's 0.02 if not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding_std: Option<f64>,
     /// What moves information between positions; `attention` if not written.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mixer: Mixer,

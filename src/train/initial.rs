@@ -28,11 +28,13 @@ pub struct Drawn {
 pub fn weights<'a>(run: &'a Run, rules: &'a dyn Rules) -> impl Iterator<Item = Drawn> + 'a {
     let draw = move |(stream, weight): (usize, Weight)| {
         let zeros = zero_columns(run, &weight);
-        let Weight { name, role, shape, mean, .. } = weight;
+        let Weight { name, group, role, shape, mean, .. } = weight;
         let rule = rules.rule(role, shape[0]);
+        let own = run.embedding_std.filter(|_| group == Group::Embedding);
+        let init_std = own.unwrap_or(rule.init_std);
         let mut generator = ChaCha8Rng::seed_from_u64(run.seed);
         generator.set_stream(stream as u64);
-        let drawn = StandardNormal.sample_iter(&mut generator).map(|x: f64| (mean + x * rule.init_std) as f32);
+        let drawn = StandardNormal.sample_iter(&mut generator).map(|x: f64| (mean + x * init_std) as f32);
         let begin = |(i, x)| if i % shape[1] < zeros { 0.0 } else { x };
         let values = drawn.take(shape[0] * shape[1]).enumerate().map(begin).collect();
         Drawn { name, role, rule, shape, values }
@@ -46,5 +48,23 @@ fn zero_columns(run: &Run, weight: &Weight) -> usize {
         Group::Unembedding if run.zero_init_unembedding => weight.shape[1],
         _ if run.zero_init_query => weight.queries,
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::testing;
+
+    #[test]
+    fn the_embedding_begins_with_the_deviation_that_the_spec_names() {
+        let drawn = |own: Option<f64>| {
+            let run = testing::small(|spec| spec.model.embedding_std = own).run;
+            let table = run.table();
+            weights(&run, &table).map(|drawn| drawn.values).collect::<Vec<_>>()
+        };
+        let (first, own) = (drawn(None), drawn(Some(0.04)));
+        assert!(first[0].iter().zip(&own[0]).all(|(a, b)| (2.0 * a - b).abs() < 1e-7), "twice the table's");
+        assert_eq!(first[1..], own[1..], "and nothing else");
     }
 }

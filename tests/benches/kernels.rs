@@ -6,6 +6,7 @@ use std::hint::black_box;
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use runner::model::{Parts, Shape};
+use runner::spec::Precision;
 use runner::train::burn::ops::Ops;
 use runner::train::burn::positions::Positions;
 
@@ -63,7 +64,7 @@ fn kernels(criterion: &mut Criterion) {
     });
     both_ways(criterion, "mean_loss", &|shape| [rows(shape), shape[0]], &|ops, x, [d, _, _, vocab, _]| {
         let targets = ids(x.dims()[0], vocab);
-        ops.mean_loss(x, random([d, vocab]), 1.0, targets).unsqueeze()
+        ops.mean_loss(x, random([d, vocab]), 1.0, targets, Precision::F32).unsqueeze()
     });
     both_ways(criterion, "embed", &|shape| [shape[3], shape[0]], &|ops, table, shape| {
         ops.embed(table, ids(rows(shape), shape[3]))
