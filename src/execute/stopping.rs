@@ -98,8 +98,8 @@ impl Stopping {
 
     /// Whether a run is to be stopped at a point of its curve, and why.
     pub(super) fn judge(&self, ledger: &Ledger, run: &PlannedRun, progress: &Progress) -> Option<Reason> {
-        // What an earlier attempt told was judged then.
-        if !progress.curve_point || progress.again || progress.step >= run.run.schedule.steps {
+        // What an earlier attempt told is judged again: it may have died before its verdict was written.
+        if !progress.curve_point || progress.step >= run.run.schedule.steps {
             return None;
         }
         let share = progress.tokens as f64 / run.tokens as f64;

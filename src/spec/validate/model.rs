@@ -7,6 +7,10 @@ use crate::spec::check::{Checked, absent, present, require};
 /// Checks `[model]`; on a ladder of sizes the sweep chooses the shapes.
 pub(super) fn check(model: &Model, ladder: bool) -> Checked {
     ranges(model)?;
+    let std = model.embedding_std;
+    require(std.is_none_or(|std| std > 0.0 && std <= 1e3), "model.embedding_std", || {
+        (format!("{} is impossible", std.unwrap_or_default()), "write a number above 0, such as 0.02 or 1.0".to_owned())
+    })?;
     shape(model, ladder)?;
     bases(model)?;
     parts::check(model)
@@ -26,7 +30,7 @@ fn ranges(model: &Model) -> Checked {
         base_head_dim,
         zero_init_unembedding: _,
         zero_init_query: _,
-        embedding_std,
+        embedding_std: _,
         mixer: _,
         positions: _,
         kv_sharing: _,
@@ -43,12 +47,6 @@ fn ranges(model: &Model) -> Checked {
         })
     };
     within("model.context", *context, 1 << 20, "128")?;
-    require(embedding_std.is_none_or(|std| std > 0.0 && std <= 1e3), "model.embedding_std", || {
-        (
-            format!("{} is impossible", embedding_std.unwrap_or_default()),
-            "write a number above 0, such as 0.02 or 1.0".to_owned(),
-        )
-    })?;
     for (key, head_dim) in [("model.head_dim", Some(head_dim)), ("model.base_head_dim", base_head_dim.as_ref())] {
         let Some(head_dim) = head_dim else { continue };
         within(key, *head_dim, 1024, "16")?;

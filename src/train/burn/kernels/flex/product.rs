@@ -125,9 +125,12 @@ mod tests {
             for case in 0..8 {
                 let [left_turned, right_turned, accumulate] = [1, 2, 4].map(|bit| case & bit > 0);
                 // Inside rows that are wider.
-                let layout = |turned: bool, rows: usize, columns: usize| match turned {
-                    true => Layout::rows(2, columns, rows, rows + 3).transposed(),
-                    false => Layout::rows(1, rows, columns, columns + 1),
+                let layout = |turned: bool, rows: usize, columns: usize| {
+                    if turned {
+                        Layout::rows(2, columns, rows, rows + 3).transposed()
+                    } else {
+                        Layout::rows(1, rows, columns, columns + 1)
+                    }
                 };
                 let (left, right, to) = (layout(left_turned, m, k), layout(right_turned, k, n), layout(false, m, n));
                 let (a, b, mut c) = (random(left.end()), random(right.end()), random(to.end()));

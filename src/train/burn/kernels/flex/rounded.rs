@@ -177,10 +177,8 @@ fn pack(
         for (pair, packed) in packed.iter_mut().enumerate().skip(done) {
             *packed = [0; PANEL];
             for (row, packed) in packed.iter_mut().enumerate().take(high) {
-                let [low, high] = [2 * pair, 2 * pair + 1].map(|k| match k < inner {
-                    true => bits(x[row * of.row_stride + k * of.column_stride]),
-                    false => 0,
-                });
+                let [low, high] = [2 * pair, 2 * pair + 1]
+                    .map(|k| if k < inner { bits(x[row * of.row_stride + k * of.column_stride]) } else { 0 });
                 *packed = low | high << 16;
             }
         }
@@ -205,7 +203,10 @@ fn interleave(x: &[f32], stride: usize, packed: &mut [Pair]) -> usize {
         unsafe {
             let both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(high.as_ptr()), _mm512_loadu_ps(low.as_ptr()));
             let order = _mm512_loadu_si512(order.as_ptr().cast());
-            _mm512_storeu_si512(packed.as_mut_ptr().cast(), _mm512_permutexvar_epi16(order, transmute(both)));
+            _mm512_storeu_si512(
+                packed.as_mut_ptr().cast(),
+                _mm512_permutexvar_epi16(order, transmute::<__m512bh, __m512i>(both)),
+            );
         }
     }
     packed.len()
@@ -263,9 +264,10 @@ mod tests {
         for (x, nearest) in [
             (1.0, 1.0),
             (1.001, 1.0),
-            (1.003_906_25, 1.0),
+            // Halfway, just above, and halfway again.
+            (1.003_906_3, 1.0),
             (1.003_906_4, 1.007_812_5),
-            (1.011_718_75, 1.015_625),
+            (1.011_718_8, 1.015_625),
             (-0.1, -0.100_097_656),
         ] {
             assert_eq!(rounded(&[x]), [nearest], "{x}");
