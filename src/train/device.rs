@@ -7,6 +7,7 @@ use super::burn;
 #[cfg(feature = "cuda")]
 use super::cuda;
 use super::engine::Engine;
+use crate::spec::Precision;
 use crate::trainer::{Listed, Missing, TrainError};
 
 /// The kinds of device, in the order in which `auto` of the command line tries them. The last is for comparison: burn on
@@ -28,6 +29,16 @@ pub fn open(name: &str, threads: usize) -> Result<Box<dyn Engine>, TrainError> {
         _ => Ok(Box::new(burn::open(kind, index, threads))),
         #[cfg(not(feature = "burn"))]
         _ => unreachable!("{kind} {index:?} with {threads} threads was not checked"),
+    }
+}
+
+/// Whether factors of products can have this precision on a kind of device of this machine.
+pub fn computes_in(kind: &str, precision: Precision) -> bool {
+    match kind {
+        "cuda" => true,
+        #[cfg(feature = "cpu")]
+        "cpu" => burn::cpu_computes_in(precision),
+        _ => precision == Precision::F32,
     }
 }
 

@@ -34,6 +34,7 @@ pub use side_by_side::SideBySide;
 pub use timing::{KernelTime, Phases};
 
 use crate::plan::PlannedRun;
+use crate::spec::Precision;
 use crate::trainer::{Listed, TrainError, Trainer};
 
 /// Opens a device (`cpu`, `wgpu`, `cuda`, `cuda:1`) for training with `threads` threads of the CPU. Corpora
@@ -45,6 +46,11 @@ pub fn open(device: &str, cache: &Path, threads: usize) -> Result<Box<dyn Traine
 /// Every kind of device that there is, in the order of preference.
 pub fn devices() -> Vec<Listed> {
     device::devices()
+}
+
+/// Whether factors of products can have this precision on a kind of device of this machine.
+pub fn computes_in(kind: &str, precision: Precision) -> bool {
+    device::computes_in(kind, precision)
 }
 
 /// The mean loss of each training document of a run's text under its trained weights, in nats per token. `hear` is told of the

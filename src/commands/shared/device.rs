@@ -109,14 +109,26 @@ pub fn require_compiled(name: &str) -> anyhow::Result<()> {
 
 /// Fails where runs of a plan want numbers that a kind of device does not compute in, before any of them is begun.
 pub fn require_precision(kind: &str, plan: &Plan) -> anyhow::Result<()> {
-    let other = plan.runs.iter().map(|planned| planned.run.precision).find(|precision| *precision != Precision::F32);
-    match other {
-        Some(precision) if kind != "cuda" && kind != rehearsal::DEVICE => anyhow::bail!(
-            "train.precision = {:?}: the device {kind} computes in f32 only; train with --device cuda, or write f32",
-            precision.name()
-        ),
-        _ => Ok(()),
-    }
+    let mut wanted = plan.runs.iter().map(|planned| planned.run.precision);
+    let Some(precision) = wanted.find(|precision| kind != rehearsal::DEVICE && !computes_in(kind, *precision)) else {
+        return Ok(());
+    };
+    let on_cpu = if precision == Precision::Bf16 { " or on a processor with AVX512-BF16" } else { "" };
+    anyhow::bail!(
+        "train.precision = {:?}: the device {kind} does not compute in it here; train with --device cuda{on_cpu}, or write f32",
+        precision.name()
+    )
+}
+
+#[cfg(feature = "train")]
+fn computes_in(kind: &str, precision: Precision) -> bool {
+    crate::train::computes_in(kind, precision)
+}
+
+/// Without training nothing computes here.
+#[cfg(not(feature = "train"))]
+fn computes_in(kind: &str, precision: Precision) -> bool {
+    kind == "cuda" || precision == Precision::F32
 }
 
 #[cfg(feature = "train")]
@@ -215,17 +227,23 @@ mod tests {
     }
 
     #[test]
-    fn a_precision_is_asked_of_cuda_or_of_a_rehearsal() {
+    fn a_precision_is_asked_of_a_device_that_has_it_or_of_a_rehearsal() {
         let mut plan = crate::plan::testing::plan(2);
         require_precision("cpu", &plan).unwrap();
         plan.runs[1].run.precision = Precision::Tf32;
         for kind in ["cpu", "wgpu", "burn-cuda"] {
             let error = require_precision(kind, &plan).unwrap_err().to_string();
-            assert!(error.contains(&format!("\"tf32\": the device {kind} computes in f32 only")), "{error}");
+            assert!(error.contains(&format!("\"tf32\": the device {kind} does not compute in it here")), "{error}");
         }
         for kind in ["cuda", rehearsal::DEVICE] {
             require_precision(kind, &plan).unwrap();
         }
+        // Whether the processor has it is seen where it trains; no other kind has it but cuda.
+        plan.runs[1].run.precision = Precision::Bf16;
+        let refused = require_precision("burn-cuda", &plan).unwrap_err().to_string();
+        assert!(refused.contains("or on a processor with AVX512-BF16"), "{refused}");
+        let error = require_precision("cpu", &plan).err().map(|error| error.to_string());
+        assert!(error.is_none_or(|error| error.contains("\"bf16\": the device cpu")));
     }
 
     #[test]

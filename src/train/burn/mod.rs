@@ -79,6 +79,13 @@ pub fn testing() -> impl Engine {
     device::testing()
 }
 
+/// Whether factors of products can have this precision on the CPU.
+#[cfg(feature = "cpu")]
+pub fn cpu_computes_in(precision: Precision) -> bool {
+    let cpu = ::burn::tensor::Device::flex();
+    ops::Ops::on(&cpu).compute_in(&cpu, precision)
+}
+
 /// Refuses what burn does not compute.
 fn check(device: &device::Opened, run: &Run) -> Result<(), TrainError> {
     if ops::Ops::on(&device.device).compute_in(&device.device, run.precision) {
