@@ -9,16 +9,14 @@ processor time; ours has the start and the end of a training in it, PyTorch's th
 
 import argparse
 import csv
-import json
-import os
 import pathlib
-import platform
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import tomllib
+
+from benching import in_turn, output, processor, run, runner
 
 HERE = pathlib.Path(__file__).resolve().parent
 MEASURED = ["runner", "torch", "ratio", "share_of_peak", "share_of_products", "share_of_optimizer", "runner_mb", "torch_mb"]
@@ -38,23 +36,6 @@ CHANGES = {
     "lstm": ("[model]\n", '[model]\nmixer = "lstm"\n'),
     "muon": ('kind = "adamw"\n', 'kind = "muon"\nmomentum = 0.95\n'),
 }
-
-
-def output(command):
-    # As `runner sweep` does for its workers: memory is kept for the next step.
-    environment = os.environ | {"MIMALLOC_PURGE_DELAY": "-1"}
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(done.args)} ended with {done.returncode}:\n{done.stderr}")
-    return done.stdout
-
-
-def run(command):
-    return json.loads(output(command))
-
-
-def runner(binary, config, slots, seconds):
-    return run([binary, "bench", "--config", config, "--device", "cpu", "--slots", slots, "--seconds", seconds, "--json"])
 
 
 def torch(python, model, threads, seconds, part, *flags):
@@ -93,10 +74,7 @@ def config_of(model, part, scratch):
 
 def pair(sides, repeat):
     """Both sides, taking turns at being first."""
-    results = [None, None]
-    for side in (0, 1) if repeat % 2 == 0 else (1, 0):
-        results[side] = sides[side]()
-    ours, theirs = results
+    ours, theirs = in_turn(sides, repeat)
     rates = {
         "runner": round(ours["tokens_per_second"]),
         "torch": round(theirs["tokens_per_second"]),
@@ -128,16 +106,6 @@ def sides(chosen, model, case, scratch):
         ours = lambda: runner(chosen.runner, config, number, chosen.seconds)
     flags = ["--busy"] if chosen.busy else []
     return [ours, lambda: torch(chosen.python, model, number, chosen.seconds, part, *flags)]
-
-
-def processor():
-    """As Linux calls it, or else as Python does."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def main():

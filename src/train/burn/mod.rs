@@ -82,13 +82,12 @@ pub fn testing() -> impl Engine {
 /// Whether factors of products can have this precision on the CPU.
 #[cfg(feature = "cpu")]
 pub fn cpu_computes_in(precision: Precision) -> bool {
-    let cpu = ::burn::tensor::Device::flex();
-    ops::Ops::on(&cpu).compute_in(&cpu, precision)
+    ops::Ops::compute_in(&::burn::tensor::Device::flex(), precision)
 }
 
 /// Refuses what burn does not compute.
 fn check(device: &device::Opened, run: &Run) -> Result<(), TrainError> {
-    if ops::Ops::on(&device.device).compute_in(&device.device, run.precision) {
+    if ops::Ops::compute_in(&device.device, run.precision) {
         return Ok(());
     }
     let on_cpu = if run.precision == Precision::Bf16 { " or a processor with AVX512-BF16" } else { "" };

@@ -32,15 +32,13 @@ impl Ops {
     }
 
     /// Whether factors of products can have this precision on a device.
-    pub fn compute_in(self, device: &Device, precision: Precision) -> bool {
-        match self {
-            #[cfg(any(feature = "cpu", feature = "wgpu"))]
-            Self::Fused => kernels::compute_in(device, precision),
-            Self::Composed => {
-                let _ = device;
-                precision == Precision::F32
-            }
+    pub fn compute_in(device: &Device, precision: Precision) -> bool {
+        #[cfg(feature = "cpu")]
+        if kernels::parts::serve(device) {
+            return kernels::available(precision);
         }
+        let _ = device;
+        precision == Precision::F32
     }
 
     /// The product of `x` `[n, inputs]` and `weight` `[inputs, outputs]`, of factors in a precision that the device has.

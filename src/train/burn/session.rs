@@ -199,11 +199,19 @@ mod tests {
         (from..to).map(&mut loss).collect()
     }
 
+    /// Whether a test of bf16 can be made here; says so if not.
+    fn has_bf16(device: &Device) -> bool {
+        let has = Ops::compute_in(device, Precision::Bf16);
+        if !has {
+            eprintln!("skipped: this processor has no AVX512-BF16");
+        }
+        has
+    }
+
     #[test]
     fn rounded_factors_change_losses_by_their_rounding_and_keep_their_bits() {
         let ((planned, corpus), device) = (small(), Device::flex().autodiff());
-        if !Ops::on(&device).compute_in(&device, Precision::Bf16) {
-            eprintln!("skipped: this processor has no AVX512-BF16");
+        if !has_bf16(&device) {
             return;
         }
         let rounded = Run { precision: Precision::Bf16, ..planned.run.clone() };
@@ -223,8 +231,7 @@ mod tests {
     #[test]
     fn gradients_of_rounded_products_are_those_of_the_rounded_factors() {
         let device = Device::flex().autodiff();
-        if !Ops::on(&device).compute_in(&device, Precision::Bf16) {
-            eprintln!("skipped: this processor has no AVX512-BF16");
+        if !has_bf16(&device) {
             return;
         }
         // Factors and gradients that rounding leaves as they are.

@@ -62,7 +62,8 @@ pub fn of_a_step(run: &Run, device: &Device) -> f64 {
 
 /// Seconds of the three products of a weight `[inputs, outputs]`.
 fn linear(tokens: usize, (inputs, outputs): (usize, usize), precision: Precision, device: &Device) -> f64 {
-    let product = |a: Tensor<2>, b: Tensor<2>| drop(Ops::on(device).product(a, b, precision));
+    let ops = Ops::on(device);
+    let product = |a: Tensor<2>, b: Tensor<2>| drop(ops.product(a, b, precision));
     let rows = tokens.min(PIECE_ROWS);
     let (x, weight, grad) =
         (random([rows, inputs], device), random([inputs, outputs], device), random([rows, outputs], device));

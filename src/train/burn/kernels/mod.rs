@@ -13,6 +13,9 @@ mod gradients;
 pub mod parts;
 mod seam;
 
+#[cfg(feature = "cpu")]
+pub use flex::available;
+
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::{Device, Int, Tensor};
 
@@ -31,15 +34,6 @@ pub fn serve(device: &Device) -> bool {
         DispatchDevice::Cube(_) => true,
         #[allow(unreachable_patterns)] // which others there are depends on the features
         _ => false,
-    }
-}
-
-/// Whether factors of products on this device can have this precision.
-pub fn compute_in(device: &Device, precision: Precision) -> bool {
-    match device.clone().inner().as_dispatch() {
-        #[cfg(feature = "cpu")]
-        DispatchDevice::Flex(_) => flex::available(precision),
-        _ => precision == Precision::F32,
     }
 }
 

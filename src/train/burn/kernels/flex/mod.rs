@@ -1,6 +1,6 @@
-//! The kernels of the CPU. `simd`, `matrix`, `product` and `rounded` hold what they share; each of `activation`, `attention`, `cross_entropy`,
-//! `embedding`, `forgetting_mean`, `gates`, `layer_norm`, `lstm`, `norm` and `step` is one operation on slices. They are put
-//! on the device's tensors and threads here (forward passes), in `plain`, in `backward` and in `parts`.
+//! The kernels of the CPU. `simd`, `matrix`, `product` and `rounded` hold what they share; each of `activation`, `attention`,
+//! `cross_entropy`, `embedding`, `forgetting_mean`, `gates`, `layer_norm`, `lstm`, `norm` and `step` is one operation on slices.
+//! They are put on the device's tensors and threads here (forward passes), in `plain`, in `backward` and in `parts`.
 //!
 //! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
 //! taken in their order.

@@ -136,8 +136,7 @@ mod tests {
                 let (a, b, mut c) = (random(left.end()), random(right.end()), random(to.end()));
                 let mut expected = c.clone();
                 rounded::multiply((&mut c, to), accumulate, (&a, left), (&b, right));
-                let round = |x: &[f32]| x.iter().map(|&x| f32::from_bits(rounded::bits(x) << 16)).collect::<Vec<f32>>();
-                let (a, b) = (round(&a), round(&b));
+                let (a, b) = (rounded::nearest(&a), rounded::nearest(&b));
                 multiply((&mut expected, to), accumulate, (&a, left), (&b, right));
                 let off = c.iter().zip(&expected).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
                 assert!(off < 2e-5, "{m} x {n} x {k}, case {case}: off by {off}");

@@ -186,9 +186,15 @@ fn pack(
 }
 
 /// The nearest bf16, of two the even one.
-pub fn bits(x: f32) -> u32 {
+fn bits(x: f32) -> u32 {
     let bits = x.to_bits();
     if x.is_nan() { bits >> 16 | 0x40 } else { (bits + 0x7fff + (bits >> 16 & 1)) >> 16 }
+}
+
+/// The nearest bf16 of each, as f32.
+#[cfg(test)]
+pub fn nearest(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|&x| f32::from_bits(bits(x) << 16)).collect()
 }
 
 /// Packs 16 rows that lie beside each other, their elements `stride` apart; returns how many pairs.
@@ -196,13 +202,14 @@ pub fn bits(x: f32) -> u32 {
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn interleave(x: &[f32], stride: usize, packed: &mut [Pair]) -> usize {
     let order: [u16; 2 * PANEL] = from_fn(|i| (i / 2 + i % 2 * PANEL) as u16);
+    // SAFETY: it is as long as a register.
+    let order = unsafe { _mm512_loadu_si512(order.as_ptr().cast()) };
     for (pair, packed) in packed.iter_mut().enumerate() {
         // Not by a closure on an array: it would be a call.
         let (low, high) = (&x[2 * pair * stride..][..PANEL], &x[(2 * pair + 1) * stride..][..PANEL]);
-        // SAFETY: `low`, `high`, `order` and `packed` are each as long as a register.
+        // SAFETY: `low`, `high` and `packed` are each as long as a register.
         unsafe {
             let both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(high.as_ptr()), _mm512_loadu_ps(low.as_ptr()));
-            let order = _mm512_loadu_si512(order.as_ptr().cast());
             _mm512_storeu_si512(
                 packed.as_mut_ptr().cast(),
                 _mm512_permutexvar_epi16(order, transmute::<__m512bh, __m512i>(both)),
@@ -255,13 +262,9 @@ fn transpose(x: &[f32], stride: usize, packed: &mut [Pair]) -> usize {
 mod tests {
     use super::*;
 
-    fn rounded(x: &[f32]) -> Vec<f32> {
-        x.iter().map(|&x| f32::from_bits(bits(x) << 16)).collect()
-    }
-
     #[test]
     fn numbers_are_rounded_to_the_nearest_and_what_is_not_finite_stays() {
-        for (x, nearest) in [
+        for (x, rounded) in [
             (1.0, 1.0),
             (1.001, 1.0),
             // Halfway, just above, and halfway again.
@@ -270,9 +273,9 @@ mod tests {
             (1.011_718_8, 1.015_625),
             (-0.1, -0.100_097_656),
         ] {
-            assert_eq!(rounded(&[x]), [nearest], "{x}");
+            assert_eq!(nearest(&[x]), [rounded], "{x}");
         }
-        assert_eq!(rounded(&[f32::INFINITY, f32::NEG_INFINITY]), [f32::INFINITY, f32::NEG_INFINITY]);
-        assert!(rounded(&[f32::NAN, f32::from_bits(0x7f80_0001)]).iter().all(|x| x.is_nan()));
+        assert_eq!(nearest(&[f32::INFINITY, f32::NEG_INFINITY]), [f32::INFINITY, f32::NEG_INFINITY]);
+        assert!(nearest(&[f32::NAN, f32::from_bits(0x7f80_0001)]).iter().all(|x| x.is_nan()));
     }
 }
