@@ -2,8 +2,7 @@
 //! as plain processes. The real one is in `scripts/check-slurm.sh`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::common::{Place, QUICKSTART, assert_code, assert_refused, signal, text, wait_for};
 
@@ -40,8 +39,9 @@ impl Place {
 
     fn program(&self, name: &str, body: &str) {
         let head = format!("#!/bin/bash\ncd \"$(dirname \"$0\")\"\necho {name} \"$@\" >>calls\n");
-        let path = self.write(&format!("bin/{name}"), head + body);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let (path, text) = (self.path(&format!("bin/{name}")), self.write("text", head + body));
+        // Written here, it would be open for writing in whatever another test starts just now, and "busy".
+        assert!(Command::new("install").args(["-m", "755"]).args([text, path]).status().unwrap().success());
     }
 
     /// How often a command was called with arguments that begin so.

@@ -236,7 +236,6 @@ fn reader(stream: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Stri
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
@@ -250,10 +249,11 @@ mod tests {
         fn new(programs: &[(&str, &str)]) -> Self {
             let dir = tempfile::tempdir().unwrap();
             for (name, body) in programs {
-                let path = dir.path().join(name);
-                fs::write(&path, format!("#!/bin/sh\ncd \"$(dirname \"$0\")\"\necho {name} \"$@\" >> calls\n{body}\n"))
+                let (path, text) = (dir.path().join(name), dir.path().join("text"));
+                fs::write(&text, format!("#!/bin/sh\ncd \"$(dirname \"$0\")\"\necho {name} \"$@\" >> calls\n{body}\n"))
                     .unwrap();
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+                // Written here, it would be open for writing in whatever another test starts just now, and "busy".
+                assert!(Command::new("install").args(["-m", "755"]).args([text, path]).status().unwrap().success());
             }
             let (patience, pause) = (Duration::from_secs(10), Duration::from_millis(1));
             let client = Client { programs: Some(dir.path().to_owned()), patience, pause };
