@@ -34,6 +34,7 @@ mod synthetic;
 mod text;
 mod tokenizer;
 mod utf16;
+mod words;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Text to token ids: a byte-level BPE that is trained here, single characters, or somebody's `tokenizer.json`.
 
 use std::cell::Cell;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +11,9 @@ use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::tokenizer::{
-    Model, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior,
-};
+use tokenizers::tokenizer::{Model, PreTokenizer, SplitDelimiterBehavior};
 
+use super::words::words;
 use super::{DataError, bpe};
 
 /// Names of the token that ends a document, in the order in which a loaded tokenizer is asked for them.
@@ -25,6 +25,8 @@ const UNKNOWN: &str = "\u{fffd}";
 /// Longer documents are encoded in pieces that end at a line's end, or at the next character if there is none for as
 /// long again: a single encoding of a whole book takes 50 times its size in memory.
 const PIECE: usize = 1 << 16;
+/// Words whose tokens are kept, the most frequent ones of the text that a BPE was trained on: nearly all that come.
+const WORDS_KEPT: usize = 1 << 17;
 
 /// Encodes text.
 pub struct Tokenizer {
@@ -39,6 +41,8 @@ pub struct Tokenizer {
     pub vocab: usize,
     /// Whether text may have no tokens at all, not even the unknown one.
     drops: bool,
+    /// Tokens of frequent words, where it was trained here and so encodes word by word.
+    known: Option<HashMap<Vec<u8>, Box<[u32]>>>,
 }
 
 impl Tokenizer {
@@ -73,7 +77,15 @@ impl Tokenizer {
         let mut inner = tokenizers::Tokenizer::new(model);
         inner.with_pre_tokenizer(Some(word_splitter()));
         inner.with_decoder(Some(word_splitter()));
-        Ok(Self { inner, path: path.to_owned(), separator: 0, unknown: None, vocab, drops: false })
+        counts.sort_by_key(|(_, count)| Reverse(*count));
+        counts.truncate(WORDS_KEPT);
+        let known = counts.into_par_iter().map(|(word, _)| {
+            let written: String = word.iter().map(|&byte| alphabet[usize::from(byte)]).collect();
+            let tokens = inner.get_model().tokenize(&written).expect("every byte is a token");
+            (word, tokens.into_iter().map(|token| token.id).collect())
+        });
+        let known = Some(known.collect());
+        Ok(Self { inner, path: path.to_owned(), separator: 0, unknown: None, vocab, drops: false, known })
     }
 
     /// A token for each character, numbered in their order: all that the text has where there are `vocab` of them, and
@@ -92,7 +104,7 @@ impl Tokenizer {
         }
         let all = counts.len() == vocab;
         let mut chosen: Vec<(char, u64)> = counts.into_iter().collect();
-        chosen.sort_unstable_by_key(|&(character, count)| (std::cmp::Reverse(count), character));
+        chosen.sort_unstable_by_key(|&(character, count)| (Reverse(count), character));
         chosen.truncate(if all { vocab } else { vocab - 1 });
         let mut characters: Vec<char> = chosen.into_iter().map(|(character, _)| character).collect();
         characters.sort_unstable();
@@ -105,7 +117,7 @@ impl Tokenizer {
         let each = Split::new(each, SplitDelimiterBehavior::Isolated, false).expect("a regular expression");
         inner.with_pre_tokenizer(Some(each));
         inner.with_decoder(Some(Fuse::new()));
-        Ok(Self { inner, path: path.to_owned(), separator, unknown, vocab, drops: false })
+        Ok(Self { inner, path: path.to_owned(), separator, unknown, vocab, drops: false, known: None })
     }
 
     /// Loads a `tokenizer.json` of Hugging Face's library.
@@ -141,18 +153,28 @@ impl Tokenizer {
         };
         let json: serde_json::Value = serde_json::from_slice(&json).expect("it was read as JSON before");
         let (unknown, drops) = (unknown(&json, &inner), drops(&json, &inner));
-        Ok(Self { inner, path: path.to_owned(), separator, unknown, vocab, drops })
+        Ok(Self { inner, path: path.to_owned(), separator, unknown, vocab, drops, known: None })
     }
 
     /// Token ids of one of the [`pieces`] of a document. A loaded tokenizer may have no tokens for some texts, and none
     /// that stands for the unknown.
     pub fn encode(&self, piece: &str) -> Result<Vec<u32>, DataError> {
-        let encoding = self.inner.encode_fast(piece, false).map_err(|error| {
-            let what =
-                format!("it cannot encode all of the text: {error}; take a byte-level BPE, which encodes any text");
-            DataError::content(&self.path, what)
-        })?;
-        Ok(encoding.get_ids().to_vec())
+        let whole = |text: &str| {
+            self.inner.encode_fast(text, false).map_err(|error| {
+                let what =
+                    format!("it cannot encode all of the text: {error}; take a byte-level BPE, which encodes any text");
+                DataError::content(&self.path, what)
+            })
+        };
+        let Some(known) = &self.known else { return Ok(whole(piece)?.get_ids().to_vec()) };
+        let mut ids = Vec::with_capacity(piece.len() / 2);
+        for word in words(piece) {
+            match known.get(word.as_bytes()) {
+                Some(tokens) => ids.extend_from_slice(tokens),
+                None => ids.extend_from_slice(whole(word)?.get_ids()),
+            }
+        }
+        Ok(ids)
     }
 
     /// Bytes of a piece that no token stands for. They are missing from its tokens, and nothing tells of them there.
@@ -218,11 +240,7 @@ fn word_splitter() -> ByteLevel {
 /// Words of all texts, as bytes, with how often they occur.
 fn count_words(texts: &[&str]) -> HashMap<Vec<u8>, u64> {
     let count = |mut counts: HashMap<Vec<u8>, u64>, (piece, _): (&str, bool)| {
-        // Split alone, without the change of bytes into characters, which is undone here anyway.
-        let mut split = PreTokenizedString::from(piece);
-        word_splitter().pre_tokenize(&mut split).expect("the splitter takes any text");
-        for (_, (start, end), _) in split.get_splits(OffsetReferential::Original, OffsetType::Byte) {
-            let word = &piece.as_bytes()[start..end];
+        for word in words(piece).map(str::as_bytes) {
             match counts.get_mut(word) {
                 Some(n) => *n += 1,
                 None => {
@@ -274,7 +292,7 @@ mod tests {
     use std::collections::HashSet;
 
     use tokenizers::models::bpe::BpeTrainer;
-    use tokenizers::tokenizer::Trainer;
+    use tokenizers::tokenizer::{OffsetReferential, OffsetType, PreTokenizedString, Trainer};
 
     use super::*;
 
@@ -291,6 +309,16 @@ mod tests {
             if vocab == 256 {
                 assert_eq!(ids, TEXT.bytes().map(u32::from).collect::<Vec<_>>(), "plain bytes");
             }
+        }
+    }
+
+    #[test]
+    fn tokens_word_by_word_are_those_of_the_crate_in_one_go() {
+        let sample = include_str!("tokenizer.rs");
+        let tokenizer = Tokenizer::train(&[sample], 600, Path::new("t")).unwrap();
+        for text in [sample, TEXT, include_str!("text.rs"), " \n", ""] {
+            let encoding = tokenizer.inner.encode_fast(text, false).unwrap();
+            assert_eq!(tokenizer.encode(text).unwrap(), encoding.get_ids());
         }
     }
 
