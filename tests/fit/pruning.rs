@@ -92,6 +92,29 @@ fn pruning_that_teaches_nothing_leaves_a_power_law() {
 }
 
 #[test]
+fn a_share_that_costs_nothing_is_told_from_one_that_does() {
+    let noise = [0.004, -0.003, 0.001, -0.004, 0.002, 0.003, -0.002, 0.001, -0.001, 0.002];
+    let runs = |keep: f64, above: f64, shift: usize| {
+        (0..6).map(move |i| {
+            let tokens = 1000.0 * 2.0_f64.powi(i);
+            Run { keep, tokens, loss: 3.0 + 20.0 * tokens.powf(-0.4) + above + noise[i as usize + shift] }
+        })
+    };
+    let runs: Vec<Run> = runs(1.0, 0.0, 0).chain(runs(0.5, 0.0, 2)).chain(runs(0.25, 0.05, 4)).collect();
+    let found = fit(&runs, &Bootstrap { resamples: 100, seed: 1 });
+    let [whole, half, quarter] = &found.shares.settings[..] else { panic!("{:?}", found.shares) };
+    assert_eq!((whole.name.as_str(), whole.difference), ("keeping 1", None));
+    assert!(half.difference.unwrap().holds(0.0), "{half:?}");
+    let quarter = quarter.difference.unwrap();
+    assert!(quarter.low > 0.0 && quarter.holds(0.05), "{quarter:?}");
+    assert!(
+        found.conclusion.starts_with("Against keeping 1: keeping 0.5 no difference shown, "),
+        "{}",
+        found.conclusion
+    );
+}
+
+#[test]
 fn one_share_is_too_few() {
     let runs: Vec<Run> = (1..20).map(|i| Run { keep: 1.0, tokens: f64::from(i), loss: 1.0 / f64::from(i) }).collect();
     let found = fit(&runs, &Bootstrap { resamples: 100, seed: 1 });

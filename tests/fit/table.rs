@@ -356,7 +356,6 @@ fn exports_of_this_program_are_fitted_to_the_same_numbers() {
     }
 }
 
-/// Tables that other people have published, where they are: as they are, read, or refused with what to do.
 #[test]
 fn rows_that_a_sweep_set_out_to_tell_apart_are_noted_and_those_of_other_sizes_are_not() {
     let mut table = "axis.model.mlp,axis.model.width,params,tokens,loss\n".to_owned();
@@ -368,6 +367,25 @@ fn rows_that_a_sweep_set_out_to_tell_apart_are_noted_and_those_of_other_sizes_ar
     let note = "axis.model.mlp: rows differ in it and are fitted as one curve";
     fit(&table, &["--bootstrap", "100"]).success().stderr(contains(note));
     fit(&table, &["--bootstrap", "100", "--by", "axis.model.mlp"]).success().stderr(contains("rows differ").not());
+}
+
+#[test]
+fn splits_of_the_data_are_seeds_and_what_goes_with_them_needs_no_grouping() {
+    let of = |file: fn(usize, u64) -> u64| {
+        let mut table = "axis.data.seed,axis.data.keep_file,params,tokens,loss\n".to_owned();
+        for seed in [1, 2] {
+            for (at, run) in noisy(CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0), 0.002, seed).into_iter().enumerate() {
+                writeln!(table, "{seed},scores-{}.txt,{},{},{}", file(at, seed), run.params, run.tokens, run.loss)
+                    .unwrap();
+            }
+        }
+        table
+    };
+    let one_for_each_split = of(|_, seed| seed);
+    fit(&one_for_each_split, &["--bootstrap", "100"]).success().stderr(contains("rows differ").not());
+    let two_in_each_split = of(|at, _| at as u64 % 2);
+    let note = "axis.data.keep_file: rows differ in it and are fitted as one curve";
+    fit(&two_in_each_split, &["--bootstrap", "100"]).success().stderr(contains(note));
 }
 
 #[test]
@@ -387,6 +405,7 @@ fn a_best_value_at_the_end_of_those_trained_is_warned_of() {
     fit(&inside, &flags("lr")).success().stderr(contains("in 0 of").not().and(contains("points:").not()));
 }
 
+/// Tables that other people have published, where they are: as they are, read, or refused with what to do.
 #[test]
 fn published_tables_are_read_as_they_are() {
     let cases: [(&str, &[&str], Option<&str>); 17] = [

@@ -314,6 +314,7 @@ fn pruning(fit: &Pruning, room: Room) -> String {
         }
         text += &table.text(room);
     }
+    text += &contrast(&fit.shares, room);
     text += "At the best share. ";
     text += &selection(&fit.pruned, "examples kept", room);
     text += "At the largest share. ";

@@ -3,14 +3,17 @@
 //!
 //! Runs that keep a share f of their data, the rest pruned by some score, give one curve for each f. Their lower envelope
 //! is what pruning can reach. Without pruning it is a power law; where the score knows which examples teach, it may fall
-//! like an exponential, and the best share falls as data grow.
+//! like an exponential, and the best share falls as data grow. The lowest of some noisy losses is not yet the best share, so
+//! each share is also compared with the largest one, at equal numbers of examples, with an interval.
 
 use serde::{Deserialize, Serialize};
 
 use crate::fit::Status;
+use crate::fit::laws::contrast::{self, Contrast};
 use crate::fit::laws::power::{Form, Selection, select};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::distinct;
+use crate::fit::table::Placed;
 
 /// One run on pruned data.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +46,8 @@ pub struct Pruning {
     pub points: usize,
     /// The best share at each number of examples kept.
     pub envelope: Vec<Best>,
+    /// Each share against the largest, at equal numbers of examples.
+    pub shares: Contrast,
     /// Laws of the envelope.
     pub pruned: Selection,
     /// Laws of the largest share kept, which is nearest to no pruning.
@@ -67,8 +72,9 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Pruning {
     let (tokens, losses): (Vec<f64>, Vec<f64>) = whole.iter().map(|[x, y]| (x.exp(), y.exp())).unzip();
     let unpruned = select(&tokens, &losses, bootstrap);
     let status = if distinct(runs.iter().map(|run| run.keep)) < 2 { Status::TooFewPoints } else { pruned.status };
-    let conclusion = conclusion(status, &envelope, &pruned);
-    Pruning { status, points: runs.len(), envelope, pruned, unpruned, conclusion }
+    let shares = against_largest(runs);
+    let conclusion = conclusion(status, &envelope, &shares, &pruned);
+    Pruning { status, points: runs.len(), envelope, shares, pruned, unpruned, conclusion }
 }
 
 /// One curve for each share, the largest last; repeats are averaged in the logarithm.
@@ -115,14 +121,27 @@ fn envelope(curves: &[Curve]) -> Vec<Best> {
     places.iter().filter_map(best).collect()
 }
 
-fn conclusion(status: Status, envelope: &[Best], pruned: &Selection) -> String {
+/// What keeping less costs at equal numbers of examples, whatever that number is.
+fn against_largest(runs: &[Run]) -> Contrast {
+    let mut sorted = runs.to_vec();
+    sorted.sort_by(|a, b| b.keep.total_cmp(&a.keep));
+    let placed = |run: &Run| Placed { loss: run.loss, place: vec![run.tokens.to_string()] };
+    let shares = sorted.chunk_by(|a, b| a.keep.total_cmp(&b.keep).is_eq());
+    contrast::fit(
+        &shares
+            .map(|runs| (format!("keeping {}", runs[0].keep), runs.iter().map(placed).collect()))
+            .collect::<Vec<_>>(),
+    )
+}
+
+fn conclusion(status: Status, envelope: &[Best], shares: &Contrast, pruned: &Selection) -> String {
     if status == Status::TooFewPoints {
         return "Pruning needs at least two shares kept, and 4 numbers of examples at which they can be compared."
             .to_owned();
     }
-    let shares = match (envelope.first(), envelope.last()) {
+    let lowest = match (envelope.first(), envelope.last()) {
         (Some(first), Some(last)) => format!(
-            "The best share to keep goes from {} at {:.3e} examples to {} at {:.3e}.",
+            "The lowest loss is that of keeping {} at {:.3e} examples, and of keeping {} at {:.3e}.",
             first.keep, first.tokens, last.keep, last.tokens
         ),
         _ => String::new(),
@@ -132,7 +151,7 @@ fn conclusion(status: Status, envelope: &[Best], pruned: &Selection) -> String {
         Some(false) => "At the best share the loss falls like a power law rather than an exponential",
         None => "The data do not show whether the loss at the best share falls like an exponential or a power law",
     };
-    format!("{shares} {law}. Of all forms: {}", pruned.conclusion)
+    format!("{} {lowest} {law}. Of all forms: {}", shares.conclusion, pruned.conclusion)
 }
 
 /// Whether an exponential describes the loss better than a power law with or without a floor; nothing where their

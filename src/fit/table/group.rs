@@ -1,6 +1,6 @@
 //! Rows that belong together, and a warning where rows are mixed that do not.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use csv::StringRecord;
 
@@ -58,6 +58,9 @@ pub(super) fn keep<T>(list: &mut Vec<T>, kept: &[bool]) {
     list.retain(|_| kept.next().is_some_and(|kept| *kept));
 }
 
+/// The axis of the splits and draws of the data.
+const DATA_SEED: &str = "axis.data.seed";
+
 /// Begins the axes of the weights of a mixture, which its shares say all about.
 const WEIGHTS: &str = "axis.data.weights";
 
@@ -78,10 +81,19 @@ fn set_by(field: Field) -> &'static [&'static str] {
 }
 
 /// Whether the rows of a sweep's table differ in more than size, tokens and seed: then one curve through them mixes
-/// what the sweep set out to tell apart.
+/// what the sweep set out to tell apart. An axis of data seeds is a seed as well, and what goes with it is told by it.
 pub(super) struct Mixture {
-    /// Column, its name, the first value seen, whether another one was.
-    columns: Vec<(usize, String, Option<String>, bool)>,
+    columns: Vec<Watched>,
+    data_seed: Option<usize>,
+}
+
+/// A column in which rows should agree.
+struct Watched {
+    index: usize,
+    name: String,
+    /// The first value seen of each data seed, or of all rows.
+    first: BTreeMap<String, String>,
+    varies: bool,
 }
 
 impl Mixture {
@@ -94,35 +106,46 @@ impl Mixture {
             Some(header) != options.by.as_deref()
                 && !options.tuned.iter().any(|column| column == header)
                 && (header.starts_with("axis.") || header == "parameterization")
+                && header != DATA_SEED
                 && !set(header)
         };
         let columns = headers.iter().enumerate().filter(|(_, header)| told(header.trim()));
-        Self { columns: columns.map(|(index, header)| (index, header.to_owned(), None, false)).collect() }
+        let watched = |(index, name): (usize, &str)| Watched {
+            index,
+            name: name.to_owned(),
+            first: BTreeMap::new(),
+            varies: false,
+        };
+        Self {
+            columns: columns.map(watched).collect(),
+            data_seed: headers.iter().position(|header| header == DATA_SEED),
+        }
     }
 
     /// Without the columns that the fit knows of, and the weights whose shares it knows of.
     pub(super) fn without(mut self, known: &[String]) -> Self {
         let shares = known.iter().any(|name| name.starts_with(SHARE));
         let told = |column: &String| known.contains(column) || shares && column.starts_with(WEIGHTS);
-        self.columns.retain(|(_, column, ..)| !told(column));
+        self.columns.retain(|column| !told(&column.name));
         self
     }
 
     /// No columns: rows may differ in anything.
     pub(super) fn allowed() -> Self {
-        Self { columns: Vec::new() }
+        Self { columns: Vec::new(), data_seed: None }
     }
 
     pub(super) fn see(&mut self, row: &StringRecord) {
-        for (index, _, first, varies) in &mut self.columns {
-            let value = &row[*index];
-            *varies |= first.get_or_insert_with(|| value.to_owned()) != value;
+        let seed = self.data_seed.map_or("", |index| &row[index]);
+        for column in &mut self.columns {
+            let value = &row[column.index];
+            column.varies |= column.first.entry(seed.to_owned()).or_insert_with(|| value.to_owned()) != value;
         }
     }
 
     pub(super) fn note(&self) -> Option<String> {
         let varying: Vec<&str> =
-            self.columns.iter().filter(|column| column.3).map(|column| column.1.as_str()).collect();
+            self.columns.iter().filter(|column| column.varies).map(|column| column.name.as_str()).collect();
         let warning = "rows differ in it and are fitted as one curve; --by COLUMN fits each of its values by itself";
         (!varying.is_empty()).then(|| format!("{}: {warning}", varying.join(", ")))
     }
