@@ -37,7 +37,7 @@ fn every_spec_of_the_repository_is_valid() {
 fn an_unknown_key_is_refused_with_the_nearest_known_one() {
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "budgets", "budgts = [1e12]")), @"x.toml:43: sweep.budgts: there is no such key; write budgets");
     insta::assert_snapshot!(complaint(&edit(QUICKSTART, "[eval]", "[evl]")), @"x.toml:36: evl: there is no such key; write eval");
-    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "vocab", "vocab = 512\nflavour = 3")), @"x.toml:10: data.flavour: there is no such key; write one of source, path, column, separator, deduplicate, skip_bad, dtype, validation_path, tokenizer, vocab, validation_fraction, max_epochs, train_tokens, keep, keep_by, keep_scores, keep_file, seed, weights, parts");
+    insta::assert_snapshot!(complaint(&edit(QUICKSTART, "vocab", "vocab = 512\nflavour = 3")), @"x.toml:10: data.flavour: there is no such key; write one of source, path, column, separator, deduplicate, skip_bad, dtype, validation_path, tokenizer, vocab, validation_fraction, history, max_epochs, train_tokens, keep, keep_by, keep_scores, keep_file, seed, weights, parts");
     insta::assert_snapshot!(
         complaint(&edit(SMALL, "learning_rate", "learning_rate = { value = 1, exponet = 1 }")), @"x.toml:19: optimizer.learning_rate.exponet: there is no such key; write exponent");
 }

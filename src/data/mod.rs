@@ -50,7 +50,7 @@ pub use questions::Question;
 pub use synthetic::{Entropy, Language, Split};
 
 use crate::plan::CorpusFacts;
-use crate::spec::{Data, Source};
+use crate::spec::{Data, LONGEST_HISTORY, Source};
 use cache::TokenFile;
 use mixture::{Mixture, Validation};
 use recipe::Recipe;
@@ -126,11 +126,14 @@ impl Corpus {
             }
             // A language has no file to check: that these are its settings, the fingerprint tells.
             _ if Recipe::new(data, context)?.fingerprint() != fingerprint => {
-                let what = "this language has another vocabulary, seed or context; make it with `runner data prepare`";
+                let what = "this language has another vocabulary, seed, history or context; make it with `runner data prepare`";
                 return Err(DataError::Cache { folder, what: what.to_owned() });
             }
             _ if data.source == Source::Program => Tokens::Unseen,
-            _ => Tokens::Language(Box::new(Language::new(manifest.vocab, data.seed))),
+            _ => {
+                let history = data.history.unwrap_or(LONGEST_HISTORY);
+                Tokens::Language(Box::new(Language::new(manifest.vocab, data.seed, history)))
+            }
         };
         let mut corpus = Self { manifest, context, seed: data.seed, used: None, folder, tokens };
         corpus.used = data.train_tokens.map(|wanted| corpus.part(wanted)).transpose()?;

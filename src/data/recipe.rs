@@ -8,7 +8,7 @@ use super::cache::{self, Manifest, fingerprint};
 use super::kept::Keep;
 use super::synthetic::Language;
 use super::text::TextRecipe;
-use crate::spec::{Data, Source};
+use crate::spec::{Data, LONGEST_HISTORY, Source};
 
 /// Everything that decides the tokens of a corpus.
 pub enum Recipe {
@@ -103,24 +103,28 @@ impl ProgramRecipe {
 pub struct SyntheticRecipe {
     vocab: usize,
     seed: u64,
+    history: u8,
     context: usize,
 }
 
 impl SyntheticRecipe {
     fn new(data: &Data, context: usize) -> Self {
         let vocab = data.vocab.expect("checked: a language has a vocabulary") as usize;
-        Self { vocab, seed: data.seed, context }
+        Self { vocab, seed: data.seed, history: data.history.unwrap_or(LONGEST_HISTORY), context }
     }
 
     fn fingerprint(&self) -> String {
         let settings = (self.vocab, self.seed, self.context, super::synthetic::VERSION);
-        fingerprint(Source::Synthetic, &settings)
+        match self.history {
+            LONGEST_HISTORY => fingerprint(Source::Synthetic, &settings),
+            history => fingerprint(Source::Synthetic, &(settings, "history", history)),
+        }
     }
 
     fn prepare(&self, say: &mut dyn FnMut(&str)) -> Manifest {
         say("sampling the entropy of the built-in language");
         Manifest {
-            entropy: Some(Language::new(self.vocab, self.seed).entropy(self.context)),
+            entropy: Some(Language::new(self.vocab, self.seed, self.history).entropy(self.context)),
             ..Manifest::of(Source::Synthetic, self.fingerprint(), self.vocab)
         }
     }

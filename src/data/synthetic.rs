@@ -10,6 +10,9 @@
 //! as many as it has room and data for, has a loss that falls as a power law (the picture of Michaud et al. 2023, arXiv
 //! 2303.13506).
 //!
+//! A language with a shorter history has only the components that look at so few tokens, with larger weights: with a
+//! history of one token it has a few thousand contexts, which small models can learn nearly all.
+//!
 //! Measured at 512 tokens, seed 11, context 128: the unigram's loss is 5.06 nats; knowing all bigrams gives 4.60, all
 //! single tokens 4.33, and the entropy is 3.39. From a thousand to a million known contexts, what is left above the
 //! entropy falls as their number to the power of -0.2, later -0.45.
@@ -80,14 +83,17 @@ pub struct Language {
     /// -floor ln floor, and its sum.
     floor_terms: Vec<f64>,
     floor_entropy: f64,
-    /// Cumulated weights of the components, then the unigram.
+    /// Weights of the components, 0 where they look at too many tokens.
+    weights: [f64; COMPONENTS.len()],
+    /// Cumulated weights of the components; the rest is the unigram's.
     cumulated: [f64; COMPONENTS.len()],
     candidate_weights: [f64; CANDIDATES],
 }
 
 impl Language {
-    /// The language of a seed over `vocab` tokens, at most 65536.
-    pub fn new(vocab: usize, seed: u64) -> Self {
+    /// The language of a seed over `vocab` tokens, at most 65536, that looks at so many tokens together, at most
+    /// three.
+    pub fn new(vocab: usize, seed: u64, history: u8) -> Self {
         // 1.25 is 1 + 1/4, and roots are exactly rounded: the same weights on every machine, which powf does not promise.
         let mut unigram: Vec<f64> = (1..=vocab)
             .map(|rank| {
@@ -101,8 +107,13 @@ impl Language {
         }
         let floor: Vec<f64> = unigram.iter().map(|u| UNIGRAM_WEIGHT * u).collect();
         let floor_terms: Vec<f64> = floor.iter().copied().map(surprise).collect();
+        let all: f64 = COMPONENTS.iter().map(|(weight, _)| weight).sum();
+        let kept = COMPONENTS.map(|(weight, lags)| if lags.len() <= usize::from(history) { weight } else { 0.0 });
+        // 1 exactly where all are kept.
+        let scale = all / kept.iter().sum::<f64>();
+        let weights = kept.map(|weight| weight * scale);
         let mut sum = 0.0;
-        let cumulated = COMPONENTS.map(|(weight, _)| {
+        let cumulated = weights.map(|weight| {
             sum += weight;
             sum
         });
@@ -115,6 +126,7 @@ impl Language {
             floor_entropy: floor_terms.iter().sum(),
             floor,
             floor_terms,
+            weights,
             cumulated,
             candidate_weights: halves.map(|weight| weight / total),
         }
@@ -168,7 +180,7 @@ impl Language {
     /// The tokens that are likelier after `past` than their floor, sorted, with what the components add to each.
     fn raised(&self, past: &[u16], out: &mut Vec<(u16, f64)>) {
         out.clear();
-        for (component, (weight, _)) in COMPONENTS.iter().enumerate() {
+        for (component, weight) in self.weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
             let context = self.context(component, past);
             out.extend((0..CANDIDATES).map(|j| (self.candidate(context, j), weight * self.candidate_weights[j])));
         }
@@ -235,6 +247,7 @@ fn surprise(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::LONGEST_HISTORY;
 
     const VOCAB: usize = 512;
     const CONTEXT: usize = 64;
@@ -251,7 +264,7 @@ mod tests {
 
     #[test]
     fn probabilities_sum_to_one_and_their_entropy_is_the_short_sum() {
-        let language = Language::new(VOCAB, 11);
+        let language = Language::new(VOCAB, 11, LONGEST_HISTORY);
         let text = &tokens(&language, 0, 1)[0];
         for past in (0..CONTEXT).map(|t| &text[..t]) {
             let distribution = language.distribution(past);
@@ -263,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_entropy_is_the_loss_of_the_true_distribution_on_fresh_text() {
-        let language = Language::new(VOCAB, 11);
+        let language = Language::new(VOCAB, 11, LONGEST_HISTORY);
         let entropy = language.entropy(CONTEXT);
         assert!(entropy.standard_error < 5e-4, "{entropy:?}");
         let losses: Vec<f64> = tokens(&language, 0, 1000)
@@ -282,7 +295,7 @@ mod tests {
 
     #[test]
     fn frequencies_fall_with_the_rank_as_zipf_says() {
-        let language = Language::new(VOCAB, 11);
+        let language = Language::new(VOCAB, 11, LONGEST_HISTORY);
         let mut counts = vec![0.0_f64; VOCAB];
         tokens(&language, 0, 4000).iter().flatten().for_each(|&token| counts[usize::from(token)] += 1.0);
         counts.sort_by(|a, b| b.total_cmp(a));
@@ -325,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_bigram_model_lies_between_the_unigram_and_the_entropy_and_improves_with_data() {
-        let language = Language::new(VOCAB, 11);
+        let language = Language::new(VOCAB, 11, LONGEST_HISTORY);
         let entropy = language.entropy(CONTEXT).nats_per_token;
         let losses = [100, 1000, 10_000].map(|sequences| counted_losses(&language, sequences));
         println!("entropy {entropy:.4}, bigram and unigram losses {losses:?}");
@@ -365,7 +378,7 @@ mod tests {
     /// tokens and the entropy is in contexts of two and three tokens, of which there are too many to learn.
     #[test]
     fn contexts_of_several_tokens_hold_most_of_what_small_models_have_not_learnt() {
-        let language = Language::new(VOCAB_OF_QUICKSTART, 1);
+        let language = Language::new(VOCAB_OF_QUICKSTART, 1, LONGEST_HISTORY);
         let knowing = |known: &dyn Fn(&[usize]) -> bool| loss_knowing(&language, known, 1500);
         let none = knowing(&|_| false);
         let near = knowing(&|lags| lags.len() == 1 && lags[0] <= 2);
@@ -379,18 +392,41 @@ mod tests {
     }
 
     #[test]
+    fn a_shorter_history_has_fewer_contexts_and_its_probabilities_are_still_the_truth() {
+        let [one, two, three] = [1, 2, 3].map(|history| Language::new(VOCAB, 11, history));
+        for language in [&one, &two, &three] {
+            let sum: f64 = language.weights.iter().sum::<f64>() + UNIGRAM_WEIGHT;
+            assert!((sum - 1.0).abs() < 1e-12, "{sum}");
+        }
+        assert_eq!(three.weights, COMPONENTS.map(|(weight, _)| weight), "to the bit, as before there was a choice");
+        let entropy = one.entropy(CONTEXT);
+        let losses: Vec<f64> = tokens(&one, 0, 1000)
+            .par_iter()
+            .map(|text| {
+                let loss = |t: usize| -one.distribution(&text[..t])[usize::from(text[t])].ln();
+                (1..=CONTEXT).map(loss).sum::<f64>() / CONTEXT as f64
+            })
+            .collect();
+        let mean = losses.iter().sum::<f64>() / 1000.0;
+        assert!((mean - entropy.nats_per_token).abs() < 0.03, "{mean} {entropy:?}");
+        // What a table of all pairs of neighbours can know is nearer to the truth, as there is less else to know.
+        let left = |language: &Language| counted_losses(language, 10_000).0 - language.entropy(CONTEXT).nats_per_token;
+        assert!(left(&one) < left(&two) && left(&two) < left(&three), "{} {} {}", left(&one), left(&two), left(&three));
+    }
+
+    #[test]
     fn sequences_are_of_their_seeds_split_and_index_alone() {
-        let language = Language::new(VOCAB, 1);
+        let language = Language::new(VOCAB, 1, LONGEST_HISTORY);
         let sequence = |language: &Language, split, index, length| {
             let mut out = vec![9];
             language.sequence(split, index, length, &mut out);
             out.split_off(1)
         };
         let base = sequence(&language, Split::Train(5), 3, 40);
-        assert_eq!(base, sequence(&Language::new(VOCAB, 1), Split::Train(5), 3, 60)[..40]);
+        assert_eq!(base, sequence(&Language::new(VOCAB, 1, LONGEST_HISTORY), Split::Train(5), 3, 60)[..40]);
         assert_ne!(base, sequence(&language, Split::Train(6), 3, 40));
         assert_ne!(base, sequence(&language, Split::Validation, 3, 40));
         assert_ne!(base, sequence(&language, Split::Train(5), 4, 40));
-        assert_ne!(base, sequence(&Language::new(VOCAB, 2), Split::Train(5), 3, 40));
+        assert_ne!(base, sequence(&Language::new(VOCAB, 2, LONGEST_HISTORY), Split::Train(5), 3, 40));
     }
 }

@@ -163,9 +163,9 @@ impl Run {
         content.data.tokenizer = None;
         content.data.column = None;
         content.data.parts = Vec::new();
-        // What is kept of a corpus is a part of its hash.
+        // What is kept of a corpus, or how far a language looks back, is a part of its hash.
         (content.data.keep, content.data.keep_by, content.data.keep_scores) = (None, None, None);
-        content.data.keep_file = None;
+        (content.data.keep_file, content.data.history) = (None, None);
         // Of the weights of parts, whose names the corpus knows, only the shares count.
         let shares = self.data.shares().into_iter();
         content.data.weights = shares.filter(|(_, share)| *share > 0.0).collect();

@@ -66,6 +66,10 @@ pub struct Data {
     pub vocab: Option<u32>,
     /// Share of documents (of tokens, for a token file without a validation file) held out for validation.
     pub validation_fraction: Option<f64>,
+    /// How many earlier tokens the built-in language looks at together at most: 1, 2 or 3; 3 if not written. With 1 small
+    /// models come near its entropy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<u8>,
     /// How often each training token may be seen at most; 1 forbids repeating data.
     pub max_epochs: f64,
     /// Use only so many training tokens, the same for all runs; a larger number adds to those of a smaller one. All of them if
@@ -96,6 +100,9 @@ pub struct Data {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
 }
+
+/// The most earlier tokens that the built-in language looks at together.
+pub const LONGEST_HISTORY: u8 = 3;
 
 /// What decides which documents are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -16,6 +16,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("data.validation_path", "", "\"corpora/validation.bin\""),
     ("data.tokenizer", "", "\"corpora/tokenizer.json\""),
     ("data.vocab", "tokens", "1024"),
+    ("data.history", "tokens", "1"),
     ("data.validation_fraction", "share", "0.02"),
     ("data.max_epochs", "epochs", "1.0"),
     ("data.train_tokens", "tokens", "1e6"),

@@ -28,7 +28,7 @@ mod validate;
 use std::path::Path;
 
 pub use axes::Point;
-pub use data::{Data, KeepBy, KeepScores, Part, Source};
+pub use data::{Data, KeepBy, KeepScores, LONGEST_HISTORY, Part, Source};
 pub use error::SpecError;
 pub use launcher::{Launcher, LauncherKind};
 pub use own::{COUNTS, Config, Count, OwnModel, OwnSize, flat};

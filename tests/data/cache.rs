@@ -5,8 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use runner::data::Corpus;
+use runner::spec::{Data, Source};
 
-use super::{CONTEXT, words};
+use super::{CONTEXT, data, words};
 use crate::common::{Place, SMALL, assert_code, with_data};
 
 /// What is done to a file, in words and in bytes.
@@ -85,4 +86,13 @@ fn a_cache_that_cannot_be_written_is_named() {
     let cache = file.join("cache");
     let error = Corpus::prepare(&place.text(100), CONTEXT, &cache, &mut |_| ()).err().unwrap().to_string();
     assert!(error.contains(cache.to_str().unwrap()), "{error}");
+}
+
+#[test]
+fn a_language_of_another_history_is_another_corpus_and_the_longest_is_the_one_without_the_key() {
+    let place = Place::new();
+    let facts = |history| place.prepare(&Data { history, ..data(Source::Synthetic) }).unwrap().facts();
+    let [without, longest, shortest] = [None, Some(3), Some(1)].map(facts);
+    assert_eq!(without.fingerprint, longest.fingerprint);
+    assert_ne!(without.fingerprint, shortest.fingerprint);
 }

@@ -35,6 +35,7 @@ fn data(source: Source) -> Data {
         validation_path: None,
         tokenizer: None,
         vocab: Some(256),
+        history: None,
         validation_fraction: None,
         train_tokens: None,
         keep: None,

@@ -1,7 +1,7 @@
 //! `[data]`: what each source needs and what does not belong to it.
 
 use crate::spec::check::{Checked, absent, not_negative, positive, present, require};
-use crate::spec::data::is_of_name;
+use crate::spec::data::{LONGEST_HISTORY, is_of_name};
 use crate::spec::{Data, KeepBy, Part, Source};
 
 /// What to write where no separator is one.
@@ -23,6 +23,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         validation_path,
         tokenizer,
         vocab,
+        history,
         validation_fraction,
         max_epochs: _,
         train_tokens: _,
@@ -44,6 +45,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     let rows = columns || *source == Source::Mixture;
     absent("data.skip_bad", *skip_bad && !rows, "only JSON Lines and Parquet have rows")?;
     absent("data.dtype", dtype.is_some() && *source != Source::Bin, "only token files have numbers")?;
+    absent("data.history", history.is_some() && *source != Source::Synthetic, "only the built-in language has one")?;
     absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
     weigh(data)?;
     kept(data)?;
@@ -116,7 +118,7 @@ fn no_files(data: &Data, why: &str) -> Checked {
 }
 
 /// Checks the numbers of `[data]`.
-fn ranges(Data { source, vocab, validation_fraction, max_epochs, train_tokens, .. }: &Data) -> Checked {
+fn ranges(Data { source, vocab, history, validation_fraction, max_epochs, train_tokens, .. }: &Data) -> Checked {
     train_tokens.map_or(Ok(()), |tokens| positive("data.train_tokens", tokens, "1e6"))?;
     if let Some(vocab) = vocab {
         // Ids of token files that do not fit 16 bits are renumbered.
@@ -130,6 +132,9 @@ fn ranges(Data { source, vocab, validation_fraction, max_epochs, train_tokens, .
             (format!("a vocabulary of {vocab} is impossible"), remedy)
         })?;
     }
+    require(history.is_none_or(|tokens| (1..=LONGEST_HISTORY).contains(&tokens)), "data.history", || {
+        (format!("{} tokens are impossible", history.unwrap_or_default()), "write 1, 2 or 3")
+    })?;
     if let Some(fraction) = validation_fraction {
         require(*fraction > 0.0 && *fraction < 1.0, "data.validation_fraction", || {
             (format!("{fraction} is not a share"), "write a number above 0 and below 1, such as 0.02")

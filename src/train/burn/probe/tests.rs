@@ -8,14 +8,14 @@ use crate::fit::transfer::coordinates::{Coordinate, First, Measurement, check};
 use crate::optimizer::OptimizerKind;
 use crate::parameterization::{Parameterization, Role, Rule, Table};
 use crate::plan::testing::small;
-use crate::spec::PowerRule;
+use crate::spec::{LONGEST_HISTORY, PowerRule};
 
 const CONTEXT: usize = 32;
 const STEPS: usize = 8;
 const BASE_DEPTH: usize = 2;
 
 /// The built-in language, made once for all tests.
-static LANGUAGE: LazyLock<Language> = LazyLock::new(|| Language::new(256, 1));
+static LANGUAGE: LazyLock<Language> = LazyLock::new(|| Language::new(256, 1, LONGEST_HISTORY));
 
 /// A run of a width and a depth, with heads of 8 channels.
 fn run(parameterization: Parameterization, base_width: usize, [width, depth]: [usize; 2], seed: u64) -> Run {
