@@ -106,6 +106,17 @@ fn budgets(texts: &[String]) -> anyhow::Result<Vec<(String, Budget)>> {
 fn parts(args: &ChooseArgs) -> anyhow::Result<Vec<Part>> {
     let mut targets = fit::unfitted(&args.target, args)?;
     let pools = fit::unfitted(&args.pool, args)?;
+    for pool in &pools {
+        let Some(costs) = &pool.data.cost else {
+            eprintln!("note: the table tells no cost, so each row costs as much as another; --cost says what it costs");
+            continue;
+        };
+        ensure!(
+            costs.iter().all(|cost| *cost > 0.0 && cost.is_finite()),
+            "--cost: each row must cost something, and one costs {}: write a formula that is above zero for every row",
+            costs.iter().copied().find(|cost| !(*cost > 0.0 && cost.is_finite())).unwrap_or(f64::NAN)
+        );
+    }
     let mut parts = Vec::new();
     for pool in pools {
         let at = targets.iter().position(|target| target.group == pool.group).with_context(|| {

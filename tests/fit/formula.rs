@@ -7,7 +7,7 @@ use predicates::str::contains;
 use serde_json::Value;
 
 use super::shared;
-use crate::common::Place;
+use crate::common::{Place, assert_refused};
 
 const SURFACE: &str = "loss = E + A/N^alpha + B/D^beta";
 
@@ -175,12 +175,16 @@ fn what_is_wrong_is_told_with_its_place_in_the_formula() {
         ("loss = E + A/N^", "character 16", "ends where"),
         ("loss = params + tokens", "character 8", "no unknown"),
         ("loss = E + A", "character 8", "no name is a column"),
+        ("loss = E + A*L", "character 14", "'L' and 'loss' are one column"),
     ] {
         let said = fit(&place, &["--formula", formula]).failure().code(2);
         said.stderr(contains(place_told)).stderr(contains(what));
     }
     fit(&place, &["--unknown", "alpha > 0"]).failure().code(2).stderr(contains("belongs to --formula"));
     fit(&place, &["--formula", SURFACE, "--starts", "alpha=1"]).failure().code(2).stderr(contains("means nothing"));
+    fit(&place, &["--formula", SURFACE, "--exclude-outliers"]).failure().code(2).stderr(contains("means nothing"));
+    let twice = ["--formula", SURFACE, "--unknown", "alpha = 0.3", "--unknown", "alpha = 0.5"];
+    fit(&place, &twice).failure().code(2).stderr(contains("said twice"));
     let same = ["--formula", SURFACE, "--formula", "loss = c + b/D^q + a/N^p"];
     fit(&place, &same).failure().code(2).stderr(contains("with other names"));
     for (unknown, what) in [
@@ -190,9 +194,42 @@ fn what_is_wrong_is_told_with_its_place_in_the_formula() {
         ("N > 0", "column"),
         ("A relative", "index"),
         ("alpha in 0..1 from 3", "not within"),
+        ("alpha in 0...1", "a range has two dots"),
     ] {
         fit(&place, &["--formula", SURFACE, "--unknown", unknown]).failure().code(2).stderr(contains(what));
     }
+}
+
+#[test]
+fn a_figure_never_takes_the_place_of_a_table() {
+    let place = Place::new();
+    let table = runs(1.0);
+    for name in ["runs.csv", "runs-beyond.csv"] {
+        place.write(name, &table);
+    }
+    place.write("other.csv", "a,b\n1,2\n");
+    for (flags, what) in [
+        (["fit", "runs.csv", "runs.svg"], "which is the table"),
+        (["fit", "runs-beyond.csv", "runs.svg"], "which is the table"),
+        (["fit", "runs.csv", "drawn.csv"], "ends in .svg"),
+        (["fit", "runs.csv", "other.svg"], "there is another table"),
+    ] {
+        let [command, runs, figure] = flags;
+        let flags = ["--formula", SURFACE, "--by", "optimizer", "--bootstrap", "100", "--figure", figure];
+        let output = place.run(&[&[command, runs][..], &flags].concat());
+        assert_refused(&output, &[what]);
+    }
+    assert_eq!((place.read("runs.csv"), place.read("runs-beyond.csv")), (table.clone(), table));
+    assert_eq!(place.read("other.csv"), "a,b\n1,2\n");
+}
+
+#[test]
+fn a_formula_of_something_else_than_a_loss_stands_alone() {
+    let place = Place::new();
+    place.write("runs.csv", runs(1.0));
+    let said = fit(&place, &["--formula", "N = a*D^b", "--by", "optimizer"]).success();
+    let text = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
+    assert!(!text.contains("nats") && !text.contains("farseer"), "{text}");
 }
 
 #[test]

@@ -43,7 +43,9 @@ pub(super) fn run(request: &Request, law: Option<Law>) -> anyhow::Result<String>
     let count = if law == Some(Law::All) { 0 } else { asking.len() };
     let target = asking.first().map_or("loss", |one| one.formula.names.target.0.as_str()).to_owned();
     let known: Vec<String> = asking.iter().map(|one| one.name.clone()).collect();
-    for form in forms::ALL.iter().filter(|form| !known.iter().any(|name| name == form.name)) {
+    // Laws of the literature are laws of losses: beside a formula of a rate or of a batch they mean nothing.
+    let beside = forms::ALL.iter().filter(|_| named::is_loss(&target));
+    for form in beside.filter(|form| !known.iter().any(|name| name == form.name)) {
         // The index of a law of the literature is the column of --by, which otherwise splits the table.
         if !form.has_groups() || (law == Some(Law::All) && args.by.is_some()) {
             asking.push(of_form(form, &target, request)?);
@@ -166,9 +168,13 @@ fn refuse(request: &Request) -> anyhow::Result<()> {
         ("--starts", !args.starts.is_empty()),
         ("--critical-batch", !args.critical_batch.is_empty()),
         ("--recount", args.recount.is_some()),
+        ("--exclude-outliers", args.exclude_outliers),
     ];
     for (flag, given) in unused {
         ensure!(!given, "{flag} means nothing with a law that is a formula: leave it out");
+    }
+    if let Some(figure) = &args.formula.figure {
+        print_formula::check_figure(figure, &args.runs)?;
     }
     Ok(())
 }
@@ -203,6 +209,10 @@ fn options(request: &Request) -> anyhow::Result<written::Options> {
 fn own(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Asking>> {
     let args = request.args;
     let unknowns = asked(&args.formula.unknown)?;
+    for (at, one) in unknowns.iter().enumerate() {
+        let twice = unknowns[..at].iter().any(|other| other.name == one.name);
+        ensure!(!twice, "--unknown {}: it is said twice: write one of the two", one.name);
+    }
     let written = |(at, text): (usize, &String)| -> anyhow::Result<Asking> {
         let name = if args.formula.formula.len() == 1 { "formula".to_owned() } else { format!("formula {}", at + 1) };
         Ok(Asking { name, formula: Formula::parse(text)?, unknowns: unknowns.clone(), columns: None, grouped: true })
@@ -291,7 +301,12 @@ fn read(
     let table = crate::fit::table::Options { by: request.args.by.clone().filter(|_| splits), ..request.table.clone() };
     let read = named::read(&request.args.runs, &request.columns, &wanted, &table);
     read.map_err(|error| match error {
-        TableError::Named { name, cell } => in_formula(asking, &name, &cell),
+        TableError::Named { name, cell } => in_formula(
+            asking,
+            &name,
+            format!("{cell}. For groups write the column as an index of an unknown, as in A{{{name}}}"),
+        ),
+        TableError::Predicted { ref name, .. } => in_formula(asking, name, error.to_string()),
         TableError::Target { .. } => match asking.iter().find(|one| one.formula.names.target.0 == target) {
             Some(one) => one.formula.wrong(&one.formula.names.target.1, error.to_string()).into(),
             None => error.into(),
@@ -308,17 +323,13 @@ fn read(
     })
 }
 
-/// A cell that is no number, with the place in the formula that asks for one.
-fn in_formula(asking: &[Asking], name: &str, cell: &TableError) -> anyhow::Error {
-    let place =
-        asking.iter().find_map(|one| {
-            let (_, place) = one.formula.names.used.iter().find(|(used, _)| used == name)?;
-            Some(one.formula.wrong(
-                place,
-                format!("{cell}. For groups write the column as an index of an unknown, as in A{{{name}}}"),
-            ))
-        });
-    place.map_or_else(|| anyhow::anyhow!("{cell}"), Into::into)
+/// What is wrong with a column, with the place in the formula that names it.
+fn in_formula(asking: &[Asking], name: &str, what: String) -> anyhow::Error {
+    let place = asking.iter().find_map(|one| {
+        let (_, place) = one.formula.names.used.iter().find(|(used, _)| used == name)?;
+        Some(one.formula.wrong(place, what.clone()))
+    });
+    place.map_or_else(|| anyhow::anyhow!(what), Into::into)
 }
 
 /// The laws of the formulas: those that were asked for, the first `count`, and others whose columns are there.

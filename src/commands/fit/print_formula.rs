@@ -1,9 +1,9 @@
 //! What `runner fit --formula` prints: the law, its rivals, and the figure of its residuals.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Serialize;
 
 use super::print;
@@ -138,6 +138,31 @@ impl Said<'_> {
 const DECADES: f64 = 2.0;
 const PLACES: usize = 81;
 
+/// Refuses a figure that is no SVG, or whose numbers would take the place of the table.
+pub(super) fn check_figure(path: &Path, table: &Path) -> anyhow::Result<()> {
+    ensure!(
+        path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")),
+        "--figure {}: figures are SVG: write a name that ends in .svg",
+        path.display()
+    );
+    let same = |other: &Path| matches!((other.canonicalize(), table.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    for written in [path.to_owned(), path.with_extension("csv"), beyond(path), beyond(path).with_extension("csv")] {
+        ensure!(
+            !same(&written),
+            "--figure {}: its numbers are written to {}, which is the table: give the figure another name",
+            path.display(),
+            written.display()
+        );
+    }
+    Ok(())
+}
+
+/// Where the figure of what lies beyond the rows is drawn.
+fn beyond(path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}-beyond.svg"))
+}
+
 /// Draws the residuals at `path`, and beside it the law beyond the rows, each with its numbers.
 pub(super) fn write_figures(
     path: &Path,
@@ -169,16 +194,22 @@ pub(super) fn write_figures(
         cost,
     };
     let rows: Vec<[f64; 2]> = costs.iter().zip(&data.loss).map(|(cost, loss)| [*cost, *loss]).collect();
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    write(
-        &path.with_file_name(format!("{stem}-beyond.svg")),
-        formula::beyond(&one.name, &one.law.formula, &along, &rows)?,
-    )
+    write(&beyond(path), formula::beyond(&one.name, &one.law.formula, &along, &rows)?)
 }
 
 /// A figure with its numbers beside it.
 fn write(path: &Path, [svg, csv]: [String; 2]) -> anyhow::Result<()> {
-    for (path, text) in [(path.to_owned(), svg), (path.with_extension("csv"), csv)] {
+    let numbers = path.with_extension("csv");
+    // Another table of that name is somebody's data.
+    let first = |text: &str| text.lines().next().map(str::to_owned);
+    if let Ok(there) = std::fs::read_to_string(&numbers) {
+        ensure!(
+            first(&there) == first(&csv),
+            "{}: there is another table, where the numbers of the figure belong: give the figure another name",
+            numbers.display()
+        );
+    }
+    for (path, text) in [(path.to_owned(), svg), (numbers, csv)] {
         std::fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))?;
     }
     eprintln!("note: drawn in {}, with its numbers beside it", path.display());

@@ -224,6 +224,53 @@ mod tests {
         assert_eq!((again.bought.len(), &again.bought[..few.bought.len()]), (60, &few.bought[..]));
     }
 
+    /// A surface of 8 sizes and 8 lengths, and places beyond it.
+    fn surface() -> [Data; 2] {
+        let data = |places: Vec<(f64, f64)>| {
+            let loss = places.iter().enumerate().map(|(i, (n, d))| {
+                (1.69 + 406.4 * n.powf(-0.34) + 410.7 * d.powf(-0.28)) * (1.0 + 1e-3 * (i as f64 * 2.4).sin())
+            });
+            let (n, d): (Vec<f64>, Vec<f64>) = places.iter().copied().unzip();
+            Data {
+                loss: loss.collect(),
+                cost: Some(places.iter().map(|(n, d)| 6.0 * n * d).collect()),
+                columns: [("N".to_owned(), n), ("D".to_owned(), d)].into(),
+                ..Data::default()
+            }
+        };
+        let grid = (0..64).map(|i| (1e7 * 2_f64.powi(i / 8), 1e9 * 2_f64.powi(i % 8))).collect();
+        let beyond = |i: i32| {
+            let share = |by: f64| (f64::from(i) * by).fract();
+            (1e9 * 10_f64.powf(share(0.618)), 1e11 * 10_f64.powf(share(0.755)))
+        };
+        [data(grid), data((0..30).map(beyond).collect())]
+    }
+
+    #[test]
+    fn what_is_said_of_unknowns_does_not_make_a_choice_worse() {
+        let [pool, target] = surface();
+        let said: [&[&str]; 5] = [
+            &[],
+            &["alpha in 0..1", "beta in 0..1"],
+            &["alpha in 0.1..1", "beta in 0.1..1"],
+            &["alpha > 0", "beta > 0"],
+            &["beta in 0..1"],
+        ];
+        for said in said {
+            let unknowns: Vec<Asked> = said.iter().map(|text| Asked::parse(text).unwrap()).collect();
+            let formula = Formula::parse("loss = E + A/N^alpha + B/D^beta").unwrap();
+            let law = formula.law(&|name| ["N", "D"].contains(&name), &unknowns).unwrap();
+            for seed in 0..3 {
+                let options = Options { measure: Measure::default(), copies: Options::COPIES, seed };
+                let mut bought = Pool::new(&law, &pool, &target, options).unwrap();
+                bought.spend(0.1 * bought.total()).unwrap();
+                let predicted: Vec<f64> = bought.predict().unwrap().iter().map(|estimate| estimate.value).collect();
+                let r2 = explained(&target.loss, &predicted);
+                assert!(r2 > 0.99, "{said:?}, seed {seed}: {r2}");
+            }
+        }
+    }
+
     #[test]
     fn a_budget_below_the_cheapest_row_buys_nothing() {
         let (law, pool, target) = (law(), planted(1e5, 2.0, 20), planted(1e8, 1.0, 3));

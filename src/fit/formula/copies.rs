@@ -100,13 +100,16 @@ impl Copies {
         let scale = if lesson.measure.residual == Residual::Log { 1.0 } else { median(known.to_vec()) };
         if self.rounds == 0 {
             self.noise = NOISE.0 * scale;
-            self.begun = (0..self.moved.len()).into_par_iter().map(|copy| self.start(lesson, copy as u64)).collect();
         }
         let weights = self.weights(lesson, scale);
+        if self.rounds == 0 {
+            let start = |copy: usize| self.start(lesson, &weights, copy as u64);
+            self.begun = (0..self.moved.len()).into_par_iter().map(start).collect();
+        }
         let fits = (0..self.moved.len()).into_par_iter().map(|copy| {
             let loss = self.losses(lesson, scale, copy);
             let ends = self
-                .from(lesson, copy)
+                .from(lesson, &weights, copy)
                 .into_iter()
                 .map(|(from, patience)| self.descend(lesson, (&loss, &weights), (&self.begun[copy], &from), patience));
             ends.min_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(|| self.begun[copy].clone(), |(_, values)| values)
@@ -139,31 +142,32 @@ impl Copies {
     }
 
     /// Where a copy looks from.
-    fn from(&self, lesson: Lesson<'_>, copy: usize) -> Vec<(Vec<f64>, Patience)> {
+    fn from(&self, lesson: Lesson<'_>, weights: &[f64], copy: usize) -> Vec<(Vec<f64>, Patience)> {
         let Lesson { bound, measure, .. } = lesson;
         let count = self.moved.len();
         if self.rounds == 0 {
-            return vec![(with_linear(bound, measure, self.begun[copy].clone()), FIRST)];
+            return vec![(with_linear(bound, measure, weights, self.begun[copy].clone()), FIRST)];
         }
         let other = (copy + 1 + 2 * self.rounds) % count;
         let mut from = vec![(self.values[copy].clone(), AGAIN), (self.values[other].clone(), AGAIN)];
         if (copy + self.rounds).is_multiple_of(ANEW) {
-            let start = self.start(lesson, (count * self.rounds + copy) as u64);
-            from.push((with_linear(bound, measure, start), FIRST));
+            let start = self.start(lesson, weights, (count * self.rounds + copy) as u64);
+            from.push((with_linear(bound, measure, weights, start), FIRST));
         }
         from
     }
 
     /// The best of some draws.
-    fn start(&self, lesson: Lesson<'_>, number: u64) -> Vec<f64> {
+    fn start(&self, lesson: Lesson<'_>, weights: &[f64], number: u64) -> Vec<f64> {
         let Lesson { bound, data, measure, .. } = lesson;
         let ranges: Vec<Range> = (0..bound.numbers.len()).map(|k| Range::of(bound, k, data)).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
         rng.set_stream(number);
         let mut draw = || {
             let values: Vec<f64> = ranges.iter().map(|range| range.draw(&mut rng)).collect();
-            let predicted = bound.predict(&with_linear(bound, measure, values.clone()));
-            let cost: f64 = predicted.iter().zip(bound.loss).map(|(p, l)| measure.cost(measure.of(*p, *l))).sum();
+            let predicted = bound.predict(&with_linear(bound, measure, weights, values.clone()));
+            let rows = predicted.iter().zip(bound.loss).zip(weights);
+            let cost: f64 = rows.map(|((p, l), weight)| weight * measure.cost(measure.of(*p, *l))).sum();
             (if cost.is_finite() { cost } else { f64::INFINITY }, values)
         };
         let draws = (0..SCREENED).map(|_| draw());

@@ -195,7 +195,7 @@ pub fn solve(bound: &Bound<'_>, data: &Data, measure: Measure, starts: usize, se
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(k as u64);
         let values: Vec<f64> = ranges.iter().map(|range| range.draw(&mut rng)).collect();
-        let values = with_linear(bound, measure, values);
+        let values = with_linear(bound, measure, &weights, values);
         let predicted = bound.predict(&values);
         let cost: f64 = predicted.iter().zip(bound.loss).map(|(p, l)| measure.cost(measure.of(*p, *l))).sum();
         (if cost.is_finite() { cost } else { f64::INFINITY }, values)
@@ -233,7 +233,7 @@ pub fn solve(bound: &Bound<'_>, data: &Data, measure: Measure, starts: usize, se
 pub fn nowhere(bound: &Bound<'_>, data: &Data, measure: Measure, seed: u64) -> FormulaError {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let drawn = (0..bound.numbers.len()).map(|k| Range::of(bound, k, data).draw(&mut rng)).collect();
-    let values = with_linear(bound, measure, drawn);
+    let values = with_linear(bound, measure, &vec![1.0; bound.loss.len()], drawn);
     bound.breaks(&values).unwrap_or_else(|| {
         let what = "what this predicts is not above zero for every row, from any start: say with --unknown in which ranges the \
                     unknowns lie, or fit --residuals plain";
@@ -290,8 +290,9 @@ impl Solution {
     }
 }
 
-/// Solves for what the law is linear in, with the other values as they are, in least squares of relative residuals.
-pub(super) fn with_linear(bound: &Bound<'_>, measure: Measure, mut values: Vec<f64>) -> Vec<f64> {
+/// Solves for what the law is linear in, with the other values as they are, in least squares of relative residuals of rows with
+/// weights.
+pub(super) fn with_linear(bound: &Bound<'_>, measure: Measure, weights: &[f64], mut values: Vec<f64>) -> Vec<f64> {
     let is_free = |k: &usize| bound.unknown(*k).linear && bound.numbers[*k].is_free();
     let free: Vec<usize> = (0..values.len()).filter(is_free).collect();
     if free.is_empty() {
@@ -303,7 +304,8 @@ pub(super) fn with_linear(bound: &Bound<'_>, measure: Measure, mut values: Vec<f
     let mut slopes = Vec::new();
     let base = bound.slopes(&values, &mut slopes);
     let scale = |loss: f64| if measure.residual == Residual::Log { 1.0 / loss } else { 1.0 };
-    let scaled = |column: &[f64]| column.iter().zip(bound.loss).map(|(x, loss)| x * scale(*loss)).collect::<Vec<f64>>();
+    let scales: Vec<f64> = bound.loss.iter().zip(weights).map(|(loss, weight)| weight.sqrt() * scale(*loss)).collect();
+    let scaled = |column: &[f64]| column.iter().zip(&scales).map(|(x, scale)| x * scale).collect::<Vec<f64>>();
     let missing: Vec<f64> = bound.loss.iter().zip(&base).map(|(loss, base)| loss - base).collect();
     let mut kept = free.clone();
     // A number that must be above zero and is not leaves the others to the data.

@@ -65,6 +65,9 @@ impl Asked {
             Some((0.0, f64::INFINITY))
         } else if let Some(range) = rest.strip_prefix("in ") {
             let (low, high) = range.split_once("..").ok_or_else(|| wrong("a range has two dots".to_owned()))?;
+            if high.starts_with('.') {
+                return Err(wrong("a range has two dots, and a number begins with a digit".to_owned()));
+            }
             Some((number(low)?, number(high)?))
         } else if let Some(value) = rest.strip_prefix('=') {
             let value = number(value)?;

@@ -132,6 +132,14 @@ pub enum TableError {
         /// What is wrong with the cell.
         cell: Box<TableError>,
     },
+    /// A column of a formula that is the one which it predicts.
+    #[error("'{name}' and '{target}' are one column: a law predicts it from others")]
+    Predicted {
+        /// The name in the formula.
+        name: String,
+        /// What it predicts.
+        target: String,
+    },
     /// The column that a formula predicts is not there.
     #[error("{}{at}: there is no column '{column}' to predict; the columns are {found}", path.display())]
     Target {

@@ -71,6 +71,9 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
     let mut found = Vec::new();
     for name in &wanted.names {
         if let Some(place) = place(&reader, name)? {
+            if place.index == target.index {
+                return Err(TableError::Predicted { name: name.clone(), target: wanted.target.clone() });
+            }
             found.push((name.clone(), place));
         }
     }
@@ -132,6 +135,11 @@ fn place(reader: &Reader<'_>, name: &str) -> Result<Option<Place>, TableError> {
         }
     }
     Ok(None)
+}
+
+/// Whether what has this name is a loss, which the laws of the literature predict.
+pub fn is_loss(name: &str) -> bool {
+    name == "L" || name.to_lowercase().contains("loss")
 }
 
 /// What a name that is no header stands for.

@@ -14,6 +14,7 @@ use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::bounded;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::table::budgets::{Resample, Units};
+use crate::fit::table::named::is_loss;
 use crate::fit::{Estimate, Status};
 
 /// How a law is fitted.
@@ -133,13 +134,19 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
         let estimate = Estimate::from_draws(best.values[k], draws.iter().map(|draw| draw[k]));
         Parameter::new(&number.label, "", estimate)
     });
-    let conclusion = if doubt.is_empty() { conclude(&residuals, held_out) } else { doubt };
+    let parameters: Vec<Parameter> = parameters.collect();
+    if let Some(open) = parameters.iter().find(|one| status == Status::Converged && is_open(one.estimate)) {
+        let Estimate { low, high, .. } = open.estimate;
+        status = Status::NotIdentified;
+        doubt = format!("Not identified: '{}' may be anything from {low:.0e} to {high:.0e}.", open.name);
+    }
+    let conclusion = if doubt.is_empty() { conclude(law, &residuals, held_out) } else { doubt };
     Ok(Written {
         law: LawFit {
             formula: law.formula.clone(),
             status,
             points: data.len(),
-            parameters: parameters.collect(),
+            parameters,
             residuals: Some(residuals),
             resampled: options.resample.name().to_owned(),
             conclusion,
@@ -154,6 +161,12 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
         values: best.values,
         draws,
     })
+}
+
+/// Whether an interval reaches so far beyond the number that nothing is known of it.
+fn is_open(Estimate { value, low, high }: Estimate) -> bool {
+    const FAR: f64 = 1e12;
+    low.abs().max(high.abs()) > FAR * value.abs()
 }
 
 /// More rows than unknowns.
@@ -236,19 +249,20 @@ fn trust(law: &Law, bound: &Bound<'_>, best: &Solution, measure: Measure) -> (St
         return (Status::BoundHit, sentence);
     }
     if !best.converged {
-        return (Status::BoundHit, "The solver did not come to rest: the numbers may still move.".to_owned());
+        return (Status::NotIdentified, "The solver did not come to rest: the numbers may still move.".to_owned());
     }
     (Status::Converged, String::new())
 }
 
-fn conclude(residuals: &Residuals, held_out: Option<HeldOut>) -> String {
+fn conclude(law: &Law, residuals: &Residuals, held_out: Option<HeldOut>) -> String {
+    let unit = if is_loss(&law.target) { " nats" } else { "" };
     let inside = format!("The rows lie {:.4} from the law (root mean square)", residuals.rms);
     let Some(HeldOut { rows, factor, rms, mean }) = held_out else {
         return format!("{inside}; there are too few costs to hold the most expensive out.");
     };
     format!(
         "{inside}; fitted without the {rows} most expensive, up to {factor:.3} times the cost of the others, it misses them by \
-         {rms:.4} nats ({mean:+.4} on average)."
+         {rms:.4}{unit} ({mean:+.4} on average)."
     )
 }
 
@@ -269,8 +283,12 @@ fn labels(index: &str, data: &Data) -> Option<Labels> {
     data.groups.get(index).map(|grouping| Labels { index: index.to_owned(), labels: grouping.labels.clone() })
 }
 
+/// Costs within this share of each other are those of one budget, which is held out whole.
+const ONE_BUDGET: f64 = 0.03;
+
 /// Rows that are held out because they cost most, and the others: the last half decade of cost, or the most expensive fifth
-/// where that is most of them. Nothing where cost is not known or hardly differs.
+/// where that is most of them, and what is of the same budget as its cheapest row. Nothing where cost is not known or hardly
+/// differs.
 pub fn split_by_cost(data: &Data) -> Option<(Vec<usize>, Vec<usize>)> {
     let cost = data.cost.as_ref()?;
     let mut order: Vec<usize> = (0..data.len()).collect();
@@ -280,7 +298,8 @@ pub fn split_by_cost(data: &Data) -> Option<(Vec<usize>, Vec<usize>)> {
     let most = data.len() / 5;
     let edge =
         if in_half_decade <= most { greatest / 10_f64.sqrt() } else { cost[*order.get(data.len() - most.max(1))?] };
-    let (seen, held): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|&row| cost[row] < edge * (1.0 - 1e-9));
+    let (seen, held): (Vec<usize>, Vec<usize>) =
+        order.into_iter().partition(|&row| cost[row] < edge * (1.0 - ONE_BUDGET));
     (seen.len() > held.len()).then_some((seen, held))
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{HeldOut, Options, aicc, enough, error_on, residuals, split_by_cost};
 use crate::fit::formula::{self, Data, Law};
 use crate::fit::numerics::residuals::Residuals;
+use crate::fit::table::named::is_loss;
 
 /// A law that takes part.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +97,8 @@ pub fn rank(candidates: &[Candidate], data: &Data, options: &Options) -> Ranking
         .filter(|law| law.inner.is_some())
         .min_by(|a, b| a.inner.partial_cmp(&b.inner).unwrap_or(std::cmp::Ordering::Equal));
     let nested = inner_choice.and_then(|law| Some((law.name.clone(), law.held_out?.rms)));
-    let conclusion = conclude(&laws, nested.as_ref());
+    let unit = if candidates.first().is_some_and(|one| is_loss(&one.law.target)) { " nats" } else { "" };
+    let conclusion = conclude(&laws, nested.as_ref(), unit);
     Ranking { laws, nested, conclusion }
 }
 
@@ -114,7 +116,7 @@ fn quality(law: &Law, data: &Data, options: &Options, values: &[f64]) -> Option<
     Some((residuals, aicc(&residuals, data.len(), values.len())))
 }
 
-fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>) -> String {
+fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>, unit: &str) -> String {
     let Some(first) = laws.first().filter(|law| law.rms.is_some()) else {
         return "No law could be fitted.".to_owned();
     };
@@ -134,7 +136,7 @@ fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>) -> String {
     };
     let trust = match nested {
         Some((name, error)) if *name == first.name => format!(
-            "The same choice made without these rows would have been the same: trust it to about {error:.4} nats at {factor:.3} \
+            "The same choice made without these rows would have been the same: trust it to about {error:.4}{unit} at {factor:.3} \
              times the cost of what it was fitted to, and no further."
         ),
         Some((name, error)) => format!(
@@ -144,7 +146,7 @@ fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>) -> String {
         None => "There are too few rows to check the choice itself.".to_owned(),
     };
     format!(
-        "{} wins: fitted without the {rows} most expensive rows it misses them by {rms:.4} nats; {why}. {trust}",
+        "{} wins: fitted without the {rows} most expensive rows it misses them by {rms:.4}{unit}; {why}. {trust}",
         first.name
     )
 }

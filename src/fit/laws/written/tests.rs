@@ -114,6 +114,10 @@ fn the_most_expensive_rows_are_held_out_and_never_most_of_them() {
     let cost = data.cost.as_ref().unwrap();
     let dearest = seen.iter().map(|&row| cost[row]).fold(0.0, f64::max);
     assert!(held.iter().all(|&row| cost[row] > dearest) && seen.len() > held.len() && !held.is_empty());
+    // Seven sizes a budget, whose costs are rounded to whole batches: the last budget is held out whole.
+    let cost = (0..21).map(|row| 10_f64.powi(row / 7) * (1.0 + 1e-3 * f64::from(row % 7 - 3)));
+    let budgets = Data { cost: Some(cost.collect()), ..data.select(&(0..21).collect::<Vec<_>>()) };
+    assert_eq!(split_by_cost(&budgets).unwrap().1.len(), 7);
     let even = Data { cost: Some(vec![1.0; 80]), ..data };
     assert!(split_by_cost(&even).is_none(), "equal costs tell nothing apart");
 }
