@@ -45,6 +45,8 @@ pub const TEMPLATES: &[Template] = &[
     template!("laws-duration", "sweep", "sweeps/laws/duration.toml", "How the best learning rate moves with the length of a run in muP"),
     template!("laws-decay", "sweep", "sweeps/laws/decay.toml", "How the best weight decay moves with the length of a run"),
     template!("laws-transfer", "sweep", "sweeps/laws/transfer.toml", "Whether muP or weight decay keeps the best learning rate as width grows"),
+    template!("laws-depth-transfer", "sweep", "sweeps/laws/depth-transfer.toml", "Whether the best learning rate stays as depth grows, in muP and in CompleteP"),
+    template!("laws-batch-transfer", "sweep", "sweeps/laws/batch-transfer.toml", "How the best learning rate moves with the batch size in muP"),
     template!("laws-schedule", "sweep", "sweeps/laws/schedule.toml", "Cosine against a constant rate with a cooldown"),
     template!("laws-overtraining", "sweep", "sweeps/laws/overtraining.toml", "Models that are trained longer than is optimal"),
     template!("laws-language", "sweep", "sweeps/laws/language.toml", "The dimension of the built-in language at two vocabularies"),
