@@ -201,6 +201,38 @@ fn what_is_wrong_is_told_with_its_place_in_the_formula() {
 }
 
 #[test]
+fn any_name_of_a_law_may_be_another_column() {
+    let place = Place::new();
+    place.write("runs.csv", runs(1.0).replace("params,tokens", "size,seen").replace("optimizer", "recipe"));
+    let renamed = ["--columns", "params=size,tokens=seen,k=seen", "--formula", "loss = E + A/N^alpha + B/k^beta"];
+    let law = objects(&fit(&place, &[&renamed[..], &["--json", "--by", "recipe"]].concat()).success())[0].clone();
+    holds(&law, "beta", 0.28, 0.2);
+    let missing = ["--columns", "experts=nowhere", "--law", "experts"];
+    fit(&place, &missing).failure().code(2).stderr(contains("'nowhere', which --columns takes for experts"));
+    fit(&place, &["--law", "experts"]).failure().code(2).stderr(contains("--columns N=NAME says which"));
+}
+
+#[test]
+fn a_budget_far_beyond_the_rows_still_has_its_optimum() {
+    let place = Place::new();
+    place.write("runs.csv", runs(1.0));
+    let said = fit(&place, &["--formula", SURFACE, "--json"]).success();
+    place.write("law.json", said.get_output().stdout.clone());
+    // The surface's own optimum, G (C/6)^(beta / (alpha + beta)).
+    let best = |flops: f64| {
+        let (a, b) = (0.34_f64, 0.28_f64);
+        (a * 406.4 / (b * 410.7)).powf(1.0 / (a + b)) * (flops / 6.0).powf(b / (a + b))
+    };
+    for flops in [1e24, 1e30] {
+        let asked = place.run(&["allocate", "--fit", "law.json", "--flops", &format!("{flops:e}"), "--json"]);
+        let text = String::from_utf8(asked.stdout).unwrap();
+        let found: Value = serde_json::from_str(text.trim()).unwrap_or_else(|_| panic!("{text}"));
+        let params = found["params"]["value"].as_f64().unwrap();
+        assert!((params / best(flops)).ln().abs() < 0.2, "{params:e} and not {:e}", best(flops));
+    }
+}
+
+#[test]
 fn a_figure_never_takes_the_place_of_a_table() {
     let place = Place::new();
     let table = runs(1.0);

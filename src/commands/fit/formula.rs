@@ -340,7 +340,14 @@ fn laws(asking: &[Asking], count: usize, read: &Read) -> anyhow::Result<Vec<Cand
         if let Some(must) = one.columns {
             let missing: Vec<&str> = must.iter().copied().filter(|name| !is_column(name)).collect();
             if !missing.is_empty() {
-                ensure!(at >= count, "--law {}: the table has no column for {}", one.name, missing.join(", "));
+                ensure!(
+                    at >= count,
+                    "--law {}: the table has no column for {}; --columns {}=NAME says which one it is. The columns are {}",
+                    one.name,
+                    missing.join(", "),
+                    missing[0],
+                    read.headers.join(", ")
+                );
                 continue;
             }
         } else {

@@ -50,7 +50,7 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     );
     ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
     let request = request(args)?;
-    let is_formula = !args.formula.formula.is_empty() || args.law.is_some_and(Law::is_formula);
+    let is_formula = is_formula(args);
     if !is_formula {
         formula::refuse_alone(&args.formula)?;
     }
@@ -64,10 +64,14 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn is_formula(args: &FitArgs) -> bool {
+    !args.formula.formula.is_empty() || args.law.is_some_and(Law::is_formula)
+}
+
 fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
     Ok(Request {
         args,
-        columns: Columns::parse(&args.columns)?,
+        columns: if is_formula(args) { Columns::of_formula(&args.columns)? } else { Columns::parse(&args.columns)? },
         table: table::Options {
             tokens_from_flops: args.tokens_from_flops,
             by: args.by.clone(),

@@ -235,9 +235,11 @@ fn said(place: &Place) -> String {
     numbers.chain(place.groups.iter().map(|(name, value)| format!("{name} {value}"))).collect::<Vec<_>>().join(", ")
 }
 
-/// Sizes at which the law is evaluated along a budget, over this many decades below and above those of the rows.
+/// Sizes at which the law is evaluated along a budget, over this many decades below and above those of the rows, and around the
+/// size that has as many parameters as tokens.
 const SIZES: usize = 1201;
 const AROUND: [f64; 2] = [-2.0, 6.0];
+const AROUND_EQUAL: [f64; 2] = [-3.0, 3.0];
 
 /// The columns of a law that stand for parameters and tokens, and what a run of them costs.
 struct Priced {
@@ -267,7 +269,9 @@ impl Priced {
     /// Sizes with the tokens that a budget leaves them.
     fn along(&self, kept: &Kept, others: &Place, flops: f64, most: Option<f64>) -> anyhow::Result<Vec<Place>> {
         let span = kept.fit.spans.iter().find(|span| span.name == self.n).context("the file has no range of sizes")?;
-        let (low, high) = (span.low.log10() + AROUND[0], span.high.log10() + AROUND[1]);
+        let equal = 0.5 * (flops / 6.0).log10();
+        let low = (span.low.log10() + AROUND[0]).min(equal + AROUND_EQUAL[0]);
+        let high = (span.high.log10() + AROUND[1]).max(equal + AROUND_EQUAL[1]);
         let mut places = Vec::new();
         for at in 0..SIZES {
             let size = 10_f64.powf(low + (high - low) * at as f64 / (SIZES - 1) as f64);

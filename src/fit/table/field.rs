@@ -132,11 +132,26 @@ impl Field {
 
 /// The renamed columns of `--columns "params=N[M],tokens=D"`.
 #[derive(Clone, Debug, Default)]
-pub struct Columns(Vec<(Field, String)>);
+pub struct Columns {
+    fields: Vec<(Field, String)>,
+    /// Names in a formula that are no fields.
+    names: Vec<(String, String)>,
+}
 
 impl Columns {
     /// Reads `field=column` pairs; a piece without `=` belongs to the one before it, whose column has a comma in its name.
     pub fn parse(pieces: &[String]) -> Result<Self, TableError> {
+        let columns = Self::of_formula(pieces)?;
+        match columns.names.first() {
+            Some((name, column)) => {
+                Err(TableError::Columns { pair: format!("{name}={column}"), known: known_fields() })
+            }
+            None => Ok(columns),
+        }
+    }
+
+    /// The same for a formula, any name in which may be another column's.
+    pub fn of_formula(pieces: &[String]) -> Result<Self, TableError> {
         let mut pairs: Vec<String> = Vec::new();
         for piece in pieces {
             match pairs.last_mut() {
@@ -144,31 +159,43 @@ impl Columns {
                 _ => pairs.push(piece.clone()),
             }
         }
-        let mut renamed: Vec<(Field, String)> = Vec::new();
+        let mut columns = Self::default();
         for pair in &pairs {
             let wrong = || TableError::Columns { pair: pair.clone(), known: known_fields() };
             let (name, column) = pair.split_once('=').ok_or_else(wrong)?;
             let (name, column) = (name.trim(), column.trim());
-            let field = Field::ALL.into_iter().find(|field| field.names().contains(&name)).ok_or_else(wrong)?;
-            if column.is_empty() {
+            if column.is_empty() || name.is_empty() {
                 return Err(wrong());
             }
-            if renamed.iter().any(|(other, _)| *other == field) {
+            let field = Field::ALL.into_iter().find(|field| field.names().contains(&name));
+            let twice = match field {
+                Some(field) => columns.fields.iter().any(|(other, _)| *other == field),
+                None => columns.column(name).is_some(),
+            };
+            if twice {
                 return Err(TableError::NamedTwice { name: name.to_owned() });
             }
-            renamed.push((field, column.to_owned()));
+            match field {
+                Some(field) => columns.fields.push((field, column.to_owned())),
+                None => columns.names.push((name.to_owned(), column.to_owned())),
+            }
         }
-        Ok(Self(renamed))
+        Ok(columns)
     }
 
     pub(super) fn named(&self, field: Field) -> Option<&str> {
-        self.0.iter().find(|(renamed, _)| *renamed == field).map(|(_, column)| column.as_str())
+        self.fields.iter().find(|(renamed, _)| *renamed == field).map(|(_, column)| column.as_str())
+    }
+
+    /// The column of a name in a formula that is no field.
+    pub(super) fn column(&self, name: &str) -> Option<&str> {
+        self.names.iter().find(|(renamed, _)| renamed == name).map(|(_, column)| column.as_str())
     }
 
     /// Whether a column was named for some field.
     pub(super) fn takes(&self, column: &str) -> bool {
         let is = |asked: &str| asked == column || asked.rsplit_once('[').is_some_and(|(base, _)| base.trim() == column);
-        self.0.iter().any(|(_, asked)| is(asked))
+        self.fields.iter().any(|(_, asked)| is(asked))
     }
 }
 

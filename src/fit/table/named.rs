@@ -126,6 +126,9 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
 
 /// The column that a name means.
 fn place(reader: &Reader<'_>, name: &str) -> Result<Option<Place>, TableError> {
+    if let Some(place) = reader.renamed(name)? {
+        return Ok(Some(place));
+    }
     if let Some(place) = reader.exactly(name)? {
         return Ok(Some(place));
     }

@@ -127,6 +127,20 @@ impl<'a> Reader<'a> {
         Ok(Some(place))
     }
 
+    /// The column that `--columns` names for a name in a formula.
+    pub(super) fn renamed(&self, name: &str) -> Result<Option<Place>, TableError> {
+        let Some(column) = self.columns.column(name) else { return Ok(None) };
+        self.exactly(column)?.map(Some).ok_or_else(|| TableError::Missing {
+            path: self.source.path.clone(),
+            at: self.source.names_at(),
+            column: column.into(),
+            sought: format!(", which --columns takes for {name}").into(),
+            found: self.listed().into(),
+            close: self.close_to(column).into(),
+            remedy: format!("--columns {name}=NAME{}", self.advice).into(),
+        })
+    }
+
     /// An error where the column that a formula predicts is not there.
     pub(super) fn lacks(&self, column: &str) -> TableError {
         TableError::Target {
