@@ -370,6 +370,22 @@ fn rows_that_a_sweep_set_out_to_tell_apart_are_noted_and_those_of_other_sizes_ar
 }
 
 #[test]
+fn the_parameterization_is_told_apart_once() {
+    let mut table = "axis.model.parameterization,parameterization,params,tokens,loss\n".to_owned();
+    for (seed, name) in [(1, "mup"), (2, "completep")] {
+        for run in noisy(CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0), 0.002, seed) {
+            writeln!(table, "{name},{name},{},{},{}", run.params, run.tokens, run.loss).unwrap();
+        }
+    }
+    let by = ["--bootstrap", "100", "--by", "axis.model.parameterization"];
+    fit(&table, &by).success().stderr(contains("rows differ").not());
+    fit(&table, &by[..2]).success().stderr(contains("axis.model.parameterization: rows differ"));
+    // A table without the axis has the column alone.
+    let column = table.replacen("axis.model.parameterization", "recipe", 1);
+    fit(&column, &by[..2]).success().stderr(contains("parameterization: rows differ"));
+}
+
+#[test]
 fn splits_of_the_data_are_seeds_and_what_goes_with_them_needs_no_grouping() {
     let of = |file: fn(usize, u64) -> u64| {
         let mut table = "axis.data.seed,axis.data.keep_file,params,tokens,loss\n".to_owned();

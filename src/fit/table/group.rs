@@ -102,10 +102,12 @@ impl Mixture {
     pub(super) fn of(headers: &StringRecord, options: &Options, read: &[Field]) -> Self {
         let is = |header: &str, axis: &str| header == axis || axis.ends_with('.') && header.starts_with(axis);
         let set = |header: &str| read.iter().any(|field| set_by(*field).iter().any(|axis| is(header, axis)));
+        // The axis of a sweep says what this column says.
+        let has_axis = headers.iter().any(|header| header.trim() == "axis.model.parameterization");
         let told = |header: &str| {
             Some(header) != options.by.as_deref()
                 && !options.tuned.iter().any(|column| column == header)
-                && (header.starts_with("axis.") || header == "parameterization")
+                && (header.starts_with("axis.") || header == "parameterization" && !has_axis)
                 && header != DATA_SEED
                 && !set(header)
         };
