@@ -32,6 +32,13 @@ impl Throughput {
         if device == crate::execute::rehearsal::DEVICE {
             return Ok(Self::unknown());
         }
+        // Its models are not ours, nor is its speed, where it trains shapes of ours.
+        if plan.runs.iter().any(|planned| planned.run.program.is_some()) {
+            eprintln!(
+                "hours: the speed of a program is not measured; give --flops-per-second, the sustained FLOP/s of one slot"
+            );
+            return Ok(Self::unknown());
+        }
         let mut by_size: Vec<&PlannedRun> = plan.runs.iter().collect();
         by_size.sort_by_key(|planned| planned.params.total());
         by_size.dedup_by_key(|planned| planned.params.total());
