@@ -75,7 +75,12 @@ fn assert_fitted(place: &Place) {
     assert!(place.read("out/report.html").contains("</html>"));
     assert!(place.says(&["ls", "."]).contains("out"));
     let id = place.read("out/runs.csv").lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
-    assert!(place.says(&["show", &id, "--in", "."]).contains("run-1e16-"));
+    let shown = place.says(&["show", &id, "--in", "."]);
+    assert!(shown.contains("run-1e16-"), "{shown}");
+    // Of what was trained elsewhere nobody knows these.
+    for unknown in ["learning rate", "batch", "speed", "time", "±"] {
+        assert!(!shown.contains(unknown), "{unknown}: {shown}");
+    }
     assert_code(&place.run(&["ledger", "rebuild", "out"]), 0);
 }
 
@@ -96,6 +101,17 @@ fn a_table_becomes_a_sweep_that_every_command_takes() {
     assert_code(&place.run(&["merge", "all", "half", "out"]), 0);
     assert_eq!(place.read("all/runs.csv").lines().count(), 22);
     assert_code(&place.run(&["compare", "half", "out"]), 0);
+}
+
+#[test]
+fn runs_that_weights_and_biases_exports_keep_their_names() {
+    let place = Place::new();
+    for (column, known) in [("Name", true), ("Run Name", true), ("Notes", false)] {
+        place.write("wandb.csv", csv().replacen("name", column, 1));
+        assert_code(&place.run(&["import", "wandb.csv", "--out", "out"]), 0);
+        assert_eq!(place.read("out/spec.toml").contains("name = \"run-1e16-3\""), known, "{column}");
+        fs::remove_dir_all(place.path("out")).unwrap();
+    }
 }
 
 #[test]

@@ -15,8 +15,8 @@ use crate::ledger::{Ledger, Losses};
 use crate::observation::Observation;
 use crate::trainer::Told;
 
-/// Columns that call a run by its name.
-const NAMES: [&str; 6] = ["name", "run_name", "run", "run_id", "id", "ID"];
+/// Columns that call a run by its name, in small letters and without what stands between words: W&B writes `Name`.
+const NAMES: [&str; 5] = ["name", "runname", "run", "runid", "id"];
 
 /// Runs the command.
 pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
@@ -73,7 +73,11 @@ fn said_of_rows(source: &Path, file: &TableFile) -> String {
 /// The name of a run, where a column tells one.
 fn name(records: &Records, line: u64) -> Option<String> {
     let cells = records.rows.get(&line)?;
-    let at = NAMES.iter().find_map(|name| records.headers.iter().position(|header| header == name))?;
+    let plain = |header: &String| -> String {
+        header.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let headers: Vec<String> = records.headers.iter().map(plain).collect();
+    let at = NAMES.iter().find_map(|name| headers.iter().position(|header| header == name))?;
     Some(cells.get(at)?.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
