@@ -72,6 +72,14 @@ fn count(spec: &mut Spec) -> anyhow::Result<()> {
                 anyhow::anyhow!("train.count.command, asked for sweep.models[{at}], {:?}: {what}", model.told())
             })?;
             model.fill_in(counts);
+            for (what, there) in [("params", model.params), ("flops_per_token", model.flops_per_token)] {
+                anyhow::ensure!(
+                    there.is_some(),
+                    "train.count.command, asked for sweep.models[{at}], {:?}: it told no {what}; both params and flops_per_token \
+                     are needed, in one line such as {{\"params\": 1.2e6, \"flops_per_token\": 7.5e6}}",
+                    model.told()
+                );
+            }
         }
     }
     if let Some(sweep) = &mut spec.sweep {
