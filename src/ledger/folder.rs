@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::plan::{self, Plan, RunId};
 /// What the folder is, beside spec and plan.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kind {
+pub(super) struct Kind {
     /// Version of the layout.
     layout: u32,
     /// Where the losses come from.
@@ -98,7 +98,8 @@ impl Ledger {
                 let reason = format!("it is not valid TOML: {}", error.message());
                 return Err(LedgerError::Damaged { path: spec_path, reason });
             }
-            match difference((&there, &stored.plan, stored.losses), (spec, &plan, losses)) {
+            let since = fs::metadata(&spec_path).and_then(|file| file.modified()).ok();
+            match difference((&there, &stored.plan, stored.losses), (spec, &plan, losses), since) {
                 None => {
                     if question(&there) != question(spec) {
                         files::write(&spec_path, spec.as_bytes())?;
@@ -273,8 +274,10 @@ fn lock(dir: &Path) -> Result<Lease, LedgerError> {
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What keeps two sweeps from sharing a folder, if anything.
-fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses)) -> Option<String> {
-    let difference = losses_difference(there.2, here.2).or_else(|| spec_difference(there.0, here.0));
+fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses), since: Option<SystemTime>) -> Option<String> {
+    let difference = losses_difference(there.2, here.2)
+        .or_else(|| inputs_difference(there, here, since))
+        .or_else(|| spec_difference(there.0, here.0));
     if difference.is_some() {
         return difference;
     }
@@ -293,6 +296,39 @@ fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses)) -> Opti
     } else {
         "the corpus has changed since: text, tokenizer or split".to_owned()
     })
+}
+
+/// Whether the files that decide what a program does have other content than those of the folder, and which were written
+/// since its spec was. That they are others is known by their content, which is one checksum for all of them.
+fn inputs_difference(
+    there: (&str, &Plan, Losses),
+    here: (&str, &Plan, Losses),
+    since: Option<SystemTime>,
+) -> Option<String> {
+    let inputs = |plan: &Plan| plan.runs.first()?.run.program.as_ref().map(|program| program.inputs.clone());
+    let names = |spec: &str| -> Option<Vec<String>> {
+        let spec = spec.parse::<toml::Table>().ok()?;
+        let names = spec.get("train")?.get("inputs")?.as_array()?;
+        Some(names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+    };
+    let listed = names(here.0).filter(|listed| !listed.is_empty() && names(there.0).as_ref() == Some(listed))?;
+    if inputs(there.1)? == inputs(here.1)? {
+        return None;
+    }
+    let is_newer = |name: &&String| {
+        let written = fs::metadata(name.as_str()).and_then(|file| file.modified()).ok();
+        since.zip(written).is_some_and(|(since, written)| written > since)
+    };
+    let newer: Vec<String> = listed.iter().filter(is_newer).cloned().collect();
+    let which = match (listed.len(), newer.len()) {
+        (1, _) => format!("{} has other content now", listed[0]),
+        (_, 0) => format!("one of {} has other content now", listed.join(", ")),
+        _ => format!("a file has other content now; written since are {}", newer.join(", ")),
+    };
+    Some(format!(
+        "its runs were trained by another version of the program: of train.inputs, {which}, and other content makes other runs \
+         (put the old content back to go on there)"
+    ))
 }
 
 /// Why losses do not go together, if they do not.
