@@ -6,11 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Claim, Failure, Ledger, LedgerError, files};
+use super::folder::Kind;
+use super::{Claim, Failure, Ledger, LedgerError, Stopped, files};
 use crate::plan::RunId;
 
-/// The results of all runs as they stood before a program was started.
-pub struct Standing(BTreeMap<PathBuf, Stamp>);
+/// What a program may not touch, as it stood before it was started.
+pub struct Standing {
+    /// The ends of all runs.
+    ends: BTreeMap<PathBuf, Stamp>,
+    /// The files of the sweep itself, with what they hold: the next call cannot do without them.
+    sweep: Vec<(PathBuf, Stamp, Vec<u8>)>,
+}
 
 /// Time and size of a file.
 type Stamp = (Option<SystemTime>, u64);
@@ -23,7 +29,15 @@ impl Claim<'_> {
     /// How the results stand now.
     pub fn standing(&self) -> Standing {
         let paths = self.ledger.ends().into_iter().map(|(path, _)| path);
-        Standing(paths.filter_map(|path| stamp(&path).map(|stamp| (path, stamp))).collect())
+        let ends = paths.filter_map(|path| stamp(&path).map(|stamp| (path, stamp))).collect();
+        let of_sweep = SWEEP.map(|name| self.ledger.dir.join(name)).into_iter();
+        let sweep = of_sweep.filter_map(|path| {
+            // The time first: what is written in between is looked at once more, and nothing is missed.
+            let stamp = stamp(&path)?;
+            let content = fs::read(&path).ok()?;
+            Some((path, stamp, content))
+        });
+        Standing { ends, sweep: sweep.collect() }
     }
 
     /// What was done to results since then by whoever is not the ledger, in words; nothing where all is well.
@@ -35,13 +49,16 @@ impl Claim<'_> {
             done.push(format!("{} was removed", lock.display()));
         }
         for (path, run) in ledger.ends() {
-            let (stood, stands) = (before.0.get(&path), stamp(&path));
+            let (stood, stands) = (before.ends.get(&path), stamp(&path));
             if stood.is_some() && stands.is_none() && path == ledger.result_path(run) {
                 done.push(format!("{} was removed, and its run is trained again", path.display()));
             } else if stands.is_some() && stands.as_ref() != stood {
                 done.extend(ledger.set_aside(&path, run));
             }
         }
+        done.extend(before.sweep.iter().filter_map(|(path, stood, content)| {
+            (stamp(path).as_ref() != Some(stood)).then(|| ledger.put_back(path, content))?
+        }));
         if done.is_empty() {
             return None;
         }
@@ -57,7 +74,7 @@ impl Claim<'_> {
 impl Ledger {
     /// The files that say how runs ended, whether they are there or not.
     fn ends(&self) -> Vec<(PathBuf, &RunId)> {
-        let of = |id| [(self.result_path(id), id), (self.failed_path(id), id)];
+        let of = |id| [(self.result_path(id), id), (self.failed_path(id), id), (self.stopped_path(id), id)];
         self.plan.runs.iter().flat_map(|run| of(&run.id)).collect()
     }
 
@@ -65,21 +82,82 @@ impl Ledger {
     fn set_aside(&self, path: &Path, run: &RunId) -> Option<String> {
         let read = if path == self.result_path(run) {
             self.result(run).map(drop)
+        } else if path == self.stopped_path(run) {
+            files::read_sealed::<Stopped>(path).map(drop)
         } else {
-            files::read_json::<Failure>(path).map(drop)
+            self.check_failure(path, run)
         };
-        let reason = match read.err()? {
-            LedgerError::Damaged { reason, .. } => reason,
-            other => other.to_string(),
-        };
-        let name = path.file_name()?.to_string_lossy().into_owned();
-        let kept = (1..=u32::MAX)
-            .map(|n| path.with_file_name(format!("stray-{n}-{name}")))
-            .find(|path| stamp(path).is_none())?;
-        // Where it is gone already, the worker of another run has moved it and tells of it.
-        fs::rename(path, &kept).ok()?;
+        let reason = reason(read.err()?);
+        let kept = move_aside(path)?;
         Some(format!("{} was written by another than runner ({reason}); it is {} now", path.display(), kept.display()))
     }
+}
+
+impl Ledger {
+    /// Whether a run was given up by the ledger: one of its attempts failed in just that way then.
+    fn check_failure(&self, path: &Path, run: &RunId) -> Result<(), LedgerError> {
+        match files::read_json::<Failure>(path)? {
+            Some(failure) if !self.failures(run)?.contains(&failure) => {
+                let reason = "no attempt at its run failed so".to_owned();
+                Err(LedgerError::Damaged { path: path.to_owned(), reason })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a file of the sweep as it stood, where it is gone or not what its name says, and tells so.
+    fn put_back(&self, path: &Path, content: &[u8]) -> Option<String> {
+        let wrong = if path.ends_with("plan.json") {
+            self.read::<serde_json::Value>(path).err()
+        } else if path.ends_with("ledger.json") {
+            files::read_json::<Kind>(path).err()
+        } else {
+            let text = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+            let damaged = |error: toml::de::Error| LedgerError::Damaged {
+                path: path.to_owned(),
+                reason: format!("it is not valid TOML: {}", error.message()),
+            };
+            text.parse::<toml::Table>().err().map(damaged)
+        };
+        let done = match wrong {
+            None if path.exists() => return None,
+            None => format!("{} was removed", path.display()),
+            Some(wrong) => {
+                let reason = reason(wrong);
+                let kept = move_aside(path)?;
+                format!(
+                    "{} was written by another than runner ({reason}); it is {} now",
+                    path.display(),
+                    kept.display()
+                )
+            }
+        };
+        let written = match files::write(path, content) {
+            Ok(()) => "what it held before was written again".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Some(format!("{done}, and {written}"))
+    }
+}
+
+/// The files of a sweep that are written before its runs.
+const SWEEP: [&str; 3] = ["ledger.json", "plan.json", "spec.toml"];
+
+fn reason(error: LedgerError) -> String {
+    match error {
+        LedgerError::Damaged { reason, .. } => reason,
+        other => other.to_string(),
+    }
+}
+
+/// Gives a file a name under which nobody takes it for what it is not. Where it is gone already, the worker of another run
+/// has moved it and tells of it.
+fn move_aside(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let kept =
+        (1..=u32::MAX).map(|n| path.with_file_name(format!("stray-{n}-{name}"))).find(|path| stamp(path).is_none())?;
+    fs::rename(path, &kept).ok()?;
+    Some(kept)
 }
 
 #[cfg(test)]
@@ -107,6 +185,33 @@ mod tests {
         fs::write(ledger.result_path(&second.id), "{}").unwrap();
         assert!(claim.trespass(&before).unwrap().contains("checksum"));
         assert!(claim.trespass(&before).unwrap().contains("is trained again"));
+        // A failure that reads well and that nobody had; one that the ledger recorded is none of it.
+        let before = claim.standing();
+        let failure = r#"{"class": "configuration", "message": "x"}"#;
+        fs::write(ledger.failed_path(&third.id), failure).unwrap();
+        let told = claim.trespass(&before).unwrap();
+        assert!(told.contains("no attempt at its run failed so") && !ledger.is_over(&third.id), "{told}");
+        ledger.fail(&third.id, 1, &serde_json::from_str(failure).unwrap(), |_| true).unwrap();
+        assert_eq!(claim.trespass(&before), None);
+        fs::write(ledger.stopped_path(&second.id), "{}").unwrap();
+        assert!(claim.trespass(&before).unwrap().contains("stray-1-stopped.json"));
+        // The files of the sweep itself.
+        for (name, content) in [("ledger.json", "{}"), ("plan.json", "{}"), ("spec.toml", "junk = [")] {
+            let path = ledger.dir().join(name);
+            let stood = fs::read(&path).unwrap();
+            for removed in [false, true] {
+                let before = claim.standing();
+                if removed {
+                    fs::remove_file(&path).unwrap();
+                } else {
+                    fs::write(&path, content).unwrap();
+                }
+                let told = claim.trespass(&before).unwrap();
+                assert!(told.contains(name) && told.contains("was written again"), "{told}");
+                assert_eq!(fs::read(&path).unwrap(), stood);
+                assert_eq!(claim.trespass(&claim.standing()), None);
+            }
+        }
         fs::remove_file(ledger.lock_path(&first.id)).unwrap();
         assert!(claim.trespass(&claim.standing()).unwrap().contains("lock was removed"));
     }
