@@ -159,7 +159,10 @@ fn failure(error: &TrainError) -> (FailureClass, String) {
             FailureClass::OutOfMemory => FailureClass::OutOfMemory,
             _ => FailureClass::Device,
         },
-        TrainError::Program(message) => retry::class_of_death(message),
+        TrainError::Program(message) => match retry::class_of_death(message) {
+            FailureClass::OutOfMemory => FailureClass::OutOfMemory,
+            _ => FailureClass::Program,
+        },
         TrainError::Interrupted { .. } => FailureClass::Crash,
     };
     (class, error.to_string())

@@ -16,6 +16,8 @@ const QUICKLY: Duration = Duration::from_mins(1);
 /// What is known of the devices.
 #[derive(Debug, Default)]
 pub(super) struct Health {
+    /// Devices on which some run ended well.
+    good: BTreeSet<String>,
     /// Runs that failed quickly on each device since it last did well.
     failed: HashMap<String, Vec<RunId>>,
     /// Runs that were in a process which died with several in it, on each device since it last did well.
@@ -27,6 +29,7 @@ pub(super) struct Health {
 impl Health {
     /// Notes that a run ended well.
     pub(super) fn worked(&mut self, device: &str) {
+        self.good.insert(device.to_owned());
         self.failed.remove(device);
         self.suspects.remove(device);
     }
@@ -41,7 +44,11 @@ impl Health {
     /// Notes a failure this long after the claim; tells whether the device is now to be left alone.
     pub(super) fn failed(&mut self, device: &str, run: &RunId, failure: &Failure, after: Option<Duration>) -> bool {
         let quickly = after.is_some_and(|after| after < QUICKLY);
-        let its_fault = matches!(failure.class, FailureClass::Device | FailureClass::Crash | FailureClass::Shared);
+        let its_fault = match failure.class {
+            FailureClass::Device | FailureClass::Crash | FailureClass::Shared => true,
+            FailureClass::Program => self.only_others_do_well(device),
+            FailureClass::Configuration | FailureClass::OutOfMemory | FailureClass::Hang => false,
+        };
         if !quickly || !its_fault {
             return false;
         }
@@ -54,6 +61,12 @@ impl Health {
         }
         self.quarantined.push((device.to_owned(), failure.message.clone()));
         true
+    }
+
+    /// Whether runs end well on other devices and never did on this one. A program that ends badly says nothing of its device
+    /// otherwise: it may not take models of some sizes, and those are trained one after the other.
+    fn only_others_do_well(&self, device: &str) -> bool {
+        !self.good.is_empty() && !self.good.contains(device)
     }
 
     /// Whether a device gets no more runs.
@@ -83,6 +96,19 @@ mod tests {
         assert!(health.is_quarantined("cuda:0") && !health.is_quarantined("cuda:1"));
         health.worked("cuda:1");
         assert!((1..3).all(|depth| !health.failed("cuda:1", &run(depth), &crash, quickly)), "it did well in between");
+    }
+
+    #[test]
+    fn a_program_that_fails_is_the_fault_of_a_device_only_where_all_goes_well_on_others() {
+        let run = |depth| planned(depth, 0).id;
+        let failure = Failure { class: FailureClass::Program, message: "exit code 1".to_owned(), device: None };
+        let mut health = Health::default();
+        let fails = |health: &mut Health, device: &str| {
+            (1..6).any(|depth| health.failed(device, &run(depth), &failure, Some(Duration::from_secs(1))))
+        };
+        assert!(!fails(&mut health, "cuda:0") && !fails(&mut health, "cuda:1"));
+        health.worked("cuda:0");
+        assert!(!fails(&mut health, "cuda:0") && fails(&mut health, "cuda:1"));
     }
 
     #[test]

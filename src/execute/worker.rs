@@ -179,7 +179,7 @@ impl Place<'_, '_> {
         let error = WorkError::Failed { run: run.id.to_string(), failure };
         match class {
             FailureClass::Configuration => Ok(()),
-            FailureClass::Crash if terms.runs > 1 => {
+            FailureClass::Crash | FailureClass::Program if terms.runs > 1 => {
                 self.trainer = Handle::Own((terms.open)().map_err(WorkError::NoTrainer)?);
                 Ok(())
             }

@@ -94,6 +94,8 @@ pub enum FailureClass {
     Device,
     /// The process died: tried again as after a failure of the device.
     Crash,
+    /// Somebody else's program ended without a result: tried again, and the fault of the device only where that is certain.
+    Program,
     /// Nothing was heard of it for too long: tried again as after a failure of the device.
     Hang,
     /// Its process ended with other runs in it, and nobody knows whose fault that was: tried again, in the end alone.
@@ -107,6 +109,7 @@ impl std::fmt::Display for FailureClass {
             Self::OutOfMemory => "out of memory",
             Self::Device => "device",
             Self::Crash => "crash",
+            Self::Program => "program",
             Self::Hang => "hang",
             Self::Shared => "ended with others",
         })
