@@ -11,6 +11,7 @@ use super::shared::{closing, device, planning};
 use super::sweep::results;
 use super::{STDOUT, seconds};
 use crate::cli::TrainArgs;
+use crate::execute::diverged::loss_of;
 use crate::execute::{self, Display, Terms, Work, WorkError};
 use crate::ledger::{FailureClass, Ledger, Losses, RunResult, State};
 use crate::observation::Counting;
@@ -131,7 +132,7 @@ fn table(run: &PlannedRun, result: &RunResult) -> Sheet {
         }
         Outcome::Diverged { step, train_loss, seconds } => {
             let loss = train_loss.map_or_else(|| "no number".to_owned(), |loss| format!("{loss:.4}"));
-            row("diverged", format!("at step {step}, training loss {loss}"));
+            row("diverged", format!("at step {step}, {} {loss}", loss_of(run)));
             row("time", Seconds(seconds).to_string());
         }
     }

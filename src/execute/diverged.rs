@@ -13,11 +13,23 @@ const BEGINNING: usize = 2;
 pub fn explain(run: &PlannedRun, step: usize, train_loss: Option<f64>, finished: &[&PlannedRun]) -> String {
     let loss = train_loss.map_or_else(|| "was not a finite number".to_owned(), |loss| format!("was {loss:.2}"));
     let steps = run.run.schedule.steps;
-    format!("diverged at step {step} of {steps}, where its training loss {loss}. {}", advice(run, step, finished))
+    let told = loss_of(run);
+    format!("diverged at step {step} of {steps}, where its {told} {loss}. {}", advice(run, step, finished))
+}
+
+/// The loss that left the numbers. A program may have told it of its validation tokens as well.
+pub fn loss_of(run: &PlannedRun) -> &'static str {
+    if run.run.program.is_some() { "loss" } else { "training loss" }
 }
 
 /// What to try. The rate is judged against the runs beside this one: only where none says anything is it a guess.
 fn advice(run: &PlannedRun, step: usize, finished: &[&PlannedRun]) -> String {
+    // The program has rates of its own; those of the spec mean nothing there.
+    if run.own_size().is_some() {
+        return "What to try is the program's own to set: most often a lower learning rate, a longer warm-up or clipped gradients \
+                help"
+            .to_owned();
+    }
     let mut text = by_neighbours(run, finished);
     let optimizer = &run.run.optimizer;
     if optimizer.clip_norm <= 0.0 {
