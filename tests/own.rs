@@ -105,6 +105,9 @@ fn models_that_only_a_program_knows_are_planned_trained_and_fitted_by_its_own_co
     assert!(!place.read("out/runs.csv").contains("told.nothing"));
     let shown = place.says(&["show", &column(&place, "id")[0], "--in", "."]);
     assert!(shown.contains(&column(&place, "model")[0]), "{shown}");
+    // What nobody told is not shown: it has a rate of its own, and told no standard error.
+    assert!(!shown.contains("learning rate") && !shown.contains("±"), "{shown}");
+    assert!(shown.contains("training loss") && shown.contains("256 tokens, "), "{shown}");
     // More budgets are more runs of the same sweep.
     let longer = GRID.replace("1e14", "1e14, 3e14");
     let before = place.results();
@@ -158,6 +161,44 @@ fn keys_of_the_program_are_axes() {
 }
 
 #[test]
+fn the_plan_of_a_program_measures_no_speed_and_starts_nothing() {
+    for head in [HEAD, &HEAD.replace("python3", "no-such-program")] {
+        let place = place(&[head, FORMULAS, GRID, SPREAD, &models(14)]);
+        let plan = ["plan", "spec.toml", "--device", "cpu"];
+        let output = place.run(&plan);
+        assert_code(&output, 0);
+        assert!(text(&output.stderr).contains("speed of a program is not measured; give --flops-per-second"));
+        assert_eq!(place.says(&plan), place.says(&["plan", "spec.toml", "--device", "rehearsal"]));
+        let json: serde_json::Value = serde_json::from_str(&place.says(&[&plan[..], &["--json"]].concat())).unwrap();
+        assert!(json["device_hours"].is_null(), "{json}");
+        assert!(place.says(&[&plan[..], &["--flops-per-second", "1e12"]].concat()).contains("device hours"));
+    }
+}
+
+#[test]
+fn of_a_program_that_diverges_no_keys_are_told_that_its_spec_does_not_have() {
+    if !crate::program::python() {
+        return;
+    }
+    let place = place(&[
+        HEAD,
+        FORMULAS,
+        "[schedule]\ntokens = 1e6\n",
+        &GRID.replace("budgets = [1e12, 1e13, 1e14]\n", ""),
+        &models(2),
+    ]);
+    let diverges = PROGRAM.replace("loss = 1.8", "loss = math.inf if config[\"n_embd\"] == 48 else 1.8");
+    place.write("train.py", diverges);
+    let output = sweep(&place);
+    assert_code(&output, 0);
+    let told = text(&output.stderr);
+    assert!(told.contains("its loss was not a finite number. What to try is the program's own to set"), "{told}");
+    for word in ["training loss", "optimizer.", "1.0e0", "Its rate"] {
+        assert!(!told.contains(word), "{word} in {told}");
+    }
+}
+
+#[test]
 fn a_rehearsal_needs_no_program() {
     let place = place(&[&HEAD.replace("python3", "no-such-program"), FORMULAS, GRID, &models(10)]);
     assert_code(&place.rehearse(), 0);
@@ -195,6 +236,7 @@ fn a_count_that_fails_names_the_model() {
     for (program, said) in [
         ("import sys; sys.exit('no such layer')", &["sweep.models[0]", "n_embd=32", "no such layer"][..]),
         ("print('{\"parameters\": 3}')", &["printed no line such as", "parameters"]),
+        ("print('{\"params\": 1e6}')", &["told no flops_per_token", "both params and flops_per_token"]),
         ("print('{\"params\": 0, \"flops_per_token\": 3}')", &["no number of parameters"]),
         ("import time; time.sleep(100)", &["printed nothing for 1 s"]),
     ] {

@@ -370,10 +370,10 @@ fn runs(first: &Found, second: &Found) -> Told {
         |show: fn(&Row) -> Option<String>| [show(&a), show(&b)].map(|cell| cell.unwrap_or_else(|| "-".to_owned()));
     let rows: Vec<[String; 3]> = [
         ("status", cells(|row| Some(row.status.clone()))),
-        ("validation loss", cells(|row| Some(format!("{:.4} ± {:.4}", row.val_loss?, row.val_loss_se?)))),
+        ("validation loss", cells(Row::loss)),
         ("training loss", cells(|row| Some(format!("{:.4}", row.train_loss?)))),
-        ("tokens/s", cells(|row| Some(Tokens(row.tokens_per_second?).to_string()))),
-        ("time", cells(|row| Some(Seconds(row.seconds?).to_string()))),
+        ("tokens/s", cells(|row| Some(Tokens(row.told_speed()?).to_string()))),
+        ("time", cells(|row| Some(Seconds(row.told_seconds()?).to_string()))),
     ]
     .into_iter()
     .map(|(name, [a, b])| [name.to_owned(), a, b])
@@ -382,7 +382,7 @@ fn runs(first: &Found, second: &Found) -> Told {
         _ if first.run.run.corpus != second.run.run.corpus => {
             Some("the corpora differ, so losses per token cannot be compared".to_owned())
         }
-        (Some(a), Some(b), Some(a_error), Some(b_error)) => {
+        (Some(a), Some(b), Some(a_error), Some(b_error)) if a_error > 0.0 && b_error > 0.0 => {
             let (difference, half) = (b - a, NORMAL_95 * a_error.hypot(b_error));
             Some(format!(
                 "the second's loss minus the first's is {difference:+.4} nats per token (95%: {:+.4} to {:+.4}, computed \
@@ -391,6 +391,11 @@ fn runs(first: &Found, second: &Found) -> Told {
                 difference + half
             ))
         }
+        (Some(a), Some(b), ..) => Some(format!(
+            "the second's loss minus the first's is {:+.4} nats per token; how certain that is cannot be told without \
+                 standard errors of both",
+            b - a
+        )),
         _ => None,
     };
     Told {

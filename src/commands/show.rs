@@ -14,6 +14,7 @@ use super::shared::folder::{self, Folder, Found, Row};
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet};
 use crate::cli::ShowArgs;
+use crate::execute::diverged::loss_of;
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
 use crate::trainer::{Measured, Outcome, PART_LOSS};
@@ -97,34 +98,40 @@ fn planned(folder: &Folder, run: &PlannedRun, row: &Row, add: Add<'_>) {
     add("tokens", format!("{} ({:.1} a parameter)", Tokens(run.tokens as f64), run.tokens_per_param()));
     add("FLOPs", Flops(run.flops).to_string());
     let (optimizer, schedule) = (&run.run.optimizer, &run.run.schedule);
-    add("learning rate", format!("{:.3e}", optimizer.learning_rate));
-    add("batch", format!("{} tokens, {} steps", run.run.tokens_per_step(), schedule.steps));
+    // A program has rates of its own, and nothing is known of the steps of what was trained elsewhere.
+    if run.own_size().is_none() {
+        add("learning rate", format!("{:.3e}", optimizer.learning_rate));
+    }
+    if run.run.tokens_per_step() > 1 {
+        add("batch", format!("{} tokens, {} steps", run.run.tokens_per_step(), schedule.steps));
+    }
     add("seed", run.run.seed.to_string());
 }
 
 /// What came out.
 fn measured(folder: &Folder, run: &PlannedRun, row: &Row, add: Add<'_>) -> anyhow::Result<()> {
-    if let Some(loss) = row.val_loss {
-        let error = row.val_loss_se.map(|se| format!(" ± {se:.4}")).unwrap_or_default();
-        add("validation loss", format!("{loss:.4}{error} nats per token"));
+    if let Some(loss) = row.loss() {
+        add("validation loss", format!("{loss} nats per token"));
     }
     for Measured { name, value, standard_error, .. } in evaluations(folder, run)? {
         if let Some(part) = name.strip_prefix(PART_LOSS) {
             add(&format!("validation loss on {part}"), format!("{value:.4} ± {standard_error:.4} nats per token"));
         }
     }
-    if let Some(loss) = row.train_loss {
+    let curve = folder.curve(&run.id)?;
+    // Without a curve nobody told a training loss: the column repeats the loss on validation tokens.
+    let repeats = run.own_size().is_some() && curve.is_empty() && row.train_loss == row.val_loss;
+    if let Some(loss) = row.train_loss.filter(|_| !repeats) {
         add("training loss", format!("{loss:.4}"));
     }
-    let curve = folder.curve(&run.id)?;
     if let (Some((_, first)), Some((_, last))) = (curve.first(), curve.last()) {
         let losses: Vec<f64> = curve.iter().map(|(_, loss)| *loss).collect();
         add("curve", format!("{first:.3} {} {last:.3}", sparkline(&losses)));
     }
-    if let Some(rate) = row.tokens_per_second {
+    if let Some(rate) = row.told_speed() {
         add("speed", format!("{} tokens/s", Tokens(rate)));
     }
-    if let Some(seconds) = row.seconds {
+    if let Some(seconds) = row.told_seconds() {
         add("time", Seconds(seconds).to_string());
     }
     for (name, value) in &row.about {
@@ -146,7 +153,8 @@ fn kept(folder: &Folder, run: &PlannedRun, add: Add<'_>) -> anyhow::Result<()> {
     if let Some(result) = folder.ledger.result(&run.id)? {
         if let Outcome::Diverged { step, train_loss, .. } = result.outcome {
             let loss = train_loss.map_or_else(|| "no finite number".to_owned(), |loss| format!("{loss:.4}"));
-            add("diverged", format!("at step {step} of {}, training loss {loss}", run.run.schedule.steps));
+            let what = loss_of(run);
+            add("diverged", format!("at step {step} of {}, {what} {loss}", run.run.schedule.steps));
         }
         if let Some(build) = result.build {
             if !build.rustc.is_empty() {

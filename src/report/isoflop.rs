@@ -208,7 +208,7 @@ fn minimum(optimum: &Optimum, variable: Variable) -> Option<(Point, String)> {
 
 pub fn describe(run: &Observation, counting: Counting) -> String {
     let params = run.params_by(counting).map_or_else(String::new, |n| format!("{} parameters, ", Params(n)));
-    let error = run.loss_se.map_or_else(String::new, |se| format!(" ± {se:.4}"));
+    let error = run.loss_se.filter(|se| *se > 0.0).map_or_else(String::new, |se| format!(" ± {se:.4}"));
     let seed = run.seed.map_or_else(String::new, |seed| format!(", seed {seed}"));
     format!("{params}{} tokens: loss {:.4}{error}{seed}", Tokens(run.tokens), run.loss)
 }

@@ -40,6 +40,25 @@ pub struct Row {
     pub about: Vec<(&'static str, String)>,
 }
 
+/// Values for people. Zero stands in tables where nobody told a standard error, a speed or a time, as of imported runs.
+impl Row {
+    /// The loss with its standard error.
+    pub fn loss(&self) -> Option<String> {
+        let error = self.val_loss_se.filter(|error| *error > 0.0).map(|error| format!(" ± {error:.4}"));
+        Some(format!("{:.4}{}", self.val_loss?, error.unwrap_or_default()))
+    }
+
+    /// Training tokens per second.
+    pub fn told_speed(&self) -> Option<f64> {
+        self.tokens_per_second.filter(|rate| *rate > 0.0)
+    }
+
+    /// Wall-clock seconds.
+    pub fn told_seconds(&self) -> Option<f64> {
+        self.seconds.filter(|seconds| *seconds > 0.0)
+    }
+}
+
 fn as_map<S: Serializer>(pairs: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
