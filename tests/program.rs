@@ -1,5 +1,6 @@
 //! Sweeps whose runs somebody else's program trains, by `[train] command`: real programs, in Python, well-behaved and not.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::common::{Place, QUICKSTART, assert_code, assert_refused, children, edited, signal, text, wait_for};
@@ -74,7 +75,11 @@ fn isoflop_curves_of_a_program_give_its_exponents_back() {
     assert_code(&sweep(&place), 0);
     assert_eq!(place.results().len(), before);
     place.write("train.py", format!("{BEGIN}{GOOD}# another\n"));
-    assert!(text(&sweep(&place).stderr).contains("not all of them the same"));
+    let refused = text(&sweep(&place).stderr);
+    assert!(
+        refused.contains("another version of the program") && refused.contains("train.py has other content"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -120,10 +125,14 @@ fn what_a_program_does_wrong_is_told_and_the_sweep_goes_on() {
     // The first of two runs misbehaves, the other is trained.
     for (wrong, said) in [
         ("sys.exit(0)", &["ended without a result", "val_loss"][..]),
-        ("print('so far so good'); sys.exit('no such file: tokens.bin')", &["exit code 1", "no such file: tokens.bin"]),
+        (
+            "print('so far so good'); sys.exit('no such file: tokens.bin')",
+            &["exit code 1", "no such file: tokens.bin", "/program/printed.log"],
+        ),
         ("print('{\"val_loss\": 3.', end='', flush=True)", &["line 1 of what it printed begins like JSON", "EOF"]),
         ("say(val_loss='3.0')", &["line 1 of what it printed begins like JSON", "expected f64"]),
         ("say(val_loss=3.0, text='x' * 100_000_000)", &["begins like JSON", "longer than 64 kB"]),
+        ("say(val_loss=3.0, val_loss_stderr=-0.1)", &["line 1", "val_loss_stderr is -0.1", "not below 0"]),
         ("say(val_loss=-3.0)", &["line 1", "its val_loss is -3", "above 0"]),
         ("os.kill(os.getpid(), signal.SIGSEGV)", &["ended by signal 11"]),
         ("say(val_loss=3.0); say(val_loss=3.5)", &["line 2", "3.5 here and 3 on line 1"]),
@@ -131,6 +140,8 @@ fn what_a_program_does_wrong_is_told_and_the_sweep_goes_on() {
         ("say(step=1, loss=5.0, tokens=2 * d); say(val_loss=3.0)", &["line 1", "it ended at 1", "and the run has"]),
         ("say(run='0123456789abcdef', val_loss=3.0)", &["speaks of run", "0123456789abcdef"]),
         ("say(loss=5.0)", &["needs \\\"step\\\" or \\\"tokens\\\""]),
+        ("sys.exit(75)", &["exit code 75 3 times in a row", "no step beyond step 0"]),
+        ("say(step=5, loss=5.0); sys.exit(75)", &["exit code 75 3 times in a row", "no step beyond step 5"]),
         ("time.sleep(100)", &["printed nothing for 1 s", "train.patience_seconds"]),
         ("sys.stdout.buffer.write(bytes(range(256)) * 300000 + b'\\n'); sys.exit(3)", &["exit code 3"]),
     ] {
@@ -145,6 +156,11 @@ fn what_a_program_does_wrong_is_told_and_the_sweep_goes_on() {
         }
         let [runs, _] = place.tables();
         assert_eq!(runs.matches(",finished,").count(), 1, "{wrong}: {runs}");
+        if let Some(line) = wrong.strip_prefix("print('so far so good')") {
+            let logs: String =
+                place.files("out/runs", "printed.log").iter().map(|log| fs::read_to_string(log).unwrap()).collect();
+            assert!(logs.contains("out 1: so far so good") && logs.contains("err 1: no such file"), "{line}: {logs}");
+        }
         assert_eq!(output.status.code(), Some(1), "{wrong}: {told}");
     }
 }
@@ -162,7 +178,6 @@ for i in range(run["steps"] * 100):
     sys.stdout.write('{"step": %d, "loss": 4.0}\n' % (i // 100))
 say(step=run["steps"], loss=4.0)
 say(val_loss=3.0)
-say(val_loss=3.0, val_loss_stderr=-1)
 say(val_loss=3.0, val_loss_stderr=float("nan"))
 sys.stdout.write("half a line")
 "#;
@@ -186,6 +201,15 @@ others = [os.path.join(here, "..", name) for name in os.listdir(os.path.join(her
     for (wrong, said, finished) in [
         ("open(here + '/result.json', 'w').write('{}')", &["result.json was written by another", "checksum"][..], 2),
         ("[open(other + '/failed.json', 'w').write('no') for other in others]", &["stray-1-failed.json"], 2),
+        (
+            "open(others[0] + '/failed.json', 'w').write('{\"class\": \"configuration\", \"message\": \"x\"}')",
+            &["stray-1-failed.json", "no attempt at its run failed so"],
+            2,
+        ),
+        ("open(here + '/../../ledger.json', 'w').write('{}')", &["ledger.json was written by", "written again"], 2),
+        ("open(here + '/../../plan.json', 'w').write('{}')", &["plan.json was written by", "checksum"], 2),
+        ("open(here + '/../../spec.toml', 'w').write('junk = [')", &["spec.toml was written by", "not valid TOML"], 2),
+        ("os.remove(here + '/../../spec.toml')", &["spec.toml was removed", "written again"], 2),
         ("[open(other + '/result.json', 'w').write('no') for other in others]", &["stray-1-result.json"], 2),
         ("[os.remove(other + '/result.json') for other in others]", &["result.json was removed"], 2),
         (
@@ -207,6 +231,103 @@ others = [os.path.join(here, "..", name) for name in os.listdir(os.path.join(her
         assert_eq!(output.status.code(), Some(1), "{wrong}: {told}");
         assert!(runs.lines().any(|row| row.contains(",failed,")), "{wrong}: {runs}");
     }
+}
+
+#[test]
+fn a_failure_that_a_program_writes_for_a_run_that_waits_is_not_believed() {
+    if !python() {
+        return;
+    }
+    let program = format!(
+        "if run['seed'] == 2:\n    runs = os.path.join(run['folder'], '..', '..')\n    for name in os.listdir(runs):\n        if name \
+         != run['run']:\n            open(os.path.join(runs, name, 'failed.json'), 'w').write('{{\"class\": \"crash\", \"message\": \
+         \"x\"}}')\n{GOOD}"
+    );
+    let place = place(&small("sweep.seeds=[2, 3, 1]", &[]), &program);
+    let output = place.sweep("auto", &["--slots", "1", "--threads", "1"]).output().unwrap();
+    let [runs, _] = place.tables();
+    assert_eq!((runs.matches(",finished,").count(), runs.matches(",failed,").count()), (2, 1), "{runs}");
+    assert!(text(&output.stderr).contains("stray-1-failed.json"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn runs_that_the_program_cannot_train_are_given_up_and_all_others_are_trained() {
+    if !python() {
+        return;
+    }
+    for (kept, finished) in [(5, 2), (9, 0)] {
+        // As where it does not take the largest sizes, which come first.
+        for end in ["sys.exit('AssertionError: n_embd too large')", "os.kill(os.getpid(), signal.SIGABRT)"] {
+            let program = format!("if run['seed'] < {kept}:\n    {end}\n{GOOD}");
+            let place = place(&small("sweep.seeds=[1, 2, 3, 4, 5, 6]", &[]), &program);
+            let output = place.sweep("auto", &["--slots", "1", "--threads", "1"]).output().unwrap();
+            assert_code(&output, 1);
+            let (told, [runs, _]) = (text(&output.stderr), place.tables());
+            assert_eq!(runs.matches(",finished,").count(), finished, "{told}");
+            let failed = 6 - finished;
+            assert_eq!(runs.matches(",failed,").count(), failed, "{told}");
+            assert!(
+                told.contains(&format!("{failed} runs failed:")) && !told.contains("several runs in a row"),
+                "{told}"
+            );
+            let word = if end.contains("ABRT") { "ended by signal 6" } else { "n_embd too large" };
+            assert!(told.contains(word), "{told}");
+            let attempts = place.files("out/runs", "error.json").len();
+            assert_eq!(attempts, 3 * failed, "each is tried three times");
+        }
+    }
+}
+
+/// A sweep of one run that is asked to stop when the program waits for it, and what the program does then.
+fn stopped_in_the_middle(asked: &str) -> Place {
+    let program = format!(
+        "stop = []\nsignal.signal(signal.SIGTERM, lambda *_: stop.append(1))\nagain = os.path.exists('waiting')\n\
+         say(step=1, loss=5.0)\nopen('waiting', 'w').close()\nwhile not stop and not again:\n    time.sleep(0.02)\n\
+         if not again:\n    {asked}\n{GOOD}"
+    );
+    let place = place(&small("sweep.seeds=[1]", &["eval.curve_points=100"]), &program);
+    let mut running =
+        place.sweep("cpu", &["--slots", "1"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the first step", || place.path("waiting").exists());
+    signal("-INT", &[running.id()]);
+    running.wait().unwrap();
+    place
+}
+
+#[test]
+fn what_a_program_tells_after_it_was_asked_to_stop_counts() {
+    if !python() {
+        return;
+    }
+    // It does not heed the request and comes to its end.
+    let place = stopped_in_the_middle("pass");
+    assert_eq!(place.results().len(), 1);
+    assert_code(&sweep(&place), 0);
+    let [runs, curves] = place.tables();
+    assert!(runs.contains(",finished,") && curves.lines().count() > 20, "{runs}{curves}");
+    // A step before its checkpoint is in the curve of the next attempt, which does not tell it again.
+    let place = stopped_in_the_middle("say(step=run['steps'] // 30, loss=4.5); sys.exit(75)");
+    assert!(place.results().is_empty());
+    let kept = fs::read_to_string(&place.files("out/runs", "curve.jsonl")[0]).unwrap();
+    // The mean of both, since the first step closes no point.
+    assert!(kept.lines().any(|point| point.contains("\"train_loss\":4.75")), "{kept}");
+    // Measured early because it was to stop, its loss is not that of the run.
+    for early in
+        ["say(val_loss=4.0); sys.exit(0)", "say(step=run['steps'] // 2, loss=4.5); say(val_loss=4.0); sys.exit(0)"]
+    {
+        let place = stopped_in_the_middle(early);
+        assert!(place.results().is_empty(), "{early}");
+        assert_code(&sweep(&place), 0);
+    }
+}
+
+#[test]
+fn the_plan_of_a_program_that_trains_our_shapes_measures_no_speed() {
+    let place = place(&small("sweep.seeds=[1]", &["train.command=[\"no-such-program\", \"{config}\"]"]), GOOD);
+    let output = place.run(&["plan", "spec.toml", "--device", "cpu"]);
+    assert_code(&output, 0);
+    let told = text(&output.stderr);
+    assert!(told.contains("give --flops-per-second") && !told.contains("measured:"), "{told}");
 }
 
 #[test]

@@ -2,14 +2,16 @@
 //!
 //! Each attempt starts the program with a JSON file that describes the run (`config`), reads what it prints line by line
 //! (`lines`) and understands the lines that are JSON objects (`protocol`). What a program prints is data: it is bounded,
-//! never executed, and kept only where a failure needs its last words. No shell is involved. The program has a process group of
+//! never executed, and its last part is kept for whoever looks for a fault. No shell is involved. The program has a process group of
 //! its own, so that nothing it started is left behind.
 
 mod config;
 mod count;
 mod leftovers;
 mod lines;
+mod printed;
 mod protocol;
+mod stalled;
 
 use std::fs;
 use std::io;
@@ -35,6 +37,8 @@ use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, TrainError, Trainer};
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Time that a program has to checkpoint and end when it is asked to stop, or has closed its output.
 const GRACE: Duration = Duration::from_mins(1);
+/// How long lines are read that a program printed just before its end.
+const LAST: Duration = Duration::from_secs(5);
 /// Lines that wait to be understood; a program that prints faster waits.
 const WAITING: usize = 256;
 
@@ -88,8 +92,15 @@ impl Trainer for ProgramTrainer {
         let mut running = Running::start(program, &config, self.info.threads)?;
         let patience = Duration::from_secs_f64(program.patience_seconds);
         let stopped = running.listen(&mut story, patience, on_progress);
-        let status = running.end(stopped.is_some());
+        // What it still has to say counts: the points before its checkpoint, or the result that it was about to tell.
+        let (asked, mut wrong) = (matches!(stopped, Some(Stop::Asked)), false);
+        let status = running.end(stopped.is_some(), asked, &mut |line| {
+            wrong |= !wrong && story.hear(line, on_progress).is_err();
+        });
         match (stopped, status) {
+            (Some(Stop::Asked), Ok(status)) if status.success() && !wrong && story.is_done() => {
+                story.outcome().map_err(|Wrong(what)| TrainError::Configuration(what))
+            }
             (Some(Stop::Asked), _) => Err(TrainError::Interrupted { step: story.step() }),
             (Some(Stop::Diverged), _) => Ok(story.diverged()),
             (Some(Stop::Wrong(Wrong(what))), _) => Err(TrainError::Configuration(what)),
@@ -99,17 +110,23 @@ impl Trainer for ProgramTrainer {
                 story.last_words()
             ))),
             (None, Err(error)) => Err(failed("wait for the program", &error)),
-            (None, Ok(status)) => ended(status, &story),
+            (None, Ok(status)) => ended(status, &story, (&folder, begun)),
         }
     }
 }
 
 /// What an end of the program by itself means.
-fn ended(status: ExitStatus, story: &Story) -> Result<Outcome, TrainError> {
+fn ended(status: ExitStatus, story: &Story, (folder, begun): (&Path, Instant)) -> Result<Outcome, TrainError> {
     match (status.code(), status.signal()) {
         (Some(0), _) => story.outcome().map_err(|Wrong(what)| TrainError::Configuration(what)),
         // It checkpointed of its own accord, because its time was over, and wants to be started again.
-        (Some(code), _) if code == i32::from(REQUEUE) => Err(TrainError::Interrupted { step: story.step() }),
+        (Some(code), _) if code == i32::from(REQUEUE) => {
+            let step = story.step();
+            Err(match stalled::note(folder, step, begun.elapsed()) {
+                Some(what) => TrainError::Configuration(what + &story.last_words()),
+                None => TrainError::Interrupted { step },
+            })
+        }
         (Some(code), _) => {
             Err(TrainError::Program(format!("the program ended with exit code {code}{}", story.last_words())))
         }
@@ -208,8 +225,9 @@ impl Running {
         }
     }
 
-    /// Waits for its end, asking for it where it is to be stopped, and ends what it left behind.
-    fn end(&mut self, stop: bool) -> io::Result<ExitStatus> {
+    /// Waits for its end, asking for it where it is to be stopped, and ends what it left behind. What it prints meanwhile is
+    /// heard where somebody listens.
+    fn end(&mut self, stop: bool, listens: bool, hear: &mut dyn FnMut(&Line)) -> io::Result<ExitStatus> {
         let group = Pid::from_child(&self.child);
         if stop {
             let _ = kill_process_group(group, Signal::TERM);
@@ -217,7 +235,11 @@ impl Running {
         let begun = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < GRACE {
             // Its pipes are read on, or it could not end.
-            while self.lines.try_recv().is_ok() {}
+            while let Ok(line) = self.lines.try_recv() {
+                if listens {
+                    hear(&line);
+                }
+            }
             thread::sleep(Duration::from_millis(20));
         }
         if matches!(self.child.try_wait(), Ok(None)) {
@@ -226,6 +248,14 @@ impl Running {
         }
         let _ = kill_process_group(group, Signal::KILL);
         leftovers::end_of_run(&self.config);
+        let ended = Instant::now();
+        while listens && ended.elapsed() < LAST {
+            match self.lines.recv_timeout(LOOK_EVERY) {
+                Ok(line) => hear(&line),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
         self.child.wait()
     }
 }

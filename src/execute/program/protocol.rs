@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::lines::{LONGEST, Line, Stream};
+use super::printed::{self, Printed};
 use crate::ledger::CurvePoint;
 use crate::plan::PlannedRun;
 use crate::trainer::{OnProgress, Outcome, Progress, Told};
@@ -78,6 +79,7 @@ struct Reached {
 pub(super) struct Story<'a> {
     run: &'a PlannedRun,
     begun: Instant,
+    printed: Printed,
     /// Where the curve is kept, and what an earlier attempt left there.
     curve: PathBuf,
     earlier: Vec<CurvePoint>,
@@ -103,6 +105,7 @@ impl<'a> Story<'a> {
         Self {
             run,
             begun,
+            printed: Printed::new(folder),
             curve,
             earlier,
             points: Vec::new(),
@@ -119,6 +122,7 @@ impl<'a> Story<'a> {
 
     /// Understands a line.
     pub(super) fn hear(&mut self, line: &Line, on_progress: OnProgress<'_>) -> Result<ControlFlow<()>, Wrong> {
+        self.printed.keep(line);
         let is_object = line.stream == Stream::Out && line.text.trim_start().starts_with('{');
         let said = match is_object.then(|| object(line)) {
             Some(Ok(said)) => said,
@@ -185,8 +189,14 @@ impl<'a> Story<'a> {
             let what = format!("its val_loss is {loss} here and {} on line {}", before.loss, before.line);
             return Err(self.wrong(line, &what));
         }
+        if let Some(error) = stderr.filter(|error| *error < 0.0) {
+            let what = format!(
+                "its val_loss_stderr is {error}, and a standard error is not below 0; leave it out where it is unknown"
+            );
+            return Err(self.wrong(line, &what));
+        }
         // Zero where the program does not know it, as for tables without that column.
-        self.result = Some(Final { loss, stderr: stderr.filter(|error| *error >= 0.0).unwrap_or(0.0), line });
+        self.result = Some(Final { loss, stderr: stderr.unwrap_or(0.0), line });
         Ok(())
     }
 
@@ -264,7 +274,8 @@ impl<'a> Story<'a> {
     }
 
     /// Asks whether to go on, while the program is silent.
-    pub(super) fn look(&self, on_progress: OnProgress<'_>) -> ControlFlow<()> {
+    pub(super) fn look(&mut self, on_progress: OnProgress<'_>) -> ControlFlow<()> {
+        self.printed.flush();
         let nothing = Progress {
             step: 0,
             tokens: 0,
@@ -320,6 +331,13 @@ impl<'a> Story<'a> {
         })
     }
 
+    /// Whether it has told a result and the end of its curve, so that a request to stop found it done. Of one that tells no
+    /// curve it is not known whether it measured its loss early because it was to stop.
+    pub(super) fn is_done(&self) -> bool {
+        let at_the_end = self.reached.is_some_and(|reached| self.is_all(reached.tokens));
+        self.result.is_some() && at_the_end && !self.has_diverged()
+    }
+
     /// Whether these are the tokens of the run, but for a step or a hundredth of them.
     fn is_all(&self, tokens: f64) -> bool {
         let (asked, step) = (self.run.tokens as f64, self.run.run.tokens_per_step() as f64);
@@ -330,13 +348,17 @@ impl<'a> Story<'a> {
         Wrong(format!("line {line} of what the program printed: {what}{}", self.last_words()))
     }
 
-    /// The end of its log, for a message.
+    /// The end of its log, and where the rest is, for a message. The folder of the sweep is not named: memory is known to be
+    /// short by the words of a message.
     pub(super) fn last_words(&self) -> String {
-        let mut words = String::new();
+        let mut words = format!(". What it printed is in runs/{}/program/{}", self.run.id, printed::NAME);
+        if !self.log.is_empty() {
+            words += ". Its last lines:";
+        }
         for line in &self.log {
             let _ = write!(words, "\n    {line}");
         }
-        if words.is_empty() { String::new() } else { format!(". Its last lines:{words}") }
+        words
     }
 }
 
