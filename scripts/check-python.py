@@ -4,6 +4,7 @@ told. usage: check-python.py SCRATCH, a folder to write in."""
 import json
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 import warnings
@@ -81,6 +82,14 @@ fits = isoflop.fit(frame, bootstrap=100)
 table = command("fit", path, *flags)
 assert repr(fits) == table, "the repr is not the table of the terminal"
 
+copied = pickle.loads(pickle.dumps(fits))
+assert bits(list(copied)) == expected and repr(copied) == table and copied.notes == fits.notes, "a pickle is another result"
+changing = scratch / "changing.csv"
+changing.write_text(path.read_text())
+of_path = isoflop.fit(changing, bootstrap=100)
+changing.write_text("\n".join(path.read_text().splitlines()[:-3]))
+assert "changing.csv has changed since" in repr(of_path), "the table of another file"
+
 # An extrapolation so far warns, which is looked at below.
 warnings.simplefilter("ignore")
 saved = scratch / "fits.jsonl"
@@ -109,6 +118,8 @@ refused(lambda: isoflop.fit({"N": [1, 2], "D": [1]}), "different lengths", "N 2"
 refused(lambda: isoflop.fit({"params": [1e6], "tokens": [1e7]}), "loss")
 refused(lambda: isoflop.fit(3), "not int")
 refused(lambda: isoflop.fit({}), "no columns")
+refused(lambda: isoflop.fit(frame["val_loss"]), "a table has columns", "Series")
+refused(lambda: isoflop.fit(polars.Series([1.0, 2.0])), "a table has columns", "Series")
 refused(lambda: isoflop.fit({"params": 3}), "an array of values")
 refused(lambda: isoflop.fit({1: [2.0]}), "is text")
 refused(lambda: isoflop.fit(frame, no_such_flag=True), "--no-such-flag")

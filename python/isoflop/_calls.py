@@ -22,22 +22,50 @@ class _Told:
 
     notes: list[str]
 
-    def __init__(self, values, notes, again):
+    def __init__(self, values, notes, again, paths=()):
         super().__init__(values)
         self.notes, self._again, self._text = notes, again, None
+        # The table is made when it is looked at first, which is too late once the files hold something else.
+        self._stood = {path: _stamps(path) for path in paths}
 
     def __repr__(self) -> str:
         if self._text is None:
-            self._text = self._again()
+            changed = [path for path, stood in self._stood.items() if _stamps(path) != stood]
+            plain = super().__repr__()
+            self._text = f"{plain}\n(as values: {', '.join(changed)} has changed since)" if changed else self._again()
         return self._text
+
+    def __reduce__(self):
+        # Whoever reads it elsewhere has neither the files nor the program.
+        return _restored, (type(self), self._values(), self.notes, repr(self))
+
+
+def _restored(kind, values, notes, text):
+    return kind(values, notes, lambda: text)
+
+
+def _stamps(path) -> list:
+    """Times and sizes of a file, or of what lies in a folder."""
+    try:
+        entries = [path] if os.path.isfile(path) else sorted(entry.path for entry in os.scandir(path) if entry.is_file())
+        found = [(entry, os.stat(entry)) for entry in entries]
+    except OSError:
+        return []
+    return [(entry, stat.st_mtime_ns, stat.st_size) for entry, stat in found]
 
 
 class Fits(_Told, list):
     """What `runner fit --json` prints: a dict for each approach or law. Its repr is the table on the terminal."""
 
+    def _values(self):
+        return list(self)
+
 
 class Answer(_Told, dict):
     """What another command prints with `--json`. Its repr is the table on the terminal."""
+
+    def _values(self):
+        return dict(self)
 
 
 def fit(runs, **flags) -> Fits:
@@ -53,7 +81,8 @@ def fit(runs, **flags) -> Fits:
             return _call(["fit", _operand(path), *arguments, *extra], again)
 
     printed, notes = call(["--json"])
-    return Fits([json.loads(line) for line in printed.splitlines()], notes, lambda: call([], again=True)[0])
+    paths = [_operand(runs)] if _tables.is_path(runs) else []
+    return Fits([json.loads(line) for line in printed.splitlines()], notes, lambda: call([], again=True)[0], paths)
 
 
 def allocate(fits, *, flops: float, **flags) -> Answer:
@@ -68,13 +97,14 @@ def predict(fits, **flags) -> Answer:
 
 def compare(first, second, **flags) -> Answer:
     """Two results folders, or two runs: `runner compare`."""
-    return _answer(["compare", _operand(first), _operand(second), *_flags(flags)])
+    paths = [_operand(first), _operand(second)]
+    return _answer(["compare", *paths, *_flags(flags)], paths)
 
 
 def plan(spec, *, set=None, **flags) -> Answer:
     """Every run of a spec with its size, FLOPs and hours, without training: `runner plan`. `set` holds keys set otherwise."""
     keys = [word for key, value in (set or {}).items() for word in ("--set", f"{key}={_toml(value)}")]
-    return _answer(["plan", _operand(spec), *keys, *_flags(flags)])
+    return _answer(["plan", _operand(spec), *keys, *_flags(flags)], [_operand(spec)])
 
 
 def _from_fits(command, fits, flags) -> Answer:
@@ -92,12 +122,13 @@ def _from_fits(command, fits, flags) -> Answer:
             return _call([command, "--fit", os.fspath(path), *arguments, *extra], again)
 
     printed, notes = call(["--json"])
-    return Answer(json.loads(printed), notes, lambda: call([], again=True)[0])
+    paths = [_operand(values)] if _tables.is_path(values) else []
+    return Answer(json.loads(printed), notes, lambda: call([], again=True)[0], paths)
 
 
-def _answer(words) -> Answer:
+def _answer(words, paths) -> Answer:
     printed, notes = _call([*words, "--json"])
-    return Answer(json.loads(printed), notes, lambda: _call(words, again=True)[0])
+    return Answer(json.loads(printed), notes, lambda: _call(words, again=True)[0], paths)
 
 
 def _operand(path) -> str:

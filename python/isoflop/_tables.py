@@ -25,7 +25,11 @@ def columns(table) -> dict[str, list]:
             import pyarrow
         except ImportError:
             raise TypeError(f"{type(table).__name__} speaks Arrow, which needs pyarrow: pip install pyarrow") from None
-        found = pyarrow.table(table).to_pydict()
+        try:
+            found = pyarrow.table(table).to_pydict()
+        except (TypeError, ValueError):
+            # One column alone, such as a series of pandas or polars, speaks Arrow as well.
+            raise TypeError(f"a table has columns with names, and {type(table).__name__} has none: write a data frame") from None
     elif isinstance(table, Sequence) and not isinstance(table, (str, bytes)) and all(isinstance(row, Mapping) for row in table):
         names = list(dict.fromkeys(name for row in table for name in row))
         found = {name: [row.get(name) for row in table] for name in names}
