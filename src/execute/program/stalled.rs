@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::REQUEUE;
-
 /// A run is given up after so many of them in a row.
 const MOST: u32 = 3;
 /// An attempt of a program that tells no steps, and at work for longer, may well have come further.
@@ -34,7 +32,7 @@ pub(super) fn note(folder: &Path, step: usize, took: Duration) -> Option<String>
         // Another call of the sweep tries it anew.
         let _ = fs::remove_file(path);
         return Some(format!(
-            "the program ended with exit code {REQUEUE} {times} times in a row and told of no step beyond step {}: {REQUEUE} means that \
+            "the program ended with exit code 75 {times} times in a row and told of no step beyond step {}: 75 means that \
              it has checkpointed and goes on. Let it tell its steps and end with another code where it fails",
             before.step
         ));
