@@ -23,7 +23,7 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
         validation_path,
         tokenizer,
         vocab,
-        history,
+        history: _,
         validation_fraction,
         max_epochs: _,
         train_tokens: _,
@@ -45,7 +45,6 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     let rows = columns || *source == Source::Mixture;
     absent("data.skip_bad", *skip_bad && !rows, "only JSON Lines and Parquet have rows")?;
     absent("data.dtype", dtype.is_some() && *source != Source::Bin, "only token files have numbers")?;
-    absent("data.history", history.is_some() && *source != Source::Synthetic, "only the built-in language has one")?;
     absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
     weigh(data)?;
     kept(data)?;
@@ -132,6 +131,7 @@ fn ranges(Data { source, vocab, history, validation_fraction, max_epochs, train_
             (format!("a vocabulary of {vocab} is impossible"), remedy)
         })?;
     }
+    absent("data.history", history.is_some() && *source != Source::Synthetic, "only the built-in language has one")?;
     require(history.is_none_or(|tokens| (1..=LONGEST_HISTORY).contains(&tokens)), "data.history", || {
         (format!("{} tokens are impossible", history.unwrap_or_default()), "write 1, 2 or 3")
     })?;
