@@ -45,7 +45,6 @@ pub(in crate::spec) fn check(data: &Data) -> Checked {
     let rows = columns || *source == Source::Mixture;
     absent("data.skip_bad", *skip_bad && !rows, "only JSON Lines and Parquet have rows")?;
     absent("data.dtype", dtype.is_some() && *source != Source::Bin, "only token files have numbers")?;
-    absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
     weigh(data)?;
     kept(data)?;
     match source {
@@ -220,8 +219,9 @@ fn names(parts: &[Part], all: bool) -> Checked {
     Ok(())
 }
 
-/// Checks the weights of a mixture, and the names that they go by.
+/// Checks that parts belong to a mixture, its weights, and the names that they go by.
 fn weigh(Data { source, weights, parts, .. }: &Data) -> Checked {
+    absent("data.parts", !parts.is_empty() && *source != Source::Mixture, "only source = \"mixture\" has parts")?;
     names(parts, !weights.is_empty())?;
     if weights.is_empty() {
         return Ok(());
