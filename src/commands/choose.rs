@@ -111,11 +111,11 @@ fn parts(args: &ChooseArgs) -> anyhow::Result<Vec<Part>> {
             eprintln!("note: the table tells no cost, so each row costs as much as another; --cost says what it costs");
             continue;
         };
-        ensure!(
-            costs.iter().all(|cost| *cost > 0.0 && cost.is_finite()),
-            "--cost: each row must cost something, and one costs {}: write a formula that is above zero for every row",
-            costs.iter().copied().find(|cost| !(*cost > 0.0 && cost.is_finite())).unwrap_or(f64::NAN)
-        );
+        if let Some(cost) = costs.iter().find(|cost| !(**cost > 0.0 && cost.is_finite())) {
+            bail!(
+                "--cost: each row must cost something, and one costs {cost}: write a formula that is above zero for every row"
+            );
+        }
     }
     let mut parts = Vec::new();
     for pool in pools {

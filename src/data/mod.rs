@@ -50,10 +50,10 @@ pub use questions::Question;
 pub use synthetic::{Entropy, Language, Split};
 
 use crate::plan::CorpusFacts;
-use crate::spec::{Data, LONGEST_HISTORY, Source};
+use crate::spec::{Data, Source};
 use cache::TokenFile;
 use mixture::{Mixture, Validation};
-use recipe::Recipe;
+use recipe::{Recipe, SyntheticRecipe};
 use sampler::Sampler;
 
 /// Tokens to train and to validate on.
@@ -130,10 +130,7 @@ impl Corpus {
                 return Err(DataError::Cache { folder, what: what.to_owned() });
             }
             _ if data.source == Source::Program => Tokens::Unseen,
-            _ => {
-                let history = data.history.unwrap_or(LONGEST_HISTORY);
-                Tokens::Language(Box::new(Language::new(manifest.vocab, data.seed, history)))
-            }
+            _ => Tokens::Language(Box::new(SyntheticRecipe::new(data, context).language())),
         };
         let mut corpus = Self { manifest, context, seed: data.seed, used: None, folder, tokens };
         corpus.used = data.train_tokens.map(|wanted| corpus.part(wanted)).transpose()?;

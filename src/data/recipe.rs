@@ -108,7 +108,7 @@ pub struct SyntheticRecipe {
 }
 
 impl SyntheticRecipe {
-    fn new(data: &Data, context: usize) -> Self {
+    pub fn new(data: &Data, context: usize) -> Self {
         let vocab = data.vocab.expect("checked: a language has a vocabulary") as usize;
         Self { vocab, seed: data.seed, history: data.history.unwrap_or(LONGEST_HISTORY), context }
     }
@@ -121,10 +121,15 @@ impl SyntheticRecipe {
         }
     }
 
+    /// The language itself.
+    pub fn language(&self) -> Language {
+        Language::new(self.vocab, self.seed, self.history)
+    }
+
     fn prepare(&self, say: &mut dyn FnMut(&str)) -> Manifest {
         say("sampling the entropy of the built-in language");
         Manifest {
-            entropy: Some(Language::new(self.vocab, self.seed, self.history).entropy(self.context)),
+            entropy: Some(self.language().entropy(self.context)),
             ..Manifest::of(Source::Synthetic, self.fingerprint(), self.vocab)
         }
     }

@@ -274,19 +274,22 @@ mod tests {
         }
     }
 
+    /// Losses of the true distribution on a thousand fresh sequences, behind their mean.
+    fn true_losses(language: &Language) -> (f64, Vec<f64>) {
+        let loss_of = |text: &Vec<u16>| {
+            let loss = |t: usize| -language.distribution(&text[..t])[usize::from(text[t])].ln();
+            (1..=CONTEXT).map(loss).sum::<f64>() / CONTEXT as f64
+        };
+        let losses: Vec<f64> = tokens(language, 0, 1000).par_iter().map(loss_of).collect();
+        (losses.iter().sum::<f64>() / 1000.0, losses)
+    }
+
     #[test]
     fn the_entropy_is_the_loss_of_the_true_distribution_on_fresh_text() {
         let language = Language::new(VOCAB, 11, LONGEST_HISTORY);
         let entropy = language.entropy(CONTEXT);
         assert!(entropy.standard_error < 5e-4, "{entropy:?}");
-        let losses: Vec<f64> = tokens(&language, 0, 1000)
-            .par_iter()
-            .map(|text| {
-                let loss = |t: usize| -language.distribution(&text[..t])[usize::from(text[t])].ln();
-                (1..=CONTEXT).map(loss).sum::<f64>() / CONTEXT as f64
-            })
-            .collect();
-        let mean = losses.iter().sum::<f64>() / 1000.0;
+        let (mean, losses) = true_losses(&language);
         let variance = losses.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 999.0;
         let standard_error = (variance / 1000.0 + entropy.standard_error.powi(2)).sqrt();
         assert!((mean - entropy.nats_per_token).abs() < 4.0 * standard_error, "{mean} {standard_error} {entropy:?}");
@@ -401,14 +404,7 @@ mod tests {
         let bits = |weights: [f64; COMPONENTS.len()]| weights.map(f64::to_bits);
         assert_eq!(bits(three.weights), bits(COMPONENTS.map(|(weight, _)| weight)), "as before there was a choice");
         let entropy = one.entropy(CONTEXT);
-        let losses: Vec<f64> = tokens(&one, 0, 1000)
-            .par_iter()
-            .map(|text| {
-                let loss = |t: usize| -one.distribution(&text[..t])[usize::from(text[t])].ln();
-                (1..=CONTEXT).map(loss).sum::<f64>() / CONTEXT as f64
-            })
-            .collect();
-        let mean = losses.iter().sum::<f64>() / 1000.0;
+        let (mean, _) = true_losses(&one);
         assert!((mean - entropy.nats_per_token).abs() < 0.03, "{mean} {entropy:?}");
         // What a table of all pairs of neighbours can know is nearer to the truth, as there is less else to know.
         let left = |language: &Language| counted_losses(language, 10_000).0 - language.entropy(CONTEXT).nats_per_token;

@@ -66,10 +66,10 @@ impl Tokenizer {
             ));
         }
         let alphabet = byte_characters();
-        let written =
-            |id: u32| -> String { merges.tokens[id as usize].iter().map(|&b| alphabet[usize::from(b)]).collect() };
-        let ids: HashMap<String, u32> = (0..vocab as u32).map(|id| (written(id), id)).collect();
-        let pairs = merges.pairs.iter().map(|pair| (written(pair.0), written(pair.1))).collect();
+        let written = |bytes: &[u8]| -> String { bytes.iter().map(|&b| alphabet[usize::from(b)]).collect() };
+        let token = |id: u32| written(&merges.tokens[id as usize]);
+        let ids: HashMap<String, u32> = (0..vocab as u32).map(|id| (token(id), id)).collect();
+        let pairs = merges.pairs.iter().map(|pair| (token(pair.0), token(pair.1))).collect();
         let model = BPE::builder()
             .vocab_and_merges(ids.into_iter().collect::<tokenizers::models::bpe::Vocab>(), pairs)
             .build()
@@ -80,8 +80,7 @@ impl Tokenizer {
         counts.sort_by_key(|(_, count)| Reverse(*count));
         counts.truncate(WORDS_KEPT);
         let known = counts.into_par_iter().map(|(word, _)| {
-            let written: String = word.iter().map(|&byte| alphabet[usize::from(byte)]).collect();
-            let tokens = inner.get_model().tokenize(&written).expect("every byte is a token");
+            let tokens = inner.get_model().tokenize(&written(&word)).expect("every byte is a token");
             (word, tokens.into_iter().map(|token| token.id).collect())
         });
         let known = Some(known.collect());

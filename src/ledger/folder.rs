@@ -94,10 +94,7 @@ impl Ledger {
             restore(dir, &plan, losses)?;
             let stored = Self::open(dir)?;
             let there = String::from_utf8_lossy(&there);
-            if let Err(error) = there.parse::<toml::Table>() {
-                let reason = format!("it is not valid TOML: {}", error.message());
-                return Err(LedgerError::Damaged { path: spec_path, reason });
-            }
+            check_spec(&spec_path, &there)?;
             let since = fs::metadata(&spec_path).and_then(|file| file.modified()).ok();
             match difference((&there, &stored.plan, stored.losses), (spec, &plan, losses), since) {
                 None => {
@@ -272,6 +269,15 @@ fn lock(dir: &Path) -> Result<Lease, LedgerError> {
 
 /// Time between two looks at the heartbeat of another machine's process.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Whether the spec of a folder can be read.
+pub(super) fn check_spec(path: &Path, text: &str) -> Result<(), LedgerError> {
+    let damaged = |error: toml::de::Error| LedgerError::Damaged {
+        path: path.to_owned(),
+        reason: format!("it is not valid TOML: {}", error.message()),
+    };
+    text.parse::<toml::Table>().map(drop).map_err(damaged)
+}
 
 /// What keeps two sweeps from sharing a folder, if anything.
 fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses), since: Option<SystemTime>) -> Option<String> {

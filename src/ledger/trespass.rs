@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::folder::Kind;
+use super::folder::{Kind, check_spec};
 use super::{Claim, Failure, Ledger, LedgerError, Stopped, files};
 use crate::plan::RunId;
 
@@ -87,9 +87,7 @@ impl Ledger {
         } else {
             self.check_failure(path, run)
         };
-        let reason = reason(read.err()?);
-        let kept = move_aside(path)?;
-        Some(format!("{} was written by another than runner ({reason}); it is {} now", path.display(), kept.display()))
+        move_aside(path, read.err()?)
     }
 }
 
@@ -112,25 +110,12 @@ impl Ledger {
         } else if path.ends_with("ledger.json") {
             files::read_json::<Kind>(path).err()
         } else {
-            let text = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
-            let damaged = |error: toml::de::Error| LedgerError::Damaged {
-                path: path.to_owned(),
-                reason: format!("it is not valid TOML: {}", error.message()),
-            };
-            text.parse::<toml::Table>().err().map(damaged)
+            check_spec(path, &String::from_utf8_lossy(&fs::read(path).unwrap_or_default())).err()
         };
         let done = match wrong {
             None if path.exists() => return None,
             None => format!("{} was removed", path.display()),
-            Some(wrong) => {
-                let reason = reason(wrong);
-                let kept = move_aside(path)?;
-                format!(
-                    "{} was written by another than runner ({reason}); it is {} now",
-                    path.display(),
-                    kept.display()
-                )
-            }
+            Some(wrong) => move_aside(path, wrong)?,
         };
         let written = match files::write(path, content) {
             Ok(()) => "what it held before was written again".to_owned(),
@@ -143,21 +128,18 @@ impl Ledger {
 /// The files of a sweep that are written before its runs.
 const SWEEP: [&str; 3] = ["ledger.json", "plan.json", "spec.toml"];
 
-fn reason(error: LedgerError) -> String {
-    match error {
+/// Gives a file a name under which nobody takes it for what it is not, and tells so. Where it is gone already, the worker of
+/// another run has moved it and tells of it.
+fn move_aside(path: &Path, wrong: LedgerError) -> Option<String> {
+    let reason = match wrong {
         LedgerError::Damaged { reason, .. } => reason,
         other => other.to_string(),
-    }
-}
-
-/// Gives a file a name under which nobody takes it for what it is not. Where it is gone already, the worker of another run
-/// has moved it and tells of it.
-fn move_aside(path: &Path) -> Option<PathBuf> {
+    };
     let name = path.file_name()?.to_string_lossy().into_owned();
     let kept =
         (1..=u32::MAX).map(|n| path.with_file_name(format!("stray-{n}-{name}"))).find(|path| stamp(path).is_none())?;
     fs::rename(path, &kept).ok()?;
-    Some(kept)
+    Some(format!("{} was written by another than runner ({reason}); it is {} now", path.display(), kept.display()))
 }
 
 #[cfg(test)]

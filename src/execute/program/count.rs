@@ -45,13 +45,13 @@ pub fn count(program: &Program, config: &Config, told: &Value) -> Result<[Option
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) if matches!(running.child.try_wait(), Ok(Some(_)) | Err(_)) => break,
             Err(RecvTimeoutError::Timeout) if heard.elapsed() > patience => {
-                let _ = running.end(true, false, &mut |_| {});
+                let _ = running.end(true, None);
                 return Err(format!("it printed nothing for {} s and was stopped", program.patience_seconds));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
-    let status = running.end(false, false, &mut |_| {}).map_err(|error| format!("cannot wait for it: {error}"))?;
+    let status = running.end(false, None).map_err(|error| format!("cannot wait for it: {error}"))?;
     let words = if last.is_empty() { String::new() } else { format!("; its last line: {last}") };
     if !status.success() {
         return Err(format!("it ended with {status}{words}"));

@@ -94,9 +94,8 @@ impl Trainer for ProgramTrainer {
         let stopped = running.listen(&mut story, patience, on_progress);
         // What it still has to say counts: the points before its checkpoint, or the result that it was about to tell.
         let (asked, mut wrong) = (matches!(stopped, Some(Stop::Asked)), false);
-        let status = running.end(stopped.is_some(), asked, &mut |line| {
-            wrong |= !wrong && story.hear(line, on_progress).is_err();
-        });
+        let mut hear = |line: &Line| wrong |= !wrong && story.hear(line, on_progress).is_err();
+        let status = running.end(stopped.is_some(), asked.then_some(&mut hear as &mut dyn FnMut(&Line)));
         match (stopped, status) {
             (Some(Stop::Asked), Ok(status)) if status.success() && !wrong && story.is_done() => {
                 story.outcome().map_err(|Wrong(what)| TrainError::Configuration(what))
@@ -227,7 +226,7 @@ impl Running {
 
     /// Waits for its end, asking for it where it is to be stopped, and ends what it left behind. What it prints meanwhile is
     /// heard where somebody listens.
-    fn end(&mut self, stop: bool, listens: bool, hear: &mut dyn FnMut(&Line)) -> io::Result<ExitStatus> {
+    fn end(&mut self, stop: bool, mut hear: Option<&mut dyn FnMut(&Line)>) -> io::Result<ExitStatus> {
         let group = Pid::from_child(&self.child);
         if stop {
             let _ = kill_process_group(group, Signal::TERM);
@@ -236,7 +235,7 @@ impl Running {
         while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < GRACE {
             // Its pipes are read on, or it could not end.
             while let Ok(line) = self.lines.try_recv() {
-                if listens {
+                if let Some(hear) = &mut hear {
                     hear(&line);
                 }
             }
@@ -248,12 +247,14 @@ impl Running {
         }
         let _ = kill_process_group(group, Signal::KILL);
         leftovers::end_of_run(&self.config);
-        let ended = Instant::now();
-        while listens && ended.elapsed() < LAST {
-            match self.lines.recv_timeout(LOOK_EVERY) {
-                Ok(line) => hear(&line),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+        if let Some(hear) = hear {
+            let ended = Instant::now();
+            while ended.elapsed() < LAST {
+                match self.lines.recv_timeout(LOOK_EVERY) {
+                    Ok(line) => hear(&line),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             }
         }
         self.child.wait()

@@ -120,7 +120,7 @@ impl Mixture {
         };
         Self {
             columns: columns.map(watched).collect(),
-            data_seed: headers.iter().position(|header| header == DATA_SEED),
+            data_seed: headers.iter().position(|header| header.trim() == DATA_SEED),
         }
     }
 
@@ -141,7 +141,10 @@ impl Mixture {
         let seed = self.data_seed.map_or("", |index| &row[index]);
         for column in &mut self.columns {
             let value = &row[column.index];
-            column.varies |= column.first.entry(seed.to_owned()).or_insert_with(|| value.to_owned()) != value;
+            match column.first.get(seed) {
+                Some(first) => column.varies |= first != value,
+                None => _ = column.first.insert(seed.to_owned(), value.to_owned()),
+            }
         }
     }
 

@@ -130,15 +130,7 @@ impl<'a> Reader<'a> {
     /// The column that `--columns` names for a name in a formula.
     pub(super) fn renamed(&self, name: &str) -> Result<Option<Place>, TableError> {
         let Some(column) = self.columns.column(name) else { return Ok(None) };
-        self.exactly(column)?.map(Some).ok_or_else(|| TableError::Missing {
-            path: self.source.path.clone(),
-            at: self.source.names_at(),
-            column: column.into(),
-            sought: format!(", which --columns takes for {name}").into(),
-            found: self.listed().into(),
-            close: self.close_to(column).into(),
-            remedy: format!("--columns {name}=NAME{}", self.advice).into(),
-        })
+        self.exactly(column)?.map(Some).ok_or_else(|| self.without(name, Some(column), ""))
     }
 
     /// An error where the column that a formula predicts is not there.
@@ -185,18 +177,20 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn missing(&self, field: Field, hint: &str) -> TableError {
-        let asked = self.columns.named(field);
-        let column = asked.unwrap_or(field.names()[0]);
+        self.without(field.names()[0], self.columns.named(field), hint)
+    }
+
+    /// An error where a name has no column, or not the one that `--columns` names for it.
+    fn without(&self, name: &str, asked: Option<&str>, hint: &str) -> TableError {
+        let column = asked.unwrap_or(name);
         TableError::Missing {
             path: self.source.path.clone(),
             at: self.source.names_at(),
             column: column.into(),
-            sought: asked
-                .map_or_else(String::new, |_| format!(", which --columns takes for {}", field.names()[0]))
-                .into(),
+            sought: asked.map_or_else(String::new, |_| format!(", which --columns takes for {name}")).into(),
             found: self.listed().into(),
             close: self.close_to(column).into(),
-            remedy: format!("--columns {}=NAME{hint}{}", field.names()[0], self.advice).into(),
+            remedy: format!("--columns {name}=NAME{hint}{}", self.advice).into(),
         }
     }
 

@@ -254,8 +254,13 @@ fn trust(law: &Law, bound: &Bound<'_>, best: &Solution, measure: Measure) -> (St
     (Status::Converged, String::new())
 }
 
+/// The unit of what a law predicts, behind a number.
+fn unit(law: &Law) -> &'static str {
+    if is_loss(&law.target) { " nats" } else { "" }
+}
+
 fn conclude(law: &Law, residuals: &Residuals, held_out: Option<HeldOut>) -> String {
-    let unit = if is_loss(&law.target) { " nats" } else { "" };
+    let unit = unit(law);
     let inside = format!("The rows lie {:.4} from the law (root mean square)", residuals.rms);
     let Some(HeldOut { rows, factor, rms, mean }) = held_out else {
         return format!("{inside}; there are too few costs to hold the most expensive out.");

@@ -4,10 +4,9 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{HeldOut, Options, aicc, enough, error_on, residuals, split_by_cost};
+use super::{HeldOut, Options, aicc, enough, error_on, residuals, split_by_cost, unit};
 use crate::fit::formula::{self, Data, Law};
 use crate::fit::numerics::residuals::Residuals;
-use crate::fit::table::named::is_loss;
 
 /// A law that takes part.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +96,7 @@ pub fn rank(candidates: &[Candidate], data: &Data, options: &Options) -> Ranking
         .filter(|law| law.inner.is_some())
         .min_by(|a, b| a.inner.partial_cmp(&b.inner).unwrap_or(std::cmp::Ordering::Equal));
     let nested = inner_choice.and_then(|law| Some((law.name.clone(), law.held_out?.rms)));
-    let unit = if candidates.first().is_some_and(|one| is_loss(&one.law.target)) { " nats" } else { "" };
+    let unit = candidates.first().map_or("", |one| unit(&one.law));
     let conclusion = conclude(&laws, nested.as_ref(), unit);
     Ranking { laws, nested, conclusion }
 }
