@@ -49,10 +49,11 @@ fn kill_with_checkpoints(place: &Place, count: usize) {
 fn a_run_that_is_stopped_again_and_again_ends_with_the_same_loss_and_curve() {
     let place = place();
     for name in ["-TERM", "-USR1", "-INT"] {
-        let before = place.files("out/runs", CHECKPOINTS[0]).len();
+        let before = place.files("out/runs", CHECKPOINTS[0]);
         let child = sweep(&place);
-        // Each attempt leaves its own, the first after its first step.
-        wait_for("a checkpoint of this attempt", || place.files("out/runs", CHECKPOINTS[0]).len() > before);
+        // Each attempt leaves its own, in a folder of its own, from its first step on; soon those of before are gone.
+        let is_new = |path| !before.contains(path);
+        wait_for("a checkpoint of this attempt", || place.files("out/runs", CHECKPOINTS[0]).iter().any(is_new));
         signal(name, &child);
         let output = child.wait_with_output().unwrap();
         assert_code(&output, 75);
