@@ -1,5 +1,6 @@
 //! Sweeps that choose their runs, in a rehearsal: limits, stop rule, resuming, and what they refuse.
 
+use std::fs;
 use std::process::Stdio;
 
 use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, signal, text, wait_for};
@@ -178,4 +179,63 @@ fn tuning_keeps_to_its_limit_and_refuses_what_makes_no_sense() {
         let all = [&["sweep", "spec.toml", "--device", "rehearsal"][..], &set].concat();
         assert_refused(&place.run(&all), words);
     }
+}
+
+/// Two sweeps of one surface: all runs of the three lower budgets, then choosing among those of the highest.
+#[test]
+fn choosing_begins_with_what_was_trained_before() {
+    let place = Place::with("");
+    let sweep = |name: &str, spec: String| {
+        place.write(&format!("{name}.toml"), spec);
+        let file = format!("{name}.toml");
+        let output = place.run(&["sweep", &file, "--device", "rehearsal", "--slots", "1", "--out", name]);
+        assert_code(&output, 0);
+        text(&output.stderr)
+    };
+    let grid = ["data.vocab=512", "model.context=4", "model.head_dim=16", "model.aspect_ratio=16.0", "sweep.sizes=9"];
+    let before = ["sweep.budgets=[1e12,1e13,1e14]", "optimizer.learning_rate=0.01", "optimizer.batch_tokens=1024"];
+    sweep("old", later_wins(&[&grid[..], &before, &["eval.curve_points=10", "sweep.seeds=[1]"]].concat()));
+    // Of one budget alone no run could be chosen for an exponent, and the first five would tell of no budget.
+    let goal = ["sweep.budgets=[1e15]", "sweep.goal=\"exponent of N\"", "sweep.limit_flops=6e15"];
+    place.write("out.toml", spec(&goal));
+    assert_refused(&place.run(&["sweep", "out.toml", "--device", "rehearsal", "--out", "out"]), &["cannot be told"]);
+    let said = sweep("out", spec(&[&goal[..], &["sweep.known=[\"old\"]"]].concat()));
+    assert!(said.contains("26 runs of old are known already, from 1e12 to 1e14 FLOPs"), "{said}");
+    let choices = choices(&place);
+    // What the first run would tell was known before it.
+    let [_, low, high] = interval(&choices[0]);
+    assert!(choices[0]["gain"].is_number() && low < high, "{}", choices[0]);
+    let [value, low, high] = interval(choices.last().unwrap());
+    assert!(low < 0.5 && 0.4 < high && high - low < 0.2, "{value} ({low} to {high})");
+    assert_eq!(fs::read_to_string(place.path("out/runs.csv")).unwrap().lines().count(), choices.len());
+    // Both as one: the runs of the first sweep and those that were chosen.
+    assert_code(&place.run(&["merge", "both", "old", "out"]), 0);
+    assert_eq!(place.read("both/runs.csv").lines().count(), 26 + choices.len());
+}
+
+#[test]
+fn what_is_known_must_be_a_table_of_other_runs() {
+    let place = Place::with("");
+    let refused = |known: &str, words: &[&str]| {
+        place.write("spec.toml", spec(&["sweep.limit_flops=1e15", &format!("sweep.known={known}")]));
+        assert_refused(&place.rehearse(), words);
+        assert!(!place.path("out").exists(), "{known}");
+    };
+    refused("[\"none.csv\"]", &["sweep.known", "none.csv"]);
+    place.write("losses.csv", "params,tokens\n1e5,2e6\n");
+    refused("[\"losses.csv\"]", &["sweep.known", "losses.csv", "loss"]);
+    place.write("blocks.csv", "params_non_embedding,tokens,loss\n1e5,2e6,4.0\n");
+    refused("[\"blocks.csv\"]", &["sweep.known", "blocks.csv", "non_embedding", "params"]);
+    place.write("good.csv", "params,tokens,loss\n1e5,2e6,4.0\n2e5,2e6,3.9\n");
+    refused("[\"good.csv\", \"good.csv\"]", &["sweep.known", "good.csv", "twice"]);
+    let axis = "sweep.axes={\"optimizer.learning_rate\"=[0.01,0.02]}";
+    place.write("spec.toml", spec(&["sweep.limit_flops=1e15", "sweep.known=[\"good.csv\"]", axis]));
+    assert_refused(&place.rehearse(), &["sweep.known", "good.csv", "optimizer.learning_rate", "learning_rate"]);
+    place.write("spec.toml", edited(QUICKSTART, &["sweep.known=[\"good.csv\"]"]));
+    assert_refused(&place.rehearse(), &["sweep.known", "sweep.choose"]);
+    // Its own folder.
+    place.write("spec.toml", spec(&["sweep.limit_flops=1e13", "sweep.budgets=[1e12,1e13]"]));
+    assert_code(&place.rehearse(), 0);
+    place.write("spec.toml", spec(&["sweep.limit_flops=1e13", "sweep.budgets=[1e12,1e13]", "sweep.known=[\"./out\"]"]));
+    assert_refused(&place.rehearse(), &["sweep.known", "./out", "this sweep's own"]);
 }

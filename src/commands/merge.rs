@@ -1,10 +1,10 @@
 //! `runner merge`: the sweeps of several machines as one.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::shared::folder;
 use super::sweep::results;
 use crate::cli::MergeArgs;
 use crate::execute::Summary;
@@ -15,7 +15,11 @@ use crate::spec;
 pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let MergeArgs { out, dirs, cache } = args;
     for dir in dirs {
-        anyhow::ensure!(!same(dir, out), "{} cannot be merged into itself; give another folder for OUT", dir.display());
+        anyhow::ensure!(
+            !folder::same(dir, out),
+            "{} cannot be merged into itself; give another folder for OUT",
+            dir.display()
+        );
     }
     let sweeps = dirs.iter().map(|dir| Ledger::open(dir)).collect::<Result<Vec<_>, _>>()?;
     let plan = joined(&sweeps)?;
@@ -42,8 +46,4 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let (runs, report) = (ledger.plan().runs.len(), out.join("report.html"));
     eprintln!("{} of {runs} runs have a result. Report: {}", runs - summary.pending, report.display());
     Ok(ExitCode::SUCCESS)
-}
-
-fn same(one: &Path, other: &Path) -> bool {
-    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }

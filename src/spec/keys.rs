@@ -117,6 +117,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("sweep.share_trunk", "", "true"),
     ("sweep.choose", "", "\"adaptive\""),
     ("sweep.goal", "", "\"tokens_per_param at 1e13\""),
+    ("sweep.known", "", "[\"results/old\"]"),
     ("sweep.limit_flops", "FLOPs", "1e14"),
     ("sweep.limit_hours", "hours", "8.0"),
     ("sweep.stop_width", "", "1.2"),

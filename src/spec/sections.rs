@@ -418,6 +418,10 @@ pub struct Sweep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub goal: Option<Goal>,
+    /// Runs that were trained before and that choosing begins with: folders of sweeps, imported ones too, or tables of runs,
+    /// relative to the current directory. They count in what is known of the goal, and not against the limits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<PathBuf>,
     /// Training FLOPs that the chosen runs may cost together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_flops: Option<f64>,

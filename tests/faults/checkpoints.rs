@@ -52,8 +52,8 @@ fn a_run_that_is_stopped_again_and_again_ends_with_the_same_loss_and_curve() {
         let before = place.files("out/runs", CHECKPOINTS[0]);
         let child = sweep(&place);
         // Each attempt leaves its own, in a folder of its own, from its first step on; soon those of before are gone.
-        let is_new = |path| !before.contains(path);
-        wait_for("a checkpoint of this attempt", || place.files("out/runs", CHECKPOINTS[0]).iter().any(is_new));
+        let checkpoints = || place.files("out/runs", CHECKPOINTS[0]);
+        wait_for("a checkpoint of this attempt", || checkpoints().iter().any(|path| !before.contains(path)));
         signal(name, &child);
         let output = child.wait_with_output().unwrap();
         assert_code(&output, 75);

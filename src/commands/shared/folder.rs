@@ -18,6 +18,11 @@ use crate::plan::{PlannedRun, RunId};
 use crate::spec;
 use crate::trainer::DeviceInfo;
 
+/// Whether two paths name one place.
+pub fn same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
 /// How a run stands.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Row {

@@ -15,6 +15,7 @@ use self::ending::finish;
 use self::pool::worker;
 use self::results::results_dir;
 use super::seconds;
+use super::shared::folder as shared_folder;
 use super::shared::{closing, device, planning, program, stopping, trunks};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::Chooser;
@@ -68,7 +69,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let slots = device::slots(*slots_per_device, kind, *threads)?;
     // Each run of a program is a process of its own anyway.
     let share = pool::share(*share_process, kind)? && !by_program;
-    let chooser = spec.sweep.as_ref().and_then(Chooser::of);
+    let chooser = spec.sweep.as_ref().map(Chooser::of).transpose()?.flatten();
     let ledger = folder(args, spec, &device, chooser.as_ref())?;
     let before = Summary::of(&ledger)?;
     let work = if chooser.is_some() { ledger.plan().runs.len() } else { before.pending };
@@ -133,7 +134,10 @@ fn end(
 fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&Chooser>) -> anyhow::Result<Ledger> {
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
-    chooser.map_or(Ok(()), |chooser| chooser.check(&plan))?;
+    if let Some(chooser) = chooser {
+        chooser.check(&plan)?;
+        chooser.known().iter().for_each(|line| eprintln!("{line}"));
+    }
     if let Some(raised) = planning::raised_batches(spec, &plan) {
         eprintln!("{raised}");
     }
@@ -145,6 +149,13 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
     }
     let losses = Losses::of_device(&device.kind);
     let dir = results_dir(args.out.as_deref(), spec, losses);
+    let known = spec.sweep.iter().flat_map(|sweep| &sweep.known);
+    if let Some(own) = known.into_iter().find(|path| shared_folder::same(path, &dir)) {
+        anyhow::bail!(
+            "sweep.known: {} is where this sweep's own runs go; what is in it counts anyway, so take it from the list",
+            own.display()
+        );
+    }
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
         let seconds = ledger::EXPIRY.as_secs();
         eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");

@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 
+use super::known::{Known, KnownError};
 use crate::fit::Estimate;
 use crate::fit::design::next::{self, GoalError, Look, Options};
 use crate::fit::design::{Candidate, Stand};
+use crate::fit::table::Field;
 use crate::goal::Goal;
 use crate::ledger::{Choice, Ledger, LedgerError, State};
 use crate::observation::Counting;
@@ -13,8 +15,8 @@ use crate::spec::{Sweep, Tuned};
 use crate::trainer::Outcome;
 use crate::units::Flops;
 
-/// The settings that candidates may be tuned in.
-const TUNED: [Tuned; 2] = [Tuned::LearningRate, Tuned::BatchTokens];
+/// The settings that candidates may be tuned in, and the columns of tables that tell them.
+const TUNED: [(Tuned, Field); 2] = [(Tuned::LearningRate, Field::LearningRate), (Tuned::BatchTokens, Field::Batch)];
 
 /// What runs are chosen for, and when no more are.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,8 +41,8 @@ pub enum ChooseError {
     #[error(
         "sweep.axes: {field} varies, and sweep.choose knows sizes and budgets, {} and {} alone: sweep the values of {field} \
          one after the other, or leave sweep.choose away",
-        TUNED[0].field(),
-        TUNED[1].field()
+        TUNED[0].0.field(),
+        TUNED[1].0.field()
     )]
     Axis {
         /// The field.
@@ -67,18 +69,19 @@ impl Rule {
         choose.and(*goal).map(|goal| Self { goal, limit_flops, limit_hours, stop_width })
     }
 
-    /// Fails where these candidates cannot serve it.
-    pub fn check(&self, candidates: &Plan) -> Result<(), ChooseError> {
+    /// Fails where these candidates cannot serve it, beside the runs that are known already.
+    fn check(&self, candidates: &Plan, known: &[Candidate]) -> Result<(), ChooseError> {
         let fields = candidates.runs.iter().flat_map(|run| run.axes.keys());
-        if let Some(field) = fields.into_iter().find(|field| !TUNED.iter().any(|tuned| tuned.field() == *field)) {
+        if let Some(field) = fields.into_iter().find(|field| !TUNED.iter().any(|(tuned, _)| tuned.field() == *field)) {
             return Err(ChooseError::Axis { field: field.clone() });
         }
         let cheapest = candidates.runs.iter().map(|run| run.flops).fold(f64::INFINITY, f64::min);
         if let Some(limit) = self.limit_flops.filter(|limit| *limit < cheapest) {
             return Err(ChooseError::Limit { limit, cheapest });
         }
-        let free: Vec<Candidate> = candidates.runs.iter().map(|run| candidate(run, Stand::Free)).collect();
-        Ok(next::check(&free, self.goal)?)
+        let free = candidates.runs.iter().map(|run| candidate(run, Stand::Free));
+        let all: Vec<Candidate> = free.chain(known.iter().cloned()).collect();
+        Ok(next::check(&all, self.goal)?)
     }
 }
 
@@ -90,8 +93,8 @@ fn candidate(planned: &PlannedRun, stand: Stand) -> Candidate {
         flops: planned.flops,
         tuned: TUNED
             .iter()
-            .filter(|tuned| planned.axes.contains_key(tuned.field()))
-            .map(|tuned| planned.setting(*tuned))
+            .filter(|(tuned, _)| planned.axes.contains_key(tuned.field()))
+            .map(|(tuned, _)| planned.setting(*tuned))
             .collect(),
         stand,
     }
@@ -99,12 +102,13 @@ fn candidate(planned: &PlannedRun, stand: Stand) -> Candidate {
 
 /// Chooses runs as results come.
 pub struct ForGoal {
-    pub(super) rule: Rule,
+    rule: Rule,
+    known: Known,
     /// Results at the last look, where it chose nothing.
     idle_at: Cell<Option<usize>>,
 }
 
-/// How the candidates stand.
+/// How the candidates stand, and after them what was known before.
 struct Standing {
     candidates: Vec<Candidate>,
     /// FLOPs of all that were chosen, FLOPs and seconds of those that have ended.
@@ -116,7 +120,7 @@ struct Standing {
 }
 
 impl Standing {
-    fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
+    fn of(ledger: &Ledger, known: &Known) -> Result<Self, LedgerError> {
         let (mut chosen_flops, mut ended, mut finished, mut over, mut under_way) = (0.0, [0.0; 2], 0, 0, 0);
         let wanted: std::collections::BTreeSet<_> = ledger.wanted().into_iter().map(|run| run.id.clone()).collect();
         let mut candidates = Vec::new();
@@ -145,6 +149,7 @@ impl Standing {
             over += usize::from(stand != Stand::UnderWay);
             candidates.push(candidate(run, stand));
         }
+        candidates.extend(known.runs.iter().cloned());
         Ok(Self { candidates, chosen_flops, ended, finished, over, under_way })
     }
 
@@ -158,9 +163,23 @@ impl Standing {
 }
 
 impl ForGoal {
-    /// One that follows a rule.
-    pub fn new(rule: Rule) -> Self {
-        Self { rule, idle_at: Cell::new(None) }
+    /// One that follows what a sweep says, from the runs that it names as known; nothing for one that trains all of its runs.
+    pub(super) fn of(sweep: &Sweep) -> Result<Option<Self>, KnownError> {
+        let Some(rule) = Rule::of(sweep) else { return Ok(None) };
+        let varies =
+            |field: &str| sweep.axes.contains_key(field) || sweep.zip.iter().any(|zip| zip.contains_key(field));
+        let tuned: Vec<_> = TUNED.into_iter().filter(|(tuned, _)| varies(tuned.field())).collect();
+        Ok(Some(Self { rule, known: Known::of(sweep, &tuned)?, idle_at: Cell::new(None) }))
+    }
+
+    /// What was known before the first run, in sentences for people.
+    pub(super) fn known(&self) -> &[String] {
+        &self.known.said
+    }
+
+    /// Fails where these candidates cannot serve the goal.
+    pub(super) fn check(&self, candidates: &Plan) -> Result<(), ChooseError> {
+        self.rule.check(candidates, &self.known.runs)
     }
 
     /// Chooses up to `places` runs less those under way, and tells of each in a line.
@@ -169,7 +188,7 @@ impl ForGoal {
         if self.idle_at.get() == Some(ended) {
             return Ok(Vec::new());
         }
-        let mut standing = Standing::of(ledger)?;
+        let mut standing = Standing::of(ledger, &self.known)?;
         let count = places.saturating_sub(standing.under_way);
         let (look, end) = self.look(&mut standing, count);
         let (mut flops, mut choices) = (standing.chosen_flops, Vec::new());
@@ -200,7 +219,7 @@ impl ForGoal {
 
     /// Records where choosing ended, and tells it: what is known of the goal, and why no more runs are chosen.
     pub(super) fn conclude(&self, ledger: &Ledger) -> Result<Option<String>, LedgerError> {
-        let mut standing = Standing::of(ledger)?;
+        let mut standing = Standing::of(ledger, &self.known)?;
         if standing.under_way > 0 {
             return Ok(None);
         }

@@ -3,12 +3,15 @@
 //! | what decides | module |
 //! |---|---|
 //! | a goal that is to be known: `sweep.choose` | [`goal`] |
+//! | the runs that it begins with: `sweep.known` | `known` |
 //! | the best settings of each point: `sweep.tune` | [`tuning`] |
 
 pub mod goal;
+mod known;
 pub mod tuning;
 
-use self::goal::{ChooseError, ForGoal, Rule};
+use self::goal::{ChooseError, ForGoal};
+pub use self::known::KnownError;
 use self::tuning::Tuning;
 use crate::ledger::{Ledger, LedgerError};
 use crate::plan::Plan;
@@ -24,15 +27,23 @@ pub enum Chooser {
 
 impl Chooser {
     /// What a sweep asks for; nothing for one that trains all of its runs.
-    pub fn of(sweep: &Sweep) -> Option<Self> {
+    pub fn of(sweep: &Sweep) -> Result<Option<Self>, KnownError> {
         let tuning = || (!sweep.tune.is_empty()).then(|| Self::Tuning(Tuning::of(sweep)));
-        Rule::of(sweep).map(|rule| Self::ForGoal(ForGoal::new(rule))).or_else(tuning)
+        Ok(ForGoal::of(sweep)?.map(Self::ForGoal).or_else(tuning))
+    }
+
+    /// What was known before the first run, in sentences for people.
+    pub fn known(&self) -> &[String] {
+        match self {
+            Self::ForGoal(chooser) => chooser.known(),
+            Self::Tuning(_) => &[],
+        }
     }
 
     /// Fails where these candidates cannot serve it.
     pub fn check(&self, candidates: &Plan) -> Result<(), ChooseError> {
         match self {
-            Self::ForGoal(chooser) => chooser.rule.check(candidates),
+            Self::ForGoal(chooser) => chooser.check(candidates),
             Self::Tuning(_) => Ok(()),
         }
     }

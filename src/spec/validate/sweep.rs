@@ -27,6 +27,7 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
         share_trunk: _,
         choose: _,
         goal: _,
+        known: _,
         limit_flops: _,
         limit_hours: _,
         stop_width: _,
@@ -98,7 +99,7 @@ pub(in crate::spec) fn some_trunk(points: &[Spec]) -> Checked {
 
 /// What chooses runs, and when it stops.
 fn choosing(sweep: &Sweep) -> Checked {
-    let Sweep { choose, goal, limit_flops, limit_hours, stop_width, budgets, tune, .. } = sweep;
+    let Sweep { choose, goal, known, limit_flops, limit_hours, stop_width, budgets, tune, .. } = sweep;
     if !tune.is_empty() && choose.is_none() {
         return Ok(());
     }
@@ -110,6 +111,7 @@ fn choosing(sweep: &Sweep) -> Checked {
     let Some(_) = choose else {
         let needs = "it needs sweep.choose = \"adaptive\": without it all runs of the grid are trained";
         absent("sweep.goal", goal.is_some(), needs)?;
+        absent("sweep.known", !known.is_empty(), needs)?;
         return limits.iter().try_for_each(|(key, limit, _)| absent(key, limit.is_some(), needs));
     };
     present("sweep.goal", goal.is_some(), "write what the runs are to tell, such as \"tokens_per_param at 1e13\"")?;
@@ -121,6 +123,11 @@ fn choosing(sweep: &Sweep) -> Checked {
     require(!wide, "sweep.stop_width", || {
         let problem = "it is the interval's upper end over its lower one, which is above 1".to_owned();
         (problem, "write a factor above 1, such as 1.2")
+    })?;
+    let twice = known.iter().enumerate().find(|(at, path)| known[..*at].contains(path));
+    require(twice.is_none(), "sweep.known", || {
+        let path = twice.map(|(_, path)| path.display().to_string()).unwrap_or_default();
+        (format!("{path} is named twice"), "name each table once: its runs would count twice")
     })?;
     let ends = limits.iter().any(|(_, limit, _)| limit.is_some());
     present("sweep.limit_flops", ends, "write when to stop: sweep.limit_flops, sweep.limit_hours or sweep.stop_width")
@@ -134,6 +141,7 @@ pub(in crate::spec) fn tuning(spec: &Spec) -> Checked {
     let needs =
         "it needs sweep.choose = \"adaptive\": sweep.tune ends when each best setting lies between two worse ones";
     absent("sweep.goal", goal.is_some(), needs)?;
+    absent("sweep.known", !sweep.known.is_empty(), needs)?;
     absent("sweep.limit_hours", limit_hours.is_some(), needs)?;
     absent("sweep.stop_width", stop_width.is_some(), needs)?;
     limit_flops.map_or(Ok(()), |limit| positive("sweep.limit_flops", limit, "1e14"))?;
