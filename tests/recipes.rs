@@ -51,9 +51,9 @@ fn keys_that_the_recipes_set_are_keys_of_a_spec() {
 }
 
 #[test]
-fn the_recipes_are_ten_and_the_readme_links_to_them() {
+fn the_recipes_are_eleven_and_the_readme_links_to_them() {
     let recipes = std::fs::read_to_string(repository().join("docs/recipes.md")).unwrap();
     let numbers: Vec<&str> = recipes.lines().filter_map(|line| line.strip_prefix("## ")?.split('.').next()).collect();
-    assert_eq!(numbers, ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]);
+    assert_eq!(numbers, ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]);
     assert!(std::fs::read_to_string(repository().join("README.md")).unwrap().contains("(docs/recipes.md)"));
 }
