@@ -13,13 +13,13 @@ pub struct Ensemble {
     targets: Vec<Vec<f64>>,
     /// For each candidate, the same.
     candidates: Vec<Vec<f64>>,
-    /// Variance of the noise of an observation.
-    noise: f64,
+    /// For each candidate, the variance of the noise of an observation.
+    noise: Vec<f64>,
 }
 
 impl Ensemble {
-    /// From a row of values, one a draw, for each target and each candidate.
-    pub fn new(targets: Vec<Vec<f64>>, candidates: Vec<Vec<f64>>, noise: f64) -> Self {
+    /// From a row of values, one a draw, for each target and each candidate, and the variance of each candidate's noise.
+    pub fn new(targets: Vec<Vec<f64>>, candidates: Vec<Vec<f64>>, noise: Vec<f64>) -> Self {
         let centred = |mut row: Vec<f64>| {
             let mean = row.iter().sum::<f64>() / row.len() as f64;
             for value in &mut row {
@@ -43,18 +43,19 @@ impl Ensemble {
         let variance = covariance(row, row);
         let by_chance = variance / (row.len() as f64 - 1.0);
         let of = |target: &Vec<f64>| covariance(target, row).powi(2) - by_chance * covariance(target, target);
-        self.targets.iter().map(|target| of(target).max(0.0) / (variance + self.noise)).sum()
+        self.targets.iter().map(|target| of(target).max(0.0) / (variance + self.noise[candidate])).sum()
     }
 
     /// Takes a candidate as observed.
     pub fn observe(&mut self, candidate: usize) {
         let row = self.candidates[candidate].clone();
         let variance = covariance(&row, &row);
-        let total = variance + self.noise;
+        let noise = self.noise[candidate];
+        let total = variance + noise;
         if total.is_nan() || total <= 0.0 {
             return;
         }
-        let half = 1.0 / (1.0 + (self.noise / total).sqrt());
+        let half = 1.0 / (1.0 + (noise / total).sqrt());
         for other in self.targets.iter_mut().chain(&mut self.candidates) {
             let step = half * covariance(other, &row) / total;
             other.iter_mut().zip(&row).for_each(|(value, deviation)| *value -= step * deviation);
@@ -75,7 +76,7 @@ mod tests {
         let (x, y) = ([1.0, 1.0, -1.0, -1.0], [1.0, -1.0, 1.0, -1.0]);
         let [x, y] = [x, y].map(|row| row.map(|value| 5.0 + value).repeat(10_000));
         let target = x.iter().zip(&y).map(|(x, y)| x + y).collect();
-        Ensemble::new(vec![target], vec![x, y], 0.25)
+        Ensemble::new(vec![target], vec![x, y], vec![0.25; 2])
     }
 
     #[test]
@@ -96,7 +97,7 @@ mod tests {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let mut row = || (0..200).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>();
         let candidates: Vec<Vec<f64>> = (0..400).map(|_| row()).collect();
-        let ensemble = Ensemble::new(vec![row()], candidates, 0.0);
+        let ensemble = Ensemble::new(vec![row()], candidates, vec![0.0; 400]);
         let nothing = (0..400).filter(|candidate| ensemble.gain(*candidate) == 0.0).count();
         // Squares of normal numbers are below their mean in 68 of 100.
         assert!((230..320).contains(&nothing), "{nothing}");
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn without_noise_and_without_scatter_nothing_is_gained_or_lost() {
-        let mut ensemble = Ensemble::new(vec![vec![1.0, 2.0]], vec![vec![3.0, 3.0]], 0.0);
+        let mut ensemble = Ensemble::new(vec![vec![1.0, 2.0]], vec![vec![3.0, 3.0]], vec![0.0]);
         ensemble.observe(0);
         assert!((ensemble.variance() - 0.5).abs() < 1e-12);
     }

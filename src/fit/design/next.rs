@@ -203,7 +203,7 @@ fn informative(
         belief.draws.iter().map(of).collect()
     };
     let predictions: Vec<Vec<f64>> = open.par_iter().map(predicted).collect();
-    let mut ensemble = Ensemble::new(vec![goals.to_vec()], predictions, belief.noise);
+    let mut ensemble = Ensemble::new(vec![goals.to_vec()], predictions, vec![belief.noise; open.len()]);
     for at in (0..open.len()).filter(|at| candidates[open[*at]].stand == Stand::UnderWay) {
         ensemble.observe(at);
     }

@@ -5,6 +5,9 @@
 //! where it is not ("randomized maximum likelihood", Oliver, He and Reynolds 1996). Where fewer rows than unknowns say nothing,
 //! losses elsewhere are expected to be of the size of those that are known. With each row the copies go on from where
 //! they are, and each looks also from where another one is, so that a minimum that the rows contradict is left.
+//!
+//! No law is exact: one that is right near the region may be off by percents far from it, where most cheap rows are. So
+//! residuals are allowed to be larger with the distance, and how much larger is what the rows themselves make probable.
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -25,7 +28,11 @@ const AGAIN: Patience = Patience { iterations: 60, gain: 1e-6 };
 /// Every so many copies one starts anew.
 const ANEW: usize = 8;
 /// What the noise is before rows tell it, as a share of the loss, and how many rows that counts for.
-const NOISE: (f64, f64) = (0.01, 3.0);
+const NOISE: (f64, f64) = (0.003, 3.0);
+/// Copies that are followed to their minimum to measure the noise.
+const BEST: usize = 6;
+/// How much of the noise a unit of distance from the region may add, each as probable as the others before rows tell it.
+const GROWTHS: [f64; 4] = [0.0, 1.0, 3.0, 10.0];
 /// How far losses elsewhere are expected from the median of those that are known, as a share of it.
 const ELSEWHERE: f64 = 0.3;
 
@@ -38,6 +45,8 @@ pub struct Lesson<'a> {
     pub data: &'a Data,
     /// Where those whose losses are known stand in the pool; the others come behind them, with any losses.
     pub places: &'a [usize],
+    /// How far each of these is from the region.
+    pub away: &'a [f64],
     /// What residuals are.
     pub measure: Measure,
 }
@@ -47,8 +56,10 @@ pub struct Lesson<'a> {
 pub struct Copies {
     /// The numbers of each copy.
     pub values: Vec<Vec<f64>>,
-    /// Standard deviation of the noise, in residuals.
-    pub noise: f64,
+    /// Standard deviation of the noise at the region, in residuals.
+    noise: f64,
+    /// How much of it a unit of distance adds.
+    growth: f64,
     /// Where each began.
     begun: Vec<Vec<f64>>,
     /// By copy, the noise of each row of the pool and of all that is elsewhere, in standard deviations.
@@ -91,7 +102,8 @@ impl Copies {
             (0..=pool).map(|_| sign * Distribution::<f64>::sample(&StandardNormal, &mut rng)).collect()
         };
         let moved = (0..count).map(noise).collect();
-        Self { values: Vec::new(), noise: f64::NAN, begun: Vec::new(), moved, seed, rounds: 0 }
+        let growth = expected_growth([0.0; GROWTHS.len()]);
+        Self { values: Vec::new(), noise: f64::NAN, growth, begun: Vec::new(), moved, seed, rounds: 0 }
     }
 
     /// Fits all copies to some rows.
@@ -101,7 +113,7 @@ impl Copies {
         if self.rounds == 0 {
             self.noise = NOISE.0 * scale;
         }
-        let weights = self.weights(lesson, scale);
+        let weights = self.weights(lesson, scale, self.growth);
         if self.rounds == 0 {
             let start = |copy: usize| self.start(lesson, &weights, copy as u64);
             self.begun = (0..self.moved.len()).into_par_iter().map(start).collect();
@@ -119,11 +131,17 @@ impl Copies {
         self.measure_noise(lesson, scale);
     }
 
-    /// What each row counts: all that is elsewhere together as one row, as uncertain as it is.
-    fn weights(&self, lesson: Lesson<'_>, scale: f64) -> Vec<f64> {
+    /// Standard deviation of the noise so far from the region, in residuals.
+    pub fn noise(&self, away: f64) -> f64 {
+        self.noise * grown(self.growth, away)
+    }
+
+    /// What each row counts if noise grows so: all that is elsewhere together as one row, as uncertain as it is.
+    fn weights(&self, lesson: Lesson<'_>, scale: f64, growth: f64) -> Vec<f64> {
         let (known, all) = (lesson.places.len(), lesson.data.len());
         let elsewhere = (self.noise / (ELSEWHERE * scale)).powi(2) / (all - known).max(1) as f64;
-        (0..all).map(|row| if row < known { 1.0 } else { elsewhere }).collect()
+        let near = lesson.away.iter().map(|away| grown(growth, *away).powi(-2));
+        near.chain((known..all).map(|_| elsewhere)).collect()
     }
 
     /// The losses of a copy.
@@ -132,7 +150,8 @@ impl Copies {
         let noise = &self.moved[copy];
         let all = noise.last().map_or(0.0, |z| ELSEWHERE * scale * z);
         let usual = median(known.to_vec());
-        let own = known.iter().zip(lesson.places).map(|(loss, row)| (*loss, self.noise * noise[*row]));
+        let rows = known.iter().zip(lesson.places.iter().zip(lesson.away));
+        let own = rows.map(|(loss, (row, away))| (*loss, self.noise(*away) * noise[*row]));
         let others = (known.len()..lesson.data.len()).map(|_| (usual, all));
         let moved = own.chain(others);
         match lesson.measure.residual {
@@ -199,20 +218,61 @@ impl Copies {
         (end.value, coordinates.outer(&end.x))
     }
 
-    /// What the rows and what was expected before say of the noise.
+    /// What the rows and what was expected before say of the noise and of how it grows.
     fn measure_noise(&mut self, lesson: Lesson<'_>, scale: f64) {
-        let Lesson { bound, places, measure, .. } = lesson;
-        let squares = |values: &Vec<f64>| -> f64 {
-            let predicted = bound.predict(values);
-            let known = predicted.iter().zip(bound.loss).take(places.len());
-            known.map(|(p, l)| measure.of(*p, *l).powi(2)).sum()
-        };
-        let least = self.values.par_iter().map(squares).filter(|x| x.is_finite()).reduce(|| f64::INFINITY, f64::min);
-        let free = bound.numbers.iter().filter(|number| number.is_free()).count();
-        let (expected, counts) = NOISE;
-        let rows = (places.len() as f64 - free as f64).max(0.0);
-        if least.is_finite() {
-            self.noise = ((counts * (expected * scale).powi(2) + least) / (counts + rows)).sqrt();
+        let each = GROWTHS.map(|growth| self.noise_that(lesson, scale, growth));
+        if each[0].ln_likelihood.is_finite() {
+            let growth = expected_growth(each.map(|noise| noise.ln_likelihood));
+            self.noise = self.noise_that(lesson, scale, growth).variance.sqrt();
+            self.growth = growth;
         }
     }
+
+    /// The noise if it grew so, from the best fits that the copies lead to.
+    fn noise_that(&self, lesson: Lesson<'_>, scale: f64, growth: f64) -> Noise {
+        let Lesson { bound, places, away, measure, .. } = lesson;
+        let squares = |values: &Vec<f64>| -> f64 {
+            let known = bound.predict(values).into_iter().zip(bound.loss).zip(away);
+            known.map(|((p, l), away)| (measure.of(p, *l) / grown(growth, *away)).powi(2)).sum()
+        };
+        let of_copies: Vec<f64> = self.values.par_iter().map(squares).collect();
+        let mut best: Vec<usize> = (0..of_copies.len()).filter(|copy| of_copies[*copy].is_finite()).collect();
+        best.sort_by(|a, b| of_copies[*a].total_cmp(&of_copies[*b]));
+        best.truncate(BEST);
+        // Copies are fitted to noise of their own and by the growth that was expected before.
+        let weights = self.weights(lesson, scale, growth);
+        let settled = best.par_iter().map(|copy| {
+            let from = (&self.begun[*copy][..], &self.values[*copy][..]);
+            squares(&self.descend(lesson, (bound.loss, &weights), from, AGAIN).1).min(of_copies[*copy])
+        });
+        let least = settled.reduce(|| f64::INFINITY, f64::min);
+        let (expected, counts) = NOISE;
+        let free = bound.numbers.iter().filter(|number| number.is_free()).count();
+        let rows = (places.len() as f64 - free as f64).max(0.0);
+        let known = places.len() as f64;
+        let usual = away.iter().map(|away| grown(growth, *away).powi(2)).sum::<f64>() / known;
+        let variance = (counts * (expected * scale).powi(2) / usual + least) / (counts + rows);
+        let ln_grown = away.iter().map(|away| grown(growth, *away).ln()).sum::<f64>() / known;
+        Noise { variance, ln_likelihood: -rows * (0.5 * variance.ln() + ln_grown) }
+    }
+}
+
+/// What noise would be at the region, and how probable the rows are then. Each unknown takes one row away that tells of it.
+#[derive(Clone, Copy)]
+struct Noise {
+    variance: f64,
+    ln_likelihood: f64,
+}
+
+/// By what factor noise is larger so far from the region.
+fn grown(growth: f64, away: f64) -> f64 {
+    (1.0 + (growth * away).powi(2)).sqrt()
+}
+
+/// The growth that is expected by how probable each of [`GROWTHS`] is.
+fn expected_growth(ln_likelihoods: [f64; GROWTHS.len()]) -> f64 {
+    let most = ln_likelihoods.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    let weights = ln_likelihoods.map(|ln| (ln - most).exp());
+    let logarithms: f64 = weights.iter().zip(GROWTHS).map(|(weight, growth)| weight * growth.ln_1p()).sum();
+    (logarithms / weights.iter().sum::<f64>()).exp_m1()
 }
