@@ -282,6 +282,28 @@ fn what_rows_do_not_tell_is_a_status() {
 }
 
 #[test]
+fn a_row_without_a_group_belongs_to_none() {
+    let place = Place::new();
+    let table: String = runs(1.5)
+        .lines()
+        .enumerate()
+        .map(|(i, line)| if [4, 9].contains(&i) { line.replace("adamw", "").replace("muon", " ") } else { line.to_owned() } + "\n")
+        .collect();
+    place.write("runs.csv", table);
+    for law in [
+        &["--formula", "loss = E + A/N^alpha + B{optimizer}/D^beta"][..],
+        &["--law", "efficiencies", "--by", "optimizer"],
+    ] {
+        let refused = fit(&place, law).failure().code(2);
+        refused.stderr(contains("runs.csv:5: column 'optimizer': is empty")).stderr(contains("line 10 too"));
+        let said = fit(&place, &[law, &["--skip-incomplete", "--json"]].concat()).success();
+        let fitted = objects(&said)[0].clone();
+        assert_eq!((fitted["points"].as_u64(), fitted["rows"]["incomplete"].as_u64()), (Some(62), Some(2)));
+        assert_eq!(fitted["labels"][0]["labels"], serde_json::json!(["adamw", "muon"]));
+    }
+}
+
+#[test]
 fn a_law_of_nine_unknowns_predicts_the_runs_of_its_paper() {
     let Some(train) = shared::data("scalebench/farseer_train.csv") else { return };
     let place = Place::new();

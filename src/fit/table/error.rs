@@ -152,9 +152,9 @@ pub enum TableError {
         /// The columns that are there.
         found: String,
     },
-    /// Rows without a number that a fit needs.
+    /// Rows without a number or a group that a fit needs.
     #[error(
-        "{first}{}: write the number, or leave such rows out with --skip-incomplete, which counts them",
+        "{first}{}: write what is missing, or leave such rows out with --skip-incomplete, which counts them",
         others(also)
     )]
     Incomplete {

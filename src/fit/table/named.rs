@@ -107,7 +107,8 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
         Ok(Named {
             beside: beside.iter().map(|(_, place)| reader.number(row, place).ok()).collect(),
             numbers: found.iter().map(number).collect::<Result<_, _>>()?,
-            labels: indices.iter().map(|(_, index)| row[*index].trim().to_owned()).collect(),
+            // A row without a group belongs to none of them.
+            labels: indices.iter().map(|(name, index)| reader.label(row, name, *index)).collect::<Result<_, _>>()?,
             target: reader.number(row, &target)?,
             cost: cost.of(&reader, row),
         })

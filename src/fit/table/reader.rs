@@ -319,6 +319,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The group of a row. Where there is none the error is one of those that may be left out.
+    pub(super) fn label(&self, row: &StringRecord, name: &str, index: usize) -> Result<String, TableError> {
+        let text = row[index].trim();
+        if !text.is_empty() {
+            return Ok(text.to_owned());
+        }
+        let first = TableError::Cell {
+            path: self.source.path.clone(),
+            at: self.at(row),
+            column: name.to_owned(),
+            what: "is empty, and it is to tell the group of the row".to_owned(),
+        };
+        Err(TableError::Incomplete { first: Box::new(first), also: Vec::new() })
+    }
+
     /// Any finite number. Where there is none the error is one of those that may be left out.
     pub(super) fn number(&self, row: &StringRecord, place: &Place) -> Result<f64, TableError> {
         let lacks = |what: &str| {
