@@ -282,6 +282,41 @@ fn what_rows_do_not_tell_is_a_status() {
 }
 
 #[test]
+fn a_table_that_cannot_tell_an_unknown_is_no_error() {
+    let place = Place::new();
+    for noise in [0.0, 2e-4] {
+        // One size, one number of tokens, one of each; small runs as well as large ones.
+        for (sizes, lengths) in [(1, 8), (8, 1), (1, 1)] {
+            for (n, d) in [(1e5, 2e6), (1e9, 2e10)] {
+                let mut csv = "params,tokens,optimizer,loss\n".to_owned();
+                for i in 0..32 {
+                    let (n, d) = (n * 2_f64.powi(i / 2 % sizes), d * 2_f64.powi(i / 2 % lengths));
+                    let (optimizer, worth) = if i % 2 == 0 { ("adamw", 1.0) } else { ("muon", 1.5) };
+                    let wobble = 1.0 + noise * (f64::from(i * 7919 % 13) / 6.0 - 1.0);
+                    let loss = (1.69 + 406.4 / n.powf(0.34) + 410.7 / (worth * d).powf(0.28)) * wobble;
+                    writeln!(csv, "{n},{d},{optimizer},{loss}").unwrap();
+                }
+                place.write("runs.csv", csv);
+                for law in [
+                    &["--law", "efficiencies", "--by", "optimizer"][..],
+                    &["--law", "farseer"],
+                    &["--formula", SURFACE],
+                    &["--formula", "loss = E + A/N^alpha*D^beta{optimizer}"],
+                ] {
+                    let said = fit(&place, &[law, &["--json"]].concat()).success();
+                    let status = objects(&said)[0]["status"].clone();
+                    assert!(
+                        status != "converged",
+                        "{sizes} {lengths} {n} {noise} {law:?}: {}",
+                        objects(&said)[0]["conclusion"]
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_row_without_a_group_belongs_to_none() {
     let place = Place::new();
     let table: String = runs(1.5)

@@ -27,5 +27,5 @@ pub use copies::{Copies, Lesson};
 pub use data::{Data, Grouping};
 pub use error::FormulaError;
 pub use law::{Bound, Formula, Law, Names, Number};
-pub use solve::{Measure, Residual, Solution, again, nowhere, solve};
+pub use solve::{Measure, Residual, Solution, again, nowhere, solve, untold};
 pub use unknowns::{Asked, Unknown};

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::data::Data;
 use super::error::FormulaError;
-use super::law::Bound;
+use super::law::{Bound, Number};
 use super::unknowns::Unknown;
 use crate::fit::numerics::bounded::{self, End, Linear, Objective, Patience, minimize};
 
@@ -186,6 +186,29 @@ const FIRST: Patience = Patience { iterations: 60, gain: 1e-6 };
 const LAST: Patience = Patience { iterations: 2000, gain: 1e-10 };
 /// How many starts are followed to the end.
 const FINALISTS: usize = 6;
+
+/// Draws that must agree on what no row tells.
+const ASKED: u64 = 16;
+
+/// The numbers on which no row depends, wherever a search may start: a half-life where nothing is repeated, say.
+pub fn untold(bound: &Bound<'_>, data: &Data, seed: u64) -> Vec<usize> {
+    let ranges: Vec<Range> = (0..bound.numbers.len()).map(|k| Range::of(bound, k, data)).collect();
+    let mut untold: Vec<bool> = bound.numbers.iter().map(Number::is_free).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (mut slopes, mut seen) = (Vec::new(), false);
+    for _ in 0..ASKED {
+        let values: Vec<f64> = ranges.iter().map(|range| range.draw(&mut rng)).collect();
+        // Where the law is no number its slopes say nothing.
+        if bound.slopes(&values, &mut slopes).iter().all(|value| value.is_finite()) {
+            seen = true;
+            untold
+                .iter_mut()
+                .zip(&slopes)
+                .for_each(|(untold, slopes)| *untold &= slopes.iter().all(|slope| *slope == 0.0));
+        }
+    }
+    (0..untold.len()).filter(|&k| seen && untold[k]).collect()
+}
 
 /// The best of `starts` starts, each refined; nothing where the law is no number from any of them.
 pub fn solve(bound: &Bound<'_>, data: &Data, measure: Measure, starts: usize, seed: u64) -> Option<Solution> {

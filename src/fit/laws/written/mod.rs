@@ -110,7 +110,7 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     let Some(best) = formula::solve(&bound, data, options.measure, options.starts, seed) else {
         return Err(formula::nowhere(&bound, data, options.measure, seed));
     };
-    if let Some(overflow) = overflow(&bound, &best, options.measure) {
+    if let Some(overflow) = overflow(&bound, data, &best, options) {
         return Err(overflow);
     }
     let weights: Vec<f64> = data.cost.clone().unwrap_or_else(|| vec![1.0; data.len()]);
@@ -163,6 +163,11 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     })
 }
 
+/// What in the formula these rows cannot give, as far as that shows before anything is fitted.
+pub fn require(law: &Law, data: &Data) -> Result<(), FormulaError> {
+    enough(law, &law.bind(data)?)
+}
+
 /// Whether an interval reaches so far beyond the number that nothing is known of it.
 fn is_open(Estimate { value, low, high }: Estimate) -> bool {
     const FAR: f64 = 1e12;
@@ -196,13 +201,21 @@ pub(super) fn aicc(residuals: &Residuals, points: usize, unknowns: usize) -> f64
     2.0 * n * residuals.rms.max(1e-15).ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (n - k - 1.0).max(1e-9)
 }
 
-/// Where the law overflows with the other sign of an unknown that no row tells: it was driven away from where it counts.
-fn overflow(bound: &Bound<'_>, best: &Solution, measure: Measure) -> Option<FormulaError> {
-    let information = best.information(bound, measure);
-    let silent = |k: &usize| bound.numbers[*k].is_free() && information.slopes[*k].iter().all(|slope| *slope == 0.0);
+/// Where the law overflows with the other sign of an unknown that no row tells from any start: it never came to where it counts.
+/// What rows told at first and a search drove away, such as an exponent of the one size that there is, is not told by rows that
+/// do not differ, and that is a status.
+fn overflow(bound: &Bound<'_>, data: &Data, best: &Solution, options: &Options) -> Option<FormulaError> {
+    let may_turn = |k: &usize| {
+        let (low, high) = bound.numbers[*k].range;
+        (low..=high).contains(&-best.values[*k])
+    };
+    let mut untold = formula::untold(bound, data, options.bootstrap.seed);
+    untold.retain(may_turn);
     let mut turned = best.values.clone();
-    (0..turned.len()).filter(silent).for_each(|k| turned[k] = -turned[k]);
-    bound.breaks(&turned)
+    for k in &untold {
+        turned[*k] = -turned[*k];
+    }
+    bound.breaks(&turned).filter(|_| !untold.is_empty())
 }
 
 /// A number moved by factors whose change by as much as itself changes residuals by less than this went to zero.
