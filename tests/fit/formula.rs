@@ -176,6 +176,18 @@ fn what_is_wrong_is_told_with_its_place_in_the_formula() {
         ("loss = params + tokens", "character 8", "no unknown"),
         ("loss = E + A", "character 8", "no name is a column"),
         ("loss = E + A*L", "character 14", "'L' and 'loss' are one column"),
+        ("loss = E + A{}/N", "character 13", "the name of a column"),
+        ("loss = E + A{ `` }/N", "character 13", "the name of a column"),
+        ("loss = E + A{optimizer/N", "character 13", "this brace is never closed"),
+        ("loss = E + A optimizer}/N", "character 23", "this brace was never opened"),
+        ("loss = E + {optimizer}/N", "character 12", "right behind the name"),
+        ("loss = E + A{op{tim}izer}/N", "character 16", "has no index itself"),
+        ("loss = E + `N", "character 12", "this backtick is never closed"),
+        ("loss = E + A*1.2.3/N", "character 14", "'1.2.3' is no number"),
+        ("loss = E + A/N + 1e999", "character 18", "too large"),
+        ("loss = E + A\u{b7}N", "character 13", "for a product write *"),
+        ("loss = E + A/N\u{b2}", "character 15", "for a power write ^"),
+        ("loss = E \u{2212} A/N", "character 10", "for a difference write -"),
     ] {
         let said = fit(&place, &["--formula", formula]).failure().code(2);
         said.stderr(contains(place_told)).stderr(contains(what));
@@ -210,6 +222,38 @@ fn any_name_of_a_law_may_be_another_column() {
     let missing = ["--columns", "experts=nowhere", "--law", "experts"];
     fit(&place, &missing).failure().code(2).stderr(contains("'nowhere', which --columns takes for experts"));
     fit(&place, &["--law", "experts"]).failure().code(2).stderr(contains("--columns N=NAME says which"));
+}
+
+#[test]
+fn a_column_may_be_called_anything() {
+    let place = Place::new();
+    place.write("runs.csv", runs(1.5).replace("params", "n (all").replace("optimizer", "the=recipe {x"));
+    let formula = "loss = E + A/`n (all`^alpha + B{`the=recipe {x`}/D^beta";
+    let law = objects(&fit(&place, &["--formula", formula, "--json"]).success())[0].clone();
+    holds(&law, "alpha", 0.34, 0.1);
+    holds(&law, "B[adamw]", 410.7, 0.2);
+    let told = ["--formula", "loss = E + A.of/D^beta.d", "--unknown", "beta.d in 0..1", "--json"];
+    fit(&place, &told).success();
+}
+
+#[test]
+fn places_take_amounts_and_each_name_once() {
+    let place = Place::new();
+    place.write("runs.csv", runs(1.0));
+    let said = fit(&place, &["--formula", SURFACE, "--json"]).success();
+    place.write("law.json", said.get_output().stdout.clone());
+    let predict = |at: &[&str]| place.run(&[&["predict", "--fit", "law.json", "--json"], at].concat());
+    let plain = predict(&["--at", "N=1e10,D=2e11"]);
+    assert_eq!(plain.stdout, predict(&["--at", "N=10B,D=200B"]).stdout);
+    assert_eq!(plain.stdout, predict(&["--params", "10B", "--at", "D=200000M"]).stdout);
+    assert_refused(&predict(&["--at", "N=1e10,D=many"]), &["--at D=many: 'many' is no number"]);
+    assert_refused(&predict(&["--at", "N=1e10,D=inf"]), &["--at D=inf"]);
+    assert_refused(&predict(&["--at", "N=1e10,D=2e11,N=1e9"]), &["N is given twice"]);
+    assert_refused(&predict(&["--params", "1e9", "--at", "N=1e10,D=2e11"]), &["--params and --at N=VALUE"]);
+    for sought in ["N=1e9", "D=1B"] {
+        let allocated = place.run(&["allocate", "--fit", "law.json", "--flops", "1e19", "--at", sought]);
+        assert_refused(&allocated, &["allocate looks for N and D itself", "runner predict"]);
+    }
 }
 
 #[test]

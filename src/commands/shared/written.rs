@@ -20,7 +20,7 @@ use crate::fit::laws::written::{Span, Written};
 use crate::fit::numerics::minimize::root;
 use crate::fit::{Estimate, Status};
 use crate::report::words::{self, estimate};
-use crate::units::Flops;
+use crate::units::{Flops, amount};
 
 /// A law with those that fit as well.
 #[derive(Debug, Deserialize)]
@@ -76,6 +76,8 @@ impl Kept {
         for pair in at {
             let (name, value) = pair.split_once('=').with_context(|| format!("--at {pair}: write NAME=VALUE"))?;
             let (name, value) = (name.trim().to_owned(), value.trim());
+            let twice = place.numbers.contains_key(&name) || place.groups.contains_key(&name);
+            ensure!(!twice, "--at {pair}: {name} is given twice: leave one of the two out");
             if let Some(labels) = self.fit.labels.iter().find(|labels| labels.index == name) {
                 let known = labels.labels.join(", ");
                 ensure!(labels.labels.iter().any(|label| label == value), "--at {pair}: the groups are {known}");
@@ -87,11 +89,8 @@ impl Kept {
                 "--at {pair}: the law has no column '{name}'; it has {}",
                 self.fit.columns.join(", ")
             );
-            let number: f64 = value
-                .parse()
-                .ok()
-                .filter(|x: &f64| x.is_finite())
-                .with_context(|| format!("--at {pair}: write a number"))?;
+            let number = amount(value).map_err(|what| anyhow::anyhow!("--at {pair}: {what}"))?;
+            ensure!(number.is_finite(), "--at {pair}: {number} is not a finite number");
             place.numbers.insert(name, number);
         }
         for (flag, value) in flags.iter().filter_map(|(flag, value)| Some((*flag, (*value)?))) {
@@ -99,6 +98,10 @@ impl Kept {
             let name = self.column(flag).with_context(|| {
                 format!("--{flag}: the law has no such column; it has {}", self.fit.columns.join(", "))
             })?;
+            ensure!(
+                !place.numbers.contains_key(&name),
+                "--{flag} and --at {name}=VALUE say the same: leave one of the two out"
+            );
             place.numbers.insert(name, value);
         }
         Ok(place)
@@ -304,6 +307,13 @@ pub fn allocate(kept: &Kept, args: &AllocateArgs, flops: f64) -> anyhow::Result<
     );
     let priced = Priced::of(kept, args.cost.as_ref())?;
     let others = kept.place(&args.at, &[])?;
+    if let Some(sought) = [&priced.n, &priced.d].into_iter().find(|name| others.numbers.contains_key(*name)) {
+        bail!(
+            "--at {sought}: allocate looks for {} and {} itself; for what a given model reaches ask runner predict",
+            priced.n,
+            priced.d
+        );
+    }
     kept.refuse_gaps(&others, &[priced.n.clone(), priced.d.clone()])?;
     let places = priced.along(kept, &others, flops, args.max_tokens)?;
     let bests: Vec<Option<[f64; 3]>> =

@@ -51,7 +51,14 @@ pub struct Formula {
 impl Formula {
     /// Reads `loss = E + A/N^alpha`.
     pub fn parse(text: &str) -> Result<Self, FormulaError> {
-        let sides: Vec<usize> = text.match_indices('=').map(|(at, _)| at).collect();
+        // Names between backticks may hold anything.
+        let mut quoted = false;
+        let mut is_plain = |c: char| {
+            quoted ^= c == '`';
+            !quoted
+        };
+        let sides: Vec<usize> =
+            text.char_indices().filter(|(_, c)| is_plain(*c) && *c == '=').map(|(at, _)| at).collect();
         let [equals] = sides[..] else {
             let place = sides.get(1).map_or(0..text.len(), |at| *at..at + 1);
             return Err(FormulaError::new(
@@ -63,7 +70,7 @@ impl Formula {
         let target = text[..equals].trim();
         let start = text.find(target).unwrap_or(0);
         let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
-        let named = target.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap_or(target);
+        let named = parse::unquoted(target);
         if named.is_empty() || (named == target && !target.chars().all(plain)) {
             let what = "the left side is the name of one column; what is done to it belongs to the right side, as in loss = exp(...)";
             return Err(FormulaError::new(text, start..start + target.len().max(1), what));

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use winnow::combinator::{Infix, Prefix, dispatch, expression, fail, opt, peek, preceded};
+use winnow::combinator::{Infix, Prefix, alt, dispatch, expression, fail, opt, peek, preceded};
 use winnow::prelude::*;
 use winnow::stream::LocatingSlice;
 use winnow::token::{any, take_till, take_while};
@@ -125,7 +125,15 @@ pub(super) fn parse(text: &str, from: usize) -> Result<Tree, FormulaError> {
     let at = text.len() - rest.len();
     let next = rest.chars().next().map_or(0, char::len_utf8);
     let shown = &rest[..next];
+    if let Some(remedy) = plain(rest.chars().next()) {
+        return wrong(at..at + next, &format!("'{shown}' is no sign of a formula: {remedy}"));
+    }
+    // All of what looks like a number.
+    let word = &rest[..rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '.')).unwrap_or(rest.len())];
     match read {
+        Err(_) if word.starts_with(|c: char| c.is_ascii_digit() || c == '.') => {
+            wrong(at..at + word.len(), &format!("'{word}' is no number"))
+        }
         Err(_) if rest.is_empty() => wrong(at..at, "ends where a number, a name or a bracket should follow"),
         Err(_) => wrong(at..at + next, &format!("a number, a name or a bracket should stand here, not '{shown}'")),
         Ok(_) if !rest.is_empty() => {
@@ -137,24 +145,74 @@ pub(super) fn parse(text: &str, from: usize) -> Result<Tree, FormulaError> {
     }
 }
 
-/// Every bracket has its other one.
+/// Every bracket, brace and backtick has its other one. What is between backticks is a name, whatever is in it.
 fn brackets(text: &str, from: usize) -> Result<(), FormulaError> {
+    let wrong = |at: usize, what: &str| Err(FormulaError::new(text, at..at + 1, what));
     let mut open = Vec::new();
-    for (at, c) in text.char_indices().skip_while(|(at, _)| *at < from) {
+    let mut characters = text.char_indices().skip_while(|(at, _)| *at < from).peekable();
+    while let Some((at, c)) = characters.next() {
         match c {
+            '`' if !characters.by_ref().any(|(_, c)| c == '`') => return wrong(at, "this backtick is never closed"),
+            '{' => index(text, at, &mut characters)?,
+            '}' => return wrong(at, "this brace was never opened"),
             '(' => open.push(at),
-            ')' if open.pop().is_none() => {
-                return Err(FormulaError::new(text, at..at + 1, "this bracket was never opened"));
-            }
+            ')' if open.pop().is_none() => return wrong(at, "this bracket was never opened"),
             _ => {}
         }
         if open.len() > DEEPEST {
-            return Err(FormulaError::new(text, at..at + 1, "brackets are nested too deeply"));
+            return wrong(at, "brackets are nested too deeply");
         }
     }
     match open.pop() {
-        Some(at) => Err(FormulaError::new(text, at..at + 1, "this bracket is never closed")),
+        Some(at) => wrong(at, "this bracket is never closed"),
         None => Ok(()),
+    }
+}
+
+/// What is between braces is the name of one column, and stands right behind that of an unknown.
+fn index(text: &str, at: usize, characters: &mut impl Iterator<Item = (usize, char)>) -> Result<(), FormulaError> {
+    let wrong = |place: Range<usize>, what: &str| Err(FormulaError::new(text, place, what));
+    if !text[..at].ends_with(|c: char| is_of_name(c) || c == '`') {
+        return wrong(at..at + 1, "an index stands right behind the name of an unknown, as in A{optimizer}");
+    }
+    let mut quoted = false;
+    for (end, c) in characters {
+        match c {
+            '`' => quoted = !quoted,
+            _ if quoted => {}
+            '{' => return wrong(end..end + 1, "an index is the name of one column and has no index itself"),
+            '}' if unquoted(&text[at + 1..end]).is_empty() => {
+                return wrong(at..end + 1, "between the braces stands the name of a column, as in A{optimizer}");
+            }
+            '}' => return Ok(()),
+            _ => {}
+        }
+    }
+    wrong(at..at + 1, "this brace is never closed")
+}
+
+/// A name as it is without backticks and the spaces around it.
+pub(super) fn unquoted(name: &str) -> &str {
+    let name = name.trim();
+    name.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap_or(name)
+}
+
+/// Whether a name may have this character without backticks. Raised digits are powers.
+fn is_of_name(c: char) -> bool {
+    (c.is_alphanumeric() && !RAISED.contains(c)) || c == '_' || c == '.'
+}
+
+/// Digits that stand for a power in print.
+const RAISED: &str = "\u{b9}\u{b2}\u{b3}\u{2070}\u{2074}\u{2075}\u{2076}\u{2077}\u{2078}\u{2079}";
+
+/// What a sign of print is here.
+fn plain(sign: Option<char>) -> Option<&'static str> {
+    match sign? {
+        '\u{b7}' | '\u{d7}' | '\u{22c5}' => Some("for a product write *"),
+        '\u{2212}' | '\u{2013}' => Some("for a difference write -"),
+        '\u{f7}' => Some("for a quotient write /"),
+        c if RAISED.contains(c) => Some("for a power write ^ and the number"),
+        _ => None,
     }
 }
 
@@ -162,6 +220,9 @@ fn brackets(text: &str, from: usize) -> Result<(), FormulaError> {
 fn known(text: &str, tree: Tree) -> Result<Tree, FormulaError> {
     let Tree { kind, place, arguments } = tree;
     let arguments = arguments.into_iter().map(|argument| known(text, argument)).collect::<Result<Vec<_>, _>>()?;
+    if kind == Kind::Number(f64::INFINITY) {
+        return Err(FormulaError::new(text, place, "this number is too large"));
+    }
     let Kind::Call(name) = kind else { return Ok(Tree { kind, place, arguments }) };
     let Some((_, function)) = Function::NAMED.into_iter().find(|(known, _)| *known == name) else {
         let what =
@@ -237,7 +298,7 @@ fn operand(input: &mut Input) -> winnow::Result<Tree> {
             let (kind, place) = quoted.with_span().parse_next(input)?;
             Ok(Tree::leaf(kind, place))
         }
-        c if c.is_alphabetic() || c == '_' => named(input),
+        c if (c.is_alphabetic() && is_of_name(c)) || c == '_' => named(input),
         _ => fail.parse_next(input),
     }
 }
@@ -262,7 +323,7 @@ fn number(input: &mut Input) -> winnow::Result<Tree> {
 /// A name alone, with an index, or with arguments.
 fn named(input: &mut Input) -> winnow::Result<Tree> {
     let whole = |input: &mut Input| {
-        let name: &str = take_while(1.., |c: char| c.is_alphanumeric() || c == '_' || c == '.').parse_next(input)?;
+        let name: &str = take_while(1.., is_of_name).parse_next(input)?;
         if opt('(').parse_next(input)?.is_none() {
             return Ok((indexed(name, input)?, Vec::new()));
         }
@@ -284,7 +345,10 @@ fn named(input: &mut Input) -> winnow::Result<Tree> {
 /// The index of a name, where one follows: `{optimizer}`.
 fn indexed(name: &str, input: &mut Input) -> winnow::Result<Kind> {
     let index = opt('{').parse_next(input)?.is_some().then(|| -> winnow::Result<String> {
-        let index: &str = take_till(1.., '}').parse_next(input)?;
+        spaces(input)?;
+        let quoted = ('`', take_till(1.., '`'), '`').map(|(_, name, _): (_, &str, _)| name);
+        let index: &str = alt((quoted, take_till(1.., '}'))).parse_next(input)?;
+        spaces(input)?;
         '}'.parse_next(input)?;
         Ok(index.trim().to_owned())
     });

@@ -66,7 +66,7 @@ fn what_cannot_be_read_is_told_with_its_place() {
         ("loss = E = N", 9..10, "equation"),
         ("log(loss) = E", 0..9, "exp(...)"),
         ("loss = E + loss", 11..15, "both sides"),
-        ("loss = 1..2 + E*N", 7..8, "should stand here"),
+        ("loss = 1..2 + E*N", 7..11, "'1..2' is no number"),
     ] {
         let error = Formula::parse(text).unwrap_err();
         assert_eq!((error.place.clone(), error.what.contains(what)), (place, true), "{text}: {error}");

@@ -58,7 +58,7 @@ impl Asked {
             None => (text, Vec::new()),
         };
         let rest = rest.trim();
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
         let (name, rest) = (rest[..end].to_owned(), rest[end..].trim());
         let relative = rest == "relative";
         let bounds = if relative {
