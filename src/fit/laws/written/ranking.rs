@@ -105,6 +105,10 @@ fn values(law: &Law, data: &Data, options: &Options) -> Result<Vec<f64>, String>
     let bound = law.bind(data).map_err(|error| error.what)?;
     enough(law, &bound).map_err(|error| error.what)?;
     let seed = options.bootstrap.seed;
+    // It would be one of the other laws with another name.
+    if let Some(untold) = formula::untold(&bound, data, seed).first() {
+        return Err(format!("no row tells {}", bound.numbers[*untold].label));
+    }
     let found = formula::solve(&bound, data, options.measure, options.starts, seed);
     found.map(|found| found.values).ok_or_else(|| formula::nowhere(&bound, data, options.measure, seed).what)
 }
