@@ -9,13 +9,13 @@ use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, file
 use crate::data::words;
 
 /// One model, varied as these axes say.
-fn spec(axes: &[&str], fit: &[&str]) -> String {
+pub fn spec(axes: &[&str], fit: &[&str]) -> String {
     let alone = ["sweep.budgets=", "sweep.sizes=", "sweep.spread=", "sweep.expected_tokens_per_param="];
     let shape = ["name=question", "model.aspect_ratio=", "model.width=64", "model.depth=2", "schedule.tokens=1e6"];
     edited(QUICKSTART, &[&alone[..], &shape, axes, fit].concat())
 }
 
-fn fits(place: &Place) -> Vec<Value> {
+pub fn fits(place: &Place) -> Vec<Value> {
     let fits: Value = serde_json::from_str(&place.read("out/fits.json")).unwrap();
     fits["laws"].as_array().unwrap().clone()
 }
@@ -63,7 +63,7 @@ fn curves_on_other_tokens_have_exponents_and_no_factor_between_them() {
     assert!(laws.iter().all(|law| !law.to_string().contains("times the tokens")));
 }
 
-const SIZES: &str = "sweep.axes.\"model.width\"=[16, 32, 64, 128]";
+pub const SIZES: &str = "sweep.axes.\"model.width\"=[16, 32, 64, 128]";
 
 #[test]
 fn a_formula_of_ones_own_comes_back_and_predicts() {
@@ -95,12 +95,15 @@ fn a_formula_of_ones_own_comes_back_and_predicts() {
 #[test]
 fn a_formula_differs_by_an_axis() {
     let shapes = "sweep.axes.\"model.depth\"=[1, 2]";
-    let formula = "fit.formula=\"loss = E{model.depth} + B/D^beta\"";
-    let place = Place::with(&spec(&[LENGTHS, shapes], &[formula]));
-    assert_code(&place.rehearse(), 0);
-    let names: Vec<String> =
-        fits(&place)[0]["parameters"].as_array().unwrap().iter().map(|one| one["name"].to_string()).collect();
-    assert_eq!(names.iter().filter(|name| name.contains("E[")).count(), 2, "{names:?}");
+    // A column may be written as anywhere in a formula.
+    for index in ["model.depth", " `model.depth` "] {
+        let formula = format!("fit.formula=\"loss = E{{{index}}} + B/D^beta\"");
+        let place = Place::with(&spec(&[LENGTHS, shapes], &[&formula]));
+        assert_code(&place.rehearse(), 0);
+        let names: Vec<String> =
+            fits(&place)[0]["parameters"].as_array().unwrap().iter().map(|one| one["name"].to_string()).collect();
+        assert_eq!(names.iter().filter(|name| name.contains("E[")).count(), 2, "{names:?}");
+    }
 }
 
 #[test]

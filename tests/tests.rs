@@ -1,5 +1,6 @@
 //! One integration test binary, because linking burn is slow.
 
+mod asked;
 mod chosen;
 mod claims;
 mod comfort;

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::Tables;
 use crate::fit::named::Law;
+pub use crate::fit::named::{Objective, Residuals};
 use crate::units::amount;
 
 /// A way to fit.
@@ -24,24 +25,6 @@ pub enum Approach {
     Vpnls,
     /// All of them.
     All,
-}
-
-/// What a residual of a formula is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Residuals {
-    /// Difference of logarithms.
-    Log,
-    /// Difference.
-    Plain,
-}
-
-/// What is minimised over the residuals of a formula.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Objective {
-    /// Least squares.
-    Squares,
-    /// Huber loss, linear above --delta.
-    Huber,
 }
 
 /// Flags of laws that are formulas.

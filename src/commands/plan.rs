@@ -13,6 +13,7 @@ use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
 use super::shared::{device, planning, program, trunks};
+use super::sweep::asked;
 use super::sweep::results::results_dir;
 use super::{STDOUT, init, positive};
 use crate::cli::PlanArgs;
@@ -34,6 +35,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let mut spec = program::load(&args.spec, &args.overrides.set)?;
     let corpora = Corpora::of(&spec, &args.place.cache)?;
     let mut plan = corpora.plan(&spec)?;
+    asked::foresee(&spec, &plan, (&args.spec, &args.overrides.set))?;
     let throughput = match rate_given {
         Some(rate) => Throughput::constant(rate),
         None if args.csv && limit.is_none() => Throughput::unknown(),

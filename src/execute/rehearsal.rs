@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::ControlFlow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -179,6 +181,13 @@ impl Trainer for Rehearsal {
             told: BTreeMap::new(),
         })
     }
+}
+
+/// The end of a run as it is rehearsed.
+pub fn end(run: &PlannedRun) -> Outcome {
+    let job = Job { run, micro_batches: 1, checkpoints: &mut (), checkpoint_every: Duration::MAX };
+    let outcome = Rehearsal.train(job, &mut |_| ControlFlow::Continue(()));
+    outcome.expect("a rehearsal ends unless it is stopped")
 }
 
 /// How far a rehearsal is: all that it remembers.

@@ -196,7 +196,7 @@ fn scan<T>(
     let status = reader.find(Field::Status)?;
     let by = options.by.as_deref().map(|column| Ok((column, reader.by(column)?))).transpose()?;
     let mut tuning = Tuning::of(reader, options)?;
-    let mut table = Table::new();
+    let mut table = Table::default();
     let mut incomplete: Option<(TableError, Vec<At>)> = None;
     let mut row = StringRecord::new();
     while rows.next(&mut row)? {
@@ -250,8 +250,8 @@ fn scan<T>(
     Ok(table)
 }
 
-impl<T> Table<T> {
-    fn new() -> Self {
+impl<T> Default for Table<T> {
+    fn default() -> Self {
         Self {
             rows: Vec::new(),
             groups: Groups::default(),
@@ -263,7 +263,9 @@ impl<T> Table<T> {
             warnings: Vec::new(),
         }
     }
+}
 
+impl<T> Table<T> {
     /// An error where no row is left.
     fn refuse_nothing(&self, reader: &Reader<'_>) -> Result<(), TableError> {
         let skipped: usize = self.skipped.values().sum();

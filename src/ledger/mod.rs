@@ -53,7 +53,7 @@ pub use lease::{Doing, EXPIRY, Holder, host};
 pub use merge::{Taken, joined};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
 pub use stopped::{Reason, Stopped};
-pub use tables::STOPPED;
+pub use tables::{STOPPED, TOLD, foreseen};
 
 use crate::observation::{Counting, Observation};
 use crate::plan::{Plan, PlannedRun, RunId};

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{CurvePoint, Ledger, LedgerError, RunResult, State, Stopped, files};
-use crate::plan::{FurtherColumns, PlannedRun};
+use crate::plan::{FurtherColumns, Plan, PlannedRun};
 use crate::trainer::{DeviceInfo, Measured, Outcome, PART_LOSS, Told};
 
 impl Ledger {
@@ -23,30 +23,8 @@ impl Ledger {
 
     /// What `runs.csv` and `curves.csv` hold by the results as they are now.
     pub fn tables(&self) -> Result<[Vec<u8>; 2], LedgerError> {
-        let axes: BTreeSet<&str> = self.plan.runs.iter().flat_map(|run| run.axes.keys().map(String::as_str)).collect();
-        let (mut runs, mut curves) = (Table::new(), Table::new());
         let states: Vec<State> = self.plan.runs.iter().map(|run| self.state(&run.id)).collect::<Result<_, _>>()?;
-        let said: BTreeSet<String> = states.iter().flat_map(|state| told(state).into_keys()).collect();
-        let evaluated: BTreeSet<String> = states.iter().flat_map(evaluations).map(|one| one.name.clone()).collect();
-        let (trunks, of_plan) = (self.plan.shares_trunks(), FurtherColumns::of(&self.plan));
-        let any_stopped = states.iter().any(|state| matches!(state, State::Stopped(_)));
-        for (at, (run, state)) in self.plan.runs.iter().zip(states).enumerate() {
-            let spent = if trunks { run.spent_columns(shared_steps(&state)).to_vec() } else { Vec::new() };
-            let measured = evaluated_columns(&evaluated, &state);
-            let further = of_plan.of_run(run).into_iter().chain(spent);
-            let stopped = if any_stopped { stopped_columns(&state).to_vec() } else { Vec::new() };
-            let more = further.chain(stopped).chain(measured.clone()).chain(told_columns(&said, &state));
-            let row = row(run, &axes, more, &state);
-            if at == 0 {
-                runs.line(row.iter().map(|(name, _)| name.as_str()));
-                curves.line(CURVE_COLUMNS.into_iter().chain(measured.iter().map(|(name, _)| name.as_str())));
-            }
-            runs.line(row.iter().map(|(_, value)| value.as_str()));
-            let points = self.curve_of(&state)?.unwrap_or_default();
-            let measured: Vec<String> = measured.into_iter().map(|(_, value)| value).collect();
-            add_curve(&mut curves, run, &points, &measured);
-        }
-        Ok([runs.bytes(), curves.bytes()])
+        tables(&self.plan, states, |state| Ok(self.curve_of(state)?.unwrap_or_default()))
     }
 
     /// Runs that ended by the `runs.csv` in the folder and have no folder there, as when `runs/` was copied in part: a result
@@ -89,6 +67,56 @@ impl Ledger {
     }
 }
 
+/// What `runs.csv` of a plan would hold if each run had this end. Its columns are known before anything is trained.
+pub fn foreseen(plan: &Plan, end: impl Fn(&PlannedRun) -> Outcome, device: &DeviceInfo) -> Vec<u8> {
+    let ended = |run: &PlannedRun| {
+        State::Ended(RunResult {
+            id: run.id.clone(),
+            attempt: 1,
+            outcome: end(run),
+            device: device.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: None,
+            micro_batches: 1,
+            curve: Vec::new(),
+        })
+    };
+    let states = plan.runs.iter().map(ended).collect();
+    let [runs, _] = tables(plan, states, |_| Ok(Vec::new())).expect("no file is read");
+    runs
+}
+
+/// `runs.csv` and `curves.csv` of a plan whose runs are in these states.
+fn tables(
+    plan: &Plan,
+    states: Vec<State>,
+    curve_of: impl Fn(&State) -> Result<Vec<CurvePoint>, LedgerError>,
+) -> Result<[Vec<u8>; 2], LedgerError> {
+    let axes: BTreeSet<&str> = plan.runs.iter().flat_map(|run| run.axes.keys().map(String::as_str)).collect();
+    let (mut runs, mut curves) = (Table::new(), Table::new());
+    let said: BTreeSet<String> = states.iter().flat_map(|state| told(state).into_keys()).collect();
+    let evaluated: BTreeSet<String> = states.iter().flat_map(evaluations).map(|one| one.name.clone()).collect();
+    let (trunks, of_plan) = (plan.shares_trunks(), FurtherColumns::of(plan));
+    let any_stopped = states.iter().any(|state| matches!(state, State::Stopped(_)));
+    for (at, (run, state)) in plan.runs.iter().zip(states).enumerate() {
+        let spent = if trunks { run.spent_columns(shared_steps(&state)).to_vec() } else { Vec::new() };
+        let measured = evaluated_columns(&evaluated, &state);
+        let further = of_plan.of_run(run).into_iter().chain(spent);
+        let stopped = if any_stopped { stopped_columns(&state).to_vec() } else { Vec::new() };
+        let more = further.chain(stopped).chain(measured.clone()).chain(told_columns(&said, &state));
+        let row = row(run, &axes, more, &state);
+        if at == 0 {
+            runs.line(row.iter().map(|(name, _)| name.as_str()));
+            curves.line(CURVE_COLUMNS.into_iter().chain(measured.iter().map(|(name, _)| name.as_str())));
+        }
+        runs.line(row.iter().map(|(_, value)| value.as_str()));
+        let points = curve_of(&state)?;
+        let measured: Vec<String> = measured.into_iter().map(|(_, value)| value).collect();
+        add_curve(&mut curves, run, &points, &measured);
+    }
+    Ok([runs.bytes(), curves.bytes()])
+}
+
 /// The points of a curve. What was `measured` of the trained model stands at the last: it was asked when it had ended.
 fn add_curve(curves: &mut Table, run: &PlannedRun, points: &[CurvePoint], measured: &[String]) {
     let before = vec![String::new(); measured.len()];
@@ -108,7 +136,7 @@ fn add_curve(curves: &mut Table, run: &PlannedRun, points: &[CurvePoint], measur
 }
 
 /// Begins the columns of what else a program told.
-pub(super) const TOLD: &str = "told.";
+pub const TOLD: &str = "told.";
 
 /// Begins the columns of what was measured beside the loss.
 pub(super) const EVALUATED: &str = "eval.";

@@ -121,7 +121,8 @@ fn axis(law: Law) -> Axis {
 
 /// The axis of a law, or of the column that a formula is drawn against.
 fn along(law: Option<Law>, columns: Option<&[String; 2]>) -> Axis {
-    law.map_or_else(|| Axis::new(columns.map_or("x", |[_, x]| noun(x)), Unit::Count), axis)
+    let named = law.filter(|law| *law != Law::All);
+    named.map_or_else(|| Axis::new(columns.map_or("x", |[_, x]| noun(x)), Unit::Count), axis)
 }
 
 /// A column in words.
@@ -140,8 +141,8 @@ fn series_of(law: Option<Law>, columns: Option<&[String; 2]>) -> String {
         Some(Law::CriticalBatch) => "batch",
         Some(Law::Pruning) => "share kept",
         Some(Law::Optimum) => "of what it moves with",
-        Some(_) => "parameters",
-        None => columns.map_or("parameters", |[series, _]| noun(series)),
+        Some(law) if law != Law::All => "parameters",
+        _ => columns.map_or("parameters", |[series, _]| noun(series)),
     };
     name.to_owned()
 }

@@ -79,6 +79,15 @@ pub fn read(path: &Path) -> Result<String, SpecError> {
     })
 }
 
+/// The error of a key of a spec that was read as by [`load_with`], where what is wrong shows only later.
+pub fn wrong(path: &Path, set: &[String], key: &str, problem: String, remedy: &str) -> SpecError {
+    let error = SpecError { file: path.display().to_string(), ..error::Fault::new(key, problem, remedy).nowhere() };
+    match (overrides::read(set), read(path)) {
+        (Ok(overrides), Ok(text)) => overrides::blame(error, &overrides, &text),
+        _ => error,
+    }
+}
+
 /// Reads and checks the text of a spec; `file` only names it in errors. The error tells all mistakes.
 pub fn parse(text: &str, file: &str) -> Result<Spec, SpecError> {
     first_mistake(text, file).map_err(|first| mistakes::all(first, text, |mended| first_mistake(mended, file).err()))

@@ -11,7 +11,7 @@ use super::launcher::Launcher;
 use super::own::{Config, Count, OwnModel};
 use super::rule::{self, PowerRule};
 use super::tune::Tuned;
-use crate::fit::named::Law;
+use crate::fit::named::{Law, Objective, Residuals};
 use crate::goal::{Goal, StopEarly};
 use crate::model::{Embedding, Experts, Mixer, Mlp, Norm, NormPlace, Parts, Positions, is_default};
 use crate::optimizer::OptimizerKind;
@@ -64,7 +64,7 @@ pub struct Fit {
     /// parameters, tokens and FLOPs), the others are looked for; `A{optimizer.kind}` differs by the values of that axis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub formula: Option<String>,
-    /// What is known of unknowns of the formula: `alpha in 0..2`, `A > 0`, `q any`, `k = 0.5`.
+    /// What is known of unknowns of the formula, or of a law that is one: `alpha in 0..2`, `A > 0`, `q any`, `k = 0.5`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
     /// The field whose values are fitted apart and compared: an axis such as `model.depth`, or a column of `runs.csv`.
@@ -76,6 +76,25 @@ pub struct Fit {
     /// The losses at which the critical batch size is measured; five that all batch sizes reach if not written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub target_loss: Vec<f64>,
+    /// Formulas: whether residuals are differences of losses or of their logarithms; log if not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residuals: Option<Residuals>,
+    /// Formulas: what is minimised over the residuals; squares if not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
+    /// The residual above which the Huber loss is linear; 1e-3 if not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<f64>,
+    /// Formulas: weight of residuals where the law lies above the run, so that runs above the frontier weigh less; 1 if not
+    /// written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overestimates: Option<f64>,
+    /// Formulas: starts that are refined, of twelve times as many that are drawn; 64 if not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multistart: Option<u32>,
+    /// Formulas: the cost of a run, by which the most expensive are held out; its FLOPs if not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<String>,
 }
 
 /// `[model]`: a decoder-only transformer. An IsoFLOP sweep chooses width and depth itself.

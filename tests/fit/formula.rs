@@ -360,6 +360,59 @@ fn a_table_that_cannot_tell_an_unknown_is_no_error() {
     }
 }
 
+/// 80 runs whose tokens are repeated up to 40 times.
+fn repeated() -> String {
+    let law = runner::fit::laws::repetition::Repetition {
+        surface: runner::fit::approaches::surface::Surface { e: 1.9, a: 520.0, b: 1500.0, alpha: 0.35, beta: 0.35 },
+        r_d: 15.4,
+        r_n: 5.3,
+    };
+    let mut csv = "params,tokens,unique_tokens,flops,loss\n".to_owned();
+    for i in 0..80 {
+        let (n, d) = (1e7 * 2_f64.powi(i / 10), 1e9 * 2_f64.powi(i % 10));
+        let unique = d / [1.0, 1.0, 4.0, 12.0, 40.0][(i % 5) as usize];
+        let (loss, flops) = (law.loss(n, d, unique) * wobble(i), 6.0 * n * d);
+        writeln!(csv, "{n},{d},{unique},{flops},{loss}").unwrap();
+    }
+    csv
+}
+
+#[test]
+fn every_law_that_predicts_a_loss_takes_part_where_its_columns_are_there() {
+    let place = Place::new();
+    let ranked = |runs: String| {
+        place.write("runs.csv", runs);
+        let said = objects(&fit(&place, &["--law", "all", "--json"]).success());
+        said[0]["laws"].as_array().unwrap().clone()
+    };
+    let with_repeats = ranked(repeated());
+    let find = |laws: &[Value], name: &str| laws.iter().find(|law| law["name"] == name).cloned();
+    assert_eq!(with_repeats[0]["name"], "repetition", "{}", with_repeats[0]);
+    for of in ["params", "tokens", "flops"] {
+        for form in ["power", "broken"] {
+            let law = find(&with_repeats, &format!("{form}-{of}")).unwrap();
+            // Held out, and once more inside, as the others.
+            assert!(law["held_out"]["rms"].is_f64() && law["inner"].is_f64(), "{law}");
+        }
+    }
+    // Where the columns are not there, or nothing is repeated, the law does not take part.
+    let once = ranked(runs(1.0));
+    assert!(find(&once, "repetition").is_none() && find(&once, "power-flops").is_none());
+    assert!(find(&once, "power-params").is_some());
+    let never = ranked(
+        repeated()
+            .lines()
+            .map(|line| {
+                let cells: Vec<&str> = line.split(',').collect();
+                let unique = if cells[2] == "unique_tokens" { cells[2] } else { cells[1] };
+                format!("{},{},{unique},{},{}\n", cells[0], cells[1], cells[3], cells[4])
+            })
+            .collect(),
+    );
+    let repetition = find(&never, "repetition").unwrap();
+    assert_eq!(repetition["failure"], "no row tells R_D", "{repetition}");
+}
+
 #[test]
 fn a_row_without_a_group_belongs_to_none() {
     let place = Place::new();

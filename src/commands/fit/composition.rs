@@ -21,8 +21,17 @@ pub(super) struct Compared {
     pub(super) points: Vec<Dot>,
 }
 
-/// The best mixtures of each group of rows.
-pub(super) fn fits(request: &Request) -> anyhow::Result<Vec<Compared>> {
+/// A table of mixtures.
+pub(super) struct Mixtures {
+    read: named::Read,
+    /// Its columns of shares.
+    shares: Vec<String>,
+    /// Its columns of losses on parts.
+    losses: Vec<String>,
+}
+
+/// The table as this law reads it.
+pub(super) fn table(request: &Request) -> anyhow::Result<Mixtures> {
     let args = request.args;
     let headers = named::headers(&args.runs)?;
     let begin =
@@ -46,6 +55,13 @@ pub(super) fn fits(request: &Request) -> anyhow::Result<Vec<Compared>> {
         args.runs.display(),
         missing.map_or("", |(_, noun)| noun)
     );
+    Ok(Mixtures { read, shares, losses })
+}
+
+/// The best mixtures of each group of rows.
+pub(super) fn fits(request: &Request) -> anyhow::Result<Vec<Compared>> {
+    let args = request.args;
+    let Mixtures { read, shares, losses } = table(request)?;
     let plain = |columns: &[String], prefix: &str| -> Vec<String> {
         columns.iter().map(|column| column[prefix.len()..].to_owned()).collect()
     };

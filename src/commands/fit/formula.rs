@@ -12,7 +12,8 @@ use crate::commands::positive;
 use crate::fit::Bootstrap;
 use crate::fit::formula::{self, Asked, Data, Formula, FormulaError, Grouping, Measure, Residual};
 use crate::fit::laws::forms::{self, Form, mixtures};
-use crate::fit::laws::written::ranking::{self, Candidate};
+use crate::fit::laws::written::outside::Rival;
+use crate::fit::laws::written::ranking::{self, Candidate, Ranking};
 use crate::fit::laws::written::{self, Written, outside};
 use crate::fit::named::{Dot, Law};
 use crate::fit::table::TableError;
@@ -34,37 +35,97 @@ const MOST: usize = 4000;
 /// Starts of the laws beside the one that was asked for.
 const BESIDE: usize = 24;
 
+/// The laws of a request with the table that they read.
+struct Prepared {
+    asking: Vec<Asking>,
+    /// How many of the laws were asked for; the others stand beside them.
+    count: usize,
+    laws: Vec<Candidate>,
+    cost: Option<Formula>,
+    read: Read,
+}
+
+impl Prepared {
+    /// The laws that were asked for, with those of the literature `beside` them where these are wanted too.
+    fn of(request: &Request, law: Option<Law>, beside: bool) -> anyhow::Result<Self> {
+        let args = request.args;
+        let mut asking = own(request, law)?;
+        let count = asking.len();
+        let target = asking.first().map_or("loss", |one| one.formula.names.target.0.as_str()).to_owned();
+        if beside {
+            let others = others(request, law, &target, &asking)?;
+            asking.extend(others);
+        }
+        let cost = args.formula.cost.as_deref().map(|text| Formula::parse(&format!("cost = {text}"))).transpose()?;
+        let read = read(request, &asking, count, &target, cost.as_ref())?;
+        let laws = laws(&asking, count, &read)?;
+        ensure!(!laws.is_empty(), "{}: no law of losses has all of its columns here", args.runs.display());
+        Ok(Self { asking, count, laws, cost, read })
+    }
+
+    /// The rows of a group by column.
+    fn data(&self, request: &Request, rows: Vec<Named>) -> anyhow::Result<Data> {
+        data(request, &self.read.found, &self.asking, rows, self.cost.as_ref())
+    }
+
+    /// The groups of rows, each once.
+    fn groups(&mut self, request: &Request) -> anyhow::Result<Vec<Group<Named>>> {
+        let args = request.args;
+        groups(std::mem::take(&mut self.read.table), &args.runs, args.drop_highest, |row| row.target)
+    }
+}
+
 /// Fits the formulas that were asked for and returns what is to be printed.
 pub(super) fn run(request: &Request, law: Option<Law>) -> anyhow::Result<String> {
     refuse(request)?;
-    let args = request.args;
     let options = options(request)?;
-    let mut asking = own(request, law)?;
-    let count = if law == Some(Law::All) { 0 } else { asking.len() };
-    let target = asking.first().map_or("loss", |one| one.formula.names.target.0.as_str()).to_owned();
-    let known: Vec<String> = asking.iter().map(|one| one.name.clone()).collect();
-    // Laws of the literature are laws of losses: beside a formula of a rate or of a batch they mean nothing.
-    let beside = forms::ALL.iter().filter(|_| named::is_loss(&target));
-    for form in beside.filter(|form| !known.iter().any(|name| name == form.name)) {
-        // The index of a law of the literature is the column of --by, which otherwise splits the table.
-        if !form.has_groups() || (law == Some(Law::All) && args.by.is_some()) {
-            asking.push(of_form(form, &target, request)?);
-        }
-    }
-    let cost = args.formula.cost.as_deref().map(|text| Formula::parse(&format!("cost = {text}"))).transpose()?;
-    let read = read(request, &asking, count, &target, cost.as_ref())?;
-    let laws = laws(&asking, count, &read)?;
-    ensure!(!laws.is_empty(), "{}: no law of losses has all of its columns here", args.runs.display());
-    let (found, mut text) = (read.found, String::new());
-    for Group { name, rows, made, .. } in groups(read.table, &args.runs, args.drop_highest, |row| row.target)? {
-        let data = data(request, &found, &asking, rows, cost.as_ref())?;
+    let mut asked = Prepared::of(request, law, true)?;
+    let mut text = String::new();
+    for Group { name, rows, made, .. } in asked.groups(request)? {
+        let data = asked.data(request, rows)?;
         let said = Said { request, name: name.as_deref(), made: &made };
-        text += &group(&said, &laws, count, &data, &options)?;
+        text += &group(&said, &asked.laws, asked.count, &data, &options)?;
     }
     Ok(text)
 }
 
-/// A law fitted to one group of rows, beside no other.
+/// Reads the table of a request as far as the fit needs it. Nothing is fitted.
+pub(super) fn foresee(request: &Request, law: Option<Law>) -> anyhow::Result<()> {
+    refuse(request)?;
+    options(request)?;
+    let mut asked = Prepared::of(request, law, law == Some(Law::All))?;
+    let table = std::mem::take(&mut asked.read.table);
+    for (_, rows) in table.groups.split(table.rows) {
+        let data = asked.data(request, rows)?;
+        asked.laws.iter().take(asked.count).try_for_each(|one| written::require(&one.law, &data))?;
+        // Of all laws one is enough.
+        ensure!(asked.laws.iter().any(|one| written::require(&one.law, &data).is_ok()), NONE);
+    }
+    Ok(())
+}
+
+/// The laws of the literature beside those that were asked for. They are laws of losses: beside a formula of a rate or of a
+/// batch they mean nothing.
+fn others(request: &Request, law: Option<Law>, target: &str, asking: &[Asking]) -> anyhow::Result<Vec<Asking>> {
+    if !named::is_loss(target) {
+        return Ok(Vec::new());
+    }
+    let all = law == Some(Law::All);
+    // Those with a fit of their own take part where every law was asked for: beside one law they would only take time.
+    let further = forms::FURTHER.iter().filter(|_| all);
+    let known = |form: &Form| asking.iter().any(|one| one.name == form.name);
+    // The index of a law of the literature is the column of --by, which otherwise splits the table.
+    let has_groups = |form: &Form| !form.has_groups() || (all && request.args.by.is_some());
+    let wanted = forms::ALL.iter().chain(further).filter(|form| !known(form) && has_groups(form));
+    let mut others = wanted.map(|form| of_form(form, target, request)).collect::<anyhow::Result<Vec<_>>>()?;
+    let headers = named::headers(&request.args.runs)?;
+    if let Some(text) = mixtures::formula(&headers).filter(|_| all) {
+        others.push(of_mixtures(&text, Vec::new())?);
+    }
+    Ok(others)
+}
+
+/// A law fitted to one group of rows, as a spec asks for it.
 pub(super) struct Alone {
     pub(super) group: Option<String>,
     pub(super) fit: Written,
@@ -73,27 +134,52 @@ pub(super) struct Alone {
     pub(super) points: Vec<Dot>,
     /// The columns that tell the series apart and the place of a row.
     pub(super) columns: [String; 2],
+    /// The ranking that it won, where every law was asked for.
+    pub(super) won: Option<Won>,
 }
 
-/// One law alone, as a spec asks for it: of the literature, or the formula of the request.
+/// Several laws, of which one won.
+pub(super) struct Won {
+    pub(super) ranking: Ranking,
+    /// The law that won.
+    pub(super) name: String,
+    /// Those that fit as well.
+    pub(super) rivals: Vec<Rival>,
+}
+
+/// One law alone, as a spec asks for it: of the literature, or the formula of the request; or the best of all.
 pub(super) fn alone(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Alone>> {
     let options = options(request)?;
-    let asking = own(request, law)?;
-    let target = asking.first().map_or("loss", |one| one.formula.names.target.0.as_str());
-    let read = read(request, &asking, asking.len(), target, None)?;
-    let laws = laws(&asking, asking.len(), &read)?;
-    let one = laws.first().context("a ranking of laws has no numbers of its own")?;
+    let mut asked = Prepared::of(request, law, law == Some(Law::All))?;
     let mut fits = Vec::new();
-    for Group { name, rows, made, .. } in groups(read.table, &request.args.runs, 0, |row| row.target)? {
-        let data = data(request, &read.found, &asking, rows, None)?;
+    for Group { name: group, rows, made, .. } in asked.groups(request)? {
+        let data = asked.data(request, rows)?;
+        let ranking = (law == Some(Law::All)).then(|| ranking::rank(&asked.laws, &data, &options));
+        let one = match &ranking {
+            Some(ranking) => best(ranking, &asked.laws).context(NONE)?,
+            None => asked.laws.first().context("no law was asked for")?,
+        };
         let fit = written::fit(&one.law, &data, &options)?;
+        let won = ranking.map(|ranking| {
+            let rivals = outside::rivals(&fit, &one.name, &ranking);
+            Won { ranking, name: one.name.clone(), rivals }
+        });
         let columns = [0, one.law.columns.len().min(2) - 1].map(|at| one.law.columns[at].clone());
         let [series, x] = [&data.columns[&columns[0]], &data.columns[&columns[1]]];
         let several = columns[0] != columns[1];
         let dot = |row: usize| Dot { x: x[row], loss: data.loss[row], series: several.then(|| series[row]) };
-        fits.push(Alone { group: name, fit, made, points: (0..data.len()).map(dot).collect(), columns });
+        fits.push(Alone { group, fit, made, points: (0..data.len()).map(dot).collect(), columns, won });
     }
     Ok(fits)
+}
+
+/// What is said where no law of a ranking has numbers.
+const NONE: &str = "no law of losses could be fitted to these rows: there are too few of them, or they do not differ";
+
+/// The law that a ranking puts first.
+fn best<'a>(ranking: &Ranking, laws: &'a [Candidate]) -> Option<&'a Candidate> {
+    let first = ranking.laws.first().filter(|law| law.failure.is_none())?;
+    laws.iter().find(|law| law.name == first.name)
 }
 
 /// One group of rows and the law of them, where it is not fitted here.
@@ -106,16 +192,12 @@ pub(in crate::commands) struct Unfitted {
 
 /// The rows of a table with the law that was asked for.
 pub(super) fn unfitted(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Unfitted>> {
-    let asking = own(request, law)?;
-    ensure!(asking.len() == 1, "--law all is several laws: name one");
-    let target = asking[0].formula.names.target.0.clone();
-    let cost =
-        request.args.formula.cost.as_deref().map(|text| Formula::parse(&format!("cost = {text}"))).transpose()?;
-    let read = read(request, &asking, 1, &target, cost.as_ref())?;
-    let Candidate { name, law } = laws(&asking, 1, &read)?.remove(0);
+    ensure!(law != Some(Law::All), "--law all is several laws: name one");
+    let mut asked = Prepared::of(request, law, false)?;
+    let Candidate { name, law } = asked.laws[0].clone();
     let mut parts = Vec::new();
-    for Group { name: group, rows, .. } in groups(read.table, &request.args.runs, 0, |row| row.target)? {
-        let data = data(request, &read.found, &asking, rows, cost.as_ref())?;
+    for Group { name: group, rows, .. } in asked.groups(request)? {
+        let data = asked.data(request, rows)?;
         parts.push(Unfitted { group, name: name.clone(), law: law.clone(), data });
     }
     Ok(parts)
@@ -133,14 +215,11 @@ fn group(
     let alone = count == 1;
     let ranking = ranking::rank(laws, data, if alone { &beside } else { options });
     let mut text = String::new();
-    let first = if alone {
-        Some(&laws[0])
-    } else {
-        laws.iter().find(|law| Some(&law.name) == ranking.laws.first().map(|law| &law.name))
-    };
+    let first = if alone { Some(&laws[0]) } else { best(&ranking, laws) };
     if !alone {
         text += &said.ranking(&ranking)?;
     }
+    // What could not be fitted is told by the ranking, law by law.
     let Some(first) = first else { return Ok(text) };
     let fit = written::fit(&first.law, data, options)?;
     let rivals = outside::rivals(&fit, &first.name, &ranking);
@@ -225,20 +304,18 @@ fn own(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Asking>> {
             let text = mixtures::formula(&headers).with_context(|| {
                 format!("{}: no column begins with '{}', as those of shares do", args.runs.display(), mixtures::SHARE)
             })?;
-            let formula = Formula::parse(&text)?;
-            return Ok(vec![Asking {
-                name: mixtures::NAME.to_owned(),
-                formula,
-                unknowns,
-                columns: None,
-                grouped: false,
-            }]);
+            return Ok(vec![of_mixtures(&text, unknowns)?]);
         }
         Some(law) => forms::named(law.name()).context("not a law that is a formula")?,
     };
     let mut asking = of_form(form, "loss", request)?;
     asking.unknowns.extend(unknowns);
     Ok(vec![asking])
+}
+
+fn of_mixtures(text: &str, unknowns: Vec<Asked>) -> anyhow::Result<Asking> {
+    let (name, formula) = (mixtures::NAME.to_owned(), Formula::parse(text)?);
+    Ok(Asking { name, formula, unknowns, columns: None, grouped: false })
 }
 
 fn of_form(form: &Form, target: &str, request: &Request) -> anyhow::Result<Asking> {
@@ -350,7 +427,7 @@ fn laws(asking: &[Asking], count: usize, read: &Read) -> anyhow::Result<Vec<Cand
                 );
                 continue;
             }
-        } else {
+        } else if at < count {
             refuse_slips(one, read)?;
         }
         let must = |name: &str| is_column(name) && one.columns.is_none_or(|must| must.contains(&name));
@@ -359,7 +436,11 @@ fn laws(asking: &[Asking], count: usize, read: &Read) -> anyhow::Result<Vec<Cand
         };
         // With several formulas what is said of unknowns belongs to those that have them.
         let unknowns: Vec<Asked> = one.unknowns.iter().filter(|asked| count < 2 || named(asked)).cloned().collect();
-        let law = one.formula.law(&must, &unknowns)?;
+        let law = match one.formula.law(&must, &unknowns) {
+            // Nobody asked for it, and its columns are there in part.
+            Err(_) if at >= count => continue,
+            law => law?,
+        };
         if let Some(same) = laws.iter().find(|same| same.law.canonical() == law.canonical()) {
             if at < count {
                 let what = format!("this is the law '{}' with other names: leave one of them out", same.name);

@@ -1,21 +1,21 @@
 //! `runner fit --law`: every law but the surface.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{bail, ensure};
 
 use super::composition::{self, Compared};
+use super::formula::{self, Alone, Won};
 use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
-use super::{formula, print, print_law};
-use crate::commands::shared::json;
-use crate::commands::shared::sheet::Room;
+use super::told::Told;
+use super::{fields, measures};
+use crate::cli::Residuals;
 use crate::fit::Status;
 use crate::fit::approaches::approach3;
 use crate::fit::laws::critical_batch;
 use crate::fit::laws::critical_batch::{AgainstLoss, NormPair};
-use crate::fit::laws::{compare, contrast, emergence, kaplan, power, pruning, rank, repetition};
+use crate::fit::laws::{compare, contrast, kaplan, power, pruning, repetition};
 use crate::fit::named::{Dot, Fitted, Law};
 use crate::fit::table;
 use crate::fit::table::budgets::Resample;
@@ -25,16 +25,15 @@ use crate::fit::table::named::Wanted;
 use crate::fit::table::{Field, TableError};
 use crate::fit::transfer::{optimum, tuning};
 use crate::observation::{Counting, Observation};
-use crate::units::Params;
 
 /// Fits one law to each group of rows.
 pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
     refuse(request, law)?;
     let mut told = Vec::new();
     match law {
-        Law::Params => single(request, &mut told, &[Field::Params], "parameters")?,
-        Law::Tokens => single(request, &mut told, &[Field::Tokens], "tokens")?,
-        Law::Flops => single(request, &mut told, &[Field::Flops, Field::FlopBudget], "compute")?,
+        Law::Params => single(request, &mut told, fields::SIZE, "parameters")?,
+        Law::Tokens => single(request, &mut told, fields::LENGTH, "tokens")?,
+        Law::Flops => single(request, &mut told, fields::COMPUTE, "compute")?,
         Law::Kaplan => joint(request, &mut told)?,
         Law::KaplanSteps => kaplan_steps_law(request, &mut told)?,
         Law::Repetition => repetition_law(request, &mut told)?,
@@ -44,8 +43,8 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
         Law::Pruning => pruning_law(request, &mut told)?,
         Law::Contrast => contrast_law(request, &mut told)?,
         Law::Optimum => optimum_law(request, &mut told)?,
-        Law::Rank => rank_law(request, &mut told)?,
-        Law::Emergence => emergence_law(request, &mut told)?,
+        Law::Rank => measures::rank_law(request, &mut told)?,
+        Law::Emergence => measures::emergence_law(request, &mut told)?,
         Law::Composition => {
             let one = |one: Compared| Told::new(one.group, Fitted::Composition(one.fit), &one.made, one.points);
             told.extend(composition::fits(request)?.into_iter().map(one));
@@ -55,90 +54,28 @@ pub(super) fn run(request: &Request, law: Law) -> anyhow::Result<Vec<Told>> {
     Ok(told)
 }
 
-/// Fits a formula to each group of rows: one of the literature, or that of the request.
+/// Fits a formula to each group of rows: one of the literature, or that of the request; or all, of which the best follows their
+/// ranking.
 pub(super) fn written(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Told>> {
-    let one = |one: formula::Alone| {
-        let fitted = Fitted::Written(Box::new(one.fit));
-        Told { columns: Some(one.columns), ..Told::new(one.group, fitted, &one.made, one.points) }
-    };
-    Ok(formula::alone(request, law)?.into_iter().map(one).collect())
-}
-
-/// A fit with the rows that it is of.
-pub(in crate::commands) struct Told {
-    /// The group of rows, or the convention of counting: name and value.
-    labels: Vec<(&'static str, Option<String>)>,
-    /// What stands above it in words.
-    title: String,
-    /// What the law is a law of, where it has one variable.
-    of: &'static str,
-    /// The fit.
-    pub(in crate::commands) fitted: Fitted,
-    /// What is drawn of its rows.
-    pub(in crate::commands) points: Vec<Dot>,
-    /// The columns that tell their series apart and their place, where the law is a formula.
-    pub(in crate::commands) columns: Option<[String; 2]>,
-    made: Made,
-}
-
-impl Told {
-    fn new(group: Option<String>, fitted: Fitted, made: &Made, points: Vec<Dot>) -> Self {
-        let (title, made) = (String::new(), made.clone());
-        Self { labels: vec![("group", group)], title, of: "", fitted, points, columns: None, made }
-    }
-
-    /// The group that it is of, or both that are compared.
-    pub(in crate::commands) fn name(&self) -> Option<String> {
-        let known: Vec<&str> = self.labels.iter().filter_map(|(_, value)| value.as_deref()).collect();
-        (!known.is_empty()).then(|| known.join(" against "))
-    }
-
-    /// As JSON, without the law's own name.
-    pub(in crate::commands) fn json(
-        &self,
-        law: Option<Law>,
-    ) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
-        let version = ("schema_version".to_owned(), json::SCHEMA_VERSION.into());
-        let mut object =
-            serde_json::Map::from_iter([version, ("law".to_owned(), law.map_or("formula", Law::name).into())]);
-        object.extend(self.labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?.into()))));
-        for part in [serde_json::to_value(&self.fitted)?, serde_json::to_value(&self.made)?] {
-            if let serde_json::Value::Object(fields) = part {
-                object.extend(fields);
-            }
+    let mut told = Vec::new();
+    for Alone { group, fit, made, points, columns, won } in formula::alone(request, law)? {
+        let mut one = Told::new(group.clone(), Fitted::Written(Box::new(fit)), &made, points);
+        one.columns = Some(columns);
+        one.plain = request.args.formula.residuals == Residuals::Plain;
+        if let Some(Won { ranking, name, rivals }) = won {
+            let mut ranked = Told::new(group, Fitted::Ranking(ranking), &made, Vec::new());
+            ranked.called = Some("ranking");
+            told.push(ranked);
+            one.called = Some("formula");
+            one.further = vec![("name", name.into()), ("rivals", serde_json::to_value(rivals)?)];
         }
-        Ok(object)
+        told.push(one);
     }
-}
-
-/// All of them in words or as JSON, one object a line.
-pub(super) fn text(told: &[Told], law: Law, request: &Request) -> anyhow::Result<String> {
-    if !request.args.json {
-        return Ok(words(told, request.room));
-    }
-    told.iter().map(|one| Ok(serde_json::to_string(&one.json(Some(law))?)? + "\n")).collect()
-}
-
-/// All of them in words.
-pub(in crate::commands) fn words(told: &[Told], room: Room) -> String {
-    let mut text = String::new();
-    let mut before = None;
-    for one in told {
-        // Said once for all conventions of a group.
-        let group = one.labels.iter().find(|(name, _)| *name == "group").and_then(|(_, value)| value.as_deref());
-        if let Some(group) = group.filter(|group| before != Some(*group)) {
-            text += &print::heading(group);
-        }
-        before = group;
-        text += &one.title;
-        text += &print_law::fitted(&one.fitted, one.of, room);
-    }
-    text
+    Ok(told)
 }
 
 /// Kaplan's L(N, S), from steps as they are or turned into the least steps.
 fn kaplan_steps_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    let params = &[Field::ParamsNonEmbedding, Field::Params][..];
     let fit = |rows: Vec<[f64; 3]>| {
         let units = Units::new(Resample::Runs, &vec![1.0; rows.len()]);
         Fitted::Law(kaplan::params_and_steps(&rows, &units, &request.bootstrap))
@@ -146,29 +83,28 @@ fn kaplan_steps_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<(
     if let [b_star, alpha_b] = request.args.critical_batch[..] {
         let law = AgainstLoss { b_star, alpha_b };
         let least = |[n, s, batch, loss]: [f64; 4]| [n, law.least_steps(s, batch, loss), loss];
-        let fields = [params, &[Field::Steps], &[Field::Batch], &[Field::Loss]];
+        let [params, steps, loss] = fields::KAPLAN_STEPS;
+        let fields = [params, steps, &[Field::Batch], loss];
         let fit = |rows: Vec<[f64; 4]>| fit(rows.into_iter().map(least).collect());
         let draw = |[params, x, _, loss]: &[f64; 4]| Dot { x: *x, loss: *loss, series: Some(*params) };
         each(request, told, fields, |_| None, fit, draw)
     } else {
         eprintln!("note: steps are taken as they are; --critical-batch B,ALPHA turns them into the least steps");
-        let fields = [params, &[Field::Steps], &[Field::Loss]];
         let draw = |[params, x, loss]: &[f64; 3]| Dot { x: *x, loss: *loss, series: Some(*params) };
-        each(request, told, fields, |_| None, fit, draw)
+        each(request, told, fields::KAPLAN_STEPS, |_| None, fit, draw)
     }
 }
 
 /// The surface that knows how data wear out.
 fn repetition_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    let told_unique = table::tells(&request.args.runs, &request.columns, Field::UniqueTokens)?;
-    let by_epochs = !told_unique && table::tells(&request.args.runs, &request.columns, Field::Epochs)?;
+    let unique = fields::unique(request)?;
+    let by_epochs = unique == [Field::Epochs];
     if by_epochs {
         eprintln!(
             "note: no column of unique tokens: they are tokens / epochs, and all tokens where epochs are below 1"
         );
     }
-    let unique = if by_epochs { Field::Epochs } else { Field::UniqueTokens };
-    let fields = [&[Field::Params][..], &[Field::Tokens], &[unique], &[Field::Loss]];
+    let fields = [fields::SIZE, fields::LENGTH, unique, fields::LOSS];
     let options = approach3::Options {
         delta: request.args.delta,
         starts: request.starts.clone(),
@@ -187,12 +123,11 @@ fn repetition_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()>
 
 /// The critical batch from runs at several batch sizes.
 fn critical_batch_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    let fields = [&[Field::Batch][..], &[Field::Steps], &[Field::Loss]];
     let targets = &request.args.target_loss;
     let fit =
         |rows: Vec<[f64; 3]>| Fitted::CriticalBatch(critical_batch::runs::fit(&rows, targets, &request.bootstrap));
     let draw = |[batch, x, loss]: &[f64; 3]| Dot { x: *x, loss: *loss, series: Some(*batch) };
-    each(request, told, fields, |_| None, fit, draw)
+    each(request, told, fields::CRITICAL_BATCH, |_| None, fit, draw)
 }
 
 /// The noise scale from norms of gradients at two batch sizes.
@@ -212,9 +147,6 @@ fn gradient_noise_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result
 
 /// Rules of learning rate and batch.
 fn tuning_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    // The rules of a spec follow parameters of blocks and unembedding.
-    let size = &[Field::ParamsBlocksAndUnembedding, Field::Params][..];
-    let fields = [size, &[Field::Tokens], &[Field::LearningRate], &[Field::Batch], &[Field::Loss]];
     let run = |[params, tokens, learning_rate, batch, loss]: [f64; 5]| tuning::Run {
         params,
         tokens,
@@ -226,17 +158,16 @@ fn tuning_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
         Fitted::Tuning(tuning::fit(&rows.into_iter().map(run).collect::<Vec<_>>(), &request.bootstrap))
     };
     let draw = |[params, _, x, _, loss]: &[f64; 5]| Dot { x: *x, loss: *loss, series: Some(*params) };
-    each(request, told, fields, |_| None, fit, draw)
+    each(request, told, fields::TUNING, |_| None, fit, draw)
 }
 
 /// Laws of pruned data for each way of pruning, and those ways against each other.
 fn pruning_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     let args = request.args;
-    let fields = [&[Field::Keep][..], &[Field::Tokens], &[Field::Loss]];
     let check = |[keep, ..]: &[f64; 3]| {
         (*keep > 1.0).then(|| (0, format!("{keep} is not a share: write a number above 0 and up to 1")))
     };
-    let table = table::numbers(&args.runs, &request.columns, fields, &request.table, check)?;
+    let table = table::numbers(&args.runs, &request.columns, fields::PRUNING, &request.table, check)?;
     let mut groups = groups(table, &args.runs, args.drop_highest, |[.., loss]| *loss)?;
     // Runs that keep everything are those without pruning, whatever they would have been pruned by.
     let is_whole = |[keep, ..]: &[f64; 3]| *keep >= 1.0;
@@ -263,7 +194,7 @@ fn pruning_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
 }
 
 /// Flags that the law would ignore.
-fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
+pub(super) fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
     let args = request.args;
     let single = matches!(law, Law::Params | Law::Tokens | Law::Flops);
     let unused = [
@@ -323,8 +254,7 @@ fn settings(request: &Request) -> anyhow::Result<Option<(Settings, Made)>> {
 
 /// The settings of one column against the first of them.
 fn contrast_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    let args = request.args;
-    ensure!(args.by.is_some(), "--law contrast compares the values of a column: name it with --by COLUMN");
+    ensure!(request.args.by.is_some(), "--law contrast compares the values of a column: name it with --by COLUMN");
     let Some((settings, made)) = settings(request)? else { return Ok(()) };
     let drawn = |(at, (name, runs)): (usize, &(String, Vec<table::Placed>))| {
         // A setting that is no number stands at its place in the list.
@@ -336,16 +266,21 @@ fn contrast_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The best value of what was tuned, and how it moves with another column.
-fn optimum_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    let args = request.args;
-    let (Some(by), [of]) = (&args.by, &args.tuned[..]) else {
+/// The columns of the law of optima: that with which the best value moves, and that of the setting.
+fn optimum_columns<'a>(request: &Request<'a>) -> anyhow::Result<[&'a String; 2]> {
+    let (Some(by), [of]) = (&request.args.by, &request.args.tuned[..]) else {
         bail!(
             "--law optimum needs the column of the setting and the column that it moves with: --tuned \
              axis.optimizer.weight_decay --by axis.schedule.tokens"
         );
     };
-    let names = vec![by.clone(), of.clone()];
+    Ok([by, of])
+}
+
+/// The table as the law of optima reads it.
+pub(super) fn optimum_table(request: &Request) -> anyhow::Result<named::Read> {
+    let args = request.args;
+    let names = optimum_columns(request)?.map(String::clone).to_vec();
     let wanted = Wanted { target: "L".to_owned(), names, ..Wanted::default() };
     // All values of the setting count, not the best alone, and the other column is a number, not a name of groups: these are
     // the values of another axis, where there is one.
@@ -357,6 +292,14 @@ fn optimum_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     if let Some(missing) = wanted.names.iter().find(|name| !read.found.contains(name)) {
         bail!("{} has no column {missing:?}; it has {}", args.runs.display(), read.headers.join(", "));
     }
+    Ok(read)
+}
+
+/// The best value of what was tuned, and how it moves with another column.
+fn optimum_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
+    let args = request.args;
+    let [by, of] = optimum_columns(request)?;
+    let read = optimum_table(request)?;
     let place = |name: &String| read.found.iter().position(|found| found == name).expect("found above");
     let (by_at, of_at) = (place(by), place(of));
     for Group { name, rows, made, .. } in groups(read.table, &args.runs, args.drop_highest, |row| row.target)? {
@@ -391,82 +334,6 @@ fn another_axis(
         }
     }
     Ok(if differing.len() == 1 { differing.pop() } else { None })
-}
-
-/// Numbers of columns by their names, group by group, after the loss. A measure has in `runs.csv` a column for its value
-/// beside that for its error.
-fn columns(request: &Request, law: Law, names: &[String]) -> anyhow::Result<Vec<Group<Vec<f64>>>> {
-    let args = request.args;
-    let headers = named::headers(&args.runs)?;
-    let column = |name: &String| {
-        Some(format!("eval.{name}.value")).filter(|value| headers.contains(value)).unwrap_or_else(|| name.clone())
-    };
-    let names: Vec<String> = names.iter().map(column).collect();
-    let wanted = Wanted { target: "L".to_owned(), names: names.clone(), whole: true, ..Wanted::default() };
-    // What the law is about is a number, not a name of groups.
-    let options = table::Options { by: None, ..request.table.clone() };
-    let read = named::read(&args.runs, &request.columns, &wanted, &options)?;
-    let place = |name: &String| read.found.iter().position(|found| found == name);
-    let Some(places) = names.iter().map(place).collect::<Option<Vec<_>>>() else {
-        let lacking = names.iter().filter(|name| place(name).is_none()).cloned().collect::<Vec<_>>().join(", ");
-        let (path, columns) = (args.runs.display(), read.headers.join(", "));
-        bail!("{path} has no column {lacking}, which --law {} needs; it has {columns}", law.name());
-    };
-    let numbers = |row: named::Named| [vec![row.target], places.iter().map(|at| row.numbers[*at]).collect()].concat();
-    let plain = |Group { name, rows, made, counted }: Group<named::Named>| {
-        let rows = rows.into_iter().map(numbers).collect();
-        Group { name, rows, made, counted }
-    };
-    Ok(groups(read.table, &args.runs, args.drop_highest, |row| row.target)?.into_iter().map(plain).collect())
-}
-
-/// Whether a measure orders runs as their loss does.
-fn rank_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    let Some(measure) = request.args.by.clone() else {
-        bail!("--law rank compares the loss with a column: name it with --by, such as --by cloze.16.accuracy");
-    };
-    // Of losses and distances less is better.
-    let better = !(measure.starts_with("loss.") || measure.ends_with(".edit_distance"));
-    for Group { name, rows, made, .. } in columns(request, Law::Rank, std::slice::from_ref(&measure))? {
-        let pairs: Vec<rank::Row> = rows.iter().map(|row| [row[0], row[1]]).collect();
-        let points = pairs.iter().map(|[x, y]| Dot { x: *x, loss: *y, series: None }).collect();
-        let fit = Fitted::Law(rank::fit(&measure, better, &pairs, &request.bootstrap));
-        told.push(Told::new(name, fit, &made, points));
-    }
-    Ok(())
-}
-
-/// How fast a skill comes, size by size where there are several.
-fn emergence_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    let Some(task) = request.args.by.clone() else {
-        bail!("--law emergence looks at one task: name it with --by, such as --by addition.3");
-    };
-    let measures = emergence::MEASURES.map(|measure| format!("{task}.{measure}"));
-    let names = [&["N".to_owned(), "D".to_owned()][..], &measures].concat();
-    for Group { rows, made, .. } in columns(request, Law::Emergence, &names)? {
-        let mut sizes: BTreeMap<u64, Vec<emergence::Row>> = BTreeMap::new();
-        for row in rows {
-            // Positive numbers are in the order of their bits.
-            sizes.entry(row[1].to_bits()).or_default().push(std::array::from_fn(|k| row[k + 2]));
-        }
-        let several = sizes.len() > 1;
-        for (size, runs) in sizes {
-            let name = several.then(|| format!("{} parameters", Params(f64::from_bits(size))));
-            let fit = Fitted::Law(emergence::fit(&task, &runs, &request.bootstrap));
-            told.push(Told::new(name, fit, &made, runs.iter().flat_map(shares).collect()));
-        }
-    }
-    Ok(())
-}
-
-/// The measures of a run as shares: a series for each.
-fn shares(run: &emergence::Row) -> [Dot; 3] {
-    let [tokens, exact, accuracy, likelihood] = *run;
-    [(1.0, exact), (2.0, accuracy), (3.0, likelihood.exp())].map(|(series, share)| Dot {
-        x: tokens,
-        loss: share,
-        series: Some(series),
-    })
 }
 
 /// Kaplan's L(N, D) under every convention of counting that the table tells.

@@ -1,28 +1,32 @@
 //! `runner fit`.
 
 mod composition;
+mod fields;
+mod foresee;
 mod formula;
 mod law;
+mod measures;
 mod outliers;
 pub(super) mod print;
 mod print_formula;
 mod print_law;
+mod question;
 mod request;
 mod rows;
+mod told;
 
-use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
-use clap::{Args as _, FromArgMatches as _};
 use serde::Serialize;
 
 pub(super) use self::formula::Unfitted;
-pub(super) use self::law::{Told, words};
+pub(super) use self::question::{Refused, ask, foresee, in_words_of_a_spec};
 use self::request::{Request, require_budgets};
 use self::rows::{Group, Made, groups};
+pub(super) use self::told::{Told, words};
 use super::STDOUT;
 use super::shared::json;
 use super::shared::sheet::Room;
@@ -37,10 +41,8 @@ use crate::fit::named::Law;
 use crate::fit::table;
 use crate::fit::table::Columns;
 use crate::fit::table::budgets::{self, Resample};
-use crate::fit::table::named;
 use crate::fit::table::recount;
 use crate::observation::{Counting, Observation};
-use crate::spec::Fit;
 
 /// Runs the command.
 pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
@@ -56,7 +58,7 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     }
     let said = match args.law {
         law if is_formula => formula::run(&request, law)?,
-        Some(law) => law::text(&law::run(&request, law)?, law, &request)?,
+        Some(law) => told::text(&law::run(&request, law)?, law, &request)?,
         None => surfaces(&request)?,
     };
     let said = if args.json { said } else { request.room.fold(&said) };
@@ -90,15 +92,9 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
     })
 }
 
-/// The flags of this command as they are where nothing is given.
-fn defaults(runs: &Path) -> anyhow::Result<FitArgs> {
-    let command = FitArgs::augment_args(clap::Command::new("fit"));
-    Ok(FitArgs::from_arg_matches(&command.get_matches_from([OsStr::new("fit"), runs.as_os_str()]))?)
-}
-
 /// The rows of a table with the law that `runner choose` was asked for.
 pub(super) fn unfitted(table: &Path, asked: &cli::ChooseArgs) -> anyhow::Result<Vec<Unfitted>> {
-    let mut args = defaults(table)?;
+    let mut args = question::defaults(table)?;
     args.by.clone_from(&asked.by);
     args.columns.clone_from(&asked.columns);
     args.formula.formula = asked.formula.iter().cloned().collect();
@@ -106,28 +102,6 @@ pub(super) fn unfitted(table: &Path, asked: &cli::ChooseArgs) -> anyhow::Result<
     args.formula.cost.clone_from(&asked.cost);
     args.formula.residuals = asked.residuals;
     formula::unfitted(&request(&args)?, asked.law)
-}
-
-/// What a spec asks of the table of its runs: the same as by the flags of this command.
-pub(super) fn ask(runs: &Path, asked: &Fit, resamples: usize) -> anyhow::Result<Vec<Told>> {
-    // A field that was varied has a column of this name; others have their own.
-    let headers = named::headers(runs)?;
-    let varied = |column: &String| headers.contains(column);
-    let column = |field: &String| Some(format!("axis.{field}")).filter(varied).unwrap_or_else(|| field.clone());
-    let mut args = defaults(runs)?;
-    if let Some(formula) = &asked.formula {
-        let varied = headers.iter().filter_map(|header| header.strip_prefix("axis."));
-        let named = |text: String, axis: &str| text.replace(&format!("{{{axis}}}"), &format!("{{axis.{axis}}}"));
-        args.formula.formula = vec![varied.fold(formula.clone(), named)];
-        args.formula.unknown.clone_from(&asked.unknown);
-    }
-    args.law = asked.law;
-    args.by = asked.by.as_ref().map(column);
-    args.tuned = asked.tuned.iter().map(column).collect();
-    args.target_loss.clone_from(&asked.target_loss);
-    args.bootstrap = resamples as u32;
-    let request = request(&args)?;
-    asked.law.map_or_else(|| law::written(&request, None), |law| law::run(&request, law))
 }
 
 /// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.

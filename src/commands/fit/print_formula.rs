@@ -12,7 +12,6 @@ use super::request::Request;
 use super::rows::Made;
 use crate::cli::Residuals;
 use crate::commands::shared::json;
-use crate::commands::shared::sheet::{Sheet, Worth};
 use crate::fit::Estimate;
 use crate::fit::formula::{Data, Law};
 use crate::fit::laws::written::Written;
@@ -76,7 +75,7 @@ impl Said<'_> {
         let mut text = heading + &print_law::law(&fit.law, self.request.room);
         text.truncate(text.trim_end().len());
         if self.request.args.formula.residuals == Residuals::Plain {
-            text = text.replace("residuals in the logarithm", "residuals");
+            text = text.replace(print_law::IN_LOGARITHM, print_law::PLAIN);
         }
         let _ = writeln!(
             text,
@@ -103,34 +102,7 @@ impl Said<'_> {
                 made,
             })? + "\n");
         }
-        let mut table = Sheet::new([
-            ("law", Worth::Must),
-            ("unknowns", Worth::More(3)),
-            ("rms", Worth::More(2)),
-            ("AICc", Worth::More(2)),
-            ("error held out", Worth::Must),
-            ("mean", Worth::More(4)),
-            ("one step before", Worth::More(1)),
-        ]);
-        let number = |x: Option<f64>, digits: usize| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.digits$}"));
-        for law in &ranking.laws {
-            table.add_row([
-                law.name.clone(),
-                law.unknowns.to_string(),
-                number(law.rms, 5),
-                number(law.aicc, 1),
-                number(law.held_out.map(|held_out| held_out.rms), 5),
-                number(law.held_out.map(|held_out| held_out.mean), 5),
-                number(law.inner, 5),
-            ]);
-        }
-        let failures: String = ranking
-            .laws
-            .iter()
-            .filter_map(|law| Some(format!("{} could not be fitted: {}\n", law.name, law.failure.as_ref()?)))
-            .collect();
-        let title = "Laws by their error on the most expensive rows, fitted to the others";
-        Ok(format!("{title}\n{}{failures}{}\n\n", table.text(self.request.room), ranking.conclusion))
+        Ok(print_law::ranking(ranking, self.request.room))
     }
 }
 

@@ -11,11 +11,16 @@ use crate::fit::laws::critical_batch::runs::CriticalBatch;
 use crate::fit::laws::law::LawFit;
 use crate::fit::laws::power::{Form, Selection};
 use crate::fit::laws::pruning::Pruning;
+use crate::fit::laws::written::ranking::Ranking;
 use crate::fit::named::Fitted;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::transfer::optimum::Optimum;
 use crate::fit::transfer::tuning::Tuning;
 use crate::fit::{Estimate, Status};
+
+/// What residuals are of, and what they are called where they are differences of losses.
+pub(super) const IN_LOGARITHM: &str = "residuals in the logarithm";
+pub(super) const PLAIN: &str = "residuals";
 
 /// Rows of the envelope of pruning.
 const MOST_ROWS: usize = 20;
@@ -25,6 +30,7 @@ pub(super) fn fitted(fitted: &Fitted, of: &str, room: Room) -> String {
     match fitted {
         Fitted::Law(fit) => law(fit, room),
         Fitted::Written(fit) => law(&fit.law, room),
+        Fitted::Ranking(fit) => ranking(fit, room),
         Fitted::Selection(fit) => selection(fit, of, room),
         Fitted::Comparison(fit) => comparison(fit, of, room),
         Fitted::NoComparison { status, conclusion } => format!("{}. {conclusion}\n", status.name()),
@@ -35,6 +41,38 @@ pub(super) fn fitted(fitted: &Fitted, of: &str, room: Room) -> String {
         Fitted::Optimum(fit) => optimum(fit, room),
         Fitted::Composition(fit) => composition(fit, room),
     }
+}
+
+/// Several laws, the best first.
+pub(super) fn ranking(ranking: &Ranking, room: Room) -> String {
+    let mut table = Sheet::new([
+        ("law", Worth::Must),
+        ("unknowns", Worth::More(3)),
+        ("rms", Worth::More(2)),
+        ("AICc", Worth::More(2)),
+        ("error held out", Worth::Must),
+        ("mean", Worth::More(4)),
+        ("one step before", Worth::More(1)),
+    ]);
+    let number = |x: Option<f64>, digits: usize| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.digits$}"));
+    for law in &ranking.laws {
+        table.add_row([
+            law.name.clone(),
+            law.unknowns.to_string(),
+            number(law.rms, 5),
+            number(law.aicc, 1),
+            number(law.held_out.map(|held_out| held_out.rms), 5),
+            number(law.held_out.map(|held_out| held_out.mean), 5),
+            number(law.inner, 5),
+        ]);
+    }
+    let failures: String = ranking
+        .laws
+        .iter()
+        .filter_map(|law| Some(format!("{} could not be fitted: {}\n", law.name, law.failure.as_ref()?)))
+        .collect();
+    let title = "Laws by their error on the most expensive rows, fitted to the others";
+    format!("{title}\n{}{failures}{}\n\n", table.text(room), ranking.conclusion)
 }
 
 /// Settings against the first of them.
@@ -147,7 +185,7 @@ pub(super) fn law(fit: &LawFit, room: Room) -> String {
 /// What stands below every law.
 fn foot(status: Status, points: usize, residuals: Option<Residuals>, resampled: &str, conclusion: &str) -> String {
     let residuals = residuals.map_or_else(String::new, |residuals| {
-        format!(", residuals in the logarithm {:.5} (rms), {:.5} (largest)", residuals.rms, residuals.largest)
+        format!(", {IN_LOGARITHM} {:.5} (rms), {:.5} (largest)", residuals.rms, residuals.largest)
     });
     format!(
         "status {}, {points} points{residuals}; intervals: 95% percentiles, resampling {resampled}\n{conclusion}\n\n",

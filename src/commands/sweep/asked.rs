@@ -1,16 +1,77 @@
-//! The law that a spec asks for by `[fit]`, fitted to the runs that have ended.
+//! The law that a spec asks for by `[fit]`: whether its runs will be able to answer, and the fit when they have ended.
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use tempfile::TempDir;
 
-use crate::commands::fit::{self, Told};
+use crate::commands::fit::{self, Refused};
 use crate::commands::shared::sheet::Room;
+use crate::execute::rehearsal::{self, Rehearsal};
+use crate::ledger;
+use crate::plan::{Plan, PlannedRun};
 use crate::report::{LawAnswer, Question};
-use crate::spec::Fit;
+use crate::spec::{self, Fit, Spec};
+use crate::trainer::{Outcome, Told, Trainer as _};
+
+/// A table in a file of its own, as fits read it.
+struct AsFile {
+    folder: TempDir,
+    path: PathBuf,
+}
+
+impl AsFile {
+    fn of(table: &[u8]) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let path = folder.path().join("runs.csv");
+        std::fs::write(&path, table).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { folder, path })
+    }
+
+    /// A sentence in which the file has its name alone.
+    fn without_folder(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.folder.path().display()), "")
+    }
+}
+
+/// Refuses a question that the runs of a plan cannot answer, before any of them is trained: it is read into the table that they
+/// would give. `file` and `set` are where the spec is from.
+pub(in crate::commands) fn foresee(spec: &Spec, plan: &Plan, (file, set): (&Path, &[String])) -> anyhow::Result<()> {
+    let Some(asked) = spec.fit.as_ref().filter(|_| !plan.runs.is_empty()) else { return Ok(()) };
+    let by_program = !spec.train.command.is_empty();
+    let end = |run: &PlannedRun| {
+        let mut end = rehearsal::end(run);
+        if let Outcome::Finished { told, val_loss, .. } = &mut end {
+            told.extend(by_program.then(|| told_of(asked)).into_iter().flatten());
+            // A size that a program does not tell has no loss in a rehearsal.
+            *val_loss = if val_loss.is_finite() { *val_loss } else { 1.0 };
+        }
+        end
+    };
+    let table = AsFile::of(&ledger::foreseen(plan, end, &Rehearsal.device()))?;
+    match fit::foresee(&table.path, asked)? {
+        Ok(()) => Ok(()),
+        Err(Refused { key, problem }) => {
+            let remedy = "the columns are those of runs.csv, which `runner plan --csv` has but for what is measured";
+            Err(spec::wrong(file, set, key, table.without_folder(&problem), remedy).into())
+        }
+    }
+}
+
+/// What a formula takes from what a program tells, which nobody knows before it does: any number stands for it.
+fn told_of(asked: &Fit) -> Vec<(String, Told)> {
+    let parts = asked
+        .formula
+        .iter()
+        .chain(&asked.cost)
+        .flat_map(|text| text.split(|c: char| !(c.is_alphanumeric() || "._".contains(c))));
+    parts.filter_map(|name| Some((name.strip_prefix(ledger::TOLD)?.to_owned(), Told::Number(1.5)))).collect()
+}
 
 /// The fits of a question, or why there are none.
 pub(super) struct Asked {
     question: Fit,
-    told: Vec<Told>,
+    told: Vec<fit::Told>,
     problem: Option<String>,
 }
 
@@ -18,26 +79,24 @@ impl Asked {
     /// Fits the table of runs as `runner fit` does, so that both say the same. What the table cannot tell is the answer,
     /// and no reason to be without a report.
     pub(super) fn of(table: &[u8], asked: &Fit, resamples: usize) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let path = folder.path().join("runs.csv");
-        std::fs::write(&path, table).with_context(|| format!("cannot write {}", path.display()))?;
-        let (told, problem) = match fit::ask(&path, asked, resamples) {
+        let file = AsFile::of(table)?;
+        let (told, problem) = match fit::ask(&file.path, asked, resamples) {
             Ok(told) => (told, None),
-            Err(error) => {
-                let place = format!("{}/", folder.path().display());
-                (Vec::new(), Some(format!("{error:#}").replace(&place, "")))
-            }
+            Err(error) => (Vec::new(), Some(fit::in_words_of_a_spec(&file.without_folder(&format!("{error:#}"))))),
         };
         Ok(Self { question: asked.clone(), told, problem })
     }
 
     /// For the report.
     pub(super) fn question(&self) -> Question {
-        let answer =
-            |told: &Told| LawAnswer { name: told.name(), fitted: told.fitted.clone(), points: told.points.clone() };
+        let answer = |told: &fit::Told| LawAnswer {
+            name: told.name(),
+            fitted: told.fitted.clone(),
+            points: told.points.clone(),
+        };
         Question {
             law: self.question.law,
-            columns: self.told.first().and_then(|told| told.columns.clone()),
+            columns: self.told.iter().find_map(|told| told.columns.clone()),
             answers: self.told.iter().map(answer).collect(),
             problem: self.problem.clone(),
         }

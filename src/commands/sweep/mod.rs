@@ -1,6 +1,6 @@
 //! `runner sweep`: plan, train, fit, report.
 
-mod asked;
+pub(super) mod asked;
 mod ending;
 mod fits;
 pub(super) mod pool;
@@ -134,6 +134,7 @@ fn end(
 fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&Chooser>) -> anyhow::Result<Ledger> {
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
+    asked::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
     if let Some(chooser) = chooser {
         chooser.check(&plan)?;
         chooser.known().iter().for_each(|line| eprintln!("{line}"));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::asked;
 use super::ending::finish;
 use super::results::results_dir;
 use crate::cli::SweepArgs;
@@ -65,6 +66,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     let losses = Losses::of_device(kind);
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
+    asked::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
     let dir = results_dir(args.out.as_deref(), spec, losses);
     let sweep = Sweep { args, spec, launcher, client: Client::default() };
     if args.dry_run {

@@ -11,6 +11,7 @@ use crate::fit::laws::law::LawFit;
 use crate::fit::laws::power::Selection;
 use crate::fit::laws::pruning::Pruning;
 use crate::fit::laws::written::Written;
+use crate::fit::laws::written::ranking::Ranking;
 use crate::fit::transfer::optimum::Optimum;
 use crate::fit::transfer::tuning::Tuning;
 
@@ -22,6 +23,8 @@ pub enum Fitted {
     Law(LawFit),
     /// A formula, with what predictions need.
     Written(Box<Written>),
+    /// Several laws, the best first.
+    Ranking(Ranking),
     /// Laws of one variable.
     Selection(Selection),
     /// Two curves of one variable.
@@ -53,6 +56,11 @@ impl Fitted {
         match self {
             Self::Law(fit) => fit.status,
             Self::Written(fit) => fit.law.status,
+            Self::Ranking(ranking) if ranking.laws.first().is_none_or(|law| law.failure.is_some()) => {
+                Status::TooFewPoints
+            }
+            // That one law predicts better than others says nothing of its numbers, which have a status of their own.
+            Self::Ranking(_) => Status::Converged,
             Self::Selection(fit) => fit.status,
             Self::Comparison(fit) => fit.status,
             Self::NoComparison { status, .. } => *status,
@@ -70,6 +78,7 @@ impl Fitted {
         match self {
             Self::Law(fit) => &fit.conclusion,
             Self::Written(fit) => &fit.law.conclusion,
+            Self::Ranking(ranking) => &ranking.conclusion,
             Self::Selection(fit) => &fit.conclusion,
             Self::Comparison(fit) => &fit.conclusion,
             Self::NoComparison { conclusion, .. } => conclusion,

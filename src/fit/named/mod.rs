@@ -2,9 +2,11 @@
 
 mod fitted;
 mod law;
+mod objective;
 
 pub use fitted::Fitted;
 pub use law::Law;
+pub use objective::{Objective, Residuals};
 
 /// A row of a table as it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]

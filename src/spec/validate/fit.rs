@@ -1,8 +1,8 @@
 //! `[fit]`: what the sweep asks.
 
 use crate::fit::formula::{Asked, Formula};
-use crate::fit::named::Law;
-use crate::spec::check::{Checked, absent, list, present, require};
+use crate::fit::named::{Law, Objective};
+use crate::spec::check::{Checked, absent, list, positive, present, require};
 use crate::spec::{Fit, Spec, Task};
 
 /// Columns of `runs.csv` beside the axes by which runs may be told apart.
@@ -36,6 +36,7 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
         named(fit, law, axes.iter().any(|axis| axis.starts_with("data.weights")))?;
     }
     written(fit, &axes)?;
+    minimised(fit)?;
     if !fit.target_loss.is_empty() {
         absent("fit.target_loss", fit.law != Some(Law::CriticalBatch), "only the law \"critical-batch\" has targets")?;
         list("fit.target_loss", &fit.target_loss, 1e3, "loss", "write losses above 0, such as [3.5, 3.2]")?;
@@ -86,7 +87,8 @@ fn named(fit: &Fit, law: Law, mixes: bool) -> Checked {
             "write an axis data.weights: { \"data.weights\" = [{ a = 1.0 }, { b = 1.0 }] }",
         )
     })?;
-    let recorded = !law.is_formula() || of_mixtures || matches!(law, Law::Farseer | Law::Efficiencies | Law::RateBatch);
+    let recorded =
+        !law.is_formula() || of_mixtures || matches!(law, Law::Farseer | Law::Efficiencies | Law::RateBatch | Law::All);
     require(recorded, "fit.law", || {
         let what = "the runs of a sweep lack the columns of this law";
         (what, "fit it to a table of yours: runner fit TABLE --law NAME")
@@ -106,12 +108,17 @@ const LOSSES: [&str; 3] = ["loss", "L", "val_loss"];
 
 /// A law of one's own, beside which no other is asked for.
 fn written(fit: &Fit, axes: &[&str]) -> Checked {
+    let wrong = |key: &'static str, problem: String, remedy: &str| require(false, key, || (problem, remedy.to_owned()));
     let Some(text) = &fit.formula else {
         present("fit.law", fit.law.is_some(), "write a law, such as \"tokens\", or fit.formula")?;
-        return absent("fit.unknown", !fit.unknown.is_empty(), "only a formula has unknowns: write fit.formula");
+        let one = fit.law.is_some_and(|law| law.is_formula() && law != Law::All);
+        absent("fit.unknown", !fit.unknown.is_empty() && !one, "only a formula has unknowns: write fit.formula")?;
+        return fit.unknown.iter().try_for_each(|text| match Asked::parse(text) {
+            Ok(_) => Ok(()),
+            Err(error) => wrong("fit.unknown", error, "write it as in \"alpha in 0..2\""),
+        });
     };
     absent("fit.formula", fit.law.is_some(), "fit.law asks for another law: remove one of them")?;
-    let wrong = |key: &'static str, problem: String, remedy: &str| require(false, key, || (problem, remedy.to_owned()));
     let example = "write it as in \"loss = E + A/N^alpha + B/D^beta\"";
     let formula = match Formula::parse(text) {
         Ok(formula) => formula,
@@ -131,5 +138,32 @@ fn written(fit: &Fit, axes: &[&str]) -> Checked {
         Ok(asked) if formula.names.used.iter().any(|(name, _)| *name == asked.name) => Ok(()),
         Ok(asked) => wrong("fit.unknown", format!("the formula has no {:?}", asked.name), "write one of its names"),
         Err(error) => wrong("fit.unknown", error, "write it as in \"alpha in 0..2\""),
+    })
+}
+
+/// What is minimised over the residuals of a formula.
+fn minimised(fit: &Fit) -> Checked {
+    let of_formulas = [
+        ("fit.residuals", fit.residuals.is_some()),
+        ("fit.objective", fit.objective.is_some()),
+        ("fit.overestimates", fit.overestimates.is_some()),
+        ("fit.multistart", fit.multistart.is_some()),
+        ("fit.cost", fit.cost.is_some()),
+    ];
+    let is_formula = fit.formula.is_some() || fit.law.is_some_and(Law::is_formula);
+    for (key, written) in of_formulas {
+        absent(key, written && !is_formula, "it belongs to fit.formula, or to a law that is one, such as \"farseer\"")?;
+    }
+    let robust = if is_formula { fit.objective == Some(Objective::Huber) } else { fit.law == Some(Law::Repetition) };
+    absent("fit.delta", fit.delta.is_some() && !robust, "only a Huber loss has it: write fit.objective = \"huber\"")?;
+    fit.delta.map_or(Ok(()), |delta| positive("fit.delta", delta, "1e-3"))?;
+    fit.overestimates.map_or(Ok(()), |weight| positive("fit.overestimates", weight, "10.0"))?;
+    require(fit.multistart.is_none_or(|starts| (1..=10_000).contains(&starts)), "fit.multistart", || {
+        (format!("{} starts", fit.multistart.unwrap_or_default()), "write a number from 1 to 10000, such as 64")
+    })?;
+    let Some(cost) = &fit.cost else { return Ok(()) };
+    let read = Formula::parse(&format!("cost = {cost}"));
+    require(read.is_ok(), "fit.cost", || {
+        (read.err().map(|error| error.to_string()).unwrap_or_default(), "write it as in \"6*N*D\"")
     })
 }
