@@ -399,16 +399,13 @@ fn every_law_that_predicts_a_loss_takes_part_where_its_columns_are_there() {
     let once = ranked(runs(1.0));
     assert!(find(&once, "repetition").is_none() && find(&once, "power-flops").is_none());
     assert!(find(&once, "power-params").is_some());
-    let never = ranked(
-        repeated()
-            .lines()
-            .map(|line| {
-                let cells: Vec<&str> = line.split(',').collect();
-                let unique = if cells[2] == "unique_tokens" { cells[2] } else { cells[1] };
-                format!("{},{},{unique},{},{}\n", cells[0], cells[1], cells[3], cells[4])
-            })
-            .collect(),
-    );
+    let mut never = String::new();
+    for line in repeated().lines() {
+        let cells: Vec<&str> = line.split(',').collect();
+        let unique = if cells[2] == "unique_tokens" { cells[2] } else { cells[1] };
+        writeln!(never, "{},{},{unique},{},{}", cells[0], cells[1], cells[3], cells[4]).unwrap();
+    }
+    let never = ranked(never);
     let repetition = find(&never, "repetition").unwrap();
     assert_eq!(repetition["failure"], "no row tells R_D", "{repetition}");
 }
