@@ -5,6 +5,9 @@
 //! what a row costs, in the way that by its own forecast narrows them most until the budget is spent. Rows far from the region count less where they show that the law is worse there. The benchmark of
 //! arXiv 2604.22753 is played so.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
 use rayon::prelude::*;
 
 use crate::fit::Estimate;
@@ -145,28 +148,38 @@ impl<'a> Pool<'a> {
     /// The rows that would be bought one after the other until the budget is spent, gains weighed by a power of the cost, and
     /// how much the region's predictions would vary then.
     fn plan(&self, free: &[usize], budget: f64, mut ensemble: Ensemble, power: f64) -> (f64, Vec<usize>) {
-        let (mut rows, mut spent, mut taken) = (Vec::new(), self.spent, vec![false; free.len()]);
-        loop {
-            let open = (0..free.len()).filter(|at| !taken[*at] && spent + self.cost[free[*at]] <= budget);
-            let score = |at: usize| ensemble.gain(at) / self.cost[free[at]].powf(power);
-            let scored = open.map(|at| (at, score(at))).filter(|(_, score)| score.is_finite());
-            let Some((at, score)) = scored.max_by(|a, b| a.1.total_cmp(&b.1)) else { break };
-            if score <= 0.0 {
-                // What tells nothing by this many copies may still tell something: the cheapest, then, and one alone.
-                rows.extend(rows.is_empty().then(|| free[self.cheapest(free, &taken)]));
+        let score = |ensemble: &Ensemble, at: usize| {
+            Some(ensemble.gain(at) / self.cost[free[at]].powf(power)).filter(|score| score.is_finite()).unwrap_or(0.0)
+        };
+        // What a row tells becomes less as others are bought: those that told less before need no second look.
+        let mut open: BinaryHeap<Scored> =
+            (0..free.len()).map(|at| Scored { score: score(&ensemble, at), at, after: 0 }).collect();
+        let (mut rows, mut spent) = (Vec::new(), self.spent);
+        while let Some(best) = open.pop() {
+            let Scored { at, .. } = best;
+            if spent + self.cost[free[at]] > budget {
+                continue;
+            }
+            if best.after < rows.len() {
+                open.push(Scored { score: score(&ensemble, at), at, after: rows.len() });
+                continue;
+            }
+            if best.score <= 0.0 {
                 break;
             }
-            taken[at] = true;
             spent += self.cost[free[at]];
             ensemble.observe(at);
             rows.push(free[at]);
         }
+        if rows.is_empty() {
+            // What tells nothing by this many copies may still tell something.
+            rows.extend(self.cheapest(free));
+        }
         (ensemble.variance(), rows)
     }
 
-    fn cheapest(&self, free: &[usize], taken: &[bool]) -> usize {
-        let open = (0..free.len()).filter(|at| !taken[*at]);
-        open.min_by(|&a, &b| self.cost[free[a]].total_cmp(&self.cost[free[b]])).unwrap_or(0)
+    fn cheapest(&self, rows: &[usize]) -> Option<usize> {
+        rows.iter().copied().min_by(|&a, &b| self.cost[a].total_cmp(&self.cost[b]))
     }
 
     /// The row that is farthest from those that were bought, for its cost; the cheapest where there are none. It leaves half
@@ -175,7 +188,7 @@ impl<'a> Pool<'a> {
         let share = 0.5 * (budget - self.spent) / left.max(1) as f64;
         let cheap: Vec<usize> = free.iter().copied().filter(|row| self.cost[*row] <= share).collect();
         if cheap.is_empty() {
-            return free.iter().copied().min_by(|&a, &b| self.cost[a].total_cmp(&self.cost[b]));
+            return self.cheapest(free);
         }
         let columns: Vec<Vec<f64>> =
             self.law.columns.iter().map(|name| unit(&self.data.columns[name], &[]).0).collect();
@@ -193,6 +206,34 @@ impl<'a> Pool<'a> {
         Ok(each.into_iter().map(|copies| Estimate::from_draws(median(copies.clone()), copies)).collect())
     }
 }
+
+/// A row that could be bought, by what it tells for its cost after so many others. The heap's first tells most; of those that
+/// tell as much, the one that stands last.
+struct Scored {
+    score: f64,
+    at: usize,
+    after: usize,
+}
+
+impl Ord for Scored {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.score.total_cmp(&other.score).then(self.at.cmp(&other.at))
+    }
+}
+
+impl PartialOrd for Scored {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Scored {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Scored {}
 
 /// How far each row is from the nearest place of a region, in units of the rows' range.
 fn away(law: &Law, data: &Data, region: &Data) -> Vec<f64> {
