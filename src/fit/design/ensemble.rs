@@ -6,13 +6,17 @@
 //! out to be, so that a batch can be chosen before any of it is known (the square-root update of an ensemble Kalman
 //! filter, Whitaker and Hamill 2002). Knows no law.
 
-/// Draws of targets and candidates, as deviations from their means.
+/// Draws of targets and candidates, as far as their covariances need them.
 #[derive(Clone, Debug)]
 pub struct Ensemble {
-    /// For each target, its deviation in each draw.
-    targets: Vec<Vec<f64>>,
-    /// For each candidate, the same.
+    /// Variance of each target.
+    targets: Vec<f64>,
+    /// For each candidate, its deviation from its mean in each draw.
     candidates: Vec<Vec<f64>>,
+    /// For each candidate, its variance and its covariance with each target. They are kept and not computed anew, as a pool asks
+    /// for all of them after each observation.
+    variances: Vec<f64>,
+    with_targets: Vec<Vec<f64>>,
     /// For each candidate, the variance of the noise of an observation.
     noise: Vec<f64>,
 }
@@ -27,38 +31,52 @@ impl Ensemble {
             }
             row
         };
-        let centre = |rows: Vec<Vec<f64>>| rows.into_iter().map(centred).collect();
-        Self { targets: centre(targets), candidates: centre(candidates), noise }
+        let centre = |rows: Vec<Vec<f64>>| rows.into_iter().map(centred).collect::<Vec<_>>();
+        let (targets, candidates) = (centre(targets), centre(candidates));
+        let with_targets = |row: &Vec<f64>| targets.iter().map(|target| covariance(target, row)).collect();
+        Self {
+            variances: candidates.iter().map(|row| covariance(row, row)).collect(),
+            with_targets: candidates.iter().map(with_targets).collect(),
+            targets: targets.iter().map(|row| covariance(row, row)).collect(),
+            candidates,
+            noise,
+        }
     }
 
     /// Sum of the targets' variances.
     pub fn variance(&self) -> f64 {
-        self.targets.iter().map(|row| covariance(row, row)).sum()
+        self.targets.iter().sum()
     }
 
     /// By how much an observation of a candidate would shrink the sum of the targets' variances. So few draws as there are
     /// make any two rows covary, by one over their number in the mean of squares; that is taken off.
     pub fn gain(&self, candidate: usize) -> f64 {
-        let row = &self.candidates[candidate];
-        let variance = covariance(row, row);
-        let by_chance = variance / (row.len() as f64 - 1.0);
-        let of = |target: &Vec<f64>| covariance(target, row).powi(2) - by_chance * covariance(target, target);
-        self.targets.iter().map(|target| of(target).max(0.0) / (variance + self.noise[candidate])).sum()
+        let variance = self.variances[candidate];
+        let by_chance = variance / (self.candidates[candidate].len() as f64 - 1.0);
+        let of = |(target, with): (&f64, &f64)| (with.powi(2) - by_chance * target).max(0.0);
+        let shrunk: f64 = self.targets.iter().zip(&self.with_targets[candidate]).map(of).sum();
+        shrunk / (variance + self.noise[candidate])
     }
 
     /// Takes a candidate as observed.
     pub fn observe(&mut self, candidate: usize) {
         let row = self.candidates[candidate].clone();
-        let variance = covariance(&row, &row);
+        let with_row = self.with_targets[candidate].clone();
         let noise = self.noise[candidate];
-        let total = variance + noise;
+        let total = self.variances[candidate] + noise;
         if total.is_nan() || total <= 0.0 {
             return;
         }
+        for (target, with) in self.targets.iter_mut().zip(&with_row) {
+            *target = (*target - with.powi(2) / total).max(0.0);
+        }
         let half = 1.0 / (1.0 + (noise / total).sqrt());
-        for other in self.targets.iter_mut().chain(&mut self.candidates) {
-            let step = half * covariance(other, &row) / total;
-            other.iter_mut().zip(&row).for_each(|(value, deviation)| *value -= step * deviation);
+        let others = self.candidates.iter_mut().zip(&mut self.variances).zip(&mut self.with_targets);
+        for ((other, variance), with_targets) in others {
+            let share = covariance(other, &row) / total;
+            *variance = (*variance - share.powi(2) * total).max(0.0);
+            with_targets.iter_mut().zip(&with_row).for_each(|(with, row)| *with -= share * row);
+            other.iter_mut().zip(&row).for_each(|(value, deviation)| *value -= half * share * deviation);
         }
     }
 }
