@@ -27,7 +27,6 @@ impl Throughput {
     }
 
     /// Measures the smallest, the middle and the largest model of a plan, each for about a second, on one thread.
-    #[cfg(feature = "train")]
     pub fn measure(device: &str, cache: &Path, plan: &Plan) -> anyhow::Result<Self> {
         if device == crate::execute::rehearsal::DEVICE {
             return Ok(Self::unknown());
@@ -39,6 +38,11 @@ impl Throughput {
             );
             return Ok(Self::unknown());
         }
+        Self::of_models(device, cache, plan)
+    }
+
+    #[cfg(feature = "train")]
+    fn of_models(device: &str, cache: &Path, plan: &Plan) -> anyhow::Result<Self> {
         let mut by_size: Vec<&PlannedRun> = plan.runs.iter().collect();
         by_size.sort_by_key(|planned| planned.params.total());
         by_size.dedup_by_key(|planned| planned.params.total());
@@ -58,7 +62,7 @@ impl Throughput {
     /// Without a device there is nothing to measure.
     #[cfg(not(feature = "train"))]
     #[expect(clippy::unnecessary_wraps, reason = "the same signature as with a device, where measuring may fail")]
-    pub fn measure(_: &str, _: &Path, _: &Plan) -> anyhow::Result<Self> {
+    fn of_models(_: &str, _: &Path, _: &Plan) -> anyhow::Result<Self> {
         eprintln!("hours: this build cannot train; give --flops-per-second, the sustained FLOP/s of one slot");
         Ok(Self::unknown())
     }
