@@ -38,7 +38,10 @@ def optima(folder, counting):
     path = ROOT / "results" / folder / "fits.json"
     if not path.exists():
         return {}
-    fits = [fit for fit in json.loads(path.read_text())["approach2"] if fit["counting"] == counting]
+    told = json.loads(path.read_text())
+    # Where each point was tuned, the curves are those of the best runs.
+    curves = told["approach2"] or [fit for fits in told.get("isoflop_groups", {}).values() for fit in fits]
+    fits = [fit for fit in curves if fit["counting"] == counting]
     if not fits:
         sys.exit(f"{path}: no approach 2 with parameters counted as {counting}")
     return {at["budget"]: at["tokens_per_param"] for at in fits[0]["optima"] if at["status"] == "converged"}

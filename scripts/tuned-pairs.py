@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Does tuning each point move the optimum? Pairs the run that the rules of the spec give each point with the best that
+tuning found there, and draws the points of each budget again, both runs of a point together (paired bootstrap, 95%).
+
+Usage: scripts/tuned-pairs.py [results/why-15-tuning/runs.csv]
+"""
+
+import csv
+import math
+import random
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+DRAWS = 4000
+TABLE = Path(__file__).resolve().parent.parent / "results/why-15-tuning/runs.csv"
+# How the axes write what the spec begins with.
+RULES = {"optimizer.learning_rate": "value = 0.0075 ", "optimizer.batch_tokens": "value = 465.0 ", "optimizer.weight_decay": "0.1"}
+
+
+def points(path):
+    """Of each budget: ln parameters, ln tokens, loss by the rules and best loss of each point."""
+    runs = defaultdict(list)
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["status"] == "finished":
+                runs[float(row["flop_budget"]), float(row["params"])].append(row)
+    budgets = defaultdict(list)
+    for (budget, params), rows in sorted(runs.items()):
+        plain = [row for row in rows if all(value in row["axis." + key] for key, value in RULES.items())]
+        if len(plain) != 1:
+            sys.exit(f"{path}: {len(plain)} runs by the rules at {budget:g} FLOPs and {params:g} parameters, not one")
+        best = min(rows, key=lambda row: float(row["val_loss"]))
+        budgets[budget].append([math.log(params), math.log(float(plain[0]["tokens"])), float(plain[0]["val_loss"]), float(best["val_loss"])])
+    return budgets
+
+
+def bottom(xs, ys):
+    """Where the parabola through the points by least squares has its minimum; nothing where it has none inside of them."""
+    if len(set(xs)) < 4:
+        return None
+    middle = sum(xs) / len(xs)
+    rows = [[1.0, x - middle, (x - middle) ** 2] for x in xs]
+    left = [[sum(r[i] * r[j] for r in rows) for j in range(3)] + [sum(r[i] * y for r, y in zip(rows, ys))] for i in range(3)]
+    for i in range(3):
+        for j in range(i + 1, 3):
+            by = left[j][i] / left[i][i]
+            left[j] = [b - by * a for a, b in zip(left[i], left[j])]
+    c = left[2][3] / left[2][2]
+    b = (left[1][3] - left[1][2] * c) / left[1][1]
+    at = middle - b / (2 * c) if c > 0 else math.inf
+    return at if min(xs) <= at <= max(xs) else None
+
+
+def slope(xs, ys):
+    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
+    return sum((a - x) * (b - y) for a, b in zip(xs, ys)) / sum((a - x) ** 2 for a in xs)
+
+
+def answers(budgets):
+    """ln of tuned over plain optimal size at each budget, and the exponents of N_opt, plain and tuned."""
+    optima = [[bottom([p[0] for p in of], [p[k] for p in of]) for k in (2, 3)] for of in budgets.values()]
+    if any(at is None for pair in optima for at in pair):
+        return None
+    compute = [math.log(budget) for budget in budgets]
+    exponents = [slope(compute, [pair[k] for pair in optima]) for k in (0, 1)]
+    return [tuned - plain for plain, tuned in optima] + exponents + [exponents[1] - exponents[0]]
+
+
+def main():
+    budgets = points(sys.argv[1] if len(sys.argv) > 1 else TABLE)
+    found = answers(budgets)
+    if found is None:
+        sys.exit("a budget has no minimum inside its sizes")
+    rng = random.Random(1)
+    draws = [answers({budget: rng.choices(of, k=len(of)) for budget, of in budgets.items()}) for _ in range(DRAWS)]
+    draws = [draw for draw in draws if draw]
+    gains = [p[2] - p[3] for of in budgets.values() for p in of]
+    print(f"{len(gains)} points; tuning gains {sum(gains) / len(gains):.4f} nats on average, {max(gains):.4f} at most")
+    print(f"{len(draws)} of {DRAWS} draws have a minimum at each budget")
+    names = [f"optimal size, tuned over plain, at {budget:g} FLOPs" for budget in budgets]
+    names += ["exponent of N_opt by the rules", "exponent of N_opt tuned", "tuned less by the rules"]
+    for k, name in enumerate(names):
+        values = sorted(draw[k] for draw in draws)
+        shown = [found[k], values[int(0.025 * len(values))], values[int(0.975 * len(values))]]
+        if k < len(budgets):
+            shown = [math.exp(x) for x in shown]
+        print("{}: {:.3f} ({:.3f} to {:.3f})".format(name, *shown))
+
+
+main()
