@@ -12,7 +12,10 @@ mkdir "$scratch/home"
 cd "$scratch/home"
 sed 's/^name = .*/name = "slice"/; s/^budgets = .*/budgets = [1.2e11]/; s/^tokens = 163840/tokens = 8192/' \
     "$here/../sweeps/quickstart.toml" > slice.toml
+begun=$(date +%s)
 "$RUNNER" sweep slice.toml --device cpu --slots-per-device 2 --cache "$scratch/cache" --out "$scratch/whole" > "$scratch/log" 2>&1 || { tail "$scratch/log"; exit 1; }
+# About half of what all of it took, so that a fast machine is stopped too.
+SLICE=${SLICE:-$((RESERVE + 3 + ($(date +%s) - begun) / 2))}
 
 stopped=0 slices=0 code=75
 while [ "$code" = 75 ]; do
@@ -22,7 +25,7 @@ while [ "$code" = 75 ]; do
     # Another machine each time.
     rm -rf "$scratch/machine" && mkdir "$scratch/machine" && cp "$scratch"/in/in.* "$scratch/machine/"
     code=0
-    "$here/gpu-slice.sh" "${SLICE:-16}" "$scratch/machine" > "$scratch/log" 2>&1 || code=$?
+    "$here/gpu-slice.sh" "$SLICE" "$scratch/machine" > "$scratch/log" 2>&1 || code=$?
     [ "$code" = 0 ] || [ "$code" = 75 ] || { tail "$scratch/log"; echo "a slice ended with $code"; exit 1; }
     stopped=$((stopped + (code == 75)))
     "$here/gpu-slice.sh" take slice.toml "$scratch/machine"
