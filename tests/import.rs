@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use crate::common::{Place, assert_code, assert_refused, text};
+use crate::common::{Place, QUICKSTART, assert_code, assert_refused, text};
 
 /// Sizes and tokens of IsoFLOP curves, with a planted loss.
 fn grid() -> Vec<(String, f64, f64, f64)> {
@@ -101,6 +101,10 @@ fn a_table_becomes_a_sweep_that_every_command_takes() {
     assert_code(&place.run(&["merge", "all", "half", "out"]), 0);
     assert_eq!(place.read("all/runs.csv").lines().count(), 22);
     assert_code(&place.run(&["compare", "half", "out"]), 0);
+    // Rehearsed losses are not those of trained models, whatever the text.
+    place.write("spec.toml", QUICKSTART);
+    assert_code(&place.run(&["sweep", "spec.toml", "--device", "rehearsal", "--out", "rehearsed"]), 0);
+    assert_refused(&place.run(&["merge", "both", "out", "rehearsed"]), &["rehearsed"]);
 }
 
 #[test]

@@ -161,6 +161,20 @@ fn keys_of_the_program_are_axes() {
 }
 
 #[test]
+fn imported_runs_and_those_of_a_program_make_one_sweep() {
+    if !crate::program::python() {
+        return;
+    }
+    let grid = GRID.replace("budgets = [1e12, 1e13, 1e14]\n", "");
+    let place = place(&[HEAD, FORMULAS, "[schedule]\ntokens = 1e6\n", &grid, &models(2)]);
+    assert_code(&sweep(&place), 0);
+    place.write("old.csv", "params,tokens,loss\n1e5,2e6,4.1\n2e5,2e6,3.9\n3e5,2e6,3.8\n");
+    assert_code(&place.run(&["import", "old.csv", "--out", "old"]), 0);
+    assert_code(&place.run(&["merge", "both", "old", "out"]), 0);
+    assert_eq!(place.read("both/runs.csv").lines().count(), 1 + 3 + 2);
+}
+
+#[test]
 fn the_plan_of_a_program_measures_no_speed_and_starts_nothing() {
     for head in [HEAD, &HEAD.replace("python3", "no-such-program")] {
         let place = place(&[head, FORMULAS, GRID, SPREAD, &models(14)]);

@@ -151,7 +151,7 @@ fn template(spec: &Spec) -> Result<PlannedRun, ImportError> {
         vocab: 0,
         train_tokens: None,
         validation_tokens: None,
-        fingerprint: "imported".to_owned(),
+        fingerprint: plan::UNSEEN_CORPUS.to_owned(),
         inputs: Some(String::new()),
     };
     let points = one.points().map_err(|error| wrong(error.to_string()))?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::claim::Published;
 use super::{Ledger, LedgerError, RunResult, files, growth};
-use crate::plan::{Plan, PlannedRun};
+use crate::plan::{Plan, PlannedRun, UNSEEN_CORPUS};
 
 /// What was taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,9 @@ fn difference(first: &Ledger, other: &Ledger) -> Option<String> {
         runs.map(|run| (run.corpus.clone(), run.data.path.as_ref().map_or_else(builtin, path))).collect()
     };
     let (here, there) = (corpora(first), corpora(other));
-    if !here.keys().any(|corpus| there.contains_key(corpus)) {
+    // Whoever imported runs knows their text, and nobody here does.
+    let unseen = [&here, &there].iter().any(|corpora| corpora.keys().all(|corpus| corpus == UNSEEN_CORPUS));
+    if !unseen && !here.keys().any(|corpus| there.contains_key(corpus)) {
         let told = |corpora: BTreeMap<String, String>| {
             let each = corpora.into_iter().map(|(fingerprint, path)| format!("{path} (fingerprint {fingerprint})"));
             each.collect::<Vec<_>>().join(", ")

@@ -28,6 +28,7 @@ pub use flops::FlopsPerToken;
 pub use params::ParamCounts;
 pub use run::{
     CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunSchedule, Trunk,
+    UNSEEN_CORPUS,
 };
 pub use table::{FurtherColumns, write_csv};
 pub use trim::{Costs, TrimError, Trimmed, trim};

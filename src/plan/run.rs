@@ -20,6 +20,9 @@ pub const NORM_EPSILON: f64 = 1e-6;
 /// Base of the rotary frequencies (Su et al. 2021, arXiv 2104.09864).
 pub const ROTARY_BASE: f64 = 10_000.0;
 
+/// The fingerprint of a text that nobody here has seen: that of runs which were trained elsewhere.
+pub const UNSEEN_CORPUS: &str = "imported";
+
 /// What planning must know of the corpus. The data module finds it out; a plan only uses it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CorpusFacts {
