@@ -469,6 +469,13 @@ pub struct Sweep {
     pub zip: Vec<BTreeMap<String, Vec<toml::Value>>>,
 }
 
+impl Sweep {
+    /// Whether an axis, alone or with others, sets a field.
+    pub fn varies(&self, field: &str) -> bool {
+        self.axes.contains_key(field) || self.zip.iter().any(|group| group.contains_key(field))
+    }
+}
+
 /// How runs are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -56,7 +56,7 @@ impl Prepared {
             let others = others(request, law, &target, &asking)?;
             asking.extend(others);
         }
-        let cost = args.formula.cost.as_deref().map(|text| Formula::parse(&format!("cost = {text}"))).transpose()?;
+        let cost = args.formula.cost.as_deref().map(Formula::of_cost).transpose()?;
         let read = read(request, &asking, count, &target, cost.as_ref())?;
         let laws = laws(&asking, count, &read)?;
         ensure!(!laws.is_empty(), "{}: no law of losses has all of its columns here", args.runs.display());

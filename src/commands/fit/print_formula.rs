@@ -11,7 +11,7 @@ use super::print_law;
 use super::request::Request;
 use super::rows::Made;
 use crate::cli::Residuals;
-use crate::commands::shared::json;
+use crate::commands::shared::{folder, json};
 use crate::fit::Estimate;
 use crate::fit::formula::{Data, Law};
 use crate::fit::laws::written::Written;
@@ -117,10 +117,9 @@ pub(super) fn check_figure(path: &Path, table: &Path) -> anyhow::Result<()> {
         "--figure {}: figures are SVG: write a name that ends in .svg",
         path.display()
     );
-    let same = |other: &Path| matches!((other.canonicalize(), table.canonicalize()), (Ok(a), Ok(b)) if a == b);
     for written in [path.to_owned(), path.with_extension("csv"), beyond(path), beyond(path).with_extension("csv")] {
         ensure!(
-            !same(&written),
+            !folder::same(&written, table),
             "--figure {}: its numbers are written to {}, which is the table: give the figure another name",
             path.display(),
             written.display()

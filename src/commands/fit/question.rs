@@ -8,7 +8,7 @@ use clap::{Args as _, FromArgMatches as _};
 use super::told::Told;
 use super::{foresee as reading, law, request};
 use crate::cli::FitArgs;
-use crate::fit::formula::FormulaError;
+use crate::fit::formula::{COST, FormulaError};
 use crate::fit::table::named;
 use crate::spec::Fit;
 
@@ -39,7 +39,7 @@ pub(in crate::commands) fn foresee(runs: &Path, asked: &Fit) -> anyhow::Result<R
     let Err(error) = reading::table(&request(&args)?, asked.law) else { return Ok(Ok(())) };
     let alone = if asked.formula.is_some() { "fit.formula" } else { "fit.law" };
     let (key, problem) = match error.downcast::<FormulaError>() {
-        Ok(error) if error.formula.starts_with("cost = ") => ("fit.cost", as_written(error).to_string()),
+        Ok(error) if error.formula.starts_with(COST) => ("fit.cost", as_written(error).to_string()),
         Ok(error) if error.what.starts_with("--unknown") => ("fit.unknown", as_written(error).to_string()),
         Ok(error) => (alone, as_written(error).to_string()),
         Err(error) => (alone, format!("{error:#}")),

@@ -257,7 +257,7 @@ impl Priced {
         let both = kept.column("params").zip(kept.column("tokens"));
         let (n, d) = both.context("to allocate, a law needs parameters and tokens: N and D")?;
         let text = asked.cloned().unwrap_or_else(|| format!("6*{n}*{d}"));
-        let cost = Formula::parse(&format!("cost = {text}")).context("--cost")?;
+        let cost = Formula::of_cost(&text).context("--cost")?;
         Ok(Self { n, d, text, cost })
     }
 

@@ -15,8 +15,7 @@ use self::ending::finish;
 use self::pool::worker;
 use self::results::results_dir;
 use super::seconds;
-use super::shared::folder as shared_folder;
-use super::shared::{closing, device, planning, program, stopping, trunks};
+use super::shared::{closing, device, folder as places, planning, program, stopping, trunks};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::Chooser;
 use crate::execute::{self, Display, ExecuteError, Pool, Summary};
@@ -151,7 +150,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
     let losses = Losses::of_device(&device.kind);
     let dir = results_dir(args.out.as_deref(), spec, losses);
     let known = spec.sweep.iter().flat_map(|sweep| &sweep.known);
-    if let Some(own) = known.into_iter().find(|path| shared_folder::same(path, &dir)) {
+    if let Some(own) = known.into_iter().find(|path| places::same(path, &dir)) {
         anyhow::bail!(
             "sweep.known: {} is where this sweep's own runs go; what is in it counts anyway, so take it from the list",
             own.display()

@@ -68,21 +68,6 @@ impl Rule {
         let (limit_flops, limit_hours, stop_width) = (*limit_flops, *limit_hours, *stop_width);
         choose.and(*goal).map(|goal| Self { goal, limit_flops, limit_hours, stop_width })
     }
-
-    /// Fails where these candidates cannot serve it, beside the runs that are known already.
-    fn check(&self, candidates: &Plan, known: &[Candidate]) -> Result<(), ChooseError> {
-        let fields = candidates.runs.iter().flat_map(|run| run.axes.keys());
-        if let Some(field) = fields.into_iter().find(|field| !TUNED.iter().any(|(tuned, _)| tuned.field() == *field)) {
-            return Err(ChooseError::Axis { field: field.clone() });
-        }
-        let cheapest = candidates.runs.iter().map(|run| run.flops).fold(f64::INFINITY, f64::min);
-        if let Some(limit) = self.limit_flops.filter(|limit| *limit < cheapest) {
-            return Err(ChooseError::Limit { limit, cheapest });
-        }
-        let free = candidates.runs.iter().map(|run| candidate(run, Stand::Free));
-        let all: Vec<Candidate> = free.chain(known.iter().cloned()).collect();
-        Ok(next::check(&all, self.goal)?)
-    }
 }
 
 /// A run as `fit` sees it.
@@ -166,9 +151,7 @@ impl ForGoal {
     /// One that follows what a sweep says, from the runs that it names as known; nothing for one that trains all of its runs.
     pub(super) fn of(sweep: &Sweep) -> Result<Option<Self>, KnownError> {
         let Some(rule) = Rule::of(sweep) else { return Ok(None) };
-        let varies =
-            |field: &str| sweep.axes.contains_key(field) || sweep.zip.iter().any(|zip| zip.contains_key(field));
-        let tuned: Vec<_> = TUNED.into_iter().filter(|(tuned, _)| varies(tuned.field())).collect();
+        let tuned: Vec<_> = TUNED.into_iter().filter(|(tuned, _)| sweep.varies(tuned.field())).collect();
         Ok(Some(Self { rule, known: Known::of(sweep, &tuned)?, idle_at: Cell::new(None) }))
     }
 
@@ -177,9 +160,19 @@ impl ForGoal {
         &self.known.said
     }
 
-    /// Fails where these candidates cannot serve the goal.
+    /// Fails where these candidates cannot serve the goal, beside the runs that are known already.
     pub(super) fn check(&self, candidates: &Plan) -> Result<(), ChooseError> {
-        self.rule.check(candidates, &self.known.runs)
+        let fields = candidates.runs.iter().flat_map(|run| run.axes.keys());
+        if let Some(field) = fields.into_iter().find(|field| !TUNED.iter().any(|(tuned, _)| tuned.field() == *field)) {
+            return Err(ChooseError::Axis { field: field.clone() });
+        }
+        let cheapest = candidates.runs.iter().map(|run| run.flops).fold(f64::INFINITY, f64::min);
+        if let Some(limit) = self.rule.limit_flops.filter(|limit| *limit < cheapest) {
+            return Err(ChooseError::Limit { limit, cheapest });
+        }
+        let free = candidates.runs.iter().map(|run| candidate(run, Stand::Free));
+        let all: Vec<Candidate> = free.chain(self.known.runs.iter().cloned()).collect();
+        Ok(next::check(&all, self.rule.goal)?)
     }
 
     /// Chooses up to `places` runs less those under way, and tells of each in a line.

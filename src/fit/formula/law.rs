@@ -48,7 +48,15 @@ pub struct Formula {
     pub names: Names,
 }
 
+/// Begins the formula of a cost.
+pub const COST: &str = "cost = ";
+
 impl Formula {
+    /// Reads what a run costs, such as `6*N*D`.
+    pub fn of_cost(text: &str) -> Result<Self, FormulaError> {
+        Self::parse(&format!("{COST}{text}"))
+    }
+
     /// Reads `loss = E + A/N^alpha`.
     pub fn parse(text: &str) -> Result<Self, FormulaError> {
         // Names between backticks may hold anything.

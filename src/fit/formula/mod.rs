@@ -26,6 +26,6 @@ mod unknowns;
 pub use copies::{Copies, Lesson};
 pub use data::{Data, Grouping};
 pub use error::FormulaError;
-pub use law::{Bound, Formula, Law, Names, Number};
+pub use law::{Bound, COST, Formula, Law, Names, Number};
 pub use solve::{Measure, Residual, Solution, again, nowhere, solve, untold};
 pub use unknowns::{Asked, Unknown};

@@ -162,7 +162,7 @@ fn minimised(fit: &Fit) -> Checked {
         (format!("{} starts", fit.multistart.unwrap_or_default()), "write a number from 1 to 10000, such as 64")
     })?;
     let Some(cost) = &fit.cost else { return Ok(()) };
-    let read = Formula::parse(&format!("cost = {cost}"));
+    let read = Formula::of_cost(cost);
     require(read.is_ok(), "fit.cost", || {
         (read.err().map(|error| error.to_string()).unwrap_or_default(), "write it as in \"6*N*D\"")
     })

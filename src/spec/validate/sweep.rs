@@ -136,12 +136,12 @@ fn choosing(sweep: &Sweep) -> Checked {
 /// What is tuned, point by point, within a limit.
 pub(in crate::spec) fn tuning(spec: &Spec) -> Checked {
     let Some(sweep) = spec.sweep.as_ref().filter(|sweep| !sweep.tune.is_empty()) else { return Ok(()) };
-    let Sweep { tune, axes, zip, choose, goal, limit_flops, limit_hours, stop_width, .. } = sweep;
+    let Sweep { tune, choose, goal, known, limit_flops, limit_hours, stop_width, .. } = sweep;
     absent("sweep.tune", choose.is_some(), "sweep.choose varies learning rate and batch by sweep.axes: remove one")?;
     let needs =
         "it needs sweep.choose = \"adaptive\": sweep.tune ends when each best setting lies between two worse ones";
     absent("sweep.goal", goal.is_some(), needs)?;
-    absent("sweep.known", !sweep.known.is_empty(), needs)?;
+    absent("sweep.known", !known.is_empty(), needs)?;
     absent("sweep.limit_hours", limit_hours.is_some(), needs)?;
     absent("sweep.stop_width", stop_width.is_some(), needs)?;
     limit_flops.map_or(Ok(()), |limit| positive("sweep.limit_flops", limit, "1e14"))?;
@@ -149,8 +149,7 @@ pub(in crate::spec) fn tuning(spec: &Spec) -> Checked {
     require(kinds.len() == tune.len(), "sweep.tune", || ("a setting is named twice".to_owned(), "write each once"))?;
     let decays = spec.optimizer.weight_decay.is_some_and(|decay| decay > 0.0) || !tune.contains(&Tuned::WeightDecay);
     present("optimizer.weight_decay", decays, "write the coefficient that tuning begins with, such as 0.1")?;
-    let varied = |field: &str| axes.contains_key(field) || zip.iter().any(|group| group.contains_key(field));
-    let twice = tune.iter().map(|tuned| tuned.field()).find(|field| varied(field));
+    let twice = tune.iter().map(|tuned| tuned.field()).find(|field| sweep.varies(field));
     require(twice.is_none(), "sweep.tune", || {
         (format!("{} is an axis too", twice.unwrap_or_default()), "remove it from sweep.axes, or from sweep.tune")
     })
