@@ -1,31 +1,55 @@
 //! Really trained runs that are stopped, killed, and whose checkpoints are damaged.
 
 use std::fs;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use super::{Place, signal, spec};
 use crate::common::{self, assert_code, assert_said, wait_for};
 
 const CHECKPOINTS: [&str; 2] = ["checkpoint.safetensors", "checkpoint-previous.safetensors"];
 
-/// One run of a few seconds.
+/// A run that nobody disturbs.
+struct Undisturbed {
+    spec: String,
+    tables: [String; 2],
+}
+
+/// One run that lasts long enough to be disturbed, however fast the machine is: a checkpoint comes each half a second.
+fn undisturbed() -> &'static Undisturbed {
+    static UNDISTURBED: OnceLock<Undisturbed> = OnceLock::new();
+    UNDISTURBED.get_or_init(|| {
+        let mut flops = 1.5e11;
+        loop {
+            let spec = spec(1).replace("flops = 3e10", &format!("flops = {flops:e}"));
+            let place = Place::with(&spec);
+            let begun = Instant::now();
+            assert_code(&sweep(&place).wait_with_output().unwrap(), 0);
+            if begun.elapsed() > Duration::from_secs(4) {
+                return Undisturbed { tables: tables(&place), spec };
+            }
+            flops *= 3.0;
+        }
+    })
+}
+
 fn place() -> Place {
-    Place::with(&spec(1).replace("flops = 3e10", "flops = 1.5e11"))
+    Place::with(&undisturbed().spec)
+}
+
+fn command(place: &Place) -> Command {
+    place.sweep("cpu", &["--slots", "1", "--checkpoint-every", "0"])
 }
 
 fn sweep(place: &Place) -> Child {
-    place.sweep("cpu", &["--slots", "1", "--checkpoint-every", "0"]).spawn().unwrap()
+    command(place).spawn().unwrap()
 }
 
-/// Loss and curve of the run that nobody disturbs.
-fn undisturbed() -> &'static [String; 2] {
-    static UNDISTURBED: OnceLock<[String; 2]> = OnceLock::new();
-    UNDISTURBED.get_or_init(|| {
-        let place = place();
-        assert_code(&sweep(&place).wait_with_output().unwrap(), 0);
-        tables(&place)
-    })
+/// Waits for what must come before the sweep ends.
+fn wait_during(sweep: &mut Child, what: &str, mut come: impl FnMut() -> bool) {
+    wait_for(what, || come() || sweep.try_wait().unwrap().is_some());
+    assert!(sweep.try_wait().unwrap().is_none(), "the sweep ended before {what}");
 }
 
 /// The tables without the columns of runs that depend on the clock: the last two.
@@ -38,7 +62,8 @@ fn tables(place: &Place) -> [String; 2] {
 /// Kills the sweep with all its workers once there are this many checkpoints of the run.
 fn kill_with_checkpoints(place: &Place, count: usize) {
     let mut child = sweep(place);
-    wait_for("checkpoints", || CHECKPOINTS[..count].iter().all(|name| place.files("out/runs", name).len() == 1));
+    let have = || CHECKPOINTS[..count].iter().all(|name| place.files("out/runs", name).len() == 1);
+    wait_during(&mut child, "its checkpoints", have);
     common::signal("-9", &common::children(child.id()));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -49,18 +74,17 @@ fn kill_with_checkpoints(place: &Place, count: usize) {
 fn a_run_that_is_stopped_again_and_again_ends_with_the_same_loss_and_curve() {
     let place = place();
     for name in ["-TERM", "-USR1", "-INT"] {
-        let before = place.files("out/runs", CHECKPOINTS[0]);
-        let child = sweep(&place);
-        // Each attempt leaves its own, in a folder of its own, from its first step on; soon those of before are gone.
-        let checkpoints = || place.files("out/runs", CHECKPOINTS[0]);
-        wait_for("a checkpoint of this attempt", || checkpoints().iter().any(|path| !before.contains(path)));
+        let said = fs::File::create(place.path("said")).unwrap();
+        let mut child = command(&place).stderr(said).spawn().unwrap();
+        wait_during(&mut child, "the run begins", || place.read("said").contains(" starts: "));
         signal(name, &child);
-        let output = child.wait_with_output().unwrap();
-        assert_code(&output, 75);
-        assert_said(&output, &["stopped after step"]);
+        assert_eq!(child.wait().unwrap().code(), Some(75));
+        let said = place.read("said");
+        assert!(said.contains("stopped after step"), "{said}");
+        assert!(!place.files("out/runs", CHECKPOINTS[0]).is_empty(), "it leaves a checkpoint: {said}");
     }
     assert_code(&sweep(&place).wait_with_output().unwrap(), 0);
-    assert_eq!(&tables(&place), undisturbed());
+    assert_eq!(tables(&place), undisturbed().tables);
     assert!(place.files("out/runs", CHECKPOINTS[0]).is_empty(), "no checkpoint outlives its run");
 }
 
@@ -76,7 +100,7 @@ fn a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before() {
     let output = sweep(&place).wait_with_output().unwrap();
     assert_code(&output, 0);
     assert_said(&output, &[CHECKPOINTS[0], "checksum", "the one before it is used"]);
-    assert_eq!(&tables(&place), undisturbed());
+    assert_eq!(tables(&place), undisturbed().tables);
 }
 
 #[test]
@@ -90,5 +114,5 @@ fn a_run_whose_checkpoints_are_all_torn_begins_anew() {
     let output = sweep(&place).wait_with_output().unwrap();
     assert_code(&output, 0);
     assert_said(&output, &["bytes instead of", "the run starts again from step 0"]);
-    assert_eq!(&tables(&place), undisturbed());
+    assert_eq!(tables(&place), undisturbed().tables);
 }
