@@ -52,6 +52,7 @@ pub const TEMPLATES: &[Template] = &[
     template!("laws-language", "sweep", "sweeps/laws/language.toml", "The dimension of the built-in language at two vocabularies"),
     template!("laws-emergence", "sweep", "sweeps/laws/emergence.toml", "Whether a skill comes at once: addition, length by length"),
     template!("laws-cloze", "sweep", "sweeps/laws/cloze.toml", "Whether a task orders models as their loss does"),
+    template!("laws-corpora", "sweep", "sweeps/laws/corpora.toml", "Whether a task orders mixtures of three texts as their loss does"),
     template!("laws-mixture", "sweep", "sweeps/laws/mixture.toml", "Which mixture of three texts is best, at three sizes"),
     template!("laws-pruning", "sweep", "sweeps/laws/pruning.toml", "Whether documents kept by the losses of an n-gram or a small model beat as many at random"),
     template!("run", "train", "configs/small.toml", "One run, for `runner train`"),

@@ -22,11 +22,14 @@ fn kinds() -> Vec<(String, String)> {
 
 /// Those that are about one text, which another may replace.
 fn kinds_of_one_text() -> impl Iterator<Item = (String, String)> {
-    kinds().into_iter().filter(|(kind, _)| kind != "laws-mixture" && !OWN_TEXT.contains(&kind.as_str()))
+    kinds().into_iter().filter(|(kind, _)| !MIXTURES.contains(&kind.as_str()) && !OWN_TEXT.contains(&kind.as_str()))
 }
 
 /// Sweeps that `runner init` does not write: their texts are this repository's own.
 const NOT_WRITTEN: [&str; 3] = ["isoflop-c", "synthetic", "synthetic-near"];
+
+/// Kinds that mix several texts.
+const MIXTURES: [&str; 2] = ["laws-corpora", "laws-mixture"];
 
 /// Kinds whose questions are of a language that is made for them.
 const OWN_TEXT: [&str; 2] = ["laws-emergence", "laws-language"];
@@ -78,8 +81,10 @@ fn a_text_of_ones_own_is_trained_on_whatever_the_kind() {
         assert!(!written.contains("corpus-rfc") && written.contains("# results go to results/mine\n"), "{written}");
         assert!(!written.contains("of the language"), "{written}");
     }
-    let refused = place.refusal(&["init", "laws-mixture", "--text", "mine.txt"]);
-    assert!(refused.contains("mixes several texts") && refused.contains("[[data.parts]]"), "{refused}");
+    for kind in MIXTURES {
+        let refused = place.refusal(&["init", kind, "--text", "mine.txt"]);
+        assert!(refused.contains("mixes several texts") && refused.contains("[[data.parts]]"), "{refused}");
+    }
 }
 
 #[test]
