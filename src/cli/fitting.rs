@@ -103,9 +103,10 @@ pub struct FitArgs {
     /// variable?).
     #[arg(long, value_name = "FILE", conflicts_with = "by")]
     pub against: Option<PathBuf>,
-    /// Approach 3: residual in log loss above which the Huber loss is linear; 1e-8 gives least absolute deviations.
-    #[arg(long, default_value_t = 1e-3)]
-    pub delta: f64,
+    /// Approach 3, repetition, and formulas with `--objective huber`: residual in log loss above which the Huber loss is linear;
+    /// 1e-8 gives least absolute deviations [default: 1e-3].
+    #[arg(long)]
+    pub delta: Option<f64>,
     /// Approach 3: starting values of one parameter, such as alpha=0.2,0.4; parameters are a, b, e (logarithms of A, B,
     /// E), alpha and beta. May be given again [default: the 4500 of Hoffmann et al.].
     #[arg(long, value_name = "NAME=VALUES")]

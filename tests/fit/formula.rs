@@ -193,6 +193,10 @@ fn what_is_wrong_is_told_with_its_place_in_the_formula() {
         said.stderr(contains(place_told)).stderr(contains(what));
     }
     fit(&place, &["--unknown", "alpha > 0"]).failure().code(2).stderr(contains("belongs to --formula"));
+    fit(&place, &["--formula", SURFACE, "--delta", "0.1"])
+        .failure()
+        .code(2)
+        .stderr(contains("write --objective huber"));
     fit(&place, &["--formula", SURFACE, "--starts", "alpha=1"]).failure().code(2).stderr(contains("means nothing"));
     fit(&place, &["--formula", SURFACE, "--exclude-outliers"]).failure().code(2).stderr(contains("means nothing"));
     let twice = ["--formula", SURFACE, "--unknown", "alpha = 0.3", "--unknown", "alpha = 0.5"];

@@ -283,6 +283,7 @@ fn flags_that_a_law_would_ignore_and_columns_it_lacks_are_refused() {
     let csv = "params,tokens,loss\n1,2,3\n";
     for (flags, message) in [
         (&["--law", "tokens", "--approach", "3"][..], "cannot be used with"),
+        (&["--law", "kaplan", "--delta", "1e-3"], "--delta means nothing with --law kaplan"),
         (&["--law", "kaplan", "--against", "other.csv"], "--against means nothing with --law kaplan"),
         (&["--law", "tokens", "--target-loss", "3"], "--target-loss means nothing"),
         (&["--law", "tokens", "--resample", "budgets"], "--resample budgets means nothing"),

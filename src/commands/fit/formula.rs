@@ -10,6 +10,7 @@ use super::rows::{Group, Made, groups};
 use crate::cli;
 use crate::commands::positive;
 use crate::fit::Bootstrap;
+use crate::fit::approaches::approach3;
 use crate::fit::formula::{self, Asked, Data, Formula, FormulaError, Grouping, Measure, Residual};
 use crate::fit::laws::forms::{self, Form, mixtures};
 use crate::fit::laws::written::outside::Rival;
@@ -252,6 +253,8 @@ fn refuse(request: &Request) -> anyhow::Result<()> {
     for (flag, given) in unused {
         ensure!(!given, "{flag} means nothing with a law that is a formula: leave it out");
     }
+    let robust = args.formula.objective == cli::Objective::Huber;
+    ensure!(args.delta.is_none() || robust, "--delta: only a Huber loss has it, so write --objective huber too");
     if let Some(figure) = &args.formula.figure {
         print_formula::check_figure(figure, &args.runs)?;
     }
@@ -277,7 +280,8 @@ pub(super) fn refuse_alone(args: &cli::FormulaArgs) -> anyhow::Result<()> {
 /// What is minimised, and how often.
 fn options(request: &Request) -> anyhow::Result<written::Options> {
     let args = &request.args.formula;
-    let delta = if args.objective == cli::Objective::Huber { request.args.delta } else { f64::INFINITY };
+    let huber = args.objective == cli::Objective::Huber;
+    let delta = if huber { request.args.delta.unwrap_or(approach3::DELTA) } else { f64::INFINITY };
     let residual = if args.residuals == cli::Residuals::Log { Residual::Log } else { Residual::Plain };
     let measure = Measure { residual, delta, above: positive("overestimates", args.overestimates)? };
     let bootstrap: Bootstrap = request.bootstrap;

@@ -106,7 +106,7 @@ fn repetition_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()>
     }
     let fields = [fields::SIZE, fields::LENGTH, unique, fields::LOSS];
     let options = approach3::Options {
-        delta: request.args.delta,
+        delta: request.args.delta.unwrap_or(approach3::DELTA),
         starts: request.starts.clone(),
         bootstrap: request.bootstrap,
         resample: Resample::Runs,
@@ -204,6 +204,7 @@ pub(super) fn refuse(request: &Request, law: Law) -> anyhow::Result<()> {
         ("--budget-tolerance", args.budget_tolerance.is_some() && law != Law::Kaplan),
         ("--tokens-from-flops", args.tokens_from_flops && law != Law::Kaplan),
         ("--starts", !args.starts.is_empty() && law != Law::Repetition),
+        ("--delta", args.delta.is_some() && law != Law::Repetition),
         ("--critical-batch", !args.critical_batch.is_empty() && law != Law::KaplanSteps),
         ("--drop-highest", args.drop_highest > 0 && law == Law::GradientNoise),
     ];

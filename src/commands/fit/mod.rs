@@ -33,7 +33,7 @@ use super::shared::sheet::Room;
 use crate::cli::{self, Approach, FitArgs};
 use crate::fit::Bootstrap;
 use crate::fit::approaches::approach2::akima;
-use crate::fit::approaches::approach3::StartGrid;
+use crate::fit::approaches::approach3::{self, StartGrid};
 use crate::fit::approaches::outliers::Outlier;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach2, complete, points};
@@ -50,7 +50,8 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
         args.budget_tolerance.is_none_or(|share| (budgets::EXACT..=0.5).contains(&share)),
         "--budget-tolerance: write a share from 0.01 to 0.5"
     );
-    ensure!(args.delta.is_finite() && args.delta > 0.0, "--delta {}: write a number above zero", args.delta);
+    let delta = args.delta.unwrap_or(approach3::DELTA);
+    ensure!(delta.is_finite() && delta > 0.0, "--delta {delta}: write a number above zero");
     let request = request(args)?;
     let is_formula = is_formula(args);
     if !is_formula {
@@ -238,7 +239,7 @@ fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request
         bootstrap: request.bootstrap,
         resample: request.resample,
         weighted: request.args.weighted,
-        delta: request.args.delta,
+        delta: request.args.delta.unwrap_or(approach3::DELTA),
         starts: request.starts.clone(),
         ..complete::Options::default()
     };

@@ -84,7 +84,7 @@ fn flags(runs: &Path, asked: &Fit) -> anyhow::Result<FitArgs> {
     args.target_loss.clone_from(target_loss);
     args.formula.residuals = residuals.unwrap_or(args.formula.residuals);
     args.formula.objective = objective.unwrap_or(args.formula.objective);
-    args.delta = delta.unwrap_or(args.delta);
+    args.delta = delta.or(args.delta);
     args.formula.overestimates = overestimates.unwrap_or(args.formula.overestimates);
     args.formula.multistart = multistart.unwrap_or(args.formula.multistart);
     args.formula.cost.clone_from(cost);

@@ -21,6 +21,8 @@ use crate::fit::numerics::minimize::{Stop, bfgs, newton};
 use crate::fit::table::budgets::Resample;
 use crate::observation::{Counting, Observation};
 
+/// The residual above which the Huber loss is linear, that of Hoffmann et al.
+pub const DELTA: f64 = 1e-3;
 /// Below this delta the minimum is approached from larger ones.
 const FIRST_DELTA: f64 = 1e-3;
 /// Ends of the start grid that Newton's method takes further, and that resamples start from.
@@ -44,7 +46,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            delta: 1e-3,
+            delta: DELTA,
             starts: StartGrid::default(),
             bootstrap: Bootstrap::default(),
             resample: Resample::default(),

@@ -10,6 +10,9 @@ use super::options::Options;
 /// Groups above which a column is not one to group by.
 const MOST: usize = 100;
 
+/// The name of the group of rows whose cell is empty, as it is where an axis was added later.
+const EMPTY: &str = "(empty)";
+
 /// The group of each row, by the values of one column in the order in which they come.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
@@ -26,7 +29,7 @@ impl Groups {
         } else if self.names.len() == MOST {
             return Err(MOST);
         } else {
-            self.names.push(value.to_owned());
+            self.names.push(if value.is_empty() { EMPTY } else { value }.to_owned());
             self.index.insert(value.to_owned(), self.names.len() as u32 - 1);
             self.names.len() as u32 - 1
         };
