@@ -140,7 +140,11 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) ->
     }
     let spec = |folder: &Folder| anyhow::Ok(serde_json::to_value(folder.spec()?)?);
     let spec = differences(&spec(first)?, &spec(second)?);
-    let pairs = pairs(first, second);
+    let best = [first.best()?, second.best()?];
+    let pairs = pairs(&best);
+    let of_tuned =
+        [first, second].into_iter().any(|folder| folder::tuned(&folder.ledger).is_ok_and(|axes| !axes.is_empty()));
+    let among = if of_tuned { ", of those tuned the best" } else { "" };
     let losses = match pairs.as_slice() {
         [] => "no two runs have the same shape, length, seed and corpus, so losses are not compared".to_owned(),
         [(a, b)] => {
@@ -150,7 +154,7 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) ->
             let lower = pairs.iter().filter(|(a, b)| b < a).count();
             let Estimate { value, low, high } = mean_difference(pairs);
             format!(
-                "{} runs in common (shape, length, seed and corpus): the second's loss minus the first's is \
+                "{} runs in common (shape, length, seed and corpus{among}): the second's loss minus the first's is \
                  {value:+.4} nats per token on average (95% over pairs: {low:+.4} to {high:+.4}), and below 0 in \
                  {lower}",
                 pairs.len()
@@ -166,7 +170,7 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) ->
         counted: Some(format!("parameters counted as {}", headline::counted(headline::COUNTED))),
         conclusions: std::iter::once(losses)
             .chain(frontiers(first, second))
-            .chain(worth(first, second)?)
+            .chain(worth(&best, among)?)
             .chain(seeds(&[first, second], difference))
             .collect(),
     })
@@ -226,18 +230,19 @@ fn outcomes(first: &Folder, second: &Folder) -> Vec<[String; 3]> {
 /// What is read off a fit.
 type Exponent = fn(&Approach2) -> Option<Estimate>;
 
+/// The runs of a sweep that count, with their losses.
+type Best<'a> = Vec<(&'a PlannedRun, Option<f64>)>;
+
 /// Losses of runs of the same shape, length, seed and corpus, where there is one such run on either side.
-fn pairs(first: &Folder, second: &Folder) -> Vec<(f64, f64)> {
-    let by_key = |folder: &Folder| {
+fn pairs([first, second]: &[Best; 2]) -> Vec<(f64, f64)> {
+    let by_key = |best: &Best| {
         let mut by_key: BTreeMap<String, Option<f64>> = BTreeMap::new();
-        for run in &folder.ledger.plan().runs {
-            let PlannedRun { run, tokens, .. } = run;
+        for (PlannedRun { run, tokens, .. }, loss) in best {
             let length = run.flop_budget.map_or_else(|| tokens.to_string(), |budget| format!("{budget:e}"));
             let own = run.program.as_ref().map(|program| &program.config);
             let key = format!("{:?} {own:?} {length} {} {}", run.shape, run.seed, run.corpus);
-            let loss = folder.row(&run.id()).val_loss;
             // Two runs under one key differ in something else: neither can stand for it.
-            by_key.entry(key).and_modify(|known| *known = None).or_insert(loss);
+            by_key.entry(key).and_modify(|known| *known = None).or_insert(*loss);
         }
         by_key
     };
@@ -314,21 +319,21 @@ const STARTS: usize = 24;
 
 /// What a parameter and a token of the second sweep are worth in those of the first, on one surface with shared exponents
 /// (arXiv 2602.07712); nothing where a side has too few runs of different sizes and lengths.
-fn worth(first: &Folder, second: &Folder) -> anyhow::Result<Option<String>> {
-    let corpora = |folder: &Folder| folder.ledger.plan().runs.iter().map(|run| run.run.corpus.clone()).collect();
-    let [of_first, of_second]: [BTreeSet<String>; 2] = [corpora(first), corpora(second)];
+fn worth(best: &[Best; 2], among: &str) -> anyhow::Result<Option<String>> {
+    let corpora = |best: &Best| best.iter().map(|(planned, _)| planned.run.corpus.clone()).collect();
+    let [of_first, of_second]: [BTreeSet<String>; 2] = best.each_ref().map(corpora);
     // Losses on different texts have no common scale.
     if of_first != of_second {
         return Ok(None);
     }
     let (mut data, mut sides) = (Data::default(), Vec::new());
     let mut columns: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
-    for (side, folder) in [("first", first), ("second", second)] {
-        for run in &folder.ledger.plan().runs {
-            let Some(loss) = folder.row(&run.id).val_loss else { continue };
-            columns[0].push(run.params.by(headline::COUNTED) as f64);
-            columns[1].push(run.tokens as f64);
-            data.loss.push(loss);
+    for (side, best) in ["first", "second"].into_iter().zip(best) {
+        for (planned, loss) in best {
+            let Some(loss) = loss else { continue };
+            columns[0].push(planned.params.by(headline::COUNTED) as f64);
+            columns[1].push(planned.tokens as f64);
+            data.loss.push(*loss);
             sides.push(side);
         }
     }
@@ -356,8 +361,8 @@ fn worth(first: &Folder, second: &Folder) -> anyhow::Result<Option<String>> {
     let doubt = if fit.law.status == Status::Converged { "" } else { "; the fit is in doubt: " };
     let why = if doubt.is_empty() { "" } else { &fit.law.conclusion };
     Ok(Some(format!(
-        "on one surface with shared exponents and one irreducible loss, fitted to all runs of both, a parameter of the \
-         second is worth {params} of the first's, and a token {tokens}{doubt}{why}"
+        "on one surface with shared exponents and one irreducible loss, fitted to all runs of both{among}, a parameter of \
+         the second is worth {params} of the first's, and a token {tokens}{doubt}{why}"
     )))
 }
 

@@ -59,10 +59,7 @@ fn axes(ledger: &Ledger, asked: &[String]) -> anyhow::Result<Vec<String>> {
     if !asked.is_empty() {
         return Ok(asked.to_vec());
     }
-    let spec = folder::spec_of(ledger)?;
-    let tuned = spec.get("fit").and_then(|fit| fit.get("tuned")).and_then(toml::Value::as_array);
-    let tuned = tuned.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned);
-    let tuned: Vec<String> = tuned.filter(|axis| known.contains(axis)).collect();
+    let tuned = folder::tuned(ledger)?;
     anyhow::ensure!(
         !tuned.is_empty(),
         "the spec of {} has no fit.tuned; give the axes of which only the best value counts with --tuned: {}",

@@ -1,6 +1,6 @@
 //! Results looked at: `ls`, `show`, `compare`; and what is installed beside the program.
 
-use crate::common::{Place, QUICKSTART};
+use crate::common::{Place, QUICKSTART, repository};
 
 /// Two rehearsed sweeps of one surface, the second with a seed more and another name.
 fn two() -> Place {
@@ -144,6 +144,29 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
     assert!(refused.contains("results/one-rehearsal was rehearsed"), "{refused}");
     let missing = place.refusal(&["compare", "results/nowhere", "results/one-rehearsal"]);
     assert!(missing.contains("results/nowhere is not") && missing.contains("no run"), "{missing}");
+}
+
+#[test]
+fn compare_takes_the_best_of_what_was_tuned() {
+    let [plain, tuned] = ["completep", "completep-tuned"].map(|name| repository().join("results").join(name));
+    let said = Place::new().says(&["compare", plain.to_str().unwrap(), tuned.to_str().unwrap(), "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let row = |name: &str| {
+        let rows = told["outcome"].as_array().unwrap().iter();
+        rows.filter(|row| row[0] == name).map(|row| (row[1].clone(), row[2].clone())).collect::<Vec<_>>()
+    };
+    for name in ["N_opt exponent", "D_opt exponent", "tokens/param, 1e12 alone", "least loss, 2.4e12"] {
+        assert!(row(name).iter().all(|(a, b)| a != "-" && b != "-") && row(name).len() == 1, "{name}: {:?}", row(name));
+    }
+    // The rate of the first is among those that the second tried, so no best one is worse.
+    let losses = told["conclusions"][0].as_str().unwrap();
+    assert!(
+        losses.starts_with("20 runs in common (shape, length, seed and corpus, of those tuned the best)"),
+        "{losses}"
+    );
+    assert!(
+        losses.contains("is -0.") && told["conclusions"].to_string().contains("of those tuned the best, a parameter")
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A results folder as people look at it: its runs with how each ended, by the table of runs as it follows from the
 //! results, or as it was kept where tables are all that was, as in git.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::fit::approaches::headline::Headline;
 use crate::fit::approaches::summary::Summary;
 use crate::ledger::Ledger;
 use crate::plan::{PlannedRun, RunId};
-use crate::spec;
+use crate::spec::{self, Tuned};
 use crate::trainer::DeviceInfo;
 
 /// Whether two paths name one place.
@@ -113,6 +113,33 @@ impl Folder {
         spec_of(&self.ledger)
     }
 
+    /// All runs with their losses; of those that differ in what was tuned alone, the best.
+    pub fn best(&self) -> anyhow::Result<Vec<(&PlannedRun, Option<f64>)>> {
+        let tuned = tuned(&self.ledger)?;
+        let mut best: Vec<(&PlannedRun, Option<f64>)> = Vec::new();
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        for planned in &self.ledger.plan().runs {
+            let loss = self.row(&planned.id).val_loss;
+            let PlannedRun { run, axes, .. } = planned;
+            let own: Vec<_> = axes.iter().filter(|(field, _)| !tuned.contains(field)).collect();
+            let program = run.program.as_ref().map(|program| &program.config);
+            let point = if tuned.is_empty() {
+                planned.id.to_string()
+            } else {
+                format!("{:?} {:?} {} {} {own:?} {program:?}", run.shape, run.flop_budget, run.seed, run.corpus)
+            };
+            let place = *places.entry(point).or_insert(best.len());
+            match best.get_mut(place) {
+                None => best.push((planned, loss)),
+                Some(known) if loss.is_some_and(|loss| known.1.is_none_or(|least| loss < least)) => {
+                    *known = (planned, loss)
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(best)
+    }
+
     /// Tokens and training loss along the curve of a run, as far as it is known.
     pub fn curve(&self, id: &RunId) -> anyhow::Result<Vec<(f64, f64)>> {
         if let Some(points) = self.ledger.curve_of(&self.ledger.state(id)?)? {
@@ -170,9 +197,11 @@ pub fn headlines(fits: &serde_json::Value) -> Vec<(Option<String>, Headline)> {
     approach2(fits).into_iter().filter_map(of).collect()
 }
 
-/// Approach 2 under the headline's convention, of what `fits.json` holds.
+/// Approach 2 under the headline's convention, of what `fits.json` holds: of all runs, or of the only group.
 pub fn leading(fits: &serde_json::Value) -> Option<Approach2> {
-    let (_, fits) = approach2(fits).into_iter().find(|(group, _)| group.is_none())?;
+    let groups = approach2(fits);
+    let alone = groups.len() == 1;
+    let (_, fits) = groups.into_iter().find(|(group, _)| group.is_none() || alone)?;
     fits.into_iter().find(|fit| fit.counting == headline::COUNTED)
 }
 
@@ -197,6 +226,20 @@ fn spec_text(ledger: &Ledger) -> anyhow::Result<(PathBuf, String)> {
     let path = ledger.dir().join("spec.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok((path, text))
+}
+
+/// The axes of a sweep of which only the best value counts, as its spec says: those of `sweep.tune` and `fit.tuned`.
+pub fn tuned(ledger: &Ledger) -> anyhow::Result<Vec<String>> {
+    let known: BTreeSet<&String> = ledger.plan().runs.iter().flat_map(|run| run.axes.keys()).collect();
+    let spec = spec_of(ledger)?;
+    let listed = |table: &str, key: &str| {
+        let list = spec.get(table).and_then(|table| table.get(key)).and_then(toml::Value::as_array);
+        list.into_iter().flatten().cloned().collect::<Vec<_>>()
+    };
+    let sought = listed("sweep", "tune").into_iter().filter_map(|name| name.try_into().ok());
+    let sought = sought.map(|tuned: Tuned| tuned.field().to_owned());
+    let fitted = listed("fit", "tuned").into_iter().filter_map(|axis| axis.as_str().map(str::to_owned));
+    Ok(sought.chain(fitted).filter(|axis| known.contains(axis)).collect())
 }
 
 /// What runs of a folder are stopped by before their ends, as its spec asks.
