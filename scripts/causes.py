@@ -22,6 +22,7 @@ CAUSES = [
     ("vocabulary of 512 entries", "why-15-vocabulary", "all"),
     ("context of 256 tokens", "why-15-context", "all"),
     ("a constant rate, then a cooldown", "why-15-schedule", "all"),
+    ("CompleteP, one rate for all points", "completep", "all"),
     ("embedding begins at 1", "why-15-embedding", "all"),
     ("rate, batch and decay tuned at each point", "why-15-tuning", "all"),
 ]

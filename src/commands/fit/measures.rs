@@ -7,7 +7,8 @@ use anyhow::bail;
 use super::request::Request;
 use super::rows::{Group, groups};
 use super::told::Told;
-use crate::fit::laws::{emergence, rank};
+use crate::fit::laws::emergence;
+use crate::fit::laws::rank::{self, Recipe};
 use crate::fit::named::{Dot, Fitted, Law};
 use crate::fit::table;
 use crate::fit::table::named::{self, Wanted};
@@ -40,7 +41,15 @@ pub(super) fn measures_table(request: &Request, law: Law) -> anyhow::Result<(nam
     let wanted = Wanted { target: "L".to_owned(), names: names.clone(), whole: true, ..Wanted::default() };
     // What the law is about is a number, not a name of groups.
     let options = table::Options { by: None, ..request.table.clone() };
-    let read = named::read(&args.runs, &request.columns, &wanted, &options)?;
+    let read = |wanted: &Wanted| named::read(&args.runs, &request.columns, wanted, &options);
+    let recipes: Vec<String> = headers.iter().filter(|header| law == Law::Rank && is_recipe(header)).cloned().collect();
+    let read = if recipes.is_empty() {
+        read(&wanted)?
+    } else {
+        // A row that lacks the value of an axis has no recipe, but a loss and a measure.
+        let with = Wanted { indices: recipes, beside: vec!["N".to_owned()], ..wanted.clone() };
+        read(&with).or_else(|_| read(&wanted))?
+    };
     let place = |name: &String| read.found.iter().position(|found| found == name);
     let Some(places) = names.iter().map(place).collect::<Option<Vec<_>>>() else {
         let lacking = names.iter().filter(|name| place(name).is_none()).cloned().collect::<Vec<_>>().join(", ");
@@ -48,6 +57,13 @@ pub(super) fn measures_table(request: &Request, law: Law) -> anyhow::Result<(nam
         bail!("{path} has no column {lacking}, which --law {} needs; it has {columns}", law.name());
     };
     Ok((read, places))
+}
+
+/// Whether a column tells recipes apart: an axis that sets neither the size of a model nor its length or seed.
+fn is_recipe(header: &str) -> bool {
+    let others = ["model.width", "model.depth", "model.head_dim", "data.seed"];
+    let axis = header.trim().strip_prefix("axis.");
+    axis.is_some_and(|axis| !others.contains(&axis) && !axis.starts_with("schedule."))
 }
 
 /// Numbers of columns, group by group, after the loss.
@@ -64,14 +80,20 @@ fn columns(request: &Request, law: Law) -> anyhow::Result<Vec<Group<Vec<f64>>>> 
 
 /// Whether a measure orders runs as their loss does.
 pub(super) fn rank_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    let groups = columns(request, Law::Rank)?;
-    let measure = request.args.by.clone().unwrap_or_default();
+    let args = request.args;
+    let (read, places) = measures_table(request, Law::Rank)?;
+    let size = read.found.iter().position(|found| found == "N");
+    let measure = args.by.clone().unwrap_or_default();
     // Of losses and distances less is better.
     let better = !(measure.starts_with("loss.") || measure.ends_with(".edit_distance"));
-    for Group { name, rows, made, .. } in groups {
-        let pairs: Vec<rank::Row> = rows.iter().map(|row| [row[0], row[1]]).collect();
+    for Group { name, rows, made, .. } in groups(read.table, &args.runs, args.drop_highest, |row| row.target)? {
+        let pairs: Vec<rank::Row> = rows.iter().map(|row| [row.target, row.numbers[places[0]]]).collect();
+        let recipe = |row: &named::Named, at: usize| {
+            (!row.labels.is_empty()).then(|| Recipe { name: row.labels.join(", "), params: row.numbers[at] })
+        };
+        let recipes: Vec<Recipe> = size.iter().flat_map(|at| rows.iter().filter_map(|row| recipe(row, *at))).collect();
         let points = pairs.iter().map(|[x, y]| Dot { x: *x, loss: *y, series: None }).collect();
-        let fit = Fitted::Law(rank::fit(&measure, better, &pairs, &request.bootstrap));
+        let fit = Fitted::Law(rank::fit(&measure, better, &pairs, &recipes, &request.bootstrap));
         told.push(Told::new(name, fit, &made, points));
     }
     Ok(())

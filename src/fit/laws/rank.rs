@@ -2,7 +2,10 @@
 //!
 //! Losses of tasks and accuracies have other units and other shapes than the validation loss, so only orders are compared:
 //! Spearman's correlation of ranks, and the share of pairs of runs that both put in the same order (as arXiv 2504.11393
-//! does for corpora). Pairs that are close in loss are those that a choice depends on.
+//! does for corpora). Pairs that are close in loss are those that a choice depends on. Where recipes were trained at several
+//! sizes, such as corpora, it is also told how often their smallest models decide as their largest do.
+
+use std::collections::BTreeMap;
 
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
@@ -17,8 +20,18 @@ const CLOSE: f64 = 0.25;
 /// A run: its loss, and the measure.
 pub type Row = [f64; 2];
 
-/// Compares the orders. `better` says whether a larger measure is better, as an accuracy is and an edit distance is not.
-pub fn fit(measure: &str, better: bool, rows: &[Row], bootstrap: &Bootstrap) -> LawFit {
+/// What a run was trained by, and its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Its name.
+    pub name: String,
+    /// Parameters.
+    pub params: f64,
+}
+
+/// Compares the orders. `better` says whether a larger measure is better, as an accuracy is and an edit distance is not;
+/// `recipes` has the recipe of each run, or nothing.
+pub fn fit(measure: &str, better: bool, rows: &[Row], recipes: &[Recipe], bootstrap: &Bootstrap) -> LawFit {
     let law = format!("the order of runs by {measure} against that by loss");
     if rows.len() < FEWEST {
         let sentence = format!("An order needs at least {FEWEST} runs to be compared.");
@@ -38,23 +51,71 @@ pub fn fit(measure: &str, better: bool, rows: &[Row], bootstrap: &Bootstrap) -> 
         Status::Converged => conclusion(measure, [rho, alike, close]),
         _ => format!("All runs have the same loss, or the same {measure}: they have no order."),
     };
-    LawFit {
-        formula: law,
-        status,
-        points: rows.len(),
-        parameters: vec![
-            Parameter::new("rho", "Spearman's correlation of the ranks", rho),
-            Parameter::new("alike", "share of pairs of runs in the same order, ties counted by half", alike),
-            Parameter::new("close", "the same of the quarter of pairs that is closest in loss", close),
-        ],
-        residuals: None,
-        resampled: "runs".to_owned(),
-        conclusion,
+    let mut parameters = vec![
+        Parameter::new("rho", "Spearman's correlation of the ranks", rho),
+        Parameter::new("alike", "share of pairs of runs in the same order, ties counted by half", alike),
+        Parameter::new("close", "the same of the quarter of pairs that is closest in loss", close),
+    ];
+    let mut conclusion = conclusion;
+    let mut resampled = "runs".to_owned();
+    if let Some([by_measure, by_loss]) = decisions(&rows, recipes, bootstrap) {
+        conclusion += &format!(
+            " The smallest models put {} of pairs of recipes in the order of the largest by {measure}, and {} by loss.",
+            percent(by_measure),
+            percent(by_loss)
+        );
+        let what = "share of pairs of recipes that the smallest models put in the order of the largest, by";
+        parameters.push(Parameter::new("decided", &format!("{what} the measure"), by_measure));
+        parameters.push(Parameter::new("decided_by_loss", &format!("{what} loss"), by_loss));
+        resampled += ", and recipes where they are compared";
     }
+    LawFit { formula: law, status, points: rows.len(), parameters, residuals: None, resampled, conclusion }
+}
+
+/// Shares of pairs of recipes that their smallest models put in the order of their largest: by the measure, and by loss, each a
+/// mean over what else differs. Nothing where too few recipes have two sizes.
+fn decisions(rows: &[Row], recipes: &[Recipe], bootstrap: &Bootstrap) -> Option<[Estimate; 2]> {
+    // Of each recipe its sizes, with the sums of losses and measures. Positive numbers are in the order of their bits.
+    let mut trials: BTreeMap<&str, BTreeMap<u64, [f64; 3]>> = BTreeMap::new();
+    for (row, recipe) in rows.iter().zip(recipes) {
+        let sums = trials.entry(&recipe.name).or_default().entry(recipe.params.to_bits()).or_default();
+        *sums = [sums[0] + row[0], sums[1] + row[1], sums[2] + 1.0];
+    }
+    let ends = trials.values().filter(|sizes| sizes.len() > 1).map(|sizes| {
+        let mean = |end: Option<&[f64; 3]>| end.map(|sums| [sums[0] / sums[2], sums[1] / sums[2]]);
+        Some([mean(sizes.values().next())?, mean(sizes.values().last())?])
+    });
+    let ends: Vec<[Row; 2]> = ends.collect::<Option<_>>()?;
+    if ends.len() < FEWEST {
+        return None;
+    }
+    let shares = |ends: &[[Row; 2]]| {
+        [1, 0].map(|which| {
+            let (mut same, mut all) = (0.0, 0.0);
+            for (i, a) in ends.iter().enumerate() {
+                // A recipe that was drawn twice has no order with itself.
+                for b in ends[..i].iter().filter(|b| *b != a) {
+                    let [small, large] = [0, 1].map(|end| a[end][which] - b[end][which]);
+                    same += if small * large == 0.0 { 0.5 } else { f64::from(u8::from(small * large > 0.0)) };
+                    all += 1.0;
+                }
+            }
+            same / all
+        })
+    };
+    let value = shares(&ends);
+    let draws = bootstrap.draws(|rng| {
+        use rand::RngExt;
+        shares(&ends.iter().map(|_| ends[rng.random_range(0..ends.len())]).collect::<Vec<_>>())
+    });
+    Some([0, 1].map(|k| Estimate::from_draws(value[k], draws.iter().map(|draw| draw[k]))))
+}
+
+fn percent(x: Estimate) -> String {
+    format!("{:.0}% ({:.0} to {:.0})", 100.0 * x.value, 100.0 * x.low, 100.0 * x.high)
 }
 
 fn conclusion(measure: &str, [rho, alike, close]: [Estimate; 3]) -> String {
-    let percent = |x: Estimate| format!("{:.0}% ({:.0} to {:.0})", 100.0 * x.value, 100.0 * x.low, 100.0 * x.high);
     let follows = if rho.low > 0.0 { "follows" } else { "is not shown to follow" };
     format!(
         "{measure} {follows} the loss: the ranks correlate by {:.2} ({:.2} to {:.2}). It puts {} of all pairs of runs in \
@@ -95,19 +156,42 @@ mod tests {
     #[test]
     fn an_accuracy_that_follows_the_loss_says_so_and_noise_does_not() {
         let rows: Vec<Row> = (0..20).map(|i| [3.0 - 0.05 * f64::from(i), 0.3 + 0.02 * f64::from(i)]).collect();
-        let found = fit("accuracy", true, &rows, &BOOTSTRAP);
+        let found = fit("accuracy", true, &rows, &[], &BOOTSTRAP);
         assert_eq!(found.status, Status::Converged);
         assert!(["rho", "alike", "close"].iter().all(|name| (found.get(name).unwrap().value - 1.0).abs() < 1e-12));
-        let other = fit("edits", false, &rows, &BOOTSTRAP);
+        let other = fit("edits", false, &rows, &[], &BOOTSTRAP);
         assert!((other.get("rho").unwrap().value + 1.0).abs() < 1e-12 && other.conclusion.contains("not shown"));
         let noise: Vec<Row> = (0..20).map(|i| [3.0 - 0.05 * f64::from(i), f64::from(i * 7 % 20)]).collect();
-        let found = fit("accuracy", true, &noise, &BOOTSTRAP);
+        let found = fit("accuracy", true, &noise, &[], &BOOTSTRAP);
         assert!(found.get("rho").unwrap().holds(0.0) && found.conclusion.contains("not shown"), "{found:?}");
     }
 
     #[test]
+    fn small_models_decide_as_large_ones_do_where_their_orders_agree() {
+        // Eight recipes at three sizes and two seeds. Losses keep their order from size to size, accuracies reverse it.
+        let (mut rows, mut recipes) = (Vec::new(), Vec::new());
+        for (size, params) in [(0.0, 1e5), (1.0, 2e5), (2.0, 4e5)] {
+            for recipe in 0..8 {
+                for seed in [-0.001, 0.001] {
+                    let at = f64::from(recipe);
+                    let turn = if params > 3e5 { -1.0 } else { 1.0 };
+                    rows.push([4.0 - 0.3 * size - 0.01 * at + seed, 0.3 + 0.1 * size + turn * 0.01 * at]);
+                    recipes.push(Recipe { name: format!("mixture {recipe}"), params });
+                }
+            }
+        }
+        let found = fit("accuracy", true, &rows, &recipes, &BOOTSTRAP);
+        let share = |name: &str| found.get(name).unwrap().value;
+        assert_eq!((share("decided"), share("decided_by_loss")), (0.0, 1.0));
+        assert!(found.conclusion.contains("by accuracy, and 100% (100 to 100) by loss"), "{}", found.conclusion);
+        // One size of each, or four recipes, decide nothing.
+        let few = fit("accuracy", true, &rows[..16], &recipes[..16], &BOOTSTRAP);
+        assert!(few.get("decided").is_none() && !few.conclusion.contains("recipes"));
+    }
+
+    #[test]
     fn too_few_runs_and_runs_without_an_order_are_said() {
-        assert_eq!(fit("accuracy", true, &[[1.0, 2.0]; 4], &BOOTSTRAP).status, Status::TooFewPoints);
-        assert_eq!(fit("accuracy", true, &[[1.0, 2.0]; 8], &BOOTSTRAP).status, Status::NotIdentified);
+        assert_eq!(fit("accuracy", true, &[[1.0, 2.0]; 4], &[], &BOOTSTRAP).status, Status::TooFewPoints);
+        assert_eq!(fit("accuracy", true, &[[1.0, 2.0]; 8], &[], &BOOTSTRAP).status, Status::NotIdentified);
     }
 }
