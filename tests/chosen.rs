@@ -31,6 +31,20 @@ fn interval(choice: &serde_json::Value) -> [f64; 3] {
 }
 
 #[test]
+fn a_plan_says_that_its_runs_are_candidates_and_when_the_sweep_ends() {
+    let place = Place::with(&spec(&["sweep.limit_flops=3e15", "sweep.stop_width=1.5"]));
+    let planned = || text(&place.run(&["plan", "spec.toml", "--flops-per-second", "1e12"]).stderr);
+    let said = planned();
+    for words in ["candidates", "tokens_per_param at 1e15", "sweep.limit_flops = 3e15", "sweep.stop_width = 1.5"] {
+        assert!(said.contains(words), "{words} is not in {said}");
+    }
+    place.write("spec.toml", edited(QUICKSTART, &["sweep.tune=[\"learning_rate\"]"]));
+    assert!(planned().contains("runs are candidates"), "{}", planned());
+    place.write("spec.toml", QUICKSTART);
+    assert!(!planned().contains("candidates"));
+}
+
+#[test]
 fn a_sweep_that_chooses_stops_at_its_width_and_tells_each_reason() {
     let place = Place::with(&spec(&["sweep.stop_width=1.5"]));
     let output = place.sweep("rehearsal", &["--slots", "1"]).output().unwrap();
@@ -52,6 +66,12 @@ fn a_sweep_that_chooses_stops_at_its_width_and_tells_each_reason() {
     let table = place.read("out/figures/choices.csv");
     assert!(table.lines().count() == choices.len() + 1 && table.contains("takes"), "{table}");
     assert!(place.read("out/report.html").contains("What was known of tokens_per_param at 1e15"));
+    // It ends with the number that the runs were chosen for, and so does the list of sweeps.
+    let goal = format!("tokens_per_param at 1e15 is {value:.1} (");
+    let closing = said.split("No more runs are chosen").last().unwrap();
+    assert!(closing.contains(&goal), "{closing}");
+    assert!(place.read("out/fits.json").contains(&goal));
+    assert!(place.says(&["ls", "."]).contains(&goal));
     // Nothing is left to do.
     let again = place.sweep("rehearsal", &["--slots", "1"]).output().unwrap();
     assert_code(&again, 0);

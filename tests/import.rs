@@ -95,6 +95,16 @@ fn a_table_becomes_a_sweep_that_every_command_takes() {
     // The same again is the same folder, and it goes together with others.
     assert_code(&place.run(&["import", "runs.csv.txt", "--out", "out"]), 0);
     assert_eq!(place.read("out/runs.csv"), runs);
+    let already = text(&place.run(&["import", "runs.csv.txt", "--out", "out"]).stderr);
+    assert!(already.contains("0 runs imported, 21 there already"), "{already}");
+    // A result that was published stands: a corrected table needs a folder of its own.
+    let third = csv().lines().nth(2).unwrap().to_owned();
+    let corrected = third.replace(",adam", "1,adam");
+    place.write("corrected.csv", csv().replace(&third, &corrected));
+    let said = ["other results of 1 of these runs", "--out", "remove out first"];
+    assert_refused(&place.run(&["import", "corrected.csv", "--out", "out"]), &said);
+    assert_eq!(place.read("out/runs.csv"), runs);
+    assert!(place.files("out", "conflict-imported.json").is_empty());
     let half: String = csv().lines().take(12).fold(String::new(), |text, line| text + line + "\n");
     place.write("half.csv", half);
     assert_code(&place.run(&["import", "half.csv", "--out", "half"]), 0);

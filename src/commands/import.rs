@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use super::sweep::results;
 use crate::cli::ImportArgs;
 use crate::execute::Summary;
 use crate::fit::table::{self, Columns, Options, Records, TableFile};
 use crate::import::{self, Imported};
-use crate::ledger::{Ledger, Losses};
+use crate::ledger::{Ledger, Losses, Published, RunResult};
 use crate::observation::Observation;
-use crate::trainer::Told;
+use crate::trainer::{Outcome, Told};
 
 /// Columns that call a run by its name, in small letters and without what stands between words: W&B writes `Name`.
 const NAMES: [&str; 5] = ["name", "runname", "run", "runid", "id"];
@@ -48,13 +48,38 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let name = out.file_name().map_or_else(|| "imported".to_owned(), |name| name.to_string_lossy().into_owned());
     let sweep = import::sweep(&name, &source.display().to_string(), runs)?;
     let ledger = Ledger::create(out, &sweep.text, sweep.plan, Losses::Trained)?;
+    refuse_others(&ledger, &sweep.results)?;
+    let mut new = 0;
     for result in &sweep.results {
-        ledger.import(result)?;
+        new += usize::from(ledger.import(result)? == Published::First);
     }
     let summary = Summary::of(&ledger)?;
     results::rebuild(&ledger, &sweep.spec, Path::new("cache"), &summary)?;
-    eprintln!("{} runs imported. Report: {}", sweep.results.len(), out.join("report.html").display());
+    let there = sweep.results.len() - new;
+    let already = if there > 0 { format!(", {there} there already") } else { String::new() };
+    eprintln!("{new} runs imported{already}. Report: {}", out.join("report.html").display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// An error where the folder has other results of these runs: a result that was published stands.
+fn refuse_others(ledger: &Ledger, results: &[RunResult]) -> anyhow::Result<()> {
+    let loss = |result: &RunResult| match result.outcome {
+        Outcome::Finished { val_loss, .. } => format!("{val_loss}"),
+        Outcome::Diverged { .. } => "none".to_owned(),
+    };
+    let mut others = Vec::new();
+    for result in results {
+        if let Some(first) = ledger.result(&result.id)?.filter(|first| !first.agrees_with(result)) {
+            others.push(format!("run {}: loss {} there, {} now", result.id, loss(&first), loss(result)));
+        }
+    }
+    let Some(first) = others.first() else { return Ok(()) };
+    let dir = ledger.dir().display();
+    bail!(
+        "{dir} holds other results of {} of these runs, and a result does not change ({first}); import into another folder \
+         with --out, or remove {dir} first",
+        others.len()
+    )
 }
 
 /// Which run a row of a folder is.

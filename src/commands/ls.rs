@@ -145,7 +145,8 @@ fn headline(fits: &Value) -> Option<String> {
             .unwrap_or_default();
         Some(name + fit["conclusion"].as_str()?)
     });
-    let mut said: Vec<String> = said.chain(headlines).collect();
+    let goal = fits["goal"].as_str().map(str::to_owned);
+    let mut said: Vec<String> = goal.into_iter().chain(said).chain(headlines).collect();
     if said.is_empty() {
         said.extend(folder::leading(fits).map(|fit| fit.conclusion));
     }

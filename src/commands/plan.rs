@@ -71,6 +71,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(hint) = hint {
         eprintln!("{hint}");
     }
+    if let Some(candidates) = candidates(&spec, &plan) {
+        eprintln!("{candidates}");
+    }
     if let Some(there) = there(&spec, &plan, Losses::of_device(device::kind(&name)?)) {
         eprintln!("{there}");
     }
@@ -101,6 +104,34 @@ fn take(changed: Trimmed, why: &str, set: &mut Vec<String>) -> (Spec, Plan) {
     set.retain(|old| !changed.set.iter().any(|new| key(new) == key(old)));
     set.extend(changed.set);
     (changed.spec, changed.plan)
+}
+
+/// That the sweep trains some of these runs only, and when it ends, where it chooses among them.
+fn candidates(spec: &Spec, plan: &Plan) -> Option<String> {
+    let sweep = spec.sweep.as_ref()?;
+    let aim = match sweep.goal {
+        Some(goal) => format!("those that tell most about {goal}"),
+        None if !sweep.tune.is_empty() => {
+            "each point's first settings and their neighbours while these are better".to_owned()
+        }
+        None => return None,
+    };
+    let whole: f64 = plan.runs.iter().map(|run| run.flops).sum();
+    let limit = sweep.limit_flops.filter(|limit| *limit < whole).map(|limit| {
+        format!(
+            "; it ends within sweep.limit_flops = {}, {:.0}% of what is told above",
+            Flops(limit),
+            100.0 * limit / whole
+        )
+    });
+    let narrow = sweep
+        .stop_width
+        .map(|width| format!("; and earlier where the interval is as narrow as sweep.stop_width = {width}"));
+    let (limit, narrow) = (limit.unwrap_or_default(), narrow.unwrap_or_default());
+    let runs = plan.runs.len();
+    Some(format!(
+        "these {runs} runs are candidates, and all hours, FLOPs and prices are those of all of them: the sweep trains {aim}{limit}{narrow}"
+    ))
 }
 
 /// What `--bracket` would do.

@@ -39,7 +39,7 @@ pub use group::Groups;
 pub use options::Options;
 pub use source::Source as TableFile;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use csv::StringRecord;
@@ -199,11 +199,18 @@ fn scan<T>(
     let mut table = Table::default();
     let mut incomplete: Option<(TableError, Vec<At>)> = None;
     let mut row = StringRecord::new();
+    let mut seen = HashSet::new();
+    let mut copies = 0;
     while rows.next(&mut row)? {
         let status = status.as_ref().map(|place| row[place.index].trim());
         let finished = |status: &&str| FINISHED.iter().any(|word| status.eq_ignore_ascii_case(word));
         if let Some(status) = status.filter(|status| !finished(status)) {
             *table.skipped.entry(status.to_owned()).or_default() += 1;
+            continue;
+        }
+        // A file that was put together from others may hold a run twice. As a repeat it would make the noise zero.
+        if !seen.insert(row.iter().map(str::to_owned).collect::<Vec<_>>()) {
+            copies += 1;
             continue;
         }
         match (of(&row), &mut incomplete) {
@@ -238,6 +245,10 @@ fn scan<T>(
     }
     table.refuse_nothing(reader)?;
     table.notes = reader.notes();
+    if copies > 0 {
+        let rows = if copies == 1 { "row is an exact copy" } else { "rows are exact copies" };
+        table.warnings.push(format!("{copies} {rows} of another, in all columns: a run counts once"));
+    }
     if let Some(tuning) = tuning {
         let best = tuning.best();
         table.warnings.extend(tuning.edges(&best));

@@ -324,9 +324,9 @@ impl Ledger {
 
 impl Ledger {
     /// Takes over a result from elsewhere; one that is there already stays.
-    pub fn import(&self, result: &RunResult) -> Result<(), LedgerError> {
+    pub fn import(&self, result: &RunResult) -> Result<Published, LedgerError> {
         self.make_run_dir(&result.id)?;
-        self.publish(result, "imported").map(|_| ())
+        self.publish(result, "imported")
     }
 }
 

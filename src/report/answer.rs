@@ -1,7 +1,7 @@
 //! The answer of a sweep in words: the headline first, what stands beside it, and what limits it. The page, the closing
 //! lines of `runner sweep` and `runner ls` all say it in the words made here.
 
-use super::{Question, ReportInput, words};
+use super::{Question, ReportInput, choices, words};
 use crate::fit::approaches::headline::Headline;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::transfer::rates::Group;
@@ -31,10 +31,20 @@ impl Answer {
 
 /// The answer to what the sweep asks.
 pub fn answer(input: &ReportInput<'_>) -> Answer {
-    let lead_alone = |lead: String| Answer { lead, ..Answer::default() };
     if let Some(question) = input.question {
         return of_question(question);
     }
+    if let Some(lead) = input.choices.and_then(|(goal, steps)| choices::sentence(goal, steps)) {
+        // What the runs were chosen for comes first; that they give other numbers as well is only said where they do.
+        let rest = if input.headline().is_some() { of_curves(input) } else { Answer::default() };
+        return Answer { lead, beside: [rest.lead, rest.beside].join(" ").trim().to_owned(), limits: rest.limits };
+    }
+    of_curves(input)
+}
+
+/// What curves and groups of them say.
+fn of_curves(input: &ReportInput<'_>) -> Answer {
+    let lead_alone = |lead: String| Answer { lead, ..Answer::default() };
     if !input.transfer.is_empty() {
         return lead_alone(of_transfer(input.transfer));
     }

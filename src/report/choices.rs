@@ -4,7 +4,7 @@ use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit
 use super::words;
 use crate::fit::Estimate;
 use crate::goal::Goal;
-use crate::units::Flops;
+use crate::units::{Flops, Ratio};
 
 /// A run that was chosen, or the end of choosing.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,14 @@ pub struct ChoiceStep {
     pub known: Option<Estimate>,
     /// Share of the goal's variance that the run was expected to take away.
     pub gain: Option<f64>,
+}
+
+/// What is known of the goal after the last choice, in a sentence; nothing before there is anything.
+pub fn sentence(goal: Goal, steps: &[ChoiceStep]) -> Option<String> {
+    let last = steps.last()?;
+    let number = words::estimate(last.known?, |value| Ratio(value).to_string());
+    let end = if last.run.is_none() { format!("; no more runs are chosen: {}", last.reason) } else { String::new() };
+    Some(format!("{goal} is {number}, with the 95% interval in brackets{end}."))
 }
 
 /// The goal with its interval against the FLOPs spent.

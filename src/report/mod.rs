@@ -47,7 +47,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 pub use answer::{Answer, answer};
-pub use choices::ChoiceStep;
+pub use choices::{ChoiceStep, sentence as goal};
 pub use curves::{Key, LossCurve};
 pub use error::ReportError;
 pub use evaluated::Evaluated;

@@ -33,6 +33,20 @@ fn fit(csv: impl AsRef<[u8]>, flags: &[&str]) -> Assert {
 }
 
 #[test]
+fn a_run_that_stands_twice_in_a_table_counts_once() {
+    let table = runs_csv();
+    let (header, rows) = table.split_once('\n').unwrap();
+    let said = |csv: &str| {
+        let output = fit(csv, &["--bootstrap", "100"]).success().get_output().clone();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (once, quiet) = said(&table);
+    let (twice, warned) = said(&format!("{header}\n{rows}{rows}"));
+    assert_eq!(once, twice);
+    assert!(!quiet.contains("exact cop") && warned.contains("21 rows are exact copies"), "{warned}");
+}
+
+#[test]
 fn our_own_table_prints_three_conventions_side_by_side() {
     fit(runs_csv(), &["--bootstrap", "100"])
         .success()

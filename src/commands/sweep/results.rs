@@ -37,6 +37,9 @@ struct Fits<'a> {
     /// The one number of a sweep of IsoFLOP curves, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     headline: Option<Headline>,
+    /// What the runs were chosen for, in a sentence with its interval, where they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goal: Option<&'a str>,
     /// One for each counting convention.
     approach2: &'a [Approach2],
     /// Every approach under every convention, without its resamples.
@@ -67,6 +70,7 @@ pub(in crate::commands) struct Derived {
     isoflop_groups: Vec<IsoflopGroup>,
     asked: Option<Asked>,
     stopped: Option<stopping::Told>,
+    goal: Option<String>,
     losses: Losses,
     /// The answer in words.
     pub(in crate::commands) answer: Answer,
@@ -131,7 +135,8 @@ impl Derived {
             stopped: stopped_words.as_deref(),
         };
         let (answer, report) = (report::answer(&input), report::render(&input)?);
-        Ok(Self { approaches, groups, savings, isoflop_groups, asked, stopped, losses, answer, report })
+        let goal = choices.as_ref().and_then(|(goal, steps)| report::goal(*goal, steps));
+        Ok(Self { approaches, groups, savings, isoflop_groups, asked, stopped, goal, losses, answer, report })
     }
 
     /// The fits as JSON.
@@ -139,6 +144,7 @@ impl Derived {
         let parabolas: Vec<FitSummary> = self.approaches.parabolas.iter().map(FitSummary::from).collect();
         let fits = Fits {
             headline: Headline::of(&parabolas),
+            goal: self.goal.as_deref(),
             approach2: &self.approaches.parabolas,
             approaches: &self.approaches.all,
             transfer: self.groups.iter().map(rates::Summary::from).collect(),

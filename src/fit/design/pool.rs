@@ -35,6 +35,8 @@ const POWERS: [f64; 3] = [0.2, 0.4, 0.7];
 const POWER: f64 = 0.4;
 /// Rounds of fits where all rows are bought at once.
 const LOOKS: usize = 4;
+/// Rounds after which copies are at rest. Where few rows were bought they had few, one a purchase.
+const RESTED: usize = 12;
 /// A round buys one row more for each so many that are there.
 const EACH: usize = 8;
 /// Predictions further away than so many times the largest loss are all the same.
@@ -89,10 +91,9 @@ impl<'a> Pool<'a> {
                 self.spent += self.cost[row];
                 self.bought.push(row);
             }
-            // Many rows at once take several looks: copies leave bad minima by looking where others are.
-            for _ in 0..if all { LOOKS } else { 1 } {
-                self.learn()?;
-            }
+            let mut copies = self.copies.clone();
+            self.learn(&mut copies, if all { LOOKS } else { 1 })?;
+            self.copies = copies;
         }
     }
 
@@ -100,24 +101,27 @@ impl<'a> Pool<'a> {
         rows.iter().map(|row| self.away[*row]).collect()
     }
 
-    fn learn(&mut self) -> Result<(), FormulaError> {
+    /// Fits copies to what was bought, again and again: they leave bad minima by looking where others are.
+    fn learn(&self, copies: &mut Copies, looks: usize) -> Result<(), FormulaError> {
         let seen = self.data.select(&self.bought);
         // Of the region only the places are known.
         let usual = median(seen.loss.clone());
         let rows = seen.with(&Data { loss: vec![usual; self.target.len()], ..self.target.clone() });
         let bound = self.law.bind(&rows)?;
         let (measure, away) = (self.options.measure, self.away_of(&self.bought));
-        self.copies.learn(Lesson { bound: &bound, data: &rows, places: &self.bought, away: &away, measure });
+        for _ in 0..looks {
+            copies.learn(Lesson { bound: &bound, data: &rows, places: &self.bought, away: &away, measure });
+        }
         Ok(())
     }
 
-    /// What the copies predict of a row each, within bounds so that one that went astray does not decide alone.
-    fn predictions(&self, data: &Data) -> Result<Vec<Vec<f64>>, FormulaError> {
+    /// What copies predict of a row each, within bounds so that one that went astray does not decide alone.
+    fn predictions(&self, copies: &Copies, data: &Data) -> Result<Vec<Vec<f64>>, FormulaError> {
         let bound = self.law.bind(data)?;
         let most = FAR * self.bought.iter().map(|row| self.data.loss[*row]).fold(0.0, f64::max);
         // A loss is above zero where all that were seen are.
         let least = if self.bought.iter().all(|row| self.data.loss[*row] > 0.0) { 0.0 } else { -most };
-        let each: Vec<Vec<f64>> = self.copies.values.iter().map(|values| bound.predict(values)).collect();
+        let each: Vec<Vec<f64>> = copies.values.iter().map(|values| bound.predict(values)).collect();
         let within = |x: f64| if x.is_finite() { x.clamp(least, most) } else { most };
         Ok((0..data.len()).map(|row| each.iter().map(|one| within(one[row])).collect()).collect())
     }
@@ -128,7 +132,8 @@ impl<'a> Pool<'a> {
         if free.is_empty() || self.bought.len() < unknowns {
             return Ok(self.apart(free, budget, unknowns - self.bought.len().min(unknowns)).into_iter().collect());
         }
-        let (targets, candidates) = (self.predictions(self.target)?, self.predictions(&self.data.select(free))?);
+        let of = |data: &Data| self.predictions(&self.copies, data);
+        let (targets, candidates) = (of(self.target)?, of(&self.data.select(free))?);
         let unit = match self.options.measure.residual {
             Residual::Plain => 1.0,
             Residual::Log => median(candidates.iter().flatten().copied().collect()),
@@ -187,9 +192,13 @@ impl<'a> Pool<'a> {
         cheap.into_iter().max_by(|&a, &b| score(a).total_cmp(&score(b)))
     }
 
-    /// The region as it is predicted now: the median of the copies, with 95% of them.
+    /// The region as it is predicted now: the median of the copies, with 95% of them. A choice gets along with copies on their way
+    /// to a minimum; an answer lets copies of its own come to rest, so that asking for it changes no choice.
     pub fn predict(&self) -> Result<Vec<Estimate>, FormulaError> {
-        let each = self.predictions(self.target)?;
+        let mut copies = self.copies.clone();
+        let looks = if self.bought.is_empty() { 0 } else { RESTED.saturating_sub(copies.rounds()) };
+        self.learn(&mut copies, looks)?;
+        let each = self.predictions(&copies, self.target)?;
         Ok(each.into_iter().map(|copies| Estimate::from_draws(median(copies.clone()), copies)).collect())
     }
 }

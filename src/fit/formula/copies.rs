@@ -131,6 +131,11 @@ impl Copies {
         self.measure_noise(lesson, scale);
     }
 
+    /// How often they have looked for their minima.
+    pub fn rounds(&self) -> usize {
+        self.rounds
+    }
+
     /// Standard deviation of the noise so far from the region, in residuals.
     pub fn noise(&self, away: f64) -> f64 {
         self.noise * grown(self.growth, away)
