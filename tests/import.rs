@@ -99,7 +99,8 @@ fn a_table_becomes_a_sweep_that_every_command_takes() {
     assert!(already.contains("0 runs imported, 21 there already"), "{already}");
     // A result that was published stands: a corrected table needs a folder of its own.
     let third = csv().lines().nth(2).unwrap().to_owned();
-    let corrected = third.replace(",adam", "1,adam");
+    let loss = third.split(',').nth(3).unwrap();
+    let corrected = third.replace(loss, "2.5");
     place.write("corrected.csv", csv().replace(&third, &corrected));
     let said = ["other results of 1 of these runs", "--out", "remove out first"];
     assert_refused(&place.run(&["import", "corrected.csv", "--out", "out"]), &said);

@@ -209,7 +209,7 @@ fn scan<T>(
             continue;
         }
         // A file that was put together from others may hold a run twice. As a repeat it would make the noise zero.
-        if !seen.insert(row.iter().map(str::to_owned).collect::<Vec<_>>()) {
+        if !options.offers && !seen.insert(row.iter().map(str::to_owned).collect::<Vec<_>>()) {
             copies += 1;
             continue;
         }

@@ -155,7 +155,7 @@ pub(super) fn alone(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<A
     let mut fits = Vec::new();
     for Group { name: group, rows, made, .. } in asked.groups(request)? {
         let data = asked.data(request, rows)?;
-        let ranking = (law == Some(Law::All)).then(|| ranking::rank(&asked.laws, &data, &options));
+        let ranking = (law == Some(Law::All)).then(|| ranking::rank(&asked.laws, &data, &options, &options));
         let one = match &ranking {
             Some(ranking) => best(ranking, &asked.laws).context(NONE)?,
             None => asked.laws.first().context("no law was asked for")?,
@@ -214,7 +214,7 @@ fn group(
 ) -> anyhow::Result<String> {
     let beside = written::Options { starts: options.starts.min(BESIDE), ..*options };
     let alone = count == 1;
-    let ranking = ranking::rank(laws, data, if alone { &beside } else { options });
+    let ranking = ranking::rank(laws, data, options, if alone { &beside } else { options });
     let mut text = String::new();
     let first = if alone { Some(&laws[0]) } else { best(&ranking, laws) };
     if !alone {

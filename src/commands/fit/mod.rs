@@ -82,6 +82,7 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
             tuned: args.tuned.clone(),
             // A law of compute is one of the best runs that each budget buys.
             frontier: args.law == Some(Law::Flops),
+            offers: false,
         },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
         resample: match args.resample {
@@ -102,7 +103,9 @@ pub(super) fn unfitted(table: &Path, asked: &cli::ChooseArgs) -> anyhow::Result<
     args.formula.unknown.clone_from(&asked.unknown);
     args.formula.cost.clone_from(&asked.cost);
     args.formula.residuals = asked.residuals;
-    formula::unfitted(&request(&args)?, asked.law)
+    let mut request = request(&args)?;
+    request.table.offers = true;
+    formula::unfitted(&request, asked.law)
 }
 
 /// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.

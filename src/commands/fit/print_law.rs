@@ -53,6 +53,7 @@ pub(super) fn ranking(ranking: &Ranking, room: Room) -> String {
         ("error held out", Worth::Must),
         ("mean", Worth::More(4)),
         ("one step before", Worth::More(1)),
+        ("at rest", Worth::More(1)),
     ]);
     let number = |x: Option<f64>, digits: usize| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.digits$}"));
     for law in &ranking.laws {
@@ -64,6 +65,7 @@ pub(super) fn ranking(ranking: &Ranking, room: Room) -> String {
             number(law.held_out.map(|held_out| held_out.rms), 5),
             number(law.held_out.map(|held_out| held_out.mean), 5),
             number(law.inner, 5),
+            if law.at_rest { "yes" } else { "no" }.to_owned(),
         ]);
     }
     let failures: String = ranking

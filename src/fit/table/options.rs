@@ -13,6 +13,8 @@ pub struct Options {
     pub tuned: Vec<String>,
     /// Of the rows of a budget and seed, only the one of least loss counts, where the table tells budgets.
     pub frontier: bool,
+    /// Rows are runs that may be bought, of which two may be alike, and not results, of which one would stand twice.
+    pub offers: bool,
 }
 
 /// Columns beside `axis.*` in which a run may have a partner in another group.

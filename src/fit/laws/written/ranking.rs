@@ -38,8 +38,16 @@ pub struct Ranked {
     pub held_out: Option<HeldOut>,
     /// Its error on the most expensive of these others, fitted without them, by which the nested choice is made.
     pub inner: Option<f64>,
+    /// Whether the solver came to rest in each of these fits; another number of starts may end elsewhere where it did not.
+    #[serde(default = "yes")]
+    pub at_rest: bool,
     /// Why it could not be fitted.
     pub failure: Option<String>,
+}
+
+/// Of rankings that were written before it was told.
+fn yes() -> bool {
+    true
 }
 
 /// Laws, the best first.
@@ -56,21 +64,27 @@ pub struct Ranking {
 /// Two errors within this factor of each other are the same.
 const CLOSE: f64 = 1.1;
 
-/// Fits every law three times: to all rows, without the most expensive, and without the most expensive of the rest too.
-pub fn rank(candidates: &[Candidate], data: &Data, options: &Options) -> Ranking {
+/// Fits every law three times: to all rows, without the most expensive, and without the most expensive of the rest too. The first
+/// may have options of its own.
+pub fn rank(candidates: &[Candidate], data: &Data, first: &Options, others: &Options) -> Ranking {
     let outer = split_by_cost(data);
     let inside = outer.as_ref().map(|(seen, _)| data.select(seen));
     let inner = inside.as_ref().and_then(split_by_cost);
-    let error = |law: &Law, all: &Data, split: &Option<(Vec<usize>, Vec<usize>)>| {
+    let error = |law: &Law, all: &Data, split: &Option<(Vec<usize>, Vec<usize>)>, options: &Options| {
         let (seen, held) = split.as_ref()?;
         let cheap = all.select(seen);
-        let values = values(law, &cheap, options).ok()?;
-        error_on(law, &cheap, &all.select(held), &values).filter(|error| error.rms.is_finite())
+        let (values, at_rest) = values(law, &cheap, options).ok()?;
+        let error = error_on(law, &cheap, &all.select(held), &values).filter(|error| error.rms.is_finite())?;
+        Some((error, at_rest))
     };
-    let of = |candidate: &Candidate| {
+    let of = |(place, candidate): (usize, &Candidate)| {
         let law = &candidate.law;
+        let options = if place == 0 { first } else { others };
         let fitted = values(law, data, options);
-        let quality = fitted.as_ref().ok().and_then(|values| quality(law, data, options, values));
+        let quality = fitted.as_ref().ok().and_then(|(values, _)| quality(law, data, options, values));
+        let without = error(law, data, &outer, options);
+        let within = inside.as_ref().and_then(|inside| error(law, inside, &inner, options));
+        let resting = [without, within].into_iter().flatten().all(|(_, at_rest)| at_rest);
         Ranked {
             name: candidate.name.clone(),
             formula: law.formula.clone(),
@@ -78,13 +92,14 @@ pub fn rank(candidates: &[Candidate], data: &Data, options: &Options) -> Ranking
             unknowns: law.bind(data).map_or(law.unknowns.len(), |bound| bound.numbers.len()),
             rms: quality.map(|(residuals, _)| residuals.rms),
             aicc: quality.map(|(_, aicc)| aicc),
-            held_out: error(law, data, &outer),
-            inner: inside.as_ref().and_then(|inside| error(law, inside, &inner)).map(|error| error.rms),
+            held_out: without.map(|(error, _)| error),
+            inner: within.map(|(error, _)| error.rms),
+            at_rest: resting && fitted.as_ref().is_ok_and(|(_, at_rest)| *at_rest),
             failure: fitted.as_ref().err().cloned(),
-            values: fitted.unwrap_or_default(),
+            values: fitted.map(|(values, _)| values).unwrap_or_default(),
         }
     };
-    let mut laws: Vec<Ranked> = candidates.par_iter().map(of).collect();
+    let mut laws: Vec<Ranked> = candidates.par_iter().enumerate().map(of).collect();
     let by_error = laws.iter().any(|law| law.held_out.is_some());
     let score = |law: &Ranked| {
         let score = if by_error { law.held_out.map(|held_out| held_out.rms) } else { law.aicc };
@@ -101,7 +116,8 @@ pub fn rank(candidates: &[Candidate], data: &Data, options: &Options) -> Ranking
     Ranking { laws, nested, conclusion }
 }
 
-fn values(law: &Law, data: &Data, options: &Options) -> Result<Vec<f64>, String> {
+/// Its numbers, and whether the solver came to rest.
+fn values(law: &Law, data: &Data, options: &Options) -> Result<(Vec<f64>, bool), String> {
     let bound = law.bind(data).map_err(|error| error.what)?;
     enough(law, &bound).map_err(|error| error.what)?;
     let seed = options.bootstrap.seed;
@@ -110,7 +126,9 @@ fn values(law: &Law, data: &Data, options: &Options) -> Result<Vec<f64>, String>
         return Err(format!("no row tells {}", bound.numbers[*untold].label));
     }
     let found = formula::solve(&bound, data, options.measure, options.starts, seed);
-    found.map(|found| found.values).ok_or_else(|| formula::nowhere(&bound, data, options.measure, seed).what)
+    found
+        .map(|found| (found.values, found.converged))
+        .ok_or_else(|| formula::nowhere(&bound, data, options.measure, seed).what)
 }
 
 fn quality(law: &Law, data: &Data, options: &Options, values: &[f64]) -> Option<(Residuals, f64)> {
@@ -148,8 +166,16 @@ fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>, unit: &str) -> Stri
         ),
         None => "There are too few rows to check the choice itself.".to_owned(),
     };
+    let restless = if first.at_rest {
+        String::new()
+    } else {
+        format!(
+            " But the solver did not come to rest in a fit of {}, so another --multistart or --seed may tell otherwise.",
+            first.name
+        )
+    };
     format!(
-        "{} wins: fitted without the {rows} most expensive rows it misses them by {rms:.4}{unit}; {why}. {trust}",
+        "{} wins: fitted without the {rows} most expensive rows it misses them by {rms:.4}{unit}; {why}. {trust}{restless}",
         first.name
     )
 }

@@ -99,7 +99,7 @@ fn the_law_that_made_the_losses_wins_and_the_choice_is_checked() {
         candidate("size", "loss = E + A/N^alpha"),
         candidate("wild", "loss = E + A/(N - 1e7)"),
     ];
-    let ranking = ranking::rank(&candidates, &data, &quick());
+    let ranking = ranking::rank(&candidates, &data, &quick(), &quick());
     let names: Vec<&str> = ranking.laws.iter().map(|law| law.name.as_str()).collect();
     assert_eq!((names[0], names[3]), ("surface", "wild"), "{ranking:?}");
     assert!(ranking.laws[3].failure.as_ref().unwrap().contains("division by zero"));
