@@ -217,6 +217,21 @@ fn the_command_names_what_contradicts_the_rest_and_leaves_it_out_when_asked() {
 }
 
 #[test]
+fn an_interval_that_a_wide_grid_makes_too_narrow_is_not_left_alone() {
+    let place = crate::common::Place::new();
+    let said = |spread: f64| {
+        let budgets = [1e18, 3e18, 1e19, 3e19, 1e20, 3e20];
+        place.write("runs.csv", table(&noisy(CHINCHILLA.grid(&budgets, 9, spread), 0.002, 5)));
+        place.says(&["fit", "runs.csv", "--bootstrap", "200"]).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let wide = said(16.0);
+    let headline = wide.find("Headline: ").unwrap();
+    let beware = wide.find("Beware: if the VPNLS surface is right, parabolas on so wide a grid err by -1").unwrap();
+    assert!(headline < beware && beware < wide.find("How sure").unwrap(), "{wide}");
+    assert!(!said(2.0).contains("Beware"));
+}
+
+#[test]
 fn the_command_says_how_sure_it_is_and_ranks_what_was_predicted() {
     let place = crate::common::Place::new();
     place.write("runs.csv", table(&noisy(CHINCHILLA.grid(&[1e17, 1e18, 1e19, 1e20], 7, 4.0), 0.003, 5)));
