@@ -42,7 +42,7 @@ use std::path::{Path, PathBuf};
 pub use cache::{BinFacts, Manifest, TextFacts, TokenDocuments, TokenFacts};
 pub use error::DataError;
 pub use ids::ORIGINAL_IDS;
-pub use kept::KeptFacts;
+pub use kept::{KeptFacts, check_file as check_scores};
 pub use mixture::PartFacts;
 pub use near::NearFacts;
 pub use prune::means as document_means;
