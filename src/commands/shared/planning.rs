@@ -131,6 +131,11 @@ impl Fittable {
         })
     }
 
+    /// Whether parabolas give power laws.
+    pub fn has_parabolas(&self) -> bool {
+        self.parabolas
+    }
+
     /// Whether points were left out and nothing can be fitted to the rest: not even the optimum of one budget.
     pub fn is_hopeless(&self, plan: &Plan) -> bool {
         !plan.left_out.is_empty() && self.curves == 0 && !self.surfaces
