@@ -3,7 +3,6 @@
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
 use runner::cli::{Cli, Command};
 use runner::commands;
 
@@ -12,7 +11,7 @@ use runner::commands;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match Cli::read().command {
         Command::Init(args) => commands::init::run(&args),
         Command::Sweep(args) => commands::sweep::run(&args),
         Command::Cancel(args) => commands::cancel::run(&args),

@@ -11,7 +11,8 @@ mod training;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use fitting::*;
 pub use looking::*;
@@ -28,6 +29,28 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line of this process; ends it where that is wrong or asks for help.
+    pub fn read() -> Self {
+        let matches = lenient(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// A command whose flags take negative numbers, so that who reads the number says what is wrong with it, and for which a
+/// variable of the environment that is set to nothing is not set.
+pub fn lenient(command: clap::Command) -> clap::Command {
+    let unset =
+        |arg: &Arg| arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()));
+    command
+        .mut_args(|arg| {
+            let arg = if unset(&arg) { arg.env(Resettable::Reset) } else { arg };
+            let is_flag = arg.get_long().is_some() && arg.get_action().takes_values();
+            if is_flag { arg.allow_negative_numbers(true) } else { arg }
+        })
+        .mut_subcommands(lenient)
 }
 
 /// What to do.

@@ -1,7 +1,6 @@
 //! `runner export`: runs, curves and models in the formats of other programs.
 
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,7 +8,7 @@ use anyhow::Context as _;
 
 use super::STDOUT;
 use super::shared::kept_model::kept_model;
-use super::shared::{claim, folder};
+use super::shared::{claim, folder, whole};
 use crate::cli::export::{ArchitectureName, ExportCommand, FolderArgs, TableArgs, TransformersArgs};
 use crate::data;
 use crate::export::runs::{self, Experiment, Run};
@@ -61,9 +60,9 @@ fn table(
     let Some(path) = out else {
         return write(&table, &mut io::stdout()).context(STDOUT);
     };
-    let cannot = || format!("cannot write {}", path.display());
-    let mut file = BufWriter::new(File::create(path).with_context(cannot)?);
-    write(&table, &mut file).and_then(|()| Ok(file.flush()?)).with_context(cannot)?;
+    let mut content = Vec::new();
+    write(&table, &mut content).with_context(|| format!("cannot write {}", path.display()))?;
+    whole::replace(path, &content)?;
     eprintln!("{} rows of {} columns in {}", table.rows, table.columns.len(), path.display());
     Ok(())
 }

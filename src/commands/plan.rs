@@ -12,10 +12,10 @@ use super::shared::json;
 use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
-use super::shared::{device, planning, program, trunks};
+use super::shared::{device, planning, program, trunks, whole};
 use super::sweep::asked;
 use super::sweep::results::results_dir;
-use super::{STDOUT, init, positive};
+use super::{STDOUT, positive};
 use crate::cli::PlanArgs;
 use crate::execute::Stopping;
 use crate::ledger::{Ledger, Losses, State};
@@ -80,7 +80,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(out) = &args.out {
         let text = spec::edit(&spec::read(&args.spec)?, &set)?;
         anyhow::ensure!(spec::parse(&text, "")? == spec, "{}: its keys could not be set", args.spec.display());
-        init::write_new(out, &text)?;
+        whole::create(out, text.as_bytes())?;
         eprintln!("wrote {}", out.display());
     }
     Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))

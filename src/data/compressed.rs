@@ -78,6 +78,15 @@ pub fn reader(bytes: &[u8]) -> BufReader<Box<dyn Read + '_>> {
     BufReader::with_capacity(PIECE, reader)
 }
 
+/// Bytes of the text of a file, of which those after `most` need not be counted.
+pub fn length(bytes: &[u8], most: u64) -> io::Result<u64> {
+    let Lies { compressed, order, reader } = Lies::of(bytes)?;
+    if compressed.is_none() && order.is_none() {
+        return Ok(bytes.len() as u64);
+    }
+    io::copy(&mut reader.take(most.saturating_add(1)), &mut io::sink())
+}
+
 /// The text of a file, or nothing where it lies there as it is. `folder` takes it.
 pub fn unpack(bytes: &[u8], path: &Path, folder: &Path) -> Result<Option<Mmap>, DataError> {
     let Lies { compressed, order, reader } =

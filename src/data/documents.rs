@@ -8,6 +8,10 @@ use super::{DataError, foreign};
 
 /// The text as UTF-8 without the byte 0, which is what separates documents in the token files.
 pub fn checked<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, DataError> {
+    if foreign::may_be_tokens(bytes, path) {
+        let what = "this is no text; if it holds token ids, write source = \"bin\", and data.vocab";
+        return Err(DataError::content(path, what));
+    }
     foreign::refuse(bytes, path)?;
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let offset = error.valid_up_to();

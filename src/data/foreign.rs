@@ -120,6 +120,13 @@ pub fn refuse(bytes: &[u8], path: &Path) -> Result<(), DataError> {
     name(bytes).map_or(Ok(()), |what| Err(DataError::content(path, what)))
 }
 
+/// Whether a file that is to be read as text has the name of a token file, and does not begin as text does.
+pub fn may_be_tokens(bytes: &[u8], path: &Path) -> bool {
+    let named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("bin"));
+    let known = KINDS.iter().any(|kind| bytes.starts_with(kind.begins));
+    named && !known && !bytes.is_empty() && !is_plain_text(bytes)
+}
+
 /// Whether a file begins as plain text does.
 pub fn is_plain_text(bytes: &[u8]) -> bool {
     let look = &bytes[..bytes.len().min(LOOK)];

@@ -50,6 +50,12 @@ pub fn read(
     Ok(())
 }
 
+/// Bytes of the text of a line; none where it cannot be read.
+pub fn length(line: &[u8], column: &str) -> u64 {
+    let mut reader = serde_json::Deserializer::from_slice(line);
+    reader.deserialize_map(Line(column)).ok().flatten().map_or(0, |text| text.len() as u64)
+}
+
 /// What is found under a name: nothing, a null, or a text.
 type Found<'de> = Option<Option<Cow<'de, str>>>;
 

@@ -51,6 +51,11 @@ pub struct KeptFacts {
     pub of_scores: Option<[f64; 3]>,
 }
 
+/// Whether the file of scores is there, where one decides: asked before anything that takes long.
+pub fn check_file(data: &Data) -> Result<(), DataError> {
+    Keep::of(data).map(drop)
+}
+
 impl Keep {
     /// Nothing where all documents are kept.
     pub fn of(data: &Data) -> Result<Option<Self>, DataError> {

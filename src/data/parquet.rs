@@ -34,6 +34,18 @@ pub fn read(path: &Path, column: &str, document: Take<'_>, bad: &mut Bad) -> Res
         .map_err(wrong)
 }
 
+/// Bytes that the texts of the column take: less than there are where texts repeat, which a dictionary holds once.
+pub fn length(path: &Path, column: &str) -> Result<u64, DataError> {
+    let wrong = |what: String| DataError::content(path, what);
+    let file = File::open(path).map_err(DataError::io("read", path))?;
+    let reader = catch_unwind(AssertUnwindSafe(|| SerializedFileReader::new(file)))
+        .map_err(|_| wrong("it makes the reader of Parquet panic; it is damaged, get it again".to_owned()))?
+        .map_err(|error| wrong(error.to_string()))?;
+    let index = find(reader.metadata().file_metadata().schema_descr(), column).map_err(wrong)?;
+    let bytes = reader.metadata().row_groups().iter().map(|group| group.column(index).uncompressed_size());
+    Ok(bytes.filter_map(|bytes| u64::try_from(bytes).ok()).sum())
+}
+
 fn texts(file: File, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<(), String> {
     let damaged = |error: ParquetError| format!("{error}; it is no Parquet, or damaged; get it again");
     let reader = SerializedFileReader::new(file).map_err(damaged)?;

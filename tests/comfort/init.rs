@@ -109,13 +109,17 @@ fn nothing_is_overwritten_and_nothing_invalid_is_written() {
 #[test]
 fn the_source_follows_from_the_file_and_the_comments_speak_of_it() {
     let place = Place::new();
-    place.write("named.jsonl", "{\"id\": \"x\", \"body\": \"a longer text than its id\"}\n");
+    let line = format!("{{\"id\": \"x\", \"body\": \"{}\"}}\n", "a longer text than its id ".repeat(40_000));
+    place.write("named.jsonl", line.repeat(40));
+    std::fs::create_dir(place.path("folder")).unwrap();
+    std::fs::copy(place.path("named.jsonl"), place.path("folder/a.jsonl")).unwrap();
     for (file, source, column) in [
         ("my.txt", Source::Text, None),
         ("my.txt.gz", Source::Text, None),
         ("my.jsonl", Source::Jsonl, Some("text")),
         ("my.jsonl.zst", Source::Jsonl, Some("text")),
         ("named.jsonl", Source::Jsonl, Some("body")),
+        ("folder", Source::Jsonl, Some("body")),
         ("part-*.parquet", Source::Parquet, Some("text")),
     ] {
         for (kind, _) in &kinds_of_one_text().collect::<Vec<_>>() {
@@ -153,4 +157,170 @@ fn a_short_text_gets_budgets_validation_and_heads_that_fit_it_and_a_name_of_its_
         let written = place.says(&["init", "isoflop", "--text", file, "--out", "-"]);
         assert_eq!(spec::parse(&written, "isoflop").unwrap().sweep.unwrap().budgets.unwrap().len(), 5, "{file}");
     }
+}
+
+/// A text of so many bytes: words that are drawn, in documents of some hundred.
+fn text_of(bytes: usize, between: &str) -> String {
+    let mut state = 1_u64;
+    let mut word = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Some two bytes a token, as prose has: of these pairs of letters few are merged further.
+        let mut rest = state >> 40;
+        let mut word = String::new();
+        while rest > 0 {
+            word.extend([char::from(b'a' + (rest % 26) as u8), char::from(b'a' + (rest / 26 % 26) as u8)]);
+            rest /= 676;
+        }
+        word
+    };
+    let mut text = String::new();
+    while text.len() < bytes {
+        let words: Vec<String> = (0..150).map(|_| word()).collect();
+        text += &(words.join(" ") + between);
+    }
+    text
+}
+
+#[test]
+fn every_kind_is_sized_to_the_text_or_says_how_much_it_needs() {
+    let place = Place::new();
+    let length = |bytes: u64| std::fs::File::create(place.path("my.txt")).unwrap().set_len(bytes).unwrap();
+    for (kind, _) in &kinds_of_one_text().collect::<Vec<_>>() {
+        let init = ["init", kind, "--text", "my.txt", "--out", "-"];
+        length(600_000_000);
+        assert!(!place.says(&init).contains("# Sized for"), "{kind}: as it is, where all is there");
+        length(12_000_000);
+        let written = place.says(&init);
+        let spec = spec::parse(&written, kind).unwrap();
+        let held = spec.data.validation_fraction.unwrap() * 12e6 / 3.0;
+        assert!((spec.eval.tokens as f64) < held, "{kind}: {} of {held}", spec.eval.tokens);
+        length(60_000);
+        let refused = place.refusal(&init);
+        assert!(refused.contains(&format!("my.txt has 60000 bytes of text: {kind} needs at least ")), "{refused}");
+        let megabytes = refused.split("at least ").nth(1).unwrap().split(' ').next().unwrap();
+        let needed = (megabytes.parse::<f64>().unwrap() * 1e6) as u64;
+        assert!(needed < 30_000_000, "{refused}");
+        length(needed);
+        place.says(&init);
+        length(0);
+        let refused = place.refusal(&init);
+        assert!(refused.contains(&format!("my.txt is empty: {kind} needs at least {megabytes} MB")), "{refused}");
+    }
+}
+
+#[test]
+fn what_is_sized_to_a_short_text_can_be_planned_whatever_holds_it() {
+    let place = Place::new();
+    let plain = text_of(8_000_000, "\n\n");
+    std::fs::create_dir(place.path("folder")).unwrap();
+    let (first, second) = plain.split_at(plain[..4_000_000].rfind("\n\n").unwrap() + 2);
+    place.write("folder/a.txt", first);
+    place.write("folder/b.txt", second);
+    let lines: String = plain.split("\n\n").map(|text| format!("{{\"text\": \"{text}\"}}\n")).collect();
+    place.write("my.jsonl", lines);
+    for (kind, text) in [
+        ("isoflop", "my.jsonl"),
+        ("quickstart", "folder"),
+        ("lengths", "folder"),
+        ("laws-size", "folder"),
+        ("laws-repetition", "my.jsonl"),
+        ("run", "folder"),
+    ] {
+        let spec = format!("{kind}.toml");
+        place.says(&["init", kind, "--text", text]);
+        assert!(place.read(&spec).contains("# Sized for 8.0 MB of text: "), "{kind}");
+        place.says(&["plan", &spec, "--csv"]);
+    }
+    // Sizes and budgets keep the comment of the template, but for one whose numbers are no longer true.
+    let written = place.read("laws-repetition.toml");
+    assert!(!written.contains("5120 sequences") && written.contains("# of the training-loss curve"), "{written}");
+}
+
+#[test]
+fn a_text_that_is_set_otherwise_is_sized_by_whoever_sets_it() {
+    let place = Place::new();
+    place.write("my.jsonl", "{\"body\": \"short\"}\n");
+    let refused = place.refusal(&["init", "run", "--text", "my.jsonl", "--set", "data.column=text"]);
+    assert!(
+        refused.contains("my.jsonl has no text in \"text\"") && refused.contains("--set data.column=NAME"),
+        "{refused}"
+    );
+    assert!(place.refusal(&["init", "run", "--text", "my.jsonl"]).contains("has 5 bytes of text: run needs at least"));
+    place.says(&["init", "run", "--text", "my.jsonl", "--set", "eval.tokens=256"]);
+}
+
+#[test]
+fn scores_of_documents_are_those_of_this_text_and_it_is_said_how_to_make_them() {
+    let place = Place::new();
+    place.write("my own.txt", text_of(100_000, "\n\n"));
+    let output = place.run(&["init", "laws-pruning", "--text", "my own.txt", "--set", "eval.tokens=2048"]);
+    let said = crate::common::text(&output.stderr);
+    for words in
+        ["do not exist yet: my-own-scores-1.txt, ", "runner init run --text", "runner data score", "--set data.seed=3"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let written = place.read("laws-pruning.toml");
+    assert!(!written.contains("rfc-scores") && !written.contains("corpus-scores"), "{written}");
+    // And the plan asks for them before it prepares anything.
+    let refused = place.refusal(&["plan", "laws-pruning.toml"]);
+    assert!(refused.contains("data.keep_file: there is no my-own-scores-1.txt"), "{refused}");
+    assert!(refused.contains("`runner data score`") && !place.path("cache").exists(), "{refused}");
+    let said = crate::common::text(&place.run(&["init", "laws-pruning", "--name", "theirs"]).stderr);
+    assert!(said.contains("rfc-scores-1.txt") && said.contains("scripts/corpus-scores.sh"), "{said}");
+}
+
+#[test]
+fn token_ids_are_no_text_and_the_keys_are_told_that_read_them() {
+    let place = Place::new();
+    let ids: Vec<u8> = (0..50_000_u32).flat_map(|at| ((at * 31 % 100) as u16).to_le_bytes()).collect();
+    place.write("tok.bin", &ids);
+    let refused = place.refusal(&["init", "isoflop", "--text", "tok.bin"]);
+    assert!(
+        refused.contains("tok.bin holds token ids and no text") && refused.contains("--set data.source=bin"),
+        "{refused}"
+    );
+    let set = ["--set", "data.source=bin", "--set", "data.path=tok.bin", "--set", "data.vocab=50257"];
+    place.says(&[&["init", "isoflop", "--set", "data.validation_fraction=0.02"], &set[..]].concat());
+    // A text may have any name.
+    place.write("words.bin", text_of(3_000_000, "\n\n"));
+    place.says(&["init", "run", "--text", "words.bin"]);
+    place.write("other.toml", place.read("run.toml").replace("words.bin", "tok.bin"));
+    let refused = place.refusal(&["plan", "other.toml"]);
+    assert!(refused.contains("source = \"bin\"") && !refused.contains("iconv"), "{refused}");
+}
+
+/// Rows enough for a law of three numbers.
+const RUNS: &str = "\
+params,tokens,loss
+1000000,20000000,4.0
+2000000,40000000,3.5
+4000000,80000000,3.2
+8000000,160000000,2.98
+16000000,320000000,2.83
+";
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_leaves_no_file_and_the_one_before_it() {
+    let place = Place::with(crate::common::QUICKSTART);
+    let program = env!("CARGO_BIN_EXE_runner");
+    // No file may have a byte, which is told like a full disk.
+    let on_full_disk = |args: &str| {
+        let line = format!("trap '' XFSZ; ulimit -f 0; exec {program} {args}");
+        let output = std::process::Command::new("sh").args(["-c", &line]).current_dir(place.path("")).output().unwrap();
+        crate::common::assert_refused(&output, &["cannot write"]);
+    };
+    let there = || crate::common::files(&place.path(""));
+    place.write("runs.csv", RUNS);
+    place.write("runs.jsonl", "before\n");
+    let before = there();
+    on_full_disk("init quickstart");
+    on_full_disk("export jsonl runs.csv --out runs.jsonl");
+    on_full_disk("fit runs.csv --formula 'loss=E+A/N^alpha' --figure law.svg --bootstrap 100");
+    assert_eq!(there(), before);
+    assert_eq!(place.read("runs.jsonl"), "before\n");
+    place.says(&["init", "quickstart"]);
+    place.says(&["export", "jsonl", "runs.csv", "--out", "runs.jsonl"]);
+    assert!(place.read("runs.jsonl").contains("4.0"));
 }

@@ -7,6 +7,7 @@ mod json;
 mod keys;
 mod looking;
 mod mistakes;
+mod numbers;
 mod overrides;
 mod schema;
 mod widths;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde::Serialize;
 
 use super::print;
@@ -11,7 +11,7 @@ use super::print_law;
 use super::request::Request;
 use super::rows::Made;
 use crate::cli::Residuals;
-use crate::commands::shared::{folder, json};
+use crate::commands::shared::{folder, json, whole};
 use crate::fit::Estimate;
 use crate::fit::formula::{Data, Law};
 use crate::fit::laws::written::Written;
@@ -181,7 +181,7 @@ fn write(path: &Path, [svg, csv]: [String; 2]) -> anyhow::Result<()> {
         );
     }
     for (path, text) in [(path.to_owned(), svg), (numbers, csv)] {
-        std::fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))?;
+        whole::replace(&path, text.as_bytes())?;
     }
     eprintln!("note: drawn in {}, with its numbers beside it", path.display());
     Ok(())

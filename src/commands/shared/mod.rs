@@ -1,5 +1,6 @@
 //! What several commands do: say their last words, lay out tables, open a device, a folder of results, a kept model, the corpora
-//! of a plan or a fitted surface, know whose program trains, and measure the speed of a device.
+//! of a plan or a fitted surface, know whose program trains, measure the speed of a
+//! device, and write files that are whole or absent.
 
 pub mod claim;
 pub mod closing;
@@ -14,4 +15,5 @@ pub mod stopping;
 pub mod surface;
 pub mod throughput;
 pub mod trunks;
+pub mod whole;
 pub mod written;

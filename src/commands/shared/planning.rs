@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::program;
-use crate::data::Corpus;
+use crate::data::{self, Corpus};
 use crate::observation::Counting;
 use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError, PlannedRun};
 use crate::spec::{self, Data, Point, Spec};
@@ -29,7 +29,11 @@ impl Corpora {
     pub fn of(spec: &Spec, cache: &Path) -> anyhow::Result<Self> {
         let mut known: Vec<(Data, usize, CorpusFacts)> = Vec::new();
         let inputs = program::inputs(spec)?;
-        for point in spec.points()? {
+        let points = spec.points()?;
+        for point in &points {
+            data::check_scores(&point.spec.data).context("the corpus of [data]")?;
+        }
+        for point in points {
             let (data, context) = (&point.spec.data, point.spec.model.context);
             if !known.iter().any(|(d, c, _)| d == data && *c == context) {
                 let corpus = prepared(&point.spec, cache)?;
@@ -125,6 +129,11 @@ impl Fittable {
             parabolas: curves >= LAW,
             surfaces: counts.iter().zip(SURFACE).all(|(count, least)| *count >= least),
         })
+    }
+
+    /// Whether parabolas give power laws.
+    pub fn has_parabolas(&self) -> bool {
+        self.parabolas
     }
 
     /// Whether points were left out and nothing can be fitted to the rest: not even the optimum of one budget.
