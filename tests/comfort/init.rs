@@ -255,13 +255,25 @@ fn scores_of_documents_are_those_of_this_text_and_it_is_said_how_to_make_them() 
     place.write("my own.txt", text_of(100_000, "\n\n"));
     let output = place.run(&["init", "laws-pruning", "--text", "my own.txt", "--set", "eval.tokens=2048"]);
     let said = crate::common::text(&output.stderr);
-    for words in
-        ["do not exist yet: my-own-scores-1.txt, ", "runner init run --text", "runner data score", "--set data.seed=3"]
-    {
+    for words in [
+        "do not exist yet: my-own-scores-1.txt, ",
+        "runner init run --text 'my own.txt' --out",
+        "runner data score",
+        "--set data.seed=3",
+    ] {
         assert!(said.contains(words), "{words}: {said}");
     }
     let written = place.read("laws-pruning.toml");
     assert!(!written.contains("rfc-scores") && !written.contains("corpus-scores"), "{written}");
+    // A quarter of the documents is enough for the longest run.
+    let longest = |text: &str| {
+        let values = spec::parse(text, "").unwrap().sweep.unwrap().axes.remove("schedule.tokens").unwrap();
+        values.iter().filter_map(|value| value.as_float()).fold(0.0, f64::max)
+    };
+    let bytes = 12_000_000;
+    std::fs::File::create(place.path("long.txt")).unwrap().set_len(bytes).unwrap();
+    let sized = longest(&place.says(&["init", "laws-pruning", "--text", "long.txt", "--out", "-"]));
+    assert!(sized < bytes as f64 / 3.0 / 4.0, "{sized}");
     // And the plan asks for them before it prepares anything.
     let refused = place.refusal(&["plan", "laws-pruning.toml"]);
     assert!(refused.contains("data.keep_file: there is no my-own-scores-1.txt"), "{refused}");

@@ -49,7 +49,7 @@ fn scores(spec: &Spec, text: Option<&Path>) -> Option<String> {
         said,
         "To make them:\n  runner init run --text {} --out scorer.toml --set data.vocab={} --set \
          data.validation_fraction={fraction}",
-        text.display(),
+        quoted(text),
         data.vocab.unwrap_or_default()
     );
     for (file, seed) in files {
@@ -61,4 +61,11 @@ fn scores(spec: &Spec, text: Option<&Path>) -> Option<String> {
         );
     }
     Some(said)
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

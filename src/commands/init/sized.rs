@@ -138,7 +138,8 @@ fn planned(spec: &Spec, available: Option<f64>) -> Option<Plan> {
             data.train_tokens.map_or(kept, |wanted| kept.min(wanted)) as u64
         }),
         validation_tokens: None,
-        fingerprint: String::new(),
+        // Parts of a text are texts of their own.
+        fingerprint: format!("{data:?}"),
         inputs: None,
     };
     let of = |point: Point| (point.clone(), facts(&point.spec.data));

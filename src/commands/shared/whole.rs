@@ -13,7 +13,7 @@ pub fn create(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     if path.symlink_metadata().is_ok() {
         return Err(exists());
     }
-    let aside = aside(path, content)?;
+    let aside = aside(path, content, "create")?;
     // A link never replaces what somebody else wrote meanwhile; some file systems of sticks and shares have none.
     let named = match fs::hard_link(&aside, path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists && !path.exists() => fs::rename(&aside, path),
@@ -35,15 +35,15 @@ pub fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     if target.metadata().is_ok_and(|about| !about.is_file()) {
         return fs::write(&target, content).with_context(cannot);
     }
-    let aside = aside(&target, content)?;
+    let aside = aside(&target, content, "write")?;
     fs::rename(&aside, &target).inspect_err(|_| drop(fs::remove_file(&aside))).with_context(cannot)
 }
 
 /// The content in a new file beside `path`, safe on the disk.
-fn aside(path: &Path, content: &[u8]) -> anyhow::Result<PathBuf> {
+fn aside(path: &Path, content: &[u8], verb: &str) -> anyhow::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let mut file = File::create(&aside).with_context(|| format!("cannot create {}", path.display()))?;
+    let mut file = File::create(&aside).with_context(|| format!("cannot {verb} {}", path.display()))?;
     let written: io::Result<()> = file.write_all(content).and_then(|()| file.sync_all());
     written
         .inspect_err(|_| drop(fs::remove_file(&aside)))
