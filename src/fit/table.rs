@@ -36,7 +36,7 @@ mod wandb;
 pub use error::{At, TableError};
 pub use field::{Columns, Field, PART_LOSS, SHARE};
 pub use group::Groups;
-pub use options::Options;
+pub use options::{Kind, Options};
 pub use source::Source as TableFile;
 
 use std::collections::{BTreeMap, HashSet};
@@ -209,7 +209,7 @@ fn scan<T>(
             continue;
         }
         // A file that was put together from others may hold a run twice. As a repeat it would make the noise zero.
-        if !options.offers && !seen.insert(row.iter().map(str::to_owned).collect::<Vec<_>>()) {
+        if options.rows == Kind::Results && !seen.insert(row.iter().map(str::to_owned).collect::<Vec<_>>()) {
             copies += 1;
             continue;
         }

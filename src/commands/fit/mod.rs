@@ -82,7 +82,7 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
             tuned: args.tuned.clone(),
             // A law of compute is one of the best runs that each budget buys.
             frontier: args.law == Some(Law::Flops),
-            offers: false,
+            rows: table::Kind::Results,
         },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
         resample: match args.resample {
@@ -104,7 +104,7 @@ pub(super) fn unfitted(table: &Path, asked: &cli::ChooseArgs) -> anyhow::Result<
     args.formula.cost.clone_from(&asked.cost);
     args.formula.residuals = asked.residuals;
     let mut request = request(&args)?;
-    request.table.offers = true;
+    request.table.rows = table::Kind::Offers;
     formula::unfitted(&request, asked.law)
 }
 

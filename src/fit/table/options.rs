@@ -13,8 +13,18 @@ pub struct Options {
     pub tuned: Vec<String>,
     /// Of the rows of a budget and seed, only the one of least loss counts, where the table tells budgets.
     pub frontier: bool,
-    /// Rows are runs that may be bought, of which two may be alike, and not results, of which one would stand twice.
-    pub offers: bool,
+    /// What its rows are.
+    pub rows: Kind,
+}
+
+/// What the rows of a table are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Results: of two that are alike in all columns, one stands twice.
+    #[default]
+    Results,
+    /// Runs that may be bought, of which two may be alike.
+    Offers,
 }
 
 /// Columns beside `axis.*` in which a run may have a partner in another group.
