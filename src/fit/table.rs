@@ -185,6 +185,28 @@ pub fn placed(path: &Path, columns: &Columns, options: &Options) -> Result<Table
     Ok(table)
 }
 
+/// The rows that were read. A file that was put together from others may hold a run twice, which as a repeat would make the noise
+/// zero.
+#[derive(Default)]
+struct Seen {
+    rows: HashSet<Vec<String>>,
+    copies: usize,
+}
+
+impl Seen {
+    /// Whether a row with the same cells was there before.
+    fn before(&mut self, row: &StringRecord) -> bool {
+        let is_new = self.rows.insert(row.iter().map(str::to_owned).collect());
+        self.copies += usize::from(!is_new);
+        !is_new
+    }
+
+    fn warning(&self) -> Option<String> {
+        let rows = if self.copies == 1 { "row is an exact copy" } else { "rows are exact copies" };
+        (self.copies > 0).then(|| format!("{} {rows} of another, in all columns: a run counts once", self.copies))
+    }
+}
+
 /// Every row that is finished, with its group.
 fn scan<T>(
     reader: &Reader<'_>,
@@ -199,8 +221,7 @@ fn scan<T>(
     let mut table = Table::default();
     let mut incomplete: Option<(TableError, Vec<At>)> = None;
     let mut row = StringRecord::new();
-    let mut seen = HashSet::new();
-    let mut copies = 0;
+    let mut seen = Seen::default();
     while rows.next(&mut row)? {
         let status = status.as_ref().map(|place| row[place.index].trim());
         let finished = |status: &&str| FINISHED.iter().any(|word| status.eq_ignore_ascii_case(word));
@@ -208,9 +229,7 @@ fn scan<T>(
             *table.skipped.entry(status.to_owned()).or_default() += 1;
             continue;
         }
-        // A file that was put together from others may hold a run twice. As a repeat it would make the noise zero.
-        if options.rows == Kind::Results && !seen.insert(row.iter().map(str::to_owned).collect::<Vec<_>>()) {
-            copies += 1;
+        if options.rows == Kind::Results && seen.before(&row) {
             continue;
         }
         match (of(&row), &mut incomplete) {
@@ -245,10 +264,7 @@ fn scan<T>(
     }
     table.refuse_nothing(reader)?;
     table.notes = reader.notes();
-    if copies > 0 {
-        let rows = if copies == 1 { "row is an exact copy" } else { "rows are exact copies" };
-        table.warnings.push(format!("{copies} {rows} of another, in all columns: a run counts once"));
-    }
+    table.warnings.extend(seen.warning());
     if let Some(tuning) = tuning {
         let best = tuning.best();
         table.warnings.extend(tuning.edges(&best));

@@ -216,7 +216,7 @@ fn what_is_sized_to_a_short_text_can_be_planned_whatever_holds_it() {
     let (first, second) = plain.split_at(plain[..4_000_000].rfind("\n\n").unwrap() + 2);
     place.write("folder/a.txt", first);
     place.write("folder/b.txt", second);
-    let lines: String = plain.split("\n\n").map(|text| format!("{{\"text\": \"{text}\"}}\n")).collect();
+    let lines: String = plain.split("\n\n").fold(String::new(), |all, text| all + "{\"text\": \"" + text + "\"}\n");
     place.write("my.jsonl", lines);
     for (kind, text) in [
         ("isoflop", "my.jsonl"),
@@ -268,7 +268,7 @@ fn scores_of_documents_are_those_of_this_text_and_it_is_said_how_to_make_them() 
     // A quarter of the documents is enough for the longest run.
     let longest = |text: &str| {
         let values = spec::parse(text, "").unwrap().sweep.unwrap().axes.remove("schedule.tokens").unwrap();
-        values.iter().filter_map(|value| value.as_float()).fold(0.0, f64::max)
+        values.iter().filter_map(toml::Value::as_float).fold(0.0, f64::max)
     };
     let bytes = 12_000_000;
     std::fs::File::create(place.path("long.txt")).unwrap().set_len(bytes).unwrap();

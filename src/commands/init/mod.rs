@@ -53,7 +53,9 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let shown = file.display();
     let on = device.as_ref().map_or_else(String::new, |device| format!(" --device {device}"));
     eprintln!("wrote {shown}: `runner plan {shown}` shows what it trains, `runner {command} {shown}{on}` trains it");
-    missing::told(&spec, text.as_deref()).iter().for_each(|line| eprintln!("{line}"));
+    for line in missing::told(&spec, text.as_deref()) {
+        eprintln!("{line}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

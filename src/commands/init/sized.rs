@@ -98,7 +98,7 @@ fn sized(adapted: &str, bytes: f64) -> Option<String> {
     if keys.is_empty() {
         return Some(adapted.to_owned());
     }
-    let text = told(spec::edit(adapted, &keys).ok()?, &keys, (bytes, share));
+    let text = told(&spec::edit(adapted, &keys).ok()?, &keys, (bytes, share));
     let spec = spec::parse(&text, "").ok()?;
     let plan = planned(&spec, Some(available))?;
     // Runs of one length in FLOPs are no curve of sizes.
@@ -205,7 +205,7 @@ fn budgets_within(budgets: &[f64], share: f64) -> Vec<String> {
 }
 
 /// The spec with a word on what was sized, and without comments that tell numbers of the template.
-fn told(text: String, keys: &[String], (bytes, share): (f64, f64)) -> String {
+fn told(text: &str, keys: &[String], (bytes, share): (f64, f64)) -> String {
     let lengths = match share < 1.0 {
         true if keys.iter().any(|key| key.starts_with("sweep.budgets=")) => "budgets, ",
         true => "lengths, ",

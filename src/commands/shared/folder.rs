@@ -132,7 +132,7 @@ impl Folder {
             match best.get_mut(place) {
                 None => best.push((planned, loss)),
                 Some(known) if loss.is_some_and(|loss| known.1.is_none_or(|least| loss < least)) => {
-                    *known = (planned, loss)
+                    *known = (planned, loss);
                 }
                 Some(_) => {}
             }

@@ -6,6 +6,7 @@
 //! sizes, such as corpora, it is also told how often their smallest models decide as their largest do.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
@@ -59,7 +60,8 @@ pub fn fit(measure: &str, better: bool, rows: &[Row], recipes: &[Recipe], bootst
     let mut conclusion = conclusion;
     let mut resampled = "runs".to_owned();
     if let Some([by_measure, by_loss]) = decisions(&rows, recipes, bootstrap) {
-        conclusion += &format!(
+        let _ = write!(
+            conclusion,
             " The smallest models put {} of pairs of recipes in the order of the largest by {measure}, and {} by loss.",
             percent(by_measure),
             percent(by_loss)
