@@ -140,11 +140,10 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) ->
     }
     let spec = |folder: &Folder| anyhow::Ok(serde_json::to_value(folder.spec()?)?);
     let spec = differences(&spec(first)?, &spec(second)?);
-    let best = [first.best()?, second.best()?];
+    let tuned = [folder::tuned(&first.ledger)?, folder::tuned(&second.ledger)?];
+    let among = if tuned.iter().all(Vec::is_empty) { "" } else { ", of those tuned the best" };
+    let best = [first.best(&tuned[0]), second.best(&tuned[1])];
     let pairs = pairs(&best);
-    let of_tuned =
-        [first, second].into_iter().any(|folder| folder::tuned(&folder.ledger).is_ok_and(|axes| !axes.is_empty()));
-    let among = if of_tuned { ", of those tuned the best" } else { "" };
     let losses = match pairs.as_slice() {
         [] => "no two runs have the same shape, length, seed and corpus, so losses are not compared".to_owned(),
         [(a, b)] => {

@@ -26,33 +26,37 @@ type TakeRow<'a> = &'a mut dyn FnMut(usize, &[u8]) -> Result<(), String>;
 /// Reads the column and hands each text to `document`, which says what is wrong with it. Errors name the row, from 1; what is
 /// wrong with a row and not with the file goes to `bad`.
 pub fn read(path: &Path, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<(), DataError> {
-    let wrong = |what: String| DataError::content(path, what);
+    guarded(path, |file| texts(file, column, document, bad))
+}
+
+/// What is read of a file. The crate checks much, but files that lie have made it panic before.
+fn guarded<T>(path: &Path, work: impl FnOnce(File) -> Result<T, String>) -> Result<T, DataError> {
     let file = File::open(path).map_err(DataError::io("read", path))?;
-    // The crate checks much, but files that lie have made it panic before.
-    catch_unwind(AssertUnwindSafe(|| texts(file, column, document, bad)))
+    catch_unwind(AssertUnwindSafe(|| work(file)))
         .unwrap_or_else(|_| Err("it makes the reader of Parquet panic; it is damaged, get it again".to_owned()))
-        .map_err(wrong)
+        .map_err(|what| DataError::content(path, what))
 }
 
 /// Bytes that the texts of the column take: less than there are where texts repeat, which a dictionary holds once.
 pub fn length(path: &Path, column: &str) -> Result<u64, DataError> {
-    let wrong = |what: String| DataError::content(path, what);
-    let file = File::open(path).map_err(DataError::io("read", path))?;
-    let reader = catch_unwind(AssertUnwindSafe(|| SerializedFileReader::new(file)))
-        .map_err(|_| wrong("it makes the reader of Parquet panic; it is damaged, get it again".to_owned()))?
-        .map_err(|error| wrong(error.to_string()))?;
-    let index = find(reader.metadata().file_metadata().schema_descr(), column).map_err(wrong)?;
-    let bytes = reader.metadata().row_groups().iter().map(|group| group.column(index).uncompressed_size());
-    Ok(bytes.filter_map(|bytes| u64::try_from(bytes).ok()).sum())
+    guarded(path, |file| {
+        let reader = SerializedFileReader::new(file).map_err(|error| damaged(&error))?;
+        let index = find(reader.metadata().file_metadata().schema_descr(), column)?;
+        let bytes = reader.metadata().row_groups().iter().map(|group| group.column(index).uncompressed_size());
+        Ok(bytes.filter_map(|bytes| u64::try_from(bytes).ok()).sum())
+    })
+}
+
+fn damaged(error: &ParquetError) -> String {
+    format!("{error}; it is no Parquet, or damaged; get it again")
 }
 
 fn texts(file: File, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<(), String> {
-    let damaged = |error: ParquetError| format!("{error}; it is no Parquet, or damaged; get it again");
-    let reader = SerializedFileReader::new(file).map_err(damaged)?;
+    let reader = SerializedFileReader::new(file).map_err(|error| damaged(&error))?;
     let index = find(reader.metadata().file_metadata().schema_descr(), column)?;
     let mut row = 0;
     for at in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(at).map_err(damaged)?;
+        let group = reader.get_row_group(at).map_err(|error| damaged(&error))?;
         let stated = group.metadata().num_rows();
         let compression = group.metadata().column(index).compression();
         if !matches!(compression, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_)) {
@@ -60,7 +64,9 @@ fn texts(file: File, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<
                 "compressed by {compression}; rewrite it with Snappy, Zstandard or without compression"
             ));
         }
-        let ColumnReader::ByteArrayColumnReader(values) = group.get_column_reader(index).map_err(damaged)? else {
+        let ColumnReader::ByteArrayColumnReader(values) =
+            group.get_column_reader(index).map_err(|error| damaged(&error))?
+        else {
             return Err(format!("column {column:?} holds no text in row group {at}; get the file again"));
         };
         let before = row;
@@ -70,7 +76,7 @@ fn texts(file: File, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<
                 .map_err(|error| format!("not UTF-8 after {} bytes; correct or remove the row", error.valid_up_to()));
             text.and_then(&mut *document).map_err(wrong).or_else(|error| bad.take(error))
         };
-        rows(values, &mut row, &mut take, &damaged)?;
+        rows(values, &mut row, &mut take)?;
         if i64::try_from(row - before) != Ok(stated) {
             let there = row - before;
             return Err(format!("row group {at} states {stated} rows and has {there}; it is damaged, get it again"));
@@ -80,17 +86,13 @@ fn texts(file: File, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<
 }
 
 /// The rows of one column of one row group.
-fn rows(
-    mut reader: ColumnReaderImpl<ByteArrayType>,
-    row: &mut usize,
-    take: TakeRow<'_>,
-    damaged: &dyn Fn(ParquetError) -> String,
-) -> Result<(), String> {
+fn rows(mut reader: ColumnReaderImpl<ByteArrayType>, row: &mut usize, take: TakeRow<'_>) -> Result<(), String> {
     let (mut values, mut present): (Vec<ByteArray>, Vec<i16>) = (Vec::new(), Vec::new());
     loop {
         values.clear();
         present.clear();
-        let (records, _, levels) = reader.read_records(ROWS, Some(&mut present), None, &mut values).map_err(damaged)?;
+        let (records, _, levels) =
+            reader.read_records(ROWS, Some(&mut present), None, &mut values).map_err(|error| damaged(&error))?;
         if records == 0 {
             return Ok(());
         }

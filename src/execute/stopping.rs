@@ -19,30 +19,13 @@ pub struct Stopping {
     curves: Mutex<BTreeMap<RunId, Option<Arc<Curve>>>>,
 }
 
-/// The runs that differ in tuned fields alone, each group in the order of the plan.
-fn groups<'a>(plan: &'a Plan, tuned: &[String]) -> Vec<Vec<&'a PlannedRun>> {
-    let key = |run: &PlannedRun| {
-        let axes: Vec<_> = run.axes.iter().filter(|(field, _)| !tuned.contains(field)).collect();
-        format!("{axes:?} {} {:?} {}", run.params.total(), run.run.flop_budget, run.run.seed)
-    };
-    let (mut groups, mut at) = (Vec::<Vec<&PlannedRun>>::new(), BTreeMap::new());
-    for run in &plan.runs {
-        let place = *at.entry(key(run)).or_insert(groups.len());
-        if place == groups.len() {
-            groups.push(Vec::new());
-        }
-        groups[place].push(run);
-    }
-    groups
-}
-
 /// The group of each run, in the order in which they are trained: the middle values of all groups first, since a run is
 /// stopped by a good one of its group; cheap ones first, since the others are judged by what they showed. Every second group
 /// begins on the other side of its middle: gaps of too high rates change in another way than those of too low ones, and neither
 /// may be judged by the other alone.
 fn order<'a>(plan: &'a Plan, tuned: &[String]) -> Vec<(usize, &'a PlannedRun)> {
     let mut ordered = Vec::new();
-    for (group, runs) in groups(plan, tuned).into_iter().enumerate() {
+    for (group, runs) in plan.groups(tuned).into_iter().enumerate() {
         let off = tuned
             .iter()
             .map(|field| off_the_middle(&runs, field))
@@ -79,7 +62,7 @@ impl Stopping {
 
     /// Why no run of this plan could be stopped, if so.
     pub fn hopeless(&self, plan: &Plan) -> Option<String> {
-        let groups = groups(plan, &self.tuned);
+        let groups = plan.groups(&self.tuned);
         let companions: usize = groups.iter().map(|group| group.len() - 1).sum();
         let tuned = self.tuned.join(" and ");
         (companions <= stop::COMPANIONS).then(|| {
@@ -106,7 +89,7 @@ impl Stopping {
         if share < self.rule.after {
             return None;
         }
-        let groups = groups(ledger.plan(), &self.tuned);
+        let groups = ledger.plan().groups(&self.tuned);
         let mut curves = self.curves.lock().unwrap_or_else(PoisonError::into_inner);
         let mut curve = |run: &PlannedRun| {
             if !curves.contains_key(&run.id) && ledger.has_result(&run.id) {
@@ -175,8 +158,8 @@ mod tests {
     #[test]
     fn groups_differ_in_what_is_tuned_alone_and_middle_values_of_cheap_groups_come_first() {
         let (plan, tuned) = (plan(), ["optimizer.learning_rate".to_owned()]);
-        assert_eq!(groups(&plan, &tuned).iter().map(Vec::len).collect::<Vec<_>>(), [5, 5]);
-        assert_eq!(groups(&plan, &[]).len(), 10);
+        assert_eq!(plan.groups(&tuned).iter().map(Vec::len).collect::<Vec<_>>(), [5, 5]);
+        assert_eq!(plan.groups(&[]).len(), 10);
         let told = |(group, run): &(usize, &PlannedRun)| (*group, run.axes["optimizer.learning_rate"].clone());
         let told: Vec<(usize, String)> = order(&plan, &tuned).iter().map(told).collect();
         let [first, second] = [["0.04", "0.02", "0.08", "0.01", "0.16"], ["0.04", "0.08", "0.02", "0.16", "0.01"]];

@@ -275,6 +275,26 @@ pub struct Plan {
     pub left_out: Vec<LeftOut>,
 }
 
+impl Plan {
+    /// The runs that differ in tuned fields alone, each group in the order of the plan.
+    pub fn groups(&self, tuned: &[String]) -> Vec<Vec<&PlannedRun>> {
+        let key = |planned: &PlannedRun| {
+            let axes: Vec<_> = planned.axes.iter().filter(|(field, _)| !tuned.contains(field)).collect();
+            let PlannedRun { run, params, .. } = planned;
+            format!("{axes:?} {:?} {} {:?} {}", run.shape, params.total(), run.flop_budget, run.seed)
+        };
+        let (mut groups, mut at) = (Vec::<Vec<&PlannedRun>>::new(), BTreeMap::new());
+        for run in &self.runs {
+            let place = *at.entry(key(run)).or_insert(groups.len());
+            if place == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups[place].push(run);
+        }
+        groups
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

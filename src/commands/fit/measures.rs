@@ -67,9 +67,9 @@ fn is_recipe(header: &str) -> bool {
 }
 
 /// Numbers of columns, group by group, after the loss.
-fn columns(request: &Request, law: Law) -> anyhow::Result<Vec<Group<Vec<f64>>>> {
+fn columns(request: &Request) -> anyhow::Result<Vec<Group<Vec<f64>>>> {
     let args = request.args;
-    let (read, places) = measures_table(request, law)?;
+    let (read, places) = measures_table(request, Law::Emergence)?;
     let numbers = |row: named::Named| [vec![row.target], places.iter().map(|at| row.numbers[*at]).collect()].concat();
     let plain = |Group { name, rows, made, counted }: Group<named::Named>| {
         let rows = rows.into_iter().map(numbers).collect();
@@ -101,7 +101,7 @@ pub(super) fn rank_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Resul
 
 /// How fast a skill comes, size by size where there are several.
 pub(super) fn emergence_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
-    let groups = columns(request, Law::Emergence)?;
+    let groups = columns(request)?;
     let task = request.args.by.clone().unwrap_or_default();
     for Group { rows, made, .. } in groups {
         let mut sizes: BTreeMap<u64, Vec<emergence::Row>> = BTreeMap::new();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::commands::shared::closing;
 use crate::spec::{Source, Spec};
 
 /// What is said of them, a line each; `text` is the one that was asked for.
@@ -49,7 +50,7 @@ fn scores(spec: &Spec, text: Option<&Path>) -> Option<String> {
         said,
         "To make them:\n  runner init run --text {} --out scorer.toml --set data.vocab={} --set \
          data.validation_fraction={fraction}",
-        quoted(text),
+        closing::quoted(text.display().to_string()),
         data.vocab.unwrap_or_default()
     );
     for (file, seed) in files {
@@ -61,11 +62,4 @@ fn scores(spec: &Spec, text: Option<&Path>) -> Option<String> {
         );
     }
     Some(said)
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -114,30 +114,15 @@ impl Folder {
     }
 
     /// All runs with their losses; of those that differ in what was tuned alone, the best.
-    pub fn best(&self) -> anyhow::Result<Vec<(&PlannedRun, Option<f64>)>> {
-        let tuned = tuned(&self.ledger)?;
-        let mut best: Vec<(&PlannedRun, Option<f64>)> = Vec::new();
-        let mut places: BTreeMap<String, usize> = BTreeMap::new();
-        for planned in &self.ledger.plan().runs {
-            let loss = self.row(&planned.id).val_loss;
-            let PlannedRun { run, axes, .. } = planned;
-            let own: Vec<_> = axes.iter().filter(|(field, _)| !tuned.contains(field)).collect();
-            let program = run.program.as_ref().map(|program| &program.config);
-            let point = if tuned.is_empty() {
-                planned.id.to_string()
-            } else {
-                format!("{:?} {:?} {} {} {own:?} {program:?}", run.shape, run.flop_budget, run.seed, run.corpus)
-            };
-            let place = *places.entry(point).or_insert(best.len());
-            match best.get_mut(place) {
-                None => best.push((planned, loss)),
-                Some(known) if loss.is_some_and(|loss| known.1.is_none_or(|least| loss < least)) => {
-                    *known = (planned, loss);
-                }
-                Some(_) => {}
-            }
+    pub fn best<'a>(&'a self, tuned: &[String]) -> Vec<(&'a PlannedRun, Option<f64>)> {
+        let loss = |run: &'a PlannedRun| (run, self.row(&run.id).val_loss);
+        let plan = self.ledger.plan();
+        if tuned.is_empty() {
+            return plan.runs.iter().map(loss).collect();
         }
-        Ok(best)
+        let least = |(_, loss): &(_, Option<f64>)| loss.unwrap_or(f64::INFINITY);
+        let best = |runs: Vec<_>| runs.into_iter().map(loss).min_by(|a, b| least(a).total_cmp(&least(b)));
+        plan.groups(tuned).into_iter().filter_map(best).collect()
     }
 
     /// Tokens and training loss along the curve of a run, as far as it is known.

@@ -97,24 +97,8 @@ impl Tuning {
 
     /// The points, in the order of the plan.
     fn points<'a>(&self, ledger: &'a Ledger) -> Vec<Point<'a>> {
-        let mut groups: Vec<(String, Vec<&PlannedRun>)> = Vec::new();
-        let mut at: BTreeMap<String, usize> = BTreeMap::new();
-        for run in &ledger.plan().runs {
-            let key = self.key(run);
-            let place = *at.entry(key.clone()).or_insert_with(|| {
-                groups.push((key, Vec::new()));
-                groups.len() - 1
-            });
-            groups[place].1.push(run);
-        }
-        groups.into_iter().map(|(_, runs)| self.point(&runs)).collect()
-    }
-
-    /// What runs of one point have in common.
-    fn key(&self, run: &PlannedRun) -> String {
-        let is_tuned = |field: &String| self.settings.iter().any(|tuned| tuned.field() == field);
-        let axes: Vec<_> = run.axes.iter().filter(|(field, _)| !is_tuned(field)).collect();
-        format!("{:?} {:?} {} {axes:?}", run.run.shape, run.run.flop_budget, run.run.seed)
+        let tuned: Vec<String> = self.settings.iter().map(|tuned| tuned.field().to_owned()).collect();
+        ledger.plan().groups(&tuned).iter().map(|runs| self.point(runs)).collect()
     }
 
     fn point<'a>(&self, runs: &[&'a PlannedRun]) -> Point<'a> {

@@ -91,9 +91,7 @@ impl<'a> Pool<'a> {
                 self.spent += self.cost[row];
                 self.bought.push(row);
             }
-            let mut copies = self.copies.clone();
-            self.learn(&mut copies, if all { LOOKS } else { 1 })?;
-            self.copies = copies;
+            self.copies = self.learned(if all { LOOKS } else { 1 })?;
         }
     }
 
@@ -101,8 +99,9 @@ impl<'a> Pool<'a> {
         rows.iter().map(|row| self.away[*row]).collect()
     }
 
-    /// Fits copies to what was bought, again and again: they leave bad minima by looking where others are.
-    fn learn(&self, copies: &mut Copies, looks: usize) -> Result<(), FormulaError> {
+    /// The copies fitted to what was bought, again and again: they leave bad minima by looking where others are.
+    fn learned(&self, looks: usize) -> Result<Copies, FormulaError> {
+        let mut copies = self.copies.clone();
         let seen = self.data.select(&self.bought);
         // Of the region only the places are known.
         let usual = median(seen.loss.clone());
@@ -112,7 +111,7 @@ impl<'a> Pool<'a> {
         for _ in 0..looks {
             copies.learn(Lesson { bound: &bound, data: &rows, places: &self.bought, away: &away, measure });
         }
-        Ok(())
+        Ok(copies)
     }
 
     /// What copies predict of a row each, within bounds so that one that went astray does not decide alone.
@@ -195,9 +194,8 @@ impl<'a> Pool<'a> {
     /// The region as it is predicted now: the median of the copies, with 95% of them. A choice gets along with copies on their way
     /// to a minimum; an answer lets copies of its own come to rest, so that asking for it changes no choice.
     pub fn predict(&self) -> Result<Vec<Estimate>, FormulaError> {
-        let mut copies = self.copies.clone();
-        let looks = if self.bought.is_empty() { 0 } else { RESTED.saturating_sub(copies.rounds()) };
-        self.learn(&mut copies, looks)?;
+        let looks = if self.bought.is_empty() { 0 } else { RESTED.saturating_sub(self.copies.rounds()) };
+        let copies = self.learned(looks)?;
         let each = self.predictions(&copies, self.target)?;
         Ok(each.into_iter().map(|copies| Estimate::from_draws(median(copies.clone()), copies)).collect())
     }
