@@ -1,6 +1,6 @@
 #!/bin/sh
 # Trains and answers every question of sweeps/laws: claims about scaling, each with a spec that says what is expected. Results
-# go to results/laws-NAME. Interrupt it whenever you like: the same command goes on where it was.
+# go to reproduced/laws-NAME (results/ has ours). Interrupt it whenever you like: the same command goes on where it was.
 #
 #   usage: scripts/laws.sh [--plan] [NAME...]      all of them unless named, such as depth; --plan tells the hours and trains nothing
 #
@@ -34,6 +34,6 @@ for name; do
     # What stops one question, such as a processor without bf16 or a corpus that is not there, does not stop the others.
     # shellcheck disable=SC2086
     { ! grep -q corpora/rfc-scores "sweeps/laws/$name.toml" || RUNNER=$runner scripts/corpus-scores.sh; } &&
-        "$runner" sweep "sweeps/laws/$name.toml" ${RUNNER_FLAGS:---device cpu} || failed="$failed $name"
+        "$runner" sweep "sweeps/laws/$name.toml" --out "reproduced/laws-$name" ${RUNNER_FLAGS:---device cpu} || failed="$failed $name"
 done
 [ -z "$failed" ] || { echo "not answered:$failed; what to do stands above" >&2; exit 1; }

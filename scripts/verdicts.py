@@ -28,7 +28,7 @@ def mark(shape, color, x, y):
 def rows():
     lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| ") and line.count(" | ") == 4]
     for line in lines[1:]:
-        claim, _, _, found, verdict = line.strip("| ").split(" | ")
+        claim, verdict, found, _, _ = line.strip("| ").split(" | ")
         yield claim, found, re.findall(r"\*\*([a-z ]+)\*\*", verdict)
 
 
