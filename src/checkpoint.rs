@@ -9,12 +9,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Shape, Weight, is_default};
 use crate::optimizer::{Kept, OptimizerKind};
-use crate::plan::RunId;
+use crate::plan::{PlannedRun, RunId};
 
 /// Version of what is described above.
 const FORMAT: &str = "runner-checkpoint-1";
@@ -181,6 +182,30 @@ pub fn read(file: &mut File, run: &RunId, layout: &[Entry]) -> Result<(Place, Ve
     file.seek(SeekFrom::Start(8 + header_length)).map_err(said)?;
     let tensors = layout.iter().map(|entry| numbers(file, entry.len())).collect::<io::Result<_>>().map_err(said)?;
     Ok((place, tensors))
+}
+
+/// A file without the weights that are looked for in it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: no weights of run {run}: {why}; train it again with --keep-models into another folder", path.display())]
+pub struct NoWeights {
+    path: PathBuf,
+    run: RunId,
+    why: String,
+}
+
+/// The weights of a run in the order of its model, from a kept model or from a checkpoint of any step.
+pub fn weights(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, NoWeights> {
+    let (shape, optimizer) = (&planned.run.shape, planned.run.optimizer.kind);
+    let open = || File::open(path).map_err(|error| error.to_string());
+    let model = || read(&mut open()?, &planned.id, &model_layout(shape));
+    // Moments lie between the weights, the sum of losses after the last of them.
+    let whole = || {
+        let (_, tensors) = read(&mut open()?, &planned.id, &layout(shape, optimizer))?;
+        let pairs = tensors.into_iter().zip(kept(shape, optimizer)).filter(|(_, (_, kept))| *kept == Kept::Value);
+        Ok::<_, String>(pairs.map(|(tensor, _)| tensor).collect())
+    };
+    let found = model().map(|(_, tensors)| tensors).or_else(|why| whole().map_err(|_| why));
+    found.map_err(|why| NoWeights { path: path.to_owned(), run: planned.id.clone(), why })
 }
 
 /// Length of the header, checked against that of the file.

@@ -64,6 +64,7 @@ pub mod plan;
 pub mod provenance;
 pub mod report;
 pub mod serve;
+pub mod shell;
 pub mod spec;
 #[cfg(feature = "train")]
 pub mod train;

@@ -1,4 +1,4 @@
-//! Lines of text files.
+//! Lines of text files, and JSON as Python prints it.
 
 /// Lines that end as on Unix: after `\r\n` the csv crate counts a line too few.
 pub fn unix(mut text: Vec<u8>) -> Vec<u8> {
@@ -14,9 +14,56 @@ pub fn unix(mut text: Vec<u8>) -> Vec<u8> {
     text
 }
 
+/// What stands for a number that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNumber {
+    /// Its word as a text, such as `"NaN"`.
+    Text,
+    /// `null`.
+    Null,
+}
+
+/// JSON without the words `NaN` and `Infinity`, which Python prints for numbers and JSON does not have. Texts that hold such
+/// words stay.
+pub fn plain_json(json: &[u8], instead: NotNumber) -> Vec<u8> {
+    const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let mut out = Vec::with_capacity(json.len() + 16);
+    let (mut at, mut inside) = (0, false);
+    while at < json.len() {
+        let word = WORDS.into_iter().find(|word| !inside && json[at..].starts_with(word));
+        if let Some(word) = word {
+            match instead {
+                NotNumber::Text => out.extend([b"\"", word, b"\""].concat()),
+                NotNumber::Null => out.extend(b"null"),
+            }
+            at += word.len();
+            continue;
+        }
+        if inside && json[at] == b'\\' {
+            out.push(b'\\');
+            at += 1;
+        } else if json[at] == b'"' {
+            inside = !inside;
+        }
+        out.extend(json.get(at));
+        at += 1;
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_python_are_replaced_outside_of_texts_alone() {
+        let python = br#"{"loss": NaN, "low": -Infinity, "note": "NaN \" Infinity", "n": 1}"#;
+        let told = |instead| String::from_utf8(plain_json(python, instead)).unwrap();
+        let text = r#"{"loss": "NaN", "low": "-Infinity", "note": "NaN \" Infinity", "n": 1}"#;
+        assert_eq!(told(NotNumber::Text), text);
+        let null = r#"{"loss": null, "low": null, "note": "NaN \" Infinity", "n": 1}"#;
+        assert_eq!(told(NotNumber::Null), null);
+    }
 
     #[test]
     fn only_the_carriage_return_before_a_line_feed_goes() {

@@ -38,8 +38,13 @@ fn a_plan_says_that_its_runs_are_candidates_and_when_the_sweep_ends() {
     for words in ["candidates", "tokens_per_param at 1e15", "sweep.limit_flops = 3e15", "sweep.stop_width = 1.5"] {
         assert!(said.contains(words), "{words} is not in {said}");
     }
-    place.write("spec.toml", edited(QUICKSTART, &["sweep.tune=[\"learning_rate\"]"]));
-    assert!(planned().contains("runs are candidates"), "{}", planned());
+    // Of a tuned sweep the runs are shown that its points begin with.
+    place.write("spec.toml", edited(QUICKSTART, &["sweep.tune=[\"learning_rate\", \"weight_decay\"]"]));
+    let plan = place.run(&["plan", "spec.toml", "--flops-per-second", "1e12"]);
+    assert!(text(&plan.stderr).contains("runs are candidates") && text(&plan.stderr).contains("5 runs a point"));
+    let shown =
+        text(&plan.stdout).lines().filter(|line| line.contains("value = 0.01 ") && line.contains("  0.1  ")).count();
+    assert!(shown == 21 && !text(&plan.stdout).contains("Left out"), "{shown} of 21: {}", text(&plan.stdout));
     place.write("spec.toml", QUICKSTART);
     assert!(!planned().contains("candidates"));
 }
@@ -178,6 +183,28 @@ fn each_point_is_tuned_until_its_best_rate_lies_between_two_worse_ones() {
     assert_eq!(place.results().len(), results);
 }
 
+/// Batches below one sequence come to one sequence, so that a point has fewer of them than the lattice.
+#[test]
+fn a_point_begins_with_the_settings_of_its_spec() {
+    let batch =
+        ["optimizer.batch_tokens=16", "sweep.tune=[\"learning_rate\", \"batch_tokens\"]", "sweep.limit_flops=3e12"];
+    let place = Place::with(&tuned(&batch));
+    assert_code(&place.sweep("rehearsal", &["--slots", "1"]).output().unwrap(), 0);
+    let first = choices(&place).into_iter().next().unwrap();
+    assert!(first["reason"].as_str().unwrap().ends_with("optimizer.batch_tokens 1.600e1"), "{first}");
+}
+
+/// A fault that all points of a sweep have is not that of the settings of one.
+#[test]
+fn a_fault_of_every_point_is_told_without_settings_that_nobody_wrote() {
+    let place = Place::with(&tuned(&[]));
+    let said = place.refusal(&["plan", "spec.toml", "--set", "sweep.sizes=5"]);
+    assert!(said.contains("sweep.sizes: 5 sizes do not show a minimum; write 7"), "{said}");
+    let axis = "sweep.axes={\"optimizer.beta1\"=[0.9, 1.5]}";
+    let said = place.refusal(&["plan", "spec.toml", "--set", axis]);
+    assert!(said.contains("where") && said.contains("optimizer.beta1 = 1.5"), "{said}");
+}
+
 #[test]
 fn tuning_keeps_to_its_limit_and_refuses_what_makes_no_sense() {
     let place = Place::with(&tuned(&["sweep.limit_flops=3e13"]));
@@ -221,6 +248,10 @@ fn choosing_begins_with_what_was_trained_before() {
     assert_refused(&place.run(&["sweep", "out.toml", "--device", "rehearsal", "--out", "out"]), &["cannot be told"]);
     let said = sweep("out", spec(&[&goal[..], &["sweep.known=[\"old\"]"]].concat()));
     assert!(said.contains("26 runs of old are known already, from 1e12 to 1e14 FLOPs"), "{said}");
+    let twice = spec(&[&goal[..], &["sweep.known=[\"old\", \"./old/runs.csv\"]"]].concat());
+    place.write("twice.toml", twice);
+    let again = place.run(&["sweep", "twice.toml", "--device", "rehearsal", "--out", "twice"]);
+    assert_refused(&again, &["sweep.known", "./old/runs.csv", "named before"]);
     let choices = choices(&place);
     // What the first run would tell was known before it.
     let [_, low, high] = interval(&choices[0]);

@@ -141,6 +141,36 @@ fn logs_of_a_folder_are_runs_with_their_curves() {
     assert!(place.read("out/runs.csv").lines().next().unwrap().contains("told.config.lr"));
 }
 
+/// Losses of runs that have a name in common, and a run that ends without a number.
+#[test]
+fn each_run_keeps_its_own_curve_and_one_that_diverges_is_left_out() {
+    let place = Place::new();
+    fs::create_dir(place.path("logs")).unwrap();
+    for (at, (_, n, d, loss)) in grid().into_iter().enumerate() {
+        let mut log = format!("{{\"name\": \"baseline\", \"n_params\": {n}}}\n");
+        let _ = writeln!(log, "{{\"step\": 10, \"tokens\": {d}, \"loss\": {}, \"val_loss\": {loss}}}", loss + 1.0);
+        if at == 20 {
+            let _ = writeln!(log, "{{\"step\": 11, \"tokens\": {d}, \"loss\": NaN, \"note\": \"NaN\"}}");
+        }
+        place.write(&format!("logs/{at:02}.jsonl"), log);
+    }
+    let output = place.run(&["import", "logs", "--out", "out"]);
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains("1 runs are diverged"), "{}", text(&output.stderr));
+    let [runs, curves] = place.tables();
+    assert_eq!((runs.lines().count(), curves.lines().count()), (21, 21));
+    let column = |table: &str, name: &str| -> Vec<f64> {
+        let mut reader = csv::Reader::from_reader(table.as_bytes());
+        let at = reader.headers().unwrap().iter().position(|header| header == name).expect(name);
+        let mut cells: Vec<f64> = reader.records().map(|row| row.unwrap()[at].parse().unwrap()).collect();
+        cells.sort_by(f64::total_cmp);
+        cells
+    };
+    let finals = column(&runs, "val_loss");
+    let trained = column(&curves, "train_loss");
+    assert!(finals.iter().zip(&trained).all(|(end, trained)| (trained - end - 1.0).abs() < 1e-9), "{trained:?}");
+}
+
 #[test]
 fn an_mlruns_folder_is_read_and_what_failed_is_left_out() {
     let place = Place::new();

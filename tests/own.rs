@@ -123,6 +123,20 @@ fn models_that_only_a_program_knows_are_planned_trained_and_fitted_by_its_own_co
     assert_eq!(column(&place, "params")[at], (147_456 + 128_064).to_string());
 }
 
+/// Models of the same counts are different points where each has its own best setting.
+#[test]
+fn models_that_differ_in_a_key_of_the_program_alone_are_tuned_apart() {
+    let twins = "\n[[sweep.models]]\nconfig = { n_layer = 2, n_embd = 64 }\n[[sweep.models]]\nconfig = { n_layer = 2, n_embd = 64, \
+                 dropout = 0.1 }\n";
+    let tune = "\n[sweep]\nbudgets = [1e12]\nmin_steps = 50\nseeds = [1]\ntune = [\"learning_rate\"]\n";
+    let head = HEAD.replace("[optimizer]\n", "[optimizer]\nlearning_rate = 0.01\n");
+    let place = place(&[&head, FORMULAS, tune, twins]);
+    let output = place.run(&["plan", "spec.toml"]);
+    assert!(text(&output.stderr).contains("18 runs are candidates"), "{}", text(&output.stderr));
+    let shown = text(&output.stdout).lines().filter(|line| line.contains("n_embd=64")).count();
+    assert_eq!(shown, 2, "{}", text(&output.stdout));
+}
+
 #[test]
 fn a_program_that_counts_its_models_is_asked_once_for_each() {
     if !crate::program::python() {

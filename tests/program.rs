@@ -95,6 +95,8 @@ signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
 for i in range(first + 1, 21):
     say(step=run["steps"] * i // 20, loss=loss(d * i / 20))
     open(state, "w").write(str(i))
+    if i == 6 and not first:
+        time.sleep(0.6)
     if i == 8 and not first:
         open("waiting", "w").close()
         while not stop:
@@ -115,6 +117,9 @@ say(val_loss=loss(d))
     assert!(runs.contains("finished"));
     let steps: Vec<&str> = curves.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
     assert_eq!(steps.len(), 20, "the points of both attempts, each once: {curves}");
+    let result = fs::read_to_string(&place.results()[0]).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    assert!(result["seconds"].as_f64().unwrap() >= 0.6, "the time of both attempts: {result}");
 }
 
 #[test]
@@ -444,6 +449,7 @@ fn what_a_spec_says_wrong_of_a_program_is_refused() {
         (&["train.command=[\" \", \"{config}\"]", "train.inputs="], &["no program is named"]),
         (&["train.precision=\"bf16\""], &["train.precision", "has its own"]),
         (&["train.patience_seconds=-1"], &["train.patience_seconds"]),
+        (&["train.patience_seconds=1e20"], &["train.patience_seconds", "more than a year"]),
         (&["train.command="], &["train.inputs", "only train.command"]),
     ] {
         let place = place(&small("sweep.seeds=[1]", &[]), GOOD);

@@ -191,6 +191,15 @@ fn the_best_values_are_told_for_each_value_of_one_more_axis() {
     let groups: Vec<&str> = laws.iter().map(|law| law["group"].as_str().unwrap()).collect();
     assert_eq!(groups, ["0.1", "0.0"]);
     assert!(laws.iter().all(|law| law["points"] == 15 && law["optima"].as_array().unwrap().len() == 3));
+    // Of two more axes the law would mix the values of one; an axis that goes along with the places is none of them.
+    let two = [&axes[..], &["sweep.axes.\"optimizer.beta1\"=[0.9, 0.8]", "optimizer.batch_tokens=1024"]].concat();
+    let said = Place::with(&spec(&two, &fit)).refusal(&["plan", "spec.toml"]);
+    assert!(said.contains("differ in axis.optimizer.beta1 and axis.optimizer.weight_decay"), "{said}");
+    let along = "sweep.zip=[{ \"model.width\" = [32, 64, 128], \"model.depth\" = [1, 2, 4] }]";
+    let place = Place::with(&spec(&[rates, along, axes[2], "optimizer.batch_tokens=1024"], &fit));
+    assert_code(&place.rehearse(), 0);
+    let laws = fits(&place);
+    assert!(laws.len() == 2 && laws.iter().all(|law| law["optima"].as_array().unwrap().len() == 3), "{laws:?}");
 }
 
 #[test]

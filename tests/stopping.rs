@@ -207,6 +207,34 @@ fn a_program_is_asked_to_stop_and_goes_on_from_its_own_checkpoint() {
     assert_eq!(place.files("out/runs", "went-on").len(), stopped);
 }
 
+/// A run that is stopped by a point that an earlier attempt told: nothing of its speed is known then.
+#[test]
+fn a_program_is_stopped_by_what_it_told_before_it_was_interrupted() {
+    if !python() {
+        return;
+    }
+    let command = ["train.command=[\"python3\", \"train.py\", \"{config}\"]", "train.inputs=[\"train.py\"]"];
+    let grid = ["sweep.axes.\"model.width\"=[64, 128, 256]", "sweep.axes.\"model.depth\"=", "eval.curve_points=20"];
+    let of = |more: &[&str]| spec(&[&command[..], &grid, more].concat());
+    let place = Place::with(&of(&[]));
+    let waits = "    if i == 10 and not first and rate == 0.08 and run[\"axes\"][\"model.width\"] == \"64\":\n        \
+                 open(\"waiting\", \"w\").close()\n        signal.pause()\n    if stop:";
+    place.write("train.py", PROGRAM.replace("    if stop:", waits));
+    let mut first = place.sweep("cpu", &["--slots", "2", "--threads", "1"]);
+    let mut first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("all runs but one", || place.path("waiting").exists() && place.results().len() == 14);
+    signal("-INT", &[first.id()]);
+    assert_eq!(first.wait().unwrap().code(), Some(75));
+    place.write("spec.toml", of(&[RULE]));
+    for _ in 0..2 {
+        assert_code(&place.sweep("cpu", &["--slots", "2", "--threads", "1"]).output().unwrap(), 0);
+        assert_eq!((count(&place, "finished"), count(&place, "stopped")), (14, 1));
+    }
+    let [stopped] = &place.files("out/runs", "stopped.json")[..] else { panic!("one run is stopped") };
+    let stopped: Value = serde_json::from_str(&std::fs::read_to_string(stopped).unwrap()).unwrap();
+    assert!(stopped["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{stopped}");
+}
+
 #[test]
 fn what_stopping_would_have_saved_on_published_grids_stands_in_the_docs() {
     let docs = std::fs::read_to_string(repository().join("docs/choosing.md")).unwrap();

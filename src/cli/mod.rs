@@ -118,8 +118,7 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Write manual pages.
     Man(ManArgs),
-    /// Train runs of a sweep until none is left (started by `sweep`, one process a slot).
-    #[command(hide = true)]
+    /// Train runs of a sweep that another machine began, until none is left.
     Worker(WorkerArgs),
     /// Supervise one worker (started by the batch script of `sweep --launcher slurm`, one process a task).
     #[command(hide = true)]

@@ -17,7 +17,7 @@ use crate::data::{BinFacts, Corpus, KeptFacts, ORIGINAL_IDS, PartFacts, TextFact
 use crate::spec::{self, Data, KeepBy, Spec};
 use crate::units::Tokens;
 #[cfg(feature = "train")]
-use crate::{export::transformers, ledger::Ledger, train};
+use crate::{checkpoint, ledger::Ledger, train};
 #[cfg(feature = "train")]
 use std::{fs, fs::File, io::BufWriter};
 
@@ -71,7 +71,7 @@ fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     check_threads(*threads)?;
     let ledger = Ledger::open(dir)?;
     let (planned, path) = kept_model(&ledger, run.as_deref(), None)?;
-    let weights = transformers::read(planned, &path)?;
+    let weights = checkpoint::weights(planned, &path)?;
     // Begun under another name before what takes long: a place that cannot be written is told at once, and scores that are there
     // stay until there are others.
     let mut aside = out.clone().into_os_string();

@@ -1,6 +1,6 @@
 //! `runner import`: runs that were trained elsewhere as a sweep's folder, from which every other command goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -27,7 +27,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
             gathered.notes.iter().for_each(|note| eprintln!("note: {note}"));
             (TableFile::gathered(source, gathered.lines), gathered.curves)
         }
-        None => (TableFile::open(source)?, BTreeMap::new()),
+        None => (TableFile::open(source)?, Vec::new()),
     };
     let options =
         Options { skip_incomplete: *skip_incomplete, tokens_from_flops: *tokens_from_flops, ..Options::default() };
@@ -41,7 +41,9 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let records = table::records(&file)?;
     let runs = read.rows.iter().zip(&read.lines).map(|(observation, line)| {
         let mut run = imported(&records, *line, observation);
-        run.curve = curves.get(&run.name).cloned().unwrap_or_default();
+        // Each run is a line.
+        let at = (*line as usize).checked_sub(1);
+        run.curve = at.and_then(|at| curves.get(at)).cloned().unwrap_or_default();
         run
     });
     let runs: Vec<Imported> = distinct(runs.collect());

@@ -18,8 +18,10 @@ use super::sweep::results::results_dir;
 use super::{STDOUT, positive};
 use crate::cli::PlanArgs;
 use crate::execute::Stopping;
-use crate::ledger::{Ledger, Losses, State};
-use crate::plan::{self, Costs, Estimate, Machine, Plan, PlannedRun, Trimmed};
+use crate::execute::choose::tuning::Tuning;
+use crate::ledger::{Ledger, Losses, State, has_tables_only};
+use crate::plan::{self, Costs, Estimate, LeftOut, Machine, Plan, PlannedRun, Trimmed};
+use crate::shell;
 use crate::spec::{self, Spec};
 use crate::units::{Bytes, Flops, Params, Ratio, Seconds, Tokens};
 
@@ -61,7 +63,11 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         json::print(as_json(&plan, fittable.as_ref(), &throughput, (machine, price)))?;
     } else {
         let room = Room::of(args.tables.wide);
-        let text = text(&plan, &throughput, (machine, price), room)?;
+        let tuning = Tuning::of(&spec);
+        let shown = tuning.as_ref().map_or_else(|| plan.runs.iter().collect(), |tuning| tuning.first(&plan));
+        let mut text = grid(&shown, &throughput, tuning.is_some(), room)?;
+        text += &left_out(&plan, tuning.is_some())?;
+        text += &totals(&plan, &throughput, (machine, price))?;
         io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
     }
     planning::require_runs(&plan)?;
@@ -98,7 +104,8 @@ fn warn(spec: &Spec, plan: &Plan) {
 fn take(changed: Trimmed, why: &str, set: &mut Vec<String>) -> (Spec, Plan) {
     eprintln!("{why}:");
     changed.said.iter().for_each(|line| eprintln!("  {line}"));
-    eprintln!("the same by hand: --set {}", changed.set.join(" --set "));
+    let words = changed.set.iter().flat_map(|set| ["--set", set]);
+    eprintln!("the same by hand: {}", shell::command(words));
     // A key that was set from outside is set anew.
     let key = |set: &str| set.split('=').next().unwrap_or_default().trim().to_owned();
     set.retain(|old| !changed.set.iter().any(|new| key(new) == key(old)));
@@ -111,10 +118,7 @@ fn candidates(spec: &Spec, plan: &Plan) -> Option<String> {
     let sweep = spec.sweep.as_ref()?;
     let aim = match sweep.goal {
         Some(goal) => format!("those that tell most about {goal}"),
-        None if !sweep.tune.is_empty() => {
-            "each point's first settings and their neighbours while these are better".to_owned()
-        }
-        None => return None,
+        None => least(&Tuning::of(spec)?.first(plan), sweep.tune.len()),
     };
     let whole: f64 = plan.runs.iter().map(|run| run.flops).sum();
     let limit = sweep.limit_flops.filter(|limit| *limit < whole).map(|limit| {
@@ -132,6 +136,17 @@ fn candidates(spec: &Spec, plan: &Plan) -> Option<String> {
     Some(format!(
         "these {runs} runs are candidates, and all hours, FLOPs and prices are those of all of them: the sweep trains {aim}{limit}{narrow}"
     ))
+}
+
+/// What tuning so many settings takes at least, from the runs that the points begin with.
+fn least(first: &[&PlannedRun], settings: usize) -> String {
+    let runs = 1 + 2 * settings;
+    let flops: f64 = first.iter().map(|run| run.flops * runs as f64).sum();
+    format!(
+        "each point with the settings of the spec, then neighbours while these are better: {runs} runs a point and {} FLOPs at least, \
+         usually one and a half to two times as much",
+        Flops(flops)
+    )
 }
 
 /// What `--bracket` would do.
@@ -177,7 +192,12 @@ fn there(spec: &Spec, plan: &Plan, losses: Losses) -> Option<String> {
         0 => String::new(),
         stopped => format!(", and {stopped} were stopped early"),
     };
-    (ended > 0).then(|| format!("{ended} of {} runs are in {} already{early}", plan.runs.len(), dir.display()))
+    let alone = if has_tables_only(&dir) {
+        "; the folder has their tables alone, so train into another one with --out"
+    } else {
+        ""
+    };
+    (ended > 0).then(|| format!("{ended} of {} runs are in {} already{early}{alone}", plan.runs.len(), dir.display()))
 }
 
 /// Cuts a sweep down to device hours.
@@ -199,34 +219,51 @@ fn trim(
     Ok(plan::trim(spec, limit, &costs)?)
 }
 
-/// The whole plan: a table for each budget, what is left out, totals.
-fn text(
-    plan: &Plan,
-    throughput: &Throughput,
-    (machine, price): (Machine, Option<f64>),
-    room: Room,
-) -> Result<String, std::fmt::Error> {
+/// A table of runs for each budget: all of them, or those that the points of a tuned sweep begin with.
+fn grid(runs: &[&PlannedRun], throughput: &Throughput, tuned: bool, room: Room) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     let mut budgets: Vec<Option<f64>> = Vec::new();
-    for planned in &plan.runs {
+    for planned in runs {
         if !budgets.contains(&planned.run.flop_budget) {
             budgets.push(planned.run.flop_budget);
         }
     }
     for budget in budgets {
-        let runs: Vec<&PlannedRun> = plan.runs.iter().filter(|planned| planned.run.flop_budget == budget).collect();
+        let runs: Vec<&PlannedRun> = runs.iter().copied().filter(|planned| planned.run.flop_budget == budget).collect();
+        let first = if tuned { ", each point with the settings of the spec" } else { "" };
         if let Some(budget) = budget {
-            writeln!(out, "Budget {} FLOPs", Flops(budget))?;
+            writeln!(out, "Budget {} FLOPs{first}", Flops(budget))?;
         }
         writeln!(out, "{}", table(&runs, throughput).text(room))?;
     }
-    if !plan.left_out.is_empty() {
+    Ok(out)
+}
+
+/// What is left out, with reasons. Of a tuned sweep only points that have no run at all: that two batches come to the same
+/// number of sequences, or that one makes a run too short, is how a lattice is.
+fn left_out(plan: &Plan, tuned: bool) -> Result<String, std::fmt::Error> {
+    let has_runs = |out: &&LeftOut| {
+        plan.runs.iter().any(|planned| planned.run.shape == out.shape && planned.run.flop_budget == out.flop_budget)
+    };
+    let told: Vec<_> = plan.left_out.iter().filter(|out| !tuned || !has_runs(out)).collect();
+    let mut out = String::new();
+    if !told.is_empty() {
         writeln!(out, "Left out")?;
-        for left_out in &plan.left_out {
+        for left_out in told {
             writeln!(out, "  {}: {}", planning::describe(left_out), left_out.reason)?;
         }
         writeln!(out)?;
     }
+    Ok(out)
+}
+
+/// Runs, FLOPs, hours, room on the disk and price.
+fn totals(
+    plan: &Plan,
+    throughput: &Throughput,
+    (machine, price): (Machine, Option<f64>),
+) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
     if plan.runs.is_empty() {
         return Ok(out);
     }

@@ -91,6 +91,7 @@ fn attempt(
 ) -> Result<Outcome, TrainError> {
     let Lane { number, lanes, terms } = lane;
     let id = || run.id.clone();
+    let begun = Instant::now();
     let mut unseen = false;
     let mut emitted: Option<Instant> = None;
     let mut on_progress = |progress: Progress| {
@@ -117,7 +118,10 @@ fn attempt(
         let reason = terms.stopping.and_then(|stopping| stopping.judge(claim.ledger(), run, &progress));
         let stops = reason.is_some() || terms.stop.load(Ordering::Relaxed);
         if let Some(reason) = reason {
-            verdict.set(Some((reason, tokens_per_second.map_or(0.0, |rate| tokens as f64 / rate))));
+            // A point of an earlier attempt that is told again has no speed.
+            let speed = tokens_per_second.filter(|speed| *speed > 0.0);
+            let seconds = speed.map_or_else(|| begun.elapsed().as_secs_f64(), |speed| tokens as f64 / speed);
+            verdict.set(Some((reason, seconds)));
         }
         if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };

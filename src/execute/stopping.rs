@@ -2,7 +2,7 @@
 //! lies in the results folder. Each worker judges its own runs, so that it works wherever workers do.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::fit::design::stop::{self, Curve, Evidence, Past, Replay, Verdict};
 use crate::goal::StopEarly;
@@ -15,6 +15,8 @@ use crate::trainer::{Outcome, Progress};
 pub struct Stopping {
     rule: StopEarly,
     tuned: Vec<String>,
+    /// The runs that differ in what is tuned alone, by their places in the plan; grouped at the first point that is judged.
+    groups: OnceLock<Vec<Vec<usize>>>,
     /// Curves by run; nothing for one that has none to compare with.
     curves: Mutex<BTreeMap<RunId, Option<Arc<Curve>>>>,
 }
@@ -57,7 +59,7 @@ impl Stopping {
     pub fn of(spec: &Spec) -> Option<Self> {
         let rule = spec.sweep.as_ref()?.stop_early?;
         let tuned = spec.fit.as_ref().map(|fit| fit.tuned.clone()).unwrap_or_default();
-        Some(Self { rule, tuned, curves: Mutex::default() })
+        Some(Self { rule, tuned, groups: OnceLock::new(), curves: Mutex::default() })
     }
 
     /// Why no run of this plan could be stopped, if so.
@@ -89,7 +91,8 @@ impl Stopping {
         if share < self.rule.after {
             return None;
         }
-        let groups = ledger.plan().groups(&self.tuned);
+        let runs = &ledger.plan().runs;
+        let groups = self.groups.get_or_init(|| ledger.plan().places(&self.tuned));
         let mut curves = self.curves.lock().unwrap_or_else(PoisonError::into_inner);
         let mut curve = |run: &PlannedRun| {
             if !curves.contains_key(&run.id) && ledger.has_result(&run.id) {
@@ -99,12 +102,14 @@ impl Stopping {
             }
             curves.get(&run.id).cloned().flatten()
         };
-        let known: Vec<Vec<(&RunId, Arc<Curve>)>> =
-            groups.iter().map(|group| group.iter().filter_map(|run| Some((&run.id, curve(run)?))).collect()).collect();
+        let known: Vec<Vec<(&RunId, Arc<Curve>)>> = groups
+            .iter()
+            .map(|group| group.iter().filter_map(|at| Some((&runs[*at].id, curve(&runs[*at])?))).collect())
+            .collect();
         drop(curves);
         let refs: Vec<Vec<&Curve>> =
             known.iter().map(|group| group.iter().map(|(_, curve)| curve.as_ref()).collect()).collect();
-        let own = groups.iter().position(|group| group.iter().any(|other| other.id == run.id))?;
+        let own = groups.iter().position(|group| group.iter().any(|at| runs[*at].id == run.id))?;
         let all = refs.iter().map(Vec::as_slice);
         let Verdict { against, behind, allowed } =
             stop::judge(self.rule, all, &refs[own], [share, progress.train_loss])?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::checkpoint::NoWeights;
 use crate::ledger::LedgerError;
 
 /// Why nothing, or not all, was exported.
@@ -34,13 +35,8 @@ pub enum ExportError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// Weights that are missing or not those of the run.
-    #[error("{}: {what}", path.display())]
-    Weights {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        what: String,
-    },
+    #[error(transparent)]
+    Weights(#[from] NoWeights),
     /// What was asked for cannot be written in this format.
     #[error("{0}")]
     Impossible(String),

@@ -19,7 +19,6 @@ use super::error::{create_dir, write};
 use crate::checkpoint;
 use crate::data::{ORIGINAL_IDS, tokenizer_facts};
 use crate::model::{Family, Layout, Shape, Source, Weight};
-use crate::optimizer::Kept;
 use crate::parameterization::{Role, Rules as _};
 use crate::plan::{NORM_EPSILON, PlannedRun, ROTARY_BASE, Run};
 
@@ -35,7 +34,7 @@ pub fn export(
     tokenizer: Option<&Path>,
     out: &Path,
 ) -> Result<(), ExportError> {
-    let Package { tensors, config: told } = package(&planned.run, &read(planned, weights)?, family)?;
+    let Package { tensors, config: told } = package(&planned.run, &checkpoint::weights(planned, weights)?, family)?;
     create_dir(out)?;
     let mut separator = None;
     // Renumbered, the rows of the embedding are not the tokenizer's: the file that has the ids goes along in its place.
@@ -59,34 +58,6 @@ pub fn export(
     let path = out.join("model.safetensors");
     let file = File::create(&path).map_err(ExportError::io("write", &path))?;
     safetensors(&tensors, &mut BufWriter::new(file)).map_err(ExportError::io("write", &path))
-}
-
-/// The weights in a kept model, or in a checkpoint of any step.
-pub fn read(planned: &PlannedRun, path: &Path) -> Result<Vec<Vec<f32>>, ExportError> {
-    let mut file = File::open(path).map_err(ExportError::io("read", path))?;
-    let shape = &planned.run.shape;
-    let kept = match checkpoint::read(&mut file, &planned.id, &checkpoint::model_layout(shape)) {
-        Ok((_, tensors)) => Ok(tensors),
-        Err(reason) => {
-            let mut file = File::open(path).map_err(ExportError::io("read", path))?;
-            let optimizer = planned.run.optimizer.kind;
-            let whole = checkpoint::read(&mut file, &planned.id, &checkpoint::layout(shape, optimizer));
-            // Moments lie between the weights, the sum of losses after the last of them.
-            let kept = checkpoint::kept(shape, optimizer);
-            let values = |tensors: Vec<Vec<f32>>| {
-                let pairs = tensors.into_iter().zip(kept).filter(|(_, (_, kept))| *kept == Kept::Value);
-                pairs.map(|(tensor, _)| tensor).collect()
-            };
-            whole.map(|(_, tensors)| values(tensors)).map_err(|_| reason)
-        }
-    };
-    kept.map_err(|reason| ExportError::Weights {
-        path: path.to_owned(),
-        what: format!(
-            "no weights of run {}: {reason}; train it again with --keep-models into another folder",
-            planned.id
-        ),
-    })
 }
 
 /// `config.json`. Documents end with the separator, so it begins and ends a text.
@@ -408,13 +379,13 @@ mod tests {
                 Ok(vec![mark; layout[at].shape.iter().product()])
             };
             checkpoint::write(&mut file, &planned.id, &checkpoint::Place::default(), &layout, &mut values).unwrap();
-            let weights = read(&planned, &path).unwrap();
+            let weights = checkpoint::weights(&planned, &path).unwrap();
             assert_eq!(weights.len(), shape.weights().len());
             assert!(weights.iter().flatten().all(|value| (value - 1.0).abs() < 1e-6), "moments are no weights");
-            let error = read(&other, &path).unwrap_err().to_string();
+            let error = checkpoint::weights(&other, &path).unwrap_err().to_string();
             assert!(error.contains("belongs to run") && error.contains("--keep-models"), "{error}");
         }
         std::fs::write(&path, [0; 4]).unwrap();
-        assert!(read(&planned, &path).unwrap_err().to_string().contains("only 4 bytes"));
+        assert!(checkpoint::weights(&planned, &path).unwrap_err().to_string().contains("only 4 bytes"));
     }
 }

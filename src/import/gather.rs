@@ -1,12 +1,13 @@
 //! A folder of logs as one table: a row a run, with the last value of everything that its log tells.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use super::ImportError;
+use crate::fit::table;
+use crate::lines::{NotNumber, plain_json};
 
 /// Steps, tokens and training losses along a run, as far as each is told.
 type Points = Vec<(Option<f64>, Option<f64>, f64)>;
@@ -16,14 +17,18 @@ type Points = Vec<(Option<f64>, Option<f64>, f64)>;
 pub struct Gathered {
     /// One JSON object a line, one a run, in the order of their names.
     pub lines: Vec<u8>,
-    /// The training curve of each run, by its name.
-    pub curves: BTreeMap<String, Points>,
+    /// The training curve of each, in the same order.
+    pub curves: Vec<Points>,
     /// What was left out, for people.
     pub notes: Vec<String>,
+    runs: Vec<Map<String, Value>>,
 }
 
 /// Names of a training loss in logs.
 const LOSSES: [&str; 4] = ["loss", "train_loss", "train/loss", "training_loss"];
+const STATUS: &str = "status";
+/// The status of a run whose last loss is no number.
+const DIVERGED: &str = "diverged";
 /// Names of steps and of tokens.
 const STEPS: [&str; 4] = ["step", "_step", "global_step", "iter"];
 const TOKENS: [&str; 3] = ["tokens", "tokens_seen", "train_tokens"];
@@ -45,6 +50,7 @@ pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
     for run in tracked {
         gathered.add_mlflow(&run)?;
     }
+    gathered.write();
     Ok(Some(gathered))
 }
 
@@ -83,19 +89,26 @@ fn mlflow_runs(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(found)
 }
 
-/// A line as an object. Python prints NaN and infinities, for which JSON has no word.
+/// A line as an object. What is no number, for which JSON has no word, is a text as W&B writes it.
 fn object(line: &str) -> Option<Map<String, Value>> {
-    serde_json::from_str(line).ok().or_else(|| {
-        let plain = line.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
-        serde_json::from_str(&plain).ok().filter(|_| plain != line)
-    })
+    let plain = || serde_json::from_slice(&plain_json(line.as_bytes(), NotNumber::Text)).ok();
+    serde_json::from_str(line).ok().or_else(plain)
+}
+
+fn has_status(run: &Map<String, Value>) -> bool {
+    [STATUS, "state"].iter().any(|key| run.contains_key(*key))
+}
+
+/// Whether a value is the word of what is no number.
+fn is_no_number(value: &Value) -> bool {
+    value.as_str().and_then(|text| text.parse::<f64>().ok()).is_some_and(|number| !number.is_finite())
 }
 
 impl Gathered {
     /// A file of JSON Lines: one run.
     fn add_log(&mut self, path: &Path) -> Result<(), ImportError> {
         let text = read(path)?;
-        let (mut run, mut points, mut skipped) = (Map::new(), Points::new(), 0);
+        let (mut run, mut points, mut skipped, mut diverged) = (Map::new(), Points::new(), 0, false);
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let Some(told) = object(line) else {
                 skipped += 1;
@@ -105,7 +118,11 @@ impl Gathered {
             if let Some(loss) = number(&LOSSES) {
                 points.push((number(&STEPS), number(&TOKENS), loss));
             }
-            run.extend(told.into_iter().filter(|(_, value)| !value.is_null()));
+            let mut losses = told.iter().filter(|(name, value)| table::is_loss(name) && !value.is_null()).peekable();
+            if losses.peek().is_some() {
+                diverged = losses.any(|(_, value)| is_no_number(value));
+            }
+            run.extend(told.into_iter().filter(|(_, value)| !value.is_null() && !is_no_number(value)));
         }
         if run.is_empty() {
             return Err(ImportError::NoObject { path: path.to_owned(), lines: text.lines().count() });
@@ -115,6 +132,10 @@ impl Gathered {
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         run.entry("name").or_insert_with(|| stem.into());
+        // The last loss that was a number is not that of its end.
+        if diverged && !has_status(&run) {
+            run.insert(STATUS.to_owned(), DIVERGED.into());
+        }
         self.push(run, points);
         Ok(())
     }
@@ -133,13 +154,14 @@ impl Gathered {
         for (name, file) in named_files(&path.join("params"))? {
             run.insert(name, read(&file)?.trim().into());
         }
-        let mut losses = Points::new();
+        let (mut losses, mut diverged) = (Points::new(), false);
         for (name, file) in named_files(&path.join("metrics"))? {
             let text = read(&file)?;
             let measured: Vec<(f64, f64)> = text.lines().filter_map(measurement).collect();
             if LOSSES.contains(&name.as_str()) {
                 losses = measured.iter().map(|(value, step)| (Some(*step), None, *value)).collect();
             }
+            diverged |= table::is_loss(&name) && measured.last().is_some_and(|(value, _)| !value.is_finite());
             let last = measured.iter().rev().find(|(value, _)| value.is_finite());
             run.extend(last.map(|(value, _)| (name, Value::from(*value))));
         }
@@ -148,23 +170,33 @@ impl Gathered {
         run.insert("name".to_owned(), name.into());
         // The numbers are those of MLflow's RunStatus.
         let status = match told("status").unwrap_or_default().as_str() {
+            "3" | "FINISHED" if diverged => DIVERGED.to_owned(),
             "3" | "FINISHED" => "finished".to_owned(),
             "1" | "RUNNING" => "running".to_owned(),
             "4" | "FAILED" => "failed".to_owned(),
             "5" | "KILLED" => "killed".to_owned(),
             other => other.to_owned(),
         };
-        run.insert("status".to_owned(), status.into());
+        run.insert(STATUS.to_owned(), status.into());
         self.push(run, losses);
         Ok(())
     }
 
     fn push(&mut self, run: Map<String, Value>, points: Points) {
-        let name =
-            run.get("name").map_or_else(String::new, |name| name.as_str().map_or(name.to_string(), str::to_owned));
-        self.curves.insert(name, points);
-        self.lines.extend(Value::Object(run).to_string().bytes());
-        self.lines.push(b'\n');
+        self.runs.push(run);
+        self.curves.push(points);
+    }
+
+    /// Writes the runs as lines. Where one is said to have diverged, a log that tells no status is that of a finished run.
+    fn write(&mut self) {
+        let some_told = self.runs.iter().any(|run| run.get(STATUS).is_some_and(|status| status == DIVERGED));
+        for mut run in std::mem::take(&mut self.runs) {
+            if some_told && !has_status(&run) {
+                run.insert(STATUS.to_owned(), "finished".into());
+            }
+            self.lines.extend(Value::Object(run).to_string().bytes());
+            self.lines.push(b'\n');
+        }
     }
 }
 

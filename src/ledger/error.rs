@@ -40,6 +40,15 @@ pub enum LedgerError {
         /// What differs.
         difference: String,
     },
+    /// The folder has what was derived from results, and would be written over.
+    #[error(
+        "{dir} holds the tables of runs without the runs themselves, as git keeps them, so all of them would be trained again; \
+         train into another folder with --out, or move this one away"
+    )]
+    TablesOnly {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// Two sweeps whose results do not go into one table.
     #[error(
         "{first} and {other} cannot be merged: {difference}. Leave one of them out, or compare them with `runner compare`"

@@ -86,6 +86,9 @@ impl Ledger {
     /// see whether it lives.
     pub fn attach(dir: &Path, spec: &str, plan: Plan, losses: Losses) -> Result<Self, LedgerError> {
         refuse_foreign(dir)?;
+        if has_tables_only(dir) {
+            return Err(LedgerError::TablesOnly { dir: dir.to_owned() });
+        }
         files::create_dir(&dir.join("runs"))?;
         let lease = lock(dir)?;
         let spec_path = dir.join("spec.toml");

@@ -11,6 +11,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,10 @@ pub const EXPIRY: Duration = Duration::from_mins(3);
 
 /// Time between two heartbeats.
 const BEAT: Duration = Duration::from_secs(2);
+
+/// For how long someone who looks at a lease may be in the way of who takes it.
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS: usize = 10;
 
 /// Size of the file, so that a heartbeat is one write in its place.
 const SIZE: usize = 512;
@@ -101,7 +106,7 @@ impl Lease {
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).read(true).write(true).open(path);
         let mut file = file.map_err(LedgerError::io("create", path))?;
-        let locked = match file.try_lock() {
+        let locked = match lock(&mut file) {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Ok(Err(Taken::Alive(read(&mut file)))),
             // Without locks the heartbeat decides alone.
@@ -189,6 +194,22 @@ impl Watch {
         };
         Some(self.look(path, &read(&mut file)?, locked))
     }
+}
+
+/// Locks a file. Whoever only looks holds the lock for a moment and writes nothing: where the file does not name a process
+/// that lives, it is tried again.
+fn lock(file: &mut File) -> Result<(), TryLockError> {
+    let is_gone = |holder: &Holder| {
+        let process = |pid: &dyn std::fmt::Display| Path::new("/proc").join(pid.to_string()).exists();
+        holder.boot == boot() && process(&"self") && !process(&holder.pid)
+    };
+    for _ in 0..LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if read(file).as_ref().is_none_or(is_gone) => thread::sleep(LOOK),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 /// The holder of a lease, if a process seems to hold it; without taking it.

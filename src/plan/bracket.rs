@@ -30,14 +30,21 @@ pub fn bracket(
         let enough = |budget: f64| count_sizes(plan, budget) as f64 >= KEPT * sizes as f64;
         budgets.iter().copied().filter(|budget| enough(*budget) && is_bracketed(plan, *budget, expected)).collect()
     };
-    let mut best: Option<(Vec<f64>, f64)> = None;
+    let (mut best, mut last) = (None::<(Vec<f64>, f64)>, None);
     for step in 0..=STEPS {
         let narrower = spread * (NARROWEST / spread).min(1.0).powf(f64::from(step) / f64::from(STEPS));
         // Two digits, so that what is printed is what is planned.
         let narrower = (narrower * 100.0).round() / 100.0;
+        if last.replace(narrower) == Some(narrower) {
+            continue;
+        }
         let kept = whole(&expand(&changed(spec, narrower, budgets))?);
         if !kept.is_empty() && best.as_ref().is_none_or(|(most, _)| kept.len() > most.len()) {
+            let all = kept.len() == budgets.len();
             best = Some((kept, narrower));
+            if all {
+                break;
+            }
         }
     }
     let Some((kept, narrower)) = best else { return Ok(None) };

@@ -10,9 +10,6 @@ use crate::units::{Flops, Params, Tokens};
 /// No corpus and no step counter goes beyond this many tokens.
 const MOST_TOKENS: f64 = 1e15;
 
-/// Seconds without a line of a program after which it is stopped, unless the spec says otherwise: some compile for minutes.
-const PATIENCE: f64 = 600.0;
-
 /// The run of one model, or the reason why it is left out.
 pub fn run(spec: &Spec, facts: &CorpusFacts, model: &Candidate, length: Length, seed: u64) -> Result<Run, String> {
     let (shape, params, flops_per_token) = (model.shape, model.size(), model.flops_per_token().exact);
@@ -60,7 +57,7 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, model: &Candidate, length: Length, 
             inputs: inputs.clone(),
             config: model.own.as_ref().map_or_else(|| spec.train.config.clone(), |(_, config)| config.clone()),
             size: model.own.as_ref().map(|(size, _)| size.clone()),
-            patience_seconds: spec.train.patience_seconds.unwrap_or(PATIENCE),
+            patience_seconds: spec.train.patience(),
         }),
         seed,
         flop_budget: length.budget(),

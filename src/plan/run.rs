@@ -275,21 +275,31 @@ pub struct Plan {
     pub left_out: Vec<LeftOut>,
 }
 
+impl PlannedRun {
+    /// What it has in common with the runs that differ from it in tuned fields alone.
+    fn point(&self, tuned: &[String]) -> String {
+        let axes: Vec<_> = self.axes.iter().filter(|(field, _)| !tuned.contains(field)).collect();
+        let Self { run, params, .. } = self;
+        // Models of a program all have the same shape here, and a name.
+        format!("{axes:?} {:?} {} {} {:?} {}", run.shape, self.model(), params.total(), run.flop_budget, run.seed)
+    }
+}
+
 impl Plan {
     /// The runs that differ in tuned fields alone, each group in the order of the plan.
     pub fn groups(&self, tuned: &[String]) -> Vec<Vec<&PlannedRun>> {
-        let key = |planned: &PlannedRun| {
-            let axes: Vec<_> = planned.axes.iter().filter(|(field, _)| !tuned.contains(field)).collect();
-            let PlannedRun { run, params, .. } = planned;
-            format!("{axes:?} {:?} {} {:?} {}", run.shape, params.total(), run.flop_budget, run.seed)
-        };
-        let (mut groups, mut at) = (Vec::<Vec<&PlannedRun>>::new(), BTreeMap::new());
-        for run in &self.runs {
-            let place = *at.entry(key(run)).or_insert(groups.len());
-            if place == groups.len() {
+        self.places(tuned).iter().map(|group| group.iter().map(|at| &self.runs[*at]).collect()).collect()
+    }
+
+    /// The same groups by their places in the plan.
+    pub fn places(&self, tuned: &[String]) -> Vec<Vec<usize>> {
+        let (mut groups, mut of) = (Vec::<Vec<usize>>::new(), BTreeMap::new());
+        for (at, run) in self.runs.iter().enumerate() {
+            let group = *of.entry(run.point(tuned)).or_insert(groups.len());
+            if group == groups.len() {
                 groups.push(Vec::new());
             }
-            groups[place].push(run);
+            groups[group].push(at);
         }
         groups
     }

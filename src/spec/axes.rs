@@ -73,22 +73,34 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     let mut specs: Vec<Spec> = specs.collect::<Result<_, _>>()?;
     kinds::forget_foreign(&mut specs, |field| dimensions.iter().flatten().flatten().any(|set| set.field == field));
     validate::some_trunk(&specs)?;
-    let points: Vec<Point> =
-        specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)).collect::<Result<_, _>>()?;
+    let points: Vec<Point> = whole(specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)))?;
     validate::some_group(spec, points.iter().map(|point| &point.axes))?;
     Ok(points)
 }
 
 /// The axes of a sweep with the lattices of what is tuned.
 fn with_tuned(spec: &Spec, sweep: &Sweep) -> BTreeMap<String, Vec<Value>> {
+    let tuned = lattices(spec, sweep).map(|(tuned, values)| (tuned.field().to_owned(), values));
+    sweep.axes.clone().into_iter().chain(tuned).collect()
+}
+
+/// The values that each tuned setting may have, ascending, around what the spec writes.
+fn lattices(spec: &Spec, sweep: &Sweep) -> impl Iterator<Item = (Tuned, Vec<Value>)> {
     let optimizer = &spec.optimizer;
     let first = |tuned: Tuned| match tuned {
         Tuned::LearningRate => Some(First::Rule(optimizer.learning_rate)),
         Tuned::BatchTokens => Some(First::Rule(optimizer.batch_tokens)),
         Tuned::WeightDecay => optimizer.weight_decay.map(First::Number),
     };
-    let tuned = sweep.tune.iter().filter_map(|tuned| Some((tuned.field().to_owned(), tuned.lattice(first(*tuned)?))));
-    sweep.axes.clone().into_iter().chain(tuned).collect()
+    sweep.tune.iter().filter_map(move |tuned| Some((*tuned, tuned.lattice(first(*tuned)?))))
+}
+
+impl Spec {
+    /// What a sweep tunes, each with its values as axes have them, ascending; the middle one is what the spec writes.
+    pub fn lattices(&self) -> Vec<(Tuned, Vec<String>)> {
+        let texts = |(tuned, values): (Tuned, Vec<Value>)| (tuned, values.iter().map(text).collect());
+        self.sweep.iter().flat_map(|sweep| lattices(self, sweep)).map(texts).collect()
+    }
 }
 
 /// A point is tuned no further, and what concerns several points belongs to the whole.
@@ -172,13 +184,32 @@ fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn point(mut spec: Spec, settings: &[Setting]) -> Result<Point, Fault> {
+fn point(mut spec: Spec, settings: &[Setting]) -> Result<Point, Blamed> {
     if settings.iter().any(|setting| ["model.mixer", "model.embedding"].contains(&setting.field)) {
         spec.model.forget_unread();
     }
-    validate::spec(&spec).map_err(|fault| blame(fault, settings))?;
+    validate::spec(&spec).map_err(|fault| Blamed { at: blame(fault.clone(), settings), fault })?;
     let axes = settings.iter().map(|setting| (setting.field.to_owned(), text(setting.value))).collect();
     Ok(Point { spec, axes })
+}
+
+/// A fault of one point.
+struct Blamed {
+    /// As the point by itself has it.
+    fault: Fault,
+    /// With the values at which it shows.
+    at: Fault,
+}
+
+/// All points, or the first fault. One that every point has is none of their values'.
+fn whole(points: impl Iterator<Item = Result<Point, Blamed>>) -> Result<Vec<Point>, Fault> {
+    let points: Vec<_> = points.collect();
+    let faults: Vec<&Blamed> = points.iter().filter_map(|point| point.as_ref().err()).collect();
+    let Some(first) = faults.first() else { return Ok(points.into_iter().filter_map(Result::ok).collect()) };
+    let of_all =
+        points.len() > 1 && faults.len() == points.len() && faults.iter().all(|other| other.fault == first.fault);
+    let of_axis = first.at.key != first.fault.key;
+    Err(if of_all && !of_axis { first.fault.clone() } else { first.at.clone() })
 }
 
 /// The document with some fields set, read strictly.

@@ -40,7 +40,7 @@ impl fmt::Display for SpecError {
 }
 
 /// A [`SpecError`] before its place in the file is known.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fault {
     pub key: Key,
     pub problem: String,

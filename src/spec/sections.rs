@@ -248,7 +248,7 @@ pub struct Schedule {
     pub decay_tokens: Option<f64>,
     /// Length of a single run in tokens.
     pub tokens: Option<f64>,
-    /// Length of a single run in tokens for each parameter.
+    /// Length of a single run in tokens for each parameter (of blocks and unembedding).
     pub tokens_per_param: Option<f64>,
     /// Length of a single run in training FLOPs.
     pub flops: Option<f64>,
@@ -377,6 +377,13 @@ pub struct Train {
     pub patience_seconds: Option<f64>,
 }
 
+impl Train {
+    /// Seconds without a line of a program after which it is stopped. Some compile for minutes.
+    pub fn patience(&self) -> f64 {
+        self.patience_seconds.unwrap_or(600.0)
+    }
+}
+
 /// Numbers of the factors of matrix products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -399,6 +406,15 @@ impl Precision {
             Self::Bf16 => "bf16",
         }
     }
+
+    /// What is said where a device does not compute in it.
+    pub fn refused(self, device: &str) -> String {
+        let on_cpu = if self == Self::Bf16 { " or on a processor with AVX512-BF16" } else { "" };
+        let name = self.name();
+        format!(
+            "train.precision = {name:?}: the device {device} does not compute in it; train with --device cuda{on_cpu}, or write f32"
+        )
+    }
 }
 
 /// `[sweep]`: the grid. With `budgets` an IsoFLOP sweep; `axes` and `zip` vary any field besides.
@@ -417,7 +433,7 @@ pub struct Sweep {
     pub sizes: Option<usize>,
     /// Factor in parameters from the expected optimum to either end of the sizes.
     pub spread: Option<f64>,
-    /// Tokens per parameter expected at the optimum: it centres the grid and has no other effect.
+    /// Tokens per parameter (of blocks and unembedding) expected at the optimum: it centres the grid and has no other effect.
     pub expected_tokens_per_param: Option<f64>,
     /// Runs of fewer steps are left out.
     pub min_steps: usize,

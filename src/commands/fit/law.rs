@@ -1,5 +1,6 @@
 //! `runner fit --law`: every law but the surface.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{bail, ensure};
@@ -321,7 +322,8 @@ fn optimum_law(request: &Request, told: &mut Vec<Told>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The axis of a sweep's table beside those that the law is about in which rows differ; nothing where several do.
+/// The axis of a sweep's table beside those that the law is about, the first of which is what the optimum moves with, in which
+/// rows differ that have this in common; its values are groups.
 fn another_axis(
     path: &Path,
     known: &[String],
@@ -329,12 +331,25 @@ fn another_axis(
 ) -> anyhow::Result<Option<String>> {
     let mut differing = Vec::new();
     for axis in named::headers(path)?.into_iter().filter(|name| name.starts_with("axis.") && !known.contains(name)) {
-        let groups = read(Some(axis.clone()))?.table.groups.split(Vec::<()>::new());
-        if groups.len() > 1 {
-            differing.push(axis);
+        let read = read(Some(axis.clone()))?;
+        let Some(by) = read.found.iter().position(|found| *found == known[0]) else { continue };
+        let mut seen = BTreeSet::new();
+        // An axis that goes along with it makes no groups.
+        for (_, rows) in read.table.groups.split(read.table.rows) {
+            let places: BTreeSet<u64> = rows.iter().map(|row| row.numbers[by].to_bits()).collect();
+            if places.iter().any(|place| !seen.insert(*place)) {
+                differing.push(axis);
+                break;
+            }
         }
     }
-    Ok(if differing.len() == 1 { differing.pop() } else { None })
+    ensure!(
+        differing.len() <= 1,
+        "rows of {} differ in {} beside what the law is about, and at most one of these may vary: split the table by the others",
+        path.display(),
+        differing.join(" and ")
+    );
+    Ok(differing.pop())
 }
 
 /// Kaplan's L(N, D) under every convention of counting that the table tells.

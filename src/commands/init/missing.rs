@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::commands::shared::closing;
+use crate::shell;
 use crate::spec::{Source, Spec};
 
 /// What is said of them, a line each; `text` is the one that was asked for.
@@ -50,7 +50,7 @@ fn scores(spec: &Spec, text: Option<&Path>) -> Option<String> {
         said,
         "To make them:\n  runner init run --text {} --out scorer.toml --set data.vocab={} --set \
          data.validation_fraction={fraction}",
-        closing::quoted(text.display().to_string()),
+        shell::quoted(&text.display().to_string()),
         data.vocab.unwrap_or_default()
     );
     for (file, seed) in files {

@@ -3,6 +3,8 @@
 
 use std::io::{self, IsTerminal as _};
 
+use crate::shell;
+
 /// Columns that lines are wrapped to on a terminal: those of the narrowest that are common.
 const COLUMNS: usize = 80;
 
@@ -32,30 +34,12 @@ fn wrapped(paragraph: &str, columns: usize) -> String {
 
 /// This command as it was written, so that a shell takes it again.
 pub fn this_command() -> String {
-    command(std::env::args())
-}
-
-fn command(words: impl Iterator<Item = String>) -> String {
-    words.map(quoted).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as a shell takes it.
-pub fn quoted(word: String) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
-    let is_plain = !word.is_empty() && word.chars().all(plain);
-    if is_plain { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    shell::command(std::env::args())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_command_is_told_so_that_a_shell_takes_it_again() {
-        let words = ["runner", "sweep", "my spec.toml", "--set", "sweep.seeds=[1, 2]", "it's"];
-        let told = command(words.into_iter().map(str::to_owned));
-        assert_eq!(told, r"runner sweep 'my spec.toml' --set 'sweep.seeds=[1, 2]' 'it'\''s'");
-    }
 
     #[test]
     fn lines_are_as_long_as_they_may_be_and_no_word_is_cut() {

@@ -113,11 +113,7 @@ pub fn require_precision(kind: &str, plan: &Plan) -> anyhow::Result<()> {
     let Some(precision) = wanted.find(|precision| kind != rehearsal::DEVICE && !computes_in(kind, *precision)) else {
         return Ok(());
     };
-    let on_cpu = if precision == Precision::Bf16 { " or on a processor with AVX512-BF16" } else { "" };
-    anyhow::bail!(
-        "train.precision = {:?}: the device {kind} does not compute in it here; train with --device cuda{on_cpu}, or write f32",
-        precision.name()
-    )
+    anyhow::bail!(precision.refused(kind))
 }
 
 #[cfg(feature = "train")]
@@ -233,7 +229,7 @@ mod tests {
         plan.runs[1].run.precision = Precision::Tf32;
         for kind in ["cpu", "wgpu", "burn-cuda"] {
             let error = require_precision(kind, &plan).unwrap_err().to_string();
-            assert!(error.contains(&format!("\"tf32\": the device {kind} does not compute in it here")), "{error}");
+            assert!(error.contains(&format!("\"tf32\": the device {kind} does not compute in it")), "{error}");
         }
         for kind in ["cuda", rehearsal::DEVICE] {
             require_precision(kind, &plan).unwrap();

@@ -54,7 +54,7 @@ fn count(spec: &mut Spec) -> anyhow::Result<()> {
         inputs: String::new(),
         config: Config::new(),
         size: None,
-        patience_seconds: spec.train.patience_seconds.unwrap_or(600.0),
+        patience_seconds: spec.train.patience(),
     };
     let told = serde_json::json!({ "context": spec.model.context, "vocab": spec.data.vocab });
     let mut models = spec.sweep.as_ref().map_or_else(Vec::new, |sweep| sweep.models.clone());

@@ -1,5 +1,6 @@
 //! Runs that were trained before and that choosing begins with: `sweep.known`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::fit::design::{Candidate, Stand};
@@ -35,6 +36,12 @@ pub enum KnownError {
         /// How it counts.
         counting: Counting,
     },
+    /// A table under two names.
+    #[error("sweep.known: {} is a table that is named before: name each once, as its runs would count twice", path.display())]
+    Twice {
+        /// The second name.
+        path: PathBuf,
+    },
     /// The table does not tell what the sweep tunes.
     #[error("sweep.known: sweep.axes varies {field}: {cause}")]
     Tuned {
@@ -48,8 +55,11 @@ pub enum KnownError {
 impl Known {
     /// The runs that a sweep names, with the settings that its candidates are tuned in.
     pub(super) fn of(sweep: &Sweep, tuned: &[(Tuned, Field)]) -> Result<Self, KnownError> {
-        let mut known = Self::default();
+        let (mut known, mut seen) = (Self::default(), BTreeSet::new());
         for path in &sweep.known {
+            if !seen.insert(file(path)) {
+                return Err(KnownError::Twice { path: path.clone() });
+            }
             known.add(path, tuned)?;
         }
         Ok(known)
@@ -84,6 +94,12 @@ impl Known {
         self.runs.extend(table.rows.iter().zip(settings).map(|(run, tuned)| candidate(run, tuned)));
         Ok(())
     }
+}
+
+/// The table itself, whatever it is called; one that is not there is told of where it is read.
+fn file(path: &Path) -> PathBuf {
+    let table = if path.is_dir() { path.join("runs.csv") } else { path.to_owned() };
+    table.canonicalize().unwrap_or(table)
 }
 
 fn candidate(run: &Observation, tuned: Vec<f64>) -> Candidate {

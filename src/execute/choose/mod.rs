@@ -15,7 +15,7 @@ pub use self::known::KnownError;
 use self::tuning::Tuning;
 use crate::ledger::{Ledger, LedgerError};
 use crate::plan::Plan;
-use crate::spec::Sweep;
+use crate::spec::Spec;
 
 /// Chooses runs as results come.
 pub enum Chooser {
@@ -26,10 +26,10 @@ pub enum Chooser {
 }
 
 impl Chooser {
-    /// What a sweep asks for; nothing for one that trains all of its runs.
-    pub fn of(sweep: &Sweep) -> Result<Option<Self>, KnownError> {
-        let tuning = || (!sweep.tune.is_empty()).then(|| Self::Tuning(Tuning::of(sweep)));
-        Ok(ForGoal::of(sweep)?.map(Self::ForGoal).or_else(tuning))
+    /// What the sweep of a spec asks for; nothing for one that trains all of its runs.
+    pub fn of(spec: &Spec) -> Result<Option<Self>, KnownError> {
+        let for_goal = spec.sweep.as_ref().map(ForGoal::of).transpose()?.flatten();
+        Ok(for_goal.map(Self::ForGoal).or_else(|| Tuning::of(spec).map(Self::Tuning)))
     }
 
     /// What was known before the first run, in sentences for people.

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fit::design::tune::{self, Known, Next, Place};
 use crate::ledger::{Choice, Ledger, LedgerError, State};
-use crate::plan::PlannedRun;
-use crate::spec::{Sweep, Tuned};
+use crate::plan::{Plan, PlannedRun};
+use crate::spec::{Spec, Tuned};
 use crate::trainer::Outcome;
 
 /// Follows each point to its best settings.
 pub struct Tuning {
     settings: Vec<Tuned>,
+    /// The values of each setting as axes have them, ascending around what the spec writes.
+    lattices: Vec<Vec<String>>,
     limit_flops: Option<f64>,
 }
 
@@ -21,9 +23,11 @@ struct Point<'a> {
 }
 
 impl Tuning {
-    /// What a sweep tunes.
-    pub fn of(sweep: &Sweep) -> Self {
-        Self { settings: sweep.tune.clone(), limit_flops: sweep.limit_flops }
+    /// What the sweep of a spec tunes; nothing where it tunes nothing.
+    pub fn of(spec: &Spec) -> Option<Self> {
+        let (settings, lattices): (Vec<_>, Vec<_>) = spec.lattices().into_iter().unzip();
+        let limit_flops = spec.sweep.as_ref().and_then(|sweep| sweep.limit_flops);
+        (!settings.is_empty()).then_some(Self { settings, lattices, limit_flops })
     }
 
     /// Chooses up to `places` runs less those under way, point by point.
@@ -34,7 +38,7 @@ impl Tuning {
         let finished = runs.iter().filter(|run| ledger.is_over(&run.id)).count();
         let under_way = runs.len() - finished;
         let mut choices = Vec::new();
-        for point in self.points(ledger) {
+        for point in self.points(ledger.plan()) {
             let Next::Train(next) = point.next(ledger, &wanted)? else { continue };
             for run in next.iter().filter_map(|place| point.runs.get(place)) {
                 let fits = self.limit_flops.is_none_or(|limit| flops + run.flops <= limit);
@@ -61,7 +65,7 @@ impl Tuning {
         let flops = wanted.iter().map(|run| run.flops).sum();
         let ids: BTreeSet<_> = wanted.iter().map(|run| run.id.clone()).collect();
         let (mut bracketed, mut open, mut lost, mut ends) = (0, 0, 0, BTreeMap::new());
-        for point in self.points(ledger) {
+        for point in self.points(ledger.plan()) {
             match point.next(ledger, &ids)? {
                 Next::Done(_, at) if at.is_empty() => bracketed += 1,
                 Next::Done(_, at) => {
@@ -78,7 +82,8 @@ impl Tuning {
             format!("{count} have their best {field} at an end of the lattice, so write another value to begin with")
         }));
         parts.extend((lost > 0).then(|| format!("{lost} have no loss at all")));
-        parts.extend((open > 0).then(|| format!("{open} are not done, as another run would exceed the limit")));
+        let why = self.limit_flops.map_or("no device is left to train on", |_| "another run would exceed the limit");
+        parts.extend((open > 0).then(|| format!("{open} are not done, as {why}")));
         let end = self.choice(parts.join("; "), wanted.len(), flops);
         ledger.end_choosing(&end)?;
         Ok(Some(format!("No more runs are chosen: {}.", end.reason)))
@@ -95,33 +100,50 @@ impl Tuning {
         format!("beside the best so far: {}", values.collect::<Vec<_>>().join(", "))
     }
 
+    /// The run that each point begins with: that of the settings which the spec writes.
+    pub fn first<'a>(&self, plan: &'a Plan) -> Vec<&'a PlannedRun> {
+        self.points(plan).iter().filter_map(|point| point.runs.get(&point.middle).copied()).collect()
+    }
+
     /// The points, in the order of the plan.
-    fn points<'a>(&self, ledger: &'a Ledger) -> Vec<Point<'a>> {
+    fn points<'a>(&self, plan: &'a Plan) -> Vec<Point<'a>> {
         let tuned: Vec<String> = self.settings.iter().map(|tuned| tuned.field().to_owned()).collect();
-        ledger.plan().groups(&tuned).iter().map(|runs| self.point(runs)).collect()
+        plan.groups(&tuned).iter().map(|runs| self.point(runs)).collect()
     }
 
     fn point<'a>(&self, runs: &[&'a PlannedRun]) -> Point<'a> {
-        let steps: Vec<Vec<f64>> = self
-            .settings
-            .iter()
-            .map(|tuned| {
-                let mut values: Vec<f64> = runs.iter().map(|run| run.setting(*tuned)).collect();
-                values.sort_by(f64::total_cmp);
-                values.dedup();
-                values
-            })
-            .collect();
-        let step = |(tuned, values): (&Tuned, &Vec<f64>), run: &PlannedRun| {
-            let own = run.setting(*tuned);
-            values.iter().position(|value| value.total_cmp(&own).is_eq()).unwrap_or(0)
+        let values: Vec<Vec<f64>> = self.settings.iter().map(|tuned| distinct(runs, *tuned)).collect();
+        let place = |run: &PlannedRun| -> Place {
+            let own = |tuned: Tuned| run.setting(tuned);
+            self.settings.iter().zip(&values).map(|(tuned, values)| place_of(own(*tuned), values)).collect()
         };
-        let place = |run: &PlannedRun| self.settings.iter().zip(&steps).map(|pair| step(pair, run)).collect::<Place>();
+        let settings = self.settings.iter().zip(&self.lattices).zip(&values);
         Point {
             runs: runs.iter().map(|run| (place(run), *run)).collect(),
-            middle: steps.iter().map(|values| values.len() / 2).collect(),
+            middle: settings.map(|((tuned, lattice), values)| middle(runs, *tuned, lattice, values)).collect(),
         }
     }
+}
+
+/// The values of a setting that runs have, ascending.
+fn distinct(runs: &[&PlannedRun], tuned: Tuned) -> Vec<f64> {
+    let mut values: Vec<f64> = runs.iter().map(|run| run.setting(tuned)).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    values
+}
+
+fn place_of(value: f64, values: &[f64]) -> usize {
+    values.iter().position(|other| other.total_cmp(&value).is_eq()).unwrap_or(0)
+}
+
+/// Where the value that the spec writes stands among those of a point. Small batches that come to the same number of sequences
+/// are one value, of which the least stays: so it is the greatest of the lower half of the lattice.
+fn middle(runs: &[&PlannedRun], tuned: Tuned, lattice: &[String], values: &[f64]) -> usize {
+    let lower = &lattice[..=lattice.len() / 2];
+    let is_lower = |run: &&&PlannedRun| run.axes.get(tuned.field()).is_some_and(|value| lower.contains(value));
+    let greatest = runs.iter().filter(is_lower).map(|run| run.setting(tuned)).max_by(f64::total_cmp);
+    greatest.map_or(0, |value| place_of(value, values))
 }
 
 impl Point<'_> {

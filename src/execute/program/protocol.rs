@@ -15,12 +15,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lines::{LONGEST, Line, Stream};
 use super::printed::{self, Printed};
 use crate::ledger::CurvePoint;
+use crate::lines::{NotNumber, plain_json};
 use crate::plan::PlannedRun;
 use crate::trainer::{OnProgress, Outcome, Progress, Told};
 
@@ -75,15 +76,27 @@ struct Reached {
     line: u64,
 }
 
+/// A point of the curve as it is kept for the next attempt.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    point: CurvePoint,
+    /// Seconds that the run had taken by then, with those of earlier attempts.
+    #[serde(default)]
+    seconds: f64,
+}
+
 /// What a program has said of one run.
 pub(super) struct Story<'a> {
     run: &'a PlannedRun,
     begun: Instant,
+    /// Seconds of earlier attempts, up to the point from which this one goes on.
+    before: f64,
     printed: Printed,
     /// Where the curve is kept, and what an earlier attempt left there.
     curve: PathBuf,
-    earlier: Vec<CurvePoint>,
-    points: Vec<CurvePoint>,
+    earlier: Vec<Kept>,
+    points: Vec<Kept>,
     /// Losses since the last point of the curve.
     since: (f64, usize),
     last: Option<Progress>,
@@ -105,6 +118,7 @@ impl<'a> Story<'a> {
         Self {
             run,
             begun,
+            before: 0.0,
             printed: Printed::new(folder),
             curve,
             earlier,
@@ -226,9 +240,9 @@ impl<'a> Story<'a> {
         let schedule = &self.run.run.schedule;
         let points = self.run.run.eval.curve_points.clamp(1, schedule.steps.max(1));
         let place = |step: usize| step as u128 * points as u128 / schedule.steps.max(1) as u128;
-        let closes = self.points.last().map_or(0, |point| place(point.step)) < place(step);
+        let closes = self.points.last().map_or(0, |last| place(last.point.step)) < place(step);
         let learning_rate = said.learning_rate.unwrap_or(self.run.run.optimizer.learning_rate);
-        let seconds = self.begun.elapsed().as_secs_f64();
+        let seconds = self.seconds();
         let mut progress = Progress {
             step,
             tokens: tokens as u64,
@@ -239,10 +253,10 @@ impl<'a> Story<'a> {
             again: false,
         };
         if closes {
-            self.points.push(CurvePoint::from(&progress));
+            self.points.push(Kept { point: CurvePoint::from(&progress), seconds });
             self.keep();
             self.since = (0.0, 0);
-        } else if let Some(loss) = self.points.last().and_then(|last| last.train_loss) {
+        } else if let Some(loss) = self.points.last().and_then(|last| last.point.train_loss) {
             progress.train_loss = loss;
         }
         self.last = Some(progress);
@@ -252,13 +266,15 @@ impl<'a> Story<'a> {
 
     /// Tells the points of an earlier attempt that lie before the step at which this one goes on.
     fn again(&mut self, step: usize, on_progress: OnProgress<'_>) -> ControlFlow<()> {
-        for kept in std::mem::take(&mut self.earlier).into_iter().take_while(|kept| kept.step < step) {
+        for kept in std::mem::take(&mut self.earlier).into_iter().take_while(|kept| kept.point.step < step) {
             self.points.push(kept);
+            self.before = kept.seconds;
+            let CurvePoint { step, tokens, train_loss, learning_rate } = kept.point;
             on_progress(Progress {
-                step: kept.step,
-                tokens: kept.tokens,
-                train_loss: kept.train_loss.unwrap_or(f64::NAN),
-                learning_rate: kept.learning_rate,
+                step,
+                tokens,
+                train_loss: train_loss.unwrap_or(f64::NAN),
+                learning_rate,
                 tokens_per_second: 0.0,
                 curve_point: true,
                 again: true,
@@ -267,9 +283,14 @@ impl<'a> Story<'a> {
         ControlFlow::Continue(())
     }
 
+    /// Seconds of this attempt and of earlier ones, as far as it goes on from them.
+    fn seconds(&self) -> f64 {
+        self.before + self.begun.elapsed().as_secs_f64()
+    }
+
     /// Keeps the curve for the next attempt; without it that one's curve begins later, which harms no result.
     fn keep(&self) {
-        let lines = self.points.iter().filter_map(|point| serde_json::to_string(point).ok());
+        let lines = self.points.iter().filter_map(|kept| serde_json::to_string(kept).ok());
         let _ = fs::write(&self.curve, lines.fold(String::new(), |text, line| text + &line + "\n"));
     }
 
@@ -300,7 +321,7 @@ impl<'a> Story<'a> {
     /// The divergence that it told.
     pub(super) fn diverged(&self) -> Outcome {
         let (step, train_loss) = self.diverged.unwrap_or((self.step(), None));
-        Outcome::Diverged { step, train_loss, seconds: self.begun.elapsed().as_secs_f64() }
+        Outcome::Diverged { step, train_loss, seconds: self.seconds() }
     }
 
     /// The result of a program that ended well.
@@ -318,11 +339,11 @@ impl<'a> Story<'a> {
         if let Some(Reached { tokens, line }) = self.reached.filter(|reached| !self.is_all(reached.tokens)) {
             return Err(self.wrong(line, &format!("it ended at {tokens} tokens, and the run has {asked}")));
         }
-        let seconds = self.begun.elapsed().as_secs_f64();
+        let seconds = self.seconds();
         Ok(Outcome::Finished {
             val_loss: result.loss,
             val_loss_se: result.stderr,
-            train_loss: self.points.last().and_then(|point| point.train_loss).unwrap_or(result.loss),
+            train_loss: self.points.last().and_then(|last| last.point.train_loss).unwrap_or(result.loss),
             tokens_per_second: asked as f64 / seconds.max(1e-9),
             seconds,
             evaluations: Vec::new(),
@@ -369,7 +390,7 @@ fn object(line: &Line) -> Result<Said, String> {
     }
     let text = &line.text;
     serde_json::from_str(text).or_else(|error| {
-        let plain = text.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null");
-        serde_json::from_str(&plain).map_err(|_| error.to_string().chars().take(SHOWN).collect())
+        let plain = plain_json(text.as_bytes(), NotNumber::Null);
+        serde_json::from_slice(&plain).map_err(|_| error.to_string().chars().take(SHOWN).collect())
     })
 }

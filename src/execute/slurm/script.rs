@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::SlurmError;
+use crate::shell::quoted;
 use crate::spec::Launcher;
 
 /// What a batch script is made of. Paths are absolute and the same on every node.
@@ -85,12 +86,6 @@ fn plain(path: &Path) -> Result<&str, SlurmError> {
         Some(found) => Err(refused(found)),
         None => Ok(text),
     }
-}
-
-/// For the shell; nothing quoted has a quote in it.
-fn quoted(text: &str) -> String {
-    let bare = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-=:,+@".contains(c));
-    if bare { text.to_owned() } else { format!("'{text}'") }
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub fn next(known: &BTreeMap<Place, Known>, middle: &Place, is_there: impl Fn(&P
         return Next::Train(missing);
     }
     if loss(best).is_none() {
-        // All of the middle diverged: the place with the least of every setting that nobody has looked at.
+        // All of the middle diverged: the place with half as many steps of every setting, if nobody has looked at it.
         let lower: Place = middle.iter().map(|step| step / 2).collect();
         return if there(&lower) && !known.contains_key(&lower) { Next::Train(vec![lower]) } else { Next::Nothing };
     }

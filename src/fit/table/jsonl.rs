@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visi
 
 use super::error::{At, TableError};
 use super::rows::{Listed, Opened, Rows, fill};
+use crate::lines::{NotNumber, plain_json};
 
 /// What a list is in a cell: no number, and named by the error that says so.
 const LIST: &str = "(a list)";
@@ -182,31 +183,8 @@ fn parse<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, String> {
         let text = error.to_string();
         text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
     };
-    serde_json::from_slice(json).or_else(|error| serde_json::from_slice(&quoted(json)).map_err(|_| told(error)))
-}
-
-/// Words outside of texts that Python writes for what is not a number, as texts.
-fn quoted(json: &[u8]) -> Vec<u8> {
-    const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
-    let mut out = Vec::with_capacity(json.len() + 16);
-    let (mut at, mut inside) = (0, false);
-    while at < json.len() {
-        let word = WORDS.into_iter().find(|word| !inside && json[at..].starts_with(word));
-        if let Some(word) = word {
-            out.extend([b"\"", word, b"\""].concat());
-            at += word.len();
-            continue;
-        }
-        if inside && json[at] == b'\\' {
-            out.push(b'\\');
-            at += 1;
-        } else if json[at] == b'"' {
-            inside = !inside;
-        }
-        out.extend(json.get(at));
-        at += 1;
-    }
-    out
+    serde_json::from_slice(json)
+        .or_else(|error| serde_json::from_slice(&plain_json(json, NotNumber::Text)).map_err(|_| told(error)))
 }
 
 /// Opens a list of objects, as pandas writes records.

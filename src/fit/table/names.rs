@@ -239,6 +239,11 @@ pub(super) fn recognise(headers: &StringRecord, field: Field) -> Vec<Candidate> 
     tiers.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
 }
 
+/// Whether people call a loss so, of training or of validation.
+pub fn is_loss(header: &str) -> bool {
+    names(Field::Loss).iter().any(|names| means(header, names).is_some())
+}
+
 /// The factor of the unit of a header that is one of some names, 1 where it tells none.
 fn means(header: &str, names: &[&str]) -> Option<f64> {
     // An axis of a sweep of ours says what was asked for; what it was stands in a column of its own.

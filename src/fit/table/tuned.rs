@@ -36,10 +36,12 @@ impl Tuning {
         let tuned = options.tuned.iter().map(|column| reader.by(column)).collect::<Result<Vec<_>, _>>()?;
         let headers = || reader.headers.iter().map(str::trim).enumerate();
         let axis = |header: &str| header.starts_with("axis.");
-        let mut common: Vec<usize> =
-            headers().filter(|(_, header)| axis(header) || PLACES.contains(header)).map(|(at, _)| at).collect();
-        // Rows of a sweep differ in size only by its axes or its budgets; elsewhere settings have columns of their own.
-        let settings = if headers().any(|(_, header)| axis(header)) { &SETTINGS[..1] } else { &SETTINGS[..] };
+        // Rows of a sweep differ in size only by its axes, its budgets or the models of a program; elsewhere settings have
+        // columns of their own.
+        let sweep = headers().any(|(_, header)| axis(header));
+        let place = |header: &str| axis(header) || PLACES.contains(&header) || (sweep && header == "model");
+        let mut common: Vec<usize> = headers().filter(|(_, header)| place(header)).map(|(at, _)| at).collect();
+        let settings = if sweep { &SETTINGS[..1] } else { &SETTINGS[..] };
         for field in settings {
             common.extend(reader.find(*field)?.map(|place| place.index));
         }

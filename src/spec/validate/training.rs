@@ -6,6 +6,9 @@ use crate::spec::check::{Checked, absent, not_negative, positive, present, requi
 use crate::spec::error::Fault;
 use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind, Source, Spec, Task, TaskKind, Train};
 
+/// Seconds for which a program may be silent: a year, which is for ever.
+const LONGEST_PATIENCE: f64 = 3.2e7;
+
 /// Checks `[train]`.
 pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
     // What only models of the program's own have is checked with them.
@@ -29,7 +32,11 @@ pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
             "write {config} where it takes the path of a JSON file, as in [\"python3\", \"train.py\", \"{config}\"]",
         )
     })?;
-    patience_seconds.map_or(Ok(()), |seconds| positive("train.patience_seconds", seconds, "600"))
+    let Some(patience) = *patience_seconds else { return Ok(()) };
+    positive("train.patience_seconds", patience, "600")?;
+    require(patience <= LONGEST_PATIENCE, "train.patience_seconds", || {
+        (format!("{patience} seconds are more than a year"), "write how long the program may be silent, such as 600")
+    })
 }
 
 /// Checks `[optimizer]`.
@@ -225,9 +232,12 @@ fn length(Schedule { tokens, tokens_per_param, flops, .. }: &Schedule, budgets: 
 /// Checks `[eval]`.
 pub(super) fn eval(eval: &Eval, context: usize) -> Checked {
     let Eval { tokens, curve_points, by_position: _, tasks: _ } = eval;
-    require(*tokens >= 2 * context as u64 && *tokens <= 1 << 40, "eval.tokens", || {
+    require(*tokens >= 2 * context as u64, "eval.tokens", || {
         let problem = format!("{tokens} tokens cannot measure a loss");
         (problem, format!("write at least two sequences of {context}, such as {}", 1024 * context))
+    })?;
+    require(*tokens <= 1 << 40, "eval.tokens", || {
+        (format!("{tokens} tokens are no validation set"), "write a number up to 1e12, such as 655360")
     })?;
     require((1..=1_000_000).contains(curve_points), "eval.curve_points", || {
         (format!("{curve_points} points are not a curve"), "write a whole number of 1 or more, such as 50")

@@ -90,13 +90,8 @@ fn check(device: &device::Opened, run: &Run) -> Result<(), TrainError> {
     if ops::Ops::compute_in(&device.device, run.precision) {
         return Ok(());
     }
-    let on_cpu = if run.precision == Precision::Bf16 { " or a processor with AVX512-BF16" } else { "" };
-    Err(TrainError::Configuration(format!(
-        "train.precision = {:?}: the device {} ({}) does not compute in it; train on cuda{on_cpu}, or write f32",
-        run.precision.name(),
-        device.info.kind,
-        device.info.name
-    )))
+    let device = format!("{} ({})", device.info.kind, device.info.name);
+    Err(TrainError::Configuration(run.precision.refused(&device)))
 }
 
 #[cfg(all(test, feature = "cpu"))]
@@ -110,6 +105,6 @@ mod tests {
         let engine = testing();
         let error = engine.probe(&run, &run.table(), &|_, _| (), 1).unwrap_err().to_string();
         assert!(error.contains("train.precision = \"tf32\": the device cpu ("), "{error}");
-        assert!(error.ends_with("does not compute in it; train on cuda, or write f32"), "{error}");
+        assert!(error.ends_with("does not compute in it; train with --device cuda, or write f32"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, backend_extension};
 
+#[cfg(feature = "cpu")]
 use crate::optimizer::{OptimizerKind, Update};
 use crate::spec::Precision;
 

@@ -56,7 +56,9 @@ pub fn cards() -> Result<Vec<Card>, Missing> {
         return Err(absent(what, "install driver 550 or newer, which knows CUDA 12.4"));
     }
     let count = result::device::get_count().unwrap_or(0);
-    let cards: Vec<Card> = (0..count).filter_map(|index| card(index).ok()).collect();
+    // One that does not answer keeps its number, and is too old.
+    let unknown = |error| Card { name: format!("{error:?}"), driver: String::new(), capability: 0, multiprocessors: 0 };
+    let cards: Vec<Card> = (0..count).map(|index| card(index).unwrap_or_else(unknown)).collect();
     if cards.iter().any(|card| card.capability >= OLDEST_CARD) {
         return Ok(cards);
     }
