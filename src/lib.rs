@@ -70,6 +70,7 @@ pub mod spec;
 pub mod train;
 pub mod trainer;
 pub mod units;
+pub mod whole;
 
 #[cfg(test)]
 mod tests {

@@ -204,7 +204,7 @@ fn a_point_that_would_repeat_data_is_left_out_until_the_spec_allows_it() {
     let small = CorpusFacts { train_tokens: Some(200_000), validation_tokens: Some(1 << 20), ..unlimited() };
     let plan = plan_with(&spec, &small);
     assert!(plan.runs.is_empty());
-    insta::assert_snapshot!(plan.left_out[0].reason, @"419k tokens are 2.09 epochs of 200k: use max_epochs of 2.1 (now 1), more text, or a smaller budget or a larger size");
+    insta::assert_snapshot!(plan.left_out[0].reason, @"419k tokens are 2.09 epochs of 200k: use data.max_epochs = 2.1 (now 1), more text, or a smaller budget or a larger size");
     spec.data.max_epochs = 2.1;
     let allowed = plan_with(&spec, &small);
     assert!((allowed.runs[0].epochs.unwrap() - 2.094).abs() < 0.001);

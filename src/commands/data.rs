@@ -17,9 +17,7 @@ use crate::data::{BinFacts, Corpus, KeptFacts, ORIGINAL_IDS, PartFacts, TextFact
 use crate::spec::{self, Data, KeepBy, Spec};
 use crate::units::Tokens;
 #[cfg(feature = "train")]
-use crate::{checkpoint, ledger::Ledger, train};
-#[cfg(feature = "train")]
-use std::{fs, fs::File, io::BufWriter};
+use crate::{checkpoint, ledger::Ledger, train, whole};
 
 /// Runs the command.
 pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
@@ -72,12 +70,6 @@ fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     let ledger = Ledger::open(dir)?;
     let (planned, path) = kept_model(&ledger, run.as_deref(), None)?;
     let weights = checkpoint::weights(planned, &path)?;
-    // Begun under another name before what takes long: a place that cannot be written is told at once, and scores that are there
-    // stay until there are others.
-    let mut aside = out.clone().into_os_string();
-    aside.push(".part");
-    let cannot = || format!("cannot write {}", out.display());
-    let mut file = BufWriter::new(File::create(&aside).with_context(cannot)?);
     let mut shown = 0.0;
     let mut hear = |done: f64| {
         if done >= shown + 0.1 {
@@ -85,13 +77,16 @@ fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
             eprintln!("[{:.0}%] scoring by run {}", 100.0 * done, planned.id);
         }
     };
-    let losses = train::document_losses(device, cache, *threads, (planned, &weights), &mut hear)?;
-    losses.iter().try_for_each(|loss| writeln!(file, "{loss:.6}")).with_context(cannot)?;
-    file.into_inner()
-        .map_err(std::io::IntoInnerError::into_error)
-        .and_then(|file| file.sync_all())
-        .with_context(cannot)?;
-    fs::rename(&aside, out).with_context(cannot)?;
+    let mut scored = Ok(Vec::new());
+    // Begun before what takes long: a place that cannot be written is told at once, and scores that are there stay until there
+    // are others.
+    let written = whole::fill(out, &mut |file| {
+        scored = train::document_losses(device, cache, *threads, (planned, &weights), &mut hear);
+        let losses = scored.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
+        losses.iter().try_for_each(|loss| writeln!(file, "{loss:.6}"))
+    });
+    let losses = scored?;
+    written.with_context(|| format!("cannot write {}", out.display()))?;
     let mean = losses.iter().sum::<f64>() / losses.len() as f64;
     eprintln!("{} documents, {mean:.3} nats per token in the mean over them, in {}", losses.len(), out.display());
     Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::STDOUT;
 use super::shared::kept_model::kept_model;
-use super::shared::{claim, folder, whole};
+use super::shared::{claim, folder, out_file};
 use crate::cli::export::{ArchitectureName, ExportCommand, FolderArgs, TableArgs, TransformersArgs};
 use crate::data;
 use crate::export::runs::{self, Experiment, Run};
@@ -62,7 +62,7 @@ fn table(
     };
     let mut content = Vec::new();
     write(&table, &mut content).with_context(|| format!("cannot write {}", path.display()))?;
-    whole::replace(path, &content)?;
+    out_file::replace(path, &content)?;
     eprintln!("{} rows of {} columns in {}", table.rows, table.columns.len(), path.display());
     Ok(())
 }

@@ -47,7 +47,10 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         run
     });
     let runs: Vec<Imported> = distinct(runs.collect());
-    let name = out.file_name().map_or_else(|| "imported".to_owned(), |name| name.to_string_lossy().into_owned());
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
+    let name = out
+        .file_name()
+        .map_or_else(|| "imported".to_owned(), |name| name.to_string_lossy().chars().map(plain).collect());
     let sweep = import::sweep(&name, &source.display().to_string(), runs)?;
     let ledger = Ledger::create(out, &sweep.text, sweep.plan, Losses::Trained)?;
     refuse_others(&ledger, &sweep.results)?;

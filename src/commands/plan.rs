@@ -12,7 +12,7 @@ use super::shared::json;
 use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
-use super::shared::{device, planning, program, trunks, whole};
+use super::shared::{device, out_file, planning, program, trunks};
 use super::sweep::asked;
 use super::sweep::results::results_dir;
 use super::{STDOUT, positive};
@@ -64,9 +64,10 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     } else {
         let room = Room::of(args.tables.wide);
         let tuning = Tuning::of(&spec);
-        let shown = tuning.as_ref().map_or_else(|| plan.runs.iter().collect(), |tuning| tuning.first(&plan));
-        let mut text = grid(&shown, &throughput, tuning.is_some(), room)?;
-        text += &left_out(&plan, tuning.is_some())?;
+        let first = tuning.as_ref().map(|tuning| tuning.first(&plan));
+        let shown = if first.is_some() { Shown::First } else { Shown::All };
+        let mut text = grid(&first.unwrap_or_else(|| plan.runs.iter().collect()), &throughput, shown, room)?;
+        text += &left_out(&plan, shown)?;
         text += &totals(&plan, &throughput, (machine, price))?;
         io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
     }
@@ -86,7 +87,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(out) = &args.out {
         let text = spec::edit(&spec::read(&args.spec)?, &set)?;
         anyhow::ensure!(spec::parse(&text, "")? == spec, "{}: its keys could not be set", args.spec.display());
-        whole::create(out, text.as_bytes())?;
+        out_file::create(out, text.as_bytes())?;
         eprintln!("wrote {}", out.display());
     }
     Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
@@ -219,8 +220,17 @@ fn trim(
     Ok(plan::trim(spec, limit, &costs)?)
 }
 
-/// A table of runs for each budget: all of them, or those that the points of a tuned sweep begin with.
-fn grid(runs: &[&PlannedRun], throughput: &Throughput, tuned: bool, room: Room) -> Result<String, std::fmt::Error> {
+/// Which runs a plan shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// All of them.
+    All,
+    /// Those that the points of a tuned sweep begin with.
+    First,
+}
+
+/// A table of runs for each budget.
+fn grid(runs: &[&PlannedRun], throughput: &Throughput, shown: Shown, room: Room) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     let mut budgets: Vec<Option<f64>> = Vec::new();
     for planned in runs {
@@ -230,7 +240,7 @@ fn grid(runs: &[&PlannedRun], throughput: &Throughput, tuned: bool, room: Room) 
     }
     for budget in budgets {
         let runs: Vec<&PlannedRun> = runs.iter().copied().filter(|planned| planned.run.flop_budget == budget).collect();
-        let first = if tuned { ", each point with the settings of the spec" } else { "" };
+        let first = if shown == Shown::First { ", each point with the settings of the spec" } else { "" };
         if let Some(budget) = budget {
             writeln!(out, "Budget {} FLOPs{first}", Flops(budget))?;
         }
@@ -241,11 +251,11 @@ fn grid(runs: &[&PlannedRun], throughput: &Throughput, tuned: bool, room: Room) 
 
 /// What is left out, with reasons. Of a tuned sweep only points that have no run at all: that two batches come to the same
 /// number of sequences, or that one makes a run too short, is how a lattice is.
-fn left_out(plan: &Plan, tuned: bool) -> Result<String, std::fmt::Error> {
+fn left_out(plan: &Plan, shown: Shown) -> Result<String, std::fmt::Error> {
     let has_runs = |out: &&LeftOut| {
         plan.runs.iter().any(|planned| planned.run.shape == out.shape && planned.run.flop_budget == out.flop_budget)
     };
-    let told: Vec<_> = plan.left_out.iter().filter(|out| !tuned || !has_runs(out)).collect();
+    let told: Vec<_> = plan.left_out.iter().filter(|out| shown == Shown::All || !has_runs(out)).collect();
     let mut out = String::new();
     if !told.is_empty() {
         writeln!(out, "Left out")?;

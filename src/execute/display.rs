@@ -118,7 +118,7 @@ impl<'a> Display<'a> {
     /// Counts the work anew, where more of it has been chosen.
     pub fn recount(&mut self, ledger: &Ledger) {
         let given_up = |run: &PlannedRun| ledger.is_over(&run.id) && matches!(ledger.result(&run.id), Ok(None));
-        self.total = ledger.wanted().into_iter().filter(|run| !given_up(run)).map(|run| run.flops).sum();
+        self.total = ledger.wanted().into_iter().filter(|run| !given_up(run)).map(PlannedRun::flops_spent).sum();
     }
 
     /// Brings the bar of the sweep up to date.

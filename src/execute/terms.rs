@@ -27,7 +27,9 @@ pub enum WorkError {
     #[error("{0}")]
     NoTrainer(String),
     /// A rehearsal in a folder of trained runs, or the other way round.
-    #[error("device {device} cannot add to {dir}: rehearsed and trained losses never mix. Choose another folder")]
+    #[error(
+        "device {device} cannot add to {dir}: rehearsed and trained losses never mix. Choose another folder with --out"
+    )]
     Mixed {
         /// The device.
         device: String,

@@ -43,14 +43,33 @@ pub enum Status {
 }
 
 impl Status {
-    /// The words used in tables.
-    pub fn name(self) -> &'static str {
+    /// How tables for machines call it, how tables for people do, and what it means.
+    fn told(self) -> [&'static str; 3] {
         match self {
-            Self::Converged => "converged",
-            Self::BoundHit => "bound hit",
-            Self::EdgeMinimum => "edge minimum",
-            Self::TooFewPoints => "too few points",
-            Self::NotIdentified => "not identified",
+            Self::Converged => ["converged", "converged", "converged"],
+            Self::BoundHit => ["bound_hit", "bound hit", "stopped at a bound of the search"],
+            Self::EdgeMinimum => [
+                "edge_minimum",
+                "edge minimum",
+                "no interior minimum: the lowest loss is at the smallest or largest size",
+            ],
+            Self::TooFewPoints => ["too_few_points", "too few points", "too few points"],
+            Self::NotIdentified => ["not_identified", "not identified", "not identified: the data do not decide"],
         }
+    }
+
+    /// How CSV files and JSON call it.
+    pub fn key(self) -> &'static str {
+        self.told()[0]
+    }
+
+    /// How tables for people call it.
+    pub fn name(self) -> &'static str {
+        self.told()[1]
+    }
+
+    /// What it means, in words.
+    pub fn words(self) -> &'static str {
+        self.told()[2]
     }
 }

@@ -11,7 +11,7 @@ use crate::plan::{self, CorpusFacts, FlopsPerToken, ParamCounts, Plan, PlannedRu
 use crate::spec::{self, OwnSize, Spec};
 use crate::trainer::{DeviceInfo, Outcome, Told};
 
-/// Steps below which no run is planned: shorter ones are a unit that was left out.
+/// Tokens below which no run is imported: a unit was left out.
 const FEWEST_TOKENS: f64 = 50.0;
 /// Sizes that make runs of similar FLOPs a curve.
 const SIZES: usize = 4;

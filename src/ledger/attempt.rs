@@ -58,7 +58,7 @@ impl Attempt {
             self.durable = true;
         }
         let [path, previous] = CHECKPOINTS.map(|name| dir.join(name));
-        files::rotate(&path, &previous, write).map_err(LedgerError::io("write", &path))?;
+        files::rotate(&path, &previous, write)?;
         if previous.exists() {
             for number in numbers(&self.attempts)?.into_iter().filter(|number| *number < self.number) {
                 remove_checkpoints(&self.attempts.join(number.to_string()));

@@ -176,7 +176,7 @@ impl Claim<'_> {
         }
         let path = self.ledger.model_path(&self.id);
         let previous = path.with_extension("previous");
-        files::rotate(&path, &previous, write).map_err(LedgerError::io("write", &path))?;
+        files::rotate(&path, &previous, write)?;
         // Two processes that train one run write the same weights.
         let _ = std::fs::remove_file(previous);
         Ok(())

@@ -107,7 +107,7 @@ impl Claim<'_> {
         files::create_dir(&self.ledger.trunk_dir(&trunk.id))?;
         let path = self.ledger.trunk_path(&trunk.id, end);
         let previous = path.with_extension("previous");
-        files::rotate(&path, &previous, write).map_err(LedgerError::io("write", &path))?;
+        files::rotate(&path, &previous, write)?;
         // Of a run that was tried again from its beginning.
         let _ = fs::remove_file(previous);
         self.ledger.prune_trunk(&trunk.id);

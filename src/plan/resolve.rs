@@ -79,7 +79,7 @@ fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, [trained, a_ste
     {
         let epochs = trained / epoch as f64;
         return Err(format!(
-            "{} tokens are {epochs:.2} epochs of {}: use max_epochs of {} (now {}), more text, or a {}",
+            "{} tokens are {epochs:.2} epochs of {}: use data.max_epochs = {} (now {}), more text, or a {}",
             Tokens(trained),
             Tokens(epoch as f64),
             (epochs * 100.0).ceil() / 100.0,

@@ -62,7 +62,7 @@ fn of_curves(input: &ReportInput<'_>) -> Answer {
         let status = input.approach2.iter().find(|fit| fit.counting == crate::fit::approaches::headline::COUNTED);
         let why = status.map_or_else(
             || "there is no fit with all parameters counted".to_owned(),
-            |fit| format!("{}. {}", words::status(fit.status), fit.conclusion),
+            |fit| format!("{}. {}", fit.status.words(), fit.conclusion),
         );
         return lead_alone(format!("There is no compute-optimal ratio to report: {why}"));
     };
@@ -104,7 +104,7 @@ fn of_groups(input: &ReportInput<'_>) -> Answer {
         let fits: Vec<Summary> = group.fits.iter().map(Summary::from).collect();
         match Headline::of(&fits) {
             Some(headline) => Some(format!("{}: {headline}", group.name)),
-            None => Some(format!("{}: {}", group.name, words::status(fits.first()?.status))),
+            None => Some(format!("{}: {}", group.name, fits.first()?.status.words())),
         }
     });
     let lead =
@@ -126,7 +126,7 @@ fn beside(input: &ReportInput<'_>, headline: &Headline) -> String {
         let ratio = words::ratio_at(&fit.tokens_per_param, headline.budget);
         match words::shown(fit.status, ratio) {
             Some(ratio) => format!("{} by {name}", words::estimate(ratio, words::amount)),
-            None => format!("no result by {name} ({})", words::status(fit.status)),
+            None => format!("no result by {name} ({})", fit.status.words()),
         }
     });
     let (countings, approaches): (Vec<String>, Vec<String>) = (countings.collect(), approaches.collect());

@@ -88,7 +88,7 @@ fn shares(fit: &Composition) -> Figure {
         target.best.iter().zip(&fit.sizes).flat_map(move |(best, size)| {
             fit.parts.iter().enumerate().map(move |(at, part)| {
                 let mut row = vec![target.name.clone(), cell(size.params), cell(size.tokens)];
-                row.extend([words::status_key(best.status).to_owned(), part.clone()]);
+                row.extend([best.status.key().to_owned(), part.clone()]);
                 row.extend(cells(best.shares.get(at).copied()));
                 row
             })

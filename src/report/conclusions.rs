@@ -3,13 +3,12 @@
 use super::{IsoflopGroup, ReportInput, optima, words};
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline;
+use crate::fit::approaches::least::LAW_BUDGETS;
 use crate::fit::transfer::frontier::{BudgetSaving, Comparison};
 use crate::fit::transfer::rates::Group;
 use crate::fit::{Estimate, Status};
 use crate::units::Flops;
 
-/// A law through fewer optima than this cannot show that it is one.
-const FEWEST_BUDGETS: usize = 3;
 /// A forecast further beyond the largest budget than this factor is called far.
 const FAR: f64 = 10.0;
 
@@ -74,9 +73,9 @@ fn verb(n: usize) -> &'static str {
 fn too_few_budgets(fit: &Approach2) -> Option<String> {
     let found = fit.optima.iter().filter(|o| o.status == Status::Converged).count();
     let has = if found == 1 { "has" } else { "have" };
-    (found < FEWEST_BUDGETS).then(|| {
+    (found < LAW_BUDGETS).then(|| {
         format!(
-            "{} {has} a minimum inside the range of sizes. With fewer than {FEWEST_BUDGETS} the data cannot show \
+            "{} {has} a minimum inside the range of sizes. With fewer than {LAW_BUDGETS} the data cannot show \
              whether the optimum follows a power law: add budgets.",
             words::count(found, "budget")
         )
@@ -90,7 +89,7 @@ fn without_minimum(fit: &Approach2) -> impl Iterator<Item = String> {
             Status::TooFewPoints => ". Train more sizes",
             _ => "",
         };
-        format!("Budget {}: {}{advice}. The power laws do not use it.", Flops(o.budget), words::status(o.status))
+        format!("Budget {}: {}{advice}. The power laws do not use it.", Flops(o.budget), o.status.words())
     })
 }
 
@@ -113,7 +112,7 @@ fn without_optimum(input: &ReportInput<'_>) -> impl Iterator<Item = String> {
         open.map(move |width| {
             let why = match width.status {
                 Status::EdgeMinimum => "the lowest loss is at the smallest or largest learning rate. Use a wider range",
-                other => words::status(other),
+                other => other.words(),
             };
             format!("{name}, width {}: {why}. The drift does not use it.", width.width)
         })
@@ -127,7 +126,7 @@ fn without_both(input: &ReportInput<'_>) -> impl Iterator<Item = String> {
         let budgets = comparison.budgets.iter().filter(|budget| budget.status != Status::Converged);
         let told = |budget: &BudgetSaving| {
             let (flops, other) = (Flops(budget.budget), &comparison.other);
-            format!("Budget {flops}, {other}: {}. There is no comparison at this budget.", words::status(budget.status))
+            format!("Budget {flops}, {other}: {}. There is no comparison at this budget.", budget.status.words())
         };
         budgets.map(told).collect::<Vec<_>>()
     };

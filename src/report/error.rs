@@ -22,9 +22,9 @@ pub enum ReportError {
         cause: csv::Error,
     },
     /// The data of the figures could not be embedded.
-    #[error("cannot embed the figures' data in report.html")]
+    #[error("cannot embed the figures' data in report.html: {0}")]
     Data(#[from] serde_json::Error),
     /// The page could not be rendered.
-    #[error("cannot render report.html")]
+    #[error("cannot render report.html: {0}")]
     Page(#[from] askama::Error),
 }

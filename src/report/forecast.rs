@@ -66,7 +66,7 @@ fn predict(held: &HeldOut, surface: &Surface, run: &Observation, params: f64) ->
 fn predicted(held: &HeldOut, color: Color) -> Series {
     let name = words::approach_short(&held.fit.approach);
     let Some(surface) = surface(held) else {
-        let label = format!("{name}, smaller budgets only: {}", words::status(held.fit.status));
+        let label = format!("{name}, smaller budgets only: {}", held.fit.status.words());
         return Series::new(label, color, Shape::Circle, Vec::new());
     };
     let mut runs = by_size(&held.runs, held.fit.counting);
@@ -89,7 +89,7 @@ fn rows(held: &HeldOut) -> Vec<Vec<String>> {
     let (counting, surface) = (held.fit.counting, surface(held));
     let row = |(run, params): (&Observation, f64)| {
         let mut row = vec![held.fit.approach.clone(), counting.name().to_owned()];
-        row.push(words::status_key(held.fit.status).to_owned());
+        row.push(held.fit.status.key().to_owned());
         row.extend([params, run.tokens, run.loss].map(cell));
         row.extend(super::figure::cells(surface.map(|surface| predict(held, &surface, run, params))));
         row

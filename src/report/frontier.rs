@@ -14,7 +14,7 @@ pub fn frontier(comparisons: &[Comparison]) -> Figure {
     let rows = comparisons.iter().flat_map(|comparison| {
         comparison.budgets.iter().map(|b| {
             let mut row = vec![comparison.reference.clone(), comparison.other.clone(), cell(b.budget)];
-            row.push(words::status_key(b.status).to_owned());
+            row.push(b.status.key().to_owned());
             for estimate in [b.reference_loss, b.loss, b.saving, b.saving_with_tuning] {
                 row.extend(cells(estimate));
             }

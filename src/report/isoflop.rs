@@ -192,7 +192,7 @@ fn series(curve: &Curve<'_>, variable: Variable, counting: Counting, index: usiz
 fn without(optimum: &Optimum) -> &'static str {
     match optimum.status {
         crate::fit::Status::Converged => "no minimum",
-        status => words::status(status),
+        status => status.words(),
     }
 }
 
@@ -246,7 +246,7 @@ fn table(input: &ReportInput<'_>, variable: Variable) -> Table {
                 rows.push(row);
             }
             let Some(optimum) = curve.optimum else { continue };
-            let status = words::status_key(optimum.status).to_owned();
+            let status = optimum.status.key().to_owned();
             let mut row = vec![counting.name().to_owned(), cell(curve.budget), "minimum".to_owned(), status];
             row.extend(cells(variable.optimum(optimum)));
             row.extend(cells(words::shown(optimum.status, optimum.loss)));

@@ -52,7 +52,7 @@ impl Question {
         let open = self.answers.iter().filter(|answer| answer.fitted.status() != Status::Converged);
         let told = open.map(|answer| {
             let name = answer.name.as_deref().unwrap_or(self.name());
-            format!("{name}: {}.", words::status(answer.fitted.status()))
+            format!("{name}: {}.", answer.fitted.status().words())
         });
         told.chain(self.problem.clone()).collect()
     }
@@ -333,7 +333,7 @@ fn best_values(fit: &Optimum) -> Figure {
     };
     let marks = vec![Mark::Estimates(known.map(point).collect())];
     let rows = fit.optima.iter().map(|one| {
-        let mut row = vec![cell(one.at), words::status_key(one.status).to_owned()];
+        let mut row = vec![cell(one.at), one.status.key().to_owned()];
         row.extend(cells(one.best));
         row
     });
@@ -372,7 +372,7 @@ fn critical_batch(fits: &[(&LawAnswer, &CriticalBatch)]) -> Figure {
     let rows = fits.iter().flat_map(|(answer, fit)| {
         fit.targets.iter().map(|target| {
             let mut row = vec![answer.name.clone().unwrap_or_default(), cell(target.loss)];
-            row.push(words::status_key(target.status).to_owned());
+            row.push(target.status.key().to_owned());
             row.extend(cells(target.critical_batch));
             row
         })

@@ -43,9 +43,9 @@ mod transfer;
 pub(crate) mod words;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::whole;
 pub use answer::{Answer, answer};
 pub use choices::{ChoiceStep, sentence as goal};
 pub use curves::{Key, LossCurve};
@@ -146,18 +146,8 @@ fn isoflop_figures(input: &ReportInput<'_>) -> Vec<Figure> {
 
 /// Writes a file beside its place and renames it.
 fn publish(path: PathBuf, text: &str) -> Result<PathBuf, ReportError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.suffix(".tmp");
-    // A temporary file is private by default; a report is for everybody whom the umask allows.
-    #[cfg(unix)]
-    let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let outcome = builder.tempfile_in(folder).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.persist(&path).map_err(|e| e.error)
-    });
-    match outcome {
-        Ok(_) => Ok(path),
+    match whole::write_unsynced(&path, text.as_bytes()) {
+        Ok(()) => Ok(path),
         Err(cause) => Err(ReportError::Write { path, cause }),
     }
 }

@@ -79,14 +79,14 @@ pub fn optimal(input: &ReportInput<'_>) -> Figure {
             let start = |kind: &str| [fit.counting.name(), kind, quantity.name].map(str::to_owned).to_vec();
             for optimum in &fit.optima {
                 let mut row = start("optimum");
-                row.extend([cell(optimum.budget), words::status_key(optimum.status).to_owned()]);
+                row.extend([cell(optimum.budget), optimum.status.key().to_owned()]);
                 row.extend(cells(words::shown(optimum.status, (quantity.optimum)(optimum))));
                 row.extend(vec![String::new(); 4]);
                 rows.push(row);
             }
             let law = law(fit.status, (quantity.law)(fit));
             let mut row = start("law");
-            row.extend([String::new(), words::status_key(fit.status).to_owned()]);
+            row.extend([String::new(), fit.status.key().to_owned()]);
             row.extend(vec![String::new(); 3]);
             row.push(cell(law.map(|l| l.coefficient)));
             row.extend(cells(law.map(|l| l.exponent)));
@@ -123,7 +123,7 @@ fn quantity(fit: &Approach2, quantity: &Quantity) -> Series {
             format!("{}, grow as C^{}", quantity.label, words::estimate(law.exponent, words::decimal))
         }
         None if fit.status == Status::Converged => format!("{}: no power law", quantity.label),
-        None => format!("{}: no power law, {}", quantity.label, words::status(fit.status)),
+        None => format!("{}: no power law, {}", quantity.label, fit.status.words()),
     };
     marks.push(Mark::Estimates(points));
     Series { label, color: quantity.color, shape: quantity.shape, group: None, marks }
@@ -149,7 +149,7 @@ pub fn tokens_per_param(input: &ReportInput<'_>) -> Figure {
     for fit in input.approach2 {
         let mut add = |kind: &str, flops: f64, status: Status, e: Option<Estimate>| {
             let mut row = vec![fit.counting.name().to_owned(), kind.to_owned(), cell(flops)];
-            row.push(words::status_key(status).to_owned());
+            row.push(status.key().to_owned());
             row.extend(cells(words::shown(status, e)));
             rows.push(row);
         };
@@ -200,7 +200,7 @@ fn ratio_series(fit: &Approach2) -> Vec<Series> {
     let law = |found: bool| match (found, fit.status) {
         (true, _) => "ratio of the two power laws".to_owned(),
         (false, Status::Converged) => "ratio of the two power laws: none".to_owned(),
-        (false, status) => format!("ratio of the two power laws: {}", words::status(status)),
+        (false, status) => format!("ratio of the two power laws: {}", status.words()),
     };
     let found = if points.is_empty() { "no budget has a minimum" } else { "minimum of each budget" };
     vec![

@@ -39,7 +39,7 @@ pub fn surfaces(input: &ReportInput<'_>) -> Figure {
     let panels: Vec<Figure> = input.shown_surfaces().map(|(fit, priced)| panel(input, fit, &priced)).collect();
     let without = input.approaches_by(counting).filter(|fit| is_surface(fit) && fit.status != Status::Converged);
     let without: Vec<String> = without
-        .map(|fit| format!(" Not drawn: {} ({}).", words::approach_short(&fit.approach), words::status(fit.status)))
+        .map(|fit| format!(" Not drawn: {} ({}).", words::approach_short(&fit.approach), fit.status.words()))
         .collect();
     Figure {
         id: "surface".to_owned(),
@@ -100,7 +100,7 @@ fn panel(input: &ReportInput<'_>, fit: &Summary, priced: &Priced) -> Figure {
     series.push(frontier(priced, &budgets, &optimal));
     let row = |kind: &str, flops: f64, optimum: &Optimum| {
         let mut row = vec![fit.approach.clone(), fit.counting.name().to_owned()];
-        row.extend([words::status_key(fit.status).to_owned(), kind.to_owned(), cell(flops)]);
+        row.extend([fit.status.key().to_owned(), kind.to_owned(), cell(flops)]);
         for e in [optimum.params, optimum.tokens] {
             row.extend([e.value, e.low, e.high].map(cell));
         }

@@ -108,7 +108,7 @@ pub fn optima(groups: &[Group]) -> Figure {
     let rows = groups.iter().flat_map(|group| {
         group.transfer.widths.iter().map(|width| {
             let mut row = vec![group.parameterization.clone(), cell(width.width)];
-            row.push(words::status_key(width.status).to_owned());
+            row.push(width.status.key().to_owned());
             row.extend(cells(width.learning_rate));
             row.extend(cells(width.loss));
             row.extend(cells(width.lost));

@@ -50,28 +50,6 @@ pub fn what_to_see(figure: &str) -> &'static str {
     }
 }
 
-/// A status in words.
-pub fn status(status: Status) -> &'static str {
-    match status {
-        Status::Converged => "converged",
-        Status::BoundHit => "stopped at a bound of the search",
-        Status::EdgeMinimum => "no interior minimum: the lowest loss is at the smallest or largest size",
-        Status::TooFewPoints => "too few points",
-        Status::NotIdentified => "not identified: the data do not decide",
-    }
-}
-
-/// A status as tables for machines name it.
-pub fn status_key(status: Status) -> &'static str {
-    match status {
-        Status::Converged => "converged",
-        Status::BoundHit => "bound_hit",
-        Status::EdgeMinimum => "edge_minimum",
-        Status::TooFewPoints => "too_few_points",
-        Status::NotIdentified => "not_identified",
-    }
-}
-
 /// A number that may be shown: the fit converged and there is one.
 pub fn shown(status: Status, estimate: Option<Estimate>) -> Option<Estimate> {
     estimate.filter(|e| status == Status::Converged && e.value.is_finite())
@@ -163,7 +141,7 @@ mod tests {
     fn a_status_has_the_key_that_its_serialization_has() {
         for s in [Status::Converged, Status::BoundHit, Status::EdgeMinimum, Status::TooFewPoints, Status::NotIdentified]
         {
-            assert_eq!(serde_json::json!(s), status_key(s));
+            assert_eq!(serde_json::json!(s), s.key());
         }
     }
 }

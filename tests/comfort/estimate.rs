@@ -137,7 +137,7 @@ fn the_command_prints_hours_disk_and_money_and_writes_the_cut_spec_once() {
 
     let cut = plan(&["--budget-hours", "0.25", "--out", "cut.toml"]);
     let said = text(&cut.stderr);
-    assert!(said.contains("seeds: 1 of 3") && said.contains("--set sweep.seeds=[1]"), "{said}");
+    assert!(said.contains("seeds: 1 of 3") && said.contains("--set 'sweep.seeds=[1]'"), "{said}");
     assert!(place.read("cut.toml").contains("seeds = [1] "));
     assert_refused(&plan(&["--budget-hours", "0.25", "--out", "cut.toml"]), &["cut.toml exists"]);
     for (flag, value) in [("--price", "0"), ("--price", "nan"), ("--budget-hours", "-1"), ("--device-count", "0")] {

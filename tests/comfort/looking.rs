@@ -99,6 +99,10 @@ fn a_folder_of_tables_alone_as_git_keeps_it_shows_the_same_losses() {
     let checked = place.says(&["ledger", "rebuild", "results/two-rehearsal"]);
     assert!(checked.contains("42 results of 42 runs") && checked.contains("no checksums"), "{checked}");
     assert_eq!(derived.each_ref().map(|path| place.read(path)), before);
+    // Trained again into the same folder they would be written over.
+    let refusal = place.refusal(&["sweep", "results/two-rehearsal/spec.toml", "--device", "rehearsal"]);
+    assert!(refusal.contains("tables of runs without the runs") && refusal.contains("--out"), "{refusal}");
+    assert_eq!(derived.each_ref().map(|path| place.read(path)), before);
     // What the tables say of a run that is not planned, or no number, is damage.
     for (from, to) in [(id, "0123456789abcdef"), (",finished,", ",done,"), (",finished,", ",diverged,")] {
         place.write("results/two-rehearsal/runs.csv", runs.replacen(from, to, 1));
@@ -144,6 +148,12 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
     assert!(refused.contains("results/one-rehearsal was rehearsed"), "{refused}");
     let missing = place.refusal(&["compare", "results/nowhere", "results/one-rehearsal"]);
     assert!(missing.contains("results/nowhere is not") && missing.contains("no run"), "{missing}");
+}
+
+#[test]
+fn what_is_neither_a_sweep_nor_a_run_is_named() {
+    let said = Place::new().refusal(&["compare", "one", "two"]);
+    assert!(said.contains("\"one\" is no folder of results") && said.contains("results, which is not there"), "{said}");
 }
 
 #[test]

@@ -345,6 +345,21 @@ fn what_was_taken_for_what_and_what_must_be_wrong_is_said() {
     fit(table(|n, d| [n / 1e6, d / 1e9]), &[&flags[..], &columns].concat()).success().stderr(contains("warning").not());
 }
 
+/// A column that is named keeps the unit of its header, unless another one is said.
+#[test]
+fn a_named_column_keeps_the_unit_of_its_header() {
+    let mut csv = "Big [M],N,D,loss\n".to_owned();
+    for run in CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0) {
+        writeln!(csv, "{},{},{},{}", run.params / 1e6, run.params * 3.0, run.tokens, run.loss).unwrap();
+    }
+    let flags = ["--approach", "2", "--bootstrap", "100", "--columns"];
+    let fitted = |columns: &str| fit(csv.clone(), &[&flags[..], &[columns]].concat()).success();
+    let kept = fitted("params=Big [M],loss=loss");
+    let kept = kept.stderr(contains("params = 'Big [M]' times 1000000")).stderr(contains("warning").not());
+    let said = fitted("params=Big [M][1000000],loss=loss");
+    assert_eq!(kept.get_output().stdout, said.get_output().stdout);
+}
+
 /// Parameters without embeddings alone, as `OLMo` tells them: the fit counts those and says so.
 #[test]
 fn a_table_of_non_embedding_parameters_is_fitted_as_such() {

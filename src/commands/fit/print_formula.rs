@@ -11,7 +11,7 @@ use super::print_law;
 use super::request::Request;
 use super::rows::Made;
 use crate::cli::Residuals;
-use crate::commands::shared::{folder, json, whole};
+use crate::commands::shared::{folder, json, out_file};
 use crate::fit::Estimate;
 use crate::fit::formula::{Data, Law};
 use crate::fit::laws::written::Written;
@@ -181,7 +181,7 @@ fn write(path: &Path, [svg, csv]: [String; 2]) -> anyhow::Result<()> {
         );
     }
     for (path, text) in [(path.to_owned(), svg), (numbers, csv)] {
-        whole::replace(&path, text.as_bytes())?;
+        out_file::replace(&path, text.as_bytes())?;
     }
     eprintln!("note: drawn in {}, with its numbers beside it", path.display());
     Ok(())

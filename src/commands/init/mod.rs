@@ -14,7 +14,7 @@ use toml_edit::{DocumentMut, Item};
 use format::Format;
 
 use super::STDOUT;
-use super::shared::{device, whole};
+use super::shared::{device, out_file};
 use crate::cli::InitArgs;
 use crate::spec::{self, Template};
 
@@ -48,7 +48,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         io::stdout().write_all(adapted.as_bytes()).context(STDOUT)?;
         return Ok(ExitCode::SUCCESS);
     }
-    whole::create(&file, adapted.as_bytes())?;
+    out_file::create(&file, adapted.as_bytes())?;
     let command = template.command;
     let shown = file.display();
     let on = device.as_ref().map_or_else(String::new, |device| format!(" --device {device}"));

@@ -35,6 +35,7 @@ fn chosen<'a>(ledger: &'a Ledger, asked: Option<&str>) -> anyhow::Result<&'a Pla
     match (found.as_slice(), asked) {
         ([run], _) => Ok(run),
         ([], Some(asked)) => bail!("no run's id begins with {asked:?}; runs.csv lists them"),
+        ([], None) => bail!("{} has no runs", ledger.dir().display()),
         (several, _) => bail!("{} runs; choose one by the beginning of its id with --run", several.len()),
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::program;
 use crate::data::{self, Corpus};
+use crate::fit::approaches::least::{CURVE_SIZES, LAW_BUDGETS, SURFACE};
 use crate::observation::Counting;
 use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError, PlannedRun};
 use crate::spec::{self, Data, Point, Spec};
@@ -104,11 +105,6 @@ pub struct Fittable {
     surfaces: bool,
 }
 
-/// What fits need at least: sizes of a parabola, budgets of a power law, runs, sizes and lengths of a surface.
-const PARABOLA: usize = 4;
-const LAW: usize = 3;
-const SURFACE: [usize; 3] = [6, 3, 3];
-
 impl Fittable {
     /// Nothing where the sweep has no budgets.
     pub fn of(plan: &Plan) -> Option<Self> {
@@ -121,12 +117,12 @@ impl Fittable {
             plan.runs.iter().map(|run| (run.params.by(Counting::All), run.tokens)).collect();
         let lengths: BTreeSet<u64> = points.iter().map(|(_, tokens)| *tokens).collect();
         let all: BTreeSet<u64> = points.iter().map(|(params, _)| *params).collect();
-        let curves = sizes.values().filter(|sizes| sizes.len() >= PARABOLA).count();
+        let curves = sizes.values().filter(|sizes| sizes.len() >= CURVE_SIZES).count();
         let counts = [plan.runs.len(), all.len(), lengths.len()];
         Some(Self {
             budgets: sizes.iter().map(|(budget, sizes)| (f64::from_bits(*budget), sizes.len())).collect(),
             curves,
-            parabolas: curves >= LAW,
+            parabolas: curves >= LAW_BUDGETS,
             surfaces: counts.iter().zip(SURFACE).all(|(count, least)| *count >= least),
         })
     }
@@ -149,7 +145,7 @@ impl fmt::Display for Fittable {
         let can = |can: bool| if can { "can" } else { "cannot" };
         write!(
             f,
-            "sizes: {}; approach 2 {} give a power law ({} of {} budgets have {PARABOLA} sizes, {LAW} are needed), approach \
+            "sizes: {}; approach 2 {} give a power law ({} of {} budgets have {CURVE_SIZES} sizes, {LAW_BUDGETS} are needed), approach \
              3 and VPNLS {} be fitted; approach 1 needs each size at many lengths",
             sizes.join(", "),
             can(self.parabolas),

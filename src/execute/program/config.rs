@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, Program, Run};
+use crate::whole;
 
 /// The version of this file: raised where a key changes its meaning.
 const FORMAT: u32 = 1;
@@ -78,8 +79,6 @@ pub(super) fn write(
         resolved: &run.run,
     };
     let path = folder.join("config.json");
-    let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-    serde_json::to_writer_pretty(&mut file, &described)?;
-    file.persist(&path).map_err(|error| error.error)?;
+    whole::write_unsynced(&path, &serde_json::to_vec_pretty(&described)?)?;
     Ok(path)
 }

@@ -20,6 +20,7 @@ pub mod sure;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::fit::approaches::least::LAW_BUDGETS;
 use crate::fit::approaches::optimal::BEYOND;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
 use crate::fit::numerics::bootstrap::Bootstrap;
@@ -182,7 +183,7 @@ fn weight(resamples: impl Iterator<Item = Option<f64>> + Clone) -> f64 {
 fn laws(places: &[Place]) -> Option<[Line; 2]> {
     let found: Vec<&Place> = places.iter().filter(|place| place.minimum.x.iter().all(Option::is_some)).collect();
     let budgets: Vec<f64> = found.iter().map(|place| place.budget).collect();
-    if found.len() < 3 || budgets.iter().all(|budget| budget.total_cmp(&budgets[0]).is_eq()) {
+    if found.len() < LAW_BUDGETS || budgets.iter().all(|budget| budget.total_cmp(&budgets[0]).is_eq()) {
         return None;
     }
     Some(AXES.map(|axis| {

@@ -4,6 +4,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::approaches::cost::Cost;
+use crate::fit::approaches::least::SURFACE;
 
 use crate::fit::numerics::regress::distinct_logarithms;
 use crate::fit::table::budgets::{Resample, Units};
@@ -123,10 +124,10 @@ impl Points {
         })
     }
 
-    /// Whether fewer than three sizes or three numbers of tokens differ: two exponents need at least that.
+    /// Whether there are fewer runs, sizes or lengths than a surface needs.
     pub fn too_few(&self) -> bool {
-        self.len() < 6
-            || [&self.ln_n, &self.ln_d].into_iter().any(|column| distinct_logarithms(column.iter().copied()) < 3)
+        let [sizes, lengths] = [&self.ln_n, &self.ln_d].map(|column| distinct_logarithms(column.iter().copied()));
+        [self.len(), sizes, lengths].iter().zip(SURFACE).any(|(there, least)| *there < least)
     }
 
     /// Whether the loss is the same everywhere.

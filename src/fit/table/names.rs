@@ -269,10 +269,8 @@ fn plain(text: &str) -> String {
 /// A header that tells its unit: `Params (M)`, `tokens [B]`, `tokens_B`, `size in millions`.
 pub(super) fn with_unit(header: &str) -> Option<(&str, f64)> {
     let header = header.trim();
-    for (open, close) in [('(', ')'), ('[', ']')] {
-        if let Some((base, inner)) = header.strip_suffix(close).and_then(|rest| rest.rsplit_once(open)) {
-            return Some((base.trim_end(), unit(inner)?));
-        }
+    if let Some((base, inner)) = in_brackets(header) {
+        return Some((base, unit(inner)?));
     }
     for between in [" in ", ", ", "_"] {
         let told = header.rsplit_once(between).and_then(|(base, word)| Some((base.trim_end(), power(word)?)));
@@ -281,6 +279,13 @@ pub(super) fn with_unit(header: &str) -> Option<(&str, f64)> {
         }
     }
     None
+}
+
+/// What stands in brackets at the end of a header, and what stands before.
+pub(super) fn in_brackets(header: &str) -> Option<(&str, &str)> {
+    let split = |[open, close]: [char; 2]| header.trim().strip_suffix(close).and_then(|rest| rest.rsplit_once(open));
+    let (base, inner) = split(['(', ')']).or_else(|| split(['[', ']']))?;
+    Some((base.trim_end(), inner))
 }
 
 /// A unit that needs no brackets: a bare number may be anything there.

@@ -66,7 +66,12 @@ impl<'a> Reader<'a> {
     /// The column that `--columns` names: `Model Size`, or `N[M]` with its unit.
     fn asked(&self, field: Field, asked: &str) -> Result<Option<Place>, TableError> {
         if let Some(index) = self.index(asked)? {
-            return Ok(Some(Place { index, column: asked.to_owned(), field, unit: None }));
+            // The unit that the header itself tells; `N [M][1]` says another one.
+            let factor = names::in_brackets(asked).and_then(|(_, inner)| unit(inner));
+            if let Some(factor) = factor {
+                self.recognised.borrow_mut().push(format!("{} = '{asked}' times {factor}", field.names()[0]));
+            }
+            return Ok(Some(Place { index, column: asked.to_owned(), field, unit: factor }));
         }
         let Some((base, inner)) = asked.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) else {
             return Ok(None);

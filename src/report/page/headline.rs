@@ -51,7 +51,7 @@ fn row(fit: &Summary, budget: f64, leads: bool) -> Headline {
         approach: words::approach(&fit.approach),
         counting: words::counting(fit.counting),
         leads,
-        status: words::status(fit.status),
+        status: fit.status.words(),
         good: fit.status == Status::Converged,
         cells: [
             shown(words::ratio_at(&fit.tokens_per_param, budget), words::amount),

@@ -26,7 +26,7 @@ pub fn savings(comparison: &Comparison) -> Vec<SavingRow> {
     let row = |b: &BudgetSaving| SavingRow {
         other: comparison.other.clone(),
         budget: Flops(b.budget).to_string(),
-        status: words::status(b.status),
+        status: b.status.words(),
         good: b.status == Status::Converged,
         cells: [
             estimate(b.status, b.reference_loss, words::decimal),
@@ -52,7 +52,7 @@ pub fn transfers(group: &Group) -> Vec<TransferRow> {
     let row = |width: &WidthOptimum| TransferRow {
         parameterization: group.parameterization.clone(),
         width: width.width.to_string(),
-        status: words::status(width.status),
+        status: width.status.words(),
         good: width.status == Status::Converged,
         cells: [
             estimate(width.status, width.learning_rate, words::amount),
@@ -94,7 +94,7 @@ impl Optima {
         let row = |o: &Optimum| OptimumRow {
             budget: Flops(o.budget).to_string(),
             points: o.points,
-            status: words::status(o.status),
+            status: o.status.words(),
             good: o.status == Status::Converged,
             cells: [
                 estimate(o.status, o.params, words::amount),

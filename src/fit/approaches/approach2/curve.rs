@@ -5,6 +5,7 @@ use rand::{Rng, RngExt};
 
 use crate::fit::Status;
 use crate::fit::approaches::approach2::steep::{self, Steep};
+use crate::fit::approaches::least::CURVE_SIZES;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::estimate::MAX_LOST;
 use crate::fit::numerics::bootstrap::widening;
@@ -15,8 +16,6 @@ use crate::observation::{Counting, Observation};
 
 /// Rows above which every second, third, ... in the order of budget and size is taken.
 pub const MOST: usize = 100_000;
-/// Sizes below which a parabola has nothing left to judge it by.
-const MIN_SIZES: usize = 4;
 /// Least curvature, as a share of the loss, that is not rounding: all losses equal is no minimum.
 const ROUNDING: f64 = 1e-12;
 
@@ -146,7 +145,7 @@ impl Curve {
             }
         }
         let enough =
-            AXES.iter().all(|&axis| distinct_logarithms(points.iter().map(|point| point.x[axis])) >= MIN_SIZES);
+            AXES.iter().all(|&axis| distinct_logarithms(points.iter().map(|point| point.x[axis])) >= CURVE_SIZES);
         let fitted = enough.then(|| Fitted::new(&points, steep.is_some()));
         Self { budget, points, fitted, steep }
     }

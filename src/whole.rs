@@ -1,0 +1,139 @@
+//! Files that are whole or absent: written aside, synced, given their name, the folder synced.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Replaces a file as a whole, durably.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    fill(path, &mut |file| file.write_all(content))
+}
+
+/// Replaces a file as a whole; when the machine fails soon after, it may be lost.
+pub fn write_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let aside = filled(path, &mut |file| file.write_all(content), |_| Ok(()))?;
+    named(&aside, fs::rename(&aside, path))
+}
+
+/// Replaces a file by what `fill` writes, durably.
+pub fn fill(path: &Path, fill: Fill<'_>) -> io::Result<()> {
+    let aside = filled(path, fill, File::sync_all)?;
+    named(&aside, fs::rename(&aside, path))?;
+    sync_dir(parent(path))
+}
+
+/// The same, and keeps the file before it as `previous`. After a crash at any moment one of the two is whole.
+pub fn rotate(path: &Path, previous: &Path, fill: Fill<'_>) -> io::Result<()> {
+    let aside = filled(path, fill, File::sync_all)?;
+    let renamed = match fs::rename(path, previous) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => fs::rename(&aside, path),
+    };
+    named(&aside, renamed)?;
+    sync_dir(parent(path))
+}
+
+/// Gives `content` the name `path` unless that name is taken; tells whether it was free. Of many who call this at
+/// once exactly one gets `true`, on NFS too, because link(2) never replaces.
+pub fn publish(path: &Path, content: &[u8]) -> io::Result<bool> {
+    let aside = filled(path, &mut |file| file.write_all(content), File::sync_all)?;
+    let linked = fs::hard_link(&aside, path);
+    let _ = fs::remove_file(&aside);
+    match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        linked => linked?,
+    }
+    sync_dir(parent(path))?;
+    Ok(true)
+}
+
+/// Makes the names in a folder durable.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    // Only Unix opens folders; elsewhere the rename is as durable as the system makes it.
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+}
+
+/// What writes the content of a file.
+pub type Fill<'a> = &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
+
+/// A new file beside `path` with what `fill` writes, made durable by `sync`.
+fn filled(path: &Path, fill: Fill<'_>, sync: fn(&File) -> io::Result<()>) -> io::Result<PathBuf> {
+    let (aside, file) = create_aside(path)?;
+    let mut file = BufWriter::with_capacity(1 << 20, file);
+    let written = fill(&mut file).and_then(|()| file.flush()).and_then(|()| sync(file.get_ref()));
+    named(&aside, written)?;
+    Ok(aside)
+}
+
+/// Removes what is left aside where it did not get its name.
+fn named(aside: &Path, result: io::Result<()>) -> io::Result<()> {
+    result.inspect_err(|_| drop(fs::remove_file(aside)))
+}
+
+/// A new file beside `path` that nobody else writes to. Not the `tempfile` crate: it makes files that only their
+/// owner may read, and a rename keeps that.
+fn create_aside(path: &Path) -> io::Result<(PathBuf, File)> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let aside = path.with_file_name(format!(".{name}.{}-{count}.tmp", std::process::id()));
+        match File::create_new(&aside) {
+            Ok(file) => return Ok((aside, file)),
+            // Litter of a process that died, or another host's process of the same number.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_eight_threads_that_publish_at_once_exactly_one_is_first() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..50 {
+            let path = dir.path().join(format!("result-{round}.json"));
+            let barrier = std::sync::Barrier::new(8);
+            let firsts = std::thread::scope(|scope| {
+                let publishers: Vec<_> = (0..8)
+                    .map(|thread: usize| {
+                        let (path, barrier) = (&path, &barrier);
+                        scope.spawn(move || {
+                            barrier.wait();
+                            (thread, publish(path, thread.to_string().repeat(5000).as_bytes()).unwrap())
+                        })
+                    })
+                    .collect();
+                publishers.into_iter().map(|p| p.join().unwrap()).filter(|(_, first)| *first).collect::<Vec<_>>()
+            });
+            assert_eq!(firsts.len(), 1);
+            let content = fs::read_to_string(&path).unwrap();
+            assert_eq!(content, firsts[0].0.to_string().repeat(5000), "the first one's content, whole");
+        }
+        let litter = fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(litter, 50, "nothing is left aside");
+    }
+
+    #[test]
+    fn writing_replaces_the_whole_file_and_leaves_nothing_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("runs.csv");
+        write(&path, b"a long first content").unwrap();
+        write(&path, b"short").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+        let failed = fill(&path, &mut |file| file.write_all(b"half").and(Err(io::Error::other("full"))));
+        assert_eq!(failed.unwrap_err().to_string(), "full");
+        assert_eq!(fs::read(&path).unwrap(), b"short", "as it was");
+        rotate(&path, &dir.path().join("before.csv"), &mut |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(dir.path().join("before.csv")).unwrap(), b"short");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}
