@@ -74,10 +74,7 @@ fn ls_show_compare_fit_report_and_readme_say_one_number_of_the_committed_sweeps(
         let rounded = format!("({:.0} to {:.0})", ratio.low, ratio.high);
         let value = format!("{:.0}", ratio.value);
         let told = readme.contains(&format!("{value} {rounded}"))
-            || readme.contains(&format!(
-                "{value} tokens per parameter** (95% interval {:.0} to {:.0})",
-                ratio.low, ratio.high
-            ));
+            || readme.contains(&format!("{value} tokens per parameter** ({:.0} to {:.0})", ratio.low, ratio.high));
         assert!(told, "README: {value} {rounded}");
     }
 }
