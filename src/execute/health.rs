@@ -22,16 +22,54 @@ pub(super) struct Health {
     failed: HashMap<String, Vec<RunId>>,
     /// Runs that were in a process which died with several in it, on each device since it last did well.
     suspects: HashMap<String, BTreeSet<RunId>>,
+    /// What programs failed on each device since it last did well.
+    doubts: HashMap<String, Doubt>,
     /// Devices that get no more runs, with the last reason.
     pub(super) quarantined: Vec<(String, String)>,
 }
 
+/// A device on which a program fails run after run. Either the program cannot train these runs, or the device has broken.
+#[derive(Debug, Default)]
+struct Doubt {
+    /// The different runs that failed quickly.
+    runs: BTreeSet<RunId>,
+    /// Whether it waits until another device ends a run.
+    rests: bool,
+    /// What the last of them said.
+    message: String,
+}
+
 impl Health {
-    /// Notes that a run ended well.
-    pub(super) fn worked(&mut self, device: &str) {
+    /// Notes that a run ended well. That one of the runs which failed on another device ends well here shows that it was the other
+    /// device's fault: devices that are now to be left alone are told. One that waits may try one more run.
+    pub(super) fn worked(&mut self, device: &str, run: &RunId) -> Vec<String> {
         self.good.insert(device.to_owned());
         self.failed.remove(device);
         self.suspects.remove(device);
+        self.doubts.remove(device);
+        let mut bad = Vec::new();
+        for (other, doubt) in &mut self.doubts {
+            doubt.rests = false;
+            if doubt.runs.len() >= FAILURES && doubt.runs.contains(run) {
+                bad.push((other.clone(), doubt.message.clone()));
+            }
+        }
+        bad.retain(|(other, _)| !self.is_quarantined(other));
+        self.quarantined.extend(bad.iter().cloned());
+        bad.into_iter().map(|(other, _)| other).collect()
+    }
+
+    /// Whether a device waits until another one ends a run.
+    pub(super) fn is_resting(&self, device: &str) -> bool {
+        self.doubts.get(device).is_some_and(|doubt| doubt.rests)
+    }
+
+    /// Notes that a program failed a run quickly. Were the device to go on, a broken one would use up the tries of all runs.
+    fn doubt(&mut self, device: &str, run: &RunId, message: &str) {
+        let doubt = self.doubts.entry(device.to_owned()).or_default();
+        doubt.runs.insert(run.clone());
+        doubt.rests = doubt.runs.len() >= FAILURES;
+        message.clone_into(&mut doubt.message);
     }
 
     /// Whether a process that died with several runs tells something new of its device: where one of them was in such a
@@ -49,6 +87,9 @@ impl Health {
             FailureClass::Program => self.only_others_do_well(device),
             FailureClass::Configuration | FailureClass::OutOfMemory | FailureClass::Hang => false,
         };
+        if quickly && failure.class == FailureClass::Program {
+            self.doubt(device, run, &failure.message);
+        }
         if !quickly || !its_fault {
             return false;
         }
@@ -94,7 +135,7 @@ mod tests {
         assert!(!health.failed("cuda:0", &run(3), &wrong, quickly), "the run's fault");
         assert!(health.failed("cuda:0", &run(3), &crash, quickly));
         assert!(health.is_quarantined("cuda:0") && !health.is_quarantined("cuda:1"));
-        health.worked("cuda:1");
+        health.worked("cuda:1", &run(9));
         assert!((1..3).all(|depth| !health.failed("cuda:1", &run(depth), &crash, quickly)), "it did well in between");
     }
 
@@ -107,8 +148,28 @@ mod tests {
             (1..6).any(|depth| health.failed(device, &run(depth), &failure, Some(Duration::from_secs(1))))
         };
         assert!(!fails(&mut health, "cuda:0") && !fails(&mut health, "cuda:1"));
-        health.worked("cuda:0");
+        health.worked("cuda:0", &run(9));
         assert!(!fails(&mut health, "cuda:0") && fails(&mut health, "cuda:1"));
+    }
+
+    #[test]
+    fn a_device_that_breaks_after_it_did_well_waits_and_is_left_alone_when_its_runs_do_well_elsewhere() {
+        let run = |depth| planned(depth, 0).id;
+        let failure = Failure { class: FailureClass::Program, message: "no such card".to_owned(), device: None };
+        let mut health = Health::default();
+        health.worked("cuda:0", &run(8));
+        let fails = |health: &mut Health, depth| {
+            assert!(!health.failed("cuda:0", &run(depth), &failure, Some(Duration::from_secs(1))));
+            health.is_resting("cuda:0")
+        };
+        assert!([1, 2, 2].into_iter().all(|depth| !fails(&mut health, depth)) && fails(&mut health, 3));
+        assert!(!health.is_resting("cuda:1"));
+        // Another run says nothing of those that failed, and the device may try again.
+        assert_eq!(health.worked("cuda:1", &run(9)), [""; 0]);
+        assert!(!health.is_resting("cuda:0") && fails(&mut health, 4));
+        assert_eq!(health.worked("cuda:1", &run(2)), ["cuda:0"]);
+        assert_eq!(health.quarantined, [("cuda:0".to_owned(), "no such card".to_owned())]);
+        assert_eq!(health.worked("cuda:1", &run(3)), [""; 0], "told once");
     }
 
     #[test]
@@ -119,7 +180,7 @@ mod tests {
         assert!(!health.is_news("cuda:0", [&b, &c].into_iter()), "b may be to blame");
         assert!(!health.is_news("cuda:0", [&c].into_iter()), "or c");
         assert!(health.is_news("cuda:1", [&c].into_iter()));
-        health.worked("cuda:0");
+        health.worked("cuda:0", &c);
         assert!(health.is_news("cuda:0", [&a].into_iter()));
     }
 }

@@ -149,11 +149,18 @@ impl Supervisor<'_, '_> {
 
     /// Starts a worker in an idle slot where there is a run for it to claim.
     fn start_idle(&mut self) -> Result<bool, ExecuteError> {
-        let idle = self.slots.iter().position(|slot| matches!(slot, Slot::Idle));
+        let idle = (0..self.slots.len()).find(|slot| matches!(self.slots[*slot], Slot::Idle) && !self.waits(*slot));
         match idle {
             Some(slot) if self.claimable() => self.start(slot).map(|()| true),
             _ => Ok(false),
         }
+    }
+
+    /// Whether the device of a slot waits for what others tell of the runs that failed there.
+    fn waits(&self, slot: usize) -> bool {
+        let device = &self.pool.devices[slot];
+        let mut others = self.slots.iter().zip(&self.pool.devices).filter(|(_, other)| *other != device);
+        self.health.is_resting(device) && others.any(|(slot, _)| matches!(slot, Slot::Busy(_)))
     }
 
     fn start(&mut self, slot: usize) -> Result<(), ExecuteError> {
@@ -233,12 +240,12 @@ impl Supervisor<'_, '_> {
             worker.heard_of(Some(run));
         }
         let lane = worker.lane(run).unwrap_or(0);
-        let mut since = None;
+        let (mut since, mut bad) = (None, Vec::new());
         match &event {
             Event::Claimed { .. } | Event::Preparing { .. } | Event::Progress { .. } | Event::Conflict { .. } => {}
             Event::Finished { .. } | Event::Diverged { .. } | Event::Stopped { .. } => {
                 worker.release(run);
-                self.health.worked(&self.pool.devices[slot]);
+                bad = self.health.worked(&self.pool.devices[slot], run);
             }
             Event::Interrupted { .. } | Event::Postponed { .. } => {
                 worker.release(run);
@@ -252,6 +259,10 @@ impl Supervisor<'_, '_> {
         self.display.show(self.line(slot, lane), &event);
         if let Event::Failed { run, failure } = &event {
             self.failed(slot, run, failure, since);
+        }
+        for device in bad {
+            self.display.say(&format!("device {device} failed runs that end well on others, and gets no more"));
+            self.leave_alone(&device);
         }
         Ok(())
     }
@@ -272,7 +283,7 @@ impl Supervisor<'_, '_> {
             self.slots[slot] = Slot::Closed("its device failed several runs in a row".to_owned());
         }
         let open = matches!(self.slots[slot], Slot::Idle) && self.stopping.is_none();
-        if open && self.pending() > 0 { self.start(slot) } else { Ok(()) }
+        if open && self.pending() > 0 && !self.waits(slot) { self.start(slot) } else { Ok(()) }
     }
 
     /// Records what the death of a worker is to the runs that it held. Its device is blamed once, however many they were.
@@ -314,15 +325,22 @@ impl Supervisor<'_, '_> {
         let device = &self.pool.devices[slot];
         if self.health.failed(device, run, failure, claimed.map(|at| at.elapsed())) {
             self.display.say(&format!("device {device} failed several runs in a row and gets no more"));
-            for (slot, its) in self.pool.devices.iter().enumerate() {
-                match &self.slots[slot] {
-                    // When it ends its slot is closed. One of several runs does not end with the one that failed.
-                    Slot::Busy(worker) if its == device && self.pool.runs > 1 => worker.ask_to_stop(),
-                    Slot::Idle if its == device => {
-                        self.slots[slot] = Slot::Closed(format!("device {its}: {}", failure.message));
-                    }
-                    _ => {}
+            self.leave_alone(device);
+        } else if self.waits(slot) {
+            self.display.say(&format!("device {device} failed several runs in a row and waits until another ends one"));
+        }
+    }
+
+    /// Closes the slots of a device.
+    fn leave_alone(&mut self, device: &str) {
+        for (slot, its) in self.pool.devices.iter().enumerate() {
+            match &self.slots[slot] {
+                // When it ends its slot is closed. One of several runs does not end with the one that failed.
+                Slot::Busy(worker) if its == device && self.pool.runs > 1 => worker.ask_to_stop(),
+                Slot::Idle if its == device => {
+                    self.slots[slot] = Slot::Closed("its device failed several runs in a row".to_owned());
                 }
+                _ => {}
             }
         }
     }

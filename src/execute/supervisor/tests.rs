@@ -89,6 +89,48 @@ fn a_device_that_fails_run_after_run_gets_no_more_of_them_and_the_sweep_says_so(
     assert_eq!(summary.quarantined[0].0, "cpu");
 }
 
+/// One card of two fails at once whatever it is given, after it did well; the other one takes its time.
+#[test]
+fn a_card_that_breaks_in_mid_sweep_does_not_use_up_the_tries_of_all_runs() {
+    let (dir, ledger) = ledger(8);
+    let ids: Vec<String> = ledger.plan().runs.iter().map(|run| run.id.to_string()).collect();
+    // The broken card takes run after run; the good one ends the first that failed there, when three have.
+    let failed =
+        r#"echo "{\"event\":\"failed\",\"run\":\"$RUN\",\"class\":\"program\",\"message\":\"no card\"}""#;
+    let diverged = r#"echo "{\"event\":\"diverged\",\"run\":\"$RUN\",\"step\":1}""#;
+    let broken = format!("echo x >> \"$COUNT\"; {CLAIM} {failed}; exit 1");
+    let three = "[ \"$(cat \"$COUNT\" 2>/dev/null | wc -l)\" -ge 3 ]";
+    let good = format!("{CLAIM} until {three}; do sleep 0.05; done; sleep 1; {diverged}");
+    let [count, again] = ["failures", "again"].map(|name| dir.path().join(name));
+    let (next, ended) = (std::cell::Cell::new(0), std::cell::Cell::new(false));
+    let command = |slot: usize| {
+        let mut command = Command::new("sh");
+        let (script, run) = match slot {
+            0 => (broken.as_str(), next.replace(next.get() + 1) % 8),
+            _ if ended.replace(true) => ("touch \"$AGAIN\"; exec sleep 600", 0),
+            _ => (good.as_str(), 0),
+        };
+        command.arg("-c").arg(script).env("RUN", &ids[run]).env("COUNT", &count).env("AGAIN", &again);
+        command
+    };
+    let (sender, interrupts) = channel();
+    let devices = vec!["cuda:0".to_owned(), "cuda:1".to_owned()];
+    let pool = Pool { devices, patience: Duration::from_mins(1), ..pool(2, &command) };
+    let mut display = Display::new(&ledger, 2, false);
+    let summary = std::thread::scope(|scope| {
+        // Scripts write no results, so that the sweep does not end by itself.
+        scope.spawn(|| {
+            while !again.exists() {
+                std::thread::sleep(TICK);
+            }
+            sender.send(15).unwrap();
+        });
+        supervise(&ledger, &pool, &mut display, &interrupts).unwrap()
+    });
+    assert_eq!(std::fs::read_to_string(&count).unwrap().lines().count(), 3);
+    assert_eq!(summary.quarantined[0].0, "cuda:0", "{summary:?}");
+}
+
 #[test]
 fn workers_that_cannot_begin_end_the_sweep_with_their_words_and_fail_no_run() {
     let (_dir, ledger, outcome) = supervised("echo 'error: no such device' >&2; exit 2", 2);
