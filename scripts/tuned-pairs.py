@@ -2,7 +2,7 @@
 """Does tuning each point move the optimum? Pairs the run that the rules of the spec give each point with the best that
 tuning found there, and draws the points of each budget again, both runs of a point together (paired bootstrap, 95%).
 
-Usage: scripts/tuned-pairs.py [results/why-15-tuning/runs.csv]
+Usage: scripts/tuned-pairs.py [TABLE...]       [default: results/why-15-tuning/runs.csv results/tuned-1e13/runs.csv]
 """
 
 import csv
@@ -13,23 +13,25 @@ from collections import defaultdict
 from pathlib import Path
 
 DRAWS = 4000
-TABLE = Path(__file__).resolve().parent.parent / "results/why-15-tuning/runs.csv"
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+TABLES = [RESULTS / name / "runs.csv" for name in ["why-15-tuning", "tuned-1e13"]]
 # How the axes write what the spec begins with.
 RULES = {"optimizer.learning_rate": "value = 0.0075 ", "optimizer.batch_tokens": "value = 465.0 ", "optimizer.weight_decay": "0.1"}
 
 
-def points(path):
+def points(paths):
     """Of each budget: ln parameters, ln tokens, loss by the rules and best loss of each point."""
     runs = defaultdict(list)
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["status"] == "finished":
-                runs[float(row["flop_budget"]), float(row["params"])].append(row)
+    for path in paths:
+        with open(path, newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row["status"] == "finished":
+                    runs[float(row["flop_budget"]), float(row["params"])].append(row)
     budgets = defaultdict(list)
     for (budget, params), rows in sorted(runs.items()):
         plain = [row for row in rows if all(value in row["axis." + key] for key, value in RULES.items())]
         if len(plain) != 1:
-            sys.exit(f"{path}: {len(plain)} runs by the rules at {budget:g} FLOPs and {params:g} parameters, not one")
+            sys.exit(f"{len(plain)} runs by the rules at {budget:g} FLOPs and {params:g} parameters, not one")
         best = min(rows, key=lambda row: float(row["val_loss"]))
         budgets[budget].append([math.log(params), math.log(float(plain[0]["tokens"])), float(plain[0]["val_loss"]), float(best["val_loss"])])
     return budgets
@@ -68,7 +70,7 @@ def answers(budgets):
 
 
 def main():
-    budgets = points(sys.argv[1] if len(sys.argv) > 1 else TABLE)
+    budgets = points(sys.argv[1:] or TABLES)
     found = answers(budgets)
     if found is None:
         sys.exit("a budget has no minimum inside its sizes")
