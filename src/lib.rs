@@ -25,7 +25,9 @@
 //! | [`parameterization`] | THE table: init, learning rate, multiplier, decay by role | nothing |
 //! | [`model`] | the parts of models: weights, roles, FLOPs, what they compute, how they are exported | parameterization |
 //! | [`optimizer`] | THE table of optimizers: keys, what is kept, the step | parameterization |
-//! | [`lines`] | lines of text files that end as on Unix | nothing |
+//! | [`lines`] | lines of text files that end as on Unix, and JSON as Python prints it | nothing |
+//! | [`shell`] | words as a shell takes them | nothing |
+//! | [`whole`] | files that are whole or absent | nothing |
 //! | [`goal`] | what a sweep that chooses or stops its runs goes by | nothing |
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | nothing |
 //! | [`provenance`] | what this program was built from | nothing |
@@ -35,12 +37,12 @@
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model, optimizer |
 //! | `train` | training; the only place that knows burn and cudarc | spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
-//! | [`ledger`] | run folders, first-wins results, derived tables | goal, plan, observation, provenance, trainer |
-//! | [`execute`] | worker processes, claims, progress, Slurm, which run next and which not to its end | spec (`[launcher]` `[sweep]` and `[fit]`), plan, ledger, trainer, observation, goal, fit (what to train next), units; never burn |
+//! | [`ledger`] | run folders, first-wins results, derived tables | goal, plan, observation, provenance, trainer, whole |
+//! | [`execute`] | worker processes, claims, progress, Slurm, which run next and which not to its end | spec (`[launcher]` `[sweep]` and `[fit]`), plan, ledger, trainer, observation, goal, fit (what to train next), units, lines, shell, whole; never burn |
 //! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, lines |
-//! | [`report`] | figures (CSV and SVG) and the page | fit, goal, observation, units |
-//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, optimizer, parameterization, checkpoint, lines, data (the tokenizer) |
-//! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), trainer |
+//! | [`report`] | figures (CSV and SVG) and the page | fit, goal, observation, units, whole |
+//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, parameterization, checkpoint, lines, data (the tokenizer) |
+//! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), lines, trainer |
 //! | [`serve`] | serving a report while a sweep runs | report |
 //! | [`cli`] | flags and help, no logic | provenance, units, fit (the names of laws), spec (the kinds of specs) |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |

@@ -63,12 +63,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         json::print(as_json(&plan, fittable.as_ref(), &throughput, (machine, price)))?;
     } else {
         let room = Room::of(args.tables.wide);
-        let tuning = Tuning::of(&spec);
-        let first = tuning.as_ref().map(|tuning| tuning.first(&plan));
-        let shown = if first.is_some() { Shown::First } else { Shown::All };
-        let mut text = grid(&first.unwrap_or_else(|| plan.runs.iter().collect()), &throughput, shown, room)?;
-        text += &left_out(&plan, shown)?;
-        text += &totals(&plan, &throughput, (machine, price))?;
+        let text = text(&spec, &plan, &throughput, (machine, price), room)?;
         io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
     }
     planning::require_runs(&plan)?;
@@ -218,6 +213,20 @@ fn trim(
         hours: &|runs| Estimate::of(runs.iter().copied(), machine, seconds).device_hours,
     };
     Ok(plan::trim(spec, limit, &costs)?)
+}
+
+/// The whole plan: a table for each budget, what is left out, totals.
+fn text(
+    spec: &Spec,
+    plan: &Plan,
+    throughput: &Throughput,
+    cost: (Machine, Option<f64>),
+    room: Room,
+) -> Result<String, std::fmt::Error> {
+    let first = Tuning::of(spec).map(|tuning| tuning.first(plan));
+    let shown = if first.is_some() { Shown::First } else { Shown::All };
+    let runs = first.unwrap_or_else(|| plan.runs.iter().collect());
+    Ok(grid(&runs, throughput, shown, room)? + &left_out(plan, shown)? + &totals(plan, throughput, cost)?)
 }
 
 /// Which runs a plan shows.

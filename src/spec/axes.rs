@@ -184,11 +184,11 @@ fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn point(mut spec: Spec, settings: &[Setting]) -> Result<Point, Blamed> {
+fn point(mut spec: Spec, settings: &[Setting]) -> Result<Point, Box<Blamed>> {
     if settings.iter().any(|setting| ["model.mixer", "model.embedding"].contains(&setting.field)) {
         spec.model.forget_unread();
     }
-    validate::spec(&spec).map_err(|fault| Blamed { at: blame(fault.clone(), settings), fault })?;
+    validate::spec(&spec).map_err(|fault| Box::new(Blamed { at: blame(fault.clone(), settings), fault }))?;
     let axes = settings.iter().map(|setting| (setting.field.to_owned(), text(setting.value))).collect();
     Ok(Point { spec, axes })
 }
@@ -202,9 +202,9 @@ struct Blamed {
 }
 
 /// All points, or the first fault. One that every point has is none of their values'.
-fn whole(points: impl Iterator<Item = Result<Point, Blamed>>) -> Result<Vec<Point>, Fault> {
+fn whole(points: impl Iterator<Item = Result<Point, Box<Blamed>>>) -> Result<Vec<Point>, Fault> {
     let points: Vec<_> = points.collect();
-    let faults: Vec<&Blamed> = points.iter().filter_map(|point| point.as_ref().err()).collect();
+    let faults: Vec<&Blamed> = points.iter().filter_map(|point| point.as_ref().err().map(|fault| &**fault)).collect();
     let Some(first) = faults.first() else { return Ok(points.into_iter().filter_map(Result::ok).collect()) };
     let of_all =
         points.len() > 1 && faults.len() == points.len() && faults.iter().all(|other| other.fault == first.fault);

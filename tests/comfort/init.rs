@@ -98,7 +98,7 @@ fn nothing_is_overwritten_and_nothing_invalid_is_written() {
     for (args, words) in [
         (&["--name", "../up"][..], "cannot name a results folder"),
         (&["--set", "sweep.sizes=2"], "2 sizes do not show a minimum"),
-        (&["--out", "nowhere/x.toml"], "cannot create nowhere/x.toml"),
+        (&["--out", "nowhere/x.toml"], "cannot write nowhere/x.toml"),
     ] {
         let error = place.refusal(&[&["init", "isoflop"], args].concat());
         assert!(error.contains(words), "{error}");

@@ -68,7 +68,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let slots = device::slots(*slots_per_device, kind, *threads)?;
     // Each run of a program is a process of its own anyway.
     let share = pool::share(*share_process, kind)? && !by_program;
-    let chooser = Chooser::of(&spec)?;
+    let chooser = Chooser::of(spec)?;
     let ledger = folder(args, spec, &device, chooser.as_ref())?;
     let before = Summary::of(&ledger)?;
     let work = if chooser.is_some() { ledger.plan().runs.len() } else { before.pending };

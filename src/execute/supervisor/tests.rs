@@ -95,8 +95,7 @@ fn a_card_that_breaks_in_mid_sweep_does_not_use_up_the_tries_of_all_runs() {
     let (dir, ledger) = ledger(8);
     let ids: Vec<String> = ledger.plan().runs.iter().map(|run| run.id.to_string()).collect();
     // The broken card takes run after run; the good one ends the first that failed there, when three have.
-    let failed =
-        r#"echo "{\"event\":\"failed\",\"run\":\"$RUN\",\"class\":\"program\",\"message\":\"no card\"}""#;
+    let failed = r#"echo "{\"event\":\"failed\",\"run\":\"$RUN\",\"class\":\"program\",\"message\":\"no card\"}""#;
     let diverged = r#"echo "{\"event\":\"diverged\",\"run\":\"$RUN\",\"step\":1}""#;
     let broken = format!("echo x >> \"$COUNT\"; {CLAIM} {failed}; exit 1");
     let three = "[ \"$(cat \"$COUNT\" 2>/dev/null | wc -l)\" -ge 3 ]";

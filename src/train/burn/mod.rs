@@ -35,6 +35,7 @@ use super::site::{Batches, Seen};
 use crate::data::Corpus;
 use crate::parameterization::Rules;
 use crate::plan::Run;
+#[cfg(feature = "cpu")]
 use crate::spec::Precision;
 use crate::trainer::{DeviceInfo, TrainError};
 
