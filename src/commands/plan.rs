@@ -249,7 +249,11 @@ fn grid(runs: &[&PlannedRun], throughput: &Throughput, shown: Shown, room: Room)
     }
     for budget in budgets {
         let runs: Vec<&PlannedRun> = runs.iter().copied().filter(|planned| planned.run.flop_budget == budget).collect();
-        let first = if shown == Shown::First { ", each point with the settings of the spec" } else { "" };
+        let first = if shown == Shown::First {
+            ", each point with the settings of the spec or the nearest that can be trained"
+        } else {
+            ""
+        };
         if let Some(budget) = budget {
             writeln!(out, "Budget {} FLOPs{first}", Flops(budget))?;
         }
@@ -262,7 +266,10 @@ fn grid(runs: &[&PlannedRun], throughput: &Throughput, shown: Shown, room: Room)
 /// number of sequences, or that one makes a run too short, is how a lattice is.
 fn left_out(plan: &Plan, shown: Shown) -> Result<String, std::fmt::Error> {
     let has_runs = |out: &&LeftOut| {
-        plan.runs.iter().any(|planned| planned.run.shape == out.shape && planned.run.flop_budget == out.flop_budget)
+        let same_model = |planned: &PlannedRun| {
+            planned.run.shape == out.shape && planned.own_size().map(|size| &size.name) == out.model.as_ref()
+        };
+        plan.runs.iter().any(|planned| same_model(planned) && planned.run.flop_budget == out.flop_budget)
     };
     let told: Vec<_> = plan.left_out.iter().filter(|out| shown == Shown::All || !has_runs(out)).collect();
     let mut out = String::new();

@@ -9,7 +9,7 @@ use super::shared::{device, folder, program};
 use super::sweep::pool;
 use crate::cli::WorkerArgs;
 use crate::execute::{self, Event, Terms, Work, WorkError};
-use crate::ledger::{FailureClass, Ledger};
+use crate::ledger::{FailureClass, Ledger, LedgerError, has_tables_only};
 
 /// Runs the command.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
@@ -19,6 +19,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
         pool::use_cores(cores)?;
     }
     let stop = execute::stop_flag()?;
+    anyhow::ensure!(!has_tables_only(sweep), LedgerError::TablesOnly { dir: sweep.clone() });
     let ledger = Ledger::open(sweep)?;
     let stopping = folder::stopping(&ledger)?;
     let device = device::choose(&place.device);

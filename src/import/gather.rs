@@ -22,6 +22,8 @@ pub struct Gathered {
     /// What was left out, for people.
     pub notes: Vec<String>,
     runs: Vec<Map<String, Value>>,
+    /// The runs whose log tells no status and ends with a loss that is no number.
+    diverged: Vec<usize>,
 }
 
 /// Names of a training loss in logs.
@@ -96,7 +98,7 @@ fn object(line: &str) -> Option<Map<String, Value>> {
 }
 
 fn has_status(run: &Map<String, Value>) -> bool {
-    [STATUS, "state"].iter().any(|key| run.contains_key(*key))
+    run.keys().any(|key| table::is_status(key))
 }
 
 /// Whether a value is the word of what is no number.
@@ -118,9 +120,10 @@ impl Gathered {
             if let Some(loss) = number(&LOSSES) {
                 points.push((number(&STEPS), number(&TOKENS), loss));
             }
+            // A logger may write every key each step: only a line whose losses are all no numbers is that of a divergence.
             let mut losses = told.iter().filter(|(name, value)| table::is_loss(name) && !value.is_null()).peekable();
             if losses.peek().is_some() {
-                diverged = losses.any(|(_, value)| is_no_number(value));
+                diverged = losses.all(|(_, value)| is_no_number(value));
             }
             run.extend(told.into_iter().filter(|(_, value)| !value.is_null() && !is_no_number(value)));
         }
@@ -134,7 +137,8 @@ impl Gathered {
         run.entry("name").or_insert_with(|| stem.into());
         // The last loss that was a number is not that of its end.
         if diverged && !has_status(&run) {
-            run.insert(STATUS.to_owned(), DIVERGED.into());
+            self.notes.push(format!("{}: its last loss is no number, so that it counts as diverged", path.display()));
+            self.diverged.push(self.runs.len());
         }
         self.push(run, points);
         Ok(())
@@ -161,7 +165,7 @@ impl Gathered {
             if LOSSES.contains(&name.as_str()) {
                 losses = measured.iter().map(|(value, step)| (Some(*step), None, *value)).collect();
             }
-            diverged |= table::is_loss(&name) && measured.last().is_some_and(|(value, _)| !value.is_finite());
+            diverged |= LOSSES.contains(&name.as_str()) && measured.last().is_some_and(|(value, _)| !value.is_finite());
             let last = measured.iter().rev().find(|(value, _)| value.is_finite());
             run.extend(last.map(|(value, _)| (name, Value::from(*value))));
         }
@@ -187,12 +191,16 @@ impl Gathered {
         self.curves.push(points);
     }
 
-    /// Writes the runs as lines. Where one is said to have diverged, a log that tells no status is that of a finished run.
+    /// Writes the runs as lines. Those that diverged are told as such by the key that other logs have for it; where no log tells a
+    /// status, the others are finished.
     fn write(&mut self) {
-        let some_told = self.runs.iter().any(|run| run.get(STATUS).is_some_and(|status| status == DIVERGED));
-        for mut run in std::mem::take(&mut self.runs) {
-            if some_told && !has_status(&run) {
-                run.insert(STATUS.to_owned(), "finished".into());
+        let told = self.runs.iter().flat_map(Map::keys).find(|key| table::is_status(key)).cloned();
+        let key = told.as_deref().unwrap_or(STATUS);
+        for (at, mut run) in std::mem::take(&mut self.runs).into_iter().enumerate() {
+            if self.diverged.contains(&at) {
+                run.insert(key.to_owned(), DIVERGED.into());
+            } else if told.is_none() && !self.diverged.is_empty() {
+                run.insert(key.to_owned(), "finished".into());
             }
             self.lines.extend(Value::Object(run).to_string().bytes());
             self.lines.push(b'\n');

@@ -266,8 +266,7 @@ pub fn find(text: &str, results: &Path) -> anyhow::Result<Found> {
         (Some(dir), Some(name)) => (vec![dir.to_owned()], name.to_string_lossy().into_owned()),
         _ if is_folder(results) => (vec![results.to_owned()], text.to_owned()),
         _ if !results.is_dir() => anyhow::bail!(
-            "{text:?} is no folder of results, and runs are looked for in {}, which is not there; give the path of a folder, or \
-             --results",
+            "{text:?} is no folder of results, and runs are looked for in {}, which is not there; give the path of a folder, or --in",
             results.display()
         ),
         _ => (Folder::inside(results)?, text.to_owned()),

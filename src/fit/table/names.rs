@@ -244,6 +244,11 @@ pub fn is_loss(header: &str) -> bool {
     names(Field::Loss).iter().any(|names| means(header, names).is_some())
 }
 
+/// Whether people call the status of a run so.
+pub fn is_status(header: &str) -> bool {
+    names(Field::Status).iter().any(|names| means(header, names).is_some())
+}
+
 /// The factor of the unit of a header that is one of some names, 1 where it tells none.
 fn means(header: &str, names: &[&str]) -> Option<f64> {
     // An axis of a sweep of ours says what was asked for; what it was stands in a column of its own.

@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     fn asked(&self, field: Field, asked: &str) -> Result<Option<Place>, TableError> {
         if let Some(index) = self.index(asked)? {
             // The unit that the header itself tells; `N [M][1]` says another one.
-            let factor = names::in_brackets(asked).and_then(|(_, inner)| unit(inner));
+            let factor = names::in_brackets(asked).and_then(|(_, inner)| unit(inner)).filter(|factor| *factor >= 1e3);
             if let Some(factor) = factor {
                 self.recognised.borrow_mut().push(format!("{} = '{asked}' times {factor}", field.names()[0]));
             }
