@@ -34,7 +34,7 @@
 //! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, optimizer, goal, fit (the names of laws) |
 //! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, model, optimizer, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan, model |
-//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus) |
+//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), whole |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model, optimizer |
 //! | `train` | training; the only place that knows burn and cudarc | spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
 //! | [`ledger`] | run folders, first-wins results, derived tables | goal, plan, observation, provenance, trainer, whole |

@@ -16,6 +16,7 @@ use super::near::NearFacts;
 use super::scratch::Scratch;
 use super::{DataError, Entropy};
 use crate::spec::{Source, TokenType};
+use crate::whole;
 
 /// Raised when anything changes that decides the tokens: part of every fingerprint.
 pub const FORMAT: u32 = 1;
@@ -208,7 +209,7 @@ pub fn write_synced(path: &Path, content: &[u8]) -> Result<(), DataError> {
 }
 
 fn sync_folder(path: &Path) -> Result<(), DataError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(DataError::io("sync", path))
+    whole::sync_dir(path).map_err(DataError::io("sync", path))
 }
 
 /// Reads the manifest of a corpus that must have been prepared.

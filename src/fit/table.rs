@@ -36,7 +36,7 @@ mod wandb;
 pub use error::{At, TableError};
 pub use field::{Columns, Field, PART_LOSS, SHARE};
 pub use group::Groups;
-pub use names::{is_loss, is_status};
+pub use names::calls;
 pub use options::{Kind, Options};
 pub use source::Source as TableFile;
 

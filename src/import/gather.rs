@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::ImportError;
-use crate::fit::table;
+use crate::fit::table::{self, Field};
 use crate::lines::{NotNumber, plain_json};
 
 /// Steps, tokens and training losses along a run, as far as each is told.
@@ -98,7 +98,7 @@ fn object(line: &str) -> Option<Map<String, Value>> {
 }
 
 fn has_status(run: &Map<String, Value>) -> bool {
-    run.keys().any(|key| table::is_status(key))
+    run.keys().any(|key| table::calls(Field::Status, key))
 }
 
 /// Whether a value is the word of what is no number.
@@ -121,7 +121,8 @@ impl Gathered {
                 points.push((number(&STEPS), number(&TOKENS), loss));
             }
             // A logger may write every key each step: only a line whose losses are all no numbers is that of a divergence.
-            let mut losses = told.iter().filter(|(name, value)| table::is_loss(name) && !value.is_null()).peekable();
+            let mut losses =
+                told.iter().filter(|(name, value)| table::calls(Field::Loss, name) && !value.is_null()).peekable();
             if losses.peek().is_some() {
                 diverged = losses.all(|(_, value)| is_no_number(value));
             }
@@ -194,7 +195,7 @@ impl Gathered {
     /// Writes the runs as lines. Those that diverged are told as such by the key that other logs have for it; where no log tells a
     /// status, the others are finished.
     fn write(&mut self) {
-        let told = self.runs.iter().flat_map(Map::keys).find(|key| table::is_status(key)).cloned();
+        let told = self.runs.iter().flat_map(Map::keys).find(|key| table::calls(Field::Status, key)).cloned();
         let key = told.as_deref().unwrap_or(STATUS);
         for (at, mut run) in std::mem::take(&mut self.runs).into_iter().enumerate() {
             if self.diverged.contains(&at) {

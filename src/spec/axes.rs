@@ -73,7 +73,8 @@ pub(super) fn points(spec: &Spec) -> Result<Vec<Point>, Fault> {
     let mut specs: Vec<Spec> = specs.collect::<Result<_, _>>()?;
     kinds::forget_foreign(&mut specs, |field| dimensions.iter().flatten().flatten().any(|set| set.field == field));
     validate::some_trunk(&specs)?;
-    let points: Vec<Point> = whole(specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings)))?;
+    let points = specs.into_iter().zip(&combinations).map(|(spec, settings)| point(spec, settings, &base));
+    let points: Vec<Point> = points.collect::<Result<_, _>>()?;
     validate::some_group(spec, points.iter().map(|point| &point.axes))?;
     Ok(points)
 }
@@ -184,32 +185,17 @@ fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn point(mut spec: Spec, settings: &[Setting]) -> Result<Point, Box<Blamed>> {
+fn point(mut spec: Spec, settings: &[Setting], base: &Spec) -> Result<Point, Fault> {
     if settings.iter().any(|setting| ["model.mixer", "model.embedding"].contains(&setting.field)) {
         spec.model.forget_unread();
     }
-    validate::spec(&spec).map_err(|fault| Box::new(Blamed { at: blame(fault.clone(), settings), fault }))?;
+    // A fault that the spec has without its axes is none of their values'.
+    validate::spec(&spec).map_err(|fault| match validate::spec(base) {
+        Err(own) if own == fault => fault,
+        _ => blame(fault, settings),
+    })?;
     let axes = settings.iter().map(|setting| (setting.field.to_owned(), text(setting.value))).collect();
     Ok(Point { spec, axes })
-}
-
-/// A fault of one point.
-struct Blamed {
-    /// As the point by itself has it.
-    fault: Fault,
-    /// With the values at which it shows.
-    at: Fault,
-}
-
-/// All points, or the first fault. One that every point has is none of their values'.
-fn whole(points: impl Iterator<Item = Result<Point, Box<Blamed>>>) -> Result<Vec<Point>, Fault> {
-    let points: Vec<_> = points.collect();
-    let faults: Vec<&Blamed> = points.iter().filter_map(|point| point.as_ref().err().map(|fault| &**fault)).collect();
-    let Some(first) = faults.first() else { return Ok(points.into_iter().filter_map(Result::ok).collect()) };
-    let of_all =
-        points.len() > 1 && faults.len() == points.len() && faults.iter().all(|other| other.fault == first.fault);
-    let of_axis = first.at.key != first.fault.key;
-    Err(if of_all && !of_axis { first.fault.clone() } else { first.at.clone() })
 }
 
 /// The document with some fields set, read strictly.

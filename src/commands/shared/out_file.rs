@@ -1,7 +1,6 @@
 //! Files that somebody asked for by name, whole or absent: a full disk leaves nothing, and what was there before stays.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -14,9 +13,7 @@ pub fn create(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let free = path.symlink_metadata().is_err();
     let named = match free.then(|| whole::publish(path, content)) {
         // Some file systems of sticks and shares have no links, by which a file takes nobody's place.
-        Some(Err(error)) if error.kind() == ErrorKind::Unsupported || error.kind() == ErrorKind::PermissionDenied => {
-            whole::write(path, content).map(|()| true)
-        }
+        Some(Err(_)) if !path.exists() => whole::write(path, content).map(|()| true),
         Some(named) => named,
         None => Ok(false),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::fit::design::{Candidate, Stand};
-use crate::fit::table::{self, Columns, Field, Options, TableError};
+use crate::fit::table::{self, Columns, Field, Options, TableError, TableFile};
 use crate::observation::{Counting, Observation};
 use crate::spec::{Sweep, Tuned};
 use crate::units::Flops;
@@ -57,7 +57,9 @@ impl Known {
     pub(super) fn of(sweep: &Sweep, tuned: &[(Tuned, Field)]) -> Result<Self, KnownError> {
         let (mut known, mut seen) = (Self::default(), BTreeSet::new());
         for path in &sweep.known {
-            if !seen.insert(file(path)) {
+            // The table itself, whatever it is called; one that is not there is told of where it is read.
+            let file = TableFile::file(path);
+            if !seen.insert(file.canonicalize().unwrap_or(file)) {
                 return Err(KnownError::Twice { path: path.clone() });
             }
             known.add(path, tuned)?;
@@ -94,12 +96,6 @@ impl Known {
         self.runs.extend(table.rows.iter().zip(settings).map(|(run, tuned)| candidate(run, tuned)));
         Ok(())
     }
-}
-
-/// The table itself, whatever it is called; one that is not there is told of where it is read.
-fn file(path: &Path) -> PathBuf {
-    let table = if path.is_dir() { path.join("runs.csv") } else { path.to_owned() };
-    table.canonicalize().unwrap_or(table)
 }
 
 fn candidate(run: &Observation, tuned: Vec<f64>) -> Candidate {

@@ -114,8 +114,7 @@ impl Tuning {
     fn point<'a>(&self, runs: &[&'a PlannedRun]) -> Point<'a> {
         let values: Vec<Vec<f64>> = self.settings.iter().map(|tuned| distinct(runs, *tuned)).collect();
         let place = |run: &PlannedRun| -> Place {
-            let own = |tuned: Tuned| run.setting(tuned);
-            self.settings.iter().zip(&values).map(|(tuned, values)| place_of(own(*tuned), values)).collect()
+            self.settings.iter().zip(&values).map(|(tuned, values)| place_of(run.setting(*tuned), values)).collect()
         };
         let settings = self.settings.iter().zip(&self.lattices).zip(&values);
         Point {

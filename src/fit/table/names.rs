@@ -239,14 +239,9 @@ pub(super) fn recognise(headers: &StringRecord, field: Field) -> Vec<Candidate> 
     tiers.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
 }
 
-/// Whether people call a loss so, of training or of validation.
-pub fn is_loss(header: &str) -> bool {
-    names(Field::Loss).iter().any(|names| means(header, names).is_some())
-}
-
-/// Whether people call the status of a run so.
-pub fn is_status(header: &str) -> bool {
-    names(Field::Status).iter().any(|names| means(header, names).is_some())
+/// Whether people call a field so.
+pub fn calls(field: Field, header: &str) -> bool {
+    names(field).iter().any(|names| means(header, names).is_some())
 }
 
 /// The factor of the unit of a header that is one of some names, 1 where it tells none.

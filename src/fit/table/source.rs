@@ -43,10 +43,15 @@ const FOREIGN: [(&[u8], &str, &str); 12] = [
 ];
 
 impl Source {
+    /// The file that is read where somebody names this one: of a folder of results its `runs.csv`.
+    pub fn file(path: &Path) -> PathBuf {
+        let inside = path.join("runs.csv");
+        if path.is_dir() && inside.is_file() { inside } else { path.to_owned() }
+    }
+
     /// Reads a file, or `runs.csv` in a folder of results; compressed ones are unpacked.
     pub fn open(path: &Path) -> Result<Self, TableError> {
-        let inside = path.join("runs.csv");
-        let path = if path.is_dir() && inside.is_file() { &inside } else { path };
+        let path = &Self::file(path);
         let io = |cause| TableError::Open { path: path.to_owned(), cause };
         let mut file = std::fs::File::open(path).map_err(io)?;
         let mut bytes = Vec::new();
