@@ -60,6 +60,10 @@ pub type Fill<'a> = &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 /// A new file beside `path` with what `fill` writes, made durable by `sync`.
 fn filled(path: &Path, fill: Fill<'_>, sync: fn(&File) -> io::Result<()>) -> io::Result<PathBuf> {
     let (aside, file) = create_aside(path)?;
+    // Whoever may read the file that it replaces may read this one, where the file system has such rights.
+    if let Ok(there) = fs::metadata(path) {
+        let _ = file.set_permissions(there.permissions());
+    }
     let mut file = BufWriter::with_capacity(1 << 20, file);
     let written = fill(&mut file).and_then(|()| file.flush()).and_then(|()| sync(file.get_ref()));
     named(&aside, written)?;
@@ -135,5 +139,20 @@ mod tests {
         rotate(&path, &dir.path().join("before.csv"), &mut |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read(dir.path().join("before.csv")).unwrap(), b"short");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_that_is_replaced_keeps_who_may_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("runs.csv");
+        write(&path, b"first").unwrap();
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        for asked in [0o600, 0o664, 0o440] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(asked)).unwrap();
+            write(&path, b"second").unwrap();
+            assert_eq!(mode(), asked);
+        }
     }
 }

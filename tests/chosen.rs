@@ -45,6 +45,13 @@ fn a_plan_says_that_its_runs_are_candidates_and_when_the_sweep_ends() {
     let shown =
         text(&plan.stdout).lines().filter(|line| line.contains("value = 0.01 ") && line.contains("  0.1  ")).count();
     assert!(shown == 21 && !text(&plan.stdout).contains("Left out"), "{shown} of 21: {}", text(&plan.stdout));
+    let told = text(&place.run(&["plan", "spec.toml", "--flops-per-second", "1e12", "--json"]).stdout);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let first = told["runs"].as_array().unwrap().iter().filter(|run| run["first"] == true).count();
+    assert_eq!(first, 21);
+    // How many of them are trained nobody knows before, so that no grid can be cut down to hours.
+    let cut = ["plan", "spec.toml", "--flops-per-second", "1e12", "--budget-hours", "1"];
+    assert_refused(&place.run(&cut), &["--budget-hours", "sweep.limit_flops"]);
     place.write("spec.toml", QUICKSTART);
     assert!(!planned().contains("candidates"));
 }
@@ -248,10 +255,11 @@ fn choosing_begins_with_what_was_trained_before() {
     assert_refused(&place.run(&["sweep", "out.toml", "--device", "rehearsal", "--out", "out"]), &["cannot be told"]);
     let said = sweep("out", spec(&[&goal[..], &["sweep.known=[\"old\"]"]].concat()));
     assert!(said.contains("26 runs of old are known already, from 1e12 to 1e14 FLOPs"), "{said}");
-    let twice = spec(&[&goal[..], &["sweep.known=[\"old\", \"./old/runs.csv\"]"]].concat());
-    place.write("twice.toml", twice);
-    let again = place.run(&["sweep", "twice.toml", "--device", "rehearsal", "--out", "twice"]);
-    assert_refused(&again, &["sweep.known", "./old/runs.csv", "named before"]);
+    // A run counts once, whatever its table is called.
+    fs::copy(place.path("old/runs.csv"), place.path("copy.csv")).unwrap();
+    let said = sweep("twice", spec(&[&goal[..], &["sweep.known=[\"old\", \"copy.csv\"]"]].concat()));
+    assert!(said.contains("copy.csv: 26 of them are in a table that is named before"), "{said}");
+    assert_eq!(place.read("twice/choices.jsonl"), place.read("out/choices.jsonl"));
     let choices = choices(&place);
     // What the first run would tell was known before it.
     let [_, low, high] = interval(&choices[0]);

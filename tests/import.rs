@@ -109,6 +109,8 @@ fn a_table_becomes_a_sweep_that_every_command_takes() {
     let half: String = csv().lines().take(12).fold(String::new(), |text, line| text + line + "\n");
     place.write("half.csv", half);
     assert_code(&place.run(&["import", "half.csv", "--out", "half"]), 0);
+    // Any folder will do, though no sweep could be called so.
+    assert_code(&place.run(&["import", "half.csv", "--out", "_ä"]), 0);
     assert_code(&place.run(&["merge", "all", "half", "out"]), 0);
     assert_eq!(place.read("all/runs.csv").lines().count(), 22);
     assert_code(&place.run(&["compare", "half", "out"]), 0);

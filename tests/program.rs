@@ -123,6 +123,30 @@ say(val_loss=loss(d))
 }
 
 #[test]
+fn a_program_that_had_trained_to_its_end_and_tells_its_result_alone_keeps_its_curve() {
+    if !python() {
+        return;
+    }
+    let program = r#"
+if not os.path.exists("trained"):
+    for i in range(1, 21):
+        say(step=run["steps"] * i // 20, loss=loss(d * i / 20))
+        if i == 19:
+            time.sleep(0.6)
+    open("trained", "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+say(val_loss=loss(d))
+"#;
+    let place = place(&small("sweep.seeds=[1]", &["eval.curve_points=20"]), program);
+    assert_code(&sweep(&place), 0);
+    let [runs, curves] = place.tables();
+    assert!(runs.contains("finished"));
+    assert_eq!(curves.lines().count() - 1, 20, "the curve of the attempt that trained: {curves}");
+    let result: serde_json::Value = serde_json::from_str(&fs::read_to_string(&place.results()[0]).unwrap()).unwrap();
+    assert!(result["seconds"].as_f64().unwrap() >= 0.6, "the time of both attempts: {result}");
+}
+
+#[test]
 fn what_a_program_does_wrong_is_told_and_the_sweep_goes_on() {
     if !python() {
         return;

@@ -200,6 +200,14 @@ fn the_best_values_are_told_for_each_value_of_one_more_axis() {
     assert_code(&place.rehearse(), 0);
     let laws = fits(&place);
     assert!(laws.len() == 2 && laws.iter().all(|law| law["optima"].as_array().unwrap().len() == 3), "{laws:?}");
+    // Two axes that vary together are one more axis, and the tuned one by another name is none.
+    let together = "sweep.zip=[{ \"optimizer.weight_decay\" = [0.1, 0.0], \"optimizer.beta1\" = [0.9, 0.8] }]";
+    let place = Place::with(&spec(&[rates, axes[1], together, "optimizer.batch_tokens=1024"], &fit));
+    assert_code(&place.rehearse(), 0);
+    assert_eq!(fits(&place).len(), 2);
+    let flags = ["--law", "optimum", "--tuned", "learning_rate", "--by", "axis.model.width", "--json"];
+    let told = place.runner(&[&["fit", "out/runs.csv"][..], &flags].concat()).output().unwrap();
+    assert_eq!(text(&told.stdout).lines().count(), 2, "{}", text(&told.stderr));
 }
 
 #[test]

@@ -48,10 +48,11 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     });
     let runs: Vec<Imported> = distinct(runs.collect());
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
-    let name = out
-        .file_name()
-        .map_or_else(|| "imported".to_owned(), |name| name.to_string_lossy().chars().map(plain).collect());
-    let sweep = import::sweep(&name, &source.display().to_string(), runs)?;
+    let name: String =
+        out.file_name().map(|name| name.to_string_lossy().chars().map(plain).collect()).unwrap_or_default();
+    // A name of a sweep begins with a letter or digit.
+    let name = Some(name.trim_start_matches(['-', '_'])).filter(|name| !name.is_empty()).unwrap_or("imported");
+    let sweep = import::sweep(name, &source.display().to_string(), runs)?;
     let ledger = Ledger::create(out, &sweep.text, sweep.plan, Losses::Trained)?;
     refuse_others(&ledger, &sweep.results)?;
     let mut new = 0;

@@ -60,7 +60,8 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         plan.left_out.iter().for_each(|out| eprintln!("left out: {}: {}", planning::describe(out), out.reason));
         plan::write_csv(&plan, io::stdout().lock()).context(STDOUT)?;
     } else if args.json {
-        json::print(as_json(&plan, fittable.as_ref(), &throughput, (machine, price)))?;
+        let first = Tuning::of(&spec).map(|tuning| tuning.first(&plan));
+        json::print(as_json((&plan, first.as_deref()), fittable.as_ref(), &throughput, (machine, price)))?;
     } else {
         let room = Room::of(args.tables.wide);
         let text = text(&spec, &plan, &throughput, (machine, price), room)?;
@@ -159,16 +160,22 @@ fn end(is_hopeless: bool) -> ExitCode {
     ExitCode::from(1)
 }
 
-/// The plan with its costs as `--json` prints it.
+/// The plan with its costs as `--json` prints it, and which of its runs the points of a tuned sweep begin with.
 fn as_json(
-    plan: &Plan,
+    (plan, first): (&Plan, Option<&[&PlannedRun]>),
     fittable: Option<&planning::Fittable>,
     throughput: &Throughput,
     (machine, price): (Machine, Option<f64>),
 ) -> serde_json::Value {
     let estimate = Estimate::of_plan(plan, machine, |run| throughput.seconds(run));
     let known = estimate.device_hours.is_finite();
-    let runs = plan.runs.iter().map(|run| json!({ "planned": run, "seconds": throughput.seconds(run) }));
+    let runs = plan.runs.iter().map(|run| {
+        let mut told = json!({ "planned": run, "seconds": throughput.seconds(run) });
+        if let Some(first) = first {
+            told["first"] = first.iter().any(|one| one.id == run.id).into();
+        }
+        told
+    });
     json!({
         "runs": runs.collect::<Vec<_>>(), "left_out": plan.left_out, "flops": estimate.flops, "flops_alone": estimate.flops_alone,
         "seconds": estimate.seconds, "device_hours": estimate.device_hours, "result_bytes": estimate.results,
@@ -204,6 +211,12 @@ fn trim(
     throughput: &Throughput,
     limit: f64,
 ) -> anyhow::Result<Option<Trimmed>> {
+    if let Some(sweep) = spec.sweep.as_ref().filter(|sweep| sweep.choose.is_some() || !sweep.tune.is_empty()) {
+        let key = if sweep.choose.is_some() { "sweep.limit_hours" } else { "sweep.limit_flops" };
+        anyhow::bail!(
+            "--budget-hours cuts a grid down, and this sweep trains some of its candidates only: {key} ends it"
+        );
+    }
     if throughput.is_unknown() {
         anyhow::bail!("--budget-hours needs a speed; give --flops-per-second, the sustained FLOP/s of one slot");
     }

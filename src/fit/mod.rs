@@ -12,7 +12,7 @@
 //! | [`laws`] | other laws: power laws, Kaplan's, repeated data, critical batch size, pruning |
 //! | [`transfer`] | settings over sizes: learning rates, batch sizes, activations, what a recipe saves |
 //! | [`design`] | which run to pay for next |
-//! | [`named`] | every law by its name: which can be asked for, and what any of them says |
+//! | [`named`] | every law by its name: which can be asked for |
 
 pub mod approaches;
 pub mod design;

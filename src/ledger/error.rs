@@ -42,8 +42,8 @@ pub enum LedgerError {
     },
     /// The folder has what was derived from results, and would be written over.
     #[error(
-        "{dir} holds the tables of runs without the runs themselves, as git keeps them, so all of them would be trained again; \
-         train into another folder with --out, or move this one away"
+        "{dir} holds the tables of runs without the runs themselves, as git keeps them, and would be written over. Choose another \
+         folder with --out; to go on from these runs, make it with `runner merge NEW {dir}`"
     )]
     TablesOnly {
         /// The folder.

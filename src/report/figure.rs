@@ -37,6 +37,7 @@ impl Figure {
     }
 
     /// The figure with its switchable axes the other way, in its panels as well.
+    #[must_use]
     pub fn switched(&self) -> Self {
         let flip = |axis: &Axis| Axis { log: axis.log != axis.switchable, ..axis.clone() };
         let panels = self.panels.iter().map(Self::switched).collect();

@@ -11,7 +11,7 @@
 //! | `isoflop`, `optima`, `surface`, `residuals`, `curves`, `forecast` | the figures of a sweep of IsoFLOP curves |
 //! | `evaluated` | the figures of what else trained models were asked: the loss by position, tasks |
 //! | `choices` | the figure of a sweep that chose its runs |
-//! | `law` | the figures of a sweep that asks for another law |
+//! | `law` | what a sweep asks by another law, and what its fits say |
 //! | `transfer`, `frontier`, [`coordinates`] | the figures of other sweeps and checks |
 //! | `chart` | drawing a figure as SVG |
 //! | `words` | statuses, conventions and estimates in words |
@@ -22,13 +22,12 @@
 mod answer;
 mod chart;
 mod choices;
-mod composition;
 mod conclusions;
 pub mod coordinates;
 mod curves;
 mod error;
 mod evaluated;
-mod figure;
+pub(crate) mod figure;
 mod forecast;
 pub mod formula;
 mod frontier;
@@ -51,7 +50,7 @@ pub use choices::{ChoiceStep, sentence as goal};
 pub use curves::{Key, LossCurve};
 pub use error::ReportError;
 pub use evaluated::Evaluated;
-use figure::Figure;
+pub use figure::Figure;
 pub use input::{IsoflopGroup, ReportInput, RunTable};
 pub use law::{LawAnswer, Question};
 
@@ -110,7 +109,7 @@ fn files(name: &str, figures: &[Figure]) -> Result<Vec<(String, String)>, Report
 /// All figures of a report, in the order of the page.
 fn figures(input: &ReportInput<'_>) -> Vec<Figure> {
     let mut figures = if let Some(question) = input.question {
-        law::figures(question)
+        question.figures.clone()
     } else if !input.transfer.is_empty() {
         vec![transfer::curves(input.transfer), transfer::optima(input.transfer)]
     } else if !input.savings.is_empty() || !input.isoflop_groups.is_empty() {

@@ -1,6 +1,6 @@
 //! Results looked at: `ls`, `show`, `compare`; and what is installed beside the program.
 
-use crate::common::{Place, QUICKSTART, repository};
+use crate::common::{Place, QUICKSTART, assert_code, repository, text};
 
 /// Two rehearsed sweeps of one surface, the second with a seed more and another name.
 fn two() -> Place {
@@ -103,6 +103,13 @@ fn a_folder_of_tables_alone_as_git_keeps_it_shows_the_same_losses() {
     let refusal = place.refusal(&["sweep", "results/two-rehearsal/spec.toml", "--device", "rehearsal"]);
     assert!(refusal.contains("tables of runs without the runs") && refusal.contains("--out"), "{refusal}");
     assert_eq!(derived.each_ref().map(|path| place.read(path)), before);
+    // What the refusal says leads on from these runs.
+    assert!(refusal.contains("runner merge NEW results/two-rehearsal"), "{refusal}");
+    place.says(&["merge", "new", "results/two-rehearsal"]);
+    let on = ["sweep", "results/two-rehearsal/spec.toml", "--device", "rehearsal", "--out", "new"];
+    let on = place.runner(&on).output().unwrap();
+    assert_code(&on, 0);
+    assert!(text(&on.stderr).contains("42 of them are done already"), "{}", text(&on.stderr));
     // What the tables say of a run that is not planned, or no number, is damage.
     for (from, to) in [(id, "0123456789abcdef"), (",finished,", ",done,"), (",finished,", ",diverged,")] {
         place.write("results/two-rehearsal/runs.csv", runs.replacen(from, to, 1));

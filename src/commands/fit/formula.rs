@@ -13,7 +13,6 @@ use crate::fit::Bootstrap;
 use crate::fit::approaches::approach3;
 use crate::fit::formula::{self, Asked, Data, Formula, FormulaError, Grouping, Measure, Residual};
 use crate::fit::laws::forms::{self, Form, mixtures};
-use crate::fit::laws::written::outside::Rival;
 use crate::fit::laws::written::ranking::{self, Candidate, Ranking};
 use crate::fit::laws::written::{self, Written, outside};
 use crate::fit::named::{Dot, Law};
@@ -37,7 +36,7 @@ const MOST: usize = 4000;
 const BESIDE: usize = 24;
 
 /// The laws of a request with the table that they read.
-struct Prepared {
+pub(super) struct Prepared {
     asking: Vec<Asking>,
     /// How many of the laws were asked for; the others stand beside them.
     count: usize,
@@ -74,6 +73,37 @@ impl Prepared {
         let args = request.args;
         groups(std::mem::take(&mut self.read.table), &args.runs, args.drop_highest, |row| row.target)
     }
+
+    /// One law alone, as a spec asks for it, fitted to each group of rows; of all laws the best.
+    pub(super) fn alone(mut self, request: &Request) -> anyhow::Result<Vec<Alone>> {
+        let options = options(request)?;
+        let mut fits = Vec::new();
+        for Group { name: group, rows, made, .. } in self.groups(request)? {
+            let data = self.data(request, rows)?;
+            let ranking =
+                (request.args.law == Some(Law::All)).then(|| ranking::rank(&self.laws, &data, &options, &options));
+            let one = match &ranking {
+                Some(ranking) => best(ranking, &self.laws).context(NONE)?,
+                None => self.laws.first().context("no law was asked for")?,
+            };
+            let fit = written::fit(&one.law, &data, &options)?;
+            let won = ranking.map(|ranking| {
+                let rivals = outside::rivals(&fit, &one.name, &ranking);
+                Ok::<_, serde_json::Error>(Won {
+                    ranking,
+                    name: one.name.clone(),
+                    rivals: serde_json::to_value(rivals)?,
+                })
+            });
+            let columns = [0, one.law.columns.len().min(2) - 1].map(|at| one.law.columns[at].clone());
+            let [series, x] = [&data.columns[&columns[0]], &data.columns[&columns[1]]];
+            let several = columns[0] != columns[1];
+            let dot = |row: usize| Dot { x: x[row], loss: data.loss[row], series: several.then(|| series[row]) };
+            let points = (0..data.len()).map(dot).collect();
+            fits.push(Alone { group, fit, made, points, columns, won: won.transpose()? });
+        }
+        Ok(fits)
+    }
 }
 
 /// Fits the formulas that were asked for and returns what is to be printed.
@@ -90,19 +120,19 @@ pub(super) fn run(request: &Request, law: Option<Law>) -> anyhow::Result<String>
     Ok(text)
 }
 
-/// Reads the table of a request as far as the fit needs it. Nothing is fitted.
-pub(super) fn foresee(request: &Request, law: Option<Law>) -> anyhow::Result<()> {
+/// Reads the table of a request as one law alone needs it: a law of the literature, the formula of the request, or all laws.
+pub(super) fn prepare(request: &Request) -> anyhow::Result<Prepared> {
     refuse(request)?;
     options(request)?;
-    let mut asked = Prepared::of(request, law, law == Some(Law::All))?;
-    let table = std::mem::take(&mut asked.read.table);
-    for (_, rows) in table.groups.split(table.rows) {
+    let law = request.args.law;
+    let asked = Prepared::of(request, law, law == Some(Law::All))?;
+    for (_, rows) in asked.read.table.groups.split(asked.read.table.rows.clone()) {
         let data = asked.data(request, rows)?;
         asked.laws.iter().take(asked.count).try_for_each(|one| written::require(&one.law, &data))?;
         // Of all laws one is enough.
         ensure!(asked.laws.iter().any(|one| written::require(&one.law, &data).is_ok()), NONE);
     }
-    Ok(())
+    Ok(asked)
 }
 
 /// The laws of the literature beside those that were asked for. They are laws of losses: beside a formula of a rate or of a
@@ -144,34 +174,8 @@ pub(super) struct Won {
     pub(super) ranking: Ranking,
     /// The law that won.
     pub(super) name: String,
-    /// Those that fit as well.
-    pub(super) rivals: Vec<Rival>,
-}
-
-/// One law alone, as a spec asks for it: of the literature, or the formula of the request; or the best of all.
-pub(super) fn alone(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Alone>> {
-    let options = options(request)?;
-    let mut asked = Prepared::of(request, law, law == Some(Law::All))?;
-    let mut fits = Vec::new();
-    for Group { name: group, rows, made, .. } in asked.groups(request)? {
-        let data = asked.data(request, rows)?;
-        let ranking = (law == Some(Law::All)).then(|| ranking::rank(&asked.laws, &data, &options, &options));
-        let one = match &ranking {
-            Some(ranking) => best(ranking, &asked.laws).context(NONE)?,
-            None => asked.laws.first().context("no law was asked for")?,
-        };
-        let fit = written::fit(&one.law, &data, &options)?;
-        let won = ranking.map(|ranking| {
-            let rivals = outside::rivals(&fit, &one.name, &ranking);
-            Won { ranking, name: one.name.clone(), rivals }
-        });
-        let columns = [0, one.law.columns.len().min(2) - 1].map(|at| one.law.columns[at].clone());
-        let [series, x] = [&data.columns[&columns[0]], &data.columns[&columns[1]]];
-        let several = columns[0] != columns[1];
-        let dot = |row: usize| Dot { x: x[row], loss: data.loss[row], series: several.then(|| series[row]) };
-        fits.push(Alone { group, fit, made, points: (0..data.len()).map(dot).collect(), columns, won });
-    }
-    Ok(fits)
+    /// Those that fit as well, as JSON says them.
+    pub(super) rivals: serde_json::Value,
 }
 
 /// What is said where no law of a ranking has numbers.

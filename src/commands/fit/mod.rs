@@ -1,15 +1,10 @@
 //! `runner fit`.
 
-mod composition;
-mod fields;
-mod foresee;
 mod formula;
-mod law;
-mod measures;
+mod laws;
 mod outliers;
 pub(super) mod print;
 mod print_formula;
-mod print_law;
 mod question;
 mod request;
 mod rows;
@@ -23,6 +18,7 @@ use anyhow::{Context, ensure};
 use serde::Serialize;
 
 pub(super) use self::formula::Unfitted;
+pub(super) use self::laws::figures;
 pub(super) use self::question::{Refused, ask, foresee, in_words_of_a_spec};
 use self::request::{Request, require_budgets};
 use self::rows::{Group, Made, groups};
@@ -59,7 +55,7 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     }
     let said = match args.law {
         law if is_formula => formula::run(&request, law)?,
-        Some(law) => told::text(&law::run(&request, law)?, law, &request)?,
+        Some(law) => told::text(&laws::run(&request)?, law, &request)?,
         None => surfaces(&request)?,
     };
     let said = if args.json { said } else { request.room.fold(&said) };

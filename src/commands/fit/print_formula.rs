@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use serde::Serialize;
 
+use super::laws;
 use super::print;
-use super::print_law;
 use super::request::Request;
 use super::rows::Made;
 use crate::cli::Residuals;
@@ -72,10 +72,10 @@ impl Said<'_> {
         }
         let heading = self.name.map_or_else(String::new, print::heading);
         let (agree, found) = fit.starts;
-        let mut text = heading + &print_law::law(&fit.law, self.request.room);
+        let mut text = heading + &laws::law(&fit.law, self.request.room);
         text.truncate(text.trim_end().len());
         if self.request.args.formula.residuals == Residuals::Plain {
-            text = text.replace(print_law::IN_LOGARITHM, print_law::PLAIN);
+            text = text.replace(laws::IN_LOGARITHM, laws::PLAIN);
         }
         let _ = writeln!(
             text,
@@ -102,7 +102,7 @@ impl Said<'_> {
                 made,
             })? + "\n");
         }
-        Ok(print_law::ranking(ranking, self.request.room))
+        Ok(laws::ranking(ranking, self.request.room))
     }
 }
 

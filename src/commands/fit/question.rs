@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::{Args as _, FromArgMatches as _};
 
 use super::told::Told;
-use super::{foresee as reading, law, request};
+use super::{laws, request};
 use crate::cli::FitArgs;
 use crate::fit::formula::{COST, FormulaError};
 use crate::fit::table::named;
@@ -21,8 +21,7 @@ pub(super) fn defaults(runs: &Path) -> anyhow::Result<FitArgs> {
 /// What a spec asks of the table of its runs: the same as by the flags of this command.
 pub(in crate::commands) fn ask(runs: &Path, asked: &Fit, resamples: usize) -> anyhow::Result<Vec<Told>> {
     let args = FitArgs { bootstrap: resamples as u32, ..flags(runs, asked)? };
-    let request = request(&args)?;
-    asked.law.map_or_else(|| law::written(&request, None), |law| law::run(&request, law))
+    laws::run(&request(&args)?)
 }
 
 /// A question that a table cannot answer.
@@ -36,7 +35,7 @@ pub(in crate::commands) struct Refused {
 /// Reads a table as far as the fit needs it that a spec asks for. Nothing is fitted.
 pub(in crate::commands) fn foresee(runs: &Path, asked: &Fit) -> anyhow::Result<Result<(), Refused>> {
     let args = flags(runs, asked)?;
-    let Err(error) = reading::table(&request(&args)?, asked.law) else { return Ok(Ok(())) };
+    let Err(error) = laws::foresee(&request(&args)?) else { return Ok(Ok(())) };
     let alone = if asked.formula.is_some() { "fit.formula" } else { "fit.law" };
     let (key, problem) = match error.downcast::<FormulaError>() {
         Ok(error) if error.formula.starts_with(COST) => ("fit.cost", as_written(error).to_string()),

@@ -1,11 +1,12 @@
 //! A fit of any law with the rows that it is of, in words and as JSON.
 
+use super::laws::Finding;
+use super::print;
 use super::request::Request;
 use super::rows::Made;
-use super::{print, print_law};
 use crate::commands::shared::json;
 use crate::commands::shared::sheet::Room;
-use crate::fit::named::{Dot, Fitted, Law};
+use crate::fit::named::{Dot, Law};
 
 /// A fit with the rows that it is of.
 pub(in crate::commands) struct Told {
@@ -13,28 +14,21 @@ pub(in crate::commands) struct Told {
     pub(super) labels: Vec<(&'static str, Option<String>)>,
     /// What stands above it in words.
     pub(super) title: String,
-    /// What the law is a law of, where it has one variable.
-    pub(super) of: &'static str,
     /// The fit.
-    pub(in crate::commands) fitted: Fitted,
+    pub(in crate::commands) finding: Box<dyn Finding>,
     /// What is drawn of its rows.
-    pub(in crate::commands) points: Vec<Dot>,
-    /// The columns that tell their series apart and their place, where the law is a formula.
-    pub(in crate::commands) columns: Option<[String; 2]>,
+    pub(super) points: Vec<Dot>,
     /// What JSON calls the law, where it is not called as it was asked for.
     pub(super) called: Option<&'static str>,
     /// What JSON says of it beside the fit.
     pub(super) further: Vec<(&'static str, serde_json::Value)>,
-    /// Whether residuals are differences of losses.
-    pub(super) plain: bool,
     pub(super) made: Made,
 }
 
 impl Told {
-    pub(super) fn new(group: Option<String>, fitted: Fitted, made: &Made, points: Vec<Dot>) -> Self {
+    pub(super) fn new(group: Option<String>, finding: Box<dyn Finding>, made: &Made, points: Vec<Dot>) -> Self {
         let (title, made) = (String::new(), made.clone());
-        let (columns, called, further, plain) = (None, None, Vec::new(), false);
-        Self { labels: vec![("group", group)], title, of: "", fitted, points, columns, called, further, plain, made }
+        Self { labels: vec![("group", group)], title, finding, points, called: None, further: Vec::new(), made }
     }
 
     /// The group that it is of, or both that are compared.
@@ -52,7 +46,7 @@ impl Told {
         let called = self.called.unwrap_or_else(|| law.map_or("formula", Law::name));
         let mut object = serde_json::Map::from_iter([version, ("law".to_owned(), called.into())]);
         object.extend(self.labels.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?.into()))));
-        for part in [serde_json::to_value(&self.fitted)?, serde_json::to_value(&self.made)?] {
+        for part in [self.finding.json()?, serde_json::to_value(&self.made)?] {
             if let serde_json::Value::Object(fields) = part {
                 object.extend(fields);
             }
@@ -82,8 +76,7 @@ pub(in crate::commands) fn words(told: &[Told], room: Room) -> String {
         }
         before = group;
         text += &one.title;
-        let said = print_law::fitted(&one.fitted, one.of, room);
-        text += &if one.plain { said.replace(print_law::IN_LOGARITHM, print_law::PLAIN) } else { said };
+        text += &one.finding.text(room);
     }
     text
 }

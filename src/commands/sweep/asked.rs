@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use crate::commands::fit::{self, Refused};
 use crate::commands::shared::sheet::Room;
 use crate::execute::rehearsal::{self, Rehearsal};
+use crate::fit::named::Law;
 use crate::ledger;
 use crate::plan::{Plan, PlannedRun};
 use crate::report::{LawAnswer, Question};
@@ -91,13 +92,13 @@ impl Asked {
     pub(super) fn question(&self) -> Question {
         let answer = |told: &fit::Told| LawAnswer {
             name: told.name(),
-            fitted: told.fitted.clone(),
-            points: told.points.clone(),
+            status: told.finding.status(),
+            conclusion: told.finding.conclusion().to_owned(),
         };
         Question {
-            law: self.question.law,
-            columns: self.told.iter().find_map(|told| told.columns.clone()),
+            law: self.question.law.map_or("formula", Law::name),
             answers: self.told.iter().map(answer).collect(),
+            figures: fit::figures(self.question.law, &self.told),
             problem: self.problem.clone(),
         }
     }

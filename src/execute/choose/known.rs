@@ -1,10 +1,9 @@
 //! Runs that were trained before and that choosing begins with: `sweep.known`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::fit::design::{Candidate, Stand};
-use crate::fit::table::{self, Columns, Field, Options, TableError, TableFile};
+use crate::fit::table::{self, Columns, Field, Options, TableError};
 use crate::observation::{Counting, Observation};
 use crate::spec::{Sweep, Tuned};
 use crate::units::Flops;
@@ -36,12 +35,6 @@ pub enum KnownError {
         /// How it counts.
         counting: Counting,
     },
-    /// A table under two names.
-    #[error("sweep.known: {} is a table that is named before: name each once, as its runs would count twice", path.display())]
-    Twice {
-        /// The second name.
-        path: PathBuf,
-    },
     /// The table does not tell what the sweep tunes.
     #[error("sweep.known: sweep.axes varies {field}: {cause}")]
     Tuned {
@@ -55,13 +48,8 @@ pub enum KnownError {
 impl Known {
     /// The runs that a sweep names, with the settings that its candidates are tuned in.
     pub(super) fn of(sweep: &Sweep, tuned: &[(Tuned, Field)]) -> Result<Self, KnownError> {
-        let (mut known, mut seen) = (Self::default(), BTreeSet::new());
+        let mut known = Self::default();
         for path in &sweep.known {
-            // The table itself, whatever it is called; one that is not there is told of where it is read.
-            let file = TableFile::file(path);
-            if !seen.insert(file.canonicalize().unwrap_or(file)) {
-                return Err(KnownError::Twice { path: path.clone() });
-            }
             known.add(path, tuned)?;
         }
         Ok(known)
@@ -93,7 +81,18 @@ impl Known {
         ));
         self.said.extend(table.notes.iter().map(|note| format!("note: {}: {note}", path.display())));
         self.said.extend(table.warnings.iter().map(|warning| format!("warning: {}: {warning}", path.display())));
-        self.runs.extend(table.rows.iter().zip(settings).map(|(run, tuned)| candidate(run, tuned)));
+        let runs: Vec<Candidate> = table.rows.iter().zip(settings).map(|(run, tuned)| candidate(run, tuned)).collect();
+        let count = runs.len();
+        // The same to the last digit are the same runs: the table, or a part of it, under another name.
+        let new: Vec<Candidate> = runs.into_iter().filter(|run| !self.runs.contains(run)).collect();
+        if new.len() < count {
+            let again = count - new.len();
+            self.said.push(format!(
+                "note: {}: {again} of them are in a table that is named before, and count once",
+                path.display()
+            ));
+        }
+        self.runs.extend(new);
         Ok(())
     }
 }

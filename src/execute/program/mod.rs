@@ -109,7 +109,10 @@ impl Trainer for ProgramTrainer {
                 story.last_words()
             ))),
             (None, Err(error)) => Err(failed("wait for the program", &error)),
-            (None, Ok(status)) => ended(status, &story, (&folder, begun)),
+            (None, Ok(status)) => {
+                story.complete(on_progress);
+                ended(status, &story, (&folder, begun))
+            }
         }
     }
 }

@@ -283,6 +283,15 @@ impl<'a> Story<'a> {
         ControlFlow::Continue(())
     }
 
+    /// A program that told its result and no loss before it had trained to its end in an earlier attempt: that one's curve and
+    /// seconds are those of the run.
+    pub(super) fn complete(&mut self, on_progress: OnProgress<'_>) {
+        if self.last.is_none() && self.result.is_some() {
+            // Whether to go on is no question any more.
+            let _ = self.again(usize::MAX, on_progress);
+        }
+    }
+
     /// Seconds of this attempt and of earlier ones, as far as it goes on from them.
     fn seconds(&self) -> f64 {
         self.before + self.begun.elapsed().as_secs_f64()

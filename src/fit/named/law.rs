@@ -4,6 +4,8 @@ use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::fit::laws::forms;
+
 /// A law other than the surface E + A/N^alpha + B/D^beta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -107,19 +109,7 @@ impl Law {
 
     /// Whether it is a formula, as those that users write, or several of them.
     pub fn is_formula(self) -> bool {
-        matches!(
-            self,
-            Self::Farseer
-                | Self::Efficiencies
-                | Self::Experts
-                | Self::JointExperts
-                | Self::Granularity
-                | Self::Parallel
-                | Self::Vocabulary
-                | Self::Mixtures
-                | Self::RateBatch
-                | Self::All
-        )
+        matches!(self, Self::Mixtures | Self::All) || forms::named(self.name()).is_some()
     }
 }
 

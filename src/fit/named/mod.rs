@@ -1,10 +1,8 @@
-//! Every law by its name: which can be asked for, and what any of them says.
+//! Every law by its name, and what is drawn of its rows.
 
-mod fitted;
 mod law;
 mod objective;
 
-pub use fitted::Fitted;
 pub use law::Law;
 pub use objective::{Objective, Residuals};
 

@@ -42,6 +42,11 @@ impl Groups {
         keep(&mut self.of, kept);
     }
 
+    /// A number for the group of each row.
+    pub fn of_rows(&self) -> &[u32] {
+        &self.of
+    }
+
     /// `rows` group by group with the group's name; all of them under no name where nothing was grouped.
     pub fn split<T>(&self, rows: Vec<T>) -> Vec<(Option<String>, Vec<T>)> {
         if self.names.is_empty() {

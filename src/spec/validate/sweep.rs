@@ -124,11 +124,6 @@ fn choosing(sweep: &Sweep) -> Checked {
         let problem = "it is the interval's upper end over its lower one, which is above 1".to_owned();
         (problem, "write a factor above 1, such as 1.2")
     })?;
-    let twice = known.iter().enumerate().find(|(at, path)| known[..*at].contains(path));
-    require(twice.is_none(), "sweep.known", || {
-        let path = twice.map(|(_, path)| path.display().to_string()).unwrap_or_default();
-        (format!("{path} is named twice"), "name each table once: its runs would count twice")
-    })?;
     let ends = limits.iter().any(|(_, limit, _)| limit.is_some());
     present("sweep.limit_flops", ends, "write when to stop: sweep.limit_flops, sweep.limit_hours or sweep.stop_width")
 }
