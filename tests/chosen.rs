@@ -286,7 +286,6 @@ fn what_is_known_must_be_a_table_of_other_runs() {
     place.write("blocks.csv", "params_non_embedding,tokens,loss\n1e5,2e6,4.0\n");
     refused("[\"blocks.csv\"]", &["sweep.known", "blocks.csv", "non_embedding", "params"]);
     place.write("good.csv", "params,tokens,loss\n1e5,2e6,4.0\n2e5,2e6,3.9\n");
-    refused("[\"good.csv\", \"good.csv\"]", &["sweep.known", "good.csv", "twice"]);
     let axis = "sweep.axes={\"optimizer.learning_rate\"=[0.01,0.02]}";
     place.write("spec.toml", spec(&["sweep.limit_flops=1e15", "sweep.known=[\"good.csv\"]", axis]));
     assert_refused(&place.rehearse(), &["sweep.known", "good.csv", "optimizer.learning_rate", "learning_rate"]);

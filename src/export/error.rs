@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::checkpoint::NoWeights;
 use crate::ledger::LedgerError;
+use crate::whole;
 
 /// Why nothing, or not all, was exported.
 #[derive(Debug, Error)]
@@ -55,7 +56,7 @@ pub(super) fn create_dir(path: &Path) -> Result<(), ExportError> {
     std::fs::create_dir_all(path).map_err(ExportError::io("create", path))
 }
 
-/// Writes a whole file.
+/// Writes a file, whole or not at all.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), ExportError> {
-    std::fs::write(path, content).map_err(ExportError::io("write", path))
+    whole::write_unsynced(path, content).map_err(ExportError::io("write", path))
 }

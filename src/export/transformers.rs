@@ -8,8 +8,7 @@
 //! always 1/sqrt(head size).
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -21,6 +20,7 @@ use crate::data::{ORIGINAL_IDS, tokenizer_facts};
 use crate::model::{Family, Layout, Shape, Source, Weight};
 use crate::parameterization::{Role, Rules as _};
 use crate::plan::{NORM_EPSILON, PlannedRun, ROTARY_BASE, Run};
+use crate::whole;
 
 /// A tensor of the package: shape and numbers, row-major.
 type Tensor = (Vec<usize>, Vec<f32>);
@@ -56,8 +56,7 @@ pub fn export(
     }
     write(&out.join("config.json"), &pretty(&config(&planned.run.shape, family, separator, told)))?;
     let path = out.join("model.safetensors");
-    let file = File::create(&path).map_err(ExportError::io("write", &path))?;
-    safetensors(&tensors, &mut BufWriter::new(file)).map_err(ExportError::io("write", &path))
+    whole::fill(&path, &mut |file| safetensors(&tensors, file)).map_err(ExportError::io("write", &path))
 }
 
 /// `config.json`. Documents end with the separator, so it begins and ends a text.
@@ -373,7 +372,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.safetensors");
         for layout in [checkpoint::model_layout(shape), checkpoint::layout(shape, planned.run.optimizer.kind)] {
-            let mut file = File::create(&path).unwrap();
+            let mut file = std::fs::File::create(&path).unwrap();
             let mut values = |at: usize| {
                 let mark = if layout[at].name.starts_with("model.") { 1.0 } else { 9.0 };
                 Ok(vec![mark; layout[at].shape.iter().product()])
