@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Does tuning each point move the optimum? Pairs the run that the rules of the spec give each point with the best that
-tuning found there, and draws the points of each budget again, both runs of a point together (paired bootstrap, 95%).
+tuning found there, and draws the residuals of each budget's parabolas again, both of a point together (paired bootstrap, 95%).
 
 Usage: scripts/tuned-pairs.py [TABLE...]       [default: results/why-15-tuning/runs.csv results/tuned-1e13/runs.csv]
 """
@@ -37,10 +37,8 @@ def points(paths):
     return budgets
 
 
-def bottom(xs, ys):
-    """Where the parabola through the points by least squares has its minimum; nothing where it has none inside of them."""
-    if len(set(xs)) < 4:
-        return None
+def parabola(xs, ys):
+    """Coefficients of the parabola through the points by least squares, about the mean of the places."""
     middle = sum(xs) / len(xs)
     rows = [[1.0, x - middle, (x - middle) ** 2] for x in xs]
     left = [[sum(r[i] * r[j] for r in rows) for j in range(3)] + [sum(r[i] * y for r, y in zip(rows, ys))] for i in range(3)]
@@ -50,6 +48,13 @@ def bottom(xs, ys):
             left[j] = [b - by * a for a, b in zip(left[i], left[j])]
     c = left[2][3] / left[2][2]
     b = (left[1][3] - left[1][2] * c) / left[1][1]
+    a = (left[0][3] - left[0][1] * b - left[0][2] * c) / left[0][0]
+    return middle, a, b, c
+
+
+def bottom(xs, ys):
+    """Where the parabola has its minimum; nothing where it has none inside of the points."""
+    middle, _, b, c = parabola(xs, ys)
     at = middle - b / (2 * c) if c > 0 else math.inf
     return at if min(xs) <= at <= max(xs) else None
 
@@ -60,13 +65,37 @@ def slope(xs, ys):
 
 
 def answers(budgets):
-    """ln of tuned over plain optimal size at each budget, and the exponents of N_opt, plain and tuned."""
-    optima = [[bottom([p[0] for p in of], [p[k] for p in of]) for k in (2, 3)] for of in budgets.values()]
-    if any(at is None for pair in optima for at in pair):
+    """ln of tuned over plain: optimal sizes, then optimal tokens per parameter, budget by budget; then the exponents of N_opt and
+    of D_opt, each plain, tuned, and their difference."""
+    # Of each budget the optimal ln size and ln tokens, plain and tuned.
+    optima = [[[bottom([p[at] for p in of], [p[k] for p in of]) for k in (2, 3)] for at in (0, 1)] for of in budgets.values()]
+    if any(at is None for kinds in optima for pair in kinds for at in pair):
         return None
     compute = [math.log(budget) for budget in budgets]
-    exponents = [slope(compute, [pair[k] for pair in optima]) for k in (0, 1)]
-    return [tuned - plain for plain, tuned in optima] + exponents + [exponents[1] - exponents[0]]
+    moved = [[tuned - plain for plain, tuned in kinds] for kinds in optima]
+    found = [size for size, _ in moved] + [tokens - size for size, tokens in moved]
+    for at in (0, 1):
+        plain, tuned = [slope(compute, [kinds[at][k] for kinds in optima]) for k in (0, 1)]
+        found += [plain, tuned, tuned - plain]
+    return found
+
+
+def residuals(of):
+    """What the points of a budget are off their parabolas, plain and tuned together, and the points on these. The residuals of a
+    fit are smaller than the scatter, by the numbers that were fitted."""
+    fitted = []
+    for k in (2, 3):
+        middle, a, b, c = parabola([p[0] for p in of], [p[k] for p in of])
+        fitted.append([a + b * (p[0] - middle) + c * (p[0] - middle) ** 2 for p in of])
+    wider = math.sqrt(len(of) / (len(of) - 3))
+    off = [[(p[k] - line[at]) * wider for k, line in zip((2, 3), fitted)] for at, p in enumerate(of)]
+    return [[p[0], p[1], plain, tuned] for p, plain, tuned in zip(of, *fitted)], off
+
+
+def drawn(of, rng):
+    """The points of a budget with residuals of others, those of one point together."""
+    on, off = of
+    return [[p[0], p[1], p[2] + a, p[3] + b] for p, (a, b) in zip(on, rng.choices(off, k=len(off)))]
 
 
 def main():
@@ -75,17 +104,19 @@ def main():
     if found is None:
         sys.exit("a budget has no minimum inside its sizes")
     rng = random.Random(1)
-    draws = [answers({budget: rng.choices(of, k=len(of)) for budget, of in budgets.items()}) for _ in range(DRAWS)]
+    split = {budget: residuals(of) for budget, of in budgets.items()}
+    draws = [answers({budget: drawn(of, rng) for budget, of in split.items()}) for _ in range(DRAWS)]
     draws = [draw for draw in draws if draw]
     gains = [p[2] - p[3] for of in budgets.values() for p in of]
     print(f"{len(gains)} points; tuning gains {sum(gains) / len(gains):.4f} nats on average, {max(gains):.4f} at most")
     print(f"{len(draws)} of {DRAWS} draws have a minimum at each budget")
-    names = [f"optimal size, tuned over plain, at {budget:g} FLOPs" for budget in budgets]
-    names += ["exponent of N_opt by the rules", "exponent of N_opt tuned", "tuned less by the rules"]
+    names = [f"optimal {what}, tuned over plain, at {budget:g} FLOPs" for what in ("size", "tokens per parameter") for budget in budgets]
+    for of in ("N_opt", "D_opt"):
+        names += [f"exponent of {of} by the rules", f"exponent of {of} tuned", f"{of}: tuned less by the rules"]
     for k, name in enumerate(names):
         values = sorted(draw[k] for draw in draws)
         shown = [found[k], values[int(0.025 * len(values))], values[int(0.975 * len(values))]]
-        if k < len(budgets):
+        if k < 2 * len(budgets):
             shown = [math.exp(x) for x in shown]
         print("{}: {:.3f} ({:.3f} to {:.3f})".format(name, *shown))
 
