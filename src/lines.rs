@@ -14,28 +14,16 @@ pub fn unix(mut text: Vec<u8>) -> Vec<u8> {
     text
 }
 
-/// What stands for a number that is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotNumber {
-    /// Its word as a text, such as `"NaN"`.
-    Text,
-    /// `null`.
-    Null,
-}
-
-/// JSON without the words `NaN` and `Infinity`, which Python prints for numbers and JSON does not have. Texts that hold such
-/// words stay.
-pub fn plain_json(json: &[u8], instead: NotNumber) -> Vec<u8> {
+/// JSON with texts for the words `NaN` and `Infinity`, which Python prints for numbers and JSON does not have. Texts that hold
+/// such words stay.
+pub fn plain_json(json: &[u8]) -> Vec<u8> {
     const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
     let mut out = Vec::with_capacity(json.len() + 16);
     let (mut at, mut inside) = (0, false);
     while at < json.len() {
         let word = WORDS.into_iter().find(|word| !inside && json[at..].starts_with(word));
         if let Some(word) = word {
-            match instead {
-                NotNumber::Text => out.extend([b"\"", word, b"\""].concat()),
-                NotNumber::Null => out.extend(b"null"),
-            }
+            out.extend([b"\"", word, b"\""].concat());
             at += word.len();
             continue;
         }
@@ -58,11 +46,9 @@ mod tests {
     #[test]
     fn words_of_python_are_replaced_outside_of_texts_alone() {
         let python = br#"{"loss": NaN, "low": -Infinity, "note": "NaN \" Infinity", "n": 1}"#;
-        let told = |instead| String::from_utf8(plain_json(python, instead)).unwrap();
+        let told = String::from_utf8(plain_json(python)).unwrap();
         let text = r#"{"loss": "NaN", "low": "-Infinity", "note": "NaN \" Infinity", "n": 1}"#;
-        assert_eq!(told(NotNumber::Text), text);
-        let null = r#"{"loss": null, "low": null, "note": "NaN \" Infinity", "n": 1}"#;
-        assert_eq!(told(NotNumber::Null), null);
+        assert_eq!(told, text);
     }
 
     #[test]

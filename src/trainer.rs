@@ -187,8 +187,8 @@ pub enum Outcome {
         /// Its standard error over the sequences of the fixed set: what another draw of sequences from the same held-out
         /// documents would change. All runs see the same tokens, so differences between runs are known better.
         val_loss_se: f64,
-        /// Mean training loss over the last point of the curve.
-        train_loss: f64,
+        /// Mean training loss over the last point of the curve; none where no curve is known.
+        train_loss: Option<f64>,
         /// Training tokens per second, evaluation not counted.
         tokens_per_second: f64,
         /// Wall-clock seconds of the whole run.

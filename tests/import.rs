@@ -141,6 +141,14 @@ fn logs_of_a_folder_are_runs_with_their_curves() {
     assert_fitted(&place);
     assert_eq!(place.read("out/curves.csv").lines().count(), 1 + 21 * 5);
     assert!(place.read("out/runs.csv").lines().next().unwrap().contains("told.config.lr"));
+    // A folder a run: the log has no name of its own.
+    for (name, ..) in grid() {
+        fs::create_dir_all(place.path(&format!("runs/{name}"))).unwrap();
+        let log = place.read(&format!("logs/{name}.jsonl"));
+        place.write(&format!("runs/{name}/metrics.jsonl"), log);
+    }
+    assert_code(&place.run(&["import", "runs", "--out", "folders"]), 0);
+    assert_eq!(place.read("folders/curves.csv"), place.read("out/curves.csv"));
 }
 
 /// Losses of runs that have a name in common, and a run that ends without a number.
@@ -171,6 +179,103 @@ fn each_run_keeps_its_own_curve_and_one_that_diverges_is_left_out() {
     let finals = column(&runs, "val_loss");
     let trained = column(&curves, "train_loss");
     assert!(finals.iter().zip(&trained).all(|(end, trained)| (trained - end - 1.0).abs() < 1e-9), "{trained:?}");
+}
+
+/// The losses of training in logs and tables that have another one of validation.
+#[test]
+fn a_loss_of_training_is_not_taken_for_that_of_validation() {
+    let place = Place::new();
+    fs::create_dir(place.path("logs")).unwrap();
+    for (at, (_, n, d, loss)) in grid().into_iter().enumerate() {
+        let mut log = format!("{{\"n_params\": {n}, \"max_steps\": 20}}\n");
+        for step in [10, 20] {
+            let _ = writeln!(log, "{{\"step\": {step}, \"tokens\": {d}, \"loss\": {}}}", loss + 1.0);
+        }
+        let _ =
+            writeln!(log, "{{\"step\": 20, \"eval_loss\": {loss}}}\n{{\"step\": 20, \"train_loss\": {}}}", loss + 2.0);
+        if at == 20 {
+            log = log.lines().take(2).collect::<Vec<_>>().join("\n");
+        }
+        place.write(&format!("logs/{at:02}.jsonl"), log);
+    }
+    let output = place.run(&["import", "logs", "--out", "out"]);
+    assert_code(&output, 0);
+    let said = text(&output.stderr);
+    assert!(said.contains("20.jsonl: it ends at step 10 of 20") && said.contains("1 runs are unfinished"), "{said}");
+    let [runs, curves] = place.tables();
+    assert_eq!((runs.lines().count(), curves.lines().count()), (21, 41));
+    let cell = |table: &str, name: &str| -> f64 {
+        let mut reader = csv::Reader::from_reader(table.as_bytes());
+        let at = reader.headers().unwrap().iter().position(|header| header == name).expect(name);
+        reader.records().next().unwrap().unwrap()[at].parse().unwrap()
+    };
+    assert!((cell(&runs, "train_loss") - cell(&runs, "val_loss") - 1.0).abs() < 1e-9, "{runs}");
+    // Of a table its user says which.
+    let table = grid().into_iter().fold("N,D,loss,eval_loss\n".to_owned(), |mut text, (_, n, d, loss)| {
+        let _ = writeln!(text, "{n},{d},{},{loss}", loss + 1.0);
+        text
+    });
+    place.write("hf.csv", table);
+    assert_refused(&place.run(&["import", "hf.csv", "--out", "hf"]), &["'loss'", "'eval_loss'", "--columns"]);
+    let told = ["import", "hf.csv", "--out", "hf", "--columns", "val_loss=eval_loss"];
+    assert_code(&place.run(&told), 0);
+}
+
+#[test]
+fn runs_without_names_are_the_same_in_a_table_that_has_grown_and_others_in_another() {
+    let place = Place::new();
+    let table = |optimizer: &str, from: usize, better: f64| {
+        grid().into_iter().skip(from).fold("N,D,loss,optimizer\n".to_owned(), |mut text, (_, n, d, loss)| {
+            let _ = writeln!(text, "{n},{d},{},{optimizer}", loss - better);
+            text
+        })
+    };
+    place.write("some.csv", table("adamw", 3, 0.0));
+    place.write("all.csv", table("adamw", 0, 0.0));
+    place.write("muon.csv", table("muon", 0, 0.1));
+    assert_code(&place.run(&["import", "some.csv", "--out", "adamw"]), 0);
+    let grown = place.run(&["import", "all.csv", "--out", "adamw"]);
+    assert_code(&grown, 0);
+    assert!(text(&grown.stderr).contains("3 runs imported, 18 there already"), "{}", text(&grown.stderr));
+    assert_code(&place.run(&["import", "muon.csv", "--out", "muon"]), 0);
+    let merged = place.run(&["merge", "both", "adamw", "muon"]);
+    assert_code(&merged, 0);
+    assert!(!text(&merged.stderr).contains("WARNING"), "{}", text(&merged.stderr));
+    assert_eq!(place.read("both/runs.csv").lines().count(), 1 + 42);
+    // A retry under the name of the first try is told.
+    let first = csv().lines().nth(1).unwrap().to_owned();
+    let loss = first.split(',').nth(3).unwrap();
+    let retried = csv() + &first.replace(loss, "3.1") + "\n";
+    place.write("retried.csv", retried);
+    let said = text(&place.run(&["import", "retried.csv", "--out", "retried"]).stderr);
+    assert!(said.contains("run-1e16-0 stands twice"), "{said}");
+}
+
+#[test]
+fn losses_keep_the_unit_of_their_column_and_other_measures_are_refused() {
+    let place = Place::new();
+    let table = |header: &str, factor: f64| {
+        grid().into_iter().fold(format!("N,D,{header}\n"), |mut text, (_, n, d, loss)| {
+            let _ = writeln!(text, "{n},{d},{}", loss * factor);
+            text
+        })
+    };
+    place.write("bits.csv", table("loss (bits)", std::f64::consts::LOG2_E));
+    let fit = |columns: &str| {
+        let flags = ["fit", "bits.csv", "--approach", "2", "--json", "--columns", columns];
+        text(&place.run(&flags).stdout)
+    };
+    assert_eq!(fit("val_loss=loss (bits)"), fit("params=N"));
+    for header in ["val loss (bits/byte)", "val_ppl", "bpb"] {
+        place.write("other.csv", table(header, 1.0));
+        let columns = format!("val_loss={header}");
+        assert_refused(&place.run(&["fit", "other.csv", "--columns", &columns]), &["no loss per token"]);
+    }
+    place.write("sums.csv", table("loss", 100.0));
+    let said = text(&place.run(&["fit", "sums.csv", "--approach", "2"]).stderr);
+    assert!(said.contains("21 of 21 losses are above 15 nats per token"), "{said}");
+    fs::create_dir(place.path("empty")).unwrap();
+    assert_refused(&place.run(&["fit", "empty"]), &["folder without runs.csv"]);
 }
 
 #[test]

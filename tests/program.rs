@@ -1,5 +1,6 @@
 //! Sweeps whose runs somebody else's program trains, by `[train] command`: real programs, in Python, well-behaved and not.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -159,7 +160,7 @@ fn what_a_program_does_wrong_is_told_and_the_sweep_goes_on() {
             &["exit code 1", "no such file: tokens.bin", "/program/printed.log"],
         ),
         ("print('{\"val_loss\": 3.', end='', flush=True)", &["line 1 of what it printed begins like JSON", "EOF"]),
-        ("say(val_loss='3.0')", &["line 1 of what it printed begins like JSON", "expected f64"]),
+        ("say(val_loss='3.0')", &["line 1 of what it printed begins like JSON", "a loss is a number"]),
         ("say(val_loss=3.0, text='x' * 100_000_000)", &["begins like JSON", "longer than 64 kB"]),
         ("say(val_loss=3.0, val_loss_stderr=-0.1)", &["line 1", "val_loss_stderr is -0.1", "not below 0"]),
         ("say(val_loss=-3.0)", &["line 1", "its val_loss is -3", "above 0"]),
@@ -192,6 +193,81 @@ fn what_a_program_does_wrong_is_told_and_the_sweep_goes_on() {
         }
         assert_eq!(output.status.code(), Some(1), "{wrong}: {told}");
     }
+}
+
+/// A row of `runs.csv` by the names of its columns.
+fn row(place: &Place) -> BTreeMap<String, String> {
+    let runs = place.read("out/runs.csv");
+    let mut table = csv::Reader::from_reader(runs.as_bytes());
+    let headers = table.headers().unwrap().clone();
+    let row = table.records().next().unwrap().unwrap();
+    headers.iter().map(str::to_owned).zip(row.iter().map(str::to_owned)).collect()
+}
+
+#[test]
+fn what_was_not_measured_is_no_divergence() {
+    if !python() {
+        return;
+    }
+    let program = r#"
+for i in range(1, 21):
+    say(step=run["steps"] * i // 20, loss=loss(d * i / 20), val_loss=None)
+    say(step=run["steps"] * i // 20, loss=None, eval_loss=4.0)
+say(val_loss=loss(d))
+"#;
+    let place = place(&small("sweep.seeds=[1]", &["eval.curve_points=20"]), program);
+    assert_code(&sweep(&place), 0);
+    assert_eq!(row(&place)["status"], "finished");
+    assert_eq!(place.read("out/curves.csv").lines().count() - 1, 20);
+    for none in ["say(step=3, loss=None)", "say(step=3, loss=float('nan'), val_loss=3.0)", "say(val_loss=None)"] {
+        place.write("train.py", format!("{BEGIN}{none}\n"));
+        let other = place.sweep("auto", &["--slots", "1", "--out", "other"]).output().unwrap();
+        assert_code(&other, 1);
+        assert!(place.read("other/runs.csv").contains(",diverged,"), "{none}");
+        fs::remove_dir_all(place.path("other")).unwrap();
+    }
+}
+
+#[test]
+fn what_an_attempt_told_stays_and_what_is_told_again_counts_once() {
+    if !python() {
+        return;
+    }
+    let program = r#"
+first = not os.path.exists("begun")
+if first:
+    open("begun", "w").close()
+    say(dataset="c4", learning_rate=0.003)
+steps = list(range(1, 13)) if first else list(range(13, 17)) + list(range(14, 21))
+for i in steps:
+    say(step=run["steps"] * i // 20, loss=loss(d * i / 20))
+if first:
+    sys.exit(75)
+say(val_loss=loss(d))
+"#;
+    let place = place(&small("sweep.seeds=[1]", &["eval.curve_points=20"]), program);
+    assert_code(&sweep(&place), 0);
+    let row = row(&place);
+    assert_eq!((row["told.dataset"].as_str(), row["told.learning_rate"].as_str()), ("c4", "0.003"));
+    let curves = place.read("out/curves.csv");
+    let losses: Vec<f64> =
+        curves.lines().skip(1).map(|line| line.split(',').nth(4).unwrap().parse().unwrap()).collect();
+    assert_eq!(losses.len(), 20, "{curves}");
+    assert!(losses.is_sorted_by(|a, b| a > b), "each point is of its own steps alone: {losses:?}");
+}
+
+#[test]
+fn without_a_curve_no_training_loss_is_told_and_lines_that_were_not_understood_are_counted() {
+    if !python() {
+        return;
+    }
+    let program = "for i in range(3):\n    say(step='one', loss=5.0)\nsay(val_loss=3.0)\n";
+    let place = place(&small("sweep.seeds=[1]", &[]), program);
+    let output = sweep(&place);
+    assert_code(&output, 0);
+    assert_eq!(row(&place)["train_loss"], "");
+    let said = text(&output.stderr);
+    assert!(said.contains("3 lines of what the program printed begin like JSON") && said.contains("line 1"), "{said}");
 }
 
 #[test]

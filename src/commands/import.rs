@@ -1,19 +1,26 @@
 //! `runner import`: runs that were trained elsewhere as a sweep's folder, from which every other command goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
 
 use anyhow::{Context as _, bail};
 
 use super::sweep::results;
 use crate::cli::ImportArgs;
 use crate::execute::Summary;
-use crate::fit::table::{self, Columns, Options, Records, TableFile};
+use crate::fit::table::{self, Columns, Field, Options, Records, TableFile};
 use crate::import::{self, Imported};
-use crate::ledger::{Ledger, Losses, Published, RunResult};
+use crate::ledger::{Ledger, LedgerError, Losses, Published, RunResult};
 use crate::observation::Observation;
+use crate::spec;
 use crate::trainer::{Outcome, Told};
+
+/// Runs above which it is said that they take a while.
+const MANY: usize = 1000;
+/// Results that are on their way to the disk at once.
+const WRITERS: usize = 32;
 
 /// Columns that call a run by its name, in small letters and without what stands between words: W&B writes `Name`.
 const NAMES: [&str; 5] = ["name", "runname", "run", "runid", "id"];
@@ -47,24 +54,42 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         run
     });
     let runs: Vec<Imported> = distinct(runs.collect());
+    // What a folder has called the budgets of its curves stays, though further runs move their mean.
+    let known = spec::read(&out.join("spec.toml")).and_then(|text| spec::parse(&text, "")).ok();
+    let known = known.and_then(|spec| spec.sweep?.budgets).unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
     let name: String =
         out.file_name().map(|name| name.to_string_lossy().chars().map(plain).collect()).unwrap_or_default();
     // A name of a sweep begins with a letter or digit.
     let name = Some(name.trim_start_matches(['-', '_'])).filter(|name| !name.is_empty()).unwrap_or("imported");
-    let sweep = import::sweep(name, &source.display().to_string(), runs)?;
+    let sweep = import::sweep(name, &source.display().to_string(), runs, &known)?;
     let ledger = Ledger::create(out, &sweep.text, sweep.plan, Losses::Trained)?;
     refuse_others(&ledger, &sweep.results)?;
-    let mut new = 0;
-    for result in &sweep.results {
-        new += usize::from(ledger.import(result)? == Published::First);
-    }
+    let new = publish(&ledger, &sweep.results)?;
     let summary = Summary::of(&ledger)?;
     results::rebuild(&ledger, &sweep.spec, Path::new("cache"), &summary)?;
     let there = sweep.results.len() - new;
     let already = if there > 0 { format!(", {there} there already") } else { String::new() };
     eprintln!("{new} runs imported{already}. Report: {}", out.join("report.html").display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Publishes the results, and says how many were new. Each waits for the disk, so that many wait at once.
+fn publish(ledger: &Ledger, results: &[RunResult]) -> anyhow::Result<usize> {
+    if results.len() > MANY {
+        eprintln!("{} runs are written, a file each; the same command goes on where it is interrupted", results.len());
+    }
+    let part = |results: &[RunResult]| -> Result<usize, LedgerError> {
+        results.iter().try_fold(0, |new, result| Ok(new + usize::from(ledger.import(result)? == Published::First)))
+    };
+    let parts: Vec<Result<usize, LedgerError>> = thread::scope(|scope| {
+        let parts: Vec<_> = results
+            .chunks(results.len().div_ceil(WRITERS).max(1))
+            .map(|some| scope.spawn(move || part(some)))
+            .collect();
+        parts.into_iter().map(|part| part.join().expect("a writer does not panic")).collect()
+    });
+    Ok(parts.into_iter().sum::<Result<usize, LedgerError>>()?)
 }
 
 /// An error where the folder has other results of these runs: a result that was published stands.
@@ -116,13 +141,35 @@ fn imported(records: &Records, line: u64, observation: &Observation) -> Imported
     let cells = records.rows.get(&line).map_or(&[][..], Vec::as_slice);
     let told = records.headers.iter().zip(cells).filter(|(header, cell)| !header.is_empty() && !cell.trim().is_empty());
     let told = told.map(|(header, cell)| (header.clone(), Told::of(cell.trim())));
-    let name = name(records, line).unwrap_or_else(|| format!("row {line}"));
+    let name = name(records, line).unwrap_or_else(|| nameless(records, cells, observation.loss));
     Imported { name, observation: observation.clone(), told: told.collect(), curve: Vec::new() }
+}
+
+/// What a run without a name is called: by all of its row but the loss, so that it is the same run in a table that has grown or
+/// was corrected, and another one than a run of a table with other settings.
+fn nameless(records: &Records, cells: &[String], loss: f64) -> String {
+    let is_loss = |cell: &str| cell.trim().parse().is_ok_and(|value: f64| value.total_cmp(&loss).is_eq());
+    let cells = records.headers.iter().zip(cells).map(|(header, cell)| [header.as_str(), cell.trim()]);
+    let told = cells.filter(|[header, cell]| !table::calls(Field::Loss, header) && !is_loss(cell));
+    let text = told.map(|cell| cell.join("\u{1f}")).collect::<Vec<_>>().join("\u{1e}");
+    format!("row {}", &blake3::hash(text.as_bytes()).to_hex()[..8])
 }
 
 /// Runs of one name, as where the name is that of a group, are told apart by a number.
 fn distinct(mut runs: Vec<Imported>) -> Vec<Imported> {
     let mut taken: BTreeSet<String> = BTreeSet::new();
+    let mut known: BTreeMap<(String, [u64; 3]), f64> = BTreeMap::new();
+    for run in &runs {
+        let Observation { params, tokens, seed, loss, .. } = run.observation;
+        let same = (run.name.clone(), [params.to_bits(), tokens.to_bits(), seed.unwrap_or(0)]);
+        if let Some(first) = known.insert(same, loss).filter(|first| first.total_cmp(&loss).is_ne()) {
+            eprintln!(
+                "warning: {} stands twice with the same size, tokens and seed, and losses of {first} and {loss}: where one is a \
+                 retry of the other, leave the other out",
+                run.name
+            );
+        }
+    }
     for run in &mut runs {
         let mut name = run.name.clone();
         for number in 2.. {

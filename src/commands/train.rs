@@ -122,7 +122,9 @@ fn table(run: &PlannedRun, result: &RunResult) -> Sheet {
             val_loss, val_loss_se, train_loss, tokens_per_second, seconds, ref evaluations, ..
         } => {
             row("validation loss", format!("{val_loss:.4} ± {val_loss_se:.4} nats per token"));
-            row("training loss", format!("{train_loss:.4}"));
+            if let Some(loss) = train_loss {
+                row("training loss", format!("{loss:.4}"));
+            }
             for Measured { name, value, standard_error, chance } in evaluations {
                 let chance = chance.map(|chance| format!(" (chance {chance:.4})")).unwrap_or_default();
                 row(name, format!("{value:.4} ± {standard_error:.4}{chance}"));

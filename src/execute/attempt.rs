@@ -231,14 +231,14 @@ fn sound(outcome: &Outcome, run: &PlannedRun) -> Outcome {
     let mut outcome = outcome.clone();
     match &mut outcome {
         Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, .. }
-            if [*val_loss, *val_loss_se, *train_loss].iter().all(|value| value.is_finite()) =>
+            if [*val_loss, *val_loss_se].into_iter().chain(*train_loss).all(f64::is_finite) =>
         {
             (*tokens_per_second, *seconds) = (number(*tokens_per_second), number(*seconds));
         }
         Outcome::Finished { train_loss, seconds, .. } => {
             outcome = Outcome::Diverged {
                 step: run.run.schedule.steps,
-                train_loss: Some(*train_loss).filter(|loss| loss.is_finite()),
+                train_loss: train_loss.filter(|loss| loss.is_finite()),
                 seconds: number(*seconds),
             };
         }

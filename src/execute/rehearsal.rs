@@ -173,7 +173,7 @@ impl Trainer for Rehearsal {
         Ok(Outcome::Finished {
             val_loss,
             val_loss_se: NOISE,
-            train_loss,
+            train_loss: Some(train_loss),
             tokens_per_second,
             seconds: run.tokens as f64 * run.own_share(shared) / tokens_per_second,
             evaluations,

@@ -95,7 +95,7 @@ pub fn read_from(source: &Source, columns: &Columns, options: &Options) -> Resul
     let mut table = scan(&reader, opened.rows, options, mixture, |row| places.observation(&reader, row))?;
     table.notes.splice(0..0, opened.note.into_iter().chain(places.notes()));
     table.counted = places.counted;
-    table.warnings.extend(places.warning(&table.rows));
+    table.warnings.extend(places.warning(&table.rows).into_iter().chain(sense::losses(&table.rows)));
     Ok(table)
 }
 

@@ -1,5 +1,6 @@
 //! A folder of logs as one table: a row a run, with the last value of everything that its log tells.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::ImportError;
 use crate::fit::table::{self, Field};
-use crate::lines::{NotNumber, plain_json};
+use crate::lines::plain_json;
 
 /// Steps, tokens and training losses along a run, as far as each is told.
 type Points = Vec<(Option<f64>, Option<f64>, f64)>;
@@ -22,15 +23,29 @@ pub struct Gathered {
     /// What was left out, for people.
     pub notes: Vec<String>,
     runs: Vec<Map<String, Value>>,
-    /// The runs whose log tells no status and ends with a loss that is no number.
-    diverged: Vec<usize>,
+    /// The runs whose log tells no status and ends with a loss that is no number, or before its last step.
+    ended: BTreeMap<usize, &'static str>,
 }
 
 /// Names of a training loss in logs.
 const LOSSES: [&str; 4] = ["loss", "train_loss", "train/loss", "training_loss"];
 const STATUS: &str = "status";
-/// The status of a run whose last loss is no number.
+/// The status of a run whose last loss is no number, and of one whose log ends before its last step.
 const DIVERGED: &str = "diverged";
+const UNFINISHED: &str = "unfinished";
+/// Names of the steps that a run is to have.
+const ALL_STEPS: [&str; 8] = [
+    "max_steps",
+    "total_steps",
+    "num_steps",
+    "steps",
+    "max_iters",
+    "train_steps",
+    "num_training_steps",
+    "total_iterations",
+];
+/// Share of its steps after which a log is that of a whole run.
+const WHOLE: f64 = 0.99;
 /// Names of steps and of tokens.
 const STEPS: [&str; 4] = ["step", "_step", "global_step", "iter"];
 const TOKENS: [&str; 3] = ["tokens", "tokens_seen", "train_tokens"];
@@ -40,14 +55,23 @@ pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
     if !path.is_dir() || path.join("runs.csv").is_file() {
         return Ok(None);
     }
-    let logs: Vec<PathBuf> = inside(path)?.into_iter().filter(|path| is_log(path)).collect();
+    let mut logs = logs(path)?;
     let tracked = if logs.is_empty() { mlflow_runs(path)? } else { Vec::new() };
+    if logs.is_empty() && tracked.is_empty() {
+        // A folder a run, each with its log.
+        for folder in inside(path)?.iter().filter(|inner| inner.is_dir()) {
+            logs.extend(self::logs(folder)?);
+        }
+    }
     if logs.is_empty() && tracked.is_empty() {
         return Err(ImportError::NoRuns(path.to_owned()));
     }
     let mut gathered = Gathered::default();
     for log in logs {
-        gathered.add_log(&log)?;
+        let name = log.strip_prefix(path).unwrap_or(&log).with_extension("");
+        // A log that is called alike in each folder is known by its folder.
+        let alike = name.parent().filter(|folder| !folder.as_os_str().is_empty() && alone(&log));
+        gathered.add_log(&log, &alike.unwrap_or(&name).to_string_lossy())?;
     }
     for run in tracked {
         gathered.add_mlflow(&run)?;
@@ -56,8 +80,17 @@ pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
     Ok(Some(gathered))
 }
 
-fn is_log(path: &Path) -> bool {
-    path.is_file() && path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson")
+/// The logs in a folder, sorted.
+fn logs(folder: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let is_log = |path: &PathBuf| {
+        path.is_file() && path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson")
+    };
+    Ok(inside(folder)?.into_iter().filter(is_log).collect())
+}
+
+/// Whether it is the only log of its folder.
+fn alone(log: &Path) -> bool {
+    log.parent().and_then(|folder| logs(folder).ok()).is_some_and(|logs| logs.len() == 1)
 }
 
 /// What is in a folder, sorted.
@@ -93,7 +126,7 @@ fn mlflow_runs(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
 
 /// A line as an object. What is no number, for which JSON has no word, is a text as W&B writes it.
 fn object(line: &str) -> Option<Map<String, Value>> {
-    let plain = || serde_json::from_slice(&plain_json(line.as_bytes(), NotNumber::Text)).ok();
+    let plain = || serde_json::from_slice(&plain_json(line.as_bytes())).ok();
     serde_json::from_str(line).ok().or_else(plain)
 }
 
@@ -108,18 +141,23 @@ fn is_no_number(value: &Value) -> bool {
 
 impl Gathered {
     /// A file of JSON Lines: one run.
-    fn add_log(&mut self, path: &Path) -> Result<(), ImportError> {
+    fn add_log(&mut self, path: &Path, name: &str) -> Result<(), ImportError> {
         let text = read(path)?;
         let (mut run, mut points, mut skipped, mut diverged) = (Map::new(), Points::new(), 0, false);
+        let (mut reached, mut all) = (0.0_f64, None);
+        // Trainers of Hugging Face close a log with the mean of all training losses, by a name of its own.
+        let only_step_losses = text.lines().filter_map(object).any(|told| told.contains_key(LOSSES[0]));
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let Some(told) = object(line) else {
                 skipped += 1;
                 continue;
             };
             let number = |names: &[&str]| names.iter().find_map(|name| told.get(*name)?.as_f64());
-            if let Some(loss) = number(&LOSSES) {
+            if let Some(loss) = number(if only_step_losses { &LOSSES[..1] } else { &LOSSES }) {
                 points.push((number(&STEPS), number(&TOKENS), loss));
             }
+            reached = number(&STEPS).map_or(reached, |step| reached.max(step));
+            all = number(&ALL_STEPS).or(all);
             // A logger may write every key each step: only a line whose losses are all no numbers is that of a divergence.
             let mut losses =
                 told.iter().filter(|(name, value)| table::calls(Field::Loss, name) && !value.is_null()).peekable();
@@ -134,12 +172,21 @@ impl Gathered {
         if skipped > 0 {
             self.notes.push(format!("{}: {skipped} lines are no JSON objects and are skipped", path.display()));
         }
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        run.entry("name").or_insert_with(|| stem.into());
+        // A loss on the way is not that of the end, where another one is told.
+        let validation = |key: &String| table::calls(Field::Loss, key) && !LOSSES.contains(&key.as_str());
+        if run.keys().any(validation) {
+            run.retain(|key, _| !LOSSES.contains(&key.as_str()));
+        }
+        run.entry("name").or_insert_with(|| name.into());
         // The last loss that was a number is not that of its end.
+        let at = self.runs.len();
         if diverged && !has_status(&run) {
             self.notes.push(format!("{}: its last loss is no number, so that it counts as diverged", path.display()));
-            self.diverged.push(self.runs.len());
+            self.ended.insert(at, DIVERGED);
+        } else if let Some(all) = all.filter(|all| reached > 0.0 && reached < WHOLE * all - 1.0 && !has_status(&run)) {
+            let ends = format!("it ends at step {reached} of {all}, so that it counts as unfinished");
+            self.notes.push(format!("{}: {ends}", path.display()));
+            self.ended.insert(at, UNFINISHED);
         }
         self.push(run, points);
         Ok(())
@@ -192,15 +239,15 @@ impl Gathered {
         self.curves.push(points);
     }
 
-    /// Writes the runs as lines. Those that diverged are told as such by the key that other logs have for it; where no log tells a
+    /// Writes the runs as lines. Those that diverged or are unfinished are told as such by the key that other logs have for it; where no log tells a
     /// status, the others are finished.
     fn write(&mut self) {
         let told = self.runs.iter().flat_map(Map::keys).find(|key| table::calls(Field::Status, key)).cloned();
         let key = told.as_deref().unwrap_or(STATUS);
         for (at, mut run) in std::mem::take(&mut self.runs).into_iter().enumerate() {
-            if self.diverged.contains(&at) {
-                run.insert(key.to_owned(), DIVERGED.into());
-            } else if told.is_none() && !self.diverged.is_empty() {
+            if let Some(status) = self.ended.get(&at) {
+                run.insert(key.to_owned(), (*status).into());
+            } else if told.is_none() && !self.ended.is_empty() {
                 run.insert(key.to_owned(), "finished".into());
             }
             self.lines.extend(Value::Object(run).to_string().bytes());

@@ -42,9 +42,9 @@ pub struct Sweep {
     pub results: Vec<RunResult>,
 }
 
-/// Makes a sweep of runs that came from `source`.
-pub fn sweep(name: &str, source: &str, mut runs: Vec<Imported>) -> Result<Sweep, ImportError> {
-    share_budgets(&mut runs);
+/// Makes a sweep of runs that came from `source`, for a folder that has curves of these budgets.
+pub fn sweep(name: &str, source: &str, mut runs: Vec<Imported>, budgets: &[f64]) -> Result<Sweep, ImportError> {
+    share_budgets(&mut runs, budgets);
     runs.iter().try_for_each(check)?;
     let text = spec_text(name, source, &runs);
     let spec = spec::parse(&text, name).map_err(|error| ImportError::Spec(error.to_string()))?;
@@ -74,7 +74,7 @@ fn check(run: &Imported) -> Result<(), ImportError> {
 }
 
 /// Gives runs the budget that they share, where the table tells none and their FLOPs do.
-fn share_budgets(runs: &mut [Imported]) {
+fn share_budgets(runs: &mut [Imported], known: &[f64]) {
     if runs.iter().any(|run| run.observation.flop_budget.is_some()) {
         return;
     }
@@ -86,8 +86,11 @@ fn share_budgets(runs: &mut [Imported]) {
         let sizes: BTreeSet<u64> = runs[from..to].iter().map(|run| run.observation.params.to_bits()).collect();
         if sizes.len() >= SIZES {
             let logs: f64 = runs[from..to].iter().map(|run| run.observation.budget().ln()).sum();
+            let mean = (logs / (to - from) as f64).exp();
             // Three digits, as people write budgets; all runs are within 1% of it.
-            let budget = format!("{:.2e}", (logs / (to - from) as f64).exp()).parse().ok();
+            let rounded = || format!("{mean:.2e}").parse().ok();
+            let budget =
+                known.iter().copied().find(|budget| same_budget(budget.min(mean), budget.max(mean))).or_else(rounded);
             runs[from..to].iter_mut().for_each(|run| run.observation.flop_budget = budget);
         }
         from = to;
@@ -194,15 +197,17 @@ fn result(planned: &PlannedRun, run: &Imported, source: &str) -> RunResult {
         let train_loss = Some(loss).filter(|loss| loss.is_finite());
         Some(CurvePoint { step, tokens: seen as u64, train_loss, learning_rate: 0.0 })
     };
-    let mut curve: Vec<CurvePoint> = run.curve.iter().filter_map(point).collect();
-    curve.sort_by_key(|point| point.step);
+    let curve: Vec<CurvePoint> = run.curve.iter().filter_map(point).collect();
+    // A step that is told again, after a restart from a checkpoint, is what it was told last.
+    let last: BTreeMap<usize, CurvePoint> = curve.into_iter().map(|point| (point.step, point)).collect();
+    let curve: Vec<CurvePoint> = last.into_values().collect();
     RunResult {
         id: planned.id.clone(),
         attempt: 1,
         outcome: Outcome::Finished {
             val_loss: loss,
             val_loss_se: loss_se.unwrap_or(0.0),
-            train_loss: curve.iter().rev().find_map(|point| point.train_loss).unwrap_or(loss),
+            train_loss: curve.iter().rev().find_map(|point| point.train_loss),
             tokens_per_second: 0.0,
             seconds: 0.0,
             evaluations: Vec::new(),

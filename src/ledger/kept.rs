@@ -118,7 +118,7 @@ impl Row<'_> {
             (_, None) => Outcome::Finished {
                 val_loss: self.number("val_loss")?,
                 val_loss_se: self.number("val_loss_se")?,
-                train_loss: self.number("train_loss")?,
+                train_loss: self.optional("train_loss")?,
                 tokens_per_second: self.number("tokens_per_second")?,
                 seconds,
                 evaluations: self.evaluations()?,

@@ -177,7 +177,7 @@ mod tests {
         later.outcome = Outcome::Finished {
             val_loss: 3.0,
             val_loss_se: 0.002,
-            train_loss: 3.0,
+            train_loss: Some(3.0),
             tokens_per_second: 1.0,
             seconds: 99.0,
             evaluations: Vec::new(),

@@ -267,7 +267,8 @@ fn measured(state: &State) -> [(&'static str, String); 14] {
                 Outcome::Finished { val_loss: v, val_loss_se: e, train_loss: t, tokens_per_second: r, seconds: s, .. },
             ..
         }) => {
-            [val_loss, val_loss_se, train_loss, tokens_per_second, seconds] = [v, e, t, r, s].map(Some);
+            [val_loss, val_loss_se, tokens_per_second, seconds] = [v, e, r, s].map(Some);
+            train_loss = t;
         }
         &State::Ended(RunResult { outcome: Outcome::Diverged { step, train_loss: t, seconds: s }, .. }) => {
             (diverged_at, train_loss, seconds) = (Some(step), t, Some(s));

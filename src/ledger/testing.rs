@@ -23,7 +23,7 @@ pub(crate) fn finished(loss: f64) -> Outcome {
     Outcome::Finished {
         val_loss: loss,
         val_loss_se: 0.002,
-        train_loss: loss,
+        train_loss: Some(loss),
         tokens_per_second: 1e4,
         seconds: 2.5,
         evaluations: Vec::new(),

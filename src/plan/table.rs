@@ -5,7 +5,7 @@ use std::io;
 
 use super::{Plan, PlannedRun};
 use crate::observation::Counting;
-use crate::spec::{self, OwnSize, Tuned};
+use crate::spec::{self, NO_RATE, OwnSize, Tuned};
 
 impl PlannedRun {
     /// Tokens for each parameter of blocks and unembedding.
@@ -55,7 +55,8 @@ impl PlannedRun {
         let Self { id: _, run, axes: _, params, flops_per_token, tokens, flops, epochs, trunk: _ } = self;
         let shape = &run.shape;
         let own = self.own_size();
-        // What a program does not tell of its models is empty.
+        // What a program does not tell of its models is empty, and so is a rate that the spec leaves to it.
+        let is_told = |rate: &f64| own.is_none() || rate.total_cmp(&NO_RATE).is_ne();
         let of_shape = |number: usize| if own.is_none() { number.to_string() } else { String::new() };
         let group = |count: u64, told: bool| if told { count.to_string() } else { String::new() };
         let products = self.params_by(Counting::BlocksAndUnembedding);
@@ -82,7 +83,7 @@ impl PlannedRun {
             ("batch_tokens", run.tokens_per_step().to_string()),
             ("steps", run.schedule.steps.to_string()),
             ("warmup_steps", run.schedule.warmup_steps.to_string()),
-            ("learning_rate", run.optimizer.learning_rate.to_string()),
+            ("learning_rate", optional(Some(run.optimizer.learning_rate).filter(is_told))),
             ("tokens", tokens.to_string()),
             ("epochs", optional(*epochs)),
             ("flops", flops.to_string()),

@@ -31,6 +31,7 @@ pub use axes::Point;
 pub use data::{Data, KeepBy, KeepScores, LONGEST_HISTORY, Part, Source};
 pub use error::SpecError;
 pub use launcher::{Launcher, LauncherKind};
+pub use neutral::NO_RATE;
 pub use own::{COUNTS, Config, Count, OwnModel, OwnSize, flat};
 pub use reference::{Entry, UnknownKey, entries, explain, markdown};
 pub use rule::{At, PowerRule};

@@ -7,6 +7,9 @@ use toml::{Deserializer, Spanned};
 
 use super::Spec;
 
+/// The learning rate of a program whose spec has none.
+pub const NO_RATE: f64 = 1.0;
+
 /// Values without a meaning. Where a table's `kind` is written, the keys of that kind are asked for as always.
 const NEUTRAL: &str = r#"
 [data]

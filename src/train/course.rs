@@ -67,7 +67,7 @@ impl<'a> Course<'a> {
         Ok(Outcome::Finished {
             val_loss,
             val_loss_se,
-            train_loss,
+            train_loss: Some(train_loss),
             tokens_per_second,
             seconds,
             evaluations,

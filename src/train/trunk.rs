@@ -137,7 +137,7 @@ mod tests {
         let (outcome, points) = attempt(None);
         match outcome.unwrap() {
             Outcome::Finished { val_loss, val_loss_se, train_loss, shared_steps, .. } => {
-                let bits = [val_loss, val_loss_se, train_loss].map(f64::to_bits);
+                let bits = [val_loss, val_loss_se, train_loss.unwrap()].map(f64::to_bits);
                 ((format!("{bits:?}"), points), shared_steps)
             }
             Outcome::Diverged { step, train_loss, .. } => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::lines::Stream;
+use super::lines::{Line, Stream};
 use super::{LOOK_EVERY, Running};
 use crate::plan::Program;
 use crate::spec::Config;
@@ -31,16 +31,19 @@ pub fn count(program: &Program, config: &Config, told: &Value) -> Result<[Option
     let mut running = Running::start(program, file.path(), 1).map_err(|error| error.to_string())?;
     let patience = Duration::from_secs_f64(program.patience_seconds);
     let (mut counts, mut last, mut heard) = (None, String::new(), Instant::now());
+    let mut hear = |line: &Line| {
+        let said = serde_json::from_str::<Counts>(&line.text).ok().filter(|_| line.stream == Stream::Out);
+        if let Some(said) = said.filter(|said| said.params.is_some()) {
+            counts = Some(said);
+        } else if !line.text.trim().is_empty() {
+            last = line.text.chars().take(200).collect();
+        }
+    };
     loop {
         match running.lines.recv_timeout(LOOK_EVERY) {
             Ok(line) => {
                 heard = Instant::now();
-                let said = serde_json::from_str::<Counts>(&line.text).ok().filter(|_| line.stream == Stream::Out);
-                if let Some(said) = said.filter(|said| said.params.is_some()) {
-                    counts = Some(said);
-                } else if !line.text.trim().is_empty() {
-                    last = line.text.chars().take(200).collect();
-                }
+                hear(&line);
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) if matches!(running.child.try_wait(), Ok(Some(_)) | Err(_)) => break,
@@ -51,7 +54,8 @@ pub fn count(program: &Program, config: &Config, told: &Value) -> Result<[Option
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
-    let status = running.end(false, None).map_err(|error| format!("cannot wait for it: {error}"))?;
+    // What lies in its pipes when it has ended counts.
+    let status = running.end(false, Some(&mut hear)).map_err(|error| format!("cannot wait for it: {error}"))?;
     let words = if last.is_empty() { String::new() } else { format!("; its last line: {last}") };
     if !status.success() {
         return Err(format!("it ended with {status}{words}"));

@@ -92,33 +92,43 @@ impl Trainer for ProgramTrainer {
         let mut running = Running::start(program, &config, self.info.threads)?;
         let patience = Duration::from_secs_f64(program.patience_seconds);
         let stopped = running.listen(&mut story, patience, on_progress);
-        // What it still has to say counts: the points before its checkpoint, or the result that it was about to tell.
-        let (asked, mut wrong) = (matches!(stopped, Some(Stop::Asked)), false);
-        let mut hear = |line: &Line| wrong |= !wrong && story.hear(line, on_progress).is_err();
-        let status = running.end(stopped.is_some(), asked.then_some(&mut hear as &mut dyn FnMut(&Line)));
+        // What it still has to say counts: the points before its checkpoint, the result that it was about to tell, or what lies in
+        // its pipes when it has ended.
+        let (ended, mut wrong) = (matches!(stopped, None | Some(Stop::Asked)), None);
+        let mut hear = |line: &Line| {
+            if wrong.is_none() {
+                wrong = story.hear(line, on_progress).err();
+            }
+        };
+        let status = running.end(stopped.is_some(), ended.then_some(&mut hear as &mut dyn FnMut(&Line)));
         match (stopped, status) {
-            (Some(Stop::Asked), Ok(status)) if status.success() && !wrong && story.is_done() => {
+            (Some(Stop::Asked), Ok(status)) if status.success() && wrong.is_none() && story.is_done() => {
                 story.outcome().map_err(|Wrong(what)| TrainError::Configuration(what))
             }
             (Some(Stop::Asked), _) => Err(TrainError::Interrupted { step: story.step() }),
             (Some(Stop::Diverged), _) => Ok(story.diverged()),
             (Some(Stop::Wrong(Wrong(what))), _) => Err(TrainError::Configuration(what)),
             (Some(Stop::Silent), _) => Err(TrainError::Program(format!(
-                "the program printed nothing for {} s and was stopped; train.patience_seconds is the limit{}",
+                "the program printed nothing for {} s and was stopped; train.patience_seconds is the limit. Does it flush what it \
+                 prints? A pipe is no terminal{}",
                 program.patience_seconds,
                 story.last_words()
             ))),
             (None, Err(error)) => Err(failed("wait for the program", &error)),
+            (None, Ok(_)) if story.has_diverged() => Ok(story.diverged()),
             (None, Ok(status)) => {
+                if let Some(Wrong(what)) = wrong {
+                    return Err(TrainError::Configuration(what));
+                }
                 story.complete(on_progress);
-                ended(status, &story, (&folder, begun))
+                at_its_end(status, &story, (&folder, begun))
             }
         }
     }
 }
 
 /// What an end of the program by itself means.
-fn ended(status: ExitStatus, story: &Story, (folder, begun): (&Path, Instant)) -> Result<Outcome, TrainError> {
+fn at_its_end(status: ExitStatus, story: &Story, (folder, begun): (&Path, Instant)) -> Result<Outcome, TrainError> {
     match (status.code(), status.signal()) {
         (Some(0), _) => story.outcome().map_err(|Wrong(what)| TrainError::Configuration(what)),
         // It checkpointed of its own accord, because its time was over, and wants to be started again.
@@ -173,6 +183,8 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env("OMP_NUM_THREADS", threads.to_string())
+            // Python keeps back what it prints to a pipe, which would look like silence.
+            .env("PYTHONUNBUFFERED", std::env::var_os("PYTHONUNBUFFERED").unwrap_or_else(|| "1".into()))
             .env(leftovers::MARK, leftovers::mark(config))
             .process_group(0)
             .spawn()

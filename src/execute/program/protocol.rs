@@ -21,13 +21,15 @@ use serde_json::Value;
 use super::lines::{LONGEST, Line, Stream};
 use super::printed::{self, Printed};
 use crate::ledger::CurvePoint;
-use crate::lines::{NotNumber, plain_json};
+use crate::lines::plain_json;
 use crate::plan::PlannedRun;
 use crate::trainer::{OnProgress, Outcome, Progress, Told};
 
 /// Lines of the log that are kept, and characters of each that are shown.
 const LAST_LINES: usize = 8;
 const SHOWN: usize = 200;
+/// What was told beside the curve, kept for the next attempt.
+const TOLD: &str = "told.json";
 /// Share of its tokens by which a run may end too early or too late.
 const AROUND: f64 = 0.01;
 
@@ -45,20 +47,50 @@ struct Said {
     run: Option<String>,
     step: Option<f64>,
     tokens: Option<f64>,
-    /// NaN where it is `null`.
-    #[serde(default, deserialize_with = "number")]
-    loss: Option<f64>,
+    #[serde(default, deserialize_with = "loss")]
+    loss: Option<Loss>,
     learning_rate: Option<f64>,
-    #[serde(default, deserialize_with = "number")]
-    val_loss: Option<f64>,
+    #[serde(default, deserialize_with = "loss")]
+    val_loss: Option<Loss>,
     val_loss_stderr: Option<f64>,
     #[serde(flatten)]
     others: serde_json::Map<String, Value>,
 }
 
-/// A number that is there, even where it is none.
-fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    Ok(Some(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN)))
+/// A loss as a line tells it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Loss {
+    /// A number, or the word of what is none.
+    Number(f64),
+    /// `null`: what other languages than Python write for what is no number, and loggers for what was not measured.
+    Null,
+}
+
+/// A loss that is there, even where it is none.
+fn loss<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Loss>, D::Error> {
+    let word = |text: &str| text.parse::<f64>().ok().filter(|value| !value.is_finite());
+    let told = match Value::deserialize(deserializer)? {
+        Value::Null => Some(Loss::Null),
+        Value::Number(number) => number.as_f64().map(Loss::Number),
+        Value::String(text) => word(&text).map(Loss::Number),
+        _ => None,
+    };
+    told.map(Some).ok_or_else(|| serde::de::Error::custom("a loss is a number"))
+}
+
+impl Said {
+    /// The training loss and the result. One that is `null` was not measured where another loss beside it is a number, and is no
+    /// number where it stands alone.
+    fn losses(&self) -> [Option<f64>; 2] {
+        let told = [self.loss, self.val_loss];
+        let finite = |loss: &Option<Loss>| matches!(loss, Some(Loss::Number(value)) if value.is_finite());
+        let is_loss = |(name, value): (&String, &Value)| name.to_lowercase().contains("loss") && value.is_number();
+        let measured = told.iter().any(finite) || self.others.iter().any(is_loss);
+        told.map(|loss| match loss? {
+            Loss::Number(value) => Some(value),
+            Loss::Null => (!measured).then_some(f64::NAN),
+        })
+    }
 }
 
 /// A result, and the line that told it.
@@ -96,6 +128,8 @@ pub(super) struct Story<'a> {
     /// Where the curve is kept, and what an earlier attempt left there.
     curve: PathBuf,
     earlier: Vec<Kept>,
+    /// What an earlier attempt told beside it.
+    told_earlier: BTreeMap<String, Told>,
     points: Vec<Kept>,
     /// Losses since the last point of the curve.
     since: (f64, usize),
@@ -106,8 +140,9 @@ pub(super) struct Story<'a> {
     /// What else it told, each with its last value.
     told: BTreeMap<String, Told>,
     log: VecDeque<String>,
-    /// The first line that looked like an object and was not understood, and why.
+    /// The first line that looked like an object and was not understood, and why; and how many there were.
     broken: Option<(u64, String)>,
+    count_broken: usize,
 }
 
 impl<'a> Story<'a> {
@@ -115,6 +150,7 @@ impl<'a> Story<'a> {
         let curve = folder.join("curve.jsonl");
         let kept = fs::read_to_string(&curve).unwrap_or_default();
         let earlier = kept.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
+        let told = fs::read(folder.join(TOLD)).ok().and_then(|told| serde_json::from_slice(&told).ok());
         Self {
             run,
             begun,
@@ -122,6 +158,7 @@ impl<'a> Story<'a> {
             printed: Printed::new(folder),
             curve,
             earlier,
+            told_earlier: told.unwrap_or_default(),
             points: Vec::new(),
             since: (0.0, 0),
             last: None,
@@ -131,6 +168,7 @@ impl<'a> Story<'a> {
             told: BTreeMap::new(),
             log: VecDeque::new(),
             broken: None,
+            count_broken: 0,
         }
     }
 
@@ -143,6 +181,7 @@ impl<'a> Story<'a> {
             other => {
                 if let Some(Err(why)) = other {
                     self.broken.get_or_insert((line.number, why));
+                    self.count_broken += 1;
                 }
                 self.log(&line.text);
                 return Ok(ControlFlow::Continue(()));
@@ -154,12 +193,17 @@ impl<'a> Story<'a> {
             );
         }
         self.keep_others(&said.others);
-        if let Some(loss) = said.val_loss {
+        let [loss, val_loss] = said.losses();
+        if let Some(loss) = val_loss {
             self.result(loss, said.val_loss_stderr, line.number)?;
         }
-        match said.loss {
-            Some(loss) => self.point(&said, loss, line.number, on_progress),
-            None => Ok(ControlFlow::Continue(())),
+        match (loss, said.learning_rate) {
+            (Some(loss), _) => self.point(&said, loss, line.number, on_progress),
+            // A rate by itself is a setting of the run.
+            (None, rate) => {
+                self.told.extend(rate.map(|rate| ("learning_rate".to_owned(), Told::Number(rate))));
+                Ok(ControlFlow::Continue(()))
+            }
         }
     }
 
@@ -200,7 +244,11 @@ impl<'a> Story<'a> {
         if let Some(before) = self.result
             && (before.loss - loss).abs() > 1e-9
         {
-            let what = format!("its val_loss is {loss} here and {} on line {}", before.loss, before.line);
+            let what = format!(
+                "its val_loss is {loss} here and {} on line {}. val_loss is the result, told once at the end: tell losses that are \
+                 measured on the way by another name, such as eval_loss",
+                before.loss, before.line
+            );
             return Err(self.wrong(line, &what));
         }
         if let Some(error) = stderr.filter(|error| *error < 0.0) {
@@ -236,6 +284,10 @@ impl<'a> Story<'a> {
         if self.last.is_none() && self.again(step, on_progress).is_break() {
             return Ok(ControlFlow::Break(()));
         }
+        if let Some(last) = self.last.filter(|last| step < last.step) {
+            // It went back to a checkpoint, or processes tell in no order: the losses of these steps are told already.
+            return Ok(on_progress(Progress { curve_point: false, again: true, ..last }));
+        }
         self.since = (self.since.0 + loss, self.since.1 + 1);
         let schedule = &self.run.run.schedule;
         let points = self.run.run.eval.curve_points.clamp(1, schedule.steps.max(1));
@@ -266,6 +318,10 @@ impl<'a> Story<'a> {
 
     /// Tells the points of an earlier attempt that lie before the step at which this one goes on.
     fn again(&mut self, step: usize, on_progress: OnProgress<'_>) -> ControlFlow<()> {
+        let goes_on = self.earlier.first().is_some_and(|kept| kept.point.step < step);
+        for (name, value) in std::mem::take(&mut self.told_earlier).into_iter().filter(|_| goes_on) {
+            self.told.entry(name).or_insert(value);
+        }
         for kept in std::mem::take(&mut self.earlier).into_iter().take_while(|kept| kept.point.step < step) {
             self.points.push(kept);
             self.before = kept.seconds;
@@ -297,8 +353,14 @@ impl<'a> Story<'a> {
         self.before + self.begun.elapsed().as_secs_f64()
     }
 
-    /// Keeps the curve for the next attempt; without it that one's curve begins later, which harms no result.
+    /// Keeps the curve for the next attempt, and what else was told; without it that one's curve begins later, which harms no
+    /// result.
     fn keep(&self) {
+        if !self.told.is_empty()
+            && let Ok(told) = serde_json::to_vec(&self.told)
+        {
+            let _ = fs::write(self.curve.with_file_name(TOLD), told);
+        }
         let lines = self.points.iter().filter_map(|kept| serde_json::to_string(kept).ok());
         let _ = fs::write(&self.curve, lines.fold(String::new(), |text, line| text + &line + "\n"));
     }
@@ -348,11 +410,17 @@ impl<'a> Story<'a> {
         if let Some(Reached { tokens, line }) = self.reached.filter(|reached| !self.is_all(reached.tokens)) {
             return Err(self.wrong(line, &format!("it ended at {tokens} tokens, and the run has {asked}")));
         }
+        if let Some((line, why)) = &self.broken {
+            eprintln!(
+                "run {}: {} lines of what the program printed begin like JSON and were not understood; the first is line {line}: {why}",
+                self.run.id, self.count_broken
+            );
+        }
         let seconds = self.seconds();
         Ok(Outcome::Finished {
             val_loss: result.loss,
             val_loss_se: result.stderr,
-            train_loss: self.points.last().and_then(|last| last.point.train_loss).unwrap_or(result.loss),
+            train_loss: self.points.last().and_then(|last| last.point.train_loss),
             tokens_per_second: asked as f64 / seconds.max(1e-9),
             seconds,
             evaluations: Vec::new(),
@@ -392,14 +460,14 @@ impl<'a> Story<'a> {
     }
 }
 
-/// A line as an object, or why it is none. Python prints NaN and infinities, for which JSON has no word.
+/// A line as an object, or why it is none. Python prints NaN and infinities, for which JSON has no word: they become texts.
 fn object(line: &Line) -> Result<Said, String> {
     if line.cut {
         return Err(format!("it is longer than {} kB", LONGEST >> 10));
     }
     let text = &line.text;
     serde_json::from_str(text).or_else(|error| {
-        let plain = plain_json(text.as_bytes(), NotNumber::Null);
+        let plain = plain_json(text.as_bytes());
         serde_json::from_slice(&plain).map_err(|_| error.to_string().chars().take(SHOWN).collect())
     })
 }

@@ -70,6 +70,14 @@ pub enum TableError {
         /// The unit.
         unit: String,
     },
+    /// A column of `--columns` that is no loss per token.
+    #[error(
+        "--columns {asked}: by its name it is no loss per token; convert it to nats or bits per token, and give it another name"
+    )]
+    Measure {
+        /// The column as it was written.
+        asked: String,
+    },
     /// The header lacks a column.
     #[error("{}{at}: there is no column '{column}'{sought}; the columns are {found}{close}. Say which one it is with {remedy}", path.display())]
     Missing {

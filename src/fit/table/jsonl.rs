@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visi
 
 use super::error::{At, TableError};
 use super::rows::{Listed, Opened, Rows, fill};
-use crate::lines::{NotNumber, plain_json};
+use crate::lines::plain_json;
 
 /// What a list is in a cell: no number, and named by the error that says so.
 const LIST: &str = "(a list)";
@@ -183,8 +183,7 @@ fn parse<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, String> {
         let text = error.to_string();
         text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
     };
-    serde_json::from_slice(json)
-        .or_else(|error| serde_json::from_slice(&plain_json(json, NotNumber::Text)).map_err(|_| told(error)))
+    serde_json::from_slice(json).or_else(|error| serde_json::from_slice(&plain_json(json)).map_err(|_| told(error)))
 }
 
 /// Opens a list of objects, as pandas writes records.

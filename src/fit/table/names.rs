@@ -261,6 +261,12 @@ fn means(header: &str, names: &[&str]) -> Option<f64> {
     is(base).then_some(factor)
 }
 
+/// Whether a column is by its name a measure of a model's text that is no loss per token.
+pub(super) fn is_another_measure(header: &str) -> bool {
+    let others = ["byte", "char", "word", "perplexity", "ppl", "bpb", "bpc"];
+    others.iter().any(|other| plain(header).contains(other))
+}
+
 /// Lower case, without spaces and punctuation.
 fn plain(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()

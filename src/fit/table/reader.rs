@@ -66,8 +66,14 @@ impl<'a> Reader<'a> {
     /// The column that `--columns` names: `Model Size`, or `N[M]` with its unit.
     fn asked(&self, field: Field, asked: &str) -> Result<Option<Place>, TableError> {
         if let Some(index) = self.index(asked)? {
-            // The unit that the header itself tells; `N [M][1]` says another one.
-            let factor = names::in_brackets(asked).and_then(|(_, inner)| unit(inner)).filter(|factor| *factor >= 1e3);
+            if field == Field::Loss && names::is_another_measure(asked) {
+                return Err(TableError::Measure { asked: asked.to_owned() });
+            }
+            // The unit that the header itself tells; `N [M][1]` says another one, and what is a footnote says none.
+            let counts = |factor: &f64| *factor >= 1e3 || field == Field::Loss;
+            let told = names::in_brackets(asked).filter(|(_, inner)| !inner.starts_with(|c: char| c.is_ascii_digit()));
+            let factor =
+                told.and_then(|(_, inner)| unit(inner)).filter(counts).filter(|factor| (factor - 1.0).abs() > 0.0);
             if let Some(factor) = factor {
                 self.recognised.borrow_mut().push(format!("{} = '{asked}' times {factor}", field.names()[0]));
             }
@@ -85,6 +91,11 @@ impl<'a> Reader<'a> {
     fn known(&self, field: Field) -> Result<Option<Place>, TableError> {
         for name in field.names() {
             if let Some(index) = self.index(name)?.filter(|_| !self.columns.takes(name)) {
+                // Beside a loss of another name `loss` may be that of training.
+                let others = names::recognise(&self.headers, field).into_iter().filter(|other| other.index != index);
+                if *name == "loss" && others.count() > 0 {
+                    break;
+                }
                 return Ok(Some(Place { index, column: (*name).to_owned(), field, unit: None }));
             }
         }
@@ -156,14 +167,29 @@ impl<'a> Reader<'a> {
         columns.into_iter().chain(self.notes.borrow().iter().cloned()).collect()
     }
 
-    /// The column of the first of some fields that has one.
+    /// The column of the first of some fields that has one with a value in some row; where none has, the first one.
     pub(super) fn first(&self, fields: &[Field]) -> Result<Place, TableError> {
+        let mut empty = None;
         for field in fields {
             if let Some(place) = self.find(*field)? {
-                return Ok(place);
+                if fields.len() == 1 || !self.is_empty(&place)? {
+                    return Ok(place);
+                }
+                empty = empty.or(Some(place));
             }
         }
-        Err(self.missing(fields[0], ""))
+        empty.ok_or_else(|| self.missing(fields[0], ""))
+    }
+
+    /// Whether no row has a value there.
+    fn is_empty(&self, place: &Place) -> Result<bool, TableError> {
+        let (mut rows, mut row) = (self.source.rows()?.rows, StringRecord::new());
+        while rows.next(&mut row)? {
+            if !is_missing(row[place.index].trim()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Where the one column of this name is.
@@ -203,7 +229,12 @@ impl<'a> Reader<'a> {
     fn close_to(&self, column: &str) -> String {
         let plain = |name: &str| name.to_lowercase().replace([' ', '-', '.', '/'], "_");
         let base = plain(column.rsplit_once('[').map_or(column, |(base, _)| base).trim());
-        let is_near = |header: &&str| strsim::jaro_winkler(&plain(header), &base) > NEAR;
+        // A ratio is never what its parts are.
+        let is_ratio = |name: &str| name.split('_').any(|word| word == "per");
+        let is_near = |header: &&str| {
+            let header = plain(header);
+            strsim::jaro_winkler(&header, &base) > NEAR && is_ratio(&header) == is_ratio(&base)
+        };
         let near: Vec<String> =
             self.headers.iter().map(str::trim).filter(is_near).map(|header| format!("'{header}'")).collect();
         if near.is_empty() { String::new() } else { format!(", of which {} is close", near.join(" or ")) }

@@ -13,6 +13,22 @@ const FLOPS: f64 = 30.0;
 /// What models and data of one table are like where their units are right, for an example of what to write.
 const USUAL: (std::ops::RangeInclusive<f64>, std::ops::RangeInclusive<f64>) = (1e4..=1e13, 0.5..=2e3);
 
+/// Most nats per token that a model may have: chance is the logarithm of its vocabulary.
+const MOST_NATS: f64 = 15.0;
+
+/// A warning where losses are too high to be nats per token.
+pub(super) fn losses(runs: &[Observation]) -> Option<String> {
+    let highest = runs.iter().map(|run| run.loss).fold(0.0, f64::max);
+    let count = runs.iter().filter(|run| run.loss > MOST_NATS).count();
+    (count > 0).then(|| {
+        format!(
+            "{count} of {} losses are above {MOST_NATS} nats per token, up to {highest}, and chance is 12.2 with a vocabulary of \
+             200,000: are they perplexities, sums, or without their decimal point?",
+            runs.len()
+        )
+    })
+}
+
 /// A column as `--columns` calls it: the field and the name.
 pub(super) type Named<'a> = (&'static str, &'a str);
 

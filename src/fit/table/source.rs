@@ -52,6 +52,11 @@ impl Source {
     /// Reads a file, or `runs.csv` in a folder of results; compressed ones are unpacked.
     pub fn open(path: &Path) -> Result<Self, TableError> {
         let path = &Self::file(path);
+        if path.is_dir() {
+            let what = "is a folder without runs.csv: `runner ledger rebuild` writes that of a sweep; or name a table"
+                .to_owned();
+            return Err(TableError::Empty { path: path.to_owned(), what });
+        }
         let io = |cause| TableError::Open { path: path.to_owned(), cause };
         let mut file = std::fs::File::open(path).map_err(io)?;
         let mut bytes = Vec::new();

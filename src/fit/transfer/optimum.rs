@@ -76,7 +76,10 @@ fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Opt
         );
     };
     let Estimate { value, low, high } = exponent;
-    let moves = if exponent.holds(0.0) {
+    // An exponent that is printed as zero is one.
+    let moves = if low.abs().max(high.abs()) < 0.005 {
+        "it does not move"
+    } else if exponent.holds(0.0) {
         "it is not shown to move"
     } else if value < 0.0 {
         "it falls"

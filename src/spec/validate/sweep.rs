@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::goal::Goal;
 use crate::spec::check::{Checked, absent, list, positive, present, require};
-use crate::spec::{At, ScheduleKind, Spec, Sweep, Tuned};
+use crate::spec::{At, NO_RATE, PowerRule, ScheduleKind, Spec, Sweep, Tuned};
 
 /// The shortest run whose length can be met within 1% by a whole number of steps.
 pub(crate) const MIN_STEPS: usize = 50;
@@ -142,6 +142,11 @@ pub(in crate::spec) fn tuning(spec: &Spec) -> Checked {
     limit_flops.map_or(Ok(()), |limit| positive("sweep.limit_flops", limit, "1e14"))?;
     let kinds: BTreeSet<_> = tune.iter().collect();
     require(kinds.len() == tune.len(), "sweep.tune", || ("a setting is named twice".to_owned(), "write each once"))?;
+    let untold = !sweep.models.is_empty() && spec.optimizer.learning_rate == PowerRule::constant(NO_RATE);
+    let begins = !tune.contains(&Tuned::LearningRate) || !untold;
+    let remedy =
+        "write the rate that tuning begins with; the program has that of each run in resolved.optimizer of its config";
+    present("optimizer.learning_rate", begins, remedy)?;
     let decays = spec.optimizer.weight_decay.is_some_and(|decay| decay > 0.0) || !tune.contains(&Tuned::WeightDecay);
     present("optimizer.weight_decay", decays, "write the coefficient that tuning begins with, such as 0.1")?;
     let twice = tune.iter().map(|tuned| tuned.field()).find(|field| sweep.varies(field));
