@@ -18,6 +18,7 @@ CAUSES = [
     ("nothing: sweeps/isoflop.toml", "isoflop", "all"),
     ("counted: blocks and unembedding", "isoflop", "blocks_and_unembedding"),
     ("counted: blocks", "isoflop", "non_embedding"),
+    ("text: Debian's documentation", "isoflop-docs", "all"),
     ("text: C source", "isoflop-c", "all"),
     ("vocabulary of 512 entries", "why-15-vocabulary", "all"),
     ("context of 256 tokens", "why-15-context", "all"),

@@ -221,7 +221,7 @@ say(val_loss=loss(d))
     assert_eq!(place.read("out/curves.csv").lines().count() - 1, 20);
     for none in ["say(step=3, loss=None)", "say(step=3, loss=float('nan'), val_loss=3.0)", "say(val_loss=None)"] {
         place.write("train.py", format!("{BEGIN}{none}\n"));
-        let other = place.sweep("auto", &["--slots", "1", "--out", "other"]).output().unwrap();
+        let other = place.run(&["sweep", "spec.toml", "--slots", "1", "--out", "other"]);
         assert_code(&other, 1);
         assert!(place.read("other/runs.csv").contains(",diverged,"), "{none}");
         fs::remove_dir_all(place.path("other")).unwrap();

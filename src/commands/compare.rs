@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
-use rand::RngExt as _;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,7 +18,7 @@ use crate::fit::approaches::approach2::{Approach2, Optimum};
 use crate::fit::approaches::headline;
 use crate::fit::formula::{Asked, Data, Formula, Grouping};
 use crate::fit::laws::written;
-use crate::fit::laws::{compare, forms};
+use crate::fit::laws::{compare, contrast, forms};
 use crate::fit::numerics::regress::distinct;
 use crate::fit::{Bootstrap, Estimate, NORMAL_95, Status};
 use crate::ledger::Losses;
@@ -151,10 +150,11 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) ->
         }
         pairs => {
             let lower = pairs.iter().filter(|(a, b)| b < a).count();
-            let Estimate { value, low, high } = mean_difference(pairs);
+            let differences: Vec<f64> = pairs.iter().map(|(a, b)| b - a).collect();
+            let Estimate { value, low, high } = contrast::mean(&differences).context("there are pairs")?;
             format!(
                 "{} runs in common (shape, length, seed and corpus{among}): the second's loss minus the first's is \
-                 {value:+.4} nats per token on average (95% over pairs: {low:+.4} to {high:+.4}), and below 0 in \
+                 {value:+.4} nats per token on average (95% over pairs, Student's: {low:+.4} to {high:+.4}), and below 0 in \
                  {lower}",
                 pairs.len()
             )
@@ -247,15 +247,6 @@ fn pairs([first, second]: &[Best; 2]) -> Vec<(f64, f64)> {
     };
     let second = by_key(second);
     by_key(first).into_iter().filter_map(|(key, loss)| Some((loss?, (*second.get(&key)?)?))).collect()
-}
-
-/// Mean of the second minus the first, with its interval over resampled pairs.
-fn mean_difference(pairs: &[(f64, f64)]) -> Estimate {
-    let differences: Vec<f64> = pairs.iter().map(|(a, b)| b - a).collect();
-    let n = differences.len();
-    let draws =
-        Bootstrap::default().draws(|rng| (0..n).map(|_| differences[rng.random_range(0..n)]).sum::<f64>() / n as f64);
-    Estimate::from_draws(differences.iter().sum::<f64>() / n as f64, draws)
 }
 
 /// How many seeds of each side a difference needs to be seen, by how repeats scatter.

@@ -142,7 +142,7 @@ fn imported(records: &Records, line: u64, observation: &Observation) -> Imported
     let told = records.headers.iter().zip(cells).filter(|(header, cell)| !header.is_empty() && !cell.trim().is_empty());
     let told = told.map(|(header, cell)| (header.clone(), Told::of(cell.trim())));
     let name = name(records, line).unwrap_or_else(|| nameless(records, cells, observation.loss));
-    Imported { name, observation: observation.clone(), told: told.collect(), curve: Vec::new() }
+    Imported { name, row: line, observation: observation.clone(), told: told.collect(), curve: Vec::new() }
 }
 
 /// What a run without a name is called: by all of its row but the loss, so that it is the same run in a table that has grown or

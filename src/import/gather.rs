@@ -172,11 +172,6 @@ impl Gathered {
         if skipped > 0 {
             self.notes.push(format!("{}: {skipped} lines are no JSON objects and are skipped", path.display()));
         }
-        // A loss on the way is not that of the end, where another one is told.
-        let validation = |key: &String| table::calls(Field::Loss, key) && !LOSSES.contains(&key.as_str());
-        if run.keys().any(validation) {
-            run.retain(|key, _| !LOSSES.contains(&key.as_str()));
-        }
         run.entry("name").or_insert_with(|| name.into());
         // The last loss that was a number is not that of its end.
         let at = self.runs.len();
@@ -242,6 +237,11 @@ impl Gathered {
     /// Writes the runs as lines. Those that diverged or are unfinished are told as such by the key that other logs have for it; where no log tells a
     /// status, the others are finished.
     fn write(&mut self) {
+        // A loss on the way is not that of the end, where another one is told.
+        let validation = |key: &String| table::calls(Field::Loss, key) && !LOSSES.contains(&key.as_str());
+        if self.runs.iter().flat_map(Map::keys).any(validation) {
+            self.runs.iter_mut().for_each(|run| run.retain(|key, _| !LOSSES.contains(&key.as_str())));
+        }
         let told = self.runs.iter().flat_map(Map::keys).find(|key| table::calls(Field::Status, key)).cloned();
         let key = told.as_deref().unwrap_or(STATUS);
         for (at, mut run) in std::mem::take(&mut self.runs).into_iter().enumerate() {

@@ -42,8 +42,10 @@ pub enum ImportError {
     #[error("two runs are called {0:?}: give each a name of its own in a column `name`")]
     Twice(String),
     /// A count that no run has.
-    #[error("the run {name:?} has {what}; --columns gives a column its unit, as in tokens=tokens[M]")]
+    #[error("row {row}: the run {name:?} has {what}; --columns gives a column its unit, as in tokens=tokens[M]")]
     Impossible {
+        /// The row of its table.
+        row: u64,
         /// The run.
         name: String,
         /// What is wrong.

@@ -21,6 +21,8 @@ const SIZES: usize = 4;
 pub struct Imported {
     /// What it is called.
     pub name: String,
+    /// The row of its table.
+    pub row: u64,
     /// What was measured.
     pub observation: Observation,
     /// Every other column of its row.
@@ -63,7 +65,7 @@ pub fn sweep(name: &str, source: &str, mut runs: Vec<Imported>, budgets: &[f64])
 
 fn check(run: &Imported) -> Result<(), ImportError> {
     let Observation { params, tokens, flops, .. } = run.observation;
-    let wrong = |what: String| ImportError::Impossible { name: run.name.clone(), what };
+    let wrong = |what: String| ImportError::Impossible { row: run.row, name: run.name.clone(), what };
     if tokens < FEWEST_TOKENS {
         return Err(wrong(format!("only {tokens} training tokens")));
     }

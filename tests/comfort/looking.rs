@@ -134,7 +134,10 @@ fn compare_tells_differences_of_spec_and_outcome_with_intervals() {
     ] {
         assert!(said.contains(words), "{words} is not in {said}");
     }
-    assert!(said.contains("is +0.0000 nats per token on average (95% over pairs: +0.0000 to +0.0000)"), "{said}");
+    assert!(
+        said.contains("is +0.0000 nats per token on average (95% over pairs, Student's: +0.0000 to +0.0000)"),
+        "{said}"
+    );
     assert!(said.contains("3 and 3 budgets are too few"), "{said}");
     assert!(said.contains("seeds of one point scatter by") && said.contains("a difference of 0.01 nats"), "{said}");
     assert_eq!(place.says(&["compare", "one-rehearsal", "two-rehearsal"]).lines().count(), said.lines().count());

@@ -71,6 +71,25 @@ fn noise_widens_the_intervals_which_still_hold_the_truth() {
     assert!(width(0.02) > 3.0 * width(0.002));
 }
 
+/// A second seed tells the noise of seeds, and not how far sizes lie off the curve in common.
+#[test]
+fn what_the_curve_misses_stays_in_the_interval_where_seeds_agree() {
+    let off = |i: usize| 0.01 * ((i * 7919 % 13) as f64 / 6.0 - 1.0);
+    let one: Vec<Observation> = SYMMETRIC
+        .grid(&BUDGETS, 7, 2.0)
+        .into_iter()
+        .enumerate()
+        .map(|(i, run)| Observation { loss: run.loss + off(i), seed: Some(1), ..run })
+        .collect();
+    let second = one.iter().map(|run| Observation { loss: run.loss + 1e-4, seed: Some(2), ..run.clone() });
+    let two: Vec<Observation> = one.iter().cloned().chain(second).collect();
+    let [one, two] = [&one, &two].map(|runs| {
+        let params = fit_all(runs).optima[2].params.unwrap();
+        (params.high / params.low).ln()
+    });
+    assert!((two / one - 1.0).abs() < 0.2, "{one} and {two}");
+}
+
 #[test]
 fn the_noise_of_repeated_seeds_is_what_the_interval_shows() {
     // Three seeds of the same three losses at every size: a mean that is exact but for the spread between seeds.

@@ -296,7 +296,12 @@ fn spline(fit: &Summary) -> String {
     let laws = fit.spline.as_ref().and_then(|spline| Some((spline.n_opt?.exponent, spline.d_opt?.exponent)));
     laws.map_or_else(String::new, |(n, d)| {
         let exponent = |e: Estimate| cell(Some(e), |x| format!("{x:.3}"));
-        format!(" Splines and weighted regression give C^{} and C^{}.", exponent(n), exponent(d))
+        // Not a 95% interval: seeds may scatter by more than what those authors measured on their text.
+        format!(
+            " Splines and weighted regression give C^{} and C^{}, the spread under the noise that Porian et al. assume.",
+            exponent(n),
+            exponent(d)
+        )
     })
 }
 

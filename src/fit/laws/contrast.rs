@@ -115,8 +115,8 @@ fn by_place<'a>(runs: &'a [Placed], telling: &[usize]) -> BTreeMap<Vec<&'a str>,
     places.into_iter().map(|(place, losses)| (place, losses.iter().sum::<f64>() / losses.len() as f64)).collect()
 }
 
-/// The mean with Student's interval.
-fn mean(values: &[f64]) -> Option<Estimate> {
+/// The mean with Student's interval; of one value without an end.
+pub fn mean(values: &[f64]) -> Option<Estimate> {
     let n = values.len();
     let value = (n > 0).then(|| values.iter().sum::<f64>() / n as f64)?;
     let half = match n {

@@ -47,41 +47,65 @@ impl Valley {
         [*x, mean(losses)]
     }
 
-    /// Mean losses by log2 of the quantity, after `noise` has been added to each run.
-    pub(in crate::fit) fn means(&self, mut noise: impl FnMut(f64) -> f64) -> Vec<[f64; 2]> {
+    /// The curve of one resample, `noise` added to each run: its lowest point may be another one.
+    pub(in crate::fit) fn drawn(&self, mut noise: impl FnMut(f64) -> f64) -> Self {
         let of = |(x, losses): &(f64, Vec<f64>)| {
             [*x, losses.iter().map(|loss| noise(*loss)).sum::<f64>() / losses.len() as f64]
         };
-        self.points.iter().map(of).collect()
+        Self::new(self.points.iter().map(of).collect())
     }
 
-    /// The points of the cubic, as a range: the fourth lies on the side of the lower neighbour, if it was trained.
-    pub(in crate::fit) fn window(&self) -> [usize; 2] {
-        let [left, right] = [self.lowest - 1, self.lowest + 1].map(|i| mean(&self.points[i].1));
-        self.windows()[usize::from(right < left)]
-    }
-
-    /// The lowest point, its neighbours, and the next to the left or to the right, if it was trained.
-    pub(in crate::fit) fn windows(&self) -> [[usize; 2]; 2] {
+    /// The points of the cubic, as a range: the lowest one, its neighbours, and the next on the side, if it was trained.
+    fn window(&self, side: Side) -> [usize; 2] {
         let (from, to) = (self.lowest - 1, self.lowest + 2);
-        [[from.saturating_sub(1), to], [from, (to + 1).min(self.points.len())]]
+        let [left, right] = [self.lowest - 1, self.lowest + 1].map(|i| mean(&self.points[i].1));
+        match side {
+            Side::Left => [from.saturating_sub(1), to],
+            Side::Right => [from, (to + 1).min(self.points.len())],
+            Side::Lower => self.window(if right < left { Side::Right } else { Side::Left }),
+        }
     }
 
-    /// Place and loss of the lowest point of the curve through `means`, by the cubic through a window.
-    pub(in crate::fit) fn bottom(&self, means: &[[f64; 2]], [from, to]: [usize; 2]) -> [f64; 2] {
+    fn means(&self) -> Vec<[f64; 2]> {
+        self.points.iter().map(|(x, losses)| [*x, mean(losses)]).collect()
+    }
+
+    /// Place and loss of the lowest point of the curve, which must lie inside, by the cubic.
+    pub(in crate::fit) fn bottom(&self, side: Side) -> [f64; 2] {
+        let (means, [from, to]) = (self.means(), self.window(side));
         let curve = |x: f64| interpolate(&means[from..to], x);
         let x = lowest(curve, means[self.lowest - 1][0], means[self.lowest + 1][0]);
         [x, curve(x)]
     }
+
+    /// The same, or where the lowest point lies at an end, that end.
+    pub(in crate::fit) fn bottom_or_end(&self, side: Side) -> [f64; 2] {
+        if self.status() == Status::Converged { self.bottom(side) } else { self.lowest_point() }
+    }
+
+    /// The curve at `x`: through the window where `x` lies in it, elsewhere by the cubic through the four points around it;
+    /// NaN outside of what was trained.
+    pub(in crate::fit) fn at(&self, side: Side, x: f64) -> f64 {
+        let means = self.means();
+        if self.status() == Status::Converged {
+            let [from, to] = self.window(side);
+            if x >= means[from][0] && x <= means[to - 1][0] {
+                return interpolate(&means[from..to], x);
+            }
+        }
+        around(&means, x).map_or(f64::NAN, |four| interpolate(four, x))
+    }
 }
 
-/// The curve at `x`: through a window where `x` lies in it, elsewhere by the cubic through the four points around it;
-/// NaN outside of what was trained.
-pub(in crate::fit) fn at(means: &[[f64; 2]], [from, to]: [usize; 2], x: f64) -> f64 {
-    if x >= means[from][0] && x <= means[to - 1][0] {
-        return interpolate(&means[from..to], x);
-    }
-    around(means, x).map_or(f64::NAN, |four| interpolate(four, x))
+/// The side of the lowest point on which the fourth one lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::fit) enum Side {
+    /// That of the lower neighbour.
+    Lower,
+    /// Below it.
+    Left,
+    /// Above it.
+    Right,
 }
 
 /// The polynomial through all points, at `x` (Lagrange's form).
@@ -116,11 +140,12 @@ fn mean(values: &[f64]) -> f64 {
 
 /// How far a run lies from what it would be on average: from the mean of its seeds, over all points of all cubics, as
 /// each alone has only a few. Without repeats, from parabolas through the four points, whose misfit then counts as
-/// scatter.
+/// scatter. Three points lie on their parabola and tell none: the list is empty where there is nothing else.
 pub(in crate::fit) fn scatter<'a>(valleys: impl Iterator<Item = &'a Valley> + Clone) -> Vec<f64> {
+    let inside = valleys.filter(|valley| valley.status() == Status::Converged);
     let mut pool = Vec::new();
-    for valley in valleys.clone() {
-        let [from, to] = valley.window();
+    for valley in inside.clone() {
+        let [from, to] = valley.window(Side::Lower);
         for (_, losses) in valley.points[from..to].iter().filter(|point| point.1.len() > 1) {
             let (n, mean) = (losses.len() as f64, mean(losses));
             pool.extend(losses.iter().map(|loss| (loss - mean) * (n / (n - 1.0)).sqrt()));
@@ -129,8 +154,11 @@ pub(in crate::fit) fn scatter<'a>(valleys: impl Iterator<Item = &'a Valley> + Cl
     if !pool.is_empty() {
         return pool;
     }
-    for valley in valleys {
-        for [from, to] in valley.windows() {
+    for valley in inside {
+        for [from, to] in [Side::Left, Side::Right].map(|side| valley.window(side)) {
+            if to - from < 4 {
+                continue;
+            }
             let (x, losses): (Vec<f64>, Vec<f64>) =
                 valley.points[from..to].iter().map(|point| (point.0, point.1[0])).unzip();
             let design = Design::new(&x);
@@ -139,6 +167,13 @@ pub(in crate::fit) fn scatter<'a>(valleys: impl Iterator<Item = &'a Valley> + Cl
             pool.extend((0..x.len()).map(residual));
         }
     }
+    if pool.is_empty() {
+        return pool;
+    }
     let centre = mean(&pool);
     pool.iter().map(|residual| residual - centre).collect()
 }
+
+/// What is said where [`scatter`] tells nothing.
+pub(in crate::fit) const NO_SCATTER: &str =
+    "three values and one seed tell no noise: train a fourth value, or another seed";

@@ -87,7 +87,7 @@ fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Opt
         "it grows"
     };
     let mut text = format!("The best {of} goes as {by}^{value:.2} ({low:.2} to {high:.2}): {moves}");
-    if let Some(Best { at, lost: Some(lost), .. }) = optima.iter().rfind(|one| one.best.is_some()) {
+    if let Some(Best { at, lost: Some(lost), .. }) = optima.iter().rfind(|one| one.lost.is_some()) {
         let _ = write!(
             text,
             ". The best of the first, used at {by} {}, loses {:.4} nats ({:.4} to {:.4})",
@@ -98,8 +98,11 @@ fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Opt
         );
     }
     if missing > 0 {
-        let _ =
-            write!(text, ". {missing} of {} values of {by} have their best at the end of those trained", optima.len());
+        let _ = write!(
+            text,
+            ". {missing} of {} values of {by} have their best at the end of those trained, or not told from it",
+            optima.len()
+        );
     }
     if status == Status::TooFewPoints {
         text += ". Two values tell no scatter about the power law";

@@ -5,16 +5,16 @@
 //! rate with each doubling. What reuse costs is the loss of each width at the narrowest one's optimum, above its own
 //! minimum.
 //!
-//! Intervals come from resamples that add the scatter between seeds to every run and draw the side of the fourth rate
-//! too: the two cubics miss the minimum to either side.
+//! Intervals come from resamples that add the scatter between seeds to every run, look for the lowest one anew, and draw the side
+//! of the fourth rate too: the two cubics miss the minimum to either side.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use crate::fit::estimate::MAX_LOST;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::Design;
-use crate::fit::numerics::valley;
-use crate::fit::numerics::valley::Valley;
+use crate::fit::numerics::valley::{self, Side, Valley};
 use crate::fit::{Estimate, Status};
 
 /// A drift of at most this many octaves for each doubling counts as transfer: half of the usual step of a sweep.
@@ -140,24 +140,34 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Transfer {
     let curves = curves(runs);
     let usable: Vec<&Curve> = curves.iter().filter(|curve| curve.valley.status() == Status::Converged).collect();
     let pool = valley::scatter(usable.iter().map(|curve| &curve.valley));
-    let original: Vec<Optimum> = optima(&usable, Valley::window, |loss| loss);
+    if pool.is_empty() && !usable.is_empty() {
+        return without_scatter(&curves);
+    }
+    let original = optima(&usable, |valley| (Side::Lower, valley.drawn(|loss| loss)));
     let draws: Vec<Vec<Optimum>> = bootstrap.draws(|rng| {
-        let mut sides = (0..usable.len()).map(|_| rng.random_range(0..2)).collect::<Vec<usize>>().into_iter();
-        let noise = |loss: f64| if pool.is_empty() { loss } else { loss + pool[rng.random_range(0..pool.len())] };
-        optima(&usable, |valley| valley.windows()[sides.next().expect("one for each width")], noise)
+        optima(&usable, |valley| {
+            let side = if rng.random_range(0..2) == 0 { Side::Left } else { Side::Right };
+            (side, valley.drawn(|loss| loss + pool[rng.random_range(0..pool.len())]))
+        })
     });
     let estimate =
         |of: &dyn Fn(&[Optimum]) -> f64| Estimate::from_draws(of(&original), draws.iter().map(|draw| of(draw)));
+    // Where resamples end at the rates trained the best one may lie beyond these.
+    let status = |k: usize| {
+        let lost = draws.iter().filter(|draw| draw[k].at_end).count();
+        if lost as f64 > MAX_LOST * draws.len() as f64 { Status::NotIdentified } else { Status::Converged }
+    };
     let mut next = 0..usable.len();
     let widths = curves
         .iter()
         .map(|curve| {
-            let status = curve.valley.status();
-            let place = (status == Status::Converged).then(|| next.next().expect("one for each usable width"));
+            let own = curve.valley.status();
+            let place = (own == Status::Converged).then(|| next.next().expect("one for each usable width"));
+            let inside = place.filter(|k| status(*k) == Status::Converged);
             WidthOptimum {
                 width: curve.width,
-                status,
-                learning_rate: place.map(|k| estimate(&|o| o[k].vertex).map(f64::exp2)),
+                status: place.map_or(own, status),
+                learning_rate: inside.map(|k| estimate(&|o| o[k].vertex).map(f64::exp2)),
                 loss: place.map(|k| estimate(&|o| o[k].loss)),
                 lost: place.map(|k| estimate(&|o| o[k].lost)).filter(|lost| lost.value.is_finite()),
             }
@@ -175,27 +185,44 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Transfer {
     Transfer { status, conclusion: conclusion(status, drift), widths, drift }
 }
 
+/// Curves whose noise is not known: their lowest points could be anywhere.
+fn without_scatter(curves: &[Curve]) -> Transfer {
+    let width = |curve: &Curve| WidthOptimum {
+        width: curve.width,
+        status: match curve.valley.status() {
+            Status::Converged => Status::NotIdentified,
+            other => other,
+        },
+        learning_rate: None,
+        loss: None,
+        lost: None,
+    };
+    Transfer {
+        status: Status::NotIdentified,
+        conclusion: format!("The drift is not determined: {}.", valley::NO_SCATTER),
+        widths: curves.iter().map(width).collect(),
+        drift: None,
+    }
+}
+
 /// What one (re)sample says of a width.
 struct Optimum {
-    /// log2 of the best rate.
+    /// log2 of the best rate; where that is an end of the rates trained, this end.
     vertex: f64,
+    at_end: bool,
     loss: f64,
     /// NaN where the narrowest width's optimum lies outside the rates of this one.
     lost: f64,
 }
 
-fn optima(
-    curves: &[&Curve],
-    mut window: impl FnMut(&Valley) -> [usize; 2],
-    mut noise: impl FnMut(f64) -> f64,
-) -> Vec<Optimum> {
+fn optima(curves: &[&Curve], mut draw: impl FnMut(&Valley) -> (Side, Valley)) -> Vec<Optimum> {
     let mut narrowest = None;
     let of = |curve: &&Curve| {
-        let means = curve.valley.means(&mut noise);
-        let window = window(&curve.valley);
-        let [vertex, loss] = curve.valley.bottom(&means, window);
+        let (side, valley) = draw(&curve.valley);
+        let [vertex, loss] = valley.bottom_or_end(side);
         let reused = *narrowest.get_or_insert(vertex);
-        Optimum { vertex, loss, lost: valley::at(&means, window, reused) - loss }
+        let at_end = valley.status() != Status::Converged;
+        Optimum { vertex, at_end, loss, lost: valley.at(side, reused) - loss }
     };
     curves.iter().map(of).collect()
 }
@@ -237,6 +264,9 @@ fn conclusion(status: Status, drift: Option<Estimate>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
     use super::*;
 
     const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 200, seed: 1 };
@@ -323,5 +353,37 @@ mod tests {
             drift.high - drift.low
         };
         assert!(twice(0.02) > 3.0 * twice(0.002));
+    }
+
+    /// One seed of curves that have no lowest point but by noise.
+    #[test]
+    fn flat_curves_are_rarely_said_to_move_and_none_of_their_rates_is_known() {
+        let wrong = (0..40).filter(|seed| {
+            let mut rng = StdRng::seed_from_u64(*seed);
+            let runs: Vec<Run> = (0..24)
+                .map(|i| Run {
+                    width: 64.0 * f64::from(1 << (i / 6)),
+                    learning_rate: f64::from(i % 6 - 8).exp2(),
+                    loss: 4.0 + 0.01 * (0..12).map(|_| rng.random::<f64>() - 0.5).sum::<f64>(),
+                })
+                .collect();
+            let result = fit(&runs, &BOOTSTRAP);
+            assert!(result.widths.iter().all(|width| width.learning_rate.is_none()), "{result:?}");
+            result.drift.is_some_and(|drift| !drift.holds(0.0))
+        });
+        let wrong = wrong.count();
+        assert!(wrong <= 4, "{wrong} of 40 intervals exclude no drift");
+    }
+
+    #[test]
+    fn three_rates_of_one_seed_tell_no_noise() {
+        let near = |run: &Run| (-9.5..-6.5).contains(&run.learning_rate.log2());
+        let three: Vec<Run> = sweep(0.0, 0.004).into_iter().filter(near).collect();
+        let result = fit(&three, &BOOTSTRAP);
+        assert!(result.status == Status::NotIdentified && result.drift.is_none(), "{result:?}");
+        assert!(result.conclusion.contains("no noise"), "{}", result.conclusion);
+        // A second seed tells it.
+        let second = three.iter().map(|run| Run { loss: run.loss + 0.001, ..*run });
+        assert!(fit(&three.iter().copied().chain(second).collect::<Vec<_>>(), &BOOTSTRAP).drift.is_some());
     }
 }

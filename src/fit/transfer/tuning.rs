@@ -5,15 +5,15 @@
 //! For each size and number of tokens the best rate at every batch size (`fit/numerics/valley.rs`), and over these least losses the best batch size;
 //! the best rate is that of the best batch. Where the best batch is the smallest or largest that was trained, the rate is
 //! that of this batch and the size takes no part in the rule of batches. Intervals come from resamples that add the
-//! scatter of the runs to each of them.
+//! scatter of the runs to each of them and look for the best anew.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use crate::fit::estimate::MAX_LOST;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::Design;
-use crate::fit::numerics::valley;
-use crate::fit::numerics::valley::Valley;
+use crate::fit::numerics::valley::{self, Side, Valley};
 use crate::fit::{Estimate, Status};
 
 /// One trained point.
@@ -81,63 +81,61 @@ pub struct Tuning {
     pub conclusion: String,
 }
 
-/// The grid of one size.
+/// The grid of one size, or a resample of it.
 struct Grid {
     params: f64,
     tokens: f64,
-    /// log2 of each batch size whose best rate lies inside, ascending, with its curve over rates.
+    /// log2 of each batch size, ascending, with its curve over rates.
     batches: Vec<(f64, Valley)>,
-    /// Why there is no batch in the list.
-    status: Status,
-    /// Least losses over batch sizes, as trained.
-    over_batches: Valley,
 }
 
 /// What one (re)sample says of a size: log2 of the best rate and of the best batch, and the loss.
 #[derive(Clone, Copy)]
 struct Optimum {
-    rate: f64,
+    /// And whether it is an end of those trained; none where no batch was trained at several.
+    rate: Option<(f64, bool)>,
+    /// Where the best batch is an end of those trained, this end.
     batch: f64,
     loss: f64,
+    /// Whether the rate of the best batch trained lies inside of those trained, and this batch of those trained.
+    status: [Status; 2],
+    /// log2 of the best batch trained.
+    trained: f64,
 }
 
 /// Fits optima and rules. It never fails: what the data do not decide is a status.
 pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Tuning {
     let grids = grids(runs);
-    let usable: Vec<&Grid> = grids.iter().filter(|grid| !grid.batches.is_empty()).collect();
-    let pool = valley::scatter(usable.iter().flat_map(|grid| grid.batches.iter().map(|(_, valley)| valley)));
-    let original: Vec<Optimum> = usable.iter().map(|grid| grid.optimum(Valley::window, |loss| loss)).collect();
+    let all: Vec<Optimum> = grids.iter().map(|grid| grid.optimum(Side::Lower)).collect();
+    let is_usable = |optimum: &Optimum| optimum.status[0] == Status::Converged && optimum.rate.is_some();
+    let usable: Vec<usize> = (0..grids.len()).filter(|k| is_usable(&all[*k])).collect();
+    let over_batches: Vec<Valley> = usable.iter().map(|k| grids[*k].over_batches(Side::Lower)).collect();
+    let over_rates = usable.iter().flat_map(|k| grids[*k].batches.iter().map(|(_, valley)| valley));
+    let pool = valley::scatter(over_rates.chain(&over_batches));
+    if pool.is_empty() && !usable.is_empty() {
+        return without_scatter(&grids, &all);
+    }
     let draws: Vec<Vec<Optimum>> = bootstrap.draws(|rng| {
-        let mut draw = |grid: &&Grid| {
-            let side = rng.random_range(0..2);
-            let noise = |loss: f64| if pool.is_empty() { loss } else { loss + pool[rng.random_range(0..pool.len())] };
-            grid.optimum(|valley| valley.windows()[side], noise)
+        let mut draw = |k: &usize| {
+            let side = if rng.random_range(0..2) == 0 { Side::Left } else { Side::Right };
+            let noise = |loss: f64| loss + pool[rng.random_range(0..pool.len())];
+            grids[*k].drawn(noise).optimum(side)
         };
         usable.iter().map(&mut draw).collect()
     });
+    let original: Vec<Optimum> = usable.iter().map(|k| all[*k]).collect();
     let estimate =
         |of: &dyn Fn(&[Optimum]) -> f64| Estimate::from_draws(of(&original), draws.iter().map(|draw| of(draw)));
     let mut next = 0..usable.len();
-    let sizes: Vec<SizeOptimum> = grids
-        .iter()
-        .map(|grid| {
-            let place = (!grid.batches.is_empty()).then(|| next.next().expect("one for each usable size"));
-            let inside = place.filter(|_| grid.over_batches.status() == Status::Converged);
-            SizeOptimum {
-                params: grid.params,
-                tokens: grid.tokens,
-                status: grid.status,
-                learning_rate: place.map(|k| estimate(&|o| o[k].rate).map(f64::exp2)),
-                batch_status: grid.over_batches.status(),
-                batch: inside.map(|k| estimate(&|o| o[k].batch).map(f64::exp2)),
-                batch_trained: place.map(|_| grid.over_batches.lowest_point()[0].exp2()),
-                loss: place.map(|k| estimate(&|o| o[k].loss)),
-            }
-        })
-        .collect();
-    let rule = |x: fn(&Grid) -> f64, y: fn(&Optimum) -> f64, takes: fn(&Grid) -> bool| {
-        let places: Vec<usize> = (0..usable.len()).filter(|k| takes(usable[*k])).collect();
-        let logs: Vec<f64> = places.iter().map(|k| x(usable[*k]).log2()).collect();
+    let size = |(at, grid): (usize, &Grid)| {
+        let place = usable.contains(&at).then(|| next.next().expect("one for each usable size"));
+        let own: Option<Vec<Optimum>> = place.map(|k| draws.iter().map(|draw| draw[k]).collect());
+        size(grid, &all[at], own.as_deref())
+    };
+    let sizes: Vec<SizeOptimum> = grids.iter().enumerate().map(size).collect();
+    let rule = |x: fn(&Grid) -> f64, y: fn(&Optimum) -> f64, takes: fn(&Optimum) -> bool| {
+        let places: Vec<usize> = (0..usable.len()).filter(|k| takes(&original[*k])).collect();
+        let logs: Vec<f64> = places.iter().map(|k| x(&grids[usable[*k]]).log2()).collect();
         if logs.iter().all(|log| (log - logs[0]).abs() < 1e-9) {
             return None;
         }
@@ -147,63 +145,114 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Tuning {
         let value = |o: &[Optimum]| line(o).intercept + line(o).slope * at;
         Some(Rule { at: at.exp2(), value: estimate(&value).map(f64::exp2), exponent: estimate(&|o| line(o).slope) })
     };
-    let learning_rate = rule(|grid| grid.params, |o| o.rate, |_| true);
-    let batch = rule(|grid| grid.tokens, |o| o.batch, |grid| grid.over_batches.status() == Status::Converged);
+    let learning_rate = rule(|grid| grid.params, Optimum::rate, |_| true);
+    let batch = rule(|grid| grid.tokens, |o| o.batch, |o| o.status[1] == Status::Converged);
     let status = match usable.len() {
         3.. => Status::Converged,
         1 | 2 => Status::TooFewPoints,
-        _ => grids.first().map_or(Status::TooFewPoints, |grid| grid.status),
+        _ => all.first().map_or(Status::TooFewPoints, |optimum| optimum.status[0]),
     };
     let conclusion = conclusion(status, &sizes, learning_rate, batch);
     Tuning { status, sizes, learning_rate, batch, conclusion }
+}
+
+/// What is told of one size; `draws` are its resamples, where it is usable.
+fn size(grid: &Grid, optimum: &Optimum, draws: Option<&[Optimum]>) -> SizeOptimum {
+    // Where resamples end at what was trained the best may lie beyond it.
+    let is_sure = |draws: &[Optimum], ends: fn(&Optimum) -> bool| {
+        draws.iter().filter(|draw| ends(draw)).count() as f64 <= MAX_LOST * draws.len() as f64
+    };
+    let of = |draws: &[Optimum], of: fn(&Optimum) -> f64| Estimate::from_draws(of(optimum), draws.iter().map(of));
+    let rate = draws.filter(|draws| is_sure(draws, |o| o.rate.is_none_or(|(_, ends)| ends)));
+    let inside = draws.filter(|_| optimum.status[1] == Status::Converged);
+    let batch = inside.filter(|draws| is_sure(draws, |o| o.status[1] != Status::Converged));
+    let or_open = |known: bool, status: Status| if known { status } else { Status::NotIdentified };
+    SizeOptimum {
+        params: grid.params,
+        tokens: grid.tokens,
+        status: or_open(draws.is_none() || rate.is_some(), optimum.status[0]),
+        learning_rate: rate.map(|draws| of(draws, Optimum::rate).map(f64::exp2)),
+        batch_status: or_open(inside.is_none() || batch.is_some(), optimum.status[1]),
+        batch: batch.map(|draws| of(draws, |o| o.batch).map(f64::exp2)),
+        batch_trained: draws.map(|_| optimum.trained.exp2()),
+        loss: draws.map(|draws| of(draws, |o| o.loss)),
+    }
+}
+
+impl Optimum {
+    /// log2 of the best rate; NaN where there is none.
+    fn rate(&self) -> f64 {
+        self.rate.map_or(f64::NAN, |(rate, _)| rate)
+    }
+}
+
+/// Grids whose noise is not known: their lowest points could be anywhere.
+fn without_scatter(grids: &[Grid], all: &[Optimum]) -> Tuning {
+    let open = |status: Status| if status == Status::Converged { Status::NotIdentified } else { status };
+    let size = |(grid, optimum): (&Grid, &Optimum)| SizeOptimum {
+        params: grid.params,
+        tokens: grid.tokens,
+        status: open(optimum.status[0]),
+        learning_rate: None,
+        batch_status: open(optimum.status[1]),
+        batch: None,
+        batch_trained: Some(optimum.trained.exp2()),
+        loss: None,
+    };
+    let conclusion = format!("No rule was found: {}.", valley::NO_SCATTER);
+    let sizes = grids.iter().zip(all).map(size).collect();
+    Tuning { status: Status::NotIdentified, sizes, learning_rate: None, batch: None, conclusion }
 }
 
 impl Grid {
     fn new(runs: &[&Run]) -> Self {
         let mut sorted = runs.to_vec();
         sorted.sort_by(|a, b| a.batch.total_cmp(&b.batch));
-        let curves: Vec<(f64, Valley)> = sorted
+        let batches = sorted
             .chunk_by(|a, b| a.batch.total_cmp(&b.batch).is_eq())
             .map(|same| {
                 let rows = same.iter().map(|run| [run.learning_rate.log2(), run.loss]).collect();
                 (same[0].batch.log2(), Valley::new(rows))
             })
             .collect();
-        // A batch whose best rate was not bracketed still tells where the least loss is not.
-        let bottom = |(batch, valley): &(f64, Valley)| match valley.status() {
-            Status::Converged => [*batch, valley.bottom(&valley.means(|loss| loss), valley.window())[1]],
-            _ => [*batch, valley.lowest_point()[1]],
-        };
-        let over_batches = Valley::new(curves.iter().map(bottom).collect());
-        let best = over_batches.lowest_point()[0];
-        let status = curves.iter().find(|curve| curve.0.total_cmp(&best).is_eq()).map(|curve| curve.1.status());
-        let status = status.unwrap_or(Status::TooFewPoints);
-        let batches = if status == Status::Converged { curves } else { Vec::new() };
-        let batches = batches.into_iter().filter(|curve| curve.1.status() == Status::Converged).collect();
         let logs: f64 = runs.iter().map(|run| run.tokens.ln()).sum();
-        Self { params: runs[0].params, tokens: (logs / runs.len() as f64).exp(), batches, status, over_batches }
+        Self { params: runs[0].params, tokens: (logs / runs.len() as f64).exp(), batches }
     }
 
-    fn optimum(&self, window: impl Fn(&Valley) -> [usize; 2], mut noise: impl FnMut(f64) -> f64) -> Optimum {
-        let bottoms: Vec<[f64; 3]> = self
-            .batches
-            .iter()
-            .map(|(batch, valley)| {
-                let [rate, loss] = valley.bottom(&valley.means(&mut noise), window(valley));
-                [*batch, rate, loss]
-            })
+    fn drawn(&self, mut noise: impl FnMut(f64) -> f64) -> Self {
+        let batches = self.batches.iter().map(|(batch, valley)| (*batch, valley.drawn(&mut noise))).collect();
+        Self { batches, ..*self }
+    }
+
+    /// The least loss of each batch. One whose best rate is not bracketed still tells where the least loss is not.
+    fn over_batches(&self, side: Side) -> Valley {
+        Valley::new(self.batches.iter().map(|(batch, valley)| [*batch, valley.bottom_or_end(side)[1]]).collect())
+    }
+
+    fn optimum(&self, side: Side) -> Optimum {
+        let losses = self.over_batches(side);
+        let trained = losses.lowest_point()[0];
+        let own = self.batches.iter().find(|(batch, _)| batch.total_cmp(&trained).is_eq());
+        let status = [own.map_or(Status::TooFewPoints, |(_, valley)| valley.status()), losses.status()];
+        let [batch, loss] = losses.bottom_or_end(Side::Lower);
+        Optimum { rate: self.rate_at(batch, side), batch, loss, status, trained }
+    }
+
+    /// The best rate at a batch, and whether it is an end of those trained: between the two batches around it that were trained
+    /// at several rates, or else that of the nearest.
+    fn rate_at(&self, batch: f64, side: Side) -> Option<(f64, bool)> {
+        let several = self.batches.iter().filter(|(_, valley)| valley.status() != Status::TooFewPoints);
+        let rates: Vec<(f64, f64, bool)> = several
+            .map(|(at, valley)| (*at, valley.bottom_or_end(side)[0], valley.status() != Status::Converged))
             .collect();
-        let best = self.over_batches.lowest_point()[0];
-        let trained = bottoms.iter().find(|bottom| bottom[0].total_cmp(&best).is_eq()).expect("the best is bracketed");
-        let losses = Valley::new(bottoms.iter().map(|[batch, _, loss]| [*batch, *loss]).collect());
-        if losses.status() != Status::Converged {
-            return Optimum { rate: trained[1], batch: losses.lowest_point()[0], loss: trained[2] };
+        let above = rates.iter().find(|(at, ..)| *at >= batch);
+        let below = rates.iter().rfind(|(at, ..)| *at <= batch);
+        match (below, above) {
+            (Some((a, low, low_ends)), Some((b, high, high_ends))) if b > a => {
+                Some((low + (high - low) * (batch - a) / (b - a), *low_ends || *high_ends))
+            }
+            (below, above) => below.or(above).map(|(_, rate, ends)| (*rate, *ends)),
         }
-        let window = losses.window();
-        let means = losses.means(|loss| loss);
-        let [batch, loss] = losses.bottom(&means, window);
-        let rates: Vec<[f64; 2]> = bottoms.iter().map(|[batch, rate, _]| [*batch, *rate]).collect();
-        Optimum { rate: valley::at(&rates, window, batch), batch, loss }
     }
 }
 

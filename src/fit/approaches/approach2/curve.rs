@@ -78,6 +78,9 @@ struct Fitted {
     residuals: [Vec<f64>; 2],
     /// Mean loss of the run's repeats, and the run's deviation from it corrected for their small number.
     means: Vec<(f64, f64)>,
+    /// Of repeated runs whose means lie about the curves by more than repeats scatter: residuals of the sizes' means, corrected
+    /// and centred likewise.
+    misfit: Option<[Vec<f64>; 2]>,
 }
 
 /// Where one fit, or one resample of it, has its minimum.
@@ -212,13 +215,24 @@ impl Curve {
     /// size with several runs gives the mean of its runs plus the deviation of one of them, drawn with replacement
     /// and widened by sqrt(R/(R-1)) for R runs, so that each size keeps the noise of its own seeds. A size with one
     /// run gives its fitted value plus a residual drawn from the whole curve, corrected for leverage (Davison and
-    /// Hinkley 1997, section 6.3.2): what the parabola fails to follow counts as noise there.
+    /// Hinkley 1997, section 6.3.2): what the parabola fails to follow counts as noise there. So it does for sizes with
+    /// several runs where it is more than their seeds tell: then each size gets its fitted value plus the residual of the
+    /// mean of one of them.
     ///
     /// Both are widened once more, by Student's t over the normal quantile, because the noise of a curve is known from
     /// a handful of residuals: without it 89 of 100 intervals held the truth in simulation, with it 95.
     pub(super) fn resample(&self, rng: &mut impl Rng) -> Minimum {
         let Some(fitted) = &self.fitted else { return Minimum::default() };
         let mut losses = [Vec::with_capacity(self.points.len()), Vec::with_capacity(self.points.len())];
+        if let Some(misfit) = &fitted.misfit {
+            for size in self.points.chunk_by(Point::repeats_of) {
+                let donor = rng.random_range(0..misfit[0].len());
+                for (axis, point) in AXES.iter().flat_map(|axis| size.iter().map(move |point| (*axis, point))) {
+                    losses[axis].push(fitted.curves[axis].at(point.x[axis]) + misfit[axis][donor]);
+                }
+            }
+            return self.locate(&AXES.map(|axis| fitted.forms[axis].through(&losses[axis])));
+        }
         for point in &self.points {
             let seeds = &point.repeats;
             let donor =
@@ -296,8 +310,9 @@ impl Fitted {
             let wider = widening(points.len() - if is_cubic { 4 } else { 3 });
             corrected.into_iter().map(|residual| wider * (residual - mean)).collect()
         });
+        let misfit = misfit(points, &forms, &curves, sizes.saturating_sub(if is_cubic { 4 } else { 3 }));
         let wider = widening((points.len() - sizes).max(1));
-        let means = points
+        let means: Vec<(f64, f64)> = points
             .iter()
             .map(|point| {
                 let runs = point.repeats.len() as f64;
@@ -305,8 +320,36 @@ impl Fitted {
                 (mean, wider * (point.loss - mean) * (runs / (runs - 1.0).max(1.0)).sqrt())
             })
             .collect();
-        Self { forms, curves, residuals, means }
+        Self { forms, curves, residuals, means, misfit }
     }
+}
+
+/// The residuals of the means of sizes, where some are repeated and the means lie further from the curve in parameters than
+/// repeats would put them: the lack of fit, of so much `freedom`, over the pure error.
+fn misfit(points: &[Point], forms: &[Form; 2], curves: &[Cubic; 2], freedom: usize) -> Option<[Vec<f64>; 2]> {
+    let sizes: Vec<&[Point]> = points.chunk_by(Point::repeats_of).collect();
+    if freedom == 0 || sizes.len() == points.len() || points.iter().any(|point| point.weight.total_cmp(&1.0).is_ne()) {
+        return None;
+    }
+    let mean = |size: &[Point]| size.iter().map(|point| point.loss).sum::<f64>() / size.len() as f64;
+    let off = |axis: usize, size: &[Point]| mean(size) - curves[axis].at(size[0].x[axis]);
+    let lack = sizes.iter().map(|size| size.len() as f64 * off(0, size).powi(2)).sum::<f64>() / freedom as f64;
+    let scatter = |size: &&[Point]| size.iter().map(|point| (point.loss - mean(size)).powi(2)).sum::<f64>();
+    let pure = sizes.iter().map(scatter).sum::<f64>() / (points.len() - sizes.len()) as f64;
+    (lack > pure).then(|| {
+        let wider = widening(freedom);
+        AXES.map(|axis| {
+            let corrected: Vec<f64> = sizes
+                .iter()
+                .map(|size| {
+                    let leverage: f64 = size[0].repeats.clone().map(|i| forms[axis].leverage(i)).sum();
+                    off(axis, size) * (size[0].near / (1.0 - leverage).max(0.05)).sqrt()
+                })
+                .collect();
+            let centre = corrected.iter().sum::<f64>() / corrected.len() as f64;
+            corrected.into_iter().map(|residual| wider * (residual - centre)).collect()
+        })
+    })
 }
 
 /// log10 of parameters and of tokens, and mean loss, of each size.
