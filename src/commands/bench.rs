@@ -125,7 +125,7 @@ fn slot_command(
     command.arg("bench-slot").arg(config).args(["--device", device]).arg("--cache").arg(cache);
     command.args(["--threads", &threads.to_string(), "--seconds", &seconds.to_string()]);
     command.args(["--together", &together.to_string()]);
-    command.env(device::KEEP_PAGES.0, device::KEEP_PAGES.1).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.envs(device::settings()).stdin(Stdio::piped()).stdout(Stdio::piped());
     Ok(command)
 }
 

@@ -9,7 +9,13 @@ use crate::trainer::{Listed, Missing, Trainer};
 
 /// What the environment of a process that trains must hold: freed pages stay with it, since the next step takes them
 /// again. By default mimalloc returns them after 10 ms, and 3 to 5% of a step went into zeroed pages.
-pub const KEEP_PAGES: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
+const KEEP_PAGES: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
+
+/// What the environment of processes that train beside each other, or several runs at once, is given where nothing is set: pages
+/// are kept, and each stream of a card has a queue of its own; by default eight queues serve all.
+pub fn settings() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [KEEP_PAGES, ("CUDA_DEVICE_MAX_CONNECTIONS", "32")].into_iter().filter(|(name, _)| std::env::var_os(name).is_none())
+}
 
 /// Puts this command in its own place once more, with pages kept: mimalloc asks when a process begins. A process that trains by
 /// itself, beside others that want its cores, spends up to a quarter of its time on pages otherwise. Whoever sets the variable

@@ -124,7 +124,7 @@ pub fn worker(program: &Path, dir: &Path, cache: &Path, threads: usize, checkpoi
     command.arg("worker").arg("--sweep").arg(dir).arg("--cache").arg(cache);
     command.arg("--threads").arg(threads.to_string()).env("RAYON_NUM_THREADS", threads.to_string());
     command.arg("--checkpoint-every").arg(checkpoint_every.to_string());
-    command.env(device::KEEP_PAGES.0, device::KEEP_PAGES.1);
+    command.envs(device::settings());
     command
 }
 

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::ptr::null_mut;
 
@@ -33,8 +34,8 @@ const DESC_TRANSB: c_int = 4;
 const PREF_MAX_WORKSPACE_BYTES: c_int = 1;
 const PREF_REDUCTION_SCHEME_MASK: c_int = 3;
 const PREF_MIN_ALIGNMENT_BYTES: [c_int; 4] = [5, 6, 7, 8];
-/// Parts are added through the workspace, in the type of the sums or of the result; not in place, by atomics.
-const REDUCTION_WITHOUT_ATOMICS: u32 = 2 | 4;
+/// Parts are added through the workspace, in the type of the sums; not in place, by atomics, nor rounded to the result's.
+const REDUCTION_WITHOUT_ATOMICS: u32 = 2;
 
 type Handle = *mut c_void;
 
@@ -100,7 +101,8 @@ pub struct Library {
     handle: Handle,
     workspace: sys::CUdeviceptr,
     plans: RefCell<HashMap<Key, Option<Plan>>>,
-    _file: libloading::Library,
+    /// Never unloaded: the runtime inside it may be called when the context goes.
+    _file: ManuallyDrop<libloading::Library>,
 }
 
 /// What decides an algorithm.
@@ -134,7 +136,12 @@ impl Library {
         let mut refused = Vec::new();
         for path in candidates() {
             match Self::open(&path) {
-                Ok(library) => return Some(library),
+                Ok(library) => {
+                    // SAFETY: takes nothing.
+                    let version = unsafe { (library.functions.version)() };
+                    SAID.call_once(|| eprintln!("matrix products by cuBLASLt {version}, {}", path.display()));
+                    return Some(library);
+                }
                 Err(Some(why)) => refused.push(format!("{}: {why}", path.display())),
                 Err(None) => {}
             }
@@ -168,7 +175,7 @@ impl Library {
         // SAFETY: the context is current.
         let workspace = unsafe { result::malloc_sync(WORKSPACE) }
             .map_err(|error| Some(failed("a workspace")(error).to_string()))?;
-        Ok(Self { functions, handle, workspace, plans: RefCell::default(), _file: file })
+        Ok(Self { functions, handle, workspace, plans: RefCell::default(), _file: ManuallyDrop::new(file) })
     }
 
     /// Does a product; false where the library has no algorithm for it.
@@ -318,6 +325,10 @@ fn candidates() -> Vec<PathBuf> {
     let mut patterns = vec!["/usr/local/cuda/lib64".to_owned(), "/opt/cuda/lib64".to_owned()];
     patterns.extend(["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(environment).map(|root| format!("{root}/lib64")));
     let mut roots: Vec<String> = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(environment).collect();
+    // A virtual environment need not be active: its programs on the path are enough.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let programs = std::env::split_paths(&path).filter(|folder| folder.ends_with("bin"));
+    roots.extend(programs.filter_map(|folder| Some(folder.parent()?.to_str()?.to_owned())));
     patterns.extend(roots.iter().map(|root| format!("{root}/lib")));
     roots.extend(["/usr/local".to_owned(), "/usr".to_owned()]);
     roots.extend(environment("HOME").map(|home| format!("{home}/.local")));

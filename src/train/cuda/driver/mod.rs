@@ -174,9 +174,9 @@ impl Gpu for Driver {
     }
 
     fn free(&self, at: Address) {
-        // SAFETY: the address is one that `allocate` gave; the driver waits for the work that uses it. An error means that
-        // the card is lost, and its memory with it.
-        let _ = unsafe { result::free_sync(at) };
+        // SAFETY: the address is one that `allocate` gave, and the work that uses it is waited for: the driver does not promise
+        // to. An error means that the card is lost, and its memory with it.
+        let _ = unsafe { result::stream::synchronize(self.stream).and_then(|()| result::free_sync(at)) };
     }
 
     fn upload(&self, to: Address, bytes: &[u8]) -> Result<(), TrainError> {

@@ -11,9 +11,6 @@ use super::failure::failed;
 use crate::train::cuda::kernels;
 use crate::trainer::TrainError;
 
-/// Shared memory that a block may have without asking.
-const SHARED_UNASKED: u32 = 48 << 10;
-
 /// Time between two words about kernels that are being translated.
 const SAY_EVERY: Duration = Duration::from_secs(2);
 
@@ -98,13 +95,14 @@ impl Shared {
             Some((function, _)) => function,
             None => self.modules.function(&text).map_err(&failed)?,
         };
-        if shared > SHARED_UNASKED {
+        // Without asking a block has 48 KiB together with what the kernel takes by itself, which is not known here.
+        if shared > 0 {
             let attribute = sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             let bytes = i32::try_from(shared).expect("a block's memory");
             // SAFETY: the function is one of a module that is loaded as long as this lives.
             unsafe { result::function::set_function_attribute(function, attribute, bytes) }.map_err(&failed)?;
         }
-        functions.insert(name, (function, shared.max(SHARED_UNASKED)));
+        functions.insert(name, (function, shared));
         Ok(function)
     }
 }
@@ -117,10 +115,11 @@ impl Modules {
     /// the driver translates one by one, and says from time to time how far it is.
     fn load(capability: u32) -> Result<Self, DriverError> {
         let mut modules = Self(Vec::new());
-        if let Some(code) = kernels::code(capability)
-            && modules.add(&code).is_ok()
-        {
-            return Ok(modules);
+        if let Some(code) = kernels::code(capability) {
+            match modules.add(&code) {
+                Ok(()) => return Ok(modules),
+                Err(error) => eprintln!("the driver does not take the machine code of the kernels: {error}"),
+            }
         }
         let texts = kernels::texts();
         let mut said = Instant::now();
