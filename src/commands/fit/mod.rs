@@ -1,5 +1,6 @@
 //! `runner fit`.
 
+mod finding;
 mod formula;
 mod laws;
 mod outliers;

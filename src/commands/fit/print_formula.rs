@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use serde::Serialize;
 
-use super::laws;
+use super::finding;
 use super::print;
 use super::request::Request;
 use super::rows::Made;
@@ -72,10 +72,10 @@ impl Said<'_> {
         }
         let heading = self.name.map_or_else(String::new, print::heading);
         let (agree, found) = fit.starts;
-        let mut text = heading + &laws::law(&fit.law, self.request.room);
+        let mut text = heading + &finding::law(&fit.law, self.request.room);
         text.truncate(text.trim_end().len());
         if self.request.args.formula.residuals == Residuals::Plain {
-            text = text.replace(laws::IN_LOGARITHM, laws::PLAIN);
+            text = text.replace(finding::IN_LOGARITHM, finding::PLAIN);
         }
         let _ = writeln!(
             text,
@@ -102,7 +102,7 @@ impl Said<'_> {
                 made,
             })? + "\n");
         }
-        Ok(laws::ranking(ranking, self.request.room))
+        Ok(finding::ranking(ranking, self.request.room))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A fit of any law with the rows that it is of, in words and as JSON.
 
-use super::laws::Finding;
+use super::finding::Finding;
 use super::print;
 use super::request::Request;
 use super::rows::Made;

@@ -2,9 +2,9 @@
 
 use anyhow::ensure;
 
+use super::asked::{Asked, Reading};
 use super::draw;
-use super::finding::Finding;
-use super::{Asked, Reading};
+use crate::commands::fit::finding::Finding;
 use crate::commands::fit::print::cell;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Made, groups};

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use anyhow::ensure;
 
+use super::asked::{Asked, BATCH, LOSS, Plain, STEPS, any};
 use super::draw;
-use super::finding::{Finding, foot, number};
-use super::{Asked, BATCH, LOSS, Plain, STEPS, any};
+use crate::commands::fit::finding::{Finding, foot, number};
 use crate::commands::fit::print::cell;
 use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};

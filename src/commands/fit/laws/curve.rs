@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::asked::{Asked, LENGTH, LOSS, Reading, SIZE, any};
 use super::draw::{self, dots};
-use super::finding::{Finding, foot, number};
-use super::{Asked, LENGTH, Reading, SIZE};
+use crate::commands::fit::finding::{Finding, foot, number};
 use crate::commands::fit::print::cell;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
@@ -48,7 +48,7 @@ type Curves = Vec<Group<[f64; 2]>>;
 /// A law of one variable for each group, and each group compared with the first.
 fn read<'a>(request: &'a Request<'a>, axis: &'static [Field], noun: &'static str) -> anyhow::Result<Reading<'a>> {
     let args = request.args;
-    let read = |path: &Path| table::numbers(path, &request.columns, [axis, super::LOSS], &request.table, super::any);
+    let read = |path: &Path| table::numbers(path, &request.columns, [axis, LOSS], &request.table, any);
     let of = read(&args.runs)?;
     let other = args.against.as_deref().map(|path| Ok::<_, anyhow::Error>((path, read(path)?))).transpose()?;
     Ok(Box::new(move || {

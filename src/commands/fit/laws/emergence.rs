@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
-use super::{Asked, Reading, draw, measured};
+use super::asked::{Asked, Reading};
+use super::{draw, measured};
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
 use crate::commands::fit::told::Told;

@@ -2,8 +2,8 @@
 
 use anyhow::ensure;
 
+use super::asked::{Asked, Plain};
 use super::draw;
-use super::{Asked, Plain};
 use crate::fit::laws::critical_batch::{self, NormPair};
 use crate::fit::named::Dot;
 use crate::fit::table::Field;

@@ -1,7 +1,7 @@
 //! `--law kaplan`: Kaplan's L(N, D) under every convention of counting that the table tells.
 
+use super::asked::{Asked, Reading};
 use super::draw;
-use super::{Asked, Reading};
 use crate::commands::fit::request::{Request, require_budgets};
 use crate::commands::fit::rows::{Group, groups};
 use crate::commands::fit::told::Told;

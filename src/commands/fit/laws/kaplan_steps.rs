@@ -2,9 +2,9 @@
 
 use anyhow::ensure;
 
+use super::asked::{Asked, BATCH, LOSS, Plain, Reading, STEPS, any};
 use super::draw;
-use super::finding::Finding;
-use super::{Asked, BATCH, LOSS, Plain, Reading, STEPS, any};
+use crate::commands::fit::finding::Finding;
 use crate::commands::fit::request::Request;
 use crate::fit::laws::critical_batch::AgainstLoss;
 use crate::fit::laws::kaplan;

@@ -1,16 +1,16 @@
 //! `runner fit --law`: one file a law. Each says which flags it takes beside those of every law, how it reads a table and fits
 //! it, how its numbers are told, and how they are drawn.
 //!
-//! A new law is its name in [`crate::fit::named::Law`], its file here, and its line in [`asked`]. Mathematics of more than a
+//! A new law is its name in [`crate::fit::named::Law`], its file here, and its line in [`asked()`]. Mathematics of more than a
 //! few lines goes below [`crate::fit::laws`].
 
+mod asked;
 mod composition;
 mod contrast;
 mod critical_batch;
 mod curve;
 mod draw;
 mod emergence;
-mod finding;
 mod gradient_noise;
 mod kaplan;
 mod kaplan_steps;
@@ -24,29 +24,12 @@ mod written;
 
 use anyhow::bail;
 
-pub(super) use self::finding::{Finding, IN_LOGARITHM, PLAIN, law};
-pub(super) use self::written::ranking;
+use self::asked::{Asked, Reading};
 use super::request::Request;
-use super::rows::{Group, groups};
 use super::told::Told;
-use crate::fit::named::{Dot, Law};
+use crate::fit::named::Law;
 use crate::fit::table::budgets::Resample;
-use crate::fit::table::{self, Field};
 use crate::report::Figure;
-
-/// What is asked by the name of a law.
-#[derive(Clone, Copy)]
-struct Asked {
-    /// The flags that it takes beside those of every law.
-    takes: &'static [&'static str],
-    /// Reads the table; what comes back fits it.
-    read: for<'a> fn(&'a Request<'a>) -> anyhow::Result<Reading<'a>>,
-    /// Draws its fits, all of which have rows that are drawn.
-    draw: fn(&[&Told]) -> Vec<Figure>,
-}
-
-/// A table that was read, and how it is fitted.
-type Reading<'a> = Box<dyn FnOnce() -> anyhow::Result<Vec<Told>> + 'a>;
 
 /// The law of a name; without one, the formula of the request.
 fn asked(law: Option<Law>) -> Asked {
@@ -112,42 +95,4 @@ fn refuse(request: &Request, law: Law, takes: &[&str]) -> anyhow::Result<()> {
         Some((flag, _)) => bail!("{flag} means nothing with --law {}: leave it out", law.name()),
         None => Ok(()),
     }
-}
-
-/// Columns of plain numbers that laws share, in the order in which fits take them.
-const SIZE: &[Field] = &[Field::Params];
-const LENGTH: &[Field] = &[Field::Tokens];
-const STEPS: &[Field] = &[Field::Steps];
-const BATCH: &[Field] = &[Field::Batch];
-const LOSS: &[Field] = &[Field::Loss];
-
-/// A law over plain columns, the last of which is the loss.
-struct Plain<const K: usize> {
-    fields: [&'static [Field]; K],
-    /// What is wrong with a row, and in which of its columns.
-    check: fn(&[f64; K]) -> Option<(usize, String)>,
-    fit: fn(Vec<[f64; K]>, &Request) -> Box<dyn Finding>,
-    /// What is drawn of a row.
-    dot: fn(&[f64; K]) -> Dot,
-}
-
-impl<const K: usize> Plain<K> {
-    /// Reads the columns; each group of rows is fitted by itself.
-    fn read<'a>(self, request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
-        let args = request.args;
-        let table = table::numbers(&args.runs, &request.columns, self.fields, &request.table, self.check)?;
-        Ok(Box::new(move || {
-            let groups = groups(table, &args.runs, args.drop_highest, |row| row[K - 1])?;
-            let one = |Group { name, rows, made, .. }: Group<[f64; K]>| {
-                let points = rows.iter().map(self.dot).collect();
-                Told::new(name, (self.fit)(rows, request), &made, points)
-            };
-            Ok(groups.into_iter().map(one).collect())
-        }))
-    }
-}
-
-/// Every row is as it should be.
-fn any<const K: usize>(_: &[f64; K]) -> Option<(usize, String)> {
-    None
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::{bail, ensure};
 
+use super::asked::{Asked, Reading};
 use super::draw;
-use super::finding::{Finding, foot, number};
-use super::{Asked, Reading};
+use crate::commands::fit::finding::{Finding, foot, number};
 use crate::commands::fit::print::cell;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};

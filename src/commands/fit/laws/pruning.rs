@@ -1,10 +1,10 @@
 //! `--law pruning`: laws of pruned data for each way of pruning, and those ways against each other.
 
+use super::asked::{Asked, LENGTH, LOSS, Reading};
 use super::contrast::against;
 use super::curve::selection;
 use super::draw;
-use super::finding::{Finding, foot, number};
-use super::{Asked, LENGTH, LOSS, Reading};
+use crate::commands::fit::finding::{Finding, foot, number};
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
 use crate::commands::fit::told::Told;

@@ -1,8 +1,8 @@
 //! `--law repetition`: the surface that knows how data wear out.
 
+use super::asked::{Asked, LENGTH, LOSS, Plain, Reading, SIZE, any};
 use super::draw;
-use super::finding::Finding;
-use super::{Asked, LENGTH, LOSS, Plain, Reading, SIZE, any};
+use crate::commands::fit::finding::Finding;
 use crate::commands::fit::request::Request;
 use crate::fit::approaches::approach3;
 use crate::fit::laws::repetition::{self, Run};

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::asked::{Asked, BATCH, LENGTH, LOSS, Plain, any};
 use super::draw;
-use super::finding::{Finding, number};
-use super::{Asked, BATCH, LENGTH, LOSS, Plain, any};
+use crate::commands::fit::finding::{Finding, number};
 use crate::commands::fit::print::cell;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::Status;

@@ -2,17 +2,16 @@
 
 use serde::Serialize;
 
+use super::asked::{Asked, Reading};
 use super::draw;
-use super::finding::{Finding, IN_LOGARITHM, PLAIN, law};
-use super::{Asked, Reading};
 use crate::cli::Residuals;
+use crate::commands::fit::finding::{Finding, IN_LOGARITHM, PLAIN, law};
 use crate::commands::fit::formula::{self, Alone, Won};
 use crate::commands::fit::request::Request;
 use crate::commands::fit::told::Told;
-use crate::commands::shared::sheet::{Room, Sheet, Worth};
+use crate::commands::shared::sheet::Room;
 use crate::fit::Status;
 use crate::fit::laws::written::Written;
-use crate::fit::laws::written::ranking::Ranking;
 use crate::report::figure::{Axis, Figure, Unit};
 
 pub(super) const LAW: Asked = Asked { takes: &[], read, draw: |told| vec![figure(told)] };
@@ -80,53 +79,4 @@ fn noun(column: &str) -> &str {
         "C" | "flops" => "training compute (FLOPs)",
         other => other,
     }
-}
-
-impl Finding for Ranking {
-    // That one law predicts better than others says nothing of its numbers, which have a status of their own.
-    fn status(&self) -> Status {
-        if self.laws.first().is_none_or(|law| law.failure.is_some()) { Status::TooFewPoints } else { Status::Converged }
-    }
-
-    fn conclusion(&self) -> &str {
-        &self.conclusion
-    }
-
-    fn text(&self, room: Room) -> String {
-        ranking(self, room)
-    }
-}
-
-/// Several laws, the best first.
-pub(in crate::commands::fit) fn ranking(ranking: &Ranking, room: Room) -> String {
-    let mut table = Sheet::new([
-        ("law", Worth::Must),
-        ("unknowns", Worth::More(3)),
-        ("rms", Worth::More(2)),
-        ("AICc", Worth::More(2)),
-        ("error held out", Worth::Must),
-        ("mean", Worth::More(4)),
-        ("one step before", Worth::More(1)),
-        ("at rest", Worth::More(1)),
-    ]);
-    let number = |x: Option<f64>, digits: usize| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.digits$}"));
-    for law in &ranking.laws {
-        table.add_row([
-            law.name.clone(),
-            law.unknowns.to_string(),
-            number(law.rms, 5),
-            number(law.aicc, 1),
-            number(law.held_out.map(|held_out| held_out.rms), 5),
-            number(law.held_out.map(|held_out| held_out.mean), 5),
-            number(law.inner, 5),
-            if law.at_rest { "yes" } else { "no" }.to_owned(),
-        ]);
-    }
-    let failures: String = ranking
-        .laws
-        .iter()
-        .filter_map(|law| Some(format!("{} could not be fitted: {}\n", law.name, law.failure.as_ref()?)))
-        .collect();
-    let title = "Laws by their error on the most expensive rows, fitted to the others";
-    format!("{title}\n{}{failures}{}\n\n", table.text(room), ranking.conclusion)
 }

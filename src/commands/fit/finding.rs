@@ -9,6 +9,7 @@ use crate::commands::fit::print::cell;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::Status;
 use crate::fit::laws::law::LawFit;
+use crate::fit::laws::written::ranking::Ranking;
 use crate::fit::numerics::residuals::Residuals;
 
 /// A fit of any law: its numbers, its status and its sentence.
@@ -41,8 +42,8 @@ impl<T: Serialize> Json for T {
 }
 
 /// What residuals are of, and what they are called where they are differences of losses.
-pub(in crate::commands::fit) const IN_LOGARITHM: &str = "residuals in the logarithm";
-pub(in crate::commands::fit) const PLAIN: &str = "residuals";
+pub(super) const IN_LOGARITHM: &str = "residuals in the logarithm";
+pub(super) const PLAIN: &str = "residuals";
 
 impl Finding for LawFit {
     fn status(&self) -> Status {
@@ -59,7 +60,7 @@ impl Finding for LawFit {
 }
 
 /// A law with its numbers, one a line.
-pub(in crate::commands::fit) fn law(fit: &LawFit, room: Room) -> String {
+pub(super) fn law(fit: &LawFit, room: Room) -> String {
     let mut text = format!("{}\n", fit.formula);
     if !fit.parameters.is_empty() {
         let mut table =
@@ -102,4 +103,53 @@ pub(super) fn number(x: f64) -> String {
     } else {
         format!("{x:.3e}")
     }
+}
+
+impl Finding for Ranking {
+    // That one law predicts better than others says nothing of its numbers, which have a status of their own.
+    fn status(&self) -> Status {
+        if self.laws.first().is_none_or(|law| law.failure.is_some()) { Status::TooFewPoints } else { Status::Converged }
+    }
+
+    fn conclusion(&self) -> &str {
+        &self.conclusion
+    }
+
+    fn text(&self, room: Room) -> String {
+        ranking(self, room)
+    }
+}
+
+/// Several laws, the best first.
+pub(super) fn ranking(ranking: &Ranking, room: Room) -> String {
+    let mut table = Sheet::new([
+        ("law", Worth::Must),
+        ("unknowns", Worth::More(3)),
+        ("rms", Worth::More(2)),
+        ("AICc", Worth::More(2)),
+        ("error held out", Worth::Must),
+        ("mean", Worth::More(4)),
+        ("one step before", Worth::More(1)),
+        ("at rest", Worth::More(1)),
+    ]);
+    let number = |x: Option<f64>, digits: usize| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.digits$}"));
+    for law in &ranking.laws {
+        table.add_row([
+            law.name.clone(),
+            law.unknowns.to_string(),
+            number(law.rms, 5),
+            number(law.aicc, 1),
+            number(law.held_out.map(|held_out| held_out.rms), 5),
+            number(law.held_out.map(|held_out| held_out.mean), 5),
+            number(law.inner, 5),
+            if law.at_rest { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    let failures: String = ranking
+        .laws
+        .iter()
+        .filter_map(|law| Some(format!("{} could not be fitted: {}\n", law.name, law.failure.as_ref()?)))
+        .collect();
+    let title = "Laws by their error on the most expensive rows, fitted to the others";
+    format!("{title}\n{}{failures}{}\n\n", table.text(room), ranking.conclusion)
 }
