@@ -57,7 +57,7 @@ mod tests {
     fn an_error_is_told_by_name_and_meaning_and_only_a_lack_of_room_is_one_of_memory() {
         let full = failed("cannot take 12 GB", 2);
         assert!(matches!(full, TrainError::OutOfMemory(_)), "{full}");
-        for (code, name, _) in KNOWN.into_iter().skip(1) {
+        for (code, name, _) in KNOWN.into_iter().filter(|(code, ..)| *code != 2) {
             let error = failed("a step", code);
             assert!(matches!(error, TrainError::Device(_)) && error.to_string().contains(name), "{error}");
         }
