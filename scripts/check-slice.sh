@@ -10,7 +10,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/home"
 cd "$scratch/home"
-sed 's/^name = .*/name = "slice"/; s/^budgets = .*/budgets = [1.2e11]/; s/^tokens = 163840/tokens = 8192/' \
+sed 's/^name = .*/name = "slice"/; s/^budgets = .*/budgets = [3e11]/; s/^tokens = 163840/tokens = 8192/' \
     "$here/../sweeps/quickstart.toml" > slice.toml
 begun=$(date +%s)
 "$RUNNER" sweep slice.toml --device cpu --slots-per-device 2 --cache "$scratch/cache" --out "$scratch/whole" > "$scratch/log" 2>&1 || { tail "$scratch/log"; exit 1; }
