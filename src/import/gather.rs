@@ -55,23 +55,20 @@ pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
     if !path.is_dir() || path.join("runs.csv").is_file() {
         return Ok(None);
     }
-    let mut logs = logs(path)?;
+    let mut logs = logs(path, "")?;
     let tracked = if logs.is_empty() { mlflow_runs(path)? } else { Vec::new() };
     if logs.is_empty() && tracked.is_empty() {
         // A folder a run, each with its log.
         for folder in inside(path)?.iter().filter(|inner| inner.is_dir()) {
-            logs.extend(self::logs(folder)?);
+            logs.extend(self::logs(folder, &folder.file_name().unwrap_or_default().to_string_lossy())?);
         }
     }
     if logs.is_empty() && tracked.is_empty() {
         return Err(ImportError::NoRuns(path.to_owned()));
     }
     let mut gathered = Gathered::default();
-    for log in logs {
-        let name = log.strip_prefix(path).unwrap_or(&log).with_extension("");
-        // A log that is called alike in each folder is known by its folder.
-        let alike = name.parent().filter(|folder| !folder.as_os_str().is_empty() && alone(&log));
-        gathered.add_log(&log, &alike.unwrap_or(&name).to_string_lossy())?;
+    for (name, log) in logs {
+        gathered.add_log(&log, &name)?;
     }
     for run in tracked {
         gathered.add_mlflow(&run)?;
@@ -80,17 +77,20 @@ pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
     Ok(Some(gathered))
 }
 
-/// The logs in a folder, sorted.
-fn logs(folder: &Path) -> Result<Vec<PathBuf>, ImportError> {
+/// The logs in a folder by name, sorted. Those of a folder inside are called by both; one that is alone there, which may be called
+/// alike in each, by its folder.
+fn logs(folder: &Path, called: &str) -> Result<Vec<(String, PathBuf)>, ImportError> {
     let is_log = |path: &PathBuf| {
         path.is_file() && path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson")
     };
-    Ok(inside(folder)?.into_iter().filter(is_log).collect())
-}
-
-/// Whether it is the only log of its folder.
-fn alone(log: &Path) -> bool {
-    log.parent().and_then(|folder| logs(folder).ok()).is_some_and(|logs| logs.len() == 1)
+    let logs: Vec<PathBuf> = inside(folder)?.into_iter().filter(is_log).collect();
+    let alone = logs.len() == 1;
+    let name = |log: &PathBuf| match log.file_stem().unwrap_or_default().to_string_lossy() {
+        stem if called.is_empty() => stem.into_owned(),
+        _ if alone => called.to_owned(),
+        stem => format!("{called}/{stem}"),
+    };
+    Ok(logs.into_iter().map(|log| (name(&log), log)).collect())
 }
 
 /// What is in a folder, sorted.
@@ -146,9 +146,10 @@ impl Gathered {
         let (mut run, mut points, mut skipped, mut diverged) = (Map::new(), Points::new(), 0, false);
         let (mut reached, mut all) = (0.0_f64, None);
         // Trainers of Hugging Face close a log with the mean of all training losses, by a name of its own.
-        let only_step_losses = text.lines().filter_map(object).any(|told| told.contains_key(LOSSES[0]));
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let Some(told) = object(line) else {
+        let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).map(object).collect();
+        let only_step_losses = lines.iter().flatten().any(|told| told.contains_key(LOSSES[0]));
+        for told in lines {
+            let Some(told) = told else {
                 skipped += 1;
                 continue;
             };
@@ -234,8 +235,8 @@ impl Gathered {
         self.curves.push(points);
     }
 
-    /// Writes the runs as lines. Those that diverged or are unfinished are told as such by the key that other logs have for it; where no log tells a
-    /// status, the others are finished.
+    /// Writes the runs as lines. Those that diverged or are unfinished are told as such by the key that other logs have for it;
+    /// where no log tells a status, the others are finished.
     fn write(&mut self) {
         // A loss on the way is not that of the end, where another one is told.
         let validation = |key: &String| table::calls(Field::Loss, key) && !LOSSES.contains(&key.as_str());

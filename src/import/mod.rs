@@ -25,8 +25,8 @@ pub enum ImportError {
     },
     /// A folder holds no runs.
     #[error(
-        "{} holds no runs: give a folder with one JSON Lines file a run (*.jsonl, each in the folder or in one of its own), an mlruns folder, or a table of runs \
-         (CSV, JSON Lines, Parquet). Of TensorBoard's event files and W&B's run folders export such a table first",
+        "{} holds no runs: give a folder with one JSON Lines file a run (*.jsonl, each in the folder or in one of its own), an \
+         mlruns folder, or a table of runs (CSV, JSON Lines, Parquet). Of TensorBoard's event files and W&B's run folders export such a table first",
         .0.display()
     )]
     NoRuns(PathBuf),

@@ -75,3 +75,14 @@ fn fill<'a>(root: &mut DeTable<'a>, neutral: DeTable<'a>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_that_means_none_is_that_of_the_text() {
+        let neutral: toml::Table = NEUTRAL.parse().unwrap();
+        assert_eq!(neutral["optimizer"]["learning_rate"].as_float(), Some(NO_RATE));
+    }
+}

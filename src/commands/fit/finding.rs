@@ -29,6 +29,26 @@ impl dyn Finding {
     }
 }
 
+/// Makes a fit a finding whose fields `status` and `conclusion` say these, by the function that tells it as text.
+macro_rules! finding {
+    ($fit:ty, $text:path) => {
+        impl $crate::commands::fit::finding::Finding for $fit {
+            fn status(&self) -> $crate::fit::Status {
+                self.status
+            }
+
+            fn conclusion(&self) -> &str {
+                &self.conclusion
+            }
+
+            fn text(&self, room: $crate::commands::shared::sheet::Room) -> String {
+                $text(self, room)
+            }
+        }
+    };
+}
+pub(super) use finding;
+
 /// What can be an object of JSON.
 pub(in crate::commands) trait Json {
     /// The object.
@@ -45,19 +65,7 @@ impl<T: Serialize> Json for T {
 pub(super) const IN_LOGARITHM: &str = "residuals in the logarithm";
 pub(super) const PLAIN: &str = "residuals";
 
-impl Finding for LawFit {
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn conclusion(&self) -> &str {
-        &self.conclusion
-    }
-
-    fn text(&self, room: Room) -> String {
-        law(self, room)
-    }
-}
+finding!(LawFit, law);
 
 /// A law with its numbers, one a line.
 pub(super) fn law(fit: &LawFit, room: Room) -> String {

@@ -140,9 +140,8 @@ pub(super) struct Story<'a> {
     /// What else it told, each with its last value.
     told: BTreeMap<String, Told>,
     log: VecDeque<String>,
-    /// The first line that looked like an object and was not understood, and why; and how many there were.
-    broken: Option<(u64, String)>,
-    count_broken: usize,
+    /// The first line that looked like an object and was not understood, why, and how many there were.
+    broken: Option<(u64, String, usize)>,
 }
 
 impl<'a> Story<'a> {
@@ -168,7 +167,6 @@ impl<'a> Story<'a> {
             told: BTreeMap::new(),
             log: VecDeque::new(),
             broken: None,
-            count_broken: 0,
         }
     }
 
@@ -180,8 +178,7 @@ impl<'a> Story<'a> {
             Some(Ok(said)) => said,
             other => {
                 if let Some(Err(why)) = other {
-                    self.broken.get_or_insert((line.number, why));
-                    self.count_broken += 1;
+                    self.broken.get_or_insert((line.number, why, 0)).2 += 1;
                 }
                 self.log(&line.text);
                 return Ok(ControlFlow::Continue(()));
@@ -398,7 +395,7 @@ impl<'a> Story<'a> {
     /// The result of a program that ended well.
     pub(super) fn outcome(&self) -> Result<Outcome, Wrong> {
         let Some(result) = self.result else {
-            let broken = self.broken.as_ref().map_or_else(String::new, |(line, why)| {
+            let broken = self.broken.as_ref().map_or_else(String::new, |(line, why, _)| {
                 format!(", and line {line} of what it printed begins like JSON and was not understood ({why})")
             });
             return Err(Wrong(format!(
@@ -410,10 +407,11 @@ impl<'a> Story<'a> {
         if let Some(Reached { tokens, line }) = self.reached.filter(|reached| !self.is_all(reached.tokens)) {
             return Err(self.wrong(line, &format!("it ended at {tokens} tokens, and the run has {asked}")));
         }
-        if let Some((line, why)) = &self.broken {
+        if let Some((line, why, count)) = &self.broken {
             eprintln!(
-                "run {}: {} lines of what the program printed begin like JSON and were not understood; the first is line {line}: {why}",
-                self.run.id, self.count_broken
+                "run {}: {count} lines of what the program printed begin like JSON and were not understood; the first is line \
+                 {line}: {why}",
+                self.run.id
             );
         }
         let seconds = self.seconds();

@@ -4,13 +4,12 @@ use anyhow::{bail, ensure};
 
 use super::asked::{Asked, Reading};
 use super::draw;
-use crate::commands::fit::finding::{Finding, foot, number};
+use crate::commands::fit::finding::{finding, foot, number};
 use crate::commands::fit::print::cell;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
 use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
-use crate::fit::Status;
 use crate::fit::laws::composition::{self, Best, Composition, Run, Target};
 use crate::fit::named::Dot;
 use crate::fit::table::named::{self, Wanted};
@@ -99,19 +98,7 @@ fn run(row: &named::Named, parts: usize) -> Run {
     }
 }
 
-impl Finding for Composition {
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn conclusion(&self) -> &str {
-        &self.conclusion
-    }
-
-    fn text(&self, room: Room) -> String {
-        text(self, room)
-    }
-}
+finding!(Composition, text);
 
 /// The best mixture for each target and size, and how mixtures change with size.
 fn text(fit: &Composition, room: Room) -> String {

@@ -4,16 +4,16 @@ use anyhow::ensure;
 
 use super::asked::{Asked, Reading};
 use super::draw;
-use crate::commands::fit::finding::Finding;
+use crate::commands::fit::finding::finding;
 use crate::commands::fit::print::cell;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Made, groups};
 use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
+use crate::fit::Estimate;
 use crate::fit::laws::contrast::{self, Contrast, Setting};
 use crate::fit::named::Dot;
 use crate::fit::table::{self, Placed, Table};
-use crate::fit::{Estimate, Status};
 use crate::report::figure::{
     Axis, Color, Figure, Mark, Point, Series, Shape, Table as Behind, Unit, cell as csv, cells, interval,
 };
@@ -49,19 +49,7 @@ pub(super) fn against(request: &Request, table: Table<Placed>) -> anyhow::Result
     Ok(Some((settings, made)))
 }
 
-impl Finding for Contrast {
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn conclusion(&self) -> &str {
-        &self.conclusion
-    }
-
-    fn text(&self, room: Room) -> String {
-        text(self, room)
-    }
-}
+finding!(Contrast, text);
 
 /// Settings against the first of them.
 fn text(fit: &Contrast, room: Room) -> String {

@@ -6,13 +6,13 @@ use anyhow::ensure;
 
 use super::asked::{Asked, BATCH, LOSS, Plain, STEPS, any};
 use super::draw;
-use crate::commands::fit::finding::{Finding, foot, number};
+use crate::commands::fit::finding::{finding, foot, number};
 use crate::commands::fit::print::cell;
 use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
+use crate::fit::Estimate;
 use crate::fit::laws::critical_batch::runs::{self, CriticalBatch};
 use crate::fit::named::Dot;
-use crate::fit::{Estimate, Status};
 use crate::report::figure::{
     Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell as csv, cells, interval,
 };
@@ -39,19 +39,7 @@ const RUNS: Plain<3> = Plain {
     dot: |[batch, x, loss]| Dot { x: *x, loss: *loss, series: Some(*batch) },
 };
 
-impl Finding for CriticalBatch {
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn conclusion(&self) -> &str {
-        &self.conclusion
-    }
-
-    fn text(&self, room: Room) -> String {
-        text(self, room)
-    }
-}
+finding!(CriticalBatch, text);
 
 /// The critical batch at each loss, and its laws.
 fn text(fit: &CriticalBatch, room: Room) -> String {

@@ -7,17 +7,17 @@ use anyhow::{bail, ensure};
 
 use super::asked::{Asked, Reading};
 use super::draw;
-use crate::commands::fit::finding::{Finding, foot, number};
+use crate::commands::fit::finding::{finding, foot, number};
 use crate::commands::fit::print::cell;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
 use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
+use crate::fit::Estimate;
 use crate::fit::named::Dot;
 use crate::fit::table::named::{self, Wanted};
 use crate::fit::table::{self, TableError};
 use crate::fit::transfer::optimum::{self, Optimum};
-use crate::fit::{Estimate, Status};
 use crate::report::figure::{
     Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell as csv, cells, interval,
 };
@@ -131,19 +131,7 @@ fn pattern<T: Ord>(values: impl Iterator<Item = T>) -> Vec<usize> {
         .collect()
 }
 
-impl Finding for Optimum {
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn conclusion(&self) -> &str {
-        &self.conclusion
-    }
-
-    fn text(&self, room: Room) -> String {
-        text(self, room)
-    }
-}
+finding!(Optimum, text);
 
 /// The best value of a setting, place by place.
 fn text(fit: &Optimum, room: Room) -> String {

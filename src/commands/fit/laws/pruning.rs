@@ -4,12 +4,11 @@ use super::asked::{Asked, LENGTH, LOSS, Reading};
 use super::contrast::against;
 use super::curve::selection;
 use super::draw;
-use crate::commands::fit::finding::{Finding, foot, number};
+use crate::commands::fit::finding::{Finding as _, finding, foot, number};
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
 use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
-use crate::fit::Status;
 use crate::fit::laws::contrast;
 use crate::fit::laws::pruning::{self, Pruning, Run};
 use crate::fit::named::Dot;
@@ -55,19 +54,7 @@ fn fit(request: &Request, Group { name, rows, made, .. }: Group<[f64; 3]>) -> To
     Told::new(name, Box::new(pruning::fit(&runs, &request.bootstrap)), &made, points)
 }
 
-impl Finding for Pruning {
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn conclusion(&self) -> &str {
-        &self.conclusion
-    }
-
-    fn text(&self, room: Room) -> String {
-        text(self, room)
-    }
-}
+finding!(Pruning, text);
 
 /// The best share to keep, with the laws at it and without pruning.
 fn text(fit: &Pruning, room: Room) -> String {

@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use super::asked::{Asked, BATCH, LENGTH, LOSS, Plain, any};
 use super::draw;
-use crate::commands::fit::finding::{Finding, number};
+use crate::commands::fit::finding::{finding, number};
 use crate::commands::fit::print::cell;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
-use crate::fit::Status;
 use crate::fit::named::Dot;
 use crate::fit::table::Field;
 use crate::fit::transfer::tuning::{self, Run, Tuning};
@@ -31,19 +30,7 @@ const RUNS: Plain<5> = Plain {
     dot: |[params, _, x, _, loss]| Dot { x: *x, loss: *loss, series: Some(*params) },
 };
 
-impl Finding for Tuning {
-    fn status(&self) -> Status {
-        self.status
-    }
-
-    fn conclusion(&self) -> &str {
-        &self.conclusion
-    }
-
-    fn text(&self, room: Room) -> String {
-        text(self, room)
-    }
-}
+finding!(Tuning, text);
 
 /// The best learning rate and batch size of each size, and the rules as a spec takes them.
 fn text(tuning: &Tuning, room: Room) -> String {

@@ -331,19 +331,20 @@ fn misfit(points: &[Point], forms: &[Form; 2], curves: &[Cubic; 2], freedom: usi
     if freedom == 0 || sizes.len() == points.len() || points.iter().any(|point| point.weight.total_cmp(&1.0).is_ne()) {
         return None;
     }
-    let mean = |size: &[Point]| size.iter().map(|point| point.loss).sum::<f64>() / size.len() as f64;
-    let off = |axis: usize, size: &[Point]| mean(size) - curves[axis].at(size[0].x[axis]);
-    let lack = sizes.iter().map(|size| size.len() as f64 * off(0, size).powi(2)).sum::<f64>() / freedom as f64;
-    let scatter = |size: &&[Point]| size.iter().map(|point| (point.loss - mean(size)).powi(2)).sum::<f64>();
-    let pure = sizes.iter().map(scatter).sum::<f64>() / (points.len() - sizes.len()) as f64;
+    let means = means(points);
+    let off = |axis: usize, size: usize| means[size].1 - curves[axis].at(means[size].0[axis]);
+    let all = 0..sizes.len();
+    let lack = all.clone().map(|k| sizes[k].len() as f64 * off(0, k).powi(2)).sum::<f64>() / freedom as f64;
+    let scatter = |k: usize| sizes[k].iter().map(|run| (run.loss - means[k].1).powi(2)).sum::<f64>();
+    let pure = all.clone().map(scatter).sum::<f64>() / (points.len() - sizes.len()) as f64;
     (lack > pure).then(|| {
         let wider = widening(freedom);
         AXES.map(|axis| {
-            let corrected: Vec<f64> = sizes
-                .iter()
-                .map(|size| {
-                    let leverage: f64 = size[0].repeats.clone().map(|i| forms[axis].leverage(i)).sum();
-                    off(axis, size) * (size[0].near / (1.0 - leverage).max(0.05)).sqrt()
+            let corrected: Vec<f64> = all
+                .clone()
+                .map(|k| {
+                    let leverage: f64 = sizes[k][0].repeats.clone().map(|i| forms[axis].leverage(i)).sum();
+                    off(axis, k) * (sizes[k][0].near / (1.0 - leverage).max(0.05)).sqrt()
                 })
                 .collect();
             let centre = corrected.iter().sum::<f64>() / corrected.len() as f64;
