@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::gpu::{Gpu, Number, Product};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::gpu::{Address, Gpu, Number, Product};
 use super::layout::{Arena, Room as _};
 use super::product::{multiply, plain};
 use super::program::Phase;
@@ -18,6 +21,9 @@ use crate::trainer::TrainError;
 
 /// Rows of the matrices whose product shows what the card can do at best.
 const PEAK_ROWS: usize = 8192;
+
+/// Random numbers that are drawn for them; rows of these matrices begin at different ones of them.
+const DRAWN: usize = 1_000_003;
 
 /// Bytes of an array that is written to see the speed of the card's memory: more than its cache holds.
 const MEMORY_BYTES: usize = 256 << 20;
@@ -62,6 +68,8 @@ impl<'a> Stepper<'a> {
         let arena = Arena::new(self.gpu);
         let [a, b, out] =
             [arena.numbers(n * n, factors)?, arena.numbers(n * n, factors)?, arena.numbers(n * n, factors)?];
+        draw(self.gpu, a, n * n, factors)?;
+        draw(self.gpu, b, n * n, factors)?;
         let product = Product {
             a: plain(a),
             b: plain(b),
@@ -80,6 +88,22 @@ impl<'a> Stepper<'a> {
         self.gpu.synchronize()?;
         Ok(begun.elapsed().as_secs_f64())
     }
+}
+
+/// Fills a matrix with random numbers from -1 to 1. Products of zeros take less power, so that a card does them at a higher
+/// clock than any training.
+fn draw(gpu: &dyn Gpu, to: Address, count: usize, numbers: Number) -> Result<(), TrainError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut drawn = Vec::new();
+    for _ in 0..count.min(DRAWN) {
+        // The upper bytes of an f32 are its bf16.
+        drawn.extend_from_slice(&rng.random_range(-1.0_f32..1.0).to_le_bytes()[4 - numbers.bytes()..]);
+    }
+    for begin in (0..count * numbers.bytes()).step_by(drawn.len()) {
+        let rest = count * numbers.bytes() - begin;
+        gpu.upload(to + begin as u64, &drawn[..rest.min(drawn.len())])?;
+    }
+    Ok(())
 }
 
 impl Bench for Stepper<'_> {

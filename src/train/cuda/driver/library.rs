@@ -25,6 +25,8 @@ const WORKSPACE: usize = 32 << 20;
 
 // Numbers of cublasLt.h.
 const SUCCESS: c_int = 0;
+/// Invalid value, wrong architecture, not supported: nothing was started.
+const REFUSALS: [c_int; 3] = [7, 8, 15];
 const COMPUTE_32F: c_int = 68;
 const COMPUTE_32F_FAST_TF32: c_int = 77;
 const R_32F: c_int = 0;
@@ -178,7 +180,7 @@ impl Library {
         Ok(Self { functions, handle, workspace, plans: RefCell::default(), _file: ManuallyDrop::new(file) })
     }
 
-    /// Does a product; false where the library has no algorithm for it.
+    /// Does a product; false where the library has no algorithm for it, or does not take the one that it chose.
     pub fn product(&self, product: &Product, stream: sys::CUstream) -> Result<bool, TrainError> {
         let Product { a, b, out, alpha, beta, .. } = *product;
         let key = Key::of(product);
@@ -214,7 +216,13 @@ impl Library {
         if status == SUCCESS {
             return Ok(true);
         }
-        Err(TrainError::Device(format!("a product of {:?} failed: status {status} of cuBLASLt", product.size)))
+        let size = product.size;
+        if REFUSALS.contains(&status) {
+            eprintln!("cuBLASLt refuses a product of {size:?} (status {status}): our own kernel does it, which is slower");
+            self.plans.borrow_mut().insert(key, None);
+            return Ok(false);
+        }
+        Err(TrainError::Device(format!("a product of {size:?} failed: status {status} of cuBLASLt")))
     }
 
     /// The algorithm for a product; nothing where there is none.

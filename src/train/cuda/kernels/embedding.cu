@@ -1,8 +1,9 @@
 // Gradients of the tables of tokens and positions; the forward pass lies with the first normalization (norm.cu).
 #include "common.cuh"
 
-// Ids of one block of `embed_backward`.
+// Ids and channels of one block of `embed_backward`: their sums fit into the shared memory that every block may have.
 #define EMBED_IDS 8
+#define EMBED_CHANNELS 1024
 // Rows that a block of 256 threads looks through at once, and those of one thread of them; rows asked for together.
 #define EMBED_ROWS 1024
 #define EMBED_MINE 4
@@ -12,10 +13,10 @@
 //
 //   for each row: grad_table[id] += multiplier grad[row]
 //
-// One block for EMBED_IDS ids, of 256 threads. It reads the ids of all rows, 1024 at a time, lists those that are its own in
+// One block for EMBED_IDS ids and EMBED_CHANNELS channels, of 256 threads. It reads the ids of all rows, 1024 at a time, lists those that are its own in
 // their order, and adds their rows; each channel belongs to one thread, so no sum depends on who comes first. The ids are
 // two bytes each and mostly in the cache: 32,768 rows and 50,304 ids are 0.4 GB of reads there and no list to sort.
-// Dynamic shared memory: EMBED_IDS x d floats.
+// Dynamic shared memory: EMBED_IDS x min(d, EMBED_CHANNELS) floats.
 extern "C" __global__ void embed_backward(const u16* ring, long long stride, int slots, const StepState* state,
                                           int context, const float* grad, float* grad_table, int d, int rows, int vocab,
                                           float multiplier, int accumulate) {
@@ -24,8 +25,9 @@ extern "C" __global__ void embed_backward(const u16* ring, long long stride, int
     SHARED(int, listed, EMBED_ROWS);
     SHARED(int, counts, EMBED_MINE * 8);
     Tokens tokens(ring, stride, slots, state, context);
+    int from = blockIdx.y * EMBED_CHANNELS, mine = d - from < EMBED_CHANNELS ? d - from : EMBED_CHANNELS;
     int first = blockIdx.x * EMBED_IDS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    for (int i = threadIdx.x; i < EMBED_IDS * d; i += blockDim.x) sums[i] = 0.0f;
+    for (int i = threadIdx.x; i < EMBED_IDS * mine; i += blockDim.x) sums[i] = 0.0f;
     for (int begin = 0; begin < rows; begin += EMBED_ROWS) {
         int ids[EMBED_MINE];
         unsigned votes[EMBED_MINE];
@@ -51,23 +53,23 @@ extern "C" __global__ void embed_backward(const u16* ring, long long stride, int
             }
         __syncthreads();
         // A frequent id has many rows: some are asked for before the first is added.
-        for (int i = threadIdx.x; i < d; i += blockDim.x)
+        for (int i = threadIdx.x; i < mine; i += blockDim.x)
             for (int entry = 0; entry < all; entry += EMBED_TOGETHER) {
                 float values[EMBED_TOGETHER];
 #pragma unroll
                 for (int u = 0; u < EMBED_TOGETHER; u++)
-                    values[u] = entry + u < all ? grad[(long long)(listed[entry + u] / EMBED_IDS) * d + i] : 0.0f;
+                    values[u] = entry + u < all ? grad[(long long)(listed[entry + u] / EMBED_IDS) * d + from + i] : 0.0f;
 #pragma unroll
                 for (int u = 0; u < EMBED_TOGETHER; u++) {
                     if (entry + u >= all) break;
-                    int to = listed[entry + u] % EMBED_IDS * d + i;
+                    int to = listed[entry + u] % EMBED_IDS * mine + i;
                     sums[to] = (float)sums[to] + values[u];
                 }
             }
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < EMBED_IDS * d && first + i / d < vocab; i += blockDim.x) {
-        long long at = (long long)first * d + i;
+    for (int i = threadIdx.x; i < EMBED_IDS * mine && first + i / mine < vocab; i += blockDim.x) {
+        long long at = (long long)(first + i / mine) * d + from + i % mine;
         grad_table[at] = multiplier * (float)sums[i] + (accumulate ? grad_table[at] : 0.0f);
     }
 }

@@ -7,8 +7,9 @@ use crate::train::cuda::pass::{Layer, Pass, Scratch};
 use crate::train::cuda::state::Gains;
 use crate::trainer::TrainError;
 
-/// Ids of one block of the embedding's gradient (`EMBED_IDS`).
+/// Ids and channels of one block of the embedding's gradient (`EMBED_IDS`, `EMBED_CHANNELS`).
 const EMBED_IDS: usize = 8;
+const EMBED_CHANNELS: usize = 1024;
 
 /// What makes the stream. Weights are numbers, with their multipliers.
 #[derive(Clone, Copy)]
@@ -136,9 +137,9 @@ impl Stream {
         arguments.extend([Argument::from(self.grad_x), on.gradient(table).into(), int(d)]);
         arguments.extend([int(act.rows), int(act.shape.vocab), multiplier.into()]);
         arguments.push(int(usize::from(pass.accumulate || pass.head == table)));
-        let blocks = extent(act.shape.vocab.div_ceil(EMBED_IDS));
-        let launch = launch("embed_backward", [blocks, 1, 1], 256, arguments);
-        on.gpu.launch(&Launch { shared: extent(EMBED_IDS * d * 4), ..launch })
+        let grid = [extent(act.shape.vocab.div_ceil(EMBED_IDS)), extent(d.div_ceil(EMBED_CHANNELS)), 1];
+        let launch = launch("embed_backward", grid, 256, arguments);
+        on.gpu.launch(&Launch { shared: extent(EMBED_IDS * d.min(EMBED_CHANNELS) * 4), ..launch })
     }
 }
 

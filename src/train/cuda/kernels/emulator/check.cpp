@@ -94,6 +94,7 @@ static void all() {
     embedding(16, 20, 24, 30);
     embedding(7, 1, 5, 1000);
     embedding(700, 2, 3, 9);
+    embedding(5, 3, EMBED_CHANNELS + 270, 20);
     first_norm<float>(16, 3, 24, 30);
     first_norm<bf16>(7, 1, 5, 100);
     norm<float>(150, 24, 64, 64);

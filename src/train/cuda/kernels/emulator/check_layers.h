@@ -13,7 +13,8 @@ static void embedding(int context, int sequences, int d, int vocab) {
         if (!accumulate)
             for (double& v : sums) v -= 0.5;
         Floats to = out;
-        start("embed_backward", {(unsigned)(vocab + EMBED_IDS - 1) / EMBED_IDS}, 256, EMBED_IDS * d * 4, b.ring.data(), b.stride,
+        unsigned ids = (vocab + EMBED_IDS - 1) / EMBED_IDS, channels = (d + EMBED_CHANNELS - 1) / EMBED_CHANNELS;
+        start("embed_backward", {ids, channels}, 256, EMBED_IDS * std::min(d, EMBED_CHANNELS) * 4, b.ring.data(), b.stride,
               b.slots, &b.state, context, grad.data(), to.data(), d, n, vocab, 3.0f, accumulate);
         near("embed_backward", to, sums, 1e-6);
     }

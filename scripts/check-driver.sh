@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# The code that speaks to NVIDIA's driver and to cuBLASLt, without a card: against libraries that refuse what a card would refuse
+# (src/train/cuda/driver/fake), with the machine code of the kernels read for what it needs, and the kernels run on the CPU.
+#
+#   usage: scripts/check-driver.sh        needs cargo (for the engine's unit tests), a C++ compiler and python3
+#   RUNNER   the program [default: target/release/runner]      TESTS   the program of its unit tests [default: cargo builds it]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+runner=$(realpath "${RUNNER:-${CARGO_TARGET_DIR:-target}/release/runner}")
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+build() { "${CXX:-c++}" -std=c++20 -O2 -shared -fPIC "$@"; }
+fake=src/train/cuda/driver/fake
+mkdir "$scratch/lib"
+build -DON_CPU -Wl,-Bsymbolic -o "$scratch/kernels.so" src/train/cuda/kernels/emulator/emulated.cpp
+build -Wall -Wextra -o "$scratch/lib/libcuda.so.1" $fake/cuda.cpp
+build -Wall -Wextra -o "$scratch/lib/libcublasLt.so.13" $fake/cublaslt.cpp -L"$scratch/lib" -l:libcuda.so.1
+
+export RUNNER=$runner FAKE_KERNELS=$scratch/kernels.so FAKE_REPORT=$scratch/report
+with_card() { LD_LIBRARY_PATH=$scratch/lib "$@"; }
+fail() { echo "$1"; exit 1; }
+# Nothing was refused since the last look, and nothing stayed behind in any process.
+clean() {
+    [ -s "$FAKE_REPORT" ] || fail "$1: nobody opened the fake card"
+    ! grep -v ': 0 faults, 0 things left' "$FAKE_REPORT" || fail "$1: the driver is not used as it must be"
+    rm "$FAKE_REPORT"
+    echo "$1: good"
+}
+says() { # a message, and a command that must print it
+    local text=$1
+    shift
+    with_card "$@" > "$scratch/said" 2>&1 || true
+    grep -qF "$text" "$scratch/said" || { cat "$scratch/said"; fail "expected: $text"; }
+}
+
+says 'knows CUDA 12.2; install driver 550' env FAKE_VERSION=12020 "$runner" devices
+says 'CUDA_VISIBLE_DEVICES hides every card' env CUDA_VISIBLE_DEVICES= "$runner" devices
+says 'no card from Ampere on' env FAKE_CAPABILITY=75 "$runner" devices
+clean "cards that cannot be used"
+
+# The stages of a real card, on this one.
+OUT=$scratch with_card scripts/check-gpu.sh devices losses resume || fail "a stage of check-gpu.sh failed"
+clean "losses, the same bits, and a resumed run"
+
+train() { "$runner" train "$scratch/$1.toml" --cache "$scratch/cache" --device cuda --out "$scratch/$2"; }
+export -f train
+export scratch runner
+FAKE_CAPABILITY=80 with_card bash -c 'train f32 text' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
+python3 scripts/compare-losses.py "$scratch/f32" "$scratch/text" 0
+clean "kernels as text, as cards other than Hopper take them"
+says 'our own kernel does it' env FAKE_REFUSED=1 bash -c 'train bf16 refused'
+python3 scripts/compare-losses.py "$scratch/bf16" "$scratch/refused" 1e-2
+says 'cannot take' env FAKE_MIB=40 bash -c 'train bf16 full'
+clean "products that the library refuses, and a full card"
+
+# A card that is lost in the middle of a sweep of four runs, two at a time.
+cp "$scratch/bf16.toml" "$scratch/sweep.toml"
+printf '\n[sweep]\nseeds = [1]\nmin_steps = 50\n[sweep.axes]\n"optimizer.learning_rate" = [0.001, 0.002, 0.004, 0.008]\n' >> "$scratch/sweep.toml"
+sweep() { "$runner" sweep "$scratch/sweep.toml" --cache "$scratch/cache" --device cuda --slots-per-device 2 --out "$scratch/$1"; }
+export -f sweep
+with_card bash -c 'sweep undisturbed' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
+clean "a sweep of two runs at a time"
+touch "$scratch/lost"
+FAKE_LOST=$scratch/lost with_card bash -c 'sweep disturbed' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
+[ ! -e "$scratch/lost" ] || fail "the card was not lost"
+grep -q 'the card was lost' "$scratch/said" || { cat "$scratch/said"; fail "nobody says that the card was lost"; }
+python3 scripts/compare-losses.py "$scratch/undisturbed" "$scratch/disturbed" 0
+! grep FAULT "$FAKE_REPORT" || fail "a lost card: the driver is not used as it must be"
+rm "$FAKE_REPORT"
+echo "a lost card: good"
+
+# The engine's unit tests, on this card, without two that are too much for a CPU.
+tests=${TESTS:-cargo test --release --lib --}
+RUNNER_TEST_CARD=0 with_card $tests --test-threads 2 train::cuda train::side_by_side --skip the_benchmark --skip parts::low_precision \
+    > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
+grep '^test result' "$scratch/said"
+clean "unit tests"
