@@ -57,6 +57,9 @@ pub struct Ranking {
     pub laws: Vec<Ranked>,
     /// The law that the same choice would have taken without the most expensive rows, and its error on them.
     pub nested: Option<(String, f64)>,
+    /// Error of the mean of the other rows on the most expensive ones: a law that misses them by as much tells nothing.
+    #[serde(default)]
+    pub mean: Option<f64>,
     /// Why the first wins, and how far it may be trusted.
     pub conclusion: String,
 }
@@ -112,8 +115,16 @@ pub fn rank(candidates: &[Candidate], data: &Data, first: &Options, others: &Opt
         .min_by(|a, b| a.inner.partial_cmp(&b.inner).unwrap_or(std::cmp::Ordering::Equal));
     let nested = inner_choice.and_then(|law| Some((law.name.clone(), law.held_out?.rms)));
     let unit = candidates.first().map_or("", |one| unit(&one.law));
-    let conclusion = conclude(&laws, nested.as_ref(), unit);
-    Ranking { laws, nested, conclusion }
+    let mean = outer.as_ref().map(|(seen, held)| error_of_mean(&data.select(seen).loss, &data.select(held).loss));
+    let conclusion = conclude(&laws, nested.as_ref(), mean, unit);
+    Ranking { laws, nested, mean, conclusion }
+}
+
+/// Root of the mean squared error of the mean of some losses on others.
+fn error_of_mean(seen: &[f64], held: &[f64]) -> f64 {
+    let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
+    let expected = mean(seen);
+    mean(&held.iter().map(|loss| (loss - expected).powi(2)).collect::<Vec<f64>>()).sqrt()
 }
 
 /// Its numbers, and whether the solver came to rest.
@@ -137,7 +148,7 @@ fn quality(law: &Law, data: &Data, options: &Options, values: &[f64]) -> Option<
     Some((residuals, aicc(&residuals, data.len(), values.len())))
 }
 
-fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>, unit: &str) -> String {
+fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>, mean: Option<f64>, unit: &str) -> String {
     let Some(first) = laws.first().filter(|law| law.rms.is_some()) else {
         return "No law could be fitted.".to_owned();
     };
@@ -147,6 +158,13 @@ fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>, unit: &str) -> Stri
             first.name
         );
     };
+    if let Some(mean) = mean.filter(|mean| *mean < CLOSE * rms) {
+        return format!(
+            "No law wins: the mean of the other rows misses the {rows} most expensive ones by {mean:.4}{unit}, and {}, the best \
+             law, by {rms:.4}. These columns do not tell how the loss goes on.",
+            first.name
+        );
+    }
     let next = laws.get(1).and_then(|next| Some((next, next.held_out?.rms)));
     let why = match next {
         Some((next, other)) if other < CLOSE * rms => {

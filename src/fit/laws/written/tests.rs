@@ -108,6 +108,16 @@ fn the_law_that_made_the_losses_wins_and_the_choice_is_checked() {
 }
 
 #[test]
+fn no_law_wins_on_losses_that_are_noise() {
+    let laws = [("surface", SURFACE), ("size", "loss = E + A/N^alpha")];
+    let candidates = laws.map(|(name, text)| Candidate { name: name.to_owned(), law: law(text, &[]) });
+    let ranking = ranking::rank(&candidates, &grid(|_, _| 3.0, 0.02), &quick(), &quick());
+    let (mean, best) = (ranking.mean.unwrap(), ranking.laws[0].held_out.unwrap().rms);
+    assert!((0.01..0.04).contains(&mean) && best > 0.9 * mean, "{ranking:?}");
+    assert!(ranking.conclusion.starts_with("No law wins"), "{}", ranking.conclusion);
+}
+
+#[test]
 fn the_most_expensive_rows_are_held_out_and_never_most_of_them() {
     let data = grid(surface, 0.0);
     let (seen, held) = split_by_cost(&data).unwrap();

@@ -218,7 +218,7 @@ impl Library {
         }
         let size = product.size;
         if REFUSALS.contains(&status) {
-            eprintln!("cuBLASLt refuses a product of {size:?} (status {status}): our own kernel does it, which is slower");
+            eprintln!("cuBLASLt refuses a product of {size:?} (status {status}): our own kernel does it");
             self.plans.borrow_mut().insert(key, None);
             return Ok(false);
         }

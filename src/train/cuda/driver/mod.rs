@@ -164,7 +164,7 @@ impl Gpu for Driver {
     fn allocate(&self, bytes: usize) -> Result<Address, TrainError> {
         let what = || {
             let free = self.memory().map_or_else(|_| "?".to_owned(), |memory| (memory.free >> 20).to_string());
-            format!("cannot take {} MiB of {} ({free} MiB are free)", bytes >> 20, self.card.name)
+            format!("cannot take {} MiB of {} ({free} MiB are free)", bytes.div_ceil(1 << 20), self.card.name)
         };
         // SAFETY: nobody reads the memory before the zeros are there: all work is on this stream.
         let taken = unsafe { result::malloc_sync(bytes.max(1)) };
