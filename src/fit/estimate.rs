@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Share of resamples that may be without an answer: what lies beyond one end of a 95% interval. With more of them the
-/// answer is not identified.
-pub(super) const MAX_LOST: f64 = 0.025;
+/// Share of resamples that may be without an answer: what lies beyond one end of a 95% interval.
+const MAX_LOST: f64 = 0.025;
 /// An irreducible loss below this share of the least loss seen is none at all: the bound at zero was hit.
 pub(super) const NO_FLOOR: f64 = 1e-3;
 /// Half of a 95% interval in standard errors, where these are known.
@@ -19,6 +18,11 @@ pub struct Estimate {
     pub low: f64,
     /// 97.5th percentile of the bootstrap.
     pub high: f64,
+}
+
+/// Whether so many of all resamples are without an answer that the answer is not identified.
+pub(super) fn too_many_lost(lost: usize, of: usize) -> bool {
+    lost as f64 > MAX_LOST * of as f64
 }
 
 /// An exponent or another number of that size in words: `0.521 (0.504 to 0.543)`.

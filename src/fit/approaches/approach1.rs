@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::approaches::optimal::BEYOND;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
-use crate::fit::estimate::{MAX_LOST, words};
+use crate::fit::estimate::{too_many_lost, words};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::{Design, Line};
 use crate::fit::{Estimate, Status};
@@ -84,7 +84,7 @@ pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstr
         _ if curves.len() < MIN_WINNERS + 2 => Status::TooFewPoints,
         None if at_edge > winners.len() => Status::EdgeMinimum,
         None => Status::NotIdentified,
-        Some(_) if lost as f64 > MAX_LOST * bootstrap.resamples as f64 => Status::NotIdentified,
+        Some(_) if too_many_lost(lost, bootstrap.resamples) => Status::NotIdentified,
         Some(_) => Status::Converged,
     };
     let mut result = Approach1 {

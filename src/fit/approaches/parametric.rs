@@ -9,7 +9,7 @@ use crate::fit::approaches::points::Points;
 use crate::fit::approaches::points::Trained;
 use crate::fit::approaches::surface::Priced;
 use crate::fit::approaches::surface::Surface;
-use crate::fit::estimate::{MAX_LOST, NO_FLOOR, words};
+use crate::fit::estimate::{NO_FLOOR, too_many_lost, words};
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::table::budgets::Resample;
 use crate::fit::table::budgets::same_budget;
@@ -91,7 +91,7 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
         None if points.flat() && !points.too_few() => Status::NotIdentified,
         None => Status::TooFewPoints,
         Some(fitted) if !usable(&fitted.surface) => Status::NotIdentified,
-        Some(_) if (resamples - draws.len()) as f64 > MAX_LOST * resamples as f64 => Status::NotIdentified,
+        Some(_) if too_many_lost(resamples - draws.len(), resamples) => Status::NotIdentified,
         Some(fitted) if fitted.surface.e < floor || fitted.unfinished.is_some() => Status::BoundHit,
         Some(_) => Status::Converged,
     };

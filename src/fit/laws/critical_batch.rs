@@ -8,7 +8,7 @@ pub mod runs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::estimate::MAX_LOST;
+use crate::fit::estimate::too_many_lost;
 use crate::fit::laws::law::{LawFit, Parameter, large};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::least_squares::best_of;
@@ -157,7 +157,7 @@ pub fn gradient_noise(pairs: &[NormPair], bootstrap: &Bootstrap) -> LawFit {
     let estimate = |of: &dyn Fn(&[f64; 2]) -> f64| Estimate::from_draws(of(&value), draws.iter().map(of));
     let batch = estimate(&scale);
     let lost = draws.iter().filter(|[square, trace]| *square <= 0.0 || *trace <= 0.0).count();
-    let identified = value.iter().all(|x| *x > 0.0) && lost as f64 <= MAX_LOST * draws.len() as f64;
+    let identified = value.iter().all(|x| *x > 0.0) && !too_many_lost(lost, draws.len());
     LawFit {
         formula: LAW.to_owned(),
         status: if identified { Status::Converged } else { Status::NotIdentified },

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use rand::RngExt;
 
-use crate::fit::estimate::MAX_LOST;
+use crate::fit::estimate::too_many_lost;
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::minimize::search;
@@ -58,7 +58,7 @@ pub fn fit(task: &str, rows: &[Row], bootstrap: &Bootstrap) -> LawFit {
         numbers(&lengths.iter().map(drawn).collect())
     });
     let lost = draws.iter().filter(|draw| draw.iter().any(|x| !x.is_finite())).count();
-    let lost = lost as f64 > MAX_LOST * draws.len() as f64 || value.iter().any(|x| !x.is_finite());
+    let lost = too_many_lost(lost, draws.len()) || value.iter().any(|x| !x.is_finite());
     let status = if lost { Status::NotIdentified } else { Status::Converged };
     let estimate = |k: usize| Estimate::from_draws(value[k], draws.iter().map(|draw| draw[k]));
     let named = |(k, (name, meaning)): (usize, &(&str, &str))| Parameter::new(name, meaning, estimate(k));

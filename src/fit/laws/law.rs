@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::estimate::MAX_LOST;
+use crate::fit::estimate::too_many_lost;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 use crate::fit::numerics::residuals::Residuals;
@@ -101,7 +101,7 @@ impl<T: Clone + Sync, const P: usize> Recipe<'_, T, P> {
             .into_iter()
             .filter(usable)
             .collect();
-        let lost = (bootstrap.resamples - draws.len()) as f64 > MAX_LOST * bootstrap.resamples as f64;
+        let lost = too_many_lost(bootstrap.resamples - draws.len(), bootstrap.resamples);
         let status = match () {
             () if !usable(&value) || lost => Status::NotIdentified,
             () if !best.converged => Status::BoundHit,

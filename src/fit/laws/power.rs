@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::fit::estimate::{MAX_LOST, NO_FLOOR};
+use crate::fit::estimate::{NO_FLOOR, too_many_lost};
 use crate::fit::laws::broken;
 use crate::fit::laws::broken::Broken;
 use crate::fit::numerics::bootstrap::Bootstrap;
@@ -212,9 +212,7 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
     let outside = |at: f64| at < x[order[0]] || at > x[order[order.len() - 1]];
     let status = match () {
         () if !curve.falls() => Status::NotIdentified,
-        () if (bootstrap.resamples - draws.len()) as f64 > MAX_LOST * bootstrap.resamples as f64 => {
-            Status::NotIdentified
-        }
+        () if too_many_lost(bootstrap.resamples - draws.len(), bootstrap.resamples) => Status::NotIdentified,
         () if curve.breaks.iter().any(|k| outside(k.d)) => Status::EdgeMinimum,
         () if form != Form::Pure && curve.e < floor => Status::BoundHit,
         () => Status::Converged,

@@ -10,7 +10,7 @@ mod rival;
 use self::effective::{Centre, RANGE};
 pub use self::effective::{Repetition, Run, half_lives};
 use crate::fit::approaches::approach3;
-use crate::fit::estimate::{MAX_LOST, words};
+use crate::fit::estimate::{too_many_lost, words};
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::residuals::Residuals;
@@ -51,7 +51,7 @@ pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
     let bound = |x: f64| x < 1.01 * RANGE.0 || x > 0.99 * RANGE.1;
     let lost = draws.iter().filter(|law| bound(law.r_d) || !law.surface.is_proper()).count();
     let status = match () {
-        () if !best.surface.is_proper() || lost as f64 > MAX_LOST * draws.len() as f64 => Status::NotIdentified,
+        () if !best.surface.is_proper() || too_many_lost(lost, draws.len()) => Status::NotIdentified,
         // Parameters that lose no worth are an answer: most small models have few in excess.
         () if bound(best.r_d) || best.r_n < 1.01 * RANGE.0 => Status::BoundHit,
         () => Status::Converged,

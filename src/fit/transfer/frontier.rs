@@ -12,7 +12,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::fit::estimate::MAX_LOST;
+use crate::fit::estimate::too_many_lost;
 use crate::fit::numerics::bootstrap::{Bootstrap, widening};
 use crate::fit::numerics::regress::{Design, Parabola};
 use crate::fit::{Estimate, Status};
@@ -104,7 +104,7 @@ pub fn compare(reference: &Way, other: &Way, bootstrap: &Bootstrap) -> Compariso
     let estimate = |of: &dyn Fn(&Frontiers) -> f64| {
         let estimate = Estimate::from_draws(of(&original), draws.iter().map(of));
         let lost = draws.iter().filter(|draw| of(draw).is_nan()).count();
-        (estimate.value.is_finite() && lost as f64 <= MAX_LOST * draws.len() as f64).then_some(estimate)
+        (estimate.value.is_finite() && !too_many_lost(lost, draws.len())).then_some(estimate)
     };
     let saving = |budget: f64| {
         let curves = [0, 1].map(|way| at(&ways[way], budget).expect("a budget of both"));

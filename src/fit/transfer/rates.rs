@@ -11,7 +11,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::fit::estimate::MAX_LOST;
+use crate::fit::estimate::too_many_lost;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::Design;
 use crate::fit::numerics::valley::{self, Side, Valley};
@@ -155,7 +155,7 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Transfer {
     // Where resamples end at the rates trained the best one may lie beyond these.
     let status = |k: usize| {
         let lost = draws.iter().filter(|draw| draw[k].at_end).count();
-        if lost as f64 > MAX_LOST * draws.len() as f64 { Status::NotIdentified } else { Status::Converged }
+        if too_many_lost(lost, draws.len()) { Status::NotIdentified } else { Status::Converged }
     };
     let mut next = 0..usable.len();
     let widths = curves

@@ -10,7 +10,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::fit::estimate::MAX_LOST;
+use crate::fit::estimate::too_many_lost;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::Design;
 use crate::fit::numerics::valley::{self, Side, Valley};
@@ -160,7 +160,7 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Tuning {
 fn size(grid: &Grid, optimum: &Optimum, draws: Option<&[Optimum]>) -> SizeOptimum {
     // Where resamples end at what was trained the best may lie beyond it.
     let is_sure = |draws: &[Optimum], ends: fn(&Optimum) -> bool| {
-        draws.iter().filter(|draw| ends(draw)).count() as f64 <= MAX_LOST * draws.len() as f64
+        !too_many_lost(draws.iter().filter(|draw| ends(draw)).count(), draws.len())
     };
     let of = |draws: &[Optimum], of: fn(&Optimum) -> f64| Estimate::from_draws(of(optimum), draws.iter().map(of));
     let rate = draws.filter(|draws| is_sure(draws, |o| o.rate.is_none_or(|(_, ends)| ends)));

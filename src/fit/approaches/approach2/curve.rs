@@ -7,7 +7,7 @@ use crate::fit::Status;
 use crate::fit::approaches::approach2::steep::{self, Steep};
 use crate::fit::approaches::least::CURVE_SIZES;
 use crate::fit::approaches::surface::Surface;
-use crate::fit::estimate::MAX_LOST;
+use crate::fit::estimate::too_many_lost;
 use crate::fit::numerics::bootstrap::widening;
 use crate::fit::numerics::minimize::search;
 use crate::fit::numerics::regress::{Cubic, CubicDesign, Design, distinct_logarithms};
@@ -276,7 +276,7 @@ impl Curve {
         } else {
             let interior: Vec<bool> = resamples.map(|resample| resample.interior).collect();
             let lost = interior.iter().filter(|interior| !**interior).count();
-            if lost as f64 > MAX_LOST * interior.len() as f64 { Status::NotIdentified } else { Status::Converged }
+            if too_many_lost(lost, interior.len()) { Status::NotIdentified } else { Status::Converged }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::fit::estimate::{MAX_LOST, words};
+use crate::fit::estimate::{too_many_lost, words};
 use crate::fit::laws::critical_batch::{Hyperbola, against_loss, against_tokens, hyperbola};
 use crate::fit::laws::law::large;
 use crate::fit::numerics::bootstrap::{Bootstrap, widening};
@@ -245,7 +245,7 @@ impl Fitted {
         let (lost, count) = draws.clone().fold((0, 0), |(l, n), law| (l + usize::from(!inside(&law)), n + 1));
         let critical = self.law.critical_batch();
         let status = match () {
-            () if lost as f64 > MAX_LOST * f64::from(count) => Status::NotIdentified,
+            () if too_many_lost(lost, count) => Status::NotIdentified,
             () if critical < low || critical > high => Status::EdgeMinimum,
             () => Status::Converged,
         };

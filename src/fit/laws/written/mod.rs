@@ -7,7 +7,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::estimate::MAX_LOST;
+use crate::fit::estimate::too_many_lost;
 use crate::fit::formula::{self, Bound, Data, FormulaError, Law, Measure, Solution};
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
@@ -124,7 +124,7 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     let lost = draws.iter().filter(|draw| draw.is_none()).count();
     let draws: Vec<Vec<f64>> = draws.into_iter().flatten().collect();
     let (mut status, mut doubt) = trust(law, &bound, &best, options.measure);
-    if status == Status::Converged && lost as f64 > MAX_LOST * options.bootstrap.resamples as f64 {
+    if status == Status::Converged && too_many_lost(lost, options.bootstrap.resamples) {
         status = Status::NotIdentified;
         doubt = format!("Not identified: {lost} of {} resamples have no such law.", options.bootstrap.resamples);
     }
