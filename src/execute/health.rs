@@ -18,17 +18,24 @@ const QUICKLY: Duration = Duration::from_mins(1);
 pub(super) struct Health {
     /// Devices on which some run ended well.
     good: BTreeSet<String>,
-    /// Runs that failed quickly on each device since it last did well.
-    failed: HashMap<String, Vec<RunId>>,
-    /// Runs that were in a process which died with several in it, on each device since it last did well.
-    suspects: HashMap<String, BTreeSet<RunId>>,
-    /// What programs failed on each device since it last did well.
-    doubts: HashMap<String, Doubt>,
+    /// What went wrong on each device since it last did well.
+    troubles: HashMap<String, Trouble>,
     /// Devices that get no more runs, with the last reason.
     pub(super) quarantined: Vec<(String, String)>,
 }
 
-/// A device on which a program fails run after run. Either the program cannot train these runs, or the device has broken.
+/// What went wrong on a device.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Runs that failed quickly by its fault.
+    failed: BTreeSet<RunId>,
+    /// Runs that were in a process which died with several in it.
+    suspects: BTreeSet<RunId>,
+    /// What programs failed.
+    doubt: Doubt,
+}
+
+/// Runs that a program failed, one after another. Either it cannot train them, or the device has broken.
 #[derive(Debug, Default)]
 struct Doubt {
     /// The different runs that failed quickly.
@@ -44,11 +51,9 @@ impl Health {
     /// device's fault: devices that are now to be left alone are told. One that waits may try one more run.
     pub(super) fn worked(&mut self, device: &str, run: &RunId) -> Vec<String> {
         self.good.insert(device.to_owned());
-        self.failed.remove(device);
-        self.suspects.remove(device);
-        self.doubts.remove(device);
+        self.troubles.remove(device);
         let mut bad = Vec::new();
-        for (other, doubt) in &mut self.doubts {
+        for (other, Trouble { doubt, .. }) in &mut self.troubles {
             doubt.rests = false;
             if doubt.runs.len() >= FAILURES && doubt.runs.contains(run) {
                 bad.push((other.clone(), doubt.message.clone()));
@@ -61,21 +66,17 @@ impl Health {
 
     /// Whether a device waits until another one ends a run.
     pub(super) fn is_resting(&self, device: &str) -> bool {
-        self.doubts.get(device).is_some_and(|doubt| doubt.rests)
+        self.troubles.get(device).is_some_and(|trouble| trouble.doubt.rests)
     }
 
-    /// Notes that a program failed a run quickly. Were the device to go on, a broken one would use up the tries of all runs.
-    fn doubt(&mut self, device: &str, run: &RunId, message: &str) {
-        let doubt = self.doubts.entry(device.to_owned()).or_default();
-        doubt.runs.insert(run.clone());
-        doubt.rests = doubt.runs.len() >= FAILURES;
-        message.clone_into(&mut doubt.message);
+    fn trouble(&mut self, device: &str) -> &mut Trouble {
+        self.troubles.entry(device.to_owned()).or_default()
     }
 
     /// Whether a process that died with several runs tells something new of its device: where one of them was in such a
     /// process before, that run may be to blame.
     pub(super) fn is_news<'a>(&mut self, device: &str, company: impl Iterator<Item = &'a RunId>) -> bool {
-        let suspects = self.suspects.entry(device.to_owned()).or_default();
+        let suspects = &mut self.trouble(device).suspects;
         company.filter(|run| !suspects.insert((*run).clone())).count() == 0
     }
 
@@ -88,16 +89,18 @@ impl Health {
             FailureClass::Configuration | FailureClass::OutOfMemory | FailureClass::Hang => false,
         };
         if quickly && failure.class == FailureClass::Program {
-            self.doubt(device, run, &failure.message);
+            // Were the device to go on, a broken one would use up the tries of all runs.
+            let doubt = &mut self.trouble(device).doubt;
+            doubt.runs.insert(run.clone());
+            doubt.rests = doubt.runs.len() >= FAILURES;
+            failure.message.clone_into(&mut doubt.message);
         }
         if !quickly || !its_fault {
             return false;
         }
-        let failed = self.failed.entry(device.to_owned()).or_default();
-        if !failed.contains(run) {
-            failed.push(run.clone());
-        }
-        if failed.len() < FAILURES || self.quarantined.iter().any(|(bad, _)| bad == device) {
+        let failed = &mut self.trouble(device).failed;
+        failed.insert(run.clone());
+        if failed.len() < FAILURES || self.is_quarantined(device) {
             return false;
         }
         self.quarantined.push((device.to_owned(), failure.message.clone()));
