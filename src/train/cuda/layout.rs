@@ -124,6 +124,8 @@ impl Drop for Arena<'_> {
         for &(at, _) in self.taken.borrow().iter() {
             self.gpu.free(at);
         }
+        // Others have the memory at once, not only when this stream is waited for the next time.
+        let _ = self.gpu.synchronize();
     }
 }
 

@@ -109,6 +109,9 @@ pub struct Driver {
     card: Card,
     stream: sys::CUstream,
     staging: RefCell<Staging>,
+    /// Whether memory is taken and freed in the order of the stream, as all but some virtual cards do. Otherwise a free waits for
+    /// every stream of the card, and so for all runs that are trained beside this one.
+    ordered: bool,
     /// What was done since its timing was asked for, with what marks its end.
     timing: RefCell<Option<Vec<(&'static str, Mark)>>>,
     library: Option<Library>,
@@ -136,8 +139,13 @@ impl Driver {
         let shared = Shared::open(index, card.capability, &what)?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking).map_err(&failed)?;
         let staging = RefCell::new(Staging::new(stream)?);
+        let pools = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
+        // SAFETY: the device comes from the driver.
+        let pools =
+            result::device::get(index).and_then(|device| unsafe { result::device::get_attribute(device, pools) });
+        let ordered = pools.is_ok_and(|pools| pools == 1);
         let library = Library::find();
-        Ok(Self { card, stream, staging, timing: RefCell::default(), library, shared })
+        Ok(Self { card, stream, staging, ordered, timing: RefCell::default(), library, shared })
     }
 }
 
@@ -166,17 +174,25 @@ impl Gpu for Driver {
             let free = self.memory().map_or_else(|_| "?".to_owned(), |memory| (memory.free >> 20).to_string());
             format!("cannot take {} MiB of {} ({free} MiB are free)", bytes.div_ceil(1 << 20), self.card.name)
         };
+        let least = bytes.max(1);
         // SAFETY: nobody reads the memory before the zeros are there: all work is on this stream.
-        let taken = unsafe { result::malloc_sync(bytes.max(1)) };
+        let taken =
+            unsafe { if self.ordered { result::malloc_async(self.stream, least) } else { result::malloc_sync(least) } };
         let at = taken.map_err(|error| faults::failed(&what(), error.0 as u32))?;
         self.zero(at, bytes)?;
         Ok(at)
     }
 
     fn free(&self, at: Address) {
-        // SAFETY: the address is one that `allocate` gave, and the work that uses it is waited for: the driver does not promise
-        // to. An error means that the card is lost, and its memory with it.
-        let _ = unsafe { result::stream::synchronize(self.stream).and_then(|()| result::free_sync(at)) };
+        // SAFETY: the address is one that `allocate` gave, and the work that uses it comes before on the stream, or is waited
+        // for: the driver does not promise to. An error means that the card is lost, and its memory with it.
+        let _ = unsafe {
+            if self.ordered {
+                result::free_async(at, self.stream)
+            } else {
+                result::stream::synchronize(self.stream).and_then(|()| result::free_sync(at))
+            }
+        };
     }
 
     fn upload(&self, to: Address, bytes: &[u8]) -> Result<(), TrainError> {

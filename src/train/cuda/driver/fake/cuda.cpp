@@ -6,6 +6,7 @@
 //   FAKE_KERNELS      the shared object of emulated.cpp
 //   FAKE_CAPABILITY   compute capability, 90 for 9.0 [default: 90]      FAKE_VERSION   CUDA of the driver [default: 13000]
 //   FAKE_MIB          memory of the card [default: 4096]                FAKE_REPORT    a file for the reports [default: stderr]
+//   FAKE_POOLS        1 where memory may be taken in the order of a stream [default: 1]
 //   FAKE_LOST         a file: once it is there the card is lost, for one process, after LOST_AFTER graphs; the file goes
 #include "fake.h"
 #include "image.h"
@@ -31,7 +32,7 @@ struct Stream { std::deque<Work> queue; std::unique_ptr<Graph> recording; std::t
 struct Event { bool recorded = false, done = false; double at = 0; Stream* stream = nullptr; };
 struct Module { Kernels kernels; };
 struct Function { std::string name; const Kernel* kernel; Module* module; unsigned most_shared; };
-struct Piece { size_t bytes; std::unique_ptr<char[]> memory; };
+struct Piece { size_t bytes; std::unique_ptr<char[]> memory; bool ordered, freed = false; };
 
 // What a block has without asking, and by asking; registers of a multiprocessor.
 static const unsigned USUAL_SHARED = 48 << 10, MOST_SHARED = 227 << 10, REGISTERS = 65536;
@@ -123,7 +124,7 @@ EXPORTED bool fake_holds(uint64_t at, size_t bytes) {
     auto next = memory.upper_bound(at);
     if (next == memory.begin()) return false;
     auto& [begin, piece] = *--next;
-    return at + bytes <= begin + piece.bytes;
+    return at + bytes <= begin + piece.bytes && !piece.freed;
 }
 EXPORTED bool fake_has_context() { return current && contexts > 0; }
 EXPORTED void fake_enqueue(Stream* stream, const Work& work) {
@@ -147,6 +148,7 @@ EXPORTED Result cuDeviceGetAttribute(int* value, int attribute, int) {
     case 16: *value = 4; break;                // multiprocessors
     case 75: *value = capability / 10; break;
     case 76: *value = capability % 10; break;
+    case 115: *value = int(setting("FAKE_POOLS", 1)); break;
     default: return fault(INVALID_VALUE, "an attribute that nobody asked for before: " + std::to_string(attribute));
     }
     return SUCCESS;
@@ -253,8 +255,7 @@ EXPORTED Result cuMemGetInfo_v2(size_t* free, size_t* total) {
     *total = setting("FAKE_MIB", 4096) << 20;
     return *free = *total - taken, SUCCESS;
 }
-EXPORTED Result cuMemAlloc_v2(uint64_t* at, size_t bytes) {
-    UNRECORDED("cuMemAlloc");
+static Result take(uint64_t* at, size_t bytes, bool ordered) {
     if (bytes == 0) return fault(INVALID_VALUE, "allocates nothing");
     if (taken + bytes > setting("FAKE_MIB", 4096) << 20) return OUT_OF_MEMORY;
     // What was there before is not zero.
@@ -262,15 +263,12 @@ EXPORTED Result cuMemAlloc_v2(uint64_t* at, size_t bytes) {
     auto piece = std::make_unique<char[]>(whole);
     memset(piece.get(), FILLED, whole);
     *at = (uint64_t(piece.get()) + 2 * GUARD - 1) / GUARD * GUARD;
-    memory[*at] = {bytes, std::move(piece)};
+    memory[*at] = {bytes, std::move(piece), ordered};
     taken += bytes;
     return SUCCESS;
 }
-EXPORTED Result cuMemFree_v2(uint64_t at) {
-    UNRECORDED("cuMemFree");
-    auto found = memory.find(at);
-    if (found == memory.end()) return fault(INVALID_VALUE, "frees what is not there");
-    size_t bytes = found->second.bytes;
+static void give_back(uint64_t at) {
+    size_t bytes = memory.at(at).bytes;
     const char* begin = reinterpret_cast<const char*>(at);
     for (size_t i = 1; i <= GUARD; i++)
         if (begin[-ptrdiff_t(i)] != FILLED || begin[bytes + i - 1] != FILLED) {
@@ -278,8 +276,36 @@ EXPORTED Result cuMemFree_v2(uint64_t at) {
             break;
         }
     taken -= bytes;
-    memory.erase(found);
+    memory.erase(at);
+}
+// Marks a piece as freed, for a free of its own kind.
+static Result release(uint64_t at, bool ordered) {
+    auto found = memory.find(at);
+    if (found == memory.end() || found->second.freed) return fault(INVALID_VALUE, "frees what is not there");
+    if (found->second.ordered != ordered) return fault(INVALID_VALUE, "frees memory otherwise than it was taken");
+    found->second.freed = true;
     return SUCCESS;
+}
+EXPORTED Result cuMemAlloc_v2(uint64_t* at, size_t bytes) {
+    UNRECORDED("cuMemAlloc");
+    return take(at, bytes, false);
+}
+EXPORTED Result cuMemFree_v2(uint64_t at) {
+    UNRECORDED("cuMemFree");
+    Result result = release(at, false);
+    if (result == SUCCESS) give_back(at);
+    return result;
+}
+// In the order of a stream: no other work may touch the memory before it is taken or after it is freed there.
+EXPORTED Result cuMemAllocAsync(uint64_t* at, size_t bytes, Stream* stream) {
+    UNRECORDED("cuMemAllocAsync");
+    if (!streams.count(stream)) return fault(INVALID_HANDLE, "takes memory on a stream that is none");
+    return take(at, bytes, true);
+}
+EXPORTED Result cuMemFreeAsync(uint64_t at, Stream* stream) {
+    UNRECORDED("cuMemFreeAsync");
+    Result result = release(at, true);
+    return result == SUCCESS ? add(stream, [at] { give_back(at); }) : result;
 }
 EXPORTED Result cuMemHostAlloc(void** at, size_t bytes, unsigned) {
     UNRECORDED("cuMemHostAlloc");
