@@ -166,8 +166,8 @@ pub struct Progress {
     pub tokens: u64,
     /// Mean training loss over the interval that the last point of the curve closed, in nats per token; NaN before.
     pub train_loss: f64,
-    /// Learning rate of the last step.
-    pub learning_rate: f64,
+    /// Learning rate of the last step, where it is told.
+    pub learning_rate: Option<f64>,
     /// Training tokens per second so far.
     pub tokens_per_second: f64,
     /// Whether this is a point of the recorded curve.

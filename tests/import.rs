@@ -137,9 +137,11 @@ fn logs_of_a_folder_are_runs_with_their_curves() {
     logs(&place);
     let output = place.run(&["import", "logs", "--out", "out"]);
     assert_code(&output, 0);
-    assert!(text(&output.stderr).contains("2 lines are no JSON objects"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("2 lines are not understood"), "{}", text(&output.stderr));
     assert_fitted(&place);
-    assert_eq!(place.read("out/curves.csv").lines().count(), 1 + 21 * 5);
+    let curves = place.read("out/curves.csv");
+    assert_eq!(curves.lines().count(), 1 + 21 * 5);
+    assert!(curves.lines().skip(1).all(|line| line.ends_with(',')), "no rate was told: {curves}");
     assert!(place.read("out/runs.csv").lines().next().unwrap().contains("told.config.lr"));
     // A folder a run: the log has no name of its own.
     for (name, ..) in grid() {
@@ -149,6 +151,32 @@ fn logs_of_a_folder_are_runs_with_their_curves() {
     }
     assert_code(&place.run(&["import", "runs", "--out", "folders"]), 0);
     assert_eq!(place.read("folders/curves.csv"), place.read("out/curves.csv"));
+}
+
+#[test]
+fn logs_of_lightning_are_runs_with_their_settings() {
+    let place = Place::new();
+    for (at, (name, n, d, loss)) in grid().into_iter().enumerate() {
+        let folder = format!("lightning_logs/version_{at}");
+        fs::create_dir_all(place.path(&folder)).unwrap();
+        place.write(
+            &format!("{folder}/hparams.yaml"),
+            format!("name: {name}\nn_params: {n}\nmodel:\n  params: 3\nseed: null\n"),
+        );
+        let row = |part: f64| format!("0,{},{},{},\n", 100.0 * part, d * part, loss + 1.0 - part);
+        let rows: String = [0.25, 0.5, 0.75, 1.0].map(row).concat();
+        place.write(
+            &format!("{folder}/metrics.csv"),
+            format!("epoch,step,tokens,train_loss,val_loss\n{rows}0,100,,,{loss}\n"),
+        );
+    }
+    assert_code(&place.run(&["import", "lightning_logs", "--out", "out"]), 0);
+    assert_fitted(&place);
+    assert_eq!(place.read("out/curves.csv").lines().count(), 1 + 21 * 4);
+    // A table of runs is no log, though it may tell steps.
+    fs::create_dir_all(place.path("tables")).unwrap();
+    place.write("tables/runs-of-a-grid.csv", csv().replacen("name", "step", 1));
+    assert_refused(&place.run(&["import", "tables", "--out", "other"]), &["tables holds no runs"]);
 }
 
 /// Losses of runs that have a name in common, and a run that ends without a number.
@@ -306,7 +334,7 @@ fn what_cannot_be_imported_is_told_with_its_place() {
     for (source, said) in [
         ("absent", &["absent"][..]),
         ("empty", &["holds no runs", "*.jsonl"]),
-        ("noise", &["a.jsonl", "none of its 2 lines is a JSON object"]),
+        ("noise", &["a.jsonl", "none of its 2 lines tells anything"]),
         ("short.csv", &["row 2", "only 20 training tokens", "--columns"]),
         ("bad.csv", &["bad.csv:3", "many"]),
     ] {

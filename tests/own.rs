@@ -70,7 +70,11 @@ fn sweep(place: &Place) -> std::process::Output {
 
 /// Cells of a column of `runs.csv`.
 fn column(place: &Place, name: &str) -> Vec<String> {
-    let table = place.read("out/runs.csv");
+    column_of(place, "runs.csv", name)
+}
+
+fn column_of(place: &Place, table: &str, name: &str) -> Vec<String> {
+    let table = place.read(&format!("out/{table}"));
     let mut reader = csv::Reader::from_reader(table.as_bytes());
     let at = reader.headers().unwrap().iter().position(|header| header == name);
     let at = at.unwrap_or_else(|| panic!("no column {name} in {}", table.lines().next().unwrap()));
@@ -95,9 +99,10 @@ fn models_that_only_a_program_knows_are_planned_trained_and_fitted_by_its_own_co
     assert_eq!(column(&place, "model")[at], "n_embd=64 n_layer=3");
     assert_eq!(column(&place, "params_non_embedding")[at], "147456");
     assert_eq!(column(&place, "params")[at], (147_456 + 128_000).to_string());
-    for empty in ["width", "depth", "params_blocks_and_unembedding", "flops_per_token_palm"] {
+    for empty in ["width", "depth", "params_blocks_and_unembedding", "flops_per_token_palm", "learning_rate"] {
         assert_eq!(column(&place, empty)[0], "", "{empty}");
     }
+    assert!(column_of(&place, "curves.csv", "learning_rate").iter().all(String::is_empty));
     // Whatever else the program tells is a column, with its last value.
     assert_eq!(column(&place, "told.accuracy")[0], "0.5");
     assert_eq!(column(&place, "told.grad_norm")[0], "0.1");

@@ -99,7 +99,7 @@ pub struct MergeArgs {
 /// Flags of `runner import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// A table of runs (CSV, a CSV export of W&B, JSON Lines, Parquet), a folder with one JSON Lines log a run, or an mlruns
+    /// A table of runs (CSV, a CSV export of W&B, JSON Lines, Parquet), a folder with one log a run (JSON Lines, CSV), or an mlruns
     /// folder of MLflow.
     pub source: PathBuf,
     /// The results folder to make, or to add runs to.

@@ -375,7 +375,7 @@ fn table(runs: &[&PlannedRun], throughput: &Throughput) -> Sheet {
             run.tokens_per_step().to_string(),
             run.schedule.steps.to_string(),
             size(run.schedule.warmup_steps),
-            if own { "-".to_owned() } else { format!("{:.2e}", run.optimizer.learning_rate) },
+            planned.learning_rate().map_or_else(|| "-".to_owned(), |rate| format!("{rate:.2e}")),
             run.seed.to_string(),
             Flops(*flops).to_string(),
             planned.budget_deviation().map_or_else(|| "-".to_owned(), |off| format!("{:+.2}%", 100.0 * off)),

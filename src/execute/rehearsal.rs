@@ -148,7 +148,7 @@ impl Trainer for Rehearsal {
             let tokens = run.run.tokens_per_step() as u64 * step as u64;
             let share = step as f64 / steps.max(1) as f64;
             train_loss = (SURFACE.loss(params, tokens as f64) + rate_loss(run, share)).min(untrained);
-            let learning_rate = run.run.optimizer.learning_rate;
+            let learning_rate = run.learning_rate();
             let again = step <= told;
             if run.trunk.is_some() && told < end_of_trunk && step >= end_of_trunk && !left {
                 left = true;

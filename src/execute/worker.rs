@@ -253,7 +253,7 @@ mod tests {
                 step: 1,
                 tokens: 256,
                 train_loss: nan,
-                learning_rate: 0.01,
+                learning_rate: Some(0.01),
                 tokens_per_second: nan,
                 curve_point: true,
                 again: false,

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::ImportError;
+use super::log::{self, STEPS, read};
 use crate::fit::table::{self, Field};
-use crate::lines::plain_json;
 
 /// Steps, tokens and training losses along a run, as far as each is told.
 type Points = Vec<(Option<f64>, Option<f64>, f64)>;
@@ -46,8 +46,7 @@ const ALL_STEPS: [&str; 8] = [
 ];
 /// Share of its steps after which a log is that of a whole run.
 const WHOLE: f64 = 0.99;
-/// Names of steps and of tokens.
-const STEPS: [&str; 4] = ["step", "_step", "global_step", "iter"];
+/// Names of tokens.
 const TOKENS: [&str; 3] = ["tokens", "tokens_seen", "train_tokens"];
 
 /// Reads a folder of logs; nothing where the path is no such folder but a table or a folder with `runs.csv`.
@@ -80,10 +79,7 @@ pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
 /// The logs in a folder by name, sorted. Those of a folder inside are called by both; one that is alone there, which may be called
 /// alike in each, by its folder.
 fn logs(folder: &Path, called: &str) -> Result<Vec<(String, PathBuf)>, ImportError> {
-    let is_log = |path: &PathBuf| {
-        path.is_file() && path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson")
-    };
-    let logs: Vec<PathBuf> = inside(folder)?.into_iter().filter(is_log).collect();
+    let logs: Vec<PathBuf> = inside(folder)?.into_iter().filter(|path| log::is_log(path)).collect();
     let alone = logs.len() == 1;
     let name = |log: &PathBuf| match log.file_stem().unwrap_or_default().to_string_lossy() {
         stem if called.is_empty() => stem.into_owned(),
@@ -100,11 +96,6 @@ fn inside(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
     paths.sort();
     Ok(paths)
-}
-
-fn read(path: &Path) -> Result<String, ImportError> {
-    let bytes = fs::read(path).map_err(|cause| ImportError::Read { path: path.to_owned(), cause })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Folders of runs in an `mlruns` folder, or in one of its experiments: those with `meta.yaml` and `metrics`.
@@ -124,12 +115,6 @@ fn mlflow_runs(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(found)
 }
 
-/// A line as an object. What is no number, for which JSON has no word, is a text as W&B writes it.
-fn object(line: &str) -> Option<Map<String, Value>> {
-    let plain = || serde_json::from_slice(&plain_json(line.as_bytes())).ok();
-    serde_json::from_str(line).ok().or_else(plain)
-}
-
 fn has_status(run: &Map<String, Value>) -> bool {
     run.keys().any(|key| table::calls(Field::Status, key))
 }
@@ -140,13 +125,13 @@ fn is_no_number(value: &Value) -> bool {
 }
 
 impl Gathered {
-    /// A file of JSON Lines: one run.
+    /// A log: one run.
     fn add_log(&mut self, path: &Path, name: &str) -> Result<(), ImportError> {
-        let text = read(path)?;
+        let lines = log::lines(path)?;
+        let count = lines.len();
         let (mut run, mut points, mut skipped, mut diverged) = (Map::new(), Points::new(), 0, false);
         let (mut reached, mut all) = (0.0_f64, None);
         // Trainers of Hugging Face close a log with the mean of all training losses, by a name of its own.
-        let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).map(object).collect();
         let only_step_losses = lines.iter().flatten().any(|told| told.contains_key(LOSSES[0]));
         for told in lines {
             let Some(told) = told else {
@@ -168,10 +153,13 @@ impl Gathered {
             run.extend(told.into_iter().filter(|(_, value)| !value.is_null() && !is_no_number(value)));
         }
         if run.is_empty() {
-            return Err(ImportError::NoObject { path: path.to_owned(), lines: text.lines().count() });
+            return Err(ImportError::NothingTold { path: path.to_owned(), lines: count });
         }
         if skipped > 0 {
-            self.notes.push(format!("{}: {skipped} lines are no JSON objects and are skipped", path.display()));
+            self.notes.push(format!("{}: {skipped} lines are not understood and are skipped", path.display()));
+        }
+        for (name, value) in log::settings(path) {
+            run.entry(name).or_insert(value);
         }
         run.entry("name").or_insert_with(|| name.into());
         // The last loss that was a number is not that of its end.

@@ -1,7 +1,8 @@
-//! Runs that were trained elsewhere as a sweep's folder: what a folder of logs tells (`gather`), and what becomes of a table
-//! of runs (`runs`).
+//! Runs that were trained elsewhere as a sweep's folder: what a folder of logs tells (`gather`), each of them line by
+//! line (`log`), and what becomes of a table of runs (`runs`).
 
 mod gather;
+mod log;
 mod runs;
 
 use std::io;
@@ -25,14 +26,18 @@ pub enum ImportError {
     },
     /// A folder holds no runs.
     #[error(
-        "{} holds no runs: give a folder with one JSON Lines file a run (*.jsonl, each in the folder or in one of its own), an \
-         mlruns folder, or a table of runs (CSV, JSON Lines, Parquet). Of TensorBoard's event files and W&B's run folders export such a table first",
+        "{} holds no runs: give a folder with one log a run (*.jsonl, or *.csv with columns such as step and loss, each in the \
+         folder or in one of its own), an mlruns folder, or a table of runs (CSV, JSON Lines, Parquet). Of TensorBoard's event files and W&B's run folders export such a table first",
         .0.display()
     )]
     NoRuns(PathBuf),
     /// A file has no line that tells anything.
-    #[error("{}: none of its {lines} lines is a JSON object; a log has lines such as {{\"step\": 100, \"loss\": 3.2}}", path.display())]
-    NoObject {
+    #[error(
+        "{}: none of its {lines} lines tells anything; a log has lines such as {{\"step\": 100, \"loss\": 3.2}}, or is a CSV with \
+         columns such as step and loss",
+        path.display()
+    )]
+    NothingTold {
         /// The file.
         path: PathBuf,
         /// How many lines it has.

@@ -197,7 +197,7 @@ fn result(planned: &PlannedRun, run: &Imported, source: &str) -> RunResult {
         let seen = seen.or_else(|| Some(tokens * step? / last_step)).filter(|seen| seen.is_finite())?;
         let step = step.unwrap_or(seen) as usize;
         let train_loss = Some(loss).filter(|loss| loss.is_finite());
-        Some(CurvePoint { step, tokens: seen as u64, train_loss, learning_rate: 0.0 })
+        Some(CurvePoint { step, tokens: seen as u64, train_loss, learning_rate: None })
     };
     let curve: Vec<CurvePoint> = run.curve.iter().filter_map(point).collect();
     // A step that is told again, after a restart from a checkpoint, is what it was told last.

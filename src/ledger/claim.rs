@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     fn point(step: usize) -> CurvePoint {
-        CurvePoint { step, tokens: step as u64 * 256, train_loss: Some(4.0 / 3.0), learning_rate: 0.01 }
+        CurvePoint { step, tokens: step as u64 * 256, train_loss: Some(4.0 / 3.0), learning_rate: Some(0.01) }
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn curves(path: &Path) -> Result<BTreeMap<RunId, Vec<CurvePoint>>, LedgerError> 
             step: row.number("step")?,
             tokens: row.number("tokens")?,
             train_loss: row.optional("train_loss")?,
-            learning_rate: row.number("learning_rate")?,
+            learning_rate: row.optional("learning_rate")?,
         };
         curves.entry(row.id()?).or_default().push(point);
     }

@@ -69,8 +69,8 @@ pub struct CurvePoint {
     pub tokens: u64,
     /// Mean training loss since the last point, in nats per token; nothing where it is not a number.
     pub train_loss: Option<f64>,
-    /// Learning rate of the last step.
-    pub learning_rate: f64,
+    /// Learning rate of the last step, where it is told.
+    pub learning_rate: Option<f64>,
 }
 
 impl From<&Progress> for CurvePoint {

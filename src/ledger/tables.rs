@@ -128,7 +128,7 @@ fn add_curve(curves: &mut Table, run: &PlannedRun, points: &[CurvePoint], measur
             point.tokens.to_string(),
             flops.to_string(),
             optional(point.train_loss),
-            point.learning_rate.to_string(),
+            optional(point.learning_rate),
         ];
         let measured = if at + 1 == points.len() { measured } else { &before[..] };
         curves.line(row.iter().chain(measured).map(String::as_str));
@@ -328,7 +328,9 @@ mod tests {
         let (dir, ledger) = ledger(5);
         let publish = |at: usize, outcome| {
             let mut claim = ledger.claim(&ledger.plan().runs[at]).unwrap().unwrap();
-            claim.record(&CurvePoint { step: 50, tokens: 12_800, train_loss: None, learning_rate: 0.1 + 0.2 }).unwrap();
+            claim
+                .record(&CurvePoint { step: 50, tokens: 12_800, train_loss: None, learning_rate: Some(0.1 + 0.2) })
+                .unwrap();
             claim.publish(outcome, device(), 1).unwrap();
         };
         publish(4, finished(0.1 + 0.2));

@@ -37,7 +37,7 @@ pub(crate) fn stop(ledger: &Ledger, at: usize, margin: f64) {
     let runs = &ledger.plan().runs;
     let mut claim = ledger.claim(&runs[at]).unwrap().expect("nobody holds it");
     claim.save(&mut |out| out.write_all(b"state")).unwrap();
-    let point = CurvePoint { step: 30, tokens: 30 * 256, train_loss: Some(5.5), learning_rate: 0.01 };
+    let point = CurvePoint { step: 30, tokens: 30 * 256, train_loss: Some(5.5), learning_rate: Some(0.01) };
     claim.record(&point).unwrap();
     let rule = StopEarly { margin, after: 0.2 };
     let reason = Reason { rule, against: runs[0].id.clone(), behind: 0.5, allowed: 0.2 };

@@ -49,14 +49,19 @@ impl PlannedRun {
         self.own_size().map_or_else(built_in, |size| size.name.clone())
     }
 
+    /// The peak learning rate, unless the spec leaves it to the program.
+    pub fn learning_rate(&self) -> Option<f64> {
+        let rate = self.run.optimizer.learning_rate;
+        (self.own_size().is_none() || rate.total_cmp(&NO_RATE).is_ne()).then_some(rate)
+    }
+
     /// Names and values of what `plan.csv` and `runs.csv` tell of a run. Parameters, tokens and FLOPs are plain numbers,
     /// which print with the fewest digits that read back as the same number.
     pub fn columns(&self) -> [(&'static str, String); 31] {
         let Self { id: _, run, axes: _, params, flops_per_token, tokens, flops, epochs, trunk: _ } = self;
         let shape = &run.shape;
         let own = self.own_size();
-        // What a program does not tell of its models is empty, and so is a rate that the spec leaves to it.
-        let is_told = |rate: &f64| own.is_none() || rate.total_cmp(&NO_RATE).is_ne();
+        // What a program does not tell of its models is empty.
         let of_shape = |number: usize| if own.is_none() { number.to_string() } else { String::new() };
         let group = |count: u64, told: bool| if told { count.to_string() } else { String::new() };
         let products = self.params_by(Counting::BlocksAndUnembedding);
@@ -83,7 +88,7 @@ impl PlannedRun {
             ("batch_tokens", run.tokens_per_step().to_string()),
             ("steps", run.schedule.steps.to_string()),
             ("warmup_steps", run.schedule.warmup_steps.to_string()),
-            ("learning_rate", optional(Some(run.optimizer.learning_rate).filter(is_told))),
+            ("learning_rate", optional(self.learning_rate())),
             ("tokens", tokens.to_string()),
             ("epochs", optional(*epochs)),
             ("flops", flops.to_string()),

@@ -212,7 +212,7 @@ impl<'a> Course<'a> {
             step,
             tokens,
             train_loss: point.unwrap_or_else(|| self.train_loss()),
-            learning_rate: run.optimizer.learning_rate * share_of_peak(&run.schedule, step.saturating_sub(1)),
+            learning_rate: Some(run.optimizer.learning_rate * share_of_peak(&run.schedule, step.saturating_sub(1))),
             tokens_per_second: self.tokens_per_second(),
             curve_point: point.is_some(),
             again: false,

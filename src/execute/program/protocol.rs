@@ -290,7 +290,7 @@ impl<'a> Story<'a> {
         let points = self.run.run.eval.curve_points.clamp(1, schedule.steps.max(1));
         let place = |step: usize| step as u128 * points as u128 / schedule.steps.max(1) as u128;
         let closes = self.points.last().map_or(0, |last| place(last.point.step)) < place(step);
-        let learning_rate = said.learning_rate.unwrap_or(self.run.run.optimizer.learning_rate);
+        let learning_rate = said.learning_rate.or(self.run.learning_rate());
         let seconds = self.seconds();
         let mut progress = Progress {
             step,
@@ -369,7 +369,7 @@ impl<'a> Story<'a> {
             step: 0,
             tokens: 0,
             train_loss: f64::NAN,
-            learning_rate: self.run.run.optimizer.learning_rate,
+            learning_rate: self.run.learning_rate(),
             tokens_per_second: f64::NAN,
             curve_point: false,
             again: true,

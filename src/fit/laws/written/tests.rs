@@ -113,7 +113,7 @@ fn no_law_wins_on_losses_that_are_noise() {
     let candidates = laws.map(|(name, text)| Candidate { name: name.to_owned(), law: law(text, &[]) });
     let ranking = ranking::rank(&candidates, &grid(|_, _| 3.0, 0.02), &quick(), &quick());
     let (mean, best) = (ranking.mean.unwrap(), ranking.laws[0].held_out.unwrap().rms);
-    assert!((0.01..0.04).contains(&mean) && best > 0.9 * mean, "{ranking:?}");
+    assert!((0.01..0.06).contains(&mean) && best > 0.9 * mean, "{ranking:?}");
     assert!(ranking.conclusion.starts_with("No law wins"), "{}", ranking.conclusion);
 }
 
