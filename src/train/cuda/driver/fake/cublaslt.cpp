@@ -56,7 +56,8 @@ EXPORTED Status cublasLtMatmulPreferenceSetAttribute(Preference* preference, int
 struct Size { uint64_t m, n, k, k_of_b; };
 static Size size_of(const Description& description, const Layout& a, const Layout& b) {
     auto [turned_a, turned_b] = description.transposed;
-    return {turned_a ? a.columns : a.rows, turned_b ? b.rows : b.columns, turned_a ? a.rows : a.columns, turned_b ? b.columns : b.rows};
+    return {turned_a ? a.columns : a.rows, turned_b ? b.rows : b.columns, turned_a ? a.rows : a.columns,
+            turned_b ? b.columns : b.rows};
 }
 
 EXPORTED Status cublasLtMatmulAlgoGetHeuristic(void*, Description* description, Layout* a, Layout* b, Layout*, Layout* out,
@@ -102,8 +103,10 @@ EXPORTED Status cublasLtMatmul(void*, Description* description, const float* alp
     for (int i = 0; i < 4; i++)
         if (uint64_t(places[i]) % algorithm[i]) return fault("a matrix at a place that the algorithm does not take");
     if (c != out) return fault("a result beside what is added to it");
-    if (workspace_bytes < WORKSPACE || uint64_t(workspace) % ALIGNMENT || !fake_holds(uint64_t(workspace), workspace_bytes)) return fault("a workspace that is none");
-    if (!fake_holds(uint64_t(a), layout_a->bytes()) || !fake_holds(uint64_t(b), layout_b->bytes()) || !fake_holds(uint64_t(out), layout_out->bytes()))
+    auto holds = [](const void* at, size_t bytes) { return fake_holds(uint64_t(at), bytes); };
+    if (workspace_bytes < WORKSPACE || uint64_t(workspace) % ALIGNMENT || !holds(workspace, workspace_bytes))
+        return fault("a workspace that is none");
+    if (!holds(a, layout_a->bytes()) || !holds(b, layout_b->bytes()) || !holds(out, layout_out->bytes()))
         return fault("a matrix that is not whole in the card's memory");
     fake_enqueue(stream, [=, d = *description, x = *layout_a, y = *layout_b, o = *layout_out, alpha = *alpha, beta = *beta] {
         Size size = size_of(d, x, y);

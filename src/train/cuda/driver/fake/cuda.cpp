@@ -22,9 +22,20 @@
 #include <thread>
 
 enum Result {
-    SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, INVALID_CONTEXT = 201,
-    INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, OUT_OF_RESOURCES = 701, LAUNCH_FAILED = 719,
-    CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_WRONG_THREAD = 908, LOST = 999,
+    SUCCESS = 0,
+    INVALID_VALUE = 1,
+    OUT_OF_MEMORY = 2,
+    NO_DEVICE = 100,
+    INVALID_DEVICE = 101,
+    INVALID_CONTEXT = 201,
+    INVALID_HANDLE = 400,
+    NOT_FOUND = 500,
+    NOT_READY = 600,
+    OUT_OF_RESOURCES = 701,
+    CAPTURE_UNSUPPORTED = 900,
+    CAPTURE_INVALIDATED = 901,
+    CAPTURE_WRONG_THREAD = 908,
+    LOST = 999,
 };
 using Work = std::function<void()>;
 using Graph = std::vector<Work>;
@@ -73,8 +84,9 @@ static void report(const std::string& line) {
 static struct Faults {
     size_t count = 0;
     ~Faults() {
-        size_t left = streams.size() + events.size() + graphs.size() + executables.size() + memory.size() + pinned.size() + modules.size();
-        report(std::to_string(count) + " faults, " + std::to_string(left + contexts) + " things left");
+        size_t left = streams.size() + events.size() + graphs.size() + executables.size() + modules.size();
+        left += memory.size() + pinned.size() + contexts;
+        report(std::to_string(count) + " faults, " + std::to_string(left) + " things left");
     }
 } faults;
 
@@ -195,7 +207,8 @@ EXPORTED Result cuModuleGetFunction(Function** function, Module* module, const c
 EXPORTED Result cuFuncSetAttribute(Function* function, int attribute, int value) {
     CALL("cuFuncSetAttribute");
     if (attribute != 8) return fault(INVALID_VALUE, "an attribute of a function that nobody set before");
-    if (value + function->kernel->shared > MOST_SHARED) return fault(INVALID_VALUE, function->name + ": more shared memory than a block may have");
+    if (value + function->kernel->shared > MOST_SHARED)
+        return fault(INVALID_VALUE, function->name + ": more shared memory than a block may have");
     function->most_shared = unsigned(value);
     return SUCCESS;
 }
@@ -217,9 +230,11 @@ static struct Emulator {
 static std::string refusal(const Function& function, const unsigned grid[3], const unsigned block[3], unsigned shared) {
     const Kernel& kernel = *function.kernel;
     unsigned threads = block[0] * block[1] * block[2];
-    if (!grid[0] || !grid[1] || !grid[2] || grid[0] > 0x7fffffff || grid[1] > 0xffff || grid[2] > 0xffff) return "a grid of no size or too large";
+    if (!grid[0] || !grid[1] || !grid[2] || grid[0] > 0x7fffffff || grid[1] > 0xffff || grid[2] > 0xffff)
+        return "a grid of no size or too large";
     if (!threads || threads > kernel.most_threads || block[2] > 64) return std::to_string(threads) + " threads a block";
-    if (shared > function.most_shared) return std::to_string(shared) + " bytes of shared memory, " + std::to_string(function.most_shared) + " allowed";
+    if (shared > function.most_shared)
+        return std::to_string(shared) + " bytes of shared memory, " + std::to_string(function.most_shared) + " allowed";
     // Registers are given to warps in units of 256, to four warps at a time.
     unsigned warps = ((threads + 31) / 32 + 3) / 4 * 4;
     if ((kernel.registers * 32 + 255) / 256 * 256 * warps > REGISTERS) return "too many registers";
@@ -328,7 +343,8 @@ EXPORTED Result cuMemcpyHtoDAsync_v2(uint64_t to, const char* from, size_t bytes
     CALL("cuMemcpyHtoDAsync");
     if (!fake_holds(to, bytes)) return fault(INVALID_VALUE, "copies to what is not the card's");
     auto next = pinned.upper_bound(from);
-    if (next == pinned.begin() || from + bytes > (--next)->first + next->second) return fault(INVALID_VALUE, "copies from memory that is not pinned, and so waits");
+    if (next == pinned.begin() || from + bytes > (--next)->first + next->second)
+        return fault(INVALID_VALUE, "copies from memory that is not pinned, and so waits");
     return add(stream, [=] { memcpy(reinterpret_cast<void*>(to), from, bytes); });
 }
 EXPORTED Result cuMemcpyDtoHAsync_v2(char* to, uint64_t from, size_t bytes, Stream* stream) {

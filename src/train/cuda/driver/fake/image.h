@@ -19,8 +19,8 @@ using Kernels = std::map<std::string, Kernel>;
 
 // `.param .u64 name,` or `.param .align 8 .b8 name[24],`, and likewise `.shared`.
 inline size_t bytes_declared(const std::string& line) {
-    static const std::map<std::string, size_t> sizes = {{".u8", 1},  {".b8", 1},  {".u16", 2}, {".b16", 2}, {".u32", 4}, {".s32", 4},
-                                                        {".b32", 4}, {".f32", 4}, {".u64", 8}, {".s64", 8}, {".b64", 8}, {".f64", 8}};
+    static const std::map<std::string, size_t> sizes = {{".b8", 1},  {".u32", 4}, {".b32", 4}, {".f32", 4},
+                                                        {".u64", 8}, {".b64", 8}, {".f64", 8}};
     std::istringstream words(line);
     for (std::string word; words >> word;)
         if (auto found = sizes.find(word); found != sizes.end()) {
@@ -74,9 +74,26 @@ static const unsigned OF_THE_SYSTEM = 1024;
 
 // The sections of 64-bit ELF, and in those named `.nv.info` the attributes that ptxas writes of each kernel.
 class Elf {
-    struct Header { unsigned char ident[16]; uint16_t kind, machine; uint32_t version; uint64_t entry, programs, sections; uint32_t flags; uint16_t size, program_size, program_count, section_size, section_count, names; };
-    struct Section { uint32_t name, kind; uint64_t flags, address, offset, size; uint32_t link, info; uint64_t alignment, entry_size; };
-    struct Symbol { uint32_t name; uint8_t info, other; uint16_t section; uint64_t value, size; };
+    struct Header {
+        unsigned char ident[16];
+        uint16_t kind, machine;
+        uint32_t version;
+        uint64_t entry, programs, sections; // where they begin
+        uint32_t flags;
+        uint16_t size, program_size, program_count, section_size, section_count, names;
+    };
+    struct Section {
+        uint32_t name, kind;
+        uint64_t flags, address, offset, size;
+        uint32_t link, info;
+        uint64_t alignment, entry_size;
+    };
+    struct Symbol {
+        uint32_t name;
+        uint8_t info, other;
+        uint16_t section;
+        uint64_t value, size;
+    };
 
     const char* image;
     const Header& header = *reinterpret_cast<const Header*>(image);
