@@ -252,6 +252,28 @@ fn settings_with_rates_of_their_own_are_compared_too() {
 }
 
 #[test]
+fn settings_of_a_plain_table_are_compared_where_they_stand_alike() {
+    let place = Place::with(&spec(&[], &[]));
+    // Lengths differ by a nat, and the second setting was trained at fewer of them: 0.02 worse at each that both have.
+    let mut table = "optimizer,params,tokens,seed,loss\n".to_owned();
+    for (kind, lengths, above) in [("adamw", 4, 0.0), ("lion", 2, 0.02)] {
+        for (length, seed) in (0..lengths).flat_map(|length| [(length, 1), (length, 2)]) {
+            let loss =
+                6.0 - f64::from(length) + 0.01 * f64::from(seed) + above + 1e-4 * f64::from((length * 7 + seed) % 3);
+            writeln!(table, "{kind},1e6,{},{seed},{loss}", 1e7 * 4_f64.powi(length)).unwrap();
+        }
+    }
+    place.write("runs.csv", table);
+    let output =
+        place.runner(&["fit", "runs.csv", "--law", "contrast", "--by", "optimizer", "--json"]).output().unwrap();
+    assert_code(&output, 0);
+    let contrast: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+    let lion = &contrast["settings"][1];
+    assert_eq!(lion["pairs"].as_u64(), Some(4), "{contrast}");
+    assert!((number(&lion["difference"]["value"]) - 0.02).abs() < 1e-9, "{contrast}");
+}
+
+#[test]
 fn another_question_is_answered_without_training_again() {
     let place = Place::with(&spec(&[LENGTHS], &["fit.law=tokens"]));
     assert_code(&place.rehearse(), 0);

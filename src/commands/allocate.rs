@@ -34,7 +34,9 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     let of = |read: fn(&Allocation) -> f64| {
         fitted.estimate(|priced| read(&allocate::for_training(priced, flops, max_tokens)))
     };
-    let [params, tokens, loss] = [of(|best| best.params), of(|best| best.tokens), of(|best| best.loss)];
+    let [params, tokens] = [of(|best| best.params), of(|best| best.tokens)];
+    fitted.note_missed(flops);
+    let loss = fitted.loss(flops, |priced| allocate::for_training(priced, flops, max_tokens).loss);
     let ratio = of(|best| best.tokens / best.params);
     let above = of_asymptote(&fitted, flops, max_tokens);
     let stopped = stopped(&fitted, flops);
@@ -166,7 +168,7 @@ fn landmarks(fitted: &Fitted) -> Vec<Seen> {
             name: model.name,
             params: model.params,
             tokens: model.tokens,
-            loss: fitted.estimate(|priced| priced.surface.loss(model.params, model.tokens)),
+            loss: fitted.loss(flops, |priced| priced.surface.loss(model.params, model.tokens)),
             optimal_params: best.params,
             optimal_loss: best.loss,
         }

@@ -48,7 +48,6 @@ use csv::StringRecord;
 use crate::observation::{Counting, Observation};
 use group::Mixture;
 use habits::Place;
-use options::PLACES;
 use reader::Reader;
 use rows::{Opened, Rows};
 use source::Source;
@@ -165,19 +164,15 @@ pub struct Placed {
     pub place: Vec<String>,
 }
 
-/// Reads losses, each with the cells that say where the run stands: the axes of the sweep but for the one by which rows
-/// are grouped and those that were tuned, its seed and its budget.
+/// Reads losses, each with the cells that say where the run stands: the axes of the sweep, or in other tables what it was trained
+/// with, its seed and its budget; without the column by which rows are grouped and those that were tuned.
 pub fn placed(path: &Path, columns: &Columns, options: &Options) -> Result<Table<Placed>, TableError> {
     let source = Source::open(path)?;
     let Opened { headers, rows, note } = source.rows()?;
     let reader = Reader::new(&source, headers, columns, note.is_some());
     let loss = reader.require(Field::Loss, "")?;
-    let tells = |header: &str| {
-        let header = header.trim();
-        let own = options.by.iter().chain(&options.tuned).any(|column| column == header);
-        !own && (header.starts_with("axis.") || PLACES.contains(&header))
-    };
-    let telling: Vec<usize> = (0..reader.headers.len()).filter(|index| tells(&reader.headers[*index])).collect();
+    let own = options.by.iter().chain(&options.tuned).map(|column| reader.by(column)).collect::<Result<Vec<_>, _>>()?;
+    let telling = tuned::places(&reader, &own)?;
     let mut table = scan(&reader, rows, options, Mixture::allowed(), |row| {
         let place = telling.iter().map(|index| row[*index].trim().to_owned()).collect();
         Ok(Placed { loss: reader.required(row, &loss)?, place })

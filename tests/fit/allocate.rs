@@ -6,14 +6,20 @@ use assert_cmd::assert::OutputAssertExt as _;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 
+use runner::observation::Observation;
+
 use super::surface::{CHINCHILLA, Runs as _, noisy};
 use crate::common::{Place, assert_needs_no_reader};
 
 /// A place with fits.json from noisy runs of a known surface.
 fn fitted() -> Place {
+    fitted_to(&noisy(CHINCHILLA.grid(&[1e19, 1e20, 1e21], 7, 8.0), 0.001, 1))
+}
+
+fn fitted_to(runs: &[Observation]) -> Place {
     let place = Place::new();
     let mut csv = "params,tokens,flop_budget,loss\n".to_owned();
-    for run in noisy(CHINCHILLA.grid(&[1e19, 1e20, 1e21], 7, 8.0), 0.001, 1) {
+    for run in runs {
         writeln!(csv, "{},{},{},{}", run.params, run.tokens, run.flops, run.loss).unwrap();
     }
     place.write("runs.csv", csv);
@@ -65,6 +71,34 @@ fn what_lies_beyond_the_runs_is_warned_of_and_far_beyond_other_models_are_not_sp
     assert!(small != text, "the range of the budgets is not in the file");
     place.write("fits.json", small);
     assert!(!place.says(&["allocate", "--fit", "fits.json", "--flops", "1e13"]).contains("Other models"));
+}
+
+#[test]
+fn a_loss_beyond_the_budgets_counts_what_the_surface_missed_of_the_last_one() {
+    // A law that bends down by 0.05 nats with each tenfold of compute above 1e19 FLOPs.
+    let mut runs = noisy(CHINCHILLA.grid(&[1e18, 3e18, 1e19, 3e19, 1e20], 7, 8.0), 0.001, 1);
+    let bent = |flops: f64| 0.05 * (flops / 1e19).log10().max(0.0);
+    for run in &mut runs {
+        run.loss -= bent(run.flops);
+    }
+    let place = fitted_to(&runs);
+    let at = |params: &str, tokens: &str| {
+        let predict = ["predict", "--fit", "fits.json", "--params", params, "--tokens", tokens, "--json"];
+        let output = place.runner(&predict).assert().success().get_output().clone();
+        let loss = &serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["loss"];
+        (["low", "high"].map(|end| loss[end].as_f64().unwrap()), String::from_utf8(output.stderr).unwrap())
+    };
+    let (inside, said) = at("1e9", "1.6e10");
+    assert!(!said.contains("without its largest budget"), "{said}");
+    let (beyond, said) = at("4e9", "4.2e10");
+    assert!(
+        said.contains("fitted without its largest budget, 3.3") && said.contains("misses the losses there by"),
+        "{said}"
+    );
+    let width = |[low, high]: [f64; 2]| high - low;
+    assert!(width(beyond) > 3.0 * width(inside), "{inside:?} {beyond:?}");
+    let truth = CHINCHILLA.loss(4e9, 4.2e10) - bent(6.0 * 4e9 * 4.2e10);
+    assert!(beyond[0] < truth && truth < beyond[1], "{truth} {beyond:?}");
 }
 
 #[test]

@@ -52,4 +52,10 @@ fn intervals_of_approach_3_and_vpnls_hold_the_truth_as_often_as_they_say() {
         |runs: &[Observation], seed| vpnls::fit(runs, Counting::All, &Bootstrap { resamples: 400, seed }).n_exponent;
     within_bounds("approach 3, 5 budgets of 9 sizes", covered(huber, &BUDGETS, 9, 0.005));
     within_bounds("VPNLS, 5 budgets of 9 sizes", covered(project, &BUDGETS, 9, 0.005));
+    // Two seeds that share most of their error, as where the law misses a size.
+    let twice = |runs: &[Observation], seed| {
+        let seeds = [1, 2].map(|of| noisy(runs.to_vec(), 0.002, 9000 + 2 * seed + of));
+        project(&seeds.concat(), seed)
+    };
+    within_bounds("VPNLS, two seeds", covered(twice, &BUDGETS, 9, 0.005));
 }

@@ -6,7 +6,7 @@ use crate::cli::FitArgs;
 use crate::commands::shared::sheet::Room;
 use crate::fit::Bootstrap;
 use crate::fit::approaches::approach3::StartGrid;
-use crate::fit::table::budgets::{Resample, Units};
+use crate::fit::table::budgets::{self, Resample};
 use crate::fit::table::{self, Columns};
 
 /// What was asked for, checked.
@@ -24,7 +24,7 @@ pub(super) struct Request<'a> {
 /// Whole budgets drawn from one or two are nearly always the same, which would look like certainty.
 pub(super) fn require_budgets(request: &Request, budgets: impl Iterator<Item = f64>) -> anyhow::Result<()> {
     if request.resample == Resample::Budgets {
-        let count = Units::new(Resample::Budgets, &budgets.collect::<Vec<_>>()).count();
+        let count = budgets::count(&budgets.collect::<Vec<_>>());
         let path = request.args.runs.display();
         ensure!(count >= 3, "--resample budgets needs at least 3 budgets to draw from; {path} has {count}");
     }

@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use crate::cli::SurfaceArgs;
 use crate::commands::fit;
+use crate::fit::approaches::forecast::Forecast;
 use crate::fit::approaches::points::Trained;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::surface::Priced;
 use crate::fit::approaches::surface::Surface;
-use crate::fit::{Estimate, Status};
+use crate::fit::{Estimate, NORMAL_95, Status};
 use crate::report::words;
 use crate::units::{Flops, Params, Ratio, Tokens};
 
@@ -31,6 +32,41 @@ impl Fitted {
     pub fn estimate(&self, of: impl Fn(&Priced) -> f64) -> Estimate {
         let drawn = |surface: &Surface| of(&Priced { surface: *surface, ..self.priced });
         Estimate::from_draws(of(&self.priced), self.summary.draws.iter().map(drawn))
+    }
+
+    /// A loss of the surface, of a model that `flops` train. Beyond the budgets its interval counts as well how far the surface
+    /// misses the largest budget when it has not seen it: resamples alone tell nothing of the form of the law.
+    pub fn loss(&self, flops: f64, of: impl Fn(&Priced) -> f64) -> Estimate {
+        let Estimate { value, low, high } = self.estimate(of);
+        let missed = NORMAL_95 * self.missed(flops).map_or(0.0, |(_, error)| error);
+        Estimate {
+            value,
+            low: (value - (value - low).hypot(missed)).max(0.0),
+            high: value + (high - value).hypot(missed),
+        }
+    }
+
+    /// What the surface missed of the budget held out, and the standard error that follows for losses at `flops`; nothing
+    /// within the budgets.
+    fn missed(&self, flops: f64) -> Option<(Forecast, f64)> {
+        let forecast = self.summary.forecast?;
+        let [_, largest] = self.summary.trained?.flops;
+        // Achieved FLOPs differ a little from planned ones.
+        Some((forecast, forecast.error_at(flops, 1.01 * largest)?))
+    }
+
+    /// Says how a loss at `flops` has been widened, where it has.
+    pub fn note_missed(&self, flops: f64) {
+        let Some((Forecast { factor: Some(factor), loss_rms: Some(rms), loss_mean: Some(mean), .. }, error)) =
+            self.missed(flops)
+        else {
+            return;
+        };
+        eprintln!(
+            "note: fitted without its largest budget, {} times the others, the surface misses the losses there by {rms:.4} nats \
+             ({mean:+.4} on average); the interval of the loss counts an error of {error:.4} for that",
+            Ratio(factor),
+        );
     }
 
     /// What is fitted, in words.
@@ -53,8 +89,8 @@ impl Fitted {
                 continue;
             };
             eprintln!(
-                "warning: {} {what} are a factor of {} beyond the {word} behind this surface, {}: intervals assume \
-                 that the form of the surface holds that far",
+                "warning: {} {what} are a factor of {} beyond the {word} behind this surface, {}: the \
+                 form of the surface may not hold that far",
                 print(*value),
                 Ratio(far),
                 print(end),

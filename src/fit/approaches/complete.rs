@@ -128,7 +128,8 @@ fn with_held_out(
     });
     let forecast = held_out.as_ref().and_then(|held_out| {
         let converged = held_out.fit.priced().filter(|_| held_out.fit.status == Status::Converged);
-        forecast::of_surface(&converged?, &held_out.runs, fitted.counting)
+        let [_, seen] = held_out.fit.trained?.flops;
+        forecast::of_surface(&converged?, seen, &held_out.runs, fitted.counting)
     });
     (Summary { forecast, ..Summary::from(fitted) }, held_out)
 }

@@ -14,6 +14,9 @@ use crate::observation::{Counting, Observation};
 pub struct Forecast {
     /// The budget held out, in FLOPs.
     pub budget: f64,
+    /// Factor by which it is above the largest budget that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
     /// Runs held out.
     pub points: usize,
     /// Root of the mean squared error of the predicted losses, in nats, for approaches that predict losses.
@@ -66,6 +69,7 @@ impl Measured {
     fn forecast(&self, params: f64, tokens: f64) -> Forecast {
         Forecast {
             budget: self.budget,
+            factor: None,
             points: self.points,
             loss_rms: None,
             loss_mean: None,
@@ -74,6 +78,15 @@ impl Measured {
             regret: Some(self.loss(params) - self.loss(self.params)),
             rank: None,
         }
+    }
+}
+
+impl Forecast {
+    /// The standard error, in nats, with which a loss at `flops` is foretold: that of the budget held out, once for each step as
+    /// far as that one was above the largest that was seen. Nothing below `largest`, the largest budget of the fit itself.
+    pub fn error_at(&self, flops: f64, largest: f64) -> Option<f64> {
+        let steps = (flops / largest).ln() / self.factor?.ln();
+        (steps > 0.0 && steps.is_finite()).then_some(self.loss_rms? * steps)
     }
 }
 
@@ -92,15 +105,16 @@ pub fn hold_out(observations: &[Observation]) -> Option<(Vec<Observation>, Vec<O
 }
 
 /// How well a surface fitted to the smaller budgets predicts the losses of the runs held out.
-/// It also predicts their optimum, at the cost of training that all runs tell.
-pub fn of_surface(priced: &Priced, held_out: &[Observation], counting: Counting) -> Option<Forecast> {
+/// It also predicts their optimum, at the cost of training that all runs tell. `seen` is the largest budget it was fitted to.
+pub fn of_surface(priced: &Priced, seen: f64, held_out: &[Observation], counting: Counting) -> Option<Forecast> {
     let surface = &priced.surface;
     let errors: Vec<f64> =
         held_out.iter().filter_map(|run| Some(surface.loss(run.params_by(counting)?, run.tokens) - run.loss)).collect();
     let mean = |f: &dyn Fn(f64) -> f64| errors.iter().map(|error| f(*error)).sum::<f64>() / errors.len() as f64;
-    let budgets = held_out.iter().map(Observation::budget);
+    let budget = held_out.iter().map(Observation::budget).fold(f64::NEG_INFINITY, f64::max);
     let none = Forecast {
         budget: f64::NAN,
+        factor: None,
         points: 0,
         loss_rms: None,
         loss_mean: None,
@@ -112,7 +126,8 @@ pub fn of_surface(priced: &Priced, held_out: &[Observation], counting: Counting)
     let optimum = Measured::of(held_out, counting)
         .map_or(none, |measured| measured.forecast(priced.n_opt(measured.budget), priced.d_opt(measured.budget)));
     (!errors.is_empty()).then(|| Forecast {
-        budget: budgets.fold(f64::NEG_INFINITY, f64::max),
+        budget,
+        factor: Some(budget / seen),
         points: errors.len(),
         loss_rms: Some(mean(&|error| error * error).sqrt()),
         loss_mean: Some(mean(&|error| error)),

@@ -90,7 +90,7 @@ impl Points {
 
     /// The runs in the units that are drawn together.
     pub fn units(&self, resample: Resample) -> Units {
-        Units::new(resample, &self.flops)
+        Units::new(resample, &self.flops, self.ln_n.iter().zip(&self.ln_d).map(|(ln_n, ln_d)| [*ln_n, *ln_d]))
     }
 
     /// How often each run is drawn in one resample.

@@ -5,7 +5,6 @@
 //! factor); everything different. The information criterion `AICc` prefers one, and the differences of the full model
 //! carry intervals from resampled points.
 
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::estimate::words;
@@ -14,6 +13,7 @@ use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 use crate::fit::numerics::minimize::Stop;
 use crate::fit::numerics::regress::distinct;
 use crate::fit::numerics::residuals::Residuals;
+use crate::fit::table::budgets::Units;
 use crate::fit::{Estimate, Status};
 
 /// How the second curve may differ from the first.
@@ -125,10 +125,11 @@ pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], of: &str, bootstrap:
         [shifted[4] / shifted[2], (full[0] + full[3]).exp() - full[0].exp(), full[5]]
     };
     let value = read(&shifted, &full);
+    let units = [first, second].map(|curve| Units::of_repeats(curve.iter().map(|(x, _)| [*x])));
     let bare = curves.solve_pinned()?.x;
     let without_floor = |u: &[f64; 6]| u[4] / u[2];
     let draws = bootstrap.draws(|rng| {
-        let chosen = curves.resample(rng);
+        let chosen = curves.resample(&units, rng);
         let again = |difference, start| chosen.refine(difference, start).x;
         let [factor, offset, slope] = read(&again(Difference::Factor, shifted), &again(Difference::Everything, full));
         [factor, offset, slope, without_floor(&chosen.refine_pinned(bare).x)]
@@ -223,14 +224,12 @@ impl Curves<'_> {
         least_squares(|u| self.rows_pinned(u), start, 100)
     }
 
-    /// Points of each curve drawn with replacement.
-    fn resample(&self, rng: &mut impl rand::Rng) -> Self {
+    /// Points of each curve drawn with replacement, those of one x together.
+    fn resample(&self, units: &[Units; 2], rng: &mut impl rand::Rng) -> Self {
         let split = self.first.len();
-        let draw = |i: usize| {
-            let range = if i < split { 0..split } else { split..self.points.len() };
-            self.points[rng.random_range(range)]
-        };
-        Self { points: (0..self.points.len()).map(draw).collect(), first: self.first }
+        let mut drawn: Vec<usize> = units[0].draw(rng).collect();
+        drawn.extend(units[1].draw(rng).map(|at| split + at));
+        Self { points: drawn.into_iter().map(|at| self.points[at]).collect(), first: self.first }
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::formula::{self, Data, Formula, Law, Measure, Residual};
 use crate::fit::laws::forms::mixtures;
-use crate::fit::numerics::bootstrap::{Bootstrap, student};
+use crate::fit::numerics::bootstrap::{Bootstrap, student, widening};
 use crate::fit::numerics::ranks::spearman;
 use crate::fit::{Estimate, Status};
 
@@ -70,7 +70,7 @@ pub struct Target {
     /// The best mixture of each size.
     pub best: Vec<Best>,
     /// Nats between two mixtures at the largest size for each nat between them at the smallest: 1 where mixtures differ by an
-    /// offset.
+    /// offset; nothing where the runs do not tell.
     pub growth: Option<Estimate>,
     /// Rank correlation of the mixtures between the smallest and the largest size.
     pub rank: Option<Estimate>,
@@ -212,9 +212,9 @@ impl PartLaw {
             let predicted = bound.predict(&found.values);
             (found.values, predicted)
         };
-        let unknowns = values.len() as f64;
-        // Widened by the freedom that the fit took.
-        let widened = (data.len() as f64 / (data.len() as f64 - unknowns).max(1.0)).sqrt();
+        // Widened by the freedom that the fit took, and from percentiles of the normal distribution to Student's.
+        let freedom = data.len().saturating_sub(values.len()).max(1);
+        let widened = (data.len() as f64 / freedom as f64).sqrt() * widening(freedom);
         let residuals = data.loss.iter().zip(&predicted).map(|(loss, law)| widened * (loss - law)).collect();
         Some(Self { law, data, values, predicted, residuals })
     }
@@ -341,8 +341,22 @@ impl Range {
     }
 }
 
-/// The slope of the differences between mixtures at the largest size in those at the smallest, with Student's interval.
+/// Nats between two mixtures at the largest size for each nat at the smallest. Both are measured with an error, which a regression
+/// takes for a lower slope: the value is that of equal errors in both (Deming), and the interval reaches from Student's lower end of
+/// the regression of the largest on the smallest to the other one's upper end. Nothing where that is open: then the differences at
+/// the smallest size may be errors alone.
 fn growth(pairs: &[[f64; 2]]) -> Option<Estimate> {
+    let forward = slope(pairs)?;
+    let turned: Vec<[f64; 2]> = pairs.iter().map(|[x, y]| [*y, *x]).collect();
+    let backward = slope(&turned)?;
+    // With sxx, syy, sxy: forward is sxy/sxx, backward sxy/syy, and Deming's slope (syy - sxx + |(syy - sxx, 2 sxy)|) / (2 sxy).
+    let tilt = (1.0 / backward.value - 1.0 / forward.value) / 2.0;
+    let value = tilt + tilt.hypot(1.0);
+    (backward.low > 0.0 && value.is_finite()).then(|| Estimate { value, low: forward.low, high: 1.0 / backward.low })
+}
+
+/// The slope of the second of each pair in the first, with Student's interval.
+fn slope(pairs: &[[f64; 2]]) -> Option<Estimate> {
     let n = pairs.len();
     let middle = [0, 1].map(|at| pairs.iter().map(|pair| pair[at]).sum::<f64>() / n as f64);
     let from_middle = || pairs.iter().map(|[x, y]| (x - middle[0], y - middle[1]));
@@ -407,6 +421,10 @@ fn conclusion(parts: &[String], sizes: &[Size], status: Status, target: Option<&
             " A nat between two mixtures of the smallest model is {value:.2} ({low:.2} to {high:.2}) nats of the largest: {kind}."
         );
     }
+    if target.rank.is_some() && target.growth.is_none() {
+        text += " Whether mixtures differ by an offset or in slope is not told: their differences at the smallest size may be errors \
+                 alone.";
+    }
     if let (Some(rank), Some(lost)) = (target.rank, target.lost) {
         let _ = write!(
             text,
@@ -468,6 +486,23 @@ mod tests {
             (Status::EdgeMinimum, Status::EdgeMinimum)
         );
         assert!(all.rank.unwrap().value > 0.99 && all.lost.unwrap().value < 1e-3, "{all:?}");
+    }
+
+    #[test]
+    fn errors_of_the_smallest_size_make_no_slope() {
+        // The same differences at both sizes, and errors of their own: a regression alone would say 0.5.
+        let noise = |at: i32, salt: i32| 0.01 * f64::from((at * salt) % 11 - 5);
+        let pairs: Vec<[f64; 2]> = (1..=11)
+            .map(|at| (0.01 * f64::from(at * 5 % 11 - 5), at))
+            .map(|(x, at)| [x + noise(at, 3), x + noise(at, 7)])
+            .collect();
+        let forward = slope(&pairs).unwrap();
+        assert!(forward.value < 0.7, "{forward:?}");
+        let growth = growth(&pairs).unwrap();
+        assert!(growth.holds(1.0) && (growth.value - 1.0).abs() < 0.3 && growth.high > 1.5, "{growth:?}");
+        // Errors alone say nothing.
+        let alone: Vec<[f64; 2]> = (1..=11).map(|at| [noise(at, 3), noise(at, 7)]).collect();
+        assert_eq!(super::growth(&alone), None);
     }
 
     #[test]

@@ -8,11 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
 
 use crate::fit::estimate::too_many_lost;
 use crate::fit::laws::law::{LawFit, Parameter};
-use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::bootstrap::{Bootstrap, widening};
 use crate::fit::numerics::minimize::search;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::{Estimate, Status};
@@ -25,6 +25,8 @@ pub type Row = [f64; 4];
 
 /// Fewest lengths over which a rise can be told.
 const LENGTHS: usize = 4;
+/// Fewest seeds of each length: the interval of a mean of two would be six times as wide as a normal one.
+const SEEDS: usize = 3;
 /// A measure that rises by less has not shown that the skill is there.
 const LEAST_RISE: f64 = 0.5;
 /// The largest power that is looked for.
@@ -41,10 +43,10 @@ pub fn fit(task: &str, rows: &[Row], bootstrap: &Bootstrap) -> LawFit {
     if lengths.len() < LENGTHS {
         return refuse(Status::TooFewPoints, &format!("A rise needs runs of at least {LENGTHS} lengths."));
     }
-    if lengths.iter().any(|runs| runs.len() < 2) {
+    if lengths.iter().any(|runs| runs.len() < SEEDS) {
         let sentence =
-            "Each length needs at least two seeds: without them nothing tells how far runs of one length differ.";
-        return refuse(Status::TooFewPoints, sentence);
+            format!("Each length needs at least {SEEDS} seeds: nothing else tells how far runs of one length differ.");
+        return refuse(Status::TooFewPoints, &sentence);
     }
     let value = numbers(&lengths);
     let means = means(&lengths);
@@ -54,8 +56,8 @@ pub fn fit(task: &str, rows: &[Row], bootstrap: &Bootstrap) -> LawFit {
         return refuse(Status::NotIdentified, &sentence);
     }
     let draws = bootstrap.draws(|rng| {
-        let drawn = |runs: &Vec<Row>| runs.iter().map(|_| runs[rng.random_range(0..runs.len())]).collect();
-        numbers(&lengths.iter().map(drawn).collect())
+        let drawn = |(runs, mean): (&Vec<Row>, &Row)| resample(runs, mean, rng);
+        numbers(&lengths.iter().zip(&means).map(drawn).collect())
     });
     let lost = draws.iter().filter(|draw| draw.iter().any(|x| !x.is_finite())).count();
     let lost = too_many_lost(lost, draws.len()) || value.iter().any(|x| !x.is_finite());
@@ -79,6 +81,15 @@ pub fn fit(task: &str, rows: &[Row], bootstrap: &Bootstrap) -> LawFit {
                 .to_owned(),
         },
     }
+}
+
+/// As many runs of a length, drawn with replacement. How far they stand from their mean is widened: a resample of n runs scatters
+/// by (n - 1)/n of their variance, and its percentiles are normal ones where Student's are due.
+fn resample(runs: &[Row], mean: &Row, rng: &mut impl Rng) -> Vec<Row> {
+    let n = runs.len();
+    let wider = (n as f64 / (n - 1) as f64).sqrt() * widening(n - 1);
+    let one = |row: &Row| std::array::from_fn(|k| mean[k] + wider * (row[k] - mean[k]));
+    (0..n).map(|_| one(&runs[rng.random_range(0..n)])).collect()
 }
 
 /// What is reported, in the order of [`numbers`].
@@ -185,9 +196,20 @@ mod tests {
     }
 
     #[test]
+    fn the_mean_of_three_seeds_has_students_interval() {
+        let runs: Vec<Row> = [1.0, 2.0, 4.0].map(|x| [1e6, x, 0.0, 0.0]).to_vec();
+        let mean = [1e6, 7.0 / 3.0, 0.0, 0.0];
+        let middle = |runs: Vec<Row>| runs.iter().map(|row| row[1]).sum::<f64>() / 3.0;
+        let means = Bootstrap { resamples: 4000, seed: 1 }.draws(|rng| middle(resample(&runs, &mean, rng)));
+        let spread = (means.iter().map(|x| (x - mean[1]).powi(2)).sum::<f64>() / 4000.0).sqrt();
+        // The standard error, sqrt(7/3/3), by Student's 4.303 over the normal 1.96.
+        assert!((spread / ((7.0_f64 / 9.0).sqrt() * 4.303 / 1.96) - 1.0).abs() < 0.05, "{spread}");
+    }
+
+    #[test]
     fn what_is_measured_once_or_not_there_yet_has_no_numbers() {
-        assert_eq!(fit("copy.4", &rows(5.0, 1), &BOOTSTRAP).status, Status::TooFewPoints);
-        let early: Vec<Row> = rows(5.0, 2).into_iter().filter(|row| row[0] < 2e6).collect();
+        assert_eq!(fit("copy.4", &rows(5.0, 2), &BOOTSTRAP).status, Status::TooFewPoints);
+        let early: Vec<Row> = rows(5.0, 3).into_iter().filter(|row| row[0] < 2e6).collect();
         let found = fit("copy.4", &early, &BOOTSTRAP);
         assert_eq!(found.status, Status::NotIdentified);
         assert!(found.parameters.is_empty() && found.conclusion.contains("train longer"), "{found:?}");

@@ -150,7 +150,6 @@ fn combinations(values: [&[f64]; 4]) -> Vec<[f64; 4]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fit::Resample;
 
     fn grid(loss: impl Fn(f64, f64) -> f64, second: f64) -> Vec<Point> {
         (0..36)
@@ -160,7 +159,7 @@ mod tests {
     }
 
     fn fit(points: &[Point], law: fn(&[Point], &Units, &Bootstrap) -> LawFit) -> LawFit {
-        let units = Units::new(Resample::Runs, &vec![1.0; points.len()]);
+        let units = Units::of_repeats(points.iter().map(|[n, x, _]| [*n, *x]));
         law(points, &units, &Bootstrap { resamples: 100, seed: 1 })
     }
 

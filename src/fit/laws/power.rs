@@ -4,7 +4,8 @@
 //! 2001.08361, equations 1.1 to 1.3), the same with an irreducible term, one with one or two smooth breaks
 //! ([`super::broken`]), and the exponential that pruning of data can turn a power law into (Sorscher et al. 2022, arXiv
 //! 2206.14486). They are compared by the information criterion `AICc` (Hurvich and Tsai 1989) and by predicting the
-//! quarter of largest x from the rest. Intervals resample runs, each resample starting from the law itself.
+//! quarter of largest x from the rest. Intervals resample runs, those of one x together, each resample starting from the law
+//! itself.
 
 mod selection;
 
@@ -12,7 +13,6 @@ pub use selection::{MOST, Selection, select};
 
 use std::collections::BTreeMap;
 
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::estimate::{NO_FLOOR, too_many_lost};
@@ -23,6 +23,7 @@ use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 use crate::fit::numerics::regress::Design;
 use crate::fit::numerics::regress::distinct;
 use crate::fit::numerics::residuals::Residuals;
+use crate::fit::table::budgets::Units;
 use crate::fit::{Estimate, Status};
 
 /// An irreducible loss of zero is a bound: from below nothing is open, and where all resamples end there, there is no
@@ -186,8 +187,9 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
     let held_out = solve(&take(x, known), &take(y, known), form)
         .filter(|_| !beyond.is_empty())
         .map(|smaller| residuals(&smaller, &take(x, beyond), &take(y, beyond)).rms);
+    let units = Units::of_repeats(x.iter().map(|x| [*x]));
     let draws: Vec<Curve> = bootstrap.draws(|rng| {
-        let chosen: Vec<usize> = (0..x.len()).map(|_| rng.random_range(0..x.len())).collect();
+        let chosen: Vec<usize> = units.draw(rng).collect();
         refine(&take(x, &chosen), &take(y, &chosen), &curve)
     });
     let draws: Vec<Curve> = draws.into_iter().filter(Curve::falls).collect();

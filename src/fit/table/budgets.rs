@@ -1,5 +1,7 @@
 //! Which rows share a budget, and which are drawn together by a resample.
 
+use std::collections::HashMap;
+
 use rand::{Rng, RngExt};
 use serde::Serialize;
 
@@ -127,7 +129,7 @@ fn is_clear(logs: &[f64], cuts: &[usize], runs: &[&Observation]) -> bool {
 /// What is drawn with replacement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resample {
-    /// Single runs.
+    /// Single runs, repeats of one of them together.
     #[default]
     Runs,
     /// Whole budgets: where the runs of one budget err together, single runs would give intervals too narrow.
@@ -144,6 +146,25 @@ impl Resample {
     }
 }
 
+/// How many budgets there are.
+pub fn count(budgets: &[f64]) -> usize {
+    by_budget(budgets).len()
+}
+
+/// Rows by their budgets, in ascending order.
+fn by_budget(budgets: &[f64]) -> Vec<Vec<usize>> {
+    let mut rows: Vec<usize> = (0..budgets.len()).collect();
+    rows.sort_by(|&i, &j| budgets[i].total_cmp(&budgets[j]));
+    let mut units: Vec<Vec<usize>> = Vec::new();
+    for row in rows {
+        match units.last_mut() {
+            Some(unit) if same_budget(budgets[unit[0]], budgets[row]) => unit.push(row),
+            _ => units.push(vec![row]),
+        }
+    }
+    units
+}
+
 /// Rows in the units that are drawn together.
 #[derive(Clone, Debug)]
 pub struct Units {
@@ -153,21 +174,28 @@ pub struct Units {
 }
 
 impl Units {
-    /// Units of the rows whose budgets in FLOPs are `budgets`.
-    pub fn new(resample: Resample, budgets: &[f64]) -> Self {
-        let mut rows: Vec<usize> = (0..budgets.len()).collect();
-        if resample == Resample::Runs {
-            return Self { resample, members: rows.into_iter().map(|row| vec![row]).collect() };
+    /// Units of rows by their budgets in FLOPs, or by their places: the values of what the law depends on.
+    pub fn new<P: AsRef<[f64]>>(resample: Resample, budgets: &[f64], places: impl IntoIterator<Item = P>) -> Self {
+        match resample {
+            Resample::Runs => Self::of_repeats(places),
+            Resample::Budgets => Self { resample, members: by_budget(budgets) },
         }
-        rows.sort_by(|&i, &j| budgets[i].total_cmp(&budgets[j]));
-        let mut units: Vec<Vec<usize>> = Vec::new();
-        for row in rows {
-            match units.last_mut() {
-                Some(unit) if same_budget(budgets[unit[0]], budgets[row]) => unit.push(row),
-                _ => units.push(vec![row]),
+    }
+
+    /// Units of rows that stand at one place, in the order in which these come. Seeds of one size and length share what the law
+    /// misses there: drawn one by one they would count as so many places, and intervals would be too narrow.
+    pub fn of_repeats<P: AsRef<[f64]>>(places: impl IntoIterator<Item = P>) -> Self {
+        let mut units: HashMap<Vec<u64>, usize> = HashMap::new();
+        let mut members: Vec<Vec<usize>> = Vec::new();
+        for (row, place) in places.into_iter().enumerate() {
+            let place = place.as_ref().iter().map(|value| value.to_bits()).collect();
+            let unit = *units.entry(place).or_insert(members.len());
+            if unit == members.len() {
+                members.push(Vec::new());
             }
+            members[unit].push(row);
         }
-        Self { resample, members: units }
+        Self { resample: Resample::Runs, members }
     }
 
     /// How many units there are.
@@ -264,14 +292,32 @@ mod tests {
     #[test]
     fn whole_budgets_are_drawn_together() {
         let budgets = [1e18, 1e19, 1.005e18, 1e19, 1e20];
-        let units = Units::new(Resample::Budgets, &budgets);
+        let units = Units::new(Resample::Budgets, &budgets, [[0.0]; 5]);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..50 {
             let drawn: Vec<usize> = units.draw(&mut rng).collect();
-            let count = |row| drawn.iter().filter(|other| **other == row).count();
-            assert_eq!((count(0), count(1)), (count(2), count(3)));
-            assert_eq!(count(0) + count(1) + count(4), 3);
+            let times = |row| drawn.iter().filter(|other| **other == row).count();
+            assert_eq!((times(0), times(1)), (times(2), times(3)));
+            assert_eq!(times(0) + times(1) + times(4), 3);
         }
-        assert_eq!(Units::new(Resample::Runs, &budgets).draw(&mut rng).count(), 5);
+        assert_eq!((units.count(), count(&budgets)), (3, 3));
+    }
+
+    #[test]
+    fn repeats_of_one_place_are_drawn_together_and_others_one_by_one() {
+        // Seeds of the first place stand apart; the last two differ in tokens alone.
+        let places = [[1e6, 2e7], [3e6, 2e7], [1e6, 2e7], [5e6, 1e7], [5e6, 2e7]];
+        let units = Units::new(Resample::Runs, &[1.0; 5], places);
+        assert_eq!(units.count(), 4);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut apart = false;
+        for _ in 0..50 {
+            let drawn: Vec<usize> = units.draw(&mut rng).collect();
+            let times = |row| drawn.iter().filter(|other| **other == row).count();
+            assert_eq!(times(0), times(2));
+            assert_eq!(times(0) + times(1) + times(3) + times(4), 4);
+            apart |= times(3) != times(4);
+        }
+        assert!(apart);
     }
 }

@@ -8,7 +8,7 @@
 //! That is exact where a shorter run is the beginning of a longer one, as under one long schedule cut short. Where each
 //! run has a schedule of its own it is the loss of a run in between.
 
-use crate::fit::table::budgets::{Resample, Units};
+use crate::fit::table::budgets;
 use crate::observation::{Counting, Observation};
 
 /// Share of the sizes that have to reach a budget.
@@ -21,7 +21,7 @@ pub fn recount(runs: &[Observation], counting: Counting) -> Vec<Observation> {
     let curves = curves(runs, counting);
     let budgets: Vec<f64> = runs.iter().map(Observation::budget).collect();
     let Some((low, high)) = range(&curves) else { return Vec::new() };
-    let count = Units::new(Resample::Budgets, &budgets).count().max(2);
+    let count = budgets::count(&budgets).max(2);
     let at = |i: usize| (low + (high - low) * i as f64 / (count - 1) as f64).exp();
     // Planned FLOPs of a row are its budget from now on: both by the new count.
     (0..count).flat_map(|i| curves.iter().filter_map(move |curve| curve.at(at(i)))).collect()

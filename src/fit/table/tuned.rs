@@ -13,6 +13,30 @@ use super::reader::Reader;
 /// Columns that say where a run stands, where the table has no axes that say so.
 const SETTINGS: [Field; 4] = [Field::Params, Field::Tokens, Field::LearningRate, Field::Batch];
 
+/// The columns that say where a run stands, but for some that do not count. Rows of a sweep differ by its axes, its budgets or the
+/// models of a program; elsewhere settings have columns of their own.
+pub(super) fn places(reader: &Reader<'_>, but: &[usize]) -> Result<Vec<usize>, TableError> {
+    let headers = || reader.headers.iter().map(str::trim).enumerate();
+    let sweep = is_sweep(reader);
+    let place = |header: &str| is_axis(header) || PLACES.contains(&header) || (sweep && header == "model");
+    let mut places: Vec<usize> = headers().filter(|(_, header)| place(header)).map(|(at, _)| at).collect();
+    if !sweep {
+        for field in SETTINGS {
+            places.extend(reader.find(field)?.map(|place| place.index));
+        }
+    }
+    places.retain(|at| !but.contains(at));
+    Ok(places)
+}
+
+fn is_axis(header: &str) -> bool {
+    header.starts_with("axis.")
+}
+
+fn is_sweep(reader: &Reader<'_>) -> bool {
+    reader.headers.iter().any(|header| is_axis(header.trim()))
+}
+
 /// Collects rows by what they have in common.
 pub(super) struct Tuning {
     /// The columns in which rows of one point agree.
@@ -34,16 +58,9 @@ impl Tuning {
             return if options.frontier { Self::frontier(reader, options) } else { Ok(None) };
         }
         let tuned = options.tuned.iter().map(|column| reader.by(column)).collect::<Result<Vec<_>, _>>()?;
-        let headers = || reader.headers.iter().map(str::trim).enumerate();
-        let axis = |header: &str| header.starts_with("axis.");
-        // Rows of a sweep differ in size only by its axes, its budgets or the models of a program; elsewhere settings have
-        // columns of their own.
-        let sweep = headers().any(|(_, header)| axis(header));
-        let place = |header: &str| axis(header) || PLACES.contains(&header) || (sweep && header == "model");
-        let mut common: Vec<usize> = headers().filter(|(_, header)| place(header)).map(|(at, _)| at).collect();
-        let settings = if sweep { &SETTINGS[..1] } else { &SETTINGS[..] };
-        for field in settings {
-            common.extend(reader.find(*field)?.map(|place| place.index));
+        let mut common = places(reader, &tuned)?;
+        if is_sweep(reader) {
+            common.extend(reader.find(Field::Params)?.map(|place| place.index));
         }
         common.extend(options.by.as_deref().map(|by| reader.by(by)).transpose()?);
         common.retain(|at| !tuned.contains(at));

@@ -10,7 +10,7 @@ use crate::fit::laws::critical_batch::AgainstLoss;
 use crate::fit::laws::kaplan;
 use crate::fit::named::Dot;
 use crate::fit::table::Field;
-use crate::fit::table::budgets::{Resample, Units};
+use crate::fit::table::budgets::Units;
 use crate::report::figure::{Axis, Unit};
 
 pub(super) const LAW: Asked = Asked {
@@ -57,6 +57,6 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
 }
 
 fn fit(rows: &[[f64; 3]], request: &Request) -> Box<dyn Finding> {
-    let units = Units::new(Resample::Runs, &vec![1.0; rows.len()]);
+    let units = Units::of_repeats(rows.iter().map(|[params, steps, _]| [*params, *steps]));
     Box::new(kaplan::params_and_steps(rows, &units, &request.bootstrap))
 }

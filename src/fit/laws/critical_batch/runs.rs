@@ -121,7 +121,8 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
         let pairs = |of: fn(&(f64, Hyperbola)) -> f64| {
             all.iter().map(|pair| (of(pair), pair.1.critical_batch())).collect::<Vec<_>>()
         };
-        let loss = against_loss(&pairs(|(loss, _)| *loss)).map(|law| [law.b_star, law.alpha_b]);
+        // The exponent in the loss is -1/alpha_B: alpha_B itself goes through infinity where the critical batch is constant.
+        let loss = against_loss(&pairs(|(loss, _)| *loss)).map(|law| [law.b_star, 1.0 / law.alpha_b]);
         let data = against_tokens(&pairs(|(_, law)| law.min_examples)).map(|law| [law.coefficient, law.exponent]);
         [loss, data]
     };
@@ -144,7 +145,7 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
     let mut result = CriticalBatch {
         status,
         points: rows.len(),
-        against_loss: law(0).map(|[b_star, alpha_b]| LossLaw { b_star, alpha_b }),
+        against_loss: law(0).and_then(|[b_star, inverse]| Some(LossLaw { b_star, alpha_b: reciprocal(inverse)? })),
         against_examples: law(1).map(|[coefficient, exponent]| DataLaw { coefficient, exponent }),
         residuals: (!all.is_empty()).then(|| Residuals::of(all.into_iter())),
         resampled: "residuals of batch sizes".to_owned(),
@@ -153,6 +154,11 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
     };
     result.conclusion = conclusion(&result);
     result
+}
+
+/// One over a number; nothing where that may be zero.
+fn reciprocal(Estimate { value, low, high }: Estimate) -> Option<Estimate> {
+    (low * high > 0.0).then(|| Estimate { value: 1.0 / value, low: 1.0 / high, high: 1.0 / low })
 }
 
 /// For each batch size the steps at which a new lowest loss is reached: batch, then (ln steps, ln loss).
@@ -290,8 +296,12 @@ fn conclusion(fit: &CriticalBatch) -> String {
         let _ = write!(text, " The critical batch grows with data as D^{}", words(exponent));
         text += if exponent.low > 0.0 { "." } else { ", or not at all: the interval includes zero." };
     }
-    if let Some(LossLaw { alpha_b, .. }) = fit.against_loss {
-        let _ = write!(text, " Against loss alpha_B is {}.", words(alpha_b));
+    match fit.against_loss {
+        Some(LossLaw { alpha_b, .. }) => _ = write!(text, " Against loss alpha_B is {}.", words(alpha_b)),
+        None if fit.against_examples.is_some() => {
+            text += " That it changes with the loss is not shown: alpha_B is not identified."
+        }
+        None => {}
     }
     text
 }
@@ -344,6 +354,24 @@ mod tests {
             assert!(truth > batch.low / width && truth < batch.high * width, "{target:?}");
         }
         assert!((found.against_loss.unwrap().alpha_b.value - 0.3).abs() < 0.02, "{found:?}");
+    }
+
+    #[test]
+    fn a_critical_batch_that_does_not_change_has_no_exponent_in_the_loss() {
+        // 3e4 at every loss, with a scatter of its own for each batch and loss.
+        let mut rows = Vec::new();
+        for (i, k) in (0..8_i32).flat_map(|i| (0..60).map(move |k| (i, k))) {
+            let (batch, loss) = (1e3 * 4_f64.powi(i), 4.0 - 0.04 * f64::from(k));
+            let wobble = 1.0 + 0.03 * (f64::from((i * 7919 + k / 10 * 104_729) % 13) / 6.0 - 1.0);
+            rows.push([batch, 300.0 / (loss - 1.5) * (1.0 + 3e4 / batch) * wobble, loss]);
+        }
+        let found = fit(&rows, &[], &BOOTSTRAP);
+        assert_eq!((found.status, found.against_loss), (Status::Converged, None), "{}", found.conclusion);
+        assert!(found.conclusion.contains("alpha_B is not identified"), "{}", found.conclusion);
+        assert_eq!(
+            reciprocal(Estimate { value: 2.0, low: 1.0, high: 4.0 }).map(|x| [x.low, x.high]),
+            Some([0.25, 1.0])
+        );
     }
 
     #[test]

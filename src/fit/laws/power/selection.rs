@@ -58,8 +58,14 @@ pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
     let by_forecast = with_forecast.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(form, _)| form);
     // The simplest law that is not clearly worse: a difference of 2 in AICc decides nothing (Burnham and Anderson).
     let preferred = laws.iter().find(|law| law.aicc <= best.aicc + 2.0).unwrap_or(best);
+    let status = match by_forecast {
+        Some(form) if form != preferred.curve.form && rows.len() < few(form, preferred.curve.form) => {
+            Status::NotIdentified
+        }
+        _ => preferred.status,
+    };
     Selection {
-        status: preferred.status,
+        status,
         points: rows.len(),
         by_criterion: Some(preferred.curve.form),
         by_forecast,
@@ -67,6 +73,11 @@ pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
         conclusion: conclusion(preferred, by_forecast),
         laws,
     }
+}
+
+/// Rows below which criterion and forecast have to agree: a forecast of one or two of them decides nothing alone.
+fn few(one: Form, other: Form) -> usize {
+    3 * one.unknowns().max(other.unknowns())
 }
 
 fn conclusion(preferred: &Law, by_forecast: Option<Form>) -> String {

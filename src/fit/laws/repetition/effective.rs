@@ -1,10 +1,12 @@
 //! Effective data: the surface with tokens and parameters discounted for repetition, and how its unknowns are fitted.
 
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::approaches::surface::Surface;
 use crate::fit::numerics::least_squares::{Row, least_squares};
 use crate::fit::numerics::minimize::search;
+use crate::fit::table::budgets::Units;
 use crate::observation::Observation;
 
 /// A surface that knows how data wear out.
@@ -94,6 +96,23 @@ impl Run {
     /// Whether it sees tokens again, by more than rounding.
     pub fn repeats(&self) -> bool {
         self.tokens > 1.01 * self.unique_tokens
+    }
+}
+
+/// Runs that a resample draws from by themselves, repeats of one place together.
+pub(super) struct Kind<'a> {
+    runs: &'a [Run],
+    units: Units,
+}
+
+impl<'a> Kind<'a> {
+    pub(super) fn of(runs: &'a [Run]) -> Self {
+        let units = Units::of_repeats(runs.iter().map(|run| [run.params, run.tokens, run.unique_tokens]));
+        Self { runs, units }
+    }
+
+    pub(super) fn draw(&self, rng: &mut impl Rng) -> Vec<Run> {
+        self.units.draw(rng).map(|row| self.runs[row]).collect()
     }
 }
 

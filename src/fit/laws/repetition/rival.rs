@@ -2,7 +2,7 @@
 //! arXiv 2605.01640; the form here is ours, as general as few unknowns allow). Repeats can then do harm, which effective data
 //! cannot say. Which of the two is right is asked of the runs of most epochs, by laws fitted to those of fewer.
 
-use super::effective::{Centre, Repetition, Run};
+use super::effective::{Centre, Kind, Repetition, Run};
 use crate::fit::Estimate;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::estimate::words;
@@ -97,11 +97,10 @@ pub(super) fn contest(runs: &[Run], start: &Repetition, bootstrap: &Bootstrap) -
         Some([rms(&|run| effective.loss(run.params, run.tokens, run.unique_tokens)), rms(&|run| additive.loss(run))])
     };
     let value = errors(&fewer, &held_out)?;
+    let kinds = [&repeating, &once, &held_out].map(|runs| Kind::of(runs));
     let draws = bootstrap.draws(|rng| {
-        use rand::RngExt;
-        let mut draw = |from: &[Run]| from.iter().map(|_| from[rng.random_range(0..from.len())]).collect::<Vec<Run>>();
-        let drawn = [draw(&repeating), draw(&once)].concat();
-        errors(&drawn, &draw(&held_out)).unwrap_or([f64::NAN; 2])
+        let [repeating, once, held_out] = [0, 1, 2].map(|kind| kinds[kind].draw(rng));
+        errors(&[repeating, once].concat(), &held_out).unwrap_or([f64::NAN; 2])
     });
     let of = |read: fn(&[f64; 2]) -> f64| Estimate::from_draws(read(&value), draws.iter().map(read));
     Some(Contest {

@@ -114,7 +114,7 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
         return Err(overflow);
     }
     let weights: Vec<f64> = data.cost.clone().unwrap_or_else(|| vec![1.0; data.len()]);
-    let units = Units::new(options.resample, &weights);
+    let units = Units::new(options.resample, &weights, places(law, data));
     let draws: Vec<Option<Vec<f64>>> = options.bootstrap.draws(|rng| {
         let mut counts = vec![0.0; data.len()];
         units.draw(rng).for_each(|row| counts[row] += 1.0);
@@ -161,6 +161,17 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
         values: best.values,
         draws,
     })
+}
+
+/// For each row the values of what the law depends on.
+fn places(law: &Law, data: &Data) -> Vec<Vec<f64>> {
+    let columns: Vec<&Vec<f64>> = law.columns.iter().filter_map(|name| data.columns.get(name)).collect();
+    let groups: Vec<&Vec<u32>> = law.indices.iter().filter_map(|name| Some(&data.groups.get(name)?.of)).collect();
+    let place = |row: usize| {
+        let values = columns.iter().map(|values| values[row]);
+        values.chain(groups.iter().map(|of| f64::from(of[row]))).collect()
+    };
+    (0..data.len()).map(place).collect()
 }
 
 /// What in the formula these rows cannot give, as far as that shows before anything is fitted.
