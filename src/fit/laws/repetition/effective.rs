@@ -116,14 +116,41 @@ impl<'a> Kind<'a> {
     }
 }
 
+/// ln(effective/base) where ln(all/base) is `above`, and its derivatives.
+struct Worth {
+    ln: f64,
+    /// Of ln(effective) in ln(base): 1 where nothing repeats.
+    of_base: f64,
+    /// In ln(half-life).
+    of_half: f64,
+}
+
+impl Worth {
+    fn of(above: f64, half: f64) -> Self {
+        if above <= 0.0 {
+            // All of them are within the base, which then is they themselves.
+            return Self { ln: 0.0, of_base: 0.0, of_half: 0.0 };
+        }
+        let all = above.exp();
+        let repeats = (all - 1.0) / half;
+        let kept = (-repeats).exp();
+        let worth = 1.0 + half * (1.0 - kept);
+        Self {
+            ln: worth.ln(),
+            of_base: 1.0 - kept * all / worth,
+            of_half: half * (1.0 - kept - repeats * kept) / worth,
+        }
+    }
+}
+
 /// Unknowns of the whole law: ln E, ln A and ln B at the mean run, alpha, beta, ln `r_d`, ln `r_n`.
 pub(super) type Unknowns = [f64; 7];
 
 /// Means of ln N and ln D, at which A and B are nearly independent of their exponents.
 #[derive(Clone, Copy)]
 pub(super) struct Centre {
-    ln_n: f64,
-    ln_d: f64,
+    pub(super) ln_n: f64,
+    pub(super) ln_d: f64,
 }
 
 impl Centre {
@@ -146,17 +173,44 @@ impl Centre {
         Repetition { surface, r_d: inside(r_d), r_n: inside(r_n) }
     }
 
-    /// Residuals in log loss. Derivatives are central differences: the residual is smooth but where a run is at the
-    /// edge of having parameters in excess.
+    /// Residuals in log loss with their derivatives. These jump where a run is at the edge of having parameters in excess.
     fn rows(self, runs: &[Run], u: &Unknowns) -> Vec<Row<7>> {
-        const STEP: f64 = 1e-5;
-        let moved: [[Repetition; 2]; 7] = std::array::from_fn(|k| {
-            [STEP, -STEP].map(|step| self.law(&std::array::from_fn(|j| if j == k { u[j] + step } else { u[j] })))
-        });
         let law = self.law(u);
-        let slope =
-            |run: &Run| std::array::from_fn(|k| (moved[k][0].residual(run) - moved[k][1].residual(run)) / (2.0 * STEP));
-        runs.iter().map(|run| (law.residual(run), slope(run))).collect()
+        runs.iter().map(|run| self.row(run, &law, u)).collect()
+    }
+
+    fn row(self, run: &Run, law: &Repetition, u: &Unknowns) -> Row<7> {
+        let Surface { e, alpha, beta, .. } = law.surface;
+        let ln_unique = run.unique_tokens.min(run.tokens).ln();
+        // Optimal parameters for the unique tokens: ln g = ln(alpha A / (beta B)) / (alpha + beta), and how it moves with A, B,
+        // alpha and beta.
+        let (sum, ratio) = (alpha + beta, beta / alpha);
+        let ln_g = ((alpha / beta).ln() + u[1] - u[2] + alpha * self.ln_n - beta * self.ln_d) / sum;
+        let g = [1.0, -1.0, 1.0 / alpha + self.ln_n - ln_g, -1.0 / beta - self.ln_d - ln_g].map(|slope| slope / sum);
+        let far = (ln_unique + ln_g) / alpha;
+        let optimum = ratio * ln_unique + (ratio + 1.0) * ln_g;
+        let of_optimum = [0.0, 0.0, -ratio * far, far];
+        let params = Worth::of(run.params.ln() - optimum, law.r_n);
+        let tokens = Worth::of(run.tokens.ln() - ln_unique, law.r_d);
+        let ln_params = run.params.ln().min(optimum) + params.ln;
+        let ln_tokens = ln_unique + tokens.ln;
+        let by_params = (u[1] + alpha * (self.ln_n - ln_params)).exp();
+        let by_tokens = (u[2] + beta * (self.ln_d - ln_tokens)).exp();
+        let loss = e + by_params + by_tokens;
+        let [floor, by_params, by_tokens] = [e, by_params, by_tokens].map(|term| term / loss);
+        // What moves the worth of parameters by moving their optimum.
+        let moved = |k: usize| -alpha * params.of_base * (of_optimum[k] + (ratio + 1.0) * g[k]);
+        let inside = |half: f64| f64::from(half > RANGE.0 && half < RANGE.1);
+        let slope = [
+            floor,
+            by_params * (1.0 + moved(0)),
+            by_params * moved(1) + by_tokens,
+            by_params * (self.ln_n - ln_params + moved(2)),
+            by_params * moved(3) + by_tokens * (self.ln_d - ln_tokens),
+            -by_tokens * beta * tokens.of_half * inside(law.r_d),
+            -by_params * alpha * params.of_half * inside(law.r_n),
+        ];
+        ((loss / run.loss).ln(), slope)
     }
 
     pub(super) fn refine(self, runs: &[Run], law: &Repetition, iterations: usize) -> Repetition {
@@ -167,5 +221,29 @@ impl Centre {
 impl Repetition {
     pub(super) fn residual(&self, run: &Run) -> f64 {
         (self.loss(run.params, run.tokens, run.unique_tokens) / run.loss).ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derivatives_are_those_of_the_loss() {
+        let surface = Surface { e: 1.8, a: 480.0, b: 2000.0, alpha: 0.35, beta: 0.37 };
+        let law = Repetition { surface, r_d: 15.0, r_n: 5.0 };
+        let run = |params, tokens, unique_tokens| Run { params, tokens, unique_tokens, loss: 3.0 };
+        // Repeats with and without parameters in excess, and neither.
+        let runs = [run(1e8, 4e9, 1e9), run(5e10, 4e9, 1e9), run(1e8, 1e9, 1e9), run(5e10, 1e9, 2e9)];
+        let centre = Centre::of(&runs);
+        let u = centre.unknowns(&law);
+        for (run, (residual, slope)) in runs.iter().zip(centre.rows(&runs, &u)) {
+            assert!((residual - law.residual(run)).abs() < 1e-12, "{run:?}");
+            for (k, slope) in slope.into_iter().enumerate() {
+                let at = |step: f64| centre.law(&std::array::from_fn(|j| if j == k { u[j] + step } else { u[j] }));
+                let numeric = (at(1e-5).residual(run) - at(-1e-5).residual(run)) / 2e-5;
+                assert!((numeric - slope).abs() < 1e-7, "{run:?}, {k}: {slope} and not {numeric}");
+            }
+        }
     }
 }

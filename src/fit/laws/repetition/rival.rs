@@ -8,7 +8,7 @@ use crate::fit::approaches::surface::Surface;
 use crate::fit::estimate::words;
 use crate::fit::laws::law::Parameter;
 use crate::fit::numerics::bootstrap::Bootstrap;
-use crate::fit::numerics::least_squares::{Row, least_squares};
+use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 
 /// L = E + A/N^alpha + B/D^beta + P (D/U - 1)^q (N/U)^r, U the unique tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +26,7 @@ type Unknowns = [f64; 8];
 const POWERS: [f64; 3] = [0.3, 0.7, 1.2];
 
 impl Additive {
-    pub(super) fn loss(&self, run: &Run) -> f64 {
+    fn loss(&self, run: &Run) -> f64 {
         let repeats = (run.tokens / run.unique_tokens - 1.0).max(0.0);
         let fresh = self.surface.loss(run.params, run.tokens);
         let over = if repeats > 0.0 { repeats.powf(self.of_repeats) } else { 0.0 };
@@ -39,30 +39,41 @@ impl Additive {
         Self { surface, penalty: penalty.exp(), of_repeats, of_size }
     }
 
-    /// The best of several starts from a surface.
-    fn fit(centre: Centre, runs: &[Run], surface: &Surface) -> Option<Self> {
+    /// Unknowns of the best of several starts from a surface.
+    fn fit(centre: Centre, runs: &[Run], surface: &Surface) -> Option<Unknowns> {
         let [e, a, b, alpha, beta, ..] = centre.unknowns(&Repetition { surface: *surface, r_d: 1.0, r_n: 1.0 });
         let starts = POWERS.iter().flat_map(|q| POWERS.map(|r| [e, a, b, alpha, beta, -4.0, *q, r]));
-        let fitted = starts.map(|start| centre.additive(runs, start, 200));
-        fitted.filter(|(_, error)| error.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(law, _)| law)
+        best_of(|u| centre.additive(runs, u), starts, ITERATIONS).map(|stop| stop.x)
     }
 }
 
+/// Iterations of a fit to the runs of fewer epochs.
+const ITERATIONS: usize = 200;
+
 impl Centre {
-    /// Fits from one start; the law and its squared error.
-    fn additive(self, runs: &[Run], start: Unknowns, iterations: usize) -> (Additive, f64) {
-        let residual = |u: &Unknowns, run: &Run| (Additive::of(self, u).loss(run) / run.loss).ln();
-        let rows = |u: &Unknowns| -> Vec<Row<8>> {
-            const STEP: f64 = 1e-5;
-            let slope = |run: &Run, k: usize| {
-                let [up, down] = [STEP, -STEP]
-                    .map(|step| residual(&std::array::from_fn(|j| if j == k { u[j] + step } else { u[j] }), run));
-                (up - down) / (2.0 * STEP)
-            };
-            runs.iter().map(|run| (residual(u, run), std::array::from_fn(|k| slope(run, k)))).collect()
+    /// Residuals in log loss with their derivatives.
+    fn additive(self, runs: &[Run], u: &Unknowns) -> Vec<Row<8>> {
+        let law = Additive::of(self, u);
+        let row = |run: &Run| {
+            let Surface { e, a, b, alpha, beta } = law.surface;
+            let (by_params, by_tokens) = (a * run.params.powf(-alpha), b * run.tokens.powf(-beta));
+            let repeats = (run.tokens / run.unique_tokens - 1.0).max(0.0);
+            let ln_repeats = if repeats > 0.0 { repeats.ln() } else { 0.0 };
+            let loss = law.loss(run);
+            let over = loss - e - by_params - by_tokens;
+            let slope = [
+                e,
+                by_params,
+                by_tokens,
+                by_params * (self.ln_n - run.params.ln()),
+                by_tokens * (self.ln_d - run.tokens.ln()),
+                over,
+                over * ln_repeats,
+                over * (run.params / run.unique_tokens).ln(),
+            ];
+            ((loss / run.loss).ln(), slope.map(|slope| slope / loss))
         };
-        let stop = least_squares(rows, start, iterations);
-        (Additive::of(self, &stop.x), stop.value)
+        runs.iter().map(row).collect()
     }
 }
 
@@ -87,20 +98,23 @@ pub(super) fn contest(runs: &[Run], start: &Repetition, bootstrap: &Bootstrap) -
         return None;
     }
     let centre = Centre::of(&fewer);
-    let errors = |fewer: &[Run], held_out: &[Run]| -> Option<[f64; 2]> {
+    let penalty = Additive::fit(centre, &fewer, &start.surface)?;
+    // Each resample starts from the law of the runs themselves.
+    let errors = |fewer: &[Run], held_out: &[Run]| -> [f64; 2] {
         let rms = |loss: &dyn Fn(&Run) -> f64| {
             let squares = held_out.iter().map(|run| (loss(run) / run.loss).ln().powi(2));
             (squares.sum::<f64>() / held_out.len() as f64).sqrt()
         };
-        let effective = centre.refine(fewer, start, 200);
-        let additive = Additive::fit(centre, fewer, &start.surface)?;
-        Some([rms(&|run| effective.loss(run.params, run.tokens, run.unique_tokens)), rms(&|run| additive.loss(run))])
+        let effective = centre.refine(fewer, start, ITERATIONS);
+        let additive = least_squares(|u| centre.additive(fewer, u), penalty, ITERATIONS).x;
+        let additive = Additive::of(centre, &additive);
+        [rms(&|run| effective.loss(run.params, run.tokens, run.unique_tokens)), rms(&|run| additive.loss(run))]
     };
-    let value = errors(&fewer, &held_out)?;
+    let value = errors(&fewer, &held_out);
     let kinds = [&repeating, &once, &held_out].map(|runs| Kind::of(runs));
     let draws = bootstrap.draws(|rng| {
         let [repeating, once, held_out] = [0, 1, 2].map(|kind| kinds[kind].draw(rng));
-        errors(&[repeating, once].concat(), &held_out).unwrap_or([f64::NAN; 2])
+        errors(&[repeating, once].concat(), &held_out)
     });
     let of = |read: fn(&[f64; 2]) -> f64| Estimate::from_draws(read(&value), draws.iter().map(read));
     Some(Contest {
@@ -160,6 +174,24 @@ mod tests {
 
     fn surface() -> Surface {
         Surface { e: 1.8, a: 480.0, b: 2000.0, alpha: 0.35, beta: 0.36 }
+    }
+
+    #[test]
+    fn derivatives_are_those_of_the_loss() {
+        let runs = runs(|_| 3.0);
+        let centre = Centre::of(&runs);
+        let start = Repetition { surface: surface(), r_d: 1.0, r_n: 1.0 };
+        let [e, a, b, alpha, beta, ..] = centre.unknowns(&start);
+        let u = [e, a, b, alpha, beta, -3.0, 0.7, 0.4];
+        for (run, (residual, slope)) in runs.iter().zip(centre.additive(&runs, &u)) {
+            assert!((residual - (Additive::of(centre, &u).loss(run) / run.loss).ln()).abs() < 1e-12);
+            for (k, slope) in slope.into_iter().enumerate() {
+                let at =
+                    |step: f64| Additive::of(centre, &std::array::from_fn(|j| if j == k { u[j] + step } else { u[j] }));
+                let numeric = (at(1e-5).loss(run) / at(-1e-5).loss(run)).ln() / 2e-5;
+                assert!((numeric - slope).abs() < 1e-7, "{run:?}, {k}: {slope} and not {numeric}");
+            }
+        }
     }
 
     #[test]
