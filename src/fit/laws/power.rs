@@ -351,6 +351,17 @@ mod tests {
     }
 
     #[test]
+    fn six_runs_for_which_criterion_and_forecast_differ_tell_no_form() {
+        // Those of results/laws-size: a floor foretells the largest, and the criterion charges 24 for it.
+        let x = [17_960.0, 38_992.0, 63_096.0, 90_272.0, 181_584.0, 328_256.0];
+        let y = [4.4559, 3.9295, 3.6736, 3.5228, 3.2659, 3.0858];
+        let found = select(&x, &y, &BOOTSTRAP);
+        assert_eq!((found.by_criterion, found.by_forecast), (Some(Form::Pure), Some(Form::Offset)));
+        assert_eq!(found.status, Status::NotIdentified);
+        assert!(found.conclusion.contains("do not decide"), "{}", found.conclusion);
+    }
+
+    #[test]
     fn too_few_points_and_one_x_and_equal_losses_are_statuses() {
         assert_eq!(select(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0], &BOOTSTRAP).status, Status::TooFewPoints);
         assert_eq!(

@@ -71,7 +71,8 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Pruning {
     let whole = curves.last().map_or(&[][..], |curve| &curve.points);
     let (tokens, losses): (Vec<f64>, Vec<f64>) = whole.iter().map(|[x, y]| (x.exp(), y.exp())).unzip();
     let unpruned = select(&tokens, &losses, bootstrap);
-    let status = if distinct(runs.iter().map(|run| run.keep)) < 2 { Status::TooFewPoints } else { pruned.status };
+    let status =
+        if distinct(runs.iter().map(|run| run.keep)) < 2 { Status::TooFewPoints } else { of_preferred(&pruned) };
     let shares = against_largest(runs);
     let conclusion = conclusion(status, &envelope, &shares, &pruned);
     Pruning { status, points: runs.len(), envelope, shares, pruned, unpruned, conclusion }
@@ -152,6 +153,11 @@ fn conclusion(status: Status, envelope: &[Best], shares: &Contrast, pruned: &Sel
         None => "The data do not show whether the loss at the best share falls like an exponential or a power law",
     };
     format!("{} {lowest} {law}. Of all forms: {}", shares.conclusion, pruned.conclusion)
+}
+
+/// The status of the preferred law. Which of two power laws it is, with a floor or without, does not matter here.
+fn of_preferred(pruned: &Selection) -> Status {
+    pruned.preferred().map_or(pruned.status, |law| law.status)
 }
 
 /// Whether an exponential describes the loss better than a power law with or without a floor; nothing where their

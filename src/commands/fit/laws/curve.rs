@@ -242,7 +242,7 @@ pub(super) fn selection(selection: &Selection, of: &str, room: Room) -> String {
     if !selection.laws.is_empty() {
         text += &table.text(room);
     }
-    let preferred = selection.laws.iter().find(|law| Some(law.curve.form) == selection.by_criterion);
+    let preferred = selection.preferred();
     let residuals = preferred.map(|law| law.residuals);
     text + &foot(selection.status, selection.points, residuals, &selection.resampled, &selection.conclusion)
 }
@@ -296,7 +296,7 @@ fn figure(x: &Axis, told: &[&Told]) -> Figure {
 
 /// The fitted curve between its first and its last run.
 fn line(fit: &Selection, points: &[Dot]) -> Option<Mark> {
-    let law = fit.laws.iter().find(|law| Some(law.curve.form) == fit.by_criterion)?;
+    let law = fit.preferred()?;
     let (low, high) =
         points.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), dot| (low.min(dot.x), high.max(dot.x)));
     let at = |step: usize| low * (high / low).powf(step as f64 / (VERTICES - 1) as f64);

@@ -10,6 +10,9 @@ use crate::fit::numerics::regress::distinct;
 /// Rows above which every second, third, ... in the order of x is taken.
 pub const MOST: usize = 1000;
 
+/// Rows below which criterion and forecast have to agree: a quarter of fewer is one row.
+const FEW: usize = 8;
+
 /// The forms that could be fitted, and which one is preferred.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Selection {
@@ -27,6 +30,13 @@ pub struct Selection {
     pub resampled: String,
     /// What may be concluded, in a sentence.
     pub conclusion: String,
+}
+
+impl Selection {
+    /// The law that the criterion prefers.
+    pub fn preferred(&self) -> Option<&Law> {
+        self.laws.iter().find(|law| Some(law.curve.form) == self.by_criterion)
+    }
 }
 
 /// Fits every form and compares them. It never fails: what the data do not decide is a status.
@@ -59,9 +69,7 @@ pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
     // The simplest law that is not clearly worse: a difference of 2 in AICc decides nothing (Burnham and Anderson).
     let preferred = laws.iter().find(|law| law.aicc <= best.aicc + 2.0).unwrap_or(best);
     let status = match by_forecast {
-        Some(form) if form != preferred.curve.form && rows.len() < few(form, preferred.curve.form) => {
-            Status::NotIdentified
-        }
+        Some(form) if form != preferred.curve.form && rows.len() < FEW => Status::NotIdentified,
         _ => preferred.status,
     };
     Selection {
@@ -73,11 +81,6 @@ pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
         conclusion: conclusion(preferred, by_forecast),
         laws,
     }
-}
-
-/// Rows below which criterion and forecast have to agree: a forecast of one or two of them decides nothing alone.
-fn few(one: Form, other: Form) -> usize {
-    3 * one.unknowns().max(other.unknowns())
 }
 
 fn conclusion(preferred: &Law, by_forecast: Option<Form>) -> String {
