@@ -3,7 +3,7 @@
 //! A parameterization says how initialization, learning rate, forward multiplier, weight decay and Adam's epsilon
 //! change with width and depth. Training reads it (`train/initial.rs`, and the model and the optimizer of each engine), and
 //! `export/transformers.rs` multiplies it into weights. To change a rule, change its line in [`rule`]; to add a
-//! parameterization, add five lines. At the base shape every parameterization is the same model, to the bit.
+//! parameterization, add eight lines. At the base shape every parameterization is the same model, to the bit.
 //!
 //! Tensor Programs V (arXiv 2203.03466) gives muP in equivalent forms: table 3 shrinks initialization and learning
 //! rate of the output weights, table 8 keeps both and multiplies the logits by 1/m. This is the second form, as
@@ -60,16 +60,34 @@ pub enum Role {
     Residual,
     /// The unembedding `[width, vocab]`.
     Unembedding,
+    /// The matrix `[width, experts]` of a block that chooses among experts: an unembedding inside of a residual branch.
+    Router,
     /// Gains of the normalizations inside blocks: one number a channel.
     BlockGain,
+    /// Gains that all heads share, of queries and keys: one number a channel of a head. The gradient is the sum over heads, which
+    /// become more with the width.
+    HeadGain,
     /// Gain of the last normalization.
     FinalGain,
 }
 
 impl Role {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 6] =
-        [Self::Embedding, Self::Hidden, Self::Residual, Self::Unembedding, Self::BlockGain, Self::FinalGain];
+    pub const ALL: [Self; 8] = [
+        Self::Embedding,
+        Self::Hidden,
+        Self::Residual,
+        Self::Unembedding,
+        Self::Router,
+        Self::BlockGain,
+        Self::HeadGain,
+        Self::FinalGain,
+    ];
+
+    /// Whether it is one number a channel, which begins at 1.
+    pub fn is_gain(self) -> bool {
+        matches!(self, Self::BlockGain | Self::HeadGain | Self::FinalGain)
+    }
 }
 
 /// The shape that the rules look at, beside the base shape, at which they are all the same.
@@ -139,7 +157,7 @@ const EMBEDDING_STD: f64 = 0.02;
 
 /// The row of `role`, a weight with `fan_in` inputs, at `scale`.
 ///
-/// `m` and `l` are width and depth over those of the base shape. Hidden weight decay is m because `AdamW` multiplies it
+/// `m`, `l` and `h` are width, depth and head size over those of the base shape. Hidden weight decay is m because `AdamW` multiplies it
 /// by the learning rate, which has lost that factor. Epsilon follows the size of the gradients, which the multipliers
 /// of the logits and of the residual branches shrink. The two residual branches of each block start smaller by
 /// sqrt(2 depth) (GPT-2); in `CompleteP`, whose multiplier does that work, by that of the base depth.
@@ -147,10 +165,11 @@ const EMBEDDING_STD: f64 = 0.02;
 #[allow(clippy::match_same_arms)] // in which every cell is written out.
 pub fn rule(parameterization: Parameterization, role: Role, fan_in: usize, scale: &Scale) -> Rule {
     use Parameterization::{CompleteP, Mup, Standard};
-    use Role::{BlockGain, Embedding, FinalGain, Hidden, Residual, Unembedding};
+    use Role::{BlockGain, Embedding, FinalGain, HeadGain, Hidden, Residual, Router, Unembedding};
 
     let m = scale.width as f64 / scale.base_width as f64;
     let l = scale.depth as f64 / scale.base_depth as f64;
+    let h = scale.head_dim as f64 / scale.base_head_dim as f64;
     let fan = 1.0 / (fan_in as f64).sqrt();
     let branch = fan / (2.0 * scale.depth as f64).sqrt();
     let base_branch = fan / (2.0 * scale.base_depth as f64).sqrt();
@@ -166,21 +185,27 @@ pub fn rule(parameterization: Parameterization, role: Role, fan_in: usize, scale
         (Standard,  Hidden)      => row(fan,           1.0,     1.0,        1.0,   1.0),
         (Standard,  Residual)    => row(branch,        1.0,     1.0,        1.0,   1.0),
         (Standard,  Unembedding) => row(fan,           1.0,     1.0,        1.0,   1.0),
+        (Standard,  Router)      => row(fan,           1.0,     1.0,        1.0,   1.0),
         (Standard,  BlockGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0),
+        (Standard,  HeadGain)    => row(0.0,           1.0,     1.0,        0.0,   1.0),
         (Standard,  FinalGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0),
 
         (Mup,       Embedding)   => row(EMBEDDING_STD, 1.0,     1.0,        1.0,   1.0 / m),
         (Mup,       Hidden)      => row(fan,           1.0 / m, 1.0,        m,     1.0 / m),
         (Mup,       Residual)    => row(branch,        1.0 / m, 1.0,        m,     1.0 / m),
         (Mup,       Unembedding) => row(base_fan,      1.0,     1.0 / m,    1.0,   1.0 / m),
+        (Mup,       Router)      => row(base_fan,      1.0,     1.0 / m,    1.0,   1.0 / m),
         (Mup,       BlockGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0 / m),
+        (Mup,       HeadGain)    => row(0.0,           1.0,     1.0,        0.0,   1.0 / h),
         (Mup,       FinalGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0 / m),
 
         (CompleteP, Embedding)   => row(EMBEDDING_STD, 1.0,     1.0,        1.0,   1.0 / m),
         (CompleteP, Hidden)      => row(fan,           1.0 / m, 1.0,        m,     1.0 / (m * l)),
         (CompleteP, Residual)    => row(base_branch,   1.0 / m, 1.0 / l,    m,     1.0 / (m * l)),
         (CompleteP, Unembedding) => row(base_fan,      1.0,     1.0 / m,    1.0,   1.0 / m),
+        (CompleteP, Router)      => row(base_fan,      1.0,     1.0 / m,    1.0,   1.0 / (m * l)),
         (CompleteP, BlockGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0 / (m * l)),
+        (CompleteP, HeadGain)    => row(0.0,           1.0,     1.0,        0.0,   1.0 / (h * l)),
         (CompleteP, FinalGain)   => row(0.0,           1.0,     1.0,        0.0,   1.0 / m),
     }
 }

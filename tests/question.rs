@@ -274,6 +274,25 @@ fn settings_of_a_plain_table_are_compared_where_they_stand_alike() {
 }
 
 #[test]
+fn mixtures_need_no_loss_of_all_parts() {
+    let place = Place::with(&spec(&[], &[]));
+    // The second part's column could be a loss in bits.
+    let mut table = "share_a,share_b,params,tokens,val_loss_a,val_loss_b\n".to_owned();
+    for (params, tenths) in [1e5, 4e5].into_iter().flat_map(|params| (1..10).map(move |tenths| (params, tenths))) {
+        let share = f64::from(tenths) / 10.0;
+        let loss = |share: f64| 3.0 + 1e5 / params + (-3.0 * share).exp();
+        writeln!(table, "{share},{},{params},1e7,{},{}", 1.0 - share, loss(share), loss(1.0 - share)).unwrap();
+    }
+    place.write("runs.csv", table);
+    let output =
+        place.runner(&["fit", "runs.csv", "--law", "composition", "--json", "--bootstrap", "100"]).output().unwrap();
+    assert_code(&output, 0);
+    let found: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+    let best = &found["targets"][0]["best"][1]["shares"][0];
+    assert!((number(&best["value"]) - 0.5).abs() < 0.01, "{found}");
+}
+
+#[test]
 fn another_question_is_answered_without_training_again() {
     let place = Place::with(&spec(&[LENGTHS], &["fit.law=tokens"]));
     assert_code(&place.rehearse(), 0);

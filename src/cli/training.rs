@@ -34,7 +34,7 @@ pub struct TrainArgs {
 /// Flags of `runner coord-check`.
 #[derive(Args, Debug)]
 pub struct CoordCheckArgs {
-    /// The spec: a sweep over `model.width` or `model.depth`, and over anything else to compare.
+    /// The spec: a sweep over `model.width` or `model.depth`, and over `model.parameterization` to compare.
     pub spec: PathBuf,
     /// What to set otherwise.
     #[command(flatten)]

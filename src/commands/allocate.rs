@@ -29,13 +29,12 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     }
     ensure!(args.cost.is_none() && args.at.is_empty(), "--cost and --at belong to a law that is a formula");
     let fitted = surface::read(&args.surface)?;
-    fitted.warn_beyond(&[Asked::flops(flops)]);
+    fitted.warn_beyond(&[Asked::flops(flops)], flops);
     let best = allocate::for_training(&fitted.priced, flops, max_tokens);
     let of = |read: fn(&Allocation) -> f64| {
         fitted.estimate(|priced| read(&allocate::for_training(priced, flops, max_tokens)))
     };
     let [params, tokens] = [of(|best| best.params), of(|best| best.tokens)];
-    fitted.note_missed(flops);
     let loss = fitted.loss(flops, |priced| allocate::for_training(priced, flops, max_tokens).loss);
     let ratio = of(|best| best.tokens / best.params);
     let above = of_asymptote(&fitted, flops, max_tokens);

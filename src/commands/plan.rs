@@ -95,6 +95,9 @@ fn warn(spec: &Spec, plan: &Plan) {
     let none_stopped = Stopping::of(spec).and_then(|stopping| stopping.hopeless(plan));
     let said = [planning::raised_batches(spec, plan), none_shared, none_stopped];
     said.iter().flatten().for_each(|line| eprintln!("{line}"));
+    for line in planning::beside_the_rules(plan) {
+        eprintln!("{line}");
+    }
 }
 
 /// A changed grid, told with its reasons and as overrides.

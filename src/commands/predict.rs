@@ -29,8 +29,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let (params, tokens) = (given("params", args.params)?, given("tokens", args.tokens)?);
     let fitted = surface::read(&args.surface)?;
     let flops = fitted.priced.flops(params, tokens);
-    fitted.warn_beyond(&[Asked::params(params), Asked::tokens(tokens)]);
-    fitted.note_missed(flops);
+    fitted.warn_beyond(&[Asked::params(params), Asked::tokens(tokens)], flops);
     let loss = fitted.loss(flops, |priced| priced.surface.loss(params, tokens));
     let best = allocate::for_training(&fitted.priced, flops, None);
     let terms = TERMS.map(|(_, term)| fitted.estimate(|priced| term(&priced.surface, params, tokens)));

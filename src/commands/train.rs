@@ -30,6 +30,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut trainer = device::trainer(&name, &place.cache, threads)?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
+    for line in planning::beside_the_rules(&plan) {
+        eprintln!("{line}");
+    }
     if let Some(raised) = planning::raised_batches(&spec, &plan) {
         eprintln!("{raised}");
     }

@@ -172,7 +172,7 @@ fn tensor(run: &Run, weights: &[(Weight, &Vec<f32>)], source: &Source) -> Tensor
             let (weight, values) = &weights[*at];
             match weight.role {
                 // Normalization multiplies by its gain alone.
-                Role::BlockGain | Role::FinalGain => (vec![weight.shape[1]], (*values).clone()),
+                role if role.is_gain() => (vec![weight.shape[1]], (*values).clone()),
                 _ => {
                     let factor = multiplier(weight);
                     (weight.shape.to_vec(), values.iter().map(|x| (f64::from(*x) * factor) as f32).collect())

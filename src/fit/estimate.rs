@@ -55,7 +55,7 @@ impl Status {
             Self::EdgeMinimum => [
                 "edge_minimum",
                 "edge minimum",
-                "no interior minimum: the lowest loss is at the smallest or largest size",
+                "no interior minimum: the lowest loss is at an end of what was trained",
             ],
             Self::TooFewPoints => ["too_few_points", "too few points", "too few points"],
             Self::NotIdentified => ["not_identified", "not identified", "not identified: the data do not decide"],

@@ -150,9 +150,14 @@ pub fn numbers<const K: usize>(
 
 /// Whether a table tells a field.
 pub fn tells(path: &Path, columns: &Columns, field: Field) -> Result<bool, TableError> {
+    column(path, columns, field).map(|column| column.is_some())
+}
+
+/// The column that tells a field.
+pub fn column(path: &Path, columns: &Columns, field: Field) -> Result<Option<String>, TableError> {
     let source = Source::open(path)?;
     let Opened { headers, note, .. } = source.rows()?;
-    Ok(Reader::new(&source, headers, columns, note.is_some()).find(field)?.is_some())
+    Ok(Reader::new(&source, headers, columns, note.is_some()).find(field)?.map(|place| place.column))
 }
 
 /// One run of a setting, with where it stands beside it.

@@ -49,14 +49,19 @@ impl Weight {
         Self::new(name, Role::Residual, shape, Group::Blocks)
     }
 
-    /// The matrix of a block that chooses among experts. As of the unembedding, its outputs do not grow with the width.
+    /// The matrix of a block that chooses among experts.
     pub fn router(name: &str, shape: [usize; 2]) -> Self {
-        Self::new(name, Role::Unembedding, shape, Group::Blocks)
+        Self::new(name, Role::Router, shape, Group::Blocks)
     }
 
     /// A gain inside a block.
     pub fn gain(name: &str, channels: usize) -> Self {
         Self { mean: 1.0, ..Self::new(name, Role::BlockGain, [1, channels], Group::Blocks) }
+    }
+
+    /// A gain that the heads of a block share.
+    pub fn head_gain(name: &str, channels: usize) -> Self {
+        Self { mean: 1.0, ..Self::new(name, Role::HeadGain, [1, channels], Group::Blocks) }
     }
 
     /// The gain of the last normalization.
@@ -81,6 +86,6 @@ impl Weight {
 
     /// Whether it is a factor of a matrix product.
     pub fn is_matrix(&self) -> bool {
-        !matches!(self.role, Role::Embedding | Role::BlockGain | Role::FinalGain)
+        self.role != Role::Embedding && !self.role.is_gain()
     }
 }

@@ -14,9 +14,9 @@ fn table(parameterization: Parameterization, [width, depth, head_dim]: [usize; 3
 fn fan_in(role: Role, width: usize) -> usize {
     match role {
         Role::Embedding => 512,
-        Role::Hidden | Role::Unembedding => width,
+        Role::Hidden | Role::Unembedding | Role::Router => width,
         Role::Residual => 4 * width,
-        Role::BlockGain | Role::FinalGain => 1,
+        Role::BlockGain | Role::HeadGain | Role::FinalGain => 1,
     }
 }
 
@@ -42,7 +42,9 @@ fn the_standard_parameterization_is_fan_in_with_one_learning_rate_at_every_shape
     assert_row(Standard, Role::Hidden, shape, [0.0625, 1.0, 1.0, 1.0, 1.0]);
     assert_row(Standard, Role::Residual, shape, [0.007_812_5, 1.0, 1.0, 1.0, 1.0]);
     assert_row(Standard, Role::Unembedding, shape, [0.0625, 1.0, 1.0, 1.0, 1.0]);
+    assert_row(Standard, Role::Router, shape, [0.0625, 1.0, 1.0, 1.0, 1.0]);
     assert_row(Standard, Role::BlockGain, shape, [0.0, 1.0, 1.0, 0.0, 1.0]);
+    assert_row(Standard, Role::HeadGain, shape, [0.0, 1.0, 1.0, 0.0, 1.0]);
     assert_row(Standard, Role::FinalGain, shape, [0.0, 1.0, 1.0, 0.0, 1.0]);
 }
 
@@ -55,7 +57,10 @@ fn mup_is_table_8_of_tensor_programs_v_at_four_times_and_half_the_base_width() {
     assert_row(Mup, Role::Hidden, wide, [0.0625, 0.25, 1.0, 4.0, 0.25]);
     assert_row(Mup, Role::Residual, wide, [0.007_812_5, 0.25, 1.0, 4.0, 0.25]);
     assert_row(Mup, Role::Unembedding, wide, [0.125, 1.0, 0.25, 1.0, 0.25]);
+    assert_row(Mup, Role::Router, wide, [0.125, 1.0, 0.25, 1.0, 0.25]);
     assert_row(Mup, Role::BlockGain, wide, [0.0, 1.0, 1.0, 0.0, 0.25]);
+    // Four times the heads: the sum over them does not shrink.
+    assert_row(Mup, Role::HeadGain, wide, [0.0, 1.0, 1.0, 0.0, 1.0]);
     assert_row(Mup, Role::FinalGain, wide, [0.0, 1.0, 1.0, 0.0, 0.25]);
     let narrow = [32, 4, 16];
     assert_row(Mup, Role::Hidden, narrow, [0.176_776_695_296_636_9, 2.0, 1.0, 0.5, 2.0]);
@@ -71,7 +76,10 @@ fn completep_is_its_papers_table_at_four_times_the_width_and_twice_the_depth() {
     // 1/sqrt(1024) / sqrt(2 x 4): the base depth's.
     assert_row(CompleteP, Role::Residual, shape, [0.011_048_543_456_039_806, 0.25, 0.5, 4.0, 0.125]);
     assert_row(CompleteP, Role::Unembedding, shape, [0.125, 1.0, 0.25, 1.0, 0.25]);
+    // Behind a branch that is multiplied by 1/l.
+    assert_row(CompleteP, Role::Router, shape, [0.125, 1.0, 0.25, 1.0, 0.125]);
     assert_row(CompleteP, Role::BlockGain, shape, [0.0, 1.0, 1.0, 0.0, 0.125]);
+    assert_row(CompleteP, Role::HeadGain, shape, [0.0, 1.0, 1.0, 0.0, 0.5]);
     assert_row(CompleteP, Role::FinalGain, shape, [0.0, 1.0, 1.0, 0.0, 0.25]);
 }
 
@@ -139,7 +147,7 @@ proptest! {
     fn the_learning_rate_of_vector_like_weights_is_the_same_at_every_shape(scale in shapes()) {
         for parameterization in Parameterization::ALL {
             let table = Table { parameterization, scale };
-            for role in [Role::Embedding, Role::BlockGain, Role::FinalGain] {
+            for role in [Role::Embedding, Role::BlockGain, Role::HeadGain, Role::FinalGain] {
                 let Rule { learning_rate, multiplier, .. } = table.rule(role, fan_in(role, scale.width));
                 prop_assert_eq!((learning_rate, multiplier), (1.0, 1.0));
             }
@@ -150,7 +158,7 @@ proptest! {
     #[test]
     fn the_effective_weight_decay_of_matrices_is_the_same_at_every_shape(scale in shapes()) {
         for parameterization in Parameterization::ALL {
-            for role in [Role::Embedding, Role::Hidden, Role::Residual, Role::Unembedding] {
+            for role in [Role::Embedding, Role::Hidden, Role::Residual, Role::Unembedding, Role::Router] {
                 let Rule { learning_rate, weight_decay, .. } = Table { parameterization, scale }.rule(role, 64);
                 prop_assert!((learning_rate * weight_decay - 1.0).abs() < 1e-12);
             }
@@ -188,6 +196,13 @@ fn sgd_has_the_rates_of_table_8_of_tensor_programs_v_and_gradients_behind_a_bran
     rates(Mup, [vector[0], vector[1], vector[2], a, b, (BlockGain, (4.0, 0.0))]);
     let [a, b] = hidden(2.0);
     rates(CompleteP, [vector[0], vector[1], vector[2], a, b, (BlockGain, (8.0, 0.0))]);
+    // A router is an output in muP, and its branch shrinks its gradient; gains that heads share are no vectors of the width.
+    for (role, in_mup, in_completep) in
+        [(Role::Router, (4.0, 0.25), (8.0, 0.125)), (Role::HeadGain, (1.0, 0.0), (2.0, 0.0))]
+    {
+        assert_eq!(strided(Mup, role, Stride::Gradient, shape), in_mup, "{role:?}");
+        assert_eq!(strided(CompleteP, role, Stride::Gradient, shape), in_completep, "{role:?}");
+    }
 }
 
 /// Yang et al. 2023: the spectral norm of a step has to be the same at every width. Four times the width at the same root
@@ -209,7 +224,7 @@ fn the_page_of_parameterizations_links_to_the_line_of_every_rule() {
     let lines: Vec<&str> = include_str!("../parameterization.rs").lines().collect();
     let page = include_str!("../../docs/parameterizations.md");
     let rows = page.split("## The rules").nth(1).unwrap().lines().filter(|line| line.contains("#L"));
-    assert_eq!(rows.clone().count(), 18, "the table and its rules");
+    assert_eq!(rows.clone().count(), 24, "the table and its rules");
     let mut role = String::new();
     for row in rows {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
@@ -227,7 +242,9 @@ fn the_page_of_parameterizations_links_to_the_line_of_every_rule() {
             "hidden" => "Hidden",
             "residual" => "Residual",
             "unembedding" => "Unembedding",
+            "router" => "Router",
             "gains" => "BlockGain",
+            "gains of queries and keys" => "HeadGain",
             "attention" => "fn attention_scale",
             other => panic!("no role is called {other}"),
         };

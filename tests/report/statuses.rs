@@ -55,7 +55,7 @@ fn a_fit_that_is_not_identified_is_said_in_words_and_shows_no_number() {
         assert!(csv_rows(&dir, figure).iter().filter(|r| r["kind"] != "run").all(|r| r["value"].is_empty()));
     }
     let legend = svg(&dir, "isoflop");
-    assert!(legend.contains("1e12: no interior minimum: the lowest loss is at the smallest or largest size"));
+    assert!(legend.contains("1e12: no interior minimum: the lowest loss is at an end of what was trained"));
     assert_eq!(marks(&roxmltree::Document::parse(&legend).unwrap(), "run").len(), 42);
 }
 

@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::program;
 use crate::data::{self, Corpus};
 use crate::fit::approaches::least::{CURVE_SIZES, LAW_BUDGETS, SURFACE};
+use crate::model::NormPlace;
 use crate::observation::Counting;
+use crate::optimizer::OptimizerKind;
 use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError, PlannedRun};
 use crate::spec::{self, Data, Point, Spec};
 use crate::units::Flops;
@@ -178,6 +180,26 @@ pub fn raised_batches(spec: &Spec, plan: &Plan) -> Option<String> {
         raised.len(),
         plan.runs.len()
     ))
+}
+
+/// What is said where runs leave the rules by which the best learning rate stays the same at every size.
+pub fn beside_the_rules(plan: &Plan) -> Vec<String> {
+    let runs = || plan.runs.iter().map(|planned| &planned.run);
+    let after =
+        runs().any(|run| run.parameterization.reads_base_depth() && run.shape.parts.norm_place == NormPlace::After);
+    let clipped = runs().any(|run| {
+        run.parameterization.reads_base_width()
+            && run.optimizer.kind == OptimizerKind::Sgd
+            && run.optimizer.clip_norm > 0.0
+    });
+    let after = after.then_some(
+        "warning: CompleteP is worked out for norms before each branch; with norm_place = \"after\" the best learning rate may move \
+         with depth",
+    );
+    let clipped = clipped.then_some(
+        "warning: clipping by the norm of all gradients is not the same at every width under SGD's rates of muP: write clip_norm = 0",
+    );
+    after.into_iter().chain(clipped).map(str::to_owned).collect()
 }
 
 /// The key of a run's batch.

@@ -55,15 +55,14 @@ impl Fitted {
         Some((forecast, forecast.error_at(flops, 1.01 * largest)?))
     }
 
-    /// Says how a loss at `flops` has been widened, where it has.
-    pub fn note_missed(&self, flops: f64) {
+    fn note_missed(&self, flops: f64) {
         let Some((Forecast { factor: Some(factor), loss_rms: Some(rms), loss_mean: Some(mean), .. }, error)) =
             self.missed(flops)
         else {
             return;
         };
         eprintln!(
-            "note: fitted without its largest budget, {} times the others, the surface misses the losses there by {rms:.4} nats \
+            "note: fitted without its largest budget, {} times the next one, the surface misses the losses there by {rms:.4} nats \
              ({mean:+.4} on average); the interval of the loss counts an error of {error:.4} for that",
             Ratio(factor),
         );
@@ -76,8 +75,9 @@ impl Fitted {
         format!("{}{group}, {counted}, FLOPs {}", words::approach_short(&self.summary.approach), self.priced.cost)
     }
 
-    /// Warns of what lies beyond the runs that the surface was fitted to: name, value, and their range.
-    pub fn warn_beyond(&self, asked: &[Asked]) {
+    /// Warns of what lies beyond the runs that the surface was fitted to: name, value, and their range; and says how the interval
+    /// of a loss at `flops` has been widened, where it has.
+    pub fn warn_beyond(&self, asked: &[Asked], flops: f64) {
         for Asked { what, value, range, print } in asked {
             let Some([least, greatest]) = self.summary.trained.map(range) else { continue };
             // Achieved FLOPs differ a little from planned ones.
@@ -96,6 +96,7 @@ impl Fitted {
                 print(end),
             );
         }
+        self.note_missed(flops);
     }
 
     /// Whether a budget is so far beyond the runs that the surface says nothing of it.

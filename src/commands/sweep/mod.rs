@@ -138,6 +138,9 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
         chooser.check(&plan)?;
         chooser.known().iter().for_each(|line| eprintln!("{line}"));
     }
+    for line in planning::beside_the_rules(&plan) {
+        eprintln!("{line}");
+    }
     if let Some(raised) = planning::raised_batches(spec, &plan) {
         eprintln!("{raised}");
     }

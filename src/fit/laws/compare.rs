@@ -101,11 +101,10 @@ pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], of: &str, bootstrap:
     if [first, second].iter().any(|curve| curve.len() < 5 || distinct(curve.iter().map(|(x, _)| *x)) < 3) {
         return None;
     }
-    let all: Vec<f64> = first.iter().chain(second).map(|(x, _)| x.ln()).collect();
-    let middle = all.iter().sum::<f64>() / all.len() as f64;
+    let middle = first.iter().chain(second).map(|(x, _)| x.ln()).sum::<f64>() / (first.len() + second.len()) as f64;
     let point = |second: bool| move |(x, y): &(f64, f64)| (x.ln() - middle, y.ln(), second);
-    let points = first.iter().map(point(false)).chain(second.iter().map(point(true))).collect();
-    let curves = Curves { points, first };
+    let curves =
+        Curves { points: first.iter().map(point(false)).chain(second.iter().map(point(true))).collect(), first };
     let stops: Vec<(Difference, Stop<6>)> =
         Difference::ALL.into_iter().filter_map(|difference| Some((difference, curves.solve(difference)?))).collect();
     let n = curves.points.len() as f64;

@@ -72,10 +72,7 @@ pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
         number("beta", "exponent of tokens", |law| law.surface.beta),
     ];
     let mut conclusion = conclusion(status, &best, [parameters[0].estimate, parameters[1].estimate]);
-    let least = runs.iter().map(|run| run.loss).fold(f64::INFINITY, f64::min);
-    if status != Status::NotIdentified && parameters[2].estimate.low < NO_FLOOR * least {
-        conclusion += " The irreducible loss is not determined: its interval reaches zero.";
-    }
+    conclusion += about_floor(status, parameters[2].estimate, runs);
     if let Some(contest) = contest {
         conclusion += &contest.sentence();
         parameters.extend(contest.parameters());
@@ -89,6 +86,12 @@ pub fn fit(runs: &[Run], options: &approach3::Options) -> LawFit {
         conclusion,
         parameters,
     }
+}
+
+fn about_floor(status: Status, e: Estimate, runs: &[Run]) -> &'static str {
+    let least = runs.iter().map(|run| run.loss).fold(f64::INFINITY, f64::min);
+    let reaches_zero = status != Status::NotIdentified && e.low < NO_FLOOR * least;
+    if reaches_zero { " The irreducible loss is not determined: its interval reaches zero." } else { "" }
 }
 
 fn conclusion(status: Status, best: &Repetition, [r_d, r_n]: [Estimate; 2]) -> String {

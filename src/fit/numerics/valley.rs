@@ -27,6 +27,16 @@ impl Valley {
         Self { points, lowest }
     }
 
+    /// Whether nothing was trained.
+    pub(in crate::fit) fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
+    /// The end of the values at which the lowest point lies; nothing where it lies inside.
+    pub(in crate::fit) fn end(&self) -> Option<End> {
+        if self.lowest + 1 >= self.points.len() { Some(End::Last) } else { (self.lowest == 0).then_some(End::First) }
+    }
+
     /// Whether the lowest point lies inside.
     pub(in crate::fit) fn status(&self) -> Status {
         if self.points.len() < 3 {
@@ -95,6 +105,15 @@ impl Valley {
         }
         around(&means, x).map_or(f64::NAN, |four| interpolate(four, x))
     }
+}
+
+/// An end of the values of a curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::fit) enum End {
+    /// The least value.
+    First,
+    /// The greatest.
+    Last,
 }
 
 /// The side of the lowest point on which the fourth one lies.

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::fit::estimate::too_many_lost;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::Design;
-use crate::fit::numerics::valley::{self, Side, Valley};
+use crate::fit::numerics::valley::{self, End, Side, Valley};
 use crate::fit::{Estimate, Status};
 
-/// A drift of at most this many octaves for each doubling counts as transfer: half of the usual step of a sweep.
-pub const HALF_A_STEP: f64 = 0.5;
+/// A drift of at most this many octaves for each doubling counts as transfer.
+pub const NEAR: f64 = 0.5;
 
 /// One trained point.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub struct Run {
     pub width: f64,
     /// Learning rate, or whatever is tuned.
     pub learning_rate: f64,
-    /// Final loss in nats per token; runs that diverged are left out or infinite.
+    /// Final loss in nats per token; infinite where the run diverged.
     pub loss: f64,
 }
 
@@ -44,6 +44,52 @@ pub struct WidthOptimum {
     pub loss: Option<Estimate>,
     /// Loss lost by using the narrowest width's optimum here, in nats; absent where that lies outside the rates trained.
     pub lost: Option<Estimate>,
+    /// Why there is no optimum.
+    pub open: Option<Open>,
+}
+
+/// Why a width has no best rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Open {
+    /// The lowest loss is at this rate, the lowest that was trained.
+    AtMost(f64),
+    /// The lowest loss is at this rate, the highest that was trained.
+    AtLeast(f64),
+    /// The lowest loss is at the first of these rates, and runs diverged at the other, the next.
+    Diverged(f64, f64),
+    /// Every rate has a run that diverged.
+    AllDiverged,
+    /// Too few rates, or the scatter of runs is too large.
+    Untold,
+}
+
+impl Open {
+    /// In words, behind the width.
+    pub fn words(self) -> String {
+        match self {
+            Self::AtMost(rate) => format!("the lowest loss is at {}, the lowest rate: train lower ones", short(rate)),
+            Self::AtLeast(rate) => {
+                format!("the lowest loss is at {}, the highest rate: train higher ones", short(rate))
+            }
+            Self::Diverged(rate, next) => format!(
+                "the lowest loss is at {}, and at {} runs diverged: train rates between them",
+                short(rate),
+                short(next)
+            ),
+            Self::AllDiverged => "runs diverged at every rate: train lower ones".to_owned(),
+            Self::Untold => "too few rates, or runs scatter too much, to tell it".to_owned(),
+        }
+    }
+}
+
+/// A rate in words.
+fn short(rate: f64) -> String {
+    if (1e-3..1e3).contains(&rate) {
+        format!("{rate:.3}").trim_end_matches('0').to_owned()
+    } else {
+        format!("{rate:.1e}")
+    }
 }
 
 /// How the optimum moves with width.
@@ -133,6 +179,30 @@ impl From<&Group> for Summary {
 struct Curve {
     width: f64,
     valley: Valley,
+    /// Rates at which a run diverged.
+    diverged: Vec<f64>,
+}
+
+impl Curve {
+    /// Why it has no lowest point inside.
+    fn open(&self) -> Option<Open> {
+        let status = self.valley.status();
+        if status == Status::Converged {
+            return None;
+        }
+        if self.valley.is_empty() {
+            return Some(if self.diverged.is_empty() { Open::Untold } else { Open::AllDiverged });
+        }
+        let rate = self.valley.lowest_point()[0].exp2();
+        let next = self.diverged.iter().copied().filter(|other| *other > rate).fold(f64::INFINITY, f64::min);
+        Some(match self.valley.end() {
+            _ if status == Status::NotIdentified => Open::Untold,
+            Some(End::Last) if next.is_finite() => Open::Diverged(rate, next),
+            _ if status == Status::TooFewPoints => Open::Untold,
+            Some(End::First) => Open::AtMost(rate),
+            _ => Open::AtLeast(rate),
+        })
+    }
 }
 
 /// Fits the optima and their drift. It never fails: what the data do not decide is a status.
@@ -170,19 +240,22 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Transfer {
                 learning_rate: inside.map(|k| estimate(&|o| o[k].vertex).map(f64::exp2)),
                 loss: place.map(|k| estimate(&|o| o[k].loss)),
                 lost: place.map(|k| estimate(&|o| o[k].lost)).filter(|lost| lost.value.is_finite()),
+                open: curve.open().or_else(|| inside.is_none().then_some(Open::Untold)),
             }
         })
-        .collect();
+        .collect::<Vec<WidthOptimum>>();
     let drift = (usable.len() >= 2).then(|| {
         let design = Design::new(&usable.iter().map(|curve| curve.width.log2()).collect::<Vec<_>>());
         estimate(&|o| design.line(&o.iter().map(|o| o.vertex).collect::<Vec<_>>()).slope)
     });
     let status = match usable.len() {
-        3.. => Status::Converged,
+        // What the widest does is the question.
+        3.. => curves.last().map_or(Status::TooFewPoints, |widest| widest.valley.status()),
         1 | 2 => Status::TooFewPoints,
         _ => curves.first().map_or(Status::TooFewPoints, |curve| curve.valley.status()),
     };
-    Transfer { status, conclusion: conclusion(status, drift), widths, drift }
+    let used: Vec<f64> = usable.iter().map(|curve| curve.width).collect();
+    Transfer { status, conclusion: conclusion(status, drift, &widths, &used), widths, drift }
 }
 
 /// Curves whose noise is not known: their lowest points could be anywhere.
@@ -196,6 +269,7 @@ fn without_scatter(curves: &[Curve]) -> Transfer {
         learning_rate: None,
         loss: None,
         lost: None,
+        open: Some(curve.open().unwrap_or(Open::Untold)),
     };
     Transfer {
         status: Status::NotIdentified,
@@ -227,39 +301,53 @@ fn optima(curves: &[&Curve], mut draw: impl FnMut(&Valley) -> (Side, Valley)) ->
     curves.iter().map(of).collect()
 }
 
-/// One curve a width, ascending.
+/// One curve a width, ascending. A rate at which a run diverged is none that could be used, whatever its other seeds did.
 fn curves(runs: &[Run]) -> Vec<Curve> {
-    let mut finite: Vec<&Run> = runs.iter().filter(|run| run.loss.is_finite()).collect();
-    finite.sort_by(|a, b| a.width.total_cmp(&b.width));
-    finite
-        .chunk_by(|a, b| a.width.total_cmp(&b.width).is_eq())
-        .map(|same| Curve {
-            width: same[0].width,
-            valley: Valley::new(same.iter().map(|run| [run.learning_rate.log2(), run.loss]).collect()),
-        })
-        .collect()
+    let mut sorted: Vec<&Run> = runs.iter().collect();
+    sorted.sort_by(|a, b| a.width.total_cmp(&b.width));
+    let curve = |same: &[&Run]| {
+        let diverged: Vec<f64> = same.iter().filter(|run| !run.loss.is_finite()).map(|run| run.learning_rate).collect();
+        let kept = same.iter().filter(|run| !diverged.contains(&run.learning_rate));
+        let valley = Valley::new(kept.map(|run| [run.learning_rate.log2(), run.loss]).collect());
+        Curve { width: same[0].width, valley, diverged }
+    };
+    sorted.chunk_by(|a, b| a.width.total_cmp(&b.width).is_eq()).map(curve).collect()
 }
 
-fn conclusion(status: Status, drift: Option<Estimate>) -> String {
-    let Some(drift) = drift else {
-        return format!(
-            "The drift is not determined ({}): at least two widths need their best learning rate inside the sweep.",
-            status.name()
-        );
+/// `used` are the widths behind the drift.
+fn conclusion(status: Status, drift: Option<Estimate>, widths: &[WidthOptimum], used: &[f64]) -> String {
+    let open: Vec<&WidthOptimum> = widths.iter().filter(|one| !used.contains(&one.width)).collect();
+    let without = |one: &&WidthOptimum| {
+        let why = one.open.unwrap_or(Open::Untold).words();
+        format!(" Width {} has no best rate: {why}.", one.width)
+    };
+    let without: String = open.iter().map(without).collect();
+    let (Some(drift), [narrowest, .., widest]) = (drift, used) else {
+        let needed = "at least two widths need their best learning rate inside the sweep";
+        return format!("The drift is not determined ({}): {needed}.{without}", status.name());
     };
     let octaves =
         format!("{:+.2} octaves per doubling of width ({:+.2} to {:+.2})", drift.value, drift.low, drift.high);
-    let says = if drift.high < -HALF_A_STEP || drift.low > HALF_A_STEP {
-        "the best learning rate moves with width"
-    } else if drift.low < -HALF_A_STEP || drift.high > HALF_A_STEP {
-        "the data do not show whether the best learning rate moves by more than half a step"
+    let doublings = (widest / narrowest).log2();
+    let in_all = drift.map(|octaves| octaves * doublings);
+    let in_all = format!(
+        "{:+.2} octaves ({:+.2} to {:+.2}) from width {narrowest} to {widest}",
+        in_all.value, in_all.low, in_all.high
+    );
+    let is_widest = open.iter().any(|one| one.width > *widest);
+    let says = if drift.high < -NEAR || drift.low > NEAR {
+        "the best learning rate moves with width".to_owned()
+    } else if is_widest {
+        format!("up to width {widest} alone, so that these runs do not show whether the best learning rate transfers")
+    } else if drift.low < -NEAR || drift.high > NEAR {
+        "the data do not show whether the best learning rate moves by more than half an octave per doubling".to_owned()
     } else if drift.holds(0.0) {
-        "the best learning rate transfers"
+        "the best learning rate transfers".to_owned()
     } else {
-        "the best learning rate transfers within half a step, but it does move"
+        format!("the best learning rate transfers within half an octave per doubling, but it does move: {in_all}")
     };
-    let caution = if status == Status::TooFewPoints { ", from two widths only" } else { "" };
-    format!("{octaves}: {says}{caution}.")
+    let caution = if used.len() == 2 { ", from two widths only" } else { "" };
+    format!("{octaves}: {says}{caution}.{without}")
 }
 
 #[cfg(test)]
@@ -320,6 +408,55 @@ mod tests {
         assert!((fit(&runs, &BOOTSTRAP).drift.unwrap().value + 0.5).abs() < 1e-6);
         assert_eq!(fit(&runs[..2], &BOOTSTRAP).status, Status::TooFewPoints);
         assert_eq!(fit(&[], &BOOTSTRAP).status, Status::TooFewPoints);
+    }
+
+    #[test]
+    fn a_widest_model_without_a_best_rate_transfers_nothing() {
+        // The widest wants a rate below all that were trained.
+        let mut runs = sweep(0.0, 0.003);
+        for run in runs.iter_mut().filter(|run| run.width > 500.0) {
+            run.loss = 3.0 + 0.02 * (run.learning_rate.log2() + 14.0).powi(2);
+        }
+        let found = fit(&runs, &BOOTSTRAP);
+        assert_eq!((found.status, found.widths.len()), (Status::EdgeMinimum, 4));
+        assert!(
+            found.conclusion.contains("do not show whether the best learning rate transfers"),
+            "{}",
+            found.conclusion
+        );
+        assert!(
+            found.conclusion.contains("Width 512 has no best rate: the lowest loss is at 2.4e-4, the lowest rate"),
+            "{found:?}"
+        );
+        // It diverges at every rate.
+        for run in runs.iter_mut().filter(|run| run.width > 500.0) {
+            run.loss = f64::INFINITY;
+        }
+        let found = fit(&runs, &BOOTSTRAP);
+        assert_eq!((found.widths.len(), found.widths[3].open), (4, Some(Open::AllDiverged)));
+        assert!(found.conclusion.contains("runs diverged at every rate"), "{}", found.conclusion);
+        assert!(found.status != Status::Converged && !found.conclusion.contains("rate transfers."), "{found:?}");
+    }
+
+    #[test]
+    fn a_rate_at_which_a_seed_diverged_is_no_best_one() {
+        // The lowest loss is at 2^-8, where the second seed diverged, as at all rates above.
+        let twice: Vec<Run> = sweep(0.0, 0.0).into_iter().flat_map(|run| [run, run]).collect();
+        let lost = |(at, run): (usize, Run)| {
+            let above = run.learning_rate > (-8.5_f64).exp2();
+            Run { loss: if above && at % 2 == 1 { f64::INFINITY } else { run.loss }, ..run }
+        };
+        let found = fit(&twice.into_iter().enumerate().map(lost).collect::<Vec<_>>(), &BOOTSTRAP);
+        assert_eq!(found.status, Status::EdgeMinimum);
+        assert_eq!(found.widths[0].open, Some(Open::Diverged((-9.0_f64).exp2(), (-8.0_f64).exp2())));
+        assert!(found.conclusion.contains("train rates between them"), "{}", found.conclusion);
+    }
+
+    #[test]
+    fn a_small_drift_over_many_doublings_is_told_in_all() {
+        let result = fit(&sweep(-0.3, 0.0), &BOOTSTRAP);
+        let told = "it does move: -0.90 octaves (-0.90 to -0.90) from width 64 to 512";
+        assert!(result.conclusion.contains(told), "{}", result.conclusion);
     }
 
     /// An asymmetric U, as measured.

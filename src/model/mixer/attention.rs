@@ -18,7 +18,7 @@ impl Part for Attention {
         let qkv = Weight { queries: d, ..Weight::hidden("qkv", [d, d + 2 * sizes.kv_width()]) };
         let mut weights = vec![qkv, Weight::residual("attention_out", [d, d])];
         if sizes.qk_norm {
-            weights.extend(["norm_query", "norm_key"].map(|name| Weight::gain(name, sizes.head_dim())));
+            weights.extend(["norm_query", "norm_key"].map(|name| Weight::head_gain(name, sizes.head_dim())));
         }
         weights
     }

@@ -13,7 +13,7 @@ use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::laws::composition::{self, Best, Composition, Run, Target};
 use crate::fit::named::Dot;
 use crate::fit::table::named::{self, Wanted};
-use crate::fit::table::{self, PART_LOSS, SHARE};
+use crate::fit::table::{self, Field, PART_LOSS, SHARE};
 use crate::report::figure::{
     Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell as csv, cells, interval,
 };
@@ -32,6 +32,8 @@ struct Mixtures {
     shares: Vec<String>,
     /// Its columns of losses on parts.
     losses: Vec<String>,
+    /// Whether a loss is that of all parts; else it is the first of `losses`.
+    of_all: bool,
 }
 
 /// The table as this law reads it.
@@ -49,7 +51,17 @@ fn table(request: &Request) -> anyhow::Result<Mixtures> {
     );
     let losses: Vec<String> = begin(PART_LOSS).into_iter().filter(|header| !header.ends_with(ERROR)).collect();
     let scale = ["N", "D"].map(str::to_owned);
-    let wanted = Wanted { target: "L".to_owned(), names: [&scale[..], &shares, &losses].concat(), ..Wanted::default() };
+    // What a law predicts is a column of its own: where no loss is that of all, the first part's.
+    let of_all = match table::column(&args.runs, &request.columns, Field::Loss)? {
+        _ if losses.is_empty() => true,
+        column => column.is_some_and(|column| !losses.contains(&column)),
+    };
+    let (target, others) = match losses.split_first() {
+        Some((first, others)) if !of_all => (first.as_str(), others),
+        _ => ("L", &losses[..]),
+    };
+    let wanted =
+        Wanted { target: target.to_owned(), names: [&scale[..], &shares, others].concat(), ..Wanted::default() };
     let options = table::Options { by: args.by.clone(), ..request.table.clone() };
     let read = named::read(&args.runs, &request.columns, &wanted, &options)?;
     let missing = scale.iter().zip(["params", "tokens"]).find(|(name, _)| !read.found.contains(name));
@@ -59,13 +71,13 @@ fn table(request: &Request) -> anyhow::Result<Mixtures> {
         args.runs.display(),
         missing.map_or("", |(_, noun)| noun)
     );
-    Ok(Mixtures { read, shares, losses })
+    Ok(Mixtures { read, shares, losses, of_all })
 }
 
 /// The best mixtures of each group of rows.
 fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
     let args = request.args;
-    let Mixtures { read, shares, losses } = table(request)?;
+    let Mixtures { read, shares, losses, of_all } = table(request)?;
     let plain = |columns: &[String], prefix: &str| -> Vec<String> {
         columns.iter().map(|column| column[prefix.len()..].to_owned()).collect()
     };
@@ -74,7 +86,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
     Ok(Box::new(move || {
         let mut told = Vec::new();
         for Group { name, rows, made, .. } in groups(read.table, &args.runs, args.drop_highest, |row| row.target)? {
-            let runs: Vec<Run> = rows.iter().map(|row| run(row, parts.len())).collect();
+            let runs: Vec<Run> = rows.iter().map(|row| run(row, parts.len(), of_all)).collect();
             let sums = runs.iter().map(|run| run.shares.iter().sum::<f64>());
             if let Some(sum) = sums.into_iter().find(|sum| (sum - 1.0).abs() > 1e-3) {
                 bail!("{}: the shares of a row add up to {sum}; write shares that add up to 1", args.runs.display());
@@ -88,13 +100,14 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
 }
 
 /// A row of so many parts; its only loss is that of all where no part has one of its own.
-fn run(row: &named::Named, parts: usize) -> Run {
+fn run(row: &named::Named, parts: usize, of_all: bool) -> Run {
     let (shares, losses) = row.numbers[2..].split_at(parts);
+    let losses = if of_all { losses.to_vec() } else { [&[row.target], losses].concat() };
     Run {
         params: row.numbers[0],
         tokens: row.numbers[1],
         shares: shares.to_vec(),
-        losses: if losses.is_empty() { vec![row.target] } else { losses.to_vec() },
+        losses: if losses.is_empty() { vec![row.target] } else { losses },
     }
 }
 

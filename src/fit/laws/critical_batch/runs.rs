@@ -299,7 +299,7 @@ fn conclusion(fit: &CriticalBatch) -> String {
     match fit.against_loss {
         Some(LossLaw { alpha_b, .. }) => _ = write!(text, " Against loss alpha_B is {}.", words(alpha_b)),
         None if fit.against_examples.is_some() => {
-            text += " That it changes with the loss is not shown: alpha_B is not identified."
+            text += " That it changes with the loss is not shown: alpha_B is not identified.";
         }
         None => {}
     }
