@@ -111,7 +111,11 @@ fn a_coordinate_check_of_one_shape_or_of_more_than_shapes_says_what_to_write() {
     let depths = WIDTHS.to_owned() + "\"model.depth\" = [2, 4]\n";
     let rates = WIDTHS.to_owned() + "\"optimizer.learning_rate\" = [0.01, 0.02]\n";
     let long = TINY.replace("flops = 3e10", "tokens = 5e5");
+    let zipped = "[[sweep.zip]]\n\"model.width\" = [32, 64]\n\"optimizer.learning_rate\" = [0.01, 0.1]\n";
+    let program = "[train]\ncommand = [\"true\"]\n";
     let cases = [
+        (long.clone() + zipped, "has another learning rate"),
+        (long.clone() + WIDTHS + program, "look into our own model only"),
         (long.clone(), "have the same shape"),
         (long.clone() + &depths, "varies width and depth"),
         (long + &rates, "needs one training recipe"),

@@ -129,6 +129,14 @@ fn require_nothing_else(plan: &Plan, axis: Axis) -> anyhow::Result<()> {
     for planned in &plan.runs {
         let run = &planned.run;
         let same_corpus = run.corpus == first.corpus && run.shape.context == first.shape.context;
+        if !seen.insert((run.parameterization, axis.of(run), run.seed)) || !same_corpus {
+            let varied: Vec<&String> = planned.axes.keys().collect();
+            anyhow::bail!(
+                "the spec varies {varied:?}: a coordinate check needs one training recipe; keep in [sweep.axes] only \
+                 \"model.{}\" and \"model.parameterization\"",
+                axis.name()
+            );
+        }
         let like =
             plan.runs.iter().map(|other| &other.run).find(|other| other.parameterization == run.parameterization);
         anyhow::ensure!(
@@ -139,14 +147,6 @@ fn require_nothing_else(plan: &Plan, axis: Axis) -> anyhow::Result<()> {
             like.map_or(0, |other| axis.of(other)),
             name = axis.name()
         );
-        if !seen.insert((run.parameterization, axis.of(run), run.seed)) || !same_corpus {
-            let varied: Vec<&String> = planned.axes.keys().collect();
-            anyhow::bail!(
-                "the spec varies {varied:?}: a coordinate check needs one training recipe; keep in [sweep.axes] only \
-                 \"model.{}\" and \"model.parameterization\"",
-                axis.name()
-            );
-        }
     }
     Ok(())
 }

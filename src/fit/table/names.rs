@@ -280,8 +280,9 @@ pub(super) fn with_unit(header: &str) -> Option<(&str, f64)> {
     }
     for between in [" in ", ", ", "_"] {
         let told = header.rsplit_once(between).and_then(|(base, word)| Some((base.trim_end(), power(word)?)));
-        if told.is_some() {
-            return told;
+        // No loss is told in billions: `val_loss_b` is that of a part that is called b.
+        if let Some(told) = told.filter(|(base, _)| !plain(base).contains("loss")) {
+            return Some(told);
         }
     }
     None

@@ -435,7 +435,10 @@ mod tests {
         let found = fit(&runs, &BOOTSTRAP);
         assert_eq!((found.widths.len(), found.widths[3].open), (4, Some(Open::AllDiverged)));
         assert!(found.conclusion.contains("runs diverged at every rate"), "{}", found.conclusion);
-        assert!(found.status != Status::Converged && !found.conclusion.contains(": the best learning rate transfers"), "{found:?}");
+        assert!(
+            found.status != Status::Converged && !found.conclusion.contains(": the best learning rate transfers"),
+            "{found:?}"
+        );
     }
 
     #[test]
