@@ -93,7 +93,7 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
         let open = match undecided {
             0 => String::new(),
             _ => format!(
-                "; of {undecided} seeds differ too much to tell: train more of them, [sweep] seeds = [1, 2, 3, 4, 5]"
+                "; of {undecided} it is not told, because seeds differ too much: write more of them in sweep.seeds"
             ),
         };
         eprintln!(

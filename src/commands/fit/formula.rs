@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, ensure};
 
 use super::print_formula::{self, Said};
-use super::request::Request;
+use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
 use crate::cli;
 use crate::commands::positive;
@@ -17,6 +17,7 @@ use crate::fit::laws::written::ranking::{self, Candidate, Ranking};
 use crate::fit::laws::written::{self, Written, outside};
 use crate::fit::named::{Dot, Law};
 use crate::fit::table::TableError;
+use crate::fit::table::budgets::Resample;
 use crate::fit::table::named::{self, Named, Read, Wanted};
 
 /// A formula with its name and what is said of its unknowns.
@@ -65,7 +66,9 @@ impl Prepared {
 
     /// The rows of a group by column.
     fn data(&self, request: &Request, rows: Vec<Named>) -> anyhow::Result<Data> {
-        data(request, &self.read.found, &self.asking, rows, self.cost.as_ref())
+        let data = data(request, &self.read.found, &self.asking, rows, self.cost.as_ref())?;
+        require_costs(request, &data)?;
+        Ok(data)
     }
 
     /// The groups of rows, each once.
@@ -279,6 +282,16 @@ pub(super) fn refuse_alone(args: &cli::FormulaArgs) -> anyhow::Result<()> {
         ensure!(!given, "{flag} belongs to --formula or a law that is a formula, such as --law farseer");
     }
     Ok(())
+}
+
+/// Whole budgets can be drawn where rows tell what they cost.
+fn require_costs(request: &Request, data: &Data) -> anyhow::Result<()> {
+    let costs = data.cost.as_deref();
+    ensure!(
+        request.resample != Resample::Budgets || costs.is_some(),
+        "--resample budgets draws rows of one cost together, and nothing tells the cost here: write --cost, or a column of FLOPs"
+    );
+    require_budgets(request, costs.unwrap_or_default().iter().copied())
 }
 
 /// What is minimised, and how often.

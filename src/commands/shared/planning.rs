@@ -185,10 +185,14 @@ pub fn raised_batches(spec: &Spec, plan: &Plan) -> Option<String> {
 /// What is said where runs leave the rules by which the best learning rate stays the same at every size.
 pub fn beside_the_rules(plan: &Plan) -> Vec<String> {
     let runs = || plan.runs.iter().map(|planned| &planned.run);
-    let after =
-        runs().any(|run| run.parameterization.reads_base_depth() && run.shape.parts.norm_place == NormPlace::After);
+    let after = runs().any(|run| {
+        run.parameterization.reads_base_depth()
+            && run.shape.depth != run.base_depth
+            && run.shape.parts.norm_place == NormPlace::After
+    });
     let clipped = runs().any(|run| {
         run.parameterization.reads_base_width()
+            && run.shape.width != run.base_width
             && run.optimizer.kind == OptimizerKind::Sgd
             && run.optimizer.clip_norm > 0.0
     });

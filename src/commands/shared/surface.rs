@@ -37,12 +37,14 @@ impl Fitted {
     /// A loss of the surface, of a model that `flops` train. Beyond the budgets its interval counts as well how far the surface
     /// misses the largest budget when it has not seen it: resamples alone tell nothing of the form of the law.
     pub fn loss(&self, flops: f64, of: impl Fn(&Priced) -> f64) -> Estimate {
-        let Estimate { value, low, high } = self.estimate(of);
-        let missed = NORMAL_95 * self.missed(flops).map_or(0.0, |(_, error)| error);
-        Estimate {
-            value,
-            low: (value - (value - low).hypot(missed)).max(0.0),
-            high: value + (high - value).hypot(missed),
+        let known = self.estimate(of);
+        let Estimate { value, low, high } = known;
+        match self.missed(flops) {
+            Some((_, error)) if !low.is_nan() => {
+                let far = |end: f64| (end - value).hypot(NORMAL_95 * error);
+                Estimate { value, low: value - far(low.min(value)), high: value + far(high.max(value)) }
+            }
+            _ => known,
         }
     }
 
@@ -59,6 +61,12 @@ impl Fitted {
         let Some((Forecast { factor: Some(factor), loss_rms: Some(rms), loss_mean: Some(mean), .. }, error)) =
             self.missed(flops)
         else {
+            if self.summary.trained.is_some_and(|trained| flops > 1.01 * trained.flops[1]) {
+                eprintln!(
+                    "note: no budget could be held out, so the interval of the loss assumes that the form of the surface holds \
+                     that far; three budgets whose smaller ones give a surface tell how far it misses the largest"
+                );
+            }
             return;
         };
         eprintln!(

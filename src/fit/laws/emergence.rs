@@ -83,13 +83,15 @@ pub fn fit(task: &str, rows: &[Row], bootstrap: &Bootstrap) -> LawFit {
     }
 }
 
-/// As many runs of a length, drawn with replacement. How far they stand from their mean is widened: a resample of n runs scatters
-/// by (n - 1)/n of their variance, and its percentiles are normal ones where Student's are due.
+/// As many runs of a length, drawn with replacement. How far their mean stands from that of all is widened: a resample of n runs
+/// scatters by (n - 1)/n of their variance, and its percentiles are normal ones where Student's are due.
 fn resample(runs: &[Row], mean: &Row, rng: &mut impl Rng) -> Vec<Row> {
     let n = runs.len();
     let wider = (n as f64 / (n - 1) as f64).sqrt() * widening(n - 1);
-    let one = |row: &Row| std::array::from_fn(|k| mean[k] + wider * (row[k] - mean[k]));
-    (0..n).map(|_| one(&runs[rng.random_range(0..n)])).collect()
+    let drawn: Vec<Row> = (0..n).map(|_| runs[rng.random_range(0..n)]).collect();
+    let middle: Row = std::array::from_fn(|k| drawn.iter().map(|row| row[k]).sum::<f64>() / n as f64);
+    let further = |row: &Row| std::array::from_fn(|k| row[k] + (wider - 1.0) * (middle[k] - mean[k]));
+    drawn.iter().map(further).collect()
 }
 
 /// What is reported, in the order of [`numbers`].

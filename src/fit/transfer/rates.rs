@@ -83,13 +83,10 @@ impl Open {
     }
 }
 
-/// A rate in words.
+/// A rate in words, to three digits.
 fn short(rate: f64) -> String {
-    if (1e-3..1e3).contains(&rate) {
-        format!("{rate:.3}").trim_end_matches('0').to_owned()
-    } else {
-        format!("{rate:.1e}")
-    }
+    let rate: f64 = format!("{rate:.2e}").parse().unwrap_or(rate);
+    if (1e-3..1e3).contains(&rate) { rate.to_string() } else { format!("{rate:e}") }
 }
 
 /// How the optimum moves with width.
@@ -250,7 +247,7 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Transfer {
     });
     let status = match usable.len() {
         // What the widest does is the question.
-        3.. => curves.last().map_or(Status::TooFewPoints, |widest| widest.valley.status()),
+        3.. => widths.last().map_or(Status::TooFewPoints, |widest| widest.status),
         1 | 2 => Status::TooFewPoints,
         _ => curves.first().map_or(Status::TooFewPoints, |curve| curve.valley.status()),
     };
@@ -316,7 +313,7 @@ fn curves(runs: &[Run]) -> Vec<Curve> {
 
 /// `used` are the widths behind the drift.
 fn conclusion(status: Status, drift: Option<Estimate>, widths: &[WidthOptimum], used: &[f64]) -> String {
-    let open: Vec<&WidthOptimum> = widths.iter().filter(|one| !used.contains(&one.width)).collect();
+    let open: Vec<&WidthOptimum> = widths.iter().filter(|one| one.learning_rate.is_none()).collect();
     let without = |one: &&WidthOptimum| {
         let why = one.open.unwrap_or(Open::Untold).words();
         format!(" Width {} has no best rate: {why}.", one.width)
@@ -334,11 +331,12 @@ fn conclusion(status: Status, drift: Option<Estimate>, widths: &[WidthOptimum], 
         "{:+.2} octaves ({:+.2} to {:+.2}) from width {narrowest} to {widest}",
         in_all.value, in_all.low, in_all.high
     );
-    let is_widest = open.iter().any(|one| one.width > *widest);
+    let known = widths.iter().rfind(|one| one.learning_rate.is_some()).map_or(f64::NAN, |one| one.width);
+    let is_widest = widths.last().is_some_and(|one| one.learning_rate.is_none());
     let says = if drift.high < -NEAR || drift.low > NEAR {
         "the best learning rate moves with width".to_owned()
     } else if is_widest {
-        format!("up to width {widest} alone, so that these runs do not show whether the best learning rate transfers")
+        format!("up to width {known} alone, so that these runs do not show whether the best learning rate transfers")
     } else if drift.low < -NEAR || drift.high > NEAR {
         "the data do not show whether the best learning rate moves by more than half an octave per doubling".to_owned()
     } else if drift.holds(0.0) {
@@ -425,7 +423,7 @@ mod tests {
             found.conclusion
         );
         assert!(
-            found.conclusion.contains("Width 512 has no best rate: the lowest loss is at 2.4e-4, the lowest rate"),
+            found.conclusion.contains("Width 512 has no best rate: the lowest loss is at 2.44e-4, the lowest rate"),
             "{found:?}"
         );
         // It diverges at every rate.
