@@ -112,7 +112,7 @@ fn a_coordinate_check_of_one_shape_or_of_more_than_shapes_says_what_to_write() {
     let rates = WIDTHS.to_owned() + "\"optimizer.learning_rate\" = [0.01, 0.02]\n";
     let long = TINY.replace("flops = 3e10", "tokens = 5e5");
     let zipped = "[sweep]\nmin_steps = 50\nseeds = [1]\n[[sweep.zip]]\n\"model.width\" = [32, 64]\n\"optimizer.learning_rate\" = [0.01, 0.1]\n";
-    let program = "[train]\ncommand = [\"true\"]\n";
+    let program = "[train]\ncommand = [\"true\", \"{config}\"]\n";
     let cases = [
         (long.clone() + zipped, "has another learning rate"),
         (long.clone() + WIDTHS + program, "look into our own model only"),
