@@ -251,6 +251,23 @@ fn laws_of_one_variable_show_intervals_dimension_and_status() {
 }
 
 #[test]
+fn many_seeds_of_few_sizes_are_no_more_than_these_sizes() {
+    // Three sizes of five seeds: a law of three numbers goes through them, and every resample would find it again.
+    let mut table = "params,tokens,loss\n".to_owned();
+    for (size, seed) in (0..3).flat_map(|size| (0..5).map(move |seed| (size, seed))) {
+        let params = 1e6 * 8_f64.powi(size);
+        let loss = (1.5 + 40.0 * params.powf(-0.3)) * wobble(5 * size + seed);
+        writeln!(table, "{params},1e9,{loss}").unwrap();
+    }
+    let of_one = &objects(&fit(&table, &["--law", "params", "--json"]))[0];
+    assert_eq!(of_one["status"], "too_few_points", "{of_one}");
+    let formula = ["--formula", "loss = E + A/N^alpha", "--json"];
+    let own = &objects(&fit(&table, &formula))[0];
+    assert_eq!(own["status"], "not_identified", "{own}");
+    assert!(own["conclusion"].as_str().unwrap().contains("at 3 places only"), "{own}");
+}
+
+#[test]
 fn a_table_is_fitted_group_by_group() {
     let mut csv = "params,tokens,flop_budget,loss,axis.parameterization\n".to_owned();
     for (name, factor) in [("standard", 1.0), ("mup", 1.02)] {

@@ -124,10 +124,11 @@ impl Points {
         })
     }
 
-    /// Whether there are fewer runs, sizes or lengths than a surface needs.
+    /// Whether there are fewer places, sizes or lengths than a surface needs.
     pub fn too_few(&self) -> bool {
         let [sizes, lengths] = [&self.ln_n, &self.ln_d].map(|column| distinct_logarithms(column.iter().copied()));
-        [self.len(), sizes, lengths].iter().zip(SURFACE).any(|(there, least)| *there < least)
+        // Repeats of one size and length are drawn together: they are no points of their own.
+        [self.units(Resample::Runs).count(), sizes, lengths].iter().zip(SURFACE).any(|(there, least)| *there < least)
     }
 
     /// Whether the loss is the same everywhere.

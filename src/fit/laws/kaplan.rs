@@ -118,9 +118,12 @@ pub fn params_and_steps(points: &[Point], units: &Units, bootstrap: &Bootstrap) 
 fn unusable(law: &str, points: &[Point], second: &str) -> Option<LawFit> {
     let differ = |k: usize| distinct(points.iter().map(|point| point[k]));
     let refuse = |status, sentence: &str| Some(LawFit::without_numbers(law, status, points.len(), sentence));
-    if points.len() < 6 || differ(0) < 3 || differ(1) < 3 {
-        let sentence =
-            format!("The law needs at least 6 runs of 3 different sizes and 3 different numbers of {second}.");
+    // Repeats of one size and length are drawn together: they are no points of their own.
+    let places = Units::of_repeats(points.iter().map(|[n, x, _]| [*n, *x])).count();
+    if places < 6 || differ(0) < 3 || differ(1) < 3 {
+        let sentence = format!(
+            "The law needs runs at 6 places at least, of 3 different sizes and 3 different numbers of {second}."
+        );
         return refuse(Status::TooFewPoints, &sentence);
     }
     if differ(2) < 2 {

@@ -234,9 +234,8 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
 
 fn solve(x: &[f64], y: &[f64], form: Form) -> Option<Curve> {
     // Two segments need two values of x at least, each.
-    if x.len() <= form.unknowns() + 1
-        || distinct(x.iter().copied()) < (2 + 2 * form.breaks()).max(form.unknowns().min(3))
-    {
+    // Repeats at one x are drawn together: they are no points of their own.
+    if distinct(x.iter().copied()) <= form.unknowns() + 1 {
         return None;
     }
     match form {

@@ -61,7 +61,7 @@ pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
     let Some(best) = laws.iter().min_by(|a, b| a.aicc.total_cmp(&b.aicc)) else {
         return refuse(
             Status::TooFewPoints,
-            "A law of one variable needs at least 4 runs with 2 different values of the variable.",
+            "A law of one variable needs runs with at least 4 different values of the variable.",
         );
     };
     let with_forecast = laws.iter().filter_map(|law| Some((law.curve.form, law.held_out?)));

@@ -128,6 +128,15 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
         status = Status::NotIdentified;
         doubt = format!("Not identified: {lost} of {} resamples have no such law.", options.bootstrap.resamples);
     }
+    let unknowns = bound.numbers.iter().filter(|number| number.is_free()).count();
+    if status == Status::Converged && options.resample == Resample::Runs && units.count() < unknowns + 2 {
+        status = Status::NotIdentified;
+        doubt = format!(
+            "Not identified: the rows differ in what the law depends on at {} places only, and {unknowns} unknowns need {}.",
+            units.count(),
+            unknowns + 2
+        );
+    }
     let residuals = residuals(&bound, options.measure, &best.values);
     let held_out = held_out(law, data, options);
     let parameters = bound.numbers.iter().enumerate().map(|(k, number)| {
