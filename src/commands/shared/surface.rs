@@ -52,16 +52,19 @@ impl Fitted {
     /// within the budgets.
     fn missed(&self, flops: f64) -> Option<(Forecast, f64)> {
         let forecast = self.summary.forecast?;
-        let [_, largest] = self.summary.trained?.flops;
-        // Achieved FLOPs differ a little from planned ones.
-        Some((forecast, forecast.error_at(flops, 1.01 * largest)?))
+        Some((forecast, forecast.error_at(flops, self.largest()?)?))
+    }
+
+    /// The FLOPs above which a model lies beyond the budgets: achieved ones differ a little from planned ones.
+    fn largest(&self) -> Option<f64> {
+        self.summary.trained.map(|trained| 1.01 * trained.flops[1])
     }
 
     fn note_missed(&self, flops: f64) {
         let Some((Forecast { factor: Some(factor), loss_rms: Some(rms), loss_mean: Some(mean), .. }, error)) =
             self.missed(flops)
         else {
-            if self.summary.trained.is_some_and(|trained| flops > 1.01 * trained.flops[1]) {
+            if self.largest().is_some_and(|largest| flops > largest) {
                 eprintln!(
                     "note: no budget could be held out, so the interval of the loss assumes that the form of the surface holds \
                      that far; three budgets whose smaller ones give a surface tell how far it misses the largest"

@@ -96,7 +96,7 @@ struct Curves<'a> {
 }
 
 /// Compares `second` with `first`, each a list of (x, loss), where x counts what `of` says. Nothing where either has
-/// fewer than 5 points or 3 different x.
+/// fewer than 5 different x: repeats at one are drawn together.
 pub fn compare(first: &[(f64, f64)], second: &[(f64, f64)], of: &str, bootstrap: &Bootstrap) -> Option<Comparison> {
     if [first, second].iter().any(|curve| distinct(curve.iter().map(|(x, _)| *x)) < 5) {
         return None;

@@ -89,7 +89,7 @@ fn resample(runs: &[Row], mean: &Row, rng: &mut impl Rng) -> Vec<Row> {
     let n = runs.len();
     let wider = (n as f64 / (n - 1) as f64).sqrt() * widening(n - 1);
     let drawn: Vec<Row> = (0..n).map(|_| runs[rng.random_range(0..n)]).collect();
-    let middle: Row = std::array::from_fn(|k| drawn.iter().map(|row| row[k]).sum::<f64>() / n as f64);
+    let middle = middle(&drawn);
     let further = |row: &Row| std::array::from_fn(|k| row[k] + (wider - 1.0) * (middle[k] - mean[k]));
     drawn.iter().map(further).collect()
 }
@@ -132,9 +132,12 @@ fn lengths(rows: &[Row]) -> Lengths {
 }
 
 fn means(lengths: &Lengths) -> Vec<Row> {
-    let mean =
-        |runs: &Vec<Row>| std::array::from_fn(|k| runs.iter().map(|row| row[k]).sum::<f64>() / runs.len() as f64);
-    lengths.iter().map(mean).collect()
+    lengths.iter().map(|runs| middle(runs)).collect()
+}
+
+/// The mean of some runs, measure by measure.
+fn middle(runs: &[Row]) -> Row {
+    std::array::from_fn(|k| runs.iter().map(|row| row[k]).sum::<f64>() / runs.len() as f64)
 }
 
 fn numbers(lengths: &Lengths) -> [f64; 5] {

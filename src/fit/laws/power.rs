@@ -233,7 +233,6 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
 }
 
 fn solve(x: &[f64], y: &[f64], form: Form) -> Option<Curve> {
-    // Two segments need two values of x at least, each.
     // Repeats at one x are drawn together: they are no points of their own.
     if distinct(x.iter().copied()) <= form.unknowns() + 1 {
         return None;

@@ -187,17 +187,14 @@ fn coordinate(name: &str, drawn: First, measurements: &[&Measurement]) -> Coordi
     let furthest = measured().max_by(|a, b| excess(a).total_cmp(&excess(b))).copied();
     let worst = measured().filter(|at| surely(at) > 0.0).max_by(|a, b| surely(a).total_cmp(&surely(b))).copied();
     let worst = worst.or(furthest);
-    let verdict = match worst {
+    let beyond = worst.filter(|worst| excess(worst) > 0.0);
+    let verdict = match beyond.and_then(|beyond| Some((beyond, beyond.slope?))) {
         _ if measurements.iter().any(|m| !m.mean_abs.is_finite()) => Verdict::NotFinite,
-        Some(StepSlope { slope: Some(slope), .. }) if worst.is_some_and(|worst| excess(&worst) > 0.0) => {
-            match () {
-                () if worst.is_some_and(|worst| surely(&worst) <= 0.0) => Verdict::Undecided,
-                // Flat where it should fade is growth, too.
-                () if slope.value > -TOLERANCE => Verdict::Grows,
-                () => Verdict::Fades,
-            }
-        }
-        _ => Verdict::Flat,
+        None => Verdict::Flat,
+        Some((beyond, _)) if surely(&beyond) <= 0.0 => Verdict::Undecided,
+        // Flat where it should fade is growth, too.
+        Some((_, slope)) if slope.value > -TOLERANCE => Verdict::Grows,
+        Some(_) => Verdict::Fades,
     };
     Coordinate { activation: name.to_owned(), first: drawn, slopes, worst, verdict }
 }

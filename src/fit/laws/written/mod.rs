@@ -123,19 +123,10 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     });
     let lost = draws.iter().filter(|draw| draw.is_none()).count();
     let draws: Vec<Vec<f64>> = draws.into_iter().flatten().collect();
-    let (mut status, mut doubt) = trust(law, &bound, &best, options.measure);
+    let (mut status, mut doubt) = trust(law, &bound, &best, options.measure, &units);
     if status == Status::Converged && too_many_lost(lost, options.bootstrap.resamples) {
         status = Status::NotIdentified;
         doubt = format!("Not identified: {lost} of {} resamples have no such law.", options.bootstrap.resamples);
-    }
-    let unknowns = bound.numbers.iter().filter(|number| number.is_free()).count();
-    if status == Status::Converged && options.resample == Resample::Runs && units.count() < unknowns + 2 {
-        status = Status::NotIdentified;
-        doubt = format!(
-            "Not identified: the rows differ in what the law depends on at {} places only, and {unknowns} unknowns need {}.",
-            units.count(),
-            unknowns + 2
-        );
     }
     let residuals = residuals(&bound, options.measure, &best.values);
     let held_out = held_out(law, data, options);
@@ -242,7 +233,7 @@ fn overflow(bound: &Bound<'_>, data: &Data, best: &Solution, options: &Options) 
 const NOTHING: f64 = 1e-5;
 
 /// Whether the rows tell every number, and a sentence where they do not.
-fn trust(law: &Law, bound: &Bound<'_>, best: &Solution, measure: Measure) -> (Status, String) {
+fn trust(law: &Law, bound: &Bound<'_>, best: &Solution, measure: Measure, units: &Units) -> (Status, String) {
     let label = |k: usize| bound.numbers[k].label.as_str();
     let character = |k: usize| law.formula[..bound.unknown(k).place.start].chars().count() + 1;
     let at = |k: usize| format!("'{}' (character {} of the formula)", label(k), character(k));
@@ -283,6 +274,15 @@ fn trust(law: &Law, bound: &Bound<'_>, best: &Solution, measure: Measure) -> (St
     }
     if !best.converged {
         return (Status::NotIdentified, "The solver did not come to rest: the numbers may still move.".to_owned());
+    }
+    let unknowns = bound.numbers.iter().filter(|number| number.is_free()).count();
+    if units.resample == Resample::Runs && units.count() < unknowns + 2 {
+        let sentence = format!(
+            "Not identified: the rows differ in what the law depends on at {} places only, and {unknowns} unknowns need {}.",
+            units.count(),
+            unknowns + 2
+        );
+        return (Status::NotIdentified, sentence);
     }
     (Status::Converged, String::new())
 }
