@@ -16,8 +16,8 @@
 //! # Ok::<(), runner::spec::SpecError>(())
 //! ```
 //!
-//! Data flows one way. A stage is a function from value to value; only [`commands`] prints, and
-//! [`execute`] its progress, to stderr.
+//! Data flows one way. A stage is a function from value to value; results are printed by
+//! [`commands`] alone; progress and warnings of a device or a program go to stderr from where they arise.
 //!
 //! | module | owns | uses |
 //! |---|---|---|
@@ -25,6 +25,7 @@
 //! | [`parameterization`] | THE table: init, learning rate, multiplier, decay by role | nothing |
 //! | [`model`] | the parts of models: weights, roles, FLOPs, what they compute, how they are exported | parameterization |
 //! | [`optimizer`] | THE table of optimizers: keys, what is kept, the step | parameterization |
+//! | [`foreign`] | what a file is that somebody gives by mistake | nothing |
 //! | [`lines`] | lines of text files that end as on Unix, and JSON as Python prints it | nothing |
 //! | [`shell`] | words as a shell takes them | nothing |
 //! | [`whole`] | files that are whole or absent | nothing |
@@ -34,12 +35,12 @@
 //! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, optimizer, goal, fit (the names of laws) |
 //! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, model, optimizer, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan, model |
-//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), whole |
+//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), foreign, whole |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model, optimizer |
 //! | `train` | training; the only place that knows burn and cudarc | spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
 //! | [`ledger`] | run folders, first-wins results, derived tables | goal, plan, observation, provenance, trainer, whole |
 //! | [`execute`] | worker processes, claims, progress, Slurm, which run next and which not to its end | spec (`[launcher]` `[sweep]` and `[fit]`), plan, ledger, trainer, observation, goal, fit (what to train next), units, lines, shell, whole; never burn |
-//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, lines |
+//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, foreign, lines |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, goal, observation, units, whole |
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, parameterization, checkpoint, lines, whole, data (the tokenizer) |
 //! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), lines, trainer |
@@ -54,6 +55,7 @@ pub mod data;
 pub mod execute;
 pub mod export;
 pub mod fit;
+pub mod foreign;
 pub mod goal;
 pub mod import;
 pub mod ledger;

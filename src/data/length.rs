@@ -3,8 +3,9 @@
 use std::io::BufRead as _;
 use std::path::Path;
 
+use super::bin::BinRecipe;
 use super::{DataError, cache, compressed, find, jsonl, parquet};
-use crate::spec::{Part, Source};
+use crate::spec::{Data, Part, Source};
 
 /// Bytes of text in the files of a part; where it has more than `most`, any number above that.
 pub fn of(part: &Part, most: u64) -> Result<u64, DataError> {
@@ -16,6 +17,11 @@ pub fn of(part: &Part, most: u64) -> Result<u64, DataError> {
         bytes += of_file(&path, part, most - bytes)?;
     }
     Ok(bytes)
+}
+
+/// Tokens in token files for training, before any are held out.
+pub fn of_token_files(data: &Data) -> Result<usize, DataError> {
+    Ok(BinRecipe::new(data)?.tokens())
 }
 
 fn of_file(path: &Path, part: &Part, most: u64) -> Result<u64, DataError> {

@@ -9,11 +9,13 @@
 //! | `number`, `habits` | numbers as people write them, one by one and in a table |
 //! | `reader` | the columns of a table by name, and their cells as numbers |
 //! | `sense` | a warning where units must be wrong |
+//! | `curves` | rows that are points of learning curves, of which the last ones count |
 //! | `group`, `tuned` | rows that belong together, and the best of those that were tuned |
 //! | [`named`] | the columns that the names of a formula mean |
 //! | [`budgets`], [`recount`] | the budgets that observations share, and compute recounted |
 
 pub mod budgets;
+mod curves;
 mod delimited;
 mod error;
 mod field;
@@ -46,8 +48,9 @@ use std::path::Path;
 use csv::StringRecord;
 
 use crate::observation::{Counting, Observation};
+use curves::Curves;
 use group::Mixture;
-use habits::Place;
+use habits::{Place, is_finished};
 use reader::Reader;
 use rows::{Opened, Rows};
 use source::Source;
@@ -74,9 +77,6 @@ pub struct Table<T> {
     pub warnings: Vec<String>,
 }
 
-/// How a run that ended well is called; other words are counted and left out.
-const FINISHED: [&str; 6] = ["finished", "completed", "complete", "done", "success", "succeeded"];
-
 /// Reads the table at `path`.
 ///
 /// It needs parameters and loss, and tokens unless `options` allow C/(6N). FLOPs that are absent are the budget, or
@@ -94,6 +94,9 @@ pub fn read_from(source: &Source, columns: &Columns, options: &Options) -> Resul
     let mut table = scan(&reader, opened.rows, options, mixture, |row| places.observation(&reader, row))?;
     table.notes.splice(0..0, opened.note.into_iter().chain(places.notes()));
     table.counted = places.counted;
+    if options.by.is_none() && !reader.tells_settings() {
+        table.warnings.extend(sense::retries(&table.rows));
+    }
     table.warnings.extend(places.warning(&table.rows).into_iter().chain(sense::losses(&table.rows)));
     Ok(table)
 }
@@ -219,18 +222,21 @@ fn scan<T>(
     let status = reader.find(Field::Status)?;
     let by = options.by.as_deref().map(|column| Ok((column, reader.by(column)?))).transpose()?;
     let mut tuning = Tuning::of(reader, options)?;
+    let curves = Curves::of(reader, options, status.as_ref())?;
     let mut table = Table::default();
     let mut incomplete: Option<(TableError, Vec<At>)> = None;
     let mut row = StringRecord::new();
     let mut seen = Seen::default();
     while rows.next(&mut row)? {
+        if !curves.counts(row.position().map_or(0, csv::Position::line)) {
+            continue;
+        }
         let status = status.as_ref().map(|place| row[place.index].trim());
-        let finished = |status: &&str| FINISHED.iter().any(|word| status.eq_ignore_ascii_case(word));
-        if let Some(status) = status.filter(|status| !finished(status)) {
+        if let Some(status) = status.filter(|status| !is_finished(status)) {
             *table.skipped.entry(status.to_owned()).or_default() += 1;
             continue;
         }
-        if options.rows == Kind::Results && seen.before(&row) {
+        if options.rows != Kind::Offers && seen.before(&row) {
             continue;
         }
         match (of(&row), &mut incomplete) {
@@ -265,14 +271,10 @@ fn scan<T>(
     }
     table.refuse_nothing(reader)?;
     table.notes = reader.notes();
-    table.warnings.extend(seen.warning());
+    table.notes.extend(curves.note);
+    table.warnings.extend(curves.warning.into_iter().chain(seen.warning()));
     if let Some(tuning) = tuning {
-        let best = tuning.best();
-        table.warnings.extend(tuning.edges(&best));
-        table.notes.extend(tuning.told(&best));
-        group::keep(&mut table.rows, &best);
-        group::keep(&mut table.lines, &best);
-        table.groups.keep(&best);
+        table.keep_best(&tuning);
     }
     table.notes.extend(mixture.note());
     Ok(table)
@@ -294,6 +296,16 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
+    /// Of rows that differ in what was tuned alone, the best.
+    fn keep_best(&mut self, tuning: &Tuning) {
+        let best = tuning.best();
+        self.warnings.extend(tuning.edges(&best));
+        self.notes.extend(tuning.told(&best));
+        group::keep(&mut self.rows, &best);
+        group::keep(&mut self.lines, &best);
+        self.groups.keep(&best);
+    }
+
     /// An error where no row is left.
     fn refuse_nothing(&self, reader: &Reader<'_>) -> Result<(), TableError> {
         let skipped: usize = self.skipped.values().sum();

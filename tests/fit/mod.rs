@@ -6,6 +6,7 @@ mod approach2;
 mod approach3;
 mod choose;
 mod coverage;
+mod curves;
 mod formats;
 mod formula;
 mod law;

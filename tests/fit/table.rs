@@ -13,7 +13,7 @@ use super::surface::{CHINCHILLA, Runs as _, noisy};
 use crate::common::Place;
 
 /// The columns of our own runs.csv, in another order, with columns of no interest between them.
-fn runs_csv() -> String {
+pub fn runs_csv() -> String {
     let mut text =
         "id,status,loss_note,val_loss,flop_budget,params,tokens,flops,val_loss_se,seed,params_non_embedding,\
                     params_blocks_and_unembedding\n"
@@ -26,7 +26,7 @@ fn runs_csv() -> String {
     text + "y,diverged,,,1e18,1e6,1e9,1e18,,,,\n"
 }
 
-fn fit(csv: impl AsRef<[u8]>, flags: &[&str]) -> Assert {
+pub fn fit(csv: impl AsRef<[u8]>, flags: &[&str]) -> Assert {
     let place = Place::new();
     place.write("runs.csv", csv);
     place.run(&[&["fit", "runs.csv"], flags].concat()).assert()
@@ -504,7 +504,20 @@ fn a_long_table_is_fitted_to_an_even_share_and_says_so() {
 }
 
 #[test]
-#[ignore = "takes minutes"]
-fn a_million_rows_are_fitted_by_every_approach() {
-    fit(long_table(1_000_000), &[]).success().stdout(contains("VPNLS")).stderr(contains("1000000 rows"));
+fn a_count_that_lacks_its_unit_is_told_where_commas_begin_decimals() {
+    let comma = |x: f64| format!("{x:.3}").replace('.', ",");
+    let mut rows = String::new();
+    for run in noisy(CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0), 0.002, 1) {
+        let whole = format!("{:.0}", run.params);
+        let parts: Vec<&[u8]> = whole.as_bytes().rchunks(3).rev().collect();
+        let params = String::from_utf8(parts.join(&b'.')).unwrap();
+        write!(rows, "{params};{};{}\r\n", comma(run.tokens / 1e9), comma(run.loss)).unwrap();
+    }
+    let table = |tokens: &str| format!("\u{feff}Parameter;{tokens};Verlust\r\n{rows}");
+    let asked = |tokens: &str| format!("params=Parameter,val_loss=Verlust,tokens={tokens}");
+    let flags = ["--bootstrap", "100", "--approach", "2", "--columns"];
+    let unit = "say the unit of its column, as in --columns \"tokens=Tokens[B]\"";
+    fit(table("Tokens"), &[&flags[..], &[&asked("Tokens")]].concat()).failure().stderr(contains(unit));
+    fit(table("Tokens"), &[&flags[..], &[&asked("Tokens[B]")]].concat()).success();
+    fit(table("Tokens (Mrd)"), &[&flags[..], &[&asked("Tokens (Mrd)")]].concat()).success();
 }

@@ -79,7 +79,7 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
             tuned: args.tuned.clone(),
             // A law of compute is one of the best runs that each budget buys.
             frontier: args.law == Some(Law::Flops),
-            rows: table::Kind::Results,
+            rows: rows(args),
         },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
         resample: match args.resample {
@@ -89,6 +89,14 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
         starts: StartGrid::parse(&args.starts).context("--starts")?,
         room: Room::of(args.tables.wide),
     })
+}
+
+/// Approach 1 takes curves, a skill comes on the way, and who writes a formula knows what its rows are.
+fn rows(args: &FitArgs) -> table::Kind {
+    let points = args.approach == cli::Approach::Envelope
+        || args.law == Some(Law::Emergence)
+        || !args.formula.formula.is_empty();
+    if points { table::Kind::Points } else { table::Kind::Results }
 }
 
 /// The rows of a table with the law that `runner choose` was asked for.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 
 use crate::data;
+use crate::foreign;
 
 /// How a file holds texts, by the end of its name; one that is compressed by gzip or Zstandard has a further end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ pub fn refuse_tokens(path: &Path) -> anyhow::Result<()> {
     let read = named && File::open(&file).is_ok_and(|file| file.take(LOOK).read_to_end(&mut beginning).is_ok());
     let shown = path.display();
     ensure!(
-        !read || beginning.is_empty() || data::is_plain_text(&beginning),
+        !read || beginning.is_empty() || foreign::is_plain_text(&beginning),
         "{shown} holds token ids and no text: leave out --text, and give --set data.source=bin --set data.path={shown} \
          --set data.vocab=50257 --set data.validation_fraction=0.02, with the size of its own vocabulary"
     );

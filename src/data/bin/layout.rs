@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::data::{DataError, cache, foreign};
+use crate::foreign::is_plain_text;
 use crate::spec::TokenType;
 
 /// llm.c's headers: 256 integers of 32 bits, the first of which is the magic, the second its version, the third the number
@@ -75,7 +76,7 @@ impl Layout {
             (Some(layout), _) => layout,
             (None, _) => {
                 foreign::refuse(bytes, path)?;
-                if foreign::is_plain_text(bytes) {
+                if is_plain_text(bytes) {
                     return Err(wrong("this is text and holds no token ids; write source = \"text\"".to_owned()));
                 }
                 match dtype {

@@ -59,6 +59,11 @@ impl BinRecipe {
         fingerprint(Source::Bin, &(files, self.vocab, self.validation_fraction))
     }
 
+    /// Tokens of the files for training, before any are held out.
+    pub fn tokens(&self) -> usize {
+        self.train.iter().map(BinFile::tokens).sum()
+    }
+
     /// Checks every id and copies the tokens.
     pub fn prepare(&self, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Manifest, DataError> {
         let Layout { dtype, by, .. } = self.train[0].layout;
@@ -68,7 +73,7 @@ impl BinRecipe {
         let numbering = self.numbering(say)?;
         numbering.keep(folder)?;
         let documents = self.documents(&numbering, say)?;
-        let tokens: usize = self.train.iter().map(BinFile::tokens).sum();
+        let tokens = self.tokens();
         let held_out = self.validation_fraction.map_or(0, |share| (tokens as f64 * share).round() as usize);
         let copy = |files: &[BinFile], range: Range<usize>, name: &str| {
             let mut out = TokenWriter::create(&folder.join(name))?;

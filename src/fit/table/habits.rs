@@ -8,6 +8,8 @@ use super::number::{Commas, Evidence, Written, written};
 
 /// What people and programs write where there is no number.
 const MISSING: [&str; 10] = ["nan", "none", "na", "n/a", "#n/a", "<na>", "null", "nil", "-", "--"];
+/// How a run that ended well is called; other words are counted and left out.
+const FINISHED: [&str; 6] = ["finished", "completed", "complete", "done", "success", "succeeded"];
 /// Below this a count without a suffix lacks the one that others of its column have: 1.3 beside 125M.
 const BARE: f64 = 1e3;
 
@@ -33,6 +35,11 @@ pub(super) fn is_missing(text: &str) -> bool {
     text.is_empty() || MISSING.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
+/// Whether a status is that of a run that ended well.
+pub(super) fn is_finished(status: &str) -> bool {
+    FINISHED.iter().any(|word| status.eq_ignore_ascii_case(word))
+}
+
 /// What the numbers of a table say together.
 pub(super) struct Habits<'a> {
     columns: Vec<Column<'a>>,
@@ -40,6 +47,8 @@ pub(super) struct Habits<'a> {
     only: [Option<Sample>; 2],
     /// The first one that says nothing by itself.
     open: Option<Sample>,
+    /// The first count that has commas for thousands unless its column has a unit, with what `--columns` calls it.
+    count: Option<(Sample, &'static str)>,
 }
 
 /// What was seen of one column.
@@ -70,7 +79,7 @@ pub(super) struct Clash {
 impl<'a> Habits<'a> {
     pub(super) fn of(used: &'a [Place]) -> Self {
         let column = |place| Column { place, suffixed: None, bare: None };
-        Self { columns: used.iter().map(column).collect(), only: [None, None], open: None }
+        Self { columns: used.iter().map(column).collect(), only: [None, None], open: None, count: None }
     }
 
     /// Notes the numbers of a row.
@@ -80,6 +89,9 @@ impl<'a> Habits<'a> {
             let Some(number) = written(text).filter(|_| !is_missing(text)) else { continue };
             let sample = || Sample { text: text.to_owned(), column: place.column.clone(), at };
             match commas(&number, place) {
+                Evidence::Only(Commas::Thousands) if number.evidence() == Evidence::Either => {
+                    self.count.get_or_insert_with(|| (sample(), place.named().0));
+                }
                 Evidence::Only(Commas::Thousands) => _ = self.only[0].get_or_insert_with(sample),
                 Evidence::Only(Commas::Decimal) => _ = self.only[1].get_or_insert_with(sample),
                 Evidence::Either => _ = self.open.get_or_insert_with(sample),
@@ -107,6 +119,15 @@ impl<'a> Habits<'a> {
         }
         let [thousands, decimal] = self.only;
         match (thousands, decimal, self.open) {
+            (None, Some(decimal), _) if self.count.is_some() => {
+                let (count, field) = self.count.expect("there is one");
+                let what = format!(
+                    "commas begin decimals here, as '{}' in column '{}' shows, and '{}' is then no whole number: say the \
+                     unit of its column, as in --columns \"{field}={}[B]\"",
+                    decimal.text, decimal.column, count.text, count.column
+                );
+                Err(count.clash(what))
+            }
             (Some(thousands), Some(decimal), _) => {
                 let other = format!("'{}' in column '{}'{}", thousands.text, thousands.column, thousands.at.told());
                 let what = format!(
@@ -115,7 +136,7 @@ impl<'a> Habits<'a> {
                 );
                 Err(decimal.clash(what))
             }
-            (None, None, Some(open)) => {
+            (None, None, Some(open)) if self.count.is_none() => {
                 let what =
                     format!("the comma of '{}' may group thousands or begin decimals; write it without one", open.text);
                 Err(open.clash(what))

@@ -268,7 +268,7 @@ pub(super) fn is_another_measure(header: &str) -> bool {
 }
 
 /// Lower case, without spaces and punctuation.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 

@@ -30,10 +30,12 @@ pub(super) struct Written {
 }
 
 /// How powers of ten are written behind a number or as the unit of a column.
-const POWERS: [(&str, i32); 13] = [
+const POWERS: [(&str, i32); 15] = [
     ("thousands", 3),
     ("thousand", 3),
     ("k", 3),
+    ("mio", 6),
+    ("mrd", 9),
     ("millions", 6),
     ("million", 6),
     ("m", 6),

@@ -181,15 +181,49 @@ impl<'a> Reader<'a> {
         empty.ok_or_else(|| self.missing(fields[0], ""))
     }
 
-    /// Whether no row has a value there.
-    fn is_empty(&self, place: &Place) -> Result<bool, TableError> {
+    /// Where a field is, of those that were found so far.
+    pub(super) fn place(&self, field: Field) -> Option<usize> {
+        self.used.borrow().iter().find(|place| place.field == field).map(|place| place.index)
+    }
+
+    /// Where a field is, whether it is read or not.
+    pub(super) fn likely(&self, field: Field) -> Option<usize> {
+        self.place(field).or_else(|| names::recognise(&self.headers, field).first().map(|one| one.index))
+    }
+
+    /// Whether there are columns of settings by which runs of one size, length and seed may differ.
+    pub(super) fn tells_settings(&self) -> bool {
+        let settings = [Field::LearningRate, Field::Batch, Field::UniqueTokens, Field::Epochs, Field::Keep];
+        settings.into_iter().any(|field| self.likely(field).is_some())
+            || self.headers.iter().any(|header| header.trim().starts_with("axis."))
+    }
+
+    /// Whether a column is read.
+    pub(super) fn is_read(&self, index: usize) -> bool {
+        self.used.borrow().iter().any(|place| place.index == index)
+    }
+
+    /// The columns that are called so, in lower case without punctuation, but for those that are the user's `own`.
+    pub(super) fn called(&self, names: &[&str], own: &[&str]) -> Vec<(usize, String)> {
+        let headers = self.headers.iter().map(str::trim).enumerate();
+        let is = |header: &str| names.contains(&names::plain(header).as_str()) && !own.contains(&header);
+        headers.filter(|(_, header)| is(header)).map(|(index, header)| (index, header.to_owned())).collect()
+    }
+
+    /// Shows every row, with the line or row in which it stands.
+    pub(super) fn each(&self, mut see: impl FnMut(&StringRecord, u64)) -> Result<(), TableError> {
         let (mut rows, mut row) = (self.source.rows()?.rows, StringRecord::new());
         while rows.next(&mut row)? {
-            if !is_missing(row[place.index].trim()) {
-                return Ok(false);
-            }
+            see(&row, row.position().map_or(0, csv::Position::line));
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Whether no row has a value there.
+    fn is_empty(&self, place: &Place) -> Result<bool, TableError> {
+        let mut empty = true;
+        self.each(|row, _| empty &= is_missing(row[place.index].trim()))?;
+        Ok(empty)
     }
 
     /// Where the one column of this name is.
@@ -311,10 +345,7 @@ impl<'a> Reader<'a> {
         }
         let used = self.used.borrow();
         let mut habits = Habits::of(&used);
-        let (mut rows, mut row) = (self.source.rows()?.rows, StringRecord::new());
-        while rows.next(&mut row)? {
-            habits.see(&row, self.at(&row));
-        }
+        self.each(|row, _| habits.see(row, self.at(row)))?;
         let commas = habits.commas().map_err(|clash| TableError::Cell {
             path: self.source.path.clone(),
             at: clash.at,

@@ -1,5 +1,7 @@
 //! Whether the numbers of a table can be what they are read as: parameters and tokens of models, and their FLOPs.
 
+use std::collections::BTreeMap;
+
 use super::number::{LETTERS, factor};
 use crate::fit::numerics::bootstrap::median;
 use crate::observation::Observation;
@@ -25,6 +27,25 @@ pub(super) fn losses(runs: &[Observation]) -> Option<String> {
             "{count} of {} losses are above {MOST_NATS} nats per token, up to {highest}, and chance is 12.2 with a vocabulary of \
              200,000: are they perplexities, sums, or without their decimal point?",
             runs.len()
+        )
+    })
+}
+
+/// A warning where runs of one size, length and seed ended with different losses, as a run and its retry do.
+pub(super) fn retries(runs: &[Observation]) -> Option<String> {
+    let mut first: BTreeMap<[u64; 3], f64> = BTreeMap::new();
+    let others = runs.iter().filter(|run| {
+        run.seed.is_some_and(|seed| {
+            let known = first.entry([run.params.to_bits(), run.tokens.to_bits(), seed]).or_insert(run.loss);
+            known.total_cmp(&run.loss).is_ne()
+        })
+    });
+    let count = others.count();
+    let rows = if count == 1 { "row has" } else { "rows have" };
+    (count > 0).then(|| {
+        format!(
+            "{count} {rows} the size, tokens and seed of another row, and another loss: where one is a retry of the other, leave the \
+             other out; where they differ in a setting, tell them apart by its column (--by)"
         )
     })
 }
@@ -89,6 +110,14 @@ mod tests {
             seed: None,
         };
         vec![run]
+    }
+
+    #[test]
+    fn a_run_and_its_retry_are_told_and_seeds_are_not() {
+        let of = |seed, loss| Observation { loss, seed, ..run(1e6, 1e7, 6e13)[0].clone() };
+        assert_eq!(retries(&[of(Some(1), 3.0), of(Some(2), 3.1), of(None, 3.2), of(None, 3.3)]), None);
+        let said = retries(&[of(Some(1), 3.0), of(Some(1), 3.03), of(Some(1), 3.0)]).unwrap();
+        assert!(said.starts_with("1 row has the size, tokens and seed of another row"), "{said}");
     }
 
     #[test]

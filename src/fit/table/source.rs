@@ -8,6 +8,7 @@ use csv::StringRecord;
 use super::error::{At, TableError};
 use super::rows::Opened;
 use super::{delimited, jsonl, parquet, wandb};
+use crate::foreign::{self, Foreign};
 
 /// The file of a table, which may be read more than once.
 pub struct Source {
@@ -25,22 +26,6 @@ enum Kind {
     JsonList,
     Parquet,
 }
-
-/// Files that are given by mistake: how they begin, what they are, and what to do.
-const FOREIGN: [(&[u8], &str, &str); 12] = [
-    (b"PK\x03\x04", "a zip archive, as Excel's and LibreOffice's workbooks are", "save its sheet as CSV"),
-    (b"\xd0\xcf\x11\xe0", "a workbook of an old Excel", "save its sheet as CSV"),
-    (b"ARROW1", "an Arrow file (Feather)", "save it as Parquet"),
-    (b"\x93NUMPY", "a NumPy array", "save it as CSV with the names of its columns in the first line"),
-    (b"\x80\x04\x95", "a pickle of Python", "save the table as CSV or Parquet"),
-    (b"\x80\x05\x95", "a pickle of Python", "save the table as CSV or Parquet"),
-    (b"\x89HDF", "an HDF5 file", "save the table as CSV or Parquet"),
-    (b"SQLite format 3", "an SQLite database", "write the table out as CSV"),
-    (b"%PDF", "a PDF", "copy its table into a CSV"),
-    (b"version https://git-lfs", "a Git LFS pointer instead of the file", "get the file itself with `git lfs pull`"),
-    (b"<!DOCTYPE", "a web page instead of the file", "get the file again"),
-    (b"<html", "a web page instead of the file", "get the file again"),
-];
 
 impl Source {
     /// The file that is read where somebody names this one: of a folder of results its `runs.csv`.
@@ -66,8 +51,8 @@ impl Source {
         }
         file.read_to_end(&mut bytes).map_err(io)?;
         let bytes = unpacked(bytes).map_err(io)?;
-        if let Some((_, what, remedy)) = FOREIGN.iter().find(|(begins, ..)| bytes.starts_with(begins)) {
-            return Err(TableError::Empty { path: path.to_owned(), what: format!("is {what}; {remedy}") });
+        if let Some(Foreign { name, table, .. }) = foreign::named(&bytes).filter(|kind| !kind.table.is_empty()) {
+            return Err(TableError::Empty { path: path.to_owned(), what: format!("is {name}; {table}") });
         }
         let bytes = utf_8(bytes);
         let kind = match bytes.trim_ascii_start() {
