@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use assert_cmd::assert::{Assert, OutputAssertExt as _};
 use predicates::str::contains;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use runner::fit::laws::kaplan::{ParamsAndSteps, ParamsAndTokens};
 use runner::fit::laws::repetition::Repetition;
 use runner::observation::Observation;
@@ -183,6 +185,8 @@ fn the_gradient_noise_scale_is_read_from_a_table_of_norms() {
     let found = &objects(&fit(&csv, &["--law", "gradient-noise", "--json"]).success())[0];
     complete(found);
     close(parameter(found, "B_simple"), 100.0, 0.01);
+    let few = csv.lines().take(10).collect::<Vec<_>>().join("\n");
+    fit(&few, &["--law", "gradient-noise"]).success().stdout(contains("at least 10 pairs"));
     let swapped = "small_batch,small_norm2,big_batch,big_norm2\n32,1,512,0.5\n512,1,32,0.5\n";
     fit(swapped, &["--law", "gradient-noise"])
         .code(2)
@@ -336,4 +340,38 @@ fn a_reader_that_has_gone_is_no_failure() {
     let rows: Vec<(f64, f64)> = curve(2.0, 1.0, 0.15, 0);
     place.write("runs.csv", table(&[("a", rows)]));
     assert_needs_no_reader(place.runner(&["fit", "runs.csv", "--law", "flops", "--bootstrap", "100"]));
+}
+
+#[test]
+fn a_loss_beyond_a_unigram_model_may_be_below_zero() {
+    let mut csv = "params_non_vocabulary,params_vocabulary,characters,loss\n".to_owned();
+    for i in 0..60_i32 {
+        let (n, v, h) = (1e6 * 2_f64.powi(i % 5), 1e5 * 3_f64.powi(i % 4), 1e9 * 4_f64.powi(i % 3));
+        let loss = -5.5 + 8.0 * n.powf(-0.15) + 4.0 * v.powf(-0.2) + 2000.0 * h.powf(-0.42);
+        writeln!(csv, "{n},{v},{h},{}", loss + 2e-4 * wobble(i)).unwrap();
+    }
+    let found = &objects(&fit(&csv, &["--law", "vocabulary", "--json"]).success())[0];
+    assert!(
+        found["parameters"][0]["value"].as_f64().or(found["parameters"][0]["estimate"]["value"].as_f64()).unwrap()
+            < 0.0,
+        "{found}"
+    );
+}
+
+#[test]
+fn a_number_that_resamples_put_at_the_end_of_its_range_is_not_told() {
+    // Without a limit of experts there is no E_max.
+    let mut csv = "params,experts,loss\n".to_owned();
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    for size in 0..6 {
+        for doubling in 0..7 {
+            let (n, e) = (1e7 * 3_f64.powi(size), 2_f64.powi(doubling));
+            let (size, experts) = ((n / 1e8).ln(), (e + 0.9).ln());
+            let log = 1.1 - 0.082 * size - 0.108 * experts + 0.009 * size * experts;
+            let noise = 0.006 * (rng.random::<f64>() + rng.random::<f64>() - 1.0);
+            writeln!(csv, "{n},{e},{}", (log + noise).exp()).unwrap();
+        }
+    }
+    let found = &objects(&fit(&csv, &["--law", "experts", "--json"]).success())[0];
+    assert_ne!(found["status"], "converged", "{found}");
 }

@@ -92,6 +92,22 @@ fn pruning_that_teaches_nothing_leaves_a_power_law() {
 }
 
 #[test]
+fn few_lengths_do_not_make_an_exponential_a_power_law() {
+    let noise = [0.4, -1.1, 0.7, -0.2, 1.3, -0.9, 0.1];
+    for (lengths, sd, expected) in [(5, 0.0, None), (6, 0.02, None), (7, 0.0, Some(true))] {
+        let runs = [0.25, 0.5, 1.0].into_iter().flat_map(|keep| {
+            (0..lengths).map(move |i| {
+                let tokens = 5e5 * 1.6_f64.powi(i);
+                let loss = 2.0 + 2.0 * (-tokens / 1.5e6).exp() + sd * noise[i as usize];
+                Run { keep, tokens, loss }
+            })
+        });
+        let found = fit(&runs.collect::<Vec<_>>(), &Bootstrap { resamples: 100, seed: 1 });
+        assert_eq!(exponential(&found.pruned), expected, "{lengths} lengths: {found:?}");
+    }
+}
+
+#[test]
 fn a_share_that_costs_nothing_is_told_from_one_that_does() {
     let noise = [0.004, -0.003, 0.001, -0.004, 0.002, 0.003, -0.002, 0.001, -0.001, 0.002];
     let runs = |keep: f64, above: f64, shift: usize| {

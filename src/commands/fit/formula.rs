@@ -299,7 +299,7 @@ fn options(request: &Request) -> anyhow::Result<written::Options> {
     let args = &request.args.formula;
     let huber = args.objective == cli::Objective::Huber;
     let delta = if huber { request.args.delta.unwrap_or(approach3::DELTA) } else { f64::INFINITY };
-    let residual = if args.residuals == cli::Residuals::Log { Residual::Log } else { Residual::Plain };
+    let residual = if request.is_plain() { Residual::Plain } else { Residual::Log };
     let measure = Measure { residual, delta, above: positive("overestimates", args.overestimates)? };
     let bootstrap: Bootstrap = request.bootstrap;
     Ok(written::Options { measure, starts: args.multistart as usize, bootstrap, resample: request.resample })
@@ -512,7 +512,7 @@ fn data(
     mut rows: Vec<Named>,
     cost: Option<&Formula>,
 ) -> anyhow::Result<Data> {
-    let plain = request.args.formula.residuals == cli::Residuals::Plain;
+    let plain = request.is_plain();
     if let Some(row) = rows.iter().find(|row| row.target <= 0.0 && !plain) {
         let first = asking.first().context("no law")?;
         let what = format!("a row has {}, which has no logarithm: fit --residuals plain", row.target);

@@ -10,7 +10,6 @@ use super::finding;
 use super::print;
 use super::request::Request;
 use super::rows::Made;
-use crate::cli::Residuals;
 use crate::commands::shared::{folder, json, out_file};
 use crate::fit::Estimate;
 use crate::fit::formula::{Data, Law};
@@ -74,7 +73,7 @@ impl Said<'_> {
         let (agree, found) = fit.starts;
         let mut text = heading + &finding::law(&fit.law, self.request.room);
         text.truncate(text.trim_end().len());
-        if self.request.args.formula.residuals == Residuals::Plain {
+        if self.request.is_plain() {
             text = text.replace(finding::IN_LOGARITHM, finding::PLAIN);
         }
         let _ = writeln!(

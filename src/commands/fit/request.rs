@@ -2,10 +2,11 @@
 
 use anyhow::ensure;
 
-use crate::cli::FitArgs;
+use crate::cli::{FitArgs, Residuals};
 use crate::commands::shared::sheet::Room;
 use crate::fit::Bootstrap;
 use crate::fit::approaches::approach3::StartGrid;
+use crate::fit::named::Law;
 use crate::fit::table::budgets::{self, Resample};
 use crate::fit::table::{self, Columns};
 
@@ -19,6 +20,14 @@ pub(super) struct Request<'a> {
     pub(super) starts: StartGrid,
     /// Where tables are printed.
     pub(super) room: Room,
+}
+
+impl Request<'_> {
+    /// Whether residuals are differences of losses: as asked for, and where the zero of what the law predicts is a convention.
+    pub(super) fn is_plain(&self) -> bool {
+        let asked = self.args.formula.residuals == Residuals::Plain;
+        asked || self.args.law.is_some_and(Law::is_without_zero)
+    }
 }
 
 /// Whole budgets drawn from one or two are nearly always the same, which would look like certainty.

@@ -254,11 +254,16 @@ fn conclusion(
         }
         Difference::Offset => format!("The curves differ in the irreducible loss, by {} nats.", words(offset)),
         Difference::Slope => format!("The curves differ in the exponent, by {}.", words(slope)),
-        Difference::Everything => format!(
-            "The curves differ in more than one way: irreducible loss by {} nats, exponent by {}.",
-            words(offset),
-            words(slope)
-        ),
+        Difference::Everything => {
+            let unclear = offset.holds(0.0) && slope.holds(0.0);
+            let how = if unclear { "and the data do not tell in what" } else { "in more than one way" };
+            format!(
+                "The curves differ, {how}: irreducible loss by {} nats, exponent by {}. If they shared both, the second would need \
+                 {factor}.",
+                words(offset),
+                words(slope)
+            )
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::numerics::bootstrap::student;
+use crate::fit::numerics::bootstrap::{chance_beyond, student};
 use crate::fit::table::Placed;
 use crate::fit::{Estimate, Status};
 
@@ -63,16 +63,22 @@ pub fn fit(settings: &[(String, Vec<Placed>)]) -> Contrast {
         here.iter().filter_map(|(place, loss)| Some(loss - base_by_place.get(place)?)).collect()
     };
     let paired = settings[1..].iter().any(|(_, runs)| !partners(runs).is_empty());
+    let mut freedoms = Vec::new();
     let of = |(at, (name, runs)): (usize, &(String, Vec<Placed>))| {
         let losses: Vec<f64> = runs.iter().map(|run| run.loss).collect();
-        let (difference, pairs) = match at {
-            0 => (None, runs.len()),
+        let (difference, freedom, pairs) = match at {
+            0 => (None, 0, runs.len()),
             _ if paired => {
                 let differences = partners(runs);
-                (mean(&differences), differences.len())
+                (mean(&differences), differences.len().saturating_sub(1), differences.len())
             }
-            _ => (Some(difference_of_means(&losses, &base.iter().map(|run| run.loss).collect::<Vec<_>>())), 0),
+            _ => {
+                let base: Vec<f64> = base.iter().map(|run| run.loss).collect();
+                let (difference, freedom) = difference_of_means(&losses, &base);
+                (Some(difference), freedom, 0)
+            }
         };
+        freedoms.push(freedom);
         let status = match difference {
             None if at == 0 => Status::Converged,
             None => Status::TooFewPoints,
@@ -91,7 +97,7 @@ pub fn fit(settings: &[(String, Vec<Placed>)]) -> Contrast {
     let settings: Vec<Setting> = settings.iter().enumerate().map(of).collect();
     let known = settings[1..].iter().any(|setting| setting.status == Status::Converged);
     let status = if known { Status::Converged } else { Status::TooFewPoints };
-    let conclusion = conclusion(reference, &settings);
+    let conclusion = conclusion(reference, &settings, &freedoms);
     Contrast { status, points, reference: reference.clone(), settings, paired, conclusion }
 }
 
@@ -126,28 +132,53 @@ pub fn mean(values: &[f64]) -> Option<Estimate> {
     Some(Estimate { value, low: value - half, high: value + half })
 }
 
-/// The difference of two means with Welch's interval, its degrees of freedom rounded down.
-fn difference_of_means(these: &[f64], base: &[f64]) -> Estimate {
+/// The difference of two means with Welch's interval, and its degrees of freedom, rounded down.
+fn difference_of_means(these: &[f64], base: &[f64]) -> (Estimate, usize) {
     let middle = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (a, b) = (middle(these), middle(base));
     let value = a - b;
     if these.len() < 2 || base.len() < 2 {
-        return Estimate { value, low: f64::NAN, high: f64::NAN };
+        return (Estimate { value, low: f64::NAN, high: f64::NAN }, 0);
     }
     let part = |values: &[f64], middle| variance(values, middle) / values.len() as f64;
     let (of_these, of_base) = (part(these, a), part(base, b));
     let all = of_these + of_base;
     let freedom = all * all
         / (of_these * of_these / (these.len() - 1) as f64 + of_base * of_base / (base.len() - 1) as f64).max(1e-300);
-    let half = student((freedom.floor() as usize).max(1)) * all.sqrt();
-    Estimate { value, low: value - half, high: value + half }
+    let freedom = (freedom.floor() as usize).max(1);
+    let half = student(freedom) * all.sqrt();
+    (Estimate { value, low: value - half, high: value + half }, freedom)
+}
+
+/// For each setting whether its difference is shown among so many: of twenty settings that are alike, one lies outside its 95%
+/// interval. The bound is Holm's (1979): the least chance counts at a level of 5% / settings, the next at one setting less, and so
+/// on until one fails. `freedoms` are the degrees of freedom of each difference.
+fn shown_among_many(settings: &[Setting], freedoms: &[usize]) -> Vec<bool> {
+    let chance = |(setting, freedom): (&Setting, &usize)| {
+        let found = setting.difference.filter(|found| found.low.is_finite())?;
+        Some(chance_beyond(found.value / ((found.high - found.value) / student(*freedom)), *freedom))
+    };
+    let chances: Vec<Option<f64>> = settings.iter().zip(freedoms).map(chance).collect();
+    let mut order: Vec<usize> = (0..chances.len()).filter(|at| chances[*at].is_some()).collect();
+    order.sort_by(|a, b| chances[*a].unwrap_or(1.0).total_cmp(&chances[*b].unwrap_or(1.0)));
+    let mut shown = vec![false; chances.len()];
+    for (rank, at) in order.iter().enumerate() {
+        if chances[*at].is_none_or(|chance| chance > 0.05 / (order.len() - rank) as f64) {
+            break;
+        }
+        shown[*at] = true;
+    }
+    shown
 }
 
 fn variance(values: &[f64], mean: f64) -> f64 {
     values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64
 }
 
-fn conclusion(reference: &str, settings: &[Setting]) -> String {
+/// `freedoms` are the degrees of freedom of each setting's difference.
+fn conclusion(reference: &str, settings: &[Setting], freedoms: &[usize]) -> String {
+    let shown = shown_among_many(settings, freedoms);
+    let comparisons = settings[1..].iter().filter(|setting| setting.status == Status::Converged).count();
     let mut text = format!("Against {reference}: ");
     for (at, setting) in settings[1..].iter().enumerate() {
         let join = if at == 0 { "" } else { "; " };
@@ -161,7 +192,12 @@ fn conclusion(reference: &str, settings: &[Setting]) -> String {
             }
             Some(found) => {
                 let (low, high) = if found.value < 0.0 { (-found.high, -found.low) } else { (found.low, found.high) };
-                format!("{} by {:.4} nats ({low:.4} to {high:.4})", side(found.value), found.value.abs())
+                let but = if shown[at + 1] {
+                    String::new()
+                } else {
+                    format!(", which may be chance among {comparisons} comparisons")
+                };
+                format!("{} by {:.4} nats ({low:.4} to {high:.4}){but}", side(found.value), found.value.abs())
             }
         };
         let _ = write!(text, "{join}{} {told}", setting.name);
@@ -207,6 +243,18 @@ mod tests {
     fn a_difference_within_its_interval_is_none_that_was_shown() {
         let found = fit(&settings([4.02, 4.08, 3.02, 3.08]));
         assert!(found.conclusion.contains("no difference shown"), "{}", found.conclusion);
+    }
+
+    #[test]
+    fn one_of_many_settings_that_is_better_by_a_hair_may_be_so_by_chance() {
+        // t is 3.8 with three degrees of freedom, which chance gives in 3.2% of tables: less than 5%, more than 5% / 2.
+        let b = [4.02, 4.18, 3.06, 3.20];
+        let one = fit(&settings(b));
+        assert!(one.conclusion.contains("b worse by") && !one.conclusion.contains("chance"), "{}", one.conclusion);
+        let mut many = settings(b);
+        many.push(("c".to_owned(), many[0].1.clone()));
+        let told = fit(&many).conclusion;
+        assert!(told.contains("which may be chance among 2 comparisons; c no difference shown"), "{told}");
     }
 
     #[test]

@@ -165,6 +165,11 @@ impl Law {
             .map(|(name, value)| self.estimate(name, value))
     }
 
+    /// Akaike's criterion without the correction for few rows.
+    pub fn aic(&self, points: usize) -> f64 {
+        aic(self.residuals.rms, points, self.curve.form)
+    }
+
     /// The places of the breaks with their intervals.
     pub fn places(&self) -> Vec<Estimate> {
         let breaks = self.curve.breaks.iter().enumerate();
@@ -207,8 +212,7 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
         ]);
     }
     let residuals = residuals(&curve, x, y);
-    // One more unknown: the variance of the residuals.
-    let (points, k) = (x.len() as f64, form.unknowns() as f64 + 1.0);
+    let (points, k) = (x.len() as f64, criterion_unknowns(form));
     let correction = if points > k + 1.0 { 2.0 * k * (k + 1.0) / (points - k - 1.0) } else { f64::INFINITY };
     let floor = NO_FLOOR * y.iter().copied().fold(f64::INFINITY, f64::min);
     let outside = |at: f64| at < x[order[0]] || at > x[order[order.len() - 1]];
@@ -222,14 +226,17 @@ pub fn fit(x: &[f64], y: &[f64], form: Form, bootstrap: &Bootstrap) -> Option<La
     if form != Form::Pure && curve.e < floor {
         one_sided(&mut intervals, floor);
     }
-    Some(Law {
-        status,
-        intervals,
-        residuals,
-        aicc: 2.0 * points * residuals.rms.max(1e-15).ln() + 2.0 * k + correction,
-        held_out,
-        curve,
-    })
+    Some(Law { status, intervals, residuals, aicc: aic(residuals.rms, x.len(), form) + correction, held_out, curve })
+}
+
+/// Akaike's criterion of Gaussian residuals.
+fn aic(rms: f64, points: usize, form: Form) -> f64 {
+    2.0 * points as f64 * rms.max(1e-15).ln() + 2.0 * criterion_unknowns(form)
+}
+
+/// One more unknown: the variance of the residuals.
+fn criterion_unknowns(form: Form) -> f64 {
+    form.unknowns() as f64 + 1.0
 }
 
 fn solve(x: &[f64], y: &[f64], form: Form) -> Option<Curve> {
@@ -311,6 +318,17 @@ mod tests {
         let law = &selection.laws[0].curve;
         assert!((law.alpha - 0.076).abs() < 1e-4 && (law.critical() / 8.8e13).ln().abs() < 0.05, "{law:?}");
         assert!((law.intrinsic_dimension()[0] - 1.0 / 0.076).abs() < 0.05);
+    }
+
+    #[test]
+    fn one_form_that_can_be_judged_is_not_one_that_is_preferred() {
+        let x: Vec<f64> = (0..6).map(|i| 1e6 * 4_f64.powi(i)).collect();
+        let y: Vec<f64> = x.iter().map(|x| 2.0 + 1.5 * (x / 1e6).powf(-0.5)).collect();
+        let five = select(&x[..5], &y[..5], &BOOTSTRAP);
+        assert_eq!(five.status, Status::TooFewPoints, "{five:?}");
+        assert!(five.conclusion.starts_with("5 runs are too few to tell which form"), "{}", five.conclusion);
+        let six = select(&x, &y, &BOOTSTRAP);
+        assert_eq!((six.status, six.by_criterion), (Status::Converged, Some(Form::Offset)), "{six:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::Status;
 use crate::fit::laws::contrast::{self, Contrast};
-use crate::fit::laws::power::{Form, Selection, select};
+use crate::fit::laws::power::{Form, Law, Selection, select};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::distinct;
 use crate::fit::table::Placed;
@@ -160,11 +160,14 @@ fn of_preferred(pruned: &Selection) -> Status {
     pruned.preferred().map_or(pruned.status, |law| law.status)
 }
 
-/// Whether an exponential describes the loss better than a power law with or without a floor; nothing where their
-/// `AICc` differ by less than 2.
+/// Whether an exponential describes the loss better than a power law with or without a floor; nothing where their `AICc` differ
+/// by less than 2, or where the correction for few rows alone decides: it charges an unknown of the exponential more than any fit
+/// could gain.
 pub fn exponential(selection: &Selection) -> Option<bool> {
-    let of = |form| selection.laws.iter().find(|law| law.curve.form == form).map(|law| law.aicc);
-    let power = of(Form::Pure)?.min(of(Form::Offset)?);
-    let lead = power - of(Form::Exponential)?;
-    (lead.abs() >= 2.0).then_some(lead > 0.0)
+    let law = |form| selection.laws.iter().find(|law| law.curve.form == form && law.aicc.is_finite());
+    let [pure, offset, exponential] = [law(Form::Pure)?, law(Form::Offset)?, law(Form::Exponential)?];
+    let lead = |of: &dyn Fn(&Law) -> f64| of(pure).min(of(offset)) - of(exponential);
+    let [corrected, plain] = [lead(&|law| law.aicc), lead(&|law| law.aic(selection.points))];
+    let agree = corrected.signum().total_cmp(&plain.signum()).is_eq();
+    (agree && corrected.abs().min(plain.abs()) >= 2.0).then_some(corrected > 0.0)
 }

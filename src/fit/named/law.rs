@@ -39,7 +39,7 @@ pub enum Law {
     Optimum,
     /// Whether a measure orders runs as their loss does. Columns: loss, and that of --by.
     Rank,
-    /// How fast a skill comes with training. Columns: tokens, and the measures of the task of --by.
+    /// How fast a skill comes with training. Columns: params, tokens, loss, and the measures of the task of --by.
     Emergence,
     /// The best mixture of data at each size, and whether ranks stay. Columns: those of `share_` and `val_loss_`, params, tokens.
     #[value(help = "The best mixture of data at each size. Columns: share_*, val_loss or val_loss_*, params, tokens")]
@@ -105,6 +105,11 @@ impl Law {
     /// Whether it is of measures of tasks, one of which is named beside it.
     pub fn is_of_measures(self) -> bool {
         matches!(self, Self::Rank | Self::Emergence)
+    }
+
+    /// Whether its loss is one beyond another model's, which may be zero or less.
+    pub fn is_without_zero(self) -> bool {
+        self == Self::Vocabulary
     }
 
     /// Whether it is a formula, as those that users write, or several of them.

@@ -90,6 +90,24 @@ pub(in crate::fit) fn student(freedom: usize) -> f64 {
     FIRST.get(freedom).copied().unwrap_or(expansion)
 }
 
+/// The chance that Student's t of whole degrees of freedom is further from zero than this, on either side (Abramowitz and
+/// Stegun, 26.7.3 and 26.7.4); NaN for none.
+pub(in crate::fit) fn chance_beyond(t: f64, freedom: usize) -> f64 {
+    let (sin, cos) = (t.abs() / (freedom as f64).sqrt()).atan().sin_cos();
+    let odd = freedom % 2 == 1;
+    // Every other power of the cosine, each with the factor of its step: 2/3, 4/5, ... or 1/2, 3/4, ...
+    let (mut term, mut sum) = (if odd { cos } else { 1.0 }, 0.0);
+    for step in 0..freedom / 2 {
+        if step > 0 {
+            let k = 2.0 * step as f64;
+            term *= cos * cos * if odd { k / (k + 1.0) } else { (k - 1.0) / k };
+        }
+        sum += term;
+    }
+    let within = if odd { (sin.atan2(cos) + sin * sum) * std::f64::consts::FRAC_2_PI } else { sin * sum };
+    if freedom == 0 { f64::NAN } else { 1.0 - within }
+}
+
 /// By how much residuals of so many degrees of freedom are widened, so that their percentiles, which are normal ones, become
 /// Student's.
 pub(in crate::fit) fn widening(freedom: usize) -> f64 {
@@ -131,5 +149,23 @@ mod tests {
             assert!((got - quantile).abs() < 3e-3, "{freedom}: {got} and not {quantile}");
         }
         assert!((widening(100_000) - 1.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn the_chance_beyond_a_quantile_is_what_the_tables_say() {
+        let quantiles = [
+            (1, 12.706, 0.05),
+            (2, 9.925, 0.01),
+            (3, 3.182, 0.05),
+            (4, 4.604, 0.01),
+            (7, 2.365, 0.05),
+            (30, 2.75, 0.01),
+        ];
+        for (freedom, t, chance) in quantiles {
+            let got = chance_beyond(-t, freedom);
+            assert!((got - chance).abs() < 5e-5, "{freedom}: {got} and not {chance}");
+        }
+        assert!(chance_beyond(1.0, 0).is_nan());
+        assert!((chance_beyond(0.0, 5) - 1.0).abs() < 1e-12);
     }
 }

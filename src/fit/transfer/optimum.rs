@@ -60,17 +60,21 @@ pub fn fit(of: &str, by: &str, runs: &[[f64; 3]], bootstrap: &Bootstrap) -> Opti
         lost: one.lost,
     };
     let optima: Vec<Best> = found.widths.iter().map(best).collect();
-    let conclusion = conclusion(of, by, &optima, found.status, found.drift);
+    // How a best value moves is told by those that are known.
+    let known = optima.iter().filter(|one| one.best.is_some()).count() >= 2;
+    let exponent = found.drift.filter(|_| known);
+    let status = if known || found.status != Status::Converged { found.status } else { Status::NotIdentified };
+    let conclusion = conclusion(of, by, &optima, status, exponent);
     let (of, by) = (of.to_owned(), by.to_owned());
-    Optimum { status: found.status, points: runs.len(), of, by, optima, exponent: found.drift, conclusion }
+    Optimum { status, points: runs.len(), of, by, optima, exponent, conclusion }
 }
 
 fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Option<Estimate>) -> String {
     let missing = optima.iter().filter(|one| one.best.is_none()).count();
     let Some(exponent) = exponent else {
         return format!(
-            "Of {} values of {by} {} have a best {of} inside of those trained, and two are needed to tell how it moves: train \
-             values further out.",
+            "Of {} values of {by} {} have a best {of} that is told and inside of those trained, and two are needed to tell how it \
+             moves: train values further out, or more seeds where runs scatter.",
             optima.len(),
             optima.len() - missing,
         );
@@ -87,7 +91,8 @@ fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Opt
         "it grows"
     };
     let mut text = format!("The best {of} goes as {by}^{value:.2} ({low:.2} to {high:.2}): {moves}");
-    if let Some(Best { at, lost: Some(lost), .. }) = optima.iter().rfind(|one| one.lost.is_some()) {
+    let first = optima.first().filter(|first| first.best.is_some());
+    if let Some(Best { at, lost: Some(lost), .. }) = first.and(optima.iter().rfind(|one| one.lost.is_some())) {
         let _ = write!(
             text,
             ". The best of the first, used at {by} {}, loses {:.4} nats ({:.4} to {:.4})",
@@ -117,6 +122,8 @@ fn short(x: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt as _, SeedableRng as _};
+
     use super::*;
 
     const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 200, seed: 1 };
@@ -160,5 +167,21 @@ mod tests {
         let found = fit("decay", "tokens", &runs(&[1.0], 0.0), &BOOTSTRAP);
         assert_eq!((found.status, found.exponent), (Status::TooFewPoints, None));
         assert!(found.conclusion.contains("Of 1 values of tokens 1 have"), "{}", found.conclusion);
+    }
+
+    #[test]
+    fn runs_that_only_scatter_do_not_tell_how_the_best_value_moves() {
+        for seed in 0..20 {
+            let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+            let noise: Vec<[f64; 3]> = runs(&[1.0, 2.0, 4.0, 8.0, 16.0], 0.5)
+                .into_iter()
+                .map(|[at, x, _]| [at, x, 3.0 + 0.04 * rng.random::<f64>()])
+                .collect();
+            let found = fit("a", "b", &noise, &BOOTSTRAP);
+            let known = found.optima.iter().filter(|one| one.best.is_some()).count();
+            assert_eq!(found.exponent.is_some(), known >= 2, "{found:?}");
+            assert!(known >= 2 || found.status != Status::Converged, "{found:?}");
+            assert!(found.optima[0].best.is_some() || !found.conclusion.contains("best of the first"), "{found:?}");
+        }
     }
 }

@@ -147,12 +147,16 @@ pub fn fit(runs: &[Run], bootstrap: &Bootstrap) -> Tuning {
     };
     let learning_rate = rule(|grid| grid.params, Optimum::rate, |_| true);
     let batch = rule(|grid| grid.tokens, |o| o.batch, |o| o.status[1] == Status::Converged);
+    // A rule leans on sizes whose best rate stays inside of the grid where noise is drawn anew.
+    let sure = sizes.iter().filter(|size| size.status == Status::Converged).count();
     let status = match usable.len() {
-        3.. => Status::Converged,
+        3.. if sure >= 2 => Status::Converged,
+        3.. => Status::NotIdentified,
         1 | 2 => Status::TooFewPoints,
         _ => all.first().map_or(Status::TooFewPoints, |optimum| optimum.status[0]),
     };
     let conclusion = conclusion(status, &sizes, learning_rate, batch);
+    let [learning_rate, batch] = [learning_rate, batch].map(|rule| rule.filter(|_| status != Status::NotIdentified));
     Tuning { status, sizes, learning_rate, batch, conclusion }
 }
 
@@ -265,6 +269,15 @@ fn grids(runs: &[Run]) -> Vec<Grid> {
 }
 
 fn conclusion(status: Status, sizes: &[SizeOptimum], rate: Option<Rule>, batch: Option<Rule>) -> String {
+    let sure = sizes.iter().filter(|size| size.status == Status::Converged).count();
+    if status == Status::NotIdentified && rate.is_some() {
+        return format!(
+            "No rule was found: runs scatter too much to tell the best learning rate at {} of {} sizes and numbers of tokens; train \
+             more seeds, or rates further out.",
+            sizes.len() - sure,
+            sizes.len()
+        );
+    }
     let Some(rate) = rate else {
         return format!(
             "No rule was found ({}): at least two sizes or numbers of tokens need their best learning rate inside the \
@@ -296,6 +309,8 @@ fn conclusion(status: Status, sizes: &[SizeOptimum], rate: Option<Rule>, batch: 
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng as _;
+
     use super::*;
 
     const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 200, seed: 1 };
@@ -356,6 +371,19 @@ mod tests {
         let [rate, batch] = [tuning.learning_rate.unwrap().exponent, tuning.batch.unwrap().exponent];
         assert!(rate.holds(-0.4) && rate.high - rate.low < 1.0, "{rate:?}");
         assert!(batch.holds(0.5) && batch.high - batch.low < 2.0, "{batch:?}");
+    }
+
+    #[test]
+    fn runs_that_only_scatter_give_no_rule() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+        let found = (0..10).filter(|_| {
+            let noise: Vec<Run> =
+                runs(0.0).into_iter().map(|run| Run { loss: 3.0 + 0.04 * rng.random::<f64>(), ..run }).collect();
+            let tuning = fit(&noise, &BOOTSTRAP);
+            assert_eq!(tuning.status == Status::Converged, tuning.learning_rate.is_some(), "{tuning:?}");
+            tuning.status == Status::Converged
+        });
+        assert!(found.count() <= 1);
     }
 
     #[test]

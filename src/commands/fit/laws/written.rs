@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::asked::{Asked, Reading};
 use super::draw;
-use crate::cli::Residuals;
 use crate::commands::fit::finding::{Finding, IN_LOGARITHM, PLAIN, law};
 use crate::commands::fit::formula::{self, Alone, Won};
 use crate::commands::fit::request::Request;
@@ -27,7 +26,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
 
 /// The fit of one group, after the ranking that it won where every law was asked for.
 fn told(request: &Request, Alone { group, fit, made, points, columns, won }: Alone) -> Vec<Told> {
-    let plain = request.args.formula.residuals == Residuals::Plain;
+    let plain = request.is_plain();
     let fit = Formula { law: fit, plain, columns };
     let mut told = Told::new(group.clone(), Box::new(fit), &made, points);
     let Some(Won { ranking, name, rivals }) = won else { return vec![told] };

@@ -64,23 +64,35 @@ pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
             "A law of one variable needs runs with at least 4 different values of the variable.",
         );
     };
+    // Where the criterion has no value there are too few rows to charge a form for its unknowns.
+    let judged = laws.iter().filter(|law| law.aicc.is_finite()).count();
     let with_forecast = laws.iter().filter_map(|law| Some((law.curve.form, law.held_out?)));
     let by_forecast = with_forecast.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(form, _)| form);
     // The simplest law that is not clearly worse: a difference of 2 in AICc decides nothing (Burnham and Anderson).
     let preferred = laws.iter().find(|law| law.aicc <= best.aicc + 2.0).unwrap_or(best);
     let status = match by_forecast {
         Some(form) if form != preferred.curve.form && rows.len() < FEW => Status::NotIdentified,
+        _ if judged < 2 => Status::TooFewPoints,
         _ => preferred.status,
     };
+    let conclusion = if judged < 2 { too_few(preferred, rows.len()) } else { conclusion(preferred, by_forecast) };
     Selection {
         status,
         points: rows.len(),
         by_criterion: Some(preferred.curve.form),
         by_forecast,
         resampled: "runs".to_owned(),
-        conclusion: conclusion(preferred, by_forecast),
+        conclusion,
         laws,
     }
+}
+
+fn too_few(preferred: &Law, rows: usize) -> String {
+    format!(
+        "{rows} runs are too few to tell which form the law has: with 6 the {} law can be compared with one that has an irreducible \
+         loss.",
+        preferred.curve.form.name()
+    )
 }
 
 fn conclusion(preferred: &Law, by_forecast: Option<Form>) -> String {

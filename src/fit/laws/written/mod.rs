@@ -123,23 +123,15 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     });
     let lost = draws.iter().filter(|draw| draw.is_none()).count();
     let draws: Vec<Vec<f64>> = draws.into_iter().flatten().collect();
-    let (mut status, mut doubt) = trust(law, &bound, &best, options.measure, &units);
-    if status == Status::Converged && too_many_lost(lost, options.bootstrap.resamples) {
-        status = Status::NotIdentified;
-        doubt = format!("Not identified: {lost} of {} resamples have no such law.", options.bootstrap.resamples);
-    }
+    let (status, doubt) = match trust(law, &bound, &best, options.measure, &units) {
+        (Status::Converged, _) => scattered(&bound, &best, &draws, lost).unwrap_or((Status::Converged, String::new())),
+        told => told,
+    };
     let residuals = residuals(&bound, options.measure, &best.values);
     let held_out = held_out(law, data, options);
-    let parameters = bound.numbers.iter().enumerate().map(|(k, number)| {
-        let estimate = Estimate::from_draws(best.values[k], draws.iter().map(|draw| draw[k]));
-        Parameter::new(&number.label, "", estimate)
-    });
-    let parameters: Vec<Parameter> = parameters.collect();
-    if let Some(open) = parameters.iter().find(|one| status == Status::Converged && is_open(one.estimate)) {
-        let Estimate { low, high, .. } = open.estimate;
-        status = Status::NotIdentified;
-        doubt = format!("Not identified: '{}' may be anything from {low:.0e} to {high:.0e}.", open.name);
-    }
+    let parameters = bound.numbers.iter().enumerate();
+    let parameters = parameters.map(|(k, number)| Parameter::new(&number.label, "", estimate(&best, &draws, k)));
+    let parameters = parameters.collect();
     let conclusion = if doubt.is_empty() { conclude(law, &residuals, held_out) } else { doubt };
     Ok(Written {
         law: LawFit {
@@ -161,6 +153,40 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
         values: best.values,
         draws,
     })
+}
+
+/// A number with its interval.
+fn estimate(best: &Solution, draws: &[Vec<f64>], k: usize) -> Estimate {
+    Estimate::from_draws(best.values[k], draws.iter().map(|draw| draw[k]))
+}
+
+/// What the resamples, of which some have no such law, say against numbers that the rows themselves tell.
+fn scattered(bound: &Bound<'_>, best: &Solution, draws: &[Vec<f64>], lost: usize) -> Option<(Status, String)> {
+    let resamples = draws.len() + lost;
+    if too_many_lost(lost, resamples) {
+        let sentence = format!("Not identified: {lost} of {resamples} resamples have no such law.");
+        return Some((Status::NotIdentified, sentence));
+    }
+    let estimates = bound.numbers.iter().enumerate().map(|(k, number)| (&number.label, estimate(best, draws, k)));
+    if let Some((name, Estimate { low, high, .. })) = estimates.into_iter().find(|(_, estimate)| is_open(*estimate)) {
+        let sentence = format!("Not identified: '{name}' may be anything from {low:.0e} to {high:.0e}.");
+        return Some((Status::NotIdentified, sentence));
+    }
+    let (open, end) = bounded_by_its_range(bound, draws)?;
+    let sentence = format!("'{open}' is not told: in too many resamples it ends at {end}, the end of its range.");
+    Some((Status::BoundHit, sentence))
+}
+
+/// A number whose resamples end at an end of its range other than zero more often than its interval leaves out, with that end: the
+/// interval is then one of the range.
+fn bounded_by_its_range<'a>(bound: &'a Bound<'_>, draws: &[Vec<f64>]) -> Option<(&'a str, f64)> {
+    let numbers = bound.numbers.iter().enumerate().filter(|(_, number)| number.is_free());
+    let mut ends = numbers.flat_map(|(k, number)| [number.range.0, number.range.1].map(|end| (k, number, end)));
+    let is_hit = |(k, _, end): &(usize, _, f64)| {
+        let near = |draw: &&Vec<f64>| (draw[*k] - end).abs() <= 1e-6 * end.abs();
+        end.is_finite() && *end != 0.0 && too_many_lost(draws.iter().filter(near).count(), draws.len())
+    };
+    ends.find(is_hit).map(|(_, number, end)| (number.label.as_str(), end))
 }
 
 /// For each row the values of what the law depends on.
@@ -261,7 +287,9 @@ fn trust(law: &Law, bound: &Bound<'_>, best: &Solution, measure: Measure, units:
         let slopes = &information.slopes[k];
         (slopes.iter().map(|slope| slope * slope).sum::<f64>() / slopes.len() as f64).sqrt()
     };
-    let vanished = |k: &usize| bound.numbers[*k].is_free() && best.moves_by_factors(*k) && size(*k) < NOTHING;
+    let grown = |k: usize| at_bounds.contains(&k) && best.values[k] >= 0.5 * bound.numbers[k].range.1;
+    let vanished =
+        |k: &usize| bound.numbers[*k].is_free() && best.moves_by_factors(*k) && size(*k) < NOTHING && !grown(*k);
     if let Some(gone) = (0..bound.numbers.len()).find(vanished) {
         let sentence = format!("{} went to zero: the rows do not want that part of the law.", at(gone));
         return (Status::BoundHit, sentence);
