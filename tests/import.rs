@@ -347,3 +347,23 @@ fn what_cannot_be_imported_is_told_with_its_place() {
     place.write("good.csv", csv());
     assert_refused(&place.run(&["import", "good.csv", "--out", "out"]), &["mine.txt"]);
 }
+
+#[test]
+fn recipes_whose_runs_have_other_names_are_compared_by_size_and_length() {
+    let place = Place::new();
+    place.write("a.csv", csv());
+    let better = csv().lines().enumerate().fold(String::new(), |text, (at, line)| {
+        let cells: Vec<&str> = line.split(',').collect();
+        let loss = cells[3].parse::<f64>().map_or_else(|_| cells[3].to_owned(), |loss| (loss - 0.1).to_string());
+        let name = if at == 0 { cells[0].to_owned() } else { format!("other-{}", cells[0]) };
+        format!("{text}{name},{},{},{loss},{}\n", cells[1], cells[2], cells[4])
+    });
+    place.write("b.csv", better);
+    for name in ["a", "b"] {
+        assert_code(&place.run(&["import", &format!("{name}.csv"), "--out", name]), 0);
+    }
+    let said = place.says(&["compare", "a", "b"]);
+    assert!(said.contains("21 runs in common") && said.contains("-0.1000 nats"), "{said}");
+    // The models differ in their names alone, which no cell shows at length.
+    assert!(said.lines().all(|line| line.chars().count() < 400), "{said}");
+}

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 
 use super::STDOUT;
 use super::shared::sheet::{Room, Sheet, Worth};
-use super::shared::{device, planning};
+use super::shared::{device, json, planning};
 use crate::cli::{BenchArgs, BenchSlotArgs};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
@@ -55,7 +55,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     }
     if *json {
         for row in &rows {
-            writeln!(io::stdout(), "{}", row.json()).context(STDOUT)?;
+            json::print(row.json())?;
         }
     } else {
         write!(io::stdout(), "{}", table(&rows).text(Room::of(tables.wide))).context(STDOUT)?;

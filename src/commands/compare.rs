@@ -22,7 +22,7 @@ use crate::fit::laws::{compare, contrast, forms};
 use crate::fit::numerics::regress::distinct;
 use crate::fit::{Bootstrap, Estimate, NORMAL_95, Status};
 use crate::ledger::Losses;
-use crate::plan::PlannedRun;
+use crate::plan::{PlannedRun, Run, UNSEEN_CORPUS};
 use crate::report::words;
 use crate::units::{Flops, Ratio, Seconds, Tokens};
 
@@ -116,10 +116,26 @@ fn differences(first: &Value, second: &Value) -> Vec<[String; 3]> {
 fn table(header: [&str; 3], rows: &[[String; 3]], room: Room) -> String {
     let [what, first, second] = header;
     let mut table = Sheet::new([(what, Worth::Must), (first, Worth::Short), (second, Worth::Short)]);
-    for row in rows {
-        table.add_row(row.iter());
+    for [what, first, second] in rows {
+        let [first, second] = short([first, second]);
+        table.add_row([what, &first, &second]);
     }
     table.text(room)
+}
+
+/// Two cells without what they have in common at length, as lists of models have.
+fn short(cells: [&String; 2]) -> [String; 2] {
+    const MOST: usize = 80;
+    let [a, b] = cells.map(|cell| cell.chars().collect::<Vec<char>>());
+    if a.len().max(b.len()) <= MOST {
+        return cells.map(Clone::clone);
+    }
+    let start = a.iter().zip(&b).take_while(|(a, b)| a == b).count().saturating_sub(MOST / 4);
+    [a, b].map(|cell| {
+        let end = cell.len().min(start + MOST);
+        let [before, after] = [start > 0, end < cell.len()].map(|cut| if cut { "…" } else { "" });
+        format!("{before}{}{after}", cell[start.min(end)..end].iter().collect::<String>())
+    })
 }
 
 /// What is said where nothing differs.
@@ -232,14 +248,23 @@ type Exponent = fn(&Approach2) -> Option<Estimate>;
 /// The runs of a sweep that count, with their losses.
 type Best<'a> = Vec<(&'a PlannedRun, Option<f64>)>;
 
-/// Losses of runs of the same shape, length, seed and corpus, where there is one such run on either side.
-fn pairs([first, second]: &[Best; 2]) -> Vec<(f64, f64)> {
+/// Losses of runs of the same shape, length, seed and corpus, where there is one such run on either side. Runs that were trained
+/// elsewhere may each have a name and settings of their own, and are then paired by their parameters.
+fn pairs(both: &[Best; 2]) -> Vec<(f64, f64)> {
+    let config = |run: &Run| run.program.as_ref().map(|program| format!("{:?}", program.config));
+    let size = |run: &Run| run.own_size().map(|size| format!("{:?}", size.params));
+    let found = pairs_by(both, &config);
+    let elsewhere = || both.iter().flatten().all(|(planned, _)| planned.run.corpus == UNSEEN_CORPUS);
+    if found.is_empty() && elsewhere() { pairs_by(both, &size) } else { found }
+}
+
+/// The same, where `own` tells the model of a program.
+fn pairs_by([first, second]: &[Best; 2], own: &dyn Fn(&Run) -> Option<String>) -> Vec<(f64, f64)> {
     let by_key = |best: &Best| {
         let mut by_key: BTreeMap<String, Option<f64>> = BTreeMap::new();
         for (PlannedRun { run, tokens, .. }, loss) in best {
             let length = run.flop_budget.map_or_else(|| tokens.to_string(), |budget| format!("{budget:e}"));
-            let own = run.program.as_ref().map(|program| &program.config);
-            let key = format!("{:?} {own:?} {length} {} {}", run.shape, run.seed, run.corpus);
+            let key = format!("{:?} {:?} {length} {} {}", run.shape, own(run), run.seed, run.corpus);
             // Two runs under one key differ in something else: neither can stand for it.
             by_key.entry(key).and_modify(|known| *known = None).or_insert(*loss);
         }

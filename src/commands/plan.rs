@@ -12,12 +12,11 @@ use super::shared::json;
 use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
-use super::shared::{device, out_file, planning, program, trunks};
+use super::shared::{device, out_file, planning, program, remarks, trunks};
 use super::sweep::asked;
 use super::sweep::results::results_dir;
 use super::{STDOUT, positive};
 use crate::cli::PlanArgs;
-use crate::execute::Stopping;
 use crate::execute::choose::tuning::Tuning;
 use crate::ledger::{Ledger, Losses, State, has_tables_only};
 use crate::plan::{self, Costs, Estimate, LeftOut, Machine, Plan, PlannedRun, Trimmed};
@@ -54,7 +53,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     {
         (spec, plan) = take(trimmed, &format!("cut down to {limit} device hours"), &mut set);
     }
-    warn(&spec, &plan);
+    remarks::say(&spec, &plan);
     let fittable = planning::Fittable::of(&plan);
     if args.csv {
         plan.left_out.iter().for_each(|out| eprintln!("left out: {}: {}", planning::describe(out), out.reason));
@@ -87,17 +86,6 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         eprintln!("wrote {}", out.display());
     }
     Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
-}
-
-/// Says where keys of the spec do not come to what they are meant for.
-fn warn(spec: &Spec, plan: &Plan) {
-    let none_shared = trunks::none_shared(spec, plan).map(str::to_owned);
-    let none_stopped = Stopping::of(spec).and_then(|stopping| stopping.hopeless(plan));
-    let said = [planning::raised_batches(spec, plan), none_shared, none_stopped];
-    said.iter().flatten().for_each(|line| eprintln!("{line}"));
-    for line in planning::beside_the_rules(plan) {
-        eprintln!("{line}");
-    }
 }
 
 /// A changed grid, told with its reasons and as overrides.
@@ -198,10 +186,14 @@ fn there(spec: &Spec, plan: &Plan, losses: Losses) -> Option<String> {
         0 => String::new(),
         stopped => format!(", and {stopped} were stopped early"),
     };
+    let choosing = spec.sweep.as_ref().is_some_and(|sweep| sweep.choose.is_some() || !sweep.tune.is_empty());
+    let refused = || ledger.refuses(&spec.to_toml(), plan, losses).ok().flatten().filter(|_| !choosing);
     let alone = if has_tables_only(&dir) {
-        "; the folder has their tables alone, so train into another one with --out"
+        "; the folder has their tables alone, so train into another one with --out".to_owned()
     } else {
-        ""
+        refused().map_or_else(String::new, |difference| {
+            format!("; `runner sweep` would refuse to go on there: {difference}; choose another folder with --out, or write what is there")
+        })
     };
     (ended > 0).then(|| format!("{ended} of {} runs are in {} already{early}{alone}", plan.runs.len(), dir.display()))
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::STDOUT;
-use super::shared::folder;
+use super::shared::{folder, json};
 use crate::cli::StatusArgs;
 use crate::execute::{Status, slurm};
 use crate::ledger::Ledger;
@@ -51,7 +51,7 @@ fn json_line(status: &Status, array: Option<&str>) -> anyhow::Result<String> {
         /// How the array of Slurm stands, where one was submitted.
         slurm: Option<&'a str>,
     }
-    Ok(serde_json::to_string(&Line { status, slurm: array })? + "\n")
+    Ok(json::versioned(serde_json::to_value(Line { status, slurm: array })?).to_string() + "\n")
 }
 
 fn text(status: &Status, array: Option<&str>) -> String {

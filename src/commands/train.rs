@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::shared::sheet::{Room, Sheet};
-use super::shared::{closing, device, planning};
+use super::shared::{closing, device, planning, remarks};
 use super::sweep::results;
 use super::{STDOUT, seconds};
 use crate::cli::TrainArgs;
@@ -30,12 +30,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut trainer = device::trainer(&name, &place.cache, threads)?;
     let plan = planning::plan_of(&spec, &place.cache)?;
     planning::require_runs(&plan)?;
-    for line in planning::beside_the_rules(&plan) {
-        eprintln!("{line}");
-    }
-    if let Some(raised) = planning::raised_batches(&spec, &plan) {
-        eprintln!("{raised}");
-    }
+    remarks::say(&spec, &plan);
     let losses = Losses::of_device(&trainer.device().kind);
     let dir = results::results_dir(out.as_deref(), &spec, losses);
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;

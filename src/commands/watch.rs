@@ -35,6 +35,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let shelf = server.shelf();
     let watch = Watch { entropy: results::cached_entropy(&ledger, &spec, cache), ledger, spec };
     let mut seen = watch.seen()?;
+    eprintln!("fitting what {} holds so far", dir.display());
     shelf.put(watch.site()?);
     watch.tell(&shelf)?;
     writeln!(io::stdout(), "{url}").context(STDOUT)?;

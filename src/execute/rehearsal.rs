@@ -47,7 +47,8 @@ pub const NOISE: f64 = 0.002;
 /// the smallest one (arXiv 1812.06162, equation 2.11).
 pub const CRITICAL_BATCH: f64 = 4096.0;
 
-/// Where a sweep varies the learning rate: the best one at 1e5 parameters, and its exponent in parameters.
+/// Where a sweep varies the learning rate: the best one at 1e5 parameters, and its exponent in parameters; under a parameterization
+/// that carries rates over widths it is the same at every size.
 pub const BEST_RATE: [f64; 2] = [0.01, -0.333];
 /// Nats lost at twice or half the best rate.
 const RATE_CURVATURE: f64 = 0.02;
@@ -105,7 +106,8 @@ impl Surface {
 
 /// Gives every run the loss of [`SURFACE`] and noise drawn from the run's identity, its seed included. What a sweep varies
 /// has an effect of known size where it is the batch size, the learning rate, the weight decay, the number of epochs or the
-/// weights of a mixture; the shape of the model and all else make no difference. Time is that of a notional device of 1e12 FLOP/s, so
+/// weights of a mixture; the parameterization decides whether the best learning rate moves with size; the shape of the model and all
+/// else make no difference. Time is that of a notional device of 1e12 FLOP/s, so
 /// that all of a rehearsal is reproducible.
 #[derive(Clone, Copy, Debug)]
 pub struct Rehearsal;
@@ -253,6 +255,7 @@ fn rate_loss(run: &PlannedRun, share: f64) -> f64 {
     }
     let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
     let [at_1e5, exponent] = BEST_RATE;
+    let exponent = if run.run.parameterization.reads_base_width() { 0.0 } else { exponent };
     let octaves = (run.run.optimizer.learning_rate / (at_1e5 * (params / 1e5).powf(exponent))).log2();
     RATE_CURVATURE * octaves * octaves + RATE_TRANSIENT * octaves.max(0.0) * (1.0 - share)
 }

@@ -206,7 +206,6 @@ impl Handle<'_> {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize};
-    use std::time::Instant;
 
     use super::*;
     use crate::execute::Open;
@@ -477,12 +476,11 @@ mod tests {
     }
 
     #[test]
-    fn two_thousand_runs_are_rehearsed_and_two_workers_share_them() {
+    fn two_workers_share_the_runs_and_train_each_once() {
         let dir = tempfile::tempdir().unwrap();
-        let runs = (0..2000).map(|seed| crate::plan::testing::planned(1, seed)).collect();
+        let runs = (0..200).map(|seed| crate::plan::testing::planned(1, seed)).collect();
         let plan = crate::plan::Plan { runs, left_out: Vec::new() };
         let ledger = Ledger::create(&dir.path().join("r"), "", plan, Losses::Rehearsed).unwrap();
-        let started = Instant::now();
         let each: Vec<usize> = std::thread::scope(|scope| {
             let worker = || {
                 let mut ended = 0;
@@ -493,8 +491,7 @@ mod tests {
             let workers = [scope.spawn(worker), scope.spawn(worker)];
             workers.map(|worker| worker.join().unwrap()).to_vec()
         });
-        eprintln!("{:.3} ms a run", started.elapsed().as_secs_f64() * 1e3 / 2000.0);
-        assert_eq!(each.iter().sum::<usize>(), 2000, "each run is trained once: {each:?}");
-        assert_eq!(ledger.observations().unwrap().len(), 2000);
+        assert_eq!(each.iter().sum::<usize>(), 200, "each run is trained once: {each:?}");
+        assert_eq!(ledger.observations().unwrap().len(), 200);
     }
 }

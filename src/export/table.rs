@@ -39,7 +39,7 @@ pub enum Values {
 }
 
 /// Columns of text in the tables of a ledger; an identity such as 6e1 followed by digits would pass for a number.
-const TEXT: [&str; 10] = [
+const TEXT: [&str; 14] = [
     "id",
     "status",
     "parameterization",
@@ -50,9 +50,13 @@ const TEXT: [&str; 10] = [
     "version",
     "build",
     "stopped_against",
+    "trunk",
+    "model",
+    "keep_by",
+    "keep_scores",
 ];
 /// Columns of whole numbers in the tables of a ledger.
-const INTEGER: [&str; 25] = [
+const INTEGER: [&str; 27] = [
     "width",
     "depth",
     "heads",
@@ -78,9 +82,11 @@ const INTEGER: [&str; 25] = [
     "threads",
     "micro_batches",
     "step",
+    "params_active",
+    "shared_steps",
 ];
 /// Columns of numbers in the tables of a ledger, those of [`FLOPS`] apart.
-const NUMBER: [&str; 13] = [
+const NUMBER: [&str; 15] = [
     "flop_budget",
     "learning_rate",
     "epochs",
@@ -94,6 +100,8 @@ const NUMBER: [&str; 13] = [
     "stopped_allowed",
     "stopped_margin",
     "stopped_after",
+    "flops_spent",
+    "keep",
 ];
 
 /// How the columns of FLOPs per token begin, one for each convention.
@@ -258,6 +266,8 @@ fn explain(error: &csv::Error) -> String {
 mod tests {
     use super::*;
     use crate::ledger::testing::{ledger, stop};
+    use crate::plan::{FurtherColumns, Trunk};
+    use crate::spec::{KeepBy, KeepScores};
 
     fn parse(csv: &str) -> Result<Table, String> {
         Table::parse(csv.as_bytes(), Path::new("t.csv")).map_err(|error| error.to_string())
@@ -283,8 +293,20 @@ mod tests {
         stop(&ledger, 0, 1.5);
         let [runs, curves] = ledger.tables().unwrap();
         let headers = [runs, curves].map(|csv| csv::Reader::from_reader(&csv[..]).headers().unwrap().clone());
+        // Those that only some plans have. The name of a program's model is the one that this plan cannot make.
+        let mut plan = ledger.plan().clone();
+        let run = &mut plan.runs[0];
+        run.trunk = Some(Trunk { id: run.id.clone(), from: 5 });
+        run.params.idle = 1;
+        run.run.data.keep = Some(0.5);
+        run.run.data.keep_by = Some(KeepBy::Random);
+        run.run.data.keep_scores = Some(KeepScores::Low);
+        let further = FurtherColumns::of(&plan).of_run(&plan.runs[0]);
+        let spent = plan.runs[0].spent_columns(None);
+        let some: Vec<&str> = further.iter().chain(&spent).map(|(name, _)| name.as_str()).chain(["model"]).collect();
+        let names = headers.iter().flatten().chain(some);
         let written: BTreeSet<&str> =
-            headers.iter().flatten().filter(|name| !name.starts_with("axis.") && !name.starts_with(FLOPS)).collect();
+            names.filter(|name| !name.starts_with("axis.") && !name.starts_with(FLOPS)).collect();
         let known: BTreeSet<&str> = TEXT.iter().chain(&INTEGER).chain(&NUMBER).copied().collect();
         assert_eq!(written, known);
     }

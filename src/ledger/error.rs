@@ -32,7 +32,8 @@ pub enum LedgerError {
     },
     /// The folder belongs to another sweep.
     #[error(
-        "{dir} holds the results of another sweep: {difference}. Choose another folder with --out, or move this one away"
+        "{dir} holds the results of another sweep: {difference}. Write (or --set) the values that are there to go on, choose \
+         another folder with --out, or move this one away"
     )]
     AnotherSweep {
         /// The folder.

@@ -81,6 +81,16 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Why a sweep would be refused that goes into this folder, if it would.
+    pub fn refuses(&self, spec: &str, plan: &Plan, losses: Losses) -> Result<Option<String>, LedgerError> {
+        let path = self.dir.join("spec.toml");
+        let Some(there) = files::read(&path)? else { return Ok(None) };
+        let since = fs::metadata(&path).and_then(|file| file.modified()).ok();
+        let there = String::from_utf8_lossy(&there);
+        let grows = self.losses == losses && growth::covers(plan, &self.plan);
+        Ok(difference((&there, &self.plan, self.losses), (spec, plan, losses), since).filter(|_| !grows))
+    }
+
     /// Makes the folder of a sweep, or takes up the one that is there if it belongs to the same sweep, with the lock
     /// that keeps a second sweep out. Waits up to [`super::EXPIRY`] where a process of another machine had the lock, to
     /// see whether it lives.

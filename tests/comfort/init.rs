@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use runner::spec::{self, Precision, Source};
 
-use crate::common::{Place, files, repository};
+use crate::common::{Place, files, repository, text};
 
 /// Each kind with its file: those that stand in one line of a table, which is compared with the folder.
 fn kinds() -> Vec<(String, String)> {
@@ -151,6 +151,10 @@ fn a_short_text_gets_budgets_validation_and_heads_that_fit_it_and_a_name_of_its_
     assert!(budgets.len() == 4 && budgets[3] < 5e11 && budgets[0] > 1e10, "{budgets:?}");
     // A thirtieth of the tokens that there are at the least.
     assert!(spec.eval.tokens <= 11_000_000 / 3 / 30 && spec.eval.tokens.is_multiple_of(128), "{}", spec.eval.tokens);
+    // Each budget keeps the sizes of a curve.
+    length(3_900_000);
+    let short = place.says(&["init", "isoflop", "--text", "my.txt", "--out", "-"]);
+    assert_eq!(spec::parse(&short, "isoflop").unwrap().sweep.unwrap().budgets.unwrap().len(), 3, "{short}");
     // A long one, and one that is not there, leave the template as it is.
     length(300_000_000);
     for file in ["my.txt", "nowhere.txt"] {
@@ -285,8 +289,8 @@ fn scores_of_documents_are_those_of_this_text_and_it_is_said_how_to_make_them() 
 #[test]
 fn token_ids_are_no_text_and_the_keys_are_told_that_read_them() {
     let place = Place::new();
-    let ids: Vec<u8> = (0..50_000_u32).flat_map(|at| ((at * 31 % 100) as u16).to_le_bytes()).collect();
-    place.write("tok.bin", &ids);
+    let ids_before: Vec<u8> = (0..50_000_u32).flat_map(|at| ((at * 31 % 100) as u16).to_le_bytes()).collect();
+    place.write("tok.bin", &ids_before);
     let refused = place.refusal(&["init", "isoflop", "--text", "tok.bin"]);
     assert!(
         refused.contains("tok.bin holds token ids and no text") && refused.contains("--set data.source=bin"),
@@ -294,6 +298,17 @@ fn token_ids_are_no_text_and_the_keys_are_told_that_read_them() {
     );
     let set = ["--set", "data.source=bin", "--set", "data.path=tok.bin", "--set", "data.vocab=50257"];
     place.says(&[&["init", "isoflop", "--set", "data.validation_fraction=0.02"], &set[..]].concat());
+    // Many of them: the spec is sized to them as to a text.
+    let many: Vec<u8> = (0..3_000_000_u32).flat_map(|at| ((at * 31 % 100) as u16).to_le_bytes()).collect();
+    place.write("tok.bin", &many);
+    let few = [&["init", "isoflop", "--name", "few", "--set", "data.validation_fraction=0.02"], &set[..]].concat();
+    assert!(text(&place.run(&few).stderr).contains("3M tokens of a vocabulary of 50257 are too few"));
+    let args = ["init", "isoflop", "--name", "ids", "--set", "data.validation_fraction=0.02"];
+    place.says(&[&args, &set[..4], &["--set", "data.vocab=1000"]].concat());
+    let ids = place.read("ids.toml");
+    assert!(ids.contains("# Sized for 3M tokens: budgets, validation."), "{ids}");
+    place.says(&["plan", "ids.toml", "--device", "rehearsal"]);
+    place.write("tok.bin", &ids_before);
     // A text may have any name.
     place.write("words.bin", text_of(3_000_000, "\n\n"));
     place.says(&["init", "run", "--text", "words.bin"]);

@@ -24,6 +24,7 @@ fn every_table_is_an_object_too_whose_keys_the_documentation_lists() {
         vec!["data", "prepare", "spec.toml"],
         vec!["data", "info", "spec.toml"],
         vec!["devices"],
+        vec!["status", "results/one-rehearsal"],
         vec!["fit", "results/one-rehearsal/runs.csv", "--approach", "2"],
         vec!["fit", "results/one-rehearsal/runs.csv", "--law", "flops"],
     ];

@@ -1,6 +1,6 @@
 //! Keys of a spec set on the command line.
 
-use crate::common::{Place, QUICKSTART, SMALL, assert_code, assert_refused};
+use crate::common::{Place, QUICKSTART, SMALL, assert_code, assert_refused, text};
 
 #[test]
 fn a_key_that_is_set_changes_the_plan_and_is_in_the_spec_of_the_results() {
@@ -17,7 +17,16 @@ fn a_key_that_is_set_changes_the_plan_and_is_in_the_spec_of_the_results() {
 
     // The same again is the same sweep.
     assert_code(&rehearse(&["--set", "sweep.seeds=[4, 5]"]), 0);
-    assert_refused(&rehearse(&["--set", "sweep.seeds=[4]"]), &["sweep.seeds is [4, 5] there and [4] here"]);
+    let refused = "sweep.seeds is [4, 5] there and [4] here";
+    assert_refused(&rehearse(&["--set", "sweep.seeds=[4]"]), &[refused, "--set"]);
+    // `plan` says so before.
+    let plan = |seeds: &str| {
+        let seeds = format!("sweep.seeds={seeds}");
+        let args = ["plan", "spec.toml", "--device", "rehearsal", "--set", "sweep.min_steps=90", "--set", &seeds];
+        text(&place.run(&args).stderr)
+    };
+    assert!(plan("[4]").contains("would refuse to go on there: sweep.seeds is"), "{}", plan("[4]"));
+    assert!(!plan("[4, 5, 6]").contains("refuse") && plan("[4, 5, 6]").contains("42 of 63 runs are in"));
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         _ => adapted,
     };
     let adapted = spec::edit(&adapted, &overrides.set)?;
+    let adapted = if text.is_none() { sized::to_token_files(&adapted, &overrides.set) } else { adapted };
     let file = out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     // Refused before a file of it is written.
     let spec = spec::parse(&adapted, &format!("{kind} as it would be written"))?;

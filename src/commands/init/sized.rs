@@ -9,7 +9,8 @@ use toml_edit::{DocumentMut, Item, Value};
 use crate::commands::shared::planning::Fittable;
 use crate::data;
 use crate::plan::{self, CorpusFacts, Plan};
-use crate::spec::{self, Data, Point, Spec};
+use crate::spec::{self, Data, Point, Source, Spec};
+use crate::units::Tokens;
 
 /// Bytes of a token, on the safe side: with 1024 tokens 1.8 to 2.9 were measured.
 const BYTES: f64 = 3.0;
@@ -55,7 +56,7 @@ pub fn to_text(adapted: &str, kind: &str, path: &Path, set: &[String]) -> anyhow
     if bytes == 0 {
         bail!("{shown} is empty: {kind} needs {} of text", needed(adapted, 0.0));
     }
-    match sized(adapted, bytes as f64) {
+    match sized(adapted, bytes as f64, FRACTION, &format!("{} of text", megabytes(bytes as f64))) {
         Some(sized) => Ok(sized),
         // Whoever sets keys may size the spec otherwise.
         None if !set.is_empty() => Ok(adapted.to_owned()),
@@ -63,6 +64,30 @@ pub fn to_text(adapted: &str, kind: &str, path: &Path, set: &[String]) -> anyhow
             bail!("{shown} has {} of text: {kind} needs {}", megabytes(bytes as f64), needed(adapted, bytes as f64))
         }
     }
+}
+
+/// A spec over token files sized to them, with what was set for them; as it is where they are not there yet, where the lengths
+/// themselves were set, or where there are too few tokens, which is said.
+pub fn to_token_files(edited: &str, set: &[String]) -> String {
+    let Ok(spec) = spec::parse(edited, "") else { return edited.to_owned() };
+    let own = ["sweep.", "eval.", "schedule.", "data.validation_path"];
+    if spec.data.source != Source::Bin || set.iter().any(|key| own.iter().any(|own| key.starts_with(own))) {
+        return edited.to_owned();
+    }
+    // What cannot be read, `plan` tells better.
+    let Ok(tokens) = data::token_count(&spec.data) else { return edited.to_owned() };
+    let tokens = tokens as f64;
+    let is_own = set.iter().any(|key| key.starts_with("data.validation_fraction"));
+    let fraction = spec.data.validation_fraction.filter(|_| is_own).unwrap_or(FRACTION);
+    let shown = Tokens(tokens);
+    sized(edited, tokens * BYTES, fraction, &format!("{shown} tokens")).unwrap_or_else(|| {
+        eprintln!(
+            "{shown} tokens of a vocabulary of {} are too few for the runs of this spec: write its lengths and eval.tokens yourself, \
+             or take a smaller vocabulary",
+            spec.data.vocab.unwrap_or_default()
+        );
+        edited.to_owned()
+    })
 }
 
 fn is_empty(path: &Path) -> bool {
@@ -74,7 +99,7 @@ fn is_empty(path: &Path) -> bool {
 fn needed(adapted: &str, bytes: f64) -> String {
     let lengths = std::iter::successors(Some(bytes.max(1e5)), |bytes| Some(bytes * STEP));
     let mut lengths = lengths.take_while(|bytes| *bytes < 2.0 * MOST as f64);
-    let least = lengths.find(|bytes| sized(adapted, *bytes).is_some());
+    let least = lengths.find(|bytes| sized(adapted, *bytes, FRACTION, "").is_some());
     least.map_or_else(|| "more".to_owned(), |least| format!("at least {}", megabytes((least / 1e5).ceil() * 1e5)))
 }
 
@@ -82,12 +107,13 @@ fn megabytes(bytes: f64) -> String {
     if bytes < 1e5 { format!("{bytes} bytes") } else { format!("{:.1} MB", bytes / 1e6) }
 }
 
-/// A spec for a text of so many bytes; nothing where that is too short.
-fn sized(adapted: &str, bytes: f64) -> Option<String> {
+/// A spec for a text of so many bytes, which is called `what`, with this share held out where that of the template is too little;
+/// nothing where the text is too short.
+fn sized(adapted: &str, bytes: f64, fraction: f64, what: &str) -> Option<String> {
     let template = spec::parse(adapted, "").ok()?;
     let tokens = bytes / BYTES;
-    let held = Held::of(&template, bytes);
-    let fraction = held.as_ref().map_or(template.data.validation_fraction?, |_| FRACTION);
+    let held = Held::of(&template, bytes, fraction);
+    let fraction = held.as_ref().map_or(template.data.validation_fraction?, |_| fraction);
     let available = tokens * (1.0 - fraction) * SAFE;
     let whole = planned(&template, None)?;
     let share = share(&template, &whole, available);
@@ -98,9 +124,16 @@ fn sized(adapted: &str, bytes: f64) -> Option<String> {
     if keys.is_empty() {
         return Some(adapted.to_owned());
     }
-    let text = told(&spec::edit(adapted, &keys).ok()?, &keys, (bytes, share));
-    let spec = spec::parse(&text, "").ok()?;
-    let plan = planned(&spec, Some(available))?;
+    let mut edited = spec::edit(adapted, &keys).ok()?;
+    let mut spec = spec::parse(&edited, "").ok()?;
+    let mut plan = planned(&spec, Some(available))?;
+    // Where the text is short the least budgets keep too few sizes for a curve, and would be trained for nothing.
+    if let Some(curves) = whole_curves(&spec, &plan) {
+        edited = spec::edit(&edited, &[format!("sweep.budgets=[{}]", curves.join(", "))]).ok()?;
+        spec = spec::parse(&edited, "").ok()?;
+        plan = planned(&spec, Some(available))?;
+    }
+    let text = told(&edited, &keys, share, what);
     // Runs of one length in FLOPs are no curve of sizes.
     let has_curves = spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some());
     let answers = match Fittable::of(&plan).filter(|_| has_curves) {
@@ -110,22 +143,31 @@ fn sized(adapted: &str, bytes: f64) -> Option<String> {
     (answers && spec.eval.tokens >= SEQUENCES * spec.model.context as u64).then_some(text)
 }
 
+/// The budgets that keep the sizes of a curve, where some do not and the others are enough for a power law.
+fn whole_curves(spec: &Spec, plan: &Plan) -> Option<Vec<String>> {
+    let budgets = spec.sweep.as_ref()?.budgets.as_ref()?;
+    let fittable = Fittable::of(plan).filter(Fittable::has_parabolas)?;
+    let curves = fittable.curves();
+    (curves.len() < budgets.len()).then(|| curves.iter().map(|budget| format!("{budget:e}")).collect())
+}
+
 /// A validation set that is there.
 struct Held {
+    fraction: f64,
     tokens: u64,
 }
 
 impl Held {
     /// Nothing where that of the template is.
-    fn of(spec: &Spec, bytes: f64) -> Option<Self> {
+    fn of(spec: &Spec, bytes: f64, fraction: f64) -> Option<Self> {
         let (wanted, context) = (spec.eval.tokens, spec.model.context as u64);
         let there = bytes / BYTES * spec.data.validation_fraction?;
-        let tokens = (bytes / BYTES_A_VALIDATION_TOKEN) as u64 / context * context;
-        (SPARE * wanted as f64 > there).then_some(Self { tokens: tokens.min(wanted) })
+        let tokens = (bytes / BYTES_A_VALIDATION_TOKEN * fraction / FRACTION) as u64 / context * context;
+        (SPARE * wanted as f64 > there).then_some(Self { fraction, tokens: tokens.min(wanted) })
     }
 
     fn keys(&self) -> Vec<String> {
-        vec![format!("data.validation_fraction={FRACTION}"), format!("eval.tokens={}", self.tokens)]
+        vec![format!("data.validation_fraction={}", self.fraction), format!("eval.tokens={}", self.tokens)]
     }
 }
 
@@ -205,16 +247,13 @@ fn budgets_within(budgets: &[f64], share: f64) -> Vec<String> {
 }
 
 /// The spec with a word on what was sized, and without comments that tell numbers of the template.
-fn told(text: &str, keys: &[String], (bytes, share): (f64, f64)) -> String {
+fn told(text: &str, keys: &[String], share: f64, what: &str) -> String {
     let lengths = match share < 1.0 {
         true if keys.iter().any(|key| key.starts_with("sweep.budgets=")) => "budgets, ",
         true => "lengths, ",
         false => "",
     };
-    let note = format!(
-        "# Sized for {} of text: {lengths}validation. Other numbers in comments are of the whole sweep.\n",
-        megabytes(bytes)
-    );
+    let note = format!("# Sized for {what}: {lengths}validation. Other numbers in comments are of the whole sweep.\n");
     let set: Vec<&str> = keys.iter().filter_map(|key| key.split('=').next()).collect();
     let (mut table, mut out) = (String::new(), String::new());
     for line in text.lines() {

@@ -1,5 +1,5 @@
 //! What several commands do: say their last words, lay out tables, open a device, a folder of results, a kept model, the corpora
-//! of a plan or a fitted surface, know whose program trains, measure the speed of a
+//! of a plan or a fitted surface, what is to be said of a plan, know whose program trains, measure the speed of a
 //! device, and write files that are whole or absent.
 
 pub mod claim;
@@ -11,6 +11,7 @@ pub mod kept_model;
 pub mod out_file;
 pub mod planning;
 pub mod program;
+pub mod remarks;
 pub mod sheet;
 pub mod stopping;
 pub mod surface;

@@ -10,9 +10,7 @@ use serde::Serialize;
 use super::program;
 use crate::data::{self, Corpus};
 use crate::fit::approaches::least::{CURVE_SIZES, LAW_BUDGETS, SURFACE};
-use crate::model::NormPlace;
 use crate::observation::Counting;
-use crate::optimizer::OptimizerKind;
 use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError, PlannedRun};
 use crate::spec::{self, Data, Point, Spec};
 use crate::units::Flops;
@@ -129,6 +127,11 @@ impl Fittable {
         })
     }
 
+    /// The budgets that keep the sizes that a parabola needs.
+    pub fn curves(&self) -> Vec<f64> {
+        self.budgets.iter().filter(|(_, sizes)| *sizes >= CURVE_SIZES).map(|(budget, _)| *budget).collect()
+    }
+
     /// Whether parabolas give power laws.
     pub fn has_parabolas(&self) -> bool {
         self.parabolas
@@ -157,57 +160,6 @@ impl fmt::Display for Fittable {
         )
     }
 }
-
-/// What is said where a batch was asked for that is smaller than one sequence, and raised to one.
-pub fn raised_batches(spec: &Spec, plan: &Plan) -> Option<String> {
-    let asked = |planned: &PlannedRun| {
-        let params = planned.params.by(Counting::BlocksAndUnembedding) as f64;
-        match planned.axes.get(BATCH) {
-            Some(value) => value.parse::<f64>().ok(),
-            None => Some(spec.optimizer.batch_tokens.at(params, planned.tokens as f64)),
-        }
-    };
-    let raised: Vec<(f64, usize)> = plan
-        .runs
-        .iter()
-        .filter_map(|planned| Some((asked(planned)?, planned.run.shape.context)))
-        .filter(|(asked, context)| asked.round() < *context as f64)
-        .collect();
-    let (least, context) = raised.iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
-    Some(format!(
-        "{} of {} runs ask for a batch of less than one sequence (the smallest has {least:.0} tokens, a sequence \
-         {context}): they use one sequence",
-        raised.len(),
-        plan.runs.len()
-    ))
-}
-
-/// What is said where runs leave the rules by which the best learning rate stays the same at every size.
-pub fn beside_the_rules(plan: &Plan) -> Vec<String> {
-    let runs = || plan.runs.iter().map(|planned| &planned.run);
-    let after = runs().any(|run| {
-        run.parameterization.reads_base_depth()
-            && run.shape.depth != run.base_depth
-            && run.shape.parts.norm_place == NormPlace::After
-    });
-    let clipped = runs().any(|run| {
-        run.parameterization.reads_base_width()
-            && run.shape.width != run.base_width
-            && run.optimizer.kind == OptimizerKind::Sgd
-            && run.optimizer.clip_norm > 0.0
-    });
-    let after = after.then_some(
-        "warning: CompleteP is worked out for norms before each branch; with norm_place = \"after\" the best learning rate may move \
-         with depth",
-    );
-    let clipped = clipped.then_some(
-        "warning: clipping by the norm of all gradients is not the same at every width under SGD's rates of muP: write clip_norm = 0",
-    );
-    after.into_iter().chain(clipped).map(str::to_owned).collect()
-}
-
-/// The key of a run's batch.
-const BATCH: &str = "optimizer.batch_tokens";
 
 /// Which point was left out.
 pub fn describe(left_out: &LeftOut) -> String {

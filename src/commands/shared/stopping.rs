@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::execute::{Stopping, Summary, replay};
+use crate::execute::{Summary, replay};
 use crate::fit::design::stop::{Evidence, OTHERS, Replay};
 use crate::fit::{Bootstrap, Estimate};
 use crate::goal::StopEarly;
@@ -10,15 +10,12 @@ use crate::ledger::Ledger;
 use crate::spec::Spec;
 use crate::units::Flops;
 
-/// Lets runs go on that an earlier call stopped by another rule, and says where the rule of this one has nothing to go by.
+/// Lets runs go on that an earlier call stopped by another rule.
 pub fn go_on(ledger: &Ledger, spec: &Spec) -> anyhow::Result<()> {
     let rule = spec.sweep.as_ref().and_then(|sweep| sweep.stop_early);
     match ledger.take_back_stops(rule)? {
         0 => {}
         count => eprintln!("{count} runs that were stopped early go on from their checkpoints"),
-    }
-    if let Some(hopeless) = Stopping::of(spec).and_then(|stopping| stopping.hopeless(ledger.plan())) {
-        eprintln!("{hopeless}");
     }
     Ok(())
 }

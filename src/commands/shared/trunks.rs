@@ -1,8 +1,6 @@
 //! What sharing stable phases (`sweep.share_trunk`) is worth, in words.
 
 use crate::ledger::{Ledger, LedgerError};
-use crate::plan::Plan;
-use crate::spec::Spec;
 use crate::trainer::Outcome;
 use crate::units::Flops;
 
@@ -26,13 +24,4 @@ pub fn spent(ledger: &Ledger) -> Result<Option<String>, LedgerError> {
         alone += run.flops;
     }
     Ok((alone > 0.0).then(|| saved(spent, alone)))
-}
-
-/// What to say of a spec that asks for shared stable phases where its runs have none in common.
-pub fn none_shared(spec: &Spec, plan: &Plan) -> Option<&'static str> {
-    let asked = spec.sweep.as_ref().is_some_and(|sweep| sweep.share_trunk);
-    (asked && !plan.shares_trunks()).then_some(
-        "sweep.share_trunk: no two runs share a stable phase, since none of one size, batch and rates differ in length or \
-         cooldown alone; several values of schedule.tokens, or of sweep.budgets with sweep.params, give such runs",
-    )
 }

@@ -165,11 +165,7 @@ pub(super) fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
         let run = &planned.run;
         let others = planned.axes.iter().filter(|(field, _)| ![TUNED, SCALED, COMPARED].contains(&field.as_str()));
         let others: Vec<String> = others.map(|(field, value)| format!(", {field} {value}")).collect();
-        let loss = match ledger.result(&planned.id)?.map(|result| result.outcome) {
-            Some(Outcome::Finished { val_loss, .. }) => val_loss,
-            Some(Outcome::Diverged { .. }) => f64::INFINITY,
-            None => continue,
-        };
+        let Some(loss) = loss(ledger, planned)? else { continue };
         let (width, learning_rate) = (run.shape.width as f64, run.optimizer.learning_rate);
         groups.entry((run.parameterization, others.concat())).or_default().push(rates::Run {
             width,
@@ -184,6 +180,14 @@ pub(super) fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
     Ok(groups.into_iter().map(fit).collect())
 }
 
+/// The loss that a run ended with, infinite where it diverged; nothing of one that has not ended.
+fn loss(ledger: &Ledger, planned: &PlannedRun) -> anyhow::Result<Option<f64>> {
+    Ok(ledger.result(&planned.id)?.map(|result| match result.outcome {
+        Outcome::Finished { val_loss, .. } => val_loss,
+        Outcome::Diverged { .. } => f64::INFINITY,
+    }))
+}
+
 /// What each parameterization saves against the standard one, where the sweep is made of IsoFLOP curves of several.
 pub(super) fn savings(ledger: &Ledger) -> anyhow::Result<Vec<Comparison>> {
     let mut ways: BTreeMap<Parameterization, Vec<(&Run, frontier::Run)>> = BTreeMap::new();
@@ -192,11 +196,7 @@ pub(super) fn savings(ledger: &Ledger) -> anyhow::Result<Vec<Comparison>> {
         let Some(budget) = run.flop_budget.filter(|_| planned.axes.contains_key(COMPARED)) else {
             return Ok(Vec::new());
         };
-        let loss = match ledger.result(&planned.id)?.map(|result| result.outcome) {
-            Some(Outcome::Finished { val_loss, .. }) => val_loss,
-            Some(Outcome::Diverged { .. }) => f64::INFINITY,
-            None => continue,
-        };
+        let Some(loss) = loss(ledger, planned)? else { continue };
         let point = frontier::Run { budget, params, loss, flops: planned.flops, seed: run.seed };
         ways.entry(run.parameterization).or_default().push((run, point));
     }

@@ -15,7 +15,7 @@ use self::ending::finish;
 use self::pool::worker;
 use self::results::results_dir;
 use super::seconds;
-use super::shared::{closing, device, folder as places, planning, program, stopping, trunks};
+use super::shared::{closing, device, folder as places, planning, program, remarks, stopping};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::Chooser;
 use crate::execute::{self, Display, ExecuteError, Pool, Summary};
@@ -138,15 +138,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
         chooser.check(&plan)?;
         chooser.known().iter().for_each(|line| eprintln!("{line}"));
     }
-    for line in planning::beside_the_rules(&plan) {
-        eprintln!("{line}");
-    }
-    if let Some(raised) = planning::raised_batches(spec, &plan) {
-        eprintln!("{raised}");
-    }
-    if let Some(none) = trunks::none_shared(spec, &plan) {
-        eprintln!("{none}");
-    }
+    remarks::say(spec, &plan);
     if spec.train.command.is_empty() {
         device::require_precision(&device.kind, &plan)?;
     }

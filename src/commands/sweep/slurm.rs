@@ -13,7 +13,7 @@ use super::ending::finish;
 use super::results::results_dir;
 use crate::cli::SweepArgs;
 use crate::commands::STDOUT;
-use crate::commands::shared::{device, planning, stopping};
+use crate::commands::shared::{device, planning, remarks, stopping};
 use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
 use crate::execute::{self, Summary};
 use crate::ledger::{Ledger, Losses};
@@ -67,6 +67,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
     asked::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
+    remarks::say(spec, &plan);
     let dir = results_dir(args.out.as_deref(), spec, losses);
     let sweep = Sweep { args, spec, launcher, client: Client::default() };
     if args.dry_run {
