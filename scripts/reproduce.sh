@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the committed numbers of results/ again. Interrupt it whenever you like: the same command goes on where it was.
 #
-#   usage: scripts/reproduce.sh --check [NAME...]    derives tables and fits again from the committed tables of runs, and compares bytes
+#   usage: scripts/reproduce.sh --check [NAME...]    derives tables and fits again from the committed tables of runs, and compares bytes;
+#                                                    without a NAME also the README's picture of a terminal
 #          scripts/reproduce.sh --update [NAME...]   the same, and puts what has changed into results/, but reports
 #          scripts/reproduce.sh --plan [NAME...]     tells what training all of it costs, and trains nothing
 #          scripts/reproduce.sh [NAME...]            trains every run again, into reproduced/NAME, and compares the losses
@@ -20,6 +21,7 @@ case ${1:-} in
     shift
     ;;
 esac
+whole=$([ $# -gt 0 ] || echo yes)
 [ $# -gt 0 ] || set -- $(cd results && ls -d */runs.csv | sed 's|/runs.csv||')
 for name; do
     [ -f "results/$name/runs.csv" ] || { echo "there is no results/$name/runs.csv" >&2; exit 2; }
@@ -56,6 +58,12 @@ for name; do
     code=1
     [ "$mode" = check ] || cp -r "$scratch/$name/." "results/$name/"
 done
+if [ -n "$whole" ]; then
+    # The README's picture of a fit.
+    LINES=24 python3 scripts/terminal-picture.py "$scratch/terminal.svg" runner fit results/isoflop/runs.csv --approach 2
+    cmp "$scratch/terminal.svg" docs/terminal.svg || code=1
+    [ "$mode" = check ] || cp "$scratch/terminal.svg" docs/terminal.svg
+fi
 [ "$mode" = check ] || exit 0
 [ $code = 0 ] || echo "tables differ from what this program derives: scripts/reproduce.sh --update writes them"
 exit $code

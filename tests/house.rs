@@ -276,3 +276,21 @@ fn every_path_on_the_page_of_the_architecture_is_there() {
     let gone: Vec<&str> = paths.into_iter().filter(|path| !root.join(path).exists()).collect();
     assert!(gone.is_empty(), "{gone:?}");
 }
+
+#[test]
+fn tests_and_modules_are_where_the_pages_say_and_none_is_left_out() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let (tests, readme) = (read("tests/README.md"), read("README.md"));
+    let tree = readme.split("## The tree").nth(1).unwrap();
+    for entry in fs::read_dir(root.join("tests")).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap() + if entry.path().is_dir() { "/" } else { "" };
+        let told = tests.contains(&format!("`{name}`"));
+        assert!(told || ["tests.rs", "README.md"].contains(&name.as_str()), "tests/README.md does not tell of {name}");
+    }
+    for entry in fs::read_dir(root.join("src")).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_dir()) {
+        let name = entry.file_name().into_string().unwrap() + "/";
+        let told = tree.contains(&name) || root.join("src").join(name.replace('/', ".rs")).is_file();
+        assert!(told, "the tree in README.md does not tell of src/{name}");
+    }
+}

@@ -161,17 +161,6 @@ fn ctrl_c_stops_the_workers_and_says_that_a_second_call_goes_on() {
 }
 
 #[test]
-fn a_second_sweep_on_the_same_folder_is_refused_while_the_first_runs() {
-    let place = Place::of_seeds(MANY);
-    let mut first = place.start(10);
-    signal("-STOP", &[first.id()]);
-    let second = place.rehearse();
-    signal("-CONT", &[first.id()]);
-    assert_refused(&second, &["another process runs the sweep", &format!("process {}", first.id()), "--out"]);
-    assert_eq!(first.wait().unwrap().code(), Some(0), "the first is not disturbed");
-}
-
-#[test]
 fn the_folder_of_another_spec_is_refused_and_left_as_it_was() {
     let place = Place::of_seeds(1);
     place.rehearse();
@@ -199,20 +188,6 @@ fn a_folder_with_other_things_in_it_is_refused() {
     fs::create_dir(place.path("out")).unwrap();
     place.write("out/notes.txt", "");
     assert_refused(&place.rehearse(), &["is not a results folder", "--out"]);
-}
-
-#[test]
-fn a_damaged_result_is_named_with_what_to_do() {
-    let place = Place::of_seeds(1);
-    place.rehearse();
-    let run = fs::read_dir(place.path("out/runs")).unwrap().next().unwrap().unwrap().path();
-    fs::write(run.join("result.json"), "{\"id\": \"").unwrap();
-    let run_name = run.file_name().unwrap().to_str().unwrap();
-    assert_refused(&place.rehearse(), &["result.json is damaged", "remove", run_name]);
-    fs::remove_dir_all(&run).unwrap();
-    let output = place.rehearse();
-    assert_code(&output, 0);
-    assert_eq!(text(&output.stderr).lines().filter(|line| line.contains(" starts: ")).count(), 1);
 }
 
 #[test]

@@ -14,7 +14,12 @@ fn the_lock_of_a_sweep_that_was_killed_is_taken_over_at_once() {
     let second = place.rehearse();
     assert_code(&second, 2);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    assert_said(&second, &[&format!("process {} on {}", first.id(), host.trim()), "--out"]);
+    let words = ["another process runs the sweep", &format!("process {} on {}", first.id(), host.trim()), "--out"];
+    assert_said(&second, &words);
+    // The first is not disturbed: it goes on where it stood.
+    let before = place.results().len();
+    signal("-CONT", &first);
+    wait_for("more results", || place.results().len() > before + 5);
     first.kill().unwrap();
     first.wait().unwrap();
     assert!(fs::metadata(place.path("out/lock")).unwrap().len() > 0, "it had no time to clean up");

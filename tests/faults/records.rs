@@ -26,7 +26,9 @@ fn any_byte_of_a_result_that_is_altered_is_noticed_and_the_file_is_named() {
     assert_code(&place.rehearse(), 2);
     // What it says to do.
     fs::remove_dir_all(run).unwrap();
-    assert_code(&place.rehearse(), 0);
+    let again = place.rehearse();
+    assert_code(&again, 0);
+    assert_eq!(text(&again.stderr).lines().filter(|line| line.contains(" starts: ")).count(), 1);
     assert_code(&place.run(&["ledger", "check", "out"]), 0);
 }
 
