@@ -11,7 +11,7 @@ use super::program;
 use crate::data::{self, Corpus};
 use crate::fit::approaches::least::{CURVE_SIZES, LAW_BUDGETS, SURFACE};
 use crate::observation::Counting;
-use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError, PlannedRun};
+use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError};
 use crate::spec::{self, Data, Point, Spec};
 use crate::units::Flops;
 
@@ -73,7 +73,7 @@ pub fn config(path: &Path, set: &[String]) -> anyhow::Result<Spec> {
 
 /// The spec of one run, and the run.
 #[cfg(feature = "train")]
-pub fn single(path: &Path, cache: &Path) -> anyhow::Result<(Spec, PlannedRun)> {
+pub fn single(path: &Path, cache: &Path) -> anyhow::Result<(Spec, plan::PlannedRun)> {
     let spec = config(path, &[])?;
     let plan = plan_of(&spec, cache)?;
     require_runs(&plan)?;
