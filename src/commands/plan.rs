@@ -186,7 +186,7 @@ fn there(spec: &Spec, plan: &Plan, losses: Losses) -> Option<String> {
         0 => String::new(),
         stopped => format!(", and {stopped} were stopped early"),
     };
-    let choosing = spec.sweep.as_ref().is_some_and(|sweep| sweep.choose.is_some() || !sweep.tune.is_empty());
+    let choosing = spec.sweep.as_ref().is_some_and(spec::Sweep::trains_some);
     let refused = || ledger.refuses(&spec.to_toml(), plan, losses).ok().flatten().filter(|_| !choosing);
     let alone = if has_tables_only(&dir) {
         "; the folder has their tables alone, so train into another one with --out".to_owned()
@@ -206,7 +206,7 @@ fn trim(
     throughput: &Throughput,
     limit: f64,
 ) -> anyhow::Result<Option<Trimmed>> {
-    if let Some(sweep) = spec.sweep.as_ref().filter(|sweep| sweep.choose.is_some() || !sweep.tune.is_empty()) {
+    if let Some(sweep) = spec.sweep.as_ref().filter(|sweep| sweep.trains_some()) {
         let key = if sweep.choose.is_some() { "sweep.limit_hours" } else { "sweep.limit_flops" };
         anyhow::bail!(
             "--budget-hours cuts a grid down, and this sweep trains some of its candidates only: {key} ends it"

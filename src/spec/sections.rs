@@ -486,6 +486,11 @@ pub struct Sweep {
 }
 
 impl Sweep {
+    /// Whether it looks at each result before it chooses what to train next, and so trains some of its runs only.
+    pub fn trains_some(&self) -> bool {
+        self.choose.is_some() || !self.tune.is_empty()
+    }
+
     /// Whether an axis, alone or with others, sets a field.
     pub fn varies(&self, field: &str) -> bool {
         self.axes.contains_key(field) || self.zip.iter().any(|group| group.contains_key(field))

@@ -17,7 +17,7 @@ use crate::commands::shared::{device, planning, remarks, stopping};
 use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
 use crate::execute::{self, Summary};
 use crate::ledger::{Ledger, Losses};
-use crate::spec::{Launcher, Spec};
+use crate::spec::{self, Launcher, Spec};
 
 /// Time between two looks at the queue, which controllers of busy clusters bear.
 const POLL: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ enum Watched {
 
 /// Runs the command.
 pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow::Result<ExitCode> {
-    if spec.sweep.as_ref().is_some_and(|sweep| sweep.choose.is_some() || !sweep.tune.is_empty()) {
+    if spec.sweep.as_ref().is_some_and(spec::Sweep::trains_some) {
         anyhow::bail!(
             "sweep.choose and sweep.tune need a process that looks at each result, and the tasks of an array have none: sweep with --launcher \
              local inside one job"

@@ -158,14 +158,12 @@ fn shown_among_many(settings: &[Setting], freedoms: &[usize]) -> Vec<bool> {
         let found = setting.difference.filter(|found| found.low.is_finite())?;
         Some(chance_beyond(found.value / ((found.high - found.value) / student(*freedom)), *freedom))
     };
-    let chances: Vec<Option<f64>> = settings.iter().zip(freedoms).map(chance).collect();
-    let mut order: Vec<usize> = (0..chances.len()).filter(|at| chances[*at].is_some()).collect();
-    order.sort_by(|a, b| chances[*a].unwrap_or(1.0).total_cmp(&chances[*b].unwrap_or(1.0)));
-    let mut shown = vec![false; chances.len()];
-    for (rank, at) in order.iter().enumerate() {
-        if chances[*at].is_none_or(|chance| chance > 0.05 / (order.len() - rank) as f64) {
-            break;
-        }
+    let chances = settings.iter().zip(freedoms).map(chance).enumerate();
+    let mut chances: Vec<(f64, usize)> = chances.filter_map(|(at, chance)| Some((chance?, at))).collect();
+    chances.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut shown = vec![false; settings.len()];
+    let is_shown = |(rank, (chance, _)): &(usize, &(f64, usize))| *chance <= 0.05 / (chances.len() - rank) as f64;
+    for (_, (_, at)) in chances.iter().enumerate().take_while(is_shown) {
         shown[*at] = true;
     }
     shown

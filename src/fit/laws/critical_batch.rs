@@ -143,7 +143,8 @@ pub fn gradient_noise(pairs: &[NormPair], bootstrap: &Bootstrap) -> LawFit {
     const LAW: &str = "B_simple = tr(Sigma) / |G|^2";
     let n = pairs.len();
     if n < LEAST_PAIRS {
-        let sentence = "The noise scale needs at least 10 pairs of gradient norms; use about a hundred.";
+        let sentence =
+            &format!("The noise scale needs at least {LEAST_PAIRS} pairs of gradient norms; use about a hundred.");
         return LawFit::without_numbers(LAW, Status::TooFewPoints, pairs.len(), sentence);
     }
     let value = moments(pairs);

@@ -118,7 +118,7 @@ impl Columns {
             return Ok(None);
         }
         let named = RUNS.iter().map(|names| reader.called(names, own)).find(|found| !found.is_empty());
-        let named = named.unwrap_or_default();
+        let Some(named) = named else { return Ok(None) };
         let mut values: Vec<BTreeSet<String>> = vec![BTreeSet::new(); named.len()];
         let mut rows = 0;
         reader.each(|row, _| {

@@ -68,7 +68,7 @@ pub(super) fn check(sweep: &Sweep) -> Checked {
 /// runs are planned.
 pub(super) fn trunk(spec: &Spec) -> Checked {
     let Some(sweep) = spec.sweep.as_ref().filter(|sweep| sweep.share_trunk) else { return Ok(()) };
-    let one_by_one = sweep.choose.is_some() || !sweep.tune.is_empty();
+    let one_by_one = sweep.trains_some();
     absent("sweep.share_trunk", one_by_one, "sweep.choose and sweep.tune take runs one by one")?;
     let by_program = !spec.train.command.is_empty();
     absent("sweep.share_trunk", by_program, "the program of train.command trains each run from its beginning")?;

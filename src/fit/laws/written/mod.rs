@@ -123,15 +123,19 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     });
     let lost = draws.iter().filter(|draw| draw.is_none()).count();
     let draws: Vec<Vec<f64>> = draws.into_iter().flatten().collect();
+    let numbers = bound.numbers.iter().enumerate().map(|(k, number)| {
+        let estimate = Estimate::from_draws(best.values[k], draws.iter().map(|draw| draw[k]));
+        Parameter::new(&number.label, "", estimate)
+    });
+    let parameters: Vec<Parameter> = numbers.collect();
     let (status, doubt) = match trust(law, &bound, &best, options.measure, &units) {
-        (Status::Converged, _) => scattered(&bound, &best, &draws, lost).unwrap_or((Status::Converged, String::new())),
+        (Status::Converged, _) => {
+            scattered(&bound, &parameters, &draws, lost).unwrap_or((Status::Converged, String::new()))
+        }
         told => told,
     };
     let residuals = residuals(&bound, options.measure, &best.values);
     let held_out = held_out(law, data, options);
-    let parameters = bound.numbers.iter().enumerate();
-    let parameters = parameters.map(|(k, number)| Parameter::new(&number.label, "", estimate(&best, &draws, k)));
-    let parameters = parameters.collect();
     let conclusion = if doubt.is_empty() { conclude(law, &residuals, held_out) } else { doubt };
     Ok(Written {
         law: LawFit {
@@ -155,20 +159,15 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     })
 }
 
-/// A number with its interval.
-fn estimate(best: &Solution, draws: &[Vec<f64>], k: usize) -> Estimate {
-    Estimate::from_draws(best.values[k], draws.iter().map(|draw| draw[k]))
-}
-
 /// What the resamples, of which some have no such law, say against numbers that the rows themselves tell.
-fn scattered(bound: &Bound<'_>, best: &Solution, draws: &[Vec<f64>], lost: usize) -> Option<(Status, String)> {
+fn scattered(bound: &Bound<'_>, parameters: &[Parameter], draws: &[Vec<f64>], lost: usize) -> Option<(Status, String)> {
     let resamples = draws.len() + lost;
     if too_many_lost(lost, resamples) {
         let sentence = format!("Not identified: {lost} of {resamples} resamples have no such law.");
         return Some((Status::NotIdentified, sentence));
     }
-    let estimates = bound.numbers.iter().enumerate().map(|(k, number)| (&number.label, estimate(best, draws, k)));
-    if let Some((name, Estimate { low, high, .. })) = estimates.into_iter().find(|(_, estimate)| is_open(*estimate)) {
+    if let Some(Parameter { name, estimate, .. }) = parameters.iter().find(|one| is_open(one.estimate)) {
+        let Estimate { low, high, .. } = estimate;
         let sentence = format!("Not identified: '{name}' may be anything from {low:.0e} to {high:.0e}.");
         return Some((Status::NotIdentified, sentence));
     }
