@@ -3,6 +3,8 @@
 
 Usage: check-export.py jsonl|parquet TABLE.csv FILE       every cell of the table comes back
        check-export.py tensorboard RESULTS FOLDER         curves, results and hyper-parameters, as TensorBoard serves them
+       check-export.py tensorboard-writer RESULTS FOLDER  writes the runs by TensorBoard's own writer, with hparams.yaml beside
+       check-export.py back RESULTS IMPORTED              an import of what was exported has the same runs
        check-export.py mlflow RESULTS FOLDER STORE        after import.py: runs as MLflow's client finds them
        check-export.py wandb RESULTS FOLDER               after import.py with WANDB_MODE=offline: what is in its files
        check-export.py transformers MODEL CHECKPOINT RUN.json [CORPUS RESULT.json]
@@ -112,6 +114,28 @@ def tensorboard(results, folder):
         assert group["sessions"][0]["status"] == {"finished": "STATUS_SUCCESS"}.get(row["status"], "STATUS_FAILURE")
     infos = len(experiment["hparamInfos"]), len(experiment["metricInfos"])
     print(f"{len(runs)} runs, {points} points of curves, {infos[0]} hyper-parameters and {infos[1]} results are the same")
+
+
+def tensorboard_writer(results, folder):
+    from tensorboard.summary import Writer
+    for row in table(f"{results}/runs.csv"):
+        run = f"{folder}/{row['id']}"
+        writer = Writer(run)
+        for step in (1, row["steps"]):
+            writer.add_scalar("val_loss", row["val_loss"] + row["steps"] - step, int(step))
+        writer.close()
+        with open(f"{run}/hparams.yaml", "w", encoding="utf-8") as file:
+            for name in ("params", "tokens", "flops"):
+                file.write(f"{name}: {int(row[name])}\n")
+
+
+def back(results, imported):
+    there, again = table(f"{results}/runs.csv"), table(f"{imported}/runs.csv")
+    for name in ("params", "tokens", "flops", "val_loss"):
+        expected, read = sorted(row[name] for row in there), sorted(row[name] for row in again)
+        assert len(expected) == len(read), f"{len(read)} runs instead of {len(expected)}"
+        assert all(abs(a - b) <= 1e-6 * abs(a) for a, b in zip(expected, read)), f"{name}: {expected} {read}"
+    print(f"{len(again)} runs come back")
 
 
 def mlflow(results, folder, store):
@@ -298,7 +322,8 @@ def transformers(model, checkpoint, planned, corpus=None, result=None):
 
 
 if __name__ == "__main__":
-    checks = {f.__name__: f for f in (jsonl, parquet, tensorboard, mlflow, wandb, transformers)}
+    each = (jsonl, parquet, tensorboard, tensorboard_writer, back, mlflow, wandb, transformers)
+    checks = {f.__name__.replace("_", "-"): f for f in each}
     if len(sys.argv) < 3 or sys.argv[1] not in checks:
         sys.exit(__doc__)
     checks[sys.argv[1]](*sys.argv[2:])

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Exports a rehearsed sweep and a trained model in every format and reads them with the packages that they are for:
-# pyarrow, tensorboard, mlflow, wandb, and transformers with torch for the CPU.
+# pyarrow, tensorboard, mlflow, wandb, and transformers with torch for the CPU. What tensorboard and wandb write is imported again.
 #
 # Usage: check-export.sh [FORMAT...]      (default: all of jsonl parquet tensorboard mlflow wandb transformers)
 #   RUNNER   the program [default: target/release/runner, built if it is missing]
@@ -42,6 +42,11 @@ check() { "$PYTHON" scripts/check-export.py "$@"; }
 results="$scratch/results"
 "$runner" sweep sweeps/quickstart.toml --device rehearsal --out "$results" > /dev/null 2> "$scratch/log" || { cat "$scratch/log"; exit 1; }
 
+back() { # FOLDER RESULTS: what another program's files tell is imported as what was exported
+    "$runner" import "$1" --out "$1-back" > /dev/null 2> "$scratch/log" || { cat "$scratch/log"; exit 1; }
+    check back "$2" "$1-back"
+}
+
 trained() { # NAME MLP [KEY=VALUE...]: a model whose parameterization multiplies everything that it can
     local name=$1 set=(--set "model.mlp=\"$2\"") key
     for key in "${@:3}"; do set+=(--set "$key"); done
@@ -61,6 +66,10 @@ for format in "${formats[@]}"; do
         tensorboard)
             "$runner" export tensorboard "$results" --out "$out"
             check tensorboard "$results" "$out"
+            back "$out" "$results"
+            # Written by the package itself.
+            check tensorboard-writer "$results" "$out-written"
+            back "$out-written" "$results"
             ;;
         mlflow)
             "$runner" export mlflow "$results" --out "$out"
@@ -74,6 +83,7 @@ for format in "${formats[@]}"; do
             "$runner" export wandb "$results" --out "$out"
             (cd "$out" && "$PYTHON" import.py check)
             check wandb "$results" "$out"
+            back "$out/wandb" "$results"
             ;;
         transformers)
             if ! "$runner" devices | grep -q '^ *cpu .*flex'; then

@@ -65,8 +65,15 @@ start_now() {
     done
 }
 start_until() { start_now && "$@"; }
-# A task that runs on a node, as ARRAY_INDEX; whether a task waits; whether two processes are the same task.
-task_on() { squeue -h -r -t RUNNING -w "$1" -o %i | head -n 1 | grep .; }
+# The tasks that have not ended get time enough: what is held and told of no limit in time would be lost at its limit.
+long_limit() {
+    local task
+    for task in $(squeue -h -r -o %i); do
+        scontrol update JobId="$task" TimeLimit=30 2>/dev/null || true
+    done
+}
+# The tasks that run, as ARRAY_INDEX NODE; whether a task waits; whether two processes are the same task.
+running() { squeue -h -r -t RUNNING -o '%i %N' "$@" | grep .; }
 start_task() { scontrol update JobId="$1" StartTime=now 2>/dev/null || true; "${@:2}"; }
 is_pending() { [ "$(squeue -h -r -j "$1" -o %T)" = PENDING ]; }
 has_two_copies() {
@@ -185,6 +192,7 @@ until_true 120 'a task that is told of its time limit' held in_logs trained '^st
 release trained
 until_true 60 'a task that asks to be queued again' in_logs trained 'queued again as'
 until_true 60 'a task that starts once more' held start_until in_logs trained 'queued again 1 times'
+long_limit
 slurm controller stop
 until_true 40 'the word that nobody answers' held grep -q 'unknown, Slurm has no answer' trained.err
 kill -0 "$waiting" || fail 'the waiting sweep ended while the controller was down'
@@ -192,12 +200,14 @@ slurm controller start
 until_true 30 'the controller' sinfo
 
 step 'a node daemon dies under training; its task is queued again and starts while its first copy runs'
-until_true 60 'a task on n1' held start_until task_on n1
-task=$(task_on n1)
-slurm node n1 kill
+# Of either node: which tasks are left after the time limit, and where, is for Slurm to say.
+until_true 60 'a task that runs' held start_until running
+read -r task node < <(running) || fail 'it has ended'
+slurm node "$node" kill
 until_true 90 'the loss of the node' held is_pending "$task"
 # Room for it on the other node.
-scontrol requeue "$(task_on n0)" || true
+other=$(running | grep -v " $node\$" | head -n 1 | cut -d ' ' -f 1) || true
+[ -z "$other" ] || scontrol requeue "$other" || true
 until_true 60 'a second copy of the task' held start_task "$task" has_two_copies "$task"
 release trained
 for _ in $(seq 240); do
@@ -207,7 +217,7 @@ for _ in $(seq 240); do
 done
 kill -0 "$waiting" 2>/dev/null && fail 'the trained sweep does not end'
 wait "$waiting" || { cat trained.err >&2; fail 'the trained sweep'; }
-slurm node n1 start
+slurm node "$node" start
 echo "$kept runs kept from before the cancellation, $(over trained) in all; $(arrays | wc -l) arrays since the start"
 
 step 'what was trained is what a local sweep trains, but for the seconds it took'

@@ -70,6 +70,7 @@ pub mod report;
 pub mod serve;
 pub mod shell;
 pub mod spec;
+pub mod tensorboard;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod trainer;

@@ -3,6 +3,10 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use runner::tensorboard::{
+    self, Event, Hparams, Kind, Message as _, Metadata, Plugin, SessionStart, Setting, Summary, Value,
+};
+
 use crate::common::{Place, QUICKSTART, assert_code, assert_refused, text};
 
 /// Sizes and tokens of IsoFLOP curves, with a planted loss.
@@ -319,6 +323,94 @@ fn an_mlruns_folder_is_read_and_what_failed_is_left_out() {
     assert_code(&place.run(&["import", "mlruns", "--out", "out"]), 0);
     assert_fitted(&place);
     assert!(place.read("out/runs.csv").lines().next().unwrap().contains("told.train/lr"));
+}
+
+/// An event file of one run: scalars by name and step.
+fn events(place: &Place, folder: &str, file: &str, scalars: &[(&str, i64, f32)], hparams: &[(&str, f64)]) {
+    let mut bytes = Vec::new();
+    let mut record = |step, value| {
+        let summary = Some(Summary { value: vec![value] });
+        tensorboard::write_record(&mut bytes, &Event { step, summary, ..Event::default() }.encode_to_vec());
+    };
+    for &(tag, step, value) in scalars {
+        record(step, Value { tag: tag.to_owned(), simple_value: Some(value), ..Value::default() });
+    }
+    if !hparams.is_empty() {
+        let kind = |value: f64| Setting { kind: Some(Kind::Number(value)) };
+        let settings = hparams.iter().map(|(name, value)| ((*name).to_owned(), kind(*value))).collect();
+        let start = Some(SessionStart { settings, ..SessionStart::default() });
+        let content = Hparams { start, ..Hparams::default() }.encode_to_vec();
+        let plugin_data = Some(Plugin { name: tensorboard::HPARAMS.to_owned(), content });
+        record(0, Value { metadata: Some(Metadata { plugin_data }), ..Value::default() });
+    }
+    fs::create_dir_all(place.path(folder)).unwrap();
+    place.write(&format!("{folder}/events.out.tfevents.{file}"), bytes);
+}
+
+#[test]
+fn event_files_of_tensorboard_are_read_as_several_programs_write_them() {
+    let place = Place::new();
+    for (at, (name, n, d, loss)) in grid().into_iter().enumerate() {
+        let (loss, folder) = (loss as f32, format!("tb/{name}"));
+        let curve = [("train/loss", 50, loss + 1.0), ("train/loss", 100, loss + 0.5)];
+        let settings = [("n_params", n), ("tokens", d)];
+        match at % 3 {
+            // In one folder, and after a restart that did some steps again.
+            0 => {
+                let first = [("train/loss", 50, 9.0), ("eval/loss", 50, 9.0)];
+                events(&place, &folder, "100.host", &first, &settings);
+                let rest = [&curve[..], &[("eval/loss", 100, loss)]].concat();
+                events(&place, &folder, "101.host", &rest, &[]);
+            }
+            // Hyper-parameters in a folder of their own, as PyTorch has them.
+            1 => {
+                let whole = [&curve[..], &[("eval/loss", 100, loss), ("eval/loss vs samples", 25600, 1.0)]].concat();
+                events(&place, &folder, "100.host", &whole, &[]);
+                events(&place, &format!("{folder}/100.7"), "100.host", &[("hparam/accuracy", 0, 0.5)], &settings);
+            }
+            // Training and evaluation in folders of their own, and settings beside them.
+            _ => {
+                events(&place, &format!("{folder}/train"), "100.host", &[("loss", 50, loss + 1.0)], &[]);
+                events(&place, &format!("{folder}/eval"), "100.host", &[("loss", 100, loss)], &[]);
+                place.write(&format!("{folder}/train/hparams.yaml"), format!("n_params: {n}\ntokens: {d}\n"));
+            }
+        }
+    }
+    // One that diverged, whose file is cut, and what all runs have in common.
+    events(
+        &place,
+        "tb/nan",
+        "100.host",
+        &[("train/loss", 50, 5.0), ("train/loss", 100, f32::NAN)],
+        &[("n_params", 1e6), ("tokens", 1e8)],
+    );
+    events(&place, "tb", "100.host", &[], &[]);
+    let cut = fs::read(place.path("tb/nan/events.out.tfevents.100.host")).unwrap();
+    place.write("tb/nan/events.out.tfevents.101.host", &cut[..cut.len() / 3]);
+    let said = text(&place.run(&["import", "tb", "--out", "out"]).stderr);
+    assert!(said.contains("21 runs imported") && said.contains("1 runs are diverged"), "{said}");
+    assert_fitted(&place);
+}
+
+#[test]
+fn what_is_exported_for_tensorboard_comes_back() {
+    let place = Place::new();
+    place.write("spec.toml", QUICKSTART);
+    assert_code(&place.run(&["sweep", "spec.toml", "--device", "rehearsal", "--out", "there"]), 0);
+    assert_code(&place.run(&["export", "tensorboard", "there", "--out", "events"]), 0);
+    assert_code(&place.run(&["import", "events", "--out", "back"]), 0);
+    let column = |folder: &str, name: &str| {
+        let mut table = csv::Reader::from_path(place.path(&format!("{folder}/runs.csv"))).unwrap();
+        let at = table.headers().unwrap().iter().position(|header| header == name).unwrap();
+        let mut values: Vec<f64> = table.records().map(|row| row.unwrap()[at].parse().unwrap()).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    for name in ["params", "tokens", "flops", "flop_budget", "val_loss", "val_loss_se"] {
+        let (there, back) = (column("there", name), column("back", name));
+        assert_eq!(there.len(), back.len());
+        assert!(there.iter().zip(&back).all(|(a, b)| (a - b).abs() <= 1e-6 * a.abs()), "{name}");
+    }
 }
 
 #[test]

@@ -99,8 +99,8 @@ pub struct MergeArgs {
 /// Flags of `runner import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// A table of runs (CSV, a CSV export of W&B, JSON Lines, Parquet), a folder with one log a run (JSON Lines, CSV), or an mlruns
-    /// folder of MLflow.
+    /// A table of runs (CSV, a CSV export of W&B, JSON Lines, Parquet), or a folder: one log a run (JSON Lines, CSV), mlruns of
+    /// MLflow, wandb of W&B, event files of TensorBoard.
     pub source: PathBuf,
     /// The results folder to make, or to add runs to.
     #[arg(long)]

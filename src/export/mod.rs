@@ -20,7 +20,6 @@
 mod error;
 pub mod jsonl;
 pub mod parquet;
-mod protobuf;
 pub mod runs;
 pub mod table;
 pub mod tensorboard;

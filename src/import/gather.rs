@@ -1,13 +1,13 @@
 //! A folder of logs as one table: a row a run, with the last value of everything that its log tells.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::ImportError;
-use super::log::{self, STEPS, read};
+use super::log::STEPS;
+use super::tracked::{FINISHED, Told, Tracked};
+use super::{ImportError, log, mlflow, tensorboard, wandb};
 use crate::fit::table::{self, Field};
 
 /// Steps, tokens and training losses along a run, as far as each is told.
@@ -22,7 +22,7 @@ pub struct Gathered {
     pub curves: Vec<Points>,
     /// What was left out, for people.
     pub notes: Vec<String>,
-    runs: Vec<Map<String, Value>>,
+    runs: Vec<Told>,
     /// The runs whose log tells no status and ends with a loss that is no number, or before its last step.
     ended: BTreeMap<usize, &'static str>,
 }
@@ -54,68 +54,24 @@ pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
     if !path.is_dir() || path.join("runs.csv").is_file() {
         return Ok(None);
     }
-    let mut logs = logs(path, "")?;
-    let tracked = if logs.is_empty() { mlflow_runs(path)? } else { Vec::new() };
-    if logs.is_empty() && tracked.is_empty() {
-        // A folder a run, each with its log.
-        for folder in inside(path)?.iter().filter(|inner| inner.is_dir()) {
-            logs.extend(self::logs(folder, &folder.file_name().unwrap_or_default().to_string_lossy())?);
+    // The first kind of files that a folder has.
+    let kinds = [log::runs, mlflow::runs, log::runs_inside, wandb::runs, tensorboard::runs];
+    let mut runs = Vec::new();
+    for kind in kinds {
+        if runs.is_empty() {
+            runs = kind(path)?;
         }
     }
-    if logs.is_empty() && tracked.is_empty() {
+    if runs.is_empty() {
         return Err(ImportError::NoRuns(path.to_owned()));
     }
     let mut gathered = Gathered::default();
-    for (name, log) in logs {
-        gathered.add_log(&log, &name)?;
-    }
-    for run in tracked {
-        gathered.add_mlflow(&run)?;
-    }
+    runs.into_iter().try_for_each(|run| gathered.add(run))?;
     gathered.write();
     Ok(Some(gathered))
 }
 
-/// The logs in a folder by name, sorted. Those of a folder inside are called by both; one that is alone there, which may be called
-/// alike in each, by its folder.
-fn logs(folder: &Path, called: &str) -> Result<Vec<(String, PathBuf)>, ImportError> {
-    let logs: Vec<PathBuf> = inside(folder)?.into_iter().filter(|path| log::is_log(path)).collect();
-    let alone = logs.len() == 1;
-    let name = |log: &PathBuf| match log.file_stem().unwrap_or_default().to_string_lossy() {
-        stem if called.is_empty() => stem.into_owned(),
-        _ if alone => called.to_owned(),
-        stem => format!("{called}/{stem}"),
-    };
-    Ok(logs.into_iter().map(|log| (name(&log), log)).collect())
-}
-
-/// What is in a folder, sorted.
-fn inside(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
-    let cannot = |cause| ImportError::Read { path: path.to_owned(), cause };
-    let entries = fs::read_dir(path).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
-    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-    paths.sort();
-    Ok(paths)
-}
-
-/// Folders of runs in an `mlruns` folder, or in one of its experiments: those with `meta.yaml` and `metrics`.
-fn mlflow_runs(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
-    let is_run = |path: &PathBuf| path.join("meta.yaml").is_file() && path.join("metrics").is_dir();
-    let folders = |path: &Path| -> Result<Vec<PathBuf>, ImportError> {
-        Ok(inside(path)?.into_iter().filter(|inner| inner.is_dir() && !inner.ends_with(".trash")).collect())
-    };
-    let mut found = Vec::new();
-    for folder in folders(path)? {
-        if is_run(&folder) {
-            found.push(folder);
-        } else {
-            found.extend(folders(&folder)?.into_iter().filter(is_run));
-        }
-    }
-    Ok(found)
-}
-
-fn has_status(run: &Map<String, Value>) -> bool {
+fn has_status(run: &Told) -> bool {
     run.keys().any(|key| table::calls(Field::Status, key))
 }
 
@@ -125,11 +81,11 @@ fn is_no_number(value: &Value) -> bool {
 }
 
 impl Gathered {
-    /// A log: one run.
-    fn add_log(&mut self, path: &Path, name: &str) -> Result<(), ImportError> {
-        let lines = log::lines(path)?;
+    /// A run.
+    fn add(&mut self, of: Tracked) -> Result<(), ImportError> {
+        let Tracked { name, path, lines, settings, status } = of;
         let count = lines.len();
-        let (mut run, mut points, mut skipped, mut diverged) = (Map::new(), Points::new(), 0, false);
+        let (mut run, mut points, mut skipped, mut diverged) = (Told::new(), Points::new(), 0, false);
         let (mut reached, mut all) = (0.0_f64, None);
         // Trainers of Hugging Face close a log with the mean of all training losses, by a name of its own.
         let only_step_losses = lines.iter().flatten().any(|told| told.contains_key(LOSSES[0]));
@@ -152,22 +108,26 @@ impl Gathered {
             }
             run.extend(told.into_iter().filter(|(_, value)| !value.is_null() && !is_no_number(value)));
         }
-        if run.is_empty() {
-            return Err(ImportError::NothingTold { path: path.to_owned(), lines: count });
+        if run.is_empty() && status.is_none() {
+            return Err(ImportError::NothingTold { path, lines: count });
         }
         if skipped > 0 {
             self.notes.push(format!("{}: {skipped} lines are not understood and are skipped", path.display()));
         }
-        for (name, value) in log::settings(path) {
+        for (name, value) in settings.into_iter().filter(|(_, value)| !value.is_null() && !is_no_number(value)) {
             run.entry(name).or_insert(value);
         }
         run.entry("name").or_insert_with(|| name.into());
         // The last loss that was a number is not that of its end.
         let at = self.runs.len();
-        if diverged && !has_status(&run) {
+        let may_be_whole = !has_status(&run) && status.as_deref().is_none_or(|status| status == FINISHED);
+        let short = all.filter(|all| reached > 0.0 && reached < WHOLE * all - 1.0);
+        if diverged && may_be_whole {
             self.notes.push(format!("{}: its last loss is no number, so that it counts as diverged", path.display()));
             self.ended.insert(at, DIVERGED);
-        } else if let Some(all) = all.filter(|all| reached > 0.0 && reached < WHOLE * all - 1.0 && !has_status(&run)) {
+        } else if let Some(status) = status {
+            run.insert(STATUS.to_owned(), status.into());
+        } else if let Some(all) = short.filter(|_| may_be_whole) {
             let ends = format!("it ends at step {reached} of {all}, so that it counts as unfinished");
             self.notes.push(format!("{}: {ends}", path.display()));
             self.ended.insert(at, UNFINISHED);
@@ -176,49 +136,7 @@ impl Gathered {
         Ok(())
     }
 
-    /// A run of `MLflow`: files of parameters with their value, of metrics with a line `time value step` a measurement.
-    fn add_mlflow(&mut self, path: &Path) -> Result<(), ImportError> {
-        let meta = read(&path.join("meta.yaml"))?;
-        let told = |key: &str| {
-            let line = meta.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-            line.map(|value| value.trim().trim_matches(['\'', '"']).to_owned())
-        };
-        if told("lifecycle_stage").as_deref() == Some("deleted") {
-            return Ok(());
-        }
-        let mut run = Map::new();
-        for (name, file) in named_files(&path.join("params"))? {
-            run.insert(name, read(&file)?.trim().into());
-        }
-        let (mut losses, mut diverged) = (Points::new(), false);
-        for (name, file) in named_files(&path.join("metrics"))? {
-            let text = read(&file)?;
-            let measured: Vec<(f64, f64)> = text.lines().filter_map(measurement).collect();
-            if LOSSES.contains(&name.as_str()) {
-                losses = measured.iter().map(|(value, step)| (Some(*step), None, *value)).collect();
-            }
-            diverged |= LOSSES.contains(&name.as_str()) && measured.last().is_some_and(|(value, _)| !value.is_finite());
-            let last = measured.iter().rev().find(|(value, _)| value.is_finite());
-            run.extend(last.map(|(value, _)| (name, Value::from(*value))));
-        }
-        let folder = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = told("run_name").filter(|name| !name.is_empty()).unwrap_or(folder);
-        run.insert("name".to_owned(), name.into());
-        // The numbers are those of MLflow's RunStatus.
-        let status = match told("status").unwrap_or_default().as_str() {
-            "3" | "FINISHED" if diverged => DIVERGED.to_owned(),
-            "3" | "FINISHED" => "finished".to_owned(),
-            "1" | "RUNNING" => "running".to_owned(),
-            "4" | "FAILED" => "failed".to_owned(),
-            "5" | "KILLED" => "killed".to_owned(),
-            other => other.to_owned(),
-        };
-        run.insert(STATUS.to_owned(), status.into());
-        self.push(run, losses);
-        Ok(())
-    }
-
-    fn push(&mut self, run: Map<String, Value>, points: Points) {
+    fn push(&mut self, run: Told, points: Points) {
         self.runs.push(run);
         self.curves.push(points);
     }
@@ -228,43 +146,19 @@ impl Gathered {
     fn write(&mut self) {
         // A loss on the way is not that of the end, where another one is told.
         let validation = |key: &String| table::calls(Field::Loss, key) && !LOSSES.contains(&key.as_str());
-        if self.runs.iter().flat_map(Map::keys).any(validation) {
+        if self.runs.iter().flat_map(Told::keys).any(validation) {
             self.runs.iter_mut().for_each(|run| run.retain(|key, _| !LOSSES.contains(&key.as_str())));
         }
-        let told = self.runs.iter().flat_map(Map::keys).find(|key| table::calls(Field::Status, key)).cloned();
+        let told = self.runs.iter().flat_map(Told::keys).find(|key| table::calls(Field::Status, key)).cloned();
         let key = told.as_deref().unwrap_or(STATUS);
         for (at, mut run) in std::mem::take(&mut self.runs).into_iter().enumerate() {
             if let Some(status) = self.ended.get(&at) {
                 run.insert(key.to_owned(), (*status).into());
             } else if told.is_none() && !self.ended.is_empty() {
-                run.insert(key.to_owned(), "finished".into());
+                run.insert(key.to_owned(), FINISHED.into());
             }
             self.lines.extend(Value::Object(run).to_string().bytes());
             self.lines.push(b'\n');
         }
     }
-}
-
-/// Value and step of a line of a metric.
-fn measurement(line: &str) -> Option<(f64, f64)> {
-    let mut words = line.split_whitespace().skip(1);
-    let value = words.next()?.parse().ok()?;
-    Some((value, words.next().and_then(|step| step.parse().ok()).unwrap_or(0.0)))
-}
-
-/// Files below a folder, by their path in it with `/`; none where there is no such folder.
-fn named_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, ImportError> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    for path in inside(folder)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() {
-            found.extend(named_files(&path)?.into_iter().map(|(inner, file)| (format!("{name}/{inner}"), file)));
-        } else {
-            found.push((name, path));
-        }
-    }
-    Ok(found)
 }

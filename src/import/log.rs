@@ -1,11 +1,10 @@
 //! The log of one run, line by line: JSON Lines, or CSV as Lightning's `CSVLogger` and many scripts write it, a row a measurement.
 
 use std::fs;
-use std::path::Path;
-
-use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
 
 use super::ImportError;
+use super::tracked::{Told, Tracked, inside, text, value};
 use crate::fit::table::{self, Field};
 use crate::lines::plain_json;
 
@@ -15,11 +14,39 @@ pub const STEPS: [&str; 4] = ["step", "_step", "global_step", "iter"];
 /// Where Lightning writes the settings of a run, beside its log.
 const SETTINGS: &str = "hparams.yaml";
 
-/// What is told at once, by name.
-pub type Told = Map<String, Value>;
+/// The logs of a folder, a run each.
+pub fn runs(folder: &Path) -> Result<Vec<Tracked>, ImportError> {
+    logs(folder, "")
+}
+
+/// The logs of the folders in a folder.
+pub fn runs_inside(folder: &Path) -> Result<Vec<Tracked>, ImportError> {
+    let mut found = Vec::new();
+    for inner in inside(folder)?.iter().filter(|inner| inner.is_dir()) {
+        found.extend(logs(inner, &inner.file_name().unwrap_or_default().to_string_lossy())?);
+    }
+    Ok(found)
+}
+
+/// The logs in a folder, sorted. Those of a folder inside are called by both; one that is alone there, which may be called
+/// alike in each, by its folder.
+fn logs(folder: &Path, called: &str) -> Result<Vec<Tracked>, ImportError> {
+    let logs: Vec<PathBuf> = inside(folder)?.into_iter().filter(|path| is_log(path)).collect();
+    let alone = logs.len() == 1;
+    let name = |log: &PathBuf| match log.file_stem().unwrap_or_default().to_string_lossy() {
+        stem if called.is_empty() => stem.into_owned(),
+        _ if alone => called.to_owned(),
+        stem => format!("{called}/{stem}"),
+    };
+    let read = |path: PathBuf| {
+        let (lines, settings) = (lines(&path)?, settings(&path));
+        Ok(Tracked { name: name(&path), path, lines, settings, status: None })
+    };
+    logs.into_iter().map(read).collect()
+}
 
 /// Whether a file is a log.
-pub fn is_log(path: &Path) -> bool {
+fn is_log(path: &Path) -> bool {
     let ending = path.extension().unwrap_or_default();
     path.is_file() && (ending == "jsonl" || ending == "ndjson" || ending == "csv" && has_columns_of_a_log(path))
 }
@@ -34,25 +61,19 @@ fn has_columns_of_a_log(path: &Path) -> bool {
         && !has(&|name| table::calls(Field::Params, name))
 }
 
-/// A file as text, whatever bytes it has.
-pub fn read(path: &Path) -> Result<String, ImportError> {
-    let bytes = fs::read(path).map_err(|cause| ImportError::Read { path: path.to_owned(), cause })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 /// What each line tells; nothing where it is not understood.
-pub fn lines(path: &Path) -> Result<Vec<Option<Told>>, ImportError> {
-    let text = read(path)?;
+fn lines(path: &Path) -> Result<Vec<Option<Told>>, ImportError> {
+    let text = text(path)?;
     if path.extension().is_some_and(|ending| ending == "csv") {
         return Ok(rows(&text));
     }
-    Ok(text.lines().filter(|line| !line.trim().is_empty()).map(object).collect())
+    Ok(text.lines().filter(|line| !line.trim().is_empty()).map(json).collect())
 }
 
-/// A line as an object. What is no number, for which JSON has no word, is a text as W&B writes it.
-fn object(line: &str) -> Option<Told> {
-    let plain = || serde_json::from_slice(&plain_json(line.as_bytes())).ok();
-    serde_json::from_str(line).ok().or_else(plain)
+/// JSON as people write it: what is no number, for which it has no word, is a text as W&B writes it.
+pub fn json<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    let plain = || serde_json::from_slice(&plain_json(text.as_bytes())).ok();
+    serde_json::from_str(text).ok().or_else(plain)
 }
 
 /// Rows of a CSV, each without its empty cells: a row of a training loss has none of validation.
@@ -64,12 +85,6 @@ fn rows(text: &str) -> Vec<Option<Told>> {
         cells.map(|(name, cell)| (name.to_owned(), value(cell))).collect()
     };
     reader.records().map(|row| row.ok().map(told)).collect()
-}
-
-/// A number where it is one.
-fn value(text: &str) -> Value {
-    let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
-    number.map_or_else(|| text.into(), Value::Number)
 }
 
 /// Settings that stand beside a log: the lines of `hparams.yaml` with a name and a value, those of nested tables left out.

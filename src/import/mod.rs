@@ -1,9 +1,19 @@
-//! Runs that were trained elsewhere as a sweep's folder: what a folder of logs tells (`gather`), each of them line by
-//! line (`log`), and what becomes of a table of runs (`runs`).
+//! Runs that were trained elsewhere as a sweep's folder.
+//!
+//! ```text
+//! a folder of logs, MLflow's, TensorBoard's or W&B's -> what each run tells (`tracked`) -> a table (`gather`)
+//! a table of runs                                    -> a sweep (`runs`)
+//! ```
+//!
+//! A format is a file here: `log` (JSON Lines, CSV), `mlflow`, `tensorboard`, `wandb`.
 
 mod gather;
 mod log;
+mod mlflow;
 mod runs;
+mod tensorboard;
+mod tracked;
+mod wandb;
 
 use std::io;
 use std::path::PathBuf;
@@ -27,7 +37,8 @@ pub enum ImportError {
     /// A folder holds no runs.
     #[error(
         "{} holds no runs: give a folder with one log a run (*.jsonl, or *.csv with columns such as step and loss, each in the \
-         folder or in one of its own), an mlruns folder, or a table of runs (CSV, JSON Lines, Parquet). Of TensorBoard's event files and W&B's run folders export such a table first",
+         folder or in one of its own), an mlruns folder of MLflow, a wandb folder of W&B, a folder of TensorBoard's event files, \
+         or a table of runs (CSV, JSON Lines, Parquet)",
         .0.display()
     )]
     NoRuns(PathBuf),

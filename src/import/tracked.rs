@@ -1,0 +1,94 @@
+//! What the files of one run tell, wherever they are from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::ImportError;
+
+/// What is told at once, by name.
+pub type Told = Map<String, Value>;
+
+/// What the files of one run tell.
+#[derive(Debug, Default)]
+pub struct Tracked {
+    /// What it is called.
+    pub name: String,
+    /// Where that is told, for people.
+    pub path: PathBuf,
+    /// What is told one after the other; nothing for a line that is not understood.
+    pub lines: Vec<Option<Told>>,
+    /// What holds for the whole run, where no line tells it.
+    pub settings: Told,
+    /// How it ended, where a tracker says so.
+    pub status: Option<String>,
+}
+
+/// The status of a run that ended well.
+pub const FINISHED: &str = "finished";
+
+/// What is in a folder, sorted.
+pub fn inside(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let cannot = |cause| ImportError::Read { path: path.to_owned(), cause };
+    let entries = fs::read_dir(path).map_err(cannot)?.collect::<Result<Vec<_>, _>>().map_err(cannot)?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// Folders below a folder, sorted, itself first. Links to folders are not followed: W&B has one to its latest run.
+pub fn folders(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let mut found = vec![path.to_owned()];
+    for inner in inside(path)?.iter().filter(|inner| inner.is_dir() && !inner.is_symlink()) {
+        found.extend(folders(inner)?);
+    }
+    Ok(found)
+}
+
+/// A file as bytes.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, ImportError> {
+    fs::read(path).map_err(|cause| ImportError::Read { path: path.to_owned(), cause })
+}
+
+/// A file as text, whatever bytes it has.
+pub fn text(path: &Path) -> Result<String, ImportError> {
+    Ok(String::from_utf8_lossy(&bytes(path)?).into_owned())
+}
+
+/// A number as a value. What is no number, for which JSON has no word, is a text as W&B writes it.
+pub fn number(value: f64) -> Value {
+    serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)
+}
+
+/// A number where the text is one.
+pub fn value(text: &str) -> Value {
+    let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+    number.map_or_else(|| text.into(), Value::Number)
+}
+
+/// Measurements of one run by their step: of a step that was done again, after a restart, the later ones count.
+#[derive(Debug, Default)]
+pub struct Steps(BTreeMap<i64, Told>);
+
+impl Steps {
+    /// Adds a measurement.
+    pub fn add(&mut self, step: i64, name: &str, measured: f64) {
+        self.0.entry(step).or_default().insert(name.to_owned(), number(measured));
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A line a step.
+    pub fn lines(self) -> Vec<Option<Told>> {
+        let line = |(step, mut told): (i64, Told)| {
+            told.entry("step").or_insert_with(|| step.into());
+            Some(told)
+        };
+        self.0.into_iter().map(line).collect()
+    }
+}
