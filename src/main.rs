@@ -11,6 +11,7 @@ use runner::commands;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    runner::execute::files_may_be_too_large();
     let outcome = match Cli::read().command {
         Command::Init(args) => commands::init::run(&args),
         Command::Sweep(args) => commands::sweep::run(&args),

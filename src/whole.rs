@@ -35,17 +35,34 @@ pub fn rotate(path: &Path, previous: &Path, fill: Fill<'_>) -> io::Result<()> {
 }
 
 /// Gives `content` the name `path` unless that name is taken; tells whether it was free. Of many who call this at
-/// once exactly one gets `true`, on NFS too, because link(2) never replaces.
+/// once exactly one gets `true`, on NFS too, because link(2) never replaces. Where there are no links, as on the file systems of
+/// sticks and shares, a rename that does not replace does the same.
 pub fn publish(path: &Path, content: &[u8]) -> io::Result<bool> {
     let aside = filled(path, &mut |file| file.write_all(content), File::sync_all)?;
-    let linked = fs::hard_link(&aside, path);
+    let taken = |error: &io::Error| error.kind() == ErrorKind::AlreadyExists;
+    let named = match fs::hard_link(&aside, path) {
+        Err(no_link) if !taken(&no_link) => rename_unless_taken(&aside, path).map_err(|error| {
+            // Whoever could write the file beside it has the right to; it is links that are missing.
+            if taken(&error) { error } else { io::Error::new(ErrorKind::Unsupported, no_link) }
+        }),
+        linked => linked,
+    };
     let _ = fs::remove_file(&aside);
-    match linked {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
-        linked => linked?,
+    match named {
+        Err(error) if taken(&error) => return Ok(false),
+        named => named?,
     }
     sync_dir(parent(path))?;
     Ok(true)
+}
+
+/// Gives a file another name unless that is taken.
+fn rename_unless_taken(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    return rustix::fs::renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, rustix::fs::RenameFlags::NOREPLACE)
+        .map_err(io::Error::from);
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    Err(io::Error::new(ErrorKind::Unsupported, format!("{} cannot become {}", from.display(), to.display())))
 }
 
 /// Makes the names in a folder durable.
@@ -99,6 +116,18 @@ fn parent(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    #[test]
+    fn a_rename_takes_nobodys_place_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let [first, second, name] = ["first", "second", "name"].map(|name| dir.path().join(name));
+        fs::write(&first, "first").unwrap();
+        fs::write(&second, "second").unwrap();
+        rename_unless_taken(&first, &name).unwrap();
+        assert_eq!(rename_unless_taken(&second, &name).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&name).unwrap(), "first");
+    }
 
     #[test]
     fn of_eight_threads_that_publish_at_once_exactly_one_is_first() {

@@ -29,25 +29,26 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     }
     ensure!(args.cost.is_none() && args.at.is_empty(), "--cost and --at belong to a law that is a formula");
     let fitted = surface::read(&args.surface)?;
-    fitted.warn_beyond(&[Asked::flops(flops)], flops);
     let best = allocate::for_training(&fitted.priced, flops, max_tokens);
-    let of = |read: fn(&Allocation) -> f64| {
-        fitted.estimate(|priced| read(&allocate::for_training(priced, flops, max_tokens)))
+    let place = |priced: &Priced| {
+        let Allocation { params, tokens, .. } = allocate::for_training(priced, flops, max_tokens);
+        [params, tokens]
     };
-    let [params, tokens] = [of(|best| best.params), of(|best| best.tokens)];
-    let loss = fitted.loss(flops, |priced| allocate::for_training(priced, flops, max_tokens).loss);
-    let ratio = of(|best| best.tokens / best.params);
+    let [params, tokens] = [0, 1].map(|k| fitted.estimate(|priced| place(priced)[k]));
+    let ratio = fitted.estimate(|priced| place(priced)[1] / place(priced)[0]);
+    let loss = fitted.loss(flops, place);
     let above = of_asymptote(&fitted, flops, max_tokens);
     let stopped = stopped(&fitted, flops);
     let off = [0.5, 2.0].map(|factor| allocate::off_optimum(&fitted.priced, flops, factor));
     let quality = allocate::for_training(&fitted.priced, flops, None);
-    let inference = served.and_then(|served| allocate::with_inference(&fitted.priced, &quality, served));
+    let serving = served.and_then(|served| Serving::of(&fitted, flops, served));
+    warn(&fitted, flops, (best.tokens < quality.tokens).then_some(&best), serving.as_ref());
     if args.surface.json {
         let object = serde_json::json!({
             "approach": fitted.summary.approach, "counting": fitted.summary.counting,
             "status": fitted.summary.status, "trained": fitted.summary.trained, "flops": flops, "params": params, "tokens": tokens,
             "loss": loss, "tokens_per_param": ratio, "cost": fitted.priced.cost, "off_optimum": off,
-            "above_asymptote": above, "stopped_at_a_tenth": stopped, "inference_aware": inference, "landmarks": landmarks(&fitted),
+            "above_asymptote": above, "stopped_at_a_tenth": stopped, "inference_aware": serving, "landmarks": landmarks(&fitted),
         });
         json::print(object)?;
         return Ok(ExitCode::SUCCESS);
@@ -56,12 +57,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     writeln!(out, "{} at {} FLOPs", fitted.name(), Flops(flops))?;
     out += &numbers([params, tokens, ratio, loss, above]);
     if best.tokens < quality.tokens {
-        writeln!(
-            out,
-            "limited by the number of tokens: with unlimited tokens the optimum is {} tokens, loss {:.4}",
-            Tokens(quality.tokens),
-            quality.loss
-        )?;
+        writeln!(out, "{}", limited(&quality))?;
     }
     for off in &off {
         writeln!(out, "{}", flatness(off))?;
@@ -69,9 +65,9 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     if let Some(factor) = stopped {
         writeln!(out, "{}", stopping(factor))?;
     }
-    if let (Some(served), Some(found)) = (served, inference) {
-        writeln!(out, "{}", serving(served, &found))?;
-        if max_tokens.is_some_and(|most| found.allocation.tokens > most) {
+    if let Some(serving) = &serving {
+        writeln!(out, "{}", serving.words(flops))?;
+        if max_tokens.is_some_and(|most| serving.found.allocation.tokens > most) {
             writeln!(out, "which is more training tokens than available")?;
         }
     }
@@ -81,6 +77,14 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     }
     io::stdout().write_all(room.fold(&out).as_bytes()).context(STDOUT)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn limited(unlimited: &Allocation) -> String {
+    let Allocation { tokens, loss, .. } = unlimited;
+    format!(
+        "limited by the number of tokens: with unlimited tokens the optimum is {} tokens, loss {loss:.4}",
+        Tokens(*tokens)
+    )
 }
 
 fn stopping(factor: Estimate) -> String {
@@ -133,17 +137,69 @@ fn flatness(off: &OffOptimum) -> String {
     )
 }
 
-fn serving(served: f64, found: &InferenceAware) -> String {
-    format!(
-        "serving {} tokens at a loss of {:.4}: {} parameters, {} tokens, {} FLOPs in all, {:.1}% less than the \
-         training optimum",
-        Tokens(served),
-        found.allocation.loss,
-        Params(found.allocation.params),
-        Tokens(found.allocation.tokens),
-        Flops(found.flops),
-        100.0 * found.saving
-    )
+/// The model that is cheapest in training and serving together, with intervals.
+#[derive(serde::Serialize)]
+struct Serving {
+    #[serde(flatten)]
+    found: InferenceAware,
+    /// Tokens that are served.
+    served: f64,
+    /// FLOPs of its training alone.
+    training_flops: f64,
+    params: Estimate,
+    tokens: Estimate,
+    saved: Estimate,
+}
+
+impl Serving {
+    /// At the loss of the best model of a training budget.
+    fn of(fitted: &Fitted, flops: f64, served: f64) -> Option<Self> {
+        let cheapest = |priced: &Priced| {
+            let quality = allocate::for_training(priced, flops, None);
+            allocate::with_inference(priced, &quality, served)
+        };
+        let found = cheapest(&fitted.priced)?;
+        let of = |read: fn(&InferenceAware) -> f64| {
+            fitted.estimate(|priced| cheapest(priced).map_or(f64::NAN, |found| read(&found)))
+        };
+        Some(Self {
+            found,
+            served,
+            training_flops: fitted.priced.flops(found.allocation.params, found.allocation.tokens),
+            params: of(|found| found.allocation.params),
+            tokens: of(|found| found.allocation.tokens),
+            saved: of(|found| found.saving),
+        })
+    }
+
+    fn words(&self, budget: f64) -> String {
+        let Self { found, served, training_flops, params, tokens, saved } = self;
+        format!(
+            "serving {} tokens at a loss of {:.4}: {} parameters, {} tokens, {} FLOPs in all, {} less than the training optimum. \
+             Its training alone takes {} FLOPs, {} times the budget: it is this loss that is kept, and not the budget",
+            Tokens(*served),
+            found.allocation.loss,
+            estimate(*params, |x| Params(x).to_string()),
+            estimate(*tokens, |x| Tokens(x).to_string()),
+            Flops(found.flops),
+            estimate(*saved, percent),
+            Flops(*training_flops),
+            Ratio(training_flops / budget),
+        )
+    }
+}
+
+/// Warns of what lies beyond the runs behind the surface: the budget, what data that run out leave to parameters, and the
+/// model that is to serve.
+fn warn(fitted: &Fitted, flops: f64, limited: Option<&Allocation>, serving: Option<&Serving>) {
+    let mut asked = vec![Asked::flops(flops)];
+    asked.extend(limited.map(|best| Asked::params(best.params)));
+    if let Some(Serving { found, .. }) = serving {
+        asked.extend([Asked::params(found.allocation.params), Asked::tokens(found.allocation.tokens)]);
+    }
+    fitted.warn_beyond(&asked, flops);
+    let largest = limited.into_iter().chain(serving.map(|serving| &serving.found.allocation));
+    fitted.note_cost(largest.map(|best| best.params).fold(fitted.priced.n_opt(flops), f64::max));
 }
 
 /// A landmark as this surface sees it.
@@ -167,7 +223,7 @@ fn landmarks(fitted: &Fitted) -> Vec<Seen> {
             name: model.name,
             params: model.params,
             tokens: model.tokens,
-            loss: fitted.loss(flops, |priced| priced.surface.loss(model.params, model.tokens)),
+            loss: fitted.loss(flops, |_| [model.params, model.tokens]),
             optimal_params: best.params,
             optimal_loss: best.loss,
         }

@@ -371,14 +371,17 @@ fn worth(best: &[Best; 2], among: &str) -> anyhow::Result<Option<String>> {
     let bootstrap = Bootstrap { resamples: RESAMPLES, ..Bootstrap::default() };
     let fit =
         written::fit(&law, &data, &written::Options { starts: STARTS, bootstrap, ..written::Options::default() })?;
+    let surface =
+        format!("on one surface with shared exponents and one irreducible loss, fitted to all runs of both{among}");
+    if fit.law.status != Status::Converged {
+        let why = &fit.law.conclusion;
+        return Ok(Some(format!(
+            "{surface}, it is not told what a parameter and a token of the second are worth: {why}"
+        )));
+    }
     let of = |name: &str| fit.law.get(name).map(|estimate| words::estimate(estimate, words::decimal));
     let [Some(params), Some(tokens)] = ["rho_N[second]", "rho_D[second]"].map(of) else { return Ok(None) };
-    let doubt = if fit.law.status == Status::Converged { "" } else { "; the fit is in doubt: " };
-    let why = if doubt.is_empty() { "" } else { &fit.law.conclusion };
-    Ok(Some(format!(
-        "on one surface with shared exponents and one irreducible loss, fitted to all runs of both{among}, a parameter of \
-         the second is worth {params} of the first's, and a token {tokens}{doubt}{why}"
-    )))
+    Ok(Some(format!("{surface}, a parameter of the second is worth {params} of the first's, and a token {tokens}")))
 }
 
 fn runs(first: &Found, second: &Found) -> Told {

@@ -30,7 +30,8 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let fitted = surface::read(&args.surface)?;
     let flops = fitted.priced.flops(params, tokens);
     fitted.warn_beyond(&[Asked::params(params), Asked::tokens(tokens)], flops);
-    let loss = fitted.loss(flops, |priced| priced.surface.loss(params, tokens));
+    let loss = fitted.loss(flops, |_| [params, tokens]);
+    fitted.note_cost(params);
     let best = allocate::for_training(&fitted.priced, flops, None);
     let terms = TERMS.map(|(_, term)| fitted.estimate(|priced| term(&priced.surface, params, tokens)));
     let [of_params, of_tokens] = [doubled(&fitted, params, tokens, true), doubled(&fitted, params, tokens, false)];

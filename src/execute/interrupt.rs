@@ -42,6 +42,13 @@ pub fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
+/// A file that grows over the limit of file sizes (`ulimit -f`) is an error of whoever writes it, and ends nothing.
+pub fn files_may_be_too_large() {
+    // The flag is never read: a handler of any kind keeps the process alive.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
+
 /// Ends the process at once: other threads of it may stand in a driver or a compiler, whose own farewell would wait for them.
 pub fn leave(code: u8) -> ! {
     signal_hook::low_level::exit(code.into())

@@ -32,7 +32,7 @@ mod worker;
 
 pub use display::Display;
 pub use event::Event;
-pub use interrupt::{interrupts, leave, stop_flag};
+pub use interrupt::{files_may_be_too_large, interrupts, leave, stop_flag};
 pub use status::{Failed, Running, Status};
 pub use stopping::{Stopping, replay};
 pub use summary::Summary;

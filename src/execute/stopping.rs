@@ -16,9 +16,24 @@ pub struct Stopping {
     rule: StopEarly,
     tuned: Vec<String>,
     /// The runs that differ in what is tuned alone, by their places in the plan; grouped at the first point that is judged.
-    groups: OnceLock<Vec<Vec<usize>>>,
-    /// Curves by run; nothing for one that has none to compare with.
-    curves: Mutex<BTreeMap<RunId, Option<Arc<Curve>>>>,
+    groups: OnceLock<Groups>,
+    curves: Mutex<Curves>,
+}
+
+/// The runs of each group by their places in the plan, and the group of each run.
+struct Groups {
+    runs: Vec<Vec<usize>>,
+    of: BTreeMap<RunId, usize>,
+}
+
+impl Groups {
+    fn of(plan: &Plan, tuned: &[String]) -> Self {
+        let runs = plan.places(tuned);
+        let of = |(group, places): (usize, &Vec<usize>)| {
+            places.iter().map(|at| (plan.runs[*at].id.clone(), group)).collect::<Vec<_>>()
+        };
+        Self { of: runs.iter().enumerate().flat_map(of).collect(), runs }
+    }
 }
 
 /// The group of each run, in the order in which they are trained: the middle values of all groups first, since a run is
@@ -92,29 +107,48 @@ impl Stopping {
             return None;
         }
         let runs = &ledger.plan().runs;
-        let groups = self.groups.get_or_init(|| ledger.plan().places(&self.tuned));
+        let groups = self.groups.get_or_init(|| Groups::of(ledger.plan(), &self.tuned));
+        let own = *groups.of.get(&run.id)?;
         let mut curves = self.curves.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut curve = |run: &PlannedRun| {
-            if !curves.contains_key(&run.id) && ledger.has_result(&run.id) {
-                // One that is damaged is told of at the end, and nothing is learned from it.
-                let known = of_result(ledger, run).ok().flatten().map(Arc::new);
-                curves.insert(run.id.clone(), known);
-            }
-            curves.get(&run.id).cloned().flatten()
+        let point = [share, progress.train_loss];
+        // A point that lies before the best of its own group needs no look at the others.
+        for at in &groups.runs[own] {
+            look(&mut curves, ledger, &runs[*at]);
+        }
+        let ended = |curves: &Curves, group: &[usize]| -> Vec<(usize, Arc<Curve>)> {
+            group.iter().filter_map(|at| Some((*at, curves.get(&runs[*at].id)?.clone()?))).collect()
         };
-        let known: Vec<Vec<(&RunId, Arc<Curve>)>> = groups
-            .iter()
-            .map(|group| group.iter().filter_map(|at| Some((&runs[*at].id, curve(&runs[*at])?))).collect())
-            .collect();
+        let mine = ended(&curves, &groups.runs[own]);
+        if !stop::is_behind(&refs(&mine), point) {
+            return None;
+        }
+        let begun = ledger.begun();
+        for run in runs.iter().filter(|run| begun.contains(&run.id.to_string())) {
+            look(&mut curves, ledger, run);
+        }
+        let known: Vec<Vec<(usize, Arc<Curve>)>> = groups.runs.iter().map(|group| ended(&curves, group)).collect();
         drop(curves);
-        let refs: Vec<Vec<&Curve>> =
-            known.iter().map(|group| group.iter().map(|(_, curve)| curve.as_ref()).collect()).collect();
-        let own = groups.iter().position(|group| group.iter().any(|at| runs[*at].id == run.id))?;
-        let all = refs.iter().map(Vec::as_slice);
+        let all: Vec<Vec<&Curve>> = known.iter().map(|group| refs(group)).collect();
         let Verdict { against, behind, allowed } =
-            stop::judge(self.rule, all, &refs[own], [share, progress.train_loss])?;
-        Some(Reason { rule: self.rule, against: known[own][against].0.clone(), behind, allowed })
+            stop::judge(self.rule, all.iter().map(Vec::as_slice), &all[own], point)?;
+        Some(Reason { rule: self.rule, against: runs[known[own][against].0].id.clone(), behind, allowed })
     }
+}
+
+/// Curves by run; nothing for one that has none to compare with.
+type Curves = BTreeMap<RunId, Option<Arc<Curve>>>;
+
+/// Reads the curve of a run that has come to its end since the last look.
+fn look(curves: &mut Curves, ledger: &Ledger, run: &PlannedRun) {
+    if !curves.contains_key(&run.id) && ledger.has_result(&run.id) {
+        // One that is damaged is told of at the end, and nothing is learned from it.
+        let known = of_result(ledger, run).ok().flatten().map(Arc::new);
+        curves.insert(run.id.clone(), known);
+    }
+}
+
+fn refs(curves: &[(usize, Arc<Curve>)]) -> Vec<&Curve> {
+    curves.iter().map(|(_, curve)| curve.as_ref()).collect()
 }
 
 /// The curve of a run that was trained to its end.

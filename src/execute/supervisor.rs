@@ -21,7 +21,9 @@ pub enum ExecuteError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The system would not start a worker.
-    #[error("cannot start a worker: {0}; free memory or processes (`ulimit -u`), and run the same command again")]
+    #[error(
+        "cannot start a worker: {0}; free memory, processes (`ulimit -u`) or files (`ulimit -n`), and run the same command again"
+    )]
     Spawn(io::Error),
     /// Every worker gave up for a reason that is not a run's.
     #[error("no worker can continue; {0}")]

@@ -1,6 +1,7 @@
 //! One process, one run: the claim under which an attempt is made.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -88,6 +89,12 @@ impl Ledger {
     pub fn is_over(&self, id: &RunId) -> bool {
         let ends = [self.result_path(id), self.failed_path(id), self.stopped_path(id)];
         ends.iter().any(|path| path.exists())
+    }
+
+    /// The names of the runs that have a folder: of all others there is nothing.
+    pub fn begun(&self) -> BTreeSet<String> {
+        let entries = fs::read_dir(self.dir.join("runs")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 
     /// Whether a run has a result, without reading it.

@@ -111,8 +111,11 @@ fn hint(cause: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ". Make room and run the sweep again: finished runs are kept"
         }
+        io::ErrorKind::FileTooLarge => {
+            ". A limit of file sizes is in the way (`ulimit -f`): raise it and run the same command again; finished runs are kept"
+        }
         io::ErrorKind::Unsupported | io::ErrorKind::CrossesDevices => {
-            ". Results need a file system with hard links; choose another folder with --out"
+            ". Results need a file system with hard links, or with renames that replace nothing; choose another folder with --out"
         }
         _ => "",
     }

@@ -30,6 +30,14 @@ pub(super) fn publish(path: &Path, content: &[u8]) -> Result<bool, LedgerError> 
     whole::publish(path, content).map_err(LedgerError::io("publish", path))
 }
 
+/// An error where nothing could be published in a folder.
+pub(super) fn try_publishing(dir: &Path) -> Result<(), LedgerError> {
+    let path = dir.join(format!(".publish-{}", std::process::id()));
+    let tried = publish(&path, b"");
+    let _ = fs::remove_file(&path);
+    tried.map(drop)
+}
+
 /// Replaces a file by what `fill` writes, durably, and keeps the file before it as `previous`.
 pub(super) fn rotate(path: &Path, previous: &Path, fill: whole::Fill<'_>) -> Result<(), LedgerError> {
     whole::rotate(path, previous, fill).map_err(LedgerError::io("write", path))

@@ -99,8 +99,7 @@ impl Ledger {
         if has_tables_only(dir) {
             return Err(LedgerError::TablesOnly { dir: dir.to_owned() });
         }
-        files::create_dir(&dir.join("runs"))?;
-        let lease = lock(dir)?;
+        let lease = hold(dir)?;
         let spec_path = dir.join("spec.toml");
         let mut grown_from = None;
         let (plan, sealed) = if let Some(there) = files::read(&spec_path)? {
@@ -262,6 +261,15 @@ fn refuse_foreign(dir: &Path) -> Result<(), LedgerError> {
         }
     }
     Ok(())
+}
+
+/// The lock of a folder that is made if need be, and in which results can be published: better told before training than behind it.
+fn hold(dir: &Path) -> Result<Lease, LedgerError> {
+    let runs = dir.join("runs");
+    files::create_dir(&runs)?;
+    let lease = lock(dir)?;
+    files::try_publishing(&runs)?;
+    Ok(lease)
 }
 
 /// Takes the lock on a folder.

@@ -1,6 +1,6 @@
 //! Results read back from `runs.csv` and `curves.csv`, where these are all that was kept of a sweep, as git keeps it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -15,10 +15,10 @@ use crate::trainer::{DeviceInfo, Measured, Outcome, PART_LOSS, Told};
 pub(super) fn read(dir: &Path, plan: &Plan) -> Result<BTreeMap<RunId, State>, LedgerError> {
     let mut curves = curves(&dir.join("curves.csv"))?;
     let path = dir.join("runs.csv");
-    let mut kept = BTreeMap::new();
+    let (mut kept, planned) = (BTreeMap::new(), plan.runs.iter().map(|run| &run.id).collect::<BTreeSet<_>>());
     for row in rows(&path)? {
         let id = row.id()?;
-        if !plan.runs.iter().any(|run| run.id == id) {
+        if !planned.contains(&id) {
             return Err(row.damaged("id", "it is not a run of plan.json"));
         }
         let state = match row.text("status") {

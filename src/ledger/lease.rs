@@ -100,6 +100,12 @@ pub(super) enum Taken {
     Unknown,
 }
 
+/// Whether a file system has no locks, or has them from a service that is not there, as NFS may.
+fn has_no_locks(error: &io::Error) -> bool {
+    const ENOLCK: i32 = rustix::io::Errno::NOLCK.raw_os_error();
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(ENOLCK)
+}
+
 impl Lease {
     /// Takes the lease at `path` unless another holds it.
     pub(super) fn take(path: &Path, watch: &Watch) -> Result<Result<Self, Taken>, LedgerError> {
@@ -110,7 +116,7 @@ impl Lease {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => return Ok(Err(Taken::Alive(read(&mut file)))),
             // Without locks the heartbeat decides alone.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => false,
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => false,
             Err(TryLockError::Error(cause)) => return Err(LedgerError::io("lock", path)(cause)),
         };
         if let Some(holder) = read(&mut file) {

@@ -34,18 +34,23 @@ impl Fitted {
         Estimate::from_draws(of(&self.priced), self.summary.draws.iter().map(drawn))
     }
 
-    /// A loss of the surface, of a model that `flops` train. Beyond the budgets its interval counts as well how far the surface
-    /// misses the largest budget when it has not seen it: resamples alone tell nothing of the form of the law.
-    pub fn loss(&self, flops: f64, of: impl Fn(&Priced) -> f64) -> Estimate {
-        let known = self.estimate(of);
+    /// The loss of a model that `flops` train, by its parameters and tokens. Beyond the budgets its interval counts as well how far
+    /// the surface misses the largest budget when it has not seen it: resamples alone tell nothing of the form of the law. It stays
+    /// above zero, and below what the best model of the largest budget reaches with no more parameters and tokens.
+    pub fn loss(&self, flops: f64, place: impl Fn(&Priced) -> [f64; 2]) -> Estimate {
+        let of = |priced: &Priced, [params, tokens]: [f64; 2]| priced.surface.loss(params, tokens);
+        let known = self.estimate(|priced| of(priced, place(priced)));
         let Estimate { value, low, high } = known;
-        match self.missed(flops) {
-            Some((_, error)) if !low.is_nan() => {
-                let far = |end: f64| (end - value).hypot(NORMAL_95 * error);
-                Estimate { value, low: value - far(low.min(value)), high: value + far(high.max(value)) }
-            }
-            _ => known,
-        }
+        let (Some((_, error)), Some(trained)) = (self.missed(flops).filter(|_| !low.is_nan()), self.summary.trained)
+        else {
+            return known;
+        };
+        let far = |end: f64| (end - value).hypot(NORMAL_95 * error);
+        let [params, tokens] = place(&self.priced);
+        let budget = trained.flops[1];
+        let smaller = [params.min(self.priced.n_opt(budget)), tokens.min(self.priced.d_opt(budget))];
+        let most = self.estimate(|priced| of(priced, smaller)).high.max(high);
+        Estimate { value, low: (value - far(low.min(value))).max(0.0), high: (value + far(high.max(value))).min(most) }
     }
 
     /// What the surface missed of the budget held out, and the standard error that follows for losses at `flops`; nothing
@@ -74,9 +79,24 @@ impl Fitted {
         };
         eprintln!(
             "note: fitted without its largest budget, {} times the next one, the surface misses the losses there by {rms:.4} nats \
-             ({mean:+.4} on average); the interval of the loss counts an error of {error:.4} for that",
+             ({mean:+.4} on average); the interval of the loss counts an error of {error:.4} for what of that is not the scatter of \
+             single runs",
             Ratio(factor),
         );
+    }
+
+    /// Says that FLOPs of a model of so many parameters are foretold, where it is larger than any that was trained and FLOPs are
+    /// not 6ND.
+    pub fn note_cost(&self, params: f64) {
+        if let Some(beyond) = self.priced.cost.beyond.filter(|beyond| params > 1.01 * beyond.largest) {
+            eprintln!(
+                "note: FLOPs of models larger than {} parameters, the largest trained, are taken to come to 6ND; {} of so many \
+                 are {:.2} times that",
+                Params(beyond.largest),
+                Params(params),
+                self.priced.cost.per_token(params) / (6.0 * params)
+            );
+        }
     }
 
     /// What is fitted, in words.
@@ -189,7 +209,7 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     let file = file(&args.fit)?;
     let path = file.display();
     let text = std::fs::read_to_string(&file).with_context(|| format!("{path}: cannot be read"))?;
-    let mut found = Vec::new();
+    let (mut found, mut laws) = (Vec::new(), Vec::new());
     for value in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
         let value = value.with_context(|| format!("{path}: is not what `runner fit --json` prints"))?;
         let values = match value {
@@ -200,11 +220,18 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
             },
             value => vec![value],
         };
+        laws.extend(values.iter().filter_map(|value| Some(value.get("law")?.as_str()?.to_owned())));
         for mut fit in values.into_iter().filter_map(|value| serde_json::from_value::<Summary>(value).ok()) {
             let others = std::mem::take(&mut fit.other_countings);
             found.push(fit);
             found.extend(others);
         }
+    }
+    if let Some(law) = laws.first().filter(|_| found.is_empty()) {
+        bail!(
+            "{path}: has the law `{law}`, which tells no loss of any parameters and tokens; `runner fit RUNS.csv --approach 3 --json` \
+             writes a surface, which does"
+        );
     }
     ensure!(!found.is_empty(), "{path}: has no fit; write one with `runner fit RUNS.csv --json`");
     let counting = args.counting.map(fit::counting);

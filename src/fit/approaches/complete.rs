@@ -129,7 +129,11 @@ fn with_held_out(
     let forecast = held_out.as_ref().and_then(|held_out| {
         let converged = held_out.fit.priced().filter(|_| held_out.fit.status == Status::Converged);
         let [_, seen] = held_out.fit.trained?.flops;
-        forecast::of_surface(&converged?, seen, &held_out.runs, fitted.counting)
+        let Summary { residuals, points, .. } = &held_out.fit;
+        // Each of the five constants takes a degree of freedom.
+        let free = *points as f64 / (*points as f64 - 5.0);
+        let scatter = residuals.filter(|_| *points > 5).map(|residuals| residuals.rms * free.sqrt());
+        forecast::of_surface(&converged?, seen, scatter, &held_out.runs, fitted.counting)
     });
     (Summary { forecast, ..Summary::from(fitted) }, held_out)
 }

@@ -21,6 +21,10 @@ pub struct Forecast {
     pub points: usize,
     /// Root of the mean squared error of the predicted losses, in nats, for approaches that predict losses.
     pub loss_rms: Option<f64>,
+    /// What single runs scatter by, in nats: the root of the mean squared residual of the budgets that were fitted, for as many
+    /// degrees of freedom as they have, at the losses held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scatter: Option<f64>,
     /// Mean of predicted minus measured loss, in nats.
     pub loss_mean: Option<f64>,
     /// Predicted number of compute-optimal parameters over that of the parabola through the runs held out.
@@ -72,6 +76,7 @@ impl Measured {
             factor: None,
             points: self.points,
             loss_rms: None,
+            scatter: None,
             loss_mean: None,
             n_opt_ratio: Some(params / self.params),
             d_opt_ratio: Some(tokens / self.tokens),
@@ -82,11 +87,15 @@ impl Measured {
 }
 
 impl Forecast {
-    /// The standard error, in nats, with which a loss at `flops` is foretold: that of the budget held out, once for each step as
-    /// far as that one was above the largest that was seen. Nothing below `largest`, the largest budget of the fit itself.
+    /// The standard error, in nats, with which the law foretells losses at `flops`: that of the budget held out, once for each
+    /// step as far as that one was above the largest that was seen. Nothing below `largest`, the largest budget of the fit itself.
+    ///
+    /// What single runs scatter by is no error of the law. Of their mean it is one, and less than that is not told.
     pub fn error_at(&self, flops: f64, largest: f64) -> Option<f64> {
         let steps = (flops / largest).ln() / self.factor?.ln();
-        (steps > 0.0 && steps.is_finite()).then_some(self.loss_rms? * steps)
+        let (square, scatter) = (self.loss_rms?.powi(2), self.scatter.unwrap_or(0.0).powi(2));
+        let error = (square - scatter).max(scatter / self.points as f64).min(square).sqrt();
+        (steps > 0.0 && steps.is_finite()).then_some(error * steps)
     }
 }
 
@@ -105,8 +114,15 @@ pub fn hold_out(observations: &[Observation]) -> Option<(Vec<Observation>, Vec<O
 }
 
 /// How well a surface fitted to the smaller budgets predicts the losses of the runs held out.
-/// It also predicts their optimum, at the cost of training that all runs tell. `seen` is the largest budget it was fitted to.
-pub fn of_surface(priced: &Priced, seen: f64, held_out: &[Observation], counting: Counting) -> Option<Forecast> {
+/// It also predicts their optimum, at the cost of training that all runs tell. `seen` is the largest budget it was fitted to,
+/// `scatter` what its runs scatter by around it, in the logarithm of the loss.
+pub fn of_surface(
+    priced: &Priced,
+    seen: f64,
+    scatter: Option<f64>,
+    held_out: &[Observation],
+    counting: Counting,
+) -> Option<Forecast> {
     let surface = &priced.surface;
     let errors: Vec<f64> =
         held_out.iter().filter_map(|run| Some(surface.loss(run.params_by(counting)?, run.tokens) - run.loss)).collect();
@@ -117,6 +133,7 @@ pub fn of_surface(priced: &Priced, seen: f64, held_out: &[Observation], counting
         factor: None,
         points: 0,
         loss_rms: None,
+        scatter: None,
         loss_mean: None,
         n_opt_ratio: None,
         d_opt_ratio: None,
@@ -130,6 +147,8 @@ pub fn of_surface(priced: &Priced, seen: f64, held_out: &[Observation], counting
         factor: Some(budget / seen),
         points: errors.len(),
         loss_rms: Some(mean(&|error| error * error).sqrt()),
+        scatter: scatter
+            .map(|scatter| scatter * held_out.iter().map(|run| run.loss).sum::<f64>() / held_out.len() as f64),
         loss_mean: Some(mean(&|error| error)),
         ..optimum
     })

@@ -96,10 +96,10 @@ impl Priced {
     /// Compute-optimal parameters for a budget in FLOPs.
     pub fn n_opt(&self, flops: f64) -> f64 {
         let Surface { a, b, alpha, beta, .. } = self.surface;
-        let Cost { coefficient, exponent, bend, .. } = self.cost;
+        let Cost { coefficient, exponent, .. } = self.cost;
         let straight =
             ((alpha * a / (exponent * beta * b)).ln() + beta * (flops / coefficient).ln()) / (alpha + exponent * beta);
-        if bend.is_none() {
+        if self.cost.is_straight(straight.exp()) {
             return straight.exp();
         }
         // What more parameters gain over what the tokens they cost would gain.

@@ -99,6 +99,11 @@ pub fn judge<'a>(
     judge_by(rule, COMPANIONS, known, own, point)
 }
 
+/// Whether a run that has this loss at this share of its tokens lies behind the best finished one of its group.
+pub fn is_behind(own: &[&Curve], [share, loss]: [f64; 2]) -> bool {
+    best(own).and_then(|best| best.at(share)).is_some_and(|at_best| loss > at_best)
+}
+
 /// The same where so many companions suffice.
 fn judge_by<'a>(
     rule: StopEarly,
@@ -181,7 +186,9 @@ pub fn replay(runs: &[Past], rule: StopEarly, evidence: Evidence) -> Replay {
             }
         };
         let own = &ended[run.group];
-        let is_stopped = |point: &&[f64; 2]| judge_by(rule, evidence.enough(), known(), own, **point).is_some();
+        let is_stopped = |point: &&[f64; 2]| {
+            is_behind(own, **point) && judge_by(rule, evidence.enough(), known(), own, **point).is_some()
+        };
         if let Some([share, _]) = run.curve.points.iter().find(is_stopped) {
             stopped += 1;
             spent += share * run.flops;

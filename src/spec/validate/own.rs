@@ -1,5 +1,7 @@
 //! `[[sweep.models]]` and `[train.count]`: models that only a program knows.
 
+use std::collections::BTreeSet;
+
 use crate::spec::check::{Checked, absent, require};
 use crate::spec::counting::counted;
 use crate::spec::{Count, Model, OwnModel, Source, Spec};
@@ -61,17 +63,18 @@ fn command(count: &Count) -> Checked {
 
 /// Each model is counted, and stands once. What a command counts, is not known yet.
 fn counts(spec: &Spec, models: &[OwnModel], by_command: bool) -> Checked {
-    let name = |at: usize| models[at].told();
-    for at in 0..models.len() {
-        let key = format!("sweep.models.{at}");
-        require(!models[at].told().trim().is_empty(), &key, || {
+    let (mut configs, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for (at, model) in models.iter().enumerate() {
+        let (key, name) = (format!("sweep.models.{at}"), model.told());
+        require(!name.trim().is_empty(), &key, || {
             ("nothing tells this model from others", "write config = { ... } with the program's keys, or a name")
         })?;
-        require(!models[..at].iter().any(|other| other.config == models[at].config), &key, || {
-            (format!("{:?} has the same config as another model", name(at)), "write each model once")
+        // As text: TOML's numbers have no order. Keys stand in theirs.
+        require(configs.insert(format!("{:?}", model.config)), &key, || {
+            (format!("{name:?} has the same config as another model"), "write each model once")
         })?;
-        require(!(0..at).any(|other| name(other) == name(at)), &key, || {
-            (format!("another model is called {:?} too", name(at)), "write another name")
+        require(names.insert(name.clone()), &key, || {
+            (format!("another model is called {name:?} too"), "write another name")
         })?;
     }
     if by_command { Ok(()) } else { counted(spec).map(drop) }
