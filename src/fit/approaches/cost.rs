@@ -169,6 +169,14 @@ impl Cost {
         Self { beyond: ends.into_iter().find(sensible), ..self }
     }
 
+    /// The same, which comes to 6ND beyond this size where it does not say what it is there: files of earlier programs do not.
+    #[must_use]
+    pub fn ending_at(self, largest: Option<f64>) -> Self {
+        let unsaid = self.beyond.is_none() && self != Self { rms: self.rms, ..Self::SIX_ND };
+        let beyond = largest.filter(|_| unsaid).map(|largest| Beyond { largest, fast: 0.0 });
+        Self { beyond: beyond.or(self.beyond), ..self }
+    }
+
     /// From the parabola y = p x^2 + q x + r of ln FLOPs per token in ln N.
     fn bent([curvature, q, r]: [f64; 3], ln_params: &[f64], rms: f64) -> Self {
         let (low, high) =
@@ -272,6 +280,11 @@ mod tests {
         assert!((found.params(found.per_token(1e6)) / 1e6 - 1.0).abs() < 1e-9);
         assert!((found.params(found.per_token(1e10)) / 1e10 - 1.0).abs() < 1e-9, "beyond the largest model too");
         assert_eq!(Cost::fit(&ln_n, &counted(1.0, -1.0)), Cost::SIX_ND, "no count of FLOPs falls with size");
+        // A file of an earlier program does not say what larger models cost.
+        let unsaid = Cost { beyond: None, ..found };
+        assert!((unsaid.per_token(1e15) / 6e15).ln().abs() > 2.0);
+        assert!((unsaid.ending_at(Some(1e8)).per_token(1e15) / 6e15 - 1.0).abs() < 0.02);
+        assert_eq!(Cost::SIX_ND.ending_at(Some(1e8)), Cost::SIX_ND);
     }
 
     /// Models of one shape, as `runner plan` counts them: blocks 12 L d^2 of depth L = d/16, 1024 tokens of the vocabulary in an

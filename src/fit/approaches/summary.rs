@@ -239,9 +239,11 @@ impl Summary {
         Some(Surface { e: self.e?, a: self.a?, b: self.b?, alpha: self.alpha?, beta: self.beta? })
     }
 
-    /// The fitted surface and what training costs; 6ND where the file does not say.
+    /// The fitted surface and what training costs; 6ND where the file does not say, also beyond the largest model.
     pub fn priced(&self) -> Option<Priced> {
-        Some(Priced { surface: self.surface()?, cost: self.cost.unwrap_or_default() })
+        let cost = self.cost.unwrap_or_default();
+        let largest = self.trained.map(|trained| trained.params[1]);
+        Some(Priced { surface: self.surface()?, cost: cost.ending_at(largest) })
     }
 
     /// A value with its interval by the name of its field.
