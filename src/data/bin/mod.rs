@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use self::file::BinFile;
-use self::layout::Layout;
+use self::layout::{By, Layout};
 use super::cache::{BinFacts, Manifest, TokenDocuments, TokenFacts, TokenWriter, fingerprint};
 use super::ids::{MOST_IDS, Numbering, Occurring};
 use super::{DataError, find};
@@ -33,7 +33,10 @@ impl BinRecipe {
             if files.iter().any(|path| !is_empty(path)) {
                 files.retain(|path| !is_empty(path));
             }
-            files.iter().map(|path| BinFile::open(path, data.dtype, vocab)).collect()
+            let files: Vec<BinFile> =
+                files.iter().map(|path| BinFile::open(path, data.dtype, vocab)).collect::<Result<_, _>>()?;
+            of_one_type(&files)?;
+            Ok(files)
         };
         let train = open(data.path.as_ref().expect("checked: a token file has a path"))?;
         let validation = data.validation_path.as_ref().map(open).transpose()?;
@@ -136,4 +139,16 @@ impl BinRecipe {
         }
         occurring.numbering("vocab", say)
     }
+}
+
+/// Shards whose ids tell how wide they are have one width: where one differs, it is damaged or was mistaken.
+fn of_one_type(files: &[BinFile]) -> Result<(), DataError> {
+    let mut recognised = files.iter().filter(|file| file.layout.by == By::Ids);
+    let Some(first) = recognised.next() else { return Ok(()) };
+    let Some(other) = recognised.find(|file| file.layout.dtype != first.layout.dtype) else { return Ok(()) };
+    let (here, there, before) = (other.layout.dtype, first.layout.dtype, first.path.display());
+    let what = format!(
+        "its ids look like {here}, and those of {before} like {there}; save all shards with one type, or write data.dtype"
+    );
+    Err(DataError::content(&other.path, what))
 }
