@@ -11,7 +11,7 @@ use self::file::BinFile;
 use self::layout::{By, Layout};
 use super::cache::{BinFacts, Manifest, TokenDocuments, TokenFacts, TokenWriter, fingerprint};
 use super::ids::{MOST_IDS, Numbering, Occurring};
-use super::{DataError, find};
+use super::{DataError, find, kind};
 use crate::spec::{Data, Source, TokenType};
 
 /// Token files and how they are split.
@@ -27,7 +27,7 @@ impl BinRecipe {
     pub fn new(data: &Data) -> Result<Self, DataError> {
         let vocab = u64::from(data.vocab.expect("checked: a token file has a vocabulary"));
         let open = |path: &PathBuf| -> Result<Vec<BinFile>, DataError> {
-            let mut files = find::files(path)?;
+            let mut files = kind::files(path, Source::Bin)?;
             // An empty shard has no tokens; only if all are empty the first is told of.
             let is_empty = |path: &PathBuf| path.metadata().is_ok_and(|about| about.is_file() && about.len() == 0);
             if files.iter().any(|path| !is_empty(path)) {
