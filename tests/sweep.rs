@@ -174,23 +174,19 @@ fn the_folder_of_another_spec_is_refused_and_left_as_it_was() {
 #[test]
 fn a_corpus_that_has_changed_is_told_with_how_to_go_on() {
     let place = Place::new();
-    let text = |seed: u32| -> String {
-        let words = |document: u32| (0..200).map(move |at| format!("w{} ", (document * 977 + at * 31 + seed) % 4001));
-        (0..300).map(|document| words(document).collect::<String>() + "\n\n").collect()
-    };
-    place.write("my.txt", text(1));
+    place.write("my.txt", crate::data::words(2000));
     let data =
-        "source = \"text\"\npath = \"my.txt\"\nvocab = 300\nvalidation_fraction = 0.1\nmax_epochs = 1000.0\nseed = 1\n";
+        "source = \"text\"\npath = \"my.txt\"\nvocab = 256\nvalidation_fraction = 0.3\nmax_epochs = 1000.0\nseed = 1\n";
     place.write("spec.toml", crate::common::with_data(&spec(1), data));
     assert_code(&place.rehearse(), 0);
-    place.write("my.txt", text(2));
+    place.write("my.txt", crate::data::words(1990));
     let words = [
         "another sweep: the corpus has changed since: its text, its tokenizer or its split. Train on the new corpus into another \
          folder with --out; to go on in this one, put the old text, tokenizer and split back",
     ];
     let refused = place.rehearse();
     assert_refused(&refused, &words);
-    assert!(!crate::common::text(&refused.stderr).contains("values that are there"));
+    assert!(!text(&refused.stderr).contains("values that are there"));
 }
 
 #[test]

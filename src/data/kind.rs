@@ -1,6 +1,6 @@
 //! What kind of corpus a path holds: by the names of its files, and by their beginning where names tell nothing.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::rows::{Rows, without_packing};
@@ -141,12 +141,13 @@ pub fn beginning(path: &Path, most: usize) -> Option<Vec<u8>> {
 /// The field of JSON Lines that has the text, by the first line of the first file.
 pub fn field_of_text(path: &Path) -> Option<String> {
     let files = files(path, Source::Jsonl).ok()?;
-    let beginning = beginning(files.first()?, LONGEST_LINE)?;
-    rows::field_of_text(beginning.split(|&byte| byte == b'\n').next()?.trim_ascii())
+    let (file, mut line) = (cache::map(files.first()?).ok()?, Vec::new());
+    compressed::reader(&file).take(LONGEST_LINE).read_until(b'\n', &mut line).ok()?;
+    rows::field_of_text(line.trim_ascii())
 }
 
 /// A first line that is longer is not looked at.
-const LONGEST_LINE: usize = 1 << 24;
+const LONGEST_LINE: u64 = 1 << 24;
 
 #[cfg(test)]
 mod tests {

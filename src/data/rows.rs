@@ -128,8 +128,15 @@ fn is_named_a_table(path: &Path) -> bool {
     [".csv", ".tsv"].iter().any(|end| name.ends_with(end))
 }
 
+/// The longest line of names that a table begins with, in bytes.
+const LONGEST_NAMES: usize = 1 << 12;
+
 /// Whether a text has lines of equally many cells below the names of columns.
 fn is_table(text: &[u8], cell: u8, whole: bool) -> bool {
+    let names = text[..text.len().min(LONGEST_NAMES)].split(|&byte| byte == b'\n').next().unwrap_or_default();
+    if names.len() == LONGEST_NAMES || !names.contains(&cell) {
+        return false;
+    }
     let mut reader = csv::ReaderBuilder::new().delimiter(cell).has_headers(false).flexible(true).from_reader(text);
     let mut rows: Vec<csv::StringRecord> = reader.records().take(CELLS + 1).map_while(Result::ok).collect();
     if !whole && rows.len() <= CELLS {
