@@ -127,6 +127,30 @@ fn what_cannot_be_exported_is_told_with_the_reason() {
 }
 
 #[test]
+fn nothing_of_a_results_folder_is_overwritten_and_a_dash_is_standard_output() {
+    let place = Place::rehearsed(&[]);
+    let before = place.read("out/runs.csv");
+    let own = std::fs::read_dir(place.path("out/runs")).unwrap().next().unwrap().unwrap().path().join("config.json");
+    let own = own.strip_prefix(place.path("")).unwrap().to_str().unwrap().to_owned();
+    for file in ["out/runs.csv", "out/curves.csv", "out/plan.csv", "out/spec.toml", "out/fits.json", &own] {
+        for kind in ["jsonl", "parquet"] {
+            let refused = place.refusal(&["export", kind, "out", "--out", file]);
+            assert!(refused.contains(&format!("{file} belongs to the results of a sweep or a run")), "{refused}");
+        }
+    }
+    assert_eq!(place.read("out/runs.csv"), before);
+    place.write("mine.csv", &before);
+    let refused = place.refusal(&["export", "jsonl", "mine.csv", "--out", "mine.csv"]);
+    assert!(refused.contains("--out mine.csv is the table that is read"), "{refused}");
+    assert_eq!(place.says(&["export", "jsonl", "out", "--out", "-"]), place.says(&["export", "jsonl", "out"]));
+    assert!(!place.path("-").exists());
+    for kind in ["tensorboard", "mlflow", "wandb", "transformers"] {
+        let refused = place.refusal(&["export", kind, "out", "--out", "-"]);
+        assert!(refused.contains("writes a folder, which does not fit into standard output"), "{refused}");
+    }
+}
+
+#[test]
 fn a_folder_that_was_copied_in_part_is_told_and_its_table_still_exports_all() {
     let place = Place::rehearsed(&[]);
     let table = place.read("out/runs.csv");

@@ -172,6 +172,24 @@ fn the_folder_of_another_spec_is_refused_and_left_as_it_was() {
 }
 
 #[test]
+fn a_corpus_that_has_changed_is_told_with_how_to_go_on() {
+    let place = Place::new();
+    place.write("my.txt", crate::data::words(2000));
+    let data =
+        "source = \"text\"\npath = \"my.txt\"\nvocab = 256\nvalidation_fraction = 0.3\nmax_epochs = 1000.0\nseed = 1\n";
+    place.write("spec.toml", crate::common::with_data(&spec(1), data));
+    assert_code(&place.rehearse(), 0);
+    place.write("my.txt", crate::data::words(1990));
+    let words = [
+        "another sweep: the corpus has changed since: its text, its tokenizer or its split. Train on the new corpus into another \
+         folder with --out; to go on in this one, put the old text, tokenizer and split back",
+    ];
+    let refused = place.rehearse();
+    assert_refused(&refused, &words);
+    assert!(!text(&refused.stderr).contains("values that are there"));
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_refused_before_anything_is_trained() {
     let place = Place::of_seeds(1);
     fs::write(place.path("file"), "").unwrap();

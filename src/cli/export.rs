@@ -27,7 +27,7 @@ pub enum ExportCommand {
 pub struct TableArgs {
     /// Results folder of a sweep, or a CSV with a row for each run.
     pub runs: PathBuf,
-    /// The file to write [default: standard output].
+    /// The file to write, - for standard output [default: standard output].
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Write the points of the training curves instead of the runs.

@@ -44,6 +44,9 @@ fn read(args: &DataArgs) -> anyhow::Result<(Spec, &Path)> {
 }
 
 fn show(args: &DataArgs, corpus: &Corpus, data: &Data) -> anyhow::Result<ExitCode> {
+    if let Some(uneven) = corpus.uneven(data) {
+        eprintln!("warning: {uneven}");
+    }
     if args.json {
         let facts = corpus.facts();
         let entropy = corpus.entropy().map(|entropy| [entropy.nats_per_token, entropy.standard_error]);

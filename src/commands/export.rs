@@ -23,7 +23,7 @@ use crate::model::Family;
 pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
     match command {
         ExportCommand::Jsonl(args) => table(args, |table, out| Ok(jsonl::write(table, out)?))?,
-        ExportCommand::Parquet(args) if args.out.is_none() && io::stdout().is_terminal() => {
+        ExportCommand::Parquet(args) if file(args).is_none() && io::stdout().is_terminal() => {
             anyhow::bail!("Parquet cannot be shown on a terminal; give --out {}.parquet", name(&args.runs));
         }
         ExportCommand::Parquet(args) => {
@@ -44,11 +44,22 @@ pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The file to write; nothing for standard output, which `-` names too.
+fn file(args: &TableArgs) -> Option<&Path> {
+    args.out.as_deref().filter(|path| *path != Path::new("-"))
+}
+
 fn table(
     args: &TableArgs,
     write: impl Fn(&Table, &mut (dyn Write + Send)) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let TableArgs { runs, out, curves } = args;
+    let TableArgs { runs, out: _, curves } = args;
+    let out = file(args);
+    if let Some(path) = out {
+        let same = path.canonicalize().is_ok_and(|path| runs.canonicalize().is_ok_and(|runs| runs == path));
+        anyhow::ensure!(!same, "--out {} is the table that is read; give another file", path.display());
+        claim::not_of_results(path)?;
+    }
     let tables = read(runs)?;
     let table = if *curves {
         tables

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -25,9 +25,16 @@ const MOST_SAID: usize = 3;
 
 /// Runs the command.
 pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
+    let shown = args.dir.display();
+    if !args.dir.exists() {
+        bail!(
+            "there is no folder {shown}: `runner sweep SPEC` trains runs and writes results/NAME, where `runner ls` looks; name the folder \
+             that holds yours with `runner ls FOLDER`"
+        );
+    }
     let dirs = if folder::is_folder(&args.dir) { vec![args.dir.clone()] } else { Folder::inside(&args.dir)? };
     if dirs.is_empty() {
-        eprintln!("no sweep in {}; `runner sweep` writes to results/NAME", args.dir.display());
+        eprintln!("no sweep in {shown}; `runner sweep` writes to results/NAME");
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Sheet::new([

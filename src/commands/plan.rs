@@ -18,7 +18,7 @@ use super::sweep::results::results_dir;
 use super::{STDOUT, positive};
 use crate::cli::PlanArgs;
 use crate::execute::choose::tuning::Tuning;
-use crate::ledger::{Ledger, Losses, State, has_tables_only};
+use crate::ledger::{Difference, Ledger, Losses, State, has_tables_only};
 use crate::plan::{self, Costs, Estimate, LeftOut, Machine, Plan, PlannedRun, Trimmed};
 use crate::shell;
 use crate::spec::{self, Spec};
@@ -191,8 +191,8 @@ fn there(spec: &Spec, plan: &Plan, losses: Losses) -> Option<String> {
     let alone = if has_tables_only(&dir) {
         "; the folder has their tables alone, so train into another one with --out".to_owned()
     } else {
-        refused().map_or_else(String::new, |difference| {
-            format!("; `runner sweep` would refuse to go on there: {difference}; choose another folder with --out, or write what is there")
+        refused().map_or_else(String::new, |Difference { what, remedy }| {
+            format!("; `runner sweep` would refuse to go on there: {what}. {remedy}")
         })
     };
     (ended > 0).then(|| format!("{ended} of {} runs are in {} already{early}{alone}", plan.runs.len(), dir.display()))

@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 
+/// What to do with text in another encoding.
+pub const NOT_UTF8: &str = "convert it, for instance with `iconv -f LATIN1 -t UTF-8`";
+
 /// What becomes of rows that cannot be read.
 pub struct Bad {
     skip: bool,
@@ -15,6 +18,11 @@ impl Bad {
     /// Passes them over, or takes none.
     pub fn new(skip: bool) -> Self {
         Self { skip, count: 0, first: None }
+    }
+
+    /// What to do with a single row that cannot be read, where nothing is done yet.
+    pub fn remedy(&self) -> &'static str {
+        if self.skip { "" } else { "; data.skip_bad = true skips and counts such rows" }
     }
 
     /// A row that cannot be read: counted, or the error that it is.

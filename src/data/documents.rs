@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::BufRead;
 use std::path::Path;
 
+use super::bad::NOT_UTF8;
 use super::{DataError, foreign};
 
 /// The text as UTF-8 without the byte 0, which is what separates documents in the token files.
@@ -15,9 +16,7 @@ pub fn checked<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, DataError> {
     foreign::refuse(bytes, path)?;
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let offset = error.valid_up_to();
-        let what =
-            format!("not UTF-8 at byte offset {offset}; convert it, for instance with `iconv -f LATIN1 -t UTF-8`");
-        DataError::content(path, what)
+        DataError::content(path, format!("not UTF-8 at byte offset {offset}; {NOT_UTF8}"))
     })?;
     match bytes.iter().position(|&byte| byte == 0) {
         Some(offset) => {

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::bad::Bad;
 use super::documents::{Look, Separator};
-use super::{DataError, cache, compressed, documents, find, foreign, jsonl, parquet};
+use super::{DataError, cache, compressed, documents, foreign, jsonl, kind, parquet, rows};
 use crate::spec::{Part, Source};
 
 /// How a Parquet file begins.
@@ -35,7 +35,7 @@ pub fn open(part: &Part) -> Result<Vec<InputFile>, DataError> {
         let hash = blake3::hash(&bytes);
         Ok(InputFile { path, bytes, hash })
     };
-    find::files(&part.path)?.into_par_iter().map(open).collect()
+    kind::files(&part.path, part.source)?.into_par_iter().map(open).collect()
 }
 
 /// The documents of a file: slices of itself, or of what was written out.
@@ -111,9 +111,9 @@ impl InputFile {
                 spill.finish(bad).map(Documents::Out)
             }
             _ => match compressed::unpack(&self.bytes, &self.path, folder)? {
-                None => documents::checked(&self.bytes, &self.path).map(|text| Documents::Here(separator.cut(text))),
+                None => text_of(&self.bytes, part, &self.path).map(|text| Documents::Here(separator.cut(text))),
                 Some(bytes) => {
-                    let text = documents::checked(&bytes, &self.path)?;
+                    let text = text_of(&bytes, part, &self.path)?;
                     // The documents are slices of the text.
                     let place = |document: &str| document.as_ptr().addr() - text.as_ptr().addr();
                     let range = |document: &str| place(document)..place(document) + document.len();
@@ -123,6 +123,15 @@ impl InputFile {
             },
         }
     }
+}
+
+/// The text of a file, which is no rows unless it is said how to cut them.
+fn text_of<'a>(bytes: &'a [u8], part: &Part, path: &Path) -> Result<&'a str, DataError> {
+    let text = documents::checked(bytes, path)?;
+    if part.separator.is_none() {
+        rows::refuse(text, path)?;
+    }
+    Ok(text)
 }
 
 /// Documents that were written out or unpacked.

@@ -1,6 +1,7 @@
 //! From a path or a pattern to the files that it names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
@@ -8,16 +9,55 @@ use super::DataError;
 /// The files that a path names: the one of that name, those in the folder of that name, or those that match it as a pattern.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let path = &place(path)?;
-    let inside;
-    let pattern = match path.to_str() {
-        // All that is in a folder.
-        Some(text) if path.is_dir() => {
-            inside = format!("{}/**/*", glob::Pattern::escape(text.trim_end_matches('/')));
-            inside.as_str()
+    let mut files = Vec::new();
+    let nothing = match path.to_str() {
+        _ if path.is_dir() => {
+            inside(path, &mut vec![whole(path)?], &mut files)?;
+            "there is no file in this folder"
         }
-        Some(text) if text.contains(['*', '?', '[']) && !path.exists() => text,
-        _ => return Ok(vec![path.clone()]),
+        Some(pattern) if pattern.contains(['*', '?', '[']) && !path.exists() && !path.is_symlink() => {
+            matching(pattern, &mut files)?;
+            "no file matches this pattern; it is relative to the current directory, ** reaches into folders"
+        }
+        _ => {
+            leads_somewhere(path)?;
+            return Ok(vec![path.clone()]);
+        }
     };
+    files.sort();
+    if files.is_empty() {
+        return Err(DataError::content(path, nothing));
+    }
+    Ok(files)
+}
+
+/// All files in a folder and those in it, but for names that begin with a dot. `above` are the folders on the way, without links.
+fn inside(folder: &Path, above: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
+    let failed = || DataError::io("read", folder);
+    for entry in folder.read_dir().map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        leads_somewhere(&path)?;
+        if path.is_file() {
+            files.push(path);
+        } else if path.is_dir() {
+            let real = whole(&path)?;
+            if path.is_symlink() && above.iter().any(|folder| folder.starts_with(&real)) {
+                return Err(is_loop(&path, &real));
+            }
+            above.push(real);
+            inside(&path, above, files)?;
+            above.pop();
+        }
+    }
+    Ok(())
+}
+
+/// The files that match a pattern.
+fn matching(pattern: &str, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
     let options = glob::MatchOptions {
         require_literal_separator: true,
         require_literal_leading_dot: true,
@@ -27,28 +67,54 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
         let what = format!(
             "no pattern of file names: {error}; * and ? stand for characters, ** for folders, [ab] for one of them"
         );
-        DataError::content(path, what)
+        DataError::content(Path::new(pattern), what)
     })?;
-    let mut files = Vec::new();
+    let mut seen = HashSet::new();
     for entry in found {
         let entry = entry.map_err(|error| {
             let path = error.path().to_owned();
             DataError::io("read", &path)(error.into())
         })?;
+        leads_somewhere(&entry)?;
+        // Told at the first round, before ** goes through it once more.
+        for folder in entry.ancestors().take_while(|folder| seen.insert(folder.to_path_buf())) {
+            if folder.is_symlink() && folder.is_dir() {
+                let real = whole(folder)?;
+                if whole(folder.parent().unwrap_or(Path::new("")))?.starts_with(&real) {
+                    return Err(is_loop(folder, &real));
+                }
+            }
+        }
         if entry.is_file() {
             files.push(entry);
         }
     }
-    files.sort();
-    if files.is_empty() {
-        let what = if path.is_dir() {
-            "there is no file in this folder"
-        } else {
-            "no file matches this pattern; it is relative to the current directory, ** reaches into folders"
-        };
-        return Err(DataError::content(path, what));
-    }
-    Ok(files)
+    Ok(())
+}
+
+/// A path without links.
+fn whole(path: &Path) -> Result<PathBuf, DataError> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    path.canonicalize().map_err(DataError::io("read", path))
+}
+
+/// Refuses a link that leads to nothing: its file would be missed without a word.
+fn leads_somewhere(path: &Path) -> Result<(), DataError> {
+    let Ok(target) = path.read_link() else { return Ok(()) };
+    let Err(cause) = path.metadata() else { return Ok(()) };
+    let target = target.display();
+    let what = match cause.kind() {
+        io::ErrorKind::NotFound => {
+            format!("this link leads to {target}, which is not there; get that file, or remove the link")
+        }
+        _ => format!("this link leads to {target}, where nothing can be read ({cause}); correct or remove the link"),
+    };
+    Err(DataError::content(path, what))
+}
+
+fn is_loop(link: &Path, folder: &Path) -> DataError {
+    let what = format!("this link is a loop: it leads back to {}, in which it lies; remove the link", folder.display());
+    DataError::content(link, what)
 }
 
 /// Addresses of things that are somewhere else, and how to get them.
@@ -137,5 +203,42 @@ mod tests {
         assert_eq!(names("missing.txt").unwrap(), ["missing.txt"], "no pattern, for others to miss");
         assert!(names("z*.txt").unwrap_err().to_string().contains("no file matches"));
         assert!(names("[.txt").unwrap_err().to_string().contains("pattern"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_nowhere_or_back_are_told_and_others_are_followed() {
+        use std::os::unix::fs::symlink;
+        let place = || {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(dir.path().join("texts/more")).unwrap();
+            std::fs::write(dir.path().join("texts/more/a.txt"), "x").unwrap();
+            dir
+        };
+        let patterns = ["texts", "texts/**/*", "texts/**/*.txt"];
+        for (target, link, words) in [
+            ("nowhere.txt", "texts/b.txt", "b.txt: this link leads to nowhere.txt, which is not there"),
+            ("b.txt", "texts/b.txt", "b.txt: this link leads to b.txt, where nothing can be read"),
+            ("../../texts", "texts/more/up", "more/up: this link is a loop: it leads back to "),
+            ("../..", "texts/more/top", "more/top: this link is a loop: it leads back to "),
+            (".", "texts/here", "texts/here: this link is a loop: it leads back to "),
+        ] {
+            let dir = place();
+            symlink(target, dir.path().join(link)).unwrap();
+            for pattern in &patterns {
+                let error = files(&dir.path().join(pattern)).unwrap_err().to_string();
+                assert!(error.contains(words), "{pattern}: {error}");
+            }
+        }
+        let dir = place();
+        std::fs::create_dir(dir.path().join("other")).unwrap();
+        std::fs::write(dir.path().join("other/b.txt"), "y").unwrap();
+        symlink("../other", dir.path().join("texts/linked")).unwrap();
+        symlink("../other/b.txt", dir.path().join("texts/.hidden")).unwrap();
+        let found = files(&dir.path().join("texts")).unwrap();
+        assert_eq!(found, ["linked/b.txt", "more/a.txt"].map(|name| dir.path().join("texts").join(name)));
+        let alone = dir.path().join("alone.txt");
+        symlink("nowhere", &alone).unwrap();
+        assert!(files(&alone).unwrap_err().to_string().contains("alone.txt: this link leads to nowhere"));
     }
 }

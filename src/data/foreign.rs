@@ -7,15 +7,21 @@ use crate::foreign::{self, Foreign, is_plain_text};
 
 /// What a file is, with what to do, where its first bytes tell. `bytes` is all of it.
 pub fn name(bytes: &[u8]) -> Option<String> {
-    if let Some(Foreign { name, corpus, .. }) = foreign::named(bytes) {
-        return Some(format!("this is {name}; {corpus}"));
-    }
+    marked(bytes).or_else(|| utf_16_without_a_mark(bytes).map(str::to_owned))
+}
+
+/// The same of a file that begins with a mark of its kind, and does not only look like one.
+pub fn marked(bytes: &[u8]) -> Option<String> {
+    foreign::named(bytes).map(|Foreign { name, corpus, .. }| format!("this is {name}; {corpus}"))
+}
+
+fn utf_16_without_a_mark(bytes: &[u8]) -> Option<&'static str> {
     // UTF-16 without a mark: every other byte of plain letters is zero.
     let (even, odd) = (zeros(bytes, 0), zeros(bytes, 1));
     let enough = bytes.len() >= 16;
     match (enough && even > 0.4, enough && odd > 0.4) {
-        (true, false) if letters(bytes, 1) => Some(UTF_16.0.to_owned()),
-        (false, true) if letters(bytes, 0) => Some(UTF_16.1.to_owned()),
+        (true, false) if letters(bytes, 1) => Some(UTF_16.0),
+        (false, true) if letters(bytes, 0) => Some(UTF_16.1),
         _ => None,
     }
 }

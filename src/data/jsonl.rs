@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::bad::Bad;
-use super::{DataError, foreign};
+use super::bad::{Bad, NOT_UTF8};
+use super::{DataError, foreign, rows};
 
 /// Reads the field called `column` of each line and hands it to `document`, which says what is wrong with it. Errors name
 /// the line, and the column of it.
@@ -22,14 +22,16 @@ pub fn read(
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     foreign::refuse(bytes, path)?;
     if bytes.trim_ascii_start().starts_with(b"[") {
-        let what = "this is a JSON list and not one object a line; convert it with `jq -c '.[]'`";
+        let what = format!("this is a JSON list and not one object a line; {}", rows::unlisted(path));
         return Err(DataError::content(path, what));
     }
+    let mut first = true;
     for (at, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let line = line.trim_ascii();
         if line.is_empty() {
             continue;
         }
+        let remedy = bad.remedy();
         let wrong = |column: usize, what: String| {
             let place = if column == 0 { String::new() } else { format!(":{column}") };
             DataError::content(path, format!("line {}{place}: {what}", at + 1))
@@ -39,15 +41,58 @@ pub fn read(
         let text = text.map_err(|error| {
             let message = error.to_string();
             let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-            wrong(error.column(), format!("{message}; correct or remove the line"))
+            // The first line is like the others: what it lacks all lack.
+            let all = first && (message.starts_with("there is no field") || message.ends_with(TEXT_OR_NULL));
+            let what = match understood(message, column) {
+                _ if std::str::from_utf8(line).is_err() => format!("not UTF-8: {message}; {NOT_UTF8}{remedy}"),
+                _ if first && error.is_eof() && is_object(bytes) => spread(path),
+                Some(what) if all => what,
+                Some(what) => what + remedy,
+                None if all => format!("{message}; correct data.column"),
+                None => format!("{message}; correct or remove the line{remedy}"),
+            };
+            wrong(error.column(), what)
         });
+        first = false;
         let taken = text.and_then(|text| match text {
-            Some(text) => document(&text).map_err(|what| wrong(0, format!("{column}: {what}"))),
+            Some(text) => document(&text).map_err(|what| wrong(0, format!("{column}: {what}{remedy}"))),
             None => Ok(()),
         });
         taken.or_else(|error| bad.take(error))?;
     }
     Ok(())
+}
+
+/// What to do where a field holds several texts instead of one; nothing where an error says something else.
+fn understood(message: &str, column: &str) -> Option<String> {
+    let is = message.strip_prefix("invalid type: ")?.strip_suffix(TEXT_OR_NULL)?;
+    let plain = column.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+    let field = if plain { format!(".{column}") } else { format!(".[{column:?}]") };
+    match is {
+        "sequence" => Some(format!(
+            "{column} is a list, and a document is one text: join lists of texts with `jq -c '{field} |= join(\"\\n\")'`, and \
+             lists of messages with `jq -c '{field} |= (map(.content) | join(\"\\n\"))'`"
+        )),
+        "map" => Some(format!(
+            "{column} is an object, and a document is one text: write column = \"{column}.NAME\" with a name in it"
+        )),
+        _ => None,
+    }
+}
+
+/// How the library says what was expected.
+const TEXT_OR_NULL: &str = ", expected a text or null";
+
+/// Whether an object is at the beginning, on however many lines.
+fn is_object(bytes: &[u8]) -> bool {
+    serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>().next().is_some_and(|first| first.is_ok())
+}
+
+fn spread(path: &Path) -> String {
+    let (file, stem) = (path.display(), rows::stem(path));
+    format!(
+        "its objects take several lines, and one line is one object; convert it with `jq -c . {file} > {stem}.jsonl`"
+    )
 }
 
 /// Bytes of the text of a line; none where it cannot be read.
@@ -225,13 +270,14 @@ mod tests {
         let mut bad = Bad::new(true);
         assert_eq!(texts_of(lines, "text", &mut bad).unwrap(), ["one", "bad", "two"], "what was handed over");
         assert_eq!(bad.count, 3);
-        assert!(bad.first.unwrap().contains("line 2:2"));
+        let first = bad.first.unwrap();
+        assert!(first.contains("line 2:2") && !first.contains("skip_bad"), "{first}");
     }
 
     #[test]
     fn what_is_wrong_is_told_with_line_and_column() {
         let deep = [b"{\"x\": ".to_vec(), b"[".repeat(100_000)].concat();
-        let cases: [(&[u8], &str); 14] = [
+        let cases: [(&[u8], &str); 21] = [
             (
                 b"{\"text\": \"a\"}\n{\"text\": 5}",
                 "x.jsonl: line 2:10: invalid type: integer `5`, expected a text or null",
@@ -241,7 +287,29 @@ mod tests {
             (b"\n\n{\"text\": \"a\"", "line 3:12: EOF while parsing an object"),
             (b"{\"text\": \"a\"} {}", "line 1:15: trailing characters"),
             (b"\"text\"", "expected an object with the field \"text\""),
-            (b"{\"text\": \"\xff\"}", "invalid unicode"),
+            (
+                b"{\"text\": \"\xff\"}",
+                "line 1:11: not UTF-8: invalid unicode code point; convert it, for instance with `iconv",
+            ),
+            (
+                b"{\"text\": \"a\"}\n{\"id\": 1}",
+                "which data.column names; correct or remove the line; data.skip_bad = true",
+            ),
+            (b"{\"text\": [\"a\", \"b\"]}", "line 1:9: text is a list, and a document is one text"),
+            (b"{\"text\": [\"a\"]}", "`jq -c '.text |= join(\"\\n\")'`"),
+            (
+                b"{\"text\": {\"body\": \"a\"}}",
+                "text is an object, and a document is one text: write column = \"text.NAME\"",
+            ),
+            (b"{\"text\": \"a\"}\n{\"text\": [\"b\"]}", "data.skip_bad = true skips"),
+            (
+                b"{\n  \"text\": \"a\"\n}\n",
+                "several lines, and one line is one object; convert it with `jq -c . x.jsonl",
+            ),
+            (
+                b"[\n  {\n    \"text\": \"a\"\n  }\n]\n",
+                "this is a JSON list and not one object a line; convert it with `jq -c '.[]'",
+            ),
             (b"{\"text\": \"\\ud800\"}", "line 1:"),
             (b"{\"text\": \"bad\"}", "line 1: text: it is bad"),
             (b"nonsense", "line 1:2: expected ident"),
@@ -254,5 +322,7 @@ mod tests {
             let error = texts(bytes).unwrap_err();
             assert!(error.contains(expected), "{}: {error}", String::from_utf8_lossy(&bytes[..bytes.len().min(40)]));
         }
+        // No way out where no row has the field.
+        assert!(!texts(b"{\"body\": \"a\"}").unwrap_err().contains("skip_bad"));
     }
 }

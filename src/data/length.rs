@@ -4,13 +4,13 @@ use std::io::BufRead as _;
 use std::path::Path;
 
 use super::bin::BinRecipe;
-use super::{DataError, cache, compressed, find, jsonl, parquet};
+use super::{DataError, cache, compressed, jsonl, kind, parquet};
 use crate::spec::{Data, Part, Source};
 
 /// Bytes of text in the files of a part; where it has more than `most`, any number above that.
 pub fn of(part: &Part, most: u64) -> Result<u64, DataError> {
     let mut bytes = 0;
-    for path in find::files(&part.path)? {
+    for path in kind::files(&part.path, part.source)? {
         if bytes > most {
             break;
         }

@@ -19,6 +19,7 @@ mod hash;
 mod ids;
 mod jsonl;
 mod kept;
+mod kind;
 mod length;
 mod mixture;
 mod near;
@@ -28,6 +29,7 @@ mod part;
 mod prune;
 mod questions;
 mod recipe;
+mod rows;
 mod sampler;
 mod scratch;
 mod split;
@@ -42,9 +44,9 @@ use std::path::{Path, PathBuf};
 
 pub use cache::{BinFacts, Manifest, TextFacts, TokenDocuments, TokenFacts};
 pub use error::DataError;
-pub use find::files as files_of;
 pub use ids::ORIGINAL_IDS;
 pub use kept::{KeptFacts, check_file as check_scores};
+pub use kind::{Kind, field_of_text, files as files_of};
 pub use length::{of as text_length, of_token_files as token_count};
 pub use mixture::PartFacts;
 pub use near::NearFacts;
@@ -73,6 +75,9 @@ pub struct Corpus {
 
 /// Stands where the seed of a run does in the stream of which a part of a corpus is the beginning.
 const PART_STREAM: u64 = u64::MAX;
+
+/// By how much the share of the tokens that is held out may differ from what is asked for, as a factor.
+const UNEVEN: f64 = 2.0;
 
 enum Tokens {
     /// Somebody else's program reads them.
@@ -179,6 +184,25 @@ impl Corpus {
     /// Everything that was found out when the corpus was prepared.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// A word on a validation set that has much more or less of the tokens than `data.validation_fraction` says: documents are
+    /// drawn, and they differ in length.
+    pub fn uneven(&self, data: &Data) -> Option<String> {
+        let Manifest { train, validation, kept, .. } = &self.manifest;
+        let (train, validation) = (train.as_ref()?.tokens, validation.as_ref()?.tokens);
+        let asked = data.validation_fraction.filter(|_| kept.is_none())?;
+        let share = validation as f64 / (train + validation) as f64;
+        let is_even = (asked / UNEVEN..=asked * UNEVEN).contains(&share);
+        (!is_even).then(|| {
+            format!(
+                "{:.3}% of the tokens are held out for validation, and data.validation_fraction is {:.3}%: documents are held \
+                 out whole and differ in length, or repeat others; another data.seed, data.separator or \
+                 data.validation_fraction gives other ones",
+                100.0 * share,
+                100.0 * asked
+            )
+        })
     }
 
     /// The entropy rate of the built-in language, in nats per token; nothing for other sources.

@@ -12,7 +12,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
 use super::DataError;
-use super::bad::Bad;
+use super::bad::{Bad, NOT_UTF8};
 
 /// Rows that are read at once.
 const ROWS: usize = 1024;
@@ -71,9 +71,12 @@ fn texts(file: File, column: &str, document: Take<'_>, bad: &mut Bad) -> Result<
         };
         let before = row;
         let mut take = |row: usize, value: &[u8]| {
-            let wrong = |what: String| format!("row {row}: {column}: {what}");
-            let text = std::str::from_utf8(value)
-                .map_err(|error| format!("not UTF-8 after {} bytes; correct or remove the row", error.valid_up_to()));
+            let remedy = bad.remedy();
+            let wrong = |what: String| format!("row {row}: {column}: {what}{remedy}");
+            let text = std::str::from_utf8(value).map_err(|error| {
+                let after = error.valid_up_to();
+                format!("not UTF-8 after {after} bytes; save the column as text, in Python with .decode(\"latin-1\"), or {NOT_UTF8} before")
+            });
             text.and_then(&mut *document).map_err(wrong).or_else(|error| bad.take(error))
         };
         rows(values, &mut row, &mut take)?;
@@ -120,13 +123,31 @@ fn find(schema: &SchemaDescriptor, column: &str) -> Result<usize, String> {
     let there = if names.is_empty() { "no columns of text".to_owned() } else { names.join(", ") };
     let advice = format!("its columns of text: {there}; correct data.column");
     let index = schema.columns().iter().position(|about| named(&about));
-    let index = index.ok_or_else(|| format!("there is no column {column:?}; {advice}"))?;
+    let inside: Vec<&ColumnDescPtr> =
+        schema.columns().iter().filter(|about| about.path().string().starts_with(&format!("{column}."))).collect();
+    let is_list = |about: &ColumnDescPtr| about.max_rep_level() > 0;
+    if index.is_none() && inside.iter().any(|about| is_list(about)) {
+        return Err(several(column, inside.len() > 1));
+    }
+    let index = index.ok_or_else(|| {
+        let what = if inside.is_empty() { "there is no column" } else { "further columns and no text are in" };
+        format!("{what} {column:?}; {advice}")
+    })?;
     let about = schema.column(index);
-    if about.max_rep_level() > 0 {
-        return Err(format!("column {column:?} is a list and no text; {advice}"));
+    if is_list(&about) {
+        return Err(several(column, false));
     }
     if !is_text(&about) {
         return Err(format!("column {column:?} holds {} and no text; {advice}", about.physical_type()));
     }
     Ok(index)
+}
+
+/// What to do with a column of lists: of texts, or of `messages` with a text each.
+fn several(column: &str, messages: bool) -> String {
+    let each = if messages { "\"\\n\".join(item[\"content\"] for item in items)" } else { "\"\\n\".join(items)" };
+    format!(
+        "column {column:?} is a list, and a document is one text: join it in pandas with df[{column:?}] = df[{column:?}].map(lambda \
+         items: {each}), and save it again"
+    )
 }

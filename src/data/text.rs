@@ -16,7 +16,7 @@ use super::mixture::{self, PartFacts};
 use super::near::{self, NearFacts};
 use super::part::Texts;
 use super::split::{self, Document, Held, Split};
-use super::tokenizer::Tokenizer;
+use super::tokenizer::{self, Tokenizer};
 use super::{DataError, find, hash};
 use crate::spec::{Data, Part, Source};
 
@@ -151,6 +151,9 @@ impl TextRecipe {
         let (train_tokens, of_train) = encoded(|part| &part.train, "train.u16")?;
         let Encoder { numbering, unknown, dropped, .. } = encoder;
         let all_tokens = validation_tokens.tokens + train_tokens.tokens;
+        if self.tokenizer.is_none() {
+            self.check_characters((unknown, all_tokens), &texts(&train), &texts(documents))?;
+        }
         self.check_known((unknown, all_tokens), "tokens", "are unknown to the tokenizer", say)?;
         self.check_known((dropped, all_bytes), "bytes of text", "have no token in the tokenizer", say)?;
         let validation_bytes = parts.iter().map(|part| bytes(&part.validation)).sum::<u64>();
@@ -272,6 +275,32 @@ impl TextRecipe {
             say(&counted);
         }
         Ok(())
+    }
+
+    /// Refuses a vocabulary of characters that leaves out too many of these texts, with one that does not.
+    fn check_characters(&self, (unknown, all): (u64, u64), train: &[&str], texts: &[&str]) -> Result<(), DataError> {
+        let share = unknown as f64 / all.max(1) as f64;
+        if share <= MOST_UNKNOWN {
+            return Ok(());
+        }
+        let counts = tokenizer::characters_of(texts);
+        let (vocab, characters) = (self.vocab.unwrap_or_default(), counts.len());
+        let least = tokenizer::least_vocabulary(train, &counts, (MOST_UNKNOWN * all as f64) as u64);
+        let write = if least < BYTES {
+            format!(
+                "write {least} or more, up to {characters} for all of them, or {BYTES} and more for tokens of bytes"
+            )
+        } else {
+            format!("write {BYTES} or more, for tokens of bytes")
+        };
+        let what = format!(
+            "{vocab} is too few for the {characters} different characters of {}: {:.2}% of the text would have no token of \
+             its own, and at most {:.0}% may; {write}",
+            self.name(),
+            100.0 * share,
+            100.0 * MOST_UNKNOWN
+        );
+        Err(DataError::configuration("vocab", what))
     }
 
     /// The documents of every file of every part.

@@ -90,20 +90,13 @@ impl Tokenizer {
     /// A token for each character, numbered in their order: all that the text has where there are `vocab` of them, and
     /// otherwise the most frequent and one for all others. Documents end with the end of a line, or else a blank.
     pub fn characters(texts: &[&str], vocab: usize, path: &Path) -> Result<Self, DataError> {
-        let counts = texts.par_iter().flat_map_iter(|text| pieces(text)).fold(HashMap::new, count_characters);
-        let mut counts = counts.reduce(HashMap::new, |a, b| b.into_iter().fold(a, add));
-        if texts.len() > 1 && ENDS.iter().all(|end| !counts.contains_key(end)) {
-            // Lines without a blank lost their ends, and none of their own characters may stand between two of them.
-            counts.insert(ENDS[0], texts.len() as u64);
-        }
-        if counts.len() < vocab {
-            let (path, count) = (path.display(), counts.len());
+        let mut chosen = ranked(texts);
+        if chosen.len() < vocab {
+            let (path, count) = (path.display(), chosen.len());
             let what = format!("{path} has only {count} different characters; write at most that, or 256 and more");
             return Err(DataError::configuration("vocab", what));
         }
-        let all = counts.len() == vocab;
-        let mut chosen: Vec<(char, u64)> = counts.into_iter().collect();
-        chosen.sort_unstable_by_key(|&(character, count)| (Reverse(count), character));
+        let all = chosen.len() == vocab;
         chosen.truncate(if all { vocab } else { vocab - 1 });
         let mut characters: Vec<char> = chosen.into_iter().map(|(character, _)| character).collect();
         characters.sort_unstable();
@@ -219,6 +212,38 @@ fn drops(json: &serde_json::Value, inner: &tokenizers::Tokenizer) -> bool {
         && all(|byte| byte_characters()[usize::from(byte)].to_string());
     let by_number = model["byte_fallback"] == true && all(|byte| format!("<0x{byte:02X}>"));
     is_bpe && model["unk_token"].is_null() && !by_level && !by_number
+}
+
+/// How often each character occurs.
+pub fn characters_of(texts: &[&str]) -> HashMap<char, u64> {
+    let counts = texts.par_iter().flat_map_iter(|text| pieces(text)).fold(HashMap::new, count_characters);
+    counts.reduce(HashMap::new, |a, b| b.into_iter().fold(a, add))
+}
+
+/// The characters of texts, the most frequent ones first, with one that ends a document.
+fn ranked(texts: &[&str]) -> Vec<(char, u64)> {
+    let mut counts = characters_of(texts);
+    if texts.len() > 1 && ENDS.iter().all(|end| !counts.contains_key(end)) {
+        // Lines without a blank lost their ends, and none of their own characters may stand between two of them.
+        counts.insert(ENDS[0], texts.len() as u64);
+    }
+    let mut ranked: Vec<(char, u64)> = counts.into_iter().collect();
+    ranked.sort_unstable_by_key(|&(character, count)| (Reverse(count), character));
+    ranked
+}
+
+/// The least vocabulary of characters of `train` that leaves at most `unknown` characters of all texts, counted before, without
+/// a token.
+pub fn least_vocabulary(train: &[&str], all: &HashMap<char, u64>, unknown: u64) -> usize {
+    let ranked = ranked(train);
+    let mut left: u64 = all.values().sum();
+    let needed = ranked.iter().take_while(|(character, _)| {
+        let some = left > unknown;
+        left -= if some { all.get(character).copied().unwrap_or_default() } else { 0 };
+        some
+    });
+    // One token stands for all others, where there are others.
+    (needed.count() + 1).min(ranked.len())
 }
 
 /// How often each character occurs, with those of one more piece.

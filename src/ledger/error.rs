@@ -31,15 +31,14 @@ pub enum LedgerError {
         reason: String,
     },
     /// The folder belongs to another sweep.
-    #[error(
-        "{dir} holds the results of another sweep: {difference}. Write (or --set) the values that are there to go on, choose \
-         another folder with --out, or move this one away"
-    )]
+    #[error("{dir} holds the results of another sweep: {difference}. {remedy}")]
     AnotherSweep {
         /// The folder.
         dir: PathBuf,
         /// What differs.
         difference: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The folder has what was derived from results, and would be written over.
     #[error(

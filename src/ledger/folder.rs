@@ -82,7 +82,7 @@ impl Ledger {
     }
 
     /// Why a sweep would be refused that goes into this folder, if it would.
-    pub fn refuses(&self, spec: &str, plan: &Plan, losses: Losses) -> Result<Option<String>, LedgerError> {
+    pub fn refuses(&self, spec: &str, plan: &Plan, losses: Losses) -> Result<Option<Difference>, LedgerError> {
         let path = self.dir.join("spec.toml");
         let Some(there) = files::read(&path)? else { return Ok(None) };
         let since = fs::metadata(&path).and_then(|file| file.modified()).ok();
@@ -124,14 +124,14 @@ impl Ledger {
                     files::write(&spec_path, spec.as_bytes())?;
                     (plan, stored.sealed)
                 }
-                Some(difference) => return Err(LedgerError::AnotherSweep { dir: dir.to_owned(), difference }),
+                Some(difference) => return Err(difference.refusal(dir)),
             }
         } else {
             // A folder whose spec was removed keeps its results, if they are of the same kind.
             let before: Option<Kind> = files::read_json(&dir.join("ledger.json"))?;
             let before_layout = before.as_ref().map_or(LAYOUT, |kind| kind.layout);
             if let Some(difference) = before.and_then(|kind| losses_difference(kind.losses, losses)) {
-                return Err(LedgerError::AnotherSweep { dir: dir.to_owned(), difference });
+                return Err(difference.refusal(dir));
             }
             let sealed = before_layout != UNSEALED;
             let layout = if sealed { LAYOUT } else { UNSEALED };
@@ -300,11 +300,39 @@ pub(super) fn check_spec(path: &Path, text: &str) -> Result<(), LedgerError> {
     text.parse::<toml::Table>().map(drop).map_err(damaged)
 }
 
+/// What keeps two sweeps from sharing a folder.
+pub struct Difference {
+    /// What it is.
+    pub what: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+impl Difference {
+    fn refusal(self, dir: &Path) -> LedgerError {
+        let Self { what: difference, remedy } = self;
+        LedgerError::AnotherSweep { dir: dir.to_owned(), difference, remedy }
+    }
+}
+
+/// Where values of the specs differ.
+const VALUES: &str =
+    "Write (or --set) the values that are there to go on, choose another folder with --out, or move this one away";
+/// Where no value of a spec would make them the same.
+const FOLDERS: &str = "Choose another folder with --out, or move this one away";
+/// Where the specs are the same, and the text is not.
+const CORPUS: &str = "Train on the new corpus into another folder with --out; to go on in this one, put the old text, tokenizer \
+                      and split back";
+
 /// What keeps two sweeps from sharing a folder, if anything.
-fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses), since: Option<SystemTime>) -> Option<String> {
+fn difference(
+    there: (&str, &Plan, Losses),
+    here: (&str, &Plan, Losses),
+    since: Option<SystemTime>,
+) -> Option<Difference> {
     let difference = losses_difference(there.2, here.2)
         .or_else(|| inputs_difference(there, here, since))
-        .or_else(|| spec_difference(there.0, here.0));
+        .or_else(|| spec_difference(there.0, here.0).map(|what| Difference { what, remedy: VALUES }));
     if difference.is_some() {
         return difference;
     }
@@ -315,13 +343,15 @@ fn difference(there: (&str, &Plan, Losses), here: (&str, &Plan, Losses), since: 
     }
     let corpus = |plan: &Plan| plan.runs.first().map(|run| run.run.corpus.clone());
     Some(if corpus(there.1) == corpus(here.1) {
-        format!(
+        let what = format!(
             "the same spec gave {} runs there and gives {} here, not all of them the same (was it made by another version?)",
             there.1.runs.len(),
             here.1.runs.len()
-        )
+        );
+        Difference { what, remedy: FOLDERS }
     } else {
-        "the corpus has changed since: text, tokenizer or split".to_owned()
+        let what = "the corpus has changed since: its text, its tokenizer or its split".to_owned();
+        Difference { what, remedy: CORPUS }
     })
 }
 
@@ -331,7 +361,7 @@ fn inputs_difference(
     there: (&str, &Plan, Losses),
     here: (&str, &Plan, Losses),
     since: Option<SystemTime>,
-) -> Option<String> {
+) -> Option<Difference> {
     let inputs = |plan: &Plan| plan.runs.first()?.run.program.as_ref().map(|program| program.inputs.clone());
     let names = |spec: &str| -> Option<Vec<String>> {
         let spec = spec.parse::<toml::Table>().ok()?;
@@ -352,19 +382,21 @@ fn inputs_difference(
         (_, 0) => format!("one of {} has other content now", listed.join(", ")),
         _ => format!("a file has other content now; written since are {}", newer.join(", ")),
     };
-    Some(format!(
+    let what = format!(
         "its runs were trained by another version of the program: of train.inputs, {which}, and other content makes other runs \
          (put the old content back to go on there)"
-    ))
+    );
+    Some(Difference { what, remedy: FOLDERS })
 }
 
 /// Why losses do not go together, if they do not.
-fn losses_difference(there: Losses, here: Losses) -> Option<String> {
-    match (there, here) {
-        (Losses::Trained, Losses::Rehearsed) => Some("its models were trained, and a rehearsal trains none".to_owned()),
-        (Losses::Rehearsed, Losses::Trained) => Some("it is a rehearsal, whose losses no training produced".to_owned()),
-        _ => None,
-    }
+fn losses_difference(there: Losses, here: Losses) -> Option<Difference> {
+    let what = match (there, here) {
+        (Losses::Trained, Losses::Rehearsed) => "its models were trained, and a rehearsal trains none",
+        (Losses::Rehearsed, Losses::Trained) => "it is a rehearsal, whose losses no training produced",
+        _ => return None,
+    };
+    Some(Difference { what: what.to_owned(), remedy: FOLDERS })
 }
 
 /// Fields that may differ: a corpus is identified by its content, so that results survive a move of its files. Where the

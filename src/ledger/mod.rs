@@ -48,7 +48,7 @@ pub use check::Check;
 pub use choices::{Choice, choices, chosen_of};
 pub use claim::{Claim, Published, conflict_warning};
 pub use error::LedgerError;
-pub use folder::has_tables_only;
+pub use folder::{Difference, has_tables_only};
 pub use lease::{Doing, EXPIRY, Holder, host};
 pub use merge::{Taken, joined};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};

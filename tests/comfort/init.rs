@@ -138,6 +138,44 @@ fn the_source_follows_from_the_file_and_the_comments_speak_of_it() {
 }
 
 #[test]
+fn a_folder_is_known_by_its_shards_and_a_file_by_what_it_holds() {
+    let place = Place::new();
+    let line = format!("{{\"id\": \"x\", \"body\": \"{}\"}}\n", "a longer text than its id ".repeat(4000));
+    std::fs::create_dir_all(place.path("set/data")).unwrap();
+    for (name, content) in
+        [("README.md", "# About"), ("LICENSE", "MIT"), ("dataset_infos.json", "{}"), ("_SUCCESS", "")]
+    {
+        place.write(&format!("set/{name}"), content);
+    }
+    place.write("set/.gitattributes", "*.jsonl lfs");
+    place.write("set/data/train-0.jsonl", line.repeat(400));
+    place.write("lines.txt", line.repeat(400));
+    for text in ["set", "lines.txt"] {
+        let written = place.says(&["init", "run", "--text", text, "--out", "-"]);
+        let spec = spec::parse(&written, text).unwrap();
+        assert_eq!((spec.data.source, spec.data.column.as_deref()), (Source::Jsonl, Some("body")), "{written}");
+        assert_eq!(spec.data.path.as_deref(), Some(std::path::Path::new(text)));
+    }
+    place.write("set/data/train-1.parquet", "PAR1");
+    let refused = place.refusal(&["init", "run", "--text", "set"]);
+    assert!(refused.contains("train-0.jsonl is JSON Lines, and set/data/train-1.parquet is Parquet"), "{refused}");
+    place.write("list.json", format!("[{}]", line.trim()));
+    let refused = place.refusal(&["init", "run", "--text", "list.json"]);
+    assert!(refused.contains("`jq -c '.[]' list.json > list.jsonl`"), "{refused}");
+}
+
+#[test]
+fn a_text_that_is_not_there_is_told_without_the_script_of_another() {
+    let place = Place::new();
+    let said = |args: &[&str]| text(&place.run(&[&["init", "isoflop"], args].concat()).stderr);
+    let own = said(&["--text", "mine.txt", "--name", "mine"]);
+    assert!(own.contains("its text mine.txt does not exist yet, so nothing was sized to it"), "{own}");
+    assert!(!own.contains("rfc"), "{own}");
+    let theirs = said(&[]);
+    assert!(theirs.contains("corpora/rfc.txt does not exist yet") && theirs.contains("corpus-rfc.sh"), "{theirs}");
+}
+
+#[test]
 fn a_short_text_gets_budgets_validation_and_heads_that_fit_it_and_a_name_of_its_own() {
     let place = Place::new();
     std::fs::create_dir_all(place.path("results/isoflop")).unwrap();

@@ -28,7 +28,8 @@ fn ls_lists_counts_and_what_was_found_and_does_not_stumble_over_a_damaged_folder
     assert!(listed.contains("tables only") && listed.contains("two-rehearsal"), "{listed}");
     std::fs::remove_file(place.path("results/one-rehearsal/runs.csv")).unwrap();
     assert!(place.says(&["ls", "results"]).contains("damaged"));
-    assert!(place.refusal(&["ls", "nowhere"]).contains("nowhere"));
+    assert!(place.refusal(&["ls", "nowhere"]).contains("there is no folder nowhere: `runner sweep SPEC` trains runs"));
+    assert!(Place::new().refusal(&["ls"]).contains("`runner ls FOLDER`"));
 }
 
 #[test]

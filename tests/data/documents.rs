@@ -236,8 +236,22 @@ fn a_vocabulary_below_256_is_of_characters() {
     let error = place.error(&Data { vocab: Some(200), ..data.clone() });
     assert!(error.contains("data.vocab") && error.contains("different characters"), "{error}");
     // Too few: more than one in a hundred would be unknown.
-    let error = place.error(&Data { vocab: Some(5), ..data });
-    assert!(error.contains("unknown to the tokenizer"), "{error}");
+    let error = place.error(&Data { vocab: Some(5), ..data.clone() });
+    let expected = format!("data.vocab: 5 is too few for the {vocab} different characters of ");
+    assert!(error.contains(&expected) && !error.contains("data.tokenizer"), "{error}");
+    // The least that is told works, and one less does not.
+    let least: u32 = error.split("write ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((6..=vocab).contains(&least), "{error}");
+    place.prepare(&Data { vocab: Some(least), ..data.clone() }).unwrap();
+    let less = place.error(&Data { vocab: Some(least - 1), ..data.clone() });
+    assert!(less.contains(&format!("write {least} or more")), "{less}");
+    // A text of more characters than are tokens of their own gets tokens of bytes.
+    let many: String = ('\u{4e00}'..).take(3000).collect();
+    let error = place.error(&Data { vocab: Some(200), ..of(Source::Text, place.write("many", many)) });
+    assert!(
+        error.contains("200 is too few for the 3000 different characters") && error.contains("write 256 or more"),
+        "{error}"
+    );
 }
 
 /// Computed by the program before it knew of separators: corpora keep their names, and runs their identities.

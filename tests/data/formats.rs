@@ -222,7 +222,7 @@ fn rows_that_cannot_be_read_are_passed_over_on_demand_and_counted() {
     for (source, path, count, first) in cases {
         let data = of(source, path);
         let error = place.error(&data);
-        assert!(error.contains(first), "{error}");
+        assert!(error.contains(first) && error.contains("data.skip_bad = true"), "{error}");
         let data = Data { skip_bad: true, ..data };
         let mut said = Vec::new();
         let corpus = Corpus::prepare(&data, CONTEXT, &place.cache(), &mut |line| said.push(line.to_owned())).unwrap();
@@ -234,4 +234,110 @@ fn rows_that_cannot_be_read_are_passed_over_on_demand_and_counted() {
     let nested = place.write("nested.jsonl", nested.collect::<String>());
     let data = Data { column: Some("data.body".to_owned()), ..of(Source::Jsonl, nested) };
     assert_eq!(place.split(&data), clean);
+}
+
+/// A Parquet file with one column of this schema, which holds these bytes.
+fn one_column(schema: &str, value: &[u8], levels: Option<[&[i16]; 2]>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut file = SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let values = [ByteArray::from(value.to_vec())];
+    let [definitions, repetitions] = levels.map_or([None, None], |levels| levels.map(Some));
+    column.typed::<ByteArrayType>().write_batch(&values, definitions, repetitions).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    file.close().unwrap();
+    bytes
+}
+
+#[test]
+fn lists_are_no_texts_and_it_is_said_how_to_join_them() {
+    let place = Place::new();
+    let list = "message m { optional group body (LIST) { repeated group list { optional binary element (STRING); } } }";
+    let path = place.write("list.parquet", one_column(list, b"a", Some([&[3], &[0]])));
+    let error = place.error(&of(Source::Parquet, path));
+    assert!(error.contains("column \"body\" is a list, and a document is one text: join it in pandas"), "{error}");
+    assert!(error.contains("df[\"body\"] = df[\"body\"].map(lambda items: \"\\n\".join(items))"), "{error}");
+    let group = "message m { required group body { required binary text (STRING); } }";
+    let path = place.write("group.parquet", one_column(group, b"a", None));
+    let error = place.error(&of(Source::Parquet, path));
+    assert!(error.contains("further columns and no text are in \"body\"; its columns of text: body.text"), "{error}");
+    let latin = "message m { required binary body; }";
+    let path = place.write("latin.parquet", one_column(latin, b"caf\xe9", None));
+    let error = place.error(&of(Source::Parquet, path));
+    assert!(
+        error.contains("row 1: body: not UTF-8 after 3 bytes") && error.contains("iconv -f LATIN1 -t UTF-8"),
+        "{error}"
+    );
+}
+
+#[test]
+fn rows_are_no_text_wherever_they_lie() {
+    let place = Place::new();
+    let lines = jsonl(&documents_of_words(120));
+    fs::create_dir(place.path("mixed")).unwrap();
+    place.write("mixed/a.txt", documents_of_words(50).join("\n\n"));
+    place.write("mixed/b.txt", &lines);
+    let table = documents_of_words(50).iter().fold("id,body\n".to_owned(), |all, text| all + "1,\"" + text + "\"\n");
+    let list = format!("[{}]", lines.trim().replace('\n', ",\n"));
+    for (path, words) in [
+        (place.write("lines.txt", &lines), "source = \"jsonl\" and column = \"body\""),
+        (place.write("lines.jsonl.gz", gzip(&lines)), "source = \"jsonl\" and column = \"body\""),
+        (place.path("mixed"), "b.txt: its lines are JSON objects"),
+        (place.write("list.json", list), "convert it with `jq -c '.[]'"),
+        (place.write("table.csv", &table), "this is a table"),
+        (place.write("table.txt", table.replace("1,", "1\t").replace("id,", "id\t")), "this is a table"),
+    ] {
+        let data = of(Source::Text, path);
+        let error = place.error(&data);
+        assert!(error.contains(words) && error.contains("write data.separator"), "{words}: {error}");
+        // Whoever says how to cut it means it.
+        place.prepare(&Data { separator: Some("line".to_owned()), ..data }).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_of_shards_is_read_without_what_lies_beside_them() {
+    let place = Place::new();
+    let documents = documents_of_words(120);
+    fs::create_dir_all(place.path("set/data")).unwrap();
+    place.write("set/README.md", "# What this is");
+    place.write("set/LICENSE", "MIT");
+    place.write("set/_SUCCESS", "");
+    place.write("set/dataset_infos.json", "{\"default\": 1}");
+    place.write("set/.gitattributes", "*.jsonl lfs");
+    place.write("set/data/train-0.jsonl", jsonl(&documents));
+    let whole = place.split(&of(Source::Jsonl, place.path("set")));
+    assert_eq!(whole, place.split(&of(Source::Jsonl, place.path("set/data/train-0.jsonl"))));
+    place.write("set/data/train-0.parquet", parquet(&documents, Compression::SNAPPY));
+    fs::remove_file(place.path("set/data/train-0.jsonl")).unwrap();
+    assert_eq!(place.split(&of(Source::Parquet, place.path("set"))), whole);
+}
+
+#[test]
+fn a_validation_set_that_is_much_larger_than_asked_for_is_told() {
+    let place = Place::new();
+    let even = of(Source::Text, place.write("even.txt", documents_of_words(300).join("\n\n")));
+    assert_eq!(place.prepare(&even).unwrap().uneven(&even), None);
+    // Most of the text is in two documents; which are held out is drawn.
+    let long = words_from(9, 4000);
+    let uneven = documents_of_words(100).join("\n\n") + "\n\n" + &long;
+    let path = place.write("uneven.txt", uneven);
+    let told: Vec<String> = (0..8)
+        .filter_map(|seed| {
+            let data = Data { seed, ..of(Source::Text, path.clone()) };
+            place.prepare(&data).unwrap().uneven(&data)
+        })
+        .collect();
+    assert!(
+        !told.is_empty() && told.iter().all(|told| told.contains("data.validation_fraction is 20.000%")),
+        "{told:?}"
+    );
+}
+
+/// One document of so many words, which no other has.
+fn words_from(seed: u32, count: u32) -> String {
+    (0..count).map(|at| format!("w{} ", (at * 7919 + seed) % 65_521)).collect()
 }

@@ -77,7 +77,9 @@ fn wide(ids: &[u32], size: usize) -> Vec<u8> {
 }
 
 fn numpy(code: &str, content: &[u8]) -> Vec<u8> {
-    let header = format!("{{'descr': '{code}', 'fortran_order': False, 'shape': (1,), }}\n");
+    let size: usize = code.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+    let count = content.len() / size;
+    let header = format!("{{'descr': '{code}', 'fortran_order': False, 'shape': ({count},), }}\n");
     [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), content].concat()
 }
 
@@ -198,13 +200,38 @@ fn shards_are_read_in_the_order_of_their_names_and_none_twice() {
 }
 
 #[test]
+fn shards_of_two_widths_are_refused_unless_something_says_what_they_are() {
+    let place = Place::new();
+    let ids = zipf(300, 4000);
+    place.write("t-0.bin", wide(&ids[..2000], 4));
+    place.write("t-1.bin", wide(&ids[2000..], 2));
+    let error = place.error(&split_of(place.path("t-*.bin"), 300));
+    assert!(
+        error.contains("t-1.bin: its ids look like uint16, and those of ") && error.contains("t-0.bin like uint32"),
+        "{error}"
+    );
+    // A header says what the ids of its file are.
+    place.write("h-0.bin", llm_c_wide(&ids[..2000]));
+    place.write("h-1.bin", wide(&ids[2000..], 2));
+    let read = place.split(&split_of(place.path("h-*.bin"), 300)).concat();
+    assert!(read.into_iter().map(u32::from).eq(ids.iter().copied()));
+    // One that was cut short is told, wherever it stands.
+    place.write("c-0.bin", wide(&ids[..2000], 4));
+    place.write("c-1.bin", &wide(&ids[2000..], 4)[..7998]);
+    let error = place.error(&split_of(place.path("c-*.bin"), 300));
+    assert!(error.contains("c-1.bin: it was cut short: as uint32 all ids are below the vocabulary of 300"), "{error}");
+    assert!(error.contains("2 of its 7998 bytes are left over"), "{error}");
+}
+
+#[test]
 fn what_is_no_token_file_is_refused_by_name() {
     let place = Place::new();
     let fill = |begin: &[u8]| [begin, &[7; 1000][..]].concat();
-    let cases: [(&str, Vec<u8>, &str); 13] = [
+    let cases: [(&str, Vec<u8>, &str); 14] = [
         ("t.npy", numpy("<f4", &[0; 4000]), "array of <f4"),
         ("t.npy", numpy(">u2", &[0; 4000]), "array of >u2"),
         ("t.npy", b"\x93NUMPY\x01\0\xff\xff".to_vec(), "header is damaged"),
+        ("t.npy", numpy("<u2", &[7; 4000])[..2000].to_vec(), "states 2000 tokens of 2 bytes"),
         ("alone.idx", megatron_index(8, &[1]), "index of a Megatron dataset"),
         ("t.bin", fill(b"LITPKDS"), "LitGPT"),
         ("t.pt", fill(b"PK\x03\x04"), ".pt file"),

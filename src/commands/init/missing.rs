@@ -4,22 +4,36 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::data;
 use crate::shell;
 use crate::spec::{Source, Spec};
 
 /// What is said of them, a line each; `text` is the one that was asked for.
 pub fn told(spec: &Spec, text: Option<&Path>) -> Vec<String> {
-    own_text(spec).into_iter().chain(scores(spec, text)).collect()
+    own_text(spec, text).into_iter().chain(scores(spec, text)).collect()
 }
 
-fn own_text(spec: &Spec) -> Option<String> {
+/// The text of this repository's specs, which a script makes.
+const OURS: &str = "corpora/rfc.txt";
+
+fn own_text(spec: &Spec, text: Option<&Path>) -> Option<String> {
     let path = spec.data.path.as_ref().filter(|_| spec.data.source != Source::Synthetic)?;
-    (!path.exists() && !is_pattern(path)).then(|| {
+    if path.exists() || is_pattern(path) && data::files_of(path, spec.data.source).is_ok() {
+        return None;
+    }
+    let shown = path.display();
+    Some(if path == Path::new(OURS) {
         format!(
-            "its text {} does not exist yet; `--text PATH` uses another, and scripts/corpus-rfc.sh of the repository \
-             writes corpora/rfc.txt",
-            path.display()
+            "its text {shown} does not exist yet; `--text PATH` uses another, and scripts/corpus-rfc.sh of the repository \
+             writes {OURS}"
         )
+    } else if text.is_some() {
+        format!(
+            "its text {shown} does not exist yet, so nothing was sized to it: correct the path, or write this spec again when it \
+             is there"
+        )
+    } else {
+        format!("its text {shown} does not exist yet; `--text PATH` uses another")
     })
 }
 

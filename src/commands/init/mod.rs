@@ -30,8 +30,11 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         "{kind} asks its question of a language that is made for it, so --text means nothing: leave it out"
     );
     let name = name.clone().unwrap_or_else(|| free_name(kind));
-    text.as_deref().map_or(Ok(()), format::refuse_tokens)?;
-    let adapted = adapt(template.text, &name, text.as_deref())?;
+    let own = match text {
+        Some(path) => Some((path.as_path(), Format::of(path)?)),
+        None => None,
+    };
+    let adapted = adapt(template.text, &name, own)?;
     let adapted = match text {
         Some(path) => sized::to_text(&adapted, kind, path, &overrides.set)?,
         None => adapted,
@@ -87,18 +90,18 @@ const RFC: [&str; 3] = [
 ];
 
 /// Puts a name and a text into a template, whose comments stay true.
-fn adapt(template: &str, name: &str, text: Option<&Path>) -> anyhow::Result<String> {
+fn adapt(template: &str, name: &str, text: Option<(&Path, Format)>) -> anyhow::Result<String> {
     let mut document: DocumentMut = template.parse()?;
     let old = document["name"].as_str().unwrap_or_default().to_owned();
     let mut set = vec![format!("name={}", toml_edit::Value::from(name))];
-    if let Some(path) = text {
+    if let Some((path, format)) = text {
         ensure!(
             document["data"]["source"].as_str() != Some("mixture"),
             "--text: this spec mixes several texts; write it without --text, then name your texts in its [[data.parts]]"
         );
-        let path = path.to_str().context("--text: the path must be UTF-8")?;
-        set.push(format!("data.path={}", toml_edit::Value::from(path)));
-        set.extend(text.iter().flat_map(|text| Format::of(text).keys(text)));
+        let written = path.to_str().context("--text: the path must be UTF-8")?;
+        set.push(format!("data.path={}", toml_edit::Value::from(written)));
+        set.extend(format.keys(path));
     }
     let synthetic = document["data"]["source"].as_str() == Some("synthetic");
     if synthetic && text.is_some() {
@@ -113,10 +116,10 @@ fn adapt(template: &str, name: &str, text: Option<&Path>) -> anyhow::Result<Stri
     let adapted = spec::edit(&document.to_string(), &set)?;
     let adapted =
         adapted.replace(&format!("# results go to results/{old}\n"), &format!("# results go to results/{name}\n"));
-    let Some(path) = text else { return Ok(adapted) };
+    let Some((path, format)) = text else { return Ok(adapted) };
     // Scores of another text's documents say nothing of these.
     let adapted = adapted.replace(SCORES, &format!("{}-scores-", plain_stem(path)));
-    Ok(about(&adapted, path, synthetic))
+    Ok(about(&adapted, path, format, synthetic))
 }
 
 /// How the files of scores begin that belong to the repository's text.
@@ -130,11 +133,11 @@ fn plain_stem(path: &Path) -> String {
 }
 
 /// The comments of a template, about this text and no other.
-fn about(adapted: &str, path: &Path, synthetic: bool) -> String {
+fn about(adapted: &str, path: &Path, format: Format, synthetic: bool) -> String {
     let shown = path.display().to_string().replace(|c: char| c.is_control(), "?");
     let adapted = RFC.iter().fold(adapted.to_owned(), |text, words| text.replace(words, ""));
     let adapted = THEIRS.iter().fold(adapted, |text, (theirs, this)| text.replace(theirs, &this.replace("{}", &shown)));
-    let adapted = adapted.replace("# UTF-8, documents separated by blank lines", Format::of(path).comment());
+    let adapted = adapted.replace("# UTF-8, documents separated by blank lines", format.comment());
     let note = if synthetic {
         format!("# Trains on the text {shown}, not on the built-in language.\n")
     } else {

@@ -50,7 +50,7 @@ pub fn to_text(adapted: &str, kind: &str, path: &Path, set: &[String]) -> anyhow
     // What cannot be read, `plan` tells better.
     let Ok(bytes) = data::text_length(&part, MOST) else { return Ok(adapted.to_owned()) };
     let shown = path.display();
-    if let Some(column) = part.column.filter(|_| bytes == 0 && !is_empty(&part.path)) {
+    if let Some(column) = part.column.filter(|_| bytes == 0 && !is_empty(&part.path, part.source)) {
         bail!("{shown} has no text in {column:?}: name the field or column of the text with --set data.column=NAME");
     }
     if bytes == 0 {
@@ -90,9 +90,9 @@ pub fn to_token_files(edited: &str, set: &[String]) -> String {
     })
 }
 
-fn is_empty(path: &Path) -> bool {
+fn is_empty(path: &Path, source: Source) -> bool {
     let empty = |file: &std::path::PathBuf| file.metadata().is_ok_and(|about| about.len() == 0);
-    data::files_of(path).is_ok_and(|files| files.iter().all(empty))
+    data::files_of(path, source).is_ok_and(|files| files.iter().all(empty))
 }
 
 /// The least text that a kind can be sized to, rounded up, in words.

@@ -9,8 +9,34 @@ use anyhow::{Context as _, bail};
 /// What says that a folder holds the results of a sweep or a run.
 const LEDGERS: [&str; 4] = ["ledger.json", "plan.json", "runs", "runs.csv"];
 
-/// Refuses the results folder of a sweep or a run.
+/// Files of a results folder that are derived from its runs, or from which it is read.
+const FILES: [&str; 8] =
+    ["ledger.json", "plan.json", "plan.csv", "spec.toml", "runs.csv", "curves.csv", "fits.json", "report.html"];
+
+/// Refuses a file that a sweep or a run made: of its own results folder, or in the folders of that.
+pub fn not_of_results(file: &Path) -> anyhow::Result<()> {
+    let Ok(whole) = file.canonicalize() else { return Ok(()) };
+    let name = whole.file_name().unwrap_or_default();
+    let is_results = |dir: &Path| LEDGERS.iter().any(|name| dir.join(name).exists());
+    let own = FILES.iter().any(|own| name == *own) && whole.parent().is_some_and(is_results);
+    let inside = |folder: &str| {
+        let folders = whole.ancestors().skip(1).filter(|dir| dir.file_name().is_some_and(|name| name == folder));
+        folders.filter_map(Path::parent).any(|dir| dir.join("plan.json").exists())
+    };
+    if own || inside("runs") || inside("figures") {
+        bail!(
+            "{} belongs to the results of a sweep or a run, which are not overwritten; give another file",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+/// Refuses the results folder of a sweep or a run, and standard output, which is none.
 pub fn not_results(dir: &Path) -> anyhow::Result<()> {
+    if dir == Path::new("-") {
+        bail!("this writes a folder, which does not fit into standard output; give the name of a folder");
+    }
     match LEDGERS.iter().find(|name| dir.join(name).exists()) {
         Some(name) => bail!(
             "{} holds the results of a sweep or a run ({name}), which are not overwritten; give another folder",

@@ -172,6 +172,9 @@ pub fn describe(left_out: &LeftOut) -> String {
 fn prepared(spec: &Spec, cache: &Path) -> anyhow::Result<Corpus> {
     let mut say = |line: &str| eprintln!("{line}");
     let corpus = Corpus::prepare(&spec.data, spec.model.context, cache, &mut say).context("the corpus of [data]")?;
+    if let Some(uneven) = corpus.uneven(&spec.data) {
+        eprintln!("warning: {uneven}");
+    }
     for task in &spec.eval.tasks {
         corpus.questions(task).with_context(|| format!("the task {} of [[eval.tasks]]", task.name()))?;
     }

@@ -2,8 +2,10 @@
 //!
 //! What a file says of itself holds: llm.c's headers, NumPy's, or the index of Megatron beside it. A file without a header is
 //! read as `data.dtype` says, and otherwise as the widest numbers that are all below the vocabulary: two ids of 16 bits read
-//! as one of 32 are below it only where every second id is (nearly) zero, which no corpus is.
+//! as one of 32 are below it only where every second id is (nearly) zero, which no corpus is. For the same reason a file is
+//! refused that would have such ids if it were read as narrow ones: it was cut short, or is not what `[data]` says.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::Path;
 
@@ -74,15 +76,18 @@ impl Layout {
                 return Err(wrong(format!("holds {is} ({by}), and data.dtype says {dtype}; delete data.dtype")));
             }
             (Some(layout), _) => layout,
-            (None, _) => {
-                foreign::refuse(bytes, path)?;
-                if is_plain_text(bytes) {
-                    return Err(wrong("this is text and holds no token ids; write source = \"text\"".to_owned()));
+            (None, Some(dtype)) => {
+                // Ids of bytes look like text: what is written counts for more than looks, not for more than a mark.
+                foreign::marked(bytes).map_or(Ok(()), |what| Err(wrong(what)))?;
+                Self { header: 0, dtype, by: By::Spec }
+            }
+            (None, None) => {
+                foreign::marked(bytes).map_or(Ok(()), |what| Err(wrong(what)))?;
+                let text = || "this is text and holds no token ids; write source = \"text\"".to_owned();
+                if let Some(looks) = foreign::name(bytes).or_else(|| is_plain_text(bytes).then(text)) {
+                    return Err(wrong(looks + OR_IDS));
                 }
-                match dtype {
-                    Some(dtype) => Self { header: 0, dtype, by: By::Spec },
-                    None => Self { header: 0, dtype: recognised(bytes, vocab), by: By::Ids },
-                }
+                Self { header: 0, dtype: recognised(bytes, vocab).map_err(&wrong)?, by: By::Ids }
             }
         };
         let (length, size) = (bytes.len() - layout.header, layout.dtype.bytes());
@@ -96,22 +101,73 @@ impl Layout {
     }
 }
 
-/// The widest of 64, 32 and 16 bits of which all looked at are below the vocabulary; 16 where none is.
-fn recognised(bytes: &[u8], vocab: u64) -> TokenType {
-    let fits = |dtype: TokenType| {
-        let size = dtype.bytes();
-        let count = bytes.len() / size;
-        let step = count.div_ceil(LOOKS).max(1);
-        let mut ids = (0..count).step_by(step).map(|at| dtype.read(&bytes[at * size..]));
-        let mut largest = 0;
-        let below = ids.all(|id| {
-            largest = largest.max(id);
-            (0..i128::from(vocab)).contains(&id)
-        });
+/// What to do where a file only looks like something else.
+const OR_IDS: &str = "; if these are token ids, write data.dtype, such as \"uint16\"";
+
+/// What decides where ids do not.
+const OTHERWISE: &str = "; data.dtype decides otherwise";
+
+/// Share of zeros at every second place of narrow ids above which they are the upper halves of wider ones.
+const HALVES: f64 = 0.99;
+
+/// The widest of 64, 32 and 16 bits of which all looked at are below the vocabulary; 16 where none is. An error where wider
+/// ids would be read as twice as many, every second of which is zero: because the file was cut short, has its bytes the other
+/// way round, or has ids above the vocabulary.
+fn recognised(bytes: &[u8], vocab: u64) -> Result<TokenType, String> {
+    let below = |dtype: TokenType, read: Read| {
+        let ids = looked_at(bytes, dtype, read);
         // Nothing but zeros looks alike at any width.
-        bytes.len().is_multiple_of(size) && below && largest > 0
+        ids.iter().all(|id| (0..i128::from(vocab)).contains(id)) && ids.iter().any(|id| *id > 0)
     };
-    [TokenType::Uint64, TokenType::Uint32].into_iter().find(|dtype| fits(*dtype)).unwrap_or(TokenType::Uint16)
+    let wider = [TokenType::Uint64, TokenType::Uint32];
+    if let Some(dtype) = wider.into_iter().find(|dtype| below(*dtype, TokenType::read)) {
+        let (length, size) = (bytes.len(), dtype.bytes());
+        return match length % size {
+            0 => Ok(dtype),
+            over => Err(format!(
+                "it was cut short: as {dtype} all ids are below the vocabulary of {vocab}, and {over} of its {length} bytes are \
+                 left over; get it again{OTHERWISE}"
+            )),
+        };
+    }
+    let narrow = (!below(TokenType::Uint16, TokenType::read)).then_some(TokenType::Uint16);
+    if let Some(dtype) = wider.into_iter().chain(narrow).find(|dtype| below(*dtype, big_endian)) {
+        let code = dtype.numpy();
+        return Err(format!(
+            "its bytes are the other way round: as big-endian {dtype} all ids are below the vocabulary of {vocab}; save them \
+             with .astype(\"<{code}\"){OTHERWISE}"
+        ));
+    }
+    for dtype in wider {
+        let half = 1_i128 << (4 * dtype.bytes());
+        let ids = looked_at(bytes, dtype, TokenType::read);
+        let share =
+            |is: &dyn Fn(i128) -> bool| ids.iter().filter(|id| is(**id)).count() as f64 / ids.len().max(1) as f64;
+        if share(&|id| id < half) > HALVES && share(&|id| id % half != 0) > 0.5 {
+            let outside = ids.iter().copied().max().unwrap_or_default();
+            return Err(format!(
+                "as {dtype} some of its ids are above the vocabulary of {vocab}, such as {outside}, and as narrower numbers \
+                 every second one is zero; correct data.vocab{OTHERWISE}"
+            ));
+        }
+    }
+    Ok(TokenType::Uint16)
+}
+
+/// How the number at the beginning of some bytes is read.
+type Read = fn(TokenType, &[u8]) -> i128;
+
+/// Ids spread over the file, without what is left over behind the last.
+fn looked_at(bytes: &[u8], dtype: TokenType, read: Read) -> Vec<i128> {
+    let (size, count) = (dtype.bytes(), bytes.len() / dtype.bytes());
+    let step = count.div_ceil(LOOKS).max(1);
+    (0..count).step_by(step).map(|at| read(dtype, &bytes[at * size..])).collect()
+}
+
+/// The number at the beginning of `bytes` with the most significant byte first.
+fn big_endian(dtype: TokenType, bytes: &[u8]) -> i128 {
+    let reversed: Vec<u8> = bytes[..dtype.bytes()].iter().rev().copied().collect();
+    dtype.read(&reversed)
 }
 
 /// A header of llm.c, or what is wrong with it.
@@ -150,9 +206,26 @@ fn numpy(bytes: &[u8]) -> Option<Result<Layout, String>> {
             if text.contains("'fortran_order': True") {
                 return Err("a NumPy array by columns; save it with numpy.ascontiguousarray".to_owned());
             }
+            numpy_shape(&text, bytes.len().saturating_sub(header), dtype)?;
             Ok(Layout { header, dtype, by: By::NumPy })
         },
     ))
+}
+
+/// Compares the shape that a header of NumPy states with the bytes that follow.
+fn numpy_shape(text: &str, follow: usize, dtype: TokenType) -> Result<(), String> {
+    let size = dtype.bytes();
+    let shape = text.split("'shape':").nth(1).and_then(|rest| rest.trim_start().strip_prefix('(')?.split(')').next());
+    let numbers = shape.map(|shape| shape.split(',').map(str::trim).filter(|number| !number.is_empty()));
+    let stated = numbers
+        .and_then(|mut numbers| numbers.try_fold(1_usize, |product, number| product.checked_mul(number.parse().ok()?)));
+    let Some(stated) = stated else { return Err("a NumPy array whose header is damaged; save it again".to_owned()) };
+    let why = match stated.saturating_mul(size).cmp(&follow) {
+        Ordering::Equal => return Ok(()),
+        Ordering::Greater => "it was cut short, get it again",
+        Ordering::Less => "it is damaged, save it again",
+    };
+    Err(format!("its header states {stated} tokens of {size} bytes, and {follow} bytes follow; {why}"))
 }
 
 /// Length of the header of NumPy up to the first number, and its text.
@@ -216,15 +289,94 @@ mod tests {
     #[test]
     fn the_width_of_ids_is_recognised() {
         let ids = |largest: u64| (0..5000_u64).map(move |i| i * 7919 % largest);
+        let is = |content: &[u8], vocab| recognised(content, vocab).unwrap();
         for vocab in [300, 1000, 50_257, 65_536] {
-            assert_eq!(recognised(&bytes(ids(vocab), 2), vocab), TokenType::Uint16, "{vocab}");
-            assert_eq!(recognised(&bytes(ids(vocab), 4), vocab), TokenType::Uint32, "{vocab}");
-            assert_eq!(recognised(&bytes(ids(vocab), 8), vocab), TokenType::Uint64, "{vocab}");
+            assert_eq!(is(&bytes(ids(vocab), 2), vocab), TokenType::Uint16, "{vocab}");
+            assert_eq!(is(&bytes(ids(vocab), 4), vocab), TokenType::Uint32, "{vocab}");
+            assert_eq!(is(&bytes(ids(vocab), 8), vocab), TokenType::Uint64, "{vocab}");
         }
-        assert_eq!(recognised(&bytes(ids(128_000), 4), 128_256), TokenType::Uint32);
+        assert_eq!(is(&bytes(ids(128_000), 4), 128_256), TokenType::Uint32);
         // Many zeros, but not every second one.
         let padded = (0..5000_u64).map(|i| if i % 100 < 90 { 0 } else { i });
-        assert_eq!(recognised(&bytes(padded, 2), 5000), TokenType::Uint16);
-        assert_eq!(recognised(&[0; 4000], 1000), TokenType::Uint16);
+        assert_eq!(is(&bytes(padded, 2), 5000), TokenType::Uint16);
+        assert_eq!(is(&[0; 4000], 1000), TokenType::Uint16);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_is_not_read_at_half_its_width() {
+        let ids = || (0..5000_u64).map(|i| i * 7919 % 300);
+        for (size, name) in [(4, "uint32"), (8, "uint64")] {
+            for cut in 1..size {
+                let content = bytes(ids(), size);
+                let error = recognised(&content[..content.len() - cut], 300).unwrap_err();
+                let (over, length) = (size - cut, 5000 * size - cut);
+                let expected = format!(
+                    "as {name} all ids are below the vocabulary of 300, and {over} of its {length} bytes are left"
+                );
+                assert!(error.contains(&expected) && error.contains("data.dtype"), "{cut}: {error}");
+            }
+        }
+        // Of narrow ids there may be any number.
+        assert_eq!(recognised(&bytes(ids(), 2)[..9998], 300), Ok(TokenType::Uint16));
+    }
+
+    #[test]
+    fn bytes_the_other_way_round_are_told() {
+        let cases = [(2, "uint16", 300), (4, "uint32", 300), (4, "uint32", 65_536), (8, "uint64", 65_536)];
+        for (size, name, vocab) in cases {
+            let ids = (0..5000_u64).map(|i| i * 7919 % vocab);
+            let content: Vec<u8> = ids.flat_map(|id| id.to_be_bytes()[8 - size..].to_vec()).collect();
+            let error = recognised(&content, vocab).unwrap_err();
+            let expected = format!("as big-endian {name} all ids are below the vocabulary of {vocab}");
+            assert!(error.contains(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn wide_ids_above_the_vocabulary_are_not_read_as_narrow_ones() {
+        // One is 100,000 and all others are below 300: read as 16 bits all would be below 65,536.
+        let ids = || (0..4000_u64).map(|i| if i == 2000 { 100_000 } else { i * 7919 % 300 });
+        for (size, name) in [(4, "uint32"), (8, "uint64")] {
+            let error = recognised(&bytes(ids(), size), 65_536).unwrap_err();
+            assert!(error.contains(&format!("as {name} some of its ids")), "{error}");
+            assert!(error.contains("such as 100000"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_array_has_as_many_numbers_as_its_header_states() {
+        let array = |shape: &str, numbers: usize| {
+            let text = format!("{{'descr': '<u2', 'fortran_order': False, 'shape': ({shape}), }}\n");
+            let head = [b"\x93NUMPY\x01\0", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat();
+            let layout = Layout::of(&[head, vec![7; 2 * numbers]].concat(), Path::new("t.npy"), None, 5000);
+            layout.map_err(|error| error.to_string())
+        };
+        assert!(array("12,", 12).is_ok() && array("3, 4", 12).is_ok() && array("", 1).is_ok());
+        let short = array("12,", 11).unwrap_err();
+        assert!(short.contains("states 12 tokens of 2 bytes, and 22 bytes follow; it was cut short"), "{short}");
+        let long = array("3, 4", 13).unwrap_err();
+        assert!(long.contains("states 12 tokens of 2 bytes, and 26 bytes follow; it is damaged"), "{long}");
+        for damaged in ["x,", "99999999999, 99999999999"] {
+            assert!(array(damaged, 1).unwrap_err().contains("header is damaged"));
+        }
+    }
+
+    #[test]
+    fn ids_that_look_like_text_are_ids_where_the_spec_says_so() {
+        let text = b"Plain words of English, in ids of bytes. ".repeat(20);
+        let wide: Vec<u8> = text.iter().flat_map(|byte| [*byte, 0]).collect();
+        let of = |bytes: &[u8], dtype| {
+            let layout = Layout::of(bytes, Path::new("t.bin"), dtype, 256);
+            layout.map(|layout| (layout.dtype, layout.by)).map_err(|error| error.to_string())
+        };
+        for (content, dtype, looks) in
+            [(&wide, TokenType::Uint16, "UTF-16"), (&text, TokenType::Uint8, "source = \"text\"")]
+        {
+            assert_eq!(of(content, Some(dtype)), Ok((dtype, By::Spec)));
+            let refused = of(content, None).unwrap_err();
+            assert!(refused.contains(looks) && refused.contains("data.dtype"), "{refused}");
+        }
+        let packed = of(b"\x1f\x8b\x08\0", Some(TokenType::Uint16)).unwrap_err();
+        assert!(packed.contains("gzip") && !packed.contains("data.dtype"), "{packed}");
     }
 }

@@ -8,10 +8,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use self::file::BinFile;
-use self::layout::Layout;
+use self::layout::{By, Layout};
 use super::cache::{BinFacts, Manifest, TokenDocuments, TokenFacts, TokenWriter, fingerprint};
 use super::ids::{MOST_IDS, Numbering, Occurring};
-use super::{DataError, find};
+use super::{DataError, find, kind};
 use crate::spec::{Data, Source, TokenType};
 
 /// Token files and how they are split.
@@ -27,13 +27,16 @@ impl BinRecipe {
     pub fn new(data: &Data) -> Result<Self, DataError> {
         let vocab = u64::from(data.vocab.expect("checked: a token file has a vocabulary"));
         let open = |path: &PathBuf| -> Result<Vec<BinFile>, DataError> {
-            let mut files = find::files(path)?;
+            let mut files = kind::files(path, Source::Bin)?;
             // An empty shard has no tokens; only if all are empty the first is told of.
             let is_empty = |path: &PathBuf| path.metadata().is_ok_and(|about| about.is_file() && about.len() == 0);
             if files.iter().any(|path| !is_empty(path)) {
                 files.retain(|path| !is_empty(path));
             }
-            files.iter().map(|path| BinFile::open(path, data.dtype, vocab)).collect()
+            let files: Vec<BinFile> =
+                files.iter().map(|path| BinFile::open(path, data.dtype, vocab)).collect::<Result<_, _>>()?;
+            of_one_type(&files)?;
+            Ok(files)
         };
         let train = open(data.path.as_ref().expect("checked: a token file has a path"))?;
         let validation = data.validation_path.as_ref().map(open).transpose()?;
@@ -136,4 +139,16 @@ impl BinRecipe {
         }
         occurring.numbering("vocab", say)
     }
+}
+
+/// Shards whose ids tell how wide they are have one width: where one differs, it is damaged or was mistaken.
+fn of_one_type(files: &[BinFile]) -> Result<(), DataError> {
+    let mut recognised = files.iter().filter(|file| file.layout.by == By::Ids);
+    let Some(first) = recognised.next() else { return Ok(()) };
+    let Some(other) = recognised.find(|file| file.layout.dtype != first.layout.dtype) else { return Ok(()) };
+    let (here, there, before) = (other.layout.dtype, first.layout.dtype, first.path.display());
+    let what = format!(
+        "its ids look like {here}, and those of {before} like {there}; save all shards with one type, or write data.dtype"
+    );
+    Err(DataError::content(&other.path, what))
 }

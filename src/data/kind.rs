@@ -1,0 +1,216 @@
+//! What kind of corpus a path holds: by the names of its files, and by their beginning where names tell nothing.
+
+use std::io::{BufRead as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::rows::{Rows, without_packing};
+use super::{DataError, cache, compressed, find, rows};
+use crate::foreign::is_plain_text;
+use crate::spec::Source;
+
+/// How a corpus lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Plain text, whatever its name.
+    Text,
+    /// JSON Lines.
+    Jsonl,
+    /// Parquet.
+    Parquet,
+    /// Token ids.
+    Tokens,
+}
+
+/// What the name of a file says.
+fn named(path: &Path) -> Kind {
+    match without_packing(path).rsplit('.').next() {
+        Some("jsonl" | "ndjson" | "json") => Kind::Jsonl,
+        Some("parquet" | "pq") => Kind::Parquet,
+        Some("bin" | "npy") => Kind::Tokens,
+        _ => Kind::Text,
+    }
+}
+
+/// Whether a file has a name that those have which lie beside shards and hold no data: what a dataset is, its licence, marks of
+/// the program that wrote it.
+fn is_beside(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let begins =
+        ["readme", "licen", "_", "changelog", "citation", "notice"].iter().any(|begin| name.starts_with(begin));
+    let end = name.rsplit_once('.').map(|(_, end)| end);
+    begins
+        || end.is_some_and(|end| {
+            ["md", "json", "idx", "pkl", "yaml", "yml", "toml", "crc", "md5", "sha256", "lock", "py"].contains(&end)
+        })
+}
+
+/// The files of a folder that hold its data, where some are shards of `kind` by their names: all but those beside them.
+fn shards(files: &mut Vec<PathBuf>, kind: Kind) {
+    let is_shard = |path: &PathBuf| named(path) == kind && !is_beside(path);
+    if kind != Kind::Text && files.iter().any(is_shard) {
+        files.retain(|path| is_shard(path) || !is_beside(path));
+    } else if kind == Kind::Jsonl && are_named_json(files) {
+        files.retain(|path| named(path) == Kind::Jsonl);
+    }
+}
+
+/// Whether a folder has files called `.json` and no others that may hold data: objects may be called so too.
+fn are_named_json(files: &[PathBuf]) -> bool {
+    files.iter().all(|path| is_beside(path)) && files.iter().any(|path| named(path) == Kind::Jsonl)
+}
+
+/// The files that a path names for a source: of a folder with shards, not those that lie beside them.
+pub fn files(path: &Path, source: Source) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = find::files(path)?;
+    let kind = match source {
+        Source::Jsonl => Kind::Jsonl,
+        Source::Parquet => Kind::Parquet,
+        Source::Bin => Kind::Tokens,
+        _ => Kind::Text,
+    };
+    if find::place(path)?.is_dir() {
+        shards(&mut files, kind);
+    }
+    Ok(files)
+}
+
+impl Kind {
+    /// What it is called.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Jsonl => "JSON Lines",
+            Self::Parquet => "Parquet",
+            Self::Tokens => "token ids",
+        }
+    }
+
+    /// Of a file, a folder or a pattern; of what is not there, by its name. An error where a folder has two kinds, or where it
+    /// is a kind that has to be converted.
+    pub fn of(path: &Path) -> Result<Self, DataError> {
+        let mut files = match find::files(path) {
+            Ok(files) => files,
+            Err(error) if path.is_dir() => return Err(error),
+            Err(_) => return Ok(named(path)),
+        };
+        let by_name = if path.is_dir() { of_folder(path, &mut files)? } else { named(&files[0]) };
+        let Some(beginning) = beginning(&files[0], rows::LOOK) else { return Ok(by_name) };
+        match (by_name, Rows::of(&beginning, beginning.len() < rows::LOOK, &files[0])) {
+            (Self::Tokens, _) if beginning.is_empty() || !is_plain_text(&beginning) => Ok(Self::Tokens),
+            (Self::Parquet, _) => Ok(by_name),
+            (_, Some(Rows::Lines(_))) => Ok(Self::Jsonl),
+            (_, Some(rows)) => Err(DataError::content(&files[0], rows.told(&files[0]))),
+            (Self::Tokens, None) => Ok(Self::Text),
+            (by_name, None) => Ok(by_name),
+        }
+    }
+}
+
+/// The kind of the shards in a folder, and those alone of its files.
+fn of_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Kind, DataError> {
+    let kinds = [Kind::Jsonl, Kind::Parquet, Kind::Tokens];
+    let has = |kind: &Kind| files.iter().any(|path| named(path) == *kind && !is_beside(path));
+    let Some(kind) = kinds.into_iter().find(has) else {
+        if are_named_json(files) {
+            shards(files, Kind::Jsonl);
+            return Ok(Kind::Jsonl);
+        }
+        return Ok(Kind::Text);
+    };
+    shards(files, kind);
+    let Some(other) = files.iter().find(|path| named(path) != kind) else { return Ok(kind) };
+    let shard = files.iter().find(|path| named(path) == kind).unwrap_or(&files[0]);
+    let what = format!(
+        "{} is {}, and {} is {}: one corpus is of one kind; give the files of one, as a pattern in quotes",
+        shard.display(),
+        kind.name(),
+        other.display(),
+        named(other).name()
+    );
+    Err(DataError::content(folder, what))
+}
+
+/// The first bytes of a file, unpacked; nothing where it cannot be read.
+pub fn beginning(path: &Path, most: usize) -> Option<Vec<u8>> {
+    let file = cache::map(path).ok()?;
+    let mut beginning = Vec::new();
+    compressed::reader(&file).take(most as u64).read_to_end(&mut beginning).ok()?;
+    Some(beginning)
+}
+
+/// The field of JSON Lines that has the text, by the first line of the first file.
+pub fn field_of_text(path: &Path) -> Option<String> {
+    let files = files(path, Source::Jsonl).ok()?;
+    let (file, mut line) = (cache::map(files.first()?).ok()?, Vec::new());
+    compressed::reader(&file).take(LONGEST_LINE).read_until(b'\n', &mut line).ok()?;
+    rows::field_of_text(line.trim_ascii())
+}
+
+/// A first line that is longer is not looked at.
+const LONGEST_LINE: u64 = 1 << 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "{\"id\": 1, \"body\": \"words of a text\"}\n";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn a_folder_is_what_its_shards_are_and_not_what_lies_beside_them() {
+        let beside = [
+            ("README.md", "# About"),
+            ("LICENSE", "MIT"),
+            ("dataset_infos.json", "{}"),
+            ("_SUCCESS", ""),
+            (".gitattributes", "x"),
+        ];
+        for (shard, content, kind, source) in [
+            ("data/train-0.jsonl", LINE, Kind::Jsonl, Source::Jsonl),
+            ("train-0.parquet", "PAR1", Kind::Parquet, Source::Parquet),
+            ("train-0.bin", "\u{1}\0\u{2}\0", Kind::Tokens, Source::Bin),
+        ] {
+            let dir = folder(&[&beside[..], &[(shard, content)]].concat());
+            assert_eq!(Kind::of(dir.path()).unwrap(), kind, "{shard}");
+            assert_eq!(files(dir.path(), source).unwrap(), [dir.path().join(shard)]);
+        }
+        let json = folder(&[("README.md", "# About"), ("a.json", LINE), ("b.json", LINE)]);
+        assert_eq!(Kind::of(json.path()).unwrap(), Kind::Jsonl);
+        assert_eq!(files(json.path(), Source::Jsonl).unwrap().len(), 2);
+        // Without shards these are a text like others: somebody's code.
+        let code = folder(&[("README.md", "# About"), ("package.json", "{}"), ("main.c", "int main() {}")]);
+        assert_eq!(Kind::of(code.path()).unwrap(), Kind::Text);
+        assert_eq!(files(code.path(), Source::Text).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn two_kinds_in_a_folder_are_told_by_a_file_of_each() {
+        let dir = folder(&[("a.jsonl", LINE), ("b.parquet", "PAR1"), ("README.md", "x")]);
+        let error = Kind::of(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("a.jsonl is JSON Lines") && error.contains("b.parquet is Parquet"), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_tells_nothing_is_known_by_its_beginning() {
+        let list = format!("[{}]", LINE.trim());
+        let table = "id,body\n".to_owned() + &"1,words\n".repeat(20);
+        let dir =
+            folder(&[("a.txt", LINE), ("b.json", &list), ("c.txt", &table), ("words.bin", "plain words of a text")]);
+        let of = |name: &str| Kind::of(&dir.path().join(name)).map_err(|error| error.to_string());
+        assert_eq!(of("a.txt"), Ok(Kind::Jsonl));
+        assert_eq!(field_of_text(&dir.path().join("a.txt")).as_deref(), Some("body"));
+        assert!(of("b.json").unwrap_err().contains("jq -c '.[]'"));
+        assert!(of("c.txt").unwrap_err().contains("this is a table"));
+        assert_eq!(of("words.bin"), Ok(Kind::Text));
+        assert_eq!(of("nowhere.parquet"), Ok(Kind::Parquet));
+    }
+}
