@@ -42,8 +42,9 @@
 //! | [`execute`] | worker processes, claims, progress, Slurm, which run next and which not to its end | spec (`[launcher]` `[sweep]` and `[fit]`), plan, ledger, trainer, observation, goal, fit (what to train next), units, lines, shell, whole; never burn |
 //! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, foreign, lines |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, goal, observation, units, whole |
-//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, parameterization, checkpoint, lines, whole, data (the tokenizer) |
-//! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), lines, trainer |
+//! | [`tensorboard`] | event files: their messages and records | nothing |
+//! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, parameterization, checkpoint, lines, tensorboard, whole, data (the tokenizer) |
+//! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), lines, tensorboard, trainer |
 //! | [`serve`] | serving a report while a sweep runs | report |
 //! | [`cli`] | flags and help, no logic | provenance, units, fit (the names of laws), spec (the kinds of specs) |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |

@@ -311,7 +311,7 @@ mod tests {
                 (cost.per_token(params) / flops).ln().abs()
             };
             for width in [224.0, 1024.0, 4096.0, 16_384.0] {
-                assert!(off(&cost, width) < 0.06, "{width}: {}", off(&cost, width));
+                assert!(off(&cost, width) < 0.1, "{width}: {}", off(&cost, width));
             }
             assert!(off(&free, 16_384.0) > 0.2, "{}", off(&free, 16_384.0));
             // It goes on where the sizes end, without a step.
