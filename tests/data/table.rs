@@ -27,6 +27,30 @@ fn beginning(mark: &[u8]) -> Vec<u8> {
     [mark, &[0, 1, 2, 3].repeat(64)[..]].concat()
 }
 
+/// What no source reads, or not as what it is.
+fn of_another_kind(file: &str) -> Vec<u8> {
+    match file {
+        "bzip2" => beginning(b"BZh91AY&SY"),
+        "xz" => beginning(b"\xfd7zXZ\0"),
+        "lz4" => beginning(b"\x04\x22\x4d\x18"),
+        "zip" => beginning(b"PK\x03\x04"),
+        "7-Zip" => beginning(b"7z\xbc\xaf\x27\x1c"),
+        "Arrow" => beginning(b"ARROW1\0\0"),
+        "Arrow stream" => beginning(b"\xff\xff\xff\xff"),
+        "NumPy array" => beginning(b"\x93NUMPY\x01\0"),
+        "pickle" => beginning(b"\x80\x04\x95"),
+        "LitGPT" => beginning(b"LITPKDS"),
+        "Megatron's index" => beginning(b"MMIDIDX\0\0"),
+        "Parquet" => beginning(b"PAR1"),
+        "UTF-32" => beginning(b"\xff\xfe\0\0"),
+        "Git LFS pointer" => b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n".to_vec(),
+        "HTML page" => b"<!DOCTYPE html>\n<html><body>404</body></html>".to_vec(),
+        "PDF" => beginning(b"%PDF-1.7"),
+        "SQLite" => beginning(b"SQLite format 3\0"),
+        other => panic!("docs/formats.md has a line that nobody makes: {other}"),
+    }
+}
+
 /// The same 120 documents in a file as a line of the table names it, as a path for `source`.
 fn make(place: &Place, file: &str, source: Source) -> PathBuf {
     let documents = documents_of_words(120);
@@ -59,7 +83,7 @@ fn make(place: &Place, file: &str, source: Source) -> PathBuf {
         "UTF-8" => text.into_bytes(),
         "JSON Lines" => jsonl(&documents).into_bytes(),
         "a list in JSON" => format!("[{}]", jsonl(&documents).trim().replace('\n', ", ")).into_bytes(),
-        "objects of several lines" => text.replace("{", "{\n").into_bytes(),
+        "objects of several lines" => text.replace('{', "{\n").into_bytes(),
         "CSV" => documents.iter().fold("id,body\n".to_owned(), |all, text| format!("{all}1,\"{text}\"\n")).into_bytes(),
         "UTF-8 with a byte order mark" => format!("\u{feff}{text}").into_bytes(),
         "gzip" => gzip(&text),
@@ -73,30 +97,13 @@ fn make(place: &Place, file: &str, source: Source) -> PathBuf {
         "ids of 32 bits, big-endian" => {
             wide(4).chunks(4).flat_map(|id| id.iter().rev().copied().collect::<Vec<u8>>()).collect()
         }
-        "bzip2" => beginning(b"BZh91AY&SY"),
-        "xz" => beginning(b"\xfd7zXZ\0"),
-        "lz4" => beginning(b"\x04\x22\x4d\x18"),
-        "zip" => beginning(b"PK\x03\x04"),
         "tar.gz" => gzip(tar()),
-        "7-Zip" => beginning(b"7z\xbc\xaf\x27\x1c"),
-        "Arrow" => beginning(b"ARROW1\0\0"),
-        "Arrow stream" => beginning(b"\xff\xff\xff\xff"),
-        "NumPy array" => beginning(b"\x93NUMPY\x01\0"),
-        "pickle" => beginning(b"\x80\x04\x95"),
-        "LitGPT" => beginning(b"LITPKDS"),
-        "Megatron's index" => beginning(b"MMIDIDX\0\0"),
-        "Parquet" => beginning(b"PAR1"),
         "UTF-16" => [b"\xff\xfe".to_vec(), utf_16()].concat(),
         "UTF-16, big-endian" => format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_be_bytes).collect(),
         "UTF-16 in gzip" => gzip([b"\xff\xfe".to_vec(), utf_16()].concat()),
         "UTF-16, cut short" => [b"\xff\xfe".to_vec(), utf_16(), b"a".to_vec()].concat(),
         "UTF-16 without a mark" => utf_16(),
-        "UTF-32" => beginning(b"\xff\xfe\0\0"),
-        "Git LFS pointer" => b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n".to_vec(),
-        "HTML page" => b"<!DOCTYPE html>\n<html><body>404</body></html>".to_vec(),
-        "PDF" => beginning(b"%PDF-1.7"),
-        "SQLite" => beginning(b"SQLite format 3\0"),
-        other => panic!("docs/formats.md has a line that nobody makes: {other}"),
+        other => of_another_kind(other),
     };
     place.write("file", content)
 }

@@ -15,7 +15,12 @@ const FILES: [&str; 8] =
 
 /// Refuses a file that a sweep or a run made: of its own results folder, or in the folders of that.
 pub fn not_of_results(file: &Path) -> anyhow::Result<()> {
-    let Ok(whole) = file.canonicalize() else { return Ok(()) };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = file.file_name().unwrap_or_default();
+    // One that is not there yet may be written before its sweep writes it.
+    let Ok(whole) = file.canonicalize().or_else(|_| folder.canonicalize().map(|folder| folder.join(name))) else {
+        return Ok(());
+    };
     let name = whole.file_name().unwrap_or_default();
     let is_results = |dir: &Path| LEDGERS.iter().any(|name| dir.join(name).exists());
     let own = FILES.iter().any(|own| name == *own) && whole.parent().is_some_and(is_results);
