@@ -291,10 +291,10 @@ pub(in crate::commands) struct Unfitted {
     pub(in crate::commands) data: Data,
 }
 
-/// The rows of a table with the law that was asked for.
-pub(super) fn unfitted(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Unfitted>> {
+/// The rows of a table with the law that was asked for; losses that are `open` may be missing.
+pub(super) fn unfitted(request: &Request, law: Option<Law>, open: bool) -> anyhow::Result<Vec<Unfitted>> {
     ensure!(law != Some(Law::All), "--law all is several laws: name one");
-    let mut asked = Prepared::of(request, law, false)?;
+    let mut asked = Prepared::with(request, law, false, open)?;
     let Candidate { name, law } = asked.laws[0].clone();
     let mut parts = Vec::new();
     for Group { name: group, rows, .. } in asked.groups(request)? {
