@@ -1,5 +1,6 @@
 //! `runner choose`.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +15,10 @@ use super::shared::sheet::{Room, Sheet, Worth};
 use crate::cli::{ChooseArgs, Residuals};
 use crate::fit::design::pool::{Options, Pool, explained};
 use crate::fit::formula::{Data, Grouping, Measure, Residual};
+use crate::fit::laws::written;
 use crate::fit::named::Law;
+use crate::fit::table::TableError;
+use crate::fit::{Bootstrap, Estimate};
 
 /// What may be spent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,14 +41,17 @@ struct Played {
     spent: f64,
     rows: usize,
     of: usize,
-    /// R2 of the predicted losses, from -1 to 1.
-    r2: f64,
+    /// R2 of the predicted losses, from -1 to 1, where there are two or more that differ.
+    r2: Option<f64>,
     /// Root of the mean squared error, in the unit of the loss.
     rms: Option<f64>,
     /// Share of the region's losses within the 95% intervals.
     covered: Option<f64>,
     /// The rows of each part of the pool in the order in which they were bought, counted from 1.
     bought: Vec<Bought>,
+    /// Why what was bought cannot tell the law, and whether it misses the region by more than its intervals, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    doubts: Vec<String>,
 }
 
 /// What was bought of a part.
@@ -104,8 +111,16 @@ fn budgets(texts: &[String]) -> anyhow::Result<Vec<(String, Budget)>> {
 
 /// The pool and the region, part by part.
 fn parts(args: &ChooseArgs) -> anyhow::Result<Vec<Part>> {
-    let mut targets = fit::unfitted(&args.target, args)?;
-    let pools = fit::unfitted(&args.pool, args)?;
+    let whole = |error: anyhow::Error| match error.downcast::<TableError>() {
+        Ok(TableError::Incomplete { first, .. }) => anyhow::anyhow!(
+            "{first}: a row that may be bought needs all numbers of the law and its loss, which is looked at where it is bought: write \
+             them, or take such rows out of the table"
+        ),
+        Ok(other) => other.into(),
+        Err(other) => other,
+    };
+    let mut targets = fit::unfitted(&args.target, args, true).map_err(whole)?;
+    let pools = fit::unfitted(&args.pool, args, false).map_err(whole)?;
     for pool in &pools {
         let Some(costs) = &pool.data.cost else {
             eprintln!("note: the table tells no cost, so each row costs as much as another; --cost says what it costs");
@@ -174,11 +189,22 @@ fn play(args: &ChooseArgs, parts: &[Part], budgets: &[(String, Budget)], repeat:
             pool.spend(amount)?;
             estimates.extend(pool.predict()?);
         }
-        let predicted: Vec<f64> = estimates.iter().map(|estimate| estimate.value).collect();
+        // Losses that nobody knows score nothing.
+        let scored: Vec<(f64, Estimate)> =
+            measured.iter().copied().zip(estimates).filter(|(loss, _)| loss.is_finite()).collect();
+        let (measured, predicted): (Vec<f64>, Vec<f64>) =
+            scored.iter().map(|(loss, estimate)| (*loss, estimate.value)).unzip();
         let count = measured.len() as f64;
         let squares: f64 = measured.iter().zip(&predicted).map(|(x, y)| (x - y).powi(2)).sum();
-        let held = measured.iter().zip(&estimates).filter(|(loss, estimate)| estimate.holds(**loss)).count();
-        let known = squares.is_finite();
+        let held = scored.iter().filter(|(loss, estimate)| estimate.holds(*loss)).count();
+        let known = squares.is_finite() && !measured.is_empty();
+        let differ = measured.iter().any(|loss| (loss - measured[0]).abs() > 0.0);
+        let mut doubts: Vec<String> = Vec::new();
+        for (part, pool) in parts.iter().zip(&pools) {
+            let of = part.pool.group.as_ref().map_or_else(String::new, |group| format!("'{group}': "));
+            doubts.extend(doubt(part, &pool.bought, &options).map(|doubt| of + &doubt));
+        }
+        doubts.extend(missed(held, measured.len()).filter(|_| known));
         let bought = parts.iter().zip(&pools).map(|(part, pool)| Bought {
             group: part.pool.group.clone(),
             rows: pool.bought.iter().map(|row| row + 1).collect(),
@@ -191,13 +217,39 @@ fn play(args: &ChooseArgs, parts: &[Part], budgets: &[(String, Budget)], repeat:
             spent: pools.iter().map(|pool| pool.spent).sum::<f64>() / pools.iter().map(Pool::total).sum::<f64>(),
             rows: pools.iter().map(|pool| pool.bought.len()).sum(),
             of: parts.iter().map(|part| part.pool.data.len()).sum(),
-            r2: explained(&measured, &predicted),
+            r2: differ.then(|| explained(&measured, &predicted)),
             rms: known.then(|| (squares / count).sqrt()),
             covered: known.then(|| held as f64 / count),
             bought: bought.collect(),
+            doubts,
         });
     }
     Ok(played)
+}
+
+/// Starts of the fit that says whether what was bought tells the law.
+const STARTS: usize = 24;
+
+/// Why the rows of a part that were bought cannot tell the law, as `runner fit` would say it.
+fn doubt(part: &Part, bought: &[usize], options: &Options) -> Option<String> {
+    let bootstrap = Bootstrap { resamples: 0, seed: options.seed };
+    let options =
+        written::Options { measure: options.measure, starts: STARTS, bootstrap, ..written::Options::default() };
+    written::doubt(&part.pool.law, &part.pool.data.select(bought), &options)
+}
+
+/// Fewest places, and least share of them, whose losses intervals of 95% hold where the law is right.
+const PLACES: usize = 10;
+const HELD: f64 = 0.8;
+
+/// A sentence where intervals hold far fewer of the region's losses than they should.
+fn missed(held: usize, of: usize) -> Option<String> {
+    (of >= PLACES && (held as f64) < HELD * of as f64).then(|| {
+        format!(
+            "the 95% intervals hold {held} of {of} losses of the target: the law misses it by more than its intervals, which know what \
+             few rows leave open and not that the law may be another"
+        )
+    })
 }
 
 /// Means over the repeats, a row for each budget.
@@ -216,21 +268,29 @@ fn table(played: &[Played], repeats: u32, room: Room) -> String {
             named.push(&one.budget);
         }
     }
+    let mut doubts = String::new();
     for budget in named {
         let of: Vec<&Played> = played.iter().filter(|one| one.budget == budget).collect();
         let mean = |read: &dyn Fn(&Played) -> f64| of.iter().map(|one| read(one)).sum::<f64>() / of.len() as f64;
         let number = |x: f64, text: String| if x.is_finite() { text } else { "-".to_owned() };
-        let [rms, held] =
-            [mean(&|one| one.rms.unwrap_or(f64::NAN)), 100.0 * mean(&|one| one.covered.unwrap_or(f64::NAN))];
+        let [r2, rms] = [mean(&|one| one.r2.unwrap_or(f64::NAN)), mean(&|one| one.rms.unwrap_or(f64::NAN))];
+        let held = 100.0 * mean(&|one| one.covered.unwrap_or(f64::NAN));
         sheet.add_row([
             budget.to_owned(),
             format!("{:.2}%", 100.0 * mean(&|one| one.spent)),
             format!("{:.0} of {}", mean(&|one| one.rows as f64), of[0].of),
-            format!("{:.3}", mean(&|one| one.r2)),
+            number(r2, format!("{r2:.3}")),
             number(rms, format!("{rms:.4}")),
             number(held, format!("{held:.0}%")),
         ]);
+        let doubtful: Vec<&Played> = of.iter().copied().filter(|one| !one.doubts.is_empty()).collect();
+        if let Some(first) = doubtful.first() {
+            let times = if repeats > 1 { format!(" ({} of {repeats} repeats)", doubtful.len()) } else { String::new() };
+            for doubt in &first.doubts {
+                let _ = writeln!(doubts, "at {budget}{times}: {doubt}");
+            }
+        }
     }
     let times = if repeats > 1 { format!(", means of {repeats} repeats") } else { String::new() };
-    format!("{}{times}\n{}", played[0].law, sheet.text(room))
+    format!("{}{times}\n{}{doubts}", played[0].law, sheet.text(room))
 }

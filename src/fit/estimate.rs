@@ -1,6 +1,6 @@
 //! What every fit says: a value with its interval, and how far it may be trusted.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Share of resamples that may be without an answer: what lies beyond one end of a 95% interval.
 const MAX_LOST: f64 = 0.025;
@@ -14,10 +14,17 @@ pub const NORMAL_95: f64 = 1.96;
 pub struct Estimate {
     /// The fit to the data themselves.
     pub value: f64,
-    /// 2.5th percentile of the bootstrap.
+    /// 2.5th percentile of the bootstrap; no number where there is no interval.
+    #[serde(deserialize_with = "or_none")]
     pub low: f64,
-    /// 97.5th percentile of the bootstrap.
+    /// 97.5th percentile of the bootstrap; likewise.
+    #[serde(deserialize_with = "or_none")]
     pub high: f64,
+}
+
+/// JSON writes what is no number as null.
+fn or_none<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// Whether so many of all resamples are without an answer that the answer is not identified.

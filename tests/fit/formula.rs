@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use assert_cmd::assert::{Assert, OutputAssertExt as _};
+use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::Value;
 
@@ -444,4 +445,108 @@ fn a_law_of_nine_unknowns_predicts_the_runs_of_its_paper() {
     let said = fit(&place, &["--law", "farseer", "--json", "--columns", "params=N,tokens=D"]).success();
     let law = objects(&said)[0].clone();
     assert!(law["held_out"]["rms"].as_f64().unwrap() < 0.01, "{law}");
+}
+
+#[test]
+fn a_column_that_matters_and_that_the_law_does_not_use_is_noted() {
+    let place = Place::new();
+    // Tokens vary, and L(N, P) knows nothing of them.
+    let mut csv = "params,parallel_size,tokens,loss\n".to_owned();
+    for i in 0..48 {
+        let (n, p, d) = (5e8 * 1.5_f64.powi(i / 8), 2_f64.powi(i % 4), 2e10 * 2_f64.powi(i / 4 % 2));
+        let loss = 1.29 + (1.1e9 / (n * (0.39 * p.ln() + 1.0))).powf(0.19) + 400.0 / d.powf(0.28);
+        writeln!(csv, "{n},{p},{d},{}", loss * wobble(i)).unwrap();
+    }
+    place.write("runs.csv", csv);
+    let note = "tokens: rows differ in it and are fitted as one curve, because the law does not use it";
+    fit(&place, &["--law", "parallel"]).success().stderr(contains(note));
+    let by = fit(&place, &["--law", "parallel", "--by", "tokens"]).success();
+    by.stderr(contains("rows differ").not());
+    // One rate or two at the same size and length.
+    let rates = |rate: fn(i32) -> f64| {
+        let mut csv = "params,tokens,learning_rate,loss\n".to_owned();
+        for i in 0..64 {
+            let (n, d) = (1e7 * 2_f64.powi(i / 16), 1e9 * 2_f64.powi(i / 2 % 8));
+            let loss = (1.69 + 406.4 / n.powf(0.34) + 410.7 / d.powf(0.28)) * wobble(i);
+            writeln!(csv, "{n},{d},{},{loss}", rate(i)).unwrap();
+        }
+        csv
+    };
+    place.write("runs.csv", rates(|i| 1e-3 / f64::from(i / 16 + 1)));
+    fit(&place, &["--formula", SURFACE]).success().stderr(contains("rows differ").not());
+    place.write("runs.csv", rates(|i| 1e-3 * f64::from(i % 2 + 1)));
+    fit(&place, &["--formula", SURFACE]).success().stderr(contains("learning_rate: rows differ"));
+}
+
+#[test]
+fn a_share_is_left_out_only_where_all_of_them_add_up() {
+    let place = Place::new();
+    let table = |with_books: bool| {
+        let mut csv = format!("share_web,share_code,{}loss\n", if with_books { "share_books," } else { "" });
+        for i in 0..36 {
+            let web = 0.1 + 0.15 * f64::from(i / 6);
+            let code = (0.9 - 0.15 * f64::from(i / 6)) * f64::from(i % 6) / 6.0;
+            let books = if with_books { format!("{},", 1.0 - web - code) } else { String::new() };
+            let loss = (1.5 + 1.2 * (-0.8 * web - 2.5 * code).exp()) * wobble(i);
+            writeln!(csv, "{web},{code},{books}{loss}").unwrap();
+        }
+        csv
+    };
+    for with_books in [true, false] {
+        place.write("runs.csv", table(with_books));
+        let said = fit(&place, &["--law", "mixtures", "--json"]).success();
+        let one = &objects(&said)[0];
+        holds(one, "t_web", -0.8, 0.05);
+        holds(one, "t_code", -2.5, 0.05);
+        let note = contains("so that share_books tells nothing that the others do not");
+        if with_books {
+            said.stderr(note)
+        } else {
+            said.stderr(note.not())
+        };
+    }
+}
+
+#[test]
+fn laws_of_experts_take_the_dense_model_of_a_table_of_this_program() {
+    let place = Place::new();
+    let mut csv = "axis.model.experts.count,params,params_active,tokens,val_loss\n".to_owned();
+    for i in 0..40 {
+        let (n, experts) = (1e7 * 3_f64.powi(i / 8), 2_f64.powi(i % 8));
+        let law = 1.4 + 1.3 * experts.powf(-0.06) * (n / 1e8).powf(-0.17 + 0.004 * experts.ln());
+        writeln!(csv, "{experts},{},{n},1e9,{}", n * (0.4 + 0.6 * experts), law * wobble(i)).unwrap();
+    }
+    place.write("runs.csv", &csv);
+    let said = fit(&place, &["--law", "joint-experts", "--json"]).success();
+    let one = &objects(&said)[0];
+    for (name, planted) in [("c", 1.4), ("a", 1.3), ("alpha", -0.17)] {
+        holds(one, name, planted, 0.1);
+    }
+    said.stderr(contains("N of this law counts the dense model").and(contains("it is the column params_active")));
+    // Totals alone are warned of.
+    let totals = csv.replace("params_active", "other").replace("axis.model.experts.count", "experts");
+    place.write("runs.csv", totals);
+    let said = fit(&place, &["--law", "joint-experts"]).success();
+    said.stderr(contains("warning: no size N has runs with different numbers of experts"));
+}
+
+#[test]
+fn a_row_that_the_others_contradict_is_named_and_stays() {
+    let place = Place::new();
+    let table = runs(1.0);
+    let blown_up: Vec<String> = table
+        .lines()
+        .enumerate()
+        .map(|(at, line)| match line.rsplit_once(',') {
+            Some((start, _)) if at == 21 => format!("{start},1e6"),
+            _ => line.to_owned(),
+        })
+        .collect();
+    place.write("runs.csv", blown_up.join("\n") + "\n");
+    let said = fit(&place, &["--formula", SURFACE]).success();
+    said.stderr(contains(
+        "warning: 1 of 64 rows contradict the others: N 4.000e7, D 1.600e10: loss 1.000e6 where the others say",
+    ));
+    place.write("runs.csv", table);
+    fit(&place, &["--formula", SURFACE]).success().stderr(contains("contradict").not());
 }

@@ -83,3 +83,66 @@ fn what_cannot_be_chosen_is_refused() {
     let tokens = ["choose", "pool.csv", "--target", "target.csv", "--law", "tokens"];
     place.run(&tokens).assert().code(2).stderr(contains("laws that are formulas"));
 }
+
+#[test]
+fn a_target_needs_no_losses_and_no_cost_and_one_row_has_no_r2() {
+    let place = place();
+    let table = |text: &str, keep: usize, loss: bool| -> String {
+        let cut = |line: &str| if loss { line.to_owned() } else { line.rsplit_once(',').unwrap().0.to_owned() };
+        text.lines().take(keep).map(|line| cut(line) + "\n").collect()
+    };
+    // The cost is that of the pool: the target has no such column.
+    let pool: String = runs(1e7, 1e8, 8, "all")
+        .lines()
+        .enumerate()
+        .map(|(at, line)| if at == 0 { format!("{line},price\n") } else { format!("{line},{at}\n") })
+        .collect();
+    place.write("pool.csv", pool);
+    let target = runs(4e9, 4e10, 3, "all");
+    let with = |budget: &'static str| {
+        let known = KNOWN.iter().flat_map(|text| ["--unknown", *text]);
+        let base = ["choose", "pool.csv", "--target", "target.csv", "--formula", SURFACE, "--cost", "price"];
+        base.into_iter().chain(known).chain(["--budget", budget, "--json"]).collect::<Vec<&str>>()
+    };
+    let one = |budget| -> Value {
+        let said = place.run(&with(budget)).assert().success();
+        serde_json::from_slice(&said.get_output().stdout).unwrap()
+    };
+    assert!(one("20%")["r2"].as_f64().unwrap() > 0.9);
+    place.write("target.csv", table(&target, 2, true));
+    let single = one("20%");
+    assert!(single["r2"].is_null() && single["rms"].as_f64().unwrap() < 0.1, "{single}");
+    place.write("target.csv", table(&target, 10, false));
+    let unknown = one("20%");
+    assert!(["r2", "rms", "covered"].iter().all(|key| unknown[*key].is_null()), "{unknown}");
+    // Three rows tell no five unknowns.
+    let few = one("0.5%");
+    assert!(few["doubts"][0].as_str().unwrap().contains("at least 7 rows are needed"), "{few}");
+}
+
+#[test]
+fn a_law_that_misses_the_target_by_more_than_its_intervals_is_told() {
+    let place = place();
+    // Losses that turn up beyond the pool, which no row of it shows.
+    let target: String = runs(4e9, 4e10, 4, "all")
+        .lines()
+        .map(|line| match line.rsplit_once(',') {
+            Some((start, loss)) => {
+                format!("{start},{}\n", loss.parse::<f64>().map_or(loss.to_owned(), |x| (x + 1.0).to_string()))
+            }
+            None => String::new(),
+        })
+        .collect();
+    place.write("target.csv", target);
+    let said = place.run(&choose(&["--budget", "50%"])).assert().success();
+    said.stdout(contains("at 50%: the 95% intervals hold 0 of 16 losses of the target: the law misses it by more"));
+}
+
+#[test]
+fn a_pool_with_empty_losses_is_refused_without_flags_that_choose_does_not_have() {
+    let place = place();
+    let pool = runs(1e7, 1e8, 8, "all") + "1e9,1e9,all,\n";
+    place.write("pool.csv", pool);
+    let said = place.run(&choose(&[])).assert().code(2);
+    said.stderr(contains("take such rows out of the table").and(contains("--skip-incomplete").not()));
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 
+use super::finding;
 use super::print_formula::{self, Said};
 use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
@@ -16,9 +17,9 @@ use crate::fit::laws::forms::{self, Form, mixtures};
 use crate::fit::laws::written::ranking::{self, Candidate, Ranking};
 use crate::fit::laws::written::{self, Written, outside};
 use crate::fit::named::{Dot, Law};
-use crate::fit::table::TableError;
 use crate::fit::table::budgets::Resample;
 use crate::fit::table::named::{self, Named, Read, Wanted};
+use crate::fit::table::{Columns, TableError};
 
 /// A formula with its name and what is said of its unknowns.
 struct Asking {
@@ -49,18 +50,41 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The laws that were asked for, with those of the literature `beside` them where these are wanted too.
     fn of(request: &Request, law: Option<Law>, beside: bool) -> anyhow::Result<Self> {
+        Self::with(request, law, beside, false)
+    }
+
+    /// The same where losses may be missing if they are `open`.
+    fn with(request: &Request, law: Option<Law>, beside: bool, open: bool) -> anyhow::Result<Self> {
         let args = request.args;
         let mut asking = own(request, law)?;
         let count = asking.len();
         let target = asking.first().map_or("loss", |one| one.formula.names.target.0.as_str()).to_owned();
+        let mut notes = Vec::new();
         if beside {
             let others = others(request, law, &target, &asking)?;
             asking.extend(others);
         }
+        if let Some(left_out) = left_out(request, &asking) {
+            notes.push(left_out);
+        }
+        let mut columns = request.columns.clone();
+        if asking[..count].iter().any(|one| one.columns.is_some_and(|must| must.contains(&"experts"))) {
+            notes.extend(of_dense_models(&named::headers(&args.runs)?, &mut columns));
+        }
         let cost = args.formula.cost.as_deref().map(Formula::of_cost).transpose()?;
-        let read = read(request, &asking, count, &target, cost.as_ref())?;
+        let mut read = read(request, &columns, &asking, count, (&target, open), cost.as_ref())?;
         let laws = laws(&asking, count, &read)?;
         ensure!(!laws.is_empty(), "{}: no law of losses has all of its columns here", args.runs.display());
+        let asked = laws.iter().take(count);
+        let used: Vec<String> = asked.flat_map(|one| one.law.columns.iter().chain(&one.law.indices)).cloned().collect();
+        if count > 0 {
+            let told: Vec<String> = args.by.iter().chain(&args.tuned).cloned().collect();
+            notes.extend(read.note_of_unused(&used, &told));
+        }
+        if !open {
+            read.table.warnings.extend(mixed_sizes(&laws[..count.min(laws.len())], &read));
+            read.table.notes.extend(notes);
+        }
         Ok(Self { asking, count, laws, cost, read })
     }
 
@@ -90,6 +114,7 @@ impl Prepared {
                 None => self.laws.first().context("no law was asked for")?,
             };
             let fit = written::fit(&one.law, &data, &options)?;
+            warn_of_contradicted(group.as_deref(), &one.law, &data, &fit, &options);
             let won = ranking.map(|ranking| {
                 let rivals = outside::rivals(&fit, &one.name, &ranking);
                 Ok::<_, serde_json::Error>(Won {
@@ -152,11 +177,79 @@ fn others(request: &Request, law: Option<Law>, target: &str, asking: &[Asking]) 
     let has_groups = |form: &Form| !form.has_groups() || (all && request.args.by.is_some());
     let wanted = forms::ALL.iter().chain(further).filter(|form| !known(form) && has_groups(form));
     let mut others = wanted.map(|form| of_form(form, target, request)).collect::<anyhow::Result<Vec<_>>>()?;
-    let headers = named::headers(&request.args.runs)?;
-    if let Some(text) = mixtures::formula(&headers).filter(|_| all) {
-        others.push(of_mixtures(&text, Vec::new())?);
+    if all {
+        let headers = named::headers(&request.args.runs)?;
+        if let Some(text) = mixtures::formula(&headers, add_up(request, target, &headers)) {
+            others.push(of_mixtures(&text, Vec::new())?);
+        }
     }
     Ok(others)
+}
+
+/// Whether the shares of a table add up to the same in every row, as they do where nothing tells otherwise.
+fn add_up(request: &Request, target: &str, headers: &[String]) -> bool {
+    let names = mixtures::shares(headers);
+    let wanted = Wanted { target: target.to_owned(), names: names.clone(), whole: true, ..Wanted::default() };
+    // What is wrong with the table is told where the law reads it.
+    let Ok(read) = named::read(&request.args.runs, &request.columns, &wanted, &request.table) else { return true };
+    let place = |name: &String| read.found.iter().position(|found| found == name);
+    let column = |at: usize| read.table.rows.iter().map(|row| row.numbers[at]).collect::<Vec<f64>>();
+    let shares: Vec<Vec<f64>> = names.iter().filter_map(place).map(column).collect();
+    mixtures::total(&shares).is_some()
+}
+
+/// Which share a law of mixtures does not use.
+fn left_out(request: &Request, asking: &[Asking]) -> Option<String> {
+    let law = asking.iter().find(|one| one.name == mixtures::NAME && !one.grouped)?;
+    let shares = mixtures::shares(&named::headers(&request.args.runs).ok()?);
+    let share = shares.iter().find(|share| !law.formula.names.used.iter().any(|(used, _)| used == *share))?;
+    Some(format!(
+        "the shares of every row add up to the same, so that {share} tells nothing that the others do not: it is left out, and \
+         what the law says of the others is against it"
+    ))
+}
+
+/// The column of a sweep's table that says how many experts a run has, and that of the parameters that each token goes through.
+const EXPERTS: [&str; 2] = ["axis.model.experts.count", "model.experts.count"];
+const ACTIVE: &str = "params_active";
+
+/// Takes the columns of a table of this program that the laws of experts want, and says so. Their N is that of the dense model.
+fn of_dense_models(headers: &[String], columns: &mut Columns) -> Vec<String> {
+    let has = |name: &str| headers.iter().any(|header| header == name);
+    let mut notes = Vec::new();
+    if let Some(count) = EXPERTS.into_iter().find(|name| has(name) && !has("experts") && !columns.renames("experts")) {
+        columns.name("experts", count);
+        notes.push(format!("experts is the column {count}"));
+    }
+    if has(ACTIVE) && !has("N") && !columns.renames("N") {
+        columns.name("N", ACTIVE);
+        notes.push(format!(
+            "N of this law counts the dense model that each token goes through, not all experts, so it is the column {ACTIVE}; \
+             --columns N=COLUMN takes another"
+        ));
+    }
+    notes
+}
+
+/// Routers add up to this factor to the models that have them.
+const ROUTERS: f64 = 1.02;
+
+/// A warning where N of a law of experts seems to count all of them: then no size has runs of two numbers of experts.
+fn mixed_sizes(laws: &[Candidate], read: &Read) -> Option<String> {
+    laws.iter().find(|one| forms::named(&one.name).is_some_and(|form| form.columns.contains(&"experts")))?;
+    let place = |name: &str| read.found.iter().position(|found| found == name);
+    let (size, experts) = (place("N")?, place("experts")?);
+    let mut pairs: Vec<[f64; 2]> =
+        read.table.rows.iter().map(|row| [row.numbers[size], row.numbers[experts]]).collect();
+    pairs.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+    pairs.dedup();
+    let differ = pairs.iter().any(|pair| (pair[1] - pairs[0][1]).abs() > 0.0);
+    let shared = pairs.windows(2).any(|two| two[1][0] <= ROUTERS * two[0][0] && (two[1][1] - two[0][1]).abs() > 0.0);
+    (differ && !shared).then(|| {
+        "no size N has runs with different numbers of experts. N of this law is the parameters of the dense model, or those that \
+         each token goes through, and not the total: --columns N=COLUMN says which column tells them"
+            .to_owned()
+    })
 }
 
 /// A law fitted to one group of rows, as a spec asks for it.
@@ -198,10 +291,10 @@ pub(in crate::commands) struct Unfitted {
     pub(in crate::commands) data: Data,
 }
 
-/// The rows of a table with the law that was asked for.
-pub(super) fn unfitted(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Unfitted>> {
+/// The rows of a table with the law that was asked for; losses that are `open` may be missing.
+pub(super) fn unfitted(request: &Request, law: Option<Law>, open: bool) -> anyhow::Result<Vec<Unfitted>> {
     ensure!(law != Some(Law::All), "--law all is several laws: name one");
-    let mut asked = Prepared::of(request, law, false)?;
+    let mut asked = Prepared::with(request, law, false, open)?;
     let Candidate { name, law } = asked.laws[0].clone();
     let mut parts = Vec::new();
     for Group { name: group, rows, .. } in asked.groups(request)? {
@@ -230,6 +323,7 @@ fn group(
     // What could not be fitted is told by the ranking, law by law.
     let Some(first) = first else { return Ok(text) };
     let fit = written::fit(&first.law, data, options)?;
+    warn_of_contradicted(said.name, &first.law, data, &fit, options);
     let rivals = outside::rivals(&fit, &first.name, &ranking);
     text += &said.law(first, &fit, &rivals)?;
     if alone && ranking.laws.len() > 1 {
@@ -242,6 +336,44 @@ fn group(
         print_formula::write_figures(path, first, data, &fit, &beside)?;
     }
     Ok(text)
+}
+
+/// Rows that are named before the rest is counted.
+const MOST_NAMED: usize = 3;
+
+/// Names the rows that the others contradict. They are fitted like all.
+fn warn_of_contradicted(
+    group: Option<&str>,
+    law: &formula::Law,
+    data: &Data,
+    fit: &Written,
+    options: &written::Options,
+) {
+    let found = written::contradicted(law, data, &fit.values, options);
+    if found.is_empty() {
+        return;
+    }
+    let name = |one: &written::Contradicted| {
+        let columns = law.columns.iter().map(|name| format!("{name} {}", finding::number(data.columns[name][one.row])));
+        let labels = law.indices.iter().filter_map(|index| {
+            let grouping = data.groups.get(index)?;
+            Some(format!("{index} {}", grouping.labels[grouping.of[one.row] as usize]))
+        });
+        let place = columns.chain(labels).collect::<Vec<_>>().join(", ");
+        let (loss, expected) = (finding::number(data.loss[one.row]), finding::number(one.expected));
+        format!("{place}: {} {loss} where the others say {expected}", law.target)
+    };
+    let named: Vec<String> = found.iter().take(MOST_NAMED).map(name).collect();
+    let more = found.len().saturating_sub(MOST_NAMED);
+    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let of = group.map_or_else(String::new, |group| format!(" of '{group}'"));
+    eprintln!(
+        "warning: {} of {} rows{of} contradict the others: {}{rest}. The fit takes them as they are: take them out of the table \
+         if they are no results, or let them count less with --objective huber",
+        found.len(),
+        data.len(),
+        named.join("; ")
+    );
 }
 
 /// Flags that would be ignored.
@@ -322,7 +454,7 @@ fn own(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Asking>> {
         Some(Law::All) => return Ok(Vec::new()),
         Some(Law::Mixtures) => {
             let headers = named::headers(&args.runs)?;
-            let text = mixtures::formula(&headers).with_context(|| {
+            let text = mixtures::formula(&headers, add_up(request, "loss", &headers)).with_context(|| {
                 format!("{}: no column begins with '{}', as those of shares do", args.runs.display(), mixtures::SHARE)
             })?;
             return Ok(vec![of_mixtures(&text, unknowns)?]);
@@ -360,12 +492,13 @@ fn asked(texts: &[String]) -> anyhow::Result<Vec<Asked>> {
 /// What only the laws beside those that were asked for need, the ones after the first `count`, may be missing or in part.
 fn read(
     request: &Request,
+    columns: &Columns,
     asking: &[Asking],
     count: usize,
-    target: &str,
+    (target, open): (&str, bool),
     cost: Option<&Formula>,
 ) -> anyhow::Result<Read> {
-    let mut wanted = Wanted { target: target.to_owned(), ..Wanted::default() };
+    let mut wanted = Wanted { target: target.to_owned(), open, ..Wanted::default() };
     let add = |list: &mut Vec<String>, name: &str| {
         if !list.iter().any(|known| known == name) {
             list.push(name.to_owned());
@@ -376,6 +509,11 @@ fn read(
         let list = if at < count { &mut wanted.names } else { &mut wanted.beside };
         let used = one.formula.names.used.iter().map(|(name, _)| name.as_str());
         used.filter(|name| must.is_none_or(|must| must.contains(name))).for_each(|name| add(list, name));
+        if one.name == mixtures::NAME && !one.grouped {
+            for share in mixtures::shares(&named::headers(&request.args.runs)?) {
+                add(list, &share);
+            }
+        }
         if one.grouped {
             one.formula.names.indices.iter().for_each(|(name, _)| add(&mut wanted.indices, name));
         }
@@ -397,7 +535,7 @@ fn read(
     // Groups that a law tells apart itself are no parts of the table.
     let splits = !wanted.indices.iter().any(|index| Some(index) == request.args.by.as_ref());
     let table = crate::fit::table::Options { by: request.args.by.clone().filter(|_| splits), ..request.table.clone() };
-    let read = named::read(&request.args.runs, &request.columns, &wanted, &table);
+    let read = named::read(&request.args.runs, columns, &wanted, &table);
     read.map_err(|error| match error {
         TableError::Named { name, cell } => in_formula(
             asking,

@@ -99,18 +99,19 @@ fn rows(args: &FitArgs) -> table::Kind {
     if points { table::Kind::Points } else { table::Kind::Results }
 }
 
-/// The rows of a table with the law that `runner choose` was asked for.
-pub(super) fn unfitted(table: &Path, asked: &cli::ChooseArgs) -> anyhow::Result<Vec<Unfitted>> {
+/// The rows of a table with the law that `runner choose` was asked for. Those that are to be predicted cost nothing, and their
+/// losses may be missing.
+pub(super) fn unfitted(table: &Path, asked: &cli::ChooseArgs, is_target: bool) -> anyhow::Result<Vec<Unfitted>> {
     let mut args = question::defaults(table)?;
     args.by.clone_from(&asked.by);
     args.columns.clone_from(&asked.columns);
     args.formula.formula = asked.formula.iter().cloned().collect();
     args.formula.unknown.clone_from(&asked.unknown);
-    args.formula.cost.clone_from(&asked.cost);
+    args.formula.cost = asked.cost.clone().filter(|_| !is_target);
     args.formula.residuals = asked.residuals;
     let mut request = request(&args)?;
     request.table.rows = table::Kind::Offers;
-    formula::unfitted(&request, asked.law)
+    formula::unfitted(&request, asked.law, is_target)
 }
 
 /// Scatter of FLOPs per token at equal size, in the logarithm, that no way of counting explains.

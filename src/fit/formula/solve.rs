@@ -50,7 +50,7 @@ impl Measure {
     }
 
     /// What a residual adds to the objective.
-    pub(super) fn cost(&self, residual: f64) -> f64 {
+    pub(in crate::fit) fn cost(&self, residual: f64) -> f64 {
         let size = residual.abs();
         let cost = if size <= self.delta { 0.5 * size * size } else { self.delta * (size - 0.5 * self.delta) };
         if residual > 0.0 { self.above * cost } else { cost }
@@ -265,7 +265,7 @@ pub fn nowhere(bound: &Bound<'_>, data: &Data, measure: Measure, seed: u64) -> F
 }
 
 /// From one start, in coordinates around it.
-fn descend(
+pub(super) fn descend(
     bound: &Bound<'_>,
     measure: Measure,
     weights: &[f64],
@@ -280,12 +280,31 @@ fn descend(
 
 /// The law fitted again from `near`, with rows weighed, as resamples do; nothing where it is no number.
 pub fn again(bound: &Bound<'_>, measure: Measure, weights: &[f64], near: &[f64]) -> Option<Vec<f64>> {
+    again_from(bound, measure, weights, &[near])
+}
+
+/// The same from several places, of which the best counts: what went to zero in the rows may come back in a resample.
+pub fn again_from(bound: &Bound<'_>, measure: Measure, weights: &[f64], starts: &[&[f64]]) -> Option<Vec<f64>> {
     const DRAW: Patience = Patience { iterations: 150, gain: 1e-7 };
-    let (end, coordinates) = descend(bound, measure, weights, near, DRAW);
-    end.value.is_finite().then(|| coordinates.outer(&end.x))
+    let ends = starts.iter().map(|near| descend(bound, measure, weights, near, DRAW));
+    let best = ends.filter(|(end, _)| end.value.is_finite()).min_by(|a, b| a.0.value.total_cmp(&b.0.value));
+    best.map(|(end, coordinates)| coordinates.outer(&end.x))
 }
 
 impl Solution {
+    /// The solution that another start leads to.
+    pub(super) fn from(&self, bound: &Bound<'_>, measure: Measure, start: &[f64]) -> Self {
+        let weights = vec![1.0; bound.loss.len()];
+        let (end, coordinates) = descend(bound, measure, &weights, start, LAST);
+        Self {
+            values: coordinates.outer(&end.x),
+            objective: end.value,
+            converged: end.converged,
+            agree: (1, self.agree.1),
+            coordinates,
+        }
+    }
+
     /// The sum of squares around the solution, in the coordinates of the fit: what the data tell of each number.
     pub(in crate::fit) fn information(&self, bound: &Bound<'_>, measure: Measure) -> Linear {
         let weights = vec![1.0; bound.loss.len()];

@@ -201,7 +201,7 @@ impl PartLaw {
     /// Nothing where the law is no number from any start.
     fn fit(parts: &[String], shares: &[&Vec<f64>], losses: Vec<f64>, seed: u64) -> Option<Self> {
         let columns: Vec<String> = parts.iter().map(|part| format!("{}{part}", mixtures::SHARE)).collect();
-        let formula = Formula::parse(&mixtures::formula(&columns)?).ok()?;
+        let formula = Formula::parse(&mixtures::formula(&columns, true)?).ok()?;
         let law = formula.law(&|name| columns.iter().any(|column| column == name), &[]).ok()?;
         let column = |at: usize| shares.iter().map(|shares| shares[at]).collect::<Vec<f64>>();
         let columns = columns.iter().enumerate().map(|(at, name)| (name.clone(), column(at))).collect();

@@ -192,6 +192,18 @@ impl Columns {
         self.names.iter().find(|(renamed, _)| renamed == name).map(|(_, column)| column.as_str())
     }
 
+    /// Takes a column for a name in a formula that nobody renamed.
+    pub fn name(&mut self, name: &str, column: &str) {
+        if self.column(name).is_none() {
+            self.names.push((name.to_owned(), column.to_owned()));
+        }
+    }
+
+    /// Whether somebody renamed a name in a formula.
+    pub fn renames(&self, name: &str) -> bool {
+        self.column(name).is_some()
+    }
+
     /// Whether a column was named for some field.
     pub(super) fn takes(&self, column: &str) -> bool {
         let is = |asked: &str| asked == column || asked.rsplit_once('[').is_some_and(|(base, _)| base.trim() == column);

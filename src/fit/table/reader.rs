@@ -143,6 +143,23 @@ impl<'a> Reader<'a> {
         Ok(Some(place))
     }
 
+    /// The column of a field that need not be read: nothing is said of how it was found.
+    pub(super) fn beside(&self, field: Field) -> Option<Place> {
+        if let Some(asked) = self.columns.named(field) {
+            return self.asked(field, asked).ok().flatten();
+        }
+        let own = field.names().iter().find_map(|name| {
+            let index = self.index(name).ok().flatten().filter(|_| !self.columns.takes(name))?;
+            Some(Place { index, column: (*name).to_owned(), field, unit: None })
+        });
+        own.or_else(|| {
+            let one = names::recognise(&self.headers, field).into_iter().next()?;
+            let column = self.headers[one.index].trim().to_owned();
+            let unit = Some(one.unit).filter(|factor| (*factor - 1.0).abs() > 0.0);
+            (!self.columns.takes(&column)).then_some(Place { index: one.index, column, field, unit })
+        })
+    }
+
     /// The column that `--columns` names for a name in a formula.
     pub(super) fn renamed(&self, name: &str) -> Result<Option<Place>, TableError> {
         let Some(column) = self.columns.column(name) else { return Ok(None) };

@@ -1,14 +1,17 @@
 //! A law that somebody wrote, fitted: numbers with intervals, a status, and what it says of runs that it has not seen.
 
+mod contradicted;
+mod effect;
 pub mod outside;
 pub mod ranking;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fit::estimate::too_many_lost;
-use crate::fit::formula::{self, Bound, Data, FormulaError, Law, Measure, Solution};
+use crate::fit::formula::{self, Bound, Data, FormulaError, Gone, Law, Measure, NOTHING, Number, Solution};
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::bounded;
@@ -16,6 +19,7 @@ use crate::fit::numerics::residuals::Residuals;
 use crate::fit::table::budgets::{Resample, Units};
 use crate::fit::table::named::is_loss;
 use crate::fit::{Estimate, Status};
+pub use contradicted::{Contradicted, contradicted};
 
 /// How a law is fitted.
 #[derive(Clone, Copy, Debug)]
@@ -113,27 +117,34 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     if let Some(overflow) = overflow(&bound, data, &best, options) {
         return Err(overflow);
     }
+    let (mut best, gone) = formula::look(law, data, best, options.measure, seed);
     let weights: Vec<f64> = data.cost.clone().unwrap_or_else(|| vec![1.0; data.len()]);
     let units = Units::new(options.resample, &weights, places(law, data));
+    let starts: Vec<&[f64]> = std::iter::once(&best.values[..]).chain(elsewhere(&gone)).collect();
     let draws: Vec<Option<Vec<f64>>> = options.bootstrap.draws(|rng| {
         let mut counts = vec![0.0; data.len()];
         units.draw(rng).for_each(|row| counts[row] += 1.0);
-        let found = formula::again(&bound, options.measure, &counts, &best.values)?;
+        let found = formula::again_from(&bound, options.measure, &counts, &starts)?;
         found.iter().all(|value| value.is_finite()).then_some(found)
     });
     let lost = draws.iter().filter(|draw| draw.is_none()).count();
-    let draws: Vec<Vec<f64>> = draws.into_iter().flatten().collect();
-    let numbers = bound.numbers.iter().enumerate().map(|(k, number)| {
-        let estimate = Estimate::from_draws(best.values[k], draws.iter().map(|draw| draw[k]));
-        Parameter::new(&number.label, "", estimate)
-    });
-    let parameters: Vec<Parameter> = numbers.collect();
-    let (status, doubt) = match trust(law, &bound, &best, options.measure, &units) {
-        (Status::Converged, _) => {
-            scattered(&bound, &parameters, &draws, lost).unwrap_or((Status::Converged, String::new()))
-        }
-        told => told,
+    let mut draws: Vec<Vec<f64>> = draws.into_iter().flatten().collect();
+    let trusted = trust(law, &bound, &best, options.measure, &units, &gone);
+    let mut at_end = best.at_bounds(&bound);
+    at_end.extend(gone.iter().map(|gone| gone.number));
+    let counts = that_count(&best.values, &gone);
+    formula::zeroed(&bound, &mut best.values, &counts);
+    for draw in &mut draws {
+        formula::zeroed(&bound, draw, &counts);
+    }
+    let parameters = parameters(&bound, &best.values, &draws, &at_end);
+    let told = match (effect::none(&bound, options.measure, &best.values), trusted) {
+        (Some(none), _) => Some((Status::NotIdentified, none)),
+        (None, (Status::Converged, _)) => scattered(&bound, &parameters, &draws, lost)
+            .or_else(|| Some((Status::EdgeMinimum, settings::beyond(law, data, &best.values)?))),
+        (None, told) => Some(told),
     };
+    let (status, doubt) = told.unwrap_or((Status::Converged, String::new()));
     let residuals = residuals(&bound, options.measure, &best.values);
     let held_out = held_out(law, data, options);
     let conclusion = if doubt.is_empty() { conclude(law, &residuals, held_out) } else { doubt };
@@ -157,6 +168,52 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
         values: best.values,
         draws,
     })
+}
+
+/// Every number with its interval; those `at_end` may have none.
+fn parameters(bound: &Bound<'_>, values: &[f64], draws: &[Vec<f64>], at_end: &[usize]) -> Vec<Parameter> {
+    let number = |(k, number): (usize, &Number)| {
+        let estimate = Estimate::from_draws(values[k], draws.iter().map(|draw| draw[k]));
+        Parameter::new(&number.label, "", if at_end.contains(&k) { not_a_point(estimate) } else { estimate })
+    };
+    bound.numbers.iter().enumerate().map(number).collect()
+}
+
+/// Where resamples start beside the numbers of the rows.
+fn elsewhere(gone: &[Gone]) -> impl Iterator<Item = &[f64]> {
+    gone.iter().flat_map(|gone| gone.starts.iter().map(Vec::as_slice))
+}
+
+/// For each number a value that counts.
+fn that_count(values: &[f64], gone: &[Gone]) -> Vec<f64> {
+    let mut counts = values.to_vec();
+    for gone in gone {
+        counts[gone.number] = gone.counts;
+    }
+    counts
+}
+
+/// An interval at a bound is one-sided; where every resample ended there, there is none.
+fn not_a_point(estimate: Estimate) -> Estimate {
+    let Estimate { value, low, high } = estimate;
+    if high - low > 1e-9 * value.abs() { estimate } else { Estimate { value, low: f64::NAN, high: f64::NAN } }
+}
+
+/// Why these rows cannot tell the law, found without resamples: by the tests of [`fit`], in a sentence.
+pub fn doubt(law: &Law, data: &Data, options: &Options) -> Option<String> {
+    let bound = law.bind(data).ok()?;
+    if let Err(few) = enough(law, &bound) {
+        return Some(few.what);
+    }
+    let seed = options.bootstrap.seed;
+    let Some(best) = formula::solve(&bound, data, options.measure, options.starts, seed) else {
+        return Some("the law is no number for these rows, from any start".to_owned());
+    };
+    let (best, gone) = formula::look(law, data, best, options.measure, seed);
+    let units = Units::new(options.resample, &vec![1.0; data.len()], places(law, data));
+    let (status, sentence) = trust(law, &bound, &best, options.measure, &units, &gone);
+    let none = effect::none(&bound, options.measure, &best.values);
+    none.or_else(|| (status != Status::Converged).then_some(sentence))
 }
 
 /// What the resamples, of which some have no such law, say against numbers that the rows themselves tell.
@@ -207,7 +264,7 @@ pub fn require(law: &Law, data: &Data) -> Result<(), FormulaError> {
 /// Whether an interval reaches so far beyond the number that nothing is known of it.
 fn is_open(Estimate { value, low, high }: Estimate) -> bool {
     const FAR: f64 = 1e12;
-    low.abs().max(high.abs()) > FAR * value.abs()
+    value != 0.0 && low.abs().max(high.abs()) > FAR * value.abs()
 }
 
 /// More rows than unknowns.
@@ -254,11 +311,30 @@ fn overflow(bound: &Bound<'_>, data: &Data, best: &Solution, options: &Options) 
     bound.breaks(&turned).filter(|_| !untold.is_empty())
 }
 
-/// A number moved by factors whose change by as much as itself changes residuals by less than this went to zero.
-const NOTHING: f64 = 1e-5;
+/// What is said of numbers that went to zero.
+fn went_to_zero(gone: &[Gone], at: impl Fn(usize) -> String) -> Option<(Status, String)> {
+    if let Some((gone, value)) = gone.iter().find_map(|gone| Some((gone, gone.as_well?))) {
+        let value = if (1e-3..1e4).contains(&value) { format!("{value:.3}") } else { format!("{value:.3e}") };
+        let sentence = format!(
+            "Not identified: {} went to zero, but with {value} the rows are fitted as well: they do not tell it.",
+            at(gone.number)
+        );
+        return Some((Status::NotIdentified, sentence));
+    }
+    let gone = gone.first()?;
+    let sentence = format!("{} went to zero: the rows do not want that part of the law.", at(gone.number));
+    Some((Status::BoundHit, sentence))
+}
 
 /// Whether the rows tell every number, and a sentence where they do not.
-fn trust(law: &Law, bound: &Bound<'_>, best: &Solution, measure: Measure, units: &Units) -> (Status, String) {
+fn trust(
+    law: &Law,
+    bound: &Bound<'_>,
+    best: &Solution,
+    measure: Measure,
+    units: &Units,
+    gone: &[Gone],
+) -> (Status, String) {
     let label = |k: usize| bound.numbers[k].label.as_str();
     let character = |k: usize| law.formula[..bound.unknown(k).place.start].chars().count() + 1;
     let at = |k: usize| format!("'{}' (character {} of the formula)", label(k), character(k));
@@ -268,6 +344,9 @@ fn trust(law: &Law, bound: &Bound<'_>, best: &Solution, measure: Measure, units:
         (0..bound.numbers.len()).find(|&k| !fixed(k) && information.slopes[k].iter().all(|slope| *slope == 0.0))
     {
         return (Status::NotIdentified, format!("Not identified: no row tells {}.", at(silent)));
+    }
+    if let Some(told) = went_to_zero(gone, at) {
+        return told;
     }
     let (least, direction) = bounded::weakest(&information.without(fixed));
     if least < BLIND {
@@ -282,16 +361,13 @@ fn trust(law: &Law, bound: &Bound<'_>, best: &Solution, measure: Measure, units:
         return (Status::NotIdentified, sentence);
     }
     let at_bounds = best.at_bounds(bound);
-    let size = |k: usize| {
-        let slopes = &information.slopes[k];
-        (slopes.iter().map(|slope| slope * slope).sum::<f64>() / slopes.len() as f64).sqrt()
-    };
+    let size = |k: usize| formula::size(&information.slopes[k]);
     let grown = |k: usize| at_bounds.contains(&k) && best.values[k] >= 0.5 * bound.numbers[k].range.1;
-    let vanished =
+    let silent =
         |k: &usize| bound.numbers[*k].is_free() && best.moves_by_factors(*k) && size(*k) < NOTHING && !grown(*k);
-    if let Some(gone) = (0..bound.numbers.len()).find(vanished) {
-        let sentence = format!("{} went to zero: the rows do not want that part of the law.", at(gone));
-        return (Status::BoundHit, sentence);
+    if let Some(silent) = (0..bound.numbers.len()).find(silent) {
+        let sentence = format!("Not identified: hardly any row tells {}.", at(silent));
+        return (Status::NotIdentified, sentence);
     }
     if !at_bounds.is_empty() {
         let names: Vec<String> = at_bounds.into_iter().map(at).collect();

@@ -131,3 +131,104 @@ fn the_most_expensive_rows_are_held_out_and_never_most_of_them() {
     let even = Data { cost: Some(vec![1.0; 80]), ..data };
     assert!(split_by_cost(&even).is_none(), "equal costs tell nothing apart");
 }
+
+/// Rows of columns with losses by a function of the row's number and its values.
+fn rows(columns: &[(&str, Vec<f64>)], loss: impl Fn(usize, &[f64]) -> f64) -> Data {
+    let count = columns[0].1.len();
+    let of = |row: usize| columns.iter().map(|(_, values)| values[row]).collect::<Vec<f64>>();
+    Data {
+        columns: columns.iter().map(|(name, values)| ((*name).to_owned(), values.clone())).collect(),
+        loss: (0..count).map(|row| loss(row, &of(row))).collect(),
+        ..Data::default()
+    }
+}
+
+fn law_of(text: &str, asked: &[&str], columns: &[&str]) -> Law {
+    let asked: Vec<Asked> = asked.iter().map(|text| Asked::parse(text).unwrap()).collect();
+    Formula::parse(text).unwrap().law(&|name| columns.contains(&name), &asked).unwrap()
+}
+
+fn wobble(row: usize, noise: f64) -> f64 {
+    1.0 + noise * ((row * 7919 % 13) as f64 / 6.0 - 1.0)
+}
+
+#[test]
+fn what_went_to_zero_but_may_be_anything_is_not_told_and_its_interval_says_so() {
+    // 1.69 + ... over a factor of 8 in size, bent by a little so that a constant below zero would fit best.
+    let n: Vec<f64> = (0..24).map(|i| 1e8 * 2_f64.powf(f64::from(i % 8) * 3.0 / 7.0)).collect();
+    let of = |row: usize, at: &[f64]| {
+        let x = (at[0] / 3e8).ln();
+        (1.69 + 1.4 * (-0.1 * x).exp()) * (-0.001 * x * x).exp() * wobble(row, 0.02)
+    };
+    let law = law_of("loss = E + A/N^alpha", &["E > 0", "A > 0", "alpha in 0..2"], &["N"]);
+    let fit = fit(&law, &rows(&[("N", n)], of), &quick()).unwrap();
+    assert_eq!(fit.law.status, Status::NotIdentified, "{}", fit.law.conclusion);
+    let told = "'E' (character 8 of the formula) went to zero, but with ";
+    assert!(fit.law.conclusion.contains(told), "{}", fit.law.conclusion);
+    let e = fit.law.get("E").unwrap();
+    assert!(e.value == 0.0 && e.low == 0.0 && e.high > 0.3, "{e:?}");
+    assert!(fit.draws.iter().flatten().all(|x| *x == 0.0 || x.abs() > 1e-30));
+}
+
+#[test]
+fn what_the_rows_do_not_want_has_no_interval_or_a_one_sided_one() {
+    // A surface without a constant, and rows that tell so.
+    let data = grid(|n, d| 406.4 / n.powf(0.34) + 410.7 / d.powf(0.28) - 0.05, 1e-4);
+    let fit = fit(&law(SURFACE, &["E > 0", "A > 0", "B > 0"]), &data, &quick()).unwrap();
+    assert_eq!(fit.law.status, Status::BoundHit, "{}", fit.law.conclusion);
+    assert!(fit.law.conclusion.contains("'E' (character 8 of the formula) went to zero: the rows do not want"));
+    let e = fit.law.get("E").unwrap();
+    assert!(e.value == 0.0 && (e.high.is_nan() || (e.low == 0.0 && e.high < 0.05)), "{e:?}");
+    // It is read again as it was written.
+    let again: Written = serde_json::from_str(&serde_json::to_string(&fit).unwrap()).unwrap();
+    assert_eq!(again.law.get("E").unwrap().high.is_nan(), e.high.is_nan());
+}
+
+#[test]
+fn losses_that_do_not_depend_on_the_columns_show_no_effect() {
+    let fit = fit(&law(SURFACE, &["alpha in 0..2", "beta in 0..2"]), &grid(|_, _| 2.5, 3e-3), &quick()).unwrap();
+    assert_eq!(fit.law.status, Status::NotIdentified, "{}", fit.law.conclusion);
+    assert!(fit.law.conclusion.contains("no effect of N, D: a constant, 2."), "{}", fit.law.conclusion);
+    // Seven rows of a surface tell its five unknowns, though AICc has no words for so few.
+    let few = grid(surface, 1e-4).select(&[0, 9, 23, 37, 44, 70, 79]);
+    assert!(!super::fit(&law(SURFACE, &[]), &few, &quick()).unwrap().law.conclusion.contains("no effect"));
+}
+
+#[test]
+fn a_best_rate_outside_of_those_trained_is_an_edge() {
+    let law = law_of(
+        "loss = E + A/N^alpha + h*(log(rate) - r - r_N*log(N/1e8))^2",
+        &["E > 0", "A > 0", "alpha in 0.02..2", "h > 0", "r in -12..0", "r_N in -1.5..0.5"],
+        &["N", "rate"],
+    );
+    let loss = |row: usize, at: &[f64]| {
+        let off = at[1].ln() - 3e-3_f64.ln() + 0.4 * (at[0] / 1e8).ln();
+        (1.69 + 406.4 / at[0].powf(0.34) + 0.03 * off * off) * wobble(row, 2e-4)
+    };
+    for (scale, status) in [(1.0, Status::Converged), (0.01, Status::EdgeMinimum)] {
+        let n: Vec<f64> = (0..40).map(|i| 5e7 * 2_f64.powi(i / 8)).collect();
+        let rate = (0..40).map(|i| scale * 1e-4 * 2.6_f64.powi(i % 8)).collect();
+        let fit = fit(&law, &rows(&[("N", n), ("rate", rate)], loss), &quick()).unwrap();
+        assert_eq!(fit.law.status, status, "{}", fit.law.conclusion);
+        assert!((fit.law.get("r").unwrap().value - 3e-3_f64.ln()).abs() < 0.1, "{:?}", fit.law.get("r"));
+        let edge = "Edge: at 5 of 5 places that were trained the best rate that the law tells lies outside";
+        assert_eq!(fit.law.conclusion.contains(edge), status == Status::EdgeMinimum, "{}", fit.law.conclusion);
+    }
+}
+
+#[test]
+fn a_row_far_from_what_the_others_agree_on_is_named() {
+    let mut data = grid(surface, 1e-3);
+    let options = quick();
+    let law = law(SURFACE, &[]);
+    let found = |data: &Data| {
+        let fit = fit(&law, data, &options).unwrap();
+        contradicted(&law, data, &fit.values, &options)
+    };
+    assert!(found(&data).is_empty());
+    let planted = data.loss[17];
+    data.loss[17] = 1e6;
+    let named = found(&data);
+    assert!(named.len() == 1 && named[0].row == 17, "{named:?}");
+    assert!((named[0].expected / planted - 1.0).abs() < 0.02, "{named:?} and not {planted}");
+}

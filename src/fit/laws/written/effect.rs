@@ -1,0 +1,59 @@
+//! Whether what a law depends on has any effect: the law against a constant.
+
+use crate::fit::formula::{Bound, Measure};
+
+/// Variances of residuals that a law lowers by more than this factor are an effect whatever the number of rows, where `AICc` charges
+/// a law of nearly as many unknowns as rows without end.
+const PLAIN: f64 = 20.0;
+/// Rows of which one must not be most of what is left.
+const FEWEST: usize = 12;
+
+/// A sentence where a constant is as good by `AICc` as a law with these numbers: the rows then show no effect of its columns.
+pub(super) fn none(bound: &Bound<'_>, measure: Measure, values: &[f64]) -> Option<String> {
+    let costs: Vec<f64> = bound
+        .predict(values)
+        .iter()
+        .zip(bound.loss)
+        .map(|(told, loss)| measure.cost(measure.of(*told, *loss)))
+        .collect();
+    let objective: f64 = costs.iter().sum();
+    // One row that is far off says nothing of the others.
+    if bound.loss.len() >= FEWEST && costs.iter().any(|cost| *cost > 0.5 * objective) {
+        return None;
+    }
+    let rows = bound.loss.len() as f64;
+    let unknowns = bound.numbers.iter().filter(|number| number.is_free()).count() as f64;
+    let (constant, alone) = constant(bound.loss, measure);
+    let score = |objective: f64, unknowns: f64| {
+        let k = unknowns + 1.0;
+        let spread = (2.0 * objective / rows).sqrt().max(1e-15);
+        2.0 * rows * spread.ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (rows - k - 1.0).max(1e-9)
+    };
+    let is_plain = alone / (rows - 1.0) > PLAIN * objective / (rows - unknowns).max(1.0);
+    let (law, without) = (score(objective, unknowns), score(alone, 1.0));
+    (unknowns > 1.0 && without <= law && !is_plain).then(|| {
+        let columns = bound.law.columns.join(", ");
+        let law = if law.abs() < 1e6 { format!("{law:.1}") } else { "far more".to_owned() };
+        format!(
+            "Not identified: the rows show no effect of {columns}: a constant, {constant:.4}, is as good (AICc {without:.1}, the law \
+             {law})."
+        )
+    })
+}
+
+/// The constant nearest to losses, and what is left of the objective.
+fn constant(loss: &[f64], measure: Measure) -> (f64, f64) {
+    let cost = |value: f64| loss.iter().map(|loss| measure.cost(measure.of(value, *loss))).sum::<f64>();
+    let ends = loss.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], x| [a.min(*x), b.max(*x)]);
+    // Convex in the logarithm, or in the loss itself.
+    let in_logarithm = ends[0] > 0.0;
+    let to = |x: f64| if in_logarithm { x.ln() } else { x };
+    let from = |x: f64| if in_logarithm { x.exp() } else { x };
+    let (mut low, mut high) = (to(ends[0]), to(ends[1]));
+    for _ in 0..100 {
+        let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+        if cost(from(a)) < cost(from(b)) { high = b } else { low = a }
+    }
+    let value = from(0.5 * (low + high));
+    (value, cost(value))
+}
