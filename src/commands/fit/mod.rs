@@ -1,5 +1,6 @@
 //! `runner fit`.
 
+mod columns;
 mod finding;
 mod formula;
 mod laws;

@@ -1,15 +1,18 @@
 //! What `runner fit` says of runs that the rest contradicts.
 
+use super::finding;
 use super::rows::Group;
 use crate::cli::{Approach, FitArgs};
 use crate::fit::approaches::approach2;
 use crate::fit::approaches::outliers::{self, Outlier, Why};
+use crate::fit::formula::{self, Data};
+use crate::fit::laws::written::{self, Written};
 use crate::fit::{Bootstrap, Status};
 use crate::observation::{Counting, Observation};
 use crate::report::words;
 use crate::units::{Params, Tokens};
 
-/// Runs of one kind that are named before the rest is counted.
+/// Runs of one kind, and rows of a law, that are named before the rest is counted.
 const MOST_NAMED: usize = 3;
 /// Resamples that tell whether leaving runs out would help.
 const RESAMPLES: usize = 200;
@@ -99,4 +102,39 @@ fn reason(why: Why) -> &'static str {
         Why::Bits => "whose loss would fit if it were in bits",
         Why::OffSurface => "far off the surface that the others agree on",
     }
+}
+
+/// Names the rows that the others contradict. They are fitted like all.
+pub(super) fn warn_of_contradicted(
+    group: Option<&str>,
+    law: &formula::Law,
+    data: &Data,
+    fit: &Written,
+    options: &written::Options,
+) {
+    let found = written::contradicted(law, data, &fit.values, options);
+    if found.is_empty() {
+        return;
+    }
+    let name = |one: &written::Contradicted| {
+        let columns = law.columns.iter().map(|name| format!("{name} {}", finding::number(data.columns[name][one.row])));
+        let labels = law.indices.iter().filter_map(|index| {
+            let grouping = data.groups.get(index)?;
+            Some(format!("{index} {}", grouping.labels[grouping.of[one.row] as usize]))
+        });
+        let place = columns.chain(labels).collect::<Vec<_>>().join(", ");
+        let (loss, expected) = (finding::number(data.loss[one.row]), finding::number(one.expected));
+        format!("{place}: {} {loss} where the others say {expected}", law.target)
+    };
+    let named: Vec<String> = found.iter().take(MOST_NAMED).map(name).collect();
+    let more = found.len().saturating_sub(MOST_NAMED);
+    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let of = group.map_or_else(String::new, |group| format!(" of '{group}'"));
+    eprintln!(
+        "warning: {} of {} rows{of} contradict the others: {}{rest}. The fit takes them as they are: take them out of the table \
+         if they are no results, or let them count less with --objective huber",
+        found.len(),
+        data.len(),
+        named.join("; ")
+    );
 }
