@@ -238,18 +238,27 @@ fn doubt(part: &Part, bought: &[usize], options: &Options) -> Option<String> {
     written::doubt(&part.pool.law, &part.pool.data.select(bought), &options)
 }
 
-/// Fewest places, and least share of them, whose losses intervals of 95% hold where the law is right.
-const PLACES: usize = 10;
-const HELD: f64 = 0.8;
+/// Least chance, where intervals of 95% are right, that they hold so few losses.
+const CHANCE: f64 = 0.01;
 
 /// A sentence where intervals hold far fewer of the region's losses than they should.
 fn missed(held: usize, of: usize) -> Option<String> {
-    (of >= PLACES && (held as f64) < HELD * of as f64).then(|| {
+    (of > 0 && chance(held, of) < CHANCE).then(|| {
         format!(
             "the 95% intervals hold {held} of {of} losses of the target: the law misses it by more than its intervals, which know what \
              few rows leave open and not that the law may be another"
         )
     })
+}
+
+/// The chance that at most so many of independent intervals of 95% hold.
+fn chance(held: usize, of: usize) -> f64 {
+    let (mut term, mut sum) = (0.05_f64.powi(of as i32), 0.0);
+    for k in 0..=held {
+        sum += term;
+        term *= (of - k) as f64 / (k + 1) as f64 * 0.95 / 0.05;
+    }
+    sum
 }
 
 /// Means over the repeats, a row for each budget.

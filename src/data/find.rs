@@ -77,7 +77,9 @@ fn matching(pattern: &str, files: &mut Vec<PathBuf>) -> Result<(), DataError> {
         })?;
         leads_somewhere(&entry)?;
         // Told at the first round, before ** goes through it once more.
-        for folder in entry.ancestors().take_while(|folder| seen.insert(folder.to_path_buf())) {
+        let new: Vec<&Path> = entry.ancestors().take_while(|folder| seen.insert(folder.to_path_buf())).collect();
+        // The outermost: ** goes through a loop as often as the system lets it.
+        for folder in new.into_iter().rev() {
             if folder.is_symlink() && folder.is_dir() {
                 let real = whole(folder)?;
                 if whole(folder.parent().unwrap_or(Path::new("")))?.starts_with(&real) {

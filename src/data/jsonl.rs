@@ -295,7 +295,7 @@ mod tests {
                 b"{\"text\": \"a\"}\n{\"id\": 1}",
                 "which data.column names; correct or remove the line; data.skip_bad = true",
             ),
-            (b"{\"text\": [\"a\", \"b\"]}", "line 1:9: text is a list, and a document is one text"),
+            (b"{\"text\": [\"a\", \"b\"]}", "line 1:10: text is a list, and a document is one text"),
             (b"{\"text\": [\"a\"]}", "`jq -c '.text |= join(\"\\n\")'`"),
             (
                 b"{\"text\": {\"body\": \"a\"}}",
