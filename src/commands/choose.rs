@@ -253,7 +253,7 @@ fn missed(held: usize, of: usize) -> Option<String> {
 
 /// The chance that at most so many of independent intervals of 95% hold.
 fn chance(held: usize, of: usize) -> f64 {
-    let (mut term, mut sum) = (0.05_f64.powi(of as i32), 0.0);
+    let (mut term, mut sum) = (0.05_f64.powf(of as f64), 0.0);
     for k in 0..=held {
         sum += term;
         term *= (of - k) as f64 / (k + 1) as f64 * 0.95 / 0.05;
