@@ -167,7 +167,7 @@ fn broken_files_are_errors_that_say_where_and_what_to_do() {
     for (column, expected) in [
         ("text", "there is no column \"text\"; its columns of text: body"),
         ("id", "column \"id\" holds INT64 and no text"),
-        ("tags", "is a list and no text"),
+        ("tags", "column \"tags\" is a list, and a document is one text"),
     ] {
         let error = parquet_error(&whole, column);
         assert!(error.contains("x.parquet: ") && error.contains(expected), "{error}");

@@ -496,8 +496,11 @@ fn a_share_is_left_out_only_where_all_of_them_add_up() {
         place.write("runs.csv", table(with_books));
         let said = fit(&place, &["--law", "mixtures", "--json"]).success();
         let one = &objects(&said)[0];
-        holds(one, "t_web", -0.8, 0.05);
-        holds(one, "t_code", -2.5, 0.05);
+        // The factor repeats, so that the intervals may be narrower than what it shifts.
+        for (name, planted) in [("t_web", -0.8), ("t_code", -2.5)] {
+            let found = one["parameters"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
+            assert!((found["value"].as_f64().unwrap() / planted - 1.0).abs() < 0.01, "{found}");
+        }
         let note = contains("so that share_books tells nothing that the others do not");
         if with_books {
             said.stderr(note)

@@ -1,7 +1,7 @@
 //! What columns mean to some laws: shares that add up, and the sizes of models with experts.
 
-use super::formula::Asking;
 use super::request::Request;
+use crate::fit::formula::Formula;
 use crate::fit::laws::forms::{self, mixtures};
 use crate::fit::laws::written::ranking::Candidate;
 use crate::fit::table::Columns;
@@ -20,10 +20,9 @@ pub(super) fn add_up(request: &Request, target: &str, headers: &[String]) -> boo
 }
 
 /// Which share a law of mixtures does not use.
-pub(super) fn left_out(request: &Request, asking: &[Asking]) -> Option<String> {
-    let law = asking.iter().find(|one| one.name == mixtures::NAME && !one.grouped)?;
+pub(super) fn left_out(request: &Request, law: &Formula) -> Option<String> {
     let shares = mixtures::shares(&named::headers(&request.args.runs).ok()?);
-    let share = shares.iter().find(|share| !law.formula.names.used.iter().any(|(used, _)| used == *share))?;
+    let share = shares.iter().find(|share| !law.names.used.iter().any(|(used, _)| used == *share))?;
     Some(format!(
         "the shares of every row add up to the same, so that {share} tells nothing that the others do not: it is left out, and \
          what the law says of the others is against it"

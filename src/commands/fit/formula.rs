@@ -23,14 +23,14 @@ use crate::fit::table::named::{self, Named, Read, Wanted};
 use crate::fit::table::{Columns, TableError};
 
 /// A formula with its name and what is said of its unknowns.
-pub(super) struct Asking {
-    pub(super) name: String,
-    pub(super) formula: Formula,
+struct Asking {
+    name: String,
+    formula: Formula,
     unknowns: Vec<Asked>,
     /// The names that must be columns; whatever is one where nothing is said.
     columns: Option<&'static [&'static str]>,
     /// Whether its indices are columns that are read.
-    pub(super) grouped: bool,
+    grouped: bool,
 }
 
 /// Rows above which an even share is fitted.
@@ -65,7 +65,8 @@ impl Prepared {
             let others = others(request, law, &target, &asking)?;
             asking.extend(others);
         }
-        if let Some(left_out) = left_out(request, &asking) {
+        let of_mixtures = asking.iter().find(|one| one.name == mixtures::NAME && !one.grouped);
+        if let Some(left_out) = of_mixtures.and_then(|law| left_out(request, &law.formula)) {
             notes.push(left_out);
         }
         let mut columns = request.columns.clone();
