@@ -147,11 +147,17 @@ pub fn of_surface(
         factor: Some(budget / seen),
         points: errors.len(),
         loss_rms: Some(mean(&|error| error * error).sqrt()),
-        scatter: scatter
-            .map(|scatter| scatter * held_out.iter().map(|run| run.loss).sum::<f64>() / held_out.len() as f64),
+        scatter: scatter.map(|scatter| scatter * mean_loss(held_out)),
         loss_mean: Some(mean(&|error| error)),
         ..optimum
     })
+}
+
+/// The mean loss, the same to the last bit in whatever order the runs come.
+fn mean_loss(runs: &[Observation]) -> f64 {
+    let mut losses: Vec<f64> = runs.iter().map(|run| run.loss).collect();
+    losses.sort_by(f64::total_cmp);
+    losses.iter().sum::<f64>() / losses.len() as f64
 }
 
 /// How well laws of `N_opt` and `D_opt`, fitted to the smaller budgets, predict the optimum of the runs held out.
