@@ -13,6 +13,13 @@ pub struct Foreign {
     pub table: &'static str,
 }
 
+impl Foreign {
+    /// Bytes of its mark.
+    pub fn mark(&self) -> usize {
+        self.begins.len()
+    }
+}
+
 const fn kind(begins: &'static [u8], name: &'static str, corpus: &'static str, table: &'static str) -> Foreign {
     Foreign { begins, name, corpus, table }
 }
@@ -28,7 +35,7 @@ const CSV: &str = "save the table as CSV or Parquet";
 const WIDE: &str = "write source = \"text\" or \"jsonl\", which read it";
 
 /// Longer beginnings before shorter ones that they begin with.
-static FOREIGN: [Foreign; 28] = [
+static FOREIGN: [Foreign; 33] = [
     kind(b"PAR1", "Parquet", "write source = \"parquet\", and data.column", ""),
     kind(
         b"\x93NUMPY",
@@ -38,7 +45,7 @@ static FOREIGN: [Foreign; 28] = [
     ),
     kind(b"MMIDIDX\0\0", "the index of a Megatron dataset", "give the .bin beside it, with source = \"bin\"", CSV),
     kind(b"LITPKDS", "a packed dataset of LitGPT", "save its tokens as a .bin or .npy of integers", CSV),
-    kind(b"\x1f\x8b", "compressed by gzip", "unpack it with `gunzip`", ""),
+    kind(b"\x1f\x8b\x08", "compressed by gzip", "unpack it with `gunzip`", ""),
     kind(b"\x28\xb5\x2f\xfd", "compressed by Zstandard", "unpack it with `unzstd`", ""),
     alike(b"\x04\x22\x4d\x18", "compressed by lz4", "unpack it with `unlz4`, or compress it by gzip or Zstandard"),
     alike(b"BZh", "compressed by bzip2", "unpack it with `bunzip2`, or compress it by gzip or Zstandard"),
@@ -51,8 +58,14 @@ static FOREIGN: [Foreign; 28] = [
         "save its sheet as CSV, if it is a workbook",
     ),
     alike(b"PK\x05\x06", "an empty zip archive", "get the file again"),
-    kind(b"\x80\x02", "a pickle of Python or PyTorch", NPY, CSV),
-    kind(b"\x80\x03", "a pickle of Python", NPY, CSV),
+    // What protocols 2 and 3 begin with: a long integer (PyTorch), a dictionary, a list, a name.
+    kind(b"\x80\x02\x8a", "a pickle of PyTorch", NPY, CSV),
+    kind(b"\x80\x02}q", "a pickle of Python", NPY, CSV),
+    kind(b"\x80\x02]q", "a pickle of Python", NPY, CSV),
+    kind(b"\x80\x02c", "a pickle of Python", NPY, CSV),
+    kind(b"\x80\x03}q", "a pickle of Python", NPY, CSV),
+    kind(b"\x80\x03]q", "a pickle of Python", NPY, CSV),
+    kind(b"\x80\x03c", "a pickle of Python", NPY, CSV),
     kind(b"\x80\x04\x95", "a pickle of Python", NPY, CSV),
     kind(b"\x80\x05\x95", "a pickle of Python", NPY, CSV),
     kind(b"ARROW1", "an Arrow file (Feather)", PARQUET, "save it as Parquet"),

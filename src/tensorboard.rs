@@ -267,7 +267,9 @@ pub fn read_record<'a>(file: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (data, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
     let (data_check, rest) = rest.split_first_chunk::<4>()?;
     let holds = masked_crc(length) == u32::from_le_bytes(*check) && masked_crc(data) == u32::from_le_bytes(*data_check);
-    *file = rest;
+    if holds {
+        *file = rest;
+    }
     holds.then_some(data)
 }
 

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::bad::Bad;
 use super::documents::{Look, Separator};
-use super::{DataError, cache, compressed, documents, foreign, jsonl, kind, parquet, rows};
+use super::{DataError, cache, compressed, documents, foreign, jsonl, kind, parquet};
 use crate::spec::{Part, Source};
 
 /// How a Parquet file begins.
@@ -111,9 +111,9 @@ impl InputFile {
                 spill.finish(bad).map(Documents::Out)
             }
             _ => match compressed::unpack(&self.bytes, &self.path, folder)? {
-                None => text_of(&self.bytes, part, &self.path).map(|text| Documents::Here(separator.cut(text))),
+                None => documents::checked(&self.bytes, &self.path).map(|text| Documents::Here(separator.cut(text))),
                 Some(bytes) => {
-                    let text = text_of(&bytes, part, &self.path)?;
+                    let text = documents::checked(&bytes, &self.path)?;
                     // The documents are slices of the text.
                     let place = |document: &str| document.as_ptr().addr() - text.as_ptr().addr();
                     let range = |document: &str| place(document)..place(document) + document.len();
@@ -125,13 +125,12 @@ impl InputFile {
     }
 }
 
-/// The text of a file, which is no rows unless it is said how to cut them.
-fn text_of<'a>(bytes: &'a [u8], part: &Part, path: &Path) -> Result<&'a str, DataError> {
-    let text = documents::checked(bytes, path)?;
-    if part.separator.is_none() {
-        rows::refuse(text, path)?;
+/// Refuses a text of rows, unless it is said how to cut them.
+pub fn refuse_rows(files: &[InputFile], part: &Part) -> Result<(), DataError> {
+    if part.source != Source::Text || part.separator.is_some() {
+        return Ok(());
     }
-    Ok(text)
+    kind::refuse_rows(files.iter().map(|file| (file.path.as_path(), file.bytes.len())))
 }
 
 /// Documents that were written out or unpacked.

@@ -15,6 +15,11 @@ pub fn marked(bytes: &[u8]) -> Option<String> {
     foreign::named(bytes).map(|Foreign { name, corpus, .. }| format!("this is {name}; {corpus}"))
 }
 
+/// The same by a mark that ids of 16 bits hardly begin with.
+pub fn marked_at_length(bytes: &[u8]) -> Option<String> {
+    foreign::named(bytes).filter(|kind| kind.mark() > 2).and_then(|_| marked(bytes))
+}
+
 fn utf_16_without_a_mark(bytes: &[u8]) -> Option<&'static str> {
     // UTF-16 without a mark: every other byte of plain letters is zero.
     let (even, odd) = (zeros(bytes, 0), zeros(bytes, 1));

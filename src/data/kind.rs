@@ -32,16 +32,18 @@ fn named(path: &Path) -> Kind {
 }
 
 /// Whether a file has a name that those have which lie beside shards and hold no data: what a dataset is, its licence, marks of
-/// the program that wrote it.
+/// the program that wrote it. Shards may be called as they are.
 fn is_beside(path: &Path) -> bool {
+    let name = without_packing(path);
+    let end = name.rsplit_once('.').map_or("", |(_, end)| end);
+    let ends = ["md", "json", "idx", "pkl", "yaml", "yml", "toml", "crc", "md5", "sha256", "lock", "py"];
+    named(path) == Kind::Text && is_about(path) || ends.contains(&end)
+}
+
+/// Whether a file is about others by the beginning of its name.
+fn is_about(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let begins =
-        ["readme", "licen", "_", "changelog", "citation", "notice"].iter().any(|begin| name.starts_with(begin));
-    let end = name.rsplit_once('.').map(|(_, end)| end);
-    begins
-        || end.is_some_and(|end| {
-            ["md", "json", "idx", "pkl", "yaml", "yml", "toml", "crc", "md5", "sha256", "lock", "py"].contains(&end)
-        })
+    ["readme", "licen", "_", "changelog", "citation", "notice"].iter().any(|begin| name.starts_with(begin))
 }
 
 /// The files of a folder that hold its data, where some are shards of `kind` by their names: all but those beside them.
@@ -54,9 +56,11 @@ fn shards(files: &mut Vec<PathBuf>, kind: Kind) {
     }
 }
 
-/// Whether a folder has files called `.json` and no others that may hold data: objects may be called so too.
+/// Whether a folder has files called `.json` and no others that may be the corpus, as pages and sources may: objects may be
+/// called so too.
 fn are_named_json(files: &[PathBuf]) -> bool {
-    files.iter().all(|path| is_beside(path)) && files.iter().any(|path| named(path) == Kind::Jsonl)
+    let is_json = |path: &PathBuf| named(path) == Kind::Jsonl;
+    files.iter().all(|path| is_json(path) || is_about(path)) && files.iter().any(is_json)
 }
 
 /// The files that a path names for a source: of a folder with shards, not those that lie beside them.
@@ -136,6 +140,27 @@ pub fn beginning(path: &Path, most: usize) -> Option<Vec<u8>> {
     let mut beginning = Vec::new();
     compressed::reader(&file).take(most as u64).read_to_end(&mut beginning).ok()?;
     Some(beginning)
+}
+
+/// Refuses files of text, each with its length, where those of rows have most of it: a few among others, such as the settings
+/// beside sources, are a part of the text.
+pub fn refuse_rows<'a>(files: impl Iterator<Item = (&'a Path, usize)>) -> Result<(), DataError> {
+    let (mut all, mut in_rows, mut first) = (0, 0, None);
+    for (path, length) in files {
+        all += length;
+        let begins = beginning(path, rows::LOOK).unwrap_or_default();
+        if let Some(found) = Rows::of(&begins, begins.len() < rows::LOOK, path) {
+            in_rows += length;
+            first.get_or_insert((path, found));
+        }
+    }
+    match first {
+        Some((path, found)) if 2 * in_rows > all => {
+            let what = format!("{}. To train on it as it is, write data.separator", found.told(path));
+            Err(DataError::content(path, what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The field of JSON Lines that has the text, by the first line of the first file.

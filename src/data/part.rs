@@ -80,6 +80,7 @@ impl Texts {
 
     /// The documents of every file.
     pub fn read(&self, folder: &Path) -> Result<Vec<Documents<'_>>, DataError> {
+        files::refuse_rows(&self.files, &self.part)?;
         let bad = || Bad::new(self.skip_bad);
         let files = self.files.par_iter().zip(&self.separators);
         files.map(|(file, separator)| file.documents(&self.part, separator, bad(), folder)).collect()

@@ -7,8 +7,6 @@ use std::path::Path;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::DataError;
-
 /// The name of a file without what says that it is compressed, in small letters.
 pub fn without_packing(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -86,14 +84,6 @@ pub fn unlisted(path: &Path) -> String {
     format!("convert it with `jq -c '.[]' {} > {}.jsonl`", path.display(), stem(path))
 }
 
-/// Refuses a text of rows, unless it is said what separates its documents.
-pub fn refuse(text: &str, path: &Path) -> Result<(), DataError> {
-    let beginning = &text.as_bytes()[..text.len().min(LOOK)];
-    let Some(rows) = Rows::of(beginning, text.len() <= LOOK, path) else { return Ok(()) };
-    let what = format!("{}. To train on it as it is, write data.separator", rows.told(path));
-    Err(DataError::content(path, what))
-}
-
 /// JSON Lines: all of the first lines are objects, or all that there are.
 fn lines(text: &[u8], whole: bool) -> Option<Rows> {
     let mut all: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
@@ -128,6 +118,12 @@ fn is_named_a_table(path: &Path) -> bool {
     [".csv", ".tsv"].iter().any(|end| name.ends_with(end))
 }
 
+/// Names of which a table of two columns has one.
+const COLUMNS: [&str; 14] = [
+    "id", "text", "content", "body", "label", "title", "url", "name", "date", "source", "index", "prompt", "question",
+    "document",
+];
+
 /// The longest line of names that a table begins with, in bytes.
 const LONGEST_NAMES: usize = 1 << 12;
 
@@ -145,7 +141,10 @@ fn is_table(text: &[u8], cell: u8, whole: bool) -> bool {
     rows.truncate(CELLS);
     let Some(names) = rows.first().filter(|_| rows.len() >= ENOUGH_CELLS) else { return false };
     let distinct: HashSet<&str> = names.iter().collect();
+    // Verses and names have one comma in each line too.
+    let few = names.len() == 2 && !names.iter().any(|name| COLUMNS.contains(&name.trim().to_lowercase().as_str()));
     names.len() > 1
+        && !few
         && distinct.len() == names.len()
         && names.iter().all(is_name)
         && rows.iter().all(|row| row.len() == names.len())
@@ -193,9 +192,20 @@ mod tests {
         let prose = "{\"text\": \"a\"}\nis an object of JSON, and\n{\"text\": \"b\"}\nis another.\n";
         let poem = "Had we but world enough, and time\nThis coyness, lady, were no crime.\n".repeat(20);
         let listing = "One, two and three are first.\nWords, commas and such come next.\n".repeat(20);
-        for text in
-            [prose, &poem, &listing, "[1] A reference, 2020.\n", "{ braces }", "", "[{curly}]", "{\n  \"a\": 1\n}\n"]
-        {
+        let litany = "Lord, have mercy\nSaint Peter, pray for us\nSaint Paul, pray for us\n".repeat(20);
+        let assembly = "mov r1, r2\nadd r3, r4\n".repeat(20);
+        for text in [
+            prose,
+            &poem,
+            &listing,
+            &litany,
+            &assembly,
+            "[1] A reference, 2020.\n",
+            "{ braces }",
+            "",
+            "[{curly}]",
+            "{\n  \"a\": 1\n}\n",
+        ] {
             assert_eq!(of(text, "a.txt"), None, "{text}");
         }
         // Two objects at the beginning of a long text are too few to tell.

@@ -54,18 +54,29 @@ pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
     if !path.is_dir() || path.join("runs.csv").is_file() {
         return Ok(None);
     }
-    // The first kind of files that a folder has.
-    let kinds = [log::runs, mlflow::runs, log::runs_inside, wandb::runs, tensorboard::runs];
-    let mut runs = Vec::new();
-    for kind in kinds {
+    // The first kind of files that a folder has. Where it has another one as well, both may tell of the same runs.
+    type Runs = fn(&Path) -> Result<Vec<Tracked>, ImportError>;
+    let kinds: [(&str, Runs); 5] = [
+        ("logs", log::runs),
+        ("MLflow's files", mlflow::runs),
+        ("logs", log::runs_inside),
+        ("W&B's files", wandb::runs),
+        ("TensorBoard's event files", tensorboard::runs),
+    ];
+    let (mut runs, mut gathered) = (Vec::new(), Gathered::default());
+    for (name, kind) in kinds {
         if runs.is_empty() {
             runs = kind(path)?;
+        } else if let Some(more) = kind(path).ok().map(|runs| runs.len()).filter(|more| *more > 0) {
+            gathered.notes.push(format!(
+                "{}: {name} there tell of {more} runs too, and are not read; give their folder for these",
+                path.display()
+            ));
         }
     }
     if runs.is_empty() {
         return Err(ImportError::NoRuns(path.to_owned()));
     }
-    let mut gathered = Gathered::default();
     runs.into_iter().try_for_each(|run| gathered.add(run))?;
     gathered.write();
     Ok(Some(gathered))
@@ -83,7 +94,8 @@ fn is_no_number(value: &Value) -> bool {
 impl Gathered {
     /// A run.
     fn add(&mut self, of: Tracked) -> Result<(), ImportError> {
-        let Tracked { name, path, lines, settings, status } = of;
+        let Tracked { name, path, lines, settings, status, notes } = of;
+        self.notes.extend(notes);
         let count = lines.len();
         let (mut run, mut points, mut skipped, mut diverged) = (Told::new(), Points::new(), 0, false);
         let (mut reached, mut all) = (0.0_f64, None);
@@ -118,6 +130,7 @@ impl Gathered {
             run.entry(name).or_insert(value);
         }
         run.entry("name").or_insert_with(|| name.into());
+        all = all.or_else(|| ALL_STEPS.iter().find_map(|name| run.get(*name)?.as_f64().filter(|steps| *steps >= 1.0)));
         // The last loss that was a number is not that of its end.
         let at = self.runs.len();
         let may_be_whole = !has_status(&run) && status.as_deref().is_none_or(|status| status == FINISHED);

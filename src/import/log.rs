@@ -40,7 +40,7 @@ fn logs(folder: &Path, called: &str) -> Result<Vec<Tracked>, ImportError> {
     };
     let read = |path: PathBuf| {
         let (lines, settings) = (lines(&path)?, settings(&path));
-        Ok(Tracked { name: name(&path), path, lines, settings, status: None })
+        Ok(Tracked { name: name(&path), path, lines, settings, ..Tracked::default() })
     };
     logs.into_iter().map(read).collect()
 }

@@ -58,7 +58,8 @@ fn run(path: &Path) -> Result<Option<Tracked>, ImportError> {
         "5" | "KILLED" => "killed".to_owned(),
         other => other.to_owned(),
     };
-    Ok(Some(Tracked { name, path: path.to_owned(), lines: steps.lines(), settings, status: Some(status) }))
+    let (path, lines, status) = (path.to_owned(), steps.lines(), Some(status));
+    Ok(Some(Tracked { name, path, lines, settings, status, ..Tracked::default() }))
 }
 
 /// Value and step of a line of a metric.

@@ -16,6 +16,8 @@ const PARTS: [&str; 9] = ["train", "training", "valid", "val", "validation", "ev
 const TEXT: &str = "/text_summary";
 /// Megatron writes everything once more, along the samples instead of the steps.
 const TWICE: &str = " vs samples";
+/// The status of a run of which nothing can be read.
+const NOTHING: &str = "without values";
 /// Longer texts are no settings.
 const LONGEST_SETTING: usize = 200;
 
@@ -26,6 +28,7 @@ struct Folder {
     settings: Told,
     has_hparams: bool,
     status: Option<String>,
+    notes: Vec<String>,
 }
 
 /// The runs below a folder.
@@ -35,36 +38,38 @@ pub fn runs(path: &Path) -> Result<Vec<Tracked>, ImportError> {
         let is_event_file =
             |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().contains("tfevents"));
         // The names hold the time at which each was begun, so that what was told later comes later.
-        let files: Vec<PathBuf> = inside(&folder)?.into_iter().filter(is_event_file).collect();
+        let files: Vec<PathBuf> =
+            inside(&folder)?.into_iter().filter(|file| is_event_file(file) && file.is_file()).collect();
         if files.is_empty() {
             continue;
         }
         let mut told = Folder::default();
         for file in &files {
-            told.read(&bytes(file)?);
+            told.read(file, &bytes(file)?);
         }
         told.settings.extend(log::settings(&files[0]));
         found.insert(folder, told);
     }
-    let mut runs: BTreeMap<PathBuf, (Steps, Told, Option<String>)> = BTreeMap::new();
+    let mut runs: BTreeMap<PathBuf, (Steps, Tracked)> = BTreeMap::new();
     for (folder, told) in &found {
         let (owner, prefix) = owner(folder, path, &found);
-        let (steps, settings, status) = runs.entry(owner.to_owned()).or_default();
+        let (steps, run) = runs.entry(owner.to_owned()).or_default();
         for (step, name, measured) in &told.steps {
             steps.add(*step, &format!("{prefix}{name}"), *measured);
         }
-        settings.extend(told.settings.clone());
-        *status = told.status.clone().or(status.take());
+        run.settings.extend(told.settings.clone());
+        run.status = told.status.clone().or(run.status.take());
+        run.notes.extend(told.notes.iter().cloned());
     }
     // A folder without values is that of what all runs have in common.
-    let runs = runs.into_iter().filter(|(_, (steps, ..))| !steps.is_empty());
-    Ok(runs
-        .map(|(folder, (steps, settings, status))| {
-            let name = folder.strip_prefix(path).unwrap_or(&folder).to_string_lossy().into_owned();
-            let name = if name.is_empty() { base(&folder) } else { name };
-            Tracked { name, path: folder, lines: steps.lines(), settings, status }
-        })
-        .collect())
+    let runs = runs.into_iter().filter(|(_, (steps, run))| !steps.is_empty() || !run.notes.is_empty());
+    let named = |(folder, (steps, run)): (PathBuf, (Steps, Tracked))| {
+        let name = folder.strip_prefix(path).unwrap_or(&folder).to_string_lossy().into_owned();
+        let name = if name.is_empty() { base(&folder) } else { name };
+        let status = if steps.is_empty() { Some(NOTHING.to_owned()) } else { run.status };
+        Tracked { name, path: folder, lines: steps.lines(), status, ..run }
+    };
+    Ok(runs.map(named).collect())
 }
 
 /// The name of a folder alone.
@@ -89,7 +94,7 @@ fn owner<'a>(folder: &'a Path, root: &Path, found: &BTreeMap<PathBuf, Folder>) -
 
 impl Folder {
     /// Reads an event file as far as it is whole.
-    fn read(&mut self, file: &[u8]) {
+    fn read(&mut self, path: &Path, file: &[u8]) {
         let mut rest = file;
         while let Some(record) = events::read_record(&mut rest) {
             if let Ok(Event { step, summary: Some(Summary { value }), .. }) = Event::decode(record) {
@@ -97,6 +102,13 @@ impl Folder {
                     self.add(step, value);
                 }
             }
+        }
+        if !rest.is_empty() || file.is_empty() {
+            let (read, all) = (file.len() - rest.len(), file.len());
+            self.notes.push(format!(
+                "{}: it is cut or damaged after {read} of {all} bytes, and read up to there",
+                path.display()
+            ));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the files of one run tell, wherever they are from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,8 @@ pub struct Tracked {
     pub settings: Told,
     /// How it ended, where a tracker says so.
     pub status: Option<String>,
+    /// What is wrong with its files, for people.
+    pub notes: Vec<String>,
 }
 
 /// The status of a run that ended well.
@@ -38,13 +40,22 @@ pub fn inside(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(paths)
 }
 
-/// Folders below a folder, sorted, itself first. Links to folders are not followed: W&B has one to its latest run.
+/// Folders below a folder, sorted, itself first, each once: W&B has a link to its latest run.
 pub fn folders(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
-    let mut found = vec![path.to_owned()];
-    for inner in inside(path)?.iter().filter(|inner| inner.is_dir() && !inner.is_symlink()) {
-        found.extend(folders(inner)?);
-    }
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    add_folders(path, &mut found, &mut seen)?;
     Ok(found)
+}
+
+fn add_folders(path: &Path, found: &mut Vec<PathBuf>, seen: &mut BTreeSet<PathBuf>) -> Result<(), ImportError> {
+    let real = path.canonicalize().map_err(|cause| ImportError::Read { path: path.to_owned(), cause })?;
+    if !seen.insert(real) {
+        return Ok(());
+    }
+    found.push(path.to_owned());
+    let folders: Vec<PathBuf> = inside(path)?.into_iter().filter(|inner| inner.is_dir()).collect();
+    let (links, own): (Vec<_>, Vec<_>) = folders.into_iter().partition(|inner| inner.is_symlink());
+    own.iter().chain(&links).try_for_each(|inner| add_folders(inner, found, seen))
 }
 
 /// A file as bytes.

@@ -97,26 +97,38 @@ const BLOCK: usize = 1 << 15;
 /// What the client tells of itself.
 const OWN: &str = "_wandb";
 
-/// The runs below a folder, in the order of their files; one that was resumed has several.
+/// The runs below a folder. One that was resumed has several files, in the order in which they were begun.
 pub fn runs(path: &Path) -> Result<Vec<Tracked>, ImportError> {
-    let mut runs: Vec<Tracked> = Vec::new();
-    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    let mut files = Vec::new();
     for folder in folders(path)? {
-        let is_run = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "wandb");
-        for file in inside(&folder)?.into_iter().filter(is_run) {
-            let (id, run) = read(&file, &bytes(&file)?);
-            if let Some(first) = known.get(&id) {
-                let whole = &mut runs[*first];
-                whole.lines.extend(run.lines);
-                whole.settings.extend(run.settings);
-                whole.status = run.status;
-            } else {
-                known.insert(id, runs.len());
-                runs.push(run);
-            }
+        let is_run = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "wandb") && file.is_file();
+        files.extend(inside(&folder)?.into_iter().filter(is_run));
+    }
+    files.sort_by_key(|file| begun(file));
+    let mut runs: Vec<Tracked> = Vec::new();
+    let mut known: BTreeMap<(Option<PathBuf>, String), usize> = BTreeMap::new();
+    for file in files {
+        let (id, run) = read(&file, &bytes(&file)?);
+        // The same number may be that of another run in another project's folder.
+        let project = file.parent().and_then(Path::parent).map(Path::to_owned);
+        let at = *known.entry((project, id)).or_insert(runs.len());
+        if let Some(whole) = runs.get_mut(at) {
+            whole.lines.extend(run.lines);
+            whole.settings.extend(run.settings);
+            whole.notes.extend(run.notes);
+            whole.status = run.status;
+        } else {
+            runs.push(run);
         }
     }
     Ok(runs)
+}
+
+/// When a file was begun, by the name of its folder, `run-` or `offline-run-` with the time and the number of the run.
+fn begun(file: &Path) -> (String, PathBuf) {
+    let folder = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let time = folder.trim_start_matches("offline-").trim_start_matches("run-").to_owned();
+    (time, file.to_owned())
 }
 
 /// The number of a run, and what its file tells as far as it is whole.
@@ -129,11 +141,19 @@ fn read(path: &Path, file: &[u8]) -> (String, Tracked) {
         ..Tracked::default()
     };
     let (mut id, mut summary) = (run.name.clone(), Told::new());
-    for record in records(file) {
+    let (records, whole) = records(file);
+    if !whole {
+        let what =
+            if records.is_empty() { "this is no log of W&B" } else { "it is cut or damaged, and read up to there" };
+        run.notes.push(format!("{}: {what}", path.display()));
+    }
+    for record in records {
         let Ok(record) = Record::decode(&record[..]) else { continue };
         if let Some(told) = record.run {
             run.settings.extend(told.config.iter().flat_map(|config| values(&config.update)));
-            id = told.id;
+            if !told.id.is_empty() {
+                id = told.id;
+            }
             run.name = if told.display_name.is_empty() { id.clone() } else { told.display_name };
         }
         run.settings.extend(record.config.iter().flat_map(|config| values(&config.update)));
@@ -171,29 +191,35 @@ fn values(items: &[Item]) -> impl Iterator<Item = (String, Value)> {
     })
 }
 
-/// The records of a log; one of several pieces lies over the ends of blocks.
-fn records(file: &[u8]) -> Vec<Vec<u8>> {
-    let (mut found, mut whole) = (Vec::new(), Vec::new());
-    let mut at = if file.starts_with(HEADER) { HEADER_LENGTH } else { return found };
-    loop {
+/// The records of a log, one of several pieces lying over the ends of blocks, and whether it is whole.
+fn records(file: &[u8]) -> (Vec<Vec<u8>>, bool) {
+    let (mut found, mut record) = (Vec::new(), Vec::new());
+    let mut at = if file.starts_with(HEADER) { HEADER_LENGTH } else { return (found, false) };
+    while at < file.len() {
         // What is left of a block and too short for a head is not used.
         if BLOCK - at % BLOCK < HEADER_LENGTH {
             at = at.next_multiple_of(BLOCK);
+            continue;
         }
-        // A checksum, which says nothing that a message does not, a length, and which piece this is.
-        let Some([_, _, _, _, low, high, piece]) = file.get(at..).and_then(|rest| rest.first_chunk()) else { break };
+        // A checksum of what follows the length, the length, and which piece this is.
+        let head: Option<&[u8; HEADER_LENGTH]> = file.get(at..).and_then(|rest| rest.first_chunk());
+        let Some([c0, c1, c2, c3, low, high, piece]) = head else { return (found, false) };
         let from = at + HEADER_LENGTH;
-        let Some(data) = file.get(from..from + usize::from(u16::from_le_bytes([*low, *high]))) else { break };
-        at = from + data.len();
-        if matches!(piece, 1 | 2) {
-            whole.clear();
+        let to = from + usize::from(u16::from_le_bytes([*low, *high]));
+        let Some(data) = file.get(from..to) else { return (found, false) };
+        if crc32fast::hash(&file[from - 1..to]) != u32::from_le_bytes([*c0, *c1, *c2, *c3]) {
+            return (found, false);
         }
-        whole.extend_from_slice(data);
+        at = to;
+        if matches!(piece, 1 | 2) {
+            record.clear();
+        }
+        record.extend_from_slice(data);
         if matches!(piece, 1 | 4) {
-            found.push(std::mem::take(&mut whole));
+            found.push(std::mem::take(&mut record));
         }
     }
-    found
+    (found, at <= file.len())
 }
 
 #[cfg(test)]
@@ -220,10 +246,10 @@ mod tests {
                     (false, false) => 3,
                     (false, true) => 4,
                 };
-                file.extend([0; 4]);
+                let checked = [&[kind], piece].concat();
+                file.extend(crc32fast::hash(&checked).to_le_bytes());
                 file.extend((piece.len() as u16).to_le_bytes());
-                file.push(kind);
-                file.extend(piece);
+                file.extend(checked);
                 (rest, first) = (later, false);
                 if rest.is_empty() {
                     break;
@@ -273,10 +299,17 @@ mod tests {
         assert_eq!(run.lines[400].as_ref().unwrap()["val_loss"], 3.25);
         assert_eq!(run.settings.keys().collect::<Vec<_>>(), ["m", "n_params"]);
         assert_eq!(run.settings["m"]["width"], 64);
+        assert!(run.notes.is_empty());
         for cut in [0, 5, 100, whole.len() / 2, whole.len() - 1] {
             let (_, cut) = read(Path::new("run-ab12.wandb"), &whole[..cut]);
             assert!(cut.lines.len() <= 401 && cut.status.as_deref() != Some(FINISHED));
+            assert_eq!(cut.notes.len(), 1);
         }
+        let mut spoiled = whole;
+        let middle = spoiled.len() / 2;
+        spoiled[middle] ^= 1;
+        let (_, spoiled) = read(Path::new("run-ab12.wandb"), &spoiled);
+        assert!(spoiled.lines.len() < 401 && spoiled.notes[0].contains("damaged"));
     }
 
     #[test]
@@ -287,13 +320,16 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("run-ab12.wandb"), file(records)).unwrap();
         };
-        write("run-1-ab12", &[started("ab12", vec![item("seed", "1")]), at(1, vec![item("loss", "4.0")])]);
-        write("run-2-ab12", &[started("ab12", vec![item("seed", "1")]), at(2, vec![item("loss", "3.0")]), ended(0)]);
-        write("run-3-cd34", &[started("cd34", vec![]), ended(1)]);
+        // The second part was offline, whose folder comes first by its name.
+        write("run-20260101_1-ab12", &[started("ab12", vec![item("seed", "1")]), at(1, vec![item("loss", "4.0")])]);
+        let rest = [started("ab12", vec![item("seed", "1")]), at(2, vec![item("loss", "3.0")]), ended(0)];
+        write("offline-run-20260102_1-ab12", &rest);
+        write("run-20260103_1-cd34", &[started("cd34", vec![]), ended(1)]);
         #[cfg(unix)]
-        std::os::unix::fs::symlink("run-3-cd34", place.path().join("wandb/latest-run")).unwrap();
+        std::os::unix::fs::symlink("run-20260103_1-cd34", place.path().join("wandb/latest-run")).unwrap();
         let runs = runs(place.path()).unwrap();
         let ends: Vec<_> = runs.iter().map(|run| (run.lines.len(), run.status.as_deref())).collect();
         assert_eq!(ends, [(2, Some(FINISHED)), (0, Some("failed"))]);
+        assert_eq!(runs[0].lines[1].as_ref().unwrap()["loss"], 3.0);
     }
 }

@@ -19,7 +19,7 @@ const LLM_C_BYTES: usize = 256 * 4;
 const LLM_C: [(u32, u32, TokenType); 2] = [(20_240_520, 1, TokenType::Uint16), (20_240_801, 7, TokenType::Uint32)];
 
 /// Ids that decide how wide ids are, spread over the file.
-const LOOKS: usize = 4096;
+const LOOKS: usize = 1 << 14;
 
 /// Where the ids of a file lie, and what they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +77,9 @@ impl Layout {
             }
             (Some(layout), _) => layout,
             (None, Some(dtype)) => {
-                // Ids of bytes look like text: what is written counts for more than looks, not for more than a mark.
-                foreign::marked(bytes).map_or(Ok(()), |what| Err(wrong(what)))?;
+                // Ids of bytes look like text, and any id may begin a file: what is written counts for more than looks, not for
+                // more than a mark that no id is.
+                foreign::marked_at_length(bytes).map_or(Ok(()), |what| Err(wrong(what)))?;
                 Self { header: 0, dtype, by: By::Spec }
             }
             (None, None) => {
@@ -160,7 +161,8 @@ type Read = fn(TokenType, &[u8]) -> i128;
 /// Ids spread over the file, without what is left over behind the last.
 fn looked_at(bytes: &[u8], dtype: TokenType, read: Read) -> Vec<i128> {
     let (size, count) = (dtype.bytes(), bytes.len() / dtype.bytes());
-    let step = count.div_ceil(LOOKS).max(1);
+    // An odd step meets every place of sequences whose length is a power of two, and not their beginnings alone.
+    let step = count.div_ceil(LOOKS) | 1;
     (0..count).step_by(step).map(|at| read(dtype, &bytes[at * size..])).collect()
 }
 
@@ -375,6 +377,12 @@ mod tests {
             assert_eq!(of(content, Some(dtype)), Ok((dtype, By::Spec)));
             let refused = of(content, None).unwrap_err();
             assert!(refused.contains(looks) && refused.contains("data.dtype"), "{refused}");
+        }
+        // Id 640 is what an old pickle begins with, and 65279 what UTF-16 does.
+        for first in [640_u16, 896, 65_279] {
+            let content: Vec<u8> = std::iter::once(first).chain(1000..2000).flat_map(u16::to_le_bytes).collect();
+            let layout = Layout::of(&content, Path::new("t.bin"), Some(TokenType::Uint16), 65_536);
+            assert_eq!(layout.unwrap().by, By::Spec, "{first}");
         }
         let packed = of(b"\x1f\x8b\x08\0", Some(TokenType::Uint16)).unwrap_err();
         assert!(packed.contains("gzip") && !packed.contains("data.dtype"), "{packed}");
