@@ -49,13 +49,15 @@ const WHOLE: f64 = 0.99;
 /// Names of tokens.
 const TOKENS: [&str; 3] = ["tokens", "tokens_seen", "train_tokens"];
 
+/// The runs that files of one kind tell of.
+type Runs = fn(&Path) -> Result<Vec<Tracked>, ImportError>;
+
 /// Reads a folder of logs; nothing where the path is no such folder but a table or a folder with `runs.csv`.
 pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
     if !path.is_dir() || path.join("runs.csv").is_file() {
         return Ok(None);
     }
     // The first kind of files that a folder has. Where it has another one as well, both may tell of the same runs.
-    type Runs = fn(&Path) -> Result<Vec<Tracked>, ImportError>;
     let kinds: [(&str, Runs); 5] = [
         ("logs", log::runs),
         ("MLflow's files", mlflow::runs),
