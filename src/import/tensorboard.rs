@@ -16,8 +16,6 @@ const PARTS: [&str; 9] = ["train", "training", "valid", "val", "validation", "ev
 const TEXT: &str = "/text_summary";
 /// Megatron writes everything once more, along the samples instead of the steps.
 const TWICE: &str = " vs samples";
-/// The status of a run of which nothing can be read.
-const NOTHING: &str = "without values";
 /// Longer texts are no settings.
 const LONGEST_SETTING: usize = 200;
 
@@ -61,15 +59,18 @@ pub fn runs(path: &Path) -> Result<Vec<Tracked>, ImportError> {
         run.status = told.status.clone().or(run.status.take());
         run.notes.extend(told.notes.iter().cloned());
     }
-    // A folder without values is that of what all runs have in common.
-    let runs = runs.into_iter().filter(|(_, (steps, run))| !steps.is_empty() || !run.notes.is_empty());
+    // A folder without values is that of what all runs have in common, or of files that cannot be read.
+    let (runs, without): (Vec<_>, Vec<_>) = runs.into_iter().partition(|(_, (steps, _))| !steps.is_empty());
     let named = |(folder, (steps, run)): (PathBuf, (Steps, Tracked))| {
         let name = folder.strip_prefix(path).unwrap_or(&folder).to_string_lossy().into_owned();
         let name = if name.is_empty() { base(&folder) } else { name };
-        let status = if steps.is_empty() { Some(NOTHING.to_owned()) } else { run.status };
-        Tracked { name, path: folder, lines: steps.lines(), status, ..run }
+        Tracked { name, path: folder, lines: steps.lines(), ..run }
     };
-    Ok(runs.map(named).collect())
+    let mut runs: Vec<Tracked> = runs.into_iter().map(named).collect();
+    if let Some(first) = runs.first_mut() {
+        first.notes.extend(without.into_iter().flat_map(|(_, (_, run))| run.notes));
+    }
+    Ok(runs)
 }
 
 /// The name of a folder alone.

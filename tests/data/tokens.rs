@@ -235,7 +235,7 @@ fn what_is_no_token_file_is_refused_by_name() {
         ("alone.idx", megatron_index(8, &[1]), "index of a Megatron dataset"),
         ("t.bin", fill(b"LITPKDS"), "LitGPT"),
         ("t.pt", fill(b"PK\x03\x04"), ".pt file"),
-        ("t.bin", fill(b"\x1f\x8b"), "gzip"),
+        ("t.bin", fill(b"\x1f\x8b\x08"), "gzip"),
         ("t.bin", fill(b"\x28\xb5\x2f\xfd"), "Zstandard"),
         ("t.zip", fill(b"PK\x03\x04"), "zip"),
         ("t.bin", fill(b"PAR1"), "Parquet"),
