@@ -100,8 +100,8 @@ impl Tensor {
         };
         let floats = self.floats.iter().map(|&value| f64::from(value)).chain(self.doubles.iter().copied());
         let integers = self.integers.iter().map(|&value| f64::from(value));
-        let mut all = numbers.into_iter().chain(floats).chain(integers);
-        let mut all = all.by_ref().chain(self.long_integers.iter().map(|&value| value as f64));
+        let long_integers = self.long_integers.iter().map(|&value| value as f64);
+        let mut all = numbers.into_iter().chain(floats).chain(integers).chain(long_integers);
         all.next().filter(|_| all.next().is_none())
     }
 }

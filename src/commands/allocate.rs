@@ -35,7 +35,10 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
         [params, tokens]
     };
     let [params, tokens] = [0, 1].map(|k| fitted.estimate(|priced| place(priced)[k]));
-    let ratio = fitted.estimate(|priced| place(priced)[1] / place(priced)[0]);
+    let ratio = fitted.estimate(|priced| {
+        let [params, tokens] = place(priced);
+        tokens / params
+    });
     let loss = fitted.loss(flops, place);
     let above = of_asymptote(&fitted, flops, max_tokens);
     let stopped = stopped(&fitted, flops);

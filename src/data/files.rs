@@ -130,7 +130,7 @@ pub fn refuse_rows(files: &[InputFile], part: &Part) -> Result<(), DataError> {
     if part.source != Source::Text || part.separator.is_some() {
         return Ok(());
     }
-    kind::refuse_rows(files.iter().map(|file| (file.path.as_path(), file.bytes.len())))
+    kind::refuse_rows(files.iter().map(|file| (file.path.as_path(), &file.bytes[..])))
 }
 
 /// Documents that were written out or unpacked.

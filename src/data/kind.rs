@@ -136,21 +136,25 @@ fn of_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Kind, DataError>
 
 /// The first bytes of a file, unpacked; nothing where it cannot be read.
 pub fn beginning(path: &Path, most: usize) -> Option<Vec<u8>> {
-    let file = cache::map(path).ok()?;
+    unpacked(&cache::map(path).ok()?, most)
+}
+
+/// The same of a file whose bytes are given.
+fn unpacked(file: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut beginning = Vec::new();
-    compressed::reader(&file).take(most as u64).read_to_end(&mut beginning).ok()?;
+    compressed::reader(file).take(most as u64).read_to_end(&mut beginning).ok()?;
     Some(beginning)
 }
 
-/// Refuses files of text, each with its length, where those of rows have most of it: a few among others, such as the settings
+/// Refuses files of text, each with its bytes, where those of rows have most of it: a few among others, such as the settings
 /// beside sources, are a part of the text.
-pub fn refuse_rows<'a>(files: impl Iterator<Item = (&'a Path, usize)>) -> Result<(), DataError> {
+pub fn refuse_rows<'a>(files: impl Iterator<Item = (&'a Path, &'a [u8])>) -> Result<(), DataError> {
     let (mut all, mut in_rows, mut first) = (0, 0, None);
-    for (path, length) in files {
-        all += length;
-        let begins = beginning(path, rows::LOOK).unwrap_or_default();
+    for (path, bytes) in files {
+        all += bytes.len();
+        let begins = unpacked(bytes, rows::LOOK).unwrap_or_default();
         if let Some(found) = Rows::of(&begins, begins.len() < rows::LOOK, path) {
-            in_rows += length;
+            in_rows += bytes.len();
             first.get_or_insert((path, found));
         }
     }

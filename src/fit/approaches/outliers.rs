@@ -19,6 +19,7 @@ use crate::fit::approaches::points;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::approaches::vpnls;
 use crate::fit::numerics::bootstrap::median;
+use crate::fit::numerics::residuals::far_off;
 use crate::observation::{Counting, Observation};
 
 /// Share by which a smaller run is better before a run counts as dominated.
@@ -31,14 +32,8 @@ const AROUND: f64 = 0.05;
 const MEMBERS: usize = 3;
 /// How far FLOPs per parameter and token may be off the median of the table.
 const SLIP: f64 = 30.0;
-/// Least error of log loss, and least multiple of the scatter, that is off the surface.
-const OFF: (f64, f64) = (0.1, 8.0);
-/// Largest share of runs that may be off the surface.
-const MOST_OFF: f64 = 0.25;
 /// Runs that a surface needs before it may contradict one.
 const ENOUGH: usize = 12;
-/// From a median absolute deviation to the standard deviation of normal errors.
-const NORMAL_MAD: f64 = 1.4826;
 
 /// Why a run is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -151,14 +146,9 @@ fn mark_off_surface(runs: &[Observation], why: &mut [Option<Why>]) {
     }
     let others: Vec<Observation> = kept.iter().map(|i| runs[*i].clone()).collect();
     let Some(surface) = vpnls::trimmed(&others, Counting::All) else { return };
-    let error = |run: &Observation| (run.loss / surface.loss(run.params, run.tokens)).ln();
-    let scatter = NORMAL_MAD * median(others.iter().map(|run| error(run).abs()).collect());
-    let limit = OFF.0.max(OFF.1 * scatter);
-    let off: Vec<usize> = kept.iter().copied().filter(|i| error(&runs[*i]).abs() > limit).collect();
-    if off.len() as f64 > MOST_OFF * kept.len() as f64 {
-        return;
-    }
-    for i in off {
+    let error = |run: &Observation| (run.loss / surface.loss(run.params, run.tokens)).ln().abs();
+    let (off, scatter) = far_off(&others.iter().map(error).collect::<Vec<f64>>());
+    for i in off.into_iter().map(|at| kept[at]) {
         why[i] = Some(explain(&runs[i], &surface, (3.0 * scatter).max(0.02)));
     }
 }

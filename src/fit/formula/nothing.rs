@@ -7,7 +7,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::data::Data;
-use super::law::{Bound, Law};
+use super::law::Bound;
 use super::solve::{Measure, Range, Solution, descend, with_linear};
 use crate::fit::numerics::bounded::Patience;
 
@@ -52,38 +52,34 @@ fn vanished(bound: &Bound<'_>, best: &Solution, measure: Measure) -> Vec<usize> 
 }
 
 /// The numbers that went to zero, each held where it would count; and a better solution, where holding one led to it.
-pub fn look(law: &Law, data: &Data, best: Solution, measure: Measure, seed: u64) -> (Solution, Vec<Gone>) {
-    let Ok(bound) = law.bind(data) else { return (best, Vec::new()) };
-    // Each number that comes back may let another one.
+pub fn look(bound: &Bound<'_>, data: &Data, best: Solution, measure: Measure, seed: u64) -> (Solution, Vec<Gone>) {
+    let gone = |best: &Solution| -> Vec<Gone> {
+        let numbers = vanished(bound, best, measure).into_iter();
+        numbers.filter_map(|k| held(bound, data, k, best, measure, seed)).collect()
+    };
+    let mut found = gone(&best);
     let mut best = best;
+    // Each number that comes back may let another one.
     for _ in 0..3 {
-        let gone: Vec<Gone> = vanished(&bound, &best, measure)
-            .into_iter()
-            .filter_map(|k| held(law, data, k, &best, measure, seed))
-            .collect();
-        let starts = gone.iter().flat_map(|gone| &gone.starts);
-        let again = starts.map(|from| best.from(&bound, measure, from));
+        let starts = found.iter().flat_map(|gone| &gone.starts);
+        let again = starts.map(|from| best.from(bound, measure, from));
         let lower =
             again.filter(|other| other.objective.is_finite()).min_by(|a, b| a.objective.total_cmp(&b.objective));
-        match lower.filter(|other| other.objective < best.objective * (1.0 - 1e-6)) {
-            Some(other) => best = other,
-            None => return (best, gone),
-        }
+        let Some(other) = lower.filter(|other| other.objective < best.objective * (1.0 - 1e-6)) else { break };
+        best = other;
+        found = gone(&best);
     }
-    let gone = vanished(&bound, &best, measure).into_iter();
-    let gone = gone.filter_map(|k| held(law, data, k, &best, measure, seed)).collect();
-    (best, gone)
+    (best, found)
 }
 
 /// One number held at values where it counts; nothing where it counts at none.
-fn held(law: &Law, data: &Data, number: usize, best: &Solution, measure: Measure, seed: u64) -> Option<Gone> {
-    let bound = law.bind(data).ok()?;
-    let information = best.information(&bound, measure);
-    let ranges: Vec<Range> = (0..bound.numbers.len()).map(|k| Range::of(&bound, k, data)).collect();
+fn held(bound: &Bound<'_>, data: &Data, number: usize, best: &Solution, measure: Measure, seed: u64) -> Option<Gone> {
+    let information = best.information(bound, measure);
+    let ranges: Vec<Range> = (0..bound.numbers.len()).map(|k| Range::of(bound, k, data)).collect();
     let weights = vec![1.0; bound.loss.len()];
     let free = bound.numbers.iter().filter(|number| number.is_free()).count();
     let noise = 2.0 * best.objective / (bound.loss.len() as f64 - free as f64).max(1.0);
-    let mut held = law.bind(data).ok()?;
+    let mut held = bound.law.bind(data).ok()?;
     let (mut found, mut counts): (Vec<(f64, Vec<f64>)>, f64) = (Vec::new(), f64::INFINITY);
     for share in SHARES {
         for start in 0..STARTS {
@@ -97,7 +93,7 @@ fn held(law: &Law, data: &Data, number: usize, best: &Solution, measure: Measure
                     values[k] = ranges[k].draw(&mut rng);
                 }
             }
-            let Some(value) = that_counts(&bound, &values, number, share) else { continue };
+            let Some(value) = that_counts(bound, &values, number, share) else { continue };
             counts = counts.min(value);
             values[number] = value;
             held.numbers[number].range = (value, value);

@@ -2,7 +2,7 @@
 
 use super::Options;
 use crate::fit::formula::{self, Data, Law, Measure, Residual};
-use crate::fit::numerics::bootstrap::median;
+use crate::fit::numerics::residuals::far_off;
 
 /// A row far from what the others agree on.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,12 +20,8 @@ const FEWEST: usize = 12;
 const DELTA: f64 = 1e-3;
 /// Starts of the look.
 const STARTS: usize = 24;
-/// Least error in the logarithm, and least multiple of the scatter, that is far; those of `approaches/outliers.rs`.
-const FAR: (f64, f64) = (0.1, 8.0);
-/// Largest share of rows that may be far: where there are more it is the law that does not fit.
-const MOST_FAR: f64 = 0.25;
-/// From a median absolute deviation to the standard deviation of normal errors.
-const NORMAL_MAD: f64 = 1.4826;
+/// Errors of the fit to all rows, in the logarithm, below which none is far off: half of what would be.
+const NEAR: f64 = 0.05;
 
 /// The rows that the others contradict, the farthest first; `values` are the numbers of the fit to all rows.
 pub fn contradicted(law: &Law, data: &Data, values: &[f64], options: &Options) -> Vec<Contradicted> {
@@ -37,19 +33,14 @@ pub fn contradicted(law: &Law, data: &Data, values: &[f64], options: &Options) -
         bound.predict(values).iter().zip(&data.loss).map(|(told, loss)| (loss / told).ln().abs()).collect()
     };
     // Where the fit to all rows is near all of them, so are the others.
-    let is_far = |error: &f64| *error > 0.5 * FAR.0 || !error.is_finite();
+    let is_far = |error: &f64| *error > NEAR || !error.is_finite();
     if !errors(values).iter().any(is_far) {
         return Vec::new();
     }
     let measure = Measure { residual: Residual::Log, delta: DELTA, above: 1.0 };
     let Some(robust) = formula::solve(&bound, data, measure, STARTS, options.bootstrap.seed) else { return Vec::new() };
     let errors = errors(&robust.values);
-    let scatter = NORMAL_MAD * median(errors.clone());
-    let limit = FAR.0.max(FAR.1 * scatter);
-    let mut far: Vec<usize> = (0..data.len()).filter(|row| errors[*row] > limit).collect();
-    if far.len() as f64 > MOST_FAR * data.len() as f64 {
-        return Vec::new();
-    }
+    let (mut far, _) = far_off(&errors);
     far.sort_by(|a, b| errors[*b].total_cmp(&errors[*a]));
     let told = bound.predict(&robust.values);
     far.into_iter().map(|row| Contradicted { row, expected: told[row] }).collect()

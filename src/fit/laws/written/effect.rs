@@ -1,6 +1,7 @@
 //! Whether what a law depends on has any effect: the law against a constant.
 
 use crate::fit::formula::{Bound, Measure};
+use crate::fit::numerics::residuals::aicc;
 
 /// Variances of residuals that a law lowers by more than this factor are an effect whatever the number of rows, where `AICc` charges
 /// a law of nearly as many unknowns as rows without end.
@@ -22,16 +23,12 @@ pub(super) fn none(bound: &Bound<'_>, measure: Measure, values: &[f64]) -> Optio
         return None;
     }
     let rows = bound.loss.len() as f64;
-    let unknowns = bound.numbers.iter().filter(|number| number.is_free()).count() as f64;
+    let unknowns = bound.numbers.iter().filter(|number| number.is_free()).count();
     let (constant, alone) = constant(bound.loss, measure);
-    let score = |objective: f64, unknowns: f64| {
-        let k = unknowns + 1.0;
-        let spread = (2.0 * objective / rows).sqrt().max(1e-15);
-        2.0 * rows * spread.ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (rows - k - 1.0).max(1e-9)
-    };
-    let is_plain = alone / (rows - 1.0) > PLAIN * objective / (rows - unknowns).max(1.0);
-    let (law, without) = (score(objective, unknowns), score(alone, 1.0));
-    (unknowns > 1.0 && without <= law && !is_plain).then(|| {
+    let score = |objective: f64, unknowns: usize| aicc((2.0 * objective / rows).sqrt(), bound.loss.len(), unknowns);
+    let is_plain = alone / (rows - 1.0) > PLAIN * objective / (rows - unknowns as f64).max(1.0);
+    let (law, without) = (score(objective, unknowns), score(alone, 1));
+    (unknowns > 1 && without <= law && !is_plain).then(|| {
         let columns = bound.law.columns.join(", ");
         let law = if law.abs() < 1e6 { format!("{law:.1}") } else { "far more".to_owned() };
         format!(

@@ -15,7 +15,7 @@ use crate::fit::formula::{self, Bound, Data, FormulaError, Gone, Law, Measure, N
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::bounded;
-use crate::fit::numerics::residuals::Residuals;
+use crate::fit::numerics::residuals::{Residuals, aicc};
 use crate::fit::table::budgets::{Resample, Units};
 use crate::fit::table::named::is_loss;
 use crate::fit::{Estimate, Status};
@@ -117,7 +117,7 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     if let Some(overflow) = overflow(&bound, data, &best, options) {
         return Err(overflow);
     }
-    let (mut best, gone) = formula::look(law, data, best, options.measure, seed);
+    let (mut best, gone) = formula::look(&bound, data, best, options.measure, seed);
     let weights: Vec<f64> = data.cost.clone().unwrap_or_else(|| vec![1.0; data.len()]);
     let units = Units::new(options.resample, &weights, places(law, data));
     let starts: Vec<&[f64]> = std::iter::once(&best.values[..]).chain(elsewhere(&gone)).collect();
@@ -158,7 +158,7 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
             resampled: options.resample.name().to_owned(),
             conclusion,
         },
-        aicc: aicc(&residuals, data.len(), bound.numbers.len()),
+        aicc: aicc(residuals.rms, data.len(), bound.numbers.len()),
         held_out,
         starts: best.agree,
         columns: law.columns.clone(),
@@ -209,7 +209,7 @@ pub fn doubt(law: &Law, data: &Data, options: &Options) -> Option<String> {
     let Some(best) = formula::solve(&bound, data, options.measure, options.starts, seed) else {
         return Some("the law is no number for these rows, from any start".to_owned());
     };
-    let (best, gone) = formula::look(law, data, best, options.measure, seed);
+    let (best, gone) = formula::look(&bound, data, best, options.measure, seed);
     let units = Units::new(options.resample, &vec![1.0; data.len()], places(law, data));
     let (status, sentence) = trust(law, &bound, &best, options.measure, &units, &gone);
     let none = effect::none(&bound, options.measure, &best.values);
@@ -286,12 +286,6 @@ fn enough(law: &Law, bound: &Bound<'_>) -> Result<(), FormulaError> {
 fn residuals(bound: &Bound<'_>, measure: Measure, values: &[f64]) -> Residuals {
     let predicted = bound.predict(values);
     Residuals::of(predicted.iter().zip(bound.loss).map(|(predicted, loss)| measure.of(*predicted, *loss)))
-}
-
-/// `AICc` of Gaussian residuals (Hurvich and Tsai 1989), with the width of the residuals as one more unknown.
-pub(super) fn aicc(residuals: &Residuals, points: usize, unknowns: usize) -> f64 {
-    let (n, k) = (points as f64, unknowns as f64 + 1.0);
-    2.0 * n * residuals.rms.max(1e-15).ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (n - k - 1.0).max(1e-9)
 }
 
 /// Where the law overflows with the other sign of an unknown that no row tells from any start: it never came to where it counts.

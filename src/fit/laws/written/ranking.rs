@@ -4,9 +4,9 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{HeldOut, Options, aicc, enough, error_on, residuals, split_by_cost, unit};
+use super::{HeldOut, Options, enough, error_on, residuals, split_by_cost, unit};
 use crate::fit::formula::{self, Data, Law};
-use crate::fit::numerics::residuals::Residuals;
+use crate::fit::numerics::residuals::{Residuals, aicc};
 
 /// A law that takes part.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,7 +145,7 @@ fn values(law: &Law, data: &Data, options: &Options) -> Result<(Vec<f64>, bool),
 fn quality(law: &Law, data: &Data, options: &Options, values: &[f64]) -> Option<(Residuals, f64)> {
     let bound = law.bind(data).ok()?;
     let residuals = residuals(&bound, options.measure, values);
-    Some((residuals, aicc(&residuals, data.len(), values.len())))
+    Some((residuals, aicc(residuals.rms, data.len(), values.len())))
 }
 
 fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>, mean: Option<f64>, unit: &str) -> String {

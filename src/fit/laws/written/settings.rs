@@ -24,8 +24,11 @@ pub(super) fn beyond(law: &Law, data: &Data, values: &[f64]) -> Option<String> {
     };
     let settings: Vec<&String> =
         law.columns.iter().filter(is_setting).filter(|name| bends(law, data, values, name)).collect();
+    if settings.is_empty() {
+        return None;
+    }
+    let places = places(law, data, &settings);
     settings.iter().find_map(|setting| {
-        let places = places(law, data, &settings);
         let (mut inside, mut below, mut above) = (0, 0, 0);
         for place in &places {
             let Some(best) = best(law, data, values, setting, place) else { continue };
