@@ -287,6 +287,27 @@ fn the_command_prints_tables_and_hours_or_csv_alone_and_refuses_with_2() {
     }
 }
 
+#[test]
+#[cfg(feature = "cuda")]
+fn a_plan_for_cards_tells_their_memory_without_one() {
+    let place = Place::new();
+    place.write("spec.toml", QUICKSTART);
+    let plan = |device: &str, flags: &[&str]| {
+        let command =
+            ["plan", "spec.toml", "--device", device, "--flops-per-second", "1e12", "--slots-per-device", "2"];
+        place.says(&[&command, flags].concat())
+    };
+    let told: serde_json::Value = serde_json::from_str(&plan("cuda", &["--json"])).unwrap();
+    let largest =
+        told["runs"].as_array().unwrap().iter().map(|run| run["planned"]["params"]["blocks"].as_u64().unwrap()).max();
+    let [one, both] = ["run", "slots"].map(|key| told["card_bytes"][key].as_f64().unwrap());
+    // Weights, gradients and both moments in f32, beside activations.
+    assert!(one > 16.0 * largest.unwrap() as f64 && both > one && both <= 2.0 * one, "{one} and {both}");
+    assert!(plan("cuda", &[]).contains("memory of a card: up to "));
+    let elsewhere: serde_json::Value = serde_json::from_str(&plan("cpu", &["--json"])).unwrap();
+    assert!(elsewhere["card_bytes"].is_null());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

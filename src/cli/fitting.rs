@@ -83,7 +83,7 @@ pub enum Counting {
 #[derive(Args, Debug)]
 #[allow(clippy::struct_excessive_bools)] // Each is a flag by itself.
 pub struct FitArgs {
-    /// The table: CSV, JSON Lines or Parquet with parameters, tokens, loss and, for approach 2, budgets or FLOPs.
+    /// The table: CSV, JSON Lines or Parquet with parameters, tokens, loss and, for approach 2, budgets or FLOPs; - is standard input.
     pub runs: PathBuf,
     /// Which approach: 1 (envelope), 2 (IsoFLOP parabolas), 3 (Huber fit of the surface), vpnls, or all of them.
     #[arg(long, default_value = "all", value_enum)]

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::shared::card_memory::CardMemory;
 use super::shared::json;
 use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
@@ -31,7 +33,8 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let price = positive("price", args.price)?;
     let limit = positive("budget-hours", args.budget_hours)?;
     let name = device::choose(&args.place.device);
-    let slots = device::slots(args.slots_per_device, device::kind(&name)?, 1)?;
+    let kind = device::kind(&name)?;
+    let slots = device::slots(args.slots_per_device, kind, 1)?;
     let machine = Machine { devices: args.device_count.into(), slots };
     let mut spec = program::load(&args.spec, &args.overrides.set)?;
     let corpora = Corpora::of(&spec, &args.place.cache)?;
@@ -54,16 +57,18 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         (spec, plan) = take(trimmed, &format!("cut down to {limit} device hours"), &mut set);
     }
     remarks::say(&spec, &plan);
+    let card = |plan: &Plan| CardMemory::of(plan, kind, slots);
     let fittable = planning::Fittable::of(&plan);
     if args.csv {
         plan.left_out.iter().for_each(|out| eprintln!("left out: {}: {}", planning::describe(out), out.reason));
         plan::write_csv(&plan, io::stdout().lock()).context(STDOUT)?;
     } else if args.json {
         let first = Tuning::of(&spec).map(|tuning| tuning.first(&plan));
-        json::print(as_json((&plan, first.as_deref()), fittable.as_ref(), &throughput, (machine, price)))?;
+        let card = card(&plan);
+        json::print(as_json((&plan, first.as_deref()), fittable.as_ref(), &throughput, (machine, price), card))?;
     } else {
         let room = Room::of(args.tables.wide);
-        let text = text(&spec, &plan, &throughput, (machine, price), room)?;
+        let text = text(&spec, &plan, &throughput, (machine, price), card(&plan), room)?;
         io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
     }
     planning::require_runs(&plan)?;
@@ -76,16 +81,22 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     if let Some(candidates) = candidates(&spec, &plan) {
         eprintln!("{candidates}");
     }
-    if let Some(there) = there(&spec, &plan, Losses::of_device(device::kind(&name)?)) {
+    if let Some(there) = there(&spec, &plan, Losses::of_device(kind)) {
         eprintln!("{there}");
     }
     if let Some(out) = &args.out {
-        let text = spec::edit(&spec::read(&args.spec)?, &set)?;
-        anyhow::ensure!(spec::parse(&text, "")? == spec, "{}: its keys could not be set", args.spec.display());
-        out_file::create(out, text.as_bytes())?;
-        eprintln!("wrote {}", out.display());
+        write(out, &spec, (&args.spec, &set))?;
     }
     Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
+}
+
+/// Writes the planned spec: the file with its keys set otherwise.
+fn write(out: &Path, spec: &Spec, (file, set): (&Path, &[String])) -> anyhow::Result<()> {
+    let text = spec::edit(&spec::read(file)?, set)?;
+    anyhow::ensure!(spec::parse(&text, "")? == *spec, "{}: its keys could not be set", file.display());
+    out_file::create(out, text.as_bytes())?;
+    eprintln!("wrote {}", out.display());
+    Ok(())
 }
 
 /// A changed grid, told with its reasons and as overrides.
@@ -157,6 +168,7 @@ fn as_json(
     fittable: Option<&planning::Fittable>,
     throughput: &Throughput,
     (machine, price): (Machine, Option<f64>),
+    card: Option<CardMemory>,
 ) -> serde_json::Value {
     let estimate = Estimate::of_plan(plan, machine, |run| throughput.seconds(run));
     let known = estimate.device_hours.is_finite();
@@ -171,7 +183,7 @@ fn as_json(
         "runs": runs.collect::<Vec<_>>(), "left_out": plan.left_out, "flops": estimate.flops, "flops_alone": estimate.flops_alone,
         "seconds": estimate.seconds, "device_hours": estimate.device_hours, "result_bytes": estimate.results,
         "checkpoint_bytes": estimate.checkpoints, "price": price.filter(|_| known).map(|price| price * estimate.device_hours),
-        "fittable": fittable,
+        "card_bytes": card, "fittable": fittable,
     })
 }
 
@@ -229,12 +241,14 @@ fn text(
     plan: &Plan,
     throughput: &Throughput,
     cost: (Machine, Option<f64>),
+    card: Option<CardMemory>,
     room: Room,
 ) -> Result<String, std::fmt::Error> {
     let first = Tuning::of(spec).map(|tuning| tuning.first(plan));
     let shown = if first.is_some() { Shown::First } else { Shown::All };
     let runs = first.unwrap_or_else(|| plan.runs.iter().collect());
-    Ok(grid(&runs, throughput, shown, room)? + &left_out(plan, shown)? + &totals(plan, throughput, cost)?)
+    let card = card.map_or_else(String::new, |card| format!("{card}\n"));
+    Ok(grid(&runs, throughput, shown, room)? + &left_out(plan, shown)? + &totals(plan, throughput, cost)? + &card)
 }
 
 /// Which runs a plan shows.

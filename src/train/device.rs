@@ -7,6 +7,7 @@ use super::burn;
 #[cfg(feature = "cuda")]
 use super::cuda;
 use super::engine::Engine;
+use crate::plan::Run;
 use crate::spec::Precision;
 use crate::trainer::{Listed, Missing, TrainError};
 
@@ -39,6 +40,15 @@ pub fn computes_in(kind: &str, precision: Precision) -> bool {
         #[cfg(feature = "cpu")]
         "cpu" => burn::cpu_computes_in(precision),
         _ => precision == Precision::F32,
+    }
+}
+
+/// Bytes of a device's own memory that a run takes, where its engine can tell without the device.
+pub fn bytes(kind: &str, run: &Run) -> Option<usize> {
+    match kind {
+        #[cfg(feature = "cuda")]
+        "cuda" => cuda::bytes(run),
+        _ => None,
     }
 }
 

@@ -33,7 +33,7 @@ pub use bench::{Measurement, bench};
 pub use side_by_side::SideBySide;
 pub use timing::{KernelTime, Phases};
 
-use crate::plan::PlannedRun;
+use crate::plan::{PlannedRun, Run};
 use crate::spec::Precision;
 use crate::trainer::{Listed, TrainError, Trainer};
 
@@ -51,6 +51,11 @@ pub fn devices() -> Vec<Listed> {
 /// Whether factors of products can have this precision on a kind of device of this machine.
 pub fn computes_in(kind: &str, precision: Precision) -> bool {
     device::computes_in(kind, precision)
+}
+
+/// Bytes of its own memory that a run takes of a kind of device, where that is known without the device.
+pub fn bytes(kind: &str, run: &Run) -> Option<usize> {
+    device::bytes(kind, run)
 }
 
 /// The mean loss of each training document of a run's text under its trained weights, in nats per token. `hear` is told of the

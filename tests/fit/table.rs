@@ -47,6 +47,25 @@ fn a_run_that_stands_twice_in_a_table_counts_once() {
 }
 
 #[test]
+fn standard_input_is_a_table_however_often_a_law_opens_it() {
+    let place = Place::new();
+    place.write("runs.csv", runs_csv());
+    let piped = |arguments: &[&str]| {
+        let table = std::fs::File::open(place.path("runs.csv")).unwrap();
+        let output = place.runner(arguments).stdin(table).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for law in [&["--bootstrap", "100"][..], &["--law", "size", "--bootstrap", "100"]] {
+        let named = place.says(&[&["fit", "runs.csv"], law].concat());
+        let (told, said) = piped(&[&["fit", "-"], law].concat());
+        assert!(!told.is_empty(), "{said}");
+        assert_eq!(told, named);
+    }
+    let (_, said) = piped(&["fit", "-", "--by", "nothing"]);
+    assert!(said.contains("-: there is no column 'nothing'"), "{said}");
+}
+
+#[test]
 fn our_own_table_prints_three_conventions_side_by_side() {
     fit(runs_csv(), &["--bootstrap", "100"])
         .success()

@@ -1,7 +1,8 @@
 //! What several commands do: say their last words, lay out tables, open a device, a folder of results, a kept model, the corpora
 //! of a plan or a fitted surface, what is to be said of a plan, know whose program trains, measure the speed of a
-//! device, and write files that are whole or absent.
+//! device, tell the memory that runs take of a card, and write files that are whole or absent.
 
+pub mod card_memory;
 pub mod claim;
 pub mod closing;
 pub mod device;

@@ -1,7 +1,9 @@
 //! The file of a table: what it is by its first bytes, and who opens it.
 
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use csv::StringRecord;
 
@@ -34,7 +36,7 @@ impl Source {
         if path.is_dir() && inside.is_file() { inside } else { path.to_owned() }
     }
 
-    /// Reads a file, or `runs.csv` in a folder of results; compressed ones are unpacked.
+    /// Reads a file, or `runs.csv` in a folder of results, or for `-` standard input; compressed ones are unpacked.
     pub fn open(path: &Path) -> Result<Self, TableError> {
         let path = &Self::file(path);
         if path.is_dir() {
@@ -43,13 +45,14 @@ impl Source {
             return Err(TableError::Empty { path: path.to_owned(), what });
         }
         let io = |cause| TableError::Open { path: path.to_owned(), cause };
-        let mut file = std::fs::File::open(path).map_err(io)?;
-        let mut bytes = Vec::new();
-        file.by_ref().take(4).read_to_end(&mut bytes).map_err(io)?;
-        if bytes == b"PAR1" {
+        let bytes = if path == Path::new("-") { standard_input() } else { read(path) }.map_err(io)?;
+        if bytes.starts_with(PARQUET) {
+            if path == Path::new("-") {
+                let what = "is Parquet, which is read from a file: name it".to_owned();
+                return Err(TableError::Empty { path: path.to_owned(), what });
+            }
             return Ok(Self { path: path.to_owned(), bytes: Vec::new(), kind: Kind::Parquet });
         }
-        file.read_to_end(&mut bytes).map_err(io)?;
         let bytes = unpacked(bytes).map_err(io)?;
         if let Some(Foreign { name, table, .. }) = foreign::named(&bytes).filter(|kind| !kind.table.is_empty()) {
             return Err(TableError::Empty { path: path.to_owned(), what: format!("is {name}; {table}") });
@@ -99,8 +102,34 @@ impl Source {
     }
 }
 
+/// What Parquet files begin with.
+const PARQUET: &[u8] = b"PAR1";
+
+/// All of a file; of a Parquet file its first bytes.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(PARQUET.len() as u64).read_to_end(&mut bytes)?;
+    if bytes != PARQUET {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// All of standard input, which is kept: it ends once, and a table may be opened again.
+fn standard_input() -> io::Result<Vec<u8>> {
+    static READ: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if read.is_none() {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        *read = Some(bytes);
+    }
+    Ok(read.clone().unwrap_or_default())
+}
+
 /// What gzip or Zstandard made smaller, as it was.
-fn unpacked(bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
+fn unpacked(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
     match bytes[..] {
         [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain)?,

@@ -1,7 +1,7 @@
 //! Where everything lies in the memory of the card: weights one after another in flat buffers, everything else in buffers of
 //! its own, and how large some of them are.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use super::gpu::{Address, Gpu, Number};
@@ -73,6 +73,9 @@ pub trait Room {
     /// So many bytes, all zero.
     fn bytes(&self, bytes: usize) -> Result<Address, TrainError>;
 
+    /// These bytes.
+    fn holding(&self, bytes: &[u8]) -> Result<Address, TrainError>;
+
     /// So many numbers of four bytes, all zero.
     fn words(&self, count: usize) -> Result<Address, TrainError> {
         self.bytes(4 * count)
@@ -84,12 +87,27 @@ pub trait Room {
     }
 }
 
-/// No memory at all, for who only wants to know whether there are kernels.
-pub struct Nowhere;
+/// No memory at all, for who only wants to know whether there are kernels, or how much memory it would be.
+#[derive(Default)]
+pub struct Nowhere {
+    asked: Cell<usize>,
+}
+
+impl Nowhere {
+    /// Bytes that were asked for.
+    pub fn taken(&self) -> usize {
+        self.asked.get()
+    }
+}
 
 impl Room for Nowhere {
-    fn bytes(&self, _: usize) -> Result<Address, TrainError> {
+    fn bytes(&self, bytes: usize) -> Result<Address, TrainError> {
+        self.asked.set(self.asked.get() + bytes);
         Ok(0)
+    }
+
+    fn holding(&self, bytes: &[u8]) -> Result<Address, TrainError> {
+        self.bytes(bytes.len())
     }
 }
 
@@ -115,6 +133,12 @@ impl Room for Arena<'_> {
     fn bytes(&self, bytes: usize) -> Result<Address, TrainError> {
         let at = self.gpu.allocate(bytes)?;
         self.taken.borrow_mut().push((at, bytes));
+        Ok(at)
+    }
+
+    fn holding(&self, bytes: &[u8]) -> Result<Address, TrainError> {
+        let at = self.bytes(bytes.len())?;
+        self.gpu.upload(at, bytes)?;
         Ok(at)
     }
 }

@@ -10,6 +10,7 @@ mod driver;
 mod emulator;
 mod faults;
 mod gpu;
+mod held;
 mod kernels;
 mod launch;
 mod layers;
@@ -73,6 +74,11 @@ pub fn description() -> Result<String, Missing> {
     let names: Vec<String> = cards.iter().enumerate().map(named).collect();
     let driver = cards.first().map(|card| card.driver.clone()).unwrap_or_default();
     Ok(format!("{} (driver {driver})", names.join(", ")))
+}
+
+/// Bytes that a run takes of a card; nothing where there are no kernels for it.
+pub fn bytes(run: &Run) -> Option<usize> {
+    check(run).and_then(|()| held::bytes(run)).ok()
 }
 
 /// The shared object of the card that tests emulate.

@@ -1,6 +1,6 @@
 //! Muon's step of hidden matrices (`src/optimizer/muon.rs`): all of them at once between its products, each by itself in them.
 
-use super::gpu::{Address, Argument, Factor, Gpu, Launch, Number, Product};
+use super::gpu::{Address, Argument, Factor, Launch, Number, Product};
 use super::launch::{extent, launch, long, spread};
 use super::layout::{ALIGNMENT, Flat, Room};
 use super::pass::OnCard;
@@ -34,7 +34,6 @@ pub struct Muon {
 impl Muon {
     /// For a model of this shape; nothing where another optimizer is asked for.
     pub fn new(
-        gpu: &dyn Gpu,
         room: &dyn Room,
         (shape, flat): (&Shape, &Flat),
         kind: OptimizerKind,
@@ -56,11 +55,11 @@ impl Muon {
         let owners = owners(flat, &|weight| matrices.iter().any(|(own, _)| *own == weight));
         let numbers: Vec<[u8; 4]> = matrices.iter().map(|(weight, _)| (*weight as u32).to_le_bytes()).collect();
         Ok(Some(Self {
-            owners: uploaded(gpu, room, &owners)?,
-            numbers: uploaded(gpu, room, numbers.as_flattened())?,
+            owners: room.holding(&owners)?,
+            numbers: room.holding(numbers.as_flattened())?,
             norms: [room.words(flat.len() / ALIGNMENT)?, room.words(flat.count())?],
             squares: [room.words(length)?, room.words(length)?],
-            places: uploaded(gpu, room, places.as_flattened())?,
+            places: room.holding(places.as_flattened())?,
             matrices,
             side,
         }))
@@ -142,11 +141,4 @@ fn product(
 /// Bytes before a weight in a flat buffer of f32.
 fn offset(on: &OnCard<'_>, weight: usize) -> u64 {
     4 * on.flat.place(weight).start as u64
-}
-
-/// Memory with these bytes.
-fn uploaded(gpu: &dyn Gpu, room: &dyn Room, bytes: &[u8]) -> Result<Address, TrainError> {
-    let at = room.bytes(bytes.len())?;
-    gpu.upload(at, bytes)?;
-    Ok(at)
 }

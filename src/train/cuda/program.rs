@@ -1,24 +1,19 @@
 //! A model and its optimizer on the card: memory, the copies in and out, and the steps.
 
 use super::gpu::{Address, Gpu, Number};
-use super::launch::{self, Batch};
-use super::layout::{self, ALIGNMENT, Arena, Flat, Room as _};
+use super::held::{Held, RING};
+use super::launch::Batch;
+use super::layout::Arena;
 use super::loss::Loss;
-use super::muon::Muon;
 use super::pass::{OnCard, Pass};
-use super::refusal;
-use super::state::{Gains, Recipe, State, StepState};
+use super::state::StepState;
 use super::step::Step;
-use super::trace::{self, Model};
 use super::update::{self, UpdateRow};
 use crate::optimizer::{Kept, OptimizerKind};
-use crate::parameterization::{Role, Rules};
+use crate::parameterization::Rules;
 use crate::plan::Run;
 use crate::train::{initial, rotary};
 use crate::trainer::TrainError;
-
-/// Batches on the card at a time.
-pub const RING: usize = 32;
 
 /// A part of a step.
 #[derive(Clone, Copy, Debug)]
@@ -39,18 +34,7 @@ impl Phase {
 /// A model and its optimizer on the card.
 pub struct Program<'g> {
     gpu: &'g dyn Gpu,
-    recipe: Recipe,
-    flat: Flat,
-    state: State,
-    model: Model,
-    loss: Loss,
-    muon: Option<Muon>,
-    /// Batches of the steps to come: that of step s at place s mod [`RING`].
-    ring: Address,
-    /// Tokens to be evaluated.
-    shown: Address,
-    /// Sequences of a step, and of one part of it.
-    sequences: [usize; 2],
+    held: Held,
     /// Last, so that memory goes after what works on it.
     arena: Arena<'g>,
 }
@@ -64,39 +48,17 @@ impl<'g> Program<'g> {
         micro_batches: usize,
         shown_rows: usize,
     ) -> Result<Self, TrainError> {
-        let shape = run.shape;
-        let sequences = run.optimizer.batch_sequences;
-        let part = sequences.div_ceil(micro_batches.clamp(1, sequences));
         let arena = Arena::new(gpu);
-        let flat = Flat::of(&shape);
+        let held = Held::of(&arena, (run, rules), shares.len(), micro_batches, shown_rows)?;
         let drawn: Vec<initial::Drawn> = initial::weights(run, rules).collect();
-        let recipe = Recipe {
-            shape,
-            precision: run.precision,
-            optimizer: run.optimizer.clone(),
-            attention_scale: rules.attention_scale(),
-            multipliers: drawn.iter().map(|drawn| drawn.rule.multiplier as f32).collect(),
-            logits_multiplier: rules.rule(Role::Unembedding, shape.width).multiplier as f32,
-        };
-        let (number, rows) = (recipe.number(), (part * shape.context).max(shown_rows));
-        let model = trace::model(&shape, (rows, number), &recipe.multipliers, &arena)?
-            .ok_or_else(|| refusal::lacking(&shape))?;
-        let (ends, step_rows) = ((model.last, model.head), sequences * shape.context);
-        let loss = Loss::new(&arena, &shape, ends, [rows, step_rows], number)?;
-        let gains = gains(gpu, &arena, (&flat, &model), rows)?;
-        let state = memory(&arena, &flat, (&recipe, gains), shares.len())?;
-        let muon = Muon::new(gpu, &arena, (&shape, &flat), recipe.optimizer.kind)?;
-        let ring = arena.bytes(RING * sequences * (shape.context + 1) * 2)?;
-        let shown = arena.bytes(shown_rows / shape.context * (shape.context + 1) * 2)?;
-        let program =
-            Self { gpu, recipe, flat, state, model, loss, muon, ring, shown, sequences: [sequences, part], arena };
+        let program = Self { gpu, held, arena };
         program.begin(&drawn, shares)?;
         Ok(program)
     }
 
     /// Copies everything to the card that does not change, and the weights as they are drawn.
     fn begin(&self, drawn: &[initial::Drawn], shares: &[f32]) -> Result<(), TrainError> {
-        let Self { gpu, recipe, flat, state, .. } = self;
+        let Self { gpu, held: Held { recipe, flat, state, .. }, .. } = self;
         let place = |(at, drawn)| UpdateRow::new(&recipe.optimizer, drawn, flat.place(at)).bytes();
         gpu.upload(state.updates, drawn.iter().enumerate().map(place).collect::<Vec<_>>().as_flattened())?;
         let of_adamw = |weight: usize| {
@@ -125,18 +87,18 @@ impl<'g> Program<'g> {
 
     /// Writes the numbers of a weight.
     pub fn write(&self, weight: usize, kept: Kept, values: &[f32]) -> Result<(), TrainError> {
-        let begin = self.flat.place(weight).start as u64;
+        let begin = self.held.flat.place(weight).start as u64;
         self.gpu.upload(self.buffer(kept) + 4 * begin, &bytes_of_floats(values))?;
-        if kept == Kept::Value && self.recipe.number() == Number::Bf16 {
+        if kept == Kept::Value && self.held.recipe.number() == Number::Bf16 {
             let bytes: Vec<u8> = values.iter().flat_map(|value| rounded(*value).to_le_bytes()).collect();
-            self.gpu.upload(self.state.factors + 2 * begin, &bytes)?;
+            self.gpu.upload(self.held.state.factors + 2 * begin, &bytes)?;
         }
         Ok(())
     }
 
     /// Reads the numbers of a weight.
     pub fn read(&self, weight: usize, kept: Kept) -> Result<Vec<f32>, TrainError> {
-        let place = self.flat.place(weight);
+        let place = self.held.flat.place(weight);
         self.floats(self.buffer(kept) + 4 * place.start as u64, place.len())
     }
 
@@ -157,13 +119,13 @@ impl<'g> Program<'g> {
     /// The small numbers of a step.
     pub fn step_state(&self) -> Result<StepState, TrainError> {
         let mut bytes = [0; StepState::BYTES];
-        self.gpu.download(self.state.step, &mut bytes)?;
+        self.gpu.download(self.held.state.step, &mut bytes)?;
         Ok(StepState::from_bytes(&bytes))
     }
 
     /// Sets them.
     pub fn set_step_state(&self, state: &StepState) -> Result<(), TrainError> {
-        self.gpu.upload(self.state.step, &state.bytes())
+        self.gpu.upload(self.held.state.step, &state.bytes())
     }
 
     /// Brings the tokens of steps to the card, whole batches one after another, of which the first is that of step `first`;
@@ -171,12 +133,12 @@ impl<'g> Program<'g> {
     pub fn load(&self, first: usize, tokens: &[u16]) -> Result<(), TrainError> {
         let slot = self.slot_tokens();
         assert!(first % RING + tokens.len() / slot <= RING, "batches beyond the ring");
-        self.gpu.upload(self.ring + (first % RING * slot * 2) as u64, &bytes_of(tokens))
+        self.gpu.upload(self.held.ring + (first % RING * slot * 2) as u64, &bytes_of(tokens))
     }
 
     /// Asks for one training step on the batch of the step that comes next.
     pub fn train(&self) -> Result<(), TrainError> {
-        self.step().train(&self.parts(), self.sequences[0])
+        self.step().train(&self.parts(), self.held.sequences[0])
     }
 
     /// One phase of a step on the first part of its batch, to see how long it takes.
@@ -186,10 +148,10 @@ impl<'g> Program<'g> {
         match phase {
             Phase::Forward => step.forward(&batch, &mut |_, _| Ok(())),
             Phase::Backward => {
-                step.loss.backward(&pass, (0, self.sequences[0]))?;
+                step.loss.backward(&pass, (0, self.held.sequences[0]))?;
                 step.backward(&pass)
             }
-            Phase::Optimizer => step.optimize(self.sequences[0]),
+            Phase::Optimizer => step.optimize(self.held.sequences[0]),
         }
     }
 
@@ -200,22 +162,22 @@ impl<'g> Program<'g> {
 
     /// The batch of the next step, in parts.
     fn parts(&self) -> Vec<Batch> {
-        let [sequences, part] = self.sequences;
+        let [sequences, part] = self.held.sequences;
         let begin = |first: usize| Batch {
-            at: self.ring + (first * (self.recipe.shape.context + 1) * 2) as u64,
+            at: self.held.ring + (first * (self.held.recipe.shape.context + 1) * 2) as u64,
             stride: self.slot_tokens(),
             slots: RING,
             sequences: part.min(sequences - first),
-            state: self.state.step,
+            state: self.held.state.step,
         };
         (0..sequences).step_by(part).map(begin).collect()
     }
 
     /// Brings tokens to the card that are only shown to the model.
     pub fn show(&self, tokens: &[u16]) -> Result<Batch, TrainError> {
-        self.gpu.upload(self.shown, &bytes_of(tokens))?;
-        let sequences = tokens.len() / (self.recipe.shape.context + 1);
-        Ok(Batch { at: self.shown, stride: 0, slots: 1, sequences, state: self.state.step })
+        self.gpu.upload(self.held.shown, &bytes_of(tokens))?;
+        let sequences = tokens.len() / (self.held.recipe.shape.context + 1);
+        Ok(Batch { at: self.held.shown, stride: 0, slots: 1, sequences, state: self.held.state.step })
     }
 
     /// Cross entropy of each token of whole sequences.
@@ -239,74 +201,26 @@ impl<'g> Program<'g> {
         let step = self.step();
         step.forward(&batch, &mut |_, _| Ok(()))?;
         make(step.loss, &step.pass(&batch, false))?;
-        self.floats(self.loss.losses, batch.rows(&self.recipe.shape))
+        self.floats(self.held.loss.losses, batch.rows(&self.held.recipe.shape))
     }
 
     /// The launches of a step.
     pub fn step(&self) -> Step<'_> {
-        let Self { gpu, recipe, flat, state, model, loss, muon, .. } = self;
+        let Self { gpu, held: Held { recipe, flat, state, model, loss, muon, .. }, .. } = self;
         Step { on: OnCard { gpu: *gpu, recipe, flat, state }, model, loss, muon: muon.as_ref() }
     }
 
     fn slot_tokens(&self) -> usize {
-        self.sequences[0] * (self.recipe.shape.context + 1)
+        self.held.sequences[0] * (self.held.recipe.shape.context + 1)
     }
 
     fn buffer(&self, kept: Kept) -> Address {
         match kept {
-            Kept::Value => self.state.masters,
-            Kept::First => self.state.first,
-            Kept::Second => self.state.second,
+            Kept::Value => self.held.state.masters,
+            Kept::First => self.held.state.first,
+            Kept::Second => self.held.state.second,
         }
     }
-}
-
-/// Memory for the gradients of gains on so many rows, and the places of those.
-fn gains(
-    gpu: &dyn Gpu,
-    arena: &Arena<'_>,
-    (flat, model): (&Flat, &Model),
-    rows: usize,
-) -> Result<[Gains; 2], TrainError> {
-    let of = |weights: &Vec<usize>| {
-        let places: Vec<_> = weights.iter().map(|weight| flat.place(*weight)).collect();
-        let (count, columns) = (places.len(), places.first().map_or(0, ExactSizeIterator::len));
-        if count == 0 {
-            return Ok(Gains { count, columns, places: 0, partials: 0 });
-        }
-        let bytes: Vec<u8> = places.iter().flat_map(|place| (place.start as u64).to_le_bytes()).collect();
-        let places = arena.bytes(bytes.len())?;
-        gpu.upload(places, &bytes)?;
-        let partials = arena.words(count * layout::most_pieces(rows) * columns)?;
-        Ok(Gains { count, columns, places, partials })
-    };
-    Ok([of(&model.gains[Gains::STREAM])?, of(&model.gains[Gains::HEADS])?])
-}
-
-/// Memory for the state of a run.
-fn memory(
-    arena: &Arena<'_>,
-    flat: &Flat,
-    (recipe, gains): (&Recipe, [Gains; 2]),
-    steps: usize,
-) -> Result<State, TrainError> {
-    let len = flat.len();
-    let angles = recipe.shape.context * recipe.shape.head_dim() / 2;
-    let masters = arena.words(len)?;
-    Ok(State {
-        masters,
-        factors: if recipe.number() == Number::Bf16 { arena.numbers(len, Number::Bf16)? } else { masters },
-        gradients: arena.words(len)?,
-        first: arena.words(len)?,
-        second: arena.words(len)?,
-        step: arena.bytes(StepState::BYTES)?,
-        shares: arena.words(steps)?,
-        updates: arena.bytes(flat.count() * UpdateRow::BYTES)?,
-        owners: arena.words(len / ALIGNMENT)?,
-        squares: arena.words(launch::pieces(len))?,
-        gains,
-        tables: [arena.words(angles)?, arena.words(angles)?],
-    })
 }
 
 /// The nearest bf16; of two, the even one. What is not a number stays none.

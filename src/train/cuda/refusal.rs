@@ -47,5 +47,5 @@ pub fn lacking(shape: &Shape) -> TrainError {
 /// Whether there are kernels for all that a model is made of.
 fn has(shape: &Shape) -> bool {
     let multipliers = vec![1.0; shape.weights().len()];
-    trace::model(shape, (1, Number::F32), &multipliers, &Nowhere).is_ok_and(|model| model.is_some())
+    trace::model(shape, (1, Number::F32), &multipliers, &Nowhere::default()).is_ok_and(|model| model.is_some())
 }

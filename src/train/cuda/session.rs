@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::gpu::{Gpu, Recording};
-use super::program::{Program, RING};
+use super::held::RING;
+use super::program::Program;
 use super::state::StepState;
 use crate::checkpoint::{self, Place};
 use crate::data::Corpus;

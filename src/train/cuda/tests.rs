@@ -193,7 +193,7 @@ fn a_run_that_is_written_and_read_goes_on_to_the_same_bits() {
         planned.run.precision = precision;
         let mut first = card.begin(&planned.run, &corpus, 1).unwrap();
         // Before the end of the ring of batches, and in the middle of an interval of the curve.
-        let begun = program::RING - 3;
+        let begun = held::RING - 3;
         losses(first.as_mut(), begun, begun + 1);
         first.step(begun + 1).unwrap();
         let mut second = card.begin(&planned.run, &corpus, 1).unwrap();

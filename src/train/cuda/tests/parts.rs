@@ -58,6 +58,23 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
+fn a_run_takes_the_memory_that_was_told_without_a_card() {
+    let Some(card) = emulated() else { return };
+    let free = || card.free_memory().unwrap().unwrap();
+    let before = free();
+    for Case { name, mut planned, corpus } in cases() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            planned.run.precision = precision;
+            let session = card.begin(&planned.run, &corpus, 1).unwrap();
+            let taken = before - free();
+            assert_eq!(super::super::bytes(&planned.run), Some(taken), "{name} {precision:?}");
+            drop(session);
+        }
+    }
+    assert_eq!(free(), before);
+}
+
+#[test]
 fn experts_and_recurrences_alone_are_refused_by_name_with_the_devices_that_have_them() {
     for (name, parts) in Parts::each() {
         let run = of(parts).0.run;
