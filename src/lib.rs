@@ -27,6 +27,7 @@
 //! | [`optimizer`] | THE table of optimizers: keys, what is kept, the step | parameterization |
 //! | [`foreign`] | what a file is that somebody gives by mistake | nothing |
 //! | [`lines`] | lines of text files that end as on Unix, and JSON as Python prints it | nothing |
+//! | [`unpacked`] | text that lies compressed or as UTF-16, as what it says | nothing |
 //! | [`shell`] | words as a shell takes them | nothing |
 //! | [`whole`] | files that are whole or absent | nothing |
 //! | [`goal`] | what a sweep that chooses or stops its runs goes by | nothing |
@@ -35,12 +36,12 @@
 //! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, optimizer, goal, fit (the names of laws) |
 //! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, model, optimizer, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan, model |
-//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), foreign, whole |
+//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), foreign, unpacked, whole |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model, optimizer |
 //! | `train` | training; the only place that knows burn and cudarc | spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
 //! | [`ledger`] | run folders, first-wins results, derived tables | goal, plan, observation, provenance, trainer, whole |
 //! | [`execute`] | worker processes, claims, progress, Slurm, which run next and which not to its end | spec (`[launcher]` `[sweep]` and `[fit]`), plan, ledger, trainer, observation, goal, fit (what to train next), units, lines, shell, whole; never burn |
-//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, foreign, lines |
+//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, foreign, lines, unpacked |
 //! | [`report`] | figures (CSV and SVG) and the page | fit, goal, observation, units, whole |
 //! | [`tensorboard`] | event files: their messages and records | nothing |
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, parameterization, checkpoint, lines, tensorboard, whole, data (the tokenizer) |
@@ -76,6 +77,7 @@ pub mod tensorboard;
 pub mod train;
 pub mod trainer;
 pub mod units;
+pub mod unpacked;
 pub mod whole;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::bad::Bad;
 use super::documents::{Look, Separator};
 use super::{DataError, cache, compressed, documents, foreign, jsonl, kind, parquet};
 use crate::spec::{Part, Source};
+use crate::unpacked;
 
 /// How a Parquet file begins.
 const PARQUET: &[u8] = b"PAR1";
@@ -81,7 +82,7 @@ impl Documents<'_> {
 impl InputFile {
     /// What its beginning shows of what separates its documents; `only_file` where the part has no other.
     pub fn look(&self, only_file: bool) -> Look {
-        Look::at(compressed::reader(&self.bytes), only_file)
+        Look::at(unpacked::reader(&self.bytes), only_file)
     }
 
     /// Reads the documents; `folder` takes what has to be written out.

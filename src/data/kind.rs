@@ -4,9 +4,10 @@ use std::io::{BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::rows::{Rows, without_packing};
-use super::{DataError, cache, compressed, find, rows};
+use super::{DataError, cache, find, rows};
 use crate::foreign::is_plain_text;
 use crate::spec::Source;
+use crate::unpacked;
 
 /// How a corpus lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,13 +137,13 @@ fn of_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Kind, DataError>
 
 /// The first bytes of a file, unpacked; nothing where it cannot be read.
 pub fn beginning(path: &Path, most: usize) -> Option<Vec<u8>> {
-    unpacked(&cache::map(path).ok()?, most)
+    begins(&cache::map(path).ok()?, most)
 }
 
 /// The same of a file whose bytes are given.
-fn unpacked(file: &[u8], most: usize) -> Option<Vec<u8>> {
+fn begins(file: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut beginning = Vec::new();
-    compressed::reader(file).take(most as u64).read_to_end(&mut beginning).ok()?;
+    unpacked::reader(file).take(most as u64).read_to_end(&mut beginning).ok()?;
     Some(beginning)
 }
 
@@ -152,7 +153,7 @@ pub fn refuse_rows<'a>(files: impl Iterator<Item = (&'a Path, &'a [u8])>) -> Res
     let (mut all, mut in_rows, mut first) = (0, 0, None);
     for (path, bytes) in files {
         all += bytes.len();
-        let begins = unpacked(bytes, rows::LOOK).unwrap_or_default();
+        let begins = begins(bytes, rows::LOOK).unwrap_or_default();
         if let Some(found) = Rows::of(&begins, begins.len() < rows::LOOK, path) {
             in_rows += bytes.len();
             first.get_or_insert((path, found));
@@ -171,7 +172,7 @@ pub fn refuse_rows<'a>(files: impl Iterator<Item = (&'a Path, &'a [u8])>) -> Res
 pub fn field_of_text(path: &Path) -> Option<String> {
     let files = files(path, Source::Jsonl).ok()?;
     let (file, mut line) = (cache::map(files.first()?).ok()?, Vec::new());
-    compressed::reader(&file).take(LONGEST_LINE).read_until(b'\n', &mut line).ok()?;
+    unpacked::reader(&file).take(LONGEST_LINE).read_until(b'\n', &mut line).ok()?;
     rows::field_of_text(line.trim_ascii())
 }
 

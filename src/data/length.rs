@@ -6,6 +6,7 @@ use std::path::Path;
 use super::bin::BinRecipe;
 use super::{DataError, cache, compressed, jsonl, kind, parquet};
 use crate::spec::{Data, Part, Source};
+use crate::unpacked;
 
 /// Bytes of text in the files of a part; where it has more than `most`, any number above that.
 pub fn of(part: &Part, most: u64) -> Result<u64, DataError> {
@@ -33,7 +34,7 @@ fn of_file(path: &Path, part: &Part, most: u64) -> Result<u64, DataError> {
     if part.source != Source::Jsonl {
         return compressed::length(&file, most).map_err(DataError::io("read", path));
     }
-    let (mut reader, mut line, mut bytes) = (compressed::reader(&file), Vec::new(), 0);
+    let (mut reader, mut line, mut bytes) = (unpacked::reader(&file), Vec::new(), 0);
     while bytes <= most && reader.read_until(b'\n', &mut line).map_err(DataError::io("read", path))? > 0 {
         bytes += jsonl::length(&line, column);
         line.clear();

@@ -36,7 +36,6 @@ mod split;
 mod synthetic;
 mod text;
 mod tokenizer;
-mod utf16;
 mod words;
 
 use std::ops::Range;

@@ -11,6 +11,7 @@ use super::error::{At, TableError};
 use super::rows::Opened;
 use super::{delimited, jsonl, parquet, wandb};
 use crate::foreign::{self, Foreign};
+use crate::unpacked::Lies;
 
 /// The file of a table, which may be read more than once.
 pub struct Source {
@@ -53,11 +54,10 @@ impl Source {
             }
             return Ok(Self { path: path.to_owned(), bytes: Vec::new(), kind: Kind::Parquet });
         }
-        let bytes = unpacked(bytes).map_err(io)?;
+        let bytes = text(bytes).map_err(io)?;
         if let Some(Foreign { name, table, .. }) = foreign::named(&bytes).filter(|kind| !kind.table.is_empty()) {
             return Err(TableError::Empty { path: path.to_owned(), what: format!("is {name}; {table}") });
         }
-        let bytes = utf_8(bytes);
         let kind = match bytes.trim_ascii_start() {
             [b'{', ..] => Kind::JsonLines,
             [b'[', rest @ ..] if [Some(&b'{'), Some(&b']')].contains(&rest.trim_ascii_start().first()) => {
@@ -128,26 +128,19 @@ fn standard_input() -> io::Result<Vec<u8>> {
     Ok(read.clone().unwrap_or_default())
 }
 
-/// What gzip or Zstandard made smaller, as it was.
-fn unpacked(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    match bytes[..] {
-        [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain)?,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => zstd::Decoder::new(&bytes[..])?.read_to_end(&mut plain)?,
-        _ => return Ok(bytes),
-    };
-    Ok(plain)
-}
-
-/// Without a byte order mark, and from UTF-16, in which Excel saves "Unicode text".
-fn utf_8(mut bytes: Vec<u8>) -> Vec<u8> {
-    let wide = |of: fn([u8; 2]) -> u16| -> Vec<u16> {
-        bytes[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect()
-    };
-    match bytes[..] {
-        [0xff, 0xfe, ..] => String::from_utf16_lossy(&wide(u16::from_le_bytes)).into_bytes(),
-        [0xfe, 0xff, ..] => String::from_utf16_lossy(&wide(u16::from_be_bytes)).into_bytes(),
-        [0xef, 0xbb, 0xbf, ..] => bytes.split_off(3),
-        _ => bytes,
+/// The text of a file, without a byte order mark; Excel saves "Unicode text" as UTF-16.
+fn text(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut lies = Lies::of(&bytes)?;
+    let mut text = Vec::new();
+    if !lies.is_plain() {
+        lies.reader.read_to_end(&mut text)?;
     }
+    let mut text = if lies.is_plain() {
+        drop(lies);
+        bytes
+    } else {
+        drop(lies);
+        text
+    };
+    Ok(if text.starts_with(b"\xef\xbb\xbf") { text.split_off(3) } else { text })
 }
