@@ -65,11 +65,14 @@ fn by_neighbours(run: &PlannedRun, finished: &[&PlannedRun]) -> String {
              ({highest:.1e})"
         );
     }
-    let nearest = finished.iter().filter(alike).min_by(|a, b| apart(a).total_cmp(&apart(b)));
+    // Of that size the highest rate that finished.
+    let nearness =
+        |a: &&&PlannedRun, b: &&&PlannedRun| apart(a).total_cmp(&apart(b)).then(rate_of(b).total_cmp(&rate_of(a)));
+    let nearest = finished.iter().filter(alike).min_by(nearness);
     match nearest {
         Some(other) => format!(
-            "What to try: a lower rate. Its rate is {rate:.1e}; the nearest size that finished, {:.2} times as large, has \
-             {:.1e}",
+            "What to try: a lower rate. Its rate is {rate:.1e}; the nearest size that finished, {:.2} times as large, did so at \
+             up to {:.1e}",
             size(other) / size(run),
             rate_of(other)
         ),

@@ -50,7 +50,7 @@ use csv::StringRecord;
 use crate::observation::{Counting, Observation};
 use curves::Curves;
 use group::Mixture;
-use habits::{Place, is_finished};
+use habits::{Place, is_finished, lost};
 use reader::Reader;
 use rows::{Opened, Rows};
 use source::Source;
@@ -232,7 +232,8 @@ fn scan<T>(
             continue;
         }
         let status = status.as_ref().map(|place| row[place.index].trim());
-        if let Some(status) = status.filter(|status| !is_finished(status)) {
+        let counts = |status: &str| is_finished(status) || options.rows == Kind::Outcomes && lost(status).is_some();
+        if let Some(status) = status.filter(|status| !counts(status)) {
             *table.skipped.entry(status.to_owned()).or_default() += 1;
             continue;
         }

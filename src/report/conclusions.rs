@@ -5,7 +5,7 @@ use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline;
 use crate::fit::approaches::least::LAW_BUDGETS;
 use crate::fit::transfer::frontier::{BudgetSaving, Comparison};
-use crate::fit::transfer::rates::{Group, Open};
+use crate::fit::transfer::rates::Group;
 use crate::fit::{Estimate, Status};
 use crate::units::Flops;
 
@@ -110,7 +110,7 @@ fn without_optimum(input: &ReportInput<'_>) -> impl Iterator<Item = String> {
         let name = group.parameterization.clone();
         let open = group.transfer.widths.iter().filter(|width| width.status != Status::Converged);
         open.map(move |width| {
-            let why = width.open.map_or_else(|| width.status.words().to_owned(), Open::words);
+            let why = width.open.map_or_else(|| width.status.words().to_owned(), |open| open.words("rate"));
             let used = if width.loss.is_some() { "uses it all the same" } else { "does not use it" };
             format!("{name}, width {}: {why}. The drift {used}.", width.width)
         })

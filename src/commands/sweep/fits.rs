@@ -1,7 +1,7 @@
 //! The fits of a sweep, by what it varies: IsoFLOP curves, alone or in groups, learning rate and width, or
 //! parameterizations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fit::approaches::approach2;
 use crate::fit::approaches::approach2::Approach2;
@@ -163,9 +163,12 @@ pub(super) fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
             return Ok(Vec::new());
         }
         let run = &planned.run;
-        let others = planned.axes.iter().filter(|(field, _)| ![TUNED, SCALED, COMPARED].contains(&field.as_str()));
+        let others = planned.axes.iter().filter(|(field, _)| {
+            ![TUNED, SCALED, COMPARED].contains(&field.as_str()) && !goes_with_width(ledger, field)
+        });
         let others: Vec<String> = others.map(|(field, value)| format!(", {field} {value}")).collect();
-        let Some(loss) = loss(ledger, planned)? else { continue };
+        // Widths whose runs have no loss are widths that nothing is known of, and not none.
+        let loss = loss(ledger, planned)?.unwrap_or(f64::NAN);
         let (width, learning_rate) = (run.shape.width as f64, run.optimizer.learning_rate);
         groups.entry((run.parameterization, others.concat())).or_default().push(rates::Run {
             width,
@@ -175,9 +178,25 @@ pub(super) fn transfer_groups(ledger: &Ledger) -> anyhow::Result<Vec<Group>> {
     }
     let fit = |((parameterization, others), runs): ((Parameterization, String), Vec<rates::Run>)| {
         let transfer = rates::fit(&runs, &Bootstrap::default());
+        let runs = runs.into_iter().filter(|run| !run.loss.is_nan()).collect();
         Group { parameterization: format!("{}{others}", parameterization.name()), runs, transfer }
     };
     Ok(groups.into_iter().map(fit).collect())
+}
+
+/// Whether an axis varies along with width, as those of a zip do: it tells no groups apart.
+fn goes_with_width(ledger: &Ledger, field: &str) -> bool {
+    let mut of_width: BTreeMap<usize, &String> = BTreeMap::new();
+    let pairs =
+        ledger.plan().runs.iter().filter_map(|planned| Some((planned.run.shape.width, planned.axes.get(field)?)));
+    let mut values = BTreeSet::new();
+    for (width, value) in pairs {
+        values.insert(value);
+        if *of_width.entry(width).or_insert(value) != value {
+            return false;
+        }
+    }
+    values.len() > 1
 }
 
 /// The loss that a run ended with, infinite where it diverged; nothing of one that has not ended.

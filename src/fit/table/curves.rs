@@ -62,7 +62,7 @@ impl Curves {
     pub(super) fn of(reader: &Reader<'_>, options: &Options, status: Option<&Place>) -> Result<Self, TableError> {
         let own: Vec<&str> = options.by.iter().chain(&options.tuned).map(String::as_str).collect();
         let columns = match options.rows {
-            Kind::Results => Columns::of(reader, &own, status)?,
+            Kind::Results | Kind::Outcomes => Columns::of(reader, &own, status)?,
             Kind::Points | Kind::Offers => None,
         };
         let Some(columns) = columns else { return Ok(Self::default()) };

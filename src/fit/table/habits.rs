@@ -40,6 +40,16 @@ pub(super) fn is_finished(status: &str) -> bool {
     FINISHED.iter().any(|word| status.eq_ignore_ascii_case(word))
 }
 
+/// The loss of a run that has none by its status: infinite where it diverged, not a number where it failed.
+pub(super) fn lost(status: &str) -> Option<f64> {
+    let is = |words: &[&str]| words.iter().any(|word| status.eq_ignore_ascii_case(word));
+    match () {
+        () if is(&["diverged"]) => Some(f64::INFINITY),
+        () if is(&["failed", "crashed"]) => Some(f64::NAN),
+        () => None,
+    }
+}
+
 /// What the numbers of a table say together.
 pub(super) struct Habits<'a> {
     columns: Vec<Column<'a>>,

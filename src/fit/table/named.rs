@@ -10,7 +10,7 @@ use csv::StringRecord;
 use super::error::TableError;
 use super::field::{Columns, Field};
 use super::group::Mixture;
-use super::habits::Place;
+use super::habits::{Place, lost};
 use super::reader::Reader;
 use super::rows::Opened;
 use super::source::Source;
@@ -100,6 +100,7 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
     let indices = wanted.indices.iter().map(of_index).collect::<Result<Vec<_>, _>>()?;
     let others: Vec<Place> = if wanted.whole { Vec::new() } else { others(&reader) };
     let cost = Cost::find(&reader);
+    let status = reader.find(Field::Status)?;
     let mut read: Vec<Field> = wanted.names.iter().flat_map(|name| fields(name)).copied().collect();
     if read.contains(&Field::Flops) {
         // Size and length say no more than compute does.
@@ -123,7 +124,7 @@ pub fn read(path: &Path, columns: &Columns, wanted: &Wanted, options: &Options) 
             numbers: found.iter().map(number).collect::<Result<_, _>>()?,
             // A row without a group belongs to none of them.
             labels: indices.iter().map(|(name, index)| reader.label(row, name, *index)).collect::<Result<_, _>>()?,
-            target: predicted(&reader, row, target.as_ref(), wanted.open)?,
+            target: predicted(&reader, row, [target.as_ref(), status.as_ref()], wanted.open)?,
             cost: cost.of(&reader, row),
             others: others.iter().map(|place| reader.maybe(row, Some(place)).ok().flatten()).collect(),
         })
@@ -235,7 +236,15 @@ fn with_beside(
 }
 
 /// What a law predicts of a row; no number where that is `open` and there is none.
-fn predicted(reader: &Reader<'_>, row: &StringRecord, target: Option<&Place>, open: bool) -> Result<f64, TableError> {
+fn predicted(
+    reader: &Reader<'_>,
+    row: &StringRecord,
+    [target, status]: [Option<&Place>; 2],
+    open: bool,
+) -> Result<f64, TableError> {
+    if let Some(loss) = status.and_then(|place| lost(row[place.index].trim())) {
+        return Ok(loss);
+    }
     let Some(target) = target else { return Ok(f64::NAN) };
     match reader.number(row, target) {
         Err(TableError::Incomplete { .. }) if open => Ok(f64::NAN),

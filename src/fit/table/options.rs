@@ -23,6 +23,8 @@ pub enum Kind {
     /// Results: of two that are alike in all columns, one stands twice.
     #[default]
     Results,
+    /// Results, and what became of runs that have none: those that diverged or failed.
+    Outcomes,
     /// Results, or what runs had come to on their way: every row counts.
     Points,
     /// Runs that may be bought, of which two may be alike.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::rates;
+use super::rates::{self, Open};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::{Estimate, Status};
 
@@ -25,6 +25,9 @@ pub struct Best {
     pub loss: Option<Estimate>,
     /// Nats lost by using the best value of the first place here; absent where that was not trained here.
     pub lost: Option<Estimate>,
+    /// Why there is no best value.
+    #[serde(default)]
+    pub open: Option<Open>,
 }
 
 /// The best values of a setting.
@@ -46,8 +49,8 @@ pub struct Optimum {
     pub conclusion: String,
 }
 
-/// Fits the best values of `of` and how they move with `by`, from runs as pairs of both, with their losses. It never fails:
-/// what the data do not decide is a status.
+/// Fits the best values of `of` and how they move with `by`, from runs as pairs of both, with their losses, infinite where a run
+/// diverged, and not a number where it failed. It never fails: what the data do not decide is a status.
 pub fn fit(of: &str, by: &str, runs: &[[f64; 3]], bootstrap: &Bootstrap) -> Optimum {
     let rows: Vec<rates::Run> =
         runs.iter().map(|&[width, learning_rate, loss]| rates::Run { width, learning_rate, loss }).collect();
@@ -58,6 +61,7 @@ pub fn fit(of: &str, by: &str, runs: &[[f64; 3]], bootstrap: &Bootstrap) -> Opti
         best: one.learning_rate,
         loss: one.loss,
         lost: one.lost,
+        open: one.open,
     };
     let optima: Vec<Best> = found.widths.iter().map(best).collect();
     // How a best value moves is told by those that are known.
@@ -66,17 +70,21 @@ pub fn fit(of: &str, by: &str, runs: &[[f64; 3]], bootstrap: &Bootstrap) -> Opti
     let status = if known || found.status != Status::Converged { found.status } else { Status::NotIdentified };
     let conclusion = conclusion(of, by, &optima, status, exponent);
     let (of, by) = (of.to_owned(), by.to_owned());
-    Optimum { status, points: runs.len(), of, by, optima, exponent, conclusion }
+    let points = runs.iter().filter(|[_, _, loss]| loss.is_finite()).count();
+    Optimum { status, points, of, by, optima, exponent, conclusion }
 }
 
 fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Option<Estimate>) -> String {
-    let missing = optima.iter().filter(|one| one.best.is_none()).count();
+    let missing: Vec<&Best> = optima.iter().filter(|one| one.best.is_none()).collect();
+    let why = |one: &&Best| one.open.unwrap_or(Open::Untold).words("value");
+    let without = |one: &&Best| format!(" At {by} {} there is no best {of}: {}.", short(one.at), why(one));
+    let without: String = missing.iter().map(without).collect();
     let Some(exponent) = exponent else {
         return format!(
             "Of {} values of {by} {} have a best {of} that is told and inside of those trained, and two are needed to tell how it \
-             moves: train values further out, or more seeds where runs scatter.",
+             moves.{without}",
             optima.len(),
-            optima.len() - missing,
+            optima.len() - missing.len(),
         );
     };
     let Estimate { value, low, high } = exponent;
@@ -91,6 +99,10 @@ fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Opt
         "it grows"
     };
     let mut text = format!("The best {of} goes as {by}^{value:.2} ({low:.2} to {high:.2}): {moves}");
+    let largest = optima.iter().rfind(|one| one.best.is_some());
+    if let Some(largest) = largest.filter(|_| optima.last().is_some_and(|last| last.best.is_none())) {
+        let _ = write!(text, ", up to {by} {} alone", short(largest.at));
+    }
     let first = optima.first().filter(|first| first.best.is_some());
     if let Some(Best { at, lost: Some(lost), .. }) = first.and(optima.iter().rfind(|one| one.lost.is_some())) {
         let _ = write!(
@@ -102,17 +114,10 @@ fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Opt
             lost.high
         );
     }
-    if missing > 0 {
-        let _ = write!(
-            text,
-            ". {missing} of {} values of {by} have their best at the end of those trained, or not told from it",
-            optima.len()
-        );
-    }
     if status == Status::TooFewPoints {
         text += ". Two values tell no scatter about the power law";
     }
-    text + "."
+    text + "." + &without
 }
 
 /// A number as a spec would have it.
@@ -156,7 +161,42 @@ mod tests {
         assert!((found.exponent.unwrap().value + 0.5).abs() < 1e-6, "{found:?}");
         assert_eq!(found.optima[3].status, Status::EdgeMinimum);
         assert!(
-            found.conclusion.contains("1 of 4 values of tokens have their best at the end"),
+            found
+                .conclusion
+                .contains("At tokens 1024 there is no best decay: the lowest loss is at 0.125, the lowest value")
+                && found.conclusion.contains("it falls, up to tokens 4 alone."),
+            "{}",
+            found.conclusion
+        );
+    }
+
+    #[test]
+    fn places_whose_runs_diverged_or_failed_are_told_and_the_others_say_nothing_of_them() {
+        let mut all = runs(&[1.0, 2.0, 4.0, 8.0, 16.0], 0.0);
+        let lost = |at: f64| if at > 8.0 { Some(f64::NAN) } else { (at > 4.0).then_some(f64::INFINITY) };
+        for [at, _, loss] in &mut all {
+            *loss = lost(*at).unwrap_or(*loss);
+        }
+        let found = fit("rate", "width", &all, &BOOTSTRAP);
+        assert_eq!((found.points, found.optima.len()), (21, 5));
+        for told in [
+            "it does not move, up to width 4 alone",
+            "At width 8 there is no best rate: runs diverged at every value",
+            "At width 16 there is no best rate: none of its runs has a loss",
+        ] {
+            assert!(found.conclusion.contains(told), "{}", found.conclusion);
+        }
+        assert_ne!(found.status, Status::Converged);
+    }
+
+    #[test]
+    fn a_value_at_which_a_seed_diverged_is_no_best_one() {
+        let all = runs(&[1.0, 2.0, 4.0], 0.0);
+        let lost = all.iter().filter(|[_, x, _]| *x >= 1.0).map(|&[at, x, _]| [at, x, f64::INFINITY]);
+        let found = fit("rate", "width", &all.iter().copied().chain(lost).collect::<Vec<_>>(), &BOOTSTRAP);
+        assert_eq!((found.status, found.exponent), (Status::EdgeMinimum, None));
+        assert!(
+            found.conclusion.contains("at 0.5, and at 1 runs diverged: train values between"),
             "{}",
             found.conclusion
         );

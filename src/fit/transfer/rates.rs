@@ -27,7 +27,8 @@ pub struct Run {
     pub width: f64,
     /// Learning rate, or whatever is tuned.
     pub learning_rate: f64,
-    /// Final loss in nats per token; infinite where the run diverged.
+    /// Final loss in nats per token; infinite where the run diverged, and not a number where it has none, as it failed or has not
+    /// ended.
     pub loss: f64,
 }
 
@@ -60,25 +61,28 @@ pub enum Open {
     Diverged(f64, f64),
     /// Every rate has a run that diverged.
     AllDiverged,
+    /// No run has a loss, and none diverged.
+    NoLoss,
     /// Too few rates, or the scatter of runs is too large.
     Untold,
 }
 
 impl Open {
-    /// In words, behind the width.
-    pub fn words(self) -> String {
+    /// In words, behind the width; `what` was tuned, such as a rate.
+    pub fn words(self, what: &str) -> String {
         match self {
-            Self::AtMost(rate) => format!("the lowest loss is at {}, the lowest rate: train lower ones", short(rate)),
+            Self::AtMost(rate) => format!("the lowest loss is at {}, the lowest {what}: train lower ones", short(rate)),
             Self::AtLeast(rate) => {
-                format!("the lowest loss is at {}, the highest rate: train higher ones", short(rate))
+                format!("the lowest loss is at {}, the highest {what}: train higher ones", short(rate))
             }
             Self::Diverged(rate, next) => format!(
-                "the lowest loss is at {}, and at {} runs diverged: train rates between them",
+                "the lowest loss is at {}, and at {} runs diverged: train {what}s between them",
                 short(rate),
                 short(next)
             ),
-            Self::AllDiverged => "runs diverged at every rate: train lower ones".to_owned(),
-            Self::Untold => "too few rates, or runs scatter too much, to tell it".to_owned(),
+            Self::AllDiverged => format!("runs diverged at every {what}: train lower ones"),
+            Self::NoLoss => "none of its runs has a loss".to_owned(),
+            Self::Untold => format!("too few {what}s, or runs scatter too much, to tell it"),
         }
     }
 }
@@ -114,7 +118,7 @@ impl Transfer {
 pub struct Group {
     /// Name of the parameterization, with the values of whatever else the sweep varies.
     pub parameterization: String,
-    /// The runs.
+    /// The runs that have a loss, or diverged.
     pub runs: Vec<Run>,
     /// Their optima and drift.
     pub transfer: Transfer,
@@ -188,7 +192,7 @@ impl Curve {
             return None;
         }
         if self.valley.is_empty() {
-            return Some(if self.diverged.is_empty() { Open::Untold } else { Open::AllDiverged });
+            return Some(if self.diverged.is_empty() { Open::NoLoss } else { Open::AllDiverged });
         }
         let rate = self.valley.lowest_point()[0].exp2();
         let next = self.diverged.iter().copied().filter(|other| *other > rate).fold(f64::INFINITY, f64::min);
@@ -326,8 +330,9 @@ fn curves(runs: &[Run]) -> Vec<Curve> {
     let mut sorted: Vec<&Run> = runs.iter().collect();
     sorted.sort_by(|a, b| a.width.total_cmp(&b.width));
     let curve = |same: &[&Run]| {
-        let diverged: Vec<f64> = same.iter().filter(|run| !run.loss.is_finite()).map(|run| run.learning_rate).collect();
-        let kept = same.iter().filter(|run| !diverged.contains(&run.learning_rate));
+        let diverged: Vec<f64> =
+            same.iter().filter(|run| run.loss.is_infinite()).map(|run| run.learning_rate).collect();
+        let kept = same.iter().filter(|run| run.loss.is_finite() && !diverged.contains(&run.learning_rate));
         let valley = Valley::new(kept.map(|run| [run.learning_rate.log2(), run.loss]).collect());
         Curve { width: same[0].width, valley, diverged }
     };
@@ -338,7 +343,7 @@ fn curves(runs: &[Run]) -> Vec<Curve> {
 fn conclusion(status: Status, drift: Option<Estimate>, widths: &[WidthOptimum], used: &[f64]) -> String {
     let open: Vec<&WidthOptimum> = widths.iter().filter(|one| one.learning_rate.is_none()).collect();
     let without = |one: &&WidthOptimum| {
-        let why = one.open.unwrap_or(Open::Untold).words();
+        let why = one.open.unwrap_or(Open::Untold).words("rate");
         format!(" Width {} has no best rate: {why}.", one.width)
     };
     let without: String = open.iter().map(without).collect();
@@ -359,12 +364,23 @@ fn conclusion(status: Status, drift: Option<Estimate>, widths: &[WidthOptimum], 
         "the best learning rate moves with width".to_owned()
     } else if is_widest {
         format!("up to width {widest} alone, so that these runs do not show whether the best learning rate transfers")
-    } else if drift.low < -NEAR || drift.high > NEAR {
-        "the data do not show whether the best learning rate moves by more than half an octave per doubling".to_owned()
-    } else if drift.holds(0.0) {
-        "the best learning rate transfers".to_owned()
     } else {
-        format!("the best learning rate transfers within half an octave per doubling, but it does move: {in_all}")
+        let far = drift.low < -NEAR || drift.high > NEAR;
+        let not_shown = "the data do not show whether";
+        match (drift.holds(0.0), far) {
+            (true, false) => "the best learning rate transfers".to_owned(),
+            (true, true) => {
+                format!("{not_shown} the best learning rate moves by more than half an octave per doubling")
+            }
+            (false, false) => {
+                format!(
+                    "the best learning rate transfers within half an octave per doubling, but it does move: {in_all}"
+                )
+            }
+            (false, true) => {
+                format!("the best learning rate moves: {in_all}; {not_shown} by more than half an octave per doubling")
+            }
+        }
     };
     let caution = if used.len() == 2 { ", from two widths only" } else { "" };
     format!("{octaves}: {says}{caution}.{without}")
@@ -501,6 +517,27 @@ mod tests {
         let result = fit(&sweep(-0.3, 0.0), &BOOTSTRAP);
         let told = "it does move: -0.90 octaves (-0.90 to -0.90) from width 64 to 512";
         assert!(result.conclusion.contains(told), "{}", result.conclusion);
+    }
+
+    #[test]
+    fn widths_without_any_loss_are_in_the_verdict() {
+        let runs: Vec<Run> = sweep(0.0, 0.003)
+            .into_iter()
+            .map(|run| Run { loss: if run.width > 200.0 { f64::NAN } else { run.loss }, ..run })
+            .collect();
+        let found = fit(&runs, &BOOTSTRAP);
+        assert_eq!((found.widths.len(), found.widths[2].open), (4, Some(Open::NoLoss)));
+        assert!(found.conclusion.contains("up to width 128 alone"), "{}", found.conclusion);
+        assert!(found.conclusion.contains("Width 512 has no best rate: none of its runs has a loss"), "{found:?}");
+    }
+
+    #[test]
+    fn a_drift_that_is_not_zero_moves_whether_or_not_it_reaches_half_an_octave() {
+        let told = |drift| fit(&sweep(drift, 0.003), &BOOTSTRAP);
+        let found = told(-0.5);
+        assert!(found.drift.unwrap().holds(-NEAR), "{:?}", found.drift);
+        assert!(found.conclusion.contains("the best learning rate moves: -1.5"), "{}", found.conclusion);
+        assert!(found.conclusion.contains("do not show whether by more than half"), "{}", found.conclusion);
     }
 
     /// An asymmetric U, as measured.

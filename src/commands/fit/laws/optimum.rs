@@ -51,7 +51,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
     // All values of the setting count, not the best alone, and the other column is a number, not a name of groups: these are
     // the values of another axis, where there is one.
     let read = |by: Option<String>| {
-        let options = table::Options { by, tuned: Vec::new(), ..request.table.clone() };
+        let options = table::Options { by, tuned: Vec::new(), rows: table::Kind::Outcomes, ..request.table.clone() };
         named::read(&args.runs, &request.columns, &wanted, &options)
     };
     let read = read(another_axis(&args.runs, &wanted.names, &read)?)?;
@@ -66,7 +66,8 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             let rows = rows.iter().map(|row| [row.numbers[by_at], row.numbers[of_at], row.target]).collect();
             let rows = above_zero(rows, names);
             let plain = names.map(|column| column.strip_prefix("axis.").unwrap_or(column));
-            let points = rows.iter().map(|&[by, x, loss]| Dot { x, loss, series: Some(by) }).collect();
+            let trained = rows.iter().filter(|[_, _, loss]| loss.is_finite());
+            let points = trained.map(|&[by, x, loss]| Dot { x, loss, series: Some(by) }).collect();
             Told::new(name, Box::new(optimum::fit(plain[1], plain[0], &rows, &request.bootstrap)), &made, points)
         };
         Ok(groups.into_iter().map(one).collect())
