@@ -143,6 +143,18 @@ fn models_that_differ_in_a_key_of_the_program_alone_are_tuned_apart() {
 }
 
 #[test]
+fn a_question_may_go_by_a_key_that_models_differ_in() {
+    let sweep = "\n[sweep]\nbudgets = [1e12]\nmin_steps = 50\nseeds = [1]\naxes = { \"optimizer.learning_rate\" = [0.01, 0.02] }\n";
+    let refused = |by: &str| {
+        let asked = format!("\n[fit]\nlaw = \"optimum\"\nby = \"{by}\"\ntuned = [\"optimizer.learning_rate\"]\n");
+        let place = place(&[HEAD, FORMULAS, sweep, &models(2), &asked]);
+        text(&place.run(&["plan", "spec.toml", "--device", "rehearsal"]).stderr)
+            .contains("is not an axis of this sweep")
+    };
+    assert!(!refused("config.n_embd") && refused("config.n_heads") && refused("n_embd"));
+}
+
+#[test]
 fn a_program_that_counts_its_models_is_asked_once_for_each() {
     if !crate::program::python() {
         return;

@@ -56,7 +56,9 @@ fn of_curves(input: &ReportInput<'_>) -> Answer {
         return of_groups(input);
     }
     if input.approach2.is_empty() {
-        return lead_alone("There is no answer yet: no fit was made.".to_owned());
+        let asked = "IsoFLOP curves, and learning rates at several widths, are fitted without being asked; another sweep asks under \
+                     [fit] in its spec: `runner explain fit.law`";
+        return lead_alone(format!("There is no answer yet: no fit was made. {asked}."));
     }
     let Some(headline) = input.headline() else {
         let status = input.approach2.iter().find(|fit| fit.counting == crate::fit::approaches::headline::COUNTED);

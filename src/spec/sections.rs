@@ -67,7 +67,8 @@ pub struct Fit {
     /// What is known of unknowns of the formula, or of a law that is one: `alpha in 0..2`, `A > 0`, `q any`, `k = 0.5`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
-    /// The field whose values are fitted apart and compared: an axis such as `model.depth`, or a column of `runs.csv`.
+    /// The field whose values are fitted apart and compared: an axis such as `model.depth`, a column of `runs.csv`, or a key of the
+    /// program's own models such as `config.width`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Fields that were tuned: of runs that differ in nothing else, only the one of least loss counts.

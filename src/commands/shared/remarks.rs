@@ -5,12 +5,12 @@ use crate::model::NormPlace;
 use crate::observation::Counting;
 use crate::optimizer::OptimizerKind;
 use crate::plan::{Plan, PlannedRun};
-use crate::spec::Spec;
+use crate::spec::{At, Spec};
 
 /// Says all that is to be said of a plan, a line each.
 pub fn say(spec: &Spec, plan: &Plan) {
     let none_stopped = Stopping::of(spec).and_then(|stopping| stopping.hopeless(plan));
-    let of_keys = [raised_batches(spec, plan), none_shared(spec, plan), none_stopped];
+    let of_keys = [raised_batches(spec, plan), none_shared(spec, plan), none_stopped, two_rules(spec, plan)];
     of_keys.into_iter().flatten().chain(beside_the_rules(plan)).for_each(|line| eprintln!("{line}"));
 }
 
@@ -63,6 +63,20 @@ fn beside_the_rules(plan: &Plan) -> Vec<String> {
         "warning: clipping by the norm of all gradients is not the same at every width under SGD's rates of muP: write clip_norm = 0",
     );
     after.into_iter().chain(clipped).map(str::to_owned).collect()
+}
+
+/// The rate falls with size by a rule of the spec where muP divides it by width already.
+fn two_rules(spec: &Spec, plan: &Plan) -> Option<String> {
+    let rule = &spec.optimizer.learning_rate;
+    let of_size = matches!(rule.at, At::Params(_)) && rule.exponent.abs() > 0.0;
+    let is_axis = |planned: &PlannedRun| planned.axes.contains_key("optimizer.learning_rate");
+    let scaled = plan.runs.iter().any(|planned| {
+        let run = &planned.run;
+        run.parameterization.reads_base_width() && run.shape.width != run.base_width && !is_axis(planned)
+    });
+    let said = "warning: optimizer.learning_rate is a rule of the number of parameters, and the parameterization scales rates by \
+         width as well: with muP and CompleteP one number is meant for all sizes";
+    (of_size && scaled).then(|| said.to_owned())
 }
 
 /// Shared stable phases were asked for, and the runs have none in common.

@@ -135,7 +135,10 @@ impl Mixture {
     /// Without the columns that the fit knows of, and the weights whose shares it knows of.
     pub(super) fn without(mut self, known: &[String]) -> Self {
         let shares = known.iter().any(|name| name.starts_with(SHARE));
-        let told = |column: &String| known.contains(column) || shares && column.starts_with(WEIGHTS);
+        // `width` is what `axis.model.width` says.
+        let last =
+            |column: &String| column.rsplit('.').next().is_some_and(|last| known.iter().any(|name| name == last));
+        let told = |column: &String| known.contains(column) || last(column) || shares && column.starts_with(WEIGHTS);
         self.columns.retain(|column| !told(&column.name));
         self
     }

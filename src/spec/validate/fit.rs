@@ -3,7 +3,7 @@
 use crate::fit::formula::{Asked, Formula};
 use crate::fit::named::{Law, Objective};
 use crate::spec::check::{Checked, absent, list, positive, present, require};
-use crate::spec::{Fit, Spec, Task};
+use crate::spec::{Fit, Spec, Task, flat};
 
 /// Columns of `runs.csv` beside the axes by which runs may be told apart.
 const COLUMNS: [&str; 6] = ["parameterization", "width", "depth", "seed", "flop_budget", "params"];
@@ -23,9 +23,8 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
     if let Some(by) = fit.by.as_deref().filter(|_| measures) {
         measure(spec, by)?;
     } else if let Some(by) = fit.by.as_deref() {
-        require(axes.contains(&by) || COLUMNS.contains(&by), "fit.by", || {
-            (format!("{by:?} is not an axis of this sweep"), listed())
-        })?;
+        let known = axes.contains(&by) || COLUMNS.contains(&by) || is_of_models(spec, by);
+        require(known, "fit.by", || (format!("{by:?} is not an axis of this sweep"), listed()))?;
     }
     for field in &fit.tuned {
         require(axes.contains(&field.as_str()) && Some(field) != fit.by.as_ref(), "fit.tuned", || {
@@ -42,6 +41,13 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
         list("fit.target_loss", &fit.target_loss, 1e3, "loss", "write losses above 0, such as [3.5, 3.2]")?;
     }
     Ok(())
+}
+
+/// Whether this is the column of a key that the program's own models differ in, such as `config.width`.
+fn is_of_models(spec: &Spec, by: &str) -> bool {
+    let models = spec.sweep.as_ref().map_or(&[][..], |sweep| &sweep.models);
+    let key = by.strip_prefix("config.");
+    key.is_some_and(|key| models.iter().any(|model| flat(&model.config).iter().any(|(own, _)| own == key)))
 }
 
 /// A measure of a task that the spec asks, or the task itself.

@@ -27,8 +27,10 @@ pub(super) const LAW: Asked = Asked {
     takes: &[],
     read,
     draw: |told| {
-        let mut figures = vec![draw::runs(&Axis::new("what was tuned", Unit::Count), "of what it moves with", told)];
-        figures.extend(told.iter().filter_map(|one| one.finding.is().map(figure)));
+        let fits: Vec<&Optimum> = told.iter().filter_map(|one| one.finding.is()).collect();
+        let [of, by] = fits.first().map(|fit| [&fit.of, &fit.by].map(String::as_str)).unwrap_or_default();
+        let mut figures = vec![draw::runs(&Axis::new(of, Unit::Count), by, told)];
+        figures.extend(fits.into_iter().map(figure));
         figures
     },
 };
