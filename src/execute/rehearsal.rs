@@ -51,7 +51,7 @@ pub const CRITICAL_BATCH: f64 = 4096.0;
 /// that carries rates over widths it is the same at every size.
 pub const BEST_RATE: [f64; 2] = [0.01, -0.333];
 /// Nats lost at twice or half the best rate.
-const RATE_CURVATURE: f64 = 0.02;
+pub const RATE_CURVATURE: f64 = 0.02;
 /// Nats by which a curve lies higher at first for each doubling of the rate above the best one; made up evenly over the run, as
 /// by a rate that decays.
 const RATE_TRANSIENT: f64 = 0.05;
