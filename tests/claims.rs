@@ -212,7 +212,7 @@ fn what_the_table_of_claims_found_is_in_committed_results() {
 fn off(digits: &str, by: f64) -> String {
     let (mantissa, exponent) = digits.split_at(digits.find('e').unwrap_or(digits.len()));
     let places = mantissa.split_once('.').map_or(0, |(_, places)| places.len());
-    let number = mantissa.parse::<f64>().unwrap() + by / 10_f64.powi(places as i32);
+    let number = mantissa.parse::<f64>().unwrap() + by / 10_f64.powf(places as f64);
     format!("{number:.places$}{exponent}")
 }
 
