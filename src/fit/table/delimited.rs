@@ -89,7 +89,7 @@ impl Csv<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::testing::{Cells, cells};
+    use super::super::rows::{Cells, cells};
     use super::*;
 
     fn rows(text: &str) -> Result<Cells, String> {

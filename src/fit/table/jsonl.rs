@@ -209,7 +209,7 @@ pub(super) fn list<'a>(path: &Path, bytes: &[u8]) -> Result<Opened<'a>, TableErr
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::testing::{Cells, cells};
+    use super::super::rows::{Cells, cells};
     use super::*;
 
     fn of(text: &str) -> Result<Cells, String> {

@@ -40,20 +40,18 @@ pub(super) fn fill<'a>(row: &mut StringRecord, cells: impl Iterator<Item = Cow<'
     row.set_position(Some(position));
 }
 
+/// The header and all rows.
 #[cfg(test)]
-pub(super) mod testing {
-    use super::*;
+pub(super) type Cells = Vec<Vec<String>>;
 
-    pub(in crate::fit::table) type Cells = Vec<Vec<String>>;
-
-    /// The header and all rows, or what is wrong with them.
-    pub(in crate::fit::table) fn cells(opened: Result<Opened<'_>, TableError>) -> Result<Cells, String> {
-        let mut opened = opened.map_err(|error| error.to_string())?;
-        let cells = |row: &StringRecord| row.iter().map(str::to_owned).collect::<Vec<_>>();
-        let (mut found, mut row) = (vec![cells(&opened.headers)], StringRecord::new());
-        while opened.rows.next(&mut row).map_err(|error| error.to_string())? {
-            found.push(cells(&row));
-        }
-        Ok(found)
+/// What tests look at.
+#[cfg(test)]
+pub(super) fn cells(opened: Result<Opened<'_>, TableError>) -> Result<Cells, String> {
+    let mut opened = opened.map_err(|error| error.to_string())?;
+    let cells = |row: &StringRecord| row.iter().map(str::to_owned).collect::<Vec<_>>();
+    let (mut found, mut row) = (vec![cells(&opened.headers)], StringRecord::new());
+    while opened.rows.next(&mut row).map_err(|error| error.to_string())? {
+        found.push(cells(&row));
     }
+    Ok(found)
 }
