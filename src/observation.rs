@@ -55,6 +55,22 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// A run of which no more is known than this, in FLOPs that are 6ND.
+    pub fn of(params: f64, tokens: f64, loss: f64) -> Self {
+        Self {
+            params,
+            params_non_embedding: None,
+            params_blocks_and_unembedding: None,
+            tokens,
+            flops: 6.0 * params * tokens,
+            flop_budget: None,
+            shared_budget: None,
+            loss,
+            loss_se: None,
+            seed: None,
+        }
+    }
+
     /// The budget in FLOPs that it is compared at: the one that it shares, or its own.
     pub fn budget(&self) -> f64 {
         self.shared_budget.unwrap_or(self.own_budget())

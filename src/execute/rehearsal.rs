@@ -51,7 +51,7 @@ pub const CRITICAL_BATCH: f64 = 4096.0;
 /// that carries rates over widths it is the same at every size.
 pub const BEST_RATE: [f64; 2] = [0.01, -0.333];
 /// Nats lost at twice or half the best rate.
-const RATE_CURVATURE: f64 = 0.02;
+pub const RATE_CURVATURE: f64 = 0.02;
 /// Nats by which a curve lies higher at first for each doubling of the rate above the best one; made up evenly over the run, as
 /// by a rate that decays.
 const RATE_TRANSIENT: f64 = 0.05;
@@ -311,18 +311,21 @@ mod tests {
     }
 
     #[test]
-    fn a_rehearsal_is_reproducible_and_seeds_scatter_around_the_surface() {
+    fn seeds_scatter_around_the_surface_and_the_first_losses_are_pinned() {
+        let val_loss = |run: &PlannedRun| match train(run, &mut |_| {}) {
+            Outcome::Finished { val_loss, .. } => val_loss,
+            Outcome::Diverged { .. } => panic!("the surface is finite"),
+        };
         let loss = |seed| {
             let run = planned(2, seed);
-            match train(&run, &mut |_| {}) {
-                Outcome::Finished { val_loss, .. } => {
-                    let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
-                    (val_loss - SURFACE.loss(params, run.tokens as f64)) / NOISE
-                }
-                Outcome::Diverged { .. } => panic!("the surface is finite"),
-            }
+            let params = run.params.by(Counting::BlocksAndUnembedding) as f64;
+            (val_loss(&run) - SURFACE.loss(params, run.tokens as f64)) / NOISE
         };
-        assert_eq!(loss(1).to_bits(), loss(1).to_bits());
+        // The noise is made of the identity of a run, so another identity moves every rehearsal.
+        for (seed, pinned) in [(1, 8.291_009_783_769_686), (2, 8.289_432_038_297_297)] {
+            let loss = val_loss(&planned(2, seed));
+            assert!((loss - pinned).abs() < 1e-12, "seed {seed}: {loss}");
+        }
         let n = 4000;
         let noise: Vec<f64> = (0..n).map(loss).collect();
         let mean = noise.iter().sum::<f64>() / n as f64;

@@ -10,6 +10,12 @@ fn options(delta: f64, resamples: usize) -> Options {
     Options { delta, bootstrap: Bootstrap { resamples, seed: 1 }, ..Options::default() }
 }
 
+/// A run from cells of parameters, tokens and loss.
+fn of_cells(row: &[String]) -> Observation {
+    let [params, tokens, loss] = [0, 1, 2].map(|k| row[k].parse().unwrap());
+    Observation::of(params, tokens, loss)
+}
+
 fn close(value: f64, expected: f64, relative: f64) {
     assert!((value / expected - 1.0).abs() < relative, "{value} and not {expected}");
 }
@@ -48,28 +54,15 @@ fn gemstones_reach_a_lower_minimum_than_the_published_one() {
         return;
     };
     for (subset, lowest) in [("hot", 2.075_052e-4), ("cool_end", 2.0478e-4)] {
-        let runs: Vec<Observation> = rows
-            .iter()
-            .filter(|row| row[0] == subset)
-            .map(|row| {
-                let [params, tokens, loss] = [1, 2, 3].map(|k| row[k].parse().unwrap());
-                Observation {
-                    params,
-                    tokens,
-                    loss,
-                    flops: 6.0 * params * tokens,
-                    flop_budget: None,
-                    ..CHINCHILLA.run(1e18, 1e8)
-                }
-            })
-            .collect();
+        let runs: Vec<Observation> =
+            rows.iter().filter(|row| row[0] == subset).map(|row| of_cells(&row[1..])).collect();
         let result = fit(&runs, Counting::All, &options(1e-4, 0));
         assert!(result.objective.unwrap() <= lowest, "{subset}: {:?}", result.objective);
     }
 }
 
-/// A start grid small enough for tests that fit often.
-fn quick(resamples: usize) -> Options {
+/// Options with a start grid small enough for tests that fit often.
+pub(super) fn quick(resamples: usize) -> Options {
     let starts = StartGrid {
         a: vec![5.0, 10.0],
         b: vec![5.0, 10.0],
@@ -144,21 +137,8 @@ fn the_flat_ladder_of_olmo_gets_wide_intervals_or_none() {
     let Some(rows) = shared::columns("olmo_ladder_c4_final.csv", ["n_params_nonemb_cfg", "tokens", "c4_val_ce"]) else {
         return;
     };
-    let runs: Vec<Observation> = rows
-        .iter()
-        .filter(|row| row.iter().all(|cell| !cell.is_empty()))
-        .map(|row| {
-            let [params, tokens, loss] = [0, 1, 2].map(|k| row[k].parse().unwrap());
-            Observation {
-                params,
-                tokens,
-                loss,
-                flops: 6.0 * params * tokens,
-                flop_budget: None,
-                ..CHINCHILLA.run(1e18, 1e8)
-            }
-        })
-        .collect();
+    let runs: Vec<Observation> =
+        rows.iter().filter(|row| row.iter().all(|cell| !cell.is_empty())).map(|row| of_cells(row)).collect();
     let result = fit(&runs, Counting::All, &options(1e-3, 200));
     let exponent = result.n_exponent;
     assert!(exponent.is_none_or(|e| e.high - e.low > 0.1), "{:?} {exponent:?}", result.status);

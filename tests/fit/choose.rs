@@ -165,9 +165,10 @@ fn choose_on_200_planted_surfaces() {
 
 #[test]
 fn a_chosen_sweep_spends_less_than_the_grid_and_its_interval_holds_the_truth() {
-    let rows = rows(10);
-    let (share, [_, adaptive]) = summary(&rows.iter().collect::<Vec<_>>());
-    assert!(share < 0.75 && adaptive > 0.75, "{share} of the FLOPs, coverage {adaptive}");
+    let rows = rows(20);
+    let (share, [fixed, adaptive]) = summary(&rows.iter().collect::<Vec<_>>());
+    println!("{share:.3} of the grid's FLOPs, coverage {fixed} of the grid, {adaptive} of what was chosen");
+    assert!(share < 0.75 && adaptive >= 0.9, "{share} of the FLOPs, coverage {adaptive}");
 }
 
 #[test]

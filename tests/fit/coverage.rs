@@ -1,7 +1,8 @@
 //! How often 95% intervals hold the truth, over 200 simulated data sets of a known surface and noise.
 
+use super::approach3::quick;
 use super::surface::{CHINCHILLA, Runs as _, noisy};
-use runner::fit::approaches::approach3::{Options, StartGrid};
+use runner::fit::approaches::approach3::Options;
 use runner::fit::approaches::{approach2, approach3, vpnls};
 use runner::fit::{Bootstrap, Estimate};
 use runner::observation::{Counting, Observation};
@@ -36,17 +37,9 @@ fn intervals_of_approach_2_hold_the_truth_as_often_as_they_say() {
 #[test]
 #[ignore = "takes a minute"]
 fn intervals_of_approach_3_and_vpnls_hold_the_truth_as_often_as_they_say() {
-    let starts = StartGrid {
-        a: vec![5.0, 10.0],
-        b: vec![5.0, 10.0],
-        e: vec![0.0, 0.5],
-        alpha: vec![0.3, 0.6],
-        beta: vec![0.3, 0.6],
-    };
     let huber = |runs: &[Observation], seed| {
         let bootstrap = Bootstrap { resamples: 400, seed };
-        approach3::fit(runs, Counting::All, &Options { starts: starts.clone(), bootstrap, ..Options::default() })
-            .n_exponent
+        approach3::fit(runs, Counting::All, &Options { bootstrap, ..quick(400) }).n_exponent
     };
     let project =
         |runs: &[Observation], seed| vpnls::fit(runs, Counting::All, &Bootstrap { resamples: 400, seed }).n_exponent;

@@ -50,7 +50,7 @@ fn splines_on_the_public_points_come_close_to_the_published_exponents() {
             .filter(|point| point[..6] == row[..6])
             .map(|point| {
                 let [flops, params, tokens, loss] = [6, 7, 8, 9].map(|k: usize| point[k].parse().unwrap());
-                Observation { params, tokens, flops, loss, flop_budget: Some(flops), ..CHINCHILLA.run(1e18, 1e8) }
+                Observation { flops, flop_budget: Some(flops), ..Observation::of(params, tokens, loss) }
             })
             .collect();
         let fit = akima::fit(&runs, Counting::All, Noise::default(), &Bootstrap { resamples: 300, seed: 1 });

@@ -20,18 +20,7 @@ pub trait Runs {
 impl Runs for Surface {
     fn run(&self, flops: f64, params: f64) -> Observation {
         let tokens = flops / (6.0 * params);
-        Observation {
-            params,
-            params_non_embedding: None,
-            params_blocks_and_unembedding: None,
-            tokens,
-            flops,
-            flop_budget: Some(flops),
-            shared_budget: None,
-            loss: self.loss(params, tokens),
-            loss_se: None,
-            seed: None,
-        }
+        Observation { flops, flop_budget: Some(flops), ..Observation::of(params, tokens, self.loss(params, tokens)) }
     }
 
     fn grid(&self, budgets: &[f64], sizes: usize, spread: f64) -> Vec<Observation> {

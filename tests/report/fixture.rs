@@ -87,16 +87,13 @@ pub fn sweep() -> Sweep {
                 // A fixed scatter of about a hundredth.
                 let noise = 0.015 * (f64::from(size * 5) * 12.9898 + 2.1 * seed as f64 + budget.log10() * 78.2).sin();
                 observations.push(Observation {
-                    params: 1.4 * params,
                     params_non_embedding: Some(0.6 * params),
                     params_blocks_and_unembedding: Some(params),
-                    tokens,
                     flops: budget,
                     flop_budget: Some(budget),
-                    shared_budget: None,
-                    loss: loss(params, tokens) + noise,
                     loss_se: Some(0.0031),
                     seed: Some(seed),
+                    ..Observation::of(1.4 * params, tokens, loss(params, tokens) + noise)
                 });
             }
         }

@@ -337,18 +337,7 @@ mod tests {
         let truth = Surface { e: 1.7, a: 400.0, b: 500.0, alpha: 0.33, beta: 0.29 };
         let run = |i: i32| {
             let (params, tokens) = (1e6 * 1.7_f64.powi(i % 7), 1e8 * 2.1_f64.powi(i % 5));
-            Observation {
-                params,
-                params_non_embedding: None,
-                params_blocks_and_unembedding: None,
-                tokens,
-                flops: 6.0 * params * tokens,
-                flop_budget: None,
-                shared_budget: None,
-                loss: truth.loss(params, tokens) * (1.0 + 1e-3 * f64::from(i % 3)),
-                loss_se: None,
-                seed: None,
-            }
+            Observation::of(params, tokens, truth.loss(params, tokens) * (1.0 + 1e-3 * f64::from(i % 3)))
         };
         Points::new(&(0..35).map(run).collect::<Vec<_>>(), Counting::All)
     }

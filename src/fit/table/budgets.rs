@@ -224,18 +224,7 @@ mod tests {
             let params = 1e8 * 1.3_f64.powf((i % 12) as f64);
             // Spread evenly and out of the order of sizes.
             let flops = budget * (1.0 + jitter * (2.0 * (i * 7 % 12) as f64 / 11.0 - 1.0));
-            Observation {
-                params,
-                params_non_embedding: None,
-                params_blocks_and_unembedding: None,
-                tokens: flops / (6.0 * params),
-                flops,
-                flop_budget: None,
-                shared_budget: None,
-                loss: 3.0,
-                loss_se: None,
-                seed: None,
-            }
+            Observation { flops, ..Observation::of(params, flops / (6.0 * params), 3.0) }
         };
         (0..48).map(run).collect()
     }

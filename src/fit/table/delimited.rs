@@ -89,16 +89,11 @@ impl Csv<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::{Cells, cells};
     use super::*;
 
-    fn rows(text: &str) -> Result<Vec<Vec<String>>, String> {
-        let mut opened = open(Path::new("t.csv"), text.as_bytes()).map_err(|error| error.to_string())?;
-        let cells = |row: &StringRecord| row.iter().map(str::to_owned).collect::<Vec<_>>();
-        let (mut found, mut row) = (vec![cells(&opened.headers)], StringRecord::new());
-        while opened.rows.next(&mut row).map_err(|error| error.to_string())? {
-            found.push(cells(&row));
-        }
-        Ok(found)
+    fn rows(text: &str) -> Result<Cells, String> {
+        cells(open(Path::new("t.csv"), text.as_bytes()))
     }
 
     #[test]

@@ -209,22 +209,11 @@ pub(super) fn list<'a>(path: &Path, bytes: &[u8]) -> Result<Opened<'a>, TableErr
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::{Cells, cells};
     use super::*;
 
-    type Table = Vec<Vec<String>>;
-
-    fn read(opened: Result<Opened<'_>, TableError>) -> Result<Table, String> {
-        let mut opened = opened.map_err(|error| error.to_string())?;
-        let cells = |row: &StringRecord| row.iter().map(str::to_owned).collect::<Vec<_>>();
-        let (mut found, mut row) = (vec![cells(&opened.headers)], StringRecord::new());
-        while opened.rows.next(&mut row).map_err(|error| error.to_string())? {
-            found.push(cells(&row));
-        }
-        Ok(found)
-    }
-
-    fn of(text: &str) -> Result<Table, String> {
-        read(lines(Path::new("t.jsonl"), text.as_bytes()))
+    fn of(text: &str) -> Result<Cells, String> {
+        cells(lines(Path::new("t.jsonl"), text.as_bytes()))
     }
 
     #[test]
@@ -262,9 +251,9 @@ mod tests {
 
     #[test]
     fn a_list_of_objects_is_the_same_table() {
-        let table = read(list(Path::new("t.json"), b"[\n {\"N\": 1},\n {\"N\": 2, \"L\": NaN}\n]")).unwrap();
+        let table = cells(list(Path::new("t.json"), b"[\n {\"N\": 1},\n {\"N\": 2, \"L\": NaN}\n]")).unwrap();
         assert_eq!(table, [["N", "L"], ["1", ""], ["2", "NaN"]]);
-        let error = read(list(Path::new("t.json"), b"[{}, 5]")).unwrap_err();
+        let error = cells(list(Path::new("t.json"), b"[{}, 5]")).unwrap_err();
         assert!(error.contains("t.json, row 2: is not an object"), "{error}");
     }
 

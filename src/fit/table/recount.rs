@@ -131,16 +131,13 @@ mod tests {
                 let counted = blocks + 1024.0 * width;
                 let tokens = budget / (6.0 * counted);
                 runs.push(Observation {
-                    params: counted + 1024.0 * width,
                     params_non_embedding: Some(blocks),
                     params_blocks_and_unembedding: Some(counted),
-                    tokens,
                     flops: budget,
                     flop_budget: Some(budget),
-                    shared_budget: None,
-                    loss: loss(blocks, tokens),
                     loss_se: Some(0.004),
                     seed: Some(1),
+                    ..Observation::of(counted + 1024.0 * width, tokens, loss(blocks, tokens))
                 });
             }
         }

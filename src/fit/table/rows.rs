@@ -39,3 +39,19 @@ pub(super) fn fill<'a>(row: &mut StringRecord, cells: impl Iterator<Item = Cow<'
     position.set_line(number);
     row.set_position(Some(position));
 }
+
+/// The header and all rows.
+#[cfg(test)]
+pub(super) type Cells = Vec<Vec<String>>;
+
+/// What tests look at.
+#[cfg(test)]
+pub(super) fn cells(opened: Result<Opened<'_>, TableError>) -> Result<Cells, String> {
+    let mut opened = opened.map_err(|error| error.to_string())?;
+    let cells = |row: &StringRecord| row.iter().map(str::to_owned).collect::<Vec<_>>();
+    let (mut found, mut row) = (vec![cells(&opened.headers)], StringRecord::new());
+    while opened.rows.next(&mut row).map_err(|error| error.to_string())? {
+        found.push(cells(&row));
+    }
+    Ok(found)
+}

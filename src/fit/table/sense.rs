@@ -97,19 +97,7 @@ mod tests {
     use super::*;
 
     fn run(params: f64, tokens: f64, flops: f64) -> Vec<Observation> {
-        let run = Observation {
-            params,
-            params_non_embedding: None,
-            params_blocks_and_unembedding: None,
-            tokens,
-            flops,
-            flop_budget: None,
-            shared_budget: None,
-            loss: 3.0,
-            loss_se: None,
-            seed: None,
-        };
-        vec![run]
+        vec![Observation { flops, ..Observation::of(params, tokens, 3.0) }]
     }
 
     #[test]

@@ -79,18 +79,7 @@ pub fn half_lives(surface: &Surface, runs: &[Run]) -> Option<Repetition> {
 
 impl Run {
     pub(super) fn observation(&self) -> Observation {
-        Observation {
-            params: self.params,
-            params_non_embedding: None,
-            params_blocks_and_unembedding: None,
-            tokens: self.tokens,
-            flops: 6.0 * self.params * self.tokens,
-            flop_budget: None,
-            shared_budget: None,
-            loss: self.loss,
-            loss_se: None,
-            seed: None,
-        }
+        Observation::of(self.params, self.tokens, self.loss)
     }
 
     /// Whether it sees tokens again, by more than rounding.
