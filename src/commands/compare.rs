@@ -8,10 +8,10 @@ use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::results::REHEARSAL;
 use super::shared::folder::{self, Folder, Found, Row};
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
-use super::sweep::results::REHEARSAL;
 use super::{STDOUT, positive};
 use crate::cli::CompareArgs;
 use crate::fit::approaches::approach2::{Approach2, Optimum};

@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context as _, bail};
 
-use super::sweep::results;
+use super::results;
 use crate::cli::ImportArgs;
 use crate::execute::Summary;
 use crate::fit::table::{self, Columns, Field, Options, Records, TableFile};

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::STDOUT;
+use super::results;
 use super::shared::folder;
-use super::sweep::results;
 use crate::cli::{LedgerArgs, LedgerCommand, RebuildArgs};
 use crate::execute::Summary;
 use crate::ledger::{Ledger, conflict_warning};

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::results;
 use super::shared::folder;
-use super::sweep::results;
 use crate::cli::MergeArgs;
 use crate::execute::Summary;
 use crate::ledger::{Ledger, conflict_warning, joined};

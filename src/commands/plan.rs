@@ -9,14 +9,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::results::{self, results_dir};
 use super::shared::card_memory::CardMemory;
 use super::shared::json;
 use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::throughput::Throughput;
 use super::shared::{device, out_file, planning, program, remarks, trunks};
-use super::sweep::asked;
-use super::sweep::results::results_dir;
 use super::{STDOUT, positive};
 use crate::cli::PlanArgs;
 use crate::execute::choose::tuning::Tuning;
@@ -39,7 +38,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let mut spec = program::load(&args.spec, &args.overrides.set)?;
     let corpora = Corpora::of(&spec, &args.place.cache)?;
     let mut plan = corpora.plan(&spec)?;
-    asked::foresee(&spec, &plan, (&args.spec, &args.overrides.set))?;
+    results::foresee(&spec, &plan, (&args.spec, &args.overrides.set))?;
     let throughput = match rate_given {
         Some(rate) => Throughput::constant(rate),
         None if args.csv && limit.is_none() => Throughput::unknown(),

@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::STDOUT;
-use super::ls::Line;
 use super::shared::folder::{self, Folder, Found, Row};
 use super::shared::json;
+use super::shared::line::Line;
 use super::shared::sheet::{Room, Sheet};
 use crate::cli::ShowArgs;
 use crate::execute::diverged::loss_of;

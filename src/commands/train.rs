@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::results;
 use super::shared::sheet::{Room, Sheet};
 use super::shared::{closing, device, planning, remarks};
-use super::sweep::results;
 use super::{STDOUT, seconds};
 use crate::cli::TrainArgs;
 use crate::execute::diverged::loss_of;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::STDOUT;
+use super::results::{self, Derived};
 use super::shared::folder;
-use super::sweep::results::{self, Derived};
 use crate::cli::WatchArgs;
 use crate::execute::{Status, Summary};
 use crate::ledger::{Ledger, State};

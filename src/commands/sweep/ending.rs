@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::results;
 use crate::commands::STDOUT;
+use crate::commands::results;
 use crate::commands::shared::{closing, trunks};
 use crate::execute::Summary;
 use crate::ledger::{Ledger, Losses, conflict_warning};

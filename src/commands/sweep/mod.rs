@@ -1,10 +1,6 @@
 //! `runner sweep`: plan, train, fit, report.
 
-pub(super) mod asked;
 mod ending;
-mod fits;
-pub(super) mod pool;
-pub(super) mod results;
 mod slurm;
 
 use std::io::IsTerminal as _;
@@ -12,9 +8,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use self::ending::finish;
-use self::pool::worker;
-use self::results::results_dir;
+use super::results::{self, results_dir};
 use super::seconds;
+use super::shared::pool::{self, worker};
 use super::shared::{closing, device, folder as places, planning, program, remarks, stopping};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::Chooser;
@@ -133,7 +129,7 @@ fn end(
 fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&Chooser>) -> anyhow::Result<Ledger> {
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
-    asked::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
+    results::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
     if let Some(chooser) = chooser {
         chooser.check(&plan)?;
         chooser.known().iter().for_each(|line| eprintln!("{line}"));

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::asked;
 use super::ending::finish;
-use super::results::results_dir;
 use crate::cli::SweepArgs;
 use crate::commands::STDOUT;
+use crate::commands::results::{self, results_dir};
 use crate::commands::shared::{device, planning, remarks, stopping};
 use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
 use crate::execute::{self, Summary};
@@ -66,7 +65,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     let losses = Losses::of_device(kind);
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
-    asked::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
+    results::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
     remarks::say(spec, &plan);
     let dir = results_dir(args.out.as_deref(), spec, losses);
     let sweep = Sweep { args, spec, launcher, client: Client::default() };

@@ -1,12 +1,17 @@
-//! What is derived when the runs of a sweep have ended: tables, fits, figures, the page.
+//! What is derived of the runs of a sweep: tables, fits, figures, the page. Several commands write it, and it asks `runner fit`,
+//! which is why it stands beside `shared/`, which knows no command.
+
+mod asked;
+mod fits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::asked::Asked;
-use super::fits::{self, Approaches};
+use self::asked::Asked;
+pub use self::asked::foresee;
+use self::fits::Approaches;
 use crate::commands::fit::print;
 use crate::commands::shared::sheet::Room;
 use crate::commands::shared::{planning, stopping, trunks};
@@ -28,8 +33,7 @@ use crate::spec::{Source, Spec};
 use crate::trainer::Outcome;
 
 /// Said whenever losses were rehearsed.
-pub(in crate::commands) const REHEARSAL: &str =
-    "REHEARSAL: no model is trained; every loss comes from a known surface and some noise";
+pub const REHEARSAL: &str = "REHEARSAL: no model is trained; every loss comes from a known surface and some noise";
 
 /// What `fits.json` holds.
 #[derive(Serialize)]
@@ -63,7 +67,7 @@ struct Fits<'a> {
 }
 
 /// All that follows from the results of a sweep, finished or not.
-pub(in crate::commands) struct Derived {
+pub struct Derived {
     approaches: Approaches,
     groups: Vec<Group>,
     savings: Vec<Comparison>,
@@ -73,15 +77,15 @@ pub(in crate::commands) struct Derived {
     goal: Option<String>,
     losses: Losses,
     /// The answer in words.
-    pub(in crate::commands) answer: Answer,
+    pub answer: Answer,
     /// The page and its figures.
-    pub(in crate::commands) report: Report,
+    pub report: Report,
 }
 
 impl Derived {
     /// Fits what there is; `resamples` are those of the approaches to IsoFLOP curves. A sweep that is still running says
     /// how far it is by `progress`.
-    pub(in crate::commands) fn of(
+    pub fn of(
         ledger: &Ledger,
         spec: &Spec,
         entropy: Option<(f64, f64)>,
@@ -159,12 +163,12 @@ impl Derived {
     }
 
     /// What stopping runs early came to, in words.
-    pub(super) fn stopped(&self) -> Option<String> {
+    pub fn stopped(&self) -> Option<String> {
         self.stopped.as_ref().map(stopping::Told::words)
     }
 
     /// The tables for people.
-    pub(in crate::commands) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let room = Room::of(false);
         let heading = if self.losses == Losses::Rehearsed { format!("{REHEARSAL}\n\n") } else { String::new() };
         if let Some(asked) = &self.asked {
@@ -187,22 +191,12 @@ impl Derived {
 }
 
 /// Derives everything in the folder of results.
-pub(in crate::commands) fn write(
-    ledger: &Ledger,
-    spec: &Spec,
-    cache: &Path,
-    summary: &Summary,
-) -> anyhow::Result<Derived> {
+pub fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<Derived> {
     publish(ledger, spec, entropy(ledger, spec, cache)?, summary)
 }
 
 /// Derives everything in the folder of results again, from what is there.
-pub(in crate::commands) fn rebuild(
-    ledger: &Ledger,
-    spec: &Spec,
-    cache: &Path,
-    summary: &Summary,
-) -> anyhow::Result<()> {
+pub fn rebuild(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<()> {
     publish(ledger, spec, cached_entropy(ledger, spec, cache), summary).map(|_| ())
 }
 
@@ -215,7 +209,7 @@ fn publish(ledger: &Ledger, spec: &Spec, entropy: Option<(f64, f64)>, summary: &
 }
 
 /// The entropy, where the corpus is in the cache already: nothing is made to look at results.
-pub(in crate::commands) fn cached_entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> Option<(f64, f64)> {
+pub fn cached_entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> Option<(f64, f64)> {
     if ledger.losses() == Losses::Rehearsed || spec.data.source != Source::Synthetic {
         return None;
     }
@@ -324,7 +318,7 @@ fn failed(ledger: &Ledger, summary: &Summary) -> anyhow::Result<Vec<(String, Str
 }
 
 /// The runs that diverged, each with step, loss and what to try.
-pub(in crate::commands) fn diverged(ledger: &Ledger, summary: &Summary) -> anyhow::Result<Vec<(String, String)>> {
+pub fn diverged(ledger: &Ledger, summary: &Summary) -> anyhow::Result<Vec<(String, String)>> {
     if summary.diverged.is_empty() {
         return Ok(Vec::new());
     }
