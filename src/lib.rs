@@ -46,7 +46,7 @@
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, parameterization, checkpoint, lines, tensorboard, whole, data (the tokenizer) |
 //! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), lines, tensorboard, trainer |
 //! | [`serve`] | serving a report while a sweep runs | report |
-//! | [`cli`] | flags and help, no logic | provenance, units, fit (the names of laws), spec (the kinds of specs) |
+//! | [`cli`] | flags and help, no logic | provenance, units, observation, fit (the names of laws), spec (the kinds of specs) |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |
 
 pub mod checkpoint;

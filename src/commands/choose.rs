@@ -12,9 +12,9 @@ use super::STDOUT;
 use super::fit::{self, Unfitted};
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
-use crate::cli::{ChooseArgs, Residuals};
+use crate::cli::ChooseArgs;
 use crate::fit::design::pool::{Options, Pool, explained};
-use crate::fit::formula::{Data, Grouping, Measure, Residual};
+use crate::fit::formula::{Data, Grouping, Measure};
 use crate::fit::laws::written;
 use crate::fit::named::Law;
 use crate::fit::table::TableError;
@@ -169,8 +169,7 @@ fn aligned(grouping: &Grouping, known: &[String], index: &str, path: &Path) -> a
 
 /// All budgets once.
 fn play(args: &ChooseArgs, parts: &[Part], budgets: &[(String, Budget)], repeat: u32) -> anyhow::Result<Vec<Played>> {
-    let residual = if args.residuals == Residuals::Log { Residual::Log } else { Residual::Plain };
-    let measure = Measure { residual, ..Measure::default() };
+    let measure = Measure { residual: args.residuals, ..Measure::default() };
     let options = Options { measure, copies: Options::COPIES, seed: args.seed + u64::from(repeat) };
     let pool = |part| {
         let Part { pool, target }: &Part = part;

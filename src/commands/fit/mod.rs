@@ -38,7 +38,7 @@ use crate::fit::approaches::{approach2, complete, points};
 use crate::fit::named::Law;
 use crate::fit::table;
 use crate::fit::table::Columns;
-use crate::fit::table::budgets::{self, Resample};
+use crate::fit::table::budgets;
 use crate::fit::table::recount;
 use crate::observation::{Counting, Observation};
 
@@ -83,10 +83,6 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
             rows: rows(args),
         },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
-        resample: match args.resample {
-            cli::Resample::Runs => Resample::Runs,
-            cli::Resample::Budgets => Resample::Budgets,
-        },
         starts: StartGrid::parse(&args.starts).context("--starts")?,
         room: Room::of(args.tables.wide),
     })
@@ -184,7 +180,7 @@ fn printed(fits: &[Summary], made: &Made, outliers: &[Outlier]) -> anyhow::Resul
 
 /// Counts the compute of a group anew, where that was asked for.
 fn recount_as_asked(group: &mut Group<Observation>, request: &Request) -> anyhow::Result<()> {
-    let Some(counting) = request.args.recount.map(counting) else { return Ok(()) };
+    let Some(counting) = request.args.recount else { return Ok(()) };
     group.rows = recount::recount(&group.rows, counting);
     ensure!(
         !group.rows.is_empty(),
@@ -194,15 +190,6 @@ fn recount_as_asked(group: &mut Group<Observation>, request: &Request) -> anyhow
     );
     eprintln!("note: compute is 6ND with N counted by {}; losses are interpolated within each size", counting.name());
     Ok(())
-}
-
-/// The convention that a flag names.
-pub(super) fn counting(flag: cli::Counting) -> Counting {
-    match flag {
-        cli::Counting::All => Counting::All,
-        cli::Counting::NonEmbedding => Counting::NonEmbedding,
-        cli::Counting::BlocksAndUnembedding => Counting::BlocksAndUnembedding,
-    }
 }
 
 /// Warns where the FLOPs of a table are none that its parameters and tokens could have cost.
@@ -247,7 +234,7 @@ fn fit(group: &Group<Observation>, approach: Approach, request: &Request) -> Opt
 fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request: &Request) -> Summary {
     let options = complete::Options {
         bootstrap: request.bootstrap,
-        resample: request.resample,
+        resample: request.args.resample,
         weighted: request.args.weighted,
         delta: request.args.delta.unwrap_or(approach3::DELTA),
         starts: request.starts.clone(),

@@ -42,7 +42,8 @@ fn fit(request: &Request, Group { name, rows, made, .. }: &Group<Observation>, c
     let counted = rows.iter().step_by(share).filter_map(|run| Some((run.params_by(counting)?, run)));
     let (places, budgets): (Vec<kaplan::Point>, Vec<f64>) =
         counted.map(|(params, run)| ([params, run.tokens, run.loss], run.budget())).unzip();
-    let units = Units::new(request.resample, &budgets, places.iter().map(|[params, tokens, _]| [*params, *tokens]));
+    let units =
+        Units::new(request.args.resample, &budgets, places.iter().map(|[params, tokens, _]| [*params, *tokens]));
     let points = rows.iter().map(|run| Dot { x: run.tokens, loss: run.loss, series: Some(run.params) }).collect();
     let fit = kaplan::params_and_tokens(&places, &units, &request.bootstrap);
     let mut told = Told::new(name.clone(), Box::new(fit), made, points);

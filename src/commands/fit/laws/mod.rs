@@ -84,7 +84,7 @@ fn refuse(request: &Request, law: Law, takes: &[&str]) -> anyhow::Result<()> {
     let given = [
         ("--against", args.against.is_some()),
         ("--target-loss", !args.target_loss.is_empty()),
-        ("--resample budgets", request.resample == Resample::Budgets),
+        ("--resample budgets", request.args.resample == Resample::Budgets),
         ("--budget-tolerance", args.budget_tolerance.is_some()),
         ("--tokens-from-flops", args.tokens_from_flops),
         ("--starts", !args.starts.is_empty()),
