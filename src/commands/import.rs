@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context as _, bail};
 
-use super::results;
+use super::results::{self, MissingCorpus};
 use crate::cli::ImportArgs;
 use crate::execute::Summary;
 use crate::fit::table::{self, Columns, Field, Options, Records, TableFile};
@@ -67,7 +67,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     refuse_others(&ledger, &sweep.results)?;
     let new = publish(&ledger, &sweep.results)?;
     let summary = Summary::of(&ledger)?;
-    results::rebuild(&ledger, &sweep.spec, Path::new("cache"), &summary)?;
+    results::write(&ledger, &sweep.spec, &summary, (Path::new("cache"), MissingCorpus::LeaveOut))?;
     let there = sweep.results.len() - new;
     let already = if there > 0 { format!(", {there} there already") } else { String::new() };
     eprintln!("{new} runs imported{already}. Report: {}", out.join("report.html").display());

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::STDOUT;
-use super::results;
+use super::results::{self, MissingCorpus};
 use super::shared::folder;
 use crate::cli::{LedgerArgs, LedgerCommand, RebuildArgs};
 use crate::execute::Summary;
@@ -34,7 +34,7 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
             anyhow::bail!("{missing}: their rows would be lost; copy the rest of runs/, or remove runs.csv first");
         }
         let spec = spec::load(&dir.join("spec.toml"))?;
-        results::rebuild(&ledger, &spec, cache, &Summary::of(&ledger)?)?;
+        results::write(&ledger, &spec, &Summary::of(&ledger)?, (cache, MissingCorpus::LeaveOut))?;
         let runs = dir.join("runs.csv");
         eprintln!(
             "{}, curves.csv, fits.json and report.html are derived from {} results",

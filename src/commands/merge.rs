@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::results;
+use super::results::{self, MissingCorpus};
 use super::shared::folder;
 use crate::cli::MergeArgs;
 use crate::execute::Summary;
@@ -42,7 +42,7 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
         eprintln!("{}", conflict_warning(&path));
     }
     let summary = Summary::of(&ledger)?;
-    results::rebuild(&ledger, &spec, cache, &summary)?;
+    results::write(&ledger, &spec, &summary, (cache, MissingCorpus::LeaveOut))?;
     let (runs, report) = (ledger.plan().runs.len(), out.join("report.html"));
     eprintln!("{} of {runs} runs have a result. Report: {}", runs - summary.pending, report.display());
     Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::STDOUT;
-use super::results::{self, Derived};
+use super::results::{self, Derived, MissingCorpus};
 use super::shared::folder;
 use crate::cli::WatchArgs;
 use crate::execute::{Status, Summary};
@@ -33,7 +33,8 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let server = Server::bind(*host, *port, *public)?;
     let url = server.url().context("cannot determine the address")?;
     let shelf = server.shelf();
-    let watch = Watch { entropy: results::cached_entropy(&ledger, &spec, cache), ledger, spec };
+    let entropy = results::entropy(&ledger, &spec, (cache, MissingCorpus::LeaveOut))?;
+    let watch = Watch { ledger, spec, entropy };
     let mut seen = watch.seen()?;
     eprintln!("fitting what {} holds so far", dir.display());
     shelf.put(watch.site()?);

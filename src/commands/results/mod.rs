@@ -190,17 +190,23 @@ impl Derived {
     }
 }
 
-/// Derives everything in the folder of results.
-pub fn write(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<Derived> {
-    publish(ledger, spec, entropy(ledger, spec, cache)?, summary)
+/// What is done about a corpus that is not in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingCorpus {
+    /// It is made.
+    Prepare,
+    /// Nothing is made to look at results: what would need it is left out.
+    LeaveOut,
 }
 
-/// Derives everything in the folder of results again, from what is there.
-pub fn rebuild(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<()> {
-    publish(ledger, spec, cached_entropy(ledger, spec, cache), summary).map(|_| ())
-}
-
-fn publish(ledger: &Ledger, spec: &Spec, entropy: Option<(f64, f64)>, summary: &Summary) -> anyhow::Result<Derived> {
+/// Derives everything in the folder of results, from what is there.
+pub fn write(
+    ledger: &Ledger,
+    spec: &Spec,
+    summary: &Summary,
+    (cache, missing): (&Path, MissingCorpus),
+) -> anyhow::Result<Derived> {
+    let entropy = entropy(ledger, spec, (cache, missing))?;
     ledger.rebuild_tables()?;
     let derived = Derived::of(ledger, spec, entropy, summary, (Bootstrap::default().resamples, None))?;
     ledger.write_derived("fits.json", &derived.json()?)?;
@@ -208,13 +214,23 @@ fn publish(ledger: &Ledger, spec: &Spec, entropy: Option<(f64, f64)>, summary: &
     Ok(derived)
 }
 
-/// The entropy, where the corpus is in the cache already: nothing is made to look at results.
-pub fn cached_entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> Option<(f64, f64)> {
+/// Entropy of the built-in language with its standard error. It bounds trained losses, and no rehearsed ones.
+pub fn entropy(
+    ledger: &Ledger,
+    spec: &Spec,
+    (cache, missing): (&Path, MissingCorpus),
+) -> anyhow::Result<Option<(f64, f64)>> {
     if ledger.losses() == Losses::Rehearsed || spec.data.source != Source::Synthetic {
-        return None;
+        return Ok(None);
     }
-    let entropy = Corpus::cached(&spec.data, spec.model.context, cache).ok()??.entropy()?;
-    Some((entropy.nats_per_token, entropy.standard_error))
+    let (data, context) = (&spec.data, spec.model.context);
+    let corpus = match missing {
+        MissingCorpus::Prepare => Some(Corpus::prepare(data, context, cache, &mut |line| eprintln!("{line}"))?),
+        // What is wrong with it is told where it is made.
+        MissingCorpus::LeaveOut => Corpus::cached(data, context, cache).ok().flatten(),
+    };
+    let entropy = corpus.and_then(|corpus| corpus.entropy());
+    Ok(entropy.map(|entropy| (entropy.nats_per_token, entropy.standard_error)))
 }
 
 /// What a sweep that chose its runs chose them for, and each choice.
@@ -288,15 +304,6 @@ fn in_order(name: &str) -> Vec<(u64, String)> {
         (part[..digits].parse().unwrap_or(u64::MAX), part.to_owned())
     };
     name.split('.').map(part).collect()
-}
-
-/// Entropy of the built-in language with its standard error. It bounds trained losses, and no rehearsed ones.
-fn entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> anyhow::Result<Option<(f64, f64)>> {
-    if ledger.losses() == Losses::Rehearsed || spec.data.source != Source::Synthetic {
-        return Ok(None);
-    }
-    let corpus = Corpus::prepare(&spec.data, spec.model.context, cache, &mut |line| eprintln!("{line}"))?;
-    Ok(corpus.entropy().map(|entropy| (entropy.nats_per_token, entropy.standard_error)))
 }
 
 /// The table of runs, cell by cell.

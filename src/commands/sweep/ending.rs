@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::commands::STDOUT;
-use crate::commands::results;
+use crate::commands::results::{self, MissingCorpus};
 use crate::commands::shared::{closing, trunks};
 use crate::execute::Summary;
 use crate::ledger::{Ledger, Losses, conflict_warning};
@@ -15,7 +15,7 @@ use crate::spec::Spec;
 
 /// Fits and reports when all runs are over.
 pub(super) fn finish(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<ExitCode> {
-    let derived = results::write(ledger, spec, cache, summary)?;
+    let derived = results::write(ledger, spec, summary, (cache, MissingCorpus::Prepare))?;
     let printed = write!(io::stdout(), "{}", derived.text());
     conclude(ledger, summary)?;
     closing::say(&last_words(ledger, summary, &derived)?);
