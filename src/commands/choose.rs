@@ -1,17 +1,16 @@
 //! `runner choose`.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
-use super::STDOUT;
 use super::fit::{self, Unfitted};
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
+use super::shared::stdout;
 use crate::cli::ChooseArgs;
 use crate::fit::design::pool::{Options, Pool, explained};
 use crate::fit::formula::{Data, Grouping, Measure};
@@ -86,7 +85,7 @@ pub fn run(args: &ChooseArgs) -> anyhow::Result<ExitCode> {
         let room = Room::of(args.tables.wide);
         room.fold(&table(&played, args.repeats, room))
     };
-    io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
+    stdout::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

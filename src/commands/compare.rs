@@ -1,18 +1,18 @@
 //! `runner compare`: what differs between two sweeps, or two runs, in spec and in outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::positive;
 use super::results::REHEARSAL;
 use super::shared::folder::{self, Folder, Found, Row};
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
-use super::{STDOUT, positive};
+use super::shared::stdout;
 use crate::cli::CompareArgs;
 use crate::fit::approaches::approach2::{Approach2, Optimum};
 use crate::fit::approaches::headline;
@@ -45,7 +45,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let room = Room::of(tables.wide);
-    io::stdout().write_all(room.fold(&told.text(room)).as_bytes()).context(STDOUT)?;
+    stdout::print(&room.fold(&told.text(room)))?;
     Ok(ExitCode::SUCCESS)
 }
 

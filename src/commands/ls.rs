@@ -1,16 +1,15 @@
 //! `runner ls`: the sweeps in a folder, how each stands, and what it found.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::json;
 
-use super::STDOUT;
 use super::shared::folder::{self, Folder};
 use super::shared::json;
 use super::shared::line::Line;
 use super::shared::sheet::{Room, Sheet, Worth};
+use super::shared::stdout;
 use crate::cli::LsArgs;
 
 /// Runs the command.
@@ -46,6 +45,6 @@ pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
     for line in &lines {
         table.add_row(line.cells());
     }
-    write!(io::stdout(), "{}", table.text(Room::of(args.tables.wide))).context(STDOUT)?;
+    stdout::print(&table.text(Room::of(args.tables.wide)))?;
     Ok(ExitCode::SUCCESS)
 }

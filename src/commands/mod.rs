@@ -45,6 +45,3 @@ fn positive(flag: &str, value: f64) -> anyhow::Result<f64> {
     anyhow::ensure!(value.is_finite() && value > 0.0, "--{flag} {value}: write a number above zero");
     Ok(value)
 }
-
-/// Said where stdout cannot be written.
-const STDOUT: &str = "cannot write to stdout";

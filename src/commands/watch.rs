@@ -1,15 +1,14 @@
 //! `runner watch`: serves the report of a sweep while it runs.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::STDOUT;
 use super::results::{self, Derived, MissingCorpus};
 use super::shared::folder;
+use super::shared::stdout;
 use crate::cli::WatchArgs;
 use crate::execute::{Status, Summary};
 use crate::ledger::{Ledger, State};
@@ -39,7 +38,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     eprintln!("fitting what {} holds so far", dir.display());
     shelf.put(watch.site()?);
     watch.tell(&shelf)?;
-    writeln!(io::stdout(), "{url}").context(STDOUT)?;
+    stdout::print(&format!("{url}\n"))?;
     eprintln!("serving the report of {} until interrupted", dir.display());
     std::thread::spawn(move || server.run());
     loop {

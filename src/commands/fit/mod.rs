@@ -12,7 +12,6 @@ mod request;
 mod rows;
 mod told;
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,9 +24,9 @@ pub(super) use self::question::{Refused, ask, foresee, in_words_of_a_spec};
 use self::request::{Request, require_budgets};
 use self::rows::{Group, Made, groups};
 pub(super) use self::told::{Told, words};
-use super::STDOUT;
 use super::shared::json;
 use super::shared::sheet::Room;
+use super::shared::stdout;
 use crate::cli::{self, Approach, FitArgs};
 use crate::fit::Bootstrap;
 use crate::fit::approaches::approach2::akima;
@@ -61,7 +60,7 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
         None => surfaces(&request)?,
     };
     let said = if args.json { said } else { request.room.fold(&said) };
-    write!(io::stdout(), "{said}").context(STDOUT)?;
+    stdout::print(&said)?;
     Ok(ExitCode::SUCCESS)
 }
 

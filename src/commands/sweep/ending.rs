@@ -1,13 +1,10 @@
 //! The end of a sweep: fits, report, closing lines, exit code.
 
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
-use crate::commands::STDOUT;
 use crate::commands::results::{self, MissingCorpus};
+use crate::commands::shared::stdout;
 use crate::commands::shared::{closing, trunks};
 use crate::execute::Summary;
 use crate::ledger::{Ledger, Losses, conflict_warning};
@@ -16,14 +13,14 @@ use crate::spec::Spec;
 /// Fits and reports when all runs are over.
 pub(super) fn finish(ledger: &Ledger, spec: &Spec, cache: &Path, summary: &Summary) -> anyhow::Result<ExitCode> {
     let derived = results::write(ledger, spec, summary, (cache, MissingCorpus::Prepare))?;
-    let printed = write!(io::stdout(), "{}", derived.text());
+    let printed = stdout::print(&derived.text());
     conclude(ledger, summary)?;
     closing::say(&last_words(ledger, summary, &derived)?);
     // Divergence of some is a finding; of all it is a mistake.
     if !summary.failed.is_empty() || summary.pending > 0 || summary.finished == 0 {
         return Ok(ExitCode::from(1));
     }
-    printed.context(STDOUT)?;
+    printed?;
     Ok(ExitCode::SUCCESS)
 }
 

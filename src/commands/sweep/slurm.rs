@@ -1,6 +1,5 @@
 //! `runner sweep` where Slurm trains: prepare the folder, submit an array of workers, leave or watch, report at the end.
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -10,8 +9,8 @@ use anyhow::Context as _;
 
 use super::ending::finish;
 use crate::cli::SweepArgs;
-use crate::commands::STDOUT;
 use crate::commands::results::{self, results_dir};
+use crate::commands::shared::stdout;
 use crate::commands::shared::{device, planning, remarks, stopping};
 use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
 use crate::execute::{self, Summary};
@@ -87,7 +86,7 @@ impl Sweep<'_> {
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(file.path(), &text)?;
         let said = self.client.test(file.path())?;
-        io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
+        stdout::print(&text)?;
         eprintln!("nothing is submitted; Slurm says: {said}");
         Ok(ExitCode::SUCCESS)
     }
@@ -212,7 +211,7 @@ fn leave(ledger: &Ledger, submission: &Submission) -> anyhow::Result<ExitCode> {
     let job = number(submission);
     eprintln!("logs in {dir}/{FOLDER}/logs; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them");
     eprintln!("the same command again, when they have ended, fits and reports; with --wait it waits for that");
-    writeln!(io::stdout(), "{job}").context(STDOUT)?;
+    stdout::print(&format!("{job}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
