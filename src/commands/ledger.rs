@@ -6,7 +6,7 @@ use super::results::{self, MissingCorpus};
 use super::shared::folder;
 use super::shared::stdout;
 use crate::cli::{LedgerArgs, LedgerCommand, RebuildArgs};
-use crate::execute::Summary;
+use crate::execute::Tally;
 use crate::ledger::{Ledger, conflict_warning};
 use crate::spec;
 
@@ -31,7 +31,7 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
             anyhow::bail!("{missing}: their rows would be lost; copy the rest of runs/, or remove runs.csv first");
         }
         let spec = spec::load(&dir.join("spec.toml"))?;
-        results::write(&ledger, &spec, &Summary::of(&ledger)?, (cache, MissingCorpus::LeaveOut))?;
+        results::write(&ledger, &spec, &Tally::of(&ledger)?, (cache, MissingCorpus::LeaveOut))?;
         let runs = dir.join("runs.csv");
         eprintln!(
             "{}, curves.csv, fits.json and report.html are derived from {} results",

@@ -10,7 +10,7 @@ use super::results::{self, Derived, MissingCorpus};
 use super::shared::folder;
 use super::shared::stdout;
 use crate::cli::WatchArgs;
-use crate::execute::{Status, Summary};
+use crate::execute::{Status, Tally};
 use crate::ledger::{Ledger, State};
 use crate::plan::RunId;
 use crate::serve::{Server, Shelf, Site};
@@ -83,10 +83,10 @@ impl Watch {
     }
 
     fn site(&self) -> anyhow::Result<Site> {
-        let summary = Summary::of(&self.ledger)?;
+        let tally = Tally::of(&self.ledger)?;
         let progress = progress(&Status::of(&self.ledger)?);
         let how = (RESAMPLES, Some(progress.as_str()));
-        Ok(Derived::of(&self.ledger, &self.spec, self.entropy, &summary, how)?.report.into())
+        Ok(Derived::of(&self.ledger, &self.spec, self.entropy, &tally, how)?.report.into())
     }
 
     fn tell(&self, shelf: &Shelf) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 mod columns;
 mod finding;
+mod fit_of_rows;
 mod formula;
 mod laws;
 mod outliers;
@@ -10,7 +11,6 @@ mod print_formula;
 mod question;
 mod request;
 mod rows;
-mod told;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,12 +18,12 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use serde::Serialize;
 
+pub(super) use self::fit_of_rows::{FitOfRows, words};
 pub(super) use self::formula::Unfitted;
 pub(super) use self::laws::figures;
 pub(super) use self::question::{Refused, ask, foresee, in_words_of_a_spec};
 use self::request::{Request, require_budgets};
 use self::rows::{Group, Made, groups};
-pub(super) use self::told::{Told, words};
 use super::shared::json;
 use super::shared::sheet::Room;
 use super::shared::stdout;
@@ -56,7 +56,7 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     }
     let said = match args.law {
         law if is_formula => formula::run(&request, law)?,
-        Some(law) => told::text(&laws::run(&request)?, law, &request)?,
+        Some(law) => fit_of_rows::text(&laws::run(&request)?, law, &request)?,
         None => surfaces(&request)?,
     };
     let said = if args.json { said } else { request.room.fold(&said) };

@@ -72,7 +72,7 @@ fn told_of(asked: &Fit) -> Vec<(String, Told)> {
 /// The fits of a question, or why there are none.
 pub(super) struct Asked {
     question: Fit,
-    told: Vec<fit::Told>,
+    told: Vec<fit::FitOfRows>,
     problem: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl Asked {
 
     /// For the report.
     pub(super) fn question(&self) -> Question {
-        let answer = |told: &fit::Told| LawAnswer {
+        let answer = |told: &fit::FitOfRows| LawAnswer {
             name: told.name(),
             status: told.finding.status(),
             conclusion: told.finding.conclusion().to_owned(),

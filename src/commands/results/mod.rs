@@ -14,16 +14,16 @@ pub use self::asked::foresee;
 use self::fits::Approaches;
 use crate::commands::fit::print;
 use crate::commands::shared::sheet::Room;
-use crate::commands::shared::{planning, stopping, trunks};
+use crate::commands::shared::stopping::{self, StoppedEarly};
+use crate::commands::shared::{planning, trunks};
 use crate::data::Corpus;
 use crate::execute::choose::goal::Rule;
-use crate::execute::{Summary, diverged};
+use crate::execute::{Tally, diverged};
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline::Headline;
-use crate::fit::approaches::summary::Summary as FitSummary;
+use crate::fit::approaches::summary::Summary;
 use crate::fit::transfer::frontier::Comparison;
-use crate::fit::transfer::rates;
-use crate::fit::transfer::rates::Group;
+use crate::fit::transfer::rates::{Group, GroupSummary};
 use crate::fit::{Bootstrap, Estimate};
 use crate::goal::Goal;
 use crate::ledger::{self, Choice, CurvePoint, Ledger, Losses, State};
@@ -48,10 +48,10 @@ struct Fits<'a> {
     approach2: &'a [Approach2],
     /// Every approach under every convention, without its resamples.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    approaches: &'a [FitSummary],
+    approaches: &'a [Summary],
     /// One for each parameterization of a sweep of learning rate and width.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    transfer: Vec<rates::Summary>,
+    transfer: Vec<GroupSummary>,
     /// What each further parameterization of a sweep of IsoFLOP curves saves against the standard one.
     #[serde(skip_serializing_if = "<[Comparison]>::is_empty")]
     savings: &'a [Comparison],
@@ -63,7 +63,7 @@ struct Fits<'a> {
     laws: Vec<serde_json::Map<String, serde_json::Value>>,
     /// What stopping runs early saved and may have cost.
     #[serde(skip_serializing_if = "Option::is_none")]
-    stopped_early: Option<&'a stopping::Told>,
+    stopped_early: Option<&'a StoppedEarly>,
 }
 
 /// All that follows from the results of a sweep, finished or not.
@@ -73,7 +73,7 @@ pub struct Derived {
     savings: Vec<Comparison>,
     isoflop_groups: Vec<IsoflopGroup>,
     asked: Option<Asked>,
-    stopped: Option<stopping::Told>,
+    stopped: Option<StoppedEarly>,
     goal: Option<String>,
     losses: Losses,
     /// The answer in words.
@@ -89,7 +89,7 @@ impl Derived {
         ledger: &Ledger,
         spec: &Spec,
         entropy: Option<(f64, f64)>,
-        summary: &Summary,
+        tally: &Tally,
         (resamples, progress): (usize, Option<&str>),
     ) -> anyhow::Result<Self> {
         let observations = ledger.observations()?;
@@ -113,8 +113,8 @@ impl Derived {
         let choices = choices(ledger, spec)?;
         let question = asked.as_ref().map(Asked::question);
         let shared = trunks::spent(ledger)?;
-        let stopped = stopping::told(ledger, spec, summary)?;
-        let stopped_words = stopped.as_ref().map(stopping::Told::words);
+        let stopped = stopping::stopped_early(ledger, spec, tally)?;
+        let stopped_words = stopped.as_ref().map(StoppedEarly::words);
         let input = ReportInput {
             name: &title,
             spec: &spec.to_toml(),
@@ -131,7 +131,7 @@ impl Derived {
             entropy,
             runs: &run_table(&table)?,
             left_out: &left_out(ledger),
-            failed: &failed(ledger, summary)?,
+            failed: &failed(ledger, tally)?,
             provenance: &provenance(ledger)?,
             progress,
             evaluated: &evaluated(ledger)?,
@@ -145,13 +145,13 @@ impl Derived {
 
     /// The fits as JSON.
     fn json(&self) -> anyhow::Result<Vec<u8>> {
-        let parabolas: Vec<FitSummary> = self.approaches.parabolas.iter().map(FitSummary::from).collect();
+        let parabolas: Vec<Summary> = self.approaches.parabolas.iter().map(Summary::from).collect();
         let fits = Fits {
             headline: Headline::of(&parabolas),
             goal: self.goal.as_deref(),
             approach2: &self.approaches.parabolas,
             approaches: &self.approaches.all,
-            transfer: self.groups.iter().map(rates::Summary::from).collect(),
+            transfer: self.groups.iter().map(GroupSummary::from).collect(),
             savings: &self.savings,
             isoflop_groups: self.isoflop_groups.iter().map(|group| (group.name.as_str(), &group.fits[..])).collect(),
             laws: self.asked.as_ref().map(Asked::json).transpose()?.unwrap_or_default(),
@@ -164,7 +164,7 @@ impl Derived {
 
     /// What stopping runs early came to, in words.
     pub fn stopped(&self) -> Option<String> {
-        self.stopped.as_ref().map(stopping::Told::words)
+        self.stopped.as_ref().map(StoppedEarly::words)
     }
 
     /// The tables for people.
@@ -185,7 +185,7 @@ impl Derived {
             let isoflop = self.isoflop_groups.iter().map(of_group);
             return room.fold(&(heading + &verdicts.chain(savings).chain(isoflop).collect::<String>()));
         }
-        let table = FitSummary::nested(self.approaches.parabolas.iter().map(FitSummary::from).collect());
+        let table = Summary::nested(self.approaches.parabolas.iter().map(Summary::from).collect());
         room.fold(&heading) + &print::text(&table.into_iter().collect::<Vec<_>>(), room)
     }
 }
@@ -203,12 +203,12 @@ pub enum MissingCorpus {
 pub fn write(
     ledger: &Ledger,
     spec: &Spec,
-    summary: &Summary,
+    tally: &Tally,
     (cache, missing): (&Path, MissingCorpus),
 ) -> anyhow::Result<Derived> {
     let entropy = entropy(ledger, spec, (cache, missing))?;
     ledger.rebuild_tables()?;
-    let derived = Derived::of(ledger, spec, entropy, summary, (Bootstrap::default().resamples, None))?;
+    let derived = Derived::of(ledger, spec, entropy, tally, (Bootstrap::default().resamples, None))?;
     ledger.write_derived("fits.json", &derived.json()?)?;
     derived.report.write(ledger.dir())?;
     Ok(derived)
@@ -319,14 +319,14 @@ fn left_out(ledger: &Ledger) -> Vec<(String, String)> {
     ledger.plan().left_out.iter().map(|point| (planning::describe(point), point.reason.clone())).collect()
 }
 
-fn failed(ledger: &Ledger, summary: &Summary) -> anyhow::Result<Vec<(String, String)>> {
-    let failed = summary.failed.iter().map(|(run, failure)| (run.to_string(), failure.message.clone()));
-    Ok(diverged(ledger, summary)?.into_iter().chain(failed).collect())
+fn failed(ledger: &Ledger, tally: &Tally) -> anyhow::Result<Vec<(String, String)>> {
+    let failed = tally.failed.iter().map(|(run, failure)| (run.to_string(), failure.message.clone()));
+    Ok(diverged(ledger, tally)?.into_iter().chain(failed).collect())
 }
 
 /// The runs that diverged, each with step, loss and what to try.
-pub fn diverged(ledger: &Ledger, summary: &Summary) -> anyhow::Result<Vec<(String, String)>> {
-    if summary.diverged.is_empty() {
+pub fn diverged(ledger: &Ledger, tally: &Tally) -> anyhow::Result<Vec<(String, String)>> {
+    if tally.diverged.is_empty() {
         return Ok(Vec::new());
     }
     let (mut finished, mut diverged) = (Vec::new(), Vec::new());
