@@ -47,7 +47,7 @@
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, parameterization, checkpoint, lines, tensorboard, whole, data (the tokenizer) |
 //! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), lines, tensorboard, trainer |
 //! | [`serve`] | serving a report while a sweep runs | report |
-//! | [`cli`] | flags and help, no logic | provenance, units, fit (the names of laws), spec (the kinds of specs) |
+//! | [`cli`] | flags and help, no logic | provenance, units, observation, fit (the names of laws), spec (the kinds of specs) |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |
 
 pub mod checkpoint;
@@ -79,62 +79,3 @@ pub mod trainer;
 pub mod units;
 pub mod unpacked;
 pub mod whole;
-
-#[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-    use std::fs;
-    use std::path::{Path, PathBuf};
-
-    type Uses = BTreeMap<String, BTreeSet<String>>;
-
-    /// The third column of the table above, without what is said in brackets and after semicolons.
-    fn told() -> Uses {
-        let rows = include_str!("lib.rs").lines().filter_map(|line| line.strip_prefix("//! | "));
-        let row = |row: &str| {
-            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-            let uses = cells[2].split(';').next().unwrap_or_default().split(',');
-            let uses = uses.filter_map(|name| name.split_whitespace().next()).filter(|name| *name != "nothing");
-            (cells[0].trim_matches(['[', ']', '`']).to_owned(), uses.map(str::to_owned).collect())
-        };
-        rows.skip(1).map(row).collect()
-    }
-
-    /// What each module names of the others, tests and comments apart.
-    fn named() -> Uses {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let mut uses: Uses = BTreeMap::new();
-        let is_rust = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "rs");
-        for path in files(&sources).into_iter().filter(is_rust) {
-            let inside = path.strip_prefix(&sources).unwrap().with_extension("");
-            let module = inside.iter().next().unwrap().to_str().unwrap();
-            if ["lib", "main"].contains(&module) || inside.ends_with("tests") || inside.ends_with("testing") {
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("\nmod tests {").next().unwrap();
-            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-            let names = lines.flat_map(|line| line.split("crate::").skip(1));
-            let names = names.map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap());
-            let others = names.filter(|name| *name != module).map(str::to_owned);
-            uses.entry(module.to_owned()).or_default().extend(others);
-        }
-        uses
-    }
-
-    fn files(dir: &Path) -> Vec<PathBuf> {
-        let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-        let of = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
-        // The kernels of cards are no modules.
-        paths.flat_map(of).filter(|path| path.extension().is_some_and(|kind| kind == "rs")).collect()
-    }
-
-    #[test]
-    fn the_table_of_modules_tells_what_each_uses() {
-        let (mut told, mut named) = (told(), named());
-        let everything = told.remove("commands");
-        assert_eq!(everything, Some(BTreeSet::from(["everything".to_owned()])));
-        named.remove("commands");
-        assert_eq!(named, told);
-    }
-}

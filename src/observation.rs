@@ -1,16 +1,20 @@
 //! One measured point: the noun that the ledger writes and the fits read.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// Which weights count as parameters. The choice moves the fitted exponents, so fits are shown under all three.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counting {
     /// Every weight, embeddings included (Hoffmann et al. 2022).
+    #[value(help = "Every weight (Hoffmann et al.)")]
     All,
     /// The blocks alone, without embedding and unembedding (Kaplan et al. 2020).
+    #[value(help = "The blocks alone (Kaplan et al.)")]
     NonEmbedding,
     /// Blocks and unembedding: the weights that take part in a matrix product (Porian et al. 2024).
+    #[value(help = "Blocks and unembedding (Porian et al.)")]
     BlocksAndUnembedding,
 }
 

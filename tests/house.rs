@@ -8,6 +8,9 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 type Name = Vec<String>;
 
+/// Rooms, and what each uses.
+type Rooms = BTreeMap<String, BTreeSet<String>>;
+
 /// The modules of a program, one a file, by what they name of each other. Tests are left out.
 #[derive(Default)]
 struct Modules {
@@ -54,6 +57,17 @@ impl Modules {
     /// The modules that a module uses. What it hands on it does not use.
     fn uses(&self, name: &Name) -> BTreeSet<&Name> {
         self.named[name].iter().filter_map(|path| self.home(path)).filter(|home| *home != name).collect()
+    }
+
+    /// The rooms of `src/` that each of them names. Here what is handed on counts: its reader needs both.
+    fn rooms(&self) -> Rooms {
+        let mut rooms = Rooms::new();
+        for (name, paths) in &self.named {
+            let own = &name[0];
+            let others = paths.iter().chain(self.handed_on[name].values()).filter_map(|path| path.first());
+            rooms.entry(own.clone()).or_default().extend(others.filter(|other| *other != own).cloned());
+        }
+        rooms
     }
 
     /// A way from a module back to itself, if there is one.
@@ -215,6 +229,44 @@ fn modules(texts: &[(&str, &str)]) -> Modules {
 fn no_module_uses_one_that_uses_it() {
     let circle = Modules::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).circle();
     assert_eq!(circle, None, "move what both need into a file below them");
+}
+
+/// The third column of the table in `src/lib.rs`, without what is said in brackets and after semicolons.
+fn told_rooms(lib: &str) -> Rooms {
+    let rows = lib.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let row = |row: &str| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let uses = cells[2].split(';').next().unwrap_or_default().split(',');
+        let uses = uses.filter_map(|name| name.split_whitespace().next()).filter(|name| *name != "nothing");
+        (cells[0].trim_matches(['[', ']', '`']).to_owned(), uses.map(str::to_owned).collect())
+    };
+    rows.skip(1).map(row).collect()
+}
+
+#[test]
+fn the_table_of_modules_tells_what_each_uses() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut told = told_rooms(&fs::read_to_string(sources.join("lib.rs")).unwrap());
+    let mut named = Modules::read(&sources).rooms();
+    let everything = told.remove("commands");
+    assert_eq!(everything, Some(BTreeSet::from(["everything".to_owned()])));
+    named.remove("commands");
+    assert_eq!(named, told);
+}
+
+#[test]
+fn what_commands_share_knows_none_of_them() {
+    let modules = Modules::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let shared = ["commands", "shared"].map(str::to_owned);
+    let inside = modules.named.keys().filter(|name| name.starts_with(&shared));
+    let used: BTreeSet<&Name> = inside.flat_map(|name| modules.uses(name)).collect();
+    assert!(used.len() > 10, "{used:?}");
+    let mut commands = used.into_iter().filter(|name| name[0] == "commands" && name.len() > 1);
+    assert_eq!(
+        commands.find(|name| !name.starts_with(&shared)),
+        None,
+        "move it to what is shared, or its user out of it"
+    );
 }
 
 #[test]

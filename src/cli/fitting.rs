@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Tables;
+use crate::fit::Resample;
+use crate::fit::formula::Residual;
 use crate::fit::named::Law;
-pub use crate::fit::named::{Objective, Residuals};
+pub use crate::fit::named::Objective;
+use crate::observation::Counting;
 use crate::units::amount;
 
 /// A way to fit.
@@ -41,7 +44,7 @@ pub struct FormulaArgs {
     pub unknown: Vec<String>,
     /// Formula: whether residuals are differences of losses or of their logarithms.
     #[arg(long, default_value = "log", value_enum)]
-    pub residuals: Residuals,
+    pub residuals: Residual,
     /// Formula: what is minimised over the residuals.
     #[arg(long, default_value = "squares", value_enum)]
     pub objective: Objective,
@@ -57,26 +60,6 @@ pub struct FormulaArgs {
     /// Formula: write the residuals as a figure (SVG), with its numbers beside it (CSV).
     #[arg(long, value_name = "FILE")]
     pub figure: Option<PathBuf>,
-}
-
-/// What resamples draw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Resample {
-    /// Single runs (approach 1: whole curves; approach 2: losses at fixed sizes).
-    Runs,
-    /// Whole budgets.
-    Budgets,
-}
-
-/// Which weights count as parameters.
-#[derive(ValueEnum, Clone, Copy, Debug)]
-pub enum Counting {
-    /// Every weight (Hoffmann et al.).
-    All,
-    /// The blocks alone (Kaplan et al.).
-    NonEmbedding,
-    /// Blocks and unembedding (Porian et al.).
-    BlocksAndUnembedding,
 }
 
 /// Flags of `runner fit`.
@@ -198,7 +181,7 @@ pub struct ChooseArgs {
     pub by: Option<String>,
     /// Whether residuals are differences of losses or of their logarithms.
     #[arg(long, default_value = "log", value_enum)]
-    pub residuals: Residuals,
+    pub residuals: Residual,
     /// Play again, with other noise and starts.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeats: u32,

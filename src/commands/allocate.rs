@@ -1,16 +1,16 @@
 //! `runner allocate`.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
+use super::positive;
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
+use super::shared::stdout;
 use super::shared::surface::{self, Asked, Fitted};
 use super::shared::written;
-use super::{STDOUT, positive};
 use crate::cli::AllocateArgs;
 use crate::fit::Estimate;
 use crate::fit::approaches::allocate;
@@ -78,7 +78,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     if !seen.is_empty() {
         write!(out, "\nOther models on this surface\n{}", landmark_table(&seen).text(room))?;
     }
-    io::stdout().write_all(room.fold(&out).as_bytes()).context(STDOUT)?;
+    stdout::print(&room.fold(&out))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,8 +12,8 @@ use std::thread;
 
 use anyhow::Context as _;
 
-use super::STDOUT;
 use super::shared::sheet::{Room, Sheet, Worth};
+use super::shared::stdout;
 use super::shared::{device, json, planning};
 use crate::cli::{BenchArgs, BenchSlotArgs};
 use crate::observation::Counting;
@@ -58,11 +58,10 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
             json::print(row.json())?;
         }
     } else {
-        write!(io::stdout(), "{}", table(&rows).text(Room::of(tables.wide))).context(STDOUT)?;
+        stdout::print(&table(&rows).text(Room::of(tables.wide)))?;
         for row in rows.iter().filter(|row| !row.slots[0].kernels.is_empty()) {
             let kernels = kernels(&row.slots[0].kernels).text(Room::of(tables.wide));
-            write!(io::stdout(), "\n{}, a step by kernel, launched one by one:\n{kernels}", row.name)
-                .context(STDOUT)?;
+            stdout::print(&format!("\n{}, a step by kernel, launched one by one:\n{kernels}", row.name))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::CancelArgs;
-use crate::execute::Summary;
+use crate::execute::Tally;
 use crate::execute::slurm::{ArrayState, Client, Submission};
 use crate::ledger::Ledger;
 
@@ -23,8 +23,8 @@ pub fn run(args: &CancelArgs) -> anyhow::Result<ExitCode> {
             eprintln!("{job} is cancelled ({before} before)");
         }
     }
-    let summary = Summary::of(&ledger)?;
+    let tally = Tally::of(&ledger)?;
     let runs = ledger.plan().runs.len();
-    eprintln!("{} of {runs} runs have ended and are kept; `runner sweep` trains the rest", runs - summary.pending);
+    eprintln!("{} of {runs} runs have ended and are kept; `runner sweep` trains the rest", runs - tally.pending);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,20 +1,19 @@
 //! `runner choose`.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
-use super::STDOUT;
 use super::fit::{self, Unfitted};
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
-use crate::cli::{ChooseArgs, Residuals};
+use super::shared::stdout;
+use crate::cli::ChooseArgs;
 use crate::fit::design::pool::{Options, Pool, explained};
-use crate::fit::formula::{Data, Grouping, Measure, Residual};
+use crate::fit::formula::{Data, Grouping, Measure};
 use crate::fit::laws::written;
 use crate::fit::named::Law;
 use crate::fit::table::TableError;
@@ -86,7 +85,7 @@ pub fn run(args: &ChooseArgs) -> anyhow::Result<ExitCode> {
         let room = Room::of(args.tables.wide);
         room.fold(&table(&played, args.repeats, room))
     };
-    io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
+    stdout::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -169,8 +168,7 @@ fn aligned(grouping: &Grouping, known: &[String], index: &str, path: &Path) -> a
 
 /// All budgets once.
 fn play(args: &ChooseArgs, parts: &[Part], budgets: &[(String, Budget)], repeat: u32) -> anyhow::Result<Vec<Played>> {
-    let residual = if args.residuals == Residuals::Log { Residual::Log } else { Residual::Plain };
-    let measure = Measure { residual, ..Measure::default() };
+    let measure = Measure { residual: args.residuals, ..Measure::default() };
     let options = Options { measure, copies: Options::COPIES, seed: args.seed + u64::from(repeat) };
     let pool = |part| {
         let Part { pool, target }: &Part = part;

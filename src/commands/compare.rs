@@ -1,18 +1,18 @@
 //! `runner compare`: what differs between two sweeps, or two runs, in spec and in outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::positive;
+use super::results::REHEARSAL;
 use super::shared::folder::{self, Folder, Found, Row};
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
-use super::sweep::results::REHEARSAL;
-use super::{STDOUT, positive};
+use super::shared::stdout;
 use crate::cli::CompareArgs;
 use crate::fit::approaches::approach2::{Approach2, Optimum};
 use crate::fit::approaches::headline;
@@ -45,7 +45,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let room = Room::of(tables.wide);
-    io::stdout().write_all(room.fold(&told.text(room)).as_bytes()).context(STDOUT)?;
+    stdout::print(&room.fold(&told.text(room)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -54,7 +54,7 @@ type Pair = [String; 3];
 
 /// Two sweeps or two runs, side by side.
 #[derive(Serialize)]
-struct Told {
+struct Compared {
     /// Names of the two.
     names: [String; 2],
     /// How the first table is called: spec or configuration.
@@ -71,7 +71,7 @@ struct Told {
     conclusions: Vec<String>,
 }
 
-impl Told {
+impl Compared {
     fn text(&self, room: Room) -> String {
         let [first, second] = self.names.each_ref().map(String::as_str);
         let lines = |lines: &[String]| lines.iter().fold(String::new(), |text, line| text + line + "\n");
@@ -143,7 +143,7 @@ fn or_same(what: &str, header: [&str; 3], rows: &[[String; 3]], room: Room) -> S
     if rows.is_empty() { format!("{what}: no difference\n") } else { table(header, rows, room) }
 }
 
-fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) -> anyhow::Result<Told> {
+fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) -> anyhow::Result<Compared> {
     let [rehearsed, other] = [first, second].map(|folder| folder.ledger.losses() == Losses::Rehearsed);
     ensure!(
         rehearsed == other,
@@ -176,7 +176,7 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) ->
             )
         }
     };
-    Ok(Told {
+    Ok(Compared {
         names: names.map(str::to_owned),
         kind: "spec",
         differences: spec,
@@ -384,7 +384,7 @@ fn worth(best: &[Best; 2], among: &str) -> anyhow::Result<Option<String>> {
     Ok(Some(format!("{surface}, a parameter of the second is worth {params} of the first's, and a token {tokens}")))
 }
 
-fn runs(first: &Found, second: &Found) -> Told {
+fn runs(first: &Found, second: &Found) -> Compared {
     let names = [first, second].map(|found| found.run.id.to_string());
     let config = |found: &Found| serde_json::to_value(&found.run.run).expect("a run has only string keys");
     let config = differences(&config(first), &config(second));
@@ -421,7 +421,7 @@ fn runs(first: &Found, second: &Found) -> Told {
         )),
         _ => None,
     };
-    Told {
+    Compared {
         names,
         kind: "configuration",
         differences: config,

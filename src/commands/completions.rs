@@ -1,21 +1,20 @@
 //! `runner completions` and `runner man`: what a package installs beside the program.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 
-use super::STDOUT;
 use super::shared::claim;
+use super::shared::stdout;
 use crate::cli::{Cli, CompletionsArgs, ManArgs};
 
 /// Prints what a shell needs to complete commands and flags.
 pub fn run(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "runner", &mut script);
-    io::stdout().write_all(&script).context(STDOUT)?;
+    stdout::print(&String::from_utf8(script)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::STDOUT;
 use super::shared::sheet::{Room, Sheet, Worth};
+use super::shared::stdout;
 use super::shared::{claim, device, planning};
 use crate::cli::CoordCheckArgs;
 use crate::fit::Estimate;
@@ -76,7 +75,7 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     fs::write(dir.join("spec.toml"), spec.to_toml()).with_context(unwritable)?;
     write(&dir, &spec.name, axis.name(), &checks)?;
 
-    write!(io::stdout(), "{}", table(&checks).text(Room::of(tables.wide))).context(STDOUT)?;
+    stdout::print(&table(&checks).text(Room::of(tables.wide)))?;
     for remark in remarks(&checks, axis) {
         eprintln!("{remark}");
     }

@@ -1,15 +1,14 @@
 //! `runner data`: prepare a corpus, or tell what is in it.
 
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::STDOUT;
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet};
+use super::shared::stdout;
 #[cfg(feature = "train")]
 use super::shared::{device::check_threads, kept_model::kept_model};
 use crate::cli::{DataArgs, DataCommand, ScoreArgs};
@@ -56,7 +55,7 @@ fn show(args: &DataArgs, corpus: &Corpus, data: &Data) -> anyhow::Result<ExitCod
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    write!(io::stdout(), "{}", table(corpus, data).text(Room::of(false))).context(STDOUT)?;
+    stdout::print(&table(corpus, data).text(Room::of(false)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,7 +84,7 @@ fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     // are others.
     let written = whole::fill(out, &mut |file| {
         scored = train::document_losses(device, cache, *threads, (planned, &weights), &mut hear);
-        let losses = scored.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
+        let losses = scored.as_ref().map_err(|error| std::io::Error::other(error.to_string()))?;
         losses.iter().try_for_each(|loss| writeln!(file, "{loss:.6}"))
     });
     let losses = scored?;

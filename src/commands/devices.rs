@@ -1,11 +1,8 @@
 //! `runner devices`: what this build can train on.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
-use super::STDOUT;
+use super::shared::stdout;
 use serde_json::json;
 
 use super::shared::sheet::{Room, Sheet, Worth};
@@ -31,6 +28,6 @@ pub fn run(args: &DevicesArgs) -> anyhow::Result<ExitCode> {
     for Listed { name, state, .. } in device::list() {
         table.add_row([name.to_owned(), state.unwrap_or_else(|missing| format!("not available: {missing}"))]);
     }
-    write!(io::stdout(), "{}", table.text(Room::of(false))).context(STDOUT)?;
+    stdout::print(&table.text(Room::of(false)))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,11 +1,8 @@
 //! `runner explain`: what a key of a spec means.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
-use super::STDOUT;
+use super::shared::stdout;
 use crate::cli::ExplainArgs;
 use crate::spec;
 
@@ -18,6 +15,6 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
             entries.join("\n")
         }
     };
-    io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
+    stdout::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::STDOUT;
 use super::shared::kept_model::kept_model;
+use super::shared::stdout::STDOUT;
 use super::shared::{claim, folder, out_file};
 use crate::cli::export::{ArchitectureName, ExportCommand, FolderArgs, TableArgs, TransformersArgs};
 use crate::data;

@@ -7,9 +7,9 @@ use std::thread;
 
 use anyhow::{Context as _, bail};
 
-use super::sweep::results;
+use super::results::{self, MissingCorpus};
 use crate::cli::ImportArgs;
-use crate::execute::Summary;
+use crate::execute::Tally;
 use crate::fit::table::{self, Columns, Field, Options, Records, TableFile};
 use crate::import::{self, Imported};
 use crate::ledger::{Ledger, LedgerError, Losses, Published, RunResult};
@@ -66,8 +66,8 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let ledger = Ledger::create(out, &sweep.text, sweep.plan, Losses::Trained)?;
     refuse_others(&ledger, &sweep.results)?;
     let new = publish(&ledger, &sweep.results)?;
-    let summary = Summary::of(&ledger)?;
-    results::rebuild(&ledger, &sweep.spec, Path::new("cache"), &summary)?;
+    let tally = Tally::of(&ledger)?;
+    results::write(&ledger, &sweep.spec, &tally, (Path::new("cache"), MissingCorpus::LeaveOut))?;
     let there = sweep.results.len() - new;
     let already = if there > 0 { format!(", {there} there already") } else { String::new() };
     eprintln!("{new} runs imported{already}. Report: {}", out.join("report.html").display());

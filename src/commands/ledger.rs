@@ -1,15 +1,12 @@
 //! `runner ledger`: looks for damage in a results folder, or derives its tables, fits and report again.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
-use super::STDOUT;
+use super::results::{self, MissingCorpus};
 use super::shared::folder;
-use super::sweep::results;
+use super::shared::stdout;
 use crate::cli::{LedgerArgs, LedgerCommand, RebuildArgs};
-use crate::execute::Summary;
+use crate::execute::Tally;
 use crate::ledger::{Ledger, conflict_warning};
 use crate::spec;
 
@@ -34,7 +31,7 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
             anyhow::bail!("{missing}: their rows would be lost; copy the rest of runs/, or remove runs.csv first");
         }
         let spec = spec::load(&dir.join("spec.toml"))?;
-        results::rebuild(&ledger, &spec, cache, &Summary::of(&ledger)?)?;
+        results::write(&ledger, &spec, &Tally::of(&ledger)?, (cache, MissingCorpus::LeaveOut))?;
         let runs = dir.join("runs.csv");
         eprintln!(
             "{}, curves.csv, fits.json and report.html are derived from {} results",
@@ -45,7 +42,6 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
     let (results, runs) = (check.results, check.runs);
     let sealed =
         if ledger.has_checksums() { "checksums match" } else { "no checksums in tables and in the older layout" };
-    writeln!(io::stdout(), "{results} results of {runs} runs are whole ({sealed}), {} conflicts", conflicts.len())
-        .context(STDOUT)?;
+    stdout::print(&format!("{results} results of {runs} runs are whole ({sealed}), {} conflicts\n", conflicts.len()))?;
     Ok(ExitCode::SUCCESS)
 }

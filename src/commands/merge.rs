@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::results::{self, MissingCorpus};
 use super::shared::folder;
-use super::sweep::results;
 use crate::cli::MergeArgs;
-use crate::execute::Summary;
+use crate::execute::Tally;
 use crate::ledger::{Ledger, conflict_warning, joined};
 use crate::spec;
 
@@ -41,9 +41,9 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     for path in ledger.conflicts()? {
         eprintln!("{}", conflict_warning(&path));
     }
-    let summary = Summary::of(&ledger)?;
-    results::rebuild(&ledger, &spec, cache, &summary)?;
+    let tally = Tally::of(&ledger)?;
+    results::write(&ledger, &spec, &tally, (cache, MissingCorpus::LeaveOut))?;
     let (runs, report) = (ledger.plan().runs.len(), out.join("report.html"));
-    eprintln!("{} of {runs} runs have a result. Report: {}", runs - summary.pending, report.display());
+    eprintln!("{} of {runs} runs have a result. Report: {}", runs - tally.pending, report.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! One file or folder a command: load, call one stage, print. The only place that writes to stdout, and the only one that
-//! uses anyhow. What several of them do is in `shared/`.
+//! uses anyhow. What several of them do is in `shared/`, which
+//! knows none of them; `results/` is what follows from the runs of a sweep.
 
 pub mod allocate;
 #[cfg(feature = "train")]
@@ -21,6 +22,7 @@ pub mod ls;
 pub mod merge;
 pub mod plan;
 pub mod predict;
+mod results;
 pub mod schema;
 mod shared;
 pub mod show;
@@ -43,6 +45,3 @@ fn positive(flag: &str, value: f64) -> anyhow::Result<f64> {
     anyhow::ensure!(value.is_finite() && value > 0.0, "--{flag} {value}: write a number above zero");
     Ok(value)
 }
-
-/// Said where stdout cannot be written.
-const STDOUT: &str = "cannot write to stdout";

@@ -2,22 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::positive;
+use super::results::{self, results_dir};
 use super::shared::card_memory::CardMemory;
 use super::shared::json;
 use super::shared::planning::Corpora;
 use super::shared::sheet::{Room, Sheet, Worth};
+use super::shared::stdout::{self, STDOUT};
 use super::shared::throughput::Throughput;
 use super::shared::{device, out_file, planning, program, remarks, trunks};
-use super::sweep::asked;
-use super::sweep::results::results_dir;
-use super::{STDOUT, positive};
 use crate::cli::PlanArgs;
 use crate::execute::choose::tuning::Tuning;
 use crate::ledger::{Difference, Ledger, Losses, State, has_tables_only};
@@ -39,7 +39,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let mut spec = program::load(&args.spec, &args.overrides.set)?;
     let corpora = Corpora::of(&spec, &args.place.cache)?;
     let mut plan = corpora.plan(&spec)?;
-    asked::foresee(&spec, &plan, (&args.spec, &args.overrides.set))?;
+    results::foresee(&spec, &plan, (&args.spec, &args.overrides.set))?;
     let throughput = match rate_given {
         Some(rate) => Throughput::constant(rate),
         None if args.csv && limit.is_none() => Throughput::unknown(),
@@ -69,7 +69,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     } else {
         let room = Room::of(args.tables.wide);
         let text = text(&spec, &plan, &throughput, (machine, price), card(&plan), room)?;
-        io::stdout().write_all(room.fold(&text).as_bytes()).context(STDOUT)?;
+        stdout::print(&room.fold(&text))?;
     }
     planning::require_runs(&plan)?;
     if let Some(fittable) = &fittable {

@@ -1,16 +1,16 @@
 //! `runner predict`.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 
+use super::positive;
 use super::shared::json;
 use super::shared::sheet::{Room, Sheet, Worth};
+use super::shared::stdout;
 use super::shared::surface::{self, Asked, Fitted};
 use super::shared::written;
-use super::{STDOUT, positive};
 use crate::cli::PredictArgs;
 use crate::fit::Estimate;
 use crate::fit::approaches::allocate;
@@ -75,7 +75,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
         best.loss
     )?;
     write!(out, "\n{}", tenfold_table(&tenfold).text(Room::of(false)))?;
-    io::stdout().write_all(Room::of(false).fold(&out).as_bytes()).context(STDOUT)?;
+    stdout::print(&Room::of(false).fold(&out))?;
     Ok(ExitCode::SUCCESS)
 }
 

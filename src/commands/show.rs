@@ -1,18 +1,16 @@
 //! `runner show`: one run, with its configuration, loss, curve and attempts, or one sweep.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use serde_json::json;
 
-use super::STDOUT;
-use super::ls::Line;
 use super::shared::folder::{self, Folder, Found, Row};
 use super::shared::json;
+use super::shared::line::Line;
 use super::shared::sheet::{Room, Sheet};
+use super::shared::stdout;
 use crate::cli::ShowArgs;
 use crate::execute::diverged::loss_of;
 use crate::observation::Counting;
@@ -44,9 +42,9 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     planned(&folder, &run, &row, &mut add);
     measured(&folder, &run, &row, &mut add)?;
     kept(&folder, &run, &mut add)?;
-    write!(io::stdout(), "{}", table.text(Room::of(false))).context(STDOUT)?;
+    stdout::print(&table.text(Room::of(false)))?;
     if args.config {
-        writeln!(io::stdout(), "\n{}", serde_json::to_string_pretty(&run.run)?).context(STDOUT)?;
+        stdout::print(&format!("\n{}\n", serde_json::to_string_pretty(&run.run)?))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -66,7 +64,7 @@ fn sweep(dir: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
         table.add_row(["limits".to_owned(), limits]);
     }
     table.add_row(["runs are listed in".to_owned(), dir.join("runs.csv").display().to_string()]);
-    write!(io::stdout(), "{}", table.text(Room::of(false))).context(STDOUT)?;
+    stdout::print(&table.text(Room::of(false)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use super::shared::device;
-use super::sweep::pool;
+use super::shared::pool;
 use crate::cli::{Patience, SlurmTaskArgs};
 use crate::execute::slurm::{self, Client, Task};
 use crate::execute::{self, Display, Pool};

@@ -1,13 +1,12 @@
 //! `runner status`: how a sweep stands.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
-use super::STDOUT;
+use super::shared::stdout;
 use super::shared::{folder, json};
 use crate::cli::StatusArgs;
 use crate::execute::{Status, slurm};
@@ -35,7 +34,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         let text = if *json { json_line(&status, array.as_deref())? } else { text(&status, array.as_deref()) };
         // On a terminal each look takes the place of the one before.
         let again = if *watch && !json && io::stdout().is_terminal() { CLEAR } else { "" };
-        write!(io::stdout(), "{again}{text}").context(STDOUT)?;
+        stdout::print(&format!("{again}{text}"))?;
         if !watch || status.is_over() {
             return Ok(ExitCode::from(u8::from(!status.failed.is_empty())));
         }

@@ -1,15 +1,14 @@
 //! `runner stop-early`: what stopping runs early would have saved, and cost, in a finished sweep.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::STDOUT;
 use super::shared::sheet::{Room, Sheet, Worth};
+use super::shared::stdout;
 use super::shared::stopping::Regret;
 use super::shared::{folder, json};
 use crate::cli::StopEarlyArgs;
@@ -42,7 +41,7 @@ pub fn run(args: &StopEarlyArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let room = Room::of(tables.wide);
-    write!(io::stdout(), "{}", room.fold(&words(&dir, &tuned, &tried, room))).context(STDOUT)?;
+    stdout::print(&room.fold(&words(&dir, &tuned, &tried, room)))?;
     Ok(ExitCode::SUCCESS)
 }
 

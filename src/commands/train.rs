@@ -1,15 +1,14 @@
 //! `runner train`: one run, in this process.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-
+use super::results;
+use super::seconds;
 use super::shared::sheet::{Room, Sheet};
+use super::shared::stdout;
 use super::shared::{closing, device, planning, remarks};
-use super::sweep::results;
-use super::{STDOUT, seconds};
 use crate::cli::TrainArgs;
 use crate::execute::diverged::loss_of;
 use crate::execute::{self, Display, Terms, Work, WorkError};
@@ -78,9 +77,9 @@ fn conclude(ledger: &Ledger, run: &PlannedRun) -> anyhow::Result<ExitCode> {
     ledger.rebuild_tables()?;
     match ledger.state(&run.id)? {
         State::Ended(result) => {
-            let printed = write!(io::stdout(), "{}", table(run, &result).text(Room::of(false)));
+            let printed = stdout::print(&table(run, &result).text(Room::of(false)));
             eprintln!("tables in {}, the run in {}", dir.display(), dir.join("runs").join(run.id.as_str()).display());
-            printed.context(STDOUT)?;
+            printed?;
             Ok(ExitCode::SUCCESS)
         }
         State::Failed(failure) => {

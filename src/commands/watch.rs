@@ -1,17 +1,16 @@
 //! `runner watch`: serves the report of a sweep while it runs.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::STDOUT;
+use super::results::{self, Derived, MissingCorpus};
 use super::shared::folder;
-use super::sweep::results::{self, Derived};
+use super::shared::stdout;
 use crate::cli::WatchArgs;
-use crate::execute::{Status, Summary};
+use crate::execute::{Status, Tally};
 use crate::ledger::{Ledger, State};
 use crate::plan::RunId;
 use crate::serve::{Server, Shelf, Site};
@@ -33,12 +32,13 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let server = Server::bind(*host, *port, *public)?;
     let url = server.url().context("cannot determine the address")?;
     let shelf = server.shelf();
-    let watch = Watch { entropy: results::cached_entropy(&ledger, &spec, cache), ledger, spec };
+    let entropy = results::entropy(&ledger, &spec, (cache, MissingCorpus::LeaveOut))?;
+    let watch = Watch { ledger, spec, entropy };
     let mut seen = watch.seen()?;
     eprintln!("fitting what {} holds so far", dir.display());
     shelf.put(watch.site()?);
     watch.tell(&shelf)?;
-    writeln!(io::stdout(), "{url}").context(STDOUT)?;
+    stdout::print(&format!("{url}\n"))?;
     eprintln!("serving the report of {} until interrupted", dir.display());
     std::thread::spawn(move || server.run());
     loop {
@@ -83,10 +83,10 @@ impl Watch {
     }
 
     fn site(&self) -> anyhow::Result<Site> {
-        let summary = Summary::of(&self.ledger)?;
+        let tally = Tally::of(&self.ledger)?;
         let progress = progress(&Status::of(&self.ledger)?);
         let how = (RESAMPLES, Some(progress.as_str()));
-        Ok(Derived::of(&self.ledger, &self.spec, self.entropy, &summary, how)?.report.into())
+        Ok(Derived::of(&self.ledger, &self.spec, self.entropy, &tally, how)?.report.into())
     }
 
     fn tell(&self, shelf: &Shelf) -> anyhow::Result<()> {

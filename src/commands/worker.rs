@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use super::seconds;
+use super::shared::pool;
 use super::shared::{device, folder, program};
-use super::sweep::pool;
 use crate::cli::WorkerArgs;
 use crate::execute::{self, Event, Terms, Work, WorkError};
 use crate::ledger::{FailureClass, Ledger, LedgerError, has_tables_only};

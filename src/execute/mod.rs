@@ -25,8 +25,8 @@ mod slot;
 pub mod slurm;
 mod status;
 mod stopping;
-mod summary;
 mod supervisor;
+mod tally;
 mod terms;
 mod worker;
 
@@ -35,8 +35,8 @@ pub use event::Event;
 pub use interrupt::{files_may_be_too_large, interrupts, leave, stop_flag};
 pub use status::{Failed, Running, Status};
 pub use stopping::{Stopping, replay};
-pub use summary::Summary;
 pub use supervisor::{ExecuteError, Pool, supervise};
+pub use tally::Tally;
 pub use terms::{Open, Terms, Work, WorkError};
 pub use worker::work;
 

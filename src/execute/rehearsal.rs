@@ -134,7 +134,7 @@ impl Trainer for Rehearsal {
         let steps = run.run.schedule.steps;
         let points = run.run.eval.curve_points.clamp(1, steps.max(1));
         let (mut train_loss, mut left) = (untrained, false);
-        let mut place = Told::default();
+        let mut place = Memory::default();
         let mut read = |file: &mut File| {
             place = serde_json::from_reader(file).map_err(|error| error.to_string())?;
             Ok(())
@@ -143,7 +143,7 @@ impl Trainer for Rehearsal {
         if !is_own && run.trunk.is_some() {
             checkpoints.load_trunk(&mut read);
         }
-        let Told { step: told, shared } = place;
+        let Memory { step: told, shared } = place;
         let end_of_trunk = run.run.schedule.stable_steps();
         for point in 1..=points {
             let step = steps * point / points;
@@ -154,14 +154,14 @@ impl Trainer for Rehearsal {
             let again = step <= told;
             if run.trunk.is_some() && told < end_of_trunk && step >= end_of_trunk && !left {
                 left = true;
-                let place = Told { step: end_of_trunk, shared: end_of_trunk };
+                let place = Memory { step: end_of_trunk, shared: end_of_trunk };
                 // Where it fails the others rehearse it again.
                 let _ = checkpoints.save_trunk(&mut |out| Ok(serde_json::to_writer(out, &place)?));
             }
             let progress =
                 Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true, again };
             if on_progress(progress).is_break() {
-                let place = Told { step: told.max(step), shared };
+                let place = Memory { step: told.max(step), shared };
                 // Where it fails the rehearsal begins anew, which takes no time.
                 let _ = checkpoints.save(&mut |out| Ok(serde_json::to_writer(out, &place)?));
                 return Err(TrainError::Interrupted { step });
@@ -194,7 +194,7 @@ pub fn end(run: &PlannedRun) -> Outcome {
 
 /// How far a rehearsal is: all that it remembers.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Told {
+struct Memory {
     /// Steps that were told.
     step: usize,
     /// Those of them that another run had told, with which it shares its stable phase.

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::choose::Chooser;
 use super::health::Health;
 use super::slot::{Said, Slot, Worker};
-use super::{Display, Event, REQUEUE, Summary, retry};
+use super::{Display, Event, REQUEUE, Tally, retry};
 use crate::ledger::{Failure, FailureClass, Ledger, LedgerError};
 use crate::plan::{PlannedRun, RunId};
 
@@ -62,7 +62,7 @@ pub fn supervise(
     pool: &Pool<'_>,
     display: &mut Display<'_>,
     interrupts: &Receiver<i32>,
-) -> Result<Summary, ExecuteError> {
+) -> Result<Tally, ExecuteError> {
     let (sender, receiver) = channel();
     let slots = pool.devices.iter().map(|_| Slot::Idle).collect();
     let (health, stopping) = (Health::default(), None);
@@ -72,7 +72,7 @@ pub fn supervise(
     supervisor.kill_all();
     ended?;
     let Supervisor { health, stopping, .. } = supervisor;
-    Ok(Summary { interrupted: stopping, quarantined: health.quarantined, ..Summary::of(ledger)? })
+    Ok(Tally { interrupted: stopping, quarantined: health.quarantined, ..Tally::of(ledger)? })
 }
 
 struct Supervisor<'a, 'p> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::log::STEPS;
-use super::tracked::{FINISHED, Told, Tracked};
+use super::tracked::{FINISHED, Fields, Tracked};
 use super::{ImportError, log, mlflow, tensorboard, wandb};
 use crate::fit::table::{self, Field};
 
@@ -22,7 +22,7 @@ pub struct Gathered {
     pub curves: Vec<Points>,
     /// What was left out, for people.
     pub notes: Vec<String>,
-    runs: Vec<Told>,
+    runs: Vec<Fields>,
     /// The runs whose log tells no status and ends with a loss that is no number, or before its last step.
     ended: BTreeMap<usize, &'static str>,
 }
@@ -84,7 +84,7 @@ pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
     Ok(Some(gathered))
 }
 
-fn has_status(run: &Told) -> bool {
+fn has_status(run: &Fields) -> bool {
     run.keys().any(|key| table::calls(Field::Status, key))
 }
 
@@ -99,7 +99,7 @@ impl Gathered {
         let Tracked { name, path, lines, settings, status, notes } = of;
         self.notes.extend(notes);
         let count = lines.len();
-        let (mut run, mut points, mut skipped, mut diverged) = (Told::new(), Points::new(), 0, false);
+        let (mut run, mut points, mut skipped, mut diverged) = (Fields::new(), Points::new(), 0, false);
         let (mut reached, mut all) = (0.0_f64, None);
         // Trainers of Hugging Face close a log with the mean of all training losses, by a name of its own.
         let only_step_losses = lines.iter().flatten().any(|told| told.contains_key(LOSSES[0]));
@@ -151,7 +151,7 @@ impl Gathered {
         Ok(())
     }
 
-    fn push(&mut self, run: Told, points: Points) {
+    fn push(&mut self, run: Fields, points: Points) {
         self.runs.push(run);
         self.curves.push(points);
     }
@@ -161,10 +161,10 @@ impl Gathered {
     fn write(&mut self) {
         // A loss on the way is not that of the end, where another one is told.
         let validation = |key: &String| table::calls(Field::Loss, key) && !LOSSES.contains(&key.as_str());
-        if self.runs.iter().flat_map(Told::keys).any(validation) {
+        if self.runs.iter().flat_map(Fields::keys).any(validation) {
             self.runs.iter_mut().for_each(|run| run.retain(|key, _| !LOSSES.contains(&key.as_str())));
         }
-        let told = self.runs.iter().flat_map(Told::keys).find(|key| table::calls(Field::Status, key)).cloned();
+        let told = self.runs.iter().flat_map(Fields::keys).find(|key| table::calls(Field::Status, key)).cloned();
         let key = told.as_deref().unwrap_or(STATUS);
         for (at, mut run) in std::mem::take(&mut self.runs).into_iter().enumerate() {
             if let Some(status) = self.ended.get(&at) {

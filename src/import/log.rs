@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ImportError;
-use super::tracked::{Told, Tracked, inside, text, value};
+use super::tracked::{Fields, Tracked, inside, text, value};
 use crate::fit::table::{self, Field};
 use crate::lines::plain_json;
 
@@ -62,7 +62,7 @@ fn has_columns_of_a_log(path: &Path) -> bool {
 }
 
 /// What each line tells; nothing where it is not understood.
-fn lines(path: &Path) -> Result<Vec<Option<Told>>, ImportError> {
+fn lines(path: &Path) -> Result<Vec<Option<Fields>>, ImportError> {
     let text = text(path)?;
     if path.extension().is_some_and(|ending| ending == "csv") {
         return Ok(rows(&text));
@@ -77,7 +77,7 @@ pub fn json<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
 }
 
 /// Rows of a CSV, each without its empty cells: a row of a training loss has none of validation.
-fn rows(text: &str) -> Vec<Option<Told>> {
+fn rows(text: &str) -> Vec<Option<Fields>> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
     let Ok(header) = reader.headers().cloned() else { return Vec::new() };
     let told = |row: csv::StringRecord| {
@@ -88,7 +88,7 @@ fn rows(text: &str) -> Vec<Option<Told>> {
 }
 
 /// Settings that stand beside a log: the lines of `hparams.yaml` with a name and a value, those of nested tables left out.
-pub fn settings(log: &Path) -> Told {
+pub fn settings(log: &Path) -> Fields {
     let text = fs::read_to_string(log.with_file_name(SETTINGS)).unwrap_or_default();
     let setting = |line: &str| {
         let (name, told) = line.split_once(": ")?;

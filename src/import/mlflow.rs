@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::ImportError;
-use super::tracked::{FINISHED, Steps, Told, Tracked, inside, text};
+use super::tracked::{FINISHED, Fields, Steps, Tracked, inside, text};
 
 /// The runs of an `mlruns` folder, or of one of its experiments.
 pub fn runs(path: &Path) -> Result<Vec<Tracked>, ImportError> {
@@ -39,7 +39,7 @@ fn run(path: &Path) -> Result<Option<Tracked>, ImportError> {
     if told("lifecycle_stage").as_deref() == Some("deleted") {
         return Ok(None);
     }
-    let (mut settings, mut steps) = (Told::new(), Steps::default());
+    let (mut settings, mut steps) = (Fields::new(), Steps::default());
     for (name, file) in named_files(&path.join("params"))? {
         settings.insert(name, text(&file)?.trim().into());
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::ImportError;
 use super::log;
-use super::tracked::{FINISHED, Steps, Told, Tracked, bytes, folders, inside, number, value};
+use super::tracked::{FINISHED, Fields, Steps, Tracked, bytes, folders, inside, number, value};
 use crate::tensorboard::{self as events, Event, FAILURE, HPARAMS, Hparams, Kind, Message as _, SUCCESS, Summary};
 
 /// Folders of one run that each have a part of its values, as Keras and T5X write them.
@@ -23,7 +23,7 @@ const LONGEST_SETTING: usize = 200;
 #[derive(Default)]
 struct Folder {
     steps: Vec<(i64, String, f64)>,
-    settings: Told,
+    settings: Fields,
     has_hparams: bool,
     status: Option<String>,
     notes: Vec<String>,

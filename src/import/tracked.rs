@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::ImportError;
 
 /// What is told at once, by name.
-pub type Told = Map<String, Value>;
+pub type Fields = Map<String, Value>;
 
 /// What the files of one run tell.
 #[derive(Debug, Default)]
@@ -19,9 +19,9 @@ pub struct Tracked {
     /// Where that is told, for people.
     pub path: PathBuf,
     /// What is told one after the other; nothing for a line that is not understood.
-    pub lines: Vec<Option<Told>>,
+    pub lines: Vec<Option<Fields>>,
     /// What holds for the whole run, where no line tells it.
-    pub settings: Told,
+    pub settings: Fields,
     /// How it ended, where a tracker says so.
     pub status: Option<String>,
     /// What is wrong with its files, for people.
@@ -81,7 +81,7 @@ pub fn value(text: &str) -> Value {
 
 /// Measurements of one run by their step: of a step that was done again, after a restart, the later ones count.
 #[derive(Debug, Default)]
-pub struct Steps(BTreeMap<i64, Told>);
+pub struct Steps(BTreeMap<i64, Fields>);
 
 impl Steps {
     /// Adds a measurement.
@@ -95,8 +95,8 @@ impl Steps {
     }
 
     /// A line a step.
-    pub fn lines(self) -> Vec<Option<Told>> {
-        let line = |(step, mut told): (i64, Told)| {
+    pub fn lines(self) -> Vec<Option<Fields>> {
+        let line = |(step, mut told): (i64, Fields)| {
             told.entry("step").or_insert_with(|| step.into());
             Some(told)
         };

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::ImportError;
 use super::log;
-use super::tracked::{FINISHED, Told, Tracked, bytes, folders, inside, number};
+use super::tracked::{FINISHED, Fields, Tracked, bytes, folders, inside, number};
 
 #[derive(Clone, PartialEq, Message)]
 struct Record {
@@ -140,7 +140,7 @@ fn read(path: &Path, file: &[u8]) -> (String, Tracked) {
         status: Some("without an end".to_owned()),
         ..Tracked::default()
     };
-    let (mut id, mut summary) = (run.name.clone(), Told::new());
+    let (mut id, mut summary) = (run.name.clone(), Fields::new());
     let (records, whole) = records(file);
     if !whole {
         let what =
@@ -159,7 +159,7 @@ fn read(path: &Path, file: &[u8]) -> (String, Tracked) {
         run.settings.extend(record.config.iter().flat_map(|config| values(&config.update)));
         summary.extend(record.summary.iter().flat_map(|summary| values(&summary.update)));
         if let Some(history) = record.history {
-            let mut line: Told = values(&history.item).collect();
+            let mut line: Fields = values(&history.item).collect();
             if let Some(step) = history.step {
                 line.entry("_step").or_insert_with(|| step.number.into());
             }

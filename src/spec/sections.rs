@@ -11,7 +11,8 @@ use super::launcher::Launcher;
 use super::own::{Config, Count, OwnModel};
 use super::rule::{self, PowerRule};
 use super::tune::Tuned;
-use crate::fit::named::{Law, Objective, Residuals};
+use crate::fit::formula::Residual;
+use crate::fit::named::{Law, Objective};
 use crate::goal::{Goal, StopEarly};
 use crate::model::{Embedding, Experts, Mixer, Mlp, Norm, NormPlace, Parts, Positions, is_default};
 use crate::optimizer::OptimizerKind;
@@ -79,7 +80,7 @@ pub struct Fit {
     pub target_loss: Vec<f64>,
     /// Formulas: whether residuals are differences of losses or of their logarithms; log if not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub residuals: Option<Residuals>,
+    pub residuals: Option<Residual>,
     /// Formulas: what is minimised over the residuals; squares if not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<Objective>,

@@ -106,7 +106,7 @@ mod tests {
     }
 
     /// How a run ended, without times, and the points of its curve.
-    type Told = (String, Vec<(usize, u64)>);
+    type End = (String, Vec<(usize, u64)>);
 
     /// Trains a run, which is stopped once after so many steps.
     fn train(
@@ -115,7 +115,7 @@ mod tests {
         checkpoints: &mut dyn Checkpoints,
         micro_batches: usize,
         stop: Option<usize>,
-    ) -> (Told, usize) {
+    ) -> (End, usize) {
         let mut trainer = crate::train::open("cpu", cache, 1).unwrap();
         let mut attempt = |stop: Option<usize>| {
             let mut points = Vec::new();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     /// The same run alone.
-    fn alone(run: &PlannedRun, cache: &Path) -> Told {
+    fn alone(run: &PlannedRun, cache: &Path) -> End {
         train(&PlannedRun { trunk: None, ..run.clone() }, cache, &mut (), 1, None).0
     }
 

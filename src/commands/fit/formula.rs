@@ -304,7 +304,7 @@ pub(super) fn refuse_alone(args: &cli::FormulaArgs) -> anyhow::Result<()> {
         ("--unknown", !args.unknown.is_empty()),
         ("--cost", args.cost.is_some()),
         ("--figure", args.figure.is_some()),
-        ("--residuals plain", args.residuals == cli::Residuals::Plain),
+        ("--residuals plain", args.residuals == Residual::Plain),
         ("--objective huber", args.objective == cli::Objective::Huber),
         ("--overestimates", (args.overestimates - 1.0).abs() > 0.0),
     ];
@@ -318,7 +318,7 @@ pub(super) fn refuse_alone(args: &cli::FormulaArgs) -> anyhow::Result<()> {
 fn require_costs(request: &Request, data: &Data) -> anyhow::Result<()> {
     let costs = data.cost.as_deref();
     ensure!(
-        request.resample != Resample::Budgets || costs.is_some(),
+        request.args.resample != Resample::Budgets || costs.is_some(),
         "--resample budgets draws rows of one cost together, and nothing tells the cost here: write --cost, or a column of FLOPs"
     );
     require_budgets(request, costs.unwrap_or_default().iter().copied())
@@ -332,7 +332,7 @@ fn options(request: &Request) -> anyhow::Result<written::Options> {
     let residual = if request.is_plain() { Residual::Plain } else { Residual::Log };
     let measure = Measure { residual, delta, above: positive("overestimates", args.overestimates)? };
     let bootstrap: Bootstrap = request.bootstrap;
-    Ok(written::Options { measure, starts: args.multistart as usize, bootstrap, resample: request.resample })
+    Ok(written::Options { measure, starts: args.multistart as usize, bootstrap, resample: request.args.resample })
 }
 
 /// What was asked for: formulas, or one of the literature.

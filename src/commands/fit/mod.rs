@@ -2,6 +2,7 @@
 
 mod columns;
 mod finding;
+mod fit_of_rows;
 mod formula;
 mod laws;
 mod outliers;
@@ -10,24 +11,22 @@ mod print_formula;
 mod question;
 mod request;
 mod rows;
-mod told;
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use serde::Serialize;
 
+pub(super) use self::fit_of_rows::{FitOfRows, words};
 pub(super) use self::formula::Unfitted;
 pub(super) use self::laws::figures;
 pub(super) use self::question::{Refused, ask, foresee, in_words_of_a_spec};
 use self::request::{Request, require_budgets};
 use self::rows::{Group, Made, groups};
-pub(super) use self::told::{Told, words};
-use super::STDOUT;
 use super::shared::json;
 use super::shared::sheet::Room;
+use super::shared::stdout;
 use crate::cli::{self, Approach, FitArgs};
 use crate::fit::Bootstrap;
 use crate::fit::approaches::approach2::akima;
@@ -38,7 +37,7 @@ use crate::fit::approaches::{approach2, complete, points};
 use crate::fit::named::Law;
 use crate::fit::table;
 use crate::fit::table::Columns;
-use crate::fit::table::budgets::{self, Resample};
+use crate::fit::table::budgets;
 use crate::fit::table::recount;
 use crate::observation::{Counting, Observation};
 
@@ -57,11 +56,11 @@ pub fn run(args: &FitArgs) -> anyhow::Result<ExitCode> {
     }
     let said = match args.law {
         law if is_formula => formula::run(&request, law)?,
-        Some(law) => told::text(&laws::run(&request)?, law, &request)?,
+        Some(law) => fit_of_rows::text(&laws::run(&request)?, law, &request)?,
         None => surfaces(&request)?,
     };
     let said = if args.json { said } else { request.room.fold(&said) };
-    write!(io::stdout(), "{said}").context(STDOUT)?;
+    stdout::print(&said)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,10 +82,6 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
             rows: rows(args),
         },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },
-        resample: match args.resample {
-            cli::Resample::Runs => Resample::Runs,
-            cli::Resample::Budgets => Resample::Budgets,
-        },
         starts: StartGrid::parse(&args.starts).context("--starts")?,
         room: Room::of(args.tables.wide),
     })
@@ -184,7 +179,7 @@ fn printed(fits: &[Summary], made: &Made, outliers: &[Outlier]) -> anyhow::Resul
 
 /// Counts the compute of a group anew, where that was asked for.
 fn recount_as_asked(group: &mut Group<Observation>, request: &Request) -> anyhow::Result<()> {
-    let Some(counting) = request.args.recount.map(counting) else { return Ok(()) };
+    let Some(counting) = request.args.recount else { return Ok(()) };
     group.rows = recount::recount(&group.rows, counting);
     ensure!(
         !group.rows.is_empty(),
@@ -194,15 +189,6 @@ fn recount_as_asked(group: &mut Group<Observation>, request: &Request) -> anyhow
     );
     eprintln!("note: compute is 6ND with N counted by {}; losses are interpolated within each size", counting.name());
     Ok(())
-}
-
-/// The convention that a flag names.
-pub(super) fn counting(flag: cli::Counting) -> Counting {
-    match flag {
-        cli::Counting::All => Counting::All,
-        cli::Counting::NonEmbedding => Counting::NonEmbedding,
-        cli::Counting::BlocksAndUnembedding => Counting::BlocksAndUnembedding,
-    }
 }
 
 /// Warns where the FLOPs of a table are none that its parameters and tokens could have cost.
@@ -247,7 +233,7 @@ fn fit(group: &Group<Observation>, approach: Approach, request: &Request) -> Opt
 fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request: &Request) -> Summary {
     let options = complete::Options {
         bootstrap: request.bootstrap,
-        resample: request.resample,
+        resample: request.args.resample,
         weighted: request.args.weighted,
         delta: request.args.delta.unwrap_or(approach3::DELTA),
         starts: request.starts.clone(),

@@ -42,7 +42,7 @@ pub fn text(fits: &[Summary], room: Room) -> String {
 }
 
 /// The line above what belongs to one group.
-pub(in crate::commands) fn heading(group: &str) -> String {
+pub(super) fn heading(group: &str) -> String {
     format!("== {group} ==\n")
 }
 
@@ -318,7 +318,7 @@ fn bias(fit: &Summary) -> String {
 }
 
 /// A value with its interval, or a dash where the status allows no number.
-pub(in crate::commands) fn cell(estimate: Option<Estimate>, print: impl Fn(f64) -> String) -> String {
+pub(super) fn cell(estimate: Option<Estimate>, print: impl Fn(f64) -> String) -> String {
     let Some(Estimate { value, low, high }) = estimate else { return "-".to_owned() };
     let number = print(value);
     if !(low.is_finite() && high.is_finite()) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Args as _, FromArgMatches as _};
 
-use super::told::Told;
+use super::fit_of_rows::FitOfRows;
 use super::{laws, request};
 use crate::cli::FitArgs;
 use crate::fit::formula::{COST, FormulaError};
@@ -19,7 +19,7 @@ pub(super) fn defaults(runs: &Path) -> anyhow::Result<FitArgs> {
 }
 
 /// What a spec asks of the table of its runs: the same as by the flags of this command.
-pub(in crate::commands) fn ask(runs: &Path, asked: &Fit, resamples: usize) -> anyhow::Result<Vec<Told>> {
+pub(in crate::commands) fn ask(runs: &Path, asked: &Fit, resamples: usize) -> anyhow::Result<Vec<FitOfRows>> {
     let args = FitArgs { bootstrap: resamples as u32, ..flags(runs, asked)? };
     laws::run(&request(&args)?)
 }

@@ -4,7 +4,6 @@ mod format;
 mod missing;
 mod sized;
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,7 +12,7 @@ use toml_edit::{DocumentMut, Item};
 
 use format::Format;
 
-use super::STDOUT;
+use super::shared::stdout;
 use super::shared::{device, out_file};
 use crate::cli::InitArgs;
 use crate::spec::{self, Template};
@@ -49,7 +48,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     // Refused before a file of it is written.
     let spec = spec::parse(&adapted, &format!("{kind} as it would be written"))?;
     if file == Path::new("-") {
-        io::stdout().write_all(adapted.as_bytes()).context(STDOUT)?;
+        stdout::print(&adapted)?;
         return Ok(ExitCode::SUCCESS);
     }
     out_file::create(&file, adapted.as_bytes())?;

@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal as _};
 
+use super::sheet::folded;
 use crate::shell;
 
 /// Columns that lines are wrapped to on a terminal: those of the narrowest that are common.
@@ -13,38 +14,16 @@ pub fn say(paragraphs: &[String]) {
     let terminal = io::stderr().is_terminal();
     eprintln!();
     for paragraph in paragraphs.iter().filter(|paragraph| !paragraph.is_empty()) {
-        eprintln!("{}", if terminal { wrapped(paragraph, COLUMNS) } else { paragraph.clone() });
+        eprintln!("{}", if terminal { folded(&one_line(paragraph), COLUMNS, 0, 0) } else { paragraph.clone() });
     }
 }
 
-/// A paragraph on lines of at most so many characters; a word that is longer has a line of its own.
-fn wrapped(paragraph: &str, columns: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in paragraph.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
+/// A paragraph with one space between its words.
+fn one_line(paragraph: &str) -> String {
+    paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// This command as it was written, so that a shell takes it again.
 pub fn this_command() -> String {
     shell::command(std::env::args())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_as_long_as_they_may_be_and_no_word_is_cut() {
-        assert_eq!(wrapped("one two three fourteen", 9), "one two\nthree\nfourteen");
-        assert_eq!(wrapped("one two three", 7), "one two\nthree");
-        assert_eq!(wrapped("", 5), "");
-    }
 }

@@ -1,11 +1,8 @@
 //! What commands print with `--json`: one object, which says the version of its form. docs/json.md lists the keys.
 
-use std::io::{self, Write as _};
-
-use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::commands::STDOUT;
+use super::stdout;
 
 /// Raised where a key that was there changes its meaning or goes; new keys do not raise it.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -18,5 +15,5 @@ pub fn versioned(mut object: Value) -> Value {
 
 /// Prints an object in one line.
 pub fn print(object: Value) -> anyhow::Result<()> {
-    writeln!(io::stdout(), "{}", versioned(object)).context(STDOUT)
+    stdout::print(&format!("{}\n", versioned(object)))
 }

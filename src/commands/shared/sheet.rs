@@ -24,7 +24,7 @@ impl Room {
         Self(if wide { None } else { told().or_else(seen) })
     }
 
-    /// For a file, or a test.
+    /// So many columns.
     #[cfg(test)]
     pub const fn columns(width: usize) -> Self {
         Self(Some(width))
@@ -48,8 +48,8 @@ impl Room {
     }
 }
 
-/// Words in lines of at most this width, the first and the others indented.
-fn folded(text: &str, width: usize, first: usize, others: usize) -> String {
+/// Words in lines of at most this width, the first and the others indented; a word that is longer has a line of its own.
+pub fn folded(text: &str, width: usize, first: usize, others: usize) -> String {
     let (mut out, mut used) = (" ".repeat(first), first);
     for (at, word) in text.split(' ').enumerate() {
         let long = length(word);
@@ -303,5 +303,11 @@ mod tests {
         assert_eq!(Room::columns(10).fold("  aaa bbb ccc\nok\n"), "  aaa bbb\n    ccc\nok\n");
         assert_eq!(Room::columns(4).fold("abcdefgh"), "abcdefgh");
         assert_eq!(Room(None).fold("a b"), "a b");
+        assert_eq!(folded("one two three fourteen", 9, 0, 0), "one two\nthree\nfourteen");
+        assert_eq!(folded("one two three", 7, 0, 0), "one two\nthree");
+        // What a character takes of the terminal counts.
+        assert_eq!(folded("損失 損失 3.2", 9, 0, 0), "損失 損失\n3.2");
+        assert_eq!(folded("損失 損失 3.2", 8, 0, 0), "損失\n損失 3.2");
+        assert_eq!(folded("", 5, 0, 0), "");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::execute::{Summary, replay};
+use crate::execute::{Tally, replay};
 use crate::fit::design::stop::{Evidence, OTHERS, Replay};
 use crate::fit::{Bootstrap, Estimate};
 use crate::goal::StopEarly;
@@ -22,7 +22,7 @@ pub fn go_on(ledger: &Ledger, spec: &Spec) -> anyhow::Result<()> {
 
 /// What stopping early came to.
 #[derive(Serialize)]
-pub struct Told {
+pub struct StoppedEarly {
     /// Runs of the grid.
     runs: usize,
     /// Those that were stopped.
@@ -83,21 +83,21 @@ impl Regret {
 }
 
 /// What stopping came to in a sweep; nothing where none was asked for and no run was stopped.
-pub fn told(ledger: &Ledger, spec: &Spec, summary: &Summary) -> anyhow::Result<Option<Told>> {
+pub fn stopped_early(ledger: &Ledger, spec: &Spec, tally: &Tally) -> anyhow::Result<Option<StoppedEarly>> {
     let rule = spec.sweep.as_ref().and_then(|sweep| sweep.stop_early);
-    if rule.is_none() && summary.stopped.is_empty() {
+    if rule.is_none() && tally.stopped.is_empty() {
         return Ok(None);
     }
     let runs = &ledger.plan().runs;
-    let spared = summary.stopped.iter().filter_map(|(id, stopped)| {
+    let spared = tally.stopped.iter().filter_map(|(id, stopped)| {
         let run = runs.iter().find(|run| run.id == *id)?;
         Some(run.flops - stopped.flops(run))
     });
     let tuned = spec.fit.as_ref().map_or(&[][..], |fit| &fit.tuned);
     let regret = |rule| anyhow::Ok(Regret::of(&replay(ledger, tuned, rule, Evidence::Others)?));
-    Ok(Some(Told {
+    Ok(Some(StoppedEarly {
         runs: runs.len(),
-        stopped: summary.stopped.len(),
+        stopped: tally.stopped.len(),
         flops: runs.iter().map(|run| run.flops).sum(),
         flops_saved: spared.fold(0.0, |sum, flops| sum + flops),
         rule,
@@ -105,7 +105,7 @@ pub fn told(ledger: &Ledger, spec: &Spec, summary: &Summary) -> anyhow::Result<O
     }))
 }
 
-impl Told {
+impl StoppedEarly {
     /// In words.
     pub fn words(&self) -> String {
         let Self { runs, stopped, flops, flops_saved, rule, regret } = self;

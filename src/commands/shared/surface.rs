@@ -6,7 +6,6 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 use crate::cli::SurfaceArgs;
-use crate::commands::fit;
 use crate::fit::approaches::forecast::Forecast;
 use crate::fit::approaches::points::Trained;
 use crate::fit::approaches::summary::Summary;
@@ -234,10 +233,9 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
         );
     }
     ensure!(!found.is_empty(), "{path}: has no fit; write one with `runner fit RUNS.csv --json`");
-    let counting = args.counting.map(fit::counting);
     let asked = |fit: &Summary| {
         args.approach.as_ref().is_none_or(|approach| *approach == fit.approach)
-            && counting.is_none_or(|counting| counting == fit.counting)
+            && args.counting.is_none_or(|counting| counting == fit.counting)
     };
     let mut surfaces: Vec<Summary> = found.into_iter().filter(|fit| asked(fit) && fit.surface().is_some()).collect();
     surfaces.sort_by_key(|fit| fit.status != Status::Converged);

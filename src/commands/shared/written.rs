@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,9 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::sheet::Room;
+use super::stdout;
 use super::surface;
 use crate::cli::{AllocateArgs, PredictArgs};
-use crate::commands::STDOUT;
 use crate::fit::formula::{Data, Formula, Grouping};
 use crate::fit::laws::written::outside::{self, Distance, Rival};
 use crate::fit::laws::written::{Span, Written};
@@ -229,7 +228,7 @@ pub fn predict(kept: &Kept, args: &PredictArgs) -> anyhow::Result<ExitCode> {
         out += &beyond(&distances, loss.value, &beside);
         out = Room::of(false).fold(&out);
     }
-    io::stdout().write_all(out.as_bytes()).context(STDOUT)?;
+    stdout::print(&out)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -348,7 +347,7 @@ pub fn allocate(kept: &Kept, args: &AllocateArgs, flops: f64) -> anyhow::Result<
         out += &beyond(&distances, best[2], &beside);
         out = Room::of(args.tables.wide).fold(&out);
     }
-    io::stdout().write_all(out.as_bytes()).context(STDOUT)?;
+    stdout::print(&out)?;
     Ok(ExitCode::SUCCESS)
 }
 

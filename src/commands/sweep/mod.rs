@@ -1,10 +1,6 @@
 //! `runner sweep`: plan, train, fit, report.
 
-pub(super) mod asked;
 mod ending;
-mod fits;
-pub(super) mod pool;
-pub(super) mod results;
 mod slurm;
 
 use std::io::IsTerminal as _;
@@ -12,13 +8,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use self::ending::finish;
-use self::pool::worker;
-use self::results::results_dir;
+use super::results::{self, results_dir};
 use super::seconds;
+use super::shared::pool::{self, worker};
 use super::shared::{closing, device, folder as places, planning, program, remarks, stopping};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::Chooser;
-use crate::execute::{self, Display, ExecuteError, Pool, Summary};
+use crate::execute::{self, Display, ExecuteError, Pool, Tally};
 use crate::ledger::{self, Ledger, Losses};
 use crate::plan::PlannedRun;
 use crate::spec::Spec;
@@ -70,7 +66,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let share = pool::share(*share_process, kind)? && !by_program;
     let chooser = Chooser::of(spec)?;
     let ledger = folder(args, spec, &device, chooser.as_ref())?;
-    let before = Summary::of(&ledger)?;
+    let before = Tally::of(&ledger)?;
     let work = if chooser.is_some() { ledger.plan().runs.len() } else { before.pending };
     let most = work.div_ceil(devices.len());
     let per_device = if slots_per_device.is_none() && share && device.kind == "cuda" {
@@ -99,31 +95,26 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     };
     let interrupts = execute::interrupts()?;
     let mut display = Display::new(&ledger, slots.len() * runs, std::io::stderr().is_terminal());
-    let summary = execute::supervise(&ledger, &workers, &mut display, &interrupts);
+    let tally = execute::supervise(&ledger, &workers, &mut display, &interrupts);
     display.finish();
     // What comes now is short, and repeated by the next call: a signal ends it at once.
     drop(interrupts);
-    if let (Some(chooser), Ok(Summary { interrupted: None, .. })) = (&chooser, &summary) {
+    if let (Some(chooser), Ok(Tally { interrupted: None, .. })) = (&chooser, &tally) {
         chooser.conclude(&ledger)?.iter().for_each(|end| eprintln!("{end}"));
     }
-    end(&ledger.with_chosen_alone(), spec, args, summary)
+    end(&ledger.with_chosen_alone(), spec, args, tally)
 }
 
 /// What follows when no worker is left: fits and report, or how to go on.
-fn end(
-    ledger: &Ledger,
-    spec: &Spec,
-    args: &SweepArgs,
-    summary: Result<Summary, ExecuteError>,
-) -> anyhow::Result<ExitCode> {
-    match summary {
-        Ok(summary) if summary.interrupted.is_some() => {
-            closing::say(&kept(ledger, "Interrupted", &summary));
+fn end(ledger: &Ledger, spec: &Spec, args: &SweepArgs, tally: Result<Tally, ExecuteError>) -> anyhow::Result<ExitCode> {
+    match tally {
+        Ok(tally) if tally.interrupted.is_some() => {
+            closing::say(&kept(ledger, "Interrupted", &tally));
             Ok(ExitCode::from(execute::REQUEUE))
         }
-        Ok(summary) => finish(ledger, spec, &args.place.cache, &summary),
+        Ok(tally) => finish(ledger, spec, &args.place.cache, &tally),
         Err(error) => {
-            closing::say(&kept(ledger, "Ended by a failure", &Summary::of(ledger)?));
+            closing::say(&kept(ledger, "Ended by a failure", &Tally::of(ledger)?));
             Err(error.into())
         }
     }
@@ -133,7 +124,7 @@ fn end(
 fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&Chooser>) -> anyhow::Result<Ledger> {
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
-    asked::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
+    results::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
     if let Some(chooser) = chooser {
         chooser.check(&plan)?;
         chooser.known().iter().for_each(|line| eprintln!("{line}"));
@@ -169,9 +160,9 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
 }
 
 /// What is kept of a sweep that did not come to its end, and the command that goes on.
-fn kept(ledger: &Ledger, how: &str, summary: &Summary) -> Vec<String> {
+fn kept(ledger: &Ledger, how: &str, tally: &Tally) -> Vec<String> {
     let runs = ledger.plan().runs.len();
-    let (done, dir) = (runs - summary.pending, ledger.dir().display());
+    let (done, dir) = (runs - tally.pending, ledger.dir().display());
     vec![
         format!(
             "{how} with {done} of {runs} runs done. Nothing is lost: they are kept in {dir}, and runs under way go on from \
@@ -181,7 +172,7 @@ fn kept(ledger: &Ledger, how: &str, summary: &Summary) -> Vec<String> {
     ]
 }
 
-fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[String]), before: &Summary) {
+fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[String]), before: &Tally) {
     if ledger.losses() == Losses::Rehearsed {
         eprintln!("{}", results::REHEARSAL);
     }

@@ -1,6 +1,5 @@
 //! `runner sweep` where Slurm trains: prepare the folder, submit an array of workers, leave or watch, report at the end.
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -8,14 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::asked;
 use super::ending::finish;
-use super::results::results_dir;
 use crate::cli::SweepArgs;
-use crate::commands::STDOUT;
+use crate::commands::results::{self, results_dir};
+use crate::commands::shared::stdout;
 use crate::commands::shared::{device, planning, remarks, stopping};
 use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
-use crate::execute::{self, Summary};
+use crate::execute::{self, Tally};
 use crate::ledger::{Ledger, Losses};
 use crate::spec::{self, Launcher, Spec};
 
@@ -66,7 +64,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     let losses = Losses::of_device(kind);
     let plan = planning::plan_of(spec, &args.place.cache)?;
     planning::require_runs(&plan)?;
-    asked::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
+    results::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
     remarks::say(spec, &plan);
     let dir = results_dir(args.out.as_deref(), spec, losses);
     let sweep = Sweep { args, spec, launcher, client: Client::default() };
@@ -88,7 +86,7 @@ impl Sweep<'_> {
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(file.path(), &text)?;
         let said = self.client.test(file.path())?;
-        io::stdout().write_all(text.as_bytes()).context(STDOUT)?;
+        stdout::print(&text)?;
         eprintln!("nothing is submitted; Slurm says: {said}");
         Ok(ExitCode::SUCCESS)
     }
@@ -100,10 +98,10 @@ impl Sweep<'_> {
         let mut left_before: Option<usize> = None;
         loop {
             let state = submission.as_ref().map(|submission| submission.state(&self.client));
-            let summary = Summary::of(ledger)?;
+            let tally = Tally::of(ledger)?;
             let concluded = submission.as_ref().is_none_or(|submission| submission.concluded);
-            if summary.pending == 0 && (!concluded || summary.failed.is_empty()) {
-                return self.conclude(ledger, submission, state.as_ref(), &summary);
+            if tally.pending == 0 && (!concluded || tally.failed.is_empty()) {
+                return self.conclude(ledger, submission, state.as_ref(), &tally);
             }
             match (&submission, state) {
                 (_, Some(ArrayState::Unknown { said })) if interrupts.is_none() => {
@@ -114,13 +112,13 @@ impl Sweep<'_> {
                 }
                 (None, _) | (_, None | Some(ArrayState::Gone { .. })) => {
                     if let Some(before) = left_before {
-                        if summary.pending >= before {
-                            return Ok(give_up(ledger, &summary));
+                        if tally.pending >= before {
+                            return Ok(give_up(ledger, &tally));
                         }
                     } else {
                         ledger.retry_failed();
                     }
-                    let pending = Summary::of(ledger)?.pending;
+                    let pending = Tally::of(ledger)?.pending;
                     left_before = Some(pending);
                     submission = Some(self.submit(ledger, pending)?);
                 }
@@ -193,7 +191,7 @@ impl Sweep<'_> {
         ledger: &Ledger,
         submission: Option<Submission>,
         state: Option<&ArrayState>,
-        summary: &Summary,
+        tally: &Tally,
     ) -> anyhow::Result<ExitCode> {
         if let Some(mut submission) = submission {
             if matches!(state, Some(ArrayState::Pending { .. } | ArrayState::Running { .. }))
@@ -203,7 +201,7 @@ impl Sweep<'_> {
             }
             submission.conclude(ledger)?;
         }
-        finish(ledger, self.spec, &self.args.place.cache, summary)
+        finish(ledger, self.spec, &self.args.place.cache, tally)
     }
 }
 
@@ -213,7 +211,7 @@ fn leave(ledger: &Ledger, submission: &Submission) -> anyhow::Result<ExitCode> {
     let job = number(submission);
     eprintln!("logs in {dir}/{FOLDER}/logs; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them");
     eprintln!("the same command again, when they have ended, fits and reports; with --wait it waits for that");
-    writeln!(io::stdout(), "{job}").context(STDOUT)?;
+    stdout::print(&format!("{job}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -225,14 +223,14 @@ fn watch(ledger: &Ledger, submission: &Submission, interrupts: &Receiver<i32>) -
         ledger.beat();
         let state = submission.state(&client);
         // Counted after the array was looked at: what it did before its end is there.
-        let summary = Summary::of(ledger)?;
+        let tally = Tally::of(ledger)?;
         let runs = ledger.plan().runs.len();
-        let line = format!("{} of {runs} runs are over; {state}", runs - summary.pending);
+        let line = format!("{} of {runs} runs are over; {state}", runs - tally.pending);
         if line != told {
             eprintln!("{line}");
             told = line;
         }
-        if summary.pending == 0 {
+        if tally.pending == 0 {
             return Ok(Watched::Done);
         }
         if let ArrayState::Gone { cancelled } = state {
@@ -248,11 +246,11 @@ fn watch(ledger: &Ledger, submission: &Submission, interrupts: &Receiver<i32>) -
 }
 
 /// An array ended without having ended a single run: the next one would not do better.
-fn give_up(ledger: &Ledger, summary: &Summary) -> ExitCode {
+fn give_up(ledger: &Ledger, tally: &Tally) -> ExitCode {
     eprintln!(
         "error: {} runs are left, and the last array ended none; its logs in {} say why. The same command again tries \
          once more",
-        summary.pending,
+        tally.pending,
         ledger.dir().join(FOLDER).join("logs").display()
     );
     ExitCode::from(1)

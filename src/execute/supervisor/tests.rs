@@ -5,7 +5,7 @@ use crate::ledger::State;
 use crate::ledger::testing::ledger;
 
 /// Supervises workers that are shell scripts; `$RUN` is the run of the plan.
-fn supervised(script: &str, slots: usize) -> (tempfile::TempDir, Ledger, Result<Summary, ExecuteError>) {
+fn supervised(script: &str, slots: usize) -> (tempfile::TempDir, Ledger, Result<Tally, ExecuteError>) {
     let (dir, ledger) = ledger(1);
     let run = ledger.plan().runs[0].id.to_string();
     let command = |_| {
@@ -29,8 +29,8 @@ const CLAIM: &str = r#"echo "{\"event\":\"claimed\",\"run\":\"$RUN\",\"attempt\"
 #[test]
 fn a_worker_that_dies_fails_its_run_which_is_tried_twice_more_and_then_given_up() {
     let (_dir, ledger, outcome) = supervised(&format!("{CLAIM} echo boom >&2; kill -9 $$"), 1);
-    let summary = outcome.unwrap();
-    let [(run, failure)] = summary.failed.as_slice() else { panic!("{summary:?}") };
+    let tally = outcome.unwrap();
+    let [(run, failure)] = tally.failed.as_slice() else { panic!("{tally:?}") };
     assert_eq!(failure.class, FailureClass::Crash);
     assert!(failure.message.contains("signal: 9") && failure.message.contains("boom"), "{}", failure.message);
     let attempts: Vec<_> = std::fs::read_dir(ledger.dir().join("runs").join(run.as_str()).join("attempts"))
@@ -43,9 +43,9 @@ fn a_worker_that_dies_fails_its_run_which_is_tried_twice_more_and_then_given_up(
 #[test]
 fn a_worker_that_says_nothing_is_ended_and_its_run_has_hung() {
     let (_dir, _ledger, outcome) = supervised(&format!("{CLAIM} exec sleep 600"), 1);
-    let summary = outcome.unwrap();
-    assert_eq!(summary.failed[0].1.class, FailureClass::Hang, "{summary:?}");
-    assert_eq!(summary.failed[0].1.device.as_deref(), Some("cpu"));
+    let tally = outcome.unwrap();
+    assert_eq!(tally.failed[0].1.class, FailureClass::Hang, "{tally:?}");
+    assert_eq!(tally.failed[0].1.device.as_deref(), Some("cpu"));
 }
 
 #[test]
@@ -84,9 +84,9 @@ fn a_device_that_fails_run_after_run_gets_no_more_of_them_and_the_sweep_says_so(
     };
     let (_sender, nobody) = channel();
     let mut display = Display::new(&ledger, 1, false);
-    let summary = supervise(&ledger, &pool(1, &command), &mut display, &nobody).unwrap();
-    assert_eq!((next.get(), summary.pending, summary.failed.len()), (3, 5, 0));
-    assert_eq!(summary.quarantined[0].0, "cpu");
+    let tally = supervise(&ledger, &pool(1, &command), &mut display, &nobody).unwrap();
+    assert_eq!((next.get(), tally.pending, tally.failed.len()), (3, 5, 0));
+    assert_eq!(tally.quarantined[0].0, "cpu");
 }
 
 /// One card of two fails at once whatever it is given, after it did well; the other one takes its time.
@@ -116,7 +116,7 @@ fn a_card_that_breaks_in_mid_sweep_does_not_use_up_the_tries_of_all_runs() {
     let devices = vec!["cuda:0".to_owned(), "cuda:1".to_owned()];
     let pool = Pool { devices, patience: Duration::from_mins(1), ..pool(2, &command) };
     let mut display = Display::new(&ledger, 2, false);
-    let summary = std::thread::scope(|scope| {
+    let tally = std::thread::scope(|scope| {
         // Scripts write no results, so that the sweep does not end by itself.
         scope.spawn(|| {
             while !again.exists() {
@@ -127,7 +127,7 @@ fn a_card_that_breaks_in_mid_sweep_does_not_use_up_the_tries_of_all_runs() {
         supervise(&ledger, &pool, &mut display, &interrupts).unwrap()
     });
     assert_eq!(std::fs::read_to_string(&count).unwrap().lines().count(), 3);
-    assert_eq!(summary.quarantined[0].0, "cuda:0", "{summary:?}");
+    assert_eq!(tally.quarantined[0].0, "cuda:0", "{tally:?}");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_signal_asks_workers_to_stop_and_a_second_one_ends_them() {
         };
         let written = || std::fs::read_to_string(pids.path()).unwrap();
         let patience = Duration::from_mins(1);
-        let summary = std::thread::scope(|scope| {
+        let tally = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !written().ends_with('\n') {
                     std::thread::sleep(TICK);
@@ -166,7 +166,7 @@ fn a_signal_asks_workers_to_stop_and_a_second_one_ends_them() {
             let pool = Pool { patience, ..pool(1, &command) };
             supervise(&ledger, &pool, &mut Display::new(&ledger, 1, false), &interrupts).unwrap()
         });
-        assert_eq!((summary.interrupted, summary.pending, summary.failed.len()), (Some(15), 1, 0));
+        assert_eq!((tally.interrupted, tally.pending, tally.failed.len()), (Some(15), 1, 0));
         let gone = Command::new("kill").args(["-0", written().trim()]).output().unwrap();
         assert!(!gone.status.success(), "the worker is dead");
     }

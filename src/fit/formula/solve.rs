@@ -4,9 +4,12 @@
 //! law is linear in some of them, every start solves for these; the others are drawn, and the better half of many draws is
 //! refined.
 
+use clap::ValueEnum;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::data::Data;
 use super::error::FormulaError;
@@ -15,7 +18,8 @@ use super::unknowns::Unknown;
 use crate::fit::numerics::bounded::{self, End, Linear, Objective, Patience, minimize};
 
 /// What a residual is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Residual {
     /// Difference of logarithms.
     Log,

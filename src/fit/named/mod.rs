@@ -4,7 +4,7 @@ mod law;
 mod objective;
 
 pub use law::Law;
-pub use objective::{Objective, Residuals};
+pub use objective::Objective;
 
 /// A row of a table as it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use clap::ValueEnum;
 use rand::{Rng, RngExt};
 use serde::Serialize;
 
@@ -127,12 +128,14 @@ fn is_clear(logs: &[f64], cuts: &[usize], runs: &[&Observation]) -> bool {
 }
 
 /// What is drawn with replacement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Resample {
     /// Single runs, repeats of one of them together.
+    #[value(help = "Single runs (approach 1: whole curves; approach 2: losses at fixed sizes)")]
     #[default]
     Runs,
     /// Whole budgets: where the runs of one budget err together, single runs would give intervals too narrow.
+    #[value(help = "Whole budgets")]
     Budgets,
 }
 

@@ -126,7 +126,7 @@ pub struct Group {
 
 /// What `fits.json` holds of a [`Group`]: lists by width, with nothing where there is no optimum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct GroupSummary {
     /// Name of the parameterization, with the values of whatever else the sweep varies.
     pub parameterization: String,
     /// Whether the drift may be used.
@@ -153,7 +153,7 @@ pub struct Summary {
     pub conclusion: String,
 }
 
-impl From<&Group> for Summary {
+impl From<&Group> for GroupSummary {
     fn from(group: &Group) -> Self {
         let Group { parameterization, transfer, .. } = group;
         let rates = |part: fn(Estimate) -> f64| {

@@ -36,7 +36,7 @@ pub fn measure(
     let length = lengths.iter().sum::<f64>() / lengths.len() as f64;
     let likelihood: Vec<f64> = losses.iter().zip(&lengths).map(|(loss, length)| -loss / length).collect();
     let told = answers(session, &questions, run.shape.context)?;
-    let given = |choose: fn(&Told) -> f64| told.iter().map(choose).collect::<Vec<f64>>();
+    let given = |choose: fn(&Answered) -> f64| told.iter().map(choose).collect::<Vec<f64>>();
     Ok(vec![
         measured("exact_match", &given(|told| told.exact), choices.powf(-length)),
         measured("token_accuracy", &given(|told| told.accuracy), 1.0 / choices),
@@ -61,7 +61,7 @@ fn answer_losses(session: &mut dyn Session, questions: &[Question], context: usi
 }
 
 /// How an answer was told.
-struct Told {
+struct Answered {
     /// 1 where every token is right.
     exact: f64,
     /// Share of tokens that are right after the right ones before them.
@@ -71,7 +71,7 @@ struct Told {
 }
 
 /// What the model tells, always its most likely token: after the right answer so far, and after its own.
-fn answers(session: &mut dyn Session, questions: &[Question], context: usize) -> Result<Vec<Told>, TrainError> {
+fn answers(session: &mut dyn Session, questions: &[Question], context: usize) -> Result<Vec<Answered>, TrainError> {
     let mut told = Vec::with_capacity(questions.len());
     for batch in questions.chunks(batch_rows(context) / context) {
         let guided = session.best_tokens(&flat(batch.iter().map(|question| question.tokens.as_slice())))?;
@@ -92,7 +92,7 @@ fn answers(session: &mut dyn Session, questions: &[Question], context: usize) ->
             let hits = guided.iter().zip(right).filter(|(told, right)| told == right).count();
             let edits = edit_distance(&own[question.answer.clone()], right);
             let exact = f64::from(u8::from(edits == 0));
-            told.push(Told { exact, accuracy: hits as f64 / right.len() as f64, edits: edits as f64 });
+            told.push(Answered { exact, accuracy: hits as f64 / right.len() as f64, edits: edits as f64 });
         }
     }
     Ok(told)

@@ -1,9 +1,9 @@
 //! What a law is to the command, and how one over plain columns is read and fitted.
 
 use crate::commands::fit::finding::Finding;
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
-use crate::commands::fit::told::Told;
 use crate::fit::named::Dot;
 use crate::fit::table::{self, Field};
 use crate::report::Figure;
@@ -16,11 +16,11 @@ pub(super) struct Asked {
     /// Reads the table; what comes back fits it.
     pub(super) read: for<'a> fn(&'a Request<'a>) -> anyhow::Result<Reading<'a>>,
     /// Draws its fits, all of which have rows that are drawn.
-    pub(super) draw: fn(&[&Told]) -> Vec<Figure>,
+    pub(super) draw: fn(&[&FitOfRows]) -> Vec<Figure>,
 }
 
 /// A table that was read, and how it is fitted.
-pub(super) type Reading<'a> = Box<dyn FnOnce() -> anyhow::Result<Vec<Told>> + 'a>;
+pub(super) type Reading<'a> = Box<dyn FnOnce() -> anyhow::Result<Vec<FitOfRows>> + 'a>;
 
 /// Columns of plain numbers that laws share, in the order in which fits take them.
 pub(super) const SIZE: &[Field] = &[Field::Params];
@@ -48,7 +48,7 @@ impl<const K: usize> Plain<K> {
             let groups = groups(table, &args.runs, args.drop_highest, |row| row[K - 1])?;
             let one = |Group { name, rows, made, .. }: Group<[f64; K]>| {
                 let points = rows.iter().map(self.dot).collect();
-                Told::new(name, (self.fit)(rows, request), &made, points)
+                FitOfRows::new(name, (self.fit)(rows, request), &made, points)
             };
             Ok(groups.into_iter().map(one).collect())
         }))

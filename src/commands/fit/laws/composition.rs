@@ -5,10 +5,10 @@ use anyhow::{bail, ensure};
 use super::asked::{Asked, Reading};
 use super::draw;
 use crate::commands::fit::finding::{finding, foot, number};
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::print::cell;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
-use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::laws::composition::{self, Best, Composition, Run, Target};
 use crate::fit::named::Dot;
@@ -93,7 +93,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             }
             let points = rows.iter().map(|row| Dot { x: row.numbers[0], loss: row.target, series: None }).collect();
             let fit = composition::fit(&parts, &measured, &runs, &request.bootstrap);
-            told.push(Told::new(name, Box::new(fit), &made, points));
+            told.push(FitOfRows::new(name, Box::new(fit), &made, points));
         }
         Ok(told)
     }))

@@ -5,10 +5,10 @@ use anyhow::ensure;
 use super::asked::{Asked, Reading};
 use super::draw;
 use crate::commands::fit::finding::finding;
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::print::cell;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Made, groups};
-use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::Estimate;
 use crate::fit::laws::contrast::{self, Contrast, Setting};
@@ -34,7 +34,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             runs.iter().map(move |run| Dot { x, loss: run.loss, series: None }).collect::<Vec<_>>()
         };
         let points = settings.iter().enumerate().flat_map(drawn).collect();
-        Ok(vec![Told::new(None, Box::new(contrast::fit(&settings)), &made, points)])
+        Ok(vec![FitOfRows::new(None, Box::new(contrast::fit(&settings)), &made, points)])
     }))
 }
 

@@ -7,8 +7,8 @@ use anyhow::ensure;
 use super::asked::{Asked, BATCH, LOSS, Plain, STEPS, any};
 use super::draw;
 use crate::commands::fit::finding::{finding, foot, number};
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::print::cell;
-use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::Estimate;
 use crate::fit::laws::critical_batch::runs::{self, CriticalBatch};
@@ -78,8 +78,8 @@ fn text(fit: &CriticalBatch, room: Room) -> String {
 }
 
 /// The critical batch against the loss.
-fn figure(told: &[&Told]) -> Option<Figure> {
-    let fits: Vec<(&Told, &CriticalBatch)> =
+fn figure(told: &[&FitOfRows]) -> Option<Figure> {
+    let fits: Vec<(&FitOfRows, &CriticalBatch)> =
         told.iter().filter_map(|one| Some((*one, one.finding.is::<CriticalBatch>()?))).collect();
     if fits.is_empty() {
         return None;

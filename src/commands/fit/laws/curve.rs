@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::asked::{Asked, LENGTH, LOSS, Reading, SIZE, any};
 use super::draw::{self, dots};
 use crate::commands::fit::finding::{Finding, foot, number};
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::print::cell;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
-use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::laws::compare::{self, Comparison};
 use crate::fit::laws::power::{self, Form, Selection};
@@ -60,25 +60,25 @@ fn read<'a>(request: &'a Request<'a>, axis: &'static [Field], noun: &'static str
             }
         }
         tell_what_else_varies(request, axis[0], noun);
-        let mut told: Vec<Told> = curves.iter().map(|curve| alone(request, curve, noun)).collect();
+        let mut told: Vec<FitOfRows> = curves.iter().map(|curve| alone(request, curve, noun)).collect();
         told.extend(against_the_first(request, &curves, noun));
         Ok(told)
     }))
 }
 
 /// The law of one curve.
-fn alone(request: &Request, Group { name, rows, made, .. }: &Group<[f64; 2]>, of: &'static str) -> Told {
+fn alone(request: &Request, Group { name, rows, made, .. }: &Group<[f64; 2]>, of: &'static str) -> FitOfRows {
     if rows.len() > power::MOST {
         eprintln!("note: laws are fitted to an even share of at most {} of the {} rows", power::MOST, rows.len());
     }
     let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
     let fit = Curve { fit: power::select(&x, &y, &request.bootstrap), of };
     let points = rows.iter().map(|[x, loss]| Dot { x: *x, loss: *loss, series: None }).collect();
-    Told::new(name.clone(), Box::new(fit), made, points)
+    FitOfRows::new(name.clone(), Box::new(fit), made, points)
 }
 
 /// Each further curve against the first.
-fn against_the_first(request: &Request, curves: &Curves, of: &'static str) -> Vec<Told> {
+fn against_the_first(request: &Request, curves: &Curves, of: &'static str) -> Vec<FitOfRows> {
     let Some((Group { name: first, rows: base, .. }, others)) = curves.split_first() else { return Vec::new() };
     let by = request.args.by.as_deref().map(|by| by.strip_prefix("axis.").unwrap_or(by));
     let other_losses = by.filter(|by| OTHER_LOSSES.contains(by));
@@ -102,7 +102,7 @@ fn against_the_first(request: &Request, curves: &Curves, of: &'static str) -> Ve
             Err(none) => (format!("{title}: "), Box::new(none)),
         };
         let labels = vec![("compared", first.clone()), ("with", name.clone())];
-        Told { labels, title, ..Told::new(None, finding, made, Vec::new()) }
+        FitOfRows { labels, title, ..FitOfRows::new(None, finding, made, Vec::new()) }
     };
     others.iter().map(one).collect()
 }
@@ -276,7 +276,7 @@ fn comparison(found: &Comparison, of: &str, room: Room) -> String {
 const VERTICES: usize = 60;
 
 /// The runs of each group with the law that is preferred.
-fn figure(x: &Axis, told: &[&Told]) -> Figure {
+fn figure(x: &Axis, told: &[&FitOfRows]) -> Figure {
     let series = told.iter().enumerate().map(|(at, one)| {
         let name = one.name().unwrap_or_else(|| "runs".to_owned());
         let mut marks = vec![dots(&one.points, &name)];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::commands::fit::told::Told;
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::fit::named::Dot;
 use crate::report::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell};
 use crate::report::words;
@@ -18,9 +18,9 @@ pub(super) fn loss() -> Axis {
 }
 
 /// The rows of each group, joined where they are of one series, which is named; a panel for each group.
-pub(super) fn runs(x: &Axis, series: &str, told: &[&Told]) -> Figure {
+pub(super) fn runs(x: &Axis, series: &str, told: &[&FitOfRows]) -> Figure {
     let title = format!("Loss against {}", x.label);
-    let figure = |one: &Told| Figure {
+    let figure = |one: &FitOfRows| Figure {
         title: one.name().unwrap_or_else(|| title.clone()),
         note: one.finding.conclusion().to_owned(),
         series: joined(series, &one.points),
@@ -31,7 +31,7 @@ pub(super) fn runs(x: &Axis, series: &str, told: &[&Told]) -> Figure {
 }
 
 /// The figure of the only group, or one of a panel for each.
-pub(super) fn panels(title: &str, told: &[&Told], figure: impl Fn(&Told) -> Figure) -> Figure {
+pub(super) fn panels(title: &str, told: &[&FitOfRows], figure: impl Fn(&FitOfRows) -> Figure) -> Figure {
     let whole = Figure { table: table(told), ..figure(told[0]) };
     match told {
         [_] => whole,
@@ -61,7 +61,7 @@ pub(super) fn empty(x: Axis, y: Axis) -> Figure {
 const HEADER: &[&str] = &["group", "series", "x", "loss"];
 
 /// The rows behind a figure.
-pub(super) fn table(told: &[&Told]) -> Table {
+pub(super) fn table(told: &[&FitOfRows]) -> Table {
     let rows = told.iter().flat_map(|one| {
         let name = one.name().unwrap_or_default();
         one.points.iter().map(move |dot| vec![name.clone(), cell(dot.series), cell(dot.x), cell(dot.loss)])

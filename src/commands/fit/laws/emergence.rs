@@ -6,9 +6,9 @@ use anyhow::Context as _;
 
 use super::asked::{Asked, Reading};
 use super::{draw, measured};
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
-use crate::commands::fit::told::Told;
 use crate::fit::laws::emergence::{self, Row};
 use crate::fit::named::{Dot, Law};
 use crate::report::figure::{Axis, Color, Figure, Series, Shape, Unit};
@@ -37,7 +37,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             for (size, runs) in sizes {
                 let name = several.then(|| format!("{} parameters", Params(f64::from_bits(size))));
                 let fit = emergence::fit(task, &runs, &request.bootstrap);
-                told.push(Told::new(name, Box::new(fit), &made, runs.iter().flat_map(shares).collect()));
+                told.push(FitOfRows::new(name, Box::new(fit), &made, runs.iter().flat_map(shares).collect()));
             }
         }
         Ok(told)
@@ -58,9 +58,9 @@ fn shares(run: &Row) -> [Dot; 3] {
 const SHARES: [&str; 3] = ["exact match", "accuracy of tokens", "likelihood of a token"];
 
 /// The measures as shares against tokens; a panel for each size.
-fn figure(told: &[&Told]) -> Figure {
+fn figure(told: &[&FitOfRows]) -> Figure {
     let title = "How the skill comes with training";
-    let figure = |one: &Told| {
+    let figure = |one: &FitOfRows| {
         let series = |(at, name): (usize, &&'static str)| {
             let is_own = |dot: &&Dot| dot.series.is_some_and(|series| series as usize == at + 1);
             let own: Vec<Dot> = one.points.iter().filter(is_own).copied().collect();

@@ -2,9 +2,9 @@
 
 use super::asked::{Asked, Reading};
 use super::draw;
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::request::{Request, require_budgets};
 use crate::commands::fit::rows::{Group, groups};
-use crate::commands::fit::told::Told;
 use crate::fit::laws::{kaplan, power};
 use crate::fit::named::Dot;
 use crate::fit::table;
@@ -37,15 +37,16 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
     }))
 }
 
-fn fit(request: &Request, Group { name, rows, made, .. }: &Group<Observation>, counting: Counting) -> Told {
+fn fit(request: &Request, Group { name, rows, made, .. }: &Group<Observation>, counting: Counting) -> FitOfRows {
     let share = rows.len().div_ceil(power::MOST).max(1);
     let counted = rows.iter().step_by(share).filter_map(|run| Some((run.params_by(counting)?, run)));
     let (places, budgets): (Vec<kaplan::Point>, Vec<f64>) =
         counted.map(|(params, run)| ([params, run.tokens, run.loss], run.budget())).unzip();
-    let units = Units::new(request.resample, &budgets, places.iter().map(|[params, tokens, _]| [*params, *tokens]));
+    let units =
+        Units::new(request.args.resample, &budgets, places.iter().map(|[params, tokens, _]| [*params, *tokens]));
     let points = rows.iter().map(|run| Dot { x: run.tokens, loss: run.loss, series: Some(run.params) }).collect();
     let fit = kaplan::params_and_tokens(&places, &units, &request.bootstrap);
-    let mut told = Told::new(name.clone(), Box::new(fit), made, points);
+    let mut told = FitOfRows::new(name.clone(), Box::new(fit), made, points);
     told.labels.push(("counting", Some(counting.name().to_owned())));
     told.title = format!("Parameters counted as {}\n", counting.name());
     told

@@ -25,8 +25,8 @@ mod written;
 use anyhow::bail;
 
 use self::asked::{Asked, Reading};
+use super::fit_of_rows::FitOfRows;
 use super::request::Request;
-use super::told::Told;
 use crate::fit::named::Law;
 use crate::fit::table::budgets::Resample;
 use crate::report::Figure;
@@ -55,7 +55,7 @@ fn asked(law: Option<Law>) -> Asked {
 }
 
 /// Fits the law of a request to each group of rows.
-pub(super) fn run(request: &Request) -> anyhow::Result<Vec<Told>> {
+pub(super) fn run(request: &Request) -> anyhow::Result<Vec<FitOfRows>> {
     read(request)?()
 }
 
@@ -65,8 +65,8 @@ pub(super) fn foresee(request: &Request) -> anyhow::Result<()> {
 }
 
 /// The figures of the fits of a law.
-pub(in crate::commands) fn figures(law: Option<Law>, told: &[Told]) -> Vec<Figure> {
-    let drawn: Vec<&Told> = told.iter().filter(|one| !one.points.is_empty()).collect();
+pub(in crate::commands) fn figures(law: Option<Law>, told: &[FitOfRows]) -> Vec<Figure> {
+    let drawn: Vec<&FitOfRows> = told.iter().filter(|one| !one.points.is_empty()).collect();
     if drawn.is_empty() { Vec::new() } else { (asked(law).draw)(&drawn) }
 }
 
@@ -84,7 +84,7 @@ fn refuse(request: &Request, law: Law, takes: &[&str]) -> anyhow::Result<()> {
     let given = [
         ("--against", args.against.is_some()),
         ("--target-loss", !args.target_loss.is_empty()),
-        ("--resample budgets", request.resample == Resample::Budgets),
+        ("--resample budgets", request.args.resample == Resample::Budgets),
         ("--budget-tolerance", args.budget_tolerance.is_some()),
         ("--tokens-from-flops", args.tokens_from_flops),
         ("--starts", !args.starts.is_empty()),

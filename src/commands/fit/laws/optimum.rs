@@ -8,10 +8,10 @@ use anyhow::{bail, ensure};
 use super::asked::{Asked, Reading};
 use super::draw;
 use crate::commands::fit::finding::{finding, foot, number};
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::print::cell;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
-use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::Estimate;
 use crate::fit::named::Dot;
@@ -70,7 +70,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             let plain = names.map(|column| column.strip_prefix("axis.").unwrap_or(column));
             let trained = rows.iter().filter(|[_, _, loss]| loss.is_finite());
             let points = trained.map(|&[by, x, loss]| Dot { x, loss, series: Some(by) }).collect();
-            Told::new(name, Box::new(optimum::fit(plain[1], plain[0], &rows, &request.bootstrap)), &made, points)
+            FitOfRows::new(name, Box::new(optimum::fit(plain[1], plain[0], &rows, &request.bootstrap)), &made, points)
         };
         Ok(groups.into_iter().map(one).collect())
     }))

@@ -5,9 +5,9 @@ use super::contrast::against;
 use super::curve::selection;
 use super::draw;
 use crate::commands::fit::finding::{Finding as _, finding, foot, number};
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
-use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::laws::contrast;
 use crate::fit::laws::pruning::{self, Pruning, Run};
@@ -37,21 +37,21 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             group.rows.extend(&whole);
         }
         let several = groups.len() > 1;
-        let mut told: Vec<Told> = groups.into_iter().map(|group| fit(request, group)).collect();
+        let mut told: Vec<FitOfRows> = groups.into_iter().map(|group| fit(request, group)).collect();
         if several
             && let Some((settings, made)) =
                 against(request, table::placed(&args.runs, &request.columns, &request.table)?)?
         {
-            told.push(Told::new(None, Box::new(contrast::fit(&settings)), &made, Vec::new()));
+            told.push(FitOfRows::new(None, Box::new(contrast::fit(&settings)), &made, Vec::new()));
         }
         Ok(told)
     }))
 }
 
-fn fit(request: &Request, Group { name, rows, made, .. }: Group<[f64; 3]>) -> Told {
+fn fit(request: &Request, Group { name, rows, made, .. }: Group<[f64; 3]>) -> FitOfRows {
     let points = rows.iter().map(|[keep, x, loss]| Dot { x: *x, loss: *loss, series: Some(*keep) }).collect();
     let runs: Vec<Run> = rows.into_iter().map(|[keep, tokens, loss]| Run { keep, tokens, loss }).collect();
-    Told::new(name, Box::new(pruning::fit(&runs, &request.bootstrap)), &made, points)
+    FitOfRows::new(name, Box::new(pruning::fit(&runs, &request.bootstrap)), &made, points)
 }
 
 finding!(Pruning, text);

@@ -4,9 +4,9 @@ use anyhow::Context as _;
 
 use super::asked::{Asked, Reading};
 use super::{draw, measured};
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
-use crate::commands::fit::told::Told;
 use crate::fit::laws::rank::{self, Recipe};
 use crate::fit::named::{Dot, Law};
 use crate::fit::table::named::Named;
@@ -35,7 +35,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
                 size.iter().flat_map(|at| rows.iter().filter_map(|row| recipe(row, *at))).collect();
             let points = pairs.iter().map(|[x, y]| Dot { x: *x, loss: *y, series: None }).collect();
             let fit = rank::fit(measure, better, &pairs, &recipes, &request.bootstrap);
-            Told::new(name, Box::new(fit), &made, points)
+            FitOfRows::new(name, Box::new(fit), &made, points)
         };
         Ok(groups.into_iter().map(one).collect())
     }))
@@ -49,9 +49,9 @@ fn is_recipe(header: &str) -> bool {
 }
 
 /// The measure against the loss; a panel for each group.
-fn figure(told: &[&Told]) -> Figure {
+fn figure(told: &[&FitOfRows]) -> Figure {
     let title = "The measure against the loss";
-    let figure = |one: &Told| Figure {
+    let figure = |one: &FitOfRows| Figure {
         title: one.name().unwrap_or_else(|| title.to_owned()),
         note: one.finding.conclusion().to_owned(),
         series: vec![Series::new("runs", Color::budget(0, 1), Shape::of(0), vec![draw::dots(&one.points, "runs")])],

@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::asked::{Asked, Reading};
 use super::draw;
 use crate::commands::fit::finding::{Finding, IN_LOGARITHM, PLAIN, law};
+use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::formula::{self, Alone, Won};
 use crate::commands::fit::request::Request;
-use crate::commands::fit::told::Told;
 use crate::commands::shared::sheet::Room;
 use crate::fit::Status;
 use crate::fit::laws::written::Written;
@@ -25,14 +25,14 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
 }
 
 /// The fit of one group, after the ranking that it won where every law was asked for.
-fn told(request: &Request, Alone { group, fit, made, points, columns, won }: Alone) -> Vec<Told> {
+fn told(request: &Request, Alone { group, fit, made, points, columns, won }: Alone) -> Vec<FitOfRows> {
     let plain = request.is_plain();
     let fit = Formula { law: fit, plain, columns };
-    let mut told = Told::new(group.clone(), Box::new(fit), &made, points);
+    let mut told = FitOfRows::new(group.clone(), Box::new(fit), &made, points);
     let Some(Won { ranking, name, rivals }) = won else { return vec![told] };
     told.called = Some("formula");
     told.further = vec![("name", name.into()), ("rivals", rivals)];
-    vec![Told { called: Some("ranking"), ..Told::new(group, Box::new(ranking), &made, Vec::new()) }, told]
+    vec![FitOfRows { called: Some("ranking"), ..FitOfRows::new(group, Box::new(ranking), &made, Vec::new()) }, told]
 }
 
 /// A fitted formula.
@@ -64,7 +64,7 @@ impl Finding for Formula {
 }
 
 /// The rows along the columns of the formula.
-fn figure(told: &[&Told]) -> Figure {
+fn figure(told: &[&FitOfRows]) -> Figure {
     let columns = told[0].finding.is::<Formula>().map(|formula| &formula.columns);
     let [series, x] = columns.map_or(["parameters", "x"], |columns| columns.each_ref().map(|column| noun(column)));
     draw::runs(&Axis::new(x, Unit::Count), series, told)

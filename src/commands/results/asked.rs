@@ -37,7 +37,7 @@ impl AsFile {
 
 /// Refuses a question that the runs of a plan cannot answer, before any of them is trained: it is read into the table that they
 /// would give. `file` and `set` are where the spec is from.
-pub(in crate::commands) fn foresee(spec: &Spec, plan: &Plan, (file, set): (&Path, &[String])) -> anyhow::Result<()> {
+pub fn foresee(spec: &Spec, plan: &Plan, (file, set): (&Path, &[String])) -> anyhow::Result<()> {
     let Some(asked) = spec.fit.as_ref().filter(|_| !plan.runs.is_empty()) else { return Ok(()) };
     let by_program = !spec.train.command.is_empty();
     let end = |run: &PlannedRun| {
@@ -72,7 +72,7 @@ fn told_of(asked: &Fit) -> Vec<(String, Told)> {
 /// The fits of a question, or why there are none.
 pub(super) struct Asked {
     question: Fit,
-    told: Vec<fit::Told>,
+    told: Vec<fit::FitOfRows>,
     problem: Option<String>,
 }
 
@@ -90,7 +90,7 @@ impl Asked {
 
     /// For the report.
     pub(super) fn question(&self) -> Question {
-        let answer = |told: &fit::Told| LawAnswer {
+        let answer = |told: &fit::FitOfRows| LawAnswer {
             name: told.name(),
             status: told.finding.status(),
             conclusion: told.finding.conclusion().to_owned(),

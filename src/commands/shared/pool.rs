@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::commands::shared::device;
+use super::device;
 use crate::execute::rehearsal;
 
 /// One slot.

@@ -9,7 +9,7 @@ use crate::commands::shared::sheet::Room;
 use crate::fit::named::{Dot, Law};
 
 /// A fit with the rows that it is of.
-pub(in crate::commands) struct Told {
+pub(in crate::commands) struct FitOfRows {
     /// The group of rows, or the convention of counting: name and value.
     pub(super) labels: Vec<(&'static str, Option<String>)>,
     /// What stands above it in words.
@@ -25,7 +25,7 @@ pub(in crate::commands) struct Told {
     pub(super) made: Made,
 }
 
-impl Told {
+impl FitOfRows {
     pub(super) fn new(group: Option<String>, finding: Box<dyn Finding>, made: &Made, points: Vec<Dot>) -> Self {
         let (title, made) = (String::new(), made.clone());
         Self { labels: vec![("group", group)], title, finding, points, called: None, further: Vec::new(), made }
@@ -57,7 +57,7 @@ impl Told {
 }
 
 /// All of them in words or as JSON, one object a line.
-pub(super) fn text(told: &[Told], law: Law, request: &Request) -> anyhow::Result<String> {
+pub(super) fn text(told: &[FitOfRows], law: Law, request: &Request) -> anyhow::Result<String> {
     if !request.args.json {
         return Ok(words(told, request.room));
     }
@@ -65,7 +65,7 @@ pub(super) fn text(told: &[Told], law: Law, request: &Request) -> anyhow::Result
 }
 
 /// All of them in words.
-pub(in crate::commands) fn words(told: &[Told], room: Room) -> String {
+pub(in crate::commands) fn words(told: &[FitOfRows], room: Room) -> String {
     let mut text = String::new();
     let mut before = None;
     for one in told {

@@ -8,7 +8,7 @@ use crate::trainer::Outcome;
 
 /// How a sweep stands when its workers have ended.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub struct Tally {
     /// Runs trained to their end.
     pub finished: usize,
     /// Runs that diverged.
@@ -27,21 +27,21 @@ pub struct Summary {
     pub interrupted: Option<i32>,
 }
 
-impl Summary {
+impl Tally {
     /// Counts what is in the ledger.
     pub fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
-        let mut summary = Self { conflicts: ledger.conflicts()?, ..Self::default() };
+        let mut tally = Self { conflicts: ledger.conflicts()?, ..Self::default() };
         for run in ledger.wanted() {
             match ledger.state(&run.id)? {
-                State::Pending => summary.pending += 1,
-                State::Failed(failure) => summary.failed.push((run.id.clone(), failure)),
-                State::Stopped(stopped) => summary.stopped.push((run.id.clone(), stopped)),
+                State::Pending => tally.pending += 1,
+                State::Failed(failure) => tally.failed.push((run.id.clone(), failure)),
+                State::Stopped(stopped) => tally.stopped.push((run.id.clone(), stopped)),
                 State::Ended(result) => match result.outcome {
-                    Outcome::Finished { .. } => summary.finished += 1,
-                    Outcome::Diverged { .. } => summary.diverged.push(run.id.clone()),
+                    Outcome::Finished { .. } => tally.finished += 1,
+                    Outcome::Diverged { .. } => tally.diverged.push(run.id.clone()),
                 },
             }
         }
-        Ok(summary)
+        Ok(tally)
     }
 }

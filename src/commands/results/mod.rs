@@ -1,24 +1,29 @@
-//! What is derived when the runs of a sweep have ended: tables, fits, figures, the page.
+//! What is derived of the runs of a sweep: tables, fits, figures, the page. Several commands write it, and it asks `runner fit`,
+//! which is why it stands beside `shared/`, which knows no command.
+
+mod asked;
+mod fits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::asked::Asked;
-use super::fits::{self, Approaches};
+use self::asked::Asked;
+pub use self::asked::foresee;
+use self::fits::Approaches;
 use crate::commands::fit::print;
 use crate::commands::shared::sheet::Room;
-use crate::commands::shared::{planning, stopping, trunks};
+use crate::commands::shared::stopping::{self, StoppedEarly};
+use crate::commands::shared::{planning, trunks};
 use crate::data::Corpus;
 use crate::execute::choose::goal::Rule;
-use crate::execute::{Summary, diverged};
+use crate::execute::{Tally, diverged};
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline::Headline;
-use crate::fit::approaches::summary::Summary as FitSummary;
+use crate::fit::approaches::summary::Summary;
 use crate::fit::transfer::frontier::Comparison;
-use crate::fit::transfer::rates;
-use crate::fit::transfer::rates::Group;
+use crate::fit::transfer::rates::{Group, GroupSummary};
 use crate::fit::{Bootstrap, Estimate};
 use crate::goal::Goal;
 use crate::ledger::{self, Choice, CurvePoint, Ledger, Losses, State};
@@ -28,8 +33,7 @@ use crate::spec::{Source, Spec};
 use crate::trainer::Outcome;
 
 /// Said whenever losses were rehearsed.
-pub(in crate::commands) const REHEARSAL: &str =
-    "REHEARSAL: no model is trained; every loss comes from a known surface and some noise";
+pub const REHEARSAL: &str = "REHEARSAL: no model is trained; every loss comes from a known surface and some noise";
 
 /// What `fits.json` holds.
 #[derive(Serialize)]
@@ -44,10 +48,10 @@ struct Fits<'a> {
     approach2: &'a [Approach2],
     /// Every approach under every convention, without its resamples.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    approaches: &'a [FitSummary],
+    approaches: &'a [Summary],
     /// One for each parameterization of a sweep of learning rate and width.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    transfer: Vec<rates::Summary>,
+    transfer: Vec<GroupSummary>,
     /// What each further parameterization of a sweep of IsoFLOP curves saves against the standard one.
     #[serde(skip_serializing_if = "<[Comparison]>::is_empty")]
     savings: &'a [Comparison],
@@ -59,33 +63,33 @@ struct Fits<'a> {
     laws: Vec<serde_json::Map<String, serde_json::Value>>,
     /// What stopping runs early saved and may have cost.
     #[serde(skip_serializing_if = "Option::is_none")]
-    stopped_early: Option<&'a stopping::Told>,
+    stopped_early: Option<&'a StoppedEarly>,
 }
 
 /// All that follows from the results of a sweep, finished or not.
-pub(in crate::commands) struct Derived {
+pub struct Derived {
     approaches: Approaches,
     groups: Vec<Group>,
     savings: Vec<Comparison>,
     isoflop_groups: Vec<IsoflopGroup>,
     asked: Option<Asked>,
-    stopped: Option<stopping::Told>,
+    stopped: Option<StoppedEarly>,
     goal: Option<String>,
     losses: Losses,
     /// The answer in words.
-    pub(in crate::commands) answer: Answer,
+    pub answer: Answer,
     /// The page and its figures.
-    pub(in crate::commands) report: Report,
+    pub report: Report,
 }
 
 impl Derived {
     /// Fits what there is; `resamples` are those of the approaches to IsoFLOP curves. A sweep that is still running says
     /// how far it is by `progress`.
-    pub(in crate::commands) fn of(
+    pub fn of(
         ledger: &Ledger,
         spec: &Spec,
         entropy: Option<(f64, f64)>,
-        summary: &Summary,
+        tally: &Tally,
         (resamples, progress): (usize, Option<&str>),
     ) -> anyhow::Result<Self> {
         let observations = ledger.observations()?;
@@ -109,8 +113,8 @@ impl Derived {
         let choices = choices(ledger, spec)?;
         let question = asked.as_ref().map(Asked::question);
         let shared = trunks::spent(ledger)?;
-        let stopped = stopping::told(ledger, spec, summary)?;
-        let stopped_words = stopped.as_ref().map(stopping::Told::words);
+        let stopped = stopping::stopped_early(ledger, spec, tally)?;
+        let stopped_words = stopped.as_ref().map(StoppedEarly::words);
         let input = ReportInput {
             name: &title,
             spec: &spec.to_toml(),
@@ -127,7 +131,7 @@ impl Derived {
             entropy,
             runs: &run_table(&table)?,
             left_out: &left_out(ledger),
-            failed: &failed(ledger, summary)?,
+            failed: &failed(ledger, tally)?,
             provenance: &provenance(ledger)?,
             progress,
             evaluated: &evaluated(ledger)?,
@@ -141,13 +145,13 @@ impl Derived {
 
     /// The fits as JSON.
     fn json(&self) -> anyhow::Result<Vec<u8>> {
-        let parabolas: Vec<FitSummary> = self.approaches.parabolas.iter().map(FitSummary::from).collect();
+        let parabolas: Vec<Summary> = self.approaches.parabolas.iter().map(Summary::from).collect();
         let fits = Fits {
             headline: Headline::of(&parabolas),
             goal: self.goal.as_deref(),
             approach2: &self.approaches.parabolas,
             approaches: &self.approaches.all,
-            transfer: self.groups.iter().map(rates::Summary::from).collect(),
+            transfer: self.groups.iter().map(GroupSummary::from).collect(),
             savings: &self.savings,
             isoflop_groups: self.isoflop_groups.iter().map(|group| (group.name.as_str(), &group.fits[..])).collect(),
             laws: self.asked.as_ref().map(Asked::json).transpose()?.unwrap_or_default(),
@@ -159,12 +163,12 @@ impl Derived {
     }
 
     /// What stopping runs early came to, in words.
-    pub(super) fn stopped(&self) -> Option<String> {
-        self.stopped.as_ref().map(stopping::Told::words)
+    pub fn stopped(&self) -> Option<String> {
+        self.stopped.as_ref().map(StoppedEarly::words)
     }
 
     /// The tables for people.
-    pub(in crate::commands) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let room = Room::of(false);
         let heading = if self.losses == Losses::Rehearsed { format!("{REHEARSAL}\n\n") } else { String::new() };
         if let Some(asked) = &self.asked {
@@ -181,46 +185,52 @@ impl Derived {
             let isoflop = self.isoflop_groups.iter().map(of_group);
             return room.fold(&(heading + &verdicts.chain(savings).chain(isoflop).collect::<String>()));
         }
-        let table = FitSummary::nested(self.approaches.parabolas.iter().map(FitSummary::from).collect());
+        let table = Summary::nested(self.approaches.parabolas.iter().map(Summary::from).collect());
         room.fold(&heading) + &print::text(&table.into_iter().collect::<Vec<_>>(), room)
     }
 }
 
-/// Derives everything in the folder of results.
-pub(in crate::commands) fn write(
+/// What is done about a corpus that is not in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingCorpus {
+    /// It is made.
+    Prepare,
+    /// Nothing is made to look at results: what would need it is left out.
+    LeaveOut,
+}
+
+/// Derives everything in the folder of results, from what is there.
+pub fn write(
     ledger: &Ledger,
     spec: &Spec,
-    cache: &Path,
-    summary: &Summary,
+    tally: &Tally,
+    (cache, missing): (&Path, MissingCorpus),
 ) -> anyhow::Result<Derived> {
-    publish(ledger, spec, entropy(ledger, spec, cache)?, summary)
-}
-
-/// Derives everything in the folder of results again, from what is there.
-pub(in crate::commands) fn rebuild(
-    ledger: &Ledger,
-    spec: &Spec,
-    cache: &Path,
-    summary: &Summary,
-) -> anyhow::Result<()> {
-    publish(ledger, spec, cached_entropy(ledger, spec, cache), summary).map(|_| ())
-}
-
-fn publish(ledger: &Ledger, spec: &Spec, entropy: Option<(f64, f64)>, summary: &Summary) -> anyhow::Result<Derived> {
+    let entropy = entropy(ledger, spec, (cache, missing))?;
     ledger.rebuild_tables()?;
-    let derived = Derived::of(ledger, spec, entropy, summary, (Bootstrap::default().resamples, None))?;
+    let derived = Derived::of(ledger, spec, entropy, tally, (Bootstrap::default().resamples, None))?;
     ledger.write_derived("fits.json", &derived.json()?)?;
     derived.report.write(ledger.dir())?;
     Ok(derived)
 }
 
-/// The entropy, where the corpus is in the cache already: nothing is made to look at results.
-pub(in crate::commands) fn cached_entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> Option<(f64, f64)> {
+/// Entropy of the built-in language with its standard error. It bounds trained losses, and no rehearsed ones.
+pub fn entropy(
+    ledger: &Ledger,
+    spec: &Spec,
+    (cache, missing): (&Path, MissingCorpus),
+) -> anyhow::Result<Option<(f64, f64)>> {
     if ledger.losses() == Losses::Rehearsed || spec.data.source != Source::Synthetic {
-        return None;
+        return Ok(None);
     }
-    let entropy = Corpus::cached(&spec.data, spec.model.context, cache).ok()??.entropy()?;
-    Some((entropy.nats_per_token, entropy.standard_error))
+    let (data, context) = (&spec.data, spec.model.context);
+    let corpus = match missing {
+        MissingCorpus::Prepare => Some(Corpus::prepare(data, context, cache, &mut |line| eprintln!("{line}"))?),
+        // What is wrong with it is told where it is made.
+        MissingCorpus::LeaveOut => Corpus::cached(data, context, cache).ok().flatten(),
+    };
+    let entropy = corpus.and_then(|corpus| corpus.entropy());
+    Ok(entropy.map(|entropy| (entropy.nats_per_token, entropy.standard_error)))
 }
 
 /// What a sweep that chose its runs chose them for, and each choice.
@@ -296,15 +306,6 @@ fn in_order(name: &str) -> Vec<(u64, String)> {
     name.split('.').map(part).collect()
 }
 
-/// Entropy of the built-in language with its standard error. It bounds trained losses, and no rehearsed ones.
-fn entropy(ledger: &Ledger, spec: &Spec, cache: &Path) -> anyhow::Result<Option<(f64, f64)>> {
-    if ledger.losses() == Losses::Rehearsed || spec.data.source != Source::Synthetic {
-        return Ok(None);
-    }
-    let corpus = Corpus::prepare(&spec.data, spec.model.context, cache, &mut |line| eprintln!("{line}"))?;
-    Ok(corpus.entropy().map(|entropy| (entropy.nats_per_token, entropy.standard_error)))
-}
-
 /// The table of runs, cell by cell.
 fn run_table(table: &[u8]) -> anyhow::Result<RunTable> {
     let mut reader = csv::Reader::from_reader(table);
@@ -318,14 +319,14 @@ fn left_out(ledger: &Ledger) -> Vec<(String, String)> {
     ledger.plan().left_out.iter().map(|point| (planning::describe(point), point.reason.clone())).collect()
 }
 
-fn failed(ledger: &Ledger, summary: &Summary) -> anyhow::Result<Vec<(String, String)>> {
-    let failed = summary.failed.iter().map(|(run, failure)| (run.to_string(), failure.message.clone()));
-    Ok(diverged(ledger, summary)?.into_iter().chain(failed).collect())
+fn failed(ledger: &Ledger, tally: &Tally) -> anyhow::Result<Vec<(String, String)>> {
+    let failed = tally.failed.iter().map(|(run, failure)| (run.to_string(), failure.message.clone()));
+    Ok(diverged(ledger, tally)?.into_iter().chain(failed).collect())
 }
 
 /// The runs that diverged, each with step, loss and what to try.
-pub(in crate::commands) fn diverged(ledger: &Ledger, summary: &Summary) -> anyhow::Result<Vec<(String, String)>> {
-    if summary.diverged.is_empty() {
+pub fn diverged(ledger: &Ledger, tally: &Tally) -> anyhow::Result<Vec<(String, String)>> {
+    if tally.diverged.is_empty() {
         return Ok(Vec::new());
     }
     let (mut finished, mut diverged) = (Vec::new(), Vec::new());
