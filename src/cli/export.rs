@@ -1,5 +1,4 @@
 //! Flags of `runner export`.
-#![allow(clippy::doc_markdown)] // The comments are help texts, in which backticks would be shown.
 
 use std::path::PathBuf;
 

@@ -66,7 +66,7 @@ pub struct StopEarlyArgs {
     #[arg(long = "in", value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
     /// An axis that was tuned, such as optimizer.learning_rate: of runs that differ in nothing else, only the best counts. May
-    /// be given again [default: fit.tuned of the sweep's spec].
+    /// be given again [default: fit.tuned or sweep.tune of the sweep's spec].
     #[arg(long, value_name = "AXIS")]
     pub tuned: Vec<String>,
     /// Values of sweep.stop_early.margin to try.

@@ -61,7 +61,7 @@ fn axes(ledger: &Ledger, asked: &[String]) -> anyhow::Result<Vec<String>> {
     let tuned = folder::tuned(ledger)?;
     anyhow::ensure!(
         !tuned.is_empty(),
-        "the spec of {} has no fit.tuned; give the axes of which only the best value counts with --tuned: {}",
+        "the spec of {} has neither fit.tuned nor sweep.tune; give the axes of which only the best value counts with --tuned: {}",
         ledger.dir().display(),
         listed()
     );

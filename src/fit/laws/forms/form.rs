@@ -3,7 +3,7 @@
 /// A law of the literature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Form {
-    /// How `--law` calls it.
+    /// Its name in rankings, and where `--law` has it there.
     pub name: &'static str,
     /// Its formula.
     pub formula: &'static str,
