@@ -6,9 +6,9 @@
 //! between are shown and not judged, since the worst of many noisy slopes is far off in any model.
 //!
 //! An activation *fails* if one of the two is beyond what is allowed and chance is no explanation, in all activations of
-//! the check together (Bonferroni's level of Student's t); where one does, the others fail by their 95% intervals. It *passes* if both means are within what is allowed and their
-//! 95% intervals exclude a slope that is off by a half, as a wrong rule makes it. Between the two nothing is decided. One
-//! seed has no interval, so it decides nothing.
+//! the check together (Bonferroni's level of Student's t); where one does, the others fail by their 95% intervals. It
+//! *passes* if both means are within what is allowed and their 95% intervals exclude a slope that is off by a half, as a
+//! wrong rule makes it. Between the two nothing is decided. One seed has no interval, so it decides nothing.
 //!
 //! Sums of independent random terms are as 1/sqrt(size) in the drawn model, and flatten once training has aligned the
 //! terms. While they still fade and training has hardly changed them, they tell nothing of the parameterization. Nor do
