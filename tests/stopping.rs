@@ -271,5 +271,9 @@ fn what_stopping_would_have_saved_on_published_grids_stands_in_the_docs() {
         assert!(docs.contains(&row), "docs/choosing.md lacks {row}");
     }
     let strange = place.refusal(&["stop-early", repository().join("results/tune").to_str().unwrap()]);
-    assert!(strange.contains("has neither fit.tuned nor sweep.tune") && strange.contains("--tuned: its axes are model.depth"), "{strange}");
+    assert!(
+        strange.contains("has neither fit.tuned nor sweep.tune")
+            && strange.contains("--tuned: its axes are model.depth"),
+        "{strange}"
+    );
 }

@@ -112,9 +112,17 @@ fn a_coordinate_check_of_one_shape_or_of_more_than_shapes_says_what_to_write() {
     let rates = WIDTHS.to_owned() + "\"optimizer.learning_rate\" = [0.01, 0.02]\n";
     let long = TINY.replace("flops = 3e10", "tokens = 5e5");
     let zipped = "[sweep]\nmin_steps = 50\nseeds = [1]\n[[sweep.zip]]\n\"model.width\" = [32, 64]\n\"optimizer.learning_rate\" = [0.01, 0.1]\n";
+    let with_width =
+        |key: &str| format!("[sweep]\nmin_steps = 50\nseeds = [1]\n[[sweep.zip]]\n\"model.width\" = [32, 64]\n{key}\n");
+    let bases = long.replace("\"standard\"", "\"mup\"") + &with_width("\"model.base_width\" = [32, 64]");
+    let starts = long.clone() + &with_width("\"model.zero_init_query\" = [false, true]");
+    let parts = long.clone() + &with_width("\"model.norm_place\" = [\"before\", \"after\"]");
     let program = "[train]\ncommand = [\"true\", \"{config}\"]\n";
     let cases = [
         (long.clone() + zipped, "has another learning rate"),
+        (bases, "has another base shape"),
+        (starts, "has another initialization"),
+        (parts, "has other parts"),
         (long.clone() + WIDTHS + program, "look into our own model only"),
         (long.clone(), "have the same shape"),
         (long.clone() + &depths, "varies width and depth"),

@@ -33,6 +33,7 @@ pub struct TrainArgs {
 
 /// Flags of `runner coord-check`.
 #[derive(Args, Debug)]
+#[command(mut_arg("device", |device| device.help("Device: auto, cpu, wgpu, cuda, or cuda:1")))]
 pub struct CoordCheckArgs {
     /// The spec: a sweep over `model.width` or `model.depth`, and over `model.parameterization` to compare.
     pub spec: PathBuf,

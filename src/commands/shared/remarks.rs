@@ -42,7 +42,7 @@ fn raised_batches(spec: &Spec, plan: &Plan) -> Option<String> {
 }
 
 /// Runs leave the rules by which the best learning rate stays the same at every size.
-fn beside_the_rules(plan: &Plan) -> Vec<String> {
+pub fn beside_the_rules(plan: &Plan) -> Vec<String> {
     let runs = || plan.runs.iter().map(|planned| &planned.run);
     let after = runs().any(|run| {
         run.parameterization.reads_base_depth()
