@@ -122,7 +122,7 @@ impl Engine for Cuda {
     }
 
     fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError> {
-        check(run)?;
+        refusal::check_whole(run)?;
         probe::probe(self.gpu.as_ref(), (run, rules), batches, steps)
     }
 }
