@@ -35,7 +35,9 @@ says() { # a message, and a command that must print it
 
 says 'knows CUDA 12.2; install driver 550' env FAKE_VERSION=12020 "$runner" devices
 says 'CUDA_VISIBLE_DEVICES hides every card' env CUDA_VISIBLE_DEVICES= "$runner" devices
-says 'no card from Ampere on' env FAKE_CAPABILITY=75 "$runner" devices
+says 'seen: a fake card (too old: compute capability 7.5))' env FAKE_CAPABILITY=75 "$runner" devices
+says 'nvidia-fabricmanager' env FAKE_INIT=802 "$runner" devices
+says 'does not tell its cards: the driver sees no card' env FAKE_COUNT=100 "$runner" devices
 clean "cards that cannot be used"
 
 # The stages of a real card, on this one.
@@ -50,7 +52,15 @@ python3 scripts/compare-losses.py "$scratch/f32" "$scratch/text" 0
 clean "kernels as text, as cards other than Hopper take them, and memory without an order"
 says 'our own kernel does it' env FAKE_REFUSED=1 bash -c 'train bf16 refused'
 python3 scripts/compare-losses.py "$scratch/bf16" "$scratch/refused" 1e-2
+grep -q '"driver": *"[^"]*cuBLASLt 13.0.2 and own products"' -r "$scratch/refused" || fail "nobody notes who did the products"
+says 'has no algorithm for a product' env FAKE_NONE=1 bash -c 'train bf16 none'
+python3 scripts/compare-losses.py "$scratch/refused" "$scratch/none" 0
 says 'cannot take' env FAKE_MIB=40 bash -c 'train bf16 full'
+says 'out of memory: a workspace of 32 MiB for cuBLASLt' env FAKE_MIB=20 bash -c 'train bf16 fuller'
+! grep -q 'pip install' "$scratch/said" || fail "a library that is there is to be installed"
+says 'out of memory: a product of' env FAKE_STATUS=3 bash -c 'train bf16 fullest'
+says 'CUBLAS_STATUS_INTERNAL_ERROR' env FAKE_STATUS=14 bash -c 'train bf16 inside'
+says 'this machine, not the card' env FAKE_PINNED=2 bash -c 'train bf16 pinned'
 clean "products that the library refuses, and a full card"
 
 # A card that is lost in the middle of a sweep of four runs, two at a time.

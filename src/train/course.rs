@@ -26,8 +26,10 @@ pub struct Course<'a> {
     /// Parts into which its batches are cut.
     micro_batches: usize,
     begun: Instant,
-    /// As of the beginning of this attempt where it speaks of seconds, and as of now otherwise.
+    /// As of the beginning of this attempt where it speaks of seconds, and as of now otherwise. Its steps are asked for.
     place: Place,
+    /// Those of them that may not be done yet.
+    ahead: usize,
     checkpoints: &'a mut dyn Checkpoints,
     pace: Pace,
     on_progress: OnProgress<'a>,
@@ -42,7 +44,8 @@ impl<'a> Course<'a> {
         on_progress: OnProgress<'a>,
     ) -> Self {
         let pace = Pace::new(checkpoint_every, state::checkpoint_bytes(&planned.run));
-        Self { planned, micro_batches, begun, place: Place::default(), checkpoints, pace, on_progress }
+        let place = Place::default();
+        Self { planned, micro_batches, begun, place, ahead: 0, checkpoints, pace, on_progress }
     }
 
     /// From the newest checkpoint to the end.
@@ -125,6 +128,7 @@ impl<'a> Course<'a> {
             if trunk::points(run, done) > trunk::points(run, step) {
                 // The only place where the host waits for the device, checkpoints and what runs share apart.
                 let train_loss = self.take_mean_loss(session)?;
+                self.ahead = 0;
                 if let Some(diverged) = self.diverged(train_loss) {
                     return Ok(Some(diverged));
                 }
@@ -132,6 +136,7 @@ impl<'a> Course<'a> {
                 goes_on = self.tell(Some(train_loss));
                 reported = Instant::now();
             } else if reported.elapsed() >= REPORT_EVERY {
+                self.ahead = session.ahead();
                 goes_on = self.tell(None);
                 reported = Instant::now();
             }
@@ -185,6 +190,8 @@ impl<'a> Course<'a> {
 
     /// Writes a checkpoint. One that cannot be written now is no reason to lose the run: it is told, and tried again.
     fn checkpoint(&mut self, session: &mut dyn Session) {
+        // What was asked for is no cost of the checkpoint. An error shows again where the state is read.
+        let _ = session.losses();
         let begun = Instant::now();
         let place = Place { seconds: self.seconds(), ..self.place.clone() };
         let PlannedRun { run, id, .. } = self.planned;
@@ -206,7 +213,7 @@ impl<'a> Course<'a> {
 
     fn progress(&self, point: Option<f64>) -> Progress {
         let run = &self.planned.run;
-        let step = self.place.step;
+        let step = self.done();
         let tokens = (step * run.tokens_per_step()) as u64;
         Progress {
             step,
@@ -219,9 +226,14 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// Steps that are done.
+    fn done(&self) -> usize {
+        self.place.step.saturating_sub(self.ahead)
+    }
+
     /// Tokens per second of what this run has trained itself.
     fn tokens_per_second(&self) -> f64 {
-        let steps = self.place.step.saturating_sub(self.place.shared);
+        let steps = self.done().saturating_sub(self.place.shared);
         (steps * self.planned.run.tokens_per_step()) as f64 / self.seconds()
     }
 

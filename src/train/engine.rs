@@ -43,10 +43,16 @@ pub trait Engine {
 
 /// One run under way.
 pub trait Session {
-    /// Step number `step`, from 0. Nothing is read back.
+    /// Asks for step number `step`, from 0. Nothing is read back.
     fn step(&mut self, step: usize) -> Result<(), TrainError>;
 
-    /// Sum of the losses of the steps since they were last forgotten, each in nats per token, and their number.
+    /// Steps that were asked for, and of which is not known that they are done; known without waiting.
+    fn ahead(&self) -> usize {
+        0
+    }
+
+    /// Sum of the losses of the steps since they were last forgotten, each in nats per token, and their number. Waits for all
+    /// steps that were asked for.
     fn losses(&mut self) -> Result<(f32, usize), TrainError>;
 
     /// Begins that sum anew.

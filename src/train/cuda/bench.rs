@@ -1,5 +1,6 @@
 //! The benchmark on a card.
 
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
@@ -19,14 +20,16 @@ use crate::train::engine::Bench;
 use crate::train::timing::{KernelTime, Phases};
 use crate::trainer::TrainError;
 
-/// Rows of the matrices whose product shows what the card can do at best.
-const PEAK_ROWS: usize = 8192;
+/// Rows of the matrices whose product shows what the card can do at best, and of those that are taken at least where a card
+/// has no room for more.
+const PEAK_ROWS: [usize; 2] = [8192, 64];
 
 /// Random numbers that are drawn for them; rows of these matrices begin at different ones of them.
 const DRAWN: usize = 1_000_003;
 
-/// Bytes of an array that is written to see the speed of the card's memory: more than its cache holds.
-const MEMORY_BYTES: usize = 256 << 20;
+/// Bytes of an array that is copied to see the speed of the card's memory: more than its cache holds. Where there is no room
+/// for two of them, they may be shorter, down to what no cache would show.
+const MEMORY_BYTES: [usize; 2] = [256 << 20, 64 << 20];
 
 /// Steps whose kernels are timed.
 const TIMED: usize = 3;
@@ -46,6 +49,20 @@ pub struct Stepper<'a> {
 /// Gives the card one product of large matrices.
 type Multiply<'a> = &'a dyn Fn() -> Result<(), TrainError>;
 
+/// Takes something of a size: the largest that there is room for, by halves between two ends.
+fn largest<T>(
+    [most, least]: [usize; 2],
+    take: &dyn Fn(usize) -> Result<T, TrainError>,
+) -> Result<(usize, T), TrainError> {
+    let mut size = most;
+    loop {
+        match take(size) {
+            Err(TrainError::OutOfMemory(_)) if size / 2 >= least => size /= 2,
+            taken => return taken.map(|taken| (size, taken)),
+        }
+    }
+}
+
 impl<'a> Stepper<'a> {
     /// A run of which nothing is done.
     pub fn new(gpu: &'a dyn Gpu, run: &'a Run, corpus: &'a Corpus) -> Result<Self, TrainError> {
@@ -53,21 +70,28 @@ impl<'a> Stepper<'a> {
         Ok(Self { gpu, precision: run.precision, session, host_share: None })
     }
 
-    /// Rows of large matrices.
-    fn peak_rows(&self) -> usize {
-        if self.gpu.card().driver == "emulator" { 64 } else { PEAK_ROWS }
+    /// Pieces of memory of so many bytes each, and what they go with.
+    fn take<const N: usize>(&self, bytes: usize) -> Result<(Arena<'a>, [Address; N]), TrainError> {
+        let (arena, mut pieces) = (Arena::new(self.gpu), [0; N]);
+        for at in &mut pieces {
+            *at = arena.bytes(bytes)?;
+        }
+        Ok((arena, pieces))
     }
 
-    /// Gives `work` a product of large matrices in the numbers of the run, to be asked for as often as it likes.
+    fn is_emulated(&self) -> bool {
+        self.gpu.card().driver == "emulator"
+    }
+
+    /// Gives `work` a product of large matrices in the numbers of the run, to be asked for as often as it likes, and their
+    /// rows.
     fn with_large_product(
         &self,
-        work: &mut dyn FnMut(Multiply<'_>) -> Result<(), TrainError>,
+        work: &mut dyn FnMut(usize, Multiply<'_>) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
-        let n = self.peak_rows();
         let factors = if self.precision == Precision::Bf16 { Number::Bf16 } else { Number::F32 };
-        let arena = Arena::new(self.gpu);
-        let [a, b, out] =
-            [arena.numbers(n * n, factors)?, arena.numbers(n * n, factors)?, arena.numbers(n * n, factors)?];
+        let rows = if self.is_emulated() { [64; 2] } else { PEAK_ROWS };
+        let (n, (_arena, [a, b, out])) = largest(rows, &|n| self.take(n * n * factors.bytes()))?;
         draw(self.gpu, a, n * n, factors)?;
         draw(self.gpu, b, n * n, factors)?;
         let product = Product {
@@ -81,7 +105,7 @@ impl<'a> Stepper<'a> {
             alpha: 1.0,
             beta: 0.0,
         };
-        work(&|| multiply(self.gpu, &product))
+        work(n, &|| multiply(self.gpu, &product))
     }
 
     fn wait(&self, begun: Instant) -> Result<f64, TrainError> {
@@ -111,7 +135,7 @@ impl Bench for Stepper<'_> {
     /// launch, which waits after each phase. Sampling goes on while the card works.
     fn train(&mut self, about: Duration, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError> {
         let begun = Instant::now();
-        let (mut done, mut asking) = (0, Duration::ZERO);
+        let (mut done, mut asking, waited) = (0, Duration::ZERO, self.session.waited());
         while begun.elapsed() < about {
             let before = Instant::now();
             for step in (&mut *steps).take(AT_ONCE) {
@@ -125,7 +149,8 @@ impl Bench for Stepper<'_> {
             }
         }
         let whole = self.wait(begun)?;
-        self.host_share = Some(asking.as_secs_f64() / whole);
+        let busy = asking.saturating_sub(self.session.waited().saturating_sub(waited));
+        self.host_share = Some(busy.as_secs_f64() / whole);
         let seconds = whole / done as f64;
         let program = self.session.program();
         // The optimizer's phase counts a step, which is none of the session's.
@@ -144,13 +169,12 @@ impl Bench for Stepper<'_> {
     }
 
     fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError> {
-        let n = self.peak_rows();
-        let mut products = 0;
-        let mut begun = Instant::now();
-        self.with_large_product(&mut |once| {
+        static SAID: Once = Once::new();
+        let mut rate = f64::NAN;
+        self.with_large_product(&mut |n, once| {
             once()?;
             self.gpu.synchronize()?;
-            begun = Instant::now();
+            let (begun, mut products) = (Instant::now(), 0);
             while begun.elapsed() < at_least {
                 for _ in 0..AT_ONCE {
                     once()?;
@@ -158,26 +182,36 @@ impl Bench for Stepper<'_> {
                 products += AT_ONCE;
                 self.gpu.synchronize()?;
             }
+            rate = products as f64 * 2.0 * (n as f64).powi(3) / begun.elapsed().as_secs_f64();
+            if n < PEAK_ROWS[0] && !self.is_emulated() {
+                let most = PEAK_ROWS[0];
+                SAID.call_once(|| {
+                    eprintln!("no room for products of {most} rows: the peak is of products of {n} rows");
+                });
+            }
             Ok(())
         })?;
-        Ok(products as f64 * 2.0 * (n as f64).powi(3) / begun.elapsed().as_secs_f64())
+        Ok(rate)
     }
 
-    /// By what it takes in when zeros are written.
+    /// By a copy, which reads as much as it writes.
     fn memory_speed(&mut self, at_least: Duration) -> Result<Option<f64>, TrainError> {
-        let bytes = if self.gpu.card().driver == "emulator" { 1 << 16 } else { MEMORY_BYTES };
-        let arena = Arena::new(self.gpu);
-        let at = arena.bytes(bytes)?;
+        let sizes = if self.is_emulated() { [1 << 16; 2] } else { MEMORY_BYTES };
+        let (bytes, (_arena, [from, to])) = match largest(sizes, &|bytes| self.take(bytes)) {
+            Ok(taken) => taken,
+            Err(TrainError::OutOfMemory(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         self.gpu.synchronize()?;
-        let (begun, mut written) = (Instant::now(), 0);
+        let (begun, mut moved) = (Instant::now(), 0);
         while begun.elapsed() < at_least {
             for _ in 0..AT_ONCE {
-                self.gpu.zero(at, bytes)?;
+                self.gpu.copy(to, from, bytes)?;
             }
-            written += AT_ONCE * bytes;
+            moved += 2 * AT_ONCE * bytes;
             self.gpu.synchronize()?;
         }
-        Ok(Some(written as f64 / begun.elapsed().as_secs_f64()))
+        Ok(Some(moved as f64 / begun.elapsed().as_secs_f64()))
     }
 
     fn products(&mut self) -> Result<f64, TrainError> {
@@ -194,7 +228,7 @@ impl Bench for Stepper<'_> {
         let program = self.session.program();
         let state = program.step_state()?;
         let mut taken = Vec::new();
-        self.with_large_product(&mut |once| {
+        self.with_large_product(&mut |_, once| {
             for _ in 0..TIMED {
                 program.set_step_state(&StepState { step: 0, ..state })?;
                 for _ in 0..AT_ONCE {
@@ -218,5 +252,19 @@ impl Bench for Stepper<'_> {
 
     fn session(&mut self) -> &mut dyn engine::Session {
         &mut self.session
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparison_takes_as_much_as_there_is_room_for() {
+        let take = |size| if size > 300 { Err(TrainError::OutOfMemory("full".to_owned())) } else { Ok(()) };
+        assert_eq!(largest([1024, 64], &take).unwrap().0, 256);
+        assert!(matches!(largest([1024, 512], &take), Err(TrainError::OutOfMemory(_))));
+        let lost = |_| Err::<(), _>(TrainError::Device("lost".to_owned()));
+        assert!(matches!(largest([1024, 64], &lost), Err(TrainError::Device(_))));
     }
 }

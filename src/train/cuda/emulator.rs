@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::gpu::{Address, Card, Gpu, Launch, Memory, Product, Recording, Taken};
+use super::gpu::{Address, Card, Gpu, Launch, Mark, Memory, Product, Recording, Taken};
 use crate::trainer::TrainError;
 
 /// Names the shared object in which `--device cuda` finds its card. For tests.
@@ -188,6 +188,11 @@ impl Gpu for Emulator {
         self.inner.ask(Work::Zero(at, bytes))
     }
 
+    fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<(), TrainError> {
+        let copied = self.inner.with(from, bytes, |memory| memory.to_vec())?;
+        self.inner.with(to, bytes, |memory| memory.copy_from_slice(&copied))
+    }
+
     fn launch(&self, launch: &Launch) -> Result<(), TrainError> {
         self.inner.ask(Work::Launch(launch.clone()))
     }
@@ -211,6 +216,19 @@ impl Gpu for Emulator {
     }
 
     fn synchronize(&self) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<Box<dyn Mark>, TrainError> {
+        Ok(Box::new(Done))
+    }
+}
+
+/// All work is done when it is asked for.
+struct Done;
+
+impl Mark for Done {
+    fn wait(&self) -> Result<(), TrainError> {
         Ok(())
     }
 }

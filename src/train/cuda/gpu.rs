@@ -1,7 +1,8 @@
 //! What the engine asks of a card: memory, copies, launches, products, and a graph that repeats them. Two things answer: the
 //! driver of a real card, and an emulator on the CPU that runs the same kernels in tests.
 //!
-//! A `Gpu` is one stream: what is asked of it happens in the order of asking. Only `download` and `synchronize` wait.
+//! A `Gpu` is one stream: what is asked of it happens in the order of asking. Only `download`, `synchronize`
+//! and marks wait.
 
 use crate::trainer::TrainError;
 
@@ -182,6 +183,9 @@ pub trait Gpu {
     /// Writes zeros.
     fn zero(&self, at: Address, bytes: usize) -> Result<(), TrainError>;
 
+    /// Copies within the memory of the card, from one piece to another.
+    fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<(), TrainError>;
+
     /// Starts a kernel.
     fn launch(&self, launch: &Launch) -> Result<(), TrainError>;
 
@@ -196,6 +200,20 @@ pub trait Gpu {
 
     /// Waits until all work is done.
     fn synchronize(&self) -> Result<(), TrainError>;
+
+    /// Marks the end of all that was asked for.
+    fn mark(&self) -> Result<Box<dyn Mark>, TrainError>;
+
+    /// What does products, where that is more than the engine's own kernels.
+    fn library(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A place in the work of a stream.
+pub trait Mark {
+    /// Waits until the work before it is done.
+    fn wait(&self) -> Result<(), TrainError>;
 }
 
 /// Work that was recorded and can be done again, with the same addresses.

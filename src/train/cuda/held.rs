@@ -40,7 +40,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Of `run` under `rules` with so many steps, each in so many micro-batches, and rows to be evaluated at a time.
+    /// Of `run` under `rules` with so many steps, each in at least so many micro-batches, and rows to be evaluated at a time.
     pub fn of(
         room: &dyn Room,
         (run, rules): (&Run, &dyn Rules),
@@ -50,7 +50,8 @@ impl Held {
     ) -> Result<Self, TrainError> {
         let shape = run.shape;
         let sequences = run.optimizer.batch_sequences;
-        let part = sequences.div_ceil(micro_batches.clamp(1, sequences));
+        // In more parts than asked for where the kernels cannot count so far.
+        let part = sequences.div_ceil(micro_batches.clamp(1, sequences)).min(launch::most_sequences(&shape)).max(1);
         let flat = Flat::of(&shape);
         let multiplier = |role, width| rules.rule(role, width).multiplier as f32;
         let recipe = Recipe {

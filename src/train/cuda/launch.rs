@@ -8,12 +8,25 @@ use crate::plan::Shape;
 /// Threads of most kernels.
 const THREADS: u32 = 128;
 
+/// Rows and columns of one block of our own product (`TILE`).
+pub const TILE: usize = 64;
+
 /// Threads of a warp, which has one row of a normalization.
 pub const WARP: usize = 32;
 
 /// Most pieces of a sum over a flat buffer, and numbers of one as long as there are fewer.
 pub const MOST_PIECES: usize = 1024;
 const PIECE: usize = 4096;
+
+/// Blocks that a grid has at most in its second and its third direction.
+const MOST_ACROSS: usize = 65_535;
+
+/// Most sequences of a shape in one pass: attention has blocks in the third direction for each, our own products in the second
+/// for each [`TILE`] rows, and there are kernels that count the numbers of the residual stream in an `int`.
+pub fn most_sequences(shape: &Shape) -> usize {
+    let rows = (i32::MAX as usize / shape.width).min(MOST_ACROSS * TILE);
+    MOST_ACROSS.min(rows / shape.context)
+}
 
 /// What kernels on rows of tokens are told.
 #[derive(Clone, Copy, Debug)]
@@ -107,4 +120,19 @@ pub fn int(value: usize) -> Argument {
 /// A count that a kernel takes as `long long`.
 pub fn long(value: usize) -> Argument {
     i64::try_from(value).expect("a number that a kernel can count to").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Parts;
+
+    #[test]
+    fn no_pass_has_more_sequences_than_a_launch_takes() {
+        let most = |width, context| {
+            most_sequences(&Shape { width, depth: 1, heads: 1, context, vocab: 16, parts: Parts::FIRST })
+        };
+        assert_eq!([most(64, 8), most(64, 128)], [65_535, 32_767], "attention, and products of 4,194,240 rows");
+        assert_eq!([most(4096, 1024), most(4096, 1 << 20)], [511, 0], "numbers of the stream");
+    }
 }

@@ -15,6 +15,7 @@ mod kernels;
 mod launch;
 mod layers;
 mod layout;
+mod lead;
 mod loss;
 mod muon;
 mod optimizer;
@@ -68,11 +69,11 @@ pub fn description() -> Result<String, Missing> {
     }
     let cards = driver::cards()?;
     let named = |(index, card): (usize, &Card)| match cards.len() {
-        1 => card.name.clone(),
-        _ => format!("cuda:{index} {}", card.name),
+        1 => driver::told(card),
+        _ => format!("cuda:{index} {}", driver::told(card)),
     };
     let names: Vec<String> = cards.iter().enumerate().map(named).collect();
-    let driver = cards.first().map(|card| card.driver.clone()).unwrap_or_default();
+    let driver = cards.iter().map(|card| card.driver.as_str()).find(|driver| !driver.is_empty()).unwrap_or_default();
     Ok(format!("{} (driver {driver})", names.join(", ")))
 }
 
@@ -92,7 +93,8 @@ impl Engine for Cuda {
         DeviceInfo {
             kind: "cuda".to_owned(),
             name: name.clone(),
-            driver: driver.clone(),
+            // Who does products decides the bits of a result.
+            driver: self.gpu.library().map_or_else(|| driver.clone(), |library| format!("{driver}, {library}")),
             threads: 1,
             precision: Precision::default().name().to_owned(),
         }
@@ -122,7 +124,7 @@ impl Engine for Cuda {
     }
 
     fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError> {
-        check(run)?;
+        refusal::check_whole(run)?;
         probe::probe(self.gpu.as_ref(), (run, rules), batches, steps)
     }
 }

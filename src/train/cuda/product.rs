@@ -1,11 +1,8 @@
 //! Products of matrices: by the maker's library, or by our own kernel where there is none.
 
 use super::gpu::{Address, Factor, Gpu, Launch, Number, Product};
-use super::launch::{extent, int, launch};
+use super::launch::{TILE, extent, int, launch};
 use crate::trainer::TrainError;
-
-/// Rows and columns of one block of our own product (`TILE`).
-const TILE: usize = 64;
 
 /// A product by the library, or by our own kernel where there is none.
 pub fn multiply(gpu: &dyn Gpu, product: &Product) -> Result<(), TrainError> {

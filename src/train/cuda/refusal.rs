@@ -1,6 +1,7 @@
 //! What the engine has no kernels for, said by name with what to do instead.
 
 use super::gpu::Number;
+use super::launch;
 use super::layout::Nowhere;
 use super::trace;
 use crate::model::Shape;
@@ -15,6 +16,7 @@ pub fn check(run: &Run) -> Result<(), TrainError> {
     if !has(&run.shape) {
         return Err(lacking(&run.shape));
     }
+    countable(run)?;
     let head_dim = run.shape.head_dim();
     if HEAD_DIMS.contains(&head_dim) && head_dim.is_multiple_of(8) {
         return Ok(());
@@ -24,6 +26,39 @@ pub fn check(run: &Run) -> Result<(), TrainError> {
          model.head_dim, or train on the CPU",
         HEAD_DIMS.start(),
         HEAD_DIMS.end()
+    )))
+}
+
+/// Refuses what the kernels cannot count: one sequence that is too much for a pass, or tokens of a step. Batches of too many
+/// sequences are cut into parts.
+fn countable(run: &Run) -> Result<(), TrainError> {
+    let Shape { width, context, .. } = run.shape;
+    if launch::most_sequences(&run.shape) == 0 {
+        return Err(TrainError::Configuration(format!(
+            "sequences of {context} tokens at a width of {width}: this is more than the kernels of the device cuda can \
+             count; write a smaller model.context, or train on the CPU"
+        )));
+    }
+    let tokens = run.tokens_per_step();
+    if i32::try_from(tokens).is_err() {
+        return Err(TrainError::Configuration(format!(
+            "batches of {tokens} tokens: the device cuda can count {} in a step; write a smaller optimizer.batch_tokens",
+            i32::MAX
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a batch that is too much for a pass that is not cut into parts.
+pub fn check_whole(run: &Run) -> Result<(), TrainError> {
+    check(run)?;
+    let (sequences, most) = (run.optimizer.batch_sequences, launch::most_sequences(&run.shape));
+    if sequences <= most {
+        return Ok(());
+    }
+    Err(TrainError::Configuration(format!(
+        "batches of {sequences} sequences: the device cuda can measure the activations of {most} at a time; write a \
+         smaller optimizer.batch_tokens"
     )))
 }
 

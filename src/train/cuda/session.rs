@@ -1,9 +1,11 @@
 //! One run under way on the card: batches go ahead, one recorded graph a step, and losses come back when they are asked for.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::gpu::{Gpu, Recording};
 use super::held::RING;
+use super::lead::Lead;
 use super::program::Program;
 use super::state::StepState;
 use crate::checkpoint::{self, Place};
@@ -27,6 +29,7 @@ pub struct Session<'a> {
     loaded: Range<usize>,
     /// The step that the card does next.
     next: usize,
+    lead: Lead,
     /// Losses since they were last forgotten.
     losses: usize,
     tokens: Vec<u16>,
@@ -38,8 +41,8 @@ impl<'a> Session<'a> {
         let shares: Vec<f32> = (0..run.schedule.steps).map(|step| share_of_peak(&run.schedule, step) as f32).collect();
         let shown = batch_rows(run.shape.context);
         let program = Program::new(gpu, (run, &run.table()), &shares, micro_batches, shown)?;
-        let (recording, tokens) = (None, Vec::new());
-        Ok(Self { run, corpus, recording, warm: false, program, loaded: 0..0, next: 0, losses: 0, tokens })
+        let (recording, tokens, lead) = (None, Vec::new(), Lead::new());
+        Ok(Self { run, corpus, recording, warm: false, program, loaded: 0..0, next: 0, lead, losses: 0, tokens })
     }
 
     /// Sees to it that the batch of `step` is on the card, with those after it up to the end of the ring.
@@ -55,6 +58,11 @@ impl<'a> Session<'a> {
         }
         self.loaded = step..end;
         self.program.load(step, &batches)
+    }
+
+    /// For how long asking for steps has waited for the card.
+    pub fn waited(&self) -> Duration {
+        self.lead.waited()
     }
 
     /// The model on the card.
@@ -82,11 +90,18 @@ impl engine::Session for Session<'_> {
         }
         (self.warm, self.next) = (true, step + 1);
         self.losses += 1;
-        Ok(())
+        let gpu = self.program.gpu();
+        self.lead.asked(&mut || gpu.mark())
+    }
+
+    fn ahead(&self) -> usize {
+        self.lead.steps()
     }
 
     fn losses(&mut self) -> Result<(f32, usize), TrainError> {
-        Ok((self.program.step_state()?.loss_sum, self.losses))
+        let sum = self.program.step_state()?.loss_sum;
+        self.lead.caught_up();
+        Ok((sum, self.losses))
     }
 
     fn forget_losses(&mut self) -> Result<(), TrainError> {

@@ -303,6 +303,26 @@ fn a_model_that_does_not_fit_is_a_lack_of_memory_and_heads_without_kernels_are_r
     run.shape.heads = 8;
     let error = card.begin(&run, &corpus, 1).err().expect("heads of 256");
     assert!(matches!(&error, TrainError::Configuration(text) if text.contains("heads of 256")), "{error}");
+    let mut run = planned.run.clone();
+    run.optimizer.batch_sequences = 100_000_000;
+    let error = card.begin(&run, &corpus, 1).err().expect("tokens beyond an int");
+    assert!(matches!(&error, TrainError::Configuration(text) if text.contains("optimizer.batch_tokens")), "{error}");
+    run.shape.context = 1 << 28;
+    let error = card.begin(&run, &corpus, 1).err().expect("a sequence beyond an int");
+    assert!(matches!(&error, TrainError::Configuration(text) if text.contains("model.context")), "{error}");
+}
+
+#[test]
+fn a_step_that_was_asked_for_counts_as_done_once_that_is_known() {
+    let Some(card) = card() else { return };
+    let (planned, corpus) = small(|_| ());
+    let mut session = card.begin(&planned.run, &corpus, 1).expect("a session");
+    session.step(0).expect("a step");
+    assert_eq!(session.ahead(), 1);
+    session.step(1).expect("a step");
+    assert!((1..=2).contains(&session.ahead()));
+    session.losses().expect("losses");
+    assert_eq!(session.ahead(), 0);
 }
 
 #[test]

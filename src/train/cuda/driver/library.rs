@@ -1,12 +1,13 @@
 //! Matrix products by `cuBLASLt`, where a CUDA toolkit or the package of pip has it. Algorithms come from its heuristics, and none
 //! that adds parts by atomics, so that the same product gives the same bits.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
+use std::sync::Once;
 
 use cudarc::driver::{result, sys};
 
@@ -25,8 +26,26 @@ const WORKSPACE: usize = 32 << 20;
 
 // Numbers of cublasLt.h.
 const SUCCESS: c_int = 0;
+/// What the library's first call says where it cannot start: with a card that has no room left too.
+const NOT_INITIALIZED: c_int = 1;
+const ALLOC_FAILED: c_int = 3;
+const NOT_SUPPORTED: c_int = 15;
 /// Invalid value, wrong architecture, not supported: nothing was started.
-const REFUSALS: [c_int; 3] = [7, 8, 15];
+const REFUSALS: [c_int; 3] = [7, 8, NOT_SUPPORTED];
+/// Name and meaning of each status but success.
+const STATUSES: [(c_int, &str, &str); 9] = [
+    (NOT_INITIALIZED, "NOT_INITIALIZED", "it does not start on this card"),
+    (ALLOC_FAILED, "ALLOC_FAILED", "there is no room left"),
+    (7, "INVALID_VALUE", "it does not take a number that it was given"),
+    (8, "ARCH_MISMATCH", "it has nothing for this card"),
+    (11, "MAPPING_ERROR", "it cannot reach its memory"),
+    (13, "EXECUTION_FAILED", "the card failed"),
+    (14, "INTERNAL_ERROR", "it failed inside"),
+    (NOT_SUPPORTED, "NOT_SUPPORTED", "it does not do this"),
+    (16, "LICENSE_ERROR", "it has no licence"),
+];
+/// Free memory of a card, in bytes, with less of which the library does not start.
+const ROOM_TO_START: usize = 256 << 20;
 const COMPUTE_32F: c_int = 68;
 const COMPUTE_32F_FAST_TF32: c_int = 77;
 const R_32F: c_int = 0;
@@ -103,6 +122,8 @@ pub struct Library {
     handle: Handle,
     workspace: sys::CUdeviceptr,
     plans: RefCell<HashMap<Key, Option<Plan>>>,
+    /// Whether it left a product to our own kernels.
+    left_some: Cell<bool>,
     /// Never unloaded: the runtime inside it may be called when the context goes.
     _file: ManuallyDrop<libloading::Library>,
 }
@@ -128,69 +149,77 @@ struct Plan {
 }
 
 impl Library {
-    /// The library, where there is one that can be used; what was found is told once, on stderr. The card's context is
-    /// current.
-    pub fn find() -> Option<Self> {
-        static SAID: std::sync::Once = std::sync::Once::new();
+    /// The library, where there is one that can be used; what was found is told once, on stderr. A card without room for it is
+    /// an error: other products would be other bits. The card's context is current.
+    pub fn find() -> Result<Option<Self>, TrainError> {
+        static FOUND: Once = Once::new();
+        static MISSED: Once = Once::new();
         if std::env::var(VARIABLE).is_ok_and(|name| name == "none") {
-            return None;
+            return Ok(None);
         }
         let mut refused = Vec::new();
         for path in candidates() {
             match Self::open(&path) {
                 Ok(library) => {
-                    // SAFETY: takes nothing.
-                    let version = unsafe { (library.functions.version)() };
-                    SAID.call_once(|| eprintln!("matrix products by cuBLASLt {version}, {}", path.display()));
-                    return Some(library);
+                    let version = library.version();
+                    FOUND.call_once(|| eprintln!("matrix products by cuBLASLt {version}, {}", path.display()));
+                    return Ok(Some(library));
                 }
-                Err(Some(why)) => refused.push(format!("{}: {why}", path.display())),
-                Err(None) => {}
+                Err(Unusable::Refused(why)) => refused.push(format!("{}: {why}", path.display())),
+                Err(Unusable::Absent) => {}
+                Err(Unusable::Failed(error)) => return Err(error),
             }
         }
-        SAID.call_once(|| {
-            let why = if refused.is_empty() { String::new() } else { format!(" ({})", refused.join("; ")) };
-            eprintln!(
-                "cuBLASLt was not found{why}: matrix products use our own kernels, which are slower. It comes with the CUDA \
-                 toolkit or with `pip install nvidia-cublas-cu12`; {VARIABLE}=/path/to/libcublasLt.so.12 names another place"
-            );
-        });
-        None
+        MISSED.call_once(|| eprintln!("{}", missed(&refused)));
+        Ok(None)
     }
 
-    /// Opens one file; the error is why it cannot be used, nothing where it is not there.
-    fn open(path: &PathBuf) -> Result<Self, Option<String>> {
+    /// Opens one file.
+    fn open(path: &Path) -> Result<Self, Unusable> {
         // SAFETY: a library of NVIDIA's, whose loading runs nothing of ours.
-        let file = unsafe { libloading::Library::new(path) }.map_err(|_| None)?;
-        let functions = functions(&file).map_err(|error| Some(error.to_string()))?;
+        let file = unsafe { libloading::Library::new(path) }.map_err(|_| Unusable::Absent)?;
+        let functions = functions(&file).map_err(|error| Unusable::Refused(error.to_string()))?;
         // SAFETY: takes nothing.
         let version = unsafe { (functions.version)() };
         // As 120405 for 12.4.5.
         if !KNOWN_VERSIONS.contains(&(version / 10_000)) {
-            return Err(Some(format!("version {version} is neither 12 nor 13")));
+            return Err(Unusable::Refused(format!("version {version} is neither 12 nor 13")));
         }
         let mut handle = null_mut();
         // SAFETY: writes one handle.
-        if unsafe { (functions.create)(&raw mut handle) } != SUCCESS {
-            return Err(Some("it does not start on this card".to_owned()));
+        let status = unsafe { (functions.create)(&raw mut handle) };
+        if status != SUCCESS {
+            let free = result::mem_get_info().map_or(usize::MAX, |(free, _)| free);
+            return Err(unstarted(status, free));
         }
         // SAFETY: the context is current.
-        let workspace = unsafe { result::malloc_sync(WORKSPACE) }
-            .map_err(|error| Some(failed("a workspace")(error).to_string()))?;
-        Ok(Self { functions, handle, workspace, plans: RefCell::default(), _file: ManuallyDrop::new(file) })
+        let workspace = unsafe { result::malloc_sync(WORKSPACE) };
+        let workspace =
+            workspace.map_err(|error| Unusable::Failed(failed("a workspace of 32 MiB for cuBLASLt")(error)))?;
+        let (plans, left_some) = (RefCell::default(), Cell::new(false));
+        Ok(Self { functions, handle, workspace, plans, left_some, _file: ManuallyDrop::new(file) })
+    }
+
+    /// Its version, as people write it.
+    fn version(&self) -> String {
+        // SAFETY: takes nothing.
+        let version = unsafe { (self.functions.version)() };
+        format!("{}.{}.{}", version / 10_000, version % 10_000 / 100, version % 100)
+    }
+
+    /// What did products so far, for who keeps their results.
+    pub fn told(&self) -> String {
+        let more = if self.left_some.get() { " and own products" } else { "" };
+        format!("cuBLASLt {}{more}", self.version())
     }
 
     /// Does a product; false where the library has no algorithm for it, or does not take the one that it chose.
     pub fn product(&self, product: &Product, stream: sys::CUstream) -> Result<bool, TrainError> {
         let Product { a, b, out, alpha, beta, .. } = *product;
         let key = Key::of(product);
-        let known = self.plans.borrow().get(&key).copied();
-        let plan = known.unwrap_or_else(|| {
-            let plan = self.plan(&key);
-            self.plans.borrow_mut().insert(key, plan);
-            plan
-        });
-        let Some(Plan { description, layouts: [first, second, result], algorithm }) = plan else { return Ok(false) };
+        let Some(Plan { description, layouts: [first, second, result], algorithm }) = self.known(&key)? else {
+            return Ok(false);
+        };
         // SAFETY: the plan was made for these sizes and alignments, and the memory is the session's. What we call rows
         // the library calls columns: it sees every matrix transposed, and so computes out' = b' a'.
         let status = unsafe {
@@ -218,15 +247,41 @@ impl Library {
         }
         let size = product.size;
         if REFUSALS.contains(&status) {
-            eprintln!("cuBLASLt refuses a product of {size:?} (status {status}): our own kernel does it");
+            eprintln!("cuBLASLt refuses a product of {size:?}, {}: our own kernel does it", words(status));
+            self.left_some.set(true);
             self.plans.borrow_mut().insert(key, None);
             return Ok(false);
         }
-        Err(TrainError::Device(format!("a product of {size:?} failed: status {status} of cuBLASLt")))
+        Err(failure(size, status))
     }
 
-    /// The algorithm for a product; nothing where there is none.
-    fn plan(&self, key: &Key) -> Option<Plan> {
+    /// How a product is done, found out where it is asked for the first time; nothing where our own kernels do it.
+    fn known(&self, key: &Key) -> Result<Option<Plan>, TrainError> {
+        static SAID: Once = Once::new();
+        if let Some(plan) = self.plans.borrow().get(key) {
+            return Ok(*plan);
+        }
+        let plan = match self.plan(key) {
+            Ok(plan) => Some(plan),
+            Err(ALLOC_FAILED) => return Err(failure(key.size, ALLOC_FAILED)),
+            Err(status) => {
+                let (size, why) = (key.size, words(status));
+                SAID.call_once(|| {
+                    eprintln!(
+                        "cuBLASLt has no algorithm for a product of {size:?} on this card, {why}: our own kernels, which are \
+                         slower, do it and others like it. A newer version may have one"
+                    );
+                });
+                self.left_some.set(true);
+                None
+            }
+        };
+        self.plans.borrow_mut().insert(*key, plan);
+        Ok(plan)
+    }
+
+    /// The algorithm for a product, or the status that says why there is none.
+    fn plan(&self, key: &Key) -> Result<Plan, c_int> {
         let [m, n, k] = key.size;
         let number = |number| if number == Number::Bf16 { R_16BF } else { R_32F };
         let [factors, result] = key.numbers.map(number);
@@ -234,7 +289,7 @@ impl Library {
         let [a_transposed, b_transposed] = key.transposed;
         let made = |make: &dyn Fn(*mut Handle) -> c_int| {
             let mut handle = null_mut();
-            (make(&raw mut handle) == SUCCESS).then_some(handle)
+            good(make(&raw mut handle)).map(|()| handle)
         };
         let f = &self.functions;
         // SAFETY: each call writes one handle or reads numbers of the size that is told, as cublasLt.h has it.
@@ -242,8 +297,7 @@ impl Library {
             let description = made(&|to| (f.describe)(to, compute, R_32F))?;
             for (which, transposed) in [(DESC_TRANSA, b_transposed), (DESC_TRANSB, a_transposed)] {
                 let operation = c_int::from(transposed);
-                let status = (f.set_description)(description, which, (&raw const operation).cast(), 4);
-                (status == SUCCESS).then_some(())?;
+                good((f.set_description)(description, which, (&raw const operation).cast(), 4))?;
             }
             let lay_out = |number, rows: usize, columns: usize| {
                 made(&|to| (f.lay_out)(to, number, rows as u64, columns as u64, rows.cast_signed() as i64))
@@ -252,9 +306,7 @@ impl Library {
             let second = if a_transposed { lay_out(factors, m, k) } else { lay_out(factors, k, m) }?;
             let result = lay_out(result, n, m)?;
             let preference = made(&|to| (f.prefer)(to))?;
-            let set = |which, value: *const c_void, bytes| {
-                ((f.set_preference)(preference, which, value, bytes) == SUCCESS).then_some(())
-            };
+            let set = |which, value: *const c_void, bytes| good((f.set_preference)(preference, which, value, bytes));
             let (workspace, reduction) = (WORKSPACE, REDUCTION_WITHOUT_ATOMICS);
             set(PREF_MAX_WORKSPACE_BYTES, (&raw const workspace).cast(), 8)?;
             set(PREF_REDUCTION_SCHEME_MASK, (&raw const reduction).cast(), 4)?;
@@ -276,10 +328,63 @@ impl Library {
                 &raw mut found,
                 &raw mut count,
             );
-            let usable = status == SUCCESS && count == 1 && found.state == SUCCESS;
-            usable.then_some(Plan { description, layouts: [first, second, result], algorithm: found.algorithm })
+            good(status)?;
+            good(if count == 1 { found.state } else { NOT_SUPPORTED })?;
+            Ok(Plan { description, layouts: [first, second, result], algorithm: found.algorithm })
         }
     }
+}
+
+/// Why a file of the library is not used.
+enum Unusable {
+    /// It is not there.
+    Absent,
+    /// It is there, and is not for this card or this program.
+    Refused(String),
+    /// It is good, and the card is not, or has no room for it.
+    Failed(TrainError),
+}
+
+/// Why the library did not start, on a card with so many bytes free.
+fn unstarted(status: c_int, free: usize) -> Unusable {
+    let full = status == ALLOC_FAILED || status == NOT_INITIALIZED && free < ROOM_TO_START;
+    if !full {
+        return Unusable::Refused(words(status));
+    }
+    let message = format!("cuBLASLt does not start: {} MiB of the card are free", free >> 20);
+    Unusable::Failed(TrainError::OutOfMemory(message))
+}
+
+/// What is said where no file can be used, of which these were refused.
+fn missed(refused: &[String]) -> String {
+    let own = "matrix products use our own kernels, which are slower";
+    if refused.is_empty() {
+        return format!(
+            "cuBLASLt was not found: {own}. It comes with the CUDA toolkit or with `pip install nvidia-cublas-cu12`; \
+             {VARIABLE}=/path/to/libcublasLt.so.12 names another place"
+        );
+    }
+    let refused = refused.join("; ");
+    format!("cuBLASLt cannot be used ({refused}): {own}. {VARIABLE}=/path/to/libcublasLt.so.12 names another file")
+}
+
+/// A status as a result.
+fn good(status: c_int) -> Result<(), c_int> {
+    if status == SUCCESS { Ok(()) } else { Err(status) }
+}
+
+/// What a status means, and its name.
+fn words(status: c_int) -> String {
+    match STATUSES.iter().find(|(number, ..)| *number == status) {
+        Some((_, name, meaning)) => format!("{meaning} (CUBLAS_STATUS_{name})"),
+        None => format!("status {status} of cuBLASLt"),
+    }
+}
+
+/// The error of a product that failed, in its class.
+fn failure(size: [usize; 3], status: c_int) -> TrainError {
+    let message = format!("a product of {size:?} by cuBLASLt: {}", words(status));
+    if status == ALLOC_FAILED { TrainError::OutOfMemory(message) } else { TrainError::Device(message) }
 }
 
 impl Drop for Library {
@@ -355,6 +460,24 @@ fn candidates() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lack_of_room_is_one_of_memory_and_other_failures_are_told_by_name() {
+        let full = failure([1, 2, 3], ALLOC_FAILED);
+        assert!(matches!(full, TrainError::OutOfMemory(_)), "{full}");
+        let failed = failure([1, 2, 3], 14);
+        assert!(matches!(failed, TrainError::Device(_)) && failed.to_string().contains("INTERNAL_ERROR"), "{failed}");
+        let is_full = |status, free| matches!(unstarted(status, free), Unusable::Failed(TrainError::OutOfMemory(_)));
+        assert!(is_full(ALLOC_FAILED, usize::MAX) && is_full(NOT_INITIALIZED, 10 << 20));
+        assert!(!is_full(NOT_INITIALIZED, 10 << 30) && !is_full(8, 0));
+    }
+
+    #[test]
+    fn a_library_that_was_found_is_not_to_be_installed() {
+        assert!(missed(&[]).contains("not found") && missed(&[]).contains("pip install"));
+        let refused = missed(&["/a.so: version 110000 is neither 12 nor 13".to_owned()]);
+        assert!(refused.contains("cannot be used (/a.so: version") && !refused.contains("pip"), "{refused}");
+    }
 
     #[test]
     fn an_algorithm_is_chosen_anew_where_size_place_or_numbers_differ() {

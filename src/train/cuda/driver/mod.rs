@@ -4,6 +4,7 @@
 // Every call of the driver is unsafe: it takes handles and addresses on trust. Each says why they can be trusted.
 #![allow(unsafe_code)]
 
+mod event;
 mod failure;
 mod library;
 mod shared;
@@ -15,12 +16,13 @@ use std::sync::Arc;
 
 use cudarc::driver::{DriverError, result, sys};
 
+use self::event::{Event, Purpose};
 use self::failure::failed;
 use self::library::Library;
 use self::shared::Shared;
 use self::staging::Staging;
 use super::faults;
-use super::gpu::{Address, Card, Gpu, LIBRARY_PRODUCT, Launch, Memory, Product, Recording, Taken};
+use super::gpu::{Address, Card, Gpu, LIBRARY_PRODUCT, Launch, Mark, Memory, Product, Recording, Taken};
 use crate::trainer::{Missing, TrainError};
 
 /// CUDA 12.4: what drivers from 550 (early 2024) speak, and what the kernels are translated to.
@@ -55,16 +57,39 @@ pub fn cards() -> Result<Vec<Card>, Missing> {
         let what = format!("the NVIDIA driver is too old: it knows CUDA {}", cuda(version));
         return Err(absent(what, "install driver 550 or newer, which knows CUDA 12.4"));
     }
-    let count = result::device::get_count().unwrap_or(0);
-    // One that does not answer keeps its number, and is too old.
-    let unknown = |error| Card { name: format!("{error:?}"), driver: String::new(), capability: 0, multiprocessors: 0 };
-    let cards: Vec<Card> = (0..count).map(|index| card(index).unwrap_or_else(unknown)).collect();
-    if cards.iter().any(|card| card.capability >= OLDEST_CARD) {
+    let count = result::device::get_count().map_err(|error| {
+        let what = format!("the NVIDIA driver does not tell its cards: {}", faults::words(error.0 as u32));
+        absent(what, "see whether nvidia-smi runs, or choose another device")
+    })?;
+    let cards: Vec<Card> = (0..count).map(|index| card(index).unwrap_or_else(silent)).collect();
+    if cards.iter().any(is_usable) {
         return Ok(cards);
     }
-    let seen: Vec<&str> = cards.iter().map(|card| card.name.as_str()).collect();
-    let what = format!("no card from Ampere on (compute capability 8.0; seen: {})", seen.join(", "));
+    let seen: Vec<String> = cards.iter().map(told).collect();
+    let seen = if seen.is_empty() { "none at all".to_owned() } else { seen.join(", ") };
+    let what = format!("no card from Ampere on (compute capability 8.0; seen: {seen})");
     Err(absent(what, "choose another device"))
+}
+
+/// One that does not answer. It keeps its number.
+fn silent(error: DriverError) -> Card {
+    let name = format!("a card that does not answer ({})", faults::words(error.0 as u32));
+    Card { name, driver: String::new(), capability: 0, multiprocessors: 0 }
+}
+
+/// Whether the kernels run on a card.
+fn is_usable(card: &Card) -> bool {
+    card.capability >= OLDEST_CARD
+}
+
+/// A card by its name, and why it cannot be used where it cannot.
+pub fn told(card: &Card) -> String {
+    let Card { name, capability, .. } = card;
+    match capability {
+        // Of one that does not answer the name says so.
+        0 | OLDEST_CARD.. => name.clone(),
+        _ => format!("{name} (too old: compute capability {}.{})", capability / 10, capability % 10),
+    }
 }
 
 /// The highest version of CUDA that the driver knows, as 12040 for 12.4.
@@ -113,8 +138,9 @@ pub struct Driver {
     /// every stream of the card, and so for all runs that are trained beside this one.
     ordered: bool,
     /// What was done since its timing was asked for, with what marks its end.
-    timing: RefCell<Option<Vec<(&'static str, Mark)>>>,
+    timing: RefCell<Option<Vec<(&'static str, Event)>>>,
     library: Option<Library>,
+    _owned: OwnedStream,
     /// Last, so that it goes after all that lives in it.
     shared: Arc<Shared>,
 }
@@ -129,8 +155,8 @@ impl Driver {
             let message = format!("--device cuda:{index}: there are {count} cards; give a number up to {highest}");
             return Err(TrainError::Configuration(message));
         };
-        if card.capability < OLDEST_CARD {
-            let message = format!("--device cuda:{index}: {} is older than Ampere (compute capability 8.0)", card.name);
+        if !is_usable(&card) {
+            let message = format!("--device cuda:{index}: {}; a card has to be from Ampere on (8.0)", told(&card));
             return Err(TrainError::Configuration(message));
         }
         let what = format!("cannot open {}", card.name);
@@ -138,24 +164,34 @@ impl Driver {
         let index = i32::try_from(index).expect("a number of a card");
         let shared = Shared::open(index, card.capability, &what)?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking).map_err(&failed)?;
+        let owned = OwnedStream(stream);
         let staging = RefCell::new(Staging::new(stream)?);
         let pools = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
         // SAFETY: the device comes from the driver.
         let pools =
             result::device::get(index).and_then(|device| unsafe { result::device::get_attribute(device, pools) });
         let ordered = pools.is_ok_and(|pools| pools == 1);
-        let library = Library::find();
-        Ok(Self { card, stream, staging, ordered, timing: RefCell::default(), library, shared })
+        let library = Library::find()?;
+        Ok(Self { card, stream, staging, ordered, timing: RefCell::default(), library, _owned: owned, shared })
     }
-}
 
-impl Driver {
     /// Marks the end of a kernel, while times are asked for.
-    fn mark(&self, kernel: &'static str) -> Result<(), TrainError> {
+    fn timed(&self, kernel: &'static str) -> Result<(), TrainError> {
         if let Some(marks) = self.timing.borrow_mut().as_mut() {
-            marks.push((kernel, Mark::here(self.stream)?));
+            marks.push((kernel, Event::here(Purpose::Time, self.stream).map_err(failed("an event"))?));
         }
         Ok(())
+    }
+
+    /// Waits for all work: asleep where other runs of this process, or of this only core, have a use for the core. A run by
+    /// itself waits awake, which is quicker by some ten microseconds each time.
+    fn finish(&self) -> Result<(), DriverError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if Arc::strong_count(&self.shared) > 1 || cores == 1 {
+            return Event::here(Purpose::Wait, self.stream)?.wait();
+        }
+        // SAFETY: the stream is this one's.
+        unsafe { result::stream::synchronize(self.stream) }
     }
 }
 
@@ -201,15 +237,18 @@ impl Gpu for Driver {
 
     fn download(&self, from: Address, bytes: &mut [u8]) -> Result<(), TrainError> {
         // SAFETY: the bytes stay borrowed until the copy is done.
-        let copied = unsafe {
-            result::memcpy_dtoh_async(bytes, from, self.stream).and_then(|()| result::stream::synchronize(self.stream))
-        };
-        copied.map_err(failed("copying from the card"))
+        let asked = unsafe { result::memcpy_dtoh_async(bytes, from, self.stream) };
+        asked.and_then(|()| self.finish()).map_err(failed("copying from the card"))
     }
 
     fn zero(&self, at: Address, bytes: usize) -> Result<(), TrainError> {
         // SAFETY: the memory was taken by `allocate`, whose users know its length.
         unsafe { result::memset_d8_async(at, 0, bytes, self.stream) }.map_err(failed("writing zeros"))
+    }
+
+    fn copy(&self, to: Address, from: Address, bytes: usize) -> Result<(), TrainError> {
+        // SAFETY: both pieces were taken by `allocate`, whose users know their lengths.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }.map_err(failed("copying on the card"))
     }
 
     fn launch(&self, launch: &Launch) -> Result<(), TrainError> {
@@ -224,20 +263,20 @@ impl Gpu for Driver {
             result::launch_kernel(function, extent(*grid), extent(*block), *shared, self.stream, &mut pointers)
         };
         started.map_err(failed(&format!("kernel {kernel}")))?;
-        self.mark(kernel)
+        self.timed(kernel)
     }
 
     fn product(&self, product: &Product) -> Result<bool, TrainError> {
         let Some(library) = &self.library else { return Ok(false) };
         let done = library.product(product, self.stream)?;
         if done {
-            self.mark(LIBRARY_PRODUCT)?;
+            self.timed(LIBRARY_PRODUCT)?;
         }
         Ok(done)
     }
 
     fn time(&self, work: &mut dyn FnMut() -> Result<(), TrainError>) -> Result<Vec<Taken>, TrainError> {
-        let mut before = Mark::here(self.stream)?;
+        let mut before = Event::here(Purpose::Time, self.stream).map_err(failed("an event"))?;
         *self.timing.borrow_mut() = Some(Vec::new());
         let worked = work();
         let marks = self.timing.borrow_mut().take().unwrap_or_default();
@@ -245,7 +284,7 @@ impl Gpu for Driver {
         self.synchronize()?;
         let mut taken = Vec::with_capacity(marks.len());
         for (kernel, mark) in marks {
-            taken.push(Taken { kernel, seconds: mark.since(&before)? });
+            taken.push(Taken { kernel, seconds: mark.since(&before).map_err(failed("the time of a kernel"))? });
             before = mark;
         }
         Ok(taken)
@@ -271,50 +310,33 @@ impl Gpu for Driver {
     }
 
     fn synchronize(&self) -> Result<(), TrainError> {
-        // SAFETY: the stream is this one's.
-        unsafe { result::stream::synchronize(self.stream) }.map_err(failed("waiting for the card"))
+        self.finish().map_err(failed("waiting for the card"))
+    }
+
+    fn mark(&self) -> Result<Box<dyn Mark>, TrainError> {
+        Ok(Box::new(Event::here(Purpose::Wait, self.stream).map_err(failed("an event"))?))
+    }
+
+    fn library(&self) -> Option<String> {
+        Some(self.library.as_ref().map_or_else(|| "own products".to_owned(), Library::told))
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // SAFETY: nothing of this is used any more, and graphs live no longer than their sessions, which borrow this. Errors
-        // mean that the card is lost.
-        unsafe {
-            let _ = result::stream::synchronize(self.stream);
-            let _ = result::stream::destroy(self.stream);
-        }
+        // SAFETY: the stream is this one's. An error means that the card is lost.
+        let _ = unsafe { result::stream::synchronize(self.stream) };
     }
 }
 
-/// A moment in the work of a stream.
-struct Mark(sys::CUevent);
+/// A stream that goes with this.
+struct OwnedStream(sys::CUstream);
 
-impl Mark {
-    /// When all work so far is done.
-    fn here(stream: sys::CUstream) -> Result<Self, TrainError> {
-        // SAFETY: the context is current, and the event is recorded on a stream of it.
-        unsafe {
-            let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(failed("an event"))?;
-            let mark = Self(event);
-            result::event::record(event, stream).map_err(failed("an event"))?;
-            Ok(mark)
-        }
-    }
-
-    /// Seconds since another; both are over.
-    fn since(&self, before: &Self) -> Result<f64, TrainError> {
-        // SAFETY: both events were recorded, and the stream has been waited for.
-        let milliseconds =
-            unsafe { result::event::elapsed(before.0, self.0) }.map_err(failed("the time of a kernel"))?;
-        Ok(f64::from(milliseconds) / 1e3)
-    }
-}
-
-impl Drop for Mark {
+impl Drop for OwnedStream {
     fn drop(&mut self) {
-        // SAFETY: the event is this one's. An error means that the card is lost.
-        let _ = unsafe { result::event::destroy(self.0) };
+        // SAFETY: it goes after what works in it: the driver's parts before it, and graphs, which live no longer than their
+        // sessions, which borrow the driver. An error means that the card is lost.
+        let _ = unsafe { result::stream::destroy(self.0) };
     }
 }
 
@@ -353,6 +375,14 @@ mod tests {
         assert!(missing.contains("libcuda.so.1 cannot be loaded") && missing.contains("choose another"), "{missing}");
         let error = Driver::open(0).err().expect("no driver, no card");
         assert!(matches!(&error, TrainError::Configuration(text) if text.contains("no NVIDIA driver")), "{error}");
+    }
+
+    #[test]
+    fn a_card_that_cannot_be_used_is_listed_with_its_reason() {
+        let card = |capability| Card { name: "T4".to_owned(), driver: String::new(), capability, multiprocessors: 40 };
+        assert_eq!([told(&card(75)), told(&card(90))], ["T4 (too old: compute capability 7.5)", "T4"]);
+        let silent = told(&silent(DriverError(sys::CUresult::CUDA_ERROR_ECC_UNCORRECTABLE)));
+        assert!(silent.starts_with("a card that does not answer (the card's memory"), "{silent}");
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::ffi::c_void;
 
 use cudarc::driver::{DriverError, result, sys};
 
+use super::event::{Event, Purpose};
 use super::failure::failed;
+use crate::train::cuda::faults;
 use crate::trainer::TrainError;
 
 /// Bytes of one piece.
@@ -20,20 +22,23 @@ pub struct Staging {
 /// Pinned memory, and the event after which it is free again.
 struct Piece {
     memory: *mut c_void,
-    read: sys::CUevent,
+    read: Event,
+}
+
+impl Piece {
+    fn new() -> Result<Self, TrainError> {
+        let read = Event::new(Purpose::Wait).map_err(failed("an event"))?;
+        // SAFETY: the context is current; the memory is only read by the card after it was written.
+        let memory = unsafe { result::malloc_host(PIECE, 0) };
+        let memory = memory.map_err(|error| faults::of_host("taking memory for copies to the card", error.0 as u32))?;
+        Ok(Self { memory, read })
+    }
 }
 
 impl Staging {
     /// Staging for one stream of the context that is current.
     pub fn new(stream: sys::CUstream) -> Result<Self, TrainError> {
-        let piece = || {
-            // SAFETY: the context is current; the memory is only read by the card after it was written.
-            let memory = unsafe { result::malloc_host(PIECE, 0) }?;
-            let read = result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)?;
-            Ok::<_, DriverError>(Piece { memory, read })
-        };
-        let pieces = piece().and_then(|first| Ok([first, piece()?]));
-        Ok(Self { stream, pieces: pieces.map_err(failed("taking pinned memory"))?, next: 0 })
+        Ok(Self { stream, pieces: [Piece::new()?, Piece::new()?], next: 0 })
     }
 
     /// Copies to the card, in the order of the stream.
@@ -41,29 +46,24 @@ impl Staging {
         for (number, chunk) in bytes.chunks(PIECE).enumerate() {
             let piece = &self.pieces[self.next];
             self.next = 1 - self.next;
+            piece.read.wait()?;
             // SAFETY: the event follows the last copy out of this piece, so nobody reads it while it is filled; a chunk
             // is no longer than a piece; the slice made of it is read by the copy before the event.
             unsafe {
-                result::event::synchronize(piece.read)?;
                 std::ptr::copy_nonoverlapping(chunk.as_ptr(), piece.memory.cast::<u8>(), chunk.len());
                 let pinned = std::slice::from_raw_parts(piece.memory.cast::<u8>().cast_const(), chunk.len());
                 result::memcpy_htod_async(to + (number * PIECE) as u64, pinned, self.stream)?;
-                result::event::record(piece.read, self.stream)?;
             }
+            piece.read.record(self.stream)?;
         }
         Ok(())
     }
 }
 
-impl Drop for Staging {
+impl Drop for Piece {
     fn drop(&mut self) {
-        for Piece { memory, read } in &self.pieces {
-            // SAFETY: after the event nobody reads the memory. Errors mean that the card is lost.
-            unsafe {
-                let _ = result::event::synchronize(*read);
-                let _ = result::event::destroy(*read);
-                let _ = result::free_host(*memory);
-            }
-        }
+        let _ = self.read.wait();
+        // SAFETY: after the event nobody reads the memory. Errors mean that the card is lost.
+        let _ = unsafe { result::free_host(self.memory) };
     }
 }

@@ -2,6 +2,8 @@
 // fit together, and computes on the CPU in the stream of the fake driver.
 //
 //   FAKE_REFUSED   set: it takes no product, although it names an algorithm
+//   FAKE_NONE      set: it names no algorithm, as a version that is older than the card
+//   FAKE_STATUS    the status with which each product fails
 #include "fake.h"
 
 #include <cmath>
@@ -66,6 +68,7 @@ EXPORTED Status cublasLtMatmulAlgoGetHeuristic(void*, Description* description, 
     if (size.m != out->rows || size.n != out->columns || size.k != size.k_of_b) return fault("sizes that do not fit together");
     // 1 are sums by atomics in place.
     if (preference->reductions & 1) return fault("sums by atomics are allowed");
+    if (getenv("FAKE_NONE")) return NOT_SUPPORTED;
     *chosen = {};
     for (int i = 0; i < 4; i++) chosen->algorithm[i] = preference->alignment[i];
     return *count = 1, SUCCESS;
@@ -99,6 +102,7 @@ EXPORTED Status cublasLtMatmul(void*, Description* description, const float* alp
                                Layout* layout_b, const float* beta, const void* c, Layout*, void* out, Layout* layout_out,
                                const uint64_t* algorithm, void* workspace, size_t workspace_bytes, Stream* stream) {
     if (getenv("FAKE_REFUSED")) return NOT_SUPPORTED;
+    if (const char* status = getenv("FAKE_STATUS")) return Status(atoi(status));
     const void* places[] = {a, b, c, out};
     for (int i = 0; i < 4; i++)
         if (uint64_t(places[i]) % algorithm[i]) return fault("a matrix at a place that the algorithm does not take");

@@ -7,6 +7,8 @@
 //   FAKE_CAPABILITY   compute capability, 90 for 9.0 [default: 90]      FAKE_VERSION   CUDA of the driver [default: 13000]
 //   FAKE_MIB          memory of the card [default: 4096]                FAKE_REPORT    a file for the reports [default: stderr]
 //   FAKE_POOLS        1 where memory may be taken in the order of a stream [default: 1]
+//   FAKE_INIT         an error of the driver's start                    FAKE_PINNED    MiB of pinned memory [default: 4096]
+//   FAKE_COUNT        an error of counting the cards
 //   FAKE_LOST         a file: once it is there the card is lost, for one process, after LOST_AFTER graphs; the file goes
 #include "fake.h"
 #include "image.h"
@@ -147,11 +149,15 @@ EXPORTED void fake_enqueue(Stream* stream, const Work& work) {
 // ---- the driver and its card
 
 EXPORTED Result cuInit(unsigned) {
+    if (size_t code = setting("FAKE_INIT", 0)) return Result(code);
     const char* visible = getenv("CUDA_VISIBLE_DEVICES");
     return visible && (!*visible || !strcmp(visible, "-1")) ? NO_DEVICE : SUCCESS;
 }
 EXPORTED Result cuDriverGetVersion(int* version) { return *version = int(setting("FAKE_VERSION", 13000)), SUCCESS; }
-EXPORTED Result cuDeviceGetCount(int* count) { return *count = 1, SUCCESS; }
+EXPORTED Result cuDeviceGetCount(int* count) {
+    if (size_t code = setting("FAKE_COUNT", 0)) return Result(code);
+    return *count = 1, SUCCESS;
+}
 EXPORTED Result cuDeviceGet(int* device, int number) { return *device = number, number == 0 ? SUCCESS : INVALID_DEVICE; }
 EXPORTED Result cuDeviceGetName(char* name, int length, int) { return snprintf(name, size_t(length), "a fake card"), SUCCESS; }
 EXPORTED Result cuDeviceGetAttribute(int* value, int attribute, int) {
@@ -324,6 +330,9 @@ EXPORTED Result cuMemFreeAsync(uint64_t at, Stream* stream) {
 }
 EXPORTED Result cuMemHostAlloc(void** at, size_t bytes, unsigned) {
     UNRECORDED("cuMemHostAlloc");
+    size_t all = bytes;
+    for (auto& [_, length] : pinned) all += length;
+    if (all > setting("FAKE_PINNED", 4096) << 20) return OUT_OF_MEMORY;
     *at = malloc(bytes);
     pinned[static_cast<const char*>(*at)] = bytes;
     return SUCCESS;
@@ -346,6 +355,11 @@ EXPORTED Result cuMemcpyHtoDAsync_v2(uint64_t to, const char* from, size_t bytes
     if (next == pinned.begin() || from + bytes > (--next)->first + next->second)
         return fault(INVALID_VALUE, "copies from memory that is not pinned, and so waits");
     return add(stream, [=] { memcpy(reinterpret_cast<void*>(to), from, bytes); });
+}
+EXPORTED Result cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Stream* stream) {
+    CALL("cuMemcpyDtoDAsync");
+    if (!fake_holds(to, bytes) || !fake_holds(from, bytes)) return fault(INVALID_VALUE, "copies what is not the card's");
+    return add(stream, [=] { memcpy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes); });
 }
 EXPORTED Result cuMemcpyDtoHAsync_v2(char* to, uint64_t from, size_t bytes, Stream* stream) {
     CALL("cuMemcpyDtoHAsync");
@@ -419,8 +433,9 @@ EXPORTED Result cuGraphLaunch(Graph* executable, Stream* stream) {
     return SUCCESS;
 }
 
-EXPORTED Result cuEventCreate(Event** event, unsigned) {
+EXPORTED Result cuEventCreate(Event** event, unsigned flags) {
     CALL("cuEventCreate");
+    if (flags > 3) return fault(INVALID_VALUE, "an event of a kind that nobody made before");
     *event = new Event;
     events.insert(*event);
     return SUCCESS;
@@ -439,7 +454,7 @@ EXPORTED Result cuEventSynchronize(Event* event) {
     CALL("cuEventSynchronize");
     if (!events.count(event)) return fault(INVALID_HANDLE, "waits for an event that is none");
     if (event->recorded) work(event->stream, [=] { return event->done; });
-    return SUCCESS;
+    return lost ? LOST : SUCCESS;
 }
 EXPORTED Result cuEventElapsedTime(float* milliseconds, Event* from, Event* to) {
     CALL("cuEventElapsedTime");
