@@ -44,6 +44,9 @@ fn conclude(ledger: &Ledger, summary: &Summary) -> anyhow::Result<()> {
     for (device, reason) in &summary.quarantined {
         eprintln!("device {device} failed several runs in a row and got no more: {reason}");
     }
+    for (device, reason) in &summary.shut {
+        eprintln!("{device} did not open and got no runs: {reason}");
+    }
     if summary.pending > 0 {
         eprintln!("{} runs were not trained, since no device was left", summary.pending);
     }
