@@ -34,7 +34,8 @@ says() { # a message, and a command that must print it
 }
 
 says 'knows CUDA 12.2; install driver 550' env FAKE_VERSION=12020 "$runner" devices
-says 'CUDA_VISIBLE_DEVICES hides every card' env CUDA_VISIBLE_DEVICES= "$runner" devices
+says 'CUDA_VISIBLE_DEVICES="" hides every card' env CUDA_VISIBLE_DEVICES= "$runner" devices
+says 'CUDA_VISIBLE_DEVICES="-1" hides every card' env CUDA_VISIBLE_DEVICES=-1 "$runner" devices
 says 'seen: a fake card (too old: compute capability 7.5))' env FAKE_CAPABILITY=75 "$runner" devices
 says 'nvidia-fabricmanager' env FAKE_INIT=802 "$runner" devices
 says 'does not tell its cards: the driver sees no card' env FAKE_COUNT=100 "$runner" devices

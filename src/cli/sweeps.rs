@@ -130,6 +130,9 @@ pub struct WorkerArgs {
     /// Name of the device in messages [default: its own name].
     #[arg(long)]
     pub label: Option<String>,
+    /// All devices that the sweep still has, by their names in messages [default: this one].
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub among: Vec<String>,
     /// Cores to stay on, such as 0-1, counted among those that the process may use.
     #[arg(long)]
     pub cores: Option<String>,

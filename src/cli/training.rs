@@ -69,7 +69,7 @@ pub struct BenchArgs {
     /// Threads of each run on the CPU.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
-    /// Runs at once [default: first one alone, then as many as in a sweep].
+    /// Runs at once [default: on the CPU one alone, then one a core; on a GPU 1].
     #[arg(long, visible_alias = "slots", value_name = "N")]
     pub slots_per_device: Option<usize>,
     /// Length of each measurement in seconds.

@@ -23,13 +23,14 @@ pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
         eprintln!("task {address} on {}, queued again {restarts} times", ledger::host());
     }
     let program = std::env::current_exe()?;
-    let worker = |_: usize| -> Command {
+    let worker = |_: usize, _: &[String]| -> Command {
         let mut command = pool::worker(&program, dir, &place.cache, *threads, checkpoint_every);
         command.args(["--device", &name]);
         command
     };
     let patience = Duration::from_secs(hang_after);
-    let pool = Pool { devices: vec![name.clone()], runs: 1, command: &worker, patience, choose: None };
+    let pool =
+        Pool { devices: vec![name.clone()], shut: Vec::new(), runs: 1, command: &worker, patience, choose: None };
     let mut display = Display::new(&ledger, 1, false);
     let summary = execute::supervise(&ledger, &pool, &mut display, &signals)?;
     if let Some(signal) = summary.interrupted {

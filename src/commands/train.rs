@@ -52,8 +52,16 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         closing::say(&interrupted(&dir));
         execute::leave(execute::REQUEUE)
     };
-    let terms =
-        Terms { device: &label, runs: 1, open: &open, checkpoint_every, stopping: None, stop: &stop, leave: &leave };
+    let terms = Terms {
+        device: &label,
+        devices: std::slice::from_ref(&label),
+        runs: 1,
+        open: &open,
+        checkpoint_every,
+        stopping: None,
+        stop: &stop,
+        leave: &leave,
+    };
     let worked = execute::work(&ledger, trainer.as_mut(), terms, &mut |event| display.show(0, &event));
     display.finish();
     match worked {

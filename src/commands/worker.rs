@@ -13,7 +13,7 @@ use crate::ledger::{FailureClass, Ledger, LedgerError, has_tables_only};
 
 /// Runs the command.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
-    let WorkerArgs { sweep, place, threads, runs, checkpoint_every, label, cores } = args;
+    let WorkerArgs { sweep, place, threads, runs, checkpoint_every, label, among, cores } = args;
     let checkpoint_every = seconds("checkpoint-every", *checkpoint_every)?;
     if let Some(cores) = cores {
         pool::use_cores(cores)?;
@@ -23,11 +23,17 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     let ledger = Ledger::open(sweep)?;
     let stopping = folder::stopping(&ledger)?;
     let device = device::choose(&place.device);
-    let open = || program::trainer(&ledger.plan().runs, ledger.dir(), (&device, &place.cache, *threads));
+    let label = label.as_deref().unwrap_or(&device);
+    let open = || {
+        let opened = program::trainer(&ledger.plan().runs, ledger.dir(), (&device, &place.cache, *threads));
+        opened.map_err(|error| anyhow::anyhow!(as_labelled(&format!("{error:#}"), &device, label)))
+    };
     let mut trainer = open()?;
     let leave = |worked: &Result<Work, WorkError>| execute::leave(code(worked).unwrap_or(1));
+    let here = [label.to_owned()];
     let terms = Terms {
-        device: label.as_deref().unwrap_or(&device),
+        device: label,
+        devices: if among.is_empty() { &here } else { among },
         runs: usize::from(*runs),
         open: &|| open().map_err(|error| format!("{error:#}")),
         checkpoint_every,
@@ -46,6 +52,11 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
         Some(code) => Ok(ExitCode::from(code)),
         None => Ok(worked.map(|_| ExitCode::SUCCESS)?),
     }
+}
+
+/// An error of a device by the name that it has in the sweep: a worker of `cuda:1` sees that card alone, as `cuda:0`.
+fn as_labelled(error: &str, device: &str, label: &str) -> String {
+    error.replace(&format!("--device {device}: "), &format!("--device {label}: "))
 }
 
 /// The exit code for an end of work; none for an error that is not a run's.
@@ -69,4 +80,16 @@ fn tell(event: &Event) -> io::Result<()> {
     line.push(b'\n');
     let mut out = io::stdout().lock();
     out.write_all(&line).and_then(|()| out.flush())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_calls_its_card_what_the_sweep_calls_it() {
+        let error = "--device cuda:0: a card is older than Ampere";
+        assert_eq!(as_labelled(error, "cuda:0", "cuda:1"), "--device cuda:1: a card is older than Ampere");
+        assert_eq!(as_labelled("no room", "cuda:0", "cuda:1"), "no room");
+    }
 }

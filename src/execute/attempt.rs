@@ -54,7 +54,7 @@ pub(super) fn train(
     claim.begin(terms.device);
     let standing = run.run.program.as_ref().map(|_| claim.standing());
     lanes.begin(number, &run.id, trainer);
-    let micro_batches = retry::micro_batches(claim.failures());
+    let micro_batches = retry::micro_batches(claim.failures(), terms.device);
     let (claim, verdict) = (RefCell::new(claim), Cell::new(None));
     // A trainer that panicked is not used again.
     let outcome = catch_unwind(AssertUnwindSafe(|| attempt((&claim, &verdict), run, (trainer, micro_batches), lane)));
@@ -73,7 +73,7 @@ pub(super) fn train(
         Ok(Err(error)) => fail(claim, run, failure(&error), lane),
         Err(panic) => {
             let message = words(panic.as_ref());
-            let class = retry::class_of_death(&message);
+            let class = retry::class_of_words(&message);
             fail(claim, run, (class, format!("the trainer panicked: {message}")), lane)
         }
     };
@@ -150,7 +150,7 @@ fn fail(
         (class, _) => class,
     };
     let failure = Failure { class, message, device: Some(terms.device.to_owned()) };
-    claim.fail(&failure, retry::is_hopeless)?;
+    claim.fail(&failure, &|failures| retry::is_hopeless(failures, terms.devices))?;
     lanes.tell(Event::Failed { run: id(), failure: failure.clone() });
     Ok(End::Failed(failure))
 }
@@ -159,11 +159,11 @@ fn failure(error: &TrainError) -> (FailureClass, String) {
     let class = match error {
         TrainError::Configuration(_) => FailureClass::Configuration,
         TrainError::OutOfMemory(_) => FailureClass::OutOfMemory,
-        TrainError::Device(message) => match retry::class_of_death(message) {
+        TrainError::Device(message) => match retry::class_of_words(message) {
             FailureClass::OutOfMemory => FailureClass::OutOfMemory,
             _ => FailureClass::Device,
         },
-        TrainError::Program(message) => match retry::class_of_death(message) {
+        TrainError::Program(message) => match retry::class_of_words(message) {
             FailureClass::OutOfMemory => FailureClass::OutOfMemory,
             _ => FailureClass::Program,
         },

@@ -33,6 +33,10 @@ struct Trouble {
     suspects: BTreeSet<RunId>,
     /// What programs failed.
     doubt: Doubt,
+    /// Runs that memory was short for, one after another.
+    short: BTreeSet<RunId>,
+    /// Whether it waits, for their sake, until another device ends a run.
+    is_full: bool,
 }
 
 /// Runs that a program failed, one after another. Either it cannot train them, or the device has broken.
@@ -53,8 +57,8 @@ impl Health {
         self.good.insert(device.to_owned());
         self.troubles.remove(device);
         let mut bad = Vec::new();
-        for (other, Trouble { doubt, .. }) in &mut self.troubles {
-            doubt.rests = false;
+        for (other, Trouble { doubt, is_full, .. }) in &mut self.troubles {
+            (doubt.rests, *is_full) = (false, false);
             if doubt.runs.len() >= FAILURES && doubt.runs.contains(run) {
                 bad.push((other.clone(), doubt.message.clone()));
             }
@@ -66,7 +70,7 @@ impl Health {
 
     /// Whether a device waits until another one ends a run.
     pub(super) fn is_resting(&self, device: &str) -> bool {
-        self.troubles.get(device).is_some_and(|trouble| trouble.doubt.rests)
+        self.troubles.get(device).is_some_and(|trouble| trouble.doubt.rests || trouble.is_full)
     }
 
     fn trouble(&mut self, device: &str) -> &mut Trouble {
@@ -88,6 +92,12 @@ impl Health {
             FailureClass::Program => self.only_others_do_well(device),
             FailureClass::Configuration | FailureClass::OutOfMemory | FailureClass::Hang => false,
         };
+        if failure.class == FailureClass::OutOfMemory {
+            // Somebody else may fill it; the runs may do well where there is room.
+            let trouble = self.trouble(device);
+            trouble.short.insert(run.clone());
+            trouble.is_full = trouble.short.len() >= FAILURES;
+        }
         if quickly && failure.class == FailureClass::Program {
             // Were the device to go on, a broken one would use up the tries of all runs.
             let doubt = &mut self.trouble(device).doubt;
@@ -140,6 +150,24 @@ mod tests {
         assert!(health.is_quarantined("cuda:0") && !health.is_quarantined("cuda:1"));
         health.worked("cuda:1", &run(9));
         assert!((1..3).all(|depth| !health.failed("cuda:1", &run(depth), &crash, quickly)), "it did well in between");
+    }
+
+    #[test]
+    fn a_device_without_room_for_three_runs_in_a_row_waits_for_another_and_is_not_given_up() {
+        let run = |depth| planned(depth, 0).id;
+        let failure = Failure { class: FailureClass::OutOfMemory, message: "full".to_owned(), device: None };
+        let mut health = Health::default();
+        let fails = |health: &mut Health, depth| {
+            assert!(!health.failed("cuda:0", &run(depth), &failure, None));
+            health.is_resting("cuda:0")
+        };
+        assert!([1, 1, 2].into_iter().all(|depth| !fails(&mut health, depth)) && fails(&mut health, 3));
+        assert!(!health.is_resting("cuda:1"));
+        // Each run that ends elsewhere lets it try one more, until one ends here.
+        assert_eq!(health.worked("cuda:1", &run(1)), [""; 0], "no sign of a bad device");
+        assert!(!health.is_resting("cuda:0") && fails(&mut health, 4));
+        health.worked("cuda:0", &run(5));
+        assert!([1, 2].into_iter().all(|depth| !fails(&mut health, depth)));
     }
 
     #[test]

@@ -26,8 +26,10 @@ pub(super) enum Slot {
     Idle,
     /// A worker.
     Busy(Worker),
-    /// Its worker ended for this reason, which is not a run's, and another would too.
+    /// Its device gets no more runs, for this reason.
     Closed(String),
+    /// Its worker could not begin, at this moment, for this reason, which is not a run's; another can perhaps later.
+    Shut(String, Instant),
 }
 
 /// A run that a worker trains.
@@ -162,6 +164,12 @@ impl Worker {
             [] => format!("the worker ended with {status}"),
             lines => format!("the worker ended with {status}: {}", lines.join(" | ")),
         }
+    }
+
+    /// Its last line, without hints that follow one.
+    pub(super) fn last_line(&self) -> &str {
+        let told = |line: &&String| !line.trim().is_empty() && !line.starts_with("note:");
+        self.tail.iter().rev().find(told).map_or("", String::as_str)
     }
 
     /// Asks it to checkpoint and end.

@@ -157,7 +157,7 @@ mod tests {
         claim(0).publish(finished(3.0), device(), 1).unwrap();
         claim(1).publish(Outcome::Diverged { step: 1, train_loss: None, seconds: 1.0 }, device(), 1).unwrap();
         let failure = Failure { class: FailureClass::Crash, message: "boom".to_owned(), device: None };
-        claim(2).fail(&failure, |_| true).unwrap();
+        claim(2).fail(&failure, &|_| true).unwrap();
         let mut held = claim(3);
         held.begin("cuda:1");
         let status = Status::of(&ledger).unwrap();

@@ -1,7 +1,8 @@
 //! Keeps one worker a slot alive until every run has ended or was given up.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -40,14 +41,19 @@ const LOOK_FOR_WORK: Duration = Duration::from_secs(1);
 /// container or a Slurm job that was suspended, workers and supervisor together.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
+/// After this time it is tried again to open a device that did not open: whoever held it may have gone.
+const OPEN_AGAIN: Duration = Duration::from_mins(5);
+
 /// The workers of a sweep.
 pub struct Pool<'a> {
     /// The device of each slot, by name.
     pub devices: Vec<String>,
     /// Runs that the worker of a slot trains side by side.
     pub runs: usize,
-    /// Starts the worker of a slot.
-    pub command: &'a dyn Fn(usize) -> Command,
+    /// Devices that did not open just now, each with the reason, which was told.
+    pub shut: Vec<(String, String)>,
+    /// Starts the worker of a slot, beside those of the devices that are still there.
+    pub command: &'a dyn Fn(usize, &[String]) -> Command,
     /// A worker of which nothing is heard for so long hangs, and is ended.
     pub patience: Duration,
     /// What chooses runs, where they are chosen as results come.
@@ -64,15 +70,21 @@ pub fn supervise(
     interrupts: &Receiver<i32>,
 ) -> Result<Tally, ExecuteError> {
     let (sender, receiver) = channel();
-    let slots = pool.devices.iter().map(|_| Slot::Idle).collect();
+    let shut: BTreeMap<String, String> = pool.shut.iter().cloned().collect();
+    let slot = |device: &String| match shut.get(device) {
+        Some(reason) => Slot::Shut(reason.clone(), Instant::now()),
+        None => Slot::Idle,
+    };
+    let slots = pool.devices.iter().map(slot).collect();
     let (health, stopping) = (Health::default(), None);
-    let mut supervisor = Supervisor { ledger, pool, display, slots, health, stopping, sender };
+    let mut supervisor = Supervisor { ledger, pool, display, slots, shut, health, stopping, sender };
     let ended = supervisor.run(&receiver, interrupts);
     // Also after an error: no worker outlives its supervisor.
     supervisor.kill_all();
     ended?;
-    let Supervisor { health, stopping, .. } = supervisor;
-    Ok(Tally { interrupted: stopping, quarantined: health.quarantined, ..Tally::of(ledger)? })
+    let Supervisor { health, shut, stopping, .. } = supervisor;
+    let (quarantined, shut) = (health.quarantined, shut.into_iter().collect());
+    Ok(Tally { interrupted: stopping, quarantined, shut, ..Tally::of(ledger)? })
 }
 
 struct Supervisor<'a, 'p> {
@@ -80,6 +92,8 @@ struct Supervisor<'a, 'p> {
     pool: &'a Pool<'a>,
     display: &'a mut Display<'p>,
     slots: Vec<Slot>,
+    /// Devices that did not open, and have not trained since, with the reason, which was told.
+    shut: BTreeMap<String, String>,
     health: Health,
     /// The signal that asks for the end.
     stopping: Option<i32>,
@@ -90,7 +104,8 @@ impl Supervisor<'_, '_> {
     fn run(&mut self, receiver: &Receiver<(usize, Said)>, interrupts: &Receiver<i32>) -> Result<(), ExecuteError> {
         self.choose()?;
         // No more processes than there is work for.
-        for slot in 0..self.slots.len().min(self.pending()) {
+        let idle = (0..self.slots.len()).filter(|slot| matches!(self.slots[*slot], Slot::Idle));
+        for slot in idle.take(self.pending()).collect::<Vec<_>>() {
             self.start(slot)?;
         }
         let mut waiting = false;
@@ -114,8 +129,9 @@ impl Supervisor<'_, '_> {
                 if !busy && self.pending() == 0 {
                     return Ok(());
                 }
+                self.open_again(OPEN_AGAIN);
                 if !self.start_idle()? && !busy {
-                    if self.slots.iter().all(|slot| matches!(slot, Slot::Closed(_))) {
+                    if self.slots.iter().all(|slot| matches!(slot, Slot::Closed(_) | Slot::Shut(..))) {
                         return self.nobody_left();
                     }
                     // A task of an array ends instead of holding its processors while others finish.
@@ -151,11 +167,31 @@ impl Supervisor<'_, '_> {
 
     /// Starts a worker in an idle slot where there is a run for it to claim.
     fn start_idle(&mut self) -> Result<bool, ExecuteError> {
-        let idle = (0..self.slots.len()).find(|slot| matches!(self.slots[*slot], Slot::Idle) && !self.waits(*slot));
-        match idle {
-            Some(slot) if self.claimable() => self.start(slot).map(|()| true),
-            _ => Ok(false),
+        let mut idle = (0..self.slots.len()).filter(|slot| matches!(self.slots[*slot], Slot::Idle));
+        match idle.find(|slot| !self.waits(*slot) && self.has_work(*slot, |run| self.is_free(run))) {
+            Some(slot) => self.start(slot).map(|()| true),
+            None => Ok(false),
         }
+    }
+
+    /// Lets devices that did not open this long ago try once more, where there is work for them.
+    fn open_again(&mut self, after: Duration) {
+        for slot in 0..self.slots.len() {
+            if matches!(&self.slots[slot], Slot::Shut(_, at) if at.elapsed() >= after) && self.claimable() {
+                self.slots[slot] = Slot::Idle;
+            }
+        }
+    }
+
+    /// The devices that may still get runs.
+    fn devices(&self) -> Vec<String> {
+        let mut devices: Vec<String> = Vec::new();
+        for (slot, device) in self.slots.iter().zip(&self.pool.devices) {
+            if !matches!(slot, Slot::Closed(_) | Slot::Shut(..)) && !devices.contains(device) {
+                devices.push(device.clone());
+            }
+        }
+        devices
     }
 
     /// Whether the device of a slot waits for what others tell of the runs that failed there.
@@ -166,7 +202,8 @@ impl Supervisor<'_, '_> {
     }
 
     fn start(&mut self, slot: usize) -> Result<(), ExecuteError> {
-        let worker = Worker::start(slot, self.pool.runs, (self.pool.command)(slot), &self.sender);
+        let command = (self.pool.command)(slot, &self.devices());
+        let worker = Worker::start(slot, self.pool.runs, command, &self.sender);
         self.slots[slot] = Slot::Busy(worker.map_err(ExecuteError::Spawn)?);
         Ok(())
     }
@@ -178,7 +215,7 @@ impl Supervisor<'_, '_> {
     /// Has runs chosen for slots that have nothing to do.
     fn choose(&mut self) -> Result<(), ExecuteError> {
         let Some(chooser) = self.pool.choose else { return Ok(()) };
-        let open = self.slots.iter().filter(|slot| !matches!(slot, Slot::Closed(_))).count();
+        let open = self.slots.iter().filter(|slot| !matches!(slot, Slot::Closed(_) | Slot::Shut(..))).count();
         let idle = self.slots.iter().any(|slot| matches!(slot, Slot::Idle));
         if idle && !self.claimable() {
             for line in chooser.more(self.ledger, open * self.pool.runs)? {
@@ -190,9 +227,25 @@ impl Supervisor<'_, '_> {
     }
 
     fn claimable(&self) -> bool {
-        let is_free = |run: &PlannedRun| !self.ledger.is_held(&run.id) && !self.ledger.waits(run);
         let runs = self.ledger.wanted();
-        runs.iter().any(|run| !self.ledger.is_over(&run.id) && is_free(run))
+        runs.iter().any(|run| !self.ledger.is_over(&run.id) && self.is_free(run))
+    }
+
+    fn is_free(&self, run: &PlannedRun) -> bool {
+        !self.ledger.is_held(&run.id) && !self.ledger.waits(run)
+    }
+
+    /// Whether one of such runs is left that the device of a slot does not leave to others.
+    fn has_work(&self, slot: usize, such: impl Fn(&PlannedRun) -> bool) -> bool {
+        let (device, devices) = (&self.pool.devices[slot], self.devices());
+        let is_for_others = |run: &PlannedRun| {
+            // Where failures cannot be read, the worker that claims the run tells so.
+            let failures =
+                if devices.len() > 1 { self.ledger.failures(&run.id).unwrap_or_default() } else { Vec::new() };
+            retry::is_for_others(&failures, device, &devices)
+        };
+        let runs = self.ledger.wanted();
+        runs.iter().any(|run| !self.ledger.is_over(&run.id) && such(run) && !is_for_others(run))
     }
 
     /// Counts the time since the last look, and ends workers that have said nothing for too long, of a run or at all.
@@ -225,7 +278,10 @@ impl Supervisor<'_, '_> {
         let Slot::Busy(worker) = &mut self.slots[slot] else { return Ok(()) };
         let event = match said {
             Said::Talk(line) => {
-                self.display.say(&format!("{name}: {line}"));
+                // Of a device that did not open it was told why.
+                if !self.shut.contains_key(&self.pool.devices[slot]) {
+                    self.display.say(&format!("{name}: {line}"));
+                }
                 worker.heard_of(None);
                 worker.talked(line);
                 return Ok(());
@@ -236,6 +292,7 @@ impl Supervisor<'_, '_> {
         let run = event.run();
         if let Event::Claimed { run, attempt } = &event {
             worker.claimed(run, *attempt);
+            self.shut.remove(&self.pool.devices[slot]);
         }
         // What goes on before the first step is told by a clock: it may hang all the same.
         if !matches!(event, Event::Preparing { .. }) {
@@ -277,19 +334,31 @@ impl Supervisor<'_, '_> {
         }
         let message = worker.epitaph(status);
         if worker.held().next().is_some() {
-            self.died(slot, &worker, &message)?;
+            self.died(slot, &worker, status)?;
         } else if !worker.failed && status.code() != Some(REQUEUE.into()) {
-            self.slots[slot] = Slot::Closed(message);
+            self.shut(slot, message, worker.last_line());
         }
         if self.health.is_quarantined(&self.pool.devices[slot]) {
             self.slots[slot] = Slot::Closed("its device failed several runs in a row".to_owned());
         }
         let open = matches!(self.slots[slot], Slot::Idle) && self.stopping.is_none();
-        if open && self.pending() > 0 && !self.waits(slot) { self.start(slot) } else { Ok(()) }
+        if open && !self.waits(slot) && self.has_work(slot, |_| true) { self.start(slot) } else { Ok(()) }
+    }
+
+    /// Closes a slot whose worker could not begin, for some time, and tells it once for its device.
+    fn shut(&mut self, slot: usize, epitaph: String, last_line: &str) {
+        let device = &self.pool.devices[slot];
+        let reason = last_line.strip_prefix("error: ").unwrap_or(last_line);
+        let reason = if reason.is_empty() { &epitaph } else { reason };
+        if self.shut.insert(device.clone(), reason.to_owned()).is_none() {
+            self.display.say(&format!("{device} gets no runs: {reason}"));
+        }
+        self.slots[slot] = Slot::Shut(epitaph, Instant::now());
     }
 
     /// Records what the death of a worker is to the runs that it held. Its device is blamed once, however many they were.
-    fn died(&mut self, slot: usize, worker: &Worker, epitaph: &str) -> Result<(), ExecuteError> {
+    fn died(&mut self, slot: usize, worker: &Worker, status: ExitStatus) -> Result<(), ExecuteError> {
+        let (epitaph, devices) = (worker.epitaph(status), self.devices());
         let alone = worker.held().count() == 1 && !worker.falling;
         let device = &self.pool.devices[slot];
         let company = worker.held().map(|(_, held)| &held.run);
@@ -304,11 +373,12 @@ impl Supervisor<'_, '_> {
                     format!("the worker was stopped: another of its runs gave no sign of life for {patience} s");
                 (FailureClass::Hang, message)
             } else {
-                (retry::class_of_death(epitaph), epitaph.to_owned())
+                (retry::class_of_death(status, worker.last_line()), epitaph.clone())
             };
             let class = if alone { own } else { FailureClass::Shared };
             let failure = Failure { class, message, device: Some(self.pool.devices[slot].clone()) };
-            self.ledger.fail(&held.run, held.attempt, &failure, retry::is_hopeless)?;
+            let hopeless = |failures: &[Failure]| retry::is_hopeless(failures, &devices);
+            self.ledger.fail(&held.run, held.attempt, &failure, &hopeless)?;
             let event = Event::Failed { run: held.run.clone(), failure: failure.clone() };
             self.display.show(self.line(slot, lane), &event);
             let since = (!std::mem::replace(&mut blamed, true)).then_some(held.since);
@@ -329,7 +399,8 @@ impl Supervisor<'_, '_> {
             self.display.say(&format!("device {device} failed several runs in a row and gets no more"));
             self.leave_alone(device);
         } else if self.waits(slot) {
-            self.display.say(&format!("device {device} failed several runs in a row and waits until another ends one"));
+            let what = if failure.class == FailureClass::OutOfMemory { "had no room for" } else { "failed" };
+            self.display.say(&format!("device {device} {what} several runs in a row and waits until another ends one"));
         }
     }
 
@@ -352,11 +423,14 @@ impl Supervisor<'_, '_> {
         if !self.health.quarantined.is_empty() {
             return Ok(());
         }
-        let mut words = self.slots.iter().rev().filter_map(|slot| match slot {
-            Slot::Closed(message) => Some(message.clone()),
-            Slot::Idle | Slot::Busy(_) => None,
-        });
-        Err(ExecuteError::NoWorker(words.next().unwrap_or_else(|| "none was started".to_owned())))
+        let mut words: Vec<String> = Vec::new();
+        for (slot, device) in self.slots.iter().zip(&self.pool.devices) {
+            if let Slot::Closed(message) | Slot::Shut(message, _) = slot {
+                words.push(if self.shut.len() > 1 { format!("{device}: {message}") } else { message.clone() });
+            }
+        }
+        words.dedup();
+        Err(ExecuteError::NoWorker(if words.is_empty() { "none was started".to_owned() } else { words.join("; ") }))
     }
 
     fn kill_all(&mut self) {

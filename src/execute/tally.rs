@@ -23,6 +23,8 @@ pub struct Tally {
     pub conflicts: Vec<PathBuf>,
     /// Devices that failed several runs in a row and got no more, with the last reason.
     pub quarantined: Vec<(String, String)>,
+    /// Devices that did not open, with the reason.
+    pub shut: Vec<(String, String)>,
     /// The signal that ended the sweep, if one did.
     pub interrupted: Option<i32>,
 }

@@ -52,6 +52,8 @@ pub enum Work {
 pub struct Terms<'a> {
     /// Name of the device, as in `cuda:1`, for whoever looks.
     pub device: &'a str,
+    /// The devices that the sweep still has, this one among them.
+    pub devices: &'a [String],
     /// Runs that are trained side by side.
     pub runs: usize,
     /// Opens the device once more, for another run.

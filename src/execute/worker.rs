@@ -146,6 +146,7 @@ impl Place<'_, '_> {
         };
         let needs_peace =
             |claim: &Claim<'_>| company == Company::Any && terms.runs > 1 && retry::is_alone(claim.failures());
+        let is_for_others = |claim: &Claim<'_>| retry::is_for_others(claim.failures(), terms.device, terms.devices);
         let mut trained_any = false;
         let mut failed_here = Vec::new();
         for last in [false, true] {
@@ -154,7 +155,8 @@ impl Place<'_, '_> {
                 if terms.stop.load(Ordering::Relaxed) {
                     return Ok(Pass::Over(Work::Interrupted));
                 }
-                let Some(claim) = self.ledger.claim(run)?.filter(|claim| !needs_peace(claim)) else { continue };
+                let claim = self.ledger.claim(run)?.filter(|claim| !needs_peace(claim) && !is_for_others(claim));
+                let Some(claim) = claim else { continue };
                 if !last && claim.failures().iter().any(its) {
                     failed_here.push(run);
                     continue;
@@ -204,8 +206,8 @@ impl Handle<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize};
+    use std::sync::{Arc, LazyLock};
 
     use super::*;
     use crate::execute::Open;
@@ -216,6 +218,7 @@ mod tests {
 
     static STOP: AtomicBool = AtomicBool::new(true);
     static GO: AtomicBool = AtomicBool::new(false);
+    static HERE: LazyLock<String> = LazyLock::new(|| "here".to_owned());
 
     /// Works until the end.
     fn work(
@@ -228,7 +231,8 @@ mod tests {
 
     fn terms(device: &str) -> Terms<'_> {
         let open: Open<'_> = &|| Ok(Box::new(rehearsal::Rehearsal));
-        Terms { device, runs: 1, open, checkpoint_every: Duration::ZERO, stopping: None, stop: &GO, leave: &|_| {} }
+        let (one, checkpoint_every) = (std::slice::from_ref(&*HERE), Duration::ZERO);
+        Terms { device, devices: one, runs: 1, open, checkpoint_every, stopping: None, stop: &GO, leave: &|_| {} }
     }
 
     /// Ends each run as the function says, in the order in which they come.
@@ -331,6 +335,28 @@ mod tests {
         work(&ledger, &mut second, &mut |_| {}).unwrap();
         assert_eq!(second.micro_batches, [2]);
         assert_eq!(ledger.result(&ledger.plan().runs[0].id).unwrap().unwrap().micro_batches, 2);
+    }
+
+    #[test]
+    fn a_run_that_does_not_fit_on_one_device_is_left_to_another_which_tries_it_whole() {
+        let (_dir, ledger) = ledger(2);
+        let devices = ["cuda:0", "cuda:1"].map(str::to_owned);
+        let work = |device, trainer: &mut dyn Trainer| {
+            super::work(&ledger, trainer, Terms { devices: &devices, ..terms(device) }, &mut |_| {})
+        };
+        let full = |_| Err(TrainError::OutOfMemory("cannot take 1 GiB".to_owned()));
+        for _ in 0..2 {
+            work("cuda:0", &mut scripted(full)).unwrap_err();
+        }
+        // Both have failed there, and neither is tried there again.
+        let mut nothing = scripted(full);
+        work("cuda:0", &mut nothing).unwrap();
+        assert_eq!(nothing.seen, [0; 0]);
+        let mut other = scripted(|_| Ok(finished(3.0)));
+        work("cuda:1", &mut other).unwrap();
+        assert_eq!((other.seen, other.micro_batches), (vec![2, 1], vec![1, 1]));
+        let result = ledger.result(&ledger.plan().runs[0].id).unwrap().unwrap();
+        assert_eq!(result.slot.as_deref(), Some("cuda:1"), "a result says on which card it was trained");
     }
 
     #[test]

@@ -223,6 +223,7 @@ fn result(planned: &PlannedRun, run: &Imported, source: &str) -> RunResult {
             threads: 1,
             precision: "its own".to_owned(),
         },
+        slot: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         build: None,
         micro_batches: 1,

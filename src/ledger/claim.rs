@@ -24,6 +24,8 @@ pub struct Claim<'a> {
     failures: Vec<Failure>,
     curve: Vec<CurvePoint>,
     begun: Instant,
+    /// The device that trains it, by its name in the sweep.
+    device: Option<String>,
     lease: Lease,
 }
 
@@ -82,7 +84,7 @@ impl Ledger {
         let attempt = Attempt::next(self.attempts_dir(&run.id))?;
         let failures = if attempt.number() > 1 { self.failures(&run.id)? } else { Vec::new() };
         let (id, curve, begun) = (run.id.clone(), Vec::new(), Instant::now());
-        Ok(Some(Claim { ledger: self, id, attempt, failures, curve, begun, lease }))
+        Ok(Some(Claim { ledger: self, id, attempt, failures, curve, begun, device: None, lease }))
     }
 
     /// Whether a run has a result, was given up or was stopped, without reading why.
@@ -137,6 +139,7 @@ impl Claim<'_> {
     /// Tells whoever looks on which device the run is trained.
     pub fn begin(&mut self, device: &str) {
         let (device, attempt) = (device.to_owned(), self.attempt());
+        self.device = Some(device.clone());
         self.lease.begin(Doing { device, attempt, ..Doing::default() });
     }
 
@@ -195,7 +198,9 @@ impl Claim<'_> {
         let build = Some(Box::new(Build::current()));
         let (ledger, attempt) = (self.ledger, self.attempt.number());
         let (id, curve) = (self.id.clone(), self.curve.clone());
-        let result = RunResult { id, attempt, outcome, device, version, build, micro_batches, curve };
+        // Only where there may be several of a kind.
+        let slot = self.device.clone().filter(|name| name.contains(':'));
+        let result = RunResult { id, attempt, outcome, device, slot, version, build, micro_batches, curve };
         let published = ledger.publish(&result, &attempt.to_string())?;
         attempt::remove_all_checkpoints(&ledger.attempts_dir(&result.id));
         self.prune_trunk();
@@ -203,7 +208,7 @@ impl Claim<'_> {
     }
 
     /// Records that the attempt failed, see [`Ledger::fail`].
-    pub fn fail(self, failure: &Failure, hopeless: fn(&[Failure]) -> bool) -> Result<(), LedgerError> {
+    pub fn fail(self, failure: &Failure, hopeless: &dyn Fn(&[Failure]) -> bool) -> Result<(), LedgerError> {
         self.ledger.fail(&self.id, self.attempt(), failure, hopeless)
     }
 }
@@ -331,8 +336,8 @@ mod tests {
         let (_dir, ledger) = ledger(2);
         let [wrong, unlucky] = [&ledger.plan().runs[0], &ledger.plan().runs[1]];
         let failure = |class| Failure { class, message: "because".to_owned(), device: None };
-        ledger.claim(wrong).unwrap().unwrap().fail(&failure(FailureClass::Configuration), |_| true).unwrap();
-        ledger.claim(unlucky).unwrap().unwrap().fail(&failure(FailureClass::Device), |_| false).unwrap();
+        ledger.claim(wrong).unwrap().unwrap().fail(&failure(FailureClass::Configuration), &|_| true).unwrap();
+        ledger.claim(unlucky).unwrap().unwrap().fail(&failure(FailureClass::Device), &|_| false).unwrap();
         assert!(ledger.claim(wrong).unwrap().is_none());
         assert_eq!(ledger.state(&wrong.id).unwrap(), State::Failed(failure(FailureClass::Configuration)));
         let again = ledger.claim(unlucky).unwrap().unwrap();

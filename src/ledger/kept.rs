@@ -131,6 +131,7 @@ impl Row<'_> {
             attempt: 1,
             outcome,
             device: self.device()?,
+            slot: None,
             version: self.text("version").to_owned(),
             build: self.build(),
             micro_batches: self.optional("micro_batches")?.unwrap_or(1),

@@ -191,7 +191,7 @@ impl Ledger {
         id: &RunId,
         attempt: u32,
         failure: &Failure,
-        hopeless: fn(&[Failure]) -> bool,
+        hopeless: &dyn Fn(&[Failure]) -> bool,
     ) -> Result<(), LedgerError> {
         let dir = self.attempt_dir(id, attempt);
         files::create_dir(&dir)?;

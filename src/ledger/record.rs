@@ -18,6 +18,9 @@ pub struct RunResult {
     pub outcome: Outcome,
     /// Where it was trained.
     pub device: DeviceInfo,
+    /// Which of several equal devices of its machine that was, by its name in the sweep, as in `cuda:1`; older results do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
     /// Version of `runner` that trained it.
     pub version: String,
     /// What that was built from; older results do not say.

@@ -75,6 +75,7 @@ pub fn foreseen(plan: &Plan, end: impl Fn(&PlannedRun) -> Outcome, device: &Devi
             attempt: 1,
             outcome: end(run),
             device: device.clone(),
+            slot: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: None,
             micro_batches: 1,
@@ -338,7 +339,7 @@ mod tests {
         publish(1, Outcome::Diverged { step: 70, train_loss: None, seconds: 1.5 });
         let failure =
             Failure { class: FailureClass::Configuration, message: "no such corpus".to_owned(), device: None };
-        ledger.claim(&ledger.plan().runs[2]).unwrap().unwrap().fail(&failure, |_| true).unwrap();
+        ledger.claim(&ledger.plan().runs[2]).unwrap().unwrap().fail(&failure, &|_| true).unwrap();
         (dir, ledger)
     }
 

@@ -63,6 +63,7 @@ pub(crate) fn result(id: &str, outcome: Outcome) -> RunResult {
         attempt: 1,
         outcome,
         device: device(),
+        slot: None,
         version: "0.0.0".to_owned(),
         build: None,
         micro_batches: 1,

@@ -173,7 +173,7 @@ mod tests {
         fs::write(ledger.failed_path(&third.id), failure).unwrap();
         let told = claim.trespass(&before).unwrap();
         assert!(told.contains("no attempt at its run failed so") && !ledger.is_over(&third.id), "{told}");
-        ledger.fail(&third.id, 1, &serde_json::from_str(failure).unwrap(), |_| true).unwrap();
+        ledger.fail(&third.id, 1, &serde_json::from_str(failure).unwrap(), &|_| true).unwrap();
         assert_eq!(claim.trespass(&before), None);
         fs::write(ledger.stopped_path(&second.id), "{}").unwrap();
         assert!(claim.trespass(&before).unwrap().contains("stray-1-stopped.json"));

@@ -191,7 +191,7 @@ mod tests {
         let (_dir, ledger) = ledger();
         let runs = &ledger.plan().runs;
         let failure = Failure { class: FailureClass::Crash, message: "boom".to_owned(), device: None };
-        ledger.claim(&runs[0]).unwrap().unwrap().fail(&failure, |_| true).unwrap();
+        ledger.claim(&runs[0]).unwrap().unwrap().fail(&failure, &|_| true).unwrap();
         assert_eq!(waiting(&ledger), [false, false, true]);
         let second = ledger.claim(&runs[1]).unwrap().unwrap();
         assert!(second.trunk_ends(&runs[1]).is_empty());

@@ -43,6 +43,14 @@ pub fn open(device: &str, cache: &Path, threads: usize) -> Result<Box<dyn Traine
     Ok(Box::new(trainer::EngineTrainer::new(device::open(device, threads)?, cache)))
 }
 
+/// Cards of NVIDIA by name, in the order of their numbers, as far as the driver shows them to this process.
+pub fn cards() -> Vec<String> {
+    #[cfg(feature = "cuda")]
+    return cuda::names();
+    #[cfg(not(feature = "cuda"))]
+    Vec::new()
+}
+
 /// Every kind of device that there is, in the order of preference.
 pub fn devices() -> Vec<Listed> {
     device::devices()

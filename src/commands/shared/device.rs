@@ -21,8 +21,18 @@ pub fn settings() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// itself, beside others that want its cores, spends up to a quarter of its time on pages otherwise. Whoever sets the variable
 /// decides.
 pub fn keep_pages() {
+    again(&[KEEP_PAGES]);
+}
+
+/// The same with all that workers have, so that what this process measures on a card holds for them.
+pub fn as_worker() {
+    again(&settings().collect::<Vec<_>>());
+}
+
+/// Puts this command in its own place once more, with those of these settings that are not set.
+fn again(wanted: &[(&str, &str)]) {
     #[cfg(unix)]
-    if let (None, Ok(program)) = (std::env::var_os(KEEP_PAGES.0), std::env::current_exe()) {
+    if let (Some(missing), Ok(program)) = (missing(wanted), std::env::current_exe()) {
         use std::os::unix::process::CommandExt as _;
         let mut arguments = std::env::args_os();
         let mut command = std::process::Command::new(program);
@@ -30,8 +40,17 @@ pub fn keep_pages() {
             command.arg0(name);
         }
         // It returns only where it fails, and then training is slower and nothing else.
-        let _ = command.args(arguments).env(KEEP_PAGES.0, KEEP_PAGES.1).exec();
+        let _ = command.args(arguments).envs(missing).exec();
     }
+    #[cfg(not(unix))]
+    let _ = wanted;
+}
+
+/// Settings that are not set, if any.
+#[cfg(unix)]
+fn missing<'a>(wanted: &[(&'a str, &'a str)]) -> Option<Vec<(&'a str, &'a str)>> {
+    let missing: Vec<_> = wanted.iter().copied().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
+    (!missing.is_empty()).then_some(missing)
 }
 
 /// Refuses `--threads` that no machine has.
@@ -163,6 +182,18 @@ fn real_devices() -> Vec<Listed> {
 fn real_devices() -> Vec<Listed> {
     let listed = |name| Listed { name, state: Err(Missing::NotCompiled { feature: name }), software: false };
     ["cuda", "wgpu", "cpu"].map(listed).to_vec()
+}
+
+/// Cards of NVIDIA by name and number, as far as the driver shows them to this process.
+#[cfg(feature = "train")]
+pub fn cards() -> Vec<String> {
+    crate::train::cards()
+}
+
+/// Without an engine nobody asks the driver.
+#[cfg(not(feature = "train"))]
+pub fn cards() -> Vec<String> {
+    Vec::new()
 }
 
 /// Whether runs side by side gain by being threads of one process: processes have contexts of their own, which take turns on a

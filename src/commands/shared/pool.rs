@@ -42,8 +42,9 @@ const MOST_RUNS: usize = 64;
 /// The devices of a sweep: those asked for, or all of the kind of `device`.
 pub fn devices(asked: &[String], device: &str) -> anyhow::Result<Vec<String>> {
     if asked.is_empty() {
-        return Ok(all(device, visible(), gpus()));
+        return Ok(all(device, gpus()));
     }
+    let cards = device::cards().len();
     let mut devices = Vec::new();
     for name in asked {
         let kind = device::kind(name)?;
@@ -56,28 +57,55 @@ pub fn devices(asked: &[String], device: &str) -> anyhow::Result<Vec<String>> {
         if name == "auto" {
             anyhow::bail!("--devices auto: name devices here, as in cuda:0,cuda:1, or give --device auto");
         }
+        check_number(name, cards, variable().as_deref())?;
         devices.push(name.clone());
     }
     Ok(devices)
 }
 
+/// Refuses a number beyond the cards that the driver shows, where it shows some: others may belong to somebody else.
+fn check_number(name: &str, cards: usize, visible: Option<&str>) -> anyhow::Result<()> {
+    let number = name.strip_prefix("cuda:").and_then(|number| number.parse::<usize>().ok());
+    if cards == 0 || number.is_none_or(|number| number < cards) {
+        return Ok(());
+    }
+    let shown = visible.map_or_else(|| "there are".to_owned(), |list| format!("CUDA_VISIBLE_DEVICES={list} shows"));
+    anyhow::bail!("--devices {name}: {shown} {cards} cards; give numbers up to {}", cards - 1)
+}
+
 /// Every device that a name stands for: `cuda` for all GPUs of NVIDIA that this process may see, another for itself.
-fn all(device: &str, visible: Option<Vec<String>>, gpus: usize) -> Vec<String> {
-    match (device, visible.map_or(gpus, |list| list.len())) {
+fn all(device: &str, gpus: usize) -> Vec<String> {
+    match (device, gpus) {
         ("cuda", count @ 1..) => (0..count).map(|index| format!("cuda:{index}")).collect(),
         _ => vec![device.to_owned()],
     }
 }
 
-/// What `CUDA_VISIBLE_DEVICES` leaves of the GPUs, if it is set.
-fn visible() -> Option<Vec<String>> {
-    let list = std::env::var("CUDA_VISIBLE_DEVICES").ok()?;
-    Some(list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+/// What `CUDA_VISIBLE_DEVICES` leaves of so many GPUs, if it is set, as CUDA reads it: up to the first entry that is none,
+/// and nothing at all where one is named twice.
+fn visible(list: Option<&str>, gpus: Option<usize>) -> Option<Vec<String>> {
+    let is_one = |name: &&str| match name.parse::<usize>() {
+        Ok(number) => gpus.is_none_or(|gpus| number < gpus),
+        Err(_) => name.starts_with("GPU-") || name.starts_with("MIG-"),
+    };
+    let list: Vec<String> = list?.split(',').map(str::trim).take_while(is_one).map(str::to_owned).collect();
+    let twice = list.iter().enumerate().any(|(at, name)| list[..at].contains(name));
+    Some(if twice { Vec::new() } else { list })
 }
 
-/// GPUs of NVIDIA, by what the driver lists.
+fn variable() -> Option<String> {
+    std::env::var("CUDA_VISIBLE_DEVICES").ok()
+}
+
+/// GPUs of NVIDIA that this process may see: by the driver, or, where nothing here speaks to it, by what its module lists.
 pub fn gpus() -> usize {
-    std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count)
+    match device::cards().len() {
+        0 => {
+            let listed = std::fs::read_dir("/proc/driver/nvidia/gpus").ok().map(Iterator::count);
+            visible(variable().as_deref(), listed).map_or(listed.unwrap_or(0), |list| list.len())
+        }
+        cards => cards,
+    }
 }
 
 /// Adds to a worker's command what keeps it on the device of its slot. Cores are given out where the slots of the CPU use
@@ -87,8 +115,11 @@ pub fn pin(command: &mut Command, slot: &Slot, threads: usize, per_device: usize
     let mut name = slot.device.clone();
     match kind {
         "cuda" => {
-            let at = index.parse::<usize>().ok();
-            let gpu = visible().and_then(|list| list.get(at?).cloned()).unwrap_or_else(|| index.to_owned());
+            // What is not in the list is somebody else's.
+            let hidden = || "-1".to_owned();
+            let at = index.parse().unwrap_or(0);
+            let gpu = visible(variable().as_deref(), None)
+                .map_or_else(|| index.to_owned(), |list| list.get(at).cloned().unwrap_or_else(hidden));
             command.env("CUDA_VISIBLE_DEVICES", gpu);
             // The only one that it sees.
             "cuda:0".clone_into(&mut name);
@@ -134,15 +165,40 @@ mod tests {
 
     #[test]
     fn cuda_stands_for_all_gpus_that_can_be_seen_and_the_first_slots_are_on_different_ones() {
-        let all = |device: &str, visible: Option<&[&str]>, gpus| {
-            all(device, visible.map(|list| list.iter().map(ToString::to_string).collect()), gpus)
-        };
-        assert_eq!(all("cuda", None, 2), ["cuda:0", "cuda:1"]);
-        assert_eq!(all("cuda", Some(&["GPU-7"]), 2), ["cuda:0"]);
-        assert_eq!(all("cuda:1", None, 2), ["cuda:1"]);
-        assert_eq!(all("cpu", None, 2), ["cpu"]);
-        let names: Vec<_> = slots(&all("cuda", None, 2), 2).into_iter().map(|slot| slot.device).collect();
+        assert_eq!(all("cuda", 2), ["cuda:0", "cuda:1"]);
+        assert_eq!(all("cuda:1", 2), ["cuda:1"]);
+        assert_eq!(all("cpu", 2), ["cpu"]);
+        let names: Vec<_> = slots(&all("cuda", 2), 2).into_iter().map(|slot| slot.device).collect();
         assert_eq!(names, ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]);
+    }
+
+    #[test]
+    fn the_list_of_cards_is_read_as_cuda_reads_it() {
+        for (list, seen) in [
+            ("0,1", &["0", "1"][..]),
+            (" 1 , GPU-7,MIG-3", &["1", "GPU-7", "MIG-3"]),
+            ("0,-1,1", &["0"]),
+            ("0,9,1", &["0"]),
+            ("1,,0", &["1"]),
+            ("0,1,0", &[]),
+            ("", &[]),
+            ("NoDevFiles", &[]),
+        ] {
+            assert_eq!(visible(Some(list), Some(4)).unwrap(), seen, "{list}");
+        }
+        assert_eq!(visible(None, Some(4)), None);
+        assert_eq!(visible(Some("9"), None).unwrap(), ["9"], "nobody knows how many there are");
+    }
+
+    #[test]
+    fn a_card_that_was_not_given_to_this_process_is_refused() {
+        check_number("cuda:1", 2, Some("0,1")).unwrap();
+        check_number("cuda:3", 0, None).unwrap();
+        check_number("cpu", 2, None).unwrap();
+        let error = check_number("cuda:3", 2, Some("4,5")).unwrap_err().to_string();
+        assert_eq!(error, "--devices cuda:3: CUDA_VISIBLE_DEVICES=4,5 shows 2 cards; give numbers up to 1");
+        let error = check_number("cuda:2", 2, None).unwrap_err().to_string();
+        assert!(error.contains("there are 2 cards"), "{error}");
     }
 
     #[test]

@@ -41,6 +41,9 @@ fn conclude(ledger: &Ledger, tally: &Tally) -> anyhow::Result<()> {
     for (device, reason) in &tally.quarantined {
         eprintln!("device {device} failed several runs in a row and got no more: {reason}");
     }
+    for (device, reason) in &tally.shut {
+        eprintln!("{device} did not open and got no runs: {reason}");
+    }
     if tally.pending > 0 {
         eprintln!("{} runs were not trained, since no device was left", tally.pending);
     }

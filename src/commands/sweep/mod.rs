@@ -1,6 +1,7 @@
 //! `runner sweep`: plan, train, fit, report.
 
 mod ending;
+mod opened;
 mod slurm;
 
 use std::io::IsTerminal as _;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use self::ending::finish;
+use self::opened::Opened;
 use super::results::{self, results_dir};
 use super::seconds;
 use super::shared::pool::{self, worker};
@@ -50,44 +52,49 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
 fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let SweepArgs { place, devices, slots_per_device, share_process, threads, patience, .. } = args;
     let Patience { checkpoint_every, hang_after } = *patience;
-    // Opened here as well, so that a device that is missing is told before anything is written.
     let asked = devices.first().unwrap_or(&place.device);
     let by_program = program::trains(spec, asked);
+    if !by_program && slots_per_device.is_none() {
+        opened::measure_as_workers(asked);
+    }
     let name = if by_program { program::device(asked, pool::gpus()) } else { device::choose(asked) };
     let devices = pool::devices(devices, &name)?;
-    let device = if by_program {
-        program::info(&spec.train.command, &devices[0], *threads)
+    // Opened here as well, so that a device that is missing is told before anything is written.
+    let opened = if by_program {
+        Opened::by_program(&devices, &spec.train.command, *threads)
     } else {
-        device::trainer(&devices[0], &place.cache, *threads)?.device()
+        Opened::first_of(&devices, &place.cache, *threads)?
     };
+    let device = &opened.device;
     let kind = if by_program { device::kind(&devices[0])? } else { &device.kind };
     let slots = device::slots(*slots_per_device, kind, *threads)?;
     // Each run of a program is a process of its own anyway.
     let share = pool::share(*share_process, kind)? && !by_program;
     let chooser = Chooser::of(spec)?;
-    let ledger = folder(args, spec, &device, chooser.as_ref())?;
+    let ledger = folder(args, spec, device, chooser.as_ref())?;
     let before = Tally::of(&ledger)?;
     let work = if chooser.is_some() { ledger.plan().runs.len() } else { before.pending };
-    let most = work.div_ceil(devices.len());
+    let most = work.div_ceil(opened.devices.len());
     let per_device = if slots_per_device.is_none() && share && device.kind == "cuda" {
         let left: Vec<&PlannedRun> = ledger.plan().runs.iter().filter(|run| !ledger.is_over(&run.id)).collect();
-        device::side_by_side(&devices[0], &place.cache, &left, most)?
+        device::side_by_side(&opened.devices[0], &place.cache, &left, most)?
     } else {
         slots
     };
     let (processes, runs) = pool::divide(per_device, share, most);
     let slots = pool::slots(&devices, processes);
-    announce(&ledger, &device, (slots.len() * runs, &devices), &before);
+    announce(&ledger, &opened, processes * runs, &before);
 
     let program = std::env::current_exe()?;
-    let worker = |slot: usize| {
+    let worker = |slot: usize, among: &[String]| {
         let mut command = worker(&program, ledger.dir(), &place.cache, *threads, checkpoint_every);
-        command.arg("--runs").arg(runs.to_string());
+        command.arg("--runs").arg(runs.to_string()).arg("--among").arg(among.join(","));
         pool::pin(&mut command, &slots[slot], *threads, processes);
         command
     };
     let workers = Pool {
         devices: slots.iter().map(|slot| slot.device.clone()).collect(),
+        shut: opened.shut.clone(),
         runs,
         command: &worker,
         patience: Duration::from_secs(hang_after),
@@ -172,7 +179,7 @@ fn kept(ledger: &Ledger, how: &str, tally: &Tally) -> Vec<String> {
     ]
 }
 
-fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[String]), before: &Tally) {
+fn announce(ledger: &Ledger, opened: &Opened, per_device: usize, before: &Tally) {
     if ledger.losses() == Losses::Rehearsed {
         eprintln!("{}", results::REHEARSAL);
     }
@@ -196,8 +203,6 @@ fn announce(ledger: &Ledger, device: &DeviceInfo, (slots, devices): (usize, &[St
         eprintln!("{done} of them are done already");
     }
     if before.pending > 0 || ledger.is_choosing() {
-        let DeviceInfo { kind, name, driver, threads, precision } = device;
-        let devices = if let [_] = devices { kind } else { &devices.join(", ") };
-        eprintln!("{slots} slots on {devices}: {name} ({driver}, {precision}, threads a run: {threads})");
+        eprintln!("{} slots on {opened}", per_device * opened.devices.len());
     }
 }

@@ -8,7 +8,7 @@ use crate::ledger::testing::ledger;
 fn supervised(script: &str, slots: usize) -> (tempfile::TempDir, Ledger, Result<Tally, ExecuteError>) {
     let (dir, ledger) = ledger(1);
     let run = ledger.plan().runs[0].id.to_string();
-    let command = |_| {
+    let command = |_, _: &[String]| {
         let mut command = Command::new("sh");
         command.arg("-c").arg(script).env("RUN", &run);
         command
@@ -19,9 +19,16 @@ fn supervised(script: &str, slots: usize) -> (tempfile::TempDir, Ledger, Result<
     (dir, ledger, outcome)
 }
 
-fn pool(slots: usize, command: &dyn Fn(usize) -> Command) -> Pool<'_> {
+fn pool(slots: usize, command: &dyn Fn(usize, &[String]) -> Command) -> Pool<'_> {
     let patience = Duration::from_millis(700);
-    Pool { devices: vec!["cpu".to_owned(); slots], runs: 1, command, patience, choose: None }
+    Pool { devices: vec!["cpu".to_owned(); slots], shut: Vec::new(), runs: 1, command, patience, choose: None }
+}
+
+/// A supervisor of idle slots.
+fn idle<'a, 'p>(ledger: &'a Ledger, pool: &'a Pool<'a>, display: &'a mut Display<'p>) -> Supervisor<'a, 'p> {
+    let (health, stopping, sender) = (Health::default(), None, channel().0);
+    let slots = pool.devices.iter().map(|_| Slot::Idle).collect();
+    Supervisor { ledger, pool, display, slots, shut: BTreeMap::new(), health, stopping, sender }
 }
 
 const CLAIM: &str = r#"echo "{\"event\":\"claimed\",\"run\":\"$RUN\",\"attempt\":$$}"; "#;
@@ -51,16 +58,14 @@ fn a_worker_that_says_nothing_is_ended_and_its_run_has_hung() {
 #[test]
 fn time_in_which_the_supervisor_was_suspended_too_is_not_held_against_a_worker() {
     let (_dir, ledger) = ledger(1);
-    let command = |_| {
+    let command = |_, _: &[String]| {
         let mut command = Command::new("sleep");
         command.arg("600");
         command
     };
     let pool = Pool { patience: Duration::from_mins(15), ..pool(1, &command) };
     let mut display = Display::new(&ledger, 1, false);
-    let (slots, health, stopping, sender) = (vec![Slot::Idle], Health::default(), None, channel().0);
-    let mut supervisor =
-        Supervisor { ledger: &ledger, pool: &pool, display: &mut display, slots, health, stopping, sender };
+    let mut supervisor = idle(&ledger, &pool, &mut display);
     supervisor.start(0).unwrap();
     let hung = |supervisor: &Supervisor<'_, '_>| matches!(&supervisor.slots[0], Slot::Busy(worker) if worker.hung);
     supervisor.end_the_silent(Duration::from_hours(10));
@@ -77,7 +82,7 @@ fn a_device_that_fails_run_after_run_gets_no_more_of_them_and_the_sweep_says_so(
     let (_dir, ledger) = ledger(5);
     let ids: Vec<String> = ledger.plan().runs.iter().map(|run| run.id.to_string()).collect();
     let next = std::cell::Cell::new(0);
-    let command = |_| {
+    let command = |_, _: &[String]| {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{CLAIM} exit 3")).env("RUN", &ids[next.replace(next.get() + 1) % 5]);
         command
@@ -102,7 +107,7 @@ fn a_card_that_breaks_in_mid_sweep_does_not_use_up_the_tries_of_all_runs() {
     let good = format!("{CLAIM} until {three}; do sleep 0.05; done; sleep 1; {diverged}");
     let [count, again] = ["failures", "again"].map(|name| dir.path().join(name));
     let (next, ended) = (std::cell::Cell::new(0), std::cell::Cell::new(false));
-    let command = |slot: usize| {
+    let command = |slot: usize, _: &[String]| {
         let mut command = Command::new("sh");
         let (script, run) = match slot {
             0 => (broken.as_str(), next.replace(next.get() + 1) % 8),
@@ -138,6 +143,58 @@ fn workers_that_cannot_begin_end_the_sweep_with_their_words_and_fail_no_run() {
     assert_eq!(ledger.state(&ledger.plan().runs[0].id).unwrap(), State::Pending);
 }
 
+/// The second of two cards does not open; all runs go to the first one, and crash there.
+#[test]
+fn a_device_that_does_not_open_is_told_and_the_others_go_on() {
+    let (_dir, ledger) = ledger(2);
+    let ids: Vec<String> = ledger.plan().runs.iter().map(|run| run.id.to_string()).collect();
+    let (next, among) = (std::cell::Cell::new(0), std::cell::RefCell::new(Vec::new()));
+    let command = |slot: usize, devices: &[String]| {
+        let mut command = Command::new("sh");
+        let script = if slot == 1 { "echo 'error: held by another' >&2; exit 2" } else { CLAIM };
+        if slot == 0 {
+            among.borrow_mut().push(devices.to_vec());
+        }
+        let wait = if slot == 0 { "sleep 0.3; exit 3" } else { "" };
+        command.arg("-c").arg(format!("{script} {wait}")).env("RUN", &ids[next.get() / 3 % 2]);
+        next.set(next.get() + usize::from(slot == 0));
+        command
+    };
+    let (_sender, nobody) = channel();
+    let devices = vec!["cuda:0".to_owned(), "cuda:1".to_owned()];
+    let pool = Pool { devices: devices.clone(), patience: Duration::from_mins(1), ..pool(2, &command) };
+    let summary = supervise(&ledger, &pool, &mut Display::new(&ledger, 2, false), &nobody).unwrap();
+    assert_eq!(summary.shut, [("cuda:1".to_owned(), "held by another".to_owned())]);
+    assert_eq!(summary.failed.len(), 2, "{summary:?}");
+    let among = among.into_inner();
+    assert_eq!((&among[0], among.last().unwrap()), (&devices, &devices[..1].to_vec()));
+}
+
+#[test]
+fn a_device_that_did_not_open_is_tried_again_after_a_while() {
+    let (_dir, ledger) = ledger(1);
+    let command = |_, _: &[String]| Command::new("true");
+    let pool = pool(1, &command);
+    let mut display = Display::new(&ledger, 1, false);
+    let mut supervisor = idle(&ledger, &pool, &mut display);
+    supervisor.shut(0, "exit code 2".to_owned(), "error: held by another");
+    assert_eq!(supervisor.shut["cpu"], "held by another");
+    assert!(supervisor.devices().is_empty());
+    supervisor.open_again(Duration::from_hours(1));
+    assert!(matches!(supervisor.slots[0], Slot::Shut(..)));
+    supervisor.open_again(Duration::ZERO);
+    assert!(matches!(supervisor.slots[0], Slot::Idle) && supervisor.devices() == ["cpu"]);
+}
+
+#[test]
+fn a_worker_that_is_killed_has_crashed_whatever_it_said_before() {
+    let notes = "echo 'cuBLASLt was not found (out of memory)' >&2;";
+    let (_dir, _ledger, outcome) = supervised(&format!("{CLAIM} {notes} kill -9 $$"), 1);
+    assert_eq!(outcome.unwrap().failed[0].1.class, FailureClass::Crash);
+    let (_dir, _ledger, outcome) = supervised(&format!("{CLAIM} {notes} echo 'error: gone' >&2; exit 1"), 1);
+    assert_eq!(outcome.unwrap().failed[0].1.class, FailureClass::Crash);
+}
+
 #[test]
 fn a_signal_asks_workers_to_stop_and_a_second_one_ends_them() {
     for stubborn in [false, true] {
@@ -145,7 +202,7 @@ fn a_signal_asks_workers_to_stop_and_a_second_one_ends_them() {
         let (sender, interrupts) = channel();
         let pids = tempfile::NamedTempFile::new().unwrap();
         let trap = if stubborn { "trap '' TERM" } else { "trap 'exit 75' TERM" };
-        let command = |_| {
+        let command = |_, _: &[String]| {
             let mut command = Command::new("sh");
             let script = format!("{trap}; echo $$ > \"$PIDS\"; while :; do sleep 0.05; done");
             command.arg("-c").arg(script).env("PIDS", pids.path());

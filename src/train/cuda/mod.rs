@@ -77,6 +77,12 @@ pub fn description() -> Result<String, Missing> {
     Ok(format!("{} (driver {driver})", names.join(", ")))
 }
 
+/// The names of the driver's cards, by number; none where there are none that can be used.
+pub fn names() -> Vec<String> {
+    let cards = if emulated().is_some() { Vec::new() } else { driver::cards().unwrap_or_default() };
+    cards.into_iter().map(|card| card.name).collect()
+}
+
 /// Bytes that a run takes of a card; nothing where there are no kernels for it.
 pub fn bytes(run: &Run) -> Option<usize> {
     check(run).and_then(|()| held::bytes(run)).ok()

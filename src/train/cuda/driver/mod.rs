@@ -40,13 +40,13 @@ pub fn cards() -> Result<Vec<Card>, Missing> {
         return Err(absent(what, "install it, or choose another device"));
     }
     if let Err(error) = result::init() {
-        let hidden = std::env::var("CUDA_VISIBLE_DEVICES").is_ok_and(|cards| matches!(cards.trim(), "" | "-1"));
-        return Err(match error.0 {
-            sys::CUresult::CUDA_ERROR_NO_DEVICE if hidden => absent(
-                "CUDA_VISIBLE_DEVICES hides every card".to_owned(),
-                "unset it, or write the number of a card into it",
+        let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+        return Err(match (error.0, visible) {
+            (sys::CUresult::CUDA_ERROR_NO_DEVICE | sys::CUresult::CUDA_ERROR_INVALID_DEVICE, Some(cards)) => absent(
+                format!("CUDA_VISIBLE_DEVICES={cards:?} hides every card"),
+                "unset it, or write numbers of cards into it, each once; nvidia-smi -L lists them, whatever it says",
             ),
-            error => absent(
+            (error, _) => absent(
                 format!("the NVIDIA driver does not start: {}", faults::words(error as u32)),
                 "see whether nvidia-smi runs, or choose another device",
             ),
