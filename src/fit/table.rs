@@ -214,6 +214,14 @@ pub fn placed(path: &Path, columns: &Columns, options: &Options) -> Result<(Tabl
     Ok((table, names))
 }
 
+/// The same where the table tells seeds; nothing where it does not, or where its columns do not tell where runs stand.
+pub fn seeded(path: &Path, columns: &Columns, options: &Options) -> Table<Placed> {
+    match tells(path, columns, Field::Seed) {
+        Ok(true) => placed(path, columns, options).map(|(placed, _)| placed).unwrap_or_default(),
+        _ => Table::default(),
+    }
+}
+
 /// The rows that were read. A file that was put together from others may hold a run twice, which as a repeat would make the noise
 /// zero.
 #[derive(Default)]

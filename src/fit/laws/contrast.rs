@@ -147,7 +147,8 @@ impl Found {
 fn compared(uneven: &Uneven, tuned: &str) -> String {
     let Uneven { tried: [base, here], common, pairs, elsewhere } = *uneven;
     if common == 0 {
-        return format!("the best of {here} values of {tuned} against the best of {base} others");
+        let steps = if here == base { " at other steps" } else { "" };
+        return format!("the best of {here} values of {tuned} against the best of {base} others{steps}");
     }
     let values = if common == 1 { "the one value" } else { &format!("the {common} values") };
     let but = if elsewhere > 0 {

@@ -11,8 +11,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use crate::fit::estimate::NORMAL_95;
 use crate::fit::laws::law::{LawFit, Parameter};
-use crate::fit::numerics::bootstrap::{Bootstrap, student};
+use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::ranks::spearman;
 use crate::fit::table::Placed;
 use crate::fit::table::budgets::Units;
@@ -84,13 +85,13 @@ pub fn fit(
     LawFit { formula: law, status, points: rows.len(), parameters, residuals: None, resampled, conclusion }
 }
 
-/// Spearman's correlation of so many units with Fisher's interval, as Bonett and Wright (2000) have it for ranks, by Student's
-/// quantile. A perfect order counts as half a step from the next one, and its interval has one end.
+/// Spearman's correlation of so many units with Fisher's interval, as Bonett and Wright (2000) have it for ranks. A perfect
+/// order counts as half a step from the next one, and its interval has one end.
 fn of_correlation(rho: f64, units: usize) -> Estimate {
     let n = units as f64;
     let nearest = 1.0 - 6.0 / (n * (n * n - 1.0));
     let middle = rho.clamp(-nearest, nearest).atanh();
-    let half = student(units - 2) * ((1.0 + rho * rho / 2.0) / (n - 3.0)).sqrt();
+    let half = NORMAL_95 * ((1.0 + rho * rho / 2.0) / (n - 3.0)).sqrt();
     let low = if rho <= -nearest { -1.0 } else { (middle - half).tanh() };
     let high = if rho >= nearest { 1.0 } else { (middle + half).tanh() };
     Estimate { value: rho, low, high }
@@ -204,16 +205,16 @@ mod tests {
 
     #[test]
     fn a_perfect_order_has_an_interval_with_one_end() {
-        // Half a step from the next order, of which 1 - 12 / (6 (36 - 1)) is the correlation; Student's 2.776 for four degrees.
+        // Half a step from the next order, of which 1 - 12 / (6 (36 - 1)) is the correlation.
         let six = of_correlation(1.0, 6);
-        let half = 2.776 * (1.5_f64 / 3.0).sqrt();
+        let half = 1.96 * (1.5_f64 / 3.0).sqrt();
         let low = ((1.0_f64 - 6.0 / 210.0).atanh() - half).tanh();
-        assert!((six.low - low).abs() < 1e-6 && (six.high - 1.0).abs() < 1e-12 && six.low < 0.3, "{six:?}");
+        assert!((six.low - low).abs() < 1e-6 && (six.high - 1.0).abs() < 1e-12 && six.low < 0.65, "{six:?}");
         let turned = of_correlation(-1.0, 6);
         assert!((turned.high + low).abs() < 1e-6 && (turned.low + 1.0).abs() < 1e-12);
-        // Bonett and Wright: 0.5 of 30 units, with Student's 2.048 in place of 1.96.
+        // Bonett and Wright: 0.5 of 30 units.
         let some = of_correlation(0.5, 30);
-        let half = 2.048 * (1.125_f64 / 27.0).sqrt();
+        let half = 1.96 * (1.125_f64 / 27.0).sqrt();
         assert!((some.low - (0.5_f64.atanh() - half).tanh()).abs() < 1e-3, "{some:?}");
     }
 

@@ -80,6 +80,7 @@ impl Tuning {
         }
         common.retain(|at| !tuned.contains(at));
         let by = options.by.as_deref().map(|by| reader.by(by)).transpose()?;
+        common.retain(|at| Some(*at) != by);
         let loss = reader.require(Field::Loss, "")?;
         let tuned = tuned.into_iter().zip(options.tuned.iter().cloned()).collect();
         let among = "those that differ in what was tuned";
@@ -123,7 +124,7 @@ impl Tuning {
         let point = *self.points.entry(point).or_insert(next);
         let values = self.tuned.iter().map(|(at, _)| row[*at].trim().parse().ok()).collect();
         let loss = lost.map_or_else(|| reader.required(row, &self.loss), Ok)?;
-        self.rows.push((point, loss, values));
+        self.rows.push((point, if loss.is_nan() { f64::INFINITY } else { loss }, values));
         Ok(())
     }
 

@@ -40,9 +40,7 @@ pub(super) const LAW: Asked = Asked {
 fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
     let args = request.args;
     let table = table::numbers(&args.runs, &request.columns, [BATCH, STEPS, LOSS], &request.table, any)?;
-    // Where columns do not tell where runs stand, rows count as they are.
-    let placed = table::placed(&args.runs, &request.columns, &request.table).map(|(placed, _)| placed);
-    let table = table.beside(placed.unwrap_or_default());
+    let table = table.beside(table::seeded(&args.runs, &request.columns, &request.table));
     Ok(Box::new(move || {
         let groups = groups(table, &args.runs, args.drop_highest, |(row, _): &Seeded| row[2])?;
         let one = |Group { name, rows, made, .. }: Group<Seeded>| {

@@ -25,10 +25,9 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
     let size = read.found.iter().position(|found| found == "N");
     // Of losses and distances less is better.
     let better = !(measure.starts_with("loss.") || measure.ends_with(".edit_distance"));
-    // The measure is no name of groups. Where columns do not tell where runs stand, each is one by itself.
+    // The measure is no name of groups.
     let options = table::Options { by: None, ..request.table.clone() };
-    let placed = table::placed(&args.runs, &request.columns, &options).map(|(placed, _)| placed);
-    let table = read.table.beside(placed.unwrap_or_default());
+    let table = read.table.beside(table::seeded(&args.runs, &request.columns, &options));
     Ok(Box::new(move || {
         let groups = groups(table, &args.runs, args.drop_highest, |(row, _)| row.target)?;
         let one = |Group { name, rows, made, .. }: Group<(Named, Option<Placed>)>| {
