@@ -226,7 +226,8 @@ pub struct AllocateArgs {
     /// Training budget in FLOPs, such as 3e19.
     #[arg(long, value_parser = amount)]
     pub flops: f64,
-    /// A law that is a formula: what a run costs, in the names of its columns [default: 6*N*D].
+    /// A law that is a formula of N and D: what a run costs, in the names of its columns [default: 6*N*D]. The law vocabulary has
+    /// three columns to divide a budget over, and is not allocated.
     #[arg(long, value_name = "FORMULA")]
     pub cost: Option<String>,
     /// A law that is a formula: values of its other columns and groups, such as optimizer=muon.

@@ -39,10 +39,10 @@ pub use error::{At, TableError};
 pub use field::{Columns, Field, PART_LOSS, SHARE};
 pub use group::Groups;
 pub use names::calls;
-pub use options::{Kind, Options};
+pub use options::{Best, Kind, Options};
 pub use source::Source as TableFile;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use csv::StringRecord;
@@ -164,29 +164,62 @@ pub fn column(path: &Path, columns: &Columns, field: Field) -> Result<Option<Str
 }
 
 /// One run of a setting, with where it stands beside it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Placed {
-    /// Its loss, in nats per token.
+    /// Its loss, in nats per token; infinite where it diverged, and not a number where it failed.
     pub loss: f64,
-    /// The values of the columns that say where it stands beside the setting.
+    /// The values of the columns that say where it stands beside the setting, but for its seed.
     pub place: Vec<String>,
+    /// Its seed, of all columns that tell one.
+    pub seed: Vec<String>,
+    /// Its values of what was tuned.
+    pub tuned: Vec<String>,
+}
+
+/// The columns of [`Placed`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlacedBy {
+    /// Those that say where a run stands.
+    pub place: Vec<String>,
+    /// Those that were tuned.
+    pub tuned: Vec<String>,
 }
 
 /// Reads losses, each with the cells that say where the run stands: the axes of the sweep, or in other tables what it was trained
-/// with, its seed and its budget; without the column by which rows are grouped and those that were tuned.
-pub fn placed(path: &Path, columns: &Columns, options: &Options) -> Result<Table<Placed>, TableError> {
+/// with, its seed and its budget; without the column by which rows are grouped and those that were tuned. All values that were
+/// tuned are there, and runs that diverged at one of them as well.
+pub fn placed(path: &Path, columns: &Columns, options: &Options) -> Result<(Table<Placed>, PlacedBy), TableError> {
     let source = Source::open(path)?;
     let Opened { headers, rows, note } = source.rows()?;
     let reader = Reader::new(&source, headers, columns, note.is_some());
     let loss = reader.require(Field::Loss, "")?;
-    let own = options.by.iter().chain(&options.tuned).map(|column| reader.by(column)).collect::<Result<Vec<_>, _>>()?;
-    let telling = tuned::places(&reader, &own)?;
-    let mut table = scan(&reader, rows, options, Mixture::allowed(), |row| {
-        let place = telling.iter().map(|index| row[*index].trim().to_owned()).collect();
-        Ok(Placed { loss: reader.required(row, &loss)?, place })
+    let by = options.by.as_deref().map(|column| reader.by(column)).transpose()?;
+    let tuned = options.tuned.iter().map(|column| reader.by(column)).collect::<Result<Vec<_>, _>>()?;
+    let own: Vec<usize> = by.into_iter().chain(tuned.iter().copied()).collect();
+    let name = |index: &usize| reader.headers[*index].trim().to_owned();
+    let (seeds, telling): (Vec<usize>, Vec<usize>) =
+        tuned::places(&reader, &own)?.into_iter().partition(|index| tuned::is_seed(&name(index)));
+    // A value at which runs diverged was tried all the same.
+    let kind = if tuned.is_empty() { options.rows } else { Kind::Outcomes };
+    let options = Options { best: Best::ByLaw, rows: kind, ..options.clone() };
+    let status = reader.find(Field::Status)?.filter(|_| kind == Kind::Outcomes);
+    let mut table = scan(&reader, rows, &options, Mixture::allowed(), |row| {
+        let cells = |columns: &[usize]| columns.iter().map(|index| row[*index].trim().to_owned()).collect();
+        let lost = status.as_ref().and_then(|place| lost(row[place.index].trim()));
+        let loss = lost.map_or_else(|| reader.required(row, &loss), Ok)?;
+        Ok(Placed { loss, place: cells(&telling), seed: cells(&seeds), tuned: cells(&tuned) })
     })?;
     table.notes.splice(0..0, note);
-    Ok(table)
+    let names = PlacedBy { place: telling.iter().map(name).collect(), tuned: tuned.iter().map(name).collect() };
+    Ok((table, names))
+}
+
+/// The same where the table tells seeds; nothing where it does not, or where its columns do not tell where runs stand.
+pub fn seeded(path: &Path, columns: &Columns, options: &Options) -> Table<Placed> {
+    match tells(path, columns, Field::Seed) {
+        Ok(true) => placed(path, columns, options).map(|(placed, _)| placed).unwrap_or_default(),
+        _ => Table::default(),
+    }
 }
 
 /// The rows that were read. A file that was put together from others may hold a run twice, which as a repeat would make the noise
@@ -234,6 +267,7 @@ fn scan<T>(
         let status = status.as_ref().map(|place| row[place.index].trim());
         let counts = |status: &str| is_finished(status) || options.rows == Kind::Outcomes && lost(status).is_some();
         if let Some(status) = status.filter(|status| !counts(status)) {
+            tuned::left_out(&mut tuning, status, &row);
             *table.skipped.entry(status.to_owned()).or_default() += 1;
             continue;
         }
@@ -243,10 +277,9 @@ fn scan<T>(
         match (of(&row), &mut incomplete) {
             (Ok(one), _) => {
                 if let Some(tuning) = &mut tuning {
-                    tuning.see(reader, &row)?;
+                    tuning.see(reader, &row, status.and_then(lost))?;
                 }
-                table.rows.push(one);
-                table.lines.push(row.position().map_or(0, csv::Position::line));
+                table.push(one, &row);
             }
             (Err(TableError::Incomplete { .. }), _) if options.skip_incomplete => {
                 table.incomplete += 1;
@@ -275,7 +308,7 @@ fn scan<T>(
     table.notes.extend(curves.note);
     table.warnings.extend(curves.warning.into_iter().chain(seen.warning()));
     if let Some(tuning) = tuning {
-        table.keep_best(&tuning);
+        table.keep_best(&tuning, options.best == Best::ByLaw);
     }
     table.notes.extend(mixture.note());
     Ok(table)
@@ -297,11 +330,27 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
-    /// Of rows that differ in what was tuned alone, the best.
-    fn keep_best(&mut self, tuning: &Tuning) {
+    /// Each row with what another reading of the same table has at its line.
+    pub fn beside<U>(self, other: Table<U>) -> Table<(T, Option<U>)> {
+        let mut others: HashMap<u64, U> = other.lines.into_iter().zip(other.rows).collect();
+        let rows = self.rows.into_iter().zip(&self.lines).map(|(row, line)| (row, others.remove(line))).collect();
+        let Self { groups, lines, skipped, incomplete, counted, notes, warnings, .. } = self;
+        Table { rows, groups, lines, skipped, incomplete, counted, notes, warnings }
+    }
+
+    fn push(&mut self, one: T, row: &StringRecord) {
+        self.rows.push(one);
+        self.lines.push(row.position().map_or(0, csv::Position::line));
+    }
+
+    /// Of rows that differ in what was tuned alone, the best; or all of them, with what is to be told.
+    fn keep_best(&mut self, tuning: &Tuning, keep_all: bool) {
         let best = tuning.best();
-        self.warnings.extend(tuning.edges(&best));
+        self.warnings.extend(tuning.edges(&best).into_iter().chain(tuning.uneven()));
         self.notes.extend(tuning.told(&best));
+        if keep_all {
+            return;
+        }
         group::keep(&mut self.rows, &best);
         group::keep(&mut self.lines, &best);
         self.groups.keep(&best);

@@ -78,7 +78,7 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
             skip_incomplete: args.skip_incomplete,
             tuned: args.tuned.clone(),
             // A law of compute is one of the best runs that each budget buys.
-            frontier: args.law == Some(Law::Flops),
+            best: if args.law == Some(Law::Flops) { table::Best::Frontier } else { table::Best::Tuned },
             rows: rows(args),
         },
         bootstrap: Bootstrap { resamples: args.bootstrap as usize, seed: args.seed },

@@ -4,6 +4,7 @@
 //! Loss and data give different laws, Kaplan's B* / `L^(1/alpha_B)` and the power law in tokens of Bergsma et al. (arXiv
 //! 2505.13738); they are fitted apart and never mixed.
 
+pub mod repeats;
 pub mod runs;
 
 use serde::{Deserialize, Serialize};

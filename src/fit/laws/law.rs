@@ -84,8 +84,8 @@ pub(super) struct Recipe<'a, T, const P: usize> {
 
 impl<T: Clone + Sync, const P: usize> Recipe<'_, T, P> {
     /// The law with intervals; every number must be positive to be usable. `conclude` gives the sentence where it is
-    /// identified.
-    pub(super) fn fit(&self, bootstrap: &Bootstrap, conclude: impl Fn(&[Estimate; P]) -> String) -> LawFit {
+    /// identified, by these and the unknowns.
+    pub(super) fn fit(&self, bootstrap: &Bootstrap, conclude: impl Fn(&[Estimate; P], &[f64; P]) -> String) -> LawFit {
         let rows = |rows: &[T], u: &[f64; P]| rows.iter().map(|row| (self.row)(row, u)).collect::<Vec<_>>();
         let Some(best) = best_of(|u| rows(self.rows, u), self.starts.iter().copied(), 500) else {
             let sentence = "Not identified: the fit failed from every starting point.";
@@ -118,8 +118,10 @@ impl<T: Clone + Sync, const P: usize> Recipe<'_, T, P> {
             residuals: Some(Residuals::of(rows(self.rows, &best.x).iter().map(|(r, _)| *r))),
             resampled: self.units.resample.name().to_owned(),
             conclusion: match status {
-                Status::Converged => conclude(&estimates),
-                Status::BoundHit => format!("{} But the solver did not converge.", conclude(&estimates)),
+                Status::Converged => conclude(&estimates, &best.x),
+                Status::BoundHit => {
+                    format!("{} But the solver did not converge.", conclude(&estimates, &best.x))
+                }
                 _ => {
                     "Not identified: too many resamples have no such law, so these numbers are not reliable.".to_owned()
                 }

@@ -9,11 +9,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fit::Status;
-use crate::fit::laws::contrast::{self, Contrast};
+use crate::fit::laws::contrast::{self, Contrast, End, Setting};
 use crate::fit::laws::power::{Form, Law, Selection, select};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::distinct;
-use crate::fit::table::Placed;
+use crate::fit::table::{Placed, PlacedBy};
 
 /// One run on pruned data.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -126,13 +126,37 @@ fn envelope(curves: &[Curve]) -> Vec<Best> {
 fn against_largest(runs: &[Run]) -> Contrast {
     let mut sorted = runs.to_vec();
     sorted.sort_by(|a, b| b.keep.total_cmp(&a.keep));
-    let placed = |run: &Run| Placed { loss: run.loss, place: vec![run.tokens.to_string()] };
+    let placed = |run: &Run| Placed { loss: run.loss, place: vec![run.tokens.to_string()], ..Placed::default() };
     let shares = sorted.chunk_by(|a, b| a.keep.total_cmp(&b.keep).is_eq());
     contrast::fit(
-        &shares
-            .map(|runs| (format!("keeping {}", runs[0].keep), runs.iter().map(placed).collect()))
-            .collect::<Vec<_>>(),
+        &shares.map(|runs| (of_share(runs[0].keep), runs.iter().map(placed).collect())).collect::<Vec<_>>(),
+        &PlacedBy { place: vec!["examples kept".to_owned()], tuned: Vec::new() },
     )
+}
+
+/// The best share at a number of examples, where the contrast of shares shows there that it is: the lowest of some noisy losses
+/// is that of some share everywhere.
+fn lowest(best: &Best, shares: &Contrast) -> Option<String> {
+    let there = |setting: &Setting| match &setting.trend {
+        Some(trend) => {
+            let is_there = |end: &&End| (end.at / best.tokens - 1.0).abs() < 1e-6;
+            trend.ends.iter().find(is_there).map(|end| end.difference)
+        }
+        None => setting.difference.filter(|_| setting.shown),
+    };
+    let name = of_share(best.keep);
+    let (largest, others) = shares.settings.split_first()?;
+    let is_shown = if largest.name == name {
+        others.iter().all(|other| there(other).is_some_and(|difference| difference.low > 0.0))
+    } else {
+        others.iter().any(|other| other.name == name && there(other).is_some_and(|difference| difference.high < 0.0))
+    };
+    is_shown.then(|| format!("of {name} at {:.3e}", best.tokens))
+}
+
+/// What a share is called.
+fn of_share(keep: f64) -> String {
+    format!("keeping {keep}")
 }
 
 fn conclusion(status: Status, envelope: &[Best], shares: &Contrast, pruned: &Selection) -> String {
@@ -140,19 +164,18 @@ fn conclusion(status: Status, envelope: &[Best], shares: &Contrast, pruned: &Sel
         return "Pruning needs at least two shares kept, and 4 numbers of examples at which they can be compared."
             .to_owned();
     }
-    let lowest = match (envelope.first(), envelope.last()) {
-        (Some(first), Some(last)) => format!(
-            "The lowest loss is that of keeping {} at {:.3e} examples, and of keeping {} at {:.3e}.",
-            first.keep, first.tokens, last.keep, last.tokens
-        ),
-        _ => String::new(),
+    let ends = [envelope.first(), envelope.last()];
+    let shown: Vec<String> = ends.into_iter().flatten().filter_map(|best| lowest(best, shares)).collect();
+    let lowest = match &shown[..] {
+        [] => String::new(),
+        shown => format!(" The lowest loss is that {} examples.", shown.join(", and ")),
     };
     let law = match exponential(pruned) {
         Some(true) => "At the best share the loss falls like an exponential rather than a power law",
         Some(false) => "At the best share the loss falls like a power law rather than an exponential",
         None => "The data do not show whether the loss at the best share falls like an exponential or a power law",
     };
-    format!("{} {lowest} {law}. Of all forms: {}", shares.conclusion, pruned.conclusion)
+    format!("{}{lowest} {law}. Of all forms: {}", shares.conclusion, pruned.conclusion)
 }
 
 /// The status of the preferred law. Which of two power laws it is, with a floor or without, does not matter here.

@@ -4,13 +4,19 @@
 //! Spearman's correlation of ranks, and the share of pairs of runs that both put in the same order (as arXiv 2504.11393
 //! does for corpora). Pairs that are close in loss are those that a choice depends on. Where recipes were trained at several
 //! sizes, such as corpora, it is also told how often their smallest models decide as their largest do.
+//!
+//! Seeds of one recipe are no runs of their own: they are drawn together, and the correlation's interval counts them as one. It is
+//! Fisher's, because resamples of runs in perfect order are all in perfect order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use crate::fit::estimate::NORMAL_95;
 use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::ranks::spearman;
+use crate::fit::table::Placed;
+use crate::fit::table::budgets::Units;
 use crate::fit::{Estimate, Status};
 
 /// Fewest runs whose order tells anything.
@@ -31,22 +37,27 @@ pub struct Recipe {
 }
 
 /// Compares the orders. `better` says whether a larger measure is better, as an accuracy is and an edit distance is not;
-/// `recipes` has the recipe of each run, or nothing.
-pub fn fit(measure: &str, better: bool, rows: &[Row], recipes: &[Recipe], bootstrap: &Bootstrap) -> LawFit {
+/// `recipes` has the recipe of each run, or nothing; `units` says which runs are drawn together.
+pub fn fit(
+    measure: &str,
+    better: bool,
+    rows: &[Row],
+    recipes: &[Recipe],
+    units: &Units,
+    bootstrap: &Bootstrap,
+) -> LawFit {
     let law = format!("the order of runs by {measure} against that by loss");
-    if rows.len() < FEWEST {
-        let sentence = format!("An order needs at least {FEWEST} runs to be compared.");
+    if units.count() < FEWEST {
+        let sentence =
+            format!("An order needs at least {FEWEST} runs to be compared, which differ in more than their seed.");
         return LawFit::without_numbers(&law, Status::TooFewPoints, rows.len(), &sentence);
     }
     let sign = if better { -1.0 } else { 1.0 };
     let rows: Vec<Row> = rows.iter().map(|[loss, measure]| [*loss, sign * measure]).collect();
     let value = numbers(&rows);
-    let draws = bootstrap.draws(|rng| {
-        use rand::RngExt;
-        numbers(&rows.iter().map(|_| rows[rng.random_range(0..rows.len())]).collect::<Vec<_>>())
-    });
+    let draws = bootstrap.draws(|rng| numbers(&units.draw(rng).map(|at| rows[at]).collect::<Vec<_>>()));
     let estimate = |k: usize| Estimate::from_draws(value[k], draws.iter().map(|draw| draw[k]));
-    let [rho, alike, close] = [estimate(0), estimate(1), estimate(2)];
+    let [rho, alike, close] = [of_correlation(value[0], units.count()), estimate(1), estimate(2)];
     let status = if value.iter().all(|x| x.is_finite()) { Status::Converged } else { Status::NotIdentified };
     let conclusion = match status {
         Status::Converged => conclusion(measure, [rho, alike, close]),
@@ -58,7 +69,7 @@ pub fn fit(measure: &str, better: bool, rows: &[Row], recipes: &[Recipe], bootst
         Parameter::new("close", "the same of the quarter of pairs that is closest in loss", close),
     ];
     let mut conclusion = conclusion;
-    let mut resampled = "runs".to_owned();
+    let mut resampled = "runs, seeds of one together, but for the correlation, whose interval is Fisher's".to_owned();
     if let Some([by_measure, by_loss]) = decisions(&rows, recipes, bootstrap) {
         let _ = write!(
             conclusion,
@@ -72,6 +83,39 @@ pub fn fit(measure: &str, better: bool, rows: &[Row], recipes: &[Recipe], bootst
         resampled += ", and recipes where they are compared";
     }
     LawFit { formula: law, status, points: rows.len(), parameters, residuals: None, resampled, conclusion }
+}
+
+/// Spearman's correlation of so many units with Fisher's interval, as Bonett and Wright (2000) have it for ranks. A perfect
+/// order counts as half a step from the next one, and its interval has one end.
+fn of_correlation(rho: f64, units: usize) -> Estimate {
+    let n = units as f64;
+    let nearest = 1.0 - 6.0 / (n * (n * n - 1.0));
+    let middle = rho.clamp(-nearest, nearest).atanh();
+    let half = NORMAL_95 * ((1.0 + rho * rho / 2.0) / (n - 3.0)).sqrt();
+    let low = if rho <= -nearest { -1.0 } else { (middle - half).tanh() };
+    let high = if rho >= nearest { 1.0 } else { (middle + half).tanh() };
+    Estimate { value: rho, low, high }
+}
+
+/// Runs that differ in their seed alone as one unit each. Where a seed comes twice at one place, the rows differ in something that is
+/// not known, and each is one by itself, as where nothing tells places or seeds.
+pub fn units(placed: &[Option<&Placed>]) -> Units {
+    let mut places: BTreeMap<&[String], Vec<usize>> = BTreeMap::new();
+    for (at, placed) in placed.iter().enumerate() {
+        if let Some(placed) = placed.filter(|placed| !placed.place.is_empty() && !placed.seed.is_empty()) {
+            places.entry(&placed.place[..]).or_default().push(at);
+        }
+    }
+    let mut unit: Vec<usize> = (0..placed.len()).collect();
+    for runs in places.into_values() {
+        let seeds: BTreeSet<_> = runs.iter().filter_map(|at| placed[*at]).map(|placed| &placed.seed).collect();
+        if seeds.len() == runs.len() {
+            for at in &runs {
+                unit[*at] = runs[0];
+            }
+        }
+    }
+    Units::of_repeats(unit.into_iter().map(|unit| [unit as f64]))
 }
 
 /// Shares of pairs of recipes that their smallest models put in the order of their largest: by the measure, and by loss, each a
@@ -154,6 +198,55 @@ mod tests {
     use super::*;
 
     const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 200, seed: 1 };
+
+    fn fit(measure: &str, better: bool, rows: &[Row], recipes: &[Recipe], bootstrap: &Bootstrap) -> LawFit {
+        super::fit(measure, better, rows, recipes, &units(&vec![None; rows.len()]), bootstrap)
+    }
+
+    #[test]
+    fn a_perfect_order_has_an_interval_with_one_end() {
+        // Half a step from the next order, of which 1 - 12 / (6 (36 - 1)) is the correlation.
+        let six = of_correlation(1.0, 6);
+        let half = 1.96 * (1.5_f64 / 3.0).sqrt();
+        let low = ((1.0_f64 - 6.0 / 210.0).atanh() - half).tanh();
+        assert!((six.low - low).abs() < 1e-6 && (six.high - 1.0).abs() < 1e-12 && six.low < 0.65, "{six:?}");
+        let turned = of_correlation(-1.0, 6);
+        assert!((turned.high + low).abs() < 1e-6 && (turned.low + 1.0).abs() < 1e-12);
+        // Bonett and Wright: 0.5 of 30 units.
+        let some = of_correlation(0.5, 30);
+        let half = 1.96 * (1.125_f64 / 27.0).sqrt();
+        assert!((some.low - (0.5_f64.atanh() - half).tanh()).abs() < 1e-3, "{some:?}");
+    }
+
+    #[test]
+    fn seeds_of_a_recipe_are_one_run() {
+        // Five recipes of five seeds, four of them nearly in order: 25 runs would follow, five recipes do not.
+        let (mut rows, mut placed) = (Vec::new(), Vec::new());
+        for (recipe, measure) in [0.0, 0.2, 0.1, 0.4, 0.3].into_iter().enumerate() {
+            for seed in 0..5 {
+                let wobble = 0.001 * f64::from(seed);
+                rows.push([3.0 - 0.1 * recipe as f64 + wobble, measure + wobble]);
+                let cells = |cell: String| vec![cell];
+                placed.push(Placed {
+                    place: cells(recipe.to_string()),
+                    seed: cells(seed.to_string()),
+                    ..Placed::default()
+                });
+            }
+        }
+        let together = units(&placed.iter().map(Some).collect::<Vec<_>>());
+        assert_eq!(together.count(), 5);
+        let found = super::fit("accuracy", true, &rows, &[], &together, &BOOTSTRAP);
+        assert!(found.conclusion.contains("is not shown to follow"), "{}", found.conclusion);
+        assert!(fit("accuracy", true, &rows, &[], &BOOTSTRAP).conclusion.contains("accuracy follows"));
+        // The same seed twice at a place: what tells these rows apart is not known.
+        let twice: Vec<Placed> =
+            placed.iter().map(|one| Placed { seed: vec!["0".to_owned()], ..one.clone() }).collect();
+        assert_eq!(units(&twice.iter().map(Some).collect::<Vec<_>>()).count(), 25);
+        let four = units(&placed[..20].iter().map(Some).collect::<Vec<_>>());
+        let few = super::fit("accuracy", true, &rows[..20], &[], &four, &BOOTSTRAP);
+        assert_eq!(few.status, Status::TooFewPoints);
+    }
 
     #[test]
     fn an_accuracy_that_follows_the_loss_says_so_and_noise_does_not() {

@@ -2,10 +2,12 @@
 
 pub mod bootstrap;
 pub mod bounded;
+pub(super) mod chance;
 pub mod gaussian;
 pub mod least_squares;
 pub mod minimize;
 pub mod ranks;
 pub mod regress;
 pub mod residuals;
+pub(super) mod spacing;
 pub(super) mod valley;

@@ -9,12 +9,24 @@ pub struct Options {
     pub by: Option<String>,
     /// Leave out rows without a number that a fit needs, and count them.
     pub skip_incomplete: bool,
-    /// Columns that were tuned: of rows that differ in nothing else, the one of least loss counts.
+    /// Columns that were tuned.
     pub tuned: Vec<String>,
-    /// Of the rows of a budget and seed, only the one of least loss counts, where the table tells budgets.
-    pub frontier: bool,
+    /// Of which rows the best alone count.
+    pub best: Best,
     /// What its rows are.
     pub rows: Kind,
+}
+
+/// Of which rows the best alone count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Best {
+    /// Of those that differ in nothing but what was tuned.
+    #[default]
+    Tuned,
+    /// Likewise, and where nothing was tuned, of those of a budget and seed, where the table tells budgets.
+    Frontier,
+    /// All count, because the law itself takes the best of what was tuned.
+    ByLaw,
 }
 
 /// What the rows of a table are.

@@ -93,10 +93,13 @@ fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Opt
         "it does not move"
     } else if exponent.holds(0.0) {
         "it is not shown to move"
-    } else if value < 0.0 {
-        "it falls"
     } else {
-        "it grows"
+        match (status == Status::TooFewPoints, value < 0.0) {
+            (true, true) => "it is lower at the second of two values",
+            (true, false) => "it is higher at the second of two values",
+            (false, true) => "it falls",
+            (false, false) => "it grows",
+        }
     };
     let mut text = format!("The best {of} goes as {by}^{value:.2} ({low:.2} to {high:.2}): {moves}");
     let largest = optima.iter().rfind(|one| one.best.is_some());
@@ -115,7 +118,7 @@ fn conclusion(of: &str, by: &str, optima: &[Best], status: Status, exponent: Opt
         );
     }
     if status == Status::TooFewPoints {
-        text += ". Two values tell no scatter about the power law";
+        text += ". Two values tell no scatter about a power law, nor that there is one";
     }
     text + "." + &without
 }
@@ -200,6 +203,14 @@ mod tests {
             "{}",
             found.conclusion
         );
+    }
+
+    #[test]
+    fn two_places_tell_which_is_lower_and_no_law() {
+        let found = fit("decay", "tokens", &runs(&[1.0, 4.0], -0.5), &BOOTSTRAP);
+        assert_eq!(found.status, Status::TooFewPoints, "{found:?}");
+        assert!(found.conclusion.contains("it is lower at the second of two values"), "{}", found.conclusion);
+        assert!(found.conclusion.contains("Two values tell no scatter about a power law, nor that there is one"));
     }
 
     #[test]

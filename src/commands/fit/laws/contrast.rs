@@ -25,16 +25,16 @@ pub(super) const LAW: Asked =
 fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
     let args = request.args;
     ensure!(args.by.is_some(), "--law contrast compares the values of a column: name it with --by COLUMN");
-    let table = table::placed(&args.runs, &request.columns, &request.table)?;
+    let (table, names) = table::placed(&args.runs, &request.columns, &request.table)?;
     Ok(Box::new(move || {
         let Some((settings, made)) = against(request, table)? else { return Ok(Vec::new()) };
         let drawn = |(at, (name, runs)): (usize, &(String, Vec<Placed>))| {
             // A setting that is no number stands at its place in the list.
             let x = name.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite()).unwrap_or(at as f64 + 1.0);
-            runs.iter().map(move |run| Dot { x, loss: run.loss, series: None }).collect::<Vec<_>>()
+            contrast::best(runs).into_iter().map(|loss| Dot { x, loss, series: None }).collect::<Vec<_>>()
         };
         let points = settings.iter().enumerate().flat_map(drawn).collect();
-        Ok(vec![FitOfRows::new(None, Box::new(contrast::fit(&settings)), &made, points)])
+        Ok(vec![FitOfRows::new(None, Box::new(contrast::fit(&settings, &names)), &made, points)])
     }))
 }
 
@@ -45,7 +45,9 @@ type Settings = Vec<(String, Vec<Placed>)>;
 pub(super) fn against(request: &Request, table: Table<Placed>) -> anyhow::Result<Option<(Settings, Made)>> {
     let groups = groups(table, &request.args.runs, request.args.drop_highest, |run| run.loss)?;
     let Some(made) = groups.first().map(|group| group.made.clone()) else { return Ok(None) };
-    let settings = groups.into_iter().map(|group| (group.name.unwrap_or_default(), group.rows)).collect();
+    let mut settings: Settings = groups.into_iter().map(|group| (group.name.unwrap_or_default(), group.rows)).collect();
+    // All of a setting's runs may have diverged.
+    settings.retain(|(_, runs)| runs.iter().any(|run| run.loss.is_finite()));
     Ok(Some((settings, made)))
 }
 

@@ -4,15 +4,19 @@ use std::fmt::Write as _;
 
 use anyhow::ensure;
 
-use super::asked::{Asked, BATCH, LOSS, Plain, STEPS, any};
+use super::asked::{Asked, BATCH, LOSS, Reading, STEPS, any};
 use super::draw;
 use crate::commands::fit::finding::{finding, foot, number};
 use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::print::cell;
+use crate::commands::fit::request::Request;
+use crate::commands::fit::rows::{Group, groups};
 use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::Estimate;
+use crate::fit::laws::critical_batch::repeats::{self, Seeded};
 use crate::fit::laws::critical_batch::runs::{self, CriticalBatch};
 use crate::fit::named::Dot;
+use crate::fit::table;
 use crate::report::figure::{
     Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell as csv, cells, interval,
 };
@@ -23,7 +27,7 @@ pub(super) const LAW: Asked = Asked {
     read: |request| {
         let above_zero = |loss: &f64| loss.is_finite() && *loss > 0.0;
         ensure!(request.args.target_loss.iter().all(above_zero), "--target-loss: write losses above zero");
-        RUNS.read(request)
+        read(request)
     },
     draw: |told| {
         let mut figures = vec![draw::runs(&Axis::new("steps", Unit::Count), "batch", told)];
@@ -32,12 +36,28 @@ pub(super) const LAW: Asked = Asked {
     },
 };
 
-const RUNS: Plain<3> = Plain {
-    fields: [BATCH, STEPS, LOSS],
-    check: any,
-    fit: |rows, request| Box::new(runs::fit(&rows, &request.args.target_loss, &request.bootstrap)),
-    dot: |[batch, x, loss]| Dot { x: *x, loss: *loss, series: Some(*batch) },
-};
+/// The rows, those that differ in their seed alone as one.
+fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
+    let args = request.args;
+    let table = table::numbers(&args.runs, &request.columns, [BATCH, STEPS, LOSS], &request.table, any)?;
+    let table = table.beside(table::seeded(&args.runs, &request.columns, &request.table));
+    Ok(Box::new(move || {
+        let groups = groups(table, &args.runs, args.drop_highest, |(row, _): &Seeded| row[2])?;
+        let one = |Group { name, rows, made, .. }: Group<Seeded>| {
+            let dot = |([batch, x, loss], _): &Seeded| Dot { x: *x, loss: *loss, series: Some(*batch) };
+            let points = rows.iter().map(dot).collect();
+            let averaged = repeats::averaged(&rows);
+            if averaged.len() < rows.len() {
+                let (all, left) = (rows.len(), averaged.len());
+                eprintln!("note: {all} rows are {left} by the mean of those that differ in their seed alone");
+            }
+            let mut fit = runs::fit(&averaged, &args.target_loss, &request.bootstrap);
+            fit.points = rows.len();
+            FitOfRows::new(name, Box::new(fit), &made, points)
+        };
+        Ok(groups.into_iter().map(one).collect())
+    }))
+}
 
 finding!(CriticalBatch, text);
 

@@ -260,9 +260,9 @@ fn comparison(found: &Comparison, of: &str, room: Room) -> String {
     };
     let rows: [(String, Option<Estimate>, &str); 5] = [
         ("no difference".to_owned(), None, "none"),
-        (format!("a multiple of {of} for the same loss"), Some(found.factor), "factor"),
-        ("another irreducible loss, by (nats)".to_owned(), Some(found.offset), "offset"),
-        ("another exponent, by".to_owned(), Some(found.slope), "slope"),
+        (format!("a multiple of {of} for the same loss"), Some(found.numbers.factor), "factor"),
+        ("another irreducible loss, by (nats)".to_owned(), Some(found.numbers.offset), "offset"),
+        ("another exponent, by".to_owned(), Some(found.numbers.slope), "slope"),
         ("all of these".to_owned(), None, "everything"),
     ];
     for (what, estimate, name) in rows {

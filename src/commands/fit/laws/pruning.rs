@@ -39,10 +39,10 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
         let several = groups.len() > 1;
         let mut told: Vec<FitOfRows> = groups.into_iter().map(|group| fit(request, group)).collect();
         if several
-            && let Some((settings, made)) =
-                against(request, table::placed(&args.runs, &request.columns, &request.table)?)?
+            && let (table, names) = table::placed(&args.runs, &request.columns, &request.table)?
+            && let Some((settings, made)) = against(request, table)?
         {
-            told.push(FitOfRows::new(None, Box::new(contrast::fit(&settings)), &made, Vec::new()));
+            told.push(FitOfRows::new(None, Box::new(contrast::fit(&settings, &names)), &made, Vec::new()));
         }
         Ok(told)
     }))

@@ -10,6 +10,7 @@ use crate::commands::fit::rows::{Group, groups};
 use crate::fit::laws::rank::{self, Recipe};
 use crate::fit::named::{Dot, Law};
 use crate::fit::table::named::Named;
+use crate::fit::table::{self, Placed};
 use crate::report::figure::{Axis, Color, Figure, Series, Shape, Unit};
 
 pub(super) const LAW: Asked = Asked { takes: &[], read, draw: |told| vec![figure(told)] };
@@ -24,9 +25,14 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
     let size = read.found.iter().position(|found| found == "N");
     // Of losses and distances less is better.
     let better = !(measure.starts_with("loss.") || measure.ends_with(".edit_distance"));
+    // The measure is no name of groups.
+    let options = table::Options { by: None, ..request.table.clone() };
+    let table = read.table.beside(table::seeded(&args.runs, &request.columns, &options));
     Ok(Box::new(move || {
-        let groups = groups(read.table, &args.runs, args.drop_highest, |row| row.target)?;
-        let one = |Group { name, rows, made, .. }: Group<Named>| {
+        let groups = groups(table, &args.runs, args.drop_highest, |(row, _)| row.target)?;
+        let one = |Group { name, rows, made, .. }: Group<(Named, Option<Placed>)>| {
+            let units = rank::units(&rows.iter().map(|(_, placed)| placed.as_ref()).collect::<Vec<_>>());
+            let rows: Vec<Named> = rows.into_iter().map(|(row, _)| row).collect();
             let pairs: Vec<rank::Row> = rows.iter().map(|row| [row.target, row.numbers[places[0]]]).collect();
             let recipe = |row: &Named, at: usize| {
                 (!row.labels.is_empty()).then(|| Recipe { name: row.labels.join(", "), params: row.numbers[at] })
@@ -34,7 +40,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             let recipes: Vec<Recipe> =
                 size.iter().flat_map(|at| rows.iter().filter_map(|row| recipe(row, *at))).collect();
             let points = pairs.iter().map(|[x, y]| Dot { x: *x, loss: *y, series: None }).collect();
-            let fit = rank::fit(measure, better, &pairs, &recipes, &request.bootstrap);
+            let fit = rank::fit(measure, better, &pairs, &recipes, &units, &request.bootstrap);
             FitOfRows::new(name, Box::new(fit), &made, points)
         };
         Ok(groups.into_iter().map(one).collect())

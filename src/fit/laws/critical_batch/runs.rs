@@ -2,7 +2,8 @@
 //! every batch size needs, the hyperbola through them, and how its critical batch moves with loss and with data.
 //!
 //! Rows of one batch size may be checkpoints of several runs, of several learning rates say: the fewest steps to a loss
-//! are read off their lower envelope, since each batch counts at its tuned learning rate. Intervals resample the
+//! are read off their lower envelope, since each batch counts at its tuned learning rate; repeats are one run by then
+//! (`repeats.rs`), or the batch with most seeds would need the fewest steps. Intervals resample the
 //! residuals of batch sizes, one draw for all losses, because the same runs reach them all.
 
 use std::fmt::Write as _;
@@ -293,17 +294,37 @@ fn conclusion(fit: &CriticalBatch) -> String {
         large(batch)
     );
     if let Some(DataLaw { exponent, .. }) = fit.against_examples {
-        let _ = write!(text, " The critical batch grows with data as D^{}", words(exponent));
-        text += if exponent.low > 0.0 { "." } else { ", or not at all: the interval includes zero." };
+        text += &with_data(exponent);
     }
     match fit.against_loss {
-        Some(LossLaw { alpha_b, .. }) => _ = write!(text, " Against loss alpha_B is {}.", words(alpha_b)),
+        Some(LossLaw { alpha_b, .. }) => {
+            let _ = write!(text, " Against loss alpha_B is {}", words(alpha_b));
+            text += if alpha_b.high < 0.0 {
+                ": below zero, so that the critical batch falls as the loss does, against Kaplan's law."
+            } else {
+                "."
+            };
+        }
         None if fit.against_examples.is_some() => {
             text += " That it changes with the loss is not shown: alpha_B is not identified.";
         }
         None => {}
     }
     text
+}
+
+/// How the critical batch goes with data.
+fn with_data(exponent: Estimate) -> String {
+    let law = format!("as D^{}", words(exponent));
+    if exponent.low > 0.0 {
+        format!(" The critical batch grows with data {law}.")
+    } else if exponent.high < 0.0 {
+        format!(" The critical batch falls as data grow, {law}.")
+    } else {
+        format!(
+            " That the critical batch changes with data is not shown: it goes {law}, and the interval includes zero."
+        )
+    }
 }
 
 #[cfg(test)]
@@ -372,6 +393,23 @@ mod tests {
             reciprocal(Estimate { value: 2.0, low: 1.0, high: 4.0 }).map(|x| [x.low, x.high]),
             Some([0.25, 1.0])
         );
+    }
+
+    #[test]
+    fn an_exponent_of_data_is_said_to_be_above_zero_below_it_or_neither() {
+        let said = |low, high| with_data(Estimate { value: f64::midpoint(low, high), low, high });
+        assert_eq!(said(0.2, 0.4), " The critical batch grows with data as D^0.300 (0.200 to 0.400).");
+        assert_eq!(said(-0.4, -0.2), " The critical batch falls as data grow, as D^-0.300 (-0.400 to -0.200).");
+        assert!(said(-0.1, 0.3).contains("is not shown: it goes as D^0.100 (-0.100 to 0.300)"));
+        // Critical batches that grow with the loss: 3e3 L^2, alpha_B -0.5.
+        let mut rows = Vec::new();
+        for (i, k) in (0..8_i32).flat_map(|i| (0..60).map(move |k| (i, k))) {
+            let (batch, loss) = (1e3 * 4_f64.powi(i), 4.0 - 0.04 * f64::from(k));
+            rows.push([batch, 300.0 / (loss - 1.5) * (1.0 + 3e3 * loss * loss / batch), loss]);
+        }
+        let found = fit(&rows, &[3.8, 3.0, 2.5, 2.0], &BOOTSTRAP);
+        assert!((found.against_loss.unwrap().alpha_b.value + 0.5).abs() < 1e-3, "{found:?}");
+        assert!(found.conclusion.contains("falls as the loss does, against Kaplan's law"), "{}", found.conclusion);
     }
 
     #[test]

@@ -1,0 +1,121 @@
+//! The mean of differences over places, and how they change from place to place.
+//!
+//! Where differences differ between places by more than seeds scatter at one, the seeds of a place share what is its own: then
+//! places are the units of the interval, not pairs. As Bancroft (1964) has it for such a choice, the test is at 25%, so that pairs
+//! count only where nothing speaks against it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fit::Estimate;
+use crate::fit::numerics::bootstrap::{chance_beyond, student};
+use crate::fit::numerics::chance::beyond_f;
+
+/// Chance below which seeds of one place do not count as pairs of their own.
+const POOLED: f64 = 0.25;
+/// Chance below which differences are told to change.
+const CHANGES: f64 = 0.01;
+/// Fewest values over which a trend is looked for.
+const FEWEST: usize = 4;
+
+/// A difference at one end of a column, by the straight line through all in its logarithm.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// The value of the column.
+    pub at: f64,
+    /// The difference there, with its 95% interval.
+    pub difference: Estimate,
+}
+
+/// How the difference changes with a column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trend {
+    /// The column.
+    pub with: String,
+    /// At its smallest and its largest value.
+    pub ends: [End; 2],
+}
+
+/// The mean over pairs, with what tells its scatter.
+pub(super) struct Mean {
+    pub(super) difference: Estimate,
+    pub(super) freedom: usize,
+    /// Whether places differ by more than seeds scatter.
+    pub(super) scattered: bool,
+}
+
+/// The mean of differences, each with its place, which come in the order of places.
+pub(super) fn mean_of(pairs: &[(Vec<&str>, f64)]) -> Option<Mean> {
+    let all: Vec<f64> = pairs.iter().map(|pair| pair.1).collect();
+    let places: Vec<Vec<f64>> =
+        pairs.chunk_by(|a, b| a.0 == b.0).map(|same| same.iter().map(|pair| pair.1).collect()).collect();
+    let means: Vec<f64> = places.iter().map(|values| middle(values)).collect();
+    let value = middle(&all);
+    let within: f64 = places.iter().zip(&means).map(|(values, mean)| squares(values, *mean)).sum();
+    let between: f64 = places.iter().zip(&means).map(|(v, mean)| v.len() as f64 * (mean - value).powi(2)).sum();
+    let (above, below) = (places.len().saturating_sub(1), all.len() - places.len());
+    let chance =
+        if between > 0.0 { beyond_f(between / above as f64 / (within / below as f64), above, below) } else { f64::NAN };
+    let counted = if chance < POOLED { &means } else { &all };
+    let difference = mean(counted)?;
+    Some(Mean { difference, freedom: counted.len() - 1, scattered: chance < CHANGES })
+}
+
+/// The mean with Student's interval; of one value without an end.
+pub fn mean(values: &[f64]) -> Option<Estimate> {
+    let n = values.len();
+    let value = (n > 0).then(|| middle(values))?;
+    let half = match n {
+        1 => f64::NAN,
+        _ => student(n - 1) * (squares(values, value) / (n - 1) as f64 / n as f64).sqrt(),
+    };
+    Some(Estimate { value, low: value - half, high: value + half })
+}
+
+fn middle(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn squares(values: &[f64], mean: f64) -> f64 {
+    values.iter().map(|value| (value - mean).powi(2)).sum()
+}
+
+/// The clearest trend of differences with a column, each a name and its place in the key; nothing where none is shown.
+pub(super) fn trend(pairs: &[(Vec<&str>, f64)], columns: &[&str]) -> Option<Trend> {
+    let places: Vec<(&Vec<&str>, f64)> = pairs
+        .chunk_by(|a, b| a.0 == b.0)
+        .map(|same| (&same[0].0, same.iter().map(|pair| pair.1).sum::<f64>() / same.len() as f64))
+        .collect();
+    let along = |(at, name): (usize, &&str)| {
+        let x = |place: &Vec<&str>| Some(place.get(at)?.parse().ok().filter(|x: &f64| *x > 0.0)?.ln());
+        let points: Vec<[f64; 2]> = places.iter().map(|(place, y)| Some([x(place)?, *y])).collect::<Option<_>>()?;
+        line(&points).map(|(chance, ends)| (chance, Trend { with: (*name).to_owned(), ends }))
+    };
+    let found: Vec<(f64, Trend)> = columns.iter().enumerate().filter_map(along).collect();
+    let limit = CHANGES / found.len().max(1) as f64;
+    found.into_iter().filter(|(chance, _)| *chance < limit).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, trend)| trend)
+}
+
+/// The chance of a slope so steep where there is none, and the straight line at its ends.
+fn line(points: &[[f64; 2]]) -> Option<(f64, [End; 2])> {
+    let mut x: Vec<f64> = points.iter().map(|point| point[0]).collect();
+    let n = points.len() as f64;
+    let (centre, level) = (middle(&x), points.iter().map(|point| point[1]).sum::<f64>() / n);
+    let spread = squares(&x, centre);
+    x.sort_by(f64::total_cmp);
+    x.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+    if x.len() < FEWEST {
+        return None;
+    }
+    let slope = points.iter().map(|[x, y]| (x - centre) * (y - level)).sum::<f64>() / spread;
+    let rest: f64 = points.iter().map(|[x, y]| (y - level - slope * (x - centre)).powi(2)).sum();
+    let freedom = points.len() - 2;
+    let scatter = (rest / freedom as f64).sqrt();
+    // Points on their line leave nothing but rounding.
+    let error = (scatter / spread.sqrt()).max(1e-12);
+    let end = |x: f64| {
+        let value = level + slope * (x - centre);
+        let half = student(freedom) * scatter * (1.0 / n + (x - centre).powi(2) / spread).sqrt();
+        End { at: x.exp(), difference: Estimate { value, low: value - half, high: value + half } }
+    };
+    Some((chance_beyond(slope / error, freedom), [end(x[0]), end(x[x.len() - 1])]))
+}

@@ -1,0 +1,75 @@
+//! How likely chance alone makes a ratio of two variances so large.
+
+/// The chance that a ratio of two estimates of one variance, of `above` and `below` degrees of freedom, is larger than this
+/// (Fisher's F; Abramowitz and Stegun, 26.6.2); NaN where either has none.
+pub(in crate::fit) fn beyond_f(ratio: f64, above: usize, below: usize) -> f64 {
+    if above == 0 || below == 0 || ratio.is_nan() {
+        return f64::NAN;
+    }
+    let (a, b) = (above as f64, below as f64);
+    beta_share(b / (b + a * ratio.max(0.0)), b / 2.0, a / 2.0)
+}
+
+/// The share of the beta integral up to x, by its continued fraction (Numerical Recipes, 6.4), where that converges fast.
+fn beta_share(x: f64, a: f64, b: f64) -> f64 {
+    if x <= 0.0 || x >= 1.0 {
+        return x.clamp(0.0, 1.0);
+    }
+    if x > (a + 1.0) / (a + b + 2.0) {
+        return 1.0 - beta_share(1.0 - x, b, a);
+    }
+    let scale = (a * x.ln() + b * (-x).ln_1p() + ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b)).exp() / a;
+    let away = |x: f64| if x.abs() < 1e-300 { 1e-300 } else { x };
+    let (mut c, mut d) = (1.0, 1.0 / away(1.0 - (a + b) * x / (a + 1.0)));
+    let mut fraction = d;
+    for step in 1..300 {
+        let m = f64::from(step);
+        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
+        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
+        for term in [even, odd] {
+            d = 1.0 / away(1.0 + term * d);
+            c = away(1.0 + term / c);
+            fraction *= c * d;
+        }
+        if (c * d - 1.0).abs() < 1e-13 {
+            break;
+        }
+    }
+    scale * fraction
+}
+
+/// The logarithm of the gamma function of whole and half numbers above zero.
+fn ln_gamma(x: f64) -> f64 {
+    let half = (x.fract() - 0.5).abs() < 0.25;
+    let (mut from, mut sum) = if half { (0.5, std::f64::consts::PI.ln() / 2.0) } else { (1.0, 0.0) };
+    while from + 0.25 < x {
+        sum += f64::ln(from);
+        from += 1.0;
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chance_beyond_a_quantile_is_what_the_tables_say() {
+        for (ratio, above, below, chance) in [
+            (161.448, 1, 1, 0.05),
+            (4.9646, 1, 10, 0.05),
+            (3.7083, 3, 10, 0.05),
+            (7.0061, 4, 8, 0.01),
+            (2.0772, 12, 30, 0.051_643),
+            (1.0, 7, 7, 0.5),
+        ] {
+            let got = beyond_f(ratio, above, below);
+            assert!(
+                (got - chance).abs() < 1e-6 + 1e-5 * chance,
+                "F({above}, {below}) of {ratio}: {got} and not {chance}"
+            );
+        }
+        assert!(beyond_f(1.0, 0, 3).is_nan() && beyond_f(1.0, 3, 0).is_nan());
+        assert!(beyond_f(f64::INFINITY, 3, 3) < 1e-12 && (beyond_f(0.0, 3, 3) - 1.0).abs() < 1e-12);
+    }
+}
