@@ -113,6 +113,11 @@ pub fn named(bytes: &[u8]) -> Option<&'static Foreign> {
     FOREIGN.iter().find(begins).or(tar.then_some(&TAR.1)).or(page.then_some(&PAGE))
 }
 
+/// Whether a file is a web page, which among others of a text is one of them.
+pub fn is_page(bytes: &[u8]) -> bool {
+    named(bytes).is_some_and(|kind| kind.name == PAGE.name)
+}
+
 /// Bytes that are looked at to see whether a file is plain text.
 const LOOK: usize = 4096;
 

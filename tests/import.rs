@@ -399,15 +399,8 @@ fn what_is_exported_for_tensorboard_comes_back() {
     assert_code(&place.run(&["sweep", "spec.toml", "--device", "rehearsal", "--out", "there"]), 0);
     assert_code(&place.run(&["export", "tensorboard", "there", "--out", "events"]), 0);
     assert_code(&place.run(&["import", "events", "--out", "back"]), 0);
-    let column = |folder: &str, name: &str| {
-        let mut table = csv::Reader::from_path(place.path(&format!("{folder}/runs.csv"))).unwrap();
-        let at = table.headers().unwrap().iter().position(|header| header == name).unwrap();
-        let mut values: Vec<f64> = table.records().map(|row| row.unwrap()[at].parse().unwrap()).collect();
-        values.sort_by(f64::total_cmp);
-        values
-    };
     for name in ["params", "tokens", "flops", "flop_budget", "val_loss", "val_loss_se"] {
-        let (there, back) = (column("there", name), column("back", name));
+        let (there, back) = (imported(&place, "there", name), imported(&place, "back", name));
         assert_eq!(there.len(), back.len());
         assert!(there.iter().zip(&back).all(|(a, b)| (a - b).abs() <= 1e-6 * a.abs()), "{name}");
     }
@@ -458,4 +451,149 @@ fn recipes_whose_runs_have_other_names_are_compared_by_size_and_length() {
     assert!(said.contains("21 runs in common") && said.contains("-0.1000 nats"), "{said}");
     // The models differ in their names alone, which no cell shows at length.
     assert!(said.lines().all(|line| line.chars().count() < 400), "{said}");
+}
+
+/// The numbers of a column of the runs that were imported into a folder, in their order.
+fn imported(place: &Place, folder: &str, name: &str) -> Vec<f64> {
+    let mut table = csv::Reader::from_path(place.path(&format!("{folder}/runs.csv"))).unwrap();
+    let at = table.headers().unwrap().iter().position(|header| header == name).expect(name);
+    let mut values: Vec<f64> = table.records().map(|row| row.unwrap()[at].parse().unwrap()).collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+#[test]
+fn a_loss_goes_with_the_tokens_of_its_step_and_not_with_steps_that_were_gone_back_from() {
+    let place = Place::new();
+    fs::create_dir(place.path("late")).unwrap();
+    let line = |step: u32, more: &str| format!("{{\"step\": {step}, \"n_params\": 1e6, \"tokens\": {step}e4{more}}}\n");
+    let late = line(400, ", \"val_loss\": 4.1") + &line(1000, ", \"loss\": 4.0");
+    place.write("late/a.jsonl", late);
+    let there = [line(100, ", \"val_loss\": 4.4"), line(300, ", \"val_loss\": 4.2")].concat();
+    place.write("late/b.jsonl", there + &line(200, ", \"val_loss\": 4.3") + &line(250, ", \"loss\": 4.0"));
+    let said = text(&place.run(&["import", "late", "--out", "out"]).stderr);
+    assert!(
+        said.contains("a.jsonl: its last loss is of step 400") && said.contains("went back from step 300"),
+        "{said}"
+    );
+    assert_eq!(imported(&place, "out", "val_loss"), [4.1, 4.3]);
+    assert_eq!(imported(&place, "out", "tokens"), [2e6, 4e6]);
+    // MLflow and TensorBoard tell the same by the time of each value.
+    fs::create_dir_all(place.path("ml/0/r/metrics")).unwrap();
+    fs::create_dir_all(place.path("ml/0/r/params")).unwrap();
+    place.write("ml/0/r/meta.yaml", "run_name: r\nstatus: 3\n");
+    place.write("ml/0/r/params/n_params", "1e6");
+    place.write("ml/0/r/metrics/val_loss", "1 4.4 100\n3 4.2 300\n");
+    place.write("ml/0/r/metrics/train_loss", "1 4 100\n3 4 300\n4 4 200\n5 4 250\n9 4 0\n");
+    place.write("ml/0/r/metrics/tokens", "1 1e6 100\n3 3e6 300\n4 2e6 200\n5 25e5 250\n");
+    assert_code(&place.run(&["import", "ml", "--out", "mlflow"]), 0);
+    assert_eq!((imported(&place, "mlflow", "val_loss"), imported(&place, "mlflow", "tokens")), (vec![4.4], vec![1e6]));
+    events(
+        &place,
+        "tb/r",
+        "1.h",
+        &[("val_loss", 1, 4.5), ("val_loss", 3, 4.25), ("tokens", 1, 1e6), ("tokens", 3, 3e6)],
+        &[],
+    );
+    events(&place, "tb/r", "2.h", &[("tokens", 2, 2e6), ("loss", 3, 4.0)], &[("n_params", 1e6)]);
+    assert_code(&place.run(&["import", "tb", "--out", "board"]), 0);
+    assert_eq!((imported(&place, "board", "val_loss"), imported(&place, "board", "tokens")), (vec![4.25], vec![3e6]));
+}
+
+#[test]
+fn what_is_left_out_is_named_and_may_be_taken() {
+    let place = Place::new();
+    mlruns(&place);
+    let last = format!("mlruns/7/{:032}", 20);
+    place.write(&format!("{last}/meta.yaml"), "run_name: hanging\nstatus: 1\n");
+    place.write(&format!("mlruns/7/{:032}/metrics/tokens", 3), "");
+    let said = text(&place.run(&["import", "mlruns", "--out", "out", "--skip-incomplete"]).stderr);
+    assert!(said.contains("1 runs are running and are left out: hanging; --unfinished takes them too"), "{said}");
+    assert!(said.contains("1 runs lack a number and are left out: run-1e16-3"), "{said}");
+    let said = text(&place.run(&["import", "mlruns", "--out", "more", "--skip-incomplete", "--unfinished"]).stderr);
+    assert!(said.contains("20 runs imported"), "{said}");
+}
+
+#[test]
+fn runs_of_one_name_keep_their_numbers_in_a_folder_that_grows() {
+    let place = Place::new();
+    let run = |folder: &str, begun: u32, tokens: f64| {
+        fs::create_dir_all(place.path(&format!("ml/0/{folder}/metrics"))).unwrap();
+        place.write(&format!("ml/0/{folder}/meta.yaml"), format!("run_name: train\nstatus: 3\nstart_time: {begun}\n"));
+        for (name, value) in [("tokens", tokens), ("n_params", 1e6), ("val_loss", 4.0)] {
+            place.write(&format!("ml/0/{folder}/metrics/{name}"), format!("1 {value} 9\n"));
+        }
+    };
+    run("d", 1, 1e7);
+    run("c", 2, 2e7);
+    assert_code(&place.run(&["import", "ml", "--out", "out"]), 0);
+    run("a", 3, 3e7);
+    let said = text(&place.run(&["import", "ml", "--out", "out"]).stderr);
+    assert!(said.contains("1 runs imported, 2 there already"), "{said}");
+}
+
+#[test]
+fn a_loss_of_training_that_stands_in_is_told_and_other_measures_are_never_taken() {
+    let place = Place::new();
+    fs::create_dir(place.path("logs")).unwrap();
+    let log = |losses: &str| format!("{{\"n_params\": 1e6, \"tokens\": 1e7, \"step\": 9, {losses}}}\n");
+    place.write("logs/a.jsonl", log("\"val/bits_per_byte\": 1.1, \"train/loss\": 3.0"));
+    let said = text(&place.run(&["import", "logs", "--out", "out"]).stderr);
+    assert!(said.contains("warning: 'train/loss' is by its name a loss of training"), "{said}");
+    assert!(said.contains("'val/bits_per_byte' is no loss per token"), "{said}");
+    place.write("logs/a.jsonl", log("\"val_bpb\": 1.1"));
+    assert_refused(&place.run(&["import", "logs", "--out", "bpb"]), &["'val_bpb' is no loss per token", "nats"]);
+    place.write("t.csv", "N,D,val_bpb\n1e6,1e7,1.1\n2e6,1e7,1.0\n");
+    assert_refused(&place.run(&["fit", "t.csv"]), &["'val_bpb' is no loss per token"]);
+}
+
+#[test]
+fn logs_are_found_and_read_as_people_lay_them_out() {
+    let place = Place::new();
+    let losses = ["\"val/loss\"", "\"eval_loss\"", "\"val\": {\"loss\"", "\"validation/epoch_loss\""];
+    for (at, name) in losses.into_iter().enumerate() {
+        let folder = ["deep/a/x", "deep/a/y", "deep/b", "deep/c/d/e"][at];
+        fs::create_dir_all(place.path(folder)).unwrap();
+        let close = if name.contains('{') { "}" } else { "" };
+        let more = format!("\"train\": {{\"loss\": 3.9}}, \"num_input_tokens_seen\": 1e7, {name}: 4{close}");
+        place.write(
+            &format!("{folder}/metrics.jsonl"),
+            format!("{{\"step\": 9, \"n_params\": {}e6, {more}}}\n", at + 1),
+        );
+    }
+    let said = text(&place.run(&["import", "deep", "--out", "out"]).stderr);
+    assert!(said.contains("4 runs imported") && said.contains("are all taken as val_loss"), "{said}");
+    assert_eq!(place.read("out/curves.csv").lines().count(), 5);
+    fs::create_dir(place.path("it")).unwrap();
+    place.write("it/a.csv", ",Step,Train_Loss,val_loss,tokens,N\n0,1,5,5,1e6,1e6\n1,2,4,4,2e6,1e6\n");
+    place.write("it/b.csv", "iteration,val_loss,tokens,N\n1,5,1e6,2e6\n2,4.5,2e6,2e6\n");
+    assert_code(&place.run(&["import", "it", "--out", "csv"]), 0);
+    assert_eq!(imported(&place, "csv", "tokens"), [2e6, 2e6]);
+    // The checkpoints of Hugging Face's trainer, of which the last one knows all.
+    for step in [50, 100] {
+        fs::create_dir_all(place.path(&format!("hf/r/checkpoint-{step}"))).unwrap();
+        let history = format!(
+            "[{{\"loss\": 4.5, \"step\": 50}}, {{\"eval_loss\": {}, \"step\": {step}}}]",
+            5.0 - f64::from(step) / 100.0
+        );
+        let state = format!(
+            "{{\"global_step\": {step}, \"max_steps\": 100, \"num_input_tokens_seen\": {step}0000, \"n_params\": 1e6, \"log_history\": {history}}}"
+        );
+        place.write(&format!("hf/r/checkpoint-{step}/trainer_state.json"), state);
+    }
+    assert_code(&place.run(&["import", "hf", "--out", "trainer"]), 0);
+    assert_eq!(
+        (imported(&place, "trainer", "val_loss"), imported(&place, "trainer", "tokens")),
+        (vec![4.0], vec![1e6])
+    );
+    // Several values of one name, in folders of their own.
+    for [train, val] in [["sx/r/loss/train", "sx/r/loss/val"], ["pt/r/loss_train", "pt/r/loss_val"]] {
+        let root = &train[..2];
+        events(&place, &format!("{root}/r"), "1.h", &[("tokens", 9, 1e7)], &[("n_params", 1e6)]);
+        events(&place, train, "1.h", &[("loss", 9, 3.5)], &[]);
+        events(&place, val, "1.h", &[("loss", 9, 4.5)], &[]);
+        let said = text(&place.run(&["import", root, "--out", &format!("{root}-out")]).stderr);
+        assert!(said.contains("1 runs imported"), "{root}: {said}");
+        assert_eq!(imported(&place, &format!("{root}-out"), "val_loss"), [4.5]);
+    }
 }

@@ -100,7 +100,7 @@ pub struct MergeArgs {
 #[derive(Args, Debug)]
 pub struct ImportArgs {
     /// A table of runs (CSV, a CSV export of W&B, JSON Lines, Parquet), or a folder: one log a run (JSON Lines, CSV), mlruns of
-    /// MLflow, wandb of W&B, event files of TensorBoard.
+    /// MLflow, wandb of W&B, event files of TensorBoard, trainer_state.json of Hugging Face.
     pub source: PathBuf,
     /// The results folder to make, or to add runs to.
     #[arg(long)]
@@ -118,6 +118,9 @@ pub struct ImportArgs {
     /// Take missing tokens as C/(6N).
     #[arg(long)]
     pub tokens_from_flops: bool,
+    /// Take runs of logs too that did not end, by their last loss.
+    #[arg(long)]
+    pub unfinished: bool,
 }
 
 /// Flags of `runner devices`.

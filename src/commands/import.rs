@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail};
 use super::results::{self, MissingCorpus};
 use crate::cli::ImportArgs;
 use crate::execute::Tally;
-use crate::fit::table::{self, Columns, Field, Options, Records, TableFile};
-use crate::import::{self, Imported};
+use crate::fit::table::{self, Columns, Field, Options, Records, Table, TableFile};
+use crate::import::{self, Asked, Imported};
 use crate::ledger::{Ledger, LedgerError, Losses, Published, RunResult};
 use crate::observation::Observation;
 use crate::spec;
@@ -27,8 +27,10 @@ const NAMES: [&str; 5] = ["name", "runname", "run", "runid", "id"];
 
 /// Runs the command.
 pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    let ImportArgs { source, out, columns, skip_incomplete, tokens_from_flops } = args;
-    let gathered = import::gather(source)?;
+    let ImportArgs { source, out, columns, skip_incomplete, tokens_from_flops, unfinished } = args;
+    let columns = Columns::parse(columns)?;
+    let gathered = import::gather(source, Asked { columns: &columns, unfinished: *unfinished })?;
+    let of_logs = gathered.is_some();
     let (file, curves) = match gathered {
         Some(gathered) => {
             gathered.notes.iter().for_each(|note| eprintln!("note: {note}"));
@@ -38,14 +40,14 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     };
     let options =
         Options { skip_incomplete: *skip_incomplete, tokens_from_flops: *tokens_from_flops, ..Options::default() };
-    let read = table::read_from(&file, &Columns::parse(columns)?, &options);
+    let read = table::read_from(&file, &columns, &options);
     let read = read.with_context(|| said_of_rows(source, &file))?;
     read.notes.iter().for_each(|note| eprintln!("note: {note}"));
     read.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-    for (status, count) in &read.skipped {
-        eprintln!("note: {count} runs are {status} and are left out");
-    }
     let records = table::records(&file)?;
+    for note in left_out(&read, &records, of_logs) {
+        eprintln!("note: {note}");
+    }
     let runs = read.rows.iter().zip(&read.lines).map(|(observation, line)| {
         let mut run = imported(&records, *line, observation);
         // Each run is a line.
@@ -53,7 +55,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         run.curve = at.and_then(|at| curves.get(at)).cloned().unwrap_or_default();
         run
     });
-    let runs: Vec<Imported> = distinct(runs.collect());
+    let runs: Vec<Imported> = distinct(runs.collect(), &records);
     // What a folder has called the budgets of its curves stays, though further runs move their mean.
     let known = spec::read(&out.join("spec.toml")).and_then(|text| spec::parse(&text, "")).ok();
     let known = known.and_then(|spec| spec.sweep?.budgets).unwrap_or_default();
@@ -63,7 +65,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     // A name of a sweep begins with a letter or digit.
     let name = Some(name.trim_start_matches(['-', '_'])).filter(|name| !name.is_empty()).unwrap_or("imported");
     let sweep = import::sweep(name, &source.display().to_string(), runs, &known)?;
-    let ledger = Ledger::create(out, &sweep.text, sweep.plan, Losses::Trained)?;
+    let ledger = Ledger::create(out, &sweep.text, sweep.plan, Losses::Trained).map_err(other_sweep)?;
     refuse_others(&ledger, &sweep.results)?;
     let new = publish(&ledger, &sweep.results)?;
     let tally = Tally::of(&ledger)?;
@@ -72,6 +74,16 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let already = if there > 0 { format!(", {there} there already") } else { String::new() };
     eprintln!("{new} runs imported{already}. Report: {}", out.join("report.html").display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to do where a folder has another sweep: nobody wrote the values in which they differ.
+fn other_sweep(error: LedgerError) -> anyhow::Error {
+    let LedgerError::AnotherSweep { dir, .. } = &error else { return error.into() };
+    let dir = dir.display();
+    anyhow::anyhow!(
+        "{dir} holds the results of another sweep, to which these runs cannot be added: they have other budgets, or other sizes under \
+         the names there; import all runs into another folder with --out, or move {dir} away"
+    )
 }
 
 /// Publishes the results, and says how many were new. Each waits for the disk, so that many wait at once.
@@ -155,9 +167,9 @@ fn nameless(records: &Records, cells: &[String], loss: f64) -> String {
     format!("row {}", &blake3::hash(text.as_bytes()).to_hex()[..8])
 }
 
-/// Runs of one name, as where the name is that of a group, are told apart by a number.
-fn distinct(mut runs: Vec<Imported>) -> Vec<Imported> {
-    let mut taken: BTreeSet<String> = BTreeSet::new();
+/// Runs of one name, as where the name is that of a group, are told apart by a number: of all rows, so that a run keeps its own
+/// when another one of its name has ended.
+fn distinct(mut runs: Vec<Imported>, records: &Records) -> Vec<Imported> {
     let mut known: BTreeMap<(String, [u64; 3]), f64> = BTreeMap::new();
     for run in &runs {
         let Observation { params, tokens, seed, loss, .. } = run.observation;
@@ -170,15 +182,39 @@ fn distinct(mut runs: Vec<Imported>) -> Vec<Imported> {
             );
         }
     }
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let mut free = |wanted: &str| {
+        let numbered = (2..).map(|number| format!("{wanted} ({number})"));
+        std::iter::once(wanted.to_owned()).chain(numbered).find(|name| taken.insert(name.clone())).unwrap_or_default()
+    };
+    let told = records.rows.keys().filter_map(|line| Some((*line, free(&name(records, *line)?))));
+    let told: BTreeMap<u64, String> = told.collect();
     for run in &mut runs {
-        let mut name = run.name.clone();
-        for number in 2.. {
-            if taken.insert(name.clone()) {
-                break;
-            }
-            name = format!("{} ({number})", run.name);
-        }
-        run.name = name;
+        run.name = told.get(&run.row).cloned().unwrap_or_else(|| free(&run.name));
     }
     runs
+}
+
+/// Runs that are named one by one where they are left out.
+const NAMED: usize = 5;
+
+/// What was left out, with the names of the first.
+fn left_out(read: &Table<Observation>, records: &Records, of_logs: bool) -> Vec<String> {
+    let mut by_reason: BTreeMap<Option<&str>, Vec<String>> = BTreeMap::new();
+    for (line, status) in &read.left_out {
+        let name = name(records, *line).unwrap_or_else(|| format!("row {line}"));
+        by_reason.entry(status.as_deref()).or_default().push(name);
+    }
+    let note = |(status, names): (Option<&str>, Vec<String>)| {
+        let more = names.len().saturating_sub(NAMED);
+        let and = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let why = status.map_or_else(|| "lack a number".to_owned(), |status| format!("are {status}"));
+        let way = match status {
+            Some("without an end" | "running" | "killed" | "unfinished") if of_logs => "; --unfinished takes them too",
+            _ => "",
+        };
+        let count = names.len();
+        format!("{count} runs {why} and are left out: {}{and}{way}", names[..count - more].join(", "))
+    };
+    by_reason.into_iter().map(note).collect()
 }

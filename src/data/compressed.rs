@@ -17,6 +17,18 @@ pub fn length(bytes: &[u8], most: u64) -> io::Result<u64> {
     io::copy(&mut lies.reader.take(most.saturating_add(1)), &mut io::sink())
 }
 
+/// The beginning of the text of a file that is compressed or UTF-16, or nothing where it lies there as it is.
+pub fn beginning(bytes: &[u8], path: &Path, most: u64) -> Result<Option<Vec<u8>>, DataError> {
+    let lies = Lies::of(bytes).map_err(|error| damaged(Some("Zstandard"), path, &error))?;
+    if lies.is_plain() {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    let read = lies.reader.take(most).read_to_end(&mut text);
+    read.map_err(|error| damaged(lies.compressed, path, &error))?;
+    Ok(Some(text))
+}
+
 /// The text of a file, or nothing where it lies there as it is. `folder` takes it.
 pub fn unpack(bytes: &[u8], path: &Path, folder: &Path) -> Result<Option<Mmap>, DataError> {
     let lies = Lies::of(bytes).map_err(|error| damaged(Some("Zstandard"), path, &error))?;

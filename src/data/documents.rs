@@ -6,14 +6,18 @@ use std::path::Path;
 
 use super::bad::NOT_UTF8;
 use super::{DataError, foreign};
+use crate::foreign::is_page;
 
-/// The text as UTF-8 without the byte 0, which is what separates documents in the token files.
-pub fn checked<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, DataError> {
+/// The text as UTF-8 without the byte 0, which is what separates documents in the token files. A web page is a text `among` other
+/// files; alone it stands in the place of one.
+pub fn checked<'a>(bytes: &'a [u8], path: &Path, among: bool) -> Result<&'a str, DataError> {
     if foreign::may_be_tokens(bytes, path) {
         let what = "this is no text; if it holds token ids, write source = \"bin\", and data.vocab";
         return Err(DataError::content(path, what));
     }
-    foreign::refuse(bytes, path)?;
+    if !(among && is_page(bytes)) {
+        foreign::refuse(bytes, path)?;
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let offset = error.valid_up_to();
         DataError::content(path, format!("not UTF-8 at byte offset {offset}; {NOT_UTF8}"))
@@ -283,11 +287,11 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_named_by_their_offset() {
         let path = Path::new("x.txt");
-        let error = checked(b"abc\xff", path).unwrap_err().to_string();
+        let error = checked(b"abc\xff", path, false).unwrap_err().to_string();
         assert!(error.contains("x.txt") && error.contains("byte offset 3") && error.contains("UTF-8"), "{error}");
-        let error = checked(b"ab\0c", path).unwrap_err().to_string();
+        let error = checked(b"ab\0c", path, false).unwrap_err().to_string();
         assert!(error.contains("NUL") && error.contains("byte offset 2"), "{error}");
-        let error = checked(b"\xfd7zXZ\0\xff", path).unwrap_err().to_string();
+        let error = checked(b"\xfd7zXZ\0\xff", path, true).unwrap_err().to_string();
         assert!(error.contains("unxz") && !error.contains("iconv"), "{error}");
     }
 }

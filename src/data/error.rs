@@ -67,6 +67,9 @@ impl DataError {
 
 /// What to do where the system refused.
 fn hint(doing: &str, path: &Path, cause: &io::Error) -> &'static str {
+    if matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        return "; there is no room left: remove files there, or choose a folder with more room with --cache";
+    }
     if doing != "read" {
         return "; choose a folder that you may write to with --cache";
     }
@@ -77,5 +80,17 @@ fn hint(doing: &str, path: &Path, cause: &io::Error) -> &'static str {
         io::ErrorKind::NotFound if name.contains("linux") => "; scripts/corpus-linux.sh makes the corpus of Linux",
         io::ErrorKind::NotFound => "; give the path of a file, relative to the current directory",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_folder_that_nobody_may_write_to() {
+        let said = |kind: io::ErrorKind| DataError::io("write into", Path::new("cache"))(kind.into()).to_string();
+        assert!(said(io::ErrorKind::StorageFull).ends_with("choose a folder with more room with --cache"));
+        assert!(said(io::ErrorKind::PermissionDenied).ends_with("choose a folder that you may write to with --cache"));
     }
 }

@@ -27,16 +27,20 @@ pub struct InputFile {
     bytes: Mmap,
     /// BLAKE3 of its bytes.
     pub hash: blake3::Hash,
+    /// Whether the part has others.
+    among: bool,
 }
 
 /// The files of a part, in the order of their names, hashed.
 pub fn open(part: &Part) -> Result<Vec<InputFile>, DataError> {
+    let files = kind::files(&part.path, part.source)?;
+    let among = files.len() > 1;
     let open = |path: PathBuf| {
         let bytes = cache::map(&path)?;
         let hash = blake3::hash(&bytes);
-        Ok(InputFile { path, bytes, hash })
+        Ok(InputFile { path, bytes, hash, among })
     };
-    kind::files(&part.path, part.source)?.into_par_iter().map(open).collect()
+    files.into_par_iter().map(open).collect()
 }
 
 /// The documents of a file: slices of itself, or of what was written out.
@@ -112,9 +116,12 @@ impl InputFile {
                 spill.finish(bad).map(Documents::Out)
             }
             _ => match compressed::unpack(&self.bytes, &self.path, folder)? {
-                None => documents::checked(&self.bytes, &self.path).map(|text| Documents::Here(separator.cut(text))),
+                None => {
+                    let text = documents::checked(&self.bytes, &self.path, self.among)?;
+                    Ok(Documents::Here(separator.cut(text)))
+                }
                 Some(bytes) => {
-                    let text = documents::checked(&bytes, &self.path)?;
+                    let text = documents::checked(&bytes, &self.path, self.among)?;
                     // The documents are slices of the text.
                     let place = |document: &str| document.as_ptr().addr() - text.as_ptr().addr();
                     let range = |document: &str| place(document)..place(document) + document.len();

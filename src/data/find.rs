@@ -21,6 +21,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
         }
         _ => {
             leads_somewhere(path)?;
+            refuse_pipe(path)?;
             return Ok(vec![path.clone()]);
         }
     };
@@ -114,6 +115,16 @@ fn leads_somewhere(path: &Path) -> Result<(), DataError> {
     Err(DataError::content(path, what))
 }
 
+/// Refuses a pipe or a device, of which nobody knows how long it is, and which gives its text once.
+fn refuse_pipe(path: &Path) -> Result<(), DataError> {
+    if path.metadata().is_ok_and(|about| !about.is_file()) {
+        let what =
+            "this is no file but a pipe or a device; save what comes out of it to a file, and give the path of that";
+        return Err(DataError::content(path, what));
+    }
+    Ok(())
+}
+
 fn is_loop(link: &Path, folder: &Path) -> DataError {
     let what = format!("this link is a loop: it leads back to {}, in which it lies; remove the link", folder.display());
     DataError::content(link, what)
@@ -205,6 +216,13 @@ mod tests {
         assert_eq!(names("missing.txt").unwrap(), ["missing.txt"], "no pattern, for others to miss");
         assert!(names("z*.txt").unwrap_err().to_string().contains("no file matches"));
         assert!(names("[.txt").unwrap_err().to_string().contains("pattern"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_refused_before_anybody_waits_for_it() {
+        let error = files(Path::new("/dev/null")).unwrap_err().to_string();
+        assert!(error.contains("/dev/null: this is no file") && error.contains("save what comes out"), "{error}");
     }
 
     #[cfg(unix)]

@@ -4,9 +4,9 @@ use std::io::{BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::rows::{Rows, without_packing};
-use super::{DataError, cache, find, rows};
+use super::{DataError, cache, compressed, documents, find, rows};
 use crate::foreign::is_plain_text;
-use crate::spec::Source;
+use crate::spec::{Data, Source};
 use crate::unpacked;
 
 /// How a corpus lies.
@@ -95,7 +95,7 @@ impl Kind {
     pub fn of(path: &Path) -> Result<Self, DataError> {
         let mut files = match find::files(path) {
             Ok(files) => files,
-            Err(error) if path.is_dir() => return Err(error),
+            Err(error) if path.exists() => return Err(error),
             Err(_) => return Ok(named(path)),
         };
         let by_name = if path.is_dir() { of_folder(path, &mut files)? } else { named(&files[0]) };
@@ -145,6 +145,53 @@ fn begins(file: &[u8], most: usize) -> Option<Vec<u8>> {
     let mut beginning = Vec::new();
     unpacked::reader(file).take(most as u64).read_to_end(&mut beginning).ok()?;
     Some(beginning)
+}
+
+/// Bytes of text that are looked through before a spec is written; whoever prepares it reads all.
+const LOOKED_THROUGH: u64 = 1 << 26;
+
+/// Refuses what `data prepare` would not take as text, as far as the beginnings of the files show.
+pub fn check_text(path: &Path) -> Result<(), DataError> {
+    let Ok(files) = files(path, Source::Text) else { return Ok(()) };
+    let mut left = LOOKED_THROUGH;
+    for file in files.iter().filter(|file| file.exists()) {
+        let bytes = cache::map(file)?;
+        let unpacked = compressed::beginning(&bytes, file, left)?;
+        let all = unpacked.as_deref().unwrap_or(&bytes);
+        let text = &all[..all.len().min(left as usize)];
+        // The look may end inside of a character.
+        let cut = std::str::from_utf8(text).err().filter(|error| error.error_len().is_none());
+        let is_cut = unpacked.is_some() && text.len() as u64 == left || text.len() < all.len();
+        let end = cut.filter(|_| is_cut).map_or(text.len(), |error| error.valid_up_to());
+        documents::checked(&text[..end], file, files.len() > 1)?;
+        left -= text.len() as u64;
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A word on validation files that lie in a folder of a corpus, and are trained on.
+pub fn validation_inside(data: &Data) -> Option<String> {
+    let path = data.path.as_deref().filter(|_| data.validation_path.is_none())?;
+    let files = files(path, data.source).ok()?;
+    let begins = |words: &[&str]| {
+        let is = |file: &&PathBuf| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+            let word: String = name.chars().take_while(|c| c.is_alphabetic()).collect();
+            words.contains(&word.as_str())
+        };
+        files.iter().find(is)
+    };
+    let (train, validation) = (begins(&["train", "training"])?, begins(&["val", "valid", "validation"])?);
+    Some(format!(
+        "{} is trained on too, and validation is a share of all files of data.path: where it is what to validate on, write path = \
+         {:?} and validation_path = {:?}, and delete validation_fraction",
+        validation.display(),
+        train.display().to_string(),
+        validation.display().to_string()
+    ))
 }
 
 /// Refuses files of text, each with its bytes, where those of rows have most of it: a few among others, such as the settings
@@ -220,6 +267,26 @@ mod tests {
         let code = folder(&[("README.md", "# About"), ("package.json", "{}"), ("main.c", "int main() {}")]);
         assert_eq!(Kind::of(code.path()).unwrap(), Kind::Text);
         assert_eq!(files(code.path(), Source::Text).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn text_that_cannot_be_prepared_is_told_before_and_a_page_among_others_is_one() {
+        let dir =
+            folder(&[("a/x.txt", "words of a text"), ("a/y.html", "<html>more words</html>"), ("b.txt", "words")]);
+        for (name, bytes) in
+            [("latin.txt", &b"caf\xe9 au lait"[..]), ("x.xz", b"\xfd7zXZ\0\0\0"), ("cut.gz", b"\x1f\x8b\x08\0")]
+        {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        let check = |name: &str| check_text(&dir.path().join(name)).map_err(|error| error.to_string());
+        for (name, said) in
+            [("latin.txt", "not UTF-8"), ("x.xz", "unxz"), ("cut.gz", "cut short"), ("a/y.html", "web page")]
+        {
+            assert!(check(name).unwrap_err().contains(said), "{name}: {:?}", check(name));
+        }
+        for name in ["a", "b.txt", "nowhere.txt"] {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
     }
 
     #[test]

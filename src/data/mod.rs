@@ -45,7 +45,7 @@ pub use cache::{BinFacts, Manifest, TextFacts, TokenDocuments, TokenFacts};
 pub use error::DataError;
 pub use ids::ORIGINAL_IDS;
 pub use kept::{KeptFacts, check_file as check_scores};
-pub use kind::{Kind, field_of_text, files as files_of};
+pub use kind::{Kind, check_text, field_of_text, files as files_of};
 pub use length::{of as text_length, of_token_files as token_count};
 pub use mixture::PartFacts;
 pub use near::NearFacts;
@@ -186,8 +186,12 @@ impl Corpus {
     }
 
     /// A word on a validation set that has much more or less of the tokens than `data.validation_fraction` says: documents are
-    /// drawn, and they differ in length.
+    /// drawn, and they differ in length. Or on files that are called so, and are trained on.
     pub fn uneven(&self, data: &Data) -> Option<String> {
+        kind::validation_inside(data).or_else(|| self.share_held_out(data))
+    }
+
+    fn share_held_out(&self, data: &Data) -> Option<String> {
         let Manifest { train, validation, kept, .. } = &self.manifest;
         let (train, validation) = (train.as_ref()?.tokens, validation.as_ref()?.tokens);
         let asked = data.validation_fraction.filter(|_| kept.is_none())?;

@@ -202,17 +202,22 @@ impl<'a> Display<'a> {
     /// What it would have cost on is no work any more.
     fn stopped(&mut self, slot: usize, id: &RunId, tokens: u64, why: &str) {
         let spared = self.runs.get(id).map_or(0.0, |run| spared(run, tokens));
+        let is_unknown = self.resumed[slot].is_none();
         self.ended(slot, id, true, why);
         (self.total, self.done) = (self.total - spared, self.done - spared);
+        self.before -= if is_unknown { spared } else { 0.0 };
     }
 
     fn ended(&mut self, slot: usize, id: &RunId, has_result: bool, text: &str) {
         self.partial[slot] = 0.0;
-        let resumed = self.resumed[slot].replace(0.0).unwrap_or(0.0);
+        let resumed = self.resumed[slot].replace(0.0);
         if has_result {
-            self.done += self.runs.get(id).map_or(0.0, |run| run.flops_spent());
+            let flops = self.runs.get(id).map_or(0.0, |run| run.flops_spent());
+            self.done += flops;
+            // Of a run that was taken up again and ended before it told how far it was, nobody knows what this call did.
+            self.before += if resumed.is_none() { flops } else { 0.0 };
         } else {
-            self.before -= resumed;
+            self.before -= resumed.unwrap_or(0.0);
         }
         if let Some(bars) = &self.bars {
             bars.slots[slot].set_prefix(format!("slot {} {:16}", slot + 1, ""));
@@ -310,5 +315,21 @@ mod tests {
         assert!((done - 0.25).abs() < 1e-3, "{done}");
         display.show(0, &Event::Interrupted { run: run.id.clone(), step: 75 });
         assert!(display.spent().abs() < 1e-9 && display.before.abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_run_that_is_taken_up_again_and_ends_before_it_tells_its_progress_is_no_work_of_this_call() {
+        let (_dir, ledger) = ledger(2);
+        let runs = &ledger.plan().runs;
+        let id = |at: usize| runs[at].id.clone();
+        let mut display = Display::new(&ledger, 1, false);
+        let finished = Event::Finished { run: id(0), val_loss: 3.0, tokens_per_second: 1.0, seconds: 1.0 };
+        display.show(0, &Event::Claimed { run: id(0), attempt: 2 });
+        display.show(0, &finished);
+        assert!(display.seconds_left().is_infinite(), "{} of {}", display.before, display.spent());
+        let stopped = Event::Stopped { run: id(1), tokens: runs[1].tokens / 2, why: "stopped".to_owned() };
+        display.show(0, &Event::Claimed { run: id(1), attempt: 2 });
+        display.show(0, &stopped);
+        assert!((display.before / display.spent() - 1.0).abs() < 1e-9, "{} of {}", display.before, display.spent());
     }
 }

@@ -38,7 +38,7 @@ mod wandb;
 pub use error::{At, TableError};
 pub use field::{Columns, Field, PART_LOSS, SHARE};
 pub use group::Groups;
-pub use names::calls;
+pub use names::{calls, is_plain_loss, is_step, training_loss};
 pub use options::{Best, Kind, Options};
 pub use source::Source as TableFile;
 
@@ -69,6 +69,8 @@ pub struct Table<T> {
     pub skipped: BTreeMap<String, usize>,
     /// Rows that were left out because a number is missing.
     pub incomplete: usize,
+    /// The lines or rows of both, with their status; no status where a number is missing.
+    pub left_out: Vec<(u64, Option<String>)>,
     /// The convention by which parameters are counted where the table does not tell all of them.
     pub counted: Option<Counting>,
     /// What was assumed, in sentences for the user.
@@ -258,17 +260,17 @@ fn scan<T>(
     let curves = Curves::of(reader, options, status.as_ref())?;
     let mut table = Table::default();
     let mut incomplete: Option<(TableError, Vec<At>)> = None;
-    let mut row = StringRecord::new();
-    let mut seen = Seen::default();
+    let (mut row, mut seen) = (StringRecord::new(), Seen::default());
     while rows.next(&mut row)? {
-        if !curves.counts(row.position().map_or(0, csv::Position::line)) {
+        let line = row.position().map_or(0, csv::Position::line);
+        if !curves.counts(line) {
             continue;
         }
         let status = status.as_ref().map(|place| row[place.index].trim());
         let counts = |status: &str| is_finished(status) || options.rows == Kind::Outcomes && lost(status).is_some();
         if let Some(status) = status.filter(|status| !counts(status)) {
             tuned::left_out(&mut tuning, status, &row);
-            *table.skipped.entry(status.to_owned()).or_default() += 1;
+            table.leave_out(line, Some(status));
             continue;
         }
         if options.rows != Kind::Offers && seen.before(&row) {
@@ -282,7 +284,7 @@ fn scan<T>(
                 table.push(one, &row);
             }
             (Err(TableError::Incomplete { .. }), _) if options.skip_incomplete => {
-                table.incomplete += 1;
+                table.leave_out(line, None);
                 continue;
             }
             (Err(TableError::Incomplete { .. }), Some((_, also))) => {
@@ -306,7 +308,7 @@ fn scan<T>(
     table.refuse_nothing(reader)?;
     table.notes = reader.notes();
     table.notes.extend(curves.note);
-    table.warnings.extend(curves.warning.into_iter().chain(seen.warning()));
+    table.warnings.extend(curves.warning.into_iter().chain(seen.warning()).chain(reader.of_training()));
     if let Some(tuning) = tuning {
         table.keep_best(&tuning, options.best == Best::ByLaw);
     }
@@ -322,6 +324,7 @@ impl<T> Default for Table<T> {
             lines: Vec::new(),
             skipped: BTreeMap::new(),
             incomplete: 0,
+            left_out: Vec::new(),
             counted: None,
             notes: Vec::new(),
             warnings: Vec::new(),
@@ -330,12 +333,30 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
+    /// Counts a row that is left out for its status, or because a number is missing.
+    fn leave_out(&mut self, line: u64, status: Option<&str>) {
+        match status {
+            Some(status) => *self.skipped.entry(status.to_owned()).or_default() += 1,
+            None => self.incomplete += 1,
+        }
+        self.left_out.push((line, status.map(str::to_owned)));
+    }
+
     /// Each row with what another reading of the same table has at its line.
     pub fn beside<U>(self, other: Table<U>) -> Table<(T, Option<U>)> {
         let mut others: HashMap<u64, U> = other.lines.into_iter().zip(other.rows).collect();
         let rows = self.rows.into_iter().zip(&self.lines).map(|(row, line)| (row, others.remove(line))).collect();
-        let Self { groups, lines, skipped, incomplete, counted, notes, warnings, .. } = self;
-        Table { rows, groups, lines, skipped, incomplete, counted, notes, warnings }
+        Table {
+            rows,
+            groups: self.groups,
+            lines: self.lines,
+            skipped: self.skipped,
+            incomplete: self.incomplete,
+            left_out: self.left_out,
+            counted: self.counted,
+            notes: self.notes,
+            warnings: self.warnings,
+        }
     }
 
     fn push(&mut self, one: T, row: &StringRecord) {

@@ -1,17 +1,23 @@
 //! A folder of logs as one table: a row a run, with the last value of everything that its log tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::log::STEPS;
-use super::tracked::{FINISHED, Fields, Tracked};
-use super::{ImportError, log, mlflow, tensorboard, wandb};
-use crate::fit::table::{self, Field};
+use super::course::{Course, Points, WHOLE, flat, is_no_number, is_of_training};
+use super::tracked::{FINISHED, Fields, Tracked, UNENDED};
+use super::{ImportError, log, mlflow, tensorboard, trainer, wandb};
+use crate::fit::table::{self, Columns, Field};
 
-/// Steps, tokens and training losses along a run, as far as each is told.
-type Points = Vec<(Option<f64>, Option<f64>, f64)>;
+/// How a folder of logs is to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Columns of other names.
+    pub columns: &'a Columns,
+    /// Whether runs count that did not end.
+    pub unfinished: bool,
+}
 
 /// What a folder of logs tells.
 #[derive(Debug, Default)]
@@ -27,12 +33,12 @@ pub struct Gathered {
     ended: BTreeMap<usize, &'static str>,
 }
 
-/// Names of a training loss in logs.
-const LOSSES: [&str; 4] = ["loss", "train_loss", "train/loss", "training_loss"];
 const STATUS: &str = "status";
 /// The status of a run whose last loss is no number, and of one whose log ends before its last step.
 const DIVERGED: &str = "diverged";
 const UNFINISHED: &str = "unfinished";
+/// What losses of several names are called together.
+const LOSS: &str = "val_loss";
 /// Names of the steps that a run is to have.
 const ALL_STEPS: [&str; 8] = [
     "max_steps",
@@ -44,26 +50,22 @@ const ALL_STEPS: [&str; 8] = [
     "num_training_steps",
     "total_iterations",
 ];
-/// Share of its steps after which a log is that of a whole run.
-const WHOLE: f64 = 0.99;
-/// Names of tokens.
-const TOKENS: [&str; 3] = ["tokens", "tokens_seen", "train_tokens"];
-
 /// The runs that files of one kind tell of.
 type Runs = fn(&Path) -> Result<Vec<Tracked>, ImportError>;
 
 /// Reads a folder of logs; nothing where the path is no such folder but a table or a folder with `runs.csv`.
-pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
+pub fn gather(path: &Path, asked: Asked<'_>) -> Result<Option<Gathered>, ImportError> {
     if !path.is_dir() || path.join("runs.csv").is_file() {
         return Ok(None);
     }
     // The first kind of files that a folder has. Where it has another one as well, both may tell of the same runs.
-    let kinds: [(&str, Runs); 5] = [
+    let kinds: [(&str, Runs); 6] = [
         ("logs", log::runs),
         ("MLflow's files", mlflow::runs),
         ("logs", log::runs_inside),
         ("W&B's files", wandb::runs),
         ("TensorBoard's event files", tensorboard::runs),
+        ("trainer_state.json of Hugging Face", trainer::runs),
     ];
     let (mut runs, mut gathered) = (Vec::new(), Gathered::default());
     for (name, kind) in kinds {
@@ -77,9 +79,13 @@ pub fn gather(path: &Path) -> Result<Option<Gathered>, ImportError> {
         }
     }
     if runs.is_empty() {
+        runs = log::runs_below(path)?;
+    }
+    if runs.is_empty() {
         return Err(ImportError::NoRuns(path.to_owned()));
     }
-    runs.into_iter().try_for_each(|run| gathered.add(run))?;
+    runs.into_iter().try_for_each(|run| gathered.add(run, asked))?;
+    gathered.choose_losses(asked.columns);
     gathered.write();
     Ok(Some(gathered))
 }
@@ -88,82 +94,87 @@ fn has_status(run: &Fields) -> bool {
     run.keys().any(|key| table::calls(Field::Status, key))
 }
 
-/// Whether a value is the word of what is no number.
-fn is_no_number(value: &Value) -> bool {
-    value.as_str().and_then(|text| text.parse::<f64>().ok()).is_some_and(|number| !number.is_finite())
+/// Whether a loss is called so that is not, or need not be, that of training.
+fn is_of_validation(name: &str) -> bool {
+    table::calls(Field::Loss, name) && !is_of_training(name)
 }
 
 impl Gathered {
     /// A run.
-    fn add(&mut self, of: Tracked) -> Result<(), ImportError> {
+    fn add(&mut self, of: Tracked, asked: Asked<'_>) -> Result<(), ImportError> {
         let Tracked { name, path, lines, settings, status, notes } = of;
         self.notes.extend(notes);
         let count = lines.len();
-        let (mut run, mut points, mut skipped, mut diverged) = (Fields::new(), Points::new(), 0, false);
-        let (mut reached, mut all) = (0.0_f64, None);
-        // Trainers of Hugging Face close a log with the mean of all training losses, by a name of its own.
-        let only_step_losses = lines.iter().flatten().any(|told| told.contains_key(LOSSES[0]));
-        for told in lines {
-            let Some(told) = told else {
-                skipped += 1;
-                continue;
-            };
-            let number = |names: &[&str]| names.iter().find_map(|name| told.get(*name)?.as_f64());
-            if let Some(loss) = number(if only_step_losses { &LOSSES[..1] } else { &LOSSES }) {
-                points.push((number(&STEPS), number(&TOKENS), loss));
-            }
-            reached = number(&STEPS).map_or(reached, |step| reached.max(step));
-            all = number(&ALL_STEPS).or(all);
-            // A logger may write every key each step: only a line whose losses are all no numbers is that of a divergence.
-            let mut losses =
-                told.iter().filter(|(name, value)| table::calls(Field::Loss, name) && !value.is_null()).peekable();
-            if losses.peek().is_some() {
-                diverged = losses.all(|(_, value)| is_no_number(value));
-            }
-            run.extend(told.into_iter().filter(|(_, value)| !value.is_null() && !is_no_number(value)));
-        }
+        let mut course = Course::of(lines.into_iter().flatten());
+        let skipped = count - course.count;
+        let mut run = course.values(asked.columns);
         if run.is_empty() && status.is_none() {
             return Err(ImportError::NothingTold { path, lines: count });
         }
+        let of_run = |what: &str| format!("{}: {what}", path.display());
         if skipped > 0 {
-            self.notes.push(format!("{}: {skipped} lines are not understood and are skipped", path.display()));
+            self.notes.push(of_run(&format!("{skipped} lines are not understood and are skipped")));
         }
-        for (name, value) in settings.into_iter().filter(|(_, value)| !value.is_null() && !is_no_number(value)) {
+        self.notes.extend(course.notes.iter().map(|note| of_run(note)));
+        for (name, value) in flat(settings).into_iter().filter(|(_, value)| !value.is_null() && !is_no_number(value)) {
             run.entry(name).or_insert(value);
         }
         run.entry("name").or_insert_with(|| name.into());
-        all = all.or_else(|| ALL_STEPS.iter().find_map(|name| run.get(*name)?.as_f64().filter(|steps| *steps >= 1.0)));
+        let told = || ALL_STEPS.iter().find_map(|name| run.get(*name)?.as_f64().filter(|steps| *steps >= 1.0));
+        let (reached, all) = (course.reached(), course.last(&ALL_STEPS).or_else(told));
+        let is_unended = |status: &String| asked.unfinished && UNENDED.contains(&status.as_str());
+        let status = status.map(|status| if is_unended(&status) { FINISHED.to_owned() } else { status });
         // The last loss that was a number is not that of its end.
         let at = self.runs.len();
         let may_be_whole = !has_status(&run) && status.as_deref().is_none_or(|status| status == FINISHED);
         let short = all.filter(|all| reached > 0.0 && reached < WHOLE * all - 1.0);
-        if diverged && may_be_whole {
-            self.notes.push(format!("{}: its last loss is no number, so that it counts as diverged", path.display()));
+        if course.diverged() && may_be_whole {
+            self.notes.push(of_run("its last loss is no number, so that it counts as diverged"));
             self.ended.insert(at, DIVERGED);
+        } else if let Some(all) = short.filter(|_| may_be_whole && !asked.unfinished) {
+            self.notes.push(of_run(&format!("it ends at step {reached} of {all}, so that it counts as unfinished")));
+            self.ended.insert(at, UNFINISHED);
         } else if let Some(status) = status {
             run.insert(STATUS.to_owned(), status.into());
-        } else if let Some(all) = short.filter(|_| may_be_whole) {
-            let ends = format!("it ends at step {reached} of {all}, so that it counts as unfinished");
-            self.notes.push(format!("{}: {ends}", path.display()));
-            self.ended.insert(at, UNFINISHED);
         }
-        self.push(run, points);
+        self.runs.push(run);
+        self.curves.push(course.curve());
         Ok(())
     }
 
-    fn push(&mut self, run: Fields, points: Points) {
-        self.runs.push(run);
-        self.curves.push(points);
+    /// Leaves out losses on the way where another one is told, and calls those of validation by one name where each run has one and
+    /// they differ, unless a name was asked for.
+    fn choose_losses(&mut self, columns: &Columns) {
+        if columns.named(Field::Loss).is_some() {
+            return;
+        }
+        let is_on_the_way = |key: &str| table::calls(Field::Loss, key) && is_of_training(key);
+        if self.runs.iter().flat_map(Fields::keys).any(|key| is_of_validation(key)) {
+            self.runs.iter_mut().for_each(|run| run.retain(|key, _| !is_on_the_way(key)));
+        } else if let Some(name) = self.runs.iter().flat_map(Fields::keys).find(|key| table::is_plain_loss(key)) {
+            self.notes.push(format!(
+                "the only loss of these logs is '{name}', which may be that of training: a fit wants the one of validation"
+            ));
+        }
+        let of_run =
+            |run: &Fields| -> Vec<String> { run.keys().filter(|key| is_of_validation(key)).cloned().collect() };
+        let names: Vec<Vec<String>> = self.runs.iter().map(of_run).collect();
+        let all: BTreeSet<&String> = names.iter().flatten().collect();
+        if all.len() < 2 || names.iter().any(|names| names.len() > 1) {
+            return;
+        }
+        let listed: Vec<String> = all.into_iter().map(|name| format!("'{name}'")).collect();
+        self.notes.push(format!("the losses {} are one of each run, and are all taken as {LOSS}", listed.join(", ")));
+        for (run, names) in self.runs.iter_mut().zip(&names) {
+            if let Some(value) = names.first().and_then(|name| run.remove(name)) {
+                run.insert(LOSS.to_owned(), value);
+            }
+        }
     }
 
     /// Writes the runs as lines. Those that diverged or are unfinished are told as such by the key that other logs have for it;
     /// where no log tells a status, the others are finished.
     fn write(&mut self) {
-        // A loss on the way is not that of the end, where another one is told.
-        let validation = |key: &String| table::calls(Field::Loss, key) && !LOSSES.contains(&key.as_str());
-        if self.runs.iter().flat_map(Fields::keys).any(validation) {
-            self.runs.iter_mut().for_each(|run| run.retain(|key, _| !LOSSES.contains(&key.as_str())));
-        }
         let told = self.runs.iter().flat_map(Fields::keys).find(|key| table::calls(Field::Status, key)).cloned();
         let key = told.as_deref().unwrap_or(STATUS);
         for (at, mut run) in std::mem::take(&mut self.runs).into_iter().enumerate() {

@@ -1,14 +1,15 @@
 //! The log of one run, line by line: JSON Lines, or CSV as Lightning's `CSVLogger` and many scripts write it, a row a measurement.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::ImportError;
-use super::tracked::{Fields, Tracked, inside, text, value};
+use super::tracked::{Fields, Tracked, folders, inside, text, value};
 use crate::fit::table::{self, Field};
 use crate::lines::plain_json;
 
-/// Names of steps.
+/// Names of steps that come before others on a line that has several.
 pub const STEPS: [&str; 4] = ["step", "_step", "global_step", "iter"];
 
 /// Where Lightning writes the settings of a run, beside its log.
@@ -19,13 +20,36 @@ pub fn runs(folder: &Path) -> Result<Vec<Tracked>, ImportError> {
     logs(folder, "")
 }
 
-/// The logs of the folders in a folder.
+/// The logs of the folders in a folder; where some have none, of those further below.
 pub fn runs_inside(folder: &Path) -> Result<Vec<Tracked>, ImportError> {
+    let folders: Vec<PathBuf> = inside(folder)?.into_iter().filter(|inner| inner.is_dir()).collect();
     let mut found = Vec::new();
-    for inner in inside(folder)?.iter().filter(|inner| inner.is_dir()) {
-        found.extend(logs(inner, &inner.file_name().unwrap_or_default().to_string_lossy())?);
+    for inner in &folders {
+        found.extend(logs(inner, &called(inner, folder))?);
+    }
+    if found.is_empty() { Ok(found) } else { runs_below(folder) }
+}
+
+/// The logs of the folders below a folder, at any depth: those further below a log are not of a run of their own.
+pub fn runs_below(folder: &Path) -> Result<Vec<Tracked>, ImportError> {
+    let mut with_logs: Vec<PathBuf> = Vec::new();
+    let mut found = Vec::new();
+    for inner in folders(folder)?.into_iter().skip(1) {
+        if with_logs.iter().any(|log| inner.starts_with(log)) {
+            continue;
+        }
+        let runs = logs(&inner, &called(&inner, folder))?;
+        if !runs.is_empty() {
+            with_logs.push(inner);
+            found.extend(runs);
+        }
     }
     Ok(found)
+}
+
+/// What the logs of a folder are called by.
+fn called(inner: &Path, folder: &Path) -> String {
+    inner.strip_prefix(folder).unwrap_or(inner).to_string_lossy().into_owned()
 }
 
 /// The logs in a folder, sorted. Those of a folder inside are called by both; one that is alone there, which may be called
@@ -51,14 +75,23 @@ fn is_log(path: &Path) -> bool {
     path.is_file() && (ending == "jsonl" || ending == "ndjson" || ending == "csv" && has_columns_of_a_log(path))
 }
 
-/// Losses along steps, and not a run a row.
+/// Losses along steps, and not a run a row: parameters are those of one run.
 fn has_columns_of_a_log(path: &Path) -> bool {
-    let Ok(mut reader) = csv::Reader::from_path(path) else { return false };
-    let Ok(header) = reader.headers() else { return false };
-    let has = |is: &dyn Fn(&str) -> bool| header.iter().any(|name| is(name.trim()));
-    has(&|name| STEPS.contains(&name))
-        && has(&|name| name.contains("loss"))
-        && !has(&|name| table::calls(Field::Params, name))
+    let Ok(mut reader) = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_path(path) else {
+        return false;
+    };
+    let Ok(header) = reader.headers().cloned() else { return false };
+    let has = |is: &dyn Fn(&str) -> bool| header.iter().any(is);
+    if !has(&table::is_step) || !has(&|name| name.to_lowercase().contains("loss")) {
+        return false;
+    }
+    let Some(params) = header.iter().position(|name| table::calls(Field::Params, name)) else { return true };
+    let (mut rows, mut sizes) = (0, BTreeSet::new());
+    for row in reader.records().map_while(Result::ok) {
+        rows += 1;
+        sizes.extend(row.get(params).filter(|cell| !cell.is_empty()).map(str::to_owned));
+    }
+    rows > 1 && sizes.len() < 2
 }
 
 /// What each line tells; nothing where it is not understood.

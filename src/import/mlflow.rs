@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use super::ImportError;
 use super::tracked::{FINISHED, Fields, Steps, Tracked, inside, text};
 
-/// The runs of an `mlruns` folder, or of one of its experiments.
+/// The runs of an `mlruns` folder, or of one of its experiments, in the order in which they were begun: folders have random
+/// names, and runs of one name are told apart by their order.
 pub fn runs(path: &Path) -> Result<Vec<Tracked>, ImportError> {
     let runs = run_folders(path)?.into_iter().map(|folder| run(&folder));
-    runs.filter_map(Result::transpose).collect()
+    let mut runs = runs.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+    runs.sort_by_key(|(begun, _)| *begun);
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
 }
 
 /// Folders of runs: those with `meta.yaml` and `metrics`.
@@ -29,8 +32,8 @@ fn run_folders(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(found)
 }
 
-/// A run; nothing for one that was deleted.
-fn run(path: &Path) -> Result<Option<Tracked>, ImportError> {
+/// When a run was begun, and the run; nothing for one that was deleted.
+fn run(path: &Path) -> Result<Option<(i64, Tracked)>, ImportError> {
     let meta = text(&path.join("meta.yaml"))?;
     let told = |key: &str| {
         let line = meta.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
@@ -44,8 +47,8 @@ fn run(path: &Path) -> Result<Option<Tracked>, ImportError> {
         settings.insert(name, text(&file)?.trim().into());
     }
     for (name, file) in named_files(&path.join("metrics"))? {
-        for (value, step) in text(&file)?.lines().filter_map(measurement) {
-            steps.add(step, &name, value);
+        for (time, value, step) in text(&file)?.lines().filter_map(measurement) {
+            steps.add(time, step, &name, value);
         }
     }
     let folder = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -58,15 +61,17 @@ fn run(path: &Path) -> Result<Option<Tracked>, ImportError> {
         "5" | "KILLED" => "killed".to_owned(),
         other => other.to_owned(),
     };
+    let begun = told("start_time").and_then(|time| time.parse().ok()).unwrap_or(0);
     let (path, lines, status) = (path.to_owned(), steps.lines(), Some(status));
-    Ok(Some(Tracked { name, path, lines, settings, status, ..Tracked::default() }))
+    Ok(Some((begun, Tracked { name, path, lines, settings, status, ..Tracked::default() })))
 }
 
-/// Value and step of a line of a metric.
-fn measurement(line: &str) -> Option<(f64, i64)> {
-    let mut words = line.split_whitespace().skip(1);
+/// Time, value and step of a line of a metric.
+fn measurement(line: &str) -> Option<(f64, f64, i64)> {
+    let mut words = line.split_whitespace();
+    let time = words.next()?.parse().unwrap_or(0.0);
     let value = words.next()?.parse().ok()?;
-    Some((value, words.next().and_then(|step| step.parse().ok()).unwrap_or(0)))
+    Some((time, value, words.next().and_then(|step| step.parse().ok()).unwrap_or(0)))
 }
 
 /// Files below a folder, by their path in it with `/`; none where there is no such folder.

@@ -5,14 +5,17 @@
 //! a table of runs                                    -> a sweep (`runs`)
 //! ```
 //!
-//! A format is a file here: `log` (JSON Lines, CSV), `mlflow`, `tensorboard`, `wandb`.
+//! A format is a file here: `log` (JSON Lines, CSV), `mlflow`, `tensorboard`, `trainer` (Hugging Face), `wandb`. `course` goes
+//! through the steps of one run.
 
+mod course;
 mod gather;
 mod log;
 mod mlflow;
 mod runs;
 mod tensorboard;
 mod tracked;
+mod trainer;
 mod wandb;
 
 use std::io;
@@ -20,7 +23,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub use gather::{Gathered, gather};
+pub use gather::{Asked, Gathered, gather};
 pub use runs::{Imported, Sweep, sweep};
 
 /// Why runs cannot be imported.
@@ -38,7 +41,7 @@ pub enum ImportError {
     #[error(
         "{} holds no runs: give a folder with one log a run (*.jsonl, or *.csv with columns such as step and loss, each in the \
          folder or in one of its own), an mlruns folder of MLflow, a wandb folder of W&B, a folder of TensorBoard's event files, \
-         or a table of runs (CSV, JSON Lines, Parquet)",
+         one of Hugging Face's trainer_state.json, or a table of runs (CSV, JSON Lines, Parquet)",
         .0.display()
     )]
     NoRuns(PathBuf),

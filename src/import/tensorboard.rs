@@ -22,7 +22,7 @@ const LONGEST_SETTING: usize = 200;
 /// What the event files of one folder tell.
 #[derive(Default)]
 struct Folder {
-    steps: Vec<(i64, String, f64)>,
+    steps: Vec<(f64, i64, String, f64)>,
     settings: Fields,
     has_hparams: bool,
     status: Option<String>,
@@ -52,8 +52,8 @@ pub fn runs(path: &Path) -> Result<Vec<Tracked>, ImportError> {
     for (folder, told) in &found {
         let (owner, prefix) = owner(folder, path, &found);
         let (steps, run) = runs.entry(owner.to_owned()).or_default();
-        for (step, name, measured) in &told.steps {
-            steps.add(*step, &format!("{prefix}{name}"), *measured);
+        for (time, step, name, measured) in &told.steps {
+            steps.add(*time, *step, &format!("{prefix}{name}"), *measured);
         }
         run.settings.extend(told.settings.clone());
         run.status = told.status.clone().or(run.status.take());
@@ -82,6 +82,9 @@ fn base(folder: &Path) -> String {
 fn owner<'a>(folder: &'a Path, root: &Path, found: &BTreeMap<PathBuf, Folder>) -> (&'a Path, String) {
     let Some(parent) = folder.parent().filter(|_| folder != root) else { return (folder, String::new()) };
     let name = base(folder);
+    if let Some((run, part)) = scalars(folder, &found[folder]).filter(|(run, _)| found.contains_key(*run)) {
+        return (run, format!("{part}/"));
+    }
     if PARTS.contains(&name.to_lowercase().as_str()) {
         return (parent, format!("{name}/"));
     }
@@ -93,14 +96,29 @@ fn owner<'a>(folder: &'a Path, root: &Path, found: &BTreeMap<PathBuf, Folder>) -
     (folder, String::new())
 }
 
+/// The run and the part of a folder that `add_scalars` wrote, which has a folder for each of several values of one name:
+/// `RUN/loss_train` as PyTorch has it, and `RUN/loss/train` as tensorboardX does.
+fn scalars<'a>(folder: &'a Path, told: &Folder) -> Option<(&'a Path, String)> {
+    let (.., tag, _) = told.steps.first()?;
+    if told.steps.iter().any(|(_, _, other, _)| other != tag) {
+        return None;
+    }
+    let (parent, name) = (folder.parent()?, base(folder));
+    if let Some(part) = name.strip_prefix(&tag.replace('/', "_")).and_then(|rest| rest.strip_prefix('_')) {
+        return Some((parent, part.to_owned()));
+    }
+    let run = parent.ancestors().nth(tag.split('/').count())?;
+    (run.join(tag) == parent).then_some((run, name))
+}
+
 impl Folder {
     /// Reads an event file as far as it is whole.
     fn read(&mut self, path: &Path, file: &[u8]) {
         let mut rest = file;
         while let Some(record) = events::read_record(&mut rest) {
-            if let Ok(Event { step, summary: Some(Summary { value }), .. }) = Event::decode(record) {
+            if let Ok(Event { wall_time, step, summary: Some(Summary { value }), .. }) = Event::decode(record) {
                 for value in value {
-                    self.add(step, value);
+                    self.add(wall_time, step, value);
                 }
             }
         }
@@ -113,7 +131,7 @@ impl Folder {
         }
     }
 
-    fn add(&mut self, step: i64, told: events::Value) {
+    fn add(&mut self, time: f64, step: i64, told: events::Value) {
         let events::Value { tag, simple_value, tensor, metadata } = told;
         let plugin = metadata.and_then(|metadata| metadata.plugin_data).filter(|plugin| plugin.name == HPARAMS);
         if let Some(plugin) = plugin {
@@ -123,7 +141,7 @@ impl Folder {
         } else if let Some(measured) = simple_value.map(plain).or_else(|| tensor?.number())
             && !tag.ends_with(TWICE)
         {
-            self.steps.push((step, tag, measured));
+            self.steps.push((time, step, tag, measured));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the files of one run tell, wherever they are from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,8 @@ pub struct Tracked {
 
 /// The status of a run that ended well.
 pub const FINISHED: &str = "finished";
+/// Those of runs that may have come to their last step and not told that they ended.
+pub const UNENDED: [&str; 3] = ["without an end", "running", "killed"];
 
 /// What is in a folder, sorted.
 pub fn inside(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
@@ -79,14 +81,22 @@ pub fn value(text: &str) -> Value {
     number.map_or_else(|| text.into(), Value::Number)
 }
 
-/// Measurements of one run by their step: of a step that was done again, after a restart, the later ones count.
+/// Measurements of one run, with when each was told.
 #[derive(Debug, Default)]
-pub struct Steps(BTreeMap<i64, Fields>);
+pub struct Steps(Vec<Measured>);
+
+#[derive(Debug)]
+struct Measured {
+    time: f64,
+    step: i64,
+    name: String,
+    value: f64,
+}
 
 impl Steps {
-    /// Adds a measurement.
-    pub fn add(&mut self, step: i64, name: &str, measured: f64) {
-        self.0.entry(step).or_default().insert(name.to_owned(), number(measured));
+    /// Adds a measurement; `time` in any unit.
+    pub fn add(&mut self, time: f64, step: i64, name: &str, value: f64) {
+        self.0.push(Measured { time, step, name: name.to_owned(), value });
     }
 
     /// Whether there is none.
@@ -94,12 +104,20 @@ impl Steps {
         self.0.is_empty()
     }
 
-    /// A line a step.
-    pub fn lines(self) -> Vec<Option<Fields>> {
+    /// In the order in which they were told, those of one step that follow each other on one line.
+    pub fn lines(mut self) -> Vec<Option<Fields>> {
+        self.0.sort_by(|a, b| a.time.total_cmp(&b.time).then(a.step.cmp(&b.step)));
+        let mut lines: Vec<(i64, Fields)> = Vec::new();
+        for Measured { step, name, value, .. } in self.0 {
+            match lines.last_mut().filter(|(last, _)| *last == step) {
+                Some((_, told)) => drop(told.insert(name, number(value))),
+                None => lines.push((step, Fields::from_iter([(name, number(value))]))),
+            }
+        }
         let line = |(step, mut told): (i64, Fields)| {
             told.entry("step").or_insert_with(|| step.into());
             Some(told)
         };
-        self.0.into_iter().map(line).collect()
+        lines.into_iter().map(line).collect()
     }
 }

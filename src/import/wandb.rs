@@ -114,6 +114,10 @@ pub fn runs(path: &Path) -> Result<Vec<Tracked>, ImportError> {
         let at = *known.entry((project, id)).or_insert(runs.len());
         if let Some(whole) = runs.get_mut(at) {
             whole.lines.extend(run.lines);
+            // A run that was killed may not have told its name.
+            if whole.name == stem(&whole.path) {
+                whole.name = run.name;
+            }
             whole.settings.extend(run.settings);
             whole.notes.extend(run.notes);
             whole.status = run.status;
@@ -131,16 +135,20 @@ fn begun(file: &Path) -> (String, PathBuf) {
     (time, file.to_owned())
 }
 
+fn stem(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// The number of a run, and what its file tells as far as it is whole.
 fn read(path: &Path, file: &[u8]) -> (String, Tracked) {
     let mut run = Tracked {
-        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        name: stem(path),
         path: path.to_owned(),
         // A run that is killed writes no end, and one that still runs has none yet.
         status: Some("without an end".to_owned()),
         ..Tracked::default()
     };
-    let (mut id, mut summary) = (run.name.clone(), Fields::new());
+    let (mut id, mut summary) = (run.name.trim_start_matches("run-").to_owned(), Fields::new());
     let (records, whole) = records(file);
     if !whole {
         let what =
@@ -324,12 +332,15 @@ mod tests {
         write("run-20260101_1-ab12", &[started("ab12", vec![item("seed", "1")]), at(1, vec![item("loss", "4.0")])]);
         let rest = [started("ab12", vec![item("seed", "1")]), at(2, vec![item("loss", "3.0")]), ended(0)];
         write("offline-run-20260102_1-ab12", &rest);
+        // Killed before it had told its name.
+        write("run-20251231_1-ab12", &[at(0, vec![item("loss", "5.0")])]);
         write("run-20260103_1-cd34", &[started("cd34", vec![]), ended(1)]);
         #[cfg(unix)]
         std::os::unix::fs::symlink("run-20260103_1-cd34", place.path().join("wandb/latest-run")).unwrap();
         let runs = runs(place.path()).unwrap();
         let ends: Vec<_> = runs.iter().map(|run| (run.lines.len(), run.status.as_deref())).collect();
-        assert_eq!(ends, [(2, Some(FINISHED)), (0, Some("failed"))]);
-        assert_eq!(runs[0].lines[1].as_ref().unwrap()["loss"], 3.0);
+        assert_eq!(ends, [(3, Some(FINISHED)), (0, Some("failed"))]);
+        assert_eq!(runs[0].name, "a good run");
+        assert_eq!(runs[0].lines[2].as_ref().unwrap()["loss"], 3.0);
     }
 }

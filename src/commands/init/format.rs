@@ -19,7 +19,10 @@ impl Format {
     pub fn of(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         match Kind::of(path)? {
-            Kind::Text => Ok(Self::Text),
+            Kind::Text => {
+                data::check_text(path)?;
+                Ok(Self::Text)
+            }
             Kind::Jsonl => Ok(Self::Jsonl),
             Kind::Parquet => Ok(Self::Parquet),
             Kind::Tokens => bail!(

@@ -165,8 +165,8 @@ impl From<&SurfaceFit> for Summary {
         let mut summary = Self::new(&fit.approach, fit.counting, fit.status, fit.points, &fit.conclusion);
         summary.set_laws(fit.n_exponent, fit.d_exponent);
         for (name, estimate) in ["E", "A", "B", "alpha", "beta"].into_iter().zip(fit.constants.into_iter().flatten()) {
-            // All resamples at one bound are no certainty.
-            if estimate.high > estimate.low {
+            // All resamples at one bound are no certainty; of exact losses they are all alike.
+            if estimate.high > estimate.low || estimate.high >= estimate.low && !fit.at_bound.contains(&name) {
                 summary.intervals.insert(name.to_owned(), [estimate.low, estimate.high]);
             }
         }

@@ -8,7 +8,7 @@ use csv::StringRecord;
 use super::error::TableError;
 use super::field::Field;
 use super::habits::{Place, is_finished, is_missing};
-use super::names::plain;
+use super::names::{STEPS, plain};
 use super::number::{Commas, written};
 use super::options::{Kind, Options};
 use super::reader::Reader;
@@ -18,9 +18,6 @@ const RUNS: [&[&str]; 2] = [
     &["run", "runid", "runname", "runuuid"],
     &["name", "id", "experiment", "experimentname", "experimentid", "exp", "expname", "trial", "trialid", "jobid"],
 ];
-
-/// How the column of a run's steps is called where it has a row for each of several.
-const STEPS: [&str; 7] = ["step", "globalstep", "trainerglobalstep", "iter", "iteration", "update", "trainstep"];
 
 /// Rows of a run, on average, from which on they are points of a curve: finished runs of one name are fewer.
 const POINTS: usize = 10;

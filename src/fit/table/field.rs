@@ -183,7 +183,8 @@ impl Columns {
         Ok(columns)
     }
 
-    pub(super) fn named(&self, field: Field) -> Option<&str> {
+    /// The column that was named for a field, with its unit as it was written.
+    pub fn named(&self, field: Field) -> Option<&str> {
         self.fields.iter().find(|(renamed, _)| *renamed == field).map(|(_, column)| column.as_str())
     }
 

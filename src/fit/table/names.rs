@@ -102,7 +102,7 @@ const NAMES: [(Field, [&[&str]; 2]); 20] = [
                 "tokensopt",
                 "dopt",
             ],
-            &["d", "datasetsize"],
+            &["d", "datasetsize", "numinputtokensseen"],
         ],
     ),
     (
@@ -124,7 +124,7 @@ const NAMES: [(Field, [&[&str]; 2]); 20] = [
                 "traincompute",
                 "computeflops",
             ],
-            &["c"],
+            &["c", "totalflos"],
         ],
     ),
     (
@@ -169,8 +169,10 @@ const NAMES: [(Field, [&[&str]; 2]); 20] = [
                 "valcrossentropy",
                 "testcrossentropy",
                 "validationcrossentropy",
+                "validationepochloss",
+                "valepochloss",
             ],
-            &["l", "trainloss", "losstrain", "trainingloss", "valbpb"],
+            &["l", "trainloss", "losstrain", "trainingloss"],
         ],
     ),
     (Field::LossSe, [&["vallossse", "lossse", "lossstderr", "vallossstderr", "losssem", "vallosssem"], &[]]),
@@ -226,6 +228,22 @@ const NAMES: [(Field, [&[&str]; 2]); 20] = [
     (Field::BigNorm, [&["bignorm2"], &[]]),
 ];
 
+/// How a loss of training is called beside one of validation, the one of single steps first.
+const TRAINING: [&str; 8] = [
+    "trainloss",
+    "losstrain",
+    "trainingloss",
+    "losstraining",
+    "trainlossstep",
+    "trainlossepoch",
+    "trainepochloss",
+    "trainingepochloss",
+];
+
+/// How the steps are called that a run has come to.
+pub(super) const STEPS: [&str; 7] =
+    ["step", "globalstep", "trainerglobalstep", "iter", "iteration", "update", "trainstep"];
+
 fn names(field: Field) -> [&'static [&'static str]; 2] {
     NAMES.into_iter().find(|(other, _)| *other == field).map(|(_, names)| names).unwrap_or_default()
 }
@@ -233,7 +251,10 @@ fn names(field: Field) -> [&'static [&'static str]; 2] {
 /// The columns that may be `field` by what people call it; several of them are for the user to decide.
 pub(super) fn recognise(headers: &StringRecord, field: Field) -> Vec<Candidate> {
     let tiers = names(field).map(|names| {
-        let of = |(index, header): (usize, &str)| means(header, names).map(|unit| Candidate { index, unit });
+        let of = |(index, header): (usize, &str)| {
+            let unit = means(header, names).filter(|_| field != Field::Loss || !is_another_measure(header))?;
+            Some(Candidate { index, unit })
+        };
         headers.iter().enumerate().filter_map(of).collect::<Vec<_>>()
     });
     tiers.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
@@ -242,6 +263,33 @@ pub(super) fn recognise(headers: &StringRecord, field: Field) -> Vec<Candidate> 
 /// Whether people call a field so.
 pub fn calls(field: Field, header: &str) -> bool {
     names(field).iter().any(|names| means(header, names).is_some())
+        && !(field == Field::Loss && is_another_measure(header))
+}
+
+/// Where a loss of training stands among what people call so, the one of single steps first; nothing for what is called otherwise.
+pub fn training_loss(header: &str) -> Option<usize> {
+    let called = called(header);
+    TRAINING.iter().position(|name| *name == called)
+}
+
+/// Whether a loss is called so, and not by what it is measured on.
+pub fn is_plain_loss(header: &str) -> bool {
+    called(header) == "loss"
+}
+
+/// Whether people call so the steps that a run has come to.
+pub fn is_step(header: &str) -> bool {
+    STEPS.contains(&plain(header).as_str())
+}
+
+/// The part of a header that is a name: all of `train.loss`, and the end of `summary.val_loss`.
+fn called(header: &str) -> String {
+    let is_name = |name: &String| {
+        let name = name.as_str();
+        TRAINING.contains(&name) || NAMES.iter().any(|(_, tiers)| tiers.iter().any(|names| names.contains(&name)))
+    };
+    let starts = std::iter::once(0).chain(header.match_indices('.').map(|(at, _)| at + 1));
+    starts.map(|at| plain(&header[at..])).find(is_name).unwrap_or_else(|| plain(header))
 }
 
 /// The factor of the unit of a header that is one of some names, 1 where it tells none.
@@ -250,10 +298,7 @@ fn means(header: &str, names: &[&str]) -> Option<f64> {
     if header.trim().starts_with("axis.") {
         return None;
     }
-    let is = |text: &str| {
-        let last = text.rsplit('.').next().unwrap_or(text);
-        [text, last].into_iter().any(|text| names.contains(&plain(text).as_str()))
-    };
+    let is = |text: &str| names.contains(&called(text).as_str());
     if is(header) {
         return Some(1.0);
     }
@@ -265,6 +310,13 @@ fn means(header: &str, names: &[&str]) -> Option<f64> {
 pub(super) fn is_another_measure(header: &str) -> bool {
     let others = ["byte", "char", "word", "perplexity", "ppl", "bpb", "bpc"];
     others.iter().any(|other| plain(header).contains(other))
+}
+
+/// Whether a column is by its name what a model's text is measured by instead of a loss per token.
+pub(super) fn is_another_loss(header: &str) -> bool {
+    let name = plain(header);
+    let is = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    is(&["perplexity", "ppl", "bpb", "bpc"]) || is(&["bitsper", "natsper", "lossper"]) && is_another_measure(header)
 }
 
 /// Lower case, without spaces and punctuation.
@@ -351,6 +403,27 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_inside_is_called_as_with_a_slash() {
+        for headers in [["train.loss", "val.loss"], ["train/loss", "val/loss"], ["m.train.loss", "m.val.loss"]] {
+            assert_eq!(found(&headers, Field::Loss), [(1, 1.0)], "{headers:?}");
+            assert_eq!(headers.map(|header| training_loss(header).is_some()), [true, false], "{headers:?}");
+        }
+        for header in ["loss/train", "Loss/train", "train_loss_step", "training loss", "train/epoch_loss"] {
+            assert!(training_loss(header).is_some() && !is_plain_loss(header), "{header}");
+        }
+        assert!(is_plain_loss("summary.loss") && training_loss("loss").is_none());
+        assert!(["iteration", "Step", "_step", "trainer/global_step"].into_iter().all(is_step) && !is_step("steps"));
+    }
+
+    #[test]
+    fn other_measures_are_no_losses() {
+        for header in ["val_bpb", "val/bits_per_byte", "perplexity.loss", "bpb.val_loss"] {
+            assert_eq!(found(&[header], Field::Loss), [], "{header}");
+            assert!(!calls(Field::Loss, header), "{header}");
+        }
+    }
+
+    #[test]
     fn no_name_means_two_fields() {
         let all: Vec<(Field, &str)> =
             Field::ALL.iter().flat_map(|field| names(*field).concat().into_iter().map(|name| (*field, name))).collect();
@@ -388,6 +461,8 @@ mod tests {
         assert_eq!(found(&["n", "n_params"], Field::Params), [(1, 1.0)]);
         assert_eq!(found(&["train_loss", "val/loss"], Field::Loss), [(1, 1.0)]);
         assert_eq!(found(&["train_loss"], Field::Loss), [(0, 1.0)]);
+        assert_eq!(found(&["total_flos", "flops"], Field::Flops), [(1, 1.0)]);
+        assert_eq!(found(&["tokens", "num_input_tokens_seen"], Field::Tokens), [(0, 1.0)]);
         assert_eq!(found(&["n_params", "Model Size"], Field::Params).len(), 2);
     }
 }

@@ -184,6 +184,30 @@ impl<'a> Reader<'a> {
         columns.into_iter().chain(self.notes.borrow().iter().cloned()).collect()
     }
 
+    /// A warning where the loss is by its name that of training, and nobody asked for it.
+    pub(super) fn of_training(&self) -> Option<String> {
+        let at = self.place(Field::Loss).filter(|_| self.columns.named(Field::Loss).is_none())?;
+        let column = self.headers[at].trim();
+        names::training_loss(column)?;
+        Some(format!(
+            "'{column}' is by its name a loss of training, and stands in for that of validation, which no column tells{}",
+            self.other_measures()
+        ))
+    }
+
+    /// The columns that are by their names other measures than a loss per token, as the end of a sentence.
+    fn other_measures(&self) -> String {
+        let others = self.headers.iter().map(str::trim).filter(|header| names::is_another_loss(header));
+        let others: Vec<String> = others.map(|header| format!("'{header}'")).collect();
+        if others.is_empty() {
+            return String::new();
+        }
+        format!(
+            ". By its name {} is no loss per token: convert it to nats per token, as val_loss",
+            others.join(" and ")
+        )
+    }
+
     /// The column of the first of some fields that has one with a value in some row; where none has, the first one.
     pub(super) fn first(&self, fields: &[Field]) -> Result<Place, TableError> {
         let mut empty = None;
@@ -265,6 +289,8 @@ impl<'a> Reader<'a> {
     /// An error where a name has no column, or not the one that `--columns` names for it.
     fn without(&self, name: &str, asked: Option<&str>, hint: &str) -> TableError {
         let column = asked.unwrap_or(name);
+        let is_loss = asked.is_none() && Field::Loss.names().contains(&name);
+        let others = if is_loss { self.other_measures() } else { String::new() };
         TableError::Missing {
             path: self.source.path.clone(),
             at: self.source.names_at(),
@@ -272,7 +298,7 @@ impl<'a> Reader<'a> {
             sought: asked.map_or_else(String::new, |_| format!(", which --columns takes for {name}")).into(),
             found: self.listed().into(),
             close: self.close_to(column).into(),
-            remedy: format!("--columns {name}=NAME{hint}{}", self.advice).into(),
+            remedy: format!("--columns {name}=NAME{hint}{}{others}", self.advice).into(),
         }
     }
 
