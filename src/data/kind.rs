@@ -148,7 +148,7 @@ fn begins(file: &[u8], most: usize) -> Option<Vec<u8>> {
 }
 
 /// Bytes of text that are looked through before a spec is written; whoever prepares it reads all.
-const LOOKED_THROUGH: u64 = 1 << 26;
+const LOOKED_THROUGH: u64 = 1 << 24;
 
 /// Refuses what `data prepare` would not take as text, as far as the beginnings of the files show.
 pub fn check_text(path: &Path) -> Result<(), DataError> {

@@ -1,6 +1,7 @@
 //! Specs to begin with.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use runner::spec::{self, Precision, Source};
 
@@ -9,7 +10,7 @@ use crate::common::{Place, files, repository, text};
 /// Each kind with its file: those that stand in one line of a table, which is compared with the folder.
 fn kinds() -> Vec<(String, String)> {
     let named = |folder: &str, before: &str| -> Vec<(String, String)> {
-        let stem = |path: &std::path::Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let stem = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
         let inside = repository().join(folder);
         let specs = files(&inside).into_iter().filter(|path| path.parent() == Some(&inside));
         specs.map(|path| stem(&path)).map(|stem| (format!("{before}{stem}"), format!("{folder}/{stem}.toml"))).collect()
@@ -179,7 +180,7 @@ fn a_text_that_is_not_there_is_told_without_the_script_of_another() {
 fn a_short_text_gets_budgets_validation_and_heads_that_fit_it_and_a_name_of_its_own() {
     let place = Place::new();
     std::fs::create_dir_all(place.path("results/isoflop")).unwrap();
-    let length = |bytes: u64| std::fs::File::create(place.path("my.txt")).unwrap().set_len(bytes).unwrap();
+    let length = |bytes: u64| long_text(&place.path("my.txt"), bytes);
     length(11_000_000);
     let written = place.says(&["init", "isoflop", "--text", "my.txt", "--out", "-"]);
     let spec = spec::parse(&written, "isoflop").unwrap();
@@ -199,6 +200,13 @@ fn a_short_text_gets_budgets_validation_and_heads_that_fit_it_and_a_name_of_its_
         let written = place.says(&["init", "isoflop", "--text", file, "--out", "-"]);
         assert_eq!(spec::parse(&written, "isoflop").unwrap().sweep.unwrap().budgets.unwrap().len(), 5, "{file}");
     }
+}
+
+/// A file of so many bytes that is text as far as it is looked through, and takes little room.
+fn long_text(path: &Path, bytes: u64) {
+    let text = b"words\n\n".repeat(1 << 22);
+    std::fs::write(path, &text[..text.len().min(bytes as usize)]).unwrap();
+    std::fs::File::options().write(true).open(path).unwrap().set_len(bytes).unwrap();
 }
 
 /// A text of so many bytes: words that are drawn, in documents of some hundred.
@@ -226,7 +234,7 @@ fn text_of(bytes: usize, between: &str) -> String {
 #[test]
 fn every_kind_is_sized_to_the_text_or_says_how_much_it_needs() {
     let place = Place::new();
-    let length = |bytes: u64| std::fs::File::create(place.path("my.txt")).unwrap().set_len(bytes).unwrap();
+    let length = |bytes: u64| long_text(&place.path("my.txt"), bytes);
     for (kind, _) in &kinds_of_one_text().collect::<Vec<_>>() {
         let init = ["init", kind, "--text", "my.txt", "--out", "-"];
         length(600_000_000);
@@ -313,7 +321,7 @@ fn scores_of_documents_are_those_of_this_text_and_it_is_said_how_to_make_them() 
         values.iter().filter_map(toml::Value::as_float).fold(0.0, f64::max)
     };
     let bytes = 12_000_000;
-    std::fs::File::create(place.path("long.txt")).unwrap().set_len(bytes).unwrap();
+    long_text(&place.path("long.txt"), bytes);
     let sized = longest(&place.says(&["init", "laws-pruning", "--text", "long.txt", "--out", "-"]));
     assert!(sized < bytes as f64 / 3.0 / 4.0, "{sized}");
     // And the plan asks for them before it prepares anything.
