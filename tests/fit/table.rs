@@ -55,7 +55,7 @@ fn standard_input_is_a_table_however_often_a_law_opens_it() {
         let output = place.runner(arguments).stdin(table).output().unwrap();
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
-    for law in [&["--bootstrap", "100"][..], &["--law", "size", "--bootstrap", "100"]] {
+    for law in [&["--bootstrap", "100"][..], &["--law", "optimum", "--by", "flop_budget", "--tuned", "params"]] {
         let named = place.says(&[&["fit", "runs.csv"], law].concat());
         let (told, said) = piped(&[&["fit", "-"], law].concat());
         assert!(!told.is_empty(), "{said}");

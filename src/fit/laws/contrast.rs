@@ -251,9 +251,7 @@ fn changes(setting: &Setting, found: &Found) -> String {
             to.difference.high,
             short(to.at)
         ),
-        None if found.scattered => {
-            ", but differences differ from place to place by more than repeats scatter".to_owned()
-        }
+        None if found.scattered => ", but not the same at all places, by more than repeats scatter".to_owned(),
         None => String::new(),
     }
 }
