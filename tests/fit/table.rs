@@ -62,7 +62,7 @@ fn standard_input_is_a_table_however_often_a_law_opens_it() {
         assert_eq!(told, named);
     }
     let (_, said) = piped(&["fit", "-", "--by", "nothing"]);
-    assert!(said.contains("-: there is no column 'nothing'"), "{said}");
+    assert!(said.contains("-:1: there is no column 'nothing'"), "{said}");
 }
 
 #[test]
