@@ -19,10 +19,7 @@ pub fn length(bytes: &[u8], most: u64) -> io::Result<u64> {
 
 /// The beginning of the text of a file that is compressed or UTF-16, or nothing where it lies there as it is.
 pub fn beginning(bytes: &[u8], path: &Path, most: u64) -> Result<Option<Vec<u8>>, DataError> {
-    let lies = Lies::of(bytes).map_err(|error| damaged(Some("Zstandard"), path, &error))?;
-    if lies.is_plain() {
-        return Ok(None);
-    }
+    let Some(lies) = other_than_plain(bytes, path)? else { return Ok(None) };
     let mut text = Vec::new();
     let read = lies.reader.take(most).read_to_end(&mut text);
     read.map_err(|error| damaged(lies.compressed, path, &error))?;
@@ -31,11 +28,14 @@ pub fn beginning(bytes: &[u8], path: &Path, most: u64) -> Result<Option<Vec<u8>>
 
 /// The text of a file, or nothing where it lies there as it is. `folder` takes it.
 pub fn unpack(bytes: &[u8], path: &Path, folder: &Path) -> Result<Option<Mmap>, DataError> {
-    let lies = Lies::of(bytes).map_err(|error| damaged(Some("Zstandard"), path, &error))?;
-    if lies.is_plain() {
-        return Ok(None);
-    }
+    let Some(lies) = other_than_plain(bytes, path)? else { return Ok(None) };
     copy(lies.reader, lies.compressed, path, folder).map(Some)
+}
+
+/// How a file lies, or nothing where its text lies there as it is.
+fn other_than_plain<'a>(bytes: &'a [u8], path: &Path) -> Result<Option<Lies<'a>>, DataError> {
+    let lies = Lies::of(bytes).map_err(|error| damaged(Some("Zstandard"), path, &error))?;
+    Ok(Some(lies).filter(|lies| !lies.is_plain()))
 }
 
 fn copy(

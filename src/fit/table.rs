@@ -50,7 +50,7 @@ use csv::StringRecord;
 use crate::observation::{Counting, Observation};
 use curves::Curves;
 use group::Mixture;
-use habits::{Place, is_finished, lost};
+use habits::{Place, is_finished, lost, lost_by};
 use reader::Reader;
 use rows::{Opened, Rows};
 use source::Source;
@@ -207,8 +207,7 @@ pub fn placed(path: &Path, columns: &Columns, options: &Options) -> Result<(Tabl
     let status = reader.find(Field::Status)?.filter(|_| kind == Kind::Outcomes);
     let mut table = scan(&reader, rows, &options, Mixture::allowed(), |row| {
         let cells = |columns: &[usize]| columns.iter().map(|index| row[*index].trim().to_owned()).collect();
-        let lost = status.as_ref().and_then(|place| lost(row[place.index].trim()));
-        let loss = lost.map_or_else(|| reader.required(row, &loss), Ok)?;
+        let loss = lost_by(status.as_ref(), row).map_or_else(|| reader.required(row, &loss), Ok)?;
         Ok(Placed { loss, place: cells(&telling), seed: cells(&seeds), tuned: cells(&tuned) })
     })?;
     table.notes.splice(0..0, note);
@@ -281,7 +280,7 @@ fn scan<T>(
                 if let Some(tuning) = &mut tuning {
                     tuning.see(reader, &row, status.and_then(lost))?;
                 }
-                table.push(one, &row);
+                table.push(one, line);
             }
             (Err(TableError::Incomplete { .. }), _) if options.skip_incomplete => {
                 table.leave_out(line, None);
@@ -359,9 +358,9 @@ impl<T> Table<T> {
         }
     }
 
-    fn push(&mut self, one: T, row: &StringRecord) {
+    fn push(&mut self, one: T, line: u64) {
         self.rows.push(one);
-        self.lines.push(row.position().map_or(0, csv::Position::line));
+        self.lines.push(line);
     }
 
     /// Of rows that differ in what was tuned alone, the best; or all of them, with what is to be told.

@@ -22,12 +22,12 @@ pub fn runs(folder: &Path) -> Result<Vec<Tracked>, ImportError> {
 
 /// The logs of the folders in a folder; where some have none, of those further below.
 pub fn runs_inside(folder: &Path) -> Result<Vec<Tracked>, ImportError> {
-    let folders: Vec<PathBuf> = inside(folder)?.into_iter().filter(|inner| inner.is_dir()).collect();
-    let mut found = Vec::new();
-    for inner in &folders {
-        found.extend(logs(inner, &called(inner, folder))?);
+    for inner in inside(folder)?.into_iter().filter(|inner| inner.is_dir()) {
+        if inside(&inner)?.iter().any(|path| is_log(path)) {
+            return runs_below(folder);
+        }
     }
-    if found.is_empty() { Ok(found) } else { runs_below(folder) }
+    Ok(Vec::new())
 }
 
 /// The logs of the folders below a folder, at any depth: those further below a log are not of a run of their own.

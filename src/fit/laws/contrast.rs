@@ -11,10 +11,11 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::numerics::bootstrap::{chance_beyond, student};
+use crate::fit::numerics::bootstrap::{self, chance_beyond, student};
 use crate::fit::table::{Placed, PlacedBy};
 use crate::fit::{Estimate, Status};
 use pairs::{Pairs, Telling, Uneven, unpaired};
+use places::squares;
 
 pub use pairs::best;
 pub use places::{End, Trend, mean};
@@ -103,7 +104,7 @@ pub fn fit(settings: &[(String, Vec<Placed>)], names: &PlacedBy) -> Contrast {
     let of = |(at, found): (usize, &Found)| Setting {
         name: settings[at].0.clone(),
         runs: bests[at].len(),
-        mean: bests[at].iter().sum::<f64>() / bests[at].len() as f64,
+        mean: bootstrap::mean(&bests[at]),
         pairs: found.pairs,
         difference: found.difference,
         status: if at == 0 { Status::Converged } else { found.status() },
@@ -161,13 +162,12 @@ fn compared(uneven: &Uneven, tuned: &str) -> String {
 
 /// The difference of two means with Welch's interval, and its degrees of freedom, rounded down.
 fn difference_of_means(these: &[f64], base: &[f64]) -> (Estimate, usize) {
-    let middle = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let (a, b) = (middle(these), middle(base));
+    let (a, b) = (bootstrap::mean(these), bootstrap::mean(base));
     let value = a - b;
     if these.len() < 2 || base.len() < 2 {
         return (Estimate { value, low: f64::NAN, high: f64::NAN }, 0);
     }
-    let part = |values: &[f64], middle| variance(values, middle) / values.len() as f64;
+    let part = |values: &[f64], mean| squares(values, mean) / (values.len() - 1) as f64 / values.len() as f64;
     let (of_these, of_base) = (part(these, a), part(base, b));
     let all = of_these + of_base;
     let freedom = all * all
@@ -194,10 +194,6 @@ fn shown_among_many(all: &[Found]) -> Vec<bool> {
         shown[*at] = true;
     }
     shown
-}
-
-fn variance(values: &[f64], mean: f64) -> f64 {
-    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64
 }
 
 fn conclusion(reference: &str, settings: &[Setting], found: &[Found]) -> String {

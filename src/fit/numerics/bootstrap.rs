@@ -72,6 +72,11 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] * (1.0 - weight) + sorted[above] * weight
 }
 
+/// The mean of at least one value.
+pub(in crate::fit) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
 /// The value in the middle, of two the larger; NaN where there are none.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

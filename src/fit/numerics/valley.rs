@@ -5,6 +5,7 @@
 //! octaves, the cubic by 0.05. The two possible cubics miss it to either side, so resamples draw the side.
 
 use crate::fit::Status;
+use crate::fit::numerics::bootstrap::mean;
 use crate::fit::numerics::regress::Design;
 
 /// The losses of one curve, by the tuned quantity.
@@ -151,10 +152,6 @@ fn around(points: &[[f64; 2]], x: f64) -> Option<&[[f64; 2]]> {
     let inside = above > 0 || points[0][0] <= x;
     let from = above.saturating_sub(2).min(points.len().saturating_sub(4));
     inside.then(|| &points[from..(from + 4).min(points.len())])
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// How far a run lies from what it would be on average: from the mean of its seeds, over all points of all cubics, as

@@ -50,6 +50,11 @@ pub(super) fn lost(status: &str) -> Option<f64> {
     }
 }
 
+/// The same of a row, where the table has a column for it.
+pub(super) fn lost_by(status: Option<&Place>, row: &StringRecord) -> Option<f64> {
+    status.and_then(|place| lost(row[place.index].trim()))
+}
+
 /// What the numbers of a table say together.
 pub(super) struct Habits<'a> {
     columns: Vec<Column<'a>>,

@@ -10,7 +10,7 @@ use csv::StringRecord;
 use super::error::TableError;
 use super::field::{Columns, Field};
 use super::group::Mixture;
-use super::habits::{Place, lost};
+use super::habits::{Place, lost_by};
 use super::reader::Reader;
 use super::rows::Opened;
 use super::source::Source;
@@ -242,7 +242,7 @@ fn predicted(
     [target, status]: [Option<&Place>; 2],
     open: bool,
 ) -> Result<f64, TableError> {
-    if let Some(loss) = status.and_then(|place| lost(row[place.index].trim())) {
+    if let Some(loss) = lost_by(status, row) {
         return Ok(loss);
     }
     let Some(target) = target else { return Ok(f64::NAN) };

@@ -130,17 +130,13 @@ fn standard_input() -> io::Result<Vec<u8>> {
 
 /// The text of a file, without a byte order mark; Excel saves "Unicode text" as UTF-16.
 fn text(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut unpacked = Vec::new();
     let mut lies = Lies::of(&bytes)?;
-    let mut text = Vec::new();
-    if !lies.is_plain() {
-        lies.reader.read_to_end(&mut text)?;
+    let is_plain = lies.is_plain();
+    if !is_plain {
+        lies.reader.read_to_end(&mut unpacked)?;
     }
-    let mut text = if lies.is_plain() {
-        drop(lies);
-        bytes
-    } else {
-        drop(lies);
-        text
-    };
+    drop(lies);
+    let mut text = if is_plain { bytes } else { unpacked };
     Ok(if text.starts_with(b"\xef\xbb\xbf") { text.split_off(3) } else { text })
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::fit::numerics::bootstrap;
 use crate::fit::numerics::spacing::{Tried, alike};
 use crate::fit::table::Placed;
 
@@ -42,9 +43,10 @@ impl Telling {
             let key = (cells(&self.place, &run.place), cells(&self.seed, &run.seed));
             all.entry(key).or_default().entry(&run.tuned[..]).or_default().push(run.loss);
         }
-        let means = |losses: Vec<f64>| losses.iter().sum::<f64>() / losses.len() as f64;
         all.into_iter()
-            .map(|(key, values)| (key, values.into_iter().map(|(value, losses)| (value, means(losses))).collect()))
+            .map(|(key, values)| {
+                (key, values.into_iter().map(|(value, losses)| (value, bootstrap::mean(&losses))).collect())
+            })
             .collect()
     }
 }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fit::Estimate;
-use crate::fit::numerics::bootstrap::{chance_beyond, student};
+use crate::fit::numerics::bootstrap::{self, chance_beyond, student};
 use crate::fit::numerics::chance::beyond_f;
 
 /// Chance below which seeds of one place do not count as pairs of their own.
@@ -43,13 +43,17 @@ pub(super) struct Mean {
     pub(super) scattered: bool,
 }
 
+/// Each place with the differences at it, which come in the order of places.
+fn by_place<'a, 'b>(pairs: &'a [(Vec<&'b str>, f64)]) -> impl Iterator<Item = (&'a Vec<&'b str>, Vec<f64>)> {
+    pairs.chunk_by(|a, b| a.0 == b.0).map(|same| (&same[0].0, same.iter().map(|pair| pair.1).collect()))
+}
+
 /// The mean of differences, each with its place, which come in the order of places.
 pub(super) fn mean_of(pairs: &[(Vec<&str>, f64)]) -> Option<Mean> {
     let all: Vec<f64> = pairs.iter().map(|pair| pair.1).collect();
-    let places: Vec<Vec<f64>> =
-        pairs.chunk_by(|a, b| a.0 == b.0).map(|same| same.iter().map(|pair| pair.1).collect()).collect();
-    let means: Vec<f64> = places.iter().map(|values| middle(values)).collect();
-    let value = middle(&all);
+    let places: Vec<Vec<f64>> = by_place(pairs).map(|(_, values)| values).collect();
+    let means: Vec<f64> = places.iter().map(|values| bootstrap::mean(values)).collect();
+    let value = bootstrap::mean(&all);
     let within: f64 = places.iter().zip(&means).map(|(values, mean)| squares(values, *mean)).sum();
     let between: f64 = places.iter().zip(&means).map(|(v, mean)| v.len() as f64 * (mean - value).powi(2)).sum();
     let (above, below) = (places.len().saturating_sub(1), all.len() - places.len());
@@ -63,7 +67,7 @@ pub(super) fn mean_of(pairs: &[(Vec<&str>, f64)]) -> Option<Mean> {
 /// The mean with Student's interval; of one value without an end.
 pub fn mean(values: &[f64]) -> Option<Estimate> {
     let n = values.len();
-    let value = (n > 0).then(|| middle(values))?;
+    let value = (n > 0).then(|| bootstrap::mean(values))?;
     let half = match n {
         1 => f64::NAN,
         _ => student(n - 1) * (squares(values, value) / (n - 1) as f64 / n as f64).sqrt(),
@@ -71,20 +75,14 @@ pub fn mean(values: &[f64]) -> Option<Estimate> {
     Some(Estimate { value, low: value - half, high: value + half })
 }
 
-fn middle(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn squares(values: &[f64], mean: f64) -> f64 {
+pub(super) fn squares(values: &[f64], mean: f64) -> f64 {
     values.iter().map(|value| (value - mean).powi(2)).sum()
 }
 
 /// The clearest trend of differences with a column, each a name and its place in the key; nothing where none is shown.
 pub(super) fn trend(pairs: &[(Vec<&str>, f64)], columns: &[&str]) -> Option<Trend> {
-    let places: Vec<(&Vec<&str>, f64)> = pairs
-        .chunk_by(|a, b| a.0 == b.0)
-        .map(|same| (&same[0].0, same.iter().map(|pair| pair.1).sum::<f64>() / same.len() as f64))
-        .collect();
+    let places: Vec<(&Vec<&str>, f64)> =
+        by_place(pairs).map(|(place, values)| (place, bootstrap::mean(&values))).collect();
     let along = |(at, name): (usize, &&str)| {
         let x = |place: &Vec<&str>| Some(place.get(at)?.parse().ok().filter(|x: &f64| *x > 0.0)?.ln());
         let points: Vec<[f64; 2]> = places.iter().map(|(place, y)| Some([x(place)?, *y])).collect::<Option<_>>()?;
@@ -99,7 +97,7 @@ pub(super) fn trend(pairs: &[(Vec<&str>, f64)], columns: &[&str]) -> Option<Tren
 fn line(points: &[[f64; 2]]) -> Option<(f64, [End; 2])> {
     let mut x: Vec<f64> = points.iter().map(|point| point[0]).collect();
     let n = points.len() as f64;
-    let (centre, level) = (middle(&x), points.iter().map(|point| point[1]).sum::<f64>() / n);
+    let (centre, level) = (bootstrap::mean(&x), points.iter().map(|point| point[1]).sum::<f64>() / n);
     let spread = squares(&x, centre);
     x.sort_by(f64::total_cmp);
     x.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
