@@ -307,7 +307,9 @@ fn scan<T>(
     table.refuse_nothing(reader)?;
     table.notes = reader.notes();
     table.notes.extend(curves.note);
-    table.warnings.extend(curves.warning.into_iter().chain(seen.warning()).chain(reader.of_training()));
+    table
+        .warnings
+        .extend(curves.warning.into_iter().chain(seen.warning()).chain(reader.of_training()).chain(reader.of_text()));
     if let Some(tuning) = tuning {
         table.keep_best(&tuning, options.best == Best::ByLaw);
     }

@@ -469,13 +469,42 @@ fn a_best_value_at_the_end_of_those_trained_is_warned_of() {
     fit(&inside, &flags("lr")).success().stderr(contains("in 0 of").not().and(contains("points:").not()));
 }
 
+#[test]
+fn a_loss_per_byte_that_is_asked_for_gives_the_same_sizes_with_a_warning() {
+    let (mut per_token, mut per_byte) = ("params,tokens,val_loss\n".to_owned(), "params,tokens,val_bpb\n".to_owned());
+    for run in noisy(CHINCHILLA.grid(&[1e18, 1e19, 1e20], 7, 4.0), 0.002, 1) {
+        // Four bytes a token; a quarter changes no digit of a binary number.
+        writeln!(per_token, "{},{},{}", run.params, run.tokens, run.loss).unwrap();
+        writeln!(per_byte, "{},{},{}", run.params, run.tokens, run.loss / 4.0).unwrap();
+    }
+    let exponents = |table: &str, flags: &[&str]| {
+        let output = fit(table, &[&["--approach", "2", "--bootstrap", "100", "--json"], flags].concat()).success();
+        let fits: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+        ["n_opt", "d_opt"].map(|name| fits["approach2"][0][name]["exponent"]["value"].as_f64().unwrap())
+    };
+    let asked = ["--columns", "val_loss=val_bpb"];
+    for (token, byte) in exponents(&per_token, &[]).into_iter().zip(exponents(&per_byte, &asked)) {
+        assert!((token / byte - 1.0).abs() < 1e-6, "{token} {byte}");
+    }
+    fit(&per_token, &[]).success().stderr(contains("no loss per token").not());
+    fit(&per_byte, &asked).success().stderr(contains("'val_bpb' is by its name no loss per token"));
+    fit(&per_byte, &[]).code(2).stderr(contains("--columns 'val_loss=val_bpb'"));
+    let in_brackets = per_byte.replace("val_bpb", "val loss (bits/byte)");
+    fit(&in_brackets, &["--columns", "val_loss=val loss (bits/byte)"]).success().stderr(contains("no loss per token"));
+    let perplexity = per_token.replace("val_loss", "val_ppl");
+    fit(&perplexity, &["--columns", "val_loss=val_ppl"]).code(2).stderr(contains("take its logarithm"));
+    fit(&perplexity, &[])
+        .code(2)
+        .stderr(contains("convert it to nats per token").and(contains("--columns 'val").not()));
+}
+
 /// Tables that other people have published, where they are: as they are, read, or refused with what to do.
 #[test]
 fn published_tables_are_read_as_they_are() {
-    let cases: [(&str, &[&str], Option<&str>); 17] = [
+    let cases: [(&str, &[&str], Option<&str>); 18] = [
         ("epoch_chinchilla_245.csv", &["--tokens-from-flops"], None),
         ("gemstones_fitting_points.csv", &["--by", "subset"], None),
-        ("nanochat_jan27_optima.csv", &["--by", "param_convention"], None),
+        ("nanochat_jan27_optima.csv", &["--by", "param_convention", "--columns", "val_loss=val_bpb"], None),
         ("olmo_ladder_c4_final.csv", &["--skip-incomplete"], None),
         ("porian_isoflop_points.csv", &["--by", "hparams"], None),
         ("porian_optimal_pairs.csv", &["--by", "hparams", "--skip-incomplete"], None),
@@ -485,6 +514,7 @@ fn published_tables_are_read_as_they_are() {
         ("scalebench/farseer_train.csv", &[], None),
         ("scalebench/farseer_test.csv", &[], None),
         ("epoch_chinchilla_245.csv", &[], Some("--tokens-from-flops")),
+        ("nanochat_jan27_optima.csv", &["--by", "param_convention"], Some("--columns 'val_loss=val_bpb'")),
         ("bnsl_4digit_addition.csv", &[], Some("no column 'params'")),
         ("chinchilla_tables_3_A3.csv", &[], Some("no column 'val_loss'")),
         ("porian_published_fits.csv", &[], Some("no column 'params'")),

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::formula::{self, Data, Formula, Law, Measure, Residual};
 use crate::fit::laws::forms::mixtures;
-use crate::fit::numerics::bootstrap::{Bootstrap, student, widening};
+use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::chance::{student, widening};
 use crate::fit::numerics::ranks::spearman;
 use crate::fit::{Estimate, Status};
 

@@ -11,7 +11,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::numerics::bootstrap::{self, chance_beyond, student};
+use crate::fit::numerics::bootstrap;
+use crate::fit::numerics::chance::{beyond_t, student};
 use crate::fit::table::{Placed, PlacedBy};
 use crate::fit::{Estimate, Status};
 use pairs::{Pairs, Telling, Uneven, unpaired};
@@ -183,7 +184,7 @@ fn difference_of_means(these: &[f64], base: &[f64]) -> (Estimate, usize) {
 fn shown_among_many(all: &[Found]) -> Vec<bool> {
     let chance = |one: &Found| {
         let found = one.difference.filter(|_| one.status() == Status::Converged)?;
-        Some(chance_beyond(found.value / ((found.high - found.value) / student(one.freedom)), one.freedom))
+        Some(beyond_t(found.value / ((found.high - found.value) / student(one.freedom)), one.freedom))
     };
     let chances = all.iter().map(chance).enumerate();
     let mut chances: Vec<(f64, usize)> = chances.filter_map(|(at, chance)| Some((chance?, at))).collect();

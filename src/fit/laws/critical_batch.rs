@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::estimate::too_many_lost;
 use crate::fit::laws::law::{LawFit, Parameter, large};
-use crate::fit::numerics::bootstrap::{Bootstrap, widening};
+use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::chance::widening;
 use crate::fit::numerics::least_squares::best_of;
 use crate::fit::numerics::regress::Design;
 use crate::fit::{Estimate, Status};

@@ -12,7 +12,8 @@ use rand::{Rng, RngExt};
 
 use crate::fit::estimate::too_many_lost;
 use crate::fit::laws::law::{LawFit, Parameter};
-use crate::fit::numerics::bootstrap::{Bootstrap, widening};
+use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::chance::widening;
 use crate::fit::numerics::minimize::search;
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::{Estimate, Status};

@@ -83,42 +83,6 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The 97.5th percentile of the normal distribution.
-const NORMAL: f64 = 1.959_964;
-
-/// The 97.5th percentile of Student's t by degrees of freedom; NaN for none.
-pub(in crate::fit) fn student(freedom: usize) -> f64 {
-    const FIRST: [f64; 10] = [f64::NAN, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
-    // The first terms of its expansion at the normal quantile (Abramowitz and Stegun, 26.7.5), within 0.003 from here.
-    let (z, n) = (NORMAL, freedom as f64);
-    let expansion = z + (z.powi(3) + z) / (4.0 * n) + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n);
-    FIRST.get(freedom).copied().unwrap_or(expansion)
-}
-
-/// The chance that Student's t of whole degrees of freedom is further from zero than this, on either side (Abramowitz and
-/// Stegun, 26.7.3 and 26.7.4); NaN for none.
-pub(in crate::fit) fn chance_beyond(t: f64, freedom: usize) -> f64 {
-    let (sin, cos) = (t.abs() / (freedom as f64).sqrt()).atan().sin_cos();
-    let odd = freedom % 2 == 1;
-    // Every other power of the cosine, each with the factor of its step: 2/3, 4/5, ... or 1/2, 3/4, ...
-    let (mut term, mut sum) = (if odd { cos } else { 1.0 }, 0.0);
-    for step in 0..freedom / 2 {
-        if step > 0 {
-            let k = 2.0 * step as f64;
-            term *= cos * cos * if odd { k / (k + 1.0) } else { (k - 1.0) / k };
-        }
-        sum += term;
-    }
-    let within = if odd { (sin.atan2(cos) + sin * sum) * std::f64::consts::FRAC_2_PI } else { sin * sum };
-    if freedom == 0 { f64::NAN } else { 1.0 - within }
-}
-
-/// By how much residuals of so many degrees of freedom are widened, so that their percentiles, which are normal ones, become
-/// Student's.
-pub(in crate::fit) fn widening(freedom: usize) -> f64 {
-    student(freedom) / NORMAL
-}
-
 #[cfg(test)]
 mod tests {
     use rand::RngExt;
@@ -145,32 +109,5 @@ mod tests {
         let one = run(1);
         assert_eq!(one, run(2));
         assert!(one.iter().collect::<std::collections::BTreeSet<_>>().len() > 90, "streams must differ");
-    }
-
-    #[test]
-    fn students_quantile_is_that_of_the_tables() {
-        for (freedom, quantile) in [(1, 12.706), (2, 4.303), (4, 2.776), (10, 2.228), (30, 2.042)] {
-            let got = student(freedom);
-            assert!((got - quantile).abs() < 3e-3, "{freedom}: {got} and not {quantile}");
-        }
-        assert!((widening(100_000) - 1.0).abs() < 1e-4);
-    }
-
-    #[test]
-    fn the_chance_beyond_a_quantile_is_what_the_tables_say() {
-        let quantiles = [
-            (1, 12.706, 0.05),
-            (2, 9.925, 0.01),
-            (3, 3.182, 0.05),
-            (4, 4.604, 0.01),
-            (7, 2.365, 0.05),
-            (30, 2.75, 0.01),
-        ];
-        for (freedom, t, chance) in quantiles {
-            let got = chance_beyond(-t, freedom);
-            assert!((got - chance).abs() < 5e-5, "{freedom}: {got} and not {chance}");
-        }
-        assert!(chance_beyond(1.0, 0).is_nan());
-        assert!((chance_beyond(0.0, 5) - 1.0).abs() < 1e-12);
     }
 }

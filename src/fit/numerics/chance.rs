@@ -1,4 +1,27 @@
-//! How likely chance alone makes a ratio of two variances so large.
+//! Student's t and Fisher's F: how far chance alone goes.
+
+/// The 97.5th percentile of the normal distribution.
+const NORMAL: f64 = 1.959_964;
+
+/// The 97.5th percentile of Student's t by degrees of freedom; NaN for none.
+pub(in crate::fit) fn student(freedom: usize) -> f64 {
+    const FIRST: [f64; 10] = [f64::NAN, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
+    // The first terms of its expansion at the normal quantile (Abramowitz and Stegun, 26.7.5), within 0.003 from here.
+    let (z, n) = (NORMAL, freedom as f64);
+    let expansion = z + (z.powi(3) + z) / (4.0 * n) + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n);
+    FIRST.get(freedom).copied().unwrap_or(expansion)
+}
+
+/// By how much residuals of so many degrees of freedom are widened, so that their percentiles, which are normal ones, become
+/// Student's.
+pub(in crate::fit) fn widening(freedom: usize) -> f64 {
+    student(freedom) / NORMAL
+}
+
+/// The chance that Student's t of so many degrees of freedom is further from zero than this, on either side; NaN for none.
+pub(in crate::fit) fn beyond_t(t: f64, freedom: usize) -> f64 {
+    beyond_f(t * t, 1, freedom)
+}
 
 /// The chance that a ratio of two estimates of one variance, of `above` and `below` degrees of freedom, is larger than this
 /// (Fisher's F; Abramowitz and Stegun, 26.6.2); NaN where either has none.
@@ -54,7 +77,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chance_beyond_a_quantile_is_what_the_tables_say() {
+    fn students_quantile_is_that_of_the_tables() {
+        for (freedom, quantile) in [(1, 12.706), (2, 4.303), (4, 2.776), (10, 2.228), (30, 2.042)] {
+            let got = student(freedom);
+            assert!((got - quantile).abs() < 3e-3, "{freedom}: {got} and not {quantile}");
+        }
+        assert!((widening(100_000) - 1.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn the_chance_beyond_a_quantile_of_t_is_what_the_tables_say() {
+        let quantiles = [
+            (1, 12.706, 0.05),
+            (2, 9.925, 0.01),
+            (3, 3.182, 0.05),
+            (4, 4.604, 0.01),
+            (7, 2.365, 0.05),
+            (30, 2.75, 0.01),
+        ];
+        for (freedom, t, chance) in quantiles {
+            let got = beyond_t(-t, freedom);
+            assert!((got - chance).abs() < 5e-5, "{freedom}: {got} and not {chance}");
+        }
+        assert!(beyond_t(1.0, 0).is_nan());
+        assert!((beyond_t(0.0, 5) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_chance_beyond_a_quantile_of_f_is_what_the_tables_say() {
         for (ratio, above, below, chance) in [
             (161.448, 1, 1, 0.05),
             (4.9646, 1, 10, 0.05),

@@ -70,11 +70,11 @@ pub enum TableError {
         /// The unit.
         unit: String,
     },
-    /// A column of `--columns` that is no loss per token.
+    /// A loss of `--columns` that is a perplexity.
     #[error(
-        "--columns {asked}: by its name it is no loss per token; convert it to nats or bits per token, and give it another name"
+        "--columns {asked}: by its name it is a perplexity; take its logarithm, which is nats per token, and give it another name"
     )]
-    Measure {
+    Perplexity {
         /// The column as it was written.
         asked: String,
     },

@@ -306,6 +306,11 @@ fn means(header: &str, names: &[&str]) -> Option<f64> {
     is(base).then_some(factor)
 }
 
+/// Whether a column is by its name a perplexity, which no unit makes a loss.
+pub(super) fn is_perplexity(header: &str) -> bool {
+    ["perplexity", "ppl"].iter().any(|word| plain(header).contains(word))
+}
+
 /// Whether a column is by its name a measure of a model's text that is no loss per token.
 pub(super) fn is_another_measure(header: &str) -> bool {
     let others = ["byte", "char", "word", "perplexity", "ppl", "bpb", "bpc"];

@@ -66,8 +66,8 @@ impl<'a> Reader<'a> {
     /// The column that `--columns` names: `Model Size`, or `N[M]` with its unit.
     fn asked(&self, field: Field, asked: &str) -> Result<Option<Place>, TableError> {
         if let Some(index) = self.index(asked)? {
-            if field == Field::Loss && names::is_another_measure(asked) {
-                return Err(TableError::Measure { asked: asked.to_owned() });
+            if field == Field::Loss && names::is_perplexity(asked) {
+                return Err(TableError::Perplexity { asked: asked.to_owned() });
             }
             // The unit that the header itself tells; `N [M][1]` says another one, and what is a footnote says none.
             let counts = |factor: &f64| *factor >= 1e3 || field == Field::Loss;
@@ -195,17 +195,34 @@ impl<'a> Reader<'a> {
         ))
     }
 
+    /// A warning where the loss that was asked for is by its name one per byte, character or word.
+    pub(super) fn of_text(&self) -> Option<String> {
+        let column = self.headers[self.place(Field::Loss)?].trim();
+        names::is_another_measure(column).then(|| {
+            format!(
+                "'{column}' is by its name no loss per token: all that is said of losses is in its unit, also where nats are named. \
+                 Sizes, tokens and exponents do not depend on the unit"
+            )
+        })
+    }
+
     /// The columns that are by their names other measures than a loss per token, as the end of a sentence.
     fn other_measures(&self) -> String {
         let others = self.headers.iter().map(str::trim).filter(|header| names::is_another_loss(header));
-        let others: Vec<String> = others.map(|header| format!("'{header}'")).collect();
-        if others.is_empty() {
-            return String::new();
+        let others: Vec<&str> = others.collect();
+        let quoted: Vec<String> = others.iter().map(|header| format!("'{header}'")).collect();
+        let as_it_is = others
+            .iter()
+            .find(|header| !names::is_perplexity(header))
+            .map(|header| format!(", or fit it as it is with --columns 'val_loss={header}'"))
+            .unwrap_or_default();
+        match &quoted[..] {
+            [] => String::new(),
+            all => format!(
+                ". By its name {} is no loss per token: convert it to nats per token, as val_loss{as_it_is}",
+                all.join(" and ")
+            ),
         }
-        format!(
-            ". By its name {} is no loss per token: convert it to nats per token, as val_loss",
-            others.join(" and ")
-        )
     }
 
     /// The column of the first of some fields that has one with a value in some row; where none has, the first one.

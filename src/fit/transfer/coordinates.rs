@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::Estimate;
-use crate::fit::numerics::bootstrap::{chance_beyond, student};
+use crate::fit::numerics::chance::{beyond_t, student};
 use crate::fit::numerics::regress::Design;
 
 /// A slope of at most this counts as flat: a factor of 1.5 in the activation over a factor of 8 in size.
@@ -337,7 +337,7 @@ impl Sample {
     /// Whether chance is no explanation of a mean above `limit`, at so small a level (two-sided).
     fn surely_above(self, limit: f64, level: f64) -> bool {
         let excess = self.mean - limit;
-        self.seeds > 1 && excess > 0.0 && chance_beyond(excess / self.error, self.seeds - 1) < level
+        self.seeds > 1 && excess > 0.0 && beyond_t(excess / self.error, self.seeds - 1) < level
     }
 
     /// Whether the mean is within what is allowed and the interval excludes what a wrong rule makes of it.

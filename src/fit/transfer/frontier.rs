@@ -13,7 +13,8 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::estimate::too_many_lost;
-use crate::fit::numerics::bootstrap::{Bootstrap, widening};
+use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::chance::widening;
 use crate::fit::numerics::regress::{Design, Parabola};
 use crate::fit::{Estimate, Status};
 

@@ -8,7 +8,7 @@ use crate::fit::approaches::approach2::steep::{self, Steep};
 use crate::fit::approaches::least::CURVE_SIZES;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::estimate::too_many_lost;
-use crate::fit::numerics::bootstrap::widening;
+use crate::fit::numerics::chance::widening;
 use crate::fit::numerics::minimize::search;
 use crate::fit::numerics::regress::{Cubic, CubicDesign, Design, distinct_logarithms};
 use crate::fit::table::budgets::{geometric_mean, same_budget};

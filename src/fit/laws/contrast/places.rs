@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fit::Estimate;
-use crate::fit::numerics::bootstrap::{self, chance_beyond, student};
-use crate::fit::numerics::chance::beyond_f;
+use crate::fit::numerics::bootstrap;
+use crate::fit::numerics::chance::{beyond_f, beyond_t, student};
 
 /// Chance below which seeds of one place do not count as pairs of their own.
 const POOLED: f64 = 0.25;
@@ -115,5 +115,5 @@ fn line(points: &[[f64; 2]]) -> Option<(f64, [End; 2])> {
         let half = student(freedom) * scatter * (1.0 / n + (x - centre).powi(2) / spread).sqrt();
         End { at: x.exp(), difference: Estimate { value, low: value - half, high: value + half } }
     };
-    Some((chance_beyond(slope / error, freedom), [end(x[0]), end(x[x.len() - 1])]))
+    Some((beyond_t(slope / error, freedom), [end(x[0]), end(x[x.len() - 1])]))
 }
