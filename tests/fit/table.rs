@@ -480,7 +480,7 @@ fn a_loss_per_byte_that_is_asked_for_gives_the_same_sizes_with_a_warning() {
     let exponents = |table: &str, flags: &[&str]| {
         let output = fit(table, &[&["--approach", "2", "--bootstrap", "100", "--json"], flags].concat()).success();
         let fits: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
-        ["n_opt", "d_opt"].map(|name| fits["approach2"][0][name]["exponent"]["value"].as_f64().unwrap())
+        ["n_exponent", "d_exponent"].map(|name| fits[name].as_f64().unwrap())
     };
     let asked = ["--columns", "val_loss=val_bpb"];
     for (token, byte) in exponents(&per_token, &[]).into_iter().zip(exponents(&per_byte, &asked)) {

@@ -158,6 +158,6 @@ pub(super) fn ranking(ranking: &Ranking, room: Room) -> String {
         .iter()
         .filter_map(|law| Some(format!("{} could not be fitted: {}\n", law.name, law.failure.as_ref()?)))
         .collect();
-    let title = "Laws by their error on the most expensive rows, fitted to the others";
+    let title = "Laws and their errors on the most expensive rows, fitted to the others";
     format!("{title}\n{}{failures}{}\n\n", table.text(room), ranking.conclusion)
 }

@@ -18,10 +18,10 @@ const SHARES: [f64; 3] = [0.1, 0.3, 0.6];
 /// Starts at each of them.
 const STARTS: u64 = 8;
 /// Steps of each.
-const PATIENCE: Patience = Patience { iterations: 300, gain: 1e-8 };
+pub(super) const PATIENCE: Patience = Patience { iterations: 300, gain: 1e-8 };
 /// By how much more than this, in units of the noise, twice the objective rises where rows speak against a value: 95% of a chi
 /// squared of one degree of freedom.
-const AGAINST: f64 = 3.84;
+pub(super) const AGAINST: f64 = 3.84;
 
 /// A number that went to zero.
 #[derive(Clone, Debug, PartialEq)]

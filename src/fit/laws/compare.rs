@@ -290,6 +290,11 @@ fn conclusion(noun: &str, difference: Difference, all: &Numbers, floor: f64) -> 
     );
     let shown = !all.holds_none(difference);
     match difference {
+        Difference::None if !all.factor.holds(1.0) => format!(
+            "A difference between the two curves is not clear: the second needs {factor}, but no law with a difference is better \
+             than one curve for both by an F test at {:.0}%.",
+            100.0 * TELLS
+        ),
         Difference::None => {
             format!("The data show no difference between the two curves: the second needs {factor}.")
         }
@@ -407,6 +412,27 @@ mod tests {
         };
         let told = (0..60).filter(differ).count();
         assert!(told <= 7, "{told} of 60");
+    }
+
+    #[test]
+    fn no_difference_is_not_said_beside_an_interval_that_has_one() {
+        let one = |value, low, high| Estimate { value, low, high };
+        let none = one(0.0, -1.0, 1.0);
+        let of = |factor| Numbers {
+            factor,
+            factor_without_floor: factor,
+            offset: none,
+            slope: none,
+            offset_of_all: none,
+            slope_of_all: none,
+        };
+        let said = |factor| conclusion("tokens", Difference::None, &of(factor), 1.7);
+        assert!(said(one(0.9, 0.8, 1.1)).starts_with("The data show no difference"));
+        let told = said(one(0.92, 0.86, 0.98));
+        assert!(
+            told.starts_with("A difference between the two curves is not clear") && told.contains("at 2%"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -326,7 +326,11 @@ mod tests {
         let y: Vec<f64> = x.iter().map(|x| 2.0 + 1.5 * (x / 1e6).powf(-0.5)).collect();
         let five = select(&x[..5], &y[..5], &BOOTSTRAP);
         assert_eq!(five.status, Status::TooFewPoints, "{five:?}");
-        assert!(five.conclusion.starts_with("5 runs are too few to tell which form"), "{}", five.conclusion);
+        assert!(
+            five.conclusion.starts_with("Runs of 5 different values are too few to tell which form"),
+            "{}",
+            five.conclusion
+        );
         let six = select(&x, &y, &BOOTSTRAP);
         assert_eq!((six.status, six.by_criterion), (Status::Converged, Some(Form::Offset)), "{six:?}");
     }

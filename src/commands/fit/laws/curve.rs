@@ -94,7 +94,7 @@ fn against_the_first(request: &Request, curves: &Curves, of: &'static str) -> Ve
             }),
             None => compare::compare(&even(base), &even(rows), of, &request.bootstrap).ok_or_else(|| NoComparison {
                 status: Status::TooFewPoints,
-                conclusion: "Each curve needs at least 5 runs of 3 different values to be compared.".to_owned(),
+                conclusion: "Each curve needs runs of at least 5 different values to be compared.".to_owned(),
             }),
         };
         let (title, finding): (_, Box<dyn Finding>) = match found {
@@ -127,10 +127,12 @@ fn tell_what_else_varies(request: &Request, axis: Field, noun: &str) {
         // Along compute both grow; several sizes of one budget are no frontier.
         _ => ("tokens per parameter", spread(|run| run.tokens / run.params)),
     };
+    // Several sizes at the same FLOPs are a budget, if the table says so.
+    let budgets = if axis == Field::Flops { ", say with --columns budget=NAME which FLOPs are budgets" } else { "" };
     if factor > VARIES {
         eprintln!(
             "warning: {other} differ by a factor of {factor:.1} in this table: a law in {noun} alone mixes runs that they hold \
-             back with runs that they do not, and its numbers mean little; split it with --by, or fit the surface"
+             back with runs that they do not, and its numbers mean little; split it with --by{budgets}, or fit the surface"
         );
     }
 }

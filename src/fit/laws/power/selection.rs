@@ -75,7 +75,8 @@ pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
         _ if judged < 2 => Status::TooFewPoints,
         _ => preferred.status,
     };
-    let conclusion = if judged < 2 { too_few(preferred, rows.len()) } else { conclusion(preferred, by_forecast) };
+    let conclusion =
+        if judged < 2 { too_few(preferred, distinct(x.iter().copied())) } else { conclusion(preferred, by_forecast) };
     Selection {
         status,
         points: rows.len(),
@@ -87,9 +88,9 @@ pub fn select(x: &[f64], y: &[f64], bootstrap: &Bootstrap) -> Selection {
     }
 }
 
-fn too_few(preferred: &Law, rows: usize) -> String {
+fn too_few(preferred: &Law, values: usize) -> String {
     format!(
-        "{rows} runs are too few to tell which form the law has: with 6 the {} law can be compared with one that has an irreducible \
+        "Runs of {values} different values are too few to tell which form the law has: with 6 the {} law can be compared with one that has an irreducible \
          loss.",
         preferred.curve.form.name()
     )

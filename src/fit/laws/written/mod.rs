@@ -141,6 +141,7 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     let told = match (effect::none(&bound, options.measure, &best.values), trusted) {
         (Some(none), _) => Some((Status::NotIdentified, none)),
         (None, (Status::Converged, _)) => scattered(&bound, &parameters, &draws, lost)
+            .or_else(|| open(&bound, data, &best, options.measure, &parameters))
             .or_else(|| Some((Status::EdgeMinimum, settings::beyond(law, data, &best.values)?))),
         (None, told) => Some(told),
     };
@@ -233,6 +234,32 @@ fn scattered(bound: &Bound<'_>, parameters: &[Parameter], draws: &[Vec<f64>], lo
     Some((Status::BoundHit, sentence))
 }
 
+/// What the rows say against an interval that ends where they do not.
+fn open(
+    bound: &Bound<'_>,
+    data: &Data,
+    best: &Solution,
+    measure: Measure,
+    parameters: &[Parameter],
+) -> Option<(Status, String)> {
+    let intervals: Vec<Estimate> = parameters.iter().map(|one| one.estimate).collect();
+    let (number, value) = formula::as_good_outside(bound, data, best, measure, &intervals)?;
+    let Parameter { name, estimate: Estimate { low, high, .. }, .. } = &parameters[number];
+    let sentence = format!(
+        "Not identified: with '{name}' at {} the rows are fitted as well, though resamples end between {} and {}: they do not \
+         tell it.",
+        short(value),
+        short(*low),
+        short(*high)
+    );
+    Some((Status::NotIdentified, sentence))
+}
+
+/// A number of any size in a sentence.
+fn short(value: f64) -> String {
+    if (1e-3..1e4).contains(&value.abs()) { format!("{value:.3}") } else { format!("{value:.3e}") }
+}
+
 /// A number whose resamples end at an end of its range other than zero more often than its interval leaves out, with that end: the
 /// interval is then one of the range.
 fn bounded_by_its_range<'a>(bound: &'a Bound<'_>, draws: &[Vec<f64>]) -> Option<(&'a str, f64)> {
@@ -308,7 +335,7 @@ fn overflow(bound: &Bound<'_>, data: &Data, best: &Solution, options: &Options) 
 /// What is said of numbers that went to zero.
 fn went_to_zero(gone: &[Gone], at: impl Fn(usize) -> String) -> Option<(Status, String)> {
     if let Some((gone, value)) = gone.iter().find_map(|gone| Some((gone, gone.as_well?))) {
-        let value = if (1e-3..1e4).contains(&value) { format!("{value:.3}") } else { format!("{value:.3e}") };
+        let value = short(value);
         let sentence = format!(
             "Not identified: {} went to zero, but with {value} the rows are fitted as well: they do not tell it.",
             at(gone.number)
@@ -446,19 +473,29 @@ fn held_out(law: &Law, data: &Data, options: &Options) -> Option<HeldOut> {
     enough(law, &bound).ok()?;
     // From afresh: a start at the fit to all rows would know what is held out.
     let found = formula::solve(&bound, &cheap, options.measure, options.starts, options.bootstrap.seed)?;
-    error_on(law, &cheap, &dear, &found.values)
+    HeldOut::of(&errors_on(law, &dear, &found.values)?, &cheap, &dear)
 }
 
-/// How far a fit to `cheap` rows is from `dear` ones.
-pub(super) fn error_on(law: &Law, cheap: &Data, dear: &Data, values: &[f64]) -> Option<HeldOut> {
-    let predicted = law.bind(dear).ok()?.predict(values);
-    let errors: Vec<f64> = predicted.iter().zip(&dear.loss).map(|(predicted, loss)| predicted - loss).collect();
-    let n = errors.len() as f64;
-    let greatest = |data: &Data| data.cost.as_ref().map(|cost| cost.iter().copied().fold(0.0, f64::max));
-    Some(HeldOut {
-        rows: errors.len(),
-        factor: greatest(dear)? / greatest(cheap)?,
-        rms: (errors.iter().map(|error| error * error).sum::<f64>() / n).sqrt(),
-        mean: errors.iter().sum::<f64>() / n,
-    })
+/// What some numbers of the law miss each of some rows by.
+fn errors_on(law: &Law, rows: &Data, values: &[f64]) -> Option<Vec<f64>> {
+    let predicted = law.bind(rows).ok()?.predict(values);
+    Some(predicted.iter().zip(&rows.loss).map(|(predicted, loss)| predicted - loss).collect())
+}
+
+impl HeldOut {
+    /// Of errors on `dear` rows by a fit to `cheap` ones.
+    fn of(errors: &[f64], cheap: &Data, dear: &Data) -> Option<Self> {
+        let n = errors.len() as f64;
+        let greatest = |data: &Data| data.cost.as_ref().map(|cost| cost.iter().copied().fold(0.0, f64::max));
+        Some(Self {
+            rows: errors.len(),
+            factor: greatest(dear)? / greatest(cheap)?,
+            rms: root_mean_square(errors),
+            mean: errors.iter().sum::<f64>() / n,
+        })
+    }
+}
+
+fn root_mean_square(errors: &[f64]) -> f64 {
+    (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt()
 }

@@ -4,8 +4,10 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{HeldOut, Options, enough, error_on, residuals, split_by_cost, unit};
+use super::{HeldOut, Options, enough, errors_on, residuals, root_mean_square, split_by_cost, unit};
 use crate::fit::formula::{self, Data, Law};
+use crate::fit::numerics::bootstrap::mean;
+use crate::fit::numerics::chance::{beyond_f, student};
 use crate::fit::numerics::residuals::{Residuals, aicc};
 
 /// A law that takes part.
@@ -53,7 +55,8 @@ fn yes() -> bool {
 /// Laws, the best first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ranking {
-    /// By their error on the most expensive rows; by `AICc` where costs are not known; those that failed last.
+    /// Those that the most expensive rows do not tell apart from the best by `AICc`, then the others by their error there; by
+    /// `AICc` where costs are not known; those that failed last.
     pub laws: Vec<Ranked>,
     /// The law that the same choice would have taken without the most expensive rows, and its error on them.
     pub nested: Option<(String, f64)>,
@@ -67,64 +70,119 @@ pub struct Ranking {
 /// Two errors within this factor of each other are the same.
 const CLOSE: f64 = 1.1;
 
+/// What a law that was fitted to the cheaper rows says of the others.
+struct Forecast {
+    /// Squared errors, row by row.
+    squares: Vec<f64>,
+    error: HeldOut,
+    /// `AICc` on the cheaper rows.
+    aicc: f64,
+    at_rest: bool,
+}
+
+impl Forecast {
+    fn of(law: &Law, all: &Data, split: Option<&(Vec<usize>, Vec<usize>)>, options: &Options) -> Option<Self> {
+        let (seen, held) = split?;
+        let (cheap, dear) = (all.select(seen), all.select(held));
+        let (values, at_rest) = values(law, &cheap, options).ok()?;
+        let errors = errors_on(law, &dear, &values)?;
+        let error = HeldOut::of(&errors, &cheap, &dear).filter(|error| error.rms.is_finite())?;
+        let (_, aicc) = quality(law, &cheap, options, &values)?;
+        Some(Self { squares: errors.iter().map(|error| error * error).collect(), error, aicc, at_rest })
+    }
+}
+
+/// The order of some laws, each with its squared errors on the same rows and `AICc`, and how many of the first the rows do not tell apart.
+/// These come by `AICc`, the others by their errors; those without errors last.
+fn order(laws: &[Option<(&[f64], f64)>]) -> (Vec<usize>, usize) {
+    let total = |k: &usize| laws[*k].map_or(f64::INFINITY, |(squares, _)| squares.iter().sum());
+    let mut order: Vec<usize> = (0..laws.len()).collect();
+    order.sort_by(|a, b| total(a).total_cmp(&total(b)));
+    let Some((least, _)) = order.first().and_then(|first| laws[*first]) else { return (order, 0) };
+    let is_near = |k: &usize| laws[*k].is_some_and(|(squares, _)| !is_worse(squares, least));
+    let (mut near, far): (Vec<usize>, Vec<usize>) = order.into_iter().partition(is_near);
+    let aicc = |k: &usize| laws[*k].map_or(f64::INFINITY, |(_, aicc)| aicc);
+    near.sort_by(|a, b| aicc(a).total_cmp(&aicc(b)));
+    let count = near.len();
+    near.extend(far);
+    (near, count)
+}
+
+/// Whether squared errors are larger than the least ones on the same rows by more than chance: Student's t of their differences
+/// (Diebold and Mariano 1995), or where rows are too few for that the ratio of their sums, at 2.5% each.
+fn is_worse(squares: &[f64], least: &[f64]) -> bool {
+    let sum = |squares: &[f64]| squares.iter().sum::<f64>();
+    if beyond_f(sum(squares) / sum(least), squares.len(), least.len()) < 0.025 {
+        return true;
+    }
+    let differences: Vec<f64> = squares.iter().zip(least).map(|(a, b)| a - b).collect();
+    let (n, mean) = (differences.len() as f64, mean(&differences));
+    let variance = differences.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    mean > student(differences.len().saturating_sub(1)) * (variance / n).sqrt()
+}
+
 /// Fits every law three times: to all rows, without the most expensive, and without the most expensive of the rest too. The first
 /// may have options of its own.
 pub fn rank(candidates: &[Candidate], data: &Data, first: &Options, others: &Options) -> Ranking {
     let outer = split_by_cost(data);
     let inside = outer.as_ref().map(|(seen, _)| data.select(seen));
     let inner = inside.as_ref().and_then(split_by_cost);
-    let error = |law: &Law, all: &Data, split: &Option<(Vec<usize>, Vec<usize>)>, options: &Options| {
-        let (seen, held) = split.as_ref()?;
-        let cheap = all.select(seen);
-        let (values, at_rest) = values(law, &cheap, options).ok()?;
-        let error = error_on(law, &cheap, &all.select(held), &values).filter(|error| error.rms.is_finite())?;
-        Some((error, at_rest))
-    };
     let of = |(place, candidate): (usize, &Candidate)| {
         let law = &candidate.law;
         let options = if place == 0 { first } else { others };
-        let fitted = values(law, data, options);
-        let quality = fitted.as_ref().ok().and_then(|(values, _)| quality(law, data, options, values));
-        let without = error(law, data, &outer, options);
-        let within = inside.as_ref().and_then(|inside| error(law, inside, &inner, options));
-        let resting = [without, within].into_iter().flatten().all(|(_, at_rest)| at_rest);
-        Ranked {
-            name: candidate.name.clone(),
-            formula: law.formula.clone(),
-            columns: law.columns.clone(),
-            unknowns: law.bind(data).map_or(law.unknowns.len(), |bound| bound.numbers.len()),
-            rms: quality.map(|(residuals, _)| residuals.rms),
-            aicc: quality.map(|(_, aicc)| aicc),
-            held_out: without.map(|(error, _)| error),
-            inner: within.map(|(error, _)| error.rms),
-            at_rest: resting && fitted.as_ref().is_ok_and(|(_, at_rest)| *at_rest),
-            failure: fitted.as_ref().err().cloned(),
-            values: fitted.map(|(values, _)| values).unwrap_or_default(),
-        }
+        let without = Forecast::of(law, data, outer.as_ref(), options);
+        let within = inside.as_ref().and_then(|inside| Forecast::of(law, inside, inner.as_ref(), options));
+        (ranked(candidate, data, options, [without.as_ref(), within.as_ref()]), without, within)
     };
-    let mut laws: Vec<Ranked> = candidates.par_iter().enumerate().map(of).collect();
-    let by_error = laws.iter().any(|law| law.held_out.is_some());
-    let score = |law: &Ranked| {
-        let score = if by_error { law.held_out.map(|held_out| held_out.rms) } else { law.aicc };
-        score.unwrap_or(f64::INFINITY)
-    };
-    laws.sort_by(|a, b| score(a).total_cmp(&score(b)));
-    let inner_choice = laws
-        .iter()
-        .filter(|law| law.inner.is_some())
-        .min_by(|a, b| a.inner.partial_cmp(&b.inner).unwrap_or(std::cmp::Ordering::Equal));
-    let nested = inner_choice.and_then(|law| Some((law.name.clone(), law.held_out?.rms)));
+    let all: Vec<(Ranked, Option<Forecast>, Option<Forecast>)> = candidates.par_iter().enumerate().map(of).collect();
+    let aicc = |law: &Ranked| law.aicc.unwrap_or(f64::INFINITY);
+    let by_error = all.iter().any(|(_, without, _)| without.is_some());
+    let (places, near) = order(&Vec::from_iter(all.iter().map(|(law, without, _)| match without {
+        Some(without) => Some((&without.squares[..], aicc(law))),
+        // Without costs no row is held out, and the criterion alone decides.
+        None => (!by_error && law.aicc.is_some()).then_some((&[][..], aicc(law))),
+    })));
+    let (inner_places, _) = order(&Vec::from_iter(all.iter().map(|(_, without, within)| {
+        within.as_ref().zip(without.as_ref()).map(|(within, without)| (&within.squares[..], without.aicc))
+    })));
+    let choice = inner_places.first().map(|place| &all[*place]).filter(|(_, _, within)| within.is_some());
+    let nested = choice.and_then(|(law, without, _)| Some((law.name.clone(), without.as_ref()?.error.rms)));
+    let laws: Vec<Ranked> = places.into_iter().map(|place| all[place].0.clone()).collect();
     let unit = candidates.first().map_or("", |one| unit(&one.law));
     let mean = outer.as_ref().map(|(seen, held)| error_of_mean(&data.select(seen).loss, &data.select(held).loss));
-    let conclusion = conclude(&laws, nested.as_ref(), mean, unit);
+    let law_of = |name: &str| candidates.iter().find(|one| one.name == name).map(|one| &one.law);
+    let missed = laws.first().and_then(|first| errors_on(law_of(&first.name)?, data, &first.values));
+    let scatter = missed.map_or(0.0, |errors| root_mean_square(&errors));
+    let conclusion = conclude(&laws, nested.as_ref(), &Chances { near, mean, scatter, unit });
     Ranking { laws, nested, mean, conclusion }
+}
+
+/// A law fitted to all rows, with its forecasts without the most expensive rows, and without the most expensive of the rest.
+fn ranked(candidate: &Candidate, data: &Data, options: &Options, forecasts: [Option<&Forecast>; 2]) -> Ranked {
+    let law = &candidate.law;
+    let fitted = values(law, data, options);
+    let quality = fitted.as_ref().ok().and_then(|(values, _)| quality(law, data, options, values));
+    let [without, within] = forecasts;
+    let is_resting = forecasts.into_iter().flatten().all(|forecast| forecast.at_rest);
+    Ranked {
+        name: candidate.name.clone(),
+        formula: law.formula.clone(),
+        columns: law.columns.clone(),
+        unknowns: law.bind(data).map_or(law.unknowns.len(), |bound| bound.numbers.len()),
+        rms: quality.map(|(residuals, _)| residuals.rms),
+        aicc: quality.map(|(_, aicc)| aicc),
+        held_out: without.map(|forecast| forecast.error),
+        inner: within.map(|forecast| forecast.error.rms),
+        at_rest: is_resting && fitted.as_ref().is_ok_and(|(_, at_rest)| *at_rest),
+        failure: fitted.as_ref().err().cloned(),
+        values: fitted.map(|(values, _)| values).unwrap_or_default(),
+    }
 }
 
 /// Root of the mean squared error of the mean of some losses on others.
 fn error_of_mean(seen: &[f64], held: &[f64]) -> f64 {
-    let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
     let expected = mean(seen);
-    mean(&held.iter().map(|loss| (loss - expected).powi(2)).collect::<Vec<f64>>()).sqrt()
+    root_mean_square(&held.iter().map(|loss| loss - expected).collect::<Vec<f64>>())
 }
 
 /// Its numbers, and whether the solver came to rest.
@@ -148,7 +206,20 @@ fn quality(law: &Law, data: &Data, options: &Options, values: &[f64]) -> Option<
     Some((residuals, aicc(residuals.rms, data.len(), values.len())))
 }
 
-fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>, mean: Option<f64>, unit: &str) -> String {
+/// What chance may do to a ranking.
+struct Chances<'a> {
+    /// How many of the first laws the rows held out do not tell apart.
+    near: usize,
+    /// Error of the mean of the other rows.
+    mean: Option<f64>,
+    /// How far single rows lie from the first law.
+    scatter: f64,
+    /// The unit of these.
+    unit: &'a str,
+}
+
+fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>, chances: &Chances<'_>) -> String {
+    let &Chances { near, mean, scatter, unit } = chances;
     let Some(first) = laws.first().filter(|law| law.rms.is_some()) else {
         return "No law could be fitted.".to_owned();
     };
@@ -158,25 +229,41 @@ fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>, mean: Option<f64>, 
             first.name
         );
     };
-    if let Some(mean) = mean.filter(|mean| *mean < CLOSE * rms) {
+    let errors: Vec<(&str, f64)> = laws.iter().filter_map(|law| Some((&law.name[..], law.held_out?.rms))).collect();
+    let (best, least) = errors.iter().min_by(|a, b| a.1.total_cmp(&b.1)).copied().unwrap_or_default();
+    if let Some(mean) = mean.filter(|mean| *mean < CLOSE * least) {
         return format!(
-            "No law wins: the mean of the other rows misses the {rows} most expensive ones by {mean:.4}{unit}, and {}, the best \
-             law, by {rms:.4}. These columns do not tell how the loss goes on.",
-            first.name
+            "No law wins: the mean of the other rows misses the {rows} most expensive ones by {mean:.4}{unit}, and {best}, the best \
+             law, by {least:.4}. These columns do not tell how the loss goes on.",
         );
     }
-    let next = laws.get(1).and_then(|next| Some((next, next.held_out?.rms)));
-    let why = match next {
-        Some((next, other)) if other < CLOSE * rms => {
-            format!("{}, the next, misses them by {other:.4}, which is no difference", next.name)
+    let result = match &errors[..] {
+        [_, others @ ..] if near > 1 => {
+            let others: Vec<String> =
+                others[..near - 1].iter().map(|(name, error)| format!("{name} ({error:.4})")).collect();
+            format!(
+                "No law wins: fitted without the {rows} most expensive rows, {} misses them by {rms:.4}{unit}, and chance alone may \
+                 part it from {}. Of these it has the least AICc",
+                first.name,
+                others.join(", ")
+            )
         }
-        Some((next, other)) => format!("{}, the next, misses them by {other:.4}", next.name),
-        None => "no other law could be fitted".to_owned(),
+        [_, (next, other), ..] => format!(
+            "{} wins: fitted without the {rows} most expensive rows it misses them by {rms:.4}{unit}; {next}, the next, misses \
+             them by {other:.4}",
+            first.name
+        ),
+        _ => format!(
+            "{} wins: fitted without the {rows} most expensive rows it misses them by {rms:.4}{unit}; no other law could be fitted",
+            first.name
+        ),
     };
     let trust = match nested {
         Some((name, error)) if *name == first.name => format!(
-            "The same choice made without these rows would have been the same: trust it to about {error:.4}{unit} at {factor:.3} \
-             times the cost of what it was fitted to, and no further."
+            "The same choice made without these rows would have been the same: trust it to about {:.4}{unit} at {factor:.3} \
+             times the cost of what it was fitted to, and no further.",
+            // Few rows may be missed by less than single rows scatter.
+            error.max(scatter)
         ),
         Some((name, error)) => format!(
             "The same choice made without these rows would have taken {name} and missed them by {error:.4}: that is what to \
@@ -192,8 +279,5 @@ fn conclude(laws: &[Ranked], nested: Option<&(String, f64)>, mean: Option<f64>, 
             first.name
         )
     };
-    format!(
-        "{} wins: fitted without the {rows} most expensive rows it misses them by {rms:.4}{unit}; {why}. {trust}{restless}",
-        first.name
-    )
+    format!("{result}. {trust}{restless}")
 }

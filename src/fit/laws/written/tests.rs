@@ -108,6 +108,43 @@ fn the_law_that_made_the_losses_wins_and_the_choice_is_checked() {
 }
 
 #[test]
+fn of_laws_that_rows_held_out_do_not_tell_apart_none_wins_and_the_least_criterion_comes_first() {
+    // A term that nothing wants lowers errors by chance alone.
+    let more = "loss = E + A/N^alpha + B/D^beta + C*(N/D)^gamma/1e3";
+    let laws = [("more", more), ("surface", SURFACE), ("size", "loss = E + A/N^alpha")];
+    let candidates = laws.map(|(name, text)| Candidate { name: name.to_owned(), law: law(text, &[]) });
+    let ranking = ranking::rank(&candidates, &grid(surface, 5e-3), &quick(), &quick());
+    let names: Vec<&str> = ranking.laws.iter().map(|law| law.name.as_str()).collect();
+    assert_eq!(names, ["surface", "more", "size"], "{ranking:?}");
+    assert!(ranking.conclusion.starts_with("No law wins: fitted without"), "{}", ranking.conclusion);
+    assert!(ranking.conclusion.contains("part it from more ("), "{}", ranking.conclusion);
+    assert!(!ranking.conclusion.contains("size"), "{}", ranking.conclusion);
+}
+
+#[test]
+fn an_interval_that_ends_where_the_rows_do_not_is_not_identified() {
+    let data = grid(surface, 5e-3);
+    let law = law(SURFACE, &[]);
+    let fitted = fit(&law, &data, &quick()).unwrap();
+    let bound = law.bind(&data).unwrap();
+    let best = formula::solve(&bound, &data, Measure::default(), 24, 1).unwrap();
+    let intervals: Vec<Estimate> = fitted.law.parameters.iter().map(|one| one.estimate).collect();
+    let outside =
+        |intervals: &[Estimate]| formula::as_good_outside(&bound, &data, &best, Measure::default(), intervals);
+    assert_eq!(outside(&intervals), None, "{intervals:?}");
+    for (number, Estimate { value, low, high }) in intervals.iter().copied().enumerate() {
+        // A tenth as wide, as where resamples stop near the start.
+        let mut narrow = intervals.clone();
+        narrow[number] = Estimate { value, low: value + 0.1 * (low - value), high: value + 0.1 * (high - value) };
+        let (told, as_good) = outside(&narrow).unwrap();
+        assert!(
+            told == number && !narrow[number].holds(as_good) && intervals[number].holds(as_good),
+            "{narrow:?} {as_good}"
+        );
+    }
+}
+
+#[test]
 fn no_law_wins_on_losses_that_are_noise() {
     let laws = [("surface", SURFACE), ("size", "loss = E + A/N^alpha")];
     let candidates = laws.map(|(name, text)| Candidate { name: name.to_owned(), law: law(text, &[]) });
