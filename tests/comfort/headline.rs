@@ -80,6 +80,25 @@ fn ls_show_compare_fit_report_and_readme_say_one_number_of_the_committed_sweeps(
 }
 
 #[test]
+fn the_output_that_the_page_of_fitting_shows_is_printed() {
+    let page = std::fs::read_to_string(repository().join("docs/fitting.md")).unwrap();
+    let shown = page.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let table = repository().join("results/isoflop/runs.csv").display().to_string();
+    let printed = Place::new().says(&["fit", &table, "--wide"]);
+    let printed: Vec<String> =
+        printed.split("\n\n").flat_map(|part| [words(part)].into_iter().chain(part.lines().map(words))).collect();
+    // Paragraphs are wrapped, tables and the headline are not.
+    for part in shown.split("\n\n") {
+        let lines: Vec<String> =
+            if part.starts_with("How sure") { vec![words(part)] } else { part.lines().map(words).collect() };
+        for line in lines {
+            assert!(printed.contains(&line), "docs/fitting.md: {line}");
+        }
+    }
+}
+
+#[test]
 fn a_sweep_ends_with_its_answer_its_interval_what_limits_it_and_the_report() {
     let place = Place::rehearsed(&["name=one"]);
     let output = place.rehearse();
