@@ -168,8 +168,10 @@ pub struct Progress {
     pub train_loss: f64,
     /// Learning rate of the last step, where it is told.
     pub learning_rate: Option<f64>,
-    /// Training tokens per second so far.
+    /// Training tokens per second so far; NaN of a point that an earlier attempt has told.
     pub tokens_per_second: f64,
+    /// Wall-clock seconds of the run so far, those of earlier attempts included.
+    pub seconds: f64,
     /// Whether this is a point of the recorded curve.
     pub curve_point: bool,
     /// Whether an earlier attempt has told it: nothing was trained for it now.

@@ -225,7 +225,15 @@ fn tuning_keeps_to_its_limit_and_refuses_what_makes_no_sense() {
     let place = Place::with(&tuned(&["sweep.limit_flops=3e13"]));
     let output = place.sweep("rehearsal", &["--slots", "1"]).output().unwrap();
     assert_code(&output, 0);
-    assert!(text(&output.stderr).contains("not done"), "{}", text(&output.stderr));
+    let said = text(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("not done, as another run would exceed the limit"), "{said}");
+    // A limit below the cheapest run would choose nothing, however the runs are chosen.
+    for spec in [tuned(&[]), spec(&[])] {
+        let place = Place::with(&spec);
+        let all = ["sweep", "spec.toml", "--out", "out", "--device", "rehearsal", "--set", "sweep.limit_flops=1e6"];
+        assert_refused(&place.run(&all), &["sweep.limit_flops = 1e6", "the cheapest takes"]);
+        assert!(!place.path("out").exists());
+    }
     for (more, words) in [
         (&["sweep.tune=[\"learning_rate\", \"learning_rate\"]"][..], &["sweep.tune", "twice"][..]),
         (&["sweep.tune=[\"width\"]"], &["sweep.tune", "learning_rate"]),

@@ -230,9 +230,14 @@ fn a_program_is_stopped_by_what_it_told_before_it_was_interrupted() {
         assert_code(&place.sweep("cpu", &["--slots", "2", "--threads", "1"]).output().unwrap(), 0);
         assert_eq!((count(&place, "finished"), count(&place, "stopped")), (14, 1));
     }
-    let [stopped] = &place.files("out/runs", "stopped.json")[..] else { panic!("one run is stopped") };
-    let stopped: Value = serde_json::from_str(&std::fs::read_to_string(stopped).unwrap()).unwrap();
-    assert!(stopped["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{stopped}");
+    let [file] = &place.files("out/runs", "stopped.json")[..] else { panic!("one run is stopped") };
+    let stopped: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    // What the attempt before had taken up to there counts.
+    let curve = std::fs::read_to_string(file.with_file_name("program").join("curve.jsonl")).unwrap();
+    let points = curve.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let kept = points.filter(|kept| kept["step"] == stopped["step"]).map(|kept| kept["seconds"].as_f64().unwrap());
+    let [kept] = kept.collect::<Vec<_>>()[..] else { panic!("the point is kept: {curve}") };
+    assert!(kept > 0.0 && stopped["seconds"].as_f64().is_some_and(|seconds| seconds >= kept), "{kept}: {stopped}");
 }
 
 #[test]

@@ -25,9 +25,10 @@ const LISTED: usize = 20;
 /// Runs the command.
 pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let StatusArgs { dir, watch, json } = args;
-    let ledger = Ledger::open(dir)?;
-    folder::warn_of_missing_results(&ledger);
+    folder::warn_of_missing_results(&Ledger::open(dir)?);
     loop {
+        // Opened at each look: a sweep that chooses or grows writes its plan anew.
+        let ledger = Ledger::open(dir)?;
         let status = Status::of(&ledger)?;
         // Tasks in the queue are workers to come, of which the folder knows nothing.
         let array = slurm::state(dir)?.map(|array| array.to_string());

@@ -1,6 +1,6 @@
 //! `runner watch`: serves the report of a sweep while it runs.
 
-use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::shared::folder;
 use super::shared::stdout;
 use crate::cli::WatchArgs;
 use crate::execute::{Status, Tally};
-use crate::ledger::{Ledger, State};
+use crate::ledger::Ledger;
 use crate::plan::RunId;
 use crate::serve::{Server, Shelf, Site};
 use crate::spec::{self, Spec};
@@ -25,68 +25,65 @@ const RESAMPLES: usize = 200;
 /// Runs the command.
 pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let WatchArgs { dir, port, host, public, cache } = args;
-    let ledger = Ledger::open(dir)?;
-    folder::warn_of_missing_results(&ledger);
-    let spec = spec::load(&dir.join("spec.toml"))?;
+    let first = Look::at(dir)?;
+    folder::warn_of_missing_results(&first.ledger);
     // Taken first: a port that is not free is said at once.
     let server = Server::bind(*host, *port, *public)?;
     let url = server.url().context("cannot determine the address")?;
     let shelf = server.shelf();
-    let entropy = results::entropy(&ledger, &spec, (cache, MissingCorpus::LeaveOut))?;
-    let watch = Watch { ledger, spec, entropy };
-    let mut seen = watch.seen()?;
+    let entropy = results::entropy(&first.ledger, &first.spec, (cache, MissingCorpus::LeaveOut))?;
+    let mut seen = first.seen();
     eprintln!("fitting what {} holds so far", dir.display());
-    shelf.put(watch.site()?);
-    watch.tell(&shelf)?;
+    shelf.put(first.site(entropy)?);
+    first.tell(&shelf)?;
+    drop(first);
     stdout::print(&format!("{url}\n"))?;
     eprintln!("serving the report of {} until interrupted", dir.display());
     std::thread::spawn(move || server.run());
     loop {
         std::thread::sleep(LOOK_AGAIN);
         // What cannot be read now may be in the middle of a change: the earlier report stays.
-        if let Err(error) = watch.refresh(&shelf, &mut seen) {
+        if let Err(error) = refresh((dir, entropy), &shelf, &mut seen) {
             eprintln!("warning: {error:#}");
         }
     }
 }
 
-struct Watch {
-    ledger: Ledger,
-    spec: Spec,
-    entropy: Option<(f64, f64)>,
+/// A new report where a run has ended, was given up or came into the plan, and in any case how far the sweep is.
+fn refresh((dir, entropy): (&Path, Option<(f64, f64)>), shelf: &Shelf, seen: &mut Seen) -> anyhow::Result<()> {
+    let look = Look::at(dir)?;
+    let now = look.seen();
+    if now != *seen {
+        shelf.put(look.site(entropy)?);
+        *seen = now;
+    }
+    look.tell(shelf)
 }
 
-/// Runs that have ended and runs that were given up.
-type Seen = BTreeSet<(RunId, bool)>;
+/// The folder as it is at one time: a sweep that chooses or grows writes its plan and its spec anew.
+struct Look {
+    ledger: Ledger,
+    spec: Spec,
+}
 
-impl Watch {
-    /// A new report where a run has ended or was given up, and in any case how far the sweep is.
-    fn refresh(&self, shelf: &Shelf, seen: &mut Seen) -> anyhow::Result<()> {
-        let now = self.seen()?;
-        if now != *seen {
-            shelf.put(self.site()?);
-            *seen = now;
-        }
-        self.tell(shelf)
+/// The runs of the plan, each with whether it is over and whether it has a result.
+type Seen = Vec<(RunId, [bool; 2])>;
+
+impl Look {
+    fn at(dir: &Path) -> anyhow::Result<Self> {
+        Ok(Self { ledger: Ledger::open(dir)?, spec: spec::load(&dir.join("spec.toml"))? })
     }
 
-    fn seen(&self) -> anyhow::Result<Seen> {
-        let mut seen = Seen::new();
-        for run in &self.ledger.plan().runs {
-            match self.ledger.state(&run.id)? {
-                State::Pending => {}
-                State::Failed(_) | State::Stopped(_) => drop(seen.insert((run.id.clone(), false))),
-                State::Ended(_) => drop(seen.insert((run.id.clone(), true))),
-            }
-        }
-        Ok(seen)
+    fn seen(&self) -> Seen {
+        let ends = |id: &RunId| [self.ledger.is_over(id), self.ledger.has_result(id)];
+        self.ledger.plan().runs.iter().map(|run| (run.id.clone(), ends(&run.id))).collect()
     }
 
-    fn site(&self) -> anyhow::Result<Site> {
+    fn site(&self, entropy: Option<(f64, f64)>) -> anyhow::Result<Site> {
         let tally = Tally::of(&self.ledger)?;
         let progress = progress(&Status::of(&self.ledger)?);
         let how = (RESAMPLES, Some(progress.as_str()));
-        Ok(Derived::of(&self.ledger, &self.spec, self.entropy, &tally, how)?.report.into())
+        Ok(Derived::of(&self.ledger, &self.spec, entropy, &tally, how)?.report.into())
     }
 
     fn tell(&self, shelf: &Shelf) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use super::terms::{Terms, WorkError};
 use super::{Event, failpoint, retry};
 use crate::ledger::{Claim, CurvePoint, Failure, FailureClass, Published, Reason};
 use crate::plan::PlannedRun;
-use crate::trainer::{Job, Outcome, Progress, TrainError, Trainer};
+use crate::trainer::{Job, Outcome, Progress, Told, TrainError, Trainer};
 
 /// Time between two events of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -61,7 +61,7 @@ pub(super) fn train(
     let (claim, verdict) = (claim.into_inner(), verdict.into_inner());
     let end = match believed(outcome, standing.and_then(|standing| claim.trespass(&standing))) {
         Ok(Ok(outcome)) => {
-            publish(claim, run, sound(&outcome, run), (trainer, micro_batches), lanes).map(|()| End::Over)
+            publish(claim, run, sound(outcome, run), (trainer, micro_batches), lanes).map(|()| End::Over)
         }
         Ok(Err(TrainError::Interrupted { .. })) if let Some(verdict) = verdict => {
             stop(claim, run, verdict, (trainer, micro_batches), lanes).map(|()| End::Over)
@@ -91,7 +91,6 @@ fn attempt(
 ) -> Result<Outcome, TrainError> {
     let Lane { number, lanes, terms } = lane;
     let id = || run.id.clone();
-    let begun = Instant::now();
     let mut unseen = false;
     let mut emitted: Option<Instant> = None;
     let mut on_progress = |progress: Progress| {
@@ -118,10 +117,7 @@ fn attempt(
         let reason = terms.stopping.and_then(|stopping| stopping.judge(claim.ledger(), run, &progress));
         let stops = reason.is_some() || terms.stop.load(Ordering::Relaxed);
         if let Some(reason) = reason {
-            // A point of an earlier attempt that is told again has no speed.
-            let speed = tokens_per_second.filter(|speed| *speed > 0.0);
-            let seconds = speed.map_or_else(|| begun.elapsed().as_secs_f64(), |speed| tokens as f64 / speed);
-            verdict.set(Some((reason, seconds)));
+            verdict.set(Some((reason, progress.seconds)));
         }
         if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
@@ -225,15 +221,27 @@ fn stop(
     Ok(())
 }
 
-/// A loss that is not a number is divergence, whatever the trainer calls it, and JSON has no word for such numbers.
-fn sound(outcome: &Outcome, run: &PlannedRun) -> Outcome {
+/// A loss that is not a number is divergence, whatever the trainer calls it, and JSON has no word for such numbers: what else was
+/// measured and is none is left out.
+fn sound(mut outcome: Outcome, run: &PlannedRun) -> Outcome {
     let number = |value: f64| if value.is_finite() { value } else { 0.0 };
-    let mut outcome = outcome.clone();
     match &mut outcome {
-        Outcome::Finished { val_loss, val_loss_se, train_loss, tokens_per_second, seconds, .. }
-            if [*val_loss, *val_loss_se].into_iter().chain(*train_loss).all(f64::is_finite) =>
-        {
+        Outcome::Finished {
+            val_loss, val_loss_se, train_loss, tokens_per_second, seconds, evaluations, told, ..
+        } if [*val_loss, *val_loss_se].into_iter().chain(*train_loss).all(f64::is_finite) => {
             (*tokens_per_second, *seconds) = (number(*tokens_per_second), number(*seconds));
+            evaluations.retain(|one| {
+                let is_number = [one.value, one.standard_error].into_iter().chain(one.chance).all(f64::is_finite);
+                if !is_number {
+                    let (name, value, error) = (&one.name, one.value, one.standard_error);
+                    eprintln!(
+                        "run {}: {name} is {value}, with a standard error of {error}: left out of its result",
+                        run.id
+                    );
+                }
+                is_number
+            });
+            told.retain(|_, value| !matches!(value, Told::Number(number) if !number.is_finite()));
         }
         Outcome::Finished { train_loss, seconds, .. } => {
             outcome = Outcome::Diverged {

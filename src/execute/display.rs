@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Event, diverged};
-use crate::ledger::{Ledger, conflict_warning};
+use crate::ledger::{Ledger, RunResult, State, conflict_warning};
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
 use crate::trainer::Outcome;
@@ -52,23 +52,29 @@ impl<'a> Display<'a> {
     /// A display of `slots` workers on the runs of a ledger; bars where `terminal`, lines otherwise.
     pub fn new(ledger: &'a Ledger, slots: usize, terminal: bool) -> Self {
         let runs = &ledger.plan().runs;
-        let of_stopped = |run: &PlannedRun| Some(spared(run, ledger.stopped(&run.id).ok().flatten()?.tokens));
-        let spared: f64 = runs.iter().filter_map(of_stopped).sum();
-        let total = ledger.wanted().iter().map(|run| run.flops_spent()).sum::<f64>() - spared;
-        let done = runs.iter().filter(|run| ledger.is_over(&run.id)).map(PlannedRun::flops_spent).sum::<f64>() - spared;
-        let has_loss = |run: &&PlannedRun| {
-            let result = ledger.result(&run.id).ok().flatten();
-            result.is_some_and(|result| matches!(result.outcome, Outcome::Finished { .. }))
-        };
+        let (mut saved, mut done, mut finished) = (0.0, 0.0, HashSet::new());
+        for run in runs {
+            match ledger.state(&run.id) {
+                Ok(State::Pending) => continue,
+                Ok(State::Stopped(stopped)) => saved += spared(run, stopped.tokens),
+                Ok(State::Ended(RunResult { outcome: Outcome::Finished { .. }, .. })) => {
+                    finished.insert(run.id.clone());
+                }
+                // What is damaged is over too, and is told of at the end.
+                Ok(State::Ended(_) | State::Failed(_)) | Err(_) => {}
+            }
+            done += run.flops_spent();
+        }
+        done -= saved;
         Self {
             runs: runs.iter().map(|run| (&run.id, run)).collect(),
-            total,
+            total: ledger.wanted().iter().map(|run| run.flops_spent()).sum::<f64>() - saved,
             done,
             before: done,
             started: Instant::now(),
             partial: vec![0.0; slots],
             resumed: vec![Some(0.0); slots],
-            finished: runs.iter().filter(has_loss).map(|run| run.id.clone()).collect(),
+            finished,
             bars: terminal.then(|| Bars::new(slots)),
         }
     }
@@ -117,7 +123,7 @@ impl<'a> Display<'a> {
 
     /// Counts the work anew, where more of it has been chosen.
     pub fn recount(&mut self, ledger: &Ledger) {
-        let given_up = |run: &PlannedRun| ledger.is_over(&run.id) && matches!(ledger.result(&run.id), Ok(None));
+        let given_up = |run: &PlannedRun| ledger.is_over(&run.id) && !ledger.has_result(&run.id);
         self.total = ledger.wanted().into_iter().filter(|run| !given_up(run)).map(PlannedRun::flops_spent).sum();
     }
 
@@ -181,7 +187,7 @@ impl<'a> Display<'a> {
             let loss = loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.3}"));
             let rate = Tokens(rate.unwrap_or(f64::NAN));
             let bar = &bars.slots[slot];
-            bar.set_position(tokens * THOUSAND / run.tokens.max(1));
+            bar.set_position((run.share_done(tokens) * THOUSAND as f64) as u64);
             bar.set_message(format!("loss {loss}, {rate} tokens/s, {} left", Seconds(left)));
         }
     }
@@ -296,6 +302,18 @@ mod tests {
         display.show(1, &Event::Finished { run, val_loss: 3.0, tokens_per_second: 1.0, seconds: 1.0 });
         display.given_up(&runs[0].id);
         assert!((display.share() - 1.0).abs() < 1e-12, "what was given up is not left to do");
+    }
+
+    #[test]
+    fn more_tokens_than_can_be_are_the_end_of_a_bar() {
+        let (_dir, ledger) = ledger(1);
+        let run = &ledger.plan().runs[0];
+        let mut display = Display::new(&ledger, 1, true);
+        for (tokens, position) in [(run.tokens / 2, THOUSAND / 2), (u64::MAX, THOUSAND)] {
+            display
+                .show(0, &Event::Progress { run: run.id.clone(), tokens, train_loss: None, tokens_per_second: None });
+            assert_eq!(display.bars.as_ref().unwrap().slots[0].position(), position);
+        }
     }
 
     #[test]

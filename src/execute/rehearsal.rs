@@ -150,16 +150,22 @@ impl Trainer for Rehearsal {
             let tokens = run.run.tokens_per_step() as u64 * step as u64;
             let share = step as f64 / steps.max(1) as f64;
             train_loss = (SURFACE.loss(params, tokens as f64) + rate_loss(run, share)).min(untrained);
-            let learning_rate = run.learning_rate();
-            let again = step <= told;
             if run.trunk.is_some() && told < end_of_trunk && step >= end_of_trunk && !left {
                 left = true;
                 let place = Memory { step: end_of_trunk, shared: end_of_trunk };
                 // Where it fails the others rehearse it again.
                 let _ = checkpoints.save_trunk(&mut |out| Ok(serde_json::to_writer(out, &place)?));
             }
-            let progress =
-                Progress { step, tokens, train_loss, learning_rate, tokens_per_second, curve_point: true, again };
+            let progress = Progress {
+                step,
+                tokens,
+                train_loss,
+                learning_rate: run.learning_rate(),
+                tokens_per_second,
+                seconds: tokens.saturating_sub((shared * run.run.tokens_per_step()) as u64) as f64 / tokens_per_second,
+                curve_point: true,
+                again: step <= told,
+            };
             if on_progress(progress).is_break() {
                 let place = Memory { step: told.max(step), shared };
                 // Where it fails the rehearsal begins anew, which takes no time.

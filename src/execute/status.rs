@@ -41,6 +41,9 @@ pub struct Status {
     pub devices: BTreeMap<String, usize>,
     /// Who runs the sweep, if anybody does.
     pub sweep: Option<Holder>,
+    /// Whether whoever runs it may add runs to the plan.
+    #[serde(skip)]
+    grows: bool,
 }
 
 /// A run under way.
@@ -83,6 +86,7 @@ impl Status {
             seconds_left: None,
             devices: BTreeMap::new(),
             sweep: Ledger::sweep_holder(ledger.dir()),
+            grows: ledger.grows_by_choosing(),
         };
         for run in &ledger.plan().runs {
             status.add(run, ledger)?;
@@ -137,17 +141,46 @@ impl Status {
         share
     }
 
-    /// Whether nothing is left to do.
+    /// Whether nothing is left to do, and nobody chooses what is to be done next.
     pub fn is_over(&self) -> bool {
-        self.waiting == 0 && self.running.is_empty()
+        let nobody_chooses = !self.grows || self.sweep.is_none();
+        self.waiting == 0 && self.running.is_empty() && nobody_chooses
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::FailureClass;
-    use crate::ledger::testing::{device, finished, ledger};
+    use crate::ledger::testing::{SPEC, device, finished, ledger};
+    use crate::ledger::{Choice, FailureClass, Losses};
+    use crate::plan::Plan;
+    use crate::plan::testing::plan;
+
+    #[test]
+    fn a_sweep_that_chooses_is_over_when_nobody_chooses_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let (candidates, none) = (plan(2), Plan { runs: Vec::new(), left_out: Vec::new() });
+        let choosing = Ledger::create(dir.path(), SPEC, none, Losses::Trained).unwrap().choosing(candidates.clone());
+        // As another process sees it.
+        let status = || Status::of(&Ledger::open(dir.path()).unwrap()).unwrap();
+        assert_eq!((status().runs, status().is_over()), (0, false));
+        for run in &candidates.runs {
+            let choice = Choice {
+                run: Some(run.id.clone()),
+                reason: String::new(),
+                goal: String::new(),
+                known: None,
+                gain: None,
+                finished: 0,
+                flops: 0.0,
+            };
+            choosing.choose(&[choice]).unwrap();
+            choosing.claim(run).unwrap().unwrap().publish(finished(3.0), device(), 1).unwrap();
+            assert_eq!((status().waiting, status().is_over()), (0, false));
+        }
+        drop(choosing);
+        assert_eq!((status().runs, status().is_over()), (2, true));
+    }
 
     #[test]
     fn every_run_is_counted_once_by_how_far_it_is() {

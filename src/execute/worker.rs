@@ -214,7 +214,7 @@ mod tests {
     use crate::execute::rehearsal;
     use crate::ledger::testing::{device, finished, ledger};
     use crate::ledger::{FailureClass, State};
-    use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, Progress, TrainError};
+    use crate::trainer::{DeviceInfo, Job, Measured, OnProgress, Outcome, Progress, Told, TrainError};
 
     static STOP: AtomicBool = AtomicBool::new(true);
     static GO: AtomicBool = AtomicBool::new(false);
@@ -258,6 +258,7 @@ mod tests {
                 train_loss: nan,
                 learning_rate: Some(0.01),
                 tokens_per_second: nan,
+                seconds: 7.0,
                 curve_point: true,
                 again: false,
             };
@@ -308,6 +309,33 @@ mod tests {
         assert!(matches!(error, WorkError::Failed { .. }), "{error}");
         work(&ledger, &mut scripted(|_| Ok(finished(3.0))), &mut |_| {}).unwrap();
         assert_eq!(ledger.observations().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn measures_that_are_no_numbers_are_left_out_of_a_result_that_can_be_read() {
+        let (_dir, ledger) = ledger(1);
+        let measured = |name: &str, value: f64, standard_error: f64, chance: Option<f64>| Measured {
+            name: name.to_owned(),
+            value,
+            standard_error,
+            chance,
+        };
+        let ends = |_| {
+            let (mut outcome, nan) = (finished(3.0), f64::NAN);
+            if let Outcome::Finished { evaluations, told, .. } = &mut outcome {
+                evaluations.push(measured("copy.4.accuracy", 0.5, 0.1, Some(0.25)));
+                evaluations.push(measured("copy.8.accuracy", nan, 0.1, None));
+                evaluations.push(measured("copy.16.accuracy", 0.5, f64::INFINITY, None));
+                evaluations.push(measured("copy.32.accuracy", 0.5, 0.1, Some(nan)));
+                told.extend([("layers".to_owned(), Told::Number(3.0)), ("norm".to_owned(), Told::Number(nan))]);
+            }
+            Ok(outcome)
+        };
+        work(&ledger, &mut scripted(ends), &mut |_| {}).unwrap();
+        let result = ledger.result(&ledger.plan().runs[0].id).unwrap().unwrap();
+        let Outcome::Finished { val_loss, evaluations, told, .. } = result.outcome else { panic!("it finished") };
+        assert_eq!((val_loss, evaluations), (3.0, vec![measured("copy.4.accuracy", 0.5, 0.1, Some(0.25))]));
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), [("layers".to_owned(), Told::Number(3.0))]);
     }
 
     #[test]

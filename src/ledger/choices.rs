@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +60,7 @@ impl Ledger {
     #[must_use]
     pub fn choosing(self, candidates: Plan) -> Self {
         let ids = self.plan.runs.iter().map(|run| run.id.clone()).collect();
-        Self { plan: candidates, chosen: Some(Chosen::of(ids)), ..self }
+        Self { plan: candidates, branches: OnceLock::new(), chosen: Some(Chosen::of(ids)), ..self }
     }
 
     /// The same folder as everybody else sees it.
@@ -67,6 +68,7 @@ impl Ledger {
     pub fn with_chosen_alone(mut self) -> Self {
         if let Some(chosen) = self.chosen.take() {
             self.plan.runs.retain(|run| chosen.ids().contains(&run.id));
+            self.branches = OnceLock::new();
         }
         self
     }
@@ -97,6 +99,11 @@ impl Ledger {
     /// Records where choosing ended, once.
     pub fn end_choosing(&self, end: &Choice) -> Result<(), LedgerError> {
         if choices(&self.dir)?.last() == Some(end) { Ok(()) } else { self.choose(std::slice::from_ref(end)) }
+    }
+
+    /// Whether the plan grows while a process runs the sweep, since that chooses.
+    pub fn grows_by_choosing(&self) -> bool {
+        self.plan.runs.is_empty() || self.dir.join(FILE).exists()
     }
 
     /// Whether this process chooses among the runs of the plan.

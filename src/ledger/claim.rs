@@ -1,7 +1,6 @@
 //! One process, one run: the claim under which an attempt is made.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -93,12 +92,6 @@ impl Ledger {
         ends.iter().any(|path| path.exists())
     }
 
-    /// The names of the runs that have a folder: of all others there is nothing.
-    pub fn begun(&self) -> BTreeSet<String> {
-        let entries = fs::read_dir(self.dir.join("runs")).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-    }
-
     /// Whether a run has a result, without reading it.
     pub fn has_result(&self, id: &RunId) -> bool {
         self.result_path(id).exists()
@@ -184,12 +177,8 @@ impl Claim<'_> {
         if !self.ledger.keeps_models() {
             return Ok(());
         }
-        let path = self.ledger.model_path(&self.id);
-        let previous = path.with_extension("previous");
-        files::rotate(&path, &previous, write)?;
-        // Two processes that train one run write the same weights.
-        let _ = std::fs::remove_file(previous);
-        Ok(())
+        // In one step: where the result is there already, nobody writes the weights again.
+        files::fill(&self.ledger.model_path(&self.id), write)
     }
 
     /// Publishes the outcome, durably, unless another was first.
@@ -301,6 +290,22 @@ mod tests {
         // What a crash of the machine tore, and what the process left that died on this one, hold nobody back.
         std::fs::write(ledger.lock_path(&run.id), "{\"host\": \"ot").unwrap();
         assert!(ledger.claim(run).unwrap().is_some());
+    }
+
+    /// A file that took the place of another in two steps would have none in between. `model.previous` was its name then.
+    #[test]
+    fn weights_are_replaced_in_one_step() {
+        let (_dir, ledger) = ledger(1);
+        ledger.keep_models().unwrap();
+        let run = &ledger.plan().runs[0];
+        let claim = ledger.claim(run).unwrap().unwrap();
+        let aside = ledger.model_path(&run.id).with_extension("previous");
+        std::fs::write(&aside, "not of this run").unwrap();
+        for weights in ["first", "second"] {
+            claim.keep_model(&mut |out| out.write_all(weights.as_bytes())).unwrap();
+            assert_eq!(std::fs::read_to_string(ledger.model_path(&run.id)).unwrap(), weights);
+            assert_eq!(std::fs::read_to_string(&aside).unwrap(), "not of this run");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) fn difference(
 ) -> Option<Difference> {
     let difference = losses_difference(there.2, here.2)
         .or_else(|| inputs_difference(there, here, since))
-        .or_else(|| spec_difference(there.0, here.0).map(|what| Difference { what, remedy: VALUES }));
+        .or_else(|| values_difference(there.0, here.0));
     if difference.is_some() {
         return difference;
     }
@@ -115,6 +115,17 @@ const PLACES: [&str; 5] = ["data.path", "data.validation_path", "data.tokenizer"
 /// of them are stopped before their ends.
 fn may_differ(key: &str) -> bool {
     PLACES.contains(&key) || ["fit.", "sweep.stop_early."].iter().any(|table| key.starts_with(table))
+}
+
+/// Why specs are not of one sweep, if they are not.
+pub(super) fn values_difference(there: &str, here: &str) -> Option<Difference> {
+    spec_difference(there, here).map(|what| Difference { what, remedy: VALUES })
+}
+
+/// What a folder without its plan has that another plan has not.
+pub(super) fn unplanned(run: &str) -> Difference {
+    let what = format!("its runs/ has run {run}, which this spec does not plan, and its own plan or spec is lost");
+    Difference { what, remedy: FOLDERS }
 }
 
 /// The keys in which two specs differ, if any.

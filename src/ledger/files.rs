@@ -38,6 +38,11 @@ pub(super) fn try_publishing(dir: &Path) -> Result<(), LedgerError> {
     tried.map(drop)
 }
 
+/// Replaces a file by what `fill` writes, durably.
+pub(super) fn fill(path: &Path, fill: whole::Fill<'_>) -> Result<(), LedgerError> {
+    whole::fill(path, fill).map_err(LedgerError::io("write", path))
+}
+
 /// Replaces a file by what `fill` writes, durably, and keeps the file before it as `previous`.
 pub(super) fn rotate(path: &Path, previous: &Path, fill: whole::Fill<'_>) -> Result<(), LedgerError> {
     whole::rotate(path, previous, fill).map_err(LedgerError::io("write", path))

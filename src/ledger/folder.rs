@@ -1,15 +1,16 @@
 //! Making a results folder, and telling whether an existing one belongs to this sweep.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::difference::{Difference, difference, losses_difference, question};
+use super::difference::{Difference, difference, losses_difference, question, unplanned, values_difference};
 use super::lease::{Lease, Taken, Watch};
 use super::{Ledger, LedgerError, Losses, files, growth};
 use crate::plan::{self, Plan, RunId};
@@ -64,10 +65,11 @@ fn unsealed_plan(path: &Path) -> Result<Option<Plan>, LedgerError> {
     serde_json::from_value(plan).map(Some).map_err(damaged)
 }
 
-/// Whether a folder holds what was derived from results and not the results themselves: what git keeps.
+/// Whether a folder holds what was derived from results and not the results themselves: what git keeps. An empty table is that of
+/// a sweep that chose no run, and keeps nothing.
 pub fn has_tables_only(dir: &Path) -> bool {
     let any_run = fs::read_dir(dir.join("runs")).is_ok_and(|mut runs| runs.next().is_some());
-    !any_run && dir.join("runs.csv").exists()
+    !any_run && fs::metadata(dir.join("runs.csv")).is_ok_and(|table| table.len() > 0)
 }
 
 /// What an interrupted creation may leave behind. `spec.toml` comes last: where it is, the rest is too.
@@ -103,10 +105,10 @@ impl Ledger {
         let spec_path = dir.join("spec.toml");
         let mut grown_from = None;
         let (plan, sealed) = if let Some(there) = files::read(&spec_path)? {
-            restore(dir, &plan, losses)?;
-            let stored = Self::open(dir)?;
             let there = String::from_utf8_lossy(&there);
             check_spec(&spec_path, &there)?;
+            restore(dir, (&there, spec), &plan, losses)?;
+            let stored = Self::open(dir)?;
             let since = fs::metadata(&spec_path).and_then(|file| file.modified()).ok();
             match difference((&there, &stored.plan, stored.losses), (spec, &plan, losses), since) {
                 None => {
@@ -133,6 +135,7 @@ impl Ledger {
             if let Some(difference) = before.and_then(|kind| losses_difference(kind.losses, losses)) {
                 return Err(difference.refusal(dir));
             }
+            refuse_orphans(dir, &plan)?;
             let sealed = before_layout != UNSEALED;
             let layout = if sealed { LAYOUT } else { UNSEALED };
             files::write_json(&dir.join("ledger.json"), &Kind { layout, losses })?;
@@ -141,16 +144,16 @@ impl Ledger {
             files::write(&spec_path, spec.as_bytes())?;
             (plan, sealed)
         };
-        let lease = Some(Mutex::new(lease));
         let ledger = Self {
             dir: dir.to_owned(),
             plan,
             losses,
             sealed,
-            lease,
+            lease: Some(Mutex::new(lease)),
             watch: Watch::default(),
             kept: None,
             grown_from,
+            branches: OnceLock::new(),
             chosen: None,
         };
         ledger.make_run_dirs()?;
@@ -192,6 +195,7 @@ impl Ledger {
             watch,
             kept,
             grown_from: None,
+            branches: OnceLock::new(),
             chosen: None,
         })
     }
@@ -229,8 +233,9 @@ fn plan_csv(plan: &Plan) -> Vec<u8> {
     table
 }
 
-/// Writes anew what is lost of a folder whose spec is there: what its results tell, and the plan that the spec gives.
-fn restore(dir: &Path, plan: &Plan, losses: Losses) -> Result<(), LedgerError> {
+/// Writes anew what is lost of a folder whose spec is there: what its results tell, and the plan that the spec gives. Only
+/// the same spec tells the plan that was there.
+fn restore(dir: &Path, (there, here): (&str, &str), plan: &Plan, losses: Losses) -> Result<(), LedgerError> {
     let (kind_path, plan_path) = (dir.join("ledger.json"), dir.join("plan.json"));
     let written: Option<Kind> = files::read_json(&kind_path)?;
     let lost = written.is_none();
@@ -241,7 +246,27 @@ fn restore(dir: &Path, plan: &Plan, losses: Losses) -> Result<(), LedgerError> {
     }
     // Without checksums it is of an earlier version, which may have planned otherwise.
     if !plan_path.exists() && kind.layout == LAYOUT {
+        if let Some(difference) = values_difference(there, here) {
+            return Err(difference.refusal(dir));
+        }
+        refuse_orphans(dir, plan)?;
         write_plan(dir, plan, true)?;
+    }
+    Ok(())
+}
+
+/// Where the plan of a folder is lost, its runs tell what it was: one that was begun and that this plan has not is another
+/// sweep's.
+fn refuse_orphans(dir: &Path, plan: &Plan) -> Result<(), LedgerError> {
+    let runs = dir.join("runs");
+    let planned: BTreeSet<&str> = plan.runs.iter().map(|run| run.id.as_str()).collect();
+    for entry in fs::read_dir(&runs).map_err(LedgerError::io("read", &runs))? {
+        let entry = entry.map_err(LedgerError::io("read", &runs))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let begun = || fs::read_dir(entry.path()).is_ok_and(|mut files| files.next().is_some());
+        if !planned.contains(name.as_str()) && begun() {
+            return Err(unplanned(&name).refusal(dir));
+        }
     }
     Ok(())
 }
@@ -437,6 +462,49 @@ mod tests {
         assert!(Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).is_err());
         drop(Ledger::create(dir.path(), SPEC, plan(2), Losses::Rehearsed).unwrap());
         assert_eq!(["ledger.json", "plan.json"].map(|name| fs::read(dir.path().join(name)).unwrap()), whole);
+    }
+
+    #[test]
+    fn a_folder_that_lost_its_plan_or_its_spec_does_not_become_another_sweeps() {
+        let other = SPEC.replace("64", "128");
+        // Both give runs that are not those of the folder.
+        let mut moved = plan(2);
+        moved.runs.iter_mut().for_each(|run| {
+            run.run.seed = 77;
+            run.id = run.run.id();
+        });
+        for (lost, spec, words) in [
+            ("plan.json", other.as_str(), "model.context is 64 there and 128 here"),
+            ("plan.json", SPEC, "this spec does not plan"),
+            ("spec.toml", SPEC, "this spec does not plan"),
+            ("spec.toml", other.as_str(), "this spec does not plan"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let ledger = Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap();
+            let claim = ledger.claim(&ledger.plan().runs[0]).unwrap().unwrap();
+            claim.publish(finished(3.0), device(), 1).unwrap();
+            drop(ledger);
+            fs::remove_file(dir.path().join(lost)).unwrap();
+            let error = Ledger::create(dir.path(), spec, moved.clone(), Losses::Trained).unwrap_err();
+            assert!(matches!(error, LedgerError::AnotherSweep { .. }), "{lost}: {error}");
+            assert!(error.to_string().contains(words), "{lost}: {error}");
+            assert!(!dir.path().join(lost).exists(), "{lost}: it was refused");
+            let own = Ledger::create(dir.path(), SPEC, plan(2), Losses::Trained).unwrap();
+            assert_eq!((own.plan(), own.observations().unwrap().len()), (&plan(2), 1));
+        }
+    }
+
+    #[test]
+    fn a_sweep_that_chose_no_run_goes_on_in_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::create(dir.path(), SPEC, plan(0), Losses::Rehearsed).unwrap();
+        ledger.rebuild_tables().unwrap();
+        drop(ledger);
+        assert!(dir.path().join("runs.csv").exists() && !has_tables_only(dir.path()));
+        assert_eq!(Ledger::create(dir.path(), SPEC, plan(2), Losses::Rehearsed).unwrap().plan(), &plan(2));
+        drop(fs::remove_dir_all(dir.path().join("runs")));
+        Ledger::open(dir.path()).unwrap().rebuild_tables().unwrap();
+        assert!(has_tables_only(dir.path()), "tables with rows are kept");
     }
 
     #[test]

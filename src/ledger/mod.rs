@@ -44,6 +44,7 @@ mod trunk;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 pub use check::Check;
 pub use choices::{Choice, choices, chosen_of};
@@ -100,6 +101,8 @@ pub struct Ledger {
     kept: Option<BTreeMap<RunId, State>>,
     /// Runs of the plan that this call replaced by a larger one.
     grown_from: Option<usize>,
+    /// The runs of each shared stable phase by their places in the plan, found where one is asked for first.
+    branches: OnceLock<BTreeMap<RunId, Vec<usize>>>,
     /// Which runs of the plan are to be trained, where the process that has it chooses among them.
     chosen: Option<chosen::Chosen>,
 }

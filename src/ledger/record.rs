@@ -78,8 +78,7 @@ pub struct CurvePoint {
 
 impl From<&Progress> for CurvePoint {
     fn from(progress: &Progress) -> Self {
-        let Progress { step, tokens, train_loss, learning_rate, tokens_per_second: _, curve_point: _, again: _ } =
-            *progress;
+        let Progress { step, tokens, train_loss, learning_rate, .. } = *progress;
         // JSON has no word for infinity or not-a-number.
         Self { step, tokens, train_loss: Some(train_loss).filter(|loss| loss.is_finite()), learning_rate }
     }

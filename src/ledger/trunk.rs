@@ -22,10 +22,17 @@ impl Ledger {
         {
             return false;
         }
-        let branches = self.plan.branches(&trunk.id);
-        let before = branches.iter().take_while(|other| other.id != run.id);
-        let mut trains_it = before.filter(|other| other.run.schedule.stable_steps() == trunk.from);
+        let branches = self.branches(&trunk.id);
+        let end = |other: &&PlannedRun| other.run.schedule.stable_steps();
+        let first = branches.partition_point(|other| end(other) < trunk.from);
+        let mut trains_it = branches[first..].iter().take_while(|other| end(other) == trunk.from && other.id != run.id);
         trains_it.any(|other| !self.is_over(&other.id))
+    }
+
+    /// The runs with one stable phase, in the order in which they leave it. Asked for again and again, so they are found once.
+    fn branches(&self, trunk: &RunId) -> Vec<&PlannedRun> {
+        let places = self.branches.get_or_init(|| self.plan.branches());
+        places.get(trunk).into_iter().flatten().map(|at| &self.plan.runs[*at]).collect()
     }
 
     /// Runs without a result that wait for the stable phase of another.
@@ -48,7 +55,7 @@ impl Ledger {
     /// litter.
     fn prune_trunk(&self, trunk: &RunId) {
         let ends = self.trunk_ends(trunk);
-        let branches = self.plan.branches(trunk);
+        let branches = self.branches(trunk);
         let left: Vec<&PlannedRun> = branches.into_iter().filter(|run| !self.result_path(&run.id).exists()).collect();
         let longest = |run: &&PlannedRun| ends.iter().rev().find(|step| is_beginning(**step, run)).copied();
         let mut wanted: Vec<usize> = left.iter().filter_map(longest).collect();
@@ -101,15 +108,12 @@ impl Claim<'_> {
         let goes_on = |other: &&PlannedRun| {
             other.id != run.id && is_beginning(end, other) && !self.ledger.result_path(&other.id).exists()
         };
-        if !self.ledger.keeps_models() && !self.ledger.plan.branches(&trunk.id).iter().any(goes_on) {
+        if !self.ledger.keeps_models() && !self.ledger.branches(&trunk.id).iter().any(goes_on) {
             return Ok(());
         }
         files::create_dir(&self.ledger.trunk_dir(&trunk.id))?;
-        let path = self.ledger.trunk_path(&trunk.id, end);
-        let previous = path.with_extension("previous");
-        files::rotate(&path, &previous, write)?;
-        // Of a run that was tried again from its beginning.
-        let _ = fs::remove_file(previous);
+        // In one step: others may be about to go on from the one before it.
+        files::fill(&self.ledger.trunk_path(&trunk.id, end), write)?;
         self.ledger.prune_trunk(&trunk.id);
         Ok(())
     }

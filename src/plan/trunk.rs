@@ -79,11 +79,17 @@ impl Plan {
         self.runs.iter().any(|run| run.trunk.is_some())
     }
 
-    /// The runs with one stable phase, in the order in which they leave it.
-    pub fn branches(&self, trunk: &RunId) -> Vec<&PlannedRun> {
-        let of_trunk = |run: &&PlannedRun| run.trunk.as_ref().is_some_and(|shared| shared.id == *trunk);
-        let mut branches: Vec<&PlannedRun> = self.runs.iter().filter(of_trunk).collect();
-        branches.sort_by_key(|run| run.run.schedule.stable_steps());
+    /// The runs with each stable phase by their places in the plan, in the order in which they leave it.
+    pub fn branches(&self) -> BTreeMap<RunId, Vec<usize>> {
+        let mut branches: BTreeMap<RunId, Vec<usize>> = BTreeMap::new();
+        for (at, run) in self.runs.iter().enumerate() {
+            if let Some(trunk) = &run.trunk {
+                branches.entry(trunk.id.clone()).or_default().push(at);
+            }
+        }
+        for places in branches.values_mut() {
+            places.sort_by_key(|at| self.runs[*at].run.schedule.stable_steps());
+        }
         branches
     }
 }
@@ -105,8 +111,7 @@ mod tests {
             shared.runs.iter().map(|run| run.flops_spent() / run.flops * run.run.schedule.steps as f64).sum();
         assert!((spent - (100.0 + (200.0 - 80.0) + (400.0 - 160.0))).abs() < 1e-9, "{spent}");
         let trunk = &shared.runs[0].trunk.as_ref().unwrap().id;
-        let branches: Vec<usize> = shared.branches(trunk).iter().map(|run| run.run.schedule.steps).collect();
-        assert_eq!(branches, [100, 200, 400]);
+        assert_eq!(shared.branches().into_iter().collect::<Vec<_>>(), [(trunk.clone(), vec![0, 2, 1])]);
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn below_entropy(input: &ReportInput<'_>) -> Option<String> {
     })
 }
 
-/// Where the entropy of the language is known: whether the fitted irreducible losses find it, and if not, why.
+/// Where the entropy of the language is known: whether the fitted irreducible losses find it, and if not, how far the runs are from it.
 fn truth(input: &ReportInput<'_>) -> Option<String> {
     let (entropy, _) = input.entropy.filter(|(entropy, _)| entropy.is_finite())?;
     let fitted = input.approaches_by(headline::COUNTED).filter_map(|fit| {
@@ -190,10 +190,8 @@ fn truth(input: &ReportInput<'_>) -> Option<String> {
     }
     let above = lowest_loss(input)?.0 - entropy;
     Some(format!(
-        "{found} Why: the best model is still {above:.2} nats above the entropy. It has not yet learned contexts of \
-         two and three tokens, and learning these does not follow the power law of what the models have learned so \
-         far. The window is not the reason: the entropy is that of the same window. To close the gap, models must be \
-         large enough, and trained for long enough, to learn contexts of two tokens; more budgets of this size do not \
-         help (docs/reproduction.md). Until then the fitted irreducible loss describes this grid, not the language."
+        "{found} The lowest loss lies {above:.2} nats above the entropy of the same window. How loss falls between the two \
+         was not measured, and it need not follow the power law of these runs: docs/reproduction.md looks into one such \
+         miss. Until then the fitted irreducible loss describes this grid, not the language."
     ))
 }

@@ -92,7 +92,7 @@ impl<'a> Course<'a> {
             self.checkpoints.load_trunk(&mut read);
             found = trunk::taken_over(run, found);
         }
-        self.place.shared = found.shared;
+        (self.place.shared, self.place.seconds) = (found.shared, found.seconds);
         for point in std::mem::take(&mut found.points) {
             self.place.step = point.step;
             if let Some(diverged) = self.diverged(point.train_loss) {
@@ -207,7 +207,7 @@ impl<'a> Course<'a> {
 
     /// Tells a point of the curve that an earlier attempt has told.
     fn tell_again(&mut self, train_loss: f64) -> ControlFlow<()> {
-        let progress = Progress { again: true, ..self.progress(Some(train_loss)) };
+        let progress = Progress { again: true, tokens_per_second: f64::NAN, ..self.progress(Some(train_loss)) };
         (self.on_progress)(progress)
     }
 
@@ -221,6 +221,7 @@ impl<'a> Course<'a> {
             train_loss: point.unwrap_or_else(|| self.train_loss()),
             learning_rate: Some(run.optimizer.learning_rate * share_of_peak(&run.schedule, step.saturating_sub(1))),
             tokens_per_second: self.tokens_per_second(),
+            seconds: self.seconds(),
             curve_point: point.is_some(),
             again: false,
         }

@@ -103,10 +103,11 @@ type Open<'a> = &'a (dyn Fn() -> Result<Box<dyn Engine>, TrainError> + Sync);
 fn rate(open: Open<'_>, planned: &PlannedRun, corpus: &Corpus, count: usize) -> Result<f64, TrainError> {
     let line = Barrier::new(count);
     let one = || {
+        // All wait here, also those that could not begin or panicked, so that nobody waits for them.
+        let ready = AtLine(&line);
         let engine = open();
         let begun = engine.as_ref().map_err(failed).and_then(|engine| warm(engine.as_ref(), planned, corpus));
-        // All wait here, also those that could not begin, so that nobody waits for them.
-        line.wait();
+        drop(ready);
         let mut session = begun?;
         let clock = Instant::now();
         let mut steps = 0;
@@ -123,8 +124,18 @@ fn rate(open: Open<'_>, planned: &PlannedRun, corpus: &Corpus, count: usize) -> 
     };
     thread::scope(|scope| {
         let runs: Vec<_> = (0..count).map(|_| scope.spawn(one)).collect();
-        runs.into_iter().map(|run| run.join().expect("a run does not panic")).sum()
+        let panicked = |_| Err(TrainError::Device("what drives it panicked, as is said above".to_owned()));
+        runs.into_iter().map(|run| run.join().unwrap_or_else(panicked)).sum()
     })
+}
+
+/// Waits for the others when it goes, however that comes about.
+struct AtLine<'a>(&'a Barrier);
+
+impl Drop for AtLine<'_> {
+    fn drop(&mut self) {
+        self.0.wait();
+    }
 }
 
 /// A run whose first steps are done.
@@ -202,6 +213,13 @@ mod tests {
         assert!(matches!(full, TrainError::OutOfMemory(_)), "{full}");
         let closed = rate(&|| Err(TrainError::Device("gone".to_owned())), &planned, &corpus, 2).unwrap_err();
         assert!(matches!(closed, TrainError::Device(_)), "{closed}");
+        let first = std::sync::atomic::AtomicBool::new(true);
+        let panics: Open<'_> = &|| {
+            assert!(!first.swap(false, std::sync::atomic::Ordering::SeqCst), "the first one panics");
+            Ok(Box::new(crate::train::cuda::testing::card().expect("a card")))
+        };
+        let panicked = rate(panics, &planned, &corpus, 2).unwrap_err().to_string();
+        assert!(panicked.contains("panicked"), "{panicked}");
     }
 
     #[test]

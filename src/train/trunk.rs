@@ -53,10 +53,11 @@ mod tests {
     use std::io::{self, Seek as _, Write};
     use std::ops::ControlFlow;
     use std::path::Path;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use crate::data::Corpus;
     use crate::plan::{Plan, PlannedRun, testing};
+    use crate::train::course::Course;
     use crate::trainer::{Checkpoints, Job, Outcome, Progress, TrainError};
 
     /// Checkpoints in memory: those of the run, and what runs left at the ends of the phase that they share.
@@ -189,6 +190,34 @@ mod tests {
         // Batches cut otherwise have other last bits: such a state is not taken.
         let last = &plan.runs[2];
         assert_eq!(train(last, cache.path(), &mut memory, 2, None).1, 0);
+    }
+
+    #[test]
+    fn a_point_that_is_told_again_has_the_seconds_of_the_attempts_before_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let plan = plan(&[100], cache.path(), |_, run| run.run.eval.curve_points = 10);
+        let run = &plan.runs[0];
+        let corpus = Corpus::prepare(&run.run.data, run.run.shape.context, cache.path(), &mut |_| {}).unwrap();
+        let engine = crate::train::device::open("cpu", 1).unwrap();
+        let mut memory = Memory::default();
+        // What is told of an attempt that began some time ago and is stopped at a step.
+        let mut attempt = |ago: Duration, stop: usize| {
+            let (begun, mut told) = (Instant::now().checked_sub(ago).expect("a clock that had begun"), Vec::new());
+            let mut hear = |progress: Progress| {
+                told.push(progress);
+                if progress.step >= stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let mut session = engine.begin(&run.run, &corpus, 1).unwrap();
+            let mut course = Course::new((run, 1, begun), &mut memory, Duration::from_hours(1), &mut hear);
+            assert!(matches!(course.run(session.as_mut(), &corpus), Err(TrainError::Interrupted { .. })));
+            told
+        };
+        let minute = Duration::from_mins(1);
+        assert!(attempt(minute, 20).iter().all(|told| !told.again));
+        let again = attempt(Duration::ZERO, 10);
+        let [told] = &again[..] else { panic!("the first point: {again:?}") };
+        assert!(told.again && told.step == 10 && told.tokens_per_second.is_nan(), "{told:?}");
+        assert!(told.seconds >= minute.as_secs_f64(), "{told:?}");
     }
 
     #[test]

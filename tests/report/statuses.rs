@@ -104,6 +104,8 @@ fn a_known_entropy_stands_beside_the_lowest_loss_and_a_loss_below_it_is_called_i
     let page = html(&sweep.write("entropy"));
     assert!(page.contains("true entropy of the language") && page.contains("0.2500 nats per token"));
     assert!(!page.contains("impossible"));
+    // How far the runs are from it was measured, and why they are was not.
+    assert!(page.contains("0.25 nats above the entropy of the same window") && !page.contains("not yet learned"));
     sweep.entropy = Some((lowest + 0.25, 0.001));
     assert!(html(&sweep.write("entropy-above")).contains("which is impossible"));
 }

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use crate::common::{Place, assert_refused};
+use crate::common::{Place, QUICKSTART, assert_code, assert_refused, edited, wait_for};
 
 /// A rehearsed sweep of which some results are missing.
 fn half_a_sweep() -> Place {
@@ -71,6 +71,28 @@ fn a_sweep_that_is_not_over_is_served_and_nothing_is_written() {
     assert!(served.ask("\r\n\r\n").starts_with("HTTP/1.1 400 "));
     assert!(served.get("/").starts_with("HTTP/1.1 200 OK\r\n"), "it goes on after all that");
     assert!(!place.path("out/report.html").exists());
+}
+
+#[test]
+fn a_sweep_that_grows_is_followed_to_its_new_end() {
+    let place = Place::rehearsed(&[]);
+    let before = place.results().len();
+    fs::remove_file(&place.results()[0]).unwrap();
+    let served = Served::new(&place);
+    let watched = ["status", "out", "--watch", "--json"];
+    let mut status = place.runner(&watched).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(status.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first = lines.next().unwrap();
+    assert!(first.contains(&format!("\"runs\":{before},")) && first.contains("\"waiting\":1,"), "{first}");
+    // The run that was missing is trained by the larger sweep, so that the smaller one is never over.
+    place.write("spec.toml", edited(QUICKSTART, &["sweep.seeds=[1, 2]"]));
+    assert_code(&place.rehearse(), 0);
+    let after = place.results().len();
+    let last = lines.last().unwrap();
+    assert!(after > before && last.contains(&format!("\"runs\":{after},")), "{last}");
+    assert_eq!(status.wait().unwrap().code(), Some(0));
+    let over = format!("Over: {after} of {after} runs finished");
+    wait_for("the report of the larger sweep", || served.get("/").contains(&over));
 }
 
 #[test]

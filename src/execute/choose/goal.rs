@@ -1,7 +1,5 @@
 //! A goal that is to be known: which candidate tells most of it for its FLOPs.
 
-use std::cell::Cell;
-
 use super::known::{Known, KnownError};
 use crate::fit::Estimate;
 use crate::fit::design::next::{self, GoalError, Look, Options};
@@ -89,8 +87,6 @@ fn candidate(planned: &PlannedRun, stand: Stand) -> Candidate {
 pub struct ForGoal {
     rule: Rule,
     known: Known,
-    /// Results at the last look, where it chose nothing.
-    idle_at: Cell<Option<usize>>,
 }
 
 /// How the candidates stand, and after them what was known before.
@@ -100,13 +96,12 @@ struct Standing {
     chosen_flops: f64,
     ended: [f64; 2],
     finished: usize,
-    over: usize,
     under_way: usize,
 }
 
 impl Standing {
     fn of(ledger: &Ledger, known: &Known) -> Result<Self, LedgerError> {
-        let (mut chosen_flops, mut ended, mut finished, mut over, mut under_way) = (0.0, [0.0; 2], 0, 0, 0);
+        let (mut chosen_flops, mut ended, mut finished, mut under_way) = (0.0, [0.0; 2], 0, 0);
         let wanted: std::collections::BTreeSet<_> = ledger.wanted().into_iter().map(|run| run.id.clone()).collect();
         let mut candidates = Vec::new();
         for run in &ledger.plan().runs {
@@ -131,11 +126,10 @@ impl Standing {
             };
             finished += usize::from(matches!(stand, Stand::Finished(_)));
             under_way += usize::from(stand == Stand::UnderWay);
-            over += usize::from(stand != Stand::UnderWay);
             candidates.push(candidate(run, stand));
         }
         candidates.extend(known.runs.iter().cloned());
-        Ok(Self { candidates, chosen_flops, ended, finished, over, under_way })
+        Ok(Self { candidates, chosen_flops, ended, finished, under_way })
     }
 
     /// Whether a run is within the limits when this many FLOPs were chosen before it.
@@ -152,12 +146,17 @@ impl ForGoal {
     pub(super) fn of(sweep: &Sweep) -> Result<Option<Self>, KnownError> {
         let Some(rule) = Rule::of(sweep) else { return Ok(None) };
         let tuned: Vec<_> = TUNED.into_iter().filter(|(tuned, _)| sweep.varies(tuned.field())).collect();
-        Ok(Some(Self { rule, known: Known::of(sweep, &tuned)?, idle_at: Cell::new(None) }))
+        Ok(Some(Self { rule, known: Known::of(sweep, &tuned)? }))
     }
 
     /// What was known before the first run, in sentences for people.
     pub(super) fn known(&self) -> &[String] {
         &self.known.said
+    }
+
+    /// FLOPs that all runs may cost.
+    pub(super) fn limit_flops(&self) -> Option<f64> {
+        self.rule.limit_flops
     }
 
     /// Fails where these candidates cannot serve the goal, beside the runs that are known already.
@@ -166,10 +165,6 @@ impl ForGoal {
         if let Some(field) = fields.into_iter().find(|field| !TUNED.iter().any(|(tuned, _)| tuned.field() == *field)) {
             return Err(ChooseError::Axis { field: field.clone() });
         }
-        let cheapest = candidates.runs.iter().map(|run| run.flops).fold(f64::INFINITY, f64::min);
-        if let Some(limit) = self.rule.limit_flops.filter(|limit| *limit < cheapest) {
-            return Err(ChooseError::Limit { limit, cheapest });
-        }
         let free = candidates.runs.iter().map(|run| candidate(run, Stand::Free));
         let all: Vec<Candidate> = free.chain(self.known.runs.iter().cloned()).collect();
         Ok(next::check(&all, self.rule.goal)?)
@@ -177,10 +172,6 @@ impl ForGoal {
 
     /// Chooses up to `places` runs less those under way, and tells of each in a line.
     pub(super) fn more(&self, ledger: &Ledger, places: usize) -> Result<Vec<String>, LedgerError> {
-        let ended = ledger.wanted().into_iter().filter(|run| ledger.is_over(&run.id)).count();
-        if self.idle_at.get() == Some(ended) {
-            return Ok(Vec::new());
-        }
         let mut standing = Standing::of(ledger, &self.known)?;
         let count = places.saturating_sub(standing.under_way);
         let (look, end) = self.look(&mut standing, count);
@@ -199,7 +190,6 @@ impl ForGoal {
             });
             flops += run.flops;
         }
-        self.idle_at.set(choices.is_empty().then_some(standing.over));
         if !choices.is_empty() {
             ledger.choose(&choices)?;
         }

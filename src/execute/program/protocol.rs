@@ -24,6 +24,7 @@ use crate::ledger::CurvePoint;
 use crate::lines::plain_json;
 use crate::plan::PlannedRun;
 use crate::trainer::{OnProgress, Outcome, Progress, Told};
+use crate::whole;
 
 /// Lines of the log that are kept, and characters of each that are shown.
 const LAST_LINES: usize = 8;
@@ -283,7 +284,7 @@ impl<'a> Story<'a> {
         }
         if let Some(last) = self.last.filter(|last| step < last.step) {
             // It went back to a checkpoint, or processes tell in no order: the losses of these steps are told already.
-            return Ok(on_progress(Progress { curve_point: false, again: true, ..last }));
+            return Ok(on_progress(Progress { seconds: self.seconds(), curve_point: false, again: true, ..last }));
         }
         self.since = (self.since.0 + loss, self.since.1 + 1);
         let schedule = &self.run.run.schedule;
@@ -298,6 +299,7 @@ impl<'a> Story<'a> {
             train_loss: self.since.0 / self.since.1 as f64,
             learning_rate,
             tokens_per_second: tokens / seconds.max(1e-9),
+            seconds,
             curve_point: closes,
             again: false,
         };
@@ -328,7 +330,8 @@ impl<'a> Story<'a> {
                 tokens,
                 train_loss: train_loss.unwrap_or(f64::NAN),
                 learning_rate,
-                tokens_per_second: 0.0,
+                tokens_per_second: f64::NAN,
+                seconds: self.seconds(),
                 curve_point: true,
                 again: true,
             })?;
@@ -350,16 +353,17 @@ impl<'a> Story<'a> {
         self.before + self.begun.elapsed().as_secs_f64()
     }
 
-    /// Keeps the curve for the next attempt, and what else was told; without it that one's curve begins later, which harms no
-    /// result.
+    /// Keeps the curve for the next attempt, and what else was told. Without it the result counts the seconds of the next attempt
+    /// alone, so each file is whole at any time: as it was, or as it is now.
     fn keep(&self) {
         if !self.told.is_empty()
             && let Ok(told) = serde_json::to_vec(&self.told)
         {
-            let _ = fs::write(self.curve.with_file_name(TOLD), told);
+            let _ = whole::write_unsynced(&self.curve.with_file_name(TOLD), &told);
         }
         let lines = self.points.iter().filter_map(|kept| serde_json::to_string(kept).ok());
-        let _ = fs::write(&self.curve, lines.fold(String::new(), |text, line| text + &line + "\n"));
+        let curve = lines.fold(String::new(), |text, line| text + &line + "\n");
+        let _ = whole::write_unsynced(&self.curve, curve.as_bytes());
     }
 
     /// Asks whether to go on, while the program is silent.
@@ -371,10 +375,16 @@ impl<'a> Story<'a> {
             train_loss: f64::NAN,
             learning_rate: self.run.learning_rate(),
             tokens_per_second: f64::NAN,
+            seconds: self.seconds(),
             curve_point: false,
             again: true,
         };
-        on_progress(Progress { curve_point: false, again: true, ..self.last.unwrap_or(nothing) })
+        on_progress(Progress {
+            seconds: nothing.seconds,
+            curve_point: false,
+            again: true,
+            ..self.last.unwrap_or(nothing)
+        })
     }
 
     /// Steps that it has told.
@@ -468,4 +478,47 @@ fn object(line: &Line) -> Result<Said, String> {
         let plain = plain_json(text.as_bytes());
         serde_json::from_slice(&plain).map_err(|_| error.to_string().chars().take(SHOWN).collect())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::testing::planned;
+
+    fn hear(story: &mut Story, text: &str, on_progress: OnProgress<'_>) {
+        let line = Line { number: 1, stream: Stream::Out, text: text.to_owned(), cut: false };
+        let heard = story.hear(&line, on_progress);
+        assert!(heard.is_ok_and(|heard| heard.is_continue()), "{text}");
+    }
+
+    /// Whoever writes in place has a moment with nothing written; other names of the files would show it.
+    #[test]
+    fn what_is_kept_for_the_next_attempt_is_replaced_as_a_whole() {
+        let (dir, run) = (tempfile::tempdir().unwrap(), planned(1, 0));
+        let mut story = Story::new(&run, dir.path(), Instant::now());
+        let [files, before] =
+            ["", "before-"].map(|mark| [TOLD, "curve.jsonl"].map(|name| dir.path().join(format!("{mark}{name}"))));
+        let read = |files: &[PathBuf; 2]| files.clone().map(|path| fs::read_to_string(path).unwrap());
+        hear(&mut story, r#"{"step": 10, "loss": 5.5, "layers": 3}"#, &mut |_| ControlFlow::Continue(()));
+        let kept = read(&files);
+        files.iter().zip(&before).for_each(|(file, before)| fs::hard_link(file, before).unwrap());
+        hear(&mut story, r#"{"step": 20, "loss": 5.0, "layers": 4}"#, &mut |_| ControlFlow::Continue(()));
+        assert_eq!(read(&before), kept);
+        assert!(kept[0].contains("3.0") && read(&files)[0].contains("4.0"), "{kept:?}");
+        assert!(kept[1].lines().count() == 1 && read(&files)[1].lines().count() == 2, "{kept:?}");
+    }
+
+    #[test]
+    fn a_point_of_an_earlier_attempt_is_told_with_its_seconds() {
+        let (dir, run) = (tempfile::tempdir().unwrap(), planned(1, 0));
+        let kept = r#"{"step":10,"tokens":2560,"train_loss":5.5,"learning_rate":0.01,"seconds":3600.0}"#;
+        fs::write(dir.path().join("curve.jsonl"), format!("{kept}\n")).unwrap();
+        let mut story = Story::new(&run, dir.path(), Instant::now());
+        let mut told = Vec::new();
+        hear(&mut story, r#"{"step": 20, "loss": 5.0}"#, &mut |progress| {
+            told.push((progress.step, progress.again, progress.seconds >= 3600.0, progress.tokens_per_second.is_nan()));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(told, [(10, true, true, true), (20, false, true, false)]);
+    }
 }

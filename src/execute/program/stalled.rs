@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::whole;
+
 /// A run is given up after so many of them in a row.
 const MOST: u32 = 3;
 /// An attempt of a program that tells no steps, and at work for longer, may well have come further.
@@ -39,13 +41,26 @@ pub(super) fn note(folder: &Path, step: usize, took: Duration) -> Option<String>
     }
     let now = serde_json::to_vec(&Stalled { step: step.max(before.step), times }).expect("two numbers");
     // Where it cannot be kept the count begins anew, and the run is tried once more.
-    let _ = fs::write(path, now);
+    let _ = whole::write_unsynced(&path, &now);
     None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever writes in place has a moment with nothing written; another name of the file would show it.
+    #[test]
+    fn the_count_is_replaced_as_a_whole() {
+        let (dir, soon) = (tempfile::tempdir().unwrap(), Duration::from_secs(1));
+        assert!(note(dir.path(), 5, soon).is_none());
+        let [now, before] = [FILE, "before"].map(|name| dir.path().join(name));
+        fs::hard_link(&now, &before).unwrap();
+        let kept = fs::read_to_string(&before).unwrap();
+        assert!(note(dir.path(), 6, soon).is_none());
+        assert_eq!(fs::read_to_string(&before).unwrap(), kept);
+        assert_eq!(fs::read_to_string(&now).unwrap(), kept.replace('5', "6"));
+    }
 
     #[test]
     fn three_ends_in_a_row_without_a_further_step_are_one_too_many() {
