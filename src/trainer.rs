@@ -241,9 +241,6 @@ impl fmt::Display for Told {
     }
 }
 
-/// Begins the name of the loss on one part of a mixture: `val_loss_rfc`.
-pub const PART_LOSS: &str = "val_loss_";
-
 /// Something measured of a trained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -36,7 +36,7 @@ mod tuned;
 mod wandb;
 
 pub use error::{At, TableError};
-pub use field::{Columns, Field, PART_LOSS, SHARE};
+pub use field::{Columns, Field};
 pub use group::Groups;
 pub use names::{calls, is_plain_loss, is_step, training_loss};
 pub use options::{Best, Kind, Options};

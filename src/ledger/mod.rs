@@ -55,7 +55,7 @@ pub use lease::{Doing, EXPIRY, Holder, host};
 pub use merge::{Taken, joined};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
 pub use stopped::{Reason, Stopped};
-pub use tables::{STOPPED, TOLD, foreseen};
+pub use tables::{STOPPED, foreseen};
 
 use crate::observation::{Counting, Observation};
 use crate::plan::{Plan, PlannedRun, RunId};
