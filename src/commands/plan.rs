@@ -34,7 +34,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let limit = positive("budget-hours", args.budget_hours)?;
     let name = device::choose(&args.place.device);
     let kind = device::kind(&name)?;
-    let slots = device::slots(args.slots_per_device, kind, 1)?;
+    let slots = device::slots(args.slots_per_device, kind, 1);
     let machine = Machine { devices: args.device_count.into(), slots };
     let mut spec = program::load(&args.spec, &args.overrides.set)?;
     let corpora = Corpora::of(&spec, &args.place.cache)?;

@@ -55,9 +55,6 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
             "--devices, --slots-per-device and --share-process are for local workers; an array has as many as `workers` in [launcher] says"
         );
     }
-    if args.threads == 0 {
-        anyhow::bail!("--threads 0: give 1 or more");
-    }
     if let Some(cpus) = launcher.cpus.filter(|cpus| args.threads > *cpus as usize) {
         anyhow::bail!("--threads {} is more than the {cpus} cpus of a task in [launcher]", args.threads);
     }
