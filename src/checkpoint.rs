@@ -281,6 +281,16 @@ mod tests {
         vec![entry("model.b", &[2, 3]), entry("model.a", &[100, 7]), entry("loss_sum", &[1])]
     }
 
+    #[test]
+    fn the_bytes_of_a_state_are_those_of_the_layout_but_for_the_sum_of_losses() {
+        for kind in OptimizerKind::ALL {
+            let mut run = crate::plan::testing::planned(3, 0).run;
+            run.optimizer.kind = kind;
+            let numbers: usize = super::layout(&run.shape, kind).iter().map(Entry::len).sum();
+            assert_eq!(run.state_bytes(), 4 * (numbers as u64 - 1), "{kind:?}");
+        }
+    }
+
     fn values(at: usize) -> Vec<f32> {
         (0..layout()[at].len()).map(|i| (i as f32 + 0.1).sqrt() * if i % 2 == 0 { 1.0 } else { f32::NAN }).collect()
     }
