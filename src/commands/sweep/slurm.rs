@@ -100,7 +100,7 @@ impl Sweep<'_> {
             if tally.pending == 0 && (!concluded || tally.failed.is_empty()) {
                 return self.conclude(ledger, submission, state.as_ref(), &tally);
             }
-            match (&submission, state) {
+            let live = match (submission.take(), state) {
                 (_, Some(ArrayState::Unknown { said })) if interrupts.is_none() => {
                     anyhow::bail!(
                         "whether the submitted array lives cannot be told: {said}. Nothing is submitted a second time; \
@@ -117,15 +117,15 @@ impl Sweep<'_> {
                     }
                     let pending = Tally::of(ledger)?.pending;
                     left_before = Some(pending);
-                    submission = Some(self.submit(ledger, pending)?);
+                    self.submit(ledger, pending)?
                 }
                 (Some(submission), Some(state)) => {
-                    eprintln!("array {} of an earlier call goes on: {state}", number(submission));
+                    eprintln!("array {} of an earlier call goes on: {state}", number(&submission));
+                    submission
                 }
-            }
-            let Some(submission) = &submission else { continue };
-            let Some(interrupts) = &interrupts else { return leave(ledger, submission) };
-            match watch(ledger, submission, interrupts)? {
+            };
+            let Some(interrupts) = &interrupts else { return leave(ledger, &live) };
+            match watch(ledger, &live, interrupts)? {
                 Watched::Interrupted(signal) => {
                     eprintln!("no longer watched; the array goes on. The same command watches it again");
                     return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
@@ -138,6 +138,7 @@ impl Sweep<'_> {
                     left_before = left_before.or(Some(usize::MAX));
                 }
             }
+            submission = Some(live);
         }
     }
 
