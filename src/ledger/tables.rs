@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::{CurvePoint, Ledger, LedgerError, RunResult, State, Stopped, files};
 use crate::columns::{self, ERROR, PART_LOSS, TOLD};
-use crate::plan::{FurtherColumns, Plan, PlannedRun};
+use crate::plan::{FurtherColumns, Plan, PlannedRun, optional};
 use crate::trainer::{DeviceInfo, Measured, Outcome, Told};
 
 impl Ledger {
@@ -285,11 +285,6 @@ fn measured(state: &State) -> [(&'static str, String); 14] {
         ("tokens_per_second", optional(tokens_per_second)),
         ("seconds", optional(seconds)),
     ]
-}
-
-/// Numbers print with the fewest digits that read back as the same number.
-fn optional(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 /// A CSV in memory.

@@ -30,7 +30,7 @@ pub use run::{
     CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunSchedule, Trunk,
     UNSEEN_CORPUS,
 };
-pub use table::{FurtherColumns, write_csv};
+pub use table::{FurtherColumns, optional, write_csv};
 pub use trim::{Costs, TrimError, Trimmed, trim};
 
 /// Why a spec has no plan at all.

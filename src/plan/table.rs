@@ -185,7 +185,8 @@ fn plain(value: &toml::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn optional(value: Option<impl ToString>) -> String {
+/// A number that may be missing, as it stands in tables: with the fewest digits that read back as the same number.
+pub fn optional(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 

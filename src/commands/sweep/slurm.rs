@@ -12,7 +12,7 @@ use crate::cli::SweepArgs;
 use crate::commands::results::{self, results_dir};
 use crate::commands::shared::stdout;
 use crate::commands::shared::{device, planning, remarks, stopping};
-use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
+use crate::execute::slurm::{ArrayState, Client, Script, SlurmError, Submission, logs};
 use crate::execute::{self, Tally};
 use crate::ledger::{Ledger, Losses};
 use crate::spec::{self, Launcher, Spec};
@@ -178,7 +178,7 @@ impl Sweep<'_> {
             "--requeue-limit".to_owned(),
             self.launcher.requeue_limit.to_string(),
         ];
-        let logs = dir.join(FOLDER).join("logs");
+        let logs = logs(dir);
         let (current_dir, program) = (&current_dir, &program);
         Script { name, tasks, launcher: self.launcher, current_dir, logs: &logs, program, args: &args }.text()
     }
@@ -205,9 +205,9 @@ impl Sweep<'_> {
 
 /// Tells how to watch the array, and ends.
 fn leave(ledger: &Ledger, submission: &Submission) -> anyhow::Result<ExitCode> {
-    let dir = ledger.dir().display();
+    let (dir, logs) = (ledger.dir().display(), logs(ledger.dir()));
     let job = number(submission);
-    eprintln!("logs in {dir}/{FOLDER}/logs; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them");
+    eprintln!("logs in {}; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them", logs.display());
     eprintln!("the same command again, when they have ended, fits and reports; with --wait it waits for that");
     stdout::print(&format!("{job}\n"))?;
     Ok(ExitCode::SUCCESS)
@@ -249,7 +249,7 @@ fn give_up(ledger: &Ledger, tally: &Tally) -> ExitCode {
         "error: {} runs are left, and the last array ended none; its logs in {} say why. The same command again tries \
          once more",
         tally.pending,
-        ledger.dir().join(FOLDER).join("logs").display()
+        logs(ledger.dir()).display()
     );
     ExitCode::from(1)
 }
