@@ -1,10 +1,10 @@
 //! Checkpoints: the whole state of a run under way, as a safetensors file (the format's description:
 //! <https://huggingface.co/docs/safetensors>), so that nothing in it can ever be executed.
 //!
-//! Weights, what the optimizer keeps of each, the sum of losses since the last point of the curve, and, as plain JSON, what else it takes to
-//! go on to the same bits. The sampler and the schedule are functions of the step, so the step is their position. The
-//! last tensor is a BLAKE3 checksum of every byte before it. The layout follows from the run alone: a file that
-//! announces anything else is refused before memory is taken for it.
+//! Weights, what the optimizer keeps of each, the sum of losses since the last point of the curve, and, as plain JSON, what
+//! else it takes to go on to the same bits. The sampler and the schedule are functions of the step, so the step is their
+//! position. The last tensor is a BLAKE3 checksum of every byte before it. The layout follows from the run alone: a file
+//! that announces anything else is refused before memory is taken for it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
