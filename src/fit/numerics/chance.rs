@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn the_chance_of_at_most_so_many_is_the_sum_of_the_binomial() {
         for (held, of, chance) in
-            [(18, 20, 0.264160475), (0, 3, 1.25e-4), (270, 300, 2.817940323e-04), (1900, 2000, 0.514325492)]
+            [(18, 20, 0.264_160_5), (0, 3, 1.25e-4), (270, 300, 2.817_940e-4), (1900, 2000, 0.514_325_5)]
         {
             let got = at_most(held, of, 0.95);
             assert!((got / chance - 1.0).abs() < 1e-6, "{held} of {of}: {got} and not {chance}");
