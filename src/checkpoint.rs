@@ -1,10 +1,10 @@
 //! Checkpoints: the whole state of a run under way, as a safetensors file (the format's description:
 //! <https://huggingface.co/docs/safetensors>), so that nothing in it can ever be executed.
 //!
-//! Weights, both moments, the sum of losses since the last point of the curve, and, as plain JSON, what else it takes to
-//! go on to the same bits. The sampler and the schedule are functions of the step, so the step is their position. The
-//! last tensor is a BLAKE3 checksum of every byte before it. The layout follows from the run alone: a file that
-//! announces anything else is refused before memory is taken for it.
+//! Weights, what the optimizer keeps of each, the sum of losses since the last point of the curve, and, as plain JSON, what
+//! else it takes to go on to the same bits. The sampler and the schedule are functions of the step, so the step is their
+//! position. The last tensor is a BLAKE3 checksum of every byte before it. The layout follows from the run alone: a file
+//! that announces anything else is refused before memory is taken for it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -279,6 +279,16 @@ mod tests {
     fn layout() -> Vec<Entry> {
         let entry = |name: &str, shape: &[usize]| Entry { name: name.to_owned(), shape: shape.to_vec() };
         vec![entry("model.b", &[2, 3]), entry("model.a", &[100, 7]), entry("loss_sum", &[1])]
+    }
+
+    #[test]
+    fn the_bytes_of_a_state_are_those_of_the_layout_but_for_the_sum_of_losses() {
+        for kind in OptimizerKind::ALL {
+            let mut run = crate::plan::testing::planned(3, 0).run;
+            run.optimizer.kind = kind;
+            let numbers: usize = super::layout(&run.shape, kind).iter().map(Entry::len).sum();
+            assert_eq!(run.state_bytes(), 4 * (numbers as u64 - 1), "{kind:?}");
+        }
     }
 
     fn values(at: usize) -> Vec<f32> {

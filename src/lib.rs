@@ -22,6 +22,7 @@
 //! | module | owns | uses |
 //! |---|---|---|
 //! | [`units`] | parameters, tokens, FLOPs and how they print | nothing |
+//! | [`columns`] | the names of the columns of `runs.csv`, and of which of them less is better | nothing |
 //! | [`parameterization`] | THE table: init, learning rate, multiplier, decay by role | nothing |
 //! | [`model`] | the parts of models: weights, roles, FLOPs, what they compute, how they are exported | parameterization |
 //! | [`optimizer`] | THE table of optimizers: keys, what is kept, the step | parameterization |
@@ -33,16 +34,16 @@
 //! | [`goal`] | what a sweep that chooses or stops its runs goes by | nothing |
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | nothing |
 //! | [`provenance`] | what this program was built from | nothing |
-//! | [`spec`] | TOML to validated structs, errors with file, line and key | parameterization, model, optimizer, goal, fit (the names of laws) |
-//! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | spec, parameterization, model, optimizer, observation, units |
+//! | [`spec`] | TOML to validated structs, errors with file, line and key | columns, parameterization, model, optimizer, goal, fit (the names of laws) |
+//! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | columns, spec, parameterization, model, optimizer, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan, model |
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), foreign, unpacked, whole |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model, optimizer |
-//! | `train` | training; the only place that knows burn and cudarc | spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
-//! | [`ledger`] | run folders, first-wins results, derived tables | goal, plan, observation, provenance, trainer, whole |
-//! | [`execute`] | worker processes, claims, progress, Slurm, which run next and which not to its end | spec (`[launcher]` `[sweep]` and `[fit]`), plan, ledger, trainer, observation, goal, fit (what to train next), units, lines, shell, whole; never burn |
-//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | units, observation, goal, foreign, lines, unpacked |
-//! | [`report`] | figures (CSV and SVG) and the page | fit, goal, observation, units, whole |
+//! | `train` | training; the only place that knows burn and cudarc | columns, spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
+//! | [`ledger`] | run folders, first-wins results, derived tables | columns, goal, plan, observation, provenance, trainer, whole |
+//! | [`execute`] | worker processes, claims, progress, Slurm, which run next and which not to its end | columns, spec (`[launcher]` `[sweep]` and `[fit]`), plan, ledger, trainer, observation, goal, fit (what to train next), units, lines, shell, whole; never burn |
+//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | columns, units, observation, goal, foreign, lines, unpacked |
+//! | [`report`] | figures (CSV and SVG) and the page | columns, fit, goal, observation, units, whole |
 //! | [`tensorboard`] | event files: their messages and records | nothing |
 //! | [`export`] | what other programs read: tables, event files, models | ledger, plan, model, parameterization, checkpoint, lines, tensorboard, whole, data (the tokenizer) |
 //! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), lines, tensorboard, trainer |
@@ -52,6 +53,7 @@
 
 pub mod checkpoint;
 pub mod cli;
+pub mod columns;
 pub mod commands;
 pub mod data;
 pub mod execute;

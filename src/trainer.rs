@@ -1,5 +1,5 @@
-//! The seam between orchestration and training. `train` implements it with burn; `execute` rehearses with a trainer
-//! whose losses come from a known surface.
+//! The seam between orchestration and training. Behind it stand the engines of `train` (burn on the CPU and on wgpu, our own on
+//! CUDA), somebody else's program, and the rehearsal, whose losses come from a known surface.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -242,9 +242,6 @@ impl fmt::Display for Told {
         }
     }
 }
-
-/// Begins the name of the loss on one part of a mixture: `val_loss_rfc`.
-pub const PART_LOSS: &str = "val_loss_";
 
 /// Something measured of a trained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -274,7 +274,7 @@ fn the_command_prints_tables_and_hours_or_csv_alone_and_refuses_with_2() {
     assert_eq!(csv_rows(csv.as_bytes()).len(), 1);
 
     for (flags, words) in
-        [(["--slots", "0"], "--slots-per-device 0"), (["--flops-per-second", "nan"], "--flops-per-second NaN")]
+        [(["--slots", "0"], "'0' for '--slots-per-device"), (["--flops-per-second", "nan"], "--flops-per-second NaN")]
     {
         assert_refused(&place.run(&[&["plan", "spec.toml"][..], &flags].concat()), &[words]);
     }

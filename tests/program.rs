@@ -434,6 +434,12 @@ fn the_plan_of_a_program_that_trains_our_shapes_measures_no_speed() {
     assert_code(&output, 0);
     let told = text(&output.stderr);
     assert!(told.contains("give --flops-per-second") && !told.contains("measured:"), "{told}");
+    // What such a program keeps is not known.
+    let told = text(&output.stdout);
+    assert!(told.contains("for results\n") && !told.contains("checkpoints"), "{told}");
+    let sweep = |threads: &str| place.sweep("auto", &["--threads", threads]).output().unwrap();
+    assert_refused(&sweep("0"), &["'0' for '--threads", "1 or more"]);
+    assert_refused(&sweep("1000000"), &["--threads 1000000", "at most"]);
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn flags_and_places_that_make_no_sense_are_refused() {
     assert_refused(&local(&["--dry-run"]), &["runner plan"]);
     assert_refused(&place.submit(&["--wait", "--dry-run"]), &["cannot be used with"]);
     assert_refused(&place.submit(&["--slots", "2"]), &["--slots", "workers"]);
-    assert_refused(&place.submit(&["--threads", "0"]), &["--threads 0"]);
+    assert_refused(&place.submit(&["--threads", "0"]), &["'0' for '--threads", "1 or more"]);
     assert_refused(&place.run(&["sweep", "spec.toml", "--device", "abacus"]), &["abacus", "no such device"]);
     let quoted = place.run(&["sweep", "spec.toml", "--device", "rehearsal", "--out", "it's"]);
     assert_refused(&quoted, &["it's", "cannot stand in a batch script"]);

@@ -213,8 +213,8 @@ fn a_folder_with_other_things_in_it_is_refused() {
 fn flags_and_specs_that_make_no_sense_are_refused() {
     let place = Place::of_seeds(1);
     let sweep = |more: &[&str]| place.sweep("rehearsal", more).output().unwrap();
-    assert_refused(&sweep(&["--slots", "0"]), &["--slots-per-device 0"]);
-    assert_refused(&sweep(&["--threads", "0"]), &["--threads 0"]);
+    assert_refused(&sweep(&["--slots", "0"]), &["'0' for '--slots-per-device", "1 or more"]);
+    assert_refused(&sweep(&["--threads", "0"]), &["'0' for '--threads", "1 or more"]);
     assert_refused(&place.run(&["sweep", "nowhere.toml"]), &["nowhere.toml"]);
     assert_refused(&place.run(&["sweep", "spec.toml", "--device", "abacus"]), &["abacus"]);
     assert_refused(&place.run(&["worker", "--sweep", "nowhere"]), &["nowhere holds no sweep"]);

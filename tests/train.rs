@@ -167,7 +167,12 @@ fn documents_are_scored_by_a_model_that_was_kept_and_chosen_by_their_scores() {
     let score = |dir: &str| place.run(&["data", "score", dir, "--out", "scores.txt"]);
     assert_refused(&score("forgotten"), &["were not kept", "--keep-models"]);
     let flags = |flags: &[&str]| place.run(&[&["data", "score", "model"], flags].concat());
-    assert_refused(&flags(&["--out", "scores.txt", "--threads", "0"]), &["--threads 0"]);
+    assert_refused(&flags(&["--out", "scores.txt", "--threads", "0"]), &["'0' for '--threads", "1 or more"]);
+    assert_refused(&place.run(&["bench", "--threads", "0"]), &["'0' for '--threads", "1 or more"]);
+    assert_refused(&place.run(&["bench", "--threads", "1000000"]), &["--threads 1000000", "at most"]);
+    let table = place.read("model/runs.csv");
+    assert_refused(&flags(&["--out", "model/runs.csv"]), &["model/runs.csv belongs to the results"]);
+    assert_eq!(place.read("model/runs.csv"), table);
     assert_refused(&flags(&["--out", "no/scores.txt"]), &["cannot write no/scores.txt"]);
     assert_refused(&flags(&["--out", "scores.txt", "--run", "zzz"]), &["no run's id begins with"]);
     assert_refused(&flags(&["--out", "scores.txt", "--device", "rehearsal"]), &["no such device"]);
@@ -176,6 +181,9 @@ fn documents_are_scored_by_a_model_that_was_kept_and_chosen_by_their_scores() {
     let scores: Vec<f64> = place.read("scores.txt").lines().map(|line| line.parse().unwrap()).collect();
     assert!(text(&told.stderr).contains(&format!("{} documents", scores.len())), "{}", text(&told.stderr));
     assert!(scores.len() > 500 && scores.iter().all(|score| *score > 0.0 && *score < 256_f64.ln() + 1.0));
+    let printed = flags(&["--out", "-"]);
+    assert_code(&printed, 0);
+    assert!(text(&printed.stdout) == place.read("scores.txt") && !place.path("-").exists());
     // What is said ten times over is expected sooner: of the lower half nearly all documents are of that kind.
     let keep = "keep = 0.3\nkeep_by = \"file\"\nkeep_file = \"scores.txt\"\nkeep_scores = \"low\"\n";
     place.write("pruned.toml", with_data(TINY, &format!("{table}{keep}")));

@@ -98,6 +98,9 @@ fn what_cannot_be_shared_is_refused_with_what_to_write() {
         let said = refusal(set);
         assert!(words.iter().all(|word| said.contains(word)), "{set}: {said}");
     }
+    // The run has fewer steps than the warm-up: no share of it is enough.
+    let said = refusal("schedule.warmup_tokens=1e6");
+    assert!(said.contains("write a shorter warm-up or longer runs") && !said.contains("warmup_max_fraction"), "{said}");
     let cosine = spec(true).replace("kind = \"wsd\"\ndecay_fraction = 0.2", "kind = \"cosine\"");
     let said = Place::with(&cosine).refusal(&["plan", "spec.toml"]);
     assert!(said.contains("sweep.share_trunk") && said.contains("schedule.kind = \"wsd\""), "{said}");

@@ -39,6 +39,11 @@ impl Cli {
     }
 }
 
+/// A count of what there must be one of at least.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "give a whole number of 1 or more".to_owned())
+}
+
 /// A command whose flags take negative numbers, so that who reads the number says what is wrong with it, and for which a
 /// variable of the environment that is set to nothing is not set.
 pub fn lenient(command: clap::Command) -> clap::Command {

@@ -22,7 +22,7 @@ pub struct PlanArgs {
     #[arg(long)]
     pub flops_per_second: Option<f64>,
     /// Runs trained at once on each device [default: the number of cores on the CPU, otherwise 1].
-    #[arg(long, visible_alias = "slots", value_name = "N")]
+    #[arg(long, visible_alias = "slots", value_name = "N", value_parser = super::at_least_one)]
     pub slots_per_device: Option<usize>,
     /// Devices to train on.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -80,7 +80,7 @@ pub struct ScoreArgs {
     #[arg(long, default_value = "cpu")]
     pub device: String,
     /// Threads on the CPU.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = super::at_least_one)]
     pub threads: usize,
     /// Folder for tokenized corpora.
     #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]

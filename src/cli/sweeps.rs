@@ -25,13 +25,13 @@ pub struct SweepArgs {
     pub devices: Vec<String>,
     /// Runs trained at once on each device [default: the number of cores on the CPU, the fastest number measured on
     /// cuda, otherwise 1].
-    #[arg(long, visible_alias = "slots", value_name = "N")]
+    #[arg(long, visible_alias = "slots", value_name = "N", value_parser = super::at_least_one)]
     pub slots_per_device: Option<usize>,
     /// Train the runs of a device in one process, each on its own thread [default: true on cuda, otherwise false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub share_process: Option<bool>,
     /// Threads of each run on the CPU. Losses do not depend on them.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = super::at_least_one)]
     pub threads: usize,
     /// How long runs may go on without a sign.
     #[command(flatten)]
@@ -119,7 +119,7 @@ pub struct WorkerArgs {
     #[command(flatten)]
     pub place: Place,
     /// Threads of each run on the CPU.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = super::at_least_one)]
     pub threads: usize,
     /// Runs trained at once, each on its own thread.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -148,7 +148,7 @@ pub struct SlurmTaskArgs {
     #[command(flatten)]
     pub place: Place,
     /// Threads of each run on the CPU.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = super::at_least_one)]
     pub threads: usize,
     /// How long runs may go on without a sign.
     #[command(flatten)]

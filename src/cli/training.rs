@@ -21,7 +21,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub place: Place,
     /// Threads on the CPU [default: all cores]. The loss does not depend on them.
-    #[arg(long)]
+    #[arg(long, value_parser = super::at_least_one)]
     pub threads: Option<usize>,
     /// Minimum seconds between two checkpoints. Checkpoints take at most 2% of the time.
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
@@ -50,7 +50,7 @@ pub struct CoordCheckArgs {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub steps: u32,
     /// Threads on the CPU. The measurements do not depend on them.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = super::at_least_one)]
     pub threads: usize,
     /// How tables are printed.
     #[command(flatten)]
@@ -67,10 +67,10 @@ pub struct BenchArgs {
     #[command(flatten)]
     pub place: Place,
     /// Threads of each run on the CPU.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = super::at_least_one)]
     pub threads: usize,
     /// Runs at once [default: on the CPU one alone, then one a core; on a GPU 1].
-    #[arg(long, visible_alias = "slots", value_name = "N")]
+    #[arg(long, visible_alias = "slots", value_name = "N", value_parser = super::at_least_one)]
     pub slots_per_device: Option<usize>,
     /// Length of each measurement in seconds.
     #[arg(long, default_value_t = 10.0)]
@@ -92,7 +92,7 @@ pub struct BenchSlotArgs {
     #[command(flatten)]
     pub place: Place,
     /// Threads on the CPU.
-    #[arg(long)]
+    #[arg(long, value_parser = super::at_least_one)]
     pub threads: usize,
     /// Length of the measurement.
     #[arg(long)]

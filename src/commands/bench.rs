@@ -36,7 +36,8 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     }
     let name = device::choose(&place.device);
     let kind = device::kind(&name)?;
-    let counts = [1, device::slots(*slots_per_device, kind, *threads)?];
+    device::check_threads(*threads)?;
+    let counts = [1, device::slots(*slots_per_device, kind, *threads)];
     // Asked for by number, only that number is measured.
     let numbers = if slots_per_device.is_some() || counts[1] == 1 { &counts[1..] } else { &counts[..] };
     let bundled = tempfile::tempdir()?;

@@ -16,6 +16,7 @@ use crate::fit::design::pool::{Options, Pool, explained};
 use crate::fit::formula::{Data, Grouping, Measure};
 use crate::fit::laws::written;
 use crate::fit::named::Law;
+use crate::fit::numerics::chance::at_most;
 use crate::fit::table::TableError;
 use crate::fit::{Bootstrap, Estimate};
 
@@ -241,22 +242,12 @@ const CHANCE: f64 = 0.01;
 
 /// A sentence where intervals hold far fewer of the region's losses than they should.
 fn missed(held: usize, of: usize) -> Option<String> {
-    (of > 0 && chance(held, of) < CHANCE).then(|| {
+    (of > 0 && at_most(held, of, 0.95) < CHANCE).then(|| {
         format!(
             "the 95% intervals hold {held} of {of} losses of the target: the law misses it by more than its intervals, which know what \
              few rows leave open and not that the law may be another"
         )
     })
-}
-
-/// The chance that at most so many of independent intervals of 95% hold.
-fn chance(held: usize, of: usize) -> f64 {
-    let (mut term, mut sum) = (0.05_f64.powf(of as f64), 0.0);
-    for k in 0..=held {
-        sum += term;
-        term *= (of - k) as f64 / (k + 1) as f64 * 0.95 / 0.05;
-    }
-    sum
 }
 
 /// Means over the repeats, a row for each budget.
@@ -300,4 +291,19 @@ fn table(played: &[Played], repeats: u32, room: Room) -> String {
     }
     let times = if repeats > 1 { format!(", means of {repeats} repeats") } else { String::new() };
     format!("{}{times}\n{}{doubts}", played[0].law, sheet.text(room))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missed;
+
+    #[test]
+    fn a_law_is_doubted_for_the_losses_that_its_intervals_miss_however_many_there_are() {
+        for (held, of, doubted) in
+            [(20, 20, false), (15, 20, true), (300, 300, false), (285, 300, false), (270, 300, true)]
+        {
+            assert_eq!(missed(held, of).is_some(), doubted, "{held} of {of}");
+        }
+        assert!(missed(5000, 5000).is_none() && missed(4500, 5000).is_some() && missed(0, 0).is_none());
+    }
 }

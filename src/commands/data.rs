@@ -1,5 +1,7 @@
 //! `runner data`: prepare a corpus, or tell what is in it.
 
+#[cfg(feature = "train")]
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,7 +12,7 @@ use super::shared::json;
 use super::shared::sheet::{Room, Sheet};
 use super::shared::stdout;
 #[cfg(feature = "train")]
-use super::shared::{device::check_threads, kept_model::kept_model};
+use super::shared::{claim, device::check_threads, kept_model::kept_model, stdout::STDOUT};
 use crate::cli::{DataArgs, DataCommand, ScoreArgs};
 use crate::data::{BinFacts, Corpus, KeptFacts, ORIGINAL_IDS, PartFacts, TextFacts, TokenDocuments};
 use crate::spec::{self, Data, KeepBy, Spec};
@@ -69,6 +71,10 @@ fn score(_: &ScoreArgs) -> anyhow::Result<ExitCode> {
 fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     let ScoreArgs { dir, run, out, device, threads, cache } = args;
     check_threads(*threads)?;
+    let to_stdout = out == Path::new("-");
+    if !to_stdout {
+        claim::not_of_results(out)?;
+    }
     let ledger = Ledger::open(dir)?;
     let (planned, path) = kept_model(&ledger, run.as_deref(), None)?;
     let weights = checkpoint::weights(planned, &path)?;
@@ -80,17 +86,20 @@ fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let mut scored = Ok(Vec::new());
+    let mut score = |file: &mut dyn Write| {
+        scored = train::document_losses(device, cache, *threads, (planned, &weights), &mut hear);
+        let losses = scored.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
+        losses.iter().try_for_each(|loss| writeln!(file, "{loss:.6}"))
+    };
     // Begun before what takes long: a place that cannot be written is told at once, and scores that are there stay until there
     // are others.
-    let written = whole::fill(out, &mut |file| {
-        scored = train::document_losses(device, cache, *threads, (planned, &weights), &mut hear);
-        let losses = scored.as_ref().map_err(|error| std::io::Error::other(error.to_string()))?;
-        losses.iter().try_for_each(|loss| writeln!(file, "{loss:.6}"))
-    });
+    let written = if to_stdout { score(&mut io::stdout()) } else { whole::fill(out, &mut score) };
     let losses = scored?;
-    written.with_context(|| format!("cannot write {}", out.display()))?;
+    let unwritable = || if to_stdout { STDOUT.to_owned() } else { format!("cannot write {}", out.display()) };
+    written.with_context(unwritable)?;
     let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-    eprintln!("{} documents, {mean:.3} nats per token in the mean over them, in {}", losses.len(), out.display());
+    let place = if to_stdout { String::new() } else { format!(", in {}", out.display()) };
+    eprintln!("{} documents, {mean:.3} nats per token in the mean over them{place}", losses.len());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -34,7 +34,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let limit = positive("budget-hours", args.budget_hours)?;
     let name = device::choose(&args.place.device);
     let kind = device::kind(&name)?;
-    let slots = device::slots(args.slots_per_device, kind, 1)?;
+    let slots = device::slots(args.slots_per_device, kind, 1);
     let machine = Machine { devices: args.device_count.into(), slots };
     let mut spec = program::load(&args.spec, &args.overrides.set)?;
     let corpora = Corpora::of(&spec, &args.place.cache)?;
@@ -327,7 +327,11 @@ fn totals(
         let devices = count(machine.devices, "device");
         writeln!(out, "{} device hours on {devices}, {:.0}% of them busy", Ratio(device_hours), 100.0 * busy)?;
     }
-    writeln!(out, "disk: {} for results, up to {} for checkpoints while training", Bytes(results), Bytes(checkpoints))?;
+    write!(out, "disk: {} for results", Bytes(results))?;
+    if checkpoints > 0.0 {
+        write!(out, ", up to {} for checkpoints while training", Bytes(checkpoints))?;
+    }
+    writeln!(out)?;
     match price {
         Some(price) if device_hours.is_finite() => {
             writeln!(out, "price: {:.2} at {price} per device hour", price * device_hours)?;

@@ -12,10 +12,11 @@ use super::shared::line::Line;
 use super::shared::sheet::{Room, Sheet};
 use super::shared::stdout;
 use crate::cli::ShowArgs;
+use crate::columns::PART_LOSS;
 use crate::execute::diverged::loss_of;
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
-use crate::trainer::{Measured, Outcome, PART_LOSS};
+use crate::trainer::{Measured, Outcome};
 use crate::units::{Flops, Params, Seconds, Tokens};
 
 /// Runs the command.

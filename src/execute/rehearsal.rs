@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::columns::PART_LOSS;
 use crate::ledger::REHEARSAL;
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
 use crate::spec::{KeepBy, Task, TaskKind};
-use crate::trainer::{DeviceInfo, Job, Measured, OnProgress, Outcome, PART_LOSS, Progress, TrainError, Trainer};
+use crate::trainer::{DeviceInfo, Job, Measured, OnProgress, Outcome, Progress, TrainError, Trainer};
 
 /// Name of the device on the command line and in results.
 pub const DEVICE: &str = REHEARSAL;

@@ -36,7 +36,7 @@ mod tuned;
 mod wandb;
 
 pub use error::{At, TableError};
-pub use field::{Columns, Field, PART_LOSS, SHARE};
+pub use field::{Columns, Field};
 pub use group::Groups;
 pub use names::{calls, is_plain_loss, is_step, training_loss};
 pub use options::{Best, Kind, Options};
@@ -286,12 +286,11 @@ fn scan<T>(
                 table.leave_out(line, None);
                 continue;
             }
-            (Err(TableError::Incomplete { .. }), Some((_, also))) => {
-                also.push(reader.at(&row));
-                continue;
-            }
-            (Err(TableError::Incomplete { first, .. }), none) => {
-                *none = Some((*first, Vec::new()));
+            (Err(TableError::Incomplete { first, .. }), before) => {
+                match before {
+                    Some((_, also)) => also.push(reader.at(&row)),
+                    none => *none = Some((*first, Vec::new())),
+                }
                 continue;
             }
             (Err(error), _) => return Err(error),
@@ -305,8 +304,7 @@ fn scan<T>(
         return Err(TableError::Incomplete { first: Box::new(first), also });
     }
     table.refuse_nothing(reader)?;
-    table.notes = reader.notes();
-    table.notes.extend(curves.note);
+    table.notes.extend(reader.notes().into_iter().chain(curves.note));
     table
         .warnings
         .extend(curves.warning.into_iter().chain(seen.warning()).chain(reader.of_training()).chain(reader.of_text()));

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::folder::check_spec;
 use super::{Ledger, LedgerError, files};
 use crate::plan::RunId;
 
@@ -22,14 +23,8 @@ impl Ledger {
     pub fn check(&self) -> Check {
         let mut check = Check { runs: self.plan.runs.len(), ..Check::default() };
         let spec = self.dir.join("spec.toml");
-        match fs::read_to_string(&spec).map(|text| text.parse::<toml::Table>()) {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                let reason = format!("it is not valid TOML: {}", error.message());
-                check.damaged.push(LedgerError::Damaged { path: spec, reason });
-            }
-            Err(cause) => check.damaged.push(LedgerError::io("read", &spec)(cause)),
-        }
+        let text = fs::read_to_string(&spec).map_err(LedgerError::io("read", &spec));
+        check.damaged.extend(text.and_then(|text| check_spec(&spec, &text)).err());
         for run in &self.plan.runs {
             // An earlier layout has identities of an earlier version.
             if self.sealed && run.run.id() != run.id {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
-use super::tables::{DIVERGED_AT, ERROR, EVALUATED, STOPPED, TOLD};
+use super::tables::{DIVERGED_AT, STOPPED};
 use super::{CurvePoint, Failure, FailureClass, LedgerError, Reason, RunResult, State, Stopped, files};
+use crate::columns::{self, ERROR, PART_LOSS, TOLD};
 use crate::goal::StopEarly;
 use crate::plan::{Plan, RunId};
 use crate::provenance::Build;
-use crate::trainer::{DeviceInfo, Measured, Outcome, PART_LOSS, Told};
+use crate::trainer::{DeviceInfo, Measured, Outcome, Told};
 
 /// How the runs of a plan ended by the tables in a folder.
 pub(super) fn read(dir: &Path, plan: &Plan) -> Result<BTreeMap<RunId, State>, LedgerError> {
@@ -81,12 +82,13 @@ impl Row<'_> {
 
     /// What else was measured: each with the columns of its error and of chance.
     fn evaluations(&self) -> Result<Vec<Measured>, LedgerError> {
-        let names = self.cells.keys().filter_map(|column| column.strip_prefix(EVALUATED)?.strip_suffix(".value"));
+        let names = self.cells.keys().filter_map(|column| columns::measure(column));
         let mut evaluations = Vec::new();
         for name in names {
-            let cell = |what: &str| self.optional(&format!("{EVALUATED}{name}.{what}"));
-            if let (Some(value), Some(standard_error)) = (cell("value")?, cell("se")?) {
-                evaluations.push(Measured { name: name.to_owned(), value, standard_error, chance: cell("chance")? });
+            let [value, error, chance] = columns::evaluated(name);
+            if let (Some(value), Some(standard_error)) = (self.optional(&value)?, self.optional(&error)?) {
+                let chance = self.optional(&chance)?;
+                evaluations.push(Measured { name: name.to_owned(), value, standard_error, chance });
             }
         }
         for name in self.cells.keys().filter(|column| column.starts_with(PART_LOSS)) {

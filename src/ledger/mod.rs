@@ -1,11 +1,13 @@
 //! Run folders, first-wins results, derived tables. Owns `results/<sweep>/`.
 //!
 //! ```text
-//! spec.toml  plan.csv  plan.json     the resolved spec and the whole plan, written once
+//! spec.toml  plan.csv  plan.json     the resolved spec and the whole plan, written again where the sweep grows or chooses
 //! ledger.json                        layout and kind of losses (trained or rehearsed), written once
 //! choices.jsonl                      of a sweep that chooses: each choice and its reason; its plan is what was chosen
-//! specs/                             the earlier specs, where the sweep has grown
+//! specs/                             the earlier specs, where the sweep has grown; history.jsonl says until when each held
+//! keep-models                        that the weights of runs are kept
 //! runs/<id>/config.json              one planned run
+//! runs/<id>/program/                 the folder of somebody else's program that trains the run
 //! runs/<id>/lock                     the lease of the process that trains it
 //! runs/<id>/attempts/<n>/            of an attempt of more than a second: metrics.jsonl to look at, checkpoints until
 //!                                    the run has a result, and error.json where the attempt failed
@@ -14,9 +16,11 @@
 //! runs/<id>/model.safetensors        the weights at the end, where `keep-models` lies in the folder
 //! runs/<id>/conflict-<n>.json        a later result that differs from the first
 //! runs/<id>/stray-<n>-result.json    what somebody else's program wrote in the place of a result
-//! runs/<id>/stopped.json            stopped before its end by `sweep.stop_early`: no result, so that it can go on
+//! runs/<id>/stopped.json             stopped before its end by `sweep.stop_early`: no result, so that it can go on
 //! runs/<id>/failed.json              given up by the sweep that is running or ran last; the next one tries again
+//! slurm/                             the array that was submitted, its script and the logs of its tasks
 //! runs.csv  curves.csv               derived from the above, rebuilt at will
+//! fits.json  report.html  figures/   what the fits of them say
 //! ```
 //!
 //! Correctness rests on the publication alone; locks only save work. Whatever dies whenever, a result is whole or
@@ -56,7 +60,7 @@ pub use lease::{Doing, EXPIRY, Holder, host};
 pub use merge::{Taken, joined};
 pub use record::{CurvePoint, Failure, FailureClass, RunResult};
 pub use stopped::{Reason, Stopped};
-pub use tables::{STOPPED, TOLD, foreseen};
+pub use tables::{STOPPED, foreseen};
 
 use crate::observation::{Counting, Observation};
 use crate::plan::{Plan, PlannedRun, RunId};

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::{CurvePoint, Ledger, LedgerError, RunResult, State, Stopped, files};
-use crate::plan::{FurtherColumns, Plan, PlannedRun};
-use crate::trainer::{DeviceInfo, Measured, Outcome, PART_LOSS, Told};
+use crate::columns::{self, ERROR, PART_LOSS, TOLD};
+use crate::plan::{FurtherColumns, Plan, PlannedRun, optional};
+use crate::trainer::{DeviceInfo, Measured, Outcome, Told};
 
 impl Ledger {
     /// Writes `runs.csv` (a row for every planned run) and `curves.csv` (a row for every point of every curve). Where they
@@ -136,12 +137,6 @@ fn add_curve(curves: &mut Table, run: &PlannedRun, points: &[CurvePoint], measur
     }
 }
 
-/// Begins the columns of what else a program told.
-pub const TOLD: &str = "told.";
-
-/// Begins the columns of what was measured beside the loss.
-pub(super) const EVALUATED: &str = "eval.";
-
 /// The column that only diverged runs fill in.
 pub(super) const DIVERGED_AT: &str = "diverged_at_step";
 
@@ -167,7 +162,7 @@ fn row(
 ) -> Vec<(String, String)> {
     let mut row = vec![("id".to_owned(), planned.id.to_string()), ("status".to_owned(), status(state).to_owned())];
     for axis in axes {
-        row.push((format!("axis.{axis}"), planned.axes.get(*axis).cloned().unwrap_or_default()));
+        row.push((columns::axis(axis), planned.axes.get(*axis).cloned().unwrap_or_default()));
     }
     row.extend(planned.columns().into_iter().map(|(name, value)| (name.to_owned(), value)));
     row.extend(further);
@@ -197,9 +192,6 @@ fn told_columns(names: &BTreeSet<String>, state: &State) -> Vec<(String, String)
     names.iter().map(|name| (format!("{TOLD}{name}"), optional(of_run.get(name)))).collect()
 }
 
-/// Ends the name of the standard error of a loss.
-pub(super) const ERROR: &str = "_se";
-
 /// Columns of what was measured of any run, each with its error and what a model that knows nothing would reach. The losses on
 /// parts of a mixture are named as the loss is.
 fn evaluated_columns(names: &BTreeSet<String>, state: &State) -> Vec<(String, String)> {
@@ -209,9 +201,8 @@ fn evaluated_columns(names: &BTreeSet<String>, state: &State) -> Vec<(String, St
         if name.starts_with(PART_LOSS) {
             return vec![(name.clone(), optional(value)), (format!("{name}{ERROR}"), optional(error))];
         }
-        let column = |what: &str, value: Option<f64>| (format!("{EVALUATED}{name}.{what}"), optional(value));
-        let chance = of_run.and_then(|one| one.chance);
-        vec![column("value", value), column("se", error), column("chance", chance)]
+        let values = [value, error, of_run.and_then(|one| one.chance)];
+        columns::evaluated(name).into_iter().zip(values.map(optional)).collect()
     };
     names.iter().flat_map(columns).collect()
 }
@@ -294,11 +285,6 @@ fn measured(state: &State) -> [(&'static str, String); 14] {
         ("tokens_per_second", optional(tokens_per_second)),
         ("seconds", optional(seconds)),
     ]
-}
-
-/// Numbers print with the fewest digits that read back as the same number.
-fn optional(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 /// A CSV in memory.

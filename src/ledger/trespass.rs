@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -25,6 +26,24 @@ fn stamp(path: &Path) -> Option<Stamp> {
     fs::symlink_metadata(path).ok().map(|file| (file.modified().ok(), file.len()))
 }
 
+/// Whether a file is surely not there. That it cannot be looked at, as where a network fails, does not say so.
+fn is_gone(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// Why a file is not what its name says. A file that cannot be read now, as where too many are open, is left alone: an innocent run
+/// would lose what it trained, and whoever needs the file tells of it.
+fn fault(path: &Path, read: impl FnOnce() -> Result<(), LedgerError>) -> Option<String> {
+    // Nothing else than files is written here, and a pipe would be read for ever.
+    if fs::symlink_metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Some("it is not a file".to_owned());
+    }
+    match read() {
+        Err(LedgerError::Damaged { reason, .. }) => Some(reason),
+        Ok(()) | Err(_) => None,
+    }
+}
+
 impl Claim<'_> {
     /// How the results stand now.
     pub fn standing(&self) -> Standing {
@@ -45,12 +64,12 @@ impl Claim<'_> {
         let Self { ledger, id, .. } = self;
         let lock = ledger.lock_path(id);
         let mut done = Vec::new();
-        if !lock.exists() {
+        if is_gone(&lock) {
             done.push(format!("{} was removed", lock.display()));
         }
         for (path, run) in ledger.ends() {
             let (stood, stands) = (before.ends.get(&path), stamp(&path));
-            if stood.is_some() && stands.is_none() && path == ledger.result_path(run) {
+            if stood.is_some() && is_gone(&path) && path == ledger.result_path(run) {
                 done.push(format!("{} was removed, and its run is trained again", path.display()));
             } else if stands.is_some() && stands.as_ref() != stood {
                 done.extend(ledger.set_aside(&path, run));
@@ -80,14 +99,16 @@ impl Ledger {
 
     /// Moves a file aside that is not what its name says, and tells so.
     fn set_aside(&self, path: &Path, run: &RunId) -> Option<String> {
-        let read = if path == self.result_path(run) {
-            self.result(run).map(drop)
-        } else if path == self.stopped_path(run) {
-            files::read_sealed::<Stopped>(path).map(drop)
-        } else {
-            self.check_failure(path, run)
+        let read = || {
+            if path == self.result_path(run) {
+                self.result(run).map(drop)
+            } else if path == self.stopped_path(run) {
+                files::read_sealed::<Stopped>(path).map(drop)
+            } else {
+                self.check_failure(path, run)
+            }
         };
-        move_aside(path, read.err()?)
+        move_aside(path, &fault(path, read)?)
     }
 }
 
@@ -105,17 +126,20 @@ impl Ledger {
 
     /// Writes a file of the sweep as it stood, where it is gone or not what its name says, and tells so.
     fn put_back(&self, path: &Path, content: &[u8]) -> Option<String> {
-        let wrong = if path.ends_with("plan.json") {
-            self.read::<serde_json::Value>(path).err()
-        } else if path.ends_with("ledger.json") {
-            files::read_json::<Kind>(path).err()
-        } else {
-            check_spec(path, &String::from_utf8_lossy(&fs::read(path).unwrap_or_default())).err()
+        let read = || {
+            if path.ends_with("plan.json") {
+                self.read::<serde_json::Value>(path).map(drop)
+            } else if path.ends_with("ledger.json") {
+                files::read_json::<Kind>(path).map(drop)
+            } else {
+                let text = files::read(path)?.unwrap_or_default();
+                check_spec(path, &String::from_utf8_lossy(&text))
+            }
         };
-        let done = match wrong {
-            None if path.exists() => return None,
-            None => format!("{} was removed", path.display()),
-            Some(wrong) => move_aside(path, wrong)?,
+        let done = match fault(path, read) {
+            None if is_gone(path) => format!("{} was removed", path.display()),
+            None => return None,
+            Some(reason) => move_aside(path, &reason)?,
         };
         let written = match files::write(path, content) {
             Ok(()) => "what it held before was written again".to_owned(),
@@ -130,11 +154,7 @@ const SWEEP: [&str; 3] = ["ledger.json", "plan.json", "spec.toml"];
 
 /// Gives a file a name under which nobody takes it for what it is not, and tells so. Where it is gone already, the worker of
 /// another run has moved it and tells of it.
-fn move_aside(path: &Path, wrong: LedgerError) -> Option<String> {
-    let reason = match wrong {
-        LedgerError::Damaged { reason, .. } => reason,
-        other => other.to_string(),
-    };
+fn move_aside(path: &Path, reason: &str) -> Option<String> {
     let name = path.file_name()?.to_string_lossy().into_owned();
     let kept =
         (1..=u32::MAX).map(|n| path.with_file_name(format!("stray-{n}-{name}"))).find(|path| stamp(path).is_none())?;
@@ -196,5 +216,24 @@ mod tests {
         }
         fs::remove_file(ledger.lock_path(&first.id)).unwrap();
         assert!(claim.trespass(&claim.standing()).unwrap().contains("lock was removed"));
+    }
+
+    #[test]
+    fn a_result_that_cannot_be_read_now_is_left_alone_and_what_is_no_file_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("result.json");
+        fs::write(&path, "{}").unwrap();
+        // Too many open files; the error of a server that was restarted is of the same kind.
+        let passing = || Err(LedgerError::io("read", &path)(std::io::Error::from_raw_os_error(24)));
+        assert_eq!(fault(&path, passing), None);
+        let damaged = || Err(LedgerError::Damaged { path: path.clone(), reason: "torn".to_owned() });
+        assert_eq!(fault(&path, damaged).as_deref(), Some("torn"));
+        let (_dir, ledger) = ledger(2);
+        let [first, second] = [0, 1].map(|at| &ledger.plan().runs[at]);
+        let claim = ledger.claim(first).unwrap().unwrap();
+        let before = claim.standing();
+        fs::create_dir_all(ledger.result_path(&second.id)).unwrap();
+        let told = claim.trespass(&before).unwrap();
+        assert!(told.contains("it is not a file") && !ledger.result_path(&second.id).exists(), "{told}");
     }
 }

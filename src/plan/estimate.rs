@@ -88,25 +88,36 @@ fn kept(run: &PlannedRun) -> f64 {
     6.0 * 4096.0 + 300.0 * run.run.eval.curve_points as f64
 }
 
-/// Weights and both moments in 4 bytes each; two checkpoints are kept while a third is written.
-const CHECKPOINT_BYTES_PER_PARAM: f64 = 3.0 * 4.0 * 3.0;
-
-/// One state, kept while runs are left that go on from it.
-const TRUNK_BYTES_PER_PARAM: f64 = 3.0 * 4.0;
+/// Two checkpoints of a run are kept while a third is written.
+const CHECKPOINTS: u64 = 3;
 
 fn checkpoints(runs: &[&PlannedRun], slots: usize) -> f64 {
-    let mut params: Vec<u64> = runs.iter().map(|run| run.params.total()).collect();
-    params.sort_unstable_by(|a, b| b.cmp(a));
-    let under_way: f64 = params.iter().take(slots).map(|params| CHECKPOINT_BYTES_PER_PARAM * *params as f64).sum();
+    // A program keeps what it likes in a place that it chooses.
+    let bytes = |run: &PlannedRun| if run.run.program.is_some() { 0 } else { run.run.state_bytes() };
+    let mut states: Vec<u64> = runs.iter().map(|run| bytes(run)).collect();
+    states.sort_unstable_by(|a, b| b.cmp(a));
+    let under_way = CHECKPOINTS * states.iter().take(slots).sum::<u64>();
     // Of each trunk the end from which the next run goes on.
     let trunks: BTreeMap<&RunId, u64> =
-        runs.iter().filter_map(|run| Some((&run.trunk.as_ref()?.id, run.params.total()))).collect();
-    under_way + trunks.values().map(|params| TRUNK_BYTES_PER_PARAM * *params as f64).sum::<f64>()
+        runs.iter().filter_map(|run| Some((&run.trunk.as_ref()?.id, bytes(run)))).collect();
+    (under_way + trunks.values().sum::<u64>()) as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimizer::OptimizerKind;
+    use crate::plan::testing::planned;
+
+    #[test]
+    fn checkpoints_take_what_the_optimizer_keeps_of_each_weight() {
+        let mut run = planned(2, 0);
+        let params = run.params.total() as f64;
+        for (kind, bytes) in [(OptimizerKind::Adamw, 36.0), (OptimizerKind::Sgd, 24.0)] {
+            run.run.optimizer.kind = kind;
+            assert!((checkpoints(&[&run], 1) / params - bytes).abs() < 1e-9, "{kind:?}");
+        }
+    }
 
     #[test]
     fn the_first_free_slot_takes_the_next_run_and_no_run_is_split() {

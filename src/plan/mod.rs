@@ -30,7 +30,7 @@ pub use run::{
     CorpusFacts, LeftOut, NORM_EPSILON, Plan, PlannedRun, Program, ROTARY_BASE, Run, RunId, RunSchedule, Trunk,
     UNSEEN_CORPUS,
 };
-pub use table::{FurtherColumns, write_csv};
+pub use table::{FurtherColumns, optional, write_csv};
 pub use trim::{Costs, TrimError, Trimmed, trim};
 
 /// Why a spec has no plan at all.
@@ -50,7 +50,10 @@ pub enum PlanError {
     /// Runs of different lengths share no stable phase if the warm-up depends on the length.
     #[error(
         "sweep.share_trunk: the warm-up of {wanted} steps is cut to {cut} in a run of {steps} steps, so that it depends on the \
-         length; write a shorter warm-up, longer runs, or schedule.warmup_max_fraction of at least {least}"
+         length; write a shorter warm-up{}",
+        least.map_or(" or longer runs".to_owned(), |least| {
+            format!(", longer runs, or schedule.warmup_max_fraction of at least {least}")
+        })
     )]
     Warmup {
         /// Steps of warm-up that the schedule asks for.
@@ -59,8 +62,8 @@ pub enum PlanError {
         cut: usize,
         /// Steps of the run.
         steps: usize,
-        /// The share at which it would not be cut.
-        least: f64,
+        /// The share at which it would not be cut, where there is one.
+        least: Option<f64>,
     },
     /// A model of a program is not counted at one point of the axes.
     #[error("{0}")]
@@ -119,7 +122,7 @@ fn whole_warmup(spec: &Spec, run: &Run) -> Result<(), PlanError> {
         return Ok(());
     }
     let least = (wanted as f64 / steps as f64 * 1000.0).ceil() / 1000.0;
-    Err(PlanError::Warmup { wanted, cut, steps, least })
+    Err(PlanError::Warmup { wanted, cut, steps, least: (least <= 1.0).then_some(least) })
 }
 
 /// A run with everything counted for it.

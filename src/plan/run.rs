@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Shape, is_default};
+use crate::model::{Shape, Weight, is_default};
 use crate::optimizer::RunOptimizer;
 use crate::parameterization::{Parameterization, Scale, Table};
 use crate::spec::{Config, Cooldown, Data, Eval, OwnSize, Precision, ScheduleKind};
@@ -141,6 +141,16 @@ impl Run {
     /// Training tokens of the whole run.
     pub fn tokens(&self) -> u64 {
         self.tokens_per_step() as u64 * self.schedule.steps as u64
+    }
+
+    /// Bytes of its state: numbers of 4 bytes, of each weight as many as its optimizer keeps of it.
+    pub fn state_bytes(&self) -> u64 {
+        let of = |weights: Vec<Weight>| -> u64 {
+            let kept = |weight: &Weight| self.optimizer.kind.of(weight.role).part().keeps.len();
+            weights.iter().map(|weight| 4 * kept(weight) as u64 * weight.shape.iter().product::<usize>() as u64).sum()
+        };
+        let Shape { depth, .. } = self.shape;
+        of(self.shape.first()) + depth as u64 * of(self.shape.block()) + of(self.shape.last())
     }
 
     /// The table of parameterizations at this run's shape.

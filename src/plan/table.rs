@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::{Plan, PlannedRun};
+use crate::columns::{CONFIG, SHARE};
 use crate::observation::Counting;
 use crate::spec::{self, NO_RATE, OwnSize, Tuned};
 
@@ -103,9 +104,6 @@ impl PlannedRun {
     }
 }
 
-/// Begins the columns of the shares of a mixture: `share_rfc`.
-const SHARE: &str = "share_";
-
 /// Columns that only some plans have, so that the tables of others stay as they are; the same for all runs of one.
 pub struct FurtherColumns {
     experts: bool,
@@ -151,7 +149,7 @@ impl FurtherColumns {
         let share = |part: &String| (format!("{SHARE}{part}"), optional(shares.get(part)));
         columns.extend(self.parts.iter().map(share));
         let mut own = config(run);
-        columns.extend(self.config.iter().map(|key| (format!("config.{key}"), own.remove(key).unwrap_or_default())));
+        columns.extend(self.config.iter().map(|key| (format!("{CONFIG}{key}"), own.remove(key).unwrap_or_default())));
         columns
     }
 }
@@ -187,7 +185,8 @@ fn plain(value: &toml::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn optional(value: Option<impl ToString>) -> String {
+/// A number that may be missing, as it stands in tables: with the fewest digits that read back as the same number.
+pub fn optional(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 

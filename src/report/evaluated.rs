@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::curves::Key;
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell};
+use crate::columns::POSITION_LOSS;
 use crate::fit::NORMAL_95;
 
 /// Something measured of one trained model beside its loss.
@@ -27,16 +28,13 @@ pub struct Evaluated {
     pub chance: Option<f64>,
 }
 
-/// Begins the names of losses by position.
-const LOSS: &str = "loss.";
-
 /// Measures that are shares from 0 to 1, which the figure of tasks draws; its table has the others too.
 const SHARES: [&str; 3] = ["exact_match", "token_accuracy", "accuracy"];
 
 impl Evaluated {
     /// The first and the last position of a loss by position, from 1.
     fn positions(&self) -> Option<[f64; 2]> {
-        let places = self.name.strip_prefix(LOSS)?;
+        let places = self.name.strip_prefix(POSITION_LOSS)?;
         let (first, last) = places.split_once('-').unwrap_or((places, places));
         Some([first.parse().ok()?, last.parse().ok()?])
     }

@@ -69,14 +69,9 @@ pub fn render(input: &ReportInput<'_>) -> Result<Report, ReportError> {
     Ok(Report { page: page::render(input, &figures)?, files: files(input.name, &figures)? })
 }
 
-/// Writes `figures/*.{csv,svg}` and `report.html` below `dir`, which is made where it is missing. Each file is written
-/// beside its place and renamed, so that a reader never sees half of one. Returns the paths written.
-pub fn write(dir: &Path, input: &ReportInput<'_>) -> Result<Vec<PathBuf>, ReportError> {
-    render(input)?.write(dir)
-}
-
 impl Report {
-    /// Writes it, as [`write()`] does.
+    /// Writes `figures/*.{csv,svg}` and `report.html` below `dir`, which is made where it is missing. Each file is written
+    /// beside its place and renamed, so that a reader never sees half of one. Returns the paths written.
     pub fn write(&self, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
         let mut written = write_files(dir, &self.files)?;
         written.push(publish(dir.join("report.html"), &self.page)?);

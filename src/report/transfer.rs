@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::fit::Bootstrap;
     use crate::fit::transfer::rates::fit;
-    use crate::report::{ReportInput, RunTable, write};
+    use crate::report::{ReportInput, RunTable, render};
 
     /// Four widths, six rates, two seeds; the optimum drifts by so many octaves a doubling.
     fn group(name: &str, drift: f64) -> Group {
@@ -207,7 +207,7 @@ mod tests {
             shared: None,
             stopped: None,
         };
-        assert_eq!(write(dir.path(), &input).unwrap().len(), 5);
+        assert_eq!(render(&input).unwrap().write(dir.path()).unwrap().len(), 5);
         let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
         assert!(page.contains("moves with width") && page.contains("transfers"), "verdicts");
         assert!(page.contains("Best learning rate by width") && !page.contains("Approach 2"));

@@ -43,7 +43,7 @@ impl<'a> Course<'a> {
         checkpoint_every: Duration,
         on_progress: OnProgress<'a>,
     ) -> Self {
-        let pace = Pace::new(checkpoint_every, state::checkpoint_bytes(&planned.run));
+        let pace = Pace::new(checkpoint_every, planned.run.state_bytes());
         let place = Place::default();
         Self { planned, micro_batches, begun, place, ahead: 0, checkpoints, pace, on_progress }
     }

@@ -18,7 +18,7 @@ pub struct Pace {
 
 impl Pace {
     /// At most one each `every`, of so many bytes, from now on.
-    pub fn new(every: Duration, bytes: usize) -> Self {
+    pub fn new(every: Duration, bytes: u64) -> Self {
         let cost = Duration::from_secs_f64(0.01 + bytes as f64 / FIRST_GUESS);
         Self { every, last: Instant::now(), cost }
     }

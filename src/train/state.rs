@@ -9,14 +9,6 @@ use crate::optimizer::Kept;
 use crate::plan::{Run, RunId};
 use crate::trainer::TrainError;
 
-/// Bytes of a checkpoint, nearly.
-pub fn checkpoint_bytes(run: &Run) -> usize {
-    checkpoint::layout(&run.shape, run.optimizer.kind)
-        .iter()
-        .map(|entry| 4 * entry.shape.iter().product::<usize>())
-        .sum()
-}
-
 /// Writes the state; `place` says how far it is, losses excepted.
 pub fn write(session: &mut dyn Session, run: &Run, out: &mut dyn Write, id: &RunId, place: &Place) -> io::Result<()> {
     let layout = checkpoint::layout(&run.shape, run.optimizer.kind);

@@ -13,7 +13,7 @@ pub struct Phases {
     pub forward: f64,
     /// From the loss to the gradients.
     pub backward: f64,
-    /// Clipping and AdamW.
+    /// Clipping and the step of the optimizer.
     pub optimizer: f64,
 }
 

@@ -51,6 +51,18 @@ fn close(value: f64, truth: f64, relative: f64) {
     assert!((value / truth - 1.0).abs() < relative, "{value} and not {truth}");
 }
 
+#[test]
+fn a_loss_by_any_name_of_its_column_ranks_runs_as_losses_do() {
+    for column in ["loss.4-7", "eval.loss.4-7.value", "val_loss_rfc", "eval.copy.8.edit_distance.value"] {
+        let row = |i: i32| {
+            format!("{},1e9,{},{}\n", 1e6 * f64::from(i + 1), 5.0 - 0.1 * f64::from(i), 4.0 - 0.1 * f64::from(i))
+        };
+        let csv = format!("params,tokens,val_loss,{column}\n{}", (0..8).map(row).collect::<String>());
+        let told = objects(&fit(&csv, &["--law", "rank", "--by", column, "--json"]).success());
+        close(parameter(&told[0], "rho"), 1.0, 1e-12);
+    }
+}
+
 /// A factor near 1 that is no law of anything.
 fn wobble(i: i32) -> f64 {
     1.0 + 2e-4 * (f64::from(i * 7919 % 13) / 6.0 - 1.0)

@@ -13,7 +13,7 @@ use runner::fit::approaches::surface::Surface;
 use runner::fit::numerics::residuals::Residuals;
 use runner::fit::{Estimate, Status};
 use runner::observation::{Counting, Observation};
-use runner::report::{Key, LossCurve, ReportError, ReportInput, RunTable, write};
+use runner::report::{Key, LossCurve, ReportError, ReportInput, RunTable, render};
 
 const BUDGETS: [f64; 3] = [1e12, 3e12, 1e13];
 
@@ -71,7 +71,7 @@ impl Sweep {
             shared: None,
             stopped: None,
         };
-        write(dir, &input)
+        render(&input)?.write(dir)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What columns mean to some laws: shares that add up, and the sizes of models with experts.
 
 use super::request::Request;
+use crate::columns::axis;
 use crate::fit::formula::Formula;
 use crate::fit::laws::forms::{self, mixtures};
 use crate::fit::laws::written::ranking::Candidate;
@@ -29,15 +30,16 @@ pub(super) fn left_out(request: &Request, law: &Formula) -> Option<String> {
     ))
 }
 
-/// The column of a sweep's table that says how many experts a run has, and that of the parameters that each token goes through.
-const EXPERTS: [&str; 2] = ["axis.model.experts.count", "model.experts.count"];
+/// The field that says how many experts a run has, and the column of the parameters that each token goes through.
+const EXPERTS: &str = "model.experts.count";
 const ACTIVE: &str = "params_active";
 
 /// Takes the columns of a table of this program that the laws of experts want, and says so. Their N is that of the dense model.
 pub(super) fn of_dense_models(headers: &[String], columns: &mut Columns) -> Vec<String> {
     let has = |name: &str| headers.iter().any(|header| header == name);
     let mut notes = Vec::new();
-    if let Some(count) = EXPERTS.into_iter().find(|name| has(name) && !has("experts") && !columns.renames("experts")) {
+    let counts = [axis(EXPERTS), EXPERTS.to_owned()];
+    if let Some(count) = counts.iter().find(|name| has(name) && !has("experts") && !columns.renames("experts")) {
         columns.name("experts", count);
         notes.push(format!("experts is the column {count}"));
     }

@@ -10,6 +10,7 @@ use super::print_formula::{self, Said};
 use super::request::{Request, require_budgets};
 use super::rows::{Group, Made, groups};
 use crate::cli;
+use crate::columns::SHARE;
 use crate::commands::positive;
 use crate::fit::Bootstrap;
 use crate::fit::approaches::approach3;
@@ -353,7 +354,7 @@ fn own(request: &Request, law: Option<Law>) -> anyhow::Result<Vec<Asking>> {
         Some(Law::Mixtures) => {
             let headers = named::headers(&args.runs)?;
             let text = mixtures::formula(&headers, add_up(request, "loss", &headers)).with_context(|| {
-                format!("{}: no column begins with '{}', as those of shares do", args.runs.display(), mixtures::SHARE)
+                format!("{}: no column begins with '{SHARE}', as those of shares do", args.runs.display())
             })?;
             return Ok(vec![of_mixtures(&text, unknowns)?]);
         }

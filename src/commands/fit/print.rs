@@ -8,6 +8,7 @@ use crate::fit::approaches::approach2::sure::{Share, Sure};
 use crate::fit::approaches::forecast::Forecast;
 use crate::fit::approaches::headline::{self, Headline};
 use crate::fit::approaches::summary::{BudgetOptimum, Summary};
+use crate::report::words;
 use crate::units::{Flops, Params, Ratio, Tokens};
 
 /// Budgets of one table; a table of training curves has thousands.
@@ -46,19 +47,14 @@ pub(super) fn heading(group: &str) -> String {
     format!("== {group} ==\n")
 }
 
-fn approach(fit: &Summary) -> String {
-    if fit.approach == "vpnls" { "VPNLS".to_owned() } else { format!("approach {}", fit.approach) }
-}
-
 fn name(fit: &Summary) -> String {
-    let approach = if fit.approach == "vpnls" { "VPNLS".to_owned() } else { format!("Approach {}", fit.approach) };
-    format!("{approach}, {}", fit.counting.name())
+    format!("{}, {}", words::approach_short(&fit.approach).replace("approach", "Approach"), fit.counting.name())
 }
 
 /// What the intervals of each approach resample.
 fn resampled(all: &[&Summary]) -> String {
     let mut told: Vec<String> =
-        all.iter().map(|fit| format!("{} resamples {}", approach(fit), fit.resampled)).collect();
+        all.iter().map(|fit| format!("{} resamples {}", words::approach_short(&fit.approach), fit.resampled)).collect();
     told.dedup();
     format!("95% percentile intervals: {}", told.join(", "))
 }
@@ -187,7 +183,7 @@ fn side_by_side(all: &[&Summary]) -> Sheet {
 /// Tokens per parameter at a budget, from the two neighbours of the list: power laws are straight in the logarithms.
 fn at(fit: &Summary, flops: f64) -> Option<Estimate> {
     let rows = &fit.tokens_per_param;
-    if let Some(row) = rows.iter().find(|row| (row.flops / flops - 1.0).abs() < 1e-6) {
+    if let Some(row) = rows.iter().find(|row| words::same(row.flops, flops)) {
         return Some(row.ratio);
     }
     let after = rows.iter().position(|row| row.flops > flops)?;

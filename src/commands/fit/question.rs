@@ -8,6 +8,7 @@ use clap::{Args as _, FromArgMatches as _};
 use super::fit_of_rows::FitOfRows;
 use super::{laws, request};
 use crate::cli::FitArgs;
+use crate::columns::{self, AXIS};
 use crate::fit::formula::{COST, FormulaError};
 use crate::fit::table::named;
 use crate::spec::Fit;
@@ -65,10 +66,10 @@ fn flags(runs: &Path, asked: &Fit) -> anyhow::Result<FitArgs> {
     // A field that was varied has a column of this name; others have their own.
     let headers = named::headers(runs)?;
     let varied = |column: &String| headers.contains(column);
-    let column = |field: &String| Some(format!("{AXIS}{field}")).filter(varied).unwrap_or_else(|| field.clone());
+    let column = |field: &String| Some(columns::axis(field)).filter(varied).unwrap_or_else(|| field.clone());
     let mut args = defaults(runs)?;
     if let Some(formula) = formula {
-        let is_axis = |name: &str| varied(&format!("{AXIS}{name}"));
+        let is_axis = |name: &str| varied(&columns::axis(name));
         let mut text = formula.clone();
         // From the last one, so that the places of the others stay.
         for (at, _) in indices(formula).into_iter().rev().filter(|(_, name)| is_axis(name)) {
@@ -89,9 +90,6 @@ fn flags(runs: &Path, asked: &Fit) -> anyhow::Result<FitArgs> {
     args.formula.cost.clone_from(cost);
     Ok(args)
 }
-
-/// Begins the columns of what a sweep varies.
-const AXIS: &str = "axis.";
 
 /// The names between the braces of a formula, without spaces and backticks, each with its place.
 fn indices(formula: &str) -> Vec<(usize, &str)> {

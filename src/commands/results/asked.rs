@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tempfile::TempDir;
 
+use crate::columns::TOLD;
 use crate::commands::fit::{self, Refused};
 use crate::commands::shared::sheet::Room;
 use crate::execute::rehearsal::{self, Rehearsal};
@@ -66,7 +67,7 @@ fn told_of(asked: &Fit) -> Vec<(String, Told)> {
         .iter()
         .chain(&asked.cost)
         .flat_map(|text| text.split(|c: char| !(c.is_alphanumeric() || "._".contains(c))));
-    parts.filter_map(|name| Some((name.strip_prefix(ledger::TOLD)?.to_owned(), Told::Number(1.5)))).collect()
+    parts.filter_map(|name| Some((name.strip_prefix(TOLD)?.to_owned(), Told::Number(1.5)))).collect()
 }
 
 /// The fits of a question, or why there are none.

@@ -55,9 +55,6 @@ fn missing<'a>(wanted: &[(&'a str, &'a str)]) -> Option<Vec<(&'a str, &'a str)>>
 
 /// Refuses `--threads` that no machine has.
 pub fn check_threads(threads: usize) -> anyhow::Result<()> {
-    if threads == 0 {
-        anyhow::bail!("--threads 0: give 1 or more");
-    }
     let most = 4 * cores();
     if threads > most {
         anyhow::bail!("--threads {threads} is more than 4 per core; give at most {most}");
@@ -203,12 +200,11 @@ pub fn shares_process(kind: &str) -> bool {
 }
 
 /// Runs trained side by side: as asked for, or as many as the cores hold on the CPU, otherwise 1.
-pub fn slots(asked: Option<usize>, kind: &str, threads: usize) -> anyhow::Result<usize> {
+pub fn slots(asked: Option<usize>, kind: &str, threads: usize) -> usize {
     match asked {
-        Some(0) => anyhow::bail!("--slots-per-device 0 is not possible; give 1 or more"),
-        Some(slots) => Ok(slots),
-        None if kind == "cpu" || kind == rehearsal::DEVICE => Ok((cores() / threads).max(1)),
-        None => Ok(1),
+        Some(slots) => slots,
+        None if kind == "cpu" || kind == rehearsal::DEVICE => (cores() / threads).max(1),
+        None => 1,
     }
 }
 
@@ -289,9 +285,9 @@ mod tests {
 
     #[test]
     fn a_gpu_has_one_slot_and_the_cpu_one_for_each_of_its_cores() {
-        assert_eq!(slots(None, kind("cuda:1").unwrap(), 1).unwrap(), 1);
-        assert_eq!(slots(None, kind("cpu").unwrap(), 1).unwrap(), cores());
-        assert_eq!(slots(Some(3), "cuda", 1).unwrap(), 3);
+        assert_eq!(slots(None, kind("cuda:1").unwrap(), 1), 1);
+        assert_eq!(slots(None, kind("cpu").unwrap(), 1), cores());
+        assert_eq!(slots(Some(3), "cuda", 1), 3);
         assert!(kind("tpu").is_err());
     }
 

@@ -52,6 +52,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
 fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let SweepArgs { place, devices, slots_per_device, share_process, threads, patience, .. } = args;
     let Patience { checkpoint_every, hang_after } = *patience;
+    device::check_threads(*threads)?;
     let asked = devices.first().unwrap_or(&place.device);
     let by_program = program::trains(spec, asked);
     if !by_program && slots_per_device.is_none() {
@@ -67,7 +68,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     };
     let device = &opened.device;
     let kind = if by_program { device::kind(&devices[0])? } else { &device.kind };
-    let slots = device::slots(*slots_per_device, kind, *threads)?;
+    let slots = device::slots(*slots_per_device, kind, *threads);
     // Each run of a program is a process of its own anyway.
     let share = pool::share(*share_process, kind)? && !by_program;
     let chooser = Chooser::of(spec)?;

@@ -21,7 +21,6 @@ pub(super) struct Opened {
 impl Opened {
     /// Opens devices until one does; those that do not are told.
     pub(super) fn first_of(devices: &[String], cache: &Path, threads: usize) -> anyhow::Result<Self> {
-        device::check_threads(threads)?;
         let mut shut = Vec::new();
         for (at, name) in devices.iter().enumerate() {
             match device::trainer(name, cache, threads) {

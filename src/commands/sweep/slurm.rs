@@ -12,7 +12,7 @@ use crate::cli::SweepArgs;
 use crate::commands::results::{self, results_dir};
 use crate::commands::shared::stdout;
 use crate::commands::shared::{device, planning, remarks, stopping};
-use crate::execute::slurm::{ArrayState, Client, FOLDER, Script, SlurmError, Submission};
+use crate::execute::slurm::{ArrayState, Client, Script, SlurmError, Submission, logs};
 use crate::execute::{self, Tally};
 use crate::ledger::{Ledger, Losses};
 use crate::spec::{self, Launcher, Spec};
@@ -54,9 +54,6 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
         anyhow::bail!(
             "--devices, --slots-per-device and --share-process are for local workers; an array has as many as `workers` in [launcher] says"
         );
-    }
-    if args.threads == 0 {
-        anyhow::bail!("--threads 0: give 1 or more");
     }
     if let Some(cpus) = launcher.cpus.filter(|cpus| args.threads > *cpus as usize) {
         anyhow::bail!("--threads {} is more than the {cpus} cpus of a task in [launcher]", args.threads);
@@ -103,7 +100,7 @@ impl Sweep<'_> {
             if tally.pending == 0 && (!concluded || tally.failed.is_empty()) {
                 return self.conclude(ledger, submission, state.as_ref(), &tally);
             }
-            match (&submission, state) {
+            let live = match (submission.take(), state) {
                 (_, Some(ArrayState::Unknown { said })) if interrupts.is_none() => {
                     anyhow::bail!(
                         "whether the submitted array lives cannot be told: {said}. Nothing is submitted a second time; \
@@ -120,15 +117,15 @@ impl Sweep<'_> {
                     }
                     let pending = Tally::of(ledger)?.pending;
                     left_before = Some(pending);
-                    submission = Some(self.submit(ledger, pending)?);
+                    self.submit(ledger, pending)?
                 }
                 (Some(submission), Some(state)) => {
-                    eprintln!("array {} of an earlier call goes on: {state}", number(submission));
+                    eprintln!("array {} of an earlier call goes on: {state}", number(&submission));
+                    submission
                 }
-            }
-            let Some(submission) = &submission else { continue };
-            let Some(interrupts) = &interrupts else { return leave(ledger, submission) };
-            match watch(ledger, submission, interrupts)? {
+            };
+            let Some(interrupts) = &interrupts else { return leave(ledger, &live) };
+            match watch(ledger, &live, interrupts)? {
                 Watched::Interrupted(signal) => {
                     eprintln!("no longer watched; the array goes on. The same command watches it again");
                     return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
@@ -141,6 +138,7 @@ impl Sweep<'_> {
                     left_before = left_before.or(Some(usize::MAX));
                 }
             }
+            submission = Some(live);
         }
     }
 
@@ -180,7 +178,7 @@ impl Sweep<'_> {
             "--requeue-limit".to_owned(),
             self.launcher.requeue_limit.to_string(),
         ];
-        let logs = dir.join(FOLDER).join("logs");
+        let logs = logs(dir);
         let (current_dir, program) = (&current_dir, &program);
         Script { name, tasks, launcher: self.launcher, current_dir, logs: &logs, program, args: &args }.text()
     }
@@ -207,9 +205,9 @@ impl Sweep<'_> {
 
 /// Tells how to watch the array, and ends.
 fn leave(ledger: &Ledger, submission: &Submission) -> anyhow::Result<ExitCode> {
-    let dir = ledger.dir().display();
+    let (dir, logs) = (ledger.dir().display(), logs(ledger.dir()));
     let job = number(submission);
-    eprintln!("logs in {dir}/{FOLDER}/logs; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them");
+    eprintln!("logs in {}; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them", logs.display());
     eprintln!("the same command again, when they have ended, fits and reports; with --wait it waits for that");
     stdout::print(&format!("{job}\n"))?;
     Ok(ExitCode::SUCCESS)
@@ -251,7 +249,7 @@ fn give_up(ledger: &Ledger, tally: &Tally) -> ExitCode {
         "error: {} runs are left, and the last array ended none; its logs in {} say why. The same command again tries \
          once more",
         tally.pending,
-        ledger.dir().join(FOLDER).join("logs").display()
+        logs(ledger.dir()).display()
     );
     ExitCode::from(1)
 }

@@ -18,7 +18,7 @@ use thiserror::Error;
 pub use array::ArrayState;
 pub use client::Client;
 pub use script::Script;
-pub use submission::Submission;
+pub use submission::{Submission, logs};
 pub use task::{Task, is_time_limit};
 
 use crate::ledger::LedgerError;

@@ -158,7 +158,7 @@ impl Submission {
 }
 
 /// Folder of the tasks' logs.
-pub(super) fn logs(dir: &Path) -> PathBuf {
+pub fn logs(dir: &Path) -> PathBuf {
     dir.join(FOLDER).join("logs")
 }
 

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use crate::columns::SHARE;
 use crate::fit::formula::{self, Data, Formula, Law, Measure, Residual};
 use crate::fit::laws::forms::mixtures;
 use crate::fit::numerics::bootstrap::Bootstrap;
@@ -201,7 +202,7 @@ const MEASURE: Measure = Measure { residual: Residual::Plain, delta: f64::INFINI
 impl PartLaw {
     /// Nothing where the law is no number from any start.
     fn fit(parts: &[String], shares: &[&Vec<f64>], losses: Vec<f64>, seed: u64) -> Option<Self> {
-        let columns: Vec<String> = parts.iter().map(|part| format!("{}{part}", mixtures::SHARE)).collect();
+        let columns: Vec<String> = parts.iter().map(|part| format!("{SHARE}{part}")).collect();
         let formula = Formula::parse(&mixtures::formula(&columns, true)?).ok()?;
         let law = formula.law(&|name| columns.iter().any(|column| column == name), &[]).ok()?;
         let column = |at: usize| shares.iter().map(|shares| shares[at]).collect::<Vec<f64>>();

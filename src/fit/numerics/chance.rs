@@ -1,4 +1,4 @@
-//! Student's t and Fisher's F: how far chance alone goes.
+//! Student's t, Fisher's F and the binomial: how far chance alone goes.
 
 /// The 97.5th percentile of the normal distribution.
 const NORMAL: f64 = 1.959_964;
@@ -31,6 +31,15 @@ pub(in crate::fit) fn beyond_f(ratio: f64, above: usize, below: usize) -> f64 {
     }
     let (a, b) = (above as f64, below as f64);
     beta_share(b / (b + a * ratio.max(0.0)), b / 2.0, a / 2.0)
+}
+
+/// The chance that at most `held` of so many independent things happen, each of which does with the chance `each` (Abramowitz and
+/// Stegun, 26.5.24).
+pub fn at_most(held: usize, of: usize, each: f64) -> f64 {
+    if held >= of {
+        return 1.0;
+    }
+    beta_share(1.0 - each, (of - held) as f64, held as f64 + 1.0)
 }
 
 /// The share of the beta integral up to x, by its continued fraction (Numerical Recipes, 6.4), where that converges fast.
@@ -121,5 +130,16 @@ mod tests {
         }
         assert!(beyond_f(1.0, 0, 3).is_nan() && beyond_f(1.0, 3, 0).is_nan());
         assert!(beyond_f(f64::INFINITY, 3, 3) < 1e-12 && (beyond_f(0.0, 3, 3) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_chance_of_at_most_so_many_is_the_sum_of_the_binomial() {
+        for (held, of, chance) in
+            [(18, 20, 0.264_160_5), (0, 3, 1.25e-4), (270, 300, 2.817_940e-4), (1900, 2000, 0.514_325_5)]
+        {
+            let got = at_most(held, of, 0.95);
+            assert!((got / chance - 1.0).abs() < 1e-6, "{held} of {of}: {got} and not {chance}");
+        }
+        assert!((at_most(300, 300, 0.95) - 1.0).abs() < 1e-12);
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod bootstrap;
 pub mod bounded;
-pub(super) mod chance;
+pub mod chance;
 pub mod gaussian;
 pub mod least_squares;
 pub mod minimize;

@@ -2,11 +2,6 @@
 
 use crate::fit::table::TableError;
 
-/// Begins the columns of the shares of a mixture.
-pub const SHARE: &str = "share_";
-/// Begins the columns of losses on one part of a mixture.
-pub const PART_LOSS: &str = "val_loss_";
-
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use csv::StringRecord;
 
-use super::field::{Field, SHARE};
+use super::field::Field;
 use super::options::Options;
+use crate::columns::{self, SHARE};
 
 /// Groups above which a column is not one to group by.
 const MOST: usize = 100;
@@ -67,25 +68,28 @@ pub(super) fn keep<T>(list: &mut Vec<T>, kept: &[bool]) {
 }
 
 /// The axis of the splits and draws of the data.
-const DATA_SEED: &str = "axis.data.seed";
+const DATA_SEED: &str = "data.seed";
 
 /// Begins the axes of the weights of a mixture, which its shares say all about.
-const WEIGHTS: &str = "axis.data.weights";
+const WEIGHTS: &str = "data.weights";
 
 /// The axes of a sweep that a field says all about, or their beginnings up to a dot.
 fn set_by(field: Field) -> &'static [&'static str] {
     match field {
         Field::Params | Field::ParamsNonEmbedding | Field::ParamsBlocksAndUnembedding => {
-            &["axis.model.width", "axis.model.depth"]
+            &["model.width", "model.depth"]
         }
-        Field::Tokens | Field::Steps => {
-            &["axis.schedule.tokens", "axis.schedule.tokens_per_param", "axis.schedule.flops"]
-        }
-        Field::Keep => &["axis.data.keep"],
-        Field::UniqueTokens | Field::Epochs => &["axis.data.train_tokens"],
-        Field::LearningRate | Field::Batch => &["axis.optimizer."],
+        Field::Tokens | Field::Steps => &["schedule.tokens", "schedule.tokens_per_param", "schedule.flops"],
+        Field::Keep => &["data.keep"],
+        Field::UniqueTokens | Field::Epochs => &["data.train_tokens"],
+        Field::LearningRate | Field::Batch => &["optimizer."],
         _ => &[],
     }
+}
+
+/// Whether a header is that of an axis, with spaces around it or not.
+fn is_axis_of(header: &str, field: &str) -> bool {
+    columns::varied(header.trim()) == Some(field)
 }
 
 /// Whether the rows of a sweep's table differ in more than size, tokens and seed: then one curve through them mixes
@@ -108,16 +112,17 @@ impl Mixture {
     /// The columns in which rows should agree, but for the one by which they are grouped, those that were tuned, and axes
     /// that only set what the fit reads.
     pub(super) fn of(headers: &StringRecord, options: &Options, read: &[Field]) -> Self {
-        let is = |header: &str, axis: &str| header == axis || axis.ends_with('.') && header.starts_with(axis);
-        let set = |header: &str| read.iter().any(|field| set_by(*field).iter().any(|axis| is(header, axis)));
+        let is = |axis: &str, set: &str| axis == set || set.ends_with('.') && axis.starts_with(set);
+        let set = |axis: &str| read.iter().any(|field| set_by(*field).iter().any(|set| is(axis, set)));
         // The axis of a sweep says what this column says.
-        let has_axis = headers.iter().any(|header| header.trim() == "axis.model.parameterization");
+        let has_axis = headers.iter().any(|header| is_axis_of(header, "model.parameterization"));
         let told = |header: &str| {
             Some(header) != options.by.as_deref()
                 && !options.tuned.iter().any(|column| column == header)
-                && (header.starts_with("axis.") || header == "parameterization" && !has_axis)
-                && header != DATA_SEED
-                && !set(header)
+                && match columns::varied(header) {
+                    Some(axis) => axis != DATA_SEED && !set(axis),
+                    None => header == "parameterization" && !has_axis,
+                }
         };
         let columns = headers.iter().enumerate().filter(|(_, header)| told(header.trim()));
         let watched = |(index, name): (usize, &str)| Watched {
@@ -128,7 +133,7 @@ impl Mixture {
         };
         Self {
             columns: columns.map(watched).collect(),
-            data_seed: headers.iter().position(|header| header.trim() == DATA_SEED),
+            data_seed: headers.iter().position(|header| is_axis_of(header, DATA_SEED)),
         }
     }
 
@@ -138,7 +143,8 @@ impl Mixture {
         // `width` is what `axis.model.width` says.
         let last =
             |column: &String| column.rsplit('.').next().is_some_and(|last| known.iter().any(|name| name == last));
-        let told = |column: &String| known.contains(column) || last(column) || shares && column.starts_with(WEIGHTS);
+        let weights = |column: &str| columns::varied(column).is_some_and(|axis| axis.starts_with(WEIGHTS));
+        let told = |column: &String| known.contains(column) || last(column) || shares && weights(column);
         self.columns.retain(|column| !told(&column.name));
         self
     }

@@ -4,6 +4,7 @@ use csv::StringRecord;
 
 use super::field::Field;
 use super::number::unit;
+use crate::columns::AXIS;
 
 /// A column that a field may be, by its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -295,7 +296,7 @@ fn called(header: &str) -> String {
 /// The factor of the unit of a header that is one of some names, 1 where it tells none.
 fn means(header: &str, names: &[&str]) -> Option<f64> {
     // An axis of a sweep of ours says what was asked for; what it was stands in a column of its own.
-    if header.trim().starts_with("axis.") {
+    if header.trim().starts_with(AXIS) {
         return None;
     }
     let is = |text: &str| names.contains(&called(text).as_str());

@@ -11,6 +11,7 @@ use super::habits::{Habits, Place, is_missing};
 use super::names::{self, Candidate};
 use super::number::{Commas, unit, written};
 use super::source::Source;
+use crate::columns::AXIS;
 
 /// Similarity of names, from 0 to 1, above which one may be meant for the other; the measure is Jaro and Winkler's.
 const NEAR: f64 = 0.85;
@@ -253,7 +254,7 @@ impl<'a> Reader<'a> {
     pub(super) fn tells_settings(&self) -> bool {
         let settings = [Field::LearningRate, Field::Batch, Field::UniqueTokens, Field::Epochs, Field::Keep];
         settings.into_iter().any(|field| self.likely(field).is_some())
-            || self.headers.iter().any(|header| header.trim().starts_with("axis."))
+            || self.headers.iter().any(|header| header.trim().starts_with(AXIS))
     }
 
     /// Whether a column is read.

@@ -9,6 +9,7 @@ use super::field::Field;
 use super::habits::{Place, lost};
 use super::options::{Best, Options, PLACES};
 use super::reader::Reader;
+use crate::columns::AXIS;
 use crate::fit::numerics::spacing::{Tried, alike};
 
 /// Columns that say where a run stands, where the table has no axes that say so.
@@ -36,7 +37,7 @@ pub(super) fn is_seed(header: &str) -> bool {
 }
 
 fn is_axis(header: &str) -> bool {
-    header.starts_with("axis.")
+    header.starts_with(AXIS)
 }
 
 fn is_sweep(reader: &Reader<'_>) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::columns::AXIS;
 use crate::report::{RunTable, words};
 use crate::units::Flops;
 
@@ -64,7 +65,7 @@ impl<'a> Runs<'a> {
             values.len() > 1 || table.rows.len() < 2 || ["id", "run", "status"].contains(&table.header[*k].as_str())
         };
         let rank = |k: &usize| FIRST.iter().position(|name| *name == table.header[*k]);
-        let axis = |k: &usize| table.header[*k].starts_with("axis.");
+        let axis = |k: &usize| table.header[*k].starts_with(AXIS);
         let (mut shown, same): (Vec<usize>, Vec<usize>) = (0..table.header.len()).partition(differs);
         // A table that names none of the columns known here is shown whole.
         let known = shown.iter().any(|k| rank(k).is_some());

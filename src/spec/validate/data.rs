@@ -1,5 +1,6 @@
 //! `[data]`: what each source needs and what does not belong to it.
 
+use crate::columns::{ERROR, PART_LOSS};
 use crate::spec::check::{Checked, absent, not_negative, positive, present, require};
 use crate::spec::data::{LONGEST_HISTORY, is_of_name};
 use crate::spec::{Data, KeepBy, Part, Source};
@@ -204,7 +205,7 @@ fn names(parts: &[Part], all: bool) -> Checked {
     for (at, part) in named {
         let (key, name) = (format!("data.parts.{at}.name"), part.name());
         // val_loss_se is the standard error of the loss.
-        let is_error = name == "se" || name.ends_with("_se");
+        let is_error = format!("{PART_LOSS}{name}").ends_with(ERROR);
         let plain = !name.is_empty() && name.chars().all(is_of_name) && !is_error;
         require(plain, &key, || match &part.name {
             Some(name) => (format!("{name:?} cannot be in the name of a column"), REMEDY.to_owned()),

@@ -1,5 +1,6 @@
 //! `[fit]`: what the sweep asks.
 
+use crate::columns::CONFIG;
 use crate::fit::formula::{Asked, Formula};
 use crate::fit::named::{Law, Objective};
 use crate::spec::check::{Checked, absent, list, positive, present, require};
@@ -46,7 +47,7 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
 /// Whether this is the column of a key that the program's own models differ in, such as `config.width`.
 fn is_of_models(spec: &Spec, by: &str) -> bool {
     let models = spec.sweep.as_ref().map_or(&[][..], |sweep| &sweep.models);
-    let key = by.strip_prefix("config.");
+    let key = by.strip_prefix(CONFIG);
     key.is_some_and(|key| models.iter().any(|model| flat(&model.config).iter().any(|(own, _)| own == key)))
 }
 

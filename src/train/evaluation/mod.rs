@@ -8,9 +8,10 @@ use std::ops::{ControlFlow, Range};
 pub use self::sequences::batch_rows;
 use self::sequences::{mean, mean_and_error};
 use super::engine::Session;
+use crate::columns::{PART_LOSS, POSITION_LOSS};
 use crate::data::Corpus;
 use crate::plan::Run;
-use crate::trainer::{Measured, PART_LOSS, TrainError};
+use crate::trainer::{Measured, TrainError};
 
 /// Mean loss over the validation tokens of `run`, in nats per token, its standard error, and what else the run asks for;
 /// nothing where `go_on`, asked after each batch, wants no more.
@@ -91,7 +92,7 @@ fn by_position(sequences: &[Vec<f32>]) -> Vec<Measured> {
         let means: Vec<f64> = sequences.iter().map(|losses| mean(&losses[first - 1..last])).collect();
         let (value, standard_error) = mean_and_error(&means);
         let places = if first == last { first.to_string() } else { format!("{first}-{last}") };
-        Measured { name: format!("loss.{places}"), value, standard_error, chance: None }
+        Measured { name: format!("{POSITION_LOSS}{places}"), value, standard_error, chance: None }
     };
     firsts.map(measured).collect()
 }

@@ -4,6 +4,7 @@ use anyhow::{bail, ensure};
 
 use super::asked::{Asked, Reading};
 use super::draw;
+use crate::columns::{ERROR, PART_LOSS, SHARE};
 use crate::commands::fit::finding::{finding, foot, number};
 use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::print::cell;
@@ -13,7 +14,7 @@ use crate::commands::shared::sheet::{Room, Sheet, Worth};
 use crate::fit::laws::composition::{self, Best, Composition, Run, Target};
 use crate::fit::named::Dot;
 use crate::fit::table::named::{self, Wanted};
-use crate::fit::table::{self, Field, PART_LOSS, SHARE};
+use crate::fit::table::{self, Field};
 use crate::report::figure::{
     Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell as csv, cells, interval,
 };
@@ -21,9 +22,6 @@ use crate::report::words;
 
 pub(super) const LAW: Asked =
     Asked { takes: &[], read, draw: |told| told[0].finding.is().map_or_else(Vec::new, figures) };
-
-/// Ends the columns of standard errors.
-const ERROR: &str = "_se";
 
 /// A table of mixtures.
 struct Mixtures {

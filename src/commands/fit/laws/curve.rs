@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::asked::{Asked, LENGTH, LOSS, Reading, SIZE, any};
 use super::draw::{self, dots};
+use crate::columns;
 use crate::commands::fit::finding::{Finding, foot, number};
 use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::print::cell;
@@ -80,7 +81,7 @@ fn alone(request: &Request, Group { name, rows, made, .. }: &Group<[f64; 2]>, of
 /// Each further curve against the first.
 fn against_the_first(request: &Request, curves: &Curves, of: &'static str) -> Vec<FitOfRows> {
     let Some((Group { name: first, rows: base, .. }, others)) = curves.split_first() else { return Vec::new() };
-    let by = request.args.by.as_deref().map(|by| by.strip_prefix("axis.").unwrap_or(by));
+    let by = request.args.by.as_deref().map(|by| columns::varied(by).unwrap_or(by));
     let other_losses = by.filter(|by| OTHER_LOSSES.contains(by));
     let one = |Group { name, rows, made, .. }: &Group<[f64; 2]>| {
         let title = format!("'{}' against '{}'", name.as_deref().unwrap_or(""), first.as_deref().unwrap_or(""));

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 
+use crate::columns;
 use crate::commands::fit::request::Request;
 use crate::fit::named::Law;
 use crate::fit::table;
@@ -18,7 +19,8 @@ pub(super) fn read(
     let args = request.args;
     let headers = named::headers(&args.runs)?;
     let column = |name: &String| {
-        Some(format!("eval.{name}.value")).filter(|value| headers.contains(value)).unwrap_or_else(|| name.clone())
+        let [value, ..] = columns::evaluated(name);
+        if headers.contains(&value) { value } else { name.clone() }
     };
     let names: Vec<String> = names.iter().map(column).collect();
     let wanted = Wanted { target: "L".to_owned(), names: names.clone(), whole: true, ..Wanted::default() };

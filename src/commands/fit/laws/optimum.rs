@@ -7,6 +7,7 @@ use anyhow::{bail, ensure};
 
 use super::asked::{Asked, Reading};
 use super::draw;
+use crate::columns;
 use crate::commands::fit::finding::{finding, foot, number};
 use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::print::cell;
@@ -67,7 +68,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
         let one = |Group { name, rows, made, .. }: Group<named::Named>| {
             let rows = rows.iter().map(|row| [row.numbers[by_at], row.numbers[of_at], row.target]).collect();
             let rows = above_zero(rows, names);
-            let plain = names.map(|column| column.strip_prefix("axis.").unwrap_or(column));
+            let plain = names.map(|column| columns::varied(column).unwrap_or(column));
             let trained = rows.iter().filter(|[_, _, loss]| loss.is_finite());
             let points = trained.map(|&[by, x, loss]| Dot { x, loss, series: Some(by) }).collect();
             FitOfRows::new(name, Box::new(optimum::fit(plain[1], plain[0], &rows, &request.bootstrap)), &made, points)
@@ -97,7 +98,9 @@ fn another_axis(
     read: &dyn Fn(Option<String>) -> Result<named::Read, TableError>,
 ) -> anyhow::Result<Option<String>> {
     let mut differing: Vec<(String, Vec<usize>)> = Vec::new();
-    for axis in named::headers(path)?.into_iter().filter(|name| name.starts_with("axis.") && !known.contains(name)) {
+    for axis in
+        named::headers(path)?.into_iter().filter(|name| columns::varied(name).is_some() && !known.contains(name))
+    {
         let read = read(Some(axis.clone()))?;
         let place = |name: &String| read.found.iter().position(|found| found == name);
         let (Some(by), Some(of)) = (place(&known[0]), place(&known[1])) else { continue };

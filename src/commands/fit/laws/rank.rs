@@ -4,6 +4,7 @@ use anyhow::Context as _;
 
 use super::asked::{Asked, Reading};
 use super::{draw, measured};
+use crate::columns;
 use crate::commands::fit::fit_of_rows::FitOfRows;
 use crate::commands::fit::request::Request;
 use crate::commands::fit::rows::{Group, groups};
@@ -23,8 +24,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
         .context("--law rank compares the loss with a column: name it with --by, such as --by cloze.16.accuracy")?;
     let (read, places) = measured::read(request, Law::Rank, std::slice::from_ref(measure), is_recipe)?;
     let size = read.found.iter().position(|found| found == "N");
-    // Of losses and distances less is better.
-    let better = !(measure.starts_with("loss.") || measure.ends_with(".edit_distance"));
+    let better = !columns::less_is_better(measure);
     // The measure is no name of groups.
     let options = table::Options { by: None, ..request.table.clone() };
     let table = read.table.beside(table::seeded(&args.runs, &request.columns, &options));
@@ -50,8 +50,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
 /// Whether a column tells recipes apart: an axis that sets neither the size of a model nor its length or seed.
 fn is_recipe(header: &str) -> bool {
     let others = ["model.width", "model.depth", "model.head_dim", "data.seed"];
-    let axis = header.trim().strip_prefix("axis.");
-    axis.is_some_and(|axis| !others.contains(&axis) && !axis.starts_with("schedule."))
+    columns::varied(header.trim()).is_some_and(|axis| !others.contains(&axis) && !axis.starts_with("schedule."))
 }
 
 /// The measure against the loss; a panel for each group.

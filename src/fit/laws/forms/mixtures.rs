@@ -1,10 +1,10 @@
 //! Mixtures of data: the loss on one domain falls exponentially in the shares of the training data (Ye et al. 2024, arXiv
 //! 2403.16952, equation 8). Its columns are all that begin with `share_`, so its formula is written for a table.
 
+use crate::columns::SHARE;
+
 /// How `--law` calls it.
 pub const NAME: &str = "mixtures";
-/// How columns of shares begin.
-pub use crate::fit::table::SHARE;
 
 /// The columns of a table that are shares.
 pub fn shares(headers: &[String]) -> Vec<String> {
