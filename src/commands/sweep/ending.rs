@@ -44,8 +44,14 @@ fn conclude(ledger: &Ledger, tally: &Tally) -> anyhow::Result<()> {
     for (device, reason) in &tally.shut {
         eprintln!("{device} did not open and got no runs: {reason}");
     }
-    if tally.pending > 0 {
-        eprintln!("{} runs were not trained, since no device was left", tally.pending);
+    match &tally.fruitless {
+        Some(reason) => eprintln!(
+            "{} runs were not trained: the first three had no result, for one reason, so that the others would be lost as well. Mend \
+             the program and run the sweep again. The last of them: {reason}",
+            tally.pending
+        ),
+        None if tally.pending > 0 => eprintln!("{} runs were not trained, since no device was left", tally.pending),
+        None => {}
     }
     if !tally.failed.is_empty() {
         eprintln!("{} runs failed:", tally.failed.len());

@@ -169,7 +169,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
 /// What is kept of a sweep that did not come to its end, and the command that goes on.
 fn kept(ledger: &Ledger, how: &str, tally: &Tally) -> Vec<String> {
     let runs = ledger.plan().runs.len();
-    let (done, dir) = (runs - tally.pending, ledger.dir().display());
+    let (done, dir) = (runs - tally.pending - tally.failed.len(), ledger.dir().display());
     vec![
         format!(
             "{how} with {done} of {runs} runs done. Nothing is lost: they are kept in {dir}, and runs under way go on from \
