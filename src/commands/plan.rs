@@ -57,6 +57,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         (spec, plan) = take(trimmed, &format!("cut down to {limit} device hours"), &mut set);
     }
     remarks::say(&spec, &plan);
+    program::doubts(&spec, &name).iter().for_each(|line| eprintln!("{line}"));
     let card = |plan: &Plan| CardMemory::of(plan, kind, slots);
     let fittable = planning::Fittable::of(&plan);
     if args.csv {
