@@ -51,6 +51,9 @@
 //! | [`cli`] | flags and help, no logic | provenance, units, observation, fit (the names of laws), spec (the kinds of specs) |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |
 
+#[macro_use]
+mod tell;
+
 pub mod checkpoint;
 pub mod cli;
 pub mod columns;

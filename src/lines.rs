@@ -1,4 +1,6 @@
-//! Lines of text files, and JSON as Python prints it.
+//! Lines of text files, JSON as Python prints it, and objects inside of objects.
+
+use serde_json::{Map, Value};
 
 /// Lines that end as on Unix: after `\r\n` the csv crate counts a line too few.
 pub fn unix(mut text: Vec<u8>) -> Vec<u8> {
@@ -37,6 +39,20 @@ pub fn plain_json(json: &[u8]) -> Vec<u8> {
         at += 1;
     }
     out
+}
+
+/// Objects inside as names with a dot.
+pub fn flat(told: Map<String, Value>) -> Map<String, Value> {
+    let mut found = Map::new();
+    for (name, value) in told {
+        match value {
+            Value::Object(inner) => {
+                found.extend(flat(inner).into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)));
+            }
+            value => drop(found.insert(name, value)),
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         // A reader that has read enough, such as `head`, is no failure.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            runner::tell!("error: {error:#}");
             ExitCode::from(2)
         }
     }

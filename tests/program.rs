@@ -19,7 +19,7 @@ pub fn python() -> bool {
 const COMMAND: [&str; 2] = ["train.command=[\"python3\", \"train.py\", \"{config}\"]", "train.inputs=[\"train.py\"]"];
 
 /// The beginning of every program: its run, and the loss that is planted.
-const BEGIN: &str = r#"
+pub const BEGIN: &str = r#"
 import json, os, signal, sys, time
 run = json.load(open(sys.argv[1]))
 n, d = run["params_blocks_and_unembedding"], run["tokens"]
@@ -28,7 +28,7 @@ say = lambda **what: print(json.dumps(what), flush=True)
 "#;
 
 /// A program that does what it should.
-const GOOD: &str = r#"
+pub const GOOD: &str = r#"
 print("loading", file=sys.stderr)
 for i in range(1, 21):
     say(step=run["steps"] * i // 20, tokens=d * i // 20, loss=loss(d * i / 20), gpu_temperature=70)
@@ -36,21 +36,21 @@ say(val_loss=loss(d), val_loss_stderr=0.002, run=run["run"])
 "#;
 
 /// One small run, or as many as there are seeds.
-fn small(seeds: &str, more: &[&str]) -> String {
+pub fn small(seeds: &str, more: &[&str]) -> String {
     let alone = ["sweep.budgets=", "sweep.sizes=", "sweep.spread=", "sweep.expected_tokens_per_param="];
     let shape =
         ["name=foreign", "model.aspect_ratio=", "model.width=64", "model.depth=2", "schedule.tokens=1e6", seeds];
     edited(&edited(QUICKSTART, &[&alone[..], &shape, &COMMAND].concat()), more)
 }
 
-fn place(spec: &str, program: &str) -> Place {
+pub fn place(spec: &str, program: &str) -> Place {
     let place = Place::new();
     place.write("train.py", format!("{BEGIN}{program}"));
     place.write("spec.toml", spec);
     place
 }
 
-fn sweep(place: &Place) -> std::process::Output {
+pub fn sweep(place: &Place) -> std::process::Output {
     place.sweep("auto", &["--slots", "2", "--threads", "1"]).output().unwrap()
 }
 
@@ -197,7 +197,7 @@ fn what_a_program_does_wrong_is_told_and_the_sweep_goes_on() {
 }
 
 /// A row of `runs.csv` by the names of its columns.
-fn row(place: &Place) -> BTreeMap<String, String> {
+pub fn row(place: &Place) -> BTreeMap<String, String> {
     let runs = place.read("out/runs.csv");
     let mut table = csv::Reader::from_reader(runs.as_bytes());
     let headers = table.headers().unwrap().clone();
@@ -434,6 +434,10 @@ fn the_plan_of_a_program_that_trains_our_shapes_measures_no_speed() {
     assert_code(&output, 0);
     let told = text(&output.stderr);
     assert!(told.contains("give --flops-per-second") && !told.contains("measured:"), "{told}");
+    assert!(told.contains("\"no-such-program\" is not found on this machine"), "{told}");
+    let typo = place.run(&["plan", "spec.toml", "--set", "train.command=[\"sh\", \"{rate}\", \"{config}\"]"]);
+    let told = text(&typo.stderr);
+    assert!(told.contains("\"{rate}\" reaches the program as it is written") && !told.contains("not found"), "{told}");
     // What such a program keeps is not known.
     let told = text(&output.stdout);
     assert!(told.contains("for results\n") && !told.contains("checkpoints"), "{told}");

@@ -28,6 +28,8 @@ mod spec;
 #[cfg(unix)]
 mod stopping;
 mod sweep;
+#[cfg(unix)]
+mod told;
 #[cfg(feature = "cpu")]
 mod train;
 mod trunks;

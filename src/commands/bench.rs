@@ -47,7 +47,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         // Prepared and checked here, before several processes do it at once.
         let (spec, run) = planning::single(config, &place.cache)?;
         for &number in numbers {
-            eprintln!("{}: {number} of {} slots, {seconds} seconds", spec.name, counts[1]);
+            tell!("{}: {number} of {} slots, {seconds} seconds", spec.name, counts[1]);
             let (processes, together) = if device::shares_process(kind) { (1, number) } else { (number, 1) };
             let slot = || slot_command(config, &name, &place.cache, *threads, (*seconds, together));
             let slots = measure((processes, together), &slot)?;
@@ -88,7 +88,7 @@ pub fn slot(args: &BenchSlotArgs) -> anyhow::Result<ExitCode> {
         let measured = crate::train::bench((&place.device, *threads), &place.cache, &planned, *seconds, &meet);
         measured.unwrap_or_else(|error| {
             // The others wait at the line for this one: nothing but the end of the process sets them free.
-            eprintln!("error: {error}");
+            tell!("error: {error}");
             std::process::exit(1)
         })
     };

@@ -17,14 +17,14 @@ pub fn run(args: &CancelArgs) -> anyhow::Result<ExitCode> {
     let job = submission.job.map_or_else(|| "an array".to_owned(), |job| format!("array {job}"));
     let before = submission.state(&client);
     match before {
-        ArrayState::Gone { .. } => eprintln!("{job} has already ended"),
+        ArrayState::Gone { .. } => tell!("{job} has already ended"),
         before => {
             submission.cancel(&ledger, &client)?;
-            eprintln!("{job} is cancelled ({before} before)");
+            tell!("{job} is cancelled ({before} before)");
         }
     }
     let tally = Tally::of(&ledger)?;
     let runs = ledger.plan().runs.len();
-    eprintln!("{} of {runs} runs have ended and are kept; `runner sweep` trains the rest", runs - tally.pending);
+    tell!("{} of {runs} runs have ended and are kept; `runner sweep` trains the rest", runs - tally.pending);
     Ok(ExitCode::SUCCESS)
 }

@@ -123,7 +123,7 @@ fn parts(args: &ChooseArgs) -> anyhow::Result<Vec<Part>> {
     let pools = fit::unfitted(&args.pool, args, false).map_err(whole)?;
     for pool in &pools {
         let Some(costs) = &pool.data.cost else {
-            eprintln!("note: the table tells no cost, so each row costs as much as another; --cost says what it costs");
+            tell!("note: the table tells no cost, so each row costs as much as another; --cost says what it costs");
             continue;
         };
         if let Some(cost) = costs.iter().find(|cost| !(**cost > 0.0 && cost.is_finite())) {

@@ -151,7 +151,7 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) ->
         names[usize::from(other)]
     );
     if rehearsed {
-        eprintln!("{REHEARSAL}");
+        tell!("{REHEARSAL}");
     }
     let spec = |folder: &Folder| anyhow::Ok(serde_json::to_value(folder.spec()?)?);
     let spec = differences(&spec(first)?, &spec(second)?);

@@ -24,6 +24,6 @@ pub fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     claim::not_results(&args.dir)?;
     fs::create_dir_all(&args.dir).with_context(|| format!("cannot create {shown}"))?;
     clap_mangen::generate_to(Cli::command(), &args.dir).with_context(|| format!("cannot write into {shown}"))?;
-    eprintln!("wrote manual pages into {shown}; `man -l {shown}/runner.1` shows the first");
+    tell!("wrote manual pages into {shown}; `man -l {shown}/runner.1` shows the first");
     Ok(ExitCode::SUCCESS)
 }

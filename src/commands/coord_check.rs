@@ -62,7 +62,7 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
     let axis = axis(&plan)?;
     require_nothing_else(&plan, axis)?;
     for line in remarks::beside_the_rules(&plan) {
-        eprintln!("{line}");
+        tell!("{line}");
     }
     let measured = measure(&plan, axis, &device, *threads, &place.cache, *steps as usize)?;
 
@@ -80,12 +80,12 @@ pub fn run(args: &CoordCheckArgs) -> anyhow::Result<ExitCode> {
 
     stdout::print(&table(&checks).text(Room::of(tables.wide)))?;
     for remark in how_to_read(&checks, axis) {
-        eprintln!("{remark}");
+        tell!("{remark}");
     }
     for check in &checks {
-        eprintln!("{}", sentence(check, axis, *steps));
+        tell!("{}", sentence(check, axis, *steps));
     }
-    eprintln!("figures and their tables in {}", dir.join("figures").display());
+    tell!("figures and their tables in {}", dir.join("figures").display());
     let passed = checks.iter().flat_map(|check| &check.coordinates).all(Coordinate::passes);
     Ok(ExitCode::from(u8::from(!passed)))
 }
@@ -242,7 +242,7 @@ fn measure(
     for planned in &plan.runs {
         let run = &planned.run;
         let name = run.parameterization.name();
-        eprintln!("{name}, {} {}, seed {}", axis.name(), axis.of(run), run.seed);
+        tell!("{name}, {} {}, seed {}", axis.name(), axis.of(run), run.seed);
         let measured = prober.probe(run, steps)?.into_iter().filter_map(|seen| {
             Some(Measurement {
                 size: axis.of(run) as f64,

@@ -26,7 +26,7 @@ pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
         DataCommand::Prepare(args) => {
             let (spec, cache) = read(args)?;
             let (data, context) = (&spec.data, spec.model.context);
-            show(args, &Corpus::prepare(data, context, cache, &mut |line| eprintln!("{line}"))?, data)
+            show(args, &Corpus::prepare(data, context, cache, &mut |line| tell!("{line}"))?, data)
         }
         DataCommand::Info(args) => {
             let (spec, cache) = read(args)?;
@@ -46,7 +46,7 @@ fn read(args: &DataArgs) -> anyhow::Result<(Spec, &Path)> {
 
 fn show(args: &DataArgs, corpus: &Corpus, data: &Data) -> anyhow::Result<ExitCode> {
     if let Some(uneven) = corpus.uneven(data) {
-        eprintln!("warning: {uneven}");
+        tell!("warning: {uneven}");
     }
     if args.json {
         let facts = corpus.facts();
@@ -82,7 +82,7 @@ fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     let mut hear = |done: f64| {
         if done >= shown + 0.1 {
             shown = done;
-            eprintln!("[{:.0}%] scoring by run {}", 100.0 * done, planned.id);
+            tell!("[{:.0}%] scoring by run {}", 100.0 * done, planned.id);
         }
     };
     let mut scored = Ok(Vec::new());
@@ -99,7 +99,7 @@ fn score(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     written.with_context(unwritable)?;
     let mean = losses.iter().sum::<f64>() / losses.len() as f64;
     let place = if to_stdout { String::new() } else { format!(", in {}", out.display()) };
-    eprintln!("{} documents, {mean:.3} nats per token in the mean over them{place}", losses.len());
+    tell!("{} documents, {mean:.3} nats per token in the mean over them{place}", losses.len());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -35,7 +35,7 @@ pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
             let (experiment, runs) = of_folder(args)?;
             tensorboard::export(&experiment, &runs, &args.out)?;
             let out = args.out.display();
-            eprintln!("{} runs in {out}; look at them with `tensorboard --logdir {out}`", runs.len());
+            tell!("{} runs in {out}; look at them with `tensorboard --logdir {out}`", runs.len());
         }
         ExportCommand::Mlflow(args) => tracker(Tracker::Mlflow, "mlflow", args)?,
         ExportCommand::Wandb(args) => tracker(Tracker::Wandb, "wandb", args)?,
@@ -74,7 +74,7 @@ fn table(
     let mut content = Vec::new();
     write(&table, &mut content).with_context(|| format!("cannot write {}", path.display()))?;
     out_file::replace(path, &content)?;
-    eprintln!("{} rows of {} columns in {}", table.rows, table.columns.len(), path.display());
+    tell!("{} rows of {} columns in {}", table.rows, table.columns.len(), path.display());
     Ok(())
 }
 
@@ -83,7 +83,7 @@ fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result
     let (experiment, runs) = of_folder(args)?;
     trackers::export(tracker, &experiment, &runs, &args.out)?;
     let script = args.out.join("import.py");
-    eprintln!("{} runs; import them with `python {}`, which needs the {package} package", runs.len(), script.display());
+    tell!("{} runs; import them with `python {}`, which needs the {package} package", runs.len(), script.display());
     Ok(())
 }
 
@@ -95,7 +95,7 @@ fn read(path: &Path) -> anyhow::Result<Tables> {
         && let Some(missing) = folder::missing_results(&Ledger::open(path)?)
     {
         let table = path.join("runs.csv");
-        eprintln!(
+        tell!(
             "warning: {missing}: they are exported as pending; copy the rest of runs/, or export {}",
             table.display()
         );
@@ -150,6 +150,6 @@ fn model(args: &TransformersArgs) -> anyhow::Result<()> {
         Some(_) => "with its tokenizer",
         None => "without a tokenizer (none in the cache)",
     };
-    eprintln!("run {} in {}, {tokenizer}", planned.id, out.display());
+    tell!("run {} in {}, {tokenizer}", planned.id, out.display());
     Ok(())
 }

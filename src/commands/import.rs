@@ -33,7 +33,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let of_logs = gathered.is_some();
     let (file, curves) = match gathered {
         Some(gathered) => {
-            gathered.notes.iter().for_each(|note| eprintln!("note: {note}"));
+            gathered.notes.iter().for_each(|note| tell!("note: {note}"));
             (TableFile::gathered(source, gathered.lines), gathered.curves)
         }
         None => (TableFile::open(source)?, Vec::new()),
@@ -42,11 +42,11 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         Options { skip_incomplete: *skip_incomplete, tokens_from_flops: *tokens_from_flops, ..Options::default() };
     let read = table::read_from(&file, &columns, &options);
     let read = read.with_context(|| said_of_rows(source, &file))?;
-    read.notes.iter().for_each(|note| eprintln!("note: {note}"));
-    read.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    read.notes.iter().for_each(|note| tell!("note: {note}"));
+    read.warnings.iter().for_each(|warning| tell!("warning: {warning}"));
     let records = table::records(&file)?;
     for note in left_out(&read, &records, of_logs) {
-        eprintln!("note: {note}");
+        tell!("note: {note}");
     }
     let runs = read.rows.iter().zip(&read.lines).map(|(observation, line)| {
         let mut run = imported(&records, *line, observation);
@@ -72,7 +72,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     results::write(&ledger, &sweep.spec, &tally, (Path::new("cache"), MissingCorpus::LeaveOut))?;
     let there = sweep.results.len() - new;
     let already = if there > 0 { format!(", {there} there already") } else { String::new() };
-    eprintln!("{new} runs imported{already}. Report: {}", out.join("report.html").display());
+    tell!("{new} runs imported{already}. Report: {}", out.join("report.html").display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -89,7 +89,7 @@ fn other_sweep(error: LedgerError) -> anyhow::Error {
 /// Publishes the results, and says how many were new. Each waits for the disk, so that many wait at once.
 fn publish(ledger: &Ledger, results: &[RunResult]) -> anyhow::Result<usize> {
     if results.len() > MANY {
-        eprintln!("{} runs are written, a file each; the same command goes on where it is interrupted", results.len());
+        tell!("{} runs are written, a file each; the same command goes on where it is interrupted", results.len());
     }
     let part = |results: &[RunResult]| -> Result<usize, LedgerError> {
         results.iter().try_fold(0, |new, result| Ok(new + usize::from(ledger.import(result)? == Published::First)))
@@ -175,7 +175,7 @@ fn distinct(mut runs: Vec<Imported>, records: &Records) -> Vec<Imported> {
         let Observation { params, tokens, seed, loss, .. } = run.observation;
         let same = (run.name.clone(), [params.to_bits(), tokens.to_bits(), seed.unwrap_or(0)]);
         if let Some(first) = known.insert(same, loss).filter(|first| first.total_cmp(&loss).is_ne()) {
-            eprintln!(
+            tell!(
                 "warning: {} stands twice with the same size, tokens and seed, and losses of {first} and {loss}: where one is a \
                  retry of the other, leave the other out",
                 run.name

@@ -16,14 +16,14 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
     let ledger = Ledger::open(dir)?;
     let check = ledger.check();
     for error in &check.damaged {
-        eprintln!("error: {error}");
+        tell!("error: {error}");
     }
     let conflicts = ledger.conflicts()?;
     for path in &conflicts {
-        eprintln!("{}", conflict_warning(path));
+        tell!("{}", conflict_warning(path));
     }
     if !check.damaged.is_empty() {
-        eprintln!("{} damaged files in {}; nothing was changed", check.damaged.len(), dir.display());
+        tell!("{} damaged files in {}; nothing was changed", check.damaged.len(), dir.display());
         return Ok(ExitCode::from(1));
     }
     if let LedgerCommand::Rebuild(RebuildArgs { cache, .. }) = command {
@@ -33,11 +33,7 @@ pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
         let spec = spec::load(&dir.join("spec.toml"))?;
         results::write(&ledger, &spec, &Tally::of(&ledger)?, (cache, MissingCorpus::LeaveOut))?;
         let runs = dir.join("runs.csv");
-        eprintln!(
-            "{}, curves.csv, fits.json and report.html are derived from {} results",
-            runs.display(),
-            check.results
-        );
+        tell!("{}, curves.csv, fits.json and report.html are derived from {} results", runs.display(), check.results);
     }
     let (results, runs) = (check.results, check.runs);
     let sealed =

@@ -23,7 +23,7 @@ pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
     }
     let dirs = if folder::is_folder(&args.dir) { vec![args.dir.clone()] } else { Folder::inside(&args.dir)? };
     if dirs.is_empty() {
-        eprintln!("no sweep in {shown}; `runner sweep` writes to results/NAME");
+        tell!("no sweep in {shown}; `runner sweep` writes to results/NAME");
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Sheet::new([

@@ -30,7 +30,7 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let ledger = Ledger::create(out, &text, plan, sweeps[0].losses())?;
     for sweep in &sweeps {
         let taken = ledger.take_over(sweep)?;
-        eprintln!(
+        tell!(
             "{}: {} results added, {} there already, {} different from the first",
             sweep.dir().display(),
             taken.new,
@@ -39,11 +39,11 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
         );
     }
     for path in ledger.conflicts()? {
-        eprintln!("{}", conflict_warning(&path));
+        tell!("{}", conflict_warning(&path));
     }
     let tally = Tally::of(&ledger)?;
     results::write(&ledger, &spec, &tally, (cache, MissingCorpus::LeaveOut))?;
     let (runs, report) = (ledger.plan().runs.len(), out.join("report.html"));
-    eprintln!("{} of {runs} runs have a result. Report: {}", runs - tally.pending, report.display());
+    tell!("{} of {runs} runs have a result. Report: {}", runs - tally.pending, report.display());
     Ok(ExitCode::SUCCESS)
 }

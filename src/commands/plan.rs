@@ -57,10 +57,11 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         (spec, plan) = take(trimmed, &format!("cut down to {limit} device hours"), &mut set);
     }
     remarks::say(&spec, &plan);
+    program::doubts(&spec, &name).iter().for_each(|line| tell!("{line}"));
     let card = |plan: &Plan| CardMemory::of(plan, kind, slots);
     let fittable = planning::Fittable::of(&plan);
     if args.csv {
-        plan.left_out.iter().for_each(|out| eprintln!("left out: {}: {}", planning::describe(out), out.reason));
+        plan.left_out.iter().for_each(|out| tell!("left out: {}: {}", planning::describe(out), out.reason));
         plan::write_csv(&plan, io::stdout().lock()).context(STDOUT)?;
     } else if args.json {
         let first = Tuning::of(&spec).map(|tuning| tuning.first(&plan));
@@ -73,16 +74,16 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     }
     planning::require_runs(&plan)?;
     if let Some(fittable) = &fittable {
-        eprintln!("{fittable}");
+        tell!("{fittable}");
     }
     if let Some(hint) = hint {
-        eprintln!("{hint}");
+        tell!("{hint}");
     }
     if let Some(candidates) = candidates(&spec, &plan) {
-        eprintln!("{candidates}");
+        tell!("{candidates}");
     }
     if let Some(there) = there(&spec, &plan, Losses::of_device(kind)) {
-        eprintln!("{there}");
+        tell!("{there}");
     }
     if let Some(out) = &args.out {
         write(out, &spec, (&args.spec, &set))?;
@@ -95,16 +96,16 @@ fn write(out: &Path, spec: &Spec, (file, set): (&Path, &[String])) -> anyhow::Re
     let text = spec::edit(&spec::read(file)?, set)?;
     anyhow::ensure!(spec::parse(&text, "")? == *spec, "{}: its keys could not be set", file.display());
     out_file::create(out, text.as_bytes())?;
-    eprintln!("wrote {}", out.display());
+    tell!("wrote {}", out.display());
     Ok(())
 }
 
 /// A changed grid, told with its reasons and as overrides.
 fn take(changed: Trimmed, why: &str, set: &mut Vec<String>) -> (Spec, Plan) {
-    eprintln!("{why}:");
-    changed.said.iter().for_each(|line| eprintln!("  {line}"));
+    tell!("{why}:");
+    changed.said.iter().for_each(|line| tell!("  {line}"));
     let words = changed.set.iter().flat_map(|set| ["--set", set]);
-    eprintln!("the same by hand: {}", shell::command(words));
+    tell!("the same by hand: {}", shell::command(words));
     // A key that was set from outside is set anew.
     let key = |set: &str| set.split('=').next().unwrap_or_default().trim().to_owned();
     set.retain(|old| !changed.set.iter().any(|new| key(new) == key(old)));
@@ -158,7 +159,7 @@ fn end(is_hopeless: bool) -> ExitCode {
     if !is_hopeless {
         return ExitCode::SUCCESS;
     }
-    eprintln!("points were left out, and nothing can be fitted to the rest; --allow-unfittable goes on");
+    tell!("points were left out, and nothing can be fitted to the rest; --allow-unfittable goes on");
     ExitCode::from(1)
 }
 

@@ -20,7 +20,7 @@ pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
     let name = device::choose(&place.device);
     let task = Task::from_env();
     if let Some(Task { address, restarts }) = &task {
-        eprintln!("task {address} on {}, queued again {restarts} times", ledger::host());
+        tell!("task {address} on {}, queued again {restarts} times", ledger::host());
     }
     let program = std::env::current_exe()?;
     let worker = |_: usize, _: &[String]| -> Command {
@@ -34,7 +34,7 @@ pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
     let mut display = Display::new(&ledger, 1, false);
     let summary = execute::supervise(&ledger, &pool, &mut display, &signals)?;
     if let Some(signal) = summary.interrupted {
-        eprintln!("stopped by signal {signal}, {} runs are left", summary.pending);
+        tell!("stopped by signal {signal}, {} runs are left", summary.pending);
         if slurm::is_time_limit(signal) && summary.pending > 0 {
             requeue(task.as_ref(), *requeue_limit);
         }
@@ -46,15 +46,15 @@ pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
 /// Asks Slurm for another turn. If that fails the runs are still there for whoever comes next.
 fn requeue(task: Option<&Task>, limit: u32) {
     let Some(task) = task else {
-        eprintln!("not queued again: this is not a task of Slurm");
+        tell!("not queued again: this is not a task of Slurm");
         return;
     };
     if task.restarts >= limit {
-        eprintln!("not queued again: the requeue_limit of [launcher] is {limit}; `runner sweep` submits a new array");
+        tell!("not queued again: the requeue_limit of [launcher] is {limit}; `runner sweep` submits a new array");
         return;
     }
-    eprintln!("queued again as {}; Slurm starts it after about 2 minutes", task.address);
+    tell!("queued again as {}; Slurm starts it after about 2 minutes", task.address);
     if let Err(error) = task.requeue(&Client::default()) {
-        eprintln!("not queued again: {error}");
+        tell!("not queued again: {error}");
     }
 }

@@ -38,10 +38,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     }
     let [run] = ledger.plan().runs.as_slice() else { anyhow::bail!("a config plans one run") };
     if ledger.losses() == Losses::Rehearsed {
-        eprintln!("{}", results::REHEARSAL);
+        tell!("{}", results::REHEARSAL);
     }
     if ledger.is_over(&run.id) {
-        eprintln!("already trained: this is its result. To train it again, give another --out");
+        tell!("already trained: this is its result. To train it again, give another --out");
     }
 
     let mut display = Display::new(&ledger, 1, std::io::stderr().is_terminal());
@@ -66,7 +66,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     display.finish();
     match worked {
         Err(error @ WorkError::Failed { .. }) => {
-            eprintln!("error: {error}");
+            tell!("error: {error}");
             return Ok(ExitCode::from(1));
         }
         Ok(Work::Interrupted) => {
@@ -86,12 +86,12 @@ fn conclude(ledger: &Ledger, run: &PlannedRun) -> anyhow::Result<ExitCode> {
     match ledger.state(&run.id)? {
         State::Ended(result) => {
             let printed = stdout::print(&table(run, &result).text(Room::of(false)));
-            eprintln!("tables in {}, the run in {}", dir.display(), dir.join("runs").join(run.id.as_str()).display());
+            tell!("tables in {}, the run in {}", dir.display(), dir.join("runs").join(run.id.as_str()).display());
             printed?;
             Ok(ExitCode::SUCCESS)
         }
         State::Failed(failure) => {
-            eprintln!("error: run {}: {}", run.id, failure.message);
+            tell!("error: run {}: {}", run.id, failure.message);
             Ok(ExitCode::from(if failure.class == FailureClass::Configuration { 2 } else { 1 }))
         }
         State::Stopped(stopped) => {

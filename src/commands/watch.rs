@@ -33,18 +33,18 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let shelf = server.shelf();
     let entropy = results::entropy(&first.ledger, &first.spec, (cache, MissingCorpus::LeaveOut))?;
     let mut seen = first.seen();
-    eprintln!("fitting what {} holds so far", dir.display());
+    tell!("fitting what {} holds so far", dir.display());
     shelf.put(first.site(entropy)?);
     first.tell(&shelf)?;
     drop(first);
     stdout::print(&format!("{url}\n"))?;
-    eprintln!("serving the report of {} until interrupted", dir.display());
+    tell!("serving the report of {} until interrupted", dir.display());
     std::thread::spawn(move || server.run());
     loop {
         std::thread::sleep(LOOK_AGAIN);
         // What cannot be read now may be in the middle of a change: the earlier report stays.
         if let Err(error) = refresh((dir, entropy), &shelf, &mut seen) {
-            eprintln!("warning: {error:#}");
+            tell!("warning: {error:#}");
         }
     }
 }

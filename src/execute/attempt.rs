@@ -107,7 +107,7 @@ fn attempt(
             && !std::mem::replace(&mut unseen, true)
         {
             // The result will have the whole curve; until then nobody can watch it.
-            eprintln!("run {}: the curve cannot be watched: {error}", run.id);
+            tell!("run {}: the curve cannot be watched: {error}", run.id);
         }
         claim.beat(terms.device, tokens, tokens_per_second);
         if emitted.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
@@ -234,7 +234,7 @@ fn sound(mut outcome: Outcome, run: &PlannedRun) -> Outcome {
                 let is_number = [one.value, one.standard_error].into_iter().chain(one.chance).all(f64::is_finite);
                 if !is_number {
                     let (name, value, error) = (&one.name, one.value, one.standard_error);
-                    eprintln!(
+                    tell!(
                         "run {}: {name} is {value}, with a standard error of {error}: left out of its result",
                         run.id
                     );

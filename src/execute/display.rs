@@ -109,8 +109,8 @@ impl<'a> Display<'a> {
     /// Prints a line above the bars.
     pub fn say(&self, line: &str) {
         match &self.bars {
-            Some(bars) => bars.all.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bars) => bars.all.suspend(|| tell!("{line}")),
+            None => tell!("{line}"),
         }
     }
 

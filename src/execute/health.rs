@@ -22,6 +22,8 @@ pub(super) struct Health {
     troubles: HashMap<String, Trouble>,
     /// Devices that get no more runs, with the last reason.
     pub(super) quarantined: Vec<(String, String)>,
+    /// Runs that ended without a result for one reason, one after another, and the reason.
+    fruitless: (String, BTreeSet<RunId>),
 }
 
 /// What went wrong on a device.
@@ -117,6 +119,22 @@ impl Health {
         true
     }
 
+    /// Notes that the program of a run did something wrong. Where the first runs do so for one reason and none has ended well, the
+    /// rest will too: tells whether that is so.
+    pub(super) fn is_fruitless(&mut self, run: &RunId, failure: &Failure) -> bool {
+        if failure.class != FailureClass::Configuration || !self.good.is_empty() {
+            return false;
+        }
+        // Without the end of its log, numbers of lines and losses.
+        let what = failure.message.split(". What it printed").next().unwrap_or_default();
+        let reason: String = what.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect();
+        if reason != self.fruitless.0 {
+            self.fruitless = (reason, BTreeSet::new());
+        }
+        self.fruitless.1.insert(run.clone());
+        self.fruitless.1.len() >= FAILURES
+    }
+
     /// Whether runs end well on other devices and never did on this one. A program that ends badly says nothing of its device
     /// otherwise: it may not take models of some sizes, and those are trained one after the other.
     fn only_others_do_well(&self, device: &str) -> bool {
@@ -168,6 +186,24 @@ mod tests {
         assert!(!health.is_resting("cuda:0") && fails(&mut health, 4));
         health.worked("cuda:0", &run(5));
         assert!([1, 2].into_iter().all(|depth| !fails(&mut health, depth)));
+    }
+
+    #[test]
+    fn a_sweep_is_fruitless_when_its_first_three_runs_end_without_a_result_for_one_reason() {
+        let failure =
+            |message: &str| Failure { class: FailureClass::Configuration, message: message.to_owned(), device: None };
+        let [first, other] =
+            ["line 7: it ended at 10.5 tokens. What it printed is in a", "cannot start it"].map(failure);
+        let second = failure("line 19: it ended at 300 tokens. What it printed is in b");
+        let run = |depth| planned(depth, 0).id;
+        let mut health = Health::default();
+        let mut told = |failures: &[(usize, &Failure)]| -> Vec<bool> {
+            failures.iter().map(|(depth, failure)| health.is_fruitless(&run(*depth), failure)).collect()
+        };
+        assert_eq!(told(&[(1, &first), (1, &first), (2, &second), (3, &other)]), [false; 4]);
+        assert_eq!(told(&[(1, &first), (2, &second), (3, &first)]), [false, false, true]);
+        health.worked("cpu", &run(9));
+        assert!((1..6).all(|depth| !health.is_fruitless(&run(depth), &first)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Checkpoints for Shelf<'_, '_> {
         let found = match self.claim.borrow().checkpoints() {
             Ok(found) => found,
             Err(error) => {
-                eprintln!("run {run} starts again from step 0: {error}");
+                tell!("run {run} starts again from step 0: {error}");
                 return false;
             }
         };
@@ -37,21 +37,21 @@ impl Checkpoints for Shelf<'_, '_> {
 
     fn save_trunk(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         self.claim.borrow().save_trunk(self.run, write).map_err(|error| {
-            eprintln!("run {}: other runs cannot go on from its stable phase: {error}", self.run.id);
+            tell!("run {}: other runs cannot go on from its stable phase: {error}", self.run.id);
             io::Error::other(error)
         })
     }
 
     fn save(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         self.claim.borrow_mut().save(write).map_err(|error| {
-            eprintln!("run {}: no checkpoint: {error}", self.run.id);
+            tell!("run {}: no checkpoint: {error}", self.run.id);
             io::Error::other(error)
         })
     }
 
     fn keep_model(&mut self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         self.claim.borrow().keep_model(write).map_err(|error| {
-            eprintln!("run {}: the model is not kept: {error}", self.run.id);
+            tell!("run {}: the model is not kept: {error}", self.run.id);
             io::Error::other(error)
         })
     }
@@ -70,7 +70,7 @@ fn first_usable(
             Ok(()) => return true,
             Err(reason) => {
                 let next = if at + 1 < last { "the one before it is used" } else { without };
-                eprintln!("run {run}: checkpoint {} cannot be used: {reason}; {next}", path.display());
+                tell!("run {run}: checkpoint {} cannot be used: {reason}; {next}", path.display());
             }
         }
     }

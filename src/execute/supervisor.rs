@@ -76,15 +76,15 @@ pub fn supervise(
         None => Slot::Idle,
     };
     let slots = pool.devices.iter().map(slot).collect();
-    let (health, stopping) = (Health::default(), None);
-    let mut supervisor = Supervisor { ledger, pool, display, slots, shut, health, stopping, sender };
+    let (health, stopping, fruitless) = (Health::default(), None, None);
+    let mut supervisor = Supervisor { ledger, pool, display, slots, shut, health, stopping, fruitless, sender };
     let ended = supervisor.run(&receiver, interrupts);
     // Also after an error: no worker outlives its supervisor.
     supervisor.kill_all();
     ended?;
-    let Supervisor { health, shut, stopping, .. } = supervisor;
+    let Supervisor { health, shut, stopping, fruitless, .. } = supervisor;
     let (quarantined, shut) = (health.quarantined, shut.into_iter().collect());
-    Ok(Tally { interrupted: stopping, quarantined, shut, ..Tally::of(ledger)? })
+    Ok(Tally { interrupted: stopping, quarantined, shut, fruitless, ..Tally::of(ledger)? })
 }
 
 struct Supervisor<'a, 'p> {
@@ -97,6 +97,8 @@ struct Supervisor<'a, 'p> {
     health: Health,
     /// The signal that asks for the end.
     stopping: Option<i32>,
+    /// Why no run of the sweep can be expected to have a result, where the first ones had none.
+    fruitless: Option<String>,
     sender: Sender<(usize, Said)>,
 }
 
@@ -119,7 +121,7 @@ impl Supervisor<'_, '_> {
                 self.stop(signal);
             }
             let busy = self.slots.iter().any(|slot| matches!(slot, Slot::Busy(_)));
-            if self.stopping.is_some() {
+            if self.is_ending() {
                 if !busy {
                     return Ok(());
                 }
@@ -158,7 +160,16 @@ impl Supervisor<'_, '_> {
     fn stop(&mut self, signal: i32) {
         self.stopping = Some(signal);
         self.display.say("stopping: the runs under way are checkpointed; Ctrl-C again to stop at once");
-        for slot in &mut self.slots {
+        self.ask_to_stop();
+    }
+
+    /// Whether no more runs are begun.
+    fn is_ending(&self) -> bool {
+        self.stopping.is_some() || self.fruitless.is_some()
+    }
+
+    fn ask_to_stop(&self) {
+        for slot in &self.slots {
             if let Slot::Busy(worker) = slot {
                 worker.ask_to_stop();
             }
@@ -329,7 +340,7 @@ impl Supervisor<'_, '_> {
     fn closed(&mut self, slot: usize) -> Result<(), ExecuteError> {
         let Slot::Busy(mut worker) = std::mem::replace(&mut self.slots[slot], Slot::Idle) else { return Ok(()) };
         let status = worker.ended().map_err(ExecuteError::Spawn)?;
-        if status.success() || self.stopping.is_some() && status.code() == Some(REQUEUE.into()) {
+        if status.success() || self.is_ending() && status.code() == Some(REQUEUE.into()) {
             return Ok(());
         }
         let message = worker.epitaph(status);
@@ -341,7 +352,7 @@ impl Supervisor<'_, '_> {
         if self.health.is_quarantined(&self.pool.devices[slot]) {
             self.slots[slot] = Slot::Closed("its device failed several runs in a row".to_owned());
         }
-        let open = matches!(self.slots[slot], Slot::Idle) && self.stopping.is_none();
+        let open = matches!(self.slots[slot], Slot::Idle) && !self.is_ending();
         if open && !self.waits(slot) && self.has_work(slot, |_| true) { self.start(slot) } else { Ok(()) }
     }
 
@@ -394,6 +405,7 @@ impl Supervisor<'_, '_> {
         } else {
             self.display.say(&format!("run {run} is tried again"));
         }
+        self.end_if_fruitless(run, failure);
         let device = &self.pool.devices[slot];
         if self.health.failed(device, run, failure, claimed.map(|at| at.elapsed())) {
             self.display.say(&format!("device {device} failed several runs in a row and gets no more"));
@@ -401,6 +413,19 @@ impl Supervisor<'_, '_> {
         } else if self.waits(slot) {
             let what = if failure.class == FailureClass::OutOfMemory { "had no room for" } else { "failed" };
             self.display.say(&format!("device {device} {what} several runs in a row and waits until another ends one"));
+        }
+    }
+
+    /// Ends a sweep whose program has trained the first runs and told no result of any: the others would be lost as well.
+    fn end_if_fruitless(&mut self, run: &RunId, failure: &Failure) {
+        let plan = &self.ledger.plan().runs;
+        let is_programs = plan.iter().any(|planned| planned.id == *run && planned.run.program.is_some());
+        let is_fruitless = is_programs && self.health.is_fruitless(run, failure);
+        if is_fruitless && !self.is_ending() && !plan.iter().any(|planned| self.ledger.has_result(&planned.id)) {
+            let first = failure.message.lines().next().unwrap_or_default().to_owned();
+            self.display.say("the first runs have no result, all for one reason: the others are not begun");
+            self.fruitless = Some(first);
+            self.ask_to_stop();
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Tally {
     pub quarantined: Vec<(String, String)>,
     /// Devices that did not open, with the reason.
     pub shut: Vec<(String, String)>,
+    /// Why the sweep ended before its runs were begun: the first ones had no result, all for this reason.
+    pub fruitless: Option<String>,
     /// The signal that ended the sweep, if one did.
     pub interrupted: Option<i32>,
 }

@@ -66,7 +66,7 @@ fn beside(ledger: &Ledger, lane: Lane<'_, '_>) -> Result<Work, WorkError> {
     match (lane.terms.open)() {
         Ok(trainer) => Place { ledger, lane, trainer: Handle::Own(trainer) }.all(Company::Any),
         Err(message) if lane.lanes.close() => {
-            eprintln!("one run fewer is trained side by side: {message}");
+            tell!("one run fewer is trained side by side: {message}");
             Ok(Work::Done)
         }
         Err(message) => Err(WorkError::NoTrainer(message)),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::log::STEPS;
 use super::tracked::{Fields, number};
 use crate::fit::table::{self, Columns, Field};
+use crate::lines::flat;
 
 /// Steps, tokens and training losses along a run, as far as each is told.
 pub type Points = Vec<(Option<f64>, Option<f64>, f64)>;
@@ -44,20 +45,6 @@ pub struct Course {
     pub count: usize,
     /// What there is to say of it, for people.
     pub notes: Vec<String>,
-}
-
-/// Objects inside as names with a dot.
-pub fn flat(told: Fields) -> Fields {
-    let mut found = Fields::new();
-    for (name, value) in told {
-        match value {
-            Value::Object(inner) => {
-                found.extend(flat(inner).into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)));
-            }
-            value => drop(found.insert(name, value)),
-        }
-    }
-    found
 }
 
 /// Whether a value is the word of what is no number.

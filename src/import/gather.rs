@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::course::{Course, Points, WHOLE, flat, is_no_number, is_of_training};
+use super::course::{Course, Points, WHOLE, is_no_number, is_of_training};
 use super::tracked::{FINISHED, Fields, Tracked, UNENDED};
 use super::{ImportError, log, mlflow, tensorboard, trainer, wandb};
 use crate::fit::table::{self, Columns, Field};
+use crate::lines::flat;
 
 /// How a folder of logs is to be read.
 #[derive(Clone, Copy, Debug)]

@@ -556,7 +556,7 @@ fn data(
         return Err(first.formula.wrong(&first.formula.names.target.1, what).into());
     }
     if rows.len() > MOST {
-        eprintln!("note: laws are fitted to an even share of at most {MOST} of the {} rows", rows.len());
+        tell!("note: laws are fitted to an even share of at most {MOST} of the {} rows", rows.len());
         let share = rows.len().div_ceil(MOST);
         rows = rows.into_iter().step_by(share).collect();
     }

@@ -187,7 +187,7 @@ fn recount_as_asked(group: &mut Group<Observation>, request: &Request) -> anyhow
          such runs",
         request.args.runs.display()
     );
-    eprintln!("note: compute is 6ND with N counted by {}; losses are interpolated within each size", counting.name());
+    tell!("note: compute is 6ND with N counted by {}; losses are interpolated within each size", counting.name());
     Ok(())
 }
 
@@ -195,7 +195,7 @@ fn recount_as_asked(group: &mut Group<Observation>, request: &Request) -> anyhow
 fn warn_of_costs(fits: &[Summary]) {
     let all = fits.iter().flat_map(|fit| std::iter::once(fit).chain(&fit.other_countings));
     if let Some(cost) = all.filter_map(|fit| fit.cost).find(|cost| cost.rms > STRANGE) {
-        eprintln!(
+        tell!(
             "warning: FLOPs per token scatter by {:.0}% about a function of size ({cost}): do the columns of FLOPs, tokens and \
              parameters belong together? Optima follow from it, and their intervals know nothing of that",
             100.0 * cost.rms
@@ -208,13 +208,13 @@ fn tell_shares(runs: &[Observation], approach: Approach) {
     let count = runs.len();
     let is = |one| approach == one || approach == Approach::All;
     if count > points::MOST && (is(Approach::Huber) || is(Approach::Vpnls)) {
-        eprintln!("note: surfaces are fitted to an even share of at most {} of the {count} rows", points::MOST);
+        tell!("note: surfaces are fitted to an even share of at most {} of the {count} rows", points::MOST);
     }
     if count > approach2::MOST && is(Approach::Parabolas) {
-        eprintln!("note: parabolas are fitted to an even share of at most {} of the {count} rows", approach2::MOST);
+        tell!("note: parabolas are fitted to an even share of at most {} of the {count} rows", approach2::MOST);
     }
     if count > akima::MOST_RUNS && is(Approach::Parabolas) {
-        eprintln!("note: no splines beside the parabolas, for {count} rows are more than {}", akima::MOST_RUNS);
+        tell!("note: no splines beside the parabolas, for {count} rows are more than {}", akima::MOST_RUNS);
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn look(group: &mut Group<Observation>, args: &FitArgs) -> Vec<Outlie
         return Vec::new();
     }
     if args.exclude_outliers {
-        eprintln!("note: {count} of {all}{of} contradict the others and take no part, as asked: {told}");
+        tell!("note: {count} of {all}{of} contradict the others and take no part, as asked: {told}");
         group.rows = kept;
     } else {
         let help = if [Approach::All, Approach::Parabolas].contains(&args.approach) {
@@ -40,7 +40,7 @@ pub(super) fn look(group: &mut Group<Observation>, args: &FitArgs) -> Vec<Outlie
         } else {
             String::new()
         };
-        eprintln!(
+        tell!(
             "warning: {count} of {all}{of} contradict the others: {told}. The fits below take them as they are; \
              --exclude-outliers leaves them out{help}"
         );
@@ -130,7 +130,7 @@ pub(super) fn warn_of_contradicted(
     let more = found.len().saturating_sub(MOST_NAMED);
     let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
     let of = group.map_or_else(String::new, |group| format!(" of '{group}'"));
-    eprintln!(
+    tell!(
         "warning: {} of {} rows{of} contradict the others: {}{rest}. The fit takes them as they are: take them out of the table \
          if they are no results, or let them count less with --objective huber",
         found.len(),

@@ -182,6 +182,6 @@ fn write(path: &Path, [svg, csv]: [String; 2]) -> anyhow::Result<()> {
     for (path, text) in [(path.to_owned(), svg), (numbers, csv)] {
         out_file::replace(&path, text.as_bytes())?;
     }
-    eprintln!("note: drawn in {}, with its numbers beside it", path.display());
+    tell!("note: drawn in {}, with its numbers beside it", path.display());
     Ok(())
 }

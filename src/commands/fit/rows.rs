@@ -59,10 +59,10 @@ impl Counted {
                 status => format!("{count} {status}"),
             };
             let each: Vec<String> = not_finished.iter().map(named).collect();
-            eprintln!("note: {skipped} of {read} rows are not finished and are left out: {}", each.join(", "));
+            tell!("note: {skipped} of {read} rows are not finished and are left out: {}", each.join(", "));
         }
         if *incomplete > 0 {
-            eprintln!("note: {incomplete} of {read} rows lack a number and are left out, as asked");
+            tell!("note: {incomplete} of {read} rows lack a number and are left out, as asked");
         }
     }
 }
@@ -76,8 +76,8 @@ pub(super) fn groups<T>(
 ) -> anyhow::Result<Vec<Group<T>>> {
     let counted = Counted::of(&table);
     counted.tell();
-    table.notes.iter().for_each(|note| eprintln!("note: {note}"));
-    table.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    table.notes.iter().for_each(|note| tell!("note: {note}"));
+    table.warnings.iter().for_each(|warning| tell!("warning: {warning}"));
     let mut groups = Vec::new();
     for (name, mut rows) in table.groups.split(table.rows) {
         let of = name.as_ref().map_or_else(String::new, |name| format!(" in the group '{name}'"));
@@ -110,7 +110,7 @@ impl Group<Observation> {
             };
             let of = self.name.as_ref().map_or_else(String::new, |name| format!(" of '{name}'"));
             let percent = (tolerance * 1e3).round() / 10.0;
-            eprintln!("note: budgets{of} within {percent}%: {groups} groups, {why}");
+            tell!("note: budgets{of} within {percent}%: {groups} groups, {why}");
         }
     }
 

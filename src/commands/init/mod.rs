@@ -55,9 +55,9 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let command = template.command;
     let shown = file.display();
     let on = device.as_ref().map_or_else(String::new, |device| format!(" --device {device}"));
-    eprintln!("wrote {shown}: `runner plan {shown}` shows what it trains, `runner {command} {shown}{on}` trains it");
+    tell!("wrote {shown}: `runner plan {shown}` shows what it trains, `runner {command} {shown}{on}` trains it");
     for line in missing::told(&spec, text.as_deref()) {
-        eprintln!("{line}");
+        tell!("{line}");
     }
     Ok(ExitCode::SUCCESS)
 }

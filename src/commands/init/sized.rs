@@ -81,7 +81,7 @@ pub fn to_token_files(edited: &str, set: &[String]) -> String {
     let fraction = spec.data.validation_fraction.filter(|_| is_own).unwrap_or(FRACTION);
     let shown = Tokens(tokens);
     sized(edited, tokens * BYTES, fraction, &format!("{shown} tokens")).unwrap_or_else(|| {
-        eprintln!(
+        tell!(
             "{shown} tokens of a vocabulary of {} are too few for the runs of this spec: write its lengths and eval.tokens yourself, \
              or take a smaller vocabulary",
             spec.data.vocab.unwrap_or_default()

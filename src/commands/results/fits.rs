@@ -105,7 +105,7 @@ pub(super) fn isoflop_groups(ledger: &Ledger, sought: &[Tuned], resamples: usize
         }
     }
     if groups.len() > MOST_GROUPS {
-        eprintln!(
+        tell!(
             "no fit by group: the axes make {} groups of IsoFLOP curves, and {MOST_GROUPS} is the most",
             groups.len()
         );

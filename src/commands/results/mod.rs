@@ -225,7 +225,7 @@ pub fn entropy(
     }
     let (data, context) = (&spec.data, spec.model.context);
     let corpus = match missing {
-        MissingCorpus::Prepare => Some(Corpus::prepare(data, context, cache, &mut |line| eprintln!("{line}"))?),
+        MissingCorpus::Prepare => Some(Corpus::prepare(data, context, cache, &mut |line| tell!("{line}"))?),
         // What is wrong with it is told where it is made.
         MissingCorpus::LeaveOut => Corpus::cached(data, context, cache).ok().flatten(),
     };

@@ -12,9 +12,9 @@ const COLUMNS: usize = 80;
 /// Says paragraphs, each on lines of its own, after an empty one.
 pub fn say(paragraphs: &[String]) {
     let terminal = io::stderr().is_terminal();
-    eprintln!();
+    tell!();
     for paragraph in paragraphs.iter().filter(|paragraph| !paragraph.is_empty()) {
-        eprintln!("{}", if terminal { folded(&one_line(paragraph), COLUMNS, 0, 0) } else { paragraph.clone() });
+        tell!("{}", if terminal { folded(&one_line(paragraph), COLUMNS, 0, 0) } else { paragraph.clone() });
     }
 }
 

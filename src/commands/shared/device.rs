@@ -75,7 +75,7 @@ pub fn trainer(device: &str, cache: &Path, threads: usize) -> anyhow::Result<Box
 pub fn choose(name: &str) -> String {
     match chosen(&real_devices()) {
         Some((device, why)) if name == "auto" => {
-            eprintln!("auto chose {device}{why}");
+            tell!("auto chose {device}{why}");
             device
         }
         _ => name.to_owned(),
@@ -217,7 +217,7 @@ pub fn side_by_side(device: &str, cache: &Path, runs: &[&PlannedRun], most: usiz
         return Ok(1);
     };
     let measured = crate::train::SideBySide::measure(device, cache, [smallest, largest], most)?;
-    eprintln!("runs side by side on {device}: {measured}");
+    tell!("runs side by side on {device}: {measured}");
     Ok(measured.chosen())
 }
 

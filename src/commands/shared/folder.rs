@@ -247,7 +247,7 @@ pub fn missing_results(ledger: &Ledger) -> Option<String> {
 /// Says so to a command that takes these runs for pending.
 pub fn warn_of_missing_results(ledger: &Ledger) {
     if let Some(missing) = missing_results(ledger) {
-        eprintln!("warning: {missing}: they count as pending here; copy the rest of runs/");
+        tell!("warning: {missing}: they count as pending here; copy the rest of runs/");
     }
 }
 
@@ -277,7 +277,7 @@ pub fn find(text: &str, results: &Path) -> anyhow::Result<Found> {
             Ok(folder) => folder,
             // Of several, one that cannot be read does not hide the others.
             Err(error) if dirs.len() > 1 => {
-                eprintln!("skipped: {error:#}");
+                tell!("skipped: {error:#}");
                 continue;
             }
             Err(error) => return Err(error),

@@ -170,10 +170,10 @@ pub fn describe(left_out: &LeftOut) -> String {
 
 /// The corpus of a spec, which has the questions that the spec asks: they are first needed at the end of a run.
 fn prepared(spec: &Spec, cache: &Path) -> anyhow::Result<Corpus> {
-    let mut say = |line: &str| eprintln!("{line}");
+    let mut say = |line: &str| tell!("{line}");
     let corpus = Corpus::prepare(&spec.data, spec.model.context, cache, &mut say).context("the corpus of [data]")?;
     if let Some(uneven) = corpus.uneven(&spec.data) {
-        eprintln!("warning: {uneven}");
+        tell!("warning: {uneven}");
     }
     for task in &spec.eval.tasks {
         corpus.questions(task).with_context(|| format!("the task {} of [[eval.tasks]]", task.name()))?;

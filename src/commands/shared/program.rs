@@ -20,6 +20,34 @@ pub fn trains(spec: &Spec, device: &str) -> bool {
     !spec.train.command.is_empty() && device != rehearsal::DEVICE
 }
 
+/// What there is to say of a program that `train.command` names where it is not found here, and of words that nothing replaces.
+pub fn doubts(spec: &Spec, device: &str) -> Vec<String> {
+    let Some((name, words)) = spec.train.command.split_first().filter(|_| trains(spec, device)) else {
+        return Vec::new();
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // A name with a slash is a path; another one is looked for where shells look.
+    let is_there = if name.contains('/') {
+        Path::new(name).is_file()
+    } else {
+        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    };
+    let absent = (!is_there && !name.contains("{config}")).then(|| {
+        format!(
+            "train.command: {name:?} is not found on this machine; each run would fail. Install it, or write its path"
+        )
+    });
+    let is_name = |inner: &str| inner != "config" && inner.chars().all(|c| c.is_alphanumeric() || "_.".contains(c));
+    let kept = words.iter().find(|word| {
+        let inner = word.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(inner, _)| inner);
+        inner.is_some_and(|inner| !inner.is_empty() && is_name(inner))
+    });
+    let kept = kept.map(|word| {
+        format!("train.command: {word:?} reaches the program as it is written; {{config}} alone is replaced, by a file that has all values")
+    });
+    absent.into_iter().chain(kept).collect()
+}
+
 /// The hash of the files that decide what the program of a spec does; nothing where there is no program.
 pub fn inputs(spec: &Spec) -> anyhow::Result<Option<String>> {
     if spec.train.command.is_empty() {
@@ -62,7 +90,7 @@ fn count(spec: &mut Spec) -> anyhow::Result<()> {
     // A program may take seconds to load for each.
     match models.iter().filter(|model| uncounted(model)).count() {
         0 => {}
-        count => eprintln!("asking {} for the counts of {count} models", program.command.join(" ")),
+        count => tell!("asking {} for the counts of {count} models", program.command.join(" ")),
     }
     for (at, model) in models.iter_mut().enumerate() {
         if uncounted(model) {

@@ -11,7 +11,7 @@ use crate::spec::{At, Spec};
 pub fn say(spec: &Spec, plan: &Plan) {
     let none_stopped = Stopping::of(spec).and_then(|stopping| stopping.hopeless(plan));
     let of_keys = [raised_batches(spec, plan), none_shared(spec, plan), none_stopped, two_rules(spec, plan)];
-    of_keys.into_iter().flatten().chain(beside_the_rules(plan)).for_each(|line| eprintln!("{line}"));
+    of_keys.into_iter().flatten().chain(beside_the_rules(plan)).for_each(|line| tell!("{line}"));
 }
 
 /// The key of a run's batch.

@@ -15,7 +15,7 @@ pub fn go_on(ledger: &Ledger, spec: &Spec) -> anyhow::Result<()> {
     let rule = spec.sweep.as_ref().and_then(|sweep| sweep.stop_early);
     match ledger.take_back_stops(rule)? {
         0 => {}
-        count => eprintln!("{count} runs that were stopped early go on from their checkpoints"),
+        count => tell!("{count} runs that were stopped early go on from their checkpoints"),
     }
     Ok(())
 }

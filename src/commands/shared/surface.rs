@@ -69,14 +69,14 @@ impl Fitted {
             self.missed(flops)
         else {
             if self.largest().is_some_and(|largest| flops > largest) {
-                eprintln!(
+                tell!(
                     "note: no budget could be held out, so the interval of the loss assumes that the form of the surface holds \
                      that far; three budgets whose smaller ones give a surface tell how far it misses the largest"
                 );
             }
             return;
         };
-        eprintln!(
+        tell!(
             "note: fitted without its largest budget, {} times the next one, the surface misses the losses there by {rms:.4} nats \
              ({mean:+.4} on average); the interval of the loss counts an error of {error:.4} for what of that is not the scatter of \
              single runs",
@@ -88,7 +88,7 @@ impl Fitted {
     /// not 6ND.
     pub fn note_cost(&self, params: f64) {
         if let Some(beyond) = self.priced.cost.beyond.filter(|beyond| params > 1.01 * beyond.largest) {
-            eprintln!(
+            tell!(
                 "note: FLOPs of models larger than {} parameters, the largest trained, are taken to come to 6ND; {} of so many \
                  are {:.2} times that",
                 Params(beyond.largest),
@@ -118,7 +118,7 @@ impl Fitted {
             } else {
                 continue;
             };
-            eprintln!(
+            tell!(
                 "warning: {} {what} are a factor of {} beyond the {word} behind this surface, {}: the \
                  form of the surface may not hold that far",
                 print(*value),
@@ -197,7 +197,7 @@ fn choose_by_forecast(surfaces: &mut [Summary]) {
         let told = |(i, error): &(usize, f64)| format!("{} {error:.4}", words::approach_short(&surfaces[*i].approach));
         let told: Vec<String> = ranked.iter().map(told).collect();
         let best = words::approach_short(&surfaces[ranked[0].0].approach);
-        eprintln!("note: {best} predicts the losses of the largest budget best (rms in nats: {})", told.join(", "));
+        tell!("note: {best} predicts the losses of the largest budget best (rms in nats: {})", told.join(", "));
         surfaces.swap(0, ranked[0].0);
     }
 }
@@ -243,7 +243,7 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     if let Some(first) = surfaces.first()
         && surfaces.iter().any(|fit| fit.group != first.group)
     {
-        eprintln!("warning: {path} has fits of several groups; the first that converged is used");
+        tell!("warning: {path} has fits of several groups; the first that converged is used");
     }
     let Some(summary) = surfaces.into_iter().next() else {
         bail!(
@@ -255,10 +255,10 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     let surface = priced.surface;
     ensure!(surface.is_proper(), "{path}: {surface:?} is not a valid surface: A, B, alpha and beta must be above zero");
     if summary.status != Status::Converged {
-        eprintln!("warning: the status of this fit is '{}': {}", summary.status.name(), summary.conclusion);
+        tell!("warning: the status of this fit is '{}': {}", summary.status.name(), summary.conclusion);
     }
     if summary.draws.is_empty() {
-        eprintln!("note: no intervals: this file has no resamples; `runner fit RUNS.csv --json` writes them");
+        tell!("note: no intervals: this file has no resamples; `runner fit RUNS.csv --json` writes them");
     }
     Ok(Fitted { summary, priced })
 }

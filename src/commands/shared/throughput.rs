@@ -33,7 +33,7 @@ impl Throughput {
         }
         // Its models are not ours, nor is its speed, where it trains shapes of ours.
         if plan.runs.iter().any(|planned| planned.run.program.is_some()) {
-            eprintln!(
+            tell!(
                 "hours: the speed of a program is not measured; give --flops-per-second, the sustained FLOP/s of one slot"
             );
             return Ok(Self::unknown());
@@ -53,7 +53,7 @@ impl Throughput {
         for index in chosen {
             let planned = by_size[index];
             let rate = crate::train::throughput(device, cache, 1, planned)?;
-            eprintln!("measured: {:.1e} FLOP/s at width {}", rate, planned.run.shape.width);
+            tell!("measured: {:.1e} FLOP/s at width {}", rate, planned.run.shape.width);
             points.push((planned.params.total() as f64, rate));
         }
         Ok(Self { points })
@@ -63,7 +63,7 @@ impl Throughput {
     #[cfg(not(feature = "train"))]
     #[expect(clippy::unnecessary_wraps, reason = "the same signature as with a device, where measuring may fail")]
     fn of_models(_: &str, _: &Path, _: &Plan) -> anyhow::Result<Self> {
-        eprintln!("hours: this build cannot train; give --flops-per-second, the sustained FLOP/s of one slot");
+        tell!("hours: this build cannot train; give --flops-per-second, the sustained FLOP/s of one slot");
         Ok(Self::unknown())
     }
 

@@ -51,12 +51,12 @@ pub fn read(path: &Path) -> anyhow::Result<Option<Kept>> {
     let mut laws = objects.map_while(Result::ok).flat_map(listed).filter(is_formula);
     let Some(first) = laws.next() else { return Ok(None) };
     if laws.next().is_some() {
-        eprintln!("warning: {} has several laws; the first is used", path.display());
+        tell!("warning: {} has several laws; the first is used", path.display());
     }
     let kept: Kept = serde_json::from_value(first)
         .with_context(|| format!("{}: is not what `runner fit --formula --json` prints", path.display()))?;
     if kept.fit.law.status != Status::Converged {
-        eprintln!("warning: the status of this fit is '{}': {}", kept.fit.law.status.name(), kept.fit.law.conclusion);
+        tell!("warning: the status of this fit is '{}': {}", kept.fit.law.status.name(), kept.fit.law.conclusion);
     }
     Ok(Some(kept))
 }

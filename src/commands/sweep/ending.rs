@@ -29,31 +29,37 @@ const LISTED: usize = 20;
 
 fn conclude(ledger: &Ledger, tally: &Tally) -> anyhow::Result<()> {
     for path in &tally.conflicts {
-        eprintln!("{}", conflict_warning(path));
+        tell!("{}", conflict_warning(path));
     }
     let diverged = results::diverged(ledger, tally)?;
     for (run, how) in diverged.iter().take(LISTED) {
-        eprintln!("run {run} {how}");
+        tell!("run {run} {how}");
     }
     if let Some(more @ 1..) = diverged.len().checked_sub(LISTED) {
-        eprintln!("{more} more runs diverged: runs.csv lists them");
+        tell!("{more} more runs diverged: runs.csv lists them");
     }
     for (device, reason) in &tally.quarantined {
-        eprintln!("device {device} failed several runs in a row and got no more: {reason}");
+        tell!("device {device} failed several runs in a row and got no more: {reason}");
     }
     for (device, reason) in &tally.shut {
-        eprintln!("{device} did not open and got no runs: {reason}");
+        tell!("{device} did not open and got no runs: {reason}");
     }
-    if tally.pending > 0 {
-        eprintln!("{} runs were not trained, since no device was left", tally.pending);
+    match &tally.fruitless {
+        Some(reason) => tell!(
+            "{} runs were not trained: the first three had no result, for one reason, so that the others would be lost as well. Mend \
+             the program and run the sweep again. The last of them: {reason}",
+            tally.pending
+        ),
+        None if tally.pending > 0 => tell!("{} runs were not trained, since no device was left", tally.pending),
+        None => {}
     }
     if !tally.failed.is_empty() {
-        eprintln!("{} runs failed:", tally.failed.len());
+        tell!("{} runs failed:", tally.failed.len());
         for (run, failure) in tally.failed.iter().take(LISTED) {
-            eprintln!("  {run}: {failure}");
+            tell!("  {run}: {failure}");
         }
         if let Some(more @ 1..) = tally.failed.len().checked_sub(LISTED) {
-            eprintln!("  and {more} more, each in its folder below {}", ledger.dir().join("runs").display());
+            tell!("  and {more} more, each in its folder below {}", ledger.dir().join("runs").display());
         }
     }
     Ok(())

@@ -108,7 +108,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     // What comes now is short, and repeated by the next call: a signal ends it at once.
     drop(interrupts);
     if let (Some(chooser), Ok(Tally { interrupted: None, .. })) = (&chooser, &tally) {
-        chooser.conclude(&ledger)?.iter().for_each(|end| eprintln!("{end}"));
+        chooser.conclude(&ledger)?.iter().for_each(|end| tell!("{end}"));
     }
     end(&ledger.with_chosen_alone(), spec, args, tally)
 }
@@ -135,7 +135,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
     results::foresee(spec, &plan, (&args.spec, &args.overrides.set))?;
     if let Some(chooser) = chooser {
         chooser.check(&plan)?;
-        chooser.known().iter().for_each(|line| eprintln!("{line}"));
+        chooser.known().iter().for_each(|line| tell!("{line}"));
     }
     remarks::say(spec, &plan);
     if spec.train.command.is_empty() {
@@ -152,7 +152,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
     }
     if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
         let seconds = ledger::EXPIRY.as_secs();
-        eprintln!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
+        tell!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
     }
     let ledger = if chooser.is_some() {
         let chosen = ledger::chosen_of(&plan, &ledger::choices(&dir)?);
@@ -170,7 +170,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
 /// What is kept of a sweep that did not come to its end, and the command that goes on.
 fn kept(ledger: &Ledger, how: &str, tally: &Tally) -> Vec<String> {
     let runs = ledger.plan().runs.len();
-    let (done, dir) = (runs - tally.pending, ledger.dir().display());
+    let (done, dir) = (runs - tally.pending - tally.failed.len(), ledger.dir().display());
     vec![
         format!(
             "{how} with {done} of {runs} runs done. Nothing is lost: they are kept in {dir}, and runs under way go on from \
@@ -182,7 +182,7 @@ fn kept(ledger: &Ledger, how: &str, tally: &Tally) -> Vec<String> {
 
 fn announce(ledger: &Ledger, opened: &Opened, per_device: usize, before: &Tally) {
     if ledger.losses() == Losses::Rehearsed {
-        eprintln!("{}", results::REHEARSAL);
+        tell!("{}", results::REHEARSAL);
     }
     let runs = &ledger.plan().runs;
     let flops = Flops(runs.iter().map(PlannedRun::flops_spent).sum());
@@ -191,19 +191,16 @@ fn announce(ledger: &Ledger, opened: &Opened, per_device: usize, before: &Tally)
         count => format!(", {count} points of the grid left out (`runner plan` tells why)"),
     };
     let what = if ledger.is_choosing() { "candidates" } else { "runs" };
-    eprintln!("{} {what}, {flops} FLOPs{left_out}, into {}", runs.len(), ledger.dir().display());
+    tell!("{} {what}, {flops} FLOPs{left_out}, into {}", runs.len(), ledger.dir().display());
     if let Some(less) = ledger.grown_from() {
         let more = runs.len() - less;
-        eprintln!(
-            "the sweep grows by {more} runs; the earlier spec is kept in {}",
-            ledger.dir().join("specs").display()
-        );
+        tell!("the sweep grows by {more} runs; the earlier spec is kept in {}", ledger.dir().join("specs").display());
     }
     let done = ledger.wanted().len() - before.pending;
     if done > 0 {
-        eprintln!("{done} of them are done already");
+        tell!("{done} of them are done already");
     }
     if before.pending > 0 || ledger.is_choosing() {
-        eprintln!("{} slots on {opened}", per_device * opened.devices.len());
+        tell!("{} slots on {opened}", per_device * opened.devices.len());
     }
 }

@@ -26,7 +26,7 @@ impl Opened {
             match device::trainer(name, cache, threads) {
                 Ok(trainer) => {
                     for (name, reason) in &shut {
-                        eprintln!("{name} gets no runs: {reason}");
+                        tell!("{name} gets no runs: {reason}");
                     }
                     let (device, devices) = (trainer.device(), devices[at..].to_vec());
                     return Ok(Self { device, devices, shut, cards: device::cards() });

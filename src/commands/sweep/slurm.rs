@@ -84,7 +84,7 @@ impl Sweep<'_> {
         std::fs::write(file.path(), &text)?;
         let said = self.client.test(file.path())?;
         stdout::print(&text)?;
-        eprintln!("nothing is submitted; Slurm says: {said}");
+        tell!("nothing is submitted; Slurm says: {said}");
         Ok(ExitCode::SUCCESS)
     }
 
@@ -120,18 +120,18 @@ impl Sweep<'_> {
                     self.submit(ledger, pending)?
                 }
                 (Some(submission), Some(state)) => {
-                    eprintln!("array {} of an earlier call goes on: {state}", number(&submission));
+                    tell!("array {} of an earlier call goes on: {state}", number(&submission));
                     submission
                 }
             };
             let Some(interrupts) = &interrupts else { return leave(ledger, &live) };
             match watch(ledger, &live, interrupts)? {
                 Watched::Interrupted(signal) => {
-                    eprintln!("no longer watched; the array goes on. The same command watches it again");
+                    tell!("no longer watched; the array goes on. The same command watches it again");
                     return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
                 }
                 Watched::Ended { cancelled: true } => {
-                    eprintln!("the array was cancelled; the same command again goes on with the rest");
+                    tell!("the array was cancelled; the same command again goes on with the rest");
                     return Ok(ExitCode::from(execute::REQUEUE));
                 }
                 Watched::Ended { cancelled: false } | Watched::Done => {
@@ -147,7 +147,7 @@ impl Sweep<'_> {
         let tasks = self.launcher.workers.min(pending);
         let script = |name: &str| self.script(&dir, tasks, name);
         let submission = Submission::submit(ledger, &self.client, &self.spec.name, tasks, script)?;
-        eprintln!("{pending} runs to train; submitted array {} of {tasks} workers", number(&submission));
+        tell!("{pending} runs to train; submitted array {} of {tasks} workers", number(&submission));
         Ok(submission)
     }
 
@@ -195,7 +195,7 @@ impl Sweep<'_> {
             if matches!(state, Some(ArrayState::Pending { .. } | ArrayState::Running { .. }))
                 && let Err(error) = submission.drop_pending(&Client::impatient())
             {
-                eprintln!("tasks that are still pending will find nothing to do and exit ({error})");
+                tell!("tasks that are still pending will find nothing to do and exit ({error})");
             }
             submission.conclude(ledger)?;
         }
@@ -207,8 +207,8 @@ impl Sweep<'_> {
 fn leave(ledger: &Ledger, submission: &Submission) -> anyhow::Result<ExitCode> {
     let (dir, logs) = (ledger.dir().display(), logs(ledger.dir()));
     let job = number(submission);
-    eprintln!("logs in {}; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them", logs.display());
-    eprintln!("the same command again, when they have ended, fits and reports; with --wait it waits for that");
+    tell!("logs in {}; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them", logs.display());
+    tell!("the same command again, when they have ended, fits and reports; with --wait it waits for that");
     stdout::print(&format!("{job}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -225,7 +225,7 @@ fn watch(ledger: &Ledger, submission: &Submission, interrupts: &Receiver<i32>) -
         let runs = ledger.plan().runs.len();
         let line = format!("{} of {runs} runs are over; {state}", runs - tally.pending);
         if line != told {
-            eprintln!("{line}");
+            tell!("{line}");
             told = line;
         }
         if tally.pending == 0 {
@@ -245,7 +245,7 @@ fn watch(ledger: &Ledger, submission: &Submission, interrupts: &Receiver<i32>) -
 
 /// An array ended without having ended a single run: the next one would not do better.
 fn give_up(ledger: &Ledger, tally: &Tally) -> ExitCode {
-    eprintln!(
+    tell!(
         "error: {} runs are left, and the last array ended none; its logs in {} say why. The same command again tries \
          once more",
         tally.pending,

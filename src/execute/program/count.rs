@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::lines::{Line, Stream};
+use super::lines::{Heard, Line, Stream};
 use super::{LOOK_EVERY, Running};
 use crate::plan::Program;
 use crate::spec::Config;
@@ -41,9 +41,11 @@ pub fn count(program: &Program, config: &Config, told: &Value) -> Result<[Option
     };
     loop {
         match running.lines.recv_timeout(LOOK_EVERY) {
-            Ok(line) => {
+            Ok(said) => {
                 heard = Instant::now();
-                hear(&line);
+                if let Heard::Line(line) = said {
+                    hear(&line);
+                }
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) if matches!(running.child.try_wait(), Ok(Some(_)) | Err(_)) => break,

@@ -7,16 +7,20 @@
 
 mod config;
 mod count;
+mod doubts;
+mod ended;
 mod leftovers;
 mod lines;
 mod printed;
 mod protocol;
+mod reached;
+mod said;
 mod stalled;
 
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -26,10 +30,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 pub use self::count::count;
+use self::ended::{Ended, Stop};
 pub use self::leftovers::end_of_worker;
-use self::lines::{Line, Stream};
-use self::protocol::{Story, Wrong};
-use super::REQUEUE;
+use self::lines::{Heard, Line, Stream};
+use self::protocol::Story;
 use crate::plan::Program;
 use crate::trainer::{DeviceInfo, Job, OnProgress, Outcome, TrainError, Trainer};
 
@@ -101,71 +105,14 @@ impl Trainer for ProgramTrainer {
             }
         };
         let status = running.end(stopped.is_some(), ended.then_some(&mut hear as &mut dyn FnMut(&Line)));
-        match (stopped, status) {
-            (Some(Stop::Asked), Ok(status)) if status.success() && wrong.is_none() && story.is_done() => {
-                story.outcome().map_err(|Wrong(what)| TrainError::Configuration(what))
-            }
-            (Some(Stop::Asked), _) => Err(TrainError::Interrupted { step: story.step() }),
-            (Some(Stop::Diverged), _) => Ok(story.diverged()),
-            (Some(Stop::Wrong(Wrong(what))), _) => Err(TrainError::Configuration(what)),
-            (Some(Stop::Silent), _) => Err(TrainError::Program(format!(
-                "the program printed nothing for {} s and was stopped; train.patience_seconds is the limit. Does it flush what it \
-                 prints? A pipe is no terminal{}",
-                program.patience_seconds,
-                story.last_words()
-            ))),
-            (None, Err(error)) => Err(failed("wait for the program", &error)),
-            (None, Ok(_)) if story.has_diverged() => Ok(story.diverged()),
-            (None, Ok(status)) => {
-                if let Some(Wrong(what)) = wrong {
-                    return Err(TrainError::Configuration(what));
-                }
-                story.complete(on_progress);
-                at_its_end(status, &story, (&folder, begun))
-            }
-        }
+        Ended { stopped, status, wrong, folder: &folder, begun, program }.outcome(&mut story, on_progress)
     }
-}
-
-/// What an end of the program by itself means.
-fn at_its_end(status: ExitStatus, story: &Story, (folder, begun): (&Path, Instant)) -> Result<Outcome, TrainError> {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => story.outcome().map_err(|Wrong(what)| TrainError::Configuration(what)),
-        // It checkpointed of its own accord, because its time was over, and wants to be started again.
-        (Some(code), _) if code == i32::from(REQUEUE) => {
-            let step = story.step();
-            Err(match stalled::note(folder, step, begun.elapsed()) {
-                Some(what) => TrainError::Configuration(what + &story.last_words()),
-                None => TrainError::Interrupted { step },
-            })
-        }
-        (Some(code), _) => {
-            Err(TrainError::Program(format!("the program ended with exit code {code}{}", story.last_words())))
-        }
-        (None, signal) => Err(TrainError::Program(format!(
-            "the program was ended by signal {}{}",
-            signal.unwrap_or_default(),
-            story.last_words()
-        ))),
-    }
-}
-
-/// Why a program that runs is stopped.
-enum Stop {
-    /// The sweep was asked to stop.
-    Asked,
-    /// Its loss left the numbers.
-    Diverged,
-    /// It says what cannot be.
-    Wrong(Wrong),
-    /// It says nothing.
-    Silent,
 }
 
 /// A program at work.
 struct Running {
     child: Child,
-    lines: Receiver<Line>,
+    lines: Receiver<Heard>,
     /// The file that describes its run.
     config: PathBuf,
 }
@@ -208,7 +155,8 @@ impl Running {
         let mut looked = Instant::now();
         loop {
             match self.lines.recv_timeout(LOOK_EVERY) {
-                Ok(line) => {
+                Ok(Heard::Part) => heard = Instant::now(),
+                Ok(Heard::Line(line)) => {
                     heard = Instant::now();
                     match story.hear(&line, on_progress) {
                         Ok(ControlFlow::Continue(())) => {}
@@ -249,8 +197,8 @@ impl Running {
         let begun = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < GRACE {
             // Its pipes are read on, or it could not end.
-            while let Ok(line) = self.lines.try_recv() {
-                if let Some(hear) = &mut hear {
+            while let Ok(said) = self.lines.try_recv() {
+                if let (Some(hear), Heard::Line(line)) = (&mut hear, said) {
                     hear(&line);
                 }
             }
@@ -258,7 +206,7 @@ impl Running {
         }
         if matches!(self.child.try_wait(), Ok(None)) {
             let why = if stop { "of SIGTERM" } else { "of closing its output" };
-            eprintln!("the program does not end within {} s {why} and is killed", GRACE.as_secs());
+            tell!("the program does not end within {} s {why} and is killed", GRACE.as_secs());
         }
         let _ = kill_process_group(group, Signal::KILL);
         leftovers::end_of_run(&self.config);
@@ -266,8 +214,8 @@ impl Running {
             let ended = Instant::now();
             while ended.elapsed() < LAST {
                 match self.lines.recv_timeout(LOOK_EVERY) {
-                    Ok(line) => hear(&line),
-                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(Heard::Line(line)) => hear(&line),
+                    Ok(Heard::Part) | Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
             }

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! {"step": 100, "tokens": 51200, "loss": 5.31}        a point of the training curve
-//! {"val_loss": 3.42, "val_loss_stderr": 0.004}         the result, once
+//! {"val_loss": 3.42, "val_loss_stderr": 0.004}         the result; where several are told, the last one
 //! ```
 //!
 //! Other keys are kept as columns of tables, each with its last value. Other lines are its log: the last ones are shown where
-//! it fails. Losses are in nats per token.
+//! it fails. Losses are in nats per token. What a line says is in `said`, whether a run came to its end in `reached`, what of it is
+//! odd in `doubts`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -18,10 +19,12 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::lines::{LONGEST, Line, Stream};
+use super::doubts;
+use super::lines::{Line, Stream};
 use super::printed::{self, Printed};
+use super::reached::{Goal, Reached};
+use super::said::{self, Said};
 use crate::ledger::CurvePoint;
-use crate::lines::plain_json;
 use crate::plan::PlannedRun;
 use crate::trainer::{OnProgress, Outcome, Progress, Told};
 use crate::whole;
@@ -31,8 +34,6 @@ const LAST_LINES: usize = 8;
 const SHOWN: usize = 200;
 /// What was told beside the curve, kept for the next attempt.
 const TOLD: &str = "told.json";
-/// Share of its tokens by which a run may end too early or too late.
-const AROUND: f64 = 0.01;
 
 /// What a program says that cannot be.
 #[derive(Debug)]
@@ -41,58 +42,8 @@ pub(super) struct Wrong(pub(super) String);
 /// Further columns that are kept, and characters of their names and texts.
 const MOST_COLUMNS: usize = 100;
 const LONGEST_NAME: usize = 80;
-
-/// The keys that mean something, and the others.
-#[derive(Debug, Deserialize)]
-struct Said {
-    run: Option<String>,
-    step: Option<f64>,
-    tokens: Option<f64>,
-    #[serde(default, deserialize_with = "loss")]
-    loss: Option<Loss>,
-    learning_rate: Option<f64>,
-    #[serde(default, deserialize_with = "loss")]
-    val_loss: Option<Loss>,
-    val_loss_stderr: Option<f64>,
-    #[serde(flatten)]
-    others: serde_json::Map<String, Value>,
-}
-
-/// A loss as a line tells it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Loss {
-    /// A number, or the word of what is none.
-    Number(f64),
-    /// `null`: what other languages than Python write for what is no number, and loggers for what was not measured.
-    Null,
-}
-
-/// A loss that is there, even where it is none.
-fn loss<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Loss>, D::Error> {
-    let word = |text: &str| text.parse::<f64>().ok().filter(|value| !value.is_finite());
-    let told = match Value::deserialize(deserializer)? {
-        Value::Null => Some(Loss::Null),
-        Value::Number(number) => number.as_f64().map(Loss::Number),
-        Value::String(text) => word(&text).map(Loss::Number),
-        _ => None,
-    };
-    told.map(Some).ok_or_else(|| serde::de::Error::custom("a loss is a number"))
-}
-
-impl Said {
-    /// The training loss and the result. One that is `null` was not measured where another loss beside it is a number, and is no
-    /// number where it stands alone.
-    fn losses(&self) -> [Option<f64>; 2] {
-        let told = [self.loss, self.val_loss];
-        let finite = |loss: &Option<Loss>| matches!(loss, Some(Loss::Number(value)) if value.is_finite());
-        let is_loss = |(name, value): (&String, &Value)| name.to_lowercase().contains("loss") && value.is_number();
-        let measured = told.iter().any(finite) || self.others.iter().any(is_loss);
-        told.map(|loss| match loss? {
-            Loss::Number(value) => Some(value),
-            Loss::Null => (!measured).then_some(f64::NAN),
-        })
-    }
-}
+/// Keys that a message names.
+const NAMED: usize = 12;
 
 /// A result, and the line that told it.
 #[derive(Clone, Copy)]
@@ -100,13 +51,10 @@ struct Final {
     loss: f64,
     stderr: f64,
     line: u64,
-}
-
-/// The last tokens that it told of, and the line that told them.
-#[derive(Clone, Copy)]
-struct Reached {
-    tokens: f64,
-    line: u64,
+    /// The tokens at which it was measured, where its line tells that.
+    place: Option<f64>,
+    /// The tokens of the last training loss before it.
+    after: f64,
 }
 
 /// A point of the curve as it is kept for the next attempt.
@@ -135,21 +83,32 @@ pub(super) struct Story<'a> {
     /// Losses since the last point of the curve.
     since: (f64, usize),
     last: Option<Progress>,
+    /// How far this attempt has told that it came, whether that is to be kept, and how far earlier ones did.
     reached: Option<Reached>,
+    unkept: bool,
+    reached_earlier: Option<Reached>,
     result: Option<Final>,
+    /// Losses of validation by other names.
+    others: BTreeMap<String, Final>,
+    /// The name of the training loss, where it is not `loss`.
+    training: Option<String>,
     diverged: Option<(usize, Option<f64>)>,
     /// What else it told, each with its last value.
     told: BTreeMap<String, Told>,
     log: VecDeque<String>,
     /// The first line that looked like an object and was not understood, why, and how many there were.
     broken: Option<(u64, String, usize)>,
+    /// Lines on standard error that look as if they told a loss.
+    on_stderr: usize,
 }
 
 impl<'a> Story<'a> {
     pub(super) fn new(run: &'a PlannedRun, folder: &Path, begun: Instant) -> Self {
         let curve = folder.join("curve.jsonl");
         let kept = fs::read_to_string(&curve).unwrap_or_default();
-        let earlier = kept.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
+        let earlier: Vec<Kept> = kept.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
+        let of_curve = || Reached::of_curve(earlier.iter().map(|kept| &kept.point));
+        let reached_earlier = Reached::load(folder).or_else(of_curve);
         let told = fs::read(folder.join(TOLD)).ok().and_then(|told| serde_json::from_slice(&told).ok());
         Self {
             run,
@@ -163,24 +122,29 @@ impl<'a> Story<'a> {
             since: (0.0, 0),
             last: None,
             reached: None,
+            unkept: false,
+            reached_earlier,
             result: None,
+            others: BTreeMap::new(),
+            training: None,
             diverged: None,
             told: BTreeMap::new(),
             log: VecDeque::new(),
             broken: None,
+            on_stderr: 0,
         }
     }
 
     /// Understands a line.
     pub(super) fn hear(&mut self, line: &Line, on_progress: OnProgress<'_>) -> Result<ControlFlow<()>, Wrong> {
         self.printed.keep(line);
-        let is_object = line.stream == Stream::Out && line.text.trim_start().starts_with('{');
-        let said = match is_object.then(|| object(line)) {
+        let said = match said::of(line) {
             Some(Ok(said)) => said,
             other => {
                 if let Some(Err(why)) = other {
                     self.broken.get_or_insert((line.number, why, 0)).2 += 1;
                 }
+                self.on_stderr += usize::from(line.stream == Stream::Err && said::looks_like_one(&line.text));
                 self.log(&line.text);
                 return Ok(ControlFlow::Continue(()));
             }
@@ -193,8 +157,10 @@ impl<'a> Story<'a> {
         self.keep_others(&said.others);
         let [loss, val_loss] = said.losses();
         if let Some(loss) = val_loss {
-            self.result(loss, said.val_loss_stderr, line.number)?;
+            self.result(loss, &said, line.number)?;
         }
+        self.other_results(&said, line.number);
+        let loss = loss.or_else(|| self.other_training(&said));
         match (loss, said.learning_rate) {
             (Some(loss), _) => self.point(&said, loss, line.number, on_progress),
             // A rate by itself is a setting of the run.
@@ -203,6 +169,59 @@ impl<'a> Story<'a> {
                 Ok(ControlFlow::Continue(()))
             }
         }
+    }
+
+    /// The training loss by another name, of which a step is known: of several the name that comes first, and none where
+    /// `loss` was told.
+    fn other_training(&mut self, said: &Said) -> Option<f64> {
+        said.place(self.per_step())?;
+        let (name, loss) = said.training()?;
+        if self.training.is_none() && self.last.is_none() {
+            self.training = Some(name.to_owned());
+        }
+        (self.training.as_deref() == Some(name)).then_some(loss)
+    }
+
+    /// Losses of validation by other names: the result where no `val_loss` is told.
+    fn other_results(&mut self, said: &Said, line: u64) {
+        let place = said.place(self.per_step()).map(|(_, tokens)| tokens);
+        let (stderr, after) = (said.val_loss_stderr.unwrap_or(0.0), self.trained());
+        for (name, loss) in said.results() {
+            if self.others.len() < MOST_COLUMNS || self.others.contains_key(name) {
+                self.others.insert(name.to_owned(), Final { loss, stderr, line, place, after });
+            }
+        }
+        if said.results().next().is_some() {
+            self.measured(place, line);
+        }
+    }
+
+    fn per_step(&self) -> f64 {
+        self.run.run.tokens_per_step() as f64
+    }
+
+    /// The end of the run.
+    fn goal(&self) -> Goal {
+        Goal { tokens: self.run.tokens as f64, step: self.per_step() }
+    }
+
+    /// Tokens of the last training loss of this attempt.
+    fn trained(&self) -> f64 {
+        self.reached.as_ref().map_or(0.0, |reached| reached.trained)
+    }
+
+    /// Notes where a loss was measured, where that is told.
+    fn measured(&mut self, place: Option<f64>, line: u64) {
+        if let Some(tokens) = place {
+            self.place().measured(tokens, line);
+        }
+    }
+
+    /// How far this attempt has come, which is to be kept.
+    fn place(&mut self) -> &mut Reached {
+        self.unkept = true;
+        let earlier = self.reached_earlier.as_ref();
+        self.reached.get_or_insert_with(|| Reached::begun(earlier))
     }
 
     /// Keeps the beginning of a line for the case that the program fails.
@@ -230,7 +249,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn result(&mut self, loss: f64, stderr: Option<f64>, line: u64) -> Result<(), Wrong> {
+    fn result(&mut self, loss: f64, said: &Said, line: u64) -> Result<(), Wrong> {
         if !loss.is_finite() {
             self.diverged = Some((self.step(), None));
             return Ok(());
@@ -239,24 +258,31 @@ impl<'a> Story<'a> {
             let what = format!("its val_loss is {loss}, and a loss in nats per token is above 0");
             return Err(self.wrong(line, &what));
         }
+        let place = said.place(self.per_step()).map(|(_, tokens)| tokens);
+        let now = Final { loss, stderr: said.val_loss_stderr.unwrap_or(0.0), line, place, after: self.trained() };
+        // One that was measured on the way is followed by another of later steps.
         if let Some(before) = self.result
             && (before.loss - loss).abs() > 1e-9
+            && now.after <= before.after
+            && place.zip(before.place).is_none_or(|(now, before)| now <= before)
         {
             let what = format!(
-                "its val_loss is {loss} here and {} on line {}. val_loss is the result, told once at the end: tell losses that are \
-                 measured on the way by another name, such as eval_loss",
+                "its val_loss is {loss} here and {} on line {}, and no later step was told between them. val_loss is the result: \
+                 tell losses of other data by another name, and those that are measured on the way with \"step\" beside them",
                 before.loss, before.line
             );
             return Err(self.wrong(line, &what));
         }
-        if let Some(error) = stderr.filter(|error| *error < 0.0) {
+        if now.stderr < 0.0 {
             let what = format!(
-                "its val_loss_stderr is {error}, and a standard error is not below 0; leave it out where it is unknown"
+                "its val_loss_stderr is {}, and a standard error is not below 0; leave it out where it is unknown",
+                now.stderr
             );
             return Err(self.wrong(line, &what));
         }
-        // Zero where the program does not know it, as for tables without that column.
-        self.result = Some(Final { loss, stderr: stderr.unwrap_or(0.0), line });
+        // A standard error of zero where the program does not know it, as for tables without that column.
+        self.result = Some(now);
+        self.measured(place, line);
         Ok(())
     }
 
@@ -267,13 +293,8 @@ impl<'a> Story<'a> {
         line: u64,
         on_progress: OnProgress<'_>,
     ) -> Result<ControlFlow<()>, Wrong> {
-        let per_step = self.run.run.tokens_per_step() as f64;
-        let [step, tokens] = [said.step, said.tokens].map(|value| value.filter(|value| *value >= 0.0));
-        let (step, tokens) = match (step, tokens) {
-            (Some(step), Some(tokens)) => (step as usize, tokens),
-            (Some(step), None) => (step as usize, step * per_step),
-            (None, Some(tokens)) => ((tokens / per_step) as usize, tokens),
-            (None, None) => return Err(self.wrong(line, "a loss needs \"step\" or \"tokens\" beside it")),
+        let Some((step, tokens)) = said.place(self.per_step()) else {
+            return Err(self.wrong(line, "a loss needs \"step\" or \"tokens\" beside it"));
         };
         if !loss.is_finite() {
             self.diverged = Some((step, None));
@@ -311,7 +332,7 @@ impl<'a> Story<'a> {
             progress.train_loss = loss;
         }
         self.last = Some(progress);
-        self.reached = Some(Reached { tokens, line });
+        self.place().trained((step, tokens), line);
         Ok(on_progress(progress))
     }
 
@@ -342,7 +363,7 @@ impl<'a> Story<'a> {
     /// A program that told its result and no loss before it had trained to its end in an earlier attempt: that one's curve and
     /// seconds are those of the run.
     pub(super) fn complete(&mut self, on_progress: OnProgress<'_>) {
-        if self.last.is_none() && self.result.is_some() {
+        if self.last.is_none() && self.last_result().is_ok() {
             // Whether to go on is no question any more.
             let _ = self.again(usize::MAX, on_progress);
         }
@@ -366,9 +387,18 @@ impl<'a> Story<'a> {
         let _ = whole::write_unsynced(&self.curve, curve.as_bytes());
     }
 
+    /// Keeps how far this attempt came, for the next one.
+    pub(super) fn keep_reached(&mut self) {
+        if let Some(reached) = self.reached.as_ref().filter(|_| self.unkept) {
+            reached.keep(self.curve.parent().unwrap_or(Path::new("")));
+        }
+        self.unkept = false;
+    }
+
     /// Asks whether to go on, while the program is silent.
     pub(super) fn look(&mut self, on_progress: OnProgress<'_>) -> ControlFlow<()> {
         self.printed.flush();
+        self.keep_reached();
         let nothing = Progress {
             step: 0,
             tokens: 0,
@@ -404,32 +434,18 @@ impl<'a> Story<'a> {
 
     /// The result of a program that ended well.
     pub(super) fn outcome(&self) -> Result<Outcome, Wrong> {
-        let Some(result) = self.result else {
-            let broken = self.broken.as_ref().map_or_else(String::new, |(line, why, _)| {
-                format!(", and line {line} of what it printed begins like JSON and was not understood ({why})")
-            });
-            return Err(Wrong(format!(
-                "the program ended without a result{broken}: it must print one line such as {{\"val_loss\": 3.42}}{}",
-                self.last_words()
-            )));
-        };
-        let asked = self.run.tokens;
-        if let Some(Reached { tokens, line }) = self.reached.filter(|reached| !self.is_all(reached.tokens)) {
-            return Err(self.wrong(line, &format!("it ended at {tokens} tokens, and the run has {asked}")));
+        let result = self.checked()?;
+        if !result.loss.is_finite() {
+            return Ok(self.diverged());
         }
-        if let Some((line, why, count)) = &self.broken {
-            eprintln!(
-                "run {}: {count} lines of what the program printed begin like JSON and were not understood; the first is line \
-                 {line}: {why}",
-                self.run.id
-            );
-        }
+        let train_loss = self.points.last().and_then(|last| last.point.train_loss);
+        self.warn(result, train_loss);
         let seconds = self.seconds();
         Ok(Outcome::Finished {
             val_loss: result.loss,
             val_loss_se: result.stderr,
-            train_loss: self.points.last().and_then(|last| last.point.train_loss),
-            tokens_per_second: asked as f64 / seconds.max(1e-9),
+            train_loss,
+            tokens_per_second: self.run.tokens as f64 / seconds.max(1e-9),
             seconds,
             evaluations: Vec::new(),
             shared_steps: 0,
@@ -437,17 +453,124 @@ impl<'a> Story<'a> {
         })
     }
 
-    /// Whether it has told a result and the end of its curve, so that a request to stop found it done. Of one that tells no
-    /// curve it is not known whether it measured its loss early because it was to stop.
-    pub(super) fn is_done(&self) -> bool {
-        let at_the_end = self.reached.is_some_and(|reached| self.is_all(reached.tokens));
-        self.result.is_some() && at_the_end && !self.has_diverged()
+    /// The result, where it is that of the whole run.
+    fn checked(&self) -> Result<Final, Wrong> {
+        let result = self.last_result()?;
+        let (asked, goal) = (self.run.tokens, self.goal());
+        if let Some(tokens) = result.place.filter(|tokens| !goal.is_met(*tokens)) {
+            let what = format!(
+                "its last val_loss is that of {tokens} tokens, and the run has {asked}: measure it once more after the last step"
+            );
+            return Err(self.wrong(result.line, &what));
+        }
+        if result.place.is_none() && goal.is_later(self.trained(), result.after) {
+            let what = format!(
+                "its last val_loss, and losses of later steps follow it: it was told after {} tokens, and the run came to {}. Measure \
+                 it once more after the last step",
+                result.after,
+                self.trained()
+            );
+            return Err(self.wrong(result.line, &what));
+        }
+        let Some(reached) = self.furthest().filter(|reached| !reached.is_whole(goal)) else { return Ok(result) };
+        let every =
+            reached.every().map_or_else(String::new, |every| format!(", with a line about every {every} steps"));
+        let what = format!(
+            "it ended at {} tokens, and the run has {asked}{every}. Where it was trained to its end, let it tell its last step, as in \
+             {{\"step\": {}, \"val_loss\": {}}}",
+            reached.tokens, self.run.run.schedule.steps, result.loss
+        );
+        Err(match reached.line {
+            Some(line) => self.wrong(line, &what),
+            None => Wrong(format!("by what an earlier attempt told, {what}{}", self.last_words())),
+        })
     }
 
-    /// Whether these are the tokens of the run, but for a step or a hundredth of them.
-    fn is_all(&self, tokens: f64) -> bool {
-        let (asked, step) = (self.run.tokens as f64, self.run.run.tokens_per_step() as f64);
-        (tokens - asked).abs() <= (AROUND * asked).max(step)
+    /// The last `val_loss`, or else the loss by another name that was told at the end.
+    fn last_result(&self) -> Result<Final, Wrong> {
+        if let Some(result) = self.result {
+            return Ok(result);
+        }
+        let last = self.others.values().map(|other| other.line).max().unwrap_or_default();
+        let of_the_end = |other: &&Final| {
+            other.line == last || self.trained() <= other.after && other.place.is_none_or(|at| self.goal().is_met(at))
+        };
+        let mut found = self.others.values().filter(of_the_end);
+        let Some(result) = found.next() else { return Err(Wrong(self.no_result())) };
+        if found.any(|other| (other.loss - result.loss).abs() > 1e-9) {
+            let names: Vec<&str> = self.others.keys().map(String::as_str).collect();
+            let what =
+                format!("it told {} and no val_loss: call the one val_loss that is the result", names.join(", "));
+            return Err(self.wrong(result.line, &what));
+        }
+        if result.loss <= 0.0 {
+            let what = format!("its loss of validation is {}, and one in nats per token is above 0", result.loss);
+            return Err(self.wrong(result.line, &what));
+        }
+        Ok(*result)
+    }
+
+    /// What is said of a program that told no result.
+    fn no_result(&self) -> String {
+        let broken = self.broken.as_ref().map_or_else(String::new, |(line, why, _)| {
+            format!(", and line {line} of what it printed begins like JSON and was not understood ({why})")
+        });
+        let keys: Vec<&str> = self.told.keys().map(String::as_str).take(NAMED).collect();
+        let keys = match keys.as_slice() {
+            [] => String::new(),
+            keys => format!(". The keys that it told are {}", keys.join(", ")),
+        };
+        let on_stderr = match self.on_stderr {
+            0 => String::new(),
+            lines => {
+                format!(". {lines} lines on standard error look as if they told a loss; standard output alone is read")
+            }
+        };
+        format!(
+            "the program ended without a result{broken}: it must print one line such as {{\"val_loss\": 3.42}}{keys}{on_stderr}{}",
+            self.last_words()
+        )
+    }
+
+    /// Tells people something of its run.
+    pub(super) fn say(&self, what: &str) {
+        tell!("run {}: {what}", self.run.id);
+    }
+
+    /// Says what of a run is odd that counts all the same.
+    fn warn(&self, result: Final, train_loss: Option<f64>) {
+        if let Some((line, why, count)) = &self.broken {
+            self.say(&format!(
+                "{count} lines of what the program printed begin like JSON and were not understood; the first is line {line}: {why}"
+            ));
+        }
+        if self.furthest().is_none() {
+            self.say(&format!(
+                "the program told val_loss and no step: that it trained {} tokens is not known. Let it tell its last step, as in \
+                 {{\"step\": {}, \"val_loss\": {}}}",
+                self.run.tokens, self.run.run.schedule.steps, result.loss
+            ));
+        }
+        if let Some(what) = train_loss.and_then(|train| doubts::of_unit(result.loss, train)) {
+            self.say(&what);
+        }
+    }
+
+    /// How far it came: this attempt, or where that tells nothing an earlier one.
+    fn furthest(&self) -> Option<&Reached> {
+        self.reached.as_ref().or(self.reached_earlier.as_ref())
+    }
+
+    /// Whether it has told a result and the end of its run, so that a request to stop found it done. Of one that tells no
+    /// steps it is not known whether it measured its loss early because it was to stop.
+    pub(super) fn is_done(&self) -> bool {
+        let at_the_end = self.reached.as_ref().is_some_and(|reached| self.goal().is_met(reached.tokens));
+        at_the_end && self.has_all()
+    }
+
+    /// Whether it has told all that a run has to tell, up to its end.
+    pub(super) fn has_all(&self) -> bool {
+        !self.has_diverged() && self.furthest().is_some() && self.checked().is_ok_and(|result| result.loss.is_finite())
     }
 
     fn wrong(&self, line: u64, what: &str) -> Wrong {
@@ -468,57 +591,5 @@ impl<'a> Story<'a> {
     }
 }
 
-/// A line as an object, or why it is none. Python prints NaN and infinities, for which JSON has no word: they become texts.
-fn object(line: &Line) -> Result<Said, String> {
-    if line.cut {
-        return Err(format!("it is longer than {} kB", LONGEST >> 10));
-    }
-    let text = &line.text;
-    serde_json::from_str(text).or_else(|error| {
-        let plain = plain_json(text.as_bytes());
-        serde_json::from_slice(&plain).map_err(|_| error.to_string().chars().take(SHOWN).collect())
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::testing::planned;
-
-    fn hear(story: &mut Story, text: &str, on_progress: OnProgress<'_>) {
-        let line = Line { number: 1, stream: Stream::Out, text: text.to_owned(), cut: false };
-        let heard = story.hear(&line, on_progress);
-        assert!(heard.is_ok_and(|heard| heard.is_continue()), "{text}");
-    }
-
-    /// Whoever writes in place has a moment with nothing written; other names of the files would show it.
-    #[test]
-    fn what_is_kept_for_the_next_attempt_is_replaced_as_a_whole() {
-        let (dir, run) = (tempfile::tempdir().unwrap(), planned(1, 0));
-        let mut story = Story::new(&run, dir.path(), Instant::now());
-        let [files, before] =
-            ["", "before-"].map(|mark| [TOLD, "curve.jsonl"].map(|name| dir.path().join(format!("{mark}{name}"))));
-        let read = |files: &[PathBuf; 2]| files.clone().map(|path| fs::read_to_string(path).unwrap());
-        hear(&mut story, r#"{"step": 10, "loss": 5.5, "layers": 3}"#, &mut |_| ControlFlow::Continue(()));
-        let kept = read(&files);
-        files.iter().zip(&before).for_each(|(file, before)| fs::hard_link(file, before).unwrap());
-        hear(&mut story, r#"{"step": 20, "loss": 5.0, "layers": 4}"#, &mut |_| ControlFlow::Continue(()));
-        assert_eq!(read(&before), kept);
-        assert!(kept[0].contains("3.0") && read(&files)[0].contains("4.0"), "{kept:?}");
-        assert!(kept[1].lines().count() == 1 && read(&files)[1].lines().count() == 2, "{kept:?}");
-    }
-
-    #[test]
-    fn a_point_of_an_earlier_attempt_is_told_with_its_seconds() {
-        let (dir, run) = (tempfile::tempdir().unwrap(), planned(1, 0));
-        let kept = r#"{"step":10,"tokens":2560,"train_loss":5.5,"learning_rate":0.01,"seconds":3600.0}"#;
-        fs::write(dir.path().join("curve.jsonl"), format!("{kept}\n")).unwrap();
-        let mut story = Story::new(&run, dir.path(), Instant::now());
-        let mut told = Vec::new();
-        hear(&mut story, r#"{"step": 20, "loss": 5.0}"#, &mut |progress| {
-            told.push((progress.step, progress.again, progress.seconds >= 3600.0, progress.tokens_per_second.is_nan()));
-            ControlFlow::Continue(())
-        });
-        assert_eq!(told, [(10, true, true, true), (20, false, true, false)]);
-    }
-}
+mod tests;

@@ -26,23 +26,41 @@ struct Stalled {
 
 /// Notes an end with exit code 75 after so many steps; says what is wrong where it is one too many.
 pub(super) fn note(folder: &Path, step: usize, took: Duration) -> Option<String> {
-    let path = folder.join(FILE);
-    let before: Stalled = fs::read(&path).ok().and_then(|kept| serde_json::from_slice(&kept).ok()).unwrap_or_default();
+    let before = earlier(folder);
     let is_further = step > before.step || step == 0 && took > AT_WORK;
     let times = if is_further { 0 } else { before.times + 1 };
     if times >= MOST {
         // Another call of the sweep tries it anew.
-        let _ = fs::remove_file(path);
+        let _ = fs::remove_file(folder.join(FILE));
         return Some(format!(
             "the program ended with exit code 75 {times} times in a row and told of no step beyond step {}: 75 means that \
              it has checkpointed and goes on. Let it tell its steps and end with another code where it fails",
             before.step
         ));
     }
-    let now = serde_json::to_vec(&Stalled { step: step.max(before.step), times }).expect("two numbers");
-    // Where it cannot be kept the count begins anew, and the run is tried once more.
-    let _ = whole::write_unsynced(&path, &now);
+    keep(folder, &Stalled { step: step.max(before.step), times });
     None
+}
+
+/// Notes an end that was no checkpoint after so many steps; tells whether no attempt before came as far. Such an end is no sign that
+/// the run cannot be trained.
+pub(super) fn is_further(folder: &Path, step: usize) -> bool {
+    let before = earlier(folder);
+    let is_further = step > before.step;
+    if is_further {
+        keep(folder, &Stalled { step, times: 0 });
+    }
+    is_further
+}
+
+fn earlier(folder: &Path) -> Stalled {
+    fs::read(folder.join(FILE)).ok().and_then(|kept| serde_json::from_slice(&kept).ok()).unwrap_or_default()
+}
+
+/// Where it cannot be kept the count begins anew, and the run is tried once more.
+fn keep(folder: &Path, stalled: &Stalled) {
+    let text = serde_json::to_vec(stalled).expect("two numbers");
+    let _ = whole::write_unsynced(&folder.join(FILE), &text);
 }
 
 #[cfg(test)]
@@ -70,6 +88,9 @@ mod tests {
         };
         assert_eq!(ends(&[0, 0, 0]), [false, false, true]);
         assert_eq!(ends(&[0, 0, 5, 5, 5, 6, 6, 3, 6]), [false, false, false, false, false, false, false, false, true]);
+        // An end by a fault that came further is none of them.
+        assert!(is_further(dir.path(), 7) && !is_further(dir.path(), 7) && !is_further(dir.path(), 2));
+        assert_eq!(ends(&[7, 7, 7]), [false, false, true]);
         // One that tells nothing works for long.
         assert!((0..5).all(|_| note(dir.path(), 0, AT_WORK * 2).is_none()));
     }

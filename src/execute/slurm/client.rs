@@ -125,7 +125,7 @@ impl Client {
         loop {
             match ask() {
                 Err(SlurmError::Unreachable { program, said }) if started.elapsed() + pause <= self.patience => {
-                    eprintln!("{program} has no answer ({said}); asking again in {:.0} s", pause.as_secs_f64().ceil());
+                    tell!("{program} has no answer ({said}); asking again in {:.0} s", pause.as_secs_f64().ceil());
                     thread::sleep(pause);
                     pause = LONGEST_PAUSE.min(pause * 2);
                 }

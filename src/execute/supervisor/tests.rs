@@ -26,9 +26,9 @@ fn pool(slots: usize, command: &dyn Fn(usize, &[String]) -> Command) -> Pool<'_>
 
 /// A supervisor of idle slots.
 fn idle<'a, 'p>(ledger: &'a Ledger, pool: &'a Pool<'a>, display: &'a mut Display<'p>) -> Supervisor<'a, 'p> {
-    let (health, stopping, sender) = (Health::default(), None, channel().0);
+    let (health, stopping, fruitless, sender) = (Health::default(), None, None, channel().0);
     let slots = pool.devices.iter().map(|_| Slot::Idle).collect();
-    Supervisor { ledger, pool, display, slots, shut: BTreeMap::new(), health, stopping, sender }
+    Supervisor { ledger, pool, display, slots, shut: BTreeMap::new(), health, stopping, fruitless, sender }
 }
 
 const CLAIM: &str = r#"echo "{\"event\":\"claimed\",\"run\":\"$RUN\",\"attempt\":$$}"; "#;

@@ -8,7 +8,7 @@ use super::{Data, Grouping};
 pub(in crate::fit) fn shared(path: &str, columns: &[(&str, &str)], loss: &str) -> Option<Data> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/science/data").join(path);
     let Ok(mut reader) = csv::Reader::from_path(&path) else {
-        eprintln!("skipped: {} is absent", path.display());
+        tell!("skipped: {} is absent", path.display());
         return None;
     };
     let headers = reader.headers().unwrap().clone();

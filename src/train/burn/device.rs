@@ -39,7 +39,7 @@ pub fn open(kind: &str, index: Option<usize>, threads: usize) -> Opened {
     let name = if on_cpu { processor() } else { adapter(&device) };
     #[cfg(feature = "wgpu")]
     if kind == "wgpu" && adapters::is_software(&name) {
-        eprintln!("--device wgpu: {name} is no GPU but software on the CPU; the device cpu is faster");
+        tell!("--device wgpu: {name} is no GPU but software on the CPU; the device cpu is faster");
     }
     let info = DeviceInfo {
         kind: kind.to_owned(),

@@ -203,7 +203,7 @@ mod tests {
     fn has_bf16(device: &Device) -> bool {
         let has = Ops::compute_in(device, Precision::Bf16);
         if !has {
-            eprintln!("skipped: this processor has no AVX512-BF16");
+            tell!("skipped: this processor has no AVX512-BF16");
         }
         has
     }

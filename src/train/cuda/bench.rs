@@ -186,7 +186,7 @@ impl Bench for Stepper<'_> {
             if n < PEAK_ROWS[0] && !self.is_emulated() {
                 let most = PEAK_ROWS[0];
                 SAID.call_once(|| {
-                    eprintln!("no room for products of {most} rows: the peak is of products of {n} rows");
+                    tell!("no room for products of {most} rows: the peak is of products of {n} rows");
                 });
             }
             Ok(())

@@ -24,7 +24,7 @@ static OBJECT: LazyLock<Option<(tempfile::TempDir, PathBuf)>> = LazyLock::new(||
     let flags = ["-std=c++20", "-O2", "-shared", "-fPIC", "-DON_CPU", "-Wl,-Bsymbolic", "-o"];
     let compiled = Command::new("c++").args(flags).arg(&object).arg(source).output();
     let Ok(compiled) = compiled else {
-        eprintln!("skipped: no C++ compiler (c++)");
+        tell!("skipped: no C++ compiler (c++)");
         return None;
     };
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
@@ -46,7 +46,7 @@ pub fn card() -> Option<Cuda> {
 /// built, or where a real card is asked for.
 pub fn emulated() -> Option<Cuda> {
     if std::env::var_os(VARIABLE).is_some() {
-        eprintln!("skipped: not for a real card");
+        tell!("skipped: not for a real card");
         return None;
     }
     let (_, object) = OBJECT.as_ref()?;

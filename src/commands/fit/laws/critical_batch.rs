@@ -49,7 +49,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             let averaged = repeats::averaged(&rows);
             if averaged.len() < rows.len() {
                 let (all, left) = (rows.len(), averaged.len());
-                eprintln!("note: {all} rows are {left} by the mean of those that differ in their seed alone");
+                tell!("note: {all} rows are {left} by the mean of those that differ in their seed alone");
             }
             let mut fit = runs::fit(&averaged, &args.target_loss, &request.bootstrap);
             fit.points = rows.len();

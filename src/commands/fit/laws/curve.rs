@@ -70,7 +70,7 @@ fn read<'a>(request: &'a Request<'a>, axis: &'static [Field], noun: &'static str
 /// The law of one curve.
 fn alone(request: &Request, Group { name, rows, made, .. }: &Group<[f64; 2]>, of: &'static str) -> FitOfRows {
     if rows.len() > power::MOST {
-        eprintln!("note: laws are fitted to an even share of at most {} of the {} rows", power::MOST, rows.len());
+        tell!("note: laws are fitted to an even share of at most {} of the {} rows", power::MOST, rows.len());
     }
     let (x, y): (Vec<f64>, Vec<f64>) = rows.iter().map(|[x, y]| (*x, *y)).unzip();
     let fit = Curve { fit: power::select(&x, &y, &request.bootstrap), of };
@@ -131,7 +131,7 @@ fn tell_what_else_varies(request: &Request, axis: Field, noun: &str) {
     // Several sizes at the same FLOPs are a budget, if the table says so.
     let budgets = if axis == Field::Flops { ", say with --columns budget=NAME which FLOPs are budgets" } else { "" };
     if factor > VARIES {
-        eprintln!(
+        tell!(
             "warning: {other} differ by a factor of {factor:.1} in this table: a law in {noun} alone mixes runs that they hold \
              back with runs that they do not, and its numbers mean little; split it with --by{budgets}, or fit the surface"
         );

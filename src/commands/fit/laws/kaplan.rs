@@ -27,7 +27,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             let countings: Vec<Counting> = group.countings().collect();
             if group.rows.len() > power::MOST {
                 let all = group.rows.len();
-                eprintln!("note: the law is fitted to an even share of at most {} of the {all} rows", power::MOST);
+                tell!("note: the law is fitted to an even share of at most {} of the {all} rows", power::MOST);
             }
             require_budgets(request, group.rows.iter().map(Observation::budget))?;
             group.rows.sort_by(|a, b| a.flops.total_cmp(&b.flops).then(a.params.total_cmp(&b.params)));

@@ -32,9 +32,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             fields: [SIZE, STEPS, LOSS],
             check: any,
             fit: |rows, request| {
-                eprintln!(
-                    "note: steps are taken as they are; --critical-batch B,ALPHA turns them into the least steps"
-                );
+                tell!("note: steps are taken as they are; --critical-batch B,ALPHA turns them into the least steps");
                 fit(&rows, request)
             },
             dot: |[params, x, loss]| Dot { x: *x, loss: *loss, series: Some(*params) },

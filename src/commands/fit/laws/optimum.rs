@@ -82,7 +82,7 @@ fn above_zero(all: Vec<[f64; 3]>, [by, of]: [&String; 2]) -> Vec<[f64; 3]> {
     let count = all.len();
     let above: Vec<[f64; 3]> = all.into_iter().filter(|[by, of, _]| *by > 0.0 && *of > 0.0).collect();
     if above.len() < count {
-        eprintln!(
+        tell!(
             "note: {} of {count} rows have no logarithm of {of} and {by}, as these are not above zero, and are left out",
             count - above.len()
         );

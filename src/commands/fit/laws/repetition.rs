@@ -22,7 +22,7 @@ fn read<'a>(request: &'a Request<'a>) -> anyhow::Result<Reading<'a>> {
             fields: [SIZE, LENGTH, &[Field::Epochs], LOSS],
             check: any,
             fit: |rows, request| {
-                eprintln!(
+                tell!(
                     "note: no column of unique tokens: they are tokens / epochs, and all tokens where epochs are below 1"
                 );
                 let run = |[params, tokens, epochs, loss]: [f64; 4]| Run {

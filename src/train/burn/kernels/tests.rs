@@ -36,7 +36,7 @@ fn devices() -> Vec<Device> {
     #[cfg(feature = "wgpu")]
     match crate::train::burn::missing("wgpu") {
         None => devices.push(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice).autodiff()),
-        Some(missing) => eprintln!("wgpu's kernels are not tested here: {missing}"),
+        Some(missing) => tell!("wgpu's kernels are not tested here: {missing}"),
     }
     devices
 }

@@ -162,7 +162,7 @@ impl Library {
             match Self::open(&path) {
                 Ok(library) => {
                     let version = library.version();
-                    FOUND.call_once(|| eprintln!("matrix products by cuBLASLt {version}, {}", path.display()));
+                    FOUND.call_once(|| tell!("matrix products by cuBLASLt {version}, {}", path.display()));
                     return Ok(Some(library));
                 }
                 Err(Unusable::Refused(why)) => refused.push(format!("{}: {why}", path.display())),
@@ -170,7 +170,7 @@ impl Library {
                 Err(Unusable::Failed(error)) => return Err(error),
             }
         }
-        MISSED.call_once(|| eprintln!("{}", missed(&refused)));
+        MISSED.call_once(|| tell!("{}", missed(&refused)));
         Ok(None)
     }
 
@@ -247,7 +247,7 @@ impl Library {
         }
         let size = product.size;
         if REFUSALS.contains(&status) {
-            eprintln!("cuBLASLt refuses a product of {size:?}, {}: our own kernel does it", words(status));
+            tell!("cuBLASLt refuses a product of {size:?}, {}: our own kernel does it", words(status));
             self.left_some.set(true);
             self.plans.borrow_mut().insert(key, None);
             return Ok(false);
@@ -267,7 +267,7 @@ impl Library {
             Err(status) => {
                 let (size, why) = (key.size, words(status));
                 SAID.call_once(|| {
-                    eprintln!(
+                    tell!(
                         "cuBLASLt has no algorithm for a product of {size:?} on this card, {why}: our own kernels, which are \
                          slower, do it and others like it. A newer version may have one"
                     );

@@ -368,7 +368,7 @@ mod tests {
     fn without_a_driver_the_message_says_what_is_missing_and_what_to_do() {
         // SAFETY: see `cards`.
         if unsafe { sys::is_culib_present() } {
-            eprintln!("skipped: this machine has a driver");
+            tell!("skipped: this machine has a driver");
             return;
         }
         let missing = cards().expect_err("no driver, no cards").to_string();

@@ -118,14 +118,14 @@ impl Modules {
         if let Some(code) = kernels::code(capability) {
             match modules.add(&code) {
                 Ok(()) => return Ok(modules),
-                Err(error) => eprintln!("the driver does not take the machine code of the kernels: {error}"),
+                Err(error) => tell!("the driver does not take the machine code of the kernels: {error}"),
             }
         }
         let texts = kernels::texts();
         let mut said = Instant::now();
         for (done, text) in texts.iter().enumerate() {
             if said.elapsed() >= SAY_EVERY {
-                eprintln!("the driver translates the kernels for this card: {done} of {} are done", texts.len());
+                tell!("the driver translates the kernels for this card: {done} of {} are done", texts.len());
                 said = Instant::now();
             }
             modules.add(text)?;

@@ -100,7 +100,7 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn a_product_is_that_of_the_rounded_factors() {
         if !rounded::available() {
-            eprintln!("skipped: this processor has no AVX512-BF16");
+            tell!("skipped: this processor has no AVX512-BF16");
             return;
         }
         let mut seed = 1_u32;
