@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::common::{Place, assert_code, children, signal, text, wait_for};
 use crate::program::{GOOD, place, python, row, small, sweep};
 
-/// One run of 245 steps with as many points as it tells lines.
+/// One run, whose curve has 20 points.
 fn one(program: &str, more: &[&str]) -> Place {
     place(&small("sweep.seeds=[1]", &[&["eval.curve_points=20"], more].concat()), program)
 }
@@ -71,10 +71,10 @@ fn a_run_whose_next_line_would_come_after_its_end_is_finished() {
         assert!(curve.lines().count() > 3, "{every}: {curve}");
     }
     // Lines that are too rare tell no interval; the step beside the result does.
-    let place = one(&trainer("train(1, 200)"), &[]);
+    let place = one(&trainer("train(1, run['steps'] * 3 // 4)"), &[]);
     let told = text(&sweep(&place).stderr);
     assert!(told.contains("let it tell its last step, as in {\"step\": "), "{told}");
-    let place = one(&trainer("train(1, 200, lambda last: dict(step=last, val_loss=3.0))"), &[]);
+    let place = one(&trainer("train(1, run['steps'] * 3 // 4, lambda last: dict(step=last, val_loss=3.0))"), &[]);
     assert_code(&sweep(&place), 0);
 }
 
