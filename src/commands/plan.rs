@@ -57,7 +57,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         (spec, plan) = take(trimmed, &format!("cut down to {limit} device hours"), &mut set);
     }
     remarks::say(&spec, &plan);
-    program::doubts(&spec, &name).iter().for_each(|line| tell!("{line}"));
+    for line in program::doubts(&spec, &name) {
+        tell!("{line}");
+    }
     let card = |plan: &Plan| CardMemory::of(plan, kind, slots);
     let fittable = planning::Fittable::of(&plan);
     if args.csv {
@@ -73,17 +75,10 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         stdout::print(&room.fold(&text))?;
     }
     planning::require_runs(&plan)?;
-    if let Some(fittable) = &fittable {
-        tell!("{fittable}");
-    }
-    if let Some(hint) = hint {
-        tell!("{hint}");
-    }
-    if let Some(candidates) = candidates(&spec, &plan) {
-        tell!("{candidates}");
-    }
-    if let Some(there) = there(&spec, &plan, Losses::of_device(kind)) {
-        tell!("{there}");
+    let fits = fittable.as_ref().map(ToString::to_string);
+    let after = [fits, hint, candidates(&spec, &plan), there(&spec, &plan, Losses::of_device(kind))];
+    for line in after.into_iter().flatten() {
+        tell!("{line}");
     }
     if let Some(out) = &args.out {
         write(out, &spec, (&args.spec, &set))?;

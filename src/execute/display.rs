@@ -108,9 +108,10 @@ impl<'a> Display<'a> {
 
     /// Prints a line above the bars.
     pub fn say(&self, line: &str) {
-        match &self.bars {
-            Some(bars) => bars.all.suspend(|| tell!("{line}")),
-            None => tell!("{line}"),
+        if let Some(bars) = &self.bars {
+            bars.all.suspend(|| tell!("{line}"));
+        } else {
+            tell!("{line}");
         }
     }
 

@@ -152,7 +152,7 @@ fn in_a_terminal(place: &Place, args: &[&str]) -> Option<String> {
     if let Ok(output) = script.output() {
         return Some(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    eprintln!("skipped: `script` of util-linux is not installed");
+    println!("skipped: `script` of util-linux is not installed");
     None
 }
 

@@ -121,12 +121,7 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     let weights: Vec<f64> = data.cost.clone().unwrap_or_else(|| vec![1.0; data.len()]);
     let units = Units::new(options.resample, &weights, places(law, data));
     let starts: Vec<&[f64]> = std::iter::once(&best.values[..]).chain(elsewhere(&gone)).collect();
-    let draws: Vec<Option<Vec<f64>>> = options.bootstrap.draws(|rng| {
-        let mut counts = vec![0.0; data.len()];
-        units.draw(rng).for_each(|row| counts[row] += 1.0);
-        let found = formula::again_from(&bound, options.measure, &counts, &starts)?;
-        found.iter().all(|value| value.is_finite()).then_some(found)
-    });
+    let draws = drawn(&bound, options, &units, &starts);
     let lost = draws.iter().filter(|draw| draw.is_none()).count();
     let mut draws: Vec<Vec<f64>> = draws.into_iter().flatten().collect();
     let trusted = trust(law, &bound, &best, options.measure, &units, &gone);
@@ -168,6 +163,16 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
         labels: law.indices.iter().filter_map(|index| labels(index, data)).collect(),
         values: best.values,
         draws,
+    })
+}
+
+/// The numbers of each resample, fitted from the best of some starts; nothing where it has no such law.
+fn drawn(bound: &Bound<'_>, options: &Options, units: &Units, starts: &[&[f64]]) -> Vec<Option<Vec<f64>>> {
+    options.bootstrap.draws(|rng| {
+        let mut counts = vec![0.0; bound.loss.len()];
+        units.draw(rng).for_each(|row| counts[row] += 1.0);
+        let found = formula::again_from(bound, options.measure, &counts, starts)?;
+        found.iter().all(|value| value.is_finite()).then_some(found)
     })
 }
 

@@ -137,14 +137,16 @@ pub fn rank(candidates: &[Candidate], data: &Data, first: &Options, others: &Opt
     let all: Vec<(Ranked, Option<Forecast>, Option<Forecast>)> = candidates.par_iter().enumerate().map(of).collect();
     let aicc = |law: &Ranked| law.aicc.unwrap_or(f64::INFINITY);
     let by_error = all.iter().any(|(_, without, _)| without.is_some());
-    let (places, near) = order(&Vec::from_iter(all.iter().map(|(law, without, _)| match without {
+    let outer_scores = all.iter().map(|(law, without, _)| match without {
         Some(without) => Some((&without.squares[..], aicc(law))),
         // Without costs no row is held out, and the criterion alone decides.
         None => (!by_error && law.aicc.is_some()).then_some((&[][..], aicc(law))),
-    })));
-    let (inner_places, _) = order(&Vec::from_iter(all.iter().map(|(_, without, within)| {
+    });
+    let inner_scores = all.iter().map(|(_, without, within)| {
         within.as_ref().zip(without.as_ref()).map(|(within, without)| (&within.squares[..], without.aicc))
-    })));
+    });
+    let (places, near) = order(&outer_scores.collect::<Vec<_>>());
+    let (inner_places, _) = order(&inner_scores.collect::<Vec<_>>());
     let choice = inner_places.first().map(|place| &all[*place]).filter(|(_, _, within)| within.is_some());
     let nested = choice.and_then(|(law, without, _)| Some((law.name.clone(), without.as_ref()?.error.rms)));
     let laws: Vec<Ranked> = places.into_iter().map(|place| all[place].0.clone()).collect();
