@@ -21,6 +21,7 @@
 //!
 //! | module | owns | uses |
 //! |---|---|---|
+//! | `tell` | a line to standard error that never ends the program | nothing |
 //! | [`units`] | parameters, tokens, FLOPs and how they print | nothing |
 //! | [`columns`] | the names of the columns of `runs.csv`, and of which of them less is better | nothing |
 //! | [`parameterization`] | THE table: init, learning rate, multiplier, decay by role | nothing |
