@@ -170,9 +170,9 @@ fn documents_are_scored_by_a_model_that_was_kept_and_chosen_by_their_scores() {
     assert_refused(&flags(&["--out", "scores.txt", "--threads", "0"]), &["'0' for '--threads", "1 or more"]);
     assert_refused(&place.run(&["bench", "--threads", "0"]), &["'0' for '--threads", "1 or more"]);
     assert_refused(&place.run(&["bench", "--threads", "1000000"]), &["--threads 1000000", "at most"]);
-    let table = place.read("model/runs.csv");
+    let runs = place.read("model/runs.csv");
     assert_refused(&flags(&["--out", "model/runs.csv"]), &["model/runs.csv belongs to the results"]);
-    assert_eq!(place.read("model/runs.csv"), table);
+    assert_eq!(place.read("model/runs.csv"), runs);
     assert_refused(&flags(&["--out", "no/scores.txt"]), &["cannot write no/scores.txt"]);
     assert_refused(&flags(&["--out", "scores.txt", "--run", "zzz"]), &["no run's id begins with"]);
     assert_refused(&flags(&["--out", "scores.txt", "--device", "rehearsal"]), &["no such device"]);
