@@ -1,6 +1,6 @@
 //! Where stdout goes wrong, and what is told on stderr.
 
-use crate::common::{Place, SMALL, assert_code, assert_needs_no_reader, assert_refused};
+use crate::common::{Place, QUICKSTART, SMALL, assert_code, assert_needs_no_reader, assert_refused};
 
 const COMMANDS: [&[&str]; 4] = [
     &["plan", "spec.toml", "--flops-per-second", "1e9"],
@@ -15,6 +15,18 @@ fn a_reader_that_has_gone_is_no_failure() {
     for args in COMMANDS {
         assert_needs_no_reader(place.runner(args));
     }
+}
+
+/// As behind `2>&1 | head`.
+#[test]
+fn a_reader_of_standard_error_that_has_gone_ends_no_sweep() {
+    let place = Place::with(QUICKSTART);
+    for mut command in [place.runner(&COMMANDS[0][..]), place.sweep("rehearsal", &["--slots", "2"])] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_code(&command.stderr(writer).output().unwrap(), 0);
+    }
+    assert!(place.path("out/fits.json").exists());
 }
 
 #[test]
