@@ -21,7 +21,7 @@ fn a_reader_that_has_gone_is_no_failure() {
 #[test]
 fn a_reader_of_standard_error_that_has_gone_ends_no_sweep() {
     let place = Place::with(QUICKSTART);
-    for mut command in [place.runner(&COMMANDS[0][..]), place.sweep("rehearsal", &["--slots", "2"])] {
+    for mut command in [place.runner(COMMANDS[0]), place.sweep("rehearsal", &["--slots", "2"])] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         assert_code(&command.stderr(writer).output().unwrap(), 0);
