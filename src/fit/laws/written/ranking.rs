@@ -67,7 +67,7 @@ pub struct Ranking {
     pub conclusion: String,
 }
 
-/// Two errors within this factor of each other are the same.
+/// A law whose error is within this factor of that of the mean tells nothing.
 const CLOSE: f64 = 1.1;
 
 /// What a law that was fitted to the cheaper rows says of the others.
@@ -92,8 +92,8 @@ impl Forecast {
     }
 }
 
-/// The order of some laws, each with its squared errors on the same rows and `AICc`, and how many of the first the rows do not tell apart.
-/// These come by `AICc`, the others by their errors; those without errors last.
+/// The order of some laws, each with its squared errors on the same rows and `AICc`. Returned too is how many of the first the rows
+/// do not tell apart: these come by `AICc`, the others by their errors, those without errors last.
 fn order(laws: &[Option<(&[f64], f64)>]) -> (Vec<usize>, usize) {
     let total = |k: &usize| laws[*k].map_or(f64::INFINITY, |(squares, _)| squares.iter().sum());
     let mut order: Vec<usize> = (0..laws.len()).collect();
@@ -149,12 +149,11 @@ pub fn rank(candidates: &[Candidate], data: &Data, first: &Options, others: &Opt
     let (inner_places, _) = order(&inner_scores.collect::<Vec<_>>());
     let choice = inner_places.first().map(|place| &all[*place]).filter(|(_, _, within)| within.is_some());
     let nested = choice.and_then(|(law, without, _)| Some((law.name.clone(), without.as_ref()?.error.rms)));
+    let missed = places.first().and_then(|&best| errors_on(&candidates[best].law, data, &all[best].0.values));
+    let scatter = missed.map_or(0.0, |errors| root_mean_square(&errors));
     let laws: Vec<Ranked> = places.into_iter().map(|place| all[place].0.clone()).collect();
     let unit = candidates.first().map_or("", |one| unit(&one.law));
     let mean = outer.as_ref().map(|(seen, held)| error_of_mean(&data.select(seen).loss, &data.select(held).loss));
-    let law_of = |name: &str| candidates.iter().find(|one| one.name == name).map(|one| &one.law);
-    let missed = laws.first().and_then(|first| errors_on(law_of(&first.name)?, data, &first.values));
-    let scatter = missed.map_or(0.0, |errors| root_mean_square(&errors));
     let conclusion = conclude(&laws, nested.as_ref(), &Chances { near, mean, scatter, unit });
     Ranking { laws, nested, mean, conclusion }
 }
