@@ -38,7 +38,7 @@ mod wandb;
 pub use error::{At, TableError};
 pub use field::{Columns, Field};
 pub use group::Groups;
-pub use names::{calls, is_plain_loss, is_step, training_loss};
+pub use names::{calls, is_of_training, is_of_validation, is_plain_loss, is_step, training_loss};
 pub use options::{Best, Kind, Options};
 pub use source::Source as TableFile;
 

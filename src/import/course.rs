@@ -57,11 +57,6 @@ fn is_loss(name: &str) -> bool {
     table::calls(Field::Loss, name) || table::training_loss(name).is_some()
 }
 
-/// Whether it is one of training, where another one of validation is told.
-pub fn is_of_training(name: &str) -> bool {
-    table::training_loss(name).is_some() || table::is_plain_loss(name)
-}
-
 fn grows(name: &str) -> bool {
     GROWING.into_iter().any(|field| table::calls(field, name)) || table::is_step(name)
 }
@@ -222,7 +217,7 @@ impl Course {
         }
         let losses: Vec<&String> = run.keys().filter(|name| is_loss(name)).collect();
         let own = losses.iter().find(|name| **name == "val_loss");
-        let of_validation = || losses.iter().find(|name| !is_of_training(name));
+        let of_validation = || losses.iter().find(|name| !table::is_of_training(name));
         own.or_else(of_validation).or(losses.first()).map(|name| (*name).clone())
     }
 
@@ -244,7 +239,7 @@ impl Course {
         let number = |name: &String| {
             self.points.iter().filter(|point| point.told.get(name).is_some_and(Value::is_number)).count()
         };
-        let names = self.names.keys().filter(|name| is_of_training(name));
+        let names = self.names.keys().filter(|name| table::is_of_training(name));
         let counts = names.map(|name| (name, number(name))).filter(|(_, count)| *count > 0);
         // Trainers of Hugging Face close a log with the mean of all training losses, by a name of its own.
         let best = counts

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::course::{Course, Points, WHOLE, is_no_number, is_of_training};
+use super::course::{Course, Points, WHOLE, is_no_number};
 use super::tracked::{FINISHED, Fields, Tracked, UNENDED};
 use super::{ImportError, log, mlflow, tensorboard, trainer, wandb};
 use crate::fit::table::{self, Columns, Field};
@@ -95,11 +95,6 @@ fn has_status(run: &Fields) -> bool {
     run.keys().any(|key| table::calls(Field::Status, key))
 }
 
-/// Whether a loss is called so that is not, or need not be, that of training.
-fn is_of_validation(name: &str) -> bool {
-    table::calls(Field::Loss, name) && !is_of_training(name)
-}
-
 impl Gathered {
     /// A run.
     fn add(&mut self, of: Tracked, asked: Asked<'_>) -> Result<(), ImportError> {
@@ -149,8 +144,8 @@ impl Gathered {
         if columns.named(Field::Loss).is_some() {
             return;
         }
-        let is_on_the_way = |key: &str| table::calls(Field::Loss, key) && is_of_training(key);
-        if self.runs.iter().flat_map(Fields::keys).any(|key| is_of_validation(key)) {
+        let is_on_the_way = |key: &str| table::calls(Field::Loss, key) && table::is_of_training(key);
+        if self.runs.iter().flat_map(Fields::keys).any(|key| table::is_of_validation(key)) {
             self.runs.iter_mut().for_each(|run| run.retain(|key, _| !is_on_the_way(key)));
         } else if let Some(name) = self.runs.iter().flat_map(Fields::keys).find(|key| table::is_plain_loss(key)) {
             self.notes.push(format!(
@@ -158,7 +153,7 @@ impl Gathered {
             ));
         }
         let of_run =
-            |run: &Fields| -> Vec<String> { run.keys().filter(|key| is_of_validation(key)).cloned().collect() };
+            |run: &Fields| -> Vec<String> { run.keys().filter(|key| table::is_of_validation(key)).cloned().collect() };
         let names: Vec<Vec<String>> = self.runs.iter().map(of_run).collect();
         let all: BTreeSet<&String> = names.iter().flatten().collect();
         if all.len() < 2 || names.iter().any(|names| names.len() > 1) {

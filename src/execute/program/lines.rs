@@ -46,9 +46,7 @@ pub(super) fn read(pipe: impl Read, stream: Stream, heard: &SyncSender<Heard>) {
         };
         let (length, mut rest) = (chunk.len(), chunk);
         let mut lines = Vec::new();
-        while rest.contains(&b'\n')
-            && let Some(end) = rest.iter().position(|byte| *byte == b'\n')
-        {
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             reading.take(&rest[..end]);
             lines.push(reading.end());
             rest = &rest[end + 1..];

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::lines::{LONGEST, Line, Stream};
-use crate::fit::table::{self, Field};
+use crate::fit::table;
 use crate::lines::{flat, plain_json};
 
 /// Characters of a reason that are shown.
@@ -72,13 +72,13 @@ impl Said {
 
     /// The training loss by another name than `loss`.
     pub(super) fn training(&self) -> Option<(&str, f64)> {
-        let training = self.named_losses().filter(|(name, _)| is_of_training(name));
+        let training = self.named_losses().filter(|(name, _)| table::is_of_training(name));
         training.min_by_key(|(name, _)| (!table::is_plain_loss(name), table::training_loss(name)))
     }
 
     /// Losses of validation by other names than `val_loss`.
     pub(super) fn results(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.named_losses().filter(|(name, _)| !is_of_training(name) && table::calls(Field::Loss, name))
+        self.named_losses().filter(|(name, _)| table::is_of_validation(name))
     }
 
     /// What may be a loss by its name: the table of names is long, and most keys are none.
@@ -110,11 +110,6 @@ impl Said {
     fn tells_a_loss(&self) -> bool {
         self.loss.is_some() || self.val_loss.is_some() || self.training().is_some() || self.results().next().is_some()
     }
-}
-
-/// Whether a loss of another name than `val_loss` is one of training.
-fn is_of_training(name: &str) -> bool {
-    table::training_loss(name).is_some() || table::is_plain_loss(name)
 }
 
 /// What a line of standard output says, why it is not understood, or nothing where it is a line of a log.

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::data::Data;
 use super::law::Bound;
 use super::solve::{Measure, Range, Solution, descend, with_linear};
+use crate::fit::numerics::bootstrap::root_mean_square;
 use crate::fit::numerics::bounded::Patience;
 
 /// A number moved by factors whose change by as much as itself changes residuals by less than this went to zero.
@@ -21,7 +22,7 @@ const STARTS: u64 = 8;
 pub(super) const PATIENCE: Patience = Patience { iterations: 300, gain: 1e-8 };
 /// By how much more than this, in units of the noise, twice the objective rises where rows speak against a value: 95% of a chi
 /// squared of one degree of freedom.
-pub(super) const AGAINST: f64 = 3.84;
+const AGAINST: f64 = 3.84;
 
 /// A number that went to zero.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +39,14 @@ pub struct Gone {
 
 /// How much residuals change with a factor of a number, as a root mean square.
 pub fn size(slopes: &[f64]) -> f64 {
-    (slopes.iter().map(|slope| slope * slope).sum::<f64>() / slopes.len() as f64).sqrt()
+    root_mean_square(slopes)
+}
+
+/// Whether rows do not speak against other numbers than the best, with which the objective is this.
+pub(super) fn is_as_good(objective: f64, best: &Solution, bound: &Bound<'_>) -> bool {
+    let free = bound.numbers.iter().filter(|number| number.is_free()).count();
+    let noise = 2.0 * best.objective / (bound.loss.len() as f64 - free as f64).max(1.0);
+    2.0 * (objective - best.objective) <= AGAINST * noise
 }
 
 /// The numbers that may be zero and went there.
@@ -77,8 +85,6 @@ fn held(bound: &Bound<'_>, data: &Data, number: usize, best: &Solution, measure:
     let information = best.information(bound, measure);
     let ranges: Vec<Range> = (0..bound.numbers.len()).map(|k| Range::of(bound, k, data)).collect();
     let weights = vec![1.0; bound.loss.len()];
-    let free = bound.numbers.iter().filter(|number| number.is_free()).count();
-    let noise = 2.0 * best.objective / (bound.loss.len() as f64 - free as f64).max(1.0);
     let mut held = bound.law.bind(data).ok()?;
     let (mut found, mut counts): (Vec<(f64, Vec<f64>)>, f64) = (Vec::new(), f64::INFINITY);
     for share in SHARES {
@@ -105,7 +111,7 @@ fn held(bound: &Bound<'_>, data: &Data, number: usize, best: &Solution, measure:
         }
     }
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let as_well = found.first().filter(|(objective, _)| 2.0 * (objective - best.objective) <= AGAINST * noise);
+    let as_well = found.first().filter(|(objective, _)| is_as_good(*objective, best, bound));
     let as_well = as_well.map(|(_, values)| values[number]);
     let mut starts: Vec<Vec<f64>> = Vec::new();
     for (_, values) in found {

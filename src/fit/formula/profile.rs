@@ -5,7 +5,7 @@
 
 use super::data::Data;
 use super::law::Bound;
-use super::nothing::{AGAINST, PATIENCE};
+use super::nothing::{PATIENCE, is_as_good};
 use super::solve::{Measure, Solution, descend, with_linear};
 use crate::fit::Estimate;
 
@@ -21,16 +21,14 @@ pub fn as_good_outside(
     measure: Measure,
     intervals: &[Estimate],
 ) -> Option<(usize, f64)> {
-    let free: Vec<usize> = (0..bound.numbers.len()).filter(|&k| bound.numbers[k].is_free()).collect();
-    let noise = 2.0 * best.objective / (bound.loss.len() as f64 - free.len() as f64).max(1.0);
-    let is_as_good = |objective: f64| 2.0 * (objective - best.objective) <= AGAINST * noise;
-    let mut tried = free.iter().flat_map(|&k| {
+    let free = (0..bound.numbers.len()).filter(|&k| bound.numbers[k].is_free());
+    let mut tried = free.flat_map(|k| {
         let Estimate { low, high, .. } = intervals[k];
         [low, high].map(|end| (k, end))
     });
     tried.find_map(|(k, end)| {
         let values = farther(best, k, end)?;
-        (is_as_good(held_at(bound, data, best, measure, k, values)?)).then_some((k, values[1]))
+        is_as_good(held_at(bound, data, best, measure, k, values)?, best, bound).then_some((k, values[1]))
     })
 }
 

@@ -278,6 +278,16 @@ pub fn is_plain_loss(header: &str) -> bool {
     called(header) == "loss"
 }
 
+/// Whether a loss is called so that is one of training, where another one of validation is told.
+pub fn is_of_training(header: &str) -> bool {
+    training_loss(header).is_some() || is_plain_loss(header)
+}
+
+/// Whether a loss is called so that is not, or need not be, that of training.
+pub fn is_of_validation(header: &str) -> bool {
+    calls(Field::Loss, header) && !is_of_training(header)
+}
+
 /// Whether people call so the steps that a run has come to.
 pub fn is_step(header: &str) -> bool {
     STEPS.contains(&plain(header).as_str())
@@ -307,22 +317,27 @@ fn means(header: &str, names: &[&str]) -> Option<f64> {
     is(base).then_some(factor)
 }
 
+/// Whether one of some words is in a name.
+fn has_one_of(header: &str, words: &[&str]) -> bool {
+    let name = plain(header);
+    words.iter().any(|word| name.contains(word))
+}
+
 /// Whether a column is by its name a perplexity, which no unit makes a loss.
 pub(super) fn is_perplexity(header: &str) -> bool {
-    ["perplexity", "ppl"].iter().any(|word| plain(header).contains(word))
+    has_one_of(header, &["perplexity", "ppl"])
 }
 
 /// Whether a column is by its name a measure of a model's text that is no loss per token.
 pub(super) fn is_another_measure(header: &str) -> bool {
-    let others = ["byte", "char", "word", "perplexity", "ppl", "bpb", "bpc"];
-    others.iter().any(|other| plain(header).contains(other))
+    is_perplexity(header) || has_one_of(header, &["byte", "char", "word", "bpb", "bpc"])
 }
 
 /// Whether a column is by its name what a model's text is measured by instead of a loss per token.
 pub(super) fn is_another_loss(header: &str) -> bool {
-    let name = plain(header);
-    let is = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    is(&["perplexity", "ppl", "bpb", "bpc"]) || is(&["bitsper", "natsper", "lossper"]) && is_another_measure(header)
+    is_perplexity(header)
+        || has_one_of(header, &["bpb", "bpc"])
+        || has_one_of(header, &["bitsper", "natsper", "lossper"]) && is_another_measure(header)
 }
 
 /// Lower case, without spaces and punctuation.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::fit::estimate::too_many_lost;
 use crate::fit::formula::{self, Bound, Data, FormulaError, Gone, Law, Measure, NOTHING, Number, Solution};
 use crate::fit::laws::law::{LawFit, Parameter};
-use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::bootstrap::{Bootstrap, mean, root_mean_square};
 use crate::fit::numerics::bounded;
 use crate::fit::numerics::residuals::{Residuals, aicc};
 use crate::fit::table::budgets::{Resample, Units};
@@ -490,17 +490,12 @@ fn errors_on(law: &Law, rows: &Data, values: &[f64]) -> Option<Vec<f64>> {
 impl HeldOut {
     /// Of errors on `dear` rows by a fit to `cheap` ones.
     fn of(errors: &[f64], cheap: &Data, dear: &Data) -> Option<Self> {
-        let n = errors.len() as f64;
         let greatest = |data: &Data| data.cost.as_ref().map(|cost| cost.iter().copied().fold(0.0, f64::max));
         Some(Self {
             rows: errors.len(),
             factor: greatest(dear)? / greatest(cheap)?,
             rms: root_mean_square(errors),
-            mean: errors.iter().sum::<f64>() / n,
+            mean: mean(errors),
         })
     }
-}
-
-fn root_mean_square(errors: &[f64]) -> f64 {
-    (errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64).sqrt()
 }
