@@ -124,8 +124,8 @@ impl<'a> Display<'a> {
 
     /// Counts the work anew, where more of it has been chosen.
     pub fn recount(&mut self, ledger: &Ledger) {
-        let given_up = |run: &PlannedRun| ledger.is_over(&run.id) && !ledger.has_result(&run.id);
-        self.total = ledger.wanted().into_iter().filter(|run| !given_up(run)).map(PlannedRun::flops_spent).sum();
+        let wanted = ledger.wanted().into_iter().filter(|run| !ledger.is_given_up(&run.id));
+        self.total = wanted.map(PlannedRun::flops_spent).sum();
     }
 
     /// Brings the bar of the sweep up to date.

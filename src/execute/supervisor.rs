@@ -400,7 +400,8 @@ impl Supervisor<'_, '_> {
 
     /// Says what becomes of a run that has failed, and whether its device can be trusted.
     fn failed(&mut self, slot: usize, run: &RunId, failure: &Failure, claimed: Option<Instant>) {
-        if self.ledger.is_over(run) {
+        // Another worker may have ended it since: then it was tried again, even before its failure was heard of.
+        if self.ledger.is_given_up(run) {
             self.display.given_up(run);
         } else {
             self.display.say(&format!("run {run} is tried again"));

@@ -97,6 +97,11 @@ impl Ledger {
         self.result_path(id).exists()
     }
 
+    /// Whether a run is over without a result.
+    pub fn is_given_up(&self, id: &RunId) -> bool {
+        self.is_over(id) && !self.has_result(id)
+    }
+
     /// Whether a process holds a run just now, as far as is known.
     pub fn is_held(&self, id: &RunId) -> bool {
         matches!(self.watch.sight(&self.lock_path(id)), Some(Sight::Alive | Sight::Unknown))
@@ -225,6 +230,7 @@ mod tests {
         assert_eq!((result.attempt, &result.outcome), (1, &finished(3.25)));
         assert_eq!(ledger.curve(&result).unwrap(), [point(10), point(20)]);
         assert!(ledger.claim(run).unwrap().is_none(), "a finished run is not trained again");
+        assert!(ledger.is_over(&run.id) && !ledger.is_given_up(&run.id));
         assert_eq!(ledger.state(&ledger.plan().runs[0].id).unwrap(), State::Pending);
         let [observation] = ledger.observations().unwrap().try_into().unwrap();
         assert_eq!((observation.loss, observation.tokens), (3.25, run.tokens as f64));

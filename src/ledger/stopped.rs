@@ -144,7 +144,7 @@ mod tests {
             "{}",
             stopped.words(&runs[1])
         );
-        assert!(ledger.is_over(&runs[1].id) && ledger.claim(&runs[1]).unwrap().is_none());
+        assert!(ledger.is_given_up(&runs[1].id) && ledger.claim(&runs[1]).unwrap().is_none());
         assert_eq!(ledger.observations().unwrap(), [], "its loss is no final loss");
         // The rule that stopped it does not take it back, another does.
         let rule = StopEarly { margin: 1.5, after: 0.2 };
