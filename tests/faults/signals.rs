@@ -19,6 +19,10 @@ fn a_sweep_that_is_asked_to_stop_says_so_and_a_second_call_ends_with_the_same_by
         assert_code(&output, 75);
         assert_said(&output, &["Interrupted with", "Nothing is lost: they are kept in out", "To go on: "]);
         assert!(place.results().len() < MANY, "{name} came too late to mean anything");
+        // Who looks before it goes on finds what has ended.
+        let [runs, _] = place.tables();
+        assert_eq!(runs.matches(",finished,").count(), place.results().len());
+        assert_said(&output, &["What they say so far: runner fit out"]);
         // What follows is the same for all of them.
         if name == "-USR1" {
             assert_code(&place.rehearse(), 0);

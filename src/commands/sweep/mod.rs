@@ -19,6 +19,7 @@ use crate::execute::choose::Chooser;
 use crate::execute::{self, Display, ExecuteError, Pool, Tally};
 use crate::ledger::{self, Ledger, Losses};
 use crate::plan::PlannedRun;
+use crate::shell;
 use crate::spec::Spec;
 use crate::trainer::DeviceInfo;
 use crate::units::Flops;
@@ -117,14 +118,24 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
 fn end(ledger: &Ledger, spec: &Spec, args: &SweepArgs, tally: Result<Tally, ExecuteError>) -> anyhow::Result<ExitCode> {
     match tally {
         Ok(tally) if tally.interrupted.is_some() => {
+            write_tables(ledger);
             closing::say(&kept(ledger, "Interrupted", &tally));
             Ok(ExitCode::from(execute::REQUEUE))
         }
         Ok(tally) => finish(ledger, spec, &args.place.cache, &tally),
         Err(error) => {
+            write_tables(ledger);
             closing::say(&kept(ledger, "Ended by a failure", &Tally::of(ledger)?));
             Err(error.into())
         }
+    }
+}
+
+/// The tables of what has ended so far, for who wants to look before the sweep goes on. Nothing is lost where they cannot be
+/// written, as on a full disk: that is told, and is not why the sweep ended.
+fn write_tables(ledger: &Ledger) {
+    if let Err(error) = ledger.rebuild_tables() {
+        tell!("warning: no tables of what has ended so far: {error}");
     }
 }
 
@@ -177,6 +188,10 @@ fn kept(ledger: &Ledger, how: &str, tally: &Tally) -> Vec<String> {
              their last checkpoints."
         ),
         format!("To go on: {}", closing::this_command()),
+        match done {
+            0 => String::new(),
+            _ => format!("What they say so far: runner fit {}", shell::quoted(&dir.to_string())),
+        },
     ]
 }
 
