@@ -187,11 +187,11 @@ fn kept(ledger: &Ledger, how: &str, tally: &Tally) -> Vec<String> {
             "{how} with {done} of {runs} runs done. Nothing is lost: they are kept in {dir}, and runs under way go on from \
              their last checkpoints."
         ),
-        format!("To go on: {}", closing::this_command()),
         match done {
             0 => String::new(),
             _ => format!("What they say so far: runner fit {}", shell::quoted(&dir.to_string())),
         },
+        format!("To go on: {}", closing::this_command()),
     ]
 }
 
