@@ -32,4 +32,6 @@ mod sweep;
 mod told;
 #[cfg(feature = "cpu")]
 mod train;
+#[cfg(unix)]
+mod trainer;
 mod trunks;

@@ -34,9 +34,8 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let limit = positive("budget-hours", args.budget_hours)?;
     let name = device::choose(&args.place.device);
     let kind = device::kind(&name)?;
-    let slots = device::slots(args.slots_per_device, kind, 1);
-    let machine = Machine { devices: args.device_count.into(), slots };
     let mut spec = program::load(&args.spec, &args.overrides.set)?;
+    let machine = machine(args, &spec, kind)?;
     let corpora = Corpora::of(&spec, &args.place.cache)?;
     let mut plan = corpora.plan(&spec)?;
     results::foresee(&spec, &plan, (&args.spec, &args.overrides.set))?;
@@ -60,7 +59,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     for line in program::doubts(&spec, &name) {
         tell!("{line}");
     }
-    let card = |plan: &Plan| CardMemory::of(plan, kind, slots);
+    let card = |plan: &Plan| CardMemory::of(plan, kind, machine.slots);
     let fittable = planning::Fittable::of(&plan);
     if args.csv {
         plan.left_out.iter().for_each(|out| tell!("left out: {}: {}", planning::describe(out), out.reason));
@@ -84,6 +83,20 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         write(out, &spec, (&args.spec, &set))?;
     }
     Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
+}
+
+/// What is to train a spec. Where its runs take several cards there are at least as many.
+fn machine(args: &PlanArgs, spec: &Spec, kind: &str) -> anyhow::Result<Machine> {
+    let (devices, cards) = (usize::from(args.device_count), spec.train.cards());
+    if cards == 1 {
+        return Ok(Machine { devices, cards, slots: device::slots(args.slots_per_device, kind, 1) });
+    }
+    let devices = if devices == 1 { cards } else { devices };
+    anyhow::ensure!(
+        devices.is_multiple_of(cards),
+        "--device-count {devices} and train.cards = {cards}: give a multiple of {cards}, since a run takes so many"
+    );
+    Ok(Machine { devices, cards, slots: args.slots_per_device.unwrap_or(1) })
 }
 
 /// Writes the planned spec: the file with its keys set otherwise.
@@ -314,7 +327,7 @@ fn totals(
     let estimate = Estimate::of_plan(plan, machine, |run| throughput.seconds(run));
     let Estimate { flops, flops_alone, seconds, device_hours, busy, results, checkpoints } = estimate;
     let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };
-    let (runs, slots) = (count(plan.runs.len(), "run"), count(machine.slots * machine.devices, "slot"));
+    let (runs, slots) = (count(plan.runs.len(), "run"), count(machine.all_slots(), "slot"));
     writeln!(out, "{runs}, {} FLOPs, {} of training on {slots}", Flops(flops), Seconds(seconds))?;
     if plan.shares_trunks() {
         writeln!(out, "{}", trunks::saved(flops, flops_alone))?;

@@ -111,6 +111,9 @@ pub(super) fn losses_difference(there: Losses, here: Losses) -> Option<Differenc
 /// content differs, so do the plans.
 const PLACES: [&str; 5] = ["data.path", "data.validation_path", "data.tokenizer", "data.column", "data.parts"];
 
+/// Keys of a program that make no other runs.
+const NO_REASON: [&str; 4] = ["train.local.", "train.cards", "train.patience_seconds", "train.step_patience_seconds"];
+
 /// Whether specs of one sweep may differ in a key: what is asked of the runs makes no difference to them either, nor which
 /// of them are stopped before their ends.
 fn may_differ(key: &str) -> bool {
@@ -139,10 +142,17 @@ fn spec_difference(there: &str, here: &str) -> Option<String> {
     let absent = "absent".to_owned();
     let mut keys: Vec<_> = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))).collect();
     keys.sort();
-    let differences: Vec<_> = keys
+    let differing: Vec<_> = keys
         .into_iter()
         .map(|key| (key, old.get(key).unwrap_or(&absent), new.get(key).unwrap_or(&absent)))
         .filter(|(key, there, here)| there != here && !may_differ(key))
+        .collect();
+    // What a program may be told otherwise keeps no sweep out by itself, and is no reason beside others.
+    let decides = |key: &String| !NO_REASON.iter().any(|start| key.starts_with(start));
+    let some_decide = differing.iter().any(|(key, ..)| decides(key));
+    let differences: Vec<_> = differing
+        .into_iter()
+        .filter(|(key, ..)| !some_decide || decides(key))
         .map(|(key, there, here)| format!("{key} is {there} there and {here} here"))
         .collect();
     match differences.len() {

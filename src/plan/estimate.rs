@@ -9,8 +9,17 @@ use super::{Plan, PlannedRun, RunId};
 pub struct Machine {
     /// Devices that are paid for.
     pub devices: usize,
-    /// Runs trained side by side on each of them.
+    /// How many of them each run takes.
+    pub cards: usize,
+    /// Runs trained side by side on each of them, or on so many.
     pub slots: usize,
+}
+
+impl Machine {
+    /// Runs trained side by side on all of them.
+    pub fn all_slots(self) -> usize {
+        self.devices / self.cards.max(1) * self.slots
+    }
 }
 
 /// What a plan takes.
@@ -42,7 +51,7 @@ impl Estimate {
         let mut runs: Vec<&PlannedRun> = runs.into_iter().collect();
         // The order in which workers take them.
         runs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
-        let slots = (machine.devices * machine.slots).max(1);
+        let slots = machine.all_slots().max(1);
         let times: Vec<f64> = runs.iter().map(|run| seconds_of(run)).collect();
         // Those who share a trunk go one after another, so that the longest takes as long as alone.
         let alone = |(run, time): (&&PlannedRun, &f64)| time / run.own_share(run.shared_steps());

@@ -55,6 +55,16 @@ pub struct Program {
     pub size: Option<OwnSize>,
     /// Seconds without a line of it after which it is stopped. No part of the identity.
     pub patience_seconds: f64,
+    /// Seconds without a further step after which it is stopped, where that is written. No part of the identity, and nor are the next
+    /// two: none of them decides a loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_patience_seconds: Option<f64>,
+    /// Keys that it needs and that decide nothing.
+    #[serde(default, skip_serializing_if = "Config::is_empty")]
+    pub local: Config,
+    /// Cards that a run takes, where that is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cards: Option<usize>,
 }
 
 /// Everything that decides the outcome of a run. Its content hash is its identity.
@@ -188,6 +198,9 @@ impl Run {
         if let Some(program) = &mut content.program {
             program.patience_seconds = 0.0;
             program.size = None;
+            program.step_patience_seconds = None;
+            program.local.clear();
+            program.cards = None;
         }
         let json = serde_json::to_vec(&(MODEL_VERSION, content)).expect("a run has only string keys");
         RunId(blake3::hash(&json).to_hex()[..16].to_owned())

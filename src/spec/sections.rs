@@ -371,18 +371,36 @@ pub struct Train {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub config: Config,
+    /// Keys of the program's own that decide nothing, such as paths and the number of workers that load data. It finds them under
+    /// `local`. They are no part of a run's identity, and may change between calls.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub local: Config,
+    /// NVIDIA cards that one run of the program takes, as for `torchrun --nproc_per_node=8`; 1 if not written. Slots are made of so
+    /// many of the devices that a sweep trains on. No part of a run's identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cards: Option<usize>,
     /// How `[[sweep.models]]` are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<Count>,
     /// Seconds without a line from `command` after which it is stopped and tried again; 600 if not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience_seconds: Option<f64>,
+    /// Seconds without a further `step` or `tokens`, once one was told, after which `command` is stopped and tried again whatever it
+    /// prints. If not written, ten times `patience_seconds`, an hour at least, and three times the longest that a step has taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_patience_seconds: Option<f64>,
 }
 
 impl Train {
     /// Seconds without a line of a program after which it is stopped. Some compile for minutes.
     pub fn patience(&self) -> f64 {
         self.patience_seconds.unwrap_or(600.0)
+    }
+
+    /// Cards that one run of a program takes.
+    pub fn cards(&self) -> usize {
+        self.cards.unwrap_or(1)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The specs that `runner init` can begin with: those of `sweeps/`, one a line.
+//! The specs that `runner init` can begin with: those of `sweeps/` and one of `examples/`, one a line.
 
 /// A spec of the repository.
 #[derive(Debug)]
@@ -11,13 +11,27 @@ pub struct Template {
     pub command: &'static str,
     /// The spec, comments and all.
     pub text: &'static str,
+    /// A program that trains its runs, which is written beside it: the words of the spec for it, and its text.
+    pub trainer: Option<(&'static str, &'static str)>,
 }
 
 macro_rules! template {
     ($kind:literal, $command:literal, $file:literal, $about:literal) => {
-        Template { kind: $kind, about: $about, command: $command, text: include_str!(concat!("../../", $file)) }
+        template!($kind, $command, $file, $about, None)
+    };
+    ($kind:literal, $command:literal, $file:literal, $about:literal, $trainer:expr) => {
+        Template {
+            kind: $kind,
+            about: $about,
+            command: $command,
+            text: include_str!(concat!("../../", $file)),
+            trainer: $trainer,
+        }
     };
 }
+
+/// A trainer that makes losses up and does all that is asked of one.
+const STAND_IN: (&str, &str) = ("train.py", include_str!("../../examples/program/train.py"));
 
 /// All of them, in the order in which they are listed. Those that begin with `laws-` each ask one claim about scaling.
 #[rustfmt::skip]
@@ -55,6 +69,7 @@ pub const TEMPLATES: &[Template] = &[
     template!("laws-corpora", "sweep", "sweeps/laws/corpora.toml", "Whether a task orders mixtures of three texts as their loss does"),
     template!("laws-mixture", "sweep", "sweeps/laws/mixture.toml", "Which mixture of three texts is best, at three sizes"),
     template!("laws-pruning", "sweep", "sweeps/laws/pruning.toml", "Whether documents kept by the losses of an n-gram or a small model beat as many at random"),
+    template!("program", "sweep", "examples/program/program.toml", "IsoFLOP curves by a trainer of your own, with a stand-in for it", Some(STAND_IN)),
     template!("run", "train", "configs/small.toml", "One run, for `runner train`"),
 ];
 

@@ -7,7 +7,7 @@ use runner::spec::{self, Spec};
 use crate::common::{Place, QUICKSTART, SMALL, assert_refused, edited, text};
 
 const RATE: f64 = 1e10;
-const MACHINE: Machine = Machine { devices: 1, slots: 2 };
+const MACHINE: Machine = Machine { devices: 1, cards: 1, slots: 2 };
 
 /// Five budgets, eleven sizes and three seeds of the quickstart.
 fn sweep() -> Spec {
@@ -114,7 +114,7 @@ fn device_hours_count_all_devices_until_the_last_run_ends() {
     let plan = expand(&sweep()).unwrap();
     let seconds = |_: &PlannedRun| 3600.0;
     let runs = &plan.runs[..3];
-    let of = |devices, slots| Estimate::of(runs, Machine { devices, slots }, seconds);
+    let of = |devices, slots| Estimate::of(runs, Machine { devices, cards: 1, slots }, seconds);
     assert_eq!([of(1, 1), of(2, 1), of(1, 2)].map(|e| e.device_hours.round() as u32), [3, 4, 2]);
     assert!((of(2, 1).busy - 0.75).abs() < 1e-12 && of(1, 1).flops > 0.0);
     let largest = runs.iter().map(|run| run.params.by(Counting::All)).max().unwrap() as f64;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use runner::spec::{self, Precision, Source};
 
-use crate::common::{Place, files, repository, text};
+use crate::common::{Place, assert_code, assert_said, files, repository, text};
 
 /// Each kind with its file: those that stand in one line of a table, which is compared with the folder.
 fn kinds() -> Vec<(String, String)> {
@@ -18,16 +18,21 @@ fn kinds() -> Vec<(String, String)> {
     let mut kinds = named("sweeps/laws", "laws-");
     kinds.extend(named("sweeps", "").into_iter().filter(|(kind, _)| !NOT_WRITTEN.contains(&kind.as_str())));
     kinds.push(("run".to_owned(), "configs/small.toml".to_owned()));
+    kinds.push((PROGRAM.to_owned(), "examples/program/program.toml".to_owned()));
     kinds
 }
 
 /// Those that are about one text, which another may replace.
 fn kinds_of_one_text() -> impl Iterator<Item = (String, String)> {
-    kinds().into_iter().filter(|(kind, _)| !MIXTURES.contains(&kind.as_str()) && !OWN_TEXT.contains(&kind.as_str()))
+    let others = [&MIXTURES[..], &OWN_TEXT, &[PROGRAM]].concat();
+    kinds().into_iter().filter(move |(kind, _)| !others.contains(&kind.as_str()))
 }
 
 /// Sweeps that `runner init` does not write: their texts are this repository's own.
 const NOT_WRITTEN: [&str; 4] = ["isoflop-c", "isoflop-docs", "synthetic", "synthetic-near"];
+
+/// The kind whose runs a program of somebody else trains, on data of its own.
+const PROGRAM: &str = "program";
 
 /// Kinds that mix several texts.
 const MIXTURES: [&str; 2] = ["laws-corpora", "laws-mixture"];
@@ -37,7 +42,7 @@ const OWN_TEXT: [&str; 2] = ["laws-emergence", "laws-language"];
 
 #[test]
 fn a_question_of_a_language_of_its_own_takes_no_text() {
-    for kind in OWN_TEXT {
+    for kind in OWN_TEXT.into_iter().chain([PROGRAM]) {
         let refused = Place::new().refusal(&["init", kind, "--text", "my.txt"]);
         assert!(refused.contains(kind) && refused.contains("--text means nothing"), "{refused}");
     }
@@ -55,10 +60,11 @@ fn every_kind_is_a_spec_of_the_repository_under_its_own_name() {
     let place = Place::new();
     for (kind, file) in &kinds() {
         place.says(&["init", kind]);
-        // On a card in bf16, which the spec says, and nowhere else; but for the one that compares precisions.
+        // On a card in bf16, which the spec says, and nowhere else; but for those that have precisions of their own.
         let written = |device: &str| place.says(&["init", kind, "--device", device, "--out", "-"]);
         let spec = runner::spec::parse(&written("cuda:1"), kind).unwrap();
-        let precision = if kind == "laws-precision" { Precision::F32 } else { Precision::Bf16 };
+        let own = ["laws-precision", PROGRAM].contains(&kind.as_str());
+        let precision = if own { Precision::F32 } else { Precision::Bf16 };
         assert_eq!(spec.train.precision, precision, "{kind}");
         assert_eq!(written("cpu"), place.read(&format!("{kind}.toml")));
         let written = spec::load(&place.path(&format!("{kind}.toml"))).unwrap();
@@ -396,4 +402,44 @@ fn a_full_disk_leaves_no_file_and_the_one_before_it() {
     place.says(&["init", "quickstart"]);
     place.says(&["export", "jsonl", "runs.csv", "--out", "runs.jsonl"]);
     assert!(place.read("runs.jsonl").contains("4.0"));
+}
+
+#[test]
+fn a_trainer_is_written_beside_its_spec_and_takes_no_other_files_place() {
+    let stand_in = std::fs::read_to_string(repository().join("examples/program/train.py")).unwrap();
+    let place = Place::new();
+    let output = place.run(&["init", PROGRAM]);
+    assert_said(&output, &["wrote train.py, a stand-in that trains nothing", "put your trainer in its place"]);
+    assert_eq!(place.read("train.py"), stand_in);
+    // As it was written it serves another spec as well.
+    let output = place.run(&["init", PROGRAM, "--name", "second"]);
+    assert_code(&output, 0);
+    assert_said(&output, &["as it was: train.py, a stand-in"]);
+    // A trainer of one's own stays, and must be named to be taken for one.
+    place.write("train.py", "mine");
+    let third = ["init", PROGRAM, "--name", "third"];
+    let refused = place.refusal(&third);
+    assert!(refused.contains("train.py exists and is not overwritten by a stand-in"), "{refused}");
+    let (_, command) = refused.split_once("name it with ").unwrap();
+    assert!(command.starts_with("--set 'train.command=[\"python3\", \"train.py\", \"{config}\"]'"), "{command}");
+    assert!(!place.path("third.toml").exists());
+    let named = "train.command=[\"python3\", \"train.py\", \"{config}\"]";
+    let output = place.run(&[&third[..], &["--set", named]].concat());
+    assert_code(&output, 0);
+    assert!(!text(&output.stderr).contains("stand-in"), "{}", text(&output.stderr));
+    assert_eq!(place.read("train.py"), "mine");
+    // A spec that is there leaves no trainer behind, and neither does one that is printed or is another's.
+    std::fs::remove_file(place.path("train.py")).unwrap();
+    assert!(place.refusal(&third).contains("third.toml exists and is not overwritten"));
+    place.says(&["init", PROGRAM, "--out", "-"]);
+    let other = ["--set", "train.command=[\"./mine\", \"{config}\"]", "--set", "train.inputs=[\"mine\"]"];
+    place.says(&[&["init", PROGRAM, "--name", "fourth"], &other[..]].concat());
+    assert!(!place.path("train.py").exists());
+    // In a folder of its own it is named from where sweeps are started.
+    std::fs::create_dir(place.path("lab")).unwrap();
+    place.says(&["init", PROGRAM, "--out", "lab/mine.toml"]);
+    assert_eq!(place.read("lab/train.py"), stand_in);
+    let spec = spec::load(&place.path("lab/mine.toml")).unwrap();
+    assert_eq!(spec.train.command, ["python3", "lab/train.py", "{config}"]);
+    place.says(&["plan", "lab/mine.toml"]);
 }

@@ -1,8 +1,9 @@
-//! `runner init`: a commented spec to begin with, one of those in `sweeps/`.
+//! `runner init`: a commented spec to begin with, one of those in `sweeps/`, or of `examples/` with a trainer beside it.
 
 mod format;
 mod missing;
 mod sized;
+mod stand_in;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use anyhow::{Context as _, ensure};
 use toml_edit::{DocumentMut, Item};
 
 use format::Format;
+use stand_in::StandIn;
 
 use super::shared::stdout;
 use super::shared::{device, out_file};
@@ -28,6 +30,11 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         text.is_none() || !OWN_TEXT.contains(&kind.as_str()),
         "{kind} asks its question of a language that is made for it, so --text means nothing: leave it out"
     );
+    ensure!(
+        text.is_none() || template.trainer.is_none(),
+        "{kind}: its trainer has data of its own, so --text means nothing: leave it out, and list files of data in train.inputs. Where \
+         `runner` is to make the tokens, write a [data] as `runner init isoflop --text` does"
+    );
     let name = name.clone().unwrap_or_else(|| free_name(kind));
     let own = match text {
         Some(path) => Some((path.as_path(), Format::of(path)?)),
@@ -42,16 +49,28 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         Some("cuda") => in_bf16(&adapted),
         _ => adapted,
     };
+    let file = out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
+    let stand_in = template.trainer.map(|trainer| StandIn::beside(&file, trainer)).transpose()?;
+    let adapted = match &stand_in {
+        Some(stand_in) => stand_in.named_in(&adapted)?,
+        None => adapted,
+    };
     let adapted = spec::edit(&adapted, &overrides.set)?;
     let adapted = if text.is_none() { sized::to_token_files(&adapted, &overrides.set) } else { adapted };
-    let file = out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     // Refused before a file of it is written.
     let spec = spec::parse(&adapted, &format!("{kind} as it would be written"))?;
     if file == Path::new("-") {
         stdout::print(&adapted)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let stand_in = stand_in.filter(|stand_in| stand_in.is_named_by(&spec.train));
+    if let Some(stand_in) = &stand_in {
+        stand_in.check(&overrides.set)?;
+    }
     out_file::create(&file, adapted.as_bytes())?;
+    if let Some(stand_in) = &stand_in {
+        stand_in.write()?;
+    }
     let command = template.command;
     let shown = file.display();
     let on = device.as_ref().map_or_else(String::new, |device| format!(" --device {device}"));

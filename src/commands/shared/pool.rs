@@ -63,6 +63,69 @@ pub fn devices(asked: &[String], device: &str) -> anyhow::Result<Vec<String>> {
     Ok(devices)
 }
 
+/// Devices in groups of so many cards, each of which is one device to its slots, in the order of the list: `cuda:0-7`.
+pub fn groups(devices: Vec<String>, cards: usize) -> anyhow::Result<Vec<String>> {
+    if cards == 1 {
+        return Ok(devices);
+    }
+    let kind = device::kind(&devices[0])?;
+    anyhow::ensure!(
+        kind == "cuda",
+        "train.cards = {cards}: {kind} has no NVIDIA cards; train with --device cuda, or try the program out with --set train.cards=1, \
+         which makes the same runs"
+    );
+    let numbers: Vec<&str> = devices.iter().filter_map(|name| name.strip_prefix("cuda:")).collect();
+    anyhow::ensure!(
+        numbers.len() == devices.len(),
+        "train.cards = {cards}: how many cards there are is not shown here; name them, as in --devices cuda:0,cuda:1"
+    );
+    let count = numbers.len();
+    let shown = devices.join(",");
+    anyhow::ensure!(
+        count >= cards,
+        "train.cards = {cards} and --devices {shown}: a run takes more cards than there are; name {cards} of them with --devices, or \
+         write train.cards = {count}, which makes the same runs"
+    );
+    let whole = count / cards * cards;
+    let left = devices[whole..].join(",");
+    anyhow::ensure!(
+        whole == count,
+        "train.cards = {cards} and {count} cards: {left} would have nothing to do; leave it out, with --devices {}, or write a number that \
+         divides {count}",
+        devices[..whole].join(",")
+    );
+    Ok(numbers.chunks(cards).map(|group| format!("cuda:{}", told(group))).collect())
+}
+
+/// The kind of a device, or of a group of cards.
+pub fn kind(device: &str) -> anyhow::Result<&str> {
+    match device.split_once(':') {
+        Some((kind, group)) if group.contains(['-', '+']) => Ok(kind),
+        _ => device::kind(device),
+    }
+}
+
+/// The numbers of a group, of which [`members`] gives them back: `0-7`, or `0+2` where they do not follow each other.
+fn told(group: &[&str]) -> String {
+    let next = |pair: &[&str]| {
+        let number = |text: &str| text.parse::<usize>().ok();
+        number(pair[0]).zip(number(pair[1])).is_some_and(|(one, other)| other == one + 1)
+    };
+    match group {
+        [first, .., last] if group.windows(2).all(next) => format!("{first}-{last}"),
+        group => group.join("+"),
+    }
+}
+
+/// The numbers of the cards of a device, or of a group of them.
+fn members(index: &str) -> Vec<usize> {
+    let number = |text: &str| text.parse().unwrap_or(0);
+    match index.split_once('-') {
+        Some((first, last)) => (number(first)..=number(last)).collect(),
+        None => index.split('+').map(number).collect(),
+    }
+}
+
 /// Refuses a number beyond the cards that the driver shows, where it shows some: others may belong to somebody else.
 fn check_number(name: &str, cards: usize, visible: Option<&str>) -> anyhow::Result<()> {
     let number = name.strip_prefix("cuda:").and_then(|number| number.parse::<usize>().ok());
@@ -115,13 +178,15 @@ pub fn pin(command: &mut Command, slot: &Slot, threads: usize, per_device: usize
     let mut name = slot.device.clone();
     match kind {
         "cuda" => {
-            // What is not in the list is somebody else's.
-            let hidden = || "-1".to_owned();
-            let at = index.parse().unwrap_or(0);
-            let gpu = visible(variable().as_deref(), None)
-                .map_or_else(|| index.to_owned(), |list| list.get(at).cloned().unwrap_or_else(hidden));
-            command.env("CUDA_VISIBLE_DEVICES", gpu);
-            // The only one that it sees.
+            let list = visible(variable().as_deref(), None);
+            let name_of = |at: usize| match &list {
+                Some(list) => list.get(at).cloned(),
+                None => Some(at.to_string()),
+            };
+            // What is not in the list is somebody else's, and a part of a group is no group.
+            let gpus: Option<Vec<String>> = members(index).into_iter().map(name_of).collect();
+            command.env("CUDA_VISIBLE_DEVICES", gpus.map_or_else(|| "-1".to_owned(), |gpus| gpus.join(",")));
+            // The only one that it sees, or the first of its group.
             "cuda:0".clone_into(&mut name);
         }
         "cpu" | rehearsal::DEVICE if per_device * threads == device::cores() => {
@@ -223,6 +288,39 @@ mod tests {
             let error = devices(&list, "auto").unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn groups_of_cards_are_whole_or_refused_with_what_to_do() {
+        let cards = |numbers: &[usize]| numbers.iter().map(|number| format!("cuda:{number}")).collect::<Vec<_>>();
+        for (numbers, each, expected) in [
+            (&[0, 1, 2, 3][..], 2, &["cuda:0-1", "cuda:2-3"][..]),
+            (&[0, 2, 5, 3], 2, &["cuda:0+2", "cuda:5+3"]),
+            (&[4, 5, 6], 3, &["cuda:4-6"]),
+            (&[0, 1], 1, &["cuda:0", "cuda:1"]),
+        ] {
+            let groups = groups(cards(numbers), each).unwrap();
+            assert_eq!(groups, expected);
+            let back: Vec<usize> = groups.iter().flat_map(|group| members(&group["cuda:".len()..])).collect();
+            assert_eq!(back, numbers);
+        }
+        let refused = |devices: &[String], each| groups(devices.to_vec(), each).unwrap_err().to_string();
+        for (devices, each, said) in [
+            (cards(&[0, 1]), 8, "name 8 of them with --devices, or write train.cards = 2"),
+            (cards(&[0, 1, 2]), 2, "cuda:2 would have nothing to do; leave it out, with --devices cuda:0,cuda:1"),
+            (vec!["cuda".to_owned()], 2, "as in --devices cuda:0,cuda:1"),
+            (vec!["cpu".to_owned()], 2, "cpu has no NVIDIA cards"),
+        ] {
+            assert!(refused(&devices, each).contains(said), "{}", refused(&devices, each));
+        }
+    }
+
+    #[test]
+    fn a_worker_of_a_group_sees_its_cards() {
+        let mut command = Command::new("runner");
+        pin(&mut command, &Slot { device: "cuda:2-3".to_owned(), index: 0 }, 1, 1);
+        let args: Vec<_> = command.get_args().map(|arg| arg.to_str().unwrap()).collect();
+        assert_eq!(args, ["--device", "cuda:0", "--label", "cuda:2-3"]);
     }
 
     #[test]

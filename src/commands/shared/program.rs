@@ -45,7 +45,20 @@ pub fn doubts(spec: &Spec, device: &str) -> Vec<String> {
     let kept = kept.map(|word| {
         format!("train.command: {word:?} reaches the program as it is written; {{config}} alone is replaced, by a file that has all values")
     });
-    absent.into_iter().chain(kept).collect()
+    absent.into_iter().chain(kept).chain(processes(words, spec.train.cards())).collect()
+}
+
+/// That `torchrun` is to start more processes than a run has cards.
+fn processes(words: &[String], cards: usize) -> Option<String> {
+    let each = |pair: &[String]| {
+        let (flag, value) = pair[0].split_once('=').unwrap_or((&pair[0], pair.get(1).map_or("", String::as_str)));
+        (flag.replace('_', "-") == "--nproc-per-node").then(|| value.parse::<usize>().ok()).flatten()
+    };
+    let asked = (0..words.len()).find_map(|at| each(&words[at..])).filter(|asked| *asked > cards)?;
+    Some(format!(
+        "train.command starts {asked} processes, and a run gets {cards} of the cards (CUDA_VISIBLE_DEVICES); write train.cards = {asked} \
+         for a card each"
+    ))
 }
 
 /// The hash of the files that decide what the program of a spec does; nothing where there is no program.
@@ -83,8 +96,12 @@ fn count(spec: &mut Spec) -> anyhow::Result<()> {
         config: Config::new(),
         size: None,
         patience_seconds: spec.train.patience(),
+        step_patience_seconds: None,
+        local: Config::new(),
+        cards: None,
     };
-    let told = serde_json::json!({ "context": spec.model.context, "vocab": spec.data.vocab });
+    let (context, vocab, local) = (spec.model.context, spec.data.vocab, &spec.train.local);
+    let told = serde_json::json!({ "context": context, "vocab": vocab, "local": local });
     let mut models = spec.sweep.as_ref().map_or_else(Vec::new, |sweep| sweep.models.clone());
     let uncounted = |model: &OwnModel| model.params.is_none() || model.flops_per_token.is_none();
     // A program may take seconds to load for each.

@@ -60,7 +60,8 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
         opened::measure_as_workers(asked);
     }
     let name = if by_program { program::device(asked, pool::gpus()) } else { device::choose(asked) };
-    let devices = pool::devices(devices, &name)?;
+    let cards = if by_program { spec.train.cards() } else { 1 };
+    let devices = pool::groups(pool::devices(devices, &name)?, cards)?;
     // Opened here as well, so that a device that is missing is told before anything is written.
     let opened = if by_program {
         Opened::by_program(&devices, &spec.train.command, *threads)
@@ -68,7 +69,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
         Opened::first_of(&devices, &place.cache, *threads)?
     };
     let device = &opened.device;
-    let kind = if by_program { device::kind(&devices[0])? } else { &device.kind };
+    let kind = if by_program { pool::kind(&devices[0])? } else { &device.kind };
     let slots = device::slots(*slots_per_device, kind, *threads);
     // Each run of a program is a process of its own anyway.
     let share = pool::share(*share_process, kind)? && !by_program;

@@ -55,6 +55,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
             "--devices, --slots-per-device and --share-process are for local workers; an array has as many as `workers` in [launcher] says"
         );
     }
+    require_cards(spec.train.cards(), launcher)?;
     if let Some(cpus) = launcher.cpus.filter(|cpus| args.threads > *cpus as usize) {
         anyhow::bail!("--threads {} is more than the {cpus} cpus of a task in [launcher]", args.threads);
     }
@@ -74,6 +75,28 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     }
     stopping::go_on(&ledger, spec)?;
     sweep.run(&ledger)
+}
+
+/// Refuses tasks that do not get the cards of a run. Options of sbatch may ask for them by other words.
+fn require_cards(cards: usize, launcher: &Launcher) -> anyhow::Result<()> {
+    let by_options = launcher.options.iter().any(|option| option.starts_with("--gpu"));
+    if cards == 1 || launcher.gres.is_none() && by_options {
+        return Ok(());
+    }
+    // `gpu`, `gpu:8` and `gpu:a100:8` of a list.
+    let gpus = launcher.gres.iter().flat_map(|gres| gres.split(',')).find_map(|gres| {
+        let mut words = gres.split(':');
+        (words.next() == Some("gpu"))
+            .then(|| words.next_back().map_or(Some(1), |count| count.parse().ok()).unwrap_or(1))
+    });
+    let gpus: usize = gpus.unwrap_or(0);
+    anyhow::ensure!(
+        gpus == cards,
+        "train.cards = {cards}: a task of [launcher] trains one run at a time and gets {gpus} cards; write gres = \"gpu:{cards}\", or \
+         train.cards = {}, which makes the same runs",
+        gpus.max(1)
+    );
+    Ok(())
 }
 
 impl Sweep<'_> {

@@ -24,6 +24,8 @@ struct Description<'a> {
     corpus: Option<String>,
     /// Where to train, as in `cuda:0`; `auto` leaves it to the program.
     device: &'a str,
+    /// NVIDIA cards that are its own, those of `CUDA_VISIBLE_DEVICES`; none on the CPU.
+    cards: usize,
     threads: usize,
     seed: u64,
     /// Training tokens.
@@ -42,6 +44,8 @@ struct Description<'a> {
     axes: &'a std::collections::BTreeMap<String, String>,
     /// The program's own configuration: `train.config`, and the `config` of its model.
     config: &'a crate::spec::Config,
+    /// Keys of its own that decide nothing: `train.local`.
+    local: &'a crate::spec::Config,
     /// The name of its model, where the program alone knows its shape.
     model: Option<String>,
     /// Every resolved value: shape, optimizer, schedule, data.
@@ -63,6 +67,7 @@ pub(super) fn write(
         folder: folder.display().to_string(),
         corpus: corpus.join("train.u16").exists().then(|| corpus.display().to_string()),
         device,
+        cards: if device == "cpu" { 0 } else { program.cards.unwrap_or(1) },
         threads,
         seed: run.run.seed,
         tokens: run.tokens,
@@ -75,6 +80,7 @@ pub(super) fn write(
         flop_budget: run.run.flop_budget,
         axes: &run.axes,
         config: &program.config,
+        local: &program.local,
         model: run.own_size().map(|size| size.name.clone()),
         resolved: &run.run,
     };

@@ -33,6 +33,8 @@ pub(super) enum Stop {
     Wrong(Wrong),
     /// It says nothing.
     Silent,
+    /// It prints, and has come no further than this step for so long.
+    Stuck(usize, Duration),
 }
 
 /// A program that has ended.
@@ -85,12 +87,15 @@ impl Ended<'_> {
             (Some(Stop::Silent), _) => {
                 let patience = self.program.patience_seconds;
                 let silence = format!("the program printed nothing for {patience} s and was stopped");
-                told_before(story, &silence, on_progress).unwrap_or_else(|| {
-                    Err(TrainError::Program(format!(
-                        "{silence}; train.patience_seconds is the limit. Does it flush what it prints? A pipe is no terminal{}",
-                        story.last_words()
-                    )))
-                })
+                let advice = "train.patience_seconds is the limit. Does it flush what it prints? A pipe is no terminal";
+                hung(story, &silence, advice, on_progress)
+            }
+            (Some(Stop::Stuck(step, limit)), _) => {
+                let limit = limit.as_secs_f64();
+                let stuck =
+                    format!("the program printed, told no step beyond step {step} for {limit} s and was stopped");
+                let advice = "train.step_patience_seconds sets the limit, such as for long evaluations";
+                hung(story, &stuck, advice, on_progress)
             }
             (None, Err(error)) => Err(TrainError::Program(format!("cannot wait for the program: {error}"))),
             (None, Ok(_)) if story.has_diverged() => Ok(story.diverged()),
@@ -102,6 +107,12 @@ impl Ended<'_> {
             }
         }
     }
+}
+
+/// The end of a program that was stopped because it did not go on: its result, where it had told all of it.
+fn hung(story: &mut Story<'_>, how: &str, advice: &str, on_progress: OnProgress<'_>) -> Result<Outcome, TrainError> {
+    let failed = |story: &Story<'_>| Err(TrainError::Program(format!("{how}; {advice}{}", story.last_words())));
+    told_before(story, how, on_progress).unwrap_or_else(|| failed(story))
 }
 
 /// What an end of the program by itself means.

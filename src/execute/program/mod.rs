@@ -5,6 +5,7 @@
 //! never executed, and its last part is kept for whoever looks for a fault. No shell is involved. The program has a process group of
 //! its own, so that nothing it started is left behind.
 
+mod advance;
 mod config;
 mod count;
 mod doubts;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use self::advance::Advance;
 pub use self::count::count;
 use self::ended::{Ended, Stop};
 pub use self::leftovers::end_of_worker;
@@ -95,7 +97,8 @@ impl Trainer for ProgramTrainer {
         let mut story = Story::new(run, &folder, begun);
         let mut running = Running::start(program, &config, self.info.threads)?;
         let patience = Duration::from_secs_f64(program.patience_seconds);
-        let stopped = running.listen(&mut story, patience, on_progress);
+        let mut advance = Advance::new(program.step_patience_seconds.map(Duration::from_secs_f64), patience);
+        let stopped = running.listen(&mut story, (patience, &mut advance), on_progress);
         // What it still has to say counts: the points before its checkpoint, the result that it was about to tell, or what lies in
         // its pipes when it has ended.
         let (ended, mut wrong) = (matches!(stopped, None | Some(Stop::Asked)), None);
@@ -150,8 +153,13 @@ impl Running {
     }
 
     /// Understands lines until the program ends, or is to be stopped.
-    fn listen(&mut self, story: &mut Story, patience: Duration, on_progress: OnProgress<'_>) -> Option<Stop> {
-        let mut heard = Instant::now();
+    fn listen(
+        &mut self,
+        story: &mut Story,
+        (patience, advance): (Duration, &mut Advance),
+        on_progress: OnProgress<'_>,
+    ) -> Option<Stop> {
+        let (begun, mut heard) = (Instant::now(), Instant::now());
         let mut looked = Instant::now();
         loop {
             match self.lines.recv_timeout(LOOK_EVERY) {
@@ -182,6 +190,10 @@ impl Running {
                 looked = Instant::now();
                 if story.look(on_progress).is_break() {
                     return Some(Stop::Asked);
+                }
+                advance.note(story.furthest, begun.elapsed());
+                if let Some((step, limit)) = advance.stuck(begun.elapsed()) {
+                    return Some(Stop::Stuck(step, limit));
                 }
             }
         }

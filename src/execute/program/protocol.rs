@@ -93,6 +93,8 @@ pub(super) struct Story<'a> {
     /// The name of the training loss, where it is not `loss`.
     training: Option<String>,
     diverged: Option<(usize, Option<f64>)>,
+    /// The furthest step that a line of this attempt told, with a loss or without one.
+    pub(super) furthest: Option<usize>,
     /// What else it told, each with its last value.
     told: BTreeMap<String, Told>,
     log: VecDeque<String>,
@@ -128,6 +130,7 @@ impl<'a> Story<'a> {
             others: BTreeMap::new(),
             training: None,
             diverged: None,
+            furthest: None,
             told: BTreeMap::new(),
             log: VecDeque::new(),
             broken: None,
@@ -154,6 +157,7 @@ impl<'a> Story<'a> {
                 self.wrong(line.number, &format!("it speaks of run {other:?}, and is to train {}", self.run.id))
             );
         }
+        self.furthest = self.furthest.max(said.place(self.per_step()).map(|(step, _)| step));
         self.keep_others(&said.others);
         let [loss, val_loss] = said.losses();
         if let Some(loss) = val_loss {

@@ -9,10 +9,14 @@ use crate::spec::{At, Eval, Optimizer, PowerRule, Schedule, ScheduleKind, Source
 /// Seconds for which a program may be silent: a year, which is for ever.
 const LONGEST_PATIENCE: f64 = 3.2e7;
 
+/// Cards of one machine, with room to spare.
+const MOST_CARDS: usize = 1024;
+
 /// Checks `[train]`.
 pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
     // What only models of the program's own have is checked with them.
-    let Train { precision, command, inputs, config: _, count: _, patience_seconds } = train;
+    let Train { precision, command, inputs, config: _, count: _, local, cards, .. } = train;
+    let Train { patience_seconds, step_patience_seconds, .. } = train;
     let by_program = !command.is_empty();
     absent(
         "train.command",
@@ -21,7 +25,16 @@ pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
     )?;
     absent("train.precision", by_program && !is_default(precision), "the program of train.command has its own")?;
     absent("train.inputs", !inputs.is_empty() && !by_program, "only train.command has inputs")?;
-    absent("train.patience_seconds", patience_seconds.is_some() && !by_program, "only train.command is waited for")?;
+    absent("train.local", !local.is_empty() && !by_program, "only the program of train.command has it")?;
+    absent("train.cards", cards.is_some() && !by_program, "built-in models train on one card each")?;
+    require(cards.is_none_or(|cards| (1..=MOST_CARDS).contains(&cards)), "train.cards", || {
+        ("no run has so many cards of one machine", "write a whole number of 1 or more, such as 8")
+    })?;
+    let waits = [("train.patience_seconds", patience_seconds), ("train.step_patience_seconds", step_patience_seconds)];
+    for (key, seconds) in waits {
+        absent(key, seconds.is_some() && !by_program, "only train.command is waited for")?;
+        patience(key, *seconds)?;
+    }
     require(command.first().is_none_or(|program| !program.trim().is_empty()), "train.command", || {
         ("no program is named", "write the program first, as in [\"python3\", \"train.py\", \"{config}\"]")
     })?;
@@ -31,11 +44,15 @@ pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
             problem,
             "write {config} where it takes the path of a JSON file, as in [\"python3\", \"train.py\", \"{config}\"]",
         )
-    })?;
-    let Some(patience) = *patience_seconds else { return Ok(()) };
-    positive("train.patience_seconds", patience, "600")?;
-    require(patience <= LONGEST_PATIENCE, "train.patience_seconds", || {
-        (format!("{patience} seconds are more than a year"), "write how long the program may be silent, such as 600")
+    })
+}
+
+/// Seconds of waiting.
+fn patience(key: &str, seconds: Option<f64>) -> Checked {
+    let Some(seconds) = seconds else { return Ok(()) };
+    positive(key, seconds, "600")?;
+    require(seconds <= LONGEST_PATIENCE, key, || {
+        (format!("{seconds} seconds are more than a year"), "write how long the program may be silent, such as 600")
     })
 }
 
