@@ -26,6 +26,7 @@ mod near;
 mod ngram;
 mod parquet;
 mod part;
+mod passages;
 mod prune;
 mod questions;
 mod recipe;
