@@ -34,7 +34,7 @@ pub(super) fn spec(spec: &Spec) -> Checked {
     training::optimizer(&spec.optimizer)?;
     training::part(spec.data.train_tokens, &spec.optimizer.batch_tokens)?;
     training::schedule(&spec.schedule, spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some()))?;
-    training::eval(&spec.eval, if spec.has_own_models() { 0 } else { spec.model.context })?;
+    training::eval(&spec.eval, spec)?;
     training::train(&spec.train, spec.sweep.is_some())?;
     own::check(spec)?;
     training::tasks(spec)?;

@@ -230,11 +230,15 @@ fn length(Schedule { tokens, tokens_per_param, flops, .. }: &Schedule, budgets: 
 }
 
 /// Checks `[eval]`.
-pub(super) fn eval(eval: &Eval, context: usize) -> Checked {
+pub(super) fn eval(eval: &Eval, spec: &Spec) -> Checked {
     let Eval { tokens, curve_points, by_position: _, tasks: _ } = eval;
-    require(*tokens >= 2 * context as u64, "eval.tokens", || {
-        let problem = format!("{tokens} tokens cannot measure a loss");
-        (problem, format!("write at least two sequences of {context}, such as {}", 1024 * context))
+    let context = if spec.has_own_models() { 0 } else { spec.model.context };
+    // Of one sequence no error is known, and the parts that have weights are measured one by one.
+    let parts = if spec.data.weights.is_empty() { 1 } else { spec.data.parts.len() };
+    require(*tokens >= (2 * context * parts) as u64, "eval.tokens", || {
+        let problem = format!("{tokens} tokens cannot measure a loss and its error");
+        let each = if parts > 1 { format!(" of each of {parts} parts") } else { String::new() };
+        (problem, format!("write at least two sequences of {context}{each}, such as {}", 1024 * context * parts))
     })?;
     require(*tokens <= 1 << 40, "eval.tokens", || {
         (format!("{tokens} tokens are no validation set"), "write a number up to 1e12, such as 655360")
