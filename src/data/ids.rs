@@ -39,8 +39,7 @@ impl Numbering {
         if original.is_none() {
             return Ok(Self::AsTheyAre(vocab));
         }
-        let path = folder.join(ORIGINAL_IDS);
-        let bytes = std::fs::read(&path).map_err(DataError::io("read", &path))?;
+        let bytes = cache::file(folder, ORIGINAL_IDS)?;
         Ok(Self::Anew(bytes.as_chunks().0.iter().copied().map(u32::from_le_bytes).collect()))
     }
 
