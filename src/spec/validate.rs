@@ -13,6 +13,7 @@ use super::Spec;
 use super::check::{Checked, absent, require};
 use super::launcher;
 pub(super) use data::check as data;
+pub(crate) use data::{MOST_TOKENS, SEPARATOR as SEPARATOR_REMEDY};
 pub(super) use fit::check as question;
 pub(super) use stop::{check as stopping, some_group};
 pub(super) use sweep::tuning;
