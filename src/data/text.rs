@@ -367,7 +367,7 @@ impl TextRecipe {
             if found.is_empty() {
                 return Err(DataError::content(&texts.part.path, "holds no text; give a file with text in it"));
             }
-            texts.check_separator(found.len())?;
+            texts.check_separator(&found)?;
             for document in found {
                 let repeated = !seen.insert(document.content);
                 gathered.repeats += usize::from(repeated);
@@ -492,8 +492,14 @@ impl Halves<'_> {
         if train > 0 && validation > 0 {
             return Ok(());
         }
+        let old_mac = |document: &Document<'_>| document.text.contains('\r') && !document.text.contains('\n');
+        let ends = if self.train.iter().chain(&self.validation).any(old_mac) {
+            "Its lines end with \\r alone, which ends none here: convert it with `tr '\\r' '\\n'`. "
+        } else {
+            ""
+        };
         let what = format!(
-            "of {} documents {validation} are for validation and {train} for training ({near_duplicates} near-duplicates \
+            "{ends}of {} documents {validation} are for validation and {train} for training ({near_duplicates} near-duplicates \
              moved to training); both need some. Documents are separated by blank lines unless data.separator says \
              otherwise (in text; elsewhere each row is one); take a text with more of them, or change \
              data.validation_fraction or data.seed",
