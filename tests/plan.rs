@@ -8,7 +8,7 @@ use runner::parameterization::Parameterization;
 use runner::plan::{self, CorpusFacts, Plan, PlannedRun};
 use runner::spec::{self, At, PowerRule, ScheduleKind, Spec};
 
-use crate::common::{Place, QUICKSTART, SMALL, assert_refused};
+use crate::common::{Place, QUICKSTART, SMALL, assert_refused, assert_said};
 
 fn quickstart() -> Spec {
     spec::parse(QUICKSTART, "quickstart.toml").unwrap()

@@ -16,7 +16,7 @@ use super::near::NearFacts;
 use super::scratch::Scratch;
 use super::{DataError, Entropy};
 use crate::spec::{Source, TokenType};
-use crate::whole;
+use crate::{memory, whole};
 
 /// Raised when anything changes that decides the tokens: part of every fingerprint.
 pub const FORMAT: u32 = 1;
@@ -275,6 +275,17 @@ impl TokenFile {
     /// Number of tokens.
     pub fn len(&self) -> u64 {
         self.0.len() as u64 / 2
+    }
+
+    /// All tokens, where they fit into memory; `key` of `[data]` asks for them.
+    pub fn all(&self, key: &'static str) -> Result<Vec<u16>, DataError> {
+        if let Some(lacks) = memory::lacks(2 * self.len()) {
+            let what = format!("its {} training tokens take {lacks}; take a part of the text", self.len());
+            return Err(DataError::configuration(key, what));
+        }
+        let mut tokens = Vec::new();
+        self.read(0, self.len() as usize, &mut tokens);
+        Ok(tokens)
     }
 
     /// Appends `length` tokens from `start` on.

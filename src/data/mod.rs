@@ -253,11 +253,7 @@ impl Corpus {
         match &self.tokens {
             _ if self.manifest.kept.is_some() => refused("a part of the documents was kept"),
             _ if self.manifest.vocab < 256 => refused("documents of characters cannot be told apart"),
-            Tokens::Files { train, order: Order::One(_), .. } if self.manifest.text.is_some() => {
-                let mut tokens = Vec::new();
-                train.read(0, train.len() as usize, &mut tokens);
-                Ok(tokens)
-            }
+            Tokens::Files { train, order: Order::One(_), .. } if self.manifest.text.is_some() => train.all("source"),
             _ => refused("this source has no documents"),
         }
     }
