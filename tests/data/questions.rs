@@ -12,7 +12,8 @@ fn of_characters(characters: &str, id: impl Fn(usize) -> usize) -> String {
     for (at, character) in characters.chars().enumerate() {
         vocab[character.to_string()] = id(at).into();
     }
-    let each = serde_json::json!({"type": "Split", "pattern": {"Regex": "(?s)."}, "behavior": "Isolated", "invert": false});
+    let each =
+        serde_json::json!({"type": "Split", "pattern": {"Regex": "(?s)."}, "behavior": "Isolated", "invert": false});
     serde_json::json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
         "pre_tokenizer": each, "post_processor": null, "decoder": null,
         "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "[UNK]"}})
@@ -21,7 +22,8 @@ fn of_characters(characters: &str, id: impl Fn(usize) -> usize) -> String {
 
 /// Lines with sums of two digits.
 fn sums() -> String {
-    (0..400).map(|i| format!("{}+{}={}\n", i % 100, i * 7 % 100, (i % 100 + i * 7 % 100) % 100)).collect()
+    let line = |i: usize| format!("{}+{}={}\n", i % 100, i * 7 % 100, (i % 100 + i * 7 % 100) % 100);
+    (0..400).map(line).collect::<Vec<_>>().concat()
 }
 
 fn lines(place: &Place, text: &str) -> Data {
