@@ -494,15 +494,15 @@ impl Halves<'_> {
         }
         let old_mac = |document: &Document<'_>| document.text.contains('\r') && !document.text.contains('\n');
         let ends = if self.train.iter().chain(&self.validation).any(old_mac) {
-            "Its lines end with \\r alone, which ends none here: convert it with `tr '\\r' '\\n'`. "
+            "; its lines end with \\r alone, which ends none here: convert it with `tr '\\r' '\\n'`"
         } else {
             ""
         };
         let what = format!(
-            "{ends}of {} documents {validation} are for validation and {train} for training ({near_duplicates} near-duplicates \
+            "of {} documents {validation} are for validation and {train} for training ({near_duplicates} near-duplicates \
              moved to training); both need some. Documents are separated by blank lines unless data.separator says \
              otherwise (in text; elsewhere each row is one); take a text with more of them, or change \
-             data.validation_fraction or data.seed",
+             data.validation_fraction or data.seed{ends}",
             train + validation,
         );
         Err(DataError::content(path, what))
