@@ -35,7 +35,7 @@ const CSV: &str = "save the table as CSV or Parquet";
 const WIDE: &str = "write source = \"text\" or \"jsonl\", which read it";
 
 /// Longer beginnings before shorter ones that they begin with.
-static FOREIGN: [Foreign; 33] = [
+static FOREIGN: [Foreign; 34] = [
     kind(b"PAR1", "Parquet", "write source = \"parquet\", and data.column", ""),
     kind(
         b"\x93NUMPY",
@@ -47,6 +47,7 @@ static FOREIGN: [Foreign; 33] = [
     kind(b"LITPKDS", "a packed dataset of LitGPT", "save its tokens as a .bin or .npy of integers", CSV),
     kind(b"\x1f\x8b\x08", "compressed by gzip", "unpack it with `gunzip`", ""),
     kind(b"\x28\xb5\x2f\xfd", "compressed by Zstandard", "unpack it with `unzstd`", ""),
+    kind(b"\x50\x2a\x4d\x18", "compressed by pzstd", "unpack it with `unzstd`", ""),
     alike(b"\x04\x22\x4d\x18", "compressed by lz4", "unpack it with `unlz4`, or compress it by gzip or Zstandard"),
     alike(b"BZh", "compressed by bzip2", "unpack it with `bunzip2`, or compress it by gzip or Zstandard"),
     alike(b"\xfd7zXZ", "compressed by xz", "unpack it with `unxz`, or compress it by gzip or Zstandard"),

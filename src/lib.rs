@@ -32,13 +32,14 @@
 //! | [`unpacked`] | text that lies compressed or as UTF-16, as what it says | nothing |
 //! | [`shell`] | words as a shell takes them | nothing |
 //! | [`whole`] | files that are whole or absent | nothing |
+//! | `memory` | how much memory is left on this machine | units |
 //! | [`goal`] | what a sweep that chooses or stops its runs goes by | nothing |
 //! | [`observation`] | one measured point, the noun shared by ledger and fits | nothing |
 //! | [`provenance`] | what this program was built from | nothing |
-//! | [`spec`] | TOML to validated structs, errors with file, line and key | columns, parameterization, model, optimizer, goal, fit (the names of laws) |
+//! | [`spec`] | TOML to validated structs, errors with file, line and key | columns, parameterization, model, optimizer, goal, units, fit (the names of laws) |
 //! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | columns, spec, parameterization, model, optimizer, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan, model |
-//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), foreign, unpacked, whole |
+//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), foreign, unpacked, memory, whole |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model, optimizer |
 //! | `train` | training; the only place that knows burn and cudarc | columns, spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
 //! | [`ledger`] | run folders, first-wins results, derived tables | columns, goal, plan, observation, provenance, trainer, whole |
@@ -68,6 +69,7 @@ pub mod goal;
 pub mod import;
 pub mod ledger;
 pub mod lines;
+mod memory;
 pub mod model;
 pub mod observation;
 pub mod optimizer;

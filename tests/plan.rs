@@ -8,7 +8,7 @@ use runner::parameterization::Parameterization;
 use runner::plan::{self, CorpusFacts, Plan, PlannedRun};
 use runner::spec::{self, At, PowerRule, ScheduleKind, Spec};
 
-use crate::common::{Place, QUICKSTART, SMALL, assert_refused};
+use crate::common::{Place, QUICKSTART, SMALL, assert_refused, assert_said};
 
 fn quickstart() -> Spec {
     spec::parse(QUICKSTART, "quickstart.toml").unwrap()
@@ -446,4 +446,28 @@ fn a_short_text_gets_sizes_nearer_to_each_other_that_keep_both_sides_of_the_opti
     let none = text(0.01);
     let left = plan_with(&spec, &none);
     assert_eq!(plan::bracket(&spec, &left, &|spec| Ok(plan_with(spec, &none))), Ok(None));
+}
+
+#[test]
+fn more_steps_than_can_be_counted_are_left_out_with_words() {
+    let with = |tokens: f64| {
+        let mut spec = single();
+        (spec.schedule.tokens, spec.schedule.flops) = (Some(tokens), None);
+        planned(&spec)
+    };
+    // 1024 tokens a step.
+    let most = f64::from(i32::MAX) * 1024.0;
+    assert_eq!(with(most).runs.len(), 1);
+    let plan = with(most + 1024.0);
+    assert!(plan.runs.is_empty() && plan.left_out[0].reason.contains("steps are more than can be counted"));
+}
+
+#[cfg(all(feature = "cpu", target_os = "linux"))]
+#[test]
+fn the_speed_of_a_model_that_no_memory_holds_is_not_measured() {
+    let place = Place::with(SMALL);
+    let set =
+        ["--set", "model.width=131072", "--set", "model.depth=8", "--set", "schedule.flops=1e22", "--device", "cpu"];
+    let output = place.run(&[&["plan", "spec.toml"][..], &set].concat());
+    assert_said(&output, &["the speed is not measured", "of memory, and", "give --flops-per-second"]);
 }

@@ -4,7 +4,7 @@
 //! a half-made one. Token files are little-endian 16-bit ids, read through a memory map.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -16,7 +16,7 @@ use super::near::NearFacts;
 use super::scratch::Scratch;
 use super::{DataError, Entropy};
 use crate::spec::{Source, TokenType};
-use crate::whole;
+use crate::{memory, whole};
 
 /// Raised when anything changes that decides the tokens: part of every fingerprint.
 pub const FORMAT: u32 = 1;
@@ -226,7 +226,8 @@ pub fn manifest(cache: &Path, fingerprint: &str) -> Result<Option<Manifest>, Dat
     let path = folder.join("manifest.json");
     let json = match fs::read(&path) {
         Ok(json) => json,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !folder.exists() => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.exists() => return Ok(None),
+        Err(error) if is_missing(&error) => return Err(damaged(&folder, "it has no manifest.json")),
         Err(error) => return Err(DataError::io("read", &path)(error)),
     };
     let manifest: Manifest =
@@ -237,8 +238,21 @@ pub fn manifest(cache: &Path, fingerprint: &str) -> Result<Option<Manifest>, Dat
     Ok(Some(manifest))
 }
 
+/// Whether a file of a corpus is not there, or something else is in the place of its folder.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Maps a file of a corpus, which has it unless it is damaged.
+pub fn file(folder: &Path, name: &str) -> Result<Mmap, DataError> {
+    map(&folder.join(name)).map_err(|error| match error {
+        DataError::Io { cause, .. } if is_missing(&cause) => damaged(folder, &format!("{name} is missing")),
+        other => other,
+    })
+}
+
 fn damaged(folder: &Path, what: &str) -> DataError {
-    let what = format!("the cached corpus is damaged ({what}); delete this folder and run `runner data prepare` again");
+    let what = format!("the cached corpus is damaged ({what}); delete it and run `runner data prepare` again");
     DataError::Cache { folder: folder.to_owned(), what }
 }
 
@@ -248,8 +262,7 @@ pub struct TokenFile(Mmap);
 impl TokenFile {
     /// Maps a token file of a corpus and compares it with its checksum.
     pub fn open(folder: &Path, name: &str, facts: &TokenFacts) -> Result<Self, DataError> {
-        let path = folder.join(name);
-        let map = map(&path)?;
+        let map = file(folder, name)?;
         if map.len() as u64 != 2 * facts.tokens {
             return Err(damaged(folder, &format!("{name} has {} bytes instead of {}", map.len(), 2 * facts.tokens)));
         }
@@ -262,6 +275,17 @@ impl TokenFile {
     /// Number of tokens.
     pub fn len(&self) -> u64 {
         self.0.len() as u64 / 2
+    }
+
+    /// All tokens, where they fit into memory; `key` of `[data]` asks for them.
+    pub fn all(&self, key: &'static str) -> Result<Vec<u16>, DataError> {
+        if let Some(lacks) = memory::lacks(2 * self.len()) {
+            let what = format!("its {} training tokens take {lacks}; take a part of the text", self.len());
+            return Err(DataError::configuration(key, what));
+        }
+        let mut tokens = Vec::new();
+        self.read(0, self.len() as usize, &mut tokens);
+        Ok(tokens)
     }
 
     /// Appends `length` tokens from `start` on.

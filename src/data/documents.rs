@@ -1,7 +1,7 @@
 //! From the bytes of a file of text to its documents.
 
 use std::fmt;
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 use std::path::Path;
 
 use super::bad::NOT_UTF8;
@@ -77,6 +77,19 @@ impl Separator {
     }
 }
 
+impl Separator {
+    /// What stands for it in fingerprints: words that were once told to people, and stay whatever is told to them now.
+    pub fn key(&self) -> String {
+        match self {
+            Self::BlankLine => "blank lines separate documents".to_owned(),
+            Self::Line => "each line is a document".to_owned(),
+            Self::File => "each file is a document".to_owned(),
+            Self::Nothing => "one text, held out from its end".to_owned(),
+            Self::Text(mark) => format!("{mark} separates documents"),
+        }
+    }
+}
+
 impl fmt::Display for Separator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -84,7 +97,10 @@ impl fmt::Display for Separator {
             Self::Line => f.write_str("each line is a document"),
             Self::File => f.write_str("each file is a document"),
             Self::Nothing => f.write_str("one text, held out from its end"),
-            Self::Text(mark) => write!(f, "{mark} separates documents"),
+            // On one line, whatever the mark has.
+            Self::Text(mark) => {
+                write!(f, "{} separates documents", mark.replace('\r', "\\r").replace('\n', "\\n").replace('\t', "\\t"))
+            }
         }
     }
 }
@@ -113,7 +129,8 @@ impl Look {
         let mut gap_seen = false;
         loop {
             line.clear();
-            let count = text.read_until(b'\n', &mut line).unwrap_or_default();
+            // A line that is longer counts as several, and never lies in memory as a whole.
+            let count = text.by_ref().take(2 * LOOK as u64).read_until(b'\n', &mut line).unwrap_or_default();
             if count == 0 {
                 return look;
             }

@@ -78,6 +78,10 @@ fn hint(doing: &str, path: &Path, cause: &io::Error) -> &'static str {
         io::ErrorKind::IsADirectory => "; it is a folder, and a file belongs here",
         io::ErrorKind::NotFound if name.contains("rfc") => "; scripts/corpus-rfc.sh makes the corpus of RFCs",
         io::ErrorKind::NotFound if name.contains("linux") => "; scripts/corpus-linux.sh makes the corpus of Linux",
+        io::ErrorKind::PermissionDenied => {
+            "; get the right to read it, for instance with `chmod +r`, or copy it to where you may"
+        }
+        io::ErrorKind::NotADirectory => "; a part of this path is a file and no folder; correct it",
         io::ErrorKind::NotFound => "; give the path of a file, relative to the current directory",
         _ => "",
     }
@@ -92,5 +96,14 @@ mod tests {
         let said = |kind: io::ErrorKind| DataError::io("write into", Path::new("cache"))(kind.into()).to_string();
         assert!(said(io::ErrorKind::StorageFull).ends_with("choose a folder with more room with --cache"));
         assert!(said(io::ErrorKind::PermissionDenied).ends_with("choose a folder that you may write to with --cache"));
+    }
+
+    #[test]
+    fn a_file_that_nobody_may_read_is_told_with_what_to_do() {
+        let said = |kind: io::ErrorKind| DataError::io("read", Path::new("a/t.txt"))(kind.into()).to_string();
+        assert!(said(io::ErrorKind::PermissionDenied).contains("permission denied; get the right to read it"));
+        assert!(
+            said(io::ErrorKind::NotADirectory).ends_with("a part of this path is a file and no folder; correct it")
+        );
     }
 }

@@ -4,7 +4,7 @@
 //! document after another, into a file without a name, so that a corpus never lies in memory as a whole.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead as _, BufWriter, Read as _, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,13 @@ use rayon::prelude::*;
 
 use super::bad::Bad;
 use super::documents::{Look, Separator};
+use super::passages::Unspaced;
 use super::{DataError, cache, compressed, documents, foreign, jsonl, kind, parquet};
 use crate::spec::{Part, Source};
 use crate::unpacked;
+
+/// The beginning of a file that tells its script, in bytes.
+const SCRIPT_LOOK: u64 = 1 << 20;
 
 /// How a Parquet file begins.
 const PARQUET: &[u8] = b"PAR1";
@@ -87,6 +91,38 @@ impl InputFile {
     /// What its beginning shows of what separates its documents; `only_file` where the part has no other.
     pub fn look(&self, only_file: bool) -> Look {
         Look::at(unpacked::reader(&self.bytes), only_file)
+    }
+
+    /// How much of its beginning is in scripts without blanks between words. What cannot be read ends the look: it is told when
+    /// all is read.
+    pub fn unspaced(&self, part: &Part) -> Unspaced {
+        let column = part.column.as_deref().unwrap_or_default();
+        let mut seen = Unspaced::default();
+        let mut text = unpacked::reader(&self.bytes).take(SCRIPT_LOOK);
+        match part.source {
+            Source::Parquet => {
+                let mut left = SCRIPT_LOOK;
+                let mut look = |document: &str| {
+                    seen = seen + Unspaced::of(document);
+                    left = left.saturating_sub(document.len() as u64);
+                    if left == 0 { Err(String::new()) } else { Ok(()) }
+                };
+                let _ = parquet::read(&self.path, column, &mut look, &mut Bad::new(false));
+            }
+            Source::Jsonl => {
+                let mut line = Vec::new();
+                while text.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+                    seen = seen + jsonl::text(&line, column).map_or_else(Unspaced::default, |text| Unspaced::of(&text));
+                    line.clear();
+                }
+            }
+            _ => {
+                let mut beginning = Vec::new();
+                let _ = text.read_to_end(&mut beginning);
+                seen = Unspaced::of(&String::from_utf8_lossy(&beginning));
+            }
+        }
+        seen
     }
 
     /// Reads the documents; `folder` takes what has to be written out.

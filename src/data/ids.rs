@@ -34,6 +34,23 @@ impl Numbering {
         cache::write_synced(&folder.join(ORIGINAL_IDS), &bytes)
     }
 
+    /// That of a corpus in this folder, of whose ids `original` names the vocabulary where they were renumbered.
+    pub fn kept_in(folder: &Path, vocab: u64, original: Option<u64>) -> Result<Self, DataError> {
+        if original.is_none() {
+            return Ok(Self::AsTheyAre(vocab));
+        }
+        let bytes = cache::file(folder, ORIGINAL_IDS)?;
+        Ok(Self::Anew(bytes.as_chunks().0.iter().copied().map(u32::from_le_bytes).collect()))
+    }
+
+    /// The corpus's own number of an id; nothing where the corpus has no such id.
+    pub fn number(&self, id: u32) -> Option<u16> {
+        match self {
+            Self::AsTheyAre(vocab) => u16::try_from(id).ok().filter(|id| u64::from(*id) < *vocab),
+            Self::Anew(originals) => originals.binary_search(&id).ok().map(|place| place as u16),
+        }
+    }
+
     /// What ids must be below.
     pub fn checked_against(&self) -> u64 {
         match self {
@@ -46,10 +63,7 @@ impl Numbering {
     pub fn apply(&self, ids: &[u32]) -> Vec<u16> {
         match self {
             Self::AsTheyAre(_) => ids.iter().map(|id| *id as u16).collect(),
-            Self::Anew(originals) => {
-                let place = |id: &u32| originals.binary_search(id).expect("every id was counted") as u16;
-                ids.iter().map(place).collect()
-            }
+            Self::Anew(_) => ids.iter().map(|id| self.number(*id).expect("every id was counted")).collect(),
         }
     }
 }

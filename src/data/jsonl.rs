@@ -95,10 +95,10 @@ fn spread(path: &Path) -> String {
     )
 }
 
-/// Bytes of the text of a line; none where it cannot be read.
-pub fn length(line: &[u8], column: &str) -> u64 {
+/// The text of a line; nothing where it has none or cannot be read.
+pub fn text<'a>(line: &'a [u8], column: &str) -> Option<Cow<'a, str>> {
     let mut reader = serde_json::Deserializer::from_slice(line);
-    reader.deserialize_map(Line(column)).ok().flatten().map_or(0, |text| text.len() as u64)
+    reader.deserialize_map(Line(column)).ok().flatten()
 }
 
 /// What is found under a name: nothing, a null, or a text.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::DataError;
+use super::{DataError, find};
 use crate::spec::{Data, KeepBy, KeepScores};
 
 /// What is kept: a part of the fingerprint.
@@ -60,7 +60,7 @@ impl Keep {
     /// Nothing where all documents are kept.
     pub fn of(data: &Data) -> Result<Option<Self>, DataError> {
         let (Some(share), Some(by)) = (data.keep.filter(|share| *share < 1.0), data.keep_by) else { return Ok(None) };
-        let path = data.keep_file.clone();
+        let path = data.keep_file.as_deref().map(find::place).transpose()?;
         let hash = |path: &PathBuf| {
             let content = std::fs::read(path).map_err(|cause| match cause.kind() {
                 ErrorKind::NotFound => {

@@ -36,7 +36,7 @@ fn of_file(path: &Path, part: &Part, most: u64) -> Result<u64, DataError> {
     }
     let (mut reader, mut line, mut bytes) = (unpacked::reader(&file), Vec::new(), 0);
     while bytes <= most && reader.read_until(b'\n', &mut line).map_err(DataError::io("read", path))? > 0 {
-        bytes += jsonl::length(&line, column);
+        bytes += jsonl::text(&line, column).map_or(0, |text| text.len() as u64);
         line.clear();
     }
     Ok(bytes)

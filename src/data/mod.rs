@@ -26,6 +26,7 @@ mod near;
 mod ngram;
 mod parquet;
 mod part;
+mod passages;
 mod prune;
 mod questions;
 mod recipe;
@@ -119,16 +120,12 @@ impl Corpus {
         let manifest = cache::require(cache, fingerprint)?;
         let tokens = match (&manifest.train, &manifest.validation) {
             (Some(train), Some(validation)) => {
-                let order = if manifest.parts.is_empty() {
-                    Order::One(Sampler::new(train.tokens, context))
-                } else {
-                    enough_of_each(&manifest, context)?;
-                    Order::Mixed(Box::new(mixture(data, &manifest, context)?))
-                };
+                let order = Order::of(data, &manifest, context)?;
                 let train = TokenFile::open(&folder, "train.u16", train)?;
                 let validation = TokenFile::open(&folder, "validation.u16", validation)?;
                 enough(data, "training", train.len(), 2 * context)?;
-                enough(data, "validation", validation.len(), context + 1)?;
+                // Of one sequence no error is known.
+                enough(data, "validation", validation.len(), 2 * context + 1)?;
                 Tokens::Files { train, validation, order }
             }
             // A language has no file to check: that these are its settings, the fingerprint tells.
@@ -139,9 +136,23 @@ impl Corpus {
             _ if data.source == Source::Program => Tokens::Unseen,
             _ => Tokens::Language(Box::new(SyntheticRecipe::new(data, context).language())),
         };
-        let mut corpus = Self { manifest, context, seed: data.seed, used: None, folder, tokens };
-        corpus.used = data.train_tokens.map(|wanted| corpus.part(wanted)).transpose()?;
-        Ok(corpus)
+        Self { manifest, context, seed: data.seed, used: None, folder, tokens }.used_of(data)
+    }
+
+    /// The same corpus in the order of another `[data]` that it is the corpus of, such as one of other weights: its files are
+    /// not read again.
+    pub fn reordered(self, data: &Data) -> Result<Self, DataError> {
+        let Self { manifest, context, folder, mut tokens, .. } = self;
+        if let Tokens::Files { order, .. } = &mut tokens {
+            *order = Order::of(data, &manifest, context)?;
+        }
+        Self { manifest, context, seed: data.seed, used: None, folder, tokens }.used_of(data)
+    }
+
+    /// With the part that `data.train_tokens` says.
+    fn used_of(mut self, data: &Data) -> Result<Self, DataError> {
+        self.used = data.train_tokens.map(|wanted| self.part(wanted)).transpose()?;
+        Ok(self)
     }
 
     /// Sequences of a part of so many training tokens.
@@ -242,11 +253,7 @@ impl Corpus {
         match &self.tokens {
             _ if self.manifest.kept.is_some() => refused("a part of the documents was kept"),
             _ if self.manifest.vocab < 256 => refused("documents of characters cannot be told apart"),
-            Tokens::Files { train, order: Order::One(_), .. } if self.manifest.text.is_some() => {
-                let mut tokens = Vec::new();
-                train.read(0, train.len() as usize, &mut tokens);
-                Ok(tokens)
-            }
+            Tokens::Files { train, order: Order::One(_), .. } if self.manifest.text.is_some() => train.all("source"),
             _ => refused("this source has no documents"),
         }
     }
@@ -313,6 +320,16 @@ impl Corpus {
 }
 
 impl Order {
+    /// That of a corpus with files.
+    fn of(data: &Data, manifest: &Manifest, context: usize) -> Result<Self, DataError> {
+        if manifest.parts.is_empty() {
+            let tokens = manifest.train.as_ref().map_or(0, |facts| facts.tokens);
+            return Ok(Self::One(Sampler::new(tokens, context)));
+        }
+        enough_of_each(manifest, context)?;
+        Ok(Self::Mixed(Box::new(mixture(data, manifest, context)?)))
+    }
+
     /// Training sequences before anything repeats.
     fn windows(&self) -> u64 {
         match self {
@@ -346,7 +363,7 @@ fn mixture(data: &Data, manifest: &Manifest, context: usize) -> Result<Mixture, 
 fn enough_of_each(manifest: &Manifest, context: usize) -> Result<(), DataError> {
     for (at, part) in manifest.parts.iter().enumerate() {
         for (split, tokens, needed) in
-            [("training", part.train_tokens, 2 * context), ("validation", part.validation_tokens, context + 1)]
+            [("training", part.train_tokens, 2 * context), ("validation", part.validation_tokens, 2 * context + 1)]
         {
             if tokens < needed as u64 {
                 let what = format!(

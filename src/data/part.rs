@@ -8,7 +8,8 @@ use super::DataError;
 use super::bad::Bad;
 use super::documents::{Look, Separator};
 use super::files::{self, Documents, InputFile};
-use crate::spec::{Part, Source};
+use super::split::Document;
+use crate::spec::{Part, SEPARATOR_REMEDY, Source};
 
 /// A part, its files, and what separates the documents in each of them.
 pub struct Texts {
@@ -62,19 +63,29 @@ impl Texts {
     /// The same for the fingerprint.
     pub fn separator_key(&self) -> String {
         match self.separator() {
-            Some(separator) => separator.to_string(),
-            None => self.separators.iter().map(Separator::to_string).collect::<Vec<_>>().join("\n"),
+            Some(separator) => separator.key(),
+            None => self.separators.iter().map(Separator::key).collect::<Vec<_>>().join("\n"),
         }
     }
 
     /// A separator that was written down and stands nowhere is a slip.
-    pub fn check_separator(&self, documents: usize) -> Result<(), DataError> {
+    pub fn check_separator(&self, documents: &[Document<'_>]) -> Result<(), DataError> {
         let (Some(Separator::Text(mark)), Some(_), true) =
-            (self.separator(), &self.part.separator, documents <= self.files.len())
+            (self.separator(), &self.part.separator, documents.len() <= self.files.len())
         else {
             return Ok(());
         };
-        let what = format!("data.separator {mark:?} stands between no two documents of it; correct or delete it");
+        let of_windows = mark.replace('\n', "\r\n");
+        let what = if documents.iter().any(|document| document.text.contains(&of_windows)) {
+            format!(
+                "its lines end with \\r\\n, so that data.separator {mark:?} stands between no two documents of it; write \
+                 {of_windows:?}"
+            )
+        } else {
+            format!(
+                "data.separator {mark:?} stands between no two documents of it; {SEPARATOR_REMEDY}, or delete the key"
+            )
+        };
         Err(DataError::content(&self.part.path, what))
     }
 

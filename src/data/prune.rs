@@ -29,9 +29,7 @@ impl Keep {
         let from = cache::folder(cache, &whole.fingerprint);
         let facts =
             whole.train.as_ref().ok_or_else(|| DataError::configuration("keep", "this source has no documents"))?;
-        let mut tokens = Vec::new();
-        let train = TokenFile::open(&from, "train.u16", facts)?;
-        train.read(0, train.len() as usize, &mut tokens);
+        let tokens = TokenFile::open(&from, "train.u16", facts)?.all("keep")?;
         let documents = documents(&tokens);
         let scores = self.scores(&tokens, &documents, say)?;
         let kept = self.chosen(&documents, &scores);

@@ -6,7 +6,9 @@ use std::ops::Range;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Corpus, DataError, Tokens, hash, tokenizer};
+use super::ids::Numbering;
+use super::tokenizer::Tokenizer;
+use super::{Corpus, DataError, Tokens, hash};
 use crate::spec::{Task, TaskKind};
 
 /// Stands in the key of random numbers, so that they are no other ones.
@@ -21,6 +23,41 @@ pub struct Question {
     pub answer: Range<usize>,
 }
 
+/// What writes text in the tokens of a corpus.
+struct Writer {
+    tokenizer: Tokenizer,
+    /// How its ids became those of the corpus.
+    numbering: Numbering,
+}
+
+impl Writer {
+    /// The tokens of a text; nothing where the corpus has none for all of it.
+    fn tokens(&self, text: &str) -> Option<Vec<u16>> {
+        let Self { tokenizer, numbering } = self;
+        let ids = tokenizer.encode(text).ok().filter(|_| tokenizer.dropped(text) == 0)?;
+        let known = |id: &u32| Some(*id) != tokenizer.unknown;
+        ids.iter().map(|id| numbering.number(*id).filter(|_| known(id))).collect()
+    }
+
+    /// The tokens of a sum, which are asked for and learned only where the text has them.
+    fn sum(&self, text: &str) -> Result<Vec<u16>, DataError> {
+        self.tokens(text).ok_or_else(|| {
+            let lacks = |character: &char| self.tokens(character.encode_utf8(&mut [0; 4])).is_none();
+            let lacking: Vec<String> = "0123456789+=".chars().filter(lacks).map(String::from).collect();
+            let why = match &self.numbering {
+                Numbering::AsTheyAre(_) if !lacking.is_empty() => format!("it has none for {}", lacking.join(" ")),
+                Numbering::AsTheyAre(_) => "its tokenizer does not know all of it".to_owned(),
+                Numbering::Anew(_) => "some of its tokens occur nowhere in the text".to_owned(),
+            };
+            let what = format!(
+                "addition is asked in digits, + and =, and the tokens of this corpus cannot write {text}: {why}; take a text \
+                 with sums, a tokenizer of bytes (data.vocab = 256 or more), or another task"
+            );
+            DataError::configuration("source", what)
+        })
+    }
+}
+
 impl Corpus {
     /// The questions of a task. Four after one another are one cloze: the right continuation comes first.
     pub fn questions(&self, task: &Task) -> Result<Vec<Question>, DataError> {
@@ -28,8 +65,8 @@ impl Corpus {
         match task.kind {
             TaskKind::Cloze => self.clozes(task),
             TaskKind::Addition => {
-                let tokenizer = self.tokenizer()?;
-                (0..task.questions).map(|_| self.addition(task.length, &tokenizer, &mut generator)).collect()
+                let writer = self.writer()?;
+                (0..task.questions).map(|_| self.addition(task.length, &writer, &mut generator)).collect()
             }
             TaskKind::Copy => Ok((0..task.questions).map(|_| self.copy(task.length, &mut generator)).collect()),
             TaskKind::Induction => {
@@ -63,12 +100,7 @@ impl Corpus {
 
     /// `12+99=111` with the digits of the sum reversed, from the ones up: so each depends on those before it (Lee et al.
     /// 2023, arXiv 2307.03381).
-    fn addition(
-        &self,
-        digits: usize,
-        tokenizer: &tokenizer::Tokenizer,
-        generator: &mut ChaCha8Rng,
-    ) -> Result<Question, DataError> {
+    fn addition(&self, digits: usize, writer: &Writer, generator: &mut ChaCha8Rng) -> Result<Question, DataError> {
         let mut number = || -> Vec<u8> { (0..digits).map(|_| generator.random_range(0..10_u8)).collect() };
         let (a, b) = (number(), number());
         let text = |digits: &[u8]| digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect::<String>();
@@ -81,12 +113,9 @@ impl Corpus {
         sum.push(carry);
         let asked = format!("{}+{}=", text(&a), text(&b));
         let answer: String = sum.iter().map(|digit| char::from(b'0' + digit)).collect();
-        let encode = |text: &str| -> Result<Vec<u16>, DataError> {
-            Ok(tokenizer.encode(text)?.into_iter().map(|token| token as u16).collect())
-        };
-        let mut tokens = encode(&asked)?;
+        let mut tokens = writer.sum(&asked)?;
         let begin = tokens.len();
-        tokens.extend(encode(&answer)?);
+        tokens.extend(writer.sum(&answer)?);
         let end = tokens.len();
         if begin == 0 || end == begin || end > self.context + 1 {
             let what = format!(
@@ -132,10 +161,13 @@ impl Corpus {
         Question { tokens, answer }
     }
 
-    /// The tokenizer that the text of this corpus was encoded with.
-    fn tokenizer(&self) -> Result<tokenizer::Tokenizer, DataError> {
+    /// The tokenizer that the text of this corpus was encoded with, and what became of its ids.
+    fn writer(&self) -> Result<Writer, DataError> {
         match (&self.tokens, &self.manifest.text) {
-            (Tokens::Files { .. }, Some(_)) => tokenizer::Tokenizer::prepared(&self.folder.join("tokenizer.json")),
+            (Tokens::Files { .. }, Some(text)) => Ok(Writer {
+                tokenizer: Tokenizer::prepared(&self.folder.join("tokenizer.json"))?,
+                numbering: Numbering::kept_in(&self.folder, self.manifest.vocab as u64, text.numbered_from)?,
+            }),
             _ => Err(DataError::configuration(
                 "source",
                 "addition is asked in text, and this source has no tokenizer; write a text, or another task",

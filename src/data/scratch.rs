@@ -33,6 +33,8 @@ impl Scratch {
         let gate = File::open(cache).ok().filter(|gate| gate.lock().is_ok());
         remove_abandoned(cache);
         let made = tempfile::Builder::new().prefix(&own_prefix()).tempdir_in(cache);
+        // Without the name that it would have had, which nobody gave.
+        let made = made.map_err(|error| error.kind().into());
         let folder = made.map_err(DataError::io("create a folder in", cache))?;
         let lock = File::open(folder.path()).ok().filter(|lock| lock.try_lock().is_ok());
         drop(gate);
@@ -95,6 +97,13 @@ mod tests {
             fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_cannot_be_made_is_told_without_a_name_that_nobody_gave() {
+        let error = Scratch::new(Path::new("/proc/self")).err().unwrap().to_string();
+        assert!(error.contains("cannot create a folder in /proc/self: ") && !error.contains(PREFIX), "{error}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 
 use super::hash;
+use super::passages::Words;
 
 /// Words of a passage that counts as repeated.
 const PASSAGE: usize = 13;
@@ -58,22 +59,23 @@ pub struct Split {
 
 /// Draws `fraction` of the documents and moves near-duplicates back, until none is left: a document that was moved is a
 /// training document for the others. Documents whose half is `given` stay where they are.
-pub fn split(documents: &[Document<'_>], given: &[Option<Held>], fraction: f64, seed: u64) -> Split {
+pub fn split(documents: &[Document<'_>], given: &[Option<Held>], words: Words, fraction: f64, seed: u64) -> Split {
     let drawn = |document: &Document<'_>| hash::unit(hash::key(&[seed, document.content])) < fraction;
     let draw = |(document, given): (&Document<'_>, &Option<Held>)| {
         given.unwrap_or_else(|| if drawn(document) { Held::Out } else { Held::In })
     };
     let mut held: Vec<Held> = documents.par_iter().zip(given).map(draw).collect();
+    let passages = |at: usize| passages(documents[at].text, words);
     let of = |held: &[Held], wanted| -> Vec<usize> { (0..held.len()).filter(|&i| held[i] == wanted).collect() };
 
     // Only the candidates' passages are kept in memory; the training documents stream past them.
     let mut candidates: Vec<(usize, Vec<u64>)> =
-        of(&held, Held::Out).into_par_iter().map(|i| (i, passages(documents[i].text).collect())).collect();
+        of(&held, Held::Out).into_par_iter().map(|i| (i, passages(i).collect())).collect();
     let wanted: HashSet<u64> = candidates.iter().flat_map(|(_, passages)| passages).copied().collect();
     let mut repeated: HashSet<u64> = of(&held, Held::In)
         .into_par_iter()
         .fold(HashSet::new, |mut found, i| {
-            found.extend(passages(documents[i].text).filter(|passage| wanted.contains(passage)));
+            found.extend(passages(i).filter(|passage| wanted.contains(passage)));
             found
         })
         .reduce(HashSet::new, |a, b| if a.len() < b.len() { &b | &a } else { &a | &b });
@@ -99,8 +101,8 @@ pub fn split(documents: &[Document<'_>], given: &[Option<Held>], fraction: f64, 
 }
 
 /// Hashes of every 13 words in a row, or of all the words where there are fewer.
-fn passages(text: &str) -> impl Iterator<Item = u64> {
-    let words: Vec<u64> = text.split_whitespace().map(hash::text).collect();
+fn passages(text: &str, words: Words) -> impl Iterator<Item = u64> {
+    let words: Vec<u64> = words.hashes(text).collect();
     let length = words.len().min(PASSAGE);
     // A polynomial in the words' hashes, rolled on by one word at a time.
     let top = BASE.wrapping_pow(length as u32);
@@ -127,7 +129,7 @@ mod tests {
 
     fn out(documents: &[String], fraction: f64, seed: u64) -> (Vec<String>, usize) {
         let texts: Vec<Document<'_>> = documents.iter().map(|text| Document::new(text)).collect();
-        let split = split(&texts, &vec![None; texts.len()], fraction, seed);
+        let split = split(&texts, &vec![None; texts.len()], Words::BetweenBlanks, fraction, seed);
         let mut out: Vec<String> = documents
             .iter()
             .zip(&split.held)
@@ -172,6 +174,9 @@ mod tests {
 
     #[test]
     fn short_documents_are_compared_as_a_whole() {
+        fn passages(text: &str) -> impl Iterator<Item = u64> {
+            super::passages(text, Words::BetweenBlanks)
+        }
         assert_eq!(passages("a b c").count(), 1);
         assert_eq!(passages("a b c").next(), passages(" a  b\nc").next());
         assert_ne!(passages("a b c").next(), passages("a b d").next());

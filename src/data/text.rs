@@ -1,7 +1,7 @@
 //! Texts: documents held out by hash, encoded in parallel.
 
 use std::collections::HashSet;
-use std::ops::Range;
+use std::ops::{Add as _, Range};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -15,6 +15,7 @@ use super::ids::Numbering;
 use super::mixture::{self, PartFacts};
 use super::near::{self, NearFacts};
 use super::part::Texts;
+use super::passages::{Unspaced, Words};
 use super::split::{self, Document, Held, Split};
 use super::tokenizer::{self, Tokenizer};
 use super::{DataError, find, hash};
@@ -70,6 +71,7 @@ pub struct TextRecipe {
     vocab: Option<usize>,
     validation_fraction: Option<f64>,
     seed: u64,
+    words: Words,
 }
 
 impl TextRecipe {
@@ -91,12 +93,27 @@ impl TextRecipe {
         let all = parts.iter().chain(&validation).flat_map(|texts| &texts.files);
         find::no_file_twice(all.map(|file| file.path.as_path()))?;
         let vocab = data.vocab.map(|vocab| vocab as usize);
+        let of_part = |Texts { part, files, .. }: &Texts| {
+            files.par_iter().map(|file| file.unspaced(part)).reduce(Unspaced::default, Unspaced::add)
+        };
+        let words = parts.iter().map(of_part).fold(Unspaced::default(), Unspaced::add).words();
         let Data { source, validation_fraction, deduplicate, seed, .. } = *data;
-        Ok(Self { source, parts, validation, deduplicate, mixing, tokenizer, vocab, validation_fraction, seed })
+        Ok(Self { source, parts, validation, deduplicate, mixing, tokenizer, vocab, validation_fraction, seed, words })
     }
 
     /// Hash of texts, shares, tokenizer and split.
     pub fn fingerprint(&self) -> String {
+        let by_blanks = self.by_blanks();
+        let whole = self.parts.iter().all(|texts| texts.separator() == Some(&Separator::Nothing));
+        if self.words == Words::BetweenBlanks || self.validation.is_some() || whole {
+            return by_blanks;
+        }
+        // Such a text was once drawn otherwise, with its documents for single words.
+        fingerprint(self.source, &(by_blanks, "characters"))
+    }
+
+    /// The same where words stand between blanks.
+    fn by_blanks(&self) -> String {
         let tokenizer = self.tokenizer.as_ref().map(|(_, hash)| hash.to_hex().to_string());
         let Self { vocab, validation_fraction, seed, .. } = *self;
         let hex = |file: &InputFile| file.hash.to_hex().to_string();
@@ -214,10 +231,17 @@ impl TextRecipe {
             say(&format!("{repeats} documents are exact duplicates of others: {remedy}"));
         }
         let contents: Vec<u64> = documents.iter().map(|document| document.content).collect();
-        let words = |at: usize| documents[at].text.split_whitespace().map(hash::text);
-        let near = near::count(&contents, |at| near::signature(words(at)));
+        if self.words == Words::Characters {
+            say("scripts without blanks between words: each character is a word where documents are compared");
+        }
+        let near = near::count(&contents, |at| near::signature(self.words.hashes(documents[at].text)));
         if near.found > 0 {
             say(&near.to_string());
+        }
+        let distinct = documents.len() as u64 - near::repeated(&contents);
+        let short = distinct.saturating_sub(near.asked);
+        if !near.sampled && 2 * short > distinct {
+            say(&format!("{short} of {distinct} documents have fewer than five words: only equal ones are found"));
         }
         near
     }
@@ -230,7 +254,7 @@ impl TextRecipe {
     ) -> Result<(Vec<Halves<'a>>, Split), DataError> {
         say(&format!("splitting {} documents of {}", documents.len(), self.name()));
         // All parts at once, so that no part trains on what another is validated on.
-        let split = split::split(documents, given, self.validation_fraction.unwrap_or(0.0), self.seed);
+        let split = split::split(documents, given, self.words, self.validation_fraction.unwrap_or(0.0), self.seed);
         if split.kept_duplicates > 0 {
             let kept = split.kept_duplicates;
             say(&format!("{kept} of the documents given for validation repeat training documents"));
@@ -343,7 +367,7 @@ impl TextRecipe {
             if found.is_empty() {
                 return Err(DataError::content(&texts.part.path, "holds no text; give a file with text in it"));
             }
-            texts.check_separator(found.len())?;
+            texts.check_separator(&found)?;
             for document in found {
                 let repeated = !seen.insert(document.content);
                 gathered.repeats += usize::from(repeated);
@@ -468,11 +492,17 @@ impl Halves<'_> {
         if train > 0 && validation > 0 {
             return Ok(());
         }
+        let old_mac = |document: &Document<'_>| document.text.contains('\r') && !document.text.contains('\n');
+        let ends = if self.train.iter().chain(&self.validation).any(old_mac) {
+            "; its lines end with \\r alone, which ends none here: convert it with `tr '\\r' '\\n'`"
+        } else {
+            ""
+        };
         let what = format!(
             "of {} documents {validation} are for validation and {train} for training ({near_duplicates} near-duplicates \
              moved to training); both need some. Documents are separated by blank lines unless data.separator says \
              otherwise (in text; elsewhere each row is one); take a text with more of them, or change \
-             data.validation_fraction or data.seed",
+             data.validation_fraction or data.seed{ends}",
             train + validation,
         );
         Err(DataError::content(path, what))

@@ -58,7 +58,8 @@ impl Tokenizer {
             return Err(DataError::configuration(
                 "vocab",
                 format!(
-                    "{} has only {} different tokens to learn; write at most that, or take more text than its {} bytes",
+                    "{} has only {} different tokens to learn in the {} bytes that are looked at, which are 16 MB at most; write \
+                     at most that, or take more varied text",
                     path.display(),
                     merges.tokens.len(),
                     sample.iter().map(|text| text.len()).sum::<usize>(),

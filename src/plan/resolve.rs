@@ -4,11 +4,11 @@ use super::candidate::Candidate;
 use super::grid::Length;
 use super::{CorpusFacts, Program, Run, RunSchedule};
 use crate::optimizer::RunOptimizer;
-use crate::spec::{MIN_STEPS, Optimizer, Schedule, ScheduleKind, Spec};
+use crate::spec::{MIN_STEPS, MOST_TOKENS, Optimizer, Schedule, ScheduleKind, Spec};
 use crate::units::{Flops, Params, Tokens};
 
-/// No corpus and no step counter goes beyond this many tokens.
-const MOST_TOKENS: f64 = 1e15;
+/// Optimizers and schedules count their steps in 31 bits.
+const MOST_STEPS: f64 = i32::MAX as f64;
 
 /// The run of one model, or the reason why it is left out.
 pub fn run(spec: &Spec, facts: &CorpusFacts, model: &Candidate, length: Length, seed: u64) -> Result<Run, String> {
@@ -31,6 +31,9 @@ pub fn run(spec: &Spec, facts: &CorpusFacts, model: &Candidate, length: Length, 
     let min_steps = spec.sweep.as_ref().map_or(MIN_STEPS, |sweep| sweep.min_steps);
     if steps < min_steps as f64 {
         return Err(too_short(model, length, tokens, steps, min_steps));
+    }
+    if steps > MOST_STEPS {
+        return Err(format!("{steps:.1e} steps are more than can be counted: use a larger batch or a shorter run"));
     }
     let steps = steps.round() as usize;
     enough_text(spec, facts, length, [steps as f64 * tokens_per_step, tokens_per_step])?;
@@ -106,7 +109,8 @@ fn enough_text(spec: &Spec, facts: &CorpusFacts, length: Length, [trained, a_ste
 fn optimizer(optimizer: &Optimizer, params: f64, tokens: f64, context: usize) -> Result<RunOptimizer, String> {
     let Optimizer { kind, learning_rate, batch_tokens, beta1, beta2, epsilon, momentum, clip_norm, .. } = *optimizer;
     let learning_rate = learning_rate.at(params, tokens);
-    if !(learning_rate.is_finite() && learning_rate > 0.0) {
+    // A device has 32 bits for it.
+    if !((learning_rate as f32).is_normal() && learning_rate > 0.0) {
         return Err(format!("the rule gives a learning rate of {learning_rate:e}: use another exponent"));
     }
     let sequences = batch_tokens.at(params, tokens) / context as f64;

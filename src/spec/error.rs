@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::keys;
 use super::locate::{Key, Locator};
+use crate::units;
 
 /// What is wrong with a spec. Prints as `file:line: key: what is wrong; what to write instead`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -85,9 +86,22 @@ fn foreign_word(line: &str) -> Option<Fault> {
         "None" | "null" | "nil" => {
             format!("TOML has no null: if {} may be left out, delete its line", key.trim())
         }
-        _ => return None,
+        _ => other_number(word)?,
     };
     Some(Fault::new(key.trim().trim_matches('"'), format!("{word} is not a TOML value"), remedy))
+}
+
+/// What to write for a number as people write it elsewhere: with a decimal comma, or with a letter for thousands.
+fn other_number(word: &str) -> Option<String> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    if let Some((whole, part)) = word.split_once(',')
+        && is_number(whole.trim_start_matches('-'))
+        && is_number(part)
+    {
+        return Some(format!("write {whole}.{part}, with a point"));
+    }
+    let number = units::amount(word).ok().filter(|_| word.ends_with(|c: char| c.is_ascii_alphabetic()))?;
+    number.is_finite().then(|| format!("write {number:e}"))
 }
 
 /// Turns serde's message about the value at `key` into a problem and a remedy.
@@ -116,7 +130,8 @@ pub(super) fn explain(message: &str, key: &Key) -> Fault {
     }
     let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
     if let Some((found, expected)) = wrong.and_then(|rest| rest.rsplit_once(", expected ")) {
-        let problem = format!("expected {}, found {}", plain(expected), found.replace('`', ""));
+        let found = found.replace('`', "").replace(" as i128", "");
+        let problem = format!("expected {}, found {found}", plain(expected));
         let remedy = example(key)
             .map_or_else(|| format!("write {}", plain(expected)), |value| format!("write for example {value}"));
         return Fault { key: key.clone(), problem, remedy };

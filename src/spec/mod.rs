@@ -43,7 +43,7 @@ pub use sections::{
 pub use templates::{TEMPLATES, Template};
 pub use token_type::TokenType;
 pub use tune::Tuned;
-pub(crate) use validate::{MIN_SIZES, MIN_STEPS};
+pub(crate) use validate::{MIN_SIZES, MIN_STEPS, MOST_TOKENS, SEPARATOR_REMEDY};
 
 /// Reads a spec file and checks everything in it, every point of its grid included.
 pub fn load(path: &Path) -> Result<Spec, SpecError> {

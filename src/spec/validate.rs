@@ -13,6 +13,7 @@ use super::Spec;
 use super::check::{Checked, absent, require};
 use super::launcher;
 pub(super) use data::check as data;
+pub(crate) use data::{MOST_TOKENS, SEPARATOR as SEPARATOR_REMEDY};
 pub(super) use fit::check as question;
 pub(super) use stop::{check as stopping, some_group};
 pub(super) use sweep::tuning;
@@ -34,7 +35,7 @@ pub(super) fn spec(spec: &Spec) -> Checked {
     training::optimizer(&spec.optimizer)?;
     training::part(spec.data.train_tokens, &spec.optimizer.batch_tokens)?;
     training::schedule(&spec.schedule, spec.sweep.as_ref().is_some_and(|sweep| sweep.budgets.is_some()))?;
-    training::eval(&spec.eval, if spec.has_own_models() { 0 } else { spec.model.context })?;
+    training::eval(&spec.eval, spec)?;
     training::train(&spec.train, spec.sweep.is_some())?;
     own::check(spec)?;
     training::tasks(spec)?;

@@ -77,13 +77,20 @@ struct Corpora {
 }
 
 impl Corpora {
-    /// The corpus of `run`, opened unless it is that of the last run.
+    /// The corpus of `run`, opened unless it is that of the last run, which may have had other weights or another part of it.
     fn of(&mut self, run: &Run) -> Result<&Corpus, TrainError> {
         let same = |(data, fingerprint, context, _): &(Data, String, usize, Corpus)| {
             *data == run.data && *fingerprint == run.corpus && *context == run.shape.context
         };
         if !self.last.as_ref().is_some_and(same) {
-            let corpus = open_corpus(run, &self.cache)?;
+            let corpus = match self.last.take() {
+                Some((_, fingerprint, context, corpus))
+                    if fingerprint == run.corpus && context == run.shape.context =>
+                {
+                    corpus.reordered(&run.data).map_err(|error| TrainError::Configuration(error.to_string()))?
+                }
+                _ => open_corpus(run, &self.cache)?,
+            };
             self.last = Some((run.data.clone(), run.corpus.clone(), run.shape.context, corpus));
         }
         Ok(&self.last.as_ref().expect("opened above").3)

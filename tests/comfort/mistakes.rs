@@ -36,6 +36,9 @@ fn words_of_python_are_answered_with_those_of_toml() {
     let place = Place::new();
     for (word, told) in [
         ("True", "write true"),
+        ("0,01", "write 0.01, with a point"),
+        ("12_800M", "write 1.28e10"),
+        ("1.5k", "write 1.5e3"),
         ("False", "write false"),
         ("None", "if zero_init_query may be left out, delete its line"),
     ] {

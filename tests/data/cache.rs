@@ -96,3 +96,30 @@ fn a_language_of_another_history_is_another_corpus_and_the_longest_is_the_one_wi
     assert_eq!(without.fingerprint, longest.fingerprint);
     assert_ne!(without.fingerprint, shortest.fingerprint);
 }
+
+#[test]
+fn a_folder_of_the_cache_that_lost_a_file_or_is_one_is_told_as_damaged() {
+    let place = Place::new();
+    let data = place.text(100);
+    let fingerprint = place.prepare(&data).unwrap().facts().fingerprint;
+    let folder = place.cache().join(&fingerprint);
+    let damaged = |what: &str| {
+        let error = place.error(&data);
+        let said = format!("the cached corpus is damaged ({what}); delete it and run `runner data prepare` again");
+        assert!(error.contains(folder.to_str().unwrap()) && error.contains(&said), "{error}");
+    };
+    for name in ["validation.u16", "train.u16"] {
+        fs::remove_file(folder.join(name)).unwrap();
+        damaged(&format!("{name} is missing"));
+    }
+    fs::remove_file(folder.join("manifest.json")).unwrap();
+    damaged("it has no manifest.json");
+    fs::remove_dir_all(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    damaged("it has no manifest.json");
+    fs::remove_dir(&folder).unwrap();
+    fs::write(&folder, "x").unwrap();
+    damaged("it has no manifest.json");
+    fs::remove_file(&folder).unwrap();
+    place.prepare(&data).unwrap();
+}

@@ -269,3 +269,31 @@ fn corpora_that_were_read_rightly_keep_their_fingerprints() {
     assert_eq!(fingerprint(&of(Source::Jsonl, place.path("s-*.jsonl"))), "15c8ba4b7f78df7f");
     assert_eq!(data(Source::Text).separator, None);
 }
+
+#[test]
+fn a_separator_whose_lines_end_otherwise_is_told_and_one_of_several_lines_is_shown_on_one() {
+    let place = Place::new();
+    let separator = Some("\n---\n".to_owned());
+    let with =
+        |content: String| Data { separator: separator.clone(), ..of(Source::Text, place.write("t.txt", content)) };
+    let lines = documents_of_words(60).join("\n---\n");
+    let error = place.error(&with(lines.replace('\n', "\r\n")));
+    assert!(error.contains("its lines end with \\r\\n") && error.contains("write \"\\r\\n---\\r\\n\""), "{error}");
+    let about = place.prepare(&with(lines)).unwrap().manifest().text.clone().unwrap();
+    assert_eq!((about.separator.as_deref(), about.documents), (Some("\\n---\\n separates documents"), 60));
+    // A slip of the pen for one of the names.
+    let slip = Data {
+        separator: Some("blank lines".to_owned()),
+        ..of(Source::Text, place.write("s.txt", marked(&stories(60))))
+    };
+    let error = place.error(&slip);
+    assert!(
+        error.contains("stands between no two documents") && error.contains("write \"blank line\", \"line\""),
+        "{error}"
+    );
+    // Lines of old Macs.
+    let separator = Some("line".to_owned());
+    let error =
+        place.error(&Data { separator, ..of(Source::Text, place.write("m.txt", "words of a line\r".repeat(60))) });
+    assert!(error.contains("tr '\\r' '\\n'"), "{error}");
+}

@@ -22,6 +22,8 @@ fn keys_that_mean_nothing_for_a_source_are_errors_that_name_them() {
         ("data.vocab", Data { vocab: None, ..data(Source::Synthetic) }),
         ("data.vocab", Data { vocab: Some(70_000), ..data(Source::Synthetic) }),
         ("data.path", Data { path: None, ..text.clone() }),
+        ("data.train_tokens", Data { train_tokens: Some(u64::MAX as f64), ..data(Source::Synthetic) }),
+        ("data.train_tokens", Data { train_tokens: Some(1e300), ..text.clone() }),
         ("data.vocab", Data { vocab: None, ..text.clone() }),
         ("data.vocab", Data { vocab: Some(1), ..text.clone() }),
         ("data.vocab", Data { vocab: Some(255), ..data(Source::Synthetic) }),
@@ -97,6 +99,11 @@ fn keys_that_do_not_go_together_are_errors_that_name_them() {
         ("data.weights.x", Data { weights: weights(&[("x", 1.0)]), ..named(two(None, None), ["a", "b"]) }),
         ("data.weights.a", Data { weights: weights(&[("a", -1.0)]), ..named(two(None, None), ["a", "b"]) }),
         ("data.weights.b", Data { weights: weights(&[("b", f64::NAN)]), ..named(two(None, None), ["a", "b"]) }),
+        (
+            "data.weights",
+            Data { weights: weights(&[("a", 1e308), ("b", 1e308)]), ..named(two(None, None), ["a", "b"]) },
+        ),
+        ("data.parts", two(Some(1e308), Some(1e308))),
         ("data.weights", Data { weights: weights(&[("b", 0.0)]), ..named(two(None, None), ["a", "b"]) }),
         (
             "data.parts[0].weight",

@@ -7,8 +7,8 @@ use runner::data::Corpus;
 use runner::spec::{Data, Source};
 
 use super::formats::{gzip, parquet};
-use super::{CONTEXT, documents_of_words, jsonl, mixture, part};
-use crate::common::{Place, QUICKSTART, assert_code, edited, with_data};
+use super::{CONTEXT, bytes, data as data_of, documents_of_words, jsonl, mixture, part};
+use crate::common::{Place, QUICKSTART, SMALL, assert_code, assert_refused, edited, with_data};
 
 #[test]
 fn a_mixture_is_planned_and_rehearsed() {
@@ -129,4 +129,48 @@ fn mixtures_by_name_are_one_corpus_measured_on_the_same_tokens_and_only_their_sh
     assert_ne!(validation(&renamed).0, corpus);
     let tiny = place.error(&weighed(&[("small", 1.0), ("capitals", 1e-9)]));
     assert!(tiny.contains("less than a 65536th"), "{tiny}");
+}
+
+#[test]
+fn a_corpus_that_is_open_takes_other_weights_and_parts_as_if_it_were_opened_with_them() {
+    let place = Place::new();
+    let weighed = |small: f64, train_tokens: Option<f64>| Data {
+        weights: [("small".to_owned(), small), ("capitals".to_owned(), 1.0)].into(),
+        train_tokens,
+        ..letters(&place, [None, None])
+    };
+    let mut open = place.prepare(&weighed(1.0, None)).unwrap();
+    for data in [weighed(3.0, None), weighed(3.0, Some(2000.0)), weighed(0.5, Some(4000.0)), weighed(1.0, None)] {
+        open = open.reordered(&data).unwrap();
+        let anew = place.prepare(&data).unwrap();
+        assert_eq!(open.facts(), anew.facts());
+        let [mut here, mut there] = [Vec::new(), Vec::new()];
+        open.train_batch(5, 200, 1, &mut here);
+        anew.train_batch(5, 200, 1, &mut there);
+        assert_eq!(here, there, "{data:?}");
+    }
+    assert!(open.reordered(&weighed(1.0, Some(1e12))).is_err(), "more than there is");
+}
+
+#[test]
+fn a_loss_is_of_two_sequences_of_each_part_at_least() {
+    let place = Place::new();
+    place.write("a.txt", documents_of_words(400).join("\n\n"));
+    place.write("b.txt", documents_of_words(800)[400..].join("\n\n"));
+    let data = "source = \"mixture\"\nvocab = 256\nvalidation_fraction = 0.2\nmax_epochs = 50.0\nseed = 1\nweights = { a = 1, b = 1 }\n\
+        [[data.parts]]\nsource = \"text\"\npath = \"a.txt\"\n[[data.parts]]\nsource = \"text\"\npath = \"b.txt\"\n";
+    place.write("spec.toml", with_data(SMALL, data));
+    let plan = |tokens: &str| place.run(&["plan", "spec.toml", "--flops-per-second", "1e9", "--set", tokens]);
+    assert_refused(&plan("eval.tokens=255"), &["eval.tokens", "two sequences of 64 of each of 2 parts"]);
+    assert_code(&plan("eval.tokens=256"), 0);
+    // A part that holds one sequence out has no error either.
+    let ids: Vec<u16> = (0..333).map(|id| id % 256).collect();
+    let held_out = |tokens: usize| {
+        let path = Some(place.write("few.bin", bytes(&ids[..300 + tokens])));
+        let validation_fraction = Some(tokens as f64 / (300 + tokens) as f64);
+        place.prepare(&Data { path, validation_fraction, ..data_of(Source::Bin) })
+    };
+    let error = held_out(32).err().unwrap().to_string();
+    assert!(error.contains("only 32 validation tokens, and this context needs at least 33"), "{error}");
+    assert_eq!(held_out(33).unwrap().validation_sequences(u64::MAX), 2);
 }

@@ -8,6 +8,7 @@ mod keys;
 mod mixture;
 mod near;
 mod prune;
+mod questions;
 mod table;
 mod text;
 mod tokens;

@@ -103,3 +103,54 @@ fn documents_of_token_files_are_told_apart_by_the_id_that_ends_them() {
     }
     assert_eq!(about(bytes(&all.concat())), None, "nothing stands between them");
 }
+
+/// Texts of 300 Chinese characters, and of each an edition in which three are others, all without a blank.
+fn editions_without_blanks() -> Vec<String> {
+    let character = |i: u32, j: u32| char::from_u32(0x4e00 + (i * 7919 + j * j * 31 + j * (i % 89)) % 5000).unwrap();
+    let original = |i: u32| -> String { (0..300).map(|j| character(i, j)).collect() };
+    let edition =
+        |i: u32| original(i).chars().enumerate().map(|(at, c)| if at % 100 == 50 { '囧' } else { c }).collect();
+    (0..200).map(original).chain((0..200).map(edition)).collect()
+}
+
+#[test]
+fn editions_of_text_without_blanks_are_found_and_none_is_held_out_beside_its_twin() {
+    let place = Place::new();
+    let all = editions_without_blanks();
+    // Escaped, as Python's json writes them.
+    let escaped = |text: &str| text.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect::<Vec<_>>().concat();
+    let lines: Vec<String> = all.iter().map(|text| format!("{{\"body\": \"{}\"}}\n", escaped(text))).collect();
+    let in_lines = of(Source::Jsonl, place.write("t.jsonl", lines.concat()));
+    let in_text = of(Source::Text, place.write("t.txt", all.join("\n\n")));
+    for data in [&in_lines, &in_text] {
+        let (repeated, near) = near(&place, data);
+        assert_eq!((repeated, near.asked), (0, 400));
+        assert!(near.found >= 380, "{near:?}");
+        let about = place.prepare(data).unwrap().manifest().text.clone().unwrap();
+        assert!(about.near_duplicates_moved > 20 && about.validation_documents > 0, "{about:?}");
+        // Tokens are bytes, and a document ends with 0: the first 50 characters are those of the twin.
+        let [train, validation] = place.split(data);
+        let begins = |tokens: &[u16]| -> std::collections::HashSet<Vec<u16>> {
+            tokens.split(|id| *id == 0).filter(|text| !text.is_empty()).map(|text| text[..150].to_vec()).collect()
+        };
+        assert!(begins(&train).is_disjoint(&begins(&validation)));
+    }
+    // The names that the program gave before it knew of such scripts: one text, held out from its end, keeps its own, and the
+    // other split has another.
+    let fingerprint = |data: &Data| place.prepare(data).unwrap().facts().fingerprint;
+    assert_eq!(fingerprint(&Data { separator: Some("none".to_owned()), ..in_text.clone() }), "6c58ac4df1d97415");
+    assert_ne!(fingerprint(&in_text), "8fbee4f97859e3cf");
+}
+
+#[test]
+fn documents_that_are_too_short_to_be_compared_are_told() {
+    let place = Place::new();
+    let said = std::cell::RefCell::new(String::new());
+    let short = of(
+        Source::Text,
+        place.write("short.txt", (0..60).map(|i| format!("line{i} of")).collect::<Vec<_>>().join("\n\n")),
+    );
+    runner::data::Corpus::prepare(&short, 16, &place.path("cache"), &mut |line| said.borrow_mut().push_str(line))
+        .unwrap();
+    assert!(said.borrow().contains("60 of 60 documents have fewer than five words"), "{}", said.borrow());
+}

@@ -5,7 +5,7 @@ use std::fs;
 use runner::spec::{Data, KeepBy, KeepScores};
 
 use super::{documents_of_words, words};
-use crate::common::{Place, SMALL, with_data};
+use crate::common::{Place, SMALL, assert_code, with_data};
 
 /// Half of the documents are one phrase again and again, the others words of their own.
 fn two_kinds(place: &Place) -> Data {
@@ -125,4 +125,27 @@ fn a_share_that_keeps_no_document_is_refused_and_info_tells_what_was_kept() {
         assert!(told.contains(words), "{words}: {told}");
     }
     assert_eq!(place.says(&["data", "info", "spec.toml"]), told);
+}
+
+#[test]
+fn scores_are_found_in_the_home_of_who_runs_this_and_by_an_address_of_the_machine() {
+    let place = Place::new();
+    place.write("long.txt", words(400));
+    let table = |keep_file: &str| {
+        format!(
+            "source = \"text\"\npath = \"long.txt\"\nvocab = 256\nvalidation_fraction = 0.2\nmax_epochs = 99.0\nseed = 1\n\
+             keep = 0.5\nkeep_by = \"file\"\nkeep_scores = \"low\"\nkeep_file = {keep_file:?}\n"
+        )
+    };
+    let whole = place.prepare(&Data { seed: 1, ..place.text(400) }).unwrap();
+    let about = whole.manifest().text.clone().unwrap();
+    let count = about.documents - about.validation_documents;
+    fs::create_dir(place.path("home")).unwrap();
+    let scores = place.write("home/scores.txt", (0..count).map(|at| at.to_string()).collect::<Vec<_>>().join("\n"));
+    for keep_file in ["~/scores.txt".to_owned(), format!("file://{}", scores.display())] {
+        place.write("spec.toml", with_data(SMALL, &table(&keep_file)));
+        let mut command = place.runner(&["data", "prepare", "spec.toml", "--cache", "cache"]);
+        let output = command.env("HOME", place.path("home")).output().unwrap();
+        assert_code(&output, 0);
+    }
 }

@@ -127,7 +127,7 @@ fn unusable_text_is_an_error_that_says_what_to_do() {
     let one = place.error(&Data { path, separator, validation_fraction: Some(0.2), ..data(Source::Text) });
     assert!(one.contains("of 1 documents") && one.contains("blank lines"), "{one}");
     let small = error("ab\n\ncd\n\nef\n\ngh\n\nij\n\nkl\n\nmn\n\nop\n\nqr\n\nst\n\nuv\n\nwx\n\n".as_bytes());
-    assert!(small.contains("at least 17") && small.contains("model.context"), "{small}");
+    assert!(small.contains("at least 33") && small.contains("model.context"), "{small}");
     let vocab = place.error(&Data { vocab: Some(5000), ..place.text(20) });
     assert!(vocab.contains("data.vocab") && vocab.contains("different tokens"), "{vocab}");
     let missing = place.error(&Data { path: Some(place.path("nowhere.txt")), ..place.text(20) });

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::memory;
 use crate::plan::{Plan, PlannedRun};
 
 /// Sustained training FLOP/s of one slot by the number of parameters: small models keep a device less busy.
@@ -36,6 +37,12 @@ impl Throughput {
             tell!(
                 "hours: the speed of a program is not measured; give --flops-per-second, the sustained FLOP/s of one slot"
             );
+            return Ok(Self::unknown());
+        }
+        let most = plan.runs.iter().map(|planned| planned.run.state_bytes()).max().unwrap_or_default();
+        // A card says by itself what it has not.
+        if let Some(lacks) = memory::lacks(most).filter(|_| device == "cpu") {
+            tell!("hours: the speed is not measured, since the largest model takes {lacks}; give --flops-per-second");
             return Ok(Self::unknown());
         }
         Self::of_models(device, cache, plan)

@@ -49,17 +49,42 @@ fn separator(file: &BinFile) -> Option<u32> {
 /// What stands between two separators.
 fn between(file: &BinFile, separator: u32, vocab: u64) -> Result<Vec<Range<usize>>, DataError> {
     let (mut ranges, mut start, mut at) = (Vec::new(), 0, 0);
+    // Files are padded with separators, as many as there are tokens.
+    let end_at =
+        |ranges: &mut Vec<Range<usize>>, range: Range<usize>| ranges.extend(Some(range).filter(|r| !r.is_empty()));
     file.pieces(0..file.tokens(), vocab, &mut |ids| {
         for id in ids {
             if *id == separator {
-                ranges.push(start..at);
+                end_at(&mut ranges, start..at);
                 start = at + 1;
             }
             at += 1;
         }
         Ok(())
     })?;
-    ranges.push(start..at);
-    ranges.retain(|range| !range.is_empty());
+    end_at(&mut ranges, start..at);
     Ok(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separators_in_a_row_hold_no_documents_and_take_no_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.bin");
+        let of = |ids: &[u16]| {
+            std::fs::write(&path, ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+            let file = BinFile::open(&path, Some(crate::spec::TokenType::Uint16), 256).unwrap();
+            between(&file, 0, 256).unwrap()
+        };
+        assert_eq!(of(&[0, 0, 5, 6, 0, 0, 7, 0, 8, 9]), [2..4, 6..7, 8..10]);
+        let padded = of(&[&[5, 0][..], &vec![0; 100_000]].concat());
+        assert!(
+            (padded.len(), &padded[0]) == (1, &(0..1)) && padded.capacity() < 100,
+            "room for {}",
+            padded.capacity()
+        );
+    }
 }

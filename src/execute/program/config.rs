@@ -19,8 +19,8 @@ struct Description<'a> {
     run: &'a str,
     /// A folder of the run's own, the same in every attempt: for checkpoints, which only the program reads.
     folder: String,
-    /// The folder with the tokens of the corpus: `train.u16`, `validation.u16` and `tokenizer.json`; nothing for the built-in
-    /// language.
+    /// The folder with the tokens of the corpus: `train.u16`, `validation.u16` and `tokenizer.json`, with `ids.u32` where
+    /// its ids were renumbered; nothing for the built-in language.
     corpus: Option<String>,
     /// Where to train, as in `cuda:0`; `auto` leaves it to the program.
     device: &'a str,

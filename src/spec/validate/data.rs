@@ -6,7 +6,11 @@ use crate::spec::data::{LONGEST_HISTORY, is_of_name};
 use crate::spec::{Data, KeepBy, Part, Source};
 
 /// What to write where no separator is one.
-const SEPARATOR: &str = "write \"blank line\", \"line\", \"file\", \"none\", or the text between two documents";
+pub(crate) const SEPARATOR: &str =
+    "write \"blank line\", \"line\", \"file\", \"none\", or the text between two documents";
+
+/// No corpus has more tokens.
+pub(crate) const MOST_TOKENS: f64 = 1e15;
 
 /// More parts are a slip of the pen.
 const MOST_PARTS: usize = 1000;
@@ -118,7 +122,12 @@ fn no_files(data: &Data, why: &str) -> Checked {
 
 /// Checks the numbers of `[data]`.
 fn ranges(Data { source, vocab, history, validation_fraction, max_epochs, train_tokens, .. }: &Data) -> Checked {
-    train_tokens.map_or(Ok(()), |tokens| positive("data.train_tokens", tokens, "1e6"))?;
+    if let Some(tokens) = *train_tokens {
+        positive("data.train_tokens", tokens, "1e6")?;
+        require(tokens <= MOST_TOKENS, "data.train_tokens", || {
+            (format!("{tokens:e} tokens are more than any corpus has"), "write a number such as 1e9, or delete it")
+        })?;
+    }
     if let Some(vocab) = vocab {
         // Ids of token files that do not fit 16 bits are renumbered.
         let (least, most) = match source {
@@ -194,7 +203,14 @@ fn mixture(parts: &[Part]) -> Checked {
         present(&key("weight"), weight.is_some() || !weighted, "write a weight for every part, or for none")?;
         positive(&key("weight"), weight.unwrap_or(1.0), "0.5")?;
     }
-    Ok(())
+    summable("data.parts", parts.iter().filter_map(|part| part.weight))
+}
+
+/// Weights are shares of their sum, which has to be a number.
+fn summable(key: &str, weights: impl Iterator<Item = f64>) -> Checked {
+    require(weights.sum::<f64>().is_finite(), key, || {
+        ("the sum of the weights is too large for a number", "write shares such as 0.5")
+    })
 }
 
 /// Checks the names of parts: those that are written, and all of them where weights go by them.
@@ -236,6 +252,7 @@ fn weigh(Data { source, weights, parts, .. }: &Data) -> Checked {
         })?;
         not_negative(&key, *weight, "0.5")?;
     }
+    summable("data.weights", weights.values().copied())?;
     let some = weights.values().any(|weight| *weight > 0.0);
     require(some, "data.weights", || ("all weights are 0".to_owned(), "write a number above 0 for some part"))?;
     let twice = parts.iter().position(|part| part.weight.is_some());

@@ -82,7 +82,11 @@ pub(super) fn optimizer(optimizer: &Optimizer) -> Checked {
         number_of(*kind, key, number, such)?;
     }
     decay(*weight_decay, weight_decay_tokens.as_ref())?;
-    not_negative("optimizer.clip_norm", *clip_norm, "1.0, or 0 for no clipping")
+    let such = "1.0, or 0 for no clipping";
+    not_negative("optimizer.clip_norm", *clip_norm, such)?;
+    require(*clip_norm == 0.0 || rounds_to_something(*clip_norm), "optimizer.clip_norm", || {
+        (format!("{clip_norm:e} is 0 for the 32 bits of a device"), format!("write {such}"))
+    })
 }
 
 /// Checks `[[eval.tasks]]`.
@@ -154,11 +158,24 @@ fn number_of(kind: OptimizerKind, key: Key, number: Option<f64>, such: &str) -> 
     })?;
     let Some(number) = number else { return Ok(()) };
     match key {
-        Key::Epsilon => positive(&name, number, such),
-        Key::Beta1 | Key::Beta2 | Key::Momentum => require((0.0..1.0).contains(&number), &name, || {
-            (format!("{number} is not a decay"), format!("write a number from 0 to below 1, such as {such}"))
-        }),
+        Key::Epsilon => {
+            positive(&name, number, such)?;
+            require(rounds_to_something(number), &name, || {
+                let problem = format!("{number:e} is 0, or no number, for the 32 bits of a device");
+                (problem, format!("write a number such as {such}"))
+            })
+        }
+        Key::Beta1 | Key::Beta2 | Key::Momentum => {
+            let remedy = || format!("write a number from 0 to below 1, such as {such}");
+            require((0.0..1.0).contains(&number), &name, || (format!("{number} is not a decay"), remedy()))?;
+            require((number as f32) < 1.0, &name, || (format!("{number} is 1 for the 32 bits of a device"), remedy()))
+        }
     }
+}
+
+/// Whether a number above 0 is one for a device too.
+fn rounds_to_something(number: f64) -> bool {
+    (number as f32).is_normal()
 }
 
 fn rule(key: &str, rule: &PowerRule, such: &'static str) -> Checked {
@@ -247,11 +264,15 @@ fn length(Schedule { tokens, tokens_per_param, flops, .. }: &Schedule, budgets: 
 }
 
 /// Checks `[eval]`.
-pub(super) fn eval(eval: &Eval, context: usize) -> Checked {
+pub(super) fn eval(eval: &Eval, spec: &Spec) -> Checked {
     let Eval { tokens, curve_points, by_position: _, tasks: _ } = eval;
-    require(*tokens >= 2 * context as u64, "eval.tokens", || {
-        let problem = format!("{tokens} tokens cannot measure a loss");
-        (problem, format!("write at least two sequences of {context}, such as {}", 1024 * context))
+    let context = if spec.has_own_models() { 0 } else { spec.model.context };
+    // Of one sequence no error is known, and the parts that have weights are measured one by one.
+    let parts = if spec.data.weights.is_empty() { 1 } else { spec.data.parts.len() };
+    require(*tokens >= (2 * context * parts) as u64, "eval.tokens", || {
+        let problem = format!("{tokens} tokens cannot measure a loss and its error");
+        let each = if parts > 1 { format!(" of each of {parts} parts") } else { String::new() };
+        (problem, format!("write at least two sequences of {context}{each}, such as {}", 1024 * context * parts))
     })?;
     require(*tokens <= 1 << 40, "eval.tokens", || {
         (format!("{tokens} tokens are no validation set"), "write a number up to 1e12, such as 655360")
@@ -306,6 +327,24 @@ mod tests {
             "optimizer.momentum: 1 is not a decay; write a number from 0 to below 1, such as 0.95",
         );
         assert_eq!(complaint("kind = \"adamw\"", &kind("muon", "\nmomentum = 0.95")), "");
+        // What a device has no number for.
+        said(
+            "epsilon",
+            "epsilon = 1e-50",
+            "optimizer.epsilon: 1e-50 is 0, or no number, for the 32 bits of a device; write a number such as 1e-8",
+        );
+        said(
+            "beta2",
+            "beta2 = 0.9999999999",
+            "optimizer.beta2: 0.9999999999 is 1 for the 32 bits of a device; write a number from 0 to below 1, such as 0.99",
+        );
+        said(
+            "clip_norm",
+            "clip_norm = 1e-300",
+            "optimizer.clip_norm: 1e-300 is 0 for the 32 bits of a device; write 1.0, or 0 for no clipping",
+        );
+        assert_eq!(complaint("clip_norm", "clip_norm = 0"), "");
+        assert_eq!(complaint("beta2", "beta2 = 0.9999999"), "");
         said("epsilon", "", "optimizer.epsilon: missing, and adamw needs it; write a number, such as 1e-8");
     }
 

@@ -29,10 +29,10 @@ pub fn evaluate(
     let ControlFlow::Continue(sequences) = validation_losses(session, corpus, run, go_on)? else {
         return Ok(ControlFlow::Break(()));
     };
-    let whole: Vec<f64> = sequences.iter().map(|losses| mean(losses)).collect();
+    let Sequences { whole, octaves } = sequences;
     let parts = by_part(&corpus.validation_parts(run.eval.tokens), &whole);
     let (loss, error) = mean_of_parts(&parts).unwrap_or_else(|| mean_and_error(&whole));
-    let mut evaluations = if run.eval.by_position { by_position(&sequences) } else { Vec::new() };
+    let mut evaluations: Vec<Measured> = octaves.iter().map(Octave::measured).collect();
     evaluations.extend(parts);
     for task in &run.eval.tasks {
         evaluations.extend(tasks::measure(session, corpus, run, task)?);
@@ -43,23 +43,45 @@ pub fn evaluate(
     Ok(ControlFlow::Continue((loss, error, evaluations)))
 }
 
-/// Losses of each validation sequence, in nats.
+/// Mean losses of each validation sequence, in nats: the losses of its tokens are not kept, which may be a corpus of them.
+struct Sequences {
+    /// Over all positions.
+    whole: Vec<f64>,
+    /// Over those of each octave, where the run asks for them.
+    octaves: Vec<Octave>,
+}
+
+impl Sequences {
+    fn of(context: usize, by_position: bool) -> Self {
+        Self { whole: Vec::new(), octaves: if by_position { octaves(context) } else { Vec::new() } }
+    }
+
+    /// Takes in the losses of one more sequence.
+    fn add(&mut self, losses: &[f32]) {
+        self.whole.push(mean(losses));
+        for octave in &mut self.octaves {
+            octave.means.push(mean(&losses[octave.first - 1..octave.last]));
+        }
+    }
+}
+
+/// Losses of each validation sequence.
 fn validation_losses(
     session: &mut dyn Session,
     corpus: &Corpus,
     run: &Run,
     go_on: &mut dyn FnMut() -> ControlFlow<()>,
-) -> Result<ControlFlow<(), Vec<Vec<f32>>>, TrainError> {
+) -> Result<ControlFlow<(), Sequences>, TrainError> {
     let context = run.shape.context;
     let total = corpus.validation_sequences(run.eval.tokens);
     let batch = batch_rows(context) / context;
-    let mut sequences = Vec::with_capacity(total);
+    let mut sequences = Sequences::of(context, run.eval.by_position);
     let mut tokens = Vec::new();
     for first in (0..total).step_by(batch) {
         let count = batch.min(total - first);
         corpus.validation_batch(run.eval.tokens, first, count, &mut tokens);
         let losses = session.token_losses(&tokens)?;
-        sequences.extend(losses.chunks_exact(context).map(<[f32]>::to_vec));
+        losses.chunks_exact(context).for_each(|losses| sequences.add(losses));
         if go_on().is_break() {
             return Ok(ControlFlow::Break(()));
         }
@@ -83,18 +105,26 @@ fn mean_of_parts(parts: &[Measured]) -> Option<(f64, f64)> {
     (!parts.is_empty()).then(|| (parts.iter().map(|part| part.value).sum::<f64>() / n, variance.sqrt() / n))
 }
 
-/// The loss by the number of tokens that are seen before it and with it: 1, 2 to 3, 4 to 7 and so on.
-fn by_position(sequences: &[Vec<f32>]) -> Vec<Measured> {
-    let context = sequences.first().map_or(0, Vec::len);
-    let firsts = std::iter::successors(Some(1), |first| Some(2 * first)).take_while(|first| *first <= context);
-    let measured = |first: usize| {
-        let last = (2 * first - 1).min(context);
-        let means: Vec<f64> = sequences.iter().map(|losses| mean(&losses[first - 1..last])).collect();
-        let (value, standard_error) = mean_and_error(&means);
+/// Positions by the number of tokens that are seen before them and with them: 1, 2 to 3, 4 to 7 and so on.
+struct Octave {
+    first: usize,
+    last: usize,
+    /// The mean loss of each sequence there.
+    means: Vec<f64>,
+}
+
+impl Octave {
+    fn measured(&self) -> Measured {
+        let Self { first, last, means } = self;
+        let (value, standard_error) = mean_and_error(means);
         let places = if first == last { first.to_string() } else { format!("{first}-{last}") };
         Measured { name: format!("{POSITION_LOSS}{places}"), value, standard_error, chance: None }
-    };
-    firsts.map(measured).collect()
+    }
+}
+
+fn octaves(context: usize) -> Vec<Octave> {
+    let firsts = std::iter::successors(Some(1), |first| Some(2 * first)).take_while(|first| *first <= context);
+    firsts.map(|first| Octave { first, last: (2 * first - 1).min(context), means: Vec::new() }).collect()
 }
 
 #[cfg(test)]
@@ -120,12 +150,15 @@ mod tests {
 
     #[test]
     fn positions_are_told_in_octaves_and_their_mean_is_the_loss() {
-        let sequences = [vec![6.0, 4.0, 2.0, 1.0, 1.0], vec![8.0, 6.0, 4.0, 3.0, 1.0]];
-        let measured = by_position(&sequences);
+        let mut sequences = Sequences::of(5, true);
+        sequences.add(&[6.0, 4.0, 2.0, 1.0, 1.0]);
+        sequences.add(&[8.0, 6.0, 4.0, 3.0, 1.0]);
+        let measured: Vec<Measured> = sequences.octaves.iter().map(Octave::measured).collect();
         let seen: Vec<_> = measured.iter().map(|one| (one.name.as_str(), one.value)).collect();
         assert_eq!(seen, [("loss.1", 7.0), ("loss.2-3", 4.0), ("loss.4-5", 1.5)]);
         assert!((measured[0].standard_error - 1.0).abs() < 1e-12);
         let whole = (7.0 + 2.0 * 4.0 + 2.0 * 1.5) / 5.0;
-        assert!((whole - sequences.iter().map(|losses| mean(losses)).sum::<f64>() / 2.0).abs() < 1e-12);
+        assert!((whole - sequences.whole.iter().sum::<f64>() / 2.0).abs() < 1e-12);
+        assert!(Sequences::of(5, false).octaves.is_empty());
     }
 }
