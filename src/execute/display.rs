@@ -16,6 +16,8 @@ use crate::units::{Flops, Params, Seconds, Tokens};
 /// Shows the events of workers.
 pub struct Display<'a> {
     runs: HashMap<&'a RunId, &'a PlannedRun>,
+    /// Runs that are to be trained, as far as they are counted in what follows.
+    counted: HashSet<RunId>,
     /// FLOPs of all runs that were not given up, of those that have ended, and of those that had before this call.
     total: f64,
     done: f64,
@@ -51,31 +53,43 @@ fn spared(run: &PlannedRun, tokens: u64) -> f64 {
 impl<'a> Display<'a> {
     /// A display of `slots` workers on the runs of a ledger; bars where `terminal`, lines otherwise.
     pub fn new(ledger: &'a Ledger, slots: usize, terminal: bool) -> Self {
-        let runs = &ledger.plan().runs;
-        let (mut saved, mut done, mut finished) = (0.0, 0.0, HashSet::new());
-        for run in runs {
-            match ledger.state(&run.id) {
-                Ok(State::Pending) => continue,
-                Ok(State::Stopped(stopped)) => saved += spared(run, stopped.tokens),
-                Ok(State::Ended(RunResult { outcome: Outcome::Finished { .. }, .. })) => {
-                    finished.insert(run.id.clone());
-                }
-                // What is damaged is over too, and is told of at the end.
-                Ok(State::Ended(_) | State::Failed(_)) | Err(_) => {}
-            }
-            done += run.flops_spent();
-        }
-        done -= saved;
-        Self {
-            runs: runs.iter().map(|run| (&run.id, run)).collect(),
-            total: ledger.wanted().iter().map(|run| run.flops_spent()).sum::<f64>() - saved,
-            done,
-            before: done,
+        let mut display = Self {
+            runs: ledger.plan().runs.iter().map(|run| (&run.id, run)).collect(),
+            counted: HashSet::new(),
+            total: 0.0,
+            done: 0.0,
+            before: 0.0,
             started: Instant::now(),
             partial: vec![0.0; slots],
             resumed: vec![Some(0.0); slots],
-            finished,
+            finished: HashSet::new(),
             bars: terminal.then(|| Bars::new(slots)),
+        };
+        display.count(ledger);
+        display
+    }
+
+    /// Counts the runs that are to be trained, and where more of them have been chosen, those as well.
+    pub fn count(&mut self, ledger: &Ledger) {
+        for run in ledger.wanted() {
+            if !self.counted.insert(run.id.clone()) {
+                continue;
+            }
+            let mut flops = run.flops_spent();
+            let state = ledger.state(&run.id);
+            match &state {
+                Ok(State::Stopped(stopped)) => flops -= spared(run, stopped.tokens),
+                Ok(State::Ended(RunResult { outcome: Outcome::Finished { .. }, .. })) => {
+                    self.finished.insert(run.id.clone());
+                }
+                // What is damaged is over too, and is told of at the end.
+                Ok(State::Pending | State::Ended(_) | State::Failed(_)) | Err(_) => {}
+            }
+            self.total += flops;
+            if !matches!(state, Ok(State::Pending)) {
+                self.done += flops;
+                self.before += flops;
+            }
         }
     }
 
@@ -120,12 +134,6 @@ impl<'a> Display<'a> {
         if let Some(run) = self.runs.get(run) {
             self.total -= run.flops_spent();
         }
-    }
-
-    /// Counts the work anew, where more of it has been chosen.
-    pub fn recount(&mut self, ledger: &Ledger) {
-        let wanted = ledger.wanted().into_iter().filter(|run| !ledger.is_given_up(&run.id));
-        self.total = wanted.map(PlannedRun::flops_spent).sum();
     }
 
     /// Brings the bar of the sweep up to date.
@@ -279,7 +287,10 @@ impl Bars {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::testing::{device, finished, ledger};
+    use crate::ledger::testing::{SPEC, device, finished, ledger};
+    use crate::ledger::{Choice, Losses};
+    use crate::plan::Plan;
+    use crate::plan::testing::plan;
 
     #[test]
     fn the_share_done_is_in_flops_and_counts_what_was_done_before() {
@@ -303,6 +314,30 @@ mod tests {
         display.show(1, &Event::Finished { run, val_loss: 3.0, tokens_per_second: 1.0, seconds: 1.0 });
         display.given_up(&runs[0].id);
         assert!((display.share() - 1.0).abs() < 1e-12, "what was given up is not left to do");
+    }
+
+    #[test]
+    fn of_a_sweep_that_chooses_the_share_is_of_the_runs_that_were_chosen() {
+        let dir = tempfile::tempdir().unwrap();
+        let candidates = plan(3);
+        let runs = &candidates.runs;
+        let begun =
+            Ledger::create(dir.path(), SPEC, Plan { runs: Vec::new(), left_out: Vec::new() }, Losses::Trained).unwrap();
+        let ledger = begun.choosing(candidates.clone());
+        // Two have a result before they are chosen, as where folders of runs were copied in.
+        for run in &runs[..2] {
+            ledger.claim(run).unwrap().unwrap().publish(finished(3.0), device(), 1).unwrap();
+        }
+        let mut display = Display::new(&ledger, 1, false);
+        for (run, expected) in [(2, 0.0), (0, runs[0].flops / (runs[0].flops + runs[2].flops))] {
+            let reason = "the cheapest".to_string();
+            let run = Some(runs[run].id.clone());
+            let choice = Choice { run, reason, goal: String::new(), known: None, gain: None, finished: 0, flops: 0.0 };
+            ledger.choose(&[choice]).unwrap();
+            display.count(&ledger);
+            assert!((display.share() - expected).abs() < 1e-12, "{} and not {expected}", display.share());
+            assert!(display.seconds_left().is_infinite(), "nothing was done by this call");
+        }
     }
 
     #[test]

@@ -232,7 +232,7 @@ impl Supervisor<'_, '_> {
             for line in chooser.more(self.ledger, open * self.pool.runs)? {
                 self.display.say(&line);
             }
-            self.display.recount(self.ledger);
+            self.display.count(self.ledger);
         }
         Ok(())
     }
