@@ -42,7 +42,7 @@ says 'does not tell its cards: the driver sees no card' env FAKE_COUNT=100 "$run
 clean "cards that cannot be used"
 
 # The stages of a real card, on this one.
-OUT=$scratch with_card scripts/check-gpu.sh devices losses resume || fail "a stage of check-gpu.sh failed"
+OUT=$scratch LIMIT=900 TOTAL=3600 with_card scripts/check-gpu.sh devices losses resume || fail "a stage of check-gpu.sh failed"
 clean "losses, the same bits, and a resumed run"
 
 train() { "$runner" train "$scratch/$1.toml" --cache "$scratch/cache" --device cuda --out "$scratch/$2"; }

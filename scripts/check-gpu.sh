@@ -2,11 +2,11 @@
 # What wants an NVIDIA card, in stages; each writes its result before the next begins, most wanted first, four minutes in all.
 #
 # Usage: check-gpu.sh [STAGE ...]      [default: all of them, in this order]
-#   devices     the card is seen                                losses     300 steps against the CPU, and the same bits again
-#   resume      stopped, gone on with: the same bits            small      one run of models a and b beside PyTorch
-#   slots       2, 4, 8, 16 runs of a and b together            large      one run of models d and e beside PyTorch
-#   sweep       the quickstart's sweep                          precisions models a and d in f32 and tf32
-#   sanitizer   memory and races of a short run                 tests      the engine's unit tests, of the program in TESTS
+#   devices     the card is seen                                sanitizer  memory and races of a short run (half of LIMIT)
+#   losses      300 steps against the CPU, and the same bits    resume     stopped, gone on with: the same bits
+#   small       one run of models a and b beside PyTorch        slots      2, 4, 8, 16 runs of a and b together
+#   large       one run of models d and e beside PyTorch        sweep      the quickstart's sweep
+#   precisions  models a and d in f32 and tf32                  tests      the engine's unit tests, of the program in TESTS
 #
 #   RUNNER   the program [default: target/release/runner]        OUT     folder for the results [default: gpu-check]
 #   SECONDS_EACH  length of one measurement of speed [default: 2]
@@ -117,7 +117,7 @@ tests() { # those of the engine, on the first card instead of the emulated one
     RUNNER_TEST_CARD=0 "$TESTS" --test-threads 4 train::cuda train::side_by_side
 }
 
-all=(devices losses resume small slots large sweep precisions sanitizer tests)
+all=(devices sanitizer losses resume small slots large sweep precisions tests)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for name in "$@"; do
     case " ${all[*]} " in *" $name "*) ;; *) echo "no stage $name; there are: ${all[*]}"; exit 2 ;; esac
@@ -136,8 +136,11 @@ for name in "$@"; do
         echo "$name: left out, $begun s are over (TOTAL)"
         continue
     fi
+    # Under the sanitizer a program is slow, and others are to have their turn.
+    limit=${LIMIT:-120}
+    [ "$name" != sanitizer ] || limit=$((limit / 2))
     # A shell of its own, so that a stage that hangs is ended with all that it started.
-    if timeout --kill-after=10 "${LIMIT:-120}" bash -uo pipefail -c "$name" > "$out/$name.txt" 2>&1; then
+    if timeout --kill-after=10 "$limit" bash -uo pipefail -c "$name" > "$out/$name.txt" 2>&1; then
         echo "$name: good ($((SECONDS - begun)) s)"
     else
         failed=1

@@ -187,6 +187,19 @@ fn a_folder_that_was_copied_in_part_is_told_and_its_table_still_exports_all() {
     assert_eq!(place.read("out/runs.csv").matches(",pending,").count(), 2);
 }
 
+#[test]
+fn rows_without_any_loss_are_exported_with_a_warning() {
+    let place = Place::new();
+    let said = |loss: &str| {
+        place.write("t.csv", format!("id,status,val_loss\na,pending,\nb,finished,{loss}\n"));
+        let output = place.run(&["export", "jsonl", "t.csv"]);
+        assert_code(&output, 0);
+        text(&output.stderr)
+    };
+    assert!(said("").contains("no run of t.csv has a val_loss"), "{}", said(""));
+    assert_eq!(said("3.1"), "");
+}
+
 /// As git keeps them: without `runs/`, one of them by the first version of the program.
 #[test]
 fn a_folder_of_tables_exports_what_its_tables_say() {

@@ -24,7 +24,8 @@ pub enum ExportCommand {
 /// Flags of the tables.
 #[derive(Args, Debug)]
 pub struct TableArgs {
-    /// Results folder of a sweep, or a CSV with a row for each run.
+    /// Results folder of a sweep, or its name in results/, or a CSV with a row for each run.
+    #[arg(value_parser = super::results_folder())]
     pub runs: PathBuf,
     /// The file to write, - for standard output [default: standard output].
     #[arg(long, short, value_name = "FILE")]
@@ -37,7 +38,8 @@ pub struct TableArgs {
 /// Flags of what is a folder.
 #[derive(Args, Debug)]
 pub struct FolderArgs {
-    /// Results folder of a sweep, or a CSV with a row for each run (with curves.csv in the same folder).
+    /// Results folder of a sweep, or its name in results/, or a CSV with a row for each run (with curves.csv in the same folder).
+    #[arg(value_parser = super::results_folder())]
     pub runs: PathBuf,
     /// The folder to write.
     #[arg(long, short, value_name = "FOLDER")]
@@ -50,7 +52,8 @@ pub struct FolderArgs {
 /// Flags of `runner export transformers`.
 #[derive(Args, Debug)]
 pub struct TransformersArgs {
-    /// Results folder of a sweep or of one run, trained with --keep-models.
+    /// Results folder of a sweep or of one run, or its name in results/, trained with --keep-models.
+    #[arg(value_parser = super::results_folder())]
     pub dir: PathBuf,
     /// Id of the run, or its beginning [default: the only run].
     #[arg(long, value_name = "ID")]

@@ -9,9 +9,9 @@ mod specs;
 mod sweeps;
 mod training;
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
-use clap::builder::Resettable;
+use clap::builder::{PathBufValueParser, Resettable, TypedValueParser};
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use fitting::*;
@@ -37,6 +37,16 @@ impl Cli {
         let matches = lenient(Self::command()).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
+}
+
+/// A results folder that is read, by its path or, where it lies in `results/`, by its name.
+fn results_folder() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(|given| {
+        let named = Path::new("results").join(&given);
+        let is_name =
+            !given.exists() && matches!(given.components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)]);
+        if is_name && named.is_dir() { named } else { given }
+    })
 }
 
 /// A count of what there must be one of at least.

@@ -68,7 +68,8 @@ pub enum DataCommand {
 /// Flags of `runner data score`.
 #[derive(Args, Debug)]
 pub struct ScoreArgs {
-    /// A results folder with the model: trained on the whole text, with --keep-models.
+    /// A results folder with the model, or its name in results/: trained on the whole text, with --keep-models.
+    #[arg(value_parser = super::results_folder())]
     pub dir: PathBuf,
     /// Id of the run, or its beginning [default: the only run].
     #[arg(long, value_name = "ID")]

@@ -73,7 +73,8 @@ pub enum LauncherName {
 /// Flags of `runner watch`.
 #[derive(Args, Debug)]
 pub struct WatchArgs {
-    /// The results folder. Nothing is written into it.
+    /// The results folder, or its name in results/. Nothing is written into it.
+    #[arg(value_parser = super::results_folder())]
     pub dir: PathBuf,
     /// Port to listen on; 0 takes any free port.
     #[arg(long, default_value_t = 8311)]
@@ -92,14 +93,16 @@ pub struct WatchArgs {
 /// Flags of `runner cancel`.
 #[derive(Args, Debug)]
 pub struct CancelArgs {
-    /// Results folder of the sweep.
+    /// Results folder of the sweep, or its name in results/.
+    #[arg(value_parser = super::results_folder())]
     pub dir: PathBuf,
 }
 
 /// Flags of `runner status`.
 #[derive(Args, Debug)]
 pub struct StatusArgs {
-    /// Results folder of the sweep.
+    /// Results folder of the sweep, or its name in results/.
+    #[arg(value_parser = super::results_folder())]
     pub dir: PathBuf,
     /// Update every two seconds until every run has ended.
     #[arg(long)]
@@ -170,14 +173,16 @@ pub enum LedgerCommand {
 /// A results folder.
 #[derive(Args, Debug)]
 pub struct LedgerArgs {
-    /// Results folder of the sweep.
+    /// Results folder of the sweep, or its name in results/.
+    #[arg(value_parser = super::results_folder())]
     pub dir: PathBuf,
 }
 
 /// Flags of `runner ledger rebuild`.
 #[derive(Args, Debug)]
 pub struct RebuildArgs {
-    /// Results folder of the sweep.
+    /// Results folder of the sweep, or its name in results/.
+    #[arg(value_parser = super::results_folder())]
     pub dir: PathBuf,
     /// Folder of tokenized corpora, for the entropy of the built-in language.
     #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]

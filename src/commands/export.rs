@@ -61,6 +61,7 @@ fn table(
         claim::not_of_results(path)?;
     }
     let tables = read(runs)?;
+    note_no_loss(&tables.runs, runs);
     let table = if *curves {
         tables
             .curves
@@ -103,10 +104,20 @@ fn read(path: &Path) -> anyhow::Result<Tables> {
     Ok(tables)
 }
 
+/// Says that no run has a loss, where that is so: the rows are those of a plan.
+fn note_no_loss(table: &Table, runs: &Path) {
+    let losses = table.columns.iter().find(|column| column.name == "val_loss");
+    if table.rows > 0 && losses.is_some_and(|column| column.values.are_empty()) {
+        tell!("warning: no run of {} has a val_loss: what is exported is what was planned", runs.display());
+    }
+}
+
 /// The experiment that is asked for, and its runs.
 fn of_folder(args: &FolderArgs) -> anyhow::Result<(Experiment, Vec<Run>)> {
     let FolderArgs { runs: path, out: _, name: given } = args;
-    let runs = runs::runs(&read(path)?)?;
+    let tables = read(path)?;
+    note_no_loss(&tables.runs, path);
+    let runs = runs::runs(&tables)?;
     Ok((Experiment { name: given.clone().unwrap_or_else(|| name(path)), headline: headline(path) }, runs))
 }
 

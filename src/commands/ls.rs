@@ -32,7 +32,7 @@ pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
         ("finished", Worth::More(1)),
         ("diverged", Worth::More(3)),
         ("failed", Worth::More(3)),
-        ("FLOPs", Worth::More(2)),
+        ("FLOPs planned", Worth::More(2)),
         ("status", Worth::Must),
         ("headline", Worth::Must),
     ])

@@ -62,6 +62,7 @@ fn text(status: &Status, array: Option<&str>) -> String {
         stopped,
         running,
         waiting,
+        waiting_with_checkpoints,
         waiting_for_trunks,
         failed,
         flops,
@@ -81,7 +82,12 @@ fn text(status: &Status, array: Option<&str>) -> String {
     )];
     let left = status.seconds_left.map_or_else(String::new, |left| format!(", {} left", Seconds(left)));
     let rate = Flops(status.flops_per_second);
-    lines.push(format!("{} of {} FLOPs, {rate} FLOP/s{left}", Flops(*flops_done), Flops(*flops)));
+    let begun = match waiting_with_checkpoints {
+        0 => String::new(),
+        1 => " and what 1 waiting run has in a checkpoint".to_owned(),
+        count => format!(" and what {count} waiting runs have in checkpoints"),
+    };
+    lines.push(format!("{} of {} FLOPs{begun}, {rate} FLOP/s{left}", Flops(*flops_done), Flops(*flops)));
     match &status.sweep {
         Some(holder) => lines.push(format!("run by {holder}")),
         None if status.is_over() => {}

@@ -60,6 +60,12 @@ fn axes(ledger: &Ledger, asked: &[String]) -> anyhow::Result<Vec<String>> {
     }
     let tuned = folder::tuned(ledger)?;
     anyhow::ensure!(
+        !known.is_empty(),
+        "{}: its runs differ in no axis, so none of them was tried against others to be tuned; stopping early is for sweeps \
+         with fit.tuned or sweep.tune, such as `runner init tune` writes",
+        ledger.dir().display()
+    );
+    anyhow::ensure!(
         !tuned.is_empty(),
         "the spec of {} has neither fit.tuned nor sweep.tune; give the axes of which only the best value counts with --tuned: {}",
         ledger.dir().display(),

@@ -23,6 +23,8 @@ pub struct Status {
     pub running: Vec<Running>,
     /// Runs that nobody has begun.
     pub waiting: usize,
+    /// Those of them that go on from a checkpoint of an earlier attempt. What they have trained is not in `flops_done`.
+    pub waiting_with_checkpoints: usize,
     /// Those of them that go on from a stable phase which another run has not trained yet.
     pub waiting_for_trunks: usize,
     /// Runs that were given up.
@@ -78,6 +80,7 @@ impl Status {
             failed: Vec::new(),
             running: Vec::new(),
             waiting: 0,
+            waiting_with_checkpoints: 0,
             waiting_for_trunks: 0,
             flops: 0.0,
             flops_alone: 0.0,
@@ -120,6 +123,7 @@ impl Status {
             State::Pending => {
                 let holder = ledger.holder(&run.id);
                 self.waiting += usize::from(holder.is_none());
+                self.waiting_with_checkpoints += usize::from(holder.is_none() && ledger.has_checkpoint(&run.id));
                 self.waiting_for_trunks += usize::from(holder.is_none() && ledger.waits(run));
                 holder.map_or(0.0, |holder| self.add_running(run, holder))
             }
@@ -155,6 +159,20 @@ mod tests {
     use crate::ledger::{Choice, FailureClass, Losses};
     use crate::plan::Plan;
     use crate::plan::testing::plan;
+
+    #[test]
+    fn what_waiting_runs_have_in_checkpoints_is_told_beside_the_flops() {
+        let (_dir, ledger) = ledger(2);
+        let run = &ledger.plan().runs[0];
+        let mut claim = ledger.claim(run).unwrap().unwrap();
+        claim.save(&mut |out| out.write_all(b"state")).unwrap();
+        let counts = || Status::of(&ledger).map(|status| [status.waiting, status.waiting_with_checkpoints]).unwrap();
+        assert_eq!(counts(), [1, 0], "it is under way");
+        drop(claim);
+        assert_eq!(counts(), [2, 1]);
+        ledger.claim(run).unwrap().unwrap().publish(finished(3.0), device(), 1).unwrap();
+        assert_eq!(counts(), [1, 0]);
+    }
 
     #[test]
     fn a_sweep_that_chooses_is_over_when_nobody_chooses_any_more() {

@@ -362,7 +362,7 @@ impl Supervisor<'_, '_> {
         let reason = last_line.strip_prefix("error: ").unwrap_or(last_line);
         let reason = if reason.is_empty() { &epitaph } else { reason };
         if self.shut.insert(device.clone(), reason.to_owned()).is_none() {
-            self.display.say(&format!("{device} gets no runs: {reason}"));
+            self.display.say(&format!("{device} gets no runs: {reason}; it is tried again as long as others train"));
         }
         self.slots[slot] = Slot::Shut(epitaph, Instant::now());
     }

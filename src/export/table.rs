@@ -194,6 +194,15 @@ impl Table {
 }
 
 impl Values {
+    /// Whether every cell is empty.
+    pub fn are_empty(&self) -> bool {
+        match self {
+            Self::Text(cells) => cells.iter().all(Option::is_none),
+            Self::Integer(cells) => cells.iter().all(Option::is_none),
+            Self::Number(cells) => cells.iter().all(Option::is_none),
+        }
+    }
+
     /// The values of a kind, or the first row that is of another.
     fn of(cells: &[Option<String>], kind: Kind) -> Result<Self, usize> {
         fn parsed<T: std::str::FromStr>(cells: &[Option<String>]) -> Result<Vec<Option<T>>, usize> {

@@ -50,9 +50,7 @@ pub enum LedgerError {
         dir: PathBuf,
     },
     /// Two sweeps whose results do not go into one table.
-    #[error(
-        "{first} and {other} cannot be merged: {difference}. Leave one of them out, or compare them with `runner compare`"
-    )]
+    #[error("{first} and {other} cannot be merged: {difference}. {remedy}")]
     Apart {
         /// The first folder.
         first: PathBuf,
@@ -60,6 +58,8 @@ pub enum LedgerError {
         other: PathBuf,
         /// What keeps them apart.
         difference: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The folder holds files that are no ledger's.
     #[error("{dir} is not a results folder: it holds {found}. Choose a new or empty folder with --out")]
@@ -102,7 +102,8 @@ impl LedgerError {
 fn hint(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            ". Choose a folder that you may write to with --out"
+            ". Give yourself the right to write there, or choose another folder: `runner sweep` has --out, and a copy of a results folder \
+             is one too"
         }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             ". A part of this path is a file; choose another folder with --out"

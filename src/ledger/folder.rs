@@ -301,10 +301,18 @@ fn hold(dir: &Path) -> Result<Lease, LedgerError> {
 fn lock(dir: &Path) -> Result<Lease, LedgerError> {
     let path = dir.join("lock");
     let watch = Watch::default();
+    let mut told = false;
     loop {
         match Lease::take(&path, &watch)? {
             Ok(lease) => return Ok(lease),
-            Err(Taken::Unknown) => std::thread::sleep(LOOK_AGAIN),
+            Err(Taken::Unknown) => {
+                if !std::mem::replace(&mut told, true) {
+                    let holder = Ledger::sweep_holder(dir)
+                        .map_or_else(|| "another process".to_owned(), |holder| holder.to_string());
+                    tell!("{holder} had this sweep: this waits up to {} s for a sign of it", super::EXPIRY.as_secs());
+                }
+                std::thread::sleep(LOOK_AGAIN);
+            }
             Err(Taken::Alive(holder)) => {
                 let holder = holder.map(|holder| format!(" ({holder})")).unwrap_or_default();
                 return Err(LedgerError::Locked { dir: dir.to_owned(), holder });

@@ -26,7 +26,13 @@ pub fn joined(sweeps: &[Ledger]) -> Result<Plan, LedgerError> {
     for sweep in sweeps {
         if let Some(difference) = difference(&sweeps[0], sweep) {
             let (first, other) = (sweeps[0].dir.clone(), sweep.dir.clone());
-            return Err(LedgerError::Apart { first, other, difference });
+            // What was rehearsed is no more to be compared with what was trained than merged with it.
+            let remedy = if sweeps[0].losses == sweep.losses {
+                "Leave one of them out, or compare them with `runner compare`"
+            } else {
+                "Leave out those of one kind"
+            };
+            return Err(LedgerError::Apart { first, other, difference, remedy });
         }
         plan.runs.extend(sweep.plan.runs.iter().filter(|run| known.insert(run.id.clone())).cloned());
         for left_out in &sweep.plan.left_out {
@@ -183,7 +189,11 @@ mod tests {
         let (_one, first) = sweep(2, &[]);
         let (_two, mut second) = sweep(2, &[]);
         second.losses = Losses::Rehearsed;
-        assert!(joined(&[first, second]).unwrap_err().to_string().contains("rehearsed"));
+        let refusal = joined(&[first, second]).unwrap_err().to_string();
+        assert!(
+            refusal.contains("rehearsed") && !refusal.contains("runner compare"),
+            "compare refuses them too: {refusal}"
+        );
         let (_one, first) = sweep(2, &[]);
         let (_two, mut second) = sweep(2, &[]);
         second.plan.runs.iter_mut().for_each(|run| run.axes.clear());

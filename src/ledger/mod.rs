@@ -251,6 +251,11 @@ impl Ledger {
         lease::holder(&self.lock_path(id))
     }
 
+    /// Whether an attempt at a run left a checkpoint to go on from.
+    pub fn has_checkpoint(&self, id: &RunId) -> bool {
+        attempt::checkpoints(&self.attempts_dir(id)).is_ok_and(|paths| !paths.is_empty())
+    }
+
     /// Who runs the sweep in a folder now, if anybody.
     pub fn sweep_holder(dir: &Path) -> Option<Holder> {
         lease::holder(&dir.join("lock"))

@@ -104,9 +104,37 @@ pub fn explain(key: &str) -> Result<Vec<Entry>, UnknownKey> {
     let remedy = match (nearest(key, &keys), ends.as_slice()) {
         (_, [_, ..]) => format!("ask for {}", ends.join(" or ")),
         (Some(word), []) => format!("ask for {word}"),
-        (None, []) => "`runner explain` lists them all".to_owned(),
+        (None, []) => instead(key, &entries),
     };
     Err(UnknownKey { key: key.to_owned(), remedy })
+}
+
+/// Keys that are told of at once, where a word is no key.
+const TOLD: usize = 5;
+
+/// What to ask for in the place of a word that is near no whole key: keys whose last segment was probably meant, or else
+/// those that take the word as a value or speak of it.
+fn instead(word: &str, entries: &[Entry]) -> String {
+    let last = |entry: &Entry| entry.key.rsplit('.').next().unwrap_or_default().to_owned();
+    let segments: Vec<String> = entries.iter().map(last).collect();
+    // One slip, or two in a long word: short words are near too many.
+    let meant = nearest(word, &segments.iter().map(String::as_str).collect::<Vec<_>>())
+        .filter(|meant| strsim::damerau_levenshtein(word, meant) <= 1 + word.chars().count() / 8);
+    let wanted = word.to_lowercase();
+    let speaks = |text: &str| text.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|part| part == wanted);
+    let takes = |entry: &&Entry| entry.choices.iter().any(|(choice, _)| choice.to_lowercase() == wanted);
+    let spoken = |entry: &&Entry| speaks(&entry.text) || entry.choices.iter().any(|(_, about)| speaks(about));
+    let searches: [&dyn Fn(&&Entry) -> bool; 3] =
+        [&takes, &|entry| meant.is_some_and(|meant| last(entry) == meant), &spoken];
+    for search in searches {
+        let found: Vec<&str> = entries.iter().filter(search).map(|entry| entry.key.as_str()).collect();
+        if !found.is_empty() {
+            let more = found.len().saturating_sub(TOLD);
+            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+            return format!("ask for {}{rest}", found[..found.len().min(TOLD)].join(" or "));
+        }
+    }
+    "`runner explain` lists them all".to_owned()
 }
 
 /// Whether a key belongs to a table that is found as well.

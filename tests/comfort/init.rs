@@ -265,6 +265,19 @@ fn every_kind_is_sized_to_the_text_or_says_how_much_it_needs() {
 }
 
 #[test]
+fn a_text_too_short_for_one_kind_is_told_the_kinds_that_it_is_long_enough_for() {
+    let place = Place::new();
+    long_text(&place.path("my.txt"), 2_000_000);
+    let refused = place.refusal(&["init", "isoflop", "--text", "my.txt"]);
+    let kinds = refused.trim().split("It is long enough for ").nth(1).expect(&refused);
+    for kind in kinds.split(", ") {
+        place.says(&["init", kind, "--text", "my.txt", "--out", "-"]);
+    }
+    long_text(&place.path("my.txt"), 60_000);
+    assert!(!place.refusal(&["init", "isoflop", "--text", "my.txt"]).contains("long enough"));
+}
+
+#[test]
 fn what_is_sized_to_a_short_text_can_be_planned_whatever_holds_it() {
     let place = Place::new();
     let plain = text_of(8_000_000, "\n\n");

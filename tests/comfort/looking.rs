@@ -33,6 +33,24 @@ fn ls_lists_counts_and_what_was_found_and_does_not_stumble_over_a_damaged_folder
 }
 
 #[test]
+fn a_results_folder_is_found_by_its_name_wherever_one_is_read() {
+    let place = two();
+    for command in [&["status"][..], &["ledger", "check"], &["export", "jsonl"], &["fit"], &["ls"]] {
+        let by = |dir: &str| place.says(&[command, &[dir]].concat());
+        assert_eq!(by("one-rehearsal"), by("results/one-rehearsal"), "{command:?}");
+    }
+    place.says(&["merge", "both", "one-rehearsal", "two-rehearsal"]);
+    assert!(place.path("both/plan.json").exists());
+    // A path that is there comes first, and one of several parts is no name.
+    std::fs::create_dir(place.path("one-rehearsal")).unwrap();
+    assert!(place.refusal(&["status", "one-rehearsal"]).contains("one-rehearsal holds no sweep"));
+    assert!(place.refusal(&["status", "x/two-rehearsal"]).contains("x/two-rehearsal"));
+    // Runs that only differ in size were not tuned.
+    let refused = place.refusal(&["stop-early", "two-rehearsal"]);
+    assert!(refused.contains("fit.tuned or sweep.tune") && !refused.contains("--tuned"), "{refused}");
+}
+
+#[test]
 fn a_sweep_s_own_fits_are_a_surface_to_allocate_on() {
     let place = two();
     let fits = ["--fit", "results/one-rehearsal/fits.json"];

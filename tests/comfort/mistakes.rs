@@ -77,6 +77,11 @@ fn the_beginning_of_a_key_is_enough_to_explain_it() {
     }
     assert!(place.refusal(&["explain", "s"]).contains("not a key"));
     assert!(place.refusal(&["explain", "nothing.of.it"]).contains("lists them all"));
+    // A value, a slip in the last word of a key, and a word that is only spoken of.
+    for (word, key) in [("muP", "parameterization"), ("tokns", "tokens"), ("kaplan", "")] {
+        let refused = place.refusal(&["explain", word]);
+        assert!(refused.contains("ask for ") && refused.contains(key), "{word}: {refused}");
+    }
 }
 
 #[test]

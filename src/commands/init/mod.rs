@@ -42,7 +42,10 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     };
     let adapted = adapt(template.text, &name, own)?;
     let adapted = match text {
-        Some(path) => sized::to_text(&adapted, kind, path, &overrides.set)?,
+        Some(path) => {
+            let other = |kind: &str| adapt(Template::of(kind)?.text, &name, Some((path, Format::of(path).ok()?))).ok();
+            sized::to_text(&adapted, kind, path, &overrides.set, &other)?
+        }
         None => adapted,
     };
     let adapted = match device.as_deref().map(device::kind_chosen).transpose()?.as_deref() {

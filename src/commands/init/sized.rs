@@ -28,6 +28,8 @@ const SEQUENCES: u64 = 16;
 const SAFE: f64 = 0.95;
 /// Share of its runs without which a kind cannot answer its question: others become too short to be trained.
 const RUNS: f64 = 0.75;
+/// Kinds that are told of where a text is too short for another one: those that ask for most first.
+const SMALLER: [&str; 5] = ["isoflop", "lr-grid", "mup-transfer", "quickstart", "run"];
 /// By how much a text is made longer in search of one that is long enough.
 const STEP: f64 = 1.1;
 
@@ -43,7 +45,15 @@ const LENGTHS: [[&str; 2]; 7] = [
 ];
 
 /// A spec sized to its text, or an error that says how much text this kind needs. As it is where no text is there yet.
-pub fn to_text(adapted: &str, kind: &str, path: &Path, set: &[String]) -> anyhow::Result<String> {
+///
+/// `other` is the spec of another kind with this text.
+pub fn to_text(
+    adapted: &str,
+    kind: &str,
+    path: &Path,
+    set: &[String],
+    other: &dyn Fn(&str) -> Option<String>,
+) -> anyhow::Result<String> {
     // With what is set otherwise: another column has other texts.
     let Ok(spec) = spec::parse(&spec::edit(adapted, set)?, kind) else { return Ok(adapted.to_owned()) };
     let Some(part) = spec.data.texts().pop() else { return Ok(adapted.to_owned()) };
@@ -61,7 +71,17 @@ pub fn to_text(adapted: &str, kind: &str, path: &Path, set: &[String]) -> anyhow
         // Whoever sets keys may size the spec otherwise.
         None if !set.is_empty() => Ok(adapted.to_owned()),
         None => {
-            bail!("{shown} has {} of text: {kind} needs {}", megabytes(bytes as f64), needed(adapted, bytes as f64))
+            let long_enough = |other_kind: &&&str| {
+                **other_kind != kind
+                    && other(other_kind).is_some_and(|other| sized(&other, bytes as f64, FRACTION, "").is_some())
+            };
+            let smaller: Vec<&str> = SMALLER.iter().filter(long_enough).copied().collect();
+            let instead = match smaller.as_slice() {
+                [] => String::new(),
+                kinds => format!(". It is long enough for {}", kinds.join(", ")),
+            };
+            let length = megabytes(bytes as f64);
+            bail!("{shown} has {length} of text: {kind} needs {}{instead}", needed(adapted, bytes as f64))
         }
     }
 }

@@ -89,8 +89,8 @@ impl Fitted {
     pub fn note_cost(&self, params: f64) {
         if let Some(beyond) = self.priced.cost.beyond.filter(|beyond| params > 1.01 * beyond.largest) {
             tell!(
-                "note: FLOPs of models larger than {} parameters, the largest trained, are taken to come to 6ND; {} of so many \
-                 are {:.2} times that",
+                "note: FLOPs of models larger than {} parameters, the largest trained, are taken to come to 6ND as models grow; \
+                 at {} parameters they are {:.2} times 6ND",
                 Params(beyond.largest),
                 Params(params),
                 self.priced.cost.per_token(params) / (6.0 * params)

@@ -162,10 +162,6 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
             own.display()
         );
     }
-    if let Some(holder) = Ledger::sweep_holder(&dir).filter(|holder| holder.pid != 0) {
-        let seconds = ledger::EXPIRY.as_secs();
-        tell!("{holder} had this sweep; if that is another machine, this waits up to {seconds} s for a sign of it");
-    }
     let ledger = if chooser.is_some() {
         let chosen = ledger::chosen_of(&plan, &ledger::choices(&dir)?);
         Ledger::create(&dir, &spec.to_toml(), chosen, losses)?.choosing(plan)
@@ -186,7 +182,7 @@ fn kept(ledger: &Ledger, how: &str, tally: &Tally) -> Vec<String> {
     vec![
         format!(
             "{how} with {done} of {runs} runs done. Nothing is lost: they are kept in {dir}, and runs under way go on from \
-             their last checkpoints."
+             their last checkpoints, where they had one."
         ),
         match done {
             0 => String::new(),

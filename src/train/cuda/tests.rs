@@ -120,8 +120,11 @@ fn the_most_likely_tokens_and_answers_to_tasks_are_those_of_the_cpu() {
 #[test]
 fn low_precision_agrees_with_the_cpu_within_its_rounding() {
     let Some(card) = card() else { return };
-    let (planned, corpus) = small(with(Parameterization::CompleteP));
-    for (precision, tolerance) in [(Precision::Tf32, 1e-3), (Precision::Bf16, 8e-3)] {
+    let all = Parameterization::ALL.into_iter().flat_map(|parameterization| {
+        [(parameterization, Precision::Tf32, 1e-3), (parameterization, Precision::Bf16, 8e-3)]
+    });
+    for (parameterization, precision, tolerance) in all {
+        let (planned, corpus) = small(with(parameterization));
         let run = Run { precision, ..planned.run.clone() };
         agree(&run, &corpus, &card, &planned.run, tolerance);
         let mut session = card.begin(&run, &corpus, 1).expect("a session");
