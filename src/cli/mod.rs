@@ -72,6 +72,9 @@ pub enum Command {
     /// Train one run.
     Train(TrainArgs),
     /// Fit scaling laws to a table of runs.
+    ///
+    /// Where the data have no answer, the line Headline: says none and why, and a law has another status than converged. The exit
+    /// code is 0 all the same.
     Fit(FitArgs),
     /// Choose the runs of a table that tell most of a law for their cost.
     Choose(ChooseArgs),
