@@ -33,6 +33,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let losses = Losses::of_device(&trainer.device().kind);
     let dir = results::results_dir(out.as_deref(), &spec, losses);
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
+    ledger.tell_renamed();
     if *keep_models {
         ledger.keep_models()?;
     }

@@ -172,6 +172,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
     } else {
         Ledger::create(&dir, &spec.to_toml(), plan, losses)?
     };
+    ledger.tell_renamed();
     if args.keep_models {
         ledger.keep_models()?;
     }
