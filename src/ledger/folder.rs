@@ -40,6 +40,19 @@ impl Kind {
     }
 }
 
+impl Losses {
+    /// Those of the folder that a path names, or that a file lies in; trained where it is no folder of results.
+    pub fn at(path: &Path) -> Self {
+        if path == Path::new("-") {
+            return Self::Trained;
+        }
+        let dir = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+        let written = files::read_json::<Kind>(&dir.join("ledger.json")).ok().flatten();
+        let kind = written.or_else(|| Kind::of_results(dir).ok().flatten());
+        kind.map_or(Self::Trained, |kind| kind.losses)
+    }
+}
+
 /// Version of the layout described at the head of the module.
 const LAYOUT: u32 = 2;
 

@@ -76,8 +76,10 @@ pub enum Losses {
     Rehearsed,
 }
 
-/// The kind of device whose losses no training produces.
-pub const REHEARSAL: &str = "rehearsal";
+pub use crate::columns::REHEARSAL;
+
+/// Said by whatever shows, fits or hands on losses that no training produced.
+pub const REHEARSED: &str = "REHEARSAL: no model is trained; every loss comes from a known surface and some noise";
 
 impl Losses {
     /// What a kind of device gives.
