@@ -1,5 +1,11 @@
 //! The names of the columns of `runs.csv`: whoever writes, reads or looks for one of them has its name from here.
 
+/// The column of the kind of device that a run was trained on.
+pub const DEVICE: &str = "device";
+
+/// The kind of device whose losses no training produces.
+pub const REHEARSAL: &str = "rehearsal";
+
 /// Begins the columns of what a sweep varies: `axis.model.width`.
 pub const AXIS: &str = "axis.";
 

@@ -21,6 +21,7 @@ mod plan;
 mod program;
 mod question;
 mod recipes;
+mod rehearsed;
 mod report;
 #[cfg(unix)]
 mod slurm;

@@ -25,7 +25,7 @@ pub enum ExportCommand {
 #[derive(Args, Debug)]
 pub struct TableArgs {
     /// Results folder of a sweep, or its name in results/, or a CSV with a row for each run.
-    #[arg(value_parser = super::results_folder())]
+    #[arg(value_parser = super::values::results_folder())]
     pub runs: PathBuf,
     /// The file to write, - for standard output [default: standard output].
     #[arg(long, short, value_name = "FILE")]
@@ -39,7 +39,7 @@ pub struct TableArgs {
 #[derive(Args, Debug)]
 pub struct FolderArgs {
     /// Results folder of a sweep, or its name in results/, or a CSV with a row for each run (with curves.csv in the same folder).
-    #[arg(value_parser = super::results_folder())]
+    #[arg(value_parser = super::values::results_folder())]
     pub runs: PathBuf,
     /// The folder to write.
     #[arg(long, short, value_name = "FOLDER")]
@@ -53,7 +53,7 @@ pub struct FolderArgs {
 #[derive(Args, Debug)]
 pub struct TransformersArgs {
     /// Results folder of a sweep or of one run, or its name in results/, trained with --keep-models.
-    #[arg(value_parser = super::results_folder())]
+    #[arg(value_parser = super::values::results_folder())]
     pub dir: PathBuf,
     /// Id of the run, or its beginning [default: the only run].
     #[arg(long, value_name = "ID")]

@@ -68,7 +68,7 @@ pub struct FormulaArgs {
 pub struct FitArgs {
     /// The table: CSV, JSON Lines or Parquet with parameters, tokens, loss and, for approach 2, budgets or FLOPs; - is standard input.
     /// Or the results folder of a sweep, or its name in results/.
-    #[arg(value_parser = super::results_folder())]
+    #[arg(value_parser = super::values::results_folder())]
     pub runs: PathBuf,
     /// Which approach: 1 (envelope), 2 (IsoFLOP parabolas), 3 (Huber fit of the surface), vpnls, or all of them.
     #[arg(long, default_value = "all", value_enum)]

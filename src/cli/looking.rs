@@ -10,7 +10,7 @@ use super::Tables;
 #[derive(Args, Debug)]
 pub struct LsArgs {
     /// A folder of results folders, or one results folder, or its name in results/.
-    #[arg(default_value = "results", value_parser = super::results_folder())]
+    #[arg(default_value = "results", value_parser = super::values::results_folder())]
     pub dir: PathBuf,
     /// Print JSON: one object, whose keys docs/json.md explains.
     #[arg(long)]
@@ -89,7 +89,7 @@ pub struct MergeArgs {
     /// The merged results folder, new or from an earlier merge.
     pub out: PathBuf,
     /// Results folders to merge, or their names in results/. If two have a result of the same run, the first one counts.
-    #[arg(required = true, num_args = 1.., value_name = "DIR", value_parser = super::results_folder())]
+    #[arg(required = true, num_args = 1.., value_name = "DIR", value_parser = super::values::results_folder())]
     pub dirs: Vec<PathBuf>,
     /// Folder of tokenized corpora, for the entropy of the built-in language.
     #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]

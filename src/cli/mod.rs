@@ -8,10 +8,11 @@ mod planning;
 mod specs;
 mod sweeps;
 mod training;
+mod values;
 
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::builder::{PathBufValueParser, Resettable, TypedValueParser};
+use clap::builder::Resettable;
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use fitting::*;
@@ -37,16 +38,6 @@ impl Cli {
         let matches = lenient(Self::command()).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
-}
-
-/// A results folder that is read, by its path or, where it lies in `results/`, by its name.
-fn results_folder() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().map(|given| {
-        let named = Path::new("results").join(&given);
-        let is_name =
-            !given.exists() && matches!(given.components().collect::<Vec<_>>().as_slice(), [Component::Normal(_)]);
-        if is_name && named.is_dir() { named } else { given }
-    })
 }
 
 /// A count of what there must be one of at least.
@@ -82,6 +73,9 @@ pub enum Command {
     /// Train one run.
     Train(TrainArgs),
     /// Fit scaling laws to a table of runs.
+    ///
+    /// Where the data have no answer, the line Headline: says none and why, and a law has another status than converged. The exit
+    /// code is 0 all the same.
     Fit(FitArgs),
     /// Choose the runs of a table that tell most of a law for their cost.
     Choose(ChooseArgs),

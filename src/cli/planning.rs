@@ -69,7 +69,7 @@ pub enum DataCommand {
 #[derive(Args, Debug)]
 pub struct ScoreArgs {
     /// A results folder with the model, or its name in results/: trained on the whole text, with --keep-models.
-    #[arg(value_parser = super::results_folder())]
+    #[arg(value_parser = super::values::results_folder())]
     pub dir: PathBuf,
     /// Id of the run, or its beginning [default: the only run].
     #[arg(long, value_name = "ID")]

@@ -74,7 +74,7 @@ pub enum LauncherName {
 #[derive(Args, Debug)]
 pub struct WatchArgs {
     /// The results folder, or its name in results/. Nothing is written into it.
-    #[arg(value_parser = super::results_folder())]
+    #[arg(value_parser = super::values::results_folder())]
     pub dir: PathBuf,
     /// Port to listen on; 0 takes any free port.
     #[arg(long, default_value_t = 8311)]
@@ -94,7 +94,7 @@ pub struct WatchArgs {
 #[derive(Args, Debug)]
 pub struct CancelArgs {
     /// Results folder of the sweep, or its name in results/.
-    #[arg(value_parser = super::results_folder())]
+    #[arg(value_parser = super::values::results_folder())]
     pub dir: PathBuf,
 }
 
@@ -102,7 +102,7 @@ pub struct CancelArgs {
 #[derive(Args, Debug)]
 pub struct StatusArgs {
     /// Results folder of the sweep, or its name in results/.
-    #[arg(value_parser = super::results_folder())]
+    #[arg(value_parser = super::values::results_folder())]
     pub dir: PathBuf,
     /// Update every two seconds until every run has ended.
     #[arg(long)]
@@ -174,7 +174,7 @@ pub enum LedgerCommand {
 #[derive(Args, Debug)]
 pub struct LedgerArgs {
     /// Results folder of the sweep, or its name in results/.
-    #[arg(value_parser = super::results_folder())]
+    #[arg(value_parser = super::values::results_folder())]
     pub dir: PathBuf,
 }
 
@@ -182,7 +182,7 @@ pub struct LedgerArgs {
 #[derive(Args, Debug)]
 pub struct RebuildArgs {
     /// Results folder of the sweep, or its name in results/.
-    #[arg(value_parser = super::results_folder())]
+    #[arg(value_parser = super::values::results_folder())]
     pub dir: PathBuf,
     /// Folder of tokenized corpora, for the entropy of the built-in language.
     #[arg(long, default_value = "cache", env = "RUNNER_CACHE")]

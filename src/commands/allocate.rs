@@ -7,6 +7,7 @@ use anyhow::ensure;
 
 use super::positive;
 use super::shared::json;
+use super::shared::rehearsed;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::stdout;
 use super::shared::surface::{self, Asked, Fitted};
@@ -24,8 +25,9 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
     let flops = positive("flops", args.flops)?;
     let max_tokens = args.max_tokens.map(|tokens| positive("max-tokens", tokens)).transpose()?;
     let served = args.inference_tokens.map(|tokens| positive("inference-tokens", tokens)).transpose()?;
+    let rehearsed = rehearsed::say_of_fits(&args.surface.fit)?;
     if let Some(law) = written::read(&args.surface.fit)? {
-        return written::allocate(&law, args, flops);
+        return written::allocate(&law, args, (flops, rehearsed));
     }
     ensure!(args.cost.is_none() && args.at.is_empty(), "--cost and --at belong to a law that is a formula");
     let fitted = surface::read(&args.surface)?;
@@ -51,7 +53,7 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
             "approach": fitted.summary.approach, "counting": fitted.summary.counting,
             "status": fitted.summary.status, "trained": fitted.summary.trained, "flops": flops, "params": params, "tokens": tokens,
             "loss": loss, "tokens_per_param": ratio, "cost": fitted.priced.cost, "off_optimum": off,
-            "above_asymptote": above, "stopped_at_a_tenth": stopped, "inference_aware": serving, "landmarks": landmarks(&fitted),
+            "above_asymptote": above, "stopped_at_a_tenth": stopped, "inference_aware": serving, "landmarks": landmarks(&fitted), "rehearsed": rehearsed,
         });
         json::print(object)?;
         return Ok(ExitCode::SUCCESS);

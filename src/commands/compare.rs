@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::positive;
-use super::results::REHEARSAL;
 use super::shared::folder::{self, Folder, Found, Row};
 use super::shared::json;
+use super::shared::rehearsed;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::stdout;
 use crate::cli::CompareArgs;
@@ -33,7 +33,11 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let sweep = |text: &str| folder::named(text, results);
     let told = match (sweep(first), sweep(second)) {
         (Some(a), Some(b)) => sweeps(&Folder::open(&a)?, &Folder::open(&b)?, [first, second], difference)?,
-        (None, None) => runs(&folder::find(first, results)?, &folder::find(second, results)?),
+        (None, None) => {
+            let [a, b] = [folder::find(first, results)?, folder::find(second, results)?];
+            tell_origin([&a.folder, &b.folder], [first, second])?;
+            runs(&a, &b)
+        }
         (first_is_sweep, _) => {
             let [sweep, other] = if first_is_sweep.is_some() { [first, second] } else { [second, first] };
             folder::find(other, results).with_context(|| format!("{sweep} is a sweep, but {other} is not"))?;
@@ -143,16 +147,20 @@ fn or_same(what: &str, header: [&str; 3], rows: &[[String; 3]], room: Room) -> S
     if rows.is_empty() { format!("{what}: no difference\n") } else { table(header, rows, room) }
 }
 
-fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) -> anyhow::Result<Compared> {
-    let [rehearsed, other] = [first, second].map(|folder| folder.ledger.losses() == Losses::Rehearsed);
+/// Says that losses were made up; those of one side alone compare with nothing.
+fn tell_origin(folders: [&Folder; 2], names: [&str; 2]) -> anyhow::Result<()> {
+    let [first, second] = folders.map(|folder| folder.ledger.losses());
     ensure!(
-        rehearsed == other,
+        first == second,
         "{} was rehearsed: its losses come from a known surface and cannot be compared with trained ones",
-        names[usize::from(other)]
+        names[usize::from(second == Losses::Rehearsed)]
     );
-    if rehearsed {
-        tell!("{REHEARSAL}");
-    }
+    rehearsed::say_if(first);
+    Ok(())
+}
+
+fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) -> anyhow::Result<Compared> {
+    tell_origin([first, second], names)?;
     let spec = |folder: &Folder| anyhow::Ok(serde_json::to_value(folder.spec()?)?);
     let spec = differences(&spec(first)?, &spec(second)?);
     let tuned = [folder::tuned(&first.ledger)?, folder::tuned(&second.ledger)?];

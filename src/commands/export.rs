@@ -8,11 +8,12 @@ use anyhow::Context as _;
 
 use super::shared::kept_model::kept_model;
 use super::shared::stdout::STDOUT;
-use super::shared::{claim, folder, out_file};
+use super::shared::{claim, folder, out_file, rehearsed};
 use crate::cli::export::{ArchitectureName, ExportCommand, FolderArgs, TableArgs, TransformersArgs};
+use crate::columns::{DEVICE, REHEARSAL};
 use crate::data;
 use crate::export::runs::{self, Experiment, Run};
-use crate::export::table::{Table, Tables};
+use crate::export::table::{Table, Tables, Values};
 use crate::export::trackers::{self, Tracker};
 use crate::export::transformers;
 use crate::export::{jsonl, parquet, tensorboard};
@@ -91,6 +92,11 @@ fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result
 /// The tables of a folder or a CSV, with a word where a folder's table knows more than its runs.
 fn read(path: &Path) -> anyhow::Result<Tables> {
     let tables = Tables::read(path)?;
+    let column = tables.runs.columns.iter().find(|column| column.name == DEVICE);
+    let kinds = column.and_then(|column| if let Values::Text(kinds) = &column.values { Some(kinds) } else { None });
+    if kinds.is_some_and(|kinds| kinds.iter().flatten().any(|kind| kind == REHEARSAL)) {
+        rehearsed::say();
+    }
     if path.is_dir()
         && !has_tables_only(path)
         && let Some(missing) = folder::missing_results(&Ledger::open(path)?)

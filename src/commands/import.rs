@@ -8,6 +8,7 @@ use std::thread;
 use anyhow::{Context as _, bail};
 
 use super::results::{self, MissingCorpus};
+use super::shared::rehearsed;
 use crate::cli::ImportArgs;
 use crate::execute::Tally;
 use crate::fit::table::{self, Columns, Field, Options, Records, Table, TableFile};
@@ -44,6 +45,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let read = read.with_context(|| said_of_rows(source, &file))?;
     read.notes.iter().for_each(|note| tell!("note: {note}"));
     read.warnings.iter().for_each(|warning| tell!("warning: {warning}"));
+    let losses = losses(&read, source)?;
     let records = table::records(&file)?;
     for note in left_out(&read, &records, of_logs) {
         tell!("note: {note}");
@@ -65,7 +67,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     // A name of a sweep begins with a letter or digit.
     let name = Some(name.trim_start_matches(['-', '_'])).filter(|name| !name.is_empty()).unwrap_or("imported");
     let sweep = import::sweep(name, &source.display().to_string(), runs, &known)?;
-    let ledger = Ledger::create(out, &sweep.text, sweep.plan, Losses::Trained).map_err(other_sweep)?;
+    let ledger = Ledger::create(out, &sweep.text, sweep.plan, losses).map_err(other_sweep)?;
     refuse_others(&ledger, &sweep.results)?;
     let new = publish(&ledger, &sweep.results)?;
     let tally = Tally::of(&ledger)?;
@@ -74,6 +76,22 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let already = if there > 0 { format!(", {there} there already") } else { String::new() };
     tell!("{new} runs imported{already}. Report: {}", out.join("report.html").display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the losses of a table come from: rehearsed ones stay what they are, and never mix with others.
+fn losses(read: &Table<Observation>, source: &Path) -> anyhow::Result<Losses> {
+    let (runs, rehearsed) = (read.rows.len(), read.rehearsed);
+    if rehearsed == 0 {
+        return Ok(Losses::Trained);
+    }
+    anyhow::ensure!(
+        rehearsed == runs,
+        "{}: {rehearsed} of its {runs} runs were rehearsed, and rehearsed losses never mix with trained ones: import them from two \
+         tables into two folders",
+        source.display()
+    );
+    rehearsed::say();
+    Ok(Losses::Rehearsed)
 }
 
 /// What to do where a folder has another sweep: nobody wrote the values in which they differ.

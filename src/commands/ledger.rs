@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use super::results::{self, MissingCorpus};
-use super::shared::folder;
 use super::shared::stdout;
+use super::shared::{folder, rehearsed};
 use crate::cli::{LedgerArgs, LedgerCommand, RebuildArgs};
 use crate::execute::Tally;
 use crate::ledger::{Ledger, conflict_warning};
@@ -14,6 +14,7 @@ use crate::spec;
 pub fn run(command: &LedgerCommand) -> anyhow::Result<ExitCode> {
     let (LedgerCommand::Check(LedgerArgs { dir }) | LedgerCommand::Rebuild(RebuildArgs { dir, .. })) = command;
     let ledger = Ledger::open(dir)?;
+    rehearsed::say_if(ledger.losses());
     let check = ledger.check();
     for error in &check.damaged {
         tell!("error: {error}");

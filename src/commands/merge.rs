@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::results::{self, MissingCorpus};
-use super::shared::folder;
+use super::shared::{folder, rehearsed};
 use crate::cli::MergeArgs;
 use crate::execute::Tally;
 use crate::ledger::{Ledger, conflict_warning, joined};
@@ -23,6 +23,7 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     }
     let sweeps = dirs.iter().map(|dir| Ledger::open(dir)).collect::<Result<Vec<_>, _>>()?;
     let plan = joined(&sweeps)?;
+    rehearsed::say_if(sweeps[0].losses());
     // The page and the words of a report are those of the first.
     let path = dirs[0].join("spec.toml");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 
 use super::positive;
 use super::shared::json;
+use super::shared::rehearsed;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::stdout;
 use super::shared::surface::{self, Asked, Fitted};
@@ -21,8 +22,9 @@ use crate::units::{Flops, Params, Tokens};
 
 /// Runs the command.
 pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
+    let rehearsed = rehearsed::say_of_fits(&args.surface.fit)?;
     if let Some(law) = written::read(&args.surface.fit)? {
-        return written::predict(&law, args);
+        return written::predict(&law, args, rehearsed);
     }
     ensure!(args.at.is_empty(), "--at belongs to a law that is a formula; a surface takes --params and --tokens");
     let given = |flag: &str, value: Option<f64>| positive(flag, value.with_context(|| format!("--{flag} is missing"))?);
@@ -47,6 +49,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
             "terms": {"irreducible": terms[0], "params": terms[1], "tokens": terms[2]},
             "doubled": {"params": of_params, "tokens": of_tokens},
             "tenfold": tenfold.map(|(what, less)| serde_json::json!({"of": what, "less": less})),
+            "rehearsed": rehearsed,
         });
         json::print(object)?;
         return Ok(ExitCode::SUCCESS);

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::shared::folder::{self, Folder, Found, Row};
 use super::shared::json;
 use super::shared::line::Line;
+use super::shared::rehearsed;
 use super::shared::sheet::{Room, Sheet};
 use super::shared::stdout;
 use crate::cli::ShowArgs;
@@ -16,6 +17,7 @@ use crate::columns::PART_LOSS;
 use crate::execute::diverged::loss_of;
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
+use crate::shell;
 use crate::trainer::{Measured, Outcome};
 use crate::units::{Flops, Params, Seconds, Tokens};
 
@@ -26,9 +28,11 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     }
     let Found { folder, run } = folder::find(&args.run, &args.results)?;
     let row = folder.row(&run.id);
+    let rehearsed = rehearsed::say_if(folder.ledger.losses());
     if args.json {
         let (sweep, curve) = (folder.ledger.dir(), folder.curve(&run.id)?);
-        let mut shown = json!({ "sweep": sweep, "planned": run, "outcome": row, "curve": curve });
+        let mut shown =
+            json!({ "sweep": sweep, "planned": run, "outcome": row, "curve": curve, "rehearsed": rehearsed });
         let evaluations = evaluations(&folder, &run)?;
         if !evaluations.is_empty() {
             shown["evaluations"] = json!(evaluations);
@@ -53,8 +57,11 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
 /// A whole sweep: how it stands and what it found.
 fn sweep(dir: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let line = Line::of(dir);
+    rehearsed::say_of(dir);
+    // Of a folder that cannot be read the line tells why.
+    let finished = Folder::open(dir).ok().filter(|folder| folder.left() > 0).map(|folder| finished(&folder));
     if as_json {
-        json::print(json!({ "sweep": line, "fits": folder::fits(dir) }))?;
+        json::print(json!({ "sweep": line, "fits": folder::fits(dir), "finished_runs": finished }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Sheet::pairs();
@@ -64,9 +71,31 @@ fn sweep(dir: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     if let Some(limits) = folder::fits(dir).iter().flat_map(folder::headlines).find_map(|(_, of)| of.limited_by()) {
         table.add_row(["limits".to_owned(), limits]);
     }
-    table.add_row(["runs are listed in".to_owned(), dir.join("runs.csv").display().to_string()]);
+    if let Some(ids) = finished.filter(|ids| !ids.is_empty()) {
+        let more = ids.len().saturating_sub(LISTED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let short: Vec<&str> = ids.iter().take(LISTED).map(|id| &id[..8]).collect();
+        table.add_row(["finished so far".to_owned(), format!("{}{more}", short.join(", "))]);
+    }
+    let runs = dir.join("runs.csv");
+    let listed = if runs.exists() {
+        runs.display().to_string()
+    } else {
+        let dir = shell::quoted(&dir.display().to_string());
+        format!("no table yet: `runner ledger rebuild {dir}` writes one of what has ended")
+    };
+    table.add_row(["runs are listed in".to_owned(), listed]);
     stdout::print(&table.text(Room::of(false)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs of an unfinished sweep that are named one by one.
+const LISTED: usize = 20;
+
+/// The runs that have finished, in the order of the plan.
+fn finished(folder: &Folder) -> Vec<String> {
+    let runs = folder.ledger.plan().runs.iter().filter(|run| folder.row(&run.id).status == "finished");
+    runs.map(|run| run.id.to_string()).collect()
 }
 
 /// Takes the rows of the table, name and value.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::shared::folder::{self, Folder, NOT_REPORTED};
 use super::shared::stdout;
-use super::shared::{folder, json};
+use super::shared::{json, rehearsed};
 use crate::cli::StatusArgs;
 use crate::execute::{Status, slurm};
 use crate::ledger::Ledger;
@@ -25,14 +26,21 @@ const LISTED: usize = 20;
 /// Runs the command.
 pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let StatusArgs { dir, watch, json } = args;
-    folder::warn_of_missing_results(&Ledger::open(dir)?);
+    let first = Ledger::open(dir)?;
+    folder::warn_of_missing_results(&first);
+    let rehearsed = rehearsed::say_if(first.losses());
     loop {
         // Opened at each look: a sweep that chooses or grows writes its plan anew.
         let ledger = Ledger::open(dir)?;
         let status = Status::of(&ledger)?;
         // Tasks in the queue are workers to come, of which the folder knows nothing.
         let array = slurm::state(dir)?.map(|array| array.to_string());
-        let text = if *json { json_line(&status, array.as_deref())? } else { text(&status, array.as_deref()) };
+        let reported = !status.is_over() || Folder::open(dir)?.is_reported();
+        let text = if *json {
+            json_line(&status, array.as_deref(), [reported, rehearsed])?
+        } else {
+            text(&status, array.as_deref(), reported)
+        };
         // On a terminal each look takes the place of the one before.
         let again = if *watch && !json && io::stdout().is_terminal() { CLEAR } else { "" };
         stdout::print(&format!("{again}{text}"))?;
@@ -43,18 +51,22 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn json_line(status: &Status, array: Option<&str>) -> anyhow::Result<String> {
+fn json_line(status: &Status, array: Option<&str>, [reported, rehearsed]: [bool; 2]) -> anyhow::Result<String> {
     #[derive(Serialize)]
     struct Line<'a> {
         #[serde(flatten)]
         status: &'a Status,
         /// How the array of Slurm stands, where one was submitted.
         slurm: Option<&'a str>,
+        /// Whether nothing is missing of fits and report, where all runs are over.
+        reported: bool,
+        /// Whether the losses are made up, which no training produced.
+        rehearsed: bool,
     }
-    Ok(json::versioned(serde_json::to_value(Line { status, slurm: array })?).to_string() + "\n")
+    Ok(json::versioned(serde_json::to_value(Line { status, slurm: array, reported, rehearsed })?).to_string() + "\n")
 }
 
-fn text(status: &Status, array: Option<&str>) -> String {
+fn text(status: &Status, array: Option<&str>, reported: bool) -> String {
     let Status {
         runs,
         finished,
@@ -90,6 +102,7 @@ fn text(status: &Status, array: Option<&str>) -> String {
     lines.push(format!("{} of {} FLOPs{begun}, {rate} FLOP/s{left}", Flops(*flops_done), Flops(*flops)));
     match &status.sweep {
         Some(holder) => lines.push(format!("run by {holder}")),
+        None if status.is_over() && !reported => lines.push(NOT_REPORTED.to_owned()),
         None if status.is_over() => {}
         None if array.is_some() => {}
         None => lines.push("no `runner sweep` is running it now".to_owned()),

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::stdout;
 use super::shared::stopping::Regret;
-use super::shared::{folder, json};
+use super::shared::{folder, json, rehearsed};
 use crate::cli::StopEarlyArgs;
 use crate::execute::replay;
 use crate::fit::design::stop::{Evidence, OTHERS, Replay};
@@ -23,6 +23,7 @@ pub fn run(args: &StopEarlyArgs) -> anyhow::Result<ExitCode> {
     let dir = folder::named(sweep, results)
         .with_context(|| format!("no sweep {sweep:?}, nor one of that name in {}", results.display()))?;
     let ledger = Ledger::open(&dir)?;
+    let rehearsed = rehearsed::say_if(ledger.losses());
     let tuned = axes(&ledger, tuned)?;
     anyhow::ensure!((0.0..1.0).contains(after), "--after {after}: write a share from 0 to below 1, such as 0.2");
     let mut tried = Vec::new();
@@ -37,7 +38,7 @@ pub fn run(args: &StopEarlyArgs) -> anyhow::Result<ExitCode> {
     }
     if *json {
         let each = tried.iter().map(|(rule, before, others)| as_json(*rule, before, others)).collect::<Vec<_>>();
-        json::print(json!({ "sweep": dir, "tuned": tuned, "tried": each }))?;
+        json::print(json!({ "sweep": dir, "tuned": tuned, "tried": each, "rehearsed": rehearsed }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let room = Room::of(tables.wide);

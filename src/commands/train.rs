@@ -8,7 +8,7 @@ use super::results;
 use super::seconds;
 use super::shared::sheet::{Room, Sheet};
 use super::shared::stdout;
-use super::shared::{closing, device, planning, remarks};
+use super::shared::{closing, device, planning, rehearsed, remarks};
 use crate::cli::TrainArgs;
 use crate::execute::diverged::loss_of;
 use crate::execute::{self, Display, Terms, Work, WorkError};
@@ -33,13 +33,12 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let losses = Losses::of_device(&trainer.device().kind);
     let dir = results::results_dir(out.as_deref(), &spec, losses);
     let ledger = Ledger::create(&dir, &spec.to_toml(), plan, losses)?;
+    ledger.tell_renamed();
     if *keep_models {
         ledger.keep_models()?;
     }
     let [run] = ledger.plan().runs.as_slice() else { anyhow::bail!("a config plans one run") };
-    if ledger.losses() == Losses::Rehearsed {
-        tell!("{}", results::REHEARSAL);
-    }
+    rehearsed::say_if(ledger.losses());
     if ledger.is_over(&run.id) {
         tell!("already trained: this is its result. To train it again, give another --out");
     }

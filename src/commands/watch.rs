@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::results::{self, Derived, MissingCorpus};
-use super::shared::folder;
 use super::shared::stdout;
+use super::shared::{folder, rehearsed};
 use crate::cli::WatchArgs;
 use crate::execute::{Status, Tally};
 use crate::ledger::Ledger;
@@ -27,6 +27,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<ExitCode> {
     let WatchArgs { dir, port, host, public, cache } = args;
     let first = Look::at(dir)?;
     folder::warn_of_missing_results(&first.ledger);
+    rehearsed::say_if(first.ledger.losses());
     // Taken first: a port that is not free is said at once.
     let server = Server::bind(*host, *port, *public)?;
     let url = server.url().context("cannot determine the address")?;

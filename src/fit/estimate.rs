@@ -32,6 +32,13 @@ pub(super) fn too_many_lost(lost: usize, of: usize) -> bool {
     lost as f64 > MAX_LOST * of as f64
 }
 
+/// Whether the interval of tokens per parameter spans so much that nothing is known of them: no two settings that anybody would
+/// train are farther apart.
+pub(super) fn is_open(Estimate { low, high, .. }: Estimate) -> bool {
+    const WIDEST: f64 = 100.0;
+    high > WIDEST * low
+}
+
 /// An exponent or another number of that size in words: `0.521 (0.504 to 0.543)`.
 pub(super) fn words(estimate: Estimate) -> String {
     format!("{:.3} ({:.3} to {:.3})", estimate.value, estimate.low, estimate.high)

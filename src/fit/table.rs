@@ -47,6 +47,7 @@ use std::path::Path;
 
 use csv::StringRecord;
 
+use crate::columns::{DEVICE, REHEARSAL};
 use crate::observation::{Counting, Observation};
 use curves::Curves;
 use group::Mixture;
@@ -73,6 +74,8 @@ pub struct Table<T> {
     pub left_out: Vec<(u64, Option<String>)>,
     /// The convention by which parameters are counted where the table does not tell all of them.
     pub counted: Option<Counting>,
+    /// Rows that count whose losses no training produced, as their device tells.
+    pub rehearsed: usize,
     /// What was assumed, in sentences for the user.
     pub notes: Vec<String>,
     /// What must be wrong, likewise.
@@ -257,6 +260,7 @@ fn scan<T>(
     let by = options.by.as_deref().map(|column| Ok((column, reader.by(column)?))).transpose()?;
     let mut tuning = Tuning::of(reader, options)?;
     let curves = Curves::of(reader, options, status.as_ref())?;
+    let device = reader.headers.iter().position(|header| header.trim() == DEVICE);
     let mut table = Table::default();
     let mut incomplete: Option<(TableError, Vec<At>)> = None;
     let (mut row, mut seen) = (StringRecord::new(), Seen::default());
@@ -295,14 +299,13 @@ fn scan<T>(
             }
             (Err(error), _) => return Err(error),
         }
+        table.rehearsed += usize::from(device.is_some_and(|at| row[at].trim() == REHEARSAL));
         mixture.see(&row);
         if let Some((column, index)) = by {
             table.groups.see(row[index].trim()).map_err(|most| reader.too_many_groups(column, most))?;
         }
     }
-    if let Some((first, also)) = incomplete {
-        return Err(TableError::Incomplete { first: Box::new(first), also });
-    }
+    incomplete.map_or(Ok(()), |(first, also)| Err(TableError::Incomplete { first: Box::new(first), also }))?;
     table.refuse_nothing(reader)?;
     table.notes.extend(reader.notes().into_iter().chain(curves.note));
     table
@@ -325,6 +328,7 @@ impl<T> Default for Table<T> {
             incomplete: 0,
             left_out: Vec::new(),
             counted: None,
+            rehearsed: 0,
             notes: Vec::new(),
             warnings: Vec::new(),
         }
@@ -353,6 +357,7 @@ impl<T> Table<T> {
             incomplete: self.incomplete,
             left_out: self.left_out,
             counted: self.counted,
+            rehearsed: self.rehearsed,
             notes: self.notes,
             warnings: self.warnings,
         }

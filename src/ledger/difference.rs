@@ -114,10 +114,10 @@ const PLACES: [&str; 5] = ["data.path", "data.validation_path", "data.tokenizer"
 /// Keys of a program that make no other runs.
 const NO_REASON: [&str; 4] = ["train.local.", "train.cards", "train.patience_seconds", "train.step_patience_seconds"];
 
-/// Whether specs of one sweep may differ in a key: what is asked of the runs makes no difference to them either, nor which
+/// Whether specs of one sweep may differ in a key: its name makes no run another one; what is asked of the runs makes no difference to them either, nor which
 /// of them are stopped before their ends.
 fn may_differ(key: &str) -> bool {
-    PLACES.contains(&key) || ["fit.", "sweep.stop_early."].iter().any(|table| key.starts_with(table))
+    key == "name" || PLACES.contains(&key) || ["fit.", "sweep.stop_early."].iter().any(|table| key.starts_with(table))
 }
 
 /// Why specs are not of one sweep, if they are not.
@@ -162,11 +162,17 @@ fn spec_difference(there: &str, here: &str) -> Option<String> {
     }
 }
 
-/// What is asked of the runs, and when they are stopped.
-pub(super) fn question(spec: &str) -> Option<[Option<toml::Value>; 2]> {
+/// What is asked of the runs, when they are stopped, and how the sweep is named.
+pub(super) fn question(spec: &str) -> Option<[Option<toml::Value>; 3]> {
     let mut spec = spec.parse::<toml::Table>().ok()?;
-    let fit = spec.remove("fit");
-    Some([fit, spec.get("sweep").and_then(|sweep| sweep.get("stop_early")).cloned()])
+    let [fit, name] = ["fit", "name"].map(|key| spec.remove(key));
+    Some([fit, spec.get("sweep").and_then(|sweep| sweep.get("stop_early")).cloned(), name])
+}
+
+/// The name of the sweep that was there, and the other one that it has now.
+pub(super) fn renamed(there: &str, here: &str) -> Option<[String; 2]> {
+    let name = |spec: &str| Some(spec.parse::<toml::Table>().ok()?.get("name")?.as_str()?.to_owned());
+    name(there).zip(name(here)).filter(|(there, here)| there != here).map(|(there, here)| [there, here])
 }
 
 /// Every value of a table under its dotted key.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::difference::{Difference, difference, losses_difference, question, unplanned, values_difference};
+use super::difference::{Difference, difference, losses_difference, question, renamed, unplanned, values_difference};
 use super::lease::{Lease, Taken, Watch};
 use super::{Ledger, LedgerError, Losses, files, growth};
 use crate::plan::{self, Plan, RunId};
@@ -37,6 +37,19 @@ impl Kind {
             return Ok(Some(Self { layout, losses: Losses::of_device(device) }));
         }
         Ok(None)
+    }
+}
+
+impl Losses {
+    /// Those of the folder that a path names, or that a file lies in; trained where it is no folder of results.
+    pub fn at(path: &Path) -> Self {
+        if path == Path::new("-") {
+            return Self::Trained;
+        }
+        let dir = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+        let written = files::read_json::<Kind>(&dir.join("ledger.json")).ok().flatten();
+        let kind = written.or_else(|| Kind::of_results(dir).ok().flatten());
+        kind.map_or(Self::Trained, |kind| kind.losses)
     }
 }
 
@@ -101,12 +114,12 @@ impl Ledger {
         if has_tables_only(dir) {
             return Err(LedgerError::TablesOnly { dir: dir.to_owned() });
         }
-        let lease = hold(dir)?;
-        let spec_path = dir.join("spec.toml");
-        let mut grown_from = None;
+        let (lease, spec_path) = (hold(dir)?, dir.join("spec.toml"));
+        let (mut grown_from, mut name_change) = (None, None);
         let (plan, sealed) = if let Some(there) = files::read(&spec_path)? {
             let there = String::from_utf8_lossy(&there);
             check_spec(&spec_path, &there)?;
+            name_change = renamed(&there, spec);
             restore(dir, (&there, spec), &plan, losses)?;
             let stored = Self::open(dir)?;
             let since = fs::metadata(&spec_path).and_then(|file| file.modified()).ok();
@@ -136,8 +149,7 @@ impl Ledger {
                 return Err(difference.refusal(dir));
             }
             refuse_orphans(dir, &plan)?;
-            let sealed = before_layout != UNSEALED;
-            let layout = if sealed { LAYOUT } else { UNSEALED };
+            let (sealed, layout) = if before_layout == UNSEALED { (false, UNSEALED) } else { (true, LAYOUT) };
             files::write_json(&dir.join("ledger.json"), &Kind { layout, losses })?;
             write_plan(dir, &plan, sealed)?;
             // Last: where the spec is, the rest is too.
@@ -153,6 +165,7 @@ impl Ledger {
             watch: Watch::default(),
             kept: None,
             grown_from,
+            renamed: name_change,
             branches: OnceLock::new(),
             chosen: None,
         };
@@ -195,6 +208,7 @@ impl Ledger {
             watch,
             kept,
             grown_from: None,
+            renamed: None,
             branches: OnceLock::new(),
             chosen: None,
         })
@@ -360,6 +374,19 @@ mod tests {
         let _first = Ledger::create(dir.path(), SPEC, plan(1), Losses::Trained).unwrap();
         let error = Ledger::create(dir.path(), SPEC, plan(1), Losses::Trained).unwrap_err().to_string();
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    }
+
+    #[test]
+    fn another_name_is_renamed_and_no_reason_to_refuse() {
+        let dir = tempfile::tempdir().unwrap();
+        let named = |name: &str| SPEC.replace("\"test\"", &format!("\"{name}\""));
+        let sweep = |spec: &str, runs| Ledger::create(dir.path(), spec, plan(runs), Losses::Trained);
+        assert_eq!(sweep(SPEC, 2).unwrap().renamed, None);
+        assert_eq!(sweep(&named("other"), 2).unwrap().renamed, Some(["test", "other"].map(str::to_owned)));
+        assert_eq!(fs::read_to_string(dir.path().join("spec.toml")).unwrap(), named("other"));
+        let refused = sweep(&named("third").replace("64", "128"), 1).unwrap_err().to_string();
+        assert!(refused.contains("model.context is 64 there and 128 here") && !refused.contains("third"), "{refused}");
+        assert_eq!(sweep(&named("other"), 2).unwrap().renamed, None);
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl Row<'_> {
     fn device(&self) -> Result<DeviceInfo, LedgerError> {
         let text = |name: &str| self.text(name).to_owned();
         Ok(DeviceInfo {
-            kind: text("device"),
+            kind: text(columns::DEVICE),
             name: text("device_name"),
             driver: text("driver"),
             threads: self.optional("threads")?.unwrap_or(1),

@@ -76,8 +76,10 @@ pub enum Losses {
     Rehearsed,
 }
 
-/// The kind of device whose losses no training produces.
-pub const REHEARSAL: &str = "rehearsal";
+pub use crate::columns::REHEARSAL;
+
+/// Said by whatever shows, fits or hands on losses that no training produced.
+pub const REHEARSED: &str = "REHEARSAL: no model is trained; every loss comes from a known surface and some noise";
 
 impl Losses {
     /// What a kind of device gives.
@@ -105,6 +107,8 @@ pub struct Ledger {
     kept: Option<BTreeMap<RunId, State>>,
     /// Runs of the plan that this call replaced by a larger one.
     grown_from: Option<usize>,
+    /// The name that the spec in the folder had, and the other one that this call gave it.
+    renamed: Option<[String; 2]>,
     /// The runs of each shared stable phase by their places in the plan, found where one is asked for first.
     branches: OnceLock<BTreeMap<RunId, Vec<usize>>>,
     /// Which runs of the plan are to be trained, where the process that has it chooses among them.
@@ -144,6 +148,16 @@ impl Ledger {
     /// Runs that the folder had before this call, where it gave it more.
     pub fn grown_from(&self) -> Option<usize> {
         self.grown_from
+    }
+
+    /// Says that the sweep of the folder has another name than before, if it has.
+    pub fn tell_renamed(&self) {
+        if let Some([before, now]) = &self.renamed {
+            tell!(
+                "the sweep in {} was named \"{before}\" and is named \"{now}\" from now on; its runs are the same",
+                self.dir.display()
+            );
+        }
     }
 
     /// Where the losses come from.

@@ -274,7 +274,7 @@ fn measured(state: &State) -> [(&'static str, String); 14] {
         ("val_loss_se", optional(val_loss_se)),
         ("train_loss", optional(train_loss)),
         (DIVERGED_AT, optional(diverged_at)),
-        ("device", device(|device| device.kind.clone())),
+        (columns::DEVICE, device(|device| device.kind.clone())),
         ("device_name", device(|device| device.name.clone())),
         ("driver", device(|device| device.driver.clone())),
         ("threads", device(|device| device.threads.to_string())),

@@ -61,12 +61,8 @@ fn of_curves(input: &ReportInput<'_>) -> Answer {
         return lead_alone(format!("There is no answer yet: no fit was made. {asked}."));
     }
     let Some(headline) = input.headline() else {
-        let status = input.approach2.iter().find(|fit| fit.counting == crate::fit::approaches::headline::COUNTED);
-        let why = status.map_or_else(
-            || "there is no fit with all parameters counted".to_owned(),
-            |fit| format!("{}. {}", fit.status.words(), fit.conclusion),
-        );
-        return lead_alone(format!("There is no compute-optimal ratio to report: {why}"));
+        let fits: Vec<Summary> = input.approach2.iter().map(Summary::from).collect();
+        return lead_alone(format!("There is no compute-optimal ratio to report: {}", Headline::missing(&fits)));
     };
     Answer {
         lead: format!("The compute-optimal ratio is {headline}; the 95% interval is in brackets."),

@@ -149,6 +149,7 @@ mod tests {
     use super::*;
     use crate::fit::Bootstrap;
     use crate::fit::transfer::rates::fit;
+    use crate::report::page::tables::{base_of_transfers, transfers};
     use crate::report::{ReportInput, RunTable, render};
 
     /// Four widths, six rates, two seeds; the optimum drifts by so many octaves a doubling.
@@ -211,9 +212,28 @@ mod tests {
         let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
         assert!(page.contains("moves with width") && page.contains("transfers"), "verdicts");
         assert!(page.contains("Best learning rate by width") && !page.contains("Approach 2"));
+        assert!(page.contains("with the best rate of the narrowest width (nats)"));
         let drawing = std::fs::read_to_string(dir.path().join("figures/transfer.svg")).unwrap();
         let svg = roxmltree::Document::parse(&drawing).unwrap();
         let headings = svg.descendants().filter(|node| node.attribute("class") == Some("heading"));
         assert_eq!(headings.filter_map(|node| node.text()).skip(1).collect::<Vec<_>>(), ["standard", "mup"]);
+    }
+
+    #[test]
+    fn a_width_is_not_compared_with_itself_and_the_one_that_stands_in_for_the_narrowest_is_named() {
+        // All but the widest, whose rates are shifted, have their lowest loss at an end.
+        let mut lone = group("mup", 0.0);
+        lone.runs.iter_mut().filter(|run| run.width < 256.0).for_each(|run| run.loss = 4.0 + run.learning_rate);
+        lone.transfer = fit(&lone.runs, &Bootstrap { resamples: 100, seed: 1 });
+        assert_eq!((lone.transfer.base(), lone.transfer.gap()), (Some(256.0), None), "{:?}", lone.transfer);
+        let cells = |group: &Group| transfers(group).into_iter().map(|row| row.cells[2].clone()).collect::<Vec<_>>();
+        assert_eq!(cells(&lone), ["–"; 4]);
+        assert_eq!(base_of_transfers(std::slice::from_ref(&lone)), "width 256");
+        let whole = group("standard", -0.5);
+        assert_eq!(cells(&whole)[0], "–");
+        assert!(cells(&whole)[1..].iter().all(|cell| cell != "–"), "{:?}", cells(&whole));
+        assert!(whole.transfer.gap().unwrap().value > 0.0);
+        assert_eq!(base_of_transfers(std::slice::from_ref(&whole)), "the narrowest width");
+        assert_eq!(base_of_transfers(&[whole, lone]), "the narrowest width for standard, width 256 for mup");
     }
 }

@@ -116,6 +116,45 @@ fn a_sweep_ends_with_its_answer_its_interval_what_limits_it_and_the_report() {
     assert!(place.says(&["ls", "out"]).contains(&headline.to_string()), "ls");
 }
 
+/// The line `Headline:` of what `runner fit` prints, with what it was folded into.
+fn headline_of(printed: &str) -> String {
+    let mut found = printed.split("\n\n").filter(|part| part.starts_with("Headline: "));
+    let line = found.next().unwrap_or_else(|| panic!("no headline in {printed}"));
+    assert_eq!(found.next(), None, "{printed}");
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn fit_has_a_headline_where_there_is_no_answer_and_says_why_in_the_words_of_the_sweep() {
+    let place = Place::new();
+    place.write("two.csv", "params,tokens,loss\n1e5,2e6,3.5\n2e5,4e6,3.3\n");
+    let flat = |row: usize| format!("{},{},{},3.0\n", 1e4 * (row + 1) as f64, 1e15 / (row + 1) as f64, 6e19);
+    place.write("flat.csv", format!("params,tokens,flops,loss\n{}", (0..8).map(flat).collect::<String>()));
+    for (args, why) in [
+        (&["fit", "two.csv"][..], "none: too few points. "),
+        (&["fit", "flat.csv", "--approach", "2"], "none: "),
+        (&["fit", "flat.csv", "--approach", "vpnls"], "none: approach 2, which gives it, is not among these fits"),
+    ] {
+        // Exit code 0, as the pages say.
+        let line = headline_of(&place.says(args));
+        assert!(line.starts_with(&format!("Headline: {why}")) && line.len() > 20, "{args:?}: {line}");
+    }
+    // One budget whose sizes all lie to one side.
+    let place = Place::rehearsed(&["sweep.budgets=[1.5e12]", "sweep.expected_tokens_per_param=2000.0"]);
+    let said = text(&place.rehearse().stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    let why = said.split("There is no compute-optimal ratio to report: ").nth(1).unwrap_or_else(|| panic!("{said}"));
+    let line = headline_of(&place.says(&["fit", "out", "--approach", "2"]));
+    let told = line.strip_prefix("Headline: none: ").unwrap_or_else(|| panic!("{line}"));
+    assert!(why.starts_with(told), "{told} is not at the beginning of {why}");
+    let page = |name: &str| std::fs::read_to_string(repository().join(name)).unwrap();
+    assert!(page("README.md").contains("`Headline: none:`"));
+    let help = place.says(&["fit", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        help.contains("the line Headline: says none and why") && help.contains("exit code is 0 all the same"),
+        "{help}"
+    );
+}
+
 #[test]
 fn a_folder_of_another_command_is_left_as_it_is() {
     let place = Place::rehearsed(&["name=one"]);

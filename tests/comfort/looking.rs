@@ -32,6 +32,116 @@ fn ls_lists_counts_and_what_was_found_and_does_not_stumble_over_a_damaged_folder
     assert!(Place::new().refusal(&["ls"]).contains("`runner ls FOLDER`"));
 }
 
+/// How `ls` says that a sweep stands, and `show` and `status` with it.
+fn standing(place: &Place) -> String {
+    let listed: serde_json::Value = serde_json::from_str(&place.says(&["ls", "out", "--json"])).unwrap();
+    let said = listed["sweeps"][0]["status"].as_str().unwrap().to_owned();
+    let shown = place.says(&["show", "out"]);
+    assert!(shown.split_whitespace().collect::<Vec<_>>().join(" ").contains(&said), "{said} is not in {shown}");
+    let missing = said.starts_with(NOT_REPORTED);
+    assert_eq!(place.says(&["status", "out"]).contains(NOT_REPORTED), missing, "{said}");
+    let status: serde_json::Value = serde_json::from_str(&place.says(&["status", "out", "--json"])).unwrap();
+    assert_eq!(status["reported"], !missing, "{said}");
+    said
+}
+
+const NOT_REPORTED: &str = "trained, not reported: run the same command again";
+
+#[test]
+fn a_sweep_without_fits_and_report_of_all_its_runs_is_not_called_complete() {
+    let place = Place::rehearsed(&[]);
+    assert_eq!(standing(&place), "complete, rehearsed");
+    let older = place.read("out/runs.csv").replacen(",finished,", ",pending,", 1);
+    for (name, content) in [("fits.json", None), ("report.html", None), ("runs.csv", None), ("runs.csv", Some(older))] {
+        match &content {
+            Some(content) => drop(place.write(&format!("out/{name}"), content)),
+            None => std::fs::remove_file(place.path(&format!("out/{name}"))).unwrap(),
+        }
+        assert_eq!(standing(&place), format!("{NOT_REPORTED}, rehearsed"), "{name} {}", content.is_some());
+        assert_code(&place.rehearse(), 0);
+        assert_eq!(standing(&place), "complete, rehearsed");
+    }
+    // One run has no report, nor has a folder of tables alone.
+    let config = crate::common::SMALL;
+    place.write("config.toml", config);
+    place.says(&["train", "config.toml", "--device", "rehearsal", "--out", "one"]);
+    assert!(place.says(&["ls", "one"]).contains("complete"));
+    let listed = place.says(&["ls", &repository().join("results").display().to_string()]);
+    assert!(listed.contains("complete") && !listed.contains("not reported"), "{listed}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_sweep_that_grew_and_was_killed_in_its_fit_keeps_no_fits_of_fewer_runs() {
+    let place = Place::rehearsed(&[]);
+    let before = place.read("out/fits.json");
+    let grown = ["--set", "sweep.seeds=[1,2]"];
+    let mut sweep = place.sweep("rehearsal", &grown).spawn().unwrap();
+    crate::common::wait_for("the table of all runs", || {
+        std::fs::read_to_string(place.path("out/runs.csv")).is_ok_and(|table| table.lines().count() == 43)
+    });
+    sweep.kill().unwrap();
+    sweep.wait().unwrap();
+    let there = ["fits.json", "report.html"].iter().all(|name| place.path(&format!("out/{name}")).exists());
+    assert_eq!(standing(&place).starts_with("complete"), there);
+    assert!(!std::fs::read_to_string(place.path("out/fits.json")).is_ok_and(|fits| fits == before));
+    assert_code(&place.sweep("rehearsal", &grown).output().unwrap(), 0);
+    assert_eq!(standing(&place), "complete, rehearsed");
+}
+
+#[test]
+fn what_an_unfinished_sweep_has_is_listed_and_no_table_is_named_that_is_not_there() {
+    let place = Place::rehearsed(&[]);
+    let runs = place.read("out/runs.csv");
+    let lost = place.results()[3..].to_vec();
+    lost.iter().for_each(|result| std::fs::remove_file(result).unwrap());
+    let left: Vec<String> = runs.lines().skip(1).map(|line| line[..16].to_owned()).collect();
+    let left: Vec<&String> =
+        left.iter().filter(|id| place.path(&format!("out/runs/{id}/result.json")).exists()).collect();
+    assert_eq!(left.len(), 3);
+    let shown = place.says(&["show", "out"]);
+    let short: Vec<&str> = left.iter().map(|id| &id[..8]).collect();
+    assert!(shown.contains(&short.join(", ")) && shown.contains("out/runs.csv"), "{shown}");
+    let object: serde_json::Value = serde_json::from_str(&place.says(&["show", "out", "--json"])).unwrap();
+    assert_eq!(object["finished_runs"], serde_json::json!(left));
+    std::fs::remove_file(place.path("out/runs.csv")).unwrap();
+    let shown = place.says(&["show", "out"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains("`runner ledger rebuild out`"), "{shown}");
+    assert!(!shown.contains("out/runs.csv"), "{shown}");
+    let refused = place.refusal(&["fit", "out"]);
+    assert!(refused.contains("`runner ledger rebuild out`"), "{refused}");
+    place.says(&["ledger", "rebuild", "out"]);
+    assert!(place.says(&["show", "out"]).contains("out/runs.csv"));
+}
+
+#[test]
+fn another_name_is_taken_and_told_and_is_never_what_makes_another_sweep() {
+    let place = Place::rehearsed(&["name=first"]);
+    let sweep = |set: &[&str]| {
+        let set: Vec<&str> = set.iter().flat_map(|set| ["--set", *set]).collect();
+        place.sweep("rehearsal", &set).output().unwrap()
+    };
+    let told = "was named \"first\" and is named \"second\" from now on";
+    let output = sweep(&["name=second"]);
+    assert_code(&output, 0);
+    assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+    assert!(
+        place.read("out/spec.toml").contains("name = \"second\"") && place.read("out/report.html").contains("second")
+    );
+    assert!(!text(&sweep(&["name=second"]).stderr).contains("was named"));
+    // Also where it grows.
+    let output = sweep(&["name=third", "sweep.seeds=[1,2]"]);
+    assert!(text(&output.stderr).contains("was named \"second\" and is named \"third\""), "{}", text(&output.stderr));
+    let output = sweep(&["name=fourth", "optimizer.beta2=0.95"]);
+    assert_code(&output, 2);
+    let refused = text(&output.stderr);
+    assert!(
+        refused.contains("optimizer.beta2 is 0.99 there and 0.95 here") && !refused.contains("fourth"),
+        "{refused}"
+    );
+    assert!(place.read("out/spec.toml").contains("name = \"third\""), "a refusal renames nothing");
+}
+
 #[test]
 fn a_results_folder_is_found_by_its_name_wherever_one_is_read() {
     let place = two();

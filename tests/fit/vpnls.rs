@@ -10,6 +10,45 @@ fn fit(runs: &[Observation], resamples: usize) -> runner::fit::approaches::param
     vpnls::fit(runs, Counting::All, &Bootstrap { resamples, seed: 2 })
 }
 
+/// Twelve runs at three budgets whose optimum lies at the smallest sizes: parameters, tokens, FLOPs, loss.
+const TWELVE: [[f64; 4]; 12] = [
+    [2452.0, 99680.0, 1e9, 2.5751],
+    [5672.0, 40512.0, 1e9, 2.6697],
+    [9660.0, 22752.0, 1e9, 2.7349],
+    [2452.0, 199296.0, 2e9, 2.5519],
+    [5672.0, 81120.0, 2e9, 2.5074],
+    [9660.0, 45568.0, 2e9, 2.6015],
+    [14416.0, 29472.0, 2e9, 2.6633],
+    [2452.0, 398848.0, 4e9, 2.5197],
+    [5672.0, 162048.0, 4e9, 2.3869],
+    [9660.0, 91040.0, 4e9, 2.4479],
+    [14416.0, 59008.0, 4e9, 2.5164],
+    [19940.0, 41600.0, 4e9, 2.5292],
+];
+
+#[test]
+fn a_ratio_that_may_be_anything_or_an_exponent_at_its_end_is_no_answer() {
+    let run = |[params, tokens, flops, loss]: [f64; 4]| Observation {
+        flops,
+        flop_budget: Some(flops),
+        ..Observation::of(params, tokens, loss)
+    };
+    let runs = TWELVE.map(run);
+    let result = fit(&runs, 1000);
+    let ratio = result.tokens_per_param.iter().find(|row| (row.flops / 4e9 - 1.0).abs() < 1e-9).unwrap().ratio;
+    assert!(ratio.high > 100.0 * ratio.low, "{ratio:?}");
+    assert_eq!(result.status, Status::NotIdentified, "{}", result.conclusion);
+    assert!(
+        result.conclusion.contains("tokens per parameter at 4e9 FLOPs may be anything from"),
+        "{}",
+        result.conclusion
+    );
+    // The same losses without their scatter tell it.
+    let surface = result.surface.unwrap();
+    let clean = runs.map(|run| Observation { loss: surface.loss(run.params, run.tokens), ..run });
+    assert_eq!(fit(&clean, 100).status, Status::Converged);
+}
+
 fn close(value: f64, expected: f64, relative: f64) {
     assert!((value / expected - 1.0).abs() < relative, "{value} and not {expected}");
 }

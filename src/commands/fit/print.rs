@@ -32,9 +32,15 @@ pub fn text(fits: &[Summary], room: Room) -> String {
         out += &titled("The largest budget held out and predicted from the smaller ones", &checks, room);
         out.extend(best_forecasts(&all));
     }
-    if let Some(headline) = Headline::of(all.iter().copied()) {
-        let _ = writeln!(out, "Headline: {headline}\n");
-        out.extend(beyond_interval(&headline, &all));
+    match Headline::of(all.iter().copied()) {
+        Some(headline) => {
+            let _ = writeln!(out, "Headline: {headline}\n");
+            out.extend(beyond_interval(&headline, &all));
+        }
+        // Who looks for the line finds it in any case.
+        None => {
+            let _ = writeln!(out, "Headline: none: {}\n", Headline::missing(all.iter().copied()));
+        }
     }
     let sure = all.iter().filter(|fit| fit.counting == headline::COUNTED).find_map(|fit| fit.sure.as_ref());
     out.extend(sure.map(|sure| format!("How sure: {}\n\n", how_sure(sure))));

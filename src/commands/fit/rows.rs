@@ -7,8 +7,10 @@ use anyhow::ensure;
 use serde::Serialize;
 
 use super::request::Request;
+use crate::commands::shared::rehearsed;
 use crate::fit::table::Table;
 use crate::fit::table::budgets::{self, Sharing};
+use crate::ledger::Losses;
 use crate::observation::{Counting, Observation};
 
 /// Rows that belong together.
@@ -30,6 +32,9 @@ pub(super) struct Made {
     /// How its runs were put together into budgets, where their FLOPs differ within these.
     #[serde(skip_serializing_if = "Option::is_none")]
     budgets: Option<Sharing>,
+    /// Whether losses among them are made up, which no training produced.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rehearsed: bool,
 }
 
 /// Rows of a table, and those of them that are left out.
@@ -78,6 +83,11 @@ pub(super) fn groups<T>(
     counted.tell();
     table.notes.iter().for_each(|note| tell!("note: {note}"));
     table.warnings.iter().for_each(|warning| tell!("warning: {warning}"));
+    // A table of curves tells no device; the folder that it lies in does.
+    let rehearsed = table.rehearsed > 0 || Losses::at(path) == Losses::Rehearsed;
+    if rehearsed {
+        rehearsed::say();
+    }
     let mut groups = Vec::new();
     for (name, mut rows) in table.groups.split(table.rows) {
         let of = name.as_ref().map_or_else(String::new, |name| format!(" in the group '{name}'"));
@@ -91,7 +101,7 @@ pub(super) fn groups<T>(
             rows.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
             rows.truncate(rows.len() - drop);
         }
-        let made = Made { rows: counted.clone(), budgets: None };
+        let made = Made { rows: counted.clone(), budgets: None, rehearsed };
         groups.push(Group { name, rows, made, counted: table.counted });
     }
     Ok(groups)

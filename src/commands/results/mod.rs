@@ -15,7 +15,7 @@ use self::fits::Approaches;
 use crate::commands::fit::print;
 use crate::commands::shared::sheet::Room;
 use crate::commands::shared::stopping::{self, StoppedEarly};
-use crate::commands::shared::{planning, trunks};
+use crate::commands::shared::{folder, planning, trunks};
 use crate::data::Corpus;
 use crate::execute::choose::goal::Rule;
 use crate::execute::{Tally, diverged};
@@ -26,14 +26,11 @@ use crate::fit::transfer::frontier::Comparison;
 use crate::fit::transfer::rates::{Group, GroupSummary};
 use crate::fit::{Bootstrap, Estimate};
 use crate::goal::Goal;
-use crate::ledger::{self, Choice, CurvePoint, Ledger, Losses, State};
+use crate::ledger::{self, Choice, CurvePoint, Ledger, Losses, REHEARSED, State};
 use crate::plan::PlannedRun;
 use crate::report::{self, Answer, ChoiceStep, Evaluated, IsoflopGroup, Key, LossCurve, Report, ReportInput, RunTable};
 use crate::spec::{Source, Spec};
 use crate::trainer::Outcome;
-
-/// Said whenever losses were rehearsed.
-pub const REHEARSAL: &str = "REHEARSAL: no model is trained; every loss comes from a known surface and some noise";
 
 /// What `fits.json` holds.
 #[derive(Serialize)]
@@ -64,6 +61,9 @@ struct Fits<'a> {
     /// What stopping runs early saved and may have cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped_early: Option<&'a StoppedEarly>,
+    /// Whether the losses are made up, which no training produced.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rehearsed: bool,
 }
 
 /// All that follows from the results of a sweep, finished or not.
@@ -108,7 +108,7 @@ impl Derived {
         let losses = ledger.losses();
         let title = match losses {
             Losses::Trained => spec.name.clone(),
-            Losses::Rehearsed => format!("{} ({REHEARSAL})", spec.name),
+            Losses::Rehearsed => format!("{} ({REHEARSED})", spec.name),
         };
         let choices = choices(ledger, spec)?;
         let question = asked.as_ref().map(Asked::question);
@@ -156,6 +156,7 @@ impl Derived {
             isoflop_groups: self.isoflop_groups.iter().map(|group| (group.name.as_str(), &group.fits[..])).collect(),
             laws: self.asked.as_ref().map(Asked::json).transpose()?.unwrap_or_default(),
             stopped_early: self.stopped.as_ref(),
+            rehearsed: self.losses == Losses::Rehearsed,
         };
         let mut json = serde_json::to_vec_pretty(&fits)?;
         json.push(b'\n');
@@ -170,7 +171,7 @@ impl Derived {
     /// The tables for people.
     pub fn text(&self) -> String {
         let room = Room::of(false);
-        let heading = if self.losses == Losses::Rehearsed { format!("{REHEARSAL}\n\n") } else { String::new() };
+        let heading = if self.losses == Losses::Rehearsed { format!("{REHEARSED}\n\n") } else { String::new() };
         if let Some(asked) = &self.asked {
             return room.fold(&(heading + &asked.text(room)));
         }
@@ -207,6 +208,7 @@ pub fn write(
     (cache, missing): (&Path, MissingCorpus),
 ) -> anyhow::Result<Derived> {
     let entropy = entropy(ledger, spec, (cache, missing))?;
+    folder::remove_earlier_report(ledger)?;
     ledger.rebuild_tables()?;
     let derived = Derived::of(ledger, spec, entropy, tally, (Bootstrap::default().resamples, None))?;
     ledger.write_derived("fits.json", &derived.json()?)?;
@@ -363,7 +365,7 @@ fn provenance(ledger: &Ledger) -> anyhow::Result<Vec<(String, String)>> {
     let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join("; ");
     let losses = match ledger.losses() {
         Losses::Trained => "trained",
-        Losses::Rehearsed => REHEARSAL,
+        Losses::Rehearsed => REHEARSED,
     };
     Ok([("device", list(devices)), ("version", list(versions)), ("losses", losses.to_owned())]
         .map(|(name, value)| (name.to_owned(), value))

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Serialize, Serializer};
 
+use crate::columns::DEVICE;
 use crate::execute::Stopping;
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline;
 use crate::fit::approaches::headline::Headline;
 use crate::fit::approaches::summary::Summary;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, has_tables_only};
 use crate::plan::{PlannedRun, RunId};
 use crate::spec::{self, Tuned};
 use crate::trainer::DeviceInfo;
@@ -108,6 +109,23 @@ impl Folder {
         count(&self.rows, status)
     }
 
+    /// Whether fits and report are of the runs as they are, or are none of this folder: one run alone has none, nor is anything
+    /// derived anew of tables that are all that was kept.
+    pub fn is_reported(&self) -> bool {
+        let dir = self.ledger.dir();
+        if has_tables_only(dir) || self.spec().is_ok_and(|spec| !spec.contains_key("sweep")) {
+            return true;
+        }
+        let written = REPORT.iter().all(|name| dir.join(name).exists());
+        written && table(dir).is_ok_and(|table| agree(&table, &self.rows))
+    }
+
+    /// Runs that have not ended.
+    pub fn left(&self) -> usize {
+        let ended: usize = ENDS.iter().map(|status| self.count(status)).sum();
+        self.ledger.plan().runs.len() - ended
+    }
+
     /// The spec, as it was resolved.
     pub fn spec(&self) -> anyhow::Result<toml::Table> {
         spec_of(&self.ledger)
@@ -149,6 +167,40 @@ pub fn table(dir: &Path) -> anyhow::Result<BTreeMap<String, Row>> {
     let path = dir.join("runs.csv");
     let cannot = || format!("cannot read {}", path.display());
     rows(&fs::read(&path).with_context(cannot)?).with_context(cannot)
+}
+
+/// How runs end.
+pub const ENDS: [&str; 4] = ["finished", "diverged", "stopped", "failed"];
+
+/// What is written when the runs of a sweep are over, in this order.
+const REPORT: [&str; 2] = ["fits.json", "report.html"];
+
+/// What is said of a sweep whose runs are all over and whose fits and report are those of fewer, or absent: it was killed in between.
+pub const NOT_REPORTED: &str = "trained, not reported: run the same command again";
+
+/// Whether two tables tell the same ends: whatever else they say may follow from another version of this program.
+fn agree(one: &BTreeMap<String, Row>, other: &BTreeMap<String, Row>) -> bool {
+    let ends = |rows: &BTreeMap<String, Row>| -> Vec<(String, String, Option<u64>)> {
+        rows.iter().map(|(id, row)| (id.clone(), row.status.clone(), row.val_loss.map(f64::to_bits))).collect()
+    };
+    ends(one) == ends(other)
+}
+
+/// Removes fits and report of fewer runs than have ended now, where tables of all of them are about to be written: a kill before the new fits would
+/// leave the old ones beside these tables, as if they were theirs.
+pub fn remove_earlier_report(ledger: &Ledger) -> anyhow::Result<()> {
+    let dir = ledger.dir();
+    if has_tables_only(dir) || !REPORT.iter().any(|name| dir.join(name).exists()) {
+        return Ok(());
+    }
+    let [now, _] = ledger.tables()?;
+    if table(dir).is_ok_and(|before| rows(&now).is_ok_and(|now| agree(&before, &now))) {
+        return Ok(());
+    }
+    for path in REPORT.map(|name| dir.join(name)).iter().filter(|path| path.exists()) {
+        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// How many rows stand so.
@@ -320,7 +372,7 @@ fn rows(table: &[u8]) -> csv::Result<BTreeMap<String, Row>> {
         let text = |name: &str| record.get(name).cloned().unwrap_or_default();
         let number = |name: &str| text(name).parse::<f64>().ok();
         let device = DeviceInfo {
-            kind: text("device"),
+            kind: text(DEVICE),
             name: text("device_name"),
             driver: text("driver"),
             threads: text("threads").parse().unwrap_or(1),

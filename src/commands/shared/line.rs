@@ -6,12 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::folder::{self, Folder};
+use super::folder::{self, ENDS, Folder, NOT_REPORTED};
 use crate::ledger::{Ledger, Losses};
 use crate::units::Flops;
-
-/// How runs end.
-const ENDS: [&str; 4] = ["finished", "diverged", "stopped", "failed"];
 
 /// Conclusions of one sweep that are shown.
 const MOST_SAID: usize = 3;
@@ -29,6 +26,7 @@ pub struct Line {
     flops: Option<f64>,
     status: String,
     headline: String,
+    rehearsed: bool,
 }
 
 impl Line {
@@ -41,18 +39,31 @@ impl Line {
     fn new(dir: &Path, counts: Option<[usize; 5]>, flops: Option<f64>, status: String, headline: String) -> Self {
         let [runs, finished, diverged, stopped, failed] = [0, 1, 2, 3, 4].map(|k| counts.map(|counts| counts[k]));
         let (sweep, path) = (name(dir), dir.to_owned());
-        Self { sweep, path, runs, finished, diverged, stopped, failed, flops, status, headline }
+        Self {
+            sweep,
+            path,
+            runs,
+            finished,
+            diverged,
+            stopped,
+            failed,
+            flops,
+            status,
+            headline,
+            rehearsed: Losses::at(dir) == Losses::Rehearsed,
+        }
     }
 
     fn open(dir: &Path) -> anyhow::Result<Self> {
         let folder = Folder::open(dir)?;
         let runs = &folder.ledger.plan().runs;
-        let counts @ [finished, diverged, stopped, failed] = ENDS.map(|status| folder.count(status));
-        let left = runs.len() - counts.iter().sum::<usize>();
-        let mut status = match (Ledger::sweep_holder(dir), left) {
-            (Some(_), 1..) => format!("running, {left} left"),
-            (None, 1..) => format!("stopped, {left} left"),
-            _ => "complete".to_owned(),
+        let [finished, diverged, stopped, failed] = ENDS.map(|status| folder.count(status));
+        let mut status = match (Ledger::sweep_holder(dir), folder.left()) {
+            (Some(_), left @ 1..) => format!("running, {left} left"),
+            (None, left @ 1..) => format!("stopped, {left} left"),
+            _ if folder.is_reported() => "complete".to_owned(),
+            (Some(_), 0) => "running, its report to come".to_owned(),
+            (None, 0) => NOT_REPORTED.to_owned(),
         };
         if stopped > 0 {
             let _ = write!(status, ", {stopped} stopped early");

@@ -1,6 +1,6 @@
 //! What several commands do: print, say their last words, lay out tables, open a device, a folder of results, a kept model, the corpora
 //! of a plan or a fitted surface, say how a sweep stands and what is to be said of a plan, know whose program trains, give
-//! slots to workers, measure the speed of a device, tell the memory that runs take of a card, and write files that are whole
+//! slots to workers, say that losses were made up, measure the speed of a device, tell the memory that runs take of a card, and write files that are whole
 //! or absent. Nothing here knows a command.
 
 pub mod card_memory;
@@ -15,6 +15,7 @@ pub mod out_file;
 pub mod planning;
 pub mod pool;
 pub mod program;
+pub mod rehearsed;
 pub mod remarks;
 pub mod sheet;
 pub mod stdout;

@@ -175,7 +175,7 @@ pub fn file(asked: &Path) -> anyhow::Result<PathBuf> {
     let dir = dir.display();
     ensure!(
         file.exists(),
-        "{dir} has no fits.json: its sweep has not ended; `runner ledger rebuild {dir}` fits what is there"
+        "{dir} has no fits.json: its sweep has not ended, or was killed before its fits; `runner ledger rebuild {dir}` fits what is there"
     );
     Ok(file)
 }

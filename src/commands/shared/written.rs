@@ -205,7 +205,7 @@ fn beyond(distances: &[Distance], loss: f64, beside: &[(String, f64)]) -> String
 }
 
 /// `runner predict` on a formula.
-pub fn predict(kept: &Kept, args: &PredictArgs) -> anyhow::Result<ExitCode> {
+pub fn predict(kept: &Kept, args: &PredictArgs, rehearsed: bool) -> anyhow::Result<ExitCode> {
     let place = kept.place(&args.at, &[("params", args.params), ("tokens", args.tokens)])?;
     kept.refuse_gaps(&place, &[])?;
     let losses = kept.own(std::slice::from_ref(&place))?;
@@ -218,7 +218,7 @@ pub fn predict(kept: &Kept, args: &PredictArgs) -> anyhow::Result<ExitCode> {
         let spread = outside::spread(&beside.iter().map(|(_, answer)| *answer).chain([loss.value]).collect::<Vec<_>>());
         let object = json!({
             "formula": kept.fit.law.formula, "status": kept.fit.law.status, "at": place.numbers, "groups": place.groups,
-            "loss": loss, "outside": distances, "spread": spread, "beside": beside,
+            "loss": loss, "outside": distances, "spread": spread, "beside": beside, "rehearsed": rehearsed,
         });
         writeln!(out, "{}", super::json::versioned(object))?;
     } else {
@@ -299,7 +299,7 @@ impl Priced {
 }
 
 /// `runner allocate` on a formula: the size of least loss along what a budget pays for.
-pub fn allocate(kept: &Kept, args: &AllocateArgs, flops: f64) -> anyhow::Result<ExitCode> {
+pub fn allocate(kept: &Kept, args: &AllocateArgs, (flops, rehearsed): (f64, bool)) -> anyhow::Result<ExitCode> {
     ensure!(
         args.inference_tokens.is_none(),
         "--inference-tokens belongs to a surface; for a formula write the cost of serving into --cost"
@@ -332,7 +332,7 @@ pub fn allocate(kept: &Kept, args: &AllocateArgs, flops: f64) -> anyhow::Result<
         let object = json!({
             "formula": kept.fit.law.formula, "status": kept.fit.law.status, "flops": flops, "cost": priced.text,
             "params": params, "tokens": tokens, "loss": loss, "tokens_per_param": ratio, "outside": distances,
-            "beside": beside, "resamples_without_optimum": lost,
+            "beside": beside, "resamples_without_optimum": lost, "rehearsed": rehearsed,
         });
         writeln!(out, "{}", super::json::versioned(object))?;
     } else {

@@ -7,7 +7,7 @@ use crate::commands::results::{self, MissingCorpus};
 use crate::commands::shared::stdout;
 use crate::commands::shared::{closing, trunks};
 use crate::execute::Tally;
-use crate::ledger::{Ledger, Losses, conflict_warning};
+use crate::ledger::{Ledger, Losses, REHEARSED, conflict_warning};
 use crate::spec::Spec;
 
 /// Fits and reports when all runs are over.
@@ -71,7 +71,7 @@ fn conclude(ledger: &Ledger, tally: &Tally) -> anyhow::Result<()> {
 fn last_words(ledger: &Ledger, tally: &Tally, derived: &results::Derived) -> anyhow::Result<Vec<String>> {
     let answer = &derived.answer;
     let rehearsed = ledger.losses() == Losses::Rehearsed;
-    let lead = if rehearsed { format!("{}. {}", results::REHEARSAL, answer.lead) } else { answer.lead.clone() };
+    let lead = if rehearsed { format!("{}. {}", REHEARSED, answer.lead) } else { answer.lead.clone() };
     let counts = [("finished", tally.finished), ("diverged", tally.diverged.len())];
     let more = [("stopped early", tally.stopped.len()), ("failed", tally.failed.len()), ("not trained", tally.pending)];
     let counted = counts.iter().chain(&more).filter(|(what, count)| *count > 0 || *what == "finished");

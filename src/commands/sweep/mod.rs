@@ -13,7 +13,7 @@ use self::opened::Opened;
 use super::results::{self, results_dir};
 use super::seconds;
 use super::shared::pool::{self, worker};
-use super::shared::{closing, device, folder as places, planning, program, remarks, stopping};
+use super::shared::{closing, device, folder as places, planning, program, rehearsed, remarks, stopping};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::Chooser;
 use crate::execute::{self, Display, ExecuteError, Pool, Tally};
@@ -135,8 +135,10 @@ fn end(ledger: &Ledger, spec: &Spec, args: &SweepArgs, tally: Result<Tally, Exec
 /// The tables of what has ended so far, for who wants to look before the sweep goes on. Nothing is lost where they cannot be
 /// written, as on a full disk: that is told, and is not why the sweep ended.
 fn write_tables(ledger: &Ledger) {
-    if let Err(error) = ledger.rebuild_tables() {
-        tell!("warning: no tables of what has ended so far: {error}");
+    let is_over = ledger.plan().runs.iter().all(|run| ledger.is_over(&run.id));
+    let removed = if is_over { places::remove_earlier_report(ledger) } else { Ok(()) };
+    if let Err(error) = removed.and_then(|()| Ok(ledger.rebuild_tables()?)) {
+        tell!("warning: no tables of what has ended so far: {error:#}");
     }
 }
 
@@ -168,6 +170,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
     } else {
         Ledger::create(&dir, &spec.to_toml(), plan, losses)?
     };
+    ledger.tell_renamed();
     if args.keep_models {
         ledger.keep_models()?;
     }
@@ -193,9 +196,7 @@ fn kept(ledger: &Ledger, how: &str, tally: &Tally) -> Vec<String> {
 }
 
 fn announce(ledger: &Ledger, opened: &Opened, per_device: usize, before: &Tally) {
-    if ledger.losses() == Losses::Rehearsed {
-        tell!("{}", results::REHEARSAL);
-    }
+    rehearsed::say_if(ledger.losses());
     let runs = &ledger.plan().runs;
     let flops = Flops(runs.iter().map(PlannedRun::flops_spent).sum());
     let left_out = match ledger.plan().left_out.len() {

@@ -70,6 +70,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
         return sweep.dry_run(&std::path::absolute(&dir)?, plan.runs.len());
     }
     let ledger = Ledger::attach(&dir, &spec.to_toml(), plan, losses)?;
+    ledger.tell_renamed();
     if args.keep_models {
         ledger.keep_models()?;
     }

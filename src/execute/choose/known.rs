@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fit::design::{Candidate, Stand};
 use crate::fit::table::{self, Columns, Field, Options, TableError};
+use crate::ledger::REHEARSED;
 use crate::observation::{Counting, Observation};
 use crate::spec::{Sweep, Tuned};
 use crate::units::Flops;
@@ -79,6 +80,9 @@ impl Known {
             Flops(low),
             Flops(high)
         ));
+        if table.rehearsed > 0 {
+            self.said.push(format!("warning: {}: {REHEARSED}", path.display()));
+        }
         self.said.extend(table.notes.iter().map(|note| format!("note: {}: {note}", path.display())));
         self.said.extend(table.warnings.iter().map(|warning| format!("warning: {}: {warning}", path.display())));
         let runs: Vec<Candidate> = table.rows.iter().zip(settings).map(|(run, tuned)| candidate(run, tuned)).collect();

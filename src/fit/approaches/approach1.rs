@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::approaches::optimal::BEYOND;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
-use crate::fit::estimate::{too_many_lost, words};
+use crate::fit::estimate::{is_open, too_many_lost, words};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::{Design, Line};
 use crate::fit::{Estimate, Status};
@@ -85,7 +85,12 @@ pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstr
         None if at_edge > winners.len() => Status::EdgeMinimum,
         None => Status::NotIdentified,
         Some(_) if too_many_lost(lost, bootstrap.resamples) => Status::NotIdentified,
-        Some(_) => Status::Converged,
+        Some(laws) => {
+            let high = winners.last().map_or(f64::NAN, |winner| winner[0]);
+            let ratio = |laws: &[Line; 2]| (laws[1].at(high) - laws[0].at(high)).exp();
+            let known = Estimate::from_draws(ratio(&laws), drawn.iter().map(ratio));
+            if is_open(known) { Status::NotIdentified } else { Status::Converged }
+        }
     };
     let mut result = Approach1 {
         counting,

@@ -23,6 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::fit::approaches::least::LAW_BUDGETS;
 use crate::fit::approaches::optimal::BEYOND;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
+use crate::fit::estimate::is_open;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::{Design, Line};
 use crate::fit::table::budgets::Resample;
@@ -139,21 +140,24 @@ fn set_laws(result: &mut Approach2, curves: &[Curve], laws: &[Line; 2], drawn: &
 
 /// The optimum of one curve, with numbers only where its status allows them.
 fn optimum(curve: &Curve, resamples: &(impl Iterator<Item = Minimum> + Clone)) -> Optimum {
-    let status = curve.status(resamples.clone());
+    let told = curve.status(resamples.clone());
     let coefficients = curve.coefficients();
     let minimum = curve.minimum();
-    let estimate = |of: &dyn Fn(&Minimum) -> Option<f64>| {
+    let known = |status: Status, of: &dyn Fn(&Minimum) -> Option<f64>| {
         let value = of(&minimum).filter(|_| status == Status::Converged)?;
         Some(Estimate::from_draws(value, resamples.clone().filter_map(|resample| of(&resample))))
     };
     let power = |x: f64| 10_f64.powf(x);
+    let ratio = known(told, &|m| Some(m.x[1]? - m.x[0]?)).map(|e| e.map(power));
+    let status = if ratio.is_some_and(is_open) { Status::NotIdentified } else { told };
+    let estimate = |of: &dyn Fn(&Minimum) -> Option<f64>| known(status, of);
     Optimum {
         budget: curve.budget,
         points: curve.points(),
         status,
         params: estimate(&|m| m.x[0]).map(|e| e.map(power)),
         tokens: estimate(&|m| m.x[1]).map(|e| e.map(power)),
-        tokens_per_param: estimate(&|m| Some(m.x[1]? - m.x[0]?)).map(|e| e.map(power)),
+        tokens_per_param: ratio.filter(|_| status == Status::Converged),
         loss: estimate(&|m| m.x[0].map(|_| m.loss)),
         parabola_params: coefficients.map(|[params, _]| params),
         parabola_tokens: coefficients.map(|[_, tokens]| tokens),

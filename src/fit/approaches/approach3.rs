@@ -190,7 +190,7 @@ pub fn fit(observations: &[Observation], counting: Counting, options: &Options) 
     assemble(
         &method,
         &points,
-        Some(&Fitted { surface, objective: best.value, unfinished, at_bound: Vec::new() }),
+        Some(&Fitted { surface, objective: best.value, unfinished, at_bound: Vec::new(), searched: None }),
         draws,
     )
 }

@@ -68,6 +68,18 @@ impl Headline {
         Some(Self { tokens_per_param, budget, counting, approach, source, limits })
     }
 
+    /// Why [`Headline::of`] finds none among these fits, in words that stand behind a colon.
+    pub fn missing<'a>(fits: impl IntoIterator<Item = &'a Summary>) -> String {
+        let mut of_approach = fits.into_iter().filter(|fit| fit.approach == APPROACH).peekable();
+        if of_approach.peek().is_none() {
+            return format!("approach {APPROACH}, which gives it, is not among these fits");
+        }
+        of_approach.find(|fit| fit.counting == COUNTED).map_or_else(
+            || "there is no fit with all parameters counted".to_owned(),
+            |fit| format!("{}. {}", fit.status.words(), fit.conclusion),
+        )
+    }
+
     /// With what the runs themselves say of its limits.
     #[must_use]
     pub fn measured_by(mut self, observations: &[Observation]) -> Self {

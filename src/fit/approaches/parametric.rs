@@ -9,12 +9,13 @@ use crate::fit::approaches::points::Points;
 use crate::fit::approaches::points::Trained;
 use crate::fit::approaches::surface::Priced;
 use crate::fit::approaches::surface::Surface;
-use crate::fit::estimate::{NO_FLOOR, too_many_lost, words};
+use crate::fit::estimate::{NO_FLOOR, is_open, too_many_lost, words};
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::table::budgets::Resample;
 use crate::fit::table::budgets::same_budget;
 use crate::fit::{Estimate, Status};
 use crate::observation::Counting;
+use crate::units::{Flops, Ratio};
 
 /// Exponents above this are a step and not a power law.
 const STEEPEST: f64 = 10.0;
@@ -37,6 +38,44 @@ pub(super) struct Fitted {
     pub(super) unfinished: Option<&'static str>,
     /// Constants that ended at a bound of the search.
     pub(super) at_bound: Vec<&'static str>,
+    /// Whether an exponent lies inside of what is searched, where that has ends.
+    pub(super) searched: Option<fn(f64) -> bool>,
+}
+
+/// Whether a surface is one that runs can have.
+fn usable(surface: &Surface) -> bool {
+    surface.is_proper() && surface.alpha < STEEPEST && surface.beta < STEEPEST
+}
+
+/// What speaks against a fitted surface, in clauses.
+#[derive(Debug, Default, PartialEq)]
+struct Against {
+    /// What kept it from a minimum: itself, or more of its resamples than an interval leaves out, which is then one of the search.
+    unfinished: Option<String>,
+    /// How little is known of tokens per parameter at the largest budget, where that is nothing.
+    open: Option<String>,
+}
+
+impl Against {
+    fn of(fitted: &Fitted, draws: &[Surface], (cost, trained): (Cost, Option<Trained>)) -> Self {
+        let at_end = |inside: fn(f64) -> bool| {
+            let exponents = |draw: &Surface| [draw.alpha, draw.beta];
+            let ended = |k: usize| draws.iter().filter(|draw| !inside(exponents(draw)[k])).count();
+            let k = (0..2).find(|k| too_many_lost(ended(*k), draws.len()))?;
+            Some(format!("in too many resamples {} ends at an end of what is searched", ["alpha", "beta"][k]))
+        };
+        let largest = trained.map_or(f64::NAN, |trained| trained.flops[1]);
+        let ratio = |surface: &Surface| Priced { surface: *surface, cost }.tokens_per_param(largest);
+        let known = Estimate::from_draws(ratio(&fitted.surface), draws.iter().map(ratio));
+        let anything = |Estimate { low, high, .. }| {
+            let (budget, low, high) = (Flops(largest), Ratio(low), Ratio(high));
+            format!("tokens per parameter at {budget} FLOPs may be anything from {low} to {high}")
+        };
+        Self {
+            unfinished: fitted.unfinished.map(str::to_owned).or_else(|| at_end(fitted.searched?)),
+            open: Some(known).filter(|ratio| is_open(*ratio)).map(anything),
+        }
+    }
 }
 
 /// A fitted surface with the intervals of its constants and of what follows from them.
@@ -83,22 +122,23 @@ pub struct SurfaceFit {
 
 /// Puts the result together from the surface and its resamples.
 pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>, draws: Vec<Surface>) -> SurfaceFit {
-    let usable = |surface: &Surface| surface.is_proper() && surface.alpha < STEEPEST && surface.beta < STEEPEST;
     let resamples = draws.len();
     let draws: Vec<Surface> = draws.into_iter().filter(usable).collect();
     let floor = NO_FLOOR * points.loss.iter().copied().fold(f64::INFINITY, f64::min);
+    let cost = if points.is_empty() { Cost::SIX_ND } else { points.cost() };
+    let trained = points.trained();
+    let said = fitted.map_or_else(Against::default, |fitted| Against::of(fitted, &draws, (cost, trained)));
     let status = match fitted {
         None if points.flat() && !points.too_few() => Status::NotIdentified,
         None => Status::TooFewPoints,
         Some(fitted) if !usable(&fitted.surface) => Status::NotIdentified,
         Some(_) if too_many_lost(resamples - draws.len(), resamples) => Status::NotIdentified,
-        Some(fitted) if fitted.surface.e < floor || fitted.unfinished.is_some() => Status::BoundHit,
+        Some(_) if said.open.is_some() => Status::NotIdentified,
+        Some(fitted) if fitted.surface.e < floor || said.unfinished.is_some() => Status::BoundHit,
         Some(_) => Status::Converged,
     };
     // A value whose every resample failed has no interval, and a value without an interval is not shown.
     let surface = fitted.map(|fitted| fitted.surface).filter(usable).filter(|_| resamples == 0 || !draws.is_empty());
-    let cost = if points.is_empty() { Cost::SIX_ND } else { points.cost() };
-    let trained = points.trained();
     let of = |read: &dyn Fn(&Priced) -> f64| {
         let read = |surface: &Surface| read(&Priced { surface: *surface, cost });
         surface.map(|surface| Estimate::from_draws(read(&surface), draws.iter().map(read)))
@@ -137,7 +177,7 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
         let [n, d] = exponents(priced);
         d - n
     });
-    result.conclusion = conclusion(&result, lead, fitted.and_then(|fitted| fitted.unfinished));
+    result.conclusion = conclusion(&result, lead, said);
     result
 }
 
@@ -185,7 +225,7 @@ fn thin(draws: &[Surface]) -> Vec<Surface> {
 }
 
 /// `lead` is the exponent of `D_opt` minus that of `N_opt`.
-fn conclusion(fit: &SurfaceFit, lead: Option<Estimate>, unfinished: Option<&str>) -> String {
+fn conclusion(fit: &SurfaceFit, lead: Option<Estimate>, Against { unfinished, open }: Against) -> String {
     let (Some(n), Some(d), Some(lead)) = (fit.n_exponent, fit.d_exponent, lead) else {
         return match fit.status {
             Status::TooFewPoints => {
@@ -207,12 +247,33 @@ fn conclusion(fit: &SurfaceFit, lead: Option<Estimate>, unfinished: Option<&str>
     match fit.status {
         Status::Converged => format!("{laws}; {equal}."),
         Status::BoundHit => {
-            let why = unfinished.unwrap_or("the irreducible loss is zero: the data do not determine it");
-            format!("{laws}, but {why}.")
+            let zero = || "the irreducible loss is zero: the data do not determine it".to_owned();
+            format!("{laws}, but {}.", unfinished.unwrap_or_else(zero))
         }
-        _ => format!(
-            "Not identified: in the best fit {laws}, but too many resamples have no surface, so these numbers are not \
-             reliable."
-        ),
+        _ => {
+            let why = open.unwrap_or_else(|| "too many resamples have no surface".to_owned());
+            format!("Not identified: in the best fit {laws}, but {why}, so these numbers are not reliable.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exponent_that_too_many_resamples_have_at_an_end_of_the_search_is_not_found() {
+        let surface = Surface { e: 2.0, a: 100.0, b: 300.0, alpha: 0.4, beta: 0.5 };
+        let draws = |at_end: usize| -> Vec<Surface> {
+            let end = Surface { alpha: 5.0, ..surface };
+            (0..1000).map(|k| if k < at_end { end } else { surface }).collect()
+        };
+        let fitted = |searched| Fitted { surface, objective: 0.0, unfinished: None, at_bound: Vec::new(), searched };
+        let inside: fn(f64) -> bool = |x| x < 4.9;
+        let against =
+            |searched, at_end| Against::of(&fitted(searched), &draws(at_end), (Cost::SIX_ND, None)).unfinished;
+        let why = against(Some(inside), 30);
+        assert_eq!(why.unwrap(), "in too many resamples alpha ends at an end of what is searched");
+        assert_eq!((against(Some(inside), 20), against(None, 30)), (None, None));
     }
 }

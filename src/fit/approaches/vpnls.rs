@@ -61,11 +61,12 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
         let resampled = Problem { points: &points, weights: &weights };
         resampled.surface(&resampled.best(&from).0)
     });
-    let inside = |x: f64| x > LIMITS.0 * 1.01 && x < LIMITS.1 * 0.99;
+    let inside: fn(f64) -> bool = |x| x > LIMITS.0 * 1.01 && x < LIMITS.1 * 0.99;
     let at_bound: Vec<&str> =
         ["alpha", "beta"].into_iter().zip(best.0).filter(|(_, x)| !inside(*x)).map(|(name, _)| name).collect();
     let unfinished = (!at_bound.is_empty()).then_some("an exponent is at a bound of the search");
-    let fitted = Fitted { surface: problem.surface(&best.0), objective: best.1, unfinished, at_bound };
+    let fitted =
+        Fitted { surface: problem.surface(&best.0), objective: best.1, unfinished, at_bound, searched: Some(inside) };
     assemble(&method, &points, Some(&fitted), draws)
 }
 

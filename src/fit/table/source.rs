@@ -41,8 +41,10 @@ impl Source {
     pub fn open(path: &Path) -> Result<Self, TableError> {
         let path = &Self::file(path);
         if path.is_dir() {
-            let what = "is a folder without runs.csv: `runner ledger rebuild` writes that of a sweep; or name a table"
-                .to_owned();
+            let what = format!(
+                "is a folder without runs.csv: `runner ledger rebuild {}` writes that of a sweep; or name a table",
+                path.display()
+            );
             return Err(TableError::Empty { path: path.to_owned(), what });
         }
         let io = |cause| TableError::Open { path: path.to_owned(), cause };

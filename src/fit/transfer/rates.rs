@@ -43,7 +43,8 @@ pub struct WidthOptimum {
     pub learning_rate: Option<Estimate>,
     /// Loss at the best learning rate, in nats per token.
     pub loss: Option<Estimate>,
-    /// Loss lost by using the narrowest width's optimum here, in nats; absent where that lies outside the rates trained.
+    /// Loss lost by using here the optimum of the narrowest width that has one, in nats, which is 0 at that width itself; absent where
+    /// that optimum lies outside the rates trained.
     pub lost: Option<Estimate>,
     /// Why there is no optimum.
     pub open: Option<Open>,
@@ -107,9 +108,20 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Loss lost at the widest model by using the narrowest one's best learning rate, in nats.
+    /// The width whose best learning rate the others are tried with: the narrowest that has one.
+    pub fn base(&self) -> Option<f64> {
+        self.widths.iter().find(|width| width.learning_rate.is_some()).map(|width| width.width)
+    }
+
+    /// Loss lost at a width by using the best learning rate of the base, in nats; nothing at the base itself, whose loss with its own
+    /// rate tells nothing of transfer.
+    pub fn lost(&self, width: &WidthOptimum) -> Option<Estimate> {
+        width.lost.filter(|_| self.base().is_some_and(|base| base.total_cmp(&width.width).is_ne()))
+    }
+
+    /// The same at the widest model.
     pub fn gap(&self) -> Option<Estimate> {
-        self.widths.last().and_then(|widest| widest.lost)
+        self.widths.last().and_then(|widest| self.lost(widest))
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod headline;
 mod runs;
-mod tables;
+pub(super) mod tables;
 
 use askama::Template;
 use base64::Engine as _;
@@ -39,6 +39,7 @@ pub fn render(input: &ReportInput<'_>, figures: &[Figure]) -> Result<String, Rep
         figures: figures.iter().map(Drawing::of).collect(),
         savings: input.savings.iter().flat_map(tables::savings).collect(),
         transfers: input.transfer.iter().flat_map(tables::transfers).collect(),
+        transfer_base: tables::base_of_transfers(input.transfer),
         optima: input.approach2.iter().map(Optima::of).chain(Optima::of_groups(input)).collect(),
         ratios: input.approaches.iter().flat_map(tables::ratios).collect(),
         forecasts: input.approaches.iter().filter_map(tables::forecast).collect(),
@@ -68,6 +69,7 @@ struct Page<'a> {
     figures: Vec<Drawing<'a>>,
     savings: Vec<SavingRow>,
     transfers: Vec<TransferRow>,
+    transfer_base: String,
     optima: Vec<Optima>,
     ratios: Vec<[String; 4]>,
     forecasts: Vec<[String; 6]>,

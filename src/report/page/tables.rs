@@ -57,10 +57,28 @@ pub fn transfers(group: &Group) -> Vec<TransferRow> {
         cells: [
             estimate(width.status, width.learning_rate, words::amount),
             estimate(width.status, width.loss, words::decimal),
-            estimate(width.status, width.lost, words::decimal),
+            estimate(width.status, group.transfer.lost(width), words::decimal),
         ],
     };
     group.transfer.widths.iter().map(row).collect()
+}
+
+/// Whose best rate the others are tried with: the narrowest width, or where that has none of its own the one that stands in.
+pub fn base_of_transfers(groups: &[Group]) -> String {
+    let other = |group: &Group| {
+        let narrowest = group.transfer.widths.first()?.width;
+        group.transfer.base().filter(|base| base.total_cmp(&narrowest).is_ne())
+    };
+    let bases: Vec<Option<f64>> = groups.iter().map(other).collect();
+    let named = |(group, base): (&Group, &Option<f64>)| match base {
+        Some(base) => format!("width {base} for {}", group.parameterization),
+        None => format!("the narrowest width for {}", group.parameterization),
+    };
+    match bases.as_slice() {
+        [Some(base)] => format!("width {base}"),
+        bases if bases.iter().all(Option::is_none) => "the narrowest width".to_owned(),
+        bases => groups.iter().zip(bases).map(named).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// The optima under one convention.
