@@ -12,11 +12,11 @@ const SAID: &str = "REHEARSAL: no model is trained; every loss comes from a know
 
 /// Commands that meet results, each as it is typed where `out` is a rehearsed sweep, RUN one of its runs, and `fit.json` a fit to it.
 const OF_RESULTS: [&str; 26] = [
-    "fit out --approach 2 --bootstrap 20",
-    "fit out/runs.csv --approach vpnls --bootstrap 20 --json",
-    "fit copy.csv --law flops --bootstrap 20",
-    "fit copy.csv --formula loss=E+B/D^beta --bootstrap 20",
-    "fit out.jsonl --approach 2 --bootstrap 20",
+    "fit out --approach 2 --bootstrap 100",
+    "fit out/runs.csv --approach vpnls --bootstrap 100 --json",
+    "fit copy.csv --law flops --bootstrap 100",
+    "fit copy.csv --formula loss=E+B/D^beta --bootstrap 100",
+    "fit out.jsonl --approach 2 --bootstrap 100",
     "allocate --fit out --flops 1e13",
     "allocate --fit out/fits.json --flops 1e13 --json",
     "predict --fit out --params 1e5 --tokens 2e6",
@@ -32,7 +32,7 @@ const OF_RESULTS: [&str; 26] = [
     "ledger rebuild out",
     "merge merged out",
     "import copy.csv --out imported",
-    "fit imported --approach 2 --bootstrap 20",
+    "fit imported --approach 2 --bootstrap 100",
     "export jsonl out",
     "export parquet copy.csv --out out.parquet",
     "export tensorboard out --out events",
@@ -67,7 +67,7 @@ fn rehearsed() -> Place {
     let place = Place::rehearsed(&[]);
     std::fs::copy(place.path("out/runs.csv"), place.path("copy.csv")).unwrap();
     place.write("out.jsonl", place.says(&["export", "jsonl", "out"]));
-    place.write("fit.json", place.says(&["fit", "copy.csv", "--approach", "vpnls", "--bootstrap", "20", "--json"]));
+    place.write("fit.json", place.says(&["fit", "copy.csv", "--approach", "vpnls", "--bootstrap", "100", "--json"]));
     place
 }
 
@@ -116,8 +116,8 @@ fn json_has_it_too_and_a_folder_tells_it_of_fits_that_do_not() {
     for typed in [
         "status out --json",
         "show out/RUN --json",
-        "fit copy.csv --law flops --bootstrap 20 --json",
-        "fit copy.csv --approach 2 --bootstrap 20 --json",
+        "fit copy.csv --law flops --bootstrap 100 --json",
+        "fit copy.csv --approach 2 --bootstrap 100 --json",
         "allocate --fit out --flops 1e13 --json",
         "predict --fit fit.json --params 1e5 --tokens 2e6 --json",
     ] {
