@@ -94,7 +94,9 @@ fn what_an_unfinished_sweep_has_is_listed_and_no_table_is_named_that_is_not_ther
     let place = Place::rehearsed(&[]);
     let runs = place.read("out/runs.csv");
     let lost = place.results()[3..].to_vec();
-    lost.iter().for_each(|result| std::fs::remove_file(result).unwrap());
+    for result in &lost {
+        std::fs::remove_file(result).unwrap();
+    }
     let left: Vec<String> = runs.lines().skip(1).map(|line| line[..16].to_owned()).collect();
     let left: Vec<&String> =
         left.iter().filter(|id| place.path(&format!("out/runs/{id}/result.json")).exists()).collect();
