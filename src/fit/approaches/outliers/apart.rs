@@ -4,7 +4,7 @@
 //! A run lies apart where a fit that gives it a mean of its own is better by far more than chance: Fisher's F of the
 //! residual sums of squares with and without it, the chance of which is counted once for each run that is looked at. The
 //! scatter that this is measured by is that of the other runs about their own fit, so that noise and a form that is not quite
-//! right count alike. A run must err by 2% as well, because of 2% no answer is lost.
+//! right count alike. A run must err by 2.5% as well: two percent are a bad seed.
 //!
 //! Runs are left out one after the other, the one whose absence helps most first; all up to the last that lies apart do
 //! (Rosner 1983), since two bad runs hide each other from a look at one alone.
@@ -25,7 +25,7 @@ const CHANCE: f64 = 1e-3;
 /// Least ratio of its error to the scatter, squared: with many runs chance alone would accuse what is not worth a word.
 const LEAST: f64 = 64.0;
 /// Least error of the loss, in the logarithm.
-const FLOOR: f64 = 0.02;
+const FLOOR: f64 = 0.025;
 /// Runs of a table, of which at most one may lie apart: where there are more it is the law that does not fit.
 const SHARE: usize = 6;
 /// Most runs that are left out in turn, and most that are tried each time, those of largest error.
@@ -33,6 +33,8 @@ const MOST: usize = 12;
 const TRIED: usize = 16;
 /// Runs above which nothing is looked at: there single runs decide nothing.
 const LONG: usize = 1000;
+/// Runs below which each fit is searched from all starts.
+const SHORT: usize = 60;
 /// Unknowns of the surface, and of a parabola.
 const SURFACE: usize = 5;
 const PARABOLA: usize = 3;
@@ -75,7 +77,9 @@ pub(super) fn of_surface(runs: &[Observation]) -> Vec<Apart> {
     }
     let starts = vpnls::starts(&points);
     let fit = |weights: &[f64], near: Option<[f64; 2]>| {
-        let from: Vec<[f64; 2]> = near.into_iter().chain(starts.iter().copied()).collect();
+        // Of many runs one does not move the fit into another valley.
+        let all = near.is_none() || sorted.len() < SHORT;
+        let from: Vec<[f64; 2]> = near.into_iter().chain(starts.iter().copied().filter(|_| all)).collect();
         vpnls::least(&points, weights, &from)
     };
     let mut now = fit(&vec![1.0; runs.len()], None);
@@ -145,7 +149,10 @@ struct Curve {
 impl Curve {
     /// Nothing where a parabola could not do without one of the sizes.
     fn new(runs: &[Observation], budget: &[usize], weights: &[f64]) -> Option<Self> {
-        let members: Vec<usize> = budget.iter().copied().filter(|i| weights[*i] > 0.0).collect();
+        let mut members: Vec<usize> = budget.iter().copied().filter(|i| weights[*i] > 0.0).collect();
+        // Budgets that differ by a percent are in no order of sizes.
+        members
+            .sort_by(|i, j| runs[*i].params.total_cmp(&runs[*j].params).then(runs[*i].loss.total_cmp(&runs[*j].loss)));
         let x: Vec<f64> = members.iter().map(|i| runs[*i].params.ln()).collect();
         let mut sizes = x.clone();
         sizes.dedup();
