@@ -19,6 +19,7 @@ mod apart;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fit::approaches::least::CONTRADICTING;
 use crate::fit::approaches::points;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::approaches::vpnls;
@@ -36,8 +37,6 @@ const AROUND: f64 = 0.05;
 const MEMBERS: usize = 3;
 /// How far FLOPs per parameter and token may be off the median of the table.
 const SLIP: f64 = 30.0;
-/// Runs that a surface needs before it may contradict one.
-const ENOUGH: usize = 12;
 
 /// Why a run is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -150,7 +149,7 @@ fn mark_slipped(runs: &[Observation], why: &mut [Option<Why>]) {
 
 fn mark_off_surface(runs: &[Observation], why: &mut [Option<Why>], expected: &mut [Option<f64>]) {
     let (kept, others) = trusted(runs, why);
-    if kept.len() < ENOUGH {
+    if kept.len() < CONTRADICTING {
         return;
     }
     let Some(surface) = vpnls::trimmed(&others, Counting::All) else { return };

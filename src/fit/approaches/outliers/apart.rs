@@ -12,7 +12,7 @@
 //! The fit is the surface where there are runs enough, and a parabola for each budget where there are not. A parabola follows
 //! the ends of a curve, and an end may be steep, so that it accuses only sizes between others.
 
-use super::ENOUGH;
+use crate::fit::approaches::least::CONTRADICTING;
 use crate::fit::approaches::points::Points;
 use crate::fit::approaches::vpnls;
 use crate::fit::numerics::chance::beyond_f;
@@ -72,7 +72,7 @@ pub(super) fn of_surface(runs: &[Observation]) -> Vec<Apart> {
     });
     let sorted: Vec<Observation> = order.iter().map(|i| runs[*i].clone()).collect();
     let points = Points::new(&sorted, Counting::All);
-    if !(ENOUGH..=LONG).contains(&runs.len()) || points.too_few() || points.flat() {
+    if !(CONTRADICTING..=LONG).contains(&runs.len()) || points.too_few() || points.flat() {
         return Vec::new();
     }
     let starts = vpnls::starts(&points);
