@@ -6,7 +6,10 @@ use assert_cmd::assert::OutputAssertExt as _;
 use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 
-use runner::observation::Observation;
+use runner::fit::Bootstrap;
+use runner::fit::approaches::complete::{self, Options};
+use runner::fit::approaches::forecast::BENT;
+use runner::observation::{Counting, Observation};
 
 use super::surface::{CHINCHILLA, Runs as _, noisy};
 use crate::common::{Place, assert_needs_no_reader};
@@ -95,10 +98,38 @@ fn a_loss_beyond_the_budgets_counts_what_the_surface_missed_of_the_last_one() {
         said.contains("fitted without its largest budget, 3.3") && said.contains("misses the losses there by"),
         "{said}"
     );
+    assert!(
+        said.contains("warning: the law bends: the surface of the smaller budgets lies above nearly all"),
+        "{said}"
+    );
     let width = |[low, high]: [f64; 2]| high - low;
     assert!(width(beyond) > 3.0 * width(inside), "{inside:?} {beyond:?}");
     let truth = CHINCHILLA.loss(4e9, 4.2e10) - bent(6.0 * 4e9 * 4.2e10);
     assert!(beyond[0] < truth && truth < beyond[1], "{truth} {beyond:?}");
+}
+
+#[test]
+fn errors_on_one_side_are_called_a_bend_only_where_noise_does_not_explain_them() {
+    // Extrapolated noise errs on one side as well: 40 tables of a law that does not bend, and 10 of one that does.
+    let leaning = |seed: u64, bend: f64| {
+        let mut runs = noisy(CHINCHILLA.grid(&[1e17, 1e18, 1e19], 7, 4.0), 0.005, seed);
+        for run in &mut runs {
+            run.loss += bend * (410.7 / run.tokens.powf(0.28)) * (run.params / 8e7).log10();
+        }
+        let options = Options { bootstrap: Bootstrap { resamples: 0, seed: 0 }, held_out: 0, ..Options::default() };
+        let (fit, _) = complete::least_squares(&runs, Counting::All, &options);
+        let (forecast, rms) = (fit.forecast?, fit.residuals?.rms);
+        let loss = fit.priced()?.surface.loss(fit.priced()?.n_opt(1e19), fit.priced()?.d_opt(1e19));
+        forecast.leaning(fit.points, rms, loss)
+    };
+    let count = |seeds: std::ops::Range<u64>, bend: f64| {
+        let found: Vec<_> = seeds.filter_map(|seed| leaning(seed, bend)).collect();
+        (found.len(), found.iter().filter(|leaning| leaning.chance < BENT).count())
+    };
+    let (one_sided, bent) = count(0..40, 0.0);
+    assert!(one_sided >= 3 && bent <= 3, "{one_sided} one-sided, {bent} bent of 40");
+    let (_, bent) = count(0..10, 0.15);
+    assert!(bent >= 8, "{bent} of 10");
 }
 
 #[test]

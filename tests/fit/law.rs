@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use assert_cmd::assert::{Assert, OutputAssertExt as _};
+use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -259,6 +260,16 @@ fn laws_of_one_variable_show_intervals_dimension_and_status() {
     let [low, high] = [0, 1].map(|end| offset["intervals"]["alpha"][end].as_f64().unwrap());
     assert!(low < 0.25 && 0.25 < high && offset["residuals"]["rms"].is_f64(), "{offset}");
     fit(&csv, &["--law", "tokens"]).success().stdout(contains("1/alpha to 4/alpha")).stdout(contains("4.0 to 16.0"));
+    // Of few rows the intervals of two unknowns are too narrow, and how wide they should be is said: t over the normal quantile.
+    let rows = |count: usize| csv.lines().take(1 + count).collect::<Vec<_>>().join("\n") + "\n";
+    fit(&rows(6), &["--law", "tokens"])
+        .success()
+        .stdout(contains("of the pure law hold the truth in about 89 of 100 tables; 1.4 times"));
+    fit(&rows(9), &["--law", "tokens"]).success().stdout(contains("of the pure law hold").not());
+    // Of five rows AICc judges one form, which is no preference.
+    let found = &objects(&fit(&rows(5), &["--law", "tokens", "--json"]).success())[0];
+    assert_eq!((&found["by_criterion"], &found["status"]), (&serde_json::Value::Null, &"too_few_points".into()));
+    assert!(found["conclusion"].as_str().unwrap().contains("too few to tell which form"), "{found}");
     fit("tokens,loss\n1,3\n2,3\n3,3\n4,3\n5,3\n", &["--law", "tokens"])
         .success()
         .stdout(contains("all losses are equal"));

@@ -1,6 +1,7 @@
 //! The fitter: recovery of known surfaces, and statuses where nothing can be recovered.
 
 mod allocate;
+mod apart;
 mod approach1;
 mod approach2;
 mod approach3;

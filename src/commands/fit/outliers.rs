@@ -83,7 +83,10 @@ fn told(found: &[Outlier]) -> String {
                 Params(large)
             );
         }
-        let name = |o: &&Outlier| format!("{} on {} tokens, loss {:.3}", Params(o.params), Tokens(o.tokens), o.loss);
+        let name = |o: &&Outlier| {
+            let expected = o.expected.map_or_else(String::new, |loss| format!(" where the others say {loss:.3}"));
+            format!("{} on {} tokens, loss {:.3}{expected}", Params(o.params), Tokens(o.tokens), o.loss)
+        };
         let named: Vec<String> = of.iter().take(MOST_NAMED).map(name).collect();
         let more = of.len().saturating_sub(MOST_NAMED);
         let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
@@ -100,7 +103,7 @@ fn reason(why: Why) -> &'static str {
         Why::Tokens => "where a factor of a thousand or a million in tokens would fit: is the unit wrong?",
         Why::Params => "where a factor of a thousand or a million in parameters would fit: is the unit wrong?",
         Why::Bits => "whose loss would fit if it were in bits",
-        Why::OffSurface => "far off the surface that the others agree on",
+        Why::OffSurface => "far from what the others agree on",
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 use crate::cli::SurfaceArgs;
-use crate::fit::approaches::forecast::Forecast;
+use crate::fit::approaches::forecast::{BENT, Forecast, Leaning};
 use crate::fit::approaches::points::Trained;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::surface::Priced;
@@ -82,6 +82,30 @@ impl Fitted {
              single runs",
             Ratio(factor),
         );
+        self.note_bent();
+    }
+
+    /// Says what errors on one side mean.
+    fn note_bent(&self) {
+        let Some(forecast) = self.summary.forecast else { return };
+        let (at, surface) = (forecast.budget, self.priced.surface);
+        // The losses held out are a few percent above that of their optimum, which errs towards noise.
+        let loss = surface.loss(self.priced.n_opt(at), self.priced.d_opt(at));
+        let rms = self.summary.residuals.map_or(f64::NAN, |residuals| residuals.rms);
+        let Some(Leaning { high, chance }) = forecast.leaning(self.summary.points, rms, loss) else { return };
+        let side = if high { "above" } else { "below" };
+        if chance < BENT {
+            tell!(
+                "warning: the law bends: the surface of the smaller budgets lies {side} nearly all of these losses, by more than \
+                 runs that scatter about one surface would show (Chow's F, p = {chance:.3}). More seeds do not mend that; a budget \
+                 nearer to the one that you ask for does"
+            );
+        } else {
+            tell!(
+                "note: the surface of the smaller budgets lies {side} nearly all of these losses. These runs do not tell whether the law \
+                 bends or the noise of the smaller budgets grows with the distance (Chow's F, p = {chance:.2})"
+            );
+        }
     }
 
     /// Says that FLOPs of a model of so many parameters are foretold, where it is larger than any that was trained and FLOPs are

@@ -114,8 +114,7 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
     if let Some(laws) = laws {
         set_laws(&mut result, &curves, &laws, &drawn);
     }
-    let told = observations.iter().filter(|run| run.params_by(counting).is_some()).count();
-    result.conclusion = conclusion::of(&result, told);
+    result.conclusion = conclusion::of(&result, observations);
     result
 }
 

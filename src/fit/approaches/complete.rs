@@ -130,9 +130,9 @@ fn with_held_out(
         let converged = held_out.fit.priced().filter(|_| held_out.fit.status == Status::Converged);
         let [_, seen] = held_out.fit.trained?.flops;
         let Summary { residuals, points, .. } = &held_out.fit;
-        // Each of the five constants takes a degree of freedom.
-        let free = *points as f64 / (*points as f64 - 5.0);
-        let scatter = residuals.filter(|_| *points > 5).map(|residuals| residuals.rms * free.sqrt());
+        let free = *points as f64 / (*points as f64 - forecast::SURFACE_UNKNOWNS as f64);
+        let scatter =
+            residuals.filter(|_| *points > forecast::SURFACE_UNKNOWNS).map(|residuals| residuals.rms * free.sqrt());
         forecast::of_surface(&converged?, seen, scatter, &held_out.runs, fitted.counting)
     });
     (Summary { forecast, ..Summary::from(fitted) }, held_out)

@@ -6,8 +6,12 @@ use crate::fit::Bootstrap;
 use crate::fit::approaches::approach2;
 use crate::fit::approaches::optimal::PowerLaw;
 use crate::fit::approaches::surface::Priced;
+use crate::fit::numerics::chance::beyond_f;
 use crate::fit::table::budgets::same_budget;
 use crate::observation::{Counting, Observation};
+
+/// Constants of the surface, each of which takes a degree of freedom.
+pub const SURFACE_UNKNOWNS: usize = 5;
 
 /// The largest budget as predicted from the smaller ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +100,39 @@ impl Forecast {
         let (square, scatter) = (self.loss_rms?.powi(2), self.scatter.unwrap_or(0.0).powi(2));
         let error = (square - scatter).max(scatter / self.points as f64).min(square).sqrt();
         (steps > 0.0 && steps.is_finite()).then_some(error * steps)
+    }
+}
+
+/// What it means that the errors at the budget held out lie on one side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Leaning {
+    /// Whether the losses are predicted too high.
+    pub high: bool,
+    /// The chance that runs that scatter about one surface like those that were fitted would be missed by as much.
+    pub chance: f64,
+}
+
+/// The chance at which errors count as one-sided.
+const LEANS: f64 = 0.01;
+/// The chance at which a law counts as bent.
+pub const BENT: f64 = 0.05;
+
+impl Forecast {
+    /// Whether the errors lie on one side, by Student's t of their mean; and by Chow's test (1960, predictive failure) whether the
+    /// noise of the runs explains it: extrapolating errs on one side as well. Chow's F compares the residuals of all runs about one
+    /// surface with those of the smaller budgets about theirs. `points` runs have residuals of `rms` in the logarithm, and the
+    /// losses held out are near `loss`.
+    pub fn leaning(&self, points: usize, rms: f64, loss: f64) -> Option<Leaning> {
+        let (held, mean) = (self.points, self.loss_mean?);
+        let free = (points.checked_sub(held)?).checked_sub(SURFACE_UNKNOWNS)?;
+        let spread = (self.loss_rms?.powi(2) - mean * mean).max(0.0) / held.checked_sub(1)? as f64;
+        if beyond_f(mean * mean / spread, 1, held - 1) > LEANS {
+            return None;
+        }
+        let scatter = (self.scatter? / loss).powi(2);
+        let added = (points as f64 * rms * rms - free as f64 * scatter).max(0.0);
+        let chance = beyond_f(added / held as f64 / scatter, held, free);
+        (!chance.is_nan()).then_some(Leaning { high: mean > 0.0, chance })
     }
 }
 

@@ -9,12 +9,17 @@
 //! 3. *Off the surface.* Least trimmed squares (Rousseeuw 1984) fit the surface to the three quarters of the other runs that
 //!    agree best. A run is off it where its log loss errs by more than 0.1 and by more than eight times the robust scatter;
 //!    a factor of a thousand in tokens or parameters, or a loss in bits, that would explain it is named.
+//! 4. *Apart.* A fit without the run is better by far more than chance ([`apart`]): of the surface, or of the parabola of its
+//!    budget. This sees errors of a few percent, and at the ends of a grid.
 //!
 //! Where the third sign would take more than a quarter of the runs, it is the surface that does not fit, and nobody is
 //! accused.
 
+mod apart;
+
 use serde::{Deserialize, Serialize};
 
+use crate::fit::approaches::least::CONTRADICTING;
 use crate::fit::approaches::points;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::approaches::vpnls;
@@ -32,8 +37,6 @@ const AROUND: f64 = 0.05;
 const MEMBERS: usize = 3;
 /// How far FLOPs per parameter and token may be off the median of the table.
 const SLIP: f64 = 30.0;
-/// Runs that a surface needs before it may contradict one.
-const ENOUGH: usize = 12;
 
 /// Why a run is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,7 +54,7 @@ pub enum Why {
     Params,
     /// The loss looks like bits per token.
     Bits,
-    /// Far off the surface that the others agree on.
+    /// Far from what the others agree on.
     OffSurface,
 }
 
@@ -69,6 +72,9 @@ pub struct Outlier {
     pub loss: f64,
     /// Why it is not believed.
     pub why: Why,
+    /// The loss that the others say it has, where they say one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<f64>,
 }
 
 /// The runs that the rest contradicts, in the order of the table; none in tables so long that they are training curves,
@@ -78,12 +84,14 @@ pub fn find(runs: &[Observation]) -> Vec<Outlier> {
         return Vec::new();
     }
     let mut why: Vec<Option<Why>> = vec![None; runs.len()];
+    let mut expected: Vec<Option<f64>> = vec![None; runs.len()];
     mark_slipped(runs, &mut why);
     mark_stuck(runs, &mut why);
-    mark_off_surface(runs, &mut why);
+    mark_off_surface(runs, &mut why, &mut expected);
+    mark_apart(runs, &mut why, &mut expected);
     let outlier = |(index, why): (usize, Option<Why>)| {
         let Observation { params, tokens, loss, .. } = runs[index];
-        Some(Outlier { index, params, tokens, loss, why: why? })
+        Some(Outlier { index, params, tokens, loss, why: why?, expected: expected[index] })
     };
     why.into_iter().enumerate().filter_map(outlier).collect()
 }
@@ -139,18 +147,35 @@ fn mark_slipped(runs: &[Observation], why: &mut [Option<Why>]) {
     }
 }
 
-fn mark_off_surface(runs: &[Observation], why: &mut [Option<Why>]) {
-    let kept: Vec<usize> = (0..runs.len()).filter(|i| why[*i].is_none()).collect();
-    if kept.len() < ENOUGH {
+fn mark_off_surface(runs: &[Observation], why: &mut [Option<Why>], expected: &mut [Option<f64>]) {
+    let (kept, others) = trusted(runs, why);
+    if kept.len() < CONTRADICTING {
         return;
     }
-    let others: Vec<Observation> = kept.iter().map(|i| runs[*i].clone()).collect();
     let Some(surface) = vpnls::trimmed(&others, Counting::All) else { return };
     let error = |run: &Observation| (run.loss / surface.loss(run.params, run.tokens)).ln().abs();
     let (off, scatter) = far_off(&others.iter().map(error).collect::<Vec<f64>>());
     for i in off.into_iter().map(|at| kept[at]) {
-        why[i] = Some(explain(&runs[i], &surface, (3.0 * scatter).max(0.02)));
+        let reason = explain(&runs[i], &surface, (3.0 * scatter).max(0.02));
+        why[i] = Some(reason);
+        expected[i] = Some(surface.loss(runs[i].params, runs[i].tokens)).filter(|_| reason == Why::OffSurface);
     }
+}
+
+fn mark_apart(runs: &[Observation], why: &mut [Option<Why>], expected: &mut [Option<f64>]) {
+    for look in [apart::of_surface, apart::of_budgets] {
+        let (kept, others) = trusted(runs, why);
+        for found in look(&others) {
+            why[kept[found.index]] = Some(Why::OffSurface);
+            expected[kept[found.index]] = Some(found.expected);
+        }
+    }
+}
+
+/// The runs that nothing is said of so far, by their places and by themselves.
+fn trusted(runs: &[Observation], why: &[Option<Why>]) -> (Vec<usize>, Vec<Observation>) {
+    let kept = (0..runs.len()).filter(|i| why[*i].is_none());
+    kept.map(|i| (i, runs[i].clone())).unzip()
 }
 
 /// What would bring a run onto the surface.

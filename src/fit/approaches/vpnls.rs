@@ -112,6 +112,27 @@ pub(super) fn trimmed(observations: &[Observation], counting: Counting) -> Optio
     ends.into_iter().min_by(|a, b| a.1.total_cmp(&b.1))?.0
 }
 
+/// The least-squares surface of some runs.
+pub(super) struct Least {
+    pub(super) surface: Surface,
+    /// Residual sum of squares, in nats^2.
+    pub(super) squares: f64,
+    /// Its exponents, from which neighbouring fits start.
+    pub(super) exponents: [f64; 2],
+}
+
+/// Exponents from which to search for the surface of all but a few of these runs.
+pub(super) fn starts(points: &Points) -> Vec<[f64; 2]> {
+    Problem { points, weights: &vec![1.0; points.len()] }.grid()
+}
+
+/// The least-squares surface of the runs at these weights, from the best of `starts`.
+pub(super) fn least(points: &Points, weights: &[f64], starts: &[[f64; 2]]) -> Least {
+    let problem = Problem { points, weights };
+    let (exponents, squares) = problem.best(starts);
+    Least { surface: problem.surface(&exponents), squares, exponents }
+}
+
 struct Problem<'a> {
     points: &'a Points,
     weights: &'a [f64],

@@ -9,7 +9,7 @@
 
 mod selection;
 
-pub use selection::{MOST, Selection, select};
+pub use selection::{MOST, Narrow, Selection, select};
 
 use std::collections::BTreeMap;
 
@@ -325,7 +325,8 @@ mod tests {
         let x: Vec<f64> = (0..6).map(|i| 1e6 * 4_f64.powi(i)).collect();
         let y: Vec<f64> = x.iter().map(|x| 2.0 + 1.5 * (x / 1e6).powf(-0.5)).collect();
         let five = select(&x[..5], &y[..5], &BOOTSTRAP);
-        assert_eq!(five.status, Status::TooFewPoints, "{five:?}");
+        assert_eq!((five.status, five.by_criterion, five.by_forecast), (Status::TooFewPoints, None, None), "{five:?}");
+        assert_eq!(five.preferred().map(|law| law.curve.form), Some(Form::Pure), "the simplest is still shown");
         assert!(
             five.conclusion.starts_with("Runs of 5 different values are too few to tell which form"),
             "{}",

@@ -4,23 +4,26 @@ use std::fmt::Write as _;
 
 use crate::fit::approaches::approach2::{Approach2, Optimum};
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
+use crate::fit::approaches::outliers::{self, Outlier};
 use crate::fit::estimate::words;
 use crate::fit::{Estimate, Status};
-use crate::units::{Flops, Ratio};
+use crate::observation::Observation;
+use crate::units::{Flops, Params, Ratio, Tokens};
 
 /// Budgets that a sentence names before it counts the rest.
 const MOST_NAMED: usize = 8;
 
-/// The conclusion of a fit whose numbers are all in place.
-///
-/// `told` runs tell parameters by its convention.
-pub(super) fn of(fit: &Approach2, told: usize) -> String {
+/// The conclusion of a fit to these runs, whose numbers are all in place.
+pub(super) fn of(fit: &Approach2, runs: &[Observation]) -> String {
+    let told = runs.iter().filter(|run| run.params_by(fit.counting).is_some()).count();
+    let bad = bad(fit, runs);
     let mut sentences = Vec::new();
     match (&fit.n_opt, &fit.d_opt) {
         (Some(n_opt), Some(d_opt)) => sentences.push(laws(fit, n_opt, d_opt)),
-        _ => sentences.push(nothing(fit, told)),
+        _ => sentences.push(nothing(fit, told, !bad.is_empty())),
     }
-    sentences.extend(left_out(fit));
+    sentences.extend(left_out(fit, &bad));
+    sentences.extend(bad.iter().map(|(budget, runs)| spoiled(*budget, runs)));
     sentences.extend(steep(fit));
     sentences.join(" ")
 }
@@ -55,7 +58,45 @@ fn trend(first: &TokensPerParam, last: &TokensPerParam) -> &'static str {
     }
 }
 
-fn nothing(fit: &Approach2, told: usize) -> String {
+/// Budgets without a minimum that have runs far from what the others say. More runs would not mend these.
+fn bad(fit: &Approach2, runs: &[Observation]) -> Vec<(f64, Vec<Outlier>)> {
+    let is_lost = |optimum: &Optimum| matches!(optimum.status, Status::EdgeMinimum | Status::NotIdentified);
+    if !fit.optima.iter().any(is_lost) {
+        return Vec::new();
+    }
+    let mut apart = outliers::find(runs);
+    apart.retain(|outlier| outlier.expected.is_some());
+    let away = |outlier: &Outlier, optimum: &Optimum| (runs[outlier.index].budget() / optimum.budget).ln().abs();
+    let nearest = |outlier: &Outlier| {
+        let optima = fit.optima.iter();
+        optima.min_by(|a, b| away(outlier, a).total_cmp(&away(outlier, b))).map(|optimum| optimum.budget)
+    };
+    let of = |optimum: &Optimum| {
+        let here =
+            |outlier: &&Outlier| nearest(outlier).is_some_and(|budget| budget.total_cmp(&optimum.budget).is_eq());
+        (optimum.budget, apart.iter().filter(here).copied().collect::<Vec<_>>())
+    };
+    fit.optima.iter().filter(|optimum| is_lost(optimum)).map(of).filter(|(_, runs)| !runs.is_empty()).collect()
+}
+
+/// What to do about runs that keep a budget from having a minimum.
+fn spoiled(budget: f64, runs: &[Outlier]) -> String {
+    let one = |run: &Outlier| {
+        let expected = run.expected.unwrap_or(f64::NAN);
+        let side = if run.loss > expected { "above" } else { "below" };
+        let (params, tokens, off) = (Params(run.params), Tokens(run.tokens), (run.loss - expected).abs());
+        format!("{params} parameters on {tokens} tokens is {off:.3} nats {side} what the others say, {expected:.3}")
+    };
+    let told: Vec<String> = runs.iter().take(MOST_NAMED).map(one).collect();
+    format!(
+        "Left out {}: there the run of {}. Run it again, or leave it out with `runner fit --exclude-outliers`.",
+        Flops(budget),
+        told.join("; that of ")
+    )
+}
+
+/// `bad`: whether runs are to blame, so that there is no need of more of them.
+fn nothing(fit: &Approach2, told: usize, bad: bool) -> String {
     let identified = fit.optima.iter().filter(|optimum| optimum.status == Status::Converged).count();
     match (fit.optima.len(), identified) {
         (0, _) if told == 0 => format!("No run has parameters counted as {}.", fit.counting.name()),
@@ -66,14 +107,16 @@ fn nothing(fit: &Approach2, told: usize) -> String {
         (1, 1) => {
             "One budget gives one optimum, and a power law needs three: train at least two more budgets.".to_owned()
         }
+        (_, 2) if bad => "Two optima always lie on a line, so they cannot show a power law.".to_owned(),
         (_, 1) => "Only one budget has an optimum, and a power law needs three.".to_owned(),
         (_, 2) => "Two optima always lie on a line, so they cannot show a power law: train a third budget.".to_owned(),
         _ => "Not identified: no budget has a usable minimum, so there is no conclusion.".to_owned(),
     }
 }
 
-/// One sentence for each reason for which budgets were left out.
-fn left_out(fit: &Approach2) -> impl Iterator<Item = String> {
+/// One sentence for each reason for which budgets were left out, but those that bad runs spoiled.
+fn left_out(fit: &Approach2, bad: &[(f64, Vec<Outlier>)]) -> impl Iterator<Item = String> {
+    let is_bad = |optimum: &&Optimum| !bad.iter().any(|(budget, _)| budget.total_cmp(&optimum.budget).is_eq());
     let reasons = [
         (Status::TooFewPoints, "fewer than 4 different sizes; train more sizes"),
         (
@@ -85,8 +128,9 @@ fn left_out(fit: &Approach2) -> impl Iterator<Item = String> {
             "no minimum, or too many resamples without one; train sizes farther apart or more seeds",
         ),
     ];
-    reasons.into_iter().filter_map(|(status, reason)| {
-        let budgets = named(fit.optima.iter().filter(|optimum| optimum.status == status).map(|optimum| optimum.budget));
+    reasons.into_iter().filter_map(move |(status, reason)| {
+        let left_out = fit.optima.iter().filter(is_bad).filter(|optimum| optimum.status == status);
+        let budgets = named(left_out.map(|optimum| optimum.budget));
         (!budgets.is_empty()).then(|| format!("Left out {budgets}: {reason}."))
     })
 }
