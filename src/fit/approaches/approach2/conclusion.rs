@@ -65,7 +65,8 @@ fn bad(fit: &Approach2, runs: &[Observation]) -> Vec<(f64, Vec<Outlier>)> {
         return Vec::new();
     }
     let mut apart = outliers::find(runs);
-    apart.retain(|outlier| outlier.expected.is_some());
+    // Training goes wrong upwards. Where runs lie far below, it is rather the others that lie above, or the law that does not fit.
+    apart.retain(|outlier| outlier.expected.is_some_and(|expected| outlier.loss > expected));
     let away = |outlier: &Outlier, optimum: &Optimum| (runs[outlier.index].budget() / optimum.budget).ln().abs();
     let nearest = |outlier: &Outlier| {
         let optima = fit.optima.iter();
@@ -83,9 +84,8 @@ fn bad(fit: &Approach2, runs: &[Observation]) -> Vec<(f64, Vec<Outlier>)> {
 fn spoiled(budget: f64, runs: &[Outlier]) -> String {
     let one = |run: &Outlier| {
         let expected = run.expected.unwrap_or(f64::NAN);
-        let side = if run.loss > expected { "above" } else { "below" };
-        let (params, tokens, off) = (Params(run.params), Tokens(run.tokens), (run.loss - expected).abs());
-        format!("{params} parameters on {tokens} tokens is {off:.3} nats {side} what the others say, {expected:.3}")
+        let (params, tokens, off) = (Params(run.params), Tokens(run.tokens), run.loss - expected);
+        format!("{params} parameters on {tokens} tokens is {off:.3} nats above what the others say, {expected:.3}")
     };
     let told: Vec<String> = runs.iter().take(MOST_NAMED).map(one).collect();
     format!(
