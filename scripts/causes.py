@@ -130,7 +130,7 @@ def step(cause, instead, budget, of, known=None):
     row = {"cause": cause, "instead": instead, "budget": f"{budget:g}", "factor": "", "low": "", "high": "", "status": "not_identified"}
     if value is not None and len(draws) >= (1 - MISSING) * DRAWS:
         ends = draws[int(0.025 * len(draws))], draws[int(0.975 * len(draws))]
-        row |= dict(zip(("factor", "low", "high"), (f"{math.exp(x):.3f}" for x in (value, *ends)))) | {"status": "converged"}
+        row |= dict(zip(("factor", "low", "high"), (f"{math.exp(x):.6f}" for x in (value, *ends)))) | {"status": "converged"}
     return row
 
 
@@ -195,7 +195,7 @@ def of_forms(base):
     rows = [step("form of fit", "the largest budget's curve alone", top, lambda rng: less(base[top].ratio(rng)[ALL], alone))]
     for fit in told["approaches"]:
         if fit["counting"] == "all" and fit["approach"] in FORMS:
-            ends = {name: f"{at_top(fit)[end] / plain:.3f}" for name, end in (("factor", "value"), ("low", "low"), ("high", "high"))}
+            ends = {name: f"{at_top(fit)[end] / plain:.6f}" for name, end in (("factor", "value"), ("low", "low"), ("high", "high"))}
             rows.append({"cause": "form of fit", "instead": FORMS[fit["approach"]], "budget": f"{top:g}", **ends, "status": fit["status"]})
         if fit["counting"] == "all" and fit["approach"] == "1":
             none = {"factor": "", "low": "", "high": "", "status": fit["status"]}

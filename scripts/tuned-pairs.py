@@ -119,7 +119,7 @@ def found_in(budgets):
         shown = [found[k], values[int(0.025 * len(values))], values[int(0.975 * len(values))]]
         if k < 2 * len(budgets):
             shown = [math.exp(x) for x in shown]
-        rows.append([*name, *(f"{x:.3f}" for x in shown)])
+        rows.append([*name, *(f"{x:.6f}" for x in shown)])
     return rows
 
 
@@ -128,10 +128,11 @@ def main():
     keep = asked in (["--write"], ["--check"])
     budgets = points(TABLES if keep or not asked else asked)
     gains = [p[2] - p[3] for of in budgets.values() for p in of]
-    gain, most = f"{sum(gains) / len(gains):.4f}", f"{max(gains):.4f}"
+    gain, most = f"{sum(gains) / len(gains):.6f}", f"{max(gains):.6f}"
     print(f"{len(gains)} points; tuning gains {gain} nats on average, {most} at most")
     rows = found_in(budgets)
     for what, kind, budget, value, low, high in rows:
+        value, low, high = (f"{float(x):.3f}" for x in (value, low, high))
         print(f"{what} {kind}{budget and f' at {budget} FLOPs'}: {value} ({low} to {high})")
     if keep:
         rows += [["gain_nats", "mean", "", gain, "", ""], ["gain_nats", "most", "", most, "", ""]]
