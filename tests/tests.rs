@@ -22,6 +22,7 @@ mod program;
 mod question;
 mod recipes;
 mod report;
+mod reproduced;
 #[cfg(unix)]
 mod slurm;
 mod spec;
