@@ -3,6 +3,8 @@
 tuning found there, and draws the residuals of each budget's parabolas again, both of a point together (paired bootstrap, 95%).
 
 Usage: scripts/tuned-pairs.py [TABLE...]       [default: results/why-15-tuning/runs.csv results/tuned-1e13/runs.csv]
+       scripts/tuned-pairs.py --write          also writes results/tuned-pairs.csv
+       scripts/tuned-pairs.py --check          exits 1 where that table is not the one of the runs
 """
 
 import csv
@@ -15,6 +17,7 @@ from pathlib import Path
 DRAWS = 4000
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 TABLES = [RESULTS / name / "runs.csv" for name in ["why-15-tuning", "tuned-1e13"]]
+KEPT = RESULTS / "tuned-pairs.csv"
 # How the axes write what the spec begins with.
 RULES = {"optimizer.learning_rate": "value = 0.0075 ", "optimizer.batch_tokens": "value = 465.0 ", "optimizer.weight_decay": "0.1"}
 
@@ -98,8 +101,8 @@ def drawn(of, rng):
     return [[p[0], p[1], p[2] + a, p[3] + b] for p, (a, b) in zip(on, rng.choices(off, k=len(off)))]
 
 
-def main():
-    budgets = points(sys.argv[1:] or TABLES)
+def found_in(budgets):
+    """Rows of what, kind, budget, value, low and high."""
     found = answers(budgets)
     if found is None:
         sys.exit("a budget has no minimum inside its sizes")
@@ -107,18 +110,37 @@ def main():
     split = {budget: residuals(of) for budget, of in budgets.items()}
     draws = [answers({budget: drawn(of, rng) for budget, of in split.items()}) for _ in range(DRAWS)]
     draws = [draw for draw in draws if draw]
-    gains = [p[2] - p[3] for of in budgets.values() for p in of]
-    print(f"{len(gains)} points; tuning gains {sum(gains) / len(gains):.4f} nats on average, {max(gains):.4f} at most")
     print(f"{len(draws)} of {DRAWS} draws have a minimum at each budget")
-    names = [f"optimal {what}, tuned over plain, at {budget:g} FLOPs" for what in ("size", "tokens per parameter") for budget in budgets]
-    for of in ("N_opt", "D_opt"):
-        names += [f"exponent of {of} by the rules", f"exponent of {of} tuned", f"{of}: tuned less by the rules"]
+    names = [(what, "tuned_over_rules", f"{budget:g}") for what in ("params", "tokens_per_param") for budget in budgets]
+    names += [(what, kind, "") for what in ("n_opt_exponent", "d_opt_exponent") for kind in ("rules", "tuned", "tuned_less_rules")]
+    rows = []
     for k, name in enumerate(names):
         values = sorted(draw[k] for draw in draws)
         shown = [found[k], values[int(0.025 * len(values))], values[int(0.975 * len(values))]]
         if k < 2 * len(budgets):
             shown = [math.exp(x) for x in shown]
-        print("{}: {:.3f} ({:.3f} to {:.3f})".format(name, *shown))
+        rows.append([*name, *(f"{x:.6f}" for x in shown)])
+    return rows
+
+
+def main():
+    asked = sys.argv[1:]
+    keep = asked in (["--write"], ["--check"])
+    budgets = points(TABLES if keep or not asked else asked)
+    gains = [p[2] - p[3] for of in budgets.values() for p in of]
+    gain, most = f"{sum(gains) / len(gains):.6f}", f"{max(gains):.6f}"
+    print(f"{len(gains)} points; tuning gains {gain} nats on average, {most} at most")
+    rows = found_in(budgets)
+    for what, kind, budget, value, low, high in rows:
+        value, low, high = (f"{float(x):.3f}" for x in (value, low, high))
+        print(f"{what} {kind}{budget and f' at {budget} FLOPs'}: {value} ({low} to {high})")
+    if keep:
+        rows += [["gain_nats", "mean", "", gain, "", ""], ["gain_nats", "most", "", most, "", ""]]
+        text = "".join(",".join(row) + "\n" for row in [["what", "kind", "budget", "value", "low", "high"], *rows])
+        if asked == ["--write"]:
+            KEPT.write_text(text, encoding="utf-8")
+        elif not KEPT.exists() or KEPT.read_text(encoding="utf-8") != text:
+            sys.exit(f"{KEPT} is not that of the runs: run scripts/tuned-pairs.py --write")
 
 
 main()

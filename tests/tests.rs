@@ -23,6 +23,7 @@ mod question;
 mod recipes;
 mod rehearsed;
 mod report;
+mod reproduced;
 #[cfg(unix)]
 mod slurm;
 mod spec;

@@ -38,6 +38,7 @@ const STAND_IN: (&str, &str) = ("train.py", include_str!("../../examples/program
 pub const TEMPLATES: &[Template] = &[
     template!("quickstart", "sweep", "sweeps/quickstart.toml", "IsoFLOP curves of the built-in language in minutes on a laptop"),
     template!("isoflop", "sweep", "sweeps/isoflop.toml", "IsoFLOP curves of a text"),
+    template!("isoflop-tuned", "sweep", "sweeps/isoflop-tuned.toml", "IsoFLOP curves of a text by rules fitted on tuned points"),
     template!("isoflop-mup", "sweep", "sweeps/isoflop-mup.toml", "IsoFLOP curves: how much compute muP saves compared with tuning each size"),
     template!("mup-transfer", "sweep", "sweeps/mup-transfer.toml", "Whether the best learning rate of a narrow model holds on a wide one"),
     template!("tune", "sweep", "sweeps/tune.toml", "The best learning rate and batch size for each size"),
