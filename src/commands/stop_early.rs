@@ -63,7 +63,7 @@ fn axes(ledger: &Ledger, asked: &[String]) -> anyhow::Result<Vec<String>> {
     anyhow::ensure!(
         !known.is_empty(),
         "{}: its runs differ in no axis, so none of them was tried against others to be tuned; stopping early is for sweeps \
-         with fit.tuned or sweep.tune, such as `runner init tune` writes",
+         with fit.tuned or sweep.tune, such as `runner init laws-transfer` writes",
         ledger.dir().display()
     );
     anyhow::ensure!(
