@@ -62,7 +62,6 @@ fn table(
         claim::not_of_results(path)?;
     }
     let tables = read(runs)?;
-    note_no_loss(&tables.runs, runs);
     let table = if *curves {
         tables
             .curves
@@ -97,6 +96,7 @@ fn read(path: &Path) -> anyhow::Result<Tables> {
     if kinds.is_some_and(|kinds| kinds.iter().flatten().any(|kind| kind == REHEARSAL)) {
         rehearsed::say();
     }
+    note_no_loss(&tables.runs, path);
     if path.is_dir()
         && !has_tables_only(path)
         && let Some(missing) = folder::missing_results(&Ledger::open(path)?)
@@ -121,9 +121,7 @@ fn note_no_loss(table: &Table, runs: &Path) {
 /// The experiment that is asked for, and its runs.
 fn of_folder(args: &FolderArgs) -> anyhow::Result<(Experiment, Vec<Run>)> {
     let FolderArgs { runs: path, out: _, name: given } = args;
-    let tables = read(path)?;
-    note_no_loss(&tables.runs, path);
-    let runs = runs::runs(&tables)?;
+    let runs = runs::runs(&read(path)?)?;
     Ok((Experiment { name: given.clone().unwrap_or_else(|| name(path)), headline: headline(path) }, runs))
 }
 
