@@ -13,7 +13,7 @@ use crate::common::{Place, assert_code, repository, text};
 const PAGES: [&str; 3] = ["docs/reproduction.md", "README.md", "docs/parameterizations.md"];
 
 /// Commands on committed results whose estimates these pages have.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "compare results/isoflop results/why-15-context",
     "compare results/isoflop results/why-15-embedding",
     "compare results/isoflop results/why-15-schedule",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 8] = [
     "compare results/why-15-tuning results/completep",
     "allocate --flops 1e14 --fit results/isoflop",
     "allocate --flops 3e14 --fit results/isoflop",
+    "fit results/kaplan-1-kaplan/runs.csv --recount non-embedding --approach 2",
 ];
 
 /// Of no committed table: forecasts that were written down before the runs, what a page said once, and what others published.
