@@ -158,7 +158,7 @@ fn a_folder_that_was_copied_in_part_is_told_and_its_table_still_exports_all() {
     let quiet = place.run(&["export", "jsonl", "out"]);
     // But that it was rehearsed, which every command says.
     let says_nothing_else =
-        |output: &std::process::Output| text(&output.stderr).lines().all(|line| line.contains("rehears"));
+        |output: &std::process::Output| text(&output.stderr).lines().all(|line| line.starts_with("REHEARSAL"));
     assert!(says_nothing_else(&quiet), "{}", text(&quiet.stderr));
     let runs = rows(&place.path("out/runs.csv"));
     for run in &runs[..2] {
