@@ -68,6 +68,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let name = Some(name.trim_start_matches(['-', '_'])).filter(|name| !name.is_empty()).unwrap_or("imported");
     let sweep = import::sweep(name, &source.display().to_string(), runs, &known)?;
     let ledger = Ledger::create(out, &sweep.text, sweep.plan, losses).map_err(other_sweep)?;
+    ledger.tell_renamed();
     refuse_others(&ledger, &sweep.results)?;
     let new = publish(&ledger, &sweep.results)?;
     let tally = Tally::of(&ledger)?;

@@ -29,6 +29,7 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let spec = spec::parse(&text, &path.display().to_string())?;
     let ledger = Ledger::create(out, &text, plan, sweeps[0].losses())?;
+    ledger.tell_renamed();
     for sweep in &sweeps {
         let taken = ledger.take_over(sweep)?;
         tell!(

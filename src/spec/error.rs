@@ -94,11 +94,20 @@ fn foreign_word(line: &str) -> Option<Fault> {
 /// What to write for a number as people write it elsewhere: with a decimal comma, or with a letter for thousands.
 fn other_number(word: &str) -> Option<String> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
-    if let Some((whole, part)) = word.split_once(',')
-        && is_number(whole.trim_start_matches('-'))
-        && is_number(part)
+    let parts: Vec<&str> = word.trim_start_matches('-').split(',').collect();
+    if let [first, others @ ..] = parts.as_slice()
+        && !others.is_empty()
+        && parts.iter().all(|part| is_number(part))
     {
-        return Some(format!("write {whole}.{part}, with a point"));
+        // Three digits behind a comma are thousands as a rule, but not behind a zero.
+        let thousands = others.iter().all(|part| part.len() == 3) && !first.starts_with('0');
+        let (whole, decimal) = (word.replace(',', ""), word.replace(',', "."));
+        return match (thousands, others.len()) {
+            (true, 1) => Some(format!("write {whole}, or {decimal} if the comma is a decimal one")),
+            (true, _) => Some(format!("write {whole}")),
+            (false, 1) => Some(format!("write {decimal}, with a point")),
+            (false, _) => None,
+        };
     }
     let number = units::amount(word).ok().filter(|_| word.ends_with(|c: char| c.is_ascii_alphabetic()))?;
     number.is_finite().then(|| format!("write {number:e}"))

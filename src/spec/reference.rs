@@ -121,7 +121,10 @@ fn instead(word: &str, entries: &[Entry]) -> String {
     let meant = nearest(word, &segments.iter().map(String::as_str).collect::<Vec<_>>())
         .filter(|meant| strsim::damerau_levenshtein(word, meant) <= 1 + word.chars().count() / 8);
     let wanted = word.to_lowercase();
-    let speaks = |text: &str| text.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|part| part == wanted);
+    // Shorter words are in nearly every text.
+    let speaks = |text: &str| {
+        wanted.len() > 2 && text.to_lowercase().split(|c: char| !c.is_alphanumeric()).any(|part| part == wanted)
+    };
     let takes = |entry: &&Entry| entry.choices.iter().any(|(choice, _)| choice.to_lowercase() == wanted);
     let spoken = |entry: &&Entry| speaks(&entry.text) || entry.choices.iter().any(|(_, about)| speaks(about));
     let searches: [&dyn Fn(&&Entry) -> bool; 3] =

@@ -38,6 +38,8 @@ fn words_of_python_are_answered_with_those_of_toml() {
         ("True", "write true"),
         ("0,01", "write 0.01, with a point"),
         ("12_800M", "write 1.28e10"),
+        ("655,360", "write 655360, or 655.360 if the comma is a decimal one"),
+        ("1,000,000", "write 1000000"),
         ("1.5k", "write 1.5e3"),
         ("False", "write false"),
         ("None", "if zero_init_query may be left out, delete its line"),

@@ -12,7 +12,7 @@ use crate::spec::Spec;
 
 /// Fits and reports when all runs are over.
 pub(super) fn finish(ledger: &Ledger, spec: &Spec, cache: &Path, tally: &Tally) -> anyhow::Result<ExitCode> {
-    tell!("{} runs have a loss: fitting, and writing the report", tally.finished);
+    tell!("finished: {}. Fitting, and writing the report", tally.finished);
     let derived = results::write(ledger, spec, tally, (cache, MissingCorpus::Prepare))?;
     let printed = stdout::print(&derived.text());
     conclude(ledger, tally)?;

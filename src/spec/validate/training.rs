@@ -28,7 +28,8 @@ pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
     absent("train.local", !local.is_empty() && !by_program, "only the program of train.command has it")?;
     absent("train.cards", cards.is_some() && !by_program, "built-in models train on one card each")?;
     require(cards.is_none_or(|cards| (1..=MOST_CARDS).contains(&cards)), "train.cards", || {
-        ("no run has so many cards of one machine", "write a whole number of 1 or more, such as 8")
+        let problem = format!("a run takes 1 card at the least, and {MOST_CARDS} of one machine at the most");
+        (problem, "write a whole number such as 8")
     })?;
     let waits = [("train.patience_seconds", patience_seconds), ("train.step_patience_seconds", step_patience_seconds)];
     for (key, seconds) in waits {
@@ -52,7 +53,7 @@ fn patience(key: &str, seconds: Option<f64>) -> Checked {
     let Some(seconds) = seconds else { return Ok(()) };
     positive(key, seconds, "600")?;
     require(seconds <= LONGEST_PATIENCE, key, || {
-        (format!("{seconds} seconds are more than a year"), "write how long the program may be silent, such as 600")
+        (format!("{seconds} seconds are more than a year"), "write how long to wait, such as 600")
     })
 }
 

@@ -89,7 +89,7 @@ fn spoiled(budget: f64, runs: &[Outlier]) -> String {
     };
     let told: Vec<String> = runs.iter().take(MOST_NAMED).map(one).collect();
     format!(
-        "Left out {}: there the run of {}. Run it again, or leave it out with `runner fit --exclude-outliers`.",
+        "Left out {}: there the run of {}. Run it again; `runner fit --exclude-outliers` shows whether the others do without it.",
         Flops(budget),
         told.join("; that of ")
     )

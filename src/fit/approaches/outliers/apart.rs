@@ -31,7 +31,7 @@ const SHARE: usize = 6;
 /// Most runs that are left out in turn, and most that are tried each time, those of largest error.
 const MOST: usize = 12;
 const TRIED: usize = 16;
-/// Runs above which nothing is looked at: there single runs decide nothing.
+/// Runs above which no surface is fitted without one of them: there single runs decide nothing.
 const LONG: usize = 1000;
 /// Runs below which each fit is searched from all starts.
 const SHORT: usize = 60;
