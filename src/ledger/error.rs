@@ -106,7 +106,7 @@ fn hint(cause: &io::Error) -> &'static str {
              is one too"
         }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            ". A part of this path is a file; name another folder"
+            ". A part of this path is a file; name another folder, as `runner sweep` does with --out"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ". Make room and run the sweep again: finished runs are kept"
