@@ -42,7 +42,7 @@
 //! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), foreign, unpacked, memory, whole |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model, optimizer |
 //! | `train` | training; the only place that knows burn and cudarc | columns, spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
-//! | [`ledger`] | run folders, first-wins results, derived tables | columns, goal, plan, observation, provenance, trainer, whole |
+//! | [`ledger`] | run folders, first-wins results, derived tables | columns, goal, spec (which keys decide nothing of a run), plan, observation, provenance, trainer, whole |
 //! | [`execute`] | worker processes, claims, progress, Slurm, which run next and which not to its end | columns, spec (`[launcher]` `[sweep]` and `[fit]`), plan, ledger, trainer, observation, goal, fit (what to train next), units, lines, shell, whole; never burn |
 //! | [`fit`] | scaling laws with intervals, and which run would narrow them most | columns, units, observation, goal, foreign, lines, unpacked |
 //! | [`report`] | figures (CSV and SVG) and the page | columns, fit, goal, observation, units, whole |

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::{LedgerError, Losses};
 use crate::plan::Plan;
+use crate::spec;
 
 /// What keeps two sweeps from sharing a folder.
 pub struct Difference {
@@ -111,9 +112,6 @@ pub(super) fn losses_difference(there: Losses, here: Losses) -> Option<Differenc
 /// content differs, so do the plans.
 const PLACES: [&str; 5] = ["data.path", "data.validation_path", "data.tokenizer", "data.column", "data.parts"];
 
-/// Keys of a program that make no other runs.
-const NO_REASON: [&str; 4] = ["train.local.", "train.cards", "train.patience_seconds", "train.step_patience_seconds"];
-
 /// Whether specs of one sweep may differ in a key: its name makes no run another one; what is asked of the runs makes no difference to them either, nor which
 /// of them are stopped before their ends.
 fn may_differ(key: &str) -> bool {
@@ -148,7 +146,7 @@ fn spec_difference(there: &str, here: &str) -> Option<String> {
         .filter(|(key, there, here)| there != here && !may_differ(key))
         .collect();
     // What a program may be told otherwise keeps no sweep out by itself, and is no reason beside others.
-    let decides = |key: &String| !NO_REASON.iter().any(|start| key.starts_with(start));
+    let decides = |key: &String| !spec::is_idle(key);
     let some_decide = differing.iter().any(|(key, ..)| decides(key));
     let differences: Vec<_> = differing
         .into_iter()

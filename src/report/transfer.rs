@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell, cells, interval};
 use super::words;
+use crate::fit::numerics::order::by_first_difference;
 use crate::fit::transfer::rates::{Group, Run, WidthOptimum};
 
 /// Loss against learning rate, a panel for each parameterization and a curve for each width.
@@ -38,11 +39,8 @@ fn loss() -> Axis {
 
 fn sorted(runs: &[Run]) -> Vec<Run> {
     let mut runs = runs.to_vec();
-    runs.sort_by(|a, b| {
-        let keys = |run: &Run| [run.width, run.learning_rate, run.loss];
-        let order = keys(a).into_iter().zip(keys(b)).map(|(a, b)| a.total_cmp(&b)).find(|order| order.is_ne());
-        order.unwrap_or(std::cmp::Ordering::Equal)
-    });
+    let key = |run: &Run| [run.width, run.learning_rate, run.loss];
+    runs.sort_by(|a, b| by_first_difference(&key(a), &key(b)));
     runs
 }
 

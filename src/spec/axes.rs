@@ -15,8 +15,13 @@ use super::{Spec, Sweep, kinds, validate};
 /// More points than this are a slip of the pen, not a sweep.
 const MAX_POINTS: usize = 10_000;
 
-/// Keys of a program that are no part of a run's identity, beside those of `train.local`.
+/// Keys of a program that are no part of a run's identity.
 const IDLE: [&str; 4] = ["train.local", "train.cards", "train.patience_seconds", "train.step_patience_seconds"];
+
+/// Whether a dotted key decides nothing of a run.
+pub fn is_idle(key: &str) -> bool {
+    IDLE.contains(&key) || key.starts_with("train.local.")
+}
 
 /// One combination of the values of a sweep's axes.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,7 +183,7 @@ fn check_field(field: &str, key: &Key, seen: &[&str]) -> Result<(), Fault> {
             "write them in sweep.seeds: every point is trained once per seed",
         ));
     }
-    if IDLE.contains(&field) || field.starts_with("train.local.") {
+    if is_idle(field) {
         let problem = "it decides nothing of a run, so that its values would train the same runs several times";
         return Err(Fault::new(key.clone(), problem, "vary a key of train.config, or write this one in [train]"));
     }

@@ -27,7 +27,7 @@ mod validate;
 
 use std::path::Path;
 
-pub use axes::Point;
+pub use axes::{Point, is_idle};
 pub use data::{Data, KeepBy, KeepScores, LONGEST_HISTORY, Part, Source};
 pub use error::SpecError;
 pub use launcher::{Launcher, LauncherKind};

@@ -16,6 +16,7 @@ use crate::fit::approaches::optimal::BEYOND;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
 use crate::fit::estimate::{is_open, too_many_lost, words};
 use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::order::by_first_difference;
 use crate::fit::numerics::regress::{Design, Line};
 use crate::fit::{Estimate, Status};
 use crate::observation::{Counting, Observation};
@@ -131,9 +132,7 @@ fn split(observations: &[Observation], counting: Counting) -> Vec<Curve> {
         .iter()
         .filter_map(|run| Some([run.params_by(counting)?.ln(), run.flops.ln(), run.tokens.ln(), run.loss.ln()]))
         .collect();
-    rows.sort_by(|a, b| {
-        (0..4).map(|k| a[k].total_cmp(&b[k])).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-    });
+    rows.sort_by(by_first_difference);
     let mut curves: Vec<Curve> = Vec::new();
     for [ln_n, ln_c, ln_d, ln_loss] in rows {
         match curves.last_mut() {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::fit::approaches::cost::Cost;
 use crate::fit::approaches::least::SURFACE;
 
+use crate::fit::numerics::order::by_first_difference;
 use crate::fit::numerics::regress::distinct_logarithms;
 use crate::fit::table::budgets::{Resample, Units};
 use crate::observation::{Counting, Observation};
@@ -53,16 +54,16 @@ pub struct Trained {
     pub flops: [f64; 2],
 }
 
+/// The numbers of a run by which `Points` are sorted; nothing where it tells no parameters by this convention.
+pub(super) fn row(run: &Observation, counting: Counting) -> Option<[f64; 5]> {
+    Some([run.params_by(counting)?, run.tokens, run.loss, run.budget(), run.own_budget()])
+}
+
 impl Points {
     /// The runs of `observations` that tell parameters by `counting`.
     pub fn new(observations: &[Observation], counting: Counting) -> Self {
-        let mut rows: Vec<[f64; 5]> = observations
-            .iter()
-            .filter_map(|run| Some([run.params_by(counting)?, run.tokens, run.loss, run.budget(), run.own_budget()]))
-            .collect();
-        rows.sort_by(|a, b| {
-            (0..5).map(|k| a[k].total_cmp(&b[k])).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-        });
+        let mut rows: Vec<[f64; 5]> = observations.iter().filter_map(|run| row(run, counting)).collect();
+        rows.sort_by(by_first_difference);
         let rows: Vec<[f64; 5]> = rows.iter().step_by(rows.len().div_ceil(MOST).max(1)).copied().collect();
         let mean = |k: usize| rows.iter().map(|row| row[k].ln()).sum::<f64>() / rows.len().max(1) as f64;
         let (mean_n, mean_d) = (mean(0), mean(1));

@@ -6,6 +6,7 @@ pub mod chance;
 pub mod gaussian;
 pub mod least_squares;
 pub mod minimize;
+pub mod order;
 pub mod ranks;
 pub mod regress;
 pub mod residuals;

@@ -13,9 +13,10 @@
 //! the ends of a curve, and an end may be steep, so that it accuses only sizes between others.
 
 use crate::fit::approaches::least::CONTRADICTING;
-use crate::fit::approaches::points::Points;
+use crate::fit::approaches::points::{self, Points};
 use crate::fit::approaches::vpnls;
 use crate::fit::numerics::chance::beyond_f;
+use crate::fit::numerics::order::by_first_difference;
 use crate::fit::numerics::regress::Design;
 use crate::fit::table::budgets::same_budget;
 use crate::observation::{Counting, Observation};
@@ -65,11 +66,8 @@ struct Step {
 pub(super) fn of_surface(runs: &[Observation]) -> Vec<Apart> {
     let mut order: Vec<usize> = (0..runs.len()).collect();
     // The order of `Points`, so that places there are places here.
-    let key = |run: &Observation| [run.params, run.tokens, run.loss, run.budget(), run.own_budget()];
-    order.sort_by(|i, j| {
-        let pairs = key(&runs[*i]).into_iter().zip(key(&runs[*j]));
-        pairs.map(|(a, b)| a.total_cmp(&b)).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-    });
+    let key = |i: &usize| points::row(&runs[*i], Counting::All).unwrap_or([f64::NAN; 5]);
+    order.sort_by(|i, j| by_first_difference(&key(i), &key(j)));
     let sorted: Vec<Observation> = order.iter().map(|i| runs[*i].clone()).collect();
     let points = Points::new(&sorted, Counting::All);
     if !(CONTRADICTING..=LONG).contains(&runs.len()) || points.too_few() || points.flat() {
@@ -112,10 +110,7 @@ fn loss_at(by: &vpnls::Least, run: &Observation) -> f64 {
 pub(super) fn of_budgets(runs: &[Observation]) -> Vec<Apart> {
     let mut order: Vec<usize> = (0..runs.len()).collect();
     let key = |i: &usize| [runs[*i].budget(), runs[*i].params, runs[*i].loss];
-    order.sort_by(|i, j| {
-        let pairs = key(i).into_iter().zip(key(j));
-        pairs.map(|(a, b)| a.total_cmp(&b)).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-    });
+    order.sort_by(|i, j| by_first_difference(&key(i), &key(j)));
     let budgets: Vec<&[usize]> = order.chunk_by(|i, j| same_budget(runs[*i].budget(), runs[*j].budget())).collect();
     let step = |weights: &[f64]| {
         let curves = budgets.iter().filter_map(|budget| Curve::new(runs, budget, weights));
