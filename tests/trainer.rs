@@ -82,7 +82,7 @@ fn a_run_has_the_cards_of_its_group_and_is_the_same_run() {
     for (cards, said) in [
         ("3", &["train.cards = 3 and 4 cards: cuda:3 would have nothing to do", "--devices cuda:0,cuda:1,cuda:2"][..]),
         ("8", &["train.cards = 8 and --devices cuda:0,cuda:1,cuda:2,cuda:3", "train.cards = 4"]),
-        ("0", &["train.cards", "1 or more"]),
+        ("0", &["train.cards: a run takes 1 card at the least"]),
     ] {
         assert_refused(&on_four(&place, &["--set", &format!("train.cards={cards}")]).unwrap(), said);
     }
