@@ -46,6 +46,9 @@ pub struct Job<'a> {
     /// Parts into which each batch is cut, whose gradients are summed: more of them need less memory. The same
     /// mathematics, not the same bits.
     pub micro_batches: usize,
+    /// Runs that may be trained side by side in this process, this one among them, and differ in their data, rates, decays and lengths
+    /// at most.
+    pub alike: usize,
     /// Where the state is kept.
     pub checkpoints: &'a mut dyn Checkpoints,
     /// Least time between two checkpoints. The cost of writing may make it longer.
@@ -259,7 +262,7 @@ pub struct Measured {
 }
 
 /// Why a run has no outcome.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub enum TrainError {
     /// The run asks for what this device or corpus cannot give.
     #[error("{0}")]

@@ -30,6 +30,10 @@ pub struct SweepArgs {
     /// Train the runs of a device in one process, each on its own thread [default: true on cuda, otherwise false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub share_process: Option<bool>,
+    /// Step the runs of a process that differ in seed, data, learning rate, weight decay or length alone together, in the same
+    /// launches; losses are the same [default: whichever is measured to be faster, true with --slots-per-device; cuda only].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub share_steps: Option<bool>,
     /// Threads of each run on the CPU. Losses do not depend on them.
     #[arg(long, default_value_t = 1, value_parser = super::at_least_one)]
     pub threads: usize,
@@ -127,6 +131,9 @@ pub struct WorkerArgs {
     /// Runs trained at once, each on its own thread.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub runs: u16,
+    /// Step runs of one shape together.
+    #[arg(long)]
+    pub share_steps: bool,
     /// Minimum seconds between two checkpoints of a run.
     #[arg(long, default_value_t = 60.0)]
     pub checkpoint_every: f64,

@@ -55,6 +55,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         device: &label,
         devices: std::slice::from_ref(&label),
         runs: 1,
+        together: false,
         open: &open,
         checkpoint_every,
         stopping: None,

@@ -13,7 +13,7 @@ use crate::ledger::{FailureClass, Ledger, LedgerError, has_tables_only};
 
 /// Runs the command.
 pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
-    let WorkerArgs { sweep, place, threads, runs, checkpoint_every, label, among, cores } = args;
+    let WorkerArgs { sweep, place, threads, runs, share_steps, checkpoint_every, label, among, cores } = args;
     let checkpoint_every = seconds("checkpoint-every", *checkpoint_every)?;
     if let Some(cores) = cores {
         pool::use_cores(cores)?;
@@ -35,6 +35,7 @@ pub fn run(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
         device: label,
         devices: if among.is_empty() { &here } else { among },
         runs: usize::from(*runs),
+        together: *share_steps,
         open: &|| open().map_err(|error| format!("{error:#}")),
         checkpoint_every,
         stopping: stopping.as_ref(),

@@ -55,9 +55,11 @@ pub(super) fn train(
     let standing = run.run.program.as_ref().map(|_| claim.standing());
     lanes.begin(number, &run.id, trainer);
     let micro_batches = retry::micro_batches(claim.failures(), terms.device);
+    let apart = retry::is_alone(claim.failures()) || micro_batches > 1;
+    let alike = if apart { 1 } else { alike(claim.ledger(), run, terms) };
     let (claim, verdict) = (RefCell::new(claim), Cell::new(None));
     // A trainer that panicked is not used again.
-    let outcome = catch_unwind(AssertUnwindSafe(|| attempt((&claim, &verdict), run, (trainer, micro_batches), lane)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| attempt((&claim, &verdict), run, (trainer, [micro_batches, alike]), lane)));
     let (claim, verdict) = (claim.into_inner(), verdict.into_inner());
     let end = match believed(outcome, standing.and_then(|standing| claim.trespass(&standing))) {
         Ok(Ok(outcome)) => {
@@ -81,12 +83,28 @@ pub(super) fn train(
     end
 }
 
+/// Runs that this process may train at once and step together, with this one: those that are not over and have its model, batch
+/// and optimizer, divided among the devices.
+fn alike(ledger: &Ledger, run: &PlannedRun, terms: Terms<'_>) -> usize {
+    let is_alike = |other: &&PlannedRun| {
+        let [a, b] = [&other.run, &run.run];
+        let of = |run: &'_ Run| (run.shape, run.precision, run.optimizer.kind, run.optimizer.batch_sequences);
+        of(a) == of(b)
+    };
+    if !terms.together || terms.runs == 1 {
+        return 1;
+    }
+    let enough = terms.runs * terms.devices.len();
+    let left = ledger.plan().runs.iter().filter(is_alike).filter(|other| !ledger.is_over(&other.id)).take(enough).count();
+    left.div_ceil(terms.devices.len())
+}
+
 /// Trains, and tells of it. Why the run is stopped before its end, where it is, and after how many seconds, goes into the
 /// second of the pair.
 fn attempt(
     (claim, verdict): (&RefCell<Claim<'_>>, &Cell<Option<Verdict>>),
     run: &PlannedRun,
-    (trainer, micro_batches): (&mut dyn Trainer, usize),
+    (trainer, [micro_batches, alike]): (&mut dyn Trainer, [usize; 2]),
     lane: Lane<'_, '_>,
 ) -> Result<Outcome, TrainError> {
     let Lane { number, lanes, terms } = lane;
@@ -122,7 +140,7 @@ fn attempt(
         if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let checkpoints = &mut Shelf { claim, run };
-    let job = Job { run, micro_batches, checkpoints, checkpoint_every: terms.checkpoint_every };
+    let job = Job { run, micro_batches, alike, checkpoints, checkpoint_every: terms.checkpoint_every };
     failpoint::begin(run);
     failpoint::outcome(run, trainer.train(job, &mut on_progress))
 }

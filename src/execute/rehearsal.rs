@@ -194,7 +194,7 @@ impl Trainer for Rehearsal {
 
 /// The end of a run as it is rehearsed.
 pub fn end(run: &PlannedRun) -> Outcome {
-    let job = Job { run, micro_batches: 1, checkpoints: &mut (), checkpoint_every: Duration::MAX };
+    let job = Job { run, micro_batches: 1, alike: 1, checkpoints: &mut (), checkpoint_every: Duration::MAX };
     let outcome = Rehearsal.train(job, &mut |_| ControlFlow::Continue(()));
     outcome.expect("a rehearsal ends unless it is stopped")
 }
@@ -295,7 +295,7 @@ mod tests {
     use crate::plan::testing::planned;
 
     fn train(run: &PlannedRun, told: &mut dyn FnMut(Progress)) -> Outcome {
-        let job = Job { run, micro_batches: 1, checkpoints: &mut (), checkpoint_every: std::time::Duration::MAX };
+        let job = Job { run, micro_batches: 1, alike: 1, checkpoints: &mut (), checkpoint_every: std::time::Duration::MAX };
         let mut on_progress = |progress| {
             told(progress);
             std::ops::ControlFlow::Continue(())

@@ -56,6 +56,8 @@ pub struct Terms<'a> {
     pub devices: &'a [String],
     /// Runs that are trained side by side.
     pub runs: usize,
+    /// Whether those of one form may take their steps together.
+    pub together: bool,
     /// Opens the device once more, for another run.
     pub open: Open<'a>,
     /// Least time between two checkpoints of a run.

@@ -33,6 +33,17 @@ pub trait Engine {
         micro_batches: usize,
     ) -> Result<Box<dyn Session + 'a>, TrainError>;
 
+    /// The same of a run beside which others are trained in this process: so many, with this one, that differ in their data, rates,
+    /// decays and lengths at most. An engine may step them together; the losses are those of a run by itself.
+    fn begin_among<'a>(
+        &'a self,
+        run: &'a Run,
+        corpus: &'a Corpus,
+        (micro_batches, _alike): (usize, usize),
+    ) -> Result<Box<dyn Session + 'a>, TrainError> {
+        self.begin(run, corpus, micro_batches)
+    }
+
     /// The beginning of a measurement of a run.
     fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus) -> Result<Box<dyn Bench + 'a>, TrainError>;
 

@@ -106,7 +106,7 @@ fn rate(open: Open<'_>, planned: &PlannedRun, corpus: &Corpus, count: usize) -> 
         // All wait here, also those that could not begin or panicked, so that nobody waits for them.
         let ready = AtLine(&line);
         let engine = open();
-        let begun = engine.as_ref().map_err(failed).and_then(|engine| warm(engine.as_ref(), planned, corpus));
+        let begun = engine.as_ref().map_err(TrainError::clone).and_then(|engine| warm(engine.as_ref(), planned, corpus));
         drop(ready);
         let mut session = begun?;
         let clock = Instant::now();
@@ -150,14 +150,6 @@ fn warm<'a>(
     }
     session.losses()?;
     Ok(session)
-}
-
-/// The same error once more: it is told by whoever needs the device.
-fn failed(error: &TrainError) -> TrainError {
-    match error {
-        TrainError::OutOfMemory(message) => TrainError::OutOfMemory(message.clone()),
-        other => TrainError::Device(other.to_string()),
-    }
 }
 
 #[cfg(test)]

@@ -54,12 +54,12 @@ impl Trainer for EngineTrainer {
     }
 
     fn train(&mut self, job: Job<'_>, on_progress: OnProgress<'_>) -> Result<Outcome, TrainError> {
-        let Job { run: planned, micro_batches, checkpoints, checkpoint_every } = job;
+        let Job { run: planned, micro_batches, alike, checkpoints, checkpoint_every } = job;
         let run = &planned.run;
         self.precision = run.precision;
         let corpus = self.corpora.of(run)?;
         let begun = Instant::now();
-        let mut session = self.engine.begin(run, corpus, micro_batches)?;
+        let mut session = self.engine.begin_among(run, corpus, (micro_batches, alike))?;
         let mut course = Course::new((planned, micro_batches, begun), checkpoints, checkpoint_every, on_progress);
         course.run(session.as_mut(), corpus)
     }

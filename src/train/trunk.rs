@@ -128,8 +128,8 @@ mod tests {
                     ControlFlow::Continue(())
                 }
             };
-            let job =
-                Job { run, micro_batches, checkpoints: &mut *checkpoints, checkpoint_every: Duration::from_hours(1) };
+            let (checkpoints, checkpoint_every) = (&mut *checkpoints, Duration::from_hours(1));
+            let job = Job { run, micro_batches, alike: 1, checkpoints, checkpoint_every };
             (trainer.train(job, &mut hear), points)
         };
         if stop.is_some() {

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::gpu::{Address, Gpu, Number, Product};
+use super::gpu::{Address, Gpu, Number, Product, Runs};
 use super::layout::{Arena, Room as _};
 use super::product::{multiply, plain};
 use super::program::Phase;
+use super::seat::Alone;
 use super::session::Session;
 use super::state::StepState;
 use crate::data::Corpus;
@@ -41,7 +42,7 @@ const AT_ONCE: usize = 8;
 pub struct Stepper<'a> {
     gpu: &'a dyn Gpu,
     precision: Precision,
-    session: Session<'a>,
+    session: Session<'a, Alone<'a>>,
     /// Of the last training.
     host_share: Option<f64>,
 }
@@ -66,7 +67,7 @@ fn largest<T>(
 impl<'a> Stepper<'a> {
     /// A run of which nothing is done.
     pub fn new(gpu: &'a dyn Gpu, run: &'a Run, corpus: &'a Corpus) -> Result<Self, TrainError> {
-        let session = Session::new(gpu, run, corpus, 1)?;
+        let session = Session::new(run, corpus, Alone::new(gpu, run, 1)?);
         Ok(Self { gpu, precision: run.precision, session, host_share: None })
     }
 
@@ -104,6 +105,7 @@ impl<'a> Stepper<'a> {
             tf32: self.precision == Precision::Tf32,
             alpha: 1.0,
             beta: 0.0,
+            runs: Runs::ONE,
         };
         work(n, &|| multiply(self.gpu, &product))
     }
@@ -135,7 +137,7 @@ impl Bench for Stepper<'_> {
     /// launch, which waits after each phase. Sampling goes on while the card works.
     fn train(&mut self, about: Duration, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError> {
         let begun = Instant::now();
-        let (mut done, mut asking, waited) = (0, Duration::ZERO, self.session.waited());
+        let (mut done, mut asking, waited) = (0, Duration::ZERO, self.session.seat().waited());
         while begun.elapsed() < about {
             let before = Instant::now();
             for step in (&mut *steps).take(AT_ONCE) {
@@ -149,10 +151,10 @@ impl Bench for Stepper<'_> {
             }
         }
         let whole = self.wait(begun)?;
-        let busy = asking.saturating_sub(self.session.waited().saturating_sub(waited));
+        let busy = asking.saturating_sub(self.session.seat().waited().saturating_sub(waited));
         self.host_share = Some(busy.as_secs_f64() / whole);
         let seconds = whole / done as f64;
-        let program = self.session.program();
+        let program = self.session.seat().program();
         // The optimizer's phase counts a step, which is none of the session's.
         let state = program.step_state()?;
         program.set_step_state(&StepState { step: 0, ..state })?;
@@ -215,7 +217,7 @@ impl Bench for Stepper<'_> {
     }
 
     fn products(&mut self) -> Result<f64, TrainError> {
-        let program = self.session.program();
+        let program = self.session.seat().program();
         program.products()?;
         self.gpu.synchronize()?;
         let begun = Instant::now();
@@ -225,7 +227,7 @@ impl Bench for Stepper<'_> {
 
     /// Large products keep the card busy until the whole step waits in its queue: so no kernel waits for the CPU.
     fn kernels(&mut self) -> Result<Vec<KernelTime>, TrainError> {
-        let program = self.session.program();
+        let program = self.session.seat().program();
         let state = program.step_state()?;
         let mut taken = Vec::new();
         self.with_large_product(&mut |_, once| {
@@ -247,7 +249,7 @@ impl Bench for Stepper<'_> {
     }
 
     fn card_memory(&self) -> Option<u64> {
-        Some(self.session.program().bytes() as u64)
+        Some(self.session.seat().program().bytes() as u64)
     }
 
     fn session(&mut self) -> &mut dyn engine::Session {

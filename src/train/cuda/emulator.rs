@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -14,7 +14,12 @@ use super::gpu::{Address, Card, Gpu, Launch, Mark, Memory, Product, Recording, T
 use crate::trainer::TrainError;
 
 /// Names the shared object in which `--device cuda` finds its card. For tests.
-pub const VARIABLE: &str = "RUNNER_CUDA_EMULATOR";
+const VARIABLE: &str = "RUNNER_CUDA_EMULATOR";
+
+/// The shared object that is named.
+pub fn named() -> Option<PathBuf> {
+    std::env::var_os(VARIABLE).map(PathBuf::from)
+}
 
 /// Memory that the card claims to have.
 const TOTAL: usize = 1 << 30;
@@ -113,10 +118,9 @@ impl Inner {
     }
 
     fn start(&self, launch: &Launch) -> Result<(), TrainError> {
-        let Launch { kernel, grid, block, shared, arguments } = launch;
+        let Launch { kernel, threads, shared, .. } = launch;
         let name = CString::new(*kernel).expect("a name of a kernel");
-        let mut pointers: Vec<*mut c_void> =
-            arguments.iter().map(|argument| argument.pointer().cast_mut().cast()).collect();
+        let (grid, block, mut pointers) = (launch.extent(), [*threads, 1, 1], launch.pointers());
         // SAFETY: as for a real card: `step` gives each kernel the arguments that its source declares.
         let status =
             unsafe { (self.start)(name.as_ptr(), grid.as_ptr(), block.as_ptr(), *shared, pointers.as_mut_ptr()) };

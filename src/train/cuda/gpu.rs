@@ -4,13 +4,28 @@
 //! A `Gpu` is one stream: what is asked of it happens in the order of asking. Only `download`, `synchronize`
 //! and marks wait.
 
+use std::ffi::c_void;
+
 use crate::trainer::TrainError;
 
 /// A place in the memory of the card.
 pub type Address = u64;
 
-/// A grid or a block of threads.
-pub type Extent = [u32; 3];
+/// Runs of one shape that a launch or a product is for. Their memory is alike: what is told are the addresses of the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Runs {
+    /// How many.
+    pub count: u32,
+    /// Bytes from anything of one run to the same thing of the next; a multiple of [`Runs::ALIGNMENT`].
+    pub apart: u64,
+}
+
+impl Runs {
+    /// One by itself.
+    pub const ONE: Self = Self { count: 1, apart: 0 };
+    /// What the memory of a run begins at a multiple of, as any piece of memory does.
+    pub const ALIGNMENT: usize = 256;
+}
 
 /// What is known of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,49 +51,63 @@ pub struct Memory {
 
 /// An argument of a kernel, in the width that its parameter has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Argument(u64);
+pub struct Argument {
+    bits: u64,
+    /// Whether it is a place in the card's memory, or null.
+    is_address: bool,
+}
 
 impl Argument {
+    fn number(bits: u64) -> Self {
+        Self { bits, is_address: false }
+    }
+
     /// Where its bytes lie.
     pub fn pointer(&self) -> *const u64 {
-        &raw const self.0
+        &raw const self.bits
+    }
+
+    /// The same of a run whose memory lies so many bytes further on.
+    pub fn ahead(self, bytes: u64) -> Self {
+        let moves = self.is_address && self.bits != 0;
+        Self { bits: if moves { self.bits + bytes } else { self.bits }, ..self }
     }
 }
 
 impl From<Address> for Argument {
     fn from(address: Address) -> Self {
-        Self(address)
+        Self { bits: address, is_address: true }
     }
 }
 
 impl From<f32> for Argument {
     // Both kinds of host are little-endian: the first four bytes are the number.
     fn from(value: f32) -> Self {
-        Self(u64::from(value.to_bits()))
+        Self::number(u64::from(value.to_bits()))
     }
 }
 
 impl From<f64> for Argument {
     fn from(value: f64) -> Self {
-        Self(value.to_bits())
+        Self::number(value.to_bits())
     }
 }
 
 impl From<i32> for Argument {
     fn from(value: i32) -> Self {
-        Self(u64::from(value.cast_unsigned()))
+        Self::number(u64::from(value.cast_unsigned()))
     }
 }
 
 impl From<u32> for Argument {
     fn from(value: u32) -> Self {
-        Self(u64::from(value))
+        Self::number(u64::from(value))
     }
 }
 
 impl From<i64> for Argument {
     fn from(value: i64) -> Self {
-        Self(value.cast_unsigned())
+        Self::number(value.cast_unsigned())
     }
 }
 
@@ -87,14 +116,30 @@ impl From<i64> for Argument {
 pub struct Launch {
     /// Its name in the kernels' source.
     pub kernel: &'static str,
-    /// Blocks.
-    pub grid: Extent,
+    /// Blocks of one run. The third direction of the card's grids has the runs.
+    pub grid: [u32; 2],
     /// Threads of a block.
-    pub block: Extent,
+    pub threads: u32,
     /// Bytes of shared memory that the launch decides.
     pub shared: u32,
-    /// Arguments in the order of its parameters.
+    /// Arguments in the order of its parameters, but for the last: how far runs lie apart.
     pub arguments: Vec<Argument>,
+    /// What it is for.
+    pub runs: Runs,
+}
+
+impl Launch {
+    /// The grid as the card has it.
+    pub fn extent(&self) -> [u32; 3] {
+        let [x, y] = self.grid;
+        [x, y, self.runs.count]
+    }
+
+    /// All arguments, each by where its bytes lie.
+    pub fn pointers(&self) -> Vec<*mut c_void> {
+        let own = self.arguments.iter().map(|argument| argument.pointer().cast_mut().cast());
+        own.chain([(&raw const self.runs.apart).cast_mut().cast()]).collect()
+    }
 }
 
 /// How long one start of a kernel took.
@@ -158,6 +203,16 @@ pub struct Product {
     pub alpha: f32,
     /// What stays of what was there: 0 or 1.
     pub beta: f32,
+    /// What it is for: one product each.
+    pub runs: Runs,
+}
+
+impl Product {
+    /// The same of a run whose memory lies so many bytes further on, by itself.
+    pub fn ahead(&self, bytes: u64) -> Self {
+        let factor = |factor: Factor| Factor { at: factor.at + bytes, ..factor };
+        Self { a: factor(self.a), b: factor(self.b), out: self.out + bytes, runs: Runs::ONE, ..*self }
+    }
 }
 
 /// One stream of a card.

@@ -9,7 +9,6 @@ use super::refusal;
 use super::state::{Gains, Recipe, State, StepState};
 use super::trace::{self, Model};
 use super::update::UpdateRow;
-use crate::parameterization::{Role, Rules};
 use crate::plan::Run;
 use crate::train::evaluation::batch_rows;
 use crate::trainer::TrainError;
@@ -40,28 +39,19 @@ pub struct Held {
 }
 
 impl Held {
-    /// Of `run` under `rules` with so many steps, each in at least so many micro-batches, and rows to be evaluated at a time.
+    /// Of a run with so many steps, each in at least so many micro-batches, and rows to be evaluated at a time.
     pub fn of(
         room: &dyn Room,
-        (run, rules): (&Run, &dyn Rules),
+        recipe: Recipe,
         steps: usize,
         micro_batches: usize,
         shown_rows: usize,
     ) -> Result<Self, TrainError> {
-        let shape = run.shape;
-        let sequences = run.optimizer.batch_sequences;
+        let shape = recipe.shape;
+        let sequences = recipe.optimizer.batch_sequences;
         // In more parts than asked for where the kernels cannot count so far.
         let part = sequences.div_ceil(micro_batches.clamp(1, sequences)).min(launch::most_sequences(&shape)).max(1);
         let flat = Flat::of(&shape);
-        let multiplier = |role, width| rules.rule(role, width).multiplier as f32;
-        let recipe = Recipe {
-            shape,
-            precision: run.precision,
-            optimizer: run.optimizer.clone(),
-            attention_scale: rules.attention_scale(),
-            multipliers: shape.weights().iter().map(|weight| multiplier(weight.role, weight.shape[0])).collect(),
-            logits_multiplier: multiplier(Role::Unembedding, shape.width),
-        };
         let (number, rows) = (recipe.number(), (part * shape.context).max(shown_rows));
         let model =
             trace::model(&shape, (rows, number), &recipe.multipliers, room)?.ok_or_else(|| refusal::lacking(&shape))?;
@@ -79,7 +69,7 @@ impl Held {
 /// Bytes that a run takes of a card, its batches whole. The driver's own, some hundred MB, come once for each process.
 pub fn bytes(run: &Run) -> Result<usize, TrainError> {
     let nowhere = Nowhere::default();
-    Held::of(&nowhere, (run, &run.table()), run.schedule.steps, 1, batch_rows(run.shape.context))?;
+    Held::of(&nowhere, Recipe::of(run, &run.table()), run.schedule.steps, 1, batch_rows(run.shape.context))?;
     Ok(nowhere.taken())
 }
 
@@ -115,7 +105,7 @@ fn memory(
         gradients: room.words(len)?,
         first: room.words(len)?,
         second: room.words(len)?,
-        step: room.bytes(StepState::BYTES)?,
+        step: room.bytes(StepState::WHOLE)?,
         shares: room.words(steps)?,
         updates: room.bytes(flat.count() * UpdateRow::BYTES)?,
         owners: room.words(len / ALIGNMENT)?,

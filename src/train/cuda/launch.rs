@@ -2,7 +2,7 @@
 //! asked for: in `layers/`, `loss`, `optimizer`, `muon` and `watch`. What it computes is written on top of its source, in
 //! `kernels/`.
 
-use super::gpu::{Address, Argument, Launch, Number};
+use super::gpu::{Address, Argument, Launch, Number, Runs};
 use crate::plan::Shape;
 
 /// Threads of most kernels.
@@ -18,10 +18,10 @@ pub const WARP: usize = 32;
 pub const MOST_PIECES: usize = 1024;
 const PIECE: usize = 4096;
 
-/// Blocks that a grid has at most in its second and its third direction.
+/// Blocks that a grid has at most in its second direction.
 const MOST_ACROSS: usize = 65_535;
 
-/// Most sequences of a shape in one pass: attention has blocks in the third direction for each, our own products in the second
+/// Most sequences of a shape in one pass: attention has blocks in the second direction for each, our own products
 /// for each [`TILE`] rows, and there are kernels that count the numbers of the residual stream in an `int`.
 pub fn most_sequences(shape: &Shape) -> usize {
     let rows = (i32::MAX as usize / shape.width).min(MOST_ACROSS * TILE);
@@ -88,23 +88,23 @@ pub fn named(number: Number, f32: &'static str, bf16: &'static str) -> &'static 
 
 /// One warp a row.
 pub fn by_warps(kernel: &'static str, rows: usize, arguments: Vec<Argument>) -> Launch {
-    launch(kernel, [extent(rows.div_ceil(THREADS as usize / WARP)), 1, 1], THREADS, arguments)
+    launch(kernel, [extent(rows.div_ceil(THREADS as usize / WARP)), 1], THREADS, arguments)
 }
 
 /// One block a row.
 pub fn rows(kernel: &'static str, rows: usize, arguments: Vec<Argument>) -> Launch {
-    launch(kernel, [extent(rows), 1, 1], THREADS, arguments)
+    launch(kernel, [extent(rows), 1], THREADS, arguments)
 }
 
 /// One thread a number.
 pub fn spread(kernel: &'static str, count: usize, arguments: Vec<Argument>) -> Launch {
     const TOGETHER: u32 = 256;
-    launch(kernel, [extent(count.div_ceil(TOGETHER as usize)), 1, 1], TOGETHER, arguments)
+    launch(kernel, [extent(count.div_ceil(TOGETHER as usize)), 1], TOGETHER, arguments)
 }
 
 /// Blocks of so many threads.
-pub fn launch(kernel: &'static str, grid: [u32; 3], threads: u32, arguments: Vec<Argument>) -> Launch {
-    Launch { kernel, grid, block: [threads, 1, 1], shared: 0, arguments }
+pub fn launch(kernel: &'static str, grid: [u32; 2], threads: u32, arguments: Vec<Argument>) -> Launch {
+    Launch { kernel, grid, threads, shared: 0, arguments, runs: Runs::ONE }
 }
 
 /// A side of a grid.

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
-use super::gpu::{Address, Gpu, Number};
+use super::gpu::{Address, Gpu, Number, Runs};
 use crate::model::Shape;
 use crate::trainer::TrainError;
 
@@ -91,12 +91,18 @@ pub trait Room {
 #[derive(Default)]
 pub struct Nowhere {
     asked: Cell<usize>,
+    lines: Cell<usize>,
 }
 
 impl Nowhere {
     /// Bytes that were asked for.
     pub fn taken(&self) -> usize {
         self.asked.get()
+    }
+
+    /// The same where each piece begins at a multiple of [`Runs::ALIGNMENT`].
+    pub fn in_whole_lines(&self) -> usize {
+        self.lines.get()
     }
 }
 
@@ -105,6 +111,7 @@ impl Room for Nowhere {
         // Who has two pieces has two addresses.
         let at = self.asked.get();
         self.asked.set(at + bytes);
+        self.lines.set(self.lines.get() + bytes.next_multiple_of(Runs::ALIGNMENT));
         Ok(1 + at as Address)
     }
 

@@ -117,7 +117,7 @@ impl Loss {
         let mut arguments: Vec<Argument> = vec![self.logits.into()];
         arguments.extend(batch.arguments(act.shape.context));
         arguments.extend([int(first), int(act.shape.vocab), on.recipe.logits_multiplier.into()]);
-        let grid = [extent(count), 1, 1];
+        let grid = [extent(count), 1];
         // A thread has two packs of 16 bytes, as long as a block has room for so many threads.
         let packs = act.shape.vocab * act.number.bytes() / 16;
         let threads = extent((packs / 2).next_multiple_of(WARP).clamp(WARP, 1024));

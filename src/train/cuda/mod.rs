@@ -3,7 +3,8 @@
 //! From the bottom: `gpu` is what a card can do, answered by `driver` (a real one) and `emulator` (the same kernels on the
 //! CPU, for tests); `kernels` holds their text; `layout` says where things lie; `layers` are what models are made of on the
 //! card, each with its launches, and `trace` makes them of a model's parts; `loss` and `optimizer` are the rest of a step;
-//! `step` is one training step; `program` is a run on the card; `session`, `probe` and `bench` train it.
+//! `step` is one training step; `program` is a run on the card, whose `seat` is memory of its own or a place among others
+//! (`together`); `session`, `probe` and `bench` train it.
 
 mod bench;
 mod driver;
@@ -18,12 +19,14 @@ mod layout;
 mod lead;
 mod loss;
 mod muon;
+mod opened;
 mod optimizer;
 mod pass;
 mod probe;
 mod product;
 mod program;
 mod refusal;
+mod seat;
 mod session;
 mod state;
 mod step;
@@ -31,14 +34,15 @@ mod step;
 pub mod testing;
 #[cfg(all(test, feature = "cpu"))]
 mod tests;
+mod together;
 mod trace;
 mod update;
 mod watch;
 
-use std::path::PathBuf;
-
 use self::gpu::{Card, Gpu};
+use self::opened::Opened;
 use self::refusal::check;
+use self::seat::Alone;
 use super::engine::Bench;
 use super::engine::{Engine, Session};
 use super::site::{Batches, Seen};
@@ -50,21 +54,25 @@ use crate::trainer::{DeviceInfo, Missing, TrainError};
 
 /// The engine on one card.
 pub struct Cuda {
+    card: Opened,
     gpu: Box<dyn Gpu>,
 }
 
 /// Opens a card by its number.
 pub fn open(index: usize) -> Result<Cuda, TrainError> {
-    let gpu: Box<dyn Gpu> = match emulated() {
-        Some(path) => Box::new(emulator::Emulator::open(&path)?),
-        None => Box::new(driver::Driver::open(index)?),
-    };
-    Ok(Cuda { gpu })
+    Cuda::on(Opened::named(index))
+}
+
+impl Cuda {
+    /// The engine on a card.
+    fn on(card: Opened) -> Result<Self, TrainError> {
+        Ok(Self { gpu: card.gpu()?, card })
+    }
 }
 
 /// The cards that there are, or why there is none.
 pub fn description() -> Result<String, Missing> {
-    if let Some(path) = emulated() {
+    if let Some(path) = emulator::named() {
         return Ok(format!("an emulated card ({})", path.display()));
     }
     let cards = driver::cards()?;
@@ -79,18 +87,13 @@ pub fn description() -> Result<String, Missing> {
 
 /// The names of the driver's cards, by number; none where there are none that can be used.
 pub fn names() -> Vec<String> {
-    let cards = if emulated().is_some() { Vec::new() } else { driver::cards().unwrap_or_default() };
+    let cards = if emulator::named().is_some() { Vec::new() } else { driver::cards().unwrap_or_default() };
     cards.into_iter().map(|card| card.name).collect()
 }
 
 /// Bytes that a run takes of a card; nothing where there are no kernels for it.
 pub fn bytes(run: &Run) -> Option<usize> {
     check(run).and_then(|()| held::bytes(run)).ok()
-}
-
-/// The shared object of the card that tests emulate.
-fn emulated() -> Option<PathBuf> {
-    std::env::var_os(emulator::VARIABLE).map(PathBuf::from)
 }
 
 impl Engine for Cuda {
@@ -121,7 +124,21 @@ impl Engine for Cuda {
         micro_batches: usize,
     ) -> Result<Box<dyn Session + 'a>, TrainError> {
         check(run)?;
-        Ok(Box::new(session::Session::new(self.gpu.as_ref(), run, corpus, micro_batches)?))
+        let seat = Alone::new(self.gpu.as_ref(), run, micro_batches)?;
+        Ok(Box::new(session::Session::new(run, corpus, seat)))
+    }
+
+    fn begin_among<'a>(
+        &'a self,
+        run: &'a Run,
+        corpus: &'a Corpus,
+        (micro_batches, alike): (usize, usize),
+    ) -> Result<Box<dyn Session + 'a>, TrainError> {
+        check(run)?;
+        match together::join(&self.card, run, micro_batches, alike)? {
+            Some(seat) => Ok(Box::new(session::Session::new(run, corpus, seat))),
+            None => self.begin(run, corpus, micro_batches),
+        }
     }
 
     fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus) -> Result<Box<dyn Bench + 'a>, TrainError> {

@@ -1,6 +1,6 @@
 //! Muon's step of hidden matrices (`src/optimizer/muon.rs`): all of them at once between its products, each by itself in them.
 
-use super::gpu::{Address, Argument, Factor, Launch, Number, Product};
+use super::gpu::{Address, Argument, Factor, Launch, Number, Product, Runs};
 use super::launch::{extent, launch, long, spread};
 use super::layout::{ALIGNMENT, Flat, Room};
 use super::pass::OnCard;
@@ -79,7 +79,7 @@ impl Muon {
             &[&ahead[..], &[long(count), decay, state.step.into()]].concat(),
         ))?;
         let norms = [pieces, state.updates, self.numbers, inverses].map(Argument::from).to_vec();
-        on.gpu.launch(&launch("muon_norms", [extent(self.matrices.len()), 1, 1], 256, norms))?;
+        on.gpu.launch(&launch("muon_norms", [extent(self.matrices.len()), 1], 256, norms))?;
         let normalize = [x, self.owners, inverses].map(Argument::from);
         on.gpu.launch(&Self::over_all("muon_normalize", on, &[&normalize[..], &[long(count)]].concat()))?;
         for _ in 0..ITERATIONS {
@@ -121,7 +121,7 @@ impl Muon {
 
     /// A kernel over all numbers of the flat buffers.
     fn over_all(kernel: &'static str, on: &OnCard<'_>, arguments: &[Argument]) -> Launch {
-        launch(kernel, [extent(on.flat.len().div_ceil(UPDATED_AT_ONCE)), 1, 1], 256, arguments.to_vec())
+        launch(kernel, [extent(on.flat.len().div_ceil(UPDATED_AT_ONCE)), 1], 256, arguments.to_vec())
     }
 }
 
@@ -135,7 +135,7 @@ fn product(
 ) -> Result<(), TrainError> {
     let tf32 = on.recipe.precision != Precision::F32;
     let (factors, result) = (Number::F32, Number::F32);
-    multiply(on.gpu, &Product { a, b, out, size, factors, result, tf32, alpha, beta })
+    multiply(on.gpu, &Product { a, b, out, size, factors, result, tf32, alpha, beta, runs: Runs::ONE })
 }
 
 /// Bytes before a weight in a flat buffer of f32.

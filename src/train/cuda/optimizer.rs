@@ -45,7 +45,7 @@ fn settle(on: &OnCard<'_>, losses: Address, tokens: usize) -> Launch {
         optimizer.number(Key::Beta2).into(),
         state.step.into(),
     ];
-    launch("settle", [extent(pieces(count)), 1, 1], 256, arguments)
+    launch("settle", [extent(pieces(count)), 1], 256, arguments)
 }
 
 /// A kernel that steps weights: it takes them, their copies in bf16, what is kept of them, gradients, rows, owners, how many
@@ -58,5 +58,5 @@ fn updating(on: &OnCard<'_>, kernel: &'static str, kept: &[Address], own: &[Argu
     arguments.push(long(count));
     arguments.extend(own);
     arguments.push(state.step.into());
-    launch(kernel, [extent(count.div_ceil(UPDATED_AT_ONCE)), 1, 1], 256, arguments)
+    launch(kernel, [extent(count.div_ceil(UPDATED_AT_ONCE)), 1], 256, arguments)
 }

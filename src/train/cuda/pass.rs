@@ -1,6 +1,6 @@
 //! What a layer of a model is on the card: launches that go forward, and launches that go back.
 
-use super::gpu::{Address, Factor, Gpu, Number, Product};
+use super::gpu::{Address, Factor, Gpu, Number, Product, Runs};
 use super::launch::{Act, Batch};
 use super::layout::{self, Flat, Room};
 use super::product::multiply;
@@ -49,7 +49,7 @@ impl OnCard<'_> {
         (alpha, beta): (f32, f32),
     ) -> Result<(), TrainError> {
         let tf32 = self.recipe.precision == Precision::Tf32;
-        let product = Product { a, b, out, size, factors: self.recipe.number(), result, tf32, alpha, beta };
+        let product = Product { a, b, out, size, factors: self.recipe.number(), result, tf32, alpha, beta, runs: Runs::ONE };
         multiply(self.gpu, &product)
     }
 

@@ -24,7 +24,7 @@ pub fn turned(at: Address) -> Factor {
 
 /// Our own product.
 fn own(product: &Product) -> Launch {
-    let Product { a, b, out, size: [m, n, k], factors, result, tf32, alpha, beta } = *product;
+    let Product { a, b, out, size: [m, n, k], factors, result, tf32, alpha, beta, runs } = *product;
     let name = match (factors, result) {
         (Number::F32, _) if tf32 => "product_tf32_f32",
         (Number::F32, _) => "product_f32_f32",
@@ -43,6 +43,6 @@ fn own(product: &Product) -> Launch {
         alpha.into(),
         beta.into(),
     ];
-    let grid = [extent(n.div_ceil(TILE)), extent(m.div_ceil(TILE)), 1];
-    launch(name, grid, 128, arguments)
+    let grid = [extent(n.div_ceil(TILE)), extent(m.div_ceil(TILE))];
+    Launch { runs, ..launch(name, grid, 128, arguments) }
 }

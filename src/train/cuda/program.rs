@@ -1,12 +1,14 @@
 //! A model and its optimizer on the card: memory, the copies in and out, and the steps.
 
+use std::rc::Rc;
+
 use super::gpu::{Address, Gpu, Number};
 use super::held::{Held, RING};
 use super::launch::Batch;
 use super::layout::Arena;
 use super::loss::Loss;
 use super::pass::{OnCard, Pass};
-use super::state::StepState;
+use super::state::{Recipe, StepState};
 use super::step::Step;
 use super::update::{self, UpdateRow};
 use crate::optimizer::{Kept, OptimizerKind};
@@ -34,9 +36,9 @@ impl Phase {
 /// A model and its optimizer on the card.
 pub struct Program<'g> {
     gpu: &'g dyn Gpu,
-    held: Held,
-    /// Last, so that memory goes after what works on it.
-    arena: Arena<'g>,
+    held: Rc<Held>,
+    /// Memory that goes with it. Last, so that it goes after what works on it.
+    arena: Option<Arena<'g>>,
 }
 
 impl<'g> Program<'g> {
@@ -49,17 +51,22 @@ impl<'g> Program<'g> {
         shown_rows: usize,
     ) -> Result<Self, TrainError> {
         let arena = Arena::new(gpu);
-        let held = Held::of(&arena, (run, rules), shares.len(), micro_batches, shown_rows)?;
-        let drawn: Vec<initial::Drawn> = initial::weights(run, rules).collect();
-        let program = Self { gpu, held, arena };
-        program.begin(&drawn, shares)?;
+        let held = Held::of(&arena, Recipe::of(run, rules), shares.len(), micro_batches, shown_rows)?;
+        let program = Self { gpu, held: Rc::new(held), arena: Some(arena) };
+        program.begin((run, rules), shares)?;
         Ok(program)
     }
 
-    /// Copies everything to the card that does not change, and the weights as they are drawn.
-    fn begin(&self, drawn: &[initial::Drawn], shares: &[f32]) -> Result<(), TrainError> {
-        let Self { gpu, held: Held { recipe, flat, state, .. }, .. } = self;
-        let place = |(at, drawn)| UpdateRow::new(&recipe.optimizer, drawn, flat.place(at)).bytes();
+    /// One on memory that others have as well, and see to.
+    pub fn within(gpu: &'g dyn Gpu, held: Rc<Held>) -> Self {
+        Self { gpu, held, arena: None }
+    }
+
+    /// Copies everything of `run` to the card that does not change, and the weights as they are drawn.
+    pub fn begin(&self, (run, rules): (&Run, &dyn Rules), shares: &[f32]) -> Result<(), TrainError> {
+        let drawn: Vec<initial::Drawn> = initial::weights(run, rules).collect();
+        let (gpu, Held { recipe, flat, state, .. }) = (self.gpu, self.held.as_ref());
+        let place = |(at, drawn)| UpdateRow::new(&run.optimizer, drawn, flat.place(at)).bytes();
         gpu.upload(state.updates, drawn.iter().enumerate().map(place).collect::<Vec<_>>().as_flattened())?;
         let of_adamw = |weight: usize| {
             let kind = recipe.optimizer.kind;
@@ -75,9 +82,9 @@ impl<'g> Program<'g> {
         weights.try_for_each(|(number, drawn)| self.write(number, Kept::Value, &drawn.values))
     }
 
-    /// Bytes of the card's memory that it holds.
+    /// Bytes of the card's memory that go with it.
     pub fn bytes(&self) -> usize {
-        self.arena.taken()
+        self.arena.as_ref().map_or(0, Arena::taken)
     }
 
     /// The card.
@@ -121,6 +128,11 @@ impl<'g> Program<'g> {
         let mut bytes = [0; StepState::BYTES];
         self.gpu.download(self.held.state.step, &mut bytes)?;
         Ok(StepState::from_bytes(&bytes))
+    }
+
+    /// Leaves the run out of steps that are asked for together with others, or takes it in again.
+    pub fn set_waits(&self, waits: bool) -> Result<(), TrainError> {
+        self.gpu.upload(self.held.state.step + StepState::BEFORE_WAITS, &u32::from(waits).to_le_bytes())
     }
 
     /// Sets them.
@@ -206,8 +218,8 @@ impl<'g> Program<'g> {
 
     /// The launches of a step.
     pub fn step(&self) -> Step<'_> {
-        let Self { gpu, held: Held { recipe, flat, state, model, loss, muon, .. }, .. } = self;
-        Step { on: OnCard { gpu: *gpu, recipe, flat, state }, model, loss, muon: muon.as_ref() }
+        let (gpu, Held { recipe, flat, state, model, loss, muon, .. }) = (self.gpu, self.held.as_ref());
+        Step { on: OnCard { gpu, recipe, flat, state }, model, loss, muon: muon.as_ref() }
     }
 
     fn slot_tokens(&self) -> usize {

@@ -2,10 +2,12 @@
 
 use super::gpu::{Address, Number};
 use crate::optimizer::RunOptimizer;
-use crate::plan::Shape;
+use crate::parameterization::{Role, Rules};
+use crate::plan::{Run, Shape};
 use crate::spec::Precision;
 
 /// What stays the same over a run.
+#[derive(Clone, PartialEq)]
 pub struct Recipe {
     /// The model's shape.
     pub shape: Shape,
@@ -22,6 +24,20 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// That of a run under `rules`.
+    pub fn of(run: &Run, rules: &dyn Rules) -> Self {
+        let shape = run.shape;
+        let multiplier = |role, width| rules.rule(role, width).multiplier as f32;
+        Self {
+            shape,
+            precision: run.precision,
+            optimizer: run.optimizer.clone(),
+            attention_scale: rules.attention_scale(),
+            multipliers: shape.weights().iter().map(|weight| multiplier(weight.role, weight.shape[0])).collect(),
+            logits_multiplier: multiplier(Role::Unembedding, shape.width),
+        }
+    }
+
     /// Numbers of activations.
     pub fn number(&self) -> Number {
         if self.precision == Precision::Bf16 { Number::Bf16 } else { Number::F32 }
@@ -96,8 +112,14 @@ pub struct StepState {
 }
 
 impl StepState {
-    /// Bytes on the card.
-    pub const BYTES: usize = 64;
+    /// Bytes on the card, with what the kernels keep for themselves and whether the run waits.
+    pub const WHOLE: usize = 64;
+
+    /// Bytes of what is told here, which come first.
+    pub const BYTES: usize = 32;
+
+    /// Bytes before `waits`, a word of the kernels' that is not 0 where the run takes no part in a step.
+    pub const BEFORE_WAITS: u64 = 36;
 
     /// As it lies on the card.
     pub fn bytes(&self) -> [u8; Self::BYTES] {

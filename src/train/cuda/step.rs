@@ -102,5 +102,5 @@ fn gain_reduce(pass: &Pass<'_>, gains: &Gains) -> Launch {
         int(gains.columns),
         int(usize::from(pass.accumulate)),
     ];
-    launch("gain_reduce", [extent(gains.columns.div_ceil(WARP)), extent(gains.count), 1], 256, arguments)
+    launch("gain_reduce", [extent(gains.columns.div_ceil(WARP)), extent(gains.count)], 256, arguments)
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use super::Cuda;
-use super::emulator::Emulator;
+use super::opened::Opened;
 use crate::data::Corpus;
 use crate::plan::{PlannedRun, testing};
 use crate::spec::{PowerRule, Spec};
@@ -50,7 +50,7 @@ pub fn emulated() -> Option<Cuda> {
         return None;
     }
     let (_, object) = OBJECT.as_ref()?;
-    Some(Cuda { gpu: Box::new(Emulator::open(object).expect("an object")) })
+    Some(Cuda::on(Opened::Emulated(object.clone())).expect("an object"))
 }
 
 /// A run of a small model with odd sizes, and its corpus.

@@ -20,7 +20,7 @@ use crate::train::evaluation::evaluate;
 use crate::train::state;
 use crate::trainer::{Outcome, Progress};
 
-mod parts;
+pub mod parts;
 
 /// Steps that are compared.
 const STEPS: usize = 4;

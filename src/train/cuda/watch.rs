@@ -17,7 +17,7 @@ pub enum Watched {
 /// Sums of |x| over pieces of so many numbers, f64.
 pub fn watch(at: Address, number: Number, count: usize, sums: Address) -> Launch {
     let arguments = vec![at.into(), long(count), sums.into()];
-    launch(named(number, "watch_f32", "watch_bf16"), [extent(pieces(count)), 1, 1], 256, arguments)
+    launch(named(number, "watch_f32", "watch_bf16"), [extent(pieces(count)), 1], 256, arguments)
 }
 
 /// Sum over heads and visible keys of |scale q.k|, for each row.

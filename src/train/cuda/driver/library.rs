@@ -12,7 +12,7 @@ use std::sync::Once;
 use cudarc::driver::{result, sys};
 
 use super::failure::failed;
-use crate::train::cuda::gpu::{Factor, Number, Product};
+use crate::train::cuda::gpu::{Factor, Number, Product, Runs};
 use crate::trainer::TrainError;
 
 /// Names a file of cuBLASLt, or `none`.
@@ -52,6 +52,8 @@ const R_32F: c_int = 0;
 const R_16BF: c_int = 14;
 const DESC_TRANSA: c_int = 3;
 const DESC_TRANSB: c_int = 4;
+const LAYOUT_BATCH_COUNT: c_int = 5;
+const LAYOUT_STRIDED_BATCH_OFFSET: c_int = 6;
 const PREF_MAX_WORKSPACE_BYTES: c_int = 1;
 const PREF_REDUCTION_SCHEME_MASK: c_int = 3;
 const PREF_MIN_ALIGNMENT_BYTES: [c_int; 4] = [5, 6, 7, 8];
@@ -103,6 +105,17 @@ type Choose = unsafe extern "C" fn(
     *mut c_int,
 ) -> c_int;
 
+type Check = unsafe extern "C" fn(
+    Handle,
+    Handle,
+    Handle,
+    Handle,
+    Handle,
+    Handle,
+    *const [u64; 8],
+    *mut Heuristic,
+) -> c_int;
+
 /// The functions of the library that are used.
 struct Functions {
     version: unsafe extern "C" fn() -> usize,
@@ -110,9 +123,11 @@ struct Functions {
     describe: unsafe extern "C" fn(*mut Handle, c_int, c_int) -> c_int,
     set_description: Set,
     lay_out: unsafe extern "C" fn(*mut Handle, c_int, u64, u64, i64) -> c_int,
+    set_layout: Set,
     prefer: unsafe extern "C" fn(*mut Handle) -> c_int,
     set_preference: Set,
     choose: Choose,
+    check: Check,
     multiply: Multiply,
 }
 
@@ -137,6 +152,7 @@ struct Key {
     tf32: bool,
     /// Largest powers of two, up to 256, that the addresses of a, b and out are multiples of.
     alignment: [u32; 3],
+    runs: Runs,
 }
 
 /// How a product is done.
@@ -213,13 +229,36 @@ impl Library {
         format!("cuBLASLt {}{more}", self.version())
     }
 
-    /// Does a product; false where the library has no algorithm for it, or does not take the one that it chose.
+    /// Does a product; false where the library has no algorithm for it, or does not take the one that it chose. Products of
+    /// several runs take the algorithm of one by itself, so that they have its bits, all at once where the library does that.
     pub fn product(&self, product: &Product, stream: sys::CUstream) -> Result<bool, TrainError> {
-        let Product { a, b, out, alpha, beta, .. } = *product;
+        let Runs { count, apart } = product.runs;
+        if count == 1 {
+            let key = Key::of(product);
+            return self.known(&key)?.map_or(Ok(false), |plan| self.multiply((key, plan), product, stream));
+        }
+        let Some(alone) = self.known(&Key::of(&product.ahead(0)))? else { return Ok(false) };
         let key = Key::of(product);
-        let Some(Plan { description, layouts: [first, second, result], algorithm }) = self.known(&key)? else {
-            return Ok(false);
-        };
+        let known = self.plans.borrow().get(&key).copied();
+        let together = known.unwrap_or_else(|| self.plan(&key, Some(alone.algorithm)).ok());
+        self.plans.borrow_mut().insert(key, together);
+        if let Some(plan) = together
+            && self.multiply((key, plan), product, stream)?
+        {
+            return Ok(true);
+        }
+        for run in 0..u64::from(count) {
+            if !self.product(&product.ahead(run * apart), stream)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Does a product as it is planned; false where the library does not take that.
+    fn multiply(&self, (key, plan): (Key, Plan), product: &Product, stream: sys::CUstream) -> Result<bool, TrainError> {
+        let Product { a, b, out, alpha, beta, .. } = *product;
+        let Plan { description, layouts: [first, second, result], algorithm } = plan;
         // SAFETY: the plan was made for these sizes and alignments, and the memory is the session's. What we call rows
         // the library calls columns: it sees every matrix transposed, and so computes out' = b' a'.
         let status = unsafe {
@@ -246,6 +285,10 @@ impl Library {
             return Ok(true);
         }
         let size = product.size;
+        if REFUSALS.contains(&status) && product.runs != Runs::ONE {
+            self.plans.borrow_mut().insert(key, None);
+            return Ok(false);
+        }
         if REFUSALS.contains(&status) {
             tell!("cuBLASLt refuses a product of {size:?}, {}: our own kernel does it", words(status));
             self.left_some.set(true);
@@ -261,7 +304,7 @@ impl Library {
         if let Some(plan) = self.plans.borrow().get(key) {
             return Ok(*plan);
         }
-        let plan = match self.plan(key) {
+        let plan = match self.plan(key, None) {
             Ok(plan) => Some(plan),
             Err(ALLOC_FAILED) => return Err(failure(key.size, ALLOC_FAILED)),
             Err(status) => {
@@ -280,8 +323,9 @@ impl Library {
         Ok(plan)
     }
 
-    /// The algorithm for a product, or the status that says why there is none.
-    fn plan(&self, key: &Key) -> Result<Plan, c_int> {
+    /// How a product is done, by an algorithm that is given or by the one that the library chooses, or the status that says why
+    /// there is none.
+    fn plan(&self, key: &Key, algorithm: Option<[u64; 8]>) -> Result<Plan, c_int> {
         let [m, n, k] = key.size;
         let number = |number| if number == Number::Bf16 { R_16BF } else { R_32F };
         let [factors, result] = key.numbers.map(number);
@@ -300,11 +344,26 @@ impl Library {
                 good((f.set_description)(description, which, (&raw const operation).cast(), 4))?;
             }
             let lay_out = |number, rows: usize, columns: usize| {
-                made(&|to| (f.lay_out)(to, number, rows as u64, columns as u64, rows.cast_signed() as i64))
+                let to = made(&|to| (f.lay_out)(to, number, rows as u64, columns as u64, rows.cast_signed() as i64))?;
+                let Runs { count, apart } = key.runs;
+                if count > 1 {
+                    let (count, bytes) = (count.cast_signed(), if number == R_16BF { 2 } else { 4 });
+                    let between = apart.cast_signed() / bytes;
+                    good((f.set_layout)(to, LAYOUT_BATCH_COUNT, (&raw const count).cast(), 4))?;
+                    good((f.set_layout)(to, LAYOUT_STRIDED_BATCH_OFFSET, (&raw const between).cast(), 8))?;
+                }
+                Ok::<Handle, c_int>(to)
             };
             let first = if b_transposed { lay_out(factors, k, n) } else { lay_out(factors, n, k) }?;
             let second = if a_transposed { lay_out(factors, m, k) } else { lay_out(factors, k, m) }?;
             let result = lay_out(result, n, m)?;
+            let mut found = Heuristic { algorithm: [0; 8], workspace: 0, state: 0, waves: 0.0, reserved: [0; 4] };
+            if let Some(algorithm) = algorithm {
+                let (of, to) = (&raw const algorithm, &raw mut found);
+                good((f.check)(self.handle, description, first, second, result, result, of, to))?;
+                good(if found.workspace > WORKSPACE { NOT_SUPPORTED } else { found.state })?;
+                return Ok(Plan { description, layouts: [first, second, result], algorithm });
+            }
             let preference = made(&|to| (f.prefer)(to))?;
             let set = |which, value: *const c_void, bytes| good((f.set_preference)(preference, which, value, bytes));
             let (workspace, reduction) = (WORKSPACE, REDUCTION_WITHOUT_ATOMICS);
@@ -314,7 +373,6 @@ impl Library {
             for (which, alignment) in PREF_MIN_ALIGNMENT_BYTES.into_iter().zip([b, a, out, out]) {
                 set(which, (&raw const alignment).cast(), 4)?;
             }
-            let mut found = Heuristic { algorithm: [0; 8], workspace: 0, state: 0, waves: 0.0, reserved: [0; 4] };
             let mut count = 0;
             let status = (f.choose)(
                 self.handle,
@@ -396,7 +454,7 @@ impl Drop for Library {
 
 impl Key {
     fn of(product: &Product) -> Self {
-        let Product { a, b, out, size, factors, result, tf32, .. } = *product;
+        let Product { a, b, out, size, factors, result, tf32, runs, .. } = *product;
         let alignment = |at: u64| 1 << at.trailing_zeros().min(8);
         let transposed = |factor: Factor| factor.transposed;
         Self {
@@ -405,6 +463,7 @@ impl Key {
             numbers: [factors, result],
             tf32,
             alignment: [a.at, b.at, out].map(alignment),
+            runs,
         }
     }
 }
@@ -418,9 +477,11 @@ fn functions(file: &libloading::Library) -> Result<Functions, libloading::Error>
             describe: *file.get(b"cublasLtMatmulDescCreate")?,
             set_description: *file.get(b"cublasLtMatmulDescSetAttribute")?,
             lay_out: *file.get(b"cublasLtMatrixLayoutCreate")?,
+            set_layout: *file.get(b"cublasLtMatrixLayoutSetAttribute")?,
             prefer: *file.get(b"cublasLtMatmulPreferenceCreate")?,
             set_preference: *file.get(b"cublasLtMatmulPreferenceSetAttribute")?,
             choose: *file.get(b"cublasLtMatmulAlgoGetHeuristic")?,
+            check: *file.get(b"cublasLtMatmulAlgoCheck")?,
             multiply: *file.get(b"cublasLtMatmul")?,
         })
     }
@@ -492,6 +553,7 @@ mod tests {
             tf32: false,
             alpha: 1.0,
             beta: 0.0,
+            runs: Runs::ONE,
         };
         assert_eq!(Key::of(&product).alignment, [256, 128, 16]);
         assert!(Key::of(&product) == Key::of(&Product { beta: 1.0, a: factor(0x5000), ..product }));
@@ -499,6 +561,7 @@ mod tests {
             Product { a: factor(0x1008), ..product },
             Product { size: [5, 4, 6], ..product },
             Product { result: Number::Bf16, ..product },
+            Product { runs: Runs { count: 2, apart: 1 << 20 }, ..product },
             Product { b: Factor { transposed: true, ..product.b }, ..product },
         ] {
             assert!(Key::of(&product) != Key::of(&other), "{other:?}");

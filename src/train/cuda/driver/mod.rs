@@ -11,7 +11,7 @@ mod shared;
 mod staging;
 
 use std::cell::RefCell;
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::sync::Arc;
 
 use cudarc::driver::{DriverError, result, sys};
@@ -252,15 +252,14 @@ impl Gpu for Driver {
     }
 
     fn launch(&self, launch: &Launch) -> Result<(), TrainError> {
-        let Launch { kernel, grid, block, shared, arguments } = launch;
+        let Launch { kernel, threads, shared, .. } = launch;
         let function = self.shared.function(kernel, *shared)?;
-        let mut pointers: Vec<*mut c_void> =
-            arguments.iter().map(|argument| argument.pointer().cast_mut().cast()).collect();
-        let extent = |[x, y, z]: [u32; 3]| (x, y, z);
+        let mut pointers = launch.pointers();
+        let [x, y, z] = launch.extent();
         // SAFETY: `step` gives each kernel the arguments that its source declares, with memory of the sizes that `layout`
         // gives them; the driver copies the arguments before it returns.
         let started = unsafe {
-            result::launch_kernel(function, extent(*grid), extent(*block), *shared, self.stream, &mut pointers)
+            result::launch_kernel(function, (x, y, z), (*threads, 1, 1), *shared, self.stream, &mut pointers)
         };
         started.map_err(failed(&format!("kernel {kernel}")))?;
         self.timed(kernel)

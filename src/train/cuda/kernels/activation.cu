@@ -47,7 +47,8 @@ template <class T, class F, int N> __device__ inline void activate_backward_at(c
 
 // A thread has ACTIVATED numbers; those of the last one are taken singly where they are fewer.
 #define ACTIVATE(T, F, name, at, X, Y)                                                                                 \
-    extern "C" __global__ void name(X x, Y y, long long n) {                                                           \
+    extern "C" __global__ void name(X x, Y y, long long n, long long apart) {                                          \
+        to_own_run(apart, x, y);                                                                                       \
         long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * ACTIVATED;                                  \
         if (i + ACTIVATED <= n) return at<T, F, ACTIVATED>(x + i, y + i);                                              \
         for (; i < n; i++) at<T, F, 1>(x + i, y + i);                                                                  \
@@ -91,9 +92,14 @@ template <class T, class F> __device__ inline void gate_backward(const T* x, con
     Pack<T, ACTIVATED>::of(of_rest).put(grad_x + at + half);
 }
 #define GATE(T, F, forward, backward)                                                                                  \
-    extern "C" __global__ void forward(const T* x, T* y, long long n, int half) { gate<T, F>(x, y, n, half); }         \
+    extern "C" __global__ void forward(const T* x, T* y, long long n, int half, long long apart) {                     \
+        to_own_run(apart, x, y);                                                                                       \
+        gate<T, F>(x, y, n, half);                                                                                     \
+    }                                                                                                                  \
     LISTED(forward)                                                                                                    \
-    extern "C" __global__ void backward(const T* x, const T* grad_y, T* grad_x, long long n, int half) {               \
+    extern "C" __global__ void backward(const T* x, const T* grad_y, T* grad_x, long long n, int half,                 \
+                                        long long apart) {                                                             \
+        to_own_run(apart, x, grad_y, grad_x);                                                                          \
         gate_backward<T, F>(x, grad_y, grad_x, n, half);                                                               \
     }                                                                                                                  \
     LISTED(backward)

@@ -40,7 +40,7 @@ __device__ void attention(const T* qkv, T* out, float* denominators, int context
     SHARED_DYNAMIC(float, memory);
     Head h(context, heads, head_dim);
     auto queries = memory, keys = memory + ROWS * h.pitch, values = memory + 2 * ROWS * h.pitch;
-    int first = blockIdx.x * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int first = block_of_head(heads) * ROWS, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     {
         int begin = first;
         LOAD(queries, to_f32(qkv[h.packed(0, position, c)]))
@@ -246,21 +246,25 @@ __device__ void attention_dkv(const T* qkv, const float* cos, const float* sin, 
 // Four blocks a multiprocessor, or three: registers below 128 or 168 a thread.
 #define ATTENTION(T, forward, deltas_of, backward, FORWARD_MMA, BACKWARD_Q_MMA, BACKWARD_KV_MMA)                        \
     extern "C" __global__ void __launch_bounds__(128, 4)                                                               \
-        forward(const T* qkv, T* out, float* denominators, int context, int heads, int head_dim, float scale) {        \
+        forward(const T* qkv, T* out, float* denominators, int context, int heads, int head_dim, float scale,          \
+                long long apart) {                                                                                     \
+        to_own_run(apart, qkv, out, denominators);                                                                     \
         FORWARD_MMA                                                                                                    \
         attention<T>(qkv, out, denominators, context, heads, head_dim, scale);                                         \
     }                                                                                                                  \
     LISTED(forward)                                                                                                    \
     extern "C" __global__ void deltas_of(const T* out, const T* grad, float* deltas, int rows, int context, int heads, \
-                                         int head_dim) {                                                               \
+                                         int head_dim, long long apart) {                                              \
+        to_own_run(apart, out, grad, deltas);                                                                          \
         attention_deltas<T>(out, grad, deltas, rows, context, heads, head_dim);                                        \
     }                                                                                                                  \
     LISTED(deltas_of)                                                                                                  \
     extern "C" __global__ void __launch_bounds__(128, 3)                                                               \
         backward(const T* qkv, const float* cos, const float* sin, const float* denominators, const float* deltas,     \
-                 const T* grad, T* grad_qkv, int context, int heads, int head_dim, float scale) {                      \
-        int number = blockIdx.x / 2;                                                                                   \
-        if (blockIdx.x % 2 == 0) {                                                                                     \
+                 const T* grad, T* grad_qkv, int context, int heads, int head_dim, float scale, long long apart) {     \
+        to_own_run(apart, qkv, cos, sin, denominators, deltas, grad, grad_qkv);                                        \
+        int block = block_of_head(heads), number = block / 2;                                                          \
+        if (block % 2 == 0) {                                                                                          \
             BACKWARD_Q_MMA                                                                                             \
             attention_dq<T>(qkv, cos, sin, denominators, deltas, grad, grad_qkv, number, context, heads, head_dim, scale); \
         } else {                                                                                                       \

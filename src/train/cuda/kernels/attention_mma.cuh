@@ -143,7 +143,7 @@ __device__ void mma_attention(const bf16* qkv, bf16* out, float* denominators, i
     Head h(context, heads, K);
     int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     const float none = -__int_as_float(0x7f800000), in_powers = scale * LOG2_E;
-    int tile = blockIdx.x * MMA_ROWS, first = tile + warp * 16;
+    int tile = block_of_head(heads) * MMA_ROWS, first = tile + warp * 16;
     unsigned queries[K / 16][4];
     take_rows_of_warp<K>(queries, packed_rows(qkv, h, 0), context, first);
     // A lane's own part of a row's sum: those of a row are added at the end.

@@ -14,6 +14,13 @@ extern __shared__ __align__(16) float shared_by_the_launch[];
 
 typedef unsigned short u16;
 
+// One launch may be for several runs of one shape: its third direction has one of them each. Their memory is alike, `apart` bytes
+// from one run to the next. Moves pointers from the first run to this block's; what is null stays null.
+template <class... Pointers> __device__ inline void to_own_run(long long apart, Pointers&... pointers) {
+    long long ahead = blockIdx.z * apart;
+    ((pointers = pointers ? (Pointers)((unsigned long long)pointers + ahead) : pointers), ...);
+}
+
 // The upper half of an f32.
 struct bf16 {
     u16 bits;
@@ -110,7 +117,8 @@ struct StepState {
     float norm;              // of the gradient as a whole, before clipping
     float loss_sum;          // of the mean losses since the host began it anew
     unsigned arrived;        // blocks of `settle` that are done
-    unsigned unused[7];
+    unsigned waits;          // not 0: the run takes no part in the step, which leaves all that is kept of it as it is
+    unsigned unused[6];
 };
 
 // Tokens of a batch: `slots` batches lie one after another, each `stride` tokens long, and a step reads the one of its

@@ -115,14 +115,16 @@ __device__ void cross_entropy(T* logits, const Tokens& tokens, int first, int vo
 #define CROSS_ENTROPY(T, forward, both)                                                                                \
     extern "C" __global__ void __launch_bounds__(1024)                                                                 \
         forward(const T* logits, const u16* ring, long long stride, int slots, const StepState* state, int context,    \
-                int first, int vocab, float multiplier, float* losses) {                                               \
+                int first, int vocab, float multiplier, float* losses, long long apart) {                              \
+        to_own_run(apart, logits, ring, state, losses);                                                                \
         Tokens tokens(ring, stride, slots, state, context);                                                            \
         cross_entropy<T, false>((T*)logits, tokens, first, vocab, multiplier, 0.0f, losses);                           \
     }                                                                                                                  \
     LISTED(forward)                                                                                                    \
     extern "C" __global__ void __launch_bounds__(1024)                                                                 \
         both(T* logits, const u16* ring, long long stride, int slots, const StepState* state, int context, int first,  \
-             int vocab, float multiplier, float weight, float* losses) {                                               \
+             int vocab, float multiplier, float weight, float* losses, long long apart) {                              \
+        to_own_run(apart, logits, ring, state, losses);                                                                \
         Tokens tokens(ring, stride, slots, state, context);                                                            \
         cross_entropy<T, true>(logits, tokens, first, vocab, multiplier, weight, losses);                              \
     }                                                                                                                  \
@@ -150,7 +152,8 @@ template <class T> __device__ void best_tokens(const T* logits, int rows, int vo
     if (lane == 0) best[row] = token;
 }
 #define BEST_TOKENS(T, name)                                                                                           \
-    extern "C" __global__ void name(const T* logits, int rows, int vocab, int* best) {                                 \
+    extern "C" __global__ void name(const T* logits, int rows, int vocab, int* best, long long apart) {                \
+        to_own_run(apart, logits, best);                                                                               \
         best_tokens<T>(logits, rows, vocab, best);                                                                     \
     }                                                                                                                  \
     LISTED(name)

@@ -19,7 +19,8 @@
 // Dynamic shared memory: EMBED_IDS x min(d, EMBED_CHANNELS) floats.
 extern "C" __global__ void embed_backward(const u16* ring, long long stride, int slots, const StepState* state,
                                           int context, const float* grad, float* grad_table, int d, int rows, int vocab,
-                                          float multiplier, int accumulate) {
+                                          float multiplier, int accumulate, long long apart) {
+    to_own_run(apart, ring, state, grad, grad_table);
     SHARED_DYNAMIC(float, memory);
     auto sums = memory;
     SHARED(int, listed, EMBED_ROWS);
@@ -77,7 +78,8 @@ LISTED(embed_backward)
 
 // grad_positions [context, d] (+)= multiplier x sum of grad [rows, d] over the sequences, in their order. A thread a number.
 extern "C" __global__ void positions_backward(const float* grad, float* grad_positions, int d, int context, int rows,
-                                              float multiplier, int accumulate) {
+                                              float multiplier, int accumulate, long long apart) {
+    to_own_run(apart, grad, grad_positions);
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x, each = (long long)context * d;
     if (i >= each) return;
     float sum = 0.0f;
@@ -88,7 +90,8 @@ LISTED(positions_backward)
 
 // sum [n] += grad: what a branch that reads the stream as it begins adds to its gradient. A thread a number.
 #define ADD_GRADIENT(T, name)                                                                                          \
-    extern "C" __global__ void name(const T* grad, float* sum, int n) {                                                \
+    extern "C" __global__ void name(const T* grad, float* sum, int n, long long apart) {                               \
+        to_own_run(apart, grad, sum);                                                                                  \
         int i = blockIdx.x * blockDim.x + threadIdx.x;                                                                 \
         if (i < n) sum[i] += to_f32(grad[i]);                                                                          \
     }                                                                                                                  \

@@ -123,14 +123,16 @@ __device__ void heads_backward(const T* grad_qkv, const T* packed, const float* 
 }
 #define HEADS(T, forward, backward)                                                                                    \
     extern "C" __global__ void forward(const T* packed, const float* gain_query, const float* gain_key, T* qkv,        \
-                                       float* inverses, int rows, int heads, int kv_heads, int k) {                    \
+                                       float* inverses, int rows, int heads, int kv_heads, int k, long long apart) {   \
+        to_own_run(apart, packed, gain_query, gain_key, qkv, inverses);                                                \
         heads_of<T>(packed, gain_query, gain_key, qkv, inverses, rows, heads, kv_heads, k);                            \
     }                                                                                                                  \
     LISTED(forward)                                                                                                    \
     extern "C" __global__ void backward(const T* grad_qkv, const T* packed, const float* inverses,                     \
                                         const float* gain_query, const float* gain_key, T* grad_packed,                \
                                         float* sums_query, float* sums_key, int piece, int rows, int heads,            \
-                                        int kv_heads, int k) {                                                         \
+                                        int kv_heads, int k, long long apart) {                                        \
+        to_own_run(apart, grad_qkv, packed, inverses, gain_query, gain_key, grad_packed, sums_query, sums_key);        \
         heads_backward<T>(grad_qkv, packed, inverses, gain_query, gain_key, grad_packed, sums_query, sums_key, piece,  \
                           rows, heads, kv_heads, k);                                                                   \
     }                                                                                                                  \

@@ -10,7 +10,9 @@
 // the same gradient once more (Nesterov). `squares` [n / OWNED] gets the sum of squares of each piece of x. A thread has UPDATES
 // numbers, sixteen threads a piece.
 extern "C" __global__ void muon_ahead(float* momenta, const float* grads, float* x, const int* owners, float* squares,
-                                      long long n, float decay, const StepState* state) {
+                                      long long n, float decay, const StepState* state, long long apart) {
+    to_own_run(apart, momenta, grads, x, owners, squares, state);
+    if (state->waits) return;
     long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * UPDATES;
     bool mine = i < n && owners[i / OWNED] >= 0;
     float sum = 0.0f;
@@ -34,7 +36,9 @@ LISTED(muon_ahead)
 
 // inverses [weight] = 1 / norm of x, for each of the weights `matrices` [gridDim.x]. A block a matrix, of at most 1024 threads, a
 // power of two. Zeros stay zeros.
-extern "C" __global__ void muon_norms(const float* squares, const UpdateRow* rows, const int* matrices, float* inverses) {
+extern "C" __global__ void muon_norms(const float* squares, const UpdateRow* rows, const int* matrices, float* inverses,
+                                      long long apart) {
+    to_own_run(apart, squares, rows, matrices, inverses);
     int weight = matrices[blockIdx.x];
     long long end = (rows[weight].end + OWNED - 1) / OWNED;
     double sum = 0.0;
@@ -45,7 +49,9 @@ extern "C" __global__ void muon_norms(const float* squares, const UpdateRow* row
 LISTED(muon_norms)
 
 // x times the inverse of its weight.
-extern "C" __global__ void muon_normalize(float* x, const int* owners, const float* inverses, long long n) {
+extern "C" __global__ void muon_normalize(float* x, const int* owners, const float* inverses, long long n,
+                                          long long apart) {
+    to_own_run(apart, x, owners, inverses);
     long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * UPDATES;
     if (i >= n || owners[i / OWNED] < 0) return;
     float inverse = inverses[owners[i / OWNED]], normed[UPDATES];
@@ -63,7 +69,9 @@ struct Square {
 };
 
 // f = b s + a I, for each of the squares [gridDim.y]; the product adds c s s. A thread a number.
-extern "C" __global__ void muon_factor(const float* s, float* f, const Square* squares, float a, float b) {
+extern "C" __global__ void muon_factor(const float* s, float* f, const Square* squares, float a, float b,
+                                       long long apart) {
+    to_own_run(apart, s, f, squares);
     Square square = squares[blockIdx.y];
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= (long long)square.side * square.side) return;
@@ -73,7 +81,9 @@ LISTED(muon_factor)
 
 // value = (1 - share decay) value - share rate x; `rounded`, where it is not null, gets the values in bf16.
 extern "C" __global__ void muon_step(float* values, bf16* rounded, const float* x, const UpdateRow* rows, const int* owners,
-                                     long long n, const StepState* state) {
+                                     long long n, const StepState* state, long long apart) {
+    to_own_run(apart, values, rounded, x, rows, owners, state);
+    if (state->waits) return;
     long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * UPDATES;
     if (i >= n || owners[i / OWNED] < 0) return;
     UpdateRow row = rows[owners[i / OWNED]];

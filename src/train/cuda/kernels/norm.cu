@@ -112,20 +112,23 @@ __device__ void embed_norm(const Tokens& tokens, const float* table, float multi
 }
 #define NORM(T, add, embed, add_any, embed_any)                                                                        \
     extern "C" __global__ void add(const float* x, const T* branch, float multiplier, const float* gain,               \
-                                   float* stream, T* out, float* inverse, int rows, int d) {                           \
+                                   float* stream, T* out, float* inverse, int rows, int d, long long apart) {          \
+        to_own_run(apart, x, branch, gain, stream, out, inverse);                                                      \
         add_norm<T>(x, branch, multiplier, gain, stream, out, inverse, rows, d, Usual());                              \
     }                                                                                                                  \
     LISTED(add)                                                                                                        \
     extern "C" __global__ void embed(const u16* ring, long long stride, int slots, const StepState* state,             \
                                      int context, const float* table, float multiplier, const float* gain,             \
-                                     float* stream, T* out, float* inverse, int rows, int d) {                         \
+                                     float* stream, T* out, float* inverse, int rows, int d, long long apart) {        \
+        to_own_run(apart, ring, state, table, gain, stream, out, inverse);                                             \
         embed_norm<T>(Tokens(ring, stride, slots, state, context), table, multiplier, nullptr, 0.0f, gain, stream,     \
                       out, inverse, rows, d, Usual());                                                                 \
     }                                                                                                                  \
     LISTED(embed)                                                                                                      \
     extern "C" __global__ void add_any(const float* x, const T* branch, float multiplier, const float* gain,           \
                                        float* stream, T* out, float* inverse, int rows, int d, int centred,            \
-                                       float* whole) {                                                                 \
+                                       float* whole, long long apart) {                                                \
+        to_own_run(apart, x, branch, gain, stream, out, inverse, whole);                                               \
         AnyKind kind{gain == nullptr, centred != 0, whole != nullptr, whole};                                          \
         add_norm<T>(x, branch, multiplier, gain, stream, out, inverse, rows, d, kind);                                 \
     }                                                                                                                  \
@@ -133,7 +136,8 @@ __device__ void embed_norm(const Tokens& tokens, const float* table, float multi
     extern "C" __global__ void embed_any(const u16* ring, long long stride, int slots, const StepState* state,         \
                                          int context, const float* table, float multiplier, const float* positions,    \
                                          float of_position, const float* gain, float* stream, T* out, float* inverse,  \
-                                         int rows, int d, int centred, float* whole) {                                 \
+                                         int rows, int d, int centred, float* whole, long long apart) {                \
+        to_own_run(apart, ring, state, table, positions, gain, stream, out, inverse, whole);                           \
         AnyKind kind{gain == nullptr, centred != 0, whole != nullptr, whole};                                          \
         embed_norm<T>(Tokens(ring, stride, slots, state, context), table, multiplier, positions, of_position, gain,    \
                       stream, out, inverse, rows, d, kind);                                                            \
@@ -246,14 +250,16 @@ __device__ void norm_backward(const T* grad, const float* x, const float* invers
 #define NORM_BACKWARD(T, name, any)                                                                                    \
     extern "C" __global__ void name(const T* grad, const float* x, const float* inverse, const float* gain,            \
                                     const float* before, float* dx, T* branch, float multiplier, float* partials,      \
-                                    int piece, int rows, int d) {                                                      \
+                                    int piece, int rows, int d, long long apart) {                                     \
+        to_own_run(apart, grad, x, inverse, gain, before, dx, branch, partials);                                       \
         OF_CHANNELS(d, norm_backward, T, grad, x, inverse, gain, before, dx, branch, multiplier, partials, piece,      \
                     rows, d, Usual())                                                                                  \
     }                                                                                                                  \
     LISTED(name)                                                                                                       \
     extern "C" __global__ void any(const T* grad, const float* x, const float* inverse, const float* gain,             \
                                    const float* before, float* dx, T* branch, float multiplier, float* partials,       \
-                                   int piece, int rows, int d, int centred, int after) {                               \
+                                   int piece, int rows, int d, int centred, int after, long long apart) {              \
+        to_own_run(apart, grad, x, inverse, gain, before, dx, branch, partials);                                       \
         AnyKind kind{false, centred != 0, after != 0, nullptr};                                                        \
         OF_CHANNELS(d, norm_backward, T, grad, x, inverse, gain, before, dx, branch, multiplier, partials, piece,      \
                     rows, d, kind)                                                                                     \
@@ -265,7 +271,8 @@ NORM_BACKWARD(bf16, norm_backward_bf16, any_norm_backward_bf16)
 // For each norm, the one at places[blockIdx.y] of `grads`: grad [d] (+)= sum of its partials [pieces, d]. A block of 256
 // threads has 32 channels; its warps take every eighth piece, and their sums are added in order.
 extern "C" __global__ void gain_reduce(const float* partials, int pieces, float* grads, const long long* places, int d,
-                                       int accumulate) {
+                                       int accumulate, long long apart) {
+    to_own_run(apart, partials, grads, places);
     SHARED(float, sums, 256);
     int lane = threadIdx.x % 32, i = blockIdx.x * 32 + lane;
     const float* from = partials + (long long)blockIdx.y * pieces * d + i;

@@ -10,7 +10,10 @@
 // Each block sums one piece of the gradient into partials [gridDim.x]; the one that ends last adds the pieces in their order
 // and writes the state. Blocks of at most 1024 threads, a power of two.
 extern "C" __global__ void settle(const float* grad, long long n, float* partials, const float* losses, int rows, float weight,
-                                  float limit, const float* shares, double beta1, double beta2, StepState* state) {
+                                  float limit, const float* shares, double beta1, double beta2, StepState* state,
+                                  long long apart) {
+    to_own_run(apart, grad, partials, losses, shares, state);
+    if (state->waits) return;
     SHARED(unsigned, arrived, 1);
     long long piece = (n / 4 + gridDim.x - 1) / gridDim.x * 4, begin = blockIdx.x * piece;
     float sum = 0.0f;
@@ -64,7 +67,7 @@ __device__ void adamw(float* values, bf16* rounded, float* firsts, float* second
                       const StepState* state) {
     typedef Pack<float, UPDATES> Numbers;
     long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * UPDATES;
-    if (i >= n || (SOME && owners[i / OWNED] < 0)) return;
+    if (i >= n || state->waits || (SOME && owners[i / OWNED] < 0)) return;
     UpdateRow row = rows[owners[i / OWNED]];
     float rate = state->rate_share * row.rate / state->correction1, clip = state->clip;
     float keep = 1.0f - state->rate_share * row.decay, correction = state->second_correction;
@@ -87,13 +90,15 @@ __device__ void adamw(float* values, bf16* rounded, float* firsts, float* second
 #define ADAMW(f32, bf16s, SOME)                                                                                        \
     extern "C" __global__ void f32(float* values, float*, float* firsts, float* seconds, const float* grads,           \
                                    const UpdateRow* rows, const int* owners, long long n, float beta1, float beta2,    \
-                                   const StepState* state) {                                                           \
+                                   const StepState* state, long long apart) {                                          \
+        to_own_run(apart, values, firsts, seconds, grads, rows, owners, state);                                        \
         adamw<SOME>(values, nullptr, firsts, seconds, grads, rows, owners, n, beta1, beta2, state);                    \
     }                                                                                                                  \
     LISTED(f32)                                                                                                        \
     extern "C" __global__ void bf16s(float* values, bf16* rounded, float* firsts, float* seconds, const float* grads,  \
                                      const UpdateRow* rows, const int* owners, long long n, float beta1, float beta2,  \
-                                     const StepState* state) {                                                         \
+                                     const StepState* state, long long apart) {                                        \
+        to_own_run(apart, values, rounded, firsts, seconds, grads, rows, owners, state);                               \
         adamw<SOME>(values, rounded, firsts, seconds, grads, rows, owners, n, beta1, beta2, state);                    \
     }                                                                                                                  \
     LISTED(bf16s)
@@ -109,7 +114,7 @@ __device__ inline void by_momentum(float* values, bf16* rounded, float* momenta,
                                    const int* owners, long long n, Optimizer optimizer, const StepState* state) {
     typedef Pack<float, UPDATES> Numbers;
     long long i = ((long long)blockIdx.x * blockDim.x + threadIdx.x) * UPDATES;
-    if (i >= n) return;
+    if (i >= n || state->waits) return;
     UpdateRow row = rows[owners[i / OWNED]];
     float rate = state->rate_share * row.rate, keep = 1.0f - state->rate_share * row.decay, clip = state->clip;
     auto before = Numbers::at(values + i), momentum = Numbers::at(momenta + i), grad = Numbers::at(grads + i);
@@ -141,13 +146,15 @@ struct Lion {
 };
 #define BY_MOMENTUM(f32, bf16s, Optimizer, NUMBERS, ...)                                                               \
     extern "C" __global__ void f32(float* values, float*, float* momenta, const float* grads, const UpdateRow* rows,   \
-                                   const int* owners, long long n, NUMBERS, const StepState* state) {                  \
+                                   const int* owners, long long n, NUMBERS, const StepState* state, long long apart) { \
+        to_own_run(apart, values, momenta, grads, rows, owners, state);                                                \
         by_momentum(values, nullptr, momenta, grads, rows, owners, n, Optimizer{__VA_ARGS__}, state);                  \
     }                                                                                                                  \
     LISTED(f32)                                                                                                        \
     extern "C" __global__ void bf16s(float* values, bf16* rounded, float* momenta, const float* grads,                 \
                                      const UpdateRow* rows, const int* owners, long long n, NUMBERS,                   \
-                                     const StepState* state) {                                                         \
+                                     const StepState* state, long long apart) {                                        \
+        to_own_run(apart, values, rounded, momenta, grads, rows, owners, state);                                       \
         by_momentum(values, rounded, momenta, grads, rows, owners, n, Optimizer{__VA_ARGS__}, state);                  \
     }                                                                                                                  \
     LISTED(bf16s)

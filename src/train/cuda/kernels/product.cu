@@ -41,7 +41,8 @@ __device__ inline void load_tile(Tile& tile, const float* x, int along, int acro
 
 extern "C" __global__ void __launch_bounds__(128)
     product_f32_f32(const float* a, const float* b, float* out, int m, int n, int k, int a_transposed, int b_transposed,
-                    float alpha, float beta) {
+                    float alpha, float beta, long long apart) {
+    to_own_run(apart, a, b, out);
     SHARED(float, left, DEPTH*(TILE + 1));
     SHARED(float, right, DEPTH*(TILE + 1));
     int row0 = blockIdx.y * TILE, column0 = blockIdx.x * TILE;
@@ -193,7 +194,8 @@ __device__ void mma_product(const F* a, const F* b, R* out, int m, int n, int k,
 #define MMA_PRODUCT(F, R, name)                                                                                        \
     extern "C" __global__ void __launch_bounds__(128)                                                                  \
         name(const F* a, const F* b, R* out, int m, int n, int k, int a_transposed, int b_transposed, float alpha,     \
-             float beta) {                                                                                             \
+             float beta, long long apart) {                                                                            \
+        to_own_run(apart, a, b, out);                                                                                  \
         mma_product<F, R>(a, b, out, m, n, k, a_transposed, b_transposed, alpha, beta);                                \
     }                                                                                                                  \
     LISTED(name)

@@ -29,7 +29,8 @@ __device__ void rotate(T* qkv, const float* cos, const float* sin, int rows, int
 }
 #define ROTATE(T, name)                                                                                                \
     extern "C" __global__ void name(T* qkv, const float* cos, const float* sin, int rows, int context, int heads,      \
-                                    int head_dim) {                                                                    \
+                                    int head_dim, long long apart) {                                                   \
+        to_own_run(apart, qkv, cos, sin);                                                                              \
         rotate<T>(qkv, cos, sin, rows, context, heads, head_dim);                                                      \
     }                                                                                                                  \
     LISTED(name)

@@ -10,7 +10,10 @@ template <class T> __device__ void watch(const T* x, long long n, double* sums) 
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 #define WATCH(T, name)                                                                                                 \
-    extern "C" __global__ void name(const T* x, long long n, double* sums) { watch<T>(x, n, sums); }                   \
+    extern "C" __global__ void name(const T* x, long long n, double* sums, long long apart) {                          \
+        to_own_run(apart, x, sums);                                                                                    \
+        watch<T>(x, n, sums);                                                                                          \
+    }                                                                                                                  \
     LISTED(name)
 WATCH(float, watch_f32)
 WATCH(bf16, watch_bf16)
@@ -33,7 +36,9 @@ __device__ void watch_logits(const T* qkv, float* sums, int context, int heads, 
     if (threadIdx.x == 0) sums[blockIdx.x] = (float)sum;
 }
 #define WATCH_LOGITS(T, name)                                                                                          \
-    extern "C" __global__ void name(const T* qkv, float* sums, int context, int heads, int head_dim, float scale) {    \
+    extern "C" __global__ void name(const T* qkv, float* sums, int context, int heads, int head_dim, float scale,      \
+                                    long long apart) {                                                                 \
+        to_own_run(apart, qkv, sums);                                                                                  \
         watch_logits<T>(qkv, sums, context, heads, head_dim, scale);                                                   \
     }                                                                                                                  \
     LISTED(name)

@@ -79,6 +79,6 @@ fn attending((act, tiles): (&Act, usize), kernel: &'static str, mut arguments: V
     // `MMA_ROWS` and two of `MMA_STAGE`, or `ROWS` and a pitch of one number more than a head has.
     let tensor_cores = act.number == Number::Bf16 && ON_TENSOR_CORES.contains(&head_dim);
     let (rows, shared) = if tensor_cores { (64, 2 * 32 * (head_dim + 10)) } else { (32, tiles * 32 * (head_dim + 1)) };
-    let grid = [extent(context.div_ceil(rows)), extent(heads), extent(act.rows / context)];
+    let grid = [extent(context.div_ceil(rows) * heads), extent(act.rows / context)];
     Launch { shared: extent(4 * shared), ..launch(kernel, grid, 128, arguments) }
 }

@@ -35,7 +35,7 @@ impl Heads {
 
 /// So many blocks of either kernel.
 fn blocks(kernel: &'static str, count: usize, arguments: Vec<Argument>) -> Launch {
-    launch(kernel, [extent(count), 1, 1], extent(WARPS * WARP), arguments)
+    launch(kernel, [extent(count), 1], extent(WARPS * WARP), arguments)
 }
 
 impl Layer for Heads {

@@ -116,7 +116,7 @@ impl Stream {
         }
         // A thread has four channels.
         let threads = extent((d / 4).next_multiple_of(WARP).clamp(128, 512));
-        launch(name, [extent(pieces), 1, 1], threads, arguments)
+        launch(name, [extent(pieces), 1], threads, arguments)
     }
 
     /// Gradients of the tables, from that of the stream.
@@ -137,7 +137,7 @@ impl Stream {
         arguments.extend([Argument::from(self.grad_x), on.gradient(table).into(), int(d)]);
         arguments.extend([int(act.rows), int(act.shape.vocab), multiplier.into()]);
         arguments.push(int(usize::from(pass.accumulate || pass.head == table)));
-        let grid = [extent(act.shape.vocab.div_ceil(EMBED_IDS)), extent(d.div_ceil(EMBED_CHANNELS)), 1];
+        let grid = [extent(act.shape.vocab.div_ceil(EMBED_IDS)), extent(d.div_ceil(EMBED_CHANNELS))];
         let launch = launch("embed_backward", grid, 256, arguments);
         on.gpu.launch(&Launch { shared: extent(EMBED_IDS * d.min(EMBED_CHANNELS) * 4), ..launch })
     }

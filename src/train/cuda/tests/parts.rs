@@ -5,10 +5,10 @@ use crate::model::{Embedding, Mixer, Mlp, Norm, NormPlace, Positions};
 use crate::optimizer::OptimizerKind;
 
 /// A run of which something is not as in the first models.
-struct Case {
-    name: String,
-    planned: PlannedRun,
-    corpus: Corpus,
+pub struct Case {
+    pub name: String,
+    pub planned: PlannedRun,
+    pub corpus: Corpus,
 }
 
 /// A small run of these parts, away from its base shape, so that no factor is 1.
@@ -48,7 +48,7 @@ fn by(kind: OptimizerKind, parts: Parts) -> Case {
 }
 
 /// All that the engine has.
-fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Case> {
     let adamw = |parts| by(OptimizerKind::Adamw, parts);
     let each = Parts::each().into_iter().map(|(_, parts)| parts).chain([TOGETHER]).filter(|parts| !parts.is_default());
     let mut cases: Vec<Case> = each.map(adamw).filter(|case| check(&case.planned.run).is_ok()).collect();

@@ -3,6 +3,7 @@
 //
 //   FAKE_REFUSED   set: it takes no product, although it names an algorithm
 //   FAKE_NONE      set: it names no algorithm, as a version that is older than the card
+//   FAKE_SINGLE    set: it does one product at a time
 //   FAKE_STATUS    the status with which each product fails
 #include "fake.h"
 
@@ -21,6 +22,9 @@ struct Layout {
     int numbers;
     uint64_t rows, columns;
     int64_t pitch;
+    int32_t count = 1;     // of matrices
+    int64_t between = 0;   // numbers from one to the next
+    int64_t before(int matrix) const { return matrix * between * (numbers == F32 ? 4 : 2); }
     size_t bytes() const { return ((columns - 1) * pitch + rows) * (numbers == F32 ? 4 : 2); }
 };
 struct Preference { uint64_t workspace = 0; uint32_t reductions = 0, alignment[4] = {}; };
@@ -44,6 +48,12 @@ EXPORTED Status cublasLtMatmulDescSetAttribute(Description* description, int att
 EXPORTED Status cublasLtMatrixLayoutCreate(Layout** layout, int numbers, uint64_t rows, uint64_t columns, int64_t pitch) {
     if (uint64_t(pitch) < rows) return fault("columns that overlap");
     return *layout = new Layout{numbers, rows, columns, pitch}, SUCCESS;
+}
+EXPORTED Status cublasLtMatrixLayoutSetAttribute(Layout* layout, int attribute, const void* value, size_t bytes) {
+    if (attribute == 5 && bytes == 4) memcpy(&layout->count, value, bytes);
+    else if (attribute == 6 && bytes == 8) memcpy(&layout->between, value, bytes);
+    else return fault("an attribute of a matrix that nobody set before");
+    return SUCCESS;
 }
 EXPORTED Status cublasLtMatmulPreferenceCreate(Preference** preference) { return *preference = new Preference, SUCCESS; }
 EXPORTED Status cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, const void* value, size_t bytes) {
@@ -72,6 +82,18 @@ EXPORTED Status cublasLtMatmulAlgoGetHeuristic(void*, Description* description, 
     *chosen = {};
     for (int i = 0; i < 4; i++) chosen->algorithm[i] = preference->alignment[i];
     return *count = 1, SUCCESS;
+}
+
+// Whether an algorithm does these products.
+EXPORTED Status cublasLtMatmulAlgoCheck(void*, Description* description, Layout* a, Layout* b, Layout*, Layout* out,
+                                        const uint64_t* algorithm, Chosen* checked) {
+    Size size = size_of(*description, *a, *b);
+    if (size.m != out->rows || size.n != out->columns || size.k != size.k_of_b) return fault("sizes that do not fit together");
+    if (a->count != b->count || a->count != out->count) return fault("so many products of another number of factors");
+    if (getenv("FAKE_SINGLE") && a->count > 1) return NOT_SUPPORTED;
+    *checked = {};
+    memcpy(checked->algorithm, algorithm, sizeof checked->algorithm);
+    return SUCCESS;
 }
 
 static float get(const void* matrix, int numbers, uint64_t at) {
@@ -110,21 +132,33 @@ EXPORTED Status cublasLtMatmul(void*, Description* description, const float* alp
     auto holds = [](const void* at, size_t bytes) { return fake_holds(uint64_t(at), bytes); };
     if (workspace_bytes < WORKSPACE || uint64_t(workspace) % ALIGNMENT || !holds(workspace, workspace_bytes))
         return fault("a workspace that is none");
-    if (!holds(a, layout_a->bytes()) || !holds(b, layout_b->bytes()) || !holds(out, layout_out->bytes()))
-        return fault("a matrix that is not whole in the card's memory");
+    // All matrices of a factor or of the result, and one of them.
+    auto missing = [&](const void* at, const Layout* layout, size_t place) {
+        for (int matrix = 0; matrix < layout->count; matrix++) {
+            uint64_t begin = uint64_t(at) + layout->before(matrix);
+            if (begin % algorithm[place] || !holds((const void*)begin, layout->bytes())) return true;
+        }
+        return false;
+    };
+    if (missing(a, layout_a, 0) || missing(b, layout_b, 1) || missing(out, layout_out, 3))
+        return fault("a matrix that is not whole in the card's memory, or not where the algorithm takes it");
     fake_enqueue(stream, [=, d = *description, x = *layout_a, y = *layout_b, o = *layout_out, alpha = *alpha, beta = *beta] {
         Size size = size_of(d, x, y);
         auto [turned_a, turned_b] = d.transposed;
         auto rounded = [&](float value) { return d.compute == FAST_TF32 ? to_tf32(value) : value; };
-        for (uint64_t j = 0; j < size.n; j++)
-            for (uint64_t i = 0; i < size.m; i++) {
-                float sum = 0;
-                for (uint64_t l = 0; l < size.k; l++)
-                    sum += rounded(get(a, x.numbers, turned_a ? i * x.pitch + l : l * x.pitch + i)) *
-                           rounded(get(b, y.numbers, turned_b ? l * y.pitch + j : j * y.pitch + l));
-                uint64_t at = j * o.pitch + i;
-                put(out, o.numbers, at, alpha * sum + (beta != 0 ? beta * get(out, o.numbers, at) : 0));
-            }
+        for (int matrix = 0; matrix < o.count; matrix++) {
+            auto left = (const char*)a + x.before(matrix), right = (const char*)b + y.before(matrix);
+            auto result = (char*)out + o.before(matrix);
+            for (uint64_t j = 0; j < size.n; j++)
+                for (uint64_t i = 0; i < size.m; i++) {
+                    float sum = 0;
+                    for (uint64_t l = 0; l < size.k; l++)
+                        sum += rounded(get(left, x.numbers, turned_a ? i * x.pitch + l : l * x.pitch + i)) *
+                               rounded(get(right, y.numbers, turned_b ? l * y.pitch + j : j * y.pitch + l));
+                    uint64_t at = j * o.pitch + i;
+                    put(result, o.numbers, at, alpha * sum + (beta != 0 ? beta * get(result, o.numbers, at) : 0));
+                }
+        }
     });
     return SUCCESS;
 }

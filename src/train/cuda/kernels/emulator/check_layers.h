@@ -296,7 +296,7 @@ template <class T> void attention_of(int context, int sequences, int heads, int 
     Doubles expected = plain(before, expected_denominators, absolute);
     bool rounded = std::is_same_v<T, bf16> && ON_TENSOR_CORES(k);
     unsigned rows = rounded ? MMA_ROWS : ROWS;
-    dim3 grid{(context + rows - 1) / rows, (unsigned)heads, (unsigned)sequences};
+    dim3 grid{(context + rows - 1) / rows * heads, (unsigned)sequences};
     unsigned tile = ROWS * (k + 1) * 4, stages = 2 * MMA_STAGE(k) * 4;
     Doubles turned(n * 3 * d);
     for (int row = 0; row < n; row++)

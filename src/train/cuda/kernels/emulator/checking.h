@@ -60,9 +60,10 @@ template <class T> void near(const std::string& what, const std::vector<T>& got,
     expect(whole && off <= tolerance * most, what + text);
 }
 
-// An argument keeps its value until the launch.
+// An argument keeps its value until the launch, which is for one run.
 template <class... A> bool start(const std::string& name, dim3 grid, unsigned block, unsigned shared, A... arguments) {
-    void* pointers[] = {(void*)&arguments...};
+    long long apart = 0;
+    void* pointers[] = {(void*)&arguments..., &apart};
     unsigned extent[3] = {grid.x, grid.y, grid.z}, threads[3] = {block, 1, 1};
     int status = cpu::launch(name.c_str(), extent, threads, shared, pointers);
     expect(status == 0, cpu::machine().error);

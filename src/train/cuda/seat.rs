@@ -1,0 +1,103 @@
+//! Where a run lies on a card while it is trained: in memory of its own, or among others (`together/`).
+
+use std::time::Duration;
+
+use super::gpu::{Gpu, Recording};
+use super::lead::Lead;
+use super::program::Program;
+use super::session::shares;
+use crate::plan::Run;
+use crate::train::evaluation::batch_rows;
+use crate::trainer::TrainError;
+
+/// What a session needs of the place of its run.
+pub trait Seat {
+    /// Asks for the next step. Waits where that is too far ahead of the card.
+    fn train(&mut self) -> Result<(), TrainError>;
+
+    /// Does something with the run on the card, after the steps that were asked for.
+    fn with<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Program<'_>) -> Result<T, TrainError> + Send + 'static,
+    ) -> Result<T, TrainError>;
+
+    /// Steps that were asked for, and of which is not known that they are done.
+    fn ahead(&self) -> usize;
+
+    /// All that was asked for is done.
+    fn caught_up(&mut self);
+}
+
+/// A run by itself.
+pub struct Alone<'g> {
+    steps: Steps,
+    program: Program<'g>,
+    lead: Lead,
+}
+
+impl<'g> Alone<'g> {
+    /// The beginning of a run whose batches are cut into so many parts.
+    pub fn new(gpu: &'g dyn Gpu, run: &Run, micro_batches: usize) -> Result<Self, TrainError> {
+        let shown = batch_rows(run.shape.context);
+        let program = Program::new(gpu, (run, &run.table()), &shares(run), micro_batches, shown)?;
+        Ok(Self { steps: Steps::default(), program, lead: Lead::new() })
+    }
+
+    /// The model on the card.
+    pub fn program(&self) -> &Program<'g> {
+        &self.program
+    }
+
+    /// For how long asking for steps has waited for the card.
+    pub fn waited(&self) -> Duration {
+        self.lead.waited()
+    }
+}
+
+impl Seat for Alone<'_> {
+    fn train(&mut self) -> Result<(), TrainError> {
+        self.steps.train(&self.program)?;
+        let gpu = self.program.gpu();
+        self.lead.asked(&mut || gpu.mark())
+    }
+
+    fn with<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Program<'_>) -> Result<T, TrainError> + Send + 'static,
+    ) -> Result<T, TrainError> {
+        work(&self.program)
+    }
+
+    fn ahead(&self) -> usize {
+        self.lead.steps()
+    }
+
+    fn caught_up(&mut self) {
+        self.lead.caught_up();
+    }
+}
+
+/// Steps of one program. The first is asked for launch by launch, which loads every kernel; then the step is recorded, and each
+/// is one graph.
+#[derive(Default)]
+pub struct Steps {
+    recording: Option<Box<dyn Recording>>,
+    warm: bool,
+}
+
+impl Steps {
+    /// Asks for the next step.
+    pub fn train(&mut self, program: &Program<'_>) -> Result<(), TrainError> {
+        match &self.recording {
+            Some(recording) => recording.replay()?,
+            None if self.warm => {
+                let recording = program.gpu().record(&mut || program.train())?;
+                recording.replay()?;
+                self.recording = Some(recording);
+            }
+            None => program.train()?,
+        }
+        self.warm = true;
+        Ok(())
+    }
+}

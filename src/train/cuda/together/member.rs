@@ -1,0 +1,141 @@
+//! A run among others, for the thread that trains it.
+
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+
+use super::form::Form;
+use super::owner::{Ask, serve};
+use crate::plan::Run;
+use crate::train::cuda::opened::Opened;
+use crate::train::cuda::program::Program;
+use crate::train::cuda::seat::Seat;
+use crate::trainer::TrainError;
+
+/// Runs of one form, and the thread that has them.
+struct Team {
+    card: Opened,
+    form: Form,
+    /// Nothing once it goes: the thread ends when nobody can ask any more.
+    asks: Option<Sender<Ask>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.asks = None;
+        // What it panicked with is on stderr already. A card that is closed before the next is opened has its memory free.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// The teams of this process.
+static TEAMS: Mutex<Vec<Weak<Team>>> = Mutex::new(Vec::new());
+
+/// A run's place among others.
+pub struct Member {
+    place: usize,
+    team: Arc<Team>,
+    /// Steps that may not be done yet, as of the last.
+    ahead: usize,
+}
+
+/// The beginning of a run whose batches are cut into so many parts, among those of its form on a card; of these there are so many.
+/// Nothing where the card has no room for two of them, or where all places are taken.
+pub fn join(card: &Opened, run: &Run, micro_batches: usize, alike: usize) -> Result<Option<Member>, TrainError> {
+    let form = Form::of(run, &run.table(), micro_batches);
+    // Held while a team begins: whoever comes meanwhile waits for it.
+    let mut teams = TEAMS.lock().unwrap_or_else(PoisonError::into_inner);
+    teams.retain(|team| team.strong_count() > 0);
+    let known = teams.iter().filter_map(Weak::upgrade).filter(|team| team.card == *card && team.form == form);
+    for team in known.collect::<Vec<_>>() {
+        if let Some(member) = Member::of(team, run)? {
+            return Ok(Some(member));
+        }
+    }
+    let Some(team) = begin(card, form, alike)? else { return Ok(None) };
+    teams.push(Arc::downgrade(&team));
+    Member::of(team, run)
+}
+
+/// A team of at most so many runs: as many as the card has room for, by halves; nothing where that is one.
+fn begin(card: &Opened, form: Form, most: usize) -> Result<Option<Arc<Team>>, TrainError> {
+    let mut places = most;
+    while places > 1 {
+        let ((ready, is_ready), (asks, asked)) = (sync_channel(1), channel());
+        let (opened, wanted) = (card.clone(), form.clone());
+        let work = move || {
+            let served = opened.gpu().and_then(|gpu| serve(gpu.as_ref(), &wanted, places, (&ready, &asked)));
+            if let Err(error) = served {
+                let _ = ready.send(Err(error));
+            }
+        };
+        let thread = std::thread::Builder::new().name("runs together".to_owned()).spawn(work);
+        let thread = thread.map_err(|error| TrainError::Device(format!("no thread for runs together: {error}")))?;
+        let team = Team { card: card.clone(), form: form.clone(), asks: Some(asks), thread: Some(thread) };
+        match is_ready.recv().unwrap_or_else(|_| Err(gone())) {
+            Ok(()) => return Ok(Some(Arc::new(team))),
+            Err(TrainError::OutOfMemory(_)) => places /= 2,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+impl Member {
+    /// A place in a team, where one is free.
+    fn of(team: Arc<Team>, run: &Run) -> Result<Option<Self>, TrainError> {
+        let (answer, place) = sync_channel(1);
+        team.ask(Ask::Join(Box::new(run.clone()), answer))?;
+        let place = place.recv().map_err(|_| gone())??;
+        Ok(place.map(|place| Self { place, team, ahead: 0 }))
+    }
+}
+
+impl Team {
+    fn ask(&self, ask: Ask) -> Result<(), TrainError> {
+        self.asks.as_ref().expect("held until it goes").send(ask).map_err(|_| gone())
+    }
+}
+
+/// The thread of a team has ended before its runs.
+fn gone() -> TrainError {
+    TrainError::Device("the thread that steps several runs at once has ended, as is said above".to_owned())
+}
+
+impl Seat for Member {
+    fn train(&mut self) -> Result<(), TrainError> {
+        let (answer, stepped) = sync_channel(1);
+        self.team.ask(Ask::Step(self.place, answer))?;
+        self.ahead = stepped.recv().map_err(|_| gone())??;
+        Ok(())
+    }
+
+    fn with<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Program<'_>) -> Result<T, TrainError> + Send + 'static,
+    ) -> Result<T, TrainError> {
+        let (answer, done) = sync_channel(1);
+        let work = move |program: &Program<'_>| {
+            // Whoever asked may have panicked.
+            let _ = answer.send(work(program));
+        };
+        self.team.ask(Ask::Do(self.place, Box::new(work)))?;
+        done.recv().map_err(|_| gone())?
+    }
+
+    fn ahead(&self) -> usize {
+        self.ahead
+    }
+
+    fn caught_up(&mut self) {
+        self.ahead = 0;
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        // A thread that has ended knows no places.
+        let _ = self.team.ask(Ask::Leave(self.place));
+    }
+}
