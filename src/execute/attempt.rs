@@ -11,8 +11,8 @@ use super::lanes::Lanes;
 use super::shelf::Shelf;
 use super::terms::{Terms, WorkError};
 use super::{Event, failpoint, retry};
-use crate::ledger::{Claim, CurvePoint, Failure, FailureClass, Published, Reason};
-use crate::plan::PlannedRun;
+use crate::ledger::{Claim, CurvePoint, Failure, FailureClass, Ledger, Published, Reason};
+use crate::plan::{PlannedRun, Run};
 use crate::trainer::{Job, Outcome, Progress, Told, TrainError, Trainer};
 
 /// Time between two events of progress.
@@ -59,7 +59,8 @@ pub(super) fn train(
     let alike = if apart { 1 } else { alike(claim.ledger(), run, terms) };
     let (claim, verdict) = (RefCell::new(claim), Cell::new(None));
     // A trainer that panicked is not used again.
-    let outcome = catch_unwind(AssertUnwindSafe(|| attempt((&claim, &verdict), run, (trainer, [micro_batches, alike]), lane)));
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| attempt((&claim, &verdict), run, (trainer, [micro_batches, alike]), lane)));
     let (claim, verdict) = (claim.into_inner(), verdict.into_inner());
     let end = match believed(outcome, standing.and_then(|standing| claim.trespass(&standing))) {
         Ok(Ok(outcome)) => {
@@ -88,14 +89,15 @@ pub(super) fn train(
 fn alike(ledger: &Ledger, run: &PlannedRun, terms: Terms<'_>) -> usize {
     let is_alike = |other: &&PlannedRun| {
         let [a, b] = [&other.run, &run.run];
-        let of = |run: &'_ Run| (run.shape, run.precision, run.optimizer.kind, run.optimizer.batch_sequences);
+        let of = |run: &Run| (run.shape, run.precision, run.optimizer.kind, run.optimizer.batch_sequences);
         of(a) == of(b)
     };
     if !terms.together || terms.runs == 1 {
         return 1;
     }
     let enough = terms.runs * terms.devices.len();
-    let left = ledger.plan().runs.iter().filter(is_alike).filter(|other| !ledger.is_over(&other.id)).take(enough).count();
+    let left =
+        ledger.plan().runs.iter().filter(is_alike).filter(|other| !ledger.is_over(&other.id)).take(enough).count();
     left.div_ceil(terms.devices.len())
 }
 
@@ -273,4 +275,48 @@ fn sound(mut outcome: Outcome, run: &PlannedRun) -> Outcome {
         }
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::execute::rehearsal::Rehearsal;
+    use crate::ledger::Losses;
+    use crate::ledger::testing::{SPEC, device, finished};
+    use crate::plan::Plan;
+    use crate::plan::testing::planned;
+
+    #[test]
+    fn runs_of_one_form_that_are_left_are_counted_and_divided_among_the_devices() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut runs: Vec<PlannedRun> = (0..5).map(|seed| planned(1, seed)).chain([planned(2, 0)]).collect();
+        runs[4].run.optimizer.learning_rate *= 2.0;
+        let plan = Plan { runs, left_out: Vec::new() };
+        let ledger = Ledger::create(&dir.path().join("results"), SPEC, plan, Losses::Rehearsed).unwrap();
+        let devices = ["cuda:0", "cuda:1"].map(str::to_owned);
+        let stop = AtomicBool::new(false);
+        let terms = Terms {
+            device: "cuda:0",
+            devices: &devices[..1],
+            runs: 4,
+            together: true,
+            open: &|| Ok(Box::new(Rehearsal)),
+            checkpoint_every: Duration::ZERO,
+            stopping: None,
+            stop: &stop,
+            leave: &|_| {},
+        };
+        let [first, .., other] = ledger.plan().runs.as_slice() else { panic!("six runs") };
+        let of = |run, terms| alike(&ledger, run, terms);
+        assert_eq!([of(first, terms), of(other, terms)], [4, 1], "no more than are trained at once");
+        assert_eq!(of(first, Terms { devices: &devices, ..terms }), 3);
+        assert_eq!(of(first, Terms { together: false, ..terms }), 1);
+        assert_eq!(of(first, Terms { runs: 1, ..terms }), 1);
+        for run in &ledger.plan().runs[..3] {
+            ledger.claim(run).unwrap().unwrap().publish(finished(3.0), device(), 1).unwrap();
+        }
+        assert_eq!(of(&ledger.plan().runs[3], terms), 2, "those that are left");
+    }
 }

@@ -295,7 +295,8 @@ mod tests {
     use crate::plan::testing::planned;
 
     fn train(run: &PlannedRun, told: &mut dyn FnMut(Progress)) -> Outcome {
-        let job = Job { run, micro_batches: 1, alike: 1, checkpoints: &mut (), checkpoint_every: std::time::Duration::MAX };
+        let job =
+            Job { run, micro_batches: 1, alike: 1, checkpoints: &mut (), checkpoint_every: std::time::Duration::MAX };
         let mut on_progress = |progress| {
             told(progress);
             std::ops::ControlFlow::Continue(())

@@ -232,7 +232,17 @@ mod tests {
     fn terms(device: &str) -> Terms<'_> {
         let open: Open<'_> = &|| Ok(Box::new(rehearsal::Rehearsal));
         let (one, checkpoint_every) = (std::slice::from_ref(&*HERE), Duration::ZERO);
-        Terms { device, devices: one, runs: 1, together: true, open, checkpoint_every, stopping: None, stop: &GO, leave: &|_| {} }
+        Terms {
+            device,
+            devices: one,
+            runs: 1,
+            together: true,
+            open,
+            checkpoint_every,
+            stopping: None,
+            stop: &GO,
+            leave: &|_| {},
+        }
     }
 
     /// Ends each run as the function says, in the order in which they come.

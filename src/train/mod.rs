@@ -30,7 +30,7 @@ mod trunk;
 use std::path::Path;
 
 pub use bench::{Measurement, bench};
-pub use side_by_side::SideBySide;
+pub use side_by_side::{Chosen, SideBySide};
 pub use timing::{KernelTime, Phases};
 
 use crate::plan::{PlannedRun, Run};

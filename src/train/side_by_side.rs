@@ -1,4 +1,5 @@
-//! How many runs a card trains side by side: as many as its memory holds, and no more than make it faster.
+//! How many runs a card trains side by side, and whether they take their steps together: as many as its memory holds, and no more
+//! than make it faster.
 
 use std::fmt;
 use std::path::Path;
@@ -40,46 +41,74 @@ const BESIDES: usize = 96 << 20;
 pub struct SideBySide {
     /// Runs of the largest model that the memory holds.
     pub fits: usize,
-    /// Tokens per second of so many runs of the smallest model together.
+    /// Tokens per second of so many runs of the smallest model, each with steps of its own.
     pub rates: Vec<(usize, f64)>,
+    /// The same of runs that are stepped together.
+    pub together: Vec<(usize, f64)>,
+}
+
+/// What is trained at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Runs.
+    pub runs: usize,
+    /// Whether runs of one form are stepped together.
+    pub together: bool,
 }
 
 impl SideBySide {
-    /// Measures on an open device; `most` runs are wanted at most.
+    /// Measures on an open device; `most` runs are wanted at most, and are stepped together, or not, or as is faster.
     pub fn measure(
         name: &str,
         cache: &Path,
         [smallest, largest]: [&PlannedRun; 2],
-        most: usize,
+        (most, together): (usize, Option<bool>),
     ) -> Result<Self, TrainError> {
         let engine = device::open(name, 1)?;
         let fits = fits(engine.as_ref(), largest, &open_corpus(&largest.run, cache)?)?;
         let corpus = open_corpus(&smallest.run, cache)?;
-        let mut rates = Vec::new();
-        for count in TRIED.into_iter().filter(|count| *count <= fits.min(most)) {
-            match rate(&|| device::open(name, 1), smallest, &corpus, count) {
-                Ok(rate) => rates.push((count, rate)),
-                // The sweep finds out by itself what fails with one run.
-                Err(TrainError::OutOfMemory(_)) => break,
-                Err(error) => return Err(error),
+        let rates = |counts: &[usize], together: bool| {
+            let mut rates = Vec::new();
+            for count in counts.iter().copied().filter(|count| *count <= fits.min(most)) {
+                match rate(&|| device::open(name, 1), (smallest, &corpus), count, together) {
+                    Ok(rate) => rates.push((count, rate)),
+                    // The sweep finds out by itself what fails with one run.
+                    Err(TrainError::OutOfMemory(_)) => break,
+                    Err(error) => return Err(error),
+                }
             }
-        }
-        Ok(Self { fits, rates })
+            Ok(rates)
+        };
+        let apart = if together == Some(true) { &TRIED[..1] } else { &TRIED };
+        let at_once = if together == Some(false) { &[] } else { &TRIED[1..] };
+        Ok(Self { fits, rates: rates(apart, false)?, together: rates(at_once, true)? })
     }
 
-    /// The number to train side by side.
-    pub fn chosen(&self) -> usize {
-        let best = self.rates.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
-        self.rates.iter().find(|(_, rate)| *rate >= GOOD_ENOUGH * best).map_or(1, |(count, _)| *count)
+    /// What to train side by side: the smallest number that is nearly as fast as the best, with steps of their own where those
+    /// are as fast.
+    pub fn chosen(&self) -> Chosen {
+        let of = |rates: &[(usize, f64)], together| {
+            rates.iter().map(|(runs, rate)| (Chosen { runs: *runs, together }, *rate)).collect::<Vec<_>>()
+        };
+        let mut all = [of(&self.rates, false), of(&self.together, true)].concat();
+        all.sort_by_key(|(chosen, _)| chosen.runs);
+        let best = all.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+        let good = all.iter().find(|(_, rate)| *rate >= GOOD_ENOUGH * best);
+        good.map_or(Chosen { runs: 1, together: false }, |(chosen, _)| *chosen)
     }
 }
 
 impl fmt::Display for SideBySide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rates: Vec<String> =
-            self.rates.iter().map(|(count, rate)| format!("{count}: {} tokens/s", Tokens(*rate))).collect();
+        let told = |rates: &[(usize, f64)], how: &str| {
+            let told = |(count, rate): &(usize, f64)| format!("{count}{how}: {} tokens/s", Tokens(*rate));
+            rates.iter().map(told).collect::<Vec<_>>()
+        };
+        let rates = [told(&self.rates, ""), told(&self.together, " together")].concat();
         let measured = if rates.is_empty() { "nothing measured".to_owned() } else { rates.join(", ") };
-        write!(f, "{} (smallest model, {measured}; memory holds {} of the largest)", self.chosen(), self.fits)
+        let Chosen { runs, together } = self.chosen();
+        let how = if together { " with their steps together" } else { "" };
+        write!(f, "{runs}{how} (smallest model, {measured}; memory holds {} of the largest)", self.fits)
     }
 }
 
@@ -99,14 +128,22 @@ fn fits(engine: &dyn Engine, largest: &PlannedRun, corpus: &Corpus) -> Result<us
 /// Opens the device once more.
 type Open<'a> = &'a (dyn Fn() -> Result<Box<dyn Engine>, TrainError> + Sync);
 
-/// Tokens per second of `count` runs at once, each on a thread and a stream of its own.
-fn rate(open: Open<'_>, planned: &PlannedRun, corpus: &Corpus, count: usize) -> Result<f64, TrainError> {
+/// Tokens per second of `count` runs at once, each on a thread of its own, and on a stream of its own unless they are stepped
+/// together.
+fn rate(
+    open: Open<'_>,
+    (planned, corpus): (&PlannedRun, &Corpus),
+    count: usize,
+    together: bool,
+) -> Result<f64, TrainError> {
+    let alike = if together { count } else { 1 };
     let line = Barrier::new(count);
     let one = || {
         // All wait here, also those that could not begin or panicked, so that nobody waits for them.
         let ready = AtLine(&line);
         let engine = open();
-        let begun = engine.as_ref().map_err(TrainError::clone).and_then(|engine| warm(engine.as_ref(), planned, corpus));
+        let begun =
+            engine.as_ref().map_err(TrainError::clone).and_then(|engine| warm(engine.as_ref(), planned, corpus, alike));
         drop(ready);
         let mut session = begun?;
         let clock = Instant::now();
@@ -143,8 +180,9 @@ fn warm<'a>(
     engine: &'a dyn Engine,
     planned: &'a PlannedRun,
     corpus: &'a Corpus,
+    alike: usize,
 ) -> Result<Box<dyn Session + 'a>, TrainError> {
-    let mut session = engine.begin(&planned.run, corpus, 1)?;
+    let mut session = engine.begin_among(&planned.run, corpus, (1, alike))?;
     for step in 0..WARMUP {
         session.step(step % planned.run.schedule.steps)?;
     }
@@ -199,29 +237,43 @@ mod tests {
         assert_eq!(fits(&card, &large, &corpus).unwrap(), 1, "it does not fit at all");
         let open: Open<'_> = &|| Ok(Box::new(crate::train::cuda::testing::card().expect("a card")));
         for count in [1, 2] {
-            assert!(rate(open, &planned, &corpus, count).unwrap() > 0.0);
+            assert!(rate(open, (&planned, &corpus), count, false).unwrap() > 0.0);
+            assert!(rate(open, (&planned, &corpus), count, true).unwrap() > 0.0);
         }
-        let full = rate(open, &large, &corpus, 2).unwrap_err();
+        let full = rate(open, (&large, &corpus), 2, false).unwrap_err();
         assert!(matches!(full, TrainError::OutOfMemory(_)), "{full}");
-        let closed = rate(&|| Err(TrainError::Device("gone".to_owned())), &planned, &corpus, 2).unwrap_err();
+        let closed = rate(&|| Err(TrainError::Device("gone".to_owned())), (&planned, &corpus), 2, true).unwrap_err();
         assert!(matches!(closed, TrainError::Device(_)), "{closed}");
         let first = std::sync::atomic::AtomicBool::new(true);
         let panics: Open<'_> = &|| {
             assert!(!first.swap(false, std::sync::atomic::Ordering::SeqCst), "the first one panics");
             Ok(Box::new(crate::train::cuda::testing::card().expect("a card")))
         };
-        let panicked = rate(panics, &planned, &corpus, 2).unwrap_err().to_string();
+        let panicked = rate(panics, (&planned, &corpus), 2, false).unwrap_err().to_string();
         assert!(panicked.contains("panicked"), "{panicked}");
     }
 
     #[test]
     fn the_smallest_number_is_taken_that_is_nearly_as_fast_as_the_best() {
-        let of = |rates: &[(usize, f64)]| SideBySide { fits: 40, rates: rates.to_vec() };
+        let both = |rates: &[(usize, f64)], together: &[(usize, f64)]| SideBySide {
+            fits: 40,
+            rates: rates.to_vec(),
+            together: together.to_vec(),
+        };
+        let of = |rates: &[(usize, f64)]| both(rates, &[]);
+        let runs = |measured: &SideBySide| measured.chosen().runs;
         // What a probe of an H200 saw at shape a, and PyTorch's graph.
         let probe = of(&[(1, 5.0e6), (2, 7.05e6), (4, 7.7e6), (8, 8.0e6), (16, 11.85e6)]);
         let torch = of(&[(1, 5.0e6), (2, 6.95e6), (4, 10.1e6), (8, 13.0e6), (16, 12.05e6)]);
-        assert_eq!([probe.chosen(), torch.chosen(), of(&[]).chosen()], [16, 8, 1]);
-        assert_eq!(of(&[(1, 1.0), (2, 1.01), (4, 1.02)]).chosen(), 1, "a card that one run fills");
+        assert_eq!([runs(&probe), runs(&torch), runs(&of(&[]))], [16, 8, 1]);
+        let full = [(1, 1.0), (2, 1.01), (4, 1.02)];
+        assert_eq!(runs(&of(&full)), 1, "a card that one run fills");
+        // Made up: no card has shown it yet.
+        let together = both(&probe.rates, &[(2, 1.0e7), (4, 1.9e7), (8, 2.4e7), (16, 2.45e7)]);
+        assert_eq!(together.chosen(), Chosen { runs: 8, together: true });
+        assert!(together.to_string().starts_with("8 with their steps together ("), "{together}");
+        let as_fast = both(&full, &[(2, 1.04), (4, 1.05)]);
+        assert_eq!(as_fast.chosen(), Chosen { runs: 1, together: false });
         let said = probe.to_string();
         assert!(said.starts_with("16 (") && said.contains("2: 7.05M tokens/s") && said.contains("40 of"), "{said}");
         assert!(of(&[]).to_string().contains("nothing measured"));

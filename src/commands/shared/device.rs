@@ -208,24 +208,30 @@ pub fn slots(asked: Option<usize>, kind: &str, threads: usize) -> usize {
     }
 }
 
-/// Runs that a card trains side by side, where nobody asked for a number: measured on the smallest and the largest of those
-/// that are left, and told.
+/// Runs that a card trains side by side, where nobody asked for a number, and whether those of one form are stepped together:
+/// measured on the smallest and the largest of those that are left, and told.
 #[cfg(feature = "train")]
-pub fn side_by_side(device: &str, cache: &Path, runs: &[&PlannedRun], most: usize) -> anyhow::Result<usize> {
+pub fn side_by_side(
+    device: &str,
+    cache: &Path,
+    runs: &[&PlannedRun],
+    (most, together): (usize, Option<bool>),
+) -> anyhow::Result<(usize, bool)> {
     let size = |run: &&&PlannedRun| run.params.total();
     let (Some(smallest), Some(largest)) = (runs.iter().min_by_key(size), runs.iter().max_by_key(size)) else {
-        return Ok(1);
+        return Ok((1, false));
     };
-    let measured = crate::train::SideBySide::measure(device, cache, [smallest, largest], most)?;
+    let measured = crate::train::SideBySide::measure(device, cache, [smallest, largest], (most, together))?;
     tell!("runs side by side on {device}: {measured}");
-    Ok(measured.chosen())
+    let crate::train::Chosen { runs, together } = measured.chosen();
+    Ok((runs, together))
 }
 
 /// Without a device there is nothing to measure.
 #[cfg(not(feature = "train"))]
 #[expect(clippy::unnecessary_wraps, reason = "the same signature as with a device, where measuring may fail")]
-pub fn side_by_side(_: &str, _: &Path, _: &[&PlannedRun], _: usize) -> anyhow::Result<usize> {
-    Ok(1)
+pub fn side_by_side(_: &str, _: &Path, _: &[&PlannedRun], _: (usize, Option<bool>)) -> anyhow::Result<(usize, bool)> {
+    Ok((1, false))
 }
 
 /// Cores that this process may use.

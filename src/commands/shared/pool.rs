@@ -31,6 +31,19 @@ pub fn share(asked: Option<bool>, kind: &str) -> anyhow::Result<bool> {
     }
 }
 
+/// Whether runs of one form are stepped together, as asked for, where they may be at all; `share` says whether they share a process.
+pub fn share_steps(asked: Option<bool>, share: bool, kind: &str) -> anyhow::Result<Option<bool>> {
+    anyhow::ensure!(
+        asked != Some(true) || kind == "cuda",
+        "--share-steps: runs on {kind} take their steps one by one; only those on cuda can share launches"
+    );
+    anyhow::ensure!(
+        asked != Some(true) || share,
+        "--share-steps: only runs of one process can share launches; leave --share-process=false out"
+    );
+    Ok(if share && kind == "cuda" { asked } else { Some(false) })
+}
+
 /// Processes of a device, and runs side by side in each: no more than the runs that it has to train.
 pub fn divide(per_device: usize, share: bool, runs: usize) -> (usize, usize) {
     if share { (1, per_device.min(runs).clamp(1, MOST_RUNS)) } else { (per_device, 1) }
@@ -264,6 +277,21 @@ mod tests {
         assert_eq!(error, "--devices cuda:3: CUDA_VISIBLE_DEVICES=4,5 shows 2 cards; give numbers up to 1");
         let error = check_number("cuda:2", 2, None).unwrap_err().to_string();
         assert!(error.contains("there are 2 cards"), "{error}");
+    }
+
+    #[test]
+    fn steps_are_shared_on_cuda_in_one_process_alone() {
+        assert_eq!(share_steps(None, true, "cuda").unwrap(), None, "to be measured");
+        assert_eq!(share_steps(Some(true), true, "cuda").unwrap(), Some(true));
+        for (asked, share, kind) in
+            [(None, false, "cuda"), (None, true, rehearsal::DEVICE), (Some(false), true, "cuda")]
+        {
+            assert_eq!(share_steps(asked, share, kind).unwrap(), Some(false), "{kind}");
+        }
+        for (share, kind, said) in [(false, "cuda", "--share-process=false"), (true, "wgpu", "runs on wgpu")] {
+            let error = share_steps(Some(true), share, kind).unwrap_err().to_string();
+            assert!(error.contains(said) && error.contains("--share-steps"), "{error}");
+        }
     }
 
     #[test]

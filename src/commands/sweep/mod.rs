@@ -51,7 +51,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
 
 /// A sweep that this machine trains.
 fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
-    let SweepArgs { place, devices, slots_per_device, share_process, threads, patience, .. } = args;
+    let SweepArgs { place, devices, slots_per_device, share_process, share_steps, threads, patience, .. } = args;
     let Patience { checkpoint_every, hang_after } = *patience;
     device::check_threads(*threads)?;
     let asked = devices.first().unwrap_or(&place.device);
@@ -73,16 +73,17 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let slots = device::slots(*slots_per_device, kind, *threads);
     // Each run of a program is a process of its own anyway.
     let share = pool::share(*share_process, kind)? && !by_program;
+    let together = pool::share_steps(*share_steps, share, kind)?;
     let chooser = Chooser::of(spec)?;
     let ledger = folder(args, spec, device, chooser.as_ref())?;
     let before = Tally::of(&ledger)?;
     let work = if chooser.is_some() { ledger.plan().runs.len() } else { before.pending };
     let most = work.div_ceil(opened.devices.len());
-    let per_device = if slots_per_device.is_none() && share && device.kind == "cuda" {
+    let (per_device, together) = if slots_per_device.is_none() && share && device.kind == "cuda" {
         let left: Vec<&PlannedRun> = ledger.plan().runs.iter().filter(|run| !ledger.is_over(&run.id)).collect();
-        device::side_by_side(&opened.devices[0], &place.cache, &left, most)?
+        device::side_by_side(&opened.devices[0], &place.cache, &left, (most, together))?
     } else {
-        slots
+        (slots, together.unwrap_or(true))
     };
     let (processes, runs) = pool::divide(per_device, share, most);
     let slots = pool::slots(&devices, processes);
@@ -92,6 +93,7 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let worker = |slot: usize, among: &[String]| {
         let mut command = worker(&program, ledger.dir(), &place.cache, *threads, checkpoint_every);
         command.arg("--runs").arg(runs.to_string()).arg("--among").arg(among.join(","));
+        command.args(together.then_some("--share-steps"));
         pool::pin(&mut command, &slots[slot], *threads, processes);
         command
     };

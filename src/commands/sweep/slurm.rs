@@ -50,9 +50,13 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     if spec.train.command.is_empty() {
         device::require_compiled(&args.place.device)?;
     }
-    if args.slots_per_device.is_some() || args.share_process.is_some() || !args.devices.is_empty() {
+    if args.slots_per_device.is_some()
+        || args.share_process.is_some()
+        || args.share_steps.is_some()
+        || !args.devices.is_empty()
+    {
         anyhow::bail!(
-            "--devices, --slots-per-device and --share-process are for local workers; an array has as many as `workers` in [launcher] says"
+            "--devices, --slots-per-device, --share-process and --share-steps are for local workers; an array has as many as `workers` in [launcher] says"
         );
     }
     require_cards(spec.train.cards(), launcher)?;

@@ -49,7 +49,8 @@ impl OnCard<'_> {
         (alpha, beta): (f32, f32),
     ) -> Result<(), TrainError> {
         let tf32 = self.recipe.precision == Precision::Tf32;
-        let product = Product { a, b, out, size, factors: self.recipe.number(), result, tf32, alpha, beta, runs: Runs::ONE };
+        let product =
+            Product { a, b, out, size, factors: self.recipe.number(), result, tf32, alpha, beta, runs: Runs::ONE };
         multiply(self.gpu, &product)
     }
 

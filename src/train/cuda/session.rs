@@ -81,7 +81,7 @@ impl<S: Seat> engine::Session for Session<'_, S> {
     }
 
     fn losses(&mut self) -> Result<(f32, usize), TrainError> {
-        let sum = self.seat.with(|program| program.step_state())?.loss_sum;
+        let sum = self.seat.with(|program| Ok(program.step_state()?.loss_sum))?;
         self.seat.caught_up();
         Ok((sum, self.losses))
     }

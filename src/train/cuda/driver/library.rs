@@ -1,13 +1,14 @@
 //! Matrix products by `cuBLASLt`, where a CUDA toolkit or the package of pip has it. Algorithms come from its heuristics, and none
 //! that adds parts by atomics, so that the same product gives the same bits.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cudarc::driver::{result, sys};
 
@@ -73,6 +74,10 @@ struct Heuristic {
     reserved: [c_int; 4],
 }
 
+impl Heuristic {
+    const NONE: Self = Self { algorithm: [0; 8], workspace: 0, state: 0, waves: 0.0, reserved: [0; 4] };
+}
+
 type Set = unsafe extern "C" fn(Handle, c_int, *const c_void, usize) -> c_int;
 type Multiply = unsafe extern "C" fn(
     Handle,
@@ -105,16 +110,8 @@ type Choose = unsafe extern "C" fn(
     *mut c_int,
 ) -> c_int;
 
-type Check = unsafe extern "C" fn(
-    Handle,
-    Handle,
-    Handle,
-    Handle,
-    Handle,
-    Handle,
-    *const [u64; 8],
-    *mut Heuristic,
-) -> c_int;
+type Check =
+    unsafe extern "C" fn(Handle, Handle, Handle, Handle, Handle, Handle, *const [u64; 8], *mut Heuristic) -> c_int;
 
 /// The functions of the library that are used.
 struct Functions {
@@ -137,11 +134,12 @@ pub struct Library {
     handle: Handle,
     workspace: sys::CUdeviceptr,
     plans: RefCell<HashMap<Key, Option<Plan>>>,
-    /// Whether it left a product to our own kernels.
-    left_some: Cell<bool>,
     /// Never unloaded: the runtime inside it may be called when the context goes.
     _file: ManuallyDrop<libloading::Library>,
 }
+
+/// Whether it left a product to our own kernels, on any stream of this process: who keeps a result may not be who stepped it.
+static LEFT_SOME: AtomicBool = AtomicBool::new(false);
 
 /// What decides an algorithm.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -212,8 +210,7 @@ impl Library {
         let workspace = unsafe { result::malloc_sync(WORKSPACE) };
         let workspace =
             workspace.map_err(|error| Unusable::Failed(failed("a workspace of 32 MiB for cuBLASLt")(error)))?;
-        let (plans, left_some) = (RefCell::default(), Cell::new(false));
-        Ok(Self { functions, handle, workspace, plans, left_some, _file: ManuallyDrop::new(file) })
+        Ok(Self { functions, handle, workspace, plans: RefCell::default(), _file: ManuallyDrop::new(file) })
     }
 
     /// Its version, as people write it.
@@ -225,7 +222,7 @@ impl Library {
 
     /// What did products so far, for who keeps their results.
     pub fn told(&self) -> String {
-        let more = if self.left_some.get() { " and own products" } else { "" };
+        let more = if LEFT_SOME.load(Ordering::Relaxed) { " and own products" } else { "" };
         format!("cuBLASLt {}{more}", self.version())
     }
 
@@ -291,7 +288,7 @@ impl Library {
         }
         if REFUSALS.contains(&status) {
             tell!("cuBLASLt refuses a product of {size:?}, {}: our own kernel does it", words(status));
-            self.left_some.set(true);
+            LEFT_SOME.store(true, Ordering::Relaxed);
             self.plans.borrow_mut().insert(key, None);
             return Ok(false);
         }
@@ -315,7 +312,7 @@ impl Library {
                          slower, do it and others like it. A newer version may have one"
                     );
                 });
-                self.left_some.set(true);
+                LEFT_SOME.store(true, Ordering::Relaxed);
                 None
             }
         };
@@ -325,16 +322,33 @@ impl Library {
 
     /// How a product is done, by an algorithm that is given or by the one that the library chooses, or the status that says why
     /// there is none.
-    fn plan(&self, key: &Key, algorithm: Option<[u64; 8]>) -> Result<Plan, c_int> {
+    fn plan(&self, key: &Key, given: Option<[u64; 8]>) -> Result<Plan, c_int> {
+        let (description, layouts) = self.described(key)?;
+        let [first, second, result] = layouts;
+        let f = &self.functions;
+        let (mut found, mut count) = (Heuristic::NONE, 1);
+        // SAFETY: handles are the library's own; it reads an algorithm, and writes what it found.
+        let status = unsafe {
+            let to = &raw mut found;
+            if let Some(algorithm) = &given {
+                (f.check)(self.handle, description, first, second, result, result, algorithm, to)
+            } else {
+                let (wanted, counted) = (self.preference(key)?, &raw mut count);
+                (f.choose)(self.handle, description, first, second, result, result, wanted, 1, to, counted)
+            }
+        };
+        good(status)?;
+        good(if count == 1 && found.workspace <= WORKSPACE { found.state } else { NOT_SUPPORTED })?;
+        Ok(Plan { description, layouts, algorithm: given.unwrap_or(found.algorithm) })
+    }
+
+    /// What is to be computed, and how its factors and its result lie.
+    fn described(&self, key: &Key) -> Result<(Handle, [Handle; 3]), c_int> {
         let [m, n, k] = key.size;
         let number = |number| if number == Number::Bf16 { R_16BF } else { R_32F };
         let [factors, result] = key.numbers.map(number);
         let compute = if key.tf32 { COMPUTE_32F_FAST_TF32 } else { COMPUTE_32F };
         let [a_transposed, b_transposed] = key.transposed;
-        let made = |make: &dyn Fn(*mut Handle) -> c_int| {
-            let mut handle = null_mut();
-            good(make(&raw mut handle)).map(|()| handle)
-        };
         let f = &self.functions;
         // SAFETY: each call writes one handle or reads numbers of the size that is told, as cublasLt.h has it.
         unsafe {
@@ -356,14 +370,15 @@ impl Library {
             };
             let first = if b_transposed { lay_out(factors, k, n) } else { lay_out(factors, n, k) }?;
             let second = if a_transposed { lay_out(factors, m, k) } else { lay_out(factors, k, m) }?;
-            let result = lay_out(result, n, m)?;
-            let mut found = Heuristic { algorithm: [0; 8], workspace: 0, state: 0, waves: 0.0, reserved: [0; 4] };
-            if let Some(algorithm) = algorithm {
-                let (of, to) = (&raw const algorithm, &raw mut found);
-                good((f.check)(self.handle, description, first, second, result, result, of, to))?;
-                good(if found.workspace > WORKSPACE { NOT_SUPPORTED } else { found.state })?;
-                return Ok(Plan { description, layouts: [first, second, result], algorithm });
-            }
+            Ok((description, [first, second, lay_out(result, n, m)?]))
+        }
+    }
+
+    /// What an algorithm may do.
+    fn preference(&self, key: &Key) -> Result<Handle, c_int> {
+        let f = &self.functions;
+        // SAFETY: as above.
+        unsafe {
             let preference = made(&|to| (f.prefer)(to))?;
             let set = |which, value: *const c_void, bytes| good((f.set_preference)(preference, which, value, bytes));
             let (workspace, reduction) = (WORKSPACE, REDUCTION_WITHOUT_ATOMICS);
@@ -373,24 +388,15 @@ impl Library {
             for (which, alignment) in PREF_MIN_ALIGNMENT_BYTES.into_iter().zip([b, a, out, out]) {
                 set(which, (&raw const alignment).cast(), 4)?;
             }
-            let mut count = 0;
-            let status = (f.choose)(
-                self.handle,
-                description,
-                first,
-                second,
-                result,
-                result,
-                preference,
-                1,
-                &raw mut found,
-                &raw mut count,
-            );
-            good(status)?;
-            good(if count == 1 { found.state } else { NOT_SUPPORTED })?;
-            Ok(Plan { description, layouts: [first, second, result], algorithm: found.algorithm })
+            Ok(preference)
         }
     }
+}
+
+/// A handle that the library makes.
+fn made(make: &dyn Fn(*mut Handle) -> c_int) -> Result<Handle, c_int> {
+    let mut handle = null_mut();
+    good(make(&raw mut handle)).map(|()| handle)
 }
 
 /// Why a file of the library is not used.

@@ -1,6 +1,6 @@
 //! A run among others, for the thread that trains it.
 
-use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
@@ -32,11 +32,19 @@ impl Drop for Team {
 /// The teams of this process.
 static TEAMS: Mutex<Vec<Weak<Team>>> = Mutex::new(Vec::new());
 
+/// Steps that a run asks for before it waits until one of them is launched: with fewer each step would wait until all threads have
+/// heard of the last.
+const ASKED_AHEAD: usize = 4;
+
 /// A run's place among others.
 pub struct Member {
     place: usize,
     team: Arc<Team>,
-    /// Steps that may not be done yet, as of the last.
+    /// Answers to steps.
+    stepped: Receiver<Result<usize, TrainError>>,
+    /// Steps without an answer yet.
+    asked: usize,
+    /// Steps that were launched and may not be done, as of the last answer.
     ahead: usize,
 }
 
@@ -53,13 +61,13 @@ pub fn join(card: &Opened, run: &Run, micro_batches: usize, alike: usize) -> Res
             return Ok(Some(member));
         }
     }
-    let Some(team) = begin(card, form, alike)? else { return Ok(None) };
+    let Some(team) = begin(card, &form, alike)? else { return Ok(None) };
     teams.push(Arc::downgrade(&team));
     Member::of(team, run)
 }
 
 /// A team of at most so many runs: as many as the card has room for, by halves; nothing where that is one.
-fn begin(card: &Opened, form: Form, most: usize) -> Result<Option<Arc<Team>>, TrainError> {
+fn begin(card: &Opened, form: &Form, most: usize) -> Result<Option<Arc<Team>>, TrainError> {
     let mut places = most;
     while places > 1 {
         let ((ready, is_ready), (asks, asked)) = (sync_channel(1), channel());
@@ -85,10 +93,20 @@ fn begin(card: &Opened, form: Form, most: usize) -> Result<Option<Arc<Team>>, Tr
 impl Member {
     /// A place in a team, where one is free.
     fn of(team: Arc<Team>, run: &Run) -> Result<Option<Self>, TrainError> {
-        let (answer, place) = sync_channel(1);
-        team.ask(Ask::Join(Box::new(run.clone()), answer))?;
+        let ((answer, place), (answers, stepped)) = (sync_channel(1), channel());
+        team.ask(Ask::Join(Box::new(run.clone()), answers, answer))?;
         let place = place.recv().map_err(|_| gone())??;
-        Ok(place.map(|place| Self { place, team, ahead: 0 }))
+        Ok(place.map(|place| Self { place, team, stepped, asked: 0, ahead: 0 }))
+    }
+
+    /// Waits until no more than so many steps are without an answer.
+    fn hear(&mut self, most: usize) -> Result<(), TrainError> {
+        while self.asked > most {
+            let stepped = self.stepped.recv().map_err(|_| gone())?;
+            self.asked -= 1;
+            self.ahead = stepped?;
+        }
+        Ok(())
     }
 }
 
@@ -105,10 +123,9 @@ fn gone() -> TrainError {
 
 impl Seat for Member {
     fn train(&mut self) -> Result<(), TrainError> {
-        let (answer, stepped) = sync_channel(1);
-        self.team.ask(Ask::Step(self.place, answer))?;
-        self.ahead = stepped.recv().map_err(|_| gone())??;
-        Ok(())
+        self.team.ask(Ask::Step(self.place))?;
+        self.asked += 1;
+        self.hear(ASKED_AHEAD)
     }
 
     fn with<T: Send + 'static>(
@@ -121,11 +138,14 @@ impl Seat for Member {
             let _ = answer.send(work(program));
         };
         self.team.ask(Ask::Do(self.place, Box::new(work)))?;
-        done.recv().map_err(|_| gone())?
+        let done = done.recv().map_err(|_| gone())?;
+        // By now all steps are launched. What one of them failed of comes first.
+        self.hear(0)?;
+        done
     }
 
     fn ahead(&self) -> usize {
-        self.ahead
+        self.asked + self.ahead
     }
 
     fn caught_up(&mut self) {

@@ -1,7 +1,7 @@
 //! The thread that has a card's memory for runs of one form: it does what they ask for, and steps all at once that want a step.
 
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError};
 use std::time::Duration;
 
 use super::form::Form;
@@ -22,31 +22,28 @@ const PATIENCE: Duration = Duration::from_millis(2);
 /// Work on the program of one run.
 pub type Work = Box<dyn FnOnce(&Program<'_>) + Send>;
 
-/// Where the answer to a step goes: how many steps the card may be behind.
-pub type Stepped = SyncSender<Result<usize, TrainError>>;
+/// Where the answers to steps go: how many steps the card may be behind.
+pub type Stepped = Sender<Result<usize, TrainError>>;
 
 /// What a run asks for.
 pub enum Ask {
     /// A place among the others; none where all are taken.
-    Join(Box<Run>, SyncSender<Result<Option<usize>, TrainError>>),
+    Join(Box<Run>, Stepped, SyncSender<Result<Option<usize>, TrainError>>),
     /// Its next step.
-    Step(usize, Stepped),
-    /// Something with its state.
+    Step(usize),
+    /// Something with its state, after the steps that it asked for.
     Do(usize, Work),
     /// Nothing any more: its place is free.
     Leave(usize),
 }
 
-/// What a place of the slab is to the others.
-enum Place {
-    /// Nobody's.
-    Free,
-    /// A run that is not waited for.
-    Away,
-    /// A run that took part in the last step.
-    Here,
-    /// A run that wants a step.
-    Wants(Stepped),
+/// A run that has a place.
+struct Taken {
+    /// Whether it took part in the last step. For the others no one waits.
+    here: bool,
+    /// Steps that it asked for and that are not launched.
+    wants: usize,
+    answer: Stepped,
 }
 
 /// The runs, and the card under them.
@@ -57,7 +54,7 @@ struct Owner<'v> {
     programs: Vec<Program<'v>>,
     /// Of the first place, the first two, and so on to all.
     together: Vec<(Program<'v>, Steps)>,
-    places: Vec<Place>,
+    places: Vec<Option<Taken>>,
     /// Whether each place is left out of steps, as the card knows it.
     waits: Vec<bool>,
     lead: Lead,
@@ -82,7 +79,7 @@ pub fn serve(
         gpu,
         programs: each.iter().map(|view| program(view)).collect(),
         together: several.iter().map(|view| (program(view), Steps::default())).collect(),
-        places: (0..places).map(|_| Place::Free).collect(),
+        places: (0..places).map(|_| None).collect(),
         waits: vec![false; places],
         lead: Lead::new(),
     };
@@ -93,77 +90,97 @@ pub fn serve(
 }
 
 impl Owner<'_> {
+    /// Answers until nobody can ask any more.
     fn all(&mut self, asked: &Receiver<Ask>) {
         loop {
-            let next = if self.want() { asked.recv_timeout(PATIENCE) } else { asked.recv().map_err(RecvTimeoutError::from) };
+            let next = match asked.try_recv() {
+                Err(TryRecvError::Empty) if !self.want() => asked.recv().map_err(RecvTimeoutError::from),
+                Err(TryRecvError::Empty) if self.misses_one() => asked.recv_timeout(PATIENCE),
+                Err(TryRecvError::Empty) => {
+                    self.step();
+                    continue;
+                }
+                Err(TryRecvError::Disconnected) => return,
+                Ok(ask) => Ok(ask),
+            };
             match next {
                 Ok(ask) => self.answer(ask),
-                Err(RecvTimeoutError::Timeout) => self.go_without(),
+                Err(RecvTimeoutError::Timeout) => self.taken().for_each(|taken| taken.here &= taken.wants > 0),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if self.want() && !self.places.iter().any(|place| matches!(place, Place::Here)) {
-                self.step();
-            }
         }
+    }
+
+    fn taken(&mut self) -> impl Iterator<Item = &mut Taken> {
+        self.places.iter_mut().flatten()
     }
 
     /// Whether any run wants a step.
     fn want(&self) -> bool {
-        self.places.iter().any(|place| matches!(place, Place::Wants(_)))
+        self.places.iter().flatten().any(|taken| taken.wants > 0)
     }
 
-    /// Waits no longer for those that have not come back since the last step.
-    fn go_without(&mut self) {
-        for place in &mut self.places {
-            if matches!(place, Place::Here) {
-                *place = Place::Away;
-            }
-        }
+    /// Whether a run that took part in the last step does not want the next yet.
+    fn misses_one(&self) -> bool {
+        self.places.iter().flatten().any(|taken| taken.here && taken.wants == 0)
+    }
+
+    fn wants(&self, place: usize) -> bool {
+        self.places[place].as_ref().is_some_and(|taken| taken.wants > 0)
     }
 
     fn answer(&mut self, ask: Ask) {
         match ask {
-            // An answer that nobody takes is that to a thread which has panicked: it leaves next.
-            Ask::Join(run, answer) => {
-                let _ = answer.send(self.join(&run));
+            Ask::Join(run, answer, place) => {
+                // Nobody takes it where the thread that asked has panicked.
+                let _ = place.send(self.join(&run, answer));
             }
-            Ask::Step(place, answer) => self.places[place] = Place::Wants(answer),
-            Ask::Do(place, work) => work(&self.programs[place]),
-            Ask::Leave(place) => self.places[place] = Place::Free,
+            Ask::Step(place) => {
+                if let Some(taken) = &mut self.places[place] {
+                    taken.wants += 1;
+                }
+            }
+            Ask::Do(place, work) => {
+                while self.wants(place) {
+                    self.step();
+                }
+                work(&self.programs[place]);
+            }
+            Ask::Leave(place) => self.places[place] = None,
         }
     }
 
     /// Gives a run the first place that is free.
-    fn join(&mut self, run: &Run) -> Result<Option<usize>, TrainError> {
-        let Some(place) = self.places.iter().position(|place| matches!(place, Place::Free)) else { return Ok(None) };
+    fn join(&mut self, run: &Run, answer: Stepped) -> Result<Option<usize>, TrainError> {
+        let Some(place) = self.places.iter().position(Option::is_none) else { return Ok(None) };
         self.slab.renew(place)?;
         self.waits[place] = false;
         self.programs[place].begin((run, &run.table()), &shares(run))?;
-        self.places[place] = Place::Away;
+        self.places[place] = Some(Taken { here: false, wants: 0, answer });
         Ok(Some(place))
     }
 
-    /// One step of all that want one. Places behind the last of them have no part in its launches.
+    /// One step of all that want one.
     fn step(&mut self) {
-        let count = 1 + self.places.iter().rposition(|place| matches!(place, Place::Wants(_))).expect("one that wants");
-        let stepped = self.launch(count);
-        for place in &mut self.places {
-            match std::mem::replace(place, Place::Free) {
-                Place::Wants(answer) => {
-                    let _ = answer.send(stepped.as_ref().map(|()| self.lead.steps()).map_err(TrainError::clone));
-                    *place = Place::Here;
-                }
-                other => *place = other,
+        let stepped = self.launch().map(|()| self.lead.steps());
+        for taken in self.taken() {
+            taken.here = taken.wants > 0;
+            if taken.here {
+                taken.wants -= 1;
+                // A run that has left asks no more.
+                let _ = taken.answer.send(stepped.clone());
             }
         }
     }
 
-    fn launch(&mut self, count: usize) -> Result<(), TrainError> {
-        for (at, place) in self.places.iter().enumerate().take(count) {
-            let waits = !matches!(place, Place::Wants(_));
-            if self.waits[at] != waits {
-                self.programs[at].set_waits(waits)?;
-                self.waits[at] = waits;
+    /// Launches a step. Places behind the last run that wants it have no part in it.
+    fn launch(&mut self) -> Result<(), TrainError> {
+        let count = (1..=self.places.len()).rfind(|count| self.wants(count - 1)).expect("a run that wants a step");
+        for place in 0..count {
+            let waits = !self.wants(place);
+            if self.waits[place] != waits {
+                self.programs[place].set_waits(waits)?;
+                self.waits[place] = waits;
             }
         }
         let (program, steps) = &mut self.together[count - 1];

@@ -85,17 +85,19 @@ fn compare(gpu: &dyn Gpu, runs: &[Run], corpus: &Corpus, micro_batches: usize) {
 #[test]
 fn one_launch_for_several_runs_gives_each_of_them_the_bits_of_a_run_alone() {
     let Some(card) = card() else { return };
-    for Case { name, mut planned, corpus } in cases() {
+    // Both kinds of numbers have kernels of the same text.
+    let numbers = [Precision::F32, Precision::Bf16].into_iter().cycle();
+    for (Case { name, mut planned, corpus }, precision) in cases().into_iter().zip(numbers) {
         println!("{name}");
-        for precision in [Precision::F32, Precision::Bf16] {
-            planned.run.precision = precision;
-            compare(card.gpu.as_ref(), &three(&planned.run), &corpus, 1);
-        }
+        planned.run.precision = precision;
+        compare(card.gpu.as_ref(), &three(&planned.run), &corpus, 1);
     }
     let (mut planned, corpus) = small(|_| ());
     compare(card.gpu.as_ref(), &three(&planned.run), &corpus, 2);
-    planned.run.precision = Precision::Tf32;
-    compare(card.gpu.as_ref(), &three(&planned.run), &corpus, 1);
+    for precision in [Precision::Tf32, Precision::Bf16] {
+        planned.run.precision = precision;
+        compare(card.gpu.as_ref(), &three(&planned.run), &corpus, 1);
+    }
 }
 
 #[test]
@@ -145,7 +147,7 @@ fn runs_that_are_stepped_together_go_their_courses_as_by_themselves_whoever_come
     // It diverges.
     runs[1].optimizer.learning_rate = 1e9;
     // The first stops in the middle, and another of its form takes its place.
-    let lengths = [5, 12, 9];
+    let lengths = [3, 6, 5];
     let alone: Vec<_> = runs
         .iter()
         .zip(lengths)
@@ -201,7 +203,7 @@ fn a_run_among_others_is_taken_up_where_it_was_left_and_has_its_memory_with_thei
 fn a_run_of_which_the_card_has_no_room_for_two_is_trained_by_itself() {
     let Some(card) = emulated() else { return };
     let (mut planned, corpus) = small(|_| ());
-    (planned.run.shape.width, planned.run.shape.heads, planned.run.shape.depth) = (768, 96, 3);
+    (planned.run.shape.width, planned.run.shape.heads, planned.run.shape.depth) = (1024, 128, 2);
     let free = card.free_memory().unwrap();
     let held = card.begin_among(&planned.run, &corpus, (1, 16)).unwrap();
     let taken = free.unwrap() - card.free_memory().unwrap().unwrap();
