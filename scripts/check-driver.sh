@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The code that speaks to NVIDIA's driver and to cuBLASLt, without a card: against libraries that refuse what a card would refuse
 # (src/train/cuda/driver/fake), with the machine code of the kernels read for what it needs, and the kernels run on the CPU.
+# All stages of check-gpu.sh are rehearsed so; PyTorch and NVIDIA's tools are those of scripts/stand-in.
 #
 #   usage: scripts/check-driver.sh        needs cargo (for the engine's unit tests), a C++ compiler and python3
 #   RUNNER   the program [default: target/release/runner]      TESTS   the program of its unit tests [default: cargo builds it]
@@ -41,9 +42,39 @@ says 'nvidia-fabricmanager' env FAKE_INIT=802 "$runner" devices
 says 'does not tell its cards: the driver sees no card' env FAKE_COUNT=100 "$runner" devices
 clean "cards that cannot be used"
 
-# The stages of a real card, on this one.
-OUT=$scratch LIMIT=900 TOTAL=3600 with_card scripts/check-gpu.sh devices losses resume || fail "a stage of check-gpu.sh failed"
-clean "losses, the same bits, and a resumed run"
+# All stages of a real card, on this one. Unit tests that are too much for a CPU are left out.
+tests=${TESTS:-cargo test --release --lib --}
+printf '#!/bin/sh\nexec %s "$@" --skip the_benchmark --skip parts::low_precision\n' "$tests" > "$scratch/tests"
+printf '#!/bin/sh\nPYTHONPATH=%s exec python3 "$@"\n' "$PWD/scripts/stand-in" > "$scratch/python"
+chmod +x "$scratch/tests" "$scratch/python"
+export FAKE_TOOLS=$scratch/tools PYTHON=$scratch/python PATH=$PWD/scripts/stand-in:$PATH
+OUT=$scratch TESTS=$scratch/tests SECONDS_EACH=0.1 LIMIT=1800 TOTAL=3600 with_card scripts/check-gpu.sh > "$scratch/said" || { cat "$scratch/said"; exit 1; }
+grep ': good (' "$scratch/said"
+grep -h '^test result' "$scratch/tests.txt"
+[ "$(cat "$scratch/tools")" = $'memcheck\nracecheck' ] || fail "the sanitizer has other tools"
+python3 scripts/stand-in/check-table.py "$scratch/speed.jsonl" "$scratch/gpu.csv"
+clean "all stages of a card"
+
+# What goes wrong with a stage is told, and the next one has its turn.
+stages() { OUT=$scratch/wrong with_card env "$@" > "$scratch/said" 2>&1 && fail "check-gpu.sh does not fail: $*" || code=$?; }
+told() { grep -q "$1" "$scratch/said" || { cat "$scratch/said"; fail "expected: $1"; }; }
+stages FAKE_FINDS=memcheck scripts/check-gpu.sh sanitizer
+told '^sanitizer: FAILED'
+told '1 error'
+stages TOTAL=0 scripts/check-gpu.sh devices
+told '^devices: left out, 0 s are over'
+stages scripts/check-gpu.sh devices speed
+[ "$code" = 2 ] || fail "a stage that is none ends with $code"
+told 'no stage speed; there are: devices sanitizer'
+# A program that hangs and hears no signal, and its child. Its stage wants PyTorch, which would wait for its gate for ever.
+printf '#!/bin/bash\ntrap "" TERM\necho cuda\n[ $1 = devices ] || sleep 4321\n' > "$scratch/hangs"
+chmod +x "$scratch/hangs"
+stages RUNNER="$scratch/hangs" LIMIT=1 scripts/check-gpu.sh small devices
+told '^small: FAILED'
+told '^devices: good'
+! pgrep -f 'sleep 4321' > /dev/null || fail "what hangs is not ended"
+! kill -0 "$(cat "$scratch/wrong/torch-a.pid")" 2> /dev/null || fail "PyTorch is not ended with its stage"
+echo "stages that fail, hang, come too late or are none: good"
 
 train() { "$runner" train "$scratch/$1.toml" --cache "$scratch/cache" --device cuda --out "$scratch/$2"; }
 export -f train
@@ -65,12 +96,14 @@ says 'this machine, not the card' env FAKE_PINNED=2 bash -c 'train bf16 pinned'
 clean "products that the library refuses, and a full card"
 
 # A card that is lost in the middle of a sweep of four runs, two at a time.
-cp "$scratch/bf16.toml" "$scratch/sweep.toml"
+sed 's/^name = .*/name = "slice"/' "$scratch/bf16.toml" > "$scratch/sweep.toml"
 printf '\n[sweep]\nseeds = [1]\nmin_steps = 50\n[sweep.axes]\n"optimizer.learning_rate" = [0.001, 0.002, 0.004, 0.008]\n' >> "$scratch/sweep.toml"
 sweep() { "$runner" sweep "$scratch/sweep.toml" --cache "$scratch/cache" --device cuda --slots-per-device 2 --out "$scratch/$1"; }
 export -f sweep
 with_card bash -c 'sweep undisturbed' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
 clean "a sweep of two runs at a time"
+DEVICE=cuda SPEC=$scratch/sweep.toml with_card scripts/check-slice.sh
+clean "a sweep in slices of time"
 touch "$scratch/lost"
 FAKE_LOST=$scratch/lost with_card bash -c 'sweep disturbed' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
 [ ! -e "$scratch/lost" ] || fail "the card was not lost"
@@ -79,10 +112,3 @@ python3 scripts/compare-losses.py "$scratch/undisturbed" "$scratch/disturbed" 0
 ! grep FAULT "$FAKE_REPORT" || fail "a lost card: the driver is not used as it must be"
 rm "$FAKE_REPORT"
 echo "a lost card: good"
-
-# The engine's unit tests, on this card, without two that are too much for a CPU.
-tests=${TESTS:-cargo test --release --lib --}
-RUNNER_TEST_CARD=0 with_card $tests --test-threads 2 train::cuda train::side_by_side --skip the_benchmark --skip parts::low_precision \
-    > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
-grep '^test result' "$scratch/said"
-clean "unit tests"

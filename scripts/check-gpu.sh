@@ -14,7 +14,8 @@
 #   TOTAL    seconds after which no further stage begins [default: 240]
 #   TESTS    the program of unit tests that `cargo test --release --lib --no-run` builds [default: none, and they are left out]
 # Every speed is a line of OUT/speed.jsonl; OUT/gpu.csv is its table (columns: docs/gpu.md), written again after each stage.
-# With RUNNER_CUDA_EMULATOR the stages run on the emulated card (docs/gpu.md), where speeds mean nothing.
+# The exit code is 1 if a stage failed or was left out. With RUNNER_CUDA_EMULATOR the stages run on the emulated card
+# (docs/gpu.md), where speeds mean nothing; scripts/check-driver.sh rehearses all of them.
 set -uo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 runner=${RUNNER:-${CARGO_TARGET_DIR:-$here/target}/release/runner}
@@ -24,6 +25,18 @@ python=${PYTHON:-python3}
 mkdir -p "$out"
 cache=$out/cache
 export runner out each python cache here
+
+steps=300 batch=1024 unseen=8192 length=12000 numbers="2 4 8 16" model_size="" sweep_size="" any_sweep=""
+# Where the kernels run on a CPU all is as small as may be. Sizes are lines of sed for a spec; so small a sweep comes to no fit.
+if [ -n "${RUNNER_CUDA_EMULATOR:-}${FAKE_KERNELS:-}" ]; then
+    steps=50 batch=128 unseen=1024 length=50 numbers="2 4"
+    model_size="s/^width = .*/width = 16/; s/^depth = .*/depth = 1/; s/^head_dim = .*/head_dim = 16/; s/^vocab = .*/vocab = 256/
+        s/^context = .*/context = 32/; s/^batch_tokens = .*/batch_tokens = 32/; s/^tokens = 16384/tokens = 1024/"
+    sweep_size="s/^budgets = .*/budgets = [1.5e8, 1.8e8, 2.1e8]/; s/^spread = .*/spread = 2.0/; s/^min_steps = .*/min_steps = 50/
+        s/^expected_tokens_per_param = .*/expected_tokens_per_param = 0.3/; s/^context = .*/context = 32/
+        s/^batch_tokens = .*/batch_tokens = 32/; s/^tokens = 163840/tokens = 1024/; s/^curve_points = .*/curve_points = 10/"
+    any_sweep=--allow-unfittable
+fi
 
 devices() {
     "$runner" devices > "$out/list.txt"
@@ -44,8 +57,6 @@ train() { # config, device, folder
 compare() { # two folders and the largest difference of a loss
     python3 "$here/scripts/compare-losses.py" "$out/$1" "$out/$2" "$3"
 }
-steps=300 batch=1024 unseen=8192
-[ -z "${RUNNER_CUDA_EMULATOR:-}${FAKE_KERNELS:-}" ] || steps=50 batch=128 unseen=1024
 
 losses() { # f32, tf32 and bf16 on the card against f32 on the CPU, and the same bits a second time
     rm -rf "$out"/{cpu,f32,again,tf32,bf16}
@@ -57,7 +68,7 @@ losses() { # f32, tf32 and bf16 on the card against f32 on the CPU, and the same
 resume() { # stopped in the middle, gone on with: the same bits
     rm -rf "$out"/{whole,stopped}
     # Long enough to be stopped: some seconds at the speed of a card.
-    if [ -n "${RUNNER_CUDA_EMULATOR:-}${FAKE_KERNELS:-}" ]; then tiny long $steps f32; else tiny long $((40 * steps)) f32; fi
+    tiny long "$length" f32
     train long cuda whole || return 1
     # Not by `train`, whose process would be a shell of its own.
     "$runner" train "$out/long.toml" --cache "$cache" --device cuda --out "$out/stopped" & local pid=$!
@@ -70,7 +81,7 @@ resume() { # stopped in the middle, gone on with: the same bits
 }
 
 bench() { # model, precision, runs: a line of speed.jsonl
-    sed '/^\[train\]/,/^$/d' "$here/configs/bench-$1.toml" > "$out/bench-$1-$2.toml"
+    sed -e '/^\[train\]/,/^$/d' -e "$model_size" "$here/configs/bench-$1.toml" > "$out/bench-$1-$2.toml"
     printf '\n[train]\nprecision = "%s"\n' "$2" >> "$out/bench-$1-$2.toml"
     "$runner" bench --config "$out/bench-$1-$2.toml" --device cuda --seconds "$each" --slots-per-device "$3" --json --cache "$cache" \
         > "$out/line.json" || return 1
@@ -90,21 +101,23 @@ torch() { # model: a line of speed.jsonl, of bf16 compiled and as a graph
 beside() { for model in "$@"; do bench "$model" bf16 1 && torch "$model" && bench "$model" bf16 1 || return 1; done; }
 small() { beside a b; }
 large() { beside d e; }
-slots() { for model in a b; do for runs in 2 4 8 16; do bench $model bf16 $runs || return 1; done; done; }
+slots() { for model in a b; do for runs in $numbers; do bench $model bf16 $runs || return 1; done; done; }
 precisions() { for model in a d; do bench $model tf32 1 && bench $model f32 1 || return 1; done; }
 
 sweep() { # a real small one
     rm -rf "$out/smoke"
-    sed 's/^name = .*/name = "smoke"/' "$here/sweeps/quickstart.toml" > "$out/smoke.toml"
+    sed -e 's/^name = .*/name = "smoke"/' -e "$sweep_size" "$here/sweeps/quickstart.toml" > "$out/smoke.toml"
     printf '\n[train]\nprecision = "bf16"\n' >> "$out/smoke.toml"
     local begun=$SECONDS
-    "$runner" sweep "$out/smoke.toml" --device cuda --slots-per-device 8 --cache "$cache" --out "$out/smoke" || return 1
+    # shellcheck disable=SC2086
+    "$runner" sweep "$out/smoke.toml" $any_sweep --device cuda --slots-per-device 8 --cache "$cache" --out "$out/smoke" || return 1
     echo "the quickstart's sweep took $((SECONDS - begun)) s (to reach: below 30)"
 }
 
 sanitizer() { # memory and races of a short run
     command -v compute-sanitizer > /dev/null || { echo "no compute-sanitizer here"; return 1; }
-    tiny short 20 bf16
+    # As few steps as a run may have.
+    tiny short 50 bf16
     for tool in memcheck racecheck; do
         rm -rf "$out/short"
         compute-sanitizer --tool $tool --error-exitcode 9 \
@@ -123,30 +136,35 @@ for name in "$@"; do
     case " ${all[*]} " in *" $name "*) ;; *) echo "no stage $name; there are: ${all[*]}"; exit 2 ;; esac
 done
 [ -x "$runner" ] || { echo "no program at $runner; build it (cargo build --release), or name it by RUNNER"; exit 2; }
-export steps batch unseen
+export steps batch unseen length numbers model_size sweep_size any_sweep
 export -f devices tiny train compare losses resume bench torch beside small large slots precisions sweep sanitizer tests
 trap 'kill $(cat "$out"/torch-*.pid 2> /dev/null) 2> /dev/null' EXIT
+models() { case $1 in small) echo a b ;; large) echo d e ;; esac; } # that a stage measures beside PyTorch
 for name in "$@"; do
-    case $name in small) compile a && compile b ;; large) compile d && compile e ;; esac
+    for model in $(models "$name"); do compile "$model"; done
 done
 failed=0
 for name in "$@"; do
     begun=$SECONDS
     if [ "$begun" -ge "${TOTAL:-240}" ]; then
+        failed=1
         echo "$name: left out, $begun s are over (TOTAL)"
         continue
     fi
     # Under the sanitizer a program is slow, and others are to have their turn.
     limit=${LIMIT:-120}
     [ "$name" != sanitizer ] || limit=$((limit / 2))
-    # A shell of its own, so that a stage that hangs is ended with all that it started.
-    if timeout --kill-after=10 "$limit" bash -uo pipefail -c "$name" > "$out/$name.txt" 2>&1; then
+    # A shell of its own, so that a stage that hangs is ended with all that it started. It waits for a program that hears no
+    # signal: else nobody would kill that.
+    if timeout --kill-after=10 "$limit" bash -uo pipefail -c "trap 'exit 143' TERM; $name" > "$out/$name.txt" 2>&1; then
         echo "$name: good ($((SECONDS - begun)) s)"
     else
         failed=1
         echo "$name: FAILED ($((SECONDS - begun)) s), see $out/$name.txt"
         tail -5 "$out/$name.txt"
     fi
+    # PyTorch of a stage that was ended would disturb the next one.
+    for model in $(models "$name"); do kill "$(cat "$out/torch-$model.pid")" 2> /dev/null; done
     if [ -s "$out/speed.jsonl" ]; then python3 "$here/scripts/gpu-table.py" "$out/speed.jsonl" "$out/gpu.csv"; fi
 done
 [ ! -s "$out/gpu.csv" ] || column -s, -t < "$out/gpu.csv" || cat "$out/gpu.csv"

@@ -3,17 +3,23 @@
 # machine that has nothing else, and ends with the losses of a sweep that nobody stopped.
 #
 #   usage: scripts/check-slice.sh      RUNNER  the program [default: target/release/runner]
+#   DEVICE  to train on [default: cpu]
+#   SPEC    a sweep whose name is slice [default: the quickstart's, with one budget]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-export RUNNER=${RUNNER:-${CARGO_TARGET_DIR:-$here/../target}/release/runner} DEVICE=cpu SLOTS=2 RESERVE=5 LEVEL=0
+export RUNNER=${RUNNER:-${CARGO_TARGET_DIR:-$here/../target}/release/runner} DEVICE=${DEVICE:-cpu} SLOTS=2 RESERVE=5 LEVEL=0
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/home"
 cd "$scratch/home"
-sed 's/^name = .*/name = "slice"/; s/^budgets = .*/budgets = [3e11]/; s/^tokens = 163840/tokens = 8192/' \
-    "$here/../sweeps/quickstart.toml" > slice.toml
+if [ -n "${SPEC:-}" ]; then
+    cp "$SPEC" slice.toml
+else
+    sed 's/^name = .*/name = "slice"/; s/^budgets = .*/budgets = [3e11]/; s/^tokens = 163840/tokens = 8192/' \
+        "$here/../sweeps/quickstart.toml" > slice.toml
+fi
 begun=$(date +%s)
-"$RUNNER" sweep slice.toml --device cpu --slots-per-device 2 --cache "$scratch/cache" --out "$scratch/whole" > "$scratch/log" 2>&1 || { tail "$scratch/log"; exit 1; }
+"$RUNNER" sweep slice.toml --device "$DEVICE" --slots-per-device 2 --cache "$scratch/cache" --out "$scratch/whole" > "$scratch/log" 2>&1 || { tail "$scratch/log"; exit 1; }
 # About half of what all of it took, so that a fast machine is stopped too.
 SLICE=${SLICE:-$((RESERVE + 3 + ($(date +%s) - begun) / 2))}
 

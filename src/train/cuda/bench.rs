@@ -22,15 +22,19 @@ use crate::train::timing::{KernelTime, Phases};
 use crate::trainer::TrainError;
 
 /// Rows of the matrices whose product shows what the card can do at best, and of those that are taken at least where a card
-/// has no room for more.
+/// has no room for more, or is slow.
 const PEAK_ROWS: [usize; 2] = [8192, 64];
 
 /// Random numbers that are drawn for them; rows of these matrices begin at different ones of them.
 const DRAWN: usize = 1_000_003;
 
 /// Bytes of an array that is copied to see the speed of the card's memory: more than its cache holds. Where there is no room
-/// for two of them, they may be shorter, down to what no cache would show.
+/// for two of them, or a copy takes long, they may be shorter, down to what no cache would show.
 const MEMORY_BYTES: [usize; 2] = [256 << 20, 64 << 20];
+
+/// What takes so long is large enough to be measured: starting it is nothing beside it. Every card of a data centre does the
+/// largest product and the largest copy; a slow card, or an emulated one, would take minutes for them.
+const LONG: Duration = Duration::from_millis(10);
 
 /// Steps whose kernels are timed.
 const TIMED: usize = 3;
@@ -45,10 +49,29 @@ pub struct Stepper<'a> {
     session: Session<'a, Alone<'a>>,
     /// Of the last training.
     host_share: Option<f64>,
+    /// Rows of large matrices, and bytes of a long array, once they were chosen.
+    large: [Option<usize>; 2],
 }
 
 /// Gives the card one product of large matrices.
 type Multiply<'a> = &'a dyn Fn() -> Result<(), TrainError>;
+
+/// The least size, doubled up to the most while `work` of it takes less than [`LONG`]. Where there is no room for a size it
+/// is the last one that is tried.
+fn long_enough(
+    [most, least]: [usize; 2],
+    work: &dyn Fn(usize) -> Result<Duration, TrainError>,
+) -> Result<usize, TrainError> {
+    let mut size = least;
+    while size < most {
+        match work(size) {
+            Ok(taken) if taken < LONG => size *= 2,
+            Ok(_) | Err(TrainError::OutOfMemory(_)) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(size)
+}
 
 /// Takes something of a size: the largest that there is room for, by halves between two ends.
 fn largest<T>(
@@ -68,7 +91,7 @@ impl<'a> Stepper<'a> {
     /// A run of which nothing is done.
     pub fn new(gpu: &'a dyn Gpu, run: &'a Run, corpus: &'a Corpus) -> Result<Self, TrainError> {
         let session = Session::new(run, corpus, Alone::new(gpu, run, 1)?);
-        Ok(Self { gpu, precision: run.precision, session, host_share: None })
+        Ok(Self { gpu, precision: run.precision, session, host_share: None, large: [None; 2] })
     }
 
     /// Pieces of memory of so many bytes each, and what they go with.
@@ -80,22 +103,10 @@ impl<'a> Stepper<'a> {
         Ok((arena, pieces))
     }
 
-    fn is_emulated(&self) -> bool {
-        self.gpu.card().driver == "emulator"
-    }
-
-    /// Gives `work` a product of large matrices in the numbers of the run, to be asked for as often as it likes, and their
-    /// rows.
-    fn with_large_product(
-        &self,
-        work: &mut dyn FnMut(usize, Multiply<'_>) -> Result<(), TrainError>,
-    ) -> Result<(), TrainError> {
-        let factors = if self.precision == Precision::Bf16 { Number::Bf16 } else { Number::F32 };
-        let rows = if self.is_emulated() { [64; 2] } else { PEAK_ROWS };
-        let (n, (_arena, [a, b, out])) = largest(rows, &|n| self.take(n * n * factors.bytes()))?;
-        draw(self.gpu, a, n * n, factors)?;
-        draw(self.gpu, b, n * n, factors)?;
-        let product = Product {
+    /// The product of two matrices of so many rows in the numbers of the run.
+    fn product(&self, n: usize, [a, b, out]: [Address; 3]) -> Product {
+        let factors = self.factors();
+        Product {
             a: plain(a),
             b: plain(b),
             out,
@@ -106,7 +117,59 @@ impl<'a> Stepper<'a> {
             alpha: 1.0,
             beta: 0.0,
             runs: Runs::ONE,
+        }
+    }
+
+    fn factors(&self) -> Number {
+        if self.precision == Precision::Bf16 { Number::Bf16 } else { Number::F32 }
+    }
+
+    /// Rows of large matrices, chosen once.
+    fn rows(&mut self) -> Result<usize, TrainError> {
+        let chosen = match self.large[0] {
+            Some(rows) => rows,
+            None => long_enough(PEAK_ROWS, &|n| {
+                let (_arena, places) = self.take(n * n * self.factors().bytes())?;
+                self.second(&|| multiply(self.gpu, &self.product(n, places)))
+            })?,
         };
+        Ok(*self.large[0].insert(chosen))
+    }
+
+    /// Bytes of a long array, chosen once.
+    fn bytes(&mut self) -> Result<usize, TrainError> {
+        let chosen = match self.large[1] {
+            Some(bytes) => bytes,
+            None => long_enough(MEMORY_BYTES, &|bytes| {
+                let (_arena, [from, to]) = self.take(bytes)?;
+                self.second(&|| self.gpu.copy(to, from, bytes))
+            })?,
+        };
+        Ok(*self.large[1].insert(chosen))
+    }
+
+    /// How long something takes the second time: the first may load what it needs.
+    fn second(&self, once: &dyn Fn() -> Result<(), TrainError>) -> Result<Duration, TrainError> {
+        once()?;
+        self.gpu.synchronize()?;
+        let begun = Instant::now();
+        once()?;
+        self.gpu.synchronize()?;
+        Ok(begun.elapsed())
+    }
+
+    /// Gives `work` a product of matrices of at most so many rows, to be asked for as often as it likes, and their rows.
+    fn with_large_product(
+        &self,
+        most: usize,
+        work: &mut dyn FnMut(usize, Multiply<'_>) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let factors = self.factors();
+        let (n, (_arena, places)) = largest([most, PEAK_ROWS[1]], &|n| self.take(n * n * factors.bytes()))?;
+        for factor in &places[..2] {
+            draw(self.gpu, *factor, n * n, factors)?;
+        }
+        let product = self.product(n, places);
         work(n, &|| multiply(self.gpu, &product))
     }
 
@@ -173,7 +236,8 @@ impl Bench for Stepper<'_> {
     fn peak(&mut self, at_least: Duration) -> Result<f64, TrainError> {
         static SAID: Once = Once::new();
         let mut rate = f64::NAN;
-        self.with_large_product(&mut |n, once| {
+        let chosen = self.rows()?;
+        self.with_large_product(chosen, &mut |n, once| {
             once()?;
             self.gpu.synchronize()?;
             let (begun, mut products) = (Instant::now(), 0);
@@ -185,10 +249,9 @@ impl Bench for Stepper<'_> {
                 self.gpu.synchronize()?;
             }
             rate = products as f64 * 2.0 * (n as f64).powi(3) / begun.elapsed().as_secs_f64();
-            if n < PEAK_ROWS[0] && !self.is_emulated() {
-                let most = PEAK_ROWS[0];
+            if n < PEAK_ROWS[0] {
                 SAID.call_once(|| {
-                    tell!("no room for products of {most} rows: the peak is of products of {n} rows");
+                    tell!("the peak is of products of {n} rows: this card has no room for larger ones, or is slow");
                 });
             }
             Ok(())
@@ -198,7 +261,7 @@ impl Bench for Stepper<'_> {
 
     /// By a copy, which reads as much as it writes.
     fn memory_speed(&mut self, at_least: Duration) -> Result<Option<f64>, TrainError> {
-        let sizes = if self.is_emulated() { [1 << 16; 2] } else { MEMORY_BYTES };
+        let sizes = [self.bytes()?, MEMORY_BYTES[1]];
         let (bytes, (_arena, [from, to])) = match largest(sizes, &|bytes| self.take(bytes)) {
             Ok(taken) => taken,
             Err(TrainError::OutOfMemory(_)) => return Ok(None),
@@ -227,10 +290,11 @@ impl Bench for Stepper<'_> {
 
     /// Large products keep the card busy until the whole step waits in its queue: so no kernel waits for the CPU.
     fn kernels(&mut self) -> Result<Vec<KernelTime>, TrainError> {
+        let mut taken = Vec::new();
+        let rows = self.rows()?;
         let program = self.session.seat().program();
         let state = program.step_state()?;
-        let mut taken = Vec::new();
-        self.with_large_product(&mut |_, once| {
+        self.with_large_product(rows, &mut |_, once| {
             for _ in 0..TIMED {
                 program.set_step_state(&StepState { step: 0, ..state })?;
                 for _ in 0..AT_ONCE {
@@ -260,6 +324,18 @@ impl Bench for Stepper<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_measured_grows_until_it_takes_long_or_there_is_no_room() {
+        let at_speed = |speed: u64| move |size: usize| Ok(Duration::from_micros(size.pow(2) as u64 / speed));
+        assert_eq!(long_enough(PEAK_ROWS, &at_speed(1 << 20)).unwrap(), 8192);
+        assert_eq!(long_enough(PEAK_ROWS, &at_speed(10)).unwrap(), 512);
+        assert_eq!(long_enough(PEAK_ROWS, &at_speed(1)).unwrap(), 128);
+        let full = |size| if size > 300 { Err(TrainError::OutOfMemory("full".to_owned())) } else { Ok(Duration::ZERO) };
+        assert_eq!(long_enough(PEAK_ROWS, &full).unwrap(), 512);
+        let lost = |_| Err(TrainError::Device("lost".to_owned()));
+        assert!(matches!(long_enough(PEAK_ROWS, &lost), Err(TrainError::Device(_))));
+    }
 
     #[test]
     fn comparison_takes_as_much_as_there_is_room_for() {
