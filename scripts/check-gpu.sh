@@ -4,7 +4,7 @@
 # Usage: check-gpu.sh [STAGE ...]      [default: all of them, in this order]
 #   devices     the card is seen                                sanitizer  memory and races of a short run (half of LIMIT)
 #   losses      300 steps against the CPU, and the same bits    resume     stopped, gone on with: the same bits
-#   small       one run of models a and b beside PyTorch        slots      2, 4, 8, 16 runs of a and b together
+#   small       one run of models a and b beside PyTorch        slots      2, 4, 8, 16 runs of a and b at once, by both ways
 #   large       one run of models d and e beside PyTorch        sweep      the quickstart's sweep
 #   precisions  models a and d in f32 and tf32                  tests      the engine's unit tests, of the program in TESTS
 #
@@ -80,10 +80,10 @@ resume() { # stopped in the middle, gone on with: the same bits
     train long cuda stopped && compare whole stopped 0
 }
 
-bench() { # model, precision, runs: a line of speed.jsonl
+bench() { # model, precision, runs, further flags: a line of speed.jsonl
     sed -e '/^\[train\]/,/^$/d' -e "$model_size" "$here/configs/bench-$1.toml" > "$out/bench-$1-$2.toml"
     printf '\n[train]\nprecision = "%s"\n' "$2" >> "$out/bench-$1-$2.toml"
-    "$runner" bench --config "$out/bench-$1-$2.toml" --device cuda --seconds "$each" --slots-per-device "$3" --json --cache "$cache" \
+    "$runner" bench --config "$out/bench-$1-$2.toml" --device cuda --seconds "$each" --slots-per-device "$3" "${@:4}" --json --cache "$cache" \
         > "$out/line.json" || return 1
     sed "s/^{/{\"precision\":\"$2\",/" "$out/line.json" | tee -a "$out/speed.jsonl" | cut -c1-200
 }
@@ -101,7 +101,9 @@ torch() { # model: a line of speed.jsonl, of bf16 compiled and as a graph
 beside() { for model in "$@"; do bench "$model" bf16 1 && torch "$model" && bench "$model" bf16 1 || return 1; done; }
 small() { beside a b; }
 large() { beside d e; }
-slots() { for model in a b; do for runs in $numbers; do bench $model bf16 $runs || return 1; done; done; }
+slots() { # with their steps together, in the same launches, and each on a stream of its own
+    for model in a b; do for runs in $numbers; do bench $model bf16 $runs --share-steps && bench $model bf16 $runs || return 1; done; done
+}
 precisions() { for model in a d; do bench $model tf32 1 && bench $model f32 1 || return 1; done; }
 
 sweep() { # a real small one

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 COLUMNS = (
-    "card,driver,program,model,precision,runs,measured,tokens_per_second,of_torch,step_ms,of_peak,products,host,card_mb,first_step_s"
+    "card,driver,program,model,precision,runs,together,measured,tokens_per_second,of_torch,step_ms,of_peak,products,host,card_mb,first_step_s"
 ).split(",")
 
 
@@ -33,6 +33,7 @@ def row(line):
         "model": line["name"].removeprefix("bench-"),
         "precision": line["precision"],
         "runs": max(len(slots), 1),
+        "together": "yes" if line.get("share_steps") else "",
         "tokens_per_second": line["tokens_per_second"],
         "step_ms": 1e3 * statistics.mean(phases) if phases else None,
         "of_peak": line.get("share_of_peak"),
@@ -49,8 +50,8 @@ def main():
         rows = [row(json.loads(text)) for text in file if text.strip()]
     groups = {}
     for each in rows:
-        groups.setdefault(tuple(each[key] for key in ("model", "precision", "runs", "program")), []).append(each)
-    torch = {key[0]: statistics.median(one["tokens_per_second"] for one in some) for key, some in groups.items() if key[3] == "torch"}
+        groups.setdefault(tuple(each[key] for key in ("model", "precision", "runs", "together", "program")), []).append(each)
+    torch = {key[0]: statistics.median(one["tokens_per_second"] for one in some) for key, some in groups.items() if key[-1] == "torch"}
     name, driver = card()
     with open(out, "w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)

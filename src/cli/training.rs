@@ -72,6 +72,9 @@ pub struct BenchArgs {
     /// Runs at once [default: on the CPU one alone, then one a core; on a GPU 1].
     #[arg(long, visible_alias = "slots", value_name = "N", value_parser = super::at_least_one)]
     pub slots_per_device: Option<usize>,
+    /// Take the steps of runs at once together, in the same launches (cuda only; see `runner sweep --help`).
+    #[arg(long)]
+    pub share_steps: bool,
     /// Length of each measurement in seconds.
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
@@ -100,4 +103,7 @@ pub struct BenchSlotArgs {
     /// Runs in this process, each on a thread of its own.
     #[arg(long)]
     pub together: usize,
+    /// Take their steps together.
+    #[arg(long)]
+    pub share_steps: bool,
 }

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::stdout;
-use super::shared::{device, json, planning};
+use super::shared::{device, json, planning, pool};
 use crate::cli::{BenchArgs, BenchSlotArgs};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
@@ -30,13 +30,14 @@ const MODELS: [(&str, &str); 3] = [
 
 /// Runs the command.
 pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
-    let BenchArgs { config, place, threads, slots_per_device, seconds, json, tables } = args;
+    let BenchArgs { config, place, threads, slots_per_device, share_steps, seconds, json, tables } = args;
     if !(*seconds > 0.0 && *seconds <= 3600.0) {
         anyhow::bail!("--seconds {seconds}: give the length of one measurement, up to an hour");
     }
     let name = device::choose(&place.device);
     let kind = device::kind(&name)?;
     device::check_threads(*threads)?;
+    pool::share_steps(share_steps.then_some(true), device::shares_process(kind), kind)?;
     let counts = [1, device::slots(*slots_per_device, kind, *threads)];
     // Asked for by number, only that number is measured.
     let numbers = if slots_per_device.is_some() || counts[1] == 1 { &counts[1..] } else { &counts[..] };
@@ -49,9 +50,13 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         for &number in numbers {
             tell!("{}: {number} of {} slots, {seconds} seconds", spec.name, counts[1]);
             let (processes, together) = if device::shares_process(kind) { (1, number) } else { (number, 1) };
-            let slot = || slot_command(config, &name, &place.cache, *threads, (*seconds, together));
+            let slot = || {
+                let mut command = slot_command(config, &name, &place.cache, *threads, (*seconds, together))?;
+                command.args(share_steps.then_some("--share-steps"));
+                Ok(command)
+            };
             let slots = measure((processes, together), &slot)?;
-            rows.push(Row { name: spec.name.clone(), planned: run.clone(), slots });
+            rows.push(Row { name: spec.name.clone(), planned: run.clone(), slots, share_steps: *share_steps });
         }
     }
     if *json {
@@ -70,9 +75,10 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
 
 /// Measures in this process: `runner bench-slot`.
 pub fn slot(args: &BenchSlotArgs) -> anyhow::Result<ExitCode> {
-    let BenchSlotArgs { config, place, threads, seconds, together } = args;
+    let BenchSlotArgs { config, place, threads, seconds, together, share_steps } = args;
     let (_, planned) = planning::single(config, &place.cache)?;
     let line = Barrier::new(*together);
+    let alike = if *share_steps { *together } else { 1 };
     let started = OnceLock::new();
     let meet = || {
         if line.wait().is_leader() {
@@ -85,7 +91,7 @@ pub fn slot(args: &BenchSlotArgs) -> anyhow::Result<ExitCode> {
         line.wait();
     };
     let one = || {
-        let measured = crate::train::bench((&place.device, *threads), &place.cache, &planned, *seconds, &meet);
+        let measured = crate::train::bench((&place.device, *threads, alike), &place.cache, &planned, *seconds, &meet);
         measured.unwrap_or_else(|error| {
             // The others wait at the line for this one: nothing but the end of the process sets them free.
             tell!("error: {error}");
@@ -184,6 +190,8 @@ struct Row {
     name: String,
     planned: PlannedRun,
     slots: Vec<Measurement>,
+    /// Whether their steps were taken together.
+    share_steps: bool,
 }
 
 impl Row {
@@ -225,6 +233,7 @@ impl Row {
             "first_step": self.mean(|slot| slot.first_step),
             "peak_memory": self.peak_memory(),
             "card_memory": self.card_memory(),
+            "share_steps": self.share_steps,
             "slots": self.slots,
         })
     }

@@ -54,9 +54,10 @@ const WARMUP: usize = 2;
 const ROUND: Duration = Duration::from_millis(600);
 
 /// Measures `run` for about `seconds`. Before each part of it `meet` is called, the first time when all is warm: what is
-/// measured side by side waits there for the others, so that all of them train at the same time, and then multiply.
+/// measured side by side waits there for the others, so that all of them train at the same time, and then multiply. Of `alike` runs in
+/// this process the steps are taken together.
 pub fn bench(
-    (name, threads): (&str, usize),
+    (name, threads, alike): (&str, usize, usize),
     cache: &Path,
     run: &PlannedRun,
     seconds: f64,
@@ -65,7 +66,7 @@ pub fn bench(
     let begun = Instant::now();
     let engine = device::open(name, threads)?;
     let corpus = open_corpus(&run.run, cache)?;
-    let mut bench = engine.measure(&run.run, &corpus)?;
+    let mut bench = engine.measure(&run.run, &corpus, alike)?;
     // A run may be shorter than the benchmark: its schedule and its data then begin anew.
     let mut steps = (0..run.run.schedule.steps).cycle();
     bench.session().step(steps.next().expect("a step"))?;

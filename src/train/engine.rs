@@ -44,8 +44,9 @@ pub trait Engine {
         self.begin(run, corpus, micro_batches)
     }
 
-    /// The beginning of a measurement of a run.
-    fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus) -> Result<Box<dyn Bench + 'a>, TrainError>;
+    /// The beginning of a measurement of a run, of which so many are trained in this process and may be stepped together.
+    fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus, alike: usize)
+    -> Result<Box<dyn Bench + 'a>, TrainError>;
 
     /// Trains `steps` steps of `run` under `rules`, at the peak learning rate and without warm-up, and records all
     /// activations before each, on the batch of that step.

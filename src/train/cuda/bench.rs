@@ -9,12 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use super::gpu::{Address, Gpu, Number, Product, Runs};
 use super::layout::{Arena, Room as _};
 use super::product::{multiply, plain};
-use super::program::Phase;
-use super::seat::Alone;
+use super::program::{Phase, Program};
+use super::seat::Seat;
 use super::session::Session;
 use super::state::StepState;
-use crate::data::Corpus;
-use crate::plan::Run;
 use crate::spec::Precision;
 use crate::train::engine;
 use crate::train::engine::Bench;
@@ -43,10 +41,11 @@ const TIMED: usize = 3;
 const AT_ONCE: usize = 8;
 
 /// A run that is measured.
-pub struct Stepper<'a> {
+pub struct Stepper<'a, S> {
+    /// Where what training is compared with is measured.
     gpu: &'a dyn Gpu,
     precision: Precision,
-    session: Session<'a, Alone<'a>>,
+    session: Session<'a, S>,
     /// Of the last training.
     host_share: Option<f64>,
     /// Rows of large matrices, and bytes of a long array, once they were chosen.
@@ -87,11 +86,15 @@ fn largest<T>(
     }
 }
 
-impl<'a> Stepper<'a> {
+impl<'a, S: Seat> Stepper<'a, S> {
     /// A run of which nothing is done.
-    pub fn new(gpu: &'a dyn Gpu, run: &'a Run, corpus: &'a Corpus) -> Result<Self, TrainError> {
-        let session = Session::new(run, corpus, Alone::new(gpu, run, 1)?);
-        Ok(Self { gpu, precision: run.precision, session, host_share: None, large: [None; 2] })
+    pub fn new(gpu: &'a dyn Gpu, session: Session<'a, S>, precision: Precision) -> Self {
+        Self { gpu, precision, session, host_share: None, large: [None; 2] }
+    }
+
+    /// Waits until the card has done the steps that were asked for.
+    fn synchronize(&mut self) -> Result<(), TrainError> {
+        self.session.seat().with(|program| program.gpu().synchronize())
     }
 
     /// Pieces of memory of so many bytes each, and what they go with.
@@ -172,11 +175,14 @@ impl<'a> Stepper<'a> {
         let product = self.product(n, places);
         work(n, &|| multiply(self.gpu, &product))
     }
+}
 
-    fn wait(&self, begun: Instant) -> Result<f64, TrainError> {
-        self.gpu.synchronize()?;
-        Ok(begun.elapsed().as_secs_f64())
-    }
+/// Seconds that the card takes for what is asked for.
+fn seconds_of(program: &Program<'_>, work: &dyn Fn() -> Result<(), TrainError>) -> Result<f64, TrainError> {
+    let begun = Instant::now();
+    work()?;
+    program.gpu().synchronize()?;
+    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// Fills a matrix with random numbers from -1 to 1. Products of zeros take less power, so that a card does them at a higher
@@ -195,7 +201,7 @@ fn draw(gpu: &dyn Gpu, to: Address, count: usize, numbers: Number) -> Result<(),
     Ok(())
 }
 
-impl Bench for Stepper<'_> {
+impl<S: Seat> Bench for Stepper<'_, S> {
     /// Steps as they are trained, without a wait between them. How they divide is measured in one step more, launch by
     /// launch, which waits after each phase. Sampling goes on while the card works.
     fn train(&mut self, about: Duration, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError> {
@@ -210,24 +216,25 @@ impl Bench for Stepper<'_> {
             done += AT_ONCE;
             // Without a look at it the card may fall far behind, and the last wait would be long.
             if done % (8 * AT_ONCE) == 0 {
-                self.gpu.synchronize()?;
+                self.synchronize()?;
             }
         }
-        let whole = self.wait(begun)?;
-        let busy = asking.saturating_sub(self.session.seat().waited().saturating_sub(waited));
-        self.host_share = Some(busy.as_secs_f64() / whole);
+        self.synchronize()?;
+        let whole = begun.elapsed().as_secs_f64();
+        let waited = self.session.seat().waited().zip(waited).map(|(now, before)| now.saturating_sub(before));
+        self.host_share = waited.map(|waited| asking.saturating_sub(waited).as_secs_f64() / whole);
         let seconds = whole / done as f64;
-        let program = self.session.seat().program();
-        // The optimizer's phase counts a step, which is none of the session's.
-        let state = program.step_state()?;
-        program.set_step_state(&StepState { step: 0, ..state })?;
-        let mut apart = [0.0; 3];
-        for (phase, taken) in Phase::ALL.into_iter().zip(&mut apart) {
-            let begun = Instant::now();
-            program.phase(phase)?;
-            *taken = self.wait(begun)?;
-        }
-        program.set_step_state(&state)?;
+        let apart = self.session.seat().with(|program| {
+            // The optimizer's phase counts a step, which is none of the session's.
+            let state = program.step_state()?;
+            program.set_step_state(&StepState { step: 0, ..state })?;
+            let mut apart = [0.0; 3];
+            for (phase, taken) in Phase::ALL.into_iter().zip(&mut apart) {
+                *taken = seconds_of(program, &|| program.phase(phase))?;
+            }
+            program.set_step_state(&state)?;
+            Ok(apart)
+        })?;
         let whole: f64 = apart.iter().sum();
         let [forward, backward, optimizer] = apart.map(|taken| seconds * taken / whole);
         Ok(Phases { data: 0.0, forward, backward, optimizer })
@@ -280,27 +287,28 @@ impl Bench for Stepper<'_> {
     }
 
     fn products(&mut self) -> Result<f64, TrainError> {
-        let program = self.session.seat().program();
-        program.products()?;
-        self.gpu.synchronize()?;
-        let begun = Instant::now();
-        program.products()?;
-        self.wait(begun)
+        self.session.seat().with(|program| {
+            // The first time may load what it needs.
+            seconds_of(program, &|| program.products())?;
+            seconds_of(program, &|| program.products())
+        })
     }
 
-    /// Large products keep the card busy until the whole step waits in its queue: so no kernel waits for the CPU.
+    /// Large products keep the card busy until the whole step waits in its queue: so no kernel waits for the CPU. Of runs that are
+    /// stepped together nobody has the queue for himself.
     fn kernels(&mut self) -> Result<Vec<KernelTime>, TrainError> {
         let mut taken = Vec::new();
         let rows = self.rows()?;
-        let program = self.session.seat().program();
+        let this = &*self;
+        let Some(program) = this.session.program() else { return Ok(Vec::new()) };
         let state = program.step_state()?;
-        self.with_large_product(rows, &mut |_, once| {
+        this.with_large_product(rows, &mut |_, once| {
             for _ in 0..TIMED {
                 program.set_step_state(&StepState { step: 0, ..state })?;
                 for _ in 0..AT_ONCE {
                     once()?;
                 }
-                taken.extend(self.gpu.time(&mut || program.train())?);
+                taken.extend(this.gpu.time(&mut || program.train())?);
             }
             Ok(())
         })?;
@@ -313,7 +321,7 @@ impl Bench for Stepper<'_> {
     }
 
     fn card_memory(&self) -> Option<u64> {
-        Some(self.session.seat().program().bytes() as u64)
+        Some(self.session.bytes() as u64)
     }
 
     fn session(&mut self) -> &mut dyn engine::Session {

@@ -43,8 +43,8 @@ use self::gpu::{Card, Gpu};
 use self::opened::Opened;
 use self::refusal::check;
 use self::seat::Alone;
-use super::engine::Bench;
-use super::engine::{Engine, Session};
+use self::session::Session;
+use super::engine::{self, Bench, Engine};
 use super::site::{Batches, Seen};
 use crate::data::Corpus;
 use crate::parameterization::Rules;
@@ -122,10 +122,10 @@ impl Engine for Cuda {
         run: &'a Run,
         corpus: &'a Corpus,
         micro_batches: usize,
-    ) -> Result<Box<dyn Session + 'a>, TrainError> {
+    ) -> Result<Box<dyn engine::Session + 'a>, TrainError> {
         check(run)?;
         let seat = Alone::new(self.gpu.as_ref(), run, micro_batches)?;
-        Ok(Box::new(session::Session::new(run, corpus, seat)))
+        Ok(Box::new(Session::new(run, corpus, seat)))
     }
 
     fn begin_among<'a>(
@@ -133,17 +133,29 @@ impl Engine for Cuda {
         run: &'a Run,
         corpus: &'a Corpus,
         (micro_batches, alike): (usize, usize),
-    ) -> Result<Box<dyn Session + 'a>, TrainError> {
+    ) -> Result<Box<dyn engine::Session + 'a>, TrainError> {
         check(run)?;
         match together::join(&self.card, run, micro_batches, alike)? {
-            Some(seat) => Ok(Box::new(session::Session::new(run, corpus, seat))),
+            Some(seat) => Ok(Box::new(Session::new(run, corpus, seat))),
             None => self.begin(run, corpus, micro_batches),
         }
     }
 
-    fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus) -> Result<Box<dyn Bench + 'a>, TrainError> {
+    fn measure<'a>(
+        &'a self,
+        run: &'a Run,
+        corpus: &'a Corpus,
+        alike: usize,
+    ) -> Result<Box<dyn Bench + 'a>, TrainError> {
         check(run)?;
-        Ok(Box::new(bench::Stepper::new(self.gpu.as_ref(), run, corpus)?))
+        let gpu = self.gpu.as_ref();
+        match together::join(&self.card, run, 1, alike)? {
+            Some(seat) => Ok(Box::new(bench::Stepper::new(gpu, Session::new(run, corpus, seat), run.precision))),
+            None => {
+                let alone = Session::new(run, corpus, Alone::new(gpu, run, 1)?);
+                Ok(Box::new(bench::Stepper::new(gpu, alone, run.precision)))
+            }
+        }
     }
 
     fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError> {

@@ -26,6 +26,15 @@ pub trait Seat {
 
     /// All that was asked for is done.
     fn caught_up(&mut self);
+
+    /// Bytes of the card's memory that the run holds.
+    fn bytes(&self) -> usize;
+
+    /// For how long asking for steps has waited for the card, where it waits for nothing else.
+    fn waited(&self) -> Option<Duration>;
+
+    /// The run on the card, where nobody else works on it.
+    fn program(&self) -> Option<&Program<'_>>;
 }
 
 /// A run by itself.
@@ -41,16 +50,6 @@ impl<'g> Alone<'g> {
         let shown = batch_rows(run.shape.context);
         let program = Program::new(gpu, (run, &run.table()), &shares(run), micro_batches, shown)?;
         Ok(Self { steps: Steps::default(), program, lead: Lead::new() })
-    }
-
-    /// The model on the card.
-    pub fn program(&self) -> &Program<'g> {
-        &self.program
-    }
-
-    /// For how long asking for steps has waited for the card.
-    pub fn waited(&self) -> Duration {
-        self.lead.waited()
     }
 }
 
@@ -74,6 +73,18 @@ impl Seat for Alone<'_> {
 
     fn caught_up(&mut self) {
         self.lead.caught_up();
+    }
+
+    fn bytes(&self) -> usize {
+        self.program.bytes()
+    }
+
+    fn waited(&self) -> Option<Duration> {
+        Some(self.lead.waited())
+    }
+
+    fn program(&self) -> Option<&Program<'_>> {
+        Some(&self.program)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::held::RING;
+use super::program::Program;
 use super::seat::Seat;
 use super::state::StepState;
 use crate::checkpoint::{self, Place};
@@ -39,8 +40,18 @@ impl<'a, S: Seat> Session<'a, S> {
     }
 
     /// Where the run lies.
-    pub fn seat(&self) -> &S {
-        &self.seat
+    pub fn seat(&mut self) -> &mut S {
+        &mut self.seat
+    }
+
+    /// The run on the card, where nobody else works on it.
+    pub fn program(&self) -> Option<&Program<'_>> {
+        self.seat.program()
+    }
+
+    /// Bytes of the card's memory that the run holds.
+    pub fn bytes(&self) -> usize {
+        self.seat.bytes()
     }
 
     /// Sees to it that the batch of `step` is on the card, with those after it up to the end of the ring.

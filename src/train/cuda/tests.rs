@@ -15,7 +15,7 @@ use crate::plan::PlannedRun;
 use crate::spec::{PowerRule, Spec, Task, TaskKind};
 use crate::train::burn;
 use crate::train::course::Course;
-use crate::train::engine::take_mean_loss;
+use crate::train::engine::{Session, take_mean_loss};
 use crate::train::evaluation::evaluate;
 use crate::train::state;
 use crate::trainer::{Outcome, Progress};
@@ -332,7 +332,7 @@ fn a_step_that_was_asked_for_counts_as_done_once_that_is_known() {
 fn the_benchmark_measures_an_emulated_card_too() {
     let Some(card) = card() else { return };
     let (planned, corpus) = small(|_| ());
-    let mut bench = card.measure(&planned.run, &corpus).unwrap();
+    let mut bench = card.measure(&planned.run, &corpus, 1).unwrap();
     let phases = bench.train(Duration::from_millis(10), &mut (0..100).cycle()).unwrap();
     assert!(phases.total() > 0.0 && phases.forward > 0.0 && phases.optimizer > 0.0, "{phases:?}");
     assert!(bench.peak(Duration::from_millis(1)).unwrap() > 0.0 && bench.products().unwrap() > 0.0);
@@ -346,7 +346,7 @@ fn the_benchmark_measures_an_emulated_card_too() {
 fn a_step_of_two_blocks_is_fifty_four_launches() {
     let Some(card) = emulated() else { return };
     let (planned, corpus) = small(|_| ());
-    let mut bench = card.measure(&planned.run, &corpus).unwrap();
+    let mut bench = card.measure(&planned.run, &corpus, 1).unwrap();
     bench.session().step(0).unwrap();
     let before = bench.session().losses().unwrap();
     let kernels = bench.kernels().unwrap();

@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::form::Form;
 use super::owner::{Ask, serve};
@@ -150,6 +151,19 @@ impl Seat for Member {
 
     fn caught_up(&mut self) {
         self.ahead = 0;
+    }
+
+    fn bytes(&self) -> usize {
+        self.team.form.bytes().unwrap_or_default()
+    }
+
+    /// It waits for the others as well.
+    fn waited(&self) -> Option<Duration> {
+        None
+    }
+
+    fn program(&self) -> Option<&Program<'_>> {
+        None
     }
 }
 
