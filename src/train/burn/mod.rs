@@ -63,12 +63,7 @@ impl Engine for device::Opened {
         Ok(Box::new(session::Session::new(run, corpus, &self.device, micro_batches)))
     }
 
-    fn measure<'a>(
-        &'a self,
-        run: &'a Run,
-        corpus: &'a Corpus,
-        _: usize,
-    ) -> Result<Box<dyn Bench + 'a>, TrainError> {
+    fn measure<'a>(&'a self, run: &'a Run, corpus: &'a Corpus, _: usize) -> Result<Box<dyn Bench + 'a>, TrainError> {
         check(self, run)?;
         Ok(Box::new(bench::Stepper::new(run, corpus, &self.device, self.measured_as())))
     }

@@ -149,13 +149,12 @@ impl Engine for Cuda {
     ) -> Result<Box<dyn Bench + 'a>, TrainError> {
         check(run)?;
         let gpu = self.gpu.as_ref();
-        match together::join(&self.card, run, 1, alike)? {
-            Some(seat) => Ok(Box::new(bench::Stepper::new(gpu, Session::new(run, corpus, seat), run.precision))),
-            None => {
-                let alone = Session::new(run, corpus, Alone::new(gpu, run, 1)?);
-                Ok(Box::new(bench::Stepper::new(gpu, alone, run.precision)))
-            }
+        if let Some(seat) = together::join(&self.card, run, 1, alike)? {
+            let among = Session::new(run, corpus, seat);
+            return Ok(Box::new(bench::Stepper::new(gpu, among, run.precision)));
         }
+        let alone = Session::new(run, corpus, Alone::new(gpu, run, 1)?);
+        Ok(Box::new(bench::Stepper::new(gpu, alone, run.precision)))
     }
 
     fn probe(&self, run: &Run, rules: &dyn Rules, batches: Batches<'_>, steps: usize) -> Result<Vec<Seen>, TrainError> {
