@@ -5,6 +5,12 @@ use std::f64::consts::PI;
 use crate::plan::RunSchedule;
 use crate::spec::{Cooldown, ScheduleKind};
 
+/// Learning rates of all steps of a run, as shares of the peak: see [`share_of_peak`].
+#[cfg(feature = "cuda")]
+pub fn shares_of_peak(schedule: &RunSchedule) -> Vec<f32> {
+    (0..schedule.steps).map(|step| share_of_peak(schedule, step) as f32).collect()
+}
+
 /// Learning rate at `step` (from 0), as a share of the peak: linear warm-up, the peak, then the decay that ends at
 /// the floor with the last step, or would have if the run were not cut short.
 pub fn share_of_peak(schedule: &RunSchedule, step: usize) -> f64 {

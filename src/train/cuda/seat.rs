@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::gpu::{Gpu, Recording};
 use super::lead::Lead;
 use super::program::Program;
-use super::session::shares;
 use crate::plan::Run;
 use crate::train::evaluation::batch_rows;
+use crate::train::schedule::shares_of_peak;
 use crate::trainer::TrainError;
 
 /// What a session needs of the place of its run.
@@ -48,7 +48,7 @@ impl<'g> Alone<'g> {
     /// The beginning of a run whose batches are cut into so many parts.
     pub fn new(gpu: &'g dyn Gpu, run: &Run, micro_batches: usize) -> Result<Self, TrainError> {
         let shown = batch_rows(run.shape.context);
-        let program = Program::new(gpu, (run, &run.table()), &shares(run), micro_batches, shown)?;
+        let program = Program::new(gpu, (run, &run.table()), &shares_of_peak(&run.schedule), micro_batches, shown)?;
         Ok(Self { steps: Steps::default(), program, lead: Lead::new() })
     }
 }

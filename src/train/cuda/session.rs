@@ -11,7 +11,6 @@ use crate::data::Corpus;
 use crate::optimizer::Kept;
 use crate::plan::Run;
 use crate::train::engine;
-use crate::train::schedule::share_of_peak;
 use crate::trainer::TrainError;
 
 /// One run under way.
@@ -26,11 +25,6 @@ pub struct Session<'a, S> {
     /// Losses since they were last forgotten.
     losses: usize,
     tokens: Vec<u16>,
-}
-
-/// The share of the peak rate at each step of a run.
-pub fn shares(run: &Run) -> Vec<f32> {
-    (0..run.schedule.steps).map(|step| share_of_peak(&run.schedule, step) as f32).collect()
 }
 
 impl<'a, S: Seat> Session<'a, S> {

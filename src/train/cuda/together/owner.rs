@@ -12,7 +12,7 @@ use crate::train::cuda::gpu::{Gpu, Runs};
 use crate::train::cuda::lead::Lead;
 use crate::train::cuda::program::Program;
 use crate::train::cuda::seat::Steps;
-use crate::train::cuda::session::shares;
+use crate::train::schedule::shares_of_peak;
 use crate::trainer::TrainError;
 
 /// How long runs that want a step wait for one that took part in the last. It may be reading its losses, which is soon done, or
@@ -155,7 +155,7 @@ impl Owner<'_> {
         let Some(place) = self.places.iter().position(Option::is_none) else { return Ok(None) };
         self.slab.renew(place)?;
         self.waits[place] = false;
-        self.programs[place].begin((run, &run.table()), &shares(run))?;
+        self.programs[place].begin((run, &run.table()), &shares_of_peak(&run.schedule))?;
         self.places[place] = Some(Taken { here: false, wants: 0, answer });
         Ok(Some(place))
     }

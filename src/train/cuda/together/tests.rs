@@ -11,12 +11,12 @@ use crate::plan::Run;
 use crate::spec::Precision;
 use crate::train::cuda::gpu::{Gpu, Runs};
 use crate::train::cuda::program::Program;
-use crate::train::cuda::session::shares;
 use crate::train::cuda::state::StepState;
 use crate::train::cuda::testing::{card, emulated, small};
 use crate::train::cuda::tests::parts::{Case, cases};
 use crate::train::engine::{Engine as _, Session, take_mean_loss};
 use crate::train::evaluation::batch_rows;
+use crate::train::schedule::shares_of_peak;
 
 /// Three runs of one form: other seeds, rates, decays and lengths.
 fn three(run: &Run) -> Vec<Run> {
@@ -55,7 +55,8 @@ fn compare(gpu: &dyn Gpu, runs: &[Run], corpus: &Corpus, micro_batches: usize) {
         .enumerate()
         .map(|(number, run)| {
             let shown = batch_rows(run.shape.context);
-            let program = Program::new(gpu, (run, &run.table()), &shares(run), micro_batches, shown).unwrap();
+            let program =
+                Program::new(gpu, (run, &run.table()), &shares_of_peak(&run.schedule), micro_batches, shown).unwrap();
             load(&program, run, corpus);
             (0..if number == 1 { 1 } else { 2 }).for_each(|_| program.train().unwrap());
             state(&program, run)
@@ -69,7 +70,7 @@ fn compare(gpu: &dyn Gpu, runs: &[Run], corpus: &Corpus, micro_batches: usize) {
     let programs: Vec<_> = views.iter().map(|view| Program::within(view, Rc::clone(&held))).collect();
     for (place, (program, run)) in programs.iter().zip(runs).enumerate() {
         slab.renew(place).unwrap();
-        program.begin((run, &run.table()), &shares(run)).unwrap();
+        program.begin((run, &run.table()), &shares_of_peak(&run.schedule)).unwrap();
         load(program, run, corpus);
     }
     let all = View::several(gpu, Runs { count: 3, apart: slab.apart() });
