@@ -98,10 +98,14 @@ clean "products that the library refuses, and a full card"
 # A card that is lost in the middle of a sweep of four runs, two at a time.
 sed 's/^name = .*/name = "slice"/' "$scratch/bf16.toml" > "$scratch/sweep.toml"
 printf '\n[sweep]\nseeds = [1]\nmin_steps = 50\n[sweep.axes]\n"optimizer.learning_rate" = [0.001, 0.002, 0.004, 0.008]\n' >> "$scratch/sweep.toml"
-sweep() { "$runner" sweep "$scratch/sweep.toml" --cache "$scratch/cache" --device cuda --slots-per-device 2 --out "$scratch/$1"; }
+sweep() { "$runner" sweep "$scratch/sweep.toml" --cache "$scratch/cache" --device cuda --slots-per-device 2 --out "$scratch/$1" "${@:2}"; }
 export -f sweep
 with_card bash -c 'sweep undisturbed' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
-clean "a sweep of two runs at a time"
+clean "a sweep of two runs at a time, with their steps together"
+with_card bash -c 'sweep apart --share-steps=false' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
+FAKE_SINGLE=1 with_card bash -c 'sweep single' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
+for how in apart single; do python3 scripts/compare-losses.py "$scratch/undisturbed" "$scratch/$how" 0; done
+clean "the same with steps of their own, and with a library that does one product at a time"
 DEVICE=cuda SPEC=$scratch/sweep.toml with_card scripts/check-slice.sh
 clean "a sweep in slices of time"
 touch "$scratch/lost"
