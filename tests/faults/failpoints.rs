@@ -44,7 +44,7 @@ fn a_lack_of_memory_halves_the_micro_batch_once_and_the_table_says_so() {
     let place = Place::of_runs(1);
     let output = sweep(&place, "memory", 5, &[]);
     assert_code(&output, 1);
-    assert_said(&output, &["1 runs failed", "out of memory on rehearsal"]);
+    assert_said(&output, &["1 run failed", "out of memory on rehearsal"]);
     assert_eq!(place.files("out/runs", "error.json").len(), 2, "tried once more and given up");
 }
 
