@@ -98,9 +98,9 @@ pub(super) fn keys(word: &str) -> &'static [&'static str] {
 fn plain(word: &str) -> String {
     let word = word.to_lowercase().replace(['_', '-'], " ");
     let singular = |part: &str| {
-        let ends = |end: &str| part.ends_with(end);
-        // `class`, `axis` and `bs` are no plurals.
-        let is_plural = part.len() > 2 && ends("s") && !ends("ss") && !ends("is") && !ends("us");
+        // `class` and `bs` are no plurals either.
+        let is_one = part.ends_with("ss") || ["axis", "corpus"].contains(&part);
+        let is_plural = part.len() > 2 && part.ends_with('s') && !is_one;
         if is_plural { part[..part.len() - 1].to_owned() } else { part.to_owned() }
     };
     word.split_whitespace().map(singular).collect::<Vec<_>>().join(" ")

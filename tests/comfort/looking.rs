@@ -72,22 +72,6 @@ fn a_sweep_without_fits_and_report_of_all_its_runs_is_not_called_complete() {
 
 #[cfg(unix)]
 #[test]
-fn a_sweep_whose_runs_failed_is_not_called_complete() {
-    let place = Place::new();
-    place.says(&["init", "program"]);
-    place.write("train.py", "");
-    let command = "train.command=[\"false\", \"{config}\"]";
-    let sweep =
-        ["sweep", "program.toml", "--device", "cpu", "--out", "out", "--set", command, "--set", "train.inputs=[]"];
-    let output = place.run(&[&sweep[..], &["--set", "sweep.budgets=[1e18]", "--set", "sweep.sizes=3"]].concat());
-    let said = text(&output.stderr);
-    assert!(said.contains("To try the missing runs again") && said.contains("no run finished, so nothing"), "{said}");
-    let listed = place.says(&["ls", "out"]);
-    assert!(!listed.contains("complete") && listed.contains("failed"), "{listed}");
-}
-
-#[cfg(unix)]
-#[test]
 fn a_sweep_that_grew_and_was_killed_in_its_fit_keeps_no_fits_of_fewer_runs() {
     let place = Place::rehearsed(&[]);
     let before = place.read("out/fits.json");
