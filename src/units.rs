@@ -203,7 +203,7 @@ mod tests {
         assert_eq!([print(3.2e-6), print(-0.0042), print(0.0)], ["3.20e-6", "-0.00420", "0.000"]);
         assert_eq!(
             (format!("{:.4}", Loss(0.0012)), format!("{:.4}", Loss(0.000_12))),
-            ("0.0012".into(), "0.000120".into())
+            ("0.0012".into(), "1.20e-4".into())
         );
         assert_eq!([format!("{:+.4}", Loss(0.5)), format!("{:+.4}", Loss(-2e-9))], ["+0.5000", "-2.00e-9"]);
         assert_eq!(print(f64::NAN), "NaN");

@@ -99,7 +99,7 @@ fn plain(word: &str) -> String {
     let word = word.to_lowercase().replace(['_', '-'], " ");
     let singular = |part: &str| {
         // `class` and `bs` are no plurals either.
-        let is_one = part.ends_with("ss") || ["axis", "corpus"].contains(&part);
+        let is_one = part.ends_with("ss") || ["axis", "corpus", "rms"].contains(&part);
         let is_plural = part.len() > 2 && part.ends_with('s') && !is_one;
         if is_plural { part[..part.len() - 1].to_owned() } else { part.to_owned() }
     };
