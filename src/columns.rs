@@ -6,6 +6,12 @@ pub const DEVICE: &str = "device";
 /// The kind of device whose losses no training produces.
 pub const REHEARSAL: &str = "rehearsal";
 
+/// The column of what a device is called; of a program's run it is the command.
+pub const DEVICE_NAME: &str = "device_name";
+
+/// The kind of device of runs that a program of somebody's own trained.
+pub const PROGRAM: &str = "program";
+
 /// Begins the columns of what a sweep varies: `axis.model.width`.
 pub const AXIS: &str = "axis.";
 

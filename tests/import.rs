@@ -383,7 +383,7 @@ fn event_files_of_tensorboard_are_read_as_several_programs_write_them() {
     let cut = fs::read(place.path("tb/nan/events.out.tfevents.100.host")).unwrap();
     place.write("tb/nan/events.out.tfevents.101.host", &cut[..cut.len() / 3]);
     let said = text(&place.run(&["import", "tb", "--out", "out"]).stderr);
-    assert!(said.contains("21 runs imported") && said.contains("1 runs are diverged"), "{said}");
+    assert!(said.contains("21 runs imported") && said.contains("1 run is diverged, and left out"), "{said}");
     assert_fitted(&place);
 }
 
@@ -503,8 +503,8 @@ fn what_is_left_out_is_named_and_may_be_taken() {
     place.write(&format!("{last}/meta.yaml"), "run_name: hanging\nstatus: 1\n");
     place.write(&format!("mlruns/7/{:032}/metrics/tokens", 3), "");
     let said = text(&place.run(&["import", "mlruns", "--out", "out", "--skip-incomplete"]).stderr);
-    assert!(said.contains("1 runs are running and are left out: hanging; --unfinished takes them too"), "{said}");
-    assert!(said.contains("1 runs lack a number and are left out: run-1e16-3"), "{said}");
+    assert!(said.contains("1 run is running, and left out: hanging; --unfinished takes them too"), "{said}");
+    assert!(said.contains("1 run is without a number, and left out: run-1e16-3"), "{said}");
     let said = text(&place.run(&["import", "mlruns", "--out", "more", "--skip-incomplete", "--unfinished"]).stderr);
     assert!(said.contains("20 runs imported"), "{said}");
 }
@@ -524,7 +524,7 @@ fn runs_of_one_name_keep_their_numbers_in_a_folder_that_grows() {
     assert_code(&place.run(&["import", "ml", "--out", "out"]), 0);
     run("a", 3, 3e7);
     let said = text(&place.run(&["import", "ml", "--out", "out"]).stderr);
-    assert!(said.contains("1 runs imported, 2 there already"), "{said}");
+    assert!(said.contains("1 run imported, 2 there already"), "{said}");
 }
 
 #[test]
@@ -588,7 +588,7 @@ fn logs_are_found_and_read_as_people_lay_them_out() {
         events(&place, train, "1.h", &[("loss", 9, 3.5)], &[]);
         events(&place, val, "1.h", &[("loss", 9, 4.5)], &[]);
         let said = text(&place.run(&["import", root, "--out", &format!("{root}-out")]).stderr);
-        assert!(said.contains("1 runs imported"), "{root}: {said}");
+        assert!(said.contains("1 run imported"), "{root}: {said}");
         assert_eq!(imported(&place, &format!("{root}-out"), "val_loss"), [4.5]);
     }
 }

@@ -151,7 +151,7 @@ fn runs_that_failed_are_reported_once_and_tried_again_by_the_call_after() {
     assert!(text(&reported.stderr).contains("it was unlucky") && place.calls("sbatch") == 1);
     let again = place.submit(&[]);
     assert_eq!(text(&again.stdout), "42\n", "{}", text(&again.stderr));
-    assert!(text(&again.stderr).contains("1 runs to train; submitted array 42 of 1 workers"));
+    assert!(text(&again.stderr).contains("1 run to train; submitted array 42 of 1 worker"));
     assert_code(&place.submit(&[]), 0);
     assert_eq!(place.calls("sbatch"), 2);
 }

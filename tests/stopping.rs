@@ -101,7 +101,11 @@ fn without_the_key_stopped_runs_go_on_to_the_results_that_they_would_have_had() 
     // Another rule judges them again; the plan is the same.
     place.write("spec.toml", spec(&["sweep.stop_early={margin = 100.0, after = 0.2}"]));
     let again = one_slot(&place);
-    assert_said(&again, &[&format!("{stopped} runs that were stopped early go on from their checkpoints")]);
+    let going_on = match stopped {
+        1 => "1 run that was stopped early goes on from its checkpoint".to_owned(),
+        stopped => format!("{stopped} runs that were stopped early go on from their checkpoints"),
+    };
+    assert_said(&again, &[&going_on]);
     assert!(place.read("out/spec.toml").contains("margin = 100.0"));
     place.write("spec.toml", spec(&[]));
     one_slot(&place);

@@ -320,6 +320,11 @@ fn a_sweep_that_grows_keeps_its_runs_and_two_machines_give_the_tables_of_one() {
     fs::remove_dir_all(place.path("two/runs")).unwrap();
     let said = told(&["merge", "all", "one", "two"]);
     assert!(said.contains(&format!("two: 0 results added, {half} there already")), "{said}");
+    // The name is that of the first, which is said where there are several.
+    assert!(!said.contains("named"), "{said}");
+    assert_code(&place.run(&[&first[..3], &["renamed", "--device", "rehearsal", "--set", "name=other"]].concat()), 0);
+    let said = told(&["merge", "both", "renamed", "two"]);
+    assert!(said.contains("named \"other\", as the first of its folders is; the others are named [\""), "{said}");
     assert_refused(&place.run(&["merge", "all", "one", "all"]), &["merged into itself"]);
     assert_refused(&place.run(&["merge", "other", "one", "nowhere"]), &["nowhere"]);
     assert!(!place.path("other").exists());

@@ -136,11 +136,16 @@ fn a_task_of_slurm_that_does_not_get_the_cards_of_a_run_is_refused() {
     };
     assert!(refused("").unwrap().contains("gets 0 cards; write gres = \"gpu:8\""));
     assert!(refused("gres = \"gpu:a100:4\"").unwrap().contains("gets 4 cards"));
-    assert!(refused("gres = \"tmp:1G,gpu\"").unwrap().contains("gets 1 cards"));
+    assert!(refused("gres = \"tmp:1G,gpu\"").unwrap().contains("gets 1 card;"));
+    assert!(refused("options = [\"--gpus-per-node=2\"]").unwrap().contains("gets 2 cards"));
     // These come as far as sbatch, which is not here.
-    for fine in ["gres = \"gpu:8\"", "gres = \"gpu:a100:8\"", "options = [\"--gpus-per-task=8\"]"] {
+    for fine in ["gres = \"gpu:8\"", "gres = \"gpu:a100:4,gpu:h100:4\"", "options = [\"--gpus-per-task=8\"]"] {
         assert_eq!(refused(fine), None, "{fine}");
     }
+    // Nor is one refused whose number is unknown, but it is told.
+    assert_eq!(refused("options = [\"--exclusive\"]"), None);
+    let output = place.sweep("cuda", &["--dry-run"]).output().unwrap();
+    assert!(text(&output.stderr).contains("\"--exclusive\" is known to the cluster alone: see that it is 8"));
 }
 
 #[test]

@@ -148,14 +148,14 @@ mod faults {
         let count = place.path("count").display().to_string();
         let output = sweep(&place, "rehearsal", &format!("nan:1:{count}"));
         assert_code(&output, 0);
-        assert_said(&output, &["1 runs diverged"]);
+        assert_said(&output, &["1 run diverged"]);
         // Three times in the first piece: given up. The second trains the phase itself, and the third goes on from it.
         let place = Place::with(&spec(true));
         let count = place.path("count").display().to_string();
         let mut one = place.sweep("rehearsal", &["--slots", "1"]);
         let output = one.env("RUNNER_FAILPOINT", format!("abort:3:{count}")).output().unwrap();
         assert_code(&output, 1);
-        assert_said(&output, &["1 runs failed"]);
+        assert_said(&output, &["1 run failed"]);
         assert_eq!(shared(&place), ["", "0", "80"]);
         assert_code(&sweep(&place, "rehearsal", ""), 0);
     }

@@ -18,7 +18,7 @@ use crate::fit::approaches::allocate;
 use crate::fit::approaches::allocate::{Allocation, InferenceAware, LANDMARKS, Landmark, OffOptimum};
 use crate::fit::approaches::surface::Priced;
 use crate::report::words::estimate;
-use crate::units::{Flops, Params, Ratio, Tokens};
+use crate::units::{Flops, Loss, Params, Ratio, Tokens};
 
 /// Runs the command.
 pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
@@ -87,8 +87,9 @@ pub fn run(args: &AllocateArgs) -> anyhow::Result<ExitCode> {
 fn limited(unlimited: &Allocation) -> String {
     let Allocation { tokens, loss, .. } = unlimited;
     format!(
-        "limited by the number of tokens: with unlimited tokens the optimum is {} tokens, loss {loss:.4}",
-        Tokens(*tokens)
+        "limited by the number of tokens: with unlimited tokens the optimum is {} tokens, loss {:.4}",
+        Tokens(*tokens),
+        Loss(*loss)
     )
 }
 
@@ -129,7 +130,7 @@ fn numbers([params, tokens, ratio, loss, above]: [Estimate; 5]) -> String {
         estimate(params, |x| Params(x).to_string()),
         estimate(tokens, |x| Tokens(x).to_string()),
         estimate(ratio, |x| Ratio(x).to_string()),
-        estimate(loss, |x| format!("{x:.4}")),
+        estimate(loss, |x| format!("{:.4}", Loss(x))),
         estimate(above, percent)
     )
 }
@@ -138,7 +139,8 @@ fn flatness(off: &OffOptimum) -> String {
     let lost = 100.0 * (1.0 - off.equivalent_flops);
     format!(
         "{} x the parameters of the unlimited optimum costs {:.4} nats, the same as losing {lost:.1}% of the budget",
-        off.factor, off.excess
+        off.factor,
+        Loss(off.excess)
     )
 }
 
@@ -183,7 +185,7 @@ impl Serving {
             "serving {} tokens at a loss of {:.4}: {} parameters, {} tokens, {} FLOPs in all, {} less than the training optimum. \
              Its training alone takes {} FLOPs, {} times the budget: it is this loss that is kept, and not the budget",
             Tokens(*served),
-            found.allocation.loss,
+            Loss(found.allocation.loss),
             estimate(*params, |x| Params(x).to_string()),
             estimate(*tokens, |x| Tokens(x).to_string()),
             Flops(found.flops),
@@ -248,9 +250,9 @@ fn landmark_table(landmarks: &[Seen]) -> Sheet {
         table.add_row([
             seen.name.to_owned(),
             Ratio(seen.tokens / seen.params).to_string(),
-            estimate(seen.loss, |x| format!("{x:.4}")),
+            estimate(seen.loss, |x| format!("{:.4}", Loss(x))),
             Params(seen.optimal_params).to_string(),
-            format!("{:.4}", seen.optimal_loss),
+            format!("{:.4}", Loss(seen.optimal_loss)),
         ]);
     }
     table

@@ -19,6 +19,8 @@ use crate::export::transformers;
 use crate::export::{jsonl, parquet, tensorboard};
 use crate::ledger::{Ledger, has_tables_only};
 use crate::model::Family;
+use crate::named;
+use crate::report::words;
 
 /// Runs the command.
 pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
@@ -36,7 +38,11 @@ pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
             let (experiment, runs) = of_folder(args)?;
             tensorboard::export(&experiment, &runs, &args.out)?;
             let out = args.out.display();
-            tell!("{} runs in {out}; look at them with `tensorboard --logdir {out}`", runs.len());
+            tell!(
+                "{} in {out}; look at them with `tensorboard --logdir {}`",
+                words::count(runs.len(), "run"),
+                named::shown(&args.out)
+            );
         }
         ExportCommand::Mlflow(args) => tracker(Tracker::Mlflow, "mlflow", args)?,
         ExportCommand::Wandb(args) => tracker(Tracker::Wandb, "wandb", args)?,

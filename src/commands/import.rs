@@ -15,6 +15,7 @@ use crate::fit::table::{self, Columns, Field, Options, Records, Table, TableFile
 use crate::import::{self, Asked, Imported};
 use crate::ledger::{Ledger, LedgerError, Losses, Published, RunResult};
 use crate::observation::Observation;
+use crate::report::words;
 use crate::spec;
 use crate::trainer::{Outcome, Told};
 
@@ -75,7 +76,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     results::write(&ledger, &sweep.spec, &tally, (Path::new("cache"), MissingCorpus::LeaveOut))?;
     let there = sweep.results.len() - new;
     let already = if there > 0 { format!(", {there} there already") } else { String::new() };
-    tell!("{new} runs imported{already}. Report: {}", out.join("report.html").display());
+    tell!("{} imported{already}. Report: {}", words::count(new, "run"), out.join("report.html").display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -227,13 +228,14 @@ fn left_out(read: &Table<Observation>, records: &Records, of_logs: bool) -> Vec<
     let note = |(status, names): (Option<&str>, Vec<String>)| {
         let more = names.len().saturating_sub(NAMED);
         let and = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let why = status.map_or_else(|| "lack a number".to_owned(), |status| format!("are {status}"));
+        let count = names.len();
+        let runs = words::are(count, "run");
+        let why = status.map_or_else(|| "without a number".to_owned(), str::to_owned);
         let way = match status {
             Some("without an end" | "running" | "killed" | "unfinished") if of_logs => "; --unfinished takes them too",
             _ => "",
         };
-        let count = names.len();
-        format!("{count} runs {why} and are left out: {}{and}{way}", names[..count - more].join(", "))
+        format!("{runs} {why}, and left out: {}{and}{way}", names[..count - more].join(", "))
     };
     by_reason.into_iter().map(note).collect()
 }

@@ -11,6 +11,17 @@ use crate::execute::Tally;
 use crate::ledger::{Ledger, conflict_warning, joined};
 use crate::spec;
 
+/// Says which name was taken, where the folders have several: it depends on their order.
+fn tell_name(first: &str, sweeps: &[Ledger]) {
+    let name = |sweep: &Ledger| Some(folder::spec_of(sweep).ok()?.get("name")?.as_str()?.to_owned());
+    let mut others: Vec<String> = sweeps[1..].iter().filter_map(name).filter(|name| name != first).collect();
+    others.sort();
+    others.dedup();
+    if !others.is_empty() {
+        tell!("named \"{first}\", as the first of its folders is; the others are named {:?}", others);
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let MergeArgs { out, dirs, cache } = args;
@@ -28,6 +39,7 @@ pub fn run(args: &MergeArgs) -> anyhow::Result<ExitCode> {
     let path = dirs[0].join("spec.toml");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let spec = spec::parse(&text, &path.display().to_string())?;
+    tell_name(&spec.name, &sweeps);
     let ledger = Ledger::create(out, &text, plan, sweeps[0].losses())?;
     ledger.tell_renamed();
     for sweep in &sweeps {

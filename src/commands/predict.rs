@@ -18,7 +18,7 @@ use crate::fit::approaches::allocate;
 use crate::fit::approaches::allocate::Tenfold;
 use crate::fit::approaches::surface::Surface;
 use crate::report::words::estimate;
-use crate::units::{Flops, Params, Tokens};
+use crate::units::{Flops, Loss, Params, Tokens};
 
 /// Runs the command.
 pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
@@ -57,25 +57,25 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let mut out = String::new();
     writeln!(out, "{}", fitted.name())?;
     writeln!(out, "{} parameters, {} tokens, {} FLOPs", Params(params), Tokens(tokens), Flops(flops))?;
-    writeln!(out, "loss {} nats per token", estimate(loss, |x| format!("{x:.4}")))?;
+    writeln!(out, "loss {} nats per token", estimate(loss, |x| format!("{:.4}", Loss(x))))?;
     let parts: Vec<String> = TERMS
         .iter()
         .zip(&terms)
-        .map(|((name, _), term)| format!("{name} {}", estimate(*term, |x| format!("{x:.3}"))))
+        .map(|((name, _), term)| format!("{name} {}", estimate(*term, |x| format!("{:.3}", Loss(x)))))
         .collect();
     writeln!(out, "of which {}", parts.join(", "))?;
     writeln!(
         out,
         "twice the FLOPs, spent on parameters alone, buy {} nats; on tokens alone {}",
-        estimate(of_params, |x| format!("{x:.4}")),
-        estimate(of_tokens, |x| format!("{x:.4}"))
+        estimate(of_params, |x| format!("{:.4}", Loss(x))),
+        estimate(of_tokens, |x| format!("{:.4}", Loss(x)))
     )?;
     writeln!(
         out,
         "the optimum for these FLOPs: {} parameters, {} tokens, loss {:.4}",
         Params(best.params),
         Tokens(best.tokens),
-        best.loss
+        Loss(best.loss)
     )?;
     write!(out, "\n{}", tenfold_table(&tenfold).text(Room::of(false)))?;
     stdout::print(&Room::of(false).fold(&out))?;

@@ -9,6 +9,7 @@ use crate::cli::{Patience, SlurmTaskArgs};
 use crate::execute::slurm::{self, Client, Task};
 use crate::execute::{self, Display, Pool};
 use crate::ledger::{self, Ledger};
+use crate::report::words;
 
 /// Runs the command.
 pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
@@ -34,7 +35,7 @@ pub fn run(args: &SlurmTaskArgs) -> anyhow::Result<ExitCode> {
     let mut display = Display::new(&ledger, 1, false);
     let summary = execute::supervise(&ledger, &pool, &mut display, &signals)?;
     if let Some(signal) = summary.interrupted {
-        tell!("stopped by signal {signal}, {} runs are left", summary.pending);
+        tell!("stopped by signal {signal}, {} left", words::are(summary.pending, "run"));
         if slurm::is_time_limit(signal) && summary.pending > 0 {
             requeue(task.as_ref(), *requeue_limit);
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::PART_LOSS;
-use crate::ledger::REHEARSAL;
+use crate::columns::REHEARSAL;
 use crate::observation::Counting;
 use crate::plan::{PlannedRun, RunId};
 use crate::spec::{KeepBy, Task, TaskKind};

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::ExportError;
+use crate::columns::{DEVICE, DEVICE_NAME};
 use crate::ledger::{Ledger, has_tables_only};
 
 /// A table.
@@ -43,8 +44,8 @@ const TEXT: [&str; 14] = [
     "id",
     "status",
     "parameterization",
-    "device",
-    "device_name",
+    DEVICE,
+    DEVICE_NAME,
     "driver",
     "precision",
     "version",

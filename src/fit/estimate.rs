@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::units::{Flops, Ratio};
+
 /// Share of resamples that may be without an answer: what lies beyond one end of a 95% interval.
 const MAX_LOST: f64 = 0.025;
 /// An irreducible loss below this share of the least loss seen is none at all: the bound at zero was hit.
@@ -37,6 +39,11 @@ pub(super) fn too_many_lost(lost: usize, of: usize) -> bool {
 pub(super) fn is_open(Estimate { low, high, .. }: Estimate) -> bool {
     const WIDEST: f64 = 100.0;
     high > WIDEST * low
+}
+
+/// That nothing is known of tokens per parameter at these FLOPs, in words.
+pub(super) fn open(flops: f64, Estimate { low, high, .. }: Estimate) -> String {
+    format!("tokens per parameter at {} FLOPs may be anything from {} to {}", Flops(flops), Ratio(low), Ratio(high))
 }
 
 /// An exponent or another number of that size in words: `0.521 (0.504 to 0.543)`.

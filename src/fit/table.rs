@@ -32,6 +32,7 @@ pub mod recount;
 mod rows;
 mod sense;
 mod source;
+mod trainers;
 mod tuned;
 mod wandb;
 
@@ -47,7 +48,6 @@ use std::path::Path;
 
 use csv::StringRecord;
 
-use crate::columns::{DEVICE, REHEARSAL};
 use crate::observation::{Counting, Observation};
 use curves::Curves;
 use group::Mixture;
@@ -55,6 +55,7 @@ use habits::{Place, is_finished, lost, lost_by};
 use reader::Reader;
 use rows::{Opened, Rows};
 use source::Source;
+use trainers::Trainers;
 use tuned::Tuning;
 
 /// A table that was read.
@@ -260,7 +261,7 @@ fn scan<T>(
     let by = options.by.as_deref().map(|column| Ok((column, reader.by(column)?))).transpose()?;
     let mut tuning = Tuning::of(reader, options)?;
     let curves = Curves::of(reader, options, status.as_ref())?;
-    let device = reader.headers.iter().position(|header| header.trim() == DEVICE);
+    let mut trainers = Trainers::of(&reader.headers);
     let mut table = Table::default();
     let mut incomplete: Option<(TableError, Vec<At>)> = None;
     let (mut row, mut seen) = (StringRecord::new(), Seen::default());
@@ -299,7 +300,7 @@ fn scan<T>(
             }
             (Err(error), _) => return Err(error),
         }
-        table.rehearsed += usize::from(device.is_some_and(|at| row[at].trim() == REHEARSAL));
+        trainers.see(&row, by.map_or("", |(_, index)| row[index].trim()));
         mixture.see(&row);
         if let Some((column, index)) = by {
             table.groups.see(row[index].trim()).map_err(|most| reader.too_many_groups(column, most))?;
@@ -308,13 +309,13 @@ fn scan<T>(
     incomplete.map_or(Ok(()), |(first, also)| Err(TableError::Incomplete { first: Box::new(first), also }))?;
     table.refuse_nothing(reader)?;
     table.notes.extend(reader.notes().into_iter().chain(curves.note));
-    table
-        .warnings
-        .extend(curves.warning.into_iter().chain(seen.warning()).chain(reader.of_training()).chain(reader.of_text()));
+    let warnings = curves.warning.into_iter().chain(seen.warning());
+    table.warnings.extend(warnings.chain(reader.of_training()).chain(reader.of_text()));
     if let Some(tuning) = tuning {
         table.keep_best(&tuning, options.best == Best::ByLaw);
     }
-    table.notes.extend(mixture.note());
+    table.rehearsed = trainers.rehearsed;
+    table.notes.extend(mixture.note().into_iter().chain(trainers.note()));
     Ok(table)
 }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::named::{self, shown};
+
 /// Why the ledger could not do what was asked.
 #[derive(Debug, Error)]
 pub enum LedgerError {
@@ -43,7 +45,8 @@ pub enum LedgerError {
     /// The folder has what was derived from results, and would be written over.
     #[error(
         "{dir} holds the tables of runs without the runs themselves, as git keeps them, and would be written over. Choose another \
-         folder with --out; to go on from these runs, make it with `runner merge NEW {dir}`"
+         folder with --out; to go on from these runs, make it with `runner merge NEW {}`",
+        shown(dir)
     )]
     TablesOnly {
         /// The folder.
@@ -70,10 +73,7 @@ pub enum LedgerError {
         found: String,
     },
     /// No ledger is there.
-    #[error(
-        "{dir} holds no sweep: {missing} is missing. Name a folder that `runner sweep` made; where it is one, `runner sweep SPEC \
-         --out {dir}` writes the lost files again"
-    )]
+    #[error("{} holds no sweep: {}", shown(dir), no_sweep(dir, missing))]
     NoLedger {
         /// The folder.
         dir: PathBuf,
@@ -119,6 +119,17 @@ fn hint(cause: &io::Error) -> &'static str {
         }
         _ => "",
     }
+}
+
+/// Why a folder holds no sweep, and what to do.
+fn no_sweep(dir: &Path, missing: &str) -> String {
+    named::meant(dir).unwrap_or_else(|| {
+        format!(
+            "{missing} is missing. Name a folder that `runner sweep` made; where it is one, `runner sweep SPEC --out {}` writes the lost \
+             files again",
+            shown(dir)
+        )
+    })
 }
 
 /// What to remove when a file is damaged: the run's folder where it belongs to a run, and the spec where it is the plan,

@@ -185,6 +185,10 @@ impl Ledger {
     pub fn open(dir: &Path) -> Result<Self, LedgerError> {
         let missing = |missing| LedgerError::NoLedger { dir: dir.to_owned(), missing };
         let kind_path = dir.join("ledger.json");
+        // Of a file the system would say that it is no directory.
+        if dir.is_file() {
+            return Err(missing("ledger.json"));
+        }
         let kind = match files::read_json(&kind_path)? {
             Some(kind) => kind,
             None => Kind::of_results(dir)?.ok_or_else(|| missing("ledger.json"))?,

@@ -173,7 +173,7 @@ impl Row<'_> {
         let text = |name: &str| self.text(name).to_owned();
         Ok(DeviceInfo {
             kind: text(columns::DEVICE),
-            name: text("device_name"),
+            name: text(columns::DEVICE_NAME),
             driver: text("driver"),
             threads: self.optional("threads")?.unwrap_or(1),
             precision: text("precision"),

@@ -62,6 +62,7 @@ pub use record::{CurvePoint, Failure, FailureClass, RunResult};
 pub use stopped::{Reason, Stopped};
 pub use tables::{STOPPED, foreseen};
 
+use crate::columns::REHEARSAL;
 use crate::observation::{Counting, Observation};
 use crate::plan::{Plan, PlannedRun, RunId};
 use crate::trainer::Outcome;
@@ -75,8 +76,6 @@ pub enum Losses {
     /// Losses of a known surface; nothing was trained.
     Rehearsed,
 }
-
-pub use crate::columns::REHEARSAL;
 
 /// Said by whatever shows, fits or hands on losses that no training produced.
 pub const REHEARSED: &str = "REHEARSAL: no model is trained; every loss comes from a known surface and some noise";

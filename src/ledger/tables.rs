@@ -275,7 +275,7 @@ fn measured(state: &State) -> [(&'static str, String); 14] {
         ("train_loss", optional(train_loss)),
         (DIVERGED_AT, optional(diverged_at)),
         (columns::DEVICE, device(|device| device.kind.clone())),
-        ("device_name", device(|device| device.name.clone())),
+        (columns::DEVICE_NAME, device(|device| device.name.clone())),
         ("driver", device(|device| device.driver.clone())),
         ("threads", device(|device| device.threads.to_string())),
         ("precision", device(|device| device.precision.clone())),

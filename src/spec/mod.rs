@@ -20,6 +20,7 @@ mod reference;
 mod rule;
 mod schema;
 mod sections;
+mod synonyms;
 mod templates;
 mod token_type;
 mod tune;

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::error::nearest;
 use super::keys;
 use super::schema::{join, schema};
+use super::synonyms;
 
 /// What there is to say of a key.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +100,14 @@ pub fn explain(key: &str) -> Result<Vec<Entry>, UnknownKey> {
             return explain(only);
         }
     }
+    // Another name of the field for one key or several.
+    match synonyms::keys(key) {
+        [] => {}
+        [only] => return explain(only),
+        several => {
+            return Err(UnknownKey { key: key.to_owned(), remedy: format!("ask for {}", several.join(" or ")) });
+        }
+    }
     // A last segment alone is often meant.
     let ends: Vec<&str> = keys.iter().copied().filter(|known| known.rsplit('.').next() == Some(key)).collect();
     let remedy = match (nearest(key, &keys), ends.as_slice()) {
@@ -117,8 +126,9 @@ const TOLD: usize = 5;
 fn instead(word: &str, entries: &[Entry]) -> String {
     let last = |entry: &Entry| entry.key.rsplit('.').next().unwrap_or_default().to_owned();
     let segments: Vec<String> = entries.iter().map(last).collect();
-    // One slip, or two in a long word: short words are near too many.
+    // One slip, or two in a long word: short words are near too many, and those of two letters near most.
     let meant = nearest(word, &segments.iter().map(String::as_str).collect::<Vec<_>>())
+        .filter(|_| word.chars().count() > 2)
         .filter(|meant| strsim::damerau_levenshtein(word, meant) <= 1 + word.chars().count() / 8);
     let wanted = word.to_lowercase();
     // Shorter words are in nearly every text.

@@ -138,6 +138,7 @@ fn fit_has_a_headline_where_there_is_no_answer_and_says_why_in_the_words_of_the_
         // Exit code 0, as the pages say.
         let line = headline_of(&place.says(args));
         assert!(line.starts_with(&format!("Headline: {why}")) && line.len() > 20, "{args:?}: {line}");
+        assert!(line.to_lowercase().matches("not identified").count() <= 1, "{line}");
     }
     // One budget whose sizes all lie to one side.
     let place = Place::rehearsed(&["sweep.budgets=[1.5e12]", "sweep.expected_tokens_per_param=2000.0"]);

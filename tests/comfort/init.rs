@@ -444,10 +444,16 @@ fn a_trainer_is_written_beside_its_spec_and_takes_no_other_files_place() {
     // A spec that is there leaves no trainer behind, and neither does one that is printed or is another's.
     std::fs::remove_file(place.path("train.py")).unwrap();
     assert!(place.refusal(&third).contains("third.toml exists and is not overwritten"));
-    place.says(&["init", PROGRAM, "--out", "-"]);
+    let output = place.run(&["init", PROGRAM, "--out", "-"]);
+    assert_said(&output, &["train.py is not there, and is not written beside a spec that is printed"]);
+    let printed = text(&output.stdout);
+    assert!(!printed.contains("It works as it is written") && printed.contains("# It needs a trainer"), "{printed}");
+    assert_eq!(spec::parse(&printed, PROGRAM).unwrap().train.inputs, [Path::new("train.py")]);
     let other = ["--set", "train.command=[\"./mine\", \"{config}\"]", "--set", "train.inputs=[\"mine\"]"];
     place.says(&[&["init", PROGRAM, "--name", "fourth"], &other[..]].concat());
     assert!(!place.path("train.py").exists());
+    let fourth = place.read("fourth.toml");
+    assert!(!fourth.contains("stand-in") && fourth.contains("What is marked by > is yours"), "{fourth}");
     // In a folder of its own it is named from where sweeps are started.
     std::fs::create_dir(place.path("lab")).unwrap();
     place.says(&["init", PROGRAM, "--out", "lab/mine.toml"]);

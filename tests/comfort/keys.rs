@@ -90,8 +90,18 @@ fn explain_tells_text_unit_default_and_example_of_a_key_or_a_table_and_the_neare
         ("sweep.sedes", "ask for sweep.seeds"),
         ("tokens", "ask for schedule.tokens or eval.tokens"),
         ("colour", "`runner explain` lists them all"),
+        ("", "`runner explain` lists them all"),
+        ("a", "`runner explain` lists them all"),
+        ("xy", "`runner explain` lists them all"),
+        ("wd", "ask for optimizer.weight_decay or optimizer.weight_decay_tokens"),
     ] {
         let error = place.refusal(&["explain", asked]);
         assert!(error.contains(words), "{error}");
+    }
+    // Another name of the field for one key is enough.
+    for (asked, key) in
+        [("lr", "optimizer.learning_rate"), ("batch size", "optimizer.batch_tokens"), ("n_layers", "model.depth")]
+    {
+        assert_eq!(place.says(&["explain", asked]), place.says(&["explain", key]));
     }
 }

@@ -155,8 +155,28 @@ fn a_results_folder_is_found_by_its_name_wherever_one_is_read() {
     assert!(place.path("both/plan.json").exists());
     // A path that is there comes first, and one of several parts is no name.
     std::fs::create_dir(place.path("one-rehearsal")).unwrap();
-    assert!(place.refusal(&["status", "one-rehearsal"]).contains("one-rehearsal holds no sweep"));
-    assert!(place.refusal(&["status", "x/two-rehearsal"]).contains("x/two-rehearsal"));
+    // Where it is no sweep, the one that it hides is told.
+    for command in [&["status"][..], &["fit"], &["predict", "--params", "1M", "--tokens", "20M", "--fit"]] {
+        let refused = place.refusal(&[command, &["one-rehearsal"]].concat());
+        assert!(refused.contains("results/one-rehearsal is one") && !refused.contains("rebuild"), "{refused}");
+    }
+    assert!(text(&place.run(&["ls", "one-rehearsal"]).stderr).contains("results/one-rehearsal is one"));
+    let refused = place.refusal(&["status", "x/two-rehearsal"]);
+    assert!(refused.contains("x/two-rehearsal") && !refused.contains("--out"), "{refused}");
+    // Of a name that nothing has, what is near is told, and it is no advice to train into it.
+    for (command, near) in
+        [(["status", "two"], "results/two-rehearsal"), (["fit", "two-rehersal"], "results/two-rehearsal")]
+    {
+        let refused = place.refusal(&command);
+        assert!(refused.contains(&format!("nor results/{}; the nearest is {near}", command[1])), "{refused}");
+        assert!(!refused.contains("--out"), "{refused}");
+    }
+    assert!(place.refusal(&["status", "nothing like"]).contains("nor 'results/nothing like'; `runner ls` lists"));
+    place.write("a table.csv", "a,b\n");
+    let refused = place.refusal(&["status", "a table.csv"]);
+    assert!(refused.contains("'a table.csv' holds no sweep: it is a file") && !refused.contains("--out"), "{refused}");
+    std::fs::create_dir(place.path("a folder")).unwrap();
+    assert!(place.refusal(&["status", "a folder"]).contains("--out 'a folder'`"));
     // Runs that only differ in size were not tuned.
     let refused = place.refusal(&["stop-early", "two-rehearsal"]);
     assert!(refused.contains("fit.tuned or sweep.tune") && !refused.contains("--tuned"), "{refused}");

@@ -44,7 +44,7 @@ fn a_lack_of_memory_halves_the_micro_batch_once_and_the_table_says_so() {
     let place = Place::of_runs(1);
     let output = sweep(&place, "memory", 5, &[]);
     assert_code(&output, 1);
-    assert_said(&output, &["1 runs failed", "out of memory on rehearsal"]);
+    assert_said(&output, &["1 run failed", "out of memory on rehearsal", "no run finished, so nothing is fitted"]);
     assert_eq!(place.files("out/runs", "error.json").len(), 2, "tried once more and given up");
 }
 
@@ -61,8 +61,11 @@ fn a_run_that_always_crashes_is_given_up_and_the_rest_is_trained() {
     let status = place.run(&["status", "out"]);
     assert_code(&status, 1);
     assert!(text(&status.stdout).contains("failed: crash on rehearsal"), "{}", text(&status.stdout));
-    // The same command tries them again.
+    // The same command tries them again, so that it is not complete.
+    let standing = |words: &str| assert!(place.says(&["ls", "out", "--wide"]).contains(words), "{words}");
+    standing("ended, 2 failed, rehearsed");
     assert_code(&place.rehearse(), 0);
+    standing("complete, rehearsed");
 }
 
 #[test]

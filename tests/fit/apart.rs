@@ -77,6 +77,38 @@ fn in_one_budget_a_run_between_others_is_named_and_a_steep_end_is_not() {
     assert!(named(&with(curve(), &[(8, 0.3)])).is_empty(), "a steep end has a cubic");
 }
 
+/// One budget, four sizes so near each other that they are one, and two others; `losses` of those four rise with their size.
+fn nearly_one_size(apart: f64) -> Vec<Observation> {
+    let sizes = [1.0, 1.0 + apart, 1.0 + 2.0 * apart, 1.0 + 3.0 * apart, 3.0, 9.0].map(|factor| 3e7 * factor);
+    let losses = [3.640, 3.641, 3.642, 3.643, 3.535, 3.662];
+    let run = |(params, loss): (f64, f64)| Observation { loss, ..CHINCHILLA.run(1e18, params) };
+    sizes.into_iter().zip(losses).map(run).collect()
+}
+
+#[test]
+fn a_size_alone_is_not_judged_by_others_that_are_nearly_one() {
+    // A parabola through four that are one, and one at the end, may go anywhere between.
+    for apart in [1e-10, 1e-7, 1e-4, 1e-2] {
+        assert!(named(&nearly_one_size(apart)).is_empty(), "{apart}");
+    }
+}
+
+#[test]
+fn losses_in_small_units_are_told_with_their_digits() {
+    let place = crate::common::Place::new();
+    let mut runs = with(grid(3, 5, 0.01, 11), &[(7, 0.3)]);
+    for run in &mut runs {
+        run.loss *= 1e-6;
+    }
+    place.write("runs.csv", table(&runs));
+    let output = place.run(&["fit", "runs.csv", "--approach", "2", "--bootstrap", "200"]);
+    let said = crate::common::text(&output.stderr);
+    assert!(said.contains("e-6 where the others say ") && !said.contains("0.000"), "{said}");
+    let shown = crate::common::text(&output.stdout);
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains("e-7 nats above what the others say, "), "{shown}");
+}
+
 #[test]
 fn no_run_of_the_committed_results_is_named_for_a_few_percent() {
     let results = crate::common::repository().join("results");

@@ -202,3 +202,30 @@ fn a_convention_that_the_table_does_not_tell_is_too_few_points() {
     assert_eq!((result.status, result.points), (Status::TooFewPoints, 0));
     assert!(result.conclusion.contains("non_embedding"));
 }
+
+/// Shallow curves over sizes of a factor of a million, which open upwards by so many nats for a decade squared.
+fn shallow(upwards: f64, seed: u64) -> Approach2 {
+    let flat = Surface { e: 3.0, a: 0.0, b: 0.0, alpha: 1.0, beta: 1.0 };
+    let run = |budget: f64, i: i32| {
+        let decades = f64::from(i - 4) * 0.75;
+        let at = (budget / 120.0).sqrt() * 10_f64.powf(decades);
+        let run = flat.run(budget, at);
+        Observation { loss: run.loss + upwards * decades * decades, ..run }
+    };
+    let runs = BUDGETS[..3].iter().flat_map(|budget| (0..9).map(move |i| run(*budget, i))).collect();
+    fit_all(&noisy(runs, 0.01, seed))
+}
+
+#[test]
+fn a_budget_that_is_open_is_told_to_be_and_not_to_have_no_minimum() {
+    const OPEN: &str = "tokens per parameter spans more than a factor of 100";
+    let open: Vec<Approach2> =
+        (0..10).map(|seed| shallow(0.005, seed)).filter(|fit| fit.conclusion.contains(OPEN)).collect();
+    assert!(!open.is_empty(), "none of ten is open");
+    for fit in &open {
+        assert!(fit.optima.iter().any(|optimum| optimum.status == Status::NotIdentified), "{}", fit.conclusion);
+    }
+    // Where there is no minimum, that is what is said.
+    let said = shallow(-0.05, 1).conclusion;
+    assert!(!said.contains(OPEN), "{said}");
+}

@@ -31,7 +31,7 @@ use crate::cli::{self, Approach, FitArgs};
 use crate::fit::Bootstrap;
 use crate::fit::approaches::approach2::akima;
 use crate::fit::approaches::approach3::{self, StartGrid};
-use crate::fit::approaches::outliers::Outlier;
+use crate::fit::approaches::outliers::{Outlier, Suspects};
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach2, complete, points};
 use crate::fit::named::Law;
@@ -138,10 +138,15 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         require_budgets(request, group.rows.iter().map(Observation::budget))?;
         let outliers = outliers::look(&mut group, args);
         tell_shares(&group.rows, args.approach);
+        let suspects = if args.exclude_outliers {
+            Suspects::of(&group.rows)
+        } else {
+            Suspects::known(&group.rows, outliers.clone())
+        };
         let mut fits: Vec<Summary> = asked(args.approach)
             .iter()
             .map(|approach| {
-                let fit = fit(&group, *approach, request).context("no row tells parameters")?;
+                let fit = fit(&group, &suspects, *approach, request).context("no row tells parameters")?;
                 Ok(Summary { group: group.name.clone(), ..fit })
             })
             .collect::<anyhow::Result<_>>()?;
@@ -226,11 +231,17 @@ fn asked(approach: Approach) -> Vec<Approach> {
 }
 
 /// One approach under every convention of counting that the table tells.
-fn fit(group: &Group<Observation>, approach: Approach, request: &Request) -> Option<Summary> {
-    Summary::nested(group.countings().map(|counting| fit_one(&group.rows, approach, counting, request)).collect())
+fn fit(group: &Group<Observation>, suspects: &Suspects<'_>, approach: Approach, request: &Request) -> Option<Summary> {
+    let one = |counting| fit_one(&group.rows, suspects, (approach, counting), request);
+    Summary::nested(group.countings().map(one).collect())
 }
 
-fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request: &Request) -> Summary {
+fn fit_one(
+    runs: &[Observation],
+    suspects: &Suspects<'_>,
+    (approach, counting): (Approach, Counting),
+    request: &Request,
+) -> Summary {
     let options = complete::Options {
         bootstrap: request.bootstrap,
         resample: request.args.resample,
@@ -242,7 +253,7 @@ fn fit_one(runs: &[Observation], approach: Approach, counting: Counting, request
     match approach {
         Approach::Envelope => complete::envelope(runs, counting, &options),
         Approach::Parabolas | Approach::All => {
-            complete::with_parabolas(&complete::parabolas(runs, counting, &options), runs, &options)
+            complete::with_parabolas(&complete::parabolas(suspects, counting, &options), runs, &options)
         }
         Approach::Huber => complete::huber(runs, counting, &options).0,
         Approach::Vpnls => complete::least_squares(runs, counting, &options).0,

@@ -10,14 +10,14 @@ use crate::fit::laws::written::{self, Written};
 use crate::fit::{Bootstrap, Status};
 use crate::observation::{Counting, Observation};
 use crate::report::words;
-use crate::units::{Params, Tokens};
+use crate::units::{Loss, Params, Tokens};
 
 /// Runs of one kind, and rows of a law, that are named before the rest is counted.
 const MOST_NAMED: usize = 3;
 /// Resamples that tell whether leaving runs out would help.
 const RESAMPLES: usize = 200;
 
-/// Finds them, leaves them out where that was asked for, and says so.
+/// Finds them, leaves them out where that was asked for, and says so. They are none of the group's where they were left out.
 pub(super) fn look(group: &mut Group<Observation>, args: &FitArgs) -> Vec<Outlier> {
     let found = outliers::find(&group.rows);
     if found.is_empty() {
@@ -51,7 +51,7 @@ pub(super) fn look(group: &mut Group<Observation>, args: &FitArgs) -> Vec<Outlie
 /// What leaving them out does to the optima of budgets.
 fn would_help(all: &[Observation], kept: &[Observation]) -> String {
     let optima = |runs: &[Observation]| {
-        let fit = approach2::fit(runs, Counting::All, &Bootstrap { resamples: RESAMPLES, seed: 0 });
+        let fit = approach2::numbers(runs, Counting::All, &Bootstrap { resamples: RESAMPLES, seed: 0 });
         let found = fit.optima.iter().filter(|optimum| optimum.status == Status::Converged).count();
         (found, fit.optima.len())
     };
@@ -77,15 +77,18 @@ fn told(found: &[Outlier]) -> String {
         if why == Why::Stuck {
             let ([low, high], [small, large]) = (span(|o| o.loss), span(|o| o.params));
             return format!(
-                "{} stay at a loss of {low:.3} to {high:.3} whatever their size, from {} to {} parameters",
+                "{} stay at a loss of {:.3} to {:.3} whatever their size, from {} to {} parameters",
                 of.len(),
+                Loss(low),
+                Loss(high),
                 Params(small),
                 Params(large)
             );
         }
         let name = |o: &&Outlier| {
-            let expected = o.expected.map_or_else(String::new, |loss| format!(" where the others say {loss:.3}"));
-            format!("{} on {} tokens, loss {:.3}{expected}", Params(o.params), Tokens(o.tokens), o.loss)
+            let expected =
+                o.expected.map_or_else(String::new, |loss| format!(" where the others say {:.3}", Loss(loss)));
+            format!("{} on {} tokens, loss {:.3}{expected}", Params(o.params), Tokens(o.tokens), Loss(o.loss))
         };
         let named: Vec<String> = of.iter().take(MOST_NAMED).map(name).collect();
         let more = of.len().saturating_sub(MOST_NAMED);

@@ -9,7 +9,7 @@ use crate::fit::approaches::forecast::Forecast;
 use crate::fit::approaches::headline::{self, Headline};
 use crate::fit::approaches::summary::{BudgetOptimum, Summary};
 use crate::report::words;
-use crate::units::{Flops, Params, Ratio, Tokens};
+use crate::units::{Flops, Loss, Params, Ratio, Tokens};
 
 /// Budgets of one table; a table of training curves has thousands.
 const MOST_ROWS: usize = 40;
@@ -90,7 +90,7 @@ fn optima(found: &[BudgetOptimum]) -> Sheet {
             cell(params, |x| Params(x).to_string()),
             cell(interval(optimum.tokens, optimum.tokens_interval), |x| Tokens(x).to_string()),
             cell(optimum.tokens_per_param, |x| Ratio(x).to_string()),
-            optimum.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")),
+            optimum.loss.map_or_else(|| "-".to_owned(), |loss| format!("{:.4}", Loss(loss))),
             optimum.status.name().to_owned(),
         ]);
     }
@@ -217,7 +217,7 @@ fn forecasts(all: &[&Summary]) -> Option<Sheet> {
     ]);
     let mut any = false;
     for (fit, forecast) in all.iter().filter_map(|fit| Some((fit, fit.forecast?))) {
-        let nats = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
+        let nats = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{:.4}", Loss(x)));
         let percent = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), |x| format!("{:+.1}%", 100.0 * (x - 1.0)));
         table.add_row([
             name(fit),

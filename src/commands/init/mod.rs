@@ -17,6 +17,7 @@ use stand_in::StandIn;
 use super::shared::stdout;
 use super::shared::{device, out_file};
 use crate::cli::InitArgs;
+use crate::named;
 use crate::spec::{self, Template};
 
 /// Kinds whose questions no other text answers: sums, and the built-in language at two vocabularies.
@@ -26,15 +27,7 @@ const OWN_TEXT: [&str; 2] = ["laws-emergence", "laws-language"];
 pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let InitArgs { kind, out, name, text, device, overrides } = args;
     let template = Template::of(kind).context("no such spec")?;
-    ensure!(
-        text.is_none() || !OWN_TEXT.contains(&kind.as_str()),
-        "{kind} asks its question of a language that is made for it, so --text means nothing: leave it out"
-    );
-    ensure!(
-        text.is_none() || template.trainer.is_none(),
-        "{kind}: its trainer has data of its own, so --text means nothing: leave it out, and list files of data in train.inputs. Where \
-         `runner` is to make the tokens, write a [data] as `runner init isoflop --text` does"
-    );
+    refuse_text(template, text.is_some())?;
     let name = name.clone().unwrap_or_else(|| free_name(kind));
     let own = match text {
         Some(path) => Some((path.as_path(), Format::of(path)?)),
@@ -62,11 +55,18 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let adapted = if text.is_none() { sized::to_token_files(&adapted, &overrides.set) } else { adapted };
     // Refused before a file of it is written.
     let spec = spec::parse(&adapted, &format!("{kind} as it would be written"))?;
-    if file == Path::new("-") {
+    let named = stand_in.as_ref().is_some_and(|stand_in| stand_in.is_named_by(&spec.train));
+    let printed = file == Path::new("-");
+    let adapted = match &stand_in {
+        Some(stand_in) => stand_in.spoken_of(adapted, named, printed),
+        None => adapted,
+    };
+    let stand_in = stand_in.filter(|_| named);
+    if printed {
         stdout::print(&adapted)?;
+        stand_in.iter().for_each(StandIn::tell_absence);
         return Ok(ExitCode::SUCCESS);
     }
-    let stand_in = stand_in.filter(|stand_in| stand_in.is_named_by(&spec.train));
     if let Some(stand_in) = &stand_in {
         stand_in.check(&overrides.set)?;
     }
@@ -75,13 +75,30 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         stand_in.write()?;
     }
     let command = template.command;
-    let shown = file.display();
+    let shown = named::shown(&file);
     let on = device.as_ref().map_or_else(String::new, |device| format!(" --device {device}"));
-    tell!("wrote {shown}: `runner plan {shown}` shows what it trains, `runner {command} {shown}{on}` trains it");
+    tell!(
+        "wrote {}: `runner plan {shown}` shows what it trains, `runner {command} {shown}{on}` trains it",
+        file.display()
+    );
     for line in missing::told(&spec, text.as_deref()) {
         tell!("{line}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a text where a kind has no use for one.
+fn refuse_text(Template { kind, trainer, .. }: &Template, asked: bool) -> anyhow::Result<()> {
+    ensure!(
+        !asked || !OWN_TEXT.contains(kind),
+        "{kind} asks its question of a language that is made for it, so --text means nothing: leave it out"
+    );
+    ensure!(
+        !asked || trainer.is_none(),
+        "{kind}: its trainer has data of its own, so --text means nothing: leave it out, and list files of data in train.inputs. Where \
+         `runner` is to make the tokens, write a [data] as `runner init isoflop --text` does"
+    );
+    Ok(())
 }
 
 /// A name whose results folder belongs to no other sweep: the kind, or the kind with a number.

@@ -9,6 +9,10 @@ use crate::commands::shared::out_file;
 use crate::shell;
 use crate::spec::{self, Train};
 
+/// What the spec says of a stand-in beside it.
+const WRITTEN: &str = "# It works as it is written: train.py beside it is a stand-in that trains nothing and makes its losses up. What is marked by > is\n\
+                       # yours to change.\n";
+
 /// A stand-in, and where it goes.
 pub struct StandIn {
     path: PathBuf,
@@ -47,13 +51,43 @@ impl StandIn {
         let named = set.iter().any(|set| set.split('=').next().is_some_and(|key| key.trim() == "train.command"));
         let command = format!("train.command=[\"python3\", \"{}\", \"{{config}}\"]", self.path.display());
         ensure!(
-            named || self.path.symlink_metadata().is_err() || self.is_there(),
+            named || self.is_absent() || self.is_there(),
             "{} exists and is not overwritten by a stand-in. If it is your trainer, make it do what docs/programs.md says and name it with \
              {}; or have both files in a folder of their own, with --out FOLDER/program.toml",
             self.path.display(),
             shell::command(["--set", &command].into_iter()),
         );
         Ok(())
+    }
+
+    /// A spec whose comment says of the trainer what holds: it is only written beside a spec that names it and is no text on
+    /// standard output.
+    pub fn spoken_of(&self, spec: String, named: bool, printed: bool) -> String {
+        if named && (self.is_there() || self.is_absent() && !printed) {
+            return spec;
+        }
+        let truth = if named && self.is_absent() {
+            "# It needs a trainer, train.py, beside it. `runner init program --out FILE` writes a stand-in that trains nothing and makes its losses\n\
+             # up. What is marked by > is yours to change.\n"
+        } else {
+            "# What is marked by > is yours to change.\n"
+        };
+        spec.replace(WRITTEN, truth)
+    }
+
+    /// Says that it was not written with a spec that was printed.
+    pub fn tell_absence(&self) {
+        if self.is_absent() {
+            tell!(
+                "note: {} is not there, and is not written beside a spec that is printed: `runner init program --out FILE` writes both, the \
+                 trainer as a stand-in for yours",
+                self.path.display()
+            );
+        }
+    }
+
+    fn is_absent(&self) -> bool {
+        self.path.symlink_metadata().is_err()
     }
 
     /// Whether it is there already, as it would be written.
@@ -63,7 +97,7 @@ impl StandIn {
 
     /// Writes it where nothing is, and says what it is.
     pub fn write(&self) -> anyhow::Result<()> {
-        let is_new = self.path.symlink_metadata().is_err();
+        let is_new = self.is_absent();
         if is_new {
             out_file::create(&self.path, self.text.as_bytes())
                 .context("the spec was written, and its trainer was not")?;

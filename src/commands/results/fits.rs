@@ -9,6 +9,7 @@ use crate::fit::approaches::approach3::StartGrid;
 use crate::fit::approaches::complete;
 use crate::fit::approaches::complete::HeldOut;
 use crate::fit::approaches::complete::Options;
+use crate::fit::approaches::outliers::Suspects;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::transfer::frontier;
 use crate::fit::transfer::frontier::{Comparison, Way};
@@ -78,7 +79,8 @@ fn parabolas(ledger: &Ledger, observations: &[Observation], bootstrap: Bootstrap
 fn parabolas_by_counting(observations: &[Observation], bootstrap: &Bootstrap) -> Vec<Approach2> {
     let told = |counting: &Counting| observations.iter().any(|run| run.params_by(*counting).is_some());
     let countings = Counting::ALL.into_iter().filter(|counting| observations.is_empty() || told(counting));
-    countings.map(|counting| approach2::fit(observations, counting, bootstrap)).collect()
+    let suspects = Suspects::of(observations);
+    countings.map(|counting| approach2::fit_to(&suspects, counting, bootstrap)).collect()
 }
 
 /// Axes along an IsoFLOP curve: a group has all of their values.

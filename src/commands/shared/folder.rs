@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Serialize, Serializer};
 
-use crate::columns::DEVICE;
+use crate::columns::{DEVICE, DEVICE_NAME};
 use crate::execute::Stopping;
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline;
@@ -186,8 +186,8 @@ fn agree(one: &BTreeMap<String, Row>, other: &BTreeMap<String, Row>) -> bool {
     ends(one) == ends(other)
 }
 
-/// Removes fits and report of fewer runs than have ended now, where tables of all of them are about to be written: a kill before the new fits would
-/// leave the old ones beside these tables, as if they were theirs.
+/// Removes fits and report of fewer runs than have ended now, where tables of all of them are about to be written: a kill before the
+/// new fits would leave the old ones beside these tables, as if they were theirs.
 pub fn remove_earlier_report(ledger: &Ledger) -> anyhow::Result<()> {
     let dir = ledger.dir();
     if has_tables_only(dir) || !REPORT.iter().any(|name| dir.join(name).exists()) {
@@ -293,7 +293,9 @@ pub fn stopping(ledger: &Ledger) -> anyhow::Result<Option<Stopping>> {
 pub fn missing_results(ledger: &Ledger) -> Option<String> {
     let lost = ledger.ended_without_result();
     let dir = ledger.dir().display();
-    (lost > 0).then(|| format!("{lost} runs that {dir}/runs.csv lists as ended have no result in {dir}/runs"))
+    let listed = if lost == 1 { "1 run that".to_owned() } else { format!("{lost} runs that") };
+    let have = if lost == 1 { "has" } else { "have" };
+    (lost > 0).then(|| format!("{listed} {dir}/runs.csv lists as ended {have} no result in {dir}/runs"))
 }
 
 /// Says so to a command that takes these runs for pending.
@@ -373,7 +375,7 @@ fn rows(table: &[u8]) -> csv::Result<BTreeMap<String, Row>> {
         let number = |name: &str| text(name).parse::<f64>().ok();
         let device = DeviceInfo {
             kind: text(DEVICE),
-            name: text("device_name"),
+            name: text(DEVICE_NAME),
             driver: text("driver"),
             threads: text("threads").parse().unwrap_or(1),
             precision: text("precision"),

@@ -61,6 +61,8 @@ impl Line {
         let mut status = match (Ledger::sweep_holder(dir), folder.left()) {
             (Some(_), left @ 1..) => format!("running, {left} left"),
             (None, left @ 1..) => format!("stopped, {left} left"),
+            // The same command tries these again, which it would not of a sweep that is complete.
+            _ if folder.is_reported() && failed > 0 => format!("ended, {failed} failed"),
             _ if folder.is_reported() => "complete".to_owned(),
             (Some(_), 0) => "running, its report to come".to_owned(),
             (None, 0) => NOT_REPORTED.to_owned(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::device;
+use crate::columns::PROGRAM;
 use crate::execute::rehearsal;
 use crate::plan::PlannedRun;
 #[cfg(unix)]
@@ -146,7 +147,7 @@ pub fn device(asked: &str, cards: usize) -> String {
 /// What results say of where a program trains.
 pub fn info(command: &[String], device: &str, threads: usize) -> DeviceInfo {
     DeviceInfo {
-        kind: "program".to_owned(),
+        kind: PROGRAM.to_owned(),
         name: command.join(" "),
         driver: device.to_owned(),
         threads,

@@ -15,6 +15,7 @@ pub fn go_on(ledger: &Ledger, spec: &Spec) -> anyhow::Result<()> {
     let rule = spec.sweep.as_ref().and_then(|sweep| sweep.stop_early);
     match ledger.take_back_stops(rule)? {
         0 => {}
+        1 => tell!("1 run that was stopped early goes on from its checkpoint"),
         count => tell!("{count} runs that were stopped early go on from their checkpoints"),
     }
     Ok(())

@@ -12,8 +12,9 @@ use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::surface::Priced;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::{Estimate, NORMAL_95, Status};
+use crate::named;
 use crate::report::words;
-use crate::units::{Flops, Params, Ratio, Tokens};
+use crate::units::{Flops, Loss, Params, Ratio, Tokens};
 
 /// Multiples of the largest budget behind a surface above which nothing is said of other people's models.
 const FAR: f64 = 1000.0;
@@ -77,10 +78,13 @@ impl Fitted {
             return;
         };
         tell!(
-            "note: fitted without its largest budget, {} times the next one, the surface misses the losses there by {rms:.4} nats \
-             ({mean:+.4} on average); the interval of the loss counts an error of {error:.4} for what of that is not the scatter of \
+            "note: fitted without its largest budget, {} times the next one, the surface misses the losses there by {:.4} nats \
+             ({:+.4} on average); the interval of the loss counts an error of {:.4} for what of that is not the scatter of \
              single runs",
             Ratio(factor),
+            Loss(rms),
+            Loss(mean),
+            Loss(error),
         );
         self.note_bent();
     }
@@ -192,15 +196,18 @@ impl Asked {
 pub fn file(asked: &Path) -> anyhow::Result<PathBuf> {
     let named = Path::new("results").join(asked);
     let dir = if asked.exists() || !named.is_dir() { asked } else { &named };
-    if !dir.is_dir() {
+    if dir.exists() && !dir.is_dir() {
         return Ok(dir.to_owned());
     }
     let file = dir.join("fits.json");
-    let dir = dir.display();
-    ensure!(
-        file.exists(),
-        "{dir} has no fits.json: its sweep has not ended, or was killed before its fits; `runner ledger rebuild {dir}` fits what is there"
-    );
+    let shown = named::shown(dir);
+    let rebuild = || {
+        format!(
+            "its sweep has not ended, or was killed before its fits; `runner ledger rebuild {shown}` fits what is there"
+        )
+    };
+    ensure!(dir.exists(), "{shown}: {}", named::meant(dir).unwrap_or_default());
+    ensure!(file.exists(), "{shown} has no fits.json: {}", named::meant(dir).unwrap_or_else(rebuild));
     Ok(file)
 }
 
@@ -218,7 +225,9 @@ fn choose_by_forecast(surfaces: &mut [Summary]) {
     }
     ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
     if ranked.len() > 1 {
-        let told = |(i, error): &(usize, f64)| format!("{} {error:.4}", words::approach_short(&surfaces[*i].approach));
+        let told = |(i, error): &(usize, f64)| {
+            format!("{} {:.4}", words::approach_short(&surfaces[*i].approach), Loss(*error))
+        };
         let told: Vec<String> = ranked.iter().map(told).collect();
         let best = words::approach_short(&surfaces[ranked[0].0].approach);
         tell!("note: {best} predicts the losses of the largest budget best (rms in nats: {})", told.join(", "));

@@ -19,7 +19,7 @@ use crate::fit::laws::written::{Span, Written};
 use crate::fit::numerics::minimize::root;
 use crate::fit::{Estimate, Status};
 use crate::report::words::{self, estimate};
-use crate::units::{Flops, amount};
+use crate::units::{Flops, Loss, amount};
 
 /// A law with those that fit as well.
 #[derive(Debug, Deserialize)]
@@ -198,8 +198,8 @@ fn beyond(distances: &[Distance], loss: f64, beside: &[(String, f64)]) -> String
     };
     let answers: Vec<f64> = beside.iter().map(|(_, answer)| *answer).chain([loss]).collect();
     if let Some([low, high]) = outside::spread(&answers).filter(|_| !beside.is_empty()) {
-        let named: Vec<String> = beside.iter().map(|(name, answer)| format!("{name} {answer:.4}")).collect();
-        let _ = writeln!(text, "laws that fit as well: {low:.4} to {high:.4} ({})", named.join(", "));
+        let named: Vec<String> = beside.iter().map(|(name, answer)| format!("{name} {:.4}", Loss(*answer))).collect();
+        let _ = writeln!(text, "laws that fit as well: {:.4} to {:.4} ({})", Loss(low), Loss(high), named.join(", "));
     }
     text
 }
@@ -224,7 +224,7 @@ pub fn predict(kept: &Kept, args: &PredictArgs, rehearsed: bool) -> anyhow::Resu
     } else {
         writeln!(out, "{}", kept.fit.law.formula)?;
         writeln!(out, "{}", said(&place))?;
-        writeln!(out, "loss {}", estimate(loss, |x| format!("{x:.4}")))?;
+        writeln!(out, "loss {}", estimate(loss, |x| format!("{:.4}", Loss(x))))?;
         out += &beyond(&distances, loss.value, &beside);
         out = Room::of(false).fold(&out);
     }
@@ -340,7 +340,7 @@ pub fn allocate(kept: &Kept, args: &AllocateArgs, (flops, rehearsed): (f64, bool
         writeln!(out, "parameters       {}", estimate(params, words::amount))?;
         writeln!(out, "tokens           {}", estimate(tokens, words::amount))?;
         writeln!(out, "tokens per param {}", estimate(ratio, |x| format!("{x:.3}")))?;
-        writeln!(out, "loss             {}", estimate(loss, |x| format!("{x:.4}")))?;
+        writeln!(out, "loss             {}", estimate(loss, |x| format!("{:.4}", Loss(x))))?;
         if lost > 0 {
             writeln!(out, "{lost} of {} resamples have no optimum there", bests.len() - 1)?;
         }

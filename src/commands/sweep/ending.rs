@@ -8,11 +8,15 @@ use crate::commands::shared::stdout;
 use crate::commands::shared::{closing, trunks};
 use crate::execute::Tally;
 use crate::ledger::{Ledger, Losses, REHEARSED, conflict_warning};
+use crate::report::words;
 use crate::spec::Spec;
 
 /// Fits and reports when all runs are over.
 pub(super) fn finish(ledger: &Ledger, spec: &Spec, cache: &Path, tally: &Tally) -> anyhow::Result<ExitCode> {
-    tell!("finished: {}. Fitting, and writing the report", tally.finished);
+    match tally.finished {
+        0 => tell!("no run finished, so nothing is fitted. Writing the report"),
+        finished => tell!("finished: {finished}. Fitting, and writing the report"),
+    }
     let derived = results::write(ledger, spec, tally, (cache, MissingCorpus::Prepare))?;
     let printed = stdout::print(&derived.text());
     conclude(ledger, tally)?;
@@ -37,7 +41,7 @@ fn conclude(ledger: &Ledger, tally: &Tally) -> anyhow::Result<()> {
         tell!("run {run} {how}");
     }
     if let Some(more @ 1..) = diverged.len().checked_sub(LISTED) {
-        tell!("{more} more runs diverged: runs.csv lists them");
+        tell!("{} diverged: runs.csv lists them", words::count(more, "more run"));
     }
     for (device, reason) in &tally.quarantined {
         tell!("device {device} failed several runs in a row and got no more: {reason}");
@@ -47,15 +51,17 @@ fn conclude(ledger: &Ledger, tally: &Tally) -> anyhow::Result<()> {
     }
     match &tally.fruitless {
         Some(reason) => tell!(
-            "{} runs were not trained: the first three had no result, for one reason, so that the others would be lost as well. Mend \
+            "{} not trained: the first three had no result, for one reason, so that the others would be lost as well. Mend \
              the program and run the sweep again. The last of them: {reason}",
-            tally.pending
+            words::were(tally.pending, "run")
         ),
-        None if tally.pending > 0 => tell!("{} runs were not trained, since no device was left", tally.pending),
+        None if tally.pending > 0 => {
+            tell!("{} not trained, since no device was left", words::were(tally.pending, "run"));
+        }
         None => {}
     }
     if !tally.failed.is_empty() {
-        tell!("{} runs failed:", tally.failed.len());
+        tell!("{} failed:", words::count(tally.failed.len(), "run"));
         for (run, failure) in tally.failed.iter().take(LISTED) {
             tell!("  {run}: {failure}");
         }
@@ -75,7 +81,7 @@ fn last_words(ledger: &Ledger, tally: &Tally, derived: &results::Derived) -> any
     let counts = [("finished", tally.finished), ("diverged", tally.diverged.len())];
     let more = [("stopped early", tally.stopped.len()), ("failed", tally.failed.len()), ("not trained", tally.pending)];
     let counted = counts.iter().chain(&more).filter(|(what, count)| *count > 0 || *what == "finished");
-    let counted: Vec<String> = counted.map(|(what, count)| format!("{count} runs {what}")).collect();
+    let counted: Vec<String> = counted.map(|(what, count)| format!("{} {what}", words::count(*count, "run"))).collect();
     let report = ledger.dir().join("report.html");
     let mut lines = vec![lead, answer.limits.clone(), format!("{}. Report: {}", counted.join(", "), report.display())];
     lines.extend(trunks::spent(ledger)?);

@@ -12,9 +12,11 @@ use crate::cli::SweepArgs;
 use crate::commands::results::{self, results_dir};
 use crate::commands::shared::stdout;
 use crate::commands::shared::{device, planning, remarks, stopping};
-use crate::execute::slurm::{ArrayState, Client, Script, SlurmError, Submission, logs};
+use crate::execute::slurm::{ArrayState, Asked, Client, Script, SlurmError, Submission, logs};
 use crate::execute::{self, Tally};
 use crate::ledger::{Ledger, Losses};
+use crate::named;
+use crate::report::words;
 use crate::spec::{self, Launcher, Spec};
 
 /// Time between two looks at the queue, which controllers of busy clusters bear.
@@ -82,25 +84,24 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     sweep.run(&ledger)
 }
 
-/// Refuses tasks that do not get the cards of a run. Options of sbatch may ask for them by other words.
+/// Refuses tasks that do not get the cards of a run. Where only the cluster knows how many they get, that is said.
 fn require_cards(cards: usize, launcher: &Launcher) -> anyhow::Result<()> {
-    let by_options = launcher.options.iter().any(|option| option.starts_with("--gpu"));
-    if cards == 1 || launcher.gres.is_none() && by_options {
+    if cards == 1 {
         return Ok(());
     }
-    // `gpu`, `gpu:8` and `gpu:a100:8` of a list.
-    let gpus = launcher.gres.iter().flat_map(|gres| gres.split(',')).find_map(|gres| {
-        let mut words = gres.split(':');
-        (words.next() == Some("gpu"))
-            .then(|| words.next_back().map_or(Some(1), |count| count.parse().ok()).unwrap_or(1))
-    });
-    let gpus: usize = gpus.unwrap_or(0);
-    anyhow::ensure!(
-        gpus == cards,
-        "train.cards = {cards}: a task of [launcher] trains one run at a time and gets {gpus} cards; write gres = \"gpu:{cards}\", or \
-         train.cards = {}, which makes the same runs",
-        gpus.max(1)
-    );
+    match Asked::by(launcher) {
+        Asked::Cards(asked) => anyhow::ensure!(
+            asked == cards,
+            "train.cards = {cards}: a task of [launcher] trains one run at a time and gets {}; write gres = \"gpu:{cards}\", or \
+             train.cards = {}, which makes the same runs",
+            words::count(asked, "card"),
+            asked.max(1)
+        ),
+        Asked::Untold(option) => tell!(
+            "note: how many cards a task gets by {option} is known to the cluster alone: see that it is {cards}, as train.cards says, or \
+             write gres = \"gpu:{cards}\""
+        ),
+    }
     Ok(())
 }
 
@@ -175,7 +176,8 @@ impl Sweep<'_> {
         let tasks = self.launcher.workers.min(pending);
         let script = |name: &str| self.script(&dir, tasks, name);
         let submission = Submission::submit(ledger, &self.client, &self.spec.name, tasks, script)?;
-        tell!("{pending} runs to train; submitted array {} of {tasks} workers", number(&submission));
+        let (runs, workers) = (words::count(pending, "run"), words::count(tasks, "worker"));
+        tell!("{runs} to train; submitted array {} of {workers}", number(&submission));
         Ok(submission)
     }
 
@@ -233,7 +235,7 @@ impl Sweep<'_> {
 
 /// Tells how to watch the array, and ends.
 fn leave(ledger: &Ledger, submission: &Submission) -> anyhow::Result<ExitCode> {
-    let (dir, logs) = (ledger.dir().display(), logs(ledger.dir()));
+    let (dir, logs) = (named::shown(ledger.dir()), logs(ledger.dir()));
     let job = number(submission);
     tell!("logs in {}; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them", logs.display());
     tell!("the same command again, when they have ended, fits and reports; with --wait it waits for that");
@@ -274,9 +276,9 @@ fn watch(ledger: &Ledger, submission: &Submission, interrupts: &Receiver<i32>) -
 /// An array ended without having ended a single run: the next one would not do better.
 fn give_up(ledger: &Ledger, tally: &Tally) -> ExitCode {
     tell!(
-        "error: {} runs are left, and the last array ended none; its logs in {} say why. The same command again tries \
+        "error: {} left, and the last array ended none; its logs in {} say why. The same command again tries \
          once more",
-        tally.pending,
+        words::are(tally.pending, "run"),
         logs(ledger.dir()).display()
     );
     ExitCode::from(1)

@@ -6,6 +6,7 @@
 //! can make a result wrong or lose it. A controller that does not answer is no end of a job.
 
 mod array;
+mod cards;
 mod client;
 mod script;
 mod submission;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use array::ArrayState;
+pub use cards::Asked;
 pub use client::Client;
 pub use script::Script;
 pub use submission::{Submission, logs};

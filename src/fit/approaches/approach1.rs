@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::approaches::optimal::BEYOND;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
-use crate::fit::estimate::{is_open, too_many_lost, words};
+use crate::fit::estimate::{is_open, open, too_many_lost, words};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::order::by_first_difference;
 use crate::fit::numerics::regress::{Design, Line};
@@ -81,6 +81,7 @@ pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstr
     });
     let lost = drawn.iter().filter(|draw| draw.is_none()).count();
     let drawn: Vec<[Line; 2]> = drawn.into_iter().flatten().collect();
+    let mut may_be_anything = None;
     let status = match found {
         _ if curves.len() < MIN_WINNERS + 2 => Status::TooFewPoints,
         None if at_edge > winners.len() => Status::EdgeMinimum,
@@ -90,7 +91,8 @@ pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstr
             let high = winners.last().map_or(f64::NAN, |winner| winner[0]);
             let ratio = |laws: &[Line; 2]| (laws[1].at(high) - laws[0].at(high)).exp();
             let known = Estimate::from_draws(ratio(&laws), drawn.iter().map(ratio));
-            if is_open(known) { Status::NotIdentified } else { Status::Converged }
+            may_be_anything = is_open(known).then(|| open(high.exp(), known));
+            if may_be_anything.is_some() { Status::NotIdentified } else { Status::Converged }
         }
     };
     let mut result = Approach1 {
@@ -122,7 +124,7 @@ pub fn fit(observations: &[Observation], counting: Counting, bootstrap: &Bootstr
             .collect();
     }
     let compared = values.iter().filter(|value| value.there.len() >= MIN_WINNERS).count();
-    result.conclusion = conclusion(&result, compared);
+    result.conclusion = conclusion(&result, may_be_anything.as_deref(), compared);
     result
 }
 
@@ -220,11 +222,12 @@ fn laws(winners: &[Winner]) -> Option<[Line; 2]> {
     Some([design.line(&column(1)), design.line(&column(2))])
 }
 
-/// At `compared` FLOP values there are sizes enough to choose from.
-fn conclusion(fit: &Approach1, compared: usize) -> String {
+/// At `compared` FLOP values there are sizes enough to choose from; `open` says what may be anything.
+fn conclusion(fit: &Approach1, open: Option<&str>, compared: usize) -> String {
     let (Some(n), Some(d)) = (&fit.n_opt, &fit.d_opt) else {
         return match fit.status {
             Status::TooFewPoints => "Approach 1 needs at least 5 sizes.".to_owned(),
+            _ if open.is_some() => format!("Not identified: {}.", open.unwrap_or_default()),
             Status::EdgeMinimum => {
                 "At most FLOP values the smallest or the largest size is best: the optimum is outside the range of \
                  sizes."
@@ -245,4 +248,28 @@ fn conclusion(fit: &Approach1, compared: usize) -> String {
         words(n.exponent),
         words(d.exponent)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_anything_is_told_as_that_and_not_as_too_few_sizes() {
+        let fit = Approach1 {
+            counting: Counting::All,
+            status: Status::NotIdentified,
+            points: 90,
+            on_envelope: 1000,
+            at_edge: 0,
+            n_opt: None,
+            d_opt: None,
+            tokens_per_param: Vec::new(),
+            conclusion: String::new(),
+        };
+        let known = open(1e18, Estimate { value: 20.0, low: 1.0, high: 400.0 });
+        let told = conclusion(&fit, Some(&known), VALUES);
+        assert_eq!(told, "Not identified: tokens per parameter at 1e18 FLOPs may be anything from 1.00 to 400.");
+        assert!(conclusion(&fit, None, VALUES).contains("fewer than 3 sizes"));
+    }
 }

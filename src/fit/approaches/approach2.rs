@@ -23,6 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::fit::approaches::least::LAW_BUDGETS;
 use crate::fit::approaches::optimal::BEYOND;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
+use crate::fit::approaches::outliers::Suspects;
 use crate::fit::estimate::is_open;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::{Design, Line};
@@ -59,11 +60,30 @@ impl From<&Bootstrap> for Options {
 /// the least for the power laws: two always lie on a line, with nothing left to judge it by. The result does not
 /// depend on the order of the observations or on the number of threads.
 pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<Options>) -> Approach2 {
-    let Options { bootstrap, resample, weighted } = options.into();
+    fit_to(&Suspects::of(observations), counting, options)
+}
+
+/// As [`fit`], to the runs of a table whose suspects are looked for once, however often it is fitted.
+pub fn fit_to(suspects: &Suspects<'_>, counting: Counting, options: impl Into<Options>) -> Approach2 {
+    let (fit, open) = numbers_and_open(suspects.runs(), counting, options.into());
+    let conclusion = conclusion::of(&fit, &open, suspects);
+    Approach2 { conclusion, ..fit }
+}
+
+/// As [`fit`], without its conclusion, for whoever asks for numbers alone: a conclusion looks for runs to blame, which may take
+/// longer than the fit.
+pub fn numbers(observations: &[Observation], counting: Counting, options: impl Into<Options>) -> Approach2 {
+    numbers_and_open(observations, counting, options.into()).0
+}
+
+/// The numbers of a fit, and the budgets whose tokens per parameter may be anything.
+fn numbers_and_open(observations: &[Observation], counting: Counting, options: Options) -> (Approach2, Vec<f64>) {
+    let Options { bootstrap, resample, weighted } = options;
     let curves = curve::split(observations, counting, weighted);
     let resamples: Vec<Vec<Minimum>> = bootstrap.draws(|rng| curves.iter().map(|curve| curve.resample(rng)).collect());
     let found = |(k, curve)| optimum(curve, &resamples.iter().map(move |minima: &Vec<Minimum>| minima[k]));
-    let optima: Vec<Optimum> = curves.iter().enumerate().map(found).collect();
+    let (optima, is_open): (Vec<Optimum>, Vec<bool>) = curves.iter().enumerate().map(found).unzip();
+    let open = curves.iter().zip(is_open).filter(|(_, is_open)| *is_open).map(|(curve, _)| curve.budget).collect();
 
     let identified: Vec<usize> = (0..curves.len()).filter(|&k| optima[k].status == Status::Converged).collect();
     let weights_of = |k: usize| {
@@ -114,8 +134,7 @@ pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<
     if let Some(laws) = laws {
         set_laws(&mut result, &curves, &laws, &drawn);
     }
-    result.conclusion = conclusion::of(&result, observations);
-    result
+    (result, open)
 }
 
 /// The two laws, with intervals over what was drawn, and the ratios that follow from them.
@@ -137,8 +156,9 @@ fn set_laws(result: &mut Approach2, curves: &[Curve], laws: &[Line; 2], drawn: &
         .collect();
 }
 
-/// The optimum of one curve, with numbers only where its status allows them.
-fn optimum(curve: &Curve, resamples: &(impl Iterator<Item = Minimum> + Clone)) -> Optimum {
+/// The optimum of one curve, with numbers only where its status allows them, and whether it has none because its tokens per
+/// parameter may be anything.
+fn optimum(curve: &Curve, resamples: &(impl Iterator<Item = Minimum> + Clone)) -> (Optimum, bool) {
     let told = curve.status(resamples.clone());
     let coefficients = curve.coefficients();
     let minimum = curve.minimum();
@@ -148,9 +168,10 @@ fn optimum(curve: &Curve, resamples: &(impl Iterator<Item = Minimum> + Clone)) -
     };
     let power = |x: f64| 10_f64.powf(x);
     let ratio = known(told, &|m| Some(m.x[1]? - m.x[0]?)).map(|e| e.map(power));
-    let status = if ratio.is_some_and(is_open) { Status::NotIdentified } else { told };
+    let is_open = ratio.is_some_and(is_open);
+    let status = if is_open { Status::NotIdentified } else { told };
     let estimate = |of: &dyn Fn(&Minimum) -> Option<f64>| known(status, of);
-    Optimum {
+    let optimum = Optimum {
         budget: curve.budget,
         points: curve.points(),
         status,
@@ -161,7 +182,8 @@ fn optimum(curve: &Curve, resamples: &(impl Iterator<Item = Minimum> + Clone)) -
         parabola_params: coefficients.map(|[params, _]| params),
         parabola_tokens: coefficients.map(|[_, tokens]| tokens),
         steep: curve.steep(),
-    }
+    };
+    (optimum, is_open)
 }
 
 /// The optimum of one budget as a point of the two laws.

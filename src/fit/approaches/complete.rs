@@ -9,6 +9,7 @@ use crate::fit::approaches::approach2::akima::Noise;
 use crate::fit::approaches::approach3;
 use crate::fit::approaches::approach3::StartGrid;
 use crate::fit::approaches::forecast;
+use crate::fit::approaches::outliers::Suspects;
 use crate::fit::approaches::parametric::SurfaceFit;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach1, vpnls};
@@ -72,7 +73,7 @@ pub fn envelope(runs: &[Observation], counting: Counting, options: &Options) -> 
 pub fn with_parabolas(parabolas: &Approach2, runs: &[Observation], options: &Options) -> Summary {
     let counting = parabolas.counting;
     let forecast = forecast::hold_out(runs).and_then(|(smaller, held_out)| {
-        let smaller = approach2::fit(&smaller, counting, options.parabolas(options.none()));
+        let smaller = approach2::numbers(&smaller, counting, options.parabolas(options.none()));
         forecast::of_laws([smaller.n_opt?, smaller.d_opt?], &held_out, counting)
     });
     let truth = vpnls::fit(runs, counting, vpnls::Options { bootstrap: options.none(), resample: options.resample });
@@ -93,8 +94,8 @@ pub fn with_parabolas(parabolas: &Approach2, runs: &[Observation], options: &Opt
 }
 
 /// Approach 2 alone.
-pub fn parabolas(runs: &[Observation], counting: Counting, options: &Options) -> Approach2 {
-    approach2::fit(runs, counting, options.parabolas(options.bootstrap))
+pub fn parabolas(suspects: &Suspects<'_>, counting: Counting, options: &Options) -> Approach2 {
+    approach2::fit_to(suspects, counting, options.parabolas(options.bootstrap))
 }
 
 /// Approach 3, and its fit without the largest budget.

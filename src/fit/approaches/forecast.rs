@@ -56,7 +56,7 @@ struct Measured {
 impl Measured {
     /// By approach 2 on these runs alone; nothing where their largest budget has no minimum inside its sizes.
     fn of(held_out: &[Observation], counting: Counting) -> Option<Self> {
-        let alone = approach2::fit(held_out, counting, &Bootstrap { resamples: 0, seed: 0 });
+        let alone = approach2::numbers(held_out, counting, &Bootstrap { resamples: 0, seed: 0 });
         let optimum = alone.optima.last()?;
         let [p, q, r] = optimum.parabola_params?;
         Some(Self {

@@ -76,7 +76,11 @@ impl Headline {
         }
         of_approach.find(|fit| fit.counting == COUNTED).map_or_else(
             || "there is no fit with all parameters counted".to_owned(),
-            |fit| format!("{}. {}", fit.status.words(), fit.conclusion),
+            |fit| match fit.conclusion.strip_prefix("Not identified: ") {
+                // Once is enough.
+                Some(why) => format!("{}: {why}", Status::NotIdentified.name()),
+                None => format!("{}. {}", fit.status.words(), fit.conclusion),
+            },
         )
     }
 

@@ -1,6 +1,6 @@
 //! Runs that the rest of a table contradicts: a robust first look, before anything is fitted.
 //!
-//! Three signs, from the one that assumes least:
+//! Four signs, from the one that assumes least:
 //! 1. *Slipped.* FLOPs per parameter and token that are thirty times off the median of the table are a wrong unit.
 //! 2. *Stuck.* A run is dominated where two others with no more parameters and no more tokens have a loss that is lower
 //!    by a tenth or more: loss falls with both. Losses of three or more sizes that agree within 1% are stuck at one loss,
@@ -12,10 +12,12 @@
 //! 4. *Apart.* A fit without the run is better by far more than chance ([`apart`]): of the surface, or of the parabola of its
 //!    budget. This sees errors of a few percent, and at the ends of a grid.
 //!
-//! Where the third sign would take more than a quarter of the runs, it is the surface that does not fit, and nobody is
-//! accused.
+//! Where the third sign would take more than a quarter of the runs, it is the surface that does not fit, and it accuses
+//! nobody. The fourth takes a sixth at the most.
 
 mod apart;
+
+use std::cell::OnceCell;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,35 @@ pub struct Outlier {
     /// The loss that the others say it has, where they say one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<f64>,
+}
+
+/// The runs that the rest of a table contradicts, found once for all fits to it, and not before one asks.
+#[derive(Debug)]
+pub struct Suspects<'a> {
+    runs: &'a [Observation],
+    found: OnceCell<Vec<Outlier>>,
+}
+
+impl<'a> Suspects<'a> {
+    /// Those of a table that nobody has looked at.
+    pub fn of(runs: &'a [Observation]) -> Self {
+        Self { runs, found: OnceCell::new() }
+    }
+
+    /// Those that [`find`] has found among these runs.
+    pub fn known(runs: &'a [Observation], found: Vec<Outlier>) -> Self {
+        Self { runs, found: OnceCell::from(found) }
+    }
+
+    /// The runs of the table.
+    pub(in crate::fit) fn runs(&self) -> &'a [Observation] {
+        self.runs
+    }
+
+    /// As [`find`] finds them.
+    pub(in crate::fit) fn found(&self) -> &[Outlier] {
+        self.found.get_or_init(|| find(self.runs))
+    }
 }
 
 /// The runs that the rest contradicts, in the order of the table; none in tables so long that they are training curves,

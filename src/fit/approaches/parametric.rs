@@ -9,13 +9,12 @@ use crate::fit::approaches::points::Points;
 use crate::fit::approaches::points::Trained;
 use crate::fit::approaches::surface::Priced;
 use crate::fit::approaches::surface::Surface;
-use crate::fit::estimate::{NO_FLOOR, is_open, too_many_lost, words};
+use crate::fit::estimate::{NO_FLOOR, is_open, open, too_many_lost, words};
 use crate::fit::numerics::residuals::Residuals;
 use crate::fit::table::budgets::Resample;
 use crate::fit::table::budgets::same_budget;
 use crate::fit::{Estimate, Status};
 use crate::observation::Counting;
-use crate::units::{Flops, Ratio};
 
 /// Exponents above this are a step and not a power law.
 const STEEPEST: f64 = 10.0;
@@ -67,13 +66,9 @@ impl Against {
         let largest = trained.map_or(f64::NAN, |trained| trained.flops[1]);
         let ratio = |surface: &Surface| Priced { surface: *surface, cost }.tokens_per_param(largest);
         let known = Estimate::from_draws(ratio(&fitted.surface), draws.iter().map(ratio));
-        let anything = |Estimate { low, high, .. }| {
-            let (budget, low, high) = (Flops(largest), Ratio(low), Ratio(high));
-            format!("tokens per parameter at {budget} FLOPs may be anything from {low} to {high}")
-        };
         Self {
             unfinished: fitted.unfinished.map(str::to_owned).or_else(|| at_end(fitted.searched?)),
-            open: Some(known).filter(|ratio| is_open(*ratio)).map(anything),
+            open: Some(known).filter(|ratio| is_open(*ratio)).map(|ratio| open(largest, ratio)),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What can be wrong with a table. Every text names the file, and the line and the column where there is one.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use thiserror::Error;
+
+use crate::named;
 
 /// Where something stands in the file of a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,11 +39,16 @@ impl At {
     }
 }
 
+fn not_read(path: &Path, cause: &io::Error) -> String {
+    let missing = (cause.kind() == io::ErrorKind::NotFound).then(|| named::meant(path)).flatten();
+    missing.unwrap_or_else(|| cause.to_string())
+}
+
 /// A table that cannot be read. Every text names the file, and the line and the column where there is one.
 #[derive(Debug, Error)]
 pub enum TableError {
     /// The file cannot be opened.
-    #[error("{}: cannot be read: {cause}", path.display())]
+    #[error("{}: cannot be read: {}", path.display(), not_read(path, cause))]
     Open {
         /// The file.
         path: PathBuf,

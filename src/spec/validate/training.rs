@@ -15,8 +15,17 @@ const MOST_CARDS: usize = 1024;
 /// Checks `[train]`.
 pub(super) fn train(train: &Train, sweeps: bool) -> Checked {
     // What only models of the program's own have is checked with them.
-    let Train { precision, command, inputs, config: _, count: _, local, cards, .. } = train;
-    let Train { patience_seconds, step_patience_seconds, .. } = train;
+    let Train {
+        precision,
+        command,
+        inputs,
+        config: _,
+        local,
+        cards,
+        count: _,
+        patience_seconds,
+        step_patience_seconds,
+    } = train;
     let by_program = !command.is_empty();
     absent(
         "train.command",

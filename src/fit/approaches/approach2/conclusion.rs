@@ -4,25 +4,26 @@ use std::fmt::Write as _;
 
 use crate::fit::approaches::approach2::{Approach2, Optimum};
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
-use crate::fit::approaches::outliers::{self, Outlier};
+use crate::fit::approaches::outliers::{Outlier, Suspects};
 use crate::fit::estimate::words;
 use crate::fit::{Estimate, Status};
-use crate::observation::Observation;
-use crate::units::{Flops, Params, Ratio, Tokens};
+use crate::units::{Flops, Loss, Params, Ratio, Tokens};
 
 /// Budgets that a sentence names before it counts the rest.
 const MOST_NAMED: usize = 8;
 
-/// The conclusion of a fit to these runs, whose numbers are all in place.
-pub(super) fn of(fit: &Approach2, runs: &[Observation]) -> String {
+/// The conclusion of a fit to these runs, whose numbers are all in place. `open` are the budgets whose tokens per parameter may be
+/// anything.
+pub(super) fn of(fit: &Approach2, open: &[f64], suspects: &Suspects<'_>) -> String {
+    let runs = suspects.runs();
     let told = runs.iter().filter(|run| run.params_by(fit.counting).is_some()).count();
-    let bad = bad(fit, runs);
+    let bad = bad(fit, suspects);
     let mut sentences = Vec::new();
     match (&fit.n_opt, &fit.d_opt) {
         (Some(n_opt), Some(d_opt)) => sentences.push(laws(fit, n_opt, d_opt)),
         _ => sentences.push(nothing(fit, told, !bad.is_empty())),
     }
-    sentences.extend(left_out(fit, &bad));
+    sentences.extend(left_out(fit, open, &bad));
     sentences.extend(bad.iter().map(|(budget, runs)| spoiled(*budget, runs)));
     sentences.extend(steep(fit));
     sentences.join(" ")
@@ -59,12 +60,13 @@ fn trend(first: &TokensPerParam, last: &TokensPerParam) -> &'static str {
 }
 
 /// Budgets without a minimum that have runs far from what the others say. More runs would not mend these.
-fn bad(fit: &Approach2, runs: &[Observation]) -> Vec<(f64, Vec<Outlier>)> {
+fn bad(fit: &Approach2, suspects: &Suspects<'_>) -> Vec<(f64, Vec<Outlier>)> {
     let is_lost = |optimum: &Optimum| matches!(optimum.status, Status::EdgeMinimum | Status::NotIdentified);
     if !fit.optima.iter().any(is_lost) {
         return Vec::new();
     }
-    let mut apart = outliers::find(runs);
+    let runs = suspects.runs();
+    let mut apart = suspects.found().to_vec();
     // Training goes wrong upwards. Where runs lie far below, it is rather the others that lie above, or the law that does not fit.
     apart.retain(|outlier| outlier.expected.is_some_and(|expected| outlier.loss > expected));
     let away = |outlier: &Outlier, optimum: &Optimum| (runs[outlier.index].budget() / optimum.budget).ln().abs();
@@ -84,7 +86,8 @@ fn bad(fit: &Approach2, runs: &[Observation]) -> Vec<(f64, Vec<Outlier>)> {
 fn spoiled(budget: f64, runs: &[Outlier]) -> String {
     let one = |run: &Outlier| {
         let expected = run.expected.unwrap_or(f64::NAN);
-        let (params, tokens, off) = (Params(run.params), Tokens(run.tokens), run.loss - expected);
+        let (params, tokens) = (Params(run.params), Tokens(run.tokens));
+        let (off, expected) = (Loss(run.loss - expected), Loss(expected));
         format!("{params} parameters on {tokens} tokens is {off:.3} nats above what the others say, {expected:.3}")
     };
     let told: Vec<String> = runs.iter().take(MOST_NAMED).map(one).collect();
@@ -115,21 +118,32 @@ fn nothing(fit: &Approach2, told: usize, bad: bool) -> String {
 }
 
 /// One sentence for each reason for which budgets were left out, but those that bad runs spoiled.
-fn left_out(fit: &Approach2, bad: &[(f64, Vec<Outlier>)]) -> impl Iterator<Item = String> {
-    let is_bad = |optimum: &&Optimum| !bad.iter().any(|(budget, _)| budget.total_cmp(&optimum.budget).is_eq());
+fn left_out(fit: &Approach2, open: &[f64], bad: &[(f64, Vec<Outlier>)]) -> impl Iterator<Item = String> {
+    let is = |optimum: &Optimum, budget: &f64| budget.total_cmp(&optimum.budget).is_eq();
+    let is_open = move |optimum: &Optimum| open.iter().any(|budget| is(optimum, budget));
+    let is_bad = move |optimum: &&Optimum| !bad.iter().any(|(budget, _)| is(optimum, budget));
     let reasons = [
-        (Status::TooFewPoints, "fewer than 4 different sizes; train more sizes"),
+        (Status::TooFewPoints, false, "fewer than 4 different sizes; train more sizes"),
         (
             Status::EdgeMinimum,
+            false,
             "the minimum is outside the range of sizes; train sizes on the side where the loss falls",
         ),
         (
             Status::NotIdentified,
+            false,
             "no minimum, or too many resamples without one; train sizes farther apart or more seeds",
         ),
+        (
+            Status::NotIdentified,
+            true,
+            "the minimum may be anywhere, since the interval of tokens per parameter spans more than a factor of 100; train sizes farther \
+             apart or more seeds",
+        ),
     ];
-    reasons.into_iter().filter_map(move |(status, reason)| {
-        let left_out = fit.optima.iter().filter(is_bad).filter(|optimum| optimum.status == status);
+    reasons.into_iter().filter_map(move |(status, open, reason)| {
+        let told = |optimum: &&Optimum| optimum.status == status && is_open(optimum) == open;
+        let left_out = fit.optima.iter().filter(is_bad).filter(told);
         let budgets = named(left_out.map(|optimum| optimum.budget));
         (!budgets.is_empty()).then(|| format!("Left out {budgets}: {reason}."))
     })

@@ -17,7 +17,7 @@ use crate::fit::approaches::points::{self, Points};
 use crate::fit::approaches::vpnls;
 use crate::fit::numerics::chance::beyond_f;
 use crate::fit::numerics::order::by_first_difference;
-use crate::fit::numerics::regress::Design;
+use crate::fit::numerics::regress::{Design, distinct_logarithms};
 use crate::fit::table::budgets::same_budget;
 use crate::observation::{Counting, Observation};
 
@@ -41,6 +41,8 @@ const SURFACE: usize = 5;
 const PARABOLA: usize = 3;
 /// Sizes of a budget that must remain beside one that is left out.
 const SIZES: usize = 4;
+/// How much a parabola may follow a run that the others judge: of a size far from others that are nearly one size, they know nothing.
+const FOLLOWED: f64 = 0.9;
 
 /// A run that lies apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -149,9 +151,7 @@ impl Curve {
         members
             .sort_by(|i, j| runs[*i].params.total_cmp(&runs[*j].params).then(runs[*i].loss.total_cmp(&runs[*j].loss)));
         let x: Vec<f64> = members.iter().map(|i| runs[*i].params.ln()).collect();
-        let mut sizes = x.clone();
-        sizes.dedup();
-        if sizes.len() <= SIZES {
+        if distinct_logarithms(x.iter().copied()) <= SIZES {
             return None;
         }
         let losses: Vec<f64> = members.iter().map(|i| runs[*i].loss).collect();
@@ -162,10 +162,11 @@ impl Curve {
         Some(Self { members, x, losses, design, residuals })
     }
 
-    /// The runs whose size is neither the smallest nor the largest.
+    /// The runs whose size is neither the smallest nor the largest, and of which the others can tell.
     fn inner(&self) -> impl Iterator<Item = usize> {
         let (first, last) = (self.x[0], self.x[self.x.len() - 1]);
-        (0..self.x.len()).filter(move |i| self.x[*i] > first && self.x[*i] < last)
+        let is_told = |i: usize| self.residuals[i][1] < FOLLOWED;
+        (0..self.x.len()).filter(move |i| self.x[*i] > first && self.x[*i] < last && is_told(*i))
     }
 
     /// The residual sum of squares, without one of the runs where one is told.
