@@ -198,7 +198,7 @@ fn each_run_keeps_its_own_curve_and_one_that_diverges_is_left_out() {
     }
     let output = place.run(&["import", "logs", "--out", "out"]);
     assert_code(&output, 0);
-    assert!(text(&output.stderr).contains("1 runs are diverged"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("1 run is diverged"), "{}", text(&output.stderr));
     let [runs, curves] = place.tables();
     assert_eq!((runs.lines().count(), curves.lines().count()), (21, 21));
     let column = |table: &str, name: &str| -> Vec<f64> {
@@ -233,7 +233,7 @@ fn a_loss_of_training_is_not_taken_for_that_of_validation() {
     let output = place.run(&["import", "logs", "--out", "out"]);
     assert_code(&output, 0);
     let said = text(&output.stderr);
-    assert!(said.contains("20.jsonl: it ends at step 10 of 20") && said.contains("1 runs are unfinished"), "{said}");
+    assert!(said.contains("20.jsonl: it ends at step 10 of 20") && said.contains("1 run is unfinished"), "{said}");
     let [runs, curves] = place.tables();
     assert_eq!((runs.lines().count(), curves.lines().count()), (21, 41));
     let cell = |table: &str, name: &str| -> f64 {
@@ -312,7 +312,7 @@ fn an_mlruns_folder_is_read_and_what_failed_is_left_out() {
     for source in ["mlruns", "mlruns/7"] {
         let output = place.run(&["import", source, "--out", "out"]);
         assert_code(&output, 0);
-        assert!(text(&output.stderr).contains("1 runs are failed"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("1 run is failed"), "{}", text(&output.stderr));
         fs::remove_dir_all(place.path("out")).unwrap();
     }
     assert_code(&place.run(&["import", "mlruns", "--out", "out"]), 0);
