@@ -104,8 +104,9 @@ with_card bash -c 'sweep undisturbed' > "$scratch/said" 2>&1 || { cat "$scratch/
 clean "a sweep of two runs at a time, with their steps together"
 with_card bash -c 'sweep apart --share-steps=false' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
 FAKE_SINGLE=1 with_card bash -c 'sweep single' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
-for how in apart single; do python3 scripts/compare-losses.py "$scratch/undisturbed" "$scratch/$how" 0; done
-clean "the same with steps of their own, and with a library that does one product at a time"
+FAKE_NO_GRAPHS=1 with_card bash -c 'sweep unrecorded' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
+for how in apart single unrecorded; do python3 scripts/compare-losses.py "$scratch/undisturbed" "$scratch/$how" 0; done
+clean "the same with steps of their own, with a library that does one product at a time, and without room for graphs"
 DEVICE=cuda SPEC=$scratch/sweep.toml with_card scripts/check-slice.sh
 clean "a sweep in slices of time"
 touch "$scratch/lost"

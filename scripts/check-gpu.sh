@@ -4,6 +4,7 @@
 # Usage: check-gpu.sh [STAGE ...]      [default: all of them, in this order]
 #   devices     the card is seen                                sanitizer  memory and races of a short run (half of LIMIT)
 #   losses      300 steps against the CPU, and the same bits    resume     stopped, gone on with: the same bits
+#   together    five runs with steps together and by themselves: the same bits
 #   small       one run of models a and b beside PyTorch        slots      2, 4, 8, 16 runs of a and b at once, by both ways
 #   large       one run of models d and e beside PyTorch        sweep      the quickstart's sweep
 #   precisions  models a and d in f32 and tf32                  tests      the engine's unit tests, of the program in TESTS
@@ -26,10 +27,10 @@ mkdir -p "$out"
 cache=$out/cache
 export runner out each python cache here
 
-steps=300 batch=1024 unseen=8192 length=12000 numbers="2 4 8 16" model_size="" sweep_size=""
+steps=300 batch=1024 unseen=8192 length=12000 company=1638400 numbers="2 4 8 16" model_size="" sweep_size=""
 # Where the kernels run on a CPU all is as small as may be. Sizes are lines of sed for a spec; so small a sweep has too few sizes for a fit.
 if [ -n "${RUNNER_CUDA_EMULATOR:-}${FAKE_KERNELS:-}" ]; then
-    steps=50 batch=128 unseen=1024 length=50 numbers="2 4"
+    steps=50 batch=128 unseen=1024 length=50 company=1600 numbers="2 4"
     model_size="s/^width = .*/width = 16/; s/^depth = .*/depth = 1/; s/^head_dim = .*/head_dim = 16/; s/^vocab = .*/vocab = 256/
         s/^context = .*/context = 32/; s/^batch_tokens = .*/batch_tokens = 32/; s/^tokens = 16384/tokens = 1024/"
     sweep_size="s/^budgets = .*/budgets = [1.1e8, 1.2e8, 1.3e8]/; s/^head_dim = .*/head_dim = 16/; s/^spread = .*/spread = 2.0/; s/^min_steps = .*/min_steps = 50/
@@ -100,6 +101,20 @@ torch() { # model: a line of speed.jsonl, of bf16 compiled and as a graph
 beside() { for model in "$@"; do bench "$model" bf16 1 && torch "$model" && bench "$model" bf16 1 || return 1; done; }
 small() { beside a b; }
 large() { beside d e; }
+together() { # five runs of models a and b with their steps together and each by itself: the same losses
+    local model how
+    for model in a b; do
+        sed -e '/^\[train\]/,/^$/d' -e "$model_size" -e "s/^tokens_per_param = .*/tokens = $company/" "$here/configs/bench-$model.toml" \
+            > "$out/five-$model.toml"
+        printf '\n[train]\nprecision = "bf16"\n[sweep]\nseeds = [1, 2, 3, 4, 5]\nmin_steps = 50\n' >> "$out/five-$model.toml"
+        for how in true false; do
+            rm -rf "$out/five-$model-$how"
+            "$runner" sweep "$out/five-$model.toml" --device cuda --slots-per-device 4 --share-steps=$how --cache "$cache" \
+                --out "$out/five-$model-$how" || return 1
+        done
+        compare "five-$model-true" "five-$model-false" 0 || return 1
+    done
+}
 slots() { # with their steps together, in the same launches, and each on a stream of its own
     for model in a b; do for runs in $numbers; do bench $model bf16 $runs --share-steps && bench $model bf16 $runs || return 1; done; done
 }
@@ -130,14 +145,14 @@ tests() { # those of the engine, on the first card instead of the emulated one
     RUNNER_TEST_CARD=0 "$TESTS" --test-threads 4 train::cuda train::side_by_side
 }
 
-all=(devices sanitizer losses resume small slots large sweep precisions tests)
+all=(devices sanitizer losses resume together small slots large sweep precisions tests)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for name in "$@"; do
     case " ${all[*]} " in *" $name "*) ;; *) echo "no stage $name; there are: ${all[*]}"; exit 2 ;; esac
 done
 [ -x "$runner" ] || { echo "no program at $runner; build it (cargo build --release), or name it by RUNNER"; exit 2; }
-export steps batch unseen length numbers model_size sweep_size
-export -f devices tiny train compare losses resume bench torch beside small large slots precisions sweep sanitizer tests
+export steps batch unseen length company numbers model_size sweep_size
+export -f devices tiny train compare losses resume together bench torch beside small large slots precisions sweep sanitizer tests
 trap 'kill $(cat "$out"/torch-*.pid 2> /dev/null) 2> /dev/null' EXIT
 models() { case $1 in small) echo a b ;; large) echo d e ;; esac; } # that a stage measures beside PyTorch
 for name in "$@"; do

@@ -46,8 +46,8 @@ pub struct Job<'a> {
     /// Parts into which each batch is cut, whose gradients are summed: more of them need less memory. The same
     /// mathematics, not the same bits.
     pub micro_batches: usize,
-    /// Runs that may be trained side by side in this process, this one among them, and differ in their data, rates, decays and lengths
-    /// at most.
+    /// Runs that may be trained side by side in this process, this one among them, and whose steps are the same work
+    /// ([`crate::plan::Run::steps_as`]).
     pub alike: usize,
     /// Where the state is kept.
     pub checkpoints: &'a mut dyn Checkpoints,

@@ -12,7 +12,7 @@ use super::shelf::Shelf;
 use super::terms::{Terms, WorkError};
 use super::{Event, failpoint, retry};
 use crate::ledger::{Claim, CurvePoint, Failure, FailureClass, Ledger, Published, Reason};
-use crate::plan::{PlannedRun, Run};
+use crate::plan::PlannedRun;
 use crate::trainer::{Job, Outcome, Progress, Told, TrainError, Trainer};
 
 /// Time between two events of progress.
@@ -56,7 +56,7 @@ pub(super) fn train(
     lanes.begin(number, &run.id, trainer);
     let micro_batches = retry::micro_batches(claim.failures(), terms.device);
     let apart = retry::is_alone(claim.failures()) || micro_batches > 1;
-    let alike = if apart { 1 } else { alike(claim.ledger(), run, terms) };
+    let alike = if apart { 1 } else { alike(claim.ledger(), run, terms, lanes.open()) };
     let (claim, verdict) = (RefCell::new(claim), Cell::new(None));
     // A trainer that panicked is not used again.
     let outcome =
@@ -84,21 +84,15 @@ pub(super) fn train(
     end
 }
 
-/// Runs that this process may train at once and step together, with this one: those that are not over and have its model, batch
-/// and optimizer, divided among the devices.
-fn alike(ledger: &Ledger, run: &PlannedRun, terms: Terms<'_>) -> usize {
-    let is_alike = |other: &&PlannedRun| {
-        let [a, b] = [&other.run, &run.run];
-        let of = |run: &Run| (run.shape, run.precision, run.optimizer.kind, run.optimizer.batch_sequences);
-        of(a) == of(b)
-    };
-    if !terms.together || terms.runs == 1 {
+/// Runs that this process may train at once in so many places and step together, with this one: those that are not over and whose
+/// steps are the same work, divided among the devices.
+fn alike(ledger: &Ledger, run: &PlannedRun, terms: Terms<'_>, places: usize) -> usize {
+    if !terms.together || places == 1 {
         return 1;
     }
-    let enough = terms.runs * terms.devices.len();
-    let left =
-        ledger.plan().runs.iter().filter(is_alike).filter(|other| !ledger.is_over(&other.id)).take(enough).count();
-    left.div_ceil(terms.devices.len())
+    let enough = places * terms.devices.len();
+    let alike = ledger.plan().runs.iter().filter(|other| other.run.steps_as(&run.run));
+    alike.filter(|other| !ledger.is_over(&other.id)).take(enough).count().div_ceil(terms.devices.len())
 }
 
 /// Trains, and tells of it. Why the run is stopped before its end, where it is, and after how many seconds, goes into the
@@ -309,11 +303,11 @@ mod tests {
             leave: &|_| {},
         };
         let [first, .., other] = ledger.plan().runs.as_slice() else { panic!("six runs") };
-        let of = |run, terms| alike(&ledger, run, terms);
+        let of = |run, terms| alike(&ledger, run, terms, 4);
         assert_eq!([of(first, terms), of(other, terms)], [4, 1], "no more than are trained at once");
         assert_eq!(of(first, Terms { devices: &devices, ..terms }), 3);
         assert_eq!(of(first, Terms { together: false, ..terms }), 1);
-        assert_eq!(of(first, Terms { runs: 1, ..terms }), 1);
+        assert_eq!([1, 2].map(|places| alike(&ledger, first, terms, places)), [1, 2]);
         for run in &ledger.plan().runs[..3] {
             ledger.claim(run).unwrap().unwrap().publish(finished(3.0), device(), 1).unwrap();
         }

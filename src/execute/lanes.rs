@@ -80,6 +80,11 @@ impl<'a> Lanes<'a> {
         places.under_way.iter().enumerate().filter(|(at, run)| *at != lane && run.is_some()).count()
     }
 
+    /// Places that are not closed.
+    pub(super) fn open(&self) -> usize {
+        self.places().open
+    }
+
     /// Closes a place for good, unless it is the last one; tells whether it is closed.
     pub(super) fn close(&self) -> bool {
         let mut places = self.places();

@@ -111,6 +111,37 @@ pub struct Run {
     pub flop_budget: Option<f64>,
 }
 
+impl Run {
+    /// Whether a step of another run is the same work: it differs in corpus, data, seed, learning rate, weight decay, schedule and
+    /// evaluation at most.
+    pub fn steps_as(&self, other: &Self) -> bool {
+        let work = |run: &Self| {
+            let Self {
+                data: _,
+                corpus: _,
+                shape,
+                parameterization,
+                base_width,
+                base_depth,
+                base_head_dim,
+                zero_init_unembedding: _,
+                zero_init_query: _,
+                embedding_std: _,
+                optimizer,
+                schedule: _,
+                eval: _,
+                precision,
+                program,
+                seed: _,
+                flop_budget: _,
+            } = run.clone();
+            let optimizer = RunOptimizer { learning_rate: 0.0, weight_decay: 0.0, ..optimizer };
+            (shape, parameterization, [base_width, base_depth, base_head_dim], optimizer, precision, program)
+        };
+        work(self) == work(other)
+    }
+}
+
 /// The schedule with its rules worked out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -33,8 +33,8 @@ pub trait Engine {
         micro_batches: usize,
     ) -> Result<Box<dyn Session + 'a>, TrainError>;
 
-    /// The same of a run beside which others are trained in this process: so many, with this one, that differ in their data, rates,
-    /// decays and lengths at most. An engine may step them together; the losses are those of a run by itself.
+    /// The same of a run beside which others are trained in this process: so many, with this one, whose steps are the same work
+    /// ([`Run::steps_as`]). An engine may step them together; the losses are those of a run by itself.
     fn begin_among<'a>(
         &'a self,
         run: &'a Run,

@@ -221,10 +221,24 @@ pub fn side_by_side(
     let (Some(smallest), Some(largest)) = (runs.iter().min_by_key(size), runs.iter().max_by_key(size)) else {
         return Ok((1, false));
     };
+    let together = if largest_company(runs) > 1 { together } else { Some(false) };
     let measured = crate::train::SideBySide::measure(device, cache, [smallest, largest], (most, together))?;
     tell!("runs side by side on {device}: {measured}");
     let crate::train::Chosen { runs, together } = measured.chosen();
     Ok((runs, together))
+}
+
+/// Runs of the largest group whose steps are the same work.
+#[cfg(feature = "train")]
+fn largest_company(runs: &[&PlannedRun]) -> usize {
+    let mut groups: Vec<(&PlannedRun, usize)> = Vec::new();
+    for run in runs {
+        match groups.iter_mut().find(|(first, _)| first.run.steps_as(&run.run)) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((run, 1)),
+        }
+    }
+    groups.into_iter().map(|(_, count)| count).max().unwrap_or_default()
 }
 
 /// Without a device there is nothing to measure.

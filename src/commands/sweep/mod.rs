@@ -73,6 +73,10 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let slots = device::slots(*slots_per_device, kind, *threads);
     // Each run of a program is a process of its own anyway.
     let share = pool::share(*share_process, kind)? && !by_program;
+    anyhow::ensure!(
+        !by_program || *share_steps != Some(true),
+        "--share-steps: a program of yours steps its runs itself"
+    );
     let together = pool::share_steps(*share_steps, share, kind)?;
     let chooser = Chooser::of(spec)?;
     let ledger = folder(args, spec, device, chooser.as_ref())?;

@@ -11,7 +11,7 @@ use super::pass::{OnCard, Pass};
 use super::state::{Recipe, StepState};
 use super::step::Step;
 use super::update::{self, UpdateRow};
-use crate::optimizer::{Kept, OptimizerKind};
+use crate::optimizer::{Kept, OptimizerKind, RunOptimizer};
 use crate::parameterization::Rules;
 use crate::plan::Run;
 use crate::train::{initial, rotary};
@@ -53,7 +53,8 @@ impl<'g> Program<'g> {
         let arena = Arena::new(gpu);
         let held = Held::of(&arena, Recipe::of(run, rules), shares.len(), micro_batches, shown_rows)?;
         let program = Self { gpu, held: Rc::new(held), arena: Some(arena) };
-        program.begin((run, rules), shares)?;
+        let drawn: Vec<initial::Drawn> = initial::weights(run, rules).collect();
+        program.begin(&run.optimizer, &drawn, shares)?;
         Ok(program)
     }
 
@@ -62,11 +63,10 @@ impl<'g> Program<'g> {
         Self { gpu, held, arena: None }
     }
 
-    /// Copies everything of `run` to the card that does not change, and the weights as they are drawn.
-    pub fn begin(&self, (run, rules): (&Run, &dyn Rules), shares: &[f32]) -> Result<(), TrainError> {
-        let drawn: Vec<initial::Drawn> = initial::weights(run, rules).collect();
+    /// Copies everything of a run to the card that does not change, and the weights as they are drawn.
+    pub fn begin(&self, optimizer: &RunOptimizer, drawn: &[initial::Drawn], shares: &[f32]) -> Result<(), TrainError> {
         let (gpu, Held { recipe, flat, state, .. }) = (self.gpu, self.held.as_ref());
-        let place = |(at, drawn)| UpdateRow::new(&run.optimizer, drawn, flat.place(at)).bytes();
+        let place = |(at, drawn)| UpdateRow::new(optimizer, drawn, flat.place(at)).bytes();
         gpu.upload(state.updates, drawn.iter().enumerate().map(place).collect::<Vec<_>>().as_flattened())?;
         let of_adamw = |weight: usize| {
             let kind = recipe.optimizer.kind;

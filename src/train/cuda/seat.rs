@@ -89,26 +89,44 @@ impl Seat for Alone<'_> {
 }
 
 /// Steps of one program. The first is asked for launch by launch, which loads every kernel; then the step is recorded, and each
-/// is one graph.
+/// is one graph. Where the card has no room for the graph it goes on launch by launch.
 #[derive(Default)]
-pub struct Steps {
-    recording: Option<Box<dyn Recording>>,
-    warm: bool,
+pub enum Steps {
+    /// None so far.
+    #[default]
+    None,
+    /// Every kernel is loaded.
+    Warm,
+    /// One graph a step.
+    Recorded(Box<dyn Recording>),
+    /// There is no room for one.
+    Unrecorded,
 }
 
 impl Steps {
     /// Asks for the next step.
     pub fn train(&mut self, program: &Program<'_>) -> Result<(), TrainError> {
-        match &self.recording {
-            Some(recording) => recording.replay()?,
-            None if self.warm => {
-                let recording = program.gpu().record(&mut || program.train())?;
-                recording.replay()?;
-                self.recording = Some(recording);
+        match self {
+            Self::Recorded(recording) => recording.replay(),
+            Self::Unrecorded => program.train(),
+            Self::None => {
+                program.train()?;
+                *self = Self::Warm;
+                Ok(())
             }
-            None => program.train()?,
+            Self::Warm => match program.gpu().record(&mut || program.train()) {
+                Ok(recording) => {
+                    recording.replay()?;
+                    *self = Self::Recorded(recording);
+                    Ok(())
+                }
+                // Nothing of the step was done.
+                Err(TrainError::OutOfMemory(_)) => {
+                    *self = Self::Unrecorded;
+                    program.train()
+                }
+                Err(error) => Err(error),
+            },
         }
-        self.warm = true;
-        Ok(())
     }
 }

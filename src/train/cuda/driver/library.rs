@@ -117,6 +117,7 @@ type Check =
 struct Functions {
     version: unsafe extern "C" fn() -> usize,
     create: unsafe extern "C" fn(*mut Handle) -> c_int,
+    destroy: unsafe extern "C" fn(Handle) -> c_int,
     describe: unsafe extern "C" fn(*mut Handle, c_int, c_int) -> c_int,
     set_description: Set,
     lay_out: unsafe extern "C" fn(*mut Handle, c_int, u64, u64, i64) -> c_int,
@@ -245,8 +246,11 @@ impl Library {
             return Ok(true);
         }
         for run in 0..u64::from(count) {
-            if !self.product(&product.ahead(run * apart), stream)? {
-                return Ok(false);
+            match self.product(&product.ahead(run * apart), stream)? {
+                true => {}
+                // Our own kernel is to do all of them.
+                false if run == 0 => return Ok(false),
+                false => return Err(failure(product.size, NOT_SUPPORTED)),
             }
         }
         Ok(true)
@@ -282,7 +286,7 @@ impl Library {
             return Ok(true);
         }
         let size = product.size;
-        if REFUSALS.contains(&status) && product.runs != Runs::ONE {
+        if REFUSALS.contains(&status) && product.runs.count > 1 {
             self.plans.borrow_mut().insert(key, None);
             return Ok(false);
         }
@@ -453,8 +457,11 @@ fn failure(size: [usize; 3], status: c_int) -> TrainError {
 
 impl Drop for Library {
     fn drop(&mut self) {
-        // SAFETY: the stream's work is done. Handles go with the process.
-        let _ = unsafe { result::free_sync(self.workspace) };
+        // SAFETY: the stream's work is done, and nobody else has the handle. Descriptions, which are small, go with the process.
+        unsafe {
+            let _ = result::free_sync(self.workspace);
+            let _ = (self.functions.destroy)(self.handle);
+        }
     }
 }
 
@@ -480,6 +487,7 @@ fn functions(file: &libloading::Library) -> Result<Functions, libloading::Error>
         Ok(Functions {
             version: *file.get(b"cublasLtGetVersion")?,
             create: *file.get(b"cublasLtCreate")?,
+            destroy: *file.get(b"cublasLtDestroy")?,
             describe: *file.get(b"cublasLtMatmulDescCreate")?,
             set_description: *file.get(b"cublasLtMatmulDescSetAttribute")?,
             lay_out: *file.get(b"cublasLtMatrixLayoutCreate")?,

@@ -11,6 +11,8 @@ use crate::plan::Run;
 use crate::train::cuda::opened::Opened;
 use crate::train::cuda::program::Program;
 use crate::train::cuda::seat::Seat;
+use crate::train::initial;
+use crate::train::schedule::shares_of_peak;
 use crate::trainer::TrainError;
 
 /// Runs of one form, and the thread that has them.
@@ -58,13 +60,28 @@ pub fn join(card: &Opened, run: &Run, micro_batches: usize, alike: usize) -> Res
     teams.retain(|team| team.strong_count() > 0);
     let known = teams.iter().filter_map(Weak::upgrade).filter(|team| team.card == *card && team.form == form);
     for team in known.collect::<Vec<_>>() {
-        if let Some(member) = Member::of(team, run)? {
-            return Ok(Some(member));
+        match Member::of(team, run) {
+            Ok(None) => {}
+            // The newcomer is not to suffer what a team has died of.
+            Err(Joining::Gone) => {}
+            Err(Joining::Failed(error)) => return Err(error),
+            Ok(member) => return Ok(member),
         }
     }
     let Some(team) = begin(card, &form, alike)? else { return Ok(None) };
     teams.push(Arc::downgrade(&team));
-    Member::of(team, run)
+    Member::of(team, run).map_err(|joining| match joining {
+        Joining::Gone => gone(),
+        Joining::Failed(error) => error,
+    })
+}
+
+/// Why a run has no place in a team.
+enum Joining {
+    /// The team's thread has ended.
+    Gone,
+    /// The run could not be brought to the card.
+    Failed(TrainError),
 }
 
 /// A team of at most so many runs: as many as the card has room for, by halves; nothing where that is one.
@@ -93,10 +110,14 @@ fn begin(card: &Opened, form: &Form, most: usize) -> Result<Option<Arc<Team>>, T
 
 impl Member {
     /// A place in a team, where one is free.
-    fn of(team: Arc<Team>, run: &Run) -> Result<Option<Self>, TrainError> {
+    fn of(team: Arc<Team>, run: &Run) -> Result<Option<Self>, Joining> {
         let ((answer, place), (answers, stepped)) = (sync_channel(1), channel());
-        team.ask(Ask::Join(Box::new(run.clone()), answers, answer))?;
-        let place = place.recv().map_err(|_| gone())??;
+        // Drawn here: on the team's thread all others would wait for it.
+        let drawn: Vec<initial::Drawn> = initial::weights(run, &run.table()).collect();
+        let (optimizer, shares) = (run.optimizer.clone(), shares_of_peak(&run.schedule));
+        let begin = move |program: &Program<'_>| program.begin(&optimizer, &drawn, &shares);
+        team.ask(Ask::Join(Box::new(begin), answers, answer)).map_err(|_| Joining::Gone)?;
+        let place = place.recv().map_err(|_| Joining::Gone)?.map_err(Joining::Failed)?;
         Ok(place.map(|place| Self { place, team, stepped, asked: 0, ahead: 0 }))
     }
 

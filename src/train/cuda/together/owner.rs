@@ -1,34 +1,38 @@
 //! The thread that has a card's memory for runs of one form: it does what they ask for, and steps all at once that want a step.
 
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::time::{Duration, Instant};
 
 use super::form::Form;
 use super::slab::Slab;
 use super::view::View;
-use crate::plan::Run;
-use crate::train::cuda::gpu::{Gpu, Runs};
+use crate::train::cuda::gpu::{Gpu, Memory, Runs};
 use crate::train::cuda::lead::Lead;
 use crate::train::cuda::program::Program;
 use crate::train::cuda::seat::Steps;
-use crate::train::schedule::shares_of_peak;
 use crate::trainer::TrainError;
 
-/// How long runs that want a step wait for one that took part in the last. It may be reading its losses, which is soon done, or
-/// evaluating its model, which is not.
+/// How long runs that want a step wait for those that took part in the last. They may be reading their losses, which is soon done,
+/// or evaluating their models, which is not.
 const PATIENCE: Duration = Duration::from_millis(2);
+
+/// A team leaves this part of a card free: one in so many.
+const LEFT_OVER: usize = 10;
 
 /// Work on the program of one run.
 pub type Work = Box<dyn FnOnce(&Program<'_>) + Send>;
+
+/// What copies the beginning of a run to its place.
+pub type Begin = Box<dyn FnOnce(&Program<'_>) -> Result<(), TrainError> + Send>;
 
 /// Where the answers to steps go: how many steps the card may be behind.
 pub type Stepped = Sender<Result<usize, TrainError>>;
 
 /// What a run asks for.
 pub enum Ask {
-    /// A place among the others; none where all are taken.
-    Join(Box<Run>, Stepped, SyncSender<Result<Option<usize>, TrainError>>),
+    /// A place among the others, which this begins; none where all are taken.
+    Join(Begin, Stepped, SyncSender<Result<Option<usize>, TrainError>>),
     /// Its next step.
     Step(usize),
     /// Something with its state, after the steps that it asked for.
@@ -43,6 +47,8 @@ struct Taken {
     here: bool,
     /// Steps that it asked for and that are not launched.
     wants: usize,
+    /// What it asked for behind them.
+    then: Option<Work>,
     answer: Stepped,
 }
 
@@ -51,9 +57,11 @@ struct Owner<'v> {
     slab: &'v Slab<'v>,
     gpu: &'v dyn Gpu,
     /// Of each place by itself.
-    programs: Vec<Program<'v>>,
+    programs: Vec<(Program<'v>, Steps)>,
     /// Of the first place, the first two, and so on to all.
     together: Vec<(Program<'v>, Steps)>,
+    /// Until when those that want a step wait for others.
+    until: Option<Instant>,
     places: Vec<Option<Taken>>,
     /// Whether each place is left out of steps, as the card knows it.
     waits: Vec<bool>,
@@ -68,6 +76,11 @@ pub fn serve(
     (ready, asked): (&SyncSender<Result<(), TrainError>>, &Receiver<Ask>),
 ) -> Result<(), TrainError> {
     let slab = Slab::new(gpu, form.bytes()?, places)?;
+    // Graphs, kernels, and the runs of other forms want some as well.
+    let Memory { free, total } = gpu.memory()?;
+    if free < total / LEFT_OVER {
+        return Err(TrainError::OutOfMemory(format!("{places} runs together would fill {}", gpu.card().name)));
+    }
     let held = Rc::new(form.hold(&slab)?);
     let apart = slab.apart();
     let counts = 1..=u32::try_from(places).expect("a number of runs");
@@ -77,8 +90,9 @@ pub fn serve(
     let mut owner = Owner {
         slab: &slab,
         gpu,
-        programs: each.iter().map(|view| program(view)).collect(),
+        programs: each.iter().map(|view| (program(view), Steps::default())).collect(),
         together: several.iter().map(|view| (program(view), Steps::default())).collect(),
+        until: None,
         places: (0..places).map(|_| None).collect(),
         waits: vec![false; places],
         lead: Lead::new(),
@@ -93,31 +107,20 @@ impl Owner<'_> {
     /// Answers until nobody can ask any more.
     fn all(&mut self, asked: &Receiver<Ask>) {
         loop {
-            let next = match asked.try_recv() {
-                Err(TryRecvError::Empty) if !self.want() => asked.recv().map_err(RecvTimeoutError::from),
-                Err(TryRecvError::Empty) if self.misses_one() => asked.recv_timeout(PATIENCE),
-                Err(TryRecvError::Empty) => {
-                    self.step();
-                    continue;
-                }
-                Err(TryRecvError::Disconnected) => return,
-                Ok(ask) => Ok(ask),
+            let now = Instant::now();
+            let next = match self.until {
+                None => asked.recv().map_err(RecvTimeoutError::from),
+                Some(until) if now >= until => Err(RecvTimeoutError::Timeout),
+                Some(until) if self.misses_one() => asked.recv_timeout(until - now),
+                // Whoever has asked already comes along.
+                Some(_) => asked.recv_timeout(Duration::ZERO),
             };
             match next {
                 Ok(ask) => self.answer(ask),
-                Err(RecvTimeoutError::Timeout) => self.taken().for_each(|taken| taken.here &= taken.wants > 0),
+                Err(RecvTimeoutError::Timeout) => self.step(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
-    }
-
-    fn taken(&mut self) -> impl Iterator<Item = &mut Taken> {
-        self.places.iter_mut().flatten()
-    }
-
-    /// Whether any run wants a step.
-    fn want(&self) -> bool {
-        self.places.iter().flatten().any(|taken| taken.wants > 0)
     }
 
     /// Whether a run that took part in the last step does not want the next yet.
@@ -129,63 +132,101 @@ impl Owner<'_> {
         self.places[place].as_ref().is_some_and(|taken| taken.wants > 0)
     }
 
+    /// The places of runs that want a step.
+    fn wanting(&self) -> Vec<usize> {
+        (0..self.places.len()).filter(|place| self.wants(*place)).collect()
+    }
+
+    /// Sets the end of waiting where somebody wants a step, and none where nobody does.
+    fn wait_from_now(&mut self) {
+        self.until = (!self.wanting().is_empty()).then(|| Instant::now() + PATIENCE);
+    }
+
     fn answer(&mut self, ask: Ask) {
         match ask {
-            Ask::Join(run, answer, place) => {
+            Ask::Join(begin, answer, place) => {
                 // Nobody takes it where the thread that asked has panicked.
-                let _ = place.send(self.join(&run, answer));
+                let _ = place.send(self.join(begin, answer));
             }
             Ask::Step(place) => {
                 if let Some(taken) = &mut self.places[place] {
                     taken.wants += 1;
                 }
-            }
-            Ask::Do(place, work) => {
-                while self.wants(place) {
-                    self.step();
+                if self.until.is_none() {
+                    self.wait_from_now();
                 }
-                work(&self.programs[place]);
             }
-            Ask::Leave(place) => self.places[place] = None,
+            Ask::Do(place, work) => match &mut self.places[place] {
+                Some(taken) if taken.wants > 0 => taken.then = Some(work),
+                _ => work(&self.programs[place].0),
+            },
+            Ask::Leave(place) => {
+                self.places[place] = None;
+                if self.wanting().is_empty() {
+                    self.until = None;
+                }
+            }
         }
     }
 
     /// Gives a run the first place that is free.
-    fn join(&mut self, run: &Run, answer: Stepped) -> Result<Option<usize>, TrainError> {
+    fn join(&mut self, begin: Begin, answer: Stepped) -> Result<Option<usize>, TrainError> {
         let Some(place) = self.places.iter().position(Option::is_none) else { return Ok(None) };
         self.slab.renew(place)?;
         self.waits[place] = false;
-        self.programs[place].begin((run, &run.table()), &shares_of_peak(&run.schedule))?;
-        self.places[place] = Some(Taken { here: false, wants: 0, answer });
+        begin(&self.programs[place].0)?;
+        self.places[place] = Some(Taken { here: false, wants: 0, then: None, answer });
         Ok(Some(place))
     }
 
-    /// One step of all that want one.
+    /// One step of all that want one, and then what they asked for behind it.
     fn step(&mut self) {
-        let stepped = self.launch().map(|()| self.lead.steps());
-        for taken in self.taken() {
+        let wanting = self.wanting();
+        let stepped = self.launch(&wanting).map(|()| self.lead.steps());
+        for (place, taken) in self.places.iter_mut().enumerate() {
+            let Some(taken) = taken else { continue };
             taken.here = taken.wants > 0;
-            if taken.here {
-                taken.wants -= 1;
-                // A run that has left asks no more.
-                let _ = taken.answer.send(stepped.clone());
+            if !taken.here {
+                continue;
+            }
+            taken.wants -= 1;
+            // A run that has left asks no more.
+            let _ = taken.answer.send(stepped.clone());
+            if taken.wants == 0
+                && let Some(work) = taken.then.take()
+            {
+                work(&self.programs[place].0);
             }
         }
+        self.wait_from_now();
     }
 
-    /// Launches a step. Places behind the last run that wants it have no part in it.
-    fn launch(&mut self) -> Result<(), TrainError> {
-        let count = (1..=self.places.len()).rfind(|count| self.wants(count - 1)).expect("a run that wants a step");
-        for place in 0..count {
+    /// Launches a step: of one run by itself, or of all places up to the last that wants it, of which some may wait.
+    fn launch(&mut self, wanting: &[usize]) -> Result<(), TrainError> {
+        let [.., last] = *wanting else { return Ok(()) };
+        let range = if wanting.len() == 1 { last..last + 1 } else { 0..last + 1 };
+        for place in range {
             let waits = !self.wants(place);
             if self.waits[place] != waits {
-                self.programs[place].set_waits(waits)?;
+                self.programs[place].0.set_waits(waits)?;
                 self.waits[place] = waits;
             }
         }
-        let (program, steps) = &mut self.together[count - 1];
-        steps.train(program)?;
+        let alone = wanting.len() == 1;
+        let (program, steps) = if alone { &mut self.programs[last] } else { &mut self.together[last] };
+        steps.train(program).map_err(|error| if alone { error } else { of_several(error) })?;
         let gpu = self.gpu;
         self.lead.asked(&mut || gpu.mark())
+    }
+}
+
+/// What an error is to several runs. Of a lack of memory none of them is the cause by itself, and a step that was begun may not be
+/// tried again: the process ends, and all go on from their checkpoints.
+fn of_several(error: TrainError) -> TrainError {
+    match error {
+        TrainError::OutOfMemory(message) => {
+            TrainError::Device(format!("no memory for a step of several runs at once: {message}"))
+        }
+        other => other,
     }
 }

@@ -16,6 +16,7 @@ use crate::train::cuda::testing::{card, emulated, small};
 use crate::train::cuda::tests::parts::{Case, cases};
 use crate::train::engine::{Engine as _, Session, take_mean_loss};
 use crate::train::evaluation::batch_rows;
+use crate::train::initial;
 use crate::train::schedule::shares_of_peak;
 
 /// Three runs of one form: other seeds, rates, decays and lengths.
@@ -70,7 +71,8 @@ fn compare(gpu: &dyn Gpu, runs: &[Run], corpus: &Corpus, micro_batches: usize) {
     let programs: Vec<_> = views.iter().map(|view| Program::within(view, Rc::clone(&held))).collect();
     for (place, (program, run)) in programs.iter().zip(runs).enumerate() {
         slab.renew(place).unwrap();
-        program.begin((run, &run.table()), &shares_of_peak(&run.schedule)).unwrap();
+        let drawn: Vec<_> = initial::weights(run, &run.table()).collect();
+        program.begin(&run.optimizer, &drawn, &shares_of_peak(&run.schedule)).unwrap();
         load(program, run, corpus);
     }
     let all = View::several(gpu, Runs { count: 3, apart: slab.apart() });

@@ -36,8 +36,9 @@ static Status fault(const char* what) {
 }
 
 EXPORTED size_t cublasLtGetVersion() { return 130002; }
+EXPORTED Status cublasLtDestroy(void* handle) { return handle ? SUCCESS : fault("no handle is destroyed"); }
 EXPORTED Status cublasLtCreate(void** handle) { return *handle = handle, fake_has_context() ? SUCCESS : NOT_INITIALIZED; }
-// Handles are kept until the process ends, as the engine keeps its own.
+// Descriptions are kept until the process ends, as the engine keeps them.
 EXPORTED Status cublasLtMatmulDescCreate(Description** description, int compute, int scale) {
     return *description = new Description{compute, scale}, SUCCESS;
 }

@@ -8,7 +8,7 @@
 //   FAKE_MIB          memory of the card [default: 4096]                FAKE_REPORT    a file for the reports [default: stderr]
 //   FAKE_POOLS        1 where memory may be taken in the order of a stream [default: 1]
 //   FAKE_INIT         an error of the driver's start                    FAKE_PINNED    MiB of pinned memory [default: 4096]
-//   FAKE_COUNT        an error of counting the cards
+//   FAKE_COUNT        an error of counting the cards               FAKE_NO_GRAPHS set: there is no room for any graph
 //   FAKE_LOST         a file: once it is there the card is lost, for one process, after LOST_AFTER graphs; the file goes
 #include "fake.h"
 #include "image.h"
@@ -408,6 +408,7 @@ EXPORTED Result cuStreamEndCapture(Stream* stream, Graph** graph) {
 }
 EXPORTED Result cuGraphInstantiateWithFlags(Graph** executable, Graph* graph, unsigned long long) {
     CALL("cuGraphInstantiate");
+    if (getenv("FAKE_NO_GRAPHS")) return OUT_OF_MEMORY;
     *executable = new Graph(*graph);
     executables.insert(*executable);
     return SUCCESS;
