@@ -37,7 +37,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let name = device::choose(&place.device);
     let kind = device::kind(&name)?;
     device::check_threads(*threads)?;
-    pool::share_steps(share_steps.then_some(true), device::shares_process(kind), kind)?;
+    pool::share_steps(share_steps.then_some(true), (device::shares_process(kind), false), kind)?;
     let counts = [1, device::slots(*slots_per_device, kind, *threads)];
     // Asked for by number, only that number is measured.
     let numbers = if slots_per_device.is_some() || counts[1] == 1 { &counts[1..] } else { &counts[..] };

@@ -31,8 +31,13 @@ pub fn share(asked: Option<bool>, kind: &str) -> anyhow::Result<bool> {
     }
 }
 
-/// Whether runs of one form are stepped together, as asked for, where they may be at all; `share` says whether they share a process.
-pub fn share_steps(asked: Option<bool>, share: bool, kind: &str) -> anyhow::Result<Option<bool>> {
+/// Whether runs of one form are stepped together, as asked for, where they may be at all; `share` says whether they share a process,
+/// and `by_program` whether somebody else's program trains them.
+pub fn share_steps(asked: Option<bool>, (share, by_program): (bool, bool), kind: &str) -> anyhow::Result<Option<bool>> {
+    anyhow::ensure!(
+        asked != Some(true) || !by_program,
+        "--share-steps: the program of train.command takes its steps itself; leave --share-steps out"
+    );
     anyhow::ensure!(
         asked != Some(true) || kind == "cuda",
         "--share-steps: runs on {kind} take their steps one by one; only those on cuda can share launches"
@@ -281,17 +286,19 @@ mod tests {
 
     #[test]
     fn steps_are_shared_on_cuda_in_one_process_alone() {
-        assert_eq!(share_steps(None, true, "cuda").unwrap(), None, "to be measured");
-        assert_eq!(share_steps(Some(true), true, "cuda").unwrap(), Some(true));
+        assert_eq!(share_steps(None, (true, false), "cuda").unwrap(), None, "to be measured");
+        assert_eq!(share_steps(Some(true), (true, false), "cuda").unwrap(), Some(true));
         for (asked, share, kind) in
             [(None, false, "cuda"), (None, true, rehearsal::DEVICE), (Some(false), true, "cuda")]
         {
-            assert_eq!(share_steps(asked, share, kind).unwrap(), Some(false), "{kind}");
+            assert_eq!(share_steps(asked, (share, false), kind).unwrap(), Some(false), "{kind}");
         }
         for (share, kind, said) in [(false, "cuda", "--share-process=false"), (true, "wgpu", "runs on wgpu")] {
-            let error = share_steps(Some(true), share, kind).unwrap_err().to_string();
+            let error = share_steps(Some(true), (share, false), kind).unwrap_err().to_string();
             assert!(error.contains(said) && error.contains("--share-steps"), "{error}");
         }
+        let error = share_steps(Some(true), (false, true), "cuda").unwrap_err().to_string();
+        assert!(error.contains("train.command"), "{error}");
     }
 
     #[test]

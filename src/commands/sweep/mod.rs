@@ -5,6 +5,7 @@ mod opened;
 mod slurm;
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -73,19 +74,15 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
     let slots = device::slots(*slots_per_device, kind, *threads);
     // Each run of a program is a process of its own anyway.
     let share = pool::share(*share_process, kind)? && !by_program;
-    anyhow::ensure!(
-        !by_program || *share_steps != Some(true),
-        "--share-steps: a program of yours steps its runs itself"
-    );
-    let together = pool::share_steps(*share_steps, share, kind)?;
+    let together = pool::share_steps(*share_steps, (share, by_program), kind)?;
     let chooser = Chooser::of(spec)?;
     let ledger = folder(args, spec, device, chooser.as_ref())?;
     let before = Tally::of(&ledger)?;
     let work = if chooser.is_some() { ledger.plan().runs.len() } else { before.pending };
     let most = work.div_ceil(opened.devices.len());
-    let (per_device, together) = if slots_per_device.is_none() && share && device.kind == "cuda" {
-        let left: Vec<&PlannedRun> = ledger.plan().runs.iter().filter(|run| !ledger.is_over(&run.id)).collect();
-        device::side_by_side(&opened.devices[0], &place.cache, &left, (most, together))?
+    let measures = slots_per_device.is_none() && share && device.kind == "cuda";
+    let (per_device, together) = if measures {
+        at_once(&ledger, &opened.devices[0], &place.cache, (most, together))?
     } else {
         (slots, together.unwrap_or(true))
     };
@@ -119,6 +116,17 @@ fn local(args: &SweepArgs, spec: &Spec) -> anyhow::Result<ExitCode> {
         chooser.conclude(&ledger)?.iter().for_each(|end| tell!("{end}"));
     }
     end(&ledger.with_chosen_alone(), spec, args, tally)
+}
+
+/// How many of the runs that are left a card trains at once, and whether their steps are taken together, by a measurement.
+fn at_once(
+    ledger: &Ledger,
+    device: &str,
+    cache: &Path,
+    wanted: (usize, Option<bool>),
+) -> anyhow::Result<(usize, bool)> {
+    let left: Vec<&PlannedRun> = ledger.plan().runs.iter().filter(|run| !ledger.is_over(&run.id)).collect();
+    device::side_by_side(device, cache, &left, wanted)
 }
 
 /// What follows when no worker is left: fits and report, or how to go on.

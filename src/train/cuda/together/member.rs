@@ -61,9 +61,8 @@ pub fn join(card: &Opened, run: &Run, micro_batches: usize, alike: usize) -> Res
     let known = teams.iter().filter_map(Weak::upgrade).filter(|team| team.card == *card && team.form == form);
     for team in known.collect::<Vec<_>>() {
         match Member::of(team, run) {
-            Ok(None) => {}
             // The newcomer is not to suffer what a team has died of.
-            Err(Joining::Gone) => {}
+            Ok(None) | Err(Joining::Gone) => {}
             Err(Joining::Failed(error)) => return Err(error),
             Ok(member) => return Ok(member),
         }
