@@ -22,7 +22,7 @@ pub struct Bytes(pub f64);
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Ratio(pub f64);
 
-/// A loss or a difference of losses; `{:.4}` prints four decimals, or three digits where these would say little of it: `2.3e-6`.
+/// A loss or a difference of losses; `{:.4}` prints four decimals, or three digits where these would all be zero: `2.30e-6`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Loss(pub f64);
 
@@ -95,9 +95,8 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = f.precision().unwrap_or(4);
         let sign = if f.sign_plus() && !self.0.is_sign_negative() { "+" } else { "" };
-        // Of a loss of 2.3e-6 four decimals are zeros, and of 0.00023 one digit.
-        let says_little = self.0 != 0.0 && self.0.abs() < 10.0 / 10_f64.powf(decimals as f64);
-        let text = if says_little { Ratio(self.0).to_string() } else { format!("{:.decimals$}", self.0) };
+        let says_nothing = self.0 != 0.0 && self.0.abs() < 0.5 / 10_f64.powf(decimals as f64);
+        let text = if says_nothing { Ratio(self.0).to_string() } else { format!("{:.decimals$}", self.0) };
         f.write_str(&format!("{sign}{text}"))
     }
 }
@@ -200,10 +199,10 @@ mod tests {
     fn losses_print_with_their_decimals_or_with_digits_where_these_would_be_zeros() {
         let print = |x| format!("{:.3}", Loss(x));
         assert_eq!([print(3.4561), print(0.31), print(-0.02)], ["3.456", "0.310", "-0.020"]);
-        assert_eq!([print(3.2e-6), print(-0.0042), print(0.0)], ["3.20e-6", "-0.00420", "0.000"]);
+        assert_eq!([print(3.2e-6), print(-0.0042), print(0.0)], ["3.20e-6", "-0.004", "0.000"]);
         assert_eq!(
-            (format!("{:.4}", Loss(0.0012)), format!("{:.4}", Loss(0.000_12))),
-            ("0.0012".into(), "1.20e-4".into())
+            (format!("{:.4}", Loss(0.000_12)), format!("{:.4}", Loss(0.000_03))),
+            ("0.0001".into(), "3.00e-5".into())
         );
         assert_eq!([format!("{:+.4}", Loss(0.5)), format!("{:+.4}", Loss(-2e-9))], ["+0.5000", "-2.00e-9"]);
         assert_eq!(print(f64::NAN), "NaN");

@@ -1,4 +1,5 @@
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::form::Form;
@@ -218,4 +219,28 @@ fn a_run_of_which_the_card_has_no_room_for_two_is_trained_by_itself() {
     assert!(taken > half, "{} MiB", taken >> 20);
     drop(held);
     assert_eq!(card.free_memory().unwrap(), free);
+}
+
+#[test]
+fn a_run_that_is_busy_with_its_state_does_not_hold_up_the_others() {
+    let Some(own) = card() else { return };
+    let (planned, corpus) = small(|_| ());
+    let runs = three(&planned.run);
+    let mut busy = own.begin_among(&runs[0], &corpus, (1, 2)).unwrap();
+    // Now it is one of those that the next step waits for.
+    busy.step(0).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let card = card().expect("a card for each thread");
+            let mut other = card.begin_among(&runs[1], &corpus, (1, 2)).unwrap();
+            course(other.as_mut(), &runs[1], &corpus, 0..3);
+            done.store(true, Ordering::Relaxed);
+        });
+        let reads = (0..5_000_000).take_while(|_| {
+            busy.numbers(0, Kept::Value).unwrap();
+            !done.load(Ordering::Relaxed)
+        });
+        assert!(reads.count() < 5_000_000, "the other waits for all of them");
+    });
 }
