@@ -8,7 +8,7 @@ use runner::parameterization::Parameterization;
 use runner::plan::{self, CorpusFacts, Plan, PlannedRun};
 use runner::spec::{self, At, PowerRule, ScheduleKind, Spec};
 
-use crate::common::{Place, QUICKSTART, SMALL, assert_refused, assert_said};
+use crate::common::{Place, QUICKSTART, SMALL, assert_refused};
 
 fn quickstart() -> Spec {
     spec::parse(QUICKSTART, "quickstart.toml").unwrap()
@@ -469,5 +469,5 @@ fn the_speed_of_a_model_that_no_memory_holds_is_not_measured() {
     let set =
         ["--set", "model.width=131072", "--set", "model.depth=8", "--set", "schedule.flops=1e22", "--device", "cpu"];
     let output = place.run(&[&["plan", "spec.toml"][..], &set].concat());
-    assert_said(&output, &["the speed is not measured", "of memory, and", "give --flops-per-second"]);
+    crate::common::assert_said(&output, &["the speed is not measured", "of memory, and", "give --flops-per-second"]);
 }

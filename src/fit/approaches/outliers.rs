@@ -9,7 +9,7 @@
 //! 3. *Off the surface.* Least trimmed squares (Rousseeuw 1984) fit the surface to the three quarters of the other runs that
 //!    agree best. A run is off it where its log loss errs by more than 0.1 and by more than eight times the robust scatter;
 //!    a factor of a thousand in tokens or parameters, or a loss in bits, that would explain it is named.
-//! 4. *Apart.* A fit without the run is better by far more than chance ([`apart`]): of the surface, or of the parabola of its
+//! 4. *Apart.* A fit without the run is better by far more than chance (`apart.rs`): of the surface, or of the parabola of its
 //!    budget. This sees errors of a few percent, and at the ends of a grid.
 //!
 //! Where the third sign would take more than a quarter of the runs, it is the surface that does not fit, and it accuses
