@@ -88,6 +88,12 @@ pub struct RunOptimizer {
 }
 
 impl RunOptimizer {
+    /// The same without learning rate and weight decay.
+    #[must_use]
+    pub fn without_rates(&self) -> Self {
+        Self { learning_rate: 0.0, weight_decay: 0.0, ..self.clone() }
+    }
+
     /// The number at a key; 0 where its optimizer has none, which a spec is checked for.
     pub fn number(&self, key: Key) -> f64 {
         let written = match key {

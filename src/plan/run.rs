@@ -115,8 +115,8 @@ impl Run {
     /// Whether a step of another run is the same work: it differs in corpus, data, seed, learning rate, weight decay, schedule and
     /// evaluation at most.
     pub fn steps_as(&self, other: &Self) -> bool {
-        let work = |run: &Self| {
-            let Self {
+        fn work(run: &Run) -> impl PartialEq {
+            let Run {
                 data: _,
                 corpus: _,
                 shape,
@@ -134,10 +134,10 @@ impl Run {
                 program,
                 seed: _,
                 flop_budget: _,
-            } = run.clone();
-            let optimizer = RunOptimizer { learning_rate: 0.0, weight_decay: 0.0, ..optimizer };
-            (shape, parameterization, [base_width, base_depth, base_head_dim], optimizer, precision, program)
-        };
+            } = run;
+            let base = [base_width, base_depth, base_head_dim];
+            (shape, parameterization, base, optimizer.without_rates(), precision, program)
+        }
         work(self) == work(other)
     }
 }

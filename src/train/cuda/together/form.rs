@@ -25,8 +25,8 @@ impl Form {
     /// That of a run whose batches are cut into so many parts.
     pub fn of(run: &Run, rules: &dyn Rules, micro_batches: usize) -> Self {
         let mut recipe = Recipe::of(run, rules);
-        // These lie on the card, a row for each weight.
-        (recipe.optimizer.learning_rate, recipe.optimizer.weight_decay) = (0.0, 0.0);
+        // Rates lie on the card, a row for each weight.
+        recipe.optimizer = recipe.optimizer.without_rates();
         Self { recipe, micro_batches, steps: run.schedule.steps.next_power_of_two().max(STEPS) }
     }
 

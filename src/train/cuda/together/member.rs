@@ -19,6 +19,8 @@ use crate::trainer::TrainError;
 struct Team {
     card: Opened,
     form: Form,
+    /// Runs that it has room for. Who has a share of the team has one of its places.
+    places: usize,
     /// Nothing once it goes: the thread ends when nobody can ask any more.
     asks: Option<Sender<Ask>>,
     thread: Option<JoinHandle<()>>,
@@ -52,35 +54,28 @@ pub struct Member {
 }
 
 /// The beginning of a run whose batches are cut into so many parts, among those of its form on a card; of these there are so many.
-/// Nothing where the card has no room for two of them, or where all places are taken.
+/// Nothing where the card has no room for two of them.
 pub fn join(card: &Opened, run: &Run, micro_batches: usize, alike: usize) -> Result<Option<Member>, TrainError> {
     let form = Form::of(run, &run.table(), micro_batches);
+    share(card, &form, alike)?.map(|team| Member::of(team, run)).transpose()
+}
+
+/// A share of a team that has a free place, or of one that begins.
+fn share(card: &Opened, form: &Form, alike: usize) -> Result<Option<Arc<Team>>, TrainError> {
     // Held while a team begins: whoever comes meanwhile waits for it.
     let mut teams = TEAMS.lock().unwrap_or_else(PoisonError::into_inner);
     teams.retain(|team| team.strong_count() > 0);
-    let known = teams.iter().filter_map(Weak::upgrade).filter(|team| team.card == *card && team.form == form);
-    for team in known.collect::<Vec<_>>() {
-        match Member::of(team, run) {
-            // The newcomer is not to suffer what a team has died of.
-            Ok(None) | Err(Joining::Gone) => {}
-            Err(Joining::Failed(error)) => return Err(error),
-            Ok(member) => return Ok(member),
-        }
+    let takes = |team: &Arc<Team>| {
+        // This look at it is a share as well.
+        let has_place = Arc::strong_count(team) <= team.places;
+        has_place && team.is_alive() && team.card == *card && team.form == *form
+    };
+    if let Some(known) = teams.iter().filter_map(Weak::upgrade).find(takes) {
+        return Ok(Some(known));
     }
-    let Some(team) = begin(card, &form, alike)? else { return Ok(None) };
-    teams.push(Arc::downgrade(&team));
-    Member::of(team, run).map_err(|joining| match joining {
-        Joining::Gone => gone(),
-        Joining::Failed(error) => error,
-    })
-}
-
-/// Why a run has no place in a team.
-enum Joining {
-    /// The team's thread has ended.
-    Gone,
-    /// The run could not be brought to the card.
-    Failed(TrainError),
+    let begun = begin(card, form, alike)?;
+    teams.extend(begun.as_ref().map(Arc::downgrade));
+    Ok(begun)
 }
 
 /// A team of at most so many runs: as many as the card has room for, by halves; nothing where that is one.
@@ -97,7 +92,7 @@ fn begin(card: &Opened, form: &Form, most: usize) -> Result<Option<Arc<Team>>, T
         };
         let thread = std::thread::Builder::new().name("runs together".to_owned()).spawn(work);
         let thread = thread.map_err(|error| TrainError::Device(format!("no thread for runs together: {error}")))?;
-        let team = Team { card: card.clone(), form: form.clone(), asks: Some(asks), thread: Some(thread) };
+        let team = Team { card: card.clone(), form: form.clone(), places, asks: Some(asks), thread: Some(thread) };
         match is_ready.recv().unwrap_or_else(|_| Err(gone())) {
             Ok(()) => return Ok(Some(Arc::new(team))),
             Err(TrainError::OutOfMemory(_)) => places /= 2,
@@ -108,16 +103,16 @@ fn begin(card: &Opened, form: &Form, most: usize) -> Result<Option<Arc<Team>>, T
 }
 
 impl Member {
-    /// A place in a team, where one is free.
-    fn of(team: Arc<Team>, run: &Run) -> Result<Option<Self>, Joining> {
+    /// The place of a share in a team.
+    fn of(team: Arc<Team>, run: &Run) -> Result<Self, TrainError> {
         let ((answer, place), (answers, stepped)) = (sync_channel(1), channel());
         // Drawn here: on the team's thread all others would wait for it.
         let drawn: Vec<initial::Drawn> = initial::weights(run, &run.table()).collect();
         let (optimizer, shares) = (run.optimizer.clone(), shares_of_peak(&run.schedule));
         let begin = move |program: &Program<'_>| program.begin(&optimizer, &drawn, &shares);
-        team.ask(Ask::Join(Box::new(begin), answers, answer)).map_err(|_| Joining::Gone)?;
-        let place = place.recv().map_err(|_| Joining::Gone)?.map_err(Joining::Failed)?;
-        Ok(place.map(|place| Self { place, team, stepped, asked: 0, ahead: 0 }))
+        team.ask(Ask::Join(Box::new(begin), answers, answer))?;
+        let place = place.recv().map_err(|_| gone())??;
+        Ok(Self { place, team, stepped, asked: 0, ahead: 0 })
     }
 
     /// Waits until no more than so many steps are without an answer.
@@ -132,6 +127,11 @@ impl Member {
 }
 
 impl Team {
+    /// Whether its thread goes on: a newcomer is not to suffer what a team has died of.
+    fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     fn ask(&self, ask: Ask) -> Result<(), TrainError> {
         self.asks.as_ref().expect("held until it goes").send(ask).map_err(|_| gone())
     }

@@ -31,8 +31,8 @@ pub type Stepped = Sender<Result<usize, TrainError>>;
 
 /// What a run asks for.
 pub enum Ask {
-    /// A place among the others, which this begins; none where all are taken.
-    Join(Begin, Stepped, SyncSender<Result<Option<usize>, TrainError>>),
+    /// A place among the others, which this begins. Nobody asks where none is free.
+    Join(Begin, Stepped, SyncSender<Result<usize, TrainError>>),
     /// Its next step.
     Step(usize),
     /// Something with its state, after the steps that it asked for.
@@ -152,9 +152,7 @@ impl Owner<'_> {
                 if let Some(taken) = &mut self.places[place] {
                     taken.wants += 1;
                 }
-                if self.until.is_none() {
-                    self.wait_from_now();
-                }
+                self.until.get_or_insert_with(|| Instant::now() + PATIENCE);
             }
             Ask::Do(place, work) => match &mut self.places[place] {
                 Some(taken) if taken.wants > 0 => taken.then = Some(work),
@@ -170,13 +168,13 @@ impl Owner<'_> {
     }
 
     /// Gives a run the first place that is free.
-    fn join(&mut self, begin: Begin, answer: Stepped) -> Result<Option<usize>, TrainError> {
-        let Some(place) = self.places.iter().position(Option::is_none) else { return Ok(None) };
+    fn join(&mut self, begin: Begin, answer: Stepped) -> Result<usize, TrainError> {
+        let place = self.places.iter().position(Option::is_none).expect("a free place for each share");
         self.slab.renew(place)?;
         self.waits[place] = false;
         begin(&self.programs[place].0)?;
         self.places[place] = Some(Taken { here: false, wants: 0, then: None, answer });
-        Ok(Some(place))
+        Ok(place)
     }
 
     /// One step of all that want one, and then what they asked for behind it.
@@ -204,15 +202,14 @@ impl Owner<'_> {
     /// Launches a step: of one run by itself, or of all places up to the last that wants it, of which some may wait.
     fn launch(&mut self, wanting: &[usize]) -> Result<(), TrainError> {
         let [.., last] = *wanting else { return Ok(()) };
-        let range = if wanting.len() == 1 { last..last + 1 } else { 0..last + 1 };
-        for place in range {
+        let alone = wanting.len() == 1;
+        for place in if alone { last } else { 0 }..=last {
             let waits = !self.wants(place);
             if self.waits[place] != waits {
                 self.programs[place].0.set_waits(waits)?;
                 self.waits[place] = waits;
             }
         }
-        let alone = wanting.len() == 1;
         let (program, steps) = if alone { &mut self.programs[last] } else { &mut self.together[last] };
         steps.train(program).map_err(|error| if alone { error } else { of_several(error) })?;
         let gpu = self.gpu;
