@@ -30,6 +30,12 @@ pub struct Loss(pub f64);
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Seconds(pub f64);
 
+/// `1 run`, `2 runs`.
+pub fn count(n: impl TryInto<u64> + fmt::Display + Copy, noun: &str) -> String {
+    let several = if n.try_into().is_ok_and(|n| n == 1) { "" } else { "s" };
+    format!("{n} {noun}{several}")
+}
+
 /// Reads a number as people write it: `3e19`, `124M`, `1.5k`, `10B`, `2T`, `1_000_000`.
 pub fn amount(text: &str) -> Result<f64, String> {
     let plain = text.trim().replace('_', "");

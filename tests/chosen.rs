@@ -270,7 +270,7 @@ fn choosing_begins_with_what_was_trained_before() {
     place.write("out.toml", spec(&goal));
     assert_refused(&place.run(&["sweep", "out.toml", "--device", "rehearsal", "--out", "out"]), &["cannot be told"]);
     let said = sweep("out", spec(&[&goal[..], &["sweep.known=[\"old\"]"]].concat()));
-    assert!(said.contains("26 runs of old are known already, from 1e12 to 1e14 FLOPs"), "{said}");
+    assert!(said.contains("known already: 26 runs of old, from 1e12 to 1e14 FLOPs"), "{said}");
     // A run counts once, whatever its table is called.
     fs::copy(place.path("old/runs.csv"), place.path("copy.csv")).unwrap();
     let said = sweep("twice", spec(&[&goal[..], &["sweep.known=[\"old\", \"copy.csv\"]"]].concat()));

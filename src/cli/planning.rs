@@ -37,6 +37,9 @@ pub struct PlanArgs {
     /// sizes on both sides of their expected optimum.
     #[arg(long)]
     pub bracket: bool,
+    /// Plan without reading the corpus, for a text that is not here: the vocabulary is data.vocab, and no text is too short.
+    #[arg(long, conflicts_with = "bracket")]
+    pub without_corpus: bool,
     /// Write the planned spec, with cuts and --set, to a new file.
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -19,7 +19,7 @@ use crate::cli::{BenchArgs, BenchSlotArgs};
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
 use crate::train::{KernelTime, Measurement, Phases};
-use crate::units::{Params, Tokens};
+use crate::units::{Params, Tokens, count};
 
 /// The models of the benchmark, where no other is named.
 const MODELS: [(&str, &str); 3] = [
@@ -48,7 +48,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         // Prepared and checked here, before several processes do it at once.
         let (spec, run) = planning::single(config, &place.cache)?;
         for &number in numbers {
-            tell!("{}: {number} of {} slots, {seconds} seconds", spec.name, counts[1]);
+            tell!("{}: {number} of {}, {seconds} seconds", spec.name, count(counts[1], "slot"));
             let (processes, together) = if device::shares_process(kind) { (1, number) } else { (number, 1) };
             let slot = || {
                 let mut command = slot_command(config, &name, &place.cache, *threads, (*seconds, together))?;

@@ -24,7 +24,7 @@ use crate::fit::{Bootstrap, Estimate, NORMAL_95, Status};
 use crate::ledger::Losses;
 use crate::plan::{PlannedRun, Run, UNSEEN_CORPUS};
 use crate::report::words;
-use crate::units::{Flops, Ratio, Seconds, Tokens};
+use crate::units::{Flops, Ratio, Seconds, Tokens, count};
 
 /// Runs the command.
 pub fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
@@ -177,10 +177,10 @@ fn sweeps(first: &Folder, second: &Folder, names: [&str; 2], difference: f64) ->
             let differences: Vec<f64> = pairs.iter().map(|(a, b)| b - a).collect();
             let Estimate { value, low, high } = contrast::mean(&differences).context("there are pairs")?;
             format!(
-                "{} runs in common (shape, length, seed and corpus{among}): the second's loss minus the first's is \
+                "{} in common (shape, length, seed and corpus{among}): the second's loss minus the first's is \
                  {value:+.4} nats per token on average (95% over pairs, Student's: {low:+.4} to {high:+.4}), and below 0 in \
                  {lower}",
-                pairs.len()
+                count(pairs.len(), "run")
             )
         }
     };

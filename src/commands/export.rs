@@ -20,7 +20,7 @@ use crate::export::{jsonl, parquet, tensorboard};
 use crate::ledger::{Ledger, has_tables_only};
 use crate::model::Family;
 use crate::named;
-use crate::report::words;
+use crate::units::count;
 
 /// Runs the command.
 pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
@@ -40,7 +40,7 @@ pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
             let out = args.out.display();
             tell!(
                 "{} in {out}; look at them with `tensorboard --logdir {}`",
-                words::count(runs.len(), "run"),
+                count(runs.len(), "run"),
                 named::shown(&args.out)
             );
         }
@@ -81,7 +81,8 @@ fn table(
     let mut content = Vec::new();
     write(&table, &mut content).with_context(|| format!("cannot write {}", path.display()))?;
     out_file::replace(path, &content)?;
-    tell!("{} rows of {} columns in {}", table.rows, table.columns.len(), path.display());
+    let [rows, columns] = [count(table.rows, "row"), count(table.columns.len(), "column")];
+    tell!("{rows} of {columns} in {}", path.display());
     Ok(())
 }
 
@@ -90,7 +91,8 @@ fn tracker(tracker: Tracker, package: &str, args: &FolderArgs) -> anyhow::Result
     let (experiment, runs) = of_folder(args)?;
     trackers::export(tracker, &experiment, &runs, &args.out)?;
     let script = args.out.join("import.py");
-    tell!("{} runs; import them with `python {}`, which needs the {package} package", runs.len(), script.display());
+    let all = count(runs.len(), "run");
+    tell!("{all}; import with `python {}`, which needs the {package} package", script.display());
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use crate::observation::Observation;
 use crate::report::words;
 use crate::spec;
 use crate::trainer::{Outcome, Told};
+use crate::units;
 
 /// Runs above which it is said that they take a while.
 const MANY: usize = 1000;
@@ -76,7 +77,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     results::write(&ledger, &sweep.spec, &tally, (Path::new("cache"), MissingCorpus::LeaveOut))?;
     let there = sweep.results.len() - new;
     let already = if there > 0 { format!(", {there} there already") } else { String::new() };
-    tell!("{} imported{already}. Report: {}", words::count(new, "run"), out.join("report.html").display());
+    tell!("{} imported{already}. Report: {}", units::count(new, "run"), out.join("report.html").display());
     Ok(ExitCode::SUCCESS)
 }
 

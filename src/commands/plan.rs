@@ -24,7 +24,7 @@ use crate::ledger::{Difference, Ledger, Losses, State, has_tables_only};
 use crate::plan::{self, Costs, Estimate, LeftOut, Machine, Plan, PlannedRun, Trimmed};
 use crate::shell;
 use crate::spec::{self, Spec};
-use crate::units::{Bytes, Flops, Params, Ratio, Seconds, Tokens};
+use crate::units::{Bytes, Flops, Params, Ratio, Seconds, Tokens, count};
 
 /// Runs the command.
 pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
@@ -36,7 +36,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     let kind = device::kind(&name)?;
     let mut spec = program::load(&args.spec, &args.overrides.set)?;
     let machine = machine(args, &spec, kind)?;
-    let corpora = Corpora::of(&spec, &args.place.cache)?;
+    let corpora = corpora(&spec, args)?;
     let mut plan = corpora.plan(&spec)?;
     results::foresee(&spec, &plan, (&args.spec, &args.overrides.set))?;
     let throughput = match rate_given {
@@ -75,7 +75,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     }
     planning::require_runs(&plan)?;
     let fits = fittable.as_ref().map(ToString::to_string);
-    let after = [fits, hint, candidates(&spec, &plan), there(&spec, &plan, Losses::of_device(kind))];
+    let there = there(&spec, &plan, Losses::of_device(kind)).filter(|_| !args.without_corpus);
+    let unseen = args.without_corpus.then(|| UNSEEN.to_owned());
+    let after = [fits, hint, candidates(&spec, &plan), there, unseen];
     for line in after.into_iter().flatten() {
         tell!("{line}");
     }
@@ -83,6 +85,19 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
         write(out, &spec, (&args.spec, &set))?;
     }
     Ok(end(fittable.is_some_and(|fittable| fittable.is_hopeless(&plan)) && !args.allow_unfittable))
+}
+
+/// What is not known where no text is read.
+const UNSEEN: &str = "planned without the corpus: whether it has text enough, how many epochs the runs take and the ids that they will \
+                      have are not known";
+
+/// What planning must know of the corpora, read or, where that is asked for, not.
+fn corpora(spec: &Spec, args: &PlanArgs) -> anyhow::Result<Corpora> {
+    if args.without_corpus {
+        return Corpora::unseen(spec);
+    }
+    let remedy = "--without-corpus plans shapes, counts, tokens and FLOPs without it";
+    Corpora::of(spec, &args.place.cache).map_err(|error| anyhow::anyhow!("{error:#}\n{remedy}"))
 }
 
 /// What is to train a spec. Where its runs take several cards there are at least as many.
@@ -326,7 +341,6 @@ fn totals(
     }
     let estimate = Estimate::of_plan(plan, machine, |run| throughput.seconds(run));
     let Estimate { flops, flops_alone, seconds, device_hours, busy, results, checkpoints } = estimate;
-    let count = |n: usize, noun: &str| if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") };
     let (runs, slots) = (count(plan.runs.len(), "run"), count(machine.all_slots(), "slot"));
     writeln!(out, "{runs}, {} FLOPs, {} of training on {slots}", Flops(flops), Seconds(seconds))?;
     if plan.shares_trunks() {

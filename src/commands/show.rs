@@ -19,7 +19,7 @@ use crate::observation::Counting;
 use crate::plan::PlannedRun;
 use crate::shell;
 use crate::trainer::{Measured, Outcome};
-use crate::units::{Flops, Params, Seconds, Tokens};
+use crate::units::{Flops, Params, Seconds, Tokens, count};
 
 /// Runs the command.
 pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
@@ -131,7 +131,7 @@ fn planned(folder: &Folder, run: &PlannedRun, row: &Row, add: Add<'_>) {
         add("learning rate", format!("{:.3e}", optimizer.learning_rate));
     }
     if run.run.tokens_per_step() > 1 {
-        add("batch", format!("{} tokens, {} steps", run.run.tokens_per_step(), schedule.steps));
+        add("batch", format!("{} tokens, {}", run.run.tokens_per_step(), count(schedule.steps, "step")));
     }
     add("seed", run.run.seed.to_string());
 }

@@ -12,7 +12,7 @@ use super::shared::{json, rehearsed};
 use crate::cli::StatusArgs;
 use crate::execute::{Status, slurm};
 use crate::ledger::Ledger;
-use crate::units::{Flops, Seconds};
+use crate::units::{self, Flops, Seconds};
 
 /// Time between two looks.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -87,7 +87,8 @@ fn text(status: &Status, array: Option<&str>, reported: bool) -> String {
     };
     let early = if stopped.is_empty() { String::new() } else { format!(", {} stopped early", stopped.len()) };
     let mut lines = vec![format!(
-        "{runs} runs: {finished} finished, {} diverged{early}, {} running, {waiting} waiting{for_trunks}, {} failed",
+        "{}: {finished} finished, {} diverged{early}, {} running, {waiting} waiting{for_trunks}, {} failed",
+        units::count(*runs, "run"),
         diverged.len(),
         running.len(),
         failed.len()

@@ -20,6 +20,7 @@ use super::split::{self, Document, Held, Split};
 use super::tokenizer::{self, Tokenizer};
 use super::{DataError, find, hash};
 use crate::spec::{Data, Part, Source};
+use crate::units::{self, count};
 
 /// Tokens that bytes alone take; a smaller vocabulary is of characters.
 const BYTES: usize = 256;
@@ -228,7 +229,7 @@ impl TextRecipe {
     fn near(&self, Gathered { documents, repeats, .. }: &Gathered<'_>, say: &mut dyn FnMut(&str)) -> NearFacts {
         if *repeats > 0 {
             let remedy = if self.deduplicate { "left out" } else { "kept; data.deduplicate = true leaves them out" };
-            say(&format!("{repeats} documents are exact duplicates of others: {remedy}"));
+            say(&format!("{}, exact duplicates of others: {remedy}", count(*repeats, "document")));
         }
         let contents: Vec<u64> = documents.iter().map(|document| document.content).collect();
         if self.words == Words::Characters {
@@ -252,7 +253,7 @@ impl TextRecipe {
         Gathered { documents, given, ends, .. }: &Gathered<'a>,
         say: &mut dyn FnMut(&str),
     ) -> Result<(Vec<Halves<'a>>, Split), DataError> {
-        say(&format!("splitting {} documents of {}", documents.len(), self.name()));
+        say(&format!("splitting {} of {}", count(documents.len(), "document"), self.name()));
         // All parts at once, so that no part trains on what another is validated on.
         let split = split::split(documents, given, self.words, self.validation_fraction.unwrap_or(0.0), self.seed);
         if split.kept_duplicates > 0 {
@@ -269,7 +270,8 @@ impl TextRecipe {
         // With weights each part is measured by itself.
         let parts = if self.kept_apart() { parts } else { vec![Halves::all(parts)] };
         let (held_out, moved) = (parts.iter().map(|part| part.validation.len()).sum::<usize>(), split.near_duplicates);
-        say(&format!("{held_out} documents for validation; {moved} near-duplicates moved to training"));
+        let [told, near] = [count(held_out, "document"), count(moved, "near-duplicate")];
+        say(&format!("{told} for validation; {near} moved to training"));
         for (at, part) in parts.iter().enumerate() {
             part.check(&self.parts[at].part.path, moved)?;
         }
@@ -333,7 +335,7 @@ impl TextRecipe {
             [texts] if self.source == Source::Text => say(&format!("{}: {}", self.name(), texts.told())),
             parts => {
                 let files: usize = parts.iter().map(|texts| texts.files.len()).sum();
-                say(&format!("reading {files} files of {}", self.name()));
+                say(&format!("reading {} of {}", count(files, "file"), self.name()));
                 if let Some(separators) = self.separators() {
                     say(&separators);
                 }
@@ -429,7 +431,7 @@ fn passed_over<'a>(read: impl Iterator<Item = &'a Documents<'a>>, say: &mut dyn 
     let bad: Vec<(u64, Option<&str>)> = read.map(Documents::bad).collect();
     let count = bad.iter().map(|(count, _)| count).sum();
     if let Some(first) = bad.iter().find_map(|(_, first)| *first) {
-        say(&format!("{count} rows cannot be read and are skipped; the first: {first}"));
+        say(&format!("skipped {} that cannot be read; the first: {first}", units::count(count, "row")));
     }
     count
 }

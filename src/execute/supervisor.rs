@@ -14,6 +14,7 @@ use super::slot::{Said, Slot, Worker};
 use super::{Display, Event, REQUEUE, Tally, retry};
 use crate::ledger::{Failure, FailureClass, Ledger, LedgerError};
 use crate::plan::{PlannedRun, RunId};
+use crate::units::count;
 
 /// Why a sweep could not go on.
 #[derive(Debug, Error)]
@@ -143,7 +144,8 @@ impl Supervisor<'_, '_> {
                     // Nothing to claim and yet something to do: another process, perhaps of a sweep that was killed
                     // just now, holds it.
                     if !std::mem::replace(&mut waiting, true) {
-                        self.display.say(&format!("waiting for {} runs that another process holds", self.pending()));
+                        self.display
+                            .say(&format!("waiting for {} that another process holds", count(self.pending(), "run")));
                     }
                 }
                 self.ledger.beat();

@@ -10,6 +10,7 @@ use super::tracked::{FINISHED, Fields, Tracked, UNENDED};
 use super::{ImportError, log, mlflow, tensorboard, trainer, wandb};
 use crate::fit::table::{self, Columns, Field};
 use crate::lines::flat;
+use crate::units;
 
 /// How a folder of logs is to be read.
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +75,9 @@ pub fn gather(path: &Path, asked: Asked<'_>) -> Result<Option<Gathered>, ImportE
             runs = kind(path)?;
         } else if let Some(more) = kind(path).ok().map(|runs| runs.len()).filter(|more| *more > 0) {
             gathered.notes.push(format!(
-                "{}: {name} there tell of {more} runs too, and are not read; give their folder for these",
-                path.display()
+                "{}: {name} there tell of {} too, and are not read; give their folder for these",
+                path.display(),
+                units::count(more, "run")
             ));
         }
     }
@@ -109,7 +111,7 @@ impl Gathered {
         }
         let of_run = |what: &str| format!("{}: {what}", path.display());
         if skipped > 0 {
-            self.notes.push(of_run(&format!("{skipped} lines are not understood and are skipped")));
+            self.notes.push(of_run(&format!("skipped {} that cannot be understood", units::count(skipped, "line"))));
         }
         self.notes.extend(course.notes.iter().map(|note| of_run(note)));
         for (name, value) in flat(settings).into_iter().filter(|(_, value)| !value.is_null() && !is_no_number(value)) {

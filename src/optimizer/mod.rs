@@ -2,8 +2,8 @@
 //! beside AdamW's, and the step itself.
 //!
 //! A step is written once, over the [`Number`]s of `number.rs`: a kernel of the CPU runs it on each number, other devices on
-//! whole tensors, and tests in f64. To add an optimizer, add its file, its name in [`OptimizerKind`] and its line in
-//! [`OptimizerKind::part`].
+//! whole tensors, and tests in f64. To add an optimizer, add its file, its name in [`OptimizerKind`] and in
+//! `ALL`, and its line in [`OptimizerKind::part`]; where its step is chosen, the compiler asks for it.
 
 // A step that is not inlined would be compiled for the baseline instead of the instructions chosen at run time.
 #![allow(clippy::inline_always)]

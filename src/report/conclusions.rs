@@ -7,7 +7,7 @@ use crate::fit::approaches::least::LAW_BUDGETS;
 use crate::fit::transfer::frontier::{BudgetSaving, Comparison};
 use crate::fit::transfer::rates::Group;
 use crate::fit::{Estimate, Status};
-use crate::units::Flops;
+use crate::units::{self, Flops};
 
 /// A forecast further beyond the largest budget than this factor is called far.
 const FAR: f64 = 10.0;
@@ -52,7 +52,7 @@ pub fn warnings(input: &ReportInput<'_>) -> Vec<String> {
     }
     warnings.extend(one_seed(input));
     if !input.failed.is_empty() {
-        let n = words::count(input.failed.len(), "run");
+        let n = units::count(input.failed.len(), "run");
         warnings.push(format!("{n} ended without a final loss and {} not used in any fit.", verb(input.failed.len())));
     }
     warnings.extend(below_entropy(input));
@@ -77,7 +77,7 @@ fn too_few_budgets(fit: &Approach2) -> Option<String> {
         format!(
             "{} {has} a minimum inside the range of sizes. With fewer than {LAW_BUDGETS} the data cannot show \
              whether the optimum follows a power law: add budgets.",
-            words::count(found, "budget")
+            units::count(found, "budget")
         )
     })
 }

@@ -4,7 +4,7 @@ use crate::fit::approaches::headline;
 use crate::fit::approaches::optimal::TokensPerParam;
 use crate::fit::{Estimate, Status};
 use crate::observation::Counting;
-use crate::units::{Flops, Params};
+use crate::units::{Flops, Params, count};
 
 /// What is counted as a parameter, in words.
 pub const fn counting(counting: Counting) -> &'static str {
@@ -111,11 +111,6 @@ pub fn approach(name: &str) -> String {
 /// An approach in a word or two.
 pub fn approach_short(name: &str) -> String {
     if name == "vpnls" { "VPNLS".to_owned() } else { format!("approach {name}") }
-}
-
-/// `1 run`, `2 runs`.
-pub fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 /// `1 run was`, `2 runs were`.

@@ -1,9 +1,12 @@
 //! Numbers of docs/reproduction.md, of the README and of results/bench/README.md are those of committed tables and fits.
 
 mod bench;
+mod grids;
 mod intervals;
 mod page;
+mod plans;
 mod prose;
+mod surfaces;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -124,7 +127,9 @@ pub fn exponent(fit: &Value, of: &str) -> Vec<f64> {
 static CELLS: LazyLock<Vec<Cell>> = LazyLock::new(|| {
     let page = read("docs/reproduction.md");
     let bench = read("results/bench/README.md");
-    [page::tables_of(&page), prose::sentences(&page), bench::tables_of(&bench)].into_iter().flatten().collect()
+    let readme = read("README.md");
+    let all = [page::tables_of(&page), prose::sentences(&page), bench::tables_of(&bench), grids::readme(&readme)];
+    all.into_iter().flatten().collect()
 });
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Cell, approach2, exponent, fits, law, optimum, read, rows, surface, tables};
+use super::{Cell, approach2, exponent, fits, law, optimum, plans, read, rows, surface, tables};
 
 fn answer(page: &str) -> Vec<Cell> {
     let fits = fits("isoflop");
@@ -130,6 +130,6 @@ fn published(page: &str) -> Vec<Cell> {
 
 /// All cells of the page that have a source.
 pub fn tables_of(page: &str) -> Vec<Cell> {
-    let all = [answer, judged, causes, tuning, texts, kaplan, published];
+    let all = [answer, judged, causes, tuning, texts, kaplan, published, plans::cells];
     all.into_iter().flat_map(|cells| cells(page)).collect()
 }

@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Cell, Row, approach2, fits, law, optimum, rows};
+use super::{Cell, Row, approach2, fits, grids, law, optimum, rows, surfaces};
 
 /// What stands between two pieces of a page, of which the first stands once.
-fn between<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
+pub fn between<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
     assert_eq!(page.matches(from).count(), 1, "{from}");
     let (_, rest) = page.split_once(from).unwrap();
     rest.split_once(to).unwrap_or_else(|| panic!("{to:?} is not behind {from:?}")).0
 }
 
-fn number(row: &Row, column: &str) -> f64 {
+pub fn number(row: &Row, column: &str) -> f64 {
     row[column].parse().unwrap_or_else(|error| panic!("{column}: {error}"))
 }
 
 /// A run by its budget and shape.
-fn shape(row: &Row) -> [&str; 3] {
+pub fn shape(row: &Row) -> [&str; 3] {
     ["flop_budget", "width", "depth"].map(|column| &row[column][..])
 }
 
@@ -117,5 +117,6 @@ fn of_runs(page: &str) -> Vec<Cell> {
 /// All sentences that have a source.
 pub fn sentences(page: &str) -> Vec<Cell> {
     let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
-    [of_fits(&page), of_tuning(&page), of_causes(&page), of_runs(&page)].into_iter().flatten().collect()
+    let all = [of_fits, of_tuning, of_causes, of_runs, grids::sentences, surfaces::sentences];
+    all.into_iter().flat_map(|sentences| sentences(&page)).collect()
 }

@@ -9,8 +9,7 @@ use crate::fit::formula::{self, Data};
 use crate::fit::laws::written::{self, Written};
 use crate::fit::{Bootstrap, Status};
 use crate::observation::{Counting, Observation};
-use crate::report::words;
-use crate::units::{Loss, Params, Tokens};
+use crate::units::{self, Loss, Params, Tokens};
 
 /// Runs of one kind, and rows of a law, that are named before the rest is counted.
 const MOST_NAMED: usize = 3;
@@ -24,7 +23,7 @@ pub(super) fn look(group: &mut Group<Observation>, args: &FitArgs) -> Vec<Outlie
         return found;
     }
     let of = group.name.as_ref().map_or_else(String::new, |name| format!(" of '{name}'"));
-    let (count, all) = (found.len(), words::count(group.rows.len(), "run"));
+    let (count, all) = (found.len(), units::count(group.rows.len(), "run"));
     let told = told(&found);
     let stays = |(i, _): &(usize, &Observation)| found.iter().all(|outlier| outlier.index != *i);
     let kept: Vec<Observation> = group.rows.iter().enumerate().filter(stays).map(|(_, run)| run.clone()).collect();

@@ -11,7 +11,7 @@ use super::program;
 use crate::data::{self, Corpus};
 use crate::fit::approaches::least::{CURVE_SIZES, LAW_BUDGETS, SURFACE};
 use crate::observation::Counting;
-use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError};
+use crate::plan::{self, CorpusFacts, LeftOut, Plan, PlanError, UNSEEN_CORPUS};
 use crate::spec::{self, Data, Point, Spec};
 use crate::units::Flops;
 
@@ -28,17 +28,37 @@ pub struct Corpora {
 impl Corpora {
     /// Prepares the corpora that are not in the cache.
     pub fn of(spec: &Spec, cache: &Path) -> anyhow::Result<Self> {
-        let mut known: Vec<(Data, usize, CorpusFacts)> = Vec::new();
-        let inputs = program::inputs(spec)?;
-        let points = spec.points()?;
-        for point in &points {
+        for point in spec.points()? {
             data::check_scores(&point.spec.data).context("the corpus of [data]")?;
         }
-        for point in points {
+        Self::each(spec, |spec| Ok(prepared(spec, cache)?.facts()))
+    }
+
+    /// Reads no text: the vocabulary is the one that the spec writes, and no text is too short.
+    pub fn unseen(spec: &Spec) -> anyhow::Result<Self> {
+        Self::each(spec, |spec| {
+            let vocab = spec.data.vocab.context(
+                "the spec has no data.vocab, so the size of the vocabulary is known from the corpus or its tokenizer alone: \
+                 add --set data.vocab=N, and --set data.tokenizer= where it names one",
+            )?;
+            Ok(CorpusFacts {
+                vocab: vocab as usize,
+                train_tokens: spec.data.train_tokens.map(|tokens| tokens as u64),
+                validation_tokens: None,
+                fingerprint: UNSEEN_CORPUS.to_owned(),
+                inputs: None,
+            })
+        })
+    }
+
+    /// Finds out about every distinct corpus once.
+    fn each(spec: &Spec, find: impl Fn(&Spec) -> anyhow::Result<CorpusFacts>) -> anyhow::Result<Self> {
+        let mut known: Vec<(Data, usize, CorpusFacts)> = Vec::new();
+        let inputs = program::inputs(spec)?;
+        for point in spec.points()? {
             let (data, context) = (&point.spec.data, point.spec.model.context);
             if !known.iter().any(|(d, c, _)| d == data && *c == context) {
-                let corpus = prepared(&point.spec, cache)?;
-                let facts = CorpusFacts { inputs: inputs.clone(), ..corpus.facts() };
+                let facts = CorpusFacts { inputs: inputs.clone(), ..find(&point.spec)? };
                 known.push((data.clone(), context, facts));
             }
         }

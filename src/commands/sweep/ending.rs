@@ -10,6 +10,7 @@ use crate::execute::Tally;
 use crate::ledger::{Ledger, Losses, REHEARSED, conflict_warning};
 use crate::report::words;
 use crate::spec::Spec;
+use crate::units;
 
 /// Fits and reports when all runs are over.
 pub(super) fn finish(ledger: &Ledger, spec: &Spec, cache: &Path, tally: &Tally) -> anyhow::Result<ExitCode> {
@@ -41,7 +42,7 @@ fn conclude(ledger: &Ledger, tally: &Tally) -> anyhow::Result<()> {
         tell!("run {run} {how}");
     }
     if let Some(more @ 1..) = diverged.len().checked_sub(LISTED) {
-        tell!("{} diverged: runs.csv lists them", words::count(more, "more run"));
+        tell!("{} diverged: runs.csv lists them", units::count(more, "more run"));
     }
     for (device, reason) in &tally.quarantined {
         tell!("device {device} failed several runs in a row and got no more: {reason}");
@@ -61,7 +62,7 @@ fn conclude(ledger: &Ledger, tally: &Tally) -> anyhow::Result<()> {
         None => {}
     }
     if !tally.failed.is_empty() {
-        tell!("{} failed:", words::count(tally.failed.len(), "run"));
+        tell!("{} failed:", units::count(tally.failed.len(), "run"));
         for (run, failure) in tally.failed.iter().take(LISTED) {
             tell!("  {run}: {failure}");
         }
@@ -81,7 +82,7 @@ fn last_words(ledger: &Ledger, tally: &Tally, derived: &results::Derived) -> any
     let counts = [("finished", tally.finished), ("diverged", tally.diverged.len())];
     let more = [("stopped early", tally.stopped.len()), ("failed", tally.failed.len()), ("not trained", tally.pending)];
     let counted = counts.iter().chain(&more).filter(|(what, count)| *count > 0 || *what == "finished");
-    let counted: Vec<String> = counted.map(|(what, count)| format!("{} {what}", words::count(*count, "run"))).collect();
+    let counted: Vec<String> = counted.map(|(what, count)| format!("{} {what}", units::count(*count, "run"))).collect();
     let report = ledger.dir().join("report.html");
     let mut lines = vec![lead, answer.limits.clone(), format!("{}. Report: {}", counted.join(", "), report.display())];
     lines.extend(trunks::spent(ledger)?);

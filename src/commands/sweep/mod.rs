@@ -23,7 +23,7 @@ use crate::plan::PlannedRun;
 use crate::shell;
 use crate::spec::Spec;
 use crate::trainer::DeviceInfo;
-use crate::units::Flops;
+use crate::units::{Flops, count};
 
 /// Runs the command.
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
@@ -215,19 +215,20 @@ fn announce(ledger: &Ledger, opened: &Opened, per_device: usize, before: &Tally)
     let flops = Flops(runs.iter().map(PlannedRun::flops_spent).sum());
     let left_out = match ledger.plan().left_out.len() {
         0 => String::new(),
-        count => format!(", {count} points of the grid left out (`runner plan` tells why)"),
+        points => format!(", {} of the grid left out (`runner plan` tells why)", count(points, "point")),
     };
     let what = if ledger.is_choosing() { "candidates" } else { "runs" };
     tell!("{} {what}, {flops} FLOPs{left_out}, into {}", runs.len(), ledger.dir().display());
     if let Some(less) = ledger.grown_from() {
         let more = runs.len() - less;
-        tell!("the sweep grows by {more} runs; the earlier spec is kept in {}", ledger.dir().join("specs").display());
+        let specs = ledger.dir().join("specs");
+        tell!("the sweep grows by {}; the earlier spec is kept in {}", count(more, "run"), specs.display());
     }
     let done = ledger.wanted().len() - before.pending;
     if done > 0 {
         tell!("{done} of them are done already");
     }
     if before.pending > 0 || ledger.is_choosing() {
-        tell!("{} slots on {opened}", per_device * opened.devices.len());
+        tell!("{} on {opened}", count(per_device * opened.devices.len(), "slot"));
     }
 }

@@ -18,6 +18,7 @@ use crate::ledger::{Ledger, Losses};
 use crate::named;
 use crate::report::words;
 use crate::spec::{self, Launcher, Spec};
+use crate::units;
 
 /// Time between two looks at the queue, which controllers of busy clusters bear.
 const POLL: Duration = Duration::from_secs(10);
@@ -94,7 +95,7 @@ fn require_cards(cards: usize, launcher: &Launcher) -> anyhow::Result<()> {
             asked == cards,
             "train.cards = {cards}: a task of [launcher] trains one run at a time and gets {}; write gres = \"gpu:{cards}\", or \
              train.cards = {}, which makes the same runs",
-            words::count(asked, "card"),
+            units::count(asked, "card"),
             asked.max(1)
         ),
         Asked::Untold(option) => tell!(
@@ -176,7 +177,7 @@ impl Sweep<'_> {
         let tasks = self.launcher.workers.min(pending);
         let script = |name: &str| self.script(&dir, tasks, name);
         let submission = Submission::submit(ledger, &self.client, &self.spec.name, tasks, script)?;
-        let (runs, workers) = (words::count(pending, "run"), words::count(tasks, "worker"));
+        let (runs, workers) = (units::count(pending, "run"), units::count(tasks, "worker"));
         tell!("{runs} to train; submitted array {} of {workers}", number(&submission));
         Ok(submission)
     }

@@ -7,7 +7,7 @@ use crate::fit::table::{self, Columns, Field, Options, TableError};
 use crate::ledger::REHEARSED;
 use crate::observation::{Counting, Observation};
 use crate::spec::{Sweep, Tuned};
-use crate::units::Flops;
+use crate::units::{Flops, count};
 
 /// What was known before the first run.
 #[derive(Debug, Default)]
@@ -74,8 +74,8 @@ impl Known {
             .iter()
             .fold((f64::INFINITY, 0.0_f64), |(low, high), run| (low.min(run.flops), high.max(run.flops)));
         self.said.push(format!(
-            "{} runs of {} are known already, from {} to {} FLOPs",
-            table.rows.len(),
+            "known already: {} of {}, from {} to {} FLOPs",
+            count(table.rows.len(), "run"),
             path.display(),
             Flops(low),
             Flops(high)

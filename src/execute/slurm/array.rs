@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::units::count;
+
 /// How an array stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArrayState {
@@ -36,11 +38,11 @@ pub enum ArrayState {
 impl fmt::Display for ArrayState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pending { tasks, reason, start: None } => write!(f, "{tasks} tasks pending ({reason})"),
+            Self::Pending { tasks, reason, start: None } => write!(f, "{} pending ({reason})", count(*tasks, "task")),
             Self::Pending { tasks, reason, start: Some(start) } => {
-                write!(f, "{tasks} tasks pending ({reason}), the first not before {start}")
+                write!(f, "{} pending ({reason}), the first not before {start}", count(*tasks, "task"))
             }
-            Self::Running { running, pending } => write!(f, "{running} tasks running, {pending} pending"),
+            Self::Running { running, pending } => write!(f, "{} running, {pending} pending", count(*running, "task")),
             Self::Gone { cancelled: false } => write!(f, "all tasks have ended"),
             Self::Gone { cancelled: true } => write!(f, "cancelled"),
             Self::Unknown { said } => write!(f, "unknown, Slurm has no answer: {said}"),

@@ -109,7 +109,7 @@ impl<'a> Pool<'a> {
         let bound = self.law.bind(&rows)?;
         let (measure, away) = (self.options.measure, self.away_of(&self.bought));
         for _ in 0..looks {
-            copies.learn(Lesson { bound: &bound, data: &rows, places: &self.bought, away: &away, measure });
+            copies.learn(Lesson { bound: &bound, places: &self.bought, away: &away, measure });
         }
         Ok(copies)
     }

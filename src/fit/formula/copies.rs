@@ -14,7 +14,6 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use super::data::Data;
 use super::law::Bound;
 use super::solve::{Coordinates, Measure, Range, Residual, Scale, Weighted, with_linear};
 use crate::fit::numerics::bootstrap::median;
@@ -41,8 +40,6 @@ const ELSEWHERE: f64 = 0.3;
 pub struct Lesson<'a> {
     /// The law over them.
     pub bound: &'a Bound<'a>,
-    /// The rows themselves.
-    pub data: &'a Data,
     /// Where those whose losses are known stand in the pool; the others come behind them, with any losses.
     pub places: &'a [usize],
     /// How far each of these is from the region.
@@ -108,7 +105,7 @@ impl Copies {
 
     /// Fits all copies to some rows.
     pub fn learn(&mut self, lesson: Lesson<'_>) {
-        let known = &lesson.data.loss[..lesson.places.len()];
+        let known = &lesson.bound.data.loss[..lesson.places.len()];
         let scale = if lesson.measure.residual == Residual::Log { 1.0 } else { median(known.to_vec()) };
         if self.rounds == 0 {
             self.noise = NOISE.0 * scale;
@@ -143,7 +140,7 @@ impl Copies {
 
     /// What each row counts if noise grows so: all that is elsewhere together as one row, as uncertain as it is.
     fn weights(&self, lesson: Lesson<'_>, scale: f64, growth: f64) -> Vec<f64> {
-        let (known, all) = (lesson.places.len(), lesson.data.len());
+        let (known, all) = (lesson.places.len(), lesson.bound.data.len());
         let elsewhere = (self.noise / (ELSEWHERE * scale)).powi(2) / (all - known).max(1) as f64;
         let near = lesson.away.iter().map(|away| grown(growth, *away).powi(-2));
         near.chain((known..all).map(|_| elsewhere)).collect()
@@ -151,13 +148,13 @@ impl Copies {
 
     /// The losses of a copy.
     fn losses(&self, lesson: Lesson<'_>, scale: f64, copy: usize) -> Vec<f64> {
-        let known = &lesson.data.loss[..lesson.places.len()];
+        let known = &lesson.bound.data.loss[..lesson.places.len()];
         let noise = &self.moved[copy];
         let all = noise.last().map_or(0.0, |z| ELSEWHERE * scale * z);
         let usual = median(known.to_vec());
         let rows = known.iter().zip(lesson.places.iter().zip(lesson.away));
         let own = rows.map(|(loss, (row, away))| (*loss, self.noise(*away) * noise[*row]));
-        let others = (known.len()..lesson.data.len()).map(|_| (usual, all));
+        let others = (known.len()..lesson.bound.data.len()).map(|_| (usual, all));
         let moved = own.chain(others);
         match lesson.measure.residual {
             Residual::Log => moved.map(|(loss, by)| loss * by.exp()).collect(),
@@ -183,14 +180,14 @@ impl Copies {
 
     /// The best of some draws.
     fn start(&self, lesson: Lesson<'_>, weights: &[f64], number: u64) -> Vec<f64> {
-        let Lesson { bound, data, measure, .. } = lesson;
-        let ranges: Vec<Range> = (0..bound.numbers.len()).map(|k| Range::of(bound, k, data)).collect();
+        let Lesson { bound, measure, .. } = lesson;
+        let ranges = Range::all(bound);
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
         rng.set_stream(number);
         let mut draw = || {
             let values: Vec<f64> = ranges.iter().map(|range| range.draw(&mut rng)).collect();
             let predicted = bound.predict(&with_linear(bound, measure, weights, values.clone()));
-            let rows = predicted.iter().zip(bound.loss).zip(weights);
+            let rows = predicted.iter().zip(&bound.data.loss).zip(weights);
             let cost: f64 = rows.map(|((p, l), weight)| weight * measure.cost(measure.of(*p, *l))).sum();
             (if cost.is_finite() { cost } else { f64::INFINITY }, values)
         };
@@ -237,7 +234,7 @@ impl Copies {
     fn noise_that(&self, lesson: Lesson<'_>, scale: f64, growth: f64) -> Noise {
         let Lesson { bound, places, away, measure, .. } = lesson;
         let squares = |values: &Vec<f64>| -> f64 {
-            let known = bound.predict(values).into_iter().zip(bound.loss).zip(away);
+            let known = bound.predict(values).into_iter().zip(&bound.data.loss).zip(away);
             known.map(|((p, l), away)| (measure.of(p, *l) / grown(growth, *away)).powi(2)).sum()
         };
         let of_copies: Vec<f64> = self.values.par_iter().map(squares).collect();
@@ -248,12 +245,11 @@ impl Copies {
         let weights = self.weights(lesson, scale, growth);
         let settled = best.par_iter().map(|copy| {
             let from = (&self.begun[*copy][..], &self.values[*copy][..]);
-            squares(&self.descend(lesson, (bound.loss, &weights), from, AGAIN).1).min(of_copies[*copy])
+            squares(&self.descend(lesson, (&bound.data.loss, &weights), from, AGAIN).1).min(of_copies[*copy])
         });
         let least = settled.reduce(|| f64::INFINITY, f64::min);
         let (expected, counts) = NOISE;
-        let free = bound.numbers.iter().filter(|number| number.is_free()).count();
-        let rows = (places.len() as f64 - free as f64).max(0.0);
+        let rows = (places.len() as f64 - bound.free() as f64).max(0.0);
         let known = places.len() as f64;
         let usual = away.iter().map(|away| grown(growth, *away).powi(2)).sum::<f64>() / known;
         let variance = (counts * (expected * scale).powi(2) / usual + least) / (counts + rows);

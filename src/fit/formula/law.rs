@@ -171,8 +171,8 @@ pub struct Bound<'a> {
     pub law: &'a Law,
     /// What is looked for, in the order of every list of values.
     pub numbers: Vec<Number>,
-    /// What was measured.
-    pub loss: &'a [f64],
+    /// The rows.
+    pub data: &'a Data,
     tape: Tape,
 }
 
@@ -201,7 +201,7 @@ impl Law {
             }));
         }
         let tape = Tape::new(&self.formula, &self.tree, &slots, numbers.len(), data)?;
-        Ok(Bound { law: self, numbers, loss: &data.loss, tape })
+        Ok(Bound { law: self, numbers, data, tape })
     }
 
     /// The law written so that laws which differ in names alone are the same.
@@ -269,6 +269,16 @@ impl Bound<'_> {
         let mut out = Vec::new();
         self.tape.run(values, &mut out, Some(slopes));
         out
+    }
+
+    /// How many numbers are looked for.
+    pub fn free(&self) -> usize {
+        self.numbers.iter().filter(|number| number.is_free()).count()
+    }
+
+    /// Weights by which every row counts as much as the others.
+    pub(in crate::fit) fn even(&self) -> Vec<f64> {
+        vec![1.0; self.data.len()]
     }
 
     /// The unknown of a number.

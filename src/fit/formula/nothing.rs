@@ -6,7 +6,6 @@
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::data::Data;
 use super::law::Bound;
 use super::solve::{Measure, Range, Solution, descend, with_linear};
 use crate::fit::numerics::bootstrap::root_mean_square;
@@ -37,15 +36,9 @@ pub struct Gone {
     pub starts: Vec<Vec<f64>>,
 }
 
-/// How much residuals change with a factor of a number, as a root mean square.
-pub fn size(slopes: &[f64]) -> f64 {
-    root_mean_square(slopes)
-}
-
 /// Whether rows do not speak against other numbers than the best, with which the objective is this.
 pub(super) fn is_as_good(objective: f64, best: &Solution, bound: &Bound<'_>) -> bool {
-    let free = bound.numbers.iter().filter(|number| number.is_free()).count();
-    let noise = 2.0 * best.objective / (bound.loss.len() as f64 - free as f64).max(1.0);
+    let noise = 2.0 * best.objective / (bound.data.len() as f64 - bound.free() as f64).max(1.0);
     2.0 * (objective - best.objective) <= AGAINST * noise
 }
 
@@ -56,14 +49,14 @@ fn vanished(bound: &Bound<'_>, best: &Solution, measure: Measure) -> Vec<usize> 
         let (low, high) = bound.numbers[*k].range;
         bound.numbers[*k].is_free() && best.moves_by_factors(*k) && low <= 0.0 && high > 0.0
     };
-    (0..bound.numbers.len()).filter(may).filter(|k| size(&information.slopes[*k]) < NOTHING).collect()
+    (0..bound.numbers.len()).filter(may).filter(|k| root_mean_square(&information.slopes[*k]) < NOTHING).collect()
 }
 
 /// The numbers that went to zero, each held where it would count; and a better solution, where holding one led to it.
-pub fn look(bound: &Bound<'_>, data: &Data, best: Solution, measure: Measure, seed: u64) -> (Solution, Vec<Gone>) {
+pub fn look(bound: &Bound<'_>, best: Solution, measure: Measure, seed: u64) -> (Solution, Vec<Gone>) {
     let gone = |best: &Solution| -> Vec<Gone> {
         let numbers = vanished(bound, best, measure).into_iter();
-        numbers.filter_map(|k| held(bound, data, k, best, measure, seed)).collect()
+        numbers.filter_map(|k| held(bound, k, best, measure, seed)).collect()
     };
     let mut found = gone(&best);
     let mut best = best;
@@ -81,11 +74,11 @@ pub fn look(bound: &Bound<'_>, data: &Data, best: Solution, measure: Measure, se
 }
 
 /// One number held at values where it counts; nothing where it counts at none.
-fn held(bound: &Bound<'_>, data: &Data, number: usize, best: &Solution, measure: Measure, seed: u64) -> Option<Gone> {
+fn held(bound: &Bound<'_>, number: usize, best: &Solution, measure: Measure, seed: u64) -> Option<Gone> {
     let information = best.information(bound, measure);
-    let ranges: Vec<Range> = (0..bound.numbers.len()).map(|k| Range::of(bound, k, data)).collect();
-    let weights = vec![1.0; bound.loss.len()];
-    let mut held = bound.law.bind(data).ok()?;
+    let ranges = Range::all(bound);
+    let weights = bound.even();
+    let mut held = bound.law.bind(bound.data).ok()?;
     let (mut found, mut counts): (Vec<(f64, Vec<f64>)>, f64) = (Vec::new(), f64::INFINITY);
     for share in SHARES {
         for start in 0..STARTS {
@@ -94,7 +87,7 @@ fn held(bound: &Bound<'_>, data: &Data, number: usize, best: &Solution, measure:
             let mut values = best.values.clone();
             for k in (0..values.len()).filter(|k| *k != number && bound.numbers[*k].is_free()) {
                 // Its exponent may be anywhere, for nothing depends on that either.
-                let is_open = start % 2 == 1 && size(&information.slopes[k]) < 1e-3;
+                let is_open = start % 2 == 1 && root_mean_square(&information.slopes[k]) < 1e-3;
                 if !bound.unknown(k).linear && start > 0 && (is_open || start % 2 == 0) {
                     values[k] = ranges[k].draw(&mut rng);
                 }
@@ -133,8 +126,11 @@ fn that_counts(bound: &Bound<'_>, values: &[f64], number: usize, share: f64) -> 
         values[number] = ln.exp();
         let changed = bound.predict(&values);
         // Of what was measured: with the others anywhere the law may say anything.
-        let each =
-            changed.iter().zip(&base).zip(bound.loss).map(|((changed, base), loss)| ((changed - base) / loss).abs());
+        let each = changed
+            .iter()
+            .zip(&base)
+            .zip(&bound.data.loss)
+            .map(|((changed, base), loss)| ((changed - base) / loss).abs());
         each.fold(0.0, |most: f64, one| if one.is_finite() { most.max(one) } else { f64::INFINITY })
     };
     let (mut low, mut high) = (-690.0, bound.numbers[number].range.1.ln().min(690.0));

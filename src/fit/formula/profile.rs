@@ -3,7 +3,6 @@
 //! A search that stops in a flat valley stops in most resamples near the same place, and the interval looks narrow. So each number is
 //! held outside of its interval, the others are fitted again, and the objective tells.
 
-use super::data::Data;
 use super::law::Bound;
 use super::nothing::{PATIENCE, is_as_good};
 use super::solve::{Measure, Solution, descend, with_linear};
@@ -16,7 +15,6 @@ use crate::fit::Estimate;
 /// fifteen times the noise, and four would be enough.
 pub fn as_good_outside(
     bound: &Bound<'_>,
-    data: &Data,
     best: &Solution,
     measure: Measure,
     intervals: &[Estimate],
@@ -28,7 +26,7 @@ pub fn as_good_outside(
     });
     tried.find_map(|(k, end)| {
         let values = farther(best, k, end)?;
-        is_as_good(held_at(bound, data, best, measure, k, values)?, best, bound).then_some((k, values[1]))
+        is_as_good(held_at(bound, best, measure, k, values)?, best, bound).then_some((k, values[1]))
     })
 }
 
@@ -55,16 +53,9 @@ fn farther(best: &Solution, number: usize, end: f64) -> Option<[f64; 2]> {
 }
 
 /// The objective with a number held at the last of some values, to which the others follow from one to the next.
-fn held_at(
-    bound: &Bound<'_>,
-    data: &Data,
-    best: &Solution,
-    measure: Measure,
-    number: usize,
-    path: [f64; 2],
-) -> Option<f64> {
-    let weights = vec![1.0; bound.loss.len()];
-    let mut held = bound.law.bind(data).ok()?;
+fn held_at(bound: &Bound<'_>, best: &Solution, measure: Measure, number: usize, path: [f64; 2]) -> Option<f64> {
+    let weights = bound.even();
+    let mut held = bound.law.bind(bound.data).ok()?;
     let (mut values, mut objective) = (best.values.clone(), f64::INFINITY);
     for value in path {
         held.numbers[number].range = (value, value);

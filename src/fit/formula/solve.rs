@@ -11,7 +11,6 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::data::Data;
 use super::error::FormulaError;
 use super::law::{Bound, Number};
 use super::unknowns::Unknown;
@@ -195,8 +194,8 @@ const FINALISTS: usize = 6;
 const ASKED: u64 = 16;
 
 /// The numbers on which no row depends, wherever a search may start: a half-life where nothing is repeated, say.
-pub fn untold(bound: &Bound<'_>, data: &Data, seed: u64) -> Vec<usize> {
-    let ranges: Vec<Range> = (0..bound.numbers.len()).map(|k| Range::of(bound, k, data)).collect();
+pub fn untold(bound: &Bound<'_>, seed: u64) -> Vec<usize> {
+    let ranges = Range::all(bound);
     let mut untold: Vec<bool> = bound.numbers.iter().map(Number::is_free).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut slopes, mut seen) = (Vec::new(), false);
@@ -215,16 +214,16 @@ pub fn untold(bound: &Bound<'_>, data: &Data, seed: u64) -> Vec<usize> {
 }
 
 /// The best of `starts` starts, each refined; nothing where the law is no number from any of them.
-pub fn solve(bound: &Bound<'_>, data: &Data, measure: Measure, starts: usize, seed: u64) -> Option<Solution> {
-    let weights = vec![1.0; bound.loss.len()];
-    let ranges: Vec<Range> = (0..bound.numbers.len()).map(|k| Range::of(bound, k, data)).collect();
+pub fn solve(bound: &Bound<'_>, measure: Measure, starts: usize, seed: u64) -> Option<Solution> {
+    let weights = bound.even();
+    let ranges = Range::all(bound);
     let draw = |k: usize| {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(k as u64);
         let values: Vec<f64> = ranges.iter().map(|range| range.draw(&mut rng)).collect();
         let values = with_linear(bound, measure, &weights, values);
         let predicted = bound.predict(&values);
-        let cost: f64 = predicted.iter().zip(bound.loss).map(|(p, l)| measure.cost(measure.of(*p, *l))).sum();
+        let cost: f64 = predicted.iter().zip(&bound.data.loss).map(|(p, l)| measure.cost(measure.of(*p, *l))).sum();
         (if cost.is_finite() { cost } else { f64::INFINITY }, values)
     };
     let mut drawn: Vec<(f64, Vec<f64>)> = (0..starts * SCREENED).into_par_iter().map(draw).collect();
@@ -241,7 +240,7 @@ pub fn solve(bound: &Bound<'_>, data: &Data, measure: Measure, starts: usize, se
     ends.dedup_by(|a, b| (a.0.value - b.0.value).abs() <= 1e-9 * b.0.value);
     let total = ends.len();
     ends[..total.min(FINALISTS)].par_iter_mut().for_each(|(end, coordinates)| {
-        let objective = Weighted { bound, loss: bound.loss, measure, weights: &weights, coordinates };
+        let objective = Weighted { bound, loss: &bound.data.loss, measure, weights: &weights, coordinates };
         *end = minimize(&objective, &coordinates.bounds, &end.x, LAST);
     });
     let least = ends.iter().map(|(end, _)| end.value).fold(f64::INFINITY, f64::min);
@@ -257,10 +256,10 @@ pub fn solve(bound: &Bound<'_>, data: &Data, measure: Measure, starts: usize, se
 }
 
 /// Why [`solve`] found nothing: the place where the law stops being a number, from the first start.
-pub fn nowhere(bound: &Bound<'_>, data: &Data, measure: Measure, seed: u64) -> FormulaError {
+pub fn nowhere(bound: &Bound<'_>, measure: Measure, seed: u64) -> FormulaError {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let drawn = (0..bound.numbers.len()).map(|k| Range::of(bound, k, data).draw(&mut rng)).collect();
-    let values = with_linear(bound, measure, &vec![1.0; bound.loss.len()], drawn);
+    let drawn = Range::all(bound).iter().map(|range| range.draw(&mut rng)).collect();
+    let values = with_linear(bound, measure, &bound.even(), drawn);
     bound.breaks(&values).unwrap_or_else(|| {
         let what = "what this predicts is not above zero for every row, from any start: say with --unknown in which ranges the \
                     unknowns lie, or fit --residuals plain";
@@ -277,18 +276,14 @@ pub(super) fn descend(
     patience: Patience,
 ) -> (End, Coordinates) {
     let coordinates = Coordinates::around(bound, values);
-    let objective = Weighted { bound, loss: bound.loss, measure, weights, coordinates: &coordinates };
+    let objective = Weighted { bound, loss: &bound.data.loss, measure, weights, coordinates: &coordinates };
     let end = minimize(&objective, &coordinates.bounds, &coordinates.inner(values), patience);
     (end, coordinates)
 }
 
-/// The law fitted again from `near`, with rows weighed, as resamples do; nothing where it is no number.
-pub fn again(bound: &Bound<'_>, measure: Measure, weights: &[f64], near: &[f64]) -> Option<Vec<f64>> {
-    again_from(bound, measure, weights, &[near])
-}
-
-/// The same from several places, of which the best counts: what went to zero in the rows may come back in a resample.
-pub fn again_from(bound: &Bound<'_>, measure: Measure, weights: &[f64], starts: &[&[f64]]) -> Option<Vec<f64>> {
+/// The law fitted again from some places, of which the best counts, with rows weighed as resamples do; nothing where it is no number.
+/// Several places, since what went to zero in the rows may come back in a resample.
+pub fn again(bound: &Bound<'_>, measure: Measure, weights: &[f64], starts: &[&[f64]]) -> Option<Vec<f64>> {
     const DRAW: Patience = Patience { iterations: 150, gain: 1e-7 };
     let ends = starts.iter().map(|near| descend(bound, measure, weights, near, DRAW));
     let best = ends.filter(|(end, _)| end.value.is_finite()).min_by(|a, b| a.0.value.total_cmp(&b.0.value));
@@ -298,7 +293,7 @@ pub fn again_from(bound: &Bound<'_>, measure: Measure, weights: &[f64], starts: 
 impl Solution {
     /// The solution that another start leads to.
     pub(super) fn from(&self, bound: &Bound<'_>, measure: Measure, start: &[f64]) -> Self {
-        let weights = vec![1.0; bound.loss.len()];
+        let weights = bound.even();
         let (end, coordinates) = descend(bound, measure, &weights, start, LAST);
         Self {
             values: coordinates.outer(&end.x),
@@ -311,9 +306,9 @@ impl Solution {
 
     /// The sum of squares around the solution, in the coordinates of the fit: what the data tell of each number.
     pub(in crate::fit) fn information(&self, bound: &Bound<'_>, measure: Measure) -> Linear {
-        let weights = vec![1.0; bound.loss.len()];
+        let weights = bound.even();
         let objective =
-            Weighted { bound, loss: bound.loss, measure, weights: &weights, coordinates: &self.coordinates };
+            Weighted { bound, loss: &bound.data.loss, measure, weights: &weights, coordinates: &self.coordinates };
         let mut linear = Linear::default();
         objective.linear(&self.coordinates.inner(&self.values), &mut linear);
         linear
@@ -350,9 +345,10 @@ pub(super) fn with_linear(bound: &Bound<'_>, measure: Measure, weights: &[f64], 
     let mut slopes = Vec::new();
     let base = bound.slopes(&values, &mut slopes);
     let scale = |loss: f64| if measure.residual == Residual::Log { 1.0 / loss } else { 1.0 };
-    let scales: Vec<f64> = bound.loss.iter().zip(weights).map(|(loss, weight)| weight.sqrt() * scale(*loss)).collect();
+    let scales: Vec<f64> =
+        bound.data.loss.iter().zip(weights).map(|(loss, weight)| weight.sqrt() * scale(*loss)).collect();
     let scaled = |column: &[f64]| column.iter().zip(&scales).map(|(x, scale)| x * scale).collect::<Vec<f64>>();
-    let missing: Vec<f64> = bound.loss.iter().zip(&base).map(|(loss, base)| loss - base).collect();
+    let missing: Vec<f64> = bound.data.loss.iter().zip(&base).map(|(loss, base)| loss - base).collect();
     let mut kept = free.clone();
     // A number that must be above zero and is not leaves the others to the data.
     for _ in 0..free.len() {
@@ -369,7 +365,7 @@ pub(super) fn with_linear(bound: &Bound<'_>, measure: Measure, weights: &[f64], 
         }
     }
     // What moves by factors cannot start from nothing.
-    let least = bound.loss.iter().copied().fold(f64::INFINITY, f64::min);
+    let least = bound.data.loss.iter().copied().fold(f64::INFINITY, f64::min);
     for k in free {
         let size = slopes[k].iter().fold(0.0_f64, |size, slope| size.max(slope.abs()));
         let unknown = bound.unknown(k);
@@ -405,7 +401,12 @@ enum Draw {
 }
 
 impl Range {
-    pub(super) fn of(bound: &Bound<'_>, number: usize, data: &Data) -> Self {
+    /// Of every number.
+    pub(super) fn all(bound: &Bound<'_>) -> Vec<Self> {
+        (0..bound.numbers.len()).map(|number| Self::of(bound, number)).collect()
+    }
+
+    fn of(bound: &Bound<'_>, number: usize) -> Self {
         let unknown = bound.unknown(number);
         let (low, high) = bound.numbers[number].range;
         let kind = match () {
@@ -415,7 +416,7 @@ impl Range {
             () if low >= 0.0 => Draw::Positive,
             () => Draw::Either,
         };
-        let positive = || data.columns.values().flatten().copied().filter(|x| *x > 0.0);
+        let positive = || bound.data.columns.values().flatten().copied().filter(|x| *x > 0.0);
         let columns = (positive().fold(f64::INFINITY, f64::min), positive().fold(0.0, f64::max));
         let listed = if bound.numbers[number].is_free() { unknown.starts.clone() } else { vec![low] };
         Self { listed, low, high, kind, columns }

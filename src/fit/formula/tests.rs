@@ -107,7 +107,7 @@ fn a_surface_is_recovered_without_being_told_anything() {
     let data = over(grid(), |n, d| 1.69 + 406.4 / n.powf(0.34) + 410.7 / d.powf(0.28));
     let law = law("loss = E + A/N^alpha + B/D^beta", &data, &[]);
     let bound = law.bind(&data).unwrap();
-    let found = solve(&bound, &data, Measure::default(), 24, 0).unwrap();
+    let found = solve(&bound, Measure::default(), 24, 0).unwrap();
     for (value, planted) in found.values.iter().zip([1.69, 406.4, 0.34, 410.7, 0.28]) {
         assert!((value / planted - 1.0).abs() < 1e-4, "{found:?}");
     }
@@ -123,7 +123,7 @@ fn the_huber_optimum_of_besiroglu_is_reached() {
     let law = law("loss = E + A/N^alpha + B/(C/(6*N))^beta", &data, &[]);
     let bound = law.bind(&data).unwrap();
     let measure = Measure { delta: 1e-3, ..Measure::default() };
-    let found = solve(&bound, &data, measure, 24, 0).unwrap();
+    let found = solve(&bound, measure, 24, 0).unwrap();
     assert!(found.objective <= 1.018_274_1e-3, "{found:?}");
     for (value, best) in found.values.iter().zip([1.817_218, 477.826, 0.347_310_5, 2143.417, 0.367_172_4]) {
         assert!((value / best - 1.0).abs() < 2e-3, "{found:?}");

@@ -210,7 +210,7 @@ impl PartLaw {
         let data = Data { columns, loss: losses, ..Data::default() };
         let (values, predicted) = {
             let bound = law.bind(&data).ok()?;
-            let found = formula::solve(&bound, &data, MEASURE, STARTS, seed)?;
+            let found = formula::solve(&bound, MEASURE, STARTS, seed)?;
             let predicted = bound.predict(&found.values);
             (found.values, predicted)
         };
@@ -226,7 +226,7 @@ impl PartLaw {
         let loss = self.predicted.iter().zip(drawn).map(|(law, row)| law + self.residuals[*row]).collect();
         let copy = Data { loss, ..self.data.clone() };
         let bound = self.law.bind(&copy).ok()?;
-        formula::again(&bound, MEASURE, &vec![1.0; copy.len()], &self.values)
+        formula::again(&bound, MEASURE, &bound.even(), &[&self.values])
     }
 }
 

@@ -81,11 +81,13 @@ pub fn clip_factor(squares: Vec<Tensor<1>>, limit: f64) -> Tensor<1> {
     norm.add_scalar(f32::MIN_POSITIVE).recip().mul_scalar(limit).clamp_max(1.0)
 }
 
-/// One step of SGD or Lion: value and momentum, from the gradient.
+/// One step of an optimizer with one moment: value and moment, from the gradient.
 pub fn momentum(kind: OptimizerKind, state: [Tensor<2>; 2], grad: Tensor<2>, update: &Update) -> [Tensor<2>; 2] {
-    let step: fn([Tensor<2>; 2], Tensor<2>, &Update) -> [Tensor<2>; 2] =
-        if kind == OptimizerKind::Lion { optimizer::lion::step } else { optimizer::sgd::step };
-    step(state, grad, update)
+    match kind {
+        OptimizerKind::Lion => optimizer::lion::step(state, grad, update),
+        OptimizerKind::Sgd => optimizer::sgd::step(state, grad, update),
+        OptimizerKind::Adamw | OptimizerKind::Muon => unreachable!("its steps are not these"),
+    }
 }
 
 impl Number for Tensor<2> {

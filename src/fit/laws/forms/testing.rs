@@ -39,7 +39,7 @@ pub(super) fn recovers(
     let law = law(form.formula, form.unknowns, &names);
     let data = made(&law, columns, groups, planted);
     let bound = law.bind(&data).unwrap();
-    let found = solve(&bound, &data, Measure::default(), 48, 0).unwrap();
+    let found = solve(&bound, Measure::default(), 48, 0).unwrap();
     for ((number, value), planted) in bound.numbers.iter().zip(&found.values).zip(planted) {
         assert!((value / planted - 1.0).abs() < share, "{}: {value} and not {planted}; {found:?}", number.label);
     }
@@ -54,7 +54,7 @@ pub(super) fn grid(sizes: usize, tokens: usize) -> (Vec<f64>, Vec<f64>) {
 /// R2 on `test` of a fit to `train` by plain least squares, as the benchmark of arXiv 2604.22753 scores.
 pub(super) fn score(law: &Law, train: &Data, test: &Data, seed: u64) -> f64 {
     let measure = Measure { residual: Residual::Plain, ..Measure::default() };
-    let found = solve(&law.bind(train).unwrap(), train, measure, 24, seed).unwrap();
+    let found = solve(&law.bind(train).unwrap(), measure, 24, seed).unwrap();
     let predicted = law.bind(test).unwrap().predict(&found.values);
     let mean = test.loss.iter().sum::<f64>() / test.len() as f64;
     let squares = |of: &dyn Fn(usize) -> f64| (0..test.len()).map(|row| of(row).powi(2)).sum::<f64>();

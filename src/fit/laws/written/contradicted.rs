@@ -38,7 +38,7 @@ pub fn contradicted(law: &Law, data: &Data, values: &[f64], options: &Options) -
         return Vec::new();
     }
     let measure = Measure { residual: Residual::Log, delta: DELTA, above: 1.0 };
-    let Some(robust) = formula::solve(&bound, data, measure, STARTS, options.bootstrap.seed) else { return Vec::new() };
+    let Some(robust) = formula::solve(&bound, measure, STARTS, options.bootstrap.seed) else { return Vec::new() };
     let errors = errors(&robust.values);
     let (mut far, _) = far_off(&errors);
     far.sort_by(|a, b| errors[*b].total_cmp(&errors[*a]));

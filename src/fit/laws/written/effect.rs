@@ -14,18 +14,18 @@ pub(super) fn none(bound: &Bound<'_>, measure: Measure, values: &[f64]) -> Optio
     let costs: Vec<f64> = bound
         .predict(values)
         .iter()
-        .zip(bound.loss)
+        .zip(&bound.data.loss)
         .map(|(told, loss)| measure.cost(measure.of(*told, *loss)))
         .collect();
     let objective: f64 = costs.iter().sum();
     // One row that is far off says nothing of the others.
-    if bound.loss.len() >= FEWEST && costs.iter().any(|cost| *cost > 0.5 * objective) {
+    if bound.data.len() >= FEWEST && costs.iter().any(|cost| *cost > 0.5 * objective) {
         return None;
     }
-    let rows = bound.loss.len() as f64;
-    let unknowns = bound.numbers.iter().filter(|number| number.is_free()).count();
-    let (constant, alone) = constant(bound.loss, measure);
-    let score = |objective: f64, unknowns: usize| aicc((2.0 * objective / rows).sqrt(), bound.loss.len(), unknowns);
+    let rows = bound.data.len() as f64;
+    let unknowns = bound.free();
+    let (constant, alone) = constant(&bound.data.loss, measure);
+    let score = |objective: f64, unknowns: usize| aicc((2.0 * objective / rows).sqrt(), bound.data.len(), unknowns);
     let is_plain = alone / (rows - 1.0) > PLAIN * objective / (rows - unknowns as f64).max(1.0);
     let (law, without) = (score(objective, unknowns), score(alone, 1));
     (unknowns > 1 && without <= law && !is_plain).then(|| {

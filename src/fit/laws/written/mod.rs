@@ -109,22 +109,22 @@ const BLIND: f64 = 1e-8;
 /// Fits a law with intervals. An error says what in the formula these rows cannot give.
 pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, FormulaError> {
     let bound = law.bind(data)?;
-    enough(law, &bound)?;
+    enough(&bound)?;
     let seed = options.bootstrap.seed;
-    let Some(best) = formula::solve(&bound, data, options.measure, options.starts, seed) else {
-        return Err(formula::nowhere(&bound, data, options.measure, seed));
+    let Some(best) = formula::solve(&bound, options.measure, options.starts, seed) else {
+        return Err(formula::nowhere(&bound, options.measure, seed));
     };
-    if let Some(overflow) = overflow(&bound, data, &best, options) {
+    if let Some(overflow) = overflow(&bound, &best, options) {
         return Err(overflow);
     }
-    let (mut best, gone) = formula::look(&bound, data, best, options.measure, seed);
+    let (mut best, gone) = formula::look(&bound, best, options.measure, seed);
     let weights: Vec<f64> = data.cost.clone().unwrap_or_else(|| vec![1.0; data.len()]);
     let units = Units::new(options.resample, &weights, places(law, data));
     let starts: Vec<&[f64]> = std::iter::once(&best.values[..]).chain(elsewhere(&gone)).collect();
     let draws = drawn(&bound, options, &units, &starts);
     let lost = draws.iter().filter(|draw| draw.is_none()).count();
     let mut draws: Vec<Vec<f64>> = draws.into_iter().flatten().collect();
-    let trusted = trust(law, &bound, &best, options.measure, &units, &gone);
+    let trusted = trust(&bound, &best, options.measure, &units, &gone);
     let mut at_end = best.at_bounds(&bound);
     at_end.extend(gone.iter().map(|gone| gone.number));
     let counts = that_count(&best.values, &gone);
@@ -136,7 +136,7 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
     let told = match (effect::none(&bound, options.measure, &best.values), trusted) {
         (Some(none), _) => Some((Status::NotIdentified, none)),
         (None, (Status::Converged, _)) => scattered(&bound, &parameters, &draws, lost)
-            .or_else(|| open(&bound, data, &best, options.measure, &parameters))
+            .or_else(|| open(&bound, &best, options.measure, &parameters))
             .or_else(|| Some((Status::EdgeMinimum, settings::beyond(law, data, &best.values)?))),
         (None, told) => Some(told),
     };
@@ -169,9 +169,9 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
 /// The numbers of each resample, fitted from the best of some starts; nothing where it has no such law.
 fn drawn(bound: &Bound<'_>, options: &Options, units: &Units, starts: &[&[f64]]) -> Vec<Option<Vec<f64>>> {
     options.bootstrap.draws(|rng| {
-        let mut counts = vec![0.0; bound.loss.len()];
+        let mut counts = vec![0.0; bound.data.len()];
         units.draw(rng).for_each(|row| counts[row] += 1.0);
-        let found = formula::again_from(bound, options.measure, &counts, starts)?;
+        let found = formula::again(bound, options.measure, &counts, starts)?;
         found.iter().all(|value| value.is_finite()).then_some(found)
     })
 }
@@ -208,16 +208,16 @@ fn not_a_point(estimate: Estimate) -> Estimate {
 /// Why these rows cannot tell the law, found without resamples: by the tests of [`fit`], in a sentence.
 pub fn doubt(law: &Law, data: &Data, options: &Options) -> Option<String> {
     let bound = law.bind(data).ok()?;
-    if let Err(few) = enough(law, &bound) {
+    if let Err(few) = enough(&bound) {
         return Some(few.what);
     }
     let seed = options.bootstrap.seed;
-    let Some(best) = formula::solve(&bound, data, options.measure, options.starts, seed) else {
+    let Some(best) = formula::solve(&bound, options.measure, options.starts, seed) else {
         return Some("the law is no number for these rows, from any start".to_owned());
     };
-    let (best, gone) = formula::look(&bound, data, best, options.measure, seed);
+    let (best, gone) = formula::look(&bound, best, options.measure, seed);
     let units = Units::new(options.resample, &vec![1.0; data.len()], places(law, data));
-    let (status, sentence) = trust(law, &bound, &best, options.measure, &units, &gone);
+    let (status, sentence) = trust(&bound, &best, options.measure, &units, &gone);
     let none = effect::none(&bound, options.measure, &best.values);
     none.or_else(|| (status != Status::Converged).then_some(sentence))
 }
@@ -240,15 +240,9 @@ fn scattered(bound: &Bound<'_>, parameters: &[Parameter], draws: &[Vec<f64>], lo
 }
 
 /// What the rows say against an interval that ends where they do not.
-fn open(
-    bound: &Bound<'_>,
-    data: &Data,
-    best: &Solution,
-    measure: Measure,
-    parameters: &[Parameter],
-) -> Option<(Status, String)> {
+fn open(bound: &Bound<'_>, best: &Solution, measure: Measure, parameters: &[Parameter]) -> Option<(Status, String)> {
     let intervals: Vec<Estimate> = parameters.iter().map(|one| one.estimate).collect();
-    let (number, value) = formula::as_good_outside(bound, data, best, measure, &intervals)?;
+    let (number, value) = formula::as_good_outside(bound, best, measure, &intervals)?;
     let Parameter { name, estimate: Estimate { low, high, .. }, .. } = &parameters[number];
     let sentence = format!(
         "Not identified: with '{name}' at {} the rows are fitted as well, though resamples end between {} and {}: they do not \
@@ -290,7 +284,7 @@ fn places(law: &Law, data: &Data) -> Vec<Vec<f64>> {
 
 /// What in the formula these rows cannot give, as far as that shows before anything is fitted.
 pub fn require(law: &Law, data: &Data) -> Result<(), FormulaError> {
-    enough(law, &law.bind(data)?)
+    enough(&law.bind(data)?)
 }
 
 /// Whether an interval reaches so far beyond the number that nothing is known of it.
@@ -300,8 +294,8 @@ fn is_open(Estimate { value, low, high }: Estimate) -> bool {
 }
 
 /// More rows than unknowns.
-fn enough(law: &Law, bound: &Bound<'_>) -> Result<(), FormulaError> {
-    let (rows, unknowns) = (bound.loss.len(), bound.numbers.iter().filter(|number| number.is_free()).count());
+fn enough(bound: &Bound<'_>) -> Result<(), FormulaError> {
+    let (rows, unknowns) = (bound.data.len(), bound.free());
     if rows > unknowns + 1 {
         return Ok(());
     }
@@ -312,23 +306,23 @@ fn enough(law: &Law, bound: &Bound<'_>) -> Result<(), FormulaError> {
         shown.join(", "),
         unknowns + 2
     );
-    Err(FormulaError::new(&law.formula, law.right_side(), what))
+    Err(FormulaError::new(&bound.law.formula, bound.law.right_side(), what))
 }
 
 fn residuals(bound: &Bound<'_>, measure: Measure, values: &[f64]) -> Residuals {
     let predicted = bound.predict(values);
-    Residuals::of(predicted.iter().zip(bound.loss).map(|(predicted, loss)| measure.of(*predicted, *loss)))
+    Residuals::of(predicted.iter().zip(&bound.data.loss).map(|(predicted, loss)| measure.of(*predicted, *loss)))
 }
 
 /// Where the law overflows with the other sign of an unknown that no row tells from any start: it never came to where it counts.
 /// What rows told at first and a search drove away, such as an exponent of the one size that there is, is not told by rows that
 /// do not differ, and that is a status.
-fn overflow(bound: &Bound<'_>, data: &Data, best: &Solution, options: &Options) -> Option<FormulaError> {
+fn overflow(bound: &Bound<'_>, best: &Solution, options: &Options) -> Option<FormulaError> {
     let may_turn = |k: &usize| {
         let (low, high) = bound.numbers[*k].range;
         (low..=high).contains(&-best.values[*k])
     };
-    let mut untold = formula::untold(bound, data, options.bootstrap.seed);
+    let mut untold = formula::untold(bound, options.bootstrap.seed);
     untold.retain(may_turn);
     let mut turned = best.values.clone();
     for k in &untold {
@@ -353,16 +347,9 @@ fn went_to_zero(gone: &[Gone], at: impl Fn(usize) -> String) -> Option<(Status, 
 }
 
 /// Whether the rows tell every number, and a sentence where they do not.
-fn trust(
-    law: &Law,
-    bound: &Bound<'_>,
-    best: &Solution,
-    measure: Measure,
-    units: &Units,
-    gone: &[Gone],
-) -> (Status, String) {
+fn trust(bound: &Bound<'_>, best: &Solution, measure: Measure, units: &Units, gone: &[Gone]) -> (Status, String) {
     let label = |k: usize| bound.numbers[k].label.as_str();
-    let character = |k: usize| law.formula[..bound.unknown(k).place.start].chars().count() + 1;
+    let character = |k: usize| bound.law.formula[..bound.unknown(k).place.start].chars().count() + 1;
     let at = |k: usize| format!("'{}' (character {} of the formula)", label(k), character(k));
     let information = best.information(bound, measure);
     let fixed = |k: usize| !bound.numbers[k].is_free();
@@ -387,7 +374,7 @@ fn trust(
         return (Status::NotIdentified, sentence);
     }
     let at_bounds = best.at_bounds(bound);
-    let size = |k: usize| formula::size(&information.slopes[k]);
+    let size = |k: usize| root_mean_square(&information.slopes[k]);
     let grown = |k: usize| at_bounds.contains(&k) && best.values[k] >= 0.5 * bound.numbers[k].range.1;
     let silent =
         |k: &usize| bound.numbers[*k].is_free() && best.moves_by_factors(*k) && size(*k) < NOTHING && !grown(*k);
@@ -404,7 +391,7 @@ fn trust(
     if !best.converged {
         return (Status::NotIdentified, "The solver did not come to rest: the numbers may still move.".to_owned());
     }
-    let unknowns = bound.numbers.iter().filter(|number| number.is_free()).count();
+    let unknowns = bound.free();
     if units.resample == Resample::Runs && units.count() < unknowns + 2 {
         let sentence = format!(
             "Not identified: the rows differ in what the law depends on at {} places only, and {unknowns} unknowns need {}.",
@@ -475,9 +462,9 @@ fn held_out(law: &Law, data: &Data, options: &Options) -> Option<HeldOut> {
     let (seen, held) = split_by_cost(data)?;
     let (cheap, dear) = (data.select(&seen), data.select(&held));
     let bound = law.bind(&cheap).ok()?;
-    enough(law, &bound).ok()?;
+    enough(&bound).ok()?;
     // From afresh: a start at the fit to all rows would know what is held out.
-    let found = formula::solve(&bound, &cheap, options.measure, options.starts, options.bootstrap.seed)?;
+    let found = formula::solve(&bound, options.measure, options.starts, options.bootstrap.seed)?;
     HeldOut::of(&errors_on(law, &dear, &found.values)?, &cheap, &dear)
 }
 

@@ -189,16 +189,16 @@ fn error_of_mean(seen: &[f64], held: &[f64]) -> f64 {
 /// Its numbers, and whether the solver came to rest.
 fn values(law: &Law, data: &Data, options: &Options) -> Result<(Vec<f64>, bool), String> {
     let bound = law.bind(data).map_err(|error| error.what)?;
-    enough(law, &bound).map_err(|error| error.what)?;
+    enough(&bound).map_err(|error| error.what)?;
     let seed = options.bootstrap.seed;
     // It would be one of the other laws with another name.
-    if let Some(untold) = formula::untold(&bound, data, seed).first() {
+    if let Some(untold) = formula::untold(&bound, seed).first() {
         return Err(format!("no row tells {}", bound.numbers[*untold].label));
     }
-    let found = formula::solve(&bound, data, options.measure, options.starts, seed);
+    let found = formula::solve(&bound, options.measure, options.starts, seed);
     found
         .map(|found| (found.values, found.converged))
-        .ok_or_else(|| formula::nowhere(&bound, data, options.measure, seed).what)
+        .ok_or_else(|| formula::nowhere(&bound, options.measure, seed).what)
 }
 
 fn quality(law: &Law, data: &Data, options: &Options, values: &[f64]) -> Option<(Residuals, f64)> {

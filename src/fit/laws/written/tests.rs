@@ -127,10 +127,9 @@ fn an_interval_that_ends_where_the_rows_do_not_is_not_identified() {
     let law = law(SURFACE, &[]);
     let fitted = fit(&law, &data, &quick()).unwrap();
     let bound = law.bind(&data).unwrap();
-    let best = formula::solve(&bound, &data, Measure::default(), 24, 1).unwrap();
+    let best = formula::solve(&bound, Measure::default(), 24, 1).unwrap();
     let intervals: Vec<Estimate> = fitted.law.parameters.iter().map(|one| one.estimate).collect();
-    let outside =
-        |intervals: &[Estimate]| formula::as_good_outside(&bound, &data, &best, Measure::default(), intervals);
+    let outside = |intervals: &[Estimate]| formula::as_good_outside(&bound, &best, Measure::default(), intervals);
     assert_eq!(outside(&intervals), None, "{intervals:?}");
     for (number, Estimate { value, low, high }) in intervals.iter().copied().enumerate() {
         // A tenth as wide, as where resamples stop near the start.

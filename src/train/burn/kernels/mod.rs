@@ -109,7 +109,7 @@ pub fn sum_squares(x: Tensor<2>) -> Tensor<1> {
     }
 }
 
-/// One step of SGD or Lion: value and momentum of a weight, from its gradient.
+/// One step of an optimizer with one moment: value and moment of a weight, from its gradient.
 pub fn momentum(kind: OptimizerKind, state: [Tensor<2>; 2], grad: Tensor<2>, update: &Update) -> [Tensor<2>; 2] {
     match grad.device().as_dispatch() {
         #[cfg(feature = "cpu")]

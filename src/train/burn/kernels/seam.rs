@@ -70,7 +70,7 @@ pub trait WeightOps: Backend {
         update: Update,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// One step of SGD or Lion: value and momentum, from the gradient.
+    /// One step of an optimizer with one moment: value and moment, from the gradient.
     fn momentum(
         value: FloatTensor<Self>,
         momentum: FloatTensor<Self>,

@@ -71,7 +71,11 @@ impl WeightOps for Flex {
         update: Update,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [mut value, mut momentum, grad] = [value, momentum, grad].map(packed);
-        let step = if kind == OptimizerKind::Lion { step::lion } else { step::sgd };
+        let step = match kind {
+            OptimizerKind::Lion => step::lion,
+            OptimizerKind::Sgd => step::sgd,
+            OptimizerKind::Adamw | OptimizerKind::Muon => unreachable!("its steps are not these"),
+        };
         let pieces = value.storage_mut::<f32>().par_chunks_mut(PIECE).zip(momentum.storage_mut().par_chunks_mut(PIECE));
         pieces
             .zip(grad.storage::<f32>().par_chunks(PIECE))
@@ -98,7 +102,7 @@ pub fn adamw_all(
     states.into_iter().zip(gradients).zip(updates).map(step).collect()
 }
 
-/// One step of SGD or Lion of one weight: see [`crate::train::burn::kernels::momentum`].
+/// One step of an optimizer with one moment, of one weight: see [`crate::train::burn::kernels::momentum`].
 pub fn momentum(kind: OptimizerKind, state: [Tensor<2>; 2], grad: Tensor<2>, update: &Update) -> [Tensor<2>; 2] {
     let [value, momentum] = state.map(Tensor::into_dispatch);
     let (value, momentum) = Dispatch::momentum(value, momentum, grad.into_dispatch(), kind, *update);
