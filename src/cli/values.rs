@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
-use crate::named;
+use crate::paths;
 
 /// A results folder that is read, by its path or, where it lies in `results/`, by its name.
 pub(super) fn results_folder() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().map(|given| {
-        let named = named::in_results(&given).filter(|named| !given.exists() && named.is_dir());
+        let named = paths::in_results(&given).filter(|named| !given.exists() && named.is_dir());
         named.unwrap_or(given)
     })
 }

@@ -15,7 +15,7 @@ use super::shared::stdout;
 use super::shared::{claim, device::check_threads, kept_model::kept_model, stdout::STDOUT};
 use crate::cli::{DataArgs, DataCommand, ScoreArgs};
 use crate::data::{BinFacts, Corpus, KeptFacts, ORIGINAL_IDS, PartFacts, TextFacts, TokenDocuments};
-use crate::named;
+use crate::paths;
 use crate::spec::{self, Data, KeepBy, Spec};
 use crate::units::Tokens;
 #[cfg(feature = "train")]
@@ -32,7 +32,7 @@ pub fn run(command: &DataCommand) -> anyhow::Result<ExitCode> {
         DataCommand::Info(args) => {
             let (spec, cache) = read(args)?;
             let corpus = Corpus::cached(&spec.data, spec.model.context, cache)?.with_context(|| {
-                let (cache, spec) = (cache.display(), named::shown(&args.spec));
+                let (cache, spec) = (cache.display(), paths::shown(&args.spec));
                 format!("this corpus is not in the cache {cache}; make it with `runner data prepare {spec}`")
             })?;
             show(args, &corpus, &spec.data)

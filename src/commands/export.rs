@@ -19,7 +19,7 @@ use crate::export::transformers;
 use crate::export::{jsonl, parquet, tensorboard};
 use crate::ledger::{Ledger, has_tables_only};
 use crate::model::Family;
-use crate::named;
+use crate::paths;
 use crate::units::count;
 
 /// Runs the command.
@@ -41,7 +41,7 @@ pub fn run(command: &ExportCommand) -> anyhow::Result<ExitCode> {
             tell!(
                 "{} in {out}; look at them with `tensorboard --logdir {}`",
                 count(runs.len(), "run"),
-                named::shown(&args.out)
+                paths::shown(&args.out)
             );
         }
         ExportCommand::Mlflow(args) => tracker(Tracker::Mlflow, "mlflow", args)?,

@@ -11,7 +11,7 @@ use super::shared::line::Line;
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::stdout;
 use crate::cli::LsArgs;
-use crate::named;
+use crate::paths;
 
 /// Runs the command.
 pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
@@ -25,7 +25,7 @@ pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
     let dirs = if folder::is_folder(&args.dir) { vec![args.dir.clone()] } else { Folder::inside(&args.dir)? };
     if dirs.is_empty() {
         let writes = || "`runner sweep` writes to results/NAME".to_owned();
-        tell!("no sweep in {shown}; {}", named::meant(&args.dir).unwrap_or_else(writes));
+        tell!("no sweep in {shown}; {}", paths::meant(&args.dir).unwrap_or_else(writes));
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Sheet::new([

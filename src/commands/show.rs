@@ -15,6 +15,7 @@ use super::shared::stdout;
 use crate::cli::ShowArgs;
 use crate::columns::PART_LOSS;
 use crate::execute::diverged::loss_of;
+use crate::fit::numerics::order::ends;
 use crate::observation::Counting;
 use crate::plan::PlannedRun;
 use crate::shell;
@@ -215,7 +216,7 @@ fn sparkline(losses: &[f64]) -> String {
         part.iter().sum::<f64>() / part.len() as f64
     };
     let means: Vec<f64> = (0..width).map(mean).collect();
-    let (low, high) = means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x)));
+    let (low, high) = ends(means.iter().copied());
     let height = |x: f64| if high > low { ((x - low) / (high - low) * 7.0).round() as usize } else { 0 };
     means.into_iter().map(|x| BLOCKS[height(x).min(7)]).collect()
 }

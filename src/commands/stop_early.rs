@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::shared::sheet::{Room, Sheet, Worth};
 use super::shared::stdout;
-use super::shared::stopping::Regret;
+use super::shared::stopped_early::Regret;
 use super::shared::{folder, json, rehearsed};
 use crate::cli::StopEarlyArgs;
 use crate::execute::replay;

@@ -24,6 +24,19 @@ pub struct Estimate {
     pub high: f64,
 }
 
+impl Estimate {
+    /// The same through an increasing function, such as from a logarithm to the quantity itself.
+    #[must_use]
+    pub fn map(self, increasing: impl Fn(f64) -> f64) -> Self {
+        Self { value: increasing(self.value), low: increasing(self.low), high: increasing(self.high) }
+    }
+
+    /// Whether the interval holds `x`.
+    pub fn holds(&self, x: f64) -> bool {
+        self.low <= x && x <= self.high
+    }
+}
+
 /// JSON writes what is no number as null.
 fn or_none<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))

@@ -26,4 +26,4 @@ pub mod transfer;
 
 pub use estimate::{Estimate, NORMAL_95, Status};
 pub use numerics::bootstrap::Bootstrap;
-pub use table::budgets::Resample;
+pub use table::resample::Resample;

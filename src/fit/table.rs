@@ -4,15 +4,16 @@
 //! | module | owns |
 //! |---|---|
 //! | `source`, `rows` | what a file is, and its rows of text cells; `delimited`, `jsonl` and `parquet` open it, `wandb` turns charts round |
-//! | `field`, `names` | what columns may hold, and how other people call them |
+//! | `field`, `headers` | what columns may hold, and how other people call them |
 //! | `options` | how a table is to be read |
 //! | `number`, `habits` | numbers as people write them, one by one and in a table |
 //! | `reader` | the columns of a table by name, and their cells as numbers |
 //! | `sense` | a warning where units must be wrong |
 //! | `curves` | rows that are points of learning curves, of which the last ones count |
-//! | `group`, `tuned` | rows that belong together, and the best of those that were tuned |
+//! | `group`, `tuned`, `tried` | rows that belong together, the best of those that were tuned, and whether all were tuned alike |
 //! | [`named`] | the columns that the names of a formula mean |
 //! | [`budgets`], [`recount`] | the budgets that observations share, and compute recounted |
+//! | [`resample`] | which rows a resample draws together |
 
 pub mod budgets;
 mod curves;
@@ -21,25 +22,27 @@ mod error;
 mod field;
 mod group;
 mod habits;
+mod headers;
 mod jsonl;
 pub mod named;
-mod names;
 mod number;
 mod options;
 mod parquet;
 mod reader;
 pub mod recount;
+pub mod resample;
 mod rows;
 mod sense;
 mod source;
 mod trainers;
+pub mod tried;
 mod tuned;
 mod wandb;
 
 pub use error::{At, TableError};
 pub use field::{Columns, Field};
 pub use group::Groups;
-pub use names::{calls, is_of_training, is_of_validation, is_plain_loss, is_step, training_loss};
+pub use headers::{calls, is_of_training, is_of_validation, is_plain_loss, is_step, training_loss};
 pub use options::{Best, Kind, Options};
 pub use source::Source as TableFile;
 

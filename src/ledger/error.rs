@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::named::{self, shown};
+use crate::paths::{self, shown};
 
 /// Why the ledger could not do what was asked.
 #[derive(Debug, Error)]
@@ -123,7 +123,7 @@ fn hint(cause: &io::Error) -> &'static str {
 
 /// Why a folder holds no sweep, and what to do.
 fn no_sweep(dir: &Path, missing: &str) -> String {
-    named::meant(dir).unwrap_or_else(|| {
+    paths::meant(dir).unwrap_or_else(|| {
         format!(
             "{missing} is missing. Name a folder that `runner sweep` made; where it is one, `runner sweep SPEC --out {}` writes the lost \
              files again",

@@ -33,18 +33,14 @@ pub fn cells(page: &str) -> Vec<Cell> {
         let spec = row[0].split('`').nth(1).unwrap();
         let (speed, cards) = at(&row[4]);
         let plan = plan(spec, speed, cards);
-        let of = |key: &str| {
-            let runs = plan["runs"].as_array().unwrap().iter();
-            span(runs.map(|run| {
-                let planned = &run["planned"];
-                let at = planned.pointer(key).unwrap_or_else(|| panic!("no {key} in {planned}"));
-                at.as_f64().unwrap()
-            }))
-        };
-        let [least, most] = of("/run/flop_budget");
+        let runs: Vec<&Value> = plan["runs"].as_array().unwrap().iter().map(|run| &run["planned"]).collect();
+        let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{spec}: {value}"));
+        let [least, most] = span(runs.iter().map(|run| number(&run["run"]["flop_budget"])));
+        let all = ["embedding", "position", "blocks", "unembedding"];
+        let sizes = span(runs.iter().map(|run| all.iter().map(|part| number(&run["params"][part])).sum::<f64>() / 1e6));
         let budgets = if written(&row[1]).len() == 1 { vec![least] } else { vec![least, most] };
         cells.push(Cell::new(&row[1], budgets));
-        cells.push(Cell::new(&row[2], of("/params/all").map(|params| params / 1e6).to_vec()));
+        cells.push(Cell::new(&row[2], sizes.to_vec()));
         cells.push(Cell::new(&row[3], vec![plan["flops"].as_f64().unwrap()]));
         let seconds = plan["seconds"].as_f64().unwrap();
         let time = if row[4].contains(" min ") { seconds / 60.0 } else { seconds / 3600.0 };

@@ -19,8 +19,8 @@ use crate::fit::laws::forms::{self, Form, mixtures};
 use crate::fit::laws::written::ranking::{self, Candidate, Ranking};
 use crate::fit::laws::written::{self, Written, outside};
 use crate::fit::named::{Dot, Law};
-use crate::fit::table::budgets::Resample;
 use crate::fit::table::named::{self, Named, Read, Wanted};
+use crate::fit::table::resample::Resample;
 use crate::fit::table::{Columns, TableError};
 
 /// A formula with its name and what is said of its unknowns.

@@ -8,7 +8,8 @@ use crate::fit::Bootstrap;
 use crate::fit::approaches::approach3::StartGrid;
 use crate::fit::formula::Residual;
 use crate::fit::named::Law;
-use crate::fit::table::budgets::{self, Resample};
+use crate::fit::table::budgets;
+use crate::fit::table::resample::Resample;
 use crate::fit::table::{self, Columns};
 
 /// What was asked for, checked.

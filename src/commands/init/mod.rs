@@ -17,7 +17,7 @@ use stand_in::StandIn;
 use super::shared::stdout;
 use super::shared::{device, out_file};
 use crate::cli::InitArgs;
-use crate::named;
+use crate::paths;
 use crate::spec::{self, Template};
 
 /// Kinds whose questions no other text answers: sums, and the built-in language at two vocabularies.
@@ -75,7 +75,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
         stand_in.write()?;
     }
     let command = template.command;
-    let shown = named::shown(&file);
+    let shown = paths::shown(&file);
     let on = device.as_ref().map_or_else(String::new, |device| format!(" --device {device}"));
     tell!(
         "wrote {}: `runner plan {shown}` shows what it trains, `runner {command} {shown}{on}` trains it",

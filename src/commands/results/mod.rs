@@ -14,7 +14,7 @@ pub use self::asked::foresee;
 use self::fits::Approaches;
 use crate::commands::fit::print;
 use crate::commands::shared::sheet::Room;
-use crate::commands::shared::stopping::{self, StoppedEarly};
+use crate::commands::shared::stopped_early::{self, StoppedEarly};
 use crate::commands::shared::{folder, planning, trunks};
 use crate::data::Corpus;
 use crate::execute::choose::goal::Rule;
@@ -113,7 +113,7 @@ impl Derived {
         let choices = choices(ledger, spec)?;
         let question = asked.as_ref().map(Asked::question);
         let shared = trunks::spent(ledger)?;
-        let stopped = stopping::stopped_early(ledger, spec, tally)?;
+        let stopped = stopped_early::stopped_early(ledger, spec, tally)?;
         let stopped_words = stopped.as_ref().map(StoppedEarly::words);
         let input = ReportInput {
             name: &title,

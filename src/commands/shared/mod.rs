@@ -19,7 +19,7 @@ pub mod rehearsed;
 pub mod remarks;
 pub mod sheet;
 pub mod stdout;
-pub mod stopping;
+pub mod stopped_early;
 pub mod surface;
 pub mod throughput;
 pub mod trunks;

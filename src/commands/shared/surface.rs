@@ -12,7 +12,7 @@ use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::surface::Priced;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::{Estimate, NORMAL_95, Status};
-use crate::named;
+use crate::paths;
 use crate::report::words;
 use crate::units::{Flops, Loss, Params, Ratio, Tokens};
 
@@ -200,14 +200,14 @@ pub fn file(asked: &Path) -> anyhow::Result<PathBuf> {
         return Ok(dir.to_owned());
     }
     let file = dir.join("fits.json");
-    let shown = named::shown(dir);
+    let shown = paths::shown(dir);
     let rebuild = || {
         format!(
             "its sweep has not ended, or was killed before its fits; `runner ledger rebuild {shown}` fits what is there"
         )
     };
-    ensure!(dir.exists(), "{shown}: {}", named::meant(dir).unwrap_or_default());
-    ensure!(file.exists(), "{shown} has no fits.json: {}", named::meant(dir).unwrap_or_else(rebuild));
+    ensure!(dir.exists(), "{shown}: {}", paths::meant(dir).unwrap_or_default());
+    ensure!(file.exists(), "{shown} has no fits.json: {}", paths::meant(dir).unwrap_or_else(rebuild));
     Ok(file)
 }
 

@@ -14,7 +14,7 @@ use self::opened::Opened;
 use super::results::{self, results_dir};
 use super::seconds;
 use super::shared::pool::{self, worker};
-use super::shared::{closing, device, folder as places, planning, program, rehearsed, remarks, stopping};
+use super::shared::{closing, device, folder as places, planning, program, rehearsed, remarks, stopped_early};
 use crate::cli::{LauncherName, Patience, SweepArgs};
 use crate::execute::choose::Chooser;
 use crate::execute::{self, Display, ExecuteError, Pool, Tally};
@@ -188,7 +188,7 @@ fn folder(args: &SweepArgs, spec: &Spec, device: &DeviceInfo, chooser: Option<&C
     if args.keep_models {
         ledger.keep_models()?;
     }
-    stopping::go_on(&ledger, spec)?;
+    stopped_early::go_on(&ledger, spec)?;
     Ok(ledger)
 }
 

@@ -11,11 +11,11 @@ use super::ending::finish;
 use crate::cli::SweepArgs;
 use crate::commands::results::{self, results_dir};
 use crate::commands::shared::stdout;
-use crate::commands::shared::{device, planning, remarks, stopping};
+use crate::commands::shared::{device, planning, remarks, stopped_early};
 use crate::execute::slurm::{ArrayState, Asked, Client, Script, SlurmError, Submission, logs};
 use crate::execute::{self, Tally};
 use crate::ledger::{Ledger, Losses};
-use crate::named;
+use crate::paths;
 use crate::report::words;
 use crate::spec::{self, Launcher, Spec};
 use crate::units;
@@ -81,7 +81,7 @@ pub(super) fn run(args: &SweepArgs, spec: &Spec, launcher: &Launcher) -> anyhow:
     if args.keep_models {
         ledger.keep_models()?;
     }
-    stopping::go_on(&ledger, spec)?;
+    stopped_early::go_on(&ledger, spec)?;
     sweep.run(&ledger)
 }
 
@@ -236,7 +236,7 @@ impl Sweep<'_> {
 
 /// Tells how to watch the array, and ends.
 fn leave(ledger: &Ledger, submission: &Submission) -> anyhow::Result<ExitCode> {
-    let (dir, logs) = (named::shown(ledger.dir()), logs(ledger.dir()));
+    let (dir, logs) = (paths::shown(ledger.dir()), logs(ledger.dir()));
     let job = number(submission);
     tell!("logs in {}; squeue --jobs {job} shows the tasks, `runner cancel {dir}` ends them", logs.display());
     tell!("the same command again, when they have ended, fits and reports; with --wait it waits for that");

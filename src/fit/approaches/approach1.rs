@@ -16,6 +16,7 @@ use crate::fit::approaches::optimal::BEYOND;
 use crate::fit::approaches::optimal::{PowerLaw, TokensPerParam};
 use crate::fit::estimate::{is_open, open, too_many_lost, words};
 use crate::fit::numerics::bootstrap::Bootstrap;
+use crate::fit::numerics::order;
 use crate::fit::numerics::order::by_first_difference;
 use crate::fit::numerics::regress::{Design, Line};
 use crate::fit::{Estimate, Status};
@@ -183,7 +184,7 @@ struct Value {
 /// Evenly spaced FLOP values over the range of all curves.
 fn values(curves: &[Curve]) -> Vec<Value> {
     let ends = curves.iter().flat_map(|curve| curve.points.first().into_iter().chain(curve.points.last()));
-    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p[0]), high.max(p[0])));
+    let (low, high) = order::ends(ends.map(|point| point[0]));
     let value = |i: usize| {
         let ln_c = low + (high - low) * i as f64 / (VALUES - 1) as f64;
         let there = curves.iter().enumerate().filter_map(|(k, curve)| Some((k, curve.at(ln_c)?)));

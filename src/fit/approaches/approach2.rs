@@ -27,7 +27,7 @@ use crate::fit::approaches::outliers::Suspects;
 use crate::fit::estimate::is_open;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::{Design, Line};
-use crate::fit::table::budgets::Resample;
+use crate::fit::table::resample::Resample;
 use crate::fit::{Estimate, Status};
 use crate::observation::{Counting, Observation};
 pub use curve::MOST;

@@ -18,7 +18,8 @@ use crate::fit::approaches::points::{ENOUGH, Points};
 use crate::fit::approaches::surface::Surface;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::minimize::{Stop, bfgs, newton};
-use crate::fit::table::budgets::Resample;
+use crate::fit::numerics::order::combinations;
+use crate::fit::table::resample::Resample;
 use crate::observation::{Counting, Observation};
 
 /// The residual above which the Huber loss is linear, that of Hoffmann et al.
@@ -144,20 +145,7 @@ impl StartGrid {
 
     /// Every combination as [a, b, e, alpha, beta].
     fn all(&self) -> Vec<[f64; 5]> {
-        let mut starts = vec![[0.0; 5]];
-        for (k, values) in [&self.a, &self.b, &self.e, &self.alpha, &self.beta].into_iter().enumerate() {
-            starts = starts
-                .into_iter()
-                .flat_map(|start| {
-                    values.iter().map(move |value| {
-                        let mut next = start;
-                        next[k] = *value;
-                        next
-                    })
-                })
-                .collect();
-        }
-        starts
+        combinations([&self.a, &self.b, &self.e, &self.alpha, &self.beta])
     }
 }
 

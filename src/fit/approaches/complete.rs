@@ -14,7 +14,7 @@ use crate::fit::approaches::parametric::SurfaceFit;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::approaches::{approach1, vpnls};
 use crate::fit::numerics::bootstrap::Bootstrap;
-use crate::fit::table::budgets::Resample;
+use crate::fit::table::resample::Resample;
 use crate::observation::{Counting, Observation};
 
 /// How the approaches are fitted.

@@ -19,6 +19,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::numerics::minimize::root;
+use crate::fit::numerics::order::ends;
 use crate::fit::numerics::regress::{Design, distinct_logarithms};
 
 /// Largest deviation from 6ND, in the logarithm, that is rounding of steps and batches.
@@ -179,8 +180,7 @@ impl Cost {
 
     /// From the parabola y = p x^2 + q x + r of ln FLOPs per token in ln N.
     fn bent([curvature, q, r]: [f64; 3], ln_params: &[f64], rms: f64) -> Self {
-        let (low, high) =
-            ln_params.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
+        let (low, high) = ends(ln_params.iter().copied());
         let bend = Bend { curvature, smallest: low.exp(), largest: high.exp() };
         let (middle, _) = bend.middle();
         let coefficient = (r - curvature * middle * middle).exp();

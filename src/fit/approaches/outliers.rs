@@ -25,7 +25,7 @@ use crate::fit::approaches::least::CONTRADICTING;
 use crate::fit::approaches::points;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::approaches::vpnls;
-use crate::fit::numerics::bootstrap::median;
+use crate::fit::numerics::averages::median;
 use crate::fit::numerics::residuals::far_off;
 use crate::observation::{Counting, Observation};
 

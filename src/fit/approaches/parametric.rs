@@ -11,8 +11,8 @@ use crate::fit::approaches::surface::Priced;
 use crate::fit::approaches::surface::Surface;
 use crate::fit::estimate::{NO_FLOOR, is_open, open, too_many_lost, words};
 use crate::fit::numerics::residuals::Residuals;
-use crate::fit::table::budgets::Resample;
 use crate::fit::table::budgets::same_budget;
+use crate::fit::table::resample::Resample;
 use crate::fit::{Estimate, Status};
 use crate::observation::Counting;
 

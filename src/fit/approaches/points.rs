@@ -7,8 +7,9 @@ use crate::fit::approaches::cost::Cost;
 use crate::fit::approaches::least::SURFACE;
 
 use crate::fit::numerics::order::by_first_difference;
+use crate::fit::numerics::order::ends;
 use crate::fit::numerics::regress::distinct_logarithms;
-use crate::fit::table::budgets::{Resample, Units};
+use crate::fit::table::resample::{Resample, Units};
 use crate::observation::{Counting, Observation};
 
 /// Rows above which every second, third, ... row in sorted order is taken. Tables of that length are training curves,
@@ -114,8 +115,7 @@ impl Points {
     /// What the runs span.
     pub fn trained(&self) -> Option<Trained> {
         let span = |column: &[f64], ln_mean: Option<f64>| {
-            let ends =
-                column.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| [low.min(*x), high.max(*x)]);
+            let ends = <[f64; 2]>::from(ends(column.iter().copied()));
             ln_mean.map_or(ends, |mean| ends.map(|ln| (ln + mean).exp()))
         };
         (!self.is_empty()).then(|| Trained {
@@ -134,8 +134,7 @@ impl Points {
 
     /// Whether the loss is the same everywhere.
     pub fn flat(&self) -> bool {
-        let (low, high) =
-            self.ln_loss.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
+        let (low, high) = ends(self.ln_loss.iter().copied());
         high - low < 1e-9
     }
 }

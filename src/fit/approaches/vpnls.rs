@@ -12,7 +12,7 @@ use crate::fit::approaches::points::{ENOUGH, Points};
 use crate::fit::approaches::surface::Surface;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::minimize::{bfgs, solve_positive};
-use crate::fit::table::budgets::Resample;
+use crate::fit::table::resample::Resample;
 use crate::observation::{Counting, Observation};
 
 /// Exponents of the grid: 32 even steps over this range.

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use crate::fit::design::features::{Features, LAW, MISFIT};
 use crate::fit::numerics::gaussian::{Moments, Posterior, Prior};
+use crate::fit::numerics::order::ends;
 
 /// Median of either exponent before anything was seen, and the standard deviation of its logarithm.
 const EXPONENT: (f64, f64) = (0.35, 0.45);
@@ -95,7 +96,7 @@ fn closing(cells: &[Cell], range: [[f64; 2]; 2]) -> [[f64; 2]; 2] {
     let best = cells.iter().map(|cell| cell.ln_weight).fold(f64::NEG_INFINITY, f64::max);
     std::array::from_fn(|k| {
         let near = cells.iter().filter(|cell| cell.ln_weight > best - FAR).map(|cell| cell.exponents[k].ln());
-        let (low, high) = near.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+        let (low, high) = ends(near);
         let step = (range[k][1] - range[k][0]) / (STEPS - 1) as f64;
         [(low - step).max(range[k][0]), (high + step).min(range[k][1])]
     })

@@ -3,6 +3,7 @@
 use crate::fit::approaches::cost::Cost;
 use crate::fit::design::Candidate;
 use crate::fit::numerics::minimize::root;
+use crate::fit::numerics::order::ends;
 
 /// Columns of the surface: E, A and B.
 pub(super) const LAW: usize = 3;
@@ -45,7 +46,7 @@ struct Frame {
 
 /// Middle and half of the range of some values; a half of one where they are all the same.
 fn span(values: impl Iterator<Item = f64>) -> [f64; 2] {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+    let (low, high) = ends(values);
     let half = 0.5 * (high - low);
     [f64::midpoint(low, high), if half > 1e-9 { half } else { 1.0 }]
 }

@@ -11,6 +11,7 @@ use crate::fit::design::belief::{Belief, Draw};
 use crate::fit::design::ensemble::Ensemble;
 use crate::fit::design::features::Features;
 use crate::fit::design::{Candidate, Stand};
+use crate::fit::numerics::order::ends;
 use crate::fit::numerics::regress::distinct;
 use crate::goal::Goal;
 
@@ -115,10 +116,6 @@ pub fn check(candidates: &[Candidate], goal: Goal) -> Result<(), GoalError> {
     }
 }
 
-fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
-}
-
 /// Looks at the candidates and chooses up to `count` runs among those that are free, no two of one place.
 pub fn look(candidates: &[Candidate], options: Options, count: usize) -> Look {
     let runs: Vec<(usize, f64)> = candidates
@@ -142,7 +139,7 @@ pub fn look(candidates: &[Candidate], options: Options, count: usize) -> Look {
     let chosen = informative(candidates, (&features, &belief, &goals), (wanted, count));
     let mut sorted = goals;
     sorted.sort_by(f64::total_cmp);
-    let middle = crate::fit::numerics::bootstrap::quantile(&sorted, 0.5);
+    let middle = crate::fit::numerics::averages::quantile(&sorted, 0.5);
     let estimate = Estimate::from_draws(middle, sorted);
     Look { goal: Some(if ratio { estimate.map(f64::exp) } else { estimate }), misfit: belief.misfit, chosen }
 }

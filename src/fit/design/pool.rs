@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use crate::fit::Estimate;
 use crate::fit::design::ensemble::Ensemble;
 use crate::fit::formula::{Copies, Data, FormulaError, Law, Lesson, Measure, Residual};
-use crate::fit::numerics::bootstrap::median;
+use crate::fit::numerics::averages::median;
+use crate::fit::numerics::order::ends;
 
 /// How to choose.
 #[derive(Clone, Copy, Debug)]
@@ -216,9 +217,9 @@ fn away(law: &Law, data: &Data, region: &Data) -> Vec<f64> {
 fn unit(values: &[f64], others: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let logarithms = values.iter().chain(others).all(|value| *value > 0.0);
     let scaled = |x: &f64| if logarithms { x.ln() } else { *x };
-    let ends = values.iter().map(scaled).fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], x| [a.min(x), b.max(x)]);
-    let range = (ends[1] - ends[0]).max(1e-9);
-    let all = |values: &[f64]| values.iter().map(|x| (scaled(x) - ends[0]) / range).collect();
+    let (low, high) = ends(values.iter().map(scaled));
+    let range = (high - low).max(1e-9);
+    let all = |values: &[f64]| values.iter().map(|x| (scaled(x) - low) / range).collect();
     (all(values), all(others))
 }
 

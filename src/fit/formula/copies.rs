@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::law::Bound;
 use super::solve::{Coordinates, Measure, Range, Residual, Scale, Weighted, with_linear};
-use crate::fit::numerics::bootstrap::median;
+use crate::fit::numerics::averages::median;
 use crate::fit::numerics::bounded::{Linear, Objective, Patience, minimize};
 
 /// Draws for each start.

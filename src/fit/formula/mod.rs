@@ -8,14 +8,13 @@
 //! | `tape` | a formula over rows, with exact derivatives |
 //! | `law` | a formula with its unknowns: [`Law`], and over rows: [`Bound`] |
 //! | `solve` | the best fit of many starts |
-//! | `nothing` | unknowns that went to zero: whether the rows do not want them, or only do not tell |
+//! | `vanished` | unknowns that went to zero: whether the rows do not want them, or only do not tell |
 //! | `copies` | what few rows leave open: fits to copies of them, each with noise of its own |
 
 mod copies;
 mod data;
 mod error;
 mod law;
-mod nothing;
 mod parse;
 mod profile;
 mod solve;
@@ -25,12 +24,13 @@ pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 mod unknowns;
+mod vanished;
 
 pub use copies::{Copies, Lesson};
 pub use data::{Data, Grouping};
 pub use error::FormulaError;
 pub use law::{Bound, COST, Formula, Law, Names, Number};
-pub use nothing::{Gone, NOTHING, look, zeroed};
 pub use profile::as_good_outside;
 pub use solve::{Measure, Residual, Solution, again, nowhere, solve, untold};
 pub use unknowns::{Asked, Unknown};
+pub use vanished::{Gone, NOTHING, look, zeroed};

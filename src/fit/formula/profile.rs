@@ -4,8 +4,8 @@
 //! held outside of its interval, the others are fitted again, and the objective tells.
 
 use super::law::Bound;
-use super::nothing::{PATIENCE, is_as_good};
 use super::solve::{Measure, Solution, descend, with_linear};
+use super::vanished::{PATIENCE, is_as_good};
 use crate::fit::Estimate;
 
 /// The place of a number among `intervals`, and a value outside its interval by which the rows are fitted as well; nothing where they

@@ -14,7 +14,7 @@ use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 use crate::fit::numerics::minimize::Stop;
 use crate::fit::numerics::regress::distinct;
 use crate::fit::numerics::residuals::{Residuals, aicc};
-use crate::fit::table::budgets::Units;
+use crate::fit::table::resample::Units;
 use crate::fit::{Estimate, Status};
 
 /// How the second curve may differ from the first.

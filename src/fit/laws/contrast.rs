@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::numerics::bootstrap;
+use crate::fit::numerics::averages;
 use crate::fit::numerics::chance::{beyond_t, student};
 use crate::fit::table::{Placed, PlacedBy};
 use crate::fit::{Estimate, Status};
@@ -105,7 +105,7 @@ pub fn fit(settings: &[(String, Vec<Placed>)], names: &PlacedBy) -> Contrast {
     let of = |(at, found): (usize, &Found)| Setting {
         name: settings[at].0.clone(),
         runs: bests[at].len(),
-        mean: bootstrap::mean(&bests[at]),
+        mean: averages::mean(&bests[at]),
         pairs: found.pairs,
         difference: found.difference,
         status: if at == 0 { Status::Converged } else { found.status() },
@@ -163,7 +163,7 @@ fn compared(uneven: &Uneven, tuned: &str) -> String {
 
 /// The difference of two means with Welch's interval, and its degrees of freedom, rounded down.
 fn difference_of_means(these: &[f64], base: &[f64]) -> (Estimate, usize) {
-    let (a, b) = (bootstrap::mean(these), bootstrap::mean(base));
+    let (a, b) = (averages::mean(these), averages::mean(base));
     let value = a - b;
     if these.len() < 2 || base.len() < 2 {
         return (Estimate { value, low: f64::NAN, high: f64::NAN }, 0);

@@ -1,5 +1,5 @@
-//! The critical batch size (`McCandlish` et al. 2018, arXiv 1812.06162): steps against examples, against loss, against
-//! data, and from gradients alone.
+//! The critical batch size (`McCandlish` et al. 2018, arXiv 1812.06162): steps against examples, against loss, and against
+//! data. From gradients alone it is `gradient_noise`.
 //!
 //! Loss and data give different laws, Kaplan's B* / `L^(1/alpha_B)` and the power law in tokens of Bergsma et al. (arXiv
 //! 2505.13738); they are fitted apart and never mixed.
@@ -9,13 +9,8 @@ pub mod runs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::estimate::too_many_lost;
-use crate::fit::laws::law::{LawFit, Parameter, large};
-use crate::fit::numerics::bootstrap::Bootstrap;
-use crate::fit::numerics::chance::widening;
 use crate::fit::numerics::least_squares::best_of;
 use crate::fit::numerics::regress::Design;
-use crate::fit::{Estimate, Status};
 
 /// (`S/S_min` - `1)(E/E_min` - 1) = 1 for S steps and E examples to reach one loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,20 +87,7 @@ pub fn against_loss(pairs: &[(f64, f64)]) -> Option<AgainstLoss> {
     Some(AgainstLoss { b_star: coefficient, alpha_b: -1.0 / exponent })
 }
 
-/// A power law in training tokens, `B_crit` = coefficient x tokens^exponent.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AgainstTokens {
-    /// Batch at one token.
-    pub coefficient: f64,
-    /// The exponent.
-    pub exponent: f64,
-}
-
-/// Fits `B_crit` against data to pairs (tokens, critical batch).
-pub fn against_tokens(pairs: &[(f64, f64)]) -> Option<AgainstTokens> {
-    power_law(pairs).map(|(coefficient, exponent)| AgainstTokens { coefficient, exponent })
-}
-
+/// `B_crit` = coefficient x tokens^exponent, or the same in another measure: the two numbers.
 fn power_law(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
     let x: Vec<f64> = pairs.iter().map(|(x, _)| x.ln()).collect();
     let differ = x.iter().any(|other| (other - x[0]).abs() > 1e-9);
@@ -113,82 +95,9 @@ fn power_law(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
     (pairs.len() >= 3 && differ).then(|| (line.intercept.exp(), line.slope))
 }
 
-/// Squared gradient norms measured with a small and a big batch at one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct NormPair {
-    /// Examples of the small batch.
-    pub small_batch: f64,
-    /// Its squared gradient norm.
-    pub small: f64,
-    /// Examples of the big batch.
-    pub big_batch: f64,
-    /// Its squared gradient norm.
-    pub big: f64,
-}
-
-/// Unbiased estimates of |G|^2 and tr(Sigma), averaged over the pairs (`McCandlish` et al. 2018, appendix A.1).
-fn moments(pairs: &[NormPair]) -> [f64; 2] {
-    let (mut square, mut trace) = (0.0, 0.0);
-    for pair in pairs {
-        square += (pair.big_batch * pair.big - pair.small_batch * pair.small) / (pair.big_batch - pair.small_batch);
-        trace += (pair.small - pair.big) / (1.0 / pair.small_batch - 1.0 / pair.big_batch);
-    }
-    [square, trace].map(|sum| sum / pairs.len() as f64)
-}
-
-/// With fewer pairs a mean of |G|^2 above zero may be chance, and intervals of the ratio hold it too seldom.
-const LEAST_PAIRS: usize = 10;
-
-/// The noise scale with intervals over resampled pairs.
-pub fn gradient_noise(pairs: &[NormPair], bootstrap: &Bootstrap) -> LawFit {
-    use rand::RngExt;
-    const LAW: &str = "B_simple = tr(Sigma) / |G|^2";
-    let n = pairs.len();
-    if n < LEAST_PAIRS {
-        let sentence =
-            &format!("The noise scale needs at least {LEAST_PAIRS} pairs of gradient norms; use about a hundred.");
-        return LawFit::without_numbers(LAW, Status::TooFewPoints, pairs.len(), sentence);
-    }
-    let value = moments(pairs);
-    // A resample of n pairs scatters by (n - 1)/n of their variance, and percentiles are normal ones where Student's are due.
-    let wider = (n as f64 / (n - 1) as f64).sqrt() * widening(n - 1);
-    let draws: Vec<[f64; 2]> = bootstrap.draws(|rng| {
-        let drawn = moments(&(0..n).map(|_| pairs[rng.random_range(0..n)]).collect::<Vec<_>>());
-        std::array::from_fn(|k| value[k] + wider * (drawn[k] - value[k]))
-    });
-    // A mean of |G|^2 at or below zero says that the batch may be as large as one likes.
-    let scale = |[square, trace]: &[f64; 2]| if *square > 0.0 { trace / square } else { f64::INFINITY };
-    let estimate = |of: &dyn Fn(&[f64; 2]) -> f64| Estimate::from_draws(of(&value), draws.iter().map(of));
-    let batch = estimate(&scale);
-    let lost = draws.iter().filter(|[square, trace]| *square <= 0.0 || *trace <= 0.0).count();
-    let identified = value.iter().all(|x| *x > 0.0) && !too_many_lost(lost, draws.len());
-    LawFit {
-        formula: LAW.to_owned(),
-        status: if identified { Status::Converged } else { Status::NotIdentified },
-        points: pairs.len(),
-        parameters: vec![
-            Parameter::new("B_simple", "noise scale, in the unit of the batches", batch),
-            Parameter::new("|G|^2", "squared norm of the true gradient", estimate(&|[square, _]| *square)),
-            Parameter::new("tr(Sigma)", "variance of the gradient of one example", estimate(&|[_, trace]| *trace)),
-        ],
-        residuals: None,
-        resampled: "pairs of norms".to_owned(),
-        conclusion: if identified {
-            format!(
-                "The simple noise scale is {}: batches well below it waste steps, batches well above it waste data. It \
-                 equals the critical batch size only if the Hessian is close to a multiple of the identity.",
-                large(batch)
-            )
-        } else {
-            "Not identified: the mean of |G|^2 may be zero; measure more pairs, or use a larger big batch.".to_owned()
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::{RngExt, SeedableRng};
 
     #[test]
     fn a_noiseless_hyperbola_comes_back() {
@@ -209,8 +118,8 @@ mod tests {
         let law = against_loss(&pairs).unwrap();
         assert!((law.alpha_b - 0.21).abs() < 1e-9 && (law.b_star / 2e8 - 1.0).abs() < 1e-6);
         let pairs: Vec<(f64, f64)> = [1e8_f64, 1e9, 1e10].map(|tokens| (tokens, 0.0471 * tokens.powf(0.462))).to_vec();
-        assert!((against_tokens(&pairs).unwrap().exponent - 0.462).abs() < 1e-9);
-        assert!(against_tokens(&pairs[..2]).is_none() && against_tokens(&[(1.0, 2.0); 5]).is_none());
+        assert!((power_law(&pairs).unwrap().1 - 0.462).abs() < 1e-9);
+        assert!(power_law(&pairs[..2]).is_none() && power_law(&[(1.0, 2.0); 5]).is_none());
     }
 
     #[test]
@@ -224,28 +133,5 @@ mod tests {
         );
         assert!((law.least_steps(1e4, 1e12, 3.0) / 1e4 - 1.0).abs() < 1e-5);
         assert!(law.least_steps(1e4, 1.0, 3.0) < 0.01);
-    }
-
-    #[test]
-    fn the_noise_scale_of_gaussian_gradients_is_estimated() {
-        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(5);
-        let mut normal = || {
-            let (u, v): (f64, f64) = (rng.random(), rng.random());
-            (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-        };
-        // 50 channels of mean 0.1 and variance 1: |G|^2 = 0.5, tr(Sigma) = 50, noise scale 100.
-        let mut square = |batch: f64| (0..50).map(|_| (0.1 + normal() / batch.sqrt()).powi(2)).sum::<f64>();
-        let pairs: Vec<NormPair> = (0..4000)
-            .map(|_| NormPair { small_batch: 32.0, small: square(32.0), big_batch: 512.0, big: square(512.0) })
-            .collect();
-        let bootstrap = Bootstrap { resamples: 200, seed: 1 };
-        let fit = gradient_noise(&pairs, &bootstrap);
-        let interval = fit.get("B_simple").unwrap();
-        assert!(fit.status == Status::Converged && interval.holds(100.0) && interval.high < 110.0, "{fit:?}");
-        assert!((interval.value / 100.0 - 1.0).abs() < 0.03, "{fit:?}");
-        let few = gradient_noise(&pairs[..10], &bootstrap).get("B_simple").unwrap();
-        assert!(few.high - few.low > 3.0 * (interval.high - interval.low), "{few:?}");
-        let noise: Vec<NormPair> = pairs.iter().map(|pair| NormPair { small: pair.big * 16.0, ..*pair }).collect();
-        assert_eq!(gradient_noise(&noise, &bootstrap).status, Status::NotIdentified);
     }
 }

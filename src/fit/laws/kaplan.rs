@@ -10,9 +10,10 @@ use crate::fit::laws::law::{LawFit, Recipe};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::chance::beyond_f;
 use crate::fit::numerics::least_squares::{Row, least_squares};
+use crate::fit::numerics::order::combinations;
 use crate::fit::numerics::regress::distinct;
 use crate::fit::numerics::residuals::Residuals;
-use crate::fit::table::budgets::Units;
+use crate::fit::table::resample::Units;
 
 /// L(N, D) = ((`N_c/N)^(alpha_N/alpha_D`) + `D_c/D)^alpha_D`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -209,24 +210,6 @@ fn unusable(law: &str, points: &[Point], second: &str) -> Option<LawFit> {
         return refuse(Status::NotIdentified, "Not identified: all losses are equal.");
     }
     None
-}
-
-fn combinations(values: [&[f64]; 4]) -> Vec<[f64; 4]> {
-    let mut all = vec![[0.0; 4]];
-    for (k, values) in values.into_iter().enumerate() {
-        let with = |start: &[f64; 4]| {
-            values
-                .iter()
-                .map(|value| {
-                    let mut next = *start;
-                    next[k] = *value;
-                    next
-                })
-                .collect::<Vec<_>>()
-        };
-        all = all.iter().flat_map(with).collect();
-    }
-    all
 }
 
 #[cfg(test)]

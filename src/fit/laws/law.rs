@@ -7,7 +7,7 @@ use crate::fit::estimate::too_many_lost;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 use crate::fit::numerics::residuals::Residuals;
-use crate::fit::table::budgets::Units;
+use crate::fit::table::resample::Units;
 use crate::fit::{Estimate, Status};
 
 /// A number of a fitted law.

@@ -7,6 +7,7 @@ pub mod contrast;
 pub mod critical_batch;
 pub mod emergence;
 pub mod forms;
+pub mod gradient_noise;
 pub mod kaplan;
 pub mod law;
 pub mod power;

@@ -23,7 +23,7 @@ use crate::fit::numerics::least_squares::{Row, best_of, least_squares};
 use crate::fit::numerics::regress::Design;
 use crate::fit::numerics::regress::distinct;
 use crate::fit::numerics::residuals::Residuals;
-use crate::fit::table::budgets::Units;
+use crate::fit::table::resample::Units;
 use crate::fit::{Estimate, Status};
 
 /// An irreducible loss of zero is a bound: from below nothing is open, and where all resamples end there, there is no

@@ -16,7 +16,7 @@ use crate::fit::laws::law::{LawFit, Parameter};
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::ranks::spearman;
 use crate::fit::table::Placed;
-use crate::fit::table::budgets::Units;
+use crate::fit::table::resample::Units;
 use crate::fit::{Estimate, Status};
 
 /// Fewest runs whose order tells anything.

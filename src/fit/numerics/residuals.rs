@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::{median, quantile};
+use super::averages::{median, quantile};
 
 /// Residuals in log loss: predicted minus measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,9 +1,5 @@
-//! Which rows share a budget, and which are drawn together by a resample.
+//! Which rows share a budget.
 
-use std::collections::HashMap;
-
-use clap::ValueEnum;
-use rand::{Rng, RngExt};
 use serde::Serialize;
 
 use crate::observation::Observation;
@@ -127,35 +123,13 @@ fn is_clear(logs: &[f64], cuts: &[usize], runs: &[&Observation]) -> bool {
     2 * curves.count() > cuts.len()
 }
 
-/// What is drawn with replacement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Resample {
-    /// Single runs, repeats of one of them together.
-    #[value(help = "Single runs (approach 1: whole curves; approach 2: losses at fixed sizes)")]
-    #[default]
-    Runs,
-    /// Whole budgets: where the runs of one budget err together, single runs would give intervals too narrow.
-    #[value(help = "Whole budgets")]
-    Budgets,
-}
-
-impl Resample {
-    /// The name used in tables and files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Runs => "runs",
-            Self::Budgets => "budgets",
-        }
-    }
-}
-
 /// How many budgets there are.
 pub fn count(budgets: &[f64]) -> usize {
     by_budget(budgets).len()
 }
 
 /// Rows by their budgets, in ascending order.
-fn by_budget(budgets: &[f64]) -> Vec<Vec<usize>> {
+pub fn by_budget(budgets: &[f64]) -> Vec<Vec<usize>> {
     let mut rows: Vec<usize> = (0..budgets.len()).collect();
     rows.sort_by(|&i, &j| budgets[i].total_cmp(&budgets[j]));
     let mut units: Vec<Vec<usize>> = Vec::new();
@@ -168,56 +142,8 @@ fn by_budget(budgets: &[f64]) -> Vec<Vec<usize>> {
     units
 }
 
-/// Rows in the units that are drawn together.
-#[derive(Clone, Debug)]
-pub struct Units {
-    /// What a unit is.
-    pub resample: Resample,
-    members: Vec<Vec<usize>>,
-}
-
-impl Units {
-    /// Units of rows by their budgets in FLOPs, or by their places: the values of what the law depends on.
-    pub fn new<P: AsRef<[f64]>>(resample: Resample, budgets: &[f64], places: impl IntoIterator<Item = P>) -> Self {
-        match resample {
-            Resample::Runs => Self::of_repeats(places),
-            Resample::Budgets => Self { resample, members: by_budget(budgets) },
-        }
-    }
-
-    /// Units of rows that stand at one place, in the order in which these come. Seeds of one size and length share what the law
-    /// misses there: drawn one by one they would count as so many places, and intervals would be too narrow.
-    pub fn of_repeats<P: AsRef<[f64]>>(places: impl IntoIterator<Item = P>) -> Self {
-        let mut units: HashMap<Vec<u64>, usize> = HashMap::new();
-        let mut members: Vec<Vec<usize>> = Vec::new();
-        for (row, place) in places.into_iter().enumerate() {
-            let place = place.as_ref().iter().map(|value| value.to_bits()).collect();
-            let unit = *units.entry(place).or_insert(members.len());
-            if unit == members.len() {
-                members.push(Vec::new());
-            }
-            members[unit].push(row);
-        }
-        Self { resample: Resample::Runs, members }
-    }
-
-    /// How many units there are.
-    pub fn count(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Rows of as many units as there are, drawn with replacement.
-    pub fn draw(&self, rng: &mut impl Rng) -> impl Iterator<Item = usize> {
-        let drawn: Vec<usize> = self.members.iter().map(|_| rng.random_range(0..self.members.len())).collect();
-        drawn.into_iter().flat_map(|unit| self.members[unit].iter().copied())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-
     use super::*;
 
     /// Runs of four budgets and twelve sizes each, whose FLOPs differ by up to `jitter` to either side.
@@ -279,37 +205,5 @@ mod tests {
         assert!(share(&mut exact, Some(EXACT)).unwrap().groups > 8);
         assert!(exact.iter().all(|run| run.shared_budget.is_none()), "1% is what fits do anyway");
         assert_eq!(share(&mut runs(0.3), Some(0.31)).unwrap().groups, 4);
-    }
-
-    #[test]
-    fn whole_budgets_are_drawn_together() {
-        let budgets = [1e18, 1e19, 1.005e18, 1e19, 1e20];
-        let units = Units::new(Resample::Budgets, &budgets, [[0.0]; 5]);
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        for _ in 0..50 {
-            let drawn: Vec<usize> = units.draw(&mut rng).collect();
-            let times = |row| drawn.iter().filter(|other| **other == row).count();
-            assert_eq!((times(0), times(1)), (times(2), times(3)));
-            assert_eq!(times(0) + times(1) + times(4), 3);
-        }
-        assert_eq!((units.count(), count(&budgets)), (3, 3));
-    }
-
-    #[test]
-    fn repeats_of_one_place_are_drawn_together_and_others_one_by_one() {
-        // Seeds of the first place stand apart; the last two differ in tokens alone.
-        let places = [[1e6, 2e7], [3e6, 2e7], [1e6, 2e7], [5e6, 1e7], [5e6, 2e7]];
-        let units = Units::new(Resample::Runs, &[1.0; 5], places);
-        assert_eq!(units.count(), 4);
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut apart = false;
-        for _ in 0..50 {
-            let drawn: Vec<usize> = units.draw(&mut rng).collect();
-            let times = |row| drawn.iter().filter(|other| **other == row).count();
-            assert_eq!(times(0), times(2));
-            assert_eq!(times(0) + times(1) + times(3) + times(4), 4);
-            apart |= times(3) != times(4);
-        }
-        assert!(apart);
     }
 }

@@ -8,7 +8,7 @@ use csv::StringRecord;
 use super::error::TableError;
 use super::field::Field;
 use super::habits::{Place, is_finished, is_missing};
-use super::names::{STEPS, plain};
+use super::headers::{STEPS, plain};
 use super::number::{Commas, written};
 use super::options::{Kind, Options};
 use super::reader::Reader;

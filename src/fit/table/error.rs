@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use thiserror::Error;
 
-use crate::named;
+use crate::paths;
 
 /// Where something stands in the file of a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +40,7 @@ impl At {
 }
 
 fn not_read(path: &Path, cause: &io::Error) -> String {
-    let missing = (cause.kind() == io::ErrorKind::NotFound).then(|| named::meant(path)).flatten();
+    let missing = (cause.kind() == io::ErrorKind::NotFound).then(|| paths::meant(path)).flatten();
     missing.unwrap_or_else(|| cause.to_string())
 }
 

@@ -8,7 +8,7 @@ use csv::StringRecord;
 use super::error::{At, TableError};
 use super::field::{Columns, Field};
 use super::habits::{Habits, Place, is_missing};
-use super::names::{self, Candidate};
+use super::headers::{self, Candidate};
 use super::number::{Commas, unit, written};
 use super::source::Source;
 use crate::columns::AXIS;
@@ -67,12 +67,13 @@ impl<'a> Reader<'a> {
     /// The column that `--columns` names: `Model Size`, or `N[M]` with its unit.
     fn asked(&self, field: Field, asked: &str) -> Result<Option<Place>, TableError> {
         if let Some(index) = self.index(asked)? {
-            if field == Field::Loss && names::is_perplexity(asked) {
+            if field == Field::Loss && headers::is_perplexity(asked) {
                 return Err(TableError::Perplexity { asked: asked.to_owned() });
             }
             // The unit that the header itself tells; `N [M][1]` says another one, and what is a footnote says none.
             let counts = |factor: &f64| *factor >= 1e3 || field == Field::Loss;
-            let told = names::in_brackets(asked).filter(|(_, inner)| !inner.starts_with(|c: char| c.is_ascii_digit()));
+            let told =
+                headers::in_brackets(asked).filter(|(_, inner)| !inner.starts_with(|c: char| c.is_ascii_digit()));
             let factor =
                 told.and_then(|(_, inner)| unit(inner)).filter(counts).filter(|factor| (factor - 1.0).abs() > 0.0);
             if let Some(factor) = factor {
@@ -93,7 +94,7 @@ impl<'a> Reader<'a> {
         for name in field.names() {
             if let Some(index) = self.index(name)?.filter(|_| !self.columns.takes(name)) {
                 // Beside a loss of another name `loss` may be that of training.
-                let others = names::recognise(&self.headers, field).into_iter().filter(|other| other.index != index);
+                let others = headers::recognise(&self.headers, field).into_iter().filter(|other| other.index != index);
                 if *name == "loss" && others.count() > 0 {
                     break;
                 }
@@ -101,7 +102,7 @@ impl<'a> Reader<'a> {
             }
         }
         let header = |candidate: &Candidate| self.headers[candidate.index].trim();
-        let found: Vec<Candidate> = names::recognise(&self.headers, field)
+        let found: Vec<Candidate> = headers::recognise(&self.headers, field)
             .into_iter()
             .filter(|candidate| !self.columns.takes(header(candidate)))
             .collect();
@@ -134,7 +135,7 @@ impl<'a> Reader<'a> {
             if field.names().contains(&name) {
                 return Some((field, None));
             }
-            let candidates = names::recognise(&self.headers, field);
+            let candidates = headers::recognise(&self.headers, field);
             let unit = candidates.iter().find(|candidate| candidate.index == index)?.unit;
             Some((field, Some(unit).filter(|unit| (*unit - 1.0).abs() > 0.0)))
         });
@@ -154,7 +155,7 @@ impl<'a> Reader<'a> {
             Some(Place { index, column: (*name).to_owned(), field, unit: None })
         });
         own.or_else(|| {
-            let one = names::recognise(&self.headers, field).into_iter().next()?;
+            let one = headers::recognise(&self.headers, field).into_iter().next()?;
             let column = self.headers[one.index].trim().to_owned();
             let unit = Some(one.unit).filter(|factor| (*factor - 1.0).abs() > 0.0);
             (!self.columns.takes(&column)).then_some(Place { index: one.index, column, field, unit })
@@ -189,7 +190,7 @@ impl<'a> Reader<'a> {
     pub(super) fn of_training(&self) -> Option<String> {
         let at = self.place(Field::Loss).filter(|_| self.columns.named(Field::Loss).is_none())?;
         let column = self.headers[at].trim();
-        names::training_loss(column)?;
+        headers::training_loss(column)?;
         Some(format!(
             "'{column}' is by its name a loss of training, and stands in for that of validation, which no column tells{}",
             self.other_measures()
@@ -199,7 +200,7 @@ impl<'a> Reader<'a> {
     /// A warning where the loss that was asked for is by its name one per byte, character or word.
     pub(super) fn of_text(&self) -> Option<String> {
         let column = self.headers[self.place(Field::Loss)?].trim();
-        names::is_another_measure(column).then(|| {
+        headers::is_another_measure(column).then(|| {
             format!(
                 "'{column}' is by its name no loss per token: all that is said of losses is in its unit, also where nats are named. \
                  Sizes, tokens and exponents do not depend on the unit"
@@ -209,12 +210,12 @@ impl<'a> Reader<'a> {
 
     /// The columns that are by their names other measures than a loss per token, as the end of a sentence.
     fn other_measures(&self) -> String {
-        let others = self.headers.iter().map(str::trim).filter(|header| names::is_another_loss(header));
+        let others = self.headers.iter().map(str::trim).filter(|header| headers::is_another_loss(header));
         let others: Vec<&str> = others.collect();
         let quoted: Vec<String> = others.iter().map(|header| format!("'{header}'")).collect();
         let as_it_is = others
             .iter()
-            .find(|header| !names::is_perplexity(header))
+            .find(|header| !headers::is_perplexity(header))
             .map(|header| format!(", or fit it as it is with --columns 'val_loss={header}'"))
             .unwrap_or_default();
         match &quoted[..] {
@@ -247,7 +248,7 @@ impl<'a> Reader<'a> {
 
     /// Where a field is, whether it is read or not.
     pub(super) fn likely(&self, field: Field) -> Option<usize> {
-        self.place(field).or_else(|| names::recognise(&self.headers, field).first().map(|one| one.index))
+        self.place(field).or_else(|| headers::recognise(&self.headers, field).first().map(|one| one.index))
     }
 
     /// Whether there are columns of settings by which runs of one size, length and seed may differ.
@@ -265,7 +266,7 @@ impl<'a> Reader<'a> {
     /// The columns that are called so, in lower case without punctuation, but for those that are the user's `own`.
     pub(super) fn called(&self, names: &[&str], own: &[&str]) -> Vec<(usize, String)> {
         let headers = self.headers.iter().map(str::trim).enumerate();
-        let is = |header: &str| names.contains(&names::plain(header).as_str()) && !own.contains(&header);
+        let is = |header: &str| names.contains(&headers::plain(header).as_str()) && !own.contains(&header);
         headers.filter(|(_, header)| is(header)).map(|(index, header)| (index, header.to_owned())).collect()
     }
 

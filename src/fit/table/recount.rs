@@ -8,6 +8,7 @@
 //! That is exact where a shorter run is the beginning of a longer one, as under one long schedule cut short. Where each
 //! run has a schedule of its own it is the loss of a run in between.
 
+use crate::fit::numerics::interpolate::lagrange;
 use crate::fit::table::budgets;
 use crate::observation::{Counting, Observation};
 
@@ -94,7 +95,8 @@ impl Curve {
         let mut nearest: Vec<&Observation> = self.runs.iter().collect();
         nearest.sort_by(|a, b| (self.ln_flops(a) - ln_c).abs().total_cmp(&(self.ln_flops(b) - ln_c).abs()));
         nearest.truncate(3);
-        let loss = lagrange(ln_c, &nearest.iter().map(|run| (self.ln_flops(run), run.loss.ln())).collect::<Vec<_>>());
+        let around: Vec<[f64; 2]> = nearest.iter().map(|run| [self.ln_flops(run), run.loss.ln()]).collect();
+        let loss = lagrange(&around, ln_c);
         let tokens = flops / (6.0 * self.params);
         Some(Observation {
             tokens,
@@ -107,15 +109,6 @@ impl Curve {
             ..nearest[0].clone()
         })
     }
-}
-
-/// The polynomial through `points` at `x`.
-fn lagrange(x: f64, points: &[(f64, f64)]) -> f64 {
-    let weight = |i: usize| -> f64 {
-        let others = points.iter().enumerate().filter(|(j, _)| *j != i);
-        others.map(|(_, (other, _))| (x - other) / (points[i].0 - other)).product()
-    };
-    points.iter().enumerate().map(|(i, (_, y))| weight(i) * y).sum()
 }
 
 #[cfg(test)]

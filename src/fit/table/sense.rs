@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::number::{LETTERS, factor};
-use crate::fit::numerics::bootstrap::median;
+use crate::fit::numerics::averages::median;
 use crate::observation::Observation;
 
 /// Tokens per parameter that somebody may have trained on, at the median of a table.

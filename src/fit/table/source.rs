@@ -11,7 +11,7 @@ use super::error::{At, TableError};
 use super::rows::Opened;
 use super::{delimited, jsonl, parquet, wandb};
 use crate::foreign::{self, Foreign};
-use crate::named;
+use crate::paths;
 use crate::unpacked::Lies;
 
 /// The file of a table, which may be read more than once.
@@ -43,8 +43,8 @@ impl Source {
         let path = &Self::file(path);
         if path.is_dir() {
             let rebuild =
-                || format!("`runner ledger rebuild {}` writes that of a sweep; or name a table", named::shown(path));
-            let what = format!("is a folder without runs.csv: {}", named::meant(path).unwrap_or_else(rebuild));
+                || format!("`runner ledger rebuild {}` writes that of a sweep; or name a table", paths::shown(path));
+            let what = format!("is a folder without runs.csv: {}", paths::meant(path).unwrap_or_else(rebuild));
             return Err(TableError::Empty { path: path.to_owned(), what });
         }
         let io = |cause| TableError::Open { path: path.to_owned(), cause };

@@ -10,7 +10,7 @@ use super::habits::{Place, lost};
 use super::options::{Best, Options, PLACES};
 use super::reader::Reader;
 use crate::columns::AXIS;
-use crate::fit::numerics::spacing::{Tried, alike};
+use crate::fit::table::tried::{Tried, alike};
 
 /// Columns that say where a run stands, where the table has no axes that say so.
 const SETTINGS: [Field; 4] = [Field::Params, Field::Tokens, Field::LearningRate, Field::Batch];

@@ -5,3 +5,4 @@ pub mod frontier;
 pub mod optimum;
 pub mod rates;
 pub mod tuning;
+mod valley;

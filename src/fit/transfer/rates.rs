@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::fit::estimate::too_many_lost;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::Design;
-use crate::fit::numerics::valley::{self, End, Side, Valley};
+use crate::fit::transfer::valley::{self, End, Side, Valley};
 use crate::fit::{Estimate, Status};
 
 /// A drift of at most this many octaves for each doubling counts as transfer.

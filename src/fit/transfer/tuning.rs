@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::fit::estimate::too_many_lost;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::regress::Design;
-use crate::fit::numerics::valley::{self, Side, Valley};
+use crate::fit::transfer::valley::{self, Side, Valley};
 use crate::fit::{Estimate, Status};
 
 /// One trained point.

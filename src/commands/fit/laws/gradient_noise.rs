@@ -4,7 +4,7 @@ use anyhow::ensure;
 
 use super::asked::{Asked, Plain};
 use super::draw;
-use crate::fit::laws::critical_batch::{self, NormPair};
+use crate::fit::laws::gradient_noise::{self, NormPair};
 use crate::fit::named::Dot;
 use crate::fit::table::Field;
 use crate::report::figure::{Axis, Unit};
@@ -24,7 +24,7 @@ const NORMS: Plain<4> = Plain {
     fit: |rows, request| {
         let pair = |[small_batch, small, big_batch, big]: [f64; 4]| NormPair { small_batch, small, big_batch, big };
         let pairs: Vec<NormPair> = rows.into_iter().map(pair).collect();
-        Box::new(critical_batch::gradient_noise(&pairs, &request.bootstrap))
+        Box::new(gradient_noise::fit(&pairs, &request.bootstrap))
     },
     dot: |[x, norm, ..]| Dot { x: *x, loss: *norm, series: None },
 };

@@ -8,7 +8,7 @@ use crate::commands::fit::rows::{Group, groups};
 use crate::fit::laws::{kaplan, power};
 use crate::fit::named::Dot;
 use crate::fit::table;
-use crate::fit::table::budgets::Units;
+use crate::fit::table::resample::Units;
 use crate::observation::{Counting, Observation};
 
 pub(super) const LAW: Asked = Asked {

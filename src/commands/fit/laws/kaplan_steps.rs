@@ -10,7 +10,7 @@ use crate::fit::laws::critical_batch::AgainstLoss;
 use crate::fit::laws::kaplan;
 use crate::fit::named::Dot;
 use crate::fit::table::Field;
-use crate::fit::table::budgets::Units;
+use crate::fit::table::resample::Units;
 use crate::report::figure::{Axis, Unit};
 
 pub(super) const LAW: Asked = Asked {

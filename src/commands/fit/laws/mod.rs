@@ -28,7 +28,7 @@ use self::asked::{Asked, Reading};
 use super::fit_of_rows::FitOfRows;
 use super::request::Request;
 use crate::fit::named::Law;
-use crate::fit::table::budgets::Resample;
+use crate::fit::table::resample::Resample;
 use crate::report::Figure;
 
 /// The law of a name; without one, the formula of the request.

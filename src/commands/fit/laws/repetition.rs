@@ -7,7 +7,7 @@ use crate::commands::fit::request::Request;
 use crate::fit::approaches::approach3;
 use crate::fit::laws::repetition::{self, Run};
 use crate::fit::named::Dot;
-use crate::fit::table::budgets::Resample;
+use crate::fit::table::resample::Resample;
 use crate::fit::table::{self, Field};
 
 pub(super) const LAW: Asked =

@@ -10,6 +10,7 @@ use crate::fit::approaches::surface::Surface;
 use crate::fit::estimate::too_many_lost;
 use crate::fit::numerics::chance::widening;
 use crate::fit::numerics::minimize::search;
+use crate::fit::numerics::order::ends;
 use crate::fit::numerics::regress::{Cubic, CubicDesign, Design, distinct_logarithms};
 use crate::fit::table::budgets::{geometric_mean, same_budget};
 use crate::observation::{Counting, Observation};
@@ -180,7 +181,7 @@ impl Curve {
     pub(super) fn steep(&self) -> Option<Steep> {
         let fitted = self.fitted.as_ref()?;
         let [params, tokens] = AXES.map(|axis| {
-            let (low, high) = range(self.points.iter().map(|point| point.x[axis]));
+            let (low, high) = ends(self.points.iter().map(|point| point.x[axis]));
             [low, high].map(|x| 10_f64.powf(x))
         });
         let cubic = fitted.curves.map(|curve| curve.coefficients()[0]);
@@ -196,7 +197,7 @@ impl Curve {
     /// parabola in log N.
     pub(super) fn minimum_of(&self, surface: &Surface) -> Option<[f64; 2]> {
         let fitted = self.fitted.as_ref()?;
-        let (low, high) = range(self.points.iter().map(|point| point.x[0]));
+        let (low, high) = ends(self.points.iter().map(|point| point.x[0]));
         let tokens = fitted.forms[0].through(&self.points.iter().map(|point| point.x[1]).collect::<Vec<_>>());
         let loss = |x: f64| surface.loss(10_f64.powf(x), 10_f64.powf(tokens.at(x)));
         let x = search(loss, low, high, 33);
@@ -251,7 +252,7 @@ impl Curve {
     fn locate(&self, curves: &[Cubic; 2]) -> Minimum {
         let mut interior = true;
         let x = AXES.map(|axis| {
-            let (low, high) = range(self.points.iter().map(|point| point.x[axis]));
+            let (low, high) = ends(self.points.iter().map(|point| point.x[axis]));
             let curve = &curves[axis];
             let rise = curve.curvature() * (high - low).powi(2) / 4.0;
             let level = curve.at(f64::midpoint(low, high)).abs();
@@ -360,8 +361,4 @@ fn means(points: &[Point]) -> Vec<([f64; 2], f64)> {
         (group[0].x, loss)
     };
     points.chunk_by(Point::repeats_of).map(mean).collect()
-}
-
-fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
 }

@@ -13,7 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::numerics::bootstrap::median;
+use crate::fit::numerics::averages::median;
 use crate::fit::numerics::regress::{Design, Parabola};
 
 /// Sizes below which a cubic has nothing left to judge it by.

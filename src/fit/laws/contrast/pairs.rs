@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::fit::numerics::bootstrap;
-use crate::fit::numerics::spacing::{Tried, alike};
+use crate::fit::numerics::averages;
 use crate::fit::table::Placed;
+use crate::fit::table::tried::{Tried, alike};
 
 /// Place and seed of a run, as far as these tell it from others.
 type Key<'a> = (Vec<&'a str>, Vec<&'a str>);
@@ -45,7 +45,7 @@ impl Telling {
         }
         all.into_iter()
             .map(|(key, values)| {
-                (key, values.into_iter().map(|(value, losses)| (value, bootstrap::mean(&losses))).collect())
+                (key, values.into_iter().map(|(value, losses)| (value, averages::mean(&losses))).collect())
             })
             .collect()
     }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fit::Estimate;
-use crate::fit::numerics::bootstrap;
+use crate::fit::numerics::averages;
 use crate::fit::numerics::chance::{beyond_f, beyond_t, student};
 
 /// Chance below which seeds of one place do not count as pairs of their own.
@@ -52,8 +52,8 @@ fn by_place<'a, 'b>(pairs: &'a [(Vec<&'b str>, f64)]) -> impl Iterator<Item = (&
 pub(super) fn mean_of(pairs: &[(Vec<&str>, f64)]) -> Option<Mean> {
     let all: Vec<f64> = pairs.iter().map(|pair| pair.1).collect();
     let places: Vec<Vec<f64>> = by_place(pairs).map(|(_, values)| values).collect();
-    let means: Vec<f64> = places.iter().map(|values| bootstrap::mean(values)).collect();
-    let value = bootstrap::mean(&all);
+    let means: Vec<f64> = places.iter().map(|values| averages::mean(values)).collect();
+    let value = averages::mean(&all);
     let within: f64 = places.iter().zip(&means).map(|(values, mean)| squares(values, *mean)).sum();
     let between: f64 = places.iter().zip(&means).map(|(v, mean)| v.len() as f64 * (mean - value).powi(2)).sum();
     let (above, below) = (places.len().saturating_sub(1), all.len() - places.len());
@@ -67,7 +67,7 @@ pub(super) fn mean_of(pairs: &[(Vec<&str>, f64)]) -> Option<Mean> {
 /// The mean with Student's interval; of one value without an end.
 pub fn mean(values: &[f64]) -> Option<Estimate> {
     let n = values.len();
-    let value = (n > 0).then(|| bootstrap::mean(values))?;
+    let value = (n > 0).then(|| averages::mean(values))?;
     let half = match n {
         1 => f64::NAN,
         _ => student(n - 1) * (squares(values, value) / (n - 1) as f64 / n as f64).sqrt(),
@@ -82,7 +82,7 @@ pub(super) fn squares(values: &[f64], mean: f64) -> f64 {
 /// The clearest trend of differences with a column, each a name and its place in the key; nothing where none is shown.
 pub(super) fn trend(pairs: &[(Vec<&str>, f64)], columns: &[&str]) -> Option<Trend> {
     let places: Vec<(&Vec<&str>, f64)> =
-        by_place(pairs).map(|(place, values)| (place, bootstrap::mean(&values))).collect();
+        by_place(pairs).map(|(place, values)| (place, averages::mean(&values))).collect();
     let along = |(at, name): (usize, &&str)| {
         let x = |place: &Vec<&str>| Some(place.get(at)?.parse().ok().filter(|x: &f64| *x > 0.0)?.ln());
         let points: Vec<[f64; 2]> = places.iter().map(|(place, y)| Some([x(place)?, *y])).collect::<Option<_>>()?;
@@ -97,7 +97,7 @@ pub(super) fn trend(pairs: &[(Vec<&str>, f64)], columns: &[&str]) -> Option<Tren
 fn line(points: &[[f64; 2]]) -> Option<(f64, [End; 2])> {
     let mut x: Vec<f64> = points.iter().map(|point| point[0]).collect();
     let n = points.len() as f64;
-    let (centre, level) = (bootstrap::mean(&x), points.iter().map(|point| point[1]).sum::<f64>() / n);
+    let (centre, level) = (averages::mean(&x), points.iter().map(|point| point[1]).sum::<f64>() / n);
     let spread = squares(&x, centre);
     x.sort_by(f64::total_cmp);
     x.dedup_by(|a, b| (*a - *b).abs() < 1e-9);

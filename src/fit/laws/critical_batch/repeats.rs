@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::runs::Row;
-use crate::fit::numerics::bootstrap;
+use crate::fit::numerics::averages;
 use crate::fit::table::Placed;
 
 /// A row with where it stands, where the table tells seeds.
@@ -19,7 +19,7 @@ type Seeds<'a> = BTreeMap<&'a [String], f64>;
 /// Rows in which those that differ in their seed alone are one: at equal steps by the mean of their losses, or, where steps to
 /// given losses are told, at equal losses by the geometric mean of their steps. Of rows of one seed the best counts.
 pub fn averaged(rows: &[Seeded]) -> Vec<Row> {
-    let at_steps = merged(rows, 1, bootstrap::mean);
+    let at_steps = merged(rows, 1, averages::mean);
     if at_steps.len() < rows.len() {
         return at_steps;
     }

@@ -12,7 +12,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::fit::estimate::{too_many_lost, words};
-use crate::fit::laws::critical_batch::{Hyperbola, against_loss, against_tokens, hyperbola};
+use crate::fit::laws::critical_batch::{Hyperbola, against_loss, hyperbola, power_law};
 use crate::fit::laws::law::large;
 use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::chance::widening;
@@ -125,7 +125,8 @@ pub fn fit(rows: &[Row], targets: &[f64], bootstrap: &Bootstrap) -> CriticalBatc
         };
         // The exponent in the loss is -1/alpha_B: alpha_B itself goes through infinity where the critical batch is constant.
         let loss = against_loss(&pairs(|(loss, _)| *loss)).map(|law| [law.b_star, 1.0 / law.alpha_b]);
-        let data = against_tokens(&pairs(|(_, law)| law.min_examples)).map(|law| [law.coefficient, law.exponent]);
+        let data =
+            power_law(&pairs(|(_, law)| law.min_examples)).map(|(coefficient, exponent)| [coefficient, exponent]);
         [loss, data]
     };
     let value = laws(&mut found.iter().map(|fitted| fitted.law));

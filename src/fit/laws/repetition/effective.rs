@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::fit::approaches::surface::Surface;
 use crate::fit::numerics::least_squares::{Row, least_squares};
 use crate::fit::numerics::minimize::search;
-use crate::fit::table::budgets::Units;
+use crate::fit::table::resample::Units;
 use crate::observation::Observation;
 
 /// A surface that knows how data wear out.

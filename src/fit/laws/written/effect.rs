@@ -1,6 +1,7 @@
 //! Whether what a law depends on has any effect: the law against a constant.
 
 use crate::fit::formula::{Bound, Measure};
+use crate::fit::numerics::order::ends;
 use crate::fit::numerics::residuals::aicc;
 
 /// Variances of residuals that a law lowers by more than this factor are an effect whatever the number of rows, where `AICc` charges
@@ -41,12 +42,12 @@ pub(super) fn none(bound: &Bound<'_>, measure: Measure, values: &[f64]) -> Optio
 /// The constant nearest to losses, and what is left of the objective.
 fn constant(loss: &[f64], measure: Measure) -> (f64, f64) {
     let cost = |value: f64| loss.iter().map(|loss| measure.cost(measure.of(value, *loss))).sum::<f64>();
-    let ends = loss.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], x| [a.min(*x), b.max(*x)]);
+    let (least, most) = ends(loss.iter().copied());
     // Convex in the logarithm, or in the loss itself.
-    let in_logarithm = ends[0] > 0.0;
+    let in_logarithm = least > 0.0;
     let to = |x: f64| if in_logarithm { x.ln() } else { x };
     let from = |x: f64| if in_logarithm { x.exp() } else { x };
-    let (mut low, mut high) = (to(ends[0]), to(ends[1]));
+    let (mut low, mut high) = (to(least), to(most));
     for _ in 0..100 {
         let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
         if cost(from(a)) < cost(from(b)) { high = b } else { low = a }

@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::fit::estimate::too_many_lost;
 use crate::fit::formula::{self, Bound, Data, FormulaError, Gone, Law, Measure, NOTHING, Number, Solution};
 use crate::fit::laws::law::{LawFit, Parameter};
-use crate::fit::numerics::bootstrap::{Bootstrap, mean, root_mean_square};
+use crate::fit::numerics::averages::{mean, root_mean_square};
+use crate::fit::numerics::bootstrap::Bootstrap;
 use crate::fit::numerics::bounded;
+use crate::fit::numerics::order::ends;
 use crate::fit::numerics::residuals::{Residuals, aicc};
-use crate::fit::table::budgets::{Resample, Units};
 use crate::fit::table::named::is_loss;
+use crate::fit::table::resample::{Resample, Units};
 use crate::fit::{Estimate, Status};
 pub use contradicted::{Contradicted, contradicted};
 
@@ -159,7 +161,7 @@ pub fn fit(law: &Law, data: &Data, options: &Options) -> Result<Written, Formula
         starts: best.agree,
         columns: law.columns.clone(),
         spans: spans(data),
-        cost: data.cost.as_ref().map(|cost| ends(cost)),
+        cost: data.cost.as_ref().map(|cost| ends(cost.iter().copied()).into()),
         labels: law.indices.iter().filter_map(|index| labels(index, data)).collect(),
         values: best.values,
         draws,
@@ -420,14 +422,9 @@ fn conclude(law: &Law, residuals: &Residuals, held_out: Option<HeldOut>) -> Stri
     )
 }
 
-fn ends(values: &[f64]) -> [f64; 2] {
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    [low, values.iter().copied().fold(f64::NEG_INFINITY, f64::max)]
-}
-
 fn spans(data: &Data) -> Vec<Span> {
     let span = |(name, values): (&String, &Vec<f64>)| {
-        let [low, high] = ends(values);
+        let (low, high) = ends(values.iter().copied());
         Span { name: name.clone(), low, high }
     };
     data.columns.iter().map(span).collect()

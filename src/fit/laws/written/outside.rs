@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ranking::{Ranked, Ranking};
 use super::{Span, Written};
 use crate::fit::formula::Data;
+use crate::fit::numerics::order::ends;
 
 /// How far one column of a question lies from the rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,7 +93,7 @@ pub fn beyond(data: &Data, decades: f64, count: usize) -> Option<Data> {
 /// The least and the greatest of some answers; nothing where there is none.
 pub fn spread(answers: &[f64]) -> Option<[f64; 2]> {
     let finite = || answers.iter().copied().filter(|answer| answer.is_finite());
-    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    let (low, high) = ends(finite());
     (low <= high).then_some([low, high])
 }
 

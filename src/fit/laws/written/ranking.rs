@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HeldOut, Options, enough, errors_on, residuals, split_by_cost, unit};
 use crate::fit::formula::{self, Data, Law};
-use crate::fit::numerics::bootstrap::{mean, root_mean_square};
+use crate::fit::numerics::averages::{mean, root_mean_square};
 use crate::fit::numerics::chance::{beyond_f, student};
 use crate::fit::numerics::residuals::{Residuals, aicc};
 

@@ -5,7 +5,8 @@
 //! octaves, the cubic by 0.05. The two possible cubics miss it to either side, so resamples draw the side.
 
 use crate::fit::Status;
-use crate::fit::numerics::bootstrap::mean;
+use crate::fit::numerics::averages::mean;
+use crate::fit::numerics::interpolate::lagrange;
 use crate::fit::numerics::regress::Design;
 
 /// The losses of one curve, by the tuned quantity.
@@ -84,7 +85,7 @@ impl Valley {
     /// Place and loss of the lowest point of the curve, which must lie inside, by the cubic.
     pub(in crate::fit) fn bottom(&self, side: Side) -> [f64; 2] {
         let (means, [from, to]) = (self.means(), self.window(side));
-        let curve = |x: f64| interpolate(&means[from..to], x);
+        let curve = |x: f64| lagrange(&means[from..to], x);
         let x = lowest(curve, means[self.lowest - 1][0], means[self.lowest + 1][0]);
         [x, curve(x)]
     }
@@ -101,10 +102,10 @@ impl Valley {
         if self.status() == Status::Converged {
             let [from, to] = self.window(side);
             if x >= means[from][0] && x <= means[to - 1][0] {
-                return interpolate(&means[from..to], x);
+                return lagrange(&means[from..to], x);
             }
         }
-        around(&means, x).map_or(f64::NAN, |four| interpolate(four, x))
+        around(&means, x).map_or(f64::NAN, |four| lagrange(four, x))
     }
 }
 
@@ -126,15 +127,6 @@ pub(in crate::fit) enum Side {
     Left,
     /// Above it.
     Right,
-}
-
-/// The polynomial through all points, at `x` (Lagrange's form).
-fn interpolate(points: &[[f64; 2]], x: f64) -> f64 {
-    let weight = |i: usize| -> f64 {
-        let others = points.iter().enumerate().filter(|(j, _)| *j != i);
-        others.map(|(_, other)| (x - other[0]) / (points[i][0] - other[0])).product()
-    };
-    points.iter().enumerate().map(|(i, point)| point[1] * weight(i)).sum()
 }
 
 /// Where a function with one minimum between `low` and `high` has it, as closely as rounding tells a flat bottom.

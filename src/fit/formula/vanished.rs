@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::law::Bound;
 use super::solve::{Measure, Range, Solution, descend, with_linear};
-use crate::fit::numerics::bootstrap::root_mean_square;
+use crate::fit::numerics::averages::root_mean_square;
 use crate::fit::numerics::bounded::Patience;
 
 /// A number moved by factors whose change by as much as itself changes residuals by less than this went to zero.
