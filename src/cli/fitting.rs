@@ -2,32 +2,55 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::Tables;
 use crate::fit::Resample;
+use crate::fit::approaches::approach::Approach;
 use crate::fit::formula::Residual;
 use crate::fit::named::Law;
 pub use crate::fit::named::Objective;
 use crate::observation::Counting;
 use crate::units::amount;
 
-/// A way to fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Approach {
-    /// The envelope of training curves.
-    #[value(name = "1")]
-    Envelope,
-    /// IsoFLOP parabolas.
-    #[value(name = "2")]
-    Parabolas,
-    /// Huber loss of the log loss, minimized from a grid of starting points.
-    #[value(name = "3")]
-    Huber,
-    /// Variable projection with non-negative least squares.
-    Vpnls,
+/// Which approaches to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approaches {
+    /// One of them.
+    One(Approach),
     /// All of them.
     All,
+}
+
+impl Approaches {
+    /// Those that are asked for.
+    pub fn asked(self) -> Vec<Approach> {
+        match self {
+            Self::One(approach) => vec![approach],
+            Self::All => Approach::ALL.to_vec(),
+        }
+    }
+}
+
+impl ValueEnum for Approaches {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [Approaches; 5] = [
+            Approaches::One(Approach::Envelope),
+            Approaches::One(Approach::Parabolas),
+            Approaches::One(Approach::Huber),
+            Approaches::One(Approach::Vpnls),
+            Approaches::All,
+        ];
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::One(approach) => approach.to_possible_value(),
+            Self::All => Some(PossibleValue::new("all").help("All of them")),
+        }
+    }
 }
 
 /// Flags of laws that are formulas.
@@ -72,7 +95,7 @@ pub struct FitArgs {
     pub runs: PathBuf,
     /// Which approach: 1 (envelope), 2 (IsoFLOP parabolas), 3 (Huber fit of the surface), vpnls, or all of them.
     #[arg(long, default_value = "all", value_enum)]
-    pub approach: Approach,
+    pub approach: Approaches,
     /// Fit another law instead of the surface.
     #[arg(long, value_enum, conflicts_with_all = ["approach", "weighted"])]
     pub law: Option<Law>,
@@ -209,8 +232,8 @@ pub struct SurfaceArgs {
     pub fit: PathBuf,
     /// Use the surface of this approach (3 or vpnls) [default: among those that converged, the one that predicts the
     /// losses of the largest budget best when fitted to the others].
-    #[arg(long)]
-    pub approach: Option<String>,
+    #[arg(long, value_enum)]
+    pub approach: Option<Approach>,
     /// Use a surface with parameters counted by this convention [default: that of the first surface].
     #[arg(long, value_name = "CONVENTION", value_enum)]
     pub counting: Option<Counting>,

@@ -120,7 +120,7 @@ fn beside(input: &ReportInput<'_>, headline: &Headline) -> String {
     });
     let approaches = input.approaches_by(headline.counting).filter(|fit| fit.approach != headline.approach);
     let approaches = approaches.map(|fit| {
-        let name = words::approach_short(&fit.approach);
+        let name = fit.approach.name();
         let ratio = words::ratio_at(&fit.tokens_per_param, headline.budget);
         match words::shown(fit.status, ratio) {
             Some(ratio) => format!("{} by {name}", words::estimate(ratio, words::amount)),

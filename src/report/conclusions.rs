@@ -1,6 +1,7 @@
 //! What may and may not be concluded: the sentences of the fits, and warnings that the data call for.
 
 use super::{IsoflopGroup, ReportInput, optima, words};
+use crate::fit::approaches::approach::Approach;
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::headline;
 use crate::fit::approaches::least::LAW_BUDGETS;
@@ -21,9 +22,8 @@ pub fn of_fits(input: &ReportInput<'_>) -> Vec<(String, String)> {
     let transfers = input.transfer.iter().map(|g| (g.parameterization.clone(), g.transfer.conclusion.clone()));
     let savings = input.savings.iter().map(|c| (c.other.clone(), c.conclusion.clone()));
     let drawn = words::counting(input.counting());
-    let surfaces = input.approaches_by(input.counting()).filter(|fit| fit.approach != "2");
-    let surfaces =
-        surfaces.map(|fit| (format!("{}, {drawn}", words::approach_short(&fit.approach)), fit.conclusion.clone()));
+    let surfaces = input.approaches_by(input.counting()).filter(|fit| fit.approach != Approach::Parabolas);
+    let surfaces = surfaces.map(|fit| (format!("{}, {drawn}", fit.approach.name()), fit.conclusion.clone()));
     let groups = input.isoflop_groups.iter().filter_map(|group| {
         let fit = group.fit_by(input.counting())?;
         Some((format!("{}, {drawn}", group.name), fit.conclusion.clone()))
@@ -168,7 +168,7 @@ fn truth(input: &ReportInput<'_>) -> Option<String> {
     let (entropy, _) = input.entropy.filter(|(entropy, _)| entropy.is_finite())?;
     let fitted = input.approaches_by(headline::COUNTED).filter_map(|fit| {
         let e = words::shown(fit.status, fit.estimate("E", fit.e))?;
-        Some((words::approach_short(&fit.approach), e))
+        Some((fit.approach.name().to_owned(), e))
     });
     let fitted: Vec<(String, Estimate)> = fitted.collect();
     let missed = |e: &Estimate| e.low > entropy || e.high < entropy;

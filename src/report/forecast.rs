@@ -64,7 +64,7 @@ fn predict(held: &HeldOut, surface: &Surface, run: &Observation, params: f64) ->
 }
 
 fn predicted(held: &HeldOut, color: Color) -> Series {
-    let name = words::approach_short(&held.fit.approach);
+    let name = held.fit.approach.name();
     let Some(surface) = surface(held) else {
         let label = format!("{name}, smaller budgets only: {}", held.fit.status.words());
         return Series::new(label, color, Shape::Circle, Vec::new());
@@ -88,7 +88,7 @@ fn predicted(held: &HeldOut, color: Color) -> Series {
 fn rows(held: &HeldOut) -> Vec<Vec<String>> {
     let (counting, surface) = (held.fit.counting, surface(held));
     let row = |(run, params): (&Observation, f64)| {
-        let mut row = vec![held.fit.approach.clone(), counting.name().to_owned()];
+        let mut row = vec![held.fit.approach.key().to_owned(), counting.name().to_owned()];
         row.push(held.fit.status.key().to_owned());
         row.extend([params, run.tokens, run.loss].map(cell));
         row.extend(super::figure::cells(surface.map(|surface| predict(held, &surface, run, params))));

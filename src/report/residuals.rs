@@ -3,6 +3,7 @@
 use super::figure::{Axis, Color, Figure, Mark, Point, Series, Shape, Table, Unit, cell};
 use super::isoflop::{self, Curve, Variable, value};
 use super::{ReportInput, words};
+use crate::fit::approaches::approach::Approach;
 use crate::fit::approaches::surface::Priced;
 use crate::observation::{Counting, Observation};
 
@@ -33,10 +34,10 @@ impl Model {
 pub fn residuals(input: &ReportInput<'_>) -> Figure {
     let counting = input.counting();
     let fitted = input.drawn().is_some_and(|fit| fit.optima.iter().any(|o| o.parabola_params.is_some()));
-    let parabolas = fitted.then_some(("2".to_owned(), Model::Parabolas));
-    let surfaces = input.shown_surfaces().map(|(fit, priced)| (fit.approach.clone(), Model::Surface(priced)));
+    let parabolas = fitted.then_some((Approach::Parabolas, Model::Parabolas));
+    let surfaces = input.shown_surfaces().map(|(fit, priced)| (fit.approach, Model::Surface(priced)));
     let panels: Vec<Figure> =
-        parabolas.into_iter().chain(surfaces).map(|(name, model)| panel(input, &name, &model)).collect();
+        parabolas.into_iter().chain(surfaces).map(|(name, model)| panel(input, name, &model)).collect();
     Figure {
         id: "residuals".to_owned(),
         title: "Residuals".to_owned(),
@@ -61,7 +62,7 @@ fn y() -> Axis {
     Axis::new("predicted − measured (nats per token)", Unit::Difference)
 }
 
-fn panel(input: &ReportInput<'_>, approach: &str, model: &Model) -> Figure {
+fn panel(input: &ReportInput<'_>, approach: Approach, model: &Model) -> Figure {
     let counting = input.counting();
     let curves = isoflop::curves(input, input.drawn());
     let count = curves.iter().filter(|curve| curve.budget.is_some()).count();
@@ -77,7 +78,7 @@ fn panel(input: &ReportInput<'_>, approach: &str, model: &Model) -> Figure {
             let title = format!("{}: {off:+.4}", isoflop::describe(run, counting));
             points.push(Point { x: params, y: off, x_interval: None, y_interval: None, title });
             let seed = run.seed.map_or_else(String::new, |seed| seed.to_string());
-            let mut row = vec![approach.to_owned(), counting.name().to_owned()];
+            let mut row = vec![approach.key().to_owned(), counting.name().to_owned()];
             row.extend([curve.budget, Some(params), Some(run.tokens)].map(cell));
             row.extend([seed, cell(predicted), cell(run.loss)]);
             rows.push(row);
@@ -89,8 +90,8 @@ fn panel(input: &ReportInput<'_>, approach: &str, model: &Model) -> Figure {
     }
     series.push(Series::new("zero", Color::Muted, Shape::Circle, vec![Mark::Level(0.0)]));
     Figure {
-        id: format!("residuals_{approach}"),
-        title: words::approach_short(approach),
+        id: format!("residuals_{}", approach.key()),
+        title: approach.name().to_owned(),
         note: String::new(),
         x: x(counting),
         y: y(),

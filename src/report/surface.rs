@@ -38,9 +38,8 @@ pub fn surfaces(input: &ReportInput<'_>) -> Figure {
     let counting = input.counting();
     let panels: Vec<Figure> = input.shown_surfaces().map(|(fit, priced)| panel(input, fit, &priced)).collect();
     let without = input.approaches_by(counting).filter(|fit| is_surface(fit) && fit.status != Status::Converged);
-    let without: Vec<String> = without
-        .map(|fit| format!(" Not drawn: {} ({}).", words::approach_short(&fit.approach), fit.status.words()))
-        .collect();
+    let without: Vec<String> =
+        without.map(|fit| format!(" Not drawn: {} ({}).", fit.approach.name(), fit.status.words())).collect();
     Figure {
         id: "surface".to_owned(),
         title: "The fitted surface and its efficient frontier".to_owned(),
@@ -61,7 +60,7 @@ pub fn surfaces(input: &ReportInput<'_>) -> Figure {
 
 /// Whether an approach fits a whole surface.
 pub fn is_surface(fit: &Summary) -> bool {
-    matches!(fit.approach.as_str(), "3" | "vpnls")
+    fit.approach.is_surface()
 }
 
 fn panel(input: &ReportInput<'_>, fit: &Summary, priced: &Priced) -> Figure {
@@ -99,7 +98,7 @@ fn panel(input: &ReportInput<'_>, fit: &Summary, priced: &Priced) -> Figure {
     let optimal = optima(fit, priced, &budgets);
     series.push(frontier(priced, &budgets, &optimal));
     let row = |kind: &str, flops: f64, optimum: &Optimum| {
-        let mut row = vec![fit.approach.clone(), fit.counting.name().to_owned()];
+        let mut row = vec![fit.approach.key().to_owned(), fit.counting.name().to_owned()];
         row.extend([fit.status.key().to_owned(), kind.to_owned(), cell(flops)]);
         for e in [optimum.params, optimum.tokens] {
             row.extend([e.value, e.low, e.high].map(cell));
@@ -108,8 +107,8 @@ fn panel(input: &ReportInput<'_>, fit: &Summary, priced: &Priced) -> Figure {
         row
     };
     Figure {
-        id: format!("surface_{}", fit.approach),
-        title: words::approach_short(&fit.approach),
+        id: format!("surface_{}", fit.approach.key()),
+        title: fit.approach.name().to_owned(),
         note: fit.conclusion.clone(),
         x: Axis::new(format!("parameters ({})", words::counting(fit.counting)), Unit::Count),
         y: Axis::new("training tokens", Unit::Count),

@@ -97,22 +97,6 @@ pub fn budget(flops: f64) -> String {
     format!("budget {}", Flops(flops))
 }
 
-/// An approach to the optimum.
-pub fn approach(name: &str) -> String {
-    match name {
-        "1" => "1, envelope".to_owned(),
-        "2" => "2, IsoFLOP parabolas".to_owned(),
-        "3" => "3, surface, robust".to_owned(),
-        "vpnls" => "VPNLS, surface, least squares".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-/// An approach in a word or two.
-pub fn approach_short(name: &str) -> String {
-    if name == "vpnls" { "VPNLS".to_owned() } else { format!("approach {name}") }
-}
-
 /// `1 run was`, `2 runs were`.
 pub fn were(n: usize, noun: &str) -> String {
     format!("{} {}", count(n, noun), if n == 1 { "was" } else { "were" })

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use runner::fit::approaches::approach::Approach;
 use runner::fit::approaches::approach2::{Approach2, Optimum};
 use runner::fit::approaches::complete::HeldOut;
 use runner::fit::approaches::cost::Cost;
@@ -205,7 +206,7 @@ fn surface_fit(counting: Counting) -> SurfaceFit {
     SurfaceFit {
         at_bound: Vec::new(),
         trained: None,
-        approach: "3".to_owned(),
+        approach: Approach::Huber,
         counting,
         status: Status::Converged,
         points: 42,

@@ -27,8 +27,9 @@ use self::rows::{Group, Made, groups};
 use super::shared::json;
 use super::shared::sheet::Room;
 use super::shared::stdout;
-use crate::cli::{self, Approach, FitArgs};
+use crate::cli::{self, FitArgs};
 use crate::fit::Bootstrap;
+use crate::fit::approaches::approach::Approach;
 use crate::fit::approaches::approach2::akima;
 use crate::fit::approaches::approach3::{self, StartGrid};
 use crate::fit::approaches::outliers::{Outlier, Suspects};
@@ -89,7 +90,7 @@ fn request(args: &FitArgs) -> anyhow::Result<Request<'_>> {
 
 /// Approach 1 takes curves, a skill comes on the way, and who writes a formula knows what its rows are.
 fn rows(args: &FitArgs) -> table::Kind {
-    let points = args.approach == cli::Approach::Envelope
+    let points = args.approach == cli::Approaches::One(Approach::Envelope)
         || args.law == Some(Law::Emergence)
         || !args.formula.formula.is_empty();
     if points { table::Kind::Points } else { table::Kind::Results }
@@ -137,13 +138,14 @@ fn surfaces(request: &Request) -> anyhow::Result<String> {
         group.share_budgets(request);
         require_budgets(request, group.rows.iter().map(Observation::budget))?;
         let outliers = outliers::look(&mut group, args);
-        tell_shares(&group.rows, args.approach);
+        let asked = args.approach.asked();
+        tell_shares(&group.rows, &asked);
         let suspects = if args.exclude_outliers {
             Suspects::of(&group.rows)
         } else {
             Suspects::known(&group.rows, outliers.clone())
         };
-        let mut fits: Vec<Summary> = asked(args.approach)
+        let mut fits: Vec<Summary> = asked
             .iter()
             .map(|approach| {
                 let fit = fit(&group, &suspects, *approach, request).context("no row tells parameters")?;
@@ -209,24 +211,16 @@ fn warn_of_costs(fits: &[Summary]) {
 }
 
 /// Says where a table is too long for every row to count.
-fn tell_shares(runs: &[Observation], approach: Approach) {
+fn tell_shares(runs: &[Observation], asked: &[Approach]) {
     let count = runs.len();
-    let is = |one| approach == one || approach == Approach::All;
-    if count > points::MOST && (is(Approach::Huber) || is(Approach::Vpnls)) {
+    if count > points::MOST && asked.iter().any(|approach| approach.is_surface()) {
         tell!("note: surfaces are fitted to an even share of at most {} of the {count} rows", points::MOST);
     }
-    if count > approach2::MOST && is(Approach::Parabolas) {
+    if count > approach2::MOST && asked.contains(&Approach::Parabolas) {
         tell!("note: parabolas are fitted to an even share of at most {} of the {count} rows", approach2::MOST);
     }
-    if count > akima::MOST_RUNS && is(Approach::Parabolas) {
+    if count > akima::MOST_RUNS && asked.contains(&Approach::Parabolas) {
         tell!("note: no splines beside the parabolas, for {count} rows are more than {}", akima::MOST_RUNS);
-    }
-}
-
-fn asked(approach: Approach) -> Vec<Approach> {
-    match approach {
-        Approach::All => vec![Approach::Envelope, Approach::Parabolas, Approach::Huber, Approach::Vpnls],
-        one => vec![one],
     }
 }
 
@@ -252,7 +246,7 @@ fn fit_one(
     };
     match approach {
         Approach::Envelope => complete::envelope(runs, counting, &options),
-        Approach::Parabolas | Approach::All => {
+        Approach::Parabolas => {
             complete::with_parabolas(&complete::parabolas(suspects, counting, &options), runs, &options)
         }
         Approach::Huber => complete::huber(runs, counting, &options).0,

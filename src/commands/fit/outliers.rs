@@ -2,7 +2,8 @@
 
 use super::finding;
 use super::rows::Group;
-use crate::cli::{Approach, FitArgs};
+use crate::cli::FitArgs;
+use crate::fit::approaches::approach::Approach;
 use crate::fit::approaches::approach2;
 use crate::fit::approaches::outliers::{self, Outlier, Why};
 use crate::fit::formula::{self, Data};
@@ -34,7 +35,7 @@ pub(super) fn look(group: &mut Group<Observation>, args: &FitArgs) -> Vec<Outlie
         tell!("note: {count} of {all}{of} contradict the others and take no part, as asked: {told}");
         group.rows = kept;
     } else {
-        let help = if [Approach::All, Approach::Parabolas].contains(&args.approach) {
+        let help = if args.approach.asked().contains(&Approach::Parabolas) {
             would_help(&group.rows, &kept)
         } else {
             String::new()

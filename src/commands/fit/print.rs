@@ -54,13 +54,13 @@ pub(super) fn heading(group: &str) -> String {
 }
 
 fn name(fit: &Summary) -> String {
-    format!("{}, {}", words::approach_short(&fit.approach).replace("approach", "Approach"), fit.counting.name())
+    format!("{}, {}", fit.approach.name().replace("approach", "Approach"), fit.counting.name())
 }
 
 /// What the intervals of each approach resample.
 fn resampled(all: &[&Summary]) -> String {
     let mut told: Vec<String> =
-        all.iter().map(|fit| format!("{} resamples {}", words::approach_short(&fit.approach), fit.resampled)).collect();
+        all.iter().map(|fit| format!("{} resamples {}", fit.approach.name(), fit.resampled)).collect();
     told.dedup();
     format!("95% percentile intervals: {}", told.join(", "))
 }

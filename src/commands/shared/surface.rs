@@ -130,7 +130,7 @@ impl Fitted {
     pub fn name(&self) -> String {
         let counted = words::counting(self.summary.counting);
         let group = self.summary.group.as_ref().map_or_else(String::new, |group| format!(" of the group '{group}'"));
-        format!("{}{group}, {counted}, FLOPs {}", words::approach_short(&self.summary.approach), self.priced.cost)
+        format!("{}{group}, {counted}, FLOPs {}", self.summary.approach.name(), self.priced.cost)
     }
 
     /// Warns of what lies beyond the runs that the surface was fitted to: name, value, and their range; and says how the interval
@@ -225,11 +225,9 @@ fn choose_by_forecast(surfaces: &mut [Summary]) {
     }
     ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
     if ranked.len() > 1 {
-        let told = |(i, error): &(usize, f64)| {
-            format!("{} {:.4}", words::approach_short(&surfaces[*i].approach), Loss(*error))
-        };
+        let told = |(i, error): &(usize, f64)| format!("{} {:.4}", surfaces[*i].approach.name(), Loss(*error));
         let told: Vec<String> = ranked.iter().map(told).collect();
-        let best = words::approach_short(&surfaces[ranked[0].0].approach);
+        let best = surfaces[ranked[0].0].approach.name();
         tell!("note: {best} predicts the losses of the largest budget best (rms in nats: {})", told.join(", "));
         surfaces.swap(0, ranked[0].0);
     }
@@ -267,7 +265,7 @@ pub fn read(args: &SurfaceArgs) -> anyhow::Result<Fitted> {
     }
     ensure!(!found.is_empty(), "{path}: has no fit; write one with `runner fit RUNS.csv --json`");
     let asked = |fit: &Summary| {
-        args.approach.as_ref().is_none_or(|approach| *approach == fit.approach)
+        args.approach.is_none_or(|approach| approach == fit.approach)
             && args.counting.is_none_or(|counting| counting == fit.counting)
     };
     let mut surfaces: Vec<Summary> = found.into_iter().filter(|fit| asked(fit) && fit.surface().is_some()).collect();

@@ -13,6 +13,7 @@
 use rayon::prelude::*;
 use thiserror::Error;
 
+use crate::fit::approaches::approach::Approach;
 use crate::fit::approaches::parametric::{Fitted, Method, SurfaceFit, assemble};
 use crate::fit::approaches::points::{ENOUGH, Points};
 use crate::fit::approaches::surface::Surface;
@@ -153,7 +154,7 @@ impl StartGrid {
 /// is a status.
 pub fn fit(observations: &[Observation], counting: Counting, options: &Options) -> SurfaceFit {
     let points = Points::new(observations, counting);
-    let method = Method { approach: "3", counting, delta: Some(options.delta), resample: options.resample };
+    let method = Method { approach: Approach::Huber, counting, delta: Some(options.delta), resample: options.resample };
     if points.too_few() || points.flat() {
         return assemble(&method, &points, None, Vec::new());
     }

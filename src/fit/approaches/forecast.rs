@@ -14,7 +14,7 @@ use crate::observation::{Counting, Observation};
 pub const SURFACE_UNKNOWNS: usize = 5;
 
 /// The largest budget as predicted from the smaller ones.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Default, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
     /// The budget held out, in FLOPs.
     pub budget: f64,
@@ -77,15 +77,11 @@ impl Measured {
     fn forecast(&self, params: f64, tokens: f64) -> Forecast {
         Forecast {
             budget: self.budget,
-            factor: None,
             points: self.points,
-            loss_rms: None,
-            scatter: None,
-            loss_mean: None,
             n_opt_ratio: Some(params / self.params),
             d_opt_ratio: Some(tokens / self.tokens),
             regret: Some(self.loss(params) - self.loss(self.params)),
-            rank: None,
+            ..Forecast::default()
         }
     }
 }
@@ -165,20 +161,8 @@ pub fn of_surface(
         held_out.iter().filter_map(|run| Some(surface.loss(run.params_by(counting)?, run.tokens) - run.loss)).collect();
     let mean = |f: &dyn Fn(f64) -> f64| errors.iter().map(|error| f(*error)).sum::<f64>() / errors.len() as f64;
     let budget = held_out.iter().map(Observation::budget).fold(f64::NEG_INFINITY, f64::max);
-    let none = Forecast {
-        budget: f64::NAN,
-        factor: None,
-        points: 0,
-        loss_rms: None,
-        scatter: None,
-        loss_mean: None,
-        n_opt_ratio: None,
-        d_opt_ratio: None,
-        regret: None,
-        rank: None,
-    };
-    let optimum = Measured::of(held_out, counting)
-        .map_or(none, |measured| measured.forecast(priced.n_opt(measured.budget), priced.d_opt(measured.budget)));
+    let of = |measured: Measured| measured.forecast(priced.n_opt(measured.budget), priced.d_opt(measured.budget));
+    let optimum = Measured::of(held_out, counting).map_or_else(Forecast::default, of);
     (!errors.is_empty()).then(|| Forecast {
         budget,
         factor: Some(budget / seen),

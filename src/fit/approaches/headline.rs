@@ -11,6 +11,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fit::approaches::approach::Approach;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::{Estimate, Status};
 use crate::observation::{Counting, Observation};
@@ -19,7 +20,7 @@ use crate::units::{Flops, Ratio};
 /// What the headline counts as parameters.
 pub const COUNTED: Counting = Counting::All;
 /// The approach that gives it.
-pub const APPROACH: &str = "2";
+pub const APPROACH: Approach = Approach::Parabolas;
 
 /// Compute-optimal tokens per parameter, and how far they may be trusted. Prints as a sentence without its stop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub struct Headline {
     /// Which weights were counted as parameters.
     pub counting: Counting,
     /// The approach.
-    pub approach: String,
+    pub approach: Approach,
     /// From the power laws through all budgets, or from the curve of that budget alone.
     pub source: Source,
     /// What limits it, a clause each.
@@ -64,7 +65,7 @@ impl Headline {
         let by_laws = by_laws.filter(|_| fit.status == Status::Converged).map(|row| (row.ratio, Source::Laws));
         let own = largest.tokens_per_param.map(|ratio| (ratio, Source::OwnCurve));
         let (tokens_per_param, source) = by_laws.or(own).filter(|(ratio, _)| ratio.value.is_finite())?;
-        let (approach, limits) = (fit.approach.clone(), limits(fit, source));
+        let (approach, limits) = (fit.approach, limits(fit, source));
         Some(Self { tokens_per_param, budget, counting, approach, source, limits })
     }
 
@@ -72,7 +73,7 @@ impl Headline {
     pub fn missing<'a>(fits: impl IntoIterator<Item = &'a Summary>) -> String {
         let mut of_approach = fits.into_iter().filter(|fit| fit.approach == APPROACH).peekable();
         if of_approach.peek().is_none() {
-            return format!("approach {APPROACH}, which gives it, is not among these fits");
+            return format!("{}, which gives it, is not among these fits", APPROACH.name());
         }
         of_approach.find(|fit| fit.counting == COUNTED).map_or_else(
             || "there is no fit with all parameters counted".to_owned(),
@@ -110,8 +111,8 @@ impl Headline {
 impl fmt::Display for Headline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (number, budget, approach, counted) =
-            (self.number(), Flops(self.budget), &self.approach, counted(self.counting));
-        write!(f, "{number} tokens per parameter at {budget} FLOPs, approach {approach}, {counted}")
+            (self.number(), Flops(self.budget), self.approach.name(), counted(self.counting));
+        write!(f, "{number} tokens per parameter at {budget} FLOPs, {approach}, {counted}")
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! | what | modules |
 //! |---|---|
+//! | their names | [`approach`] |
 //! | the runs, the surface, its cost | [`points`], [`surface`], [`cost`], [`optimal`] |
 //! | the approaches | [`approach1`], [`approach2`], [`approach3`], [`vpnls`]; the last two share [`parametric`] |
 //! | runs that the rest contradicts | [`outliers`] |
@@ -11,6 +12,7 @@
 //! | what to train | [`allocate`] |
 
 pub mod allocate;
+pub mod approach;
 pub mod approach1;
 pub mod approach2;
 pub mod approach3;

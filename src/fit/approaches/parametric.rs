@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fit::approaches::approach::Approach;
 use crate::fit::approaches::cost::Cost;
 use crate::fit::approaches::optimal::BEYOND;
 use crate::fit::approaches::optimal::TokensPerParam;
@@ -23,7 +24,7 @@ const DRAWS_KEPT: usize = 200;
 
 /// What is fitted, and how.
 pub(super) struct Method {
-    pub(super) approach: &'static str,
+    pub(super) approach: Approach,
     pub(super) counting: Counting,
     pub(super) delta: Option<f64>,
     pub(super) resample: Resample,
@@ -77,7 +78,7 @@ impl Against {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SurfaceFit {
     /// 3 or vpnls.
-    pub approach: String,
+    pub approach: Approach,
     /// Which weights were counted as parameters.
     pub counting: Counting,
     /// Whether the numbers may be used.
@@ -149,7 +150,7 @@ pub(super) fn assemble(method: &Method, points: &Points, fitted: Option<&Fitted>
         .filter_map(|flops| Some(TokensPerParam { flops, ratio: of(&|s| s.tokens_per_param(flops))? }))
         .collect();
     let mut result = SurfaceFit {
-        approach: method.approach.to_owned(),
+        approach: method.approach,
         counting: method.counting,
         status,
         points: points.len(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fit::approaches::approach::Approach;
 use crate::fit::approaches::approach1::Approach1;
 use crate::fit::approaches::approach2::Approach2;
 use crate::fit::approaches::approach2::akima::SplineFit;
@@ -23,8 +24,8 @@ use crate::observation::Counting;
 /// One approach under one convention of counting, with nothing where the approach has no such number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// 1, 2, 3 or vpnls.
-    pub approach: String,
+    /// The approach.
+    pub approach: Approach,
     /// Which weights were counted as parameters.
     pub counting: Counting,
     /// Whether the numbers may be used.
@@ -126,7 +127,7 @@ pub struct BudgetOptimum {
 
 impl From<&Approach1> for Summary {
     fn from(fit: &Approach1) -> Self {
-        let mut summary = Self::new("1", fit.counting, fit.status, fit.points, &fit.conclusion);
+        let mut summary = Self::new(Approach::Envelope, fit.counting, fit.status, fit.points, &fit.conclusion);
         summary.set_laws(fit.n_opt.map(|law| law.exponent), fit.d_opt.map(|law| law.exponent));
         let resampled = "whole curves".to_owned();
         Self { tokens_per_param: fit.tokens_per_param.clone(), resampled, ..summary }
@@ -135,7 +136,7 @@ impl From<&Approach1> for Summary {
 
 impl From<&Approach2> for Summary {
     fn from(fit: &Approach2) -> Self {
-        let mut summary = Self::new("2", fit.counting, fit.status, fit.points, &fit.conclusion);
+        let mut summary = Self::new(Approach::Parabolas, fit.counting, fit.status, fit.points, &fit.conclusion);
         summary.set_laws(fit.n_opt.map(|law| law.exponent), fit.d_opt.map(|law| law.exponent));
         let optima = fit.optima.iter().map(|optimum| BudgetOptimum {
             budget: optimum.budget,
@@ -162,7 +163,7 @@ impl From<&Approach2> for Summary {
 
 impl From<&SurfaceFit> for Summary {
     fn from(fit: &SurfaceFit) -> Self {
-        let mut summary = Self::new(&fit.approach, fit.counting, fit.status, fit.points, &fit.conclusion);
+        let mut summary = Self::new(fit.approach, fit.counting, fit.status, fit.points, &fit.conclusion);
         summary.set_laws(fit.n_exponent, fit.d_exponent);
         for (name, estimate) in ["E", "A", "B", "alpha", "beta"].into_iter().zip(fit.constants.into_iter().flatten()) {
             // All resamples at one bound are no certainty; of exact losses they are all alike.
@@ -191,9 +192,9 @@ impl From<&SurfaceFit> for Summary {
 }
 
 impl Summary {
-    fn new(approach: &str, counting: Counting, status: Status, points: usize, conclusion: &str) -> Self {
+    fn new(approach: Approach, counting: Counting, status: Status, points: usize, conclusion: &str) -> Self {
         Self {
-            approach: approach.to_owned(),
+            approach,
             counting,
             status,
             points,

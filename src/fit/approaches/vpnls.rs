@@ -7,6 +7,7 @@
 
 use rayon::prelude::*;
 
+use crate::fit::approaches::approach::Approach;
 use crate::fit::approaches::parametric::{Fitted, Method, SurfaceFit, assemble};
 use crate::fit::approaches::points::{ENOUGH, Points};
 use crate::fit::approaches::surface::Surface;
@@ -45,7 +46,7 @@ impl From<&Bootstrap> for Options {
 pub fn fit(observations: &[Observation], counting: Counting, options: impl Into<Options>) -> SurfaceFit {
     let Options { bootstrap, resample } = options.into();
     let points = Points::new(observations, counting);
-    let method = Method { approach: "vpnls", counting, delta: None, resample };
+    let method = Method { approach: Approach::Vpnls, counting, delta: None, resample };
     if points.too_few() || points.flat() {
         return assemble(&method, &points, None, Vec::new());
     }

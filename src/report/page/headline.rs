@@ -1,5 +1,6 @@
 //! The table of all approaches to the headline.
 
+use crate::fit::approaches::approach::Approach;
 use crate::fit::approaches::headline;
 use crate::fit::approaches::summary::Summary;
 use crate::fit::{Estimate, Status};
@@ -31,7 +32,7 @@ pub fn rows(input: &ReportInput<'_>) -> Vec<Headline> {
     let of_groups = |counting: Counting| {
         let fits = input.isoflop_groups.iter().filter_map(move |group| Some((group, group.fit_by(counting)?)));
         fits.map(move |(group, fit)| Headline {
-            approach: format!("{}: {}", group.name, words::approach("2")),
+            approach: format!("{}: {}", group.name, Approach::Parabolas.title()),
             ..row(&Summary::from(fit), budget, counting == leading)
         })
     };
@@ -48,7 +49,7 @@ fn row(fit: &Summary, budget: f64, leads: bool) -> Headline {
         words::shown(fit.status, e).map_or_else(|| "–".to_owned(), |e| words::estimate(e, print))
     };
     Headline {
-        approach: words::approach(&fit.approach),
+        approach: fit.approach.title().to_owned(),
         counting: words::counting(fit.counting),
         leads,
         status: fit.status.words(),

@@ -131,7 +131,7 @@ pub fn ratios(fit: &Summary) -> Vec<[String; 4]> {
     let row = |(flops, ratio)| {
         [
             words::counting(fit.counting).to_owned(),
-            words::approach_short(&fit.approach),
+            fit.approach.name().to_owned(),
             Flops(flops).to_string(),
             words::estimate(ratio, words::amount),
         ]
@@ -148,7 +148,7 @@ pub fn forecast(fit: &Summary) -> Option<[String; 6]> {
     let dash = || "–".to_owned();
     Some([
         words::counting(fit.counting).to_owned(),
-        words::approach_short(&fit.approach),
+        fit.approach.name().to_owned(),
         Flops(told.budget).to_string(),
         told.points.to_string(),
         losses.unwrap_or_else(dash),
