@@ -104,9 +104,13 @@ with_card bash -c 'sweep undisturbed' > "$scratch/said" 2>&1 || { cat "$scratch/
 clean "a sweep of two runs at a time, with their steps together"
 with_card bash -c 'sweep apart --share-steps=false' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
 FAKE_SINGLE=1 with_card bash -c 'sweep single' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
+grep -q 'one run after another, which is slower' "$scratch/said" || fail "nobody says that products are done one by one"
+# Sums in parts, whose memory for two runs at once is more than that for one may be.
+FAKE_SPLIT=600 with_card bash -c 'sweep split' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
+! grep -q 'one run after another' "$scratch/said" || fail "products whose sums are in parts are done one by one"
 FAKE_NO_GRAPHS=1 with_card bash -c 'sweep unrecorded' > "$scratch/said" 2>&1 || { cat "$scratch/said"; exit 1; }
-for how in apart single unrecorded; do python3 scripts/compare-losses.py "$scratch/undisturbed" "$scratch/$how" 0; done
-clean "the same with steps of their own, with a library that does one product at a time, and without room for graphs"
+for how in apart single split unrecorded; do python3 scripts/compare-losses.py "$scratch/undisturbed" "$scratch/$how" 0; done
+clean "the same with steps of their own, with a library that does one product at a time or sums in parts, and without room for graphs"
 DEVICE=cuda SPEC=$scratch/sweep.toml with_card scripts/check-slice.sh
 clean "a sweep in slices of time"
 touch "$scratch/lost"

@@ -3,7 +3,7 @@
 use super::gpu::{Address, Gpu, Number};
 use super::launch::{Batch, MOST_PIECES, pieces};
 use super::layout::{Arena, Room as _};
-use super::program::Program;
+use super::program::{Program, bytes_of};
 use super::step::Step;
 use super::watch::{Watched, watch, watch_logits};
 use crate::parameterization::Rules;
@@ -36,7 +36,7 @@ pub fn probe(
         launches.forward(&batch, &mut note)?;
         note(Site::Logits, Watched::Unembedded)?;
         if step < steps {
-            program.load(step - 1, &tokens)?;
+            program.load(step - 1, &bytes_of(&tokens))?;
             program.train()?;
         }
     }

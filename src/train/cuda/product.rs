@@ -46,3 +46,49 @@ fn own(product: &Product) -> Launch {
     let grid = [extent(n.div_ceil(TILE)), extent(m.div_ceil(TILE))];
     Launch { runs, ..launch(name, grid, 128, arguments) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::cuda::gpu::Runs;
+    use crate::train::cuda::testing::card;
+
+    /// Sums of so many ones, whose last terms some algorithms of cuBLASLt were seen to leave out.
+    #[test]
+    fn a_long_sum_has_all_its_terms() {
+        let Some(card) = card() else { return };
+        let gpu = card.gpu.as_ref();
+        // On an emulated card sums of a few numbers are enough to wait for.
+        let sizes: &[[usize; 3]] = if gpu.library().is_some() {
+            &[[1, 8, 11_528], [64, 64, 11_528], [128, 128, 11_528]]
+        } else {
+            &[[1, 8, 11_528]]
+        };
+        for &[m, n, k] in sizes {
+            let ones = |count: usize| {
+                let at = gpu.allocate(2 * count).unwrap();
+                gpu.upload(at, &0x3f80_u16.to_le_bytes().repeat(count)).unwrap();
+                at
+            };
+            let (a, b, out) = (ones(m * k), ones(k * n), gpu.allocate(4 * m * n).unwrap());
+            let product = Product {
+                a: plain(a),
+                b: plain(b),
+                out,
+                size: [m, n, k],
+                factors: Number::Bf16,
+                result: Number::F32,
+                tf32: false,
+                alpha: 1.0,
+                beta: 0.0,
+                runs: Runs::ONE,
+            };
+            multiply(gpu, &product).unwrap();
+            let mut bytes = vec![0; 4 * m * n];
+            gpu.download(out, &mut bytes).unwrap();
+            let sums = bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap()));
+            assert!(sums.into_iter().all(|sum| sum.to_bits() == (k as f32).to_bits()), "{m} x {n} sums of {k} ones");
+            [a, b, out].into_iter().for_each(|at| gpu.free(at));
+        }
+    }
+}

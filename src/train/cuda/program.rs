@@ -135,17 +135,22 @@ impl<'g> Program<'g> {
         self.gpu.upload(self.held.state.step + StepState::BEFORE_WAITS, &u32::from(waits).to_le_bytes())
     }
 
+    /// Begins the sum of losses anew.
+    pub fn forget_losses(&self) -> Result<(), TrainError> {
+        self.gpu.upload(self.held.state.step + StepState::BEFORE_LOSS_SUM, &0.0_f32.to_le_bytes())
+    }
+
     /// Sets them.
     pub fn set_step_state(&self, state: &StepState) -> Result<(), TrainError> {
         self.gpu.upload(self.held.state.step, &state.bytes())
     }
 
-    /// Brings the tokens of steps to the card, whole batches one after another, of which the first is that of step `first`;
-    /// they do not reach over the end of the ring.
-    pub fn load(&self, first: usize, tokens: &[u16]) -> Result<(), TrainError> {
-        let slot = self.slot_tokens();
+    /// Brings the tokens of steps to the card, as [`bytes_of`] gives them, whole batches one after another, of which the first is
+    /// that of step `first`; they do not reach over the end of the ring.
+    pub fn load(&self, first: usize, tokens: &[u8]) -> Result<(), TrainError> {
+        let slot = 2 * self.slot_tokens();
         assert!(first % RING + tokens.len() / slot <= RING, "batches beyond the ring");
-        self.gpu.upload(self.held.ring + (first % RING * slot * 2) as u64, &bytes_of(tokens))
+        self.gpu.upload(self.held.ring + (first % RING * slot) as u64, tokens)
     }
 
     /// Asks for one training step on the batch of the step that comes next.
@@ -248,7 +253,8 @@ fn bytes_of_floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn bytes_of(tokens: &[u16]) -> Vec<u8> {
+/// Tokens as they lie on the card.
+pub fn bytes_of(tokens: &[u16]) -> Vec<u8> {
     tokens.iter().flat_map(|token| token.to_le_bytes()).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::held::RING;
-use super::program::Program;
+use super::program::{Program, bytes_of};
 use super::seat::Seat;
 use super::state::StepState;
 use crate::checkpoint::{self, Place};
@@ -25,12 +25,31 @@ pub struct Session<'a, S> {
     /// Losses since they were last forgotten.
     losses: usize,
     tokens: Vec<u16>,
+    ahead: Ahead,
+    /// Whether the batches of the first ring serve all steps.
+    repeats: bool,
+}
+
+/// Batches that are drawn and not on the card: one with each step, so that no step waits for those of a whole ring.
+struct Ahead {
+    /// The step of the first.
+    first: usize,
+    /// How many there are.
+    count: usize,
+    /// Their tokens, as they lie on the card.
+    bytes: Vec<u8>,
 }
 
 impl<'a, S: Seat> Session<'a, S> {
     /// The beginning of a run that has a seat on the card.
     pub fn new(run: &'a Run, corpus: &'a Corpus, seat: S) -> Self {
-        Self { run, corpus, seat, loaded: 0..0, next: 0, losses: 0, tokens: Vec::new() }
+        let ahead = Ahead { first: 0, count: 0, bytes: Vec::new() };
+        Self { run, corpus, seat, loaded: 0..0, next: 0, losses: 0, tokens: Vec::new(), ahead, repeats: false }
+    }
+
+    /// Trains on the batches of one ring again and again, to see how fast the card is whatever the text.
+    pub fn repeat_batches(&mut self) {
+        self.repeats = true;
     }
 
     /// Where the run lies.
@@ -50,17 +69,39 @@ impl<'a, S: Seat> Session<'a, S> {
 
     /// Sees to it that the batch of `step` is on the card, with those after it up to the end of the ring.
     fn load(&mut self, step: usize) -> Result<(), TrainError> {
-        if self.loaded.contains(&step) {
+        if self.repeats && self.loaded.len() == RING {
             return Ok(());
         }
-        let end = ((step / RING + 1) * RING).min(self.run.schedule.steps);
-        let mut batches = Vec::new();
-        for step in step..end {
-            self.corpus.train_batch(self.run.seed, self.run.optimizer.batch_sequences, step, &mut self.tokens);
-            batches.extend_from_slice(&self.tokens);
+        if !self.loaded.contains(&step) {
+            if self.ahead.first != step {
+                self.ahead = Ahead { first: step, count: 0, bytes: Vec::new() };
+            }
+            let end = self.end_of_ring(step);
+            while self.ahead.first + self.ahead.count < end {
+                self.draw();
+            }
+            let bytes = std::mem::take(&mut self.ahead.bytes);
+            self.ahead = Ahead { first: end, count: 0, bytes: Vec::with_capacity(bytes.len()) };
+            self.loaded = step..end;
+            self.seat.with(move |program| program.load(step, &bytes))?;
         }
-        self.loaded = step..end;
-        self.seat.with(move |program| program.load(step, &batches))
+        if self.ahead.first + self.ahead.count < self.end_of_ring(self.ahead.first) {
+            self.draw();
+        }
+        Ok(())
+    }
+
+    /// The step behind the last whose batch lies in one ring with that of `step`.
+    fn end_of_ring(&self, step: usize) -> usize {
+        ((step / RING + 1) * RING).min(self.run.schedule.steps)
+    }
+
+    /// Draws the batch behind those that are drawn.
+    fn draw(&mut self) {
+        let step = self.ahead.first + self.ahead.count;
+        self.corpus.train_batch(self.run.seed, self.run.optimizer.batch_sequences, step, &mut self.tokens);
+        self.ahead.bytes.extend(bytes_of(&self.tokens));
+        self.ahead.count += 1;
     }
 
     /// Changes the small numbers of a step.
@@ -93,7 +134,7 @@ impl<S: Seat> engine::Session for Session<'_, S> {
 
     fn forget_losses(&mut self) -> Result<(), TrainError> {
         self.losses = 0;
-        self.change(|state| StepState { loss_sum: 0.0, ..state })
+        self.seat.with(|program| program.forget_losses())
     }
 
     fn numbers(&mut self, weight: usize, kept: Kept) -> Result<Vec<f32>, TrainError> {

@@ -118,6 +118,9 @@ impl StepState {
     /// Bytes of what is told here, which come first.
     pub const BYTES: usize = 32;
 
+    /// Bytes before the sum of losses, the last of what is told here.
+    pub const BEFORE_LOSS_SUM: u64 = 28;
+
     /// Bytes before `waits`, a word of the kernels' that is not 0 where the run takes no part in a step.
     pub const BEFORE_WAITS: u64 = 36;
 

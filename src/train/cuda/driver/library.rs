@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cudarc::driver::{result, sys};
 
-use super::failure::failed;
 use crate::train::cuda::gpu::{Factor, Number, Product, Runs};
 use crate::trainer::TrainError;
 
@@ -22,14 +21,17 @@ const VARIABLE: &str = "RUNNER_CUBLASLT";
 /// Major versions whose functions are those declared below.
 const KNOWN_VERSIONS: [usize; 2] = [12, 13];
 
-/// Memory for an algorithm; what NVIDIA advises for Hopper.
+/// Most memory for an algorithm of one product; what NVIDIA advises for Hopper.
 const WORKSPACE: usize = 32 << 20;
+/// Products of several runs at once may want as much for each of them, but no more than this part of a card: one in so many.
+const OF_CARD: usize = 32;
 
 // Numbers of cublasLt.h.
 const SUCCESS: c_int = 0;
 /// What the library's first call says where it cannot start: with a card that has no room left too.
 const NOT_INITIALIZED: c_int = 1;
 const ALLOC_FAILED: c_int = 3;
+const EXECUTION_FAILED: c_int = 13;
 const NOT_SUPPORTED: c_int = 15;
 /// Invalid value, wrong architecture, not supported: nothing was started.
 const REFUSALS: [c_int; 3] = [7, 8, NOT_SUPPORTED];
@@ -40,7 +42,7 @@ const STATUSES: [(c_int, &str, &str); 9] = [
     (7, "INVALID_VALUE", "it does not take a number that it was given"),
     (8, "ARCH_MISMATCH", "it has nothing for this card"),
     (11, "MAPPING_ERROR", "it cannot reach its memory"),
-    (13, "EXECUTION_FAILED", "the card failed"),
+    (EXECUTION_FAILED, "EXECUTION_FAILED", "the card failed"),
     (14, "INTERNAL_ERROR", "it failed inside"),
     (NOT_SUPPORTED, "NOT_SUPPORTED", "it does not do this"),
     (16, "LICENSE_ERROR", "it has no licence"),
@@ -60,6 +62,11 @@ const PREF_REDUCTION_SCHEME_MASK: c_int = 3;
 const PREF_MIN_ALIGNMENT_BYTES: [c_int; 4] = [5, 6, 7, 8];
 /// Parts are added through the workspace, in the type of the sums; not in place, by atomics, nor rounded to the result's.
 const REDUCTION_WITHOUT_ATOMICS: u32 = 2;
+/// Nothing is summed in parts.
+const NO_REDUCTION: u32 = 0;
+/// Terms of a sum that algorithms of Hopper take at once. Some of those that sum in parts leave the rest of fewer terms out
+/// (facebookexperimental/triton, pull request 2767, which NVIDIA has not confirmed).
+const TERMS_AT_ONCE: usize = 64;
 
 type Handle = *mut c_void;
 
@@ -133,7 +140,8 @@ struct Functions {
 pub struct Library {
     functions: Functions,
     handle: Handle,
-    workspace: sys::CUdeviceptr,
+    /// Memory for algorithms, each more than the one before. What was taken stays, since recorded steps know its address.
+    rooms: RefCell<Vec<Room>>,
     plans: RefCell<HashMap<Key, Option<Plan>>>,
     /// Never unloaded: the runtime inside it may be called when the context goes.
     _file: ManuallyDrop<libloading::Library>,
@@ -154,6 +162,13 @@ struct Key {
     runs: Runs,
 }
 
+/// Memory for an algorithm.
+#[derive(Clone, Copy)]
+struct Room {
+    at: sys::CUdeviceptr,
+    bytes: usize,
+}
+
 /// How a product is done.
 #[derive(Clone, Copy)]
 struct Plan {
@@ -161,6 +176,7 @@ struct Plan {
     /// Of the first and the second factor, as the library counts, and of the result.
     layouts: [Handle; 3],
     algorithm: [u64; 8],
+    room: Room,
 }
 
 impl Library {
@@ -207,11 +223,8 @@ impl Library {
             let free = result::mem_get_info().map_or(usize::MAX, |(free, _)| free);
             return Err(unstarted(status, free));
         }
-        // SAFETY: the context is current.
-        let workspace = unsafe { result::malloc_sync(WORKSPACE) };
-        let workspace =
-            workspace.map_err(|error| Unusable::Failed(failed("a workspace of 32 MiB for cuBLASLt")(error)))?;
-        Ok(Self { functions, handle, workspace, plans: RefCell::default(), _file: ManuallyDrop::new(file) })
+        let (rooms, plans) = (RefCell::default(), RefCell::default());
+        Ok(Self { functions, handle, rooms, plans, _file: ManuallyDrop::new(file) })
     }
 
     /// Its version, as people write it.
@@ -238,7 +251,7 @@ impl Library {
         let Some(alone) = self.known(&Key::of(&product.ahead(0)))? else { return Ok(false) };
         let key = Key::of(product);
         let known = self.plans.borrow().get(&key).copied();
-        let together = known.unwrap_or_else(|| self.plan(&key, Some(alone.algorithm)).ok());
+        let together = known.unwrap_or_else(|| self.plan_together(&key, alone.algorithm));
         self.plans.borrow_mut().insert(key, together);
         if let Some(plan) = together
             && self.multiply((key, plan), product, stream)?
@@ -259,7 +272,7 @@ impl Library {
     /// Does a product as it is planned; false where the library does not take that.
     fn multiply(&self, (key, plan): (Key, Plan), product: &Product, stream: sys::CUstream) -> Result<bool, TrainError> {
         let Product { a, b, out, alpha, beta, .. } = *product;
-        let Plan { description, layouts: [first, second, result], algorithm } = plan;
+        let Plan { description, layouts: [first, second, result], algorithm, room } = plan;
         // SAFETY: the plan was made for these sizes and alignments, and the memory is the session's. What we call rows
         // the library calls columns: it sees every matrix transposed, and so computes out' = b' a'.
         let status = unsafe {
@@ -277,8 +290,8 @@ impl Library {
                 out as *mut c_void,
                 result,
                 &raw const algorithm,
-                self.workspace as *mut c_void,
-                WORKSPACE,
+                room.at as *mut c_void,
+                room.bytes,
                 stream,
             )
         };
@@ -324,6 +337,19 @@ impl Library {
         Ok(plan)
     }
 
+    /// How products of several runs are done at once by the algorithm of one; nothing where it does not do that, which is told once.
+    fn plan_together(&self, key: &Key, algorithm: [u64; 8]) -> Option<Plan> {
+        static SAID: Once = Once::new();
+        let planned = self.plan(key, Some(algorithm));
+        if let Err(status) = planned {
+            let (size, count, why) = (key.size, key.runs.count, words(status));
+            SAID.call_once(|| {
+                tell!("cuBLASLt does not multiply {size:?} for {count} runs at once, {why}: one run after another, which is slower");
+            });
+        }
+        planned.ok()
+    }
+
     /// How a product is done, by an algorithm that is given or by the one that the library chooses, or the status that says why
     /// there is none.
     fn plan(&self, key: &Key, given: Option<[u64; 8]>) -> Result<Plan, c_int> {
@@ -342,8 +368,26 @@ impl Library {
             }
         };
         good(status)?;
-        good(if count == 1 && found.workspace <= WORKSPACE { found.state } else { NOT_SUPPORTED })?;
-        Ok(Plan { description, layouts, algorithm: given.unwrap_or(found.algorithm) })
+        let most = if given.is_some() { most_together() } else { WORKSPACE };
+        good(if count == 1 && found.workspace <= most { found.state } else { NOT_SUPPORTED })?;
+        let room = self.room(found.workspace)?;
+        Ok(Plan { description, layouts, algorithm: given.unwrap_or(found.algorithm), room })
+    }
+
+    /// Memory for an algorithm that wants so many bytes.
+    fn room(&self, bytes: usize) -> Result<Room, c_int> {
+        let mut rooms = self.rooms.borrow_mut();
+        if let Some(room) = rooms.iter().find(|room| room.bytes >= bytes.max(1)) {
+            return Ok(*room);
+        }
+        let bytes = bytes.max(1).next_multiple_of(WORKSPACE);
+        // SAFETY: the context is current, and no step is recorded: one goes launch by launch before.
+        let at = unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
+            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => ALLOC_FAILED,
+            _ => EXECUTION_FAILED,
+        })?;
+        rooms.push(Room { at, bytes });
+        Ok(Room { at, bytes })
     }
 
     /// What is to be computed, and how its factors and its result lie.
@@ -385,7 +429,9 @@ impl Library {
         unsafe {
             let preference = made(&|to| (f.prefer)(to))?;
             let set = |which, value: *const c_void, bytes| good((f.set_preference)(preference, which, value, bytes));
-            let (workspace, reduction) = (WORKSPACE, REDUCTION_WITHOUT_ATOMICS);
+            let is_whole = key.size[2].is_multiple_of(TERMS_AT_ONCE);
+            let reduction = if is_whole { REDUCTION_WITHOUT_ATOMICS } else { NO_REDUCTION };
+            let workspace = WORKSPACE;
             set(PREF_MAX_WORKSPACE_BYTES, (&raw const workspace).cast(), 8)?;
             set(PREF_REDUCTION_SCHEME_MASK, (&raw const reduction).cast(), 4)?;
             let [a, b, out] = key.alignment;
@@ -395,6 +441,11 @@ impl Library {
             Ok(preference)
         }
     }
+}
+
+/// Most memory for products of several runs at once.
+fn most_together() -> usize {
+    result::mem_get_info().map_or(WORKSPACE, |(_, total)| (total / OF_CARD).max(WORKSPACE))
 }
 
 /// A handle that the library makes.
@@ -459,7 +510,9 @@ impl Drop for Library {
     fn drop(&mut self) {
         // SAFETY: the stream's work is done, and nobody else has the handle. Descriptions, which are small, go with the process.
         unsafe {
-            let _ = result::free_sync(self.workspace);
+            for room in self.rooms.get_mut() {
+                let _ = result::free_sync(room.at);
+            }
             let _ = (self.functions.destroy)(self.handle);
         }
     }

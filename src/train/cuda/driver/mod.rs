@@ -12,7 +12,7 @@ mod staging;
 
 use std::cell::RefCell;
 use std::ffi::c_int;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cudarc::driver::{DriverError, result, sys};
 
@@ -165,7 +165,7 @@ impl Driver {
         let shared = Shared::open(index, card.capability, &what)?;
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking).map_err(&failed)?;
         let owned = OwnedStream(stream);
-        let staging = RefCell::new(Staging::new(stream)?);
+        let staging = RefCell::new(Staging::new(stream));
         let pools = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
         // SAFETY: the device comes from the driver.
         let pools =
@@ -186,8 +186,9 @@ impl Driver {
     /// Waits for all work: asleep where other runs of this process, or of this only core, have a use for the core. A run by
     /// itself waits awake, which is quicker by some ten microseconds each time.
     fn finish(&self) -> Result<(), DriverError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        if Arc::strong_count(&self.shared) > 1 || cores == 1 {
+        // To count them takes longer than many a wait.
+        static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+        if Arc::strong_count(&self.shared) > 1 || *CORES == 1 {
             return Event::here(Purpose::Wait, self.stream)?.wait();
         }
         // SAFETY: the stream is this one's.
@@ -232,10 +233,12 @@ impl Gpu for Driver {
     }
 
     fn upload(&self, to: Address, bytes: &[u8]) -> Result<(), TrainError> {
-        self.staging.borrow_mut().upload(to, bytes).map_err(failed("copying to the card"))
+        self.staging.borrow_mut().upload(to, bytes)
     }
 
     fn download(&self, from: Address, bytes: &mut [u8]) -> Result<(), TrainError> {
+        // A copy into memory that is not pinned waits inside the call, and awake, for all that comes before it on the stream.
+        self.finish().map_err(failed("copying from the card"))?;
         // SAFETY: the bytes stay borrowed until the copy is done.
         let asked = unsafe { result::memcpy_dtoh_async(bytes, from, self.stream) };
         asked.and_then(|()| self.finish()).map_err(failed("copying from the card"))

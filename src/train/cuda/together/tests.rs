@@ -11,7 +11,7 @@ use crate::optimizer::Kept;
 use crate::plan::Run;
 use crate::spec::Precision;
 use crate::train::cuda::gpu::{Gpu, Runs};
-use crate::train::cuda::program::Program;
+use crate::train::cuda::program::{Program, bytes_of};
 use crate::train::cuda::state::StepState;
 use crate::train::cuda::testing::{card, emulated, small};
 use crate::train::cuda::tests::parts::{Case, cases};
@@ -47,7 +47,7 @@ fn load(program: &Program<'_>, run: &Run, corpus: &Corpus) {
         corpus.train_batch(run.seed, run.optimizer.batch_sequences, step, &mut tokens);
         all.extend_from_slice(&tokens);
     }
-    program.load(0, &all).unwrap();
+    program.load(0, &bytes_of(&all)).unwrap();
 }
 
 /// The same steps by one run after another, and by launches for all of them, in one of which a run waits.

@@ -5,6 +5,7 @@
 //   FAKE_NONE      set: it names no algorithm, as a version that is older than the card
 //   FAKE_SINGLE    set: it does one product at a time
 //   FAKE_STATUS    the status with which each product fails
+//   FAKE_SPLIT     parts in which its algorithms sum where they may: each wants memory for them [default: 1, which wants none]
 #include "fake.h"
 
 #include <cmath>
@@ -14,7 +15,9 @@
 enum Status { SUCCESS = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, NOT_SUPPORTED = 15 };
 enum Numbers { F32 = 0, BF16 = 14 };
 enum { FAST_TF32 = 77 };
-static const size_t WORKSPACE = 32 << 20, ALIGNMENT = 256;
+static const size_t ALIGNMENT = 256;
+// Where an algorithm tells its parts; before it are the alignments that it wants.
+enum { PARTS = 4 };
 
 struct Description { int compute, scale, transposed[2] = {0, 0}; };
 // Columns of `rows` numbers, one every `pitch`.
@@ -73,15 +76,25 @@ static Size size_of(const Description& description, const Layout& a, const Layou
             turned_b ? b.columns : b.rows};
 }
 
+// Bytes that an algorithm wants for its parts of all results.
+static size_t wanted(const uint64_t* algorithm, const Layout* out) {
+    return algorithm[PARTS] > 1 ? algorithm[PARTS] * out->rows * out->columns * 4 * out->count : 0;
+}
+
 EXPORTED Status cublasLtMatmulAlgoGetHeuristic(void*, Description* description, Layout* a, Layout* b, Layout*, Layout* out,
                                                Preference* preference, int, Chosen* chosen, int* count) {
     Size size = size_of(*description, *a, *b);
     if (size.m != out->rows || size.n != out->columns || size.k != size.k_of_b) return fault("sizes that do not fit together");
-    // 1 are sums by atomics in place.
+    // 1 are sums by atomics in place, 2 those of parts in the workspace.
     if (preference->reductions & 1) return fault("sums by atomics are allowed");
+    if (preference->reductions && size.k % 64) return fault("sums in parts are allowed where some algorithms lose the rest");
     if (getenv("FAKE_NONE")) return NOT_SUPPORTED;
     *chosen = {};
     for (int i = 0; i < 4; i++) chosen->algorithm[i] = preference->alignment[i];
+    const char* parts = getenv("FAKE_SPLIT");
+    chosen->algorithm[PARTS] = preference->reductions && parts ? strtoull(parts, nullptr, 10) : 1;
+    chosen->workspace = wanted(chosen->algorithm, out);
+    if (chosen->workspace > preference->workspace) chosen->algorithm[PARTS] = 1, chosen->workspace = 0;
     return *count = 1, SUCCESS;
 }
 
@@ -94,6 +107,7 @@ EXPORTED Status cublasLtMatmulAlgoCheck(void*, Description* description, Layout*
     if (getenv("FAKE_SINGLE") && a->count > 1) return NOT_SUPPORTED;
     *checked = {};
     memcpy(checked->algorithm, algorithm, sizeof checked->algorithm);
+    checked->workspace = wanted(algorithm, out);
     return SUCCESS;
 }
 
@@ -131,7 +145,7 @@ EXPORTED Status cublasLtMatmul(void*, Description* description, const float* alp
         if (uint64_t(places[i]) % algorithm[i]) return fault("a matrix at a place that the algorithm does not take");
     if (c != out) return fault("a result beside what is added to it");
     auto holds = [](const void* at, size_t bytes) { return fake_holds(uint64_t(at), bytes); };
-    if (workspace_bytes < WORKSPACE || uint64_t(workspace) % ALIGNMENT || !holds(workspace, workspace_bytes))
+    if (workspace_bytes < wanted(algorithm, layout_out) || uint64_t(workspace) % ALIGNMENT || !holds(workspace, workspace_bytes))
         return fault("a workspace that is none");
     // All matrices of a factor or of the result, and one of them.
     auto missing = [&](const void* at, const Layout* layout, size_t place) {

@@ -328,6 +328,10 @@ EXPORTED Result cuMemFreeAsync(uint64_t at, Stream* stream) {
     Result result = release(at, true);
     return result == SUCCESS ? add(stream, [at] { give_back(at); }) : result;
 }
+static bool is_pinned(const char* at, size_t bytes) {
+    auto next = pinned.upper_bound(at);
+    return next != pinned.begin() && at + bytes <= (--next)->first + next->second;
+}
 EXPORTED Result cuMemHostAlloc(void** at, size_t bytes, unsigned) {
     UNRECORDED("cuMemHostAlloc");
     size_t all = bytes;
@@ -351,9 +355,7 @@ EXPORTED Result cuMemsetD8Async(uint64_t at, unsigned char value, size_t bytes, 
 EXPORTED Result cuMemcpyHtoDAsync_v2(uint64_t to, const char* from, size_t bytes, Stream* stream) {
     CALL("cuMemcpyHtoDAsync");
     if (!fake_holds(to, bytes)) return fault(INVALID_VALUE, "copies to what is not the card's");
-    auto next = pinned.upper_bound(from);
-    if (next == pinned.begin() || from + bytes > (--next)->first + next->second)
-        return fault(INVALID_VALUE, "copies from memory that is not pinned, and so waits");
+    if (!is_pinned(from, bytes)) return fault(INVALID_VALUE, "copies from memory that is not pinned, and so waits");
     return add(stream, [=] { memcpy(reinterpret_cast<void*>(to), from, bytes); });
 }
 EXPORTED Result cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Stream* stream) {
@@ -365,6 +367,8 @@ EXPORTED Result cuMemcpyDtoHAsync_v2(char* to, uint64_t from, size_t bytes, Stre
     CALL("cuMemcpyDtoHAsync");
     if (!fake_holds(from, bytes)) return fault(INVALID_VALUE, "copies from what is not the card's");
     if (stream->recording) return fault(CAPTURE_UNSUPPORTED, "records a copy to memory that is gone later");
+    // Into such memory a driver copies before it returns, and is awake until then.
+    if (!is_pinned(to, bytes) && !stream->queue.empty()) return fault(INVALID_VALUE, "copies to memory that is not pinned, and so waits awake");
     return add(stream, [=] { memcpy(to, reinterpret_cast<const void*>(from), bytes); });
 }
 
