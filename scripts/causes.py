@@ -5,7 +5,8 @@ Usage: scripts/causes.py            writes results/causes.csv and docs/causes.sv
        scripts/causes.py --check    exits 1 where they are not those of the committed runs and fits
 
 Approach 2 as in docs/methods.md: a parabola to the losses of a budget over ln parameters, one over ln tokens, and a line through the
-minima of budgets. Intervals are 95% of resamples of each curve's residuals, corrected for leverage and widened by Student's t. Where both
+minima of budgets. Intervals are 95% of resamples of each curve's residuals, corrected for leverage and widened by Student's t. Seeds of one
+size are drawn together, as they share what the curve misses there. Where both
 sides of a factor are of the same runs, they are resampled together. Factors of tuning are those of scripts/tuned-pairs.py. A form of fit has
 the interval of its own number, divided by that of approach 2. Nothing outside the standard library is needed.
 """
@@ -57,7 +58,7 @@ def student(freedom):
 class Parabola:
     """Least squares of losses over places, by polynomials that are orthogonal on these places."""
 
-    def __init__(self, places, losses):
+    def __init__(self, places, losses, sizes):
         count = len(places)
         self.ends = min(places), max(places)
         self.middle = sum(places) / count
@@ -70,8 +71,9 @@ class Parabola:
         mean, slope, bend = sum(losses) / count, dot(self.slope, losses), dot(self.bend, losses)
         self.losses, self.line = losses, [mean + slope * a + bend * b for a, b in zip(first, second)]
         leverage = [1 / count + a * a / of_first + b * b / of_second for a, b in zip(first, second)]
-        off = [(y - on) / math.sqrt(1 - h) for y, on, h in zip(losses, self.line, leverage)]
-        wider = student(count - 3) / 1.959964
+        of_size = {row: sum(leverage[other] for other in rows) for rows in sizes for row in rows}
+        off = [(y - on) / math.sqrt(1 - of_size[row]) for row, (y, on) in enumerate(zip(losses, self.line))]
+        wider = student(len(sizes) - 3) / 1.959964
         self.off = [(each - sum(off) / count) * wider for each in off]
 
     def bottom(self, picks=None):
@@ -93,12 +95,23 @@ class Curve:
 
     def __init__(self, rows):
         losses = [float(row["val_loss"]) for row in rows]
-        self.count = len(rows)
-        self.over = {name: Parabola([math.log(float(row[name])) for row in rows], losses) for name in [ALL, *COUNTINGS.values(), "tokens"]}
+        sizes = {}
+        for at, row in enumerate(rows):
+            sizes.setdefault(row[ALL], []).append(at)
+        self.sizes = [sizes[size] for size in sorted(sizes, key=float)]
+        names = [ALL, *COUNTINGS.values(), "tokens"]
+        self.over = {name: Parabola([math.log(float(row[name])) for row in rows], losses, self.sizes) for name in names}
+
+    def pick(self, rng):
+        """For each run the one whose residual it gets: those of a size get those of one other size."""
+        picks = {}
+        for own, drawn in zip(self.sizes, rng.choices(self.sizes, k=len(self.sizes))):
+            picks |= {row: drawn[at % len(drawn)] for at, row in enumerate(own)}
+        return [picks[row] for row in range(len(picks))]
 
     def ratio(self, rng=None):
         """ln tokens per parameter at the minimum by each way of counting, of a resample if there is an `rng`."""
-        picks = rng and rng.choices(range(self.count), k=self.count)
+        picks = rng and self.pick(rng)
         at = {name: parabola.bottom(picks) for name, parabola in self.over.items()}
         return {name: None if None in (at["tokens"], x) else at["tokens"] - x for name, x in at.items()}
 
