@@ -12,6 +12,12 @@ pub const DEVICE_NAME: &str = "device_name";
 /// The kind of device of runs that a program of somebody's own trained.
 pub const PROGRAM: &str = "program";
 
+/// The kind of device of runs that were trained elsewhere, and imported.
+pub const IMPORTED: &str = "imported";
+
+/// The column of the FLOPs that a run was planned for.
+pub const FLOP_BUDGET: &str = "flop_budget";
+
 /// Begins the columns of what a sweep varies: `axis.model.width`.
 pub const AXIS: &str = "axis.";
 

@@ -15,6 +15,7 @@ use crate::fit::table::{self, Columns, Field, Options, Records, Table, TableFile
 use crate::import::{self, Asked, Imported};
 use crate::ledger::{Ledger, LedgerError, Losses, Published, RunResult};
 use crate::observation::Observation;
+use crate::plan::{PlannedRun, RunId};
 use crate::report::words;
 use crate::spec;
 use crate::trainer::{Outcome, Told};
@@ -69,7 +70,8 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     // A name of a sweep begins with a letter or digit.
     let name = Some(name.trim_start_matches(['-', '_'])).filter(|name| !name.is_empty()).unwrap_or("imported");
     let sweep = import::sweep(name, &source.display().to_string(), runs, &known)?;
-    let ledger = Ledger::create(out, &sweep.text, sweep.plan, losses).map_err(other_sweep)?;
+    let ids: BTreeSet<RunId> = sweep.plan.runs.iter().map(|run| run.id.clone()).collect();
+    let ledger = Ledger::create(out, &sweep.text, sweep.plan, losses).map_err(|error| other_sweep(error, &ids))?;
     ledger.tell_renamed();
     refuse_others(&ledger, &sweep.results)?;
     let new = publish(&ledger, &sweep.results)?;
@@ -97,13 +99,23 @@ fn losses(read: &Table<Observation>, source: &Path) -> anyhow::Result<Losses> {
     Ok(Losses::Rehearsed)
 }
 
-/// What to do where a folder has another sweep: nobody wrote the values in which they differ.
-fn other_sweep(error: LedgerError) -> anyhow::Error {
+/// What to do where a folder has another sweep than that of these runs: nobody wrote the values in which they differ.
+fn other_sweep(error: LedgerError, ids: &BTreeSet<RunId>) -> anyhow::Error {
     let LedgerError::AnotherSweep { dir, .. } = &error else { return error.into() };
+    let lost = |there: Ledger| there.plan().runs.iter().find(|run| !ids.contains(&run.id)).map(PlannedRun::model);
+    let why = Ledger::open(dir).ok().and_then(lost).map_or_else(
+        || "they have other budgets, or other sizes under the names there".to_owned(),
+        |name| {
+            format!(
+                "its run {name:?} is not among them as it is there: it is missing, or has another size or other tokens now. One that was \
+                 taken unfinished stays as it was"
+            )
+        },
+    );
     let dir = dir.display();
     anyhow::anyhow!(
-        "{dir} holds the results of another sweep, to which these runs cannot be added: they have other budgets, or other sizes under \
-         the names there; import all runs into another folder with --out, or move {dir} away"
+        "{dir} holds the results of another sweep, to which these runs cannot be added: {why}. Import all runs into another folder with \
+         --out, or move {dir} away"
     )
 }
 

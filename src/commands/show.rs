@@ -119,11 +119,10 @@ fn planned(folder: &Folder, run: &PlannedRun, row: &Row, add: Add<'_>) {
     if run.own_size().is_none() {
         add("parameterization", run.run.parameterization.name().to_owned());
     }
-    let params = |counting| Params(run.params.by(counting) as f64);
-    add(
-        "parameters",
-        format!("{} ({} of blocks and unembedding)", params(Counting::All), params(Counting::BlocksAndUnembedding)),
-    );
+    // A program need not tell how many of its parameters are embeddings.
+    let part = run.params_by(Counting::BlocksAndUnembedding);
+    let part = part.map_or_else(String::new, |part| format!(" ({} of blocks and unembedding)", Params(part as f64)));
+    add("parameters", format!("{}{part}", Params(run.params.by(Counting::All) as f64)));
     add("tokens", format!("{} ({:.1} a parameter)", Tokens(run.tokens as f64), run.tokens_per_param()));
     add("FLOPs", Flops(run.flops).to_string());
     let (optimizer, schedule) = (&run.run.optimizer, &run.run.schedule);

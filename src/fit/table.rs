@@ -103,8 +103,15 @@ pub fn read_from(source: &Source, columns: &Columns, options: &Options) -> Resul
     let mut table = scan(&reader, opened.rows, options, mixture, |row| places.observation(&reader, row))?;
     table.notes.splice(0..0, opened.note.into_iter().chain(places.notes()));
     table.counted = places.counted;
-    if options.by.is_none() && !reader.tells_settings() {
-        table.warnings.extend(sense::retries(&table.rows));
+    if options.by.is_none() {
+        let settings = reader.settings()?;
+        let of_row: Vec<&[String]> =
+            table.lines.iter().map(|line| settings.get(line).map_or(&[][..], Vec::as_slice)).collect();
+        let pairs: Vec<[u64; 2]> =
+            sense::retries(&table.rows, &of_row).into_iter().map(|pair| pair.map(|row| table.lines[row])).collect();
+        if !pairs.is_empty() {
+            table.warnings.push(sense::told(pairs.len(), &reader.tells_apart(&pairs)?));
+        }
     }
     table.warnings.extend(places.warning(&table.rows).into_iter().chain(sense::losses(&table.rows)));
     Ok(table)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::ImportError;
+use crate::columns;
 use crate::fit::table::budgets::same_budget;
 use crate::ledger::{CurvePoint, RunResult};
 use crate::observation::Observation;
@@ -217,7 +218,7 @@ fn result(planned: &PlannedRun, run: &Imported, source: &str) -> RunResult {
             told: run.told.clone(),
         },
         device: DeviceInfo {
-            kind: "imported".to_owned(),
+            kind: columns::IMPORTED.to_owned(),
             name: source.to_owned(),
             driver: "elsewhere".to_owned(),
             threads: 1,

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
 
 use super::claim::Published;
 use super::{Ledger, LedgerError, RunResult, files, growth};
 use crate::plan::{Plan, PlannedRun, UNSEEN_CORPUS};
+use crate::spec::{Data, Source};
 
 /// What was taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,10 +50,12 @@ fn difference(first: &Ledger, other: &Ledger) -> Option<String> {
         return Some("one was trained, the other was rehearsed".to_owned());
     }
     let corpora = |sweep: &Ledger| -> BTreeMap<String, String> {
-        let builtin = || "the built-in language".to_owned();
-        let runs = sweep.plan.runs.iter().map(|run| &run.run);
-        let path = |path: &PathBuf| path.display().to_string();
-        runs.map(|run| (run.corpus.clone(), run.data.path.as_ref().map_or_else(builtin, path))).collect()
+        let source = |data: &Data| match &data.path {
+            Some(path) => path.display().to_string(),
+            None if data.source == Source::Program => "data of the program's own".to_owned(),
+            None => "the built-in language".to_owned(),
+        };
+        sweep.plan.runs.iter().map(|run| (run.run.corpus.clone(), source(&run.run.data))).collect()
     };
     let (here, there) = (corpora(first), corpora(other));
     // Whoever imported runs knows their text, and nobody here does.

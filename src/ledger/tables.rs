@@ -267,6 +267,9 @@ fn measured(state: &State) -> [(&'static str, String); 14] {
         }
         State::Stopped(_) | State::Pending | State::Failed(_) => {}
     }
+    // Runs that were trained elsewhere may tell no error of their loss.
+    let is_imported = origin.is_some_and(|(device, ..)| device.kind == columns::IMPORTED);
+    let val_loss_se = val_loss_se.filter(|error| *error > 0.0 || !is_imported);
     let device = |field: fn(&DeviceInfo) -> String| origin.map(|(device, ..)| field(device)).unwrap_or_default();
     let build = origin.and_then(|(_, _, build, _)| build.as_ref().map(ToString::to_string));
     [

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::{Plan, PlannedRun};
-use crate::columns::{CONFIG, SHARE};
+use super::{Plan, PlannedRun, UNSEEN_CORPUS};
+use crate::columns::{CONFIG, FLOP_BUDGET, SHARE};
 use crate::observation::Counting;
 use crate::spec::{self, NO_RATE, OwnSize, Tuned};
 
@@ -68,16 +68,19 @@ impl PlannedRun {
         let products = self.params_by(Counting::BlocksAndUnembedding);
         let blocks = self.params_by(Counting::NonEmbedding);
         let flops_by = |flops: f64, told: bool| if told { flops.to_string() } else { String::new() };
+        // Of runs that were trained elsewhere nobody here knows how they were cut into steps and sequences.
+        let elsewhere = own.is_some() && run.corpus == UNSEEN_CORPUS;
+        let of_steps = |number: usize| if elsewhere { String::new() } else { number.to_string() };
         [
             ("parameterization", run.parameterization.name().to_owned()),
             ("width", of_shape(shape.width)),
             ("depth", of_shape(shape.depth)),
             ("heads", of_shape(shape.heads)),
             ("head_dim", of_shape(shape.head_dim())),
-            ("context", shape.context.to_string()),
+            ("context", of_steps(shape.context)),
             ("vocab", if own.is_some() && shape.vocab == 0 { String::new() } else { shape.vocab.to_string() }),
             ("seed", run.seed.to_string()),
-            ("flop_budget", optional(run.flop_budget)),
+            (FLOP_BUDGET, optional(run.flop_budget)),
             ("params", params.total().to_string()),
             ("params_embedding", group(params.embedding, products.is_some())),
             ("params_position", group(params.position, own.is_none())),
@@ -85,10 +88,10 @@ impl PlannedRun {
             ("params_unembedding", group(params.unembedding, products.is_some() && blocks.is_some())),
             ("params_non_embedding", optional(blocks)),
             ("params_blocks_and_unembedding", optional(products)),
-            ("batch_sequences", run.optimizer.batch_sequences.to_string()),
-            ("batch_tokens", run.tokens_per_step().to_string()),
-            ("steps", run.schedule.steps.to_string()),
-            ("warmup_steps", run.schedule.warmup_steps.to_string()),
+            ("batch_sequences", of_steps(run.optimizer.batch_sequences)),
+            ("batch_tokens", of_steps(run.tokens_per_step())),
+            ("steps", of_steps(run.schedule.steps)),
+            ("warmup_steps", of_steps(run.schedule.warmup_steps)),
             ("learning_rate", optional(self.learning_rate())),
             ("tokens", tokens.to_string()),
             ("epochs", optional(*epochs)),

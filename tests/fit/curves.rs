@@ -110,3 +110,66 @@ fn a_run_and_its_retry_are_told() {
         .stderr(contains("1 row has the size, tokens and seed of another row, and another loss"));
     fit(csv, &["--bootstrap", "100", "--approach", "2"]).success().stderr(contains("another loss").not());
 }
+
+#[test]
+fn experiments_in_one_table_are_told_beside_a_rate_that_does_not_differ_and_not_beside_one_that_does() {
+    // Each run once more, by another experiment, worse by a tenth.
+    let twice = |rates: [&str; 2]| {
+        let csv = runs_csv();
+        let mut rows = csv.lines();
+        let mut text = format!("{},experiment,lr\n", rows.next().unwrap());
+        for row in rows {
+            let loss = row.split(',').nth(3).unwrap();
+            let worse = loss.parse::<f64>().map_or_else(|_| loss.to_owned(), |loss| (loss + 0.1).to_string());
+            let other = row.replacen(loss, &worse, 1);
+            write!(text, "{row},base,{}\n{other},ablation,{}\n", rates[0], rates[1]).unwrap();
+        }
+        text
+    };
+    let flags = ["--bootstrap", "100", "--approach", "2"];
+    fit(twice(["6e-4", "6e-4"]), &flags).success().stderr(
+        contains("rows have the size, tokens and seed of another row")
+            .and(contains("the two of each pair differ in 'experiment', which --by experiment fits apart")),
+    );
+    fit(twice(["6e-4", "3e-4"]), &flags).success().stderr(contains("of another row").not());
+}
+
+#[test]
+fn a_unit_that_a_header_tells_holds_where_its_column_is_asked_for() {
+    let csv = runs_csv();
+    let header = csv.lines().next().unwrap();
+    let at = header.split(',').position(|name| name == "tokens" || name == "D").unwrap();
+    let in_billions = csv.lines().enumerate().fold(String::new(), |text, (row, line)| {
+        let cells = line.split(',').enumerate().map(|(column, cell)| match (row, column == at) {
+            (0, true) => "seen_B".to_owned(),
+            (_, true) => cell.parse::<f64>().map_or_else(|_| cell.to_owned(), |tokens| (tokens / 1e9).to_string()),
+            _ => cell.to_owned(),
+        });
+        text + &cells.collect::<Vec<_>>().join(",") + "\n"
+    });
+    let flags = ["--bootstrap", "100", "--approach", "2"];
+    let asked = [&flags[..], &["--columns", "tokens=seen_B"]].concat();
+    let headline = |csv: String, flags: &[&str]| {
+        let output = fit(csv, flags).success().get_output().clone();
+        let said = String::from_utf8(output.stdout).unwrap();
+        said.lines().find(|line| line.starts_with("Headline:")).unwrap().to_owned()
+    };
+    assert_eq!(headline(in_billions.clone(), &asked), headline(csv, &flags));
+    fit(in_billions, &asked).success().stderr(contains("'seen_B' times 1000000000"));
+}
+
+#[test]
+fn a_column_in_two_units_is_told() {
+    let csv = runs_csv();
+    let at = csv.lines().next().unwrap().split(',').position(|name| name == "tokens" || name == "D").unwrap();
+    let mixed = csv.lines().enumerate().fold(String::new(), |text, (row, line)| {
+        let cells = line.split(',').enumerate().map(|(column, cell)| match cell.parse::<f64>() {
+            Ok(tokens) if column == at && row % 4 == 1 => (tokens / 1e9).to_string(),
+            _ => cell.to_owned(),
+        });
+        text + &cells.collect::<Vec<_>>().join(",") + "\n"
+    });
+    fit(mixed, &["--bootstrap", "100", "--approach", "2"])
+        .success()
+        .stderr(contains("with less than a token for 1000 parameters").and(contains("has two units")));
+}

@@ -32,19 +32,20 @@ pub fn text(fits: &[Summary], room: Room) -> String {
         out += &titled("The largest budget held out and predicted from the smaller ones", &checks, room);
         out.extend(best_forecasts(&all));
     }
+    out.extend(all.iter().map(|fit| format!("{}: {}{}{}\n", name(fit), fit.conclusion, spline(fit), bias(fit))));
+    // The answer last, where whoever has scrolled looks first.
     match Headline::of(all.iter().copied()) {
         Some(headline) => {
-            let _ = writeln!(out, "Headline: {headline}\n");
-            out.extend(beyond_interval(&headline, &all));
+            let _ = writeln!(out, "\nHeadline: {headline}");
+            out.extend(beyond_interval(&headline, &all).map(|words| format!("\n{words}\n")));
         }
         // Who looks for the line finds it in any case.
         None => {
-            let _ = writeln!(out, "Headline: none: {}\n", Headline::missing(all.iter().copied()));
+            let _ = writeln!(out, "\nHeadline: none: {}", Headline::missing(all.iter().copied()));
         }
     }
     let sure = all.iter().filter(|fit| fit.counting == headline::COUNTED).find_map(|fit| fit.sure.as_ref());
-    out.extend(sure.map(|sure| format!("How sure: {}\n\n", how_sure(sure))));
-    out.extend(all.iter().map(|fit| format!("{}: {}{}{}\n", name(fit), fit.conclusion, spline(fit), bias(fit))));
+    out.extend(sure.map(|sure| format!("\nHow sure: {}\n", how_sure(sure))));
     room.fold(&out)
 }
 
@@ -261,7 +262,7 @@ fn beyond_interval(headline: &Headline, all: &[&Summary]) -> Option<String> {
     (truth < low || truth > high).then(|| {
         format!(
             "Beware: if the VPNLS surface is right, parabolas on so wide a grid err by {:+.0}% in tokens per parameter, which \
-             is more than the interval of the headline reaches. Believe the surfaces, or train sizes nearer to the optima.\n\n",
+             is more than the interval of the headline reaches. Believe the surfaces, or train sizes nearer to the optima.",
             100.0 * ratio
         )
     })

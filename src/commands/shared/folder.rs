@@ -313,11 +313,14 @@ pub struct Found {
     pub run: PlannedRun,
 }
 
-/// Finds a run by the beginning of its identity: `DIR/PREFIX` in a folder, `PREFIX` in any folder inside `results`.
+/// Finds a run by the beginning of its identity: `DIR/PREFIX` in a folder or `NAME/PREFIX` in that of a sweep, `PREFIX` in any folder inside `results`.
 pub fn find(text: &str, results: &Path) -> anyhow::Result<Found> {
     let path = Path::new(text);
-    let (dirs, prefix) = match (path.parent().filter(|dir| is_folder(dir)), path.file_name()) {
-        (Some(dir), Some(name)) => (vec![dir.to_owned()], name.to_string_lossy().into_owned()),
+    // The name of a sweep stands for its folder in `results`.
+    let within =
+        path.parent().and_then(|dir| [dir.to_owned(), results.join(dir)].into_iter().find(|dir| is_folder(dir)));
+    let (dirs, prefix) = match (within, path.file_name()) {
+        (Some(dir), Some(name)) => (vec![dir], name.to_string_lossy().into_owned()),
         _ if is_folder(results) => (vec![results.to_owned()], text.to_owned()),
         _ if !results.is_dir() => anyhow::bail!(
             "{text:?} is no folder of results, and runs are looked for in {}, which is not there; give the path of a folder, or --in",

@@ -237,8 +237,9 @@ fn verdict(setting: &Setting, chance: &str) -> String {
 /// How the difference changes, where that is shown.
 fn changes(setting: &Setting, found: &Found) -> String {
     match &setting.trend {
-        Some(Trend { with, ends: [from, to] }) => format!(
-            ", but the difference changes with {with}: {:+.4} nats ({:+.4} to {:+.4}) at {} and {:+.4} ({:+.4} to {:+.4}) at {}",
+        Some(Trend { with, ends: [from, to], bends }) => format!(
+            ", but the difference changes with {with}{}: {:+.4} nats ({:+.4} to {:+.4}) at {} and {:+.4} ({:+.4} to {:+.4}) at {}",
+            if *bends { " along a curve" } else { "" },
             from.difference.value,
             from.difference.low,
             from.difference.high,
@@ -406,7 +407,7 @@ mod tests {
             |l: usize, s: usize, _| 4.0 - 0.3 * l as f64 + [0.1, 0.04, -0.04, -0.1][l] + 0.002 * noise([l, s, 0], 2);
         let found = fit(&[base.clone(), tuned("b", &["1"], turning)]);
         let b = &found.settings[1];
-        let Trend { with, ends: [from, to] } = b.trend.as_ref().unwrap();
+        let Trend { with, ends: [from, to], .. } = b.trend.as_ref().unwrap();
         assert_eq!((with.as_str(), b.pairs), ("tokens", 8));
         assert!((from.at / 1e6 - 1.0).abs() < 1e-9 && (to.at / 6.4e7 - 1.0).abs() < 1e-9, "{b:?}");
         assert!((from.difference.value - 0.1).abs() < 0.01 && (to.difference.value + 0.1).abs() < 0.01, "{b:?}");

@@ -1,6 +1,7 @@
 //! Columns of a table by name, and their cells as numbers, with errors that say where.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use csv::StringRecord;
@@ -72,10 +73,12 @@ impl<'a> Reader<'a> {
             }
             // The unit that the header itself tells; `N [M][1]` says another one, and what is a footnote says none.
             let counts = |factor: &f64| *factor >= 1e3 || field == Field::Loss;
-            let told =
-                headers::in_brackets(asked).filter(|(_, inner)| !inner.starts_with(|c: char| c.is_ascii_digit()));
-            let factor =
-                told.and_then(|(_, inner)| unit(inner)).filter(counts).filter(|factor| (factor - 1.0).abs() > 0.0);
+            let told = match headers::in_brackets(asked) {
+                Some((_, inner)) => unit(inner).filter(|_| !inner.starts_with(|c: char| c.is_ascii_digit())),
+                // `tokens_B`, where a count is asked for.
+                None => headers::with_unit(asked).map(|(_, factor)| factor).filter(|_| field.is_count()),
+            };
+            let factor = told.filter(counts).filter(|factor| (factor - 1.0).abs() > 0.0);
             if let Some(factor) = factor {
                 self.recognised.borrow_mut().push(format!("{} = '{asked}' times {factor}", field.names()[0]));
             }
@@ -251,11 +254,45 @@ impl<'a> Reader<'a> {
         self.place(field).or_else(|| headers::recognise(&self.headers, field).first().map(|one| one.index))
     }
 
-    /// Whether there are columns of settings by which runs of one size, length and seed may differ.
-    pub(super) fn tells_settings(&self) -> bool {
+    /// By line or row, the settings by which runs of one size, length and seed may differ, as they are written.
+    pub(super) fn settings(&self) -> Result<BTreeMap<u64, Vec<String>>, TableError> {
         let settings = [Field::LearningRate, Field::Batch, Field::UniqueTokens, Field::Epochs, Field::Keep];
-        settings.into_iter().any(|field| self.likely(field).is_some())
-            || self.headers.iter().any(|header| header.trim().starts_with(AXIS))
+        let mut columns: BTreeSet<usize> = settings.into_iter().filter_map(|field| self.likely(field)).collect();
+        let headers = self.headers.iter().enumerate();
+        columns.extend(headers.filter(|(_, header)| header.trim().starts_with(AXIS)).map(|(index, _)| index));
+        let mut found = BTreeMap::new();
+        self.each(|row, line| {
+            found.insert(line, columns.iter().map(|index| row[*index].trim().to_owned()).collect());
+        })?;
+        Ok(found)
+    }
+
+    /// Columns of words that nothing is read from, of few values, in which the two rows of each pair differ.
+    pub(super) fn tells_apart(&self, pairs: &[[u64; 2]]) -> Result<Vec<String>, TableError> {
+        const FEW: usize = 20;
+        let wanted: BTreeSet<u64> = pairs.iter().flatten().copied().collect();
+        let mut rows: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        let mut values: Vec<BTreeSet<String>> = vec![BTreeSet::new(); self.headers.len()];
+        self.each(|row, line| {
+            for (values, cell) in values.iter_mut().zip(row) {
+                if values.len() <= FEW {
+                    values.insert(cell.trim().to_owned());
+                }
+            }
+            if wanted.contains(&line) {
+                rows.insert(line, row.iter().map(|cell| cell.trim().to_owned()).collect());
+            }
+        })?;
+        let is_word = |cell: &String| !cell.is_empty() && cell.parse::<f64>().is_err();
+        let differs = |index: usize| {
+            pairs.iter().all(|pair| {
+                let [a, b] = pair.map(|line| &rows[&line][index]);
+                is_word(a) && is_word(b) && a != b
+            })
+        };
+        let tells = |index: &usize| values[*index].len() <= FEW && !self.is_read(*index) && differs(*index);
+        let found = (0..self.headers.len()).filter(tells);
+        Ok(found.map(|index| self.headers[index].trim().to_owned()).collect())
     }
 
     /// Whether a column is read.

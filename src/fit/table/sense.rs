@@ -8,6 +8,8 @@ use crate::observation::Observation;
 
 /// Tokens per parameter that somebody may have trained on, at the median of a table.
 const RATIO: std::ops::RangeInclusive<f64> = 0.1..=1e6;
+/// Tokens per parameter that nobody trains a single run on.
+const NEVER: f64 = 1e-3;
 /// A model of fewer parameters is none.
 const SMALLEST: f64 = 1e3;
 /// Most that FLOPs differ from 6ND, by whatever is counted.
@@ -31,23 +33,35 @@ pub(super) fn losses(runs: &[Observation]) -> Option<String> {
     })
 }
 
-/// A warning where runs of one size, length and seed ended with different losses, as a run and its retry do.
-pub(super) fn retries(runs: &[Observation]) -> Option<String> {
-    let mut first: BTreeMap<[u64; 3], f64> = BTreeMap::new();
-    let others = runs.iter().filter(|run| {
-        run.seed.is_some_and(|seed| {
-            let known = first.entry([run.params.to_bits(), run.tokens.to_bits(), seed]).or_insert(run.loss);
-            known.total_cmp(&run.loss).is_ne()
-        })
-    });
-    let count = others.count();
+/// Pairs of runs of one size, length, seed and settings that ended with different losses, as a run and its retry do. `settings` are
+/// those of each run.
+pub(super) fn retries(runs: &[Observation], settings: &[&[String]]) -> Vec<[usize; 2]> {
+    let mut first: BTreeMap<([u64; 3], &[String]), usize> = BTreeMap::new();
+    let mut pairs = Vec::new();
+    for (row, (run, settings)) in runs.iter().zip(settings).enumerate() {
+        let Some(seed) = run.seed else { continue };
+        let known = *first.entry(([run.params.to_bits(), run.tokens.to_bits(), seed], settings)).or_insert(row);
+        if runs[known].loss.total_cmp(&run.loss).is_ne() {
+            pairs.push([known, row]);
+        }
+    }
+    pairs
+}
+
+/// A warning of so many of these, whose rows all differ in some columns.
+pub(super) fn told(count: usize, apart: &[String]) -> String {
     let rows = if count == 1 { "row has" } else { "rows have" };
-    (count > 0).then(|| {
-        format!(
-            "{count} {rows} the size, tokens and seed of another row, and another loss: where one is a retry of the other, leave the \
-             other out; where they differ in a setting, tell them apart by its column (--by)"
-        )
-    })
+    let apart = match apart {
+        [] => "where they differ in a setting, tell them apart by its column (--by)".to_owned(),
+        [first, ..] => {
+            let all: Vec<String> = apart.iter().map(|name| format!("'{name}'")).collect();
+            let each = if count == 1 { "the two differ" } else { "the two of each pair differ" };
+            format!("{each} in {}, which --by {} fits apart", all.join(" and "), crate::shell::quoted(first))
+        }
+    };
+    format!(
+        "{count} {rows} the size, tokens and seed of another row, and another loss: where one is a retry of the other, leave the other out; {apart}"
+    )
 }
 
 /// A column as `--columns` calls it: the field and the name.
@@ -67,7 +81,7 @@ pub(super) fn units(
     let sensible = |excess: f64| (1.0 / FLOPS..=FLOPS).contains(&excess);
     let strange = compute.filter(|_| !sensible(excess));
     if n >= SMALLEST && RATIO.contains(&ratio) && strange.is_none() {
-        return None;
+        return two_units(runs, params, tokens);
     }
     let usual = |[of_n, of_d]: [f64; 2]| USUAL.0.contains(&(n * of_n)) && USUAL.1.contains(&(ratio * of_d / of_n));
     // The fewest units that make it usual, and the FLOPs with it where they can be.
@@ -92,6 +106,21 @@ pub(super) fn units(
     ))
 }
 
+/// A warning where some runs have next to no tokens, while the median has as many as runs have.
+fn two_units(runs: &[Observation], params: Named<'_>, tokens: Named<'_>) -> Option<String> {
+    let few: Vec<&Observation> = runs.iter().filter(|run| run.tokens < NEVER * run.params).collect();
+    let Observation { params: n, tokens: d, .. } = few.iter().min_by(|a, b| a.tokens.total_cmp(&b.tokens))?;
+    Some(format!(
+        "{} of {} runs were read with less than a token for {} parameters, down to {d:.3e} tokens for {n:.3e} parameters: '{}' or '{}' has \
+         two units. Bring its numbers to one, or take these rows out: no fit below is to be believed",
+        few.len(),
+        runs.len(),
+        1.0 / NEVER,
+        tokens.1,
+        params.1,
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,9 +132,18 @@ mod tests {
     #[test]
     fn a_run_and_its_retry_are_told_and_seeds_are_not() {
         let of = |seed, loss| Observation { loss, seed, ..run(1e6, 1e7, 6e13)[0].clone() };
-        assert_eq!(retries(&[of(Some(1), 3.0), of(Some(2), 3.1), of(None, 3.2), of(None, 3.3)]), None);
-        let said = retries(&[of(Some(1), 3.0), of(Some(1), 3.03), of(Some(1), 3.0)]).unwrap();
-        assert!(said.starts_with("1 row has the size, tokens and seed of another row"), "{said}");
+        let same = |count| vec![&[][..]; count];
+        assert!(retries(&[of(Some(1), 3.0), of(Some(2), 3.1), of(None, 3.2), of(None, 3.3)], &same(4)).is_empty());
+        let runs = [of(Some(1), 3.0), of(Some(1), 3.03), of(Some(1), 3.0)];
+        assert_eq!(retries(&runs, &same(3)), [[0, 1]]);
+        let [one, other] = ["6e-4", "3e-4"].map(|rate| [rate.to_owned()]);
+        assert!(retries(&runs, &[&one, &other, &one]).is_empty(), "another rate is no retry");
+        let said = told(1, &["exp".to_owned()]);
+        assert!(
+            said.starts_with("1 row has the size, tokens and seed of another row")
+                && said.ends_with("differ in 'exp', which --by exp fits apart"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -116,6 +154,13 @@ mod tests {
         };
         assert_eq!(said(7e7, 1.4e9, None), None);
         assert_eq!(said(17_520.0, 2_563_584.0, Some(3e11)), None);
+        let mixed: Vec<Observation> = [1.4e9, 2.8e9, 5.6, 1.1e10].iter().flat_map(|d| run(7e7, *d, 42e7 * d)).collect();
+        let told = units(&mixed, ("params", "N"), ("tokens", "D"), None).unwrap();
+        assert!(
+            told.starts_with("1 of 4 runs were read with less than a token for 1000 parameters")
+                && told.contains("'D'"),
+            "{told}"
+        );
         assert!(said(70.0, 1.4, None).unwrap().ends_with("\"params=N[M],tokens=D[B]\""));
         assert!(said(7e7, 1.4, None).unwrap().ends_with("\"tokens=D[B]\""));
         assert!(said(70.0, 1.4e9, None).unwrap().ends_with("\"params=N[M]\""));

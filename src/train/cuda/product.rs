@@ -88,7 +88,9 @@ mod tests {
             gpu.download(out, &mut bytes).unwrap();
             let sums = bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap()));
             assert!(sums.into_iter().all(|sum| sum.to_bits() == (k as f32).to_bits()), "{m} x {n} sums of {k} ones");
-            [a, b, out].into_iter().for_each(|at| gpu.free(at));
+            for at in [a, b, out] {
+                gpu.free(at);
+            }
         }
     }
 }

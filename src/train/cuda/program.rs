@@ -135,9 +135,9 @@ impl<'g> Program<'g> {
         self.gpu.upload(self.held.state.step + StepState::BEFORE_WAITS, &u32::from(waits).to_le_bytes())
     }
 
-    /// Begins the sum of losses anew.
-    pub fn forget_losses(&self) -> Result<(), TrainError> {
-        self.gpu.upload(self.held.state.step + StepState::BEFORE_LOSS_SUM, &0.0_f32.to_le_bytes())
+    /// Sets the sum of losses alone, without a look at the others.
+    pub fn set_loss_sum(&self, sum: f32) -> Result<(), TrainError> {
+        self.gpu.upload(self.held.state.step + StepState::BEFORE_LOSS_SUM, &sum.to_le_bytes())
     }
 
     /// Sets them.

@@ -134,7 +134,7 @@ impl<S: Seat> engine::Session for Session<'_, S> {
 
     fn forget_losses(&mut self) -> Result<(), TrainError> {
         self.losses = 0;
-        self.seat.with(|program| program.forget_losses())
+        self.seat.with(|program| program.set_loss_sum(0.0))
     }
 
     fn numbers(&mut self, weight: usize, kept: Kept) -> Result<Vec<f32>, TrainError> {

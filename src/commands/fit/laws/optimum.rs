@@ -98,9 +98,9 @@ fn another_axis(
     read: &dyn Fn(Option<String>) -> Result<named::Read, TableError>,
 ) -> anyhow::Result<Option<String>> {
     let mut differing: Vec<(String, Vec<usize>)> = Vec::new();
-    for axis in
-        named::headers(path)?.into_iter().filter(|name| columns::varied(name).is_some() && !known.contains(name))
-    {
+    // Runs of several budgets are no repeats of each other.
+    let may_vary = |name: &String| columns::varied(name).is_some() || name == columns::FLOP_BUDGET;
+    for axis in named::headers(path)?.into_iter().filter(|name| may_vary(name) && !known.contains(name)) {
         let read = read(Some(axis.clone()))?;
         let place = |name: &String| read.found.iter().position(|found| found == name);
         let (Some(by), Some(of)) = (place(&known[0]), place(&known[1])) else { continue };

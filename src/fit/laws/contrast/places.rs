@@ -17,7 +17,7 @@ const CHANGES: f64 = 0.01;
 /// Fewest values over which a trend is looked for.
 const FEWEST: usize = 4;
 
-/// A difference at one end of a column, by the straight line through all in its logarithm.
+/// A difference at one end of a column, by the straight line through all in its logarithm, or by a parabola where these bend.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct End {
     /// The value of the column.
@@ -33,6 +33,9 @@ pub struct Trend {
     pub with: String,
     /// At its smallest and its largest value.
     pub ends: [End; 2],
+    /// Whether a straight line in the logarithm misses them.
+    #[serde(default)]
+    pub bends: bool,
 }
 
 /// The mean over pairs, with what tells its scatter.
@@ -86,34 +89,75 @@ pub(super) fn trend(pairs: &[(Vec<&str>, f64)], columns: &[&str]) -> Option<Tren
     let along = |(at, name): (usize, &&str)| {
         let x = |place: &Vec<&str>| Some(place.get(at)?.parse().ok().filter(|x: &f64| *x > 0.0)?.ln());
         let points: Vec<[f64; 2]> = places.iter().map(|(place, y)| Some([x(place)?, *y])).collect::<Option<_>>()?;
-        line(&points).map(|(chance, ends)| (chance, Trend { with: (*name).to_owned(), ends }))
+        course(&points).map(|(chance, ends, bends)| (chance, Trend { with: (*name).to_owned(), ends, bends }))
     };
     let found: Vec<(f64, Trend)> = columns.iter().enumerate().filter_map(along).collect();
     let limit = CHANGES / found.len().max(1) as f64;
     found.into_iter().filter(|(chance, _)| *chance < limit).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, trend)| trend)
 }
 
-/// The chance of a slope so steep where there is none, and the straight line at its ends.
-fn line(points: &[[f64; 2]]) -> Option<(f64, [End; 2])> {
+/// The chance of a slope so steep where there is none, the straight line at its ends, or the parabola there where one is shown, and
+/// whether it is.
+fn course(points: &[[f64; 2]]) -> Option<(f64, [End; 2], bool)> {
     let mut x: Vec<f64> = points.iter().map(|point| point[0]).collect();
     let n = points.len() as f64;
     let (centre, level) = (averages::mean(&x), points.iter().map(|point| point[1]).sum::<f64>() / n);
     let spread = squares(&x, centre);
+    // What of a square is neither level nor slope, so that each of the three is told by itself.
+    let lean = x.iter().map(|x| (x - centre).powi(3)).sum::<f64>() / spread;
+    let curved = |x: f64| (x - centre).powi(2) - lean * (x - centre) - spread / n;
+    let width = x.iter().map(|x| curved(*x).powi(2)).sum::<f64>();
     x.sort_by(f64::total_cmp);
     x.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
     if x.len() < FEWEST {
         return None;
     }
     let slope = points.iter().map(|[x, y]| (x - centre) * (y - level)).sum::<f64>() / spread;
-    let rest: f64 = points.iter().map(|[x, y]| (y - level - slope * (x - centre)).powi(2)).sum();
-    let freedom = points.len() - 2;
-    let scatter = (rest / freedom as f64).sqrt();
+    let bend = points.iter().map(|[x, y]| curved(*x) * (y - level)).sum::<f64>() / width;
+    let scatter_beside = |bend: f64, freedom: usize| {
+        let off = |[x, y]: &[f64; 2]| (y - level - slope * (x - centre) - bend * curved(*x)).powi(2);
+        (points.iter().map(off).sum::<f64>() / freedom as f64).sqrt()
+    };
     // Points on their line leave nothing but rounding.
-    let error = (scatter / spread.sqrt()).max(1e-12);
+    let chance =
+        |size: f64, scatter: f64, width: f64, freedom| beyond_t(size / (scatter / width.sqrt()).max(1e-12), freedom);
+    let [straight, parabola] = [points.len() - 2, points.len() - 3];
+    let bends = parabola > 0 && chance(bend, scatter_beside(bend, parabola), width, parabola) < CHANGES;
+    let (bend, freedom) = if bends { (bend, parabola) } else { (0.0, straight) };
+    let scatter = scatter_beside(bend, freedom);
     let end = |x: f64| {
-        let value = level + slope * (x - centre);
-        let half = student(freedom) * scatter * (1.0 / n + (x - centre).powi(2) / spread).sqrt();
+        let value = level + slope * (x - centre) + bend * curved(x);
+        let of_bend = if bends { curved(x).powi(2) / width } else { 0.0 };
+        let half = student(freedom) * scatter * (1.0 / n + (x - centre).powi(2) / spread + of_bend).sqrt();
         End { at: x.exp(), difference: Estimate { value, low: value - half, high: value + half } }
     };
-    Some((beyond_t(slope / error, freedom), [end(x[0]), end(x[x.len() - 1])]))
+    Some((chance(slope, scatter, spread, freedom), [end(x[0]), end(x[x.len() - 1])], bends))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_those_of_a_parabola_where_a_line_misses_the_differences_and_of_a_line_where_it_does_not() {
+        let points = |y: fn(f64) -> f64| -> Vec<[f64; 2]> {
+            (0..14)
+                .map(|i| (f64::from(i / 2), i))
+                .map(|(x, i)| [x, y(x) + if i % 2 == 0 { 0.002 } else { -0.002 }])
+                .collect()
+        };
+        let (chance, [from, to], bends) = course(&points(|x| 0.4 * (-0.3 * x).exp())).unwrap();
+        assert!(bends && chance < 1e-6);
+        assert!(
+            (from.difference.value - 0.4).abs() < 0.015 && (to.difference.value - 0.0661).abs() < 0.015,
+            "{from:?} {to:?}"
+        );
+        let (_, [from, to], bends) = course(&points(|x| 0.4 - 0.05 * x)).unwrap();
+        assert!(!bends && from.difference.holds(0.4) && to.difference.holds(0.1), "{from:?} {to:?}");
+        // Values that lie unevenly: what bends is told apart from what leans.
+        let skewed: Vec<[f64; 2]> =
+            [0.0_f64, 0.1, 0.3, 0.7, 2.0, 6.0].map(|x| [x, 0.1 + 0.02 * x - 0.003 * x * x]).to_vec();
+        let (_, [from, to], bends) = course(&skewed).unwrap();
+        assert!(bends && (from.difference.value - 0.1).abs() < 1e-9 && (to.difference.value - 0.112).abs() < 1e-9);
+    }
 }
