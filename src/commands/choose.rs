@@ -290,7 +290,18 @@ fn table(played: &[Played], repeats: u32, room: Room) -> String {
         }
     }
     let times = if repeats > 1 { format!(", means of {repeats} repeats") } else { String::new() };
-    format!("{}{times}\n{}{doubts}", played[0].law, sheet.text(room))
+    let bought = if repeats == 1 { played.last().map(shopping_list).unwrap_or_default() } else { String::new() };
+    format!("{}{times}\n{}{doubts}{bought}", played[0].law, sheet.text(room))
+}
+
+/// What was bought for the largest budget, a line for each part of the pool.
+fn shopping_list(played: &Played) -> String {
+    let line = |Bought { group, rows }: &Bought| {
+        let of = group.as_ref().map_or_else(String::new, |group| format!(" of '{group}'"));
+        let rows: Vec<String> = rows.iter().map(usize::to_string).collect();
+        format!("bought{of} for {}, in this order, rows counted from 1: {}\n", played.budget, rows.join(", "))
+    };
+    played.bought.iter().map(line).collect()
 }
 
 #[cfg(test)]

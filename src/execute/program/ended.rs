@@ -87,7 +87,7 @@ impl Ended<'_> {
             (Some(Stop::Silent), _) => {
                 let patience = self.program.patience_seconds;
                 let silence = format!("the program printed nothing for {patience} s and was stopped");
-                let advice = "train.patience_seconds is the limit. Does it flush what it prints? A pipe is no terminal";
+                let advice = "train.patience_seconds is the limit: write a larger one for a program that begins slowly. Does it flush what it prints? A pipe is no terminal";
                 hung(story, &silence, advice, on_progress)
             }
             (Some(Stop::Stuck(step, limit)), _) => {

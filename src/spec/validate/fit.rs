@@ -1,5 +1,7 @@
 //! `[fit]`: what the sweep asks.
 
+use std::collections::BTreeSet;
+
 use crate::columns::CONFIG;
 use crate::fit::formula::{Asked, Formula};
 use crate::fit::named::{Law, Objective};
@@ -24,8 +26,14 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
     if let Some(by) = fit.by.as_deref().filter(|_| measures) {
         measure(spec, by)?;
     } else if let Some(by) = fit.by.as_deref() {
-        let known = axes.contains(&by) || COLUMNS.contains(&by) || is_of_models(spec, by);
-        require(known, "fit.by", || (format!("{by:?} is not an axis of this sweep"), listed()))?;
+        let known = axes.contains(&by) || COLUMNS.contains(&by) || of_models(spec).iter().any(|column| column == by);
+        let keys = of_models(spec);
+        let or = if keys.is_empty() {
+            String::new()
+        } else {
+            format!(", or of its models {}", keys.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+        };
+        require(known, "fit.by", || (format!("{by:?} is not an axis of this sweep"), listed() + &or))?;
     }
     for field in &fit.tuned {
         require(axes.contains(&field.as_str()) && Some(field) != fit.by.as_ref(), "fit.tuned", || {
@@ -44,11 +52,10 @@ pub(in crate::spec) fn check(spec: &Spec) -> Checked {
     Ok(())
 }
 
-/// Whether this is the column of a key that the program's own models differ in, such as `config.width`.
-fn is_of_models(spec: &Spec, by: &str) -> bool {
+/// The columns of the keys of the program's own models, such as `config.width`.
+fn of_models(spec: &Spec) -> BTreeSet<String> {
     let models = spec.sweep.as_ref().map_or(&[][..], |sweep| &sweep.models);
-    let key = by.strip_prefix(CONFIG);
-    key.is_some_and(|key| models.iter().any(|model| flat(&model.config).iter().any(|(own, _)| own == key)))
+    models.iter().flat_map(|model| flat(&model.config)).map(|(key, _)| format!("{CONFIG}{key}")).collect()
 }
 
 /// A measure of a task that the spec asks, or the task itself.

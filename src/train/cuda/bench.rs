@@ -204,8 +204,8 @@ fn draw(gpu: &dyn Gpu, to: Address, count: usize, numbers: Number) -> Result<(),
 }
 
 impl<S: Seat> Bench for Stepper<'_, S> {
-    /// Steps as they are trained, without a wait between them but where the host would be too far ahead. How they divide is measured in one step more, launch by
-    /// launch, which waits after each phase. Sampling goes on while the card works.
+    /// Steps as they are trained, without a wait between them but where the host would be too far ahead. How they divide is
+    /// measured in one step more, launch by launch, which waits after each phase.
     fn train(&mut self, about: Duration, steps: &mut dyn Iterator<Item = usize>) -> Result<Phases, TrainError> {
         let begun = Instant::now();
         let (mut done, mut asking, waited) = (0, Duration::ZERO, self.session.seat().waited());
