@@ -102,6 +102,8 @@ fn kaplan(page: &str) -> Vec<Cell> {
         cells.push(Cell::new(&row[2], exponent(fit, "d_opt")));
         cells.push(Cell::new(&row[3], law(fit, 3.6e12)));
         cells.push(Cell::new(&row[4], [4e11, 3.6e12].map(|budget| optimum(fit, budget, "loss")[0]).to_vec()));
+        let splines = &surface(&fits, "2", "blocks_and_unembedding")["spline"];
+        cells.push(Cell::new(&row[6], exponent(splines, "n_opt")));
     }
     cells
 }
