@@ -97,7 +97,7 @@ if [ -n "$whole" ]; then
         if [ "$mode" = check ]; then python3 "scripts/$script.py" --check || code=1; else python3 "scripts/$script.py"; fi
     done
     # The README's picture of a fit.
-    LINES=24 python3 scripts/terminal-picture.py "$scratch/terminal.svg" runner fit results/isoflop/runs.csv --approach 2
+    LINES=9 LAST=7 python3 scripts/terminal-picture.py "$scratch/terminal.svg" runner fit results/isoflop/runs.csv --approach 2
     cmp "$scratch/terminal.svg" docs/terminal.svg || code=1
     [ "$mode" = check ] || cp "$scratch/terminal.svg" docs/terminal.svg
 fi
