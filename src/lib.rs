@@ -31,7 +31,7 @@
 //! | [`lines`] | lines of text files that end as on Unix, and JSON as Python prints it | nothing |
 //! | [`unpacked`] | text that lies compressed or as UTF-16, as what it says | nothing |
 //! | [`shell`] | words as a shell takes them | nothing |
-//! | [`named`] | paths that stand for no results folder, and what was meant | shell |
+//! | [`paths`] | paths that stand for no results folder, and what was meant | shell |
 //! | [`whole`] | files that are whole or absent | nothing |
 //! | `memory` | how much memory is left on this machine | units |
 //! | [`goal`] | what a sweep that chooses or stops its runs goes by | nothing |
@@ -40,18 +40,18 @@
 //! | [`spec`] | TOML to validated structs, errors with file, line and key | columns, parameterization, model, optimizer, goal, units, fit (the names of laws) |
 //! | [`plan`] | shapes, parameter counts, FLOPs, the grid, run identity | columns, spec, parameterization, model, optimizer, observation, units |
 //! | [`trainer`] | the seam between orchestration and training | plan, model |
-//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), foreign, unpacked, memory, whole |
+//! | [`data`] | corpora, tokenizer, splits, the sampler, the built-in language | spec, plan (the facts of a corpus), foreign, unpacked, memory, units, whole |
 //! | [`checkpoint`] | the weights of a run as a file, whole or refused | plan, model, optimizer |
 //! | `train` | training; the only place that knows burn and cudarc | columns, spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
-//! | [`ledger`] | run folders, first-wins results, derived tables | columns, goal, spec (which keys decide nothing of a run), plan, observation, named, provenance, trainer, whole |
+//! | [`ledger`] | run folders, first-wins results, derived tables | columns, goal, spec (which keys decide nothing of a run), plan, observation, paths, provenance, trainer, whole |
 //! | [`execute`] | worker processes, claims, progress, Slurm, which run next and which not to its end | columns, spec (`[launcher]` `[sweep]` and `[fit]`), plan, ledger, trainer, observation, goal, fit (what to train next), units, lines, shell, whole; never burn |
-//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | columns, units, observation, goal, foreign, lines, named, unpacked |
+//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | columns, units, observation, goal, foreign, lines, paths, unpacked |
 //! | [`report`] | figures (CSV and SVG) and the page | columns, fit, goal, observation, units, whole |
 //! | [`tensorboard`] | event files: their messages and records | nothing |
 //! | [`export`] | what other programs read: tables, event files, models | columns, ledger, plan, model, parameterization, checkpoint, lines, tensorboard, whole, data (the tokenizer) |
-//! | [`import`] | runs that were trained elsewhere as a sweep's folder | ledger, plan, spec, observation, fit (tables), lines, tensorboard, trainer |
+//! | [`import`] | runs that were trained elsewhere as a sweep's folder | columns, ledger, plan, spec, observation, fit (tables), lines, tensorboard, trainer, units |
 //! | [`serve`] | serving a report while a sweep runs | report |
-//! | [`cli`] | flags and help, no logic | named, provenance, units, observation, fit (the names of laws), spec (the kinds of specs) |
+//! | [`cli`] | flags and help, no logic | paths, provenance, units, observation, fit (the names of laws), spec (the kinds of specs) |
 //! | [`commands`] | one file or folder a command: load, call a stage, print | everything |
 
 #[macro_use]

@@ -1,6 +1,7 @@
 //! Runs that were trained elsewhere: `runner import`, and what goes on from there.
 
-use std::collections::BTreeMap;
+mod unsaid;
+
 use std::fmt::Write as _;
 use std::fs;
 
@@ -142,7 +143,7 @@ fn logs_of_a_folder_are_runs_with_their_curves() {
     logs(&place);
     let output = place.run(&["import", "logs", "--out", "out"]);
     assert_code(&output, 0);
-    assert!(text(&output.stderr).contains("2 lines are not understood"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("skipped 2 lines that cannot be understood"), "{}", text(&output.stderr));
     assert_fitted(&place);
     let curves = place.read("out/curves.csv");
     assert_eq!(curves.lines().count(), 1 + 21 * 5);
@@ -592,27 +593,4 @@ fn logs_are_found_and_read_as_people_lay_them_out() {
         assert!(said.contains("1 run imported"), "{root}: {said}");
         assert_eq!(imported(&place, &format!("{root}-out"), "val_loss"), [4.5]);
     }
-}
-
-#[test]
-fn what_nobody_told_of_a_run_stays_empty_and_an_empty_log_is_left_out() {
-    let place = Place::new();
-    logs(&place);
-    place.write("logs/died.jsonl", "");
-    let output = place.run(&["import", "logs", "--out", "out"]);
-    assert_code(&output, 0);
-    assert!(text(&output.stderr).contains("died.jsonl: left out, it is empty"), "{}", text(&output.stderr));
-    let table = place.read("out/runs.csv");
-    let rows: Vec<BTreeMap<String, String>> =
-        csv::Reader::from_reader(table.as_bytes()).deserialize().map(Result::unwrap).collect();
-    for column in
-        ["steps", "batch_tokens", "batch_sequences", "warmup_steps", "context", "val_loss_se", "learning_rate"]
-    {
-        assert!(rows.iter().all(|row| row[column].is_empty()), "{column}");
-    }
-    assert!(rows.iter().all(|row| !row["tokens"].is_empty()));
-    // A run that is there and is not among those given is named.
-    let first = grid()[0].0.clone();
-    fs::remove_file(place.path(&format!("logs/{first}.jsonl"))).unwrap();
-    assert_refused(&place.run(&["import", "logs", "--out", "out"]), &[&format!("its run {first:?} is not among them")]);
 }

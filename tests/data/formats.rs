@@ -227,7 +227,10 @@ fn rows_that_cannot_be_read_are_passed_over_on_demand_and_counted() {
         let mut said = Vec::new();
         let corpus = Corpus::prepare(&data, CONTEXT, &place.cache(), &mut |line| said.push(line.to_owned())).unwrap();
         assert_eq!(corpus.manifest().text.as_ref().unwrap().bad_rows, count);
-        assert!(said.iter().any(|line| line.contains(&format!("{count} rows")) && line.contains(first)), "{said:?}");
+        assert!(
+            said.iter().any(|line| line.contains(&format!("skipped {count} row")) && line.contains(first)),
+            "{said:?}"
+        );
         assert_eq!(place.split(&data), clean);
     }
     let nested = good.iter().map(|text| serde_json::json!({"data": {"body": text}}).to_string() + "\n");

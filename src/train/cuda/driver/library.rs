@@ -5,13 +5,15 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cudarc::driver::{result, sys};
+use cudarc::driver::{DriverError, result, sys};
 
+use super::candidates::candidates;
+use super::rooms::{Room, Rooms};
 use crate::train::cuda::gpu::{Factor, Number, Product, Runs};
 use crate::trainer::TrainError;
 
@@ -20,11 +22,6 @@ const VARIABLE: &str = "RUNNER_CUBLASLT";
 
 /// Major versions whose functions are those declared below.
 const KNOWN_VERSIONS: [usize; 2] = [12, 13];
-
-/// Most memory for an algorithm of one product; what NVIDIA advises for Hopper.
-const WORKSPACE: usize = 32 << 20;
-/// Products of several runs at once may want as much for each of them, but no more than this part of a card: one in so many.
-const OF_CARD: usize = 32;
 
 // Numbers of cublasLt.h.
 const SUCCESS: c_int = 0;
@@ -140,8 +137,7 @@ struct Functions {
 pub struct Library {
     functions: Functions,
     handle: Handle,
-    /// Memory for algorithms, each more than the one before. What was taken stays, since recorded steps know its address.
-    rooms: RefCell<Vec<Room>>,
+    rooms: Rooms,
     plans: RefCell<HashMap<Key, Option<Plan>>>,
     /// Never unloaded: the runtime inside it may be called when the context goes.
     _file: ManuallyDrop<libloading::Library>,
@@ -160,13 +156,6 @@ struct Key {
     /// Largest powers of two, up to 256, that the addresses of a, b and out are multiples of.
     alignment: [u32; 3],
     runs: Runs,
-}
-
-/// Memory for an algorithm.
-#[derive(Clone, Copy)]
-struct Room {
-    at: sys::CUdeviceptr,
-    bytes: usize,
 }
 
 /// How a product is done.
@@ -189,7 +178,7 @@ impl Library {
             return Ok(None);
         }
         let mut refused = Vec::new();
-        for path in candidates() {
+        for path in candidates(VARIABLE, KNOWN_VERSIONS) {
             match Self::open(&path) {
                 Ok(library) => {
                     let version = library.version();
@@ -223,7 +212,7 @@ impl Library {
             let free = result::mem_get_info().map_or(usize::MAX, |(free, _)| free);
             return Err(unstarted(status, free));
         }
-        let (rooms, plans) = (RefCell::default(), RefCell::default());
+        let (rooms, plans) = (Rooms::default(), RefCell::default());
         Ok(Self { functions, handle, rooms, plans, _file: ManuallyDrop::new(file) })
     }
 
@@ -368,26 +357,14 @@ impl Library {
             }
         };
         good(status)?;
-        let most = if given.is_some() { most_together() } else { WORKSPACE };
+        let most = if given.is_some() { Rooms::most_together() } else { Rooms::OF_ONE };
         good(if count == 1 && found.workspace <= most { found.state } else { NOT_SUPPORTED })?;
-        let room = self.room(found.workspace)?;
-        Ok(Plan { description, layouts, algorithm: given.unwrap_or(found.algorithm), room })
-    }
-
-    /// Memory for an algorithm that wants so many bytes.
-    fn room(&self, bytes: usize) -> Result<Room, c_int> {
-        let mut rooms = self.rooms.borrow_mut();
-        if let Some(room) = rooms.iter().find(|room| room.bytes >= bytes.max(1)) {
-            return Ok(*room);
-        }
-        let bytes = bytes.max(1).next_multiple_of(WORKSPACE);
-        // SAFETY: the context is current, and no step is recorded: one goes launch by launch before.
-        let at = unsafe { result::malloc_sync(bytes) }.map_err(|error| match error.0 {
+        let full = |error: DriverError| match error.0 {
             sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => ALLOC_FAILED,
             _ => EXECUTION_FAILED,
-        })?;
-        rooms.push(Room { at, bytes });
-        Ok(Room { at, bytes })
+        };
+        let room = self.rooms.find(found.workspace).map_err(full)?;
+        Ok(Plan { description, layouts, algorithm: given.unwrap_or(found.algorithm), room })
     }
 
     /// What is to be computed, and how its factors and its result lie.
@@ -431,7 +408,7 @@ impl Library {
             let set = |which, value: *const c_void, bytes| good((f.set_preference)(preference, which, value, bytes));
             let is_whole = key.size[2].is_multiple_of(TERMS_AT_ONCE);
             let reduction = if is_whole { REDUCTION_WITHOUT_ATOMICS } else { NO_REDUCTION };
-            let workspace = WORKSPACE;
+            let workspace = Rooms::OF_ONE;
             set(PREF_MAX_WORKSPACE_BYTES, (&raw const workspace).cast(), 8)?;
             set(PREF_REDUCTION_SCHEME_MASK, (&raw const reduction).cast(), 4)?;
             let [a, b, out] = key.alignment;
@@ -441,11 +418,6 @@ impl Library {
             Ok(preference)
         }
     }
-}
-
-/// Most memory for products of several runs at once.
-fn most_together() -> usize {
-    result::mem_get_info().map_or(WORKSPACE, |(_, total)| (total / OF_CARD).max(WORKSPACE))
 }
 
 /// A handle that the library makes.
@@ -510,9 +482,7 @@ impl Drop for Library {
     fn drop(&mut self) {
         // SAFETY: the stream's work is done, and nobody else has the handle. Descriptions, which are small, go with the process.
         unsafe {
-            for room in self.rooms.get_mut() {
-                let _ = result::free_sync(room.at);
-            }
+            self.rooms.free();
             let _ = (self.functions.destroy)(self.handle);
         }
     }
@@ -552,37 +522,6 @@ fn functions(file: &libloading::Library) -> Result<Functions, libloading::Error>
             multiply: *file.get(b"cublasLtMatmul")?,
         })
     }
-}
-
-/// Where the library may lie: what the variable names, else the loader's own places, the toolkit's, and those of pip's
-/// packages.
-fn candidates() -> Vec<PathBuf> {
-    if let Some(path) = std::env::var_os(VARIABLE) {
-        return vec![path.into()];
-    }
-    let names = KNOWN_VERSIONS.map(|version| format!("libcublasLt.so.{version}"));
-    let mut paths: Vec<PathBuf> = names.iter().rev().map(PathBuf::from).collect();
-    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let mut patterns = vec!["/usr/local/cuda/lib64".to_owned(), "/opt/cuda/lib64".to_owned()];
-    patterns.extend(["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(environment).map(|root| format!("{root}/lib64")));
-    let mut roots: Vec<String> = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(environment).collect();
-    // A virtual environment need not be active: its programs on the path are enough.
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let programs = std::env::split_paths(&path).filter(|folder| folder.ends_with("bin"));
-    roots.extend(programs.filter_map(|folder| Some(folder.parent()?.to_str()?.to_owned())));
-    patterns.extend(roots.iter().map(|root| format!("{root}/lib")));
-    roots.extend(["/usr/local".to_owned(), "/usr".to_owned()]);
-    roots.extend(environment("HOME").map(|home| format!("{home}/.local")));
-    for root in roots {
-        for packages in ["site-packages", "dist-packages"] {
-            for package in ["cublas", "cu13", "cu12"] {
-                patterns.push(format!("{root}/lib/python3*/{packages}/nvidia/{package}/lib"));
-            }
-        }
-    }
-    let files = patterns.iter().flat_map(|folder| names.iter().map(move |name| format!("{folder}/{name}")));
-    paths.extend(files.filter_map(|pattern| glob::glob(&pattern).ok()).flatten().flatten());
-    paths
 }
 
 #[cfg(test)]

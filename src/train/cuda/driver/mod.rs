@@ -4,9 +4,11 @@
 // Every call of the driver is unsafe: it takes handles and addresses on trust. Each says why they can be trusted.
 #![allow(unsafe_code)]
 
+mod candidates;
 mod event;
 mod failure;
 mod library;
+mod rooms;
 mod shared;
 mod staging;
 
