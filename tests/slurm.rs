@@ -95,7 +95,7 @@ fn while_the_array_lives_nothing_is_submitted_and_when_it_is_gone_the_rest_is() 
     place.queue(&["RUNNING", "PENDING"]);
     let again = place.submit(&[]);
     assert_eq!(text(&again.stdout), "41\n");
-    assert!(text(&again.stderr).contains("array 41 of an earlier call goes on: 1 tasks running, 1 pending"));
+    assert!(text(&again.stderr).contains("array 41 of an earlier call goes on: 1 task running, 1 pending"));
     place.program("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1");
     assert_eq!(text(&place.submit(&[]).stdout), "42\n");
     assert_eq!(place.calls("sbatch"), 2);
@@ -209,9 +209,9 @@ fn status_says_how_the_array_stands() {
     place.queue(&["RUNNING", "PENDING"]);
     let status = place.run(&["status", "out"]);
     assert_code(&status, 0);
-    assert!(text(&status.stdout).contains("Slurm: 1 tasks running, 1 pending"), "{}", text(&status.stdout));
+    assert!(text(&status.stdout).contains("Slurm: 1 task running, 1 pending"), "{}", text(&status.stdout));
     let status: serde_json::Value = serde_json::from_slice(&place.run(&["status", "out", "--json"]).stdout).unwrap();
-    assert_eq!(status["slurm"], "1 tasks running, 1 pending");
+    assert_eq!(status["slurm"], "1 task running, 1 pending");
 }
 
 #[test]
