@@ -64,7 +64,7 @@ fn a_branch_that_is_added_later_trains_what_is_gone_and_goes_on_where_models_are
         let more = "sweep.axes.\"schedule.tokens\"=[128000, 256000, 384000, 512000]";
         let output = place.sweep("rehearsal", &[flags, &["--set", more]].concat()).output().unwrap();
         assert_code(&output, 0);
-        assert_said(&output, &["the sweep grows by 1 runs"]);
+        assert_said(&output, &["the sweep grows by 1 run;"]);
         assert_eq!(shared(&place), expected);
     }
 }
