@@ -45,7 +45,7 @@
 //! | `train` | training; the only place that knows burn and cudarc | columns, spec, plan, model, optimizer, parameterization, data, checkpoint, provenance, trainer, units |
 //! | [`ledger`] | run folders, first-wins results, derived tables | columns, goal, spec (which keys decide nothing of a run), plan, observation, paths, provenance, trainer, whole |
 //! | [`execute`] | worker processes, claims, progress, Slurm, which run next and which not to its end | columns, spec (`[launcher]` `[sweep]` and `[fit]`), plan, ledger, trainer, observation, goal, fit (what to train next), units, lines, shell, whole; never burn |
-//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | columns, units, observation, goal, foreign, lines, paths, unpacked |
+//! | [`fit`] | scaling laws with intervals, and which run would narrow them most | columns, units, observation, goal, foreign, lines, paths, shell, unpacked |
 //! | [`report`] | figures (CSV and SVG) and the page | columns, fit, goal, observation, units, whole |
 //! | [`tensorboard`] | event files: their messages and records | nothing |
 //! | [`export`] | what other programs read: tables, event files, models | columns, ledger, plan, model, parameterization, checkpoint, lines, tensorboard, whole, data (the tokenizer) |
