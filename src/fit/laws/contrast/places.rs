@@ -33,8 +33,8 @@ pub struct Trend {
     pub with: String,
     /// At its smallest and its largest value.
     pub ends: [End; 2],
-    /// Whether a straight line in the logarithm misses them.
-    #[serde(default)]
+    /// Whether a straight line in the logarithm misses them. Not written where it does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bends: bool,
 }
 
