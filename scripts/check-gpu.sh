@@ -60,7 +60,7 @@ compare() { # two folders and the largest difference of a loss
 }
 
 losses() { # f32, tf32 and bf16 on the card against f32 on the CPU, and the same bits a second time; then what cards without a library take
-    rm -rf "$out"/{cpu,f32,again,tf32,bf16,own-tf32,own-bf16,text}
+    rm -rf "$out"/{cpu,f32,again,tf32,bf16,own-tf32,own-bf16,own-text}
     tiny f32 $steps f32 && tiny tf32 $steps tf32 && tiny bf16 $steps bf16 || return 1
     train f32 cpu cpu && train f32 cuda f32 && train f32 cuda again && train tf32 cuda tf32 || return 1
     # The library writes what it chose for each product.
@@ -69,9 +69,9 @@ losses() { # f32, tf32 and bf16 on the card against f32 on the CPU, and the same
     export RUNNER_CUBLASLT=none
     train tf32 cuda own-tf32 && train bf16 cuda own-bf16 || return 1
     local begun=$SECONDS
-    CUDA_FORCE_PTX_JIT=1 train bf16 cuda text || return 1
+    CUDA_FORCE_PTX_JIT=1 train bf16 cuda own-text || return 1
     echo "with kernels translated from text by the driver: $((SECONDS - begun)) s"
-    compare cpu own-tf32 1e-2 && compare cpu own-bf16 5e-2 && compare own-bf16 text 1e-3
+    compare cpu own-tf32 1e-2 && compare cpu own-bf16 5e-2 && compare own-bf16 own-text 1e-3
 }
 
 resume() { # stopped in the middle, gone on with: the same bits
