@@ -87,8 +87,9 @@ python3 scripts/compare-losses.py "$scratch/bf16" "$scratch/refused" 1e-2
 grep -q '"driver": *"[^"]*cuBLASLt 13.0.2 and own products"' -r "$scratch/refused" || fail "nobody notes who did the products"
 says 'has no algorithm for a product' env FAKE_NONE=1 bash -c 'train bf16 none'
 python3 scripts/compare-losses.py "$scratch/refused" "$scratch/none" 0
-says 'cannot take' env FAKE_MIB=40 bash -c 'train bf16 full'
-says 'out of memory: a workspace of 32 MiB for cuBLASLt' env FAKE_MIB=20 bash -c 'train bf16 fuller'
+says 'cannot take' env FAKE_MIB=1 bash -c 'train bf16 full'
+# Memory for the run, and none for what its products want.
+says 'cuBLASLt: there is no room left' env FAKE_MIB=20 bash -c 'train bf16 fuller'
 ! grep -q 'pip install' "$scratch/said" || fail "a library that is there is to be installed"
 says 'out of memory: a product of' env FAKE_STATUS=3 bash -c 'train bf16 fullest'
 says 'CUBLAS_STATUS_INTERNAL_ERROR' env FAKE_STATUS=14 bash -c 'train bf16 inside'
