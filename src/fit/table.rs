@@ -103,7 +103,8 @@ pub fn read_from(source: &Source, columns: &Columns, options: &Options) -> Resul
     let mut table = scan(&reader, opened.rows, options, mixture, |row| places.observation(&reader, row))?;
     table.notes.splice(0..0, opened.note.into_iter().chain(places.notes()));
     table.counted = places.counted;
-    if options.by.is_none() {
+    // Runs without a seed are no retries of each other, so that long tables of curves are not read once more.
+    if options.by.is_none() && table.rows.iter().any(|run| run.seed.is_some()) {
         let settings = reader.settings()?;
         let of_row: Vec<&[String]> =
             table.lines.iter().map(|line| settings.get(line).map_or(&[][..], Vec::as_slice)).collect();

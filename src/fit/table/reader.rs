@@ -261,6 +261,9 @@ impl<'a> Reader<'a> {
         let headers = self.headers.iter().enumerate();
         columns.extend(headers.filter(|(_, header)| header.trim().starts_with(AXIS)).map(|(index, _)| index));
         let mut found = BTreeMap::new();
+        if columns.is_empty() {
+            return Ok(found);
+        }
         self.each(|row, line| {
             found.insert(line, columns.iter().map(|index| row[*index].trim().to_owned()).collect());
         })?;
