@@ -75,7 +75,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<ExitCode> {
     }
     planning::require_runs(&plan)?;
     let fits = fittable.as_ref().map(ToString::to_string);
-    let there = there(&spec, &plan, Losses::of_device(kind)).filter(|_| !args.without_corpus);
+    let there = if args.without_corpus { None } else { there(&spec, &plan, Losses::of_device(kind)) };
     let unseen = args.without_corpus.then(|| UNSEEN.to_owned());
     let after = [fits, hint, candidates(&spec, &plan), there, unseen];
     for line in after.into_iter().flatten() {

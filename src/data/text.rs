@@ -20,7 +20,7 @@ use super::split::{self, Document, Held, Split};
 use super::tokenizer::{self, Tokenizer};
 use super::{DataError, find, hash};
 use crate::spec::{Data, Part, Source};
-use crate::units::{self, count};
+use crate::units;
 
 /// Tokens that bytes alone take; a smaller vocabulary is of characters.
 const BYTES: usize = 256;
@@ -229,7 +229,7 @@ impl TextRecipe {
     fn near(&self, Gathered { documents, repeats, .. }: &Gathered<'_>, say: &mut dyn FnMut(&str)) -> NearFacts {
         if *repeats > 0 {
             let remedy = if self.deduplicate { "left out" } else { "kept; data.deduplicate = true leaves them out" };
-            say(&format!("{}, exact duplicates of others: {remedy}", count(*repeats, "document")));
+            say(&format!("{}, exact duplicates of others: {remedy}", units::count(*repeats, "document")));
         }
         let contents: Vec<u64> = documents.iter().map(|document| document.content).collect();
         if self.words == Words::Characters {
@@ -253,7 +253,7 @@ impl TextRecipe {
         Gathered { documents, given, ends, .. }: &Gathered<'a>,
         say: &mut dyn FnMut(&str),
     ) -> Result<(Vec<Halves<'a>>, Split), DataError> {
-        say(&format!("splitting {} of {}", count(documents.len(), "document"), self.name()));
+        say(&format!("splitting {} of {}", units::count(documents.len(), "document"), self.name()));
         // All parts at once, so that no part trains on what another is validated on.
         let split = split::split(documents, given, self.words, self.validation_fraction.unwrap_or(0.0), self.seed);
         if split.kept_duplicates > 0 {
@@ -270,7 +270,7 @@ impl TextRecipe {
         // With weights each part is measured by itself.
         let parts = if self.kept_apart() { parts } else { vec![Halves::all(parts)] };
         let (held_out, moved) = (parts.iter().map(|part| part.validation.len()).sum::<usize>(), split.near_duplicates);
-        let [told, near] = [count(held_out, "document"), count(moved, "near-duplicate")];
+        let [told, near] = [units::count(held_out, "document"), units::count(moved, "near-duplicate")];
         say(&format!("{told} for validation; {near} moved to training"));
         for (at, part) in parts.iter().enumerate() {
             part.check(&self.parts[at].part.path, moved)?;
@@ -335,7 +335,7 @@ impl TextRecipe {
             [texts] if self.source == Source::Text => say(&format!("{}: {}", self.name(), texts.told())),
             parts => {
                 let files: usize = parts.iter().map(|texts| texts.files.len()).sum();
-                say(&format!("reading {} of {}", count(files, "file"), self.name()));
+                say(&format!("reading {} of {}", units::count(files, "file"), self.name()));
                 if let Some(separators) = self.separators() {
                     say(&separators);
                 }

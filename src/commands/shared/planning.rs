@@ -28,15 +28,16 @@ pub struct Corpora {
 impl Corpora {
     /// Prepares the corpora that are not in the cache.
     pub fn of(spec: &Spec, cache: &Path) -> anyhow::Result<Self> {
-        for point in spec.points()? {
+        let points = spec.points()?;
+        for point in &points {
             data::check_scores(&point.spec.data).context("the corpus of [data]")?;
         }
-        Self::each(spec, |spec| Ok(prepared(spec, cache)?.facts()))
+        Self::each(spec, points, |spec| Ok(prepared(spec, cache)?.facts()))
     }
 
     /// Reads no text: the vocabulary is the one that the spec writes, and no text is too short.
     pub fn unseen(spec: &Spec) -> anyhow::Result<Self> {
-        Self::each(spec, |spec| {
+        Self::each(spec, spec.points()?, |spec| {
             let vocab = spec.data.vocab.context(
                 "the spec has no data.vocab, so the size of the vocabulary is known from the corpus or its tokenizer alone: \
                  add --set data.vocab=N, and --set data.tokenizer= where it names one",
@@ -51,11 +52,15 @@ impl Corpora {
         })
     }
 
-    /// Finds out about every distinct corpus once.
-    fn each(spec: &Spec, find: impl Fn(&Spec) -> anyhow::Result<CorpusFacts>) -> anyhow::Result<Self> {
+    /// Finds out about every distinct corpus of the points of a spec once.
+    fn each(
+        spec: &Spec,
+        points: Vec<Point>,
+        find: impl Fn(&Spec) -> anyhow::Result<CorpusFacts>,
+    ) -> anyhow::Result<Self> {
         let mut known: Vec<(Data, usize, CorpusFacts)> = Vec::new();
         let inputs = program::inputs(spec)?;
-        for point in spec.points()? {
+        for point in points {
             let (data, context) = (&point.spec.data, point.spec.model.context);
             if !known.iter().any(|(d, c, _)| d == data && *c == context) {
                 let facts = CorpusFacts { inputs: inputs.clone(), ..find(&point.spec)? };
